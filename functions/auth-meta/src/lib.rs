@@ -1,0 +1,206 @@
+//! Sends an advertiser to Meta and keeps the token that comes back.
+//!
+//! `authorize` remembers a random state for the browser that asked, and answers where to go. The callback
+//! takes the state away (so it works once), checks that the same browser came back, and trades the code for
+//! a long-lived token, which is sealed before it is kept. Selecting an ad account starts its sync.
+
+mod login;
+mod page;
+
+use access::Access;
+use ads::Failure;
+use ads::id::{AdAccountId, ConnectionId};
+use ads::job::{Job, SyncCause};
+use bytes::Bytes;
+use http::{Method, Request};
+use jiff::Timestamp;
+use runtime::queue::Message;
+use runtime::reply::{self, List};
+use runtime::route::{self, Access::Public, Access::Role as Needs, Route, Visit};
+use runtime::session::Role;
+use runtime::{Host, Reply};
+use serde::{Deserialize, Serialize};
+use store::account::AdAccount;
+use store::connection::{Connection, ConnectionState};
+
+/// What can be asked of this function.
+#[derive(Debug, Clone, Copy)]
+pub enum Endpoint {
+    /// Begin a login at Meta.
+    Authorize,
+    /// Meta sends the person back.
+    Callback,
+    /// List connections.
+    Connections,
+    /// Show one connection.
+    Connection,
+    /// Forget a connection.
+    Disconnect,
+    /// List ad accounts.
+    AdAccounts,
+    /// Say whether an ad account is synced.
+    Select,
+}
+
+/// Every route of this function.
+pub static ROUTES: &[Route<Endpoint>] = &[
+    Route {
+        method: Method::POST,
+        path: "/v1/workspaces/{workspace}/connections/meta/authorize",
+        access: Needs(Role::Owner),
+        endpoint: Endpoint::Authorize,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/auth/meta/callback",
+        access: Public,
+        endpoint: Endpoint::Callback,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/workspaces/{workspace}/connections",
+        access: Needs(Role::Viewer),
+        endpoint: Endpoint::Connections,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/workspaces/{workspace}/connections/{connection}",
+        access: Needs(Role::Viewer),
+        endpoint: Endpoint::Connection,
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/v1/workspaces/{workspace}/connections/{connection}",
+        access: Needs(Role::Owner),
+        endpoint: Endpoint::Disconnect,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/workspaces/{workspace}/ad-accounts",
+        access: Needs(Role::Viewer),
+        endpoint: Endpoint::AdAccounts,
+    },
+    Route {
+        method: Method::PUT,
+        path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/selection",
+        access: Needs(Role::Editor),
+        endpoint: Endpoint::Select,
+    },
+];
+
+/// The function.
+#[derive(Debug, Clone)]
+pub struct AuthMeta {
+    access: Access,
+    host: Host,
+}
+
+/// A connection as the API shows it: everything but the token.
+#[derive(Serialize)]
+struct ShownConnection {
+    id: ConnectionId,
+    state: ConnectionState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    scopes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_access_expires_at: Option<Timestamp>,
+    connected_at: Timestamp,
+}
+
+impl From<Connection> for ShownConnection {
+    fn from(connection: Connection) -> Self {
+        Self {
+            id: connection.id,
+            state: connection.state,
+            reason: connection.reason,
+            scopes: connection.scopes,
+            expires_at: connection.expires_at,
+            data_access_expires_at: connection.data_access_expires_at,
+            connected_at: connection.connected_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Selection {
+    selected: bool,
+}
+
+impl AuthMeta {
+    /// The function on this host.
+    pub fn new(access: Access, host: Host) -> Self {
+        Self { access, host }
+    }
+
+    /// Answers a request.
+    pub async fn handle(&self, request: Request<Bytes>) -> Reply {
+        route::serve(ROUTES, &self.host.sessions, &self.host.clock, request, |visit| self.answer(visit)).await
+    }
+
+    async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
+        match visit.endpoint {
+            Endpoint::Authorize => self.authorize(&visit).await,
+            Endpoint::Callback => Ok(self.callback(&visit).await),
+            Endpoint::Connections => self.connections(&visit).await,
+            Endpoint::Connection => self.connection(&visit).await,
+            Endpoint::Disconnect => self.disconnect(&visit).await,
+            Endpoint::AdAccounts => self.ad_accounts(&visit).await,
+            Endpoint::Select => self.select(&visit).await,
+        }
+    }
+
+    async fn connections(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        visit.allow_query(&[])?;
+        let connections = self.access.table.connections(visit.workspace()?).await?;
+        reply::ok(&List { data: connections.into_iter().map(ShownConnection::from).collect(), after: None })
+    }
+
+    async fn connection(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        let connection = self.access.table.connection(visit.workspace()?, &visit.path("connection")?).await?;
+        let connection = connection.ok_or_else(|| Failure::NotFound("this connection".to_owned()))?;
+        reply::ok(&ShownConnection::from(connection))
+    }
+
+    /// Stops the syncs first, then forgets the token: a crash between leaves a connection that can be
+    /// deleted again.
+    async fn disconnect(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        let (workspace, id) = (visit.workspace()?, visit.path("connection")?);
+        for account in self.access.table.accounts(workspace).await? {
+            if account.connection == id && account.selected {
+                self.access.table.select_account(workspace, &account.id, false).await?;
+            }
+        }
+        match self.access.table.forget_connection(workspace, &id).await? {
+            Some(_) => Ok(reply::no_content()),
+            None => Err(Failure::NotFound("this connection".to_owned())),
+        }
+    }
+
+    async fn ad_accounts(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        visit.allow_query(&[])?;
+        let data: Vec<AdAccount> = self.access.table.accounts(visit.workspace()?).await?;
+        reply::ok(&List { data, after: None })
+    }
+
+    /// Selecting twice syncs twice, which is harmless; a selection whose message was lost is mended by
+    /// selecting again.
+    async fn select(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        let workspace = visit.workspace()?;
+        let id: AdAccountId = visit.path("ad_account")?;
+        let Selection { selected } = visit.json()?;
+        self.access.account(workspace, &id).await?;
+        let account = self.access.table.select_account(workspace, &id, selected).await?;
+        if selected {
+            let job =
+                Job::SyncAccount { workspace: workspace.clone(), ad_account: id, cause: SyncCause::Selected };
+            let queue = job.queue().name();
+            let message = Message { queue, group: workspace.as_str(), body: &job, delay: Default::default() };
+            self.host.queues.send(&[message]).await?;
+        }
+        reply::ok(&account)
+    }
+}

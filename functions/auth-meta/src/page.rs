@@ -1,0 +1,52 @@
+//! The pages that a person sees after Meta: plain HTML, no scripts, nothing from elsewhere.
+
+use ads::Failure;
+use http::StatusCode;
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
+use maud::{DOCTYPE, Markup, html};
+use runtime::{Reply, problem, reply};
+
+use crate::login::Connected;
+
+/// What was connected.
+pub(crate) fn connected(connected: &Connected) -> Reply {
+    let body = html! {
+        p { "Workspace " strong { (connected.workspace) } " now reaches these ad accounts:" }
+        ul {
+            @for account in &connected.ad_accounts {
+                li { (account.name.as_deref().unwrap_or("Unnamed")) " (" (account.id) ", " (account.currency) ")" }
+            }
+        }
+        p { "Choose in the product which of them to sync. You can close this page." }
+    };
+    page(StatusCode::OK, "Connected to Meta", &body)
+}
+
+/// What went wrong.
+pub(crate) fn failed(failure: &Failure) -> Reply {
+    let (status, title) = problem::status_and_title(failure);
+    let detail = match failure {
+        Failure::Defect(_) => "The error was logged.".to_owned(),
+        failure => failure.to_string(),
+    };
+    page(status, title, &html! { p { (detail) } p { "Nothing was changed. You can close this page." } })
+}
+
+fn page(status: StatusCode, title: &str, body: &Markup) -> Reply {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+            }
+            body { main { h1 { (title) } (body) } }
+        }
+    };
+    let mut reply = reply::typed(status, "text/html; charset=utf-8", page.into_string());
+    // The address of this page holds the code and the state.
+    reply.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    reply.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    reply
+}

@@ -1,0 +1,101 @@
+//! Rules as the front end keeps them, and what they decided.
+
+use ads::Failure;
+use ads::id::{RuleId, WorkspaceId};
+use ads::rule::{Decision, Rule, RuleSpec};
+use http::StatusCode;
+use runtime::reply::List;
+use runtime::route::{self, Visit};
+use runtime::{Reply, random, reply};
+use sha2::{Digest, Sha256};
+use store::StoreError;
+
+use crate::{Endpoint, EvaluateRules};
+
+/// More rules than this help nobody, and each costs a look at every object.
+const MOST_RULES: usize = 250;
+
+/// Decisions of a page unless `limit` says otherwise, and at most.
+const PAGE: (usize, usize) = (100, 1000);
+
+impl EvaluateRules {
+    pub(crate) async fn rules(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        visit.allow_query(&[])?;
+        reply::ok(&List { data: self.access.table.rules(visit.workspace()?).await?, after: None })
+    }
+
+    pub(crate) async fn add(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        let workspace = visit.workspace()?;
+        let spec = self.checked_spec(visit).await?;
+        if self.access.table.rules(workspace).await?.len() >= MOST_RULES {
+            return Err(Failure::Conflict(format!("a workspace holds {MOST_RULES} rules at most")));
+        }
+        let rule = Rule { id: new_id(visit, workspace)?, spec };
+        match self.access.table.add_rule(workspace, &rule).await {
+            Ok(()) => reply::json(StatusCode::CREATED, &rule),
+            // The same key again: the same document is a repetition, another one a mistake.
+            Err(StoreError::Conflict) => match self.access.table.rule(workspace, &rule.id).await? {
+                Some(kept) if kept == rule => reply::json(StatusCode::CREATED, &kept),
+                _ => {
+                    let why = "this Idempotency-Key was used for another rule, or the rule was changed since";
+                    Err(Failure::Conflict(why.to_owned()))
+                }
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) async fn replace(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        let rule = Rule { id: visit.path("rule")?, spec: self.checked_spec(visit).await? };
+        match self.access.table.replace_rule(visit.workspace()?, &rule).await {
+            Ok(()) => reply::ok(&rule),
+            Err(StoreError::Conflict) => Err(not_found()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) async fn remove(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        let removed = self.access.table.remove_rule(visit.workspace()?, &visit.path("rule")?).await?;
+        removed.map(|_| reply::no_content()).ok_or_else(not_found)
+    }
+
+    /// Newest day first.
+    pub(crate) async fn decisions(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        visit.allow_query(&["limit", "after"])?;
+        let (workspace, rule) = (visit.workspace()?, visit.path("rule")?);
+        let limit = visit.limit(PAGE.0, PAGE.1)?;
+        self.access.table.rule(workspace, &rule).await?.ok_or_else(not_found)?;
+        let position = |decision: &Decision| format!("{}#{}", decision.day, decision.object);
+        let mut decisions = self.access.table.decisions(workspace, &rule).await?;
+        decisions.reverse();
+        if let Some(after) = visit.after()? {
+            decisions.retain(|decision| position(decision) < after);
+        }
+        let more = decisions.len() > limit;
+        decisions.truncate(limit);
+        let after = decisions.last().filter(|_| more).map(|decision| route::cursor(&position(decision)));
+        reply::ok(&List { data: decisions, after })
+    }
+
+    async fn checked_spec(&self, visit: &Visit<Endpoint>) -> Result<RuleSpec, Failure> {
+        let spec: RuleSpec = visit.json()?;
+        spec.check()?;
+        if let Some(account) = &spec.ad_account {
+            self.access.account(visit.workspace()?, account).await?;
+        }
+        Ok(spec)
+    }
+}
+
+/// With an `Idempotency-Key` the id follows from it, so that a repeated request meets its own rule.
+fn new_id(visit: &Visit<Endpoint>, workspace: &WorkspaceId) -> Result<RuleId, Failure> {
+    let id = match visit.header("idempotency-key") {
+        Some(key) => hex::encode(&Sha256::digest(format!("{workspace}|rule|{key}"))[..12]),
+        None => random::id()?,
+    };
+    Ok(id.parse()?)
+}
+
+fn not_found() -> Failure {
+    Failure::NotFound("this rule".to_owned())
+}

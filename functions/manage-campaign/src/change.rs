@@ -1,0 +1,112 @@
+//! Changing and deleting objects: Meta first, then the table.
+
+use ads::id::{AdAccountId, ObjectId};
+use ads::money::{Currency, Money};
+use ads::object::{AdObject, EffectiveStatus, Level, Status};
+use ads::{Failure, Invalid};
+use graph_api::launch::Changes;
+use runtime::route::Visit;
+use runtime::{Reply, reply};
+use serde::Deserialize;
+use store::object::KeptObject;
+
+use crate::list::ShownObject;
+use crate::{Endpoint, ManageCampaign};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patch {
+    name: Option<String>,
+    status: Option<NewStatus>,
+    daily_budget: Option<Money>,
+}
+
+/// What a person may set. Deleting has its own method.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "UPPERCASE")]
+enum NewStatus {
+    Active,
+    Paused,
+    Archived,
+}
+
+impl ManageCampaign {
+    pub(crate) async fn change(&self, visit: &Visit<Endpoint>, level: Level) -> Result<Reply, Failure> {
+        let workspace = visit.workspace()?;
+        let (account, id): (AdAccountId, ObjectId) = (visit.path("ad_account")?, visit.path("id")?);
+        let currency = self.access.account(workspace, &account).await?.currency;
+        let object = self.object(workspace, &account, level, &id).await?;
+        let changes = visit.json::<Patch>()?.changes(&object, currency)?;
+        let reached = self.access.reach(workspace, &account).await?;
+        reached.heed(reached.caller.change(&id, &changes).await).await?;
+        // What Meta made of it, which also shows what the change did to the effective status.
+        let shown = reached.refresh(level, &id).await?.unwrap_or(object);
+        reply::ok(&ShownObject::new(shown, currency, None))
+    }
+
+    pub(crate) async fn delete(&self, visit: &Visit<Endpoint>, level: Level) -> Result<Reply, Failure> {
+        let workspace = visit.workspace()?;
+        let (account, id): (AdAccountId, ObjectId) = (visit.path("ad_account")?, visit.path("id")?);
+        self.object(workspace, &account, level, &id).await?;
+        let reached = self.access.reach(workspace, &account).await?;
+        reached.heed(reached.caller.remove(&account, &id).await).await?;
+        if level == Level::Campaign {
+            self.withdraw(workspace, &account, &id).await?;
+        }
+        // Meta deletes what is below as well, and stops listing all of it.
+        let table = &self.access.table;
+        let as_of = table.begin_fetch(workspace, &account).await?;
+        for below in [Level::Campaign, Level::AdSet, Level::Ad].into_iter().filter(|below| *below >= level) {
+            for kept in table.objects(workspace, &account, below).await? {
+                let mut object = kept.object;
+                let parents = [Some(&object.id), object.campaign_id.as_ref(), object.adset_id.as_ref()];
+                if !parents.contains(&Some(&id)) {
+                    continue;
+                }
+                if object.id == id {
+                    object.status = Some(Status::Deleted);
+                }
+                object.effective_status = Some(EffectiveStatus::Deleted);
+                table.keep_object(workspace, &account, &KeptObject { object, as_of }).await?;
+            }
+        }
+        Ok(reply::no_content())
+    }
+}
+
+impl Patch {
+    fn changes(self, object: &AdObject, currency: Currency) -> Result<Changes, Failure> {
+        if self.name.is_none() && self.status.is_none() && self.daily_budget.is_none() {
+            return Err(Invalid::new("body", "must set name, status or daily_budget").into());
+        }
+        if self.name.as_ref().is_some_and(|name| name.trim().is_empty() || name.chars().count() > 400) {
+            return Err(Invalid::new("name", "must have 1 to 400 characters").into());
+        }
+        if let Some(budget) = &self.daily_budget {
+            if budget.currency != currency {
+                let problem = format!("must be {currency}, the ad account's currency");
+                return Err(Invalid::new("daily_budget.currency", problem).into());
+            }
+            if budget.amount <= 0 {
+                return Err(
+                    Invalid::new("daily_budget.amount", "must be a positive number of minor units").into()
+                );
+            }
+            if object.daily_budget.is_none() {
+                let why =
+                    format!("{} {} holds no daily budget that could be changed", object.level, object.id);
+                return Err(Failure::Conflict(why));
+            }
+        }
+        let status = self.status.map(|status| match status {
+            NewStatus::Active => Status::Active,
+            NewStatus::Paused => Status::Paused,
+            NewStatus::Archived => Status::Archived,
+        });
+        Ok(Changes {
+            name: self.name,
+            status: status.map(|status| status.as_str().to_owned()),
+            daily_budget: self.daily_budget.map(|budget| budget.amount),
+        })
+    }
+}

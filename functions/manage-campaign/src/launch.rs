@@ -1,0 +1,263 @@
+//! A launch: one document becomes a campaign, an ad set and an ad, all PAUSED, or nothing.
+//!
+//! Before each call to Meta the step is written down as an intent, after it the id. A crash between leaves an
+//! intent whose outcome is unknown; the next worker looks the object up by its name, which carries the
+//! launch's id, before it creates anything. A step that fails for good undoes the ones before it in reverse.
+
+use access::Reached;
+use ads::id::{AdAccountId, LaunchId, ObjectId, WorkspaceId};
+use ads::job::Job;
+use ads::launch::{Created, Launch, LaunchSpec, LaunchState, Step};
+use ads::{Failure, Invalid};
+use graph_api::GraphError;
+use graph_api::launch::level_of;
+use http::StatusCode;
+use http::header::{HeaderValue, LOCATION};
+use jiff::SignedDuration;
+use runtime::queue::Message;
+use runtime::route::Visit;
+use runtime::{Reply, reply};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use store::StoreError;
+use store::launch::KeptLaunch;
+
+use crate::{Endpoint, ManageCampaign};
+
+/// How long one worker may take; three calls to Meta with their retries fit well.
+const WORKER_LASTS: SignedDuration = SignedDuration::from_mins(2);
+
+/// When a launch is looked after in case its worker went away.
+const LOOK_AFTER: Duration = Duration::from_secs(150);
+
+/// Longest `Idempotency-Key`.
+const LONGEST_KEY: usize = 255;
+
+#[derive(Serialize)]
+struct ShownLaunch<'a> {
+    launch_id: &'a LaunchId,
+    state: LaunchState,
+    ad_account: &'a AdAccountId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    campaign_id: Option<&'a ObjectId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adset_id: Option<&'a ObjectId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ad_id: Option<&'a ObjectId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'a str>,
+}
+
+impl<'a> From<&'a Launch> for ShownLaunch<'a> {
+    fn from(launch: &'a Launch) -> Self {
+        Self {
+            launch_id: &launch.id,
+            state: launch.state,
+            ad_account: &launch.ad_account,
+            campaign_id: launch.id_of(Step::Campaign),
+            adset_id: launch.id_of(Step::AdSet),
+            ad_id: launch.id_of(Step::Ad),
+            failure: launch.failure.as_deref(),
+        }
+    }
+}
+
+impl ManageCampaign {
+    pub(crate) async fn launch(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        let workspace = visit.workspace()?;
+        let account = self.access.account(workspace, &visit.path("ad_account")?).await?;
+        let key = visit.header("idempotency-key").filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+        let key = key.ok_or_else(|| {
+            let problem = "send this header once, with a text of your own per launch: a repeated request with the same text launches once";
+            Invalid::new("Idempotency-Key", problem)
+        })?;
+        let spec: LaunchSpec = visit.json()?;
+        let findings = spec.check(account.currency);
+        if !findings.is_empty() {
+            return Err(Failure::Invalid(findings));
+        }
+        let reached = self.access.reach(workspace, &account.id).await?;
+        let mut kept = self.begin(workspace, &account.id, key, spec, visit.request.body()).await?;
+        if !is_settled(&kept.launch) {
+            self.work(&reached, &mut kept).await?;
+        }
+        let launch = &kept.launch;
+        if launch.state == LaunchState::Undone {
+            let why = launch.failure.as_deref().unwrap_or("a step failed");
+            return Err(Failure::Refused(format!(
+                "{why}; everything that was created has been deleted again"
+            )));
+        }
+        let mut reply = reply::json(StatusCode::CREATED, &ShownLaunch::from(launch))?;
+        let location = format!("/v1/workspaces/{workspace}/launches/{}", launch.id);
+        let location =
+            HeaderValue::from_str(&location).map_err(|error| Failure::Defect(error.to_string()))?;
+        reply.headers_mut().insert(LOCATION, location);
+        Ok(reply)
+    }
+
+    pub(crate) async fn show_launch(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        let kept = self.access.table.launch(visit.workspace()?, &visit.path("launch")?).await?;
+        let kept = kept.ok_or_else(|| Failure::NotFound("this launch".to_owned()))?;
+        reply::ok(&ShownLaunch::from(&kept.launch))
+    }
+
+    /// Takes a launch up again whose worker may have gone away.
+    pub(crate) async fn resume(&self, workspace: &WorkspaceId, id: &LaunchId) -> Result<(), Failure> {
+        let table = &self.access.table;
+        match table.launch(workspace, id).await? {
+            Some(kept) if !is_settled(&kept.launch) => {}
+            _ => return Ok(()),
+        }
+        let now = self.host.clock.now();
+        let mut kept = match table.take_launch(workspace, id, now, now + WORKER_LASTS).await {
+            Ok(kept) => kept,
+            Err(StoreError::Conflict) => {
+                return Err(Failure::Wait { after: LOOK_AFTER, why: "another worker is at it".to_owned() });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let reached = self.access.reach(workspace, &kept.launch.ad_account).await?;
+        self.work(&reached, &mut kept).await
+    }
+
+    /// Writes the launch down, or finds the one that the same key began.
+    async fn begin(
+        &self,
+        workspace: &WorkspaceId,
+        ad_account: &AdAccountId,
+        key: &str,
+        spec: LaunchSpec,
+        body: &[u8],
+    ) -> Result<KeptLaunch, Failure> {
+        let table = &self.access.table;
+        let now = self.host.clock.now();
+        let digest = Sha256::digest(format!("{workspace}|{ad_account}|{key}"));
+        let id: LaunchId = hex::encode(&digest[..8]).parse()?;
+        let kept = KeptLaunch {
+            launch: Launch {
+                id: id.clone(),
+                ad_account: ad_account.clone(),
+                spec,
+                state: LaunchState::Running,
+                created: Vec::new(),
+                intent: None,
+                failure: None,
+                started_at: now,
+            },
+            request_hash: hex::encode(Sha256::digest(body)),
+            version: 0,
+            worker_until: now + WORKER_LASTS,
+        };
+        // The look-after message goes first: a launch that exists is always looked after.
+        let job = Job::ResumeLaunch { workspace: workspace.clone(), launch: id.clone() };
+        let queue = job.queue().name();
+        let message = Message { queue, group: workspace.as_str(), body: &job, delay: LOOK_AFTER };
+        self.host.queues.send(&[message]).await?;
+        match table.begin_launch(workspace, &kept).await {
+            Ok(()) => return Ok(kept),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let earlier = table.launch(workspace, &id).await?;
+        let earlier = earlier.ok_or_else(|| Failure::Defect(format!("launch {id} came and went")))?;
+        if earlier.request_hash != kept.request_hash {
+            let why = "this Idempotency-Key was used with another body; take a new key for a new launch";
+            return Err(Failure::Conflict(why.to_owned()));
+        }
+        if is_settled(&earlier.launch) {
+            return Ok(earlier);
+        }
+        table.take_launch(workspace, &id, now, now + WORKER_LASTS).await.map_err(|error| match error {
+            StoreError::Conflict => {
+                Failure::Conflict("this launch is under way; ask again in a moment".to_owned())
+            }
+            error => error.into(),
+        })
+    }
+
+    /// Works until the launch is committed or undone, or an error stops it; then others may take over.
+    async fn work(&self, reached: &Reached, kept: &mut KeptLaunch) -> Result<(), Failure> {
+        let outcome = self.take_steps(reached, kept).await;
+        if outcome.is_err() {
+            kept.worker_until = self.host.clock.now() - SignedDuration::from_secs(1);
+            self.save(reached, kept).await?;
+        }
+        outcome
+    }
+
+    async fn take_steps(&self, reached: &Reached, kept: &mut KeptLaunch) -> Result<(), Failure> {
+        while kept.launch.state == LaunchState::Running {
+            let Some(step) = kept.launch.next_step() else {
+                for created in &kept.launch.created {
+                    reached.refresh(level_of(created.step), &created.id).await?;
+                }
+                kept.launch.state = LaunchState::Committed;
+                self.save(reached, kept).await?;
+                break;
+            };
+            match self.take_step(reached, kept, step).await {
+                Ok(id) => {
+                    kept.launch.created.push(Created { step, id });
+                    kept.launch.intent = None;
+                    self.save(reached, kept).await?;
+                }
+                Err(failure) if failure.may_pass() => return Err(failure),
+                Err(failure) => {
+                    kept.launch.state = LaunchState::Undoing;
+                    kept.launch.failure = Some(format!("{}: {failure}", level_of(step)));
+                    kept.launch.intent = None;
+                    self.save(reached, kept).await?;
+                }
+            }
+        }
+        if kept.launch.state == LaunchState::Undoing {
+            self.undo(reached, kept).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_step(
+        &self,
+        reached: &Reached,
+        kept: &mut KeptLaunch,
+        step: Step,
+    ) -> Result<ObjectId, Failure> {
+        let find = || async { reached.heed(reached.caller.find_step(&kept.launch, step).await).await };
+        if kept.launch.intent == Some(step)
+            && let Some(id) = find().await?
+        {
+            return Ok(id);
+        }
+        kept.launch.intent = Some(step);
+        self.save(reached, kept).await?;
+        match reached.caller.take_step(&kept.launch, step).await {
+            // The answer was lost. The object may be there; if it is not, a later look decides.
+            Err(GraphError::UnknownOutcome(details)) => {
+                let found = reached.heed(reached.caller.find_step(&kept.launch, step).await).await?;
+                found.ok_or_else(|| GraphError::UnknownOutcome(details).into())
+            }
+            answer => reached.heed(answer).await,
+        }
+    }
+
+    /// The last first. Already gone is success.
+    async fn undo(&self, reached: &Reached, kept: &mut KeptLaunch) -> Result<(), Failure> {
+        while let Some(created) = kept.launch.created.last().cloned() {
+            reached.heed(reached.caller.remove(&kept.launch.ad_account, &created.id).await).await?;
+            kept.launch.created.pop();
+            self.save(reached, kept).await?;
+        }
+        kept.launch.state = LaunchState::Undone;
+        self.save(reached, kept).await
+    }
+
+    async fn save(&self, reached: &Reached, kept: &mut KeptLaunch) -> Result<(), Failure> {
+        Ok(self.access.table.save_launch(&reached.workspace, kept).await?)
+    }
+}
+
+fn is_settled(launch: &Launch) -> bool {
+    matches!(launch.state, LaunchState::Committed | LaunchState::Undone)
+}

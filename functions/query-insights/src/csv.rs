@@ -1,0 +1,39 @@
+//! Insights as CSV, for spreadsheets. Columns are fixed, so action types stay out.
+
+use ads::Failure;
+use ads::metrics::Metric;
+
+use crate::Row;
+
+/// A header line and a line per row.
+pub(crate) fn write(rows: &[Row]) -> Result<Vec<u8>, Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let before = ["level", "id", "name", "campaign_id", "adset_id", "date_start", "date_stop"];
+    let metrics = Metric::ALL.iter().map(Metric::as_str);
+    let header: Vec<_> = before.into_iter().chain(metrics).chain(["reach", "frequency"]).collect();
+    writer.write_record(header).map_err(defect)?;
+    for row in rows {
+        let mut record = vec![
+            row.level.to_string(),
+            row.id.clone(),
+            row.name.clone().unwrap_or_default(),
+            text(row.campaign_id.as_ref()),
+            text(row.adset_id.as_ref()),
+            row.date_start.to_string(),
+            row.date_stop.to_string(),
+        ];
+        record.extend(Metric::ALL.iter().map(|metric| text(metric.of(&row.measures))));
+        record.extend([text(row.reach), text(row.frequency)]);
+        writer.write_record(record).map_err(defect)?;
+    }
+    writer.into_inner().map_err(|error| Failure::Defect(error.to_string()))
+}
+
+/// An unknown value is an empty cell, which is not a zero.
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn defect(error: csv::Error) -> Failure {
+    Failure::Defect(error.to_string())
+}

@@ -1,0 +1,292 @@
+//! Answers the front end's questions about numbers, out of the table and never out of Meta.
+//!
+//! Additive measures come from the item of each object and week; a range is their sum. Reach and frequency
+//! are shown only where Meta was asked for exactly that row: an ad and a day.
+
+mod csv;
+
+use std::collections::HashMap;
+
+use access::Access;
+use ads::date::{DateRange, IsoWeek};
+use ads::id::{AdAccountId, ObjectId, WorkspaceId};
+use ads::metrics::{Measures, Shown};
+use ads::money::Currency;
+use ads::object::Level;
+use ads::{Failure, Invalid};
+use bytes::Bytes;
+use http::header::{ACCEPT, HeaderValue, LINK};
+use http::{Method, Request};
+use jiff::civil::Date;
+use runtime::route::{self, Access::Role as Needs, Route, Visit};
+use runtime::session::Role;
+use runtime::{Host, Reply, reply};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use store::account::AdAccount;
+use store::chunk::ChunkState;
+use store::fact::{self, WeekFacts};
+use store::object::KeptObject;
+
+/// Rows of a page unless `limit` says otherwise, and at most. 5,000 rows with all their actions stay
+/// below Lambda's 6 MB answer.
+const PAGE: (usize, usize) = (1000, 5000);
+
+/// What can be asked of this function.
+#[derive(Debug, Clone, Copy)]
+pub enum Endpoint {
+    /// Numbers of an account.
+    Insights,
+}
+
+/// Every route of this function.
+pub static ROUTES: &[Route<Endpoint>] = &[Route {
+    method: Method::GET,
+    path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/insights",
+    access: Needs(Role::Viewer),
+    endpoint: Endpoint::Insights,
+}];
+
+/// The function.
+#[derive(Debug, Clone)]
+pub struct QueryInsights {
+    access: Access,
+    host: Host,
+}
+
+/// One object's numbers for a day or a range.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    level: Level,
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    campaign_id: Option<ObjectId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adset_id: Option<ObjectId>,
+    date_start: Date,
+    date_stop: Date,
+    #[serde(flatten, serialize_with = "shown")]
+    measures: Measures,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reach: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency: Option<Decimal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attribution_setting: Option<String>,
+}
+
+fn shown<S: serde::Serializer>(measures: &Measures, serializer: S) -> Result<S::Ok, S::Error> {
+    Shown::from(measures).serialize(serializer)
+}
+
+#[derive(Serialize)]
+struct Insights {
+    ad_account: AdAccountId,
+    currency: Currency,
+    timezone: String,
+    /// Weeks of the range that are not stored completely: their numbers are missing or partial.
+    incomplete_weeks: Vec<IsoWeek>,
+    data: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+}
+
+/// How days are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Increment {
+    Day,
+    All,
+}
+
+impl std::str::FromStr for Increment {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "day" => Ok(Self::Day),
+            "all" => Ok(Self::All),
+            _ => Err("must be day or all"),
+        }
+    }
+}
+
+impl QueryInsights {
+    /// The function on this host.
+    pub fn new(access: Access, host: Host) -> Self {
+        Self { access, host }
+    }
+
+    /// Answers a request.
+    pub async fn handle(&self, request: Request<Bytes>) -> Reply {
+        route::serve(ROUTES, &self.host.sessions, &self.host.clock, request, |visit| self.insights(visit))
+            .await
+    }
+
+    async fn insights(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
+        visit.allow_query(&["level", "since", "until", "increment", "ids", "limit", "after"])?;
+        let workspace = visit.workspace()?;
+        let account = self.access.account(workspace, &visit.path("ad_account")?).await?;
+        let level: Level = visit.required("level", "campaign")?;
+        let range =
+            DateRange::new(visit.required("since", "2026-11-01")?, visit.required("until", "2026-11-19")?)?;
+        let increment = visit.query("increment")?.unwrap_or(Increment::All);
+        let only = ids(&visit)?;
+        let limit = visit.limit(PAGE.0, PAGE.1)?;
+
+        let weeks = self.access.table.facts(workspace, &account.id, level, range).await?;
+        let objects = self.objects(workspace, &account.id, level).await?;
+        let mut rows = match increment {
+            Increment::Day => by_day(&weeks, range),
+            Increment::All => over_range(level, &account, &objects, &weeks, range),
+        };
+        rows.retain(|row| only.is_empty() || only.contains(&row.id));
+        let named = |row: &Row| match level {
+            Level::Account => account.name.clone(),
+            _ => objects.get(row.id.as_str()).and_then(|kept| kept.object.name.clone()),
+        };
+        let (mut data, after) = page(rows, visit.after()?.as_deref(), limit);
+        for row in &mut data {
+            row.name = named(row);
+            if level == Level::Account {
+                row.id = account.id.to_string();
+            }
+        }
+        if wants_csv(&visit) {
+            return csv_reply(&visit, &data, after.as_deref());
+        }
+        let incomplete_weeks = self.incomplete_weeks(workspace, &account.id, range).await?;
+        let (ad_account, currency, timezone) = (account.id, account.currency, account.timezone);
+        reply::ok(&Insights { ad_account, currency, timezone, incomplete_weeks, data, after })
+    }
+
+    async fn objects(
+        &self,
+        workspace: &WorkspaceId,
+        account: &AdAccountId,
+        level: Level,
+    ) -> Result<HashMap<String, KeptObject>, Failure> {
+        if level == Level::Account {
+            return Ok(HashMap::new());
+        }
+        let objects = self.access.table.objects(workspace, account, level).await?;
+        Ok(objects.into_iter().map(|kept| (kept.object.id.to_string(), kept)).collect())
+    }
+
+    async fn incomplete_weeks(
+        &self,
+        workspace: &WorkspaceId,
+        account: &AdAccountId,
+        range: DateRange,
+    ) -> Result<Vec<IsoWeek>, Failure> {
+        let chunks = self.access.table.chunks(workspace, account).await?;
+        let done = |week: &IsoWeek| chunks.iter().any(|c| c.week == *week && c.state == ChunkState::Done);
+        Ok(range.weeks().filter(|week| !done(week)).collect())
+    }
+}
+
+/// `ids`: objects by comma.
+fn ids(visit: &Visit<Endpoint>) -> Result<Vec<String>, Failure> {
+    let Some(list) = visit.query::<String>("ids")? else { return Ok(Vec::new()) };
+    let ids = list.split(',').map(|id| id.parse::<ObjectId>().map(|id| id.to_string()));
+    ids.collect::<Result<_, Invalid>>().map_err(|error| Invalid::new("ids", error.problem).into())
+}
+
+/// A row per object and day with delivery.
+fn by_day(weeks: &[WeekFacts], range: DateRange) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for week in weeks {
+        for day in week.days.iter().filter(|day| range.contains(day.day)) {
+            rows.push(Row {
+                level: week.level,
+                id: week.id.to_string(),
+                name: None,
+                campaign_id: week.campaign_id.clone(),
+                adset_id: week.adset_id.clone(),
+                date_start: day.day,
+                date_stop: day.day,
+                measures: day.measures.clone(),
+                reach: day.reach,
+                frequency: day.frequency,
+                attribution_setting: day.attribution_setting.clone(),
+            });
+        }
+    }
+    rows
+}
+
+/// A row per object, zeros where nothing was delivered: an object that is not shown looks lost.
+fn over_range(
+    level: Level,
+    account: &AdAccount,
+    objects: &HashMap<String, KeptObject>,
+    weeks: &[WeekFacts],
+    range: DateRange,
+) -> Vec<Row> {
+    let row = |id: &str, campaign_id: Option<ObjectId>, adset_id: Option<ObjectId>| Row {
+        level,
+        id: id.to_owned(),
+        name: None,
+        campaign_id,
+        adset_id,
+        date_start: range.since,
+        date_stop: range.until,
+        measures: Measures::default(),
+        reach: None,
+        frequency: None,
+        attribution_setting: None,
+    };
+    let mut rows: HashMap<&str, Row> = objects
+        .iter()
+        .map(|(id, kept)| {
+            (id.as_str(), row(id, kept.object.campaign_id.clone(), kept.object.adset_id.clone()))
+        })
+        .collect();
+    if level == Level::Account {
+        let digits = account.id.digits();
+        rows.insert(digits, row(digits, None, None));
+    }
+    // Numbers of an object that the structure does not know (deleted before we came) are shown too.
+    for week in weeks {
+        let id = week.id.as_str();
+        rows.entry(id).or_insert_with(|| row(id, week.campaign_id.clone(), week.adset_id.clone()));
+    }
+    for (id, sum) in fact::sums(weeks, range) {
+        if let Some(row) = rows.get_mut(id.as_str()) {
+            row.measures = sum;
+        }
+    }
+    rows.into_values().collect()
+}
+
+/// The page after a position, and the position of the next one. Rows are in the order of id and day.
+fn page(mut rows: Vec<Row>, after: Option<&str>, limit: usize) -> (Vec<Row>, Option<String>) {
+    let position = |row: &Row| format!("{}#{}", row.id, row.date_start);
+    rows.sort_by_cached_key(position);
+    let start = after.map_or(0, |after| rows.partition_point(|row| position(row).as_str() <= after));
+    let mut rows = rows.split_off(start);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let after = rows.last().filter(|_| more).map(|row| route::cursor(&position(row)));
+    (rows, after)
+}
+
+fn wants_csv(visit: &Visit<Endpoint>) -> bool {
+    let accepts = visit.request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    accepts.is_some_and(|accepts| accepts.contains("text/csv"))
+}
+
+/// CSV has no room for a cursor, so the next page is named in a `Link` header (RFC 8288).
+fn csv_reply(visit: &Visit<Endpoint>, rows: &[Row], after: Option<&str>) -> Result<Reply, Failure> {
+    let mut answer = reply::typed(http::StatusCode::OK, "text/csv; charset=utf-8", csv::write(rows)?);
+    if let Some(after) = after {
+        let uri = visit.request.uri();
+        let kept = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.starts_with("after="));
+        let query: Vec<_> = kept.collect();
+        let link = format!("<{}?{}&after={after}>; rel=\"next\"", uri.path(), query.join("&"));
+        let link = HeaderValue::from_str(&link).map_err(|error| Failure::Defect(error.to_string()))?;
+        answer.headers_mut().insert(LINK, link);
+    }
+    Ok(answer)
+}

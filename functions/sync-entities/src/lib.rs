@@ -1,0 +1,168 @@
+//! Mirrors campaigns, ad sets and ads, and splits what must be measured into chunks.
+//!
+//! A full sync draws its place in the order of fetches, reads every page of the three levels, keeps what is
+//! new or changed, asks by id for what is no longer listed, and plans the weeks to measure. It runs when an
+//! account is selected, every hour, on request, and takes up whatever an earlier run left undone.
+
+mod progress;
+mod structure;
+
+use std::collections::BTreeSet;
+
+use access::{Access, Reached};
+use ads::Failure;
+use ads::date::IsoWeek;
+use ads::id::{AdAccountId, WorkspaceId};
+use ads::job::{Job, SyncCause};
+use bytes::Bytes;
+use http::{Method, Request};
+use runtime::queue::Message;
+use runtime::route::{self, Access::Role as Needs, Route, Visit};
+use runtime::schedule::When;
+use runtime::session::Role;
+use runtime::{Host, Reply};
+use store::chunk::ChunkState;
+
+/// How often an account's structure and newest weeks are read again.
+const HEARTBEAT_MINUTES: u32 = 60;
+
+/// What can be asked of this function.
+#[derive(Debug, Clone, Copy)]
+pub enum Endpoint {
+    /// Sync now.
+    Sync,
+    /// How far the sync is.
+    Progress,
+}
+
+/// Every route of this function.
+pub static ROUTES: &[Route<Endpoint>] = &[
+    Route {
+        method: Method::POST,
+        path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync",
+        access: Needs(Role::Editor),
+        endpoint: Endpoint::Sync,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync",
+        access: Needs(Role::Viewer),
+        endpoint: Endpoint::Progress,
+    },
+];
+
+/// The function.
+#[derive(Debug, Clone)]
+pub struct SyncEntities {
+    access: Access,
+    host: Host,
+}
+
+impl SyncEntities {
+    /// The function on this host.
+    pub fn new(access: Access, host: Host) -> Self {
+        Self { access, host }
+    }
+
+    /// Answers a request.
+    pub async fn handle(&self, request: Request<Bytes>) -> Reply {
+        route::serve(ROUTES, &self.host.sessions, &self.host.clock, request, |visit| self.answer(visit)).await
+    }
+
+    async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
+        match visit.endpoint {
+            Endpoint::Sync => self.request_sync(&visit).await,
+            Endpoint::Progress => self.progress(&visit).await,
+        }
+    }
+
+    /// Does a job.
+    pub async fn process(&self, job: Job) -> Result<(), Failure> {
+        match job {
+            Job::SyncAccount { workspace, ad_account, cause } => {
+                self.sync_account(&workspace, &ad_account, cause).await
+            }
+            Job::SyncObject { workspace, ad_account, level, object } => {
+                let reached = self.access.reach(&workspace, &ad_account).await?;
+                let shown = reached.refresh(level, &object).await?;
+                tracing::info!(%workspace, %ad_account, %level, %object, found = shown.is_some(), "Refreshed one object.");
+                Ok(())
+            }
+            other => Err(Failure::Refused(format!("{} is not a job of this function", other.queue().name()))),
+        }
+    }
+
+    async fn sync_account(
+        &self,
+        workspace: &WorkspaceId,
+        ad_account: &AdAccountId,
+        cause: SyncCause,
+    ) -> Result<(), Failure> {
+        let heartbeat = heartbeat_name(workspace, ad_account);
+        if !self.access.table.account(workspace, ad_account).await?.is_some_and(|account| account.selected) {
+            return self.host.schedules.cancel(&heartbeat).await;
+        }
+        let reached = self.access.reach(workspace, ad_account).await?;
+        let mirrored = structure::mirror(&self.access.table, &reached).await?;
+        self.access.table.structure_synced(workspace, ad_account, self.host.clock.now()).await?;
+        let weeks = self.plan(&reached).await?;
+        tracing::info!(%workspace, %ad_account, ?cause, ?mirrored, chunks = weeks.len(), "Mirrored the structure.");
+        self.request_chunks(workspace, ad_account, &weeks).await?;
+        let beat = Job::SyncAccount {
+            workspace: workspace.clone(),
+            ad_account: ad_account.clone(),
+            cause: SyncCause::Schedule,
+        };
+        let when = When::EveryMinutes(HEARTBEAT_MINUTES);
+        self.host.schedules.ensure(&heartbeat, &when, beat.queue().name(), &beat).await
+    }
+
+    /// The weeks to measure now: those never asked for, those that Meta may restate, those left undone.
+    async fn plan(&self, reached: &Reached) -> Result<BTreeSet<IsoWeek>, Failure> {
+        let (workspace, account) = (&reached.workspace, &reached.account);
+        let table = &self.access.table;
+        let today = account.today(self.host.clock.now());
+        let known = table.chunks(workspace, &account.id).await?;
+        let never = IsoWeek::backfill(today).filter(|week| known.iter().all(|chunk| chunk.week != *week));
+        let failed = known.iter().filter(|chunk| chunk.state == ChunkState::Failed).map(|chunk| chunk.week);
+        let fresh: BTreeSet<IsoWeek> = never.chain(IsoWeek::restated(today)).chain(failed).collect();
+        for week in &fresh {
+            table.plan_chunk(workspace, &account.id, *week).await?;
+        }
+        let unfinished = known.iter().filter(|chunk| chunk.state != ChunkState::Done).map(|chunk| chunk.week);
+        Ok(fresh.iter().copied().chain(unfinished).collect())
+    }
+
+    /// Newest first: a person who has just connected looks at this week.
+    async fn request_chunks(
+        &self,
+        workspace: &WorkspaceId,
+        ad_account: &AdAccountId,
+        weeks: &BTreeSet<IsoWeek>,
+    ) -> Result<(), Failure> {
+        let jobs: Vec<_> = weeks
+            .iter()
+            .rev()
+            .map(|week| Job::SyncChunk {
+                workspace: workspace.clone(),
+                ad_account: ad_account.clone(),
+                week: *week,
+            })
+            .collect();
+        let messages: Vec<_> = jobs
+            .iter()
+            .map(|job| Message {
+                queue: job.queue().name(),
+                group: job.fairness_group(),
+                body: job,
+                delay: Default::default(),
+            })
+            .collect();
+        self.host.queues.send(&messages).await
+    }
+}
+
+/// The name of an account's hourly schedule.
+fn heartbeat_name(workspace: &WorkspaceId, ad_account: &AdAccountId) -> String {
+    format!("sync-{workspace}-{ad_account}")
+}

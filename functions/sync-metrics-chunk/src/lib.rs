@@ -1,0 +1,217 @@
+//! One ad account's numbers for one ISO week: the only writer of facts.
+//!
+//! It takes the week's lease, reads insights page by page (level ad, one row per day), compares with what is
+//! kept, writes the difference for ads, ad sets, campaigns and the account, and completes. Everything it
+//! writes is conditional on its lease, so running twice, late or twice at once changes nothing.
+
+mod rollup;
+
+use std::time::Duration;
+
+use access::{Access, Reached};
+use ads::Failure;
+use ads::date::{DateRange, IsoWeek};
+use ads::id::{AdAccountId, WorkspaceId};
+use ads::job::Job;
+use ads::object::Level;
+use bytes::Bytes;
+use graph_api::insights::AdDay;
+use http::Request;
+use jiff::{SignedDuration, Timestamp};
+use runtime::queue::Message;
+use runtime::route::{self, Route, Visit};
+use runtime::{Host, Reply};
+use store::StoreError;
+use store::chunk::{ChunkState, Lease, LeaseAnswer, RunTotals};
+use store::fact::{FactChange, WeekFacts};
+
+/// How long a run may be silent before others take over. Extended with every page.
+const LEASE: SignedDuration = SignedDuration::from_mins(3);
+
+/// This function answers no requests yet: it lives on its queue.
+pub static ROUTES: &[Route<()>] = &[];
+
+/// The function.
+#[derive(Debug, Clone)]
+pub struct SyncMetricsChunk {
+    access: Access,
+    host: Host,
+}
+
+/// How a run over one week ended.
+enum Run {
+    Complete(RunTotals),
+    /// Another run holds the lease now; it will complete the week.
+    Superseded,
+}
+
+impl SyncMetricsChunk {
+    /// The function on this host.
+    pub fn new(access: Access, host: Host) -> Self {
+        Self { access, host }
+    }
+
+    /// Answers a request.
+    pub async fn handle(&self, request: Request<Bytes>) -> Reply {
+        let none = |_: Visit<()>| async { Err(Failure::NotFound("this path".to_owned())) };
+        route::serve(ROUTES, &self.host.sessions, &self.host.clock, request, none).await
+    }
+
+    /// Does a job.
+    pub async fn process(&self, job: Job) -> Result<(), Failure> {
+        match job {
+            Job::SyncChunk { workspace, ad_account, week } => self.sync(&workspace, &ad_account, week).await,
+            other => Err(Failure::Refused(format!("{} is not a job of this function", other.queue().name()))),
+        }
+    }
+
+    async fn sync(
+        &self,
+        workspace: &WorkspaceId,
+        ad_account: &AdAccountId,
+        week: IsoWeek,
+    ) -> Result<(), Failure> {
+        let table = &self.access.table;
+        if !table.account(workspace, ad_account).await?.is_some_and(|account| account.selected) {
+            return Ok(());
+        }
+        let now = self.host.clock.now();
+        let lease = match table.lease_chunk(workspace, ad_account, week, now, now + LEASE).await? {
+            LeaseAnswer::Taken(lease) => lease,
+            LeaseAnswer::NothingToDo => return Ok(()),
+            LeaseAnswer::Held { until } => {
+                return Err(Failure::Wait {
+                    after: wait(now, until),
+                    why: "another run holds this week".to_owned(),
+                });
+            }
+        };
+        let run = match self.access.reach(workspace, ad_account).await {
+            Ok(reached) => self.run(&reached, week, &lease).await,
+            Err(failure) => Err(failure),
+        };
+        match run {
+            Ok(Run::Superseded) => Ok(()),
+            Ok(Run::Complete(totals)) => self.complete(workspace, ad_account, week, &lease, totals).await,
+            // Another try can help: the week stays planned and its message comes again.
+            Err(failure) if failure.may_pass() => {
+                table.release_chunk(&lease, None).await?;
+                Err(failure)
+            }
+            // It cannot: the reason is kept with the week, where a person sees it, and the next sync asks again.
+            Err(failure) => {
+                tracing::warn!(%workspace, %ad_account, %week, %failure, "A week cannot be measured.");
+                table.release_chunk(&lease, Some(&failure.to_string())).await?;
+                Ok(())
+            }
+        }
+    }
+
+    async fn run(&self, reached: &Reached, week: IsoWeek, lease: &Lease) -> Result<Run, Failure> {
+        let table = &self.access.table;
+        let Some(range) = measurable(week, reached, self.host.clock.now()) else {
+            return Ok(Run::Complete(RunTotals::default()));
+        };
+        let mut days: Vec<AdDay> = Vec::new();
+        let mut totals = RunTotals::default();
+        let mut pages = reached.caller.ad_days(&reached.account.id, range);
+        while let Some(page) = reached.heed(pages.next().await).await? {
+            days.extend(page);
+            totals.pages += 1;
+            match table.chunk_progress(lease, totals.pages, self.host.clock.now() + LEASE).await {
+                Ok(()) => {}
+                Err(StoreError::Conflict) => return Ok(Run::Superseded),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let fresh = rollup::weeks(&reached.account.id, week, days)?;
+        totals.rows =
+            fresh.iter().filter(|facts| facts.level == Level::Ad).map(|facts| facts.days.len() as u64).sum();
+        let changes = self.differences(reached, week, fresh, &mut totals).await?;
+        match table.write_facts(&reached.workspace, &reached.account.id, week, lease, &changes).await {
+            Ok(()) => Ok(Run::Complete(totals)),
+            Err(StoreError::Conflict) => Ok(Run::Superseded),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What must be written so that the kept week equals the fresh one. Rows can vanish at Meta.
+    async fn differences(
+        &self,
+        reached: &Reached,
+        week: IsoWeek,
+        fresh: Vec<WeekFacts>,
+        totals: &mut RunTotals,
+    ) -> Result<Vec<FactChange>, Failure> {
+        let mut kept = std::collections::HashMap::new();
+        for level in [Level::Ad, Level::AdSet, Level::Campaign, Level::Account] {
+            let table = &self.access.table;
+            for facts in table.facts(&reached.workspace, &reached.account.id, level, week.range()).await? {
+                kept.insert((level, facts.id.clone()), facts);
+            }
+        }
+        let mut changes = Vec::new();
+        for facts in fresh {
+            if kept.remove(&(facts.level, facts.id.clone())).as_ref() == Some(&facts) {
+                totals.unchanged += 1;
+            } else {
+                changes.push(FactChange::Put(facts));
+            }
+        }
+        changes.extend(kept.into_keys().map(|(level, id)| FactChange::Vanished(level, id)));
+        totals.written = changes.len() as u64;
+        Ok(changes)
+    }
+
+    /// Ends the run, asks for another when the week was wanted again meanwhile, and has the rules look at
+    /// the account when this was its last open week.
+    async fn complete(
+        &self,
+        workspace: &WorkspaceId,
+        ad_account: &AdAccountId,
+        week: IsoWeek,
+        lease: &Lease,
+        totals: RunTotals,
+    ) -> Result<(), Failure> {
+        let table = &self.access.table;
+        let state = match table.complete_chunk(lease, totals, self.host.clock.now()).await {
+            Ok(state) => state,
+            Err(StoreError::Conflict) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        tracing::info!(%workspace, %ad_account, %week, ?totals, ?state, "Measured a week.");
+        if state == ChunkState::Planned {
+            let job = Job::SyncChunk { workspace: workspace.clone(), ad_account: ad_account.clone(), week };
+            return self.send(&job).await;
+        }
+        let chunks = table.chunks(workspace, ad_account).await?;
+        let open =
+            chunks.iter().any(|chunk| matches!(chunk.state, ChunkState::Planned | ChunkState::Running));
+        if open {
+            return Ok(());
+        }
+        self.send(&Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() }).await
+    }
+
+    async fn send(&self, job: &Job) -> Result<(), Failure> {
+        let message = Message {
+            queue: job.queue().name(),
+            group: job.fairness_group(),
+            body: job,
+            delay: Duration::ZERO,
+        };
+        self.host.queues.send(&[message]).await
+    }
+}
+
+/// The days of a week that have begun in the account's time zone.
+fn measurable(week: IsoWeek, reached: &Reached, now: Timestamp) -> Option<DateRange> {
+    let range = week.range();
+    DateRange::new(range.since, range.until.min(reached.account.today(now))).ok()
+}
+
+/// Until a moment, at least a second.
+fn wait(now: Timestamp, until: Timestamp) -> Duration {
+    let seconds = until.duration_since(now).as_secs().max(1);
+    Duration::from_secs(seconds.unsigned_abs())
+}

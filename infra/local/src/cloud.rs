@@ -1,0 +1,129 @@
+//! The embedded AWS: one SDK configuration whose HTTP client is answered in this process.
+
+use std::collections::HashMap;
+
+use ads::job::Queue;
+use anyhow::Context;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::types::QueueAttributeName;
+use runtime::queue::{QueueAddress, Queues, dead_letters};
+use runtime::schedule::{ScheduleConfig, Schedules};
+use runtime::{Clock, Keyring, secrets};
+use secrecy::ExposeSecret;
+use store::Table;
+use winterbaume_core::MockAws;
+use winterbaume_secretsmanager::SecretsManagerService;
+use winterbaume_sqs::SqsService;
+
+use crate::data::{Data, LocalSecrets};
+use crate::dynamo::Dynamo;
+use crate::timers::Timers;
+
+/// A message is given up after this many tries, as template.yaml has it.
+const MOST_RECEIVES: u32 = 5;
+
+const SCHEDULE_GROUP: &str = "adflight";
+const KEYRING_SECRET: &str = "adflight/keyring";
+
+/// The clients of the embedded AWS.
+#[derive(Clone)]
+pub struct Cloud {
+    /// The table, created.
+    pub table: Table,
+    /// For the runner, which looks into the table as an operator would.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// For the runner, which receives what functions send.
+    pub sqs: aws_sdk_sqs::Client,
+    /// The queues by name, created.
+    pub queues: Queues,
+    /// The schedules as functions set them.
+    pub schedules: Schedules,
+    /// The schedules as the runner fires them.
+    pub timers: Timers,
+    /// The keyring out of Secrets Manager.
+    pub keyring: Keyring,
+}
+
+/// The table's name.
+pub const TABLE: &str = "adflight";
+
+impl Cloud {
+    /// Starts the embedded AWS on this data. A message that was received and not deleted comes again after
+    /// `visibility_seconds`.
+    pub async fn start(
+        data: &Data,
+        local: &LocalSecrets,
+        clock: &Clock,
+        visibility_seconds: u32,
+    ) -> anyhow::Result<Self> {
+        let timers = Timers::new(clock.clone());
+        let aws = MockAws::builder()
+            .with_service(Dynamo::new(data.database()?))
+            .with_service(SqsService::new())
+            .with_service(timers.clone())
+            .with_service(SecretsManagerService::new())
+            .build();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(aws.http_client())
+            .credentials_provider(aws.credentials_provider())
+            .region(Region::new("us-east-1"))
+            .load()
+            .await;
+        let dynamodb = aws_sdk_dynamodb::Client::new(&config);
+        let table = Table::new(dynamodb.clone(), TABLE);
+        table.create().await.context("the table cannot be created")?;
+        let sqs = aws_sdk_sqs::Client::new(&config);
+        let queues = create_queues(&sqs, visibility_seconds).await?;
+        let scheduler = aws_sdk_scheduler::Client::new(&config);
+        scheduler.create_schedule_group().name(SCHEDULE_GROUP).send().await?;
+        let schedule = ScheduleConfig {
+            group: SCHEDULE_GROUP.to_owned(),
+            role_arn: "arn:aws:iam::123456789012:role/adflight-schedules".to_owned(),
+        };
+        let schedules = Schedules::new(scheduler, schedule, queues.clone());
+        let keyring = keep_keyring(&config, local).await?;
+        Ok(Self { table, dynamodb, sqs, queues, schedules, timers, keyring })
+    }
+}
+
+/// Every queue with its dead letters beside it.
+async fn create_queues(sqs: &aws_sdk_sqs::Client, visibility_seconds: u32) -> anyhow::Result<Queues> {
+    let mut addresses = HashMap::new();
+    for queue in Queue::ALL {
+        let dead = create_queue(sqs, &dead_letters(queue.name()), &[]).await?;
+        let redrive = serde_json::json!({"deadLetterTargetArn": dead.arn, "maxReceiveCount": MOST_RECEIVES});
+        let attributes = [
+            (QueueAttributeName::VisibilityTimeout, visibility_seconds.to_string()),
+            (QueueAttributeName::RedrivePolicy, redrive.to_string()),
+        ];
+        let address = create_queue(sqs, queue.name(), &attributes).await?;
+        addresses.insert(dead_letters(queue.name()), dead);
+        addresses.insert(queue.name().to_owned(), address);
+    }
+    Ok(Queues::new(sqs.clone(), addresses))
+}
+
+async fn create_queue(
+    sqs: &aws_sdk_sqs::Client,
+    name: &str,
+    attributes: &[(QueueAttributeName, String)],
+) -> anyhow::Result<QueueAddress> {
+    let mut create = sqs.create_queue().queue_name(name);
+    for (attribute, value) in attributes {
+        create = create.attributes(attribute.clone(), value);
+    }
+    let url = create.send().await?.queue_url.context("a queue without a URL")?;
+    let asked = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
+    let attributes = asked.send().await?.attributes.unwrap_or_default();
+    let arn = attributes.get(&QueueAttributeName::QueueArn).context("a queue without an ARN")?.clone();
+    Ok(QueueAddress { url, arn })
+}
+
+/// Puts the keyring where an operator would, and reads it back the way a function does.
+async fn keep_keyring(config: &SdkConfig, local: &LocalSecrets) -> anyhow::Result<Keyring> {
+    let client = aws_sdk_secretsmanager::Client::new(config);
+    let document = serde_json::to_string(&local.keyring)?;
+    client.create_secret().name(KEYRING_SECRET).secret_string(document).send().await?;
+    let fetched = secrets::fetch(&client, KEYRING_SECRET).await?;
+    Ok(Keyring::parse(fetched.expose_secret())?)
+}

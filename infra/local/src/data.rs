@@ -1,0 +1,138 @@
+//! What a run leaves behind in its folder: the table, the secrets of this laptop, and the simulator's journal.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use runtime::random;
+use runtime::secrets::KeyringDocument;
+use serde::{Deserialize, Serialize};
+
+/// Where a run keeps its things.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Data {
+    /// Nowhere: everything is gone when the process ends.
+    Memory,
+    /// In this folder.
+    Folder(PathBuf),
+}
+
+impl std::str::FromStr for Data {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(if text == ":memory:" { Self::Memory } else { Self::Folder(text.into()) })
+    }
+}
+
+/// The secrets of this laptop. They protect simulated accounts, or a developer's own.
+#[derive(Serialize, Deserialize)]
+pub struct LocalSecrets {
+    /// Seed of the key that signs session tokens.
+    pub issuer_seed: String,
+    /// The keyring that seals tokens.
+    pub keyring: KeyringDocument,
+    /// The simulated app's secret.
+    pub app_secret: String,
+    /// What webhook subscriptions must repeat.
+    pub verify_token: String,
+    /// How far the last run's clock was ahead, in seconds: tokens must be valid on its day.
+    #[serde(default)]
+    pub clock_ahead_seconds: i64,
+}
+
+impl LocalSecrets {
+    fn generate() -> anyhow::Result<Self> {
+        Ok(Self {
+            issuer_seed: URL_SAFE_NO_PAD.encode(random::bytes::<32>()?),
+            keyring: KeyringDocument::generate()?,
+            app_secret: hex_id()?,
+            verify_token: hex_id()?,
+            clock_ahead_seconds: 0,
+        })
+    }
+}
+
+fn hex_id() -> anyhow::Result<String> {
+    Ok(random::id()?)
+}
+
+impl Data {
+    /// The table's database, for the embedded engine.
+    pub fn database(&self) -> anyhow::Result<dynoxide::Database> {
+        let opened = match self {
+            Self::Memory => dynoxide::Database::memory(),
+            Self::Folder(folder) => dynoxide::Database::new(&folder.join("table.db").to_string_lossy()),
+        };
+        opened.map_err(|error| anyhow!("the table cannot be opened: {error}"))
+    }
+
+    /// Where the simulator remembers what was created in it.
+    pub fn journal(&self, account: &str) -> Option<PathBuf> {
+        match self {
+            Self::Memory => None,
+            Self::Folder(folder) => Some(folder.join(format!("meta-{account}.jsonl"))),
+        }
+    }
+
+    /// Makes sure of the folder, and that no other process works in it. Hold the answer while running.
+    pub fn claim(&self) -> anyhow::Result<Option<File>> {
+        let Self::Folder(folder) = self else { return Ok(None) };
+        let name = folder.display();
+        fs::create_dir_all(folder).with_context(|| format!("--data {name} cannot be created"))?;
+        let lock = File::create(folder.join("lock"))
+            .with_context(|| format!("--data {name} cannot be written to"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => {
+                bail!("--data {name} is in use by another adflight; stop it, or name another folder")
+            }
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("--data {name} cannot be locked"))
+            }
+        }
+    }
+
+    /// The secrets, made at first use.
+    pub fn secrets(&self) -> anyhow::Result<LocalSecrets> {
+        let Self::Folder(folder) = self else { return LocalSecrets::generate() };
+        let path = folder.join("secrets.json");
+        if !path.exists() {
+            let secrets = LocalSecrets::generate()?;
+            write_private(&path, &serde_json::to_vec_pretty(&secrets)?)?;
+            return Ok(secrets);
+        }
+        let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        // The text holds keys, so serde's message, which may quote it, is not shown.
+        serde_json::from_str(&text).map_err(|_| {
+            anyhow!("{} is not what adflight wrote; remove the folder to begin anew", path.display())
+        })
+    }
+
+    /// Keeps how far the clock is ahead.
+    pub fn keep_clock(&self, secrets: &mut LocalSecrets, ahead_seconds: i64) -> anyhow::Result<()> {
+        secrets.clock_ahead_seconds = ahead_seconds;
+        match self {
+            Self::Memory => Ok(()),
+            Self::Folder(folder) => {
+                write_private(&folder.join("secrets.json"), &serde_json::to_vec_pretty(secrets)?)
+            }
+        }
+    }
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write;
+    let new = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&new).with_context(|| format!("{} cannot be written", new.display()))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    Ok(fs::rename(&new, path)?)
+}

@@ -1,0 +1,80 @@
+//! DynamoDB for the AWS SDK, answered by the embedded engine in this process.
+
+use std::pin::Pin;
+
+use dynoxide::Database;
+use dynoxide::errors::DynoxideError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use winterbaume_core::{MockRequest, MockResponse, MockService};
+
+/// The engine as a service of the embedded cloud.
+#[derive(Clone)]
+pub struct Dynamo {
+    database: Database,
+}
+
+impl Dynamo {
+    /// Serves this database.
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+impl MockService for Dynamo {
+    fn service_name(&self) -> &str {
+        "dynamodb"
+    }
+
+    fn url_patterns(&self) -> Vec<&str> {
+        vec![r"https?://dynamodb\..*\.amazonaws\.com", r"https?://[0-9]+\.ddb\..*\.amazonaws\.com"]
+    }
+
+    fn handle(&self, request: MockRequest) -> Pin<Box<dyn Future<Output = MockResponse> + Send + '_>> {
+        let database = self.database.clone();
+        Box::pin(async move {
+            let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+            let operation =
+                target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
+            // SQLite blocks: not on a thread that polls.
+            let answer =
+                tokio::task::spawn_blocking(move || answer(&database, &operation, &request.body)).await;
+            match answer {
+                Ok(Ok(body)) => MockResponse::json(200, body),
+                Ok(Err(error)) => MockResponse::json(error.status_code(), error.to_json()),
+                Err(panic) => MockResponse::json(500, failure(&panic.to_string())),
+            }
+        })
+    }
+}
+
+fn failure(message: &str) -> String {
+    serde_json::json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": message})
+        .to_string()
+}
+
+fn answer(database: &Database, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
+    match operation {
+        "CreateTable" => write(&database.create_table(read(body)?)?),
+        "DescribeTable" => write(&database.describe_table(read(body)?)?),
+        "UpdateTimeToLive" => write(&database.update_time_to_live(read(body)?)?),
+        "GetItem" => write(&database.get_item(read(body)?)?),
+        "PutItem" => write(&database.put_item(read(body)?)?),
+        "UpdateItem" => write(&database.update_item(read(body)?)?),
+        "DeleteItem" => write(&database.delete_item(read(body)?)?),
+        "Query" => write(&database.query(read(body)?)?),
+        "Scan" => write(&database.scan(read(body)?)?),
+        "TransactWriteItems" => write(&database.transact_write_items(read(body)?)?),
+        other => {
+            Err(DynoxideError::ValidationException(format!("{other} is not served by the embedded table")))
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
+    serde_json::from_slice(body).map_err(|error| DynoxideError::SerializationException(error.to_string()))
+}
+
+fn write<T: Serialize>(answer: &T) -> Result<String, DynoxideError> {
+    serde_json::to_string(answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}

@@ -1,0 +1,78 @@
+//! The seven functions on this host, and which of them a request or a job is for.
+
+use access::Access;
+use ads::Failure;
+use ads::job::{Job, Queue};
+use auth_meta::AuthMeta;
+use bytes::Bytes;
+use evaluate_rules::EvaluateRules;
+use http::Request;
+use manage_campaign::ManageCampaign;
+use query_insights::QueryInsights;
+use runtime::{Host, Reply, problem, route};
+use sync_entities::SyncEntities;
+use sync_metrics_chunk::SyncMetricsChunk;
+use webhook_ingest::{Shared, WebhookIngest};
+
+/// Every function of the product.
+#[derive(Debug, Clone)]
+pub struct Functions {
+    auth_meta: AuthMeta,
+    evaluate_rules: EvaluateRules,
+    manage_campaign: ManageCampaign,
+    query_insights: QueryInsights,
+    sync_entities: SyncEntities,
+    sync_metrics_chunk: SyncMetricsChunk,
+    webhook_ingest: WebhookIngest,
+}
+
+impl Functions {
+    /// The functions on this host.
+    pub fn new(access: &Access, host: &Host, shared: Shared) -> Self {
+        Self {
+            auth_meta: AuthMeta::new(access.clone(), host.clone()),
+            evaluate_rules: EvaluateRules::new(access.clone(), host.clone()),
+            manage_campaign: ManageCampaign::new(access.clone(), host.clone()),
+            query_insights: QueryInsights::new(access.clone(), host.clone()),
+            sync_entities: SyncEntities::new(access.clone(), host.clone()),
+            sync_metrics_chunk: SyncMetricsChunk::new(access.clone(), host.clone()),
+            webhook_ingest: WebhookIngest::new(access.table.clone(), host.clone(), shared),
+        }
+    }
+
+    /// For recovery, which sets the timers of activations again.
+    pub(crate) fn manage_campaign(&self) -> &ManageCampaign {
+        &self.manage_campaign
+    }
+
+    /// Routes a request as the HTTP API does in the cloud: by the functions' own tables of routes.
+    pub async fn handle(&self, request: Request<Bytes>) -> Reply {
+        let path = request.uri().path();
+        if route::knows(auth_meta::ROUTES, path) {
+            self.auth_meta.handle(request).await
+        } else if route::knows(evaluate_rules::ROUTES, path) {
+            self.evaluate_rules.handle(request).await
+        } else if route::knows(manage_campaign::ROUTES, path) {
+            self.manage_campaign.handle(request).await
+        } else if route::knows(query_insights::ROUTES, path) {
+            self.query_insights.handle(request).await
+        } else if route::knows(sync_entities::ROUTES, path) {
+            self.sync_entities.handle(request).await
+        } else if route::knows(webhook_ingest::ROUTES, path) {
+            self.webhook_ingest.handle(request).await
+        } else {
+            problem::answer(&Failure::NotFound("this path".to_owned()))
+        }
+    }
+
+    /// Gives a job to the function whose queue it came from.
+    pub async fn process(&self, queue: Queue, job: Job) -> Result<(), Failure> {
+        match queue {
+            Queue::SyncEntities => self.sync_entities.process(job).await,
+            Queue::SyncMetricsChunk => self.sync_metrics_chunk.process(job).await,
+            Queue::EvaluateRules => self.evaluate_rules.process(job).await,
+            Queue::WebhookIngest => self.webhook_ingest.process(job).await,
+            Queue::ManageCampaign => self.manage_campaign.process(job).await,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! HTTP on 127.0.0.1: what API Gateway is in the cloud.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Context;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use runtime::{problem, route};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::functions::Functions;
+
+/// A running server; it stops when dropped.
+pub struct HttpServer {
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<()>,
+}
+
+/// Takes the port, before anything else is begun. 0 lets the system choose.
+pub async fn bind(port: u16) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let taken =
+        || format!("port {port} on 127.0.0.1 cannot be used; is another adflight running? Try --port 0");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(taken)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+impl HttpServer {
+    /// Serves the functions.
+    pub fn start(listener: TcpListener, functions: Functions) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let router = Router::new().fallback(answer).with_state(functions);
+        let served = tokio::spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+                tracing::error!(%error, "The HTTP server stopped.");
+            }
+        });
+        Self { stop: Some(stop), served }
+    }
+
+    /// Stops taking connections and waits for open requests.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Err(error) = self.served.await {
+            tracing::error!(%error, "The HTTP server did not stop in order.");
+        }
+    }
+}
+
+async fn answer(State(functions): State<Functions>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let reply = match to_bytes(body, route::LARGEST_BODY).await {
+        Ok(body) => functions.handle(http::Request::from_parts(parts, body)).await,
+        // The length limit, or a client that went away in the middle and does not read the answer.
+        Err(_) => problem::too_large(),
+    };
+    reply.map(Body::from)
+}

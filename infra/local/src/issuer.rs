@@ -1,0 +1,67 @@
+//! The local issuer of session tokens. In the cloud this is the team's own OIDC provider.
+
+use anyhow::{Context, anyhow};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::SigningKey;
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use runtime::Sessions;
+use runtime::session::{Claims, Role};
+
+const ISSUER: &str = "http://127.0.0.1/adflight-local";
+const AUDIENCE: &str = "adflight";
+const KEY_ID: &str = "local";
+
+/// How long a printed token works.
+const LASTS: SignedDuration = SignedDuration::from_hours(12);
+
+/// What comes before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410).
+const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+
+/// Signs session tokens for this laptop.
+pub struct Issuer {
+    key: EncodingKey,
+    public: String,
+}
+
+impl Issuer {
+    /// The issuer with this seed (base64url of 32 bytes).
+    pub fn new(seed: &str) -> anyhow::Result<Self> {
+        let seed = URL_SAFE_NO_PAD.decode(seed).ok().and_then(|seed| <[u8; 32]>::try_from(seed).ok());
+        let seed = seed.ok_or_else(|| anyhow!("the issuer's seed must be 32 bytes"))?;
+        let public = SigningKey::from_bytes(&seed).verifying_key();
+        Ok(Self {
+            key: EncodingKey::from_ed_der(&[&PKCS8_PREFIX[..], &seed].concat()),
+            public: URL_SAFE_NO_PAD.encode(public.as_bytes()),
+        })
+    }
+
+    /// What the functions trust.
+    pub fn sessions(&self) -> anyhow::Result<Sessions> {
+        let jwks = serde_json::json!({"keys": [{
+            "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": KEY_ID, "x": self.public,
+        }]});
+        Ok(Sessions::new(ISSUER, AUDIENCE, &jwks.to_string())?)
+    }
+
+    /// What a token for this workspace and role says.
+    pub fn claims(&self, workspace: &str, role: Role, now: Timestamp) -> anyhow::Result<Claims> {
+        Ok(Claims {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: "local-developer".to_owned(),
+            exp: (now + LASTS).as_second(),
+            nbf: None,
+            workspace: workspace.parse().context("--workspace")?,
+            role,
+        })
+    }
+
+    /// Signs claims.
+    pub fn sign(&self, claims: &Claims) -> anyhow::Result<String> {
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(KEY_ID.to_owned());
+        Ok(jsonwebtoken::encode(&header, claims, &self.key)?)
+    }
+}

@@ -1,0 +1,20 @@
+//! The whole system in one process: every function, on an embedded table, queues, schedules and secrets.
+//!
+//! Nothing of the functions changes here. The AWS SDK gets another HTTP client ([`cloud`]), and the runner
+//! plays the event sources ([`runner`]): it polls queues, fires schedules and serves HTTP.
+
+pub mod account;
+pub mod cloud;
+pub mod data;
+pub mod dynamo;
+pub mod functions;
+pub mod http_server;
+pub mod issuer;
+pub mod main_job;
+pub mod recover;
+pub mod report;
+pub mod runner;
+pub mod system;
+pub mod timers;
+
+pub use system::{Options, System};

@@ -1,0 +1,329 @@
+//! `adflight`: the whole system on a laptop.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use graph_sim::{App, Config, Generator, GraphSim, Limits, Source};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use local::account::{Account, Sizes};
+use local::data::Data;
+use local::main_job::{self, Api, Stage, WORKSPACE};
+use local::report::Report;
+use local::system::token_for;
+use local::{Options, System};
+use runtime::Clock;
+use runtime::session::Role;
+use runtime::telemetry::{self, Format};
+
+/// What the shell sees when the command line or the environment is at fault.
+const USAGE: u8 = 2;
+
+/// The backend of a Meta ads product, whole, on this machine.
+#[derive(Parser)]
+#[command(name = "adflight", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    up: Up,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start everything, connect and sync the account, show it, and serve (the default).
+    Up(Box<Up>),
+    /// Run the Graph API simulator alone.
+    Sim(Sim),
+    /// Print a session token for curl.
+    Token(Token),
+}
+
+#[derive(Args, Clone)]
+struct Made {
+    /// A recorded ad account instead of a generated one: a folder with account.json, campaigns.json, adsets.json,
+    /// ads.json and insights_ad_day.json in Graph's shape.
+    #[arg(long, value_name = "DIR")]
+    account: Option<PathBuf>,
+    /// The account's day [default: the real one; for a recording the day after it ends].
+    #[arg(long, value_name = "DATE")]
+    today: Option<Date>,
+    /// Shapes the generated account.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Campaigns of the generated account.
+    #[arg(long, default_value_t = 20)]
+    campaigns: u32,
+    /// Ad sets of the generated account.
+    #[arg(long, default_value_t = 60)]
+    adsets: u32,
+    /// Ads of the generated account.
+    #[arg(long, default_value_t = 200)]
+    ads: u32,
+    /// Days with numbers in the generated account.
+    #[arg(long, default_value_t = 90)]
+    days: u32,
+    /// Currency of the generated account.
+    #[arg(long, default_value = "SGD")]
+    currency: String,
+    /// IANA time zone of the generated account, or of a recording that names none.
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
+}
+
+#[derive(Args, Clone)]
+struct Up {
+    #[command(flatten)]
+    made: Made,
+    /// Stop when the job is done; the exit code is not 0 when it failed.
+    #[arg(long)]
+    exit: bool,
+    /// Print one JSON document on stdout, everything else on stderr.
+    #[arg(long)]
+    json: bool,
+    /// Where the table and the secrets are kept; ":memory:" keeps nothing.
+    #[arg(long, default_value = ".adflight", value_name = "DIR")]
+    data: Data,
+    /// The port on 127.0.0.1; 0 picks a free one.
+    #[arg(long, default_value_t = 8787)]
+    port: u16,
+    /// Which Meta.
+    #[arg(long, value_enum, default_value_t = MetaKind::Simulated, value_name = "KIND")]
+    meta: MetaKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum MetaKind {
+    /// The simulator in this process.
+    Simulated,
+    /// The real Graph API; META_APP_ID and META_APP_SECRET are read from the environment.
+    Live,
+}
+
+#[derive(Args)]
+struct Sim {
+    #[command(flatten)]
+    made: Made,
+    /// The port on 127.0.0.1; 0 picks a free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+}
+
+#[derive(Args)]
+struct Token {
+    /// The workspace that the token opens.
+    #[arg(long, default_value = WORKSPACE)]
+    workspace: String,
+    /// viewer, editor or owner.
+    #[arg(long, default_value = "owner")]
+    role: Role,
+    /// The folder of the system that the token is for.
+    #[arg(long, default_value = ".adflight", value_name = "DIR")]
+    data: Data,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    telemetry::init(Format::Text, "warn");
+    let cli = Cli::parse();
+    let ran = match cli.command {
+        None => up(cli.up).await,
+        Some(Command::Up(args)) => up(*args).await,
+        Some(Command::Sim(args)) => sim(args).await,
+        Some(Command::Token(args)) => token(args),
+    };
+    ran.unwrap_or_else(|error| {
+        say(&format!("adflight: {error:#}"));
+        ExitCode::from(USAGE)
+    })
+}
+
+/// To stderr, where everything goes that is not the result.
+fn say(line: &str) {
+    // Nobody is left to tell when stderr is closed.
+    let _closed = writeln!(std::io::stderr(), "{line}");
+}
+
+/// To stdout: the result.
+fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("stdout is closed")
+}
+
+async fn up(args: Up) -> anyhow::Result<ExitCode> {
+    let account = match args.meta {
+        MetaKind::Live => Account::Live,
+        MetaKind::Simulated => args.made.account(),
+    };
+    let system = System::start(Options {
+        data: args.data.clone(),
+        port: args.port,
+        account,
+        today: args.made.today,
+        visibility_seconds: 30,
+    })
+    .await?;
+    let code = match args.meta {
+        MetaKind::Live => {
+            live_hint(&system, &args.data)?;
+            ExitCode::SUCCESS
+        }
+        MetaKind::Simulated => main_job(&system, &args).await.unwrap_or_else(|error| {
+            say(&format!("adflight: the job failed: {error:#}"));
+            ExitCode::FAILURE
+        }),
+    };
+    if !args.exit {
+        tokio::signal::ctrl_c().await.context("Ctrl-C cannot be heard here")?;
+    }
+    system.stop().await;
+    Ok(code)
+}
+
+async fn main_job(system: &System, args: &Up) -> anyhow::Result<ExitCode> {
+    let api = Api::new(system, WORKSPACE, Role::Owner)?;
+    let progress = Progress::new();
+    main_job::run(system, &api, |stage| progress.show(stage)).await?;
+    progress.bar.finish_and_clear();
+    let report = Report::gather(system, &api).await?;
+    if args.json {
+        print(&serde_json::to_string(&report)?)?;
+    } else {
+        print(&report.to_text())?;
+    }
+    if !args.exit {
+        let hint = serving(system, &api);
+        if args.json { say(&hint) } else { print(&hint)? }
+    }
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn serving(system: &System, api: &Api<'_>) -> String {
+    let sim = system.sim().map(GraphSim::account);
+    let account = sim.map(|account| account.id).unwrap_or_default();
+    let url = system.url();
+    format!(
+        "Serving on {url} until Ctrl-C. Try, in another terminal:\n\n\
+         curl -s -H 'Authorization: Bearer {}' '{url}/v1/workspaces/{WORKSPACE}/ad-accounts/{account}/campaigns?sort=spend&limit=3'\n",
+        api.token()
+    )
+}
+
+fn live_hint(system: &System, data: &Data) -> anyhow::Result<()> {
+    let url = system.url();
+    let token = system.token(WORKSPACE, Role::Owner)?;
+    let where_ = if *data == Data::Memory { " (nothing is kept: --data is :memory:)" } else { "" };
+    print(&format!(
+        "Serving on {url} with the real Graph API{where_}.\n\
+         Valid OAuth redirect URI of the app: {url}/v1/auth/meta/callback\n\
+         A login belongs to the browser that began it: let your front end POST\n  \
+         {url}/v1/workspaces/{WORKSPACE}/connections/meta/authorize\n\
+         with this session token, and send the person to the authorize_url it answers.\n\n{token}\n"
+    ))
+}
+
+async fn sim(args: Sim) -> anyhow::Result<ExitCode> {
+    let clock = Clock::system();
+    let now = clock.clone();
+    let source = match args.made.account() {
+        Account::Recorded { folder, timezone } => Source::Recorded { folder, timezone },
+        Account::Generated(sizes) => {
+            let zone = TimeZone::get(&sizes.timezone).context("--timezone")?;
+            Source::Generated(Generator {
+                seed: sizes.seed,
+                campaigns: sizes.campaigns,
+                adsets: sizes.adsets,
+                ads: sizes.ads,
+                days: sizes.days,
+                currency: sizes.currency,
+                timezone: sizes.timezone,
+                today: args.made.today.unwrap_or_else(|| clock.now().to_zoned(zone).date()),
+            })
+        }
+        Account::Live => anyhow::bail!("the simulator is not Meta"),
+    };
+    let app = App {
+        app_id: "100000000000001".to_owned(),
+        app_secret: "local-app-secret".to_owned(),
+        redirect_uris: Vec::new(),
+    };
+    let clock = Arc::new(move || now.now());
+    let config = Config { source, app, clock, port: args.port, journal: None, limits: Limits::default() };
+    let sim = GraphSim::start(config).await?;
+    let token = sim.issue_token("1", &["ads_read", "ads_management"]);
+    let url = sim.base_url();
+    print(&format!(
+        "Graph API simulator on {url} until Ctrl-C. Try:\n\n\
+         curl -s -H 'Authorization: Bearer {token}' '{url}/v26.0/{}/campaigns?fields=id,name,status'\n",
+        sim.account().id
+    ))?;
+    tokio::signal::ctrl_c().await.context("Ctrl-C cannot be heard here")?;
+    sim.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn token(args: Token) -> anyhow::Result<ExitCode> {
+    print(&token_for(&args.data, &args.workspace, args.role)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Made {
+    fn account(&self) -> Account {
+        let standard = Sizes::default();
+        match &self.account {
+            Some(folder) => Account::Recorded { folder: folder.clone(), timezone: self.timezone.clone() },
+            None => Account::Generated(Sizes {
+                seed: self.seed,
+                campaigns: self.campaigns,
+                adsets: self.adsets,
+                ads: self.ads,
+                days: self.days,
+                currency: self.currency.clone(),
+                timezone: self.timezone.clone().unwrap_or(standard.timezone),
+            }),
+        }
+    }
+}
+
+/// A bar on a terminal, plain lines elsewhere.
+struct Progress {
+    bar: ProgressBar,
+    last: std::cell::Cell<Option<Stage>>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{msg:<14} {bar:32} {pos}/{len} weeks") {
+            bar.set_style(style);
+        }
+        Self { bar, last: std::cell::Cell::new(None) }
+    }
+
+    fn show(&self, stage: Stage) {
+        if self.last.replace(Some(stage)) == Some(stage) {
+            return;
+        }
+        let message = match stage {
+            Stage::Connecting => "Connecting",
+            Stage::Structure => "Structure",
+            Stage::Chunks { done, total } => {
+                self.bar.set_length(total);
+                self.bar.set_position(done);
+                "Measuring"
+            }
+            Stage::Rules => "Rules",
+        };
+        self.bar.set_message(message);
+        if !std::io::stderr().is_terminal() {
+            match stage {
+                Stage::Chunks { done, total } => say(&format!("{message}: {done} of {total} weeks")),
+                _ => say(message),
+            }
+        }
+    }
+}

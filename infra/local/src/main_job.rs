@@ -1,0 +1,226 @@
+//! The main job, driven from outside over HTTP as a front end and a person's browser would drive it:
+//! connect, select, wait for the sync, ask for the numbers.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ads::job::Queue;
+use anyhow::{Context, anyhow, bail, ensure};
+use http::header::{ACCEPT, AUTHORIZATION, COOKIE, LOCATION, SET_COOKIE};
+use http::{Method, StatusCode};
+use reqwest::Url;
+use runtime::session::Role;
+use serde_json::{Value, json};
+
+use crate::system::System;
+
+/// The workspace of the demonstration.
+pub const WORKSPACE: &str = "demo";
+
+/// How far the job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Logging in at Meta.
+    Connecting,
+    /// Reading campaigns, ad sets and ads.
+    Structure,
+    /// Measuring weeks.
+    Chunks {
+        /// Measured.
+        done: u64,
+        /// To be measured in all.
+        total: u64,
+    },
+    /// Comparing facts with rules.
+    Rules,
+}
+
+/// The system's API, as an owner of the workspace.
+pub struct Api<'a> {
+    system: &'a System,
+    http: reqwest::Client,
+    token: String,
+}
+
+impl<'a> Api<'a> {
+    /// The API of this system for this workspace.
+    pub fn new(system: &'a System, workspace: &str, role: Role) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        Ok(Self { system, http, token: system.token(workspace, role)? })
+    }
+
+    /// The session token in use.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Calls a path below the workspace and answers its JSON; an error names status and problem.
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        self.call_with(method, path, body, &[]).await
+    }
+
+    /// [`Self::call`] with headers of its own.
+    pub async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Value> {
+        let url = format!("{}/v1/workspaces/{WORKSPACE}/{path}", self.system.url());
+        let mut request =
+            self.http.request(method, url).header(AUTHORIZATION, format!("Bearer {}", self.token));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let answer = request.send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "{path} answered {status}: {text}");
+        if text.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) }
+    }
+
+    /// Every row of a list.
+    pub async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        let mut rows = Vec::new();
+        let mut after = String::new();
+        loop {
+            let joint = if path.contains('?') { '&' } else { '?' };
+            let page = self.call(Method::GET, &format!("{path}{joint}limit=500{after}"), None).await?;
+            rows.extend(page["data"].as_array().cloned().unwrap_or_default());
+            match page["after"].as_str() {
+                Some(cursor) => after = format!("&after={cursor}"),
+                None => return Ok(rows),
+            }
+        }
+    }
+
+    /// Logs in at the simulated Meta as a person would: authorize, press "Continue", come back.
+    pub async fn connect(&self) -> anyhow::Result<Value> {
+        let url = format!("{}/v1/workspaces/{WORKSPACE}/connections/meta/authorize", self.system.url());
+        let authorize = self.http.post(url).header(AUTHORIZATION, format!("Bearer {}", self.token));
+        let answer = authorize.send().await?;
+        ensure!(
+            answer.status() == StatusCode::OK,
+            "authorize answered {}: {}",
+            answer.status(),
+            answer.text().await?
+        );
+        let cookie = answer.headers().get(SET_COOKIE).context("authorize set no cookie")?.to_str()?;
+        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        let dialog: Value = serde_json::from_str(&answer.text().await?)?;
+        let dialog = Url::parse(dialog["authorize_url"].as_str().context("no authorize_url")?)?;
+        let callback = self.press_continue(&dialog).await?;
+        self.come_back(&callback, &cookie).await
+    }
+
+    /// Presses "Continue" in the simulator's dialog and answers where it sends the browser.
+    pub async fn press_continue(&self, dialog: &Url) -> anyhow::Result<String> {
+        let mut form: HashMap<String, String> = dialog.query_pairs().into_owned().collect();
+        form.insert("decision".to_owned(), "continue".to_owned());
+        let decided = self.http.post(dialog.join("/dialog/oauth/decision")?).form(&form).send().await?;
+        let location = decided.headers().get(LOCATION);
+        let location = location.ok_or_else(|| anyhow!("the login dialog answered {}", decided.status()))?;
+        Ok(location.to_str()?.to_owned())
+    }
+
+    /// Follows Meta's redirect back to us in the browser that began.
+    pub async fn come_back(&self, callback: &str, cookie: &str) -> anyhow::Result<Value> {
+        let request = self.http.get(callback).header(COOKIE, cookie).header(ACCEPT, "application/json");
+        let answer = request.send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status == StatusCode::OK, "the callback answered {status}: {text}");
+        Ok(serde_json::from_str(&text)?)
+    }
+}
+
+/// Runs the main job on the simulated account: to the end of the sync and of what it causes.
+pub async fn run(system: &System, api: &Api<'_>, mut show: impl FnMut(Stage)) -> anyhow::Result<()> {
+    let account = system.sim().context("the main job needs a simulated account")?.account().id;
+    if !is_selected(api, &account).await? {
+        show(Stage::Connecting);
+        api.connect().await?;
+        for (key, rule) in sample_rules(&account) {
+            api.call_with(Method::POST, "rules", Some(&rule), &[("idempotency-key", key)]).await?;
+        }
+        let path = format!("ad-accounts/{account}/selection");
+        api.call(Method::PUT, &path, Some(&json!({"selected": true}))).await?;
+    }
+    wait(system, api, &account, show).await
+}
+
+/// Whether an earlier run on this data has connected and selected the account, with a token that works.
+async fn is_selected(api: &Api<'_>, account: &str) -> anyhow::Result<bool> {
+    let accounts = api.call(Method::GET, "ad-accounts", None).await?;
+    let ours = accounts["data"].as_array().and_then(|all| all.iter().find(|known| known["id"] == account));
+    let Some(connection) =
+        ours.filter(|ours| ours["selected"] == true).and_then(|ours| ours["connection"].as_str())
+    else {
+        return Ok(false);
+    };
+    let connection = api.call(Method::GET, &format!("connections/{connection}"), None).await?;
+    Ok(connection["state"] == "connected")
+}
+
+async fn wait(
+    system: &System,
+    api: &Api<'_>,
+    account: &str,
+    mut show: impl FnMut(Stage),
+) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    loop {
+        ticks.tick().await;
+        let progress = api.call(Method::GET, &format!("ad-accounts/{account}/sync"), None).await?;
+        let synced: Option<jiff::Timestamp> =
+            progress["structure_synced_at"].as_str().map(str::parse).transpose()?;
+        let structure_done = synced.is_some_and(|at| at >= system.started_at);
+        let count = |state: &str| progress["chunks"][state].as_u64().unwrap_or(0);
+        let open = count("planned") + count("running");
+        let done = count("done") + count("failed");
+        match (structure_done, open) {
+            (false, _) => show(Stage::Structure),
+            (true, 1..) => show(Stage::Chunks { done, total: done + open }),
+            (true, 0) => {
+                show(Stage::Rules);
+                system.runner.settle().await?;
+                return Ok(());
+            }
+        }
+        let mut outstanding = 0;
+        for queue in [Queue::SyncEntities, Queue::SyncMetricsChunk] {
+            outstanding += system.runner.outstanding(queue).await?;
+        }
+        if outstanding == 0 && (!structure_done || open > 0) {
+            system.runner.settle().await?;
+            let dead = system.runner.dead(Queue::SyncEntities).await?
+                + system.runner.dead(Queue::SyncMetricsChunk).await?;
+            if dead > 0 {
+                bail!("the sync was given up after several tries; the log above says why");
+            }
+        }
+    }
+}
+
+/// Two rules that show what rules are. Their ids follow from the keys, so they are added once.
+fn sample_rules(account: &str) -> [(&'static str, Value); 2] {
+    let low_return = json!({
+        "name": "Tell me about campaigns that return less than twice their spend",
+        "ad_account": account,
+        "level": "campaign",
+        "when": {"metric": "roas", "window": "last_7_days", "is": "below", "value": "2"},
+        "guard": {"min_impressions": 1000},
+        "action": {"do": "notify"},
+    });
+    let no_purchase = json!({
+        "name": "Pause ads that spent for a week without a purchase or lead",
+        "ad_account": account,
+        "level": "ad",
+        "when": {"metric": "purchases", "window": "last_7_days", "is": "below", "value": "1", "missing": "zero"},
+        "guard": {"min_spend": "100", "min_impressions": 1000},
+        "action": {"do": "pause"},
+    });
+    [("sample-low-return", low_return), ("sample-no-purchase", no_purchase)]
+}

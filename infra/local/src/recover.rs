@@ -1,0 +1,90 @@
+//! After a start: finds in the table what was under way when the last process ended.
+//!
+//! In the cloud SQS and Scheduler outlive every process. Here they live in memory, so their contents are
+//! made again from the states in the table: selected accounts are synced (which asks for every chunk that is
+//! not done), open launches are taken up, and timers of activations are set.
+
+use ads::id::{AdAccountId, WorkspaceId};
+use ads::job::{Job, SyncCause};
+use ads::launch::LaunchState;
+use anyhow::Context;
+use runtime::queue::Message;
+use serde::de::DeserializeOwned;
+use serde_dynamo::aws_sdk_dynamodb_1::from_item;
+use store::account::AdAccount;
+use store::launch::KeptLaunch;
+use store::schedule::{Activation, ActivationState};
+
+use crate::cloud::{Cloud, TABLE};
+use crate::functions::Functions;
+
+/// Takes everything up again that the table says is not finished.
+pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Result<()> {
+    let mut jobs = Vec::new();
+    for (workspace, _, account) in scan::<AdAccount>(cloud, "ACCOUNT#").await? {
+        if account.selected {
+            cloud.table.reclaim_chunks(&workspace, &account.id).await?;
+            jobs.push(Job::SyncAccount { workspace, ad_account: account.id, cause: SyncCause::Resume });
+        }
+    }
+    for (workspace, _, kept) in scan::<KeptLaunch>(cloud, "LAUNCH#").await? {
+        if matches!(kept.launch.state, LaunchState::Running | LaunchState::Undoing) {
+            jobs.push(Job::ResumeLaunch { workspace, launch: kept.launch.id });
+        }
+    }
+    for (workspace, account, activation) in scan::<Activation>(cloud, "SCHEDULE#").await? {
+        let account = account.context("a schedule outside an ad account")?;
+        if activation.state == ActivationState::Scheduled {
+            functions.manage_campaign().set_timer(&workspace, &account, &activation).await?;
+        }
+    }
+    for job in &jobs {
+        let message = Message {
+            queue: job.queue().name(),
+            group: job.fairness_group(),
+            body: job,
+            delay: Default::default(),
+        };
+        cloud.queues.send(&[message]).await?;
+    }
+    tracing::debug!(jobs = jobs.len(), "Looked for unfinished work.");
+    Ok(())
+}
+
+/// Every item of a kind in every workspace. An operator's look at a small table: functions never scan.
+async fn scan<T: DeserializeOwned>(
+    cloud: &Cloud,
+    sort_key: &str,
+) -> anyhow::Result<Vec<(WorkspaceId, Option<AdAccountId>, T)>> {
+    let mut found = Vec::new();
+    let mut start = None;
+    loop {
+        let page = cloud
+            .dynamodb
+            .scan()
+            .table_name(TABLE)
+            .filter_expression("begins_with(sk, :kind) AND begins_with(pk, :workspace)")
+            .expression_attribute_values(
+                ":kind",
+                aws_sdk_dynamodb::types::AttributeValue::S(sort_key.to_owned()),
+            )
+            .expression_attribute_values(
+                ":workspace",
+                aws_sdk_dynamodb::types::AttributeValue::S("WS#".to_owned()),
+            )
+            .set_exclusive_start_key(start)
+            .send()
+            .await?;
+        for item in page.items.unwrap_or_default() {
+            let pk = item.get("pk").and_then(|pk| pk.as_s().ok()).context("an item without a key")?;
+            let mut parts = pk.split('#').skip(1);
+            let workspace = parts.next().context("a key without a workspace")?.parse()?;
+            let account = parts.next().map(str::parse).transpose()?;
+            found.push((workspace, account, from_item(item)?));
+        }
+        start = page.last_evaluated_key;
+        if start.is_none() {
+            return Ok(found);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What a run shows at its end: for a person, or as one JSON document.
+
+use ads::id::AdAccountId;
+use ads::metrics::Measures;
+use anyhow::Context;
+use comfy_table::presets::UTF8_NO_BORDERS;
+use comfy_table::{CellAlignment, Table as Grid};
+use http::Method;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::Value;
+use store::chunk::ChunkState;
+
+use crate::main_job::{Api, WORKSPACE};
+use crate::system::System;
+
+/// What a run did, in the shape of `--json`.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    account: AccountPart,
+    entities: Entities,
+    facts: Facts,
+    totals: Totals,
+    graph_calls: u64,
+    chunks: Chunks,
+    rules: Vec<RulePart>,
+    seconds: f64,
+    #[serde(skip)]
+    campaigns: Vec<Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct AccountPart {
+    id: AdAccountId,
+    #[serde(skip)]
+    name: String,
+    currency: String,
+    timezone: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Entities {
+    campaigns: usize,
+    adsets: usize,
+    ads: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Facts {
+    /// Ad-days kept, of every run so far.
+    rows: u64,
+    first_day: Option<Date>,
+    last_day: Option<Date>,
+    /// Items of the table that this run wrote.
+    items_written: u64,
+    /// Items that this run found as they were and did not write again.
+    items_unchanged: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Totals {
+    spend: Decimal,
+    impressions: u64,
+    clicks: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Chunks {
+    done: usize,
+    failed: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct RulePart {
+    id: String,
+    name: String,
+    decisions: Vec<Value>,
+}
+
+impl Report {
+    /// Asks the running system, over HTTP where the front end would.
+    pub async fn gather(system: &System, api: &Api<'_>) -> anyhow::Result<Self> {
+        let account: AdAccountId = system.sim().context("no simulated account")?.account().id.parse()?;
+        let workspace = WORKSPACE.parse()?;
+        let row = system.table.account(&workspace, &account).await?.context("the account is not there")?;
+        let path = format!("ad-accounts/{account}");
+
+        let chunks = system.table.chunks(&workspace, &account).await?;
+        let this_run =
+            chunks.iter().filter(|chunk| chunk.completed_at.is_some_and(|at| at >= system.started_at));
+        let (items_written, items_unchanged) =
+            this_run.fold((0, 0), |sum, chunk| (sum.0 + chunk.written, sum.1 + chunk.unchanged));
+        let count = |state| chunks.iter().filter(|chunk| chunk.state == state).count();
+
+        let mut totals = Measures::default();
+        let mut days: Vec<Date> = Vec::new();
+        if let (Some(first), Some(last)) = (chunks.first(), chunks.last()) {
+            let range = format!("since={}&until={}", first.week.range().since, last.week.range().until);
+            for row in api.all(&format!("{path}/insights?level=account&increment=day&{range}")).await? {
+                days.push(row["date_start"].as_str().context("a row without a day")?.parse()?);
+                totals.spend += row["spend"].as_str().context("a row without spend")?.parse::<Decimal>()?;
+                totals.impressions += row["impressions"].as_u64().context("a row without impressions")?;
+                totals.clicks += row["clicks"].as_u64().context("a row without clicks")?;
+            }
+        }
+        let mut rules = Vec::new();
+        for rule in api.call(Method::GET, "rules", None).await?["data"].as_array().into_iter().flatten() {
+            let text = |field: &str| rule[field].as_str().unwrap_or_default().to_owned();
+            let decisions = api.all(&format!("rules/{}/decisions", text("id"))).await?;
+            rules.push(RulePart { id: text("id"), name: text("name"), decisions });
+        }
+        let top = format!("{path}/campaigns?sort=spend&limit=10");
+        let campaigns =
+            api.call(Method::GET, &top, None).await?["data"].as_array().cloned().unwrap_or_default();
+        Ok(Self {
+            entities: Entities {
+                campaigns: api.all(&format!("{path}/campaigns")).await?.len(),
+                adsets: api.all(&format!("{path}/adsets")).await?.len(),
+                ads: api.all(&format!("{path}/ads")).await?.len(),
+            },
+            account: AccountPart {
+                id: account,
+                name: row.name.unwrap_or_default(),
+                currency: row.currency.to_string(),
+                timezone: row.timezone,
+            },
+            facts: Facts {
+                rows: chunks.iter().map(|chunk| chunk.rows).sum(),
+                first_day: days.iter().min().copied(),
+                last_day: days.iter().max().copied(),
+                items_written,
+                items_unchanged,
+            },
+            totals: Totals { spend: totals.spend, impressions: totals.impressions, clicks: totals.clicks },
+            graph_calls: system.graph.calls(),
+            chunks: Chunks { done: count(ChunkState::Done), failed: count(ChunkState::Failed) },
+            rules,
+            seconds: system.clock.now().duration_since(system.started_at).as_secs_f64(),
+            campaigns,
+        })
+    }
+
+    /// Whether every week was measured.
+    pub fn is_complete(&self) -> bool {
+        self.chunks.failed == 0
+    }
+
+    /// The report as a person reads it.
+    pub fn to_text(&self) -> String {
+        let (account, facts, totals) = (&self.account, &self.facts, &self.totals);
+        let days = match (facts.first_day, facts.last_day) {
+            (Some(first), Some(last)) => format!("{first} to {last}"),
+            _ => "no day with delivery".to_owned(),
+        };
+        let mut text = format!(
+            "\n{} ({}), {}, {}\n{} campaigns, {} ad sets, {} ads; {} ad-days, {days}\n\
+             {} {} spent, {} impressions, {} clicks in all\n\
+             {} Graph calls, {} weeks measured, {} failed; {} items written, {} unchanged and skipped; {:.1} s\n\n\
+             Campaigns with most spend, last 30 days\n{}\n",
+            account.name,
+            account.id,
+            account.currency,
+            account.timezone,
+            self.entities.campaigns,
+            self.entities.adsets,
+            self.entities.ads,
+            facts.rows,
+            account.currency,
+            totals.spend,
+            totals.impressions,
+            totals.clicks,
+            self.graph_calls,
+            self.chunks.done,
+            self.chunks.failed,
+            facts.items_written,
+            facts.items_unchanged,
+            self.seconds,
+            self.campaign_grid(),
+        );
+        for rule in &self.rules {
+            text.push_str(&rule.to_text());
+        }
+        text
+    }
+
+    fn campaign_grid(&self) -> Grid {
+        let mut grid = Grid::new();
+        grid.load_style(UTF8_BORDERS_ONLY);
+        grid.set_header(["Campaign", "Spend", "Impressions", "Clicks", "CTR", "Purchases", "ROAS"]);
+        for campaign in &self.campaigns {
+            let metrics = &campaign["metrics"];
+            let cell = |field: &str| match &metrics[field] {
+                Value::String(text) => text.clone(),
+                Value::Null => "-".to_owned(),
+                number => number.to_string(),
+            };
+            let rounded = |field: &str| {
+                let value = metrics[field].as_str().and_then(|text| text.parse::<Decimal>().ok());
+                value.map_or_else(|| "-".to_owned(), |value| format!("{:.2}", value.round_dp(2)))
+            };
+            let purchases =
+                metrics["purchases"].as_f64().map_or_else(|| "-".to_owned(), |count| count.to_string());
+            grid.add_row([
+                campaign["name"].as_str().unwrap_or("(unnamed)").to_owned(),
+                cell("spend"),
+                cell("impressions"),
+                cell("clicks"),
+                format!("{} %", rounded("ctr")),
+                purchases,
+                rounded("roas"),
+            ]);
+        }
+        for column in grid.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        grid
+    }
+}
+
+/// Decisions of a rule that are spelt out; the rest is counted.
+const SHOWN_DECISIONS: usize = 5;
+
+impl RulePart {
+    fn to_text(&self) -> String {
+        let mut text = format!("\nRule: {}\n", self.name);
+        if self.decisions.is_empty() {
+            text.push_str("  nothing to decide\n");
+        }
+        for decision in self.decisions.iter().take(SHOWN_DECISIONS) {
+            let field = |name: &str| decision[name].as_str().unwrap_or_default().to_owned();
+            let name = decision["object_name"].as_str().map_or_else(|| field("object"), str::to_owned);
+            let reason = decision["reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            text.push_str(&format!(
+                "  {}: {name}: {} = {}, spend {}{reason}\n",
+                field("outcome").replace('_', " "),
+                decision["condition"]["metric"].as_str().unwrap_or_default(),
+                field("value"),
+                field("spend"),
+            ));
+        }
+        if self.decisions.len() > SHOWN_DECISIONS {
+            text.push_str(&format!("  and {} more\n", self.decisions.len() - SHOWN_DECISIONS));
+        }
+        text
+    }
+}

@@ -1,0 +1,204 @@
+//! The event sources of the cloud: queues that are polled, schedules that fire.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ads::job::{Job, Queue};
+use anyhow::Context;
+use aws_sdk_sqs::types::{Message, QueueAttributeName};
+use runtime::queue::{Delivery, consume, dead_letters};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::cloud::Cloud;
+use crate::functions::Functions;
+
+/// How often an empty queue is asked.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How often schedules are looked at.
+const TIMER_POLL: Duration = Duration::from_millis(100);
+
+/// Messages that one function works on at once, as `MaximumConcurrency` limits it on AWS.
+const CONCURRENCY: usize = 4;
+
+/// Polls every queue and fires every schedule, until dropped.
+pub struct Runner {
+    tasks: JoinSet<()>,
+    cloud: Cloud,
+    busy: Arc<AtomicUsize>,
+}
+
+impl Runner {
+    /// Starts polling.
+    pub fn start(cloud: &Cloud, functions: &Functions) -> Self {
+        let mut tasks = JoinSet::new();
+        let busy = Arc::new(AtomicUsize::new(0));
+        for queue in Queue::ALL {
+            let source =
+                Source { cloud: cloud.clone(), functions: functions.clone(), busy: busy.clone(), queue };
+            tasks.spawn(source.poll());
+        }
+        tasks.spawn(fire(cloud.clone()));
+        Self { tasks, cloud: cloud.clone(), busy }
+    }
+
+    /// Waits until no message is visible and none is being worked on. Delayed messages are not waited for.
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        let mut ticks = ticks(POLL);
+        let mut quiet = 0;
+        while quiet < 2 {
+            ticks.tick().await;
+            quiet = if self.is_idle().await? { quiet + 1 } else { 0 };
+        }
+        Ok(())
+    }
+
+    async fn is_idle(&self) -> anyhow::Result<bool> {
+        for queue in Queue::ALL {
+            if self.busy.load(Ordering::SeqCst) > 0 || self.waiting(queue.name()).await? > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(self.busy.load(Ordering::SeqCst) == 0)
+    }
+
+    /// Messages of a queue that could be received now.
+    async fn waiting(&self, queue: &str) -> anyhow::Result<u64> {
+        self.count(queue, &[QueueAttributeName::ApproximateNumberOfMessages]).await
+    }
+
+    /// Messages of a queue that will be worked on some time, those of the present included.
+    pub async fn outstanding(&self, queue: Queue) -> anyhow::Result<u64> {
+        let all = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        self.count(queue.name(), &all).await
+    }
+
+    /// Messages that a queue gave up.
+    pub async fn dead(&self, queue: Queue) -> anyhow::Result<u64> {
+        self.waiting(&dead_letters(queue.name())).await
+    }
+
+    async fn count(&self, queue: &str, names: &[QueueAttributeName]) -> anyhow::Result<u64> {
+        let url = &self.cloud.queues.address(queue)?.url;
+        let asked = self.cloud.sqs.get_queue_attributes().queue_url(url);
+        let asked = asked.set_attribute_names(Some(names.to_vec()));
+        let attributes = asked.send().await?.attributes.unwrap_or_default();
+        let count = |name| attributes.get(name).and_then(|count| count.parse::<u64>().ok());
+        names.iter().map(count).sum::<Option<u64>>().context("a queue without a count")
+    }
+
+    /// Stops polling and waits for nothing: what was under way comes again from the table's states.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+/// One queue with its function.
+struct Source {
+    cloud: Cloud,
+    functions: Functions,
+    busy: Arc<AtomicUsize>,
+    queue: Queue,
+}
+
+impl Source {
+    async fn poll(self) {
+        let source = Arc::new(self);
+        let mut work = JoinSet::new();
+        let mut ticks = ticks(POLL);
+        loop {
+            while work.try_join_next().is_some() {}
+            // Busy while receiving: between the queue and the worker a message is nobody's.
+            let receiving = Busy::new(&source.busy);
+            let received = source.receive(CONCURRENCY - work.len()).await;
+            let found = !received.is_empty();
+            for message in received {
+                let (source, busy) = (source.clone(), Busy::new(&source.busy));
+                work.spawn(async move {
+                    source.work(message).await;
+                    drop(busy);
+                });
+            }
+            drop(receiving);
+            if !found {
+                ticks.tick().await;
+            }
+        }
+    }
+
+    /// Up to `most` messages. A poll that fails is a poll that found nothing.
+    async fn receive(&self, most: usize) -> Vec<Message> {
+        let Ok(address) = self.cloud.queues.address(self.queue.name()) else { return Vec::new() };
+        let Some(most) = i32::try_from(most).ok().filter(|most| *most > 0) else { return Vec::new() };
+        let receive = self.cloud.sqs.receive_message().queue_url(&address.url).max_number_of_messages(most);
+        match receive.send().await {
+            Ok(received) => received.messages.unwrap_or_default(),
+            Err(error) => {
+                tracing::error!(queue = self.queue.name(), %error, "A queue could not be polled.");
+                Vec::new()
+            }
+        }
+    }
+
+    /// What Lambda's event source does: invoke, delete what succeeded, leave the rest to its timeout.
+    async fn work(&self, message: Message) {
+        let delivery =
+            Delivery { id: message.message_id.unwrap_or_default(), body: message.body.unwrap_or_default() };
+        let process = |job: Job| self.functions.process(self.queue, job);
+        let failed = consume(&self.cloud.queues, self.queue.name(), vec![delivery], process).await;
+        let (true, Some(receipt)) = (failed.is_empty(), message.receipt_handle) else { return };
+        let Ok(address) = self.cloud.queues.address(self.queue.name()) else { return };
+        let delete = self.cloud.sqs.delete_message().queue_url(&address.url).receipt_handle(receipt);
+        if let Err(error) = delete.send().await {
+            tracing::warn!(queue = self.queue.name(), %error, "A finished message will come again.");
+        }
+    }
+}
+
+/// Counts as work while it lives, also when the work panics.
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+async fn fire(cloud: Cloud) {
+    let mut ticks = ticks(TIMER_POLL);
+    loop {
+        ticks.tick().await;
+        for (name, timer) in cloud.timers.due() {
+            // The message first: a crash between sends it twice, and every job may come twice.
+            let url = timer.queue_arn.rsplit(':').next().and_then(|queue| cloud.queues.address(queue).ok());
+            let Some(address) = url else {
+                tracing::error!(name, arn = timer.queue_arn, "A schedule's target is unknown.");
+                cloud.timers.fired(&name, &timer).await;
+                continue;
+            };
+            match cloud.sqs.send_message().queue_url(&address.url).message_body(&timer.input).send().await {
+                Ok(_) => cloud.timers.fired(&name, &timer).await,
+                Err(error) => tracing::error!(name, %error, "A schedule could not send."),
+            }
+        }
+    }
+}
+
+fn ticks(period: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

@@ -1,0 +1,167 @@
+//! Everything together: Meta (simulated or real), the embedded AWS, the functions, the runner and HTTP.
+
+use std::fs::File;
+
+use access::Access;
+use graph_api::Graph;
+use graph_sim::GraphSim;
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use runtime::session::Role;
+use runtime::{Clock, Host};
+use store::Table;
+use webhook_ingest::Shared;
+
+use crate::account::{Account, Us};
+use crate::cloud::Cloud;
+use crate::data::{Data, LocalSecrets};
+use crate::functions::Functions;
+use crate::http_server::{self, HttpServer};
+use crate::issuer::Issuer;
+use crate::recover;
+use crate::runner::Runner;
+
+/// How a system is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where it keeps its things.
+    pub data: Data,
+    /// The port on 127.0.0.1; 0 lets the system choose.
+    pub port: u16,
+    /// The ad account.
+    pub account: Account,
+    /// The account's day; by default the real one, or for a recording the day after it ends.
+    pub today: Option<Date>,
+    /// After this long a message that was received and not finished comes again.
+    pub visibility_seconds: u32,
+}
+
+impl Options {
+    /// A generated account, nothing kept, any port.
+    pub fn in_memory() -> Self {
+        Self {
+            data: Data::Memory,
+            port: 0,
+            account: Account::Generated(crate::account::Sizes::default()),
+            today: None,
+            visibility_seconds: 30,
+        }
+    }
+}
+
+/// The running system.
+pub struct System {
+    /// The time.
+    pub clock: Clock,
+    /// The table, for tests and reports.
+    pub table: Table,
+    /// The event sources.
+    pub runner: Runner,
+    /// The app at Meta, for its count of calls.
+    pub graph: Graph,
+    /// The embedded AWS.
+    pub cloud: Cloud,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// What Meta signs with and repeats.
+    pub shared: Shared,
+    sim: Option<GraphSim>,
+    issuer: Issuer,
+    server: HttpServer,
+    url: String,
+    _lock: Option<File>,
+}
+
+impl System {
+    /// Starts everything. What the last process on this data left undone is taken up at once.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let lock = options.data.claim()?;
+        let (listener, address) = http_server::bind(options.port).await?;
+        let url = format!("http://{address}");
+        let mut local = options.data.secrets()?;
+        let clock = Clock::system();
+        let before = clock.now();
+        let us = Us {
+            data: &options.data,
+            app_secret: &local.app_secret,
+            verify_token: &local.verify_token,
+            redirect_uri: format!("{url}/v1/auth/meta/callback"),
+        };
+        let meta = options.account.start(&clock, options.today, us).await?;
+        let ahead = clock.now().duration_since(before).as_secs();
+        options.data.keep_clock(&mut local, ahead)?;
+
+        let shared =
+            Shared { app_secret: meta.graph.app_secret.clone(), verify_token: meta.verify_token.into() };
+        let graph = Graph::new(meta.graph)?;
+        let cloud = Cloud::start(&options.data, &local, &clock, options.visibility_seconds).await?;
+        let issuer = Issuer::new(&local.issuer_seed)?;
+        let host = Host {
+            clock: clock.clone(),
+            queues: cloud.queues.clone(),
+            schedules: cloud.schedules.clone(),
+            keyring: cloud.keyring.clone(),
+            sessions: issuer.sessions()?,
+            public_url: url.as_str().into(),
+        };
+        let table = cloud.table.clone();
+        let access = Access { table: table.clone(), graph: graph.clone(), keyring: cloud.keyring.clone() };
+        let functions = Functions::new(&access, &host, shared.clone());
+        let started_at = clock.now();
+        recover::recover(&cloud, &functions).await?;
+        let runner = Runner::start(&cloud, &functions);
+        let server = HttpServer::start(listener, functions);
+        Ok(Self {
+            clock,
+            table,
+            runner,
+            graph,
+            cloud,
+            started_at,
+            shared,
+            sim: meta.sim,
+            issuer,
+            server,
+            url,
+            _lock: lock,
+        })
+    }
+
+    /// Where the API is, without a trailing slash.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The simulator, unless Meta is the real one.
+    pub fn sim(&self) -> Option<&GraphSim> {
+        self.sim.as_ref()
+    }
+
+    /// The issuer of session tokens.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// A session token that works now.
+    pub fn token(&self, workspace: &str, role: Role) -> anyhow::Result<String> {
+        self.issuer.sign(&self.issuer.claims(workspace, role, self.clock.now())?)
+    }
+
+    /// Stops everything in order: no new requests, no new messages, then Meta.
+    pub async fn stop(self) {
+        self.server.stop().await;
+        self.runner.stop().await;
+        if let Some(sim) = self.sim {
+            sim.stop().await;
+        }
+    }
+}
+
+/// A session token for the system that runs, or ran last, on this data.
+pub fn token_for(data: &Data, workspace: &str, role: Role) -> anyhow::Result<String> {
+    let local: LocalSecrets = data.secrets()?;
+    let issuer = Issuer::new(&local.issuer_seed)?;
+    let now = Clock::system().now() + SignedDuration::from_secs(local.clock_ahead_seconds);
+    issuer.sign(&issuer.claims(workspace, role, now)?)
+}

@@ -1,0 +1,186 @@
+//! EventBridge Scheduler, embedded: the library keeps the schedules, and what it leaves out (the target's
+//! input, the zone, and firing) is kept and done here.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use runtime::Clock;
+use serde::Deserialize;
+use winterbaume_core::{MockRequest, MockResponse, MockService};
+use winterbaume_scheduler::SchedulerService;
+
+/// The schedules of the embedded cloud.
+#[derive(Clone)]
+pub struct Timers {
+    service: Arc<SchedulerService>,
+    kept: Arc<Mutex<BTreeMap<String, Timer>>>,
+    clock: Clock,
+}
+
+/// A schedule with what it takes to fire it.
+#[derive(Debug, Clone)]
+pub struct Timer {
+    /// When it fires next.
+    pub due: Timestamp,
+    /// The queue it sends to.
+    pub queue_arn: String,
+    /// What it sends.
+    pub input: String,
+    /// Time between two firings; `None` fires once.
+    pub period: Option<SignedDuration>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ScheduleBody {
+    schedule_expression: String,
+    schedule_expression_timezone: Option<String>,
+    target: TargetBody,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TargetBody {
+    arn: String,
+    input: Option<String>,
+}
+
+impl Timers {
+    /// No schedules yet.
+    pub fn new(clock: Clock) -> Self {
+        Self { service: Arc::new(SchedulerService::new()), kept: Arc::default(), clock }
+    }
+
+    /// The schedules that are due, by name.
+    pub fn due(&self) -> Vec<(String, Timer)> {
+        let now = self.clock.now();
+        let due =
+            |(name, timer): (&String, &Timer)| (timer.due <= now).then(|| (name.clone(), timer.clone()));
+        self.lock().iter().filter_map(due).collect()
+    }
+
+    /// Records that a schedule's message is in its queue: a recurring one waits for its next time, one that
+    /// fires once is deleted, unless it was replaced since.
+    pub async fn fired(&self, name: &str, timer: &Timer) {
+        let delete = {
+            let mut kept = self.lock();
+            match (kept.get_mut(name), timer.period) {
+                (Some(current), _) if current.due != timer.due => false,
+                (Some(current), Some(period)) => {
+                    // Periods that were missed while nothing ran are made up for once, not one by one.
+                    current.due = self.clock.now() + period;
+                    false
+                }
+                (Some(_), None) => kept.remove(name).is_some(),
+                (None, _) => false,
+            }
+        };
+        if delete {
+            let uri =
+                format!("https://scheduler.us-east-1.amazonaws.com/schedules/{name}?groupName=adflight");
+            let request = MockRequest {
+                method: "DELETE".to_owned(),
+                uri,
+                headers: http::HeaderMap::new(),
+                body: bytes::Bytes::new(),
+            };
+            self.service.handle(request).await;
+        }
+    }
+
+    /// How many schedules there are.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Timer>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, method: &str, name: &str, body: &[u8]) -> Result<(), String> {
+        if method == "DELETE" {
+            self.lock().remove(name);
+            return Ok(());
+        }
+        let body: ScheduleBody = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let zone = body.schedule_expression_timezone.as_deref().unwrap_or("UTC");
+        let zone = TimeZone::get(zone).map_err(|error| error.to_string())?;
+        let (due, period) = timing(&body.schedule_expression, zone, self.clock.now())
+            .ok_or_else(|| format!("schedule expression {} is not understood", body.schedule_expression))?;
+        let input = body.target.input.unwrap_or_default();
+        self.lock().insert(name.to_owned(), Timer { due, queue_arn: body.target.arn, input, period });
+        Ok(())
+    }
+}
+
+/// When an expression fires next, and how often.
+fn timing(expression: &str, zone: TimeZone, now: Timestamp) -> Option<(Timestamp, Option<SignedDuration>)> {
+    let inner = |kind: &str| expression.strip_prefix(kind)?.strip_prefix('(')?.strip_suffix(')');
+    if let Some(at) = inner("at") {
+        let at: DateTime = at.parse().ok()?;
+        return Some((zone.to_timestamp(at).ok()?, None));
+    }
+    let (count, unit) = inner("rate")?.split_once(' ')?;
+    let count: i64 = count.parse().ok()?;
+    let period = match unit.trim_end_matches('s') {
+        "minute" => SignedDuration::from_mins(count),
+        "hour" => SignedDuration::from_hours(count),
+        "day" => SignedDuration::from_hours(24 * count),
+        _ => return None,
+    };
+    Some((now + period, Some(period)))
+}
+
+impl MockService for Timers {
+    fn service_name(&self) -> &str {
+        self.service.service_name()
+    }
+
+    fn url_patterns(&self) -> Vec<&str> {
+        self.service.url_patterns()
+    }
+
+    fn handle(&self, request: MockRequest) -> Pin<Box<dyn Future<Output = MockResponse> + Send + '_>> {
+        Box::pin(async move {
+            let path = request.uri.split('?').next().unwrap_or_default();
+            let name = path.rsplit_once("/schedules/").map(|(_, name)| name.to_owned());
+            let (method, body) = (request.method.clone(), request.body.clone());
+            let answer = self.service.handle(request).await;
+            let writes = matches!(method.as_str(), "POST" | "PUT" | "DELETE");
+            if let Some(name) = name.filter(|_| writes && answer.status < 300)
+                && let Err(message) = self.remember(&method, &name, &body)
+            {
+                return MockResponse::rest_json(400, serde_json::json!({"Message": message}).to_string());
+            }
+            answer
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_mean_what_they_mean_on_aws() {
+        let now: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
+        let due = |expression: &str, zone: &str| {
+            timing(expression, TimeZone::get(zone).unwrap(), now).map(|(due, _)| due.to_string())
+        };
+        let at = "at(2026-12-01T09:00:00)";
+        assert_eq!(due(at, "Asia/Singapore").as_deref(), Some("2026-12-01T01:00:00Z"));
+        assert_eq!(due(at, "America/New_York").as_deref(), Some("2026-12-01T14:00:00Z"));
+        assert_eq!(due("rate(60 minutes)", "UTC").as_deref(), Some("2026-11-20T01:00:00Z"));
+        assert_eq!(due("rate(1 hour)", "UTC").as_deref(), Some("2026-11-20T01:00:00Z"));
+        assert_eq!(due("soon", "UTC"), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! Identifiers. Each kind is a type of its own, checked when it enters.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Invalid;
+
+/// Declares an id over a string that `$check` accepts.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $check:expr, $problem:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The id as text, as it is stored and sent.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(Invalid::new($field, $problem))
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Invalid;
+
+            fn try_from(text: String) -> Result<Self, Invalid> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0.into()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+fn is_digits(text: &str) -> bool {
+    (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_slug(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+id!(
+    /// A tenant: the team whose data this is. Every key of the table begins with it.
+    WorkspaceId, "workspace", is_slug, "must be 1 to 64 of a-z, 0-9 and '-'"
+);
+id!(
+    /// An ad account as Meta's edges take it: `act_` and digits.
+    AdAccountId, "ad_account", |text| text.strip_prefix("act_").is_some_and(is_digits),
+    "must be 'act_' followed by digits, such as act_1234567890"
+);
+id!(
+    /// A campaign, ad set or ad. Meta's ids exceed 2^53, so they stay text.
+    ObjectId, "id", is_digits, "must be the digits of a Meta object id"
+);
+id!(
+    /// A person at Meta, as our app sees them (app-scoped).
+    MetaUserId, "meta_user", is_digits, "must be the digits of a Meta user id"
+);
+id!(
+    /// One person's or system user's consent at Meta, with the token that came of it.
+    ConnectionId, "connection", is_slug, "must be a connection id as GET connections shows it"
+);
+id!(
+    /// An automation rule.
+    RuleId, "rule", is_slug, "must be a rule id as GET rules shows it"
+);
+id!(
+    /// One run of a launch document.
+    LaunchId, "launch", is_slug, "must be a launch id as POST campaigns answered it"
+);
+
+impl AdAccountId {
+    /// The digits alone, as `account_id` fields and usage headers carry them.
+    pub fn digits(&self) -> &str {
+        self.0.trim_start_matches("act_")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_checked_at_the_door() {
+        assert_eq!("act_12".parse::<AdAccountId>().unwrap().digits(), "12");
+        for bad in ["12", "act_", "act_1x", "act_1#2", ""] {
+            assert!(bad.parse::<AdAccountId>().is_err(), "{bad}");
+        }
+        assert!("demo".parse::<WorkspaceId>().is_ok());
+        for bad in ["", "Demo", "a|b", "a#b", "../x"] {
+            assert!(bad.parse::<WorkspaceId>().is_err(), "{bad}");
+        }
+        let parsed: Result<ObjectId, _> = serde_json::from_str("\"12a\"");
+        assert!(parsed.unwrap_err().to_string().contains("digits"));
+    }
+}

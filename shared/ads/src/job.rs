@@ -1,0 +1,194 @@
+//! Jobs: every message that travels through a queue.
+
+use serde::{Deserialize, Serialize};
+
+use crate::date::IsoWeek;
+use crate::id::{AdAccountId, LaunchId, ObjectId, WorkspaceId};
+use crate::object::Level;
+
+/// A queue: one per function that processes jobs, with a dead-letter queue beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Queue {
+    /// Of `sync-entities`.
+    SyncEntities,
+    /// Of `sync-metrics-chunk`.
+    SyncMetricsChunk,
+    /// Of `evaluate-rules`.
+    EvaluateRules,
+    /// Of `webhook-ingest`.
+    WebhookIngest,
+    /// Of `manage-campaign`.
+    ManageCampaign,
+}
+
+impl Queue {
+    /// Every queue.
+    pub const ALL: [Self; 5] = [
+        Self::SyncEntities,
+        Self::SyncMetricsChunk,
+        Self::EvaluateRules,
+        Self::WebhookIngest,
+        Self::ManageCampaign,
+    ];
+
+    /// The queue's name, which is its function's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SyncEntities => "sync-entities",
+            Self::SyncMetricsChunk => "sync-metrics-chunk",
+            Self::EvaluateRules => "evaluate-rules",
+            Self::WebhookIngest => "webhook-ingest",
+            Self::ManageCampaign => "manage-campaign",
+        }
+    }
+}
+
+/// Why an account is synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncCause {
+    /// It was just selected.
+    Selected,
+    /// Its schedule came due.
+    Schedule,
+    /// A person asked.
+    Request,
+    /// The process that worked on it went away.
+    Resume,
+}
+
+/// A unit of work. Delivery is at least once and unordered; every job may be done twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "snake_case")]
+pub enum Job {
+    /// Mirror an account's structure, then plan what must be measured.
+    SyncAccount {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which account.
+        ad_account: AdAccountId,
+        /// Why.
+        cause: SyncCause,
+    },
+    /// Mirror one object that Meta said has changed.
+    SyncObject {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which account.
+        ad_account: AdAccountId,
+        /// Campaign, ad set or ad.
+        level: Level,
+        /// Which object.
+        object: ObjectId,
+    },
+    /// Fetch one account's numbers for one week.
+    SyncChunk {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which account.
+        ad_account: AdAccountId,
+        /// Which week.
+        week: IsoWeek,
+    },
+    /// Compare an account's numbers with the rules.
+    EvaluateRules {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which account.
+        ad_account: AdAccountId,
+    },
+    /// One verified change out of a webhook.
+    WebhookChange(WebhookChange),
+    /// A scheduled activation has come due.
+    ActivateCampaign {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which account.
+        ad_account: AdAccountId,
+        /// Which campaign.
+        campaign: ObjectId,
+        /// The schedule's version: one that was replaced or withdrawn since does nothing.
+        version: u64,
+    },
+    /// Take a launch up again.
+    ResumeLaunch {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// Which launch.
+        launch: LaunchId,
+    },
+}
+
+impl Job {
+    /// The queue it travels through.
+    pub fn queue(&self) -> Queue {
+        match self {
+            Self::SyncAccount { .. } | Self::SyncObject { .. } => Queue::SyncEntities,
+            Self::SyncChunk { .. } => Queue::SyncMetricsChunk,
+            Self::EvaluateRules { .. } => Queue::EvaluateRules,
+            Self::WebhookChange(_) => Queue::WebhookIngest,
+            Self::ActivateCampaign { .. } | Self::ResumeLaunch { .. } => Queue::ManageCampaign,
+        }
+    }
+
+    /// Whom it belongs to, for fair queues; a webhook is not attributed yet.
+    pub fn fairness_group(&self) -> &str {
+        match self {
+            Self::SyncAccount { workspace, .. }
+            | Self::SyncObject { workspace, .. }
+            | Self::SyncChunk { workspace, .. }
+            | Self::EvaluateRules { workspace, .. }
+            | Self::ActivateCampaign { workspace, .. }
+            | Self::ResumeLaunch { workspace, .. } => workspace.as_str(),
+            Self::WebhookChange(_) => "webhook",
+        }
+    }
+}
+
+/// One change of a webhook, verified and cut out of its envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookChange {
+    /// SHA-256 over object, entry, time, field and canonical value, in hex: Meta sends no delivery id.
+    pub digest: String,
+    /// The subscribed object, such as `ad_account`.
+    pub object: String,
+    /// The field, such as `with_issues_ad_objects`.
+    pub field: String,
+    /// Unix seconds, as Meta says.
+    pub time: i64,
+    /// What the change is about, as far as it names an ad object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<WebhookSubject>,
+}
+
+/// The ad object that a change is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookSubject {
+    /// A campaign, ad set or ad.
+    Object {
+        /// Which.
+        id: ObjectId,
+        /// Of which level.
+        level: Level,
+    },
+    /// A whole ad account.
+    Account(AdAccountId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_reads_the_same_after_the_queue() {
+        let job = Job::SyncChunk {
+            workspace: "demo".parse().unwrap(),
+            ad_account: "act_1".parse().unwrap(),
+            week: "2026-W21".parse().unwrap(),
+        };
+        let text = serde_json::to_string(&job).unwrap();
+        assert_eq!(text, r#"{"job":"sync_chunk","workspace":"demo","ad_account":"act_1","week":"2026-W21"}"#);
+        assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+    }
+}

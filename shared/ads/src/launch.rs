@@ -1,0 +1,246 @@
+//! Launches: one document that becomes a campaign, an ad set and an ad.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Invalid;
+use crate::id::{AdAccountId, LaunchId, ObjectId};
+use crate::money::{Currency, Money};
+
+/// Longest name in characters. Meta allows 400 for ad sets; the launch mark needs room.
+const LONGEST_NAME: usize = 350;
+
+/// What can be advertised for since Graph v17. Source: Marketing API, "Campaign".
+const OBJECTIVES: [&str; 6] = [
+    "OUTCOME_AWARENESS",
+    "OUTCOME_TRAFFIC",
+    "OUTCOME_ENGAGEMENT",
+    "OUTCOME_LEADS",
+    "OUTCOME_APP_PROMOTION",
+    "OUTCOME_SALES",
+];
+
+/// What `POST campaigns` takes. Everything is created PAUSED.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaunchSpec {
+    /// The campaign's name; ad set and ad take it over when they have none.
+    pub name: String,
+    /// Such as `OUTCOME_SALES`.
+    pub objective: String,
+    /// The campaign's budget per day.
+    pub daily_budget: Money,
+    /// Categories under special rules, such as `HOUSING`; usually none.
+    #[serde(default)]
+    pub special_ad_categories: Vec<String>,
+    /// The one ad set.
+    pub ad_set: AdSetSpec,
+    /// The one ad.
+    pub ad: AdSpec,
+}
+
+/// The ad set of a launch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdSetSpec {
+    /// Its name; the campaign's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What Meta optimises for, such as `LINK_CLICKS` or `OFFSITE_CONVERSIONS`.
+    pub optimization_goal: String,
+    /// What is paid for.
+    #[serde(default = "impressions")]
+    pub billing_event: String,
+    /// Two-letter country codes.
+    pub countries: Vec<String>,
+    /// Whether Meta may look beyond the audience. Meta demands an explicit answer (v23 and later).
+    #[serde(default)]
+    pub advantage_audience: bool,
+    /// What is promoted, in Meta's shape, such as `{"pixel_id":"1","custom_event_type":"PURCHASE"}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted_object: Option<std::collections::BTreeMap<String, String>>,
+}
+
+fn impressions() -> String {
+    "IMPRESSIONS".to_owned()
+}
+
+/// The ad of a launch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdSpec {
+    /// Its name; the campaign's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What is shown.
+    pub creative: CreativeSpec,
+}
+
+/// What an ad shows: something that exists already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CreativeSpec {
+    /// An ad creative of the account.
+    CreativeId(ObjectId),
+    /// A Page's post as `pageid_postid`; its likes and comments stay with it.
+    PostId(String),
+}
+
+impl LaunchSpec {
+    /// Checks what the shape alone cannot; every finding at once.
+    pub fn check(&self, currency: Currency) -> Vec<Invalid> {
+        let mut found = Vec::new();
+        let mut demand = |holds: bool, field: &str, problem: &str| {
+            if !holds {
+                found.push(Invalid::new(field, problem));
+            }
+        };
+        let named = |name: &str| !name.trim().is_empty() && name.chars().count() <= LONGEST_NAME;
+        let name_rule = format!("must have 1 to {LONGEST_NAME} characters");
+        demand(named(&self.name), "name", &name_rule);
+        demand(self.ad_set.name.as_deref().is_none_or(named), "ad_set.name", &name_rule);
+        demand(self.ad.name.as_deref().is_none_or(named), "ad.name", &name_rule);
+        demand(
+            OBJECTIVES.contains(&self.objective.as_str()),
+            "objective",
+            &format!("must be one of {}", OBJECTIVES.join(", ")),
+        );
+        demand(
+            self.daily_budget.amount > 0,
+            "daily_budget.amount",
+            "must be a positive number of minor units",
+        );
+        demand(
+            self.daily_budget.currency == currency,
+            "daily_budget.currency",
+            &format!("must be {currency}, the ad account's currency"),
+        );
+        let country = |code: &String| code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
+        demand(
+            !self.ad_set.countries.is_empty() && self.ad_set.countries.iter().all(country),
+            "ad_set.countries",
+            "must hold at least one two-letter country code, such as SG",
+        );
+        demand(!self.ad_set.optimization_goal.is_empty(), "ad_set.optimization_goal", "must not be empty");
+        if let CreativeSpec::PostId(post) = &self.ad.creative {
+            let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+            let well_formed = post.split_once('_').is_some_and(|(page, post)| digits(page) && digits(post));
+            demand(well_formed, "ad.creative.post_id", "must be the Page's id, '_' and the post's id");
+        }
+        found
+    }
+}
+
+/// The steps of a launch, in order. The order of declaration is the order of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The campaign, with the budget.
+    Campaign,
+    /// The ad set below it.
+    AdSet,
+    /// The ad below that.
+    Ad,
+}
+
+impl Step {
+    /// Every step in order.
+    pub const ALL: [Self; 3] = [Self::Campaign, Self::AdSet, Self::Ad];
+}
+
+/// Where a launch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaunchState {
+    /// Steps are being taken.
+    Running,
+    /// Everything exists, PAUSED.
+    Committed,
+    /// A step failed for good; what exists is being deleted.
+    Undoing,
+    /// A step failed for good and nothing is left at Meta.
+    Undone,
+}
+
+/// One run of a launch document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// Its id, part of every name it creates.
+    pub id: LaunchId,
+    /// Where it creates.
+    pub ad_account: AdAccountId,
+    /// The document.
+    pub spec: LaunchSpec,
+    /// Where it stands.
+    pub state: LaunchState,
+    /// What exists at Meta.
+    #[serde(default)]
+    pub created: Vec<Created>,
+    /// The step whose call to Meta is under way: its outcome is unknown until it is found or recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Step>,
+    /// Why it was undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// When it began.
+    pub started_at: jiff::Timestamp,
+}
+
+/// One thing that a launch made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Created {
+    /// Which step.
+    pub step: Step,
+    /// Meta's id.
+    pub id: ObjectId,
+}
+
+impl Launch {
+    /// What a step created, if it has.
+    pub fn id_of(&self, step: Step) -> Option<&ObjectId> {
+        self.created.iter().find(|created| created.step == step).map(|created| &created.id)
+    }
+
+    /// The first step that has not been taken.
+    pub fn next_step(&self) -> Option<Step> {
+        Step::ALL.into_iter().find(|step| self.id_of(*step).is_none())
+    }
+
+    /// The name that a step gives. It ends in the launch's id, so that an object whose creation was
+    /// never answered can be found again: Graph has no idempotency key.
+    pub fn object_name(&self, step: Step) -> String {
+        let name = match step {
+            Step::Campaign => None,
+            Step::AdSet => self.spec.ad_set.name.as_deref(),
+            Step::Ad => self.spec.ad.name.as_deref(),
+        };
+        format!("{} [{}]", name.unwrap_or(&self.spec.name), self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finding_is_reported_at_once_with_its_field() {
+        let spec: LaunchSpec = serde_json::from_str(
+            r#"{"name":" ","objective":"SALES","daily_budget":{"amount":0,"currency":"USD"},
+                "ad_set":{"optimization_goal":"LINK_CLICKS","countries":["sg"]},
+                "ad":{"creative":{"post_id":"12"}}}"#,
+        )
+        .unwrap();
+        let fields: Vec<_> =
+            spec.check("SGD".parse().unwrap()).into_iter().map(|found| found.field).collect();
+        assert_eq!(
+            fields,
+            [
+                "name",
+                "objective",
+                "daily_budget.amount",
+                "daily_budget.currency",
+                "ad_set.countries",
+                "ad.creative.post_id"
+            ]
+        );
+    }
+}

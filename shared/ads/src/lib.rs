@@ -1,0 +1,32 @@
+//! The words of the product: ids, money, dates, metrics, ad objects, rules, launches and jobs.
+//!
+//! Nothing here does I/O, reads a clock or knows a host, so every other crate can speak these words.
+
+pub mod date;
+pub mod failure;
+pub mod id;
+pub mod job;
+pub mod launch;
+pub mod metrics;
+pub mod money;
+pub mod object;
+pub mod rule;
+
+pub use failure::Failure;
+
+/// A value that was refused at the door: which field, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct Invalid {
+    /// The path of the field as the sender wrote it, such as `ad_set.countries`.
+    pub field: String,
+    /// What is wrong and how to mend it, as a sentence for the sender.
+    pub problem: String,
+}
+
+impl Invalid {
+    /// Names a field and what would be right.
+    pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into() }
+    }
+}

@@ -1,0 +1,98 @@
+//! Money. Budgets are integers in Meta's minor units; measured amounts are decimals in major units.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::Invalid;
+
+/// Currencies without minor units *at Meta*. This is Meta's table, not ISO 4217: HUF, IDR, COP, CRC
+/// and TWD have cents elsewhere and none here; BHD and JOD have three decimals elsewhere, two here.
+/// Source: Marketing API, "Currencies".
+const WITHOUT_MINOR_UNITS: [&str; 11] =
+    ["CLP", "COP", "CRC", "HUF", "IDR", "ISK", "JPY", "KRW", "PYG", "TWD", "VND"];
+
+/// A currency code as Meta writes it, such as `SGD`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// The three letters.
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("XXX")
+    }
+
+    /// How many minor units make one major unit in budgets: 1 or 100.
+    pub fn minor_units(&self) -> u32 {
+        if WITHOUT_MINOR_UNITS.contains(&self.code()) { 1 } else { 100 }
+    }
+}
+
+impl FromStr for Currency {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text.as_bytes() {
+            &[a, b, c] if [a, b, c].iter().all(u8::is_ascii_uppercase) => Ok(Self([a, b, c])),
+            _ => Err(Invalid::new("currency", "must be three capital letters, such as SGD")),
+        }
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.code().to_owned()
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// A budget, bid or cap: an integer in Meta's minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Money {
+    /// Minor units: 5000 is SGD 50.00, and JPY 5,000.
+    pub amount: i64,
+    /// The ad account's currency.
+    pub currency: Currency,
+}
+
+impl Money {
+    /// The amount in major units, as measured values are given.
+    pub fn major(&self) -> Decimal {
+        Decimal::from(self.amount) / Decimal::from(self.currency.minor_units())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minor_units_follow_metas_table_and_not_iso() {
+        let major = |amount, code: &str| {
+            let currency = code.parse().unwrap();
+            Money { amount, currency }.major().to_string()
+        };
+        assert_eq!(major(5000, "SGD"), "50");
+        assert_eq!(major(5050, "JOD"), "50.5");
+        assert_eq!(major(5000, "JPY"), "5000");
+        assert_eq!(major(5000, "HUF"), "5000");
+        assert!("sgd".parse::<Currency>().is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! Creating, changing and deleting campaigns, ad sets and ads.
+
+use ads::id::{AdAccountId, ObjectId};
+use ads::launch::{CreativeSpec, Launch, Step};
+use ads::object::Level;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::client::Caller;
+use crate::error::GraphError;
+use crate::structure::edge;
+
+/// What is to be set on an object; absent stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// A new name.
+    pub name: Option<String>,
+    /// ACTIVE, PAUSED or ARCHIVED.
+    pub status: Option<String>,
+    /// Daily budget in minor units.
+    pub daily_budget: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct CreatedId {
+    id: ObjectId,
+}
+
+impl Caller {
+    /// Takes one step of a launch: creates its object PAUSED and answers its id.
+    ///
+    /// Sent once. With [`GraphError::UnknownOutcome`] the object may exist: look for it by
+    /// [`Launch::object_name`] before trying again.
+    pub async fn take_step(&self, launch: &Launch, step: Step) -> Result<ObjectId, GraphError> {
+        let form = match step {
+            Step::Campaign => campaign_form(launch),
+            Step::AdSet => ad_set_form(launch),
+            Step::Ad => ad_form(launch),
+        };
+        let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let path = format!("{}/{}", launch.ad_account, edge(level_of(step)));
+        let created: CreatedId = self.create(&path, &form).await?;
+        Ok(created.id)
+    }
+
+    /// The object that a step already created, if its answer was lost.
+    pub async fn find_step(&self, launch: &Launch, step: Step) -> Result<Option<ObjectId>, GraphError> {
+        let name = launch.object_name(step);
+        let found = self.objects_named(&launch.ad_account, level_of(step), launch.id.as_str()).await?;
+        Ok(found.into_iter().find(|object| object.name.as_ref() == Some(&name)).map(|object| object.id))
+    }
+
+    /// Sets values of an object. The values are targets, so a repetition is harmless.
+    pub async fn change(&self, id: &ObjectId, changes: &Changes) -> Result<(), GraphError> {
+        let budget = changes.daily_budget.map(|amount| amount.to_string());
+        let form = [
+            ("name", changes.name.as_deref()),
+            ("status", changes.status.as_deref()),
+            ("daily_budget", budget.as_deref()),
+        ];
+        let form: Vec<_> = form.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        self.update(id.as_str(), &form).await
+    }
+
+    /// Deletes an object and everything below it. Already gone is success.
+    pub async fn remove(&self, account: &AdAccountId, id: &ObjectId) -> Result<(), GraphError> {
+        tracing::info!(ad_account = %account, object = %id, "Deleting an object at Meta.");
+        self.delete(id.as_str()).await
+    }
+}
+
+/// The level that a step creates.
+pub fn level_of(step: Step) -> Level {
+    match step {
+        Step::Campaign => Level::Campaign,
+        Step::AdSet => Level::AdSet,
+        Step::Ad => Level::Ad,
+    }
+}
+
+type Form = Vec<(&'static str, String)>;
+
+fn paused(launch: &Launch, step: Step) -> Form {
+    vec![("name", launch.object_name(step)), ("status", "PAUSED".to_owned())]
+}
+
+fn campaign_form(launch: &Launch) -> Form {
+    let spec = &launch.spec;
+    let mut form = paused(launch, Step::Campaign);
+    form.extend([
+        ("objective", spec.objective.clone()),
+        ("buying_type", "AUCTION".to_owned()),
+        ("special_ad_categories", json!(spec.special_ad_categories).to_string()),
+        ("daily_budget", spec.daily_budget.amount.to_string()),
+        // Meta's default would be LOWEST_COST_WITH_BID_CAP, which then demands a bid.
+        ("bid_strategy", "LOWEST_COST_WITHOUT_CAP".to_owned()),
+    ]);
+    form
+}
+
+fn ad_set_form(launch: &Launch) -> Form {
+    let spec = &launch.spec.ad_set;
+    let mut form = paused(launch, Step::AdSet);
+    let targeting = json!({
+        "geo_locations": {"countries": spec.countries},
+        "targeting_automation": {"advantage_audience": u8::from(spec.advantage_audience)},
+    });
+    form.extend([
+        ("campaign_id", id_text(launch, Step::Campaign)),
+        ("optimization_goal", spec.optimization_goal.clone()),
+        ("billing_event", spec.billing_event.clone()),
+        ("targeting", targeting.to_string()),
+    ]);
+    form.extend(spec.promoted_object.as_ref().map(|object| ("promoted_object", json!(object).to_string())));
+    form
+}
+
+fn ad_form(launch: &Launch) -> Form {
+    let creative = match &launch.spec.ad.creative {
+        CreativeSpec::CreativeId(id) => json!({"creative_id": id}),
+        CreativeSpec::PostId(post) => json!({"object_story_id": post}),
+    };
+    let mut form = paused(launch, Step::Ad);
+    form.extend([("adset_id", id_text(launch, Step::AdSet)), ("creative", creative.to_string())]);
+    form
+}
+
+fn id_text(launch: &Launch, step: Step) -> String {
+    launch.id_of(step).map(ToString::to_string).unwrap_or_default()
+}

@@ -1,0 +1,17 @@
+//! Meta's Graph API (v26) and nothing else: it knows no table, no queue and no host.
+//!
+//! A call is made on behalf of somebody ([`Graph::on_behalf_of`]), answers in the words of [`ads`], and
+//! fails with a [`GraphError`] that names the caller's next move.
+
+pub mod client;
+pub mod error;
+pub mod insights;
+pub mod launch;
+pub mod oauth;
+pub mod page;
+pub mod structure;
+pub mod throttle;
+pub mod webhook;
+
+pub use client::{Caller, Graph, GraphConfig};
+pub use error::GraphError;

@@ -1,0 +1,179 @@
+//! Meta's webhooks: the signature over the raw bytes, and the changes inside the envelope.
+
+use ads::id::{AdAccountId, ObjectId};
+use ads::job::{WebhookChange, WebhookSubject};
+use ads::object::Level;
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// Whether `header` is the `X-Hub-Signature-256` of exactly these bytes.
+///
+/// Meta signs the body as sent, with non-ASCII escaped, so nothing may be parsed and written again
+/// before this check. The comparison takes the same time wherever the difference is.
+pub fn is_signed(app_secret: &SecretString, header: &str, body: &[u8]) -> bool {
+    let Some(claimed) = header.strip_prefix("sha256=").and_then(|digits| hex::decode(digits).ok()) else {
+        return false;
+    };
+    Hmac::<Sha256>::new_from_slice(app_secret.expose_secret().as_bytes())
+        .is_ok_and(|mac| mac.chain_update(body).verify_slice(&claimed).is_ok())
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    object: String,
+    entry: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    id: Value,
+    #[serde(default)]
+    time: i64,
+    #[serde(default)]
+    changes: Vec<Change>,
+    #[serde(default)]
+    changed_fields: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    field: String,
+    #[serde(default)]
+    value: Value,
+}
+
+/// Cuts a verified body into its changes. Fields that we do not know are kept without a subject.
+pub fn changes(body: &[u8]) -> Result<Vec<WebhookChange>, serde_json::Error> {
+    let envelope: Envelope = serde_json::from_slice(body)?;
+    let mut changes = Vec::new();
+    for entry in envelope.entry {
+        // Subscriptions without values send only the names of the fields.
+        let named = entry.changed_fields.into_iter().map(|field| Change { field, value: Value::Null });
+        for change in entry.changes.into_iter().chain(named) {
+            changes.push(WebhookChange {
+                digest: digest(&envelope.object, &entry.id, entry.time, &change),
+                subject: subject(&envelope.object, &entry.id, &change),
+                object: envelope.object.clone(),
+                field: change.field,
+                time: entry.time,
+            });
+        }
+    }
+    Ok(changes)
+}
+
+/// Meta sends no delivery id and re-batches freely: a change is known by its content.
+fn digest(object: &str, entry: &Value, time: i64, change: &Change) -> String {
+    let mut hash = Sha256::new();
+    for part in [object, &canonical(entry), &time.to_string(), &change.field, &canonical(&change.value)] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())
+}
+
+/// JSON with sorted keys, whatever order the parser keeps.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            let entries: Vec<_> = entries
+                .into_iter()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical(value)))
+                .collect();
+            format!("{{{}}}", entries.join(","))
+        }
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(canonical).collect();
+            format!("[{}]", items.join(","))
+        }
+        plain => plain.to_string(),
+    }
+}
+
+/// What a change is about. `entry.id` is "0" in the samples of the ad_account object, so the value
+/// is asked first.
+fn subject(object: &str, entry: &Value, change: &Change) -> Option<WebhookSubject> {
+    let value = &change.value;
+    let level = match value.get("level").and_then(Value::as_str) {
+        Some("CAMPAIGN") => Some(Level::Campaign),
+        Some("AD_SET") => Some(Level::AdSet),
+        Some("AD") => Some(Level::Ad),
+        _ => None,
+    };
+    let named = match (object, change.field.as_str()) {
+        ("ad_account", "in_process_ad_objects" | "with_issues_ad_objects") => {
+            Some(WebhookSubject::Object { id: digits(value.get("id")?)?.parse().ok()?, level: level? })
+        }
+        ("ad_account", "creative_fatigue") => {
+            let id: ObjectId = digits(value.get("adgroup_id")?)?.parse().ok()?;
+            Some(WebhookSubject::Object { id, level: Level::Ad })
+        }
+        ("application", "ad_account") => account(value.get("id")?),
+        _ => None,
+    };
+    let by_account = || value.get("ad_account_id").and_then(account);
+    let by_entry = || if object == "ad_account" { account(entry) } else { None };
+    named.or_else(by_account).or_else(by_entry)
+}
+
+fn account(id: &Value) -> Option<WebhookSubject> {
+    let digits = digits(id).filter(|digits| digits != "0")?;
+    format!("act_{digits}").parse::<AdAccountId>().ok().map(WebhookSubject::Account)
+}
+
+/// Ids come as text or as numbers, with or without `act_`.
+fn digits(id: &Value) -> Option<String> {
+    match id {
+        Value::String(text) => Some(text.trim_start_matches("act_").to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &str = r#"{"object":"ad_account","entry":[{"id":"0","time":1796000000,"changes":[
+        {"field":"with_issues_ad_objects","value":{"id":"23","level":"AD_SET","error_summary":"\u00fc"}},
+        {"field":"creative_fatigue","value":{"ad_account_id":"77","adgroup_id":42}},
+        {"field":"ad_recommendations","value":{"ad_account_id":"77"}},
+        {"field":"brand_new","value":{"x":1}}]}]}"#;
+
+    #[test]
+    fn each_change_names_what_it_is_about() {
+        let subjects: Vec<_> = changes(BODY.as_bytes()).unwrap().into_iter().map(|c| c.subject).collect();
+        let object = |id: &str, level| Some(WebhookSubject::Object { id: id.parse().unwrap(), level });
+        let account = Some(WebhookSubject::Account("act_77".parse().unwrap()));
+        assert_eq!(subjects, [object("23", Level::AdSet), object("42", Level::Ad), account, None]);
+    }
+
+    #[test]
+    fn the_same_change_has_the_same_digest_however_it_is_batched() {
+        let digests = |body: &str| -> Vec<_> {
+            changes(body.as_bytes()).unwrap().into_iter().map(|change| change.digest).collect()
+        };
+        let one = r#"{"object":"o","entry":[{"id":"1","time":5,"changes":[{"field":"f","value":{"a":1,"b":[{"c":2,"d":3}]}}]}]}"#;
+        let reordered = r#"{"entry":[{"changes":[{"value":{"b":[{"d":3,"c":2}],"a":1},"field":"f"}],"time":5,"id":"1"}],"object":"o"}"#;
+        assert_eq!(digests(one), digests(reordered));
+        assert_ne!(digests(one), digests(&one.replace("\"time\":5", "\"time\":6")));
+    }
+
+    #[test]
+    fn a_signature_is_over_the_bytes_as_they_came() {
+        let secret = SecretString::from("app-secret");
+        let mac = Hmac::<Sha256>::new_from_slice(b"app-secret").unwrap().chain_update(BODY).finalize();
+        let header = format!("sha256={}", hex::encode(mac.into_bytes()));
+        assert!(is_signed(&secret, &header, BODY.as_bytes()));
+        assert!(!is_signed(&secret, &header, BODY.replace("\\u00fc", "ü").as_bytes()));
+        for wrong in ["", "sha256=", "sha256=zz", &header[7..], &format!("{header},{header}"), &header[..40]]
+        {
+            assert!(!is_signed(&secret, wrong, BODY.as_bytes()), "{wrong}");
+        }
+    }
+}

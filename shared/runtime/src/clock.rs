@@ -1,0 +1,41 @@
+//! The one clock. It can be set ahead or back, so that a demonstration can live on another day and a
+//! test can let time pass without waiting.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// The time, possibly shifted. Clones share the shift.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    ahead_ms: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// The machine's time.
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// A clock that shows `at` now and runs on from there.
+    pub fn starting_at(at: Timestamp) -> Self {
+        let clock = Self::system();
+        clock.advance(at.duration_since(clock.now()));
+        clock
+    }
+
+    /// The time.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
+    pub fn now(&self) -> Timestamp {
+        let shift = SignedDuration::from_millis(self.ahead_ms.load(Ordering::Relaxed));
+        let now = Timestamp::now();
+        now.checked_add(shift).unwrap_or(now)
+    }
+
+    /// Lets time pass, or turns it back.
+    pub fn advance(&self, by: SignedDuration) {
+        let by = i64::try_from(by.as_millis()).unwrap_or(0);
+        self.ahead_ms.fetch_add(by, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,201 @@
+//! AWS Lambda: one entry for requests of the HTTP API and for batches of the function's queue.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use ads::Failure;
+use aws_config::BehaviorVersion;
+use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use aws_lambda_events::encodings::Body;
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use bytes::Bytes;
+use http::header::SET_COOKIE;
+use http::{Request, Response};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::clock::Clock;
+use crate::env::Env;
+use crate::queue::{Delivery, QueueAddress, Queues, consume, dead_letters};
+use crate::schedule::{ScheduleConfig, Schedules};
+use crate::secrets::{self, Keyring};
+use crate::session::Sessions;
+use crate::telemetry::{self, Format};
+use crate::{Host, Reply};
+
+/// A function as Lambda calls it. The second kind of host, the local runner, calls the same methods.
+pub struct Function<H, P> {
+    /// The function's name, which is its queue's name.
+    pub name: &'static str,
+    /// Answers requests.
+    pub handle: H,
+    /// Does jobs.
+    pub process: P,
+}
+
+/// What a function is built from on AWS.
+pub struct Aws {
+    /// Time, queues, schedules, keys, sessions.
+    pub host: Host,
+    /// The table's client.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// The table's name.
+    pub table: String,
+    /// The app at Meta.
+    pub app: MetaApp,
+}
+
+/// The app at Meta, out of the environment and the secret store.
+pub struct MetaApp {
+    /// The app's id.
+    pub id: String,
+    /// The app's secret.
+    pub secret: secrecy::SecretString,
+    /// What webhook subscriptions must repeat.
+    pub verify_token: secrecy::SecretString,
+    /// The Graph version, such as `v26.0`.
+    pub version: String,
+    /// Where calls go.
+    pub graph_url: String,
+    /// Where people log in.
+    pub dialog_url: String,
+}
+
+/// Builds what every function needs, out of the environment of template.yaml. `queues` are the names of
+/// all queues; `QUEUE_BASE_URL` and `QUEUE_BASE_ARN` are what comes before each name.
+pub async fn start(queues: &[&str]) -> Result<Aws, Error> {
+    telemetry::init(Format::Json, "info");
+    let mut env = Env::default();
+    let table = env.required("TABLE_NAME");
+    let queue_url = env.required("QUEUE_BASE_URL");
+    let queue_arn = env.required("QUEUE_BASE_ARN");
+    let schedule =
+        ScheduleConfig { group: env.required("SCHEDULE_GROUP"), role_arn: env.required("SCHEDULE_ROLE_ARN") };
+    let keyring_id = env.required("KEYRING_SECRET_ID");
+    let app_secret_id = env.required("META_APP_SECRET_ID");
+    let verify_token_id = env.required("META_VERIFY_TOKEN_SECRET_ID");
+    let app_id = env.required("META_APP_ID");
+    let (issuer, audience) = (env.required("SESSION_ISSUER"), env.required("SESSION_AUDIENCE"));
+    let jwks = env.required("SESSION_JWKS");
+    let public_url = env.required("PUBLIC_URL");
+    env.check()?;
+
+    let aws = aws_config::defaults(BehaviorVersion::latest()).load().await;
+    let secret_store = aws_sdk_secretsmanager::Client::new(&aws);
+    let keyring = secrets::fetch(&secret_store, &keyring_id).await?;
+    let addresses: HashMap<_, _> = queues
+        .iter()
+        .flat_map(|name| [(*name).to_owned(), dead_letters(name)])
+        .map(|name| {
+            let address =
+                QueueAddress { url: format!("{queue_url}{name}"), arn: format!("{queue_arn}{name}") };
+            (name, address)
+        })
+        .collect();
+    let queues = Queues::new(aws_sdk_sqs::Client::new(&aws), addresses);
+    let host = Host {
+        clock: Clock::system(),
+        schedules: Schedules::new(aws_sdk_scheduler::Client::new(&aws), schedule, queues.clone()),
+        queues,
+        keyring: Keyring::parse(keyring.expose_secret())?,
+        sessions: Sessions::new(&issuer, &audience, &jwks)?,
+        public_url: public_url.into(),
+    };
+    let app = MetaApp {
+        id: app_id,
+        secret: secrets::fetch(&secret_store, &app_secret_id).await?,
+        verify_token: secrets::fetch(&secret_store, &verify_token_id).await?,
+        version: Env::optional("META_GRAPH_VERSION").unwrap_or_else(|| "v26.0".to_owned()),
+        graph_url: Env::optional("META_GRAPH_URL").unwrap_or_else(|| "https://graph.facebook.com".to_owned()),
+        dialog_url: Env::optional("META_DIALOG_URL").unwrap_or_else(|| "https://www.facebook.com".to_owned()),
+    };
+    Ok(Aws { host, dynamodb: aws_sdk_dynamodb::Client::new(&aws), table, app })
+}
+
+/// Serves events until Lambda ends the process.
+pub async fn run<J, H, HF, P, PF>(queues: Queues, function: Function<H, P>) -> Result<(), Error>
+where
+    J: DeserializeOwned + Serialize,
+    H: Fn(Request<Bytes>) -> HF,
+    HF: Future<Output = Reply>,
+    P: Fn(J) -> PF,
+    PF: Future<Output = Result<(), Failure>>,
+{
+    let (queues, function) = (Arc::new(queues), Arc::new(function));
+    let serve = |event: LambdaEvent<Box<RawValue>>| {
+        let (queues, function) = (queues.clone(), function.clone());
+        async move { answer(&queues, &function, event.payload.get()).await }
+    };
+    lambda_runtime::run(service_fn(serve)).await
+}
+
+async fn answer<J, H, HF, P, PF>(
+    queues: &Queues,
+    function: &Function<H, P>,
+    event: &str,
+) -> Result<Box<RawValue>, Error>
+where
+    J: DeserializeOwned + Serialize,
+    H: Fn(Request<Bytes>) -> HF,
+    HF: Future<Output = Reply>,
+    P: Fn(J) -> PF,
+    PF: Future<Output = Result<(), Failure>>,
+{
+    #[derive(serde::Deserialize)]
+    struct Shape {
+        #[serde(rename = "Records")]
+        records: Option<serde::de::IgnoredAny>,
+    }
+    if serde_json::from_str::<Shape>(event)?.records.is_none() {
+        let request = lambda_http::request::from_str(event)?.map(|body| Bytes::from(body.to_vec()));
+        return raw(&gateway_response((function.handle)(request).await));
+    }
+    let batch: SqsEvent = serde_json::from_str(event)?;
+    let deliveries = batch.records.into_iter().map(|record| Delivery {
+        // An empty id in the answer makes Lambda repeat the whole batch, which is right for a record without one.
+        id: record.message_id.unwrap_or_default(),
+        body: record.body.unwrap_or_default(),
+    });
+    let failed = consume(queues, function.name, deliveries.collect(), &function.process).await;
+    let mut answer = SqsBatchResponse::default();
+    answer.batch_item_failures = failed
+        .into_iter()
+        .map(|id| {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = id;
+            failure
+        })
+        .collect();
+    raw(&answer)
+}
+
+fn raw<T: Serialize>(value: &T) -> Result<Box<RawValue>, Error> {
+    Ok(serde_json::value::to_raw_value(value)?)
+}
+
+/// API Gateway takes cookies apart from the other headers.
+fn gateway_response(reply: Response<Bytes>) -> ApiGatewayV2httpResponse {
+    let (mut parts, body) = reply.into_parts();
+    let mut response = ApiGatewayV2httpResponse::default();
+    response.status_code = parts.status.as_u16().into();
+    response.cookies = parts
+        .headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .filter_map(|cookie| cookie.to_str().ok().map(str::to_owned))
+        .collect();
+    parts.headers.remove(SET_COOKIE);
+    response.headers = parts.headers;
+    response.body = Some(match String::from_utf8(body.to_vec()) {
+        Ok(text) => Body::Text(text),
+        Err(bytes) => {
+            response.is_base64_encoded = true;
+            Body::Binary(bytes.into_bytes())
+        }
+    });
+    response
+}

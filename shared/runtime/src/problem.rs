@@ -1,0 +1,125 @@
+//! Failures as RFC 9457 problem details. The one place where a failure becomes an HTTP status.
+
+use ads::Failure;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use serde::Serialize;
+
+use crate::reply::Reply;
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Finding<'a>>,
+}
+
+#[derive(Serialize)]
+struct Finding<'a> {
+    field: &'a str,
+    problem: &'a str,
+}
+
+/// Status, the stable last part of `type`, and title.
+fn heading(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
+    match failure {
+        Failure::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid-input", "The request has a mistake"),
+        Failure::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
+        Failure::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Not possible in the present state"),
+        Failure::Forbidden(_) => {
+            (StatusCode::FORBIDDEN, "forbidden", "The session's role does not allow this")
+        }
+        Failure::Wait { .. } => (StatusCode::TOO_MANY_REQUESTS, "throttled", "Meta asks us to wait"),
+        Failure::Reconnect(_) => {
+            (StatusCode::CONFLICT, "reconnect", "The connection to Meta must be renewed")
+        }
+        Failure::NeedPermission(_) => {
+            (StatusCode::FORBIDDEN, "meta-permission", "The connection lacks a permission at Meta")
+        }
+        Failure::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "meta-refused", "Meta refused the input"),
+        Failure::Unavailable(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Out of reach at the moment; try again")
+        }
+        Failure::UnknownOutcome(_) => (
+            StatusCode::BAD_GATEWAY,
+            "unknown-outcome",
+            "Meta did not confirm; repeat the request to find out",
+        ),
+        Failure::Defect(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "An error on our side"),
+    }
+}
+
+/// The status and the title of a failure, for a page that a person sees.
+pub fn status_and_title(failure: &Failure) -> (StatusCode, &'static str) {
+    let (status, _, title) = heading(failure);
+    (status, title)
+}
+
+/// The answer to a request that failed. A defect is logged here and its text is not shown.
+pub fn answer(failure: &Failure) -> Reply {
+    let (status, kind, title) = heading(failure);
+    let detail = failure.to_string();
+    if status.is_server_error() {
+        tracing::error!(kind, detail, "A request failed.");
+    }
+    let detail = match failure {
+        Failure::Defect(_) => "The error was logged. Repeating the request may help.",
+        _ => &detail,
+    };
+    let errors = match failure {
+        Failure::Invalid(findings) => {
+            findings.iter().map(|found| Finding { field: &found.field, problem: &found.problem }).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut reply = problem(status, kind, title, detail, errors);
+    if let Failure::Wait { after, .. } = failure {
+        reply.headers_mut().insert(RETRY_AFTER, after.as_secs().max(1).into());
+    }
+    reply
+}
+
+/// The answer to a body over [`crate::route::LARGEST_BODY`].
+pub fn too_large() -> Reply {
+    let detail = format!("The body may have {} bytes at most.", crate::route::LARGEST_BODY);
+    plain(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", &detail)
+}
+
+/// A problem that is about the request line or the session, and has no fields.
+pub(crate) fn plain(status: StatusCode, kind: &'static str, title: &'static str, detail: &str) -> Reply {
+    problem(status, kind, title, detail, Vec::new())
+}
+
+fn problem(
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: &str,
+    errors: Vec<Finding<'_>>,
+) -> Reply {
+    let problem =
+        Problem { r#type: format!("urn:adflight:{kind}"), title, status: status.as_u16(), detail, errors };
+    crate::reply::typed(status, "application/problem+json", serde_json::to_vec(&problem).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use ads::Invalid;
+
+    use super::*;
+
+    #[test]
+    fn fields_are_named_and_defects_are_not_shown() {
+        let reply = answer(&Invalid::new("since", "must be a date").into());
+        assert_eq!(reply.status(), 400);
+        assert_eq!(reply.headers()["content-type"], "application/problem+json");
+        let body = String::from_utf8_lossy(reply.body()).into_owned();
+        assert!(body.contains(r#""errors":[{"field":"since","problem":"must be a date"}]"#), "{body}");
+
+        let reply = answer(&Failure::Defect("pk WS#demo unreadable".to_owned()));
+        assert!(!String::from_utf8_lossy(reply.body()).contains("WS#demo"));
+    }
+}

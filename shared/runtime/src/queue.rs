@@ -1,0 +1,171 @@
+//! Queues: sending messages, and what becomes of a message that was received.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ads::Failure;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// SQS delays a message by 15 minutes at most.
+const LONGEST_DELAY: Duration = Duration::from_secs(900);
+
+/// SQS takes ten messages in a call.
+const BATCH: usize = 10;
+
+/// Where a queue is.
+#[derive(Debug, Clone)]
+pub struct QueueAddress {
+    /// For sending and receiving.
+    pub url: String,
+    /// For schedules that send to it.
+    pub arn: String,
+}
+
+/// The name of the queue that takes what `queue` gave up.
+pub fn dead_letters(queue: &str) -> String {
+    format!("{queue}-dead")
+}
+
+/// The queues of a deployment. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Queues {
+    client: Client,
+    addresses: Arc<HashMap<String, QueueAddress>>,
+}
+
+/// A message to be sent.
+#[derive(Debug, Clone)]
+pub struct Message<'a, T> {
+    /// The queue's name.
+    pub queue: &'a str,
+    /// Whom it belongs to: fair queues keep one busy tenant from holding up the others.
+    pub group: &'a str,
+    /// What it says.
+    pub body: &'a T,
+    /// When it becomes visible.
+    pub delay: Duration,
+}
+
+impl Queues {
+    /// The queues at these addresses, by name.
+    pub fn new(client: Client, addresses: HashMap<String, QueueAddress>) -> Self {
+        Self { client, addresses: Arc::new(addresses) }
+    }
+
+    /// Where a queue is.
+    pub fn address(&self, queue: &str) -> Result<&QueueAddress, Failure> {
+        let unknown = || Failure::Defect(format!("no address for queue {queue} is configured"));
+        self.addresses.get(queue).ok_or_else(unknown)
+    }
+
+    /// Sends messages to one queue. Ok means that the queue has every one of them.
+    pub async fn send<T: Serialize>(&self, messages: &[Message<'_, T>]) -> Result<(), Failure> {
+        for batch in messages.chunks(BATCH) {
+            let Some(first) = batch.first() else { continue };
+            let mut entries = Vec::with_capacity(batch.len());
+            for (index, message) in batch.iter().enumerate() {
+                let body = serde_json::to_string(message.body)
+                    .map_err(|error| Failure::Defect(error.to_string()))?;
+                let delay = i32::try_from(message.delay.min(LONGEST_DELAY).as_secs()).unwrap_or(0);
+                let entry = SendMessageBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .message_body(body)
+                    .delay_seconds(delay)
+                    .message_group_id(message.group)
+                    .build()
+                    .map_err(|error| Failure::Defect(error.to_string()))?;
+                entries.push(entry);
+            }
+            let url = &self.address(first.queue)?.url;
+            let answer =
+                self.client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await;
+            let answer = answer.map_err(|error| {
+                Failure::Unavailable(format!("queue {}: {}", first.queue, DisplayErrorContext(error)))
+            })?;
+            if let Some(lost) = answer.failed.first() {
+                let why = lost.message.as_deref().unwrap_or("no reason given");
+                return Err(Failure::Unavailable(format!("queue {} refused a message: {why}", first.queue)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a message that nobody can use beside the queue, with the reason.
+    async fn bury(&self, queue: &str, body: &str, reason: &str) -> Result<(), Failure> {
+        let name = dead_letters(queue);
+        let reason = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
+        let reason = reason.map_err(|error| Failure::Defect(error.to_string()))?;
+        let send = self.client.send_message().queue_url(&self.address(&name)?.url).message_body(body);
+        let sent = send.message_attributes("reason", reason).send().await;
+        sent.map(drop)
+            .map_err(|error| Failure::Unavailable(format!("queue {name}: {}", DisplayErrorContext(error))))
+    }
+}
+
+/// A message as it was received.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The queue's own id of the message, for partial batch answers.
+    pub id: String,
+    /// What it says.
+    pub body: String,
+}
+
+/// Processes received messages one by one and answers the ids of those that must come again.
+///
+/// A message that cannot be read, or whose failure another try cannot mend, goes to the dead letters at
+/// once with its reason. One that Meta wants to wait is sent anew with a delay, so that waiting does not
+/// count as failing. Every other failure leaves the message to the queue: it comes back after the
+/// visibility timeout and is given up after the queue's number of tries.
+pub async fn consume<J, F, Fut>(
+    queues: &Queues,
+    queue: &str,
+    deliveries: Vec<Delivery>,
+    process: F,
+) -> Vec<String>
+where
+    J: DeserializeOwned + Serialize,
+    F: Fn(J) -> Fut,
+    Fut: Future<Output = Result<(), Failure>>,
+{
+    let mut again = Vec::new();
+    for delivery in deliveries {
+        let settled = match serde_json::from_str::<J>(&delivery.body) {
+            Ok(job) => settle(queues, queue, &delivery, process(job).await).await,
+            Err(error) => queues.bury(queue, &delivery.body, &format!("not a job: {error}")).await,
+        };
+        if let Err(failure) = settled {
+            tracing::warn!(queue, message = delivery.id, %failure, "A message will come again.");
+            again.push(delivery.id);
+        }
+    }
+    again
+}
+
+async fn settle(
+    queues: &Queues,
+    queue: &str,
+    delivery: &Delivery,
+    outcome: Result<(), Failure>,
+) -> Result<(), Failure> {
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(Failure::Wait { after, why }) => {
+            tracing::info!(queue, message = delivery.id, wait_s = after.as_secs(), why, "A job waits.");
+            let body: &serde_json::value::RawValue =
+                serde_json::from_str(&delivery.body).map_err(|error| Failure::Defect(error.to_string()))?;
+            queues.send(&[Message { queue, group: "waiting", body: &body, delay: after }]).await
+        }
+        Err(failure) if failure.may_pass() => Err(failure),
+        Err(failure) => {
+            tracing::error!(queue, message = delivery.id, %failure, "A job cannot be done.");
+            queues.bury(queue, &delivery.body, &failure.to_string()).await
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The one source of randomness: the operating system's.
+
+use ads::Failure;
+
+/// Random bytes.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that draws randomness")]
+pub fn bytes<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::Unavailable(format!("no randomness: {error}")))?;
+    Ok(bytes)
+}
+
+/// A fresh id of 96 random bits in lower-case hex.
+pub fn id() -> Result<String, Failure> {
+    bytes::<12>().map(hex::encode)
+}

@@ -1,0 +1,324 @@
+//! Routes: one table per function says the path, who may come in, and which endpoint it is. The router,
+//! the role check and the local host all read that table.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::str::FromStr;
+
+use ads::id::WorkspaceId;
+use ads::{Failure, Invalid};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{Method, Request, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::clock::Clock;
+use crate::problem;
+use crate::reply::Reply;
+use crate::session::{Role, Session, Sessions};
+
+/// Larger bodies are refused with 413. Meta's own largest webhook stays below.
+pub const LARGEST_BODY: usize = 1024 * 1024;
+
+/// Who may come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody: the endpoint checks for itself what it is given.
+    Public,
+    /// A session of the path's workspace with at least this role.
+    Role(Role),
+}
+
+/// One route of a function.
+#[derive(Debug)]
+pub struct Route<E> {
+    /// The method.
+    pub method: Method,
+    /// The path with `{parameters}`.
+    pub path: &'static str,
+    /// Who may come in.
+    pub access: Access,
+    /// Which endpoint it is.
+    pub endpoint: E,
+}
+
+/// A request that was let in.
+#[derive(Debug)]
+pub struct Visit<E> {
+    /// Which endpoint it is for.
+    pub endpoint: E,
+    /// The request.
+    pub request: Request<Bytes>,
+    session: Option<Session>,
+    path: Vec<(&'static str, String)>,
+    query: Vec<(String, String)>,
+}
+
+/// Finds the route of a request, lets it in or not, and turns failures into problem+json.
+pub async fn serve<E, F, Fut>(
+    routes: &'static [Route<E>],
+    sessions: &Sessions,
+    clock: &Clock,
+    request: Request<Bytes>,
+    answer: F,
+) -> Reply
+where
+    E: Copy,
+    F: FnOnce(Visit<E>) -> Fut,
+    Fut: Future<Output = Result<Reply, Failure>>,
+{
+    match enter(routes, sessions, clock, request) {
+        Ok(visit) => answer(visit).await.unwrap_or_else(|failure| problem::answer(&failure)),
+        Err(reply) => *reply,
+    }
+}
+
+/// Whether one of these routes has this path, whatever the method.
+pub fn knows<E>(routes: &[Route<E>], path: &str) -> bool {
+    routes.iter().any(|route| match_path(route.path, path).is_some())
+}
+
+fn enter<E: Copy>(
+    routes: &'static [Route<E>],
+    sessions: &Sessions,
+    clock: &Clock,
+    request: Request<Bytes>,
+) -> Result<Visit<E>, Box<Reply>> {
+    let not_found = || Box::new(problem::answer(&Failure::NotFound("this path".to_owned())));
+    let candidates: Vec<_> = routes
+        .iter()
+        .filter_map(|route| Some((route, match_path(route.path, request.uri().path())?)))
+        .collect();
+    if candidates.is_empty() {
+        return Err(not_found());
+    }
+    let Some((route, path)) = candidates.into_iter().find(|(route, _)| route.method == request.method())
+    else {
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        return Err(Box::new(problem::plain(
+            status,
+            "method-not-allowed",
+            "Method not allowed",
+            "See the API description for the methods of this path.",
+        )));
+    };
+    if request.body().len() > LARGEST_BODY {
+        return Err(Box::new(problem::too_large()));
+    }
+    let session = match route.access {
+        Access::Public => None,
+        Access::Role(role) => {
+            let session = authenticate(sessions, clock, &request).map_err(|detail| {
+                let status = StatusCode::UNAUTHORIZED;
+                Box::new(problem::plain(status, "session", "A valid session is needed", &detail))
+            })?;
+            // A foreign workspace is not told apart from one that does not exist.
+            if path.iter().any(|(name, value)| *name == "workspace" && value != session.workspace.as_str()) {
+                return Err(not_found());
+            }
+            if session.role < role {
+                let why = format!("this needs the role {role} or above; the session has {}", session.role);
+                return Err(Box::new(problem::answer(&Failure::Forbidden(why))));
+            }
+            Some(session)
+        }
+    };
+    let query = parse_query(request.uri().query().unwrap_or_default());
+    Ok(Visit { endpoint: route.endpoint, request, session, path, query })
+}
+
+/// The session of a request, or what is wrong with it as a sentence.
+fn authenticate(sessions: &Sessions, clock: &Clock, request: &Request<Bytes>) -> Result<Session, String> {
+    let mut headers = request.headers().get_all(AUTHORIZATION).iter();
+    let (Some(header), None) = (headers.next(), headers.next()) else {
+        return Err("Send one Authorization header: Bearer and a session token.".to_owned());
+    };
+    let token = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+    let token = token.ok_or("The Authorization header must be Bearer and a session token.")?;
+    sessions.verify(token.trim(), clock.now()).map_err(|why| format!("The session token {why}."))
+}
+
+/// The parameters of `path` under `pattern`, if it matches.
+fn match_path(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+    let mut parameters = Vec::new();
+    let mut segments = path.split('/');
+    for expected in pattern.split('/') {
+        let segment = segments.next()?;
+        match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) if !segment.is_empty() => parameters.push((name, decode(segment).into_owned())),
+            None if expected == segment => {}
+            _ => return None,
+        }
+    }
+    segments.next().is_none().then_some(parameters)
+}
+
+fn parse_query(query: &str) -> Vec<(String, String)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name).into_owned(), decode(&value.replace('+', " ")).into_owned())
+        })
+        .collect()
+}
+
+/// Percent-decoding; text that is not well-formed stays as it is and is refused by whoever parses it.
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex =
+            tail.get(..2).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        match (first, hex) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+impl<E> Visit<E> {
+    /// The session. Routes with [`Access::Role`] always have one.
+    pub fn session(&self) -> Result<&Session, Failure> {
+        self.session.as_ref().ok_or_else(|| Failure::Defect("a public route asked for a session".to_owned()))
+    }
+
+    /// The session's workspace.
+    pub fn workspace(&self) -> Result<&WorkspaceId, Failure> {
+        Ok(&self.session()?.workspace)
+    }
+
+    /// A parameter of the path. One that cannot be an id names nothing, so it is not found.
+    pub fn path<T: FromStr>(&self, name: &'static str) -> Result<T, Failure> {
+        let value = self.path.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+        value.and_then(|value| value.parse().ok()).ok_or_else(|| Failure::NotFound(format!("this {name}")))
+    }
+
+    /// A query parameter that may be absent.
+    pub fn query<T>(&self, name: &'static str) -> Result<Option<T>, Failure>
+    where
+        T: FromStr,
+        T::Err: std::fmt::Display,
+    {
+        let Some((_, value)) = self.query.iter().find(|(known, _)| known == name) else { return Ok(None) };
+        let parsed = value.parse().map_err(|error: T::Err| Invalid::new(name, format!("{value:?}: {error}")));
+        Ok(Some(parsed?))
+    }
+
+    /// A query parameter that must be there.
+    pub fn required<T>(&self, name: &'static str, example: &str) -> Result<T, Failure>
+    where
+        T: FromStr,
+        T::Err: std::fmt::Display,
+    {
+        let missing = || Invalid::new(name, format!("is missing; give for example {name}={example}")).into();
+        self.query(name)?.ok_or_else(missing)
+    }
+
+    /// Refuses query parameters that the endpoint does not know: a misspelt filter must not be ignored.
+    pub fn allow_query(&self, known: &[&str]) -> Result<(), Failure> {
+        match self.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            Some((name, _)) if known.is_empty() => {
+                Err(Invalid::new(name, "is not a parameter here; this path takes none").into())
+            }
+            Some((name, _)) => {
+                Err(Invalid::new(name, format!("is not a parameter here; known are {}", known.join(", ")))
+                    .into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// `limit`: rows of a page.
+    pub fn limit(&self, default: usize, largest: usize) -> Result<usize, Failure> {
+        match self.query("limit")? {
+            None => Ok(default),
+            Some(limit) if (1..=largest).contains(&limit) => Ok(limit),
+            Some(_) => Err(Invalid::new("limit", format!("must be 1 to {largest}")).into()),
+        }
+    }
+
+    /// `after`: where a list goes on. Opaque to the caller, text to us.
+    pub fn after(&self) -> Result<Option<String>, Failure> {
+        let Some(cursor) = self.query::<String>("after")? else { return Ok(None) };
+        let decoded = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        decoded
+            .map(Some)
+            .ok_or_else(|| Invalid::new("after", "must be the `after` of the page before").into())
+    }
+
+    /// A header, when it is there once and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.request.headers().get_all(name).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok(),
+            _ => None,
+        }
+    }
+
+    /// The JSON body.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        let mut json = serde_json::Deserializer::from_slice(self.request.body());
+        let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let field = match error.path().to_string() {
+                path if path == "." => "body".to_owned(),
+                path => path,
+            };
+            Invalid::new(field, error.into_inner().to_string())
+        })?;
+        json.end().map_err(|error| Invalid::new("body", error.to_string()))?;
+        Ok(parsed)
+    }
+}
+
+/// The opaque form of a cursor.
+pub fn cursor(position: &str) -> String {
+    URL_SAFE_NO_PAD.encode(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_match_whole_segments_only() {
+        let pattern = "/v1/workspaces/{workspace}/rules/{id}";
+        let matched = match_path(pattern, "/v1/workspaces/demo/rules/a%2Fb").unwrap();
+        assert_eq!(matched, [("workspace", "demo".to_owned()), ("id", "a/b".to_owned())]);
+        for other in [
+            "/v1/workspaces/demo/rules",
+            "/v1/workspaces/demo/rules/",
+            "/v1/workspaces//rules/1",
+            "/v1/workspaces/demo/rules/1/x",
+        ] {
+            assert!(match_path(pattern, other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn queries_are_decoded_and_broken_escapes_survive() {
+        assert_eq!(
+            parse_query("a=1%2B2&b=x+y&c"),
+            [
+                ("a".to_owned(), "1+2".to_owned()),
+                ("b".to_owned(), "x y".to_owned()),
+                ("c".to_owned(), String::new())
+            ]
+        );
+        assert_eq!(decode("%zz%4"), "%zz%4");
+        assert_eq!(decode("%ff"), "%ff");
+    }
+}

@@ -1,0 +1,173 @@
+//! Schedules: a message to a function's queue at a later time, by EventBridge Scheduler.
+
+use ads::Failure;
+use aws_sdk_scheduler::Client;
+use aws_sdk_scheduler::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_scheduler::types::{ActionAfterCompletion, FlexibleTimeWindow, FlexibleTimeWindowMode, Target};
+use jiff::civil::DateTime;
+use serde::Serialize;
+
+use crate::queue::Queues;
+
+/// Where schedules live and as whom they send.
+#[derive(Debug, Clone)]
+pub struct ScheduleConfig {
+    /// The schedule group.
+    pub group: String,
+    /// The role that may send to the queues.
+    pub role_arn: String,
+}
+
+/// The schedules of a deployment. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Schedules {
+    client: Client,
+    config: ScheduleConfig,
+    queues: Queues,
+}
+
+/// When a schedule fires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum When<'a> {
+    /// Once, at a local time of an IANA zone; the schedule deletes itself afterwards.
+    Once {
+        /// Local time.
+        at: DateTime,
+        /// The zone.
+        timezone: &'a str,
+    },
+    /// Again and again, some time within each period.
+    EveryMinutes(u32),
+}
+
+impl Schedules {
+    /// Schedules in this group that send to these queues.
+    pub fn new(client: Client, config: ScheduleConfig, queues: Queues) -> Self {
+        Self { client, config, queues }
+    }
+
+    /// Sets a schedule: creates it, or changes the one of that name.
+    pub async fn set<T: Serialize>(
+        &self,
+        name: &str,
+        when: &When<'_>,
+        queue: &str,
+        message: &T,
+    ) -> Result<(), Failure> {
+        match self.create(name, when, queue, message).await? {
+            Created::Yes => Ok(()),
+            Created::Exists => self.replace(name, when, queue, message).await,
+        }
+    }
+
+    /// Makes sure that a schedule exists; one of that name is left as it is, so its rhythm is kept.
+    pub async fn ensure<T: Serialize>(
+        &self,
+        name: &str,
+        when: &When<'_>,
+        queue: &str,
+        message: &T,
+    ) -> Result<(), Failure> {
+        self.create(name, when, queue, message).await.map(drop)
+    }
+
+    /// Removes a schedule. One that is gone already counts as removed.
+    pub async fn cancel(&self, name: &str) -> Result<(), Failure> {
+        let deleted = self.client.delete_schedule().name(name).group_name(&self.config.group).send().await;
+        match deleted {
+            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
+            answer => answer.map(drop).map_err(|error| unavailable(name, DisplayErrorContext(error))),
+        }
+    }
+
+    async fn create<T: Serialize>(
+        &self,
+        name: &str,
+        when: &When<'_>,
+        queue: &str,
+        message: &T,
+    ) -> Result<Created, Failure> {
+        let (expression, timezone, window) = timing(when)?;
+        let created = self
+            .client
+            .create_schedule()
+            .name(name)
+            .group_name(&self.config.group)
+            .schedule_expression(expression)
+            .schedule_expression_timezone(timezone)
+            .flexible_time_window(window)
+            .action_after_completion(ActionAfterCompletion::Delete)
+            .target(self.target(queue, message)?)
+            .send()
+            .await;
+        match created {
+            Ok(_) => Ok(Created::Yes),
+            Err(error) if error.code() == Some("ConflictException") => Ok(Created::Exists),
+            Err(error) => Err(unavailable(name, DisplayErrorContext(error))),
+        }
+    }
+
+    async fn replace<T: Serialize>(
+        &self,
+        name: &str,
+        when: &When<'_>,
+        queue: &str,
+        message: &T,
+    ) -> Result<(), Failure> {
+        let (expression, timezone, window) = timing(when)?;
+        let update = self
+            .client
+            .update_schedule()
+            .name(name)
+            .group_name(&self.config.group)
+            .schedule_expression(expression)
+            .schedule_expression_timezone(timezone)
+            .flexible_time_window(window)
+            .action_after_completion(ActionAfterCompletion::Delete)
+            .target(self.target(queue, message)?);
+        update.send().await.map(drop).map_err(|error| unavailable(name, DisplayErrorContext(error)))
+    }
+
+    fn target<T: Serialize>(&self, queue: &str, message: &T) -> Result<Target, Failure> {
+        let defect = |error: &dyn std::error::Error| Failure::Defect(error.to_string());
+        Target::builder()
+            .arn(&self.queues.address(queue)?.arn)
+            .role_arn(&self.config.role_arn)
+            .input(serde_json::to_string(message).map_err(|error| defect(&error))?)
+            .build()
+            .map_err(|error| defect(&error))
+    }
+}
+
+enum Created {
+    Yes,
+    Exists,
+}
+
+/// The expression, its zone, and how freely it may be moved: recurring work is spread over its period,
+/// so that a thousand accounts do not all begin on the hour.
+fn timing<'a>(when: &When<'a>) -> Result<(String, &'a str, FlexibleTimeWindow), Failure> {
+    let window = FlexibleTimeWindow::builder();
+    let (expression, timezone, window) = match when {
+        When::Once { at, timezone } => (
+            format!("at({})", at.strftime("%Y-%m-%dT%H:%M:%S")),
+            *timezone,
+            window.mode(FlexibleTimeWindowMode::Off),
+        ),
+        When::EveryMinutes(minutes) => (
+            format!("rate({minutes} minutes)"),
+            "UTC",
+            window.mode(FlexibleTimeWindowMode::Flexible).maximum_window_in_minutes(minutes_of(*minutes)),
+        ),
+    };
+    let window = window.build().map_err(|error| Failure::Defect(error.to_string()))?;
+    Ok((expression, timezone, window))
+}
+
+fn minutes_of(period: u32) -> i32 {
+    i32::try_from(period / 2).unwrap_or(1).max(1)
+}
+
+fn unavailable(name: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::Unavailable(format!("schedule {name}: {error}"))
+}

@@ -1,0 +1,134 @@
+//! Facts: one item per object and ISO week, written only by the holder of the week's lease.
+
+use std::collections::HashMap;
+
+use ads::date::{DateRange, IsoWeek};
+use ads::id::{AdAccountId, ObjectId, WorkspaceId};
+use ads::metrics::{DayFacts, Measures};
+use ads::object::Level;
+use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem};
+use serde::{Deserialize, Serialize};
+
+use crate::chunk::Lease;
+use crate::key::{self, Key};
+use crate::table::{StoreError, Table, item, number};
+
+/// DynamoDB takes 100 actions in a transaction; one of them checks the fence.
+const WRITES_PER_TRANSACTION: usize = 99;
+
+/// One object's week: up to seven days. A day without delivery is missing, as at Meta.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WeekFacts {
+    /// Ad, or the level that was rolled up.
+    pub level: Level,
+    /// The object; for the account its digits.
+    pub id: ObjectId,
+    /// The campaign above, for ad sets and ads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign_id: Option<ObjectId>,
+    /// The ad set above, for ads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adset_id: Option<ObjectId>,
+    /// The week.
+    pub week: IsoWeek,
+    /// The days, in order.
+    pub days: Vec<DayFacts>,
+}
+
+/// What each object did over a range: the sums of what may be summed.
+pub fn sums(weeks: &[WeekFacts], range: DateRange) -> HashMap<&ObjectId, Measures> {
+    let mut sums: HashMap<&ObjectId, Measures> = HashMap::new();
+    for week in weeks {
+        for day in week.days.iter().filter(|day| range.contains(day.day)) {
+            *sums.entry(&week.id).or_default() += &day.measures;
+        }
+    }
+    sums
+}
+
+/// A change to one week's item.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FactChange {
+    /// Write these numbers.
+    Put(WeekFacts),
+    /// Meta no longer reports this object for this week.
+    Vanished(Level, ObjectId),
+}
+
+#[derive(Serialize)]
+struct Kept<'a> {
+    #[serde(flatten)]
+    facts: &'a WeekFacts,
+    as_of: u64,
+}
+
+impl Table {
+    /// Facts of one level in the weeks that `range` touches, whole weeks, ordered by week and object.
+    pub async fn facts(
+        &self,
+        ws: &WorkspaceId,
+        account: &AdAccountId,
+        level: Level,
+        range: DateRange,
+    ) -> Result<Vec<WeekFacts>, StoreError> {
+        let pk = key::fact_partition(ws, account, level);
+        let (first, last) = (IsoWeek::of(range.since), IsoWeek::of(range.until));
+        self.list_between(&pk, &first.to_string(), &format!("{last}#\u{7f}")).await
+    }
+
+    /// Writes the changes of one week in transactions that check the lease's fence, so that a run which
+    /// lost its lease writes nothing. BatchWriteItem would be cheaper and knows no conditions.
+    pub async fn write_facts(
+        &self,
+        ws: &WorkspaceId,
+        account: &AdAccountId,
+        week: IsoWeek,
+        lease: &Lease,
+        changes: &[FactChange],
+    ) -> Result<(), StoreError> {
+        let key_of = |level, id: &ObjectId| key::fact(ws, account, level, week, id);
+        for changes in changes.chunks(WRITES_PER_TRANSACTION) {
+            let mut actions = vec![self.fence_check(lease)?];
+            for change in changes {
+                actions.push(match change {
+                    FactChange::Put(facts) => {
+                        let kept = Kept { facts, as_of: lease.fence };
+                        self.put_action(&key_of(facts.level, &facts.id), &kept)?
+                    }
+                    FactChange::Vanished(level, id) => self.delete_action(&key_of(*level, id))?,
+                });
+            }
+            self.client.transact_write_items().set_transact_items(Some(actions)).send().await?;
+        }
+        Ok(())
+    }
+
+    fn fence_check(&self, lease: &Lease) -> Result<TransactWriteItem, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&*self.name)
+            .set_key(Some(lease.key.attributes()))
+            .condition_expression("fence = :fence")
+            .expression_attribute_values(":fence", number(lease.fence))
+            .build()
+            .map_err(|error| StoreError::Defect(error.to_string()))?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
+    fn put_action<T: Serialize>(&self, key: &Key, value: &T) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder()
+            .table_name(&*self.name)
+            .set_item(Some(item(key, value)?))
+            .build()
+            .map_err(|error| StoreError::Defect(error.to_string()))?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    fn delete_action(&self, key: &Key) -> Result<TransactWriteItem, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&*self.name)
+            .set_key(Some(key.attributes()))
+            .build()
+            .map_err(|error| StoreError::Defect(error.to_string()))?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+}

@@ -1,0 +1,130 @@
+//! Every partition and sort key of the table.
+//!
+//! A key begins with the workspace, so that no query can reach another one. The single exception is the
+//! index from Meta's ids to the workspaces that hold them: webhooks name no workspace.
+
+use ads::date::IsoWeek;
+use ads::id::{AdAccountId, ConnectionId, LaunchId, ObjectId, RuleId, WorkspaceId};
+use ads::object::Level;
+use jiff::civil::Date;
+
+/// One item's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+}
+
+fn key(pk: String, sk: impl Into<String>) -> Key {
+    Key { pk, sk: sk.into() }
+}
+
+/// Partition of what a workspace has few of: connections, accounts, rules, launches, inbox.
+pub fn workspace(workspace: &WorkspaceId) -> String {
+    format!("WS#{workspace}")
+}
+
+/// Partition of one ad account: objects, chunks, schedules.
+pub fn account_partition(workspace: &WorkspaceId, account: &AdAccountId) -> String {
+    format!("WS#{workspace}#{account}")
+}
+
+/// Partition of one ad account's facts of one level.
+pub fn fact_partition(workspace: &WorkspaceId, account: &AdAccountId, level: Level) -> String {
+    format!("WS#{workspace}#{account}#FACT#{level}")
+}
+
+/// Partition of one rule's decisions.
+pub fn decision_partition(workspace: &WorkspaceId, rule: &RuleId) -> String {
+    format!("WS#{workspace}#RULE#{rule}")
+}
+
+/// A connection.
+pub fn connection(ws: &WorkspaceId, id: &ConnectionId) -> Key {
+    key(workspace(ws), format!("CONNECTION#{id}"))
+}
+
+/// A pending login, by the hash of its state.
+pub fn oauth_state(ws: &WorkspaceId, state_hash: &str) -> Key {
+    key(workspace(ws), format!("OAUTH#{state_hash}"))
+}
+
+/// An ad account.
+pub fn account(ws: &WorkspaceId, id: &AdAccountId) -> Key {
+    key(workspace(ws), format!("ACCOUNT#{id}"))
+}
+
+/// A rule.
+pub fn rule(ws: &WorkspaceId, id: &RuleId) -> Key {
+    key(workspace(ws), format!("RULE#{id}"))
+}
+
+/// A launch.
+pub fn launch(ws: &WorkspaceId, id: &LaunchId) -> Key {
+    key(workspace(ws), format!("LAUNCH#{id}"))
+}
+
+/// A webhook change that was accepted.
+pub fn inbox(ws: &WorkspaceId, digest: &str) -> Key {
+    key(workspace(ws), format!("INBOX#{digest}"))
+}
+
+/// The counter that orders fetches of an account's structure.
+pub fn fetch_counter(ws: &WorkspaceId, account: &AdAccountId) -> Key {
+    key(account_partition(ws, account), "FETCHES")
+}
+
+/// A campaign, ad set or ad.
+pub fn object(ws: &WorkspaceId, account: &AdAccountId, level: Level, id: &ObjectId) -> Key {
+    key(account_partition(ws, account), format!("OBJECT#{level}#{id}"))
+}
+
+/// A chunk.
+pub fn chunk(ws: &WorkspaceId, account: &AdAccountId, week: IsoWeek) -> Key {
+    key(account_partition(ws, account), format!("CHUNK#{week}"))
+}
+
+/// A campaign's scheduled activation.
+pub fn schedule(ws: &WorkspaceId, account: &AdAccountId, campaign: &ObjectId) -> Key {
+    key(account_partition(ws, account), format!("SCHEDULE#{campaign}"))
+}
+
+/// One object's numbers of one week. Weeks sort as text because they have a fixed width.
+pub fn fact(ws: &WorkspaceId, account: &AdAccountId, level: Level, week: IsoWeek, id: &ObjectId) -> Key {
+    key(fact_partition(ws, account, level), format!("{week}#{id}"))
+}
+
+/// A decision: at most one for a rule, an object and a day.
+pub fn decision(ws: &WorkspaceId, rule: &RuleId, day: Date, object: &ObjectId) -> Key {
+    key(decision_partition(ws, rule), format!("{day}#{object}"))
+}
+
+/// The index from one of Meta's ids (an ad account's or object's digits) to who holds it.
+pub fn meta_index(id: &str, ws: &WorkspaceId, account: &AdAccountId) -> Key {
+    key(meta_partition(id), format!("WS#{ws}#{account}"))
+}
+
+/// Partition of that index.
+pub fn meta_partition(id: &str) -> String {
+    format!("META#{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_workspace_cannot_name_another_ones_items() {
+        // Ids admit neither '#' nor capital letters, so no id can imitate a longer key.
+        assert!("a#act_1".parse::<WorkspaceId>().is_err());
+        let (a, b): (WorkspaceId, WorkspaceId) = ("a".parse().unwrap(), "ab".parse().unwrap());
+        let act = "act_1".parse().unwrap();
+        assert_ne!(account_partition(&a, &act), account_partition(&b, &act));
+        assert_eq!(
+            fact(&a, &act, Level::Ad, "2026-W05".parse().unwrap(), &"9".parse().unwrap()),
+            Key { pk: "WS#a#act_1#FACT#ad".into(), sk: "2026-W05#9".into() }
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! Scheduled activations of campaigns.
+
+use ads::id::{AdAccountId, ObjectId, WorkspaceId};
+use jiff::civil::DateTime;
+use serde::{Deserialize, Serialize};
+
+use crate::key;
+use crate::table::{ABSENT, Condition, StoreError, Table, number};
+
+/// When a campaign is to be activated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// The campaign.
+    pub campaign: ObjectId,
+    /// Local time.
+    pub at: DateTime,
+    /// The IANA zone in which `at` is read.
+    pub timezone: String,
+    /// Raised with every change: a timer that carries an older one does nothing.
+    pub version: u64,
+    /// Where it stands.
+    pub state: ActivationState,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// Where an activation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActivationState {
+    /// Waiting for its time.
+    Scheduled,
+    /// Withdrawn by a person.
+    Cancelled,
+    /// The campaign was activated.
+    Activated,
+    /// Meta refused; the reason stands beside it.
+    Failed,
+}
+
+impl Table {
+    /// A campaign's activation.
+    pub async fn activation(
+        &self,
+        ws: &WorkspaceId,
+        account: &AdAccountId,
+        campaign: &ObjectId,
+    ) -> Result<Option<Activation>, StoreError> {
+        self.get(&key::schedule(ws, account, campaign)).await
+    }
+
+    /// Every activation of an account.
+    pub async fn activations(
+        &self,
+        ws: &WorkspaceId,
+        account: &AdAccountId,
+    ) -> Result<Vec<Activation>, StoreError> {
+        self.list(&key::account_partition(ws, account), "SCHEDULE#").await
+    }
+
+    /// Writes an activation whose version is one above `before`, unless it changed meanwhile.
+    pub async fn keep_activation(
+        &self,
+        ws: &WorkspaceId,
+        account: &AdAccountId,
+        activation: &Activation,
+        before: Option<&Activation>,
+    ) -> Result<(), StoreError> {
+        let condition = match before {
+            None => ABSENT,
+            Some(before) => Condition {
+                expression: "version = :version",
+                values: vec![(":version", number(before.version))],
+            },
+        };
+        self.put(&key::schedule(ws, account, &activation.campaign), activation, Some(condition)).await
+    }
+}

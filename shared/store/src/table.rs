@@ -1,0 +1,285 @@
+//! The table: how an item is read, written under a condition, and listed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ads::Failure;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    TimeToLiveSpecification,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
+
+use crate::key::Key;
+
+/// An item as DynamoDB carries it.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// The table did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The condition of a write did not hold: somebody else was there first.
+    #[error("somebody else changed this first")]
+    Conflict,
+    /// Throttled or out of reach; another try can help.
+    #[error("the table cannot be reached: {0}")]
+    TryLater(String),
+    /// DynamoDB refuses the request or an item cannot be read: a defect of ours.
+    #[error("the table refuses or an item is unreadable: {0}")]
+    Defect(String),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => Self::Conflict(error.to_string()),
+            StoreError::TryLater(_) => Self::Unavailable(error.to_string()),
+            StoreError::Defect(_) => Self::Defect(error.to_string()),
+        }
+    }
+}
+
+impl From<serde_dynamo::Error> for StoreError {
+    fn from(error: serde_dynamo::Error) -> Self {
+        Self::Defect(error.to_string())
+    }
+}
+
+impl<E, R> From<SdkError<E, R>> for StoreError
+where
+    E: ProvideErrorMetadata,
+{
+    fn from(error: SdkError<E, R>) -> Self {
+        let code = error.code().unwrap_or_default();
+        let text = format!("{code} {}", error.message().unwrap_or("no answer"));
+        match code {
+            "ConditionalCheckFailedException" => Self::Conflict,
+            // Transactions report conditions and collisions alike; `transact` tells them apart.
+            "TransactionCanceledException" if text.contains("ConditionalCheckFailed") => Self::Conflict,
+            "ValidationException" | "ResourceNotFoundException" | "AccessDeniedException" => {
+                Self::Defect(text)
+            }
+            _ => Self::TryLater(text),
+        }
+    }
+}
+
+/// The table of a deployment. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub(crate) client: Client,
+    pub(crate) name: Arc<str>,
+}
+
+/// A condition of a write: an expression with its values.
+#[derive(Debug, Default)]
+pub(crate) struct Condition {
+    pub(crate) expression: &'static str,
+    pub(crate) values: Vec<(&'static str, AttributeValue)>,
+}
+
+/// Holds when there is no such item yet.
+pub(crate) const ABSENT: Condition = Condition { expression: "attribute_not_exists(pk)", values: Vec::new() };
+
+/// A number as an attribute.
+pub(crate) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// Text as an attribute.
+pub(crate) fn text(value: impl ToString) -> AttributeValue {
+    AttributeValue::S(value.to_string())
+}
+
+impl Key {
+    pub(crate) fn attributes(&self) -> Item {
+        HashMap::from([("pk".to_owned(), text(&self.pk)), ("sk".to_owned(), text(&self.sk))])
+    }
+}
+
+/// The `#words` of expressions, each standing for the attribute of that name: several of our names
+/// (`state`, `rows`) are reserved words of DynamoDB's expression language.
+fn names(expressions: &[&str]) -> Option<HashMap<String, String>> {
+    let words = expressions.iter().flat_map(|expression| expression.split('#').skip(1));
+    let names: HashMap<_, _> = words
+        .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or(rest))
+        .map(|word| (format!("#{word}"), word.to_owned()))
+        .collect();
+    (!names.is_empty()).then_some(names)
+}
+
+/// A value as an item under its key.
+pub(crate) fn item<T: Serialize>(key: &Key, value: &T) -> Result<Item, StoreError> {
+    let mut item: Item = to_item(value)?;
+    item.extend(key.attributes());
+    Ok(item)
+}
+
+impl Table {
+    /// The table `name` behind `client`.
+    pub fn new(client: Client, name: &str) -> Self {
+        Self { client, name: name.into() }
+    }
+
+    /// Creates the table as template.yaml does, unless it exists.
+    pub async fn create(&self) -> Result<(), StoreError> {
+        let attribute = |name| {
+            AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
+        };
+        let element = |name, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+        let defect = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Defect(error.to_string());
+        let created = self
+            .client
+            .create_table()
+            .table_name(&*self.name)
+            .billing_mode(BillingMode::PayPerRequest)
+            .attribute_definitions(attribute("pk").map_err(defect)?)
+            .attribute_definitions(attribute("sk").map_err(defect)?)
+            .key_schema(element("pk", KeyType::Hash).map_err(defect)?)
+            .key_schema(element("sk", KeyType::Range).map_err(defect)?)
+            .send()
+            .await;
+        match created {
+            Ok(_) => {}
+            Err(error) if error.code() == Some("ResourceInUseException") => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires").build();
+        let update = self.client.update_time_to_live().table_name(&*self.name);
+        update.time_to_live_specification(ttl.map_err(defect)?).send().await?;
+        Ok(())
+    }
+
+    /// Reads one item as it is now.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&*self.name)
+            .set_key(Some(key.attributes()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        Ok(answer.item.map(from_item).transpose()?)
+    }
+
+    /// Writes one item; [`StoreError::Conflict`] when the condition does not hold.
+    pub(crate) async fn put<T: Serialize>(
+        &self,
+        key: &Key,
+        value: &T,
+        condition: Option<Condition>,
+    ) -> Result<(), StoreError> {
+        self.put_item(item(key, value)?, condition).await
+    }
+
+    /// Writes one item that may be removed by itself after `expires` (unix seconds).
+    pub(crate) async fn put_expiring<T: Serialize>(
+        &self,
+        key: &Key,
+        value: &T,
+        expires: i64,
+        condition: Option<Condition>,
+    ) -> Result<(), StoreError> {
+        let mut item = item(key, value)?;
+        item.insert("expires".to_owned(), number(expires));
+        self.put_item(item, condition).await
+    }
+
+    async fn put_item(&self, item: Item, condition: Option<Condition>) -> Result<(), StoreError> {
+        let mut put = self.client.put_item().table_name(&*self.name).set_item(Some(item));
+        if let Some(condition) = condition {
+            put = put
+                .condition_expression(condition.expression)
+                .set_expression_attribute_names(names(&[condition.expression]));
+            for (name, value) in condition.values {
+                put = put.expression_attribute_values(name, value);
+            }
+        }
+        put.send().await?;
+        Ok(())
+    }
+
+    /// Changes one item in place and answers it as it is afterwards.
+    pub(crate) async fn update<T: DeserializeOwned>(
+        &self,
+        key: &Key,
+        expression: &str,
+        condition: Option<&str>,
+        values: Vec<(&str, AttributeValue)>,
+    ) -> Result<T, StoreError> {
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&*self.name)
+            .set_key(Some(key.attributes()))
+            .update_expression(expression)
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew)
+            .set_condition_expression(condition.map(str::to_owned))
+            .set_expression_attribute_names(names(&[expression, condition.unwrap_or_default()]));
+        for (name, value) in values {
+            update = update.expression_attribute_values(name, value);
+        }
+        let item = update.send().await?.attributes.unwrap_or_default();
+        Ok(from_item(item)?)
+    }
+
+    /// Deletes one item and answers what it was.
+    pub(crate) async fn take<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        let answer = self
+            .client
+            .delete_item()
+            .table_name(&*self.name)
+            .set_key(Some(key.attributes()))
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld)
+            .send()
+            .await?;
+        Ok(answer.attributes.map(from_item).transpose()?)
+    }
+
+    /// Every item of a partition whose sort key starts with `prefix`, in order.
+    pub(crate) async fn list<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        prefix: &str,
+    ) -> Result<Vec<T>, StoreError> {
+        // '\u{7f}' sorts after every character of our keys.
+        self.list_between(pk, prefix, &format!("{prefix}\u{7f}")).await
+    }
+
+    /// Every item of a partition from sort key `first` to `last`, in order.
+    pub(crate) async fn list_between<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut items = Vec::new();
+        let mut start: Option<Item> = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&*self.name)
+                .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+                .expression_attribute_values(":pk", text(pk))
+                .expression_attribute_values(":first", text(first))
+                .expression_attribute_values(":last", text(last))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await?;
+            for item in answer.items.unwrap_or_default() {
+                items.push(from_item(item)?);
+            }
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+}

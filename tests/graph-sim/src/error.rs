@@ -1,0 +1,136 @@
+//! Graph's error object, and the errors the simulator answers with.
+
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::node::Kind;
+
+/// An error as Graph answers it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GraphError {
+    pub(crate) status: StatusCode,
+    pub(crate) kind: &'static str,
+    pub(crate) code: i64,
+    pub(crate) subcode: Option<i64>,
+    pub(crate) message: String,
+    pub(crate) user_message: Option<&'static str>,
+}
+
+impl GraphError {
+    /// An error with Graph's usual status (400) and type.
+    pub(crate) fn new(code: i64, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            kind: "OAuthException",
+            code,
+            subcode: None,
+            message: message.into(),
+            user_message: None,
+        }
+    }
+
+    pub(crate) fn subcode(mut self, subcode: i64) -> Self {
+        self.subcode = Some(subcode);
+        self
+    }
+
+    pub(crate) fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(crate) fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    pub(crate) fn user_message(mut self, text: &'static str) -> Self {
+        self.user_message = Some(text);
+        self
+    }
+
+    /// The answer's body.
+    pub(crate) fn body(&self, trace: &str) -> Value {
+        let mut error = Map::new();
+        error.insert("message".into(), json!(self.message));
+        error.insert("type".into(), json!(self.kind));
+        error.insert("code".into(), json!(self.code));
+        if let Some(subcode) = self.subcode {
+            error.insert("error_subcode".into(), json!(subcode));
+        }
+        if matches!(self.code, 1 | 2) && self.status.is_server_error() {
+            error.insert("is_transient".into(), json!(true));
+        }
+        if let Some(text) = self.user_message {
+            error.insert("is_transient".into(), json!(false));
+            error.insert("error_user_title".into(), json!("The change was not made"));
+            error.insert("error_user_msg".into(), json!(text));
+        }
+        error.insert("fbtrace_id".into(), json!(trace));
+        json!({ "error": error })
+    }
+}
+
+/// An object that is missing, foreign or not open to this kind of call: Graph does not say which.
+pub(crate) fn unsupported(method: &str, id: &str) -> GraphError {
+    let method = method.to_ascii_lowercase();
+    GraphError::new(
+        100,
+        format!(
+            "Unsupported {method} request. Object with ID '{id}' does not exist, cannot be loaded due to missing \
+             permissions, or does not support this operation. Please read the Graph API documentation at \
+             https://developers.facebook.com/docs/graph-api"
+        ),
+    )
+    .subcode(33)
+    .kind("GraphMethodException")
+}
+
+/// A field name (or edge) the node type does not have.
+pub(crate) fn nonexisting_field(field: &str, type_name: &str) -> GraphError {
+    GraphError::new(
+        100,
+        format!("(#100) Tried accessing nonexisting field ({field}) on node type ({type_name})"),
+    )
+}
+
+/// A parameter that must be given.
+pub(crate) fn required(name: &str) -> GraphError {
+    GraphError::new(100, format!("(#100) The parameter {name} is required"))
+}
+
+/// A parameter with a value Graph cannot take.
+pub(crate) fn invalid(text: impl std::fmt::Display) -> GraphError {
+    GraphError::new(100, format!("(#100) {text}"))
+}
+
+/// A rule of section 4 that a write breaks: known by its subcode, explained to a person.
+pub(crate) fn refused(subcode: i64, text: &'static str) -> GraphError {
+    GraphError::new(100, "Invalid parameter").subcode(subcode).user_message(text)
+}
+
+/// The name Graph's messages use for a node type.
+pub(crate) fn type_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Account => "AdAccount",
+        Kind::Campaign => "Campaign",
+        Kind::AdSet => "AdSet",
+        Kind::Ad => "Ad",
+        Kind::Creative => "AdCreative",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_has_only_what_the_error_has() {
+        assert_eq!(
+            required("name").body("A1"),
+            json!({"error": {"message": "(#100) The parameter name is required", "type": "OAuthException",
+                             "code": 100, "fbtrace_id": "A1"}})
+        );
+        assert_eq!(refused(4834011, "why").body("A1")["error"]["error_subcode"], 4834011);
+    }
+}

@@ -1,0 +1,110 @@
+//! The ad-day numbers of the main account, kept in the order insights list them in.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::civil::Date;
+use serde_json::{Map, Value};
+
+use crate::generator::Delivery;
+use crate::numbers::Numbers;
+
+/// What is known of one ad on one day.
+#[derive(Clone, Debug)]
+pub(crate) enum Fact {
+    /// Made up: counts, from which rows are written when asked for.
+    Counted(Numbers),
+    /// Recorded or changed by a test: the row's own fields.
+    Written(Map<String, Value>),
+}
+
+/// An ad and what it belongs to.
+#[derive(Clone, Debug)]
+pub(crate) struct AdRef {
+    pub(crate) ad: String,
+    pub(crate) adset: String,
+    pub(crate) campaign: String,
+}
+
+/// All facts, by ad (in listing order) and day.
+#[derive(Default)]
+pub(crate) struct Facts {
+    pub(crate) ads: Vec<AdRef>,
+    index: HashMap<String, usize>,
+    rows: BTreeMap<(usize, Date), Fact>,
+    growth: Option<Growth>,
+}
+
+/// How a generated account goes on as days pass.
+struct Growth {
+    delivery: Delivery,
+    /// The clock's day at the start, and the last day with numbers then.
+    started: Date,
+    today: Date,
+    filled: Date,
+}
+
+impl Facts {
+    /// Generated facts: `days` of them up to `today`, more as the clock moves on from `started`.
+    pub(crate) fn generated(
+        ads: Vec<AdRef>,
+        delivery: Delivery,
+        days: u32,
+        today: Date,
+        started: Date,
+    ) -> Self {
+        let first = today.saturating_sub(jiff::Span::new().days(i64::from(days.min(10_000))));
+        let mut facts =
+            Self { growth: Some(Growth { delivery, started, today, filled: first }), ..Self::default() };
+        for ad in ads {
+            facts.add_ad(ad);
+        }
+        facts.grow(started);
+        facts
+    }
+
+    /// Whether the numbers are made up, so that anything about them can be known.
+    pub(crate) fn is_generated(&self) -> bool {
+        self.growth.is_some()
+    }
+
+    /// The place of an ad, which is added when it is new.
+    pub(crate) fn add_ad(&mut self, ad: AdRef) -> usize {
+        if let Some(place) = self.index.get(&ad.ad) {
+            return *place;
+        }
+        self.index.insert(ad.ad.clone(), self.ads.len());
+        self.ads.push(ad);
+        self.ads.len() - 1
+    }
+
+    pub(crate) fn set(&mut self, ad: usize, day: Date, fact: Fact) {
+        self.rows.insert((ad, day), fact);
+    }
+
+    pub(crate) fn get(&self, ad: usize, day: Date) -> Option<&Fact> {
+        self.rows.get(&(ad, day))
+    }
+
+    /// The facts of one ad from `since` to `until`, both included.
+    pub(crate) fn of_ad(&self, ad: usize, since: Date, until: Date) -> impl Iterator<Item = (Date, &Fact)> {
+        // A range that begins after its end would panic.
+        let until = until.max(since);
+        self.rows.range((ad, since)..=(ad, until)).map(|((_, day), fact)| (*day, fact))
+    }
+
+    /// Makes the numbers of the days that have come since the last call.
+    pub(crate) fn grow(&mut self, now: Date) {
+        let Some(growth) = &mut self.growth else { return };
+        let passed = (now.max(growth.started) - growth.started).get_days();
+        let last = growth.today.saturating_add(jiff::Span::new().days(passed));
+        while growth.filled < last {
+            let Ok(day) = growth.filled.tomorrow() else { return };
+            for ad in 0..growth.delivery.ads() {
+                if let Some(numbers) = growth.delivery.numbers(ad, day) {
+                    self.rows.insert((ad, day), Fact::Counted(numbers));
+                }
+            }
+            growth.filled = day;
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The plan of a generated account: which objects there are and how they behave.
+
+use super::chance::Chance;
+use crate::config::Generator;
+
+/// What a campaign is after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    Sales,
+    Traffic,
+    Leads,
+}
+
+/// One campaign's part in the account.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CampaignPlan {
+    pub(crate) goal: Goal,
+    pub(crate) delivers: bool,
+    pub(crate) status: &'static str,
+    /// Budget on the campaign instead of on its ad sets.
+    pub(crate) holds_budget: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdSetPlan {
+    pub(crate) campaign: usize,
+    pub(crate) status: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdPlan {
+    pub(crate) adset: usize,
+    pub(crate) campaign: usize,
+    pub(crate) goal: Goal,
+    pub(crate) delivers: bool,
+    /// Delivers for some weeks, rests for some weeks: ads that started late, or stopped.
+    pub(crate) in_flights: bool,
+    pub(crate) video: bool,
+    pub(crate) status: &'static str,
+}
+
+/// The whole account.
+pub(crate) struct Plan {
+    pub(crate) chance: Chance,
+    pub(crate) campaigns: Vec<CampaignPlan>,
+    pub(crate) adsets: Vec<AdSetPlan>,
+    pub(crate) ads: Vec<AdPlan>,
+}
+
+impl Plan {
+    /// Shares are dealt by position rather than drawn, so that a small account has them too and the first
+    /// campaign always runs.
+    pub(crate) fn new(generator: &Generator) -> Self {
+        let chance = Chance::new(generator.seed);
+        let campaigns: Vec<CampaignPlan> = (0..generator.campaigns as usize).map(campaign).collect();
+        let adsets: Vec<AdSetPlan> = (0..generator.adsets as usize)
+            .filter(|_| !campaigns.is_empty())
+            .map(|adset| AdSetPlan {
+                campaign: adset % campaigns.len(),
+                status: if adset % 9 == 4 { "PAUSED" } else { "ACTIVE" },
+            })
+            .collect();
+        let ads = (0..generator.ads as usize)
+            .filter(|_| !adsets.is_empty())
+            .map(|ad| {
+                let adset = ad % adsets.len();
+                let above = adsets[adset];
+                let campaign = campaigns[above.campaign];
+                let status = if ad % 11 == 5 { "PAUSED" } else { "ACTIVE" };
+                let stopped =
+                    [status, above.status, campaign.status].iter().any(|status| *status != "ACTIVE");
+                AdPlan {
+                    adset,
+                    campaign: above.campaign,
+                    goal: campaign.goal,
+                    delivers: campaign.delivers,
+                    in_flights: stopped || ad % 7 == 3,
+                    video: ad % 3 == 0,
+                    status,
+                }
+            })
+            .collect();
+        Self { chance, campaigns, adsets, ads }
+    }
+}
+
+fn campaign(index: usize) -> CampaignPlan {
+    // Of twenty campaigns three never deliver, two are archived, two are paused.
+    let slot = (index * 7 + 10) % 20;
+    CampaignPlan {
+        goal: match index % 10 {
+            3 | 8 => Goal::Traffic,
+            5 => Goal::Leads,
+            _ => Goal::Sales,
+        },
+        delivers: slot > 2,
+        status: match slot {
+            3 | 4 => "ARCHIVED",
+            5 | 6 => "PAUSED",
+            _ => "ACTIVE",
+        },
+        holds_budget: index.is_multiple_of(2),
+    }
+}

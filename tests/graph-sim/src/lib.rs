@@ -1,0 +1,56 @@
+//! A local stand-in for Meta's Graph and Marketing API (v26.0), spoken over real HTTP.
+//!
+//! Start a [`GraphSim`], point a client at its [`base_url`](GraphSim::base_url), and tell it which faults to make.
+//! What it holds is either made up from a seed or read from recorded answers; everything it does follows from its
+//! configuration, its calls and the clock it is given.
+
+// Starting and steering it.
+mod config;
+mod fault;
+mod sim;
+mod start_error;
+
+// Being called.
+mod call;
+mod error;
+mod line;
+mod routes;
+mod server;
+mod state;
+
+// Letting callers in.
+mod crypto;
+mod login;
+mod me;
+mod oauth;
+mod quota;
+mod token;
+
+// Reading.
+mod fields;
+mod insights;
+mod listing;
+mod paging;
+mod params;
+mod percent;
+mod projection;
+
+// Writing.
+mod journal;
+mod write;
+
+// What there is to read.
+mod facts;
+mod generator;
+mod money;
+mod node;
+mod numbers;
+mod recorded;
+mod status;
+mod world;
+
+pub use config::{App, Clock, Config, Generator, Limits, Source};
+pub use fault::{Fault, FaultKind};
+pub use recorded::last_recorded_day;
+pub use sim::{AccountInfo, GraphSim};
+pub use start_error::StartError;

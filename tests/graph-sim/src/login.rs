@@ -1,0 +1,221 @@
+//! The login dialog: the page on which a person lets the app in, and the codes it sends back.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::config::App;
+use crate::error::GraphError;
+use crate::percent;
+
+/// Who is logged in at the dialog.
+pub(crate) const PERSON: &str = "122100000000000042";
+/// What a Login for Business configuration grants.
+const CONFIGURED_SCOPES: &str = "ads_management,ads_read,business_management";
+const CODE_LIFE: SignedDuration = SignedDuration::from_mins(10);
+
+/// What the dialog answers: a page, or the way back to the app.
+pub(crate) enum Shown {
+    Page(StatusCode, String),
+    Redirect(String),
+}
+
+/// Codes that were sent to the app.
+#[derive(Default)]
+pub(crate) struct Codes {
+    issued: u64,
+    open: BTreeMap<String, Code>,
+}
+
+struct Code {
+    redirect_uri: String,
+    scopes: Vec<String>,
+    issued_at: Timestamp,
+    used: bool,
+}
+
+impl Codes {
+    fn issue(&mut self, redirect_uri: &str, scope: &str, secret: &str, now: Timestamp) -> String {
+        self.issued += 1;
+        let seal = crate::crypto::proof(secret, &format!("{} {now}", self.issued));
+        let code = format!("AQ{seal}");
+        let code_for = Code {
+            redirect_uri: redirect_uri.to_owned(),
+            scopes: scope.split([',', ' ']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
+            issued_at: now,
+            used: false,
+        };
+        self.open.insert(code.clone(), code_for);
+        code
+    }
+
+    /// The scopes a code stands for. A code works once, for ten minutes, with the address it was sent to.
+    pub(crate) fn redeem(
+        &mut self,
+        code: &str,
+        redirect_uri: &str,
+        now: Timestamp,
+    ) -> Result<Vec<String>, GraphError> {
+        let Some(code) = self.open.get_mut(code) else {
+            return Err(GraphError::new(100, "Invalid verification code format."));
+        };
+        if code.used {
+            return Err(GraphError::new(100, "This authorization code has been used.").subcode(36009));
+        }
+        if code.redirect_uri != redirect_uri {
+            return Err(GraphError::new(
+                100,
+                "Error validating verification code. Please make sure your redirect_uri is identical to the one you \
+                 used in the OAuth dialog request",
+            )
+            .subcode(36008));
+        }
+        if code.issued_at + CODE_LIFE <= now {
+            return Err(GraphError::new(100, "This authorization code has expired.").subcode(36007));
+        }
+        code.used = true;
+        Ok(code.scopes.clone())
+    }
+}
+
+/// `GET /dialog/oauth`
+pub(crate) fn dialog(app: &App, params: &BTreeMap<String, String>) -> Shown {
+    if let Err(page) = check(app, params) {
+        return page;
+    }
+    let text = |name: &str| params.get(name).map_or("", String::as_str);
+    let scope = if params.contains_key("config_id") { CONFIGURED_SCOPES } else { text("scope") };
+    let scope = if scope.is_empty() { "public_profile" } else { scope };
+    let hidden = [
+        ("client_id", text("client_id")),
+        ("redirect_uri", text("redirect_uri")),
+        ("state", text("state")),
+        ("scope", scope),
+    ];
+    Shown::Page(
+        StatusCode::OK,
+        page(
+            "Log in to continue",
+            html! {
+                p { "The app " strong { (app.app_id) } " asks for these permissions on your ad accounts:" }
+                ul {
+                    @for scope in scope.split([',', ' ']).filter(|scope| !scope.is_empty()) { li { code { (scope) } } }
+                }
+                form method="post" action="/dialog/oauth/decision" {
+                    @for (name, value) in hidden { input type="hidden" name=(name) value=(value); }
+                    button type="submit" name="decision" value="continue" { "Continue" }
+                    " "
+                    button type="submit" name="decision" value="cancel" { "Cancel" }
+                }
+                p { small { "This is a local simulator. Nobody's real account is involved." } }
+            },
+        ),
+    )
+}
+
+/// `POST /dialog/oauth/decision`
+pub(crate) fn decide(
+    app: &App,
+    codes: &mut Codes,
+    params: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> Shown {
+    if let Err(page) = check(app, params) {
+        return page;
+    }
+    let text = |name: &str| params.get(name).map_or("", String::as_str);
+    let redirect_uri = text("redirect_uri");
+    let answer = if text("decision") == "continue" {
+        format!("code={}", codes.issue(redirect_uri, text("scope"), &app.app_secret, now))
+    } else {
+        let said = percent::encode("Permissions error");
+        format!("error_reason=user_denied&error=access_denied&error_description={said}")
+    };
+    let joint = if redirect_uri.contains('?') { '&' } else { '?' };
+    Shown::Redirect(format!("{redirect_uri}{joint}{answer}&state={}", percent::encode(text("state"))))
+}
+
+/// A wrong app or address is never sent anywhere: it could be an attacker's.
+fn check(app: &App, params: &BTreeMap<String, String>) -> Result<(), Shown> {
+    let refuse = |what: &str| {
+        Err(Shown::Page(StatusCode::BAD_REQUEST, page("Sorry, something went wrong", html! { p { (what) } })))
+    };
+    if params.get("client_id").is_none_or(|id| *id != app.app_id) {
+        return refuse("Invalid App ID: the client_id is not the one of an app known here.");
+    }
+    if !params.get("redirect_uri").is_some_and(|uri| allowed(app, uri)) {
+        return refuse("URL Blocked: the redirect_uri is not among the app's valid OAuth redirect URIs.");
+    }
+    if params.get("response_type").is_some_and(|wanted| wanted != "code") {
+        return refuse("The response_type must be code.");
+    }
+    Ok(())
+}
+
+fn allowed(app: &App, uri: &str) -> bool {
+    if !app.redirect_uris.is_empty() {
+        return app.redirect_uris.iter().any(|registered| registered == uri);
+    }
+    ["http://127.0.0.1", "http://localhost"].iter().any(|here| {
+        uri.strip_prefix(here).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/', '?']))
+    }) && !uri.contains(['@', '\\', '#', '\r', '\n'])
+}
+
+const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;margin:0;background:#f0f2f5;color:#1c1e21}\
+main{max-width:26rem;margin:10vh auto;padding:2rem;background:#fff;border-radius:.5rem}\
+button{font:inherit;padding:.5rem 1.25rem;border:1px solid #0a58ca;border-radius:.375rem;background:#fff;color:#0a58ca}\
+button[value=continue]{background:#0a58ca;color:#fff}";
+
+fn page(title: &str, content: Markup) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main { h1 { (title) } (content) } }
+        }
+    };
+    page.into_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(registered: &[&str]) -> App {
+        let redirect_uris = registered.iter().map(|uri| (*uri).to_owned()).collect();
+        App { app_id: "1".into(), app_secret: "s".into(), redirect_uris }
+    }
+
+    #[test]
+    fn only_registered_addresses_or_this_machine_are_redirected_to() {
+        assert!(allowed(&app(&[]), "http://127.0.0.1:3000/callback"));
+        assert!(allowed(&app(&[]), "http://localhost/callback"));
+        assert!(!allowed(&app(&[]), "http://localhost.evil.test/callback"));
+        assert!(!allowed(&app(&[]), "http://localhost:80@evil.test/"));
+        assert!(allowed(&app(&["https://a.test/cb"]), "https://a.test/cb"));
+        assert!(!allowed(&app(&["https://a.test/cb"]), "https://a.test/cb/"));
+        assert!(!allowed(&app(&["https://a.test/cb"]), "http://localhost/cb"));
+    }
+
+    #[test]
+    fn a_code_works_once_and_in_time() {
+        let start: Timestamp = "2026-11-20T02:00:00Z".parse().unwrap();
+        let mut codes = Codes::default();
+        let mut issue = || codes.issue("http://localhost/", "ads_read,ads_management", "s", start);
+        let (code, late) = (issue(), issue());
+        let mut subcode =
+            |code: &str, uri: &str, at| codes.redeem(code, uri, at).map_err(|error| error.subcode);
+        assert_eq!(subcode(&code, "http://localhost/x", start), Err(Some(36008)));
+        assert_eq!(subcode(&code, "http://localhost/", start).unwrap(), ["ads_read", "ads_management"]);
+        assert_eq!(subcode(&code, "http://localhost/", start), Err(Some(36009)));
+        assert_eq!(subcode(&late, "http://localhost/", start + CODE_LIFE), Err(Some(36007)));
+        assert_eq!(subcode("bogus", "http://localhost/", start), Err(None));
+    }
+}

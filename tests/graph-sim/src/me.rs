@@ -1,0 +1,51 @@
+//! `/me`: the person behind a token, their permissions and ad accounts.
+
+use serde_json::{Map, Value, json};
+
+use crate::call::GraphCall;
+use crate::error::{GraphError, nonexisting_field};
+use crate::login::PERSON;
+use crate::node::Kind;
+use crate::paging::{Link, Window, page};
+use crate::params::Params;
+use crate::projection;
+use crate::token::Claims;
+use crate::world::World;
+
+const FIELDS: [&str; 6] = ["id", "name", "first_name", "last_name", "email", "short_name"];
+
+/// `GET /me`
+pub(crate) fn person(claims: &Claims, call: &GraphCall) -> Result<Value, GraphError> {
+    let name =
+        if claims.user == PERSON { "Simulated Person".to_owned() } else { format!("Person {}", claims.user) };
+    let wanted = projection::parse(Params(&call.params).text("fields").unwrap_or("id,name"))?;
+    let mut answer = Map::new();
+    for field in wanted {
+        match field.name.as_str() {
+            "name" => drop(answer.insert(field.name, json!(name))),
+            known if FIELDS.contains(&known) => {}
+            unknown => return Err(nonexisting_field(unknown, "User")),
+        }
+    }
+    answer.insert("id".into(), json!(claims.user));
+    Ok(Value::Object(answer))
+}
+
+/// `GET /me/permissions`
+pub(crate) fn permissions(claims: &Claims) -> Value {
+    let granted: Vec<Value> =
+        claims.scopes.iter().map(|scope| json!({ "permission": scope, "status": "granted" })).collect();
+    json!({ "data": granted })
+}
+
+/// `GET /me/adaccounts`
+pub(crate) fn ad_accounts(world: &World, call: &GraphCall, link: &Link<'_>) -> Result<Value, GraphError> {
+    let wanted = projection::parse(Params(&call.params).text("fields").unwrap_or("id,account_id"))?;
+    projection::check(Kind::Account, &wanted)?;
+    let window = Window::read(&call.params, 500)?;
+    let place = |index: usize| index as i64;
+    let range = window.cut(world.accounts.len(), place);
+    let data =
+        world.accounts[range.clone()].iter().map(|account| projection::account(account, &wanted)).collect();
+    Ok(page(data, range, world.accounts.len(), place, window.limit, link))
+}

@@ -1,0 +1,107 @@
+//! Nodes of the graph: ad accounts and the advertising objects in them.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+
+/// Node types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Account,
+    Campaign,
+    AdSet,
+    Ad,
+    Creative,
+}
+
+/// One campaign, ad set, ad or creative.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) kind: Kind,
+    /// Digits of the owning ad account.
+    pub(crate) account: String,
+    /// Place in listings: ascending, so that newer objects (negative) come first.
+    pub(crate) position: i64,
+    /// Everything stored. `effective_status` is kept here only while a recorded one still holds.
+    pub(crate) fields: Map<String, Value>,
+}
+
+impl Node {
+    pub(crate) fn text(&self, field: &str) -> Option<&str> {
+        self.fields.get(field)?.as_str()
+    }
+
+    /// The status a person chose. Some recordings hold it under one of its two names only.
+    pub(crate) fn own_status(&self) -> &str {
+        self.text("status").or_else(|| self.text("configured_status")).unwrap_or("ACTIVE")
+    }
+
+    /// The node's parent: the ad set of an ad, the campaign of an ad set.
+    pub(crate) fn parent_id(&self) -> Option<&str> {
+        match self.kind {
+            Kind::AdSet => self.text("campaign_id"),
+            Kind::Ad => self.text("adset_id"),
+            Kind::Account | Kind::Campaign | Kind::Creative => None,
+        }
+    }
+
+    /// Sets the chosen status under both of its names; what was recorded as effective no longer holds.
+    pub(crate) fn set_status(&mut self, status: &str) {
+        self.fields.insert("status".into(), json!(status));
+        self.fields.insert("configured_status".into(), json!(status));
+        self.fields.remove("effective_status");
+    }
+
+    pub(crate) fn touch(&mut self, at: Timestamp, zone: &TimeZone) {
+        self.fields.insert("updated_time".into(), json!(graph_time(at, zone)));
+    }
+
+    /// Whether the node itself carries a budget.
+    pub(crate) fn has_budget(&self) -> bool {
+        ["daily_budget", "lifetime_budget"]
+            .iter()
+            .any(|field| self.text(field).is_some_and(|amount| amount != "0"))
+    }
+}
+
+/// An ad account.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    /// The digits of its id.
+    pub(crate) digits: String,
+    pub(crate) currency: String,
+    pub(crate) zone: TimeZone,
+    pub(crate) zone_name: String,
+    /// The page its ads speak for.
+    pub(crate) page_id: String,
+    pub(crate) fields: Map<String, Value>,
+}
+
+/// A moment as Graph writes it: local time with an offset without colon.
+pub(crate) fn graph_time(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%z").to_string()
+}
+
+/// Reads a moment in one of the forms Graph takes: unix seconds or ISO 8601.
+pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
+    if let Ok(seconds) = text.parse::<i64>() {
+        return Timestamp::from_second(seconds).ok();
+    }
+    Timestamp::strptime("%Y-%m-%dT%H:%M:%S%z", text).ok().or_else(|| text.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_carry_an_offset_without_colon() {
+        let zone = TimeZone::get("Asia/Singapore").unwrap();
+        let at: Timestamp = "2026-11-20T02:00:00Z".parse().unwrap();
+        assert_eq!(graph_time(at, &zone), "2026-11-20T10:00:00+0800");
+        assert_eq!(parse_time("2026-11-20T10:00:00+0800"), Some(at));
+        assert_eq!(parse_time("2026-11-20T10:00:00+08:00"), Some(at));
+        assert_eq!(parse_time(&at.as_second().to_string()), Some(at));
+        assert_eq!(parse_time("soon"), None);
+    }
+}

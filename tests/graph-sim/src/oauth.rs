@@ -1,0 +1,88 @@
+//! `/oauth/access_token` and `/debug_token`.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::call::GraphCall;
+use crate::error::{GraphError, invalid};
+use crate::login::PERSON;
+use crate::params::Params;
+use crate::state::State;
+use crate::token::{Life, open};
+
+/// Exchanges a code or a token for a token.
+pub(crate) fn access_token(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
+    let params = Params(&call.params);
+    let client_id = oauth_param(params, "client_id")?;
+    if client_id != state.app.app_id {
+        return Err(GraphError::new(
+            101,
+            "Error validating application. Cannot get application info due to a system error.",
+        ));
+    }
+    if oauth_param(params, "client_secret")? != state.app.app_secret {
+        return Err(GraphError::new(1, "Error validating client secret."));
+    }
+    let secret = state.app.app_secret.clone();
+    let (token, life) = match params.text("grant_type") {
+        Some("client_credentials") => {
+            let token = format!("{}|{secret}", state.app.app_id);
+            return Ok(json!({ "access_token": token, "token_type": "bearer" }));
+        }
+        Some("fb_exchange_token") => {
+            let old = state.tokens.read(&secret, oauth_param(params, "fb_exchange_token")?, now)?;
+            (state.tokens.issue(&secret, &old.user, &old.scopes, Life::Long, now), Life::Long)
+        }
+        Some("authorization_code") | None => {
+            let redirect_uri = oauth_param(params, "redirect_uri")?;
+            let scopes = state.codes.redeem(oauth_param(params, "code")?, redirect_uri, now)?;
+            (state.tokens.issue(&secret, PERSON, &scopes, Life::Short, now), Life::Short)
+        }
+        Some(_) => return Err(invalid("Param grant_type must be fb_exchange_token or client_credentials")),
+    };
+    Ok(json!({ "access_token": token, "token_type": "bearer", "expires_in": life.seconds() }))
+}
+
+fn oauth_param<'a>(params: Params<'a>, name: &str) -> Result<&'a str, GraphError> {
+    params
+        .text(name)
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| GraphError::new(101, format!("Missing {name} parameter.")))
+}
+
+/// What is known of a token, dead or alive. Only the app itself may ask.
+pub(crate) fn debug_token(state: &State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
+    if !call.token.as_deref().is_some_and(|token| state.is_app_token(token)) {
+        return Err(invalid(
+            "You must provide an app access token, or a user access token that is an owner or developer of the app",
+        ));
+    }
+    let token = Params(&call.params).required("input_token")?;
+    let app_id = &state.app.app_id;
+    if state.is_app_token(token) {
+        return Ok(json!({ "data": {
+            "app_id": app_id, "type": "APP", "application": "Adflight", "is_valid": true, "scopes": [],
+        } }));
+    }
+    let error = state.tokens.read(&state.app.app_secret, token, now).err();
+    let mut data = json!({ "is_valid": error.is_none(), "scopes": [] });
+    if let Some(claims) = open(&state.app.app_secret, token) {
+        let granular: Vec<Value> = claims.scopes.iter().map(|scope| json!({ "scope": scope })).collect();
+        data["app_id"] = json!(app_id);
+        data["type"] = json!("USER");
+        data["application"] = json!("Adflight");
+        data["issued_at"] = json!(claims.issued_at);
+        data["expires_at"] = json!(claims.expires_at);
+        data["data_access_expires_at"] = json!(claims.data_access_expires_at());
+        data["scopes"] = json!(claims.scopes);
+        data["granular_scopes"] = json!(granular);
+        data["user_id"] = json!(claims.user);
+    }
+    if let Some(error) = error {
+        data["error"] = json!({ "code": error.code, "message": error.message });
+        if let Some(subcode) = error.subcode {
+            data["error"]["subcode"] = json!(subcode);
+        }
+    }
+    Ok(json!({ "data": data }))
+}

@@ -1,0 +1,206 @@
+//! The running simulator, and what a test may see and do behind Graph's back.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+
+use jiff::civil::Date;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, Source};
+use crate::fault::{Fault, Faults};
+use crate::insights;
+use crate::journal::Journal;
+use crate::line::{Cut, Lines};
+use crate::login::Codes;
+use crate::node::Kind;
+use crate::quota::Quota;
+use crate::server::{self, SharedState, lock};
+use crate::start_error::StartError;
+use crate::state::State;
+use crate::token::{Life, Tokens};
+use crate::world::World;
+use crate::{generator, recorded};
+
+/// A running simulator; it stops when dropped.
+pub struct GraphSim {
+    state: SharedState,
+    base_url: String,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<()>,
+}
+
+/// The main ad account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountInfo {
+    /// With its prefix: `act_1`.
+    pub id: String,
+    /// ISO code.
+    pub currency: String,
+    /// IANA name.
+    pub timezone: String,
+    /// The page its ads speak for: posts of other pages are refused.
+    pub page_id: String,
+}
+
+impl GraphSim {
+    /// Starts a simulator on 127.0.0.1.
+    ///
+    /// # Errors
+    /// When the port is taken, or a recording or the journal cannot be read.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let world = world(&config)?;
+        let port = |source| StartError::Port { port: config.port, source };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await.map_err(port)?;
+        let address = listener.local_addr().map_err(port)?;
+        let base_url = format!("http://{address}");
+        let mut state = State {
+            world,
+            app: config.app,
+            clock: config.clock,
+            base_url: base_url.clone(),
+            tokens: Tokens::default(),
+            codes: Codes::default(),
+            faults: Faults::default(),
+            quota: Quota::new(config.limits),
+            journal: None,
+            calls: 0,
+            ignored_params: 0,
+        };
+        if let Some(path) = config.journal {
+            let (journal, writes) = Journal::open(&path)?;
+            for (line, write) in writes {
+                state.replay(&write).map_err(|error| StartError::Journal {
+                    file: path.clone(),
+                    line,
+                    message: error.message,
+                })?;
+            }
+            state.journal = Some(journal);
+        }
+        let state = Arc::new(Mutex::new(state));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let service = server::router(Arc::clone(&state)).into_make_service_with_connect_info::<Cut>();
+        let served = tokio::spawn(async move {
+            let serve = axum::serve(Lines(listener), service).with_graceful_shutdown(async {
+                // Nothing is ever sent: the channel ends when the simulator is dropped.
+                drop(stopped.await);
+            });
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "The simulator stopped serving.");
+            }
+        });
+        Ok(Self { state, base_url, stop: Some(stop), served })
+    }
+
+    /// Stops, and waits until the port is free and open calls are answered.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Err(error) = (&mut self.served).await {
+            tracing::error!(%error, "The simulator did not stop in order.");
+        }
+    }
+
+    /// Where Graph and the login dialog are, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        self.base_url.clone()
+    }
+
+    /// The main ad account.
+    pub fn account(&self) -> AccountInfo {
+        let state = lock(&self.state);
+        let main = state.world.main();
+        AccountInfo {
+            id: format!("act_{}", main.digits),
+            currency: main.currency.clone(),
+            timezone: main.zone_name.clone(),
+            page_id: main.page_id.clone(),
+        }
+    }
+
+    /// Graph calls served so far; pages of the login dialog are not counted.
+    pub fn calls(&self) -> u64 {
+        lock(&self.state).calls
+    }
+
+    /// Parameters that were ignored so far because Graph does not know them for their call.
+    pub fn ignored_params(&self) -> u64 {
+        lock(&self.state).ignored_params
+    }
+
+    /// A campaign as it is stored now.
+    pub fn campaign(&self, id: &str) -> Option<Value> {
+        let state = lock(&self.state);
+        let node = state.world.nodes.get(id).filter(|node| node.kind == Kind::Campaign)?;
+        Some(Value::Object(state.world.whole(node)))
+    }
+
+    /// Any campaign, ad set, ad, creative or ad account as it is stored now.
+    pub fn node(&self, id: &str) -> Option<Value> {
+        let state = lock(&self.state);
+        if let Some(account) = id.strip_prefix("act_").and_then(|digits| state.world.account(digits)) {
+            return Some(Value::Object(account.fields.clone()));
+        }
+        state.world.nodes.get(id).map(|node| Value::Object(state.world.whole(node)))
+    }
+
+    /// Changes a node as a person would in Ads Manager; null takes a field away. Not kept in the journal.
+    pub fn update_node(&self, id: &str, changes: Value) {
+        let mut state = lock(&self.state);
+        let now = state.now();
+        state.world.change(id, changes, now);
+    }
+
+    /// The ad-day rows of the main account from `since` to `until`, both included, exactly as insights give them
+    /// with all stored fields.
+    pub fn fact_rows(&self, since: Date, until: Date) -> Vec<Value> {
+        let mut state = lock(&self.state);
+        let now = state.now();
+        let today = state.world.today(state.world.main(), now);
+        state.world.facts.grow(today);
+        insights::ad_day_rows(&state.world, since, until)
+    }
+
+    /// Changes fields of an ad-day row, as Meta restates numbers; null takes a field away. A row that did not
+    /// exist comes to be.
+    pub fn restate(&self, ad_id: &str, day: Date, changes: Value) {
+        insights::restate(&mut lock(&self.state).world, ad_id, day, &changes);
+    }
+
+    /// Orders a fault.
+    pub fn fail_next(&self, fault: Fault) {
+        lock(&self.state).faults.add(fault);
+    }
+
+    /// Kills all tokens issued so far: they are answered code 190 with this subcode.
+    pub fn revoke_token(&self, subcode: u32) {
+        let mut state = lock(&self.state);
+        let now = state.now();
+        state.tokens.revoke(None, subcode, now);
+    }
+
+    /// A token of sixty days for a person, without the login dialog.
+    pub fn issue_token(&self, user: &str, scopes: &[&str]) -> String {
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        let now = state.now();
+        let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        state.tokens.issue(&state.app.app_secret, user, &scopes, Life::Long, now)
+    }
+}
+
+impl Drop for GraphSim {
+    fn drop(&mut self) {
+        // The end of the channel is the signal; the task is not waited for.
+        drop(self.stop.take());
+    }
+}
+
+fn world(config: &Config) -> Result<World, StartError> {
+    match &config.source {
+        Source::Generated(measures) => generator::world(measures, (config.clock)()),
+        Source::Recorded { folder, timezone } => recorded::world(folder, timezone.as_deref()),
+    }
+}

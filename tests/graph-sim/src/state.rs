@@ -1,0 +1,57 @@
+//! Everything a running simulator holds.
+
+use jiff::Timestamp;
+
+use crate::config::{App, Clock};
+use crate::error::GraphError;
+use crate::fault::Faults;
+use crate::journal::Journal;
+use crate::login::Codes;
+use crate::quota::Quota;
+use crate::token::Tokens;
+use crate::world::World;
+use crate::write::{self, Write};
+
+/// Everything a running simulator holds.
+pub(crate) struct State {
+    pub(crate) world: World,
+    pub(crate) app: App,
+    pub(crate) clock: Clock,
+    pub(crate) base_url: String,
+    pub(crate) tokens: Tokens,
+    pub(crate) codes: Codes,
+    pub(crate) faults: Faults,
+    pub(crate) quota: Quota,
+    pub(crate) journal: Option<Journal>,
+    pub(crate) calls: u64,
+    pub(crate) ignored_params: u64,
+}
+
+impl State {
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(crate) fn is_app_token(&self, token: &str) -> bool {
+        token.split_once('|') == Some((&self.app.app_id, &self.app.app_secret))
+    }
+
+    /// Carries out a journaled write again.
+    pub(crate) fn replay(&mut self, write: &Write) -> Result<(), GraphError> {
+        if let Some(user) = &write.user {
+            self.tokens.revoke(Some(user), REMOVED, write.time);
+            return Ok(());
+        }
+        write::apply(&mut self.world, write).map(|_| ())
+    }
+
+    /// Keeps a write for the next start.
+    pub(crate) fn keep(&mut self, write: &Write) {
+        if let Some(journal) = &mut self.journal {
+            journal.append(write);
+        }
+    }
+}
+
+/// Subcode of tokens whose person removed the app.
+pub(crate) const REMOVED: u32 = 458;

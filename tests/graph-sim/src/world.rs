@@ -1,0 +1,192 @@
+//! The simulated graph: accounts, their nodes and their numbers.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+
+use crate::facts::Facts;
+use crate::node::{Account, Kind, Node};
+use crate::status;
+
+/// Everything the simulator knows about ad accounts.
+pub(crate) struct World {
+    /// The main account first.
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) nodes: BTreeMap<String, Node>,
+    /// The main account's numbers.
+    pub(crate) facts: Facts,
+    /// When budgets were changed: Graph allows four changes an hour.
+    pub(crate) budget_changes: BTreeMap<String, Vec<Timestamp>>,
+    created: i64,
+}
+
+impl World {
+    /// A world of this main account and two small ones beside it.
+    pub(crate) fn new(main: Account) -> Self {
+        let accounts = vec![
+            main,
+            small_account("1000000000000071", "Small account in yen", "JPY", "Asia/Tokyo"),
+            small_account("1000000000000072", "Small account in dollars", "USD", "America/New_York"),
+        ];
+        Self {
+            accounts,
+            nodes: BTreeMap::new(),
+            facts: Facts::default(),
+            budget_changes: BTreeMap::new(),
+            created: 0,
+        }
+    }
+
+    pub(crate) fn main(&self) -> &Account {
+        &self.accounts[0]
+    }
+
+    pub(crate) fn account(&self, digits: &str) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.digits == digits)
+    }
+
+    /// The account that owns a node; every node is made with one of `accounts`.
+    pub(crate) fn owner(&self, node: &Node) -> &Account {
+        self.account(&node.account).unwrap_or(self.main())
+    }
+
+    /// Adds an object made by a caller, in front of all others, and gives its id. Ids follow from the number of
+    /// objects made so far, so that a replayed journal gives the same ones.
+    pub(crate) fn create(&mut self, kind: Kind, account: &str, mut fields: Map<String, Value>) -> String {
+        let id = loop {
+            self.created += 1;
+            let id = (120_290_000_000_000_000 + self.created * 10_000).to_string();
+            if !self.nodes.contains_key(&id) {
+                break id;
+            }
+        };
+        fields.insert("id".into(), json!(id));
+        let node = Node { kind, account: account.to_owned(), position: -self.created, fields };
+        self.nodes.insert(id.clone(), node);
+        id
+    }
+
+    /// The nodes of one kind in an account, in listing order.
+    pub(crate) fn of_account(&self, kind: Kind, account: &str) -> Vec<&Node> {
+        let mut nodes: Vec<&Node> =
+            self.nodes.values().filter(|node| node.kind == kind && node.account == account).collect();
+        nodes.sort_by_key(|node| node.position);
+        nodes
+    }
+
+    /// What holds for delivery, after the node's parents are looked at.
+    pub(crate) fn effective_status(&self, node: &Node) -> String {
+        if let Some(recorded) = node.text("effective_status") {
+            return recorded.to_owned();
+        }
+        let parent = node.parent_id().and_then(|id| self.nodes.get(id));
+        let above = parent.map(|parent| (parent.kind, self.effective_status(parent)));
+        let above = above.as_ref().map(|(kind, status)| (*kind, status.as_str()));
+        status::effective(node.own_status(), above).to_owned()
+    }
+
+    /// Changes a node's status; what was recorded as effective below it no longer holds.
+    pub(crate) fn set_status(&mut self, id: &str, status: &str) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.set_status(status);
+        }
+        let below: Vec<String> = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| self.is_below(node, id))
+            .map(|(below, _)| below.clone())
+            .collect();
+        for below in below {
+            if let Some(node) = self.nodes.get_mut(&below) {
+                node.fields.remove("effective_status");
+            }
+        }
+    }
+
+    /// A change made by a person, outside of the API; null takes a field away.
+    pub(crate) fn change(&mut self, id: &str, changes: Value, now: Timestamp) {
+        let Value::Object(changes) = changes else { return };
+        let status =
+            changes.get("status").or_else(|| changes.get("configured_status")).and_then(Value::as_str);
+        if let Some(status) = status {
+            self.set_status(id, status);
+        }
+        let Some(node) = self.nodes.get(id) else { return };
+        let zone = self.owner(node).zone.clone();
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        // Graph leaves a campaign's updated_time alone when only money changes.
+        let only_money = changes.keys().all(|name| name.contains("budget") || name == "spend_cap");
+        if node.kind != Kind::Creative && !(node.kind == Kind::Campaign && only_money) {
+            node.touch(now, &zone);
+        }
+        for (name, value) in changes {
+            match value {
+                Value::Null => drop(node.fields.remove(&name)),
+                value => drop(node.fields.insert(name, value)),
+            }
+        }
+    }
+
+    fn is_below(&self, node: &Node, id: &str) -> bool {
+        match node.parent_id() {
+            Some(parent) if parent == id => true,
+            Some(parent) => self.nodes.get(parent).is_some_and(|parent| self.is_below(parent, id)),
+            None => false,
+        }
+    }
+
+    /// The node with what follows from other nodes filled in.
+    pub(crate) fn whole(&self, node: &Node) -> Map<String, Value> {
+        let mut fields = node.fields.clone();
+        if node.kind != Kind::Creative {
+            fields.insert("effective_status".into(), json!(self.effective_status(node)));
+        }
+        fields
+    }
+
+    /// The day it is in an account.
+    pub(crate) fn today(&self, account: &Account, now: Timestamp) -> Date {
+        now.to_zoned(account.zone.clone()).date()
+    }
+}
+
+/// The fields every account of the simulator has.
+pub(crate) fn account(digits: &str, name: &str, currency: &str, zone_name: &str, zone: TimeZone) -> Account {
+    let page_id = format!("61{}", digits.get(digits.len().saturating_sub(12)..).unwrap_or(digits));
+    let fields = json!({
+        "id": format!("act_{digits}"),
+        "account_id": digits,
+        "name": name,
+        "account_status": 1,
+        "disable_reason": 0,
+        "age": 700,
+        "amount_spent": "0",
+        "balance": "0",
+        "spend_cap": "0",
+        "min_daily_budget": 100,
+        "currency": currency,
+        "timezone_name": zone_name,
+        "is_personal": 0,
+        "is_prepay_account": false,
+        "created_time": "2024-12-02T09:00:00+0000",
+        "business_name": "Adflight test company",
+        "business": {"id": "900000000000001", "name": "Adflight test company"},
+        "user_tasks": ["DRAFT", "ANALYZE", "ADVERTISE", "MANAGE"],
+        "capabilities": [],
+    });
+    Account {
+        digits: digits.to_owned(),
+        currency: currency.to_owned(),
+        zone,
+        zone_name: zone_name.to_owned(),
+        page_id,
+        fields: fields.as_object().cloned().unwrap_or_default(),
+    }
+}
+
+fn small_account(digits: &str, name: &str, currency: &str, zone_name: &str) -> Account {
+    account(digits, name, currency, zone_name, TimeZone::get(zone_name).unwrap_or(TimeZone::UTC))
+}

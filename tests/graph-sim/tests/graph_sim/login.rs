@@ -1,0 +1,137 @@
+//! Letting an app in: dialog, codes and tokens.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::client::{APP_ID, Client, SECRET, json as body_of};
+
+const BACK: &str = "http://127.0.0.1:3000/callback";
+
+/// Goes through the dialog; gives where it leads.
+async fn decide(client: &Client, decision: &str) -> String {
+    let dialog = format!("{}/v26.0/dialog/oauth", client.sim.base_url());
+    let asked = [
+        ("client_id", APP_ID),
+        ("redirect_uri", BACK),
+        ("state", "a b&c"),
+        ("scope", "ads_read,ads_management"),
+        ("response_type", "code"),
+    ];
+    let page = client.http.get(dialog).query(&asked).send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    let page = page.text().await.unwrap();
+    assert!(
+        page.contains("<html lang=\"en\">") && page.contains("name=\"state\" value=\"a b&amp;c\""),
+        "{page}"
+    );
+    let form = [&asked[..4], &[("decision", decision)]].concat();
+    let decided = format!("{}/dialog/oauth/decision", client.sim.base_url());
+    let response = client.http.post(decided).form(&form).send().await.unwrap();
+    assert_eq!(response.status(), 302);
+    response.headers()["location"].to_str().unwrap().to_owned()
+}
+
+async fn exchange(client: &Client, params: &[(&str, &str)]) -> Value {
+    let app = [("client_id", APP_ID), ("client_secret", SECRET)];
+    let url = format!("{}/v26.0/oauth/access_token", client.sim.base_url());
+    body_of(client.http.get(url).query(&[&app, params].concat()).send().await.unwrap()).await
+}
+
+async fn debug(client: &Client, token: &str) -> Value {
+    let app_token = format!("{APP_ID}|{SECRET}");
+    let url = format!("{}/v26.0/debug_token", client.sim.base_url());
+    let query = [("input_token", token), ("access_token", &app_token)];
+    let mut body = body_of(client.http.get(url).query(&query).send().await.unwrap()).await;
+    body["data"].take()
+}
+
+#[tokio::test]
+async fn a_person_lets_the_app_in_and_puts_it_out_again() {
+    let mut client = Client::new().await;
+    let location = decide(&client, "continue").await;
+    let (code, state) = location.strip_prefix(&format!("{BACK}?code=")).unwrap().split_once('&').unwrap();
+    assert_eq!(state, "state=a%20b%26c");
+    assert_eq!(client.sim.calls(), 0, "the dialog is not a Graph call");
+
+    let short = exchange(&client, &[("redirect_uri", BACK), ("code", code)]).await;
+    assert_eq!((&short["token_type"], &short["expires_in"]), (&json!("bearer"), &json!(7_200)));
+    let again = exchange(&client, &[("redirect_uri", BACK), ("code", code)]).await;
+    assert_eq!((&again["error"]["code"], &again["error"]["error_subcode"]), (&json!(100), &json!(36009)));
+
+    let short = short["access_token"].as_str().unwrap();
+    let renewal = [("grant_type", "fb_exchange_token"), ("fb_exchange_token", short)];
+    let long = exchange(&client, &renewal).await;
+    assert_eq!(long["expires_in"], 5_184_000);
+    client.time.pass_minutes(121);
+    assert_eq!(
+        exchange(&client, &renewal).await["error"]["error_subcode"],
+        463,
+        "expired tokens stay expired"
+    );
+
+    client.token = long["access_token"].as_str().unwrap().to_owned();
+    let me = client.get("me", &[("fields", "id,name")]).await;
+    assert_eq!(me["name"], "Simulated Person");
+    let permissions = client.get("me/permissions", &[]).await;
+    assert_eq!(permissions["data"][1], json!({"permission": "ads_management", "status": "granted"}));
+
+    let alive = debug(&client, &client.token).await;
+    assert_eq!((&alive["is_valid"], &alive["user_id"]), (&json!(true), &me["id"]));
+    assert_eq!(alive["expires_at"].as_i64().unwrap() - alive["issued_at"].as_i64().unwrap(), 5_184_000);
+    assert_eq!(alive["granular_scopes"][0], json!({"scope": "ads_read"}));
+
+    client.send(Method::DELETE, "me/permissions", &[]).await.unwrap();
+    assert_eq!(client.refusal(Method::GET, "me", &[]).await, (400, 190, Some(458)));
+    let dead = debug(&client, &client.token).await;
+    assert_eq!((&dead["is_valid"], &dead["error"]["subcode"]), (&json!(false), &json!(458)));
+}
+
+#[tokio::test]
+async fn a_person_who_cancels_is_sent_back_without_a_code() {
+    let location = decide(&Client::new().await, "cancel").await;
+    let expected =
+        "?error_reason=user_denied&error=access_denied&error_description=Permissions%20error&state=";
+    assert!(location.starts_with(&format!("{BACK}{expected}")), "{location}");
+}
+
+#[tokio::test]
+async fn nobody_is_sent_to_a_foreign_address() {
+    let client = Client::new().await;
+    for (app, back) in [(APP_ID, "https://evil.test/"), ("999", BACK)] {
+        let url = format!("{}/v26.0/dialog/oauth", client.sim.base_url());
+        let response =
+            client.http.get(url).query(&[("client_id", app), ("redirect_uri", back)]).send().await.unwrap();
+        assert_eq!(response.status(), 400);
+        assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+        assert!(!response.headers().contains_key("location"));
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_told_apart() {
+    let mut client = Client::new().await;
+    let url = format!("{}/v26.0/oauth/access_token", client.sim.base_url());
+    let wrong = [("client_id", APP_ID), ("client_secret", "guess"), ("grant_type", "client_credentials")];
+    let wrong = body_of(client.http.get(url).query(&wrong).send().await.unwrap()).await;
+    assert_eq!(
+        (&wrong["error"]["code"], &wrong["error"]["message"]),
+        (&json!(1), &json!("Error validating client secret."))
+    );
+    let app = exchange(&client, &[("grant_type", "client_credentials")]).await;
+    assert_eq!(app["access_token"], format!("{APP_ID}|{SECRET}"));
+
+    assert_eq!(client.refusal(Method::GET, "me", &[("appsecret_proof", "00")]).await, (400, 100, None));
+    let account = client.sim.account().id;
+    client.token = client.sim.issue_token("7", &["ads_read"]);
+    client.get(&account, &[]).await;
+    assert_eq!(
+        client.refusal(Method::POST, &client.act("campaigns"), &[("name", "x")]).await,
+        (403, 200, None)
+    );
+    client.token = client.sim.issue_token("7", &["public_profile"]);
+    assert_eq!(client.refusal(Method::GET, &account, &[]).await, (403, 200, None));
+    client.token = "EAASnonsense".to_owned();
+    assert_eq!(client.refusal(Method::GET, "me", &[]).await, (400, 190, None));
+    client.token = String::new();
+    assert_eq!(client.refusal(Method::GET, "me", &[]).await, (400, 2500, None));
+}

@@ -1,0 +1,15 @@
+//! The simulator as a client meets it, over HTTP.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests fail by panicking, and say what they skip"
+)]
+
+mod client;
+mod failing;
+mod insights;
+mod login;
+mod reading;
+mod restarting;
+mod writing;

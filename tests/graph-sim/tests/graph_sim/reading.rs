@@ -1,0 +1,134 @@
+//! Reading accounts and their structure.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::client::Client;
+
+fn ids(rows: &[Value]) -> BTreeSet<&str> {
+    rows.iter().map(|row| row["id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn every_object_is_on_exactly_one_page() {
+    let client = Client::new().await;
+    let listed = |status: &Value| !matches!(status.as_str().unwrap(), "ARCHIVED" | "DELETED");
+    let (whole, pages) =
+        client.all(&client.act("ads"), &[("limit", "500"), ("fields", "effective_status")]).await;
+    assert!(pages == 1 && whole.iter().all(|ad| listed(&ad["effective_status"])));
+    for limit in [7, 25, 60, whole.len() - 1, whole.len()] {
+        let (rows, pages) = client.all(&client.act("ads"), &[("limit", &limit.to_string())]).await;
+        assert_eq!((rows.len(), pages), (whole.len(), whole.len().div_ceil(limit)));
+        assert_eq!(ids(&rows), ids(&whole));
+    }
+    assert_eq!(client.refusal(Method::GET, &client.act("ads"), &[("limit", "501")]).await, (400, 100, None));
+    assert_eq!(client.refusal(Method::GET, &client.act("ads"), &[("after", "x")]).await, (400, 100, None));
+}
+
+#[tokio::test]
+async fn a_page_leads_back_to_the_one_before() {
+    let client = Client::new().await;
+    let first = client.get(&client.act("campaigns"), &[("limit", "5")]).await;
+    assert!(first["paging"]["previous"].is_null());
+    let after = first["paging"]["cursors"]["after"].as_str().unwrap();
+    let second = client.get(&client.act("campaigns"), &[("limit", "5"), ("after", after)]).await;
+    let before = second["paging"]["cursors"]["before"].as_str().unwrap();
+    let back = client.get(&client.act("campaigns"), &[("limit", "5"), ("before", before)]).await;
+    assert_eq!(back["data"], first["data"]);
+}
+
+#[tokio::test]
+async fn one_person_has_three_accounts() {
+    let client = Client::new().await;
+    let (accounts, pages) =
+        client.all("me/adaccounts", &[("limit", "1"), ("fields", "currency,timezone_name")]).await;
+    assert_eq!(pages, 3);
+    let currencies: Vec<&Value> = accounts.iter().map(|account| &account["currency"]).collect();
+    assert_eq!(currencies, [&json!("SGD"), &json!("JPY"), &json!("USD")]);
+    let plain = client.get("me/adaccounts", &[("limit", "1")]).await;
+    let id = client.sim.account().id;
+    assert_eq!(plain["data"][0], json!({"id": id, "account_id": id.trim_start_matches("act_")}));
+}
+
+#[tokio::test]
+async fn fields_are_projected() {
+    let client = Client::new().await;
+    let wanted = [("fields", "name,campaign{name,stop_time},adset{id},creative"), ("limit", "1")];
+    let page = client.get(&client.act("ads"), &wanted).await;
+    let ad = page["data"][0].as_object().unwrap();
+    assert_eq!(
+        ad.keys().collect::<BTreeSet<_>>(),
+        BTreeSet::from(["id", "name", "campaign", "adset", "creative"].map(String::from).each_ref())
+    );
+    let campaign = client.sim.campaign(ad["campaign"]["id"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        ad["campaign"],
+        json!({"id": campaign["id"], "name": campaign["name"]}),
+        "absent values stay away"
+    );
+    assert_eq!(client.get(ad["id"].as_str().unwrap(), &[]).await, json!({"id": ad["id"]}));
+
+    let response = client.send(Method::GET, &client.act("campaigns"), &[("fields", "id,foo")]).await.unwrap();
+    assert_eq!(response.status(), 400);
+    let body = crate::client::json(response).await;
+    assert_eq!(
+        body["error"]["message"],
+        "(#100) Tried accessing nonexisting field (foo) on node type (Campaign)"
+    );
+}
+
+#[tokio::test]
+async fn listings_are_narrowed() {
+    let client = Client::new().await;
+    let campaigns = client.act("campaigns");
+    let (all, _) = client.all(&campaigns, &[]).await;
+    let (archived, _) = client.all(&campaigns, &[("effective_status", "[\"ARCHIVED\"]")]).await;
+    assert_eq!((all.len(), archived.len()), (18, 2));
+    assert!(ids(&all).is_disjoint(&ids(&archived)));
+    assert_eq!(
+        client.refusal(Method::GET, &campaigns, &[("effective_status", "[\"DELETED\"]")]).await,
+        (400, 100, None)
+    );
+    let some: Vec<&str> = ids(&all).into_iter().take(3).collect();
+    let filter = json!([{"field": "id", "operator": "IN", "value": some}]).to_string();
+    let (found, _) = client.all(&campaigns, &[("filtering", &filter)]).await;
+    assert_eq!(ids(&found), some.iter().copied().collect());
+
+    let filter = json!([{"field": "campaign.id", "operator": "EQUAL", "value": some[0]}]).to_string();
+    let (by_filter, _) = client.all(&client.act("ads"), &[("filtering", &filter)]).await;
+    let (by_edge, _) = client.all(&format!("{}/ads", some[0]), &[]).await;
+    assert!(!by_edge.is_empty() && ids(&by_filter) == ids(&by_edge));
+
+    let now = "1795140000";
+    let filter = json!([{"field": "updated_time", "operator": "GREATER_THAN", "value": now}]).to_string();
+    client.time.pass_minutes(1);
+    client.post(some[1], &[("name", "New name")]).await;
+    let (changed, _) = client.all(&campaigns, &[("filtering", &filter), ("fields", "name")]).await;
+    assert_eq!(changed, [json!({"id": some[1], "name": "New name"})]);
+}
+
+#[tokio::test]
+async fn what_graph_does_not_have_is_refused() {
+    let client = Client::new().await;
+    for path in ["act_42", "42", "act_42/campaigns", "42/insights"] {
+        assert_eq!(client.refusal(Method::GET, path, &[]).await, (400, 100, Some(33)));
+    }
+    assert_eq!(client.refusal(Method::GET, &client.act("likes"), &[]).await, (400, 100, None));
+    assert_eq!(client.refusal(Method::GET, "me", &[("ids", "1,2")]).await, (500, 100, None));
+    assert_eq!(client.refusal(Method::GET, "me", &[("date_format", "U")]).await, (400, 100, None));
+
+    let old = client.http.get(format!("{}/v24.0/me", client.sim.base_url())).bearer_auth(&client.token);
+    assert_eq!(crate::client::json(old.send().await.unwrap()).await["error"]["code"], 2635);
+    let bare = client.http.get(format!("{}/me", client.sim.base_url())).bearer_auth(&client.token);
+    let bare = bare.send().await.unwrap();
+    assert_eq!(
+        (bare.status().as_u16(), &bare.headers()["facebook-api-version"]),
+        (200, &"v26.0".parse().unwrap())
+    );
+
+    assert_eq!(client.sim.ignored_params(), 0);
+    client.get(&client.act("ads"), &[("limitt", "3")]).await;
+    assert_eq!(client.sim.ignored_params(), 1);
+}
