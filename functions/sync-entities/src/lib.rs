@@ -104,8 +104,9 @@ impl SyncEntities {
         }
         let reached = self.access.reach(workspace, ad_account).await?;
         let mirrored = structure::mirror(&self.access.table, &reached).await?;
-        self.access.table.structure_synced(workspace, ad_account, self.host.clock.now()).await?;
+        // Planned before it is said to be synced: whoever sees the one can count on the other.
         let weeks = self.plan(&reached).await?;
+        self.access.table.structure_synced(workspace, ad_account, self.host.clock.now()).await?;
         tracing::info!(%workspace, %ad_account, ?cause, ?mirrored, chunks = weeks.len(), "Mirrored the structure.");
         self.request_chunks(workspace, ad_account, &weeks).await?;
         let beat = Job::SyncAccount {

@@ -170,13 +170,15 @@ async fn wait(
     account: &str,
     mut show: impl FnMut(Stage),
 ) -> anyhow::Result<()> {
+    let before = system.before.get(&(WORKSPACE.parse()?, account.parse()?));
+    let synced_before = before.and_then(|before| before.structure_synced_at);
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     loop {
         ticks.tick().await;
         let progress = api.call(Method::GET, &format!("ad-accounts/{account}/sync"), None).await?;
         let synced: Option<jiff::Timestamp> =
             progress["structure_synced_at"].as_str().map(str::parse).transpose()?;
-        let structure_done = synced.is_some_and(|at| at >= system.started_at);
+        let structure_done = synced.is_some() && synced != synced_before;
         let count = |state: &str| progress["chunks"][state].as_u64().unwrap_or(0);
         let open = count("planned") + count("running");
         let done = count("done") + count("failed");
@@ -214,13 +216,13 @@ fn sample_rules(account: &str) -> [(&'static str, Value); 2] {
         "guard": {"min_impressions": 1000},
         "action": {"do": "notify"},
     });
-    let no_purchase = json!({
-        "name": "Pause ads that spent for a week without a purchase or lead",
+    let dear_purchases = json!({
+        "name": "Pause ads whose purchases cost more than 40 in the account's currency",
         "ad_account": account,
         "level": "ad",
-        "when": {"metric": "purchases", "window": "last_7_days", "is": "below", "value": "1", "missing": "zero"},
-        "guard": {"min_spend": "100", "min_impressions": 1000},
+        "when": {"metric": "cost_per_purchase", "window": "last_7_days", "is": "above", "value": "40"},
+        "guard": {"min_spend": "50", "min_impressions": 1000},
         "action": {"do": "pause"},
     });
-    [("sample-low-return", low_return), ("sample-no-purchase", no_purchase)]
+    [("sample-low-return", low_return), ("sample-dear-purchases", dear_purchases)]
 }

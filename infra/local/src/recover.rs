@@ -4,10 +4,14 @@
 //! made again from the states in the table: selected accounts are synced (which asks for every chunk that is
 //! not done), open launches are taken up, and timers of activations are set.
 
+use std::collections::HashMap;
+
+use ads::date::IsoWeek;
 use ads::id::{AdAccountId, WorkspaceId};
 use ads::job::{Job, SyncCause};
 use ads::launch::LaunchState;
 use anyhow::Context;
+use jiff::Timestamp;
 use runtime::queue::Message;
 use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
@@ -18,12 +22,30 @@ use store::schedule::{Activation, ActivationState};
 use crate::cloud::{Cloud, TABLE};
 use crate::functions::Functions;
 
+/// How an account stood when the system started: what comes later is this run's. The clock cannot tell,
+/// for it may be set back between two runs.
+#[derive(Debug, Clone, Default)]
+pub struct Before {
+    /// When the structure was last mirrored.
+    pub structure_synced_at: Option<Timestamp>,
+    /// The fence of each week.
+    pub fences: HashMap<IsoWeek, u64>,
+}
+
+/// How every selected account stood.
+pub type BeforeAll = HashMap<(WorkspaceId, AdAccountId), Before>;
+
 /// Takes everything up again that the table says is not finished.
-pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Result<()> {
+pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Result<BeforeAll> {
     let mut jobs = Vec::new();
+    let mut before = BeforeAll::new();
     for (workspace, _, account) in scan::<AdAccount>(cloud, "ACCOUNT#").await? {
         if account.selected {
             cloud.table.reclaim_chunks(&workspace, &account.id).await?;
+            let chunks = cloud.table.chunks(&workspace, &account.id).await?;
+            let fences = chunks.iter().map(|chunk| (chunk.week, chunk.fence)).collect();
+            let stood = Before { structure_synced_at: account.structure_synced_at, fences };
+            before.insert((workspace.clone(), account.id.clone()), stood);
             jobs.push(Job::SyncAccount { workspace, ad_account: account.id, cause: SyncCause::Resume });
         }
     }
@@ -48,7 +70,7 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
         cloud.queues.send(&[message]).await?;
     }
     tracing::debug!(jobs = jobs.len(), "Looked for unfinished work.");
-    Ok(())
+    Ok(before)
 }
 
 /// Every item of a kind in every workspace. An operator's look at a small table: functions never scan.

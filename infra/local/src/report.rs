@@ -3,7 +3,7 @@
 use ads::id::AdAccountId;
 use ads::metrics::Measures;
 use anyhow::Context;
-use comfy_table::presets::UTF8_NO_BORDERS;
+use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table as Grid};
 use http::Method;
 use jiff::civil::Date;
@@ -82,13 +82,13 @@ impl Report {
     /// Asks the running system, over HTTP where the front end would.
     pub async fn gather(system: &System, api: &Api<'_>) -> anyhow::Result<Self> {
         let account: AdAccountId = system.sim().context("no simulated account")?.account().id.parse()?;
-        let workspace = WORKSPACE.parse()?;
+        let workspace: ads::id::WorkspaceId = WORKSPACE.parse()?;
         let row = system.table.account(&workspace, &account).await?.context("the account is not there")?;
         let path = format!("ad-accounts/{account}");
 
         let chunks = system.table.chunks(&workspace, &account).await?;
-        let this_run =
-            chunks.iter().filter(|chunk| chunk.completed_at.is_some_and(|at| at >= system.started_at));
+        let before = system.before.get(&(workspace.clone(), account.clone())).cloned().unwrap_or_default();
+        let this_run = chunks.iter().filter(|chunk| before.fences.get(&chunk.week) != Some(&chunk.fence));
         let (items_written, items_unchanged) =
             this_run.fold((0, 0), |sum, chunk| (sum.0 + chunk.written, sum.1 + chunk.unchanged));
         let count = |state| chunks.iter().filter(|chunk| chunk.state == state).count();

@@ -19,7 +19,7 @@ use crate::data::{Data, LocalSecrets};
 use crate::functions::Functions;
 use crate::http_server::{self, HttpServer};
 use crate::issuer::Issuer;
-use crate::recover;
+use crate::recover::{self, BeforeAll};
 use crate::runner::Runner;
 
 /// How a system is started.
@@ -64,6 +64,8 @@ pub struct System {
     pub cloud: Cloud,
     /// When it started.
     pub started_at: Timestamp,
+    /// How the accounts on this data stood then.
+    pub before: BeforeAll,
     /// What Meta signs with and repeats.
     pub shared: Shared,
     sim: Option<GraphSim>,
@@ -109,7 +111,7 @@ impl System {
         let access = Access { table: table.clone(), graph: graph.clone(), keyring: cloud.keyring.clone() };
         let functions = Functions::new(&access, &host, shared.clone());
         let started_at = clock.now();
-        recover::recover(&cloud, &functions).await?;
+        let before = recover::recover(&cloud, &functions).await?;
         let runner = Runner::start(&cloud, &functions);
         let server = HttpServer::start(listener, functions);
         Ok(Self {
@@ -119,6 +121,7 @@ impl System {
             graph,
             cloud,
             started_at,
+            before,
             shared,
             sim: meta.sim,
             issuer,

@@ -2,6 +2,8 @@
 //!
 //! The table and Graph do not know each other; here is where a function brings them together.
 
+pub mod lambda;
+
 use ads::Failure;
 use ads::id::{AdAccountId, ConnectionId, ObjectId, WorkspaceId};
 use ads::object::{AdObject, Level};

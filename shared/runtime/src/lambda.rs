@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
 
 use ads::Failure;
 use aws_config::BehaviorVersion;
@@ -12,7 +11,8 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{Request, Response};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+pub use lambda_runtime::Error;
+use lambda_runtime::{LambdaEvent, service_fn};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,16 +26,6 @@ use crate::secrets::{self, Keyring};
 use crate::session::Sessions;
 use crate::telemetry::{self, Format};
 use crate::{Host, Reply};
-
-/// A function as Lambda calls it. The second kind of host, the local runner, calls the same methods.
-pub struct Function<H, P> {
-    /// The function's name, which is its queue's name.
-    pub name: &'static str,
-    /// Answers requests.
-    pub handle: H,
-    /// Does jobs.
-    pub process: P,
-}
 
 /// What a function is built from on AWS.
 pub struct Aws {
@@ -116,8 +106,8 @@ pub async fn start(queues: &[&str]) -> Result<Aws, Error> {
     Ok(Aws { host, dynamodb: aws_sdk_dynamodb::Client::new(&aws), table, app })
 }
 
-/// Serves events until Lambda ends the process.
-pub async fn run<J, H, HF, P, PF>(queues: Queues, function: Function<H, P>) -> Result<(), Error>
+/// Serves events until Lambda ends the process: requests by `handle`, messages of the queue `name` by `process`.
+pub async fn run<J, H, HF, P, PF>(queues: &Queues, name: &str, handle: H, process: P) -> Result<(), Error>
 where
     J: DeserializeOwned + Serialize,
     H: Fn(Request<Bytes>) -> HF,
@@ -125,17 +115,18 @@ where
     P: Fn(J) -> PF,
     PF: Future<Output = Result<(), Failure>>,
 {
-    let (queues, function) = (Arc::new(queues), Arc::new(function));
-    let serve = |event: LambdaEvent<Box<RawValue>>| {
-        let (queues, function) = (queues.clone(), function.clone());
-        async move { answer(&queues, &function, event.payload.get()).await }
+    let (handle, process) = (&handle, &process);
+    let serve = |event: LambdaEvent<Box<RawValue>>| async move {
+        answer(queues, name, handle, process, event.payload.get()).await
     };
     lambda_runtime::run(service_fn(serve)).await
 }
 
 async fn answer<J, H, HF, P, PF>(
     queues: &Queues,
-    function: &Function<H, P>,
+    name: &str,
+    handle: &H,
+    process: &P,
     event: &str,
 ) -> Result<Box<RawValue>, Error>
 where
@@ -152,7 +143,7 @@ where
     }
     if serde_json::from_str::<Shape>(event)?.records.is_none() {
         let request = lambda_http::request::from_str(event)?.map(|body| Bytes::from(body.to_vec()));
-        return raw(&gateway_response((function.handle)(request).await));
+        return raw(&gateway_response(handle(request).await));
     }
     let batch: SqsEvent = serde_json::from_str(event)?;
     let deliveries = batch.records.into_iter().map(|record| Delivery {
@@ -160,7 +151,7 @@ where
         id: record.message_id.unwrap_or_default(),
         body: record.body.unwrap_or_default(),
     });
-    let failed = consume(queues, function.name, deliveries.collect(), &function.process).await;
+    let failed = consume(queues, name, deliveries.collect(), process).await;
     let mut answer = SqsBatchResponse::default();
     answer.batch_item_failures = failed
         .into_iter()

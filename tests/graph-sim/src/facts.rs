@@ -81,6 +81,10 @@ impl Facts {
         self.rows.insert((ad, day), fact);
     }
 
+    pub(crate) fn remove(&mut self, ad: usize, day: Date) {
+        self.rows.remove(&(ad, day));
+    }
+
     pub(crate) fn get(&self, ad: usize, day: Date) -> Option<&Fact> {
         self.rows.get(&(ad, day))
     }

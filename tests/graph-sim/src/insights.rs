@@ -114,12 +114,16 @@ pub(crate) fn ad_day_rows(world: &World, since: Date, until: Date) -> Vec<Value>
     all
 }
 
-/// Changes an ad-day row, as Meta restates numbers; null takes a field away.
+/// Changes an ad-day row, as Meta restates numbers; null takes a field away, and null for all of it the row.
 pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value) {
     let of_node =
         |field: &str| world.nodes.get(ad_id).and_then(|ad| ad.text(field)).unwrap_or_default().to_owned();
     let ad = AdRef { ad: ad_id.to_owned(), adset: of_node("adset_id"), campaign: of_node("campaign_id") };
     let ad = world.facts.add_ad(ad);
+    if changes.is_null() {
+        world.facts.remove(ad, day);
+        return;
+    }
     let rows = Rows { world, account: world.main(), level: Level::Ad };
     let about: Vec<String> = ABOUT.iter().map(|name| (*name).to_owned()).collect();
     let mut row = match world.facts.get(ad, day) {

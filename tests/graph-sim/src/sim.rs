@@ -163,7 +163,8 @@ impl GraphSim {
         insights::ad_day_rows(&state.world, since, until)
     }
 
-    /// Changes fields of an ad-day row, as Meta restates numbers; null takes a field away. A row that did not
+    /// Changes fields of an ad-day row, as Meta restates numbers; null takes a field away, and null instead of
+    /// fields takes the row away, which Meta does too. A row that did not
     /// exist comes to be.
     pub fn restate(&self, ad_id: &str, day: Date, changes: Value) {
         insights::restate(&mut lock(&self.state).world, ad_id, day, &changes);

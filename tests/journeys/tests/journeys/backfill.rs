@@ -1,0 +1,298 @@
+//! An account is mirrored and measured, and its numbers are Meta's.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ads::job::Queue;
+use graph_sim::{Fault, FaultKind};
+use http::Method;
+use jiff::ToSpan;
+use jiff::civil::Date;
+use journeys::{Story, TODAY, options};
+use local::account::Account;
+use local::data::Data;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+/// Spend, impressions and clicks by object and day.
+type Sums = BTreeMap<(String, String), (Decimal, u64, u64)>;
+
+/// What Meta's ad rows add up to, under the object that `field` names.
+fn oracle(rows: &[Value], field: &str) -> Sums {
+    let mut sums = Sums::new();
+    for row in rows {
+        let text = |name: &str| row[name].as_str().unwrap_or_else(|| panic!("{name} in {row}"));
+        let id = if field == "account" { "account" } else { text(field) };
+        let sum = sums.entry((id.to_owned(), text("date_start").to_owned())).or_default();
+        sum.0 += text("spend").parse::<Decimal>().unwrap();
+        sum.1 += text("impressions").parse::<u64>().unwrap();
+        sum.2 += text("clicks").parse::<u64>().unwrap();
+    }
+    sums
+}
+
+/// What our API says per object and day.
+async fn ours(story: &Story, level: &str, since: Date, until: Date) -> Sums {
+    let account = story.account().unwrap();
+    let path =
+        format!("ad-accounts/{account}/insights?level={level}&increment=day&since={since}&until={until}");
+    let mut sums = Sums::new();
+    for row in story.api().unwrap().all(&path).await.unwrap() {
+        let id = if level == "account" { "account" } else { row["id"].as_str().unwrap() };
+        let key = (id.to_owned(), row["date_start"].as_str().unwrap().to_owned());
+        let spend = row["spend"].as_str().unwrap().parse().unwrap();
+        let counts = (row["impressions"].as_u64().unwrap(), row["clicks"].as_u64().unwrap());
+        assert!(sums.insert(key, (spend, counts.0, counts.1)).is_none(), "twice: {row}");
+        let reach_known = row.get("reach").is_some();
+        assert_eq!(reach_known, level == "ad", "reach is never summed: {row}");
+    }
+    sums
+}
+
+async fn assert_equal_to_meta(story: &Story, since: Date, until: Date) {
+    let rows = story.sim().unwrap().fact_rows(since, until);
+    for (level, field) in
+        [("ad", "ad_id"), ("adset", "adset_id"), ("campaign", "campaign_id"), ("account", "account")]
+    {
+        assert_eq!(ours(story, level, since, until).await, oracle(&rows, field), "{level} {since} {until}");
+    }
+}
+
+#[tokio::test]
+async fn every_level_equals_metas_ad_rows_to_the_cent_for_any_range() {
+    let story = Story::synced().await.unwrap();
+    // Ranges that begin and end inside weeks, single days, and more than there is.
+    for (back, days) in [(0, 1), (0, 7), (3, 5), (6, 13), (11, 30), (20, 2), (0, 85)] {
+        let until = TODAY.saturating_sub(back.days());
+        assert_equal_to_meta(&story, until.saturating_sub((days - 1).days()), until).await;
+    }
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn objects_without_delivery_are_there_with_zeros() {
+    let story = Story::synced().await.unwrap();
+    let account = story.account().unwrap();
+    let campaigns = story.api().unwrap().all(&format!("ad-accounts/{account}/campaigns")).await.unwrap();
+    assert_eq!(campaigns.len(), 12);
+    let idle = campaigns.iter().find(|campaign| campaign["metrics"]["impressions"] == 0).unwrap();
+    assert_eq!(idle["metrics"]["spend"], "0");
+    assert!(idle["metrics"].get("roas").is_none(), "a ratio of nothing is unknown");
+    let spend: Vec<Decimal> = campaigns
+        .iter()
+        .map(|campaign| campaign["metrics"]["spend"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert!(spend.is_sorted_by(|a, b| a >= b), "sorted by spend: {spend:?}");
+
+    let path = format!("ad-accounts/{account}/insights?level=campaign&since=2026-11-01&until=2026-11-20");
+    let rows = story.api().unwrap().all(&path).await.unwrap();
+    assert_eq!(rows.len(), 12);
+    assert!(rows.iter().any(|row| row["impressions"] == 0));
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn pages_are_disjoint_and_complete_at_any_size() {
+    let story = Story::synced().await.unwrap();
+    let account = story.account().unwrap();
+    let whole = story.api().unwrap().all(&format!("ad-accounts/{account}/ads?sort=ctr")).await.unwrap();
+    for limit in [1, 7, 47, 48] {
+        let (mut ids, mut after) = (Vec::new(), String::new());
+        loop {
+            let path = format!("ads?sort=ctr&limit={limit}{after}");
+            let page = story.owner(Method::GET, &path, None).await.unwrap().json();
+            let data = page["data"].as_array().unwrap();
+            assert!(data.len() <= limit);
+            ids.extend(data.iter().map(|ad| ad["id"].clone()));
+            match page["after"].as_str() {
+                Some(cursor) => after = format!("&after={cursor}"),
+                None => break,
+            }
+        }
+        assert_eq!(ids, whole.iter().map(|ad| ad["id"].clone()).collect::<Vec<_>>(), "limit {limit}");
+    }
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_sync_of_the_same_numbers_writes_no_fact() {
+    let story = Story::synced().await.unwrap();
+    let before = story.owner(Method::GET, "sync", None).await.unwrap().json();
+    assert!(before["facts"]["items_written"].as_u64().unwrap() > 0);
+    story.sync().await.unwrap();
+    let workspace = "demo".parse().unwrap();
+    let account = story.account().unwrap().parse().unwrap();
+    let chunks = story.system.table.chunks(&workspace, &account).await.unwrap();
+    let again: Vec<_> = chunks.iter().filter(|chunk| chunk.requested > 1).collect();
+    assert_eq!(again.len(), 5, "the weeks that the last 28 days touch");
+    assert!(again.iter().all(|chunk| chunk.written == 0));
+    assert!(again.iter().map(|chunk| chunk.unchanged).sum::<u64>() > 100);
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn restated_numbers_replace_the_old_ones_and_vanished_rows_vanish() {
+    let story = Story::synced().await.unwrap();
+    let sim = story.sim().unwrap();
+    let rows = sim.fact_rows(TODAY.saturating_sub(3.days()), TODAY);
+    let (restated, other) = (&rows[0], rows.iter().find(|row| row["ad_id"] != rows[0]["ad_id"]).unwrap());
+    let place = |row: &Value| {
+        let day: Date = row["date_start"].as_str().unwrap().parse().unwrap();
+        (row["ad_id"].as_str().unwrap().to_owned(), day)
+    };
+    let (ad, day) = place(restated);
+    sim.restate(&ad, day, json!({"spend": "1234.56", "impressions": "99999"}));
+    let (ad, day) = place(other);
+    sim.restate(&ad, day, Value::Null);
+    story.sync().await.unwrap();
+    assert_equal_to_meta(&story, TODAY.saturating_sub(27.days()), TODAY).await;
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn passing_faults_at_meta_change_nothing_in_the_end() {
+    let story = Story::begin().await.unwrap();
+    let sim = story.sim().unwrap();
+    let fault = |path: &str, skip, kind| Fault {
+        method: Some("GET".to_owned()),
+        path_contains: path.to_owned(),
+        times: 1,
+        skip,
+        kind,
+    };
+    sim.fail_next(fault("insights", 0, FaultKind::Html));
+    sim.fail_next(fault("insights", 2, FaultKind::Truncated));
+    sim.fail_next(fault("insights", 4, FaultKind::LostAnswer));
+    sim.fail_next(fault(
+        "/ads",
+        0,
+        FaultKind::Error { status: 500, code: 2, subcode: None, headers: Vec::new() },
+    ));
+    story.connect_and_sync().await.unwrap();
+    assert_equal_to_meta(&story, TODAY.saturating_sub(60.days()), TODAY).await;
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn a_throttled_week_waits_in_the_queue_for_as_long_as_meta_says() {
+    let story = Story::begin().await.unwrap();
+    let usage = r#"{"1":[{"type":"ads_insights","call_count":100,"estimated_time_to_regain_access":2}]}"#;
+    story.sim().unwrap().fail_next(Fault {
+        method: None,
+        path_contains: "insights".to_owned(),
+        times: 1,
+        skip: 0,
+        kind: FaultKind::Error {
+            status: 400,
+            code: 80_000,
+            subcode: Some(2_446_079),
+            headers: vec![("x-business-use-case-usage".to_owned(), usage.to_owned())],
+        },
+    });
+    story.connect_and_sync().await.unwrap();
+    let progress = story.owner(Method::GET, "sync", None).await.unwrap().json();
+    assert_eq!(
+        (progress["chunks"]["done"].as_u64(), progress["chunks"]["planned"].as_u64()),
+        (Some(12), Some(1))
+    );
+    assert_eq!(story.system.runner.outstanding(Queue::SyncMetricsChunk).await.unwrap(), 1);
+    let path = "insights?level=account&since=2026-08-24&until=2026-11-20";
+    let insights = story.owner(Method::GET, path, None).await.unwrap().json();
+    assert_eq!(insights["incomplete_weeks"].as_array().unwrap().len(), 1, "the answer says what is missing");
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_process_left_undone_is_done_by_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Data::Folder(folder.path().to_owned());
+    let story = Story::on(options(data.clone())).await.unwrap();
+    story.api().unwrap().connect().await.unwrap();
+    story.select(true).await.unwrap();
+    // Away in the middle: whatever is in the queues and in flight is gone.
+    while story.owner(Method::GET, "sync", None).await.unwrap().json()["chunks"]["done"] == 0 {}
+    story.system.stop().await;
+
+    let story = Story::on(options(data)).await.unwrap();
+    let progress = || async { story.owner(Method::GET, "sync", None).await.unwrap().json() };
+    let deadline = std::time::Duration::from_secs(60);
+    tokio::time::timeout(deadline, async {
+        while progress().await["chunks"]["done"] != 13 {
+            story.system.runner.settle().await.unwrap();
+        }
+    })
+    .await
+    .unwrap();
+    assert_equal_to_meta(&story, TODAY.saturating_sub(80.days()), TODAY).await;
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn csv_holds_the_same_numbers() {
+    let story = Story::synced().await.unwrap();
+    let path = format!(
+        "/v1/workspaces/demo/ad-accounts/{}/insights?level=account&increment=day&since=2026-11-10&until=2026-11-19&limit=4",
+        story.account().unwrap()
+    );
+    let token = story.system.token("demo", runtime::session::Role::Viewer).unwrap();
+    let csv = story.send(Method::GET, &path, Some(&token), &[("accept", "text/csv")], None).await.unwrap();
+    assert!(csv.headers["content-type"].to_str().unwrap().starts_with("text/csv"));
+    assert!(
+        csv.text.starts_with("level,id,name,campaign_id,adset_id,date_start,date_stop,impressions,clicks")
+    );
+    assert_eq!(csv.text.lines().count(), 5);
+    let next = csv.headers["link"].to_str().unwrap();
+    let next = next.strip_prefix('<').unwrap().split('>').next().unwrap();
+    let rest = story.send(Method::GET, next, Some(&token), &[("accept", "text/csv")], None).await.unwrap();
+    assert_eq!(rest.text.lines().nth(1).unwrap().split(',').nth(5), Some("2026-11-14"));
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn questions_that_make_no_sense_name_the_field() {
+    let story = Story::synced().await.unwrap();
+    for (query, field) in [
+        ("level=campaign&since=2026-11-10&until=2026-11-01", "since"),
+        ("level=campaign&since=2026-13-10&until=2026-11-01", "since"),
+        ("level=campaign&since=2020-01-01&until=2026-11-01", "since"),
+        ("level=planet&since=2026-11-01&until=2026-11-02", "level"),
+        ("since=2026-11-01&until=2026-11-02", "level"),
+        ("level=ad&until=2026-11-02", "since"),
+        ("level=ad&since=2026-11-01&until=2026-11-02&increment=week", "increment"),
+        ("level=ad&since=2026-11-01&until=2026-11-02&limit=0", "limit"),
+        ("level=ad&since=2026-11-01&until=2026-11-02&after=%21", "after"),
+        ("level=ad&since=2026-11-01&until=2026-11-02&ids=1,x", "ids"),
+        ("level=ad&since=2026-11-01&until=2026-11-02&sinse=1", "sinse"),
+    ] {
+        let answer = story.owner(Method::GET, &format!("insights?{query}"), None).await.unwrap();
+        assert_eq!(answer.status, 400, "{query}: {}", answer.text);
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{query}: {}", answer.text);
+    }
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn a_recorded_account_is_mirrored_to_the_cent() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/recordings/keboola");
+    if !folder.exists() {
+        println!("skipped: {} is not there", folder.display());
+        return;
+    }
+    let account = Account::Recorded { folder: folder.clone(), timezone: None };
+    let story = Story::on(local::Options { account, today: None, ..options(Data::Memory) }).await.unwrap();
+    story.connect_and_sync().await.unwrap();
+    let file = std::fs::read_to_string(folder.join("insights_ad_day.json")).unwrap();
+    let file: Value = serde_json::from_str(&file).unwrap();
+    let rows = file["data"].as_array().unwrap();
+    let (since, until) = ("2026-05-03".parse().unwrap(), "2026-06-01".parse().unwrap());
+    for (level, field) in [("adset", "adset_id"), ("campaign", "campaign_id"), ("account", "account")] {
+        assert_eq!(ours(&story, level, since, until).await, oracle(rows, field), "{level}");
+    }
+    let account = story.account().unwrap();
+    for (level, count) in [("campaigns", 64), ("adsets", 134), ("ads", 337)] {
+        let path = format!("ad-accounts/{account}/{level}");
+        assert_eq!(story.api().unwrap().all(&path).await.unwrap().len(), count);
+    }
+    story.system.stop().await;
+}

@@ -1,0 +1,195 @@
+//! An advertiser connects an ad account.
+
+use http::Method;
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use journeys::Story;
+use reqwest::Url;
+use serde_json::Value;
+
+/// Begins a login and answers the dialog's address and the browser's cookie.
+async fn begin_login(story: &Story) -> (Url, String) {
+    let token = story.system.token("demo", runtime::session::Role::Owner).unwrap();
+    let path = "/v1/workspaces/demo/connections/meta/authorize";
+    let answer = story.send(Method::POST, path, Some(&token), &[], None).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let cookie = answer.headers[SET_COOKIE].to_str().unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    (answer.json()["authorize_url"].as_str().unwrap().parse().unwrap(), cookie)
+}
+
+async fn come_back(story: &Story, callback: &str, cookie: &str) -> (u16, Value) {
+    let path = callback.strip_prefix(story.system.url()).unwrap();
+    let headers = [(COOKIE.as_str(), cookie), ("accept", "application/json")];
+    let answer = story.send(Method::GET, path, None, &headers, None).await.unwrap();
+    (answer.status.as_u16(), answer.json())
+}
+
+#[tokio::test]
+async fn a_person_connects_and_every_ad_account_is_listed() {
+    let story = Story::begin().await.unwrap();
+    let api = story.api().unwrap();
+    let connected = api.connect().await.unwrap();
+    assert_eq!(connected["ad_accounts"].as_array().unwrap().len(), 3);
+
+    let accounts = api.call(Method::GET, "ad-accounts", None).await.unwrap();
+    let currencies: Vec<_> = accounts["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|account| account["currency"].as_str().unwrap())
+        .collect();
+    assert!(currencies.contains(&"SGD") && currencies.contains(&"JPY"), "{currencies:?}");
+    assert!(accounts["data"].as_array().unwrap().iter().all(|account| account["selected"] == false));
+
+    let connections = api.call(Method::GET, "connections", None).await.unwrap();
+    let connection = &connections["data"][0];
+    assert_eq!(connection["state"], "connected");
+    assert!(connection["scopes"].as_array().unwrap().iter().any(|scope| scope == "ads_read"));
+    assert!(connection["expires_at"].is_string());
+    assert!(!connections.to_string().contains("EAAS"), "a token is shown");
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn the_token_is_sealed_where_it_is_kept() {
+    let story = Story::begin().await.unwrap();
+    story.api().unwrap().connect().await.unwrap();
+    let items = story.system.cloud.dynamodb.scan().table_name("adflight").send().await.unwrap();
+    let dump = format!("{:?}", items.items());
+    assert!(dump.contains("v1.k1."), "no sealed token in {dump}");
+    assert!(!dump.contains("EAAS"), "a token lies open in the table");
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn a_callback_works_once_and_in_its_own_browser_only() {
+    let story = Story::begin().await.unwrap();
+    let api = story.api().unwrap();
+
+    // Somebody else's browser: the state is spent, so the right browser comes too late as well.
+    let (dialog, cookie) = begin_login(&story).await;
+    let callback = api.press_continue(&dialog).await.unwrap();
+    let (status, problem) = come_back(&story, &callback, "adflight_login=guess").await;
+    assert_eq!((status, problem["type"].as_str()), (409, Some("urn:adflight:conflict")));
+    assert_eq!(come_back(&story, &callback, &cookie).await.0, 409);
+
+    // The same callback twice.
+    let (dialog, cookie) = begin_login(&story).await;
+    let callback = api.press_continue(&dialog).await.unwrap();
+    assert_eq!(come_back(&story, &callback, &cookie).await.0, 200);
+    assert_eq!(come_back(&story, &callback, &cookie).await.0, 409);
+
+    // A state that nobody began, and one that took too long.
+    let forged = callback.replace("state=demo.", "state=demo.x");
+    assert_eq!(come_back(&story, &forged, &cookie).await.0, 409);
+    let (dialog, cookie) = begin_login(&story).await;
+    let callback = api.press_continue(&dialog).await.unwrap();
+    story.system.clock.advance(jiff::SignedDuration::from_mins(11));
+    assert_eq!(come_back(&story, &callback, &cookie).await.0, 409);
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_login_changes_nothing_and_says_so() {
+    let story = Story::begin().await.unwrap();
+    let (dialog, cookie) = begin_login(&story).await;
+    let state = dialog.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let path = format!("/v1/auth/meta/callback?error=access_denied&error_reason=user_denied&state={state}");
+    let headers = [(COOKIE.as_str(), cookie.as_str())];
+    let page = story.send(Method::GET, &path, None, &headers, None).await.unwrap();
+    assert_eq!(page.status, 422);
+    assert!(page.text.contains("<h1>") && page.text.contains("cancelled"), "{}", page.text);
+    let connections = story.api().unwrap().call(Method::GET, "connections", None).await.unwrap();
+    assert_eq!(connections["data"].as_array().unwrap().len(), 0);
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_token_asks_for_a_reconnect_and_connecting_again_mends_it() {
+    let story = Story::synced().await.unwrap();
+    story.sim().unwrap().revoke_token(460);
+    story.sync().await.unwrap();
+    let api = story.api().unwrap();
+    let connections = api.call(Method::GET, "connections", None).await.unwrap();
+    assert_eq!(connections["data"][0]["state"], "needs_reconnect");
+    let campaign = story.running_campaign().await.unwrap();
+    let refused = story
+        .owner(Method::PATCH, &format!("campaigns/{campaign}"), Some(serde_json::json!({"status": "PAUSED"})))
+        .await
+        .unwrap();
+    assert_eq!(
+        (refused.status.as_u16(), refused.json()["type"].as_str()),
+        (409, Some("urn:adflight:reconnect"))
+    );
+
+    api.connect().await.unwrap();
+    let connections = api.call(Method::GET, "connections", None).await.unwrap();
+    assert_eq!(
+        connections["data"].as_array().unwrap().len(),
+        1,
+        "connecting again makes no second connection"
+    );
+    assert_eq!(connections["data"][0]["state"], "connected");
+    story.sync().await.unwrap();
+    let progress = story.owner(Method::GET, "sync", None).await.unwrap().json();
+    assert_eq!(progress["chunks"]["failed"], 0, "{progress}");
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn disconnecting_forgets_the_token_and_stops_the_syncs() {
+    let story = Story::synced().await.unwrap();
+    let api = story.api().unwrap();
+    let connections = api.call(Method::GET, "connections", None).await.unwrap();
+    let id = connections["data"][0]["id"].as_str().unwrap();
+    api.call(Method::DELETE, &format!("connections/{id}"), None).await.unwrap();
+    let gone = api.call(Method::GET, &format!("connections/{id}"), None).await.unwrap_err();
+    assert!(gone.to_string().contains("404"), "{gone}");
+    assert_eq!(story.owner(Method::POST, "sync", None).await.unwrap().status, 409);
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_that_are_not_ours_are_refused() {
+    let story = Story::begin().await.unwrap();
+    let issuer = story.system.issuer();
+    let now = story.system.clock.now();
+    let good = || issuer.claims("demo", runtime::session::Role::Viewer, now).unwrap();
+    let path = "/v1/workspaces/demo/ad-accounts";
+
+    let ok = story.send(Method::GET, path, Some(&issuer.sign(&good()).unwrap()), &[], None).await.unwrap();
+    assert_eq!(ok.status, 200);
+
+    let mut expired = good();
+    expired.exp = now.as_second() - 120;
+    let mut other_issuer = good();
+    other_issuer.iss = "https://elsewhere".to_owned();
+    let mut other_audience = good();
+    other_audience.aud = "elsewhere".to_owned();
+    let mut not_yet = good();
+    not_yet.nbf = Some(now.as_second() + 3600);
+    for claims in [expired, other_issuer, other_audience, not_yet] {
+        let token = issuer.sign(&claims).unwrap();
+        let answer = story.send(Method::GET, path, Some(&token), &[], None).await.unwrap();
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()["type"].as_str()),
+            (401, Some("urn:adflight:session"))
+        );
+    }
+    let stranger = local::issuer::Issuer::new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
+    let forged = stranger.sign(&good()).unwrap();
+    let unsigned = format!("eyJhbGciOiJub25lIiwia2lkIjoibG9jYWwifQ.{}.", forged.split('.').nth(1).unwrap());
+    for token in [forged.as_str(), &unsigned, "x", ""] {
+        assert_eq!(
+            story.send(Method::GET, path, Some(token), &[], None).await.unwrap().status,
+            401,
+            "{token}"
+        );
+    }
+    assert_eq!(story.send(Method::GET, path, None, &[], None).await.unwrap().status, 401);
+    let good = format!("Bearer {}", issuer.sign(&good()).unwrap());
+    let twice = [(AUTHORIZATION.as_str(), good.as_str()), (AUTHORIZATION.as_str(), good.as_str())];
+    assert_eq!(story.send(Method::GET, path, None, &twice, None).await.unwrap().status, 401);
+    story.system.stop().await;
+}

@@ -1,0 +1,170 @@
+//! Rules look at the numbers and act.
+
+use graph_sim::{Fault, FaultKind};
+use http::Method;
+use journeys::Story;
+use serde_json::{Value, json};
+
+fn pause_spenders() -> Value {
+    json!({
+        "name": "Pause whatever spends",
+        "level": "campaign",
+        "when": {"metric": "spend", "window": "last_7_days", "is": "above", "value": "0"},
+        "guard": {"min_impressions": 1},
+        "action": {"do": "pause"},
+    })
+}
+
+async fn add(story: &Story, rule: &Value) -> String {
+    let added = story.api().unwrap().call(Method::POST, "rules", Some(rule)).await.unwrap();
+    added["id"].as_str().unwrap().to_owned()
+}
+
+async fn decisions(story: &Story, rule: &str) -> Vec<Value> {
+    story.api().unwrap().all(&format!("rules/{rule}/decisions")).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_rule_pauses_a_campaign_at_meta_once_and_remembers_why() {
+    let story = Story::synced().await.unwrap();
+    let campaign = story.running_campaign().await.unwrap();
+    let rule = add(&story, &pause_spenders()).await;
+    story.sync().await.unwrap();
+
+    let sim = story.sim().unwrap();
+    assert_eq!(sim.campaign(&campaign).unwrap()["status"], "PAUSED");
+    let shown = story.owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
+    assert_eq!(shown["status"], "PAUSED", "the table knows at once");
+    let made = decisions(&story, &rule).await;
+    let decision = made.iter().find(|decision| decision["object"] == campaign.as_str()).unwrap();
+    assert_eq!((decision["outcome"].as_str(), decision["before"].as_str()), (Some("done"), Some("ACTIVE")));
+    assert_eq!(decision["value"], decision["spend"]);
+    assert_eq!(decision["window"], json!({"since": "2026-11-13", "until": "2026-11-19"}));
+
+    // A person starts it again: the rule has decided on it today and leaves it alone.
+    sim.update_node(&campaign, json!({"status": "ACTIVE"}));
+    story.sync().await.unwrap();
+    assert_eq!(sim.campaign(&campaign).unwrap()["status"], "ACTIVE");
+    assert_eq!(decisions(&story, &rule).await.len(), made.len());
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn the_guard_holds_a_rule_back_and_says_so() {
+    let story = Story::synced().await.unwrap();
+    let campaign = story.running_campaign().await.unwrap();
+    let mut rule = pause_spenders();
+    rule["guard"] = json!({"min_spend": "1000000", "min_impressions": 1});
+    let rule = add(&story, &rule).await;
+    story.sync().await.unwrap();
+    assert_eq!(story.sim().unwrap().campaign(&campaign).unwrap()["status"], "ACTIVE");
+    let made = decisions(&story, &rule).await;
+    assert!(!made.is_empty());
+    assert!(made.iter().all(|decision| decision["outcome"] == "guarded"));
+    assert!(made[0]["reason"].as_str().unwrap().contains("below the guard's 1000000"));
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn an_act_whose_answer_is_lost_is_finished_and_not_repeated_as_another() {
+    let story = Story::synced().await.unwrap();
+    let campaign = story.running_campaign().await.unwrap();
+    let rule = add(&story, &pause_spenders()).await;
+    story.sim().unwrap().fail_next(Fault {
+        method: Some("POST".to_owned()),
+        path_contains: campaign.clone(),
+        times: 1,
+        skip: 0,
+        kind: FaultKind::LostAnswer,
+    });
+    story.sync().await.unwrap();
+    let made = decisions(&story, &rule).await;
+    let ours: Vec<_> = made.iter().filter(|decision| decision["object"] == campaign.as_str()).collect();
+    assert_eq!(ours.len(), 1);
+    assert_eq!(ours[0]["outcome"], "done");
+    assert_eq!(story.sim().unwrap().campaign(&campaign).unwrap()["status"], "PAUSED");
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn a_budget_is_set_where_it_is_held() {
+    let story = Story::synced().await.unwrap();
+    let mut rule = pause_spenders();
+    rule["action"] = json!({"do": "set_budget", "daily_budget": 4321});
+    let rule = add(&story, &rule).await;
+    story.sync().await.unwrap();
+    let sim = story.sim().unwrap();
+    let made = decisions(&story, &rule).await;
+    let done: Vec<_> = made.iter().filter(|decision| decision["outcome"] == "done").collect();
+    assert!(!done.is_empty(), "{made:?}");
+    for decision in &made {
+        let budget = sim.campaign(decision["object"].as_str().unwrap()).unwrap()["daily_budget"].clone();
+        match decision["outcome"].as_str() {
+            Some("done") => assert_eq!(budget, "4321"),
+            _ => assert!(decision["reason"].as_str().unwrap().contains("its ad sets do"), "{decision}"),
+        }
+    }
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn rules_can_be_listed_replaced_disabled_and_removed() {
+    let story = Story::synced().await.unwrap();
+    let api = story.api().unwrap();
+    let rule = add(&story, &pause_spenders()).await;
+    let mut disabled = pause_spenders();
+    disabled["state"] = json!("disabled");
+    api.call(Method::PUT, &format!("rules/{rule}"), Some(&disabled)).await.unwrap();
+    story.sync().await.unwrap();
+    assert!(decisions(&story, &rule).await.is_empty());
+    let listed = api.call(Method::GET, "rules", None).await.unwrap();
+    assert_eq!(listed["data"][0]["state"], "disabled");
+    api.call(Method::DELETE, &format!("rules/{rule}"), None).await.unwrap();
+    let gone = api.call(Method::DELETE, &format!("rules/{rule}"), None).await.unwrap_err().to_string();
+    assert!(gone.contains("404"), "{gone}");
+
+    // With the same key the same rule, once.
+    let key = [("idempotency-key", "k")];
+    let first = api.call_with(Method::POST, "rules", Some(&pause_spenders()), &key).await.unwrap();
+    let again = api.call_with(Method::POST, "rules", Some(&pause_spenders()), &key).await.unwrap();
+    assert_eq!(first, again);
+    let other = api.call_with(Method::POST, "rules", Some(&disabled), &key).await.unwrap_err().to_string();
+    assert!(other.contains("409"), "{other}");
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn malformed_rules_name_the_field_and_are_not_kept() {
+    let story = Story::synced().await.unwrap();
+    let token = story.system.token("demo", runtime::session::Role::Owner).unwrap();
+    let spoil = |at: &str, value: Value| {
+        let mut rule = pause_spenders();
+        *rule.pointer_mut(at).unwrap() = value;
+        rule.to_string()
+    };
+    for (body, field, status) in [
+        (spoil("/when/metric", json!("happiness")), "when.metric", 400),
+        (spoil("/when/window", json!("last_8_days")), "when.window", 400),
+        (spoil("/when/value", json!(true)), "when.value", 400),
+        (spoil("/name", json!("")), "name", 400),
+        (spoil("/level", json!("account")), "level", 400),
+        ("{\"name\":".to_owned(), "name", 400),
+        ("[]".to_owned(), "body", 400),
+        (String::new(), "body", 400),
+    ] {
+        let refused = story
+            .send(Method::POST, "/v1/workspaces/demo/rules", Some(&token), &[], Some(body.clone()))
+            .await
+            .unwrap();
+        assert_eq!(refused.status.as_u16(), status, "{body}: {}", refused.text);
+        assert_eq!(refused.json()["errors"][0]["field"], field, "{body}: {}", refused.text);
+    }
+    let mut foreign = pause_spenders();
+    foreign["ad_account"] = json!("act_999");
+    let path = "/v1/workspaces/demo/rules";
+    let refused = story.send(Method::POST, path, Some(&token), &[], Some(foreign.to_string())).await.unwrap();
+    assert_eq!(refused.status, 404);
+    let listed = story.api().unwrap().call(Method::GET, "rules", None).await.unwrap();
+    assert_eq!(listed["data"].as_array().unwrap().len(), 0);
+    story.system.stop().await;
+}

@@ -1,0 +1,104 @@
+//! Meta brings changes.
+
+use http::Method;
+use journeys::Story;
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+fn change(id: &str, level: &str, time: i64) -> String {
+    let value = json!({"id": id, "level": level, "error_summary": "\u{fc}ber"});
+    let changes = json!([{"field": "with_issues_ad_objects", "value": value}]);
+    json!({"object": "ad_account", "entry": [{"id": "0", "time": time, "changes": changes}]}).to_string()
+}
+
+#[tokio::test]
+async fn the_handshake_answers_the_challenge_to_whom_knows_the_token() {
+    let story = Story::begin().await.unwrap();
+    let token = story.system.shared.verify_token.expose_secret().to_owned();
+    let get = |token: String| {
+        let path =
+            format!("/v1/webhooks/meta?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
+        let story = &story;
+        async move { story.send(Method::GET, &path, None, &[], None).await.unwrap() }
+    };
+    let answer = get(token).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, "1158201444"));
+    assert_eq!(get("guess".to_owned()).await.status, 403);
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_about_an_object_has_exactly_that_object_synced_once() {
+    let story = Story::synced().await.unwrap();
+    let campaign = story.running_campaign().await.unwrap();
+    let sim = story.sim().unwrap();
+    sim.update_node(&campaign, json!({"name": "Renamed in Ads Manager"}));
+    let calls = sim.calls();
+    let body = change(&campaign, "CAMPAIGN", 1_796_000_000);
+    let answer = story.deliver(&body).await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"accepted": 1})));
+    story.system.runner.settle().await.unwrap();
+    assert_eq!(sim.calls() - calls, 1, "one read of one object");
+    let shown = story.owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
+    assert_eq!(shown["name"], "Renamed in Ads Manager");
+
+    // Meta delivers at least once.
+    for _ in 0..9 {
+        assert_eq!(story.deliver(&body).await.unwrap().status, 200);
+    }
+    story.system.runner.settle().await.unwrap();
+    assert_eq!(sim.calls() - calls, 1, "the repetitions had no effect");
+
+    // The same about a later moment is another change.
+    story.deliver(&change(&campaign, "CAMPAIGN", 1_796_000_060)).await.unwrap();
+    story.system.runner.settle().await.unwrap();
+    assert_eq!(sim.calls() - calls, 2);
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn changes_about_what_we_do_not_hold_are_accepted_and_cause_nothing() {
+    let story = Story::synced().await.unwrap();
+    let calls = story.sim().unwrap().calls();
+    for body in [
+        change("42", "AD", 1),
+        json!({"object": "ad_account", "entry": [{"id": "0", "time": 1, "changes": [{"field": "new", "value": 7}]}]}).to_string(),
+        json!({"object": "page", "entry": [{"id": "1", "time": 1, "changed_fields": ["feed"]}]}).to_string(),
+        json!({"object": "ad_account", "entry": []}).to_string(),
+    ] {
+        assert_eq!(story.deliver(&body).await.unwrap().status, 200, "{body}");
+    }
+    story.system.runner.settle().await.unwrap();
+    assert_eq!(story.sim().unwrap().calls(), calls);
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn only_what_meta_signed_comes_in() {
+    let story = Story::synced().await.unwrap();
+    let campaign = story.running_campaign().await.unwrap();
+    let calls = story.sim().unwrap().calls();
+    let body = change(&campaign, "CAMPAIGN", 7);
+    let good = story.signature(body.as_bytes()).unwrap();
+    let other = story.signature(b"{}").unwrap();
+    let name = "x-hub-signature-256";
+    let sha1 = good.replace("sha256=", "sha1=");
+    for headers in [
+        vec![],
+        vec![(name, other.as_str())],
+        vec![(name, good.as_str()), (name, good.as_str())],
+        vec![(name, sha1.as_str())],
+        vec![(name, "")],
+        vec![("x-hub-signature", good.as_str())],
+    ] {
+        let path = "/v1/webhooks/meta";
+        let refused = story.send(Method::POST, path, None, &headers, Some(body.clone())).await.unwrap();
+        assert_eq!(refused.status, 403, "{headers:?}");
+    }
+    let huge = " ".repeat(1024 * 1024 + 1);
+    assert_eq!(story.deliver(&huge).await.unwrap().status, 413);
+    assert_eq!(story.deliver("not json").await.unwrap().status, 400);
+    story.system.runner.settle().await.unwrap();
+    assert_eq!(story.sim().unwrap().calls(), calls);
+    story.system.stop().await;
+}
