@@ -124,6 +124,21 @@ impl From<Connection> for ShownConnection {
     }
 }
 
+/// An ad account as the API shows it.
+#[derive(Serialize)]
+struct ShownAccount {
+    #[serde(flatten)]
+    account: AdAccount,
+    /// Minor units of a major unit in budgets, by Meta's table: 1 or 100.
+    minor_units: u32,
+}
+
+impl From<AdAccount> for ShownAccount {
+    fn from(account: AdAccount) -> Self {
+        Self { minor_units: account.currency.minor_units(), account }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Selection {
@@ -182,8 +197,8 @@ impl AuthMeta {
 
     async fn ad_accounts(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         visit.allow_query(&[])?;
-        let data: Vec<AdAccount> = self.access.table.accounts(visit.workspace()?).await?;
-        reply::ok(&List { data, after: None })
+        let accounts = self.access.table.accounts(visit.workspace()?).await?;
+        reply::ok(&List { data: accounts.into_iter().map(ShownAccount::from).collect(), after: None })
     }
 
     /// Selecting twice syncs twice, which is harmless; a selection whose message was lost is mended by
@@ -201,6 +216,6 @@ impl AuthMeta {
             let message = Message { queue, group: workspace.as_str(), body: &job, delay: Default::default() };
             self.host.queues.send(&[message]).await?;
         }
-        reply::ok(&account)
+        reply::ok(&ShownAccount::from(account))
     }
 }

@@ -75,7 +75,7 @@ struct Chunks {
 struct RulePart {
     id: String,
     name: String,
-    decisions: Vec<Value>,
+    decisions: Vec<DecisionPart>,
 }
 
 impl Report {
@@ -108,6 +108,7 @@ impl Report {
         for rule in api.call(Method::GET, "rules", None).await?["data"].as_array().into_iter().flatten() {
             let text = |field: &str| rule[field].as_str().unwrap_or_default().to_owned();
             let decisions = api.all(&format!("rules/{}/decisions", text("id"))).await?;
+            let decisions = decisions.iter().map(DecisionPart::read).collect::<anyhow::Result<_>>()?;
             rules.push(RulePart { id: text("id"), name: text("name"), decisions });
         }
         let top = format!("{path}/campaigns?sort=spend&limit=10");
@@ -221,6 +222,54 @@ impl Report {
 /// Decisions of a rule that are spelt out; the rest is counted.
 const SHOWN_DECISIONS: usize = 5;
 
+/// One decision, with what a person asks first: what, why, and how it ended.
+#[derive(Debug, Serialize)]
+struct DecisionPart {
+    object: String,
+    object_name: Option<String>,
+    action: String,
+    outcome: String,
+    reason: Option<String>,
+    metric: String,
+    value: Decimal,
+    spend: Decimal,
+}
+
+impl DecisionPart {
+    fn read(decision: &Value) -> anyhow::Result<Self> {
+        let text = |at: &str| decision.pointer(at).and_then(Value::as_str).map(str::to_owned);
+        let needed = |at: &str| text(at).with_context(|| format!("a decision without {at}"));
+        Ok(Self {
+            object: needed("/object")?,
+            object_name: text("/object_name"),
+            action: needed("/action/do")?,
+            outcome: needed("/outcome")?,
+            reason: text("/reason"),
+            metric: needed("/condition/metric")?,
+            value: needed("/value")?.parse()?,
+            spend: needed("/spend")?.parse()?,
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let ended = match (self.outcome.as_str(), self.action.as_str()) {
+            ("done", "notify") => "noted",
+            ("done", "pause") => "paused",
+            ("done", "set_budget") => "budget set",
+            ("already_so", _) => "already so",
+            (other, _) => other,
+        };
+        let name = self.object_name.as_deref().unwrap_or(&self.object);
+        let reason = self.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let metric = self.metric.replace('_', " ");
+        format!(
+            "  {ended}: {name}: {metric} {:.2}, spend {:.2}{reason}\n",
+            self.value.round_dp(2),
+            self.spend
+        )
+    }
+}
+
 impl RulePart {
     fn to_text(&self) -> String {
         let mut text = format!("\nRule: {}\n", self.name);
@@ -228,16 +277,7 @@ impl RulePart {
             text.push_str("  nothing to decide\n");
         }
         for decision in self.decisions.iter().take(SHOWN_DECISIONS) {
-            let field = |name: &str| decision[name].as_str().unwrap_or_default().to_owned();
-            let name = decision["object_name"].as_str().map_or_else(|| field("object"), str::to_owned);
-            let reason = decision["reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default();
-            text.push_str(&format!(
-                "  {}: {name}: {} = {}, spend {}{reason}\n",
-                field("outcome").replace('_', " "),
-                decision["condition"]["metric"].as_str().unwrap_or_default(),
-                field("value"),
-                field("spend"),
-            ));
+            text.push_str(&decision.to_text());
         }
         if self.decisions.len() > SHOWN_DECISIONS {
             text.push_str(&format!("  and {} more\n", self.decisions.len() - SHOWN_DECISIONS));

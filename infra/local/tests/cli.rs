@@ -1,5 +1,7 @@
 //! The program as a person runs it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

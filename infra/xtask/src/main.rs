@@ -1,1 +1,64 @@
-fn main() {}
+//! The project's chores. `cargo xtask check` is exactly what CI runs.
+
+mod check;
+mod readme;
+mod tools;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, ensure};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Everything that must hold before a change lands: format, lints, tests, dependencies, docs, README.
+    Check,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().chore {
+        Chore::Check => check::check(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("\nxtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own).to_owned()
+}
+
+fn say(line: &str) {
+    // Nobody is left to tell when stderr is closed.
+    let _closed = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A command in the workspace's folder.
+fn command(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(root());
+    command
+}
+
+/// Runs a command to its end; fails when it does.
+fn run(mut command: Command) -> anyhow::Result<()> {
+    let shown = format!("{command:?}").replace('"', "");
+    let status = command.status().with_context(|| format!("{shown} cannot be started"))?;
+    ensure!(status.success(), "{shown} failed ({status})");
+    Ok(())
+}

@@ -42,6 +42,10 @@ async fn a_person_connects_and_every_ad_account_is_listed() {
     assert!(currencies.contains(&"SGD") && currencies.contains(&"JPY"), "{currencies:?}");
     assert!(accounts["data"].as_array().unwrap().iter().all(|account| account["selected"] == false));
 
+    let yen =
+        accounts["data"].as_array().unwrap().iter().find(|account| account["currency"] == "JPY").unwrap();
+    assert_eq!(yen["minor_units"], 1, "budgets in yen have no cents");
+
     let connections = api.call(Method::GET, "connections", None).await.unwrap();
     let connection = &connections["data"][0];
     assert_eq!(connection["state"], "connected");

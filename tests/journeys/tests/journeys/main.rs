@@ -1,6 +1,12 @@
 //! Stories across functions, on real parts: the real HTTP API, the real AWS SDK on the embedded cloud, the
 //! real Graph client against the simulator.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop where it stands"
+)]
+
 mod backfill;
 mod connect;
 mod launch;

@@ -1,0 +1,64 @@
+//! The README's commands, held to the truth: those that end by themselves are run, the others must at least
+//! name options that exist.
+
+use std::fs;
+
+use anyhow::{Context, ensure};
+
+use crate::{command, root, run, say};
+
+/// Checks every command of the README.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let readme = fs::read_to_string(root().join("README.md")).context("README.md")?;
+    let commands: Vec<&str> = commands(&readme).collect();
+    ensure!(!commands.is_empty(), "README.md holds no command");
+    run(command("cargo", &["build", "--quiet"]))?;
+    for line in commands {
+        let words: Vec<&str> = line.split_whitespace().take_while(|word| *word != "#").collect();
+        match words[..] {
+            ["cargo", "run"] => adflight(&[])?,
+            ["cargo", "run", "--", ref args @ ..] => adflight(args)?,
+            ["cargo", "xtask", chore] => run_quietly("cargo", &["xtask", chore, "--help"])?,
+            // The rest needs an account of somebody, or another program.
+            _ => say(&format!("   not tried: {line}")),
+        }
+    }
+    Ok(())
+}
+
+/// The lines of `sh` blocks.
+fn commands(readme: &str) -> impl Iterator<Item = &str> {
+    let mut inside = false;
+    readme.lines().filter(move |line| {
+        if line.starts_with("```") {
+            inside = *line == "```sh";
+            return false;
+        }
+        inside && !line.trim().is_empty() && !line.starts_with(['#', ' '])
+    })
+}
+
+/// Runs what ends by itself; for what serves, asks for help after its options, which fails on an unknown one.
+fn adflight(args: &[&str]) -> anyhow::Result<()> {
+    let program = root().join("target/debug/adflight");
+    let program = program.to_str().context("the workspace's path is not text")?;
+    let missing =
+        args.iter().find(|arg| arg.starts_with("../shared")).filter(|arg| !root().join(arg).exists());
+    if let Some(folder) = missing {
+        say(&format!("   not run, {folder} is not there: adflight {}", args.join(" ")));
+        return Ok(());
+    }
+    if args.contains(&"--exit") {
+        // Another system may be serving on the usual port while a developer runs the check.
+        return run_quietly(program, &[args, &["--port", "0"]].concat());
+    }
+    run_quietly(program, &[args, &["--help"]].concat())
+}
+
+fn run_quietly(program: &str, args: &[&str]) -> anyhow::Result<()> {
+    let output = command(program, args).output().with_context(|| format!("{program} cannot be started"))?;
+    let shown = args.join(" ");
+    ensure!(output.status.success(), "{program} {shown} failed: {}", String::from_utf8_lossy(&output.stderr));
+    say(&format!("   holds: {shown}"));
+    Ok(())
+}

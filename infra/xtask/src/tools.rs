@@ -1,0 +1,57 @@
+//! What the check needs on the machine, and what it installs into `target/tools` by itself.
+
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::{command, root, run, say};
+
+/// The target of Cloudflare Workers.
+pub(crate) const WASM: &str = "wasm32-unknown-unknown";
+
+/// Names whatever is missing, all at once, and adds the wasm target, which rustup may not do by itself.
+pub(crate) fn prerequisites() -> anyhow::Result<()> {
+    let mut missing = Vec::new();
+    let toolchain = answer("rustup", &["show", "active-toolchain"]);
+    if toolchain.is_none() {
+        missing.push("rustup with the toolchain of rust-toolchain.toml (https://rustup.rs)");
+    }
+    if answer("python3", &["-c", "import venv, ensurepip"]).is_none() {
+        missing.push("python3 with venv (Debian: apt-get install python3-venv)");
+    }
+    let node = answer("node", &["--version"]);
+    let major = node
+        .as_deref()
+        .and_then(|version| version.trim_start_matches('v').split('.').next()?.parse::<u32>().ok());
+    if major.is_none_or(|major| major < 20) {
+        missing.push("node 20 or later (https://nodejs.org)");
+    }
+    if !missing.is_empty() {
+        bail!("please install {}", missing.join("; "));
+    }
+    let targets = answer("rustup", &["target", "list", "--installed"]).unwrap_or_default();
+    if !targets.lines().any(|target| target == WASM) {
+        run(command("rustup", &["target", "add", WASM]))?;
+    }
+    Ok(())
+}
+
+/// What a program prints when it succeeds.
+fn answer(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).current_dir(root()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The path of a cargo tool of exactly this version, installed at first use.
+pub(crate) fn installed(tool: &str, version: &str) -> anyhow::Result<String> {
+    let folder = root().join("target/tools");
+    let path = folder.join("bin").join(tool);
+    let program = path.to_str().context("the workspace's path is not text")?.to_owned();
+    if !answer(&program, &["--version"]).is_some_and(|shown| shown.contains(version)) {
+        say(&format!("Installing {tool} {version} into target/tools, once."));
+        let mut install = command("cargo", &["install", tool, "--version", version, "--locked", "--quiet"]);
+        install.arg("--root").arg(&folder).arg("--target-dir").arg(folder.join("build"));
+        run(install)?;
+    }
+    Ok(program)
+}
