@@ -14,7 +14,6 @@ use ads::job::{Job, SyncCause};
 use bytes::Bytes;
 use http::{Method, Request};
 use jiff::Timestamp;
-use runtime::queue::Message;
 use runtime::reply::{self, List};
 use runtime::route::{self, Access::Public, Access::Role as Needs, Route, Visit};
 use runtime::session::Role;
@@ -212,9 +211,7 @@ impl AuthMeta {
         if selected {
             let job =
                 Job::SyncAccount { workspace: workspace.clone(), ad_account: id, cause: SyncCause::Selected };
-            let queue = job.queue().name();
-            let message = Message { queue, group: workspace.as_str(), body: &job, delay: Default::default() };
-            self.host.queues.send(&[message]).await?;
+            self.host.queues.send(&[job]).await?;
         }
         reply::ok(&ShownAccount::from(account))
     }

@@ -17,7 +17,8 @@ use store::connection::{Connection, ConnectionState};
 use store::oauth_state::OauthState;
 use subtle::ConstantTimeEq;
 
-use crate::{AuthMeta, Endpoint, page};
+use crate::page::{self, Connected};
+use crate::{AuthMeta, Endpoint};
 
 /// A person has this long to decide at Meta.
 const LOGIN_LASTS: SignedDuration = SignedDuration::from_mins(10);
@@ -34,14 +35,6 @@ const NEEDED_SCOPE: &str = "ads_read";
 struct Authorization {
     authorize_url: String,
     expires_at: Timestamp,
-}
-
-/// What came of a callback.
-#[derive(Serialize)]
-pub(crate) struct Connected {
-    pub(crate) connection: ConnectionId,
-    pub(crate) workspace: WorkspaceId,
-    pub(crate) ad_accounts: Vec<AdAccount>,
 }
 
 impl AuthMeta {

@@ -1,11 +1,12 @@
 //! `auth-meta` on AWS Lambda.
 
-use access::lambda::{self, Parts};
+use access::lambda::{Parts, start};
 use auth_meta::AuthMeta;
+use runtime::lambda::{Error, serve_requests};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), runtime::lambda::Error> {
-    let Parts { access, host, .. } = lambda::start().await?;
-    let function = AuthMeta::new(access, host.clone());
-    lambda::run(&host, "auth-meta", |request| function.handle(request), lambda::no_jobs).await
+async fn main() -> Result<(), Error> {
+    let Parts { access, host, .. } = start().await?;
+    let function = AuthMeta::new(access, host);
+    serve_requests(|request| function.handle(request)).await
 }

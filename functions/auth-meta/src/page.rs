@@ -1,12 +1,21 @@
-//! The pages that a person sees after Meta: plain HTML, no scripts, nothing from elsewhere.
+//! What a person sees after Meta: plain HTML, no scripts, nothing from elsewhere.
 
 use ads::Failure;
+use ads::id::{ConnectionId, WorkspaceId};
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 use maud::{DOCTYPE, Markup, html};
 use runtime::{Reply, problem, reply};
+use serde::Serialize;
+use store::account::AdAccount;
 
-use crate::login::Connected;
+/// What came of a callback.
+#[derive(Serialize)]
+pub(crate) struct Connected {
+    pub(crate) connection: ConnectionId,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) ad_accounts: Vec<AdAccount>,
+}
 
 /// What was connected.
 pub(crate) fn connected(connected: &Connected) -> Reply {

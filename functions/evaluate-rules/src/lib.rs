@@ -107,7 +107,7 @@ impl EvaluateRules {
     pub async fn process(&self, job: Job) -> Result<(), Failure> {
         match job {
             Job::EvaluateRules { workspace, ad_account } => self.evaluate(&workspace, &ad_account).await,
-            other => Err(Failure::Refused(format!("{} is not a job of this function", other.queue().name()))),
+            other => Err(other.misdirected()),
         }
     }
 
@@ -128,7 +128,7 @@ impl EvaluateRules {
         }
         let beat = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
         let when = When::EveryMinutes(HEARTBEAT_MINUTES);
-        self.host.schedules.ensure(&heartbeat, &when, beat.queue().name(), &beat).await
+        self.host.schedules.ensure(&heartbeat, &when, &beat).await
     }
 
     async fn apply(&self, reached: &Reached, rule: &Rule, chunks: &[Chunk]) -> Result<(), Failure> {

@@ -1,12 +1,14 @@
 //! `evaluate-rules` on AWS Lambda.
 
-use access::lambda::{self, Parts};
+use access::lambda::{Parts, start};
+use ads::job::Queue;
 use evaluate_rules::EvaluateRules;
+use runtime::lambda::{Error, serve};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), runtime::lambda::Error> {
-    let Parts { access, host, .. } = lambda::start().await?;
+async fn main() -> Result<(), Error> {
+    let Parts { access, host, .. } = start().await?;
     let function = EvaluateRules::new(access, host.clone());
-    lambda::run(&host, "evaluate-rules", |request| function.handle(request), |job| function.process(job))
+    serve(&host.queues, Queue::EvaluateRules, |request| function.handle(request), |job| function.process(job))
         .await
 }

@@ -14,7 +14,6 @@ use graph_api::launch::level_of;
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
 use jiff::SignedDuration;
-use runtime::queue::Message;
 use runtime::route::Visit;
 use runtime::{Reply, reply};
 use serde::Serialize;
@@ -152,9 +151,7 @@ impl ManageCampaign {
         };
         // The look-after message goes first: a launch that exists is always looked after.
         let job = Job::ResumeLaunch { workspace: workspace.clone(), launch: id.clone() };
-        let queue = job.queue().name();
-        let message = Message { queue, group: workspace.as_str(), body: &job, delay: LOOK_AFTER };
-        self.host.queues.send(&[message]).await?;
+        self.host.queues.send_later(&job, LOOK_AFTER).await?;
         match table.begin_launch(workspace, &kept).await {
             Ok(()) => return Ok(kept),
             Err(StoreError::Conflict) => {}

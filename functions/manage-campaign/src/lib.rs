@@ -114,7 +114,7 @@ impl ManageCampaign {
                 self.activate(&workspace, &ad_account, &campaign, version).await
             }
             Job::ResumeLaunch { workspace, launch } => self.resume(&workspace, &launch).await,
-            other => Err(Failure::Refused(format!("{} is not a job of this function", other.queue().name()))),
+            other => Err(other.misdirected()),
         }
     }
 }

@@ -1,12 +1,19 @@
 //! `manage-campaign` on AWS Lambda.
 
-use access::lambda::{self, Parts};
+use access::lambda::{Parts, start};
+use ads::job::Queue;
 use manage_campaign::ManageCampaign;
+use runtime::lambda::{Error, serve};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), runtime::lambda::Error> {
-    let Parts { access, host, .. } = lambda::start().await?;
+async fn main() -> Result<(), Error> {
+    let Parts { access, host, .. } = start().await?;
     let function = ManageCampaign::new(access, host.clone());
-    lambda::run(&host, "manage-campaign", |request| function.handle(request), |job| function.process(job))
-        .await
+    serve(
+        &host.queues,
+        Queue::ManageCampaign,
+        |request| function.handle(request),
+        |job| function.process(job),
+    )
+    .await
 }

@@ -69,7 +69,7 @@ impl ManageCampaign {
         };
         let when = When::Once { at: activation.at, timezone: &activation.timezone };
         let name = timer_name(workspace, &activation.campaign);
-        self.host.schedules.set(&name, &when, job.queue().name(), &job).await
+        self.host.schedules.set(&name, &when, &job).await
     }
 
     pub(crate) async fn show_schedule(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {

@@ -16,7 +16,6 @@ use ads::id::{AdAccountId, WorkspaceId};
 use ads::job::{Job, SyncCause};
 use bytes::Bytes;
 use http::{Method, Request};
-use runtime::queue::Message;
 use runtime::route::{self, Access::Role as Needs, Route, Visit};
 use runtime::schedule::When;
 use runtime::session::Role;
@@ -88,7 +87,7 @@ impl SyncEntities {
                 tracing::info!(%workspace, %ad_account, %level, %object, found = shown.is_some(), "Refreshed one object.");
                 Ok(())
             }
-            other => Err(Failure::Refused(format!("{} is not a job of this function", other.queue().name()))),
+            other => Err(other.misdirected()),
         }
     }
 
@@ -115,7 +114,7 @@ impl SyncEntities {
             cause: SyncCause::Schedule,
         };
         let when = When::EveryMinutes(HEARTBEAT_MINUTES);
-        self.host.schedules.ensure(&heartbeat, &when, beat.queue().name(), &beat).await
+        self.host.schedules.ensure(&heartbeat, &when, &beat).await
     }
 
     /// The weeks to measure now: those never asked for, those that Meta may restate, those left undone.
@@ -150,16 +149,7 @@ impl SyncEntities {
                 week: *week,
             })
             .collect();
-        let messages: Vec<_> = jobs
-            .iter()
-            .map(|job| Message {
-                queue: job.queue().name(),
-                group: job.fairness_group(),
-                body: job,
-                delay: Default::default(),
-            })
-            .collect();
-        self.host.queues.send(&messages).await
+        self.host.queues.send(&jobs).await
     }
 }
 

@@ -1,11 +1,14 @@
 //! `sync-entities` on AWS Lambda.
 
-use access::lambda::{self, Parts};
+use access::lambda::{Parts, start};
+use ads::job::Queue;
+use runtime::lambda::{Error, serve};
 use sync_entities::SyncEntities;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), runtime::lambda::Error> {
-    let Parts { access, host, .. } = lambda::start().await?;
+async fn main() -> Result<(), Error> {
+    let Parts { access, host, .. } = start().await?;
     let function = SyncEntities::new(access, host.clone());
-    lambda::run(&host, "sync-entities", |request| function.handle(request), |job| function.process(job)).await
+    serve(&host.queues, Queue::SyncEntities, |request| function.handle(request), |job| function.process(job))
+        .await
 }

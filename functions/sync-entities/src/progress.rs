@@ -6,7 +6,6 @@ use ads::id::AdAccountId;
 use ads::job::{Job, SyncCause};
 use http::StatusCode;
 use jiff::Timestamp;
-use runtime::queue::Message;
 use runtime::route::Visit;
 use runtime::{Reply, reply};
 use serde::Serialize;
@@ -60,9 +59,7 @@ impl SyncEntities {
             return Err(Failure::Conflict(why));
         }
         let job = Job::SyncAccount { workspace: workspace.clone(), ad_account, cause: SyncCause::Request };
-        let queue = job.queue().name();
-        let message = Message { queue, group: workspace.as_str(), body: &job, delay: Default::default() };
-        self.host.queues.send(&[message]).await?;
+        self.host.queues.send(&[job]).await?;
         reply::json(StatusCode::ACCEPTED, &serde_json::json!({"accepted": true}))
     }
 

@@ -18,7 +18,6 @@ use bytes::Bytes;
 use graph_api::insights::AdDay;
 use http::Request;
 use jiff::{SignedDuration, Timestamp};
-use runtime::queue::Message;
 use runtime::route::{self, Route, Visit};
 use runtime::{Host, Reply};
 use store::StoreError;
@@ -61,7 +60,7 @@ impl SyncMetricsChunk {
     pub async fn process(&self, job: Job) -> Result<(), Failure> {
         match job {
             Job::SyncChunk { workspace, ad_account, week } => self.sync(&workspace, &ad_account, week).await,
-            other => Err(Failure::Refused(format!("{} is not a job of this function", other.queue().name()))),
+            other => Err(other.misdirected()),
         }
     }
 
@@ -182,7 +181,7 @@ impl SyncMetricsChunk {
         tracing::info!(%workspace, %ad_account, %week, ?totals, ?state, "Measured a week.");
         if state == ChunkState::Planned {
             let job = Job::SyncChunk { workspace: workspace.clone(), ad_account: ad_account.clone(), week };
-            return self.send(&job).await;
+            return self.host.queues.send(&[job]).await;
         }
         let chunks = table.chunks(workspace, ad_account).await?;
         let open =
@@ -190,17 +189,8 @@ impl SyncMetricsChunk {
         if open {
             return Ok(());
         }
-        self.send(&Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() }).await
-    }
-
-    async fn send(&self, job: &Job) -> Result<(), Failure> {
-        let message = Message {
-            queue: job.queue().name(),
-            group: job.fairness_group(),
-            body: job,
-            delay: Duration::ZERO,
-        };
-        self.host.queues.send(&[message]).await
+        let job = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
+        self.host.queues.send(&[job]).await
     }
 }
 

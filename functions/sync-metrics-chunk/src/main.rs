@@ -1,12 +1,19 @@
 //! `sync-metrics-chunk` on AWS Lambda.
 
-use access::lambda::{self, Parts};
+use access::lambda::{Parts, start};
+use ads::job::Queue;
+use runtime::lambda::{Error, serve};
 use sync_metrics_chunk::SyncMetricsChunk;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), runtime::lambda::Error> {
-    let Parts { access, host, .. } = lambda::start().await?;
+async fn main() -> Result<(), Error> {
+    let Parts { access, host, .. } = start().await?;
     let function = SyncMetricsChunk::new(access, host.clone());
-    lambda::run(&host, "sync-metrics-chunk", |request| function.handle(request), |job| function.process(job))
-        .await
+    serve(
+        &host.queues,
+        Queue::SyncMetricsChunk,
+        |request| function.handle(request),
+        |job| function.process(job),
+    )
+    .await
 }

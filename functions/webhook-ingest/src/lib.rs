@@ -4,14 +4,11 @@
 //! only then answers 200. It needs no table, so it can stand at the edge and answers Meta even while the rest
 //! is down. `process` keeps each change once per workspace that holds the object, and has it synced.
 
-use std::time::Duration;
-
 use ads::job::{Job, SyncCause, WebhookChange, WebhookSubject};
 use ads::{Failure, Invalid};
 use bytes::Bytes;
 use graph_api::webhook;
 use http::{Method, Request, StatusCode};
-use runtime::queue::Message;
 use runtime::route::{self, Access::Public, Route, Visit};
 use runtime::{Host, Reply, reply};
 use secrecy::{ExposeSecret, SecretString};
@@ -96,7 +93,7 @@ impl WebhookIngest {
             .map_err(|error| Invalid::new("body", format!("is not a webhook of Meta: {error}")))?;
         tracing::info!(changes = changes.len(), "Meta delivered a webhook.");
         let jobs: Vec<_> = changes.into_iter().map(Job::WebhookChange).collect();
-        self.send(&jobs).await?;
+        self.host.queues.send(&jobs).await?;
         reply::ok(&serde_json::json!({"accepted": jobs.len()}))
     }
 
@@ -104,7 +101,7 @@ impl WebhookIngest {
     pub async fn process(&self, job: Job) -> Result<(), Failure> {
         match job {
             Job::WebhookChange(change) => self.accept(&change).await,
-            other => Err(Failure::Refused(format!("{} is not a job of this function", other.queue().name()))),
+            other => Err(other.misdirected()),
         }
     }
 
@@ -127,24 +124,11 @@ impl WebhookIngest {
             let now = self.host.clock.now();
             if self.table.accept_change(&holder.workspace, change, now).await? == InboxState::Accepted {
                 // The effect first: a crash before the mark repeats it, and a repeated sync is harmless.
-                self.send(&[effect(subject, &holder)]).await?;
+                self.host.queues.send(&[effect(subject, &holder)]).await?;
                 self.table.change_is_done(&holder.workspace, &change.digest).await?;
             }
         }
         Ok(())
-    }
-
-    async fn send(&self, jobs: &[Job]) -> Result<(), Failure> {
-        let messages: Vec<_> = jobs
-            .iter()
-            .map(|job| Message {
-                queue: job.queue().name(),
-                group: job.fairness_group(),
-                body: job,
-                delay: Duration::ZERO,
-            })
-            .collect();
-        self.host.queues.send(&messages).await
     }
 }
 

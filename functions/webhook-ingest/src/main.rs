@@ -1,12 +1,14 @@
 //! `webhook-ingest` on AWS Lambda.
 
-use access::lambda::{self, Parts};
+use access::lambda::{Parts, start};
+use ads::job::Queue;
+use runtime::lambda::{Error, serve};
 use webhook_ingest::{Shared, WebhookIngest};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), runtime::lambda::Error> {
-    let Parts { access, host, app_secret, verify_token } = lambda::start().await?;
+async fn main() -> Result<(), Error> {
+    let Parts { access, host, app_secret, verify_token } = start().await?;
     let function = WebhookIngest::new(access.table, host.clone(), Shared { app_secret, verify_token });
-    lambda::run(&host, "webhook-ingest", |request| function.handle(request), |job| function.process(job))
+    serve(&host.queues, Queue::WebhookIngest, |request| function.handle(request), |job| function.process(job))
         .await
 }

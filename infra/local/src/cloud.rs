@@ -90,14 +90,14 @@ impl Cloud {
 async fn create_queues(sqs: &aws_sdk_sqs::Client, visibility_seconds: u32) -> anyhow::Result<Queues> {
     let mut addresses = HashMap::new();
     for queue in Queue::ALL {
-        let dead = create_queue(sqs, &dead_letters(queue.name()), &[]).await?;
+        let dead = create_queue(sqs, &dead_letters(queue), &[]).await?;
         let redrive = serde_json::json!({"deadLetterTargetArn": dead.arn, "maxReceiveCount": MOST_RECEIVES});
         let attributes = [
             (QueueAttributeName::VisibilityTimeout, visibility_seconds.to_string()),
             (QueueAttributeName::RedrivePolicy, redrive.to_string()),
         ];
         let address = create_queue(sqs, queue.name(), &attributes).await?;
-        addresses.insert(dead_letters(queue.name()), dead);
+        addresses.insert(dead_letters(queue), dead);
         addresses.insert(queue.name().to_owned(), address);
     }
     Ok(Queues::new(sqs.clone(), addresses))

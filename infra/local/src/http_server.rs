@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use runtime::{problem, route};
+use runtime::route;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -57,7 +57,7 @@ async fn answer(State(functions): State<Functions>, request: Request) -> Respons
     let reply = match to_bytes(body, route::LARGEST_BODY).await {
         Ok(body) => functions.handle(http::Request::from_parts(parts, body)).await,
         // The length limit, or a client that went away in the middle and does not read the answer.
-        Err(_) => problem::too_large(),
+        Err(_) => route::too_large(),
     };
     reply.map(Body::from)
 }

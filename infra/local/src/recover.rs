@@ -12,7 +12,6 @@ use ads::job::{Job, SyncCause};
 use ads::launch::LaunchState;
 use anyhow::Context;
 use jiff::Timestamp;
-use runtime::queue::Message;
 use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use store::account::AdAccount;
@@ -60,15 +59,7 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
             functions.manage_campaign().set_timer(&workspace, &account, &activation).await?;
         }
     }
-    for job in &jobs {
-        let message = Message {
-            queue: job.queue().name(),
-            group: job.fairness_group(),
-            body: job,
-            delay: Default::default(),
-        };
-        cloud.queues.send(&[message]).await?;
-    }
+    cloud.queues.send(&jobs).await?;
     tracing::debug!(jobs = jobs.len(), "Looked for unfinished work.");
     Ok(before)
 }

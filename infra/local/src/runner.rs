@@ -81,7 +81,7 @@ impl Runner {
 
     /// Messages that a queue gave up.
     pub async fn dead(&self, queue: Queue) -> anyhow::Result<u64> {
-        self.waiting(&dead_letters(queue.name())).await
+        self.waiting(&dead_letters(queue)).await
     }
 
     async fn count(&self, queue: &str, names: &[QueueAttributeName]) -> anyhow::Result<u64> {
@@ -151,7 +151,7 @@ impl Source {
         let delivery =
             Delivery { id: message.message_id.unwrap_or_default(), body: message.body.unwrap_or_default() };
         let process = |job: Job| self.functions.process(self.queue, job);
-        let failed = consume(&self.cloud.queues, self.queue.name(), vec![delivery], process).await;
+        let failed = consume(&self.cloud.queues, self.queue, vec![delivery], process).await;
         let (true, Some(receipt)) = (failed.is_empty(), message.receipt_handle) else { return };
         let Ok(address) = self.cloud.queues.address(self.queue.name()) else { return };
         let delete = self.cloud.sqs.delete_message().queue_url(&address.url).receipt_handle(receipt);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Failure;
 use crate::date::IsoWeek;
 use crate::id::{AdAccountId, LaunchId, ObjectId, WorkspaceId};
 use crate::object::Level;
@@ -129,6 +130,11 @@ impl Job {
             Self::WebhookChange(_) => Queue::WebhookIngest,
             Self::ActivateCampaign { .. } | Self::ResumeLaunch { .. } => Queue::ManageCampaign,
         }
+    }
+
+    /// What a function says of a job that is not one of its own.
+    pub fn misdirected(&self) -> Failure {
+        Failure::Defect(format!("a job of {} came to another function", self.queue().name()))
     }
 
     /// Whom it belongs to, for fair queues; a webhook is not attributed yet.

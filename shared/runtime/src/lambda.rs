@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::future::Future;
 
 use ads::Failure;
+use ads::job::{Job, Queue};
 use aws_config::BehaviorVersion;
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use aws_lambda_events::encodings::Body;
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{Request, Response};
 pub use lambda_runtime::Error;
 use lambda_runtime::{LambdaEvent, service_fn};
 use secrecy::ExposeSecret;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::clock::Clock;
@@ -55,9 +56,9 @@ pub struct MetaApp {
     pub dialog_url: String,
 }
 
-/// Builds what every function needs, out of the environment of template.yaml. `queues` are the names of
-/// all queues; `QUEUE_BASE_URL` and `QUEUE_BASE_ARN` are what comes before each name.
-pub async fn start(queues: &[&str]) -> Result<Aws, Error> {
+/// Builds what every function needs, out of the environment. `QUEUE_BASE_URL` and `QUEUE_BASE_ARN` are what
+/// comes before each queue's name.
+pub async fn start() -> Result<Aws, Error> {
     telemetry::init(Format::Json, "info");
     let mut env = Env::default();
     let table = env.required("TABLE_NAME");
@@ -77,9 +78,9 @@ pub async fn start(queues: &[&str]) -> Result<Aws, Error> {
     let aws = aws_config::defaults(BehaviorVersion::latest()).load().await;
     let secret_store = aws_sdk_secretsmanager::Client::new(&aws);
     let keyring = secrets::fetch(&secret_store, &keyring_id).await?;
-    let addresses: HashMap<_, _> = queues
-        .iter()
-        .flat_map(|name| [(*name).to_owned(), dead_letters(name)])
+    let addresses: HashMap<_, _> = Queue::ALL
+        .into_iter()
+        .flat_map(|queue| [queue.name().to_owned(), dead_letters(queue)])
         .map(|name| {
             let address =
                 QueueAddress { url: format!("{queue_url}{name}"), arn: format!("{queue_arn}{name}") };
@@ -106,61 +107,67 @@ pub async fn start(queues: &[&str]) -> Result<Aws, Error> {
     Ok(Aws { host, dynamodb: aws_sdk_dynamodb::Client::new(&aws), table, app })
 }
 
-/// Serves events until Lambda ends the process: requests by `handle`, messages of the queue `name` by `process`.
-pub async fn run<J, H, HF, P, PF>(queues: &Queues, name: &str, handle: H, process: P) -> Result<(), Error>
+/// Serves a function that answers requests and has no queue, until Lambda ends the process.
+pub async fn serve_requests<H, HF>(handle: H) -> Result<(), Error>
 where
-    J: DeserializeOwned + Serialize,
     H: Fn(Request<Bytes>) -> HF,
     HF: Future<Output = Reply>,
-    P: Fn(J) -> PF,
+{
+    let handle = &handle;
+    let event = |event: LambdaEvent<Box<RawValue>>| async move { answer(handle, event.payload.get()).await };
+    lambda_runtime::run(service_fn(event)).await
+}
+
+/// Serves a function with a queue: its requests, and batches of its messages.
+pub async fn serve<H, HF, P, PF>(queues: &Queues, queue: Queue, handle: H, process: P) -> Result<(), Error>
+where
+    H: Fn(Request<Bytes>) -> HF,
+    HF: Future<Output = Reply>,
+    P: Fn(Job) -> PF,
     PF: Future<Output = Result<(), Failure>>,
 {
     let (handle, process) = (&handle, &process);
-    let serve = |event: LambdaEvent<Box<RawValue>>| async move {
-        answer(queues, name, handle, process, event.payload.get()).await
+    let event = |event: LambdaEvent<Box<RawValue>>| async move {
+        let event = event.payload.get();
+        match serde_json::from_str::<Shape>(event)?.records {
+            Some(_) => work(queues, queue, process, event).await,
+            None => answer(handle, event).await,
+        }
     };
-    lambda_runtime::run(service_fn(serve)).await
+    lambda_runtime::run(service_fn(event)).await
 }
 
-async fn answer<J, H, HF, P, PF>(
-    queues: &Queues,
-    name: &str,
-    handle: &H,
-    process: &P,
-    event: &str,
-) -> Result<Box<RawValue>, Error>
+/// What tells a batch of messages from a request.
+#[derive(Deserialize)]
+struct Shape {
+    #[serde(rename = "Records")]
+    records: Option<IgnoredAny>,
+}
+
+async fn answer<H, HF>(handle: &H, event: &str) -> Result<Box<RawValue>, Error>
 where
-    J: DeserializeOwned + Serialize,
     H: Fn(Request<Bytes>) -> HF,
     HF: Future<Output = Reply>,
-    P: Fn(J) -> PF,
+{
+    let request = lambda_http::request::from_str(event)?.map(|body| Bytes::from(body.to_vec()));
+    raw(&gateway_response(handle(request).await))
+}
+
+async fn work<P, PF>(queues: &Queues, queue: Queue, process: &P, event: &str) -> Result<Box<RawValue>, Error>
+where
+    P: Fn(Job) -> PF,
     PF: Future<Output = Result<(), Failure>>,
 {
-    #[derive(serde::Deserialize)]
-    struct Shape {
-        #[serde(rename = "Records")]
-        records: Option<serde::de::IgnoredAny>,
-    }
-    if serde_json::from_str::<Shape>(event)?.records.is_none() {
-        let request = lambda_http::request::from_str(event)?.map(|body| Bytes::from(body.to_vec()));
-        return raw(&gateway_response(handle(request).await));
-    }
     let batch: SqsEvent = serde_json::from_str(event)?;
     let deliveries = batch.records.into_iter().map(|record| Delivery {
         // An empty id in the answer makes Lambda repeat the whole batch, which is right for a record without one.
         id: record.message_id.unwrap_or_default(),
         body: record.body.unwrap_or_default(),
     });
-    let failed = consume(queues, name, deliveries.collect(), process).await;
     let mut answer = SqsBatchResponse::default();
-    answer.batch_item_failures = failed
-        .into_iter()
-        .map(|id| {
-            let mut failure = BatchItemFailure::default();
-            failure.item_identifier = id;
-            failure
-        })
-        .collect();
+    for id in consume(queues, queue, deliveries.collect(), process).await {
+        answer.add_failure(id);
+    }
     raw(&answer)
 }
 

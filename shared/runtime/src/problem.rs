@@ -82,12 +82,6 @@ pub fn answer(failure: &Failure) -> Reply {
     reply
 }
 
-/// The answer to a body over [`crate::route::LARGEST_BODY`].
-pub fn too_large() -> Reply {
-    let detail = format!("The body may have {} bytes at most.", crate::route::LARGEST_BODY);
-    plain(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", &detail)
-}
-
 /// A problem that is about the request line or the session, and has no fields.
 pub(crate) fn plain(status: StatusCode, kind: &'static str, title: &'static str, detail: &str) -> Reply {
     problem(status, kind, title, detail, Vec::new())

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ads::Failure;
+use ads::job::{Job, Queue};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// SQS delays a message by 15 minutes at most.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
@@ -28,8 +27,8 @@ pub struct QueueAddress {
 }
 
 /// The name of the queue that takes what `queue` gave up.
-pub fn dead_letters(queue: &str) -> String {
-    format!("{queue}-dead")
+pub fn dead_letters(queue: Queue) -> String {
+    format!("{}-dead", queue.name())
 }
 
 /// The queues of a deployment. Cheap to clone.
@@ -37,19 +36,6 @@ pub fn dead_letters(queue: &str) -> String {
 pub struct Queues {
     client: Client,
     addresses: Arc<HashMap<String, QueueAddress>>,
-}
-
-/// A message to be sent.
-#[derive(Debug, Clone)]
-pub struct Message<'a, T> {
-    /// The queue's name.
-    pub queue: &'a str,
-    /// Whom it belongs to: fair queues keep one busy tenant from holding up the others.
-    pub group: &'a str,
-    /// What it says.
-    pub body: &'a T,
-    /// When it becomes visible.
-    pub delay: Duration,
 }
 
 impl Queues {
@@ -64,40 +50,53 @@ impl Queues {
         self.addresses.get(queue).ok_or_else(unknown)
     }
 
-    /// Sends messages to one queue. Ok means that the queue has every one of them.
-    pub async fn send<T: Serialize>(&self, messages: &[Message<'_, T>]) -> Result<(), Failure> {
-        for batch in messages.chunks(BATCH) {
-            let Some(first) = batch.first() else { continue };
+    /// Sends jobs to the queues of their functions. Ok means that the queues have every one of them.
+    pub async fn send(&self, jobs: &[Job]) -> Result<(), Failure> {
+        for queue in Queue::ALL {
+            let of_queue: Vec<&Job> = jobs.iter().filter(|job| job.queue() == queue).collect();
+            self.send_to(queue, &of_queue, Duration::ZERO).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a job that becomes visible after a delay, of 15 minutes at most.
+    pub async fn send_later(&self, job: &Job, delay: Duration) -> Result<(), Failure> {
+        self.send_to(job.queue(), &[job], delay).await
+    }
+
+    async fn send_to(&self, queue: Queue, jobs: &[&Job], delay: Duration) -> Result<(), Failure> {
+        let name = queue.name();
+        let delay = i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or(0);
+        for batch in jobs.chunks(BATCH) {
             let mut entries = Vec::with_capacity(batch.len());
-            for (index, message) in batch.iter().enumerate() {
-                let body = serde_json::to_string(message.body)
-                    .map_err(|error| Failure::Defect(error.to_string()))?;
-                let delay = i32::try_from(message.delay.min(LONGEST_DELAY).as_secs()).unwrap_or(0);
+            for (index, job) in batch.iter().enumerate() {
+                let body = serde_json::to_string(job).map_err(|error| Failure::Defect(error.to_string()))?;
+                // Fair queues: one busy tenant must not hold up the others.
                 let entry = SendMessageBatchRequestEntry::builder()
                     .id(index.to_string())
                     .message_body(body)
                     .delay_seconds(delay)
-                    .message_group_id(message.group)
+                    .message_group_id(job.fairness_group())
                     .build()
                     .map_err(|error| Failure::Defect(error.to_string()))?;
                 entries.push(entry);
             }
-            let url = &self.address(first.queue)?.url;
+            let url = &self.address(name)?.url;
             let answer =
                 self.client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await;
             let answer = answer.map_err(|error| {
-                Failure::Unavailable(format!("queue {}: {}", first.queue, DisplayErrorContext(error)))
+                Failure::Unavailable(format!("queue {name}: {}", DisplayErrorContext(error)))
             })?;
             if let Some(lost) = answer.failed.first() {
                 let why = lost.message.as_deref().unwrap_or("no reason given");
-                return Err(Failure::Unavailable(format!("queue {} refused a message: {why}", first.queue)));
+                return Err(Failure::Unavailable(format!("queue {name} refused a message: {why}")));
             }
         }
         Ok(())
     }
 
     /// Puts a message that nobody can use beside the queue, with the reason.
-    async fn bury(&self, queue: &str, body: &str, reason: &str) -> Result<(), Failure> {
+    async fn bury(&self, queue: Queue, body: &str, reason: &str) -> Result<(), Failure> {
         let name = dead_letters(queue);
         let reason = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
         let reason = reason.map_err(|error| Failure::Defect(error.to_string()))?;
@@ -123,25 +122,24 @@ pub struct Delivery {
 /// once with its reason. One that Meta wants to wait is sent anew with a delay, so that waiting does not
 /// count as failing. Every other failure leaves the message to the queue: it comes back after the
 /// visibility timeout and is given up after the queue's number of tries.
-pub async fn consume<J, F, Fut>(
+pub async fn consume<F, Fut>(
     queues: &Queues,
-    queue: &str,
+    queue: Queue,
     deliveries: Vec<Delivery>,
     process: F,
 ) -> Vec<String>
 where
-    J: DeserializeOwned + Serialize,
-    F: Fn(J) -> Fut,
+    F: Fn(Job) -> Fut,
     Fut: Future<Output = Result<(), Failure>>,
 {
     let mut again = Vec::new();
     for delivery in deliveries {
-        let settled = match serde_json::from_str::<J>(&delivery.body) {
-            Ok(job) => settle(queues, queue, &delivery, process(job).await).await,
+        let settled = match serde_json::from_str::<Job>(&delivery.body) {
+            Ok(job) => settle(queues, queue, &delivery, &job, process(job.clone()).await).await,
             Err(error) => queues.bury(queue, &delivery.body, &format!("not a job: {error}")).await,
         };
         if let Err(failure) = settled {
-            tracing::warn!(queue, message = delivery.id, %failure, "A message will come again.");
+            tracing::warn!(queue = queue.name(), message = delivery.id, %failure, "A message will come again.");
             again.push(delivery.id);
         }
     }
@@ -150,21 +148,21 @@ where
 
 async fn settle(
     queues: &Queues,
-    queue: &str,
+    queue: Queue,
     delivery: &Delivery,
+    job: &Job,
     outcome: Result<(), Failure>,
 ) -> Result<(), Failure> {
     match outcome {
         Ok(()) => Ok(()),
         Err(Failure::Wait { after, why }) => {
-            tracing::info!(queue, message = delivery.id, wait_s = after.as_secs(), why, "A job waits.");
-            let body: &serde_json::value::RawValue =
-                serde_json::from_str(&delivery.body).map_err(|error| Failure::Defect(error.to_string()))?;
-            queues.send(&[Message { queue, group: "waiting", body: &body, delay: after }]).await
+            let (queue, wait_s) = (queue.name(), after.as_secs());
+            tracing::info!(queue, message = delivery.id, wait_s, why, "A job waits.");
+            queues.send_later(job, after).await
         }
         Err(failure) if failure.may_pass() => Err(failure),
         Err(failure) => {
-            tracing::error!(queue, message = delivery.id, %failure, "A job cannot be done.");
+            tracing::error!(queue = queue.name(), message = delivery.id, %failure, "A job cannot be done.");
             queues.bury(queue, &delivery.body, &failure.to_string()).await
         }
     }

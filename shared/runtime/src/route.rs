@@ -75,6 +75,12 @@ where
     }
 }
 
+/// The answer to a body over [`LARGEST_BODY`].
+pub fn too_large() -> Reply {
+    let detail = format!("The body may have {LARGEST_BODY} bytes at most.");
+    problem::plain(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", &detail)
+}
+
 /// Whether one of these routes has this path, whatever the method.
 pub fn knows<E>(routes: &[Route<E>], path: &str) -> bool {
     routes.iter().any(|route| match_path(route.path, path).is_some())
@@ -105,7 +111,7 @@ fn enter<E: Copy>(
         )));
     };
     if request.body().len() > LARGEST_BODY {
-        return Err(Box::new(problem::too_large()));
+        return Err(Box::new(too_large()));
     }
     let session = match route.access {
         Access::Public => None,

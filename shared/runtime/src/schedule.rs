@@ -1,11 +1,11 @@
-//! Schedules: a message to a function's queue at a later time, by EventBridge Scheduler.
+//! Schedules: a job for a function's queue at a later time, by EventBridge Scheduler.
 
 use ads::Failure;
+use ads::job::Job;
 use aws_sdk_scheduler::Client;
 use aws_sdk_scheduler::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_sdk_scheduler::types::{ActionAfterCompletion, FlexibleTimeWindow, FlexibleTimeWindowMode, Target};
 use jiff::civil::DateTime;
-use serde::Serialize;
 
 use crate::queue::Queues;
 
@@ -47,28 +47,16 @@ impl Schedules {
     }
 
     /// Sets a schedule: creates it, or changes the one of that name.
-    pub async fn set<T: Serialize>(
-        &self,
-        name: &str,
-        when: &When<'_>,
-        queue: &str,
-        message: &T,
-    ) -> Result<(), Failure> {
-        match self.create(name, when, queue, message).await? {
+    pub async fn set(&self, name: &str, when: &When<'_>, job: &Job) -> Result<(), Failure> {
+        match self.create(name, when, job).await? {
             Created::Yes => Ok(()),
-            Created::Exists => self.replace(name, when, queue, message).await,
+            Created::Exists => self.replace(name, when, job).await,
         }
     }
 
     /// Makes sure that a schedule exists; one of that name is left as it is, so its rhythm is kept.
-    pub async fn ensure<T: Serialize>(
-        &self,
-        name: &str,
-        when: &When<'_>,
-        queue: &str,
-        message: &T,
-    ) -> Result<(), Failure> {
-        self.create(name, when, queue, message).await.map(drop)
+    pub async fn ensure(&self, name: &str, when: &When<'_>, job: &Job) -> Result<(), Failure> {
+        self.create(name, when, job).await.map(drop)
     }
 
     /// Removes a schedule. One that is gone already counts as removed.
@@ -80,13 +68,7 @@ impl Schedules {
         }
     }
 
-    async fn create<T: Serialize>(
-        &self,
-        name: &str,
-        when: &When<'_>,
-        queue: &str,
-        message: &T,
-    ) -> Result<Created, Failure> {
+    async fn create(&self, name: &str, when: &When<'_>, job: &Job) -> Result<Created, Failure> {
         let (expression, timezone, window) = timing(when)?;
         let created = self
             .client
@@ -97,7 +79,7 @@ impl Schedules {
             .schedule_expression_timezone(timezone)
             .flexible_time_window(window)
             .action_after_completion(ActionAfterCompletion::Delete)
-            .target(self.target(queue, message)?)
+            .target(self.target(job)?)
             .send()
             .await;
         match created {
@@ -107,13 +89,7 @@ impl Schedules {
         }
     }
 
-    async fn replace<T: Serialize>(
-        &self,
-        name: &str,
-        when: &When<'_>,
-        queue: &str,
-        message: &T,
-    ) -> Result<(), Failure> {
+    async fn replace(&self, name: &str, when: &When<'_>, job: &Job) -> Result<(), Failure> {
         let (expression, timezone, window) = timing(when)?;
         let update = self
             .client
@@ -124,16 +100,16 @@ impl Schedules {
             .schedule_expression_timezone(timezone)
             .flexible_time_window(window)
             .action_after_completion(ActionAfterCompletion::Delete)
-            .target(self.target(queue, message)?);
+            .target(self.target(job)?);
         update.send().await.map(drop).map_err(|error| unavailable(name, DisplayErrorContext(error)))
     }
 
-    fn target<T: Serialize>(&self, queue: &str, message: &T) -> Result<Target, Failure> {
+    fn target(&self, job: &Job) -> Result<Target, Failure> {
         let defect = |error: &dyn std::error::Error| Failure::Defect(error.to_string());
         Target::builder()
-            .arn(&self.queues.address(queue)?.arn)
+            .arn(&self.queues.address(job.queue().name())?.arn)
             .role_arn(&self.config.role_arn)
-            .input(serde_json::to_string(message).map_err(|error| defect(&error))?)
+            .input(serde_json::to_string(job).map_err(|error| defect(&error))?)
             .build()
             .map_err(|error| defect(&error))
     }
