@@ -209,9 +209,11 @@ impl AuthMeta {
         self.access.account(workspace, &id).await?;
         let account = self.access.table.select_account(workspace, &id, selected).await?;
         if selected {
-            let job =
-                Job::SyncAccount { workspace: workspace.clone(), ad_account: id, cause: SyncCause::Selected };
-            self.host.queues.send(&[job]).await?;
+            let sync =
+                |cause| Job::SyncAccount { workspace: workspace.clone(), ad_account: id.clone(), cause };
+            // The rhythm first: from now on the account is synced, whatever becomes of this first time.
+            self.host.schedules.ensure_beat(&sync(SyncCause::Schedule), SyncCause::BEAT_MINUTES).await?;
+            self.host.queues.send(&[sync(SyncCause::Selected)]).await?;
         }
         reply::ok(&ShownAccount::from(account))
     }

@@ -12,7 +12,7 @@ use runtime::{Reply, problem, random, reply};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use store::account::AdAccount;
+use store::account::{AdAccount, canonical_zone};
 use store::connection::{Connection, ConnectionState};
 use store::oauth_state::OauthState;
 use subtle::ConstantTimeEq;
@@ -152,15 +152,23 @@ impl AuthMeta {
         found: Vec<graph_api::oauth::AdAccount>,
     ) -> Result<Vec<AdAccount>, Failure> {
         for account in found {
-            AdAccount::check_zone(&account.timezone_name)?;
+            // One odd account must not keep a person from the others.
+            let timezone = match canonical_zone(&account.timezone_name) {
+                Ok(timezone) => timezone,
+                Err(invalid) => {
+                    tracing::warn!(%workspace, ad_account = %account.id, %invalid, "An ad account is left out.");
+                    continue;
+                }
+            };
             let account = AdAccount {
                 id: account.id,
                 connection: connection.clone(),
                 name: account.name,
                 account_status: account.account_status,
                 currency: account.currency,
-                timezone: account.timezone_name,
+                timezone,
                 selected: false,
+                throttled_until: None,
                 structure_synced_at: None,
             };
             self.access.table.keep_account(workspace, &account).await?;

@@ -33,12 +33,12 @@ pub(crate) fn connected(connected: &Connected) -> Reply {
 
 /// What went wrong.
 pub(crate) fn failed(failure: &Failure) -> Reply {
-    let (status, title) = problem::status_and_title(failure);
-    let detail = match failure {
-        Failure::Defect(_) => "The error was logged.".to_owned(),
-        failure => failure.to_string(),
-    };
-    page(status, title, &html! { p { (detail) } p { "Nothing was changed. You can close this page." } })
+    let (status, title, detail) = problem::shown(failure);
+    page(
+        status,
+        title,
+        &html! { p { (detail) } p { "You can close this page and begin again from the product." } },
+    )
 }
 
 fn page(status: StatusCode, title: &str, body: &Markup) -> Reply {

@@ -1,55 +1,77 @@
-//! Acting on one object: read it fresh, set the target, read it back.
+//! Acting on one object: read it fresh, write down what it was, set the target.
 
 use access::Reached;
 use ads::Failure;
 use ads::object::{AdObject, Level, Status};
 use ads::rule::{Action, Decision, Outcome};
 use graph_api::launch::Changes;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use store::Table;
 
-/// Carries out a recorded decision and answers it with its outcome. A failure that may pass is an error:
+/// Carries out a recorded decision, and writes into it how it ended. A failure that may pass is an error:
 /// the decision stays open and is taken up again.
-pub(crate) async fn act(reached: &Reached, mut decision: Decision) -> Result<Decision, Failure> {
+pub(crate) async fn act(
+    table: &Table,
+    reached: &Reached,
+    decision: &mut Decision,
+    today: Date,
+    now: Timestamp,
+) -> Result<(), Failure> {
     if decision.action == Action::Notify {
         decision.outcome = Outcome::Done;
-        return Ok(decision);
+        return Ok(());
     }
     // People change things in Ads Manager: what is there now decides, not what was mirrored an hour ago.
     let Some(object) = reached.refresh(decision.level, &decision.object).await? else {
-        decision.outcome = Outcome::Refused;
-        decision.reason = Some("Meta does not show the object any more".to_owned());
-        return Ok(decision);
+        return refuse(decision, "Meta does not show the object any more");
     };
-    match step(&decision.action, &object) {
-        Step::AlreadySo => decision.outcome = Outcome::AlreadySo,
-        Step::Impossible(reason) => {
-            decision.outcome = Outcome::Refused;
-            decision.reason = Some(reason);
+    let (before, changes) = match step(&decision.action, &object, reached) {
+        // Written down before the change: if it is so now, an earlier try of ours has done it.
+        Step::AlreadySo if decision.before.is_some() => {
+            decision.outcome = Outcome::Done;
+            return Ok(());
         }
-        Step::Change { before, changes } => {
-            decision.before = Some(before);
-            match reached.heed(reached.caller.change(&object.id, &changes).await).await {
-                Ok(()) => {
-                    decision.outcome = Outcome::Done;
-                    reached.refresh(decision.level, &decision.object).await?;
-                }
-                Err(failure) if failure.may_pass() => return Err(failure),
-                Err(failure) => {
-                    decision.outcome = Outcome::Refused;
-                    decision.reason = Some(failure.to_string());
-                }
-            }
+        Step::AlreadySo => {
+            decision.outcome = Outcome::AlreadySo;
+            return Ok(());
         }
+        Step::Impossible(reason) => return refuse(decision, reason),
+        Step::Change { .. } if decision.day != today => {
+            decision.outcome = Outcome::Lapsed;
+            decision.reason = Some("it could not be done on its day".to_owned());
+            return Ok(());
+        }
+        Step::Change { before, changes } => (before, changes),
+    };
+    decision.before = Some(before);
+    table.conclude(&reached.workspace, decision, now + LONGEST_CALL).await?;
+    match reached.heed(reached.caller.change(&object.id, &changes).await).await {
+        Ok(()) => {
+            decision.outcome = Outcome::Done;
+            Ok(())
+        }
+        Err(failure) if failure.may_pass() => Err(failure),
+        Err(failure) => refuse(decision, failure.to_string()),
     }
-    Ok(decision)
+}
+
+/// A change with all its retries takes no longer; until then the decision is ours.
+const LONGEST_CALL: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+
+fn refuse(decision: &mut Decision, reason: impl Into<String>) -> Result<(), Failure> {
+    decision.outcome = Outcome::Refused;
+    decision.reason = Some(reason.into());
+    Ok(())
 }
 
 enum Step {
     AlreadySo,
-    Impossible(String),
+    Impossible(&'static str),
     Change { before: String, changes: Changes },
 }
 
-fn step(action: &Action, object: &AdObject) -> Step {
+fn step(action: &Action, object: &AdObject, reached: &Reached) -> Step {
     match action {
         Action::Notify => Step::AlreadySo,
         Action::Pause if object.status != Some(Status::Active) => Step::AlreadySo,
@@ -57,16 +79,22 @@ fn step(action: &Action, object: &AdObject) -> Step {
             before: Status::Active.as_str().to_owned(),
             changes: Changes { status: Some(Status::Paused.as_str().to_owned()), ..Changes::default() },
         },
+        Action::SetBudget { daily_budget } if daily_budget.currency != reached.account.currency => {
+            Step::Impossible("the rule's budget is in another currency than the ad account")
+        }
         Action::SetBudget { daily_budget } => match object.daily_budget {
-            Some(now) if now == *daily_budget => Step::AlreadySo,
+            Some(now) if now == daily_budget.amount => Step::AlreadySo,
             Some(now) => Step::Change {
                 before: now.to_string(),
-                changes: Changes { daily_budget: Some(*daily_budget), ..Changes::default() },
+                changes: Changes { daily_budget: Some(daily_budget.amount), ..Changes::default() },
             },
-            None if object.level == Level::Campaign => {
-                Step::Impossible("the campaign holds no daily budget; its ad sets do".to_owned())
+            None if object.lifetime_budget.is_some() => {
+                Step::Impossible("it has a lifetime budget, which is not set by the day")
             }
-            None => Step::Impossible("the ad set holds no daily budget; its campaign does".to_owned()),
+            None if object.level == Level::Campaign => {
+                Step::Impossible("the campaign holds no budget; its ad sets do")
+            }
+            None => Step::Impossible("the ad set holds no budget; its campaign does"),
         },
     }
 }

@@ -2,29 +2,35 @@
 //!
 //! An account is evaluated when its last open week completes, and on a schedule. Each rule sums the facts of
 //! its window per object; where the condition holds and the guard is satisfied, the decision is recorded
-//! before the act, at most one for a rule, an object and a day. Weeks that are not complete decide nothing.
+//! before the act, at most one for a rule, an object and a day. Numbers that are not complete decide nothing.
 
 mod act;
 mod rules;
 
 use access::{Access, Reached};
 use ads::Failure;
+use ads::date::{DateRange, IsoWeek};
 use ads::id::{AdAccountId, WorkspaceId};
 use ads::job::Job;
 use ads::object::{AdObject, EffectiveStatus};
 use ads::rule::{Decision, Outcome, Rule, Verdict};
 use bytes::Bytes;
 use http::{Method, Request};
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use runtime::route::{self, Access::Role as Needs, Route, Visit};
-use runtime::schedule::When;
 use runtime::session::Role;
 use runtime::{Host, Reply};
+use store::account::AdAccount;
 use store::chunk::{Chunk, ChunkState};
 use store::decision::Recorded;
 use store::fact;
 
-/// How often an account is evaluated when nothing else causes it.
-const HEARTBEAT_MINUTES: u32 = 30;
+/// Today's numbers may be this old. A sync runs every hour.
+const FRESH: SignedDuration = SignedDuration::from_hours(2);
+
+/// Decisions of so many days ago are looked through for ones that nobody confirmed.
+const OPEN_DAYS: i32 = 7;
 
 /// What can be asked of this function.
 #[derive(Debug, Clone, Copy)]
@@ -113,46 +119,75 @@ impl EvaluateRules {
 
     async fn evaluate(&self, workspace: &WorkspaceId, ad_account: &AdAccountId) -> Result<(), Failure> {
         let table = &self.access.table;
-        let heartbeat = format!("rules-{workspace}-{ad_account}");
         if !table.account(workspace, ad_account).await?.is_some_and(|account| account.selected) {
-            return self.host.schedules.cancel(&heartbeat).await;
+            let beat = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
+            return self.host.schedules.stop_beat(&beat).await;
         }
         let rules = table.rules(workspace).await?;
         let rules: Vec<_> = rules.into_iter().filter(|rule| rule.spec.applies_to(ad_account)).collect();
-        if !rules.is_empty() {
-            let reached = self.access.reach(workspace, ad_account).await?;
-            let chunks = table.chunks(workspace, ad_account).await?;
-            for rule in &rules {
-                self.apply(&reached, rule, &chunks).await?;
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let reached = self.access.reach(workspace, ad_account).await?;
+        let chunks = table.chunks(workspace, ad_account).await?;
+        // One object that must wait, such as after four budget changes in an hour, does not hold up the others.
+        let mut failed = None;
+        for rule in &rules {
+            if let Err(failure) = self.finish_open(&reached, rule).await {
+                failed = Some(failure);
+            }
+            for decision in self.consider(&reached, rule, &chunks).await? {
+                if let Err(failure) = self.decide(&reached, decision).await {
+                    failed = Some(failure);
+                }
             }
         }
-        let beat = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
-        let when = When::EveryMinutes(HEARTBEAT_MINUTES);
-        self.host.schedules.ensure(&heartbeat, &when, &beat).await
+        failed.map_or(Ok(()), Err)
     }
 
-    async fn apply(&self, reached: &Reached, rule: &Rule, chunks: &[Chunk]) -> Result<(), Failure> {
+    /// Finishes what an earlier evaluation decided and nobody confirmed: today's is done, older is too late.
+    async fn finish_open(&self, reached: &Reached, rule: &Rule) -> Result<(), Failure> {
+        let (table, workspace) = (&self.access.table, &reached.workspace);
+        let now = self.host.clock.now();
+        let today = reached.account.today(now);
+        let recent = today.saturating_sub(OPEN_DAYS.days());
+        for decision in table.decisions_since(workspace, &rule.id, recent).await? {
+            let open = decision.outcome == Outcome::Deciding && decision.ad_account == reached.account.id;
+            if !open {
+                continue;
+            }
+            let Some(decision) = table.take_decision(workspace, &decision, now).await? else { continue };
+            self.carry_out(reached, decision, today).await?;
+        }
+        Ok(())
+    }
+
+    /// What a rule wants done now.
+    async fn consider(
+        &self,
+        reached: &Reached,
+        rule: &Rule,
+        chunks: &[Chunk],
+    ) -> Result<Vec<Decision>, Failure> {
         let (workspace, account) = (&reached.workspace, &reached.account);
         let table = &self.access.table;
-        let today = account.today(self.host.clock.now());
+        let now = self.host.clock.now();
+        let today = account.today(now);
         let window = rule.spec.when.window.days(today);
-        let complete =
-            |week| chunks.iter().any(|chunk| chunk.week == week && chunk.state == ChunkState::Done);
-        if !window.weeks().all(complete) {
-            tracing::info!(%workspace, rule = %rule.id, "A rule waits: its window is not measured completely.");
-            return Ok(());
+        if !window.weeks().all(|week| is_fresh(account, window, week, chunks, now)) {
+            tracing::info!(%workspace, rule = %rule.id, "A rule waits: its window is not measured to its end.");
+            return Ok(Vec::new());
         }
         let weeks = table.facts(workspace, &account.id, rule.spec.level, window).await?;
         let sums = fact::sums(&weeks, window);
         let objects = table.objects(workspace, &account.id, rule.spec.level).await?;
-        let mut held = 0;
+        let mut decisions = Vec::new();
         // Only what runs is looked at: nothing can be done about the rest.
         for object in objects.iter().map(|kept| &kept.object).filter(|object| runs(object)) {
             let measures = sums.get(&object.id).cloned().unwrap_or_default();
             let Verdict::Holds(value) = rule.spec.when.verdict(&measures) else { continue };
-            held += 1;
             let objection = rule.spec.guard.objection(&measures);
-            let decision = Decision {
+            decisions.push(Decision {
                 rule: rule.id.clone(),
                 rule_name: rule.spec.name.clone(),
                 ad_account: account.id.clone(),
@@ -169,28 +204,47 @@ impl EvaluateRules {
                 outcome: if objection.is_some() { Outcome::Guarded } else { Outcome::Deciding },
                 reason: objection,
                 before: None,
-                at: self.host.clock.now(),
-            };
-            self.carry_out(reached, decision).await?;
+                at: now,
+            });
         }
-        tracing::info!(%workspace, rule = %rule.id, objects = objects.len(), held, "Evaluated a rule.");
-        Ok(())
+        tracing::info!(%workspace, rule = %rule.id, objects = objects.len(), held = decisions.len(), "Evaluated a rule.");
+        Ok(decisions)
     }
 
-    /// Records the decision, acts, records how it ended. A crash between leaves the decision open, and the
-    /// next evaluation of the day takes it up again: acts set targets, so doing one twice is doing it once.
-    async fn carry_out(&self, reached: &Reached, decision: Decision) -> Result<(), Failure> {
-        let table = &self.access.table;
-        if table.decide(&reached.workspace, &decision).await? == Recorded::Already {
-            return Ok(());
+    /// Records a decision before its act; one that was made today already is left alone.
+    async fn decide(&self, reached: &Reached, decision: Decision) -> Result<(), Failure> {
+        let (table, now) = (&self.access.table, self.host.clock.now());
+        match table.decide(&reached.workspace, &decision, now).await? {
+            Recorded::Ours if decision.outcome == Outcome::Deciding => {
+                let day = decision.day;
+                self.carry_out(reached, decision, day).await
+            }
+            Recorded::Ours | Recorded::Already => Ok(()),
         }
-        if decision.outcome == Outcome::Guarded {
-            return Ok(());
-        }
-        let concluded = act::act(reached, decision).await?;
-        tracing::info!(rule = %concluded.rule, object = %concluded.object, outcome = ?concluded.outcome, "A rule decided.");
-        Ok(table.conclude(&reached.workspace, &concluded).await?)
     }
+
+    /// Acts and records how it ended. A crash or a failure that may pass leaves the decision open, and a
+    /// later evaluation takes it up: acts set targets, so doing one twice is doing it once.
+    async fn carry_out(&self, reached: &Reached, mut decision: Decision, today: Date) -> Result<(), Failure> {
+        let (table, workspace) = (&self.access.table, &reached.workspace);
+        let acted = act::act(table, reached, &mut decision, today, self.host.clock.now()).await;
+        table.conclude(workspace, &decision, self.host.clock.now()).await?;
+        if acted.is_ok() {
+            // What Meta made of it; a sync would show it later as well.
+            reached.refresh(decision.level, &decision.object).await?;
+        }
+        tracing::info!(rule = %decision.rule, object = %decision.object, outcome = ?decision.outcome, "A rule decided.");
+        acted
+    }
+}
+
+/// Whether a week's numbers are complete up to the end of the window: measured after its last day was over,
+/// or for a window that is not over, lately.
+fn is_fresh(account: &AdAccount, window: DateRange, week: IsoWeek, chunks: &[Chunk], now: Timestamp) -> bool {
+    let over = account.end_of(window.until.min(week.range().until));
+    let needed = if over <= now { over } else { now - FRESH };
+    let chunk = chunks.iter().find(|chunk| chunk.week == week && chunk.state == ChunkState::Done);
+    chunk.and_then(|chunk| chunk.completed_at).is_some_and(|completed| completed >= needed)
 }
 
 fn runs(object: &AdObject) -> bool {

@@ -1,8 +1,8 @@
 //! Rules as the front end keeps them, and what they decided.
 
-use ads::Failure;
 use ads::id::{RuleId, WorkspaceId};
-use ads::rule::{Decision, Rule, RuleSpec};
+use ads::rule::{Action, Decision, Rule, RuleSpec};
+use ads::{Failure, Invalid};
 use http::StatusCode;
 use runtime::reply::List;
 use runtime::route::{self, Visit};
@@ -65,23 +65,26 @@ impl EvaluateRules {
         let (workspace, rule) = (visit.workspace()?, visit.path("rule")?);
         let limit = visit.limit(PAGE.0, PAGE.1)?;
         self.access.table.rule(workspace, &rule).await?.ok_or_else(not_found)?;
+        let before = visit.after()?;
+        let mut data = self.access.table.decisions(workspace, &rule, before.as_deref(), limit + 1).await?;
+        let more = data.len() > limit;
+        data.truncate(limit);
         let position = |decision: &Decision| format!("{}#{}", decision.day, decision.object);
-        let mut decisions = self.access.table.decisions(workspace, &rule).await?;
-        decisions.reverse();
-        if let Some(after) = visit.after()? {
-            decisions.retain(|decision| position(decision) < after);
-        }
-        let more = decisions.len() > limit;
-        decisions.truncate(limit);
-        let after = decisions.last().filter(|_| more).map(|decision| route::cursor(&position(decision)));
-        reply::ok(&List { data: decisions, after })
+        let after = data.last().filter(|_| more).map(|decision| route::cursor(&position(decision)));
+        reply::ok(&List { data, after })
     }
 
     async fn checked_spec(&self, visit: &Visit<Endpoint>) -> Result<RuleSpec, Failure> {
         let spec: RuleSpec = visit.json()?;
         spec.check()?;
         if let Some(account) = &spec.ad_account {
-            self.access.account(visit.workspace()?, account).await?;
+            let currency = self.access.account(visit.workspace()?, account).await?.currency;
+            if let Action::SetBudget { daily_budget } = &spec.action
+                && daily_budget.currency != currency
+            {
+                let problem = format!("must be {currency}, the ad account's currency");
+                return Err(Invalid::new("action.daily_budget.currency", problem).into());
+            }
         }
         Ok(spec)
     }

@@ -49,7 +49,7 @@ impl ManageCampaign {
         let (account, id): (AdAccountId, ObjectId) = (visit.path("ad_account")?, visit.path("id")?);
         self.object(workspace, &account, level, &id).await?;
         let reached = self.access.reach(workspace, &account).await?;
-        reached.heed(reached.caller.remove(&account, &id).await).await?;
+        reached.heed(reached.caller.remove(&id).await).await?;
         if level == Level::Campaign {
             self.withdraw(workspace, &account, &id).await?;
         }
@@ -67,7 +67,7 @@ impl ManageCampaign {
                     object.status = Some(Status::Deleted);
                 }
                 object.effective_status = Some(EffectiveStatus::Deleted);
-                table.keep_object(workspace, &account, &KeptObject { object, as_of }).await?;
+                table.keep_object(workspace, &account, &KeptObject { object, as_of, hidden: false }).await?;
             }
         }
         Ok(reply::no_content())

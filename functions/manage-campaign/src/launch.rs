@@ -4,6 +4,8 @@
 //! intent whose outcome is unknown; the next worker looks the object up by its name, which carries the
 //! launch's id, before it creates anything. A step that fails for good undoes the ones before it in reverse.
 
+use std::time::Duration;
+
 use access::Reached;
 use ads::id::{AdAccountId, LaunchId, ObjectId, WorkspaceId};
 use ads::job::Job;
@@ -18,17 +20,23 @@ use runtime::route::Visit;
 use runtime::{Reply, reply};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::time::Duration;
 use store::StoreError;
 use store::launch::KeptLaunch;
 
 use crate::{Endpoint, ManageCampaign};
 
-/// How long one worker may take; three calls to Meta with their retries fit well.
-const WORKER_LASTS: SignedDuration = SignedDuration::from_mins(2);
+/// How long a worker may be silent. It saves before and after each call to Meta, and one call with its
+/// retries takes less.
+const WORKER_LASTS: SignedDuration = SignedDuration::from_mins(5);
 
 /// When a launch is looked after in case its worker went away.
-const LOOK_AFTER: Duration = Duration::from_secs(150);
+const LOOK_AFTER: Duration = Duration::from_secs(330);
+
+/// A launch that is neither done nor undone after this long is left to a person.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Longest launch document, in bytes: it is kept as one item.
+const LONGEST_DOCUMENT: usize = 64 * 1024;
 
 /// Longest `Idempotency-Key`.
 const LONGEST_KEY: usize = 255;
@@ -71,6 +79,9 @@ impl ManageCampaign {
             let problem = "send this header once, with a text of your own per launch: a repeated request with the same text launches once";
             Invalid::new("Idempotency-Key", problem)
         })?;
+        if visit.request.body().len() > LONGEST_DOCUMENT {
+            return Err(Invalid::new("body", format!("may have {LONGEST_DOCUMENT} bytes at most")).into());
+        }
         let spec: LaunchSpec = visit.json()?;
         let findings = spec.check(account.currency);
         if !findings.is_empty() {
@@ -102,7 +113,7 @@ impl ManageCampaign {
         reply::ok(&ShownLaunch::from(&kept.launch))
     }
 
-    /// Takes a launch up again whose worker may have gone away.
+    /// Takes a launch up again whose worker may have gone away, until it is settled or a day has passed.
     pub(crate) async fn resume(&self, workspace: &WorkspaceId, id: &LaunchId) -> Result<(), Failure> {
         let table = &self.access.table;
         match table.launch(workspace, id).await? {
@@ -110,15 +121,24 @@ impl ManageCampaign {
             _ => return Ok(()),
         }
         let now = self.host.clock.now();
+        let again = |why: &str| Err(Failure::Wait { after: LOOK_AFTER, why: why.to_owned() });
         let mut kept = match table.take_launch(workspace, id, now, now + WORKER_LASTS).await {
             Ok(kept) => kept,
-            Err(StoreError::Conflict) => {
-                return Err(Failure::Wait { after: LOOK_AFTER, why: "another worker is at it".to_owned() });
-            }
+            Err(StoreError::Conflict) => return again("another worker is at it"),
             Err(error) => return Err(error.into()),
         };
-        let reached = self.access.reach(workspace, &kept.launch.ad_account).await?;
-        self.work(&reached, &mut kept).await
+        let worked = match self.access.reach(workspace, &kept.launch.ad_account).await {
+            Ok(reached) => self.work(&reached, &mut kept).await,
+            Err(failure) => Err(failure),
+        };
+        let Err(failure) = worked else { return Ok(()) };
+        if now.duration_since(kept.launch.started_at) < PATIENCE {
+            return again(&failure.to_string());
+        }
+        tracing::error!(%workspace, launch = %id, %failure, "A launch is left to a person.");
+        kept.launch.state = LaunchState::Flagged;
+        kept.launch.failure = Some(failure.to_string());
+        Ok(table.save_launch(workspace, &mut kept, now).await?)
     }
 
     /// Writes the launch down, or finds the one that the same key began.
@@ -178,8 +198,9 @@ impl ManageCampaign {
     async fn work(&self, reached: &Reached, kept: &mut KeptLaunch) -> Result<(), Failure> {
         let outcome = self.take_steps(reached, kept).await;
         if outcome.is_err() {
-            kept.worker_until = self.host.clock.now() - SignedDuration::from_secs(1);
-            self.save(reached, kept).await?;
+            // A second in the past, so that the next request need not wait for this one's end.
+            let free = self.host.clock.now() - SignedDuration::from_secs(1);
+            self.access.table.save_launch(&reached.workspace, kept, free).await?;
         }
         outcome
     }
@@ -195,16 +216,11 @@ impl ManageCampaign {
                 break;
             };
             match self.take_step(reached, kept, step).await {
-                Ok(id) => {
-                    kept.launch.created.push(Created { step, id });
-                    kept.launch.intent = None;
-                    self.save(reached, kept).await?;
-                }
+                Ok(id) => self.created(reached, kept, step, id).await?,
                 Err(failure) if failure.may_pass() => return Err(failure),
                 Err(failure) => {
                     kept.launch.state = LaunchState::Undoing;
                     kept.launch.failure = Some(format!("{}: {failure}", level_of(step)));
-                    kept.launch.intent = None;
                     self.save(reached, kept).await?;
                 }
             }
@@ -221,9 +237,8 @@ impl ManageCampaign {
         kept: &mut KeptLaunch,
         step: Step,
     ) -> Result<ObjectId, Failure> {
-        let find = || async { reached.heed(reached.caller.find_step(&kept.launch, step).await).await };
         if kept.launch.intent == Some(step)
-            && let Some(id) = find().await?
+            && let Some(id) = find(reached, kept, step).await?
         {
             return Ok(id);
         }
@@ -232,17 +247,40 @@ impl ManageCampaign {
         match reached.caller.take_step(&kept.launch, step).await {
             // The answer was lost. The object may be there; if it is not, a later look decides.
             Err(GraphError::UnknownOutcome(details)) => {
-                let found = reached.heed(reached.caller.find_step(&kept.launch, step).await).await?;
+                self.save(reached, kept).await?;
+                let found = find(reached, kept, step).await?;
                 found.ok_or_else(|| GraphError::UnknownOutcome(details).into())
             }
-            answer => reached.heed(answer).await,
+            answer => {
+                // Meta has spoken: nothing is unknown about this step any more.
+                kept.launch.intent = None;
+                reached.heed(answer).await
+            }
         }
     }
 
-    /// The last first. Already gone is success.
+    async fn created(
+        &self,
+        reached: &Reached,
+        kept: &mut KeptLaunch,
+        step: Step,
+        id: ObjectId,
+    ) -> Result<(), Failure> {
+        kept.launch.created.push(Created { step, id });
+        kept.launch.intent = None;
+        self.save(reached, kept).await
+    }
+
+    /// The last first, and before it whatever a lost answer may have left. Already gone is success.
     async fn undo(&self, reached: &Reached, kept: &mut KeptLaunch) -> Result<(), Failure> {
+        if let Some(step) = kept.launch.intent {
+            match find(reached, kept, step).await? {
+                Some(id) => self.created(reached, kept, step, id).await?,
+                None => kept.launch.intent = None,
+            }
+        }
         while let Some(created) = kept.launch.created.last().cloned() {
-            reached.heed(reached.caller.remove(&kept.launch.ad_account, &created.id).await).await?;
+            reached.heed(reached.caller.remove(&created.id).await).await?;
             kept.launch.created.pop();
             self.save(reached, kept).await?;
         }
@@ -250,11 +288,18 @@ impl ManageCampaign {
         self.save(reached, kept).await
     }
 
+    /// Saves, and holds the launch for another while.
     async fn save(&self, reached: &Reached, kept: &mut KeptLaunch) -> Result<(), Failure> {
-        Ok(self.access.table.save_launch(&reached.workspace, kept).await?)
+        let until = self.host.clock.now() + WORKER_LASTS;
+        Ok(self.access.table.save_launch(&reached.workspace, kept, until).await?)
     }
 }
 
+/// The object that a step whose answer was lost has created, if it has.
+async fn find(reached: &Reached, kept: &KeptLaunch, step: Step) -> Result<Option<ObjectId>, Failure> {
+    reached.heed(reached.caller.find_step(&kept.launch, step).await).await
+}
+
 fn is_settled(launch: &Launch) -> bool {
-    matches!(launch.state, LaunchState::Committed | LaunchState::Undone)
+    matches!(launch.state, LaunchState::Committed | LaunchState::Undone | LaunchState::Flagged)
 }

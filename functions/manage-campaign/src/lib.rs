@@ -110,8 +110,8 @@ impl ManageCampaign {
     /// Does a job.
     pub async fn process(&self, job: Job) -> Result<(), Failure> {
         match job {
-            Job::ActivateCampaign { workspace, ad_account, campaign, version } => {
-                self.activate(&workspace, &ad_account, &campaign, version).await
+            Job::ActivateCampaign { workspace, ad_account, campaign, timer } => {
+                self.activate(&workspace, &ad_account, &campaign, &timer).await
             }
             Job::ResumeLaunch { workspace, launch } => self.resume(&workspace, &launch).await,
             other => Err(other.misdirected()),

@@ -73,8 +73,8 @@ struct ObjectList {
     after: Option<String>,
 }
 
-/// An object's place in the list: the metric first (unknown last), then the id, so that pages do not
-/// overlap even while numbers change.
+/// An object's place in the list: the metric first (unknown last), then the id, so that a page begins where
+/// the one before ended.
 type Position = (Option<Decimal>, String);
 
 impl ManageCampaign {
@@ -113,7 +113,7 @@ impl ManageCampaign {
             (sort.of(measures), object.id.to_string())
         };
         let compare = |a: &Position, b: &Position| order.compare(a, b);
-        objects.sort_by_cached_key(|entry| Ordered { position: position(entry), order });
+        objects.sort_by(|a, b| compare(&position(a), &position(b)));
         if let Some(after) = after {
             objects.retain(|entry| compare(&position(entry), &after).is_gt());
         }
@@ -219,24 +219,6 @@ impl std::str::FromStr for Order {
             "desc" => Ok(Self::Descending),
             _ => Err("must be asc or desc"),
         }
-    }
-}
-
-#[derive(PartialEq, Eq)]
-struct Ordered {
-    position: Position,
-    order: Order,
-}
-
-impl Ord for Ordered {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.order.compare(&self.position, &other.position)
-    }
-}
-
-impl PartialOrd for Ordered {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
     }
 }
 

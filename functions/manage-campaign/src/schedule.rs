@@ -1,56 +1,73 @@
 //! Scheduled activation: a campaign starts at a local time of a named zone.
 //!
-//! The table decides: the timer carries a version, and one that was replaced or withdrawn does nothing.
+//! The table decides: it names the timer that counts, and one that was replaced or withdrawn does nothing.
 
+use std::time::Duration;
+
+use access::Reached;
 use ads::id::{AdAccountId, ObjectId, WorkspaceId};
 use ads::job::Job;
+use ads::launch::Step;
 use ads::object::{Level, Status};
 use ads::{Failure, Invalid};
 use graph_api::launch::{Changes, level_of};
+use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use runtime::route::Visit;
-use runtime::schedule::When;
-use runtime::{Reply, reply};
+use runtime::{Reply, random, reply};
 use serde::Deserialize;
+use store::StoreError;
+use store::account::canonical_zone;
 use store::schedule::{Activation, ActivationState};
 
-use access::Reached;
-
 use crate::{Endpoint, ManageCampaign};
+
+/// An activation that Meta keeps from happening is tried again for this long after its time.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(6);
+
+/// Time between two tries.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewSchedule {
     /// Local time without an offset: `2026-12-01T09:00:00`.
-    activate_at: DateTime,
+    activate_at: String,
     /// IANA zone; the ad account's when absent.
     timezone: Option<String>,
 }
 
 impl ManageCampaign {
-    /// The table first: a crash before the timer is set leaves an activation that the caller, who got no
-    /// answer, sets again; the other order could leave a timer that nobody can see.
+    /// The timer first, under a name of its own: until the table names it, it does nothing. A crash between
+    /// leaves a timer that comes to nothing, and a caller who got no answer.
     pub(crate) async fn schedule(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let workspace = visit.workspace()?;
         let account = self.access.account(workspace, &visit.path("ad_account")?).await?;
         let campaign: ObjectId = visit.path("id")?;
         self.object(workspace, &account.id, Level::Campaign, &campaign).await?;
         let wanted: NewSchedule = visit.json()?;
-        let timezone = wanted.timezone.unwrap_or(account.timezone);
-        self.check(wanted.activate_at, &timezone)?;
+        let timezone = canonical_zone(wanted.timezone.as_deref().unwrap_or(&account.timezone))?;
+        let at = self.local_time(&wanted.activate_at, &timezone)?;
 
         let before = self.access.table.activation(workspace, &account.id, &campaign).await?;
+        if before.as_ref().is_some_and(|before| before.state == ActivationState::Activating) {
+            return Err(under_way());
+        }
         let activation = Activation {
             campaign,
-            at: wanted.activate_at,
+            at,
             timezone,
             version: before.as_ref().map_or(1, |before| before.version + 1),
+            timer: random::id()?,
             state: ActivationState::Scheduled,
             failure: None,
         };
-        self.access.table.keep_activation(workspace, &account.id, &activation, before.as_ref()).await?;
         self.set_timer(workspace, &account.id, &activation).await?;
+        self.access.table.keep_activation(workspace, &account.id, &activation, before.as_ref()).await?;
+        if let Some(before) = before {
+            self.host.schedules.cancel_timer(&before.timer).await?;
+        }
         reply::ok(&activation)
     }
 
@@ -65,11 +82,9 @@ impl ManageCampaign {
             workspace: workspace.clone(),
             ad_account: ad_account.clone(),
             campaign: activation.campaign.clone(),
-            version: activation.version,
+            timer: activation.timer.clone(),
         };
-        let when = When::Once { at: activation.at, timezone: &activation.timezone };
-        let name = timer_name(workspace, &activation.campaign);
-        self.host.schedules.set(&name, &when, &job).await
+        self.host.schedules.set_timer(&activation.timer, activation.at, &activation.timezone, &job).await
     }
 
     pub(crate) async fn show_schedule(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
@@ -93,39 +108,47 @@ impl ManageCampaign {
         account: &AdAccountId,
         campaign: &ObjectId,
     ) -> Result<bool, Failure> {
-        let Some(before) = self.access.table.activation(workspace, account, campaign).await? else {
-            return Ok(false);
-        };
-        if before.state == ActivationState::Scheduled {
-            let withdrawn = Activation {
-                version: before.version + 1,
-                state: ActivationState::Cancelled,
-                ..before.clone()
-            };
-            self.access.table.keep_activation(workspace, account, &withdrawn, Some(&before)).await?;
+        let before = self.access.table.activation(workspace, account, campaign).await?;
+        let Some(before) = before else { return Ok(false) };
+        match before.state {
+            ActivationState::Scheduled => {}
+            ActivationState::Activating => return Err(under_way()),
+            ActivationState::Cancelled | ActivationState::Activated | ActivationState::Failed => {
+                return Ok(false);
+            }
         }
-        self.host.schedules.cancel(&timer_name(workspace, campaign)).await?;
-        Ok(before.state != ActivationState::Cancelled)
+        let withdrawn =
+            Activation { version: before.version + 1, state: ActivationState::Cancelled, ..before.clone() };
+        self.access.table.keep_activation(workspace, account, &withdrawn, Some(&before)).await?;
+        self.host.schedules.cancel_timer(&before.timer).await?;
+        Ok(true)
     }
 
-    fn check(&self, at: DateTime, timezone: &str) -> Result<(), Failure> {
-        let zone = TimeZone::get(timezone).map_err(|_| {
-            Invalid::new(
-                "timezone",
-                format!("{timezone:?} is not a known IANA time zone, such as Asia/Singapore"),
-            )
-        })?;
+    /// A local time that exists in the zone and is still to come.
+    fn local_time(&self, text: &str, timezone: &str) -> Result<DateTime, Failure> {
+        let invalid = |problem: String| Failure::from(Invalid::new("activate_at", problem));
+        // An offset would be dropped in silence, and the campaign would start at another hour.
+        let shape = || {
+            invalid(format!("{text:?} must be a local time without an offset, such as 2026-12-01T09:00:00"))
+        };
+        let (_, clock) = text.split_once(['T', 't', ' ']).ok_or_else(shape)?;
+        if !clock.chars().all(|c| c.is_ascii_digit() || c == ':') {
+            return Err(shape());
+        }
+        let at: DateTime = text.parse().map_err(|_| shape())?;
+        let zone = TimeZone::get(timezone).map_err(|error| Failure::Defect(error.to_string()))?;
         let local = zone.to_ambiguous_zoned(at);
         if matches!(local.offset(), AmbiguousOffset::Gap { .. }) {
-            let problem = format!("{at} does not exist in {timezone}: clocks are set forward over it");
-            return Err(Invalid::new("activate_at", problem).into());
+            return Err(invalid(format!(
+                "{at} does not exist in {timezone}: clocks are set forward over it"
+            )));
         }
         // A time that comes twice means the first, as everywhere in AWS.
-        let moment = local.compatible().map_err(|error| Invalid::new("activate_at", error.to_string()))?;
+        let moment = local.compatible().map_err(|error| invalid(error.to_string()))?;
         if moment.timestamp() <= self.host.clock.now() {
-            return Err(Invalid::new("activate_at", format!("{at} in {timezone} is over")).into());
+            return Err(invalid(format!("{at} in {timezone} is over")));
         }
-        Ok(())
+        Ok(at)
     }
 
     /// The time has come.
@@ -134,14 +157,22 @@ impl ManageCampaign {
         workspace: &WorkspaceId,
         ad_account: &AdAccountId,
         campaign: &ObjectId,
-        version: u64,
+        timer: &str,
     ) -> Result<(), Failure> {
-        let Some(due) = self.access.table.activation(workspace, ad_account, campaign).await? else {
+        let table = &self.access.table;
+        let due = table.activation(workspace, ad_account, campaign).await?;
+        let pending = [ActivationState::Scheduled, ActivationState::Activating];
+        let Some(due) = due.filter(|due| due.timer == timer && pending.contains(&due.state)) else {
+            tracing::info!(%workspace, %campaign, "A timer came due that is no longer wanted.");
             return Ok(());
         };
-        if due.version != version || due.state != ActivationState::Scheduled {
-            tracing::info!(%workspace, %campaign, version, "A timer came due that is no longer wanted.");
-            return Ok(());
+        // Said before it is done: from here on it cannot be withdrawn, and whoever finds it goes on.
+        let acting =
+            Activation { state: ActivationState::Activating, version: due.version + 1, ..due.clone() };
+        match table.keep_activation(workspace, ad_account, &acting, Some(&due)).await {
+            Ok(()) => {}
+            Err(StoreError::Conflict) => return Ok(()),
+            Err(error) => return Err(error.into()),
         }
         let outcome = match self.access.reach(workspace, ad_account).await {
             Ok(reached) => self.start(&reached, campaign).await,
@@ -149,21 +180,33 @@ impl ManageCampaign {
         };
         let (state, failure) = match outcome {
             Ok(()) => (ActivationState::Activated, None),
-            Err(failure) if failure.may_pass() => return Err(failure),
+            Err(failure) if failure.may_pass() && !self.is_late(&due) => {
+                return Err(Failure::Wait { after: TRY_AGAIN, why: failure.to_string() });
+            }
             Err(failure) => (ActivationState::Failed, Some(failure.to_string())),
         };
         tracing::info!(%workspace, %campaign, ?state, failure, "A scheduled activation came due.");
-        let concluded = Activation { state, failure, version: version + 1, ..due.clone() };
-        Ok(self.access.table.keep_activation(workspace, ad_account, &concluded, Some(&due)).await?)
+        let concluded = Activation { state, failure, version: acting.version + 1, ..acting.clone() };
+        match table.keep_activation(workspace, ad_account, &concluded, Some(&acting)).await {
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn is_late(&self, due: &Activation) -> bool {
+        let zone = TimeZone::get(&due.timezone).unwrap_or(TimeZone::UTC);
+        let at = zone.to_ambiguous_zoned(due.at).compatible();
+        at.is_ok_and(|at| self.host.clock.now().duration_since(at.timestamp()) > PATIENCE)
     }
 
     /// Activates a campaign. One that we launched has its ad and ad set activated first and itself last,
     /// for only together do they deliver, and nothing may run before all of it is ready.
     async fn start(&self, reached: &Reached, campaign: &ObjectId) -> Result<(), Failure> {
         let launches = self.access.table.launches(&reached.workspace).await?;
-        let ours = launches.into_iter().map(|kept| kept.launch);
-        let ours =
-            ours.into_iter().find(|launch| launch.created.first().is_some_and(|first| first.id == *campaign));
+        let ours = launches
+            .into_iter()
+            .map(|kept| kept.launch)
+            .find(|launch| launch.id_of(Step::Campaign) == Some(campaign));
         let below = ours.map(|launch| launch.created).unwrap_or_default();
         let mut objects: Vec<_> =
             below.into_iter().skip(1).rev().map(|created| (level_of(created.step), created.id)).collect();
@@ -177,7 +220,6 @@ impl ManageCampaign {
     }
 }
 
-/// The name of a campaign's timer.
-fn timer_name(workspace: &WorkspaceId, campaign: &ObjectId) -> String {
-    format!("activate-{workspace}-{campaign}")
+fn under_way() -> Failure {
+    Failure::Conflict("the campaign is being activated at this moment".to_owned())
 }

@@ -16,7 +16,7 @@ pub(crate) fn write(rows: &[Row]) -> Result<Vec<u8>, Failure> {
         let mut record = vec![
             row.level.to_string(),
             row.id.clone(),
-            row.name.clone().unwrap_or_default(),
+            row.name.as_deref().map(harmless).unwrap_or_default(),
             text(row.campaign_id.as_ref()),
             text(row.adset_id.as_ref()),
             row.date_start.to_string(),
@@ -27,6 +27,11 @@ pub(crate) fn write(rows: &[Row]) -> Result<Vec<u8>, Failure> {
         writer.write_record(record).map_err(defect)?;
     }
     writer.into_inner().map_err(|error| Failure::Defect(error.to_string()))
+}
+
+/// A name that a spreadsheet would run as a formula gets an apostrophe before it.
+fn harmless(name: &str) -> String {
+    if name.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{name}") } else { name.to_owned() }
 }
 
 /// An unknown value is an empty cell, which is not a zero.

@@ -17,13 +17,12 @@ use ads::job::{Job, SyncCause};
 use bytes::Bytes;
 use http::{Method, Request};
 use runtime::route::{self, Access::Role as Needs, Route, Visit};
-use runtime::schedule::When;
 use runtime::session::Role;
 use runtime::{Host, Reply};
 use store::chunk::ChunkState;
 
-/// How often an account's structure and newest weeks are read again.
-const HEARTBEAT_MINUTES: u32 = 60;
+/// How often an account's rules are evaluated when nothing else causes it.
+const RULES_MINUTES: u32 = 30;
 
 /// What can be asked of this function.
 #[derive(Debug, Clone, Copy)]
@@ -97,24 +96,26 @@ impl SyncEntities {
         ad_account: &AdAccountId,
         cause: SyncCause,
     ) -> Result<(), Failure> {
-        let heartbeat = heartbeat_name(workspace, ad_account);
+        let beat = Job::SyncAccount {
+            workspace: workspace.clone(),
+            ad_account: ad_account.clone(),
+            cause: SyncCause::Schedule,
+        };
         if !self.access.table.account(workspace, ad_account).await?.is_some_and(|account| account.selected) {
-            return self.host.schedules.cancel(&heartbeat).await;
+            return self.host.schedules.stop_beat(&beat).await;
         }
+        // The rhythms first: they bring this account back whatever becomes of this run. The rules have one of
+        // their own, for they must be looked at even when no week can be measured.
+        let rules = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
+        self.host.schedules.ensure_beat(&beat, SyncCause::BEAT_MINUTES).await?;
+        self.host.schedules.ensure_beat(&rules, RULES_MINUTES).await?;
         let reached = self.access.reach(workspace, ad_account).await?;
         let mirrored = structure::mirror(&self.access.table, &reached).await?;
         // Planned before it is said to be synced: whoever sees the one can count on the other.
         let weeks = self.plan(&reached).await?;
         self.access.table.structure_synced(workspace, ad_account, self.host.clock.now()).await?;
         tracing::info!(%workspace, %ad_account, ?cause, ?mirrored, chunks = weeks.len(), "Mirrored the structure.");
-        self.request_chunks(workspace, ad_account, &weeks).await?;
-        let beat = Job::SyncAccount {
-            workspace: workspace.clone(),
-            ad_account: ad_account.clone(),
-            cause: SyncCause::Schedule,
-        };
-        let when = When::EveryMinutes(HEARTBEAT_MINUTES);
-        self.host.schedules.ensure(&heartbeat, &when, &beat).await
+        self.request_chunks(workspace, ad_account, &weeks).await
     }
 
     /// The weeks to measure now: those never asked for, those that Meta may restate, those left undone.
@@ -151,9 +152,4 @@ impl SyncEntities {
             .collect();
         self.host.queues.send(&jobs).await
     }
-}
-
-/// The name of an account's hourly schedule.
-fn heartbeat_name(workspace: &WorkspaceId, ad_account: &AdAccountId) -> String {
-    format!("sync-{workspace}-{ad_account}")
 }

@@ -17,7 +17,7 @@ pub(crate) struct Mirrored {
     pub(crate) listed: usize,
     /// New or changed, and written.
     pub(crate) written: usize,
-    /// No longer listed, and shown by Meta when asked by id.
+    /// No longer listed, and written as Meta showed them when asked by id.
     pub(crate) vanished: usize,
 }
 
@@ -29,35 +29,45 @@ pub(crate) async fn mirror(table: &Table, reached: &Reached) -> Result<Mirrored,
     let mut mirrored = Mirrored::default();
     for level in [Level::Campaign, Level::AdSet, Level::Ad] {
         let kept = table.objects(workspace, account, level).await?;
-        let mut unseen: HashMap<ObjectId, AdObject> =
-            kept.into_iter().map(|kept| (kept.object.id.clone(), kept.object)).collect();
+        let mut unseen: HashMap<ObjectId, KeptObject> =
+            kept.into_iter().map(|kept| (kept.object.id.clone(), kept)).collect();
         let mut pages = reached.caller.objects(account, level);
         while let Some(page) = reached.heed(pages.next().await).await? {
             for object in page {
                 let object = object.into_object(level);
                 mirrored.listed += 1;
-                if unseen.remove(&object.id).as_ref() != Some(&object) {
-                    mirrored.written += keep(table, reached, object, as_of).await?;
+                let known = unseen.remove(&object.id);
+                if !known.is_some_and(|known| known.object == object && !known.hidden) {
+                    mirrored.written +=
+                        keep(table, reached, KeptObject { object, as_of, hidden: false }).await?;
                 }
             }
         }
-        // Deleted objects are not listed, and one that is missing may only be hidden: Meta is asked by id.
-        for object in unseen.into_values().filter(|object| !is_deleted(object)) {
-            match reached.caller.object(level, &object.id).await {
-                Err(GraphError::Gone(_)) => {
-                    tracing::warn!(%workspace, %account, %level, object = %object.id, "Meta no longer shows an object; it is kept as it was.");
-                }
-                answer => {
-                    mirrored.vanished += keep(table, reached, reached.heed(answer).await?, as_of).await?;
-                }
-            }
+        for kept in unseen.into_values().filter(|kept| !kept.hidden && !is_deleted(&kept.object)) {
+            mirrored.vanished += vanished(table, reached, kept.object, as_of).await?;
         }
     }
     Ok(mirrored)
 }
 
-async fn keep(table: &Table, reached: &Reached, object: AdObject, as_of: u64) -> Result<usize, Failure> {
-    let kept = KeptObject { object, as_of };
+/// An object that is not listed any more. Deleted ones never are, and one that is missing may only be hidden,
+/// so Meta is asked by id, once.
+async fn vanished(table: &Table, reached: &Reached, object: AdObject, as_of: u64) -> Result<usize, Failure> {
+    let (level, id) = (object.level, object.id.clone());
+    let kept = match reached.caller.object(level, &id).await {
+        Ok(object) => KeptObject { object, as_of, hidden: false },
+        Err(GraphError::Gone(_)) => KeptObject { object, as_of, hidden: true },
+        // One object that Meta will not talk about must not stop the account.
+        Err(error @ (GraphError::NeedPermission(_) | GraphError::FixInput(_))) => {
+            tracing::warn!(account = %reached.account.id, %level, object = %id, %error, "An object is left as it was.");
+            return Ok(0);
+        }
+        Err(error) => return reached.heed(Err(error)).await,
+    };
+    keep(table, reached, kept).await
+}
+
+async fn keep(table: &Table, reached: &Reached, kept: KeptObject) -> Result<usize, Failure> {
     let kept = table.keep_object(&reached.workspace, &reached.account.id, &kept).await?;
     Ok(usize::from(kept == Kept::Written))
 }

@@ -71,13 +71,20 @@ impl SyncMetricsChunk {
         week: IsoWeek,
     ) -> Result<(), Failure> {
         let table = &self.access.table;
-        if !table.account(workspace, ad_account).await?.is_some_and(|account| account.selected) {
-            return Ok(());
-        }
+        let account = table.account(workspace, ad_account).await?.filter(|account| account.selected);
+        let Some(account) = account else { return Ok(()) };
         let now = self.host.clock.now();
+        // Another week of the account was throttled: asking now would only make it longer.
+        if let Some(until) = account.throttled_until.filter(|until| *until > now) {
+            return Err(Failure::Wait {
+                after: wait(now, until),
+                why: "Meta throttles this account".to_owned(),
+            });
+        }
         let lease = match table.lease_chunk(workspace, ad_account, week, now, now + LEASE).await? {
             LeaseAnswer::Taken(lease) => lease,
-            LeaseAnswer::NothingToDo => return Ok(()),
+            // Measured already. Whoever did it may have gone away before saying so.
+            LeaseAnswer::NothingToDo => return self.after_week(workspace, ad_account).await,
             LeaseAnswer::Held { until } => {
                 return Err(Failure::Wait {
                     after: wait(now, until),
@@ -94,6 +101,10 @@ impl SyncMetricsChunk {
             Ok(Run::Complete(totals)) => self.complete(workspace, ad_account, week, &lease, totals).await,
             // Another try can help: the week stays planned and its message comes again.
             Err(failure) if failure.may_pass() => {
+                if let Failure::Wait { after, .. } = &failure {
+                    let after = SignedDuration::try_from(*after).unwrap_or(LEASE);
+                    table.throttle_account(workspace, ad_account, now + after).await?;
+                }
                 table.release_chunk(&lease, None).await?;
                 Err(failure)
             }
@@ -101,7 +112,7 @@ impl SyncMetricsChunk {
             Err(failure) => {
                 tracing::warn!(%workspace, %ad_account, %week, %failure, "A week cannot be measured.");
                 table.release_chunk(&lease, Some(&failure.to_string())).await?;
-                Ok(())
+                self.after_week(workspace, ad_account).await
             }
         }
     }
@@ -162,8 +173,7 @@ impl SyncMetricsChunk {
         Ok(changes)
     }
 
-    /// Ends the run, asks for another when the week was wanted again meanwhile, and has the rules look at
-    /// the account when this was its last open week.
+    /// Ends the run, and asks for another when the week was wanted again meanwhile.
     async fn complete(
         &self,
         workspace: &WorkspaceId,
@@ -183,10 +193,14 @@ impl SyncMetricsChunk {
             let job = Job::SyncChunk { workspace: workspace.clone(), ad_account: ad_account.clone(), week };
             return self.host.queues.send(&[job]).await;
         }
-        let chunks = table.chunks(workspace, ad_account).await?;
-        let open =
-            chunks.iter().any(|chunk| matches!(chunk.state, ChunkState::Planned | ChunkState::Running));
-        if open {
+        self.after_week(workspace, ad_account).await
+    }
+
+    /// Has the rules look at the account when no week is open any more.
+    async fn after_week(&self, workspace: &WorkspaceId, ad_account: &AdAccountId) -> Result<(), Failure> {
+        let chunks = self.access.table.chunks(workspace, ad_account).await?;
+        let open = |state| matches!(state, ChunkState::Planned | ChunkState::Running);
+        if chunks.iter().any(|chunk| open(chunk.state)) {
             return Ok(());
         }
         let job = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };

@@ -114,12 +114,8 @@ impl WebhookIngest {
             );
             return Ok(());
         };
-        let meta_id = match subject {
-            WebhookSubject::Object { id, .. } => id.as_str(),
-            WebhookSubject::Account(account) => account.digits(),
-        };
-        let holders = self.table.holders(meta_id).await?;
-        tracing::info!(field = change.field, meta_id, holders = holders.len(), "Taking in a webhook change.");
+        let holders = self.holders(subject).await?;
+        tracing::info!(field = change.field, holders = holders.len(), "Taking in a webhook change.");
         for holder in holders {
             let now = self.host.clock.now();
             if self.table.accept_change(&holder.workspace, change, now).await? == InboxState::Accepted {
@@ -130,13 +126,35 @@ impl WebhookIngest {
         }
         Ok(())
     }
+
+    /// Who holds what a change is about, among those who want it synced. An object that nobody has seen yet
+    /// is its account's.
+    async fn holders(&self, subject: &WebhookSubject) -> Result<Vec<Holder>, Failure> {
+        let mut holders = match subject {
+            WebhookSubject::Object { id, .. } => self.table.holders(id.as_str()).await?,
+            WebhookSubject::Account(account) => self.table.holders(account.digits()).await?,
+        };
+        if let (true, WebhookSubject::Object { ad_account: Some(account), .. }) =
+            (holders.is_empty(), subject)
+        {
+            holders = self.table.holders(account.digits()).await?;
+        }
+        let mut selected = Vec::new();
+        for holder in holders {
+            let account = self.table.account(&holder.workspace, &holder.ad_account).await?;
+            if account.is_some_and(|account| account.selected) {
+                selected.push(holder);
+            }
+        }
+        Ok(selected)
+    }
 }
 
 /// What a change causes for one holder of its subject.
 fn effect(subject: &WebhookSubject, holder: &Holder) -> Job {
     let (workspace, ad_account) = (holder.workspace.clone(), holder.ad_account.clone());
     match subject {
-        WebhookSubject::Object { id, level } => {
+        WebhookSubject::Object { id, level, .. } => {
             Job::SyncObject { workspace, ad_account, level: *level, object: id.clone() }
         }
         WebhookSubject::Account(_) => Job::SyncAccount { workspace, ad_account, cause: SyncCause::Request },

@@ -51,7 +51,7 @@ struct Made {
     #[arg(long, value_name = "DIR")]
     account: Option<PathBuf>,
     /// The account's day [default: the real one; for a recording the day after it ends].
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = day)]
     today: Option<Date>,
     /// Shapes the generated account.
     #[arg(long, default_value_t = 1)]
@@ -141,6 +141,13 @@ async fn main() -> ExitCode {
         say(&format!("adflight: {error:#}"));
         ExitCode::from(USAGE)
     })
+}
+
+/// A day on which an ad account may live.
+fn day(text: &str) -> Result<Date, String> {
+    let day: Date = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    let years = 2004..=2100;
+    if years.contains(&day.year()) { Ok(day) } else { Err("must lie between 2004 and 2100".to_owned()) }
 }
 
 /// To stderr, where everything goes that is not the result.

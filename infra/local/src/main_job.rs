@@ -82,6 +82,15 @@ impl<'a> Api<'a> {
         if text.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) }
     }
 
+    /// Adds a rule under a key; `false` when that key was used and the rule has been changed since.
+    async fn add_rule(&self, key: &str, rule: &Value) -> anyhow::Result<bool> {
+        let added = self.call_with(Method::POST, "rules", Some(rule), &[("idempotency-key", key)]).await;
+        match added {
+            Err(error) if error.to_string().contains("409") => Ok(false),
+            added => added.map(|_| true),
+        }
+    }
+
     /// Every row of a list.
     pub async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let mut rows = Vec::new();
@@ -142,8 +151,9 @@ pub async fn run(system: &System, api: &Api<'_>, mut show: impl FnMut(Stage)) ->
     if !is_selected(api, &account).await? {
         show(Stage::Connecting);
         api.connect().await?;
-        for (key, rule) in sample_rules(&account) {
-            api.call_with(Method::POST, "rules", Some(&rule), &[("idempotency-key", key)]).await?;
+        for (name, rule) in sample_rules(&account) {
+            let added = api.add_rule(&format!("{name}-{account}"), &rule).await?;
+            tracing::debug!(name, added, "Asked for a sample rule.");
         }
         let path = format!("ad-accounts/{account}/selection");
         api.call(Method::PUT, &path, Some(&json!({"selected": true}))).await?;
@@ -173,6 +183,7 @@ async fn wait(
     let before = system.before.get(&(WORKSPACE.parse()?, account.parse()?));
     let synced_before = before.and_then(|before| before.structure_synced_at);
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    let mut given_up = None;
     loop {
         ticks.tick().await;
         let progress = api.call(Method::GET, &format!("ad-accounts/{account}/sync"), None).await?;
@@ -195,14 +206,11 @@ async fn wait(
         for queue in [Queue::SyncEntities, Queue::SyncMetricsChunk] {
             outstanding += system.runner.outstanding(queue).await?;
         }
-        if outstanding == 0 && (!structure_done || open > 0) {
-            system.runner.settle().await?;
-            let dead = system.runner.dead(Queue::SyncEntities).await?
-                + system.runner.dead(Queue::SyncMetricsChunk).await?;
-            if dead > 0 {
-                bail!("the sync was given up after several tries; the log above says why");
-            }
+        // Nothing is on its way any more, and it was not so before the progress was read either: it was given up.
+        if outstanding == 0 && given_up == Some((synced, done, open)) {
+            bail!("the sync was given up after several tries; the log above says why");
         }
+        given_up = (outstanding == 0).then_some((synced, done, open));
     }
 }
 

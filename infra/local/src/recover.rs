@@ -55,7 +55,7 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
     }
     for (workspace, account, activation) in scan::<Activation>(cloud, "SCHEDULE#").await? {
         let account = account.context("a schedule outside an ad account")?;
-        if activation.state == ActivationState::Scheduled {
+        if matches!(activation.state, ActivationState::Scheduled | ActivationState::Activating) {
             functions.manage_campaign().set_timer(&workspace, &account, &activation).await?;
         }
     }

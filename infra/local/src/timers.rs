@@ -92,16 +92,6 @@ impl Timers {
         }
     }
 
-    /// How many schedules there are.
-    pub fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Timer>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

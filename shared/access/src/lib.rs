@@ -68,9 +68,13 @@ impl Access {
 
 impl Reached {
     /// Turns Graph's answer into ours. A token that Meta declares dead is remembered as dead, so that no
-    /// other work runs into it.
+    /// other work runs into it. Without a subcode the same code has been seen for a missing Page permission,
+    /// so then Meta is asked about the token itself.
     pub async fn heed<T>(&self, answer: Result<T, GraphError>) -> Result<T, Failure> {
         if let Err(GraphError::Reconnect(details)) = &answer {
+            if details.subcode.is_none() && self.caller.is_alive().await? {
+                return Err(Failure::NeedPermission(details.to_string()));
+            }
             tracing::warn!(connection = %self.connection.id, %details, "A connection must be renewed.");
             self.table.connection_is_dead(&self.workspace, &self.connection, &details.message).await?;
         }
@@ -85,7 +89,7 @@ impl Reached {
             Err(GraphError::Gone(_)) => return Ok(None),
             answer => self.heed(answer).await?,
         };
-        let kept = KeptObject { object, as_of };
+        let kept = KeptObject { object, as_of, hidden: false };
         self.table.keep_object(&self.workspace, &self.account.id, &kept).await?;
         Ok(Some(kept.object))
     }

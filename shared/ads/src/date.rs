@@ -37,6 +37,12 @@ impl DateRange {
                 format!("{since} is after until={until}; both days are inclusive"),
             ));
         }
+        // Before Facebook and after everybody's plans there is nothing to ask for, and dates get odd.
+        for (field, day) in [("since", since), ("until", until)] {
+            if !(2004..=2100).contains(&day.year()) {
+                return Err(Invalid::new(field, format!("{day} must lie between 2004 and 2100")));
+            }
+        }
         let range = Self { since, until };
         if range.days() > LONGEST_RANGE_DAYS {
             return Err(Invalid::new(

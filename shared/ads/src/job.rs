@@ -58,6 +58,11 @@ pub enum SyncCause {
     Resume,
 }
 
+impl SyncCause {
+    /// Minutes between two syncs of a selected account.
+    pub const BEAT_MINUTES: u32 = 60;
+}
+
 /// A unit of work. Delivery is at least once and unordered; every job may be done twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
@@ -108,8 +113,8 @@ pub enum Job {
         ad_account: AdAccountId,
         /// Which campaign.
         campaign: ObjectId,
-        /// The schedule's version: one that was replaced or withdrawn since does nothing.
-        version: u64,
+        /// Which timer this is: one that was replaced or withdrawn since does nothing.
+        timer: String,
     },
     /// Take a launch up again.
     ResumeLaunch {
@@ -177,8 +182,10 @@ pub enum WebhookSubject {
         id: ObjectId,
         /// Of which level.
         level: Level,
+        /// In which account, where Meta says so: the object may be one that we have never seen.
+        ad_account: Option<AdAccountId>,
     },
-    /// A whole ad account.
+    /// The status of a whole ad account.
     Account(AdAccountId),
 }
 

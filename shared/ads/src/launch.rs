@@ -1,5 +1,7 @@
 //! Launches: one document that becomes a campaign, an ad set and an ad.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
@@ -8,6 +10,9 @@ use crate::money::{Currency, Money};
 
 /// Longest name in characters. Meta allows 400 for ad sets; the launch mark needs room.
 const LONGEST_NAME: usize = 350;
+
+/// More entries than there are countries mean nothing.
+const MOST_ENTRIES: usize = 250;
 
 /// What can be advertised for since Graph v17. Source: Marketing API, "Campaign".
 const OBJECTIVES: [&str; 6] = [
@@ -57,7 +62,7 @@ pub struct AdSetSpec {
     pub advantage_audience: bool,
     /// What is promoted, in Meta's shape, such as `{"pixel_id":"1","custom_event_type":"PURCHASE"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub promoted_object: Option<std::collections::BTreeMap<String, String>>,
+    pub promoted_object: Option<BTreeMap<String, String>>,
 }
 
 fn impressions() -> String {
@@ -114,6 +119,14 @@ impl LaunchSpec {
             "daily_budget.currency",
             &format!("must be {currency}, the ad account's currency"),
         );
+        let short = |list: usize, field: &str| (list <= MOST_ENTRIES, field.to_owned());
+        for (holds, field) in [
+            short(self.special_ad_categories.len(), "special_ad_categories"),
+            short(self.ad_set.countries.len(), "ad_set.countries"),
+            short(self.ad_set.promoted_object.as_ref().map_or(0, BTreeMap::len), "ad_set.promoted_object"),
+        ] {
+            demand(holds, &field, &format!("may have {MOST_ENTRIES} entries at most"));
+        }
         let country = |code: &String| code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
         demand(
             !self.ad_set.countries.is_empty() && self.ad_set.countries.iter().all(country),
@@ -159,6 +172,8 @@ pub enum LaunchState {
     Undoing,
     /// A step failed for good and nothing is left at Meta.
     Undone,
+    /// Neither done nor undone within a day: a person must look. The ids say what exists.
+    Flagged,
 }
 
 /// One run of a launch document.

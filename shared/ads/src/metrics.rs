@@ -238,7 +238,7 @@ pub struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     cpm: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    purchases: Option<f64>,
+    purchases: Option<Count>,
     #[serde(skip_serializing_if = "Option::is_none")]
     purchase_value: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -246,19 +246,30 @@ pub struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_per_purchase: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    leads: Option<f64>,
+    leads: Option<Count>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_per_lead: Option<Decimal>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    actions: BTreeMap<String, f64>,
+    actions: BTreeMap<String, Count>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     action_values: ByActionType,
 }
 
+/// A count as a JSON number: an integer, but for the fractions that Meta's modelled conversions may have.
+#[derive(Debug, Clone, Copy)]
+struct Count(Decimal);
+
+impl Serialize for Count {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.to_u64().filter(|whole| Decimal::from(*whole) == self.0) {
+            Some(whole) => serializer.serialize_u64(whole),
+            None => serializer.serialize_f64(self.0.to_f64().unwrap_or_default()),
+        }
+    }
+}
+
 impl From<&Measures> for Shown {
     fn from(m: &Measures) -> Self {
-        // Counts stay far below 2^53, where a double is exact.
-        let count = |value: Decimal| value.to_f64().unwrap_or_default();
         Self {
             impressions: m.impressions,
             clicks: m.clicks,
@@ -267,13 +278,13 @@ impl From<&Measures> for Shown {
             ctr: Metric::Ctr.of(m),
             cpc: Metric::Cpc.of(m),
             cpm: Metric::Cpm.of(m),
-            purchases: m.purchases.map(count),
+            purchases: m.purchases.map(Count),
             purchase_value: m.purchase_value,
             roas: Metric::Roas.of(m),
             cost_per_purchase: Metric::CostPerPurchase.of(m),
-            leads: m.leads.map(count),
+            leads: m.leads.map(Count),
             cost_per_lead: Metric::CostPerLead.of(m),
-            actions: m.actions.iter().map(|(action, value)| (action.clone(), count(*value))).collect(),
+            actions: m.actions.iter().map(|(action, value)| (action.clone(), Count(*value))).collect(),
             action_values: m.action_values.clone(),
         }
     }

@@ -9,6 +9,7 @@ use crate::Invalid;
 use crate::date::DateRange;
 use crate::id::{AdAccountId, ObjectId, RuleId};
 use crate::metrics::{Measures, Metric};
+use crate::money::Money;
 use crate::object::Level;
 
 /// Longest name of a rule, in characters.
@@ -182,8 +183,8 @@ pub enum Action {
     Pause,
     /// Set the daily budget at Meta.
     SetBudget {
-        /// Target in minor units of the account's currency; a target and not a step, so that doing it twice is doing it once.
-        daily_budget: i64,
+        /// The target; not a step, so that doing it twice is doing it once. Accounts of another currency are left alone.
+        daily_budget: Money,
     },
 }
 
@@ -254,8 +255,11 @@ impl RuleSpec {
                     "set_budget needs level campaign or adset: ads hold no budget",
                 ));
             }
-            if daily_budget <= 0 {
-                return Err(Invalid::new("action.daily_budget", "must be a positive number of minor units"));
+            if daily_budget.amount <= 0 {
+                return Err(Invalid::new(
+                    "action.daily_budget.amount",
+                    "must be a positive number of minor units",
+                ));
             }
         }
         Ok(())
@@ -266,7 +270,7 @@ impl RuleSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Recorded, the act not confirmed yet. A crash leaves this, and the next run finishes it.
+    /// Recorded, the act not confirmed yet. A crash leaves this, and the next evaluation finishes it.
     Deciding,
     /// Done at Meta, or noted where the action is a notification.
     Done,
@@ -274,15 +278,10 @@ pub enum Outcome {
     AlreadySo,
     /// The guard held the rule back.
     Guarded,
-    /// Meta refused; the reason stands beside it.
+    /// Meta or we refused; the reason stands beside it.
     Refused,
-}
-
-impl Outcome {
-    /// Whether another evaluation in the same window may still act.
-    pub fn is_open(&self) -> bool {
-        matches!(self, Self::Deciding | Self::Guarded)
-    }
+    /// Not confirmed on its day; nothing is done about it any more.
+    Lapsed,
 }
 
 /// One rule, one object, one day: what was seen and what was done.
@@ -387,8 +386,13 @@ mod tests {
         assert!(rule("campaign", r#"{"do":"pause"}"#, "").is_ok());
         for (level, action, more, word) in [
             ("account", r#"{"do":"pause"}"#, "", "level"),
-            ("ad", r#"{"do":"set_budget","daily_budget":500}"#, "", "set_budget"),
-            ("adset", r#"{"do":"set_budget","daily_budget":0}"#, "", "daily_budget"),
+            ("ad", r#"{"do":"set_budget","daily_budget":{"amount":500,"currency":"SGD"}}"#, "", "set_budget"),
+            (
+                "adset",
+                r#"{"do":"set_budget","daily_budget":{"amount":0,"currency":"SGD"}}"#,
+                "",
+                "daily_budget",
+            ),
             ("adset", r#"{"do":"explode"}"#, "", "explode"),
             ("adset", r#"{"do":"pause"}"#, r#","extra":1"#, "extra"),
             ("adset", r#"{"do":"pause"}"#, r#","guard":{"min_spend":"-1"}"#, "min_spend"),

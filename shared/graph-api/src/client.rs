@@ -9,14 +9,18 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use sha2::Sha256;
 
-use crate::error::GraphError;
+use crate::error::{Details, GraphError};
 use crate::throttle;
 
 /// One answer may take this long; Meta itself gives up after about a minute.
-const TIMEOUT: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Error objects are small. Longer answers are rows, and are not searched for one.
+const LONGEST_ERROR: usize = 64 * 1024;
 
 /// How our app reaches Meta.
 #[derive(Debug, Clone)]
@@ -110,15 +114,21 @@ impl Caller {
 
     /// Sets values of an object; the same call twice is the same as once.
     pub(crate) async fn update(&self, path: &str, form: &[(&str, &str)]) -> Result<(), GraphError> {
-        self.persistently(Method::POST, path, form).await.map(drop)
+        confirmed(&self.persistently(Method::POST, path, form).await?)
     }
 
     /// Deletes an object. One that is gone already counts as deleted.
     pub(crate) async fn delete(&self, path: &str) -> Result<(), GraphError> {
         match self.persistently(Method::DELETE, path, &[]).await {
-            Ok(_) | Err(GraphError::Gone(_)) => Ok(()),
+            Ok(body) => confirmed(&body),
+            Err(GraphError::Gone(_)) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the token still works, asked of Meta itself.
+    pub async fn is_alive(&self) -> Result<bool, GraphError> {
+        Ok(self.graph.debug_token(&self.token).await?.is_valid)
     }
 
     /// Sends until it succeeds or another try cannot help, with growing and jittered pauses.
@@ -171,10 +181,7 @@ impl Caller {
         let wait = throttle::named_wait(|name| answer.headers().get(name)?.to_str().ok());
         let body = answer.bytes().await.map_err(|error| GraphError::of_transport(error, wrote))?;
         tracing::debug!(%method, path, status = status.as_u16(), bytes = body.len(), "Graph answered.");
-        // Graph has been seen to put an error object, or a proxy's page, into a 200.
-        let carries_error = body.trim_ascii_start().starts_with(b"{\"error\"");
-        let is_json = body.trim_ascii_start().starts_with(b"{") && body.trim_ascii_end().ends_with(b"}");
-        if status.is_success() && is_json && !carries_error {
+        if status.is_success() && is_answer(&body) {
             return Ok(body);
         }
         Err(GraphError::of_answer(status.as_u16(), &body, wait, wrote))
@@ -189,6 +196,34 @@ impl Caller {
     }
 }
 
+/// Whether a body with a status of success is an answer. Graph has been seen to put an error object, or a
+/// proxy its page, into a 200, and half a body to arrive as a whole.
+fn is_answer(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Shape {
+        error: Option<IgnoredAny>,
+    }
+    if body.len() > LONGEST_ERROR {
+        return body.trim_ascii_start().starts_with(b"{") && body.trim_ascii_end().ends_with(b"}");
+    }
+    serde_json::from_slice::<Shape>(body).is_ok_and(|shape| shape.error.is_none())
+}
+
+/// Whether a change was made: `success` comes as a boolean, and in places as text.
+fn confirmed(body: &[u8]) -> Result<(), GraphError> {
+    #[derive(Deserialize)]
+    struct Success {
+        success: Option<serde_json::Value>,
+    }
+    match decode::<Success>(body)?.success {
+        Some(success) if success == false || success == "false" => {
+            let message = "Meta answered success: false".to_owned();
+            Err(GraphError::TryLater(Details { message, ..Details::default() }))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Decodes an answer, saying where it differs from what we expect.
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, GraphError> {
     let mut json = serde_json::Deserializer::from_slice(body);
@@ -196,4 +231,35 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, GraphError> {
         at: error.path().to_string(),
         problem: error.into_inner().to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_inside_a_success_is_found_wherever_it_stands() {
+        assert!(is_answer(br#"{"data":[]}"#));
+        assert!(is_answer(br#"{"id":"1","error":null}"#));
+        for body in [
+            r#"{"error":{"code":2}}"#,
+            r#"{ "__fb_trace_id__":"x", "error":{"code":2}}"#,
+            "Service Unavailable",
+            "<html></html>",
+            r#"{"data":[{"id":"#,
+            "",
+        ] {
+            assert!(!is_answer(body.as_bytes()), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_change_that_meta_denies_is_no_success() {
+        for body in [r#"{"success":true}"#, r#"{"success":"true"}"#, r#"{"id":"1"}"#] {
+            assert!(confirmed(body.as_bytes()).is_ok(), "{body}");
+        }
+        for body in [r#"{"success":false}"#, r#"{"success":"false"}"#] {
+            assert!(confirmed(body.as_bytes()).is_err(), "{body}");
+        }
+    }
 }

@@ -42,7 +42,7 @@ pub enum GraphError {
         /// Meta's words.
         details: Details,
     },
-    /// A passing fault at Meta or on the way; nothing was changed there. Another try can help.
+    /// A passing fault at Meta or on the way. The call was one that may be repeated, and another try can help.
     #[error("Meta does not answer properly at the moment: {0}")]
     TryLater(Details),
     /// Too much was asked for at once: a smaller page or range can help.

@@ -1,6 +1,6 @@
 //! Creating, changing and deleting campaigns, ad sets and ads.
 
-use ads::id::{AdAccountId, ObjectId};
+use ads::id::ObjectId;
 use ads::launch::{CreativeSpec, Launch, Step};
 use ads::object::Level;
 use serde::Deserialize;
@@ -63,8 +63,7 @@ impl Caller {
     }
 
     /// Deletes an object and everything below it. Already gone is success.
-    pub async fn remove(&self, account: &AdAccountId, id: &ObjectId) -> Result<(), GraphError> {
-        tracing::info!(ad_account = %account, object = %id, "Deleting an object at Meta.");
+    pub async fn remove(&self, id: &ObjectId) -> Result<(), GraphError> {
         self.delete(id.as_str()).await
     }
 }

@@ -1,6 +1,6 @@
 //! Meta's webhooks: the signature over the raw bytes, and the changes inside the envelope.
 
-use ads::id::{AdAccountId, ObjectId};
+use ads::id::AdAccountId;
 use ads::job::{WebhookChange, WebhookSubject};
 use ads::object::Level;
 use hmac::{Hmac, KeyInit, Mac};
@@ -95,35 +95,31 @@ fn canonical(value: &Value) -> String {
     }
 }
 
-/// What a change is about. `entry.id` is "0" in the samples of the ad_account object, so the value
-/// is asked first.
+/// What a change is about, when that is something we mirror. `entry.id` is "0" in the samples of the
+/// ad_account object, so it names the account only when it is not.
 fn subject(object: &str, entry: &Value, change: &Change) -> Option<WebhookSubject> {
     let value = &change.value;
-    let level = match value.get("level").and_then(Value::as_str) {
-        Some("CAMPAIGN") => Some(Level::Campaign),
-        Some("AD_SET") => Some(Level::AdSet),
-        Some("AD") => Some(Level::Ad),
-        _ => None,
-    };
-    let named = match (object, change.field.as_str()) {
+    let (id, level) = match (object, change.field.as_str()) {
         ("ad_account", "in_process_ad_objects" | "with_issues_ad_objects") => {
-            Some(WebhookSubject::Object { id: digits(value.get("id")?)?.parse().ok()?, level: level? })
+            let level = match value.get("level")?.as_str()? {
+                "CAMPAIGN" => Level::Campaign,
+                "AD_SET" => Level::AdSet,
+                "AD" => Level::Ad,
+                _ => return None,
+            };
+            (value.get("id")?, level)
         }
-        ("ad_account", "creative_fatigue") => {
-            let id: ObjectId = digits(value.get("adgroup_id")?)?.parse().ok()?;
-            Some(WebhookSubject::Object { id, level: Level::Ad })
-        }
-        ("application", "ad_account") => account(value.get("id")?),
-        _ => None,
+        ("ad_account", "creative_fatigue") => (value.get("adgroup_id")?, Level::Ad),
+        ("application", "ad_account") => return account(value.get("id")?).map(WebhookSubject::Account),
+        _ => return None,
     };
-    let by_account = || value.get("ad_account_id").and_then(account);
-    let by_entry = || if object == "ad_account" { account(entry) } else { None };
-    named.or_else(by_account).or_else(by_entry)
+    let ad_account = value.get("ad_account_id").and_then(account).or_else(|| account(entry));
+    Some(WebhookSubject::Object { id: digits(id)?.parse().ok()?, level, ad_account })
 }
 
-fn account(id: &Value) -> Option<WebhookSubject> {
+fn account(id: &Value) -> Option<AdAccountId> {
     let digits = digits(id).filter(|digits| digits != "0")?;
-    format!("act_{digits}").parse::<AdAccountId>().ok().map(WebhookSubject::Account)
+    format!("act_{digits}").parse().ok()
 }
 
 /// Ids come as text or as numbers, with or without `act_`.
@@ -148,9 +144,17 @@ mod tests {
     #[test]
     fn each_change_names_what_it_is_about() {
         let subjects: Vec<_> = changes(BODY.as_bytes()).unwrap().into_iter().map(|c| c.subject).collect();
-        let object = |id: &str, level| Some(WebhookSubject::Object { id: id.parse().unwrap(), level });
-        let account = Some(WebhookSubject::Account("act_77".parse().unwrap()));
-        assert_eq!(subjects, [object("23", Level::AdSet), object("42", Level::Ad), account, None]);
+        let object = |id: &str, level, account: Option<&str>| {
+            let ad_account = account.map(|account| account.parse().unwrap());
+            Some(WebhookSubject::Object { id: id.parse().unwrap(), level, ad_account })
+        };
+        let expected =
+            [object("23", Level::AdSet, None), object("42", Level::Ad, Some("act_77")), None, None];
+        assert_eq!(subjects, expected);
+        let status = r#"{"object":"application","entry":[{"id":"1","time":1,"changes":[
+            {"field":"ad_account","value":{"id":"77","account_status":2}}]}]}"#;
+        let status = changes(status.as_bytes()).unwrap().remove(0).subject;
+        assert_eq!(status, Some(WebhookSubject::Account("act_77".parse().unwrap())));
     }
 
     #[test]

@@ -18,13 +18,6 @@ impl Clock {
         Self::default()
     }
 
-    /// A clock that shows `at` now and runs on from there.
-    pub fn starting_at(at: Timestamp) -> Self {
-        let clock = Self::system();
-        clock.advance(at.duration_since(clock.now()));
-        clock
-    }
-
     /// The time.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
     pub fn now(&self) -> Timestamp {

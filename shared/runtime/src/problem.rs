@@ -52,30 +52,34 @@ fn heading(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
     }
 }
 
-/// The status and the title of a failure, for a page that a person sees.
-pub fn status_and_title(failure: &Failure) -> (StatusCode, &'static str) {
-    let (status, _, title) = heading(failure);
-    (status, title)
-}
-
-/// The answer to a request that failed. A defect is logged here and its text is not shown.
-pub fn answer(failure: &Failure) -> Reply {
+/// Status, title and detail of a failure, as a stranger may see them. Details of parts that are out of
+/// reach and of defects are for the log.
+pub fn shown(failure: &Failure) -> (StatusCode, &'static str, String) {
     let (status, kind, title) = heading(failure);
-    let detail = failure.to_string();
     if status.is_server_error() {
-        tracing::error!(kind, detail, "A request failed.");
+        tracing::error!(kind, %failure, "A request failed.");
     }
     let detail = match failure {
-        Failure::Defect(_) => "The error was logged. Repeating the request may help.",
-        _ => &detail,
+        Failure::Defect(_) => "The error was logged. Repeating the request may help.".to_owned(),
+        Failure::Unavailable(_) => {
+            "Meta or a part of the system does not answer properly. Try again in a moment.".to_owned()
+        }
+        shown => shown.to_string(),
     };
+    (status, title, detail)
+}
+
+/// The answer to a request that failed.
+pub fn answer(failure: &Failure) -> Reply {
+    let (_, kind, _) = heading(failure);
+    let (status, title, detail) = shown(failure);
     let errors = match failure {
         Failure::Invalid(findings) => {
             findings.iter().map(|found| Finding { field: &found.field, problem: &found.problem }).collect()
         }
         _ => Vec::new(),
     };
-    let mut reply = problem(status, kind, title, detail, errors);
+    let mut reply = problem(status, kind, title, &detail, errors);
     if let Failure::Wait { after, .. } = failure {
         reply.headers_mut().insert(RETRY_AFTER, after.as_secs().max(1).into());
     }

@@ -6,6 +6,7 @@ use aws_sdk_scheduler::Client;
 use aws_sdk_scheduler::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_sdk_scheduler::types::{ActionAfterCompletion, FlexibleTimeWindow, FlexibleTimeWindowMode, Target};
 use jiff::civil::DateTime;
+use sha2::{Digest, Sha256};
 
 use crate::queue::Queues;
 
@@ -27,16 +28,8 @@ pub struct Schedules {
 }
 
 /// When a schedule fires.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum When<'a> {
-    /// Once, at a local time of an IANA zone; the schedule deletes itself afterwards.
-    Once {
-        /// Local time.
-        at: DateTime,
-        /// The zone.
-        timezone: &'a str,
-    },
-    /// Again and again, some time within each period.
+enum When<'a> {
+    Once { at: DateTime, timezone: &'a str },
     EveryMinutes(u32),
 }
 
@@ -46,29 +39,34 @@ impl Schedules {
         Self { client, config, queues }
     }
 
-    /// Sets a schedule: creates it, or changes the one of that name.
-    pub async fn set(&self, name: &str, when: &When<'_>, job: &Job) -> Result<(), Failure> {
-        match self.create(name, when, job).await? {
-            Created::Yes => Ok(()),
-            Created::Exists => self.replace(name, when, job).await,
-        }
+    /// Has a job come once, at a local time of an IANA zone; the schedule deletes itself afterwards. The same
+    /// name a second time changes nothing, so a name stands for one time and one job.
+    pub async fn set_timer(
+        &self,
+        name: &str,
+        at: DateTime,
+        timezone: &str,
+        job: &Job,
+    ) -> Result<(), Failure> {
+        self.create(name, &When::Once { at, timezone }, job).await
     }
 
-    /// Makes sure that a schedule exists; one of that name is left as it is, so its rhythm is kept.
-    pub async fn ensure(&self, name: &str, when: &When<'_>, job: &Job) -> Result<(), Failure> {
-        self.create(name, when, job).await.map(drop)
+    /// Removes a timer. One that is gone already counts as removed.
+    pub async fn cancel_timer(&self, name: &str) -> Result<(), Failure> {
+        self.delete(name).await
     }
 
-    /// Removes a schedule. One that is gone already counts as removed.
-    pub async fn cancel(&self, name: &str) -> Result<(), Failure> {
-        let deleted = self.client.delete_schedule().name(name).group_name(&self.config.group).send().await;
-        match deleted {
-            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
-            answer => answer.map(drop).map_err(|error| unavailable(name, DisplayErrorContext(error))),
-        }
+    /// Makes sure that a job comes again and again; a rhythm that exists is kept.
+    pub async fn ensure_beat(&self, job: &Job, minutes: u32) -> Result<(), Failure> {
+        self.create(&beat_name(job)?, &When::EveryMinutes(minutes), job).await
     }
 
-    async fn create(&self, name: &str, when: &When<'_>, job: &Job) -> Result<Created, Failure> {
+    /// Ends a rhythm, or finds that there is none.
+    pub async fn stop_beat(&self, job: &Job) -> Result<(), Failure> {
+        self.delete(&beat_name(job)?).await
+    }
+
+    async fn create(&self, name: &str, when: &When<'_>, job: &Job) -> Result<(), Failure> {
         let (expression, timezone, window) = timing(when)?;
         let created = self
             .client
@@ -83,25 +81,17 @@ impl Schedules {
             .send()
             .await;
         match created {
-            Ok(_) => Ok(Created::Yes),
-            Err(error) if error.code() == Some("ConflictException") => Ok(Created::Exists),
-            Err(error) => Err(unavailable(name, DisplayErrorContext(error))),
+            Err(error) if error.code() == Some("ConflictException") => Ok(()),
+            answer => answer.map(drop).map_err(|error| unavailable(name, DisplayErrorContext(error))),
         }
     }
 
-    async fn replace(&self, name: &str, when: &When<'_>, job: &Job) -> Result<(), Failure> {
-        let (expression, timezone, window) = timing(when)?;
-        let update = self
-            .client
-            .update_schedule()
-            .name(name)
-            .group_name(&self.config.group)
-            .schedule_expression(expression)
-            .schedule_expression_timezone(timezone)
-            .flexible_time_window(window)
-            .action_after_completion(ActionAfterCompletion::Delete)
-            .target(self.target(job)?);
-        update.send().await.map(drop).map_err(|error| unavailable(name, DisplayErrorContext(error)))
+    async fn delete(&self, name: &str) -> Result<(), Failure> {
+        let deleted = self.client.delete_schedule().name(name).group_name(&self.config.group).send().await;
+        match deleted {
+            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
+            answer => answer.map(drop).map_err(|error| unavailable(name, DisplayErrorContext(error))),
+        }
     }
 
     fn target(&self, job: &Job) -> Result<Target, Failure> {
@@ -115,9 +105,10 @@ impl Schedules {
     }
 }
 
-enum Created {
-    Yes,
-    Exists,
+/// The name of a job's rhythm. Scheduler takes 64 characters, which workspace and account may exceed.
+fn beat_name(job: &Job) -> Result<String, Failure> {
+    let text = serde_json::to_string(job).map_err(|error| Failure::Defect(error.to_string()))?;
+    Ok(format!("{}-{}", job.queue().name(), hex::encode(&Sha256::digest(text)[..12])))
 }
 
 /// The expression, its zone, and how freely it may be moved: recurring work is spread over its period,

@@ -55,7 +55,7 @@ impl FromStr for Role {
     }
 }
 
-/// Who is asking. Only [`Sessions::verify`] makes one.
+/// Who is asking, as [`Sessions::verify`] found.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// The person, as the issuer names them.
@@ -66,8 +66,18 @@ pub struct Session {
     pub role: Role,
 }
 
-/// What a session token must say.
-#[derive(Debug, Serialize, Deserialize)]
+/// What a session token must say beside its issuer and audience, which are checked before this is read.
+#[derive(Deserialize)]
+struct Verified {
+    sub: String,
+    exp: i64,
+    nbf: Option<i64>,
+    workspace: WorkspaceId,
+    role: Role,
+}
+
+/// What an issuer writes into a session token.
+#[derive(Debug, Serialize)]
 pub struct Claims {
     /// The issuer.
     pub iss: String,
@@ -78,7 +88,7 @@ pub struct Claims {
     /// Unix seconds at which it ends.
     pub exp: i64,
     /// Unix seconds before which it does not hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
     /// The workspace.
     pub workspace: WorkspaceId,
@@ -155,7 +165,7 @@ impl Sessions {
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // The library reads the machine's clock; times are checked against ours below.
         validation.validate_exp = false;
-        let claims = decode::<Claims>(token, key, &validation).map_err(|_| Refused::NotValid)?.claims;
+        let claims = decode::<Verified>(token, key, &validation).map_err(|_| Refused::NotValid)?.claims;
         let now = now.as_second();
         if claims.exp <= now - LEEWAY {
             return Err(Refused::Expired);

@@ -3,13 +3,14 @@
 use ads::Invalid;
 use ads::id::{AdAccountId, ConnectionId, WorkspaceId};
 use ads::money::Currency;
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{StoreError, Table, text};
+use crate::table::{StoreError, Table, number, text};
 
 /// An ad account of a workspace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,24 +31,39 @@ pub struct AdAccount {
     pub timezone: String,
     /// Whether a person wants it synced.
     pub selected: bool,
+    /// Until when Meta wants no calls for this account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_until: Option<Timestamp>,
     /// When its structure was last mirrored completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structure_synced_at: Option<Timestamp>,
 }
 
 impl AdAccount {
-    /// Checks that a zone exists, so that [`Self::today`] cannot go wrong later.
-    pub fn check_zone(timezone: &str) -> Result<(), Invalid> {
-        TimeZone::get(timezone)
-            .map(drop)
-            .map_err(|_| Invalid::new("timezone", format!("{timezone:?} is not a known IANA time zone")))
-    }
-
     /// The account's local date at `now`.
     pub fn today(&self, now: Timestamp) -> Date {
-        let zone = TimeZone::get(&self.timezone).unwrap_or(TimeZone::UTC);
-        now.to_zoned(zone).date()
+        now.to_zoned(self.zone()).date()
     }
+
+    /// When a day is over, as a moment.
+    pub fn end_of(&self, day: Date) -> Timestamp {
+        let midnight = day.tomorrow().unwrap_or(day).to_zoned(self.zone());
+        midnight.map_or(Timestamp::MAX, |midnight| midnight.timestamp())
+    }
+
+    /// The zone. It was known when the account was kept.
+    fn zone(&self) -> TimeZone {
+        TimeZone::get(&self.timezone).unwrap_or(TimeZone::UTC)
+    }
+}
+
+/// The canonical name of an IANA time zone, as AWS takes it.
+pub fn canonical_zone(timezone: &str) -> Result<String, Invalid> {
+    let zone = TimeZone::get(timezone).ok().filter(|zone| !zone.is_unknown());
+    zone.and_then(|zone| zone.iana_name().map(str::to_owned)).ok_or_else(|| {
+        let problem = format!("{timezone:?} is not a known IANA time zone, such as Asia/Singapore");
+        Invalid::new("timezone", problem)
+    })
 }
 
 /// Who holds one of Meta's ids.
@@ -70,16 +86,31 @@ impl Table {
         self.list(&key::workspace(ws), "ACCOUNT#").await
     }
 
-    /// Keeps what Meta says of an account. Its selection and freshness stay as they are.
+    /// Keeps what Meta says of an account. Whether it is selected and how fresh it is stay as they are,
+    /// whoever changes them at the same time.
     pub async fn keep_account(&self, ws: &WorkspaceId, account: &AdAccount) -> Result<(), StoreError> {
-        let before = self.account(ws, &account.id).await?;
-        let kept = AdAccount {
-            selected: before.as_ref().is_some_and(|before| before.selected),
-            structure_synced_at: before.and_then(|before| before.structure_synced_at),
-            ..account.clone()
-        };
-        self.put(&key::account(ws, &account.id), &kept, None).await?;
-        self.index(account.id.digits(), ws, &account.id).await
+        // The index first: an account that is kept can always be found by a webhook.
+        self.index(account.id.digits(), ws, &account.id).await?;
+        let mut expression =
+            "SET id = :id, #connection = :connection, currency = :currency, #timezone = :timezone, \
+                              selected = if_not_exists(selected, :selected)"
+                .to_owned();
+        let mut values = vec![
+            (":id", text(&account.id)),
+            (":connection", text(&account.connection)),
+            (":currency", text(account.currency)),
+            (":timezone", text(&account.timezone)),
+            (":selected", AttributeValue::Bool(account.selected)),
+        ];
+        if let Some(name) = &account.name {
+            expression.push_str(", #name = :name");
+            values.push((":name", text(name)));
+        }
+        if let Some(status) = account.account_status {
+            expression.push_str(", account_status = :status");
+            values.push((":status", number(status)));
+        }
+        self.update::<AdAccount>(&key::account(ws, &account.id), &expression, None, values).await.map(drop)
     }
 
     /// Records whether a person wants the account synced.
@@ -89,8 +120,20 @@ impl Table {
         id: &AdAccountId,
         selected: bool,
     ) -> Result<AdAccount, StoreError> {
-        let values = vec![(":s", aws_sdk_dynamodb::types::AttributeValue::Bool(selected))];
+        let values = vec![(":s", AttributeValue::Bool(selected))];
         self.update(&key::account(ws, id), "SET selected = :s", Some("attribute_exists(pk)"), values).await
+    }
+
+    /// Records until when Meta wants no calls, so that every worker of the account waits.
+    pub async fn throttle_account(
+        &self,
+        ws: &WorkspaceId,
+        id: &AdAccountId,
+        until: Timestamp,
+    ) -> Result<AdAccount, StoreError> {
+        let values = vec![(":until", text(until))];
+        let condition = Some("attribute_exists(pk)");
+        self.update(&key::account(ws, id), "SET throttled_until = :until", condition, values).await
     }
 
     /// Records that the whole structure was mirrored.

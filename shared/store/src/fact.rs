@@ -16,6 +16,9 @@ use crate::table::{StoreError, Table, item, number};
 /// DynamoDB takes 100 actions in a transaction; one of them checks the fence.
 const WRITES_PER_TRANSACTION: usize = 99;
 
+/// And 4 MB, of which some is left for names and keys.
+const BYTES_PER_TRANSACTION: usize = 3 * 1024 * 1024;
+
 /// One object's week: up to seven days. A day without delivery is missing, as at Meta.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WeekFacts {
@@ -55,6 +58,25 @@ pub enum FactChange {
     Vanished(Level, ObjectId),
 }
 
+/// How many changes from the front fit into one transaction, at least one.
+fn fitting(changes: &[FactChange]) -> usize {
+    let mut bytes = 0;
+    let fits = |change: &&FactChange| {
+        bytes += match change {
+            FactChange::Put(facts) => facts.days.iter().map(estimated_bytes).sum(),
+            FactChange::Vanished(..) => 0,
+        };
+        bytes <= BYTES_PER_TRANSACTION
+    };
+    changes.iter().take(WRITES_PER_TRANSACTION).take_while(fits).count().max(1)
+}
+
+/// A day's size in the table, counted generously.
+fn estimated_bytes(day: &DayFacts) -> usize {
+    let types = day.measures.actions.keys().chain(day.measures.action_values.keys());
+    400 + types.map(|action| action.len() + 32).sum::<usize>()
+}
+
 #[derive(Serialize)]
 struct Kept<'a> {
     #[serde(flatten)]
@@ -87,7 +109,10 @@ impl Table {
         changes: &[FactChange],
     ) -> Result<(), StoreError> {
         let key_of = |level, id: &ObjectId| key::fact(ws, account, level, week, id);
-        for changes in changes.chunks(WRITES_PER_TRANSACTION) {
+        let mut rest = changes;
+        while !rest.is_empty() {
+            let (changes, later) = rest.split_at(fitting(rest));
+            rest = later;
             let mut actions = vec![self.fence_check(lease)?];
             for change in changes {
                 actions.push(match change {

@@ -98,7 +98,7 @@ pub fn fact(ws: &WorkspaceId, account: &AdAccountId, level: Level, week: IsoWeek
 
 /// A decision: at most one for a rule, an object and a day.
 pub fn decision(ws: &WorkspaceId, rule: &RuleId, day: Date, object: &ObjectId) -> Key {
-    key(decision_partition(ws, rule), format!("{day}#{object}"))
+    key(decision_partition(ws, rule), format!("DECISION#{day}#{object}"))
 }
 
 /// The index from one of Meta's ids (an ad account's or object's digits) to who holds it.

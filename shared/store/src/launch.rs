@@ -55,11 +55,16 @@ impl Table {
         .await
     }
 
-    /// Writes a launch that this worker holds, and raises its version.
-    pub async fn save_launch(&self, ws: &WorkspaceId, kept: &mut KeptLaunch) -> Result<(), StoreError> {
+    /// Writes a launch that this worker holds until then, and raises its version.
+    pub async fn save_launch(
+        &self,
+        ws: &WorkspaceId,
+        kept: &mut KeptLaunch,
+        worker_until: Timestamp,
+    ) -> Result<(), StoreError> {
         let condition =
             Condition { expression: "version = :version", values: vec![(":version", number(kept.version))] };
-        let next = KeptLaunch { version: kept.version + 1, ..kept.clone() };
+        let next = KeptLaunch { version: kept.version + 1, worker_until, ..kept.clone() };
         self.put(&key::launch(ws, &kept.launch.id), &next, Some(condition)).await?;
         *kept = next;
         Ok(())

@@ -15,6 +15,10 @@ pub struct KeptObject {
     pub object: AdObject,
     /// Which fetch showed it; a later one has a higher number.
     pub as_of: u64,
+    /// Whether Meta no longer shows it even when asked by id. It may have been deleted long ago, or a
+    /// permission may be lost; what is kept is how it was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
 }
 
 /// What a write did.

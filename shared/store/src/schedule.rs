@@ -16,8 +16,10 @@ pub struct Activation {
     pub at: DateTime,
     /// The IANA zone in which `at` is read.
     pub timezone: String,
-    /// Raised with every change: a timer that carries an older one does nothing.
+    /// Raised with every change; each change is conditional on the one before.
     pub version: u64,
+    /// The timer that activates it: any other that comes due does nothing.
+    pub timer: String,
     /// Where it stands.
     pub state: ActivationState,
     /// Why it failed.
@@ -31,6 +33,8 @@ pub struct Activation {
 pub enum ActivationState {
     /// Waiting for its time.
     Scheduled,
+    /// Its time has come and the campaign is being activated: too late to withdraw.
+    Activating,
     /// Withdrawn by a person.
     Cancelled,
     /// The campaign was activated.

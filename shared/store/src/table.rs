@@ -58,7 +58,7 @@ where
         let text = format!("{code} {}", error.message().unwrap_or("no answer"));
         match code {
             "ConditionalCheckFailedException" => Self::Conflict,
-            // Transactions report conditions and collisions alike; `transact` tells them apart.
+            // A transaction that met another one is worth another try; one whose condition failed is not.
             "TransactionCanceledException" if text.contains("ConditionalCheckFailed") => Self::Conflict,
             "ValidationException" | "ResourceNotFoundException" | "AccessDeniedException" => {
                 Self::Defect(text)
@@ -249,6 +249,48 @@ impl Table {
     ) -> Result<Vec<T>, StoreError> {
         // '\u{7f}' sorts after every character of our keys.
         self.list_between(pk, prefix, &format!("{prefix}\u{7f}")).await
+    }
+
+    /// Up to `limit` items of a partition whose sort key starts with `prefix` and stands before `before`, the
+    /// last one first.
+    pub(crate) async fn list_backwards<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        prefix: &str,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<T>, StoreError> {
+        let last = before.map_or_else(|| format!("{prefix}\u{7f}"), str::to_owned);
+        let mut items = Vec::new();
+        let mut start: Option<Item> = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&*self.name)
+                .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+                .expression_attribute_values(":pk", text(pk))
+                .expression_attribute_values(":first", text(prefix))
+                .expression_attribute_values(":last", text(&last))
+                .scan_index_forward(false)
+                // BETWEEN includes the position itself, which is then left out.
+                .limit(i32::try_from(limit + 1 - items.len()).unwrap_or(i32::MAX))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await?;
+            for item in answer.items.unwrap_or_default() {
+                let is_position = item.get("sk").and_then(|sk| sk.as_s().ok()).map(String::as_str) == before;
+                if !is_position {
+                    items.push(from_item(item)?);
+                }
+            }
+            start = answer.last_evaluated_key;
+            if start.is_none() || items.len() >= limit {
+                items.truncate(limit);
+                return Ok(items);
+            }
+        }
     }
 
     /// Every item of a partition from sort key `first` to `last`, in order.

@@ -191,14 +191,20 @@ async fn a_throttled_week_waits_in_the_queue_for_as_long_as_meta_says() {
     });
     story.connect_and_sync().await.unwrap();
     let progress = story.owner(Method::GET, "sync", None).await.unwrap().json();
-    assert_eq!(
-        (progress["chunks"]["done"].as_u64(), progress["chunks"]["planned"].as_u64()),
-        (Some(12), Some(1))
-    );
-    assert_eq!(story.system.runner.outstanding(Queue::SyncMetricsChunk).await.unwrap(), 1);
+    // The other weeks of the account wait as well, those that were under way excepted.
+    let planned = progress["chunks"]["planned"].as_u64().unwrap();
+    assert!((1..=13).contains(&planned), "{progress}");
+    assert_eq!(progress["chunks"]["done"].as_u64().unwrap() + planned, 13, "{progress}");
+    assert_eq!(story.system.runner.outstanding(Queue::SyncMetricsChunk).await.unwrap(), planned);
+    let workspace = "demo".parse().unwrap();
+    let account = story.account().unwrap().parse().unwrap();
+    let account = story.system.table.account(&workspace, &account).await.unwrap().unwrap();
+    let wait = account.throttled_until.unwrap().duration_since(story.system.clock.now()).as_secs();
+    assert!((60..=120).contains(&wait), "{wait} s");
     let path = "insights?level=account&since=2026-08-24&until=2026-11-20";
     let insights = story.owner(Method::GET, path, None).await.unwrap().json();
-    assert_eq!(insights["incomplete_weeks"].as_array().unwrap().len(), 1, "the answer says what is missing");
+    let incomplete = insights["incomplete_weeks"].as_array().unwrap().len() as u64;
+    assert_eq!(incomplete, planned, "the answer says what is missing");
     story.system.stop().await;
 }
 
@@ -255,6 +261,8 @@ async fn questions_that_make_no_sense_name_the_field() {
         ("level=campaign&since=2026-11-10&until=2026-11-01", "since"),
         ("level=campaign&since=2026-13-10&until=2026-11-01", "since"),
         ("level=campaign&since=2020-01-01&until=2026-11-01", "since"),
+        ("level=campaign&since=-000002-06-01&until=-000001-06-01", "since"),
+        ("level=campaign&since=2026-06-01&until=9999-06-01", "until"),
         ("level=planet&since=2026-11-01&until=2026-11-02", "level"),
         ("since=2026-11-01&until=2026-11-02", "level"),
         ("level=ad&until=2026-11-02", "since"),

@@ -127,6 +127,11 @@ async fn documents_with_mistakes_name_every_field_and_create_nothing() {
         .collect();
     assert_eq!(fields, ["daily_budget.currency", "ad_set.countries"]);
 
+    document["ad_set"]["countries"] = json!(vec!["SG"; 300]);
+    let refused = story.launch("spring-5", &document).await.unwrap();
+    assert!(refused.text.contains("250 entries"), "{}", refused.text);
+    document["ad_set"]["countries"] = json!(vec!["SG"; 20_000]);
+    assert_eq!(story.launch("spring-5", &document).await.unwrap().json()["errors"][0]["field"], "body");
     document["ad_set"]["countries"] = json!("SG");
     let refused = story.launch("spring-5", &document).await.unwrap();
     assert_eq!(refused.json()["errors"][0]["field"], "ad_set.countries", "{}", refused.text);
@@ -174,6 +179,27 @@ async fn a_campaign_is_created_scheduled_and_activated_at_its_local_time() {
 }
 
 #[tokio::test]
+async fn an_activation_that_meta_refuses_is_shown_as_failed() {
+    let story = Story::synced().await.unwrap();
+    let launched = story.launch("spring-9", &story.launch_document().unwrap()).await.unwrap().json();
+    let campaign = id(&launched, "campaign_id");
+    schedule(&story, campaign, json!({"activate_at": "2026-11-20T15:00:00"})).await;
+    let kind = FaultKind::Error { status: 400, code: 100, subcode: Some(1_885_272), headers: Vec::new() };
+    story.sim().unwrap().fail_next(fault("POST", campaign, kind));
+    pass(&story, 4).await;
+    let path = format!("campaigns/{campaign}/schedule");
+    let shown = story.owner(Method::GET, &path, None).await.unwrap().json();
+    assert_eq!(shown["state"], "failed", "{shown}");
+    assert!(shown["failure"].as_str().unwrap().contains("100/1885272"), "{shown}");
+    assert_eq!(
+        story.owner(Method::DELETE, &path, None).await.unwrap().status,
+        404,
+        "nothing is left to withdraw"
+    );
+    story.system.stop().await;
+}
+
+#[tokio::test]
 async fn a_schedule_can_be_moved_and_withdrawn() {
     let story = Story::synced().await.unwrap();
     let launched = story.launch("spring-7", &story.launch_document().unwrap()).await.unwrap().json();
@@ -188,6 +214,9 @@ async fn a_schedule_can_be_moved_and_withdrawn() {
     pass(&story, 4).await;
     assert_eq!(status(&story), "PAUSED", "it was withdrawn");
     assert_eq!(story.owner(Method::DELETE, &path, None).await.unwrap().status, 404);
+    // Zone names are kept as AWS takes them.
+    let again = json!({"activate_at": "2026-12-01T09:00:00", "timezone": "asia/singapore"});
+    assert_eq!(schedule(&story, campaign, again).await.json()["timezone"], "Asia/Singapore");
     story.system.stop().await;
 }
 
@@ -198,6 +227,10 @@ async fn times_that_cannot_be_are_refused() {
     for (body, field) in [
         (json!({"activate_at": "2026-11-20T11:00:00"}), "activate_at"),
         (json!({"activate_at": "2027-03-28T02:30:00", "timezone": "Europe/Prague"}), "activate_at"),
+        (json!({"activate_at": "2027-01-30T12:00:00+09:00"}), "activate_at"),
+        (json!({"activate_at": "2027-01-30T12:00:00Z"}), "activate_at"),
+        (json!({"activate_at": "2027-01-30"}), "activate_at"),
+        (json!({"activate_at": "2027-01-01T09:00:00", "timezone": "Etc/Unknown"}), "timezone"),
         (json!({"activate_at": "2027-01-01T09:00:00", "timezone": "Moon/Base"}), "timezone"),
         (json!({"activate_at": "tomorrow"}), "activate_at"),
     ] {

@@ -90,7 +90,7 @@ async fn an_act_whose_answer_is_lost_is_finished_and_not_repeated_as_another() {
 async fn a_budget_is_set_where_it_is_held() {
     let story = Story::synced().await.unwrap();
     let mut rule = pause_spenders();
-    rule["action"] = json!({"do": "set_budget", "daily_budget": 4321});
+    rule["action"] = json!({"do": "set_budget", "daily_budget": {"amount": 4321, "currency": "SGD"}});
     let rule = add(&story, &rule).await;
     story.sync().await.unwrap();
     let sim = story.sim().unwrap();
@@ -98,6 +98,7 @@ async fn a_budget_is_set_where_it_is_held() {
     let done: Vec<_> = made.iter().filter(|decision| decision["outcome"] == "done").collect();
     assert!(!done.is_empty(), "{made:?}");
     for decision in &made {
+        assert_ne!(decision["outcome"], "deciding");
         let budget = sim.campaign(decision["object"].as_str().unwrap()).unwrap()["daily_budget"].clone();
         match decision["outcome"].as_str() {
             Some("done") => assert_eq!(budget, "4321"),

@@ -137,6 +137,7 @@ async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
             created_time: None,
         },
         as_of,
+        hidden: false,
     };
     assert_eq!(table.keep_object(&ws, &act, &object("new", late)).await.unwrap(), Kept::Written);
     assert_eq!(table.keep_object(&ws, &act, &object("old", early)).await.unwrap(), Kept::Outdated);

@@ -57,6 +57,34 @@ async fn a_change_about_an_object_has_exactly_that_object_synced_once() {
 }
 
 #[tokio::test]
+async fn an_object_that_nobody_has_seen_yet_is_found_through_its_account() {
+    let story = Story::synced().await.unwrap();
+    let launched = story.launch("k", &story.launch_document().unwrap()).await.unwrap().json();
+    let campaign = launched["campaign_id"].as_str().unwrap();
+    // Made in Ads Manager: Meta has it, we do not. The simulator knows the launched one; ours is forgotten.
+    let (ws, act) = ("demo".parse().unwrap(), story.account().unwrap());
+    let key = store::key::meta_index(campaign, &ws, &act.parse().unwrap());
+    let dynamodb = &story.system.cloud.dynamodb;
+    let text = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
+    dynamodb
+        .delete_item()
+        .table_name("adflight")
+        .key("pk", text(key.pk))
+        .key("sk", text(key.sk))
+        .send()
+        .await
+        .unwrap();
+
+    let calls = story.sim().unwrap().calls();
+    let digits = act.trim_start_matches("act_");
+    let body = change(campaign, "CAMPAIGN", 3).replace("\"id\":\"0\"", &format!("\"id\":\"{digits}\""));
+    assert_eq!(story.deliver(&body).await.unwrap().status, 200);
+    story.system.runner.settle().await.unwrap();
+    assert_eq!(story.sim().unwrap().calls() - calls, 1);
+    story.system.stop().await;
+}
+
+#[tokio::test]
 async fn changes_about_what_we_do_not_hold_are_accepted_and_cause_nothing() {
     let story = Story::synced().await.unwrap();
     let calls = story.sim().unwrap().calls();
