@@ -250,3 +250,59 @@ fn is_fresh(account: &AdAccount, window: DateRange, week: IsoWeek, chunks: &[Chu
 fn runs(object: &AdObject) -> bool {
     matches!(object.effective_status, Some(EffectiveStatus::Active | EffectiveStatus::WithIssues))
 }
+
+#[cfg(test)]
+mod tests {
+    use ads::rule::Window;
+
+    use super::*;
+
+    /// Whether a rule with this window may decide at `now`, when the week was completed at `completed`.
+    fn decides(window: Window, completed: &str, now: &str) -> bool {
+        let account = AdAccount {
+            id: "act_1".parse().unwrap(),
+            connection: "c".parse().unwrap(),
+            name: None,
+            account_status: None,
+            currency: "SGD".parse().unwrap(),
+            timezone: "Asia/Singapore".to_owned(),
+            selected: true,
+            throttled_until: None,
+            structure_synced_at: None,
+        };
+        let now: Timestamp = now.parse().unwrap();
+        let days = window.days(account.today(now));
+        days.weeks().all(|week| {
+            let chunk = Chunk {
+                week,
+                state: ChunkState::Done,
+                requested: 1,
+                fence: 1,
+                lease_until: None,
+                pages: 1,
+                rows: 1,
+                written: 1,
+                unchanged: 0,
+                completed_at: Some(completed.parse().unwrap()),
+                failure: None,
+            };
+            is_fresh(&account, days, week, &[chunk], now)
+        })
+    }
+
+    #[test]
+    fn yesterday_is_judged_once_it_was_measured_to_its_end() {
+        // Midnight in Singapore is 16:00 in London's winter.
+        let now = "2026-11-20T16:05:00Z";
+        assert!(!decides(Window::Yesterday, "2026-11-20T15:55:00Z", now), "five minutes were missing");
+        assert!(decides(Window::Yesterday, "2026-11-20T16:01:00Z", now));
+        assert!(!decides(Window::Last7Days, "2026-11-19T20:00:00Z", now));
+    }
+
+    #[test]
+    fn today_is_judged_on_numbers_of_the_last_two_hours() {
+        let now = "2026-11-20T10:00:00Z";
+        assert!(decides(Window::Today, "2026-11-20T08:30:00Z", now));
+        assert!(!decides(Window::Today, "2026-11-20T07:30:00Z", now));
+    }
+}

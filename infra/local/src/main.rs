@@ -1,17 +1,14 @@
 //! `adflight`: the whole system on a laptop.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use graph_sim::{App, Config, Generator, GraphSim, Limits, Source};
+use graph_sim::{AccountArgs, App, Config, GraphSim, Limits};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use local::account::{Account, Sizes};
+use local::account::Account;
 use local::data::Data;
 use local::main_job::{self, Api, Stage, WORKSPACE};
 use local::report::Report;
@@ -45,41 +42,9 @@ enum Command {
 }
 
 #[derive(Args, Clone)]
-struct Made {
-    /// A recorded ad account instead of a generated one: a folder with account.json, campaigns.json, adsets.json,
-    /// ads.json and insights_ad_day.json in Graph's shape.
-    #[arg(long, value_name = "DIR")]
-    account: Option<PathBuf>,
-    /// The account's day [default: the real one; for a recording the day after it ends].
-    #[arg(long, value_name = "DATE", value_parser = day)]
-    today: Option<Date>,
-    /// Shapes the generated account.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Campaigns of the generated account.
-    #[arg(long, default_value_t = 20)]
-    campaigns: u32,
-    /// Ad sets of the generated account.
-    #[arg(long, default_value_t = 60)]
-    adsets: u32,
-    /// Ads of the generated account.
-    #[arg(long, default_value_t = 200)]
-    ads: u32,
-    /// Days with numbers in the generated account.
-    #[arg(long, default_value_t = 90)]
-    days: u32,
-    /// Currency of the generated account.
-    #[arg(long, default_value = "SGD")]
-    currency: String,
-    /// IANA time zone of the generated account, or of a recording that names none.
-    #[arg(long, value_name = "ZONE")]
-    timezone: Option<String>,
-}
-
-#[derive(Args, Clone)]
 struct Up {
     #[command(flatten)]
-    made: Made,
+    account: AccountArgs,
     /// Stop when the job is done; the exit code is not 0 when it failed.
     #[arg(long)]
     exit: bool,
@@ -108,7 +73,7 @@ enum MetaKind {
 #[derive(Args)]
 struct Sim {
     #[command(flatten)]
-    made: Made,
+    account: AccountArgs,
     /// The port on 127.0.0.1; 0 picks a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
@@ -143,13 +108,6 @@ async fn main() -> ExitCode {
     })
 }
 
-/// A day on which an ad account may live.
-fn day(text: &str) -> Result<Date, String> {
-    let day: Date = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    let years = 2004..=2100;
-    if years.contains(&day.year()) { Ok(day) } else { Err("must lie between 2004 and 2100".to_owned()) }
-}
-
 /// To stderr, where everything goes that is not the result.
 fn say(line: &str) {
     // Nobody is left to tell when stderr is closed.
@@ -164,16 +122,11 @@ fn print(text: &str) -> anyhow::Result<()> {
 async fn up(args: Up) -> anyhow::Result<ExitCode> {
     let account = match args.meta {
         MetaKind::Live => Account::Live,
-        MetaKind::Simulated => args.made.account(),
+        MetaKind::Simulated => Account::Simulated(args.account.clone()),
     };
-    let system = System::start(Options {
-        data: args.data.clone(),
-        port: args.port,
-        account,
-        today: args.made.today,
-        visibility_seconds: 30,
-    })
-    .await?;
+    let system =
+        System::start(Options { data: args.data.clone(), port: args.port, account, visibility_seconds: 30 })
+            .await?;
     let code = match args.meta {
         MetaKind::Live => {
             live_hint(&system, &args.data)?;
@@ -236,23 +189,7 @@ fn live_hint(system: &System, data: &Data) -> anyhow::Result<()> {
 async fn sim(args: Sim) -> anyhow::Result<ExitCode> {
     let clock = Clock::system();
     let now = clock.clone();
-    let source = match args.made.account() {
-        Account::Recorded { folder, timezone } => Source::Recorded { folder, timezone },
-        Account::Generated(sizes) => {
-            let zone = TimeZone::get(&sizes.timezone).context("--timezone")?;
-            Source::Generated(Generator {
-                seed: sizes.seed,
-                campaigns: sizes.campaigns,
-                adsets: sizes.adsets,
-                ads: sizes.ads,
-                days: sizes.days,
-                currency: sizes.currency,
-                timezone: sizes.timezone,
-                today: args.made.today.unwrap_or_else(|| clock.now().to_zoned(zone).date()),
-            })
-        }
-        Account::Live => anyhow::bail!("the simulator is not Meta"),
-    };
+    let source = args.account.source(clock.now())?;
     let app = App {
         app_id: "100000000000001".to_owned(),
         app_secret: "local-app-secret".to_owned(),
@@ -276,24 +213,6 @@ async fn sim(args: Sim) -> anyhow::Result<ExitCode> {
 fn token(args: Token) -> anyhow::Result<ExitCode> {
     print(&token_for(&args.data, &args.workspace, args.role)?)?;
     Ok(ExitCode::SUCCESS)
-}
-
-impl Made {
-    fn account(&self) -> Account {
-        let standard = Sizes::default();
-        match &self.account {
-            Some(folder) => Account::Recorded { folder: folder.clone(), timezone: self.timezone.clone() },
-            None => Account::Generated(Sizes {
-                seed: self.seed,
-                campaigns: self.campaigns,
-                adsets: self.adsets,
-                ads: self.ads,
-                days: self.days,
-                currency: self.currency.clone(),
-                timezone: self.timezone.clone().unwrap_or(standard.timezone),
-            }),
-        }
-    }
 }
 
 /// A bar on a terminal, plain lines elsewhere.

@@ -4,10 +4,9 @@ use std::fs::File;
 
 use access::Access;
 use graph_api::Graph;
-use graph_sim::GraphSim;
+use graph_sim::{AccountArgs, GraphSim};
 use jiff::SignedDuration;
 use jiff::Timestamp;
-use jiff::civil::Date;
 use runtime::session::Role;
 use runtime::{Clock, Host};
 use store::Table;
@@ -29,10 +28,8 @@ pub struct Options {
     pub data: Data,
     /// The port on 127.0.0.1; 0 lets the system choose.
     pub port: u16,
-    /// The ad account.
+    /// The ad account, and its day.
     pub account: Account,
-    /// The account's day; by default the real one, or for a recording the day after it ends.
-    pub today: Option<Date>,
     /// After this long a message that was received and not finished comes again.
     pub visibility_seconds: u32,
 }
@@ -43,8 +40,7 @@ impl Options {
         Self {
             data: Data::Memory,
             port: 0,
-            account: Account::Generated(crate::account::Sizes::default()),
-            today: None,
+            account: Account::Simulated(AccountArgs::default()),
             visibility_seconds: 30,
         }
     }
@@ -90,7 +86,7 @@ impl System {
             verify_token: &local.verify_token,
             redirect_uri: format!("{url}/v1/auth/meta/callback"),
         };
-        let meta = options.account.start(&clock, options.today, us).await?;
+        let meta = options.account.start(&clock, us).await?;
         let ahead = clock.now().duration_since(before).as_secs();
         options.data.keep_clock(&mut local, ahead)?;
 

@@ -171,8 +171,9 @@ fn mistakes_end_with_a_clear_line_and_exit_2() {
     assert_refused(&["up", "--today", "2026-13-01"], &["--today"]);
     assert_refused(
         &["up", "--timezone", "Moon/Base", "--data", ":memory:", "--port", "0"],
-        &["--timezone", "Moon/Base"],
+        &["time zone", "Moon/Base"],
     );
+    assert_refused(&["up", "--today", "9999-12-30"], &["--today", "2100"]);
     assert_refused(&["up", "--port", "99999"], &["--port"]);
     assert_refused(
         &["token", "--data", ":memory:", "--role", "king"],

@@ -5,6 +5,7 @@
 //! configuration, its calls and the clock it is given.
 
 // Starting and steering it.
+mod args;
 mod config;
 mod fault;
 mod sim;
@@ -49,6 +50,7 @@ mod recorded;
 mod status;
 mod world;
 
+pub use args::AccountArgs;
 pub use config::{App, Clock, Config, Generator, Limits, Source};
 pub use fault::{Fault, FaultKind};
 pub use recorded::last_recorded_day;

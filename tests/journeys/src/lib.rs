@@ -1,11 +1,11 @@
 //! The stage on which the stories play: the whole system in memory, with a small simulated ad account.
 
 use anyhow::Context;
-use graph_sim::GraphSim;
+use graph_sim::{AccountArgs, GraphSim};
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Method, StatusCode};
 use jiff::civil::{Date, date};
-use local::account::{Account, Sizes};
+use local::account::Account;
 use local::data::Data;
 use local::main_job::{Api, WORKSPACE};
 use local::{Options, System};
@@ -44,8 +44,15 @@ impl Answer {
 
 /// Options for a small account whose forty days of numbers end today.
 pub fn options(data: Data) -> Options {
-    let sizes = Sizes { campaigns: 12, adsets: 24, ads: 48, days: 40, ..Sizes::default() };
-    Options { data, account: Account::Generated(sizes), today: Some(TODAY), ..Options::in_memory() }
+    let account = AccountArgs {
+        campaigns: 12,
+        adsets: 24,
+        ads: 48,
+        days: 40,
+        today: Some(TODAY),
+        ..AccountArgs::default()
+    };
+    Options { data, account: Account::Simulated(account), ..Options::in_memory() }
 }
 
 impl Story {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ads::job::Queue;
-use graph_sim::{Fault, FaultKind};
+use graph_sim::{AccountArgs, Fault, FaultKind};
 use http::Method;
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -287,8 +287,9 @@ async fn a_recorded_account_is_mirrored_to_the_cent() {
         println!("skipped: {} is not there", folder.display());
         return;
     }
-    let account = Account::Recorded { folder: folder.clone(), timezone: None };
-    let story = Story::on(local::Options { account, today: None, ..options(Data::Memory) }).await.unwrap();
+    let args = AccountArgs { account: Some(folder.clone()), ..AccountArgs::default() };
+    let account = Account::Simulated(args);
+    let story = Story::on(local::Options { account, ..options(Data::Memory) }).await.unwrap();
     story.connect_and_sync().await.unwrap();
     let file = std::fs::read_to_string(folder.join("insights_ad_day.json")).unwrap();
     let file: Value = serde_json::from_str(&file).unwrap();

@@ -1,8 +1,9 @@
 //! Rules look at the numbers and act.
 
+use ads::rule::{Decision, Outcome, RuleSpec};
 use graph_sim::{Fault, FaultKind};
 use http::Method;
-use journeys::Story;
+use journeys::{Story, TODAY};
 use serde_json::{Value, json};
 
 fn pause_spenders() -> Value {
@@ -84,6 +85,70 @@ async fn an_act_whose_answer_is_lost_is_finished_and_not_repeated_as_another() {
     assert_eq!(ours[0]["outcome"], "done");
     assert_eq!(story.sim().unwrap().campaign(&campaign).unwrap()["status"], "PAUSED");
     story.system.stop().await;
+}
+
+/// What a process leaves that goes away between deciding and confirming the act.
+fn left_open(
+    story: &Story,
+    rule: &str,
+    campaign: &str,
+    day: jiff::civil::Date,
+    before: Option<&str>,
+) -> Decision {
+    let spec: RuleSpec = serde_json::from_value(pause_spenders()).unwrap();
+    let window = spec.when.window.days(day);
+    Decision {
+        rule: rule.parse().unwrap(),
+        rule_name: spec.name,
+        ad_account: story.account().unwrap().parse().unwrap(),
+        level: spec.level,
+        object: campaign.parse().unwrap(),
+        object_name: None,
+        day,
+        window,
+        condition: spec.when,
+        value: 1.into(),
+        impressions: 1,
+        spend: 1.into(),
+        action: spec.action,
+        outcome: Outcome::Deciding,
+        reason: None,
+        before: before.map(str::to_owned),
+        at: story.system.clock.now(),
+    }
+}
+
+#[tokio::test]
+async fn a_decision_that_a_crash_left_open_is_finished_on_its_day_and_lapses_later() {
+    let yesterday = TODAY.yesterday().unwrap();
+    for (day, done_before, expected, status) in [
+        // It went away before the act, after the act, and on the day before.
+        (TODAY, false, "done", "PAUSED"),
+        (TODAY, true, "done", "PAUSED"),
+        (yesterday, false, "lapsed", "ACTIVE"),
+    ] {
+        let story = Story::synced().await.unwrap();
+        let campaign = story.running_campaign().await.unwrap();
+        let sim = story.sim().unwrap();
+        let mut never = pause_spenders();
+        never["when"]["value"] = json!("99999999");
+        let rule = add(&story, &never).await;
+        let before = if done_before {
+            sim.update_node(&campaign, json!({"status": "PAUSED"}));
+            Some("ACTIVE")
+        } else {
+            None
+        };
+        let decision = left_open(&story, &rule, &campaign, day, before);
+        let long_ago = story.system.clock.now() - jiff::SignedDuration::from_mins(10);
+        story.system.table.decide(&"demo".parse().unwrap(), &decision, long_ago).await.unwrap();
+        story.sync().await.unwrap();
+        let made = decisions(&story, &rule).await;
+        assert_eq!(made.len(), 1);
+        assert_eq!(made[0]["outcome"], expected, "{} {done_before}", made[0]);
+        assert_eq!(sim.campaign(&campaign).unwrap()["status"], status);
+        story.system.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,101 @@
+//! The ad account to simulate, as a command line says it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::config::{Generator, Source};
+use crate::start_error::StartError;
+
+/// Where a generated account is when nothing else is said.
+const DEFAULT_TIMEZONE: &str = "Asia/Singapore";
+
+/// Options that choose the ad account.
+#[derive(Args, Clone, Debug)]
+pub struct AccountArgs {
+    /// A recorded ad account instead of a generated one: a folder with account.json, campaigns.json, adsets.json,
+    /// ads.json and insights_ad_day.json in Graph's shape.
+    #[arg(long, value_name = "DIR")]
+    pub account: Option<PathBuf>,
+    /// The account's day [default: the real one; for a recording the day after it ends].
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    pub today: Option<Date>,
+    /// Shapes the generated account: the same seed gives the same account.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Campaigns of the generated account.
+    #[arg(long, default_value_t = 20)]
+    pub campaigns: u32,
+    /// Ad sets of the generated account.
+    #[arg(long, default_value_t = 60)]
+    pub adsets: u32,
+    /// Ads of the generated account.
+    #[arg(long, default_value_t = 200)]
+    pub ads: u32,
+    /// Days with numbers in the generated account, up to its day.
+    #[arg(long, default_value_t = 90)]
+    pub days: u32,
+    /// Currency of the generated account.
+    #[arg(long, default_value = "SGD")]
+    pub currency: String,
+    /// IANA time zone of the generated account [default: Asia/Singapore], or of a recording that names none.
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Option<String>,
+}
+
+impl Default for AccountArgs {
+    /// What an empty command line says.
+    fn default() -> Self {
+        #[derive(Parser)]
+        struct Empty {
+            #[command(flatten)]
+            args: AccountArgs,
+        }
+        Empty::parse_from([""]).args
+    }
+}
+
+impl AccountArgs {
+    /// The zone of a generated account.
+    ///
+    /// # Errors
+    /// When no such zone is known.
+    pub fn zone(&self) -> Result<TimeZone, StartError> {
+        let name = self.timezone.as_deref().unwrap_or(DEFAULT_TIMEZONE);
+        TimeZone::get(name).map_err(|_| StartError::Timezone { name: name.to_owned() })
+    }
+
+    /// What these options describe at `now`.
+    ///
+    /// # Errors
+    /// When the time zone of a generated account is not known.
+    pub fn source(&self, now: Timestamp) -> Result<Source, StartError> {
+        if let Some(folder) = &self.account {
+            return Ok(Source::Recorded { folder: folder.clone(), timezone: self.timezone.clone() });
+        }
+        let zone = self.zone()?;
+        Ok(Source::Generated(Generator {
+            seed: self.seed,
+            campaigns: self.campaigns,
+            adsets: self.adsets,
+            ads: self.ads,
+            days: self.days,
+            currency: self.currency.clone(),
+            timezone: self.timezone.clone().unwrap_or_else(|| DEFAULT_TIMEZONE.to_owned()),
+            today: self.today.unwrap_or_else(|| now.to_zoned(zone).date()),
+        }))
+    }
+}
+
+/// A day on which an ad account may live.
+fn day(text: &str) -> Result<Date, String> {
+    let day: Date = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    if (2004..=2100).contains(&day.year()) {
+        Ok(day)
+    } else {
+        Err("must lie between 2004 and 2100".to_owned())
+    }
+}
