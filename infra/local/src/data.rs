@@ -27,6 +27,9 @@ impl std::str::FromStr for Data {
     }
 }
 
+/// The file that holds them.
+const SECRETS: &str = "secrets.json";
+
 /// The secrets of this laptop. They protect simulated accounts, or a developer's own.
 #[derive(Serialize, Deserialize)]
 pub struct LocalSecrets {
@@ -97,14 +100,28 @@ impl Data {
 
     /// The secrets, made at first use.
     pub fn secrets(&self) -> anyhow::Result<LocalSecrets> {
-        let Self::Folder(folder) = self else { return LocalSecrets::generate() };
-        let path = folder.join("secrets.json");
-        if !path.exists() {
-            let secrets = LocalSecrets::generate()?;
-            write_private(&path, &serde_json::to_vec_pretty(&secrets)?)?;
-            return Ok(secrets);
+        match self {
+            Self::Folder(folder) if !folder.join(SECRETS).exists() => {
+                let secrets = LocalSecrets::generate()?;
+                write_private(&folder.join(SECRETS), &serde_json::to_vec_pretty(&secrets)?)?;
+                Ok(secrets)
+            }
+            Self::Folder(_) => self.known_secrets(),
+            Self::Memory => LocalSecrets::generate(),
         }
-        let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    }
+
+    /// The secrets of a system that has run on this data.
+    pub fn known_secrets(&self) -> anyhow::Result<LocalSecrets> {
+        let Self::Folder(folder) = self else {
+            bail!(
+                "a system on :memory: keeps nothing that another process could know; use the token that it prints"
+            )
+        };
+        let path = folder.join(SECRETS);
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!("no adflight has run on --data {}: {}", folder.display(), path.display())
+        })?;
         // The text holds keys, so serde's message, which may quote it, is not shown.
         serde_json::from_str(&text).map_err(|_| {
             anyhow!("{} is not what adflight wrote; remove the folder to begin anew", path.display())
@@ -117,7 +134,7 @@ impl Data {
         match self {
             Self::Memory => Ok(()),
             Self::Folder(folder) => {
-                write_private(&folder.join("secrets.json"), &serde_json::to_vec_pretty(secrets)?)
+                write_private(&folder.join(SECRETS), &serde_json::to_vec_pretty(secrets)?)
             }
         }
     }

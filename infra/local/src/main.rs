@@ -243,6 +243,7 @@ impl Progress {
                 "Measuring"
             }
             Stage::Rules => "Rules",
+            Stage::Webhook => "Webhook",
         };
         self.bar.set_message(message);
         if !std::io::stderr().is_terminal() {

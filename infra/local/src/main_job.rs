@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use ads::job::Queue;
 use anyhow::{Context, anyhow, bail, ensure};
+use graph_sim::GraphSim;
 use http::header::{ACCEPT, AUTHORIZATION, COOKIE, LOCATION, SET_COOKIE};
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use reqwest::Url;
 use runtime::session::Role;
 use serde_json::{Value, json};
@@ -33,6 +35,8 @@ pub enum Stage {
     },
     /// Comparing facts with rules.
     Rules,
+    /// Taking in a change that Meta brings.
+    Webhook,
 }
 
 /// The system's API, as an owner of the workspace.
@@ -80,6 +84,19 @@ impl<'a> Api<'a> {
         let (status, text) = (answer.status(), answer.text().await?);
         ensure!(status.is_success(), "{path} answered {status}: {text}");
         if text.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) }
+    }
+
+    /// Delivers a change about a campaign as Meta does: signed, from outside, with no session.
+    async fn deliver_change(&self, sim: &GraphSim, campaign: &Value, now: Timestamp) -> anyhow::Result<()> {
+        let value = json!({"id": campaign, "level": "CAMPAIGN", "status_name": "Active"});
+        let changes = json!([{"field": "in_process_ad_objects", "value": value}]);
+        let entry = json!([{"id": "0", "time": now.as_second(), "changes": changes}]);
+        let body = json!({"object": "ad_account", "entry": entry}).to_string();
+        let request = self.http.post(format!("{}/v1/webhooks/meta", self.system.url()));
+        let signed = request.header("x-hub-signature-256", sim.webhook_signature(&body));
+        let status = signed.body(body).send().await?.status();
+        ensure!(status == StatusCode::OK, "the webhook answered {status}");
+        Ok(())
     }
 
     /// Adds a rule under a key; `false` when that key was used and the rule has been changed since.
@@ -145,9 +162,10 @@ impl<'a> Api<'a> {
     }
 }
 
-/// Runs the main job on the simulated account: to the end of the sync and of what it causes.
+/// Runs the main job on the simulated account: to the end of the sync and of what it causes, and of a webhook.
 pub async fn run(system: &System, api: &Api<'_>, mut show: impl FnMut(Stage)) -> anyhow::Result<()> {
-    let account = system.sim().context("the main job needs a simulated account")?.account().id;
+    let sim = system.sim().context("the main job needs a simulated account")?;
+    let account = sim.account().id;
     if !is_selected(api, &account).await? {
         show(Stage::Connecting);
         api.connect().await?;
@@ -158,7 +176,12 @@ pub async fn run(system: &System, api: &Api<'_>, mut show: impl FnMut(Stage)) ->
         let path = format!("ad-accounts/{account}/selection");
         api.call(Method::PUT, &path, Some(&json!({"selected": true}))).await?;
     }
-    wait(system, api, &account, show).await
+    wait(system, api, &account, &mut show).await?;
+    show(Stage::Webhook);
+    if let Some(campaign) = api.all(&format!("ad-accounts/{account}/campaigns")).await?.first() {
+        api.deliver_change(sim, &campaign["id"], system.clock.now()).await?;
+    }
+    system.runner.settle().await
 }
 
 /// Whether an earlier run on this data has connected and selected the account, with a token that works.
@@ -178,7 +201,7 @@ async fn wait(
     system: &System,
     api: &Api<'_>,
     account: &str,
-    mut show: impl FnMut(Stage),
+    show: &mut impl FnMut(Stage),
 ) -> anyhow::Result<()> {
     let before = system.before.get(&(WORKSPACE.parse()?, account.parse()?));
     let synced_before = before.and_then(|before| before.structure_synced_at);

@@ -14,7 +14,7 @@ use webhook_ingest::Shared;
 
 use crate::account::{Account, Us};
 use crate::cloud::Cloud;
-use crate::data::{Data, LocalSecrets};
+use crate::data::Data;
 use crate::functions::Functions;
 use crate::http_server::{self, HttpServer};
 use crate::issuer::Issuer;
@@ -159,7 +159,7 @@ impl System {
 
 /// A session token for the system that runs, or ran last, on this data.
 pub fn token_for(data: &Data, workspace: &str, role: Role) -> anyhow::Result<String> {
-    let local: LocalSecrets = data.secrets()?;
+    let local = data.known_secrets()?;
     let issuer = Issuer::new(&local.issuer_seed)?;
     let now = Clock::system().now() + SignedDuration::from_secs(local.clock_ahead_seconds);
     issuer.sign(&issuer.claims(workspace, role, now)?)

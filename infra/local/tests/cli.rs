@@ -134,6 +134,7 @@ fn while_it_serves_the_printed_curl_works_and_the_folder_and_port_are_taken() {
     let other = run(&["token", "--data", data, "--workspace", "other"]);
     let other = String::from_utf8(other.stdout).unwrap();
     assert!(get(url, other.trim()).contains("404"), "another workspace sees nothing");
+    assert_refused(&["token", "--data", data, "--workspace", "A B"], &["--workspace", "a-z"]);
 
     let port = url.split('/').nth(2).unwrap().split(':').nth(1).unwrap();
     assert_refused(&["up", "--data", ":memory:", "--port", port], &[port, "cannot be used"]);
@@ -179,7 +180,8 @@ fn mistakes_end_with_a_clear_line_and_exit_2() {
         &["token", "--data", ":memory:", "--role", "king"],
         &["--role", "viewer, editor or owner"],
     );
-    assert_refused(&["token", "--data", ":memory:", "--workspace", "A B"], &["workspace"]);
+    assert_refused(&["token", "--data", ":memory:"], &[":memory:", "prints"]);
+    assert_refused(&["token", "--data", "/nowhere"], &["/nowhere"]);
     assert_refused(
         &["up", "--account", "/nowhere", "--data", ":memory:", "--port", "0"],
         &["/nowhere", "account.json"],

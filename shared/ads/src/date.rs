@@ -180,7 +180,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_range_is_covered_by_its_weeks_exactly(start in 0i32..20_000, length in 1i32..400) {
-            let since = date(1990, 1, 1).saturating_add(start.days());
+            let since = date(2004, 1, 1).saturating_add(start.days());
             let range = DateRange::new(since, since.saturating_add((length - 1).days())).unwrap();
             prop_assert_eq!(range.days(), length);
             let weeks: Vec<_> = range.weeks().collect();

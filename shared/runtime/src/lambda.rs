@@ -197,3 +197,65 @@ fn gateway_response(reply: Response<Bytes>) -> ApiGatewayV2httpResponse {
     });
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    const REQUEST: &str = r#"{"version":"2.0","routeKey":"$default","rawPath":"/v1/x","rawQueryString":"a=1&a=2",
+        "headers":{"authorization":"Bearer t","content-type":"application/json"},"cookies":["c=1"],
+        "requestContext":{"accountId":"1","apiId":"1","domainName":"d","domainPrefix":"d","http":{"method":"POST",
+        "path":"/v1/x","protocol":"HTTP/1.1","sourceIp":"1.1.1.1","userAgent":"a"},"requestId":"r","routeKey":"$default",
+        "stage":"$default","time":"t","timeEpoch":1},"body":"eyJhIjoxfQ==","isBase64Encoded":true}"#;
+
+    #[tokio::test]
+    async fn a_request_of_the_http_api_arrives_whole_and_its_answer_leaves_whole() {
+        let handle = |request: Request<Bytes>| async move {
+            assert_eq!(request.method(), "POST");
+            assert_eq!(request.uri().path(), "/v1/x");
+            assert_eq!(request.uri().query(), Some("a=1&a=2"));
+            assert_eq!(request.headers()["authorization"], "Bearer t");
+            assert_eq!(&request.body()[..], br#"{"a":1}"#, "base64 is undone: signatures are over raw bytes");
+            let mut reply = crate::reply::typed(StatusCode::CREATED, "application/json", "{}");
+            reply.headers_mut().append(SET_COOKIE, http::HeaderValue::from_static("x=1"));
+            reply.headers_mut().append(SET_COOKIE, http::HeaderValue::from_static("y=2"));
+            reply
+        };
+        let answer: serde_json::Value =
+            serde_json::from_str(answer(&handle, REQUEST).await.unwrap().get()).unwrap();
+        assert_eq!(answer["statusCode"], 201);
+        assert_eq!(answer["cookies"], serde_json::json!(["x=1", "y=2"]));
+        assert_eq!(answer["headers"]["content-type"], "application/json");
+        assert_eq!(answer["body"], "{}");
+    }
+
+    #[tokio::test]
+    async fn of_a_batch_only_the_message_that_failed_comes_again() {
+        let config =
+            aws_sdk_sqs::Config::builder().behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest());
+        let region = aws_sdk_sqs::config::Region::new("us-east-1");
+        let client = aws_sdk_sqs::Client::from_conf(config.region(region).build());
+        let queues = Queues::new(client, HashMap::new());
+        let message = |id: &str, week: &str| {
+            let body =
+                format!(r#"{{"job":"sync_chunk","workspace":"w","ad_account":"act_1","week":"{week}"}}"#);
+            serde_json::json!({"messageId": id, "body": body, "eventSource": "aws:sqs"})
+        };
+        let batch = serde_json::json!({"Records": [message("m1", "2026-W01"), message("m2", "2026-W02")]})
+            .to_string();
+        let process = |job: Job| async move {
+            match job {
+                Job::SyncChunk { week, .. } if week.to_string() == "2026-W02" => {
+                    Err(Failure::Unavailable("not now".to_owned()))
+                }
+                _ => Ok(()),
+            }
+        };
+        let answer = work(&queues, Queue::SyncMetricsChunk, &process, &batch).await.unwrap();
+        assert_eq!(answer.get(), r#"{"batchItemFailures":[{"itemIdentifier":"m2"}]}"#);
+        assert!(serde_json::from_str::<Shape>(&batch).unwrap().records.is_some());
+        assert!(serde_json::from_str::<Shape>(REQUEST).unwrap().records.is_none());
+    }
+}

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Source};
+use crate::crypto;
 use crate::fault::{Fault, Faults};
 use crate::insights;
 use crate::journal::Journal;
@@ -173,6 +174,11 @@ impl GraphSim {
     /// Orders a fault.
     pub fn fail_next(&self, fault: Fault) {
         lock(&self.state).faults.add(fault);
+    }
+
+    /// The `X-Hub-Signature-256` with which Meta would deliver this body.
+    pub fn webhook_signature(&self, body: &str) -> String {
+        format!("sha256={}", hex::encode(crypto::sign(&lock(&self.state).app.app_secret, body)))
     }
 
     /// Kills all tokens issued so far: they are answered code 190 with this subcode.

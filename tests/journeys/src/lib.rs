@@ -2,7 +2,6 @@
 
 use anyhow::Context;
 use graph_sim::{AccountArgs, GraphSim};
-use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Method, StatusCode};
 use jiff::civil::{Date, date};
 use local::account::Account;
@@ -10,9 +9,7 @@ use local::data::Data;
 use local::main_job::{Api, WORKSPACE};
 use local::{Options, System};
 use runtime::session::Role;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 /// The day on which every story plays: a Friday in a time zone without daylight saving.
 pub const TODAY: Date = date(2026, 11, 20);
@@ -149,16 +146,9 @@ impl Story {
 
     /// Delivers a webhook as Meta does, signed.
     pub async fn deliver(&self, body: &str) -> anyhow::Result<Answer> {
-        let signature = self.signature(body.as_bytes())?;
+        let signature = self.sim()?.webhook_signature(body);
         let headers = [("x-hub-signature-256", signature.as_str())];
         self.send(Method::POST, "/v1/webhooks/meta", None, &headers, Some(body.to_owned())).await
-    }
-
-    /// What Meta would sign these bytes with.
-    pub fn signature(&self, body: &[u8]) -> anyhow::Result<String> {
-        let secret = self.system.shared.app_secret.expose_secret();
-        let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?.chain_update(body).finalize();
-        Ok(format!("sha256={}", hex::encode(mac.into_bytes())))
     }
 
     /// A launch document that Meta accepts.

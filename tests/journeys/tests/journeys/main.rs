@@ -10,6 +10,7 @@
 mod backfill;
 mod connect;
 mod launch;
+mod queues;
 mod rules;
 mod store;
 mod tenancy;
