@@ -25,7 +25,7 @@ use store::chunk::{ChunkState, Lease, LeaseAnswer, RunTotals};
 use store::fact::{FactChange, WeekFacts};
 
 /// How long a run may be silent before others take over. Extended with every page.
-const LEASE: SignedDuration = SignedDuration::from_mins(3);
+const LEASE: SignedDuration = SignedDuration::from_mins(5);
 
 /// This function answers no requests yet: it lives on its queue.
 pub static ROUTES: &[Route<()>] = &[];

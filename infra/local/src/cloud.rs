@@ -1,6 +1,7 @@
 //! The embedded AWS: one SDK configuration whose HTTP client is answered in this process.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ads::job::Queue;
 use anyhow::Context;
@@ -11,12 +12,13 @@ use runtime::schedule::{ScheduleConfig, Schedules};
 use runtime::{Clock, Keyring, secrets};
 use secrecy::ExposeSecret;
 use store::Table;
+use tokio::sync::Notify;
 use winterbaume_core::MockAws;
 use winterbaume_secretsmanager::SecretsManagerService;
-use winterbaume_sqs::SqsService;
 
 use crate::data::{Data, LocalSecrets};
 use crate::dynamo::Dynamo;
+use crate::sqs::Sqs;
 use crate::timers::Timers;
 
 /// A message is given up after this many tries, as template.yaml has it.
@@ -40,6 +42,8 @@ pub struct Cloud {
     pub schedules: Schedules,
     /// The schedules as the runner fires them.
     pub timers: Timers,
+    /// Signals that a message was sent.
+    pub sent: Arc<Notify>,
     /// The keyring out of Secrets Manager.
     pub keyring: Keyring,
 }
@@ -57,9 +61,10 @@ impl Cloud {
         visibility_seconds: u32,
     ) -> anyhow::Result<Self> {
         let timers = Timers::new(clock.clone());
+        let sent = Arc::new(Notify::new());
         let aws = MockAws::builder()
             .with_service(Dynamo::new(data.database()?))
-            .with_service(SqsService::new())
+            .with_service(Sqs::new(sent.clone()))
             .with_service(timers.clone())
             .with_service(SecretsManagerService::new())
             .build();
@@ -82,7 +87,7 @@ impl Cloud {
         };
         let schedules = Schedules::new(scheduler, schedule, queues.clone());
         let keyring = keep_keyring(&config, local).await?;
-        Ok(Self { table, dynamodb, sqs, queues, schedules, timers, keyring })
+        Ok(Self { table, dynamodb, sqs, queues, schedules, timers, sent, keyring })
     }
 }
 

@@ -14,6 +14,7 @@ pub mod main_job;
 pub mod recover;
 pub mod report;
 pub mod runner;
+pub mod sqs;
 pub mod system;
 pub mod timers;
 

@@ -1,5 +1,6 @@
 //! `adflight`: the whole system on a laptop.
 
+use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -218,33 +219,32 @@ fn token(args: Token) -> anyhow::Result<ExitCode> {
 /// A bar on a terminal, plain lines elsewhere.
 struct Progress {
     bar: ProgressBar,
-    last: std::cell::Cell<Option<Stage>>,
+    last: Cell<Option<Stage>>,
 }
 
 impl Progress {
     fn new() -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{msg:<14} {bar:32} {pos}/{len} weeks") {
-            bar.set_style(style);
-        }
-        Self { bar, last: std::cell::Cell::new(None) }
+        Self { bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()), last: Cell::new(None) }
     }
 
     fn show(&self, stage: Stage) {
         if self.last.replace(Some(stage)) == Some(stage) {
             return;
         }
-        let message = match stage {
-            Stage::Connecting => "Connecting",
-            Stage::Structure => "Structure",
+        let (message, template) = match stage {
+            Stage::Connecting => ("Connecting", "{msg}"),
+            Stage::Structure => ("Structure", "{msg}"),
             Stage::Chunks { done, total } => {
                 self.bar.set_length(total);
                 self.bar.set_position(done);
-                "Measuring"
+                ("Measuring", "{msg} {bar:40} {pos} of {len} weeks")
             }
-            Stage::Rules => "Rules",
-            Stage::Webhook => "Webhook",
+            Stage::Rules => ("Rules", "{msg}"),
+            Stage::Webhook => ("Webhook", "{msg}"),
         };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
+        }
         self.bar.set_message(message);
         if !std::io::stderr().is_terminal() {
             match stage {

@@ -14,8 +14,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::cloud::Cloud;
 use crate::functions::Functions;
 
-/// How often an empty queue is asked.
-const POLL: Duration = Duration::from_millis(10);
+/// How often a queue is asked although nothing was sent: for messages whose delay or timeout is over.
+const POLL: Duration = Duration::from_millis(200);
+
+/// How often it is asked whether everything has settled.
+const SETTLE_POLL: Duration = Duration::from_millis(10);
 
 /// How often schedules are looked at.
 const TIMER_POLL: Duration = Duration::from_millis(100);
@@ -46,7 +49,7 @@ impl Runner {
 
     /// Waits until no message is visible and none is being worked on. Delayed messages are not waited for.
     pub async fn settle(&self) -> anyhow::Result<()> {
-        let mut ticks = ticks(POLL);
+        let mut ticks = ticks(SETTLE_POLL);
         let mut quiet = 0;
         while quiet < 2 {
             ticks.tick().await;
@@ -113,11 +116,13 @@ impl Source {
         let mut work = JoinSet::new();
         let mut ticks = ticks(POLL);
         loop {
-            while work.try_join_next().is_some() {}
+            // Before receiving, so that what is sent right after it is not slept through.
+            let sent = source.cloud.sent.notified();
+            tokio::pin!(sent);
+            sent.as_mut().enable();
             // Busy while receiving: between the queue and the worker a message is nobody's.
             let receiving = Busy::new(&source.busy);
             let received = source.receive(CONCURRENCY - work.len()).await;
-            let found = !received.is_empty();
             for message in received {
                 let (source, busy) = (source.clone(), Busy::new(&source.busy));
                 work.spawn(async move {
@@ -126,8 +131,11 @@ impl Source {
                 });
             }
             drop(receiving);
-            if !found {
-                ticks.tick().await;
+            tokio::select! {
+                biased;
+                Some(_done) = work.join_next() => {}
+                () = sent => {}
+                _ = ticks.tick() => {}
             }
         }
     }

@@ -119,7 +119,8 @@ pub struct Delivery {
 /// Processes received messages one by one and answers the ids of those that must come again.
 ///
 /// A message that cannot be read, or whose failure another try cannot mend, goes to the dead letters at
-/// once with its reason. One that Meta wants to wait is sent anew with a delay, so that waiting does not
+/// once with its reason; one that only a new connection can mend is dropped, for the account's beat brings
+/// it back. One that Meta wants to wait is sent anew with a delay, so that waiting does not
 /// count as failing. Every other failure leaves the message to the queue: it comes back after the
 /// visibility timeout and is given up after the queue's number of tries.
 pub async fn consume<F, Fut>(
@@ -161,6 +162,11 @@ async fn settle(
             queues.send_later(job, after).await
         }
         Err(failure) if failure.may_pass() => Err(failure),
+        // The connection says so itself, and what was to be done is done after a person has mended it.
+        Err(Failure::Reconnect(why)) => {
+            tracing::warn!(queue = queue.name(), message = delivery.id, why, "A job needs a new connection.");
+            Ok(())
+        }
         Err(failure) => {
             tracing::error!(queue = queue.name(), message = delivery.id, %failure, "A job cannot be done.");
             queues.bury(queue, &delivery.body, &failure.to_string()).await

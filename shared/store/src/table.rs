@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ads::Failure;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
     TimeToLiveSpecification,
@@ -251,6 +252,28 @@ impl Table {
         self.list_between(pk, prefix, &format!("{prefix}\u{7f}")).await
     }
 
+    /// Every item of a partition from sort key `first` to `last`, in order.
+    pub(crate) async fn list_between<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        first: &str,
+        last: &str,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let query = self.between(pk, first, last).set_exclusive_start_key(start);
+            let answer = query.send().await?;
+            for item in answer.items.unwrap_or_default() {
+                items.push(from_item(item)?);
+            }
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
     /// Up to `limit` items of a partition whose sort key starts with `prefix` and stands before `before`, the
     /// last one first.
     pub(crate) async fn list_backwards<T: DeserializeOwned>(
@@ -262,23 +285,12 @@ impl Table {
     ) -> Result<Vec<T>, StoreError> {
         let last = before.map_or_else(|| format!("{prefix}\u{7f}"), str::to_owned);
         let mut items = Vec::new();
-        let mut start: Option<Item> = None;
+        let mut start = None;
         loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(&*self.name)
-                .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-                .expression_attribute_values(":pk", text(pk))
-                .expression_attribute_values(":first", text(prefix))
-                .expression_attribute_values(":last", text(&last))
-                .scan_index_forward(false)
-                // BETWEEN includes the position itself, which is then left out.
-                .limit(i32::try_from(limit + 1 - items.len()).unwrap_or(i32::MAX))
-                .consistent_read(true)
-                .set_exclusive_start_key(start)
-                .send()
-                .await?;
+            // BETWEEN includes the position itself, which is then left out: hence one more.
+            let wanted = i32::try_from(limit + 1 - items.len()).unwrap_or(i32::MAX);
+            let query = self.between(pk, prefix, &last).scan_index_forward(false).limit(wanted);
+            let answer = query.set_exclusive_start_key(start).send().await?;
             for item in answer.items.unwrap_or_default() {
                 let is_position = item.get("sk").and_then(|sk| sk.as_s().ok()).map(String::as_str) == before;
                 if !is_position {
@@ -293,35 +305,14 @@ impl Table {
         }
     }
 
-    /// Every item of a partition from sort key `first` to `last`, in order.
-    pub(crate) async fn list_between<T: DeserializeOwned>(
-        &self,
-        pk: &str,
-        first: &str,
-        last: &str,
-    ) -> Result<Vec<T>, StoreError> {
-        let mut items = Vec::new();
-        let mut start: Option<Item> = None;
-        loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(&*self.name)
-                .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-                .expression_attribute_values(":pk", text(pk))
-                .expression_attribute_values(":first", text(first))
-                .expression_attribute_values(":last", text(last))
-                .consistent_read(true)
-                .set_exclusive_start_key(start)
-                .send()
-                .await?;
-            for item in answer.items.unwrap_or_default() {
-                items.push(from_item(item)?);
-            }
-            start = answer.last_evaluated_key;
-            if start.is_none() {
-                return Ok(items);
-            }
-        }
+    fn between(&self, pk: &str, first: &str, last: &str) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&*self.name)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":pk", text(pk))
+            .expression_attribute_values(":first", text(first))
+            .expression_attribute_values(":last", text(last))
+            .consistent_read(true)
     }
 }
