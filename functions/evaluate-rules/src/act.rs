@@ -7,6 +7,7 @@ use ads::rule::{Action, Decision, Outcome};
 use graph_api::launch::Changes;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use runtime::problem;
 use store::Table;
 
 /// Carries out a recorded decision, and writes into it how it ended. A failure that may pass is an error:
@@ -18,7 +19,7 @@ pub(crate) async fn act(
     today: Date,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    if decision.action == Action::Notify {
+    if matches!(decision.action, Action::Notify {}) {
         decision.outcome = Outcome::Done;
         return Ok(());
     }
@@ -52,7 +53,7 @@ pub(crate) async fn act(
             Ok(())
         }
         Err(failure) if failure.may_pass() => Err(failure),
-        Err(failure) => refuse(decision, failure.to_string()),
+        Err(failure) => refuse(decision, problem::detail(&failure)),
     }
 }
 
@@ -73,9 +74,9 @@ enum Step {
 
 fn step(action: &Action, object: &AdObject, reached: &Reached) -> Step {
     match action {
-        Action::Notify => Step::AlreadySo,
-        Action::Pause if object.status != Some(Status::Active) => Step::AlreadySo,
-        Action::Pause => Step::Change {
+        Action::Notify {} => Step::AlreadySo,
+        Action::Pause {} if object.status != Some(Status::Active) => Step::AlreadySo,
+        Action::Pause {} => Step::Change {
             before: Status::Active.as_str().to_owned(),
             changes: Changes { status: Some(Status::Paused.as_str().to_owned()), ..Changes::default() },
         },

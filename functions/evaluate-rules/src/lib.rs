@@ -13,7 +13,7 @@ use ads::date::{DateRange, IsoWeek};
 use ads::id::{AdAccountId, WorkspaceId};
 use ads::job::Job;
 use ads::object::{AdObject, EffectiveStatus};
-use ads::rule::{Decision, Outcome, Rule, Verdict};
+use ads::rule::{Action, Decision, Outcome, Rule, Verdict};
 use bytes::Bytes;
 use http::{Method, Request};
 use jiff::civil::Date;
@@ -229,9 +229,13 @@ impl EvaluateRules {
         let (table, workspace) = (&self.access.table, &reached.workspace);
         let acted = act::act(table, reached, &mut decision, today, self.host.clock.now()).await;
         table.conclude(workspace, &decision, self.host.clock.now()).await?;
-        if acted.is_ok() {
+        if acted.is_ok() && decision.outcome == Outcome::Done && !matches!(decision.action, Action::Notify {})
+        {
             // What Meta made of it; a sync would show it later as well.
             reached.refresh(decision.level, &decision.object).await?;
+            if matches!(decision.action, Action::Pause {}) {
+                reached.refresh_below(decision.level, &decision.object).await?;
+            }
         }
         tracing::info!(rule = %decision.rule, object = %decision.object, outcome = ?decision.outcome, "A rule decided.");
         acted

@@ -41,6 +41,9 @@ impl ManageCampaign {
         reached.heed(reached.caller.change(&id, &changes).await).await?;
         // What Meta made of it, which also shows what the change did to the effective status.
         let shown = reached.refresh(level, &id).await?.unwrap_or(object);
+        if changes.status.is_some() {
+            reached.refresh_below(level, &id).await?;
+        }
         reply::ok(&ShownObject::new(shown, currency, None))
     }
 

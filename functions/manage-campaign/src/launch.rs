@@ -17,7 +17,7 @@ use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
 use jiff::SignedDuration;
 use runtime::route::Visit;
-use runtime::{Reply, reply};
+use runtime::{Reply, problem, reply};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use store::StoreError;
@@ -76,7 +76,7 @@ impl ManageCampaign {
         let account = self.access.account(workspace, &visit.path("ad_account")?).await?;
         let key = visit.header("idempotency-key").filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
         let key = key.ok_or_else(|| {
-            let problem = "send this header once, with a text of your own per launch: a repeated request with the same text launches once";
+            let problem = "send this header once, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
             Invalid::new("Idempotency-Key", problem)
         })?;
         if visit.request.body().len() > LONGEST_DOCUMENT {
@@ -137,7 +137,7 @@ impl ManageCampaign {
         }
         tracing::error!(%workspace, launch = %id, %failure, "A launch is left to a person.");
         kept.launch.state = LaunchState::Flagged;
-        kept.launch.failure = Some(failure.to_string());
+        kept.launch.failure = Some(problem::detail(&failure));
         Ok(table.save_launch(workspace, &mut kept, now).await?)
     }
 
@@ -220,7 +220,7 @@ impl ManageCampaign {
                 Err(failure) if failure.may_pass() => return Err(failure),
                 Err(failure) => {
                     kept.launch.state = LaunchState::Undoing;
-                    kept.launch.failure = Some(format!("{}: {failure}", level_of(step)));
+                    kept.launch.failure = Some(format!("{}: {}", level_of(step), problem::detail(&failure)));
                     self.save(reached, kept).await?;
                 }
             }

@@ -1,6 +1,6 @@
 //! Objects with their numbers over a range, zeros included.
 
-use ads::date::DateRange;
+use ads::date::{DateRange, IsoWeek};
 use ads::id::{AdAccountId, ObjectId, WorkspaceId};
 use ads::metrics::{Measures, Metric, Shown};
 use ads::money::{Currency, Money};
@@ -68,6 +68,8 @@ struct ObjectList {
     currency: Currency,
     since: jiff::civil::Date,
     until: jiff::civil::Date,
+    /// Weeks of the range that are not stored completely: their numbers are missing or partial.
+    incomplete_weeks: Vec<IsoWeek>,
     data: Vec<ShownObject>,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
@@ -125,12 +127,14 @@ impl ManageCampaign {
             .into_iter()
             .map(|(object, measures)| ShownObject::new(object, account.currency, Some(&measures)))
             .collect();
+        let incomplete_weeks = self.access.table.incomplete_weeks(workspace, &account.id, range).await?;
         let (since, until) = (range.since, range.until);
         reply::ok(&ObjectList {
             ad_account: account.id,
             currency: account.currency,
             since,
             until,
+            incomplete_weeks,
             data,
             after,
         })

@@ -8,14 +8,14 @@ use access::Reached;
 use ads::id::{AdAccountId, ObjectId, WorkspaceId};
 use ads::job::Job;
 use ads::launch::Step;
-use ads::object::{Level, Status};
+use ads::object::{EffectiveStatus, Level, Status};
 use ads::{Failure, Invalid};
-use graph_api::launch::{Changes, level_of};
+use graph_api::launch::Changes;
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use runtime::route::Visit;
-use runtime::{Reply, random, reply};
+use runtime::{Reply, problem, random, reply};
 use serde::Deserialize;
 use store::StoreError;
 use store::account::canonical_zone;
@@ -25,6 +25,9 @@ use crate::{Endpoint, ManageCampaign};
 
 /// An activation that Meta keeps from happening is tried again for this long after its time.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(6);
+
+/// Nobody plans further ahead.
+const LAST_YEAR: i16 = 2100;
 
 /// Time between two tries.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
@@ -45,7 +48,11 @@ impl ManageCampaign {
         let workspace = visit.workspace()?;
         let account = self.access.account(workspace, &visit.path("ad_account")?).await?;
         let campaign: ObjectId = visit.path("id")?;
-        self.object(workspace, &account.id, Level::Campaign, &campaign).await?;
+        let object = self.object(workspace, &account.id, Level::Campaign, &campaign).await?;
+        let over = [EffectiveStatus::Archived, EffectiveStatus::Deleted];
+        if object.effective_status.is_some_and(|status| over.contains(&status)) {
+            return Err(Failure::Conflict("the campaign is archived or deleted".to_owned()));
+        }
         let wanted: NewSchedule = visit.json()?;
         let timezone = canonical_zone(wanted.timezone.as_deref().unwrap_or(&account.timezone))?;
         let at = self.local_time(&wanted.activate_at, &timezone)?;
@@ -148,6 +155,9 @@ impl ManageCampaign {
         if moment.timestamp() <= self.host.clock.now() {
             return Err(invalid(format!("{at} in {timezone} is over")));
         }
+        if at.year() > LAST_YEAR {
+            return Err(invalid(format!("{at} is too far away; {LAST_YEAR} is the last year")));
+        }
         Ok(at)
     }
 
@@ -183,7 +193,10 @@ impl ManageCampaign {
             Err(failure) if failure.may_pass() && !self.is_late(&due) => {
                 return Err(Failure::Wait { after: TRY_AGAIN, why: failure.to_string() });
             }
-            Err(failure) => (ActivationState::Failed, Some(failure.to_string())),
+            Err(failure) => {
+                tracing::warn!(%workspace, %campaign, %failure, "An activation failed.");
+                (ActivationState::Failed, Some(problem::detail(&failure)))
+            }
         };
         tracing::info!(%workspace, %campaign, ?state, failure, "A scheduled activation came due.");
         let concluded = Activation { state, failure, version: acting.version + 1, ..acting.clone() };
@@ -208,15 +221,15 @@ impl ManageCampaign {
             .map(|kept| kept.launch)
             .find(|launch| launch.id_of(Step::Campaign) == Some(campaign));
         let below = ours.map(|launch| launch.created).unwrap_or_default();
-        let mut objects: Vec<_> =
-            below.into_iter().skip(1).rev().map(|created| (level_of(created.step), created.id)).collect();
-        objects.push((Level::Campaign, campaign.clone()));
+        let mut objects: Vec<_> = below.into_iter().skip(1).rev().map(|created| created.id).collect();
+        objects.push(campaign.clone());
         let active = Changes { status: Some(Status::Active.as_str().to_owned()), ..Changes::default() };
-        for (level, id) in &objects {
+        for id in &objects {
             reached.heed(reached.caller.change(id, &active).await).await?;
-            reached.refresh(*level, id).await?;
         }
-        Ok(())
+        // What is below shows its effective status only now that what is above it runs.
+        reached.refresh(Level::Campaign, campaign).await?;
+        reached.refresh_below(Level::Campaign, campaign).await
     }
 }
 

@@ -15,7 +15,7 @@ use ads::money::Currency;
 use ads::object::Level;
 use ads::{Failure, Invalid};
 use bytes::Bytes;
-use http::header::{ACCEPT, HeaderValue, LINK};
+use http::header::ACCEPT;
 use http::{Method, Request};
 use jiff::civil::Date;
 use runtime::route::{self, Access::Role as Needs, Route, Visit};
@@ -24,13 +24,15 @@ use runtime::{Host, Reply, reply};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use store::account::AdAccount;
-use store::chunk::ChunkState;
 use store::fact::{self, WeekFacts};
 use store::object::KeptObject;
 
 /// Rows of a page unless `limit` says otherwise, and at most. 5,000 rows with all their actions stay
 /// below Lambda's 6 MB answer.
 const PAGE: (usize, usize) = (1000, 5000);
+
+/// A CSV is whole or refused: nobody reads on from a file. Its lines are short enough for 6 MB of these.
+const MOST_CSV_ROWS: usize = 30_000;
 
 /// What can be asked of this function.
 #[derive(Debug, Clone, Copy)]
@@ -146,6 +148,18 @@ impl QueryInsights {
             Level::Account => account.name.clone(),
             _ => objects.get(row.id.as_str()).and_then(|kept| kept.object.name.clone()),
         };
+        let csv = wants_csv(&visit);
+        if csv && (visit.query::<String>("limit")?.is_some() || visit.query::<String>("after")?.is_some()) {
+            return Err(Invalid::new("limit", "CSV has no pages; leave limit and after out").into());
+        }
+        if csv && rows.len() > MOST_CSV_ROWS {
+            let problem = format!(
+                "{} rows are too many for one CSV of {MOST_CSV_ROWS}; ask for fewer days",
+                rows.len()
+            );
+            return Err(Invalid::new("since", problem).into());
+        }
+        let limit = if csv { MOST_CSV_ROWS } else { limit };
         let (mut data, after) = page(rows, visit.after()?.as_deref(), limit);
         for row in &mut data {
             row.name = named(row);
@@ -153,10 +167,10 @@ impl QueryInsights {
                 row.id = account.id.to_string();
             }
         }
-        if wants_csv(&visit) {
-            return csv_reply(&visit, &data, after.as_deref());
+        if csv {
+            return Ok(reply::typed(http::StatusCode::OK, "text/csv; charset=utf-8", csv::write(&data)?));
         }
-        let incomplete_weeks = self.incomplete_weeks(workspace, &account.id, range).await?;
+        let incomplete_weeks = self.access.table.incomplete_weeks(workspace, &account.id, range).await?;
         let (ad_account, currency, timezone) = (account.id, account.currency, account.timezone);
         reply::ok(&Insights { ad_account, currency, timezone, incomplete_weeks, data, after })
     }
@@ -172,17 +186,6 @@ impl QueryInsights {
         }
         let objects = self.access.table.objects(workspace, account, level).await?;
         Ok(objects.into_iter().map(|kept| (kept.object.id.to_string(), kept)).collect())
-    }
-
-    async fn incomplete_weeks(
-        &self,
-        workspace: &WorkspaceId,
-        account: &AdAccountId,
-        range: DateRange,
-    ) -> Result<Vec<IsoWeek>, Failure> {
-        let chunks = self.access.table.chunks(workspace, account).await?;
-        let done = |week: &IsoWeek| chunks.iter().any(|c| c.week == *week && c.state == ChunkState::Done);
-        Ok(range.weeks().filter(|week| !done(week)).collect())
     }
 }
 
@@ -275,18 +278,4 @@ fn page(mut rows: Vec<Row>, after: Option<&str>, limit: usize) -> (Vec<Row>, Opt
 fn wants_csv(visit: &Visit<Endpoint>) -> bool {
     let accepts = visit.request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     accepts.is_some_and(|accepts| accepts.contains("text/csv"))
-}
-
-/// CSV has no room for a cursor, so the next page is named in a `Link` header (RFC 8288).
-fn csv_reply(visit: &Visit<Endpoint>, rows: &[Row], after: Option<&str>) -> Result<Reply, Failure> {
-    let mut answer = reply::typed(http::StatusCode::OK, "text/csv; charset=utf-8", csv::write(rows)?);
-    if let Some(after) = after {
-        let uri = visit.request.uri();
-        let kept = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.starts_with("after="));
-        let query: Vec<_> = kept.collect();
-        let link = format!("<{}?{}&after={after}>; rel=\"next\"", uri.path(), query.join("&"));
-        let link = HeaderValue::from_str(&link).map_err(|error| Failure::Defect(error.to_string()))?;
-        answer.headers_mut().insert(LINK, link);
-    }
-    Ok(answer)
 }

@@ -19,7 +19,7 @@ use graph_api::insights::AdDay;
 use http::Request;
 use jiff::{SignedDuration, Timestamp};
 use runtime::route::{self, Route, Visit};
-use runtime::{Host, Reply};
+use runtime::{Host, Reply, problem};
 use store::StoreError;
 use store::chunk::{ChunkState, Lease, LeaseAnswer, RunTotals};
 use store::fact::{FactChange, WeekFacts};
@@ -111,7 +111,7 @@ impl SyncMetricsChunk {
             // It cannot: the reason is kept with the week, where a person sees it, and the next sync asks again.
             Err(failure) => {
                 tracing::warn!(%workspace, %ad_account, %week, %failure, "A week cannot be measured.");
-                table.release_chunk(&lease, Some(&failure.to_string())).await?;
+                table.release_chunk(&lease, Some(&problem::detail(&failure))).await?;
                 self.after_week(workspace, ad_account).await
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use base64::Engine;
@@ -87,7 +88,7 @@ impl Data {
         fs::create_dir_all(folder).with_context(|| format!("--data {name} cannot be created"))?;
         let lock = File::create(folder.join("lock"))
             .with_context(|| format!("--data {name} cannot be written to"))?;
-        match lock.try_lock() {
+        match patiently(|| lock.try_lock()) {
             Ok(()) => Ok(Some(lock)),
             Err(TryLockError::WouldBlock) => {
                 bail!("--data {name} is in use by another adflight; stop it, or name another folder")
@@ -138,6 +139,17 @@ impl Data {
             }
         }
     }
+}
+
+/// Tries again for a moment: a process that was killed just now still holds what it held until it is gone.
+pub(crate) fn patiently<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    for _ in 0..20 {
+        if let Ok(done) = attempt() {
+            return Ok(done);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    attempt()
 }
 
 /// Writes a file that only its owner can read, whole or not at all.

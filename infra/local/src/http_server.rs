@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::data::patiently;
 use crate::functions::Functions;
 
 /// A running server; it stops when dropped.
@@ -21,12 +22,14 @@ pub struct HttpServer {
 }
 
 /// Takes the port, before anything else is begun. 0 lets the system choose.
-pub async fn bind(port: u16) -> anyhow::Result<(TcpListener, SocketAddr)> {
+pub fn bind(port: u16) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let taken =
         || format!("port {port} on 127.0.0.1 cannot be used; is another adflight running? Try --port 0");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(taken)?;
+    let listener =
+        patiently(|| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))).with_context(taken)?;
+    listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    Ok((listener, address))
+    Ok((TcpListener::from_std(listener)?, address))
 }
 
 impl HttpServer {

@@ -18,6 +18,7 @@ use local::{Options, System};
 use runtime::Clock;
 use runtime::session::Role;
 use runtime::telemetry::{self, Format};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What the shell sees when the command line or the environment is at fault.
 const USAGE: u8 = 2;
@@ -139,7 +140,7 @@ async fn up(args: Up) -> anyhow::Result<ExitCode> {
         }),
     };
     if !args.exit {
-        tokio::signal::ctrl_c().await.context("Ctrl-C cannot be heard here")?;
+        told_to_stop().await?;
     }
     system.stop().await;
     Ok(code)
@@ -163,13 +164,25 @@ async fn main_job(system: &System, args: &Up) -> anyhow::Result<ExitCode> {
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Waits for Ctrl-C, or for what a service manager sends.
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be heard here")?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.context("Ctrl-C cannot be heard here"),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
 fn serving(system: &System, api: &Api<'_>) -> String {
-    let sim = system.sim().map(GraphSim::account);
-    let account = sim.map(|account| account.id).unwrap_or_default();
+    let (account, page) = match system.sim().map(GraphSim::account) {
+        Some(account) => (account.id, account.page_id),
+        None => Default::default(),
+    };
     let url = system.url();
     format!(
         "Serving on {url} until Ctrl-C. Try, in another terminal:\n\n\
-         curl -s -H 'Authorization: Bearer {}' '{url}/v1/workspaces/{WORKSPACE}/ad-accounts/{account}/campaigns?sort=spend&limit=3'\n",
+         curl -s -H 'Authorization: Bearer {}' '{url}/v1/workspaces/{WORKSPACE}/ad-accounts/{account}/campaigns?sort=spend&limit=3'\n\n\
+         To launch in this account, take a post of its page, such as {page}_1, as `post_id`.",
         api.token()
     )
 }
@@ -206,7 +219,7 @@ async fn sim(args: Sim) -> anyhow::Result<ExitCode> {
          curl -s -H 'Authorization: Bearer {token}' '{url}/v26.0/{}/campaigns?fields=id,name,status'\n",
         sim.account().id
     ))?;
-    tokio::signal::ctrl_c().await.context("Ctrl-C cannot be heard here")?;
+    told_to_stop().await?;
     sim.stop().await;
     Ok(ExitCode::SUCCESS)
 }

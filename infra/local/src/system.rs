@@ -75,7 +75,7 @@ impl System {
     /// Starts everything. What the last process on this data left undone is taken up at once.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let lock = options.data.claim()?;
-        let (listener, address) = http_server::bind(options.port).await?;
+        let (listener, address) = http_server::bind(options.port)?;
         let url = format!("http://{address}");
         let mut local = options.data.secrets()?;
         let clock = Clock::system();

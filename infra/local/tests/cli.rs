@@ -174,6 +174,7 @@ fn mistakes_end_with_a_clear_line_and_exit_2() {
         &["up", "--timezone", "Moon/Base", "--data", ":memory:", "--port", "0"],
         &["time zone", "Moon/Base"],
     );
+    assert_refused(&["up", "--currency", "sgd"], &["--currency", "capital"]);
     assert_refused(&["up", "--today", "9999-12-30"], &["--today", "2100"]);
     assert_refused(&["up", "--port", "99999"], &["--port"]);
     assert_refused(

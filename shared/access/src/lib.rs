@@ -93,4 +93,19 @@ impl Reached {
         self.table.keep_object(&self.workspace, &self.account.id, &kept).await?;
         Ok(Some(kept.object))
     }
+
+    /// Reads and keeps what is below an object: a change of its status changes theirs.
+    pub async fn refresh_below(&self, level: Level, id: &ObjectId) -> Result<(), Failure> {
+        for below in [Level::AdSet, Level::Ad].into_iter().filter(|below| *below > level) {
+            let as_of = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
+            let mut pages = self.caller.objects_below(&self.account.id, below, (level, id));
+            while let Some(page) = self.heed(pages.next().await).await? {
+                for object in page {
+                    let kept = KeptObject { object: object.into_object(below), as_of, hidden: false };
+                    self.table.keep_object(&self.workspace, &self.account.id, &kept).await?;
+                }
+            }
+        }
+        Ok(())
+    }
 }

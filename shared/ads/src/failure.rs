@@ -52,14 +52,15 @@ impl Failure {
     /// Whether doing the same again may end otherwise.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Wait { .. } | Self::Unavailable(_) | Self::UnknownOutcome(_) | Self::Defect(_) => true,
+            Self::Wait { .. } | Self::Unavailable(_) | Self::UnknownOutcome(_) => true,
             Self::Invalid(_)
             | Self::NotFound(_)
             | Self::Conflict(_)
             | Self::Forbidden(_)
             | Self::Reconnect(_)
             | Self::NeedPermission(_)
-            | Self::Refused(_) => false,
+            | Self::Refused(_)
+            | Self::Defect(_) => false,
         }
     }
 }

@@ -177,10 +177,11 @@ impl Default for Guard {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
+    // Braces, for only then are unknown fields refused.
     /// Keep the decision for people to see.
-    Notify,
+    Notify {},
     /// Pause the object at Meta.
-    Pause,
+    Pause {},
     /// Set the daily budget at Meta.
     SetBudget {
         /// The target; not a step, so that doing it twice is doing it once. Accounts of another currency are left alone.
@@ -192,8 +193,8 @@ impl Action {
     /// The action's name in answers.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Notify => "notify",
-            Self::Pause => "pause",
+            Self::Notify {} => "notify",
+            Self::Pause {} => "pause",
             Self::SetBudget { .. } => "set_budget",
         }
     }
@@ -394,6 +395,7 @@ mod tests {
                 "daily_budget",
             ),
             ("adset", r#"{"do":"explode"}"#, "", "explode"),
+            ("adset", r#"{"do":"pause","until":"noon"}"#, "", "until"),
             ("adset", r#"{"do":"pause"}"#, r#","extra":1"#, "extra"),
             ("adset", r#"{"do":"pause"}"#, r#","guard":{"min_spend":"-1"}"#, "min_spend"),
         ] {

@@ -20,6 +20,21 @@ impl Caller {
         Pages::new(self.clone(), format!("{account}/{}", edge(level)), query, PAGE)
     }
 
+    /// Every object of a level below a campaign or ad set.
+    pub fn objects_below(
+        &self,
+        account: &AdAccountId,
+        level: Level,
+        parent: (Level, &ObjectId),
+    ) -> Pages<GraphObject> {
+        let filter = serde_json::json!([
+            {"field": format!("{}.id", parent.0), "operator": "EQUAL", "value": parent.1},
+            {"field": "effective_status", "operator": "IN", "value": EffectiveStatus::listable(level)},
+        ]);
+        let query = vec![("fields", fields(level).to_owned()), ("filtering", filter.to_string())];
+        Pages::new(self.clone(), format!("{account}/{}", edge(level)), query, PAGE)
+    }
+
     /// Objects of a level whose name contains `mark`, deleted ones left out.
     pub async fn objects_named(
         &self,

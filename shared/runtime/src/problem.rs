@@ -29,9 +29,7 @@ fn heading(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
         Failure::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid-input", "The request has a mistake"),
         Failure::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
         Failure::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Not possible in the present state"),
-        Failure::Forbidden(_) => {
-            (StatusCode::FORBIDDEN, "forbidden", "The session's role does not allow this")
-        }
+        Failure::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
         Failure::Wait { .. } => (StatusCode::TOO_MANY_REQUESTS, "throttled", "Meta asks us to wait"),
         Failure::Reconnect(_) => {
             (StatusCode::CONFLICT, "reconnect", "The connection to Meta must be renewed")
@@ -59,14 +57,18 @@ pub fn shown(failure: &Failure) -> (StatusCode, &'static str, String) {
     if status.is_server_error() {
         tracing::error!(kind, %failure, "A request failed.");
     }
-    let detail = match failure {
-        Failure::Defect(_) => "The error was logged. Repeating the request may help.".to_owned(),
+    (status, title, detail(failure))
+}
+
+/// What happened, as a stranger may read it.
+pub fn detail(failure: &Failure) -> String {
+    match failure {
+        Failure::Defect(_) => "An error on our side, which was logged.".to_owned(),
         Failure::Unavailable(_) => {
             "Meta or a part of the system does not answer properly. Try again in a moment.".to_owned()
         }
         shown => shown.to_string(),
-    };
-    (status, title, detail)
+    }
 }
 
 /// The answer to a request that failed.

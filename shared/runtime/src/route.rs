@@ -10,8 +10,8 @@ use ads::{Failure, Invalid};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
-use http::{Method, Request, StatusCode};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
@@ -118,7 +118,9 @@ fn enter<E: Copy>(
         Access::Role(role) => {
             let session = authenticate(sessions, clock, &request).map_err(|detail| {
                 let status = StatusCode::UNAUTHORIZED;
-                Box::new(problem::plain(status, "session", "A valid session is needed", &detail))
+                let mut reply = problem::plain(status, "session", "A valid session is needed", &detail);
+                reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                Box::new(reply)
             })?;
             // A foreign workspace is not told apart from one that does not exist.
             if path.iter().any(|(name, value)| *name == "workspace" && value != session.workspace.as_str()) {
@@ -141,7 +143,9 @@ fn authenticate(sessions: &Sessions, clock: &Clock, request: &Request<Bytes>) ->
     let (Some(header), None) = (headers.next(), headers.next()) else {
         return Err("Send one Authorization header: Bearer and a session token.".to_owned());
     };
-    let token = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+    let scheme_and_token = header.to_str().ok().and_then(|text| text.split_once(' '));
+    let token =
+        scheme_and_token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
     let token = token.ok_or("The Authorization header must be Bearer and a session token.")?;
     sessions.verify(token.trim(), clock.now()).map_err(|why| format!("The session token {why}."))
 }
@@ -277,6 +281,10 @@ impl<E> Visit<E> {
 
     /// The JSON body.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        // A struct could be read from a list as well, by position; nobody means that.
+        if !self.request.body().trim_ascii_start().starts_with(b"{") {
+            return Err(Invalid::new("body", "must be a JSON object").into());
+        }
         let mut json = serde_json::Deserializer::from_slice(self.request.body());
         let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let field = match error.path().to_string() {

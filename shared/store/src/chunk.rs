@@ -4,7 +4,7 @@
 //! lease raises the fence; every later write of that run is conditional on it, so a run that was thought
 //! dead and comes back can change nothing.
 
-use ads::date::IsoWeek;
+use ads::date::{DateRange, IsoWeek};
 use ads::id::{AdAccountId, WorkspaceId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -241,6 +241,18 @@ impl Table {
             self.release_chunk(&Lease { key, fence: chunk.fence, requested: chunk.requested }, None).await?;
         }
         Ok(())
+    }
+
+    /// The weeks of a range that are not stored completely: their numbers are missing or partial.
+    pub async fn incomplete_weeks(
+        &self,
+        ws: &WorkspaceId,
+        account: &AdAccountId,
+        range: DateRange,
+    ) -> Result<Vec<IsoWeek>, StoreError> {
+        let chunks = self.chunks(ws, account).await?;
+        let done = |week: &IsoWeek| chunks.iter().any(|c| c.week == *week && c.state == ChunkState::Done);
+        Ok(range.weeks().filter(|week| !done(week)).collect())
     }
 
     /// Every chunk of an account, oldest week first.

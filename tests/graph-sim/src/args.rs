@@ -27,19 +27,19 @@ pub struct AccountArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Campaigns of the generated account.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub campaigns: u32,
     /// Ad sets of the generated account.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub adsets: u32,
     /// Ads of the generated account.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub ads: u32,
     /// Days with numbers in the generated account, up to its day.
-    #[arg(long, default_value_t = 90)]
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(..=1_123))]
     pub days: u32,
     /// Currency of the generated account.
-    #[arg(long, default_value = "SGD")]
+    #[arg(long, default_value = "SGD", value_parser = currency)]
     pub currency: String,
     /// IANA time zone of the generated account [default: Asia/Singapore], or of a recording that names none.
     #[arg(long, value_name = "ZONE")]
@@ -88,6 +88,12 @@ impl AccountArgs {
             today: self.today.unwrap_or_else(|| now.to_zoned(zone).date()),
         }))
     }
+}
+
+/// A currency code as Meta writes it.
+fn currency(text: &str) -> Result<String, String> {
+    let code = text.len() == 3 && text.bytes().all(|letter| letter.is_ascii_uppercase());
+    if code { Ok(text.to_owned()) } else { Err("must be three capital letters, such as SGD".to_owned()) }
 }
 
 /// A day on which an ad account may live.

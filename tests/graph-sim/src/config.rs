@@ -61,6 +61,19 @@ pub struct Generator {
 }
 
 impl Generator {
+    /// What the account's ids and numbers follow from: another size, currency or zone is another account, while
+    /// more days are more of the same.
+    pub(crate) fn identity(&self) -> u64 {
+        let text = format!(
+            "{} {} {} {} {} {}",
+            self.seed, self.campaigns, self.adsets, self.ads, self.currency, self.timezone
+        );
+        // FNV-1a: spread well enough for ids, and the same everywhere and always.
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    }
+
     /// An account of ordinary size, in Singapore.
     pub fn new(today: Date) -> Self {
         Self {

@@ -17,9 +17,15 @@ pub(crate) struct Journal {
 impl Journal {
     /// Opens a journal for further writes; gives those it holds, with the number of their line.
     pub(crate) fn open(path: &Path) -> Result<(Self, Vec<(usize, Write)>), StartError> {
-        let failed = |source| StartError::File { file: path.to_owned(), source };
+        let failed = |cause| StartError::File { file: path.to_owned(), cause };
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
-        let text = std::fs::read_to_string(path).map_err(failed)?;
+        let mut text = std::fs::read_to_string(path).map_err(failed)?;
+        // A line without its end was cut off by a crash or a full disk; its call was never answered.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        if whole < text.len() {
+            file.set_len(whole as u64).map_err(failed)?;
+            text.truncate(whole);
+        }
         let mut writes = Vec::new();
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let write = serde_json::from_str(line).map_err(|error| StartError::Journal {

@@ -12,15 +12,45 @@ use crate::facts::{AdRef, Fact};
 use crate::node::{Kind, Node};
 use crate::start_error::StartError;
 use crate::world::{self, World};
-use json_file::{Shape, read_list, read_object};
+use json_file::{Form, Shape, read_list, read_object};
 
-const ACCOUNT: Shape = Shape { texts: &["id", "name", "currency"], days: &[] };
-const CAMPAIGN: Shape = Shape { texts: &["id", "name"], days: &[] };
-const ADSET: Shape = Shape { texts: &["id", "campaign_id"], days: &[] };
-const AD: Shape = Shape { texts: &["id", "campaign_id", "adset_id"], days: &[] };
+const ACCOUNT: Shape = Shape {
+    needed: &[("id", Form::AccountId), ("name", Form::Text), ("currency", Form::Currency)],
+    known: &[("timezone_name", Form::Text)],
+};
+const OBJECT: &[(&str, Form)] = &[
+    ("name", Form::Text),
+    ("status", Form::Text),
+    ("configured_status", Form::Text),
+    ("effective_status", Form::Text),
+    ("objective", Form::Text),
+    ("daily_budget", Form::Count),
+    ("lifetime_budget", Form::Count),
+    ("created_time", Form::Text),
+];
+const CAMPAIGN: Shape = Shape { needed: &[("id", Form::Id), ("name", Form::Text)], known: OBJECT };
+const ADSET: Shape = Shape { needed: &[("id", Form::Id), ("campaign_id", Form::Id)], known: OBJECT };
+const AD: Shape =
+    Shape { needed: &[("id", Form::Id), ("campaign_id", Form::Id), ("adset_id", Form::Id)], known: OBJECT };
 const ROW: Shape = Shape {
-    texts: &["ad_id", "adset_id", "campaign_id", "date_start", "date_stop"],
-    days: &["date_start", "date_stop"],
+    needed: &[
+        ("ad_id", Form::Id),
+        ("adset_id", Form::Id),
+        ("campaign_id", Form::Id),
+        ("date_start", Form::Day),
+        ("date_stop", Form::Day),
+    ],
+    known: &[
+        ("impressions", Form::Count),
+        ("clicks", Form::Count),
+        ("inline_link_clicks", Form::Count),
+        ("reach", Form::Count),
+        ("spend", Form::Amount),
+        ("frequency", Form::Amount),
+        ("actions", Form::Actions),
+        ("action_values", Form::Actions),
+        ("attribution_setting", Form::Text),
+    ],
 };
 
 /// Where an account is taken to be when its recording does not say and its times fit.
@@ -60,7 +90,13 @@ pub(crate) fn world(folder: &Path, timezone: Option<&str>) -> Result<World, Star
             world.nodes.insert(id, node);
         }
     }
-    for row in rows {
+    for (index, row) in rows.into_iter().enumerate() {
+        if row.get("date_start") != row.get("date_stop") {
+            return Err(wrong_row(format!(
+                "row {}: expected a row of one day, as level ad by day has them",
+                index + 1
+            )));
+        }
         let ad = world.facts.add_ad(ad_ref(&row, "ad_id"));
         if let Ok(day) = text_of(&row, "date_start").parse() {
             world.facts.set(ad, day, Fact::Written(row));
@@ -75,14 +111,14 @@ pub(crate) fn world(folder: &Path, timezone: Option<&str>) -> Result<World, Star
 /// When the insights file is missing, not JSON, of the wrong shape or without any row.
 pub fn last_recorded_day(folder: &Path) -> Result<Date, StartError> {
     let rows = read_list(folder, "insights_ad_day.json", ROW)?;
-    rows.iter().filter_map(|row| text_of(row, "date_stop").parse().ok()).max().ok_or_else(|| {
-        StartError::Recording {
-            file: "insights_ad_day.json".into(),
-            line: 1,
-            column: 1,
-            message: "expected at least one row".into(),
-        }
-    })
+    rows.iter()
+        .filter_map(|row| text_of(row, "date_stop").parse().ok())
+        .max()
+        .ok_or_else(|| wrong_row("expected at least one row".to_owned()))
+}
+
+fn wrong_row(message: String) -> StartError {
+    StartError::Recording { file: "insights_ad_day.json".into(), line: 1, column: 1, message }
 }
 
 fn ad_ref(fields: &Map<String, Value>, id: &str) -> AdRef {

@@ -53,7 +53,7 @@ impl GraphSim {
     /// When the port is taken, or a recording or the journal cannot be read.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let world = world(&config)?;
-        let port = |source| StartError::Port { port: config.port, source };
+        let port = |cause| StartError::Port { port: config.port, cause };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await.map_err(port)?;
         let address = listener.local_addr().map_err(port)?;
         let base_url = format!("http://{address}");

@@ -7,20 +7,20 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The port is taken, or may not be used.
-    #[error("port {port} on 127.0.0.1: {source}")]
+    #[error("port {port} on 127.0.0.1: {cause}")]
     Port {
         /// The port asked for.
         port: u16,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A file that is missing or cannot be read or written.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {cause}", file.display())]
     File {
         /// The file.
         file: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A recorded file that is not JSON, or not of the shape it should have.
     #[error("{file}:{line}:{column}: {message}")]

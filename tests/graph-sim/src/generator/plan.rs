@@ -51,7 +51,7 @@ impl Plan {
     /// Shares are dealt by position rather than drawn, so that a small account has them too and the first
     /// campaign always runs.
     pub(crate) fn new(generator: &Generator) -> Self {
-        let chance = Chance::new(generator.seed);
+        let chance = Chance::new(generator.identity());
         let campaigns: Vec<CampaignPlan> = (0..generator.campaigns as usize).map(campaign).collect();
         let adsets: Vec<AdSetPlan> = (0..generator.adsets as usize)
             .filter(|_| !campaigns.is_empty())

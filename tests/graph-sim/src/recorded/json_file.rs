@@ -4,18 +4,78 @@ use std::fmt;
 use std::path::Path;
 
 use jiff::civil::Date;
+use rust_decimal::Decimal;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::start_error::StartError;
 
-/// What each object of a file must have.
+/// What the objects of a file look like. Fields that are not named here may have any value.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
-    /// Fields that must be there, as text.
-    pub(super) texts: &'static [&'static str],
-    /// Those of them that must be a date.
-    pub(super) days: &'static [&'static str],
+    /// Fields that must be there.
+    pub(super) needed: &'static [(&'static str, Form)],
+    /// Fields that may be absent.
+    pub(super) known: &'static [(&'static str, Form)],
+}
+
+/// What Graph writes into a field.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    /// Text.
+    Text,
+    /// The digits of an id, as text.
+    Id,
+    /// An ad account's id, with its prefix.
+    AccountId,
+    /// A currency code.
+    Currency,
+    /// A date, as text.
+    Day,
+    /// A whole number that is not negative, as text.
+    Count,
+    /// A decimal number that is not negative, as text.
+    Amount,
+    /// A list of `{"action_type", "value"}`.
+    Actions,
+}
+
+impl Form {
+    fn fits(self, value: &Value) -> bool {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let amount = |value: &Value| {
+            let number = value.as_str().and_then(|text| text.parse::<Decimal>().ok());
+            number.is_some_and(|number| !number.is_sign_negative())
+        };
+        let text = value.as_str();
+        match self {
+            Self::Text => text.is_some(),
+            Self::Id => text.is_some_and(digits),
+            Self::AccountId => text.and_then(|text| text.strip_prefix("act_")).is_some_and(digits),
+            Self::Currency => {
+                text.is_some_and(|text| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()))
+            }
+            Self::Day => text.is_some_and(|text| text.parse::<Date>().is_ok()),
+            Self::Count => text.is_some_and(|text| text.parse::<u64>().is_ok()),
+            Self::Amount => amount(value),
+            Self::Actions => value.as_array().is_some_and(|list| {
+                list.iter().all(|item| item["action_type"].is_string() && amount(&item["value"]))
+            }),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Id => "the digits of an id, as text",
+            Self::AccountId => "an ad account's id, such as \"act_1\"",
+            Self::Currency => "a currency code, such as \"EUR\"",
+            Self::Day => "a date",
+            Self::Count => "a whole number as text",
+            Self::Amount => "a decimal number as text",
+            Self::Actions => "a list of {\"action_type\", \"value\"}",
+        }
+    }
 }
 
 /// Reads a file that holds one object.
@@ -38,7 +98,7 @@ fn read<S: for<'de> DeserializeSeed<'de, Value = T>, T>(
     seed: S,
 ) -> Result<T, StartError> {
     let path = folder.join(file);
-    let text = std::fs::read_to_string(&path).map_err(|source| StartError::File { file: path, source })?;
+    let text = std::fs::read_to_string(&path).map_err(|cause| StartError::File { file: path, cause })?;
     let mut deserializer = serde_json::Deserializer::from_str(&text);
     let read = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     read.map_err(|error| {
@@ -72,18 +132,17 @@ impl<'de> Visitor<'de> for Shape {
         let mut fields = Map::new();
         while let Some(name) = map.next_key::<String>()? {
             let value: Value = map.next_value()?;
-            if self.texts.contains(&name.as_str()) && !value.is_string() {
-                return Err(de::Error::custom(format!("expected `{name}` to be text, found {value}")));
-            }
-            if self.days.contains(&name.as_str())
-                && value.as_str().is_none_or(|day| day.parse::<Date>().is_err())
-            {
-                return Err(de::Error::custom(format!("expected `{name}` to be a date, found {value}")));
+            let form = self.needed.iter().chain(self.known).find(|(field, _)| *field == name);
+            if let Some((_, form)) = form.filter(|(_, form)| !form.fits(&value)) {
+                let expected = form.name();
+                return Err(de::Error::custom(format!("expected `{name}` to be {expected}, found {value}")));
             }
             fields.insert(name, value);
         }
-        match self.texts.iter().find(|name| !fields.contains_key(**name)) {
-            Some(missing) => Err(de::Error::custom(format!("expected a field `{missing}` in this object"))),
+        match self.needed.iter().find(|(name, _)| !fields.contains_key(*name)) {
+            Some((missing, _)) => {
+                Err(de::Error::custom(format!("expected a field `{missing}` in this object")))
+            }
             None => Ok(fields),
         }
     }
@@ -158,7 +217,7 @@ mod tests {
     fn message(content: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("campaigns.json"), content).unwrap();
-        let shape = Shape { texts: &["id"], days: &[] };
+        let shape = Shape { needed: &[("id", Form::Text)], known: &[("spend", Form::Amount)] };
         read_list(folder.path(), "campaigns.json", shape).unwrap_err().to_string()
     }
 
@@ -175,6 +234,10 @@ mod tests {
         assert_eq!(message("[\n 7]"), "campaigns.json:2:2: invalid type: integer `7`, expected an object");
         assert_eq!(message("{\"data\": {}}"), "campaigns.json:1:9: invalid type: map, expected a list");
         assert_eq!(message("[{\"id\": \"1\"} {}]"), "campaigns.json:1:14: expected `,` or `]`");
+        for spend in ["5", "\"abc\"", "\"-1\"", "null"] {
+            let message = message(&format!("[{{\"id\": \"1\", \"spend\": {spend}}}]"));
+            assert!(message.contains("expected `spend` to be a decimal number as text"), "{message}");
+        }
         assert!(message("[").contains("EOF while parsing a list"));
     }
 }

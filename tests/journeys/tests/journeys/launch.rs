@@ -173,8 +173,11 @@ async fn a_campaign_is_created_scheduled_and_activated_at_its_local_time() {
     }
     let shown = story.owner(Method::GET, &format!("campaigns/{campaign}/schedule"), None).await.unwrap();
     assert_eq!(shown.json()["state"], "activated");
-    let shown = story.owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap();
-    assert_eq!(shown.json()["effective_status"], "ACTIVE");
+    for (level, field) in [("campaigns", "campaign_id"), ("adsets", "adset_id"), ("ads", "ad_id")] {
+        let path = format!("{level}/{}", id(&launched, field));
+        let shown = story.owner(Method::GET, &path, None).await.unwrap();
+        assert_eq!(shown.json()["effective_status"], "ACTIVE", "{level}");
+    }
     story.system.stop().await;
 }
 
@@ -253,6 +256,11 @@ async fn changes_go_to_meta_first_and_are_shown_as_meta_has_them() {
     let sim = story.sim().unwrap();
     assert_eq!(sim.campaign(&campaign).unwrap()["status"], "PAUSED");
     assert_eq!(story.owner(Method::GET, &path, None).await.unwrap().json()["name"], "Renamed");
+    let below =
+        story.owner(Method::GET, &format!("adsets?campaign_id={campaign}"), None).await.unwrap().json();
+    for adset in below["data"].as_array().unwrap() {
+        assert_ne!(adset["effective_status"], "ACTIVE", "what is below is shown as it is now: {adset}");
+    }
 
     // Meta refuses: the table keeps what is true.
     let kind = FaultKind::Error { status: 400, code: 100, subcode: Some(1_885_272), headers: Vec::new() };
@@ -265,6 +273,7 @@ async fn changes_go_to_meta_first_and_are_shown_as_meta_has_them() {
         (json!({"daily_budget": {"amount": 5, "currency": "JPY"}}), "daily_budget.currency"),
         (json!({"daily_budget": 5}), "daily_budget"),
         (json!({"colour": "red"}), "colour"),
+        (json!(["by position", "PAUSED", null]), "body"),
     ] {
         let refused = patch(body.clone()).await.unwrap();
         assert_eq!(refused.status, 400, "{body}: {}", refused.text);
