@@ -240,10 +240,10 @@ async fn wait(
 /// Two rules that show what rules are. Their ids follow from the keys, so they are added once.
 fn sample_rules(account: &str) -> [(&'static str, Value); 2] {
     let low_return = json!({
-        "name": "Tell me about campaigns that return less than twice their spend",
+        "name": "Tell me about campaigns that return less than four times their spend",
         "ad_account": account,
         "level": "campaign",
-        "when": {"metric": "roas", "window": "last_7_days", "is": "below", "value": "2"},
+        "when": {"metric": "roas", "window": "last_7_days", "is": "below", "value": "4"},
         "guard": {"min_impressions": 1000},
         "action": {"do": "notify"},
     });

@@ -64,7 +64,10 @@ async fn a_broken_recording_names_its_file_and_place() {
     write("adsets.json", "[]");
     write("ads.json", "[]");
     write("insights_ad_day.json", "{\"data\": []}");
-    assert_eq!(start().await.unwrap(), "campaigns.json:3:11: expected `id` to be the digits of an id, as text, found 2");
+    assert_eq!(
+        start().await.unwrap(),
+        "campaigns.json:3:11: expected `id` to be the digits of an id, as text, found 2"
+    );
     write("campaigns.json", "[");
     assert!(start().await.unwrap().starts_with("campaigns.json:1:1: EOF while parsing"));
     write("campaigns.json", "[]");

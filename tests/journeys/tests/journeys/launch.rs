@@ -61,6 +61,23 @@ async fn a_launch_makes_three_paused_objects_once_per_key() {
 }
 
 #[tokio::test]
+async fn the_documents_of_the_readme_work_as_they_are_written() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let blocks = readme.split("```json\n").skip(1);
+    let documents: Vec<Value> =
+        blocks.map(|block| serde_json::from_str(block.split("```").next().unwrap()).unwrap()).collect();
+    let [launch, rule] = &documents[..] else { panic!("{} documents", documents.len()) };
+    // The account of a plain `cargo run`.
+    let story = Story::on(local::Options::in_memory()).await.unwrap();
+    let api = story.api().unwrap();
+    api.connect().await.unwrap();
+    let launched = story.launch("readme", launch).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    api.call(Method::POST, "rules", Some(rule)).await.unwrap();
+    story.system.stop().await;
+}
+
+#[tokio::test]
 async fn a_step_that_fails_undoes_the_ones_before_it() {
     let story = Story::synced().await.unwrap();
     let mut document = story.launch_document().unwrap();
