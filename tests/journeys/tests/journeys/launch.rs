@@ -62,7 +62,7 @@ async fn a_launch_makes_three_paused_objects_once_per_key() {
 
 #[tokio::test]
 async fn the_documents_of_the_readme_work_as_they_are_written() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let readme = std::fs::read_to_string("../../README.md").unwrap();
     let blocks = readme.split("```json\n").skip(1);
     let documents: Vec<Value> =
         blocks.map(|block| serde_json::from_str(block.split("```").next().unwrap()).unwrap()).collect();
