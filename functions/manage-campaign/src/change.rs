@@ -54,7 +54,11 @@ impl ManageCampaign {
         let reached = self.access.reach(workspace, &account).await?;
         reached.heed(reached.caller.remove(&id).await).await?;
         if level == Level::Campaign {
-            self.withdraw(workspace, &account, &id).await?;
+            match self.withdraw(workspace, &account, &id).await {
+                // An activation that is under way finds the campaign gone and says so; the deletion stands.
+                Ok(_) | Err(Failure::Conflict(_)) => {}
+                Err(failure) => return Err(failure),
+            }
         }
         // Meta deletes what is below as well, and stops listing all of it.
         let table = &self.access.table;

@@ -93,11 +93,18 @@ impl ManageCampaign {
             self.work(&reached, &mut kept).await?;
         }
         let launch = &kept.launch;
-        if launch.state == LaunchState::Undone {
-            let why = launch.failure.as_deref().unwrap_or("a step failed");
-            return Err(Failure::Refused(format!(
-                "{why}; everything that was created has been deleted again"
-            )));
+        let why = launch.failure.as_deref().unwrap_or("a step failed");
+        match launch.state {
+            LaunchState::Committed | LaunchState::Running | LaunchState::Undoing => {}
+            LaunchState::Undone => {
+                let why = format!("{why}; everything that was created has been deleted again");
+                return Err(Failure::Refused(why));
+            }
+            LaunchState::Flagged => {
+                let why =
+                    format!("{why}; GET launches/{} shows what exists and must be looked at", launch.id);
+                return Err(Failure::Conflict(why));
+            }
         }
         let mut reply = reply::json(StatusCode::CREATED, &ShownLaunch::from(launch))?;
         let location = format!("/v1/workspaces/{workspace}/launches/{}", launch.id);

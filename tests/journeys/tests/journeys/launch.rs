@@ -128,6 +128,27 @@ async fn a_refusal_that_may_pass_keeps_what_exists_for_the_next_try() {
 }
 
 #[tokio::test]
+async fn a_launch_that_was_left_to_a_person_is_not_reported_as_done() {
+    let story = Story::synced().await.unwrap();
+    let throttled =
+        FaultKind::Error { status: 400, code: 80_004, subcode: Some(2_446_079), headers: Vec::new() };
+    story.sim().unwrap().fail_next(fault("POST", "adsets", throttled));
+    let document = story.launch_document().unwrap();
+    assert_eq!(story.launch("spring-10", &document).await.unwrap().status, 429);
+    let (table, workspace) = (&story.system.table, "demo".parse().unwrap());
+    let mut kept = table.launches(&workspace).await.unwrap().remove(0);
+    kept.launch.state = ads::launch::LaunchState::Flagged;
+    table.save_launch(&workspace, &mut kept, story.system.clock.now()).await.unwrap();
+
+    let calls = story.sim().unwrap().calls();
+    let again = story.launch("spring-10", &document).await.unwrap();
+    assert_eq!(again.status, 409, "{}", again.text);
+    assert!(again.text.contains(kept.launch.id.as_str()), "{}", again.text);
+    assert_eq!(story.sim().unwrap().calls(), calls, "nothing more is created");
+    story.system.stop().await;
+}
+
+#[tokio::test]
 async fn documents_with_mistakes_name_every_field_and_create_nothing() {
     let story = Story::synced().await.unwrap();
     let calls = story.sim().unwrap().calls();
