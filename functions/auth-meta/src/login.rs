@@ -104,6 +104,8 @@ impl AuthMeta {
             let why = format!("the permission {NEEDED_SCOPE} was declined; connect again and allow it");
             return Err(Failure::NeedPermission(why));
         }
+        // Read before anything is kept: a login that fails leaves no connection without its accounts.
+        let found = caller.ad_accounts().all().await?;
         // One connection for a person and workspace: connecting again renews it.
         let id: ConnectionId = format!("meta-{meta_user}").parse()?;
         let sealed_token =
@@ -121,7 +123,7 @@ impl AuthMeta {
             connected_at: self.host.clock.now(),
         };
         self.access.table.keep_connection(&workspace, &connection).await?;
-        let ad_accounts = self.keep_accounts(&workspace, &id, caller.ad_accounts().all().await?).await?;
+        let ad_accounts = self.keep_accounts(&workspace, &id, found).await?;
         tracing::info!(%workspace, connection = %id, ad_accounts = ad_accounts.len(), "Connected to Meta.");
         Ok(Connected { connection: id, workspace, ad_accounts })
     }

@@ -151,15 +151,18 @@ impl EvaluateRules {
         let now = self.host.clock.now();
         let today = reached.account.today(now);
         let recent = today.saturating_sub(OPEN_DAYS.days());
+        let mut failed = None;
         for decision in table.decisions_since(workspace, &rule.id, recent).await? {
             let open = decision.outcome == Outcome::Deciding && decision.ad_account == reached.account.id;
             if !open {
                 continue;
             }
             let Some(decision) = table.take_decision(workspace, &decision, now).await? else { continue };
-            self.carry_out(reached, decision, today).await?;
+            if let Err(failure) = self.carry_out(reached, decision, today).await {
+                failed = Some(failure);
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// What a rule wants done now.

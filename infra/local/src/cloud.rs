@@ -21,7 +21,7 @@ use crate::dynamo::Dynamo;
 use crate::sqs::Sqs;
 use crate::timers::Timers;
 
-/// A message is given up after this many tries, as template.yaml has it.
+/// A message is given up after this many tries.
 const MOST_RECEIVES: u32 = 5;
 
 const SCHEDULE_GROUP: &str = "adflight";

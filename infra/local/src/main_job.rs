@@ -103,7 +103,7 @@ impl<'a> Api<'a> {
     async fn add_rule(&self, key: &str, rule: &Value) -> anyhow::Result<bool> {
         let added = self.call_with(Method::POST, "rules", Some(rule), &[("idempotency-key", key)]).await;
         match added {
-            Err(error) if error.to_string().contains("409") => Ok(false),
+            Err(error) if error.to_string().contains("answered 409") => Ok(false),
             added => added.map(|_| true),
         }
     }

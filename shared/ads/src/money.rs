@@ -21,7 +21,7 @@ pub struct Currency([u8; 3]);
 impl Currency {
     /// The three letters.
     pub fn code(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("XXX")
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// How many minor units make one major unit in budgets: 1 or 100.

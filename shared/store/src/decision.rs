@@ -67,16 +67,16 @@ impl Table {
     }
 
     /// Writes how far the act of an open decision is, or how it ended. Ended ones stay as they are.
-    /// `now` gives the decision free for another worker if it is still open.
+    /// One that stays open is another worker's to take after `worker_until`.
     pub async fn conclude(
         &self,
         ws: &WorkspaceId,
         decision: &Decision,
-        now: Timestamp,
+        worker_until: Timestamp,
     ) -> Result<(), StoreError> {
         let open =
             Condition { expression: "outcome = :deciding", values: vec![(":deciding", text("deciding"))] };
-        let kept = Kept { decision: decision.clone(), worker_until: now };
+        let kept = Kept { decision: decision.clone(), worker_until };
         match self.put(&key_of(ws, decision), &kept, Some(open)).await {
             Ok(()) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error),

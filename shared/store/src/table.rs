@@ -126,7 +126,7 @@ impl Table {
         Self { client, name: name.into() }
     }
 
-    /// Creates the table as template.yaml does, unless it exists.
+    /// Creates the table, unless it exists: two text keys, paid by request, `expires` as time to live.
     pub async fn create(&self) -> Result<(), StoreError> {
         let attribute = |name| {
             AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
