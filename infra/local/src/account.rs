@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use graph_api::GraphConfig;
-use graph_sim::{AccountArgs, App, Config, GraphSim, Limits};
+use graph_sim::{AccountArgs, App, Config, GraphSim};
 use jiff::civil::{Date, time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -52,19 +52,13 @@ impl Account {
             set_to_noon(clock, today, &args.zone()?)?;
         }
         let sim_clock = clock.clone();
-        let sim = GraphSim::start(Config {
-            source: args.source(clock.now())?,
-            app: App {
-                app_id: SIMULATED_APP.to_owned(),
-                app_secret: us.app_secret.to_owned(),
-                redirect_uris: vec![us.redirect_uri.clone()],
-            },
-            clock: Arc::new(move || sim_clock.now()),
-            port: 0,
-            journal: us.data.journal(&journal_name(args)),
-            limits: Limits::default(),
-        })
-        .await?;
+        let app = App {
+            app_id: SIMULATED_APP.to_owned(),
+            app_secret: us.app_secret.to_owned(),
+            redirect_uris: vec![us.redirect_uri.clone()],
+        };
+        let config = Config::new(args.source(clock.now())?, app, Arc::new(move || sim_clock.now()));
+        let sim = GraphSim::start(Config { journal: us.data.journal(&journal_name(args)), ..config }).await?;
         if let Some(folder) = &args.account {
             // The day after the last recorded one, so that every recorded day is over.
             let day_after = graph_sim::last_recorded_day(folder)?.saturating_add(1.day());

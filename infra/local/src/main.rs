@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use graph_sim::{AccountArgs, App, Config, GraphSim, Limits};
+use graph_sim::{AccountArgs, App, Config, GraphSim};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use local::account::Account;
 use local::data::Data;
@@ -210,7 +210,7 @@ async fn sim(args: Sim) -> anyhow::Result<ExitCode> {
         redirect_uris: Vec::new(),
     };
     let clock = Arc::new(move || now.now());
-    let config = Config { source, app, clock, port: args.port, journal: None, limits: Limits::default() };
+    let config = Config { port: args.port, ..Config::new(source, app, clock) };
     let sim = GraphSim::start(config).await?;
     let token = sim.issue_token("1", &["ads_read", "ads_management"]);
     let url = sim.base_url();

@@ -24,6 +24,24 @@ pub struct Config {
     pub journal: Option<PathBuf>,
     /// How many calls an ad account may take.
     pub limits: Limits,
+    /// How exact, how slow and how eventful the simulated Meta is.
+    pub behaviour: Behaviour,
+}
+
+impl Config {
+    /// A simulator of this account on a port the system picks, with the ordinary limits and manners of Meta. Change
+    /// the other fields afterwards, or with `..Config::new(…)`: more of them come with time.
+    pub fn new(source: Source, app: App, clock: Clock) -> Self {
+        let (limits, behaviour) = (Limits::default(), Behaviour::default());
+        Self { source, app, clock, port: 0, journal: None, limits, behaviour }
+    }
+}
+
+/// How exact, how slow and how eventful the simulated Meta is.
+#[derive(Clone, Debug, Default)]
+pub struct Behaviour {
+    /// Whether parameters that Graph would silently ignore are refused instead, so that a misspelt one fails its test.
+    pub strict: bool,
 }
 
 /// Where the main ad account's structure and numbers come from.

@@ -51,7 +51,7 @@ mod status;
 mod world;
 
 pub use args::AccountArgs;
-pub use config::{App, Clock, Config, Generator, Limits, Source};
+pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Source};
 pub use fault::{Fault, FaultKind};
 pub use recorded::last_recorded_day;
 pub use sim::{AccountInfo, GraphSim};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use graph_sim::{AccountArgs, App, Clock, Config, GraphSim, Limits, StartError};
+use graph_sim::{AccountArgs, App, Clock, Config, GraphSim, StartError};
 
 /// A local stand-in for Meta's Graph and Marketing API.
 #[derive(Parser)]
@@ -56,14 +56,9 @@ async fn serve(args: Args) -> Result<(), StartError> {
 
 fn config(args: Args) -> Result<Config, StartError> {
     let clock = wall_clock();
-    Ok(Config {
-        source: args.account.source(clock())?,
-        app: App { app_id: args.app_id, app_secret: args.app_secret, redirect_uris: Vec::new() },
-        clock,
-        port: args.port,
-        journal: args.journal,
-        limits: Limits::default(),
-    })
+    let app = App { app_id: args.app_id, app_secret: args.app_secret, redirect_uris: Vec::new() };
+    let config = Config::new(args.account.source(clock())?, app, clock);
+    Ok(Config { port: args.port, journal: args.journal, ..config })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the program's time comes from")]

@@ -93,7 +93,7 @@ fn answer_me(
 ) -> Result<Value, GraphError> {
     match (&call.method, rest) {
         (&Method::GET, []) => {
-            note_unknown(state, call, |name| name == "fields");
+            note_unknown(state, call, |name| name == "fields")?;
             me::person(claims, call)
         }
         (&Method::GET, ["permissions"]) => Ok(me::permissions(claims)),
@@ -110,7 +110,7 @@ fn answer_me(
         }
         (&Method::GET, ["adaccounts"]) => {
             permit(claims, false)?;
-            note_unknown(state, call, |name| ["fields", "limit", "after", "before"].contains(&name));
+            note_unknown(state, call, |name| ["fields", "limit", "after", "before"].contains(&name))?;
             with_link(state, call, |link| me::ad_accounts(&state.world, call, link))
         }
         (&Method::GET, [edge, ..]) => Err(nonexisting_field(edge, "User")),
@@ -128,7 +128,7 @@ fn read(state: &mut State, call: &GraphCall, digits: &str, now: Timestamp) -> Re
         _ => return Err(unsupported("get", id)),
     };
     if edge == "insights" && kind != Kind::Creative {
-        note_unknown(state, call, |name| insights::PARAMS.contains(&name));
+        note_unknown(state, call, |name| insights::PARAMS.contains(&name))?;
         let account = state.world.account(digits).unwrap_or(state.world.main());
         let today = state.world.today(account, now);
         state.world.facts.grow(today);
@@ -146,12 +146,12 @@ fn read(state: &mut State, call: &GraphCall, digits: &str, now: Timestamp) -> Re
         (Kind::Account, "promote_pages") => return Ok(promote_pages(&state.world, digits)),
         _ => return Err(nonexisting_field(edge, type_name(kind))),
     };
-    note_unknown(state, call, |name| listing::PARAMS.contains(&name));
+    note_unknown(state, call, |name| listing::PARAMS.contains(&name))?;
     with_link(state, call, |link| listing::list(&state.world, listed, digits, below, call, link))
 }
 
 fn read_node(state: &mut State, call: &GraphCall, digits: &str) -> Result<Value, GraphError> {
-    note_unknown(state, call, |name| name == "fields");
+    note_unknown(state, call, |name| name == "fields")?;
     let wanted = projection::parse(Params(&call.params).text("fields").unwrap_or("id"))?;
     let id = &call.segments[0];
     match (state.world.nodes.get(id), state.world.account(digits)) {
@@ -181,7 +181,7 @@ fn change(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, 
         user: None,
     };
     let done = write::apply(&mut state.world, &write)?;
-    note_unknown(state, call, |name| write::knows(done.kind, name));
+    note_unknown(state, call, |name| write::knows(done.kind, name))?;
     if done.effect {
         state.keep(&write);
     }
@@ -194,11 +194,19 @@ fn with_link<T>(state: &State, call: &GraphCall, make: impl FnOnce(&Link<'_>) ->
     make(&Link { base_url: &state.base_url, path: &path, params: &call.params, token })
 }
 
-/// Graph ignores parameters it does not know, so a misspelt one goes unnoticed: here it is at least counted.
-fn note_unknown(state: &mut State, call: &GraphCall, known: impl Fn(&str) -> bool) {
+/// Graph ignores parameters it does not know, so a misspelt one goes unnoticed: here it is at least counted, and
+/// refused in strict mode.
+fn note_unknown(state: &mut State, call: &GraphCall, known: impl Fn(&str) -> bool) -> Result<(), GraphError> {
     let unknown = call.unknown_params(known);
-    if !unknown.is_empty() {
-        state.ignored_params += unknown.len() as u64;
-        tracing::warn!(method = %call.method, path = call.segments.join("/"), ?unknown, "Parameters were ignored.");
+    if unknown.is_empty() {
+        return Ok(());
     }
+    state.ignored_params += unknown.len() as u64;
+    tracing::warn!(method = %call.method, path = call.segments.join("/"), ?unknown, "Parameters were ignored.");
+    if state.strict {
+        return Err(invalid(format_args!(
+            "(strict) Graph would silently ignore these parameters: {unknown:?}"
+        )));
+    }
+    Ok(())
 }

@@ -68,6 +68,7 @@ impl GraphSim {
             quota: Quota::new(config.limits),
             journal: None,
             calls: 0,
+            strict: config.behaviour.strict,
             ignored_params: 0,
         };
         if let Some(path) = config.journal {

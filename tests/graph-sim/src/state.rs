@@ -24,6 +24,7 @@ pub(crate) struct State {
     pub(crate) quota: Quota,
     pub(crate) journal: Option<Journal>,
     pub(crate) calls: u64,
+    pub(crate) strict: bool,
     pub(crate) ignored_params: u64,
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use graph_sim::{App, Config, Generator, GraphSim, Limits, Source, StartError};
+use graph_sim::{App, Config, Generator, GraphSim, Source, StartError};
 use jiff::Timestamp;
 use jiff::civil::date;
 use reqwest::{Method, Response};
@@ -31,14 +31,9 @@ impl Time {
 
 pub(crate) fn config(source: Source, time: &Time) -> Config {
     let time = time.clone();
-    Config {
-        source,
-        app: App { app_id: APP_ID.into(), app_secret: SECRET.into(), redirect_uris: Vec::new() },
-        clock: Arc::new(move || Timestamp::from_second(time.0.load(Ordering::SeqCst)).unwrap()),
-        port: 0,
-        journal: None,
-        limits: Limits::default(),
-    }
+    let app = App { app_id: APP_ID.into(), app_secret: SECRET.into(), redirect_uris: Vec::new() };
+    let clock = Arc::new(move || Timestamp::from_second(time.0.load(Ordering::SeqCst)).unwrap());
+    Config::new(source, app, clock)
 }
 
 pub(crate) fn generated() -> Source {
