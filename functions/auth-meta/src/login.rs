@@ -170,7 +170,6 @@ impl AuthMeta {
                 currency: account.currency,
                 timezone,
                 selected: false,
-                throttled_until: None,
                 structure_synced_at: None,
             };
             self.access.table.keep_account(workspace, &account).await?;

@@ -47,7 +47,7 @@ pub(crate) async fn act(
     };
     decision.before = Some(before);
     table.conclude(&reached.workspace, decision, now + LONGEST_CALL).await?;
-    match reached.heed(reached.caller.change(&object.id, &changes).await).await {
+    match reached.change(object.level, &object.id, &changes).await {
         Ok(()) => {
             decision.outcome = Outcome::Done;
             Ok(())

@@ -7,7 +7,7 @@
 mod act;
 mod rules;
 
-use access::{Access, Reached};
+use access::{Access, Reached, UseCase};
 use ads::Failure;
 use ads::date::{DateRange, IsoWeek};
 use ads::id::{AdAccountId, WorkspaceId};
@@ -128,16 +128,21 @@ impl EvaluateRules {
         if rules.is_empty() {
             return Ok(());
         }
-        let reached = self.access.reach(workspace, ad_account).await?;
-        let chunks = table.chunks(workspace, ad_account).await?;
+        let reached = self.access.reach(workspace, ad_account, UseCase::AdsManagement).await?;
+        let evaluated = self.evaluate_all(&reached, &rules).await;
+        reached.done(evaluated).await
+    }
+
+    async fn evaluate_all(&self, reached: &Reached, rules: &[Rule]) -> Result<(), Failure> {
+        let chunks = self.access.table.chunks(&reached.workspace, &reached.account.id).await?;
         // One object that must wait, such as after four budget changes in an hour, does not hold up the others.
         let mut failed = None;
-        for rule in &rules {
-            if let Err(failure) = self.finish_open(&reached, rule).await {
+        for rule in rules {
+            if let Err(failure) = self.finish_open(reached, rule).await {
                 failed = Some(failure);
             }
-            for decision in self.consider(&reached, rule, &chunks).await? {
-                if let Err(failure) = self.decide(&reached, decision).await {
+            for decision in self.consider(reached, rule, &chunks).await? {
+                if let Err(failure) = self.decide(reached, decision).await {
                     failed = Some(failure);
                 }
             }
@@ -274,7 +279,6 @@ mod tests {
             currency: "SGD".parse().unwrap(),
             timezone: "Asia/Singapore".to_owned(),
             selected: true,
-            throttled_until: None,
             structure_synced_at: None,
         };
         let now: Timestamp = now.parse().unwrap();

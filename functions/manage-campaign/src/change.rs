@@ -1,5 +1,6 @@
 //! Changing and deleting objects: Meta first, then the table.
 
+use access::{Reached, UseCase};
 use ads::id::{AdAccountId, ObjectId};
 use ads::money::{Currency, Money};
 use ads::object::{AdObject, EffectiveStatus, Level, Status};
@@ -37,13 +38,9 @@ impl ManageCampaign {
         let currency = self.access.account(workspace, &account).await?.currency;
         let object = self.object(workspace, &account, level, &id).await?;
         let changes = visit.json::<Patch>()?.changes(&object, currency)?;
-        let reached = self.access.reach(workspace, &account).await?;
-        reached.heed(reached.caller.change(&id, &changes).await).await?;
-        // What Meta made of it, which also shows what the change did to the effective status.
-        let shown = reached.refresh(level, &id).await?.unwrap_or(object);
-        if changes.status.is_some() {
-            reached.refresh_below(level, &id).await?;
-        }
+        let reached = self.access.reach(workspace, &account, UseCase::AdsManagement).await?;
+        let shown = make(&reached, level, &id, &changes).await;
+        let shown = reached.done(shown).await?.unwrap_or(object);
         reply::ok(&ShownObject::new(shown, currency, None))
     }
 
@@ -51,8 +48,9 @@ impl ManageCampaign {
         let workspace = visit.workspace()?;
         let (account, id): (AdAccountId, ObjectId) = (visit.path("ad_account")?, visit.path("id")?);
         self.object(workspace, &account, level, &id).await?;
-        let reached = self.access.reach(workspace, &account).await?;
-        reached.heed(reached.caller.remove(&id).await).await?;
+        let reached = self.access.reach(workspace, &account, UseCase::AdsManagement).await?;
+        let removed = reached.heed(reached.caller.remove(&id).await).await;
+        reached.done(removed).await?;
         if level == Level::Campaign {
             match self.withdraw(workspace, &account, &id).await {
                 // An activation that is under way finds the campaign gone and says so; the deletion stands.
@@ -79,6 +77,21 @@ impl ManageCampaign {
         }
         Ok(reply::no_content())
     }
+}
+
+/// Changes an object, and answers what Meta made of it, which also shows what that did to the effective status.
+async fn make(
+    reached: &Reached,
+    level: Level,
+    id: &ObjectId,
+    changes: &Changes,
+) -> Result<Option<AdObject>, Failure> {
+    reached.change(level, id, changes).await?;
+    let shown = reached.refresh(level, id).await?;
+    if changes.status.is_some() {
+        reached.refresh_below(level, id).await?;
+    }
+    Ok(shown)
 }
 
 impl Patch {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use access::Reached;
+use access::{Reached, UseCase};
 use ads::id::{AdAccountId, LaunchId, ObjectId, WorkspaceId};
 use ads::job::Job;
 use ads::launch::{Created, Launch, LaunchSpec, LaunchState, Step};
@@ -87,11 +87,19 @@ impl ManageCampaign {
         if !findings.is_empty() {
             return Err(Failure::Invalid(findings));
         }
-        let reached = self.access.reach(workspace, &account.id).await?;
-        let mut kept = self.begin(workspace, &account.id, key, spec, visit.request.body()).await?;
-        if !is_settled(&kept.launch) {
-            self.work(&reached, &mut kept).await?;
-        }
+        let wanted = self.draft(workspace, &account.id, key, spec, visit.request.body())?;
+        let earlier = self.access.table.launch(workspace, &wanted.launch.id).await?;
+        let settled = earlier
+            .filter(|earlier| is_settled(&earlier.launch) && earlier.request_hash == wanted.request_hash);
+        let kept = match settled {
+            Some(settled) => settled,
+            // Reached before it is written down: what cannot be launched leaves nothing to look after.
+            None => {
+                let reached = self.access.reach(workspace, &account.id, UseCase::AdsManagement).await?;
+                let kept = self.begin_and_work(&reached, wanted).await;
+                reached.done(kept).await?
+            }
+        };
         let launch = &kept.launch;
         let why = launch.failure.as_deref().unwrap_or("a step failed");
         match launch.state {
@@ -134,8 +142,12 @@ impl ManageCampaign {
             Err(StoreError::Conflict) => return again("another worker is at it"),
             Err(error) => return Err(error.into()),
         };
-        let worked = match self.access.reach(workspace, &kept.launch.ad_account).await {
-            Ok(reached) => self.work(&reached, &mut kept).await,
+        let ad_account = kept.launch.ad_account.clone();
+        let worked = match self.access.reach(workspace, &ad_account, UseCase::AdsManagement).await {
+            Ok(reached) => {
+                let worked = self.work(&reached, &mut kept).await;
+                reached.done(worked).await
+            }
             Err(failure) => Err(failure),
         };
         let Err(failure) = worked else { return Ok(()) };
@@ -148,8 +160,16 @@ impl ManageCampaign {
         Ok(table.save_launch(workspace, &mut kept, now).await?)
     }
 
-    /// Writes the launch down, or finds the one that the same key began.
-    async fn begin(
+    async fn begin_and_work(&self, reached: &Reached, wanted: KeptLaunch) -> Result<KeptLaunch, Failure> {
+        let mut kept = self.begin(&reached.workspace, wanted).await?;
+        if !is_settled(&kept.launch) {
+            self.work(reached, &mut kept).await?;
+        }
+        Ok(kept)
+    }
+
+    /// The launch that a request asks for. The same key always means the same launch.
+    fn draft(
         &self,
         workspace: &WorkspaceId,
         ad_account: &AdAccountId,
@@ -157,13 +177,12 @@ impl ManageCampaign {
         spec: LaunchSpec,
         body: &[u8],
     ) -> Result<KeptLaunch, Failure> {
-        let table = &self.access.table;
         let now = self.host.clock.now();
         let digest = Sha256::digest(format!("{workspace}|{ad_account}|{key}"));
         let id: LaunchId = hex::encode(&digest[..8]).parse()?;
-        let kept = KeptLaunch {
+        Ok(KeptLaunch {
             launch: Launch {
-                id: id.clone(),
+                id,
                 ad_account: ad_account.clone(),
                 spec,
                 state: LaunchState::Running,
@@ -175,7 +194,13 @@ impl ManageCampaign {
             request_hash: hex::encode(Sha256::digest(body)),
             version: 0,
             worker_until: now + WORKER_LASTS,
-        };
+        })
+    }
+
+    /// Writes the launch down, or finds the one that the same key began.
+    async fn begin(&self, workspace: &WorkspaceId, kept: KeptLaunch) -> Result<KeptLaunch, Failure> {
+        let table = &self.access.table;
+        let (id, now) = (kept.launch.id.clone(), self.host.clock.now());
         // The look-after message goes first: a launch that exists is always looked after.
         let job = Job::ResumeLaunch { workspace: workspace.clone(), launch: id.clone() };
         self.host.queues.send_later(&job, LOOK_AFTER).await?;

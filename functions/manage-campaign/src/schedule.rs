@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use access::Reached;
+use access::{Reached, UseCase};
 use ads::id::{AdAccountId, ObjectId, WorkspaceId};
 use ads::job::Job;
 use ads::launch::Step;
@@ -184,8 +184,11 @@ impl ManageCampaign {
             Err(StoreError::Conflict) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        let outcome = match self.access.reach(workspace, ad_account).await {
-            Ok(reached) => self.start(&reached, campaign).await,
+        let outcome = match self.access.reach(workspace, ad_account, UseCase::AdsManagement).await {
+            Ok(reached) => {
+                let started = self.start(&reached, campaign).await;
+                reached.done(started).await
+            }
             Err(failure) => Err(failure),
         };
         let (state, failure) = match outcome {

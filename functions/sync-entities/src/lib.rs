@@ -9,7 +9,7 @@ mod structure;
 
 use std::collections::BTreeSet;
 
-use access::{Access, Reached};
+use access::{Access, UseCase};
 use ads::Failure;
 use ads::date::IsoWeek;
 use ads::id::{AdAccountId, WorkspaceId};
@@ -19,6 +19,7 @@ use http::{Method, Request};
 use runtime::route::{self, Access::Role as Needs, Route, Visit};
 use runtime::session::Role;
 use runtime::{Host, Reply};
+use store::account::AdAccount;
 use store::chunk::ChunkState;
 
 /// How often an account's rules are evaluated when nothing else causes it.
@@ -81,8 +82,9 @@ impl SyncEntities {
                 self.sync_account(&workspace, &ad_account, cause).await
             }
             Job::SyncObject { workspace, ad_account, level, object } => {
-                let reached = self.access.reach(&workspace, &ad_account).await?;
-                let shown = reached.refresh(level, &object).await?;
+                let reached = self.access.reach(&workspace, &ad_account, UseCase::AdsManagement).await?;
+                let shown = reached.refresh(level, &object).await;
+                let shown = reached.done(shown).await?;
                 tracing::info!(%workspace, %ad_account, %level, %object, found = shown.is_some(), "Refreshed one object.");
                 Ok(())
             }
@@ -109,18 +111,19 @@ impl SyncEntities {
         let rules = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
         self.host.schedules.ensure_beat(&beat, SyncCause::BEAT_MINUTES).await?;
         self.host.schedules.ensure_beat(&rules, RULES_MINUTES).await?;
-        let reached = self.access.reach(workspace, ad_account).await?;
-        let mirrored = structure::mirror(&self.access.table, &reached).await?;
+        let reached = self.access.reach(workspace, ad_account, UseCase::AdsManagement).await?;
+        let account = reached.account.clone();
+        let mirrored = structure::mirror(&self.access.table, &reached).await;
+        let mirrored = reached.done(mirrored).await?;
         // Planned before it is said to be synced: whoever sees the one can count on the other.
-        let weeks = self.plan(&reached).await?;
+        let weeks = self.plan(workspace, &account).await?;
         self.access.table.structure_synced(workspace, ad_account, self.host.clock.now()).await?;
         tracing::info!(%workspace, %ad_account, ?cause, ?mirrored, chunks = weeks.len(), "Mirrored the structure.");
         self.request_chunks(workspace, ad_account, &weeks).await
     }
 
     /// The weeks to measure now: those never asked for, those that Meta may restate, those left undone.
-    async fn plan(&self, reached: &Reached) -> Result<BTreeSet<IsoWeek>, Failure> {
-        let (workspace, account) = (&reached.workspace, &reached.account);
+    async fn plan(&self, workspace: &WorkspaceId, account: &AdAccount) -> Result<BTreeSet<IsoWeek>, Failure> {
         let table = &self.access.table;
         let today = account.today(self.host.clock.now());
         let known = table.chunks(workspace, &account.id).await?;

@@ -8,7 +8,7 @@ mod rollup;
 
 use std::time::Duration;
 
-use access::{Access, Reached};
+use access::{Access, Reached, UseCase};
 use ads::Failure;
 use ads::date::{DateRange, IsoWeek};
 use ads::id::{AdAccountId, WorkspaceId};
@@ -72,28 +72,36 @@ impl SyncMetricsChunk {
     ) -> Result<(), Failure> {
         let table = &self.access.table;
         let account = table.account(workspace, ad_account).await?.filter(|account| account.selected);
-        let Some(account) = account else { return Ok(()) };
-        let now = self.host.clock.now();
-        // Another week of the account was throttled: asking now would only make it longer.
-        if let Some(until) = account.throttled_until.filter(|until| *until > now) {
-            return Err(Failure::Wait {
-                after: wait(now, until),
-                why: "Meta throttles this account".to_owned(),
-            });
+        if account.is_none() {
+            return Ok(());
         }
+        let reached = match self.access.reach(workspace, ad_account, UseCase::AdsInsights).await {
+            // The account is throttled: asking now would only make it longer.
+            Err(failure @ Failure::Wait { .. }) => return Err(failure),
+            reached => reached,
+        };
+        let now = self.host.clock.now();
         let lease = match table.lease_chunk(workspace, ad_account, week, now, now + LEASE).await? {
             LeaseAnswer::Taken(lease) => lease,
-            // Measured already. Whoever did it may have gone away before saying so.
-            LeaseAnswer::NothingToDo => return self.after_week(workspace, ad_account).await,
-            LeaseAnswer::Held { until } => {
-                return Err(Failure::Wait {
-                    after: wait(now, until),
-                    why: "another run holds this week".to_owned(),
-                });
+            other => {
+                if let Ok(reached) = reached {
+                    reached.done(Ok(())).await?;
+                }
+                return match other {
+                    LeaseAnswer::Held { until } => Err(Failure::Wait {
+                        after: wait(now, until),
+                        why: "another run holds this week".to_owned(),
+                    }),
+                    // Measured already. Whoever did it may have gone away before saying so.
+                    _ => self.after_week(workspace, ad_account).await,
+                };
             }
         };
-        let run = match self.access.reach(workspace, ad_account).await {
-            Ok(reached) => self.run(&reached, week, &lease).await,
+        let run = match reached {
+            Ok(reached) => {
+                let run = self.run(&reached, week, &lease).await;
+                reached.done(run).await
+            }
             Err(failure) => Err(failure),
         };
         match run {
@@ -101,10 +109,6 @@ impl SyncMetricsChunk {
             Ok(Run::Complete(totals)) => self.complete(workspace, ad_account, week, &lease, totals).await,
             // Another try can help: the week stays planned and its message comes again.
             Err(failure) if failure.may_pass() => {
-                if let Failure::Wait { after, .. } = &failure {
-                    let after = SignedDuration::try_from(*after).unwrap_or(LEASE);
-                    table.throttle_account(workspace, ad_account, now + after).await?;
-                }
                 table.release_chunk(&lease, None).await?;
                 Err(failure)
             }

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use access::Access;
-use graph_api::Graph;
+use graph_api::{Graph, Time};
 use graph_sim::{AccountArgs, GraphSim};
 use jiff::SignedDuration;
 use jiff::Timestamp;
@@ -92,7 +92,8 @@ impl System {
 
         let shared =
             Shared { app_secret: meta.graph.app_secret.clone(), verify_token: meta.verify_token.into() };
-        let graph = Graph::new(meta.graph)?;
+        let time = clock.clone();
+        let graph = Graph::new(meta.graph, Time::new(move || time.now()))?;
         let cloud = Cloud::start(&options.data, &local, &clock, options.visibility_seconds).await?;
         let issuer = Issuer::new(&local.issuer_seed)?;
         let host = Host {

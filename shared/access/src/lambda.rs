@@ -1,6 +1,6 @@
 //! On AWS Lambda: what a function is built from, out of the environment.
 
-use graph_api::{Graph, GraphConfig};
+use graph_api::{Graph, GraphConfig, Time};
 use runtime::Host;
 use runtime::lambda::{Error, MetaApp};
 use secrecy::SecretString;
@@ -25,9 +25,10 @@ pub async fn start() -> Result<Parts, Error> {
     let aws = runtime::lambda::start().await?;
     let MetaApp { id, secret, verify_token, version, graph_url, dialog_url } = aws.app;
     let config = GraphConfig { graph_url, dialog_url, version, app_id: id, app_secret: secret.clone() };
+    let clock = aws.host.clock.clone();
     let access = Access {
         table: Table::new(aws.dynamodb, &aws.table),
-        graph: Graph::new(config)?,
+        graph: Graph::new(config, Time::new(move || clock.now()))?,
         keyring: aws.host.keyring.clone(),
     };
     Ok(Parts { access, host: aws.host, app_secret: secret, verify_token })

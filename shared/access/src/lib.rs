@@ -3,16 +3,24 @@
 //! The table and Graph do not know each other; here is where a function brings them together.
 
 pub mod lambda;
+mod quota;
+
+use std::sync::Arc;
 
 use ads::Failure;
 use ads::id::{AdAccountId, ConnectionId, ObjectId, WorkspaceId};
 use ads::object::{AdObject, Level};
-use graph_api::{Caller, Graph, GraphError};
+use graph_api::launch::Changes;
+pub use graph_api::usage::UseCase;
+use graph_api::{Allowance, Caller, Graph, GraphError};
+use jiff::Timestamp;
 use runtime::Keyring;
 use store::Table;
 use store::account::AdAccount;
 use store::connection::{Connection, ConnectionState};
 use store::object::KeptObject;
+
+use crate::quota::Quotas;
 
 /// What it takes to reach an account. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,6 +44,8 @@ pub struct Reached {
     pub caller: Caller,
     connection: Connection,
     table: Table,
+    quotas: Quotas,
+    allowance: Arc<Allowance>,
 }
 
 /// The place a token is sealed for: it opens nowhere else.
@@ -50,8 +60,16 @@ impl Access {
         account.ok_or_else(|| Failure::NotFound(format!("ad account {id}")))
     }
 
-    /// An account with its token opened. [`Failure::Reconnect`] when only a person can mend the connection.
-    pub async fn reach(&self, workspace: &WorkspaceId, id: &AdAccountId) -> Result<Reached, Failure> {
+    /// An account with its token opened and some calls leased, to be given back with [`Reached::done`].
+    ///
+    /// [`Failure::Reconnect`] when only a person can mend the connection, [`Failure::Wait`] while Meta would
+    /// refuse every call of this use case.
+    pub async fn reach(
+        &self,
+        workspace: &WorkspaceId,
+        id: &AdAccountId,
+        case: UseCase,
+    ) -> Result<Reached, Failure> {
         let account = self.account(workspace, id).await?;
         let lost = || Failure::Reconnect(format!("{id} has no connection any more; connect it again"));
         let connection = self.table.connection(workspace, &account.connection).await?.ok_or_else(lost)?;
@@ -60,9 +78,22 @@ impl Access {
             return Err(Failure::Reconnect(format!("the connection of {id} must be renewed: {reason}")));
         }
         let token = self.keyring.open(&connection.sealed_token, &token_context(workspace, &connection.id))?;
-        let caller = self.graph.on_behalf_of(token);
         let table = self.table.clone();
-        Ok(Reached { workspace: workspace.clone(), account, caller, connection, table })
+        let app = self.graph.config().app_id.clone();
+        let quotas = Quotas { table: table.clone(), app, account: id.clone(), case };
+        let now = self.graph.now();
+        let lease = quotas.lease(now).await?.map_err(|until| Failure::Wait {
+            after: until.duration_since(now).unsigned_abs(),
+            why: format!("Meta's quota for {id} is used up for now"),
+        })?;
+        let allowance = Arc::new(Allowance::default());
+        allowance.put(Ok(lease));
+        let mut caller = self.graph.on_behalf_of(token).within(Arc::clone(&allowance));
+        if let Some(deadline) = runtime::deadline::of_this_invocation() {
+            caller = caller.until(deadline);
+        }
+        let workspace = workspace.clone();
+        Ok(Reached { workspace, account, caller, connection, table, quotas, allowance })
     }
 }
 
@@ -78,7 +109,34 @@ impl Reached {
             tracing::warn!(connection = %self.connection.id, %details, "A connection must be renewed.");
             self.table.connection_is_dead(&self.workspace, &self.connection, &details.message).await?;
         }
+        if !self.allowance.suffices(self.now()) {
+            let lease = self.quotas.exchange(self.allowance.take(), self.now()).await?;
+            self.allowance.put(lease);
+        }
         answer.map_err(Failure::from)
+    }
+
+    /// Gives back what is left of the leased calls, and hands on how the work ended.
+    pub async fn done<T>(self, result: Result<T, Failure>) -> Result<T, Failure> {
+        if let Some((lease, spent)) = self.allowance.take()
+            && let Err(failure) = self.quotas.settle(lease, spent, self.now()).await
+        {
+            // The work stands as it is, and the lease ends by itself.
+            tracing::warn!(account = %self.account.id, %failure, "Leased calls could not be given back.");
+        }
+        result
+    }
+
+    /// Sets values of an object. The budget of an ad set only as often as Meta lets it change.
+    pub async fn change(&self, level: Level, id: &ObjectId, changes: &Changes) -> Result<(), Failure> {
+        if level == Level::AdSet && changes.daily_budget.is_some() {
+            self.quotas.admit_budget_change(id, self.now()).await?;
+        }
+        self.heed(self.caller.change(id, changes).await).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.caller.graph().now()
     }
 
     /// Reads one object at Meta and keeps it. `None` when Meta does not show it: that can be a lost

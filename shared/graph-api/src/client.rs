@@ -1,20 +1,26 @@
-//! Sends one call: version, proof, retries, errors.
+//! Sends one call: version, proof, quotas, retries, errors.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, DefaultSleeper, ExponentialBuilder, Sleeper};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use sha2::Sha256;
 
-use crate::error::{Details, GraphError};
-use crate::throttle;
+use crate::allowance::{Allowance, Paid};
+use crate::code::Scope;
+use crate::error::{Asked, Details, GraphError};
+use crate::limit;
+use crate::time::Time;
+use crate::usage::{Usage, UseCase};
 
 /// One answer may take this long; Meta itself gives up after about a minute.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -45,14 +51,25 @@ pub struct Graph(Arc<Inner>);
 struct Inner {
     http: reqwest::Client,
     config: GraphConfig,
+    time: Time,
     calls: AtomicU64,
+    /// Meta serves no call of this app before then.
+    blocked_until: Mutex<Option<Timestamp>>,
+    version_warning: OnceLock<String>,
 }
 
 impl Graph {
     /// A client for this app. Fails when the TLS backend cannot be set up.
-    pub fn new(config: GraphConfig) -> Result<Self, reqwest::Error> {
+    pub fn new(config: GraphConfig, time: Time) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder().user_agent("adflight").build()?;
-        Ok(Self(Arc::new(Inner { http, config, calls: AtomicU64::new(0) })))
+        Ok(Self(Arc::new(Inner {
+            http,
+            config,
+            time,
+            calls: AtomicU64::new(0),
+            blocked_until: Mutex::new(None),
+            version_warning: OnceLock::new(),
+        })))
     }
 
     /// The configuration in use.
@@ -60,20 +77,61 @@ impl Graph {
         &self.0.config
     }
 
-    /// HTTP calls made so far, retries included.
+    /// The time, as this client sees it.
+    pub fn now(&self) -> Timestamp {
+        self.0.time.now()
+    }
+
+    /// HTTP calls made so far, retries included; a batch is one.
     pub fn calls(&self) -> u64 {
         self.0.calls.load(Ordering::Relaxed)
     }
 
-    /// Calls with a person's or system user's token.
+    /// What Meta said first about the version in use, if it ever served another or announced the end of it.
+    pub fn version_warning(&self) -> Option<&str> {
+        self.0.version_warning.get().map(String::as_str)
+    }
+
+    /// Stops every call of this app until then: another process has heard so.
+    pub fn block_until(&self, until: Timestamp) {
+        let mut blocked = self.0.blocked_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *blocked = (*blocked).max(Some(until));
+    }
+
+    /// Calls with a person's or system user's token, held to no quota but what answers say.
     pub fn on_behalf_of(&self, token: SecretString) -> Caller {
-        Caller { graph: self.clone(), token }
+        Caller { graph: self.clone(), token, allowance: None, deadline: None }
     }
 
     /// Calls with the app's own token.
     pub(crate) fn as_app(&self) -> Caller {
         let config = self.config();
         self.on_behalf_of(format!("{}|{}", config.app_id, config.app_secret.expose_secret()).into())
+    }
+
+    /// Fails while the app is blocked.
+    fn admit(&self) -> Result<(), GraphError> {
+        let blocked = *self.0.blocked_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = blocked.map(|until| until.duration_since(self.now())).filter(|left| left.is_positive());
+        left.map_or(Ok(()), |left| {
+            let details = Details::of("the app's quota at Meta is used up");
+            Err(GraphError::Wait { after: left.unsigned_abs(), scope: Scope::App, details })
+        })
+    }
+
+    /// Every answer names the version that served it, and warns when that is not the one asked for
+    /// (Graph API, "Versioning"; Marketing API, "Versions"). Once is enough to hear it.
+    fn check_version(&self, headers: &HeaderMap) {
+        let asked = self.config().version.as_str();
+        let said = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let other = said("facebook-api-version").filter(|served| *served != asked);
+        let other = other.map(|served| format!("Meta served {served} where {asked} was asked for"));
+        let warning = said("x-ad-api-version-warning").map(str::to_owned).or(other);
+        if let Some(warning) = warning
+            && self.0.version_warning.set(warning.clone()).is_ok()
+        {
+            tracing::warn!(warning, "The Graph version in use is not the one that serves.");
+        }
     }
 }
 
@@ -82,44 +140,105 @@ impl Graph {
 pub struct Caller {
     graph: Graph,
     token: SecretString,
+    allowance: Option<Arc<Allowance>>,
+    deadline: Option<Timestamp>,
 }
 
-/// Whether a call may be sent again when its outcome is unknown.
+/// What a call does at Meta, and so whether it may be sent again when its outcome is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Repeat {
-    /// Reading, or setting a value that is the same when set twice.
-    Harmless,
-    /// Creating: a second call makes a second object.
-    Never,
+pub(crate) enum Effect {
+    /// Reading.
+    Read,
+    /// Setting values that are the same when set twice, or deleting.
+    Set,
+    /// Making something: a second call makes a second one.
+    Create,
+}
+
+/// A file that travels with a call.
+#[derive(Debug, Clone)]
+pub(crate) struct File {
+    /// The part's name.
+    pub(crate) field: &'static str,
+    /// The file's name.
+    pub(crate) name: String,
+    /// What it holds.
+    pub(crate) bytes: Bytes,
+}
+
+/// One call.
+#[derive(Debug, Clone)]
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    pub(crate) params: &'a [(&'a str, &'a str)],
+    pub(crate) file: Option<&'a File>,
+    pub(crate) effect: Effect,
+}
+
+impl Call<'_> {
+    fn asked(&self) -> Asked {
+        Asked { creates: self.effect == Effect::Create, case: use_case(self.path) }
+    }
+
+    fn points(&self) -> u32 {
+        if self.effect == Effect::Read { limit::READ } else { limit::WRITE }
+    }
+}
+
+/// What a call counts as: reports are read through `/insights` of their run.
+fn use_case(path: &str) -> UseCase {
+    if path.ends_with("/insights") { UseCase::AdsInsights } else { UseCase::AdsManagement }
 }
 
 impl Caller {
-    /// Reads.
-    pub(crate) async fn get<T: DeserializeOwned>(
+    /// Spends this allowance: a call that it does not cover is not made.
+    #[must_use]
+    pub fn within(self, allowance: Arc<Allowance>) -> Self {
+        Self { allowance: Some(allowance), ..self }
+    }
+
+    /// Stops trying when this moment comes.
+    #[must_use]
+    pub fn until(self, deadline: Timestamp) -> Self {
+        Self { deadline: Some(deadline), ..self }
+    }
+
+    /// The app that calls.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Reads a node, or one page of an edge.
+    pub async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
-        query: &[(&str, &str)],
+        params: &[(&str, &str)],
     ) -> Result<T, GraphError> {
-        decode(&self.persistently(Method::GET, path, query).await?)
+        let call = Call { method: Method::GET, path, params, file: None, effect: Effect::Read };
+        decode(&self.persistently(&call).await?)
     }
 
     /// Creates. Sent once: when the answer is lost the outcome is unknown and the caller must look.
-    pub(crate) async fn create<T: DeserializeOwned>(
+    pub async fn create<T: DeserializeOwned>(
         &self,
         path: &str,
-        form: &[(&str, &str)],
+        params: &[(&str, &str)],
     ) -> Result<T, GraphError> {
-        decode(&self.send(&Method::POST, path, form, Repeat::Never).await?)
+        let call = Call { method: Method::POST, path, params, file: None, effect: Effect::Create };
+        decode(&self.send(&call).await?)
     }
 
     /// Sets values of an object; the same call twice is the same as once.
-    pub(crate) async fn update(&self, path: &str, form: &[(&str, &str)]) -> Result<(), GraphError> {
-        confirmed(&self.persistently(Method::POST, path, form).await?)
+    pub async fn update(&self, path: &str, params: &[(&str, &str)]) -> Result<(), GraphError> {
+        let call = Call { method: Method::POST, path, params, file: None, effect: Effect::Set };
+        confirmed(&self.persistently(&call).await?)
     }
 
     /// Deletes an object. One that is gone already counts as deleted.
-    pub(crate) async fn delete(&self, path: &str) -> Result<(), GraphError> {
-        match self.persistently(Method::DELETE, path, &[]).await {
+    pub async fn delete(&self, path: &str, params: &[(&str, &str)]) -> Result<(), GraphError> {
+        let call = Call { method: Method::DELETE, path, params, file: None, effect: Effect::Set };
+        match self.persistently(&call).await {
             Ok(body) => confirmed(&body),
             Err(GraphError::Gone(_)) => Ok(()),
             Err(error) => Err(error),
@@ -131,60 +250,108 @@ impl Caller {
         Ok(self.graph.debug_token(&self.token).await?.is_valid)
     }
 
-    /// Sends until it succeeds or another try cannot help, with growing and jittered pauses.
-    async fn persistently(
-        &self,
-        method: Method,
-        path: &str,
-        params: &[(&str, &str)],
-    ) -> Result<Bytes, GraphError> {
+    /// Sends until it succeeds or another try cannot help, with growing pauses of random length, for as long
+    /// as there is time.
+    pub(crate) async fn persistently(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
         let mut pauses = ExponentialBuilder::default()
             .with_jitter()
             .with_min_delay(Duration::from_millis(200))
-            .with_max_times(3)
+            .with_max_times(TRIES - 1)
             .build();
         loop {
-            let error = match self.send(&method, path, params, Repeat::Harmless).await {
+            let error = match self.send(call).await {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
             };
             match pauses.next() {
-                Some(pause) if error.may_pass() => DefaultSleeper::default().sleep(pause).await,
+                Some(pause) if error.may_pass() && self.pause(pause).await => {}
                 _ => return Err(error),
             }
         }
     }
 
-    /// Sends once. The token travels in a header, so that no URL ever holds it.
-    async fn send(
-        &self,
-        method: &Method,
-        path: &str,
-        params: &[(&str, &str)],
-        repeat: Repeat,
-    ) -> Result<Bytes, GraphError> {
-        let wrote = repeat == Repeat::Never;
+    /// Lets time pass, unless that would outlast the deadline. Whether it did.
+    pub(crate) async fn pause(&self, length: Duration) -> bool {
+        let fits = self.time_left().is_none_or(|left| length < left);
+        if fits {
+            self.graph.0.time.pause(length).await;
+        }
+        fits
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        let left = self.deadline?.duration_since(self.graph.now());
+        Some(left.max(SignedDuration::ZERO).unsigned_abs())
+    }
+
+    /// Sends once.
+    pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
+        self.graph.admit()?;
+        let paid = self.pay(call.points())?;
+        let answer = self.exchange(call).await;
+        let (usage, result) = match answer {
+            Ok(Answer { status, usage, body }) if (200..300).contains(&status) && is_answer(&body) => {
+                (Some(usage), Ok(body))
+            }
+            Ok(Answer { status, usage, body }) => {
+                let error = GraphError::of_answer(status, &body, &usage, call.asked());
+                (Some(usage), Err(error))
+            }
+            Err(error) => (None, Err(GraphError::of_transport(error, call.asked()))),
+        };
+        self.hear(paid.as_ref(), usage.as_ref(), result.as_ref().err());
+        result
+    }
+
+    /// Pays for a call, where there is an allowance to pay from.
+    pub(crate) fn pay(&self, points: u32) -> Result<Option<Paid>, GraphError> {
+        let Some(allowance) = &self.allowance else { return Ok(None) };
+        let now = self.graph.now();
+        allowance.pay(points, now).map(Some).map_err(|again| {
+            let details = Details::of("the ad account's quota at Meta has nothing left for now");
+            let after = again.duration_since(now).max(SignedDuration::from_secs(1)).unsigned_abs();
+            GraphError::Wait { after, scope: Scope::Action, details }
+        })
+    }
+
+    /// Remembers what an answer said of quotas.
+    pub(crate) fn hear(&self, paid: Option<&Paid>, usage: Option<&Usage>, error: Option<&GraphError>) {
+        let throttled = match error {
+            Some(GraphError::Wait { after, scope, .. }) => Some((*scope, *after)),
+            _ => None,
+        };
+        if let Some((Scope::App, after)) = throttled
+            && let Ok(until) = self.graph.now().checked_add(after)
+        {
+            self.graph.block_until(until);
+        }
+        if let (Some(allowance), Some(paid)) = (&self.allowance, paid) {
+            allowance.hear(paid, usage, throttled);
+        }
+    }
+
+    /// One exchange over HTTP. The token travels in a header, so that no URL ever holds it.
+    async fn exchange(&self, call: &Call<'_>) -> Result<Answer, reqwest::Error> {
         let config = self.graph.config();
-        let url = format!("{}/{}/{path}", config.graph_url, config.version);
+        let url = format!("{}/{}/{}", config.graph_url, config.version, call.path);
+        let timeout = self.time_left().map_or(TIMEOUT, |left| left.min(TIMEOUT));
+        let request = self.graph.0.http.request(call.method.clone(), url).timeout(timeout);
+        let request = request.bearer_auth(self.token.expose_secret());
         let proof = self.proof();
         let proof = [("appsecret_proof", proof.as_str())];
-        let request = self.graph.0.http.request(method.clone(), url).timeout(TIMEOUT);
-        let request = request.bearer_auth(self.token.expose_secret());
-        let request = if *method == Method::POST {
-            request.form(&[params, &proof].concat())
-        } else {
-            request.query(params).query(&proof)
+        let request = match call.file {
+            Some(file) => request.multipart(multipart(&[call.params, &proof].concat(), file)),
+            None if call.method == Method::POST => request.form(&[call.params, &proof].concat()),
+            None => request.query(call.params).query(&proof),
         };
         self.graph.0.calls.fetch_add(1, Ordering::Relaxed);
-        let answer = request.send().await.map_err(|error| GraphError::of_transport(error, wrote))?;
-        let status = answer.status();
-        let wait = throttle::named_wait(|name| answer.headers().get(name)?.to_str().ok());
-        let body = answer.bytes().await.map_err(|error| GraphError::of_transport(error, wrote))?;
-        tracing::debug!(%method, path, status = status.as_u16(), bytes = body.len(), "Graph answered.");
-        if status.is_success() && is_answer(&body) {
-            return Ok(body);
-        }
-        Err(GraphError::of_answer(status.as_u16(), &body, wait, wrote))
+        let answer = request.send().await?;
+        self.graph.check_version(answer.headers());
+        let usage = Usage::read(|name| answer.headers().get(name)?.to_str().ok());
+        let status = answer.status().as_u16();
+        let body = answer.bytes().await?;
+        tracing::debug!(method = %call.method, path = call.path, status, bytes = body.len(), "Graph answered.");
+        Ok(Answer { status, usage, body })
     }
 
     /// `appsecret_proof`: shows that the token is used by the app it was issued to.
@@ -196,40 +363,63 @@ impl Caller {
     }
 }
 
+/// How often a call is sent that another try can help.
+const TRIES: usize = 4;
+
+struct Answer {
+    status: u16,
+    usage: Usage,
+    body: Bytes,
+}
+
+fn multipart(params: &[(&str, &str)], file: &File) -> reqwest::multipart::Form {
+    let part = reqwest::multipart::Part::stream(file.bytes.clone()).file_name(file.name.clone());
+    let fields = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    fields
+        .fold(reqwest::multipart::Form::new(), |form, (name, value)| form.text(name, value))
+        .part(file.field, part)
+}
+
 /// Whether a body with a status of success is an answer. Graph has been seen to put an error object, or a
 /// proxy its page, into a 200, and half a body to arrive as a whole.
-fn is_answer(body: &[u8]) -> bool {
+pub(crate) fn is_answer(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Shape {
         error: Option<IgnoredAny>,
     }
-    if body.len() > LONGEST_ERROR {
-        return body.trim_ascii_start().starts_with(b"{") && body.trim_ascii_end().ends_with(b"}");
+    let trimmed = body.trim_ascii();
+    let [first, .., last] = trimmed else { return false };
+    match (first, last) {
+        // A batch answers with a list, whose items carry their own errors.
+        (b'[', b']') => true,
+        (b'{', b'}') if body.len() > LONGEST_ERROR => true,
+        (b'{', b'}') => serde_json::from_slice::<Shape>(body).is_ok_and(|shape| shape.error.is_none()),
+        _ => false,
     }
-    serde_json::from_slice::<Shape>(body).is_ok_and(|shape| shape.error.is_none())
 }
 
 /// Whether a change was made: `success` comes as a boolean, and in places as text.
-fn confirmed(body: &[u8]) -> Result<(), GraphError> {
+pub(crate) fn confirmed(body: &[u8]) -> Result<(), GraphError> {
     #[derive(Deserialize)]
     struct Success {
         success: Option<serde_json::Value>,
     }
     match decode::<Success>(body)?.success {
         Some(success) if success == false || success == "false" => {
-            let message = "Meta answered success: false".to_owned();
-            Err(GraphError::TryLater(Details { message, ..Details::default() }))
+            Err(GraphError::TryLater(Details::of("Meta answered success: false")))
         }
         _ => Ok(()),
     }
 }
 
-/// Decodes an answer, saying where it differs from what we expect.
-fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, GraphError> {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| GraphError::UnexpectedShape {
-        at: error.path().to_string(),
-        problem: error.into_inner().to_string(),
+/// Decodes an answer. The second pass, which says where it differs from what we expect, is for those that do.
+pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, GraphError> {
+    serde_json::from_slice(body).or_else(|_| {
+        let mut json = serde_json::Deserializer::from_slice(body);
+        serde_path_to_error::deserialize(&mut json).map_err(|error| GraphError::UnexpectedShape {
+            at: error.path().to_string(),
+            problem: error.into_inner().to_string(),
+        })
     })
 }
 

@@ -1,11 +1,28 @@
 //! What went wrong, named after what the caller does next.
 //!
-//! Decided on numbers only, `error_subcode` before `code`: Meta's texts and their language change.
+//! | error | what the caller does |
+//! |---|---|
+//! | [`Wait`](GraphError::Wait) | comes back after exactly this time |
+//! | [`TryLater`](GraphError::TryLater) | repeats, with growing pauses; reads and settings only |
+//! | [`MakeSmaller`](GraphError::MakeSmaller) | asks for a smaller page, range or set of fields, or for a report |
+//! | [`Resume`](GraphError::Resume) | goes on with an upload where Meta stands |
+//! | [`Reconnect`](GraphError::Reconnect) | has a person connect again |
+//! | [`NeedPermission`](GraphError::NeedPermission) | shows the person what is missing at Meta |
+//! | [`Blocked`](GraphError::Blocked) | stops automation for the account |
+//! | [`FixInput`](GraphError::FixInput) | shows the person what to change |
+//! | [`Gone`](GraphError::Gone) | takes the object as hidden, not as deleted |
+//! | [`UpgradeVersion`](GraphError::UpgradeVersion) | tells the developers |
+//! | [`UnknownOutcome`](GraphError::UnknownOutcome) | looks before it repeats |
+//! | [`UnexpectedShape`](GraphError::UnexpectedShape) | tells the developers where in the JSON |
 
 use std::time::Duration;
 
 use ads::Failure;
 use serde::Deserialize;
+use serde_json::Value;
+
+use crate::code::{Move, Scope, next_move};
+use crate::usage::{Usage, UseCase};
 
 /// Meta's own account of an error, for logs and for the person who must fix the input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,13 +33,24 @@ pub struct Details {
     pub subcode: Option<i64>,
     /// What Meta says: `error_user_msg` where given, else `message`.
     pub message: String,
+    /// The parameters that Meta blames, each as a path such as `targeting_spec.geo_locations`.
+    pub blames: Vec<String>,
     /// Meta's trace id, for a support case.
     pub trace: Option<String>,
+}
+
+impl Details {
+    pub(crate) fn of(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
 }
 
 impl std::fmt::Display for Details {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.message)?;
+        if !self.blames.is_empty() {
+            write!(f, " [{}]", self.blames.join(", "))?;
+        }
         match (self.code, self.subcode) {
             (0, _) => Ok(()),
             (code, Some(subcode)) => write!(f, " (Meta's code {code}/{subcode})"),
@@ -32,13 +60,15 @@ impl std::fmt::Display for Details {
 }
 
 /// A call to Graph that did not succeed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum GraphError {
     /// Throttled: come back after this time and not before.
     #[error("Meta asks us to wait {} s: {details}", after.as_secs())]
     Wait {
-        /// How long, as Meta's headers say.
+        /// How long, as Meta's headers or its documentation say.
         after: Duration,
+        /// What has to wait.
+        scope: Scope,
         /// Meta's words.
         details: Details,
     },
@@ -48,12 +78,23 @@ pub enum GraphError {
     /// Too much was asked for at once: a smaller page or range can help.
     #[error("Meta asks for a smaller request: {0}")]
     MakeSmaller(Details),
+    /// A part of an upload did not arrive: go on from this byte.
+    #[error("Meta asks to go on with the upload at byte {at}: {details}")]
+    Resume {
+        /// The first byte that Meta still needs.
+        at: u64,
+        /// Meta's words.
+        details: Details,
+    },
     /// The token is dead: a person must connect again.
     #[error("the connection to Meta must be renewed: {0}")]
     Reconnect(Details),
-    /// The token lives but may not do this.
+    /// The token lives but may not do this, or terms at Meta have not been accepted.
     #[error("a permission is missing at Meta: {0}")]
     NeedPermission(Details),
+    /// Meta has closed this kind of action to the account or the person, for breaking its policies.
+    #[error("Meta has blocked this action: {0}")]
+    Blocked(Details),
     /// The request itself is refused: only another input can help.
     #[error("Meta refuses this input: {0}")]
     FixInput(Details),
@@ -76,7 +117,7 @@ pub enum GraphError {
     },
 }
 
-/// Graph's error object. `error_data` is left out: it comes as text or as an object.
+/// Graph's error object.
 #[derive(Deserialize)]
 struct Envelope {
     error: Body,
@@ -93,60 +134,88 @@ struct Body {
     is_transient: bool,
     error_user_msg: Option<String>,
     fbtrace_id: Option<String>,
+    /// JSON, or text that holds JSON: both have been seen.
+    #[serde(default)]
+    error_data: Value,
+}
+
+/// What the error objects of some faults add.
+#[derive(Default, Deserialize)]
+struct ErrorData {
+    #[serde(default)]
+    blame_field_specs: Vec<Vec<Value>>,
+    start_offset: Option<Value>,
+}
+
+/// The call that an answer belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// Whether it creates something, so that a second time makes a second thing.
+    pub(crate) creates: bool,
+    /// What it counts as.
+    pub(crate) case: UseCase,
 }
 
 impl GraphError {
     /// Reads an answer that is not a success, or a success that carries an error object.
-    ///
-    /// `wait` is what the headers say about throttling, `wrote` whether the call could have changed something.
-    pub(crate) fn of_answer(status: u16, body: &[u8], wait: Option<Duration>, wrote: bool) -> Self {
+    pub(crate) fn of_answer(status: u16, body: &[u8], usage: &Usage, asked: Asked) -> Self {
         let Ok(Envelope { error }) = serde_json::from_slice::<Envelope>(body) else {
             // HTML of a proxy, half a JSON, an empty 413: Graph itself did not speak.
-            let details =
-                Details { message: format!("HTTP {status} without an error object"), ..Details::default() };
-            return match (status, wrote) {
-                (413, _) => Self::MakeSmaller(details),
-                (_, true) => Self::UnknownOutcome(details),
-                (_, false) => Self::TryLater(details),
-            };
+            let details = Details::of(format!("HTTP {status} without an error object"));
+            return if status == 413 { Self::MakeSmaller(details) } else { Self::passing(details, asked) };
+        };
+        let data = match &error.error_data {
+            Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
+            data => ErrorData::deserialize(data).unwrap_or_default(),
         };
         let details = Details {
             code: error.code,
             subcode: error.error_subcode,
             message: error.error_user_msg.unwrap_or(error.message),
+            blames: data.blame_field_specs.iter().map(|path| path_of(path)).collect(),
             trace: error.fbtrace_id,
         };
-        let subcode = error.error_subcode.unwrap_or(0);
-        match (error.code, subcode) {
-            // An ad set's budget may change four times an hour; then it is closed for an hour.
-            (613, 1_487_632) => Self::Wait { after: Duration::from_secs(3600), details },
-            (4 | 17 | 32 | 341 | 613, _) | (80_000..=80_014, _) => {
-                Self::Wait { after: wait.unwrap_or(DEFAULT_WAIT), details }
+        match next_move(error.code, error.error_subcode) {
+            Some(Move::WaitAsTold(scope)) => {
+                let after = usage.named_wait(asked.case).unwrap_or(DEFAULT_WAIT);
+                Self::Wait { after, scope, details }
             }
-            // "Please reduce the amount of data": with these subcodes, or as a bare code 1 with HTTP 500.
-            (_, 1_487_534 | 1_504_018 | 1_504_038 | 2_490_547 | 1_504_045) => Self::MakeSmaller(details),
-            (1 | 99, _) if status == 500 && details.message.contains("reduce the amount of data") => {
+            Some(Move::WaitFixed(scope, after)) => Self::Wait { after, scope, details },
+            Some(Move::MakeSmaller) => Self::MakeSmaller(details),
+            // "Please reduce the amount of data" also comes as a bare code 1 or 99 with HTTP 500, told from an
+            // unknown fault by its words alone. A read that is taken for it wrongly is merely asked again, smaller.
+            _ if status == 500 && details.message.contains("reduce the amount of data") => {
                 Self::MakeSmaller(details)
             }
-            (190 | 102 | 104, _) => Self::Reconnect(details),
-            (2635, _) => Self::UpgradeVersion(details),
-            (100, 33) | (803, _) => Self::Gone(details),
-            (3 | 10 | 200..=299, _) | (100, 3_191_001) => Self::NeedPermission(details),
-            (1 | 2 | 960 | 5000 | 3_910_001, _) => Self::passing(details, wrote),
-            _ if error.is_transient || status >= 500 => Self::passing(details, wrote),
-            _ => Self::FixInput(details),
+            Some(Move::Resume) => {
+                let at = data.start_offset.as_ref().and_then(number);
+                at.map_or(Self::FixInput(details.clone()), |at| Self::Resume { at, details })
+            }
+            Some(Move::TryLater) => Self::passing(details, asked),
+            // Only a fault of the input is worth doubting: the answer itself may say that it passes.
+            Some(Move::FixInput) | None if error.is_transient || status >= 500 => {
+                Self::passing(details, asked)
+            }
+            Some(Move::FixInput) | None => Self::FixInput(details),
+            Some(Move::Reconnect) => Self::Reconnect(details),
+            Some(Move::NeedPermission) => Self::NeedPermission(details),
+            Some(Move::Blocked) => Self::Blocked(details),
+            Some(Move::Gone) => Self::Gone(details),
+            Some(Move::UpgradeVersion) => Self::UpgradeVersion(details),
         }
     }
 
     /// A fault that passes. Meta's codes 1 and 2 do not say whether a write took effect.
-    fn passing(details: Details, wrote: bool) -> Self {
-        if wrote { Self::UnknownOutcome(details) } else { Self::TryLater(details) }
+    fn passing(details: Details, asked: Asked) -> Self {
+        if asked.creates { Self::UnknownOutcome(details) } else { Self::TryLater(details) }
     }
 
     /// A call that got no answer at all. The URL is dropped, for it may carry parameters.
-    pub(crate) fn of_transport(error: reqwest::Error, wrote: bool) -> Self {
-        let details = Details { message: error.without_url().to_string(), ..Details::default() };
-        Self::passing(details, wrote)
+    pub(crate) fn of_transport(error: reqwest::Error, asked: Asked) -> Self {
+        let error = error.without_url();
+        let details = Details::of(describe(&error));
+        // A connection that was refused has carried nothing.
+        if refused(&error) { Self::TryLater(details) } else { Self::passing(details, asked) }
     }
 
     /// Whether the same call may help if it is made again at once or a little later.
@@ -155,14 +224,44 @@ impl GraphError {
     }
 }
 
+/// The error with its causes: reqwest's own text alone does not say what happened.
+fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    causes(error).skip(1).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let kinds = causes(error).filter_map(|cause| Some(cause.downcast_ref::<std::io::Error>()?.kind()));
+    kinds.into_iter().any(|kind| kind == std::io::ErrorKind::ConnectionRefused)
+}
+
+/// An error, what caused it, what caused that, and so on.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// A path of `blame_field_specs`.
+fn path_of(path: &[Value]) -> String {
+    let part = |part: &Value| part.as_str().map_or_else(|| part.to_string(), str::to_owned);
+    path.iter().map(part).collect::<Vec<_>>().join(".")
+}
+
+/// An offset, which Meta writes as text.
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
 impl From<GraphError> for Failure {
     fn from(error: GraphError) -> Self {
         let why = error.to_string();
         match error {
             GraphError::Wait { after, .. } => Self::Wait { after, why },
-            GraphError::TryLater(_) | GraphError::MakeSmaller(_) => Self::Unavailable(why),
+            GraphError::TryLater(_) | GraphError::MakeSmaller(_) | GraphError::Resume { .. } => {
+                Self::Unavailable(why)
+            }
             GraphError::Reconnect(_) => Self::Reconnect(why),
-            GraphError::NeedPermission(_) => Self::NeedPermission(why),
+            GraphError::NeedPermission(_) | GraphError::Blocked(_) => Self::NeedPermission(why),
             GraphError::FixInput(_) => Self::Refused(why),
             GraphError::Gone(_) => Self::NotFound("the object at Meta".to_owned()),
             GraphError::UnknownOutcome(_) => Self::UnknownOutcome(why),
@@ -171,16 +270,23 @@ impl From<GraphError> for Failure {
     }
 }
 
-/// Throttled without a word on how long: the longest block of the score model (Marketing API, "Rate limits").
+/// Throttled without a word on how long: the longest block of the score model (Marketing API, "Rate limiting").
 const DEFAULT_WAIT: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn name(status: u16, body: &str, wrote: bool) -> String {
-        let error = GraphError::of_answer(status, body.as_bytes(), Some(Duration::from_secs(60)), wrote);
-        let debug = format!("{error:?}");
+    const READ: Asked = Asked { creates: false, case: UseCase::AdsInsights };
+    const CREATE: Asked = Asked { creates: true, case: UseCase::AdsManagement };
+
+    fn read(status: u16, body: &str, asked: Asked) -> GraphError {
+        let usage = Usage { waits: vec![(None, Duration::from_secs(60))], ..Usage::default() };
+        GraphError::of_answer(status, body.as_bytes(), &usage, asked)
+    }
+
+    fn name(status: u16, body: &str, asked: Asked) -> String {
+        let debug = format!("{:?}", read(status, body, asked));
         debug.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
     }
 
@@ -192,33 +298,57 @@ mod tests {
             ("Wait", 613, 1_487_632, 400),
             ("Reconnect", 190, 463, 400),
             ("NeedPermission", 200, 0, 403),
+            ("NeedPermission", 100, 1_870_090, 400),
+            ("Blocked", 368, 0, 400),
             ("Gone", 100, 33, 400),
             ("FixInput", 100, 1_885_272, 400),
             ("MakeSmaller", 100, 1_487_534, 500),
             ("TryLater", 2, 0, 500),
+            ("TryLater", 777, 0, 503),
+            ("FixInput", 777, 0, 400),
             ("UpgradeVersion", 2635, 0, 400),
         ] {
             let body = format!(r#"{{"error":{{"message":"m","code":{code},"error_subcode":{subcode}}}}}"#);
-            assert_eq!(name(status, &body, false), expected, "{code}/{subcode}");
+            assert_eq!(name(status, &body, READ), expected, "{code}/{subcode}");
         }
+        let passing = r#"{"error":{"message":"m","code":100,"is_transient":true}}"#;
+        assert_eq!(name(400, passing, READ), "TryLater");
     }
 
     #[test]
     fn a_write_without_a_clear_answer_has_an_unknown_outcome() {
-        assert_eq!(name(502, "<html>bad gateway</html>", true), "UnknownOutcome");
-        assert_eq!(name(502, "<html>bad gateway</html>", false), "TryLater");
-        assert_eq!(name(500, r#"{"error":{"code":1}}"#, true), "UnknownOutcome");
-        assert_eq!(name(413, "", true), "MakeSmaller");
+        assert_eq!(name(502, "<html>bad gateway</html>", CREATE), "UnknownOutcome");
+        assert_eq!(name(502, "<html>bad gateway</html>", READ), "TryLater");
+        assert_eq!(name(500, r#"{"error":{"code":1}}"#, CREATE), "UnknownOutcome");
+        assert_eq!(name(413, "", CREATE), "MakeSmaller");
     }
 
     #[test]
-    fn the_wait_is_what_the_header_said() {
-        let body = br#"{"error":{"message":"m","code":80000}}"#;
-        let Some(GraphError::Wait { after, .. }) =
-            Some(GraphError::of_answer(400, body, Some(Duration::from_secs(60)), false))
-        else {
-            panic!("not a wait");
+    fn a_wait_is_what_the_headers_said_or_what_is_known_of_the_action() {
+        let wait = |body| match read(400, body, READ) {
+            GraphError::Wait { after, scope, .. } => (after.as_secs(), scope),
+            other => panic!("{other:?}"),
         };
-        assert_eq!(after, Duration::from_secs(60));
+        assert_eq!(wait(r#"{"error":{"message":"m","code":80000}}"#), (60, Scope::Account));
+        assert_eq!(wait(r#"{"error":{"message":"m","code":4}}"#), (60, Scope::App));
+        assert_eq!(wait(r#"{"error":{"code":613,"error_subcode":1487632}}"#), (3600, Scope::Action));
+        assert_eq!(wait(r#"{"error":{"code":613,"error_subcode":5044001}}"#), (1, Scope::Account));
+    }
+
+    #[test]
+    fn what_is_blamed_is_read_from_text_and_from_an_object() {
+        let text = r#"{"error":{"message":"m","code":100,"error_subcode":3858079,
+            "error_data":"{\"blame_field_specs\":[[\"dsa_payor\"]]}"}}"#;
+        let object = r#"{"error":{"message":"m","code":100,"error_data":{"blame_field_specs":[["targeting",0,"age"]]}}}"#;
+        let nonsense = r#"{"error":{"message":"m","code":100,"error_data":"<html>"}}"#;
+        let blames = |body| match read(400, body, CREATE) {
+            GraphError::FixInput(details) => details.blames,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(blames(text), ["dsa_payor"]);
+        assert_eq!(blames(object), ["targeting.0.age"]);
+        assert!(blames(nonsense).is_empty());
+        let cut = r#"{"error":{"code":6000,"error_subcode":1363037,"error_data":{"start_offset":"52428800","end_offset":"9"}}}"#;
+        assert!(matches!(read(400, cut, CREATE), GraphError::Resume { at: 52_428_800, .. }));
     }
 }

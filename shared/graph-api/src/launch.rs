@@ -64,7 +64,7 @@ impl Caller {
 
     /// Deletes an object and everything below it. Already gone is success.
     pub async fn remove(&self, id: &ObjectId) -> Result<(), GraphError> {
-        self.delete(id.as_str()).await
+        self.delete(id.as_str(), &[]).await
     }
 }
 

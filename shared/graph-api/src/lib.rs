@@ -4,14 +4,23 @@
 //! fails with a [`GraphError`] that names the caller's next move.
 
 pub mod client;
+mod code;
 pub mod error;
+pub mod time;
+
+pub mod allowance;
+pub mod limit;
+pub mod usage;
+
 pub mod insights;
 pub mod launch;
 pub mod oauth;
 pub mod page;
 pub mod structure;
-pub mod throttle;
 pub mod webhook;
 
+pub use allowance::Allowance;
 pub use client::{Caller, Graph, GraphConfig};
+pub use code::Scope;
 pub use error::GraphError;
+pub use time::Time;

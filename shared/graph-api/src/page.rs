@@ -89,7 +89,7 @@ impl<T: DeserializeOwned> Pages<T> {
         if after.is_none() || after == self.after {
             // Going on would read the same page for ever.
             let message = "a page names a successor without a new cursor".to_owned();
-            return Err(GraphError::TryLater(Details { message, ..Details::default() }));
+            return Err(GraphError::TryLater(Details::of(message)));
         }
         self.after = after;
         Ok(())

@@ -12,6 +12,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{Request, Response};
+use jiff::Timestamp;
 pub use lambda_runtime::Error;
 use lambda_runtime::{LambdaEvent, service_fn};
 use secrecy::ExposeSecret;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::clock::Clock;
+use crate::deadline;
 use crate::env::Env;
 use crate::queue::{Delivery, QueueAddress, Queues, consume, dead_letters};
 use crate::schedule::{ScheduleConfig, Schedules};
@@ -114,7 +116,9 @@ where
     HF: Future<Output = Reply>,
 {
     let handle = &handle;
-    let event = |event: LambdaEvent<Box<RawValue>>| async move { answer(handle, event.payload.get()).await };
+    let event = |event: LambdaEvent<Box<RawValue>>| async move {
+        deadline::within(end_of(&event), answer(handle, event.payload.get())).await
+    };
     lambda_runtime::run(service_fn(event)).await
 }
 
@@ -128,13 +132,20 @@ where
 {
     let (handle, process) = (&handle, &process);
     let event = |event: LambdaEvent<Box<RawValue>>| async move {
+        let end = end_of(&event);
         let event = event.payload.get();
         match serde_json::from_str::<Shape>(event)?.records {
-            Some(_) => work(queues, queue, process, event).await,
-            None => answer(handle, event).await,
+            Some(_) => deadline::within(end, work(queues, queue, process, event)).await,
+            None => deadline::within(end, answer(handle, event)).await,
         }
     };
     lambda_runtime::run(service_fn(event)).await
+}
+
+/// When Lambda ends the invocation.
+fn end_of<T>(event: &LambdaEvent<T>) -> Timestamp {
+    let end = i64::try_from(event.context.deadline).ok();
+    end.and_then(|end| Timestamp::from_millisecond(end).ok()).unwrap_or(Timestamp::MAX)
 }
 
 /// What tells a batch of messages from a request.

@@ -4,6 +4,7 @@
 //! types; the hosts call them, and only this crate knows the difference between the hosts.
 
 pub mod clock;
+pub mod deadline;
 pub mod env;
 pub mod lambda;
 pub mod problem;

@@ -31,9 +31,6 @@ pub struct AdAccount {
     pub timezone: String,
     /// Whether a person wants it synced.
     pub selected: bool,
-    /// Until when Meta wants no calls for this account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub throttled_until: Option<Timestamp>,
     /// When its structure was last mirrored completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structure_synced_at: Option<Timestamp>,
@@ -122,18 +119,6 @@ impl Table {
     ) -> Result<AdAccount, StoreError> {
         let values = vec![(":s", AttributeValue::Bool(selected))];
         self.update(&key::account(ws, id), "SET selected = :s", Some("attribute_exists(pk)"), values).await
-    }
-
-    /// Records until when Meta wants no calls, so that every worker of the account waits.
-    pub async fn throttle_account(
-        &self,
-        ws: &WorkspaceId,
-        id: &AdAccountId,
-        until: Timestamp,
-    ) -> Result<AdAccount, StoreError> {
-        let values = vec![(":until", text(until))];
-        let condition = Some("attribute_exists(pk)");
-        self.update(&key::account(ws, id), "SET throttled_until = :until", condition, values).await
     }
 
     /// Records that the whole structure was mirrored.

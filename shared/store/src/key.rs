@@ -1,12 +1,15 @@
 //! Every partition and sort key of the table.
 //!
-//! A key begins with the workspace, so that no query can reach another one. The single exception is the
-//! index from Meta's ids to the workspaces that hold them: webhooks name no workspace.
+//! A key begins with the workspace, so that no query can reach another one. The exceptions are the index from
+//! Meta's ids to the workspaces that hold them, for webhooks name no workspace, and the state of Meta's quotas,
+//! which belong to the app and the ad account.
 
 use ads::date::IsoWeek;
 use ads::id::{AdAccountId, ConnectionId, LaunchId, ObjectId, RuleId, WorkspaceId};
 use ads::object::Level;
 use jiff::civil::Date;
+
+use crate::limit::LimitOf;
 
 /// One item's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +107,16 @@ pub fn decision(ws: &WorkspaceId, rule: &RuleId, day: Date, object: &ObjectId) -
 /// The index from one of Meta's ids (an ad account's or object's digits) to who holds it.
 pub fn meta_index(id: &str, ws: &WorkspaceId, account: &AdAccountId) -> Key {
     key(meta_partition(id), format!("WS#{ws}#{account}"))
+}
+
+/// What is known of one of Meta's limits for an app.
+pub fn limit(app: &str, of: LimitOf<'_>) -> Key {
+    let sk = match of {
+        LimitOf::App => "APP".to_owned(),
+        LimitOf::Account(account) => format!("ACCOUNT#{account}"),
+        LimitOf::Budget(object) => format!("BUDGET#{object}"),
+    };
+    key(format!("LIMIT#{app}"), sk)
 }
 
 /// Partition of that index.

@@ -13,6 +13,7 @@ pub mod decision;
 pub mod fact;
 pub mod inbox;
 pub mod launch;
+pub mod limit;
 pub mod oauth_state;
 pub mod object;
 pub mod rule;

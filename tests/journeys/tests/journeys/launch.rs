@@ -120,7 +120,11 @@ async fn a_refusal_that_may_pass_keeps_what_exists_for_the_next_try() {
     let document = story.launch_document().unwrap();
     let waits = story.launch("spring-4", &document).await.unwrap();
     assert_eq!(waits.status, 429, "{}", waits.text);
-    assert!(waits.headers.contains_key("retry-after"));
+    assert_eq!(waits.headers["retry-after"], "300");
+    let calls = story.sim().unwrap().calls();
+    assert_eq!(story.launch("spring-4", &document).await.unwrap().status, 429, "not before");
+    assert_eq!(story.sim().unwrap().calls(), calls, "and nothing was asked of Meta");
+    story.system.clock.advance(jiff::SignedDuration::from_secs(300));
     let launched = story.launch("spring-4", &document).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
     assert_eq!(named(&story, "campaigns", "Winter sale").await, 1);

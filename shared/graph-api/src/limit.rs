@@ -1,0 +1,468 @@
+//! Meta's quotas of an ad account, kept so that they are never overrun, however many processes call at once.
+//!
+//! Two kinds of quota count at the same time (Marketing API, "Rate limiting"): the account's *score* (a read is
+//! one point, a write three, forgotten after five minutes) and the calls of each *use case* within an hour. Headers
+//! name the percentage used, never the quota; how large the quota is at least follows from the app's tier.
+//!
+//! [`AccountLimits`] is one value per app and ad account, to be kept where all processes see it and changed there
+//! by compare-and-set. Before it calls, a process takes a [`Lease`] of some points; afterwards it returns the lease
+//! with what it spent and what the answers said. Points that are leased count as spent until then, and those of a
+//! process that vanished count as spent until Meta would have forgotten them.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::code::Scope;
+use crate::usage::{Tier, Usage, UseCase};
+
+/// What one invocation takes at a time: enough for a handful of calls and their retries.
+pub const PORTION: u32 = 30;
+
+/// Points of a read.
+pub const READ: u32 = 1;
+/// Points of a write.
+pub const WRITE: u32 = 3;
+
+/// A lease that is not returned ends by itself: longer than a call may take.
+const LEASE: SignedDuration = SignedDuration::from_secs(120);
+
+/// A quota of Meta's, by what is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quota {
+    Score,
+    Calls(UseCase),
+}
+
+impl Quota {
+    /// Points that the quota holds at least.
+    fn points(self, tier: Tier) -> u32 {
+        match (self, tier) {
+            (Self::Score, Tier::Limited) => 60,
+            (Self::Score, Tier::Full) => 9_000,
+            (Self::Calls(UseCase::AdsInsights), Tier::Limited) => 600,
+            (Self::Calls(UseCase::AdsInsights), Tier::Full) => 190_000,
+            (Self::Calls(_), Tier::Limited) => 300,
+            (Self::Calls(_), Tier::Full) => 100_000,
+        }
+    }
+
+    /// After this time Meta has forgotten a call.
+    fn memory(self) -> SignedDuration {
+        match self {
+            Self::Score => SignedDuration::from_mins(5),
+            Self::Calls(_) => SignedDuration::from_hours(1),
+        }
+    }
+}
+
+/// What is known of one quota.
+///
+/// Reports of processes that call at the same time arrive in any order. The order that can be relied on is that of
+/// leases: a call under a lease was made after whatever was recorded before that lease was given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Meter {
+    /// Percent used, as the highest of the reports that may be about the same moment said.
+    percent: f64,
+    /// The number of the lease that was next when `percent` was last set: an earlier one's report cannot lower it.
+    heard: u64,
+    /// Points spent that `percent` may not cover, each with the number of the lease that was next.
+    unseen: Vec<(u64, u32)>,
+    /// When something was last spent or said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<Timestamp>,
+    /// Meta serves no call that counts here before then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blocked_until: Option<Timestamp>,
+}
+
+impl Meter {
+    /// What may still be spent without overrunning the quota, leases aside.
+    fn free(&self, quota: Quota, tier: Tier, now: Timestamp) -> u32 {
+        let points = quota.points(tier);
+        if self.is_forgotten(quota, now) {
+            return points;
+        }
+        // A percentage may have been rounded down: less than one more percent can hide behind it.
+        let hidden = (f64::from(points) * (self.percent + 1.0) / 100.0).ceil() - 1.0;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the quota")]
+        let used = hidden.clamp(0.0, f64::from(points)) as u32;
+        let unseen = self.unseen.iter().map(|(_, points)| points).sum();
+        points.saturating_sub(used).saturating_sub(unseen)
+    }
+
+    /// Whether Meta remembers nothing of what is known here.
+    fn is_forgotten(&self, quota: Quota, now: Timestamp) -> bool {
+        self.at.is_none_or(|at| now.duration_since(at) >= quota.memory())
+    }
+
+    fn spend(&mut self, quota: Quota, points: u32, next: u64, now: Timestamp) {
+        if self.is_forgotten(quota, now) {
+            *self = Self { blocked_until: self.blocked_until, heard: self.heard, ..Self::default() };
+        }
+        self.at = self.at.max(Some(now));
+        if points == 0 {
+            return;
+        }
+        let many = self.unseen.len() >= 8;
+        match self.unseen.last_mut() {
+            // Many without any report: taking them for later ones is safe.
+            Some(last) if last.0 == next || many => {
+                *last = (next, last.1.saturating_add(points));
+            }
+            _ => self.unseen.push((next, points)),
+        }
+    }
+
+    /// What the answers to calls under a lease said at the most.
+    fn hear(&mut self, percent: f64, lease: u64, next: u64, now: Timestamp) {
+        self.unseen.retain(|(stamp, _)| *stamp > lease);
+        if lease >= self.heard || percent > self.percent {
+            (self.percent, self.heard) = (percent, next);
+        }
+        self.at = self.at.max(Some(now));
+    }
+}
+
+/// Points that a process may spend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    id: u64,
+    /// What the calls count as.
+    pub case: UseCase,
+    /// How many points.
+    pub points: u32,
+    /// No call may begin after this.
+    pub until: Timestamp,
+}
+
+/// What a process did with its lease.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Spent {
+    /// Points of the calls it made.
+    pub points: u32,
+    /// Those of them that no answer with usage headers can have counted.
+    pub unseen: u32,
+    /// What the answers said.
+    pub usage: Usage,
+    /// Throttles it ran into.
+    pub throttled: Vec<(Scope, Duration)>,
+}
+
+/// The quotas of one ad account, for one app.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AccountLimits {
+    #[serde(default)]
+    tier: Tier,
+    score: Meter,
+    insights: Meter,
+    management: Meter,
+    leases: Vec<Lease>,
+    next: u64,
+}
+
+impl AccountLimits {
+    /// Leases up to `wanted` points for calls of a use case, at least `least`; or says when to ask again, in
+    /// which case nothing is leased.
+    pub fn lease(
+        &mut self,
+        case: UseCase,
+        least: u32,
+        wanted: u32,
+        now: Timestamp,
+    ) -> Result<Lease, Timestamp> {
+        self.end_leases(now);
+        if let Some(until) = self.blocked_until(case, now) {
+            return Err(until);
+        }
+        let free = [Quota::Score, Quota::Calls(case)].map(|quota| {
+            let counts = |lease: &&Lease| quota == Quota::Score || Quota::Calls(lease.case) == quota;
+            let leased: u32 = self.leases.iter().filter(counts).map(|lease| lease.points).sum();
+            self.meter(quota).free(quota, self.tier, now).saturating_sub(leased)
+        });
+        let free = free.into_iter().min().unwrap_or(0);
+        // No more than a quarter, so that a few processes can work at once on a small quota.
+        let points = wanted.min((free / 4).max(least)).min(free);
+        if points < least {
+            return Err(self.ask_again(case, now));
+        }
+        let lease = Lease { id: self.next, case, points, until: now + LEASE };
+        self.next += 1;
+        self.leases.push(lease.clone());
+        Ok(lease)
+    }
+
+    /// Takes a lease back. A second time changes nothing.
+    pub fn settle(&mut self, lease: &Lease, spent: &Spent, now: Timestamp) {
+        self.end_leases(now);
+        let held = self.leases.iter().position(|held| held.id == lease.id);
+        if let Some(held) = held {
+            self.leases.remove(held);
+        }
+        self.tier = spent.usage.tier.unwrap_or(self.tier);
+        let next = self.next;
+        for quota in [Quota::Score, Quota::Calls(lease.case)] {
+            let said = match quota {
+                Quota::Score => spent.usage.score,
+                Quota::Calls(case) => spent.usage.percent(case),
+            };
+            // A lease that ended by itself was counted as spent whole.
+            let unseen = if said.is_some() { spent.unseen } else { spent.points };
+            let meter = self.meter_mut(quota);
+            meter.spend(quota, if held.is_some() { unseen } else { 0 }, next, now);
+            if let Some(percent) = said {
+                meter.hear(percent, lease.id, next, now);
+            }
+        }
+        for (_, after) in spent.throttled.iter().filter(|(scope, _)| *scope == Scope::Account) {
+            let until = SignedDuration::try_from(*after).ok().and_then(|after| now.checked_add(after).ok());
+            let meter = self.meter_mut(Quota::Calls(lease.case));
+            meter.blocked_until = meter.blocked_until.max(until);
+        }
+    }
+
+    /// Until when Meta serves no call of this use case, if it said so.
+    pub fn blocked_until(&self, case: UseCase, now: Timestamp) -> Option<Timestamp> {
+        let until = self.score.blocked_until.max(self.meter(Quota::Calls(case)).blocked_until);
+        until.filter(|until| *until > now)
+    }
+
+    /// Leases of processes that vanished: what they could have spent counts as spent.
+    fn end_leases(&mut self, now: Timestamp) {
+        let next = self.next;
+        let (ended, held): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.leases).into_iter().partition(|lease| lease.until <= now);
+        self.leases = held;
+        for lease in ended {
+            for quota in [Quota::Score, Quota::Calls(lease.case)] {
+                self.meter_mut(quota).spend(quota, lease.points, next, lease.until);
+            }
+        }
+    }
+
+    /// When there will be something to lease: others return theirs, or Meta forgets.
+    fn ask_again(&self, case: UseCase, now: Timestamp) -> Timestamp {
+        if !self.leases.is_empty() {
+            return now + SignedDuration::from_secs(2);
+        }
+        let forgotten = [Quota::Score, Quota::Calls(case)].map(|quota| {
+            let full = self.meter(quota).free(quota, self.tier, now) < WRITE;
+            self.meter(quota).at.filter(|_| full).map(|at| at + quota.memory())
+        });
+        forgotten.into_iter().flatten().max().unwrap_or(now).max(now + SignedDuration::from_secs(2))
+    }
+
+    fn meter(&self, quota: Quota) -> &Meter {
+        match quota {
+            Quota::Score => &self.score,
+            Quota::Calls(UseCase::AdsInsights) => &self.insights,
+            Quota::Calls(_) => &self.management,
+        }
+    }
+
+    fn meter_mut(&mut self, quota: Quota) -> &mut Meter {
+        match quota {
+            Quota::Score => &mut self.score,
+            Quota::Calls(UseCase::AdsInsights) => &mut self.insights,
+            Quota::Calls(_) => &mut self.management,
+        }
+    }
+}
+
+/// The limit of the app itself: all its accounts together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppLimit {
+    /// Meta serves no call of the app before then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_until: Option<Timestamp>,
+}
+
+impl AppLimit {
+    /// Takes in what answers said. Whether anything changed.
+    pub fn hear(&mut self, spent: &Spent, now: Timestamp) -> bool {
+        let app = spent.throttled.iter().filter(|(scope, _)| *scope == Scope::App);
+        let until = app.filter_map(|(_, after)| now.checked_add(SignedDuration::try_from(*after).ok()?).ok());
+        let until = until.max().max(self.blocked_until);
+        let changed = until != self.blocked_until;
+        self.blocked_until = until;
+        changed
+    }
+}
+
+/// The budget of an ad set may change four times within an hour; a fifth change closes it for an hour (613/1487632).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetChanges(Vec<Timestamp>);
+
+impl BudgetChanges {
+    /// How many changes an hour bears.
+    pub const AN_HOUR: usize = 4;
+
+    /// Counts a change, or says when the next one is possible.
+    pub fn admit(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        let hour = SignedDuration::from_hours(1);
+        self.0.retain(|at| now.duration_since(*at) < hour);
+        match self.0.iter().min() {
+            Some(first) if self.0.len() >= Self::AN_HOUR => Err(*first + hour),
+            _ => {
+                self.0.push(now);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// Meta with a limited app: counts exactly, tells whole percents, sometimes nothing, and remembers overruns.
+    #[derive(Default)]
+    struct Meta {
+        score: VecDeque<(Timestamp, u32)>,
+        calls: VecDeque<(Timestamp, u32)>,
+        overruns: u32,
+    }
+
+    impl Meta {
+        fn serve(&mut self, points: u32, now: Timestamp, speaks: bool) -> Usage {
+            let used = |log: &mut VecDeque<(Timestamp, u32)>, quota: Quota, points| {
+                log.retain(|(at, _)| now.duration_since(*at) < quota.memory());
+                log.push_back((now, points));
+                log.iter().map(|(_, points)| points).sum::<u32>()
+            };
+            let management = Quota::Calls(UseCase::AdsManagement);
+            let score = (used(&mut self.score, Quota::Score, points), Quota::Score.points(Tier::Limited));
+            let calls = (used(&mut self.calls, management, 1), management.points(Tier::Limited));
+            self.overruns += u32::from(score.0 > score.1) + u32::from(calls.0 > calls.1);
+            let percent = |(used, quota): (u32, u32)| f64::from(used * 100 / quota);
+            let mut usage = Usage::default();
+            if speaks {
+                usage.score = Some(percent(score));
+                usage.cases.push((UseCase::AdsManagement, percent(calls)));
+            }
+            usage
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Event {
+        Lease { wanted: u32 },
+        Calls { worker: usize, many: u32, writes: bool, speaks: bool },
+        Settle { worker: usize },
+        Vanish { worker: usize },
+        Time { seconds: i64 },
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let event = prop_oneof![
+            4 => (1u32..30).prop_map(|wanted| Event::Lease { wanted }),
+            12 => (0usize..6, 1u32..12, prop::bool::weighted(0.2), prop::bool::weighted(0.8))
+                .prop_map(|(worker, many, writes, speaks)| Event::Calls { worker, many, writes, speaks }),
+            4 => (0usize..6).prop_map(|worker| Event::Settle { worker }),
+            1 => (0usize..6).prop_map(|worker| Event::Vanish { worker }),
+            3 => (0i64..90).prop_map(|seconds| Event::Time { seconds }),
+        ];
+        prop::collection::vec(event, 1..400)
+    }
+
+    proptest! {
+        /// Workers take leases, call, return them or vanish, in any order and with any pauses: no call is ever
+        /// one too many.
+        #[test]
+        fn no_interleaving_overruns_a_quota(events in events()) {
+            let (mut limits, mut meta, mut now) = (AccountLimits::default(), Meta::default(), at(0));
+            let mut workers: Vec<(Lease, Spent)> = Vec::new();
+            for event in events {
+                match event {
+                    Event::Lease { wanted } => {
+                        if let Ok(lease) = limits.lease(UseCase::AdsManagement, 1, wanted, now) {
+                            workers.push((lease, Spent::default()));
+                        }
+                    }
+                    Event::Calls { .. } | Event::Settle { .. } | Event::Vanish { .. } if workers.is_empty() => {}
+                    Event::Calls { worker, many, writes, speaks } => {
+                        let points = if writes { WRITE } else { READ };
+                        let busy = workers.len();
+                        let (lease, spent) = &mut workers[worker % busy];
+                        for _ in 0..many {
+                            if spent.points + points > lease.points || now >= lease.until {
+                                break;
+                            }
+                            spent.points += points;
+                            spent.unseen = if speaks { 0 } else { spent.unseen + points };
+                            spent.usage.merge(meta.serve(points, now, speaks));
+                        }
+                    }
+                    Event::Settle { worker } => {
+                        let (lease, spent) = workers.remove(worker % workers.len());
+                        limits.settle(&lease, &spent, now);
+                    }
+                    Event::Vanish { worker } => drop(workers.remove(worker % workers.len())),
+                    Event::Time { seconds } => now += SignedDuration::from_secs(seconds),
+                }
+                prop_assert_eq!(meta.overruns, 0);
+            }
+        }
+
+        /// However it went: when all is quiet for an hour, the whole quota can be leased again.
+        #[test]
+        fn nothing_is_lost_for_longer_than_an_hour(leases in prop::collection::vec((1u32..60, any::<bool>()), 1..20)) {
+            let mut limits = AccountLimits::default();
+            for (wanted, vanishes) in leases {
+                let Ok(lease) = limits.lease(UseCase::AdsInsights, 1, wanted, at(0)) else { continue };
+                if !vanishes {
+                    let spent = Spent { points: wanted, unseen: wanted, ..Spent::default() };
+                    limits.settle(&lease, &spent, at(1));
+                }
+            }
+            let lease = limits.lease(UseCase::AdsInsights, 1, 1000, at(3600 + 120)).unwrap();
+            prop_assert_eq!(lease.points, 60 / 4);
+        }
+    }
+
+    #[test]
+    fn a_throttle_holds_up_its_use_case_for_exactly_the_time_named() {
+        let mut limits = AccountLimits::default();
+        let lease = limits.lease(UseCase::AdsInsights, READ, 10, at(0)).unwrap();
+        let throttled =
+            vec![(Scope::Account, Duration::from_secs(60)), (Scope::App, Duration::from_secs(900))];
+        let spent = Spent { points: 1, throttled, ..Spent::default() };
+        limits.settle(&lease, &spent, at(0));
+        assert_eq!(limits.lease(UseCase::AdsInsights, READ, 10, at(59)), Err(at(60)));
+        assert!(limits.lease(UseCase::AdsInsights, READ, 10, at(60)).is_ok());
+        assert!(limits.lease(UseCase::AdsManagement, WRITE, 10, at(1)).is_ok());
+        let mut app = AppLimit::default();
+        assert!(app.hear(&spent, at(0)) && !app.hear(&spent, at(0)));
+        assert_eq!(app.blocked_until, Some(at(900)));
+    }
+
+    #[test]
+    fn an_app_with_full_access_is_held_to_larger_quotas_once_a_header_says_so() {
+        let mut limits = AccountLimits::default();
+        let lease = limits.lease(UseCase::AdsInsights, READ, 1000, at(0)).unwrap();
+        assert_eq!(lease.points, 60 / 4);
+        let usage = Usage { tier: Some(Tier::Full), score: Some(0.0), ..Usage::default() };
+        limits.settle(&lease, &Spent { points: 2, usage, ..Spent::default() }, at(1));
+        assert_eq!(limits.lease(UseCase::AdsInsights, READ, 1000, at(2)).unwrap().points, 1000);
+    }
+
+    #[test]
+    fn a_budget_bears_four_changes_an_hour() {
+        let mut changes = BudgetChanges::default();
+        for minute in [0, 10, 20, 30] {
+            assert_eq!(changes.admit(at(minute * 60)), Ok(()));
+        }
+        assert_eq!(changes.admit(at(40 * 60)), Err(at(3600)));
+        assert_eq!(changes.admit(at(3600)), Ok(()));
+        assert_eq!(changes.admit(at(3601)), Err(at(3600 + 600)));
+    }
+}

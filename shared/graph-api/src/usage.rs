@@ -1,0 +1,208 @@
+//! What an answer's headers say about quotas.
+//!
+//! Counts are percent of a quota, blocked at 100. The units of time differ: `estimated_time_to_regain_access`
+//! is minutes, `reset_time_duration` seconds (Marketing API, "Rate limiting"). Not every answer carries them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// What a call counts as at Meta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UseCase {
+    /// Insights, and the report runs they come from.
+    AdsInsights,
+    /// Reading and writing campaigns, ad sets, ads, creatives and media.
+    AdsManagement,
+    /// Audiences, pages, catalogs: nothing that this crate calls often.
+    #[serde(other)]
+    Other,
+}
+
+/// How far Meta trusts the app.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tier {
+    /// "Full".
+    #[serde(rename = "standard_access")]
+    Full,
+    /// "Limited", until Meta has reviewed the app. Assumed until a header says otherwise.
+    #[default]
+    #[serde(rename = "development_access", other)]
+    Limited,
+}
+
+/// What one answer says. Absent means unsaid.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Usage {
+    /// Percent of the app's own quota.
+    pub app: Option<f64>,
+    /// Percent of the ad account's score (reads count 1, writes 3).
+    pub score: Option<f64>,
+    /// Percent of the quota of each use case of the ad account.
+    pub cases: Vec<(UseCase, f64)>,
+    /// How long until the ad account is served again.
+    pub waits: Vec<(Option<UseCase>, Duration)>,
+    /// The app's tier.
+    pub tier: Option<Tier>,
+}
+
+#[derive(Deserialize)]
+struct AppUsage {
+    #[serde(default)]
+    call_count: f64,
+    #[serde(default)]
+    total_cputime: f64,
+    #[serde(default)]
+    total_time: f64,
+}
+
+#[derive(Deserialize)]
+struct CaseUsage {
+    #[serde(rename = "type")]
+    case: UseCase,
+    #[serde(flatten)]
+    counts: AppUsage,
+    #[serde(default)]
+    estimated_time_to_regain_access: f64,
+    ads_api_access_tier: Option<Tier>,
+}
+
+#[derive(Deserialize)]
+struct AccountUsage {
+    #[serde(default)]
+    acc_id_util_pct: f64,
+    #[serde(default)]
+    reset_time_duration: f64,
+    ads_api_access_tier: Option<Tier>,
+}
+
+#[derive(Deserialize)]
+struct InsightsThrottle {
+    #[serde(default)]
+    app_id_util_pct: f64,
+    #[serde(default)]
+    acc_id_util_pct: f64,
+    ads_api_access_tier: Option<Tier>,
+}
+
+impl AppUsage {
+    fn percent(&self) -> f64 {
+        self.call_count.max(self.total_cputime).max(self.total_time)
+    }
+}
+
+impl Usage {
+    /// Reads the headers; `header` looks one up by its lower-case name. What cannot be read is as if unsaid.
+    pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Self {
+        fn json<T: DeserializeOwned>(text: Option<&str>) -> Option<T> {
+            serde_json::from_str(text?).ok()
+        }
+        let app = json::<AppUsage>(header("x-app-usage")).map(|app| app.percent());
+        let mut usage = Self { app, ..Self::default() };
+        // The key is the id of the ad account or of the business: an answer is about one of them.
+        let cases = json::<HashMap<String, Vec<CaseUsage>>>(header("x-business-use-case-usage"));
+        for case in cases.into_iter().flat_map(HashMap::into_values).flatten() {
+            usage.hear(case.case, case.counts.percent());
+            usage.tier = case.ads_api_access_tier.or(usage.tier);
+            usage.wait(Some(case.case), case.estimated_time_to_regain_access * 60.0);
+        }
+        if let Some(account) = json::<AccountUsage>(header("x-ad-account-usage")) {
+            usage.score = Some(account.acc_id_util_pct);
+            usage.tier = account.ads_api_access_tier.or(usage.tier);
+            if account.acc_id_util_pct >= 100.0 {
+                usage.wait(None, account.reset_time_duration);
+            }
+        }
+        if let Some(throttle) = json::<InsightsThrottle>(header("x-fb-ads-insights-throttle")) {
+            usage.hear(UseCase::AdsInsights, throttle.acc_id_util_pct);
+            usage.app = Some(usage.app.unwrap_or(0.0).max(throttle.app_id_util_pct));
+            usage.tier = throttle.ads_api_access_tier.or(usage.tier);
+        }
+        usage
+    }
+
+    /// The wait that concerns calls of a use case, if one is named.
+    pub fn named_wait(&self, case: UseCase) -> Option<Duration> {
+        let concerns = |of: Option<UseCase>| of.is_none_or(|of| of == case);
+        self.waits.iter().filter(|(of, _)| concerns(*of)).map(|(_, wait)| *wait).max()
+    }
+
+    /// Percent of a use case's quota.
+    pub fn percent(&self, case: UseCase) -> Option<f64> {
+        self.cases.iter().filter(|(of, _)| *of == case).map(|(_, percent)| *percent).reduce(f64::max)
+    }
+
+    /// Takes in what a later answer says, the higher of what both say.
+    pub fn merge(&mut self, later: Self) {
+        let higher = |a: Option<f64>, b: Option<f64>| [a, b].into_iter().flatten().reduce(f64::max);
+        self.app = higher(self.app, later.app);
+        self.score = higher(self.score, later.score);
+        for (case, percent) in later.cases {
+            self.hear(case, percent);
+        }
+        self.tier = later.tier.or(self.tier);
+        self.waits.extend(later.waits);
+    }
+
+    fn hear(&mut self, case: UseCase, percent: f64) {
+        match self.cases.iter_mut().find(|(of, _)| *of == case) {
+            Some((_, known)) => *known = known.max(percent),
+            None => self.cases.push((case, percent)),
+        }
+    }
+
+    fn wait(&mut self, case: Option<UseCase>, seconds: f64) {
+        if seconds > 0.0 {
+            let wait = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+            self.waits.push((case, wait));
+        }
+    }
+}
+
+/// Nothing that Meta documents blocks for longer than a day.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(headers: &[(&str, &'static str)]) -> Usage {
+        Usage::read(|name| headers.iter().find(|(of, _)| *of == name).map(|(_, value)| *value))
+    }
+
+    #[test]
+    fn minutes_and_seconds_are_told_apart() {
+        let buc = read(&[(
+            "x-business-use-case-usage",
+            r#"{"123":[{"type":"ads_insights","call_count":100,"estimated_time_to_regain_access":1},
+                       {"type":"ads_management","call_count":3,"total_time":40,"estimated_time_to_regain_access":0},
+                       {"type":"a_new_one","call_count":3}]}"#,
+        )]);
+        assert_eq!(buc.named_wait(UseCase::AdsInsights), Some(Duration::from_secs(60)));
+        assert_eq!(buc.named_wait(UseCase::AdsManagement), None);
+        assert_eq!(buc.percent(UseCase::AdsManagement), Some(40.0));
+        let blocked = read(&[("x-ad-account-usage", r#"{"acc_id_util_pct":100,"reset_time_duration":90}"#)]);
+        assert_eq!(blocked.named_wait(UseCase::AdsManagement), Some(Duration::from_secs(90)));
+        let open = read(&[("x-ad-account-usage", r#"{"acc_id_util_pct":9.67,"reset_time_duration":100}"#)]);
+        assert_eq!((open.score, open.named_wait(UseCase::AdsInsights)), (Some(9.67), None));
+    }
+
+    #[test]
+    fn all_four_headers_are_heard_and_nonsense_is_not() {
+        let usage = read(&[
+            ("x-app-usage", r#"{"call_count":28,"total_cputime":25,"total_time":25}"#),
+            (
+                "x-fb-ads-insights-throttle",
+                r#"{"app_id_util_pct":0.5,"acc_id_util_pct":10.2,"ads_api_access_tier":"standard_access"}"#,
+            ),
+            ("x-ad-account-usage", "not json"),
+        ]);
+        assert_eq!(usage.app, Some(28.0));
+        assert_eq!(usage.percent(UseCase::AdsInsights), Some(10.2));
+        assert_eq!(usage.tier, Some(Tier::Full));
+        assert_eq!(usage.score, None);
+    }
+}

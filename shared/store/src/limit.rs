@@ -1,0 +1,66 @@
+//! What is known of Meta's quotas, shared by all functions.
+//!
+//! A quota belongs to the app and the ad account at Meta, whichever workspace calls; so these items stand outside
+//! the workspaces, and hold nothing but counts. What is in them is the Graph client's business: here they are
+//! values with a version, changed by compare-and-set.
+
+use ads::id::{AdAccountId, ObjectId};
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::key;
+use crate::table::{ABSENT, Condition, StoreError, Table};
+
+/// After this time Meta has forgotten every call.
+const KEPT: SignedDuration = SignedDuration::from_hours(48);
+
+/// A value with the number of its changes. Version 0 is one that is not kept yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versioned<T> {
+    /// How often it was changed.
+    pub version: u64,
+    /// The value.
+    pub value: T,
+}
+
+/// What is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitOf<'a> {
+    /// The calls of the app as a whole.
+    App,
+    /// The calls to an ad account.
+    Account(&'a AdAccountId),
+    /// Changes of the budget of an ad set.
+    Budget(&'a ObjectId),
+}
+
+impl Table {
+    /// What is known of a limit.
+    pub async fn limit<T: DeserializeOwned + Default>(
+        &self,
+        app: &str,
+        of: LimitOf<'_>,
+    ) -> Result<Versioned<T>, StoreError> {
+        Ok(self.get(&key::limit(app, of)).await?.unwrap_or_default())
+    }
+
+    /// Replaces the limit that was read. [`StoreError::Conflict`] when somebody else has changed it since.
+    pub async fn keep_limit<T: Serialize>(
+        &self,
+        app: &str,
+        of: LimitOf<'_>,
+        read: Versioned<T>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let same = Condition {
+            expression: "#version = :version",
+            values: vec![(":version", AttributeValue::N(read.version.to_string()))],
+        };
+        let condition = if read.version == 0 { ABSENT } else { same };
+        let changed = Versioned { version: read.version + 1, value: read.value };
+        let expires = now.saturating_add(KEPT).map_or(i64::MAX, Timestamp::as_second);
+        self.put_expiring(&key::limit(app, of), &changed, expires, Some(condition)).await
+    }
+}
