@@ -7,7 +7,7 @@ use axum::http::Method;
 pub struct Fault {
     /// Only calls of this method; any when absent.
     pub method: Option<String>,
-    /// Only calls whose path and query contain this.
+    /// Only calls whose path and query contain this; an item of a batch has those of its `relative_url`.
     pub path_contains: String,
     /// How many matching calls fail.
     pub times: u32,
@@ -31,8 +31,10 @@ pub enum FaultKind {
         /// Headers of the answer, beside or instead of the usual ones.
         headers: Vec<(String, String)>,
     },
-    /// The call has its effect, but the connection is closed without an answer.
+    /// The call has its effect, but the connection is closed without an answer; an item of a batch is null.
     LostAnswer,
+    /// The call is lost on its way: no effect and no answer. An item of a batch is null.
+    LostCall,
     /// The call has no effect and is answered 502 with a page instead of JSON.
     Html,
     /// The call has its effect, but only half of the JSON arrives.

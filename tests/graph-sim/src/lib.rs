@@ -14,7 +14,10 @@ mod start_error;
 // Being called.
 mod call;
 mod error;
+mod exchange;
+mod gzip;
 mod line;
+mod record;
 mod routes;
 mod server;
 mod state;
@@ -53,6 +56,7 @@ mod world;
 pub use args::AccountArgs;
 pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Source};
 pub use fault::{Fault, FaultKind};
+pub use record::RecordedCall;
 pub use recorded::last_recorded_day;
 pub use sim::{AccountInfo, GraphSim};
 pub use start_error::StartError;

@@ -30,6 +30,18 @@ pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase
     Some((digits, if insights { UseCase::AdsInsights } else { UseCase::AdsManagement }))
 }
 
+/// The class of the object a call goes to.
+pub(crate) fn class(world: &World, call: &GraphCall) -> Option<&'static str> {
+    let first = call.segments.first()?;
+    if first == "me" {
+        return Some("User");
+    }
+    match first.strip_prefix("act_") {
+        Some(digits) => world.account(digits).map(|_| type_name(Kind::Account)),
+        None => world.nodes.get(first).map(|node| type_name(node.kind)),
+    }
+}
+
 /// Answers a call.
 pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
     call.check_protocol()?;

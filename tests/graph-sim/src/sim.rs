@@ -18,6 +18,7 @@ use crate::line::{Cut, Lines};
 use crate::login::Codes;
 use crate::node::Kind;
 use crate::quota::Quota;
+use crate::record::{Record, RecordedCall};
 use crate::server::{self, SharedState, lock};
 use crate::start_error::StartError;
 use crate::state::State;
@@ -70,6 +71,7 @@ impl GraphSim {
             calls: 0,
             strict: config.behaviour.strict,
             ignored_params: 0,
+            record: Record::default(),
         };
         if let Some(path) = config.journal {
             let (journal, writes) = Journal::open(&path)?;
@@ -130,6 +132,11 @@ impl GraphSim {
     /// Parameters that were ignored so far because Graph does not know them for their call.
     pub fn ignored_params(&self) -> u64 {
         lock(&self.state).ignored_params
+    }
+
+    /// What clients sent: the newest 10,000 calls, the oldest of them first.
+    pub fn requests(&self) -> Vec<RecordedCall> {
+        lock(&self.state).record.calls()
     }
 
     /// A campaign as it is stored now.

@@ -8,6 +8,7 @@ use crate::fault::Faults;
 use crate::journal::Journal;
 use crate::login::Codes;
 use crate::quota::Quota;
+use crate::record::Record;
 use crate::token::Tokens;
 use crate::world::World;
 use crate::write::{self, Write};
@@ -26,6 +27,7 @@ pub(crate) struct State {
     pub(crate) calls: u64,
     pub(crate) strict: bool,
     pub(crate) ignored_params: u64,
+    pub(crate) record: Record,
 }
 
 impl State {

@@ -10,6 +10,7 @@ mod client;
 mod failing;
 mod insights;
 mod login;
+mod protocol;
 mod reading;
 mod restarting;
 mod writing;
