@@ -55,7 +55,9 @@ mod world;
 
 pub use args::AccountArgs;
 pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Source};
-pub use fault::{Fault, FaultKind};
+pub use fault::{
+    Area, Ending, ErrorData, Fault, FaultCase, FaultKind, FaultPlan, Place, Refusal, Rule, ThrottleKind, When,
+};
 pub use record::RecordedCall;
 pub use recorded::last_recorded_day;
 pub use sim::{AccountInfo, GraphSim};

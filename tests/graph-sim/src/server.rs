@@ -8,12 +8,15 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State as Shared};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
+use tokio::sync::watch;
 
 use crate::call::{self, GraphCall};
+use crate::exchange::{self, Sending};
+use crate::fault::Area;
+use crate::gzip;
 use crate::line::Cut;
 use crate::login::{self, Shown};
 use crate::state::State;
-use crate::{exchange, gzip};
 
 /// The state, shared by all connections and the test that started the simulator.
 pub(crate) type SharedState = Arc<Mutex<State>>;
@@ -77,14 +80,13 @@ async fn graph(state: &SharedState, cut: &Cut, request: Request) -> Response {
     let gzip = gzip::accepted(request.headers());
     let call = GraphCall::read(request).await;
 
-    let answer = {
+    let (answer, stopping) = {
         let mut state = lock(state);
         let now = state.now();
-        exchange::answer(&mut state, call, &method, &path, now)
+        let area = Area::of_path(&path);
+        (exchange::answer(&mut state, call, &method, &path, area, now), state.stopping.clone())
     };
-    if answer.lost {
-        cut.now();
-    }
+    wait(answer.sending, cut, stopping).await;
     // What cannot be packed goes out as it is.
     let packed = gzip.then(|| gzip::pack(&answer.body).ok()).flatten();
     let encoded = packed.is_some();
@@ -95,6 +97,20 @@ async fn graph(state: &SharedState, cut: &Cut, request: Request) -> Response {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// Waits until an answer is to be sent. A simulator that is told to stop waits for nothing.
+async fn wait(sending: Sending, cut: &Cut, mut stopping: watch::Receiver<()>) {
+    match sending {
+        Sending::AtOnce => {}
+        Sending::Late(delay) => drop(tokio::time::timeout(delay, stopping.changed()).await),
+        Sending::Never => {
+            // Nothing is ever sent on this channel: it ends when the simulator stops.
+            drop(stopping.changed().await);
+            cut.now();
+        }
+        Sending::Cut => cut.now(),
+    }
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {

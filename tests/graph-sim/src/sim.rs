@@ -1,17 +1,18 @@
 //! The running simulator, and what a test may see and do behind Graph's back.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use jiff::civil::Date;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Source};
 use crate::crypto;
-use crate::fault::{Fault, Faults};
+use crate::fault::{Fault, FaultPlan, Faults};
 use crate::insights;
 use crate::journal::Journal;
 use crate::line::{Cut, Lines};
@@ -30,7 +31,7 @@ use crate::{generator, recorded};
 pub struct GraphSim {
     state: SharedState,
     base_url: String,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<watch::Sender<()>>,
     served: JoinHandle<()>,
 }
 
@@ -58,6 +59,7 @@ impl GraphSim {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await.map_err(port)?;
         let address = listener.local_addr().map_err(port)?;
         let base_url = format!("http://{address}");
+        let (stop, mut stopped) = watch::channel(());
         let mut state = State {
             world,
             app: config.app,
@@ -66,6 +68,8 @@ impl GraphSim {
             tokens: Tokens::default(),
             codes: Codes::default(),
             faults: Faults::default(),
+            last_pages: BTreeMap::new(),
+            stopping: stopped.clone(),
             quota: Quota::new(config.limits),
             journal: None,
             calls: 0,
@@ -85,12 +89,11 @@ impl GraphSim {
             state.journal = Some(journal);
         }
         let state = Arc::new(Mutex::new(state));
-        let (stop, stopped) = oneshot::channel::<()>();
         let service = server::router(Arc::clone(&state)).into_make_service_with_connect_info::<Cut>();
         let served = tokio::spawn(async move {
-            let serve = axum::serve(Lines(listener), service).with_graceful_shutdown(async {
+            let serve = axum::serve(Lines(listener), service).with_graceful_shutdown(async move {
                 // Nothing is ever sent: the channel ends when the simulator is dropped.
-                drop(stopped.await);
+                drop(stopped.changed().await);
             });
             if let Err(error) = serve.await {
                 tracing::error!(%error, "The simulator stopped serving.");
@@ -182,6 +185,17 @@ impl GraphSim {
     /// Orders a fault.
     pub fn fail_next(&self, fault: Fault) {
         lock(&self.state).faults.add(fault);
+    }
+
+    /// Lets calls go wrong by this plan from now on, instead of by the one before. Faults ordered one by one come
+    /// first.
+    pub fn set_plan(&self, plan: FaultPlan) {
+        lock(&self.state).faults.set_plan(plan);
+    }
+
+    /// Faults that struck so far, ordered or planned.
+    pub fn faults_struck(&self) -> u64 {
+        lock(&self.state).faults.struck()
     }
 
     /// The `X-Hub-Signature-256` with which Meta would deliver this body.

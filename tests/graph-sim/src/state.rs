@@ -1,6 +1,10 @@
 //! Everything a running simulator holds.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::config::{App, Clock};
 use crate::error::GraphError;
@@ -22,6 +26,10 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) codes: Codes,
     pub(crate) faults: Faults,
+    /// Of listings that a fault may repeat a page of: the page served last.
+    pub(crate) last_pages: BTreeMap<String, Value>,
+    /// Ends when the simulator stops.
+    pub(crate) stopping: watch::Receiver<()>,
     pub(crate) quota: Quota,
     pub(crate) journal: Option<Journal>,
     pub(crate) calls: u64,

@@ -8,6 +8,7 @@
 
 mod client;
 mod failing;
+mod faults;
 mod insights;
 mod login;
 mod protocol;
