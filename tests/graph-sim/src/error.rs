@@ -55,6 +55,11 @@ impl GraphError {
         self
     }
 
+    /// Whether it says that something was done too often.
+    pub(crate) fn is_throttle(&self) -> bool {
+        matches!(self.code, 4 | 17 | 613 | 80_000..=80_014)
+    }
+
     /// The answer's body.
     pub(crate) fn body(&self, trace: &str) -> Value {
         let mut error = Map::new();

@@ -61,7 +61,6 @@ pub(crate) fn answer(
     now: Timestamp,
 ) -> Answer {
     state.calls += 1;
-    state.quota.count_app(now);
     if let Ok(call) = &call {
         state.record.add(call, routes::class(&state.world, call));
     }
@@ -117,8 +116,9 @@ fn finish(
             Some(refusal) => Err(refusal.error()),
             None => routes::answer(state, &call, now),
         };
-        if let Ok(body) = &result {
-            note_page(state, &call, body);
+        match &result {
+            Ok(body) => note_page(state, &call, body),
+            Err(error) => state.throttled += u64::from(refusal.is_none() && error.is_throttle()),
         }
         // A version that has ended is not what serves the error.
         if call.check_protocol().is_ok() {
@@ -127,6 +127,7 @@ fn finish(
         result
     });
     let target = target.as_ref().map(|(account, case)| (account.as_str(), *case));
+    let target = target.map(|(account, case)| state.target(account, case));
     let mut headers = state.quota.headers(target, now);
     headers.push(("facebook-api-version", version));
     headers.push(("x-fb-trace-id", trace.clone()));

@@ -27,6 +27,7 @@ mod crypto;
 mod login;
 mod me;
 mod oauth;
+mod pace;
 mod quota;
 mod token;
 
@@ -54,10 +55,11 @@ mod status;
 mod world;
 
 pub use args::AccountArgs;
-pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Source};
+pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Source, Tier};
 pub use fault::{
     Area, Ending, ErrorData, Fault, FaultCase, FaultKind, FaultPlan, Place, Refusal, Rule, ThrottleKind, When,
 };
+pub use quota::{Usage, UseCase};
 pub use record::RecordedCall;
 pub use recorded::last_recorded_day;
 pub use sim::{AccountInfo, GraphSim};

@@ -26,8 +26,12 @@ pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase
         Some(digits) => world.account(digits)?.digits.clone(),
         None => world.nodes.get(first)?.account.clone(),
     };
-    let insights = call.segments.get(1).is_some_and(|edge| edge == "insights");
-    Some((digits, if insights { UseCase::AdsInsights } else { UseCase::AdsManagement }))
+    let case = match call.segments.get(1).map(String::as_str) {
+        Some("insights") => UseCase::AdsInsights,
+        Some("customaudiences" | "saved_audiences") => UseCase::CustomAudience,
+        _ => UseCase::AdsManagement,
+    };
+    Some((digits, case))
 }
 
 /// The class of the object a call goes to.
@@ -45,6 +49,7 @@ pub(crate) fn class(world: &World, call: &GraphCall) -> Option<&'static str> {
 /// Answers a call.
 pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
     call.check_protocol()?;
+    state.quota.count_app(now)?;
     match call.path().as_slice() {
         ["oauth", "access_token"] => return oauth::access_token(state, call, now),
         ["debug_token"] => return oauth::debug_token(state, call, now),
@@ -59,7 +64,9 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
         return Err(unsupported(method, call.segments.first().map_or("", String::as_str)));
     };
     permit(&claims, call.method != Method::GET)?;
-    state.quota.count(&digits, case, now)?;
+    // A report is ordered by POST, but changes nothing.
+    let writes = call.method != Method::GET && case != UseCase::AdsInsights;
+    state.count(&digits, case, writes, now)?;
     match call.method {
         Method::GET => read(state, call, &digits, now),
         Method::POST | Method::DELETE => change(state, call, now),
@@ -192,9 +199,12 @@ fn change(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, 
         time: now,
         user: None,
     };
-    let done = write::apply(&mut state.world, &write)?;
+    state.pace.check(&write)?;
+    let done =
+        write::apply(&mut state.world, &write).inspect_err(|error| state.pace.refused(&write, error))?;
     note_unknown(state, call, |name| write::knows(done.kind, name))?;
     if done.effect {
+        state.pace.done(&write);
         state.keep(&write);
     }
     Ok(done.answer)

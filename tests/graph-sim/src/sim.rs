@@ -18,7 +18,8 @@ use crate::journal::Journal;
 use crate::line::{Cut, Lines};
 use crate::login::Codes;
 use crate::node::Kind;
-use crate::quota::Quota;
+use crate::pace::Pace;
+use crate::quota::{Quota, Usage, UseCase};
 use crate::record::{Record, RecordedCall};
 use crate::server::{self, SharedState, lock};
 use crate::start_error::StartError;
@@ -71,8 +72,10 @@ impl GraphSim {
             last_pages: BTreeMap::new(),
             stopping: stopped.clone(),
             quota: Quota::new(config.limits),
+            pace: Pace::default(),
             journal: None,
             calls: 0,
+            throttled: 0,
             strict: config.behaviour.strict,
             ignored_params: 0,
             record: Record::default(),
@@ -196,6 +199,19 @@ impl GraphSim {
     /// Faults that struck so far, ordered or planned.
     pub fn faults_struck(&self) -> u64 {
         lock(&self.state).faults.struck()
+    }
+
+    /// What an ad account, with or without its `act_`, has used of a quota.
+    pub fn usage(&self, account: &str, case: UseCase) -> Usage {
+        let state = lock(&self.state);
+        let target = state.target(account.trim_start_matches("act_"), case);
+        state.quota.usage(target, state.now())
+    }
+
+    /// Calls that were refused because a quota was really used up, or something was changed too often; faults are
+    /// not counted.
+    pub fn throttled(&self) -> u64 {
+        lock(&self.state).throttled
     }
 
     /// The `X-Hub-Signature-256` with which Meta would deliver this body.

@@ -11,7 +11,8 @@ use crate::error::GraphError;
 use crate::fault::Faults;
 use crate::journal::Journal;
 use crate::login::Codes;
-use crate::quota::Quota;
+use crate::pace::Pace;
+use crate::quota::{Quota, Target, UseCase};
 use crate::record::Record;
 use crate::token::Tokens;
 use crate::world::World;
@@ -31,8 +32,10 @@ pub(crate) struct State {
     /// Ends when the simulator stops.
     pub(crate) stopping: watch::Receiver<()>,
     pub(crate) quota: Quota,
+    pub(crate) pace: Pace,
     pub(crate) journal: Option<Journal>,
     pub(crate) calls: u64,
+    pub(crate) throttled: u64,
     pub(crate) strict: bool,
     pub(crate) ignored_params: u64,
     pub(crate) record: Record,
@@ -45,6 +48,25 @@ impl State {
 
     pub(crate) fn is_app_token(&self, token: &str) -> bool {
         token.split_once('|') == Some((&self.app.app_id, &self.app.app_secret))
+    }
+
+    /// Counts a call to an ad account, or refuses it.
+    pub(crate) fn count(
+        &mut self,
+        account: &str,
+        case: UseCase,
+        writes: bool,
+        now: Timestamp,
+    ) -> Result<(), GraphError> {
+        let target = self.target(account, case);
+        self.quota.count(target, writes, now)
+    }
+
+    /// What a call to an ad account is counted against.
+    pub(crate) fn target<'a>(&self, account: &'a str, case: UseCase) -> Target<'a> {
+        let widened = self.quota.limits().with_active_ads;
+        let active_ads = if widened { self.world.active_ads(account) } else { 0 };
+        Target { account, case, active_ads }
     }
 
     /// Carries out a journaled write again.

@@ -101,6 +101,8 @@ pub enum ThrottleKind {
     Insights,
     /// Code 80004: structure of the ad account.
     Management,
+    /// Code 80003: audiences of the ad account.
+    Audience,
 }
 
 impl ThrottleKind {
@@ -123,6 +125,7 @@ impl ThrottleKind {
             Self::Account | Self::Burst => ("x-ad-account-usage", score),
             Self::Insights => use_case("ads_insights"),
             Self::Management => use_case("ads_management"),
+            Self::Audience => use_case("custom_audience"),
         };
         let headers = vec![(header.to_owned(), usage.to_string())];
         let error = self.error();
@@ -133,20 +136,15 @@ impl ThrottleKind {
     /// The error alone.
     pub(crate) fn error(self) -> GraphError {
         let (code, subcode, message) = match self {
-            Self::App => (4, None, "(#4) Application request limit reached"),
-            Self::Account => (17, Some(2_446_079), "(#17) User request limit reached"),
-            Self::Burst => (613, Some(1_487_742), "(#613) Calls to this api have exceeded the rate limit."),
-            Self::Insights => (
-                80_000,
-                Some(2_446_079),
-                "(#80000) There have been too many calls from this ad-account. Wait a bit and try again.",
-            ),
-            Self::Management => (
-                80_004,
-                Some(2_446_079),
-                "(#80004) There have been too many calls to this ad-account. Wait a bit and try again.",
-            ),
+            Self::App => (4, None, "Application request limit reached"),
+            Self::Account => (17, Some(2_446_079), "User request limit reached"),
+            Self::Burst => (613, Some(1_487_742), "There have been too many calls from this ad-account."),
+            Self::Insights => (80_000, Some(2_446_079), TOO_MANY),
+            Self::Management => (80_004, Some(2_446_079), TOO_MANY),
+            Self::Audience => (80_003, Some(2_446_079), TOO_MANY),
         };
-        GraphError { subcode, ..GraphError::new(code, message) }
+        GraphError { subcode, ..GraphError::new(code, format!("(#{code}) {message}")) }
     }
 }
+
+const TOO_MANY: &str = "There have been too many calls to this ad-account. Wait a bit and try again.";

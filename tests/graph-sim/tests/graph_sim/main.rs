@@ -10,6 +10,7 @@ mod client;
 mod failing;
 mod faults;
 mod insights;
+mod limits;
 mod login;
 mod protocol;
 mod reading;
