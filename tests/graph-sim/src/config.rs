@@ -42,6 +42,8 @@ impl Config {
 pub struct Behaviour {
     /// Whether parameters that Graph would silently ignore are refused instead, so that a misspelt one fails its test.
     pub strict: bool,
+    /// Whether calls without `appsecret_proof` fail, as with the app setting "Require App Secret".
+    pub require_proof: bool,
 }
 
 /// Where the main ad account's structure and numbers come from.

@@ -23,6 +23,7 @@ mod server;
 mod state;
 
 // Letting callers in.
+mod access;
 mod crypto;
 mod login;
 mod me;
@@ -59,8 +60,10 @@ pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Source, Tier}
 pub use fault::{
     Area, Ending, ErrorData, Fault, FaultCase, FaultKind, FaultPlan, Place, Refusal, Rule, ThrottleKind, When,
 };
+pub use login::PERSON;
 pub use quota::{Usage, UseCase};
 pub use record::RecordedCall;
 pub use recorded::last_recorded_day;
 pub use sim::{AccountInfo, GraphSim};
 pub use start_error::StartError;
+pub use token::TokenState;

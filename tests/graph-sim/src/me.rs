@@ -31,21 +31,32 @@ pub(crate) fn person(claims: &Claims, call: &GraphCall) -> Result<Value, GraphEr
     Ok(Value::Object(answer))
 }
 
-/// `GET /me/permissions`
-pub(crate) fn permissions(claims: &Claims) -> Value {
-    let granted: Vec<Value> =
-        claims.scopes.iter().map(|scope| json!({ "permission": scope, "status": "granted" })).collect();
-    json!({ "data": granted })
+/// `GET /me/permissions`, narrowed by `permission` and `status`.
+pub(crate) fn permissions(claims: &Claims, call: &GraphCall) -> Value {
+    let params = Params(&call.params);
+    let granted = claims.scopes.iter().map(|scope| (scope, "granted"));
+    let data: Vec<Value> = granted
+        .chain(claims.withdrawn.iter().map(|scope| (scope, "declined")))
+        .filter(|(scope, _)| params.text("permission").is_none_or(|wanted| wanted == scope.as_str()))
+        .filter(|(_, status)| params.text("status").is_none_or(|wanted| wanted == *status))
+        .map(|(scope, status)| json!({ "permission": scope, "status": status }))
+        .collect();
+    json!({ "data": data })
 }
 
 /// `GET /me/adaccounts`
-pub(crate) fn ad_accounts(world: &World, call: &GraphCall, link: &Link<'_>) -> Result<Value, GraphError> {
+pub(crate) fn ad_accounts(
+    world: &World,
+    claims: &Claims,
+    call: &GraphCall,
+    link: &Link<'_>,
+) -> Result<Value, GraphError> {
     let wanted = projection::parse(Params(&call.params).text("fields").unwrap_or("id,account_id"))?;
     projection::check(Kind::Account, &wanted)?;
     let window = Window::read(&call.params, 500)?;
+    let visible: Vec<_> = world.accounts.iter().filter(|account| claims.sees(&account.digits)).collect();
     let place = |index: usize| index as i64;
-    let range = window.cut(world.accounts.len(), place);
-    let data =
-        world.accounts[range.clone()].iter().map(|account| projection::account(account, &wanted)).collect();
-    Ok(page(data, range, world.accounts.len(), place, window.limit, link))
+    let range = window.cut(visible.len(), place);
+    let data = visible[range.clone()].iter().map(|account| projection::account(account, &wanted)).collect();
+    Ok(page(data, range, visible.len(), place, window.limit, link))
 }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::call::GraphCall;
-use crate::crypto::proof;
 use crate::error::{GraphError, invalid, nonexisting_field, type_name, unsupported};
 use crate::node::Kind;
 use crate::paging::Link;
@@ -17,7 +16,7 @@ use crate::state::{REMOVED, State};
 use crate::token::Claims;
 use crate::world::World;
 use crate::write::{self, Write};
-use crate::{insights, listing, me, oauth, projection};
+use crate::{access, insights, listing, me, oauth, projection};
 
 /// The ad account a call goes to, and what the call counts as.
 pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase)> {
@@ -55,7 +54,7 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
         ["debug_token"] => return oauth::debug_token(state, call, now),
         _ => {}
     }
-    let claims = authenticate(state, call, now)?;
+    let claims = access::authenticate(state, call, now)?;
     if let ["me", rest @ ..] = call.path().as_slice() {
         return answer_me(state, call, &claims, rest, now);
     }
@@ -63,7 +62,10 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
     let Some((digits, case)) = target(&state.world, call) else {
         return Err(unsupported(method, call.segments.first().map_or("", String::as_str)));
     };
-    permit(&claims, call.method != Method::GET)?;
+    access::permit(&claims, call.method != Method::GET)?;
+    if !claims.sees(&digits) {
+        return Err(unsupported(method, &call.segments[0]));
+    }
     // A report is ordered by POST, but changes nothing.
     let writes = call.method != Method::GET && case != UseCase::AdsInsights;
     state.count(&digits, case, writes, now)?;
@@ -72,35 +74,6 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
         Method::POST | Method::DELETE => change(state, call, now),
         _ => Err(unsupported(method, &call.segments[0])),
     }
-}
-
-fn authenticate(state: &State, call: &GraphCall, now: Timestamp) -> Result<Claims, GraphError> {
-    let nobody = || {
-        GraphError::new(
-            2500,
-            "An active access token must be used to query information about the current user.",
-        )
-    };
-    let token = call.token.as_deref().ok_or_else(nobody)?;
-    let secret = &state.app.app_secret;
-    if call.proof.as_ref().is_some_and(|given| *given != proof(secret, token)) {
-        return Err(
-            invalid("Invalid appsecret_proof provided in the API argument").kind("GraphMethodException")
-        );
-    }
-    if state.is_app_token(token) {
-        // A token of the app stands for nobody.
-        return Err(nobody());
-    }
-    state.tokens.read(secret, token, now)
-}
-
-fn permit(claims: &Claims, writes: bool) -> Result<(), GraphError> {
-    if claims.has("ads_management") || (!writes && claims.has("ads_read")) {
-        return Ok(());
-    }
-    Err(GraphError::new(200, "(#200) Ad account owner has NOT grant ads_management or ads_read permission")
-        .status(StatusCode::FORBIDDEN))
 }
 
 fn answer_me(
@@ -115,26 +88,34 @@ fn answer_me(
             note_unknown(state, call, |name| name == "fields")?;
             me::person(claims, call)
         }
-        (&Method::GET, ["permissions"]) => Ok(me::permissions(claims)),
+        (&Method::GET, ["permissions"]) => {
+            note_unknown(state, call, |name| ["permission", "status"].contains(&name))?;
+            Ok(me::permissions(claims, call))
+        }
         (&Method::DELETE, ["permissions"]) => {
             state.tokens.revoke(Some(&claims.user), REMOVED, now);
-            state.keep(&Write {
-                method: "DELETE".into(),
-                path: "me/permissions".into(),
-                params: BTreeMap::new(),
-                time: now,
-                user: Some(claims.user.clone()),
-            });
+            state.keep(&of_person(claims, "me/permissions", now));
+            Ok(json!({ "success": true }))
+        }
+        (&Method::DELETE, ["permissions", scope]) => {
+            state.tokens.withdraw(&claims.user, scope, now);
+            state.keep(&of_person(claims, &format!("me/permissions/{scope}"), now));
             Ok(json!({ "success": true }))
         }
         (&Method::GET, ["adaccounts"]) => {
-            permit(claims, false)?;
+            access::permit(claims, false)?;
             note_unknown(state, call, |name| ["fields", "limit", "after", "before"].contains(&name))?;
-            with_link(state, call, |link| me::ad_accounts(&state.world, call, link))
+            with_link(state, call, |link| me::ad_accounts(&state.world, claims, call, link))
         }
         (&Method::GET, [edge, ..]) => Err(nonexisting_field(edge, "User")),
         (method, _) => Err(unsupported(method.as_str(), "me")),
     }
+}
+
+/// What a person takes back, for the journal.
+fn of_person(claims: &Claims, path: &str, now: Timestamp) -> Write {
+    let user = Some(claims.user.clone());
+    Write { method: "DELETE".into(), path: path.into(), params: BTreeMap::new(), time: now, user }
 }
 
 fn read(state: &mut State, call: &GraphCall, digits: &str, now: Timestamp) -> Result<Value, GraphError> {

@@ -24,7 +24,7 @@ use crate::record::{Record, RecordedCall};
 use crate::server::{self, SharedState, lock};
 use crate::start_error::StartError;
 use crate::state::State;
-use crate::token::{Life, Tokens};
+use crate::token::{Holder, Life, TokenState, Tokens};
 use crate::world::World;
 use crate::{generator, recorded};
 
@@ -77,6 +77,7 @@ impl GraphSim {
             calls: 0,
             throttled: 0,
             strict: config.behaviour.strict,
+            require_proof: config.behaviour.require_proof,
             ignored_params: 0,
             record: Record::default(),
         };
@@ -228,11 +229,32 @@ impl GraphSim {
 
     /// A token of sixty days for a person, without the login dialog.
     pub fn issue_token(&self, user: &str, scopes: &[&str]) -> String {
+        self.issue(user, scopes, false, Life::Long)
+    }
+
+    /// A token of a system user, which never expires.
+    pub fn issue_system_token(&self, user: &str, scopes: &[&str]) -> String {
+        self.issue(user, scopes, true, Life::Endless)
+    }
+
+    fn issue(&self, user: &str, scopes: &[&str], system: bool, life: Life) -> String {
         let mut state = lock(&self.state);
         let state = &mut *state;
         let now = state.now();
         let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        state.tokens.issue(&state.app.app_secret, user, &scopes, Life::Long, now)
+        state.tokens.issue(&state.app.app_secret, Holder { user, scopes: &scopes, system }, life, now)
+    }
+
+    /// Breaks one token, or mends it.
+    pub fn break_token(&self, token: &str, becomes: TokenState) {
+        lock(&self.state).tokens.set(token, becomes);
+    }
+
+    /// Limits the ad accounts (`act_1`) that a person sees; `debug_token` names them as `target_ids`. The person of
+    /// the login dialog is [`PERSON`](crate::PERSON).
+    pub fn show_accounts(&self, user: &str, accounts: &[&str]) {
+        let digits = accounts.iter().map(|id| id.trim_start_matches("act_").to_owned()).collect();
+        lock(&self.state).tokens.show_accounts(user, digits);
     }
 }
 

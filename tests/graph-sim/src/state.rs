@@ -37,6 +37,7 @@ pub(crate) struct State {
     pub(crate) calls: u64,
     pub(crate) throttled: u64,
     pub(crate) strict: bool,
+    pub(crate) require_proof: bool,
     pub(crate) ignored_params: u64,
     pub(crate) record: Record,
 }
@@ -72,7 +73,10 @@ impl State {
     /// Carries out a journaled write again.
     pub(crate) fn replay(&mut self, write: &Write) -> Result<(), GraphError> {
         if let Some(user) = &write.user {
-            self.tokens.revoke(Some(user), REMOVED, write.time);
+            match write.path.strip_prefix("me/permissions/") {
+                Some(scope) => self.tokens.withdraw(user, scope, write.time),
+                None => self.tokens.revoke(Some(user), REMOVED, write.time),
+            }
             return Ok(());
         }
         write::apply(&mut self.world, write).map(|_| ())

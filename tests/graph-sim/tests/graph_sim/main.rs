@@ -15,4 +15,5 @@ mod login;
 mod protocol;
 mod reading;
 mod restarting;
+mod tokens;
 mod writing;
