@@ -225,7 +225,7 @@ def main(files: list[str]) -> int:
                 for finding in findings:
                     print(f"{file}:{number}: {finding}")
                 wrong += bool(findings)
-    print(f"{total} requests, {wrong} wrong")
+    print(f"specification judge: {total} requests, {wrong} wrong")
     return 1 if wrong or not total else 0
 
 

@@ -1,6 +1,8 @@
 """The specification judge notices what it is there for."""
 
+import io
 import json
+import sys
 import unittest
 
 from spec_judge import judge
@@ -45,4 +47,8 @@ class SpecJudge(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    log = io.StringIO()
+    result = unittest.TextTestRunner(log).run(unittest.defaultTestLoader.loadTestsFromTestCase(SpecJudge))
+    if not result.wasSuccessful():
+        sys.exit(log.getvalue())
+    print(f"specification judge: notices what it is there for, {result.testsRun} tests")
