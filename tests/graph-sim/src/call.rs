@@ -12,8 +12,6 @@ use crate::error::{GraphError, invalid};
 /// The version a call gets that names none.
 pub(crate) const CURRENT: &str = "v26.0";
 const SERVED: [&str; 2] = ["v25.0", CURRENT];
-/// Taken by every call, without effect here.
-const EVERYWHERE: [&str; 5] = ["pretty", "debug", "metadata", "locale", "suppress_http_code"];
 
 /// One Graph call.
 #[derive(Debug)]
@@ -87,12 +85,6 @@ impl GraphCall {
             return Err(invalid("The date_format query parameter is deprecated in v26.0+."));
         }
         Ok(())
-    }
-
-    /// The parameters this call does not know, which Graph ignores.
-    pub(crate) fn unknown_params(&self, known: impl Fn(&str) -> bool) -> Vec<&str> {
-        let names = self.params.keys().map(String::as_str);
-        names.filter(|name| !known(name) && !EVERYWHERE.contains(name)).collect()
     }
 }
 

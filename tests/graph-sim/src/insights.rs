@@ -21,23 +21,6 @@ use measures::Measures;
 use query::{Increment, Level, Query};
 use sum::Sum;
 
-/// Parameters of an insights call, some of them without effect here.
-pub(crate) const PARAMS: [&str; 13] = [
-    "level",
-    "fields",
-    "time_range",
-    "date_preset",
-    "time_increment",
-    "filtering",
-    "limit",
-    "after",
-    "before",
-    "action_attribution_windows",
-    "action_breakdowns",
-    "use_unified_attribution_setting",
-    "action_report_time",
-];
-
 /// The fields that say what a row is about.
 const ABOUT: [&str; 10] = [
     "account_id",

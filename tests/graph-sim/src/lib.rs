@@ -34,12 +34,16 @@ mod token;
 
 // Reading.
 mod fields;
+mod filter;
 mod insights;
 mod listing;
+mod object;
 mod paging;
 mod params;
 mod percent;
-mod projection;
+mod read;
+mod selection;
+pub mod spec;
 
 // Writing.
 mod journal;

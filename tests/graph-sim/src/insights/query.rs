@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::call::GraphCall;
 use crate::error::{GraphError, invalid, nonexisting_field};
 use crate::fields;
-use crate::listing::filters;
+use crate::filter::filters;
 use crate::node::Kind;
 use crate::paging::Window;
 use crate::params::Params;
-use crate::projection;
+use crate::selection;
 
 const MOST: usize = 5_000;
 const KEPT_MONTHS: i64 = 37;
@@ -180,7 +180,7 @@ fn wanted(params: Params<'_>, level: Level) -> Result<Vec<String>, GraphError> {
         let of_level = ids.into_iter().take(level as usize + 1);
         return Ok(of_level.chain(["impressions", "spend"]).map(str::to_owned).collect());
     };
-    let names: Vec<String> = projection::parse(text)?.into_iter().map(|field| field.name).collect();
+    let names: Vec<String> = selection::parse(text)?.into_iter().map(|field| field.name).collect();
     match names.iter().find(|name| !fields::exists_in_insights(name)) {
         Some(unknown) => Err(nonexisting_field(unknown, "AdsInsights")),
         None => Ok(names),

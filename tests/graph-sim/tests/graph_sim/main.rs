@@ -15,5 +15,6 @@ mod login;
 mod protocol;
 mod reading;
 mod restarting;
+mod specified;
 mod tokens;
 mod writing;
