@@ -226,6 +226,15 @@ class Story:
         wrong = differences(self.true, Read(("insights", row.export_all_data()) for row in cursor))
         assert self.true.rows and not wrong, wrong[:3]
 
+    def it_breaks_numbers_down(self) -> None:
+        breakdowns = {"breakdowns": ["age", "gender"], "limit": 500}
+        sums: dict[tuple[str, str], int] = {}
+        for part in self.account.get_insights(fields=["ad_id", "impressions"], params=self.report | breakdowns):
+            assert part["age"] and part["gender"] in ("female", "male", "unknown"), part
+            key = (part["ad_id"], part["date_start"])
+            sums[key] = sums.get(key, 0) + int(part["impressions"])
+        assert sums == {key: int(row["impressions"]) for key, row in self.true.rows.items()}
+
     def it_copies(self) -> None:
         copied = Ad(self.ad["id"]).create_copy(params={"status_option": "PAUSED"}).export_all_data()
         twin = self.sim.node(copied["copied_ad_id"])

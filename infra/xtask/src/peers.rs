@@ -25,7 +25,7 @@ pub(crate) fn judge() -> anyhow::Result<()> {
     requests.extend(root().join(REQUESTS).exists().then_some(REQUESTS));
     // All of them, whatever the first ones say.
     let verdicts = [
-        python("spec_judge_test.py", &[]),
+        python("judges_test.py", &[]),
         python("spec_judge.py", &requests),
         python("sdk_story.py", &[&binary("debug", "steered-sim")?]),
         readers("debug", &[]),

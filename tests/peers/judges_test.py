@@ -1,10 +1,12 @@
-"""The specification judge notices what it is there for."""
+"""The judges notice what they are there for."""
 
 import io
 import json
 import sys
 import unittest
+from pathlib import Path
 
+from rows import Read, differences, records
 from spec_judge import judge
 
 
@@ -14,9 +16,8 @@ def findings(method: str, node: str, edge: str | None, **params: str) -> str:
 
 class SpecJudge(unittest.TestCase):
     def test_what_is_right_passes(self) -> None:
-        with open(f"{__file__.rpartition('/')[0] or '.'}/requests.example.jsonl") as lines:
-            for line in lines:
-                self.assertEqual(judge(json.loads(line)), [], line)
+        for line in (Path(__file__).parent / "requests.example.jsonl").read_text().splitlines():
+            self.assertEqual(judge(json.loads(line)), [], line)
 
     def test_wrong_nodes_and_edges(self) -> None:
         self.assertIn("no class Campain", findings("GET", "Campain", None))
@@ -46,9 +47,41 @@ class SpecJudge(unittest.TestCase):
         self.assertIn("Campaign has no field execution_options", findings("GET", "Campaign", None, fields="execution_options"))
 
 
+SEEN_BY_AIRBYTE = """{"type":"RECORD","record":{"stream":"customdaily","data":{"ad_id":"3","adset_id":"2","campaign_id":"1",
+    "date_start":"2026-11-18","impressions":100,"spend":46.5,"actions":[{"action_type":"like","value":2.0,"1d_view":1}]}}}"""
+SEEN_BY_SINGER = """{"type":"RECORD","stream":"ads_insights","record":{"ad_id":"3","adset_id":"2","campaign_id":"1",
+    "date_start":"2026-11-18T00:00:00.000000Z","impressions":100,"spend":46.5,
+    "actions":[{"action_type":"like","value":1},{"action_type":"like","value":1}]}}"""
+SEEN_BY_US = """{"stream":"insights","record":{"ad_id":"3","adset_id":"2","campaign_id":"1","date":"2026-11-18","impressions":"100",
+    "spend":"46.50","actions":{"like":"2"},"action_values":{}}}"""
+AD = """{"stream":"ads","record":{"id":"3","name":"A","effective_status":"ACTIVE","campaign_id":"1","adset_id":"2"}}"""
+
+
+def read(*lines: str) -> Read:
+    return Read(records(line.replace("\n", "") for line in lines))
+
+
+class Rows(unittest.TestCase):
+    def test_everybody_tells_the_same(self) -> None:
+        for seen in (SEEN_BY_AIRBYTE, SEEN_BY_SINGER):
+            self.assertEqual(differences(read(SEEN_BY_US, AD), read("a log line", AD, seen)), [])
+
+    def test_every_difference_is_seen(self) -> None:
+        def found(*lines: str) -> str:
+            return "; ".join(differences(read(SEEN_BY_US, AD), read(*lines)))
+
+        self.assertIn("spend is '46.51', not '46.5'", found(SEEN_BY_US.replace("46.50", "46.51"), AD))
+        self.assertIn("actions is {'like': '3'}", found(SEEN_BY_US.replace('like":"2', 'like":"3'), AD))
+        self.assertIn("insights: ('3', '2026-11-18') is missing", found(AD))
+        self.assertIn("('3', '2026-11-19') does not exist", found(SEEN_BY_US.replace("-18", "-19"), SEEN_BY_US, AD))
+        self.assertIn("adset_id is '9', not '2'", found(SEEN_BY_US, AD.replace('"2"', '"9"')))
+        self.assertIn("ads: 3 is missing", found(SEEN_BY_US))
+        self.assertIn("1 records came twice", found(SEEN_BY_US, AD, AD))
+
+
 if __name__ == "__main__":
     log = io.StringIO()
-    result = unittest.TextTestRunner(log).run(unittest.defaultTestLoader.loadTestsFromTestCase(SpecJudge))
+    result = unittest.TextTestRunner(log).run(unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__]))
     if not result.wasSuccessful():
         sys.exit(log.getvalue())
-    print(f"specification judge: notices what it is there for, {result.testsRun} tests")
+    print(f"the judges: notice what they are there for, {result.testsRun} tests")
