@@ -6,6 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::insights::Heaviest;
+
 /// Where the simulator takes its time from: it never reads the wall clock itself.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -44,6 +46,8 @@ pub struct Behaviour {
     pub strict: bool,
     /// Whether calls without `appsecret_proof` fail, as with the app setting "Require App Secret".
     pub require_proof: bool,
+    /// How much one synchronous read of insights may ask for.
+    pub heaviest: Heaviest,
 }
 
 /// Where the main ad account's structure and numbers come from.

@@ -34,7 +34,8 @@ impl Filter {
         }
     }
 
-    fn fits(&self) -> bool {
+    /// Whether the operator is known and takes such a value.
+    pub(crate) fn fits(&self) -> bool {
         match self.operator.as_str() {
             "EQUAL" | "NOT_EQUAL" | "GREATER_THAN" | "LESS_THAN" | "CONTAIN" | "NOT_CONTAIN"
             | "STARTS_WITH" => self.value.is_string() || self.value.is_number() || self.value.is_boolean(),
@@ -45,7 +46,7 @@ impl Filter {
     }
 
     /// Whether a value is as the filter wants it. An absent one is nothing: only what excludes lets it through.
-    fn holds(&self, found: Option<&Value>) -> bool {
+    pub(crate) fn holds(&self, found: Option<&Value>) -> bool {
         let wanted = &self.value;
         let is_one_of = |found: &Value| list(wanted).iter().any(|wanted| same(found, wanted));
         let within = |found: &Value| match list(wanted) {

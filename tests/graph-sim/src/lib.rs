@@ -64,6 +64,7 @@ pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Source, Tier}
 pub use fault::{
     Area, Ending, ErrorData, Fault, FaultCase, FaultKind, FaultPlan, Place, Refusal, Rule, ThrottleKind, When,
 };
+pub use insights::Heaviest;
 pub use login::PERSON;
 pub use quota::{Usage, UseCase};
 pub use record::RecordedCall;

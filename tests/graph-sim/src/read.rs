@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::GraphCall;
 use crate::error::{GraphError, nonexisting_field};
+use crate::insights::{Heaviest, Subject};
 use crate::node::Kind;
 use crate::object::Object;
 use crate::paging::Link;
@@ -24,6 +25,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) claims: &'a Claims,
     pub(crate) base_url: &'a str,
     pub(crate) now: Timestamp,
+    /// How much insights one answer may hold.
+    pub(crate) heaviest: Heaviest,
 }
 
 impl<'a> Reader<'a> {
@@ -66,9 +69,9 @@ impl<'a> Reader<'a> {
             Object::Node(node) => (self.world.owner(node), node.kind),
             Object::Plain(..) => return Err(nonexisting_field("insights", object.class())),
         };
-        let id = object.id();
+        let subject = Subject { account: account.digits.clone(), kind, id: object.id() };
         let today = self.world.today(account, self.now);
-        self.link(call, |link| insights::answer(self.world, &account.digits, kind, &id, call, today, link))
+        self.link(call, |link| insights::answer(self.world, &subject, call, today, self.heaviest, link))
     }
 
     pub(crate) fn link<T>(&self, call: &GraphCall, make: impl FnOnce(&Link<'_>) -> T) -> T {

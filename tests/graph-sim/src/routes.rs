@@ -140,7 +140,7 @@ fn of_person(claims: &Claims, path: &str, now: Timestamp) -> Write {
 }
 
 fn reader<'a>(state: &'a State, claims: &'a Claims, now: Timestamp) -> Reader<'a> {
-    Reader { world: &state.world, claims, base_url: &state.base_url, now }
+    Reader { world: &state.world, claims, base_url: &state.base_url, now, heaviest: state.heaviest }
 }
 
 fn read(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) -> Result<Value, GraphError> {

@@ -78,6 +78,7 @@ impl GraphSim {
             throttled: 0,
             strict: config.behaviour.strict,
             require_proof: config.behaviour.require_proof,
+            heaviest: config.behaviour.heaviest,
             ignored_params: 0,
             record: Record::default(),
         };
@@ -176,7 +177,7 @@ impl GraphSim {
         let now = state.now();
         let today = state.world.today(state.world.main(), now);
         state.world.facts.grow(today);
-        insights::ad_day_rows(&state.world, since, until)
+        insights::ad_day_rows(&state.world, since, until, today)
     }
 
     /// Changes fields of an ad-day row, as Meta restates numbers; null takes a field away, and null instead of

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::config::{App, Clock};
 use crate::error::GraphError;
 use crate::fault::Faults;
+use crate::insights::Heaviest;
 use crate::journal::Journal;
 use crate::login::Codes;
 use crate::pace::Pace;
@@ -38,6 +39,7 @@ pub(crate) struct State {
     pub(crate) throttled: u64,
     pub(crate) strict: bool,
     pub(crate) require_proof: bool,
+    pub(crate) heaviest: Heaviest,
     pub(crate) ignored_params: u64,
     pub(crate) record: Record,
 }
