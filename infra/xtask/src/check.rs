@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::{command, readme, run, say, tools};
+use crate::{command, peers, readme, run, say, tools};
 
 /// The crates that run, or will run, on Cloudflare Workers as well.
 const AT_THE_EDGE: [&str; 2] = ["ads", "graph-api"];
@@ -23,6 +23,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         run(command("cargo", &args))
     })?;
     step("tests", || run(command("cargo", &["test", "--workspace", "--quiet"])))?;
+    step("peers", peers::judge)?;
     step("dependencies", || {
         let deny = tools::installed("cargo-deny", "0.20.2")?;
         run(command(&deny, &["--log-level", "warn", "check", "bans", "licenses", "sources"]))?;

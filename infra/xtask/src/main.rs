@@ -1,6 +1,7 @@
 //! The project's chores. `cargo xtask check` is exactly what CI runs.
 
 mod check;
+mod peers;
 mod readme;
 mod tools;
 
@@ -22,11 +23,26 @@ struct Cli {
 enum Chore {
     /// Everything that must hold before a change lands: format, lints, tests, dependencies, docs, README.
     Check,
+    /// Meta's own SDK and two connectors from PyPI, as judges of the simulator and of our client.
+    Peers,
+    /// Costs, measured side by side.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Reading an ad account's structure and thirty days of numbers: our client, and those of others.
+    Sync,
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Check => check::check(),
+        Chore::Peers => peers::judge(),
+        Chore::Bench { what: Bench::Sync } => peers::bench_sync(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

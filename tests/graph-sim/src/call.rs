@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Form, FromRequest, Query, Request};
+use axum::body::Bytes;
+use axum::extract::{Form, FromRequest, Multipart, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 
 use crate::error::{GraphError, invalid};
 
 /// The version a call gets that names none.
 pub(crate) const CURRENT: &str = "v26.0";
 const SERVED: [&str; 2] = ["v25.0", CURRENT];
-/// Taken by every call, without effect here.
-const EVERYWHERE: [&str; 5] = ["pretty", "debug", "metadata", "locale", "suppress_http_code"];
 
 /// One Graph call.
 #[derive(Debug)]
@@ -23,8 +22,18 @@ pub(crate) struct GraphCall {
     pub(crate) segments: Vec<String>,
     /// From the query and the form; without token and proof.
     pub(crate) params: BTreeMap<String, String>,
+    /// Files of a multipart form, by the name of their part.
+    pub(crate) files: BTreeMap<String, File>,
     pub(crate) token: Option<String>,
     pub(crate) proof: Option<String>,
+}
+
+/// A file that came with a call.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct File {
+    /// As the caller named it.
+    pub(crate) name: String,
+    pub(crate) bytes: Bytes,
 }
 
 impl GraphCall {
@@ -35,10 +44,21 @@ impl GraphCall {
         let bearer =
             bearer.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("OAuth ")));
         let bearer = bearer.map(str::to_owned);
-        let mut params = pairs(request).await?;
-        let token = params.remove("access_token").or(bearer).filter(|token| !token.is_empty());
-        let proof = params.remove("appsecret_proof");
-        Ok(Self { method, version, segments, params, token, proof })
+        let (params, files) = body(request).await?;
+        let call =
+            Self { method, version, segments, params: BTreeMap::new(), files, token: bearer, proof: None };
+        Ok(call.with_params(params))
+    }
+
+    /// A call with these parameters, some of which say who calls and how.
+    pub(crate) fn with_params(mut self, mut params: BTreeMap<String, String>) -> Self {
+        self.token = params.remove("access_token").or(self.token).filter(|token| !token.is_empty());
+        self.proof = params.remove("appsecret_proof").or(self.proof);
+        // For clients that can only send GET and POST.
+        let method = params.remove("method").and_then(|name| name.to_ascii_uppercase().parse().ok());
+        self.method = method.unwrap_or(self.method);
+        self.params = params;
+        self
     }
 
     /// Segments as text, to match on.
@@ -66,12 +86,6 @@ impl GraphCall {
         }
         Ok(())
     }
-
-    /// The parameters this call does not know, which Graph ignores.
-    pub(crate) fn unknown_params(&self, known: impl Fn(&str) -> bool) -> Vec<&str> {
-        let names = self.params.keys().map(String::as_str);
-        names.filter(|name| !known(name) && !EVERYWHERE.contains(name)).collect()
-    }
 }
 
 /// Splits a path into its version and the rest.
@@ -87,22 +101,46 @@ pub(crate) fn split(path: &str) -> (String, Vec<String>) {
     (version, segments)
 }
 
+type Pairs = Vec<(String, String)>;
+type Files = BTreeMap<String, File>;
+
 /// The pairs of the query, then those of a form.
 pub(crate) async fn pairs(request: Request) -> Result<BTreeMap<String, String>, GraphError> {
-    type Pairs = Vec<(String, String)>;
-    let unreadable = || invalid("The parameters cannot be read");
-    let Query(mut all) = Query::<Pairs>::try_from_uri(request.uri()).map_err(|_| unreadable())?;
-    let is_form = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+    Ok(body(request).await?.0)
+}
+
+/// The pairs of the query, then those of a form of either type; and its files.
+async fn body(request: Request) -> Result<(BTreeMap<String, String>, Files), GraphError> {
+    let Query(mut all) = Query::<Pairs>::try_from_uri(request.uri()).map_err(unreadable)?;
+    let mut files = Files::new();
+    let kind = content_type(request.headers()).to_owned();
     // For GET and HEAD the extractor would read the query again.
-    if is_form && !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let Form(form) = Form::<Pairs>::from_request(request, &()).await.map_err(|_| unreadable())?;
+    let has_form = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if has_form && kind.starts_with("application/x-www-form-urlencoded") {
+        let Form(form) = Form::<Pairs>::from_request(request, &()).await.map_err(unreadable)?;
         all.extend(form);
+    } else if kind.starts_with("multipart/form-data") {
+        let mut parts = Multipart::from_request(request, &()).await.map_err(unreadable)?;
+        while let Some(part) = parts.next_field().await.map_err(unreadable)? {
+            let name = part.name().unwrap_or_default().to_owned();
+            match part.file_name().map(str::to_owned) {
+                Some(file) => {
+                    let bytes = part.bytes().await.map_err(unreadable)?;
+                    files.insert(name, File { name: file, bytes });
+                }
+                None => all.push((name, part.text().await.map_err(unreadable)?)),
+            }
+        }
     }
-    Ok(all.into_iter().collect())
+    Ok((all.into_iter().collect(), files))
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn unreadable<E>(_: E) -> GraphError {
+    invalid("The parameters cannot be read")
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::insights::Heaviest;
+
 /// Where the simulator takes its time from: it never reads the wall clock itself.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -42,6 +44,10 @@ impl Config {
 pub struct Behaviour {
     /// Whether parameters that Graph would silently ignore are refused instead, so that a misspelt one fails its test.
     pub strict: bool,
+    /// Whether calls without `appsecret_proof` fail, as with the app setting "Require App Secret".
+    pub require_proof: bool,
+    /// How much one synchronous read of insights may ask for.
+    pub heaviest: Heaviest,
 }
 
 /// Where the main ad account's structure and numbers come from.
@@ -118,18 +124,86 @@ pub struct App {
     pub redirect_uris: Vec<String>,
 }
 
-/// Calls per ad account and hour, by business use case.
+/// How far Meta trusts the app (Marketing API, "Rate limiting").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tier {
+    /// Before the app has full access; headers still say `development_access`.
+    Limited,
+    /// After it; headers still say `standard_access`.
+    #[default]
+    Full,
+}
+
+impl Tier {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Limited => "development_access",
+            Self::Full => "standard_access",
+        }
+    }
+
+    /// What the score of an ad account can hold; a read is one point, a write three.
+    pub(crate) fn most_points(self) -> f64 {
+        match self {
+            Self::Limited => 60.0,
+            Self::Full => 9_000.0,
+        }
+    }
+
+    /// For how many seconds an ad account is closed whose score is full.
+    pub(crate) fn closed_seconds(self) -> i64 {
+        match self {
+            Self::Limited => 300,
+            Self::Full => 60,
+        }
+    }
+}
+
+/// How many calls the app and each ad account may take. Refused calls are answered with HTTP 400.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Structure reads and writes.
+    /// What the headers say, and how much an ad account's score holds.
+    pub tier: Tier,
+    /// Structure reads and writes per ad account and hour.
     pub ads_management: u64,
-    /// Insights reads.
+    /// Insights reads per ad account and hour.
     pub ads_insights: u64,
+    /// Calls for audiences per ad account and hour.
+    pub custom_audience: u64,
+    /// Whether active ads widen an ad account's quotas: by 40 calls each for structure, and 400 for insights.
+    pub with_active_ads: bool,
+    /// Whether an ad account is closed for a while when its score is full.
+    pub score: bool,
+    /// The app's daily users, of whom each brings it 200 calls an hour; when absent the app has no limit.
+    pub daily_users: Option<u64>,
+    /// Writes per ad account and second; when absent there is no limit, which suits a clock that stands still.
+    pub writes_per_second: Option<u64>,
 }
 
 impl Default for Limits {
-    /// The quotas of an app with full access, without the part that grows with the number of active ads.
+    /// The quotas of an app with full access, without the part that grows with the number of active ads, and nothing
+    /// else that a busy test could meet.
     fn default() -> Self {
-        Self { ads_management: 100_000, ads_insights: 190_000 }
+        Self { with_active_ads: false, score: false, writes_per_second: None, ..Self::of(Tier::Full) }
+    }
+}
+
+impl Limits {
+    /// Everything Meta documents for a tier, but no limit for the app as a whole.
+    pub fn of(tier: Tier) -> Self {
+        let (ads_management, ads_insights, custom_audience) = match tier {
+            Tier::Limited => (300, 600, 5_000),
+            Tier::Full => (100_000, 190_000, 190_000),
+        };
+        Self {
+            tier,
+            ads_management,
+            ads_insights,
+            custom_audience,
+            with_active_ads: true,
+            score: true,
+            daily_users: None,
+            writes_per_second: Some(100),
+        }
     }
 }

@@ -14,6 +14,10 @@ pub(crate) struct GraphError {
     pub(crate) subcode: Option<i64>,
     pub(crate) message: String,
     pub(crate) user_message: Option<&'static str>,
+    /// When not given, it follows from the code.
+    pub(crate) is_transient: Option<bool>,
+    /// `error_data`.
+    pub(crate) data: Option<Value>,
 }
 
 impl GraphError {
@@ -26,6 +30,8 @@ impl GraphError {
             subcode: None,
             message: message.into(),
             user_message: None,
+            is_transient: None,
+            data: None,
         }
     }
 
@@ -49,6 +55,11 @@ impl GraphError {
         self
     }
 
+    /// Whether it says that something was done too often.
+    pub(crate) fn is_throttle(&self) -> bool {
+        matches!(self.code, 4 | 17 | 613 | 80_000..=80_014)
+    }
+
     /// The answer's body.
     pub(crate) fn body(&self, trace: &str) -> Value {
         let mut error = Map::new();
@@ -65,6 +76,12 @@ impl GraphError {
             error.insert("is_transient".into(), json!(false));
             error.insert("error_user_title".into(), json!("The change was not made"));
             error.insert("error_user_msg".into(), json!(text));
+        }
+        if let Some(is_transient) = self.is_transient {
+            error.insert("is_transient".into(), json!(is_transient));
+        }
+        if let Some(data) = &self.data {
+            error.insert("error_data".into(), data.clone());
         }
         error.insert("fbtrace_id".into(), json!(trace));
         json!({ "error": error })

@@ -14,27 +14,36 @@ mod start_error;
 // Being called.
 mod call;
 mod error;
+mod exchange;
+mod gzip;
 mod line;
+mod record;
 mod routes;
 mod server;
 mod state;
 
 // Letting callers in.
+mod access;
 mod crypto;
 mod login;
 mod me;
 mod oauth;
+mod pace;
 mod quota;
 mod token;
 
 // Reading.
 mod fields;
+mod filter;
 mod insights;
 mod listing;
+mod object;
 mod paging;
 mod params;
 mod percent;
-mod projection;
+mod read;
+mod selection;
+pub mod spec;
 
 // Writing.
 mod journal;
@@ -51,8 +60,15 @@ mod status;
 mod world;
 
 pub use args::AccountArgs;
-pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Source};
-pub use fault::{Fault, FaultKind};
+pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Source, Tier};
+pub use fault::{
+    Area, Ending, ErrorData, Fault, FaultCase, FaultKind, FaultPlan, Place, Refusal, Rule, ThrottleKind, When,
+};
+pub use insights::Heaviest;
+pub use login::PERSON;
+pub use quota::{Usage, UseCase};
+pub use record::RecordedCall;
 pub use recorded::last_recorded_day;
 pub use sim::{AccountInfo, GraphSim};
 pub use start_error::StartError;
+pub use token::TokenState;

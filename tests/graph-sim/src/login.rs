@@ -10,8 +10,8 @@ use crate::config::App;
 use crate::error::GraphError;
 use crate::percent;
 
-/// Who is logged in at the dialog.
-pub(crate) const PERSON: &str = "122100000000000042";
+/// The id of the person who is logged in at the dialog.
+pub const PERSON: &str = "122100000000000042";
 /// What a Login for Business configuration grants.
 const CONFIGURED_SCOPES: &str = "ads_management,ads_read,business_management";
 const CODE_LIFE: SignedDuration = SignedDuration::from_mins(10);

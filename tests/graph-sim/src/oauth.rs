@@ -8,7 +8,7 @@ use crate::error::{GraphError, invalid};
 use crate::login::PERSON;
 use crate::params::Params;
 use crate::state::State;
-use crate::token::{Life, open};
+use crate::token::{Claims, Holder, Life};
 
 /// Exchanges a code or a token for a token.
 pub(crate) fn access_token(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
@@ -31,16 +31,25 @@ pub(crate) fn access_token(state: &mut State, call: &GraphCall, now: Timestamp) 
         }
         Some("fb_exchange_token") => {
             let old = state.tokens.read(&secret, oauth_param(params, "fb_exchange_token")?, now)?;
-            (state.tokens.issue(&secret, &old.user, &old.scopes, Life::Long, now), Life::Long)
+            let holder = Holder { user: &old.user, scopes: &old.scopes, system: old.system };
+            // Only a system user's token can be without an end, and only until it is given one.
+            let sixty_days = params.text("set_token_expires_in_60_days") == Some("true");
+            let life = if old.kind == Life::Endless && !sixty_days { Life::Endless } else { Life::Long };
+            (state.tokens.issue(&secret, holder, life, now), life)
         }
         Some("authorization_code") | None => {
             let redirect_uri = oauth_param(params, "redirect_uri")?;
             let scopes = state.codes.redeem(oauth_param(params, "code")?, redirect_uri, now)?;
-            (state.tokens.issue(&secret, PERSON, &scopes, Life::Short, now), Life::Short)
+            let holder = Holder { user: PERSON, scopes: &scopes, system: false };
+            (state.tokens.issue(&secret, holder, Life::Short, now), Life::Short)
         }
         Some(_) => return Err(invalid("Param grant_type must be fb_exchange_token or client_credentials")),
     };
-    Ok(json!({ "access_token": token, "token_type": "bearer", "expires_in": life.seconds() }))
+    let mut answer = json!({ "access_token": token, "token_type": "bearer" });
+    if let Some(seconds) = life.seconds() {
+        answer["expires_in"] = json!(seconds);
+    }
+    Ok(answer)
 }
 
 fn oauth_param<'a>(params: Params<'a>, name: &str) -> Result<&'a str, GraphError> {
@@ -48,6 +57,14 @@ fn oauth_param<'a>(params: Params<'a>, name: &str) -> Result<&'a str, GraphError
         .text(name)
         .filter(|text| !text.is_empty())
         .ok_or_else(|| GraphError::new(101, format!("Missing {name} parameter.")))
+}
+
+/// A scope, and the assets it is limited to.
+fn granular(scope: &str, claims: &Claims) -> Value {
+    match &claims.accounts {
+        Some(accounts) if scope.starts_with("ads_") => json!({ "scope": scope, "target_ids": accounts }),
+        _ => json!({ "scope": scope }),
+    }
 }
 
 /// What is known of a token, dead or alive. Only the app itself may ask.
@@ -66,16 +83,15 @@ pub(crate) fn debug_token(state: &State, call: &GraphCall, now: Timestamp) -> Re
     }
     let error = state.tokens.read(&state.app.app_secret, token, now).err();
     let mut data = json!({ "is_valid": error.is_none(), "scopes": [] });
-    if let Some(claims) = open(&state.app.app_secret, token) {
-        let granular: Vec<Value> = claims.scopes.iter().map(|scope| json!({ "scope": scope })).collect();
+    if let Some(claims) = state.tokens.known(&state.app.app_secret, token) {
         data["app_id"] = json!(app_id);
-        data["type"] = json!("USER");
+        data["type"] = json!(if claims.system { "SYSTEM_USER" } else { "USER" });
         data["application"] = json!("Adflight");
         data["issued_at"] = json!(claims.issued_at);
         data["expires_at"] = json!(claims.expires_at);
         data["data_access_expires_at"] = json!(claims.data_access_expires_at());
         data["scopes"] = json!(claims.scopes);
-        data["granular_scopes"] = json!(granular);
+        data["granular_scopes"] = claims.scopes.iter().map(|scope| granular(scope, &claims)).collect();
         data["user_id"] = json!(claims.user);
     }
     if let Some(error) = error {

@@ -2,22 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::call::GraphCall;
-use crate::crypto::proof;
-use crate::error::{GraphError, invalid, nonexisting_field, type_name, unsupported};
-use crate::node::Kind;
-use crate::paging::Link;
-use crate::params::Params;
+use crate::error::{GraphError, invalid, nonexisting_field, unsupported};
+use crate::object::Object;
 use crate::quota::UseCase;
+use crate::read::{Reader, wanted};
 use crate::state::{REMOVED, State};
 use crate::token::Claims;
 use crate::world::World;
 use crate::write::{self, Write};
-use crate::{insights, listing, me, oauth, projection};
+use crate::{access, me, oauth, spec};
 
 /// The ad account a call goes to, and what the call counts as.
 pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase)> {
@@ -26,62 +24,78 @@ pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase
         Some(digits) => world.account(digits)?.digits.clone(),
         None => world.nodes.get(first)?.account.clone(),
     };
-    let insights = call.segments.get(1).is_some_and(|edge| edge == "insights");
-    Some((digits, if insights { UseCase::AdsInsights } else { UseCase::AdsManagement }))
+    let case = match call.segments.get(1).map(String::as_str) {
+        Some("insights") => UseCase::AdsInsights,
+        Some("customaudiences" | "saved_audiences") => UseCase::CustomAudience,
+        _ => UseCase::AdsManagement,
+    };
+    Some((digits, case))
+}
+
+/// The class of the object a call goes to.
+pub(crate) fn class(world: &World, call: &GraphCall) -> Option<&'static str> {
+    match call.segments.first()?.as_str() {
+        "me" => Some("User"),
+        id => Object::find(world, id).map(|object| object.class()),
+    }
 }
 
 /// Answers a call.
 pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
     call.check_protocol()?;
+    state.quota.count_app(now)?;
     match call.path().as_slice() {
         ["oauth", "access_token"] => return oauth::access_token(state, call, now),
         ["debug_token"] => return oauth::debug_token(state, call, now),
         _ => {}
     }
-    let claims = authenticate(state, call, now)?;
+    let claims = access::authenticate(state, call, now)?;
     if let ["me", rest @ ..] = call.path().as_slice() {
         return answer_me(state, call, &claims, rest, now);
     }
     let method = call.method.as_str();
-    let Some((digits, case)) = target(&state.world, call) else {
-        return Err(unsupported(method, call.segments.first().map_or("", String::as_str)));
-    };
-    permit(&claims, call.method != Method::GET)?;
-    state.quota.count(&digits, case, now)?;
+    let id = call.segments.first().map_or("", String::as_str);
+    let Some(class) = class(&state.world, call) else { return Err(unsupported(method, id)) };
+    access::permit(&claims, call.method != Method::GET)?;
+    if let Some((digits, case)) = target(&state.world, call) {
+        if !claims.sees(&digits) {
+            return Err(unsupported(method, id));
+        }
+        // A report is ordered by POST, but changes nothing.
+        let writes = call.method != Method::GET && case != UseCase::AdsInsights;
+        state.count(&digits, case, writes, now)?;
+    }
+    check(state, call, class)?;
     match call.method {
-        Method::GET => read(state, call, &digits, now),
+        Method::GET => read(state, call, &claims, now),
         Method::POST | Method::DELETE => change(state, call, now),
-        _ => Err(unsupported(method, &call.segments[0])),
+        _ => Err(unsupported(method, id)),
     }
 }
 
-fn authenticate(state: &State, call: &GraphCall, now: Timestamp) -> Result<Claims, GraphError> {
-    let nobody = || {
-        GraphError::new(
-            2500,
-            "An active access token must be used to query information about the current user.",
-        )
+/// Refuses what the specification does not have; comes before any effect.
+fn check(state: &mut State, call: &GraphCall, class: &str) -> Result<(), GraphError> {
+    let (id, edge) = match call.path().as_slice() {
+        [id] => ((*id).to_owned(), ""),
+        [id, ..] => ((*id).to_owned(), call.segments[1].as_str()),
+        [] => return Err(unsupported(call.method.as_str(), "")),
     };
-    let token = call.token.as_deref().ok_or_else(nobody)?;
-    let secret = &state.app.app_secret;
-    if call.proof.as_ref().is_some_and(|given| *given != proof(secret, token)) {
-        return Err(
-            invalid("Invalid appsecret_proof provided in the API argument").kind("GraphMethodException")
-        );
+    let Some(specified) = spec::call(class, call.method.as_str(), edge).filter(|_| call.segments.len() < 3)
+    else {
+        let is_read = call.method == Method::GET && !edge.is_empty();
+        return Err(if is_read {
+            nonexisting_field(edge, class)
+        } else {
+            unsupported(call.method.as_str(), &id)
+        });
+    };
+    let mut unknown: Vec<String> = specified.unknown(&call.params).into_iter().map(str::to_owned).collect();
+    if call.method == Method::GET {
+        unknown.extend(spec::check_fields(specified.returned, &wanted(call, specified.returned)?)?);
     }
-    if state.is_app_token(token) {
-        // A token of the app stands for nobody.
-        return Err(nobody());
-    }
-    state.tokens.read(secret, token, now)
-}
-
-fn permit(claims: &Claims, writes: bool) -> Result<(), GraphError> {
-    if claims.has("ads_management") || (!writes && claims.has("ads_read")) {
-        return Ok(());
-    }
-    Err(GraphError::new(200, "(#200) Ad account owner has NOT grant ads_management or ads_read permission")
-        .status(StatusCode::FORBIDDEN))
+    note_unknown(state, call, &unknown)?;
+    specified.check_required(&call.params)?;
+    specified.check_values(&call.params)
 }
 
 fn answer_me(
@@ -92,84 +106,54 @@ fn answer_me(
     now: Timestamp,
 ) -> Result<Value, GraphError> {
     match (&call.method, rest) {
-        (&Method::GET, []) => {
-            note_unknown(state, call, |name| name == "fields")?;
-            me::person(claims, call)
-        }
-        (&Method::GET, ["permissions"]) => Ok(me::permissions(claims)),
         (&Method::DELETE, ["permissions"]) => {
             state.tokens.revoke(Some(&claims.user), REMOVED, now);
-            state.keep(&Write {
-                method: "DELETE".into(),
-                path: "me/permissions".into(),
-                params: BTreeMap::new(),
-                time: now,
-                user: Some(claims.user.clone()),
-            });
-            Ok(json!({ "success": true }))
+            state.keep(&of_person(claims, "me/permissions", now));
+            return Ok(json!({ "success": true }));
         }
-        (&Method::GET, ["adaccounts"]) => {
-            permit(claims, false)?;
-            note_unknown(state, call, |name| ["fields", "limit", "after", "before"].contains(&name))?;
-            with_link(state, call, |link| me::ad_accounts(&state.world, call, link))
+        (&Method::DELETE, ["permissions", scope]) => {
+            state.tokens.withdraw(&claims.user, scope, now);
+            state.keep(&of_person(claims, &format!("me/permissions/{scope}"), now));
+            return Ok(json!({ "success": true }));
         }
-        (&Method::GET, [edge, ..]) => Err(nonexisting_field(edge, "User")),
-        (method, _) => Err(unsupported(method.as_str(), "me")),
+        (&Method::GET, []) => check(state, call, "User")?,
+        (&Method::GET, [edge, ..]) => {
+            check(state, call, "User")?;
+            if *edge == "permissions" {
+                return Ok(me::permissions(claims, call));
+            }
+            access::permit(claims, false)?;
+        }
+        (method, _) => return Err(unsupported(method.as_str(), "me")),
+    }
+    let reader = reader(state, claims, now);
+    match rest {
+        [edge, ..] => me::edge(&reader, edge, call),
+        [] => me::person(&reader, claims, call),
     }
 }
 
-fn read(state: &mut State, call: &GraphCall, digits: &str, now: Timestamp) -> Result<Value, GraphError> {
-    let path = call.path();
-    let id = path[0];
-    let kind = state.world.nodes.get(id).map_or(Kind::Account, |node| node.kind);
-    let edge = match path.as_slice() {
-        [_] => return read_node(state, call, digits),
-        [_, edge] => *edge,
-        _ => return Err(unsupported("get", id)),
-    };
-    if edge == "insights" && kind != Kind::Creative {
-        note_unknown(state, call, |name| insights::PARAMS.contains(&name))?;
-        let account = state.world.account(digits).unwrap_or(state.world.main());
-        let today = state.world.today(account, now);
-        state.world.facts.grow(today);
-        return with_link(state, call, |link| {
-            insights::answer(&state.world, digits, kind, id, call, today, link)
-        });
-    }
-    let (listed, below) = match (kind, edge) {
-        (Kind::Account, "campaigns") => (Kind::Campaign, None),
-        (Kind::Account, "adsets") => (Kind::AdSet, None),
-        (Kind::Account, "ads") => (Kind::Ad, None),
-        (Kind::Account, "adcreatives") => (Kind::Creative, None),
-        (Kind::Campaign, "adsets") => (Kind::AdSet, Some(id)),
-        (Kind::Campaign | Kind::AdSet, "ads") => (Kind::Ad, Some(id)),
-        (Kind::Account, "promote_pages") => return Ok(promote_pages(&state.world, digits)),
-        _ => return Err(nonexisting_field(edge, type_name(kind))),
-    };
-    note_unknown(state, call, |name| listing::PARAMS.contains(&name))?;
-    with_link(state, call, |link| listing::list(&state.world, listed, digits, below, call, link))
+/// What a person takes back, for the journal.
+fn of_person(claims: &Claims, path: &str, now: Timestamp) -> Write {
+    let user = Some(claims.user.clone());
+    Write { method: "DELETE".into(), path: path.into(), params: BTreeMap::new(), time: now, user }
 }
 
-fn read_node(state: &mut State, call: &GraphCall, digits: &str) -> Result<Value, GraphError> {
-    note_unknown(state, call, |name| name == "fields")?;
-    let wanted = projection::parse(Params(&call.params).text("fields").unwrap_or("id"))?;
-    let id = &call.segments[0];
-    match (state.world.nodes.get(id), state.world.account(digits)) {
-        (Some(node), _) => {
-            projection::check(node.kind, &wanted)?;
-            Ok(projection::node(&state.world, node, &wanted))
-        }
-        (None, Some(account)) => {
-            projection::check(Kind::Account, &wanted)?;
-            Ok(projection::account(account, &wanted))
-        }
-        (None, None) => Err(unsupported("get", id)),
-    }
+fn reader<'a>(state: &'a State, claims: &'a Claims, now: Timestamp) -> Reader<'a> {
+    Reader { world: &state.world, claims, base_url: &state.base_url, now, heaviest: state.heaviest }
 }
 
-fn promote_pages(world: &World, digits: &str) -> Value {
-    let page = world.account(digits).map_or("", |account| &account.page_id);
-    json!({ "data": [{ "id": page, "name": "Simulated Page" }] })
+fn read(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) -> Result<Value, GraphError> {
+    // Insights may stand anywhere in `fields`.
+    let today = state.world.today(state.world.main(), now);
+    state.world.facts.grow(today);
+    let reader = reader(state, claims, now);
+    let id = call.segments.first().map_or("", String::as_str);
+    let object = Object::find(&state.world, id).ok_or_else(|| unsupported("get", id))?;
+    match call.segments.get(1) {
+        Some(edge) => reader.edge(&object, edge, call),
+        None => reader.object(&object, call),
+    }
 }
 
 fn change(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
@@ -180,24 +164,19 @@ fn change(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, 
         time: now,
         user: None,
     };
-    let done = write::apply(&mut state.world, &write)?;
-    note_unknown(state, call, |name| write::knows(done.kind, name))?;
+    state.pace.check(&write)?;
+    let done =
+        write::apply(&mut state.world, &write).inspect_err(|error| state.pace.refused(&write, error))?;
     if done.effect {
+        state.pace.done(&write);
         state.keep(&write);
     }
     Ok(done.answer)
 }
 
-fn with_link<T>(state: &State, call: &GraphCall, make: impl FnOnce(&Link<'_>) -> T) -> T {
-    let path = format!("/{}/{}", call.version, call.segments.join("/"));
-    let token = call.token.as_deref().unwrap_or_default();
-    make(&Link { base_url: &state.base_url, path: &path, params: &call.params, token })
-}
-
 /// Graph ignores parameters it does not know, so a misspelt one goes unnoticed: here it is at least counted, and
 /// refused in strict mode.
-fn note_unknown(state: &mut State, call: &GraphCall, known: impl Fn(&str) -> bool) -> Result<(), GraphError> {
-    let unknown = call.unknown_params(known);
+fn note_unknown(state: &mut State, call: &GraphCall, unknown: &[String]) -> Result<(), GraphError> {
     if unknown.is_empty() {
         return Ok(());
     }

@@ -4,19 +4,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State as Shared};
-use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State as Shared};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
-use jiff::Timestamp;
-use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::call::{self, GraphCall};
-use crate::error::GraphError;
-use crate::fault::FaultKind;
+use crate::exchange::{self, Sending};
+use crate::fault::Area;
+use crate::gzip;
 use crate::line::Cut;
 use crate::login::{self, Shown};
-use crate::routes;
 use crate::state::State;
 
 /// The state, shared by all connections and the test that started the simulator.
@@ -29,7 +28,8 @@ pub(crate) fn lock(state: &SharedState) -> MutexGuard<'_, State> {
 
 /// The whole interface.
 pub(crate) fn router(state: SharedState) -> Router {
-    Router::new().fallback(handle).with_state(state)
+    // Videos come in one piece from clients that do not cut them up.
+    Router::new().fallback(handle).layer(DefaultBodyLimit::disable()).with_state(state)
 }
 
 async fn handle(
@@ -49,7 +49,7 @@ async fn handle(
 
 async fn login_page(state: &SharedState, request: Request, decided: bool) -> Response {
     let Ok(params) = call::pairs(request).await else {
-        return respond(StatusCode::BAD_REQUEST, HTML, "<!doctype html><title>Bad request</title>".into());
+        return respond(StatusCode::BAD_REQUEST, HTML, "<!doctype html><title>Bad request</title>");
     };
     let mut state = lock(state);
     let state = &mut *state;
@@ -72,102 +72,56 @@ async fn login_page(state: &SharedState, request: Request, decided: bool) -> Res
     }
 }
 
-const HTML: &str = "text/html; charset=utf-8";
-const JSON: &str = "application/json; charset=UTF-8";
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
 
 async fn graph(state: &SharedState, cut: &Cut, request: Request) -> Response {
     let method = request.method().clone();
     let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+    let gzip = gzip::accepted(request.headers());
     let call = GraphCall::read(request).await;
 
-    let mut state = lock(state);
-    let state = &mut *state;
-    let now = state.now();
-    state.calls += 1;
-    state.quota.count_app(now);
-    let trace = format!("A{:010}", state.calls);
-    match state.faults.next(&method, &path) {
-        None => finish(state, call, now, &trace),
-        Some(FaultKind::Html) => respond(
-            StatusCode::BAD_GATEWAY,
-            HTML,
-            "<!DOCTYPE html><html><head><title>Error</title></head><body><h1>Sorry, something went wrong.</h1></body></html>"
-                .into(),
-        ),
-        Some(FaultKind::Error { status, code, subcode, headers }) => {
-            let error = GraphError {
-                subcode,
-                ..GraphError::new(code, "An error ordered by the test.")
-                    .status(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST))
-            };
-            let mut response = finish(state, call.and(Err(error)), now, &trace);
-            add_headers(response.headers_mut(), headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-            response
-        }
-        Some(FaultKind::LostAnswer) => {
-            let response = finish(state, call, now, &trace);
+    let (answer, stopping) = {
+        let mut state = lock(state);
+        let now = state.now();
+        let area = Area::of_path(&path);
+        (exchange::answer(&mut state, call, &method, &path, area, now), state.stopping.clone())
+    };
+    wait(answer.sending, cut, stopping).await;
+    // What cannot be packed goes out as it is.
+    let packed = gzip.then(|| gzip::pack(&answer.body).ok()).flatten();
+    let encoded = packed.is_some();
+    let body = packed.map_or_else(|| Body::from(answer.body), Body::from);
+    let mut response = respond(answer.status, answer.content_type, body);
+    add_headers(response.headers_mut(), &answer.headers);
+    if encoded {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// Waits until an answer is to be sent. A simulator that is told to stop waits for nothing.
+async fn wait(sending: Sending, cut: &Cut, mut stopping: watch::Receiver<()>) {
+    match sending {
+        Sending::AtOnce => {}
+        Sending::Late(delay) => drop(tokio::time::timeout(delay, stopping.changed()).await),
+        Sending::Never => {
+            // Nothing is ever sent on this channel: it ends when the simulator stops.
+            drop(stopping.changed().await);
             cut.now();
-            response
         }
-        Some(FaultKind::Truncated) => {
-            let (body, headers, status) = carry_out(state, call, now, &trace);
-            let text = body.to_string();
-            let half: String = text.chars().take(text.chars().count() / 2).collect();
-            dress(respond(status, JSON, half), &headers)
-        }
+        Sending::Cut => cut.now(),
     }
 }
 
-fn finish(state: &mut State, call: Result<GraphCall, GraphError>, now: Timestamp, trace: &str) -> Response {
-    let (body, headers, status) = carry_out(state, call, now, trace);
-    dress(respond(status, JSON, body.to_string()), &headers)
-}
-
-type Headers = Vec<(&'static str, String)>;
-
-fn carry_out(
-    state: &mut State,
-    call: Result<GraphCall, GraphError>,
-    now: Timestamp,
-    trace: &str,
-) -> (Value, Headers, StatusCode) {
-    let mut version = call::CURRENT.to_owned();
-    let mut target = None;
-    let result = call.and_then(|call| {
-        target = routes::target(&state.world, &call);
-        let result = routes::answer(state, &call, now);
-        // A version that has ended is not what serves the error.
-        if call.check_protocol().is_ok() {
-            version = call.version;
-        }
-        result
-    });
-    let target = target.as_ref().map(|(account, case)| (account.as_str(), *case));
-    let mut headers = state.quota.headers(target, now);
-    headers.push(("facebook-api-version", version));
-    headers.push(("x-fb-trace-id", trace.to_owned()));
-    headers.push(("x-fb-request-id", format!("R{}", state.calls)));
-    headers.push(("x-fb-rev", "1030000000".to_owned()));
-    match result {
-        Ok(body) => (body, headers, StatusCode::OK),
-        Err(error) => (error.body(trace), headers, error.status),
-    }
-}
-
-fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
-fn dress(mut response: Response, headers: &Headers) -> Response {
-    add_headers(response.headers_mut(), headers.iter().map(|(name, value)| (*name, value.as_str())));
-    response
-}
-
 /// Adds headers; one that cannot be sent is left out.
-fn add_headers<'a>(headers: &mut HeaderMap, more: impl Iterator<Item = (&'a str, &'a str)>) {
+fn add_headers(headers: &mut HeaderMap, more: &[(String, String)]) {
     for (name, value) in more {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             headers.insert(name, value);

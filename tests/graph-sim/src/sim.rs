@@ -1,27 +1,30 @@
 //! The running simulator, and what a test may see and do behind Graph's back.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use jiff::civil::Date;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Source};
 use crate::crypto;
-use crate::fault::{Fault, Faults};
+use crate::fault::{Fault, FaultPlan, Faults};
 use crate::insights;
 use crate::journal::Journal;
 use crate::line::{Cut, Lines};
 use crate::login::Codes;
 use crate::node::Kind;
-use crate::quota::Quota;
+use crate::pace::Pace;
+use crate::quota::{Quota, Usage, UseCase};
+use crate::record::{Record, RecordedCall};
 use crate::server::{self, SharedState, lock};
 use crate::start_error::StartError;
 use crate::state::State;
-use crate::token::{Life, Tokens};
+use crate::token::{Holder, Life, TokenState, Tokens};
 use crate::world::World;
 use crate::{generator, recorded};
 
@@ -29,7 +32,7 @@ use crate::{generator, recorded};
 pub struct GraphSim {
     state: SharedState,
     base_url: String,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<watch::Sender<()>>,
     served: JoinHandle<()>,
 }
 
@@ -57,6 +60,7 @@ impl GraphSim {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await.map_err(port)?;
         let address = listener.local_addr().map_err(port)?;
         let base_url = format!("http://{address}");
+        let (stop, mut stopped) = watch::channel(());
         let mut state = State {
             world,
             app: config.app,
@@ -65,11 +69,18 @@ impl GraphSim {
             tokens: Tokens::default(),
             codes: Codes::default(),
             faults: Faults::default(),
+            last_pages: BTreeMap::new(),
+            stopping: stopped.clone(),
             quota: Quota::new(config.limits),
+            pace: Pace::default(),
             journal: None,
             calls: 0,
+            throttled: 0,
             strict: config.behaviour.strict,
+            require_proof: config.behaviour.require_proof,
+            heaviest: config.behaviour.heaviest,
             ignored_params: 0,
+            record: Record::default(),
         };
         if let Some(path) = config.journal {
             let (journal, writes) = Journal::open(&path)?;
@@ -83,12 +94,11 @@ impl GraphSim {
             state.journal = Some(journal);
         }
         let state = Arc::new(Mutex::new(state));
-        let (stop, stopped) = oneshot::channel::<()>();
         let service = server::router(Arc::clone(&state)).into_make_service_with_connect_info::<Cut>();
         let served = tokio::spawn(async move {
-            let serve = axum::serve(Lines(listener), service).with_graceful_shutdown(async {
+            let serve = axum::serve(Lines(listener), service).with_graceful_shutdown(async move {
                 // Nothing is ever sent: the channel ends when the simulator is dropped.
-                drop(stopped.await);
+                drop(stopped.changed().await);
             });
             if let Err(error) = serve.await {
                 tracing::error!(%error, "The simulator stopped serving.");
@@ -132,6 +142,11 @@ impl GraphSim {
         lock(&self.state).ignored_params
     }
 
+    /// What clients sent: the newest 10,000 calls, the oldest of them first.
+    pub fn requests(&self) -> Vec<RecordedCall> {
+        lock(&self.state).record.calls()
+    }
+
     /// A campaign as it is stored now.
     pub fn campaign(&self, id: &str) -> Option<Value> {
         let state = lock(&self.state);
@@ -162,7 +177,7 @@ impl GraphSim {
         let now = state.now();
         let today = state.world.today(state.world.main(), now);
         state.world.facts.grow(today);
-        insights::ad_day_rows(&state.world, since, until)
+        insights::ad_day_rows(&state.world, since, until, today)
     }
 
     /// Changes fields of an ad-day row, as Meta restates numbers; null takes a field away, and null instead of
@@ -175,6 +190,30 @@ impl GraphSim {
     /// Orders a fault.
     pub fn fail_next(&self, fault: Fault) {
         lock(&self.state).faults.add(fault);
+    }
+
+    /// Lets calls go wrong by this plan from now on, instead of by the one before. Faults ordered one by one come
+    /// first.
+    pub fn set_plan(&self, plan: FaultPlan) {
+        lock(&self.state).faults.set_plan(plan);
+    }
+
+    /// Faults that struck so far, ordered or planned.
+    pub fn faults_struck(&self) -> u64 {
+        lock(&self.state).faults.struck()
+    }
+
+    /// What an ad account, with or without its `act_`, has used of a quota.
+    pub fn usage(&self, account: &str, case: UseCase) -> Usage {
+        let state = lock(&self.state);
+        let target = state.target(account.trim_start_matches("act_"), case);
+        state.quota.usage(target, state.now())
+    }
+
+    /// Calls that were refused because a quota was really used up, or something was changed too often; faults are
+    /// not counted.
+    pub fn throttled(&self) -> u64 {
+        lock(&self.state).throttled
     }
 
     /// The `X-Hub-Signature-256` with which Meta would deliver this body.
@@ -191,11 +230,32 @@ impl GraphSim {
 
     /// A token of sixty days for a person, without the login dialog.
     pub fn issue_token(&self, user: &str, scopes: &[&str]) -> String {
+        self.issue(user, scopes, false, Life::Long)
+    }
+
+    /// A token of a system user, which never expires.
+    pub fn issue_system_token(&self, user: &str, scopes: &[&str]) -> String {
+        self.issue(user, scopes, true, Life::Endless)
+    }
+
+    fn issue(&self, user: &str, scopes: &[&str], system: bool, life: Life) -> String {
         let mut state = lock(&self.state);
         let state = &mut *state;
         let now = state.now();
         let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        state.tokens.issue(&state.app.app_secret, user, &scopes, Life::Long, now)
+        state.tokens.issue(&state.app.app_secret, Holder { user, scopes: &scopes, system }, life, now)
+    }
+
+    /// Breaks one token, or mends it.
+    pub fn break_token(&self, token: &str, becomes: TokenState) {
+        lock(&self.state).tokens.set(token, becomes);
+    }
+
+    /// Limits the ad accounts (`act_1`) that a person sees; `debug_token` names them as `target_ids`. The person of
+    /// the login dialog is [`PERSON`](crate::PERSON).
+    pub fn show_accounts(&self, user: &str, accounts: &[&str]) {
+        let digits = accounts.iter().map(|id| id.trim_start_matches("act_").to_owned()).collect();
+        lock(&self.state).tokens.show_accounts(user, digits);
     }
 }
 

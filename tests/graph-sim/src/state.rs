@@ -1,13 +1,20 @@
 //! Everything a running simulator holds.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::config::{App, Clock};
 use crate::error::GraphError;
 use crate::fault::Faults;
+use crate::insights::Heaviest;
 use crate::journal::Journal;
 use crate::login::Codes;
-use crate::quota::Quota;
+use crate::pace::Pace;
+use crate::quota::{Quota, Target, UseCase};
+use crate::record::Record;
 use crate::token::Tokens;
 use crate::world::World;
 use crate::write::{self, Write};
@@ -21,11 +28,20 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) codes: Codes,
     pub(crate) faults: Faults,
+    /// Of listings that a fault may repeat a page of: the page served last.
+    pub(crate) last_pages: BTreeMap<String, Value>,
+    /// Ends when the simulator stops.
+    pub(crate) stopping: watch::Receiver<()>,
     pub(crate) quota: Quota,
+    pub(crate) pace: Pace,
     pub(crate) journal: Option<Journal>,
     pub(crate) calls: u64,
+    pub(crate) throttled: u64,
     pub(crate) strict: bool,
+    pub(crate) require_proof: bool,
+    pub(crate) heaviest: Heaviest,
     pub(crate) ignored_params: u64,
+    pub(crate) record: Record,
 }
 
 impl State {
@@ -37,10 +53,32 @@ impl State {
         token.split_once('|') == Some((&self.app.app_id, &self.app.app_secret))
     }
 
+    /// Counts a call to an ad account, or refuses it.
+    pub(crate) fn count(
+        &mut self,
+        account: &str,
+        case: UseCase,
+        writes: bool,
+        now: Timestamp,
+    ) -> Result<(), GraphError> {
+        let target = self.target(account, case);
+        self.quota.count(target, writes, now)
+    }
+
+    /// What a call to an ad account is counted against.
+    pub(crate) fn target<'a>(&self, account: &'a str, case: UseCase) -> Target<'a> {
+        let widened = self.quota.limits().with_active_ads;
+        let active_ads = if widened { self.world.active_ads(account) } else { 0 };
+        Target { account, case, active_ads }
+    }
+
     /// Carries out a journaled write again.
     pub(crate) fn replay(&mut self, write: &Write) -> Result<(), GraphError> {
         if let Some(user) = &write.user {
-            self.tokens.revoke(Some(user), REMOVED, write.time);
+            match write.path.strip_prefix("me/permissions/") {
+                Some(scope) => self.tokens.withdraw(user, scope, write.time),
+                None => self.tokens.revoke(Some(user), REMOVED, write.time),
+            }
             return Ok(());
         }
         write::apply(&mut self.world, write).map(|_| ())

@@ -1,7 +1,8 @@
 //! Access tokens. They carry everything that is known about them, signed, so that they survive a restart.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -14,6 +15,62 @@ const PREFIX: &str = "EAAS";
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
+/// What becomes of a token that a test breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenState {
+    /// Mended: whatever was ordered for it no longer holds.
+    Valid,
+    /// 190/463: its time is over.
+    Expired,
+    /// 190/458: the person has removed the app.
+    Revoked,
+    /// 190/460: the person has changed the password.
+    PasswordChanged,
+    /// 190/459: the person must log in at facebook.com first.
+    Checkpointed,
+    /// 190/464: the person must confirm the account at facebook.com first.
+    Unconfirmed,
+    /// 190/467: the person has logged out.
+    LoggedOut,
+    /// Alive, but calls to ad accounts are answered code 10: the app may not do this.
+    NotAllowed,
+    /// Alive, but calls to ad accounts are answered code 200: its person has not granted the permission.
+    NotGranted,
+    /// Alive, but calls to ad accounts are answered code 294: it lacks `ads_management`.
+    WithoutManagement,
+    /// Alive, but ad accounts and what is in them are answered 100/33, as if they did not exist.
+    WithoutAccounts,
+}
+
+impl TokenState {
+    /// The subcode of a dead token.
+    fn subcode(self) -> Option<u32> {
+        match self {
+            Self::Expired => Some(463),
+            Self::Revoked => Some(458),
+            Self::PasswordChanged => Some(460),
+            Self::Checkpointed => Some(459),
+            Self::Unconfirmed => Some(464),
+            Self::LoggedOut => Some(467),
+            _ => None,
+        }
+    }
+
+    /// What a live token is told that may not call ad accounts.
+    fn denial(self) -> Option<GraphError> {
+        let (code, message) = match self {
+            Self::NotAllowed => (10, "Application does not have permission for this action"),
+            Self::NotGranted => (200, "Ad account owner has NOT grant ads_management or ads_read permission"),
+            Self::WithoutManagement => (
+                294,
+                "Managing advertisements requires an access token with the extended permission for ads_management",
+            ),
+            _ => return None,
+        };
+        Some(GraphError::new(code, format!("(#{code}) {message}")).status(StatusCode::FORBIDDEN))
+    }
+}
+
 /// How long a token lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,27 +79,51 @@ pub(crate) enum Life {
     Short,
     /// After an exchange: sixty days.
     Long,
+    /// Of a system user: for ever.
+    Endless,
 }
 
 impl Life {
-    pub(crate) fn seconds(self) -> i64 {
+    pub(crate) fn seconds(self) -> Option<i64> {
         match self {
-            Self::Short => 2 * HOUR,
-            Self::Long => 60 * DAY,
+            Self::Short => Some(2 * HOUR),
+            Self::Long => Some(60 * DAY),
+            Self::Endless => None,
         }
     }
 }
 
-/// What a token says about itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Whom a token is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) scopes: &'a [String],
+    /// Not a person, but a system user of a business.
+    pub(crate) system: bool,
+}
+
+/// What a token says about itself, and what is known about it beside that.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Claims {
     pub(crate) user: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) issued_at: i64,
+    /// 0 for never.
     pub(crate) expires_at: i64,
     pub(crate) kind: Life,
+    #[serde(default)]
+    pub(crate) system: bool,
     /// Keeps tokens of the same second apart.
     pub(crate) nonce: u64,
+    /// Scopes that were granted once and are no longer.
+    #[serde(skip)]
+    pub(crate) withdrawn: Vec<String>,
+    /// The ad accounts it may see; all when absent.
+    #[serde(skip)]
+    pub(crate) accounts: Option<BTreeSet<String>>,
+    /// What it is told at ad accounts.
+    #[serde(skip)]
+    pub(crate) denial: Option<GraphError>,
 }
 
 impl Claims {
@@ -50,9 +131,14 @@ impl Claims {
         self.scopes.iter().any(|granted| granted == scope)
     }
 
-    /// When the app may no longer read the person's data.
+    /// Whether it may see an ad account.
+    pub(crate) fn sees(&self, digits: &str) -> bool {
+        self.accounts.as_ref().is_none_or(|accounts| accounts.contains(digits))
+    }
+
+    /// When the app may no longer read the person's data; 0 for never.
     pub(crate) fn data_access_expires_at(&self) -> i64 {
-        self.issued_at + 90 * DAY
+        if self.system { 0 } else { self.issued_at + 90 * DAY }
     }
 }
 
@@ -61,6 +147,11 @@ impl Claims {
 pub(crate) struct Tokens {
     issued: u64,
     revocations: Vec<Revocation>,
+    broken: BTreeMap<String, TokenState>,
+    /// The ad accounts that people may see; those who are not named see all.
+    accounts: BTreeMap<String, BTreeSet<String>>,
+    /// Permissions that people have withdrawn one by one, and when.
+    withdrawn: BTreeMap<(String, String), i64>,
 }
 
 struct Revocation {
@@ -73,24 +164,23 @@ struct Revocation {
 }
 
 impl Tokens {
-    pub(crate) fn issue(
-        &mut self,
-        secret: &str,
-        user: &str,
-        scopes: &[String],
-        kind: Life,
-        now: Timestamp,
-    ) -> String {
+    pub(crate) fn issue(&mut self, secret: &str, holder: Holder<'_>, kind: Life, now: Timestamp) -> String {
         self.issued += 1;
         let issued_at = now.as_second();
         let claims = Claims {
-            user: user.to_owned(),
-            scopes: scopes.to_vec(),
+            user: holder.user.to_owned(),
+            scopes: holder.scopes.to_vec(),
             issued_at,
-            expires_at: issued_at + kind.seconds(),
+            expires_at: kind.seconds().map_or(0, |seconds| issued_at + seconds),
             kind,
+            system: holder.system,
             nonce: self.issued,
+            withdrawn: Vec::new(),
+            accounts: None,
+            denial: None,
         };
+        // Who logs in again grants again.
+        self.withdrawn.retain(|(user, scope), _| user != holder.user || !holder.scopes.contains(scope));
         // Claims are plain text and numbers, which always serialize.
         let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).unwrap_or_default());
         let signature = URL_SAFE_NO_PAD.encode(sign(secret, &payload));
@@ -113,27 +203,57 @@ impl Tokens {
         });
     }
 
+    /// Orders what becomes of a token.
+    pub(crate) fn set(&mut self, token: &str, state: TokenState) {
+        self.broken.insert(token.to_owned(), state);
+    }
+
+    /// Limits the ad accounts a person may see.
+    pub(crate) fn show_accounts(&mut self, user: &str, digits: BTreeSet<String>) {
+        self.accounts.insert(user.to_owned(), digits);
+    }
+
+    /// Takes one permission away from a person's tokens.
+    pub(crate) fn withdraw(&mut self, user: &str, scope: &str, now: Timestamp) {
+        self.withdrawn.insert((user.to_owned(), scope.to_owned()), now.as_second());
+    }
+
+    /// What is known of a token, dead or alive; nothing when this app did not sign it.
+    pub(crate) fn known(&self, secret: &str, token: &str) -> Option<Claims> {
+        let mut claims = open(secret, token)?;
+        let withdrawn = |scope: &String| {
+            let at = self.withdrawn.get(&(claims.user.clone(), scope.clone()));
+            at.is_some_and(|at| claims.issued_at <= *at)
+        };
+        (claims.withdrawn, claims.scopes) = claims.scopes.iter().cloned().partition(withdrawn);
+        let state = self.broken.get(token).copied().unwrap_or(TokenState::Valid);
+        claims.denial = state.denial();
+        claims.accounts = match state {
+            TokenState::WithoutAccounts => Some(BTreeSet::new()),
+            _ => self.accounts.get(&claims.user).cloned(),
+        };
+        Some(claims)
+    }
+
     /// What a token says, if it is ours and alive.
     pub(crate) fn read(&self, secret: &str, token: &str, now: Timestamp) -> Result<Claims, GraphError> {
-        let claims = open(secret, token).ok_or_else(|| GraphError::new(190, "Malformed access token"))?;
-        if let Some(subcode) = self.death(token, &claims) {
-            return Err(dead(subcode));
+        let claims =
+            self.known(secret, token).ok_or_else(|| GraphError::new(190, "Malformed access token"))?;
+        match self.death(token, &claims) {
+            Some(463) => return Err(expired(claims.expires_at.min(now.as_second()), now)),
+            Some(subcode) => return Err(dead(subcode)),
+            None => {}
         }
-        if now.as_second() >= claims.expires_at {
-            return Err(GraphError::new(
-                190,
-                format!(
-                    "Error validating access token: Session has expired on {}. The current time is {}.",
-                    said(claims.expires_at),
-                    said(now.as_second())
-                ),
-            )
-            .subcode(463));
+        if claims.expires_at != 0 && now.as_second() >= claims.expires_at {
+            return Err(expired(claims.expires_at, now));
         }
         Ok(claims)
     }
 
     fn death(&self, token: &str, claims: &Claims) -> Option<u32> {
+        if let Some(state) = self.broken.get(token) {
+            return state.subcode();
+        }
         let dead = self.revocations.iter().rev().find(|revocation| {
             claims.issued_at <= revocation.at
                 && revocation.user.as_ref().is_none_or(|user| *user == claims.user)
@@ -141,6 +261,18 @@ impl Tokens {
         });
         dead.map(|revocation| revocation.subcode)
     }
+}
+
+fn expired(at: i64, now: Timestamp) -> GraphError {
+    GraphError::new(
+        190,
+        format!(
+            "Error validating access token: Session has expired on {}. The current time is {}.",
+            said(at),
+            said(now.as_second())
+        ),
+    )
+    .subcode(463)
 }
 
 fn dead(subcode: u32) -> GraphError {
@@ -156,7 +288,7 @@ fn dead(subcode: u32) -> GraphError {
 }
 
 /// What a token says about itself, dead or alive; nothing when this app did not sign it.
-pub(crate) fn open(secret: &str, token: &str) -> Option<Claims> {
+fn open(secret: &str, token: &str) -> Option<Claims> {
     let (payload, signature) = token.strip_prefix(PREFIX)?.split_once('.')?;
     if URL_SAFE_NO_PAD.decode(signature).ok()? != sign(secret, payload) {
         return None;
@@ -178,10 +310,14 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn holder(user: &str) -> Holder<'_> {
+        Holder { user, scopes: &[], system: false }
+    }
+
     #[test]
     fn a_token_is_read_without_having_been_stored() {
         let now = at("2026-11-20T02:00:00Z");
-        let token = Tokens::default().issue("secret", "42", &["ads_read".to_owned()], Life::Short, now);
+        let token = Tokens::default().issue("secret", holder("42"), Life::Short, now);
         let fresh = Tokens::default();
         assert_eq!(fresh.read("secret", &token, now).unwrap().user, "42");
         assert_eq!(fresh.read("other", &token, now).unwrap_err().subcode, None);
@@ -194,13 +330,40 @@ mod tests {
     fn a_revocation_kills_what_was_issued_and_nothing_later() {
         let now = at("2026-11-20T02:00:00Z");
         let mut tokens = Tokens::default();
-        let old = tokens.issue("s", "42", &[], Life::Long, now);
-        let other = tokens.issue("s", "43", &[], Life::Long, now);
+        let old = tokens.issue("s", holder("42"), Life::Long, now);
+        let other = tokens.issue("s", holder("43"), Life::Long, now);
         tokens.revoke(Some("42"), 458, now);
-        let new = tokens.issue("s", "42", &[], Life::Long, now);
+        let new = tokens.issue("s", holder("42"), Life::Long, now);
         assert_eq!(tokens.read("s", &old, now).unwrap_err().subcode, Some(458));
         assert!(tokens.read("s", &other, now).is_ok() && tokens.read("s", &new, now).is_ok());
         tokens.revoke(None, 460, now);
         assert_eq!(tokens.read("s", &new, now).unwrap_err().subcode, Some(460));
+    }
+
+    #[test]
+    fn a_withdrawn_permission_is_gone_until_it_is_granted_again() {
+        let now = at("2026-11-20T02:00:00Z");
+        let scopes = ["ads_read".to_owned(), "ads_management".to_owned()];
+        let holder = Holder { user: "42", scopes: &scopes, system: true };
+        let mut tokens = Tokens::default();
+        let token = tokens.issue("s", holder.clone(), Life::Endless, now);
+        tokens.withdraw("42", "ads_management", now);
+        let claims = tokens.read("s", &token, at("2036-11-20T02:00:00Z")).unwrap();
+        assert_eq!((claims.scopes, claims.withdrawn), (scopes[..1].to_vec(), scopes[1..].to_vec()));
+        tokens.issue("s", holder, Life::Endless, now);
+        assert!(tokens.read("s", &token, now).unwrap().has("ads_management"));
+    }
+
+    #[test]
+    fn a_broken_token_can_be_mended() {
+        let now = at("2026-11-20T02:00:00Z");
+        let mut tokens = Tokens::default();
+        let token = tokens.issue("s", holder("42"), Life::Long, now);
+        tokens.set(&token, TokenState::Checkpointed);
+        assert_eq!(tokens.read("s", &token, now).unwrap_err().subcode, Some(459));
+        tokens.set(&token, TokenState::NotGranted);
+        assert_eq!(tokens.read("s", &token, now).unwrap().denial.unwrap().code, 200);
+        tokens.set(&token, TokenState::Valid);
+        assert_eq!(tokens.read("s", &token, now).unwrap().denial, None);
     }
 }

@@ -77,6 +77,12 @@ impl World {
         nodes
     }
 
+    /// How many ads of an account may be delivered.
+    pub(crate) fn active_ads(&self, account: &str) -> u64 {
+        let ads = self.nodes.values().filter(|node| node.kind == Kind::Ad && node.account == account);
+        ads.filter(|ad| self.effective_status(ad) == "ACTIVE").count() as u64
+    }
+
     /// What holds for delivery, after the node's parents are looked at.
     pub(crate) fn effective_status(&self, node: &Node) -> String {
         if let Some(recorded) = node.text("effective_status") {

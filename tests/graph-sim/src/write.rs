@@ -35,8 +35,6 @@ pub(crate) struct Write {
 /// What a write did.
 pub(crate) struct Done {
     pub(crate) answer: Value,
-    /// Which kind of object it wrote.
-    pub(crate) kind: Kind,
     /// False when it was only checked.
     pub(crate) effect: bool,
 }
@@ -62,12 +60,6 @@ pub(crate) fn apply(world: &mut World, write: &Write) -> Result<Done, GraphError
         ("DELETE", [id]) => update::delete(world, id),
         (method, _) => Err(unsupported(method, segments[0])),
     }
-}
-
-/// Whether Graph knows a parameter of a write to this kind of object.
-pub(crate) fn knows(kind: Kind, param: &str) -> bool {
-    const BESIDES: [&str; 2] = ["execution_options", "campaign_id"];
-    fields::exists(kind, param) || BESIDES.contains(&param)
 }
 
 /// Fields that are written by the simulator itself, whatever a caller sends.
@@ -116,10 +108,10 @@ fn finish(
     fields: Map<String, Value>,
 ) -> Result<Done, GraphError> {
     if Params(&write.params).validate_only()? {
-        return Ok(Done { answer: json!({ "success": true }), kind, effect: false });
+        return Ok(Done { answer: json!({ "success": true }), effect: false });
     }
     let id = world.create(kind, &account.digits, fields);
     let answer =
         if kind == Kind::Campaign { json!({ "id": id, "success": true }) } else { json!({ "id": id }) };
-    Ok(Done { answer, kind, effect: true })
+    Ok(Done { answer, effect: true })
 }

@@ -3,96 +3,343 @@
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
+use super::action::{self, Shape};
+use super::counts::{Count, Counts, Windows};
 use super::sum::decimal;
-use crate::facts::Fact;
 use crate::money::{major, ratio};
-use crate::numbers::Numbers;
 
 /// The measures of one row.
+#[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "nearly all rows are counted, and no box is made for each")]
 pub(crate) enum Measures<'a> {
-    Counted(Numbers),
+    Counted(Counts),
     Written(&'a Map<String, Value>),
     Summed(Map<String, Value>),
 }
 
-impl<'a> Measures<'a> {
-    pub(crate) fn of(fact: &'a Fact) -> Self {
-        match fact {
-            Fact::Counted(numbers) => Self::Counted(*numbers),
-            Fact::Written(row) => Self::Written(row),
+/// How a row's measures are written.
+#[derive(Clone, Copy)]
+pub(crate) struct Style<'a> {
+    pub(crate) currency: &'a str,
+    pub(crate) shape: &'a Shape,
+    /// Whether counts of people are known for the row.
+    pub(crate) unique: Unique,
+}
+
+/// What Meta tells of how many different people there were.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unique {
+    Known,
+    /// Hourly rows say 0.
+    Zero,
+    /// With breakdowns kept for 13 months only, and absent for older days.
+    Forgotten,
+}
+
+/// The fields a generated row is made of; others follow from them.
+pub(crate) const STORED: [&str; 9] = [
+    "impressions",
+    "reach",
+    "frequency",
+    "clicks",
+    "inline_link_clicks",
+    "spend",
+    "actions",
+    "action_values",
+    "purchase_roas",
+];
+
+impl Measures<'_> {
+    /// The recorded row, where there is one: it says best what is in it.
+    fn row(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Counted(_) => None,
+            Self::Written(row) => Some(row),
+            Self::Summed(row) => Some(row),
         }
     }
 
-    /// The wanted fields, as stored.
-    pub(crate) fn fields(&self, currency: &str, wants: impl Fn(&str) -> bool) -> Map<String, Value> {
-        let row = match self {
-            Self::Counted(numbers) => return numbers.row(currency, wants),
-            Self::Written(row) => row,
-            Self::Summed(row) => row,
-        };
-        row.iter()
-            .filter(|(name, _)| wants(name))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect()
+    /// A field, where it is known or follows from what is known.
+    pub(crate) fn field(&self, name: &str, style: Style<'_>) -> Option<Value> {
+        if is_unique(name) && style.unique != Unique::Known {
+            return (style.unique == Unique::Zero && !is_list(name)).then(|| json!("0"));
+        }
+        if let Some(row) = self.row()
+            && let Some(value) = row.get(name)
+        {
+            return Some(listed(value, style.shape));
+        }
+        if let Self::Counted(counts) = self
+            && let Some(value) = list(counts, name, style)
+        {
+            return Some(value);
+        }
+        if let Some(value) = self.ratio(name, style.currency) {
+            return Some(json!(value.to_string()));
+        }
+        match self {
+            Self::Counted(counts) => match name {
+                "spend" | "social_spend" => self.number(name, style.currency).map(|n| json!(n.to_string())),
+                _ => scalar(counts, name).map(|number| json!(number.to_string())),
+            },
+            _ if name == "cost_per_action_type" => self.cost_per_action(style.currency),
+            _ => None,
+        }
     }
 
-    /// A field that is not stored but follows from others, where these are known.
-    pub(crate) fn derived(&self, name: &str, currency: &str) -> Option<Value> {
-        let thousand = Decimal::ONE_THOUSAND;
-        let get = |name: &str| self.scalar(name, currency);
-        let value = match name {
-            "cpm" => ratio(get("spend")? * thousand, get("impressions")?),
-            "cpp" => ratio(get("spend")? * thousand, get("reach")?),
-            "cpc" => ratio(get("spend")?, get("clicks")?),
-            "ctr" => ratio(get("clicks")? * Decimal::ONE_HUNDRED, get("impressions")?),
-            "cost_per_inline_link_click" => ratio(get("spend")?, get("inline_link_clicks")?),
-            "inline_link_click_ctr" => {
-                ratio(get("inline_link_clicks")? * Decimal::ONE_HUNDRED, get("impressions")?)
+    /// A measure as a number; money in major units.
+    pub(crate) fn number(&self, name: &str, currency: &str) -> Option<Decimal> {
+        match (self, name) {
+            (Self::Counted(counts), "spend") => Some(major(counts[Count::Spend], currency)),
+            (Self::Counted(_), "social_spend") => Some(Decimal::ZERO),
+            (Self::Counted(counts), _) => {
+                scalar(counts, name).map(Decimal::from).or_else(|| self.ratio(name, currency))
             }
-            "cost_per_action_type" => return self.cost_per_action(currency),
-            _ => None,
+            (Self::Written(row), _) => decimal(row.get(name)).or_else(|| self.ratio(name, currency)),
+            (Self::Summed(row), _) => decimal(row.get(name)).or_else(|| self.ratio(name, currency)),
+        }
+    }
+
+    /// A measure that is a ratio of two others.
+    fn ratio(&self, name: &str, currency: &str) -> Option<Decimal> {
+        let (dividend, factor, divisor) = match name {
+            "frequency" => ("impressions", 1, "reach"),
+            "cpm" => ("spend", 1_000, "impressions"),
+            "cpp" => ("spend", 1_000, "reach"),
+            "cpc" => ("spend", 1, "clicks"),
+            "ctr" => ("clicks", 100, "impressions"),
+            "cost_per_inline_link_click" => ("spend", 1, "inline_link_clicks"),
+            "inline_link_click_ctr" => ("inline_link_clicks", 100, "impressions"),
+            "cost_per_inline_post_engagement" => ("spend", 1, "inline_post_engagement"),
+            "cost_per_unique_click" => ("spend", 1, "unique_clicks"),
+            "unique_ctr" => ("unique_clicks", 100, "reach"),
+            "cost_per_unique_inline_link_click" => ("spend", 1, "unique_inline_link_clicks"),
+            "unique_inline_link_click_ctr" | "unique_link_clicks_ctr" => {
+                ("unique_inline_link_clicks", 100, "reach")
+            }
+            _ => return None,
         };
-        value.map(|value| json!(value.to_string()))
+        // A recording that lacks a part lacks the ratio too.
+        ratio(self.number(dividend, currency)? * Decimal::from(factor), self.number(divisor, currency)?)
     }
 
     fn cost_per_action(&self, currency: &str) -> Option<Value> {
-        let spend = self.scalar("spend", currency)?;
-        let actions = self.fields(currency, |name| name == "actions").remove("actions")?;
-        let costs = actions.as_array()?.iter().filter_map(|action| {
+        let spend = self.number("spend", currency)?;
+        let costs = self.row()?.get("actions")?.as_array()?.iter().filter_map(|action| {
             let cost = ratio(spend, decimal(action.get("value"))?)?;
             Some(json!({ "action_type": action.get("action_type")?, "value": cost.to_string() }))
         });
         Some(costs.collect())
     }
 
-    fn scalar(&self, name: &str, currency: &str) -> Option<Decimal> {
-        let numbers = match self {
-            Self::Counted(numbers) => numbers,
-            Self::Written(row) => return decimal(row.get(name)),
-            Self::Summed(row) => return decimal(row.get(name)),
-        };
-        Some(match name {
-            "spend" => major(numbers.spend, currency),
-            "impressions" => numbers.impressions.into(),
-            "reach" => numbers.reach.into(),
-            "clicks" => numbers.clicks.into(),
-            "inline_link_clicks" => numbers.link_clicks.into(),
-            _ => return None,
-        })
+    /// How often an action was taken.
+    pub(crate) fn action(&self, kind: &str) -> Option<Decimal> {
+        match self {
+            Self::Counted(counts) => {
+                let found = action::actions(counts).find(|(name, _)| *name == kind)?;
+                Some(found.1.value.into())
+            }
+            _ => {
+                let actions = self.row()?.get("actions")?.as_array()?;
+                let found = actions.iter().find(|action| action.get("action_type") == Some(&json!(kind)))?;
+                decimal(found.get("value"))
+            }
+        }
     }
+}
+
+/// A recorded value; of lists only the kinds of action that are wanted.
+fn listed(value: &Value, shape: &Shape) -> Value {
+    let Value::Array(entries) = value else { return value.clone() };
+    let wanted = |entry: &&Value| {
+        entry.get("action_type").and_then(Value::as_str).is_none_or(|kind| shape.wants(kind))
+    };
+    entries.iter().filter(wanted).cloned().collect()
+}
+
+/// Whether a field is about how many different people there were.
+fn is_unique(name: &str) -> bool {
+    name == "reach"
+        || name == "frequency"
+        || name == "cpp"
+        || name.contains("unique")
+        || name == "full_view_reach"
+}
+
+fn is_list(name: &str) -> bool {
+    name.contains("action")
+        || name.contains("outbound")
+        || name.contains("conversion")
+        || name.contains("video")
+}
+
+/// How many of these were different people's.
+fn unique(counts: &Counts, number: u64) -> u64 {
+    (number - number / 12).min(counts[Count::Reach])
+}
+
+fn scalar(counts: &Counts, name: &str) -> Option<u64> {
+    Some(match name {
+        "impressions" => counts[Count::Impressions],
+        "reach" => counts[Count::Reach],
+        "clicks" => counts[Count::Clicks],
+        "inline_link_clicks" => counts[Count::LinkClicks],
+        "inline_post_engagement" => action::post_engagement(counts),
+        "unique_clicks" => unique(counts, counts[Count::Clicks]),
+        "unique_inline_link_clicks" => unique(counts, counts[Count::LinkClicks]),
+        "full_view_impressions" => counts[Count::Impressions] / 3,
+        "full_view_reach" => counts[Count::Reach] / 3,
+        "canvas_avg_view_percent" | "canvas_avg_view_time" => 0,
+        _ => return None,
+    })
+}
+
+/// The lists of a generated row.
+fn list(counts: &Counts, name: &str, style: Style<'_>) -> Option<Value> {
+    let (shape, currency) = (style.shape, style.currency);
+    let spend = major(counts[Count::Spend], currency);
+    let (impressions, reach) = (counts[Count::Impressions], counts[Count::Reach]);
+    let each = |number: u64| Some(Decimal::from(number));
+    let cost = |number: u64| ratio(spend, number.into());
+    let single = |number: u64| Some(Decimal::from(unique(counts, number)));
+    let single_cost = |number: u64| ratio(spend, unique(counts, number).into());
+    let rate = |number: u64| ratio(Decimal::from(number * 100), impressions.into());
+    let single_rate = |number: u64| ratio(Decimal::from(unique(counts, number) * 100), reach.into());
+    let money = |number: u64| Some(major(number, currency));
+    let roas = |number: u64| ratio(money(number)?, spend);
+    let one = |kind: &'static str, count: Count| [(kind, Windows::at_once(counts[count]))];
+    let outbound = || one("outbound_click", Count::OutboundClicks);
+    let bought = |kind: &'static str| [(kind, counts.windows(Count::PurchaseValue))];
+    match name {
+        "actions" => shape.list(action::actions(counts), each),
+        "unique_actions" => shape.list(action::actions(counts), single),
+        "cost_per_action_type" => shape.list(action::actions(counts), cost),
+        "cost_per_unique_action_type" => shape.list(action::actions(counts), single_cost),
+        "action_values" => shape.list(action::values_of(counts), money),
+        "purchase_roas" => shape.list(bought("omni_purchase"), roas),
+        "website_purchase_roas" => shape.list(bought("offsite_conversion.fb_pixel_purchase"), roas),
+        "outbound_clicks" => shape.list(outbound(), each),
+        "outbound_clicks_ctr" => shape.list(outbound(), rate),
+        "cost_per_outbound_click" => shape.list(outbound(), cost),
+        "unique_outbound_clicks" => shape.list(outbound(), single),
+        "unique_outbound_clicks_ctr" => shape.list(outbound(), single_rate),
+        "cost_per_unique_outbound_click" => shape.list(outbound(), single_cost),
+        "website_ctr" => shape.list(one("link_click", Count::LinkClicks), rate),
+        "cost_per_thruplay" | "cost_per_15_sec_video_view" => {
+            shape.list(one("video_view", Count::ThruPlays), cost)
+        }
+        "cost_per_2_sec_continuous_video_view" => shape.list(one("video_view", Count::VideoTwoSeconds), cost),
+        "cost_per_6_sec_video_view" => shape.list(one("video_view", Count::VideoSixSeconds), cost),
+        "video_avg_time_watched_actions" => {
+            let average = counts[Count::SecondsWatched].checked_div(counts[Count::VideoPlays])?;
+            shape.list([("video_view", Windows::at_once(average))], each)
+        }
+        "video_play_curve_actions" => play_curve(counts),
+        _ => shape.list(one("video_view", video_count(name)?), each),
+    }
+}
+
+/// What a list of video views counts.
+fn video_count(name: &str) -> Option<Count> {
+    Some(match name {
+        "video_play_actions" => Count::VideoPlays,
+        "video_continuous_2_sec_watched_actions" => Count::VideoTwoSeconds,
+        "video_6_sec_watched_actions" => Count::VideoSixSeconds,
+        "video_15_sec_watched_actions" | "video_thruplay_watched_actions" => Count::ThruPlays,
+        "video_30_sec_watched_actions" => Count::VideoThirtySeconds,
+        "video_p25_watched_actions" => Count::VideoQuarter,
+        "video_p50_watched_actions" => Count::VideoHalf,
+        "video_p75_watched_actions" => Count::VideoThreeQuarters,
+        "video_p95_watched_actions" => Count::VideoNearlyAll,
+        "video_p100_watched_actions" => Count::VideoAll,
+        "video_time_watched_actions" => Count::SecondsWatched,
+        _ => return None,
+    })
+}
+
+/// Percent of the plays that were still watched, at 22 points of the video: numbers in a list, unlike all others.
+fn play_curve(counts: &Counts) -> Option<Value> {
+    let plays = counts[Count::VideoPlays];
+    let percent = |count: Count| (counts[count] * 100).checked_div(plays);
+    let (start, end) = (percent(Count::VideoViews)?, percent(Count::VideoAll)?);
+    let curve: Vec<u64> = std::iter::once(100)
+        .chain((0..21).map(|point| start - start.saturating_sub(end) * point / 20))
+        .collect();
+    Some(json!([{ "action_type": "video_view", "value": curve }]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generator::Chance;
+    use crate::numbers::Numbers;
+
+    fn written(row: Value) -> Measures<'static> {
+        Measures::Summed(row.as_object().unwrap().clone())
+    }
+
+    fn counted(numbers: Numbers) -> Measures<'static> {
+        Measures::Counted(Counts::of(&numbers, Chance::new(1)))
+    }
+
+    fn field(measures: &Measures<'_>, name: &str) -> Option<Value> {
+        let shape = Shape::default();
+        measures.field(name, Style { currency: "SGD", shape: &shape, unique: Unique::Known })
+    }
 
     #[test]
     fn ratios_follow_from_what_is_known() {
-        let row = json!({"spend": "7.02", "impressions": "284", "clicks": "0"});
-        let measures = Measures::Written(row.as_object().unwrap());
-        assert_eq!(measures.derived("cpm", "EUR"), Some(json!("24.71831")));
-        assert_eq!(measures.derived("ctr", "EUR"), Some(json!("0")));
-        assert_eq!(measures.derived("cpc", "EUR"), None);
-        assert_eq!(measures.derived("cpp", "EUR"), None);
+        let row = written(json!({"spend": "7.02", "impressions": "284", "clicks": "0"}));
+        assert_eq!(field(&row, "cpm"), Some(json!("24.71831")));
+        assert_eq!(field(&row, "ctr"), Some(json!("0")));
+        assert_eq!(field(&row, "cpc"), None);
+        assert_eq!(field(&row, "cpp"), None);
+    }
+
+    #[test]
+    fn a_row_is_made_of_text_and_leaves_out_what_did_not_happen() {
+        let row =
+            counted(Numbers { spend: 4210, impressions: 8801, reach: 7000, clicks: 3, ..Numbers::default() });
+        let names =
+            [&STORED[..], &["cost_per_action_type", "video_p25_watched_actions", "unique_clicks"]].concat();
+        let fields: Map<String, Value> =
+            names.iter().filter_map(|name| Some(((*name).to_owned(), field(&row, name)?))).collect();
+        assert_eq!(
+            Value::Object(fields),
+            json!({"spend": "42.1", "impressions": "8801", "reach": "7000", "frequency": "1.257286",
+                   "clicks": "3", "inline_link_clicks": "0", "unique_clicks": "3"})
+        );
+    }
+
+    #[test]
+    fn a_purchase_is_in_every_list_it_belongs_to() {
+        let numbers = Numbers {
+            spend: 1_000,
+            impressions: 9,
+            reach: 9,
+            purchases: 2,
+            purchase_value: 5_001,
+            ..Numbers::default()
+        };
+        let row = counted(numbers);
+        assert!(STORED.iter().all(|name| field(&row, name).is_some()));
+        assert_eq!(field(&row, "actions").unwrap()[0], json!({"action_type": "omni_purchase", "value": "2"}));
+        assert_eq!(
+            field(&row, "action_values").unwrap()[1],
+            json!({"action_type": "purchase", "value": "50.01"})
+        );
+        assert_eq!(field(&row, "cost_per_action_type").unwrap()[0]["value"], "5");
+        assert_eq!(field(&row, "purchase_roas").unwrap()[0]["value"], "5.001");
+    }
+
+    #[test]
+    fn people_are_not_counted_by_the_hour() {
+        let row = counted(Numbers { impressions: 9, reach: 9, clicks: 2, ..Numbers::default() });
+        let shape = Shape::default();
+        let field = |name, unique| row.field(name, Style { currency: "SGD", shape: &shape, unique });
+        assert_eq!(field("reach", Unique::Zero), Some(json!("0")));
+        assert_eq!(field("unique_actions", Unique::Zero), None);
+        assert_eq!(field("unique_clicks", Unique::Forgotten), None);
+        assert_eq!(field("clicks", Unique::Forgotten), Some(json!("2")));
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
-use super::measures::Measures;
-use crate::facts::Fact;
+use super::action::Shape;
+use super::counts::{Count, Counts, slice};
+use super::measures::{Measures, STORED, Style, Unique};
 use crate::generator::Chance;
 use crate::money::ratio;
-use crate::numbers::Numbers;
 
 /// Counts that may be added up. Reach may not: the same person is in several rows.
 const ADDITIVE: [&str; 8] = [
@@ -26,14 +26,13 @@ const ADDITIVE: [&str; 8] = [
 /// A growing sum.
 #[derive(Default)]
 pub(crate) struct Sum<'a> {
-    parts: u32,
-    counted: Numbers,
+    counted: Counts,
     written: Option<Written>,
     reach: u64,
     largest_reach: u64,
-    /// One of the written parts: names stand in it.
-    pub(crate) sample: Option<&'a Map<String, Value>>,
-    only: Option<&'a Fact>,
+    /// The part, as long as there is only one.
+    only: Option<Measures<'a>>,
+    parts: u32,
 }
 
 /// Sums of written rows, by field, and for lists by action type and by key (`value`, `7d_click`).
@@ -44,39 +43,55 @@ struct Written {
 }
 
 impl<'a> Sum<'a> {
-    pub(crate) fn add(&mut self, fact: &'a Fact) {
+    pub(crate) fn add(&mut self, measures: Measures<'a>) {
         self.parts += 1;
-        self.only = (self.parts == 1).then_some(fact);
-        let reach = match fact {
-            Fact::Counted(numbers) => {
-                self.counted += numbers;
-                numbers.reach
+        if self.parts == 1 {
+            self.only = Some(measures);
+            return;
+        }
+        if let Some(only) = self.only.take() {
+            self.include(&only);
+        }
+        self.include(&measures);
+    }
+
+    fn include(&mut self, measures: &Measures<'_>) {
+        let reach = match measures {
+            Measures::Counted(counts) => {
+                self.counted.add(counts);
+                counts[Count::Reach]
             }
-            Fact::Written(row) => {
-                self.sample.get_or_insert(row);
-                self.written.get_or_insert_default().add(row);
-                decimal(row.get("reach")).and_then(|reach| u64::try_from(reach).ok()).unwrap_or_default()
-            }
+            Measures::Written(row) => self.include_row(row),
+            Measures::Summed(row) => self.include_row(row),
         };
         self.reach += reach;
         self.largest_reach = self.largest_reach.max(reach);
+    }
+
+    fn include_row(&mut self, row: &Map<String, Value>) -> u64 {
+        self.written.get_or_insert_default().add(row);
+        decimal(row.get("reach")).and_then(|reach| u64::try_from(reach).ok()).unwrap_or_default()
     }
 
     /// The result. Reach is known for a single part; for more it is given when `estimated` by this source of
     /// numbers, and absent otherwise.
     pub(crate) fn finish(mut self, currency: &str, estimated: Option<Chance>) -> Measures<'a> {
         if let Some(only) = self.only {
-            return Measures::of(only);
+            return only;
         }
         let reach = estimated.map(|chance| {
             self.largest_reach + (self.reach - self.largest_reach) * chance.between(30, 80) / 100
         });
         let Some(mut written) = self.written.take() else {
-            self.counted.reach = reach.unwrap_or(self.counted.reach);
+            self.counted[Count::Reach] = reach.unwrap_or(self.reach);
             return Measures::Counted(self.counted);
         };
-        if self.counted != Numbers::default() {
-            written.add(&self.counted.row(currency, |_| true));
+        if self.counted != Counts::default() {
+            let style = Style { currency, shape: &Shape::default(), unique: Unique::Known };
+            let counted = Measures::Counted(self.counted);
+            let fields =
+                STORED.iter().filter_map(|name| Some(((*name).to_owned(), counted.field(name, style)?)));
+            written.add(&fields.collect());
         }
         Measures::Summed(written.finish(reach))
     }
@@ -145,6 +160,49 @@ impl Written {
     }
 }
 
+/// The part of a written row that falls to the impressions from `before` to `after` of `all`: what can be added up,
+/// so that all parts together are the whole.
+pub(crate) fn part_of_row(
+    row: &Map<String, Value>,
+    (before, after, all): (u64, u64, u64),
+    chance: Chance,
+) -> Map<String, Value> {
+    let slice_of = |value: &Value| {
+        let whole = decimal(Some(value))?;
+        let units = u64::try_from(whole.mantissa()).ok()?;
+        let part = slice(units, before, after, all, chance);
+        Some(Decimal::from_i128_with_scale(i128::from(part), whole.scale()).normalize())
+    };
+    let mut part = Map::new();
+    for (name, value) in row {
+        let value = match value {
+            Value::Array(entries) if is_additive_list(name) => {
+                let entries: Vec<Value> =
+                    entries.iter().filter_map(|entry| part_of_entry(entry, slice_of)).collect();
+                (!entries.is_empty()).then_some(Value::Array(entries))
+            }
+            value if name == "reach" || ADDITIVE.contains(&name.as_str()) => {
+                slice_of(value).map(|part| json!(part.to_string()))
+            }
+            _ => None,
+        };
+        if let Some(value) = value {
+            part.insert(name.clone(), value);
+        }
+    }
+    part
+}
+
+fn part_of_entry(entry: &Value, slice_of: impl Fn(&Value) -> Option<Decimal>) -> Option<Value> {
+    let mut part = entry.as_object()?.clone();
+    for (_, value) in part.iter_mut().filter(|(key, _)| *key != "action_type") {
+        if let Some(slice) = slice_of(value) {
+            *value = json!(slice.to_string());
+        }
+    }
+    (part.get("value") != Some(&json!("0"))).then_some(Value::Object(part))
+}
+
 /// Lists of counts or amounts; costs and returns are ratios.
 fn is_additive_list(name: &str) -> bool {
     !name.starts_with("cost_per_") && !name.ends_with("_roas") && !name.contains("_avg_")
@@ -162,18 +220,26 @@ pub(crate) fn decimal(value: Option<&Value>) -> Option<Decimal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::Numbers;
 
-    fn written(row: Value) -> Fact {
-        Fact::Written(row.as_object().unwrap().clone())
+    fn written(row: Value) -> Measures<'static> {
+        Measures::Summed(row.as_object().unwrap().clone())
+    }
+
+    fn row(measures: Measures<'_>) -> Value {
+        match measures {
+            Measures::Counted(counts) => panic!("{counts:?}"),
+            Measures::Written(row) => Value::Object(row.clone()),
+            Measures::Summed(row) => Value::Object(row),
+        }
     }
 
     #[test]
     fn a_single_part_stays_as_it_is_written() {
-        let fact = written(json!({"spend": "7.10", "reach": "5", "ad_name": "2024"}));
+        let part = json!({"spend": "7.10", "reach": "5", "ad_name": "2024"});
         let mut sum = Sum::default();
-        sum.add(&fact);
-        let row = sum.finish("EUR", None).fields("EUR", |_| true);
-        assert_eq!(Value::Object(row), json!({"spend": "7.10", "reach": "5", "ad_name": "2024"}));
+        sum.add(written(part.clone()));
+        assert_eq!(row(sum.finish("EUR", None)), part);
     }
 
     #[test]
@@ -183,10 +249,10 @@ mod tests {
         let two = written(json!({"spend": "0.08", "reach": "7", "impressions": "7", "ad_name": "2024",
             "actions": [{"action_type": "like", "value": "1"}, {"action_type": "link_click", "value": "3"}]}));
         let mut sum = Sum::default();
-        sum.add(&one);
-        sum.add(&two);
+        sum.add(one);
+        sum.add(two);
         assert_eq!(
-            Value::Object(sum.finish("EUR", None).fields("EUR", |_| true)),
+            row(sum.finish("EUR", None)),
             json!({"spend": "7.1", "impressions": "13", "actions": [
                 {"action_type": "like", "value": "1"}, {"action_type": "link_click", "value": "5"}]})
         );
@@ -194,16 +260,33 @@ mod tests {
 
     #[test]
     fn estimated_reach_lies_between_the_largest_part_and_the_sum() {
-        let facts = [300_u64, 200, 100]
-            .map(|reach| Fact::Counted(Numbers { reach, impressions: 900, ..Numbers::default() }));
         for seed in 0..50 {
             let mut sum = Sum::default();
-            facts.iter().for_each(|fact| sum.add(fact));
-            let Measures::Counted(numbers) = sum.finish("SGD", Some(Chance::new(seed))) else {
+            for reach in [300, 200, 100] {
+                let numbers = Numbers { reach, impressions: 900, ..Numbers::default() };
+                sum.add(Measures::Counted(Counts::of(&numbers, Chance::new(seed))));
+            }
+            let Measures::Counted(counts) = sum.finish("SGD", Some(Chance::new(seed))) else {
                 panic!("counted")
             };
-            assert!((300..=600).contains(&numbers.reach), "{}", numbers.reach);
-            assert_eq!(numbers.impressions, 2_700);
+            assert!((300..=600).contains(&counts[Count::Reach]), "{}", counts[Count::Reach]);
+            assert_eq!(counts[Count::Impressions], 2_700);
         }
+    }
+
+    #[test]
+    fn a_written_row_divides_into_what_adds_up_again() {
+        let whole = json!({"spend": "7.05", "impressions": "10", "frequency": "1.2", "ad_name": "A",
+            "actions": [{"action_type": "link_click", "value": "1", "7d_click": "1"}]});
+        let whole = whole.as_object().unwrap();
+        let mut sum = Sum::default();
+        for (before, after) in [(0, 3), (3, 10)] {
+            sum.add(Measures::Summed(part_of_row(whole, (before, after, 10), Chance::new(2))));
+        }
+        assert_eq!(
+            row(sum.finish("EUR", None)),
+            json!({"spend": "7.05", "impressions": "10",
+                   "actions": [{"action_type": "link_click", "value": "1", "7d_click": "1"}]})
+        );
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn update(world: &mut World, id: &str, write: &Write) -> Result<Done,
     };
     let success = json!({ "success": true });
     if params.validate_only()? {
-        return Ok(Done { answer: success, kind, effect: false });
+        return Ok(Done { answer: success, effect: false });
     }
 
     match creative {
@@ -75,17 +75,16 @@ pub(super) fn update(world: &mut World, id: &str, write: &Write) -> Result<Done,
             node.touch(write.time, &account.zone);
         }
     }
-    Ok(Done { answer: success, kind, effect: true })
+    Ok(Done { answer: success, effect: true })
 }
 
 pub(super) fn delete(world: &mut World, id: &str) -> Result<Done, GraphError> {
     let node = world.nodes.get(id).ok_or_else(|| unsupported("delete", id))?;
-    let kind = node.kind;
     if node.own_status() == "DELETED" || world.effective_status(node) == "DELETED" {
         return Err(unsupported("delete", id));
     }
     world.set_status(id, "DELETED");
-    Ok(Done { answer: json!({ "success": true }), kind, effect: true })
+    Ok(Done { answer: json!({ "success": true }), effect: true })
 }
 
 /// Deleted is final, archived can only become deleted; both can still be renamed.

@@ -14,7 +14,7 @@ fn fault(path_contains: &str, kind: FaultKind) -> Fault {
 async fn an_account_over_its_quota_waits() {
     let time = Time::new();
     let mut config = config(generated(), &time);
-    config.limits = Limits { ads_management: 2, ads_insights: 1 };
+    config.limits = Limits { ads_management: 2, ads_insights: 1, ..Limits::default() };
     let client = Client::of(config, time).await.unwrap();
     let (account, insights) = (client.sim.account().id, client.act("insights"));
     for _ in 0..2 {

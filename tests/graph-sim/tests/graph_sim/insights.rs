@@ -1,7 +1,6 @@
 //! Numbers.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use graph_sim::{Source, last_recorded_day};
 use jiff::civil::date;
@@ -81,7 +80,9 @@ async fn ranges_and_names_are_checked() {
         ("time_increment", "91", 100),
         ("level", "creative", 100),
         ("fields", "spend,foo", 100),
-        ("breakdowns", "age", 100),
+        ("breakdowns", "image_asset", 100),
+        ("sort", "spend", 100),
+        ("filtering", r#"[{"field":"ad.foo","operator":"IN","value":["1"]}]"#, 100),
         ("limit", "5001", 100),
     ] {
         assert_eq!(
@@ -108,26 +109,6 @@ async fn a_restated_row_replaces_the_old_one() {
     assert_eq!((&new["spend"], &new["impressions"]), (&json!("99.5"), &old["impressions"]));
     assert!(new.get("purchase_roas").is_none());
     assert_eq!(new, client.sim.fact_rows(day, day).remove(0));
-}
-
-#[tokio::test]
-async fn pages_of_a_large_account_come_quickly() {
-    let client = Client::new().await;
-    let range = r#"{"since":"2026-08-23","until":"2026-11-20"}"#;
-    let fields = "ad_id,adset_id,campaign_id,spend,impressions,reach,clicks,actions,action_values";
-    let params = [
-        ("level", "ad"),
-        ("time_increment", "1"),
-        ("time_range", range),
-        ("fields", fields),
-        ("limit", "500"),
-    ];
-    #[expect(clippy::disallowed_methods, reason = "this test is about real time")]
-    let started = std::time::Instant::now();
-    let (rows, pages) = client.all(&client.act("insights"), &params).await;
-    let each = started.elapsed() / u32::try_from(pages).unwrap();
-    println!("{} rows, {each:?} for each of {pages} pages", rows.len());
-    assert!(each < Duration::from_millis(250), "{each:?}");
 }
 
 #[tokio::test]

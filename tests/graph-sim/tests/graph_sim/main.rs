@@ -8,8 +8,15 @@
 
 mod client;
 mod failing;
+mod faults;
+mod heavy;
 mod insights;
+mod limits;
 mod login;
+mod protocol;
 mod reading;
 mod restarting;
+mod slicing;
+mod specified;
+mod tokens;
 mod writing;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::Client;
+use crate::client::{Client, json as body};
 
 fn ids(rows: &[Value]) -> BTreeSet<&str> {
     rows.iter().map(|row| row["id"].as_str().unwrap()).collect()
@@ -72,7 +72,7 @@ async fn fields_are_projected() {
 
     let response = client.send(Method::GET, &client.act("campaigns"), &[("fields", "id,foo")]).await.unwrap();
     assert_eq!(response.status(), 400);
-    let body = crate::client::json(response).await;
+    let body = body(response).await;
     assert_eq!(
         body["error"]["message"],
         "(#100) Tried accessing nonexisting field (foo) on node type (Campaign)"
@@ -120,7 +120,7 @@ async fn what_graph_does_not_have_is_refused() {
     assert_eq!(client.refusal(Method::GET, "me", &[("date_format", "U")]).await, (400, 100, None));
 
     let old = client.http.get(format!("{}/v24.0/me", client.sim.base_url())).bearer_auth(&client.token);
-    assert_eq!(crate::client::json(old.send().await.unwrap()).await["error"]["code"], 2635);
+    assert_eq!(body(old.send().await.unwrap()).await["error"]["code"], 2635);
     let bare = client.http.get(format!("{}/me", client.sim.base_url())).bearer_auth(&client.token);
     let bare = bare.send().await.unwrap();
     assert_eq!(
@@ -131,4 +131,68 @@ async fn what_graph_does_not_have_is_refused() {
     assert_eq!(client.sim.ignored_params(), 0);
     client.get(&client.act("ads"), &[("limitt", "3")]).await;
     assert_eq!(client.sim.ignored_params(), 1);
+}
+
+#[tokio::test]
+async fn edges_nest_with_pages_of_their_own() {
+    let client = Client::new().await;
+    let inner = r#"ads.limit(1).filtering([{"field":"ad.status","operator":"EQUAL","value":"ACTIVE"}]){id,campaign{name}}"#;
+    let fields = format!("name,adsets.limit(2){{id,{inner}}},insights.date_preset(yesterday){{spend}}");
+    let (campaigns, _) = client.all(&client.act("campaigns"), &[("fields", &fields), ("limit", "5")]).await;
+    let with_more =
+        campaigns.iter().find(|campaign| campaign["adsets"]["paging"]["next"].is_string()).unwrap();
+    assert_eq!(with_more["adsets"]["data"].as_array().unwrap().len(), 2);
+    let next = with_more["adsets"]["paging"]["next"].as_str().unwrap();
+    let more = body(client.http.get(next).send().await.unwrap()).await;
+    assert!(more["data"][0]["ads"]["data"][0]["campaign"]["name"] == with_more["name"], "{more}");
+    assert!(campaigns.iter().any(|campaign| campaign["insights"]["data"][0]["spend"].is_string()));
+    assert!(campaigns.iter().any(|campaign| campaign.get("insights").is_none()), "no delivery, no key");
+
+    let too_much = [("fields", "ads.limit(500){id}"), ("limit", "200")];
+    assert_eq!(client.refusal(Method::GET, &client.act("campaigns"), &too_much).await, (500, 1, None));
+}
+
+#[tokio::test]
+async fn listings_are_counted_and_compared() {
+    let client = Client::new().await;
+    let filter = |field: &str, operator: &str, value: Value| {
+        json!([{"field": field, "operator": operator, "value": value}]).to_string()
+    };
+    let count = async |edge: &str, filtering: String| {
+        let asked = [("limit", "1"), ("summary", "true"), ("filtering", &filtering)];
+        client.get(&client.act(edge), &asked).await["summary"]["total_count"].as_u64().unwrap()
+    };
+    let ads = count("ads", "[]".into()).await;
+    let running = filter("campaign.effective_status", "IN", json!(["ACTIVE"]));
+    let stopped = filter("campaign.effective_status", "NOT_IN", json!(["ACTIVE"]));
+    let (running, stopped) = (count("ads", running).await, count("ads", stopped).await);
+    assert!(running > 0 && stopped > 0 && running + stopped == ads, "{running} {stopped} {ads}");
+    let budgets = count("campaigns", filter("daily_budget", "GREATER_THAN", json!(10_000))).await;
+    assert!(budgets > 0 && budgets < 18, "{budgets}");
+    assert_eq!(count("ads", filter("ad.created_time", "LESS_THAN", json!(1_700_000_000))).await, 0);
+    let odd = filter("delivery", "EQUAL", json!("x"));
+    assert_eq!(
+        client.refusal(Method::GET, &client.act("ads"), &[("filtering", &odd)]).await,
+        (400, 100, None)
+    );
+}
+
+#[tokio::test]
+async fn creatives_pages_and_the_business_have_edges() {
+    let client = Client::new().await;
+    let ad = client.get(&client.act("ads"), &[("limit", "1"), ("fields", "adset_id,creative")]).await["data"]
+        [0]
+    .take();
+    let (id, adset) = (ad["id"].as_str().unwrap(), ad["adset_id"].as_str().unwrap());
+    let of_ad = client.get(&format!("{id}/adcreatives"), &[("fields", "object_type")]).await;
+    assert_eq!(of_ad["data"][0]["id"], ad["creative"]["id"]);
+    let (of_set, _) = client.all(&format!("{adset}/adcreatives"), &[]).await;
+    assert!(ids(&of_set).contains(ad["creative"]["id"].as_str().unwrap()));
+
+    let pages = client.get("me/accounts", &[("fields", "id,name")]).await;
+    let page = client.get(pages["data"][0]["id"].as_str().unwrap(), &[("fields", "name,category")]).await;
+    assert_eq!(page["name"], "Simulated Page");
+    let business = client.get("me/businesses", &[]).await["data"][0]["id"].take();
+    let owned = client.get(&format!("{}/owned_ad_accounts", business.as_str().unwrap()), &[]).await;
+    assert_eq!(owned["data"].as_array().unwrap().len(), 3);
 }

@@ -1,0 +1,258 @@
+//! Conditions on listed objects: `filtering`, `effective_status` and `updated_since`.
+
+use std::cmp::Ordering;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::{GraphError, invalid};
+use crate::node::{Node, parse_time};
+use crate::object::Object;
+use crate::params::Params;
+use crate::spec;
+use crate::world::World;
+
+/// One entry of `filtering`.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Filter {
+    pub(crate) field: String,
+    pub(crate) operator: String,
+    #[serde(default)]
+    pub(crate) value: Value,
+}
+
+impl Filter {
+    /// The values of IN and EQUAL.
+    pub(crate) fn values(&self) -> Result<Vec<String>, GraphError> {
+        match (self.operator.as_str(), &self.value) {
+            ("IN", Value::Array(values)) => Ok(values.iter().map(text).collect()),
+            ("EQUAL", value) if !value.is_array() && !value.is_object() => Ok(vec![text(value)]),
+            _ => Err(invalid(format!(
+                "The filter on {} does not take {} with this value",
+                self.field, self.operator
+            ))),
+        }
+    }
+
+    /// Whether the operator is known and takes such a value.
+    pub(crate) fn fits(&self) -> bool {
+        match self.operator.as_str() {
+            "EQUAL" | "NOT_EQUAL" | "GREATER_THAN" | "LESS_THAN" | "CONTAIN" | "NOT_CONTAIN"
+            | "STARTS_WITH" => self.value.is_string() || self.value.is_number() || self.value.is_boolean(),
+            "IN_RANGE" | "NOT_IN_RANGE" => self.value.as_array().is_some_and(|bounds| bounds.len() == 2),
+            "IN" | "NOT_IN" | "ANY" | "ALL" | "NONE" => self.value.is_array(),
+            _ => false,
+        }
+    }
+
+    /// Whether a value is as the filter wants it. An absent one is nothing: only what excludes lets it through.
+    pub(crate) fn holds(&self, found: Option<&Value>) -> bool {
+        let wanted = &self.value;
+        let is_one_of = |found: &Value| list(wanted).iter().any(|wanted| same(found, wanted));
+        let within = |found: &Value| match list(wanted) {
+            [low, high] => {
+                matches!(order(found, low), Some(Ordering::Greater | Ordering::Equal))
+                    && matches!(order(found, high), Some(Ordering::Less | Ordering::Equal))
+            }
+            _ => false,
+        };
+        let has = |found: &Value| text(found).to_lowercase().contains(&text(wanted).to_lowercase());
+        let any_of = |found: &Value| list(found).iter().any(is_one_of);
+        match self.operator.as_str() {
+            "EQUAL" => found.is_some_and(|found| same(found, wanted)),
+            "NOT_EQUAL" => !found.is_some_and(|found| same(found, wanted)),
+            "GREATER_THAN" => found.and_then(|found| order(found, wanted)) == Some(Ordering::Greater),
+            "LESS_THAN" => found.and_then(|found| order(found, wanted)) == Some(Ordering::Less),
+            "IN_RANGE" => found.is_some_and(within),
+            "NOT_IN_RANGE" => !found.is_some_and(within),
+            "CONTAIN" => found.is_some_and(has),
+            "NOT_CONTAIN" => !found.is_some_and(has),
+            "STARTS_WITH" => found.is_some_and(|found| text(found).starts_with(&text(wanted))),
+            "IN" => found.is_some_and(is_one_of),
+            "NOT_IN" => !found.is_some_and(is_one_of),
+            "ANY" => found.is_some_and(any_of),
+            "NONE" => !found.is_some_and(any_of),
+            "ALL" => found.is_some_and(|found| {
+                list(wanted).iter().all(|wanted| list(found).iter().any(|found| same(found, wanted)))
+            }),
+            _ => false,
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn same(found: &Value, wanted: &Value) -> bool {
+    text(found) == text(wanted) || order(found, wanted) == Some(Ordering::Equal)
+}
+
+/// Compares numbers, or moments in any of the forms Graph takes.
+fn order(found: &Value, wanted: &Value) -> Option<Ordering> {
+    let (found, wanted) = (text(found), text(wanted));
+    if let (Ok(found), Ok(wanted)) = (found.parse::<f64>(), wanted.parse::<f64>()) {
+        return found.partial_cmp(&wanted);
+    }
+    Some(parse_time(&found)?.cmp(&parse_time(&wanted)?))
+}
+
+/// Reads `filtering`.
+pub(crate) fn filters(params: Params<'_>) -> Result<Vec<Filter>, GraphError> {
+    let Some(text) = params.text("filtering") else { return Ok(Vec::new()) };
+    serde_json::from_str(text)
+        .map_err(|_| invalid("Param filtering must be an array of {\"field\", \"operator\", \"value\"}"))
+}
+
+/// What listed objects must be.
+pub(crate) struct Conditions {
+    filters: Vec<(Whose, Filter)>,
+    /// Without a condition on the status, archived and deleted objects are not listed.
+    any_status: bool,
+}
+
+/// The object whose field is looked at.
+#[derive(Clone, Copy, PartialEq)]
+enum Whose {
+    Own,
+    Campaign,
+    AdSet,
+}
+
+impl Conditions {
+    /// Reads the conditions on listed objects of a class.
+    pub(crate) fn read(params: Params<'_>, class: &str) -> Result<Self, GraphError> {
+        let mut conditions = Self { filters: Vec::new(), any_status: false };
+        for filter in filters(params)? {
+            conditions.add(filter, class)?;
+        }
+        if let Some(statuses) = params.names("effective_status")? {
+            let value = json!(statuses);
+            conditions
+                .add(Filter { field: "effective_status".into(), operator: "IN".into(), value }, class)?;
+        }
+        if let Some(since) = params.text("updated_since") {
+            let value = json!(since);
+            conditions.add(
+                Filter { field: "updated_time".into(), operator: "GREATER_THAN".into(), value },
+                class,
+            )?;
+        }
+        Ok(conditions)
+    }
+
+    fn add(&mut self, mut filter: Filter, class: &str) -> Result<(), GraphError> {
+        let (whose, field) = whose(&filter.field, class);
+        let target = match whose {
+            Whose::Own => class,
+            Whose::Campaign => "Campaign",
+            Whose::AdSet => "AdSet",
+        };
+        let known = class.is_empty() || spec::has_field(target, field);
+        if !known || !filter.fits() {
+            return Err(invalid(format!(
+                "Filtering field {} with operation {} is not supported",
+                filter.field, filter.operator
+            )));
+        }
+        if whose == Whose::Own && field.ends_with("status") {
+            if list(&filter.value).iter().chain([&filter.value]).any(|status| status == "DELETED") {
+                return Err(invalid("Deleted objects cannot be listed: read them by their id"));
+            }
+            self.any_status = true;
+        }
+        filter.field = field.to_owned();
+        self.filters.push((whose, filter));
+        Ok(())
+    }
+
+    pub(crate) fn hold(&self, world: &World, member: &Object<'_>) -> bool {
+        let fits = |(whose, filter): &(Whose, Filter)| {
+            let found = match whose {
+                Whose::Own => member.value(world, &filter.field),
+                Whose::Campaign => value_above(world, member, "campaign", &filter.field),
+                Whose::AdSet => value_above(world, member, "adset", &filter.field),
+            };
+            filter.holds(found.as_ref())
+        };
+        (self.any_status || !is_gone(world, member)) && self.filters.iter().all(fits)
+    }
+}
+
+/// `ad.effective_status` on a listing of ads is the ads' own, `campaign.id` on one of ads that of their campaigns.
+fn whose<'a>(field: &'a str, class: &str) -> (Whose, &'a str) {
+    let Some((prefix, rest)) = field.split_once('.') else { return (Whose::Own, field) };
+    match (prefix, class) {
+        ("campaign", "Campaign") | ("adset", "AdSet") | ("ad", "Ad") | ("creative", "AdCreative") => {
+            (Whose::Own, rest)
+        }
+        ("campaign", "AdSet" | "Ad") => (Whose::Campaign, rest),
+        ("adset", "Ad") => (Whose::AdSet, rest),
+        _ => (Whose::Own, field),
+    }
+}
+
+fn value_above(world: &World, member: &Object<'_>, above: &str, field: &str) -> Option<Value> {
+    let Object::Node(node) = member else { return None };
+    let above: &Node = world.nodes.get(node.text(&format!("{above}_id"))?)?;
+    Object::Node(above).value(world, field)
+}
+
+fn is_gone(world: &World, member: &Object<'_>) -> bool {
+    let Object::Node(node) = member else { return false };
+    let status = member.value(world, "effective_status");
+    let status = status.as_ref().and_then(Value::as_str).unwrap_or(node.own_status());
+    matches!(status, "ARCHIVED" | "DELETED")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(operator: &str, value: Value, found: Value) -> bool {
+        let filter = Filter { field: "x".into(), operator: operator.into(), value };
+        assert!(filter.fits(), "{filter:?}");
+        filter.holds(Some(&found).filter(|found| !found.is_null()))
+    }
+
+    #[test]
+    fn operators_compare_numbers_texts_and_times() {
+        assert!(
+            holds("GREATER_THAN", json!(900), json!("1000"))
+                && !holds("GREATER_THAN", json!("1000"), json!(1000))
+        );
+        let noon = json!("2026-11-20T12:00:00+0800");
+        assert!(holds("LESS_THAN", json!(1_795_200_000), noon.clone()));
+        assert!(holds("IN_RANGE", json!(["2026-11-20T04:00:00Z", "2026-11-21T00:00:00Z"]), noon));
+        assert!(
+            holds("CONTAIN", json!("SALE"), json!("Summer sale"))
+                && holds("STARTS_WITH", json!("Su"), json!("Sun"))
+        );
+        assert!(holds("IN", json!(["7"]), json!(7)) && holds("NOT_IN", json!(["a"]), Value::Null));
+        assert!(holds("ALL", json!(["a"]), json!(["a", "b"])) && holds("NONE", json!(["c"]), json!(["a"])));
+    }
+
+    #[test]
+    fn unknown_fields_and_odd_values_are_refused() {
+        let read = |text: &str| {
+            let params = [("filtering".to_owned(), text.to_owned())].into();
+            Conditions::read(Params(&params), "Ad").map(|_| ())
+        };
+        assert!(read(r#"[{"field":"ad.name","operator":"CONTAIN","value":"x"}]"#).is_ok());
+        assert!(read(r#"[{"field":"campaign.objective","operator":"EQUAL","value":"x"}]"#).is_ok());
+        for wrong in [
+            r#"[{"field":"foo","operator":"EQUAL","value":"x"}]"#,
+            r#"[{"field":"creative.name","operator":"EQUAL","value":"x"}]"#,
+            r#"[{"field":"name","operator":"LIKE","value":"x"}]"#,
+            r#"[{"field":"name","operator":"IN","value":"x"}]"#,
+            r#"[{"field":"effective_status","operator":"IN","value":["DELETED"]}]"#,
+            r#"{"field":"name"}"#,
+        ] {
+            assert_eq!(read(wrong).unwrap_err().code, 100, "{wrong}");
+        }
+    }
+}

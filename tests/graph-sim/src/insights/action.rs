@@ -1,0 +1,231 @@
+//! Lists of actions: what people did, by kind, attribution window and action breakdown.
+
+use rust_decimal::Decimal;
+use serde_json::{Map, Value};
+
+use super::counts::{Count, Counts, Windows, slice};
+use crate::error::GraphError;
+use crate::generator::Chance;
+use crate::params::Params;
+
+/// The same purchase as Meta lists it, once per name: never to be added up.
+const PURCHASE: [&str; 5] = [
+    "omni_purchase",
+    "purchase",
+    "offsite_conversion.fb_pixel_purchase",
+    "onsite_web_purchase",
+    "web_in_store_purchase",
+];
+const ADD_TO_CART: [&str; 3] = ["omni_add_to_cart", "add_to_cart", "offsite_conversion.fb_pixel_add_to_cart"];
+
+/// One kind of action and how often it was taken (or what it was worth, in minor units).
+pub(crate) type Action = (&'static str, Windows);
+
+/// How a call wants its lists.
+#[derive(Debug, Default)]
+pub(crate) struct Shape {
+    windows: Vec<String>,
+    /// Beside `action_type`, which always is one.
+    breakdowns: Vec<String>,
+    /// The only kinds wanted, by `filtering`.
+    pub(crate) only: Option<Vec<String>>,
+}
+
+impl Shape {
+    pub(crate) fn read(params: Params<'_>) -> Result<Self, GraphError> {
+        let mut breakdowns = params.names("action_breakdowns")?.unwrap_or_default();
+        breakdowns.retain(|name| name != "action_type");
+        let windows = params.names("action_attribution_windows")?.unwrap_or_default();
+        Ok(Self { windows, breakdowns, only: None })
+    }
+
+    pub(crate) fn breakdowns(&self) -> &[String] {
+        &self.breakdowns
+    }
+
+    /// Whether actions of this kind are wanted.
+    pub(crate) fn wants(&self, kind: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == kind))
+    }
+
+    /// A list of actions as the call wants it, each number written by `show`; absent when it is empty.
+    pub(crate) fn list(
+        &self,
+        actions: impl IntoIterator<Item = Action>,
+        show: impl Fn(u64) -> Option<Decimal>,
+    ) -> Option<Value> {
+        let mut entries = Vec::new();
+        for (kind, number) in actions {
+            if number.value > 0 && self.wants(kind) {
+                self.divide(kind, number, &show, &mut entries);
+            }
+        }
+        (!entries.is_empty()).then_some(Value::Array(entries))
+    }
+
+    /// Divides an action by the action breakdowns that apply to it.
+    fn divide(
+        &self,
+        kind: &'static str,
+        number: Windows,
+        show: &impl Fn(u64) -> Option<Decimal>,
+        entries: &mut Vec<Value>,
+    ) {
+        let mut parts = vec![(Map::new(), number)];
+        for breakdown in &self.breakdowns {
+            let values = values(breakdown, kind);
+            if values.is_empty() {
+                continue;
+            }
+            parts = parts.iter().flat_map(|part| split(part, breakdown, values)).collect();
+        }
+        for (mut entry, number) in parts {
+            let Some(value) = show(number.value) else { continue };
+            entry.insert("action_type".into(), Value::String(kind.to_owned()));
+            entry.insert("value".into(), Value::String(value.to_string()));
+            for window in &self.windows {
+                // `7d_view` and `28d_view` have returned nothing since 2026-01-12, silently; others are not simulated.
+                let of_window = match window.as_str() {
+                    "1d_view" => number.view_1d,
+                    "1d_click" => number.click_1d,
+                    "7d_click" => number.click_7d(),
+                    "28d_click" => number.click_28d,
+                    _ => 0,
+                };
+                if of_window > 0
+                    && let Some(value) = show(of_window)
+                {
+                    entry.insert(window.clone(), Value::String(value.to_string()));
+                }
+            }
+            entries.push(Value::Object(entry));
+        }
+    }
+}
+
+/// A part of an action: what distinguishes it, and its numbers.
+type Part = (Map<String, Value>, Windows);
+
+fn split<'a>(
+    (keys, number): &'a Part,
+    breakdown: &'a str,
+    values: &'static [(&'static str, u64)],
+) -> impl Iterator<Item = Part> + 'a {
+    let all = values.iter().map(|(_, weight)| weight).sum();
+    let mut before = 0;
+    values.iter().filter_map(move |(value, weight)| {
+        let span = (before, before + weight);
+        before = span.1;
+        // The same for all numbers, so that a window never exceeds its total.
+        let chance = Chance::new(all);
+        let part = number.map(|number| slice(number, span.0, span.1, all, chance));
+        let mut keys = keys.clone();
+        keys.insert(breakdown.to_owned(), Value::String((*value).to_owned()));
+        (part.value > 0).then_some((keys, part))
+    })
+}
+
+/// The values by which an action breakdown divides actions of this kind; none where it does not apply to them.
+/// Web conversions come without a device, a destination and a target (Meta, "Limitations" of breakdowns, type 2).
+fn values(breakdown: &str, kind: &str) -> &'static [(&'static str, u64)] {
+    match (breakdown, kind) {
+        ("action_device", _) if !is_off_meta(kind) => {
+            &[("iphone", 41), ("android_smartphone", 38), ("desktop", 15), ("ipad", 6)]
+        }
+        ("action_destination", "link_click" | "outbound_click" | "landing_page_view") => {
+            &[("shop.example.com", 1)]
+        }
+        ("action_target_id", _) if !is_off_meta(kind) => &[("610000000000001", 3), ("610000000000002", 1)],
+        ("action_reaction", "post_reaction") => &[("like", 78), ("love", 15), ("wow", 4), ("haha", 3)],
+        ("action_video_sound", "video_view") => &[("on", 35), ("off", 65)],
+        ("action_video_type", "video_view") => &[("auto_played", 90), ("click_to_play", 10)],
+        ("action_carousel_card_id", "link_click") => &[("1", 5), ("2", 3), ("3", 2)],
+        ("action_carousel_card_name", "link_click") => {
+            &[("First card", 5), ("Second card", 3), ("Third card", 2)]
+        }
+        _ => &[],
+    }
+}
+
+/// Whether actions of this kind happen outside of Meta.
+pub(crate) fn is_off_meta(kind: &str) -> bool {
+    kind.starts_with("offsite_conversion") || PURCHASE.contains(&kind) || ADD_TO_CART.contains(&kind)
+}
+
+/// What people did.
+pub(crate) fn actions(counts: &Counts) -> impl Iterator<Item = Action> {
+    let (form, web) = (counts.windows(Count::FormLeads), counts.windows(Count::WebLeads));
+    let (purchases, adds) = (counts.windows(Count::Purchases), counts.windows(Count::AddsToCart));
+    let post_engagement = post_engagement(counts);
+    let others = [
+        ("link_click", Windows::at_once(counts[Count::LinkClicks])),
+        ("landing_page_view", Windows::at_once(counts[Count::LandingPageViews])),
+        ("omni_landing_page_view", Windows::at_once(counts[Count::LandingPageViews])),
+        ("video_view", Windows::at_once(counts[Count::VideoViews])),
+        ("post_reaction", Windows::at_once(counts[Count::Reactions])),
+        ("like", Windows::at_once(counts[Count::PageLikes])),
+        ("post_engagement", Windows::at_once(post_engagement)),
+        ("page_engagement", Windows::at_once(post_engagement + counts[Count::PageLikes])),
+        ("lead", form.plus(web)),
+        ("onsite_conversion.lead_grouped", form),
+        ("offsite_conversion.fb_pixel_lead", web),
+    ];
+    let adds = ADD_TO_CART.map(|name| (name, adds));
+    others.into_iter().chain(adds).chain(PURCHASE.map(|name| (name, purchases)))
+}
+
+/// What the actions were worth.
+pub(crate) fn values_of(counts: &Counts) -> impl Iterator<Item = Action> {
+    let paid = counts.windows(Count::PurchaseValue);
+    PURCHASE.map(|name| (name, paid)).into_iter()
+}
+
+/// Reactions, link clicks and video views together.
+pub(crate) fn post_engagement(counts: &Counts) -> u64 {
+    counts[Count::LinkClicks] + counts[Count::VideoViews] + counts[Count::Reactions]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn shape(pairs: &[(&str, &str)]) -> Result<Shape, GraphError> {
+        let params: BTreeMap<_, _> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Shape::read(Params(&params))
+    }
+
+    fn count(number: u64) -> Option<Decimal> {
+        Some(number.into())
+    }
+
+    #[test]
+    fn windows_stand_beside_the_value_and_dead_ones_are_silent() {
+        let bought = Windows { value: 12, view_1d: 2, click_1d: 7, click_28d: 11 };
+        let wanted =
+            shape(&[("action_attribution_windows", r#"["1d_click","7d_click","1d_view","7d_view"]"#)]);
+        assert_eq!(
+            wanted.unwrap().list([("purchase", bought), ("lead", Windows::default())], count),
+            Some(json!([{"action_type": "purchase", "value": "12", "1d_click": "7", "7d_click": "10",
+                         "1d_view": "2"}]))
+        );
+    }
+
+    #[test]
+    fn an_action_breakdown_divides_only_what_it_applies_to() {
+        let wanted = shape(&[("action_breakdowns", r#"["action_type","action_reaction"]"#)]).unwrap();
+        let list = wanted
+            .list([("post_reaction", Windows::at_once(100)), ("link_click", Windows::at_once(5))], count);
+        let entries = list.unwrap().as_array().unwrap().clone();
+        let reactions: u64 = entries
+            .iter()
+            .filter(|entry| entry.get("action_reaction").is_some())
+            .map(|entry| entry["value"].as_str().unwrap().parse::<u64>().unwrap())
+            .sum();
+        assert_eq!((entries.len(), reactions), (5, 100));
+        assert_eq!(entries[4], json!({"action_type": "link_click", "value": "5"}));
+    }
+}

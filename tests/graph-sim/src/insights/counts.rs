@@ -1,0 +1,305 @@
+//! What insights add up: the stored numbers of an ad-day, and the finer counts that follow from them.
+
+use std::ops::{Index, IndexMut};
+
+use crate::generator::Chance;
+use crate::numbers::Numbers;
+
+/// One thing that is counted. Money is in minor units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Count {
+    Spend,
+    Impressions,
+    Reach,
+    Clicks,
+    LinkClicks,
+    OutboundClicks,
+    LandingPageViews,
+    Reactions,
+    PageLikes,
+    VideoPlays,
+    /// Watched for three seconds: what `video_view` means.
+    VideoViews,
+    VideoTwoSeconds,
+    VideoSixSeconds,
+    /// Fifteen seconds, or to the end: a ThruPlay.
+    ThruPlays,
+    VideoThirtySeconds,
+    VideoQuarter,
+    VideoHalf,
+    VideoThreeQuarters,
+    VideoNearlyAll,
+    VideoAll,
+    SecondsWatched,
+    AddsToCart,
+    Purchases = Self::AddsToCart as isize + 4,
+    PurchaseValue = Self::Purchases as isize + 4,
+    FormLeads = Self::PurchaseValue as isize + 4,
+    WebLeads = Self::FormLeads as isize + 4,
+}
+
+/// Of these each has four places: the total by the ad set's own setting (7d_click + 1d_view), and three windows.
+const CONVERSIONS: [Count; 5] =
+    [Count::AddsToCart, Count::Purchases, Count::PurchaseValue, Count::FormLeads, Count::WebLeads];
+/// What happens outside of Meta, on the advertiser's website.
+const OFF_META: [Count; 4] = [Count::AddsToCart, Count::Purchases, Count::PurchaseValue, Count::WebLeads];
+const PLACES: usize = Count::WebLeads as usize + 4;
+
+/// A number by attribution window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Windows {
+    /// By the ad set's own setting: seven days after a click and one day after a view.
+    pub(crate) value: u64,
+    pub(crate) view_1d: u64,
+    pub(crate) click_1d: u64,
+    pub(crate) click_28d: u64,
+}
+
+impl Windows {
+    /// What only clicks lead to, on the spot.
+    pub(crate) fn at_once(value: u64) -> Self {
+        Self { value, view_1d: 0, click_1d: value, click_28d: value }
+    }
+
+    pub(crate) fn click_7d(self) -> u64 {
+        self.value - self.view_1d
+    }
+
+    /// The same for every window.
+    pub(crate) fn map(self, mut change: impl FnMut(u64) -> u64) -> Self {
+        // Two parts are changed, so that the total stays their sum.
+        let (view_1d, click_7d) = (change(self.view_1d), change(self.click_7d()));
+        Self {
+            value: view_1d + click_7d,
+            view_1d,
+            click_1d: change(self.click_1d),
+            click_28d: change(self.click_28d),
+        }
+    }
+
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            value: self.value + other.value,
+            view_1d: self.view_1d + other.view_1d,
+            click_1d: self.click_1d + other.click_1d,
+            click_28d: self.click_28d + other.click_28d,
+        }
+    }
+}
+
+/// Everything counted for a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts([u64; PLACES]);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self([0; PLACES])
+    }
+}
+
+impl Index<Count> for Counts {
+    type Output = u64;
+
+    fn index(&self, count: Count) -> &u64 {
+        &self.0[count as usize]
+    }
+}
+
+impl IndexMut<Count> for Counts {
+    fn index_mut(&mut self, count: Count) -> &mut u64 {
+        &mut self.0[count as usize]
+    }
+}
+
+impl Counts {
+    /// The counts of an ad-day; `of_day` is the source of what the stored numbers leave open.
+    pub(crate) fn of(numbers: &Numbers, of_day: Chance) -> Self {
+        let mut counts = Self::default();
+        // Rounds up now and down then, so that small numbers have their share as well.
+        let share =
+            |of: u64, percent: u64, noise: u64| (of * percent + of_day.of(noise).between(0, 99)) / 100;
+        counts[Count::Spend] = numbers.spend;
+        counts[Count::Impressions] = numbers.impressions;
+        counts[Count::Reach] = numbers.reach;
+        counts[Count::Clicks] = numbers.clicks;
+        counts[Count::LinkClicks] = numbers.link_clicks;
+        counts[Count::OutboundClicks] = share(numbers.link_clicks, 95, 1);
+        counts[Count::LandingPageViews] = numbers.landing_page_views;
+        counts[Count::Reactions] = numbers.reactions;
+        counts[Count::PageLikes] = numbers.page_likes;
+        let views = numbers.video_views;
+        counts[Count::VideoViews] = views;
+        if views > 0 {
+            counts[Count::VideoPlays] = views + share(views, 90, 2);
+            counts[Count::VideoTwoSeconds] = views + share(views, 30, 3);
+            counts[Count::VideoSixSeconds] = share(views, 70, 4);
+            counts[Count::ThruPlays] = share(views, 35, 5);
+            counts[Count::VideoThirtySeconds] = share(counts[Count::ThruPlays], 60, 6);
+            let quartiles = [
+                Count::VideoQuarter,
+                Count::VideoHalf,
+                Count::VideoThreeQuarters,
+                Count::VideoNearlyAll,
+                Count::VideoAll,
+            ];
+            let mut left = views;
+            for (quartile, percent) in quartiles.into_iter().zip([80, 62, 70, 78, 85]) {
+                left = share(left, percent, 7);
+                counts[quartile] = left;
+            }
+            counts[Count::SecondsWatched] = views * 7;
+        }
+        let (adds, purchases) = (numbers.adds_to_cart, numbers.purchases);
+        counts.set_windows(Count::AddsToCart, windows(adds, 10, of_day.of(21)));
+        let bought = windows(purchases, 14, of_day.of(22));
+        counts.set_windows(Count::Purchases, bought);
+        if let Some(price) = numbers.purchase_value.checked_div(purchases) {
+            let rest = numbers.purchase_value % purchases;
+            let mut paid = bought.map(|count| count * price);
+            paid.value += rest;
+            paid.click_28d += rest;
+            counts.set_windows(Count::PurchaseValue, paid);
+        }
+        counts.set_windows(Count::FormLeads, Windows::at_once(numbers.form_leads));
+        counts.set_windows(Count::WebLeads, windows(numbers.web_leads, 8, of_day.of(23)));
+        counts
+    }
+
+    /// A conversion by its windows.
+    pub(crate) fn windows(&self, conversion: Count) -> Windows {
+        debug_assert!(CONVERSIONS.contains(&conversion), "{conversion:?} has no windows");
+        let [value, view_1d, click_1d, click_28d] =
+            std::array::from_fn(|place| self.0[conversion as usize + place]);
+        Windows { value, view_1d, click_1d, click_28d }
+    }
+
+    fn set_windows(&mut self, conversion: Count, windows: Windows) {
+        let Windows { value, view_1d, click_1d, click_28d } = windows;
+        let start = conversion as usize;
+        self.0[start..start + 4].copy_from_slice(&[value, view_1d, click_1d, click_28d]);
+    }
+
+    /// Adds everything up. For reach the sum is only an upper bound of what was really reached.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, number) in self.0.iter_mut().zip(other.0) {
+            *sum += number;
+        }
+    }
+
+    /// The part that falls to the impressions from `before` to `after`, counted through; all parts together are
+    /// exactly the whole.
+    pub(crate) fn part(&self, before: u64, after: u64, chance: Chance) -> Self {
+        let all = self[Count::Impressions];
+        let mut part = *self;
+        if all == 0 {
+            return part;
+        }
+        for (place, number) in part.0.iter_mut().enumerate() {
+            *number = slice(*number, before, after, all, chance.of(place as u64));
+        }
+        part[Count::Impressions] = after - before;
+        part[Count::Reach] = part[Count::Reach].max(1).min(after - before);
+        for conversion in CONVERSIONS {
+            // Rounded apart from each other, a window could come out larger than the total.
+            let mut windows = part.windows(conversion);
+            windows.view_1d = windows.view_1d.min(windows.value);
+            windows.click_1d = windows.click_1d.min(windows.click_7d());
+            windows.click_28d = windows.click_28d.max(windows.click_7d());
+            part.set_windows(conversion, windows);
+        }
+        part
+    }
+
+    /// Without what happened outside of Meta.
+    pub(crate) fn on_meta(mut self) -> Self {
+        for conversion in OFF_META {
+            self.set_windows(conversion, Windows::default());
+        }
+        self
+    }
+
+    /// Only what happened outside of Meta.
+    pub(crate) fn off_meta(&self) -> Self {
+        let mut counts = Self::default();
+        for conversion in OFF_META {
+            counts.set_windows(conversion, self.windows(conversion));
+        }
+        counts
+    }
+}
+
+/// A conversion's windows, where so many percent came after a view alone.
+fn windows(value: u64, view_percent: u64, chance: Chance) -> Windows {
+    let share = |of: u64, percent: u64, noise: u64| (of * percent + chance.of(noise).between(0, 99)) / 100;
+    let view_1d = share(value, view_percent, 1);
+    let click_7d = value - view_1d;
+    Windows { value, view_1d, click_1d: share(click_7d, 68, 2), click_28d: click_7d + share(value, 9, 3) }
+}
+
+/// The part of `number` that falls to the span from `before` to `after` of `all`: the parts of spans that meet
+/// add up to the number, and chance decides where a remainder falls.
+pub(crate) fn slice(number: u64, before: u64, after: u64, all: u64, chance: Chance) -> u64 {
+    let shift = chance.between(0, all.max(1) - 1);
+    let upto = |end: u64| {
+        let product = u128::from(number) * u128::from(end) + u128::from(shift);
+        u64::try_from(product / u128::from(all.max(1))).unwrap_or(u64::MAX)
+    };
+    upto(after) - upto(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day() -> Counts {
+        let numbers = Numbers {
+            spend: 4_217,
+            impressions: 900,
+            reach: 700,
+            clicks: 31,
+            link_clicks: 20,
+            landing_page_views: 15,
+            video_views: 211,
+            purchases: 3,
+            purchase_value: 10_001,
+            web_leads: 2,
+            ..Numbers::default()
+        };
+        Counts::of(&numbers, Chance::new(5))
+    }
+
+    #[test]
+    fn parts_are_exactly_the_whole() {
+        let whole = day();
+        let cuts = [0, 13, 13, 500, 899, 900];
+        let mut sum = Counts::default();
+        for cut in cuts.windows(2) {
+            let part = whole.part(cut[0], cut[1], Chance::new(9));
+            assert!(part[Count::Clicks] <= part[Count::Impressions]);
+            sum.add(&part);
+        }
+        for count in [Count::Spend, Count::Impressions, Count::Clicks, Count::VideoAll, Count::Purchases] {
+            assert_eq!(sum[count], whole[count], "{count:?}");
+        }
+        assert_eq!(sum[Count::PurchaseValue], 10_001);
+    }
+
+    #[test]
+    fn windows_are_part_of_each_other() {
+        for seed in 0..200 {
+            let bought = windows(seed % 17, 14, Chance::new(seed));
+            assert!(bought.click_1d <= bought.click_7d() && bought.click_7d() <= bought.click_28d);
+            assert_eq!(bought.view_1d + bought.click_7d(), seed % 17);
+        }
+        assert_eq!(day().on_meta()[Count::Purchases], 0);
+        assert_eq!(day().off_meta()[Count::Purchases], 3);
+    }
+
+    #[test]
+    fn fewer_people_watch_on_as_a_video_goes_on() {
+        let counts = day();
+        let watched =
+            [Count::VideoPlays, Count::VideoViews, Count::VideoQuarter, Count::VideoHalf, Count::VideoAll];
+        assert!(watched.map(|count| counts[count]).is_sorted_by(|more, less| more >= less));
+    }
+}

@@ -1,0 +1,151 @@
+//! What can be read: ad accounts, what is in them, and the pages and the business around them.
+
+use serde_json::{Map, Value, json};
+
+use crate::error::type_name;
+use crate::node::{Account, Kind, Node};
+use crate::world::World;
+
+/// One object of the graph.
+pub(crate) enum Object<'a> {
+    Account(&'a Account),
+    Node(&'a Node),
+    /// An object that is nothing but its class and some values.
+    Plain(&'static str, Map<String, Value>),
+}
+
+impl<'a> Object<'a> {
+    pub(crate) fn find(world: &'a World, id: &str) -> Option<Self> {
+        if let Some(digits) = id.strip_prefix("act_") {
+            return world.account(digits).map(Object::Account);
+        }
+        if let Some(node) = world.nodes.get(id) {
+            return Some(Object::Node(node));
+        }
+        let around =
+            world.accounts.iter().flat_map(|account| [page(account)].into_iter().chain(business(account)));
+        around.into_iter().find(|object| object.id() == id)
+    }
+
+    /// The name of its class, which Graph's messages use too.
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            Self::Account(_) => type_name(Kind::Account),
+            Self::Node(node) => type_name(node.kind),
+            Self::Plain(class, _) => class,
+        }
+    }
+
+    pub(crate) fn id(&self) -> String {
+        match self {
+            Self::Account(account) => format!("act_{}", account.digits),
+            Self::Node(Node { fields, .. }) | Self::Plain(_, fields) => {
+                fields.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()
+            }
+        }
+    }
+
+    /// The value of a field; none when Graph would leave the field out.
+    pub(crate) fn value(&self, world: &World, field: &str) -> Option<Value> {
+        let stored = match self {
+            Self::Account(_) if field == "id" => return Some(json!(self.id())),
+            Self::Node(node) if field == "effective_status" && delivers(node.kind) => {
+                return Some(json!(world.effective_status(node)));
+            }
+            Self::Account(account) => &account.fields,
+            Self::Node(node) => &node.fields,
+            Self::Plain(_, fields) => fields,
+        };
+        stored.get(field).filter(|value| !value.is_null()).cloned()
+    }
+
+    /// The object a field points to.
+    pub(crate) fn linked(&self, world: &'a World, field: &str) -> Option<Self> {
+        let Self::Node(node) = self else { return None };
+        let id = match (node.kind, field) {
+            (Kind::AdSet | Kind::Ad, "campaign") => node.text("campaign_id"),
+            (Kind::Ad, "adset") => node.text("adset_id"),
+            (Kind::Ad, "creative") => node.fields.get("creative")?.get("id")?.as_str(),
+            (Kind::Campaign, "source_campaign") | (Kind::AdSet, "source_adset") | (Kind::Ad, "source_ad") => {
+                node.text(&format!("{field}_id"))
+            }
+            _ => None,
+        };
+        world.nodes.get(id?).map(Object::Node)
+    }
+
+    /// What an edge leads to, in listing order; nothing for edges the simulator keeps nothing for.
+    pub(crate) fn members(&self, world: &'a World, edge: &str) -> Vec<Self> {
+        let nodes = match self {
+            Self::Account(account) => {
+                let kind = match edge {
+                    "campaigns" => Kind::Campaign,
+                    "adsets" => Kind::AdSet,
+                    "ads" => Kind::Ad,
+                    "adcreatives" => Kind::Creative,
+                    "promote_pages" => return vec![page(account)],
+                    _ => return Vec::new(),
+                };
+                world.of_account(kind, &account.digits)
+            }
+            Self::Node(node) => of_node(world, node, edge),
+            Self::Plain("Business", _) if edge == "owned_ad_accounts" => {
+                return world.accounts.iter().map(Object::Account).collect();
+            }
+            Self::Plain("Business", _) if edge == "owned_pages" => {
+                return world.accounts.iter().map(page).collect();
+            }
+            Self::Plain(..) => return Vec::new(),
+        };
+        nodes.into_iter().map(Object::Node).collect()
+    }
+}
+
+fn of_node<'a>(world: &'a World, node: &Node, edge: &str) -> Vec<&'a Node> {
+    let (kind, key) = match (node.kind, edge) {
+        (Kind::Campaign, "adsets") => (Kind::AdSet, "campaign_id"),
+        (Kind::Campaign, "ads") => (Kind::Ad, "campaign_id"),
+        (Kind::AdSet, "ads") => (Kind::Ad, "adset_id"),
+        (Kind::Campaign, "copies") => (Kind::Campaign, "source_campaign_id"),
+        (Kind::AdSet, "copies") => (Kind::AdSet, "source_adset_id"),
+        (Kind::Ad, "copies") => (Kind::Ad, "source_ad_id"),
+        (Kind::AdSet | Kind::Ad, "adcreatives") => return creatives(world, node),
+        _ => return Vec::new(),
+    };
+    let mut nodes = world.of_account(kind, &node.account);
+    let id = node.text("id");
+    nodes.retain(|node| node.text(key) == id);
+    nodes
+}
+
+/// The creatives of an ad, or of the ads of an ad set.
+fn creatives<'a>(world: &'a World, node: &Node) -> Vec<&'a Node> {
+    let id = node.text("id");
+    let shown = |ad: &Node| ad.text("id") == id || ad.text("adset_id") == id;
+    let ads = world.of_account(Kind::Ad, &node.account).into_iter().filter(|ad| shown(ad));
+    let mut ids: Vec<&str> = ads.filter_map(|ad| ad.fields.get("creative")?.get("id")?.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut creatives: Vec<&Node> = ids.into_iter().filter_map(|id| world.nodes.get(id)).collect();
+    creatives.sort_by_key(|creative| creative.position);
+    creatives
+}
+
+/// Whether objects of this kind deliver advertising, so that what is above them counts.
+fn delivers(kind: Kind) -> bool {
+    matches!(kind, Kind::Campaign | Kind::AdSet | Kind::Ad)
+}
+
+/// The page an account's ads speak for.
+pub(crate) fn page(account: &Account) -> Object<'static> {
+    plain("Page", json!({ "id": account.page_id, "name": "Simulated Page" }))
+}
+
+/// The business an account belongs to.
+pub(crate) fn business(account: &Account) -> Option<Object<'static>> {
+    account.fields.get("business").map(|business| plain("Business", business.clone()))
+}
+
+pub(crate) fn plain(class: &'static str, values: Value) -> Object<'static> {
+    Object::Plain(class, values.as_object().cloned().unwrap_or_default())
+}

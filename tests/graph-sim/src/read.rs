@@ -1,0 +1,202 @@
+//! Reading objects, and the lists behind their edges. An edge within `fields` is read like a call of its own.
+
+use std::collections::BTreeMap;
+
+use axum::http::{Method, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::call::GraphCall;
+use crate::error::{GraphError, nonexisting_field};
+use crate::insights::{Heaviest, Subject};
+use crate::node::Kind;
+use crate::object::Object;
+use crate::paging::Link;
+use crate::params::Params;
+use crate::selection::{self, Field};
+use crate::token::Claims;
+use crate::world::World;
+use crate::{insights, listing, spec};
+
+/// What is read from.
+pub(crate) struct Reader<'a> {
+    pub(crate) world: &'a World,
+    /// Who reads.
+    pub(crate) claims: &'a Claims,
+    pub(crate) base_url: &'a str,
+    pub(crate) now: Timestamp,
+    /// How much insights one answer may hold.
+    pub(crate) heaviest: Heaviest,
+}
+
+impl<'a> Reader<'a> {
+    /// `GET /{object}`
+    pub(crate) fn object(&self, object: &Object<'a>, call: &GraphCall) -> Result<Value, GraphError> {
+        self.project(object, &wanted(call, object.class())?, call)
+    }
+
+    /// `GET /{object}/{edge}`
+    pub(crate) fn edge(
+        &self,
+        object: &Object<'a>,
+        edge: &str,
+        call: &GraphCall,
+    ) -> Result<Value, GraphError> {
+        if edge == "insights" {
+            return self.insights(object, call);
+        }
+        let class = spec::call(object.class(), "GET", edge).map_or("", |edge| edge.returned);
+        self.list(class, object.members(self.world, edge), call)
+    }
+
+    /// Lists objects of a class, but for accounts the caller may not see.
+    pub(crate) fn list(
+        &self,
+        class: &str,
+        mut members: Vec<Object<'a>>,
+        call: &GraphCall,
+    ) -> Result<Value, GraphError> {
+        members.retain(|member| match member {
+            Object::Account(account) => self.claims.sees(&account.digits),
+            Object::Node(_) | Object::Plain(..) => true,
+        });
+        listing::list(self, class, members, call)
+    }
+
+    fn insights(&self, object: &Object<'a>, call: &GraphCall) -> Result<Value, GraphError> {
+        let (account, kind) = match object {
+            Object::Account(account) => (*account, Kind::Account),
+            Object::Node(node) => (self.world.owner(node), node.kind),
+            Object::Plain(..) => return Err(nonexisting_field("insights", object.class())),
+        };
+        let subject = Subject { account: account.digits.clone(), kind, id: object.id() };
+        let today = self.world.today(account, self.now);
+        self.link(call, |link| insights::answer(self.world, &subject, call, today, self.heaviest, link))
+    }
+
+    pub(crate) fn link<T>(&self, call: &GraphCall, make: impl FnOnce(&Link<'_>) -> T) -> T {
+        let path = format!("/{}/{}", call.version, call.segments.join("/"));
+        let token = call.token.as_deref().unwrap_or_default();
+        make(&Link { base_url: self.base_url, path: &path, params: &call.params, token })
+    }
+
+    /// The wanted fields of an object; `id` comes always, fields without a value and edges that lead nowhere not at
+    /// all.
+    pub(crate) fn project(
+        &self,
+        object: &Object<'a>,
+        wanted: &[Field],
+        call: &GraphCall,
+    ) -> Result<Value, GraphError> {
+        let mut answer = Map::new();
+        for field in wanted {
+            let inner = field.inner.as_deref();
+            let value = if let Some(linked) = object.linked(self.world, &field.name) {
+                Some(self.project(&linked, inner.unwrap_or_default(), call)?)
+            } else if spec::has_field(object.class(), &field.name) {
+                object.value(self.world, &field.name).map(|value| pick(&value, inner))
+            } else {
+                self.nested(object, field, call)?
+            };
+            if let Some(value) = value {
+                let name = field.modifiers.get("as").unwrap_or(&field.name);
+                answer.insert(name.clone(), value);
+            }
+        }
+        answer.insert("id".into(), json!(object.id()));
+        Ok(Value::Object(answer))
+    }
+
+    /// An edge within `fields`.
+    fn nested(
+        &self,
+        object: &Object<'a>,
+        field: &Field,
+        call: &GraphCall,
+    ) -> Result<Option<Value>, GraphError> {
+        let mut params: BTreeMap<String, String> = field.modifiers.clone();
+        params.remove("as");
+        if let Some(inner) = &field.inner {
+            params.insert("fields".into(), selection::write(inner));
+        }
+        let nested = GraphCall {
+            method: Method::GET,
+            version: call.version.clone(),
+            segments: vec![object.id(), field.name.clone()],
+            params,
+            files: BTreeMap::new(),
+            token: call.token.clone(),
+            proof: None,
+        };
+        let answer = self.edge(object, &field.name, &nested)?;
+        let empty = answer["data"].as_array().is_none_or(Vec::is_empty) && answer.get("paging").is_none();
+        Ok((!empty).then_some(answer))
+    }
+}
+
+/// The fields a call asks objects of a class for.
+pub(crate) fn wanted(call: &GraphCall, class: &str) -> Result<Vec<Field>, GraphError> {
+    let default = if class == "AdAccount" { "id,account_id" } else { "id" };
+    selection::parse(Params(&call.params).text("fields").unwrap_or(default))
+}
+
+/// The wanted parts of a structured value.
+fn pick(value: &Value, inner: Option<&[Field]>) -> Value {
+    match (value, inner) {
+        (Value::Object(fields), Some(inner)) => inner
+            .iter()
+            .filter_map(|field| {
+                fields.get(&field.name).map(|value| (field.name.clone(), pick(value, field.inner.as_deref())))
+            })
+            .collect(),
+        (Value::Array(items), Some(_)) => items.iter().map(|item| pick(item, inner)).collect(),
+        _ => value.clone(),
+    }
+}
+
+/// How many objects an answer may hold at most, edges within `fields` counted with it. Meta's limit is a matter of
+/// time and memory; the number is ours.
+const HEAVIEST: usize = 50_000;
+/// How many objects an edge within `fields` gives when no limit is set.
+const USUAL: usize = 25;
+
+/// Refuses what would be too much for one answer, in the words that clients know to ask for less at once.
+pub(crate) fn check_weight(class: &str, limit: usize, fields: &[Field]) -> Result<(), GraphError> {
+    if weight(class, limit, fields) <= HEAVIEST {
+        return Ok(());
+    }
+    let text = "Please reduce the amount of data you're asking for, then retry your request";
+    Err(GraphError::new(1, text).status(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+fn weight(class: &str, limit: usize, fields: &[Field]) -> usize {
+    let heaviest = fields.iter().map(|field| {
+        let inner = field.inner.as_deref().unwrap_or_default();
+        match (spec::field_class(class, &field.name), spec::call(class, "GET", &field.name)) {
+            (Some(held), _) => weight(held, 1, inner),
+            (None, Some(edge)) if !spec::has_field(class, &field.name) => {
+                let limit =
+                    field.modifiers.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(USUAL);
+                weight(edge.returned, limit, inner)
+            }
+            _ => 1,
+        }
+    });
+    limit.saturating_mul(heaviest.max().unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_within_edges_grow_heavy() {
+        let weight = |limit, fields| weight("Campaign", limit, &selection::parse(fields).unwrap());
+        assert_eq!(weight(500, "id,name,adlabels{id}"), 500);
+        assert_eq!(weight(100, "id,adsets.limit(10){id,ads{creative{id}}}"), 25_000);
+        assert_eq!(
+            check_weight("Campaign", 101, &selection::parse("ads.limit(500){id}").unwrap()).unwrap_err().code,
+            1
+        );
+    }
+}

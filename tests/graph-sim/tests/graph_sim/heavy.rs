@@ -1,0 +1,70 @@
+//! Reads that are too much for one answer, and what helps.
+
+use graph_sim::{Config, Heaviest};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::client::{Client, Time, config, generated};
+
+type Params<'a> = &'a [(&'a str, &'a str)];
+
+const WEEK: Params<'_> = &[
+    ("level", "ad"),
+    ("time_increment", "1"),
+    ("time_range", r#"{"since":"2026-11-09","until":"2026-11-15"}"#),
+];
+
+async fn client(heaviest: Heaviest) -> Client {
+    let time = Time::new();
+    let mut config: Config = config(generated(), &time);
+    config.behaviour.heaviest = heaviest;
+    Client::of(config, time).await.unwrap()
+}
+
+/// Asserts that the first way of asking is too much, and the second is not.
+async fn helps(heaviest: Heaviest, much: Params<'_>, refused: (u16, i64, Option<i64>), less: Params<'_>) {
+    let client = client(heaviest).await;
+    let (much, less) = ([WEEK, much].concat(), [WEEK, less].concat());
+    assert_eq!(client.refusal(Method::GET, &client.act("insights"), &much).await, refused);
+    assert!(!client.get(&client.act("insights"), &less).await["data"].as_array().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_smaller_limit_helps() {
+    let heaviest = Heaviest { rows_of_a_page: Some(200), ..Heaviest::default() };
+    helps(heaviest, &[("limit", "500")], (500, 1, None), &[("limit", "200")]).await;
+}
+
+#[tokio::test]
+async fn only_a_shorter_time_range_helps() {
+    let heaviest = Heaviest { days: Some(3), ..Heaviest::default() };
+    let days = [("time_range", r#"{"since":"2026-11-09","until":"2026-11-11"}"#)];
+    helps(heaviest, &[("limit", "1")], (400, 100, Some(1_504_018)), &days).await;
+}
+
+#[tokio::test]
+async fn only_one_campaign_at_a_time_helps() {
+    let heaviest = Heaviest { campaigns: Some(1), ..Heaviest::default() };
+    let client = client(heaviest).await;
+    let refused = client.refusal(Method::GET, &client.act("insights"), WEEK).await;
+    assert_eq!(refused, (400, 2, Some(1_504_038)));
+    let rows = client.sim.fact_rows("2026-11-09".parse().unwrap(), "2026-11-15".parse().unwrap());
+    let campaign = rows[0]["campaign_id"].as_str().unwrap();
+    let filtering = json!([
+        {"field": "campaign.id", "operator": "EQUAL", "value": campaign},
+        {"field": "ad.effective_status", "operator": "NOT_IN", "value": ["DELETED"]},
+    ]);
+    let filtering = filtering.to_string();
+    let own = rows.iter().filter(|row| row["campaign_id"] == campaign).count();
+    let params = [WEEK, &[("filtering", &filtering), ("limit", "500")]].concat();
+    assert_eq!(client.all(&client.act("insights"), &params).await.0.len(), own);
+    let params = [WEEK, &[("limit", "500")]].concat();
+    assert_eq!(client.all(&format!("{campaign}/insights"), &params).await.0.len(), own);
+}
+
+#[tokio::test]
+async fn only_fewer_fields_help() {
+    let heaviest = Heaviest { fields: Some(2), ..Heaviest::default() };
+    let wide = [("fields", "ad_id,spend,clicks")];
+    helps(heaviest, &wide, (500, 1, Some(2_853_001)), &[("fields", "ad_id,spend")]).await;
+}

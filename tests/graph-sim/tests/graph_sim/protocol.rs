@@ -1,0 +1,45 @@
+//! How calls and answers travel.
+
+use reqwest::header::CONTENT_ENCODING;
+
+use crate::client::{Client, json};
+
+#[tokio::test]
+async fn a_form_may_have_parts() {
+    let client = Client::new().await;
+    let campaign = client.new_campaign().await;
+    let body = "--cut\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nIn parts\r\n\
+                --cut\r\nContent-Disposition: form-data; name=\"source\"; filename=\"a.jpg\"\r\n\
+                Content-Type: image/jpeg\r\n\r\nbytes\r\n--cut--\r\n";
+    let request = client.http.post(format!("{}/v26.0/{campaign}", client.sim.base_url()));
+    let request = request.bearer_auth(&client.token).body(body);
+    let request = request.header("Content-Type", "multipart/form-data; boundary=cut");
+    assert_eq!(json(request.send().await.unwrap()).await["success"], true);
+    assert_eq!(client.get(&campaign, &[("fields", "name")]).await["name"], "In parts");
+
+    let sent = client.sim.requests();
+    let sent = &sent[1];
+    assert_eq!((sent.method.as_str(), sent.class.as_str(), sent.edge.as_str()), ("POST", "Campaign", ""));
+    assert_eq!((&sent.params["name"], &sent.files), (&"In parts".to_owned(), &vec!["source".to_owned()]));
+}
+
+#[tokio::test]
+async fn answers_are_packed_for_those_who_ask() {
+    let client = Client::new().await;
+    let url = format!("{}/v26.0/me?access_token={}", client.sim.base_url(), client.token);
+    let plain = reqwest::Client::builder().no_proxy().no_gzip().build().unwrap();
+    let packed = plain.get(&url).header("Accept-Encoding", "gzip").send().await.unwrap();
+    assert_eq!(packed.headers()[CONTENT_ENCODING], "gzip");
+    assert!(packed.bytes().await.unwrap().starts_with(&[0x1f, 0x8b]));
+    assert!(!plain.get(&url).send().await.unwrap().headers().contains_key(CONTENT_ENCODING));
+    assert_eq!(json(client.http.get(&url).send().await.unwrap()).await["id"], "7");
+}
+
+#[tokio::test]
+async fn secrets_are_not_recorded() {
+    let client = Client::new().await;
+    let url = format!("{}/v26.0/me?access_token={}&code=c", client.sim.base_url(), client.token);
+    client.http.get(url).send().await.unwrap();
+    let sent = client.sim.requests();
+    assert!(sent.len() == 1 && sent[0].params.is_empty(), "{sent:?}");
+}

@@ -1,0 +1,92 @@
+//! A simulated Graph API steered over its standard input, so that a script in any language can serve one, order
+//! its faults, count its calls and ask it for the truth. One JSON object a line, in and out; the first line out
+//! says where it is and who may call; it ends with its input.
+
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Parser;
+use graph_sim::{AccountArgs, App, Clock, Config, Fault, FaultKind, GraphSim};
+use jiff::civil::Date;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const APP_ID: &str = "100000000000001";
+const APP_SECRET: &str = "peers-app-secret";
+
+/// A simulated Graph API, steered over standard input.
+#[derive(Parser)]
+struct Args {
+    #[command(flatten)]
+    account: AccountArgs,
+}
+
+/// What a line of the input asks for.
+#[derive(Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+enum Order {
+    /// How many Graph calls were served so far.
+    Calls,
+    /// The ad-day rows from `since` to `until`, both included, as insights give them.
+    Rows { since: Date, until: Date },
+    /// An object with all its stored fields, or null.
+    Node { id: String },
+    /// The next `times` calls whose path contains `path` fail with this error.
+    Fail { path: String, status: u16, code: i64, subcode: Option<i64>, times: u32 },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let clock = wall_clock();
+    let app = App { app_id: APP_ID.to_owned(), app_secret: APP_SECRET.to_owned(), redirect_uris: Vec::new() };
+    let sim = GraphSim::start(Config::new(Args::parse().account.source(clock())?, app, clock)).await?;
+    say(&hello(&sim))?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line.context("standard input cannot be read")?;
+        let order = serde_json::from_str(&line).with_context(|| format!("not an order: {line}"))?;
+        say(&carry_out(&sim, order))?;
+    }
+    sim.stop().await;
+    Ok(())
+}
+
+fn hello(sim: &GraphSim) -> Value {
+    let account = sim.account();
+    json!({
+        "url": sim.base_url(),
+        "app_id": APP_ID,
+        "app_secret": APP_SECRET,
+        "token": sim.issue_token("1", &["ads_read", "ads_management"]),
+        "reading_token": sim.issue_token("2", &["ads_read"]),
+        "account": account.id,
+        "page": account.page_id,
+        "currency": account.currency,
+        "timezone": account.timezone,
+    })
+}
+
+fn carry_out(sim: &GraphSim, order: Order) -> Value {
+    match order {
+        Order::Calls => json!(sim.calls()),
+        Order::Rows { since, until } => json!(sim.fact_rows(since, until)),
+        Order::Node { id } => json!(sim.node(&id)),
+        Order::Fail { path, status, code, subcode, times } => {
+            let kind = FaultKind::Error { status, code, subcode, headers: Vec::new() };
+            sim.fail_next(Fault { method: None, path_contains: path, times, skip: 0, kind });
+            json!("ordered")
+        }
+    }
+}
+
+fn say(line: &Value) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("standard output cannot be written")
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clients read the real clock, so the simulator must as well"
+)]
+fn wall_clock() -> Clock {
+    Arc::new(jiff::Timestamp::now)
+}
