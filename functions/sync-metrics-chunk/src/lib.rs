@@ -128,8 +128,8 @@ impl SyncMetricsChunk {
         };
         let mut days: Vec<AdDay> = Vec::new();
         let mut totals = RunTotals::default();
-        let mut pages = reached.caller.ad_days(&reached.account.id, range);
-        while let Some(page) = reached.heed(pages.next().await).await? {
+        let mut pages = reached.ad_days(range).await?;
+        while let Some(page) = reached.next_days(&mut pages).await? {
             days.extend(page);
             totals.pages += 1;
             match table.chunk_progress(lease, totals.pages, self.host.clock.now() + LEASE).await {

@@ -8,8 +8,10 @@ mod quota;
 use std::sync::Arc;
 
 use ads::Failure;
+use ads::date::DateRange;
 use ads::id::{AdAccountId, ConnectionId, ObjectId, WorkspaceId};
 use ads::object::{AdObject, Level};
+use graph_api::insights::{AdDay, AdDays};
 use graph_api::launch::Changes;
 pub use graph_api::usage::UseCase;
 use graph_api::{Allowance, Caller, Graph, GraphError};
@@ -133,6 +135,22 @@ impl Reached {
             self.quotas.admit_budget_change(id, self.now()).await?;
         }
         self.heed(self.caller.change(id, changes).await).await
+    }
+
+    /// The account's insights of these days, in portions that Meta is known to give.
+    pub async fn ad_days(&self, range: DateRange) -> Result<AdDays, Failure> {
+        let portion = self.quotas.portion(self.now()).await?;
+        Ok(self.caller.ad_days(&self.account.id, range, portion))
+    }
+
+    /// The next rows. What had to be made smaller is remembered for the next time.
+    pub async fn next_days(&self, days: &mut AdDays) -> Result<Option<Vec<AdDay>>, Failure> {
+        let before = days.portion();
+        let answer = self.heed(days.next().await).await;
+        if days.portion() != before {
+            self.quotas.learn(days.portion(), self.now()).await?;
+        }
+        answer
     }
 
     fn now(&self) -> Timestamp {

@@ -2,16 +2,24 @@
 
 use ads::Failure;
 use ads::id::{AdAccountId, ObjectId};
+use graph_api::insights::Portion;
 use graph_api::limit::{AccountLimits, AppLimit, BudgetChanges, Lease, PORTION, Spent, WRITE};
 use graph_api::usage::UseCase;
-use jiff::Timestamp;
-use serde::Serialize;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use store::limit::LimitOf;
 use store::{StoreError, Table};
 
 /// As often as that others may be faster; each time at least one of them has got through.
 const TRIES: u32 = 50;
+
+/// A portion that worked.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Learnt {
+    portion: Portion,
+    until: Option<Timestamp>,
+}
 
 /// The quotas of one ad account.
 #[derive(Debug, Clone)]
@@ -72,6 +80,19 @@ impl Quotas {
             after: until.duration_since(now).unsigned_abs(),
             why: format!("the budget of ad set {adset} has been changed four times within the hour"),
         })
+    }
+
+    /// How much of the account's insights to ask for at a time.
+    pub(crate) async fn portion(&self, now: Timestamp) -> Result<Portion, Failure> {
+        let learnt = self.table.limit::<Learnt>(&self.app, LimitOf::Insights(&self.account)).await?.value;
+        let valid = learnt.until.is_some_and(|until| until > now);
+        Ok(if valid { learnt.portion } else { Portion::default() })
+    }
+
+    /// Remembers what Meta bore, for a day: accounts and Meta's own load change.
+    pub(crate) async fn learn(&self, portion: Portion, now: Timestamp) -> Result<(), Failure> {
+        let learnt = Learnt { portion, until: Some(now + SignedDuration::from_hours(24)) };
+        self.change(LimitOf::Insights(&self.account), now, |known: &mut Learnt| *known = learnt).await
     }
 
     /// What concerns the app as a whole is rare, and kept apart.

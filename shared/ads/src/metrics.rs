@@ -24,6 +24,23 @@ pub const LEAD_KEYS: [&str; 3] =
 /// Values by action type. Types overlap: add one type over days and ads, never type to type.
 pub type ByActionType = BTreeMap<String, Decimal>;
 
+/// Values of actions under single attribution windows: action type, window such as `7d_click`, value.
+pub type Windowed<'a> = Vec<(&'a str, &'a str, Decimal)>;
+
+/// Conversions under one attribution window. Windows overlap: never add window to window.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Conversions {
+    /// Purchases under the key that was chosen for the day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purchases: Option<Decimal>,
+    /// Their value, in major units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purchase_value: Option<Decimal>,
+    /// Leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leads: Option<Decimal>,
+}
+
 /// Measures that may be added over days and ads. An absent value is unknown, which is not zero.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
@@ -45,6 +62,9 @@ pub struct Measures {
     /// Leads, de-duplicated per ad and day by [`LEAD_KEYS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leads: Option<Decimal>,
+    /// The same conversions under each attribution window that Meta was asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_window: BTreeMap<String, Conversions>,
     /// Every action type that Meta reported.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: ByActionType,
@@ -56,26 +76,42 @@ pub struct Measures {
 impl Measures {
     /// Chooses the purchases and leads out of `actions`. The choice is made per ad and day, before
     /// anything is summed: ads of one account may report under different keys.
-    pub fn choose_conversions(&mut self) {
-        let chosen = |keys: &[&'static str], actions: &ByActionType| {
-            keys.iter().find_map(|key| Some((*key, *actions.get(*key)?)))
+    pub fn choose_conversions(&mut self, actions: &Windowed<'_>, values: &Windowed<'_>) {
+        let chosen = |keys: [&'static str; 3]| {
+            let under_windows = |key: &&str| actions.iter().any(|(action, ..)| action == key);
+            let counted = keys.into_iter().find(|key| self.actions.contains_key(*key));
+            counted.or_else(|| keys.into_iter().find(under_windows))
         };
-        if let Some((key, count)) = chosen(&PURCHASE_KEYS, &self.actions) {
-            self.purchases = Some(count);
-            self.purchase_value = self.action_values.get(key).copied();
+        let (purchase, lead) = (chosen(PURCHASE_KEYS), chosen(LEAD_KEYS));
+        let total = |sums: &ByActionType, key: Option<&str>| sums.get(key?).copied();
+        self.purchases = total(&self.actions, purchase);
+        self.purchase_value = total(&self.action_values, purchase);
+        self.leads = total(&self.actions, lead);
+        for (action, window, value) in actions {
+            if ![purchase, lead].contains(&Some(*action)) {
+                continue;
+            }
+            let conversions = self.by_window.entry((*window).to_owned()).or_default();
+            let count =
+                if Some(*action) == purchase { &mut conversions.purchases } else { &mut conversions.leads };
+            add(count, Some(*value));
         }
-        self.leads = chosen(&LEAD_KEYS, &self.actions).map(|(_, count)| count);
+        for (_, window, value) in values.iter().filter(|(action, ..)| Some(*action) == purchase) {
+            add(&mut self.by_window.entry((*window).to_owned()).or_default().purchase_value, Some(*value));
+        }
     }
+}
+
+/// Adds what is known; unknown and unknown stays unknown.
+fn add<T: Copy + std::ops::Add<Output = T>>(sum: &mut Option<T>, part: Option<T>) {
+    *sum = match (*sum, part) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    };
 }
 
 impl AddAssign<&Self> for Measures {
     fn add_assign(&mut self, other: &Self) {
-        fn add<T: Copy + std::ops::Add<Output = T>>(sum: &mut Option<T>, part: Option<T>) {
-            *sum = match (*sum, part) {
-                (Some(a), Some(b)) => Some(a + b),
-                (a, b) => a.or(b),
-            };
-        }
         fn add_types(sum: &mut ByActionType, part: &ByActionType) {
             for (action, value) in part {
                 match sum.get_mut(action) {
@@ -93,6 +129,12 @@ impl AddAssign<&Self> for Measures {
         add(&mut self.purchases, other.purchases);
         add(&mut self.purchase_value, other.purchase_value);
         add(&mut self.leads, other.leads);
+        for (window, part) in &other.by_window {
+            let sum = self.by_window.entry(window.clone()).or_default();
+            add(&mut sum.purchases, part.purchases);
+            add(&mut sum.purchase_value, part.purchase_value);
+            add(&mut sum.leads, part.leads);
+        }
         add_types(&mut self.actions, &other.actions);
         add_types(&mut self.action_values, &other.action_values);
     }
@@ -250,6 +292,8 @@ pub struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_per_lead: Option<Decimal>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    by_window: BTreeMap<String, Conversions>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     actions: BTreeMap<String, Count>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     action_values: ByActionType,
@@ -284,6 +328,7 @@ impl From<&Measures> for Shown {
             cost_per_purchase: Metric::CostPerPurchase.of(m),
             leads: m.leads.map(Count),
             cost_per_lead: Metric::CostPerLead.of(m),
+            by_window: m.by_window.clone(),
             actions: m.actions.iter().map(|(action, value)| (action.clone(), Count(*value))).collect(),
             action_values: m.action_values.clone(),
         }
@@ -301,7 +346,7 @@ mod tests {
             actions: actions.iter().map(|(k, v)| ((*k).to_owned(), Decimal::from(*v))).collect(),
             ..Measures::default()
         };
-        measures.choose_conversions();
+        measures.choose_conversions(&Vec::new(), &Vec::new());
         measures
     }
 
@@ -350,7 +395,7 @@ mod tests {
                     actions: types.into_iter().map(|(k, v)| (k, Decimal::from(v))).collect(),
                     ..Measures::default()
                 };
-                measures.choose_conversions();
+                measures.choose_conversions(&Vec::new(), &Vec::new());
                 measures
             },
         )

@@ -180,8 +180,6 @@ impl GraphError {
                 let after = usage.named_wait(asked.case).unwrap_or(DEFAULT_WAIT);
                 Self::Wait { after, scope, details }
             }
-            Some(Move::WaitFixed(scope, after)) => Self::Wait { after, scope, details },
-            Some(Move::MakeSmaller) => Self::MakeSmaller(details),
             // "Please reduce the amount of data" also comes as a bare code 1 or 99 with HTTP 500, told from an
             // unknown fault by its words alone. A read that is taken for it wrongly is merely asked again, smaller.
             _ if status == 500 && details.message.contains("reduce the amount of data") => {
@@ -196,12 +194,24 @@ impl GraphError {
             Some(Move::FixInput) | None if error.is_transient || status >= 500 => {
                 Self::passing(details, asked)
             }
-            Some(Move::FixInput) | None => Self::FixInput(details),
+            None => Self::FixInput(details),
+            Some(_) => Self::of_numbers(details),
+        }
+    }
+
+    /// What the numbers mean on their own, as those of a failed report. Without any the fault is one that passes.
+    pub(crate) fn of_numbers(details: Details) -> Self {
+        match next_move(details.code, details.subcode) {
+            Some(Move::MakeSmaller) => Self::MakeSmaller(details),
             Some(Move::Reconnect) => Self::Reconnect(details),
             Some(Move::NeedPermission) => Self::NeedPermission(details),
             Some(Move::Blocked) => Self::Blocked(details),
             Some(Move::Gone) => Self::Gone(details),
             Some(Move::UpgradeVersion) => Self::UpgradeVersion(details),
+            Some(Move::FixInput) => Self::FixInput(details),
+            Some(Move::WaitAsTold(scope)) => Self::Wait { after: DEFAULT_WAIT, scope, details },
+            Some(Move::WaitFixed(scope, after)) => Self::Wait { after, scope, details },
+            Some(Move::TryLater | Move::Resume) | None => Self::TryLater(details),
         }
     }
 
@@ -214,6 +224,10 @@ impl GraphError {
     pub(crate) fn of_transport(error: reqwest::Error, asked: Asked) -> Self {
         let error = error.without_url();
         let details = Details::of(describe(&error));
+        if asked.case == UseCase::AdsInsights && error.is_timeout() {
+            // Meta counts for as long as it is let: the same question once more takes as long again.
+            return Self::MakeSmaller(Details { subcode: Some(TIMED_OUT), ..details });
+        }
         // A connection that was refused has carried nothing.
         if refused(&error) { Self::TryLater(details) } else { Self::passing(details, asked) }
     }
@@ -269,6 +283,9 @@ impl From<GraphError> for Failure {
         }
     }
 }
+
+/// Meta's own number for an insights query that took too long; also ours, when no answer came in time.
+pub(crate) const TIMED_OUT: i64 = 1_504_018;
 
 /// Throttled without a word on how long: the longest block of the score model (Marketing API, "Rate limiting").
 const DEFAULT_WAIT: Duration = Duration::from_secs(300);

@@ -1,184 +1,414 @@
 //! Insights: an account's numbers per ad and day.
+//!
+//! Asked synchronously first, for that takes seconds where a report run takes minutes. What is too much for one
+//! answer is asked for in smaller portions, in this order: fewer days, fewer rows a page, campaign by campaign, as a
+//! report run, and half of the fields at a time. A query that runs out of time becomes a report run at once.
+
+mod report;
+mod row;
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use ads::date::DateRange;
 use ads::id::{AdAccountId, ObjectId};
-use ads::metrics::{ByActionType, DayFacts, Measures};
+use ads::metrics::{DayFacts, Measures};
+use ads::object::{EffectiveStatus, Level};
+use jiff::ToSpan;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::client::Caller;
+use crate::code::Scope;
+use crate::error::{Details, GraphError, TIMED_OUT};
 use crate::page::Pages;
+pub use row::AdDay;
 
 /// Rows of an insights page.
 const PAGE: u32 = 500;
 
+/// Windows that Meta still fills, beside `value`, which follows each ad set's own setting.
+const WINDOWS: &str = r#"["1d_click","7d_click","28d_click","1d_view"]"#;
+
 /// No breakdowns and no `action_breakdowns`: they multiply rows and change totals.
-const FIELDS: &str = "campaign_id,adset_id,ad_id,impressions,clicks,inline_link_clicks,spend,reach,frequency,\
-                      actions,action_values,attribution_setting";
+const COUNTS: &str = "campaign_id,adset_id,ad_id,impressions,clicks,inline_link_clicks,spend,reach,frequency,\
+                      attribution_setting";
+const ACTIONS: &str = "campaign_id,adset_id,ad_id,actions,action_values";
+
+/// How much of an account's insights Meta gives at a time. Worth remembering for a day: finding it costs calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Portion {
+    /// Days of one query.
+    pub days: u32,
+    /// Rows of one page.
+    pub rows: u32,
+    /// Whether each campaign is asked for by itself.
+    pub by_campaign: bool,
+    /// Whether report runs are used.
+    pub as_report: bool,
+    /// Whether counts and actions are asked for one after the other.
+    pub by_half: bool,
+}
+
+impl Default for Portion {
+    fn default() -> Self {
+        Self { days: u32::MAX, rows: PAGE, by_campaign: false, as_report: false, by_half: false }
+    }
+}
 
 impl Caller {
     /// One row per ad and day with delivery, for a whole account. Days are the account's own.
     ///
-    /// Unfiltered on purpose: with any `filtering` Meta reports active objects only, and the numbers of
-    /// archived and deleted ads would be missing.
-    pub fn ad_days(&self, account: &AdAccountId, range: DateRange) -> Pages<AdDay> {
-        let time_range = serde_json::json!({"since": range.since, "until": range.until});
-        let query = vec![
-            ("level", "ad".to_owned()),
-            ("time_increment", "1".to_owned()),
-            ("time_range", time_range.to_string()),
-            ("fields", FIELDS.to_owned()),
-        ];
-        Pages::new(self.clone(), format!("{account}/insights"), query, PAGE)
-    }
-}
-
-/// One ad's numbers for one day, with the ad's place in the hierarchy.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "Row")]
-pub struct AdDay {
-    /// The ad.
-    pub ad: ObjectId,
-    /// Its ad set.
-    pub adset: ObjectId,
-    /// Its campaign.
-    pub campaign: ObjectId,
-    /// The numbers.
-    pub facts: DayFacts,
-}
-
-/// A row in Graph's shape. All metrics are strings; older samples show numbers, so both are read.
-#[derive(Deserialize)]
-struct Row {
-    ad_id: ObjectId,
-    adset_id: ObjectId,
-    campaign_id: ObjectId,
-    date_start: Date,
-    date_stop: Date,
-    #[serde(default)]
-    impressions: Option<Number>,
-    #[serde(default)]
-    clicks: Option<Number>,
-    #[serde(default)]
-    inline_link_clicks: Option<Number>,
-    #[serde(default)]
-    spend: Option<Number>,
-    #[serde(default)]
-    reach: Option<Number>,
-    #[serde(default)]
-    frequency: Option<Number>,
-    #[serde(default)]
-    actions: Vec<ActionValue>,
-    #[serde(default)]
-    action_values: Vec<ActionValue>,
-    attribution_setting: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ActionValue {
-    action_type: String,
-    value: Number,
-}
-
-/// A decimal that Graph sends as text, or as a number.
-#[derive(Deserialize)]
-#[serde(try_from = "TextOrNumber")]
-struct Number(Decimal);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum TextOrNumber {
-    Text(String),
-    Number(serde_json::Number),
-}
-
-impl TryFrom<TextOrNumber> for Number {
-    type Error = String;
-
-    fn try_from(value: TextOrNumber) -> Result<Self, String> {
-        let text = match value {
-            TextOrNumber::Text(text) => text,
-            TextOrNumber::Number(number) => number.to_string(),
-        };
-        let decimal = Decimal::from_str_exact(&text).or_else(|_| Decimal::from_scientific(&text));
-        decimal.map(Self).map_err(|_| format!("{text:?} is not a decimal number"))
-    }
-}
-
-impl Number {
-    fn count(self, field: &str) -> Result<u64, String> {
-        u64::try_from(self.0).map_err(|_| format!("{field} is not a count: {}", self.0))
-    }
-}
-
-impl TryFrom<Row> for AdDay {
-    type Error = String;
-
-    fn try_from(row: Row) -> Result<Self, String> {
-        if row.date_start != row.date_stop {
-            return Err(format!("a row spans {} to {}, not one day", row.date_start, row.date_stop));
+    /// Unfiltered wherever possible: with any `filtering` Meta reports active objects only unless every status is
+    /// named, and the numbers of archived and deleted ads would be missing.
+    pub fn ad_days(&self, account: &AdAccountId, range: DateRange, portion: Portion) -> AdDays {
+        let whole = Piece { range, campaign: None, as_report: portion.as_report };
+        AdDays {
+            caller: self.clone(),
+            account: account.clone(),
+            portion,
+            pieces: windows(&whole, portion.days).into(),
+            current: None,
+            given: HashSet::new(),
+            missing: BTreeMap::new(),
         }
-        let count = |number: Option<Number>, field| number.map(|n| n.count(field)).transpose();
-        let by_type = |list: Vec<ActionValue>| {
-            let mut sums = ByActionType::new();
-            // A type may come more than once when Meta splits it by destination; its parts add up.
-            for item in list {
-                *sums.entry(item.action_type).or_default() += item.value.0;
-            }
-            sums
-        };
-        let mut measures = Measures {
-            impressions: count(row.impressions, "impressions")?.unwrap_or(0),
-            clicks: count(row.clicks, "clicks")?.unwrap_or(0),
-            link_clicks: count(row.inline_link_clicks, "inline_link_clicks")?,
-            spend: row.spend.map_or(Decimal::ZERO, |spend| spend.0),
-            actions: by_type(row.actions),
-            action_values: by_type(row.action_values),
-            ..Measures::default()
-        };
-        measures.choose_conversions();
-        Ok(Self {
-            ad: row.ad_id,
-            adset: row.adset_id,
-            campaign: row.campaign_id,
-            facts: DayFacts {
-                day: row.date_start,
-                measures,
-                reach: count(row.reach, "reach")?,
-                frequency: row.frequency.map(|frequency| frequency.0),
-                attribution_setting: row.attribution_setting,
-            },
-        })
     }
+
+    /// What the account as a whole spent and showed, day by day.
+    async fn account_days(
+        &self,
+        account: &AdAccountId,
+        range: DateRange,
+    ) -> Result<BTreeMap<Date, Total>, GraphError> {
+        let query = vec![
+            ("level", "account".to_owned()),
+            ("time_increment", "1".to_owned()),
+            ("time_range", time_range(range)),
+            ("fields", "impressions,spend".to_owned()),
+        ];
+        let days = Pages::<AccountDay>::new(self.clone(), format!("{account}/insights"), query, PAGE);
+        Ok(days.all().await?.into_iter().map(|day| (day.date_start, (day.impressions, day.spend))).collect())
+    }
+}
+
+/// Impressions and spend.
+type Total = (Decimal, Decimal);
+
+#[derive(Deserialize)]
+struct AccountDay {
+    date_start: Date,
+    #[serde(default)]
+    impressions: Decimal,
+    #[serde(default)]
+    spend: Decimal,
+}
+
+/// Something to ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Piece {
+    range: DateRange,
+    campaign: Option<ObjectId>,
+    as_report: bool,
+}
+
+/// A piece being read.
+#[derive(Debug)]
+struct Reading {
+    piece: Piece,
+    pages: Pages<AdDay>,
+    /// How often an unreadable result of a report is asked for again.
+    patience: u32,
+    /// How often the report was started.
+    starts: u32,
+}
+
+/// A result that is not there yet is asked for so often before the report is started again.
+const PATIENCE: u32 = 4;
+
+/// The rows of an account, portion by portion. Each row is given once, whatever happens on the way.
+///
+/// After an error [`AdDays::next`] may be called again, and goes on where it was.
+#[derive(Debug)]
+pub struct AdDays {
+    caller: Caller,
+    account: AdAccountId,
+    portion: Portion,
+    pieces: VecDeque<Piece>,
+    current: Option<Reading>,
+    given: HashSet<(ObjectId, Date)>,
+    /// What campaigns that are read one by one must still sum up to.
+    missing: BTreeMap<Date, Total>,
+}
+
+impl AdDays {
+    /// The portion in use, which may have become smaller.
+    pub fn portion(&self) -> Portion {
+        self.portion
+    }
+
+    /// The next rows, which may be none; `None` after the last ones.
+    pub async fn next(&mut self) -> Result<Option<Vec<AdDay>>, GraphError> {
+        loop {
+            let Some(mut reading) = self.current.take() else {
+                let Some(piece) = self.pieces.pop_front().or_else(|| self.what_is_missing()) else {
+                    return Ok(None);
+                };
+                if let Some(rows) = self.begin(piece).await? {
+                    return Ok(Some(rows));
+                }
+                continue;
+            };
+            match reading.pages.next_as_is().await {
+                Ok(Some(rows)) => {
+                    let rows = self.take(&reading.piece, rows);
+                    self.current = Some(reading);
+                    return Ok(Some(rows));
+                }
+                Ok(None) => {}
+                Err(GraphError::MakeSmaller(details)) => self.make_smaller(reading, details)?,
+                Err(error) if reading.piece.as_report && is_unreadable(&error) => {
+                    self.ask_again(reading, error).await?;
+                }
+                Err(error) => {
+                    self.current = Some(reading);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Begins to read a piece, in the portion in use. What could not be begun is still to be read.
+    async fn begin(&mut self, piece: Piece) -> Result<Option<Vec<AdDay>>, GraphError> {
+        let begun = if self.portion.by_half {
+            self.read_by_half(&piece).await.map(Some)
+        } else if self.portion.by_campaign && piece.campaign.is_none() && !piece.as_report {
+            self.split_by_campaign(&piece).await.map(|()| None)
+        } else {
+            self.open(&piece, 0).await.map(|()| None)
+        };
+        match begun {
+            Ok(rows) => Ok(rows),
+            Err(GraphError::MakeSmaller(details)) => {
+                let pages = self.pages(&piece, &[COUNTS, ACTIONS].join(","));
+                self.make_smaller(Reading { piece, pages, patience: 0, starts: 0 }, details)?;
+                Ok(None)
+            }
+            Err(error) => {
+                self.pieces.push_front(piece);
+                Err(error)
+            }
+        }
+    }
+
+    fn pages(&self, piece: &Piece, fields: &str) -> Pages<AdDay> {
+        let path = format!("{}/insights", self.account);
+        Pages::new(self.caller.clone(), path, query(piece, fields), PAGE).of_size(self.portion.rows)
+    }
+
+    /// Opens a piece for reading; a report, once it is complete.
+    async fn open(&mut self, piece: &Piece, mut starts: u32) -> Result<(), GraphError> {
+        let fields = [COUNTS, ACTIONS].join(",");
+        let mut pages = self.pages(piece, &fields);
+        if piece.as_report {
+            let path = format!("{}/insights", self.account);
+            let query = query(piece, &fields);
+            let run = loop {
+                starts += 1;
+                let run = report::start(&self.caller, &path, &query).await?;
+                match report::watch(&self.caller, &run).await? {
+                    report::Ended::Complete => break run,
+                    report::Ended::InVain(details) if starts >= report::STARTS => {
+                        return Err(GraphError::TryLater(details));
+                    }
+                    report::Ended::InVain(_) => {}
+                }
+            };
+            pages = Pages::new(self.caller.clone(), format!("{run}/insights"), Vec::new(), PAGE);
+        }
+        self.current = Some(Reading { piece: piece.clone(), pages, patience: PATIENCE, starts });
+        Ok(())
+    }
+
+    /// Hands rows out, each once, and counts them against what campaigns must sum up to.
+    fn take(&mut self, piece: &Piece, rows: Vec<AdDay>) -> Vec<AdDay> {
+        if piece.campaign.is_some() {
+            for row in &rows {
+                let measures = &row.facts.measures;
+                let (impressions, spend) = self.missing.entry(row.facts.day).or_default();
+                *impressions -= Decimal::from(measures.impressions);
+                *spend -= measures.spend;
+            }
+        }
+        rows.into_iter().filter(|row| self.given.insert((row.ad.clone(), row.facts.day))).collect()
+    }
+
+    /// Days on which the campaigns did not sum up to the account, as one more piece: a campaign that is not
+    /// listed any more has numbers all the same.
+    fn what_is_missing(&mut self) -> Option<Piece> {
+        let missing = std::mem::take(&mut self.missing);
+        let mut days =
+            missing.into_iter().filter(|(_, total)| *total != Total::default()).map(|(day, _)| day);
+        let first = days.next()?;
+        let range = DateRange { since: first, until: days.next_back().unwrap_or(first) };
+        tracing::info!(account = %self.account, ?range, "Campaigns do not sum up to their account: a report will.");
+        Some(Piece { range, campaign: None, as_report: true })
+    }
+
+    /// Puts pieces in the place of one that was too much: fewer days, fewer rows a page, one campaign at a time, a
+    /// report, half of the fields.
+    fn make_smaller(&mut self, mut reading: Reading, details: Details) -> Result<(), GraphError> {
+        let piece = &reading.piece;
+        let timed_out = [Some(TIMED_OUT), Some(TIMED_OUT_TOO)].contains(&details.subcode);
+        let days = piece.range.days().unsigned_abs();
+        let smaller = &mut self.portion;
+        if days > 1 && reading.pages.cursor().is_none() && (!timed_out || piece.as_report) {
+            smaller.days = days / 2;
+            for window in windows(piece, smaller.days).into_iter().rev() {
+                self.pieces.push_front(window);
+            }
+        } else if !timed_out && !piece.as_report && reading.pages.shrink() {
+            smaller.rows = reading.pages.size();
+            self.current = Some(reading);
+        } else if !timed_out && !piece.as_report && piece.campaign.is_none() && !smaller.by_campaign {
+            smaller.by_campaign = true;
+            self.pieces.push_front(reading.piece);
+        } else if !piece.as_report && !smaller.by_half {
+            // A report is one query however much it holds: what is still to come need not be cut small.
+            *smaller = Portion { as_report: true, ..Portion::default() };
+            self.pieces.push_front(Piece { as_report: true, ..reading.piece });
+            self.pieces.iter_mut().for_each(|piece| piece.as_report = true);
+        } else if !smaller.by_half {
+            smaller.by_half = true;
+            self.pieces.push_front(Piece { as_report: false, ..reading.piece });
+        } else {
+            self.pieces.push_front(reading.piece);
+            return Err(GraphError::MakeSmaller(details));
+        }
+        tracing::info!(account = %self.account, portion = ?self.portion, "Meta wants to be asked for less.");
+        Ok(())
+    }
+
+    /// A report that is complete may not be readable yet: it is asked for again, and after a while started anew.
+    async fn ask_again(&mut self, mut reading: Reading, error: GraphError) -> Result<(), GraphError> {
+        if reading.patience == 0 {
+            return if reading.starts >= report::STARTS {
+                self.pieces.push_front(reading.piece);
+                Err(error)
+            } else {
+                self.open(&reading.piece, reading.starts).await
+            };
+        }
+        reading.patience -= 1;
+        let pause = Duration::from_secs(2) * (PATIENCE - reading.patience);
+        self.current = Some(reading);
+        if self.caller.pause(pause).await {
+            return Ok(());
+        }
+        Err(GraphError::Wait { after: pause, scope: Scope::Action, details: Details::of(error.to_string()) })
+    }
+
+    /// The campaigns of an account in the place of the whole, with the sum they must come to.
+    async fn split_by_campaign(&mut self, piece: &Piece) -> Result<(), GraphError> {
+        let totals = self.caller.account_days(&self.account, piece.range).await?;
+        let campaigns = self.caller.objects(&self.account, Level::Campaign).all().await?;
+        for campaign in campaigns {
+            let campaign = Some(campaign.into_object(Level::Campaign).id);
+            self.pieces.push_front(Piece { campaign, ..piece.clone() });
+        }
+        for (day, (impressions, spend)) in totals {
+            let missing = self.missing.entry(day).or_default();
+            *missing = (missing.0 + impressions, missing.1 + spend);
+        }
+        Ok(())
+    }
+
+    /// Counts first, then actions, put together row by row.
+    async fn read_by_half(&mut self, piece: &Piece) -> Result<Vec<AdDay>, GraphError> {
+        let mut rows: BTreeMap<(ObjectId, Date), AdDay> = BTreeMap::new();
+        for row in self.pages(piece, COUNTS).all().await? {
+            rows.insert((row.ad.clone(), row.facts.day), row);
+        }
+        for row in self.pages(piece, ACTIONS).all().await? {
+            // An action without an impression that day is a row of its own.
+            let known = rows.entry((row.ad.clone(), row.facts.day)).or_insert_with(|| AdDay {
+                facts: DayFacts { measures: Measures::default(), ..row.facts.clone() },
+                ..row.clone()
+            });
+            known.facts.measures += &row.facts.measures;
+        }
+        Ok(self.take(piece, rows.into_values().collect()))
+    }
+}
+
+/// The other number of an insights query that took too long.
+const TIMED_OUT_TOO: i64 = 1_504_038;
+
+fn is_unreadable(error: &GraphError) -> bool {
+    matches!(error, GraphError::FixInput(_) | GraphError::Gone(_) | GraphError::TryLater(_))
+}
+
+/// Longer than anything that Meta keeps.
+const LONGEST_WINDOW: u32 = 10_000;
+
+/// A piece as pieces of so many days, the oldest first.
+fn windows(piece: &Piece, days: u32) -> Vec<Piece> {
+    let days = i32::try_from(days.clamp(1, LONGEST_WINDOW)).unwrap_or(1);
+    let next = |since: &Date| since.checked_add(i64::from(days).days()).ok();
+    let starts =
+        std::iter::successors(Some(piece.range.since), next).take_while(|day| *day <= piece.range.until);
+    let window = |since: Date| {
+        let until = since.saturating_add(i64::from(days - 1).days()).min(piece.range.until);
+        Piece { range: DateRange { since, until }, ..piece.clone() }
+    };
+    starts.map(window).collect()
+}
+
+fn time_range(range: DateRange) -> String {
+    json!({"since": range.since, "until": range.until}).to_string()
+}
+
+fn query(piece: &Piece, fields: &str) -> Vec<(&'static str, String)> {
+    let mut query = vec![
+        ("level", "ad".to_owned()),
+        ("time_increment", "1".to_owned()),
+        ("time_range", time_range(piece.range)),
+        ("action_attribution_windows", WINDOWS.to_owned()),
+        ("fields", fields.to_owned()),
+    ];
+    if let Some(campaign) = &piece.campaign {
+        let mut statuses = EffectiveStatus::listable(Level::Ad).to_vec();
+        statuses.push("DELETED");
+        let filter = json!([
+            {"field": "campaign.id", "operator": "IN", "value": [campaign]},
+            {"field": "ad.effective_status", "operator": "IN", "value": statuses},
+        ]);
+        query.push(("filtering", filter.to_string()));
+    }
+    query
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    const ROW: &str = r#"{"campaign_id":"2","adset_id":"3","ad_id":"4","date_start":"2026-11-19","date_stop":"2026-11-19",
-        "impressions":"8801","clicks":120,"spend":"42.17","reach":"7000","frequency":"1.257286",
-        "actions":[{"action_type":"omni_purchase","value":"3","7d_click":"2"},{"action_type":"purchase","value":"3"}],
-        "action_values":[{"action_type":"omni_purchase","value":"289.9"}]}"#;
-
-    #[test]
-    fn a_row_is_read_to_the_cent_whether_text_or_number() {
-        let day: AdDay = serde_json::from_str(ROW).unwrap();
-        assert_eq!(day.facts.measures.spend.to_string(), "42.17");
-        assert_eq!(day.facts.measures.clicks, 120);
-        assert_eq!(day.facts.measures.purchases, Some(Decimal::from(3)));
-        assert_eq!(day.facts.measures.purchase_value.unwrap().to_string(), "289.9");
-        assert_eq!(day.facts.measures.link_clicks, None);
-    }
-
-    #[test]
-    fn a_broken_number_says_which_and_where() {
-        let body = ROW.replace("\"8801\"", "\"88 01\"");
-        let error = serde_json::from_str::<AdDay>(&body).unwrap_err().to_string();
-        assert!(error.contains("88 01"), "{error}");
-        let error =
-            serde_json::from_str::<AdDay>(&ROW.replace("\"8801\"", "\"-1\"")).unwrap_err().to_string();
-        assert!(error.contains("impressions"), "{error}");
+    proptest! {
+        #[test]
+        fn windows_cover_each_day_once(length in 0i64..400, days in 1u32..500) {
+            let since = jiff::civil::date(2026, 1, 30);
+            let range = DateRange { since, until: since + length.days() };
+            let whole = Piece { range, campaign: None, as_report: false };
+            let windows = windows(&whole, days);
+            let mut next = since;
+            for window in &windows {
+                prop_assert_eq!(window.range.since, next);
+                prop_assert!(window.range.days().unsigned_abs() <= days);
+                next = window.range.until.tomorrow().unwrap();
+            }
+            prop_assert_eq!(next, range.until.tomorrow().unwrap());
+        }
     }
 }

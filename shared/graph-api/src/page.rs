@@ -1,30 +1,36 @@
 //! Pages of an edge, followed by cursor.
 
-use std::collections::VecDeque;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::client::Caller;
 use crate::error::{Details, GraphError};
 
 /// Below this page size "reduce the amount of data" is not about the page any more.
-const SMALLEST_PAGE: u32 = 10;
+const SMALLEST_PAGE: u32 = 5;
+
+/// After so many pages without complaint a page that was made smaller grows again.
+const PAGES_TO_GROW: u32 = 8;
 
 /// An edge being read, page by page.
 ///
 /// `paging.next` holds the access token, so only `cursors.after` is kept. A page may be short or empty
-/// and still have a successor; the end is a missing `next` (Graph API, "Paginated results").
+/// and still have a successor; the end is a missing `next` (Graph API, "Paginated results"). After an error
+/// [`Pages::next`] may be called again: it asks for the same page.
 #[derive(Debug)]
 pub struct Pages<T> {
     caller: Caller,
     path: String,
     query: Vec<(&'static str, String)>,
-    limit: u32,
+    size: u32,
+    largest: u32,
+    /// Pages read at this size.
+    borne: u32,
     after: Option<String>,
     ended: bool,
-    rows: PhantomData<VecDeque<T>>,
+    rows: PhantomData<fn() -> T>,
 }
 
 #[derive(Deserialize)]
@@ -36,7 +42,7 @@ struct Page<T> {
 #[derive(Deserialize)]
 struct Paging {
     cursors: Option<Cursors>,
-    next: Option<serde::de::IgnoredAny>,
+    next: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -45,30 +51,71 @@ struct Cursors {
 }
 
 impl<T: DeserializeOwned> Pages<T> {
-    pub(crate) fn new(caller: Caller, path: String, query: Vec<(&'static str, String)>, limit: u32) -> Self {
-        Self { caller, path, query, limit, after: None, ended: false, rows: PhantomData }
+    pub(crate) fn new(caller: Caller, path: String, query: Vec<(&'static str, String)>, size: u32) -> Self {
+        let (after, rows) = (None, PhantomData);
+        Self { caller, path, query, size, largest: size, borne: 0, after, ended: false, rows }
+    }
+
+    /// Starts with smaller pages than the usual ones, because the account is known to bear no larger.
+    #[must_use]
+    pub fn of_size(self, size: u32) -> Self {
+        Self { size: size.clamp(SMALLEST_PAGE.min(self.largest), self.largest), ..self }
+    }
+
+    /// Goes on after the page that ended with this cursor.
+    #[must_use]
+    pub fn after(self, cursor: Option<String>) -> Self {
+        Self { after: cursor, ..self }
+    }
+
+    /// Rows asked for at a time, at the moment.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Where the next page begins: to be kept, and given to [`Pages::after`] by whoever goes on. None at the
+    /// beginning. It holds no token.
+    pub fn cursor(&self) -> Option<&str> {
+        self.after.as_deref()
     }
 
     /// The next page; `None` after the last one. A page that is too much for Meta is asked for again
     /// at half the size.
     pub async fn next(&mut self) -> Result<Option<Vec<T>>, GraphError> {
-        while !self.ended {
-            let limit = self.limit.to_string();
-            let mut query: Vec<_> = self.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            query.push(("limit", &limit));
-            query.extend(self.after.as_deref().map(|after| ("after", after)));
-            let page: Page<T> = match self.caller.get(&self.path, &query).await {
-                Ok(page) => page,
-                Err(GraphError::MakeSmaller(_)) if self.limit / 2 >= SMALLEST_PAGE => {
-                    self.limit /= 2;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            self.step(page.paging)?;
-            return Ok(Some(page.data));
+        loop {
+            match self.next_as_is().await {
+                Err(GraphError::MakeSmaller(_)) if self.shrink() => {}
+                answer => return answer,
+            }
         }
-        Ok(None)
+    }
+
+    /// The next page at the size in use.
+    pub(crate) async fn next_as_is(&mut self) -> Result<Option<Vec<T>>, GraphError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let size = self.size.to_string();
+        let mut query: Vec<_> = self.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        query.push(("limit", &size));
+        query.extend(self.after.as_deref().map(|after| ("after", after)));
+        let page: Page<T> = self.caller.get(&self.path, &query).await?;
+        self.step(page.paging)?;
+        self.borne += 1;
+        if self.borne >= PAGES_TO_GROW && self.size < self.largest {
+            (self.size, self.borne) = ((self.size * 2).min(self.largest), 0);
+        }
+        Ok(Some(page.data))
+    }
+
+    /// Halves the page. False when it is as small as it can usefully be.
+    pub(crate) fn shrink(&mut self) -> bool {
+        let smaller = self.size / 2;
+        if smaller < SMALLEST_PAGE {
+            return false;
+        }
+        (self.size, self.borne) = (smaller, 0);
+        true
     }
 
     /// Every row of every remaining page.
@@ -88,8 +135,7 @@ impl<T: DeserializeOwned> Pages<T> {
         let after = cursors.and_then(|cursors| cursors.after);
         if after.is_none() || after == self.after {
             // Going on would read the same page for ever.
-            let message = "a page names a successor without a new cursor".to_owned();
-            return Err(GraphError::TryLater(Details::of(message)));
+            return Err(GraphError::TryLater(Details::of("a page names a successor without a new cursor")));
         }
         self.after = after;
         Ok(())

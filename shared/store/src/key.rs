@@ -115,6 +115,7 @@ pub fn limit(app: &str, of: LimitOf<'_>) -> Key {
         LimitOf::App => "APP".to_owned(),
         LimitOf::Account(account) => format!("ACCOUNT#{account}"),
         LimitOf::Budget(object) => format!("BUDGET#{object}"),
+        LimitOf::Insights(account) => format!("INSIGHTS#{account}"),
     };
     key(format!("LIMIT#{app}"), sk)
 }

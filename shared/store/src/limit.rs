@@ -34,6 +34,8 @@ pub enum LimitOf<'a> {
     Account(&'a AdAccountId),
     /// Changes of the budget of an ad set.
     Budget(&'a ObjectId),
+    /// How much of an account's insights Meta gives at a time.
+    Insights(&'a AdAccountId),
 }
 
 impl Table {

@@ -1,0 +1,259 @@
+//! One row of insights, read out of the answer without copying what is not kept.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use ads::id::ObjectId;
+use ads::metrics::{ByActionType, DayFacts, Measures, Windowed};
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// One ad's numbers for one day, with the ad's place in the hierarchy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdDay {
+    /// The ad.
+    pub ad: ObjectId,
+    /// Its ad set.
+    pub adset: ObjectId,
+    /// Its campaign.
+    pub campaign: ObjectId,
+    /// The numbers.
+    pub facts: DayFacts,
+}
+
+impl<'de> Deserialize<'de> for AdDay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Row::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
+    }
+}
+
+/// A row in Graph's shape.
+#[derive(Deserialize)]
+struct Row<'a> {
+    ad_id: ObjectId,
+    adset_id: ObjectId,
+    campaign_id: ObjectId,
+    date_start: Date,
+    date_stop: Date,
+    #[serde(default)]
+    impressions: Option<Number>,
+    #[serde(default)]
+    clicks: Option<Number>,
+    #[serde(default)]
+    inline_link_clicks: Option<Number>,
+    #[serde(default)]
+    spend: Option<Number>,
+    #[serde(default)]
+    reach: Option<Number>,
+    #[serde(default)]
+    frequency: Option<Number>,
+    #[serde(default, borrow)]
+    actions: Vec<ActionValue<'a>>,
+    #[serde(default, borrow)]
+    action_values: Vec<ActionValue<'a>>,
+    attribution_setting: Option<String>,
+}
+
+/// An entry of a list of actions: its total under the ad set's own attribution setting, and, where asked for,
+/// under each window.
+struct ActionValue<'a> {
+    action_type: Cow<'a, str>,
+    value: Option<Decimal>,
+    windows: Vec<(Cow<'a, str>, Decimal)>,
+}
+
+/// Text that stays in the answer wherever it can.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Texts;
+        impl<'de> Visitor<'de> for Texts {
+            type Value = Cow<'de, str>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(text))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Texts).map(Text)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ActionValue<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Actions;
+        impl<'de> Visitor<'de> for Actions {
+            type Value = ActionValue<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an action with its values")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut action_type, mut value, mut windows) = (None, None, Vec::new());
+                while let Some(Text(name)) = map.next_key()? {
+                    match &*name {
+                        "action_type" => action_type = Some(map.next_value::<Text<'_>>()?.0),
+                        "value" => value = Some(map.next_value::<Number>()?.0),
+                        _ if is_window(&name) => windows.push((name, map.next_value::<Number>()?.0)),
+                        // Where the action happened, and whatever else a breakdown adds.
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                let action_type = action_type.ok_or_else(|| de::Error::missing_field("action_type"))?;
+                Ok(ActionValue { action_type, value, windows })
+            }
+        }
+        deserializer.deserialize_map(Actions)
+    }
+}
+
+/// Attribution windows, such as `7d_click`.
+fn is_window(name: &str) -> bool {
+    ["_click", "_view", "_ev"].iter().any(|end| name.ends_with(end))
+        && name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// A decimal number. Graph writes all metrics as text; its older samples show numbers, so both are read.
+struct Number(Decimal);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Numbers;
+        impl Visitor<'_> for Numbers {
+            type Value = Decimal;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a decimal number, or text that holds one")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Decimal, E> {
+                let exact = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
+                exact.map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Decimal, E> {
+                Ok(number.into())
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<Decimal, E> {
+                Ok(number.into())
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Decimal, E> {
+                // The shortest text that means this number is what was sent.
+                self.visit_str(&number.to_string())
+            }
+        }
+        deserializer.deserialize_any(Numbers).map(Number)
+    }
+}
+
+impl Number {
+    fn count(self, field: &str) -> Result<u64, String> {
+        u64::try_from(self.0).map_err(|_| format!("{field} is not a count: {}", self.0))
+    }
+}
+
+impl TryFrom<Row<'_>> for AdDay {
+    type Error = String;
+
+    fn try_from(row: Row<'_>) -> Result<Self, String> {
+        if row.date_start != row.date_stop {
+            return Err(format!("a row spans {} to {}, not one day", row.date_start, row.date_stop));
+        }
+        let count = |number: Option<Number>, field| number.map(|n| n.count(field)).transpose();
+        let mut measures = Measures {
+            impressions: count(row.impressions, "impressions")?.unwrap_or(0),
+            clicks: count(row.clicks, "clicks")?.unwrap_or(0),
+            link_clicks: count(row.inline_link_clicks, "inline_link_clicks")?,
+            spend: row.spend.map_or(Decimal::ZERO, |spend| spend.0),
+            actions: by_type(&row.actions),
+            action_values: by_type(&row.action_values),
+            ..Measures::default()
+        };
+        measures.choose_conversions(&windowed(&row.actions), &windowed(&row.action_values));
+        Ok(Self {
+            ad: row.ad_id,
+            adset: row.adset_id,
+            campaign: row.campaign_id,
+            facts: DayFacts {
+                day: row.date_start,
+                measures,
+                reach: count(row.reach, "reach")?,
+                frequency: row.frequency.map(|frequency| frequency.0),
+                attribution_setting: row.attribution_setting,
+            },
+        })
+    }
+}
+
+/// A type may come more than once when Meta splits it by destination; its parts add up. A type that has values
+/// under windows only was not counted under the ad set's own setting.
+fn by_type(list: &[ActionValue<'_>]) -> ByActionType {
+    let mut sums = ByActionType::new();
+    for (item, value) in list.iter().filter_map(|item| Some((item, item.value?))) {
+        match sums.get_mut(&*item.action_type) {
+            Some(sum) => *sum += value,
+            None => drop(sums.insert(item.action_type.to_string(), value)),
+        }
+    }
+    sums
+}
+
+fn windowed<'a>(list: &'a [ActionValue<'_>]) -> Windowed<'a> {
+    let values = list
+        .iter()
+        .flat_map(|item| item.windows.iter().map(|(window, value)| (&*item.action_type, &**window, *value)));
+    values.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: &str = r#"{"campaign_id":"2","adset_id":"3","ad_id":"4","date_start":"2026-11-19","date_stop":"2026-11-19",
+        "impressions":"8801","clicks":120,"spend":"42.17","reach":"7000","frequency":1.257286,
+        "actions":[{"action_type":"omni_purchase","value":"3","7d_click":"2","1d_view":"1"},
+                   {"action_type":"purchase","value":"3","7d_click":"5"},
+                   {"action_type":"li\u006ek_click","value":"1","action_destination":"x"},
+                   {"action_type":"link_click","value":"1"},{"action_type":"lead","28d_click":"1"}],
+        "action_values":[{"action_type":"omni_purchase","value":"289.9","7d_click":"200"}]}"#;
+
+    #[test]
+    fn a_row_is_read_to_the_cent_whether_text_or_number() {
+        let day: AdDay = serde_json::from_str(ROW).unwrap();
+        let measures = &day.facts.measures;
+        assert_eq!(measures.spend.to_string(), "42.17");
+        assert_eq!(measures.clicks, 120);
+        assert_eq!(measures.purchases, Some(Decimal::from(3)));
+        assert_eq!(measures.purchase_value.unwrap().to_string(), "289.9");
+        assert_eq!(measures.link_clicks, None);
+        assert_eq!(measures.actions["link_click"], Decimal::from(2));
+        assert_eq!(day.facts.frequency.unwrap().to_string(), "1.257286");
+    }
+
+    #[test]
+    fn conversions_are_known_by_window_under_the_chosen_key() {
+        let day: AdDay = serde_json::from_str(ROW).unwrap();
+        let windows = &day.facts.measures.by_window;
+        assert_eq!(windows.keys().collect::<Vec<_>>(), ["1d_view", "28d_click", "7d_click"]);
+        assert_eq!(windows["7d_click"].purchases, Some(Decimal::from(2)));
+        assert_eq!(windows["7d_click"].purchase_value, Some(Decimal::from(200)));
+        assert_eq!(windows["1d_view"].purchase_value, None, "unknown, which is not zero");
+        assert_eq!(windows["28d_click"].leads, Some(Decimal::ONE));
+        assert_eq!(day.facts.measures.leads, None, "no lead under the ad set's own setting");
+    }
+
+    #[test]
+    fn a_broken_number_says_which_and_where() {
+        let body = ROW.replace("\"8801\"", "\"88 01\"");
+        let error = serde_json::from_str::<AdDay>(&body).unwrap_err().to_string();
+        assert!(error.contains("88 01"), "{error}");
+        let error =
+            serde_json::from_str::<AdDay>(&ROW.replace("\"8801\"", "\"-1\"")).unwrap_err().to_string();
+        assert!(error.contains("impressions"), "{error}");
+        let error = crate::client::decode::<Vec<AdDay>>(format!("[{ROW},{body}]").as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("[1].impressions"), "{error}");
+    }
+}
