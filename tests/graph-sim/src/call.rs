@@ -66,17 +66,39 @@ impl GraphCall {
         self.segments.iter().map(String::as_str).collect()
     }
 
-    /// Refuses what Graph refuses of any call: versions that have ended, parameters that were removed.
-    pub(crate) fn check_protocol(&self) -> Result<(), GraphError> {
-        if !SERVED.contains(&self.version.as_str()) {
-            return Err(GraphError::new(
-                2635,
-                format!(
-                    "(#2635) You are calling a deprecated version of the Ads API. Please update to the latest \
-                     version: {CURRENT}."
-                ),
-            ));
+    /// The version that serves the call; an error for one that never was, or that has ended and is not upgraded.
+    pub(crate) fn served(&self, auto_upgrade: bool) -> Result<&str, GraphError> {
+        if SERVED.contains(&self.version.as_str())
+            || (self.is_graph() && number(&self.version) < number(CURRENT))
+        {
+            return Ok(&self.version);
         }
+        let has_been =
+            number(&self.version).is_some_and(|(major, minor)| (2..25).contains(&major) && minor < 13);
+        if has_been && auto_upgrade {
+            return Ok(CURRENT);
+        }
+        Err(GraphError::new(
+            2635,
+            format!(
+                "(#2635) You are calling a deprecated version of the Ads API. Please update to the latest version: \
+                 {CURRENT}."
+            ),
+        ))
+    }
+
+    /// Whether the call is no business of the Marketing API, whose versions end sooner.
+    fn is_graph(&self) -> bool {
+        match self.path().as_slice() {
+            // The items of a batch are looked at one by one.
+            [] | ["oauth" | "debug_token", ..] | ["me"] => true,
+            ["me", edge, ..] => !edge.ends_with("accounts") || *edge == "accounts",
+            _ => false,
+        }
+    }
+
+    /// Refuses parameters that were removed in all versions.
+    pub(crate) fn check_removed(&self) -> Result<(), GraphError> {
         if self.params.contains_key("ids") {
             return Err(GraphError::new(100, "The ids query parameter is deprecated in v26.0+.")
                 .status(StatusCode::INTERNAL_SERVER_ERROR));
@@ -91,14 +113,19 @@ impl GraphCall {
 /// Splits a path into its version and the rest.
 pub(crate) fn split(path: &str) -> (String, Vec<String>) {
     let mut segments: Vec<String> = path.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect();
-    let versioned = segments.first().is_some_and(|first| {
-        first
-            .strip_prefix('v')
-            .and_then(|v| v.split_once('.'))
-            .is_some_and(|(major, minor)| major.parse::<u32>().is_ok() && minor.parse::<u32>().is_ok())
-    });
-    let version = if versioned { segments.remove(0) } else { CURRENT.to_owned() };
+    let version = if names_version(path) { segments.remove(0) } else { CURRENT.to_owned() };
     (version, segments)
+}
+
+/// Whether a path begins with a version.
+pub(crate) fn names_version(path: &str) -> bool {
+    path.split('/').find(|segment| !segment.is_empty()).is_some_and(|first| number(first).is_some())
+}
+
+/// The numbers of a version: 26 and 0 of `v26.0`.
+fn number(version: &str) -> Option<(u32, u32)> {
+    let (major, minor) = version.strip_prefix('v')?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 type Pairs = Vec<(String, String)>;

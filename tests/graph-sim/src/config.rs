@@ -40,7 +40,7 @@ impl Config {
 }
 
 /// How exact, how slow and how eventful the simulated Meta is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Behaviour {
     /// Whether parameters that Graph would silently ignore are refused instead, so that a misspelt one fails its test.
     pub strict: bool,
@@ -48,6 +48,16 @@ pub struct Behaviour {
     pub require_proof: bool,
     /// How much one synchronous read of insights may ask for.
     pub heaviest: Heaviest,
+    /// Whether calls of a version that has ended are served by the current one, with a warning, as they are since
+    /// July 2026; the app's settings can switch it off, and such calls fail.
+    pub auto_upgrade: bool,
+}
+
+impl Default for Behaviour {
+    /// Meta as an app finds it that has changed none of its settings.
+    fn default() -> Self {
+        Self { strict: false, require_proof: false, auto_upgrade: true, heaviest: Heaviest::default() }
+    }
 }
 
 /// Where the main ad account's structure and numbers come from.

@@ -12,10 +12,12 @@ mod sim;
 mod start_error;
 
 // Being called.
+mod batch;
 mod call;
 mod error;
 mod exchange;
 mod gzip;
+mod json_path;
 mod line;
 mod record;
 mod routes;

@@ -15,7 +15,7 @@ use crate::state::{REMOVED, State};
 use crate::token::Claims;
 use crate::world::World;
 use crate::write::{self, Write};
-use crate::{access, me, oauth, spec};
+use crate::{access, batch, me, oauth, spec};
 
 /// The ad account a call goes to, and what the call counts as.
 pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase)> {
@@ -42,7 +42,10 @@ pub(crate) fn class(world: &World, call: &GraphCall) -> Option<&'static str> {
 
 /// Answers a call.
 pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
-    call.check_protocol()?;
+    if call.method == Method::POST && call.segments.is_empty() {
+        return batch::answer(state, call, now);
+    }
+    call.check_removed()?;
     state.quota.count_app(now)?;
     match call.path().as_slice() {
         ["oauth", "access_token"] => return oauth::access_token(state, call, now),

@@ -77,6 +77,7 @@ impl GraphSim {
             calls: 0,
             throttled: 0,
             strict: config.behaviour.strict,
+            auto_upgrade: config.behaviour.auto_upgrade,
             require_proof: config.behaviour.require_proof,
             heaviest: config.behaviour.heaviest,
             ignored_params: 0,

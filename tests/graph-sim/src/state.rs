@@ -38,6 +38,7 @@ pub(crate) struct State {
     pub(crate) calls: u64,
     pub(crate) throttled: u64,
     pub(crate) strict: bool,
+    pub(crate) auto_upgrade: bool,
     pub(crate) require_proof: bool,
     pub(crate) heaviest: Heaviest,
     pub(crate) ignored_params: u64,

@@ -119,8 +119,6 @@ async fn what_graph_does_not_have_is_refused() {
     assert_eq!(client.refusal(Method::GET, "me", &[("ids", "1,2")]).await, (500, 100, None));
     assert_eq!(client.refusal(Method::GET, "me", &[("date_format", "U")]).await, (400, 100, None));
 
-    let old = client.http.get(format!("{}/v24.0/me", client.sim.base_url())).bearer_auth(&client.token);
-    assert_eq!(body(old.send().await.unwrap()).await["error"]["code"], 2635);
     let bare = client.http.get(format!("{}/me", client.sim.base_url())).bearer_auth(&client.token);
     let bare = bare.send().await.unwrap();
     assert_eq!(
