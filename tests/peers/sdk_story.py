@@ -133,6 +133,21 @@ class Story:
         assert paged == listed and len(set(paged)) == len(paged) > 100, (len(paged), len(listed))
         assert self.sim.calls() - before >= len(listed) / 9, "pages of nine"
 
+    def it_filters(self) -> None:
+        paused = self.account.get_ads(fields=["effective_status"], params={"effective_status": [Ad.EffectiveStatus.paused]})
+        assert {ad["effective_status"] for ad in paused} == {"PAUSED"}
+        named = [{"field": "name", "operator": "CONTAIN", "value": "SDK | "}]
+        [found] = self.account.get_campaigns(fields=["name"], params={"filtering": named})
+        assert found["id"] == self.campaign["id"], found
+
+    def it_only_validates(self) -> None:
+        params = {"name": "SDK | Never", "objective": "OUTCOME_TRAFFIC", "special_ad_categories": [], "daily_budget": 20_000}
+        params |= {"bid_strategy": "LOWEST_COST_WITHOUT_CAP", "execution_options": [Campaign.ExecutionOptions.validate_only]}
+        self.account.create_campaign(params=params)
+        error = refused(lambda: self.account.create_campaign(params=params | {"daily_budget": 1}))
+        assert error.api_error_code() == 100 and error.api_error_subcode(), error
+        assert "SDK | Never" not in {campaign["name"] for campaign in self.account.get_campaigns(fields=["name"])}
+
     def it_reads_in_batches_of_fifty(self) -> None:
         ids = [ad["id"] for ad in self.account.get_ads(params={"limit": 500})][:120]
         read: dict[str, Any] = {}

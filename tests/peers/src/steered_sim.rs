@@ -40,7 +40,10 @@ enum Order {
 async fn main() -> anyhow::Result<()> {
     let clock = wall_clock();
     let app = App { app_id: APP_ID.to_owned(), app_secret: APP_SECRET.to_owned(), redirect_uris: Vec::new() };
-    let sim = GraphSim::start(Config::new(Args::parse().account.source(clock())?, app, clock)).await?;
+    let mut config = Config::new(Args::parse().account.source(clock())?, app, clock);
+    // Whatever these clients send is known to Meta, so the simulator has to know it.
+    config.behaviour.strict = true;
+    let sim = GraphSim::start(config).await?;
     say(&hello(&sim))?;
     for line in std::io::stdin().lock().lines() {
         let line = line.context("standard input cannot be read")?;
