@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::fault::FaultPlan;
 use crate::insights::Heaviest;
 
 /// Where the simulator takes its time from: it never reads the wall clock itself.
@@ -28,6 +29,8 @@ pub struct Config {
     pub limits: Limits,
     /// How exact, how slow and how eventful the simulated Meta is.
     pub behaviour: Behaviour,
+    /// What goes wrong from the start.
+    pub faults: FaultPlan,
 }
 
 impl Config {
@@ -35,7 +38,8 @@ impl Config {
     /// the other fields afterwards, or with `..Config::new(…)`: more of them come with time.
     pub fn new(source: Source, app: App, clock: Clock) -> Self {
         let (limits, behaviour) = (Limits::default(), Behaviour::default());
-        Self { source, app, clock, port: 0, journal: None, limits, behaviour }
+        let faults = FaultPlan::default();
+        Self { source, app, clock, port: 0, journal: None, limits, behaviour, faults }
     }
 }
 

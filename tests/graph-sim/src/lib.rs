@@ -34,6 +34,9 @@ mod pace;
 mod quota;
 mod token;
 
+// Telling callers.
+mod webhook;
+
 // Reading.
 mod fields;
 mod filter;
@@ -61,7 +64,7 @@ mod recorded;
 mod status;
 mod world;
 
-pub use args::AccountArgs;
+pub use args::{AccountArgs, MannerArgs};
 pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Source, Tier};
 pub use fault::{
     Area, Ending, ErrorData, Fault, FaultCase, FaultKind, FaultPlan, Place, Refusal, Rule, ThrottleKind, When,
@@ -74,3 +77,4 @@ pub use recorded::last_recorded_day;
 pub use sim::{AccountInfo, GraphSim};
 pub use start_error::StartError;
 pub use token::TokenState;
+pub use webhook::Deliveries;

@@ -15,7 +15,7 @@ use crate::state::{REMOVED, State};
 use crate::token::Claims;
 use crate::world::World;
 use crate::write::{self, Write};
-use crate::{access, batch, me, oauth, spec};
+use crate::{access, batch, me, oauth, spec, webhook};
 
 /// The ad account a call goes to, and what the call counts as.
 pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase)> {
@@ -50,11 +50,15 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
     match call.path().as_slice() {
         ["oauth", "access_token"] => return oauth::access_token(state, call, now),
         ["debug_token"] => return oauth::debug_token(state, call, now),
+        [app, "subscriptions"] if *app == state.app.app_id => return webhook::subscribe(state, call),
         _ => {}
     }
     let claims = access::authenticate(state, call, now)?;
     if let ["me", rest @ ..] = call.path().as_slice() {
         return answer_me(state, call, &claims, rest, now);
+    }
+    if let [object, "subscribed_apps"] = call.path().as_slice() {
+        return webhook::listen(state, call, &claims, object);
     }
     let method = call.method.as_str();
     let id = call.segments.first().map_or("", String::as_str);

@@ -17,6 +17,7 @@ use crate::gzip;
 use crate::line::Cut;
 use crate::login::{self, Shown};
 use crate::state::State;
+use crate::webhook;
 
 /// The state, shared by all connections and the test that started the simulator.
 pub(crate) type SharedState = Arc<Mutex<State>>;
@@ -79,6 +80,9 @@ async fn graph(state: &SharedState, cut: &Cut, request: Request) -> Response {
     let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let gzip = gzip::accepted(request.headers());
     let call = GraphCall::read(request).await;
+    if let Ok(call) = &call {
+        webhook::verify(state, call).await;
+    }
 
     let (answer, stopping) = {
         let mut state = lock(state);

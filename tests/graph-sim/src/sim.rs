@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::civil::Date;
 use serde_json::Value;
@@ -11,7 +12,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Source};
-use crate::crypto;
 use crate::fault::{Fault, FaultPlan, Faults};
 use crate::insights;
 use crate::journal::Journal;
@@ -25,6 +25,7 @@ use crate::server::{self, SharedState, lock};
 use crate::start_error::StartError;
 use crate::state::State;
 use crate::token::{Holder, Life, TokenState, Tokens};
+use crate::webhook::{self, Deliveries, Webhooks};
 use crate::world::World;
 use crate::{generator, recorded};
 
@@ -69,6 +70,8 @@ impl GraphSim {
             tokens: Tokens::default(),
             codes: Codes::default(),
             faults: Faults::default(),
+            webhooks: Webhooks::default(),
+            http: reqwest::Client::builder().no_proxy().build()?,
             last_pages: BTreeMap::new(),
             stopping: stopped.clone(),
             quota: Quota::new(config.limits),
@@ -83,6 +86,7 @@ impl GraphSim {
             ignored_params: 0,
             record: Record::default(),
         };
+        state.faults.set_plan(config.faults);
         if let Some(path) = config.journal {
             let (journal, writes) = Journal::open(&path)?;
             for (line, write) in writes {
@@ -217,9 +221,29 @@ impl GraphSim {
         lock(&self.state).throttled
     }
 
+    /// Lets something happen that webhooks tell of, such as `with_issues_ad_objects` of an `ad_account`. Whether
+    /// anybody will be told: the app must have subscribed to the field, and to the ad account or page.
+    pub fn post_change(&self, object: &str, field: &str, value: Value) -> bool {
+        webhook::happen(&mut lock(&self.state), object, field, value)
+    }
+
+    /// Makes the webhook deliveries that are due by the simulator's clock, and those that fail at once a second time.
+    pub async fn deliver_due(&self) -> Deliveries {
+        webhook::deliver_due(&self.state).await
+    }
+
+    /// Makes webhook deliveries as they fall due, until it is dropped: for a simulator whose clock is the real one.
+    pub async fn keep_delivering(&self) {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            seconds.tick().await;
+            self.deliver_due().await;
+        }
+    }
+
     /// The `X-Hub-Signature-256` with which Meta would deliver this body.
     pub fn webhook_signature(&self, body: &str) -> String {
-        format!("sha256={}", hex::encode(crypto::sign(&lock(&self.state).app.app_secret, body)))
+        webhook::signature_256(&lock(&self.state).app.app_secret, body)
     }
 
     /// Kills all tokens issued so far: they are answered code 190 with this subcode.

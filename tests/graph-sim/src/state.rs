@@ -16,6 +16,7 @@ use crate::pace::Pace;
 use crate::quota::{Quota, Target, UseCase};
 use crate::record::Record;
 use crate::token::Tokens;
+use crate::webhook::Webhooks;
 use crate::world::World;
 use crate::write::{self, Write};
 
@@ -28,6 +29,9 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) codes: Codes,
     pub(crate) faults: Faults,
+    pub(crate) webhooks: Webhooks,
+    /// Calls the callbacks of webhooks.
+    pub(crate) http: reqwest::Client,
     /// Of listings that a fault may repeat a page of: the page served last.
     pub(crate) last_pages: BTreeMap<String, Value>,
     /// Ends when the simulator stops.

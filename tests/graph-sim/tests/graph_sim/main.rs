@@ -20,4 +20,5 @@ mod restarting;
 mod slicing;
 mod specified;
 mod tokens;
+mod webhooks;
 mod writing;
