@@ -115,10 +115,8 @@ impl Run<'_> {
                 .iter()
                 .map(|part| self.filled(&percent::decode(part)))
                 .collect::<Result<_, _>>()?,
-            params: BTreeMap::new(),
             files: self.files(item),
-            token: None,
-            proof: None,
+            ..GraphCall::default()
         };
         let mut call = call.with_params(params);
         if call.token.is_none() || call.token == self.batch.token {

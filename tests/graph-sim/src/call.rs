@@ -7,6 +7,7 @@ use axum::extract::{Form, FromRequest, Multipart, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
 
+use crate::config::Pages;
 use crate::error::{GraphError, invalid};
 
 /// The version a call gets that names none.
@@ -14,7 +15,7 @@ pub(crate) const CURRENT: &str = "v26.0";
 const SERVED: [&str; 2] = ["v25.0", CURRENT];
 
 /// One Graph call.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct GraphCall {
     pub(crate) method: Method,
     pub(crate) version: String,
@@ -26,6 +27,8 @@ pub(crate) struct GraphCall {
     pub(crate) files: BTreeMap<String, File>,
     pub(crate) token: Option<String>,
     pub(crate) proof: Option<String>,
+    /// How listings are cut into pages.
+    pub(crate) pages: Pages,
 }
 
 /// A file that came with a call.
@@ -45,8 +48,7 @@ impl GraphCall {
             bearer.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("OAuth ")));
         let bearer = bearer.map(str::to_owned);
         let (params, files) = body(request).await?;
-        let call =
-            Self { method, version, segments, params: BTreeMap::new(), files, token: bearer, proof: None };
+        let call = Self { method, version, segments, files, token: bearer, ..Self::default() };
         Ok(call.with_params(params))
     }
 

@@ -55,12 +55,32 @@ pub struct Behaviour {
     /// Whether calls of a version that has ended are served by the current one, with a warning, as they are since
     /// July 2026; the app's settings can switch it off, and such calls fail.
     pub auto_upgrade: bool,
+    /// How listings are cut into pages.
+    pub pages: Pages,
+}
+
+/// How listings are cut into pages. Meta promises none of what clients like to take for granted: that a page is full
+/// when more follows, that a page has rows, and that what follows has rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pages {
+    /// A third of each page is missing, although more follows.
+    pub short: bool,
+    /// Between two pages comes one without rows, with `next`.
+    pub empty_between: bool,
+    /// The last page has `next` too, which leads to an empty one.
+    pub empty_last: bool,
 }
 
 impl Default for Behaviour {
     /// Meta as an app finds it that has changed none of its settings.
     fn default() -> Self {
-        Self { strict: false, require_proof: false, auto_upgrade: true, heaviest: Heaviest::default() }
+        Self {
+            strict: false,
+            require_proof: false,
+            auto_upgrade: true,
+            pages: Pages::default(),
+            heaviest: Heaviest::default(),
+        }
     }
 }
 

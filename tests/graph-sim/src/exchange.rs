@@ -113,6 +113,7 @@ fn finish(
     let mut target = None;
     let mut warning = None;
     let result = call.and_then(|mut call| {
+        call.pages = state.pages;
         version = call.served(state.auto_upgrade)?.to_owned();
         if version != call.version {
             let old = std::mem::replace(&mut call.version, version.clone());

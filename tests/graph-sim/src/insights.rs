@@ -55,7 +55,7 @@ pub(crate) fn answer(
     let range = window.cut(table.len(), place);
     heaviest.check(&query, &table, range.len())?;
     let data = table.rows(range.clone()).collect();
-    let mut answer = page(data, range, table.len(), place, window.limit, link);
+    let mut answer = page(data, range, table.len(), place, &window, link);
     if let Some(summary) = query.summary.as_ref().and_then(|fields| table.summary(fields)) {
         answer["summary"] = summary;
     }

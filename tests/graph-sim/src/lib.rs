@@ -65,7 +65,7 @@ mod status;
 mod world;
 
 pub use args::{AccountArgs, MannerArgs};
-pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Source, Tier};
+pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Pages, Source, Tier};
 pub use fault::{
     Area, Ending, ErrorData, Fault, FaultCase, FaultKind, FaultPlan, Place, Refusal, Rule, ThrottleKind, When,
 };

@@ -124,9 +124,9 @@ impl<'a> Reader<'a> {
             version: call.version.clone(),
             segments: vec![object.id(), field.name.clone()],
             params,
-            files: BTreeMap::new(),
             token: call.token.clone(),
-            proof: None,
+            pages: call.pages,
+            ..GraphCall::default()
         };
         let answer = self.edge(object, &field.name, &nested)?;
         let empty = answer["data"].as_array().is_none_or(Vec::is_empty) && answer.get("paging").is_none();

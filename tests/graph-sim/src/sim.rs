@@ -81,6 +81,7 @@ impl GraphSim {
             throttled: 0,
             strict: config.behaviour.strict,
             auto_upgrade: config.behaviour.auto_upgrade,
+            pages: config.behaviour.pages,
             require_proof: config.behaviour.require_proof,
             heaviest: config.behaviour.heaviest,
             ignored_params: 0,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::config::{App, Clock};
+use crate::config::{App, Clock, Pages};
 use crate::error::GraphError;
 use crate::fault::Faults;
 use crate::insights::Heaviest;
@@ -43,6 +43,7 @@ pub(crate) struct State {
     pub(crate) throttled: u64,
     pub(crate) strict: bool,
     pub(crate) auto_upgrade: bool,
+    pub(crate) pages: Pages,
     pub(crate) require_proof: bool,
     pub(crate) heaviest: Heaviest,
     pub(crate) ignored_params: u64,
