@@ -43,6 +43,7 @@ impl GraphCall {
     pub(crate) async fn read(request: Request) -> Result<Self, GraphError> {
         let method = request.method().clone();
         let (version, segments) = split(request.uri().path());
+        let segments = to_video(segments);
         let bearer = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let bearer =
             bearer.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("OAuth ")));
@@ -61,6 +62,11 @@ impl GraphCall {
         self.method = method.unwrap_or(self.method);
         self.params = params;
         self
+    }
+
+    /// Whether it brings a video to an address made for it; the specification does not know such calls.
+    pub(crate) fn is_upload(&self) -> bool {
+        self.segments.get(1).is_some_and(|edge| edge == UPLOAD)
     }
 
     /// Segments as text, to match on.
@@ -130,6 +136,17 @@ fn number(version: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
+/// The host of the addresses that videos are uploaded to, here the first part of their path.
+pub(crate) const UPLOAD: &str = "video-ads-upload";
+
+/// The address of an upload names the video last: to the simulator it is an edge of the video.
+fn to_video(segments: Vec<String>) -> Vec<String> {
+    match segments.as_slice() {
+        [host, .., video] if host == UPLOAD => vec![video.clone(), UPLOAD.to_owned()],
+        _ => segments,
+    }
+}
+
 type Pairs = Vec<(String, String)>;
 type Files = BTreeMap<String, File>;
 
@@ -160,8 +177,24 @@ async fn body(request: Request) -> Result<(BTreeMap<String, String>, Files), Gra
                 None => all.push((name, part.text().await.map_err(unreadable)?)),
             }
         }
+    } else if is_upload(&request) {
+        // An upload to an address says with headers what it brings.
+        for name in ["offset", "file_size", "file_url"] {
+            if let Some(value) = request.headers().get(name).and_then(|value| value.to_str().ok()) {
+                all.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        let bytes = Bytes::from_request(request, &()).await.map_err(unreadable)?;
+        if !bytes.is_empty() {
+            files.insert("body".to_owned(), File { name: "body".to_owned(), bytes });
+        }
     }
     Ok((all.into_iter().collect(), files))
+}
+
+/// Whether a request goes to an address made for a video.
+pub(crate) fn is_upload(request: &Request) -> bool {
+    request.uri().path().split('/').nth(1) == Some(UPLOAD)
 }
 
 fn content_type(headers: &HeaderMap) -> &str {

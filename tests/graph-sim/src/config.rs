@@ -8,6 +8,7 @@ use jiff::civil::Date;
 
 use crate::fault::FaultPlan;
 use crate::insights::Heaviest;
+use crate::writing::{MediaLimits, Writing};
 
 /// Where the simulator takes its time from: it never reads the wall clock itself.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -57,6 +58,10 @@ pub struct Behaviour {
     pub auto_upgrade: bool,
     /// How listings are cut into pages.
     pub pages: Pages,
+    /// How long Meta works on what was written, and how much it takes.
+    pub writing: Writing,
+    /// How much Meta takes of images and videos, and how fast it is with them.
+    pub media: MediaLimits,
 }
 
 /// How listings are cut into pages. Meta promises none of what clients like to take for granted: that a page is full
@@ -80,6 +85,8 @@ impl Default for Behaviour {
             auto_upgrade: true,
             pages: Pages::default(),
             heaviest: Heaviest::default(),
+            writing: Writing::default(),
+            media: MediaLimits::default(),
         }
     }
 }

@@ -52,29 +52,37 @@ pub mod spec;
 
 // Writing.
 mod journal;
+mod media;
 mod write;
+mod writing;
 
 // What there is to read.
+mod event;
 mod facts;
 mod generator;
 mod money;
 mod node;
 mod numbers;
 mod recorded;
+mod stage;
 mod status;
 mod world;
 
 pub use args::{AccountArgs, MannerArgs};
 pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Pages, Source, Tier};
+pub use event::Issue;
 pub use fault::{
     Area, Ending, ErrorData, Fault, FaultCase, FaultKind, FaultPlan, Place, Refusal, Rule, ThrottleKind, When,
 };
 pub use insights::Heaviest;
 pub use login::PERSON;
+pub use media::video::VideoTrouble;
 pub use quota::{Usage, UseCase};
 pub use record::RecordedCall;
 pub use recorded::last_recorded_day;
 pub use sim::{AccountInfo, GraphSim};
+pub use stage::Verdict;
 pub use start_error::StartError;
 pub use token::TokenState;
 pub use webhook::Deliveries;
+pub use writing::{MediaLimits, Writing};

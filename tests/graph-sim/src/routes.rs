@@ -14,7 +14,7 @@ use crate::read::{Reader, wanted};
 use crate::state::{REMOVED, State};
 use crate::token::Claims;
 use crate::world::World;
-use crate::write::{self, Write};
+use crate::write::{self, Task, Write};
 use crate::{access, batch, me, oauth, spec, webhook};
 
 /// The ad account a call goes to, and what the call counts as.
@@ -47,6 +47,7 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
     }
     call.check_removed()?;
     state.quota.count_app(now)?;
+    state.world.settle(now);
     match call.path().as_slice() {
         ["oauth", "access_token"] => return oauth::access_token(state, call, now),
         ["debug_token"] => return oauth::debug_token(state, call, now),
@@ -72,7 +73,9 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
         let writes = call.method != Method::GET && case != UseCase::AdsInsights;
         state.count(&digits, case, writes, now)?;
     }
-    check(state, call, class)?;
+    if !call.is_upload() {
+        check(state, call, class)?;
+    }
     match call.method {
         Method::GET => read(state, call, &claims, now),
         Method::POST | Method::DELETE => change(state, call, now),
@@ -143,7 +146,8 @@ fn answer_me(
 /// What a person takes back, for the journal.
 fn of_person(claims: &Claims, path: &str, now: Timestamp) -> Write {
     let user = Some(claims.user.clone());
-    Write { method: "DELETE".into(), path: path.into(), params: BTreeMap::new(), time: now, user }
+    let (params, files) = (BTreeMap::new(), BTreeMap::new());
+    Write { method: "DELETE".into(), path: path.into(), params, files, time: now, user }
 }
 
 fn reader<'a>(state: &'a State, claims: &'a Claims, now: Timestamp) -> Reader<'a> {
@@ -164,21 +168,17 @@ fn read(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) ->
 }
 
 fn change(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
-    let write = Write {
-        method: call.method.to_string(),
-        path: call.segments.join("/"),
-        params: call.params.clone(),
-        time: now,
-        user: None,
-    };
+    let write = Write::of(call, now)?;
+    let task = Task::of(&state.world, &write)?;
     state.pace.check(&write)?;
-    let done =
-        write::apply(&mut state.world, &write).inspect_err(|error| state.pace.refused(&write, error))?;
-    if done.effect {
-        state.pace.done(&write);
-        state.keep(&write);
+    write::check(&state.world, &task, &write).inspect_err(|error| state.pace.refused(&write, error))?;
+    if write::is_rehearsal(&task, &write)? {
+        return Ok(json!({ "success": true }));
     }
-    Ok(done.answer)
+    let answer = write::carry_out(&mut state.world, &task, &write)?;
+    state.pace.done(&write);
+    state.keep(&write);
+    Ok(answer)
 }
 
 /// Graph ignores parameters it does not know, so a misspelt one goes unnoticed: here it is at least counted, and

@@ -12,16 +12,19 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Source};
+use crate::event::Issue;
 use crate::fault::{Fault, FaultPlan, Faults};
 use crate::insights;
 use crate::journal::Journal;
 use crate::line::{Cut, Lines};
 use crate::login::Codes;
+use crate::media::video::VideoTrouble;
 use crate::node::Kind;
 use crate::pace::Pace;
 use crate::quota::{Quota, Usage, UseCase};
 use crate::record::{Record, RecordedCall};
 use crate::server::{self, SharedState, lock};
+use crate::stage::Verdict;
 use crate::start_error::StartError;
 use crate::state::State;
 use crate::token::{Holder, Life, TokenState, Tokens};
@@ -56,11 +59,14 @@ impl GraphSim {
     /// # Errors
     /// When the port is taken, or a recording or the journal cannot be read.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let world = world(&config)?;
+        let mut world = world(&config)?;
+        world.writing = config.behaviour.writing;
+        world.media = config.behaviour.media;
         let port = |cause| StartError::Port { port: config.port, cause };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await.map_err(port)?;
         let address = listener.local_addr().map_err(port)?;
         let base_url = format!("http://{address}");
+        world.base_url.clone_from(&base_url);
         let (stop, mut stopped) = watch::channel(());
         let mut state = State {
             world,
@@ -99,6 +105,10 @@ impl GraphSim {
             }
             state.journal = Some(journal);
         }
+        // What happened before the start has been told.
+        let now = state.now();
+        state.world.settle(now);
+        state.world.events.clear();
         let state = Arc::new(Mutex::new(state));
         let service = server::router(Arc::clone(&state)).into_make_service_with_connect_info::<Cut>();
         let served = tokio::spawn(async move {
@@ -155,14 +165,18 @@ impl GraphSim {
 
     /// A campaign as it is stored now.
     pub fn campaign(&self, id: &str) -> Option<Value> {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        let now = state.now();
+        state.world.settle(now);
         let node = state.world.nodes.get(id).filter(|node| node.kind == Kind::Campaign)?;
         Some(Value::Object(state.world.whole(node)))
     }
 
     /// Any campaign, ad set, ad, creative or ad account as it is stored now.
     pub fn node(&self, id: &str) -> Option<Value> {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        let now = state.now();
+        state.world.settle(now);
         if let Some(account) = id.strip_prefix("act_").and_then(|digits| state.world.account(digits)) {
             return Some(Value::Object(account.fields.clone()));
         }
@@ -174,6 +188,23 @@ impl GraphSim {
         let mut state = lock(&self.state);
         let now = state.now();
         state.world.change(id, changes, now);
+    }
+
+    /// Ends the review of an ad, or overturns it.
+    pub fn review(&self, ad_id: &str, verdict: Verdict) {
+        lock(&self.state).world.judge(ad_id, Some(verdict));
+    }
+
+    /// Makes a campaign, ad set or ad WITH_ISSUES; none takes its issues away.
+    pub fn set_issue(&self, id: &str, issue: Option<Issue>) {
+        let mut state = lock(&self.state);
+        let now = state.now();
+        state.world.set_issue(id, issue, now);
+    }
+
+    /// Orders trouble for a coming video.
+    pub fn trouble_next_video(&self, trouble: VideoTrouble) {
+        lock(&self.state).world.uploads.troubles.push_back(trouble);
     }
 
     /// The ad-day rows of the main account from `since` to `until`, both included, exactly as insights give them

@@ -18,7 +18,7 @@ use crate::record::Record;
 use crate::token::Tokens;
 use crate::webhook::Webhooks;
 use crate::world::World;
-use crate::write::{self, Write};
+use crate::write::{self, Task, Write};
 
 /// Everything a running simulator holds.
 pub(crate) struct State {
@@ -87,7 +87,8 @@ impl State {
             }
             return Ok(());
         }
-        write::apply(&mut self.world, write).map(|_| ())
+        let task = Task::of(&self.world, write)?;
+        write::carry_out(&mut self.world, &task, write).map(drop)
     }
 
     /// Keeps a write for the next start.
