@@ -8,6 +8,7 @@ use jiff::civil::Date;
 
 use crate::fault::FaultPlan;
 use crate::insights::Heaviest;
+use crate::reports::Reports;
 use crate::writing::{MediaLimits, Writing};
 
 /// Where the simulator takes its time from: it never reads the wall clock itself.
@@ -53,6 +54,8 @@ pub struct Behaviour {
     pub require_proof: bool,
     /// How much one synchronous read of insights may ask for.
     pub heaviest: Heaviest,
+    /// How report runs go.
+    pub reports: Reports,
     /// Whether calls of a version that has ended are served by the current one, with a warning, as they are since
     /// July 2026; the app's settings can switch it off, and such calls fail.
     pub auto_upgrade: bool,
@@ -87,6 +90,7 @@ impl Default for Behaviour {
             heaviest: Heaviest::default(),
             writing: Writing::default(),
             media: MediaLimits::default(),
+            reports: Reports::default(),
         }
     }
 }

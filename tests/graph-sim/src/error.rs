@@ -74,7 +74,11 @@ impl GraphError {
         }
         if let Some(text) = self.user_message {
             error.insert("is_transient".into(), json!(false));
-            error.insert("error_user_title".into(), json!("The change was not made"));
+            let title = match self.code {
+                2601 => "Loading Async Ads Report Failed",
+                _ => "The change was not made",
+            };
+            error.insert("error_user_title".into(), json!(title));
             error.insert("error_user_msg".into(), json!(text));
         }
         if let Some(is_transient) = self.is_transient {

@@ -47,6 +47,7 @@ mod paging;
 mod params;
 mod percent;
 mod read;
+mod reports;
 mod selection;
 pub mod spec;
 
@@ -80,6 +81,7 @@ pub use media::video::VideoTrouble;
 pub use quota::{Usage, UseCase};
 pub use record::RecordedCall;
 pub use recorded::last_recorded_day;
+pub use reports::{ReportError, ReportFate, ReportRun, Reports};
 pub use sim::{AccountInfo, GraphSim};
 pub use stage::Verdict;
 pub use start_error::StartError;

@@ -25,6 +25,9 @@ impl<'a> Object<'a> {
         if let Some(node) = world.nodes.get(id) {
             return Some(Object::Node(node));
         }
+        if let Some(run) = world.reports.fields(id) {
+            return Some(Object::Plain("AdReportRun", run));
+        }
         let around =
             world.accounts.iter().flat_map(|account| [page(account)].into_iter().chain(business(account)));
         around.into_iter().find(|object| object.id() == id)

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::call::GraphCall;
 use crate::error::{GraphError, invalid, nonexisting_field, unsupported};
+use crate::insights::{Order, Subject};
 use crate::object::Object;
 use crate::quota::UseCase;
 use crate::read::{Reader, wanted};
@@ -15,14 +16,17 @@ use crate::state::{REMOVED, State};
 use crate::token::Claims;
 use crate::world::World;
 use crate::write::{self, Task, Write};
-use crate::{access, batch, me, oauth, spec, webhook};
+use crate::{access, batch, me, oauth, reports, spec, webhook};
 
 /// The ad account a call goes to, and what the call counts as.
 pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase)> {
     let first = call.segments.first()?;
     let digits = match first.strip_prefix("act_") {
         Some(digits) => world.account(digits)?.digits.clone(),
-        None => world.nodes.get(first)?.account.clone(),
+        None => match world.reports.account(first) {
+            Some(account) => return Some((account.to_owned(), UseCase::AdsInsights)),
+            None => world.nodes.get(first)?.account.clone(),
+        },
     };
     let case = match call.segments.get(1).map(String::as_str) {
         Some("insights") => UseCase::AdsInsights,
@@ -63,14 +67,19 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
     }
     let method = call.method.as_str();
     let id = call.segments.first().map_or("", String::as_str);
+    if call.method == Method::GET && call.segments.len() == 1 {
+        state.world.reports.count_poll(id);
+    }
+    reports::settle(&mut state.world, now);
     let Some(class) = class(&state.world, call) else { return Err(unsupported(method, id)) };
-    access::permit(&claims, call.method != Method::GET)?;
+    // A report is ordered by POST, but changes nothing.
+    let orders = call.method == Method::POST && call.segments.get(1).is_some_and(|edge| edge == "insights");
+    let writes = call.method != Method::GET && !orders;
+    access::permit(&claims, writes)?;
     if let Some((digits, case)) = target(&state.world, call) {
         if !claims.sees(&digits) {
             return Err(unsupported(method, id));
         }
-        // A report is ordered by POST, but changes nothing.
-        let writes = call.method != Method::GET && case != UseCase::AdsInsights;
         state.count(&digits, case, writes, now)?;
     }
     if !call.is_upload() {
@@ -78,6 +87,7 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
     }
     match call.method {
         Method::GET => read(state, call, &claims, now),
+        Method::POST if orders => order_report(state, call, now),
         Method::POST | Method::DELETE => change(state, call, now),
         _ => Err(unsupported(method, id)),
     }
@@ -158,13 +168,27 @@ fn read(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) ->
     // Insights may stand anywhere in `fields`.
     let today = state.world.today(state.world.main(), now);
     state.world.facts.grow(today);
-    let reader = reader(state, claims, now);
     let id = call.segments.first().map_or("", String::as_str);
+    if call.segments.get(1).is_some_and(|edge| edge == "insights") {
+        state.world.reports.count_read(id)?;
+    }
+    let reader = reader(state, claims, now);
     let object = Object::find(&state.world, id).ok_or_else(|| unsupported("get", id))?;
     match call.segments.get(1) {
         Some(edge) => reader.edge(&object, edge, call),
         None => reader.object(&object, call),
     }
+}
+
+/// Begins a report run.
+fn order_report(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
+    let id = call.segments.first().map_or("", String::as_str);
+    let object = Object::find(&state.world, id).ok_or_else(|| unsupported("post", id))?;
+    let subject = Subject::of(&state.world, &object).ok_or_else(|| unsupported("post", id))?;
+    let account = state.world.account(&subject.account).unwrap_or(state.world.main());
+    let order = Order::read(call, subject.kind, state.world.today(account, now))?;
+    let run = state.world.reports.begin(subject, order, call, now);
+    Ok(json!({ "report_run_id": run }))
 }
 
 fn change(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {

@@ -23,6 +23,7 @@ use crate::node::Kind;
 use crate::pace::Pace;
 use crate::quota::{Quota, Usage, UseCase};
 use crate::record::{Record, RecordedCall};
+use crate::reports::{self, ReportFate, ReportRun};
 use crate::server::{self, SharedState, lock};
 use crate::stage::Verdict;
 use crate::start_error::StartError;
@@ -68,6 +69,7 @@ impl GraphSim {
         let base_url = format!("http://{address}");
         world.base_url.clone_from(&base_url);
         let (stop, mut stopped) = watch::channel(());
+        world.reports.plan = config.behaviour.reports;
         let mut state = State {
             world,
             app: config.app,
@@ -217,11 +219,28 @@ impl GraphSim {
         insights::ad_day_rows(&state.world, since, until, today)
     }
 
+    /// Orders the fates of the next report runs, one each.
+    pub fn report_fates(&self, fates: Vec<ReportFate>) {
+        lock(&self.state).world.reports.order_fates(fates);
+    }
+
+    /// The report runs of the last thirty days as they are by now, the first ordered first.
+    pub fn report_runs(&self) -> Vec<ReportRun> {
+        let mut state = lock(&self.state);
+        let now = state.now();
+        reports::settle(&mut state.world, now);
+        state.world.reports.seen()
+    }
+
     /// Changes fields of an ad-day row, as Meta restates numbers; null takes a field away, and null instead of
     /// fields takes the row away, which Meta does too. A row that did not
     /// exist comes to be.
     pub fn restate(&self, ad_id: &str, day: Date, changes: Value) {
-        insights::restate(&mut lock(&self.state).world, ad_id, day, &changes);
+        let mut state = lock(&self.state);
+        let now = state.now();
+        // Runs that were complete before do not change any more.
+        reports::settle(&mut state.world, now);
+        insights::restate(&mut state.world, ad_id, day, &changes);
     }
 
     /// Orders a fault.

@@ -12,6 +12,7 @@ use crate::facts::Facts;
 use crate::media::video::Uploads;
 use crate::money;
 use crate::node::{Account, Kind, Node};
+use crate::reports::ReportRuns;
 use crate::stage::{Due, Stage, has_issues};
 use crate::status;
 use crate::writing::{MediaLimits, Writing};
@@ -34,6 +35,7 @@ pub(crate) struct World {
     /// Where the simulator is, for addresses to upload to.
     pub(crate) base_url: String,
     pub(crate) due: Due,
+    pub(crate) reports: ReportRuns,
     created: i64,
 }
 
@@ -56,6 +58,7 @@ impl World {
             uploads: Uploads::default(),
             base_url: String::new(),
             due: Due::new(),
+            reports: ReportRuns::default(),
             created: 0,
         }
     }

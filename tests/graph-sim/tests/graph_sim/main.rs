@@ -16,6 +16,7 @@ mod limits;
 mod login;
 mod protocol;
 mod reading;
+mod reports;
 mod restarting;
 mod slicing;
 mod specified;
