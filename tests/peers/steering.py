@@ -11,10 +11,10 @@ from typing import Any
 class Sim:
     """A running simulator: `with Sim(binary, ads=20) as sim`."""
 
-    def __init__(self, binary: str, **account: int) -> None:
-        options = [f"--{name}={value}" for name, value in account.items()]
+    def __init__(self, binary: str, **options: int) -> None:
+        flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         self._process = subprocess.Popen(
-            [binary, *options],
+            [binary, *flags],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
