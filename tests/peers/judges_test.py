@@ -25,26 +25,49 @@ class SpecJudge(unittest.TestCase):
         self.assertIn("no POST of itself", findings("POST", "AdReportRun", None))
 
     def test_wrong_parameters(self) -> None:
-        self.assertIn("does not know the parameter dayly_budget", findings("POST", "Campaign", None, dayly_budget="1"))
-        self.assertIn("daily_budget must be unsigned int", findings("POST", "Campaign", None, daily_budget="12.5"))
-        self.assertIn("targeting: Targeting has no age_minimum", findings("POST", "AdSet", None, targeting='{"age_minimum":3}'))
+        self.assertIn(
+            "does not know the parameter dayly_budget", findings("POST", "Campaign", None, dayly_budget="1")
+        )
+        self.assertIn(
+            "daily_budget must be unsigned int", findings("POST", "Campaign", None, daily_budget="12.5")
+        )
+        self.assertIn(
+            "targeting: Targeting has no age_minimum",
+            findings("POST", "AdSet", None, targeting='{"age_minimum":3}'),
+        )
         self.assertIn("ids was removed", findings("GET", "AdAccount", "ads", ids="1"))
 
     def test_wrong_enums(self) -> None:
-        self.assertIn("objective may not be SALES", findings("POST", "AdAccount", "campaigns", objective="SALES"))
-        self.assertIn("effective_status may not be ON", findings("GET", "AdAccount", "ads", effective_status='["ACTIVE","ON"]'))
+        self.assertIn(
+            "objective may not be SALES", findings("POST", "AdAccount", "campaigns", objective="SALES")
+        )
+        self.assertIn(
+            "effective_status may not be ON",
+            findings("GET", "AdAccount", "ads", effective_status='["ACTIVE","ON"]'),
+        )
         self.assertIn("level may not be ads", findings("POST", "AdAccount", "insights", level="ads"))
         self.assertIn("breakdowns may not be ages", findings("GET", "Ad", "insights", breakdowns='["ages"]'))
-        self.assertIn("operator ISNT", findings("GET", "Ad", "insights", filtering='[{"field":"a","operator":"ISNT","value":1}]'))
+        self.assertIn(
+            "operator ISNT",
+            findings("GET", "Ad", "insights", filtering='[{"field":"a","operator":"ISNT","value":1}]'),
+        )
 
     def test_wrong_fields(self) -> None:
-        self.assertIn("Campaign has no field targeting", findings("GET", "AdAccount", "campaigns", fields="id,targeting"))
+        self.assertIn(
+            "Campaign has no field targeting",
+            findings("GET", "AdAccount", "campaigns", fields="id,targeting"),
+        )
         self.assertIn("AdsInsights has no field cost", findings("GET", "Campaign", "insights", fields="cost"))
-        self.assertIn("AdsInsights has no field cost", findings("POST", "AdAccount", "insights", fields='["cost"]'))
+        self.assertIn(
+            "AdsInsights has no field cost", findings("POST", "AdAccount", "insights", fields='["cost"]')
+        )
         nested = "adsets.limit(3){name,insights.date_preset(todayy){spend,spent}}"
         self.assertIn("date_preset may not be todayy", findings("GET", "Campaign", None, fields=nested))
         self.assertIn("AdsInsights has no field spent", findings("GET", "Campaign", None, fields=nested))
-        self.assertIn("Campaign has no field execution_options", findings("GET", "Campaign", None, fields="execution_options"))
+        self.assertIn(
+            "Campaign has no field execution_options",
+            findings("GET", "Campaign", None, fields="execution_options"),
+        )
 
 
 SEEN_BY_AIRBYTE = """{"type":"RECORD","record":{"stream":"customdaily","data":{"ad_id":"3","adset_id":"2","campaign_id":"1",
@@ -73,7 +96,9 @@ class Rows(unittest.TestCase):
         self.assertIn("spend is '46.51', not '46.5'", found(SEEN_BY_US.replace("46.50", "46.51"), AD))
         self.assertIn("actions is {'like': '3'}", found(SEEN_BY_US.replace('like":"2', 'like":"3'), AD))
         self.assertIn("insights: ('3', '2026-11-18') is missing", found(AD))
-        self.assertIn("('3', '2026-11-19') does not exist", found(SEEN_BY_US.replace("-18", "-19"), SEEN_BY_US, AD))
+        self.assertIn(
+            "('3', '2026-11-19') does not exist", found(SEEN_BY_US.replace("-18", "-19"), SEEN_BY_US, AD)
+        )
         self.assertIn("adset_id is '9', not '2'", found(SEEN_BY_US, AD.replace('"2"', '"9"')))
         self.assertIn("ads: 3 is missing", found(SEEN_BY_US))
         self.assertIn("1 records came twice", found(SEEN_BY_US, AD, AD))
@@ -81,7 +106,9 @@ class Rows(unittest.TestCase):
 
 if __name__ == "__main__":
     log = io.StringIO()
-    result = unittest.TextTestRunner(log).run(unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__]))
+    result = unittest.TextTestRunner(log).run(
+        unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
+    )
     if not result.wasSuccessful():
         sys.exit(log.getvalue())
     print(f"the judges: notice what they are there for, {result.testsRun} tests")

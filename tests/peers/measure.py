@@ -11,7 +11,10 @@ import time
 
 limit, out, err, *command = sys.argv[1:]
 began = time.monotonic()
-streams = [(os.POSIX_SPAWN_OPEN, fd, path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644) for fd, path in ((1, out), (2, err))]
+streams = [
+    (os.POSIX_SPAWN_OPEN, fd, path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for fd, path in ((1, out), (2, err))
+]
 child = os.posix_spawnp(command[0], command, os.environ, file_actions=streams)
 signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
 signal.alarm(int(limit))

@@ -15,8 +15,10 @@ from steering import Sim, full_days
 
 HERE = Path(__file__).parent
 # The fields that our client asks for; the others are asked for the same as far as they can.
-FIELDS = "campaign_id adset_id ad_id impressions clicks inline_link_clicks spend reach frequency actions action_values " \
+FIELDS = (
+    "campaign_id adset_id ad_id impressions clicks inline_link_clicks spend reach frequency actions action_values "
     "attribution_setting"
+)
 STATUSES = {
     "campaigns": "ACTIVE PAUSED ARCHIVED IN_PROCESS WITH_ISSUES",
     "adsets": "ACTIVE PAUSED ARCHIVED IN_PROCESS WITH_ISSUES CAMPAIGN_PAUSED",
@@ -73,7 +75,16 @@ def run(client: Client, sim: Sim, job: dict, folder: Path) -> tuple[dict, int]:
     began = sim.calls()
     command = [*client.command, json.dumps(job), str(folder)]
     measured = subprocess.run(
-        [sys.executable, "-I", "-S", HERE / "measure.py", str(PATIENCE_S), folder / "out", folder / "err", *command],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            HERE / "measure.py",
+            str(PATIENCE_S),
+            folder / "out",
+            folder / "err",
+            *command,
+        ],
         stdout=subprocess.PIPE,
         check=True,
         env=os.environ | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
@@ -117,7 +128,10 @@ def table(results: list[Result]) -> str:
         lines.append([*cells, f"{it.wall:.1f}", f"{len(it.read.rows)}"])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
-        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths)))
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths))
+        )
         for line in lines
     )
 
@@ -127,14 +141,17 @@ def main() -> int:
     options.add_argument("--sim", required=True, help="the steered-sim binary")
     options.add_argument("--peers", type=Path, required=True, help="the folder of the venvs")
     options.add_argument("--ours", help="the graph-read binary, if there is one")
-    options.add_argument("--ads", type=int, default=30, help="200 makes the account that the figures are about")
+    options.add_argument(
+        "--ads", type=int, default=30, help="200 makes the account that the figures are about"
+    )
     options.add_argument("--days", type=int, default=7)
     options.add_argument("--table", action="store_true")
     args = options.parse_args()
 
     size = {"campaigns": max(args.ads // 10, 1), "adsets": max(args.ads * 3 // 10, 1), "ads": args.ads}
     results = []
-    with Sim(args.sim, **size, days=args.days + 5) as sim:
+    # Reports are ready at once: Airbyte would sleep 30 seconds at a time, the tap 10, 20, 40 ...
+    with Sim(args.sim, **size, days=args.days + 5, report_polls=1) as sim:
         since, until = full_days(args.days)
         job = {**sim.where, "since": str(since), "until": str(until), "fields": FIELDS.split()}
         rows = [("insights", row) for row in sim.rows(since, until)]

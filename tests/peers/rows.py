@@ -55,7 +55,9 @@ def by_type(actions: Any) -> dict[str, str]:
         return {name: exact(value) for name, value in actions.items()}
     sums: dict[str, Decimal] = {}
     for action in actions or []:
-        sums[action["action_type"]] = sums.get(action["action_type"], Decimal(0)) + Decimal(str(action["value"]))
+        sums[action["action_type"]] = sums.get(action["action_type"], Decimal(0)) + Decimal(
+            str(action["value"])
+        )
     return {name: exact(value) for name, value in sums.items()}
 
 

@@ -38,7 +38,11 @@ def main(job: dict, folder: Path) -> None:
     catalog = {
         "streams": [
             {
-                "stream": {"name": name, "json_schema": {}, "supported_sync_modes": ["full_refresh", "incremental"]},
+                "stream": {
+                    "name": name,
+                    "json_schema": {},
+                    "supported_sync_modes": ["full_refresh", "incremental"],
+                },
                 "sync_mode": "incremental",
                 "destination_sync_mode": "append",
             }

@@ -25,13 +25,23 @@ def main(job: dict) -> None:
     account = AdAccount(job["account"])
     common = ["id", "name", "status", "effective_status", "updated_time"]
     listed = {"limit": 500}
-    show("campaigns", account.get_campaigns(common + ["objective"], listed | {"effective_status": STATUSES[:5]}))
+    show(
+        "campaigns",
+        account.get_campaigns(common + ["objective"], listed | {"effective_status": STATUSES[:5]}),
+    )
     show("adsets", account.get_ad_sets(common + ["campaign_id"], listed | {"effective_status": STATUSES[:6]}))
-    show("ads", account.get_ads(common + ["campaign_id", "adset_id"], listed | {"effective_status": STATUSES}))
+    show(
+        "ads", account.get_ads(common + ["campaign_id", "adset_id"], listed | {"effective_status": STATUSES})
+    )
     day, until = date.fromisoformat(job["since"]), date.fromisoformat(job["until"])
     while day <= until:
         last = min(day + timedelta(days=6), until)
-        params = {"level": "ad", "time_increment": 1, "limit": 500, "time_range": {"since": str(day), "until": str(last)}}
+        params = {
+            "level": "ad",
+            "time_increment": 1,
+            "limit": 500,
+            "time_range": {"since": str(day), "until": str(last)},
+        }
         show("insights", account.get_insights(job["fields"], params))
         day = last + timedelta(days=1)
 

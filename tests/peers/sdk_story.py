@@ -103,7 +103,9 @@ class Story:
         assert self.sim.node(self.adset["id"])["daily_budget"] == "20000"
 
     def it_reads_back_what_it_created(self) -> None:
-        read = AdSet(self.adset["id"]).api_get(fields=["name", "campaign_id", "daily_budget", "targeting", "status"])
+        read = AdSet(self.adset["id"]).api_get(
+            fields=["name", "campaign_id", "daily_budget", "targeting", "status"]
+        )
         assert (read["name"], read["campaign_id"]) == ("SDK | Broad", self.campaign["id"]), read
         assert (read["daily_budget"], read["status"]) == ("20000", "PAUSED"), read
         assert read["targeting"]["geo_locations"]["countries"] == ["US"], read
@@ -133,6 +135,33 @@ class Story:
         assert paged == listed and len(set(paged)) == len(paged) > 100, (len(paged), len(listed))
         assert self.sim.calls() - before >= len(listed) / 9, "pages of nine"
 
+    def it_filters(self) -> None:
+        paused = self.account.get_ads(
+            fields=["effective_status"], params={"effective_status": [Ad.EffectiveStatus.paused]}
+        )
+        assert {ad["effective_status"] for ad in paused} == {"PAUSED"}
+        named = [{"field": "name", "operator": "CONTAIN", "value": "SDK | "}]
+        [found] = self.account.get_campaigns(fields=["name"], params={"filtering": named})
+        assert found["id"] == self.campaign["id"], found
+
+    def it_only_validates(self) -> None:
+        params = {
+            "name": "SDK | Never",
+            "objective": "OUTCOME_TRAFFIC",
+            "special_ad_categories": [],
+            "daily_budget": 20_000,
+        }
+        params |= {
+            "bid_strategy": "LOWEST_COST_WITHOUT_CAP",
+            "execution_options": [Campaign.ExecutionOptions.validate_only],
+        }
+        self.account.create_campaign(params=params)
+        error = refused(lambda: self.account.create_campaign(params=params | {"daily_budget": 1}))
+        assert error.api_error_code() == 100 and error.api_error_subcode(), error
+        assert "SDK | Never" not in {
+            campaign["name"] for campaign in self.account.get_campaigns(fields=["name"])
+        }
+
     def it_reads_in_batches_of_fifty(self) -> None:
         ids = [ad["id"] for ad in self.account.get_ads(params={"limit": 500})][:120]
         read: dict[str, Any] = {}
@@ -140,7 +169,11 @@ class Story:
         for start in range(0, len(ids), 50):
             batch = self.api.new_batch()
             for id in ids[start : start + 50]:
-                Ad(id).api_get(fields=["name"], batch=batch, success=lambda answer: read.update({answer.json()["id"]: answer.json()}))
+                Ad(id).api_get(
+                    fields=["name"],
+                    batch=batch,
+                    success=lambda answer: read.update({answer.json()["id"]: answer.json()}),
+                )
             while batch is not None:  # Items without an answer come back as a batch of their own.
                 batch = batch.execute()
         assert list(read) == ids and read[ids[7]]["name"] == self.sim.node(ids[7])["name"]
@@ -155,7 +188,12 @@ class Story:
     def one_item_of_a_batch_fails_alone(self) -> None:
         answers: list[tuple[str, Any]] = []
         batch = self.api.new_batch()
-        calls = [(Ad(self.ad["id"]), ["name"]), (Ad("1"), ["name"]), (self.campaign, ["nonsense"]), (self.campaign, ["id"])]
+        calls = [
+            (Ad(self.ad["id"]), ["name"]),
+            (Ad("1"), ["name"]),
+            (self.campaign, ["nonsense"]),
+            (self.campaign, ["id"]),
+        ]
         for node, fields in calls:
             node.api_get(
                 fields=fields,
@@ -164,12 +202,22 @@ class Story:
                 failure=lambda answer: answers.append(("failed", answer.error().api_error_code())),
             )
         assert batch.execute() is None
-        assert answers == [("read", self.ad["id"]), ("failed", 100), ("failed", 100), ("read", self.campaign["id"])], answers
+        assert answers == [
+            ("read", self.ad["id"]),
+            ("failed", 100),
+            ("failed", 100),
+            ("read", self.campaign["id"]),
+        ], answers
 
     def a_batch_writes(self) -> None:
         batch = self.api.new_batch()
         for name in ("SDK | Batch 1", "SDK | Batch 2"):
-            params = {"name": name, "adset_id": self.adset["id"], "creative": {"creative_id": self.creative["id"]}, "status": "PAUSED"}
+            params = {
+                "name": name,
+                "adset_id": self.adset["id"],
+                "creative": {"creative_id": self.creative["id"]},
+                "status": "PAUSED",
+            }
             self.account.create_ad(params=params, batch=batch)
         assert batch.execute() is None
         ads = {ad["name"] for ad in AdSet(self.adset["id"]).get_ads(fields=["name"])}
@@ -184,7 +232,11 @@ class Story:
         again = self.account.create_ad_image(params={"filename": str(path)})
         [known] = self.account.get_ad_images(fields=["hash", "width"], params={"hashes": [image["hash"]]})
         assert known["hash"] == image["hash"] and known["width"] == 64, known
-        assert again["images"]["square.png"]["hash"] == image["hash"] if "images" in again else again["hash"] == image["hash"]
+        assert (
+            again["images"]["square.png"]["hash"] == image["hash"]
+            if "images" in again
+            else again["hash"] == image["hash"]
+        )
 
     def it_uploads_a_video_in_chunks(self) -> None:
         path = self.folder / "film.mp4"
@@ -209,15 +261,19 @@ class Story:
             "time_increment": 1,
             "time_range": {"since": str(since), "until": str(until)},
         }
-        self.fields = "campaign_id adset_id ad_id impressions clicks inline_link_clicks spend reach frequency actions " \
+        self.fields = (
+            "campaign_id adset_id ad_id impressions clicks inline_link_clicks spend reach frequency actions "
             "action_values".split()
+        )
         cursor = self.account.get_insights(fields=self.fields, params=self.report | {"limit": 50})
         self.compare(cursor)
 
     def it_runs_a_report(self) -> None:
         run = self.account.get_insights_async(fields=self.fields, params=dict(self.report))
         until = time.monotonic() + 60
-        while (run := run.api_get())["async_status"] != "Job Completed" or run["async_percent_completion"] != 100:
+        while (run := run.api_get())["async_status"] != "Job Completed" or run[
+            "async_percent_completion"
+        ] != 100:
             assert run["async_status"] in ("Job Not Started", "Job Started", "Job Running"), run
             assert time.monotonic() < until, "the report does not come"
             time.sleep(0.5)
@@ -230,7 +286,9 @@ class Story:
     def it_breaks_numbers_down(self) -> None:
         breakdowns = {"breakdowns": ["age", "gender"], "limit": 500}
         sums: dict[tuple[str, str], int] = {}
-        for part in self.account.get_insights(fields=["ad_id", "impressions"], params=self.report | breakdowns):
+        for part in self.account.get_insights(
+            fields=["ad_id", "impressions"], params=self.report | breakdowns
+        ):
             assert part["age"] and part["gender"] in ("female", "male", "unknown"), part
             key = (part["ad_id"], part["date_start"])
             sums[key] = sums.get(key, 0) + int(part["impressions"])
@@ -240,7 +298,11 @@ class Story:
         copied = Ad(self.ad["id"]).create_copy(params={"status_option": "PAUSED"}).export_all_data()
         twin = self.sim.node(copied["copied_ad_id"])
         assert twin["adset_id"] == self.adset["id"] and twin["status"] == "PAUSED", twin
-        copied = AdSet(self.adset["id"]).create_copy(params={"rename_options": {"rename_suffix": " again"}}).export_all_data()
+        copied = (
+            AdSet(self.adset["id"])
+            .create_copy(params={"rename_options": {"rename_suffix": " again"}})
+            .export_all_data()
+        )
         twin = self.sim.node(copied["copied_adset_id"])
         assert twin["name"] == "SDK | Broader again" and twin["campaign_id"] == self.campaign["id"], twin
 
@@ -250,15 +312,26 @@ class Story:
         left = {ad["id"] for ad in AdSet(self.adset["id"]).get_ads()}
         assert left and self.ad["id"] not in left
         Campaign(self.campaign["id"]).api_delete()
-        assert self.campaign["id"] not in {campaign["id"] for campaign in self.account.get_campaigns(params={"limit": 100})}
+        assert self.campaign["id"] not in {
+            campaign["id"] for campaign in self.account.get_campaigns(params={"limit": 100})
+        }
 
     def errors_have_types(self) -> None:
         account, adsets = self.account, self.sim.listing("adsets", "id,daily_budget,campaign_id")
-        untouched = (one for one in adsets if "daily_budget" in one and one["campaign_id"] != self.campaign["id"])
+        untouched = (
+            one for one in adsets if "daily_budget" in one and one["campaign_id"] != self.campaign["id"]
+        )
         adset = AdSet(next(untouched)["id"])
         error = refused(lambda: account.get_campaigns(fields=["nonsense"]))
-        assert (error.http_status(), error.api_error_code()) == (400, 100) and "nonsense" in error.api_error_message()
-        error = refused(lambda: account.create_campaign(params={"name": "x", "objective": "FAME", "special_ad_categories": []}))
+        assert (error.http_status(), error.api_error_code()) == (
+            400,
+            100,
+        ) and "nonsense" in error.api_error_message()
+        error = refused(
+            lambda: account.create_campaign(
+                params={"name": "x", "objective": "FAME", "special_ad_categories": []}
+            )
+        )
         assert error.api_error_code() == 100 and not error.api_transient_error()
         error = refused(lambda: Campaign("123").api_get())
         assert (error.api_error_code(), error.api_error_subcode()) == (100, 33), error
@@ -271,7 +344,9 @@ class Story:
     def a_passing_failure_says_so(self) -> None:
         self.sim.fail("/ads", status=500, code=2)
         error = refused(lambda: self.account.get_ads())
-        assert (error.http_status(), error.api_error_code(), error.api_transient_error()) == (500, 2, True), error
+        assert (error.http_status(), error.api_error_code(), error.api_transient_error()) == (500, 2, True), (
+            error
+        )
         assert len(self.account.get_ads(params={"limit": 5})) == 5
 
     def a_reader_may_not_write(self) -> None:
@@ -316,7 +391,10 @@ def main(binary: str) -> int:
     logging.disable(logging.WARNING)
     steps = [name for name, step in vars(Story).items() if name.split("_")[0] in ("it", "a", "one", "errors")]
     began, failed = time.monotonic(), 0
-    with Sim(binary, campaigns=10, adsets=30, ads=ADS, days=10) as sim, tempfile.TemporaryDirectory() as folder:
+    with (
+        Sim(binary, campaigns=10, adsets=30, ads=ADS, days=10) as sim,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         FacebookSession.GRAPH = sim.where["url"]
         story = Story(sim, Path(folder))
         for step in steps:
@@ -324,10 +402,14 @@ def main(binary: str) -> int:
                 getattr(story, step)()
             except Exception:
                 failed += 1
-                print(f"   official SDK: {step.replace('_', ' ')}: does not hold\n{traceback.format_exc(limit=-2)}")
+                print(
+                    f"   official SDK: {step.replace('_', ' ')}: does not hold\n{traceback.format_exc(limit=-2)}"
+                )
         calls = sim.calls()
     took = time.monotonic() - began
-    print(f"official SDK 26.0.3: {len(steps) - failed} of {len(steps)} steps hold, {calls} calls, {took:.1f} s")
+    print(
+        f"official SDK 26.0.3: {len(steps) - failed} of {len(steps)} steps hold, {calls} calls, {took:.1f} s"
+    )
     return 1 if failed else 0
 
 

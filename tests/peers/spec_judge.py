@@ -21,7 +21,18 @@ from facebook_business.session import FacebookSession
 
 API = FacebookAdsApi(FacebookSession(access_token="nobody"))
 # Taken by every call, which the SDK's classes do not list; `filtering` and `order` by most edges.
-GENERIC = {"access_token", "appsecret_proof", "fields", "limit", "after", "before", "summary", "filtering", "order", "locale"}
+GENERIC = {
+    "access_token",
+    "appsecret_proof",
+    "fields",
+    "limit",
+    "after",
+    "before",
+    "summary",
+    "filtering",
+    "order",
+    "locale",
+}
 # Removed for every version, although some classes still list them: the SDK is no proof that a thing still works.
 REMOVED = {"ids", "date_format", "metadata", "pretty", "debug"}
 # Meta's documentation names these, its SDK does not (see DestinationType and OptimizationGoal in the ODAX tables).
@@ -31,8 +42,10 @@ BEYOND_THE_SDK = {
 }
 # Keys of objects in parameters that are no fields of their class: a creative is also named by its id.
 BESIDE_FIELDS = {"AdCreative": {"creative_id"}}
-OPERATORS = "EQUAL NOT_EQUAL GREATER_THAN GREATER_THAN_OR_EQUAL LESS_THAN LESS_THAN_OR_EQUAL IN_RANGE NOT_IN_RANGE CONTAIN " \
+OPERATORS = (
+    "EQUAL NOT_EQUAL GREATER_THAN GREATER_THAN_OR_EQUAL LESS_THAN LESS_THAN_OR_EQUAL IN_RANGE NOT_IN_RANGE CONTAIN "
     "NOT_CONTAIN STARTS_WITH IN NOT_IN ANY ALL NONE AFTER BEFORE ON_OR_AFTER ON_OR_BEFORE".split()
+)
 
 
 def judge(request: dict[str, Any]) -> list[str]:
@@ -83,7 +96,10 @@ def parameter(call: FacebookRequest, name: str, value: Any) -> Iterator[str]:
         pass  # Held to the class of the answer.
     elif name == "filtering":
         yield from filters(value)
-    elif kind == "list<string>" and (values := vars(call._target_class).get(name.title().replace("_", ""))) is not None:
+    elif (
+        kind == "list<string>"
+        and (values := vars(call._target_class).get(name.title().replace("_", ""))) is not None
+    ):
         # Some edges leave the type of a list open where others name the enum of the listed class.
         yield from mistyped(name, "list<enum>", value, {"enum": vars(values).values()})
     elif kind is None:
@@ -107,7 +123,9 @@ def mistyped(where: str, kind: str, value: Any, enums: dict[str, Any]) -> Iterat
         if text(value) not in allowed:
             yield f"{where} may not be {text(value)}"
     elif kind in ("int", "unsigned int", "float", "bool"):
-        pattern = {"int": r"-?\d+", "unsigned int": r"\d+", "float": r"-?\d+(\.\d+)?", "bool": "true|false"}[kind]
+        pattern = {"int": r"-?\d+", "unsigned int": r"\d+", "float": r"-?\d+(\.\d+)?", "bool": "true|false"}[
+            kind
+        ]
         if not re.fullmatch(pattern, text(value)):
             yield f"{where} must be {kind}, not {text(value)}"
     elif kind in ("map", "Object", "list") or kind.startswith("map<"):

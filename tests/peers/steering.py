@@ -11,10 +11,14 @@ from typing import Any
 class Sim:
     """A running simulator: `with Sim(binary, ads=20) as sim`."""
 
-    def __init__(self, binary: str, **account: int) -> None:
-        options = [f"--{name}={value}" for name, value in account.items()]
+    def __init__(self, binary: str, **options: int) -> None:
+        flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         self._process = subprocess.Popen(
-            [binary, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [binary, *flags],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         self.where: dict[str, str] = self._answer()
 
@@ -43,7 +47,9 @@ class Sim:
 
     def listing(self, edge: str, fields: str, **params: str) -> list[dict[str, Any]]:
         """All pages of an edge of the ad account, asked for in plain HTTP."""
-        query = urllib.parse.urlencode({"fields": fields, "limit": "500", "access_token": self.where["token"], **params})
+        query = urllib.parse.urlencode(
+            {"fields": fields, "limit": "500", "access_token": self.where["token"], **params}
+        )
         url, found = f"{self.where['url']}/v26.0/{self.where['account']}/{edge}?{query}", []
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while url:

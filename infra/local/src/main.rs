@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use graph_sim::{AccountArgs, App, Config, GraphSim};
+use graph_sim::{AccountArgs, App, Config, GraphSim, MannerArgs};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use local::account::Account;
 use local::data::Data;
@@ -76,6 +76,8 @@ enum MetaKind {
 struct Sim {
     #[command(flatten)]
     account: AccountArgs,
+    #[command(flatten)]
+    manners: MannerArgs,
     /// The port on 127.0.0.1; 0 picks a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
@@ -210,7 +212,7 @@ async fn sim(args: Sim) -> anyhow::Result<ExitCode> {
         redirect_uris: Vec::new(),
     };
     let clock = Arc::new(move || now.now());
-    let config = Config { port: args.port, ..Config::new(source, app, clock) };
+    let config = args.manners.apply(Config { port: args.port, ..Config::new(source, app, clock) })?;
     let sim = GraphSim::start(config).await?;
     let token = sim.issue_token("1", &["ads_read", "ads_management"]);
     let url = sim.base_url();
@@ -219,7 +221,10 @@ async fn sim(args: Sim) -> anyhow::Result<ExitCode> {
          curl -s -H 'Authorization: Bearer {token}' '{url}/v26.0/{}/campaigns?fields=id,name,status'\n",
         sim.account().id
     ))?;
-    told_to_stop().await?;
+    tokio::select! {
+        told = told_to_stop() => told?,
+        () = sim.keep_delivering() => {}
+    }
     sim.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-CLASSES = """Ad AdAccount AdActivity AdCreative AdImage AdLabel AdPreview AdReportRun AdSet AdVideo AdsInsights AdsPixel
+CLASSES = """Ad AdAccount AdAccountDsaRecommendations AdActivity AdCreative AdImage AdLabel AdPreview AdReportRun AdSet AdVideo AdsInsights AdsPixel
     Business Campaign CustomConversion HighDemandPeriod MinimumBudget Page User VideoThumbnail""".split()
 
 # Where only some edges matter.
@@ -21,7 +21,7 @@ EDGES = {
     "AdAccount": """activities adcreatives adcreativesbylabels adimages adlabels ads adsbylabels adsets
         adsetsbylabels adspixels advideos async_batch_requests async_requests asyncadrequestsets campaigns
         campaignsbylabels customaudiences customconversions delivery_estimate generatepreviews insights minimum_budgets
-        promote_pages reachestimate saved_audiences subscribed_apps users""".split(),
+        dsa_recommendations promote_pages reachestimate saved_audiences subscribed_apps users video_ads""".split(),
     "AdVideo": ["thumbnails"],
     "AdsPixel": ["stats"],
     "Business": ["client_ad_accounts", "owned_ad_accounts", "owned_pages"],
@@ -49,6 +49,7 @@ REQUIRED = {
     "AdAccount DELETE campaigns": "delete_strategy",
     "AdAccount GET campaignsbylabels": "ad_label_ids",
     "AdAccount POST customconversions": "name",
+    "AdAccount POST video_ads": "upload_phase",
     "AdAccount GET delivery_estimate": "optimization_goal targeting_spec",
     "AdAccount GET generatepreviews": "ad_format creative",
     "AdAccount GET reachestimate": "targeting_spec",

@@ -11,13 +11,19 @@ use crate::token::Claims;
 
 /// Whose token a call carries.
 pub(crate) fn authenticate(state: &State, call: &GraphCall, now: Timestamp) -> Result<Claims, GraphError> {
-    let token = call.token.as_deref().ok_or_else(|| nobody(call))?;
-    check_proof(state, call)?;
+    let token = check_token(state, call)?;
     if state.is_app_token(token) {
         // A token of the app stands for nobody.
         return Err(nobody(call));
     }
     state.tokens.read(&state.app.app_secret, token, now)
+}
+
+/// Refuses a call without a token, or without a proof of it where one is required. Says nothing of whose token it is.
+pub(crate) fn check_token<'a>(state: &State, call: &'a GraphCall) -> Result<&'a str, GraphError> {
+    let token = call.token.as_deref().ok_or_else(|| nobody(call))?;
+    check_proof(state, call)?;
+    Ok(token)
 }
 
 /// Refuses a wrong `appsecret_proof`, and a missing one where it is required. The words are those of practice.

@@ -1,4 +1,4 @@
-//! The ad account to simulate, as a command line says it.
+//! What to simulate, as a command line says it.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::config::{Generator, Source};
+use crate::config::{Config, Generator, Limits, Source, Tier};
+use crate::fault::FaultPlan;
 use crate::start_error::StartError;
 
 /// Where a generated account is when nothing else is said.
@@ -44,6 +45,45 @@ pub struct AccountArgs {
     /// IANA time zone of the generated account [default: Asia/Singapore], or of a recording that names none.
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,
+}
+
+/// Options that choose how Meta behaves.
+#[derive(Args, Clone, Debug, Default)]
+pub struct MannerArgs {
+    /// Enforce every limit Meta documents for an app of this tier [default: quotas too wide to be met].
+    #[arg(long, value_enum)]
+    pub tier: Option<Tier>,
+    /// Refuse parameters that Graph would silently ignore.
+    #[arg(long)]
+    pub strict: bool,
+    /// Refuse calls without appsecret_proof.
+    #[arg(long)]
+    pub require_proof: bool,
+    /// Let calls go wrong as this JSON file says.
+    #[arg(long, value_name = "FILE", conflicts_with = "fault_seed")]
+    pub faults: Option<PathBuf>,
+    /// Let calls go wrong in passing ways, the same for the same seed.
+    #[arg(long, value_name = "SEED")]
+    pub fault_seed: Option<u64>,
+}
+
+impl MannerArgs {
+    /// Gives a configuration these manners.
+    ///
+    /// # Errors
+    /// When the plan of faults cannot be read.
+    pub fn apply(&self, config: Config) -> Result<Config, StartError> {
+        let limits = self.tier.map_or(config.limits, Limits::of);
+        let mut behaviour = config.behaviour;
+        behaviour.strict |= self.strict;
+        behaviour.require_proof |= self.require_proof;
+        let faults = match (&self.faults, self.fault_seed) {
+            (Some(file), _) => FaultPlan::read(file)?,
+            (None, Some(seed)) => FaultPlan::from_seed(seed),
+            (None, None) => config.faults,
+        };
+        Ok(Config { limits, behaviour, faults, ..config })
+    }
 }
 
 impl Default for AccountArgs {

@@ -7,6 +7,7 @@ use axum::extract::{Form, FromRequest, Multipart, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
 
+use crate::config::Pages;
 use crate::error::{GraphError, invalid};
 
 /// The version a call gets that names none.
@@ -14,7 +15,7 @@ pub(crate) const CURRENT: &str = "v26.0";
 const SERVED: [&str; 2] = ["v25.0", CURRENT];
 
 /// One Graph call.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct GraphCall {
     pub(crate) method: Method,
     pub(crate) version: String,
@@ -26,6 +27,8 @@ pub(crate) struct GraphCall {
     pub(crate) files: BTreeMap<String, File>,
     pub(crate) token: Option<String>,
     pub(crate) proof: Option<String>,
+    /// How listings are cut into pages.
+    pub(crate) pages: Pages,
 }
 
 /// A file that came with a call.
@@ -40,13 +43,13 @@ impl GraphCall {
     pub(crate) async fn read(request: Request) -> Result<Self, GraphError> {
         let method = request.method().clone();
         let (version, segments) = split(request.uri().path());
+        let segments = to_video(segments);
         let bearer = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let bearer =
             bearer.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("OAuth ")));
         let bearer = bearer.map(str::to_owned);
         let (params, files) = body(request).await?;
-        let call =
-            Self { method, version, segments, params: BTreeMap::new(), files, token: bearer, proof: None };
+        let call = Self { method, version, segments, files, token: bearer, ..Self::default() };
         Ok(call.with_params(params))
     }
 
@@ -61,22 +64,49 @@ impl GraphCall {
         self
     }
 
+    /// Whether it brings a video to an address made for it; the specification does not know such calls.
+    pub(crate) fn is_upload(&self) -> bool {
+        self.segments.get(1).is_some_and(|edge| edge == UPLOAD)
+    }
+
     /// Segments as text, to match on.
     pub(crate) fn path(&self) -> Vec<&str> {
         self.segments.iter().map(String::as_str).collect()
     }
 
-    /// Refuses what Graph refuses of any call: versions that have ended, parameters that were removed.
-    pub(crate) fn check_protocol(&self) -> Result<(), GraphError> {
-        if !SERVED.contains(&self.version.as_str()) {
-            return Err(GraphError::new(
-                2635,
-                format!(
-                    "(#2635) You are calling a deprecated version of the Ads API. Please update to the latest \
-                     version: {CURRENT}."
-                ),
-            ));
+    /// The version that serves the call; an error for one that never was, or that has ended and is not upgraded.
+    pub(crate) fn served(&self, auto_upgrade: bool) -> Result<&str, GraphError> {
+        if SERVED.contains(&self.version.as_str())
+            || (self.is_graph() && number(&self.version) < number(CURRENT))
+        {
+            return Ok(&self.version);
         }
+        let has_been =
+            number(&self.version).is_some_and(|(major, minor)| (2..25).contains(&major) && minor < 13);
+        if has_been && auto_upgrade {
+            return Ok(CURRENT);
+        }
+        Err(GraphError::new(
+            2635,
+            format!(
+                "(#2635) You are calling a deprecated version of the Ads API. Please update to the latest version: \
+                 {CURRENT}."
+            ),
+        ))
+    }
+
+    /// Whether the call is no business of the Marketing API, whose versions end sooner.
+    fn is_graph(&self) -> bool {
+        match self.path().as_slice() {
+            // The items of a batch are looked at one by one.
+            [] | ["oauth" | "debug_token", ..] | ["me"] => true,
+            ["me", edge, ..] => !edge.ends_with("accounts") || *edge == "accounts",
+            _ => false,
+        }
+    }
+
+    /// Refuses parameters that were removed in all versions.
+    pub(crate) fn check_removed(&self) -> Result<(), GraphError> {
         if self.params.contains_key("ids") {
             return Err(GraphError::new(100, "The ids query parameter is deprecated in v26.0+.")
                 .status(StatusCode::INTERNAL_SERVER_ERROR));
@@ -91,14 +121,30 @@ impl GraphCall {
 /// Splits a path into its version and the rest.
 pub(crate) fn split(path: &str) -> (String, Vec<String>) {
     let mut segments: Vec<String> = path.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect();
-    let versioned = segments.first().is_some_and(|first| {
-        first
-            .strip_prefix('v')
-            .and_then(|v| v.split_once('.'))
-            .is_some_and(|(major, minor)| major.parse::<u32>().is_ok() && minor.parse::<u32>().is_ok())
-    });
-    let version = if versioned { segments.remove(0) } else { CURRENT.to_owned() };
+    let version = if names_version(path) { segments.remove(0) } else { CURRENT.to_owned() };
     (version, segments)
+}
+
+/// Whether a path begins with a version.
+pub(crate) fn names_version(path: &str) -> bool {
+    path.split('/').find(|segment| !segment.is_empty()).is_some_and(|first| number(first).is_some())
+}
+
+/// The numbers of a version: 26 and 0 of `v26.0`.
+fn number(version: &str) -> Option<(u32, u32)> {
+    let (major, minor) = version.strip_prefix('v')?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// The host of the addresses that videos are uploaded to, here the first part of their path.
+pub(crate) const UPLOAD: &str = "video-ads-upload";
+
+/// The address of an upload names the video last: to the simulator it is an edge of the video.
+fn to_video(segments: Vec<String>) -> Vec<String> {
+    match segments.as_slice() {
+        [host, .., video] if host == UPLOAD => vec![video.clone(), UPLOAD.to_owned()],
+        _ => segments,
+    }
 }
 
 type Pairs = Vec<(String, String)>;
@@ -131,8 +177,24 @@ async fn body(request: Request) -> Result<(BTreeMap<String, String>, Files), Gra
                 None => all.push((name, part.text().await.map_err(unreadable)?)),
             }
         }
+    } else if is_upload(&request) {
+        // An upload to an address says with headers what it brings.
+        for name in ["offset", "file_size", "file_url"] {
+            if let Some(value) = request.headers().get(name).and_then(|value| value.to_str().ok()) {
+                all.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        let bytes = Bytes::from_request(request, &()).await.map_err(unreadable)?;
+        if !bytes.is_empty() {
+            files.insert("body".to_owned(), File { name: "body".to_owned(), bytes });
+        }
     }
     Ok((all.into_iter().collect(), files))
+}
+
+/// Whether a request goes to an address made for a video.
+pub(crate) fn is_upload(request: &Request) -> bool {
+    request.uri().path().split('/').nth(1) == Some(UPLOAD)
 }
 
 fn content_type(headers: &HeaderMap) -> &str {

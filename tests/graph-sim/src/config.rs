@@ -6,7 +6,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::fault::FaultPlan;
 use crate::insights::Heaviest;
+use crate::reports::Reports;
+use crate::writing::{MediaLimits, Writing};
 
 /// Where the simulator takes its time from: it never reads the wall clock itself.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -28,6 +31,8 @@ pub struct Config {
     pub limits: Limits,
     /// How exact, how slow and how eventful the simulated Meta is.
     pub behaviour: Behaviour,
+    /// What goes wrong from the start.
+    pub faults: FaultPlan,
 }
 
 impl Config {
@@ -35,12 +40,13 @@ impl Config {
     /// the other fields afterwards, or with `..Config::new(…)`: more of them come with time.
     pub fn new(source: Source, app: App, clock: Clock) -> Self {
         let (limits, behaviour) = (Limits::default(), Behaviour::default());
-        Self { source, app, clock, port: 0, journal: None, limits, behaviour }
+        let faults = FaultPlan::default();
+        Self { source, app, clock, port: 0, journal: None, limits, behaviour, faults }
     }
 }
 
 /// How exact, how slow and how eventful the simulated Meta is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Behaviour {
     /// Whether parameters that Graph would silently ignore are refused instead, so that a misspelt one fails its test.
     pub strict: bool,
@@ -48,6 +54,45 @@ pub struct Behaviour {
     pub require_proof: bool,
     /// How much one synchronous read of insights may ask for.
     pub heaviest: Heaviest,
+    /// How report runs go.
+    pub reports: Reports,
+    /// Whether calls of a version that has ended are served by the current one, with a warning, as they are since
+    /// July 2026; the app's settings can switch it off, and such calls fail.
+    pub auto_upgrade: bool,
+    /// How listings are cut into pages.
+    pub pages: Pages,
+    /// How long Meta works on what was written, and how much it takes.
+    pub writing: Writing,
+    /// How much Meta takes of images and videos, and how fast it is with them.
+    pub media: MediaLimits,
+}
+
+/// How listings are cut into pages. Meta promises none of what clients like to take for granted: that a page is full
+/// when more follows, that a page has rows, and that what follows has rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pages {
+    /// A third of each page is missing, although more follows.
+    pub short: bool,
+    /// Between two pages comes one without rows, with `next`.
+    pub empty_between: bool,
+    /// The last page has `next` too, which leads to an empty one.
+    pub empty_last: bool,
+}
+
+impl Default for Behaviour {
+    /// Meta as an app finds it that has changed none of its settings.
+    fn default() -> Self {
+        Self {
+            strict: false,
+            require_proof: false,
+            auto_upgrade: true,
+            pages: Pages::default(),
+            heaviest: Heaviest::default(),
+            writing: Writing::default(),
+            media: MediaLimits::default(),
+            reports: Reports::default(),
+        }
+    }
 }
 
 /// Where the main ad account's structure and numbers come from.

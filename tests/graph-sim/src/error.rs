@@ -74,7 +74,11 @@ impl GraphError {
         }
         if let Some(text) = self.user_message {
             error.insert("is_transient".into(), json!(false));
-            error.insert("error_user_title".into(), json!("The change was not made"));
+            let title = match self.code {
+                2601 => "Loading Async Ads Report Failed",
+                _ => "The change was not made",
+            };
+            error.insert("error_user_title".into(), json!(title));
             error.insert("error_user_msg".into(), json!(text));
         }
         if let Some(is_transient) = self.is_transient {
@@ -126,6 +130,22 @@ pub(crate) fn refused(subcode: i64, text: &'static str) -> GraphError {
     GraphError::new(100, "Invalid parameter").subcode(subcode).user_message(text)
 }
 
+/// Says which parameter is to blame, the way Meta mostly does: as JSON in a text.
+pub(crate) fn blamed(error: GraphError, path: &[&str]) -> GraphError {
+    let data = json!({ "blame_field_specs": [path] });
+    GraphError { data: Some(json!(data.to_string())), ..error }
+}
+
+/// Says which parameter is to blame, the way Meta does at times: as an object.
+pub(crate) fn blamed_object(error: GraphError, path: &[&str]) -> GraphError {
+    GraphError { data: Some(json!({ "blame_field_specs": [path] })), ..error }
+}
+
+/// An object that Meta is still working on.
+pub(crate) fn busy() -> GraphError {
+    GraphError::new(1, "An unknown error occurred").subcode(99).status(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 /// The name Graph's messages use for a node type.
 pub(crate) fn type_name(kind: Kind) -> &'static str {
     match kind {
@@ -134,6 +154,9 @@ pub(crate) fn type_name(kind: Kind) -> &'static str {
         Kind::AdSet => "AdSet",
         Kind::Ad => "Ad",
         Kind::Creative => "AdCreative",
+        Kind::Image => "AdImage",
+        Kind::Video => "AdVideo",
+        Kind::BudgetSchedule => "HighDemandPeriod",
     }
 }
 

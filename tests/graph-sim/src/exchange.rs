@@ -61,7 +61,8 @@ pub(crate) fn answer(
     now: Timestamp,
 ) -> Answer {
     state.calls += 1;
-    if let Ok(call) = &call {
+    // Of a batch its items are recorded.
+    if let Some(call) = call.as_ref().ok().filter(|call| !call.segments.is_empty()) {
         state.record.add(call, routes::class(&state.world, call));
     }
     let fault = state.faults.next(Sight { method, path, area });
@@ -110,7 +111,15 @@ fn finish(
     let trace = format!("A{:010}", state.calls);
     let mut version = call::CURRENT.to_owned();
     let mut target = None;
-    let result = call.and_then(|call| {
+    let mut warning = None;
+    let result = call.and_then(|mut call| {
+        call.pages = state.pages;
+        version = call.served(state.auto_upgrade)?.to_owned();
+        if version != call.version {
+            let old = std::mem::replace(&mut call.version, version.clone());
+            warning =
+                Some(format!("The call has been auto-upgraded to {version} as {old} has been deprecated"));
+        }
         target = routes::target(&state.world, &call);
         let result = match &refusal {
             Some(refusal) => Err(refusal.error()),
@@ -120,16 +129,13 @@ fn finish(
             Ok(body) => note_page(state, &call, body),
             Err(error) => state.throttled += u64::from(refusal.is_none() && error.is_throttle()),
         }
-        // A version that has ended is not what serves the error.
-        if call.check_protocol().is_ok() {
-            version = call.version;
-        }
         result
     });
     let target = target.as_ref().map(|(account, case)| (account.as_str(), *case));
     let target = target.map(|(account, case)| state.target(account, case));
     let mut headers = state.quota.headers(target, now);
     headers.push(("facebook-api-version", version));
+    headers.extend(warning.map(|warning| ("x-ad-api-version-warning", warning)));
     headers.push(("x-fb-trace-id", trace.clone()));
     headers.push(("x-fb-request-id", format!("R{}", state.calls)));
     headers.push(("x-fb-rev", "1030000000".to_owned()));

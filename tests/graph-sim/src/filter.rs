@@ -135,6 +135,10 @@ impl Conditions {
             conditions
                 .add(Filter { field: "effective_status".into(), operator: "IN".into(), value }, class)?;
         }
+        if let Some(hashes) = params.names("hashes")?.filter(|_| class == "AdImage") {
+            let value = json!(hashes);
+            conditions.add(Filter { field: "hash".into(), operator: "IN".into(), value }, class)?;
+        }
         if let Some(since) = params.text("updated_since") {
             let value = json!(since);
             conditions.add(

@@ -4,6 +4,7 @@ mod about;
 mod action;
 mod breakdown;
 mod counts;
+mod frozen;
 mod heaviest;
 mod measures;
 mod narrow;
@@ -19,11 +20,13 @@ use crate::call::GraphCall;
 use crate::error::GraphError;
 use crate::facts::{AdRef, Fact};
 use crate::node::Kind;
+use crate::object::Object;
 use crate::paging::{Link, page};
 use crate::world::World;
 use about::{ABOUT, About};
 use action::Shape;
 use breakdown::Breakdown;
+pub(crate) use frozen::{Frozen, Order};
 pub use heaviest::Heaviest;
 use measures::{Measures, STORED};
 use period::Range;
@@ -37,6 +40,19 @@ pub(crate) struct Subject {
     pub(crate) account: String,
     pub(crate) kind: Kind,
     pub(crate) id: String,
+}
+
+impl Subject {
+    /// The insights of an account or of one of its advertising objects.
+    pub(crate) fn of(world: &World, object: &Object<'_>) -> Option<Self> {
+        let (account, kind) = match object {
+            Object::Account(account) => (*account, Kind::Account),
+            Object::Node(node) => (world.owner(node), node.kind),
+            Object::Plain(..) => return None,
+        };
+        let id = object.id();
+        Some(Self { account: account.digits.clone(), kind, id })
+    }
 }
 
 /// Answers `GET /{node}/insights`.
@@ -55,7 +71,7 @@ pub(crate) fn answer(
     let range = window.cut(table.len(), place);
     heaviest.check(&query, &table, range.len())?;
     let data = table.rows(range.clone()).collect();
-    let mut answer = page(data, range, table.len(), place, window.limit, link);
+    let mut answer = page(data, range, table.len(), place, &window, link);
     if let Some(summary) = query.summary.as_ref().and_then(|fields| table.summary(fields)) {
         answer["summary"] = summary;
     }

@@ -12,10 +12,12 @@ mod sim;
 mod start_error;
 
 // Being called.
+mod batch;
 mod call;
 mod error;
 mod exchange;
 mod gzip;
+mod json_path;
 mod line;
 mod record;
 mod routes;
@@ -32,6 +34,9 @@ mod pace;
 mod quota;
 mod token;
 
+// Telling callers.
+mod webhook;
+
 // Reading.
 mod fields;
 mod filter;
@@ -42,33 +47,44 @@ mod paging;
 mod params;
 mod percent;
 mod read;
+mod reports;
 mod selection;
 pub mod spec;
 
 // Writing.
 mod journal;
+mod media;
 mod write;
+mod writing;
 
 // What there is to read.
+mod event;
 mod facts;
 mod generator;
 mod money;
 mod node;
 mod numbers;
 mod recorded;
+mod stage;
 mod status;
 mod world;
 
-pub use args::AccountArgs;
-pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Source, Tier};
+pub use args::{AccountArgs, MannerArgs};
+pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Pages, Source, Tier};
+pub use event::Issue;
 pub use fault::{
     Area, Ending, ErrorData, Fault, FaultCase, FaultKind, FaultPlan, Place, Refusal, Rule, ThrottleKind, When,
 };
 pub use insights::Heaviest;
 pub use login::PERSON;
+pub use media::video::VideoTrouble;
 pub use quota::{Usage, UseCase};
 pub use record::RecordedCall;
 pub use recorded::last_recorded_day;
+pub use reports::{ReportError, ReportFate, ReportRun, Reports};
 pub use sim::{AccountInfo, GraphSim};
+pub use stage::Verdict;
 pub use start_error::StartError;
 pub use token::TokenState;
+pub use webhook::Deliveries;
+pub use writing::{MediaLimits, Writing};

@@ -20,7 +20,7 @@ pub(crate) fn list<'a>(
     mut members: Vec<Object<'a>>,
     call: &GraphCall,
 ) -> Result<Value, GraphError> {
-    let window = Window::read(&call.params, MOST)?;
+    let window = Window::read(call, MOST)?;
     let wanted = wanted(call, class)?;
     check_weight(class, window.limit, &wanted)?;
     let conditions = Conditions::read(Params(&call.params), class)?;
@@ -35,7 +35,7 @@ pub(crate) fn list<'a>(
     let data: Result<Vec<Value>, GraphError> =
         members[range.clone()].iter().map(|member| reader.project(member, &wanted, call)).collect();
     let data = data?;
-    let mut answer = reader.link(call, |link| page(data, range, count, place, window.limit, link));
+    let mut answer = reader.link(call, |link| page(data, range, count, place, &window, link));
     if is_counted(call) {
         answer["summary"] = json!({ "total_count": count });
     }

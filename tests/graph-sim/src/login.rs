@@ -14,6 +14,7 @@ use crate::percent;
 pub const PERSON: &str = "122100000000000042";
 /// What a Login for Business configuration grants.
 const CONFIGURED_SCOPES: &str = "ads_management,ads_read,business_management";
+const SYSTEM_USER: &str = "system_user";
 const CODE_LIFE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What the dialog answers: a page, or the way back to the app.
@@ -31,33 +32,52 @@ pub(crate) struct Codes {
 
 struct Code {
     redirect_uri: String,
-    scopes: Vec<String>,
+    grant: Grant,
     issued_at: Timestamp,
     used: bool,
 }
 
+/// What a person let the app do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) scopes: Vec<String>,
+    /// Of these, the ones the person said no to.
+    pub(crate) declined: Vec<String>,
+    /// Whether the token is for a system user of the person's business.
+    pub(crate) system: bool,
+}
+
+impl Grant {
+    fn read(params: &BTreeMap<String, String>) -> Self {
+        let names = |name: &str| names(params.get(name).map_or("", String::as_str));
+        let scopes: Vec<String> = names("scope").map(str::to_owned).collect();
+        let declined = names("declined").map(str::to_owned).filter(|name| scopes.contains(name)).collect();
+        Self { scopes, declined, system: params.get("for").is_some_and(|whom| whom == SYSTEM_USER) }
+    }
+}
+
+/// The names in a list with commas or spaces.
+fn names(list: &str) -> impl Iterator<Item = &str> {
+    list.split([',', ' ']).filter(|name| !name.is_empty())
+}
+
 impl Codes {
-    fn issue(&mut self, redirect_uri: &str, scope: &str, secret: &str, now: Timestamp) -> String {
+    fn issue(&mut self, redirect_uri: &str, grant: Grant, secret: &str, now: Timestamp) -> String {
         self.issued += 1;
         let seal = crate::crypto::proof(secret, &format!("{} {now}", self.issued));
         let code = format!("AQ{seal}");
-        let code_for = Code {
-            redirect_uri: redirect_uri.to_owned(),
-            scopes: scope.split([',', ' ']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
-            issued_at: now,
-            used: false,
-        };
+        let code_for = Code { redirect_uri: redirect_uri.to_owned(), grant, issued_at: now, used: false };
         self.open.insert(code.clone(), code_for);
         code
     }
 
-    /// The scopes a code stands for. A code works once, for ten minutes, with the address it was sent to.
+    /// What a code stands for. A code works once, for ten minutes, with the address it was sent to.
     pub(crate) fn redeem(
         &mut self,
         code: &str,
         redirect_uri: &str,
         now: Timestamp,
-    ) -> Result<Vec<String>, GraphError> {
+    ) -> Result<Grant, GraphError> {
         let Some(code) = self.open.get_mut(code) else {
             return Err(GraphError::new(100, "Invalid verification code format."));
         };
@@ -76,7 +96,7 @@ impl Codes {
             return Err(GraphError::new(100, "This authorization code has expired.").subcode(36007));
         }
         code.used = true;
-        Ok(code.scopes.clone())
+        Ok(code.grant.clone())
     }
 }
 
@@ -86,13 +106,17 @@ pub(crate) fn dialog(app: &App, params: &BTreeMap<String, String>) -> Shown {
         return page;
     }
     let text = |name: &str| params.get(name).map_or("", String::as_str);
-    let scope = if params.contains_key("config_id") { CONFIGURED_SCOPES } else { text("scope") };
+    let configured = params.contains_key("config_id");
+    let scope = if configured { CONFIGURED_SCOPES } else { text("scope") };
     let scope = if scope.is_empty() { "public_profile" } else { scope };
+    // A configuration for system users needs this to answer with a code (Login for Business).
+    let system = configured && text("override_default_response_type") == "true";
     let hidden = [
         ("client_id", text("client_id")),
         ("redirect_uri", text("redirect_uri")),
         ("state", text("state")),
         ("scope", scope),
+        ("for", if system { SYSTEM_USER } else { "person" }),
     ];
     Shown::Page(
         StatusCode::OK,
@@ -101,10 +125,14 @@ pub(crate) fn dialog(app: &App, params: &BTreeMap<String, String>) -> Shown {
             html! {
                 p { "The app " strong { (app.app_id) } " asks for these permissions on your ad accounts:" }
                 ul {
-                    @for scope in scope.split([',', ' ']).filter(|scope| !scope.is_empty()) { li { code { (scope) } } }
+                    @for scope in names(scope) { li { code { (scope) } } }
                 }
                 form method="post" action="/dialog/oauth/decision" {
                     @for (name, value) in hidden { input type="hidden" name=(name) value=(value); }
+                    // A configuration is granted as a whole or not at all (Login for Business).
+                    @if !configured {
+                        p { label { "Not these: " input name="declined" placeholder="ads_management"; } }
+                    }
                     button type="submit" name="decision" value="continue" { "Continue" }
                     " "
                     button type="submit" name="decision" value="cancel" { "Cancel" }
@@ -128,7 +156,7 @@ pub(crate) fn decide(
     let text = |name: &str| params.get(name).map_or("", String::as_str);
     let redirect_uri = text("redirect_uri");
     let answer = if text("decision") == "continue" {
-        format!("code={}", codes.issue(redirect_uri, text("scope"), &app.app_secret, now))
+        format!("code={}", codes.issue(redirect_uri, Grant::read(params), &app.app_secret, now))
     } else {
         let said = percent::encode("Permissions error");
         format!("error_reason=user_denied&error=access_denied&error_description={said}")
@@ -208,12 +236,17 @@ mod tests {
     fn a_code_works_once_and_in_time() {
         let start: Timestamp = "2026-11-20T02:00:00Z".parse().unwrap();
         let mut codes = Codes::default();
-        let mut issue = || codes.issue("http://localhost/", "ads_read,ads_management", "s", start);
+        let granted = |pairs: &[(&str, &str)]| {
+            Grant::read(&pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+        };
+        let grant = granted(&[("scope", "ads_read,ads_management"), ("declined", "ads_management,email")]);
+        let mut issue = || codes.issue("http://localhost/", grant.clone(), "s", start);
         let (code, late) = (issue(), issue());
         let mut subcode =
             |code: &str, uri: &str, at| codes.redeem(code, uri, at).map_err(|error| error.subcode);
         assert_eq!(subcode(&code, "http://localhost/x", start), Err(Some(36008)));
-        assert_eq!(subcode(&code, "http://localhost/", start).unwrap(), ["ads_read", "ads_management"]);
+        let redeemed = subcode(&code, "http://localhost/", start).unwrap();
+        assert_eq!((redeemed.scopes.len(), redeemed.declined), (2, vec!["ads_management".to_owned()]));
         assert_eq!(subcode(&code, "http://localhost/", start), Err(Some(36009)));
         assert_eq!(subcode(&late, "http://localhost/", start + CODE_LIFE), Err(Some(36007)));
         assert_eq!(subcode("bogus", "http://localhost/", start), Err(None));

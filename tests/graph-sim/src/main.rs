@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use graph_sim::{AccountArgs, App, Clock, Config, GraphSim, StartError};
+use graph_sim::{AccountArgs, App, Clock, Config, GraphSim, MannerArgs, StartError};
 
 /// A local stand-in for Meta's Graph and Marketing API.
 #[derive(Parser)]
@@ -13,6 +13,8 @@ use graph_sim::{AccountArgs, App, Clock, Config, GraphSim, StartError};
 struct Args {
     #[command(flatten)]
     account: AccountArgs,
+    #[command(flatten)]
+    manners: MannerArgs,
     /// 0 lets the system pick one.
     #[arg(long, default_value_t = 0)]
     port: u16,
@@ -47,7 +49,11 @@ async fn serve(args: Args) -> Result<(), StartError> {
         "curl -H 'Authorization: Bearer {token}' '{url}/v26.0/{}/campaigns?fields=id,name,status'",
         account.id
     );
-    if let Err(error) = tokio::signal::ctrl_c().await {
+    let told = tokio::select! {
+        told = tokio::signal::ctrl_c() => told,
+        () = sim.keep_delivering() => Ok(()),
+    };
+    if let Err(error) = told {
         tracing::error!(%error, "Ctrl-C cannot be heard here.");
     }
     sim.stop().await;
@@ -58,7 +64,7 @@ fn config(args: Args) -> Result<Config, StartError> {
     let clock = wall_clock();
     let app = App { app_id: args.app_id, app_secret: args.app_secret, redirect_uris: Vec::new() };
     let config = Config::new(args.account.source(clock())?, app, clock);
-    Ok(Config { port: args.port, journal: args.journal, ..config })
+    args.manners.apply(Config { port: args.port, journal: args.journal, ..config })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the program's time comes from")]

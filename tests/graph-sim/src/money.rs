@@ -1,6 +1,8 @@
 //! Currency units: budgets are integers in minor units, insights give major units with decimals.
 
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use serde_json::{Value, json};
 
 /// Decimal places of the minor unit by Meta's own table, which differs from ISO 4217 (HUF, IDR, COP, CRC and TWD
 /// have cents there, none here).
@@ -12,6 +14,76 @@ pub(crate) fn decimals(currency: &str) -> u32 {
 /// An amount of minor units as insights write it: major units, no trailing zeros.
 pub(crate) fn major(minor: u64, currency: &str) -> Decimal {
     Decimal::from_i128_with_scale(i128::from(minor), decimals(currency)).normalize()
+}
+
+/// An amount in major units, as people write it, in minor units; nothing if it is not one.
+pub(crate) fn minor(major: &str, currency: &str) -> Option<u64> {
+    let amount: Decimal = major.trim().parse().ok()?;
+    let scaled = amount.checked_mul(Decimal::from(10_u64.pow(decimals(currency))))?;
+    if scaled.fract().is_zero() { scaled.to_u64() } else { None }
+}
+
+/// The least daily budget for impressions in minor units, about a dollar. The exact numbers follow exchange rates.
+const LEAST: [(&str, u64); 40] = [
+    ("AED", 367),
+    ("ARS", 140_000),
+    ("AUD", 150),
+    ("BRL", 550),
+    ("CAD", 140),
+    ("CHF", 100),
+    ("CLP", 950),
+    ("COP", 4_000),
+    ("CRC", 500),
+    ("CZK", 2_100),
+    ("DKK", 650),
+    ("EGP", 4_800),
+    ("EUR", 100),
+    ("GBP", 100),
+    ("HKD", 780),
+    ("HUF", 330),
+    ("IDR", 16_500),
+    ("ILS", 340),
+    ("INR", 8_800),
+    ("ISK", 125),
+    ("JOD", 100),
+    ("JPY", 100),
+    ("KRW", 1_400),
+    ("MXN", 1_850),
+    ("MYR", 420),
+    ("NOK", 1_000),
+    ("NZD", 170),
+    ("PEN", 350),
+    ("PHP", 5_800),
+    ("PLN", 370),
+    ("PYG", 7_200),
+    ("RON", 440),
+    ("SEK", 950),
+    ("SGD", 100),
+    ("THB", 3_250),
+    ("TRY", 4_200),
+    ("TWD", 31),
+    ("USD", 100),
+    ("VND", 26_000),
+    ("ZAR", 1_750),
+];
+
+/// The least daily budget in a currency, in minor units.
+pub(crate) fn least_daily_budget(currency: &str) -> u64 {
+    LEAST.iter().find(|(code, _)| *code == currency).map_or(100, |(_, least)| *least)
+}
+
+/// `GET /act_X/minimum_budgets`: a row for every currency, whatever the account's is.
+pub(crate) fn minimum_budgets() -> Vec<Value> {
+    let row = |(currency, least): &(&str, u64)| {
+        json!({
+            "currency": currency,
+            "min_daily_budget_imp": least,
+            "min_daily_budget_high_freq": least * 5,
+            "min_daily_budget_low_freq": least * 40,
+            "min_daily_budget_video_views": least * 5,
+        })
+    };
+    LEAST.iter().map(row).collect()
 }
 
 /// A ratio as insights write it: at most six decimals, no trailing zeros; none without a divisor.
@@ -29,6 +101,19 @@ mod tests {
         assert_eq!(major(4210, "SGD").to_string(), "42.1");
         assert_eq!(major(4210, "JPY").to_string(), "4210");
         assert_eq!(major(0, "EUR").to_string(), "0");
+    }
+
+    #[test]
+    fn what_people_write_becomes_minor_units_by_metas_table() {
+        assert_eq!(minor("12.5", "SGD"), Some(1_250));
+        assert_eq!(minor("12.345", "SGD"), None);
+        assert_eq!(minor("12000", "JPY"), Some(12_000));
+        assert_eq!(minor("12000.5", "JPY"), None);
+        // With cents by ISO 4217, without them here.
+        assert_eq!((minor("990", "HUF"), minor("15000", "IDR")), (Some(990), Some(15_000)));
+        // With thousandths by ISO 4217, with hundredths here.
+        assert_eq!((minor("1.25", "JOD"), minor("1.255", "JOD")), (Some(125), None));
+        assert_eq!((minor("-1", "SGD"), minor("much", "SGD")), (None, None));
     }
 
     #[test]

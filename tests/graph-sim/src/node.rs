@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
+use crate::stage::Stage;
+
 /// Node types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -12,9 +14,21 @@ pub(crate) enum Kind {
     AdSet,
     Ad,
     Creative,
+    /// An image of the account; its id is the account and its hash.
+    Image,
+    Video,
+    /// What the reference calls a high demand period.
+    BudgetSchedule,
 }
 
-/// One campaign, ad set, ad or creative.
+impl Kind {
+    /// Whether it has a status that its parents and the review have a say in: campaigns, ad sets and ads.
+    pub(crate) fn delivers(self) -> bool {
+        matches!(self, Self::Campaign | Self::AdSet | Self::Ad)
+    }
+}
+
+/// One campaign, ad set, ad or creative, or what belongs to one.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
@@ -24,6 +38,7 @@ pub(crate) struct Node {
     pub(crate) position: i64,
     /// Everything stored. `effective_status` is kept here only while a recorded one still holds.
     pub(crate) fields: Map<String, Value>,
+    pub(crate) stage: Stage,
 }
 
 impl Node {
@@ -41,7 +56,7 @@ impl Node {
         match self.kind {
             Kind::AdSet => self.text("campaign_id"),
             Kind::Ad => self.text("adset_id"),
-            Kind::Account | Kind::Campaign | Kind::Creative => None,
+            _ => None,
         }
     }
 
@@ -54,13 +69,6 @@ impl Node {
 
     pub(crate) fn touch(&mut self, at: Timestamp, zone: &TimeZone) {
         self.fields.insert("updated_time".into(), json!(graph_time(at, zone)));
-    }
-
-    /// Whether the node itself carries a budget.
-    pub(crate) fn has_budget(&self) -> bool {
-        ["daily_budget", "lifetime_budget"]
-            .iter()
-            .any(|field| self.text(field).is_some_and(|amount| amount != "0"))
     }
 }
 

@@ -10,6 +10,9 @@ use crate::params::Params;
 use crate::state::State;
 use crate::token::{Claims, Holder, Life};
 
+/// The id of the system user that a Login for Business configuration makes.
+const SYSTEM_USER: &str = "122100000000000043";
+
 /// Exchanges a code or a token for a token.
 pub(crate) fn access_token(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
     let params = Params(&call.params);
@@ -39,9 +42,15 @@ pub(crate) fn access_token(state: &mut State, call: &GraphCall, now: Timestamp) 
         }
         Some("authorization_code") | None => {
             let redirect_uri = oauth_param(params, "redirect_uri")?;
-            let scopes = state.codes.redeem(oauth_param(params, "code")?, redirect_uri, now)?;
-            let holder = Holder { user: PERSON, scopes: &scopes, system: false };
-            (state.tokens.issue(&secret, holder, Life::Short, now), Life::Short)
+            let grant = state.codes.redeem(oauth_param(params, "code")?, redirect_uri, now)?;
+            let life = if grant.system { Life::Endless } else { Life::Short };
+            let user = if grant.system { SYSTEM_USER } else { PERSON };
+            let holder = Holder { user, scopes: &grant.scopes, system: grant.system };
+            let token = state.tokens.issue(&secret, holder, life, now);
+            for scope in &grant.declined {
+                state.tokens.withdraw(user, scope, now);
+            }
+            (token, life)
         }
         Some(_) => return Err(invalid("Param grant_type must be fb_exchange_token or client_credentials")),
     };

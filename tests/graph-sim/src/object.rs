@@ -3,8 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::type_name;
+use crate::media::video;
+use crate::money;
 use crate::node::{Account, Kind, Node};
 use crate::world::World;
+use crate::write;
 
 /// One object of the graph.
 pub(crate) enum Object<'a> {
@@ -21,6 +24,9 @@ impl<'a> Object<'a> {
         }
         if let Some(node) = world.nodes.get(id) {
             return Some(Object::Node(node));
+        }
+        if let Some(run) = world.reports.fields(id) {
+            return Some(Object::Plain("AdReportRun", run));
         }
         let around =
             world.accounts.iter().flat_map(|account| [page(account)].into_iter().chain(business(account)));
@@ -49,7 +55,7 @@ impl<'a> Object<'a> {
     pub(crate) fn value(&self, world: &World, field: &str) -> Option<Value> {
         let stored = match self {
             Self::Account(_) if field == "id" => return Some(json!(self.id())),
-            Self::Node(node) if field == "effective_status" && delivers(node.kind) => {
+            Self::Node(node) if field == "effective_status" && node.kind.delivers() => {
                 return Some(json!(world.effective_status(node)));
             }
             Self::Account(account) => &account.fields,
@@ -83,10 +89,19 @@ impl<'a> Object<'a> {
                     "adsets" => Kind::AdSet,
                     "ads" => Kind::Ad,
                     "adcreatives" => Kind::Creative,
+                    "adimages" => Kind::Image,
+                    "advideos" | "video_ads" => Kind::Video,
+                    "minimum_budgets" => return rows("MinimumBudget", money::minimum_budgets()),
+                    "dsa_recommendations" => {
+                        return rows("AdAccountDsaRecommendations", write::dsa_recommendations(account));
+                    }
                     "promote_pages" => return vec![page(account)],
                     _ => return Vec::new(),
                 };
                 world.of_account(kind, &account.digits)
+            }
+            Self::Node(node) if edge == "thumbnails" => {
+                return rows("VideoThumbnail", video::thumbnails(node));
             }
             Self::Node(node) => of_node(world, node, edge),
             Self::Plain("Business", _) if edge == "owned_ad_accounts" => {
@@ -106,6 +121,7 @@ fn of_node<'a>(world: &'a World, node: &Node, edge: &str) -> Vec<&'a Node> {
         (Kind::Campaign, "adsets") => (Kind::AdSet, "campaign_id"),
         (Kind::Campaign, "ads") => (Kind::Ad, "campaign_id"),
         (Kind::AdSet, "ads") => (Kind::Ad, "adset_id"),
+        (Kind::Campaign | Kind::AdSet, "budget_schedules") => (Kind::BudgetSchedule, "ad_object_id"),
         (Kind::Campaign, "copies") => (Kind::Campaign, "source_campaign_id"),
         (Kind::AdSet, "copies") => (Kind::AdSet, "source_adset_id"),
         (Kind::Ad, "copies") => (Kind::Ad, "source_ad_id"),
@@ -131,11 +147,6 @@ fn creatives<'a>(world: &'a World, node: &Node) -> Vec<&'a Node> {
     creatives
 }
 
-/// Whether objects of this kind deliver advertising, so that what is above them counts.
-fn delivers(kind: Kind) -> bool {
-    matches!(kind, Kind::Campaign | Kind::AdSet | Kind::Ad)
-}
-
 /// The page an account's ads speak for.
 pub(crate) fn page(account: &Account) -> Object<'static> {
     plain("Page", json!({ "id": account.page_id, "name": "Simulated Page" }))
@@ -144,6 +155,11 @@ pub(crate) fn page(account: &Account) -> Object<'static> {
 /// The business an account belongs to.
 pub(crate) fn business(account: &Account) -> Option<Object<'static>> {
     account.fields.get("business").map(|business| plain("Business", business.clone()))
+}
+
+/// Objects without a place of their own.
+fn rows(class: &'static str, rows: Vec<Value>) -> Vec<Object<'static>> {
+    rows.into_iter().map(|row| plain(class, row)).collect()
 }
 
 pub(crate) fn plain(class: &'static str, values: Value) -> Object<'static> {

@@ -79,7 +79,7 @@ mod tests {
 
     fn write(path: &str, param: &str, time: Timestamp) -> Write {
         let params = BTreeMap::from([(param.to_owned(), "7".to_owned())]);
-        Write { method: "POST".into(), path: path.into(), params, time, user: None }
+        Write { method: "POST".into(), path: path.into(), params, files: BTreeMap::new(), time, user: None }
     }
 
     #[test]

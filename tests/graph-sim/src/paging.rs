@@ -6,6 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
+use crate::call::GraphCall;
+use crate::config::Pages;
 use crate::error::{GraphError, invalid};
 use crate::percent;
 
@@ -16,6 +18,8 @@ const DEFAULT_LIMIT: usize = 25;
 pub(crate) struct Window {
     pub(crate) limit: usize,
     pub(crate) from: From,
+    /// Meta's manners of cutting pages.
+    pub(crate) pages: Pages,
 }
 
 /// Where a page begins. The numbers are places of elements, ascending within the listing.
@@ -23,26 +27,31 @@ pub(crate) struct Window {
 pub(crate) enum From {
     Start,
     After(i64),
+    /// Behind an element too, but an empty page comes first.
+    Gap(i64),
     Before(i64),
 }
 
 impl Window {
     /// Reads `limit`, `after` and `before`.
-    pub(crate) fn read(params: &BTreeMap<String, String>, max: usize) -> Result<Self, GraphError> {
-        let limit = match params.get("limit") {
+    pub(crate) fn read(call: &GraphCall, max: usize) -> Result<Self, GraphError> {
+        let limit = match call.params.get("limit") {
             None => DEFAULT_LIMIT,
             Some(text) => match text.parse::<usize>() {
                 Ok(limit) if (1..=max).contains(&limit) => limit,
                 _ => return Err(invalid(format!("Param limit must be a number from 1 to {max}"))),
             },
         };
-        let given = |name: &str| params.get(name).filter(|text| !text.is_empty());
+        let given = |name: &str| call.params.get(name).filter(|text| !text.is_empty());
         let from = match (given("after"), given("before")) {
-            (Some(cursor), _) => From::After(decode(cursor)?),
-            (None, Some(cursor)) => From::Before(decode(cursor)?),
+            (Some(cursor), _) => decode(cursor)?,
+            (None, Some(cursor)) => match decode(cursor)? {
+                From::After(place) | From::Gap(place) => From::Before(place),
+                other => other,
+            },
             (None, None) => From::Start,
         };
-        Ok(Self { limit, from })
+        Ok(Self { limit, from, pages: call.pages })
     }
 
     /// The range of a listing whose elements' places are given, as indexes.
@@ -56,31 +65,38 @@ impl Window {
             }
             low
         };
+        let length = if self.pages.short { (self.limit - self.limit / 3).max(1) } else { self.limit };
         match self.from {
-            From::Start => 0..self.limit.min(count),
+            From::Start => 0..length.min(count),
             From::After(cursor) => {
                 let start = first(&|place| place <= cursor);
-                start..(start + self.limit).min(count)
+                start..(start + length).min(count)
+            }
+            From::Gap(cursor) => {
+                let start = first(&|place| place <= cursor);
+                start..start
             }
             From::Before(cursor) => {
                 let end = first(&|place| place < cursor);
-                end.saturating_sub(self.limit)..end
+                end.saturating_sub(length)..end
             }
         }
     }
 }
 
-/// A cursor for the element at this place.
-fn encode(place: i64) -> String {
-    URL_SAFE_NO_PAD.encode(format!("QVFI{place}"))
+const CURSOR: &str = "QVFI";
+const GAP: &str = "QVFG";
+
+/// A cursor at this place.
+fn encode(mark: &str, place: i64) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{mark}{place}"))
 }
 
-fn decode(cursor: &str) -> Result<i64, GraphError> {
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
-    bytes
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .and_then(|text| text.strip_prefix("QVFI")?.parse().ok())
-        .ok_or_else(|| invalid("Invalid cursors values"))
+fn decode(cursor: &str) -> Result<From, GraphError> {
+    let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let place = |mark: &str| text.as_ref()?.strip_prefix(mark)?.parse().ok();
+    let from = place(CURSOR).map(From::After).or_else(|| place(GAP).map(From::Gap));
+    from.ok_or_else(|| invalid("Invalid cursors values"))
 }
 
 /// What is needed to write a link to another page of the same listing.
@@ -113,20 +129,25 @@ pub(crate) fn page(
     range: std::ops::Range<usize>,
     count: usize,
     place: impl Fn(usize) -> i64,
-    limit: usize,
+    window: &Window,
     link: &Link<'_>,
 ) -> Value {
-    if range.is_empty() {
-        return json!({ "data": data });
-    }
-    let (before, after) = (encode(place(range.start)), encode(place(range.end - 1)));
+    let (pages, more) = (window.pages, range.end < count);
+    let (before, after) = match window.from {
+        From::Gap(place) => (encode(CURSOR, place), encode(CURSOR, place)),
+        _ if range.is_empty() => return json!({ "data": data }),
+        _ => {
+            let mark = if pages.empty_between && more { GAP } else { CURSOR };
+            (encode(CURSOR, place(range.start)), encode(mark, place(range.end - 1)))
+        }
+    };
     let mut paging = Map::new();
     paging.insert("cursors".into(), json!({ "before": before, "after": after }));
-    if range.end < count {
-        paging.insert("next".into(), json!(link.url(limit, ("after", after))));
+    if more || pages.empty_last {
+        paging.insert("next".into(), json!(link.url(window.limit, ("after", after))));
     }
     if range.start > 0 {
-        paging.insert("previous".into(), json!(link.url(limit, ("before", before))));
+        paging.insert("previous".into(), json!(link.url(window.limit, ("before", before))));
     }
     json!({ "data": data, "paging": paging })
 }
@@ -135,33 +156,34 @@ pub(crate) fn page(
 mod tests {
     use super::*;
 
-    fn window(pairs: &[(&str, &str)]) -> Result<Window, GraphError> {
-        let params = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Window::read(&params, 500)
+    fn window(query: &str) -> Result<Window, GraphError> {
+        Window::read(&GraphCall { params: percent::pairs(query), ..GraphCall::default() }, 500)
     }
 
     #[test]
     fn limits_have_bounds() {
-        assert_eq!(window(&[]).unwrap(), Window { limit: 25, from: From::Start });
-        assert_eq!(window(&[("limit", "500")]).unwrap().limit, 500);
-        assert_eq!(window(&[("limit", "501")]).unwrap_err().code, 100);
-        assert_eq!(window(&[("limit", "0")]).unwrap_err().code, 100);
+        assert_eq!(window("").unwrap(), Window { limit: 25, from: From::Start, pages: Pages::default() });
+        assert_eq!(window("limit=500").unwrap().limit, 500);
+        assert_eq!(window("limit=501").unwrap_err().code, 100);
+        assert_eq!(window("limit=0").unwrap_err().code, 100);
     }
 
     #[test]
     fn cursors_come_back_as_they_were_given() {
         for place in [-3, 0, 17_999] {
-            assert_eq!(window(&[("after", &encode(place))]).unwrap().from, From::After(place));
+            let (after, before) = (encode(CURSOR, place), encode(GAP, place));
+            assert_eq!(window(&format!("after={after}")).unwrap().from, From::After(place));
+            assert_eq!(window(&format!("before={before}")).unwrap().from, From::Before(place));
         }
-        assert_eq!(window(&[("after", "bogus!")]).unwrap_err().code, 100);
-        assert_eq!(window(&[("before", "MTIz")]).unwrap_err().code, 100);
+        assert_eq!(window("after=bogus!").unwrap_err().code, 100);
+        assert_eq!(window("before=MTIz").unwrap_err().code, 100);
     }
 
     #[test]
     fn pages_meet_without_overlap_even_when_elements_come_and_go() {
         let places = [-2, -1, 0, 4, 5, 9];
         let at = |index: usize| places[index];
-        let cut = |from: From| Window { limit: 2, from }.cut(places.len(), at);
+        let cut = |from: From| Window { limit: 2, from, pages: Pages::default() }.cut(places.len(), at);
         assert_eq!(cut(From::Start), 0..2);
         assert_eq!(cut(From::After(-1)), 2..4);
         assert_eq!(cut(From::After(3)), 3..5);

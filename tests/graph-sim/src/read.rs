@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::call::GraphCall;
-use crate::error::{GraphError, nonexisting_field};
+use crate::error::{GraphError, nonexisting_field, unsupported};
 use crate::insights::{Heaviest, Subject};
-use crate::node::Kind;
 use crate::object::Object;
 use crate::paging::Link;
 use crate::params::Params;
@@ -64,12 +63,13 @@ impl<'a> Reader<'a> {
     }
 
     fn insights(&self, object: &Object<'a>, call: &GraphCall) -> Result<Value, GraphError> {
-        let (account, kind) = match object {
-            Object::Account(account) => (*account, Kind::Account),
-            Object::Node(node) => (self.world.owner(node), node.kind),
-            Object::Plain(..) => return Err(nonexisting_field("insights", object.class())),
-        };
-        let subject = Subject { account: account.digits.clone(), kind, id: object.id() };
+        if let Object::Plain("AdReportRun", _) = object {
+            let rows = self.link(call, |link| self.world.reports.rows(&object.id(), call, link));
+            return rows.unwrap_or_else(|| Err(unsupported("get", &object.id())));
+        }
+        let subject = Subject::of(self.world, object);
+        let subject = subject.ok_or_else(|| nonexisting_field("insights", object.class()))?;
+        let account = self.world.account(&subject.account).unwrap_or(self.world.main());
         let today = self.world.today(account, self.now);
         self.link(call, |link| insights::answer(self.world, &subject, call, today, self.heaviest, link))
     }
@@ -124,9 +124,9 @@ impl<'a> Reader<'a> {
             version: call.version.clone(),
             segments: vec![object.id(), field.name.clone()],
             params,
-            files: BTreeMap::new(),
             token: call.token.clone(),
-            proof: None,
+            pages: call.pages,
+            ..GraphCall::default()
         };
         let answer = self.edge(object, &field.name, &nested)?;
         let empty = answer["data"].as_array().is_none_or(Vec::is_empty) && answer.get("paging").is_none();
@@ -136,7 +136,15 @@ impl<'a> Reader<'a> {
 
 /// The fields a call asks objects of a class for.
 pub(crate) fn wanted(call: &GraphCall, class: &str) -> Result<Vec<Field>, GraphError> {
-    let default = if class == "AdAccount" { "id,account_id" } else { "id" };
+    let default = match class {
+        "AdAccount" => "id,account_id",
+        // The official SDKs and what is built on them poll without naming fields.
+        "AdReportRun" => {
+            "id,account_id,time_ref,time_completed,async_status,async_percent_completion,is_running,is_bookmarked,\
+             date_start,date_stop,error_code,error_subcode,error_message,error_user_title,error_user_msg"
+        }
+        _ => "id",
+    };
     selection::parse(Params(&call.params).text("fields").unwrap_or(default))
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::facts::{AdRef, Fact};
 use crate::node::{Kind, Node};
+use crate::stage::Stage;
 use crate::start_error::StartError;
 use crate::world::{self, World};
 use json_file::{Form, Shape, read_list, read_object};
@@ -86,7 +87,13 @@ pub(crate) fn world(folder: &Path, timezone: Option<&str>) -> Result<World, Star
                 world.facts.add_ad(ad_ref(&fields, "id"));
             }
             let id = text_of(&fields, "id");
-            let node = Node { kind, account: digits.clone(), position: position as i64, fields };
+            let node = Node {
+                kind,
+                account: digits.clone(),
+                position: position as i64,
+                fields,
+                stage: Stage::Settled,
+            };
             world.nodes.insert(id, node);
         }
     }

@@ -8,21 +8,25 @@ use serde_json::{Value, json};
 
 use crate::call::GraphCall;
 use crate::error::{GraphError, invalid, nonexisting_field, unsupported};
+use crate::insights::{Order, Subject};
 use crate::object::Object;
 use crate::quota::UseCase;
 use crate::read::{Reader, wanted};
 use crate::state::{REMOVED, State};
 use crate::token::Claims;
 use crate::world::World;
-use crate::write::{self, Write};
-use crate::{access, me, oauth, spec};
+use crate::write::{self, Task, Write};
+use crate::{access, batch, me, oauth, reports, spec, webhook};
 
 /// The ad account a call goes to, and what the call counts as.
 pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase)> {
     let first = call.segments.first()?;
     let digits = match first.strip_prefix("act_") {
         Some(digits) => world.account(digits)?.digits.clone(),
-        None => world.nodes.get(first)?.account.clone(),
+        None => match world.reports.account(first) {
+            Some(account) => return Some((account.to_owned(), UseCase::AdsInsights)),
+            None => world.nodes.get(first)?.account.clone(),
+        },
     };
     let case = match call.segments.get(1).map(String::as_str) {
         Some("insights") => UseCase::AdsInsights,
@@ -42,32 +46,48 @@ pub(crate) fn class(world: &World, call: &GraphCall) -> Option<&'static str> {
 
 /// Answers a call.
 pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
-    call.check_protocol()?;
+    if call.method == Method::POST && call.segments.is_empty() {
+        return batch::answer(state, call, now);
+    }
+    call.check_removed()?;
     state.quota.count_app(now)?;
+    state.world.settle(now);
     match call.path().as_slice() {
         ["oauth", "access_token"] => return oauth::access_token(state, call, now),
         ["debug_token"] => return oauth::debug_token(state, call, now),
+        [app, "subscriptions"] if *app == state.app.app_id => return webhook::subscribe(state, call),
         _ => {}
     }
     let claims = access::authenticate(state, call, now)?;
     if let ["me", rest @ ..] = call.path().as_slice() {
         return answer_me(state, call, &claims, rest, now);
     }
+    if let [object, "subscribed_apps"] = call.path().as_slice() {
+        return webhook::listen(state, call, &claims, object);
+    }
     let method = call.method.as_str();
     let id = call.segments.first().map_or("", String::as_str);
+    if call.method == Method::GET && call.segments.len() == 1 {
+        state.world.reports.count_poll(id);
+    }
+    reports::settle(&mut state.world, now);
     let Some(class) = class(&state.world, call) else { return Err(unsupported(method, id)) };
-    access::permit(&claims, call.method != Method::GET)?;
+    // A report is ordered by POST, but changes nothing.
+    let orders = call.method == Method::POST && call.segments.get(1).is_some_and(|edge| edge == "insights");
+    let writes = call.method != Method::GET && !orders;
+    access::permit(&claims, writes)?;
     if let Some((digits, case)) = target(&state.world, call) {
         if !claims.sees(&digits) {
             return Err(unsupported(method, id));
         }
-        // A report is ordered by POST, but changes nothing.
-        let writes = call.method != Method::GET && case != UseCase::AdsInsights;
         state.count(&digits, case, writes, now)?;
     }
-    check(state, call, class)?;
+    if !call.is_upload() {
+        check(state, call, class)?;
+    }
     match call.method {
         Method::GET => read(state, call, &claims, now),
+        Method::POST if orders => order_report(state, call, now),
         Method::POST | Method::DELETE => change(state, call, now),
         _ => Err(unsupported(method, id)),
     }
@@ -136,7 +156,8 @@ fn answer_me(
 /// What a person takes back, for the journal.
 fn of_person(claims: &Claims, path: &str, now: Timestamp) -> Write {
     let user = Some(claims.user.clone());
-    Write { method: "DELETE".into(), path: path.into(), params: BTreeMap::new(), time: now, user }
+    let (params, files) = (BTreeMap::new(), BTreeMap::new());
+    Write { method: "DELETE".into(), path: path.into(), params, files, time: now, user }
 }
 
 fn reader<'a>(state: &'a State, claims: &'a Claims, now: Timestamp) -> Reader<'a> {
@@ -147,8 +168,11 @@ fn read(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) ->
     // Insights may stand anywhere in `fields`.
     let today = state.world.today(state.world.main(), now);
     state.world.facts.grow(today);
-    let reader = reader(state, claims, now);
     let id = call.segments.first().map_or("", String::as_str);
+    if call.segments.get(1).is_some_and(|edge| edge == "insights") {
+        state.world.reports.count_read(id)?;
+    }
+    let reader = reader(state, claims, now);
     let object = Object::find(&state.world, id).ok_or_else(|| unsupported("get", id))?;
     match call.segments.get(1) {
         Some(edge) => reader.edge(&object, edge, call),
@@ -156,22 +180,29 @@ fn read(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) ->
     }
 }
 
+/// Begins a report run.
+fn order_report(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
+    let id = call.segments.first().map_or("", String::as_str);
+    let object = Object::find(&state.world, id).ok_or_else(|| unsupported("post", id))?;
+    let subject = Subject::of(&state.world, &object).ok_or_else(|| unsupported("post", id))?;
+    let account = state.world.account(&subject.account).unwrap_or(state.world.main());
+    let order = Order::read(call, subject.kind, state.world.today(account, now))?;
+    let run = state.world.reports.begin(subject, order, call, now);
+    Ok(json!({ "report_run_id": run }))
+}
+
 fn change(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
-    let write = Write {
-        method: call.method.to_string(),
-        path: call.segments.join("/"),
-        params: call.params.clone(),
-        time: now,
-        user: None,
-    };
+    let write = Write::of(call, now)?;
+    let task = Task::of(&state.world, &write)?;
     state.pace.check(&write)?;
-    let done =
-        write::apply(&mut state.world, &write).inspect_err(|error| state.pace.refused(&write, error))?;
-    if done.effect {
-        state.pace.done(&write);
-        state.keep(&write);
+    write::check(&state.world, &task, &write).inspect_err(|error| state.pace.refused(&write, error))?;
+    if write::is_rehearsal(&task, &write)? {
+        return Ok(json!({ "success": true }));
     }
-    Ok(done.answer)
+    let answer = write::carry_out(&mut state.world, &task, &write)?;
+    state.pace.done(&write);
+    state.keep(&write);
+    Ok(answer)
 }
 
 /// Graph ignores parameters it does not know, so a misspelt one goes unnoticed: here it is at least counted, and

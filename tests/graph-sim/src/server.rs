@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State as Shared};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Request, State as Shared};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ use crate::gzip;
 use crate::line::Cut;
 use crate::login::{self, Shown};
 use crate::state::State;
+use crate::webhook;
 
 /// The state, shared by all connections and the test that started the simulator.
 pub(crate) type SharedState = Arc<Mutex<State>>;
@@ -78,7 +79,15 @@ async fn graph(state: &SharedState, cut: &Cut, request: Request) -> Response {
     let method = request.method().clone();
     let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let gzip = gzip::accepted(request.headers());
+    if is_too_large(state, &request) {
+        // Read to its end all the same, or the caller would see a broken connection instead of the answer.
+        drop(Bytes::from_request(request, &()).await);
+        return respond(StatusCode::PAYLOAD_TOO_LARGE, HTML, Body::empty());
+    }
     let call = GraphCall::read(request).await;
+    if let Ok(call) = &call {
+        webhook::verify(state, call).await;
+    }
 
     let (answer, stopping) = {
         let mut state = lock(state);
@@ -111,6 +120,13 @@ async fn wait(sending: Sending, cut: &Cut, mut stopping: watch::Receiver<()>) {
         }
         Sending::Cut => cut.now(),
     }
+}
+
+/// Whether a call is larger than Meta takes in one piece; uploads to an address of their own may be.
+fn is_too_large(state: &SharedState, request: &Request) -> bool {
+    let length =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    !call::is_upload(request) && length.is_some_and(|length| length > lock(state).world.media.largest_call)
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {

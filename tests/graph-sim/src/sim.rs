@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::civil::Date;
 use serde_json::Value;
@@ -11,20 +12,24 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Source};
-use crate::crypto;
+use crate::event::Issue;
 use crate::fault::{Fault, FaultPlan, Faults};
 use crate::insights;
 use crate::journal::Journal;
 use crate::line::{Cut, Lines};
 use crate::login::Codes;
+use crate::media::video::VideoTrouble;
 use crate::node::Kind;
 use crate::pace::Pace;
 use crate::quota::{Quota, Usage, UseCase};
 use crate::record::{Record, RecordedCall};
+use crate::reports::{self, ReportFate, ReportRun};
 use crate::server::{self, SharedState, lock};
+use crate::stage::Verdict;
 use crate::start_error::StartError;
 use crate::state::State;
 use crate::token::{Holder, Life, TokenState, Tokens};
+use crate::webhook::{self, Deliveries, Webhooks};
 use crate::world::World;
 use crate::{generator, recorded};
 
@@ -55,12 +60,16 @@ impl GraphSim {
     /// # Errors
     /// When the port is taken, or a recording or the journal cannot be read.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let world = world(&config)?;
+        let mut world = world(&config)?;
+        world.writing = config.behaviour.writing;
+        world.media = config.behaviour.media;
         let port = |cause| StartError::Port { port: config.port, cause };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await.map_err(port)?;
         let address = listener.local_addr().map_err(port)?;
         let base_url = format!("http://{address}");
+        world.base_url.clone_from(&base_url);
         let (stop, mut stopped) = watch::channel(());
+        world.reports.plan = config.behaviour.reports;
         let mut state = State {
             world,
             app: config.app,
@@ -69,6 +78,8 @@ impl GraphSim {
             tokens: Tokens::default(),
             codes: Codes::default(),
             faults: Faults::default(),
+            webhooks: Webhooks::default(),
+            http: reqwest::Client::builder().no_proxy().build()?,
             last_pages: BTreeMap::new(),
             stopping: stopped.clone(),
             quota: Quota::new(config.limits),
@@ -77,11 +88,14 @@ impl GraphSim {
             calls: 0,
             throttled: 0,
             strict: config.behaviour.strict,
+            auto_upgrade: config.behaviour.auto_upgrade,
+            pages: config.behaviour.pages,
             require_proof: config.behaviour.require_proof,
             heaviest: config.behaviour.heaviest,
             ignored_params: 0,
             record: Record::default(),
         };
+        state.faults.set_plan(config.faults);
         if let Some(path) = config.journal {
             let (journal, writes) = Journal::open(&path)?;
             for (line, write) in writes {
@@ -93,6 +107,10 @@ impl GraphSim {
             }
             state.journal = Some(journal);
         }
+        // What happened before the start has been told.
+        let now = state.now();
+        state.world.settle(now);
+        state.world.events.clear();
         let state = Arc::new(Mutex::new(state));
         let service = server::router(Arc::clone(&state)).into_make_service_with_connect_info::<Cut>();
         let served = tokio::spawn(async move {
@@ -149,14 +167,18 @@ impl GraphSim {
 
     /// A campaign as it is stored now.
     pub fn campaign(&self, id: &str) -> Option<Value> {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        let now = state.now();
+        state.world.settle(now);
         let node = state.world.nodes.get(id).filter(|node| node.kind == Kind::Campaign)?;
         Some(Value::Object(state.world.whole(node)))
     }
 
     /// Any campaign, ad set, ad, creative or ad account as it is stored now.
     pub fn node(&self, id: &str) -> Option<Value> {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        let now = state.now();
+        state.world.settle(now);
         if let Some(account) = id.strip_prefix("act_").and_then(|digits| state.world.account(digits)) {
             return Some(Value::Object(account.fields.clone()));
         }
@@ -170,6 +192,23 @@ impl GraphSim {
         state.world.change(id, changes, now);
     }
 
+    /// Ends the review of an ad, or overturns it.
+    pub fn review(&self, ad_id: &str, verdict: Verdict) {
+        lock(&self.state).world.judge(ad_id, Some(verdict));
+    }
+
+    /// Makes a campaign, ad set or ad WITH_ISSUES; none takes its issues away.
+    pub fn set_issue(&self, id: &str, issue: Option<Issue>) {
+        let mut state = lock(&self.state);
+        let now = state.now();
+        state.world.set_issue(id, issue, now);
+    }
+
+    /// Orders trouble for a coming video.
+    pub fn trouble_next_video(&self, trouble: VideoTrouble) {
+        lock(&self.state).world.uploads.troubles.push_back(trouble);
+    }
+
     /// The ad-day rows of the main account from `since` to `until`, both included, exactly as insights give them
     /// with all stored fields.
     pub fn fact_rows(&self, since: Date, until: Date) -> Vec<Value> {
@@ -180,11 +219,28 @@ impl GraphSim {
         insights::ad_day_rows(&state.world, since, until, today)
     }
 
+    /// Orders the fates of the next report runs, one each.
+    pub fn report_fates(&self, fates: Vec<ReportFate>) {
+        lock(&self.state).world.reports.order_fates(fates);
+    }
+
+    /// The report runs of the last thirty days as they are by now, the first ordered first.
+    pub fn report_runs(&self) -> Vec<ReportRun> {
+        let mut state = lock(&self.state);
+        let now = state.now();
+        reports::settle(&mut state.world, now);
+        state.world.reports.seen()
+    }
+
     /// Changes fields of an ad-day row, as Meta restates numbers; null takes a field away, and null instead of
     /// fields takes the row away, which Meta does too. A row that did not
     /// exist comes to be.
     pub fn restate(&self, ad_id: &str, day: Date, changes: Value) {
-        insights::restate(&mut lock(&self.state).world, ad_id, day, &changes);
+        let mut state = lock(&self.state);
+        let now = state.now();
+        // Runs that were complete before do not change any more.
+        reports::settle(&mut state.world, now);
+        insights::restate(&mut state.world, ad_id, day, &changes);
     }
 
     /// Orders a fault.
@@ -216,9 +272,29 @@ impl GraphSim {
         lock(&self.state).throttled
     }
 
+    /// Lets something happen that webhooks tell of, such as `with_issues_ad_objects` of an `ad_account`. Whether
+    /// anybody will be told: the app must have subscribed to the field, and to the ad account or page.
+    pub fn post_change(&self, object: &str, field: &str, value: Value) -> bool {
+        webhook::happen(&mut lock(&self.state), object, field, value)
+    }
+
+    /// Makes the webhook deliveries that are due by the simulator's clock, and those that fail at once a second time.
+    pub async fn deliver_due(&self) -> Deliveries {
+        webhook::deliver_due(&self.state).await
+    }
+
+    /// Makes webhook deliveries as they fall due, until it is dropped: for a simulator whose clock is the real one.
+    pub async fn keep_delivering(&self) {
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            seconds.tick().await;
+            self.deliver_due().await;
+        }
+    }
+
     /// The `X-Hub-Signature-256` with which Meta would deliver this body.
     pub fn webhook_signature(&self, body: &str) -> String {
-        format!("sha256={}", hex::encode(crypto::sign(&lock(&self.state).app.app_secret, body)))
+        webhook::signature_256(&lock(&self.state).app.app_secret, body)
     }
 
     /// Kills all tokens issued so far: they are answered code 190 with this subcode.

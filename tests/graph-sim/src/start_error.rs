@@ -50,4 +50,7 @@ pub enum StartError {
         /// The name as it was given.
         name: String,
     },
+    /// The part that calls the callbacks of webhooks cannot be set up.
+    #[error("the HTTP client for webhooks: {0}")]
+    Client(#[from] reqwest::Error),
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::config::{App, Clock};
+use crate::config::{App, Clock, Pages};
 use crate::error::GraphError;
 use crate::fault::Faults;
 use crate::insights::Heaviest;
@@ -16,8 +16,9 @@ use crate::pace::Pace;
 use crate::quota::{Quota, Target, UseCase};
 use crate::record::Record;
 use crate::token::Tokens;
+use crate::webhook::Webhooks;
 use crate::world::World;
-use crate::write::{self, Write};
+use crate::write::{self, Task, Write};
 
 /// Everything a running simulator holds.
 pub(crate) struct State {
@@ -28,6 +29,9 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) codes: Codes,
     pub(crate) faults: Faults,
+    pub(crate) webhooks: Webhooks,
+    /// Calls the callbacks of webhooks.
+    pub(crate) http: reqwest::Client,
     /// Of listings that a fault may repeat a page of: the page served last.
     pub(crate) last_pages: BTreeMap<String, Value>,
     /// Ends when the simulator stops.
@@ -38,6 +42,8 @@ pub(crate) struct State {
     pub(crate) calls: u64,
     pub(crate) throttled: u64,
     pub(crate) strict: bool,
+    pub(crate) auto_upgrade: bool,
+    pub(crate) pages: Pages,
     pub(crate) require_proof: bool,
     pub(crate) heaviest: Heaviest,
     pub(crate) ignored_params: u64,
@@ -81,7 +87,8 @@ impl State {
             }
             return Ok(());
         }
-        write::apply(&mut self.world, write).map(|_| ())
+        let task = Task::of(&self.world, write)?;
+        write::carry_out(&mut self.world, &task, write).map(drop)
     }
 
     /// Keeps a write for the next start.

@@ -7,9 +7,15 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
+use crate::event::AccountEvent;
 use crate::facts::Facts;
+use crate::media::video::Uploads;
+use crate::money;
 use crate::node::{Account, Kind, Node};
+use crate::reports::ReportRuns;
+use crate::stage::{Due, Stage, has_issues};
 use crate::status;
+use crate::writing::{MediaLimits, Writing};
 
 /// Everything the simulator knows about ad accounts.
 pub(crate) struct World {
@@ -20,6 +26,16 @@ pub(crate) struct World {
     pub(crate) facts: Facts,
     /// When budgets were changed: Graph allows four changes an hour.
     pub(crate) budget_changes: BTreeMap<String, Vec<Timestamp>>,
+    /// What happened by itself since somebody last took note.
+    pub(crate) events: Vec<AccountEvent>,
+    /// How this Meta works off what is written.
+    pub(crate) writing: Writing,
+    pub(crate) media: MediaLimits,
+    pub(crate) uploads: Uploads,
+    /// Where the simulator is, for addresses to upload to.
+    pub(crate) base_url: String,
+    pub(crate) due: Due,
+    pub(crate) reports: ReportRuns,
     created: i64,
 }
 
@@ -36,6 +52,13 @@ impl World {
             nodes: BTreeMap::new(),
             facts: Facts::default(),
             budget_changes: BTreeMap::new(),
+            events: Vec::new(),
+            writing: Writing::default(),
+            media: MediaLimits::default(),
+            uploads: Uploads::default(),
+            base_url: String::new(),
+            due: Due::new(),
+            reports: ReportRuns::default(),
             created: 0,
         }
     }
@@ -56,17 +79,27 @@ impl World {
     /// Adds an object made by a caller, in front of all others, and gives its id. Ids follow from the number of
     /// objects made so far, so that a replayed journal gives the same ones.
     pub(crate) fn create(&mut self, kind: Kind, account: &str, mut fields: Map<String, Value>) -> String {
-        let id = loop {
+        let id = self.next_id();
+        fields.insert("id".into(), json!(id));
+        self.insert(kind, account, &id, fields);
+        id
+    }
+
+    /// Adds an object that has its id already, in front of all others.
+    pub(crate) fn insert(&mut self, kind: Kind, account: &str, id: &str, fields: Map<String, Value>) {
+        let (account, position) = (account.to_owned(), -self.created);
+        self.nodes.insert(id.to_owned(), Node { kind, account, position, fields, stage: Stage::Settled });
+    }
+
+    /// A number that no object has yet.
+    pub(crate) fn next_id(&mut self) -> String {
+        loop {
             self.created += 1;
             let id = (120_290_000_000_000_000 + self.created * 10_000).to_string();
             if !self.nodes.contains_key(&id) {
-                break id;
+                return id;
             }
-        };
-        fields.insert("id".into(), json!(id));
-        let node = Node { kind, account: account.to_owned(), position: -self.created, fields };
-        self.nodes.insert(id.clone(), node);
-        id
+        }
     }
 
     /// The nodes of one kind in an account, in listing order.
@@ -85,11 +118,30 @@ impl World {
 
     /// What holds for delivery, after the node's parents are looked at.
     pub(crate) fn effective_status(&self, node: &Node) -> String {
+        let settled = self.settled_status(node);
+        if matches!(settled.as_str(), "ARCHIVED" | "DELETED") {
+            return settled;
+        }
+        match node.stage {
+            Stage::InProcess(..) => "IN_PROCESS".to_owned(),
+            Stage::InReview(_) => "PENDING_REVIEW".to_owned(),
+            Stage::Disapproved => "DISAPPROVED".to_owned(),
+            Stage::Settled | Stage::Encoding(..)
+                if settled == "ACTIVE" && has_issues(node.fields.get("issues_info")) =>
+            {
+                "WITH_ISSUES".to_owned()
+            }
+            Stage::Settled | Stage::Encoding(..) => settled,
+        }
+    }
+
+    /// What holds for delivery of an object with which nothing is going on.
+    fn settled_status(&self, node: &Node) -> String {
         if let Some(recorded) = node.text("effective_status") {
             return recorded.to_owned();
         }
         let parent = node.parent_id().and_then(|id| self.nodes.get(id));
-        let above = parent.map(|parent| (parent.kind, self.effective_status(parent)));
+        let above = parent.map(|parent| (parent.kind, self.settled_status(parent)));
         let above = above.as_ref().map(|(kind, status)| (*kind, status.as_str()));
         status::effective(node.own_status(), above).to_owned()
     }
@@ -125,7 +177,7 @@ impl World {
         let Some(node) = self.nodes.get_mut(id) else { return };
         // Graph leaves a campaign's updated_time alone when only money changes.
         let only_money = changes.keys().all(|name| name.contains("budget") || name == "spend_cap");
-        if node.kind != Kind::Creative && !(node.kind == Kind::Campaign && only_money) {
+        if node.kind.delivers() && !(node.kind == Kind::Campaign && only_money) {
             node.touch(now, &zone);
         }
         for (name, value) in changes {
@@ -147,7 +199,7 @@ impl World {
     /// The node with what follows from other nodes filled in.
     pub(crate) fn whole(&self, node: &Node) -> Map<String, Value> {
         let mut fields = node.fields.clone();
-        if node.kind != Kind::Creative {
+        if node.kind.delivers() {
             fields.insert("effective_status".into(), json!(self.effective_status(node)));
         }
         fields
@@ -172,7 +224,7 @@ pub(crate) fn account(digits: &str, name: &str, currency: &str, zone_name: &str,
         "amount_spent": "0",
         "balance": "0",
         "spend_cap": "0",
-        "min_daily_budget": 100,
+        "min_daily_budget": money::least_daily_budget(currency),
         "currency": currency,
         "timezone_name": zone_name,
         "is_personal": 0,

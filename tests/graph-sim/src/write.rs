@@ -1,23 +1,40 @@
-//! Writes: what a caller changes in an ad account. Applying one needs the world and the write only, so that the
-//! journal can be replayed.
+//! Writes: what a caller changes in an ad account. A write is first looked at, then carried out; carrying it out needs
+//! the world and the write only, so that the journal can be replayed, and asks nothing that was asked before: what
+//! was once accepted stays, whatever rules came later.
 
+mod account;
 mod ad;
 mod ad_set;
 mod budget;
+mod budget_schedule;
+mod call_to_action;
 mod campaign;
+mod copy;
+mod creative;
+mod draft;
+mod form;
+mod goal;
+mod make;
+mod remove;
+mod room;
+mod targeting;
+mod task;
+mod timing;
 mod update;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use crate::error::{GraphError, unsupported};
-use crate::fields;
-use crate::node::{Account, Kind, graph_time};
-use crate::params::{Params, stored};
+use crate::error::GraphError;
+use crate::media::{Part, image, video};
+use crate::node::Kind;
+use crate::params::Params;
 use crate::world::World;
+pub(crate) use targeting::dsa_recommendations;
+pub(crate) use task::{Task, What};
 
 /// A write, as the journal keeps it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,40 +43,13 @@ pub(crate) struct Write {
     /// Without version: `act_1/campaigns`.
     pub(crate) path: String,
     pub(crate) params: BTreeMap<String, String>,
+    /// What came in files, by the name of their part.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) files: BTreeMap<String, Part>,
     pub(crate) time: Timestamp,
     /// Whose permissions are withdrawn; other writes do not depend on the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
-}
-
-/// What a write did.
-pub(crate) struct Done {
-    pub(crate) answer: Value,
-    /// False when it was only checked.
-    pub(crate) effect: bool,
-}
-
-/// Carries a write out, or says why Graph would not.
-pub(crate) fn apply(world: &mut World, write: &Write) -> Result<Done, GraphError> {
-    let segments: Vec<&str> = write.path.split('/').collect();
-    match (write.method.as_str(), segments.as_slice()) {
-        ("POST", [account, edge]) => {
-            let digits = account.strip_prefix("act_").unwrap_or_default().to_owned();
-            let Some(account) = world.account(&digits).cloned() else {
-                return Err(unsupported("post", account));
-            };
-            match *edge {
-                "campaigns" => campaign::create(world, &account, write),
-                "adsets" => ad_set::create(world, &account, write),
-                "adcreatives" => ad::create_creative(world, &account, write),
-                "ads" => ad::create(world, &account, write),
-                _ => Err(unsupported("post", segments[0])),
-            }
-        }
-        ("POST", [id]) => update::update(world, id, write),
-        ("DELETE", [id]) => update::delete(world, id),
-        (method, _) => Err(unsupported(method, segments[0])),
-    }
 }
 
 /// Fields that are written by the simulator itself, whatever a caller sends.
@@ -78,40 +68,44 @@ const DERIVED: [&str; 12] = [
     "issues_info",
 ];
 
-/// A new object's fields: what was sent, and what every object has.
-fn new_fields(kind: Kind, account: &Account, write: &Write) -> Result<Map<String, Value>, GraphError> {
-    let mut fields = Map::new();
-    for (name, text) in &write.params {
-        if fields::exists(kind, name) && !DERIVED.contains(&name.as_str()) {
-            fields.insert(name.clone(), stored(name, text, &account.zone)?);
-        }
+/// Says why Graph would not carry a write out, if it would not.
+pub(crate) fn check(world: &World, task: &Task, write: &Write) -> Result<(), GraphError> {
+    match task.what {
+        What::Make(kind) => make::check(world, task, kind, write),
+        What::Change => update::check(world, task, write),
+        What::ChangeAccount => account::check(world, task, write),
+        What::Remove => remove::check(world, task),
+        What::RemoveCampaigns => remove::check_many(write),
+        What::Copy => copy::check(world, task, write),
+        What::Schedule => budget_schedule::check(world, task, write),
+        What::AddImages => image::check(world, task, write),
+        What::RemoveImage => image::check_removal(world, task, write),
+        What::Upload(step) => video::check(world, task, step, write),
     }
-    let params = Params(&write.params);
-    let status = params.one_of("status", &["ACTIVE", "PAUSED"])?.unwrap_or("ACTIVE");
-    fields.insert("account_id".into(), json!(account.digits));
-    fields.insert("status".into(), json!(status));
-    if kind != Kind::Creative {
-        let now = graph_time(write.time, &account.zone);
-        fields.insert("configured_status".into(), json!(status));
-        fields.insert("created_time".into(), json!(now));
-        fields.insert("updated_time".into(), json!(now));
-    }
-    Ok(fields)
 }
 
-/// Makes the object unless the call was only to be checked.
-fn finish(
-    world: &mut World,
-    kind: Kind,
-    account: &Account,
-    write: &Write,
-    fields: Map<String, Value>,
-) -> Result<Done, GraphError> {
-    if Params(&write.params).validate_only()? {
-        return Ok(Done { answer: json!({ "success": true }), effect: false });
+/// Carries a write out and gives the answer to its caller.
+pub(crate) fn carry_out(world: &mut World, task: &Task, write: &Write) -> Result<Value, GraphError> {
+    match task.what {
+        What::Make(kind) => make::carry_out(world, task, kind, write),
+        What::Change => update::carry_out(world, task, write),
+        What::ChangeAccount => account::carry_out(world, task, write),
+        What::Remove => Ok(remove::carry_out(world, task)),
+        What::RemoveCampaigns => remove::carry_out_many(world, task, write),
+        What::Copy => copy::carry_out(world, task, write),
+        What::Schedule => budget_schedule::carry_out(world, task, write),
+        What::AddImages => image::carry_out(world, task, write),
+        What::RemoveImage => image::remove(world, task, write),
+        What::Upload(step) => video::carry_out(world, task, step, write),
     }
-    let id = world.create(kind, &account.digits, fields);
-    let answer =
-        if kind == Kind::Campaign { json!({ "id": id, "success": true }) } else { json!({ "id": id }) };
-    Ok(Done { answer, effect: true })
+}
+
+/// Whether the caller only wants to know if the write would be carried out.
+pub(crate) fn is_rehearsal(task: &Task, write: &Write) -> Result<bool, GraphError> {
+    let takes_options = match task.what {
+        What::Make(_) => true,
+        What::Change => matches!(task.kind, Kind::Campaign | Kind::AdSet | Kind::Ad | Kind::Creative),
+        _ => false,
+    };
+    if takes_options { Params(&write.params).validate_only() } else { Ok(false) }
 }

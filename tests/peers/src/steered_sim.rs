@@ -20,6 +20,9 @@ const APP_SECRET: &str = "peers-app-secret";
 struct Args {
     #[command(flatten)]
     account: AccountArgs,
+    /// The poll at which a report run is complete. Who finds it incomplete at the first may sleep for half a minute.
+    #[arg(long, default_value_t = 3)]
+    report_polls: u32,
 }
 
 /// What a line of the input asks for.
@@ -40,7 +43,12 @@ enum Order {
 async fn main() -> anyhow::Result<()> {
     let clock = wall_clock();
     let app = App { app_id: APP_ID.to_owned(), app_secret: APP_SECRET.to_owned(), redirect_uris: Vec::new() };
-    let sim = GraphSim::start(Config::new(Args::parse().account.source(clock())?, app, clock)).await?;
+    let args = Args::parse();
+    let mut config = Config::new(args.account.source(clock())?, app, clock);
+    // Whatever these clients send is known to Meta, so the simulator has to know it.
+    config.behaviour.strict = true;
+    config.behaviour.reports.polls = args.report_polls;
+    let sim = GraphSim::start(config).await?;
     say(&hello(&sim))?;
     for line in std::io::stdin().lock().lines() {
         let line = line.context("standard input cannot be read")?;

@@ -200,6 +200,9 @@ fn passing() -> Vec<(Place, FaultKind)> {
     for area in [Area::Insights, Area::Structure] {
         all.extend(each.iter().map(|what| (Place::reads(area), what.clone())));
     }
+    let items = Place::reads(Area::BatchItem);
+    all.push((items.clone(), FaultKind::LostAnswer));
+    all.push((items, each[0].clone()));
     let insights = Place::reads(Area::Insights);
     all.push((insights.clone(), FaultKind::Refusal(Refusal::reduce_the_amount())));
     all.push((insights.clone(), FaultKind::TooLarge));

@@ -11,6 +11,7 @@ use crate::config::Generator;
 use crate::facts::AdRef;
 use crate::money;
 use crate::node::{Kind, Node, graph_time};
+use crate::stage::Stage;
 use crate::world::{self, World};
 
 const PRODUCTS: [&str; 10] = [
@@ -250,7 +251,13 @@ impl Builder<'_> {
     }
 
     fn add(&mut self, kind: Kind, index: usize, fields: Map<String, Value>) {
-        let node = Node { kind, account: self.digits.clone(), position: index as i64, fields };
+        let node = Node {
+            kind,
+            account: self.digits.clone(),
+            position: index as i64,
+            fields,
+            stage: Stage::Settled,
+        };
         self.world.nodes.insert(self.id(kind, index), node);
     }
 }

@@ -56,6 +56,13 @@ impl Period {
         self.ranges.iter().map(|range| (range.until - range.since).get_days().unsigned_abs() + 1).sum()
     }
 
+    /// From the first day of all to the last.
+    pub(crate) fn bounds_of_all(&self) -> Range {
+        let since = self.ranges.iter().map(|range| range.since).min().unwrap_or_default();
+        let until = self.ranges.iter().map(|range| range.until).max().unwrap_or_default();
+        Range { since, until }
+    }
+
     /// The place of a day's row among the rows of one object and range.
     pub(crate) fn bucket(&self, range: Range, day: Date) -> i32 {
         match self.increment {

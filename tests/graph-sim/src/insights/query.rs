@@ -94,7 +94,7 @@ impl Query {
 
 /// Which page a call asks for.
 pub(crate) fn window(call: &GraphCall) -> Result<Window, GraphError> {
-    Window::read(&call.params, MOST)
+    Window::read(call, MOST)
 }
 
 /// The fields of the summary, if one is asked for. The official SDKs send `summary=true` with every read, which

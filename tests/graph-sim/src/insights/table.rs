@@ -108,8 +108,7 @@ impl<'a> Table<'a> {
         for entry in &self.entries {
             sum.add(self.measures(entry));
         }
-        let (first, last) = (self.query.period.ranges.first()?, self.query.period.ranges.last()?);
-        let bounds = Range { since: first.since, until: last.until };
+        let bounds = self.query.period.bounds_of_all();
         let about = About { level: Level::Account, ..self.writer.about };
         let writer = Writer { about, ..self.writer };
         let ad = *self.ads.first()?;

@@ -1,72 +1,112 @@
-//! `POST /act_X/adsets`.
+//! What an ad set must be like.
 
 use serde_json::Value;
 
-use super::campaign::BID_STRATEGIES;
-use super::{Done, Write, budget, finish, new_fields};
-use crate::error::{GraphError, invalid, refused, required};
-use crate::node::{Account, Kind};
-use crate::params::Params;
-use crate::world::World;
+use super::campaign::DEFAULT_STRATEGY;
+use super::draft::{Draft, Rule};
+use super::form::Forms;
+use super::{budget, goal, room, targeting, timing};
+use crate::error::{GraphError, blamed, invalid, refused, required};
+use crate::node::Kind;
 
-pub(super) fn create(world: &mut World, account: &Account, write: &Write) -> Result<Done, GraphError> {
-    let params = Params(&write.params);
-    params.required("name")?;
-    let campaign_id = params.required("campaign_id")?;
-    params.required("billing_event")?;
-    params.required("optimization_goal")?;
-    let targeting = params.json("targeting")?.ok_or_else(|| required("targeting"))?;
-    params.one_of("bid_strategy", &BID_STRATEGIES)?;
+/// More is required than the specification says: an ad set without it is refused.
+pub(super) const FORMS: Forms = Forms {
+    required: &["name", "campaign_id", "billing_event", "optimization_goal", "targeting"],
+    longest: &[("dsa_beneficiary", 512), ("dsa_payor", 512)],
+    one_of: &[],
+};
 
-    let campaign = world
-        .nodes
-        .get(campaign_id)
-        .filter(|node| node.kind == Kind::Campaign && node.account == account.digits)
+pub(super) const RULES: &[Rule] = &[
+    check_campaign,
+    room::check_adsets,
+    timing::check_not_over,
+    targeting::check,
+    targeting::check_special_categories,
+    targeting::check_dsa,
+    targeting::check_regional,
+    budget::check_level,
+    budget::check_one,
+    timing::check_times,
+    timing::check_schedule,
+    check_bid,
+    check_spend_limits,
+    goal::check_goal,
+    goal::check_promoted,
+    goal::check_attribution,
+];
+
+fn check_campaign(draft: &Draft<'_>) -> Result<(), GraphError> {
+    if draft.before.is_some() {
+        return Ok(());
+    }
+    let campaign = draft
+        .campaign()
+        .filter(|node| node.kind == Kind::Campaign && node.account == draft.account.digits)
         .ok_or_else(|| invalid("Param campaign_id must be a campaign of this ad account"))?;
-    if matches!(world.effective_status(campaign).as_str(), "ARCHIVED" | "DELETED") {
+    if matches!(draft.world.effective_status(campaign).as_str(), "ARCHIVED" | "DELETED") {
         return Err(refused(1487566, "The campaign is archived or deleted: nothing can be added to it."));
-    }
-    check_targeting(&targeting)?;
-    match (campaign.has_budget(), budget::given(params)?) {
-        (true, Some(_)) => return Err(budget::on_both_levels()),
-        (false, None) => {
-            return Err(refused(1885650, "The ad set needs a budget, as its campaign has none."));
-        }
-        (false, Some(("lifetime_budget", _))) if params.text("end_time").is_none() => {
-            return Err(refused(1487007, "A lifetime budget needs an end_time."));
-        }
-        _ => {}
-    }
-    let strategy = params.text("bid_strategy").or_else(|| campaign.text("bid_strategy"));
-    check_bid(strategy, params.amount("bid_amount")?)?;
-
-    let fields = new_fields(Kind::AdSet, account, write)?;
-    finish(world, Kind::AdSet, account, write, fields)
-}
-
-fn check_targeting(targeting: &Value) -> Result<(), GraphError> {
-    if !targeting.get("geo_locations").is_some_and(Value::is_object) {
-        return Err(refused(1885364, "The targeting needs geo_locations."));
-    }
-    let advantage =
-        targeting.get("targeting_automation").and_then(|automation| automation.get("advantage_audience"));
-    if !advantage.and_then(Value::as_i64).is_some_and(|value| value == 0 || value == 1) {
-        return Err(refused(
-            1870227,
-            "Say in targeting.targeting_automation.advantage_audience whether the audience may be widened: 0 or 1.",
-        ));
     }
     Ok(())
 }
 
-fn check_bid(strategy: Option<&str>, amount: Option<u64>) -> Result<(), GraphError> {
-    match (strategy, amount) {
-        (Some("LOWEST_COST_WITH_BID_CAP" | "COST_CAP"), None) => {
-            Err(refused(1815857, "The bid strategy needs a bid_amount."))
+/// Each way of bidding has its own figures.
+fn check_bid(draft: &Draft<'_>) -> Result<(), GraphError> {
+    if !draft.touches(&["bid_strategy", "bid_amount", "bid_constraints"]) {
+        return Ok(());
+    }
+    let of_campaign = draft
+        .campaign()
+        .filter(|campaign| budget::of(&campaign.fields).is_some())
+        .and_then(|c| c.text("bid_strategy"));
+    let recorded = draft.before.is_some_and(|before| before.text("bid_strategy").is_none());
+    let strategy = match of_campaign.or_else(|| draft.text("bid_strategy")) {
+        Some(strategy) => strategy,
+        // What was there before the rule may lack its strategy.
+        None if recorded => return Ok(()),
+        None => DEFAULT_STRATEGY,
+    };
+    let bids = draft.amount("bid_amount").is_some_and(|bid| bid > 0);
+    let floor = draft.fields.get("bid_constraints").and_then(|bids| bids.get("roas_average_floor"));
+    match strategy {
+        "LOWEST_COST_WITH_BID_CAP" | "COST_CAP" if !bids => {
+            Err(blamed(refused(1815857, "The bid strategy needs a bid_amount."), &["bid_amount"]))
         }
-        (Some("LOWEST_COST_WITHOUT_CAP"), Some(_)) => {
-            Err(refused(1885204, "The bid strategy does not take a bid_amount."))
+        "LOWEST_COST_WITHOUT_CAP" if bids || floor.is_some() => Err(refused(
+            1885204,
+            "The bid strategy bids by itself and takes neither bid_amount nor bid_constraints.",
+        )),
+        "LOWEST_COST_WITH_MIN_ROAS" if !floor.is_some_and(Value::is_u64) => {
+            Err(required("bid_constraints[roas_average_floor]"))
         }
         _ => Ok(()),
     }
+}
+
+/// Shares of the campaign's budget are by day or for the lifetime, as the budget is.
+fn check_spend_limits(draft: &Draft<'_>) -> Result<(), GraphError> {
+    let on_campaign =
+        draft.campaign().and_then(|campaign| budget::of(&campaign.fields)).map(|(field, _)| field);
+    for (name, goes_with) in [
+        ("daily_min_spend_target", "daily_budget"),
+        ("daily_spend_cap", "daily_budget"),
+        ("lifetime_min_spend_target", "lifetime_budget"),
+        ("lifetime_spend_cap", "lifetime_budget"),
+    ] {
+        if draft.params.text(name).is_some() && on_campaign != Some(goes_with) {
+            return Err(invalid(format!("{name} goes with a {goes_with} of the campaign")));
+        }
+    }
+    Ok(())
+}
+
+/// What a new ad set has beside what was sent.
+pub(super) fn complete(draft: &mut Draft<'_>) {
+    let budgeted = budget::of(&draft.fields).is_some();
+    if budgeted {
+        draft.fields.entry("bid_strategy").or_insert_with(|| DEFAULT_STRATEGY.into());
+    }
+    targeting::complete(draft);
+    timing::complete(draft);
+    let windows = goal::usual_attribution(&draft.fields);
+    draft.fields.entry("attribution_spec").or_insert(windows);
 }

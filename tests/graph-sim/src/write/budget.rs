@@ -1,39 +1,106 @@
 //! Rules about budgets, shared by campaigns and ad sets.
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
 
-use crate::error::{GraphError, invalid, refused};
-use crate::params::Params;
+use super::draft::{Draft, amount};
+use crate::error::{GraphError, blamed_object, invalid, refused, required};
+use crate::money;
+use crate::node::{Account, Kind, Node};
 use crate::world::World;
 
-/// The least budget, in minor units.
-const MINIMUM: u64 = 100;
 /// Budget changes per object and hour.
 const CHANGES: usize = 4;
+/// Quarter hours of a day: what may be spent while a smaller budget is not yet known everywhere.
+const QUARTERS: u64 = 96;
 
-/// The budget a call gives: its field and amount.
-pub(super) fn given(params: Params<'_>) -> Result<Option<(&'static str, u64)>, GraphError> {
-    let budget = match (params.amount("daily_budget")?, params.amount("lifetime_budget")?) {
+/// A budget: its field and its amount in minor units.
+pub(super) type Budget = (&'static str, u64);
+
+/// The budget of an object; Meta shows the one of the two it does not have as 0, or not at all.
+pub(super) fn of(fields: &Map<String, Value>) -> Option<Budget> {
+    ["daily_budget", "lifetime_budget"].into_iter().find_map(|field| {
+        let amount = amount(fields.get(field)?).filter(|amount| *amount > 0)?;
+        Some((field, amount))
+    })
+}
+
+/// The least budget of a day in an account, in minor units.
+pub(super) fn minimum(account: &Account) -> u64 {
+    let told = account.fields.get("min_daily_budget").and_then(amount);
+    told.unwrap_or_else(|| money::least_daily_budget(&account.currency))
+}
+
+/// A budget is by day or for the lifetime, is large enough, and does not change too often.
+pub(super) fn check_one(draft: &Draft<'_>) -> Result<(), GraphError> {
+    let kind = draft.before.map_or_else(
+        || if draft.text("campaign_id").is_some() { Kind::AdSet } else { Kind::Campaign },
+        |node| node.kind,
+    );
+    let given = |name| draft.params.amount(name);
+    let budget = match (given("daily_budget")?, given("lifetime_budget")?) {
         (Some(_), Some(_)) => {
             return Err(invalid("You can only set one of daily_budget and lifetime_budget"));
         }
         (Some(daily), None) => ("daily_budget", daily),
         (None, Some(lifetime)) => ("lifetime_budget", lifetime),
-        (None, None) => return Ok(None),
+        (None, None) => return Ok(()),
     };
-    if budget.1 < MINIMUM {
-        return Err(refused(1885272, "The budget is too low: raise it to the account's minimum."));
-    }
-    Ok(Some(budget))
+    check_least(draft.account, kind, budget)?;
+    draft.before.map_or(Ok(()), |before| check_change(draft, before, budget))
 }
 
-/// A budget both on a campaign and on one of its ad sets.
-pub(super) fn on_both_levels() -> GraphError {
-    refused(1885621, "A budget can be set on the campaign or on its ad sets, not on both.")
+pub(super) fn check_least(account: &Account, kind: Kind, (field, amount): Budget) -> Result<(), GraphError> {
+    if amount >= minimum(account) {
+        return Ok(());
+    }
+    let text = "The budget is too low: raise it to the account's minimum.";
+    Err(match kind {
+        Kind::AdSet => blamed_object(refused(1487901, text), &[field]),
+        _ => refused(1885272, text),
+    })
+}
+
+fn check_change(draft: &Draft<'_>, before: &Node, (field, amount): Budget) -> Result<(), GraphError> {
+    let other = if field == "daily_budget" { "lifetime_budget" } else { "daily_budget" };
+    let Some((had, old)) = of(&before.fields) else { return Ok(()) };
+    if had == other {
+        return Err(invalid(format!("{field} cannot be set: the object has a {other}")));
+    }
+    if old == amount {
+        return Ok(());
+    }
+    let id = before.text("id").unwrap_or_default();
+    check_pace(draft.world, id, draft.now)?;
+    if field == "daily_budget" && amount < old / QUARTERS {
+        return Err(blamed_object(
+            refused(1885650, "The budget is too low to cover what may be spent in the next 15 minutes."),
+            &[field],
+        ));
+    }
+    Ok(())
+}
+
+/// A budget is on the campaign or on its ad sets; for an ad set.
+pub(super) fn check_level(draft: &Draft<'_>) -> Result<(), GraphError> {
+    let on_campaign = draft.campaign().and_then(|campaign| of(&campaign.fields));
+    let given = ["daily_budget", "lifetime_budget"].iter().any(|name| draft.params.text(name).is_some());
+    match (on_campaign, given) {
+        (Some(_), true) => {
+            Err(refused(1885621, "A budget can be set on the campaign or on its ad sets, not on both."))
+        }
+        (None, false) if draft.before.is_none() => Err(required("daily_budget")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a change of these fields changes the budget there was.
+pub(super) fn changes(before: &Node, after: &Map<String, Value>) -> bool {
+    of(&before.fields) != of(after)
 }
 
 /// Refuses the fifth change within an hour.
-pub(super) fn check_pace(world: &World, id: &str, now: Timestamp) -> Result<(), GraphError> {
+fn check_pace(world: &World, id: &str, now: Timestamp) -> Result<(), GraphError> {
     let hour_ago = now - SignedDuration::from_hours(1);
     let recent =
         world.budget_changes.get(id).map_or(0, |times| times.iter().filter(|time| **time > hour_ago).count());

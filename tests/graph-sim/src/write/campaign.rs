@@ -1,10 +1,12 @@
-//! `POST /act_X/campaigns`.
+//! What a campaign must be like.
 
-use super::{Done, Write, budget, finish, new_fields};
-use crate::error::{GraphError, refused, required};
-use crate::node::{Account, Kind};
-use crate::params::Params;
-use crate::world::World;
+use serde_json::json;
+
+use super::draft::{Draft, Rule};
+use super::form::Forms;
+use super::{budget, room};
+use crate::error::{GraphError, blamed, invalid, refused};
+use crate::node::Kind;
 
 const OBJECTIVES: [&str; 6] = [
     "OUTCOME_AWARENESS",
@@ -14,41 +16,106 @@ const OBJECTIVES: [&str; 6] = [
     "OUTCOME_APP_PROMOTION",
     "OUTCOME_SALES",
 ];
-const CATEGORIES: [&str; 7] = [
-    "NONE",
-    "EMPLOYMENT",
-    "HOUSING",
-    "CREDIT",
-    "ISSUES_ELECTIONS_POLITICS",
-    "ONLINE_GAMBLING_AND_GAMING",
-    "FINANCIAL_PRODUCTS_SERVICES",
-];
-pub(super) const BID_STRATEGIES: [&str; 4] =
-    ["LOWEST_COST_WITHOUT_CAP", "LOWEST_COST_WITH_BID_CAP", "COST_CAP", "LOWEST_COST_WITH_MIN_ROAS"];
+/// The bid strategy of who names none. Source: Marketing API, "Campaign".
+pub(super) const DEFAULT_STRATEGY: &str = "LOWEST_COST_WITH_BID_CAP";
+/// With more ad sets the campaign's way of spending cannot be changed any more.
+const MOST_TO_SWITCH: usize = 70;
 
-pub(super) fn create(world: &mut World, account: &Account, write: &Write) -> Result<Done, GraphError> {
-    let params = Params(&write.params);
-    params.required("name")?;
-    params.required("objective")?;
-    let categories =
-        params.names("special_ad_categories")?.ok_or_else(|| required("special_ad_categories"))?;
-    params.one_of("objective", &OBJECTIVES)?;
-    params.one_of("buying_type", &["AUCTION", "RESERVED"])?;
-    params.one_of("bid_strategy", &BID_STRATEGIES)?;
-    if let Some(unknown) = categories.iter().find(|category| !CATEGORIES.contains(&category.as_str())) {
-        return Err(crate::error::invalid(format!(
-            "Param special_ad_categories[0] must be one of {{{}}} - got \"{unknown}\".",
-            CATEGORIES.join(", ")
-        )));
+/// The old objectives are in Meta's enumeration still, but cannot be created.
+pub(super) const FORMS: Forms = Forms {
+    required: &["name", "objective", "special_ad_categories"],
+    longest: &[],
+    one_of: &[("objective", &OBJECTIVES), ("buying_type", &["AUCTION", "RESERVED"])],
+};
+
+pub(super) const RULES: &[Rule] = &[
+    room::check_campaigns,
+    budget::check_one,
+    check_categories,
+    check_sharing,
+    check_strategy,
+    check_cap,
+    check_switch,
+];
+
+/// NONE beside a category says two things at once.
+fn check_categories(draft: &Draft<'_>) -> Result<(), GraphError> {
+    let names = draft.params.names("special_ad_categories")?.unwrap_or_default();
+    if names.len() > 1 && names.iter().any(|name| name == "NONE") {
+        return Err(invalid("Param special_ad_categories cannot hold NONE beside other categories"));
     }
-    if budget::given(params)?.is_none() && params.text("is_adset_budget_sharing_enabled").is_none() {
-        return Err(refused(
-            4834011,
-            "Say in is_adset_budget_sharing_enabled whether ad sets may share budgets, as the campaign has none.",
+    Ok(())
+}
+
+/// Since v24 a campaign without a budget must say whether its ad sets share theirs.
+fn check_sharing(draft: &Draft<'_>) -> Result<(), GraphError> {
+    let has_budget = budget::of(&draft.fields).is_some();
+    if draft.before.is_some() || has_budget || draft.params.text("is_adset_budget_sharing_enabled").is_some()
+    {
+        return Ok(());
+    }
+    Err(refused(
+        4834011,
+        "Say in is_adset_budget_sharing_enabled whether ad sets may share budgets, as the campaign has none.",
+    ))
+}
+
+fn check_strategy(draft: &Draft<'_>) -> Result<(), GraphError> {
+    if draft.params.text("bid_strategy").is_some()
+        && budget::of(&draft.fields).is_none()
+        && draft.params.text("adset_budgets").is_none()
+    {
+        return Err(invalid("Param bid_strategy is set on the ad sets of a campaign without a budget"));
+    }
+    Ok(())
+}
+
+/// About a hundred dollars.
+fn check_cap(draft: &Draft<'_>) -> Result<(), GraphError> {
+    let least = budget::minimum(draft.account) * 100;
+    if draft.params.text("spend_cap").is_some() && draft.amount("spend_cap").is_some_and(|cap| cap < least) {
+        return Err(blamed(
+            refused(2446307, "The spending limit of the campaign is too low."),
+            &["spend_cap"],
         ));
     }
-    let mut fields = new_fields(Kind::Campaign, account, write)?;
-    fields.insert("special_ad_categories".into(), serde_json::json!(categories));
-    fields.entry("buying_type").or_insert_with(|| "AUCTION".into());
-    finish(world, Kind::Campaign, account, write, fields)
+    Ok(())
+}
+
+/// Moves budgets from the campaign to its ad sets, or sets their bids when bidding gets a cap.
+fn check_switch(draft: &Draft<'_>) -> Result<(), GraphError> {
+    let Some(before) = draft.before else { return Ok(()) };
+    let id = before.text("id").unwrap_or_default();
+    let adsets = room::alive_below(draft.world, id);
+    let budgets = draft.params.json("adset_budgets")?;
+    let strategy = draft.params.text("bid_strategy").filter(|new| before.text("bid_strategy") != Some(*new));
+    if adsets.len() > MOST_TO_SWITCH && (budgets.is_some() || strategy.is_some()) {
+        return Err(invalid(
+            "The campaign has more than 70 ad sets: its budget and bid strategy stay as they are",
+        ));
+    }
+    if let Some(bids) = draft.params.json("adset_bid_amounts")? {
+        let known = |id: &String| adsets.iter().any(|adset| adset.text("id") == Some(id));
+        if !bids.as_object().is_some_and(|bids| bids.keys().all(known)) {
+            return Err(invalid("Param adset_bid_amounts must have ids of ad sets of this campaign"));
+        }
+    }
+    let Some(budgets) = budgets else { return Ok(()) };
+    let entries = budgets.as_array().map(Vec::as_slice).unwrap_or_default();
+    for adset in &adsets {
+        let entry = entries.iter().find(|entry| entry.get("adset_id") == adset.fields.get("id"));
+        let Some(budget) = entry.and_then(|entry| budget::of(entry.as_object()?)) else {
+            return Err(invalid("Param adset_budgets must have a budget for every ad set of the campaign"));
+        };
+        budget::check_least(draft.account, Kind::AdSet, budget)?;
+    }
+    Ok(())
+}
+
+/// What a new campaign has beside what was sent.
+pub(super) fn complete(fields: &mut serde_json::Map<String, serde_json::Value>) {
+    fields.entry("buying_type").or_insert_with(|| json!("AUCTION"));
+    if budget::of(fields).is_some() {
+        fields.entry("bid_strategy").or_insert_with(|| json!(DEFAULT_STRATEGY));
+    }
 }

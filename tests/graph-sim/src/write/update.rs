@@ -1,142 +1,199 @@
-//! `POST /{node}` and `DELETE /{node}`.
+//! `POST /{node}`.
 
 use serde_json::{Value, json};
 
-use super::{DERIVED, Done, Write, ad, budget};
-use crate::error::{GraphError, invalid, refused, unsupported};
+use super::draft::{Draft, amount, given_fields, set};
+use super::make::rules;
+use super::task::Task;
+use super::{Write, ad, budget, budget_schedule, campaign, creative, room};
+use crate::error::{GraphError, blamed, busy, invalid, refused, unsupported};
 use crate::fields;
 use crate::node::{Kind, Node};
-use crate::params::{Params, stored};
+use crate::params::Params;
 use crate::world::World;
 
-const STATUSES: [&str; 4] = ["ACTIVE", "PAUSED", "ARCHIVED", "DELETED"];
+/// What decides where an ad set's ads are shown and what for: a change is reviewed.
+const REVIEWED: [&str; 4] = ["targeting", "optimization_goal", "billing_event", "creative"];
+/// Graph leaves a campaign's updated_time alone when only these change.
+const MONEY: [&str; 3] = ["daily_budget", "lifetime_budget", "spend_cap"];
 
-pub(super) fn update(world: &mut World, id: &str, write: &Write) -> Result<Done, GraphError> {
+pub(super) fn check(world: &World, task: &Task, write: &Write) -> Result<(), GraphError> {
+    let node = node(world, task)?;
     let params = Params(&write.params);
-    let node = world.nodes.get(id).ok_or_else(|| unsupported("post", id))?;
-    let kind = node.kind;
-    let status = params.one_of("status", &STATUSES)?;
-    check_end(world, node, params, status)?;
-    let budget = budget::given(params)?;
-    let budget_changes = match budget {
-        Some(budget) => check_budget(world, node, id, budget, write)?,
-        None => false,
-    };
-    let account = world.owner(node).clone();
-    let mut changes = Vec::new();
-    for (name, text) in &write.params {
-        let fixed = DERIVED.contains(&name.as_str()) || matches!(name.as_str(), "campaign_id" | "adset_id");
-        if fields::exists(kind, name) && !fixed {
-            // An end time of 0 means: no end.
-            let value = if name == "end_time" && text == "0" {
-                Value::Null
-            } else {
-                stored(name, text, &account.zone)?
-            };
-            changes.push((name.clone(), value));
-        }
+    if node.kind == Kind::BudgetSchedule {
+        return budget_schedule::check_change(world, node, write);
     }
-    let creative = match (kind, params.json("creative")?) {
-        (Kind::Ad, Some(creative)) => Some(ad::check_creative(world, &account, &creative)?),
-        _ => None,
-    };
-    let success = json!({ "success": true });
-    if params.validate_only()? {
-        return Ok(Done { answer: success, effect: false });
+    let Some((forms, rules)) = rules(node.kind) else { return Ok(()) };
+    if node.kind == Kind::Creative {
+        check_creative(params)?;
+    } else {
+        forms.check_change(params)?;
     }
+    check_end(world, node, params)?;
+    if world.writing.refuse_in_process && world.is_in_process(&task.id) {
+        return Err(busy());
+    }
+    draft(world, node, write)?.follow(rules)
+}
 
-    match creative {
-        Some(ad::Inline::Existing(creative)) => changes.push(("creative".into(), json!({ "id": creative }))),
-        Some(ad::Inline::New(fields)) => {
-            let creative = world.create(Kind::Creative, &account.digits, fields);
-            changes.push(("creative".into(), json!({ "id": creative })));
-        }
-        None => {}
+fn node<'a>(world: &'a World, task: &Task) -> Result<&'a Node, GraphError> {
+    world.nodes.get(&task.id).ok_or_else(|| unsupported("post", &task.id))
+}
+
+fn draft<'a>(world: &'a World, node: &'a Node, write: &'a Write) -> Result<Draft<'a>, GraphError> {
+    let mut draft = Draft::change(world, node, write)?;
+    // An object stays where it was made.
+    for parent in ["campaign_id", "adset_id"] {
+        set(&mut draft.fields, parent.to_owned(), node.fields.get(parent).cloned().unwrap_or_default());
     }
+    Ok(draft)
+}
+
+pub(super) fn carry_out(world: &mut World, task: &Task, write: &Write) -> Result<Value, GraphError> {
+    let before = node(world, task)?;
+    let params = Params(&write.params);
+    let (kind, account) = (before.kind, world.owner(before).clone());
+    if kind == Kind::BudgetSchedule {
+        return budget_schedule::carry_out_change(world, &task.id, write);
+    }
+    let mut changes = given_fields(kind, &account, write)?;
+    changes.retain(|(name, _)| !matches!(name.as_str(), "campaign_id" | "adset_id"));
+    let after = draft(world, before, write)?.fields;
+    let gains_budget = budget::of(&before.fields).is_none() && budget::of(&after).is_some();
+    if budget::changes(before, &after) && params.text("adset_budgets").is_none() {
+        world.budget_changes.entry(task.id.clone()).or_default().push(write.time);
+    }
+    if let (Kind::Ad, Some(given)) = (kind, params.json("creative")?) {
+        let chosen = ad::chosen(world, &account, &given)?;
+        let value = ad::attach(world, &account.digits, chosen);
+        changes.push(("creative".into(), value));
+    }
+    let status = params.text("status");
     // Graph leaves a campaign's updated_time alone when only money changes.
-    let only_money = status.is_none()
-        && changes
-            .iter()
-            .all(|(name, _)| matches!(name.as_str(), "daily_budget" | "lifetime_budget" | "spend_cap"));
+    let only_money = status.is_none() && changes.iter().all(|(name, _)| MONEY.contains(&name.as_str()));
     if let Some(status) = status {
-        world.set_status(id, status);
+        world.set_status(&task.id, status);
     }
-    if budget_changes {
-        world.budget_changes.entry(id.to_owned()).or_default().push(write.time);
-    }
-    if let Some(node) = world.nodes.get_mut(id) {
+    let reviewed = changes.iter().any(|(name, _)| REVIEWED.contains(&name.as_str()));
+    if let Some(node) = world.nodes.get_mut(&task.id) {
         for (name, value) in changes {
-            match value {
-                Value::Null => drop(node.fields.remove(&name)),
-                value => drop(node.fields.insert(name, value)),
-            }
+            set(&mut node.fields, name, value);
         }
-        if kind != Kind::Creative && !(kind == Kind::Campaign && only_money) {
+        if kind.delivers() && !(kind == Kind::Campaign && only_money) {
             node.touch(write.time, &account.zone);
         }
     }
-    Ok(Done { answer: success, effect: true })
+    if kind == Kind::Campaign {
+        switch_budgets(world, &task.id, gains_budget, params)?;
+    }
+    if kind.delivers() {
+        process(world, &task.id, reviewed, write);
+    }
+    Ok(json!({ "success": true }))
 }
 
-pub(super) fn delete(world: &mut World, id: &str) -> Result<Done, GraphError> {
-    let node = world.nodes.get(id).ok_or_else(|| unsupported("delete", id))?;
-    if node.own_status() == "DELETED" || world.effective_status(node) == "DELETED" {
-        return Err(unsupported("delete", id));
+/// Begins the processing of a changed object; a changed ad set has its ads reviewed again.
+fn process(world: &mut World, id: &str, reviewed: bool, write: &Write) {
+    world.begin_processing(id, reviewed, write.time);
+    let is_adset = world.nodes.get(id).is_some_and(|node| node.kind == Kind::AdSet);
+    if is_adset && reviewed {
+        let ads: Vec<String> =
+            room::alive_below(world, id).iter().filter_map(|ad| ad.text("id")).map(str::to_owned).collect();
+        for ad in ads {
+            world.begin_processing(&ad, true, write.time);
+        }
     }
-    world.set_status(id, "DELETED");
-    Ok(Done { answer: json!({ "success": true }), effect: true })
+}
+
+/// A budget that comes to a campaign is taken from its ad sets; one that goes to them leaves it.
+fn switch_budgets(
+    world: &mut World,
+    id: &str,
+    gains_budget: bool,
+    params: Params<'_>,
+) -> Result<(), GraphError> {
+    let adsets: Vec<String> =
+        room::alive_below(world, id).iter().filter_map(|adset| adset.text("id")).map(str::to_owned).collect();
+    let budgets = params.json("adset_budgets")?;
+    if let Some(budgets) = budgets.as_ref().and_then(Value::as_array) {
+        for entry in budgets {
+            let (Some(adset), Some((field, amount))) =
+                (entry["adset_id"].as_str(), entry.as_object().and_then(budget::of))
+            else {
+                continue;
+            };
+            set_budget(world, adset, Some((field, amount)));
+        }
+        set_budget(world, id, None);
+    } else if gains_budget {
+        if let Some(campaign) = world.nodes.get_mut(id) {
+            campaign::complete(&mut campaign.fields);
+        }
+        for adset in &adsets {
+            set_budget(world, adset, None);
+        }
+    }
+    let bids = params.json("adset_bid_amounts")?;
+    for (adset, bid) in bids.as_ref().and_then(Value::as_object).into_iter().flatten() {
+        if let (Some(node), Some(bid)) = (world.nodes.get_mut(adset), amount(bid)) {
+            node.fields.insert("bid_amount".into(), json!(bid));
+        }
+    }
+    Ok(())
+}
+
+/// Gives an object this budget instead of the one it has; the way of bidding goes with the budget.
+fn set_budget(world: &mut World, id: &str, budget: Option<budget::Budget>) {
+    let Some(node) = world.nodes.get_mut(id) else { return };
+    node.fields.remove("daily_budget");
+    node.fields.remove("lifetime_budget");
+    match budget {
+        Some((field, amount)) => drop(node.fields.insert(field.into(), json!(amount.to_string()))),
+        None => drop(node.fields.remove("bid_strategy")),
+    }
 }
 
 /// Deleted is final, archived can only become deleted; both can still be renamed.
-fn check_end(world: &World, node: &Node, params: Params<'_>, status: Option<&str>) -> Result<(), GraphError> {
-    let own = node.own_status();
-    let allowed = match (own, status) {
+fn check_end(world: &World, node: &Node, params: Params<'_>) -> Result<(), GraphError> {
+    let status = params.text("status");
+    let subcode = match node.kind {
+        Kind::Campaign => 1487566,
+        Kind::AdSet => 1487056,
+        _ => 1885088,
+    };
+    let allowed = match (node.own_status(), status) {
         ("DELETED", Some(status)) => status == "DELETED",
         ("ARCHIVED", Some(status)) => matches!(status, "ARCHIVED" | "DELETED"),
         _ => true,
     };
     if !allowed {
-        return Err(refused(1487056, "What is archived can only be deleted, and what is deleted stays so."));
+        return Err(refused(subcode, "What is archived can only be deleted, and what is deleted stays so."));
     }
-    let edits = params.0.keys().any(|name| {
+    let edited = params.0.keys().find(|name| {
         !matches!(name.as_str(), "name" | "status" | "execution_options") && fields::exists(node.kind, name)
     });
-    let ended = node.kind != Kind::Creative
-        && matches!(world.effective_status(node).as_str(), "ARCHIVED" | "DELETED");
-    if ended && edits {
-        return Err(refused(1487056, "Of what is archived or deleted only the name can be changed."));
+    let ended =
+        node.kind.delivers() && matches!(world.effective_status(node).as_str(), "ARCHIVED" | "DELETED");
+    match edited {
+        Some(name) if ended => Err(blamed(
+            refused(subcode, "Of what is archived or deleted only the name can be changed."),
+            &[name],
+        )),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Whether the call changes the budget; an error when it may not.
-fn check_budget(
-    world: &World,
-    node: &Node,
-    id: &str,
-    (field, amount): (&str, u64),
-    write: &Write,
-) -> Result<bool, GraphError> {
-    let elsewhere = match node.kind {
-        Kind::Campaign => {
-            !node.has_budget()
-                && world.of_account(Kind::AdSet, &node.account).iter().any(|adset| {
-                    adset.parent_id() == Some(id) && adset.has_budget() && adset.own_status() != "DELETED"
-                })
-        }
-        Kind::AdSet => node.parent_id().and_then(|id| world.nodes.get(id)).is_some_and(Node::has_budget),
-        _ => false,
-    };
-    if elsewhere {
-        return Err(budget::on_both_levels());
+/// A creative is what has been reviewed and commented on: it stays as it is.
+fn check_creative(params: Params<'_>) -> Result<(), GraphError> {
+    params.one_of("status", &["ACTIVE", "IN_PROCESS", "WITH_ISSUES", "DELETED"])?;
+    let fixed = params
+        .0
+        .keys()
+        .find(|name| fields::exists(Kind::Creative, name) && !creative::CHANGEABLE.contains(&name.as_str()));
+    match fixed {
+        None => Ok(()),
+        Some(name) => Err(invalid(format!(
+            "Param {name} cannot be changed: of a creative only name, status and adlabels can"
+        ))),
     }
-    let other = if field == "daily_budget" { "lifetime_budget" } else { "daily_budget" };
-    if node.text(other).is_some_and(|amount| amount != "0") {
-        return Err(invalid(format!("{field} cannot be set: the object has a {other}")));
-    }
-    let changes = node.text(field) != Some(amount.to_string().as_str());
-    if changes {
-        budget::check_pace(world, id, write.time)?;
-    }
-    Ok(changes)
 }

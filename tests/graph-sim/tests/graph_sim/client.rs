@@ -140,6 +140,7 @@ impl Client {
                     ("status", "PAUSED"),
                     ("special_ad_categories", "[]"),
                     ("daily_budget", "5000"),
+                    ("bid_strategy", "LOWEST_COST_WITHOUT_CAP"),
                 ],
             )
             .await;

@@ -2,7 +2,7 @@
 
 use graph_sim::{Config, Heaviest};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{Client, Time, config, generated};
 
@@ -67,4 +67,21 @@ async fn only_fewer_fields_help() {
     let heaviest = Heaviest { fields: Some(2), ..Heaviest::default() };
     let wide = [("fields", "ad_id,spend,clicks")];
     helps(heaviest, &wide, (500, 1, Some(2_853_001)), &[("fields", "ad_id,spend")]).await;
+}
+
+#[tokio::test]
+async fn only_a_report_run_helps() {
+    let client = client(Heaviest { only_reports: true, ..Heaviest::default() }).await;
+    let refused = client.refusal(Method::GET, &client.act("insights"), WEEK).await;
+    assert_eq!(refused, (400, 100, Some(1_487_534)));
+    // What Airbyte sends for the sake of the headers alone has one row.
+    assert_eq!(client.get(&client.act("insights"), &[]).await["data"].as_array().map(Vec::len), Some(1));
+    let run = client.post(&client.act("insights"), WEEK).await;
+    let run = run["report_run_id"].as_str().unwrap();
+    while client.get(run, &[]).await["async_status"] != "Job Completed" {}
+    let (rows, _): (Vec<Value>, _) = client.all(&format!("{run}/insights"), &[("limit", "500")]).await;
+    assert_eq!(
+        rows.len(),
+        client.sim.fact_rows("2026-11-09".parse().unwrap(), "2026-11-15".parse().unwrap()).len()
+    );
 }

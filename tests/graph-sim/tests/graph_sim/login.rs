@@ -86,6 +86,50 @@ async fn a_person_lets_the_app_in_and_puts_it_out_again() {
     assert_eq!((&dead["is_valid"], &dead["error"]["subcode"]), (&json!(false), &json!(458)));
 }
 
+/// The token of a person who decides with these answers.
+async fn token_of(client: &Client, answers: &[(&str, &str)]) -> Value {
+    let form = [("client_id", APP_ID), ("redirect_uri", BACK), ("state", "s"), ("decision", "continue")];
+    let decided = format!("{}/dialog/oauth/decision", client.sim.base_url());
+    let response = client.http.post(decided).form(&[&form, answers].concat()).send().await.unwrap();
+    let location = response.headers()["location"].to_str().unwrap();
+    let code = location.split(['=', '&']).nth(1).unwrap();
+    exchange(client, &[("redirect_uri", BACK), ("code", code)]).await
+}
+
+#[tokio::test]
+async fn a_person_may_say_no_to_one_permission_and_yes_later() {
+    let mut client = Client::new().await;
+    let scope = ("scope", "ads_read,ads_management");
+    let token = token_of(&client, &[scope, ("declined", "ads_management")]).await;
+    client.token = token["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(debug(&client, &client.token).await["scopes"], json!(["ads_read"]));
+    let permissions = client.get("me/permissions", &[("permission", "ads_management")]).await;
+    assert_eq!(permissions["data"], json!([{"permission": "ads_management", "status": "declined"}]));
+    let token = token_of(&client, &[scope]).await;
+    client.token = token["access_token"].as_str().unwrap().to_owned();
+    let permissions = client.get("me/permissions", &[("status", "granted")]).await;
+    assert_eq!(permissions["data"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_configuration_may_let_in_a_system_user_for_ever() {
+    let client = Client::new().await;
+    let dialog = format!("{}/v26.0/dialog/oauth", client.sim.base_url());
+    let asked = [
+        ("client_id", APP_ID),
+        ("redirect_uri", BACK),
+        ("config_id", "77"),
+        ("override_default_response_type", "true"),
+        ("response_type", "code"),
+    ];
+    let page = client.http.get(dialog).query(&asked).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains(r#"name="for" value="system_user""#) && !page.contains("declined"), "{page}");
+    let token = token_of(&client, &[("scope", "ads_read"), ("for", "system_user")]).await;
+    assert!(token.get("expires_in").is_none(), "{token}");
+    let known = debug(&client, token["access_token"].as_str().unwrap()).await;
+    assert_eq!((&known["type"], &known["expires_at"]), (&json!("SYSTEM_USER"), &json!(0)));
+}
+
 #[tokio::test]
 async fn a_person_who_cancels_is_sent_back_without_a_code() {
     let location = decide(&Client::new().await, "cancel").await;

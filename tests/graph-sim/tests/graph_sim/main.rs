@@ -6,6 +6,7 @@
     reason = "tests fail by panicking, and say what they skip"
 )]
 
+mod batches;
 mod client;
 mod failing;
 mod faults;
@@ -15,8 +16,10 @@ mod limits;
 mod login;
 mod protocol;
 mod reading;
+mod reports;
 mod restarting;
 mod slicing;
 mod specified;
 mod tokens;
+mod webhooks;
 mod writing;

@@ -2,7 +2,7 @@
 
 use reqwest::header::CONTENT_ENCODING;
 
-use crate::client::{Client, json};
+use crate::client::{Client, Time, config, generated, json};
 
 #[tokio::test]
 async fn a_form_may_have_parts() {
@@ -42,4 +42,39 @@ async fn secrets_are_not_recorded() {
     client.http.get(url).send().await.unwrap();
     let sent = client.sim.requests();
     assert!(sent.len() == 1 && sent[0].params.is_empty(), "{sent:?}");
+}
+
+/// Status, serving version, whether there was a warning, and the error's code.
+async fn version(client: &Client, version: &str, path: &str) -> (u16, String, bool, Option<i64>) {
+    let url = format!("{}/{version}/{path}", client.sim.base_url());
+    let response = client.http.get(url).bearer_auth(&client.token).send().await.unwrap();
+    let served = response.headers()["facebook-api-version"].to_str().unwrap().to_owned();
+    let warning =
+        response.headers().get("x-ad-api-version-warning").map(|text| text.to_str().unwrap().to_owned());
+    let expected = format!("The call has been auto-upgraded to v26.0 as {version} has been deprecated");
+    assert!(warning.as_ref().is_none_or(|text| *text == expected), "{warning:?}");
+    let status = response.status().as_u16();
+    (status, served, warning.is_some(), json(response).await["error"]["code"].as_i64())
+}
+
+#[tokio::test]
+async fn a_version_that_has_ended_is_upgraded_with_a_warning() {
+    let client = Client::new().await;
+    let ads = client.act("ads");
+    let v = |text: &str| text.to_owned();
+    assert_eq!(version(&client, "v26.0", &ads).await, (200, v("v26.0"), false, None));
+    assert_eq!(version(&client, "v25.0", &ads).await, (200, v("v25.0"), false, None));
+    assert_eq!(version(&client, "v24.0", &ads).await, (200, v("v26.0"), true, None));
+    assert_eq!(
+        version(&client, "v24.0", "me").await,
+        (200, v("v24.0"), false, None),
+        "Graph versions live longer"
+    );
+    assert_eq!(version(&client, "v99.0", &ads).await, (400, v("v26.0"), false, Some(2635)));
+
+    let time = Time::new();
+    let mut settings = config(generated(), &time);
+    settings.behaviour.auto_upgrade = false;
+    let client = Client::of(settings, time).await.unwrap();
+    assert_eq!(version(&client, "v24.0", &client.act("ads")).await, (400, v("v26.0"), false, Some(2635)));
 }

@@ -51,7 +51,7 @@ async fn a_campaign_is_made_started_and_deleted_with_all_below_it() {
     assert_eq!(client.refusal(Method::DELETE, &campaign, &[]).await, (400, 100, Some(33)));
     assert_eq!(
         client.refusal(Method::POST, &campaign, &[("status", "ACTIVE")]).await,
-        (400, 100, Some(1487056))
+        (400, 100, Some(1487566))
     );
     client.post(&campaign, &[("name", "The name may still change")]).await;
     let (listed, _) = client.all(&client.act("campaigns"), &[]).await;
@@ -64,7 +64,7 @@ async fn an_archived_campaign_can_only_be_deleted() {
     let campaign = client.new_campaign().await;
     client.post(&campaign, &[("status", "ARCHIVED")]).await;
     for change in [("status", "PAUSED"), ("daily_budget", "9000")] {
-        assert_eq!(client.refusal(Method::POST, &campaign, &[change]).await, (400, 100, Some(1487056)));
+        assert_eq!(client.refusal(Method::POST, &campaign, &[change]).await, (400, 100, Some(1487566)));
     }
     client.post(&campaign, &[("status", "DELETED")]).await;
 }

@@ -1,0 +1,214 @@
+//! `POST /` with `batch`: up to fifty calls in one. Each goes its own way, as if it had come alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::Method;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::access;
+use crate::call::{self, File, GraphCall};
+use crate::error::{GraphError, invalid, required};
+use crate::exchange::{self, Answer, Sending};
+use crate::fault::Area;
+use crate::json_path;
+use crate::percent;
+use crate::state::State;
+
+const MOST: usize = 50;
+
+/// One call of a batch, as it was sent.
+#[derive(Deserialize)]
+struct Item {
+    method: String,
+    relative_url: String,
+    /// Urlencoded.
+    #[serde(default)]
+    body: String,
+    name: Option<String>,
+    depends_on: Option<String>,
+    omit_response_on_success: Option<bool>,
+    /// Names of parts of the batch's form, with commas.
+    attached_files: Option<String>,
+}
+
+/// Answers a batch.
+pub(crate) fn answer(state: &mut State, batch: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
+    // A token for all is needed even when every item has its own.
+    access::check_token(state, batch)?;
+    let text = batch.params.get("batch").ok_or_else(|| required("batch"))?;
+    let items: Vec<Item> =
+        serde_json::from_str(text).map_err(|_| invalid("Param batch must be a JSON array"))?;
+    if items.len() > MOST {
+        // The words and the type are those Airbyte met; the code is a guess.
+        let text = "An error has occurred. No further information is available.";
+        return Err(GraphError::new(1, text).kind("GraphBatchException"));
+    }
+    let with_headers =
+        !matches!(batch.params.get("include_headers").map(String::as_str), Some("false" | "0"));
+    let needed: BTreeSet<String> = items.iter().flat_map(Item::needs).collect();
+    let mut run = Run { batch, results: BTreeMap::new(), campaigns: BTreeSet::new() };
+    let mut answers = Vec::with_capacity(items.len());
+    for item in &items {
+        let answer = run.item(state, item, now);
+        let omitted = item
+            .omit_response_on_success
+            .unwrap_or(item.name.as_ref().is_some_and(|name| needed.contains(name)));
+        answers.push(match answer {
+            Some(answer) if !(omitted && answer.status.is_success()) => written(answer, with_headers),
+            _ => Value::Null,
+        });
+    }
+    Ok(Value::Array(answers))
+}
+
+/// What later items need to know of earlier ones.
+struct Run<'a> {
+    batch: &'a GraphCall,
+    /// Of named items that succeeded.
+    results: BTreeMap<String, Value>,
+    /// Campaigns that were given an ad set.
+    campaigns: BTreeSet<String>,
+}
+
+impl Run<'_> {
+    /// The answer to an item; none when it never arrives.
+    fn item(&mut self, state: &mut State, item: &Item, now: Timestamp) -> Option<Answer> {
+        // What an item that failed or was lost was needed for is left out; Meta's documentation says so of lost ones
+        // only, and nothing of failed ones.
+        if item.needs().iter().any(|name| !self.results.contains_key(name)) {
+            return None;
+        }
+        let call = self.call(item);
+        let method = call.as_ref().map_or(Method::GET, |call| call.method.clone());
+        let path = format!("/{}", item.relative_url.trim_start_matches('/'));
+        let answer = exchange::answer(state, call, &method, &path, Area::BatchItem, now);
+        if matches!(answer.sending, Sending::Cut | Sending::Never) {
+            return None;
+        }
+        if let (Some(name), true) = (&item.name, answer.status.is_success()) {
+            let body = serde_json::from_str(&answer.body).unwrap_or_default();
+            self.results.insert(name.clone(), body);
+        }
+        Some(answer)
+    }
+
+    /// The call an item stands for.
+    fn call(&mut self, item: &Item) -> Result<GraphCall, GraphError> {
+        let (path, query) = item.relative_url.split_once('?').unwrap_or((&item.relative_url, ""));
+        let (version, segments) = call::split(path);
+        let named = call::names_version(path);
+        let mut params = percent::pairs(query);
+        params.extend(percent::pairs(&item.body));
+        for value in params.values_mut() {
+            *value = self.filled(value)?;
+        }
+        let call = GraphCall {
+            method: item
+                .method
+                .to_ascii_uppercase()
+                .parse()
+                .map_err(|_| invalid("An item's method is unknown"))?,
+            version: if named { version } else { self.batch.version.clone() },
+            segments: segments
+                .iter()
+                .map(|part| self.filled(&percent::decode(part)))
+                .collect::<Result<_, _>>()?,
+            files: self.files(item),
+            ..GraphCall::default()
+        };
+        let mut call = call.with_params(params);
+        if call.token.is_none() || call.token == self.batch.token {
+            call.token.clone_from(&self.batch.token);
+            call.proof.clone_from(&self.batch.proof);
+        }
+        self.check_campaign(&call)?;
+        Ok(call)
+    }
+
+    fn files(&self, item: &Item) -> BTreeMap<String, File> {
+        let names = item.attached_files.iter().flat_map(|names| names.split(',')).map(str::trim);
+        names.filter_map(|name| Some((name.to_owned(), self.batch.files.get(name)?.clone()))).collect()
+    }
+
+    /// Meta's documentation forbids several ad sets of a campaign in one batch; how it refuses them is not told.
+    fn check_campaign(&mut self, call: &GraphCall) -> Result<(), GraphError> {
+        let makes_ad_set =
+            call.method == Method::POST && call.segments.get(1).is_some_and(|edge| edge == "adsets");
+        match call.params.get("campaign_id").filter(|_| makes_ad_set) {
+            Some(campaign) if !self.campaigns.insert(campaign.clone()) => {
+                Err(invalid("A batch must not make several ad sets of one campaign"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A text with every `{result=name:$.path}` replaced by what the named item was answered.
+    fn filled(&self, text: &str) -> Result<String, GraphError> {
+        let (mut filled, mut rest) = (String::new(), text);
+        while let Some((before, name, path, after)) = reference(rest) {
+            let result = self.results.get(name).unwrap_or(&Value::Null);
+            let found = json_path::find(result, path)
+                .ok_or_else(|| invalid(format_args!("Nothing stands at {path} in the result of {name}")))?;
+            filled.push_str(before);
+            filled.push_str(&found);
+            rest = after;
+        }
+        filled.push_str(rest);
+        Ok(filled)
+    }
+}
+
+impl Item {
+    /// The items that come before this one and must succeed.
+    fn needs(&self) -> Vec<String> {
+        let texts = [&self.relative_url, &self.body].map(|text| percent::decode(text));
+        let mut needs: Vec<String> = self.depends_on.iter().cloned().collect();
+        for text in &texts {
+            let mut rest = text.as_str();
+            while let Some((_, name, _, after)) = reference(rest) {
+                needs.push(name.to_owned());
+                rest = after;
+            }
+        }
+        needs
+    }
+}
+
+/// The first `{result=name:path}` of a text: what is before it, name, path, what is after it.
+fn reference(text: &str) -> Option<(&str, &str, &str, &str)> {
+    let (before, inner) = text.split_once("{result=")?;
+    let (inner, after) = inner.split_once('}')?;
+    let (name, path) = inner.split_once(':')?;
+    Some((before, name, path, after))
+}
+
+fn written(answer: Answer, with_headers: bool) -> Value {
+    let mut item = json!({ "code": answer.status.as_u16(), "body": answer.body });
+    if with_headers {
+        let kind = ("Content-Type".to_owned(), answer.content_type.to_owned());
+        let headers = [kind].into_iter().chain(answer.headers);
+        item["headers"] = headers.map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    }
+    item
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_found_in_url_and_body() {
+        let item: Item = serde_json::from_value(json!({
+            "method": "POST",
+            "relative_url": "{result=a:$.id}/ads?x={result=b:$.data.*.id}",
+            "body": "adset_id=%7Bresult%3Dc%3A%24.id%7D",
+            "depends_on": "d",
+        }))
+        .unwrap();
+        assert_eq!(item.needs(), ["d", "a", "b", "c"]);
+        assert_eq!(reference("1{result=a:$.id}2"), Some(("1", "a", "$.id", "2")));
+        assert_eq!(reference("{result=a}"), None);
+    }
+}

@@ -1,0 +1,378 @@
+//! `/act_X/advideos` and `/act_X/video_ads`: uploads in one piece, in chunks, or to an address, and the encoding that
+//! follows.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::error::{GraphError, invalid, required, unsupported};
+use crate::node::{Kind, Node, graph_time};
+use crate::params::Params;
+use crate::stage::Stage;
+use crate::world::World;
+use crate::write::{Task, Write};
+
+/// A step of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A video in one call, or all of a video to its address.
+    Whole,
+    Start,
+    Transfer,
+    Finish,
+    Cancel,
+    /// Asks for an address to upload to.
+    StartVideoAd,
+    FinishVideoAd,
+    /// A phase that does not exist.
+    Unknown,
+}
+
+impl Step {
+    pub(crate) fn of(params: Params<'_>) -> Self {
+        match params.text("upload_phase") {
+            None => Self::Whole,
+            Some("start") => Self::Start,
+            Some("transfer") => Self::Transfer,
+            Some("finish") => Self::Finish,
+            Some("cancel") => Self::Cancel,
+            Some(_) => Self::Unknown,
+        }
+    }
+
+    pub(crate) fn of_video_ad(params: Params<'_>) -> Self {
+        match params.text("upload_phase") {
+            Some("start") => Self::StartVideoAd,
+            Some("finish") => Self::FinishVideoAd,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What goes wrong with a video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VideoTrouble {
+    /// The next chunk arrives by half only: code 6000, subcode 1363037, and where to go on.
+    Interrupted,
+    /// The next finished video is processing for ever.
+    Stuck,
+    /// The encoding of the next finished video fails.
+    Fails,
+}
+
+/// Uploads that are under way, and the trouble ordered for those to come.
+#[derive(Default)]
+pub(crate) struct Uploads {
+    sessions: BTreeMap<String, Session>,
+    pub(crate) troubles: VecDeque<VideoTrouble>,
+}
+
+struct Session {
+    video: String,
+    size: u64,
+    received: u64,
+}
+
+impl Uploads {
+    /// Takes the ordered trouble, if it is one of these.
+    fn trouble(&mut self, wanted: &[VideoTrouble]) -> Option<VideoTrouble> {
+        let index = self.troubles.iter().position(|trouble| wanted.contains(trouble))?;
+        self.troubles.remove(index)
+    }
+}
+
+pub(crate) fn check(world: &World, task: &Task, step: Step, write: &Write) -> Result<(), GraphError> {
+    let params = Params(&write.params);
+    match step {
+        Step::Unknown => {
+            params.required("upload_phase")?;
+            params.one_of("upload_phase", &["start", "transfer", "finish", "cancel"]).map(drop)
+        }
+        Step::Start => params.required("file_size").and(params.amount("file_size")).map(drop),
+        Step::StartVideoAd => Ok(()),
+        Step::Transfer => {
+            let session = session(world, params)?;
+            params.required("start_offset")?;
+            let from = params.amount("start_offset")?.unwrap_or_default();
+            let chunk = write.files.values().next().ok_or_else(|| required("video_file_chunk"))?;
+            if from != session.received || from + chunk.size > session.size {
+                return Err(interrupted(session.received, next_end(world, session)));
+            }
+            Ok(())
+        }
+        Step::Finish => match session(world, params)? {
+            session if session.received < session.size => Err(incomplete()),
+            _ => Ok(()),
+        },
+        Step::Cancel => session(world, params).map(drop),
+        Step::FinishVideoAd => {
+            let video = world.nodes.get(params.required("video_id")?).filter(|node| is_of(node, task));
+            match video
+                .ok_or_else(|| invalid("Param video_id must be the id of a video of this ad account"))?
+            {
+                video if transferred(video) == 0 => Err(incomplete()),
+                _ => Ok(()),
+            }
+        }
+        Step::Whole => check_whole(write),
+    }
+}
+
+fn check_whole(write: &Write) -> Result<(), GraphError> {
+    let url = write.params.get("file_url");
+    match (write.files.values().next(), url) {
+        (None, None) => Err(required("source")),
+        (Some(file), _) if file.size == 0 => {
+            Err(GraphError::new(382, "(#382) The video file you selected is too small."))
+        }
+        (None, Some(url)) if !(url.starts_with("https://") || url.starts_with("http://")) => {
+            Err(GraphError::new(389, "(#389) Unable to fetch video file from URL."))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn session<'a>(world: &'a World, params: Params<'_>) -> Result<&'a Session, GraphError> {
+    let id = params.required("upload_session_id")?;
+    let session = world.uploads.sessions.get(id);
+    session.ok_or_else(|| invalid("Param upload_session_id must be an upload session that has not ended"))
+}
+
+fn is_of(node: &Node, task: &Task) -> bool {
+    node.kind == Kind::Video && node.account == task.account
+}
+
+fn next_end(world: &World, session: &Session) -> u64 {
+    session.size.min(session.received + world.media.video_chunk)
+}
+
+fn incomplete() -> GraphError {
+    GraphError::new(6000, "There was a problem uploading your video file. Please try again.")
+}
+
+/// Source of the shape: the official SDKs, which go on at these offsets.
+fn interrupted(start: u64, end: u64) -> GraphError {
+    let data = json!({ "start_offset": start.to_string(), "end_offset": end.to_string() });
+    GraphError { data: Some(data), is_transient: Some(true), ..incomplete().subcode(1363037) }
+        .user_message("The upload was interrupted: go on where it broke off.")
+        .status(StatusCode::BAD_REQUEST)
+}
+
+pub(crate) fn carry_out(
+    world: &mut World,
+    task: &Task,
+    step: Step,
+    write: &Write,
+) -> Result<Value, GraphError> {
+    let success = json!({ "success": true });
+    match step {
+        Step::Unknown => Ok(success),
+        Step::Start => Ok(start(world, task, write)),
+        Step::Transfer => transfer(world, write),
+        Step::Finish => {
+            let session = end_session(world, write)?;
+            describe(world, &session.video, write);
+            encode(world, &session.video, write.time);
+            Ok(success)
+        }
+        Step::Cancel => {
+            let session = end_session(world, write)?;
+            world.nodes.remove(&session.video);
+            Ok(success)
+        }
+        Step::StartVideoAd => {
+            let id = add(world, task, write, 0);
+            let url = format!("{}/video-ads-upload/v26.0/{id}", world.base_url);
+            Ok(json!({ "video_id": id, "upload_url": url }))
+        }
+        Step::FinishVideoAd => {
+            let id = Params(&write.params).required("video_id")?;
+            describe(world, id, write);
+            encode(world, id, write.time);
+            Ok(success)
+        }
+        Step::Whole if task.kind == Kind::Video => {
+            receive(world, &task.id, size_of(write));
+            Ok(success)
+        }
+        Step::Whole => {
+            let id = add(world, task, write, size_of(write));
+            receive(world, &id, size_of(write));
+            encode(world, &id, write.time);
+            Ok(json!({ "id": id }))
+        }
+    }
+}
+
+/// The bytes a call brings; a file behind an address is taken to have two million.
+fn size_of(write: &Write) -> u64 {
+    let offset = Params(&write.params).amount("offset").ok().flatten().unwrap_or_default();
+    write.files.values().next().map_or(2_000_000, |file| offset + file.size)
+}
+
+fn start(world: &mut World, task: &Task, write: &Write) -> Value {
+    let size = Params(&write.params).amount("file_size").ok().flatten().unwrap_or_default();
+    let video = add(world, task, write, size);
+    let id = world.next_id();
+    let session = Session { video: video.clone(), size, received: 0 };
+    let end = next_end(world, &session);
+    world.uploads.sessions.insert(id.clone(), session);
+    json!({
+        "upload_session_id": id,
+        "video_id": video,
+        "start_offset": "0",
+        "end_offset": end.to_string(),
+    })
+}
+
+fn transfer(world: &mut World, write: &Write) -> Result<Value, GraphError> {
+    let params = Params(&write.params);
+    let size = write.files.values().next().map_or(0, |file| file.size);
+    let broken = world.uploads.trouble(&[VideoTrouble::Interrupted]).is_some();
+    let from = params.amount("start_offset")?.unwrap_or_default();
+    let most = world.media.video_chunk;
+    let id = params.required("upload_session_id")?;
+    let Some(session) = world.uploads.sessions.get_mut(id) else { return Err(unsupported("post", id)) };
+    session.received = from + if broken { size / 2 } else { size };
+    let (video, received) = (session.video.clone(), session.received);
+    let end = session.size.min(received + most);
+    receive(world, &video, received);
+    if broken {
+        return Err(interrupted(received, end));
+    }
+    Ok(json!({ "start_offset": received.to_string(), "end_offset": end.to_string() }))
+}
+
+fn end_session(world: &mut World, write: &Write) -> Result<Session, GraphError> {
+    let id = Params(&write.params).required("upload_session_id")?;
+    world.uploads.sessions.remove(id).ok_or_else(|| unsupported("post", id))
+}
+
+/// Adds a video of which nothing has arrived yet.
+fn add(world: &mut World, task: &Task, write: &Write, size: u64) -> String {
+    let zone = world.account(&task.account).unwrap_or(world.main()).zone.clone();
+    let now = graph_time(write.time, &zone);
+    let mut fields = Map::new();
+    fields.insert("created_time".into(), json!(now));
+    fields.insert("updated_time".into(), json!(now));
+    fields.insert("published".into(), json!(false));
+    fields.insert("status".into(), status("processing", 0, size, "not_started", &[]));
+    let id = world.create(Kind::Video, &task.account, fields);
+    describe(world, &id, write);
+    id
+}
+
+fn describe(world: &mut World, id: &str, write: &Write) {
+    let Some(node) = world.nodes.get_mut(id) else { return };
+    let given = |name: &str| write.params.get(name);
+    for (field, text) in
+        [("title", given("title").or_else(|| given("name"))), ("description", given("description"))]
+    {
+        if let Some(text) = text {
+            node.fields.insert(field.into(), json!(text));
+        }
+    }
+}
+
+/// Takes note of how much of a video has arrived.
+fn receive(world: &mut World, id: &str, received: u64) {
+    if let Some(node) = world.nodes.get_mut(id) {
+        let size = node.fields.get("status").map_or(0, source_size).max(received);
+        node.fields.insert("status".into(), status("processing", received, size, "not_started", &[]));
+    }
+}
+
+fn transferred(node: &Node) -> u64 {
+    node.fields
+        .get("status")
+        .and_then(|status| status["uploading_phase"]["bytes_transferred"].as_u64())
+        .unwrap_or(0)
+}
+
+fn source_size(status: &Value) -> u64 {
+    status["uploading_phase"]["source_file_size"].as_u64().unwrap_or(0)
+}
+
+/// Begins the encoding of a video that has arrived.
+fn encode(world: &mut World, id: &str, now: Timestamp) {
+    let trouble = world.uploads.trouble(&[VideoTrouble::Stuck, VideoTrouble::Fails]);
+    let encoding = world.media.encoding;
+    let Some(node) = world.nodes.get_mut(id) else { return };
+    let size = transferred(node);
+    node.fields.insert("status".into(), status("processing", size, size, "in_progress", &[]));
+    let fails = trouble == Some(VideoTrouble::Fails);
+    if trouble == Some(VideoTrouble::Stuck) {
+        return;
+    }
+    if encoding.is_zero() {
+        return finish(world, id, fails);
+    }
+    world.enter(id, now + encoding, |until| Stage::Encoding(until, fails));
+}
+
+/// Ends the encoding of a video: only now it has a length, a picture and thumbnails.
+pub(crate) fn finish(world: &mut World, id: &str, fails: bool) {
+    let Some(node) = world.nodes.get_mut(id) else { return };
+    node.stage = Stage::Settled;
+    let size = transferred(node);
+    if fails {
+        let errors = [json!({ "code": 1363008, "message": "The video could not be encoded." })];
+        node.fields.insert("status".into(), status("error", size, size, "error", &errors));
+        return;
+    }
+    node.fields.insert("status".into(), status("ready", size, size, "complete", &[]));
+    // Two megabytes are some eight seconds.
+    node.fields.insert("length".into(), json!(1.0 + (size / 250_000) as f64));
+    node.fields.insert("picture".into(), json!(picture_url(id, 0)));
+    node.fields.insert("source".into(), json!(format!("https://video.invalid/v/{id}.mp4?oe=6A000000")));
+    node.fields.insert("permalink_url".into(), json!(format!("/watch/?v={id}")));
+}
+
+fn status(video: &str, received: u64, size: u64, processing: &str, errors: &[Value]) -> Value {
+    let uploading = if received < size || received == 0 { "in_progress" } else { "complete" };
+    let mut phase = json!({ "status": processing });
+    if !errors.is_empty() {
+        phase["errors"] = json!(errors);
+    }
+    let (progress, publishing) = match video {
+        "ready" => (100, json!({ "status": "complete", "publish_status": "published" })),
+        _ => (0, json!({ "status": "not_started" })),
+    };
+    json!({
+        "video_status": video,
+        "processing_progress": progress,
+        "uploading_phase": { "status": uploading, "bytes_transferred": received, "source_file_size": size },
+        "processing_phase": phase,
+        "publishing_phase": publishing,
+    })
+}
+
+/// Whether a video can be used in a creative.
+pub(crate) fn is_ready(node: &Node) -> bool {
+    node.fields.get("status").is_some_and(|status| status["video_status"] == "ready")
+}
+
+/// `GET /{video}/thumbnails`: there are none before the video is ready.
+pub(crate) fn thumbnails(node: &Node) -> Vec<Value> {
+    let id = node.text("id").unwrap_or_default();
+    let count = if is_ready(node) { 3 } else { 0 };
+    (0..count)
+        .map(|index| {
+            json!({
+                "id": format!("{id}{index}"),
+                "uri": picture_url(id, index),
+                "width": 640,
+                "height": 360,
+                "scale": 1,
+                "name": "",
+                "is_preferred": index == 0,
+            })
+        })
+        .collect()
+}
+
+fn picture_url(id: &str, index: usize) -> String {
+    format!("https://scontent.invalid/t/{id}_{index}.jpg?oe=6A000000")
+}

@@ -1,0 +1,253 @@
+//! What Meta still does with an object after a call has changed it: processing, then, for ads, a review.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::event::{AccountEvent, Happened, Issue, level};
+use crate::media::video;
+use crate::node::Kind;
+use crate::world::World;
+use crate::writing::Writing;
+
+/// Where an object stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing is going on: its status counts.
+    #[default]
+    Settled,
+    /// An ad that failed its review.
+    Disapproved,
+    /// An ad under review until this moment.
+    InReview(Timestamp),
+    /// In process until this moment.
+    InProcess(Timestamp, Next),
+    /// A video being encoded until this moment; whether it fails then.
+    Encoding(Timestamp, bool),
+}
+
+/// What follows processing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Settled,
+    Disapproved,
+    Review,
+}
+
+/// What a review comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The ad may run.
+    Approved,
+    /// The ad may not run, for this reason.
+    Disapproved(String),
+}
+
+/// Objects whose stage ends at a known moment, soonest first.
+pub(crate) type Due = BTreeSet<(Timestamp, String)>;
+
+impl World {
+    /// Begins the processing of an object that was made or changed; a review follows when what people see, or who
+    /// sees it, is new.
+    pub(crate) fn begin_processing(&mut self, id: &str, reviewed: bool, now: Timestamp) {
+        let Some(node) = self.nodes.get_mut(id).filter(|node| level(node.kind).is_some()) else { return };
+        let next = match node.stage {
+            _ if reviewed && node.kind == Kind::Ad => Next::Review,
+            Stage::InReview(_) | Stage::InProcess(_, Next::Review) => Next::Review,
+            Stage::Disapproved | Stage::InProcess(_, Next::Disapproved) => Next::Disapproved,
+            _ => Next::Settled,
+        };
+        let Writing { in_process, .. } = self.writing;
+        if in_process.is_zero() {
+            return self.leave_processing(id, next, now);
+        }
+        self.enter(id, now + in_process, |until| Stage::InProcess(until, next));
+    }
+
+    /// Lets everything happen that is due by now. Called before an answer is made up.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        while let Some((at, id)) = self.due.first().cloned() {
+            if at > now {
+                break;
+            }
+            self.due.pop_first();
+            match self.nodes.get(&id).map(|node| node.stage) {
+                Some(Stage::InProcess(until, next)) if until == at => {
+                    self.leave_processing(&id, next, at);
+                    self.tell_left(&id, at);
+                }
+                Some(Stage::InReview(until)) if until == at => self.judge(&id, None),
+                Some(Stage::Encoding(until, fails)) if until == at => video::finish(self, &id, fails),
+                // The stage was replaced in between.
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends an ad's review; without a verdict its name decides.
+    pub(crate) fn judge(&mut self, id: &str, verdict: Option<Verdict>) {
+        let marker = self.writing.disapproved_names.clone();
+        let Some(node) = self.nodes.get_mut(id).filter(|node| node.kind == Kind::Ad) else { return };
+        let named = || {
+            let name = node.text("name").unwrap_or_default();
+            marker.filter(|marker| name.contains(marker.as_str()))
+        };
+        let reason = match verdict {
+            Some(Verdict::Approved) => None,
+            Some(Verdict::Disapproved(reason)) => Some(reason),
+            None => named().map(|_| "The name of the ad asks for it.".to_owned()),
+        };
+        match reason {
+            None => {
+                node.stage = Stage::Settled;
+                node.fields.remove("ad_review_feedback");
+            }
+            Some(reason) => {
+                node.stage = Stage::Disapproved;
+                node.fields.insert("ad_review_feedback".into(), json!({ "global": { "POLICY": reason } }));
+            }
+        }
+    }
+
+    /// Gives an object a problem that keeps it from delivering, or takes its problems away.
+    pub(crate) fn set_issue(&mut self, id: &str, issue: Option<Issue>, now: Timestamp) {
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        let Some(level) = level(node.kind) else { return };
+        let Some(issue) = issue else {
+            node.fields.remove("issues_info");
+            return;
+        };
+        // What was recorded does not know the issue.
+        node.fields.remove("effective_status");
+        let told = json!([{
+            "level": level,
+            "error_code": issue.code,
+            "error_summary": issue.summary,
+            "error_message": issue.message,
+            "error_type": "HARD_ERROR",
+        }]);
+        node.fields.insert("issues_info".into(), told);
+        let account = node.account.clone();
+        let what = Happened::GotIssue(issue);
+        self.events.push(AccountEvent { account, id: id.to_owned(), level, what, at: now });
+    }
+
+    /// Whether an object is still being processed, so that some calls to it fail.
+    pub(crate) fn is_in_process(&self, id: &str) -> bool {
+        self.nodes.get(id).is_some_and(|node| matches!(node.stage, Stage::InProcess(..)))
+    }
+
+    fn leave_processing(&mut self, id: &str, next: Next, now: Timestamp) {
+        let Writing { review, .. } = self.writing;
+        match next {
+            Next::Review if review.is_zero() => self.judge(id, None),
+            Next::Review => self.enter(id, now + review, Stage::InReview),
+            Next::Disapproved => self.set_stage(id, Stage::Disapproved),
+            Next::Settled => self.set_stage(id, Stage::Settled),
+        }
+    }
+
+    /// Puts an object into a stage that ends.
+    pub(crate) fn enter(&mut self, id: &str, until: Timestamp, stage: impl FnOnce(Timestamp) -> Stage) {
+        self.set_stage(id, stage(until));
+        self.due.insert((until, id.to_owned()));
+    }
+
+    fn set_stage(&mut self, id: &str, stage: Stage) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.stage = stage;
+        }
+    }
+
+    fn tell_left(&mut self, id: &str, at: Timestamp) {
+        let Some(node) = self.nodes.get(id) else { return };
+        let Some(level) = level(node.kind) else { return };
+        let what = Happened::LeftInProcess { status: self.effective_status(node) };
+        self.events.push(AccountEvent { account: node.account.clone(), id: id.to_owned(), level, what, at });
+    }
+}
+
+/// Whether a node carries problems that keep it from delivering.
+pub(crate) fn has_issues(issues: Option<&Value>) -> bool {
+    issues.and_then(Value::as_array).is_some_and(|issues| !issues.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::tz::TimeZone;
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::world;
+
+    fn ad(name: &str) -> (World, String, Timestamp) {
+        let mut world = World::new(world::account("1", "Main", "SGD", "UTC", TimeZone::UTC));
+        world.writing.in_process = Duration::from_secs(10);
+        world.writing.review = Duration::from_secs(60);
+        world.writing.disapproved_names = Some("[no]".into());
+        let mut fields = Map::new();
+        fields.insert("name".into(), json!(name));
+        let id = world.create(Kind::Ad, "1", fields);
+        (world, id, "2026-11-20T02:00:00Z".parse().unwrap())
+    }
+
+    fn effective(world: &World, id: &str) -> String {
+        world.effective_status(&world.nodes[id])
+    }
+
+    #[test]
+    fn a_new_ad_is_processed_then_reviewed() {
+        let (mut world, id, now) = ad("Good");
+        world.begin_processing(&id, true, now);
+        world.settle(now + Duration::from_secs(9));
+        assert_eq!(effective(&world, &id), "IN_PROCESS");
+        world.settle(now + Duration::from_secs(69));
+        assert_eq!(effective(&world, &id), "PENDING_REVIEW");
+        let told = Happened::LeftInProcess { status: "PENDING_REVIEW".into() };
+        assert_eq!(world.events.iter().map(|event| &event.what).collect::<Vec<_>>(), [&told]);
+        world.settle(now + Duration::from_secs(70));
+        assert_eq!(effective(&world, &id), "ACTIVE");
+    }
+
+    #[test]
+    fn a_name_can_fail_the_review_and_another_name_does_not_undo_that() {
+        let (mut world, id, now) = ad("Bad [no]");
+        world.begin_processing(&id, true, now);
+        world.settle(now + Duration::from_secs(200));
+        assert_eq!(effective(&world, &id), "DISAPPROVED");
+        world.nodes.get_mut(&id).unwrap().fields.insert("name".into(), json!("Good"));
+        let later = now + Duration::from_secs(300);
+        world.begin_processing(&id, false, later);
+        world.settle(later + Duration::from_secs(200));
+        assert_eq!(effective(&world, &id), "DISAPPROVED");
+        world.judge(&id, Some(Verdict::Approved));
+        assert_eq!(effective(&world, &id), "ACTIVE");
+    }
+
+    #[test]
+    fn a_second_edit_prolongs_the_processing() {
+        let (mut world, id, now) = ad("Good");
+        world.begin_processing(&id, true, now);
+        world.begin_processing(&id, false, now + Duration::from_secs(5));
+        world.settle(now + Duration::from_secs(12));
+        assert_eq!(effective(&world, &id), "IN_PROCESS");
+        world.settle(now + Duration::from_secs(15));
+        assert_eq!((effective(&world, &id).as_str(), world.events.len()), ("PENDING_REVIEW", 1));
+    }
+
+    #[test]
+    fn an_issue_shows_while_the_object_would_run() {
+        let (mut world, id, now) = ad("Good");
+        let issue = Issue { code: 1815869, summary: "s".into(), message: "m".into() };
+        world.set_issue(&id, Some(issue), now);
+        assert_eq!(effective(&world, &id), "WITH_ISSUES");
+        world.set_status(&id, "PAUSED");
+        assert_eq!(effective(&world, &id), "PAUSED");
+        world.set_status(&id, "ACTIVE");
+        world.set_issue(&id, None, now);
+        assert_eq!(effective(&world, &id), "ACTIVE");
+    }
+}

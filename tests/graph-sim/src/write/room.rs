@@ -1,0 +1,56 @@
+//! How much an account and a campaign hold.
+
+use super::draft::Draft;
+use crate::error::{GraphError, invalid};
+use crate::node::{Kind, Node};
+use crate::world::World;
+
+/// Ad sets of one campaign. Source: Marketing API, "Ad Account", limits.
+const MOST_ADSETS: usize = 200;
+
+pub(super) fn check_campaigns(draft: &Draft<'_>) -> Result<(), GraphError> {
+    if draft.before.is_some() { Ok(()) } else { check(draft.world, &draft.account.digits, Kind::Campaign, 1) }
+}
+
+pub(super) fn check_adsets(draft: &Draft<'_>) -> Result<(), GraphError> {
+    if draft.before.is_some() {
+        return Ok(());
+    }
+    let campaign = draft.text("campaign_id").unwrap_or_default();
+    if alive_below(draft.world, campaign).len() >= MOST_ADSETS {
+        return Err(invalid(format!("A campaign can have {MOST_ADSETS} ad sets")));
+    }
+    check(draft.world, &draft.account.digits, Kind::AdSet, 1)
+}
+
+pub(super) fn check_ads(draft: &Draft<'_>) -> Result<(), GraphError> {
+    if draft.before.is_some() { Ok(()) } else { check(draft.world, &draft.account.digits, Kind::Ad, 1) }
+}
+
+/// Refuses more objects of a kind than the account takes; deleted ones do not count.
+pub(super) fn check(world: &World, account: &str, kind: Kind, more: usize) -> Result<(), GraphError> {
+    let alive = world
+        .nodes
+        .values()
+        .filter(|node| node.kind == kind && node.account == account && node.own_status() != "DELETED")
+        .count();
+    if alive + more <= world.writing.most_objects {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "The ad account has reached its limit of {} objects of this kind that are not deleted",
+        world.writing.most_objects
+    )))
+}
+
+/// The objects directly below one that are not deleted.
+pub(super) fn alive_below<'a>(world: &'a World, id: &str) -> Vec<&'a Node> {
+    let mut below: Vec<&Node> = world
+        .nodes
+        .values()
+        .filter(|node| node.parent_id() == Some(id) && node.own_status() != "DELETED")
+        .collect();
+    // In the order they were made.
+    below.sort_by_key(|node| std::cmp::Reverse(node.position));
+    below
+}

@@ -1,0 +1,97 @@
+//! When an ad set runs.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::budget;
+use super::draft::Draft;
+use crate::error::{GraphError, blamed, invalid, refused, required};
+use crate::node::graph_time;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+const MINUTES_OF_DAY: i64 = 1_440;
+
+/// An ad set that has ended can be prolonged, renamed and put away, nothing else.
+pub(super) fn check_not_over(draft: &Draft<'_>) -> Result<(), GraphError> {
+    let ended = |time: Option<Timestamp>| time.is_some_and(|end| end <= draft.now);
+    let Some(before) = draft.before else { return Ok(()) };
+    let harmless = |name: &String| {
+        matches!(name.as_str(), "name" | "status" | "execution_options") || draft.params.text(name).is_none()
+    };
+    let edits = draft.params.0.keys().any(|name| !harmless(name) && crate::fields::exists(before.kind, name));
+    let end = before.text("end_time").and_then(crate::node::parse_time);
+    if ended(end) && ended(draft.time("end_time")) && edits && draft.params.text("end_time").is_none() {
+        return Err(refused(1487007, "The ad set has reached its end: move its end_time before editing it."));
+    }
+    Ok(())
+}
+
+pub(super) fn check_times(draft: &Draft<'_>) -> Result<(), GraphError> {
+    if !draft.touches(&["start_time", "end_time", "daily_budget", "lifetime_budget"]) {
+        return Ok(());
+    }
+    let on_campaign = draft.campaign().and_then(|campaign| budget::of(&campaign.fields));
+    let budget = on_campaign.or_else(|| budget::of(&draft.fields)).map(|(field, _)| field);
+    let Some(end) = draft.time("end_time") else {
+        return if budget == Some("lifetime_budget") { Err(required("end_time")) } else { Ok(()) };
+    };
+    if draft.touches(&["end_time"]) && end <= draft.now {
+        return Err(blamed(refused(1487033, "The end date must be in the future."), &["end_time"]));
+    }
+    let start = draft.time("start_time").map_or(draft.now, |start| start.max(draft.now));
+    if end <= start {
+        return Err(blamed(refused(1487033, "The end date must come after the start date."), &["end_time"]));
+    }
+    if budget == Some("daily_budget")
+        && draft.touches(&["start_time", "end_time"])
+        && end.duration_since(start) < DAY
+    {
+        return Err(invalid("An ad set with a daily budget must run for at least 24 hours"));
+    }
+    Ok(())
+}
+
+/// Running by the hour of the day needs a budget that does not end with the day.
+pub(super) fn check_schedule(draft: &Draft<'_>) -> Result<(), GraphError> {
+    let Some(parts) =
+        draft.fields.get("adset_schedule").and_then(Value::as_array).filter(|parts| !parts.is_empty())
+    else {
+        return Ok(());
+    };
+    if !draft.touches(&["adset_schedule", "pacing_type", "daily_budget"]) {
+        return Ok(());
+    }
+    let paced = draft.fields.get("pacing_type").and_then(Value::as_array);
+    if !paced.is_some_and(|names| names.iter().any(|name| name == "day_parting")) {
+        return Err(invalid("adset_schedule needs pacing_type [\"day_parting\"]"));
+    }
+    let on_campaign = draft.campaign().and_then(|campaign| budget::of(&campaign.fields));
+    let budget = on_campaign.or_else(|| budget::of(&draft.fields));
+    if budget.is_none_or(|(field, _)| field != "lifetime_budget") {
+        return Err(invalid("adset_schedule needs a lifetime budget"));
+    }
+    if parts.iter().all(is_part) {
+        return Ok(());
+    }
+    Err(invalid(
+        "Each part of adset_schedule has start_minute and end_minute on full hours, at least one apart, and days from 0 to 6",
+    ))
+}
+
+fn is_part(part: &Value) -> bool {
+    let minute =
+        |name: &str| part[name].as_i64().filter(|at| at % 60 == 0 && (0..=MINUTES_OF_DAY).contains(at));
+    let days = part["days"].as_array().is_some_and(|days| {
+        !days.is_empty() && days.iter().all(|day| day.as_i64().is_some_and(|day| (0..=6).contains(&day)))
+    });
+    let zone = part.get("timezone_type").is_none_or(|zone| zone == "USER" || zone == "ADVERTISER");
+    matches!((minute("start_minute"), minute("end_minute")), (Some(start), Some(end)) if end - start >= 60)
+        && days
+        && zone
+}
+
+/// A new ad set starts at once unless it says when.
+pub(super) fn complete(draft: &mut Draft<'_>) {
+    let now = graph_time(draft.now, &draft.account.zone);
+    draft.fields.entry("start_time").or_insert_with(|| json!(now));
+}

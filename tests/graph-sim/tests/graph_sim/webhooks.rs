@@ -1,0 +1,279 @@
+//! Webhooks as a callback receives them.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::get;
+use graph_sim::{Area, Deliveries, FaultKind, FaultPlan, Place, When};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::client::{APP_ID, Client, SECRET};
+
+const TOKEN: &str = "what we agreed on";
+
+/// A callback that takes what comes, or does not.
+#[derive(Clone)]
+struct Callback {
+    url: String,
+    got: Arc<Mutex<Vec<(HeaderMap, String)>>>,
+    answers: Arc<Mutex<StatusCode>>,
+    _served: Arc<Abort>,
+}
+
+struct Abort(JoinHandle<()>);
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+type Seen = (Arc<Mutex<Vec<(HeaderMap, String)>>>, Arc<Mutex<StatusCode>>);
+
+impl Callback {
+    async fn listen() -> Self {
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let answers = Arc::new(Mutex::new(StatusCode::OK));
+        let seen: Seen = (Arc::clone(&got), Arc::clone(&answers));
+        let routes = Router::new().route("/hook", get(challenge).post(take)).with_state(seen);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self { url, got, answers, _served: Arc::new(Abort(served)) }
+    }
+
+    fn answer(&self, status: StatusCode) {
+        *self.answers.lock().unwrap() = status;
+    }
+
+    /// What has come since.
+    fn take(&self) -> Vec<(HeaderMap, String)> {
+        std::mem::take(&mut *self.got.lock().unwrap())
+    }
+
+    fn bodies(&self) -> Vec<Value> {
+        self.take().iter().map(|(_, body)| serde_json::from_str(body).unwrap()).collect()
+    }
+}
+
+async fn challenge(Query(query): Query<Vec<(String, String)>>) -> (StatusCode, String) {
+    let value = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+    assert_eq!(value("hub.mode").as_deref(), Some("subscribe"));
+    match (value("hub.verify_token").as_deref(), value("hub.challenge")) {
+        (Some(TOKEN), Some(challenge)) => (StatusCode::OK, challenge),
+        _ => (StatusCode::FORBIDDEN, String::new()),
+    }
+}
+
+async fn take(State((got, answers)): State<Seen>, request: Request) -> StatusCode {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    got.lock().unwrap().push((parts.headers, String::from_utf8(body.to_vec()).unwrap()));
+    *answers.lock().unwrap()
+}
+
+/// Sends a call with the app's own token.
+async fn app(client: &Client, method: Method, params: &[(&str, &str)]) -> Value {
+    let url = format!("{}/v26.0/{APP_ID}/subscriptions", client.sim.base_url());
+    let request = client.http.request(method.clone(), url).bearer_auth(format!("{APP_ID}|{SECRET}"));
+    let request = if method == Method::POST { request.form(params) } else { request.query(params) };
+    crate::client::json(request.send().await.unwrap()).await
+}
+
+async fn subscribed(client: &Client, callback: &Callback, object: &str, fields: &str) {
+    let params =
+        [("object", object), ("callback_url", &callback.url), ("fields", fields), ("verify_token", TOKEN)];
+    assert_eq!(app(client, Method::POST, &params).await, json!({"success": true}));
+}
+
+/// A client whose main account tells of its issues.
+async fn listening() -> (Client, Callback) {
+    let (client, callback) = (Client::new().await, Callback::listen().await);
+    subscribed(&client, &callback, "ad_account", "with_issues_ad_objects,in_process_ad_objects").await;
+    let listened = client.post(&client.act("subscribed_apps"), &[("app_id", APP_ID)]).await;
+    assert_eq!(listened, json!({"success": "true"}));
+    (client, callback)
+}
+
+fn issue(client: &Client, summary: &str) -> bool {
+    let value = json!({"id": "23", "level": "AD", "error_code": 1, "error_summary": summary});
+    client.sim.post_change("ad_account", "with_issues_ad_objects", value)
+}
+
+fn summaries(body: &Value) -> Vec<&str> {
+    let entries = body["entry"].as_array().unwrap().iter();
+    let changes = entries.flat_map(|entry| entry["changes"].as_array().unwrap());
+    changes.map(|change| change["value"]["error_summary"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_subscription_is_made_only_when_its_callback_agrees() {
+    let (client, callback) = (Client::new().await, Callback::listen().await);
+    let mut params = [
+        ("object", "ad_account"),
+        ("callback_url", &callback.url),
+        ("fields", "with_issues_ad_objects"),
+        ("verify_token", "guess"),
+    ];
+    assert_eq!(app(&client, Method::POST, &params).await["error"]["code"], 2200);
+    params[3].1 = TOKEN;
+    params[2].1 = "no_such_field";
+    assert_eq!(app(&client, Method::POST, &params).await["error"]["code"], 100);
+    assert_eq!(app(&client, Method::GET, &[]).await, json!({"data": []}));
+    params[2].1 = "with_issues_ad_objects";
+    assert_eq!(app(&client, Method::POST, &params).await, json!({"success": true}));
+    assert_eq!(
+        app(&client, Method::GET, &[]).await["data"],
+        json!([{"object": "ad_account", "callback_url": callback.url, "active": true,
+                "fields": [{"name": "with_issues_ad_objects", "version": "v26.0"}]}])
+    );
+    app(&client, Method::DELETE, &[("object", "ad_account")]).await;
+    assert_eq!(app(&client, Method::GET, &[]).await, json!({"data": []}));
+    let path = format!("{APP_ID}/subscriptions");
+    assert_eq!(client.refusal(Method::GET, &path, &[]).await, (400, 15, None), "a person may not ask");
+}
+
+#[tokio::test]
+async fn a_change_arrives_signed_over_its_escaped_body() {
+    let (client, callback) = listening().await;
+    assert!(issue(&client, "Größe"));
+    let done = client.sim.deliver_due().await;
+    assert_eq!(done, Deliveries { taken: 1, ..Deliveries::default() });
+    let (headers, body) = callback.take().remove(0);
+    assert!(body.contains("Gr\\u00f6\\u00dfe"), "{body}");
+    assert_eq!(headers["x-hub-signature-256"], client.sim.webhook_signature(&body));
+    assert!(headers["x-hub-signature"].to_str().unwrap().starts_with("sha1="));
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&body["object"], &body["entry"][0]["id"]), (&json!("ad_account"), &json!("0")));
+}
+
+#[tokio::test]
+async fn an_account_that_was_not_subscribed_is_silent() {
+    let (client, callback) = listening().await;
+    let of = |account: &str| json!({"ad_account_id": account, "id": "23", "level": "AD"});
+    assert!(!client.sim.post_change("ad_account", "with_issues_ad_objects", of("1000000000000072")));
+    assert!(
+        !client.sim.post_change("ad_account", "creative_fatigue", of("1")),
+        "the field was not asked for"
+    );
+    let account = client.sim.account().id;
+    assert!(client.sim.post_change("ad_account", "with_issues_ad_objects", of(&account)));
+    client.send(Method::DELETE, &client.act("subscribed_apps"), &[]).await.unwrap();
+    assert!(!client.sim.post_change("ad_account", "with_issues_ad_objects", of(&account)));
+    client.sim.deliver_due().await;
+    assert_eq!(callback.bodies().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_taken_comes_again_ever_less_often_and_then_never() {
+    let (client, callback) = listening().await;
+    callback.answer(StatusCode::INTERNAL_SERVER_ERROR);
+    issue(&client, "a");
+    // At once, and a second time at once.
+    let done = client.sim.deliver_due().await;
+    assert_eq!((done.taken, done.failed, done.waiting), (0, 2, 1));
+    assert_eq!(client.sim.deliver_due().await.failed, 0);
+    client.time.pass_minutes(1);
+    assert_eq!(client.sim.deliver_due().await.failed, 1);
+    client.time.pass_minutes(4);
+    assert_eq!(client.sim.deliver_due().await.failed, 0, "the next pause is longer");
+    let (mut tries, mut dropped) = (3, 0);
+    for _ in 0..48 {
+        client.time.pass_minutes(60);
+        let done = client.sim.deliver_due().await;
+        (tries, dropped) = (tries + done.failed, dropped + done.dropped);
+    }
+    assert!((8..14).contains(&tries) && dropped == 1, "{tries} tries, {dropped} dropped");
+    assert_eq!(client.sim.deliver_due().await, Deliveries::default());
+    callback.take();
+    callback.answer(StatusCode::OK);
+    issue(&client, "b");
+    client.sim.deliver_due().await;
+    assert_eq!(summaries(&callback.bodies()[0]), ["b"]);
+}
+
+#[tokio::test]
+async fn a_thousand_changes_fill_a_delivery() {
+    let (client, callback) = listening().await;
+    for number in 0..1_001 {
+        issue(&client, &number.to_string());
+    }
+    assert_eq!(client.sim.deliver_due().await.taken, 2);
+    let bodies = callback.bodies();
+    assert_eq!((summaries(&bodies[0]).len(), summaries(&bodies[1])), (1_000, vec!["1000"]));
+}
+
+#[tokio::test]
+async fn deliveries_double_get_lost_and_overtake_each_other_when_ordered_to() {
+    let (client, callback) = listening().await;
+    let order = |what| {
+        let place = Place { area: Some(Area::Webhook), ..Place::default() };
+        client.sim.set_plan(FaultPlan::of(When::nth(1), place, what));
+    };
+    order(FaultKind::Duplicate);
+    issue(&client, "twice");
+    assert_eq!(client.sim.deliver_due().await.taken, 2);
+    let bodies = callback.bodies();
+    assert_eq!(bodies[0], bodies[1]);
+
+    order(FaultKind::LostCall);
+    issue(&client, "late");
+    let done = client.sim.deliver_due().await;
+    assert_eq!((done.failed, done.taken, callback.bodies().len()), (1, 1, 1));
+
+    order(FaultKind::Overtaken);
+    issue(&client, "first");
+    assert_eq!(client.sim.deliver_due().await.waiting, 1);
+    issue(&client, "second");
+    client.sim.deliver_due().await;
+    client.time.pass_minutes(1);
+    client.sim.deliver_due().await;
+    let bodies = callback.bodies();
+    assert_eq!((summaries(&bodies[0]), summaries(&bodies[1])), (vec!["second"], vec!["first"]));
+}
+
+#[tokio::test]
+async fn without_values_only_the_names_of_fields_come() {
+    let (client, callback) = (Client::new().await, Callback::listen().await);
+    let params = [
+        ("object", "application"),
+        ("callback_url", callback.url.as_str()),
+        ("fields", r#"["async_requests"]"#),
+        ("verify_token", TOKEN),
+        ("include_values", "false"),
+    ];
+    app(&client, Method::POST, &params).await;
+    assert!(client.sim.post_change("application", "async_requests", json!({"verb": "complete"})));
+    client.sim.deliver_due().await;
+    let body = callback.bodies().remove(0);
+    assert_eq!(body["entry"][0]["changed_fields"], json!(["async_requests"]));
+    assert!(body["entry"][0].get("changes").is_none() && body["entry"][0]["id"] == APP_ID);
+}
+
+#[tokio::test]
+async fn a_lead_names_its_ids_as_numbers() {
+    let (mut client, callback) = (Client::new().await, Callback::listen().await);
+    let page = client.sim.account().page_id;
+    subscribed(&client, &callback, "page", "leadgen").await;
+    client.token = client.sim.issue_token("7", &["pages_manage_metadata", "leads_retrieval"]);
+    let path = format!("{page}/subscribed_apps");
+    client.post(&path, &[("subscribed_fields", "leadgen")]).await;
+    let listed = client.get(&path, &[]).await;
+    assert_eq!(
+        listed["data"][0],
+        json!({"name": "Adflight", "id": APP_ID, "subscribed_fields": ["leadgen"]})
+    );
+    let lead = json!({"leadgen_id": "444", "page_id": page, "created_time": 7});
+    assert!(client.sim.post_change("page", "leadgen", lead));
+    client.sim.deliver_due().await;
+    let entry = callback.bodies()[0]["entry"][0].take();
+    let number: u64 = page.parse().unwrap();
+    assert_eq!(
+        (&entry["id"], &entry["changes"][0]["value"]),
+        (&json!(page), &json!({"leadgen_id": 444, "page_id": number, "created_time": 7}))
+    );
+}
