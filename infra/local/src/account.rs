@@ -72,6 +72,7 @@ impl Account {
             version: "v26.0".to_owned(),
             app_id: SIMULATED_APP.to_owned(),
             app_secret: us.app_secret.to_owned().into(),
+            timeout: GraphConfig::TIMEOUT,
         };
         Ok(Meta { sim: Some(sim), graph, verify_token: us.verify_token.to_owned() })
     }
@@ -99,6 +100,7 @@ fn live(us: Us<'_>) -> anyhow::Result<Meta> {
         version: Env::optional("META_GRAPH_VERSION").unwrap_or_else(|| "v26.0".to_owned()),
         app_id,
         app_secret: app_secret.into(),
+        timeout: GraphConfig::TIMEOUT,
     };
     let verify_token = Env::optional("META_VERIFY_TOKEN").unwrap_or_else(|| us.verify_token.to_owned());
     Ok(Meta { sim: None, graph, verify_token })

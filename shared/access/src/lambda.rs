@@ -24,7 +24,8 @@ pub struct Parts {
 pub async fn start() -> Result<Parts, Error> {
     let aws = runtime::lambda::start().await?;
     let MetaApp { id, secret, verify_token, version, graph_url, dialog_url } = aws.app;
-    let config = GraphConfig { graph_url, dialog_url, version, app_id: id, app_secret: secret.clone() };
+    let (app_secret, timeout) = (secret.clone(), GraphConfig::TIMEOUT);
+    let config = GraphConfig { graph_url, dialog_url, version, app_id: id, app_secret, timeout };
     let clock = aws.host.clock.clone();
     let access = Access {
         table: Table::new(aws.dynamodb, &aws.table),

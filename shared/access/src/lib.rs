@@ -101,11 +101,11 @@ impl Access {
 
 impl Reached {
     /// Turns Graph's answer into ours. A token that Meta declares dead is remembered as dead, so that no
-    /// other work runs into it. Without a subcode the same code has been seen for a missing Page permission,
+    /// other work runs into it. Code 190 without a subcode has been seen for a missing Page permission,
     /// so then Meta is asked about the token itself.
     pub async fn heed<T>(&self, answer: Result<T, GraphError>) -> Result<T, Failure> {
         if let Err(GraphError::Reconnect(details)) = &answer {
-            if details.subcode.is_none() && self.caller.is_alive().await? {
+            if details.code == 190 && details.subcode.is_none() && self.caller.is_alive().await? {
                 return Err(Failure::NeedPermission(details.to_string()));
             }
             tracing::warn!(connection = %self.connection.id, %details, "A connection must be renewed.");

@@ -22,9 +22,6 @@ use crate::limit;
 use crate::time::Time;
 use crate::usage::{Usage, UseCase};
 
-/// One answer may take this long; Meta itself gives up after about a minute.
-const TIMEOUT: Duration = Duration::from_secs(60);
-
 /// Error objects are small. Longer answers are rows, and are not searched for one.
 const LONGEST_ERROR: usize = 64 * 1024;
 
@@ -41,6 +38,13 @@ pub struct GraphConfig {
     pub app_id: String,
     /// The app's secret.
     pub app_secret: SecretString,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+impl GraphConfig {
+    /// Meta gives up by itself after about a minute.
+    pub const TIMEOUT: Duration = Duration::from_secs(60);
 }
 
 /// The app at Meta. Cheap to clone; connections are kept alive between calls.
@@ -334,7 +338,7 @@ impl Caller {
     async fn exchange(&self, call: &Call<'_>) -> Result<Answer, reqwest::Error> {
         let config = self.graph.config();
         let url = format!("{}/{}/{}", config.graph_url, config.version, call.path);
-        let timeout = self.time_left().map_or(TIMEOUT, |left| left.min(TIMEOUT));
+        let timeout = self.time_left().map_or(config.timeout, |left| left.min(config.timeout));
         let request = self.graph.0.http.request(call.method.clone(), url).timeout(timeout);
         let request = request.bearer_auth(self.token.expose_secret());
         let proof = self.proof();

@@ -12,8 +12,10 @@ use std::time::Duration;
 pub enum Scope {
     /// Every call of the app.
     App,
-    /// One ad account: all its calls, or those of one use case.
+    /// Every call to one ad account.
     Account,
+    /// The calls to one ad account that count as the same use case.
+    UseCase,
     /// One kind of change to one object, such as the budget of an ad set. Everything else may go on.
     Action,
 }
@@ -60,7 +62,6 @@ fn of_detail(number: i64) -> Option<Move> {
         1_504_043 | 1_504_044 | 2_853_001 | 3_910_001 => Move::TryLater,
         // The app-wide limits of insights.
         1_504_022 | 1_504_039 => Move::WaitAsTold(Scope::App),
-        2_446_079 | 1_487_742 => Move::WaitAsTold(Scope::Account),
         // More than about a hundred changes a second by one app to one account.
         5_044_001 => Move::WaitFixed(Scope::Account, BREATH),
         // The budget of an ad set changed four times within the hour; it is closed for an hour.
@@ -82,7 +83,9 @@ fn of_code(code: i64, subcode: Option<i64>) -> Option<Move> {
         (3 | 10 | 200..=299, _) => Move::NeedPermission,
         (803, _) => Move::Gone,
         (4 | 341, _) => Move::WaitAsTold(Scope::App),
-        (17 | 32 | 613 | 80_000..=80_014, _) => Move::WaitAsTold(Scope::Account),
+        // With 2446079 or without.
+        (17 | 32 | 613, _) => Move::WaitAsTold(Scope::Account),
+        (80_000..=80_014, _) => Move::WaitAsTold(Scope::UseCase),
         // A wrong combination of breakdowns or metrics comes with the code of a passing fault.
         (2, Some(1_504_041 | 1_504_042)) => Move::FixInput,
         (1 | 2 | 960 | 5000, _) => Move::TryLater,
@@ -131,7 +134,8 @@ mod tests {
                 ("throttle_qps", _) => moved == Some(Move::WaitFixed(Scope::Account, BREATH)),
                 (_, "wait_hour") => moved == Some(Move::WaitFixed(Scope::Action, HOUR)),
                 (_, "wait_day") => moved == Some(Move::WaitFixed(Scope::Action, DAY)),
-                ("throttle_user" | "throttle_account" | "throttle_page" | "throttle_buc", _) => {
+                ("throttle_buc", _) => moved == Some(Move::WaitAsTold(Scope::UseCase)),
+                ("throttle_user" | "throttle_account" | "throttle_page", _) => {
                     moved == Some(Move::WaitAsTold(Scope::Account))
                 }
                 ("transient", _) => moved == Some(Move::TryLater),

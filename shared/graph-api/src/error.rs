@@ -346,7 +346,7 @@ mod tests {
             GraphError::Wait { after, scope, .. } => (after.as_secs(), scope),
             other => panic!("{other:?}"),
         };
-        assert_eq!(wait(r#"{"error":{"message":"m","code":80000}}"#), (60, Scope::Account));
+        assert_eq!(wait(r#"{"error":{"message":"m","code":80000}}"#), (60, Scope::UseCase));
         assert_eq!(wait(r#"{"error":{"message":"m","code":4}}"#), (60, Scope::App));
         assert_eq!(wait(r#"{"error":{"code":613,"error_subcode":1487632}}"#), (3600, Scope::Action));
         assert_eq!(wait(r#"{"error":{"code":613,"error_subcode":5044001}}"#), (1, Scope::Account));

@@ -89,7 +89,11 @@ impl Meter {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the quota")]
         let used = hidden.clamp(0.0, f64::from(points)) as u32;
         let unseen = self.unseen.iter().map(|(_, points)| points).sum();
-        points.saturating_sub(used).saturating_sub(unseen)
+        let free = points.saturating_sub(used).saturating_sub(unseen);
+        // Meta named the time at which it serves again: then what it said before is out of date, and one call
+        // will bring news.
+        let reopened = self.blocked_until.is_some_and(|until| until <= now && self.at < Some(until));
+        if reopened { free.max(WRITE) } else { free }
     }
 
     /// Whether Meta remembers nothing of what is known here.
@@ -215,9 +219,14 @@ impl AccountLimits {
                 meter.hear(percent, lease.id, next, now);
             }
         }
-        for (_, after) in spent.throttled.iter().filter(|(scope, _)| *scope == Scope::Account) {
+        for (scope, after) in &spent.throttled {
+            let quota = match scope {
+                Scope::Account => Quota::Score,
+                Scope::UseCase => Quota::Calls(lease.case),
+                Scope::App | Scope::Action => continue,
+            };
             let until = SignedDuration::try_from(*after).ok().and_then(|after| now.checked_add(after).ok());
-            let meter = self.meter_mut(Quota::Calls(lease.case));
+            let meter = self.meter_mut(quota);
             meter.blocked_until = meter.blocked_until.max(until);
         }
     }
@@ -434,8 +443,9 @@ mod tests {
         let mut limits = AccountLimits::default();
         let lease = limits.lease(UseCase::AdsInsights, READ, 10, at(0)).unwrap();
         let throttled =
-            vec![(Scope::Account, Duration::from_secs(60)), (Scope::App, Duration::from_secs(900))];
-        let spent = Spent { points: 1, throttled, ..Spent::default() };
+            vec![(Scope::UseCase, Duration::from_secs(60)), (Scope::App, Duration::from_secs(900))];
+        let usage = Usage { cases: vec![(UseCase::AdsInsights, 100.0)], ..Usage::default() };
+        let spent = Spent { points: 1, usage, throttled, ..Spent::default() };
         limits.settle(&lease, &spent, at(0));
         assert_eq!(limits.lease(UseCase::AdsInsights, READ, 10, at(59)), Err(at(60)));
         assert!(limits.lease(UseCase::AdsInsights, READ, 10, at(60)).is_ok());

@@ -124,10 +124,12 @@ impl Usage {
         usage
     }
 
-    /// The wait that concerns calls of a use case, if one is named.
+    /// The wait that concerns calls of a use case, if one is named; else whichever is.
     pub fn named_wait(&self, case: UseCase) -> Option<Duration> {
         let concerns = |of: Option<UseCase>| of.is_none_or(|of| of == case);
-        self.waits.iter().filter(|(of, _)| concerns(*of)).map(|(_, wait)| *wait).max()
+        let waits = self.waits.iter();
+        let ours = waits.clone().filter(|(of, _)| concerns(*of)).map(|(_, wait)| *wait).max();
+        ours.or_else(|| waits.map(|(_, wait)| *wait).max())
     }
 
     /// Percent of a use case's quota.
@@ -182,7 +184,7 @@ mod tests {
                        {"type":"a_new_one","call_count":3}]}"#,
         )]);
         assert_eq!(buc.named_wait(UseCase::AdsInsights), Some(Duration::from_secs(60)));
-        assert_eq!(buc.named_wait(UseCase::AdsManagement), None);
+        assert_eq!(Usage::default().named_wait(UseCase::AdsManagement), None);
         assert_eq!(buc.percent(UseCase::AdsManagement), Some(40.0));
         let blocked = read(&[("x-ad-account-usage", r#"{"acc_id_util_pct":100,"reset_time_duration":90}"#)]);
         assert_eq!(blocked.named_wait(UseCase::AdsManagement), Some(Duration::from_secs(90)));

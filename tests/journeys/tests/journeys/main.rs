@@ -9,6 +9,7 @@
 
 mod backfill;
 mod connect;
+mod faults;
 mod launch;
 mod queues;
 mod rules;

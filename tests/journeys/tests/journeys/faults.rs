@@ -1,0 +1,305 @@
+//! A sync under every fault that the simulated Meta can make, and under a thousand random mixes of them: it ends
+//! complete and equal to the undisturbed one, or stops with the one right reason.
+//!
+//! The real functions work on the embedded table; their messages are delivered here, one after the other, the way
+//! a queue would: again when another try can help, later when Meta names a time. Time is simulated, so that a wait
+//! costs nothing but is counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use access::{Access, token_context};
+use ads::Failure;
+use ads::date::{DateRange, IsoWeek};
+use ads::id::{AdAccountId, WorkspaceId};
+use ads::job::{Job, SyncCause};
+use ads::object::Level;
+use graph_api::{Graph, GraphConfig, Time};
+use graph_sim::{App, Behaviour, Config, Ending, FaultPlan, Generator, GraphSim, Pages, Source};
+use jiff::SignedDuration;
+use journeys::TODAY;
+use local::cloud::Cloud;
+use local::data::Data;
+use local::issuer::Issuer;
+use runtime::{Clock, Host};
+use store::account::AdAccount;
+use store::chunk::ChunkState;
+use store::connection::{Connection, ConnectionState};
+use sync_entities::SyncEntities;
+use sync_metrics_chunk::SyncMetricsChunk;
+
+const APP: &str = "100000000000001";
+const SECRET: &str = "the app's secret";
+
+/// As often as a queue would before it gives a message up, and some more: waits do not count there.
+const DELIVERIES: usize = 60;
+
+/// The simulated time that was waited, which is not the time that the test itself takes.
+#[derive(Clone, Default)]
+struct Waited(Arc<AtomicI64>);
+
+impl Waited {
+    fn on(&self, clock: &Clock, length: SignedDuration) {
+        clock.advance(length);
+        self.0.fetch_add(length.as_secs(), Ordering::Relaxed);
+    }
+}
+
+struct Stage {
+    waited: Waited,
+    sim: GraphSim,
+    clock: Clock,
+    access: Access,
+    entities: SyncEntities,
+    chunks: SyncMetricsChunk,
+    account: AdAccountId,
+    weeks: Vec<IsoWeek>,
+}
+
+/// How a sync ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// With these objects and facts.
+    Complete(String),
+    Stopped(Ending),
+    Other(String),
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let clock = Clock::system();
+        let noon = TODAY.at(4, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
+        clock.advance(noon.duration_since(clock.now()));
+        let measures = Generator { campaigns: 3, adsets: 5, ads: 8, days: 12, ..Generator::new(TODAY) };
+        let app = App { app_id: APP.to_owned(), app_secret: SECRET.to_owned(), redirect_uris: Vec::new() };
+        let now = clock.clone();
+        let config = Config::new(Source::Generated(measures), app, Arc::new(move || now.now()));
+        // Meta at its most irritating, so that there are many calls to strike.
+        let pages = Pages { short: true, empty_between: true, empty_last: true };
+        let behaviour = Behaviour { pages, strict: true, require_proof: true, ..Behaviour::default() };
+        let sim = GraphSim::start(Config { behaviour, ..config }).await.unwrap();
+
+        let local = Data::Memory.secrets().unwrap();
+        let cloud = Cloud::start(&Data::Memory, &local, &clock, 30).await.unwrap();
+        let graph = GraphConfig {
+            graph_url: sim.base_url(),
+            dialog_url: sim.base_url(),
+            version: "v26.0".to_owned(),
+            app_id: APP.to_owned(),
+            app_secret: SECRET.to_owned().into(),
+            timeout: std::time::Duration::from_millis(1500),
+        };
+        let waited = Waited::default();
+        let (now, pass) = (clock.clone(), (clock.clone(), waited.clone()));
+        let pass = move |length| pass.1.on(&pass.0, SignedDuration::try_from(length).unwrap());
+        let graph = Graph::new(graph, Time::simulated(move || now.now(), pass)).unwrap();
+        let access = Access { table: cloud.table, graph, keyring: cloud.keyring.clone() };
+        let host = Host {
+            clock: clock.clone(),
+            queues: cloud.queues,
+            schedules: cloud.schedules,
+            keyring: cloud.keyring,
+            sessions: Issuer::new(&local.issuer_seed).unwrap().sessions().unwrap(),
+            public_url: "http://127.0.0.1".into(),
+        };
+        Self {
+            entities: SyncEntities::new(access.clone(), host.clone()),
+            chunks: SyncMetricsChunk::new(access.clone(), host),
+            account: sim.account().id.parse().unwrap(),
+            weeks: DateRange::ending(TODAY, 12).weeks().collect(),
+            sim,
+            clock,
+            access,
+            waited,
+        }
+    }
+
+    /// A sync in a workspace of its own, and how it ended.
+    async fn sync(&self, workspace: &str, plan: FaultPlan) -> End {
+        let workspace: WorkspaceId = workspace.parse().unwrap();
+        self.connect(&workspace).await;
+        self.sim.set_plan(plan);
+        let end = self.sync_connected(&workspace).await;
+        self.sim.set_plan(FaultPlan::default());
+        // What one sync was told to wait for does not concern the next one.
+        self.clock.advance(SignedDuration::from_mins(6));
+        end
+    }
+
+    async fn connect(&self, workspace: &WorkspaceId) {
+        let (table, now) = (&self.access.table, self.clock.now());
+        let token = self.sim.issue_token("1", &["ads_read", "ads_management"]);
+        let connection = "meta-1".parse().unwrap();
+        let sealed_token = self.access.keyring.seal(&token, &token_context(workspace, &connection)).unwrap();
+        let info = self.sim.account();
+        let account = AdAccount {
+            id: self.account.clone(),
+            connection: connection.clone(),
+            name: None,
+            account_status: Some(1),
+            currency: info.currency.parse().unwrap(),
+            timezone: info.timezone,
+            selected: true,
+            structure_synced_at: None,
+        };
+        let connection = Connection {
+            id: connection,
+            meta_user: "1".parse().unwrap(),
+            connected_by: "the test".to_owned(),
+            sealed_token,
+            scopes: Vec::new(),
+            expires_at: None,
+            data_access_expires_at: None,
+            state: ConnectionState::Connected,
+            reason: None,
+            connected_at: now,
+        };
+        table.keep_connection(workspace, &connection).await.unwrap();
+        table.keep_account(workspace, &account).await.unwrap();
+    }
+
+    async fn sync_connected(&self, workspace: &WorkspaceId) -> End {
+        let (workspace, ad_account) = (workspace.clone(), self.account.clone());
+        let structure = Job::SyncAccount {
+            workspace: workspace.clone(),
+            ad_account: ad_account.clone(),
+            cause: SyncCause::Selected,
+        };
+        if let Err(failure) = self.deliver(structure).await {
+            return stopped(&failure);
+        }
+        for week in &self.weeks {
+            let (workspace, ad_account) = (workspace.clone(), ad_account.clone());
+            let chunk = Job::SyncChunk { workspace, ad_account, week: *week };
+            if let Err(failure) = self.deliver(chunk).await {
+                return stopped(&failure);
+            }
+        }
+        self.ended(&workspace).await
+    }
+
+    /// Delivers a message until it is done or cannot be.
+    async fn deliver(&self, job: Job) -> Result<(), Failure> {
+        let mut last = Ok(());
+        for _ in 0..DELIVERIES {
+            last = match &job {
+                Job::SyncChunk { .. } => self.chunks.process(job.clone()).await,
+                _ => self.entities.process(job.clone()).await,
+            };
+            match &last {
+                Err(Failure::Wait { after, .. }) => {
+                    self.waited.on(&self.clock, SignedDuration::try_from(*after).unwrap());
+                }
+                Err(failure) if failure.may_pass() => {
+                    self.waited.on(&self.clock, SignedDuration::from_secs(30));
+                }
+                _ => return last,
+            }
+        }
+        last
+    }
+
+    /// What is in the table.
+    async fn ended(&self, workspace: &WorkspaceId) -> End {
+        let table = &self.access.table;
+        for chunk in table.chunks(workspace, &self.account).await.unwrap() {
+            if self.weeks.contains(&chunk.week) && chunk.state != ChunkState::Done {
+                let reason = chunk.failure.unwrap_or_else(|| format!("{:?}", chunk.state));
+                let connections = table.connections(workspace).await.unwrap();
+                if connections.iter().any(|connection| connection.state == ConnectionState::NeedsReconnect) {
+                    return End::Stopped(Ending::Reconnect);
+                }
+                return match () {
+                    () if reason.contains("permission") => End::Stopped(Ending::Permission),
+                    () if reason.contains("version") => End::Stopped(Ending::Version),
+                    () => End::Other(reason),
+                };
+            }
+        }
+        let mut all = String::new();
+        for level in [Level::Campaign, Level::AdSet, Level::Ad] {
+            let mut objects = table.objects(workspace, &self.account, level).await.unwrap();
+            objects.sort_by(|a, b| a.object.id.as_str().cmp(b.object.id.as_str()));
+            let objects: Vec<_> = objects.into_iter().map(|kept| (kept.object, kept.hidden)).collect();
+            all += &format!("{objects:?}\n");
+        }
+        for level in [Level::Account, Level::Campaign, Level::AdSet, Level::Ad] {
+            let days = DateRange::ending(TODAY, 12);
+            let mut facts = table.facts(workspace, &self.account, level, days).await.unwrap();
+            facts.sort_by(|a, b| (a.week, a.id.as_str()).cmp(&(b.week, b.id.as_str())));
+            all += &format!("{facts:?}\n");
+        }
+        End::Complete(all)
+    }
+}
+
+fn stopped(failure: &Failure) -> End {
+    match failure {
+        Failure::Reconnect(_) => End::Stopped(Ending::Reconnect),
+        Failure::NeedPermission(_) => End::Stopped(Ending::Permission),
+        Failure::Defect(why) if why.contains("version") => End::Stopped(Ending::Version),
+        failure => End::Other(format!("{failure:?}")),
+    }
+}
+
+#[tokio::test]
+async fn every_fault_in_turn_ends_as_it_should() {
+    let stage = Stage::new().await;
+    let undisturbed = stage.sync("undisturbed", FaultPlan::default()).await;
+    assert!(matches!(&undisturbed, End::Complete(all) if all.contains("spend")), "{undisturbed:?}");
+    for (number, case) in FaultPlan::each().into_iter().enumerate() {
+        let struck = stage.sim.faults_struck();
+        let end = stage.sync(&format!("fault-{number}"), case.plan).await;
+        match case.ending {
+            Ending::Complete => assert_eq!(end, undisturbed, "{}", case.name),
+            reason => assert_eq!(end, End::Stopped(reason), "{}", case.name),
+        }
+        let elsewhere = case.name.starts_with("batch item") || case.name.starts_with("webhook");
+        assert!(elsewhere || stage.sim.faults_struck() > struck, "{} did not strike", case.name);
+    }
+}
+
+/// How many seeds: `FAULT_SEEDS`, or a thousand.
+#[expect(clippy::disallowed_methods, reason = "a person who looks for rare faults says how long")]
+fn seeds() -> u64 {
+    std::env::var("FAULT_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1000)
+}
+
+/// Every second seed from `first`, on a stage of its own. A seed that fails names itself, and fails again alone.
+async fn random_plans(first: u64) {
+    let stage = Stage::new().await;
+    let undisturbed = stage.sync("undisturbed", FaultPlan::default()).await;
+    let mut struck = 0;
+    for seed in (first..seeds()).step_by(2) {
+        let plan = FaultPlan::from_seed(seed);
+        let before = stage.sim.faults_struck();
+        let end = stage.sync(&format!("seed-{seed}"), plan).await;
+        struck += u64::from(stage.sim.faults_struck() > before);
+        assert_eq!(end, undisturbed, "seed {seed}");
+    }
+    assert!(struck * 6 > seeds(), "a third of the plans at least must strike, only {struck} did");
+}
+
+#[tokio::test]
+async fn even_seeds_of_random_plans_end_complete_and_equal() {
+    random_plans(0).await;
+}
+
+#[tokio::test]
+async fn odd_seeds_of_random_plans_end_complete_and_equal() {
+    random_plans(1).await;
+}
+
+#[tokio::test]
+async fn a_throttle_of_a_minute_costs_one_simulated_minute() {
+    let stage = Stage::new().await;
+    let undisturbed = stage.sync("undisturbed", FaultPlan::default()).await;
+    for (number, name) in
+        ["account throttled", "insights throttled", "management throttled"].iter().enumerate()
+    {
+        let case = FaultPlan::each().into_iter().find(|case| case.name == *name).unwrap();
+        let before = stage.waited.0.load(Ordering::Relaxed);
+        assert_eq!(stage.sync(&format!("throttle-{number}"), case.plan).await, undisturbed, "{name}");
+        assert_eq!(stage.waited.0.load(Ordering::Relaxed) - before, 60, "{name}");
+    }
+}
