@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::GraphCall;
 use crate::error::{GraphError, nonexisting_field, unsupported};
-use crate::insights::{Heaviest, Subject};
+use crate::insights::{Heaviest, Moment, Subject};
 use crate::object::Object;
 use crate::paging::Link;
 use crate::params::Params;
@@ -70,8 +70,8 @@ impl<'a> Reader<'a> {
         let subject = Subject::of(self.world, object);
         let subject = subject.ok_or_else(|| nonexisting_field("insights", object.class()))?;
         let account = self.world.account(&subject.account).unwrap_or(self.world.main());
-        let today = self.world.today(account, self.now);
-        self.link(call, |link| insights::answer(self.world, &subject, call, today, self.heaviest, link))
+        let moment = Moment::of(account, self.now);
+        self.link(call, |link| insights::answer(self.world, &subject, call, moment, self.heaviest, link))
     }
 
     pub(crate) fn link<T>(&self, call: &GraphCall, make: impl FnOnce(&Link<'_>) -> T) -> T {

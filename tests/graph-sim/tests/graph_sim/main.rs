@@ -18,6 +18,7 @@ mod protocol;
 mod reading;
 mod reports;
 mod restarting;
+mod restating;
 mod slicing;
 mod specified;
 mod tokens;
