@@ -13,23 +13,24 @@ import re
 import sys
 from pathlib import Path
 
-CLASSES = """Ad AdAccount AdAccountDsaRecommendations AdActivity AdCreative AdImage AdLabel AdPreview AdReportRun AdSet AdVideo AdsInsights AdsPixel
-    Business Campaign CustomConversion HighDemandPeriod MinimumBudget Page User VideoThumbnail""".split()
+CLASSES = """Ad AdAccount AdAccountDsaRecommendations AdActivity AdCreative AdImage AdLabel AdPreview AdReportRun
+    AdSet AdVideo AdsInsights AdsPixel AssignedUser Business BusinessUser Campaign CustomConversion HighDemandPeriod MinimumBudget Page User VideoThumbnail""".split()
 
 # Where only some edges matter.
 EDGES = {
     "AdAccount": """activities adcreatives adcreativesbylabels adimages adlabels ads adsbylabels adsets
-        adsetsbylabels adspixels advideos async_batch_requests async_requests asyncadrequestsets campaigns
+        adsetsbylabels adspixels advideos assigned_users async_batch_requests async_requests asyncadrequestsets campaigns
         campaignsbylabels customaudiences customconversions delivery_estimate generatepreviews insights minimum_budgets
         dsa_recommendations promote_pages reachestimate saved_audiences subscribed_apps users video_ads""".split(),
     "AdVideo": ["thumbnails"],
     "AdsPixel": ["stats"],
     "Business": ["client_ad_accounts", "owned_ad_accounts", "owned_pages"],
     "Page": [],
-    "User": ["accounts", "adaccounts", "assigned_ad_accounts", "businesses", "permissions"],
+    "BusinessUser": [],
+    "User": ["accounts", "adaccounts", "assigned_ad_accounts", "business_users", "businesses", "permissions"],
 }
 # What advertising clients only read.
-READ = ["AdsPixel", "Business", "Page", "User"]
+READ = ["AdsPixel", "AssignedUser", "Business", "BusinessUser", "Page", "User"]
 
 # Meta's published specification of v25 marks these; there is none of v26.
 REQUIRED = {
@@ -43,6 +44,7 @@ REQUIRED = {
     "AdAccount POST adsets": "name",
     "AdAccount GET adsetsbylabels": "ad_label_ids",
     "AdAccount DELETE advideos": "video_id",
+    "AdAccount GET assigned_users": "business",
     "AdAccount POST async_batch_requests": "adbatch name",
     "AdAccount POST asyncadrequestsets": "ad_specs name",
     "AdAccount POST campaigns": "special_ad_categories",
@@ -69,6 +71,8 @@ MORE_VALUES = {
     "destination_type": ["PHONE_CALL", "LEAD_FROM_MESSENGER", "LEAD_FROM_IG_DIRECT"],
     "optimization_goal": ["TWO_SECOND_CONTINUOUS_VIDEO_VIEWS"],
 }
+# Read by clients that work (Airbyte's source-facebook-marketing 6.1.9), though the SDK has them as parameters only or not.
+MORE_FIELDS = {"AdImage": ["filename"], "AssignedUser": ["tasks"]}
 # An enum of bare numbers in the SDK, while the API takes names.
 FREE_TEXT = ["regional_regulated_categories"]
 
@@ -87,7 +91,7 @@ class Source:
         names = self.constants["Field"]
         # Names are sorted; after them, again sorted, come those that can only be written.
         readable = next((i for i in range(1, len(names)) if names[i] < names[i - 1]), len(names))
-        return {name: types.get(name, "string") for name in names[:readable]}
+        return {name: types.get(name, "string") for name in names[:readable] + MORE_FIELDS.get(self.tree.name, [])}
 
     def requests(self):
         """(method, edge, returned class, {parameter: type}, {enum: values or (class, enum)})"""
