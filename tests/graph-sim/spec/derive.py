@@ -16,12 +16,11 @@ from pathlib import Path
 CLASSES = """Ad AdAccount AdAccountDsaRecommendations AdActivity AdCreative AdImage AdLabel AdPreview AdReportRun
     AdSet AdVideo AdsInsights AdsPixel AssignedUser Business BusinessUser Campaign CustomConversion HighDemandPeriod MinimumBudget Page User VideoThumbnail""".split()
 
-# Where only some edges matter.
+# Where only some edges matter. Of an account all lists are kept: what is not simulated is empty there, but it exists.
 EDGES = {
-    "AdAccount": """activities adcreatives adcreativesbylabels adimages adlabels ads adsbylabels adsets
-        adsetsbylabels adspixels advideos assigned_users async_batch_requests async_requests asyncadrequestsets campaigns
-        campaignsbylabels customaudiences customconversions delivery_estimate generatepreviews insights minimum_budgets
-        dsa_recommendations promote_pages reachestimate saved_audiences subscribed_apps users video_ads""".split(),
+    "AdAccount POST": """adcreatives adimages adlabels ads adsets advideos assigned_users async_batch_requests
+        asyncadrequestsets campaigns customaudiences customconversions insights subscribed_apps video_ads""".split(),
+    "AdAccount DELETE": "adimages advideos assigned_users campaigns subscribed_apps".split(),
     "AdVideo": ["thumbnails"],
     "AdsPixel": ["stats"],
     "Business": ["client_ad_accounts", "owned_ad_accounts", "owned_pages"],
@@ -54,7 +53,12 @@ REQUIRED = {
     "AdAccount POST video_ads": "upload_phase",
     "AdAccount GET delivery_estimate": "optimization_goal targeting_spec",
     "AdAccount GET generatepreviews": "ad_format creative",
+    "AdAccount GET ios_fourteen_campaign_limits": "app_id",
+    "AdAccount GET matched_search_applications": "app_store query_term",
+    "AdAccount GET message_delivery_estimate": "promoted_object targeting_spec",
     "AdAccount GET reachestimate": "targeting_spec",
+    "AdAccount GET targetingsearch": "q",
+    "AdAccount GET targetingsentencelines": "targeting_spec",
     "AdCreative POST adlabels": "adlabels",
     "AdCreative GET previews": "ad_format",
     "AdLabel POST": "name",
@@ -157,7 +161,8 @@ def main(folder):
             by_type.setdefault(given.replace("unsigned int", "uint").replace(" ", ""), []).append(field)
         text += [f"field {given} {' '.join(fields)}" for given, fields in sorted(by_type.items())]
         for method, edge, returned, params, local in sorted(source(name).requests(), key=lambda r: (r[1], r[0])):
-            if edge and edge not in EDGES.get(name, [edge]) or name in READ and method != "GET" and edge != "permissions":
+            kept = EDGES.get(f"{name} {method}", EDGES.get(name, [edge]))
+            if edge and edge not in kept or name in READ and method != "GET" and edge != "permissions":
                 continue
             required = REQUIRED.get(f"{name} {method} {edge}".strip(), "").split()
             shown = [f"{p}{'*' if p in required else ''}:{kind(p, t, local)}" for p, t in sorted(params.items())]

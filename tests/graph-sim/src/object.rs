@@ -101,6 +101,7 @@ impl<'a> Object<'a> {
                     "activities" => return activities(world, |done| done.account == account.digits),
                     "assigned_users" => return vec![person("AssignedUser", account)],
                     "adspixels" => return pixels(world, account),
+                    "generatepreviews" => return vec![preview("")],
                     "promote_pages" => return vec![page(account)],
                     _ => return Vec::new(),
                 };
@@ -112,6 +113,7 @@ impl<'a> Object<'a> {
             Self::Node(node) if edge == "activities" => {
                 return activities(world, |done| node.text("id") == Some(&done.object_id));
             }
+            Self::Node(_) if edge == "previews" => return vec![preview(&self.id())],
             Self::Node(node) => of_node(world, node, edge),
             Self::Plain("Business", _) if edge == "owned_ad_accounts" => {
                 return world.accounts.iter().map(Object::Account).collect();
@@ -170,6 +172,15 @@ fn pixels(world: &World, account: &Account) -> Vec<Object<'static>> {
         .filter_map(|adset| adset.fields.get("promoted_object")?.get("pixel_id")?.as_str())
         .collect();
     ids.into_iter().map(|id| plain("AdsPixel", json!({ "id": id, "name": "Simulated pixel" }))).collect()
+}
+
+/// What an ad would look like: a frame that shows it on Meta's site.
+fn preview(id: &str) -> Object<'static> {
+    let frame = format!(
+        "<iframe src=\"https://www.facebook.com/ads/api/preview_iframe.php?d=simulated{id}\" width=\"335\" \
+         height=\"450\" scrolling=\"yes\" style=\"border: none;\"></iframe>"
+    );
+    plain("AdPreview", json!({ "body": frame }))
 }
 
 /// The page an account's ads speak for.

@@ -162,6 +162,7 @@ pub(crate) fn wanted(call: &GraphCall, class: &str) -> Result<Vec<Field>, GraphE
             "id,account_id,time_ref,time_completed,async_status,async_percent_completion,is_running,is_bookmarked,\
              date_start,date_stop,error_code,error_subcode,error_message,error_user_title,error_user_msg"
         }
+        "AdPreview" => "body",
         "AssignedUser" => "id,name,tasks",
         "Business" | "Page" | "User" => "id,name",
         "BusinessUser" => "id,name,business",

@@ -153,7 +153,7 @@ impl GraphSim {
         }
     }
 
-    /// Graph calls served so far; pages of the login dialog are not counted.
+    /// Graph calls served so far, batches as well as their items; pages of the login dialog are not counted.
     pub fn calls(&self) -> u64 {
         lock(&self.state).calls
     }

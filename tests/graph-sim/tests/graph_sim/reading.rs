@@ -214,6 +214,8 @@ async fn creatives_pages_and_the_business_have_edges() {
     let (id, adset) = (ad["id"].as_str().unwrap(), ad["adset_id"].as_str().unwrap());
     let of_ad = client.get(&format!("{id}/adcreatives"), &[("fields", "object_type")]).await;
     assert_eq!(of_ad["data"][0]["id"], ad["creative"]["id"]);
+    let preview = client.get(&format!("{id}/previews"), &[("ad_format", "MOBILE_FEED_STANDARD")]).await;
+    assert!(preview["data"][0]["body"].as_str().unwrap().starts_with("<iframe "), "{preview}");
     let (of_set, _) = client.all(&format!("{adset}/adcreatives"), &[]).await;
     assert!(ids(&of_set).contains(ad["creative"]["id"].as_str().unwrap()));
 
