@@ -279,7 +279,9 @@ impl GraphSim {
     /// Lets something happen that webhooks tell of, such as `with_issues_ad_objects` of an `ad_account`. Whether
     /// anybody will be told: the app must have subscribed to the field, and to the ad account or page.
     pub fn post_change(&self, object: &str, field: &str, value: Value) -> bool {
-        webhook::happen(&mut lock(&self.state), object, field, value)
+        let mut state = lock(&self.state);
+        let now = state.now();
+        webhook::happen(&mut state, object, field, value, now)
     }
 
     /// Makes the webhook deliveries that are due by the simulator's clock, and those that fail at once a second time.
