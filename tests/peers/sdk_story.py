@@ -229,6 +229,7 @@ class Story:
         image = AdImage(parent_id=self.account.get_id())
         image[AdImage.Field.filename] = str(path)
         image.remote_create()
+        self.image = image["hash"]
         again = self.account.create_ad_image(params={"filename": str(path)})
         [known] = self.account.get_ad_images(fields=["hash", "width"], params={"hashes": [image["hash"]]})
         assert known["hash"] == image["hash"] and known["width"] == 64, known
@@ -252,6 +253,26 @@ class Story:
             assert time.monotonic() < until, "the video stays in processing"
             time.sleep(0.2)
         assert status == "ready", status
+        self.video = video["id"]
+        assert AdVideo(self.video).get_thumbnails(fields=["uri"])[0]["uri"]
+
+    def it_advertises_what_it_uploaded(self) -> None:
+        page, link = self.sim.where["page"], "https://example.com/"
+        pictured = {
+            "page_id": page,
+            "link_data": {"link": link, "image_hash": self.image, "message": "A square"},
+        }
+        creative = self.account.create_ad_creative(
+            params={"name": "SDK | Image", "object_story_spec": pictured}
+        )
+        read = AdCreative(creative["id"]).api_get(fields=["object_story_spec", "effective_object_story_id"])
+        assert read["object_story_spec"]["link_data"]["image_hash"] == self.image, read
+        filmed = {"video_id": self.video, "call_to_action": {"type": "SHOP_NOW", "value": {"link": link}}}
+        spec = {"page_id": page, "video_data": filmed}
+        error = refused(lambda: self.account.create_ad_creative(params={"object_story_spec": spec}))
+        assert error.api_error_subcode() == 1443226, "a video needs a thumbnail"
+        filmed["image_hash"] = self.image
+        self.account.create_ad_creative(params={"name": "SDK | Film", "object_story_spec": spec})
 
     def it_reads_insights(self) -> None:
         since, until = full_days(4)
@@ -303,8 +324,37 @@ class Story:
             .create_copy(params={"rename_options": {"rename_suffix": " again"}})
             .export_all_data()
         )
-        twin = self.sim.node(copied["copied_adset_id"])
+        self.copied_adset = copied["copied_adset_id"]
+        twin = self.sim.node(self.copied_adset)
         assert twin["name"] == "SDK | Broader again" and twin["campaign_id"] == self.campaign["id"], twin
+
+    def it_copies_with_all_that_is_in_it(self) -> None:
+        params = {"deep_copy": True, "status_option": "PAUSED"}
+        copied = AdSet(self.copied_adset).create_copy(params=params).export_all_data()
+        assert self.sim.node(copied["copied_adset_id"])["campaign_id"] == self.campaign["id"], copied
+        # Four children and more are for asynchronous requests.
+        error = refused(lambda: Campaign(self.campaign["id"]).create_copy(params=params))
+        assert error.api_error_subcode() == 1885194, error
+
+    def it_schedules_a_budget(self) -> None:
+        start = int(time.time()) // 3600 * 3600 + 86_400
+        params = {"budget_value": 10_000, "budget_value_type": "ABSOLUTE"}
+        params |= {"time_start": start, "time_end": start + 6 * 3600}
+        made = AdSet(self.adset["id"]).create_budget_schedule(params=params)
+        [read] = AdSet(self.adset["id"]).get_budget_schedules(fields=["budget_value", "time_start"])
+        assert read["id"] == made["id"] and int(read["budget_value"]) == 10_000, read
+
+    def errors_name_the_field(self) -> None:
+        targeting = {
+            "geo_locations": {"countries": ["DE"]},
+            "targeting_automation": {"advantage_audience": 0},
+        }
+        params = {"name": "SDK | Germany", "campaign_id": self.campaign["id"], "daily_budget": 20_000}
+        params |= {"billing_event": "IMPRESSIONS", "optimization_goal": "LINK_CLICKS", "targeting": targeting}
+        params |= {"bid_strategy": "LOWEST_COST_WITHOUT_CAP", "status": "PAUSED"}
+        error = refused(lambda: self.account.create_ad_set(params=params))
+        assert error.api_error_subcode() == 3858079 and error.api_blame_field_specs(), error
+        self.account.create_ad_set(params=params | {"dsa_payor": "Us", "dsa_beneficiary": "Us"})
 
     def it_deletes(self) -> None:
         Ad(self.ad["id"]).api_delete()

@@ -74,9 +74,14 @@ impl<T: DeserializeOwned> Pages<T> {
     }
 
     /// Where the next page begins: to be kept, and given to [`Pages::after`] by whoever goes on. None at the
-    /// beginning. It holds no token.
+    /// beginning. It holds no token, and says nothing once the edge [has ended](Pages::has_ended).
     pub fn cursor(&self) -> Option<&str> {
         self.after.as_deref()
+    }
+
+    /// Whether the last page has been read: going on from the cursor would read it again.
+    pub fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// The next page; `None` after the last one. A page that is too much for Meta is asked for again

@@ -13,23 +13,23 @@ import re
 import sys
 from pathlib import Path
 
-CLASSES = """Ad AdAccount AdAccountDsaRecommendations AdActivity AdCreative AdImage AdLabel AdPreview AdReportRun AdSet AdVideo AdsInsights AdsPixel
-    Business Campaign CustomConversion HighDemandPeriod MinimumBudget Page User VideoThumbnail""".split()
+CLASSES = """Ad AdAccount AdAccountDsaRecommendations AdActivity AdCreative AdImage AdLabel AdPreview AdReportRun
+    AdSet AdVideo AdsInsights AdsPixel AssignedUser Business BusinessUser Campaign CustomConversion HighDemandPeriod MinimumBudget Page User VideoThumbnail""".split()
 
-# Where only some edges matter.
+# Where only some edges matter. Of an account all lists are kept: what is not simulated is empty there, but it exists.
 EDGES = {
-    "AdAccount": """activities adcreatives adcreativesbylabels adimages adlabels ads adsbylabels adsets
-        adsetsbylabels adspixels advideos async_batch_requests async_requests asyncadrequestsets campaigns
-        campaignsbylabels customaudiences customconversions delivery_estimate generatepreviews insights minimum_budgets
-        dsa_recommendations promote_pages reachestimate saved_audiences subscribed_apps users video_ads""".split(),
+    "AdAccount POST": """adcreatives adimages adlabels ads adsets advideos assigned_users async_batch_requests
+        asyncadrequestsets campaigns customaudiences customconversions insights subscribed_apps video_ads""".split(),
+    "AdAccount DELETE": "adimages advideos assigned_users campaigns subscribed_apps".split(),
     "AdVideo": ["thumbnails"],
     "AdsPixel": ["stats"],
     "Business": ["client_ad_accounts", "owned_ad_accounts", "owned_pages"],
     "Page": [],
-    "User": ["accounts", "adaccounts", "assigned_ad_accounts", "businesses", "permissions"],
+    "BusinessUser": [],
+    "User": ["accounts", "adaccounts", "assigned_ad_accounts", "business_users", "businesses", "permissions"],
 }
 # What advertising clients only read.
-READ = ["AdsPixel", "Business", "Page", "User"]
+READ = ["AdsPixel", "AssignedUser", "Business", "BusinessUser", "Page", "User"]
 
 # Meta's published specification of v25 marks these; there is none of v26.
 REQUIRED = {
@@ -43,6 +43,7 @@ REQUIRED = {
     "AdAccount POST adsets": "name",
     "AdAccount GET adsetsbylabels": "ad_label_ids",
     "AdAccount DELETE advideos": "video_id",
+    "AdAccount GET assigned_users": "business",
     "AdAccount POST async_batch_requests": "adbatch name",
     "AdAccount POST asyncadrequestsets": "ad_specs name",
     "AdAccount POST campaigns": "special_ad_categories",
@@ -52,7 +53,12 @@ REQUIRED = {
     "AdAccount POST video_ads": "upload_phase",
     "AdAccount GET delivery_estimate": "optimization_goal targeting_spec",
     "AdAccount GET generatepreviews": "ad_format creative",
+    "AdAccount GET ios_fourteen_campaign_limits": "app_id",
+    "AdAccount GET matched_search_applications": "app_store query_term",
+    "AdAccount GET message_delivery_estimate": "promoted_object targeting_spec",
     "AdAccount GET reachestimate": "targeting_spec",
+    "AdAccount GET targetingsearch": "q",
+    "AdAccount GET targetingsentencelines": "targeting_spec",
     "AdCreative POST adlabels": "adlabels",
     "AdCreative GET previews": "ad_format",
     "AdLabel POST": "name",
@@ -69,6 +75,8 @@ MORE_VALUES = {
     "destination_type": ["PHONE_CALL", "LEAD_FROM_MESSENGER", "LEAD_FROM_IG_DIRECT"],
     "optimization_goal": ["TWO_SECOND_CONTINUOUS_VIDEO_VIEWS"],
 }
+# Read by clients that work (Airbyte's source-facebook-marketing 6.1.9), though the SDK has them as parameters only or not.
+MORE_FIELDS = {"AdImage": ["filename"], "AssignedUser": ["tasks"]}
 # An enum of bare numbers in the SDK, while the API takes names.
 FREE_TEXT = ["regional_regulated_categories"]
 
@@ -87,7 +95,7 @@ class Source:
         names = self.constants["Field"]
         # Names are sorted; after them, again sorted, come those that can only be written.
         readable = next((i for i in range(1, len(names)) if names[i] < names[i - 1]), len(names))
-        return {name: types.get(name, "string") for name in names[:readable]}
+        return {name: types.get(name, "string") for name in names[:readable] + MORE_FIELDS.get(self.tree.name, [])}
 
     def requests(self):
         """(method, edge, returned class, {parameter: type}, {enum: values or (class, enum)})"""
@@ -153,7 +161,8 @@ def main(folder):
             by_type.setdefault(given.replace("unsigned int", "uint").replace(" ", ""), []).append(field)
         text += [f"field {given} {' '.join(fields)}" for given, fields in sorted(by_type.items())]
         for method, edge, returned, params, local in sorted(source(name).requests(), key=lambda r: (r[1], r[0])):
-            if edge and edge not in EDGES.get(name, [edge]) or name in READ and method != "GET" and edge != "permissions":
+            kept = EDGES.get(f"{name} {method}", EDGES.get(name, [edge]))
+            if edge and edge not in kept or name in READ and method != "GET" and edge != "permissions":
                 continue
             required = REQUIRED.get(f"{name} {method} {edge}".strip(), "").split()
             shown = [f"{p}{'*' if p in required else ''}:{kind(p, t, local)}" for p, t in sorted(params.items())]

@@ -123,6 +123,9 @@ impl Run<'_> {
             call.token.clone_from(&self.batch.token);
             call.proof.clone_from(&self.batch.proof);
         }
+        if call.segments.is_empty() {
+            return Err(invalid("A batch cannot be an item of a batch"));
+        }
         self.check_campaign(&call)?;
         Ok(call)
     }

@@ -56,6 +56,10 @@ pub struct Behaviour {
     pub heaviest: Heaviest,
     /// How report runs go.
     pub reports: Reports,
+    /// Whether the numbers of a generated account go on growing for 28 days, as Meta's do: delivery for three days,
+    /// conversions (and with them kinds of action) for all of them, every quarter of an hour; and some rows are taken
+    /// back after four days. Otherwise a day's numbers are final from its first moment.
+    pub restates: bool,
     /// Whether calls of a version that has ended are served by the current one, with a warning, as they are since
     /// July 2026; the app's settings can switch it off, and such calls fail.
     pub auto_upgrade: bool,
@@ -91,6 +95,7 @@ impl Default for Behaviour {
             writing: Writing::default(),
             media: MediaLimits::default(),
             reports: Reports::default(),
+            restates: false,
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::numbers::Numbers;
 pub(crate) enum Fact {
     /// Made up: counts, from which rows are written when asked for.
     Counted(Numbers),
+    /// Made up, and taken back some days later: Meta's rows do not all stay.
+    Passing(Numbers),
     /// Recorded or changed by a test: the row's own fields.
     Written(Map<String, Value>),
 }
@@ -32,6 +34,7 @@ pub(crate) struct Facts {
     index: HashMap<String, usize>,
     rows: BTreeMap<(usize, Date), Fact>,
     growth: Option<Growth>,
+    ripens: bool,
 }
 
 /// How a generated account goes on as days pass.
@@ -67,6 +70,26 @@ impl Facts {
         self.growth.is_some()
     }
 
+    /// Whether the numbers of a day are counted for weeks.
+    pub(crate) fn ripens(&self) -> bool {
+        self.ripens && self.is_generated()
+    }
+
+    /// From now on the numbers of the last days are not final, and some rows will be taken back.
+    pub(crate) fn ripen(&mut self) {
+        self.ripens = true;
+        let Some(growth) = &self.growth else { return };
+        for days in 0..7 {
+            let day = growth.filled.saturating_sub(jiff::Span::new().days(days));
+            self.rows.extend(growth.passing(day));
+        }
+    }
+
+    /// The last day with numbers when it is this day for the account.
+    pub(crate) fn last_day(&self, today: Date) -> Date {
+        self.growth.as_ref().map_or(today, |growth| growth.last(today))
+    }
+
     /// The place of an ad, which is added when it is new.
     pub(crate) fn add_ad(&mut self, ad: AdRef) -> usize {
         if let Some(place) = self.index.get(&ad.ad) {
@@ -99,8 +122,7 @@ impl Facts {
     /// Makes the numbers of the days that have come since the last call.
     pub(crate) fn grow(&mut self, now: Date) {
         let Some(growth) = &mut self.growth else { return };
-        let passed = (now.max(growth.started) - growth.started).get_days();
-        let last = growth.today.saturating_add(jiff::Span::new().days(passed));
+        let last = growth.last(now);
         while growth.filled < last {
             let Ok(day) = growth.filled.tomorrow() else { return };
             for ad in 0..growth.delivery.ads() {
@@ -108,7 +130,23 @@ impl Facts {
                     self.rows.insert((ad, day), Fact::Counted(numbers));
                 }
             }
+            if self.ripens {
+                self.rows.extend(growth.passing(day));
+            }
             growth.filled = day;
         }
+    }
+}
+
+impl Growth {
+    fn last(&self, now: Date) -> Date {
+        let passed = (now.max(self.started) - self.started).get_days();
+        self.today.saturating_add(jiff::Span::new().days(passed))
+    }
+
+    /// Rows of a day that will be taken back.
+    fn passing(&self, day: Date) -> impl Iterator<Item = ((usize, Date), Fact)> {
+        let numbers = (0..self.delivery.ads()).map(move |ad| (ad, self.delivery.passing(ad, day)));
+        numbers.filter_map(move |(ad, numbers)| Some(((ad, day), Fact::Passing(numbers?))))
     }
 }

@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::error::{GraphError, invalid};
 use crate::node::{Node, parse_time};
@@ -22,6 +23,10 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
+    fn new(field: &str, operator: &str, value: impl Into<Value>) -> Self {
+        Self { field: field.to_owned(), operator: operator.to_owned(), value: value.into() }
+    }
+
     /// The values of IN and EQUAL.
     pub(crate) fn values(&self) -> Result<Vec<String>, GraphError> {
         match (self.operator.as_str(), &self.value) {
@@ -125,26 +130,26 @@ enum Whose {
 
 impl Conditions {
     /// Reads the conditions on listed objects of a class.
-    pub(crate) fn read(params: Params<'_>, class: &str) -> Result<Self, GraphError> {
+    pub(crate) fn read(params: Params<'_>, class: &str, now: Timestamp) -> Result<Self, GraphError> {
         let mut conditions = Self { filters: Vec::new(), any_status: false };
-        for filter in filters(params)? {
-            conditions.add(filter, class)?;
-        }
+        let mut wanted = filters(params)?;
         if let Some(statuses) = params.names("effective_status")? {
-            let value = json!(statuses);
-            conditions
-                .add(Filter { field: "effective_status".into(), operator: "IN".into(), value }, class)?;
+            wanted.push(Filter::new("effective_status", "IN", statuses));
         }
         if let Some(hashes) = params.names("hashes")?.filter(|_| class == "AdImage") {
-            let value = json!(hashes);
-            conditions.add(Filter { field: "hash".into(), operator: "IN".into(), value }, class)?;
+            wanted.push(Filter::new("hash", "IN", hashes));
         }
         if let Some(since) = params.text("updated_since") {
-            let value = json!(since);
-            conditions.add(
-                Filter { field: "updated_time".into(), operator: "GREATER_THAN".into(), value },
-                class,
-            )?;
+            wanted.push(Filter::new("updated_time", "GREATER_THAN", since));
+        }
+        if class == "AdActivity" {
+            // Without `since` the log goes a week back.
+            let week = (now - SignedDuration::from_hours(7 * 24)).as_second().to_string();
+            wanted.push(Filter::new("event_time", "GREATER_THAN", params.text("since").unwrap_or(&week)));
+            wanted.extend(params.text("until").map(|until| Filter::new("event_time", "LESS_THAN", until)));
+        }
+        for filter in wanted {
+            conditions.add(filter, class)?;
         }
         Ok(conditions)
     }
@@ -215,6 +220,8 @@ fn is_gone(world: &World, member: &Object<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn holds(operator: &str, value: Value, found: Value) -> bool {
@@ -244,7 +251,7 @@ mod tests {
     fn unknown_fields_and_odd_values_are_refused() {
         let read = |text: &str| {
             let params = [("filtering".to_owned(), text.to_owned())].into();
-            Conditions::read(Params(&params), "Ad").map(|_| ())
+            Conditions::read(Params(&params), "Ad", Timestamp::UNIX_EPOCH).map(|_| ())
         };
         assert!(read(r#"[{"field":"ad.name","operator":"CONTAIN","value":"x"}]"#).is_ok());
         assert!(read(r#"[{"field":"campaign.objective","operator":"EQUAL","value":"x"}]"#).is_ok());

@@ -10,6 +10,7 @@ mod measures;
 mod narrow;
 mod period;
 mod query;
+mod ripening;
 mod sum;
 mod table;
 
@@ -31,6 +32,8 @@ pub use heaviest::Heaviest;
 use measures::{Measures, STORED};
 use period::Range;
 use query::{Level, Query};
+use ripening::Known;
+pub(crate) use ripening::Moment;
 use table::{Table, Writer, sample};
 
 /// Whose insights are read.
@@ -60,13 +63,13 @@ pub(crate) fn answer(
     world: &World,
     subject: &Subject,
     call: &GraphCall,
-    today: Date,
+    moment: Moment,
     heaviest: Heaviest,
     link: &Link<'_>,
 ) -> Result<Value, GraphError> {
-    let query = Query::read(call, subject.kind, today)?;
+    let query = Query::read(call, subject.kind, moment.today)?;
     let window = query::window(call)?;
-    let table = Table::new(world, subject, &query, today);
+    let table = Table::new(world, subject, &query, moment);
     let place = |index: usize| index as i64;
     let range = window.cut(table.len(), place);
     heaviest.check(&query, &table, range.len())?;
@@ -79,31 +82,26 @@ pub(crate) fn answer(
 }
 
 /// Every ad-day row of the main account with all that is stored, as insights would give it.
-pub(crate) fn ad_day_rows(world: &World, since: Date, until: Date, today: Date) -> Vec<Value> {
+pub(crate) fn ad_day_rows(world: &World, since: Date, until: Date, moment: Moment) -> Vec<Value> {
     let (shape, breakdown) = (Shape::default(), Breakdown::none());
-    let writer = ad_days(world, &shape, &breakdown, today);
+    let writer = ad_days(world, &shape, &breakdown, moment);
     let mut all = Vec::new();
     for ad in 0..world.facts.ads.len() {
         for (day, fact) in world.facts.of_ad(ad, since, until).take_while(|(day, _)| *day <= until) {
-            let fields: Vec<String> = match fact {
-                Fact::Counted(_) => ABOUT.iter().chain(&STORED).map(|name| (*name).to_owned()).collect(),
-                Fact::Written(row) => row.keys().cloned().collect(),
+            let Some(known) = writer.known(ad, day, fact) else { continue };
+            let fields: Vec<String> = match known {
+                Known::Counted(_) => ABOUT.iter().chain(&STORED).map(|name| (*name).to_owned()).collect(),
+                Known::Written(row) => row.keys().cloned().collect(),
             };
-            all.push(Value::Object(one_day(
-                &writer,
-                &fields,
-                ad,
-                day,
-                &writer.whole(ad, day, fact),
-                sample(fact),
-            )));
+            let measures = writer.whole(ad, day, known);
+            all.push(Value::Object(one_day(&writer, &fields, ad, day, &measures, sample(fact))));
         }
     }
     all
 }
 
 /// Changes an ad-day row, as Meta restates numbers; null takes a field away, and null for all of it the row.
-pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value) {
+pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value, moment: Moment) {
     let of_node =
         |field: &str| world.nodes.get(ad_id).and_then(|ad| ad.text(field)).unwrap_or_default().to_owned();
     let ad = AdRef { ad: ad_id.to_owned(), adset: of_node("adset_id"), campaign: of_node("campaign_id") };
@@ -113,13 +111,14 @@ pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value
         return;
     }
     let (shape, breakdown) = (Shape::default(), Breakdown::none());
-    let writer = ad_days(world, &shape, &breakdown, day);
+    let writer = ad_days(world, &shape, &breakdown, moment);
     let about: Vec<String> = ABOUT.iter().map(|name| (*name).to_owned()).collect();
-    let mut row = match world.facts.get(ad, day) {
-        Some(Fact::Written(row)) => row.clone(),
-        Some(fact) => {
+    let known = world.facts.get(ad, day).and_then(|fact| writer.known(ad, day, fact));
+    let mut row = match known {
+        Some(Known::Written(row)) => row.clone(),
+        Some(known) => {
             let fields: Vec<String> = about.into_iter().chain(STORED.map(str::to_owned)).collect();
-            one_day(&writer, &fields, ad, day, &writer.whole(ad, day, fact), None)
+            one_day(&writer, &fields, ad, day, &writer.whole(ad, day, known), None)
         }
         None => one_day(&writer, &about, ad, day, &Measures::Written(&Map::new()), None),
     };
@@ -132,9 +131,9 @@ pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value
     world.facts.set(ad, day, Fact::Written(row));
 }
 
-fn ad_days<'a>(world: &'a World, shape: &'a Shape, breakdown: &'a Breakdown, today: Date) -> Writer<'a> {
+fn ad_days<'a>(world: &'a World, shape: &'a Shape, breakdown: &'a Breakdown, moment: Moment) -> Writer<'a> {
     let about = About { world, account: world.main(), level: Level::Ad };
-    Writer { about, shape, breakdown, today }
+    Writer { about, shape, breakdown, moment }
 }
 
 fn one_day(

@@ -58,6 +58,7 @@ mod write;
 mod writing;
 
 // What there is to read.
+mod activity;
 mod event;
 mod facts;
 mod generator;

@@ -23,7 +23,7 @@ pub(crate) fn list<'a>(
     let window = Window::read(call, MOST)?;
     let wanted = wanted(call, class)?;
     check_weight(class, window.limit, &wanted)?;
-    let conditions = Conditions::read(Params(&call.params), class)?;
+    let conditions = Conditions::read(Params(&call.params), class, reader.now)?;
     members.retain(|member| conditions.hold(reader.world, member));
 
     let count = members.len();

@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 use crate::call::GraphCall;
 use crate::error::GraphError;
 use crate::login::PERSON;
-use crate::object::{Object, business, page, plain};
+use crate::object::{self, Object, business, page, plain};
 use crate::params::Params;
 use crate::read::{Reader, wanted};
-use crate::selection;
 use crate::token::Claims;
 
 /// `GET /me`
@@ -16,11 +15,7 @@ pub(crate) fn person(reader: &Reader<'_>, claims: &Claims, call: &GraphCall) -> 
     let name =
         if claims.user == PERSON { "Simulated Person".to_owned() } else { format!("Person {}", claims.user) };
     let person = plain("User", json!({ "id": claims.user, "name": name }));
-    let wanted = match Params(&call.params).text("fields") {
-        Some(_) => wanted(call, "User")?,
-        None => selection::parse("id,name")?,
-    };
-    reader.project(&person, &wanted, call)
+    reader.project(&person, &wanted(call, "User")?, call)
 }
 
 /// `GET /me/permissions`, narrowed by `permission` and `status`.
@@ -41,6 +36,7 @@ pub(crate) fn edge(reader: &Reader<'_>, edge: &str, call: &GraphCall) -> Result<
     let accounts = reader.world.accounts.iter();
     let (class, members): (_, Vec<Object<'_>>) = match edge {
         "adaccounts" | "assigned_ad_accounts" => ("AdAccount", accounts.map(Object::Account).collect()),
+        "business_users" => ("BusinessUser", vec![object::person("BusinessUser", reader.world.main())]),
         "accounts" => ("Page", accounts.map(page).collect()),
         "businesses" => ("Business", business(reader.world.main()).into_iter().collect()),
         _ => ("", Vec::new()),

@@ -1,6 +1,7 @@
 //! Nodes of the graph: ad accounts and the advertising objects in them.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
@@ -90,10 +91,13 @@ pub(crate) fn graph_time(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%z").to_string()
 }
 
-/// Reads a moment in one of the forms Graph takes: unix seconds or ISO 8601.
+/// Reads a moment in one of the forms Graph takes: unix seconds, ISO 8601, or a day for its first moment in UTC.
 pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     if let Ok(seconds) = text.parse::<i64>() {
         return Timestamp::from_second(seconds).ok();
+    }
+    if text.len() == 10 {
+        return text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp());
     }
     Timestamp::strptime("%Y-%m-%dT%H:%M:%S%z", text).ok().or_else(|| text.parse().ok())
 }
@@ -110,6 +114,7 @@ mod tests {
         assert_eq!(parse_time("2026-11-20T10:00:00+0800"), Some(at));
         assert_eq!(parse_time("2026-11-20T10:00:00+08:00"), Some(at));
         assert_eq!(parse_time(&at.as_second().to_string()), Some(at));
+        assert_eq!(parse_time("2026-11-20"), "2026-11-20T00:00:00Z".parse().ok());
         assert_eq!(parse_time("soon"), None);
     }
 }

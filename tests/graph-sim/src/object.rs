@@ -1,7 +1,10 @@
 //! What can be read: ad accounts, what is in them, and the pages and the business around them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
+use crate::activity::Activity;
 use crate::error::type_name;
 use crate::media::video;
 use crate::money;
@@ -95,6 +98,10 @@ impl<'a> Object<'a> {
                     "dsa_recommendations" => {
                         return rows("AdAccountDsaRecommendations", write::dsa_recommendations(account));
                     }
+                    "activities" => return activities(world, |done| done.account == account.digits),
+                    "assigned_users" => return vec![person("AssignedUser", account)],
+                    "adspixels" => return pixels(world, account),
+                    "generatepreviews" => return vec![preview("")],
                     "promote_pages" => return vec![page(account)],
                     _ => return Vec::new(),
                 };
@@ -103,6 +110,10 @@ impl<'a> Object<'a> {
             Self::Node(node) if edge == "thumbnails" => {
                 return rows("VideoThumbnail", video::thumbnails(node));
             }
+            Self::Node(node) if edge == "activities" => {
+                return activities(world, |done| node.text("id") == Some(&done.object_id));
+            }
+            Self::Node(_) if edge == "previews" => return vec![preview(&self.id())],
             Self::Node(node) => of_node(world, node, edge),
             Self::Plain("Business", _) if edge == "owned_ad_accounts" => {
                 return world.accounts.iter().map(Object::Account).collect();
@@ -147,6 +158,31 @@ fn creatives<'a>(world: &'a World, node: &Node) -> Vec<&'a Node> {
     creatives
 }
 
+/// What was done, the latest first.
+fn activities(world: &World, wanted: impl Fn(&Activity) -> bool) -> Vec<Object<'static>> {
+    let done = world.activities.iter().rev().filter(|done| wanted(done));
+    done.map(|done| plain("AdActivity", done.fields.clone())).collect()
+}
+
+/// The pixels that ad sets are optimised for.
+fn pixels(world: &World, account: &Account) -> Vec<Object<'static>> {
+    let adsets = world.of_account(Kind::AdSet, &account.digits);
+    let ids: BTreeSet<&str> = adsets
+        .iter()
+        .filter_map(|adset| adset.fields.get("promoted_object")?.get("pixel_id")?.as_str())
+        .collect();
+    ids.into_iter().map(|id| plain("AdsPixel", json!({ "id": id, "name": "Simulated pixel" }))).collect()
+}
+
+/// What an ad would look like: a frame that shows it on Meta's site.
+fn preview(id: &str) -> Object<'static> {
+    let frame = format!(
+        "<iframe src=\"https://www.facebook.com/ads/api/preview_iframe.php?d=simulated{id}\" width=\"335\" \
+         height=\"450\" scrolling=\"yes\" style=\"border: none;\"></iframe>"
+    );
+    plain("AdPreview", json!({ "body": frame }))
+}
+
 /// The page an account's ads speak for.
 pub(crate) fn page(account: &Account) -> Object<'static> {
     plain("Page", json!({ "id": account.page_id, "name": "Simulated Page" }))
@@ -155,6 +191,19 @@ pub(crate) fn page(account: &Account) -> Object<'static> {
 /// The business an account belongs to.
 pub(crate) fn business(account: &Account) -> Option<Object<'static>> {
     account.fields.get("business").map(|business| plain("Business", business.clone()))
+}
+
+/// The one person of the business who works in its accounts, as one or the other class.
+pub(crate) fn person(class: &'static str, account: &Account) -> Object<'static> {
+    let field = |name: &str| account.fields.get(name).cloned().unwrap_or_default();
+    let person = json!({
+        "id": "900000000000011",
+        "name": "Simulated Person",
+        "business": field("business"),
+        "tasks": field("user_tasks"),
+        "role": "ADMIN",
+    });
+    plain(class, person)
 }
 
 /// Objects without a place of their own.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::GraphCall;
 use crate::error::{GraphError, nonexisting_field, unsupported};
-use crate::insights::{Heaviest, Subject};
+use crate::insights::{Heaviest, Moment, Subject};
 use crate::object::Object;
 use crate::paging::Link;
 use crate::params::Params;
@@ -70,8 +70,8 @@ impl<'a> Reader<'a> {
         let subject = Subject::of(self.world, object);
         let subject = subject.ok_or_else(|| nonexisting_field("insights", object.class()))?;
         let account = self.world.account(&subject.account).unwrap_or(self.world.main());
-        let today = self.world.today(account, self.now);
-        self.link(call, |link| insights::answer(self.world, &subject, call, today, self.heaviest, link))
+        let moment = Moment::of(account, self.now);
+        self.link(call, |link| insights::answer(self.world, &subject, call, moment, self.heaviest, link))
     }
 
     pub(crate) fn link<T>(&self, call: &GraphCall, make: impl FnOnce(&Link<'_>) -> T) -> T {
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
             let value = if let Some(linked) = object.linked(self.world, &field.name) {
                 Some(self.project(&linked, inner.unwrap_or_default(), call)?)
             } else if spec::has_field(object.class(), &field.name) {
-                object.value(self.world, &field.name).map(|value| pick(&value, inner))
+                self.value(object, &field.name).map(|value| pick(&value, inner))
             } else {
                 self.nested(object, field, call)?
             };
@@ -103,8 +103,27 @@ impl<'a> Reader<'a> {
                 answer.insert(name.clone(), value);
             }
         }
-        answer.insert("id".into(), json!(object.id()));
+        // Entries of the activity log and the like have none.
+        let id = object.id();
+        if !id.is_empty() {
+            answer.insert("id".into(), json!(id));
+        }
         Ok(Value::Object(answer))
+    }
+
+    fn value(&self, object: &Object<'a>, field: &str) -> Option<Value> {
+        match object {
+            // Moves with daylight saving time.
+            Object::Account(account) if field == "timezone_offset_hours_utc" => {
+                let seconds = account.zone.to_offset(self.now).seconds();
+                Some(if seconds % 3600 == 0 {
+                    json!(seconds / 3600)
+                } else {
+                    json!(f64::from(seconds) / 3600.0)
+                })
+            }
+            _ => object.value(self.world, field),
+        }
     }
 
     /// An edge within `fields`.
@@ -143,6 +162,15 @@ pub(crate) fn wanted(call: &GraphCall, class: &str) -> Result<Vec<Field>, GraphE
             "id,account_id,time_ref,time_completed,async_status,async_percent_completion,is_running,is_bookmarked,\
              date_start,date_stop,error_code,error_subcode,error_message,error_user_title,error_user_msg"
         }
+        "AdPreview" => "body",
+        "AssignedUser" => "id,name,tasks",
+        "Business" | "Page" | "User" => "id,name",
+        "BusinessUser" => "id,name,business",
+        "MinimumBudget" => {
+            "currency,min_daily_budget_imp,min_daily_budget_high_freq,min_daily_budget_low_freq,\
+             min_daily_budget_video_views"
+        }
+        "AdActivity" => "event_time,event_type,object_id,object_name,extra_data",
         _ => "id",
     };
     selection::parse(Params(&call.params).text("fields").unwrap_or(default))

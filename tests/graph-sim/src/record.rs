@@ -6,6 +6,8 @@ use crate::call::GraphCall;
 
 /// How many calls are kept: the newest.
 const KEPT: usize = 10_000;
+/// How many bytes of a value are kept: images may come as text.
+const LONGEST: usize = 64 << 10;
 /// Parameters that let whoever knows them in.
 const SECRET: [&str; 4] = ["client_secret", "code", "fb_exchange_token", "input_token"];
 
@@ -20,7 +22,7 @@ pub struct RecordedCall {
     /// The path, without version and object: `campaigns`; empty for a call to the object itself. Where `class` is
     /// empty, the whole path.
     pub edge: String,
-    /// Everything sent in query and form, without token, proof and other secrets.
+    /// Everything sent in query and form, without token, proof and other secrets; of very long values the beginning.
     pub params: BTreeMap<String, String>,
     /// The names of the parts of the form that are files.
     pub files: Vec<String>,
@@ -41,7 +43,7 @@ impl Record {
             method: call.method.to_string(),
             class: class.unwrap_or_default().to_owned(),
             edge: path.join("/"),
-            params: params.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            params: params.map(|(name, value)| (name.clone(), shortened(value))).collect(),
             files: call.files.keys().cloned().collect(),
         });
     }
@@ -50,4 +52,9 @@ impl Record {
     pub(crate) fn calls(&self) -> Vec<RecordedCall> {
         self.0.iter().cloned().collect()
     }
+}
+
+fn shortened(value: &str) -> String {
+    let end = (0..=LONGEST.min(value.len())).rev().find(|end| value.is_char_boundary(*end));
+    value[..end.unwrap_or_default()].to_owned()
 }

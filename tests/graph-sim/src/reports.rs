@@ -11,7 +11,7 @@ use crate::call::GraphCall;
 use crate::error::GraphError;
 use crate::fault::Refusal;
 use crate::generator::Chance;
-use crate::insights::{Frozen, Order, Subject};
+use crate::insights::{Frozen, Moment, Order, Subject};
 use crate::paging::Link;
 use crate::world::World;
 use run::Run;
@@ -214,9 +214,9 @@ pub(crate) fn settle(world: &mut World, now: Timestamp) {
     for run in reports.runs.values_mut() {
         if let Some(at) = run.advance(&reports.plan, now) {
             let account = world.account(&run.subject.account).unwrap_or(world.main());
-            let today = world.today(account, at);
-            world.facts.grow(today);
-            run.complete(Frozen::make(world, &run.subject, &run.order, today));
+            let moment = Moment::of(account, at);
+            world.facts.grow(moment.today);
+            run.complete(Frozen::make(world, &run.subject, &run.order, moment));
         }
     }
     world.reports = reports;

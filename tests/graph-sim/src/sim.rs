@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, Source};
 use crate::event::Issue;
 use crate::fault::{Fault, FaultPlan, Faults};
-use crate::insights;
+use crate::insights::{self, Moment};
 use crate::journal::Journal;
 use crate::line::{Cut, Lines};
 use crate::login::Codes;
@@ -70,6 +70,9 @@ impl GraphSim {
         world.base_url.clone_from(&base_url);
         let (stop, mut stopped) = watch::channel(());
         world.reports.plan = config.behaviour.reports;
+        if config.behaviour.restates {
+            world.facts.ripen();
+        }
         let mut state = State {
             world,
             app: config.app,
@@ -150,7 +153,7 @@ impl GraphSim {
         }
     }
 
-    /// Graph calls served so far; pages of the login dialog are not counted.
+    /// Graph calls served so far, batches as well as their items; pages of the login dialog are not counted.
     pub fn calls(&self) -> u64 {
         lock(&self.state).calls
     }
@@ -214,9 +217,9 @@ impl GraphSim {
     pub fn fact_rows(&self, since: Date, until: Date) -> Vec<Value> {
         let mut state = lock(&self.state);
         let now = state.now();
-        let today = state.world.today(state.world.main(), now);
-        state.world.facts.grow(today);
-        insights::ad_day_rows(&state.world, since, until, today)
+        let moment = Moment::of(state.world.main(), now);
+        state.world.facts.grow(moment.today);
+        insights::ad_day_rows(&state.world, since, until, moment)
     }
 
     /// Orders the fates of the next report runs, one each.
@@ -240,7 +243,8 @@ impl GraphSim {
         let now = state.now();
         // Runs that were complete before do not change any more.
         reports::settle(&mut state.world, now);
-        insights::restate(&mut state.world, ad_id, day, &changes);
+        let moment = Moment::of(state.world.main(), now);
+        insights::restate(&mut state.world, ad_id, day, &changes, moment);
     }
 
     /// Orders a fault.
@@ -275,7 +279,9 @@ impl GraphSim {
     /// Lets something happen that webhooks tell of, such as `with_issues_ad_objects` of an `ad_account`. Whether
     /// anybody will be told: the app must have subscribed to the field, and to the ad account or page.
     pub fn post_change(&self, object: &str, field: &str, value: Value) -> bool {
-        webhook::happen(&mut lock(&self.state), object, field, value)
+        let mut state = lock(&self.state);
+        let now = state.now();
+        webhook::happen(&mut state, object, field, value, now)
     }
 
     /// Makes the webhook deliveries that are due by the simulator's clock, and those that fail at once a second time.

@@ -2,10 +2,12 @@
 
 mod delivery;
 mod envelope;
+mod source;
 mod subscription;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::state::State;
@@ -23,8 +25,16 @@ pub(crate) struct Webhooks {
     listening: BTreeMap<String, BTreeSet<String>>,
     /// Callback URLs and tokens that were asked and answered rightly.
     verified: BTreeSet<(String, String)>,
+    /// Report runs whose end is among the changes, or was.
+    told_reports: BTreeSet<String>,
     changes: Vec<Change>,
     parcels: Vec<delivery::Parcel>,
+}
+
+impl Webhooks {
+    fn wants(&self, object: &str, field: &str) -> bool {
+        self.subscriptions.get(object).is_some_and(|subscription| subscription.fields.contains(field))
+    }
 }
 
 /// What the app wants to hear of one kind of object.
@@ -48,16 +58,14 @@ pub(crate) struct Change {
 
 /// Lets something happen. Whether it will be told to anybody: the app must have subscribed to the field, and for ad
 /// accounts and pages also to the single one, as far as the value names one that is known here.
-pub(crate) fn happen(state: &mut State, object: &str, field: &str, mut value: Value) -> bool {
-    let time = state.now().as_second();
+pub(crate) fn happen(state: &mut State, object: &str, field: &str, mut value: Value, at: Timestamp) -> bool {
     let owner = owner(state, object, &value);
     let webhooks = &mut state.webhooks;
-    let wanted = webhooks.subscriptions.get(object).is_some_and(|wanted| wanted.fields.contains(field));
     let heard = owner.as_ref().is_none_or(|id| {
         let fields = webhooks.listening.get(id);
         fields.is_some_and(|fields| fields.is_empty() || fields.contains(field))
     });
-    if !wanted || !heard {
+    if !webhooks.wants(object, field) || !heard {
         return false;
     }
     // Samples of the ad_account object say "0" in the place of the account (Webhooks reference).
@@ -70,7 +78,7 @@ pub(crate) fn happen(state: &mut State, object: &str, field: &str, mut value: Va
     if object == "page" && field == "leadgen" {
         envelope::write_ids_as_numbers(&mut value);
     }
-    let (object, field) = (object.to_owned(), field.to_owned());
+    let (object, field, time) = (object.to_owned(), field.to_owned(), at.as_second());
     webhooks.changes.push(Change { object, entry, field, value, time });
     true
 }

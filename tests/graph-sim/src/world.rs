@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
+use crate::activity::{self, Activity};
 use crate::event::AccountEvent;
 use crate::facts::Facts;
 use crate::media::video::Uploads;
@@ -28,6 +29,8 @@ pub(crate) struct World {
     pub(crate) budget_changes: BTreeMap<String, Vec<Timestamp>>,
     /// What happened by itself since somebody last took note.
     pub(crate) events: Vec<AccountEvent>,
+    /// What callers and people did, the latest at the end.
+    pub(crate) activities: Vec<Activity>,
     /// How this Meta works off what is written.
     pub(crate) writing: Writing,
     pub(crate) media: MediaLimits,
@@ -53,6 +56,7 @@ impl World {
             facts: Facts::default(),
             budget_changes: BTreeMap::new(),
             events: Vec::new(),
+            activities: Vec::new(),
             writing: Writing::default(),
             media: MediaLimits::default(),
             uploads: Uploads::default(),
@@ -88,7 +92,16 @@ impl World {
     /// Adds an object that has its id already, in front of all others.
     pub(crate) fn insert(&mut self, kind: Kind, account: &str, id: &str, fields: Map<String, Value>) {
         let (account, position) = (account.to_owned(), -self.created);
-        self.nodes.insert(id.to_owned(), Node { kind, account, position, fields, stage: Stage::Settled });
+        let node = Node { kind, account, position, fields, stage: Stage::Settled };
+        self.activities.extend(activity::of_new(&node, self.owner(&node)));
+        self.nodes.insert(id.to_owned(), node);
+    }
+
+    /// Writes into the log how an object differs from what it was.
+    pub(crate) fn log_change(&mut self, before: &Node, at: Timestamp) {
+        let id = before.text("id").unwrap_or_default();
+        let Some(after) = self.nodes.get(id) else { return };
+        self.activities.extend(activity::of_change(before, after, self.owner(after), at));
     }
 
     /// A number that no object has yet.
@@ -167,13 +180,13 @@ impl World {
     /// A change made by a person, outside of the API; null takes a field away.
     pub(crate) fn change(&mut self, id: &str, changes: Value, now: Timestamp) {
         let Value::Object(changes) = changes else { return };
+        let Some(before) = self.nodes.get(id).cloned() else { return };
         let status =
             changes.get("status").or_else(|| changes.get("configured_status")).and_then(Value::as_str);
         if let Some(status) = status {
             self.set_status(id, status);
         }
-        let Some(node) = self.nodes.get(id) else { return };
-        let zone = self.owner(node).zone.clone();
+        let zone = self.owner(&before).zone.clone();
         let Some(node) = self.nodes.get_mut(id) else { return };
         // Graph leaves a campaign's updated_time alone when only money changes.
         let only_money = changes.keys().all(|name| name.contains("budget") || name == "spend_cap");
@@ -186,6 +199,7 @@ impl World {
                 value => drop(node.fields.insert(name, value)),
             }
         }
+        self.log_change(&before, now);
     }
 
     fn is_below(&self, node: &Node, id: &str) -> bool {
@@ -230,6 +244,11 @@ pub(crate) fn account(digits: &str, name: &str, currency: &str, zone_name: &str,
         "is_personal": 0,
         "is_prepay_account": false,
         "created_time": "2024-12-02T09:00:00+0000",
+        "owner": "900000000000001",
+        "fb_entity": 1,
+        "is_notifications_enabled": true,
+        "is_direct_deals_enabled": false,
+        "has_migrated_permissions": true,
         "business_name": "Adflight test company",
         "business": {"id": "900000000000001", "name": "Adflight test company"},
         "user_tasks": ["DRAFT", "ANALYZE", "ADVERTISE", "MANAGE"],

@@ -86,6 +86,15 @@ pub(crate) fn check(world: &World, task: &Task, write: &Write) -> Result<(), Gra
 
 /// Carries a write out and gives the answer to its caller.
 pub(crate) fn carry_out(world: &mut World, task: &Task, write: &Write) -> Result<Value, GraphError> {
+    let before = world.nodes.get(&task.id).cloned();
+    let answer = take_effect(world, task, write)?;
+    if let Some(before) = before {
+        world.log_change(&before, write.time);
+    }
+    Ok(answer)
+}
+
+fn take_effect(world: &mut World, task: &Task, write: &Write) -> Result<Value, GraphError> {
     match task.what {
         What::Make(kind) => make::carry_out(world, task, kind, write),
         What::Change => update::carry_out(world, task, write),

@@ -9,7 +9,15 @@ use super::{FaultKind, Refusal, Sight, ThrottleKind};
 use crate::generator::Chance;
 use crate::start_error::StartError;
 
-/// Rules by which calls go wrong. The first rule that strikes a call decides.
+/// Rules by which calls go wrong. The first rule that strikes a call decides. As JSON:
+///
+/// ```json
+/// {"seed": 7, "rules": [
+///   {"what": "lost_answer", "when": {"skip": 2, "times": 1}, "where": {"method": "POST", "path_contains": "/ads"}},
+///   {"what": {"throttle": {"limit": "insights", "minutes": 2}}, "when": {"every": 10}},
+///   {"what": {"refusal": {"code": 2, "status": 500}}, "when": {"per_mille": 50}, "where": {"area": "insights"}}
+/// ]}
+/// ```
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FaultPlan {

@@ -51,6 +51,17 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// Numbers that are taken back some days later, where the ad did not deliver: now and then.
+    pub(crate) fn passing(&self, ad: usize, day: Date) -> Option<Numbers> {
+        let since_monday = (day - FIRST_MONDAY).get_days().unsigned_abs();
+        let today = self.chance.of(ad as u64).of(u64::from(since_monday)).of(90);
+        let impressions = today.of(1).between(2, 30);
+        let numbers = Numbers { spend: impressions, impressions, reach: impressions, ..Numbers::default() };
+        (today.percent(6) && self.numbers(ad, day).is_none()).then_some(numbers)
+    }
+}
+
 /// Derives the counts of a day from its spend; `ad` decides what is typical of the ad, `today` the day's noise.
 fn count(plan: AdPlan, ad: Chance, today: Chance, spend: u64) -> Numbers {
     let share = |of: u64, typical: (u64, u64, u64), noise: u64| {

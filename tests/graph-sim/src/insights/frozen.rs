@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use serde_json::{Map, Value};
 
 use super::query::{self, Query};
+use super::ripening::Moment;
 use super::table::Table;
 use super::{Subject, period};
 use crate::call::GraphCall;
@@ -43,9 +44,9 @@ pub(crate) struct Frozen {
 }
 
 impl Frozen {
-    pub(crate) fn make(world: &World, subject: &Subject, order: &Order, today: Date) -> Self {
+    pub(crate) fn make(world: &World, subject: &Subject, order: &Order, moment: Moment) -> Self {
         let query = &order.0;
-        let table = Table::new(world, subject, query, today);
+        let table = Table::new(world, subject, query, moment);
         let summed = query.summary.clone();
         let fields = [&query.fields[..], summed.as_deref().unwrap_or_default()].concat();
         let summary = match table.summary(&fields) {

@@ -15,6 +15,7 @@ use super::counts::Counts;
 use super::measures::{Measures, Style};
 use super::period::{Increment, Range, detailed_since};
 use super::query::{Level, Order, Query};
+use super::ripening::{Known, Moment};
 use super::sum::{Sum, decimal, part_of_row};
 use crate::facts::{AdRef, Fact};
 use crate::generator::Chance;
@@ -62,9 +63,9 @@ enum Share {
 
 impl<'a> Table<'a> {
     /// Finds the rows about a node; only the main account has numbers.
-    pub(crate) fn new(world: &'a World, subject: &Subject, query: &'a Query, today: Date) -> Self {
+    pub(crate) fn new(world: &'a World, subject: &Subject, query: &'a Query, moment: Moment) -> Self {
         let about = About { world, account: world.main(), level: query.level };
-        let writer = Writer { about, shape: &query.shape, breakdown: &query.breakdown, today };
+        let writer = Writer { about, shape: &query.shape, breakdown: &query.breakdown, moment };
         let known = subject.account == world.main().digits;
         let ads = if known { ads_below(world, subject) } else { Vec::new() };
         let ads = query.narrow.ads(world, ads, query.level);
@@ -132,7 +133,8 @@ impl<'a> Table<'a> {
         for ad in &self.ads {
             for (day, fact) in facts.of_ad(*ad, range.since, range.until) {
                 let bounds = Range { since: day, until: day };
-                let parts = self.writer.parts(*ad, day, fact);
+                let Some(known) = self.writer.known(*ad, day, fact) else { continue };
+                let parts = self.writer.parts(*ad, day, known);
                 entries.extend(parts.into_iter().map(|part| Entry {
                     ad: *ad,
                     bounds,
@@ -155,11 +157,12 @@ impl<'a> Table<'a> {
             let group = *groups.entry(self.writer.about.object(&facts.ads[*ad])).or_insert(next);
             for (index, range) in period.ranges.iter().enumerate() {
                 for (day, fact) in facts.of_ad(*ad, range.since, range.until) {
-                    for part in self.writer.parts(*ad, day, fact) {
+                    let Some(known) = self.writer.known(*ad, day, fact) else { continue };
+                    for part in self.writer.parts(*ad, day, known) {
                         let place = (group, index, period.bucket(*range, day), part.cell);
                         let sum = sums.entry(place).or_insert_with(|| Group::of(*ad));
                         sum.sample = sum.sample.or(sample(fact));
-                        sum.sum.add(self.writer.measures(*ad, day, fact, part));
+                        sum.sum.add(self.writer.measures(*ad, day, known, part));
                     }
                 }
             }
@@ -176,7 +179,13 @@ impl<'a> Table<'a> {
 
     fn measures(&self, entry: &Entry<'a>) -> Measures<'a> {
         match &entry.of {
-            Of::Day(fact, part) => self.writer.measures(entry.ad, entry.bounds.since, fact, *part),
+            Of::Day(fact, part) => {
+                let (ad, day) = (entry.ad, entry.bounds.since);
+                match self.writer.known(ad, day, fact) {
+                    Some(known) => self.writer.measures(ad, day, known, *part),
+                    None => Measures::Summed(Map::new()),
+                }
+            }
             Of::Sum(measures, _) => Measures::clone(measures),
         }
     }
@@ -253,7 +262,7 @@ impl Group<'_> {
 /// A written row, in which names stand.
 pub(crate) fn sample(fact: &Fact) -> Option<&Map<String, Value>> {
     match fact {
-        Fact::Counted(_) => None,
+        Fact::Counted(_) | Fact::Passing(_) => None,
         Fact::Written(row) => Some(row),
     }
 }
@@ -276,8 +285,7 @@ pub(crate) struct Writer<'a> {
     pub(crate) about: About<'a>,
     pub(crate) shape: &'a Shape,
     pub(crate) breakdown: &'a Breakdown,
-    /// The account's day.
-    pub(crate) today: Date,
+    pub(crate) moment: Moment,
 }
 
 impl<'a> Writer<'a> {
@@ -290,7 +298,7 @@ impl<'a> Writer<'a> {
         measures: &Measures<'_>,
         sample: Option<&Map<String, Value>>,
     ) -> Map<String, Value> {
-        let in_detail = bounds.since >= detailed_since(self.today);
+        let in_detail = bounds.since >= detailed_since(self.moment.today);
         let style = Style {
             currency: &self.about.account.currency,
             shape: self.shape,
@@ -319,23 +327,29 @@ impl<'a> Writer<'a> {
         row
     }
 
+    /// What is known of an ad-day.
+    pub(crate) fn known(&self, ad: usize, day: Date, fact: &'a Fact) -> Option<Known<'a>> {
+        let facts = &self.about.world.facts;
+        self.moment.known(facts, day, fact, self.of_day(ad, day))
+    }
+
     /// All an ad did on a day.
-    pub(crate) fn whole(&self, ad: usize, day: Date, fact: &'a Fact) -> Measures<'a> {
-        match fact {
-            Fact::Counted(numbers) => Measures::Counted(Counts::of(numbers, self.of_day(ad, day))),
-            Fact::Written(row) => Measures::Written(row),
+    pub(crate) fn whole(&self, ad: usize, day: Date, known: Known<'a>) -> Measures<'a> {
+        match known {
+            Known::Counted(numbers) => Measures::Counted(Counts::of(&numbers, self.of_day(ad, day))),
+            Known::Written(row) => Measures::Written(row),
         }
     }
 
     /// The parts of an ad-day: one, unless there is a breakdown.
-    fn parts(&self, ad: usize, day: Date, fact: &Fact) -> Vec<Part> {
+    fn parts(&self, ad: usize, day: Date, known: Known<'_>) -> Vec<Part> {
         if !self.breakdown.divides() {
             return vec![Part { cell: 0, share: Share::Whole }];
         }
-        if self.breakdown.hourly() && day < detailed_since(self.today) {
+        if self.breakdown.hourly() && day < detailed_since(self.moment.today) {
             return Vec::new();
         }
-        let ends = self.breakdown.ends(impressions(fact), self.of_ad(ad), self.of_day(ad, day));
+        let ends = self.breakdown.ends(impressions(known), self.of_ad(ad), self.of_day(ad, day));
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let mut parts: Vec<Part> = starts
             .zip(&ends)
@@ -343,15 +357,15 @@ impl<'a> Writer<'a> {
             .filter(|(_, (start, end))| start < end)
             .map(|(cell, (start, end))| Part { cell, share: Share::Span(start, *end) })
             .collect();
-        if self.breakdown.sets_off_meta_apart() && has_off_meta(fact) {
+        if self.breakdown.sets_off_meta_apart() && has_off_meta(known) {
             parts.push(Part { cell: self.breakdown.unlabelled(), share: Share::OffMeta });
         }
         parts
     }
 
-    fn measures(&self, ad: usize, day: Date, fact: &'a Fact, part: Part) -> Measures<'a> {
+    fn measures(&self, ad: usize, day: Date, known: Known<'a>, part: Part) -> Measures<'a> {
         let chance = self.of_day(ad, day);
-        match (self.whole(ad, day, fact), part.share) {
+        match (self.whole(ad, day, known), part.share) {
             (whole, Share::Whole) => whole,
             (Measures::Counted(counts), Share::Span(before, after)) => {
                 let part = counts.part(before, after, chance.of(31));
@@ -359,7 +373,7 @@ impl<'a> Writer<'a> {
             }
             (Measures::Counted(counts), Share::OffMeta) => Measures::Counted(counts.off_meta()),
             (Measures::Written(row), Share::Span(before, after)) => {
-                let part = part_of_row(row, (before, after, impressions(fact)), chance.of(31));
+                let part = part_of_row(row, (before, after, impressions(known)), chance.of(31));
                 let drops = self.breakdown.drops_off_meta();
                 Measures::Summed(if drops { chosen(part, |kind| !is_off_meta(kind)) } else { part })
             }
@@ -395,19 +409,19 @@ fn ordinal(day: Date) -> u64 {
     (i64::from(day.year()) * 1_000 + i64::from(day.day_of_year())).unsigned_abs()
 }
 
-fn impressions(fact: &Fact) -> u64 {
-    match fact {
-        Fact::Counted(numbers) => numbers.impressions,
-        Fact::Written(row) => {
+fn impressions(known: Known<'_>) -> u64 {
+    match known {
+        Known::Counted(numbers) => numbers.impressions,
+        Known::Written(row) => {
             decimal(row.get("impressions")).and_then(|count| u64::try_from(count).ok()).unwrap_or_default()
         }
     }
 }
 
-fn has_off_meta(fact: &Fact) -> bool {
-    match fact {
-        Fact::Counted(numbers) => numbers.adds_to_cart + numbers.purchases + numbers.web_leads > 0,
-        Fact::Written(row) => !chosen(row.clone(), is_off_meta).values().all(|value| !value.is_array()),
+fn has_off_meta(known: Known<'_>) -> bool {
+    match known {
+        Known::Counted(numbers) => numbers.adds_to_cart + numbers.purchases + numbers.web_leads > 0,
+        Known::Written(row) => !chosen(row.clone(), is_off_meta).values().all(|value| !value.is_array()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::Method;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Change, Webhooks, envelope};
+use super::{Change, Webhooks, envelope, source};
 use crate::fault::{Area, FaultKind, Sight};
 use crate::server::{SharedState, lock};
 use crate::state::State;
@@ -82,6 +82,7 @@ pub(crate) async fn deliver_due(state: &SharedState) -> Deliveries {
 /// Takes what is due, in the order in which it goes out.
 fn errands(state: &mut State) -> Vec<Errand> {
     let now = state.now();
+    source::gather(state, now);
     let secret = state.app.app_secret.clone();
     state.webhooks.pack(&secret, now);
     let (due, later) =

@@ -1,10 +1,12 @@
 //! Several calls in one.
 
 use graph_sim::{Fault, FaultKind, spec};
+use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::Sha256;
 
-use crate::client::{Client, Time, config, generated};
+use crate::client::{Client, SECRET, Time, config, generated};
 
 /// The answers of a batch, with their bodies read.
 async fn batch(client: &Client, items: &Value, more: &[(&str, &str)]) -> Vec<Value> {
@@ -146,4 +148,22 @@ async fn each_item_counts_for_the_quota() {
     let answers = batch(&client, &Value::Array(vec![item; 4]), &[]).await;
     assert_eq!(codes(&answers), [200, 200, 200, 400].map(Some));
     assert_eq!(answers[3]["body"]["error"]["code"], 80004);
+}
+
+#[tokio::test]
+async fn one_proof_speaks_for_all_items_with_its_token() {
+    let time = Time::new();
+    let mut config = config(generated(), &time);
+    config.behaviour.require_proof = true;
+    let client = Client::of(config, time).await.unwrap();
+    let me = json!({"method": "GET", "relative_url": "me"});
+    let inner = json!({"method": "POST", "relative_url": "", "body": format!("batch=[{me}]")});
+    let items = json!([me, inner]);
+    let text = items.to_string();
+    assert_eq!(client.refusal(Method::POST, "", &[("batch", &text)]).await, (400, 100, None));
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(client.token.as_bytes());
+    let proof = hex::encode(mac.finalize().into_bytes());
+    let answers = batch(&client, &items, &[("appsecret_proof", &proof)]).await;
+    assert_eq!(codes(&answers), [Some(200), Some(400)], "and a batch is no item");
 }

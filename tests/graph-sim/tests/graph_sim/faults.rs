@@ -1,5 +1,6 @@
 //! Plans of faults.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use graph_sim::{Area, Ending, ErrorData, FaultKind, FaultPlan, Place, Refusal, Rule, ThrottleKind, When};
@@ -109,7 +110,7 @@ async fn a_page_may_come_twice_and_nothing_is_lost() {
     let (rows, pages) = client.all(&client.act("ads"), &[("limit", "50")]).await;
     assert_eq!((rows.len(), pages, client.sim.faults_struck()), (230, 5, 1));
     assert_eq!(rows[50..100], rows[100..150]);
-    let unlike: std::collections::BTreeSet<&str> = rows.iter().filter_map(|row| row["id"].as_str()).collect();
+    let unlike: BTreeSet<&str> = rows.iter().filter_map(|row| row["id"].as_str()).collect();
     assert_eq!(unlike.len(), 180);
 }
 
@@ -146,4 +147,40 @@ async fn a_new_plan_takes_the_place_of_the_old_one() {
     client.get(&client.act("insights"), &[]).await;
     client.sim.set_plan(FaultPlan::default());
     client.get(&client.act("ads"), &[]).await;
+}
+
+/// All rows of a listing, for a client that repeats what did not come well and takes no row twice.
+async fn patiently(client: &Client, edge: &str, params: &str) -> BTreeSet<String> {
+    let url = format!("{}/v26.0/{}", client.sim.base_url(), client.act(edge));
+    let mut next = Some(format!("{url}?access_token={}&{params}", client.token));
+    let (mut rows, mut tries) = (BTreeSet::new(), 0);
+    while let Some(url) = next.clone() {
+        tries += 1;
+        assert!(tries < 100, "{url}");
+        let Ok(response) = client.http.get(&url).send().await else { continue };
+        let throttled = response.status() == 400;
+        let Ok(text) = response.text().await else { continue };
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        if throttled {
+            client.time.pass_minutes(1);
+        }
+        let Some(data) = body["data"].as_array() else { continue };
+        rows.extend(data.iter().map(Value::to_string));
+        next = body["paging"]["next"].as_str().map(str::to_owned);
+    }
+    rows
+}
+
+#[tokio::test]
+async fn a_patient_client_ends_complete_whatever_the_seed() {
+    let client = Client::new().await;
+    let insights = "level=ad&time_increment=1&date_preset=last_7d&limit=100";
+    let (ads, numbers) =
+        (patiently(&client, "ads", "limit=20").await, patiently(&client, "insights", insights).await);
+    for seed in 0..12 {
+        client.sim.set_plan(FaultPlan::from_seed(seed));
+        assert_eq!(patiently(&client, "ads", "limit=20").await, ads, "{seed}");
+        assert_eq!(patiently(&client, "insights", insights).await, numbers, "{seed}");
+    }
+    assert!(client.sim.faults_struck() > 24, "{}", client.sim.faults_struck());
 }

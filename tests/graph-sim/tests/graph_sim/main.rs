@@ -8,18 +8,24 @@
 
 mod batches;
 mod client;
+mod copying;
 mod failing;
 mod faults;
 mod heavy;
 mod insights;
 mod limits;
 mod login;
+mod media;
+mod money;
 mod protocol;
 mod reading;
 mod reports;
 mod restarting;
+mod restating;
+mod rules;
 mod slicing;
 mod specified;
+mod stages;
 mod tokens;
 mod webhooks;
 mod writing;

@@ -78,3 +78,13 @@ async fn a_version_that_has_ended_is_upgraded_with_a_warning() {
     let client = Client::of(settings, time).await.unwrap();
     assert_eq!(version(&client, "v24.0", &client.act("ads")).await, (400, v("v26.0"), false, Some(2635)));
 }
+
+#[tokio::test]
+async fn a_call_may_say_its_method_in_a_parameter() {
+    let client = Client::new().await;
+    let campaign = client.new_campaign().await;
+    client.post(&campaign, &[("method", "delete")]).await;
+    assert_eq!(client.get(&campaign, &[("fields", "status")]).await["status"], "DELETED");
+    let read = client.post(&client.act("ads"), &[("method", "GET"), ("limit", "2")]).await;
+    assert_eq!(read["data"].as_array().unwrap().len(), 2);
+}

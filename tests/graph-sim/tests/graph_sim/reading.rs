@@ -214,6 +214,8 @@ async fn creatives_pages_and_the_business_have_edges() {
     let (id, adset) = (ad["id"].as_str().unwrap(), ad["adset_id"].as_str().unwrap());
     let of_ad = client.get(&format!("{id}/adcreatives"), &[("fields", "object_type")]).await;
     assert_eq!(of_ad["data"][0]["id"], ad["creative"]["id"]);
+    let preview = client.get(&format!("{id}/previews"), &[("ad_format", "MOBILE_FEED_STANDARD")]).await;
+    assert!(preview["data"][0]["body"].as_str().unwrap().starts_with("<iframe "), "{preview}");
     let (of_set, _) = client.all(&format!("{adset}/adcreatives"), &[]).await;
     assert!(ids(&of_set).contains(ad["creative"]["id"].as_str().unwrap()));
 
@@ -223,4 +225,49 @@ async fn creatives_pages_and_the_business_have_edges() {
     let business = client.get("me/businesses", &[]).await["data"][0]["id"].take();
     let owned = client.get(&format!("{}/owned_ad_accounts", business.as_str().unwrap()), &[]).await;
     assert_eq!(owned["data"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn the_log_tells_of_a_budget_that_updated_time_conceals() {
+    let client = Client::new().await;
+    let campaign = client.new_campaign().await;
+    client.time.pass_minutes(10);
+    client.post(&campaign, &[("daily_budget", "7500")]).await;
+    client.sim.update_node(&campaign, json!({ "status": "ACTIVE" }));
+    let (log, _) = client
+        .all(&client.act("activities"), &[("fields", "event_type,event_time,object_id,extra_data")])
+        .await;
+    let events: Vec<&str> = log.iter().map(|entry| entry["event_type"].as_str().unwrap()).collect();
+    assert_eq!(events, ["update_campaign_run_status", "update_campaign_budget", "create_campaign_group"]);
+    assert_eq!(
+        (&log[1]["object_id"], &log[1]["event_time"]),
+        (&json!(campaign), &json!("2026-11-20T02:10:00+0000"))
+    );
+    let extra: Value = serde_json::from_str(log[1]["extra_data"].as_str().unwrap()).unwrap();
+    let (old, new) = (&extra["old_value"]["old_value"], &extra["new_value"]["new_value"]);
+    assert_eq!((old, new, &extra["new_value"]["currency"]), (&json!(5000), &json!(7500), &json!("SGD")));
+    client.time.pass_minutes(8 * 24 * 60);
+    assert_eq!(
+        client.get(&client.act("activities"), &[]).await,
+        json!({ "data": [] }),
+        "a week is told unasked"
+    );
+    assert_eq!(client.all(&client.act("activities"), &[("since", "2026-11-01")]).await.0.len(), 3);
+}
+
+#[tokio::test]
+async fn an_account_says_where_and_whose_it_is() {
+    let client = Client::new().await;
+    let account = client
+        .get(&client.sim.account().id, &[("fields", "timezone_offset_hours_utc,owner,business{id}")])
+        .await;
+    assert_eq!(
+        (&account["timezone_offset_hours_utc"], &account["owner"]),
+        (&json!(8), &account["business"]["id"])
+    );
+    let person = client.get("me/business_users", &[]).await["data"][0].take();
+    let business = person["business"]["id"].as_str().unwrap();
+    let assigned = client.get(&client.act("assigned_users"), &[("business", business)]).await;
+    assert_eq!(assigned["data"][0]["id"], person["id"]);
+    assert!(assigned["data"][0]["tasks"].as_array().unwrap().contains(&json!("MANAGE")));
 }

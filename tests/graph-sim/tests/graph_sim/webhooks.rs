@@ -1,17 +1,20 @@
 //! Webhooks as a callback receives them.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
-use graph_sim::{Area, Deliveries, FaultKind, FaultPlan, Place, When};
+use graph_sim::{
+    Area, Behaviour, Deliveries, FaultKind, FaultPlan, Issue, Place, ReportError, ReportFate, When, Writing,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::client::{APP_ID, Client, SECRET};
+use crate::client::{APP_ID, Client, SECRET, Time, config, generated};
 
 const TOKEN: &str = "what we agreed on";
 
@@ -92,7 +95,14 @@ async fn subscribed(client: &Client, callback: &Callback, object: &str, fields: 
 
 /// A client whose main account tells of its issues.
 async fn listening() -> (Client, Callback) {
-    let (client, callback) = (Client::new().await, Callback::listen().await);
+    listening_with(Behaviour::default()).await
+}
+
+async fn listening_with(behaviour: Behaviour) -> (Client, Callback) {
+    let time = Time::new();
+    let mut config = config(generated(), &time);
+    config.behaviour = behaviour;
+    let (client, callback) = (Client::of(config, time).await.unwrap(), Callback::listen().await);
     subscribed(&client, &callback, "ad_account", "with_issues_ad_objects,in_process_ad_objects").await;
     let listened = client.post(&client.act("subscribed_apps"), &[("app_id", APP_ID)]).await;
     assert_eq!(listened, json!({"success": "true"}));
@@ -276,4 +286,53 @@ async fn a_lead_names_its_ids_as_numbers() {
         (&entry["id"], &entry["changes"][0]["value"]),
         (&json!(page), &json!({"leadgen_id": 444, "page_id": number, "created_time": 7}))
     );
+}
+
+#[tokio::test]
+async fn objects_tell_when_they_leave_processing_and_when_they_get_issues() {
+    let writing = Writing { in_process: Duration::from_secs(30), ..Writing::default() };
+    let (client, callback) = listening_with(Behaviour { writing, ..Behaviour::default() }).await;
+    let campaign = client.new_campaign().await;
+    assert_eq!(client.sim.deliver_due().await, Deliveries::default());
+    client.time.pass_minutes(1);
+    client.sim.deliver_due().await;
+    let entry = callback.bodies()[0]["entry"][0].take();
+    assert_eq!(
+        entry["changes"][0],
+        json!({"field": "in_process_ad_objects",
+               "value": {"id": campaign, "level": "CAMPAIGN", "status_name": "PAUSED"}})
+    );
+    let issue = Issue { code: 1_815_869, summary: "Broken".into(), message: "Mend it.".into() };
+    client.sim.set_issue(&campaign, Some(issue));
+    client.sim.deliver_due().await;
+    assert_eq!(
+        callback.bodies()[0]["entry"][0]["changes"][0]["value"],
+        json!({"id": campaign, "level": "CAMPAIGN", "error_code": 1_815_869, "error_summary": "Broken",
+               "error_message": "Mend it."})
+    );
+}
+
+#[tokio::test]
+async fn a_report_tells_of_its_end_once() {
+    let (client, callback) = (Client::new().await, Callback::listen().await);
+    subscribed(&client, &callback, "application", "async_requests").await;
+    client.sim.report_fates(vec![ReportFate::Completes, ReportFate::Fails(ReportError::too_large())]);
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let run = client.post(&client.act("insights"), &[]).await["report_run_id"].take();
+        client.get(run.as_str().unwrap(), &[]).await;
+        runs.push(run);
+    }
+    client.time.pass_minutes(60);
+    client.sim.deliver_due().await;
+    let body = callback.bodies().remove(0);
+    let changes: Vec<Value> = body["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|e| e["changes"].as_array().unwrap().clone())
+        .collect();
+    let told: Vec<_> = changes.iter().map(|c| (&c["value"]["report_id"], &c["value"]["verb"])).collect();
+    assert_eq!(told, [(&runs[0], &json!("complete")), (&runs[1], &json!("fail"))]);
+    assert_eq!(client.sim.deliver_due().await, Deliveries::default());
 }

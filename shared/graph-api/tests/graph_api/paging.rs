@@ -1,0 +1,133 @@
+//! Listings, page by page, however Meta cuts them and whatever goes wrong in between.
+
+use std::cell::RefCell;
+
+use ads::object::{EffectiveStatus, Level};
+use graph_api::GraphError;
+use graph_sim::{FaultKind, FaultPlan, Pages, Place, Refusal, Rule, ThrottleKind, When};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+
+use crate::support::Meta;
+
+/// A way to read a listing.
+#[derive(Debug, Clone)]
+struct Case {
+    /// Which manner Meta has of cutting pages.
+    manner: usize,
+    /// The page size at the start.
+    size: u32,
+    faults: Vec<(u32, FaultKind)>,
+    /// After which pages and errors somebody else goes on, with pages of another size.
+    handovers: Vec<Option<u32>>,
+}
+
+/// What passes, and what a smaller page mends.
+fn faults() -> impl Strategy<Value = FaultKind> {
+    let busy = Refusal::new(2, None).status(500).transient(true);
+    prop::sample::select(vec![
+        FaultKind::Refusal(busy.clone()),
+        FaultKind::Refusal(busy.status(200)),
+        FaultKind::Refusal(Refusal::reduce_the_amount()),
+        FaultKind::Refusal(Refusal::new(100, Some(1_487_534))),
+        FaultKind::PlainUnavailable,
+        FaultKind::Html,
+        FaultKind::HtmlUnavailable,
+        FaultKind::TooLarge,
+        FaultKind::Truncated,
+        FaultKind::LostAnswer,
+        FaultKind::LostCall,
+        FaultKind::RepeatedPage,
+        FaultKind::Throttle { limit: ThrottleKind::Management, minutes: 1 },
+    ])
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let faults = prop::collection::vec((1u32..12, faults()), 0..6);
+    let handovers = prop::collection::vec(prop::option::weighted(0.3, 0u32..40), 0..8);
+    (0usize..8, 0u32..40, faults, handovers).prop_map(|(manner, size, faults, handovers)| Case {
+        manner,
+        size,
+        faults,
+        handovers,
+    })
+}
+
+/// One Meta for each combination of manners.
+async fn metas() -> Vec<Meta> {
+    let mut metas = Vec::new();
+    for bits in 0..8 {
+        let has = |bit: u8| bits & bit != 0;
+        let pages = Pages { short: has(1), empty_between: has(2), empty_last: has(4) };
+        metas.push(Meta::with(|config| config.behaviour.pages = pages).await);
+    }
+    metas
+}
+
+/// The ids of the account's ads in their order, as one page gives them.
+async fn listing(meta: &Meta) -> Vec<String> {
+    let statuses = json!(EffectiveStatus::listable(Level::Ad)).to_string();
+    let params = [("fields", "id"), ("effective_status", statuses.as_str()), ("limit", "500")];
+    let page: Value = meta.caller().get(&format!("{}/ads", meta.account()), &params).await.unwrap();
+    page["data"].as_array().unwrap().iter().map(|ad| ad["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The ids as a client reads them that does what each error asks for.
+async fn read(meta: &Meta, case: &Case) -> Vec<String> {
+    let rule = |(n, what): &(u32, FaultKind)| {
+        let place = Place { path_contains: "/ads".into(), ..Place::default() };
+        Rule { when: When::nth(*n), place, what: what.clone() }
+    };
+    meta.sim.set_plan(FaultPlan { seed: 0, rules: case.faults.iter().map(rule).collect() });
+    let begin = || meta.caller().objects(&meta.account(), Level::Ad);
+    let mut pages = begin().of_size(case.size);
+    let mut handovers = case.handovers.iter();
+    let mut ids = Vec::new();
+    loop {
+        match pages.next().await {
+            Ok(None) => return ids,
+            Ok(Some(rows)) => {
+                ids.extend(rows.into_iter().map(|row| row.into_object(Level::Ad).id.to_string()));
+            }
+            Err(GraphError::Wait { after, .. }) => meta.clock.pass(after),
+            Err(GraphError::TryLater(_) | GraphError::MakeSmaller(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+        if let Some(Some(size)) = handovers.next()
+            && !pages.has_ended()
+        {
+            pages = begin().of_size(*size).after(pages.cursor().map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn every_row_comes_once_and_in_order() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let metas = runtime.block_on(metas());
+    let all = runtime.block_on(listing(&metas[0]));
+    assert!(all.len() >= 20, "{}", all.len());
+    let struck = RefCell::new(0);
+    let config = Config { cases: 250, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&cases(), |case| {
+        let meta = &metas[case.manner];
+        let before = meta.sim.faults_struck();
+        prop_assert_eq!(&runtime.block_on(read(meta, &case)), &all);
+        *struck.borrow_mut() += meta.sim.faults_struck() - before;
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(struck.take() > 100, "the faults were met");
+}
+
+#[tokio::test]
+async fn a_page_that_was_made_smaller_grows_again() {
+    let meta = Meta::start().await;
+    let few = FaultKind::Refusal(Refusal::reduce_the_amount());
+    meta.sim.set_plan(FaultPlan::of(When { times: Some(6), ..When::default() }, Place::default(), few));
+    let mut pages = meta.caller().objects(&meta.account(), Level::Ad);
+    assert_eq!(pages.next().await.unwrap().map(|rows| rows.len()), Some(7));
+    assert_eq!((pages.size(), meta.graph.calls()), (7, 7));
+    assert!(meta.clock.passed().is_zero(), "asking for less needs no pause");
+}

@@ -1,0 +1,99 @@
+//! A simulated Meta and our client, on one clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use ads::id::AdAccountId;
+use graph_api::{Caller, Graph, GraphConfig, Time};
+use graph_sim::{App, Config, Generator, GraphSim, Source};
+use jiff::civil::{Date, date};
+use jiff::{SignedDuration, Timestamp};
+
+pub(crate) const APP_ID: &str = "1234567890";
+pub(crate) const SECRET: &str = "app-secret-of-the-tests";
+
+/// The last day with numbers.
+pub(crate) const TODAY: Date = date(2026, 11, 20);
+
+/// 2026-11-20, 10:00 in Singapore.
+const START: i64 = 1_795_140_000;
+
+/// The time, which stands still but for pauses of the client and for what tests make of it.
+#[derive(Clone, Default)]
+pub(crate) struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_second(START).unwrap() + SignedDuration::from_nanos(self.0.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn pass(&self, length: Duration) {
+        self.0.fetch_add(length.as_nanos().try_into().unwrap(), Ordering::SeqCst);
+    }
+
+    /// Since the test began.
+    pub(crate) fn passed(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::SeqCst).try_into().unwrap())
+    }
+}
+
+/// A simulated Meta, and the client of it.
+pub(crate) struct Meta {
+    pub(crate) sim: GraphSim,
+    pub(crate) clock: Clock,
+    pub(crate) graph: Graph,
+    pub(crate) token: String,
+}
+
+impl Meta {
+    /// An account of thirty ads with two weeks of numbers, at a Meta that wants proofs and refuses parameters which
+    /// it does not know.
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let generator = Generator { campaigns: 5, adsets: 10, ads: 30, days: 14, ..Generator::new(TODAY) };
+        Self::of(Source::Generated(generator), change).await
+    }
+
+    /// Another account.
+    pub(crate) async fn of(source: Source, change: impl FnOnce(&mut Config)) -> Self {
+        let clock = Clock::default();
+        let app = App { app_id: APP_ID.into(), app_secret: SECRET.into(), redirect_uris: Vec::new() };
+        let time = clock.clone();
+        let mut config = Config::new(source, app, Arc::new(move || time.now()));
+        config.behaviour.strict = true;
+        config.behaviour.require_proof = true;
+        change(&mut config);
+        let sim = GraphSim::start(config).await.unwrap();
+        let token = sim.issue_token("7", &["ads_read", "ads_management", "business_management"]);
+        let graph = graph_of(&sim, &clock, "v26.0");
+        Self { sim, clock, graph, token }
+    }
+
+    /// A person who may do everything.
+    pub(crate) fn caller(&self) -> Caller {
+        self.graph.on_behalf_of(self.token.clone().into())
+    }
+
+    pub(crate) fn account(&self) -> AdAccountId {
+        self.sim.account().id.parse().unwrap()
+    }
+}
+
+/// A client that speaks this version, and moves the clock ahead instead of waiting.
+pub(crate) fn graph_of(sim: &GraphSim, clock: &Clock, version: &str) -> Graph {
+    let config = GraphConfig {
+        graph_url: sim.base_url(),
+        dialog_url: sim.base_url(),
+        version: version.to_owned(),
+        app_id: APP_ID.to_owned(),
+        app_secret: SECRET.into(),
+    };
+    let (now, pass) = (clock.clone(), clock.clone());
+    let time = Time::simulated(move || now.now(), move |length| pass.pass(length));
+    Graph::new(config, time).unwrap()
+}
