@@ -92,6 +92,7 @@ pub(crate) fn graph_of(sim: &GraphSim, clock: &Clock, version: &str) -> Graph {
         version: version.to_owned(),
         app_id: APP_ID.to_owned(),
         app_secret: SECRET.into(),
+        timeout: std::time::Duration::from_secs(5),
     };
     let (now, pass) = (clock.clone(), clock.clone());
     let time = Time::simulated(move || now.now(), move |length| pass.pass(length));
