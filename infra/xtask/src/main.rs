@@ -25,6 +25,12 @@ enum Chore {
     Check,
     /// Meta's own SDK and two connectors from PyPI, as judges of the simulator and of our client.
     Peers,
+    /// A sync under every fault in turn, and under random mixes of faults.
+    Faults {
+        /// How many mixes. The same number is the same mix.
+        #[arg(long, default_value_t = 1000)]
+        seeds: u64,
+    },
     /// Costs, measured side by side.
     Bench {
         #[command(subcommand)]
@@ -42,6 +48,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Check => check::check(),
         Chore::Peers => peers::judge(),
+        Chore::Faults { seeds } => faults(seeds),
         Chore::Bench { what: Bench::Sync } => peers::bench_sync(),
     };
     match done {
@@ -51,6 +58,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The stories that `cargo test` runs with few seeds.
+fn faults(seeds: u64) -> anyhow::Result<()> {
+    let mut test =
+        command("cargo", &["test", "--package", "journeys", "--quiet", "--", "faults::", "--nocapture"]);
+    test.env("FAULT_SEEDS", seeds.to_string());
+    run(test)
 }
 
 /// The workspace's folder. Cargo names it when it runs us; what was known when we were built may be another
