@@ -44,6 +44,7 @@ async fn main() -> anyhow::Result<()> {
         version: "v26.0".to_owned(),
         app_id: job.app_id,
         app_secret: job.app_secret,
+        timeout: GraphConfig::TIMEOUT,
     };
     let caller = Graph::new(config, real_time())?.on_behalf_of(job.token);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
