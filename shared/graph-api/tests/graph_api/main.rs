@@ -1,8 +1,11 @@
 //! The client against a simulated Meta, over HTTP.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests fail by panicking")]
 
+mod rows;
 mod support;
 
+mod insights;
 mod paging;
+mod recordings;
 mod version;
