@@ -4,8 +4,10 @@
 
 mod rows;
 mod support;
+mod turns;
 
 mod insights;
+mod limits;
 mod paging;
 mod recordings;
 mod version;
