@@ -53,16 +53,16 @@ class Result:
     def line(self) -> str:
         return (
             f"{self.client.name}: {len(self.read.rows)} rows and {self.read.count()} objects, {self.calls} calls, "
-            f"{self.cpu:.1f} s CPU, {self.peak_mb:.0f} MB, {self.wall:.1f} s"
+            f"{self.cpu:.2f} s CPU, {self.peak_mb:.0f} MB, {self.wall:.1f} s"
         )
 
 
-def clients(peers: Path, ours: str | None) -> list[Client]:
+def clients(peers: Path, ours: str) -> list[Client]:
     def python(venv: str, script: str) -> list[str]:
         return [str(peers / venv / "bin/python"), "-B", str(HERE / script)]
 
     return [
-        *([Client("ours", [ours])] if ours else []),
+        Client("ours", [ours]),
         Client("official SDK 26.0.3, a plain loop", python("sdk", "run_sdk_loop.py")),
         Client("Airbyte source-facebook-marketing 6.1.9", python("airbyte", "run_airbyte.py")),
         Client("Singer tap-facebook 1.26.0", python("tap", "run_tap.py"), archived=False),
@@ -140,7 +140,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--sim", required=True, help="the steered-sim binary")
     options.add_argument("--peers", type=Path, required=True, help="the folder of the venvs")
-    options.add_argument("--ours", help="the graph-read binary, if there is one")
+    options.add_argument("--ours", required=True, help="the graph-read binary")
     options.add_argument(
         "--ads", type=int, default=30, help="200 makes the account that the figures are about"
     )
@@ -166,7 +166,8 @@ def main() -> int:
             if len(result.wrong) > 5:
                 print(f"   {client.name}: and {len(result.wrong) - 5} more")
     if args.table:
-        print(f"{size}, {args.days} days, {len(rows)} ad-day rows, no delays:")
+        held = ", ".join(f"{count} {name}" for name, count in size.items())
+        print(f"{held}, {args.days} days, {len(rows)} ad-day rows, no delays:")
         print(table(results))
     return 1 if any(result.wrong for result in results) else 0
 

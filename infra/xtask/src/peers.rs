@@ -2,7 +2,6 @@
 //! What they are and what they compare stands in tests/peers/README.md.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
@@ -43,12 +42,7 @@ pub(crate) fn bench_sync() -> anyhow::Result<()> {
 fn readers(profile: &str, more: &[&str]) -> anyhow::Result<()> {
     let sim = binary(profile, "steered-sim")?;
     let ours = binary(profile, "graph-read")?;
-    let mut args = vec!["--peers", "target/peers", "--sim", &sim];
-    if Path::new(&ours).exists() {
-        args.extend(["--ours", &ours]);
-    } else {
-        say("   Our own client is left out: tests/peers has no graph-read.");
-    }
+    let mut args = vec!["--peers", "target/peers", "--sim", &sim, "--ours", &ours];
     args.extend(more);
     python("readers.py", &args)
 }

@@ -25,6 +25,9 @@ pub const READ: u32 = 1;
 /// Points of a write.
 pub const WRITE: u32 = 3;
 
+/// What may be spent right after a throttle has ended, before an answer tells how much there is.
+const PROBE: u32 = WRITE;
+
 /// A lease that is not returned ends by itself: longer than a call may take.
 const LEASE: SignedDuration = SignedDuration::from_secs(120);
 
@@ -84,6 +87,9 @@ impl Meter {
         if self.is_forgotten(quota, now) {
             return points;
         }
+        if self.has_reopened(now) {
+            return PROBE;
+        }
         // A percentage may have been rounded down: less than one more percent can hide behind it.
         let hidden = (f64::from(points) * (self.percent + 1.0) / 100.0).ceil() - 1.0;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the quota")]
@@ -101,8 +107,13 @@ impl Meter {
         self.at.is_none_or(|at| now.duration_since(at) >= quota.memory())
     }
 
+    /// Whether Meta has said nothing since a throttle ended. It serves again, whatever it said before.
+    fn has_reopened(&self, now: Timestamp) -> bool {
+        self.blocked_until.is_some_and(|until| until <= now && self.at.is_none_or(|at| at < until))
+    }
+
     fn spend(&mut self, quota: Quota, points: u32, next: u64, now: Timestamp) {
-        if self.is_forgotten(quota, now) {
+        if self.is_forgotten(quota, now) || self.has_reopened(now) {
             *self = Self { blocked_until: self.blocked_until, heard: self.heard, ..Self::default() };
         }
         self.at = self.at.max(Some(now));
@@ -453,6 +464,27 @@ mod tests {
         let mut app = AppLimit::default();
         assert!(app.hear(&spent, at(0)) && !app.hear(&spent, at(0)));
         assert_eq!(app.blocked_until, Some(at(900)));
+    }
+
+    #[test]
+    fn after_a_throttle_one_call_finds_out_how_much_there_is() {
+        let mut limits = AccountLimits::default();
+        let lease = limits.lease(UseCase::AdsManagement, WRITE, 30, at(0)).unwrap();
+        let usage = Usage { score: Some(100.0), ..Usage::default() };
+        let throttled = vec![(Scope::Account, Duration::from_secs(60))];
+        let spent = Spent { points: 1, usage, throttled, ..Spent::default() };
+        limits.settle(&lease, &spent, at(0));
+        assert_eq!(
+            limits.lease(UseCase::AdsInsights, READ, 30, at(59)),
+            Err(at(60)),
+            "the score is everybody's"
+        );
+        let probe = limits.lease(UseCase::AdsManagement, WRITE, 30, at(60)).unwrap();
+        assert_eq!(probe.points, PROBE);
+        assert!(limits.lease(UseCase::AdsManagement, WRITE, 30, at(60)).is_err(), "one at a time");
+        let usage = Usage { score: Some(0.0), ..Usage::default() };
+        limits.settle(&probe, &Spent { points: 1, usage, ..Spent::default() }, at(61));
+        assert_eq!(limits.lease(UseCase::AdsManagement, WRITE, 30, at(61)).unwrap().points, 60 / 4);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) struct Answer {
     pub(crate) sending: Sending,
 }
 
-/// How an answer is sent. An item of a batch that is not sent at once is null.
+/// How an answer is sent. An item of a batch whose answer is not sent is null; one that is late is not waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sending {
     AtOnce,

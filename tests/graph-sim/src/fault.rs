@@ -61,19 +61,21 @@ pub(crate) struct Faults {
 /// A rule, and how far it has come.
 struct Pending {
     rule: Rule,
+    /// Its place in the plan, which its luck follows from.
+    number: u64,
     seen: u32,
     struck: u32,
 }
 
 impl Faults {
     pub(crate) fn add(&mut self, fault: Fault) {
-        self.ordered.push(Pending::new(fault.into()));
+        self.ordered.push(Pending::new(fault.into(), 0));
     }
 
     /// Puts a plan in the place of the one before. Faults ordered one by one stay.
     pub(crate) fn set_plan(&mut self, plan: FaultPlan) {
         self.seed = plan.seed;
-        self.plan = plan.rules.into_iter().map(Pending::new).collect();
+        self.plan = (0..).zip(plan.rules).map(|(number, rule)| Pending::new(rule, number)).collect();
     }
 
     /// Faults that struck so far.
@@ -90,8 +92,8 @@ impl Faults {
     /// those behind it do not count what it struck.
     pub(crate) fn next(&mut self, sight: Sight<'_>) -> Option<FaultKind> {
         let chance = Chance::new(self.seed);
-        for (place, pending) in self.ordered.iter_mut().chain(&mut self.plan).enumerate() {
-            if pending.strikes(sight, chance.of(place as u64)) {
+        for pending in self.ordered.iter_mut().chain(&mut self.plan) {
+            if pending.strikes(sight, chance) {
                 self.struck += 1;
                 let what = pending.rule.what.clone();
                 self.ordered.retain(|pending| !pending.is_over());
@@ -103,8 +105,8 @@ impl Faults {
 }
 
 impl Pending {
-    fn new(rule: Rule) -> Self {
-        Self { rule, seen: 0, struck: 0 }
+    fn new(rule: Rule, number: u64) -> Self {
+        Self { rule, number, seen: 0, struck: 0 }
     }
 
     fn is_over(&self) -> bool {
@@ -119,7 +121,7 @@ impl Pending {
         self.seen += 1;
         let Some(after) = self.seen.checked_sub(when.skip + 1) else { return false };
         let strikes = after % when.every.max(1) == 0
-            && chance.of(u64::from(self.seen)).between(0, 999) < u64::from(when.per_mille);
+            && chance.of(self.number).of(u64::from(self.seen)).between(0, 999) < u64::from(when.per_mille);
         self.struck += u32::from(strikes);
         strikes
     }

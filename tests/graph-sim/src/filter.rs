@@ -142,6 +142,12 @@ impl Conditions {
         if let Some(since) = params.text("updated_since") {
             wanted.push(Filter::new("updated_time", "GREATER_THAN", since));
         }
+        if let Some(completed) = params.text("is_completed") {
+            let field = if class == "Campaign" { "stop_time" } else { "end_time" };
+            let ended = matches!(completed.to_ascii_lowercase().as_str(), "true" | "1");
+            let operator = if ended { "IN_RANGE" } else { "NOT_IN_RANGE" };
+            wanted.push(Filter::new(field, operator, vec![0, now.as_second()]));
+        }
         if class == "AdActivity" {
             // Without `since` the log goes a week back.
             let week = (now - SignedDuration::from_hours(7 * 24)).as_second().to_string();

@@ -13,6 +13,7 @@ mod query;
 mod ripening;
 mod sum;
 mod table;
+mod writer;
 
 use jiff::civil::Date;
 use serde_json::{Map, Value};
@@ -34,7 +35,8 @@ use period::Range;
 use query::{Level, Query};
 use ripening::Known;
 pub(crate) use ripening::Moment;
-use table::{Table, Writer, sample};
+use table::{Table, sample};
+use writer::Writer;
 
 /// Whose insights are read.
 #[derive(Clone, Debug)]

@@ -58,3 +58,15 @@ fn shortened(value: &str) -> String {
     let end = (0..=LONGEST.min(value.len())).rev().find(|end| value.is_char_boundary(*end));
     value[..end.unwrap_or_default()].to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        assert_eq!(shortened("short"), "short");
+        let long = format!("x{}", "é".repeat(LONGEST));
+        assert_eq!(shortened(&long).len(), LONGEST - 1);
+    }
+}

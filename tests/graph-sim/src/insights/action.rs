@@ -74,32 +74,39 @@ impl Shape {
         let mut parts = vec![(Map::new(), number)];
         for breakdown in &self.breakdowns {
             let values = values(breakdown, kind);
-            if values.is_empty() {
-                continue;
+            if !values.is_empty() {
+                parts = parts.iter().flat_map(|part| split(part, breakdown, values)).collect();
             }
-            parts = parts.iter().flat_map(|part| split(part, breakdown, values)).collect();
         }
-        for (mut entry, number) in parts {
-            let Some(value) = show(number.value) else { continue };
-            entry.insert("action_type".into(), Value::String(kind.to_owned()));
-            entry.insert("value".into(), Value::String(value.to_string()));
-            for window in &self.windows {
+        entries.extend(parts.into_iter().filter_map(|part| self.entry(kind, part, show)));
+    }
+
+    /// An action with its value and the windows that were asked for; a window without anything is absent.
+    fn entry(
+        &self,
+        kind: &'static str,
+        (mut entry, number): Part,
+        show: &impl Fn(u64) -> Option<Decimal>,
+    ) -> Option<Value> {
+        let text = |number: u64| Some(Value::String(show(number)?.to_string()));
+        entry.insert("action_type".into(), Value::String(kind.to_owned()));
+        entry.insert("value".into(), text(number.value)?);
+        for window in &self.windows {
+            let of_window = match window.as_str() {
+                "1d_view" => number.view_1d,
+                "1d_click" => number.click_1d,
+                "7d_click" => number.click_7d(),
+                "28d_click" => number.click_28d,
                 // `7d_view` and `28d_view` have returned nothing since 2026-01-12, silently; others are not simulated.
-                let of_window = match window.as_str() {
-                    "1d_view" => number.view_1d,
-                    "1d_click" => number.click_1d,
-                    "7d_click" => number.click_7d(),
-                    "28d_click" => number.click_28d,
-                    _ => 0,
-                };
-                if of_window > 0
-                    && let Some(value) = show(of_window)
-                {
-                    entry.insert(window.clone(), Value::String(value.to_string()));
-                }
+                _ => 0,
+            };
+            if of_window > 0
+                && let Some(value) = text(of_window)
+            {
+                entry.insert(window.clone(), value);
             }
-            entries.push(Value::Object(entry));
         }
+        Some(Value::Object(entry))
     }
 }
 

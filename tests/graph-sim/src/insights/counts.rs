@@ -194,7 +194,7 @@ impl Counts {
         if all == 0 {
             return part;
         }
-        for (place, number) in part.0.iter_mut().enumerate() {
+        for (place, number) in part.0.iter_mut().enumerate().filter(|(_, number)| **number > 0) {
             *number = slice(*number, before, after, all, chance.of(place as u64));
         }
         part[Count::Impressions] = after - before;
@@ -239,10 +239,17 @@ fn windows(value: u64, view_percent: u64, chance: Chance) -> Windows {
 /// The part of `number` that falls to the span from `before` to `after` of `all`: the parts of spans that meet
 /// add up to the number, and chance decides where a remainder falls.
 pub(crate) fn slice(number: u64, before: u64, after: u64, all: u64, chance: Chance) -> u64 {
-    let shift = chance.between(0, all.max(1) - 1);
-    let upto = |end: u64| {
-        let product = u128::from(number) * u128::from(end) + u128::from(shift);
-        u64::try_from(product / u128::from(all.max(1))).unwrap_or(u64::MAX)
+    if number == 0 || before == after {
+        return 0;
+    }
+    let all = all.max(1);
+    let shift = chance.between(0, all - 1);
+    let upto = |end: u64| match number.checked_mul(end).and_then(|product| product.checked_add(shift)) {
+        Some(product) => product / all,
+        None => {
+            let product = u128::from(number) * u128::from(end) + u128::from(shift);
+            u64::try_from(product / u128::from(all)).unwrap_or(u64::MAX)
+        }
     };
     upto(after) - upto(before)
 }

@@ -198,6 +198,12 @@ async fn listings_are_counted_and_compared() {
     let budgets = count("campaigns", filter("daily_budget", "GREATER_THAN", json!(10_000))).await;
     assert!(budgets > 0 && budgets < 18, "{budgets}");
     assert_eq!(count("ads", filter("ad.created_time", "LESS_THAN", json!(1_700_000_000))).await, 0);
+    let ended = client.get(&client.act("adsets"), &[("limit", "1")]).await["data"][0]["id"].take();
+    client.sim.update_node(ended.as_str().unwrap(), json!({ "end_time": "2026-11-01T00:00:00+0800" }));
+    let (over, _) = client.all(&client.act("adsets"), &[("is_completed", "true")]).await;
+    let (on, _) = client.all(&client.act("adsets"), &[("is_completed", "false")]).await;
+    assert_eq!(over, [json!({ "id": ended })]);
+    assert!(on.len() > 40 && !ids(&on).contains(ended.as_str().unwrap()));
     let odd = filter("delivery", "EQUAL", json!("x"));
     assert_eq!(
         client.refusal(Method::GET, &client.act("ads"), &[("filtering", &odd)]).await,

@@ -1,0 +1,214 @@
+//! Insights of an account that is too much for one answer, in every way that Meta has for this.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ads::date::DateRange;
+use ads::metrics::PURCHASE_KEYS;
+use ads::object::Level;
+use graph_api::insights::{AdDay, AdDays, Portion};
+use graph_api::launch::Changes;
+use graph_api::{Caller, GraphError};
+use graph_sim::{Heaviest, ReportError, ReportFate, Reports};
+use jiff::SignedDuration;
+use jiff::civil::date;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use crate::rows::{Row, as_given, as_read};
+use crate::support::Meta;
+
+/// Twelve days, the last of which is over.
+const RANGE: DateRange = DateRange { since: date(2026, 11, 8), until: date(2026, 11, 19) };
+
+/// An account with campaigns that were archived and deleted after they had delivered.
+async fn account(heaviest: Heaviest, reports: Reports) -> Meta {
+    let meta = Meta::with(|config| {
+        config.behaviour.heaviest = heaviest;
+        config.behaviour.reports = reports;
+    })
+    .await;
+    let rows = meta.sim.fact_rows(RANGE.since, RANGE.until);
+    let (first, last) = (&rows[0]["campaign_id"], &rows[rows.len() - 1]["campaign_id"]);
+    assert_ne!(first, last);
+    meta.caller().remove(&first.as_str().unwrap().parse().unwrap()).await.unwrap();
+    let archived = Changes { status: Some("ARCHIVED".to_owned()), ..Changes::default() };
+    meta.caller().change(&last.as_str().unwrap().parse().unwrap(), &archived).await.unwrap();
+    meta
+}
+
+/// What there is to read, in the order of the rows.
+fn facts(meta: &Meta) -> Vec<Row> {
+    let mut rows: Vec<Row> = meta.sim.fact_rows(RANGE.since, RANGE.until).iter().map(as_given).collect();
+    rows.sort();
+    rows
+}
+
+/// Everything that is still to come, by a client that waits as long as it is told to.
+async fn rest(meta: &Meta, days: &mut AdDays) -> Vec<AdDay> {
+    let mut rows = Vec::new();
+    loop {
+        match days.next().await {
+            Ok(None) => return rows,
+            Ok(Some(more)) => rows.extend(more),
+            Err(GraphError::Wait { after, .. }) => meta.clock.pass(after),
+            Err(GraphError::TryLater(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// What is read in these portions, the portion in the end, and how many calls it took.
+async fn read(meta: &Meta, portion: Portion) -> (Vec<Row>, Portion, u64) {
+    let before = meta.sim.calls();
+    let mut days = meta.caller().ad_days(&meta.account(), RANGE, portion);
+    let mut rows: Vec<Row> = rest(meta, &mut days).await.iter().map(as_read).collect();
+    rows.sort();
+    (rows, days.portion(), meta.sim.calls() - before)
+}
+
+/// Reads an account that wants to be asked for less: everything comes once; and whoever remembers the portion does
+/// not stumble again.
+async fn is_read_whole(heaviest: Heaviest, reports: Reports) -> Portion {
+    let meta = account(heaviest, reports).await;
+    let (rows, portion, calls) = read(&meta, Portion::default()).await;
+    assert_eq!(rows, facts(&meta), "{heaviest:?}");
+    let (again, same, fewer) = read(&meta, portion).await;
+    assert_eq!((again, same), (rows, portion), "{heaviest:?}");
+    assert!(fewer < calls, "{heaviest:?}: {fewer} calls after {calls}");
+    portion
+}
+
+#[tokio::test]
+async fn an_ordinary_account_is_one_answer_with_its_archived_and_deleted_ads() {
+    let meta = account(Heaviest::default(), Reports::default()).await;
+    let (rows, portion, calls) = read(&meta, Portion::default()).await;
+    assert_eq!(rows, facts(&meta));
+    assert_eq!((portion, calls), (Portion::default(), 1));
+    let campaigns = meta.caller().objects(&meta.account(), Level::Campaign).all().await.unwrap();
+    let listed: Vec<_> =
+        campaigns.into_iter().map(|campaign| campaign.into_object(Level::Campaign).id.to_string()).collect();
+    assert!(rows.iter().any(|row| !listed.contains(&row["campaign_id"])), "numbers of a deleted campaign");
+}
+
+#[tokio::test]
+async fn pages_that_are_too_large_become_shorter_ranges_and_smaller_pages() {
+    let heaviest = Heaviest { rows_of_a_page: Some(20), ..Heaviest::default() };
+    let portion = is_read_whole(heaviest, Reports::default()).await;
+    assert!(portion.rows <= 20 && !portion.as_report && !portion.by_campaign, "{portion:?}");
+}
+
+#[tokio::test]
+async fn pages_that_stay_too_large_become_one_campaign_at_a_time() {
+    let heaviest = Heaviest { rows_of_a_page: Some(4), ..Heaviest::default() };
+    is_read_whole(heaviest, Reports::default()).await;
+}
+
+#[tokio::test]
+async fn queries_that_run_out_of_time_become_reports() {
+    for heaviest in [
+        Heaviest { days: Some(3), ..Heaviest::default() },
+        Heaviest { campaigns: Some(1), ..Heaviest::default() },
+        Heaviest { only_reports: true, ..Heaviest::default() },
+    ] {
+        let portion = is_read_whole(heaviest, Reports::default()).await;
+        assert!(portion.as_report && !portion.by_half, "{heaviest:?}: {portion:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_not_even_a_report_bears_is_read_in_two_halves() {
+    let heaviest = Heaviest { fields: Some(10), ..Heaviest::default() };
+    let reports =
+        Reports { odds: vec![(100, ReportFate::Fails(ReportError::too_large()))], ..Reports::default() };
+    let portion = is_read_whole(heaviest, reports).await;
+    assert!(portion.by_half, "{portion:?}");
+}
+
+/// A campaign that is read by itself shows what it had, although it is archived; and a deleted one is not forgotten.
+#[tokio::test]
+async fn campaigns_read_one_by_one_come_to_the_sum_of_the_account() {
+    let meta = account(Heaviest::default(), Reports::default()).await;
+    let portion = Portion { by_campaign: true, ..Portion::default() };
+    assert_eq!(read(&meta, portion).await.0, facts(&meta));
+    assert_eq!(meta.sim.report_runs().len(), 1, "one report for what the deleted campaign had");
+}
+
+#[tokio::test]
+async fn a_report_is_read_whatever_becomes_of_its_runs() {
+    let only_reports = Heaviest { only_reports: true, ..Heaviest::default() };
+    for fates in [
+        vec![ReportFate::Fails(ReportError::unexplained())],
+        vec![ReportFate::Fails(ReportError::too_large()), ReportFate::Fails(ReportError::too_large())],
+        vec![ReportFate::IsSkipped, ReportFate::IsSkipped],
+        vec![ReportFate::IsStuck { percent: 99 }],
+        vec![ReportFate::IsStuck { percent: 100 }],
+        vec![ReportFate::hides_rows(1)],
+        vec![ReportFate::hides_rows(30)],
+    ] {
+        let meta = account(only_reports, Reports::default()).await;
+        meta.sim.report_fates(fates.clone());
+        let portion = Portion { as_report: true, ..Portion::default() };
+        assert_eq!(read(&meta, portion).await.0, facts(&meta), "{fates:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_is_not_ready_in_time_is_waited_for() {
+    let slow = Reports { takes: SignedDuration::from_mins(3), polls: 0, ..Reports::default() };
+    let meta = account(Heaviest { only_reports: true, ..Heaviest::default() }, slow).await;
+    let until = meta.clock.now() + SignedDuration::from_secs(60);
+    let mut days = meta.caller().until(until).ad_days(&meta.account(), RANGE, Portion::default());
+    let outcome = days.next().await;
+    assert!(matches!(outcome, Err(GraphError::Wait { .. })), "{outcome:?}");
+    assert!(meta.clock.passed() <= Duration::from_secs(60), "the deadline was kept");
+    assert_eq!(read(&meta, days.portion()).await.0, facts(&meta));
+}
+
+#[tokio::test]
+async fn each_action_is_known_under_the_windows_that_were_asked_for() {
+    let meta = Meta::start().await;
+    let mut days = meta.caller().ad_days(&meta.account(), RANGE, Portion::default());
+    let rows: BTreeMap<_, _> = rest(&meta, &mut days)
+        .await
+        .into_iter()
+        .map(|day| ((day.ad.to_string(), day.facts.day.to_string()), day))
+        .collect();
+    let windows = ["1d_click", "7d_click", "28d_click", "1d_view"];
+    let mut compared = 0;
+    for row in raw(&meta.caller(), &meta, &json!(windows).to_string()).await {
+        let text = |name: &str| row[name].as_str().unwrap().to_owned();
+        let measures = &rows[&(text("ad_id"), text("date_start"))].facts.measures;
+        let purchase = PURCHASE_KEYS.iter().find_map(|key| entry(&row["actions"], key));
+        for window in windows {
+            let given = purchase.and_then(|purchase| number(&purchase[window]));
+            let known = measures.by_window.get(window).and_then(|conversions| conversions.purchases);
+            assert_eq!(known, given, "{window} of {row}");
+            compared += u32::from(given.is_some());
+        }
+    }
+    assert!(compared > 20, "{compared}");
+}
+
+/// The rows as Graph writes them.
+async fn raw(caller: &Caller, meta: &Meta, windows: &str) -> Vec<Value> {
+    let range = json!({"since": RANGE.since, "until": RANGE.until}).to_string();
+    let params = [
+        ("level", "ad"),
+        ("time_increment", "1"),
+        ("time_range", range.as_str()),
+        ("action_attribution_windows", windows),
+        ("fields", "ad_id,actions"),
+        ("limit", "5000"),
+    ];
+    let page: Value = caller.get(&format!("{}/insights", meta.account()), &params).await.unwrap();
+    page["data"].as_array().unwrap().clone()
+}
+
+fn entry<'a>(list: &'a Value, action: &str) -> Option<&'a Value> {
+    list.as_array()?.iter().find(|item| item["action_type"] == action)
+}
+
+fn number(value: &Value) -> Option<Decimal> {
+    value.as_str()?.parse().ok()
+}

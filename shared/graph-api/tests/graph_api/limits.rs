@@ -1,0 +1,197 @@
+//! Meta's quotas, shared by tasks that know of each other only what stands in one place.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ads::id::ObjectId;
+use ads::object::Level;
+use graph_api::launch::Changes;
+use graph_api::limit::{AccountLimits, PORTION, WRITE};
+use graph_api::usage::UseCase;
+use graph_api::{Allowance, Caller, GraphError};
+use graph_sim::{Fault, FaultKind, Limits, ThrottleKind, Tier};
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::support::Meta;
+use crate::turns::Turns;
+
+/// What all tasks see.
+type Shared = Arc<Mutex<AccountLimits>>;
+
+/// Somebody who calls under leases, as a function does.
+struct Worker {
+    caller: Caller,
+    allowance: Arc<Allowance>,
+    limits: Shared,
+    case: UseCase,
+    turns: Turns,
+}
+
+impl Worker {
+    fn new(meta: &Meta, limits: &Shared, case: UseCase, turns: &Turns) -> Self {
+        let allowance = Arc::new(Allowance::empty());
+        let caller = meta.caller().within(Arc::clone(&allowance));
+        Self { caller, allowance, limits: Arc::clone(limits), case, turns: turns.clone() }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.caller.graph().now()
+    }
+
+    /// Gives back what is left and leases anew, unless what there is suffices.
+    fn refill(&self) {
+        if self.allowance.suffices(self.now()) {
+            return;
+        }
+        let mut limits = self.limits.lock().unwrap();
+        if let Some((lease, spent)) = self.allowance.take() {
+            limits.settle(&lease, &spent, self.now());
+        }
+        self.allowance.put(limits.lease(self.case, WRITE, PORTION, self.now()));
+    }
+
+    /// Makes one call, however long it must wait for it.
+    async fn call(&self, call: Call<'_>) {
+        loop {
+            // After a wait there may be something to lease again.
+            self.refill();
+            let outcome = match call {
+                Call::Read(campaign) => self.caller.object(Level::Campaign, campaign).await.map(drop),
+                Call::Write(campaign) => {
+                    let name = Changes { name: Some("Renamed".to_owned()), ..Changes::default() };
+                    self.caller.change(campaign, &name).await
+                }
+                Call::Insights(campaign) => {
+                    let params = [("fields", "spend")];
+                    let path = format!("{campaign}/insights");
+                    self.caller.get::<serde_json::Value>(&path, &params).await.map(drop)
+                }
+            };
+            self.refill();
+            match outcome {
+                Ok(()) => return,
+                Err(GraphError::Wait { after, .. }) => {
+                    let until = self.now() + SignedDuration::try_from(after).unwrap();
+                    self.turns.wait_until(until).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Gives back what is left for good.
+    fn end(&self) {
+        if let Some((lease, spent)) = self.allowance.take() {
+            self.limits.lock().unwrap().settle(&lease, &spent, self.now());
+        }
+        self.turns.leave();
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Call<'a> {
+    Read(&'a ObjectId),
+    Write(&'a ObjectId),
+    Insights(&'a ObjectId),
+}
+
+/// What one task does: which calls, with which pauses in seconds.
+type Task = Vec<(Kind, u8)>;
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Read,
+    Write,
+    Insights,
+}
+
+fn tasks() -> impl Strategy<Value = Vec<Task>> {
+    let kind = prop::sample::select(vec![Kind::Read, Kind::Write, Kind::Insights]);
+    let pause = prop_oneof![6 => Just(0u8), 1 => 1u8..120];
+    prop::collection::vec(prop::collection::vec((kind, pause), 1..40), 1..6)
+}
+
+/// Does all tasks at the same time.
+async fn work(meta: &Meta, campaign: &ObjectId, tasks: &[Task]) {
+    let (limits, turns) = (Shared::default(), Turns::new(&meta.clock, tasks.len()));
+    let tasks: Vec<_> = tasks
+        .iter()
+        .map(|calls| {
+            let (calls, campaign, turns) = (calls.clone(), campaign.clone(), turns.clone());
+            // A function is there for one of Meta's use cases at a time; its first call says which.
+            let insights = matches!(calls[0].0, Kind::Insights);
+            let case = if insights { UseCase::AdsInsights } else { UseCase::AdsManagement };
+            let worker = Worker::new(meta, &limits, case, &turns);
+            tokio::spawn(async move {
+                for (kind, pause) in calls {
+                    let call = match kind {
+                        _ if insights => Call::Insights(&campaign),
+                        Kind::Write => Call::Write(&campaign),
+                        Kind::Read | Kind::Insights => Call::Read(&campaign),
+                    };
+                    worker.call(call).await;
+                    if pause > 0 {
+                        turns.wait_until(worker.now() + SignedDuration::from_secs(pause.into())).await;
+                    }
+                }
+                worker.end();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+async fn first_campaign(meta: &Meta) -> ObjectId {
+    let campaigns = meta.caller().objects(&meta.account(), Level::Campaign).next().await.unwrap().unwrap();
+    campaigns.into_iter().next().unwrap().into_object(Level::Campaign).id
+}
+
+#[test]
+fn tasks_that_share_a_quota_never_overrun_it_and_end() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let limited = |config: &mut graph_sim::Config| config.limits = Limits::of(Tier::Limited);
+    let meta = runtime.block_on(Meta::with(limited));
+    let campaign = runtime.block_on(first_campaign(&meta));
+    let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&tasks(), |tasks| {
+        // Meta has forgotten whatever was before.
+        meta.clock.pass(Duration::from_secs(2 * 3600));
+        let before = meta.sim.throttled();
+        runtime.block_on(work(&meta, &campaign, &tasks));
+        prop_assert_eq!(meta.sim.throttled() - before, 0);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// How long one read of a campaign takes that Meta throttles once.
+async fn waited(limit: ThrottleKind, minutes: u32) -> Duration {
+    let meta = Meta::start().await;
+    let campaign = first_campaign(&meta).await;
+    let kind = FaultKind::Throttle { limit, minutes };
+    meta.sim.fail_next(Fault { method: None, path_contains: String::new(), times: 1, skip: 0, kind });
+    let (limits, turns) = (Shared::default(), Turns::new(&meta.clock, 1));
+    let worker = Worker::new(&meta, &limits, UseCase::AdsManagement, &turns);
+    worker.call(Call::Read(&campaign)).await;
+    assert_eq!(meta.sim.faults_struck(), 1);
+    meta.clock.passed()
+}
+
+#[tokio::test]
+async fn a_throttle_of_a_minute_costs_a_minute() {
+    for limit in [ThrottleKind::Account, ThrottleKind::Burst, ThrottleKind::Management] {
+        for minutes in [1, 7] {
+            assert_eq!(
+                waited(limit, minutes).await,
+                Duration::from_secs(60 * u64::from(minutes)),
+                "{limit:?}"
+            );
+        }
+    }
+    // The app's own header names no time.
+    assert_eq!(waited(ThrottleKind::App, 1).await, Duration::from_secs(300));
+}

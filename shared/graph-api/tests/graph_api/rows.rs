@@ -1,0 +1,66 @@
+//! Rows of insights in one flat form, whether Graph wrote them or our decoder read them, to compare them to the digit.
+
+use std::collections::BTreeMap;
+
+use graph_api::insights::AdDay;
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+/// What a row says: a name such as `spend` or `actions.link_click`, and the number or text.
+pub(crate) type Row = BTreeMap<String, String>;
+
+/// Everything of a row of Graph's that we keep.
+pub(crate) fn as_given(row: &Value) -> Row {
+    let mut kept = Row::new();
+    for name in ["ad_id", "adset_id", "campaign_id", "date_start", "attribution_setting"] {
+        kept.extend(row[name].as_str().map(|text| (name.to_owned(), text.to_owned())));
+    }
+    for name in ["impressions", "clicks", "spend"] {
+        kept.insert(name.to_owned(), "0".to_owned());
+    }
+    for name in ["impressions", "clicks", "spend", "inline_link_clicks", "reach", "frequency"] {
+        kept.extend(row.get(name).map(|number| (name.to_owned(), exact(decimal(number)))));
+    }
+    for list in ["actions", "action_values"] {
+        let mut sums = BTreeMap::<String, Decimal>::new();
+        for item in row[list].as_array().into_iter().flatten().filter(|item| item["value"].is_string()) {
+            let action = format!("{list}.{}", item["action_type"].as_str().unwrap());
+            *sums.entry(action).or_default() += decimal(&item["value"]);
+        }
+        kept.extend(sums.into_iter().map(|(action, sum)| (action, exact(sum))));
+    }
+    kept
+}
+
+/// The same of a row as we read it.
+pub(crate) fn as_read(day: &AdDay) -> Row {
+    let (facts, measures) = (&day.facts, &day.facts.measures);
+    let count = |number: Option<u64>| number.map(|number| number.to_string());
+    let each = [
+        ("ad_id", Some(day.ad.to_string())),
+        ("adset_id", Some(day.adset.to_string())),
+        ("campaign_id", Some(day.campaign.to_string())),
+        ("date_start", Some(facts.day.to_string())),
+        ("attribution_setting", facts.attribution_setting.clone()),
+        ("impressions", count(Some(measures.impressions))),
+        ("clicks", count(Some(measures.clicks))),
+        ("inline_link_clicks", count(measures.link_clicks)),
+        ("reach", count(facts.reach)),
+        ("spend", Some(exact(measures.spend))),
+        ("frequency", facts.frequency.map(exact)),
+    ];
+    let mut kept: Row =
+        each.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    for (list, sums) in [("actions", &measures.actions), ("action_values", &measures.action_values)] {
+        kept.extend(sums.iter().map(|(action, sum)| (format!("{list}.{action}"), exact(*sum))));
+    }
+    kept
+}
+
+fn decimal(value: &Value) -> Decimal {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn exact(number: Decimal) -> String {
+    number.normalize().to_string()
+}

@@ -1,0 +1,188 @@
+//! What an ad did on a day, the parts of it, and the rows that tell it.
+
+use jiff::civil::Date;
+use serde_json::{Map, Value, json};
+
+use super::about::{About, is_about};
+use super::action::{Shape, is_off_meta};
+use super::breakdown::Breakdown;
+use super::counts::Counts;
+use super::measures::{Measures, Style};
+use super::period::{Range, detailed_since};
+use super::ripening::{Known, Moment};
+use super::sum::{decimal, part_of_row};
+use crate::facts::Fact;
+use crate::generator::Chance;
+
+/// The part of an ad-day that falls into a cell of the breakdown.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub(super) cell: usize,
+    share: Share,
+}
+
+#[derive(Clone, Copy)]
+enum Share {
+    Whole,
+    /// Impressions, counted through.
+    Span(u64, u64),
+    /// What happened outside of Meta and has no value of the breakdown.
+    OffMeta,
+}
+
+/// Writes rows of one level.
+#[derive(Clone, Copy)]
+pub(crate) struct Writer<'a> {
+    pub(crate) about: About<'a>,
+    pub(crate) shape: &'a Shape,
+    pub(crate) breakdown: &'a Breakdown,
+    pub(crate) moment: Moment,
+}
+
+impl<'a> Writer<'a> {
+    /// The wanted fields of a row.
+    pub(crate) fn row(
+        &self,
+        fields: &[String],
+        ad: usize,
+        bounds: Range,
+        measures: &Measures<'_>,
+        sample: Option<&Map<String, Value>>,
+    ) -> Map<String, Value> {
+        let in_detail = bounds.since >= detailed_since(self.moment.today);
+        let style = Style {
+            currency: &self.about.account.currency,
+            shape: self.shape,
+            unique: self.breakdown.unique(in_detail),
+        };
+        let mut row = Map::new();
+        for field in fields {
+            let value = if is_about(field) {
+                self.about.field(field, &self.about.world.facts.ads[ad], sample, measures)
+            } else if self.breakdown.hourly() && field.starts_with("video_") {
+                None
+            } else {
+                measures.field(field, style)
+            };
+            if let Some(value) = value {
+                row.insert(field.clone(), value);
+            }
+        }
+        row.insert("date_start".into(), json!(bounds.since.to_string()));
+        row.insert("date_stop".into(), json!(bounds.until.to_string()));
+        row
+    }
+
+    pub(super) fn labelled(&self, mut row: Map<String, Value>, cell: usize) -> Map<String, Value> {
+        self.breakdown.label(cell, &mut row);
+        row
+    }
+
+    /// What is known of an ad-day.
+    pub(crate) fn known(&self, ad: usize, day: Date, fact: &'a Fact) -> Option<Known<'a>> {
+        let facts = &self.about.world.facts;
+        self.moment.known(facts, day, fact, self.of_day(ad, day))
+    }
+
+    /// All an ad did on a day.
+    pub(crate) fn whole(&self, ad: usize, day: Date, known: Known<'a>) -> Measures<'a> {
+        match known {
+            Known::Counted(numbers) => Measures::Counted(Counts::of(&numbers, self.of_day(ad, day))),
+            Known::Written(row) => Measures::Written(row),
+        }
+    }
+
+    /// The parts of an ad-day: one, unless there is a breakdown.
+    pub(super) fn parts(&self, ad: usize, day: Date, known: Known<'_>) -> Vec<Part> {
+        if !self.breakdown.divides() {
+            return vec![Part { cell: 0, share: Share::Whole }];
+        }
+        if self.breakdown.hourly() && day < detailed_since(self.moment.today) {
+            return Vec::new();
+        }
+        let ends = self.breakdown.ends(impressions(known), self.of_ad(ad), self.of_day(ad, day));
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let mut parts: Vec<Part> = starts
+            .zip(&ends)
+            .enumerate()
+            .filter(|(_, (start, end))| start < end)
+            .map(|(cell, (start, end))| Part { cell, share: Share::Span(start, *end) })
+            .collect();
+        if self.breakdown.sets_off_meta_apart() && has_off_meta(known) {
+            parts.push(Part { cell: self.breakdown.unlabelled(), share: Share::OffMeta });
+        }
+        parts
+    }
+
+    pub(super) fn measures(&self, ad: usize, day: Date, known: Known<'a>, part: Part) -> Measures<'a> {
+        let chance = self.of_day(ad, day);
+        match (self.whole(ad, day, known), part.share) {
+            (whole, Share::Whole) => whole,
+            (Measures::Counted(counts), Share::Span(before, after)) => {
+                let part = counts.part(before, after, chance.of(31));
+                Measures::Counted(if self.breakdown.drops_off_meta() { part.on_meta() } else { part })
+            }
+            (Measures::Counted(counts), Share::OffMeta) => Measures::Counted(counts.off_meta()),
+            (Measures::Written(row), Share::Span(before, after)) => {
+                let part = part_of_row(row, (before, after, impressions(known)), chance.of(31));
+                let drops = self.breakdown.drops_off_meta();
+                Measures::Summed(if drops { chosen(part, |kind| !is_off_meta(kind)) } else { part })
+            }
+            (Measures::Written(row), Share::OffMeta) => {
+                let lists = row.iter().filter(|(_, value)| value.is_array());
+                let lists = lists.map(|(name, value)| (name.clone(), value.clone())).collect();
+                Measures::Summed(chosen(lists, is_off_meta))
+            }
+            (summed @ Measures::Summed(_), _) => summed,
+        }
+    }
+
+    /// Where the reach of a sum comes from: nowhere for a recording, which cannot know it.
+    pub(super) fn estimate(&self, ad: usize, bounds: Range) -> Option<Chance> {
+        if !self.about.world.facts.is_generated() {
+            return None;
+        }
+        let object = self.about.object(&self.about.world.facts.ads[ad]);
+        let number = object.parse().unwrap_or_default();
+        Some(Chance::new(number).of(ordinal(bounds.since)).of(ordinal(bounds.until)))
+    }
+
+    fn of_ad(&self, ad: usize) -> Chance {
+        Chance::new(self.about.world.facts.ads[ad].ad.parse().unwrap_or_default())
+    }
+
+    fn of_day(&self, ad: usize, day: Date) -> Chance {
+        self.of_ad(ad).of(ordinal(day))
+    }
+}
+
+fn ordinal(day: Date) -> u64 {
+    (i64::from(day.year()) * 1_000 + i64::from(day.day_of_year())).unsigned_abs()
+}
+
+/// What a breakdown divides by: one impression for a written row that has none, so that it falls into a cell.
+fn impressions(known: Known<'_>) -> u64 {
+    let counted = match known {
+        Known::Counted(numbers) => numbers.impressions,
+        Known::Written(row) => {
+            decimal(row.get("impressions")).and_then(|count| u64::try_from(count).ok()).unwrap_or_default()
+        }
+    };
+    counted.max(1)
+}
+
+fn has_off_meta(known: Known<'_>) -> bool {
+    match known {
+        Known::Counted(numbers) => numbers.adds_to_cart + numbers.purchases + numbers.web_leads > 0,
+        Known::Written(row) => !chosen(row.clone(), is_off_meta).values().all(|value| !value.is_array()),
+    }
+}
+
+/// A written row with only some kinds of action.
+fn chosen(mut row: Map<String, Value>, keep: impl Fn(&str) -> bool) -> Map<String, Value> {
+    for entries in row.values_mut().filter_map(Value::as_array_mut) {
+        entries.retain(|entry| entry.get("action_type").and_then(Value::as_str).is_some_and(&keep));
+    }
+    row.retain(|_, value| value.as_array().is_none_or(|entries| !entries.is_empty()));
+    row
+}
