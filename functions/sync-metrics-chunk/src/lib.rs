@@ -129,7 +129,7 @@ impl SyncMetricsChunk {
         let mut days: Vec<AdDay> = Vec::new();
         let mut totals = RunTotals::default();
         let mut pages = reached.ad_days(range).await?;
-        while let Some(page) = reached.next_days(&mut pages).await? {
+        while let Some(page) = reached.next_days(&mut pages, range).await? {
             days.extend(page);
             totals.pages += 1;
             match table.chunk_progress(lease, totals.pages, self.host.clock.now() + LEASE).await {

@@ -139,16 +139,21 @@ impl Reached {
 
     /// The account's insights of these days, in portions that Meta is known to give.
     pub async fn ad_days(&self, range: DateRange) -> Result<AdDays, Failure> {
-        let portion = self.quotas.portion(self.now()).await?;
-        Ok(self.caller.ad_days(&self.account.id, range, portion))
+        let (portion, runs) = self.quotas.learnt(self.now()).await?;
+        Ok(self.caller.ad_days(&self.account.id, range, portion).going_on(runs))
     }
 
-    /// The next rows. What had to be made smaller is remembered for the next time.
-    pub async fn next_days(&self, days: &mut AdDays) -> Result<Option<Vec<AdDay>>, Failure> {
-        let before = days.portion();
+    /// The next rows of these days. What had to be made smaller is remembered for the next time, and a report
+    /// that is not ready yet for the next invocation.
+    pub async fn next_days(
+        &self,
+        days: &mut AdDays,
+        range: DateRange,
+    ) -> Result<Option<Vec<AdDay>>, Failure> {
+        let before = (days.portion(), days.unread_runs().to_vec());
         let answer = self.heed(days.next().await).await;
-        if days.portion() != before {
-            self.quotas.learn(days.portion(), self.now()).await?;
+        if (days.portion(), days.unread_runs()) != (before.0, &before.1) {
+            self.quotas.learn(days.portion(), range, days.unread_runs(), self.now()).await?;
         }
         answer
     }

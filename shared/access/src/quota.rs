@@ -1,8 +1,9 @@
 //! Meta's quotas, shared by every process through the table.
 
 use ads::Failure;
+use ads::date::DateRange;
 use ads::id::{AdAccountId, ObjectId};
-use graph_api::insights::Portion;
+use graph_api::insights::{Portion, ReportRun};
 use graph_api::limit::{AccountLimits, AppLimit, BudgetChanges, Lease, PORTION, Spent, WRITE};
 use graph_api::usage::UseCase;
 use jiff::{SignedDuration, Timestamp};
@@ -15,10 +16,11 @@ use store::{StoreError, Table};
 const TRIES: u32 = 50;
 
 /// A portion that worked.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Learnt {
     portion: Portion,
     until: Option<Timestamp>,
+    runs: Vec<ReportRun>,
 }
 
 /// The quotas of one ad account.
@@ -82,17 +84,28 @@ impl Quotas {
         })
     }
 
-    /// How much of the account's insights to ask for at a time.
-    pub(crate) async fn portion(&self, now: Timestamp) -> Result<Portion, Failure> {
+    /// How much of the account's insights to ask for at a time, and the reports that were left unread.
+    pub(crate) async fn learnt(&self, now: Timestamp) -> Result<(Portion, Vec<ReportRun>), Failure> {
         let learnt = self.table.limit::<Learnt>(&self.app, LimitOf::Insights(&self.account)).await?.value;
         let valid = learnt.until.is_some_and(|until| until > now);
-        Ok(if valid { learnt.portion } else { Portion::default() })
+        Ok(if valid { (learnt.portion, learnt.runs) } else { Default::default() })
     }
 
-    /// Remembers what Meta bore, for a day: accounts and Meta's own load change.
-    pub(crate) async fn learn(&self, portion: Portion, now: Timestamp) -> Result<(), Failure> {
-        let learnt = Learnt { portion, until: Some(now + SignedDuration::from_hours(24)) };
-        self.change(LimitOf::Insights(&self.account), now, |known: &mut Learnt| *known = learnt).await
+    /// Remembers what Meta bore, for a day, for accounts and Meta's own load change; and the reports of these days
+    /// that are still to be read.
+    pub(crate) async fn learn(
+        &self,
+        portion: Portion,
+        range: DateRange,
+        runs: &[ReportRun],
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        self.change(LimitOf::Insights(&self.account), now, |known: &mut Learnt| {
+            known.runs.retain(|run| !range.contains(run.range.since));
+            known.runs.extend_from_slice(runs);
+            (known.portion, known.until) = (portion, Some(now + SignedDuration::from_hours(24)));
+        })
+        .await
     }
 
     /// What concerns the app as a whole is rare, and kept apart.

@@ -14,8 +14,8 @@ use ads::date::DateRange;
 use ads::id::{AdAccountId, ObjectId};
 use ads::metrics::{DayFacts, Measures};
 use ads::object::{EffectiveStatus, Level};
-use jiff::ToSpan;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -58,6 +58,20 @@ impl Default for Portion {
     }
 }
 
+/// A report run that was started and not read to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportRun {
+    /// The days it covers.
+    pub range: DateRange,
+    /// Meta's id.
+    pub id: ObjectId,
+    /// When it was started. One that is much older tells old numbers.
+    pub started_at: Timestamp,
+}
+
+/// A run that was left unread for longer is not taken up again.
+const RUN_IS_FRESH: SignedDuration = SignedDuration::from_hours(2);
+
 impl Caller {
     /// One row per ad and day with delivery, for a whole account. Days are the account's own.
     ///
@@ -73,6 +87,7 @@ impl Caller {
             current: None,
             given: HashSet::new(),
             missing: BTreeMap::new(),
+            runs: Vec::new(),
         }
     }
 
@@ -140,9 +155,24 @@ pub struct AdDays {
     given: HashSet<(ObjectId, Date)>,
     /// What campaigns that are read one by one must still sum up to.
     missing: BTreeMap<Date, Total>,
+    runs: Vec<ReportRun>,
 }
 
 impl AdDays {
+    /// Goes on with report runs that an earlier reader has started: a report may take longer than an invocation.
+    #[must_use]
+    pub fn going_on(mut self, runs: Vec<ReportRun>) -> Self {
+        let now = self.caller.graph().now();
+        self.runs =
+            runs.into_iter().filter(|run| now.duration_since(run.started_at) < RUN_IS_FRESH).collect();
+        self
+    }
+
+    /// The report runs that were started and not read to their end.
+    pub fn unread_runs(&self) -> &[ReportRun] {
+        &self.runs
+    }
+
     /// The portion in use, which may have become smaller.
     pub fn portion(&self) -> Portion {
         self.portion
@@ -166,8 +196,11 @@ impl AdDays {
                     self.current = Some(reading);
                     return Ok(Some(rows));
                 }
-                Ok(None) => {}
-                Err(GraphError::MakeSmaller(details)) => self.make_smaller(reading, details)?,
+                Ok(None) => self.forget_run(reading.piece.range),
+                Err(GraphError::MakeSmaller(details)) => {
+                    self.forget_run(reading.piece.range);
+                    self.make_smaller(reading, details)?;
+                }
                 Err(error) if reading.piece.as_report && is_unreadable(&error) => {
                     self.ask_again(reading, error).await?;
                 }
@@ -215,20 +248,41 @@ impl AdDays {
             let path = format!("{}/insights", self.account);
             let query = query(piece, &fields);
             let run = loop {
-                starts += 1;
-                let run = report::start(&self.caller, &path, &query).await?;
-                match report::watch(&self.caller, &run).await? {
-                    report::Ended::Complete => break run,
-                    report::Ended::InVain(details) if starts >= report::STARTS => {
-                        return Err(GraphError::TryLater(details));
+                let known = self.runs.iter().position(|run| run.range == piece.range);
+                let run = match known {
+                    Some(known) => self.runs[known].id.clone(),
+                    None => {
+                        starts += 1;
+                        let id = report::start(&self.caller, &path, &query).await?;
+                        let started_at = self.caller.graph().now();
+                        self.runs.push(ReportRun { range: piece.range, id: id.clone(), started_at });
+                        id
                     }
-                    report::Ended::InVain(_) => {}
+                };
+                // Whatever goes wrong for good, the next try is another run.
+                match report::watch(&self.caller, &run).await {
+                    Ok(report::Ended::Complete) => break run,
+                    Err(error @ (GraphError::Wait { .. } | GraphError::TryLater(_))) => return Err(error),
+                    Err(error) => {
+                        self.forget_run(piece.range);
+                        return Err(error);
+                    }
+                    Ok(report::Ended::InVain(details)) => {
+                        self.forget_run(piece.range);
+                        if starts >= report::STARTS {
+                            return Err(GraphError::TryLater(details));
+                        }
+                    }
                 }
             };
             pages = Pages::new(self.caller.clone(), format!("{run}/insights"), Vec::new(), PAGE);
         }
         self.current = Some(Reading { piece: piece.clone(), pages, patience: PATIENCE, starts });
         Ok(())
+    }
+
+    fn forget_run(&mut self, range: DateRange) {
+        self.runs.retain(|run| run.range != range);
     }
 
     /// Hands rows out, each once, and counts them against what campaigns must sum up to.
@@ -293,6 +347,7 @@ impl AdDays {
     /// A report that is complete may not be readable yet: it is asked for again, and after a while started anew.
     async fn ask_again(&mut self, mut reading: Reading, error: GraphError) -> Result<(), GraphError> {
         if reading.patience == 0 {
+            self.forget_run(reading.piece.range);
             return if reading.starts >= report::STARTS {
                 self.pieces.push_front(reading.piece);
                 Err(error)
