@@ -95,11 +95,7 @@ impl Meter {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the quota")]
         let used = hidden.clamp(0.0, f64::from(points)) as u32;
         let unseen = self.unseen.iter().map(|(_, points)| points).sum();
-        let free = points.saturating_sub(used).saturating_sub(unseen);
-        // Meta named the time at which it serves again: then what it said before is out of date, and one call
-        // will bring news.
-        let reopened = self.blocked_until.is_some_and(|until| until <= now && self.at < Some(until));
-        if reopened { free.max(WRITE) } else { free }
+        points.saturating_sub(used).saturating_sub(unseen)
     }
 
     /// Whether Meta remembers nothing of what is known here.
