@@ -90,8 +90,9 @@ impl Meter {
         if self.has_reopened(now) {
             return PROBE;
         }
-        // A percentage may have been rounded down: less than one more percent can hide behind it.
-        let hidden = (f64::from(points) * (self.percent + 1.0) / 100.0).ceil() - 1.0;
+        // A percentage may have been rounded down: less than one more percent can hide behind it. A score is no
+        // whole number, for it decays all the time.
+        let hidden = (f64::from(points) * (self.percent + 1.0) / 100.0).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the quota")]
         let used = hidden.clamp(0.0, f64::from(points)) as u32;
         let unseen = self.unseen.iter().map(|(_, points)| points).sum();
@@ -480,7 +481,7 @@ mod tests {
         assert!(limits.lease(UseCase::AdsManagement, WRITE, 30, at(60)).is_err(), "one at a time");
         let usage = Usage { score: Some(0.0), ..Usage::default() };
         limits.settle(&probe, &Spent { points: 1, usage, ..Spent::default() }, at(61));
-        assert_eq!(limits.lease(UseCase::AdsManagement, WRITE, 30, at(61)).unwrap().points, 60 / 4);
+        assert_eq!(limits.lease(UseCase::AdsManagement, WRITE, 30, at(61)).unwrap().points, 59 / 4);
     }
 
     #[test]

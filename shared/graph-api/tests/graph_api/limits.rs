@@ -27,13 +27,16 @@ struct Worker {
     limits: Shared,
     case: UseCase,
     turns: Turns,
+    /// Whether it keeps its lease over a wait, so that others must take it for lost.
+    settles_late: bool,
 }
 
 impl Worker {
     fn new(meta: &Meta, limits: &Shared, case: UseCase, turns: &Turns) -> Self {
         let allowance = Arc::new(Allowance::empty());
         let caller = meta.caller().within(Arc::clone(&allowance));
-        Self { caller, allowance, limits: Arc::clone(limits), case, turns: turns.clone() }
+        let (limits, turns) = (Arc::clone(limits), turns.clone());
+        Self { caller, allowance, limits, case, turns, settles_late: false }
     }
 
     fn now(&self) -> Timestamp {
@@ -69,7 +72,9 @@ impl Worker {
                     self.caller.get::<serde_json::Value>(&path, &params).await.map(drop)
                 }
             };
-            self.refill();
+            if !self.settles_late {
+                self.refill();
+            }
             match outcome {
                 Ok(()) => return,
                 Err(GraphError::Wait { after, .. }) => {
@@ -97,8 +102,13 @@ enum Call<'a> {
     Insights(&'a ObjectId),
 }
 
-/// What one task does: which calls, with which pauses in seconds.
-type Task = Vec<(Kind, u8)>;
+/// What one task does.
+#[derive(Debug, Clone)]
+struct Task {
+    /// Which calls, each with the pause after it, in seconds.
+    calls: Vec<(Kind, u8)>,
+    settles_late: bool,
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -110,7 +120,9 @@ enum Kind {
 fn tasks() -> impl Strategy<Value = Vec<Task>> {
     let kind = prop::sample::select(vec![Kind::Read, Kind::Write, Kind::Insights]);
     let pause = prop_oneof![6 => Just(0u8), 1 => 1u8..120];
-    prop::collection::vec(prop::collection::vec((kind, pause), 1..40), 1..6)
+    let calls = prop::collection::vec((kind, pause), 1..40);
+    let task = (calls, any::<bool>()).prop_map(|(calls, settles_late)| Task { calls, settles_late });
+    prop::collection::vec(task, 1..6)
 }
 
 /// Does all tasks at the same time.
@@ -118,12 +130,13 @@ async fn work(meta: &Meta, campaign: &ObjectId, tasks: &[Task]) {
     let (limits, turns) = (Shared::default(), Turns::new(&meta.clock, tasks.len()));
     let tasks: Vec<_> = tasks
         .iter()
-        .map(|calls| {
-            let (calls, campaign, turns) = (calls.clone(), campaign.clone(), turns.clone());
+        .map(|task| {
+            let (calls, campaign, turns) = (task.calls.clone(), campaign.clone(), turns.clone());
             // A function is there for one of Meta's use cases at a time; its first call says which.
             let insights = matches!(calls[0].0, Kind::Insights);
             let case = if insights { UseCase::AdsInsights } else { UseCase::AdsManagement };
-            let worker = Worker::new(meta, &limits, case, &turns);
+            let settles_late = task.settles_late;
+            let worker = Worker { settles_late, ..Worker::new(meta, &limits, case, &turns) };
             tokio::spawn(async move {
                 for (kind, pause) in calls {
                     let call = match kind {
