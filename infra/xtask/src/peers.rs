@@ -13,15 +13,15 @@ const VENVS: [&str; 3] = ["sdk", "airbyte", "tap"];
 /// The interpreters for which the locked versions exist, the usual one first.
 const PYTHONS: [&str; 4] = ["python3", "python3.13", "python3.12", "python3.11"];
 const PYTHON_MINORS: std::ops::RangeInclusive<u32> = 11..=13;
-/// Where a Rust test leaves the requests that our client builds, for the specification judge.
+/// Where the stories of our client leave the requests that it built, for the specification judge.
 const REQUESTS: &str = "target/peers/requests.jsonl";
 
 /// All judges, on a small account.
 pub(crate) fn judge() -> anyhow::Result<()> {
     install()?;
     run(command("cargo", &["build", "--quiet", "--package", "peers"]))?;
-    let mut requests = vec!["tests/peers/requests.example.jsonl"];
-    requests.extend(root().join(REQUESTS).exists().then_some(REQUESTS));
+    record_requests()?;
+    let requests = ["tests/peers/requests.example.jsonl", REQUESTS];
     // All of them, whatever the first ones say.
     let verdicts = [
         python("judges_test.py", &[]),
@@ -30,6 +30,15 @@ pub(crate) fn judge() -> anyhow::Result<()> {
         readers("debug", &[]),
     ];
     verdicts.into_iter().collect()
+}
+
+/// Has every story of our client leave what it sent.
+fn record_requests() -> anyhow::Result<()> {
+    let path = root().join(REQUESTS);
+    fs::write(&path, "").with_context(|| format!("{} cannot be written", path.display()))?;
+    let mut stories = command("cargo", &["test", "--quiet", "--package", "graph-api", "--test", "graph_api"]);
+    stories.env("GRAPH_REQUESTS", &path);
+    run(stories)
 }
 
 /// What reading the full account costs each client, side by side.

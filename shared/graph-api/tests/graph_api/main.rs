@@ -6,8 +6,11 @@ mod rows;
 mod support;
 mod turns;
 
+mod coverage;
 mod insights;
 mod limits;
+mod login;
 mod paging;
 mod recordings;
 mod version;
+mod writing;

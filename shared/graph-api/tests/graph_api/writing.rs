@@ -1,0 +1,118 @@
+//! Objects are created, found again, changed and deleted.
+
+use ads::launch::{Launch, LaunchState, Step};
+use ads::object::{EffectiveStatus, Level, Status};
+use graph_api::launch::{Changes, level_of};
+use graph_api::{GraphError, Scope};
+use graph_sim::{Fault, FaultKind, Limits, Tier};
+use serde_json::{Value, json};
+
+use crate::support::Meta;
+
+const STEPS: [Step; 3] = [Step::Campaign, Step::AdSet, Step::Ad];
+
+fn launch(meta: &Meta) -> Launch {
+    let account = meta.sim.account();
+    let spec = json!({
+        "name": "Winter sale",
+        "objective": "OUTCOME_SALES",
+        "daily_budget": {"amount": 5000, "currency": account.currency},
+        "ad_set": {
+            "optimization_goal": "OFFSITE_CONVERSIONS",
+            "countries": ["SG"],
+            "promoted_object": {"pixel_id": "123", "custom_event_type": "PURCHASE"}
+        },
+        "ad": {"creative": {"post_id": format!("{}_77", account.page_id)}}
+    });
+    Launch {
+        id: "0123456789abcdef".parse().unwrap(),
+        ad_account: meta.account(),
+        spec: serde_json::from_value(spec).unwrap(),
+        state: LaunchState::Running,
+        created: Vec::new(),
+        intent: None,
+        failure: None,
+        started_at: meta.clock.now(),
+    }
+}
+
+#[tokio::test]
+async fn what_a_launch_creates_is_paused_found_by_name_and_deleted_once() {
+    let meta = Meta::start().await;
+    let (caller, mut launch) = (meta.caller(), launch(&meta));
+    for step in STEPS {
+        let id = caller.take_step(&launch, step).await.unwrap();
+        launch.created.push(ads::launch::Created { step, id });
+    }
+    for created in &launch.created {
+        let object = caller.object(level_of(created.step), &created.id).await.unwrap();
+        assert_eq!(object.status, Some(Status::Paused));
+        assert_eq!(caller.find_step(&launch, created.step).await.unwrap().as_ref(), Some(&created.id));
+    }
+    let campaign = launch.created[0].id.clone();
+    let below = caller.objects_below(&launch.ad_account, Level::Ad, (Level::Campaign, &campaign));
+    assert_eq!(below.all().await.unwrap().len(), 1);
+    let named = caller.objects_named(&launch.ad_account, Level::Campaign, "Winter sale").await.unwrap();
+    assert_eq!(named.len(), 1);
+    caller.remove(&campaign).await.unwrap();
+    caller.remove(&campaign).await.unwrap();
+    let gone = caller.object(Level::Campaign, &campaign).await;
+    let deleted = |status: Option<EffectiveStatus>| status == Some(EffectiveStatus::Deleted);
+    assert!(matches!(&gone, Err(GraphError::Gone(_))) || deleted(gone.unwrap().effective_status));
+}
+
+#[tokio::test]
+async fn a_creation_whose_answer_is_lost_is_not_sent_again() {
+    let meta = Meta::start().await;
+    let (caller, launch) = (meta.caller(), launch(&meta));
+    meta.sim.fail_next(Fault {
+        method: Some("POST".to_owned()),
+        path_contains: "/campaigns".to_owned(),
+        times: 1,
+        skip: 0,
+        kind: FaultKind::LostAnswer,
+    });
+    let calls = meta.sim.calls();
+    let lost = caller.take_step(&launch, Step::Campaign).await;
+    assert!(matches!(lost, Err(GraphError::UnknownOutcome(_))), "{lost:?}");
+    assert_eq!(meta.sim.calls() - calls, 1);
+    assert!(caller.find_step(&launch, Step::Campaign).await.unwrap().is_some(), "it had happened");
+}
+
+#[tokio::test]
+async fn a_fifth_change_of_a_budget_within_the_hour_waits_for_an_hour_and_holds_up_nothing_else() {
+    let limited = |config: &mut graph_sim::Config| config.limits = Limits::of(Tier::Full);
+    let meta = Meta::with(limited).await;
+    let caller = meta.caller();
+    let adsets = caller.objects(&meta.account(), Level::AdSet).all().await.unwrap();
+    let mut adsets = adsets.into_iter().map(|adset| adset.into_object(Level::AdSet));
+    let adset = adsets.find(|adset| adset.daily_budget.is_some()).unwrap();
+    let budget = |cents| Changes { daily_budget: Some(cents), ..Changes::default() };
+    for cents in [5001, 5002, 5003, 5004] {
+        caller.change(&adset.id, &budget(cents)).await.unwrap();
+    }
+    let fifth = caller.change(&adset.id, &budget(5005)).await;
+    let Err(GraphError::Wait { after, scope: Scope::Action, .. }) = fifth else { panic!("{fifth:?}") };
+    assert_eq!(after.as_secs(), 3600);
+    caller
+        .change(&adset.id, &Changes { name: Some("renamed".to_owned()), ..Changes::default() })
+        .await
+        .unwrap();
+    meta.clock.pass(after);
+    caller.change(&adset.id, &budget(5005)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_plain_calls_are_there_for_whatever_else_is_wanted() {
+    let meta = Meta::start().await;
+    let (caller, account) = (meta.caller(), meta.account().to_string());
+    let form = [("name", "By hand"), ("objective", "OUTCOME_TRAFFIC"), ("status", "PAUSED")];
+    let more = [("special_ad_categories", "[]"), ("is_adset_budget_sharing_enabled", "false")];
+    let form = [&form[..], &more[..]].concat();
+    let created: Value = caller.create(&format!("{account}/campaigns"), &form).await.unwrap();
+    let id = created["id"].as_str().unwrap();
+    caller.update(id, &[("name", "By another hand")]).await.unwrap();
+    let read: Value = caller.get(id, &[("fields", "name")]).await.unwrap();
+    assert_eq!(read["name"], "By another hand");
+    caller.delete(id, &[]).await.unwrap();
+}
