@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{DERIVED, Write};
-use crate::error::GraphError;
+use crate::error::{GraphError, type_name};
 use crate::fields;
 use crate::node::{Account, Kind, Node, parse_time};
 use crate::params::{Params, stored};
+use crate::spec;
 use crate::world::World;
 
 /// An object as a write would leave it.
@@ -85,11 +86,15 @@ pub(super) fn given_fields(
     account: &Account,
     write: &Write,
 ) -> Result<Vec<(String, Value)>, GraphError> {
+    let call = match write.path.split_once('/') {
+        Some((_, edge)) => spec::call("AdAccount", "POST", edge),
+        None => spec::call(type_name(kind), "POST", ""),
+    };
+    let is_set = |name: &str| {
+        fields::exists(kind, name) && !DERIVED.contains(&name) && call.is_none_or(|call| call.takes(name))
+    };
     let mut given = Vec::new();
-    for (name, text) in &write.params {
-        if !fields::exists(kind, name) || DERIVED.contains(&name.as_str()) {
-            continue;
-        }
+    for (name, text) in write.params.iter().filter(|(name, _)| is_set(name)) {
         let value = match (name.as_str(), text.as_str()) {
             // An end time of 0 means: no end.
             ("end_time" | "stop_time", "0") => Value::Null,
