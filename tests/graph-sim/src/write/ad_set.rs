@@ -18,7 +18,7 @@ pub(super) const FORMS: Forms = Forms {
 
 pub(super) const RULES: &[Rule] = &[
     check_campaign,
-    room::check_adsets,
+    room::check_new,
     timing::check_not_over,
     targeting::check,
     targeting::check_special_categories,

@@ -15,6 +15,7 @@ use crate::world::World;
 pub(super) struct Draft<'a> {
     pub(super) world: &'a World,
     pub(super) account: &'a Account,
+    pub(super) kind: Kind,
     /// What there is already, for a change.
     pub(super) before: Option<&'a Node>,
     pub(super) fields: Map<String, Value>,
@@ -34,7 +35,7 @@ impl<'a> Draft<'a> {
     ) -> Result<Self, GraphError> {
         let fields = given_fields(kind, account, write)?.into_iter().collect();
         let params = Params(&write.params);
-        Ok(Self { world, account, before: None, fields, params, now: write.time })
+        Ok(Self { world, account, kind, before: None, fields, params, now: write.time })
     }
 
     pub(super) fn change(world: &'a World, node: &'a Node, write: &'a Write) -> Result<Self, GraphError> {
@@ -44,7 +45,7 @@ impl<'a> Draft<'a> {
             set(&mut fields, name, value);
         }
         let params = Params(&write.params);
-        Ok(Self { world, account, before: Some(node), fields, params, now: write.time })
+        Ok(Self { world, account, kind: node.kind, before: Some(node), fields, params, now: write.time })
     }
 
     /// Goes through the rules; the first that is broken answers.
