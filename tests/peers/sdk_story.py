@@ -29,6 +29,7 @@ from facebook_business.exceptions import FacebookRequestError
 from facebook_business.session import FacebookSession
 
 from rows import Read, differences
+from spec_judge import judge
 from steering import Sim, full_days
 
 ADS = 130
@@ -413,6 +414,12 @@ class Story:
         forger = AdAccount(self.account.get_id(), api=self.login("EAASnobody"))
         error = refused(lambda: forger.api_get())
         assert (error.api_error_code(), error.api_error_type()) == (190, "OAuthException"), error
+
+    def it_sent_what_its_classes_know(self) -> None:
+        # The specification judge finds what was sent wrong on purpose above, and nothing else.
+        wrong = [finding for request in self.sim.requests() for finding in judge(request)]
+        nonsense = "Campaign has no field nonsense"
+        assert wrong == [nonsense, nonsense, "objective may not be FAME"], wrong
 
 
 def refused(act) -> FacebookRequestError:
