@@ -447,10 +447,12 @@ def main(binary: str) -> int:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     steps = [name for name, step in vars(Story).items() if name.split("_")[0] in ("it", "a", "one", "errors")]
+    # Beside the virtual environment that runs this: nothing is written outside target.
+    folders = Path(sys.prefix).parent
     began, failed = time.monotonic(), 0
     with (
         Sim(binary, campaigns=10, adsets=30, ads=ADS, days=10) as sim,
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(dir=folders) as folder,
     ):
         FacebookSession.GRAPH = sim.where["url"]
         story = Story(sim, Path(folder))
