@@ -69,6 +69,9 @@ pub struct MannerArgs {
     /// How long videos are processing.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub encoding: u64,
+    /// Let a generated account's numbers go on growing for 28 days, as Meta's do.
+    #[arg(long)]
+    pub restates: bool,
     /// Let calls go wrong as this JSON file says.
     #[arg(long, value_name = "FILE", conflicts_with = "fault_seed")]
     pub faults: Option<PathBuf>,
@@ -90,6 +93,7 @@ impl MannerArgs {
         behaviour.writing.in_process = Duration::from_secs(self.in_process);
         behaviour.writing.review = Duration::from_secs(self.review);
         behaviour.media.encoding = Duration::from_secs(self.encoding);
+        behaviour.restates |= self.restates;
         let faults = match (&self.faults, self.fault_seed) {
             (Some(file), _) => FaultPlan::read(file)?,
             (None, Some(seed)) => FaultPlan::from_seed(seed),
