@@ -1,4 +1,5 @@
-"""readers.py: each client reads one account; what it read is compared with the truth, what it cost is measured.
+"""readers.py: each client reads one account; what it read is compared with the truth, what it sent is held to the
+SDK's classes, what it cost is measured. Run it in target/peers/sdk.
 
 Prints one line a client, or with --table the costs side by side; exit status 1 when a client fails or differs."""
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rows import OBJECTS, Read, differences, records
+from spec_judge import judge
 from steering import Sim, full_days
 
 HERE = Path(__file__).parent
@@ -97,7 +99,7 @@ def judged(client: Client, sim: Sim, job: dict, truth: Read, folder: Path) -> Re
     status = cost.pop("status")
     with open(folder / "out") as lines:
         read = Read(records(lines))
-    wrong = differences(truth, read)
+    wrong = differences(truth, read) + [finding for request in sim.requests() for finding in judge(request)]
     if status != 0:
         tail = (folder / "err").read_text()[-500:] or (folder / "out").read_text()[-500:]
         wrong.insert(0, f"ended with {status}: ...{tail}")

@@ -29,6 +29,7 @@ from facebook_business.exceptions import FacebookRequestError
 from facebook_business.session import FacebookSession
 
 from rows import Read, differences
+from spec_judge import judge
 from steering import Sim, full_days
 
 ADS = 130
@@ -414,6 +415,12 @@ class Story:
         error = refused(lambda: forger.api_get())
         assert (error.api_error_code(), error.api_error_type()) == (190, "OAuthException"), error
 
+    def it_sent_what_its_classes_know(self) -> None:
+        # The specification judge finds what was sent wrong on purpose above, and nothing else.
+        wrong = [finding for request in self.sim.requests() for finding in judge(request)]
+        nonsense = "Campaign has no field nonsense"
+        assert wrong == [nonsense, nonsense, "objective may not be FAME"], wrong
+
 
 def refused(act) -> FacebookRequestError:
     """The error with which a call is refused."""
@@ -440,10 +447,12 @@ def main(binary: str) -> int:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     steps = [name for name, step in vars(Story).items() if name.split("_")[0] in ("it", "a", "one", "errors")]
+    # Beside the virtual environment that runs this: nothing is written outside target.
+    folders = Path(sys.prefix).parent
     began, failed = time.monotonic(), 0
     with (
         Sim(binary, campaigns=10, adsets=30, ads=ADS, days=10) as sim,
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(dir=folders) as folder,
     ):
         FacebookSession.GRAPH = sim.where["url"]
         story = Story(sim, Path(folder))

@@ -33,6 +33,10 @@ class Sim:
         """Graph calls served so far."""
         return self._order(do="calls")
 
+    def requests(self) -> list[dict[str, Any]]:
+        """The calls to known objects since this was asked last, as spec_judge takes them."""
+        return self._order(do="requests")
+
     def rows(self, since: date, until: date) -> list[dict[str, Any]]:
         """The ad-day rows of these days, both included, with all stored fields."""
         return self._order(do="rows", since=str(since), until=str(until))

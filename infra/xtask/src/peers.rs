@@ -87,7 +87,7 @@ fn install() -> anyhow::Result<()> {
         // The lock is complete, so pip has nothing to resolve.
         let options = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--retries", "2"];
         let mut install = command(&pip, &options);
-        install.args(["--requirement", &lock]);
+        install.args(["--requirement", &lock]).env("PIP_CACHE_DIR", root().join("target/peers/cache"));
         run(install).context("the judges come from PyPI, which must be reachable once")?;
         fs::write(&stamp, wanted).context("the stamp of a virtual environment cannot be written")?;
     }

@@ -1,6 +1,7 @@
 //! What to simulate, as a command line says it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser};
 use jiff::Timestamp;
@@ -59,6 +60,18 @@ pub struct MannerArgs {
     /// Refuse calls without appsecret_proof.
     #[arg(long)]
     pub require_proof: bool,
+    /// How long new and edited objects are IN_PROCESS.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub in_process: u64,
+    /// How long new and changed ads are under review.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub review: u64,
+    /// How long videos are processing.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub encoding: u64,
+    /// Let a generated account's numbers go on growing for 28 days, as Meta's do.
+    #[arg(long)]
+    pub restates: bool,
     /// Let calls go wrong as this JSON file says.
     #[arg(long, value_name = "FILE", conflicts_with = "fault_seed")]
     pub faults: Option<PathBuf>,
@@ -77,6 +90,10 @@ impl MannerArgs {
         let mut behaviour = config.behaviour;
         behaviour.strict |= self.strict;
         behaviour.require_proof |= self.require_proof;
+        behaviour.writing.in_process = Duration::from_secs(self.in_process);
+        behaviour.writing.review = Duration::from_secs(self.review);
+        behaviour.media.encoding = Duration::from_secs(self.encoding);
+        behaviour.restates |= self.restates;
         let faults = match (&self.faults, self.fault_seed) {
             (Some(file), _) => FaultPlan::read(file)?,
             (None, Some(seed)) => FaultPlan::from_seed(seed),

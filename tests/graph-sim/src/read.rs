@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
 
     fn insights(&self, object: &Object<'a>, call: &GraphCall) -> Result<Value, GraphError> {
         if let Object::Plain("AdReportRun", _) = object {
-            let rows = self.link(call, |link| self.world.reports.rows(&object.id(), call, link));
+            let rows = self.link(call, |link| self.world.reports.rows(&object.id(), self.world, call, link));
             return rows.unwrap_or_else(|| Err(unsupported("get", &object.id())));
         }
         let subject = Subject::of(self.world, object);

@@ -195,10 +195,11 @@ impl ReportRuns {
     pub(crate) fn rows(
         &self,
         id: &str,
+        world: &World,
         call: &GraphCall,
         link: &Link<'_>,
     ) -> Option<Result<Value, GraphError>> {
-        Some(self.runs.get(id)?.rows(call, link))
+        Some(self.runs.get(id)?.rows(world, call, link))
     }
 
     /// All runs that are kept, the first ordered first.

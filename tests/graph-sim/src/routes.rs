@@ -115,6 +115,9 @@ fn check(state: &mut State, call: &GraphCall, class: &str) -> Result<(), GraphEr
     }
     note_unknown(state, call, &unknown)?;
     specified.check_required(&call.params)?;
+    if class == "AdAccount" && call.method == Method::POST {
+        write::check_required(edge, &call.params)?;
+    }
     specified.check_values(&call.params)
 }
 

@@ -62,6 +62,9 @@ impl World {
         if in_process.is_zero() {
             return self.leave_processing(id, next, now);
         }
+        if node.kind == Kind::Creative {
+            node.fields.insert("status".into(), json!("IN_PROCESS"));
+        }
         self.enter(id, now + in_process, |until| Stage::InProcess(until, next));
     }
 
@@ -112,7 +115,7 @@ impl World {
 
     /// Gives an object a problem that keeps it from delivering, or takes its problems away.
     pub(crate) fn set_issue(&mut self, id: &str, issue: Option<Issue>, now: Timestamp) {
-        let Some(node) = self.nodes.get_mut(id) else { return };
+        let Some(node) = self.nodes.get_mut(id).filter(|node| node.kind.delivers()) else { return };
         let Some(level) = level(node.kind) else { return };
         let Some(issue) = issue else {
             node.fields.remove("issues_info");
@@ -139,6 +142,10 @@ impl World {
     }
 
     fn leave_processing(&mut self, id: &str, next: Next, now: Timestamp) {
+        // A creative has but one status, which shows its processing too.
+        if let Some(node) = self.nodes.get_mut(id).filter(|node| node.text("status") == Some("IN_PROCESS")) {
+            node.fields.insert("status".into(), json!("ACTIVE"));
+        }
         let Writing { review, .. } = self.writing;
         match next {
             Next::Review if review.is_zero() => self.judge(id, None),

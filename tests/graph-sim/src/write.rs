@@ -68,6 +68,13 @@ const DERIVED: [&str; 12] = [
     "issues_info",
 ];
 
+/// Refuses a new object that lacks what Meta asks for beyond its specification. Like everything that is missing, it
+/// is told before anything that is wrong.
+pub(crate) fn check_required(edge: &str, params: &BTreeMap<String, String>) -> Result<(), GraphError> {
+    let forms = task::made_by(edge).and_then(make::rules).map(|(forms, _)| forms);
+    forms.map_or(Ok(()), |forms| forms.check_required(Params(params)))
+}
+
 /// Says why Graph would not carry a write out, if it would not.
 pub(crate) fn check(world: &World, task: &Task, write: &Write) -> Result<(), GraphError> {
     match task.what {

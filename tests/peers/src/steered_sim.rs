@@ -31,6 +31,8 @@ struct Args {
 enum Order {
     /// How many Graph calls were served so far.
     Calls,
+    /// The calls to known objects since this was asked last, as requests for the specification judge.
+    Requests,
     /// The ad-day rows from `since` to `until`, both included, as insights give them.
     Rows { since: Date, until: Date },
     /// An object with all its stored fields, or null.
@@ -50,10 +52,11 @@ async fn main() -> anyhow::Result<()> {
     config.behaviour.reports.polls = args.report_polls;
     let sim = GraphSim::start(config).await?;
     say(&hello(&sim))?;
+    let mut told = 0;
     for line in std::io::stdin().lock().lines() {
         let line = line.context("standard input cannot be read")?;
         let order = serde_json::from_str(&line).with_context(|| format!("not an order: {line}"))?;
-        say(&carry_out(&sim, order))?;
+        say(&carry_out(&sim, order, &mut told))?;
     }
     sim.stop().await;
     Ok(())
@@ -74,9 +77,18 @@ fn hello(sim: &GraphSim) -> Value {
     })
 }
 
-fn carry_out(sim: &GraphSim, order: Order) -> Value {
+/// `told`: how many of the recorded calls were told already.
+fn carry_out(sim: &GraphSim, order: Order, told: &mut usize) -> Value {
     match order {
         Order::Calls => json!(sim.calls()),
+        Order::Requests => {
+            let calls = sim.requests();
+            let new = calls.iter().skip(std::mem::replace(told, calls.len()));
+            let requests = new.filter(|call| !call.class.is_empty()).map(|call| {
+                json!({"method": call.method, "class": call.class, "edge": call.edge, "params": call.params})
+            });
+            Value::Array(requests.collect())
+        }
         Order::Rows { since, until } => json!(sim.fact_rows(since, until)),
         Order::Node { id } => json!(sim.node(&id)),
         Order::Fail { path, status, code, subcode, times } => {

@@ -1,16 +1,23 @@
 //! The client against a simulated Meta, over HTTP.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests fail by panicking, and say what they skip"
+)]
 
 mod rows;
 mod support;
 mod turns;
 
 mod coverage;
+mod errors;
 mod insights;
 mod limits;
 mod login;
 mod paging;
 mod recordings;
+mod secrets;
 mod version;
 mod writing;

@@ -5,9 +5,11 @@ use std::ops::Range;
 use jiff::civil::Date;
 use serde_json::{Map, Value};
 
+use super::about::About;
 use super::query::{self, Query};
 use super::ripening::Moment;
-use super::table::Table;
+use super::table::{Kept, Table};
+use super::writer::Writer;
 use super::{Subject, period};
 use crate::call::GraphCall;
 use crate::error::{GraphError, invalid};
@@ -32,10 +34,10 @@ impl Order {
     }
 }
 
-/// Rows as they were when they were made.
+/// Numbers as they were when they were looked at. Names are those of the time of reading.
 pub(crate) struct Frozen {
-    /// As JSON: there may be many, and most of them are read once.
-    rows: Vec<String>,
+    rows: Vec<Kept>,
+    moment: Moment,
     /// Everything a summary may be asked for.
     summary: Map<String, Value>,
     /// What was ordered for the summary.
@@ -53,12 +55,17 @@ impl Frozen {
             Some(Value::Object(summary)) => summary,
             _ => Map::new(),
         };
-        let rows = table.rows(0..table.len()).map(|row| row.to_string()).collect();
-        Self { rows, summary, summed, fields }
+        Self { rows: table.keep(), moment, summary, summed, fields }
     }
 
     /// Answers `GET /{report run}/insights`.
-    pub(crate) fn page(&self, call: &GraphCall, link: &Link<'_>) -> Result<Value, GraphError> {
+    pub(crate) fn page(
+        &self,
+        world: &World,
+        order: &Order,
+        call: &GraphCall,
+        link: &Link<'_>,
+    ) -> Result<Value, GraphError> {
         let window = query::window(call)?;
         let summed = query::summary(Params(&call.params))?.or_else(|| self.summed.clone());
         let strange = |name: &&String| !self.fields.contains(name);
@@ -74,7 +81,8 @@ impl Frozen {
         }
         let place = |index: usize| index as i64;
         let range = window.cut(self.rows.len(), place);
-        let mut answer = page(self.read(range.clone()), range, self.rows.len(), place, &window, link);
+        let mut answer =
+            page(self.write(world, &order.0, range.clone()), range, self.rows.len(), place, &window, link);
         if let Some(summed) = summed {
             let wanted = |name: &String| summed.contains(name) || name.starts_with("date_");
             let summary = self.summary.iter().filter(|(name, _)| wanted(name));
@@ -83,8 +91,14 @@ impl Frozen {
         Ok(answer)
     }
 
-    fn read(&self, range: Range<usize>) -> Vec<Value> {
-        // What was written by serde is read by it.
-        self.rows[range].iter().filter_map(|row| serde_json::from_str(row).ok()).collect()
+    fn write(&self, world: &World, query: &Query, range: Range<usize>) -> Vec<Value> {
+        let about = About { world, account: world.main(), level: query.level };
+        let writer = Writer { about, shape: &query.shape, breakdown: &query.breakdown, moment: self.moment };
+        let row = |kept: &Kept| {
+            let sample = kept.sample.as_ref();
+            let row = writer.row(&query.fields, kept.ad, kept.bounds, &kept.measures, sample);
+            Value::Object(writer.labelled(row, kept.cell))
+        };
+        self.rows[range].iter().map(row).collect()
     }
 }

@@ -50,6 +50,15 @@ pub(crate) const STORED: [&str; 9] = [
 ];
 
 impl Measures<'_> {
+    /// The same without what it was read from.
+    pub(crate) fn into_owned(self) -> Measures<'static> {
+        match self {
+            Self::Counted(counts) => Measures::Counted(counts),
+            Self::Written(row) => Measures::Summed(row.clone()),
+            Self::Summed(row) => Measures::Summed(row),
+        }
+    }
+
     /// The recorded row, where there is one: it says best what is in it.
     fn row(&self) -> Option<&Map<String, Value>> {
         match self {

@@ -14,7 +14,7 @@ use crate::paging::Window;
 use crate::params::Params;
 use crate::selection;
 
-pub(super) const MOST: usize = 5_000;
+const MOST: usize = 5_000;
 /// What a summary says when it is not told what to say.
 const SUMMED: [&str; 2] = ["impressions", "spend"];
 

@@ -41,6 +41,15 @@ enum Of<'a> {
     Sum(Box<Measures<'a>>, Option<&'a Map<String, Value>>),
 }
 
+/// A row to be that no longer depends on what it was made of.
+pub(super) struct Kept {
+    pub(super) ad: usize,
+    pub(super) bounds: Range,
+    pub(super) cell: usize,
+    pub(super) measures: Measures<'static>,
+    pub(super) sample: Option<Map<String, Value>>,
+}
+
 impl<'a> Table<'a> {
     /// Finds the rows about a node; only the main account has numbers.
     pub(crate) fn new(world: &'a World, subject: &Subject, query: &'a Query, moment: Moment) -> Self {
@@ -81,6 +90,18 @@ impl<'a> Table<'a> {
             );
             Value::Object(self.writer.labelled(row, entry.cell))
         })
+    }
+
+    /// All rows, to be written later.
+    pub(super) fn keep(&self) -> Vec<Kept> {
+        let kept = self.entries.iter().map(|entry| Kept {
+            ad: entry.ad,
+            bounds: entry.bounds,
+            cell: entry.cell,
+            measures: self.measures(entry).into_owned(),
+            sample: entry.sample().cloned(),
+        });
+        kept.collect()
     }
 
     /// The row that sums up all others, without what would say which of them it is about.

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -157,7 +156,6 @@ fn interrupted(start: u64, end: u64) -> GraphError {
     let data = json!({ "start_offset": start.to_string(), "end_offset": end.to_string() });
     GraphError { data: Some(data), is_transient: Some(true), ..incomplete().subcode(1363037) }
         .user_message("The upload was interrupted: go on where it broke off.")
-        .status(StatusCode::BAD_REQUEST)
 }
 
 pub(crate) fn carry_out(

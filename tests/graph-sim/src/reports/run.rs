@@ -10,6 +10,7 @@ use crate::call::GraphCall;
 use crate::error::GraphError;
 use crate::insights::{Frozen, Order, Subject};
 use crate::paging::Link;
+use crate::world::World;
 
 /// One report run.
 pub(super) struct Run {
@@ -148,9 +149,9 @@ impl Run {
         }
     }
 
-    pub(super) fn rows(&self, call: &GraphCall, link: &Link<'_>) -> Result<Value, GraphError> {
+    pub(super) fn rows(&self, world: &World, call: &GraphCall, link: &Link<'_>) -> Result<Value, GraphError> {
         match &self.stage {
-            Stage::Completed(_, Some(rows)) => rows.page(call, link),
+            Stage::Completed(_, Some(rows)) => rows.page(world, &self.order, call, link),
             _ => Err(not_ready()),
         }
     }

@@ -41,6 +41,11 @@ impl Call {
         names.filter(|name| !self.params.contains_key(name) && !EVERYWHERE.contains(name)).collect()
     }
 
+    /// Whether the call has a parameter of its own of this name.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        self.params.contains_key(name)
+    }
+
     /// Refuses a call that lacks a parameter.
     pub(crate) fn check_required(&self, params: &Params) -> Result<(), GraphError> {
         let given = |name: &str| params.get(name).is_some_and(|value| !value.trim().is_empty());

@@ -16,7 +16,7 @@ pub(super) const FORMS: Forms = Forms {
     one_of: &[],
 };
 
-pub(super) const RULES: &[Rule] = &[check_adset, room::check_ads, check_creative];
+pub(super) const RULES: &[Rule] = &[check_adset, room::check_new, check_creative];
 
 /// Goals for which a click must lead to a website.
 const CLICKED: [&str; 3] = ["LINK_CLICKS", "LANDING_PAGE_VIEWS", "OFFSITE_CONVERSIONS"];

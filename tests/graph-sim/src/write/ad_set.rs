@@ -18,7 +18,7 @@ pub(super) const FORMS: Forms = Forms {
 
 pub(super) const RULES: &[Rule] = &[
     check_campaign,
-    room::check_adsets,
+    room::check_new,
     timing::check_not_over,
     targeting::check,
     targeting::check_special_categories,
@@ -54,17 +54,14 @@ fn check_bid(draft: &Draft<'_>) -> Result<(), GraphError> {
     if !draft.touches(&["bid_strategy", "bid_amount", "bid_constraints"]) {
         return Ok(());
     }
-    let of_campaign = draft
-        .campaign()
-        .filter(|campaign| budget::of(&campaign.fields).is_some())
-        .and_then(|c| c.text("bid_strategy"));
-    let recorded = draft.before.is_some_and(|before| before.text("bid_strategy").is_none());
-    let strategy = match of_campaign.or_else(|| draft.text("bid_strategy")) {
-        Some(strategy) => strategy,
-        // What was there before the rule may lack its strategy.
-        None if recorded => return Ok(()),
-        None => DEFAULT_STRATEGY,
+    let on_campaign = draft.campaign().filter(|campaign| budget::of(&campaign.fields).is_some());
+    let strategy = match (on_campaign, draft.before) {
+        (Some(campaign), _) => campaign.text("bid_strategy"),
+        (None, None) => draft.text("bid_strategy").or(Some(DEFAULT_STRATEGY)),
+        (None, Some(_)) => draft.text("bid_strategy"),
     };
+    // What was not made here may lack its strategy.
+    let Some(strategy) = strategy else { return Ok(()) };
     let bids = draft.amount("bid_amount").is_some_and(|bid| bid > 0);
     let floor = draft.fields.get("bid_constraints").and_then(|bids| bids.get("roas_average_floor"));
     match strategy {

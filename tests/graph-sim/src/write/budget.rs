@@ -33,10 +33,6 @@ pub(super) fn minimum(account: &Account) -> u64 {
 
 /// A budget is by day or for the lifetime, is large enough, and does not change too often.
 pub(super) fn check_one(draft: &Draft<'_>) -> Result<(), GraphError> {
-    let kind = draft.before.map_or_else(
-        || if draft.text("campaign_id").is_some() { Kind::AdSet } else { Kind::Campaign },
-        |node| node.kind,
-    );
     let given = |name| draft.params.amount(name);
     let budget = match (given("daily_budget")?, given("lifetime_budget")?) {
         (Some(_), Some(_)) => {
@@ -46,7 +42,7 @@ pub(super) fn check_one(draft: &Draft<'_>) -> Result<(), GraphError> {
         (None, Some(lifetime)) => ("lifetime_budget", lifetime),
         (None, None) => return Ok(()),
     };
-    check_least(draft.account, kind, budget)?;
+    check_least(draft.account, draft.kind, budget)?;
     draft.before.map_or(Ok(()), |before| check_change(draft, before, budget))
 }
 

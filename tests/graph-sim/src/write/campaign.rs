@@ -29,7 +29,7 @@ pub(super) const FORMS: Forms = Forms {
 };
 
 pub(super) const RULES: &[Rule] = &[
-    room::check_campaigns,
+    room::check_new,
     budget::check_one,
     check_categories,
     check_sharing,

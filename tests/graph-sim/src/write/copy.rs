@@ -170,7 +170,7 @@ impl Copying<'_> {
             self.override_top(source, &mut fields)?;
         }
         if source.kind == Kind::AdSet {
-            self.set_times(&mut fields, is_top);
+            self.set_times(&mut fields);
         }
         self.place(world, source, &mut fields, is_top);
         if source.kind == Kind::Ad {
@@ -222,11 +222,9 @@ impl Copying<'_> {
     }
 
     /// A copy of an ad set that has ended begins now and lasts as long as the first one did.
-    fn set_times(&self, fields: &mut Map<String, Value>, is_top: bool) {
+    fn set_times(&self, fields: &mut Map<String, Value>) {
         let time = |name: &str| fields.get(name).and_then(Value::as_str).and_then(parse_time);
-        let given = |name: &str| {
-            self.params.text(name).filter(|_| is_top || !self.made.is_empty()).and_then(parse_time)
-        };
+        let given = |name: &str| self.params.text(name).and_then(parse_time);
         let (mut start, mut end) = (time("start_time"), time("end_time"));
         if let (Some(began), Some(ended)) = (start, end)
             && ended <= self.now

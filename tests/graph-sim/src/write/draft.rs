@@ -4,16 +4,18 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{DERIVED, Write};
-use crate::error::GraphError;
+use crate::error::{GraphError, type_name};
 use crate::fields;
 use crate::node::{Account, Kind, Node, parse_time};
 use crate::params::{Params, stored};
+use crate::spec;
 use crate::world::World;
 
 /// An object as a write would leave it.
 pub(super) struct Draft<'a> {
     pub(super) world: &'a World,
     pub(super) account: &'a Account,
+    pub(super) kind: Kind,
     /// What there is already, for a change.
     pub(super) before: Option<&'a Node>,
     pub(super) fields: Map<String, Value>,
@@ -33,7 +35,7 @@ impl<'a> Draft<'a> {
     ) -> Result<Self, GraphError> {
         let fields = given_fields(kind, account, write)?.into_iter().collect();
         let params = Params(&write.params);
-        Ok(Self { world, account, before: None, fields, params, now: write.time })
+        Ok(Self { world, account, kind, before: None, fields, params, now: write.time })
     }
 
     pub(super) fn change(world: &'a World, node: &'a Node, write: &'a Write) -> Result<Self, GraphError> {
@@ -43,7 +45,7 @@ impl<'a> Draft<'a> {
             set(&mut fields, name, value);
         }
         let params = Params(&write.params);
-        Ok(Self { world, account, before: Some(node), fields, params, now: write.time })
+        Ok(Self { world, account, kind: node.kind, before: Some(node), fields, params, now: write.time })
     }
 
     /// Goes through the rules; the first that is broken answers.
@@ -85,11 +87,15 @@ pub(super) fn given_fields(
     account: &Account,
     write: &Write,
 ) -> Result<Vec<(String, Value)>, GraphError> {
+    let call = match write.path.split_once('/') {
+        Some((_, edge)) => spec::call("AdAccount", "POST", edge),
+        None => spec::call(type_name(kind), "POST", ""),
+    };
+    let is_set = |name: &str| {
+        fields::exists(kind, name) && !DERIVED.contains(&name) && call.is_none_or(|call| call.takes(name))
+    };
     let mut given = Vec::new();
-    for (name, text) in &write.params {
-        if !fields::exists(kind, name) || DERIVED.contains(&name.as_str()) {
-            continue;
-        }
+    for (name, text) in write.params.iter().filter(|(name, _)| is_set(name)) {
         let value = match (name.as_str(), text.as_str()) {
             // An end time of 0 means: no end.
             ("end_time" | "stop_time", "0") => Value::Null,

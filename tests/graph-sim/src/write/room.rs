@@ -8,23 +8,16 @@ use crate::world::World;
 /// Ad sets of one campaign. Source: Marketing API, "Ad Account", limits.
 const MOST_ADSETS: usize = 200;
 
-pub(super) fn check_campaigns(draft: &Draft<'_>) -> Result<(), GraphError> {
-    if draft.before.is_some() { Ok(()) } else { check(draft.world, &draft.account.digits, Kind::Campaign, 1) }
-}
-
-pub(super) fn check_adsets(draft: &Draft<'_>) -> Result<(), GraphError> {
+/// A new object needs room.
+pub(super) fn check_new(draft: &Draft<'_>) -> Result<(), GraphError> {
     if draft.before.is_some() {
         return Ok(());
     }
-    let campaign = draft.text("campaign_id").unwrap_or_default();
-    if alive_below(draft.world, campaign).len() >= MOST_ADSETS {
+    let campaign = draft.text("campaign_id").filter(|_| draft.kind == Kind::AdSet);
+    if campaign.is_some_and(|campaign| alive_below(draft.world, campaign).len() >= MOST_ADSETS) {
         return Err(invalid(format!("A campaign can have {MOST_ADSETS} ad sets")));
     }
-    check(draft.world, &draft.account.digits, Kind::AdSet, 1)
-}
-
-pub(super) fn check_ads(draft: &Draft<'_>) -> Result<(), GraphError> {
-    if draft.before.is_some() { Ok(()) } else { check(draft.world, &draft.account.digits, Kind::Ad, 1) }
+    check(draft.world, &draft.account.digits, draft.kind, 1)
 }
 
 /// Refuses more objects of a kind than the account takes; deleted ones do not count.

@@ -60,6 +60,17 @@ impl Task {
     }
 }
 
+/// What a call to an edge of an ad account makes.
+pub(super) fn made_by(edge: &str) -> Option<Kind> {
+    match edge {
+        "campaigns" => Some(Kind::Campaign),
+        "adsets" => Some(Kind::AdSet),
+        "ads" => Some(Kind::Ad),
+        "adcreatives" => Some(Kind::Creative),
+        _ => None,
+    }
+}
+
 fn what(kind: Kind, method: &str, edge: Option<&str>, write: &Write) -> Option<What> {
     let Some(edge) = edge else {
         return match (method, kind) {
@@ -71,11 +82,8 @@ fn what(kind: Kind, method: &str, edge: Option<&str>, write: &Write) -> Option<W
         };
     };
     Some(match (method, kind, edge) {
-        ("POST", Kind::Account, "campaigns") => What::Make(Kind::Campaign),
+        ("POST", Kind::Account, edge) if made_by(edge).is_some() => What::Make(made_by(edge)?),
         ("DELETE", Kind::Account, "campaigns") => What::RemoveCampaigns,
-        ("POST", Kind::Account, "adsets") => What::Make(Kind::AdSet),
-        ("POST", Kind::Account, "ads") => What::Make(Kind::Ad),
-        ("POST", Kind::Account, "adcreatives") => What::Make(Kind::Creative),
         ("POST", Kind::Account, "adimages") => What::AddImages,
         ("DELETE", Kind::Account, "adimages") => What::RemoveImage,
         ("POST", Kind::Account, "advideos") => What::Upload(Step::of(Params(&write.params))),

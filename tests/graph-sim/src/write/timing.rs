@@ -1,26 +1,25 @@
 //! When an ad set runs.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::budget;
 use super::draft::Draft;
 use crate::error::{GraphError, blamed, invalid, refused, required};
-use crate::node::graph_time;
+use crate::fields;
+use crate::node::{graph_time, parse_time};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const MINUTES_OF_DAY: i64 = 1_440;
 
 /// An ad set that has ended can be prolonged, renamed and put away, nothing else.
 pub(super) fn check_not_over(draft: &Draft<'_>) -> Result<(), GraphError> {
-    let ended = |time: Option<Timestamp>| time.is_some_and(|end| end <= draft.now);
     let Some(before) = draft.before else { return Ok(()) };
-    let harmless = |name: &String| {
-        matches!(name.as_str(), "name" | "status" | "execution_options") || draft.params.text(name).is_none()
-    };
-    let edits = draft.params.0.keys().any(|name| !harmless(name) && crate::fields::exists(before.kind, name));
-    let end = before.text("end_time").and_then(crate::node::parse_time);
-    if ended(end) && ended(draft.time("end_time")) && edits && draft.params.text("end_time").is_none() {
+    let end = before.text("end_time").and_then(parse_time);
+    let is_over = end.is_some_and(|end| end <= draft.now) && draft.params.text("end_time").is_none();
+    let harmless = |name: &str| matches!(name, "name" | "status" | "execution_options");
+    let edits = draft.params.0.keys().any(|name| !harmless(name) && fields::exists(before.kind, name));
+    if is_over && edits {
         return Err(refused(1487007, "The ad set has reached its end: move its end_time before editing it."));
     }
     Ok(())

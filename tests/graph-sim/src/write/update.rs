@@ -56,33 +56,19 @@ pub(super) fn carry_out(world: &mut World, task: &Task, write: &Write) -> Result
     if kind == Kind::BudgetSchedule {
         return budget_schedule::carry_out_change(world, &task.id, write);
     }
-    let mut changes = given_fields(kind, &account, write)?;
-    changes.retain(|(name, _)| !matches!(name.as_str(), "campaign_id" | "adset_id"));
     let after = draft(world, before, write)?.fields;
     let gains_budget = budget::of(&before.fields).is_none() && budget::of(&after).is_some();
     if budget::changes(before, &after) && params.text("adset_budgets").is_none() {
         world.budget_changes.entry(task.id.clone()).or_default().push(write.time);
     }
+    let mut changes = given_fields(kind, &account, write)?;
+    changes.retain(|(name, _)| !matches!(name.as_str(), "campaign_id" | "adset_id"));
     if let (Kind::Ad, Some(given)) = (kind, params.json("creative")?) {
         let chosen = ad::chosen(world, &account, &given)?;
-        let value = ad::attach(world, &account.digits, chosen);
-        changes.push(("creative".into(), value));
-    }
-    let status = params.text("status");
-    // Graph leaves a campaign's updated_time alone when only money changes.
-    let only_money = status.is_none() && changes.iter().all(|(name, _)| MONEY.contains(&name.as_str()));
-    if let Some(status) = status {
-        world.set_status(&task.id, status);
+        changes.push(("creative".into(), ad::attach(world, &account.digits, chosen)));
     }
     let reviewed = changes.iter().any(|(name, _)| REVIEWED.contains(&name.as_str()));
-    if let Some(node) = world.nodes.get_mut(&task.id) {
-        for (name, value) in changes {
-            set(&mut node.fields, name, value);
-        }
-        if kind.delivers() && !(kind == Kind::Campaign && only_money) {
-            node.touch(write.time, &account.zone);
-        }
-    }
+    apply(world, &task.id, changes, write);
     if kind == Kind::Campaign {
         switch_budgets(world, &task.id, gains_budget, params)?;
     }
@@ -90,6 +76,24 @@ pub(super) fn carry_out(world: &mut World, task: &Task, write: &Write) -> Result
         process(world, &task.id, reviewed, write);
     }
     Ok(json!({ "success": true }))
+}
+
+/// Sets fields and the status of an object.
+fn apply(world: &mut World, id: &str, changes: Vec<(String, Value)>, write: &Write) {
+    let status = write.params.get("status");
+    if let Some(status) = status {
+        world.set_status(id, status);
+    }
+    let only_money = status.is_none() && changes.iter().all(|(name, _)| MONEY.contains(&name.as_str()));
+    let Some(node) = world.nodes.get(id) else { return };
+    let zone = world.owner(node).zone.clone();
+    let Some(node) = world.nodes.get_mut(id) else { return };
+    for (name, value) in changes {
+        set(&mut node.fields, name, value);
+    }
+    if node.kind.delivers() && !(node.kind == Kind::Campaign && only_money) {
+        node.touch(write.time, &zone);
+    }
 }
 
 /// Begins the processing of a changed object; a changed ad set has its ads reviewed again.

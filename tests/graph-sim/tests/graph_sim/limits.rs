@@ -89,3 +89,16 @@ async fn an_app_without_enough_users_is_throttled_as_a_whole() {
     let client = client(Limits { daily_users: Some(0), ..Limits::default() }).await;
     assert_eq!(client.refusal(Method::GET, "me", &[]).await, (400, 4, None));
 }
+
+#[tokio::test]
+async fn an_accounts_spend_cap_has_ten_changes_a_day() {
+    let client = client(Limits::default()).await;
+    let account = client.sim.account().id;
+    for cap in 0..10 {
+        client.post(&account, &[("spend_cap", &format!("{}", 900_000 + cap))]).await;
+    }
+    let eleventh = [("spend_cap", "950000")];
+    assert_eq!(client.refusal(Method::POST, &account, &eleventh).await, (400, 17, Some(1885172)));
+    client.time.pass_minutes(24 * 60);
+    client.post(&account, &eleventh).await;
+}

@@ -356,3 +356,37 @@ async fn an_ad_shows_the_page_and_leads_where_its_ad_set_wants() {
         assert_ne!(client.sim.node(path).unwrap()["name"], "Only looked at");
     }
 }
+
+#[tokio::test]
+async fn what_is_missing_is_told_before_what_is_wrong_and_that_before_rules() {
+    let client = Client::new().await;
+    let campaign = make(&client, "campaigns", &campaign("OUTCOME_TRAFFIC")).await;
+    let message = async |changes: Value| {
+        let form = with(&adset(&campaign), changes);
+        let pairs: Vec<(&str, &str)> =
+            form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let body = json(client.send(Method::POST, &client.act("adsets"), &pairs).await.unwrap()).await;
+        body["error"]["message"].as_str().unwrap().to_owned()
+    };
+    let worldwide = targeting(&json!({"country_groups": ["worldwide"]}));
+    let all = json!({"billing_event": null, "daily_budget": "12.5", "targeting": worldwide});
+    assert_eq!(message(all.clone()).await, "(#100) The parameter billing_event is required");
+    let mut form = all.as_object().unwrap().clone();
+    form.remove("billing_event");
+    assert_eq!(
+        message(Value::Object(form.clone())).await,
+        "(#100) Param daily_budget must be an unsigned integer"
+    );
+    form.remove("daily_budget");
+    assert_eq!(message(Value::Object(form)).await, "Invalid parameter");
+}
+
+#[tokio::test]
+async fn what_graph_would_ignore_is_not_kept() {
+    let client = Client::new().await;
+    let id = client.new_campaign().await;
+    client.post(&id, &[("name", "Renamed"), ("advantage_state_info", "{\"advantage_state\":\"X\"}")]).await;
+    let stored = client.sim.campaign(&id).unwrap();
+    assert_eq!((&stored["name"], stored.get("advantage_state_info")), (&json!("Renamed"), None));
+    assert_eq!(client.sim.ignored_params(), 1);
+}

@@ -114,3 +114,15 @@ async fn an_object_with_issues_explains_itself() {
     client.sim.set_issue(&ad, None);
     assert_eq!(effective(&client, &ad).await, "ACTIVE");
 }
+
+#[tokio::test]
+async fn a_creative_is_processed_too() {
+    let client = patient().await;
+    let story = format!("{}_5", client.sim.account().page_id);
+    let made = client.post(&client.act("adcreatives"), &[("object_story_id", &story)]).await;
+    let id = made["id"].as_str().unwrap();
+    let status = async || client.get(id, &[("fields", "status")]).await["status"].take();
+    assert_eq!(status().await, "IN_PROCESS");
+    client.time.pass_minutes(1);
+    assert_eq!(status().await, "ACTIVE");
+}

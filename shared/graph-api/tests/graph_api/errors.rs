@@ -1,0 +1,245 @@
+//! Each kind of error, provoked over HTTP, and whether the client makes the right move.
+
+use std::time::Duration;
+
+use ads::date::DateRange;
+use ads::id::ObjectId;
+use ads::object::Level;
+use graph_api::insights::Portion;
+use graph_api::launch::Changes;
+use graph_api::{GraphError, Scope};
+use graph_sim::{Ending, ErrorData, Fault, FaultCase, FaultKind, FaultPlan, Refusal, ThrottleKind};
+use jiff::civil::date;
+use serde_json::{Value, json};
+
+use crate::rows::{as_given, as_read};
+use crate::support::Meta;
+
+const RANGE: DateRange = DateRange { since: date(2026, 11, 13), until: date(2026, 11, 19) };
+
+/// The error's name.
+fn name(error: &GraphError) -> String {
+    let debug = format!("{error:?}");
+    debug.split([' ', '(']).next().unwrap().to_owned()
+}
+
+fn fail(meta: &Meta, method: &str, times: u32, kind: FaultKind) {
+    meta.sim.fail_next(Fault {
+        method: Some(method.into()),
+        path_contains: "/".into(),
+        times,
+        skip: 0,
+        kind,
+    });
+}
+
+/// What a read ends with that is refused for ever: the error, the calls made, and the time that passed.
+async fn refused(kind: FaultKind) -> (GraphError, u64, Duration) {
+    let meta = Meta::start().await;
+    fail(&meta, "GET", u32::MAX, kind);
+    let error = meta.caller().object(Level::Campaign, &"1".parse().unwrap()).await.unwrap_err();
+    (error, meta.sim.calls(), meta.clock.passed())
+}
+
+#[tokio::test]
+async fn what_only_a_person_can_mend_is_asked_once() {
+    for (expected, code, subcode) in [
+        ("Reconnect", 190, Some(463)),
+        ("Reconnect", 102, None),
+        ("NeedPermission", 10, None),
+        ("NeedPermission", 200, None),
+        ("NeedPermission", 100, Some(1_870_090)),
+        ("Blocked", 368, None),
+        ("Gone", 100, Some(33)),
+        ("Gone", 803, None),
+        ("FixInput", 100, None),
+        ("UpgradeVersion", 2635, None),
+    ] {
+        let (error, calls, waited) = refused(FaultKind::Refusal(Refusal::new(code, subcode))).await;
+        assert_eq!(
+            (name(&error).as_str(), calls, waited),
+            (expected, 1, Duration::ZERO),
+            "{code}/{subcode:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_passes_is_tried_four_times_with_growing_pauses() {
+    for kind in [
+        FaultKind::Refusal(Refusal::new(2, None).status(500).transient(true)),
+        FaultKind::Refusal(Refusal::new(2, None).status(200)),
+        FaultKind::PlainUnavailable,
+        FaultKind::Html,
+        FaultKind::LostAnswer,
+    ] {
+        let (error, calls, waited) = refused(kind.clone()).await;
+        assert_eq!((name(&error).as_str(), calls), ("TryLater", 4), "{kind:?}");
+        // 200, 400 and 800 milliseconds, each lengthened at random to twice as much at the most.
+        assert!((1_400..=2_800).contains(&waited.as_millis()), "{waited:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_throttle_is_not_knocked_at_again() {
+    for (limit, scope, seconds) in [
+        (ThrottleKind::Account, Scope::Account, 120),
+        (ThrottleKind::Burst, Scope::Account, 120),
+        (ThrottleKind::Management, Scope::UseCase, 120),
+        (ThrottleKind::App, Scope::App, 300),
+    ] {
+        let (error, calls, waited) = refused(FaultKind::Throttle { limit, minutes: 2 }).await;
+        let GraphError::Wait { after, scope: of, .. } = error else { panic!("{error:?}") };
+        assert_eq!((after, of), (Duration::from_secs(seconds), scope), "{limit:?}");
+        assert_eq!((calls, waited), (1, Duration::ZERO), "{limit:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_is_throttled_calls_for_nobody_until_the_time_is_over() {
+    let meta = Meta::start().await;
+    fail(&meta, "GET", 1, FaultKind::Throttle { limit: ThrottleKind::App, minutes: 1 });
+    let somebody = meta.caller();
+    let error = somebody.granted_permissions().await.unwrap_err();
+    let other = meta.graph.on_behalf_of(meta.sim.issue_token("8", &["ads_read"]).into());
+    meta.clock.pass(Duration::from_secs(299));
+    assert_eq!(
+        (name(&error), name(&other.granted_permissions().await.unwrap_err())),
+        ("Wait".into(), "Wait".into())
+    );
+    assert_eq!(meta.sim.calls(), 1);
+    meta.clock.pass(Duration::from_secs(1));
+    other.granted_permissions().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_too_much_or_was_cut_says_how_to_go_on() {
+    for kind in [FaultKind::Refusal(Refusal::reduce_the_amount()), FaultKind::TooLarge] {
+        let (error, calls, _) = refused(kind).await;
+        assert_eq!((name(&error).as_str(), calls), ("MakeSmaller", 1));
+    }
+    let data = Some(ErrorData::Object(json!({"start_offset": "52428800"})));
+    let cut = Refusal { error_data: data, ..Refusal::new(6000, Some(1_363_037)) };
+    let (error, calls, _) = refused(FaultKind::Refusal(cut)).await;
+    assert!(matches!(error, GraphError::Resume { at: 52_428_800, .. }) && calls == 1, "{error:?}");
+}
+
+const CAMPAIGN: [(&str, &str); 6] = [
+    ("name", "Made once"),
+    ("objective", "OUTCOME_SALES"),
+    ("status", "PAUSED"),
+    ("special_ad_categories", "[]"),
+    ("daily_budget", "5000"),
+    ("bid_strategy", "LOWEST_COST_WITHOUT_CAP"),
+];
+
+/// Creates a campaign while this goes wrong once; what came of it, the calls made, and how many there are.
+async fn create(kind: FaultKind) -> (Option<String>, u64, usize) {
+    let meta = Meta::start().await;
+    fail(&meta, "POST", 1, kind);
+    let path = format!("{}/campaigns", meta.account());
+    let outcome = meta.caller().create::<Value>(&path, &CAMPAIGN).await;
+    let calls = meta.sim.calls();
+    let all = meta.caller().objects(&meta.account(), Level::Campaign).all().await.unwrap();
+    (outcome.err().as_ref().map(name), calls, all.len() - 5)
+}
+
+#[tokio::test]
+async fn a_create_is_sent_once_whatever_comes_back() {
+    let unknown = || Some("UnknownOutcome".to_owned());
+    let busy = Refusal::new(2, None).status(500).transient(true);
+    for (kind, expected, made) in [
+        (FaultKind::LostAnswer, unknown(), 1),
+        (FaultKind::Truncated, unknown(), 1),
+        (FaultKind::LostCall, unknown(), 0),
+        (FaultKind::Html, unknown(), 0),
+        (FaultKind::Refusal(busy), unknown(), 0),
+        (FaultKind::TooLarge, Some("MakeSmaller".to_owned()), 0),
+        (FaultKind::Refusal(Refusal::new(100, None)), Some("FixInput".to_owned()), 0),
+        (FaultKind::Throttle { limit: ThrottleKind::Management, minutes: 1 }, Some("Wait".to_owned()), 0),
+        (FaultKind::Delay { millis: 5 }, None, 1),
+    ] {
+        assert_eq!(create(kind.clone()).await, (expected, 1, made), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_create_that_nobody_heard_may_be_sent_again() {
+    let meta = Meta::start().await;
+    let (caller, path) = (meta.caller(), format!("{}/campaigns", meta.account()));
+    meta.sim.stop().await;
+    let error = caller.create::<Value>(&path, &CAMPAIGN).await.unwrap_err();
+    assert_eq!(name(&error), "TryLater");
+}
+
+#[tokio::test]
+async fn settings_and_removals_are_repeated() {
+    let meta = Meta::start().await;
+    let pages = meta.caller().objects(&meta.account(), Level::Campaign).all().await.unwrap();
+    let campaign: ObjectId = pages.into_iter().next().unwrap().into_object(Level::Campaign).id;
+    for kind in [FaultKind::LostAnswer, FaultKind::LostCall, FaultKind::Html, FaultKind::Truncated] {
+        let before = meta.sim.calls();
+        fail(&meta, "POST", 1, kind.clone());
+        let name = Changes { name: Some("Renamed".to_owned()), ..Changes::default() };
+        meta.caller().change(&campaign, &name).await.unwrap();
+        assert_eq!(meta.sim.calls() - before, 2, "{kind:?}");
+    }
+    fail(&meta, "DELETE", 1, FaultKind::LostAnswer);
+    meta.caller().remove(&campaign).await.unwrap();
+    meta.caller().remove(&campaign).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_of_another_shape_says_where() {
+    let meta = Meta::start().await;
+    let error = meta.caller().get::<Vec<String>>("me", &[]).await.unwrap_err();
+    assert_eq!(name(&error), "UnexpectedShape");
+    let error = meta.caller().get::<std::collections::BTreeMap<String, u8>>("me", &[]).await.unwrap_err();
+    let GraphError::UnexpectedShape { at, .. } = error else { panic!("{error:?}") };
+    assert!(at == "id" || at == "name", "{at}");
+}
+
+/// Reads ads and numbers through a fault; how it ended when it did not end complete.
+async fn read_through(meta: &Meta) -> Option<Ending> {
+    let caller = meta.caller();
+    let (mut ads, mut pages) = (0, caller.objects(&meta.account(), Level::Ad).of_size(10));
+    let portion = Portion { rows: 20, ..Portion::default() };
+    let (mut rows, mut days) = (Vec::new(), caller.ad_days(&meta.account(), RANGE, portion));
+    let (mut listed, mut counted) = (false, false);
+    while !(listed && counted) {
+        let outcome = if listed {
+            days.next().await.map(|more| match more {
+                Some(more) => rows.extend(more.iter().map(as_read)),
+                None => counted = true,
+            })
+        } else {
+            pages.next().await.map(|more| match more {
+                Some(more) => ads += more.len(),
+                None => listed = true,
+            })
+        };
+        match outcome {
+            Ok(()) | Err(GraphError::TryLater(_)) => {}
+            Err(GraphError::Wait { after, .. }) => meta.clock.pass(after),
+            Err(GraphError::Reconnect(_)) => return Some(Ending::Reconnect),
+            Err(GraphError::NeedPermission(_)) => return Some(Ending::Permission),
+            Err(GraphError::UpgradeVersion(_)) => return Some(Ending::Version),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let mut facts: Vec<_> = meta.sim.fact_rows(RANGE.since, RANGE.until).iter().map(as_given).collect();
+    facts.sort();
+    rows.sort();
+    assert_eq!(rows, facts);
+    assert!(ads >= 20, "{ads}");
+    None
+}
+
+#[tokio::test]
+async fn a_read_ends_as_it_should_after_every_single_fault() {
+    for FaultCase { name, plan, ending } in FaultPlan::each() {
+        let meta = Meta::with(|config| config.faults = plan).await;
+        let expected = Some(ending).filter(|ending| *ending != Ending::Complete);
+        assert_eq!(read_through(&meta).await, expected, "{name}");
+    }
+}
