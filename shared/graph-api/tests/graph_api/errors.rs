@@ -13,7 +13,7 @@ use jiff::civil::date;
 use serde_json::{Value, json};
 
 use crate::rows::{as_given, as_read};
-use crate::support::Meta;
+use crate::support::{Meta, graph_at};
 
 const RANGE: DateRange = DateRange { since: date(2026, 11, 13), until: date(2026, 11, 19) };
 
@@ -166,8 +166,9 @@ async fn a_create_is_sent_once_whatever_comes_back() {
 #[tokio::test]
 async fn a_create_that_nobody_heard_may_be_sent_again() {
     let meta = Meta::start().await;
-    let (caller, path) = (meta.caller(), format!("{}/campaigns", meta.account()));
-    meta.sim.stop().await;
+    let path = format!("{}/campaigns", meta.account());
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let caller = graph_at(format!("http://{nobody}"), &meta.clock, "v26.0").on_behalf_of("token".into());
     let error = caller.create::<Value>(&path, &CAMPAIGN).await.unwrap_err();
     assert_eq!(name(&error), "TryLater");
 }

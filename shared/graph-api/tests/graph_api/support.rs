@@ -108,9 +108,14 @@ impl Drop for Meta {
 
 /// A client that speaks this version, and moves the clock ahead instead of waiting.
 pub(crate) fn graph_of(sim: &GraphSim, clock: &Clock, version: &str) -> Graph {
+    graph_at(sim.base_url(), clock, version)
+}
+
+/// The same, of whoever is at this address.
+pub(crate) fn graph_at(url: String, clock: &Clock, version: &str) -> Graph {
     let config = GraphConfig {
-        graph_url: sim.base_url(),
-        dialog_url: sim.base_url(),
+        graph_url: url.clone(),
+        dialog_url: url,
         version: version.to_owned(),
         app_id: APP_ID.to_owned(),
         app_secret: SECRET.into(),
