@@ -1,19 +1,21 @@
 //! What went wrong, named after what the caller does next.
 //!
-//! | error | what the caller does |
-//! |---|---|
-//! | [`Wait`](GraphError::Wait) | comes back after exactly this time |
-//! | [`TryLater`](GraphError::TryLater) | repeats, with growing pauses; reads and settings only |
-//! | [`MakeSmaller`](GraphError::MakeSmaller) | asks for a smaller page, range or set of fields, or for a report |
-//! | [`Resume`](GraphError::Resume) | goes on with an upload where Meta stands |
-//! | [`Reconnect`](GraphError::Reconnect) | has a person connect again |
-//! | [`NeedPermission`](GraphError::NeedPermission) | shows the person what is missing at Meta |
-//! | [`Blocked`](GraphError::Blocked) | stops automation for the account |
-//! | [`FixInput`](GraphError::FixInput) | shows the person what to change |
-//! | [`Gone`](GraphError::Gone) | takes the object as hidden, not as deleted |
-//! | [`UpgradeVersion`](GraphError::UpgradeVersion) | tells the developers |
-//! | [`UnknownOutcome`](GraphError::UnknownOutcome) | looks before it repeats |
-//! | [`UnexpectedShape`](GraphError::UnexpectedShape) | tells the developers where in the JSON |
+//! | error | what the caller does | stories in `tests/graph_api` |
+//! |---|---|---|
+//! | [`Wait`](GraphError::Wait) | comes back after exactly this time; the app, the account or one action rests meanwhile | `errors::a_throttle_is_not_knocked_at_again`, `errors::an_app_that_is_throttled_calls_for_nobody_until_the_time_is_over`, `limits::a_throttle_of_a_minute_costs_a_minute`, `writing::a_fifth_change_of_a_budget_…` |
+//! | [`TryLater`](GraphError::TryLater) | repeats with growing pauses, reads and settings only | `errors::what_passes_is_tried_four_times_with_growing_pauses`, `errors::settings_and_removals_are_repeated` |
+//! | [`MakeSmaller`](GraphError::MakeSmaller) | asks for fewer rows, days or fields, or for a report | `paging::a_page_that_was_made_smaller_grows_again`, all of `insights` |
+//! | [`Resume`](GraphError::Resume) | goes on with an upload where Meta stands | `errors::what_is_too_much_or_was_cut_says_how_to_go_on` |
+//! | [`Reconnect`](GraphError::Reconnect) | has a person connect again | `errors::what_only_a_person_can_mend_is_asked_once`, `login::a_token_that_was_taken_back_is_known_to_be_dead` |
+//! | [`NeedPermission`](GraphError::NeedPermission) | shows the person what is missing at Meta | `errors::what_only_a_person_can_mend_is_asked_once` |
+//! | [`Blocked`](GraphError::Blocked) | stops automation for the account | `errors::what_only_a_person_can_mend_is_asked_once` |
+//! | [`FixInput`](GraphError::FixInput) | shows the person what to change | `errors::what_only_a_person_can_mend_is_asked_once` |
+//! | [`Gone`](GraphError::Gone) | takes the object as hidden, not as deleted | `writing::what_a_launch_creates_is_paused_found_by_name_and_deleted_once` |
+//! | [`UpgradeVersion`](GraphError::UpgradeVersion) | tells the developers | `errors::what_only_a_person_can_mend_is_asked_once`, `version::a_version_that_has_ended_is_heard_of_once` |
+//! | [`UnknownOutcome`](GraphError::UnknownOutcome) | looks before it repeats | `errors::a_create_is_sent_once_whatever_comes_back`, `writing::a_creation_whose_answer_is_lost_is_not_sent_again` |
+//! | [`UnexpectedShape`](GraphError::UnexpectedShape) | tells the developers where in the JSON | `errors::an_answer_of_another_shape_says_where` |
+//!
+//! What a whole sync makes of each is told in `tests/journeys`, `faults`.
 
 use std::time::Duration;
 

@@ -316,7 +316,7 @@ impl AdDays {
         let piece = &reading.piece;
         let timed_out = [Some(TIMED_OUT), Some(TIMED_OUT_TOO)].contains(&details.subcode);
         let days = piece.range.days().unsigned_abs();
-        let smaller = &mut self.portion;
+        let mut smaller = self.portion;
         if days > 1 && reading.pages.cursor().is_none() && (!timed_out || piece.as_report) {
             smaller.days = days / 2;
             for window in windows(piece, smaller.days).into_iter().rev() {
@@ -329,10 +329,17 @@ impl AdDays {
             smaller.by_campaign = true;
             self.pieces.push_front(reading.piece);
         } else if !piece.as_report && !smaller.by_half {
-            // A report is one query however much it holds: what is still to come need not be cut small.
-            *smaller = Portion { as_report: true, ..Portion::default() };
-            self.pieces.push_front(Piece { as_report: true, ..reading.piece });
-            self.pieces.iter_mut().for_each(|piece| piece.as_report = true);
+            // A report is one query however much it holds: all that is still to come is asked for at once.
+            smaller = Portion { as_report: true, ..Portion::default() };
+            let range = self.pieces.drain(..).fold(reading.piece.range, |all, piece| DateRange {
+                since: all.since.min(piece.range.since),
+                until: all.until.max(piece.range.until),
+            });
+            // And with it whatever campaigns did not come to so far.
+            let missing = self.what_is_missing().map_or(range, |piece| piece.range);
+            let range =
+                DateRange { since: range.since.min(missing.since), until: range.until.max(missing.until) };
+            self.pieces.push_front(Piece { range, campaign: None, as_report: true });
         } else if !smaller.by_half {
             smaller.by_half = true;
             self.pieces.push_front(Piece { as_report: false, ..reading.piece });
@@ -340,6 +347,7 @@ impl AdDays {
             self.pieces.push_front(reading.piece);
             return Err(GraphError::MakeSmaller(details));
         }
+        self.portion = smaller;
         tracing::info!(account = %self.account, portion = ?self.portion, "Meta wants to be asked for less.");
         Ok(())
     }

@@ -162,7 +162,13 @@ async fn a_report_that_is_not_ready_in_time_is_waited_for() {
     let outcome = days.next().await;
     assert!(matches!(outcome, Err(GraphError::Wait { .. })), "{outcome:?}");
     assert!(meta.clock.passed() <= Duration::from_secs(60), "the deadline was kept");
-    assert_eq!(read(&meta, days.portion()).await.0, facts(&meta));
+    // The next invocation goes on with the same run.
+    let runs = days.unread_runs().to_vec();
+    let mut days = meta.caller().ad_days(&meta.account(), RANGE, days.portion()).going_on(runs);
+    let mut rows: Vec<Row> = rest(&meta, &mut days).await.iter().map(as_read).collect();
+    rows.sort();
+    assert_eq!(rows, facts(&meta));
+    assert_eq!(meta.sim.report_runs().len(), 1);
 }
 
 #[tokio::test]
