@@ -12,6 +12,7 @@ pub mod allowance;
 pub mod limit;
 pub mod usage;
 
+pub mod batch;
 pub mod insights;
 pub mod launch;
 pub mod oauth;

@@ -13,6 +13,7 @@ mod turns;
 
 mod coverage;
 mod errors;
+mod batches;
 mod insights;
 mod limits;
 mod login;
