@@ -15,6 +15,7 @@ pub mod usage;
 pub mod batch;
 pub mod insights;
 pub mod launch;
+pub mod media;
 pub mod oauth;
 pub mod page;
 pub mod structure;

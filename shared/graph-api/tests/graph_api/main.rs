@@ -17,6 +17,7 @@ mod batches;
 mod insights;
 mod limits;
 mod login;
+mod media;
 mod paging;
 mod recordings;
 mod secrets;
