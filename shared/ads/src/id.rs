@@ -80,6 +80,19 @@ id!(
     ObjectId, "id", is_digits, "must be the digits of a Meta object id"
 );
 id!(
+    /// A Facebook Page, for which ads speak.
+    PageId, "page", is_digits, "must be the digits of a Page's id"
+);
+id!(
+    /// A video of an ad account.
+    VideoId, "video", is_digits, "must be the digits of a video's id"
+);
+id!(
+    /// An image of an ad account, known by its content: the same image has the same hash in every account.
+    ImageHash, "image", |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric()),
+    "must be the hash that Meta gave the image"
+);
+id!(
     /// A person at Meta, as our app sees them (app-scoped).
     MetaUserId, "meta_user", is_digits, "must be the digits of a Meta user id"
 );

@@ -22,6 +22,9 @@ use crate::limit;
 use crate::time::Time;
 use crate::usage::{Usage, UseCase};
 
+/// Sending a file may take so many times as long: fifty megabytes over a line of one megabit a second.
+const FILE_TIMES: u32 = 10;
+
 /// Error objects are small. Longer answers are rows, and are not searched for one.
 const LONGEST_ERROR: usize = 64 * 1024;
 
@@ -45,6 +48,14 @@ pub struct GraphConfig {
 impl GraphConfig {
     /// Meta gives up by itself after about a minute.
     pub const TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// Where a call goes: videos have a host of their own at Meta (its SDKs), and nowhere else.
+    fn host(&self, call: &Call<'_>) -> String {
+        if call.method == Method::POST && call.path.ends_with("/advideos") {
+            return self.graph_url.replace("://graph.facebook.com", "://graph-video.facebook.com");
+        }
+        self.graph_url.clone()
+    }
 }
 
 /// The app at Meta. Cheap to clone; connections are kept alive between calls.
@@ -114,7 +125,7 @@ impl Graph {
     }
 
     /// Fails while the app is blocked.
-    fn admit(&self) -> Result<(), GraphError> {
+    pub(crate) fn admit(&self) -> Result<(), GraphError> {
         let blocked = *self.0.blocked_until.lock().unwrap_or_else(PoisonError::into_inner);
         let left = blocked.map(|until| until.duration_since(self.now())).filter(|left| left.is_positive());
         left.map_or(Ok(()), |left| {
@@ -184,14 +195,17 @@ impl Call<'_> {
     fn asked(&self) -> Asked {
         Asked { creates: self.effect == Effect::Create, case: use_case(self.path) }
     }
+}
 
-    fn points(&self) -> u32 {
-        if self.effect == Effect::Read { limit::READ } else { limit::WRITE }
+impl Effect {
+    /// What a call costs of an account's score.
+    pub(crate) fn points(self) -> u32 {
+        if self == Self::Read { limit::READ } else { limit::WRITE }
     }
 }
 
 /// What a call counts as: reports are read through `/insights` of their run.
-fn use_case(path: &str) -> UseCase {
+pub(crate) fn use_case(path: &str) -> UseCase {
     if path.ends_with("/insights") { UseCase::AdsInsights } else { UseCase::AdsManagement }
 }
 
@@ -206,6 +220,11 @@ impl Caller {
     #[must_use]
     pub fn until(self, deadline: Timestamp) -> Self {
         Self { deadline: Some(deadline), ..self }
+    }
+
+    /// Whose token it is; for the one call that needs it in its form.
+    pub(crate) fn token(&self) -> &SecretString {
+        &self.token
     }
 
     /// The app that calls.
@@ -257,11 +276,7 @@ impl Caller {
     /// Sends until it succeeds or another try cannot help, with growing pauses of random length, for as long
     /// as there is time.
     pub(crate) async fn persistently(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
-        let mut pauses = ExponentialBuilder::default()
-            .with_jitter()
-            .with_min_delay(Duration::from_millis(200))
-            .with_max_times(TRIES - 1)
-            .build();
+        let mut pauses = pauses();
         loop {
             let error = match self.send(call).await {
                 Ok(body) => return Ok(body),
@@ -291,16 +306,9 @@ impl Caller {
     /// Sends once.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
         self.graph.admit()?;
-        let paid = self.pay(call.points())?;
-        let answer = self.exchange(call).await;
-        let (usage, result) = match answer {
-            Ok(Answer { status, usage, body }) if (200..300).contains(&status) && is_answer(&body) => {
-                (Some(usage), Ok(body))
-            }
-            Ok(Answer { status, usage, body }) => {
-                let error = GraphError::of_answer(status, &body, &usage, call.asked());
-                (Some(usage), Err(error))
-            }
+        let paid = self.pay(call.effect.points())?;
+        let (usage, result) = match self.exchange(call).await {
+            Ok(answer) => answer.judge(call.asked()),
             Err(error) => (None, Err(GraphError::of_transport(error, call.asked()))),
         };
         self.hear(paid.as_ref(), usage.as_ref(), result.as_ref().err());
@@ -335,10 +343,11 @@ impl Caller {
     }
 
     /// One exchange over HTTP. The token travels in a header, so that no URL ever holds it.
-    async fn exchange(&self, call: &Call<'_>) -> Result<Answer, reqwest::Error> {
+    pub(crate) async fn exchange(&self, call: &Call<'_>) -> Result<Answer, reqwest::Error> {
         let config = self.graph.config();
-        let url = format!("{}/{}/{}", config.graph_url, config.version, call.path);
-        let timeout = self.time_left().map_or(config.timeout, |left| left.min(config.timeout));
+        let url = format!("{}/{}/{}", config.host(call), config.version, call.path);
+        let longest = config.timeout * if call.file.is_some() { FILE_TIMES } else { 1 };
+        let timeout = self.time_left().map_or(longest, |left| left.min(longest));
         let request = self.graph.0.http.request(call.method.clone(), url).timeout(timeout);
         let request = request.bearer_auth(self.token.expose_secret());
         let proof = self.proof();
@@ -370,10 +379,30 @@ impl Caller {
 /// How often a call is sent that another try can help.
 const TRIES: usize = 4;
 
-struct Answer {
-    status: u16,
-    usage: Usage,
-    body: Bytes,
+/// The pauses between them: growing, and of random length, so that many callers do not come back at once.
+pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
+    let pauses = ExponentialBuilder::default().with_jitter().with_min_delay(Duration::from_millis(200));
+    pauses.with_max_times(TRIES - 1).build()
+}
+
+/// What came back, from a call of its own or an item of a batch.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) usage: Usage,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// What it says of quotas, and whether it is a success.
+    pub(crate) fn judge(self, asked: Asked) -> (Option<Usage>, Result<Bytes, GraphError>) {
+        let Self { status, usage, body } = self;
+        let result = if (200..300).contains(&status) && is_answer(&body) {
+            Ok(body)
+        } else {
+            Err(GraphError::of_answer(status, &body, &usage, asked))
+        };
+        (Some(usage), result)
+    }
 }
 
 fn multipart(params: &[(&str, &str)], file: &File) -> reqwest::multipart::Form {

@@ -218,7 +218,7 @@ impl GraphError {
     }
 
     /// A fault that passes. Meta's codes 1 and 2 do not say whether a write took effect.
-    fn passing(details: Details, asked: Asked) -> Self {
+    pub(crate) fn passing(details: Details, asked: Asked) -> Self {
         if asked.creates { Self::UnknownOutcome(details) } else { Self::TryLater(details) }
     }
 

@@ -1,12 +1,13 @@
 //! Creating, changing and deleting campaigns, ad sets and ads.
 
 use ads::id::ObjectId;
-use ads::launch::{CreativeSpec, Launch, Step};
+use ads::launch::{Launch, Step};
 use ads::object::Level;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::client::Caller;
+use crate::creative::{VALIDATE_ONLY, in_ad};
 use crate::error::GraphError;
 use crate::structure::edge;
 
@@ -32,15 +33,20 @@ impl Caller {
     /// Sent once. With [`GraphError::UnknownOutcome`] the object may exist: look for it by
     /// [`Launch::object_name`] before trying again.
     pub async fn take_step(&self, launch: &Launch, step: Step) -> Result<ObjectId, GraphError> {
-        let form = match step {
-            Step::Campaign => campaign_form(launch),
-            Step::AdSet => ad_set_form(launch),
-            Step::Ad => ad_form(launch),
-        };
+        let form = form(launch, step);
         let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let path = format!("{}/{}", launch.ad_account, edge(level_of(step)));
-        let created: CreatedId = self.create(&path, &form).await?;
+        let created: CreatedId = self.create(&path(launch, step), &form).await?;
         Ok(created.id)
+    }
+
+    /// Asks whether Meta would take a step of a launch, whose steps before it have been taken; takes none.
+    ///
+    /// What a later step meets can differ: Meta checks against what the account holds at that moment.
+    pub async fn validate_step(&self, launch: &Launch, step: Step) -> Result<(), GraphError> {
+        let form = form(launch, step);
+        let form = form.iter().map(|(name, value)| (*name, value.as_str()));
+        let form: Vec<_> = form.chain([VALIDATE_ONLY]).collect();
+        self.update(&path(launch, step), &form).await
     }
 
     /// The object that a step already created, if its answer was lost.
@@ -77,7 +83,19 @@ pub fn level_of(step: Step) -> Level {
     }
 }
 
+fn path(launch: &Launch, step: Step) -> String {
+    format!("{}/{}", launch.ad_account, edge(level_of(step)))
+}
+
 type Form = Vec<(&'static str, String)>;
+
+fn form(launch: &Launch, step: Step) -> Form {
+    match step {
+        Step::Campaign => campaign_form(launch),
+        Step::AdSet => ad_set_form(launch),
+        Step::Ad => ad_form(launch),
+    }
+}
 
 fn paused(launch: &Launch, step: Step) -> Form {
     vec![("name", launch.object_name(step)), ("status", "PAUSED".to_owned())]
@@ -115,10 +133,7 @@ fn ad_set_form(launch: &Launch) -> Form {
 }
 
 fn ad_form(launch: &Launch) -> Form {
-    let creative = match &launch.spec.ad.creative {
-        CreativeSpec::CreativeId(id) => json!({"creative_id": id}),
-        CreativeSpec::PostId(post) => json!({"object_story_id": post}),
-    };
+    let creative = in_ad(&launch.spec.ad.creative);
     let mut form = paused(launch, Step::Ad);
     form.extend([("adset_id", id_text(launch, Step::AdSet)), ("creative", creative.to_string())]);
     form

@@ -12,11 +12,17 @@ pub mod allowance;
 pub mod limit;
 pub mod usage;
 
+pub mod batch;
+pub mod budget;
+pub mod copy;
+pub mod creative;
 pub mod insights;
 pub mod launch;
+pub mod media;
 pub mod oauth;
 pub mod page;
 pub mod structure;
+pub mod subscription;
 pub mod webhook;
 
 pub use allowance::Allowance;

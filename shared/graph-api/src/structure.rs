@@ -67,7 +67,7 @@ pub(crate) fn edge(level: Level) -> &'static str {
 }
 
 /// What is asked for. Graph refuses the whole call when one name does not exist at that level.
-fn fields(level: Level) -> &'static str {
+pub(crate) fn fields(level: Level) -> &'static str {
     match level {
         Level::Account => "id",
         Level::Campaign => {

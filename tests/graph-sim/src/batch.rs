@@ -191,8 +191,10 @@ fn written(answer: Answer, with_headers: bool) -> Value {
     let mut item = json!({ "code": answer.status.as_u16(), "body": answer.body });
     if with_headers {
         let kind = ("Content-Type".to_owned(), answer.content_type.to_owned());
-        let headers = [kind].into_iter().chain(answer.headers);
-        item["headers"] = headers.map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        // The later of two headers of one name is the one that is sent.
+        let headers: BTreeMap<String, String> = [kind].into_iter().chain(answer.headers).collect();
+        item["headers"] =
+            headers.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
     }
     item
 }

@@ -1,0 +1,152 @@
+//! Copies of campaigns, ad sets and ads (Marketing API, "Ad copies").
+
+use ads::id::ObjectId;
+use ads::object::{AdObject, Level};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::client::Caller;
+use crate::error::{Details, GraphError};
+use crate::page::Pages;
+use crate::structure::{GraphObject, fields};
+
+/// Copies of a page.
+const PAGE: u32 = 100;
+
+/// How something is copied.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CopyOptions {
+    /// Whether everything below is copied too. Meta does so in one call for fewer than three objects below, and
+    /// answers [`GraphError::MakeSmaller`] for more.
+    pub deep: bool,
+    /// What the copies are.
+    pub status: CopyStatus,
+    /// How the copies are named.
+    pub renaming: Renaming,
+    /// The campaign of an ad set's copy, or the ad set of an ad's; the source's own when absent.
+    pub into: Option<ObjectId>,
+}
+
+/// The status of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CopyStatus {
+    /// Paused, whatever the source is.
+    #[default]
+    Paused,
+    /// Active at once: it spends money as soon as its parents let it.
+    Active,
+    /// As the source.
+    Inherited,
+}
+
+/// How copies are named.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Renaming {
+    /// As Meta does it: its own suffix, in the language of the person, for what is copied and not for what is below.
+    #[default]
+    Usual,
+    /// As their sources.
+    Keep,
+    /// A name with this around it.
+    Around {
+        /// Before the name.
+        prefix: String,
+        /// After the name.
+        suffix: String,
+        /// Whether what is below is renamed too.
+        deep: bool,
+    },
+}
+
+/// A copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// The copy of what was to be copied.
+    pub id: ObjectId,
+    /// Everything that was copied, where Meta says so.
+    pub objects: Vec<CopiedObject>,
+}
+
+/// One object that was copied.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CopiedObject {
+    /// Meta's word for what it is: `campaign`, `ad_set`, `ad`.
+    pub ad_object_type: String,
+    /// What was copied.
+    pub source_id: ObjectId,
+    /// Its copy.
+    pub copied_id: ObjectId,
+}
+
+/// Each level answers under a name of its own.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(alias = "copied_adset_id", alias = "copied_ad_id")]
+    copied_campaign_id: ObjectId,
+    #[serde(default)]
+    ad_object_ids: Vec<CopiedObject>,
+}
+
+impl Caller {
+    /// Copies a campaign, ad set or ad.
+    ///
+    /// Sent once. With [`GraphError::UnknownOutcome`] the copy may exist: look for it with [`Caller::copies`] before
+    /// trying again.
+    pub async fn copy(
+        &self,
+        level: Level,
+        id: &ObjectId,
+        options: &CopyOptions,
+    ) -> Result<Copied, GraphError> {
+        let form = form(level, options)?;
+        let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer: Answer = self.create(&format!("{id}/copies"), &form).await?;
+        Ok(Copied { id: answer.copied_campaign_id, objects: answer.ad_object_ids })
+    }
+
+    /// What was copied from an object and still exists.
+    pub async fn copies(&self, level: Level, id: &ObjectId) -> Result<Vec<AdObject>, GraphError> {
+        let query = vec![("fields", fields(level).to_owned())];
+        let copies = Pages::<GraphObject>::new(self.clone(), format!("{id}/copies"), query, PAGE);
+        Ok(copies.all().await?.into_iter().map(|copy| copy.into_object(level)).collect())
+    }
+}
+
+fn form(level: Level, options: &CopyOptions) -> Result<Vec<(&'static str, String)>, GraphError> {
+    let status = match options.status {
+        CopyStatus::Paused => "PAUSED",
+        CopyStatus::Active => "ACTIVE",
+        CopyStatus::Inherited => "INHERITED_FROM_SOURCE",
+    };
+    let mut form = vec![("status_option", status.to_owned())];
+    // An ad has nothing below it, and its edge knows no such parameter.
+    if level != Level::Ad {
+        form.push(("deep_copy", options.deep.to_string()));
+    }
+    form.extend(renaming(&options.renaming).map(|renaming| ("rename_options", renaming)));
+    if let Some(into) = &options.into {
+        let parent = match level {
+            Level::AdSet => "campaign_id",
+            Level::Ad => "adset_id",
+            Level::Account | Level::Campaign => {
+                return Err(GraphError::FixInput(Details::of(
+                    "a campaign is copied into its own ad account",
+                )));
+            }
+        };
+        form.push((parent, into.to_string()));
+    }
+    Ok(form)
+}
+
+fn renaming(renaming: &Renaming) -> Option<String> {
+    let options = match renaming {
+        Renaming::Usual => return None,
+        Renaming::Keep => json!({"rename_strategy": "NO_RENAME"}),
+        Renaming::Around { prefix, suffix, deep } => {
+            let strategy = if *deep { "DEEP_RENAME" } else { "ONLY_TOP_LEVEL_RENAME" };
+            json!({"rename_strategy": strategy, "rename_prefix": prefix, "rename_suffix": suffix})
+        }
+    };
+    Some(options.to_string())
+}

@@ -1,0 +1,291 @@
+//! Creatives: what ads show. Only their name and status can be changed, so another text is another creative.
+
+use ads::id::{AdAccountId, ImageHash, ObjectId, PageId, VideoId};
+use ads::launch::CreativeSpec;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::client::Caller;
+use crate::error::GraphError;
+use crate::page::Pages;
+
+const FIELDS: &str =
+    "id,name,status,object_story_id,effective_object_story_id,object_story_spec,thumbnail_url";
+
+/// Creatives of a page: each is long.
+const PAGE: u32 = 100;
+
+/// The sides of a thumbnail in pixels; Meta's own are 64.
+const THUMBNAIL: &str = "400";
+
+/// A creative of an ad account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Creative {
+    /// Its id.
+    pub id: ObjectId,
+    /// Its name.
+    pub name: Option<String>,
+    /// ACTIVE, IN_PROCESS, WITH_ISSUES or DELETED.
+    pub status: Option<String>,
+    /// The Page that speaks.
+    pub page: Option<PageId>,
+    /// The post that it was made from, as `pageid_postid`.
+    pub post: Option<String>,
+    /// The post that people see and comment on, as `pageid_postid`; a new one has none at first.
+    pub effective_post: Option<String>,
+    /// Where a click leads to.
+    pub link: Option<String>,
+    /// Its image.
+    pub image: Option<ImageHash>,
+    /// Its video.
+    pub video: Option<VideoId>,
+    /// A picture of it, for some days.
+    pub thumbnail_url: Option<String>,
+}
+
+/// A creative that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCreative {
+    /// Its name, for people and to find it again.
+    pub name: String,
+    /// What it shows.
+    pub story: Story,
+}
+
+/// What a creative shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Story {
+    /// A Page's post as `pageid_postid`; its likes and comments stay with it.
+    Post(String),
+    /// A link with a picture.
+    Link(LinkStory),
+    /// A video that leads to a link.
+    Video(VideoStory),
+}
+
+/// A link with a picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkStory {
+    /// The Page that speaks.
+    pub page: PageId,
+    /// Where a click leads to.
+    pub link: String,
+    /// The text above the picture.
+    pub message: String,
+    /// The headline below it; the link's own when absent.
+    pub headline: Option<String>,
+    /// The text below the headline.
+    pub description: Option<String>,
+    /// The picture; the link's own when absent.
+    pub image: Option<ImageHash>,
+    /// The button, such as `SHOP_NOW`.
+    pub call_to_action: Option<String>,
+}
+
+/// A video that leads to a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoStory {
+    /// The Page that speaks.
+    pub page: PageId,
+    /// The video, which must be ready.
+    pub video: VideoId,
+    /// What stands for it until it plays. Meta demands one (subcode 1443226).
+    pub cover: Cover,
+    /// The text above the video.
+    pub message: String,
+    /// The headline below it.
+    pub headline: Option<String>,
+    /// Where a click leads to: a video has no other link than that of its button.
+    pub link: String,
+    /// The button, such as `SHOP_NOW`.
+    pub call_to_action: String,
+}
+
+/// A picture that stands for a video.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cover {
+    /// An image of the ad account.
+    Image(ImageHash),
+    /// An address, such as that of one of the video's thumbnails.
+    Url(String),
+}
+
+#[derive(Deserialize)]
+struct Row {
+    id: ObjectId,
+    name: Option<String>,
+    status: Option<String>,
+    object_story_id: Option<String>,
+    effective_object_story_id: Option<String>,
+    thumbnail_url: Option<String>,
+    #[serde(default)]
+    object_story_spec: Spec,
+}
+
+#[derive(Default, Deserialize)]
+struct Spec {
+    page_id: Option<PageId>,
+    #[serde(default)]
+    link_data: Part,
+    #[serde(default)]
+    video_data: Part,
+    #[serde(default)]
+    photo_data: Part,
+    #[serde(default)]
+    template_data: Part,
+}
+
+/// Of a part of a story, what names something.
+#[derive(Default, Deserialize)]
+struct Part {
+    link: Option<String>,
+    image_hash: Option<ImageHash>,
+    video_id: Option<VideoId>,
+    call_to_action: Option<Button>,
+}
+
+#[derive(Deserialize)]
+struct Button {
+    value: Option<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    link: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    id: ObjectId,
+}
+
+impl From<Row> for Creative {
+    fn from(row: Row) -> Self {
+        let Spec { page_id, link_data, video_data, photo_data, template_data } = row.object_story_spec;
+        let mut creative = Self {
+            id: row.id,
+            name: row.name,
+            status: row.status,
+            page: page_id,
+            post: row.object_story_id,
+            effective_post: row.effective_object_story_id,
+            link: None,
+            image: None,
+            video: None,
+            thumbnail_url: row.thumbnail_url,
+        };
+        // A story has one of them.
+        for part in [link_data, video_data, photo_data, template_data] {
+            let target = part.call_to_action.and_then(|button| button.value?.link);
+            creative.link = creative.link.or(part.link).or(target);
+            creative.image = creative.image.or(part.image_hash);
+            creative.video = creative.video.or(part.video_id);
+        }
+        creative
+    }
+}
+
+impl Caller {
+    /// One creative as it stands now.
+    pub async fn creative(&self, id: &ObjectId) -> Result<Creative, GraphError> {
+        let query = [("fields", FIELDS), ("thumbnail_width", THUMBNAIL), ("thumbnail_height", THUMBNAIL)];
+        let row: Row = self.get(id.as_str(), &query).await?;
+        Ok(row.into())
+    }
+
+    /// Every creative of an account. Their thumbnails are small.
+    pub async fn creatives(&self, account: &AdAccountId) -> Result<Vec<Creative>, GraphError> {
+        let query = vec![("fields", FIELDS.to_owned())];
+        let rows = Pages::<Row>::new(self.clone(), creatives_of(account), query, PAGE);
+        Ok(rows.all().await?.into_iter().map(Creative::from).collect())
+    }
+
+    /// Makes a creative.
+    ///
+    /// Sent once. With [`GraphError::UnknownOutcome`] look for its name in [`Caller::creatives`]; one that is there
+    /// twice does no harm.
+    pub async fn create_creative(
+        &self,
+        account: &AdAccountId,
+        creative: &NewCreative,
+    ) -> Result<ObjectId, GraphError> {
+        let [name, story] = form(creative);
+        let form = [(name.0, name.1.as_str()), (story.0, story.1.as_str())];
+        let created: Created = self.create(&creatives_of(account), &form).await?;
+        Ok(created.id)
+    }
+
+    /// Asks whether Meta would make a creative, and makes none.
+    pub async fn validate_creative(
+        &self,
+        account: &AdAccountId,
+        creative: &NewCreative,
+    ) -> Result<(), GraphError> {
+        let [name, story] = form(creative);
+        let form = [(name.0, name.1.as_str()), (story.0, story.1.as_str()), VALIDATE_ONLY];
+        self.update(&creatives_of(account), &form).await
+    }
+}
+
+/// Makes Meta check a creation without carrying it out.
+pub(crate) const VALIDATE_ONLY: (&str, &str) = ("execution_options", r#"["validate_only"]"#);
+
+/// What an ad says of its creative.
+pub(crate) fn in_ad(creative: &CreativeSpec) -> Value {
+    match creative {
+        CreativeSpec::CreativeId(id) => json!({"creative_id": id}),
+        CreativeSpec::PostId(post) => json!({"object_story_id": post}),
+    }
+}
+
+fn form(creative: &NewCreative) -> [(&'static str, String); 2] {
+    let story = match &creative.story {
+        Story::Post(post) => ("object_story_id", post.clone()),
+        Story::Link(story) => ("object_story_spec", link_spec(story).to_string()),
+        Story::Video(story) => ("object_story_spec", video_spec(story).to_string()),
+    };
+    [("name", creative.name.clone()), story]
+}
+
+fn link_spec(story: &LinkStory) -> Value {
+    let mut link = json!({"link": story.link, "message": story.message});
+    let more = [
+        ("name", story.headline.as_deref()),
+        ("description", story.description.as_deref()),
+        ("image_hash", story.image.as_ref().map(ImageHash::as_str)),
+    ];
+    for (field, value) in more {
+        if let Some(value) = value {
+            link[field] = json!(value);
+        }
+    }
+    if let Some(button) = &story.call_to_action {
+        link["call_to_action"] = button_to(button, &story.link);
+    }
+    json!({"page_id": story.page, "link_data": link})
+}
+
+fn video_spec(story: &VideoStory) -> Value {
+    let (cover, picture) = match &story.cover {
+        Cover::Image(hash) => ("image_hash", hash.as_str()),
+        Cover::Url(url) => ("image_url", url.as_str()),
+    };
+    let mut video = json!({
+        "video_id": story.video,
+        cover: picture,
+        "message": story.message,
+        "call_to_action": button_to(&story.call_to_action, &story.link),
+    });
+    if let Some(headline) = &story.headline {
+        video["title"] = json!(headline);
+    }
+    json!({"page_id": story.page, "video_data": video})
+}
+
+fn button_to(kind: &str, link: &str) -> Value {
+    json!({"type": kind, "value": {"link": link}})
+}
+
+fn creatives_of(account: &AdAccountId) -> String {
+    format!("{account}/adcreatives")
+}

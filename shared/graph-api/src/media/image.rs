@@ -1,0 +1,109 @@
+//! Images. The same content has the same hash, so that adding one twice is the same as once.
+
+use std::collections::BTreeMap;
+
+use ads::id::{AdAccountId, ImageHash};
+use bytes::Bytes;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::client::{Call, Caller, Effect, File, decode};
+use crate::error::GraphError;
+use crate::page::Pages;
+
+const FIELDS: &str = "hash,name,status,width,height,url,permalink_url";
+
+/// Images of a page.
+const PAGE: u32 = 100;
+
+/// Hashes of one read: they stand in the URL.
+const HASHES: usize = 50;
+
+/// An image of an ad account.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Image {
+    /// What creatives name it by.
+    pub hash: ImageHash,
+    /// Its file's name.
+    pub name: Option<String>,
+    /// ACTIVE, INTERNAL or DELETED; absent right after it was added.
+    pub status: Option<String>,
+    /// In pixels.
+    pub width: Option<u32>,
+    /// In pixels.
+    pub height: Option<u32>,
+    /// Where it can be seen for some days.
+    pub url: Option<String>,
+    /// Where a person who may see the ad account can see it for good.
+    pub permalink_url: Option<String>,
+}
+
+/// By the name of the file.
+#[derive(Deserialize)]
+struct Added {
+    images: BTreeMap<String, Image>,
+}
+
+impl Caller {
+    /// Adds an image: a JPG, PNG or GIF. Meta takes no WebP.
+    pub async fn add_image(
+        &self,
+        account: &AdAccountId,
+        name: &str,
+        bytes: Bytes,
+    ) -> Result<Image, GraphError> {
+        let file = File { field: "filename", name: name.to_owned(), bytes };
+        self.take_image(account, &[], Some(&file)).await
+    }
+
+    /// Takes over an image of another ad account that the token sees.
+    pub async fn copy_image(
+        &self,
+        account: &AdAccountId,
+        from: &AdAccountId,
+        hash: &ImageHash,
+    ) -> Result<Image, GraphError> {
+        let from = json!({"source_account_id": from.digits(), "hash": hash}).to_string();
+        self.take_image(account, &[("copy_from", &from)], None).await
+    }
+
+    async fn take_image(
+        &self,
+        account: &AdAccountId,
+        params: &[(&str, &str)],
+        file: Option<&File>,
+    ) -> Result<Image, GraphError> {
+        let path = format!("{account}/adimages");
+        let call = Call { method: Method::POST, path: &path, params, file, effect: Effect::Set };
+        let added: Added = decode(&self.persistently(&call).await?)?;
+        added.images.into_values().next().ok_or_else(|| GraphError::UnexpectedShape {
+            at: "images".to_owned(),
+            problem: "it holds no image".to_owned(),
+        })
+    }
+
+    /// Those of these images that the account has, in no order.
+    pub async fn images(
+        &self,
+        account: &AdAccountId,
+        hashes: &[ImageHash],
+    ) -> Result<Vec<Image>, GraphError> {
+        let mut images = Vec::new();
+        for some in hashes.chunks(HASHES) {
+            let query = vec![("fields", FIELDS.to_owned()), ("hashes", json!(some).to_string())];
+            images.extend(Pages::new(self.clone(), format!("{account}/adimages"), query, PAGE).all().await?);
+        }
+        Ok(images)
+    }
+
+    /// Every image of an account.
+    pub fn all_images(&self, account: &AdAccountId) -> Pages<Image> {
+        Pages::new(self.clone(), format!("{account}/adimages"), vec![("fields", FIELDS.to_owned())], PAGE)
+    }
+
+    /// Deletes an image. Already gone is success; Meta refuses while a creative uses it.
+    pub async fn remove_image(&self, account: &AdAccountId, hash: &ImageHash) -> Result<(), GraphError> {
+        self.delete(&format!("{account}/adimages"), &[("hash", hash.as_str())]).await
+    }
+}

@@ -1,0 +1,244 @@
+//! Videos on their way: from an address, in one piece, or in chunks.
+//!
+//! A chunk says at which byte it begins, so that one whose answer was lost may be sent again: Meta then names the
+//! byte that it really needs (Marketing API, "Video uploads", and Meta's SDKs).
+
+use ads::id::{AdAccountId, VideoId};
+use bytes::Bytes;
+use reqwest::Method;
+use serde::{Deserialize, Deserializer};
+
+use crate::client::{Call, Caller, Effect, File, decode, pauses};
+use crate::error::{Details, GraphError};
+
+/// Up to so many bytes a video goes in one call. A lost answer then leaves a video behind that may be there twice,
+/// so what takes long goes in chunks; above a hundred megabytes Meta takes nothing else.
+const ONE_PIECE: usize = 8 << 20;
+
+/// So often in a row Meta may ask for the same byte again.
+const RESUMES: u32 = 4;
+
+#[derive(Deserialize)]
+struct Made {
+    id: VideoId,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    upload_session_id: String,
+    video_id: VideoId,
+    #[serde(flatten)]
+    wanted: Wanted,
+}
+
+/// The bytes that Meta wants next; none when both are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+struct Wanted {
+    #[serde(deserialize_with = "offset")]
+    start_offset: u64,
+    #[serde(deserialize_with = "offset")]
+    end_offset: u64,
+}
+
+/// Offsets are written as text.
+fn offset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum TextOrNumber {
+        Text(String),
+        Number(u64),
+    }
+    match TextOrNumber::deserialize(deserializer)? {
+        TextOrNumber::Number(number) => Ok(number),
+        TextOrNumber::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
+}
+
+impl Caller {
+    /// Adds a video that Meta fetches from an address. Whether it could is said by [`Caller::await_video`].
+    ///
+    /// Sent once. With [`GraphError::UnknownOutcome`] look for its title in [`Caller::videos`].
+    pub async fn add_video_from(
+        &self,
+        account: &AdAccountId,
+        title: &str,
+        url: &str,
+    ) -> Result<VideoId, GraphError> {
+        let params = [("file_url", url), ("title", title)];
+        let made: Made = self.create(&videos_of(account), &params).await?;
+        Ok(made.id)
+    }
+
+    /// Adds a video: in one piece when it is small, else in chunks. It can be used once [`Caller::await_video`] says
+    /// so.
+    ///
+    /// After an error an upload in chunks is cancelled and leaves nothing behind. With
+    /// [`GraphError::UnknownOutcome`] look for its title in [`Caller::videos`].
+    pub async fn add_video(
+        &self,
+        account: &AdAccountId,
+        title: &str,
+        bytes: Bytes,
+    ) -> Result<VideoId, GraphError> {
+        if bytes.len() <= ONE_PIECE {
+            match self.send_whole(account, title, &bytes).await {
+                // An empty 413.
+                Err(GraphError::MakeSmaller(_)) => {}
+                answer => return answer,
+            }
+        }
+        self.send_in_chunks(account, title, &bytes).await
+    }
+
+    async fn send_whole(
+        &self,
+        account: &AdAccountId,
+        title: &str,
+        bytes: &Bytes,
+    ) -> Result<VideoId, GraphError> {
+        let file = File { field: "source", name: title.to_owned(), bytes: bytes.clone() };
+        let made: Made = decode(&self.post_video(account, &[("title", title)], Some(&file)).await?)?;
+        Ok(made.id)
+    }
+
+    async fn send_in_chunks(
+        &self,
+        account: &AdAccountId,
+        title: &str,
+        bytes: &Bytes,
+    ) -> Result<VideoId, GraphError> {
+        let path = videos_of(account);
+        let size = bytes.len().to_string();
+        let params = [("upload_phase", "start"), ("file_size", size.as_str())];
+        let call =
+            Call { method: Method::POST, path: &path, params: &params, file: None, effect: Effect::Set };
+        // A session that was begun twice is one that nobody goes on with.
+        let started: Started = decode(&self.persistently(&call).await?)?;
+        let upload =
+            Upload { caller: self, account, session: &started.upload_session_id, video: &started.video_id };
+        let sent = match upload.transfer(bytes, started.wanted).await {
+            Ok(()) => upload.finish(title).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = sent {
+            upload.cancel().await;
+            return Err(error);
+        }
+        Ok(started.video_id)
+    }
+
+    /// Sends once.
+    async fn post_video(
+        &self,
+        account: &AdAccountId,
+        params: &[(&str, &str)],
+        file: Option<&File>,
+    ) -> Result<Bytes, GraphError> {
+        let path = videos_of(account);
+        self.send(&Call { method: Method::POST, path: &path, params, file, effect: Effect::Create }).await
+    }
+}
+
+/// A video that is being sent in chunks.
+struct Upload<'a> {
+    caller: &'a Caller,
+    account: &'a AdAccountId,
+    session: &'a str,
+    video: &'a VideoId,
+}
+
+impl Upload<'_> {
+    /// Sends chunk after chunk, each as long as Meta wants it, until Meta wants no more.
+    async fn transfer(&self, bytes: &Bytes, mut wanted: Wanted) -> Result<(), GraphError> {
+        let (mut furthest, mut patience) = (wanted.start_offset, RESUMES);
+        while wanted.start_offset < wanted.end_offset {
+            wanted = match self.send_chunk(bytes, wanted).await {
+                Err(GraphError::Resume { at, .. }) => {
+                    let length = wanted.end_offset - wanted.start_offset;
+                    let end_offset = at.saturating_add(length).min(bytes.len() as u64);
+                    Wanted { start_offset: at, end_offset }
+                }
+                answer => answer?,
+            };
+            if wanted.start_offset > furthest {
+                (furthest, patience) = (wanted.start_offset, RESUMES);
+            } else if patience > 0 {
+                patience -= 1;
+            } else {
+                let problem =
+                    format!("Meta asks for byte {} of a video again and again", wanted.start_offset);
+                return Err(GraphError::TryLater(Details::of(problem)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_chunk(&self, bytes: &Bytes, wanted: Wanted) -> Result<Wanted, GraphError> {
+        let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let chunk = bytes.slice(place(wanted.start_offset)..place(wanted.end_offset));
+        let file = File { field: "video_file_chunk", name: "chunk".to_owned(), bytes: chunk };
+        let from = wanted.start_offset.to_string();
+        let params = [
+            ("upload_phase", "transfer"),
+            ("upload_session_id", self.session),
+            ("start_offset", from.as_str()),
+        ];
+        let path = videos_of(self.account);
+        let call = Call {
+            method: Method::POST,
+            path: &path,
+            params: &params,
+            file: Some(&file),
+            effect: Effect::Set,
+        };
+        decode(&self.caller.persistently(&call).await?)
+    }
+
+    /// Ends the session. A second end is refused, so after a lost answer the video itself is looked at.
+    async fn finish(&self, title: &str) -> Result<(), GraphError> {
+        let params = [("upload_phase", "finish"), ("upload_session_id", self.session), ("title", title)];
+        let mut pauses = pauses();
+        loop {
+            let error = match self.caller.post_video(self.account, &params, None).await {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            if !matches!(error, GraphError::UnknownOutcome(_) | GraphError::TryLater(_)) {
+                return Err(error);
+            }
+            if self.caller.video(self.video).await.is_ok_and(|video| video.is_taken) {
+                return Ok(());
+            }
+            match pauses.next() {
+                Some(pause) if self.caller.pause(pause).await => {}
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Gives up, as far as Meta can be reached: a session that is not ended expires by itself.
+    async fn cancel(&self) {
+        let params = [("upload_phase", "cancel"), ("upload_session_id", self.session)];
+        if let Err(error) = self.caller.post_video(self.account, &params, None).await {
+            tracing::warn!(account = %self.account, video = %self.video, %error, "An upload could not be cancelled.");
+        }
+    }
+}
+
+fn videos_of(account: &AdAccountId) -> String {
+    format!("{account}/advideos")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_text_or_numbers() {
+        let started: Started = serde_json::from_str(
+            r#"{"upload_session_id":"s","video_id":"1","start_offset":"0","end_offset":52428800}"#,
+        )
+        .unwrap();
+        assert_eq!(started.wanted, Wanted { start_offset: 0, end_offset: 52_428_800 });
+    }
+}

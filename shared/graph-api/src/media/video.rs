@@ -1,0 +1,210 @@
+//! Videos: what Meta makes of them, and waiting for it. Only a video that is ready can stand in a creative.
+
+use std::time::Duration;
+
+use ads::id::{AdAccountId, VideoId};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::client::Caller;
+use crate::code::Scope;
+use crate::error::{Details, GraphError};
+use crate::page::Pages;
+
+const FIELDS: &str = "id,title,length,picture,status";
+
+/// The pauses between looks double from the first to the second.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// A video that is processing for longer is never ready.
+const STUCK: Duration = Duration::from_secs(2 * 3600);
+
+/// What has become of a video.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VideoState {
+    /// It can be used.
+    Ready,
+    /// It is arriving, or being encoded.
+    Processing {
+        /// How far the encoding is.
+        percent: u32,
+    },
+    /// It was not finished in time, and is lost.
+    Expired,
+    /// It cannot be used, for these reasons.
+    Failed(Vec<String>),
+}
+
+/// A video of an ad account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Video {
+    /// Its id.
+    pub id: VideoId,
+    /// What it was named.
+    pub title: Option<String>,
+    /// Seconds; known once it is ready.
+    pub length: Option<f64>,
+    /// A picture of it, for some days; there is one once it is ready.
+    pub picture: Option<String>,
+    /// What has become of it.
+    pub state: VideoState,
+    /// Whether all of it arrived, and Meta works on it or has done so.
+    pub(super) is_taken: bool,
+}
+
+/// A picture of a video, which may stand for it in an ad.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Thumbnail {
+    /// Its id.
+    pub id: String,
+    /// Where it can be seen for some days.
+    pub uri: String,
+    /// Whether Meta would take this one.
+    #[serde(default)]
+    pub is_preferred: bool,
+    /// In pixels.
+    pub width: Option<u32>,
+    /// In pixels.
+    pub height: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Seen {
+    id: VideoId,
+    title: Option<String>,
+    length: Option<f64>,
+    picture: Option<String>,
+    status: Option<Status>,
+}
+
+#[derive(Default, Deserialize)]
+struct Status {
+    #[serde(default)]
+    video_status: String,
+    processing_progress: Option<u32>,
+    #[serde(default)]
+    uploading_phase: Phase,
+    #[serde(default)]
+    processing_phase: Phase,
+}
+
+#[derive(Default, Deserialize)]
+struct Phase {
+    #[serde(default)]
+    status: String,
+    /// The reference tells nothing of their shape; objects with a `message` have been seen.
+    #[serde(default)]
+    errors: Vec<Value>,
+}
+
+impl From<Seen> for Video {
+    fn from(seen: Seen) -> Self {
+        let status = seen.status.unwrap_or_default();
+        let begun = !["", "not_started"].contains(&status.processing_phase.status.as_str());
+        Self {
+            id: seen.id,
+            title: seen.title,
+            length: seen.length,
+            picture: seen.picture,
+            is_taken: begun || status.video_status == "ready",
+            state: status.state(),
+        }
+    }
+}
+
+impl Status {
+    fn state(self) -> VideoState {
+        match self.video_status.as_str() {
+            "ready" => VideoState::Ready,
+            "expired" => VideoState::Expired,
+            "error" | "upload_failed" => {
+                let errors = self.uploading_phase.errors.iter().chain(&self.processing_phase.errors);
+                let reason =
+                    |error: &Value| error["message"].as_str().map_or(error.to_string(), str::to_owned);
+                VideoState::Failed(errors.map(reason).collect())
+            }
+            _ => VideoState::Processing { percent: self.processing_progress.unwrap_or(0) },
+        }
+    }
+}
+
+impl Caller {
+    /// A video as it stands now.
+    pub async fn video(&self, id: &VideoId) -> Result<Video, GraphError> {
+        let seen: Seen = self.get(id.as_str(), &[("fields", FIELDS)]).await?;
+        Ok(seen.into())
+    }
+
+    /// Waits until a video can be used, with growing pauses.
+    ///
+    /// [`GraphError::FixInput`] when it never can, with Meta's reasons; [`GraphError::Wait`] when the deadline
+    /// comes first; [`GraphError::TryLater`] when Meta seems to have forgotten it.
+    pub async fn await_video(&self, id: &VideoId) -> Result<Video, GraphError> {
+        let (mut pause, mut waited) = (FIRST_PAUSE, Duration::ZERO);
+        loop {
+            let video = self.video(id).await?;
+            let percent = match &video.state {
+                VideoState::Ready => return Ok(video),
+                VideoState::Failed(reasons) => {
+                    let details = format!("the video cannot be used: {}", reasons.join("; "));
+                    return Err(GraphError::FixInput(Details::of(details)));
+                }
+                VideoState::Expired => {
+                    return Err(GraphError::FixInput(Details::of("the video was never finished")));
+                }
+                VideoState::Processing { percent } => *percent,
+            };
+            let details = Details::of(format!("the video is processing, {percent} % are done"));
+            if waited >= STUCK {
+                return Err(GraphError::TryLater(details));
+            }
+            if !self.pause(pause).await {
+                return Err(GraphError::Wait { after: LONGEST_PAUSE, scope: Scope::Action, details });
+            }
+            waited += pause;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Every video of an account, whatever has become of it.
+    pub async fn videos(&self, account: &AdAccountId) -> Result<Vec<Video>, GraphError> {
+        let query = vec![("fields", FIELDS.to_owned())];
+        let seen = Pages::<Seen>::new(self.clone(), format!("{account}/advideos"), query, 100).all().await?;
+        Ok(seen.into_iter().map(Video::from).collect())
+    }
+
+    /// The pictures of a video; none before it is ready.
+    pub async fn thumbnails(&self, id: &VideoId) -> Result<Vec<Thumbnail>, GraphError> {
+        let query = vec![("fields", "id,uri,is_preferred,width,height".to_owned())];
+        Pages::new(self.clone(), format!("{id}/thumbnails"), query, 100).all().await
+    }
+
+    /// Deletes a video. Already gone is success.
+    pub async fn remove_video(&self, id: &VideoId) -> Result<(), GraphError> {
+        self.delete(id.as_str(), &[]).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_read_from_whatever_meta_says_of_it() {
+        let read = |status: &str| -> Video {
+            let seen: Seen = serde_json::from_str(&format!(r#"{{"id":"1","status":{status}}}"#)).unwrap();
+            seen.into()
+        };
+        assert_eq!(read(r#"{"video_status":"ready"}"#).state, VideoState::Ready);
+        assert_eq!(read(r#"{"video_status":"expired"}"#).state, VideoState::Expired);
+        assert_eq!(read("{}").state, VideoState::Processing { percent: 0 });
+        let uploading = read(r#"{"video_status":"uploading","processing_phase":{"status":"not_started"}}"#);
+        assert!(!uploading.is_taken);
+        let failed = read(
+            r#"{"video_status":"error","uploading_phase":{"status":"complete"},
+                "processing_phase":{"status":"error","errors":[{"message":"No sound."},"odd"]}}"#,
+        );
+        assert_eq!(failed.state, VideoState::Failed(vec!["No sound.".to_owned(), "\"odd\"".to_owned()]));
+    }
+}

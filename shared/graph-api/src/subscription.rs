@@ -1,0 +1,187 @@
+//! What Meta tells us of by webhook: of which kinds of object, and of which ad accounts and Pages.
+//!
+//! Both are needed (Graph API, "Webhooks"; Marketing API, "Ad account subscribed apps"): the app subscribes to the
+//! fields of a kind of object, and then to each single one. [`crate::webhook`] reads what arrives.
+
+use ads::id::{AdAccountId, PageId};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::client::{Caller, Graph};
+use crate::error::GraphError;
+
+/// The field of a Page that tells of new leads.
+const LEADS: &str = "leadgen";
+
+/// What Meta can tell of.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum Topic {
+    /// Ad accounts: objects with issues, creatives that wear out.
+    AdAccount,
+    /// The app: the status of ad accounts, finished reports.
+    Application,
+    /// Pages: leads.
+    Page,
+    /// People and what they permit.
+    Permissions,
+    /// Another one, which this crate does not read.
+    Other(String),
+}
+
+impl Topic {
+    /// Meta's word.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::AdAccount => "ad_account",
+            Self::Application => "application",
+            Self::Page => "page",
+            Self::Permissions => "permissions",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl From<String> for Topic {
+    fn from(word: String) -> Self {
+        let known = [Self::AdAccount, Self::Application, Self::Page, Self::Permissions];
+        known.into_iter().find(|topic| topic.as_str() == word).unwrap_or(Self::Other(word))
+    }
+}
+
+/// What the app hears of a kind of object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// The kind.
+    pub topic: Topic,
+    /// Where deliveries go.
+    pub callback_url: String,
+    /// Whether Meta delivers: it stops for callbacks that fail for long.
+    pub active: bool,
+    /// Of which changes.
+    pub fields: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Data<T> {
+    data: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    object: Topic,
+    #[serde(default)]
+    callback_url: String,
+    #[serde(default)]
+    active: bool,
+    #[serde(default)]
+    fields: Vec<Field>,
+}
+
+#[derive(Deserialize)]
+struct Field {
+    name: String,
+}
+
+/// An app that hears of an ad account or Page: the two say its id under different names.
+#[derive(Deserialize)]
+struct App {
+    #[serde(alias = "app_id")]
+    id: String,
+    #[serde(default)]
+    subscribed_fields: Vec<String>,
+}
+
+impl Graph {
+    /// Subscribes the app to fields of a kind of object, in the place of those before. Meta asks the callback at
+    /// once whether it is meant, which must repeat the challenge; [`GraphError::FixInput`] when it does not.
+    pub async fn subscribe(
+        &self,
+        topic: &Topic,
+        fields: &[&str],
+        callback_url: &str,
+        verify_token: &SecretString,
+    ) -> Result<(), GraphError> {
+        let form = [
+            ("object", topic.as_str()),
+            ("fields", &fields.join(",")),
+            ("callback_url", callback_url),
+            ("verify_token", verify_token.expose_secret()),
+            // Without values a change names only its field, and nothing of what it is about.
+            ("include_values", "true"),
+        ];
+        self.as_app().update(&self.subscriptions_path(), &form).await
+    }
+
+    /// What the app is subscribed to.
+    pub async fn subscriptions(&self) -> Result<Vec<Subscription>, GraphError> {
+        let rows: Data<Row> = self.as_app().get(&self.subscriptions_path(), &[]).await?;
+        Ok(rows.data.into_iter().map(Subscription::from).collect())
+    }
+
+    /// Ends the subscription to these fields of a kind of object; to all of them when none is named.
+    pub async fn unsubscribe(&self, topic: &Topic, fields: &[&str]) -> Result<(), GraphError> {
+        let fields = fields.join(",");
+        let mut query = vec![("object", topic.as_str())];
+        query.extend(Some(("fields", fields.as_str())).filter(|(_, fields)| !fields.is_empty()));
+        self.as_app().delete(&self.subscriptions_path(), &query).await
+    }
+
+    fn subscriptions_path(&self) -> String {
+        format!("{}/subscriptions", self.config().app_id)
+    }
+}
+
+impl From<Row> for Subscription {
+    fn from(row: Row) -> Self {
+        Self {
+            topic: row.object,
+            callback_url: row.callback_url,
+            active: row.active,
+            fields: row.fields.into_iter().map(|field| field.name).collect(),
+        }
+    }
+}
+
+impl Caller {
+    /// Lets our app hear of an ad account. Needs `ads_management`, and a person who may edit the account.
+    pub async fn subscribe_account(&self, account: &AdAccountId) -> Result<(), GraphError> {
+        self.update(&apps_of(account), &[("app_id", &self.graph().config().app_id)]).await
+    }
+
+    /// Whether our app hears of an ad account.
+    pub async fn hears_of_account(&self, account: &AdAccountId) -> Result<bool, GraphError> {
+        Ok(self.our_app(&apps_of(account)).await?.is_some())
+    }
+
+    /// Lets our app hear of an ad account no more.
+    pub async fn unsubscribe_account(&self, account: &AdAccountId) -> Result<(), GraphError> {
+        self.delete(&apps_of(account), &[("app_id", &self.graph().config().app_id)]).await
+    }
+
+    /// Lets our app hear of a Page's leads. Needs the Page's own token, with `leads_retrieval` and
+    /// `pages_manage_metadata`.
+    pub async fn subscribe_leads(&self, page: &PageId) -> Result<(), GraphError> {
+        self.update(&apps_of(page), &[("subscribed_fields", LEADS)]).await
+    }
+
+    /// Whether our app hears of a Page's leads.
+    pub async fn hears_of_leads(&self, page: &PageId) -> Result<bool, GraphError> {
+        let app = self.our_app(&apps_of(page)).await?;
+        Ok(app.is_some_and(|app| app.subscribed_fields.iter().any(|field| field == LEADS)))
+    }
+
+    /// Lets our app hear of a Page no more.
+    pub async fn unsubscribe_page(&self, page: &PageId) -> Result<(), GraphError> {
+        self.delete(&apps_of(page), &[]).await
+    }
+
+    async fn our_app(&self, path: &str) -> Result<Option<App>, GraphError> {
+        let apps: Data<App> = self.get(path, &[]).await?;
+        Ok(apps.data.into_iter().find(|app| app.id == self.graph().config().app_id))
+    }
+}
+
+fn apps_of(object: impl std::fmt::Display) -> String {
+    format!("{object}/subscribed_apps")
+}

@@ -1,0 +1,66 @@
+//! The least budgets, and hours with a higher one.
+
+use ads::object::{AdObject, Level};
+use graph_api::GraphError;
+use graph_api::budget::{BudgetPeriod, Raise};
+use jiff::SignedDuration;
+
+use crate::support::Meta;
+
+async fn with_budget(meta: &Meta) -> AdObject {
+    for level in [Level::Campaign, Level::AdSet] {
+        let objects = meta.caller().objects(&meta.account(), level).all().await.unwrap();
+        let mut objects = objects.into_iter().map(|object| object.into_object(level));
+        if let Some(object) = objects.find(|object| object.daily_budget.is_some()) {
+            return object;
+        }
+    }
+    panic!("nothing has a daily budget");
+}
+
+fn tomorrow(meta: &Meta, raise: Raise) -> BudgetPeriod {
+    let from = meta.clock.now() + SignedDuration::from_hours(24);
+    BudgetPeriod { from, until: from + SignedDuration::from_hours(6), raise }
+}
+
+#[tokio::test]
+async fn a_budget_is_higher_for_some_hours() {
+    let meta = Meta::start().await;
+    let caller = meta.caller();
+    let owner = with_budget(&meta).await;
+    let twice = tomorrow(&meta, Raise::Times(2));
+    let more = tomorrow(&meta, Raise::By(owner.daily_budget.unwrap()));
+    let first = caller.add_budget_period(&owner, &twice).await.unwrap();
+    let second = caller.add_budget_period(&owner, &more).await.unwrap();
+    let kept = caller.budget_periods(&owner.id).await.unwrap();
+    let period = |id| kept.iter().find(|kept| kept.id == id).unwrap().period;
+    assert_eq!((period(first.clone()), period(second)), (twice, more));
+    caller.remove(&first).await.unwrap();
+    assert_eq!(caller.budget_periods(&owner.id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_meta_is_known_to_refuse_is_not_asked_for() {
+    let meta = Meta::start().await;
+    let owner = with_budget(&meta).await;
+    let before = meta.graph.calls();
+    let much = tomorrow(&meta, Raise::Times(9));
+    let error = meta.caller().add_budget_period(&owner, &much).await.unwrap_err();
+    let GraphError::FixInput(details) = error else { panic!("{error:?}") };
+    assert_eq!(details.blames, ["raise"]);
+    assert_eq!(meta.graph.calls(), before);
+}
+
+#[tokio::test]
+async fn the_least_budget_is_that_of_the_account_s_own_currency() {
+    let meta = Meta::start().await;
+    let least = |currency: &str| {
+        let (caller, account, currency) = (meta.caller(), meta.account(), currency.parse().unwrap());
+        async move { caller.minimum_budget(&account, currency).await.unwrap() }
+    };
+    let (singapore, japan) = (least("SGD").await.unwrap(), least("JPY").await.unwrap());
+    assert_eq!((singapore.currency.code(), singapore.impressions), ("SGD", 100));
+    assert!(singapore.rare > singapore.frequent && singapore.frequent > singapore.impressions);
+    assert_eq!(japan.impressions, 100);
+    assert!(least("XXX").await.is_none());
+}

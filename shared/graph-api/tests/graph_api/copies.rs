@@ -1,0 +1,84 @@
+//! Copies of campaigns, ad sets and ads.
+
+use ads::object::{AdObject, Level, Status};
+use graph_api::GraphError;
+use graph_api::copy::{CopyOptions, CopyStatus, Renaming};
+use graph_sim::{Fault, FaultKind};
+
+use crate::support::Meta;
+
+async fn first(meta: &Meta, level: Level) -> AdObject {
+    let objects = meta.caller().objects(&meta.account(), level).all().await.unwrap();
+    objects.into_iter().next().unwrap().into_object(level)
+}
+
+#[tokio::test]
+async fn an_ad_is_copied_paused_and_named_as_asked() {
+    let meta = Meta::start().await;
+    let caller = meta.caller();
+    let ad = first(&meta, Level::Ad).await;
+    let around = Renaming::Around { prefix: "Test: ".into(), suffix: " (2)".into(), deep: false };
+    let options = CopyOptions { renaming: around, ..CopyOptions::default() };
+    let copied = caller.copy(Level::Ad, &ad.id, &options).await.unwrap();
+    let copy = caller.object(Level::Ad, &copied.id).await.unwrap();
+    assert_eq!(copy.name.unwrap(), format!("Test: {} (2)", ad.name.unwrap()));
+    assert_eq!((copy.status, copy.adset_id), (Some(Status::Paused), ad.adset_id));
+    assert_eq!(copied.objects.len(), 1);
+    assert_eq!((&copied.objects[0].source_id, &copied.objects[0].copied_id), (&ad.id, &copied.id));
+}
+
+#[tokio::test]
+async fn an_ad_set_goes_into_another_campaign() {
+    let meta = Meta::start().await;
+    let caller = meta.caller();
+    let ad_set = first(&meta, Level::AdSet).await;
+    let campaigns = caller.objects(&meta.account(), Level::Campaign).all().await.unwrap();
+    let mut campaigns = campaigns.into_iter().map(|campaign| campaign.into_object(Level::Campaign));
+    // With a budget of its own, so that the ad set needs none there.
+    let takes = |campaign: &AdObject| {
+        let alive = !matches!(campaign.status, Some(Status::Archived | Status::Deleted));
+        alive && campaign.daily_budget.is_some() && Some(&campaign.id) != ad_set.campaign_id.as_ref()
+    };
+    let other = &campaigns.find(takes).unwrap().id;
+    let options = CopyOptions {
+        into: Some(other.clone()),
+        status: CopyStatus::Inherited,
+        renaming: Renaming::Keep,
+        deep: false,
+    };
+    let copied = caller.copy(Level::AdSet, &ad_set.id, &options).await.unwrap();
+    let copy = caller.object(Level::AdSet, &copied.id).await.unwrap();
+    assert_eq!((copy.campaign_id.as_ref(), copy.name), (Some(other), ad_set.name));
+    assert_eq!(copy.status, ad_set.status);
+
+    let into = CopyOptions { into: Some(other.clone()), ..CopyOptions::default() };
+    assert!(matches!(caller.copy(Level::Campaign, other, &into).await, Err(GraphError::FixInput(_))));
+}
+
+#[tokio::test]
+async fn a_deep_copy_of_much_is_too_much_for_one_call() {
+    let meta = Meta::start().await;
+    let campaign = first(&meta, Level::Campaign).await;
+    let deep = CopyOptions { deep: true, ..CopyOptions::default() };
+    let answer = meta.caller().copy(Level::Campaign, &campaign.id, &deep).await;
+    assert!(matches!(answer, Err(GraphError::MakeSmaller(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_copy_whose_answer_was_lost_is_found_and_not_made_again() {
+    let meta = Meta::start().await;
+    let caller = meta.caller();
+    let campaign = first(&meta, Level::Campaign).await;
+    meta.sim.fail_next(Fault {
+        method: Some("POST".into()),
+        path_contains: "/copies".into(),
+        times: 1,
+        skip: 0,
+        kind: FaultKind::LostAnswer,
+    });
+    let answer = caller.copy(Level::Campaign, &campaign.id, &CopyOptions::default()).await;
+    assert!(matches!(answer, Err(GraphError::UnknownOutcome(_))), "{answer:?}");
+    let copies = caller.copies(Level::Campaign, &campaign.id).await.unwrap();
+    assert_eq!(copies.len(), 1);
+    assert_eq!(copies[0].status, Some(Status::Paused));
+}

@@ -1,0 +1,117 @@
+//! Creatives, and asking whether something would be made.
+
+use ads::id::{ObjectId, PageId};
+use ads::launch::{Launch, LaunchState, Step};
+use bytes::Bytes;
+use graph_api::GraphError;
+use graph_api::creative::{Cover, LinkStory, NewCreative, Story, VideoStory};
+use graph_sim::VideoTrouble;
+use serde_json::json;
+
+use crate::support::Meta;
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x04\xb0\0\0\x02\x76\x08";
+
+fn page(meta: &Meta) -> PageId {
+    meta.sim.account().page_id.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_link_with_a_picture() {
+    let meta = Meta::start().await;
+    let (caller, account) = (meta.caller(), meta.account());
+    let image = caller.add_image(&account, "beach.png", Bytes::from_static(PNG)).await.unwrap();
+    let story = LinkStory {
+        page: page(&meta),
+        link: "https://example.com/beach?a=1&b=2".into(),
+        message: "Ein Tag am Strand – für dich.".into(),
+        headline: Some("Strand".into()),
+        description: None,
+        image: Some(image.hash.clone()),
+        call_to_action: Some("LEARN_MORE".into()),
+    };
+    let new = NewCreative { name: "Beach".into(), story: Story::Link(story) };
+    let before = caller.creatives(&account).await.unwrap().len();
+    caller.validate_creative(&account, &new).await.unwrap();
+    assert_eq!(caller.creatives(&account).await.unwrap().len(), before, "asking makes nothing");
+
+    let id = caller.create_creative(&account, &new).await.unwrap();
+    let creative = caller.creative(&id).await.unwrap();
+    assert_eq!(creative.name.as_deref(), Some("Beach"));
+    assert_eq!((creative.page, creative.image), (Some(page(&meta)), Some(image.hash)));
+    assert_eq!(creative.link.as_deref(), Some("https://example.com/beach?a=1&b=2"));
+    let stored = meta.sim.node(id.as_str()).unwrap();
+    assert_eq!(stored["object_story_spec"]["link_data"]["message"], "Ein Tag am Strand – für dich.");
+    assert_eq!(caller.creatives(&account).await.unwrap().len(), before + 1);
+}
+
+#[tokio::test]
+async fn a_video_that_leads_to_a_link() {
+    let meta = Meta::start().await;
+    let (caller, account) = (meta.caller(), meta.account());
+    let creative = |video| NewCreative {
+        name: "Film".into(),
+        story: Story::Video(VideoStory {
+            page: page(&meta),
+            video,
+            cover: Cover::Url("https://example.com/cover.jpg".into()),
+            message: "Look".into(),
+            headline: None,
+            link: "https://example.com/film".into(),
+            call_to_action: "WATCH_MORE".into(),
+        }),
+    };
+    meta.sim.trouble_next_video(VideoTrouble::Stuck);
+    let stuck = caller.add_video(&account, "Stuck", Bytes::from_static(b"film")).await.unwrap();
+    let refused = caller.create_creative(&account, &creative(stuck)).await;
+    assert!(matches!(refused, Err(GraphError::FixInput(_))), "{refused:?}");
+
+    let video = caller.add_video(&account, "Film", Bytes::from_static(b"film")).await.unwrap();
+    let id = caller.create_creative(&account, &creative(video.clone())).await.unwrap();
+    let made = caller.creative(&id).await.unwrap();
+    assert_eq!((made.video, made.link.as_deref()), (Some(video), Some("https://example.com/film")));
+}
+
+#[tokio::test]
+async fn a_post_keeps_its_likes() {
+    let meta = Meta::start().await;
+    let (caller, account) = (meta.caller(), meta.account());
+    let post = format!("{}_77", page(&meta));
+    let new = NewCreative { name: "Post".into(), story: Story::Post(post.clone()) };
+    let id = caller.create_creative(&account, &new).await.unwrap();
+    assert_eq!(caller.creative(&id).await.unwrap().effective_post, Some(post));
+    let foreign = NewCreative { name: "Post".into(), story: Story::Post("1_77".into()) };
+    assert!(caller.validate_creative(&account, &foreign).await.is_err());
+}
+
+#[tokio::test]
+async fn a_step_of_a_launch_is_checked_by_meta_without_being_taken() {
+    let meta = Meta::start().await;
+    let (caller, account) = (meta.caller(), meta.account());
+    let spec = json!({
+        "name": "Launch",
+        "objective": "OUTCOME_TRAFFIC",
+        "daily_budget": {"amount": 5000, "currency": "SGD"},
+        "ad_set": {"optimization_goal": "LINK_CLICKS", "countries": ["SG"]},
+        "ad": {"creative": {"post_id": format!("{}_77", page(&meta))}},
+    });
+    let mut launch = Launch {
+        id: "a-launch".parse().unwrap(),
+        ad_account: account.clone(),
+        spec: serde_json::from_value(spec).unwrap(),
+        state: LaunchState::Running,
+        created: Vec::new(),
+        intent: None,
+        failure: None,
+        started_at: meta.clock.now(),
+    };
+    for step in Step::ALL {
+        caller.validate_step(&launch, step).await.unwrap();
+        assert_eq!(caller.find_step(&launch, step).await.unwrap(), None::<ObjectId>, "{step:?}");
+        let id = caller.take_step(&launch, step).await.unwrap();
+        launch.created.push(ads::launch::Created { step, id });
+    }
+    launch.spec.daily_budget.amount = 1;
+    let refused = caller.validate_step(&launch, Step::Campaign).await;
+    assert!(matches!(refused, Err(GraphError::FixInput(_))), "{refused:?}");
+}

@@ -1,0 +1,169 @@
+//! Images and videos: how they get to Meta, and when they can be used.
+
+use std::time::Duration;
+
+use ads::id::{ImageHash, VideoId};
+use bytes::Bytes;
+use graph_api::GraphError;
+use graph_api::media::VideoState;
+use graph_sim::{Config, Fault, FaultKind, Refusal, VideoTrouble};
+use jiff::SignedDuration;
+
+use crate::support::Meta;
+
+/// The first bytes of a picture of 1200 by 630.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x04\xb0\0\0\x02\x76\x08";
+
+fn upload_fault(skip: u32, kind: FaultKind) -> Fault {
+    Fault { method: Some("POST".into()), path_contains: "/advideos".into(), times: 1, skip, kind }
+}
+
+/// A Meta that takes no call of a megabyte, and wants videos in chunks of 300,000 bytes.
+fn narrow(config: &mut Config) {
+    config.behaviour.media.largest_call = 1 << 20;
+    config.behaviour.media.video_chunk = 300_000;
+}
+
+/// Two million bytes.
+fn film() -> Bytes {
+    Bytes::from(vec![7; 2_000_000])
+}
+
+fn arrived(meta: &Meta, video: &VideoId) -> u64 {
+    let node = meta.sim.node(video.as_str()).unwrap();
+    node["status"]["uploading_phase"]["bytes_transferred"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn an_image_is_there_once_however_often_it_is_added() {
+    let meta = Meta::start().await;
+    let (caller, account) = (meta.caller(), meta.account());
+    let lost = Fault {
+        method: Some("POST".into()),
+        path_contains: "/adimages".into(),
+        times: 1,
+        skip: 0,
+        kind: FaultKind::LostAnswer,
+    };
+    meta.sim.fail_next(lost);
+    let image = caller.add_image(&account, "beach.png", Bytes::from_static(PNG)).await.unwrap();
+    assert_eq!(
+        (image.name.as_deref(), image.width, image.height),
+        (Some("beach.png"), Some(1200), Some(630))
+    );
+    let copy = caller.copy_image(&account, &account, &image.hash).await.unwrap();
+    assert_eq!(copy.hash, image.hash);
+    assert_eq!(caller.all_images(&account).all().await.unwrap().len(), 1);
+
+    let unknown: ImageHash = "0123456789abcdef".parse().unwrap();
+    let found = caller.images(&account, &[unknown.clone(), image.hash.clone()]).await.unwrap();
+    assert_eq!(found.iter().map(|image| &image.hash).collect::<Vec<_>>(), [&image.hash]);
+    assert_eq!(found[0].status.as_deref(), Some("ACTIVE"));
+    assert!(matches!(caller.copy_image(&account, &account, &unknown).await, Err(GraphError::FixInput(_))));
+
+    caller.remove_image(&account, &image.hash).await.unwrap();
+    let gone = caller.images(&account, &[image.hash]).await.unwrap();
+    assert!(gone.iter().all(|image| image.status.as_deref() == Some("DELETED")), "{gone:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_picture_to_meta_is_refused() {
+    let meta = Meta::start().await;
+    let webp = Bytes::from_static(b"RIFF\0\0\0\0WEBPVP8 ");
+    let error = meta.caller().add_image(&meta.account(), "beach.webp", webp).await.unwrap_err();
+    let GraphError::FixInput(details) = error else { panic!("{error:?}") };
+    assert_eq!(details.subcode, Some(1_487_411));
+}
+
+#[tokio::test]
+async fn a_video_can_be_used_once_it_is_encoded() {
+    let encoding = Duration::from_secs(300);
+    let meta = Meta::with(|config| config.behaviour.media.encoding = encoding).await;
+    let (caller, account) = (meta.caller(), meta.account());
+    let url = "https://example.com/film.mp4";
+    let video = caller.add_video_from(&account, "From an address", url).await.unwrap();
+    assert_eq!(caller.video(&video).await.unwrap().state, VideoState::Processing { percent: 0 });
+    assert!(caller.thumbnails(&video).await.unwrap().is_empty());
+
+    let soon = caller.clone().until(meta.clock.now() + SignedDuration::from_mins(1));
+    assert!(matches!(soon.await_video(&video).await, Err(GraphError::Wait { .. })));
+    assert!(meta.clock.passed() < Duration::from_secs(60));
+
+    let ready = caller.await_video(&video).await.unwrap();
+    assert_eq!((ready.state, ready.title.as_deref()), (VideoState::Ready, Some("From an address")));
+    assert!(ready.length.is_some() && ready.picture.is_some());
+    let passed = meta.clock.passed();
+    assert!(passed >= encoding && passed < encoding * 2, "{passed:?}");
+    let thumbnails = caller.thumbnails(&video).await.unwrap();
+    assert_eq!(thumbnails.iter().filter(|thumbnail| thumbnail.is_preferred).count(), 1);
+    assert_eq!(caller.videos(&account).await.unwrap().len(), 1);
+
+    caller.remove_video(&video).await.unwrap();
+    caller.remove_video(&video).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_video_that_never_will_be_ready_is_not_waited_for_for_ever() {
+    let meta = Meta::start().await;
+    let (caller, account) = (meta.caller(), meta.account());
+    meta.sim.trouble_next_video(VideoTrouble::Fails);
+    let bad = caller.add_video(&account, "Bad", film()).await.unwrap();
+    let Err(GraphError::FixInput(details)) = caller.await_video(&bad).await else { panic!() };
+    assert!(details.message.contains("could not be encoded"), "{details}");
+
+    meta.sim.trouble_next_video(VideoTrouble::Stuck);
+    let stuck = caller.add_video(&account, "Stuck", film()).await.unwrap();
+    assert!(matches!(caller.await_video(&stuck).await, Err(GraphError::TryLater(_))));
+    assert!(meta.clock.passed() < Duration::from_secs(3 * 3600));
+}
+
+#[tokio::test]
+async fn a_small_video_is_sent_once() {
+    let meta = Meta::start().await;
+    let (caller, account) = (meta.caller(), meta.account());
+    meta.sim.fail_next(upload_fault(0, FaultKind::LostAnswer));
+    let answer = caller.add_video(&account, "Lost", film()).await;
+    assert!(matches!(answer, Err(GraphError::UnknownOutcome(_))), "{answer:?}");
+    let videos = caller.videos(&account).await.unwrap();
+    assert_eq!(videos.iter().map(|video| video.title.as_deref()).collect::<Vec<_>>(), [Some("Lost")]);
+}
+
+#[tokio::test]
+async fn a_video_that_is_too_much_for_one_call_goes_in_the_chunks_meta_wants() {
+    let meta = Meta::with(narrow).await;
+    let (caller, account) = (meta.caller(), meta.account());
+    let before = meta.graph.calls();
+    let video = caller.add_video(&account, "Long", film()).await.unwrap();
+    assert_eq!(arrived(&meta, &video), 2_000_000);
+    // The whole, start, seven chunks, finish.
+    assert_eq!(meta.graph.calls() - before, 10);
+    let ready = caller.await_video(&video).await.unwrap();
+    assert_eq!(ready.title.as_deref(), Some("Long"));
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_where_it_broke_off() {
+    let meta = Meta::with(narrow).await;
+    let (caller, account) = (meta.caller(), meta.account());
+    // Half of the first chunk arrives; the second arrives and is not answered; the third never arrives. The end of
+    // the session is not answered either.
+    meta.sim.trouble_next_video(VideoTrouble::Interrupted);
+    meta.sim.fail_next(upload_fault(2, FaultKind::LostAnswer));
+    meta.sim.fail_next(upload_fault(3, FaultKind::LostCall));
+    meta.sim.fail_next(upload_fault(9, FaultKind::LostAnswer));
+    let video = caller.add_video(&account, "Broken off", film()).await.unwrap();
+    assert_eq!((arrived(&meta, &video), meta.sim.faults_struck()), (2_000_000, 3));
+    assert_eq!(caller.videos(&account).await.unwrap().len(), 1);
+    assert_eq!(caller.await_video(&video).await.unwrap().title.as_deref(), Some("Broken off"));
+}
+
+#[tokio::test]
+async fn an_upload_that_is_given_up_leaves_nothing_behind() {
+    let meta = Meta::with(narrow).await;
+    let (caller, account) = (meta.caller(), meta.account());
+    let refused = FaultKind::Refusal(Refusal::new(352, None));
+    meta.sim.fail_next(upload_fault(3, refused));
+    let answer = caller.add_video(&account, "Given up", film()).await;
+    assert!(matches!(answer, Err(GraphError::FixInput(_))), "{answer:?}");
+    assert!(caller.videos(&account).await.unwrap().is_empty());
+}

@@ -1,0 +1,82 @@
+//! Of what Meta tells us, and of whom.
+
+use graph_api::GraphError;
+use graph_api::subscription::{Subscription, Topic};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::support::Meta;
+
+/// A callback that repeats the challenge of whoever knows the token.
+async fn callback(token: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).await.unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let value = |name: &str| {
+                let rest = request.split_once(&format!("{name}="))?.1;
+                Some(rest.split(['&', ' ']).next().unwrap_or_default().to_owned())
+            };
+            let known = value("hub.verify_token").as_deref() == Some(token);
+            let text = value("hub.challenge").filter(|_| known).unwrap_or_else(|| "no".to_owned());
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+                text.len()
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn the_app_subscribes_to_fields_once_its_callback_agrees() {
+    let meta = Meta::start().await;
+    let url = callback("our-token").await;
+    let fields = ["in_process_ad_objects", "with_issues_ad_objects"];
+    let wrong = meta.graph.subscribe(&Topic::AdAccount, &fields, &url, &"another".into()).await;
+    assert!(matches!(wrong, Err(GraphError::FixInput(_))), "{wrong:?}");
+    assert!(meta.graph.subscriptions().await.unwrap().is_empty());
+
+    meta.graph.subscribe(&Topic::AdAccount, &fields, &url, &"our-token".into()).await.unwrap();
+    let expected = Subscription {
+        topic: Topic::AdAccount,
+        callback_url: url,
+        active: true,
+        fields: fields.map(str::to_owned).to_vec(),
+    };
+    assert_eq!(meta.graph.subscriptions().await.unwrap(), [expected]);
+    meta.graph.unsubscribe(&Topic::AdAccount, &fields[..1]).await.unwrap();
+    assert_eq!(meta.graph.subscriptions().await.unwrap()[0].fields, [fields[1]]);
+    meta.graph.unsubscribe(&Topic::AdAccount, &[]).await.unwrap();
+    assert!(meta.graph.subscriptions().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_app_hears_of_an_ad_account_until_it_is_unsubscribed() {
+    let meta = Meta::start().await;
+    let (caller, account) = (meta.caller(), meta.account());
+    assert!(!caller.hears_of_account(&account).await.unwrap());
+    caller.subscribe_account(&account).await.unwrap();
+    caller.subscribe_account(&account).await.unwrap();
+    assert!(caller.hears_of_account(&account).await.unwrap());
+    caller.unsubscribe_account(&account).await.unwrap();
+    assert!(!caller.hears_of_account(&account).await.unwrap());
+}
+
+#[tokio::test]
+async fn leads_need_the_token_of_who_manages_the_page() {
+    let meta = Meta::start().await;
+    let page = meta.sim.account().page_id.parse().unwrap();
+    let refused = meta.caller().subscribe_leads(&page).await;
+    assert!(matches!(refused, Err(GraphError::NeedPermission(_))), "{refused:?}");
+    let token = meta.sim.issue_token("7", &["pages_manage_metadata", "leads_retrieval"]);
+    let caller = meta.graph.on_behalf_of(token.into());
+    caller.subscribe_leads(&page).await.unwrap();
+    assert!(caller.hears_of_leads(&page).await.unwrap());
+    caller.unsubscribe_page(&page).await.unwrap();
+    assert!(!caller.hears_of_leads(&page).await.unwrap());
+}
