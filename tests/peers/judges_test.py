@@ -45,6 +45,14 @@ class SpecJudge(unittest.TestCase):
             "effective_status may not be ON",
             findings("GET", "AdAccount", "ads", effective_status='["ACTIVE","ON"]'),
         )
+        self.assertEqual(findings("GET", "AdAccount", "ads", effective_status="ACTIVE,PAUSED"), "")
+        self.assertIn(
+            "effective_status may not be ON",
+            findings("GET", "AdAccount", "ads", effective_status="ACTIVE,ON"),
+        )
+        self.assertIn(
+            "effective_status must be a list", findings("GET", "AdAccount", "ads", effective_status="3")
+        )
         self.assertIn("level may not be ads", findings("POST", "AdAccount", "insights", level="ads"))
         self.assertIn("breakdowns may not be ages", findings("GET", "Ad", "insights", breakdowns='["ages"]'))
         self.assertIn(

@@ -113,6 +113,8 @@ def mistyped(where: str, kind: str, value: Any, enums: dict[str, Any]) -> Iterat
     """Why a value does not have its type."""
     if nested := re.fullmatch(r"list<(.*)>", kind):
         values = parsed(value)
+        if isinstance(values, str):
+            values = values.split(",")  # Graph takes lists of plain words that way, too.
         if not isinstance(values, list):
             yield f"{where} must be a list, not {text(value)}"
             return

@@ -25,6 +25,7 @@ use crate::code::Scope;
 use crate::error::{Details, GraphError, TIMED_OUT};
 use crate::page::Pages;
 pub use row::AdDay;
+use row::Number;
 
 /// Rows of an insights page.
 const PAGE: u32 = 500;
@@ -104,7 +105,12 @@ impl Caller {
             ("fields", "impressions,spend".to_owned()),
         ];
         let days = Pages::<AccountDay>::new(self.clone(), format!("{account}/insights"), query, PAGE);
-        Ok(days.all().await?.into_iter().map(|day| (day.date_start, (day.impressions, day.spend))).collect())
+        Ok(days
+            .all()
+            .await?
+            .into_iter()
+            .map(|day| (day.date_start, (day.impressions.0, day.spend.0)))
+            .collect())
     }
 }
 
@@ -115,9 +121,9 @@ type Total = (Decimal, Decimal);
 struct AccountDay {
     date_start: Date,
     #[serde(default)]
-    impressions: Decimal,
+    impressions: Number,
     #[serde(default)]
-    spend: Decimal,
+    spend: Number,
 }
 
 /// Something to ask for.

@@ -8,6 +8,9 @@ mod code;
 pub mod error;
 pub mod time;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub mod allowance;
 pub mod limit;
 pub mod usage;

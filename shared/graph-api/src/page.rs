@@ -34,8 +34,8 @@ pub struct Pages<T> {
 }
 
 #[derive(Deserialize)]
-struct Page<T> {
-    data: Vec<T>,
+pub(crate) struct Page<T> {
+    pub(crate) data: Vec<T>,
     paging: Option<Paging>,
 }
 

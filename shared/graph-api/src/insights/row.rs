@@ -120,7 +120,11 @@ fn is_window(name: &str) -> bool {
 }
 
 /// A decimal number. Graph writes all metrics as text; its older samples show numbers, so both are read.
-struct Number(Decimal);
+#[derive(Default)]
+pub(super) struct Number(pub(super) Decimal);
+
+/// No ad has so much of anything in a day, in any currency. Below it, numbers can be added up without end.
+const TOO_MUCH: u64 = 1_000_000_000_000_000;
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -128,17 +132,24 @@ impl<'de> Deserialize<'de> for Number {
         impl Visitor<'_> for Numbers {
             type Value = Decimal;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a decimal number, or text that holds one")
+                f.write_str("a decimal number of possible size, or text that holds one")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Decimal, E> {
                 let exact = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
-                exact.map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+                let possible = exact.ok().filter(|number| number.abs() < TOO_MUCH.into());
+                possible.ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
             }
-            fn visit_u64<E>(self, number: u64) -> Result<Decimal, E> {
-                Ok(number.into())
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Decimal, E> {
+                let possible = Some(number).filter(|number| *number < TOO_MUCH);
+                possible
+                    .map(Decimal::from)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
             }
-            fn visit_i64<E>(self, number: i64) -> Result<Decimal, E> {
-                Ok(number.into())
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Decimal, E> {
+                let possible = Some(number).filter(|number| number.unsigned_abs() < TOO_MUCH);
+                possible
+                    .map(Decimal::from)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(number), &self))
             }
             fn visit_f64<E: de::Error>(self, number: f64) -> Result<Decimal, E> {
                 // The shortest text that means this number is what was sent.
@@ -253,6 +264,9 @@ mod tests {
         let error =
             serde_json::from_str::<AdDay>(&ROW.replace("\"8801\"", "\"-1\"")).unwrap_err().to_string();
         assert!(error.contains("impressions"), "{error}");
+        let body = ROW.replace("289.9", "79228162514264337593543950335");
+        assert!(serde_json::from_str::<AdDay>(&body).is_err(), "two of these cannot be added");
+        let body = ROW.replace("\"8801\"", "\"88 01\"");
         let error = crate::client::decode::<Vec<AdDay>>(format!("[{ROW},{body}]").as_bytes()).unwrap_err();
         assert!(error.to_string().contains("[1].impressions"), "{error}");
     }

@@ -1,0 +1,21 @@
+//! The readers of answers by themselves, for the tests that give them nonsense.
+
+use serde::de::DeserializeOwned;
+
+use crate::client::{confirmed, decode, is_answer};
+use crate::error::{Asked, GraphError};
+use crate::page::Page;
+use crate::usage::{Usage, UseCase};
+
+/// The rows of a page.
+pub fn rows<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, GraphError> {
+    Ok(decode::<Page<T>>(body)?.data)
+}
+
+/// What a call ends with that is answered so and was no success.
+pub fn error(status: u16, body: &[u8], creates: bool) -> GraphError {
+    // Every answer is first asked whether it is one.
+    let _ = (is_answer(body), confirmed(body));
+    let asked = Asked { creates, case: UseCase::AdsManagement };
+    GraphError::of_answer(status, body, &Usage::default(), asked)
+}

@@ -1,0 +1,121 @@
+//! Valid documents, made invalid in the ways that readers stumble over.
+//!
+//! The targets under `tests/fuzz` give such documents to whatever reads what comes from outside: nothing panics,
+//! hangs or takes memory without end, and what is accepted reads the same when it is written and read again.
+//! `cargo test -p fuzz` tries each for a moment, with other inputs every time; a failure prints the seed that
+//! repeats it. For hours, on stable Rust:
+//!
+//! ```sh
+//! BOLERO_RANDOM_TEST_TIME_MS=14400000 BOLERO_RANDOM_ITERATIONS=9000000000 cargo test --release -p fuzz insights
+//! ```
+//!
+//! or, led by coverage, after `cargo install cargo-bolero`:
+//!
+//! ```sh
+//! cargo bolero test -p fuzz --sanitizer NONE --time 4h graph::insights
+//! ```
+
+/// A change of a document: what is done, where, over how many bytes, and which of the possible things it is.
+pub type Edit = (u8, u16, u8, u8);
+
+/// What stands in the place of a value, or anywhere.
+const WORDS: [&[u8]; 34] = [
+    b"null",
+    b"true",
+    b"{}",
+    b"[]",
+    b"[[]]",
+    b"0",
+    b"-0",
+    b"-1",
+    b"1.5",
+    b"1e308",
+    b"1e999",
+    b"-1e-999",
+    b"9223372036854775807",
+    b"18446744073709551616",
+    b"79228162514264337593543950335",
+    b"\"\"",
+    b"\"0\"",
+    b"\"-1\"",
+    b"\"1e28\"",
+    b"\"1e-30\"",
+    b"\"1e99999999999\"",
+    b"\"18446744073709551615\"",
+    b"\"79228162514264337593543950335\"",
+    b"\"-79228162514264337593543950335\"",
+    b"\"0.0000000000000000000000000001\"",
+    b"\"NaN\"",
+    b"\"act_0\"",
+    b"\"9999-12-31\"",
+    b"\"-9999-01-01\"",
+    b"\"2026-02-30\"",
+    b"\"\\ud800\"",
+    b"\"\\u0000\"",
+    b"\"\xff\xfe\"",
+    b"\"\xef\xbc\x91\"",
+];
+
+/// No edit makes a document longer than this.
+const LONGEST: usize = 1 << 16;
+
+/// The document after these changes. Without any it is valid.
+pub fn mutated(document: &str, edits: &[Edit]) -> Vec<u8> {
+    edits.iter().fold(document.as_bytes().to_vec(), |bytes, edit| edited(bytes, *edit))
+}
+
+fn edited(mut bytes: Vec<u8>, (what, at, length, which): Edit) -> Vec<u8> {
+    let at = usize::from(at) % (bytes.len() + 1);
+    let end = (at + usize::from(length)).min(bytes.len());
+    let times = usize::from(which);
+    let word = WORDS[times % WORDS.len()];
+    match what % 10 {
+        0 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= which),
+        1 => drop(bytes.drain(at..end)),
+        2 => drop(bytes.splice(at..at, bytes[at..end].repeat(times))),
+        3 => drop(bytes.splice(at..at, b"[".repeat(times * 64))),
+        4 => drop(bytes.splice(at..at, br#"{"data":"#.repeat(times * 16))),
+        5 => bytes.truncate(at),
+        6 => drop(bytes.splice(at..at, word.iter().copied())),
+        // Most of all, another value in the place of one.
+        _ => {
+            let value = value_after(&bytes, at);
+            bytes.splice(value, word.iter().copied());
+        }
+    }
+    bytes.truncate(LONGEST);
+    bytes
+}
+
+/// Where the first value after this place stands.
+fn value_after(bytes: &[u8], at: usize) -> std::ops::Range<usize> {
+    let find = |from: usize, wanted: &[u8]| {
+        let found = bytes.iter().skip(from).position(|byte| wanted.contains(byte));
+        found.map_or(bytes.len(), |distance| from + distance)
+    };
+    let start = (find(at, b":,[") + 1).min(bytes.len());
+    let end = match bytes.get(start) {
+        Some(b'"') => (find(start + 1, b"\"") + 1).min(bytes.len()),
+        _ => find(start, b",]}"),
+    };
+    start..end.max(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_replaced_as_a_whole() {
+        let document = r#"{"id":"23","list":[1,2]}"#;
+        assert_eq!(mutated(document, &[(9, 3, 0, 7)]), br#"{"id":-1,"list":[1,2]}"#);
+        assert_eq!(mutated(document, &[(9, 18, 0, 0)]), br#"{"id":"23","list":[null,2]}"#);
+        assert_eq!(mutated(document, &[]), document.as_bytes());
+    }
+
+    #[test]
+    fn no_document_grows_without_end() {
+        let edits = [(2, 0, 255, 255); 6];
+        assert!(mutated(&"x".repeat(300), &edits).len() <= LONGEST);
+    }
+}

@@ -1,0 +1,140 @@
+//! Answers of Graph: rows, objects, errors, usage headers, and what the login answers.
+
+use std::time::Duration;
+
+use ads::Failure;
+use ads::metrics::{Measures, Metric, Shown};
+use ads::object::Level;
+use graph_api::insights::AdDay;
+use graph_api::limit::{AccountLimits, Spent};
+use graph_api::oauth::{AdAccount, IssuedToken, TokenFacts};
+use graph_api::structure::GraphObject;
+use graph_api::usage::{Usage, UseCase};
+use graph_api::{GraphError, fuzzing};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{ITERATIONS, Input, are_accepted, document, is_stable};
+
+const INSIGHTS: [&str; 2] = [
+    r#"{"data":[{"ad_id":"4","adset_id":"3","campaign_id":"2","date_start":"2026-11-19","date_stop":"2026-11-19","impressions":"8801","clicks":"120","inline_link_clicks":"7","spend":"42.17","reach":"7000","frequency":"1.257286","attribution_setting":"7d_click","actions":[{"action_type":"omni_purchase","value":"3","7d_click":"2","1d_view":"1"},{"action_type":"lead","value":"1"},{"action_type":"lead","value":"2"}],"action_values":[{"action_type":"omni_purchase","value":"289.9","7d_click":"200"}]},{"ad_id":"5","adset_id":"3","campaign_id":"2","date_start":"2026-11-19","date_stop":"2026-11-19"}],"paging":{"cursors":{"before":"a","after":"b"},"next":"https://graph.facebook.com/v26.0/act_1/insights?access_token=x"}}"#,
+    r#"{"data":[{"ad_id":"4","adset_id":"3","campaign_id":"2","date_start":"2026-11-19","date_stop":"2026-11-19","impressions":1,"spend":1.5,"actions":[{"action_type":"purchase","value":1}]}]}"#,
+];
+
+/// An account's rows are added up, told and kept; numbers that no ad could have are refused at the door.
+#[test]
+fn insights() {
+    let read = fuzzing::rows::<AdDay>;
+    are_accepted(&INSIGHTS, |body| read(body).is_ok());
+    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+        let Ok(days) = read(&document(&INSIGHTS, input)) else { return };
+        let mut sum = Measures::default();
+        for day in &days {
+            is_stable(&day.facts);
+            sum += &day.facts.measures;
+        }
+        let _ = Metric::ALL.map(|metric| metric.of(&sum));
+        serde_json::to_string(&Shown::from(&sum)).unwrap();
+    });
+}
+
+const OBJECTS: [&str; 1] = [
+    r#"{"data":[{"id":"120","campaign_id":"7","adset_id":"8","name":"A","status":"PAUSED","configured_status":"PAUSED","effective_status":"CAMPAIGN_PAUSED","objective":"OUTCOME_SALES","daily_budget":"5000","lifetime_budget":"0","created_time":"2026-05-06T15:32:58+0200"},{"id":"121","daily_budget":5000}],"paging":{"cursors":{"after":"b"},"next":"x"}}"#,
+];
+
+#[test]
+fn objects() {
+    let read = fuzzing::rows::<GraphObject>;
+    are_accepted(&OBJECTS, |body| read(body).is_ok());
+    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+        for object in read(&document(&OBJECTS, input)).into_iter().flatten() {
+            is_stable(&object.into_object(Level::AdSet));
+        }
+    });
+}
+
+const ERRORS: [&str; 3] = [
+    r#"{"error":{"message":"m","type":"OAuthException","code":100,"error_subcode":33,"is_transient":false,"error_user_title":"t","error_user_msg":"u","fbtrace_id":"A","error_data":"{\"blame_field_specs\":[[\"targeting\",0,\"age\"]]}"}}"#,
+    r#"{"error":{"message":"m","code":6000,"error_subcode":1363037,"error_data":{"start_offset":"52428800","end_offset":"9"}}}"#,
+    r#"{"error":{"message":"m","code":80000,"error_subcode":2446079}}"#,
+];
+
+/// Whatever a failed call answers with, there is a next move, and no wait is longer than Meta's longest.
+#[test]
+fn errors() {
+    let input = bolero::check!().with_type::<(u16, bool, Input)>().with_iterations(ITERATIONS);
+    input.for_each(|(status, creates, input): &(u16, bool, Input)| {
+        let error = fuzzing::error(*status, &document(&ERRORS, input), *creates);
+        if let GraphError::Wait { after, .. } = error {
+            assert!(after <= Duration::from_secs(24 * 3600), "{after:?}");
+        }
+        assert!(!(*creates && error.may_pass()), "{error}");
+        assert!(!Failure::from(error).to_string().is_empty());
+    });
+}
+
+const HEADERS: [(&str, &str); 4] = [
+    (
+        "x-business-use-case-usage",
+        r#"{"123":[{"type":"ads_insights","call_count":100,"total_cputime":20,"total_time":20,"estimated_time_to_regain_access":1,"ads_api_access_tier":"standard_access"},{"type":"ads_management","call_count":3}]}"#,
+    ),
+    (
+        "x-ad-account-usage",
+        r#"{"acc_id_util_pct":100,"reset_time_duration":90,"ads_api_access_tier":"standard_access"}"#,
+    ),
+    ("x-app-usage", r#"{"call_count":28,"total_cputime":25,"total_time":25}"#),
+    (
+        "x-fb-ads-insights-throttle",
+        r#"{"app_id_util_pct":0.5,"acc_id_util_pct":10.2,"ads_api_access_tier":"standard_access"}"#,
+    ),
+];
+
+/// Whatever headers say, quotas can be reckoned with it, and what is known of them can be kept.
+#[test]
+fn usage_headers() {
+    let valid = HEADERS.map(|(_, value)| value);
+    bolero::check!().with_type::<[Input; 4]>().with_iterations(ITERATIONS).for_each(|inputs: &[Input; 4]| {
+        let texts: Vec<_> = (0..4)
+            .map(|place| {
+                String::from_utf8(document(&valid[place..=place], &inputs[place])).unwrap_or_default()
+            })
+            .collect();
+        let usage = Usage::read(|name| {
+            let place = HEADERS.iter().position(|(header, _)| *header == name)?;
+            Some(texts[place].as_str())
+        });
+        assert!(usage.waits.iter().all(|(_, wait)| *wait <= Duration::from_secs(24 * 3600)), "{usage:?}");
+        let (now, mut limits) = (Timestamp::UNIX_EPOCH, AccountLimits::default());
+        let lease = limits.lease(UseCase::AdsInsights, 1, 30, now).unwrap();
+        limits.settle(&lease, &Spent { points: 3, usage, ..Spent::default() }, now);
+        let written = serde_json::to_string(&limits).unwrap();
+        let mut kept: AccountLimits = serde_json::from_str(&written).unwrap();
+        let later = now + SignedDuration::from_secs(61);
+        let lease = |limits: &mut AccountLimits| limits.lease(UseCase::AdsInsights, 1, 30, later);
+        assert_eq!(lease(&mut kept), lease(&mut limits), "{written}");
+    });
+}
+
+const LOGIN: [&str; 3] = [
+    r#"{"access_token":"EAAB","token_type":"bearer","expires_in":5183944}"#,
+    r#"{"app_id":"1","type":"USER","is_valid":true,"expires_at":1800000000,"data_access_expires_at":1800000000,"scopes":["ads_read"],"user_id":"7","granular_scopes":[{"scope":"ads_read"}]}"#,
+    r#"{"id":"act_1","name":"n","account_status":1,"currency":"SGD","timezone_name":"Asia/Singapore"}"#,
+];
+
+/// Whatever the login answers: the token in it is not shown.
+#[test]
+fn login() {
+    are_accepted(&LOGIN[..1], |body| serde_json::from_slice::<IssuedToken>(body).is_ok());
+    are_accepted(&LOGIN[1..2], |body| serde_json::from_slice::<TokenFacts>(body).is_ok());
+    are_accepted(&LOGIN[2..], |body| serde_json::from_slice::<AdAccount>(body).is_ok());
+    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+        let body = document(&LOGIN, input);
+        if let Ok(token) = serde_json::from_slice::<IssuedToken>(&body) {
+            assert!(!format!("{token:?}").contains("EAAB"));
+        }
+        drop(serde_json::from_slice::<TokenFacts>(&body));
+        if let Ok(account) = serde_json::from_slice::<AdAccount>(&body) {
+            is_stable(&account.id);
+            is_stable(&account.currency);
+        }
+    });
+}

@@ -1,0 +1,37 @@
+//! What reads what comes from outside, given what never should come.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod documents;
+mod graph;
+mod webhooks;
+
+use std::fmt::Debug;
+
+use fuzz::Edit;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Inputs per target of an ordinary test run.
+const ITERATIONS: usize = 2_000;
+
+/// Which of the valid documents, how much is done to it, and what.
+type Input = (u8, u8, [Edit; 4]);
+
+/// The document of an input.
+fn document(valid: &[&str], (which, much, edits): &Input) -> Vec<u8> {
+    fuzz::mutated(valid[usize::from(*which) % valid.len()], &edits[..usize::from(*much) % 5])
+}
+
+/// What was accepted reads the same once it was written.
+fn is_stable<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+    let written = serde_json::to_string(value).unwrap();
+    assert_eq!(&serde_json::from_str::<T>(&written).unwrap(), value, "{written}");
+}
+
+/// Each valid document is accepted as it is, or nothing behind the door would ever be tried.
+fn are_accepted(valid: &[&str], accept: impl Fn(&[u8]) -> bool) {
+    for document in valid {
+        assert!(accept(document.as_bytes()), "{document}");
+    }
+}
