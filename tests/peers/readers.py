@@ -153,7 +153,8 @@ def main() -> int:
     size = {"campaigns": max(args.ads // 10, 1), "adsets": max(args.ads * 3 // 10, 1), "ads": args.ads}
     results = []
     # Reports are ready at once: Airbyte would sleep 30 seconds at a time, the tap 10, 20, 40 ...
-    with Sim(args.sim, **size, days=args.days + 5, report_polls=1) as sim:
+    # For the table an ad and day is a row, as others count; else ads rest as they do.
+    with Sim(args.sim, every_day=args.table, **size, days=args.days + 5, report_polls=1) as sim:
         since, until = full_days(args.days)
         job = {**sim.where, "since": str(since), "until": str(until), "fields": FIELDS.split()}
         rows = [("insights", row) for row in sim.rows(since, until)]

@@ -11,8 +11,9 @@ from typing import Any
 class Sim:
     """A running simulator: `with Sim(binary, ads=20) as sim`."""
 
-    def __init__(self, binary: str, **options: int) -> None:
+    def __init__(self, binary: str, every_day: bool = False, **options: int) -> None:
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        flags += ["--every-day"] * every_day
         self._process = subprocess.Popen(
             [binary, *flags],
             stdin=subprocess.PIPE,

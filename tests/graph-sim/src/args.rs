@@ -40,6 +40,9 @@ pub struct AccountArgs {
     /// Days with numbers in the generated account, up to its day.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(..=1_123))]
     pub days: u32,
+    /// Let every ad of the generated account deliver on every day: one row an ad and day, as benchmarks count.
+    #[arg(long)]
+    pub every_day: bool,
     /// Currency of the generated account.
     #[arg(long, default_value = "SGD", value_parser = currency)]
     pub currency: String,
@@ -140,6 +143,7 @@ impl AccountArgs {
             adsets: self.adsets,
             ads: self.ads,
             days: self.days,
+            every_day: self.every_day,
             currency: self.currency.clone(),
             timezone: self.timezone.clone().unwrap_or_else(|| DEFAULT_TIMEZONE.to_owned()),
             today: self.today.unwrap_or_else(|| now.to_zoned(zone).date()),

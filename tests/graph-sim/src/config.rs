@@ -126,6 +126,8 @@ pub struct Generator {
     pub ads: u32,
     /// How many days of numbers there are, the last of them `today`.
     pub days: u32,
+    /// Whether every ad delivers on every day. Usually ads rest, end, or find no audience for a day.
+    pub every_day: bool,
     /// ISO code of the account's currency.
     pub currency: String,
     /// IANA name of the account's time zone.
@@ -156,6 +158,7 @@ impl Generator {
             adsets: 60,
             ads: 200,
             days: 90,
+            every_day: false,
             currency: "SGD".to_owned(),
             timezone: "Asia/Singapore".to_owned(),
             today,

@@ -42,7 +42,7 @@ impl Delivery {
         }
         let today = chance.of(since_monday.unsigned_abs());
         // Now and then an ad finds no audience for a day.
-        if today.of(0).percent(3) {
+        if plan.rests && today.of(0).percent(3) {
             return None;
         }
         let weekday = WEEKDAYS[since_monday.rem_euclid(7) as usize];

@@ -35,6 +35,8 @@ pub(crate) struct AdPlan {
     pub(crate) delivers: bool,
     /// Delivers for some weeks, rests for some weeks: ads that started late, or stopped.
     pub(crate) in_flights: bool,
+    /// Now and then it finds no audience for a day.
+    pub(crate) rests: bool,
     pub(crate) video: bool,
     pub(crate) status: &'static str,
 }
@@ -73,8 +75,9 @@ impl Plan {
                     adset,
                     campaign: above.campaign,
                     goal: campaign.goal,
-                    delivers: campaign.delivers,
-                    in_flights: stopped || ad % 7 == 3,
+                    delivers: generator.every_day || campaign.delivers,
+                    in_flights: !generator.every_day && (stopped || ad % 7 == 3),
+                    rests: !generator.every_day,
                     video: ad % 3 == 0,
                     status,
                 }
