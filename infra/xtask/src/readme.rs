@@ -18,7 +18,9 @@ pub(crate) fn check() -> anyhow::Result<()> {
         match words[..] {
             ["cargo", "run"] => adflight(&[])?,
             ["cargo", "run", "--", ref args @ ..] => adflight(args)?,
-            ["cargo", "xtask", chore] => run_quietly("cargo", &["xtask", chore, "--help"])?,
+            ["cargo", "xtask", ref chore @ ..] => {
+                run_quietly("cargo", &[&["xtask"], chore, &["--help"]].concat())?;
+            }
             // The rest needs an account of somebody, or another program.
             _ => say(&format!("   not tried: {line}")),
         }

@@ -9,7 +9,8 @@ use crate::code::Scope;
 use crate::limit::{Lease, Spent};
 use crate::usage::Usage;
 
-/// A lease being spent. Shared by the clones of a [`Caller`](crate::Caller).
+/// A lease being spent, shared by the clones of a [`Caller`](crate::Caller). Nothing may be called before one is put
+/// in.
 #[derive(Debug, Default)]
 pub struct Allowance(Mutex<Purse>);
 
@@ -36,11 +37,6 @@ pub(crate) struct Paid {
 }
 
 impl Allowance {
-    /// Nothing may be called before a lease is put in.
-    pub fn empty() -> Self {
-        Self::default()
-    }
-
     /// Puts a lease in; or the moment before which there is none to be had.
     pub fn put(&self, lease: Result<Lease, Timestamp>) {
         let refused_until = lease.as_ref().err().copied();

@@ -137,7 +137,7 @@ async fn ad_sets_of_one_campaign_are_made_in_batches_of_their_own() {
 async fn an_item_costs_as_much_as_a_call() {
     let meta = Meta::start().await;
     let ads = ad_ids(&meta).await;
-    let allowance = Arc::new(Allowance::empty());
+    let allowance = Arc::new(Allowance::default());
     let now = meta.graph.now();
     let mut limits = AccountLimits::default();
     allowance.put(Ok(limits.lease(UseCase::AdsManagement, 1, 6, now).unwrap()));

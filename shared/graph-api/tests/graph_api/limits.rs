@@ -33,7 +33,7 @@ struct Worker {
 
 impl Worker {
     fn new(meta: &Meta, limits: &Shared, case: UseCase, turns: &Turns) -> Self {
-        let allowance = Arc::new(Allowance::empty());
+        let allowance = Arc::new(Allowance::default());
         let caller = meta.caller().within(Arc::clone(&allowance));
         let (limits, turns) = (Arc::clone(limits), turns.clone());
         Self { caller, allowance, limits, case, turns, settles_late: false }

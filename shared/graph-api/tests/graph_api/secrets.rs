@@ -48,7 +48,7 @@ impl Write for Heard {
 
 /// Does a little of everything.
 async fn work(meta: &Meta, heard: &Heard) {
-    let allowance = Arc::new(Allowance::empty());
+    let allowance = Arc::new(Allowance::default());
     let caller = meta.caller();
     heard.of((&caller, &meta.graph, meta.graph.config(), caller.clone().within(allowance)));
     heard.of(heard.error(caller.granted_permissions().await));
