@@ -43,28 +43,63 @@ pub(crate) async fn mirror(table: &Table, reached: &Reached) -> Result<Mirrored,
                 }
             }
         }
-        for kept in unseen.into_values().filter(|kept| !kept.hidden && !is_deleted(&kept.object)) {
-            mirrored.vanished += vanished(table, reached, kept.object, as_of).await?;
-        }
+        let unseen = unseen.into_values().filter(|kept| !kept.hidden && !is_deleted(&kept.object));
+        let unseen = unseen.map(|kept| kept.object).collect();
+        mirrored.vanished += vanished(table, reached, level, unseen, as_of).await?;
     }
     Ok(mirrored)
 }
 
-/// An object that is not listed any more. Deleted ones never are, and one that is missing may only be hidden,
-/// so Meta is asked by id, once.
-async fn vanished(table: &Table, reached: &Reached, object: AdObject, as_of: u64) -> Result<usize, Failure> {
-    let (level, id) = (object.level, object.id.clone());
-    let kept = match reached.caller.object(level, &id).await {
-        Ok(object) => KeptObject { object, as_of, hidden: false },
-        Err(GraphError::Gone(_)) => KeptObject { object, as_of, hidden: true },
-        // One object that Meta will not talk about must not stop the account.
-        Err(error @ (GraphError::NeedPermission(_) | GraphError::FixInput(_))) => {
-            tracing::warn!(account = %reached.account.id, %level, object = %id, %error, "An object is left as it was.");
-            return Ok(0);
+/// Objects that are not listed any more. Deleted ones never are, and one that is missing may only be hidden, so Meta
+/// is asked by id, once; for as many as the leased calls cover, and then for the others.
+async fn vanished(
+    table: &Table,
+    reached: &Reached,
+    level: Level,
+    mut unseen: Vec<AdObject>,
+    as_of: u64,
+) -> Result<usize, Failure> {
+    let mut written = 0;
+    while !unseen.is_empty() {
+        let ids: Vec<ObjectId> = unseen.iter().map(|object| object.id.clone()).collect();
+        let answers = reached.caller.objects_by_id(level, &ids).await;
+        let (mut left, mut failed) = (Vec::new(), None);
+        for (object, (_, answer)) in unseen.into_iter().zip(answers) {
+            match answer {
+                Err(error) if !is_about_the_object(&error) => {
+                    left.push(object);
+                    failed = failed.or(Some(error));
+                }
+                answer => {
+                    if let Some(kept) = as_shown(object, answer, as_of) {
+                        written += keep(table, reached, kept).await?;
+                    }
+                }
+            }
         }
-        Err(error) => return reached.heed(Err(error)).await,
-    };
-    keep(table, reached, kept).await
+        let waits_for_calls = matches!(failed, Some(GraphError::Wait { .. })) && left.len() < ids.len();
+        reached.heed(failed.filter(|_| !waits_for_calls).map_or(Ok(()), Err)).await?;
+        unseen = left;
+    }
+    Ok(written)
+}
+
+/// Whether an error says something of one object, and not of Meta, the token or the quota.
+fn is_about_the_object(error: &GraphError) -> bool {
+    matches!(error, GraphError::Gone(_) | GraphError::NeedPermission(_) | GraphError::FixInput(_))
+}
+
+/// What is to be kept of an object that is not listed; none when it stays as it was.
+fn as_shown(object: AdObject, answer: Result<AdObject, GraphError>, as_of: u64) -> Option<KeptObject> {
+    match answer {
+        Ok(object) => Some(KeptObject { object, as_of, hidden: false }),
+        Err(GraphError::Gone(_)) => Some(KeptObject { object, as_of, hidden: true }),
+        // One object that Meta will not talk about must not stop the account.
+        Err(error) => {
+            tracing::warn!(level = %object.level, object = %object.id, %error, "An object is left as it was.");
+            None
+        }
+    }
 }
 
 async fn keep(table: &Table, reached: &Reached, kept: KeptObject) -> Result<usize, Failure> {

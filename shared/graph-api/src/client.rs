@@ -477,6 +477,27 @@ mod tests {
     }
 
     #[test]
+    fn videos_have_a_host_of_their_own_at_meta_and_nowhere_else() {
+        let host = |graph_url: &str, method, path| {
+            let config = GraphConfig {
+                graph_url: graph_url.to_owned(),
+                dialog_url: String::new(),
+                version: "v26.0".to_owned(),
+                app_id: String::new(),
+                app_secret: SecretString::default(),
+                timeout: GraphConfig::TIMEOUT,
+            };
+            config.host(&Call { method, path, params: &[], file: None, effect: Effect::Read })
+        };
+        let meta = "https://graph.facebook.com";
+        assert_eq!(host(meta, Method::POST, "act_1/advideos"), "https://graph-video.facebook.com");
+        assert_eq!(host(meta, Method::GET, "act_1/advideos"), meta);
+        assert_eq!(host(meta, Method::POST, "act_1/ads"), meta);
+        let local = "http://127.0.0.1:9000";
+        assert_eq!(host(local, Method::POST, "act_1/advideos"), local);
+    }
+
+    #[test]
     fn a_change_that_meta_denies_is_no_success() {
         for body in [r#"{"success":true}"#, r#"{"success":"true"}"#, r#"{"id":"1"}"#] {
             assert!(confirmed(body.as_bytes()).is_ok(), "{body}");

@@ -81,8 +81,9 @@ pub struct CopiedObject {
 /// Each level answers under a name of its own.
 #[derive(Deserialize)]
 struct Answer {
-    #[serde(alias = "copied_adset_id", alias = "copied_ad_id")]
-    copied_campaign_id: ObjectId,
+    copied_campaign_id: Option<ObjectId>,
+    copied_adset_id: Option<ObjectId>,
+    copied_ad_id: Option<ObjectId>,
     #[serde(default)]
     ad_object_ids: Vec<CopiedObject>,
 }
@@ -101,7 +102,17 @@ impl Caller {
         let form = form(level, options)?;
         let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer: Answer = self.create(&format!("{id}/copies"), &form).await?;
-        Ok(Copied { id: answer.copied_campaign_id, objects: answer.ad_object_ids })
+        let id = match level {
+            Level::Account => None,
+            Level::Campaign => answer.copied_campaign_id,
+            Level::AdSet => answer.copied_adset_id,
+            Level::Ad => answer.copied_ad_id,
+        };
+        let id = id.ok_or_else(|| GraphError::UnexpectedShape {
+            at: "copied_id".to_owned(),
+            problem: format!("no copy of the {level} is named"),
+        })?;
+        Ok(Copied { id, objects: answer.ad_object_ids })
     }
 
     /// What was copied from an object and still exists.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use ads::date::DateRange;
 use ads::object::Level;
+use graph_api::batch::Item;
 use graph_api::insights::Portion;
 use graph_api::{Allowance, GraphError};
 use graph_sim::{FaultPlan, Place};
@@ -53,6 +54,11 @@ async fn work(meta: &Meta, heard: &Heard) {
     heard.of((&caller, &meta.graph, meta.graph.config(), caller.clone().within(allowance)));
     heard.of(heard.error(caller.granted_permissions().await));
     heard.error(caller.create::<Value>(&format!("{}/campaigns", meta.account()), &[("name", "x")]).await);
+    let items = [Item::get("me", Vec::new()), Item::get(format!("{}/ads", meta.account()), Vec::new())];
+    for outcome in caller.batch::<Value>(&items).await {
+        heard.of(heard.error(outcome));
+    }
+    heard.error(caller.videos(&meta.account()).await);
     let mut pages = caller.objects(&meta.account(), Level::Ad).of_size(10);
     for _ in 0..4 {
         heard.error(pages.next().await);
