@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::allowance::Paid;
-use crate::client::{Answer, Call, Caller, Effect, confirmed, decode, pauses, use_case};
+use crate::answer::{Answer, confirmed, decode};
+use crate::call::{Call, Effect, use_case};
+use crate::client::{Caller, pauses};
 use crate::error::{Asked, Details, GraphError};
 use crate::structure::{GraphObject, fields};
 use crate::usage::{Usage, UseCase};

@@ -11,22 +11,19 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
 use crate::allowance::{Allowance, Paid};
+use crate::answer::{Answer, confirmed, decode};
+use crate::call::{Call, Effect, multipart};
 use crate::code::Scope;
-use crate::error::{Asked, Details, GraphError};
-use crate::limit;
+use crate::error::{Details, GraphError};
 use crate::time::Time;
-use crate::usage::{Usage, UseCase};
+use crate::usage::Usage;
 
 /// Sending a file may take so many times as long: fifty megabytes over a line of one megabit a second.
 const FILE_TIMES: u32 = 10;
-
-/// Error objects are small. Longer answers are rows, and are not searched for one.
-const LONGEST_ERROR: usize = 64 * 1024;
 
 /// How our app reaches Meta.
 #[derive(Debug, Clone)]
@@ -157,56 +154,6 @@ pub struct Caller {
     token: SecretString,
     allowance: Option<Arc<Allowance>>,
     deadline: Option<Timestamp>,
-}
-
-/// What a call does at Meta, and so whether it may be sent again when its outcome is unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Reading.
-    Read,
-    /// Setting values that are the same when set twice, or deleting.
-    Set,
-    /// Making something: a second call makes a second one.
-    Create,
-}
-
-/// A file that travels with a call.
-#[derive(Debug, Clone)]
-pub(crate) struct File {
-    /// The part's name.
-    pub(crate) field: &'static str,
-    /// The file's name.
-    pub(crate) name: String,
-    /// What it holds.
-    pub(crate) bytes: Bytes,
-}
-
-/// One call.
-#[derive(Debug, Clone)]
-pub(crate) struct Call<'a> {
-    pub(crate) method: Method,
-    pub(crate) path: &'a str,
-    pub(crate) params: &'a [(&'a str, &'a str)],
-    pub(crate) file: Option<&'a File>,
-    pub(crate) effect: Effect,
-}
-
-impl Call<'_> {
-    fn asked(&self) -> Asked {
-        Asked { creates: self.effect == Effect::Create, case: use_case(self.path) }
-    }
-}
-
-impl Effect {
-    /// What a call costs of an account's score.
-    pub(crate) fn points(self) -> u32 {
-        if self == Self::Read { limit::READ } else { limit::WRITE }
-    }
-}
-
-/// What a call counts as: reports are read through `/insights` of their run.
-pub(crate) fn use_case(path: &str) -> UseCase {
-    if path.ends_with("/insights") { UseCase::AdsInsights } else { UseCase::AdsManagement }
 }
 
 impl Caller {
@@ -385,96 +332,9 @@ pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
     pauses.with_max_times(TRIES - 1).build()
 }
 
-/// What came back, from a call of its own or an item of a batch.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) usage: Usage,
-    pub(crate) body: Bytes,
-}
-
-impl Answer {
-    /// What it says of quotas, and whether it is a success.
-    pub(crate) fn judge(self, asked: Asked) -> (Option<Usage>, Result<Bytes, GraphError>) {
-        let Self { status, usage, body } = self;
-        let result = if (200..300).contains(&status) && is_answer(&body) {
-            Ok(body)
-        } else {
-            Err(GraphError::of_answer(status, &body, &usage, asked))
-        };
-        (Some(usage), result)
-    }
-}
-
-fn multipart(params: &[(&str, &str)], file: &File) -> reqwest::multipart::Form {
-    let part = reqwest::multipart::Part::stream(file.bytes.clone()).file_name(file.name.clone());
-    let fields = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    fields
-        .fold(reqwest::multipart::Form::new(), |form, (name, value)| form.text(name, value))
-        .part(file.field, part)
-}
-
-/// Whether a body with a status of success is an answer. Graph has been seen to put an error object, or a
-/// proxy its page, into a 200, and half a body to arrive as a whole.
-pub(crate) fn is_answer(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Shape {
-        error: Option<IgnoredAny>,
-    }
-    let trimmed = body.trim_ascii();
-    let [first, .., last] = trimmed else { return false };
-    match (first, last) {
-        // A batch answers with a list, whose items carry their own errors.
-        (b'[', b']') => true,
-        (b'{', b'}') if body.len() > LONGEST_ERROR => true,
-        (b'{', b'}') => serde_json::from_slice::<Shape>(body).is_ok_and(|shape| shape.error.is_none()),
-        _ => false,
-    }
-}
-
-/// Whether a change was made: `success` comes as a boolean, and in places as text.
-pub(crate) fn confirmed(body: &[u8]) -> Result<(), GraphError> {
-    #[derive(Deserialize)]
-    struct Success {
-        success: Option<serde_json::Value>,
-    }
-    match decode::<Success>(body)?.success {
-        Some(success) if success == false || success == "false" => {
-            Err(GraphError::TryLater(Details::of("Meta answered success: false")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Decodes an answer. The second pass, which says where it differs from what we expect, is for those that do.
-pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, GraphError> {
-    serde_json::from_slice(body).or_else(|_| {
-        let mut json = serde_json::Deserializer::from_slice(body);
-        serde_path_to_error::deserialize(&mut json).map_err(|error| GraphError::UnexpectedShape {
-            at: error.path().to_string(),
-            problem: error.into_inner().to_string(),
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_error_inside_a_success_is_found_wherever_it_stands() {
-        assert!(is_answer(br#"{"data":[]}"#));
-        assert!(is_answer(br#"{"id":"1","error":null}"#));
-        for body in [
-            r#"{"error":{"code":2}}"#,
-            r#"{ "__fb_trace_id__":"x", "error":{"code":2}}"#,
-            "Service Unavailable",
-            "<html></html>",
-            r#"{"data":[{"id":"#,
-            "",
-        ] {
-            assert!(!is_answer(body.as_bytes()), "{body}");
-        }
-    }
 
     #[test]
     fn videos_have_a_host_of_their_own_at_meta_and_nowhere_else() {
@@ -495,15 +355,5 @@ mod tests {
         assert_eq!(host(meta, Method::POST, "act_1/ads"), meta);
         let local = "http://127.0.0.1:9000";
         assert_eq!(host(local, Method::POST, "act_1/advideos"), local);
-    }
-
-    #[test]
-    fn a_change_that_meta_denies_is_no_success() {
-        for body in [r#"{"success":true}"#, r#"{"success":"true"}"#, r#"{"id":"1"}"#] {
-            assert!(confirmed(body.as_bytes()).is_ok(), "{body}");
-        }
-        for body in [r#"{"success":false}"#, r#"{"success":"false"}"#] {
-            assert!(confirmed(body.as_bytes()).is_err(), "{body}");
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::client::{confirmed, decode, is_answer};
+use crate::answer::{confirmed, decode, is_answer};
 use crate::error::{Asked, GraphError};
 use crate::page::Page;
 use crate::usage::{Usage, UseCase};

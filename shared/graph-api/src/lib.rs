@@ -3,6 +3,8 @@
 //! A call is made on behalf of somebody ([`Graph::on_behalf_of`]), answers in the words of [`ads`], and
 //! fails with a [`GraphError`] that names the caller's next move.
 
+mod answer;
+mod call;
 pub mod client;
 mod code;
 pub mod error;

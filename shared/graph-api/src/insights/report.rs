@@ -10,7 +10,9 @@ use ads::id::ObjectId;
 use reqwest::Method;
 use serde::Deserialize;
 
-use crate::client::{Call, Caller, Effect, decode};
+use crate::answer::decode;
+use crate::call::{Call, Effect};
+use crate::client::Caller;
 use crate::code::Scope;
 use crate::error::{Details, GraphError};
 

@@ -267,7 +267,7 @@ mod tests {
         let body = ROW.replace("289.9", "79228162514264337593543950335");
         assert!(serde_json::from_str::<AdDay>(&body).is_err(), "two of these cannot be added");
         let body = ROW.replace("\"8801\"", "\"88 01\"");
-        let error = crate::client::decode::<Vec<AdDay>>(format!("[{ROW},{body}]").as_bytes()).unwrap_err();
+        let error = crate::answer::decode::<Vec<AdDay>>(format!("[{ROW},{body}]").as_bytes()).unwrap_err();
         assert!(error.to_string().contains("[1].impressions"), "{error}");
     }
 }

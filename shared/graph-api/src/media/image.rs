@@ -8,7 +8,9 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::client::{Call, Caller, Effect, File, decode};
+use crate::answer::decode;
+use crate::call::{Call, Effect, File};
+use crate::client::Caller;
 use crate::error::GraphError;
 use crate::page::Pages;
 

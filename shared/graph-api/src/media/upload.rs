@@ -8,7 +8,9 @@ use bytes::Bytes;
 use reqwest::Method;
 use serde::{Deserialize, Deserializer};
 
-use crate::client::{Call, Caller, Effect, File, decode, pauses};
+use crate::answer::decode;
+use crate::call::{Call, Effect, File};
+use crate::client::{Caller, pauses};
 use crate::error::{Details, GraphError};
 
 /// Up to so many bytes a video goes in one call. A lost answer then leaves a video behind that may be there twice,
