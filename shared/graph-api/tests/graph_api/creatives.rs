@@ -1,14 +1,14 @@
 //! Creatives, and asking whether something would be made.
 
 use ads::id::{ObjectId, PageId};
-use ads::launch::{Launch, LaunchState, Step};
+use ads::launch::Step;
 use bytes::Bytes;
 use graph_api::GraphError;
 use graph_api::creative::{Cover, LinkStory, NewCreative, Story, VideoStory};
 use graph_sim::VideoTrouble;
 use serde_json::json;
 
-use crate::support::Meta;
+use crate::support::{Meta, launch_of};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x04\xb0\0\0\x02\x76\x08";
 
@@ -95,16 +95,7 @@ async fn a_step_of_a_launch_is_checked_by_meta_without_being_taken() {
         "ad_set": {"optimization_goal": "LINK_CLICKS", "countries": ["SG"]},
         "ad": {"creative": {"post_id": format!("{}_77", page(&meta))}},
     });
-    let mut launch = Launch {
-        id: "a-launch".parse().unwrap(),
-        ad_account: account.clone(),
-        spec: serde_json::from_value(spec).unwrap(),
-        state: LaunchState::Running,
-        created: Vec::new(),
-        intent: None,
-        failure: None,
-        started_at: meta.clock.now(),
-    };
+    let mut launch = launch_of(&meta, spec);
     for step in Step::ALL {
         caller.validate_step(&launch, step).await.unwrap();
         assert_eq!(caller.find_step(&launch, step).await.unwrap(), None::<ObjectId>, "{step:?}");

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use ads::id::AdAccountId;
+use ads::launch::{Launch, LaunchState};
 use graph_api::{Caller, Graph, GraphConfig, Time};
 use graph_sim::{App, Config, Generator, GraphSim, Source};
 use jiff::civil::{Date, date};
@@ -103,6 +104,20 @@ impl Drop for Meta {
         // One write, for other tests append at the same time.
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
         file.unwrap().write_all(lines.as_bytes()).unwrap();
+    }
+}
+
+/// A launch of this document that has not begun.
+pub(crate) fn launch_of(meta: &Meta, document: serde_json::Value) -> Launch {
+    Launch {
+        id: "0123456789abcdef".parse().unwrap(),
+        ad_account: meta.account(),
+        spec: serde_json::from_value(document).unwrap(),
+        state: LaunchState::Running,
+        created: Vec::new(),
+        intent: None,
+        failure: None,
+        started_at: meta.clock.now(),
     }
 }
 

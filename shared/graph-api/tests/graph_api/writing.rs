@@ -1,13 +1,13 @@
 //! Objects are created, found again, changed and deleted.
 
-use ads::launch::{Launch, LaunchState, Step};
+use ads::launch::{Launch, Step};
 use ads::object::{EffectiveStatus, Level, Status};
 use graph_api::launch::{Changes, level_of};
 use graph_api::{GraphError, Scope};
 use graph_sim::{Fault, FaultKind, Limits, Tier};
 use serde_json::{Value, json};
 
-use crate::support::Meta;
+use crate::support::{Meta, launch_of};
 
 const STEPS: [Step; 3] = [Step::Campaign, Step::AdSet, Step::Ad];
 
@@ -24,16 +24,7 @@ fn launch(meta: &Meta) -> Launch {
         },
         "ad": {"creative": {"post_id": format!("{}_77", account.page_id)}}
     });
-    Launch {
-        id: "0123456789abcdef".parse().unwrap(),
-        ad_account: meta.account(),
-        spec: serde_json::from_value(spec).unwrap(),
-        state: LaunchState::Running,
-        created: Vec::new(),
-        intent: None,
-        failure: None,
-        started_at: meta.clock.now(),
-    }
+    launch_of(meta, spec)
 }
 
 #[tokio::test]
