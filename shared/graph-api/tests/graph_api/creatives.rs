@@ -87,7 +87,7 @@ async fn a_post_keeps_its_likes() {
 #[tokio::test]
 async fn a_step_of_a_launch_is_checked_by_meta_without_being_taken() {
     let meta = Meta::start().await;
-    let (caller, account) = (meta.caller(), meta.account());
+    let caller = meta.caller();
     let spec = json!({
         "name": "Launch",
         "objective": "OUTCOME_TRAFFIC",
