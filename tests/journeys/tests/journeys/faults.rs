@@ -15,8 +15,11 @@ use ads::date::{DateRange, IsoWeek};
 use ads::id::{AdAccountId, WorkspaceId};
 use ads::job::{Job, SyncCause};
 use ads::object::Level;
+use futures_util::future::join_all;
 use graph_api::{Graph, GraphConfig, Time};
-use graph_sim::{App, Behaviour, Config, Ending, FaultPlan, Generator, GraphSim, Pages, Source};
+use graph_sim::{
+    App, Behaviour, Config, Ending, FaultPlan, Generator, GraphSim, Limits, Pages, Source, Tier,
+};
 use jiff::SignedDuration;
 use journeys::TODAY;
 use local::cloud::Cloud;
@@ -68,6 +71,11 @@ enum End {
 
 impl Stage {
     async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    /// With these quotas at Meta.
+    async fn with(limits: Limits) -> Self {
         let clock = Clock::system();
         let noon = TODAY.at(4, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
         clock.advance(noon.duration_since(clock.now()));
@@ -78,7 +86,7 @@ impl Stage {
         // Meta at its most irritating, so that there are many calls to strike.
         let pages = Pages { short: true, empty_between: true, empty_last: true };
         let behaviour = Behaviour { pages, strict: true, require_proof: true, ..Behaviour::default() };
-        let sim = GraphSim::start(Config { behaviour, ..config }).await.unwrap();
+        let sim = GraphSim::start(Config { behaviour, limits, ..config }).await.unwrap();
 
         let local = Data::Memory.secrets().unwrap();
         let cloud = Cloud::start(&Data::Memory, &local, &clock, 30).await.unwrap();
@@ -179,14 +187,44 @@ impl Stage {
         self.ended(&workspace).await
     }
 
+    /// Delivers many messages at the same time, and those that must wait when all others are through.
+    async fn deliver_at_once(&self, mut jobs: Vec<Job>) {
+        for _ in 0..DELIVERIES {
+            let once = jobs.drain(..).map(|job| async {
+                let outcome = self.process(&job).await;
+                (job, outcome)
+            });
+            let mut longest = SignedDuration::ZERO;
+            for (job, outcome) in join_all(once).await {
+                match outcome {
+                    Ok(()) => {}
+                    Err(Failure::Wait { after, .. }) => {
+                        longest = longest.max(SignedDuration::try_from(after).unwrap());
+                        jobs.push(job);
+                    }
+                    Err(failure) => panic!("{failure:?}"),
+                }
+            }
+            if jobs.is_empty() {
+                return;
+            }
+            self.clock.advance(longest);
+        }
+        panic!("{} messages are never done", jobs.len());
+    }
+
+    async fn process(&self, job: &Job) -> Result<(), Failure> {
+        match job {
+            Job::SyncChunk { .. } => self.chunks.process(job.clone()).await,
+            _ => self.entities.process(job.clone()).await,
+        }
+    }
+
     /// Delivers a message until it is done or cannot be.
     async fn deliver(&self, job: Job) -> Result<(), Failure> {
         let mut last = Ok(());
         for _ in 0..DELIVERIES {
-            last = match &job {
-                Job::SyncChunk { .. } => self.chunks.process(job.clone()).await,
-                _ => self.entities.process(job.clone()).await,
-            };
+            last = self.process(&job).await;
             match &last {
                 Err(Failure::Wait { after, .. }) => {
                     self.waited.on(&self.clock, SignedDuration::try_from(*after).unwrap());
@@ -307,5 +345,36 @@ async fn a_throttle_of_a_minute_costs_one_simulated_minute() {
         let cost = stage.waited.0.load(Ordering::Relaxed) - before;
         println!("{name} for a minute: cost {cost} s of simulated time.");
         assert_eq!(cost, 60, "{name}");
+    }
+}
+
+/// An app that Meta has not reviewed may make sixty calls in five minutes. Everything wants them at once here: eight
+/// workspaces with the same ad account, and every message delivered twice.
+#[tokio::test]
+async fn workers_share_the_small_quotas_of_a_new_app_and_never_overrun_them() {
+    let stage = Stage::with(Limits::of(Tier::Limited)).await;
+    let workspaces: Vec<WorkspaceId> = (1..=8).map(|number| format!("w{number}").parse().unwrap()).collect();
+    let mut jobs = Vec::new();
+    for workspace in workspaces.clone() {
+        stage.connect(&workspace).await;
+        let ad_account = stage.account.clone();
+        let structure = Job::SyncAccount { workspace, ad_account, cause: SyncCause::Selected };
+        jobs.extend([structure.clone(), structure]);
+    }
+    stage.deliver_at_once(jobs).await;
+    let mut jobs = Vec::new();
+    for workspace in &workspaces {
+        for week in &stage.weeks {
+            let (workspace, ad_account) = (workspace.clone(), stage.account.clone());
+            let chunk = Job::SyncChunk { workspace, ad_account, week: *week };
+            jobs.extend([chunk.clone(), chunk]);
+        }
+    }
+    stage.deliver_at_once(jobs).await;
+    assert_eq!(stage.sim.throttled(), 0);
+    assert!(stage.sim.calls() > 100, "{} calls are more than the quota holds at a time", stage.sim.calls());
+    for workspace in &workspaces {
+        let end = stage.ended(workspace).await;
+        assert!(matches!(end, End::Complete(_)), "{end:?}");
     }
 }
