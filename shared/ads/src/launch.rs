@@ -8,6 +8,9 @@ use crate::Invalid;
 use crate::id::{AdAccountId, LaunchId, ObjectId};
 use crate::money::{Currency, Money};
 
+/// Meta's limit for those behind an ad.
+const LONGEST_DSA: usize = 512;
+
 /// Longest name in characters. Meta allows 400 for ad sets; the launch mark needs room.
 const LONGEST_NAME: usize = 350;
 
@@ -63,6 +66,19 @@ pub struct AdSetSpec {
     /// What is promoted, in Meta's shape, such as `{"pixel_id":"1","custom_event_type":"PURCHASE"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted_object: Option<BTreeMap<String, String>>,
+    /// Who stands behind the ads. Meta demands it for audiences in the EU, unless the account has defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dsa: Option<Dsa>,
+}
+
+/// What the EU's Digital Services Act wants shown with an ad.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dsa {
+    /// Who pays.
+    pub payor: String,
+    /// On whose behalf the ad is shown.
+    pub beneficiary: String,
 }
 
 fn impressions() -> String {
@@ -133,6 +149,14 @@ impl LaunchSpec {
             "ad_set.countries",
             "must hold at least one two-letter country code, such as SG",
         );
+        for (field, text) in
+            self.ad_set.dsa.iter().flat_map(|dsa| {
+                [("ad_set.dsa.payor", &dsa.payor), ("ad_set.dsa.beneficiary", &dsa.beneficiary)]
+            })
+        {
+            let holds = !text.trim().is_empty() && text.chars().count() <= LONGEST_DSA;
+            demand(holds, field, &format!("must have 1 to {LONGEST_DSA} characters"));
+        }
         demand(!self.ad_set.optimization_goal.is_empty(), "ad_set.optimization_goal", "must not be empty");
         if let CreativeSpec::PostId(post) = &self.ad.creative {
             let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

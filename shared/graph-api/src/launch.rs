@@ -129,6 +129,11 @@ fn ad_set_form(launch: &Launch) -> Form {
         ("targeting", targeting.to_string()),
     ]);
     form.extend(spec.promoted_object.as_ref().map(|object| ("promoted_object", json!(object).to_string())));
+    form.extend(
+        spec.dsa
+            .iter()
+            .flat_map(|dsa| [("dsa_payor", dsa.payor.clone()), ("dsa_beneficiary", dsa.beneficiary.clone())]),
+    );
     form
 }
 

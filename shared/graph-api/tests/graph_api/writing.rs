@@ -53,6 +53,21 @@ async fn what_a_launch_creates_is_paused_found_by_name_and_deleted_once() {
 }
 
 #[tokio::test]
+async fn an_audience_in_the_eu_wants_to_know_who_stands_behind_the_ads() {
+    let meta = Meta::start().await;
+    let (caller, mut launch) = (meta.caller(), launch(&meta));
+    launch.spec.ad_set.countries = vec!["DE".to_owned()];
+    let id = caller.take_step(&launch, Step::Campaign).await.unwrap();
+    launch.created.push(ads::launch::Created { step: Step::Campaign, id });
+    let refused = caller.take_step(&launch, Step::AdSet).await;
+    let Err(GraphError::FixInput(details)) = refused else { panic!("{refused:?}") };
+    assert_eq!(details.blames, ["dsa_payor"], "the person is told which field");
+    let payor = "Winter GmbH".to_owned();
+    launch.spec.ad_set.dsa = Some(ads::launch::Dsa { beneficiary: payor.clone(), payor });
+    caller.take_step(&launch, Step::AdSet).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_creation_whose_answer_is_lost_is_not_sent_again() {
     let meta = Meta::start().await;
     let (caller, launch) = (meta.caller(), launch(&meta));
