@@ -1,6 +1,10 @@
 //! Meta brings changes.
 
+use graph_api::GraphError;
+use graph_api::subscription::Topic;
+use graph_sim::{Area, FaultKind, FaultPlan, Issue, Place, When};
 use http::Method;
+use jiff::SignedDuration;
 use journeys::Story;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -24,6 +28,39 @@ async fn the_handshake_answers_the_challenge_to_whom_knows_the_token() {
     let answer = get(token).await;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, "1158201444"));
     assert_eq!(get("guess".to_owned()).await.status, 403);
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_subscribed_is_delivered_by_meta_itself_and_comes_again_after_an_outage() {
+    let story = Story::synced().await.unwrap();
+    let (sim, graph) = (story.sim().unwrap(), &story.system.graph);
+    let callback = format!("{}/v1/webhooks/meta", story.system.url());
+    let issues = ["with_issues_ad_objects"];
+    let guess = "guess".to_owned().into();
+    let refused = graph.subscribe(&Topic::AdAccount, &issues, &callback, &guess).await;
+    assert!(
+        matches!(refused, Err(GraphError::FixInput(_))),
+        "our endpoint does not know that token: {refused:?}"
+    );
+    graph.subscribe(&Topic::AdAccount, &issues, &callback, &story.system.shared.verify_token).await.unwrap();
+    let token = sim.issue_token("1", &["ads_management"]);
+    let account = story.account().unwrap().parse().unwrap();
+    graph.on_behalf_of(token.into()).subscribe_account(&account).await.unwrap();
+
+    let campaign = story.running_campaign().await.unwrap();
+    let issue = Issue { code: 1, summary: "\u{fc}ber".to_owned(), message: "Too many".to_owned() };
+    let lost = Place { area: Some(Area::Webhook), ..Place::default() };
+    sim.set_plan(FaultPlan::of(When { times: Some(2), ..When::default() }, lost, FaultKind::LostCall));
+    sim.set_issue(&campaign, Some(issue));
+    let first = sim.deliver_due().await;
+    assert_eq!((first.taken, first.waiting), (0, 1), "{first:?}");
+    story.system.clock.advance(SignedDuration::from_mins(30));
+    let second = sim.deliver_due().await;
+    assert_eq!((second.taken, second.waiting), (1, 0), "{second:?}");
+    story.system.runner.settle().await.unwrap();
+    let shown = story.owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
+    assert_eq!(shown["effective_status"], "WITH_ISSUES");
     story.system.stop().await;
 }
 
