@@ -101,7 +101,7 @@ impl Quotas {
         now: Timestamp,
     ) -> Result<(), Failure> {
         self.change(LimitOf::Insights(&self.account), now, |known: &mut Learnt| {
-            known.runs.retain(|run| !range.contains(run.range.since));
+            known.runs.retain(|run| !run.lies_within(range) && run.is_fresh(now));
             known.runs.extend_from_slice(runs);
             (known.portion, known.until) = (portion, Some(now + SignedDuration::from_hours(24)));
         })

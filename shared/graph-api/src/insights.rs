@@ -11,7 +11,7 @@ mod row;
 
 use ads::date::DateRange;
 use ads::id::{AdAccountId, ObjectId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Caller;
@@ -51,6 +51,21 @@ pub struct ReportRun {
     pub id: ObjectId,
     /// When it was started. One that is much older tells old numbers.
     pub started_at: Timestamp,
+}
+
+/// A run that was left unread for longer is not taken up again.
+const FRESH: SignedDuration = SignedDuration::from_hours(2);
+
+impl ReportRun {
+    /// Whether it covers nothing but these days.
+    pub fn lies_within(&self, range: DateRange) -> bool {
+        range.contains(self.range.since) && range.contains(self.range.until)
+    }
+
+    /// Whether its numbers are still worth reading.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        now.duration_since(self.started_at) < FRESH
+    }
 }
 
 impl Caller {

@@ -7,7 +7,6 @@ use ads::date::DateRange;
 use ads::id::{AdAccountId, ObjectId};
 use ads::metrics::{DayFacts, Measures};
 use ads::object::Level;
-use jiff::SignedDuration;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -19,9 +18,6 @@ use crate::client::Caller;
 use crate::code::Scope;
 use crate::error::{Details, GraphError, TIMED_OUT};
 use crate::page::Pages;
-
-/// A run that was left unread for longer is not taken up again.
-const RUN_IS_FRESH: SignedDuration = SignedDuration::from_hours(2);
 
 /// Impressions and spend.
 type Total = (Decimal, Decimal);
@@ -56,6 +52,7 @@ const PATIENCE: u32 = 4;
 pub struct AdDays {
     caller: Caller,
     account: AdAccountId,
+    range: DateRange,
     portion: Portion,
     pieces: VecDeque<Piece>,
     current: Option<Reading>,
@@ -71,6 +68,7 @@ impl AdDays {
         Self {
             caller,
             account,
+            range,
             portion,
             pieces: windows(&whole, portion.days).into(),
             current: None,
@@ -80,12 +78,13 @@ impl AdDays {
         }
     }
 
-    /// Goes on with report runs that an earlier reader has started: a report may take longer than an invocation.
+    /// Goes on with report runs over these days that an earlier reader has started: a report may take longer than
+    /// an invocation.
     #[must_use]
-    pub fn going_on(mut self, runs: Vec<ReportRun>) -> Self {
+    pub fn going_on(mut self, mut runs: Vec<ReportRun>) -> Self {
         let now = self.caller.graph().now();
-        self.runs =
-            runs.into_iter().filter(|run| now.duration_since(run.started_at) < RUN_IS_FRESH).collect();
+        runs.retain(|run| run.lies_within(self.range) && run.is_fresh(now));
+        self.runs = runs;
         self
     }
 

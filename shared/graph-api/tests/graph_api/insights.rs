@@ -6,12 +6,12 @@ use std::time::Duration;
 use ads::date::DateRange;
 use ads::metrics::PURCHASE_KEYS;
 use ads::object::Level;
-use graph_api::insights::{AdDay, AdDays, Portion};
+use graph_api::insights::{AdDay, AdDays, Portion, ReportRun};
 use graph_api::launch::Changes;
 use graph_api::{Caller, GraphError};
 use graph_sim::{Heaviest, ReportError, ReportFate, Reports};
-use jiff::SignedDuration;
 use jiff::civil::date;
+use jiff::{SignedDuration, ToSpan};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -163,8 +163,13 @@ async fn a_report_that_is_not_ready_in_time_is_waited_for() {
     assert!(matches!(outcome, Err(GraphError::Wait { .. })), "{outcome:?}");
     assert!(meta.clock.passed() <= Duration::from_secs(60), "the deadline was kept");
     // The next invocation goes on with the same run.
-    let runs = days.unread_runs().to_vec();
+    let own = days.unread_runs().to_vec();
+    let earlier = DateRange { since: RANGE.since - 7.days(), until: RANGE.since - 1.day() };
+    let other = ReportRun { range: earlier, ..own[0].clone() };
+    let old = ReportRun { started_at: meta.clock.now() - SignedDuration::from_hours(3), ..own[0].clone() };
+    let runs = [vec![other, old], own].concat();
     let mut days = meta.caller().ad_days(&meta.account(), RANGE, days.portion()).going_on(runs);
+    assert_eq!(days.unread_runs().len(), 1, "neither another reader's nor one that tells old numbers");
     let mut rows: Vec<Row> = rest(&meta, &mut days).await.iter().map(as_read).collect();
     rows.sort();
     assert_eq!(rows, facts(&meta));
