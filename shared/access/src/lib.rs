@@ -112,8 +112,12 @@ impl Reached {
             self.table.connection_is_dead(&self.workspace, &self.connection, &details.message).await?;
         }
         if !self.allowance.suffices(self.now()) {
-            let lease = self.quotas.exchange(self.allowance.take(), self.now()).await?;
-            self.allowance.put(lease);
+            let lease = self.quotas.exchange(self.allowance.take(), self.now()).await;
+            // What Meta has done stands, whatever becomes of the quota: without a lease the next call waits.
+            self.allowance.put(lease.unwrap_or_else(|failure| {
+                tracing::warn!(account = %self.account.id, %failure, "Calls could not be leased.");
+                Err(self.now())
+            }));
         }
         answer.map_err(Failure::from)
     }

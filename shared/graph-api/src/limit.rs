@@ -9,11 +9,14 @@
 //! with what it spent and what the answers said. Points that are leased count as spent until then, and those of a
 //! process that vanished count as spent until Meta would have forgotten them.
 
+mod meter;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use self::meter::{Meter, Quota};
 use crate::code::Scope;
 use crate::usage::{Tier, Usage, UseCase};
 
@@ -25,117 +28,8 @@ pub const READ: u32 = 1;
 /// Points of a write.
 pub const WRITE: u32 = 3;
 
-/// What may be spent right after a throttle has ended, before an answer tells how much there is.
-const PROBE: u32 = WRITE;
-
 /// A lease that is not returned ends by itself: longer than a call may take.
 const LEASE: SignedDuration = SignedDuration::from_secs(120);
-
-/// A quota of Meta's, by what is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Quota {
-    Score,
-    Calls(UseCase),
-}
-
-impl Quota {
-    /// Points that the quota holds at least.
-    fn points(self, tier: Tier) -> u32 {
-        match (self, tier) {
-            (Self::Score, Tier::Limited) => 60,
-            (Self::Score, Tier::Full) => 9_000,
-            (Self::Calls(UseCase::AdsInsights), Tier::Limited) => 600,
-            (Self::Calls(UseCase::AdsInsights), Tier::Full) => 190_000,
-            (Self::Calls(_), Tier::Limited) => 300,
-            (Self::Calls(_), Tier::Full) => 100_000,
-        }
-    }
-
-    /// After this time Meta has forgotten a call.
-    fn memory(self) -> SignedDuration {
-        match self {
-            Self::Score => SignedDuration::from_mins(5),
-            Self::Calls(_) => SignedDuration::from_hours(1),
-        }
-    }
-}
-
-/// What is known of one quota.
-///
-/// Reports of processes that call at the same time arrive in any order. The order that can be relied on is that of
-/// leases: a call under a lease was made after whatever was recorded before that lease was given.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Meter {
-    /// Percent used, as the highest of the reports that may be about the same moment said.
-    percent: f64,
-    /// The number of the lease that was next when `percent` was last set: an earlier one's report cannot lower it.
-    heard: u64,
-    /// Points spent that `percent` may not cover, each with the number of the lease that was next.
-    unseen: Vec<(u64, u32)>,
-    /// When something was last spent or said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    at: Option<Timestamp>,
-    /// Meta serves no call that counts here before then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    blocked_until: Option<Timestamp>,
-}
-
-impl Meter {
-    /// What may still be spent without overrunning the quota, leases aside.
-    fn free(&self, quota: Quota, tier: Tier, now: Timestamp) -> u32 {
-        let points = quota.points(tier);
-        if self.is_forgotten(quota, now) {
-            return points;
-        }
-        if self.has_reopened(now) {
-            return PROBE;
-        }
-        // A percentage may have been rounded down: less than one more percent can hide behind it. A score is no
-        // whole number, for it decays all the time.
-        let hidden = (f64::from(points) * (self.percent + 1.0) / 100.0).ceil();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the quota")]
-        let used = hidden.clamp(0.0, f64::from(points)) as u32;
-        let unseen = self.unseen.iter().map(|(_, points)| points).sum();
-        points.saturating_sub(used).saturating_sub(unseen)
-    }
-
-    /// Whether Meta remembers nothing of what is known here.
-    fn is_forgotten(&self, quota: Quota, now: Timestamp) -> bool {
-        self.at.is_none_or(|at| now.duration_since(at) >= quota.memory())
-    }
-
-    /// Whether Meta has said nothing since a throttle ended. It serves again, whatever it said before.
-    fn has_reopened(&self, now: Timestamp) -> bool {
-        self.blocked_until.is_some_and(|until| until <= now && self.at.is_none_or(|at| at < until))
-    }
-
-    fn spend(&mut self, quota: Quota, points: u32, next: u64, now: Timestamp) {
-        if self.is_forgotten(quota, now) || self.has_reopened(now) {
-            *self = Self { blocked_until: self.blocked_until, heard: self.heard, ..Self::default() };
-        }
-        self.at = self.at.max(Some(now));
-        if points == 0 {
-            return;
-        }
-        let many = self.unseen.len() >= 8;
-        match self.unseen.last_mut() {
-            // Many without any report: taking them for later ones is safe.
-            Some(last) if last.0 == next || many => {
-                *last = (next, last.1.saturating_add(points));
-            }
-            _ => self.unseen.push((next, points)),
-        }
-    }
-
-    /// What the answers to calls under a lease said at the most.
-    fn hear(&mut self, percent: f64, lease: u64, next: u64, now: Timestamp) {
-        self.unseen.retain(|(stamp, _)| *stamp > lease);
-        if lease >= self.heard || percent > self.percent {
-            (self.percent, self.heard) = (percent, next);
-        }
-        self.at = self.at.max(Some(now));
-    }
-}
 
 /// Points that a process may spend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -335,6 +229,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::meter::PROBE;
     use super::*;
 
     fn at(second: i64) -> Timestamp {
