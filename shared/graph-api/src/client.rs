@@ -196,7 +196,9 @@ impl Caller {
         params: &[(&str, &str)],
     ) -> Result<T, GraphError> {
         let call = Call { method: Method::POST, path, params, file: None, effect: Effect::Create };
-        decode(&self.send(&call).await?)
+        // Meta has done something that cannot be read: looking for it is all that is left.
+        let created = decode(&self.send(&call).await?);
+        created.map_err(|error| GraphError::UnknownOutcome(Details::of(error.to_string())))
     }
 
     /// Sets values of an object; the same call twice is the same as once.
@@ -253,11 +255,25 @@ impl Caller {
     /// Sends once.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
         self.graph.admit()?;
+        let left = self.time_left();
+        if left.is_some_and(|left| left.is_zero()) {
+            let details = Details::of("there is no time left for another call");
+            return Err(GraphError::Wait { after: Duration::from_secs(1), scope: Scope::Action, details });
+        }
         let paid = self.pay(call.effect.points())?;
         let (usage, result) = match self.exchange(call).await {
             Ok(answer) => answer.judge(call.asked()),
             Err(error) => (None, Err(GraphError::of_transport(error, call.asked()))),
         };
+        let result = result.map_err(|error| match error {
+            // It was our time that ran out, which says nothing of the size of the question.
+            GraphError::MakeSmaller(details)
+                if usage.is_none() && left.is_some_and(|left| left < self.graph.config().timeout) =>
+            {
+                GraphError::TryLater(details)
+            }
+            error => error,
+        });
         self.hear(paid.as_ref(), usage.as_ref(), result.as_ref().err());
         result
     }

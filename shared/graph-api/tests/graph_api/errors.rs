@@ -164,6 +164,19 @@ async fn a_create_is_sent_once_whatever_comes_back() {
 }
 
 #[tokio::test]
+async fn without_time_nothing_is_sent_and_a_cut_short_read_is_no_reason_to_ask_for_less() {
+    let meta = Meta::start().await;
+    let (now, path) = (meta.clock.now(), format!("{}/insights", meta.account()));
+    let before = meta.sim.calls();
+    let late = meta.caller().until(now).get::<Value>(&path, &[]).await.unwrap_err();
+    assert_eq!((name(&late).as_str(), meta.sim.calls() - before), ("Wait", 0));
+    fail(&meta, "GET", 1, FaultKind::Delay { millis: 500 });
+    let soon = now + jiff::SignedDuration::from_millis(100);
+    let hurried = meta.caller().until(soon).get::<Value>(&path, &[]).await.unwrap_err();
+    assert_eq!(name(&hurried), "TryLater");
+}
+
+#[tokio::test]
 async fn a_create_that_nobody_heard_may_be_sent_again() {
     let meta = Meta::start().await;
     let path = format!("{}/campaigns", meta.account());
