@@ -206,7 +206,7 @@ impl AuthMeta {
         let workspace = visit.workspace()?;
         let id: AdAccountId = visit.path("ad_account")?;
         let Selection { selected } = visit.json()?;
-        self.access.account(workspace, &id).await?;
+        self.access.table.known_account(workspace, &id).await?;
         let account = self.access.table.select_account(workspace, &id, selected).await?;
         if selected {
             let sync =

@@ -44,7 +44,8 @@ impl AuthMeta {
         let state = format!("{}.{}", session.workspace, secret_text()?);
         let browser = secret_text()?;
         let expires_at = self.host.clock.now() + LOGIN_LASTS;
-        let redirect_uri = format!("{}{CALLBACK_PATH}", self.host.public_url);
+        let public_url = visit.public_url(self.host.public_url.as_deref())?;
+        let redirect_uri = format!("{public_url}{CALLBACK_PATH}");
         let login = OauthState {
             subject: session.subject.clone(),
             browser_hash: hash(&browser),
@@ -54,7 +55,7 @@ impl AuthMeta {
         self.access.table.begin_login(&session.workspace, &hash(&state), &login).await?;
         let authorize_url = self.access.graph.authorize_url(&login.redirect_uri, &state);
         let mut reply = reply::ok(&Authorization { authorize_url, expires_at })?;
-        let secure = if self.host.public_url.starts_with("https:") { "; Secure" } else { "" };
+        let secure = if public_url.starts_with("https:") { "; Secure" } else { "" };
         let cookie = format!(
             "{COOKIE_NAME}={browser}; Path={CALLBACK_PATH}; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
             LOGIN_LASTS.as_secs()

@@ -1,13 +1,13 @@
 //! `evaluate-rules` on AWS Lambda.
 
-use access::lambda::{Parts, start};
+use access::lambda::start;
 use ads::job::Queue;
 use evaluate_rules::EvaluateRules;
 use runtime::lambda::{Error, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let Parts { access, host, .. } = start().await?;
+    let (access, host) = start().await?;
     let function = EvaluateRules::new(access, host.clone());
     serve(&host.queues, Queue::EvaluateRules, |request| function.handle(request), |job| function.process(job))
         .await

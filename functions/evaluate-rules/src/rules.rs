@@ -78,7 +78,7 @@ impl EvaluateRules {
         let spec: RuleSpec = visit.json()?;
         spec.check()?;
         if let Some(account) = &spec.ad_account {
-            let currency = self.access.account(visit.workspace()?, account).await?.currency;
+            let currency = self.access.table.known_account(visit.workspace()?, account).await?.currency;
             if let Action::SetBudget { daily_budget } = &spec.action
                 && daily_budget.currency != currency
             {

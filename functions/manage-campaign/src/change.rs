@@ -35,7 +35,7 @@ impl ManageCampaign {
     pub(crate) async fn change(&self, visit: &Visit<Endpoint>, level: Level) -> Result<Reply, Failure> {
         let workspace = visit.workspace()?;
         let (account, id): (AdAccountId, ObjectId) = (visit.path("ad_account")?, visit.path("id")?);
-        let currency = self.access.account(workspace, &account).await?.currency;
+        let currency = self.access.table.known_account(workspace, &account).await?.currency;
         let object = self.object(workspace, &account, level, &id).await?;
         let changes = visit.json::<Patch>()?.changes(&object, currency)?;
         let reached = self.access.reach(workspace, &account, UseCase::AdsManagement).await?;

@@ -73,7 +73,7 @@ impl<'a> From<&'a Launch> for ShownLaunch<'a> {
 impl ManageCampaign {
     pub(crate) async fn launch(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let workspace = visit.workspace()?;
-        let account = self.access.account(workspace, &visit.path("ad_account")?).await?;
+        let account = self.access.table.known_account(workspace, &visit.path("ad_account")?).await?;
         let key = visit.header("idempotency-key").filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
         let key = key.ok_or_else(|| {
             let problem = "send this header once, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";

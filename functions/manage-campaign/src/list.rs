@@ -92,7 +92,7 @@ impl ManageCampaign {
             "after",
         ])?;
         let workspace = visit.workspace()?;
-        let account = self.access.account(workspace, &visit.path("ad_account")?).await?;
+        let account = self.access.table.known_account(workspace, &visit.path("ad_account")?).await?;
         let range = self.range(visit, &account)?;
         let sort = visit.query("sort")?.unwrap_or(Metric::Spend);
         let order = visit.query("order")?.unwrap_or(Order::Descending);
@@ -143,7 +143,7 @@ impl ManageCampaign {
     pub(crate) async fn show(&self, visit: &Visit<Endpoint>, level: Level) -> Result<Reply, Failure> {
         visit.allow_query(&["since", "until"])?;
         let workspace = visit.workspace()?;
-        let account = self.access.account(workspace, &visit.path("ad_account")?).await?;
+        let account = self.access.table.known_account(workspace, &visit.path("ad_account")?).await?;
         let range = self.range(visit, &account)?;
         let object = self.object(workspace, &account.id, level, &visit.path("id")?).await?;
         let weeks = self.access.table.facts(workspace, &account.id, level, range).await?;

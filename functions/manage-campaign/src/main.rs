@@ -1,13 +1,13 @@
 //! `manage-campaign` on AWS Lambda.
 
-use access::lambda::{Parts, start};
+use access::lambda::start;
 use ads::job::Queue;
 use manage_campaign::ManageCampaign;
 use runtime::lambda::{Error, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let Parts { access, host, .. } = start().await?;
+    let (access, host) = start().await?;
     let function = ManageCampaign::new(access, host.clone());
     serve(
         &host.queues,

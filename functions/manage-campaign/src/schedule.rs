@@ -46,7 +46,7 @@ impl ManageCampaign {
     /// leaves a timer that comes to nothing, and a caller who got no answer.
     pub(crate) async fn schedule(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let workspace = visit.workspace()?;
-        let account = self.access.account(workspace, &visit.path("ad_account")?).await?;
+        let account = self.access.table.known_account(workspace, &visit.path("ad_account")?).await?;
         let campaign: ObjectId = visit.path("id")?;
         let object = self.object(workspace, &account.id, Level::Campaign, &campaign).await?;
         let over = [EffectiveStatus::Archived, EffectiveStatus::Deleted];

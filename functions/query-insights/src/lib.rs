@@ -7,7 +7,6 @@ mod csv;
 
 use std::collections::HashMap;
 
-use access::Access;
 use ads::date::{DateRange, IsoWeek};
 use ads::id::{AdAccountId, ObjectId, WorkspaceId};
 use ads::metrics::{Measures, Shown};
@@ -20,9 +19,10 @@ use http::{Method, Request};
 use jiff::civil::Date;
 use runtime::route::{self, Access::Role as Needs, Route, Visit};
 use runtime::session::Role;
-use runtime::{Host, Reply, reply};
+use runtime::{Clock, Reply, Sessions, reply};
 use rust_decimal::Decimal;
 use serde::Serialize;
+use store::Table;
 use store::account::AdAccount;
 use store::fact::{self, WeekFacts};
 use store::object::KeptObject;
@@ -52,8 +52,9 @@ pub static ROUTES: &[Route<Endpoint>] = &[Route {
 /// The function.
 #[derive(Debug, Clone)]
 pub struct QueryInsights {
-    access: Access,
-    host: Host,
+    table: Table,
+    sessions: Sessions,
+    clock: Clock,
 }
 
 /// One object's numbers for a day or a range.
@@ -116,20 +117,19 @@ impl std::str::FromStr for Increment {
 
 impl QueryInsights {
     /// The function on this host.
-    pub fn new(access: Access, host: Host) -> Self {
-        Self { access, host }
+    pub fn new(table: Table, sessions: Sessions, clock: Clock) -> Self {
+        Self { table, sessions, clock }
     }
 
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        route::serve(ROUTES, &self.host.sessions, &self.host.clock, request, |visit| self.insights(visit))
-            .await
+        route::serve(ROUTES, &self.sessions, &self.clock, request, |visit| self.insights(visit)).await
     }
 
     async fn insights(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
         visit.allow_query(&["level", "since", "until", "increment", "ids", "limit", "after"])?;
         let workspace = visit.workspace()?;
-        let account = self.access.account(workspace, &visit.path("ad_account")?).await?;
+        let account = self.table.known_account(workspace, &visit.path("ad_account")?).await?;
         let level: Level = visit.required("level", "campaign")?;
         let range =
             DateRange::new(visit.required("since", "2026-11-01")?, visit.required("until", "2026-11-19")?)?;
@@ -137,7 +137,7 @@ impl QueryInsights {
         let only = ids(&visit)?;
         let limit = visit.limit(PAGE.0, PAGE.1)?;
 
-        let weeks = self.access.table.facts(workspace, &account.id, level, range).await?;
+        let weeks = self.table.facts(workspace, &account.id, level, range).await?;
         let objects = self.objects(workspace, &account.id, level).await?;
         let mut rows = match increment {
             Increment::Day => by_day(&weeks, range),
@@ -170,7 +170,7 @@ impl QueryInsights {
         if csv {
             return Ok(reply::typed(http::StatusCode::OK, "text/csv; charset=utf-8", csv::write(&data)?));
         }
-        let incomplete_weeks = self.access.table.incomplete_weeks(workspace, &account.id, range).await?;
+        let incomplete_weeks = self.table.incomplete_weeks(workspace, &account.id, range).await?;
         let (ad_account, currency, timezone) = (account.id, account.currency, account.timezone);
         reply::ok(&Insights { ad_account, currency, timezone, incomplete_weeks, data, after })
     }
@@ -184,7 +184,7 @@ impl QueryInsights {
         if level == Level::Account {
             return Ok(HashMap::new());
         }
-        let objects = self.access.table.objects(workspace, account, level).await?;
+        let objects = self.table.objects(workspace, account, level).await?;
         Ok(objects.into_iter().map(|kept| (kept.object.id.to_string(), kept)).collect())
     }
 }

@@ -1,13 +1,13 @@
 //! `sync-entities` on AWS Lambda.
 
-use access::lambda::{Parts, start};
+use access::lambda::start;
 use ads::job::Queue;
 use runtime::lambda::{Error, serve};
 use sync_entities::SyncEntities;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let Parts { access, host, .. } = start().await?;
+    let (access, host) = start().await?;
     let function = SyncEntities::new(access, host.clone());
     serve(&host.queues, Queue::SyncEntities, |request| function.handle(request), |job| function.process(job))
         .await

@@ -54,7 +54,7 @@ impl SyncEntities {
         visit.allow_query(&[])?;
         let workspace = visit.workspace()?;
         let ad_account: AdAccountId = visit.path("ad_account")?;
-        if !self.access.account(workspace, &ad_account).await?.selected {
+        if !self.access.table.known_account(workspace, &ad_account).await?.selected {
             let why = format!("{ad_account} is not selected; PUT ad-accounts/{ad_account}/selection first");
             return Err(Failure::Conflict(why));
         }
@@ -66,7 +66,7 @@ impl SyncEntities {
     pub(crate) async fn progress(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         visit.allow_query(&[])?;
         let workspace = visit.workspace()?;
-        let account = self.access.account(workspace, &visit.path("ad_account")?).await?;
+        let account = self.access.table.known_account(workspace, &visit.path("ad_account")?).await?;
         let chunks = self.access.table.chunks(workspace, &account.id).await?;
         let count = |state| chunks.iter().filter(|chunk| chunk.state == state).count();
         let sum = |of: fn(&Chunk) -> u64| chunks.iter().map(of).sum();

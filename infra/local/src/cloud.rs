@@ -9,8 +9,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::types::QueueAttributeName;
 use runtime::queue::{QueueAddress, Queues, dead_letters};
 use runtime::schedule::{ScheduleConfig, Schedules};
-use runtime::{Clock, Keyring, secrets};
-use secrecy::ExposeSecret;
+use runtime::secrets::SecretAt;
+use runtime::{Clock, Keyring};
 use store::Table;
 use tokio::sync::Notify;
 use winterbaume_core::MockAws;
@@ -129,6 +129,6 @@ async fn keep_keyring(config: &SdkConfig, local: &LocalSecrets) -> anyhow::Resul
     let client = aws_sdk_secretsmanager::Client::new(config);
     let document = serde_json::to_string(&local.keyring)?;
     client.create_secret().name(KEYRING_SECRET).secret_string(document).send().await?;
-    let fetched = secrets::fetch(&client, KEYRING_SECRET).await?;
-    Ok(Keyring::parse(fetched.expose_secret())?)
+    let fetched = SecretAt::new(client, KEYRING_SECRET).fetch().await?;
+    Ok(Keyring::parse(&fetched)?)
 }

@@ -9,10 +9,10 @@ use evaluate_rules::EvaluateRules;
 use http::Request;
 use manage_campaign::ManageCampaign;
 use query_insights::QueryInsights;
-use runtime::{Host, Reply, problem, route};
+use runtime::{AppSecrets, Host, Reply, problem, route};
 use sync_entities::SyncEntities;
 use sync_metrics_chunk::SyncMetricsChunk;
-use webhook_ingest::{Shared, WebhookIngest};
+use webhook_ingest::{Door, WebhookIngest};
 
 /// Every function of the product.
 #[derive(Debug, Clone)]
@@ -23,20 +23,23 @@ pub struct Functions {
     query_insights: QueryInsights,
     sync_entities: SyncEntities,
     sync_metrics_chunk: SyncMetricsChunk,
+    webhook_door: Door,
     webhook_ingest: WebhookIngest,
 }
 
 impl Functions {
     /// The functions on this host.
-    pub fn new(access: &Access, host: &Host, shared: Shared) -> Self {
+    pub fn new(access: &Access, host: &Host, secrets: AppSecrets) -> Self {
+        let table = || access.table.clone();
         Self {
             auth_meta: AuthMeta::new(access.clone(), host.clone()),
             evaluate_rules: EvaluateRules::new(access.clone(), host.clone()),
             manage_campaign: ManageCampaign::new(access.clone(), host.clone()),
-            query_insights: QueryInsights::new(access.clone(), host.clone()),
+            query_insights: QueryInsights::new(table(), host.sessions.clone(), host.clock.clone()),
             sync_entities: SyncEntities::new(access.clone(), host.clone()),
             sync_metrics_chunk: SyncMetricsChunk::new(access.clone(), host.clone()),
-            webhook_ingest: WebhookIngest::new(access.table.clone(), host.clone(), shared),
+            webhook_door: Door::new(host.queues.clone(), secrets),
+            webhook_ingest: WebhookIngest::new(table(), host.queues.clone(), host.clock.clone()),
         }
     }
 
@@ -59,7 +62,7 @@ impl Functions {
         } else if route::knows(sync_entities::ROUTES, path) {
             self.sync_entities.handle(request).await
         } else if route::knows(webhook_ingest::ROUTES, path) {
-            self.webhook_ingest.handle(request).await
+            self.webhook_door.handle(request).await
         } else {
             problem::answer(&Failure::NotFound("this path".to_owned()))
         }

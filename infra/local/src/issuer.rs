@@ -6,8 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::SigningKey;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use runtime::Sessions;
-use runtime::session::{Claims, Role};
+use runtime::session::{Claims, Role, SessionConfig};
 
 const ISSUER: &str = "http://127.0.0.1/adflight-local";
 const AUDIENCE: &str = "adflight";
@@ -37,12 +36,12 @@ impl Issuer {
         })
     }
 
-    /// What the functions trust.
-    pub fn sessions(&self) -> anyhow::Result<Sessions> {
+    /// Whom the functions trust.
+    pub fn config(&self) -> SessionConfig {
         let jwks = serde_json::json!({"keys": [{
             "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": KEY_ID, "x": self.public,
         }]});
-        Ok(Sessions::new(ISSUER, AUDIENCE, &jwks.to_string())?)
+        SessionConfig { issuer: ISSUER.to_owned(), audience: AUDIENCE.to_owned(), jwks: jwks.to_string() }
     }
 
     /// What a token for this workspace and role says.

@@ -8,9 +8,8 @@ use graph_sim::{AccountArgs, GraphSim};
 use jiff::SignedDuration;
 use jiff::Timestamp;
 use runtime::session::Role;
-use runtime::{Clock, Host};
+use runtime::{AppSecrets, Clock, Host, Sessions};
 use store::Table;
-use webhook_ingest::Shared;
 
 use crate::account::{Account, Us};
 use crate::cloud::Cloud;
@@ -63,7 +62,7 @@ pub struct System {
     /// How the accounts on this data stood then.
     pub before: BeforeAll,
     /// What Meta signs with and repeats.
-    pub shared: Shared,
+    pub secrets: AppSecrets,
     sim: Option<GraphSim>,
     issuer: Issuer,
     server: HttpServer,
@@ -90,8 +89,11 @@ impl System {
         let ahead = clock.now().duration_since(before).as_secs();
         options.data.keep_clock(&mut local, ahead)?;
 
-        let shared =
-            Shared { app_secret: meta.graph.app_secret.clone(), verify_token: meta.verify_token.into() };
+        let secrets = AppSecrets {
+            app_secret: meta.graph.app_secret.clone(),
+            previous_app_secret: None,
+            verify_token: meta.verify_token.into(),
+        };
         let time = clock.clone();
         let graph = Graph::new(meta.graph, Time::new(move || time.now()))?;
         let cloud = Cloud::start(&options.data, &local, &clock, options.visibility_seconds).await?;
@@ -100,13 +102,12 @@ impl System {
             clock: clock.clone(),
             queues: cloud.queues.clone(),
             schedules: cloud.schedules.clone(),
-            keyring: cloud.keyring.clone(),
-            sessions: issuer.sessions()?,
-            public_url: url.as_str().into(),
+            sessions: Sessions::new(issuer.config())?,
+            public_url: Some(url.as_str().into()),
         };
         let table = cloud.table.clone();
         let access = Access { table: table.clone(), graph: graph.clone(), keyring: cloud.keyring.clone() };
-        let functions = Functions::new(&access, &host, shared.clone());
+        let functions = Functions::new(&access, &host, secrets.clone());
         let started_at = clock.now();
         let before = recover::recover(&cloud, &functions).await?;
         let runner = Runner::start(&cloud, &functions);
@@ -119,7 +120,7 @@ impl System {
             cloud,
             started_at,
             before,
-            shared,
+            secrets,
             sim: meta.sim,
             issuer,
             server,

@@ -7,7 +7,7 @@ use anyhow::Context;
 use crate::{command, peers, readme, run, say, tools};
 
 /// The crates that run, or will run, on Cloudflare Workers as well.
-const AT_THE_EDGE: [&str; 2] = ["ads", "graph-api"];
+const AT_THE_EDGE: [&str; 4] = ["ads", "graph-api", "runtime", "webhook-ingest"];
 
 /// Step by step; the first failure ends it and says which step it was.
 pub(crate) fn check() -> anyhow::Result<()> {
@@ -17,7 +17,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         run(command("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
     })?;
     step("lints for wasm32", || {
-        let mut args = vec!["clippy", "--quiet", "--target", tools::WASM];
+        let mut args = vec!["clippy", "--quiet", "--lib", "--target", tools::WASM];
         args.extend(AT_THE_EDGE.iter().flat_map(|name| ["--package", name]));
         args.extend(["--", "-D", "warnings"]);
         run(command("cargo", &args))

@@ -1,36 +1,33 @@
-//! On AWS Lambda: what a function is built from, out of the environment.
+//! On AWS Lambda: what a function that works with ad accounts is built from, out of the environment.
 
 use graph_api::{Graph, GraphConfig, Time};
-use runtime::Host;
-use runtime::lambda::{Error, MetaApp};
-use secrecy::SecretString;
+use runtime::aws::{Aws, MetaApp};
+use runtime::lambda::Error;
+use runtime::{AppSecrets, Clock, Host, Keyring, Sessions};
 use store::Table;
 
 use crate::Access;
 
-/// Everything that a function may need on AWS.
-pub struct Parts {
-    /// The table, Graph and the keyring.
-    pub access: Access,
-    /// Time, queues, schedules, sessions.
-    pub host: Host,
-    /// The app's secret, with which Meta signs webhooks.
-    pub app_secret: SecretString,
-    /// What webhook subscriptions must repeat.
-    pub verify_token: SecretString,
-}
-
 /// Reads the configuration and fetches the secrets; every missing variable is named at once.
-pub async fn start() -> Result<Parts, Error> {
-    let aws = runtime::lambda::start().await?;
-    let MetaApp { id, secret, verify_token, version, graph_url, dialog_url } = aws.app;
-    let (app_secret, timeout) = (secret.clone(), GraphConfig::TIMEOUT);
-    let config = GraphConfig { graph_url, dialog_url, version, app_id: id, app_secret, timeout };
-    let clock = aws.host.clock.clone();
+pub async fn start() -> Result<(Access, Host), Error> {
+    let mut aws = Aws::begin().await;
+    let (client, name) = aws.table();
+    let queues = aws.queues();
+    let (schedules, sessions, app) = (aws.schedules(&queues), aws.sessions(), aws.meta_app());
+    let (app_secrets, keyring) = (aws.app_secrets(), aws.keyring());
+    let public_url = aws.public_url().map(Into::into);
+    aws.check()?;
+
+    let clock = Clock::system();
+    let MetaApp { id, version, graph_url, dialog_url } = app;
+    let app_secret = AppSecrets::parse(&app_secrets.fetch().await?)?.app_secret;
+    let config =
+        GraphConfig { graph_url, dialog_url, version, app_id: id, app_secret, timeout: GraphConfig::TIMEOUT };
+    let time = clock.clone();
     let access = Access {
-        table: Table::new(aws.dynamodb, &aws.table),
-        graph: Graph::new(config, Time::new(move || clock.now()))?,
-        keyring: aws.host.keyring.clone(),
+        table: Table::new(client, &name),
+        graph: Graph::new(config, Time::new(move || time.now()))?,
+        keyring: Keyring::parse(&keyring.fetch().await?)?,
     };
-    Ok(Parts { access, host: aws.host, app_secret: secret, verify_token })
+    Ok((access, Host { clock, queues, schedules, sessions: Sessions::new(sessions)?, public_url }))
 }

@@ -56,12 +56,6 @@ pub fn token_context(workspace: &WorkspaceId, connection: &ConnectionId) -> Stri
 }
 
 impl Access {
-    /// The row of an account of this workspace.
-    pub async fn account(&self, workspace: &WorkspaceId, id: &AdAccountId) -> Result<AdAccount, Failure> {
-        let account = self.table.account(workspace, id).await?;
-        account.ok_or_else(|| Failure::NotFound(format!("ad account {id}")))
-    }
-
     /// An account with its token opened and some calls leased, to be given back with [`Reached::done`].
     ///
     /// [`Failure::Reconnect`] when only a person can mend the connection, [`Failure::Wait`] while Meta would
@@ -72,7 +66,7 @@ impl Access {
         id: &AdAccountId,
         case: UseCase,
     ) -> Result<Reached, Failure> {
-        let account = self.account(workspace, id).await?;
+        let account = self.table.known_account(workspace, id).await?;
         let lost = || Failure::Reconnect(format!("{id} has no connection any more; connect it again"));
         let connection = self.table.connection(workspace, &account.connection).await?.ok_or_else(lost)?;
         if connection.state == ConnectionState::NeedsReconnect {

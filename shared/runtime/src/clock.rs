@@ -19,10 +19,9 @@ impl Clock {
     }
 
     /// The time.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
     pub fn now(&self) -> Timestamp {
         let shift = SignedDuration::from_millis(self.ahead_ms.load(Ordering::Relaxed));
-        let now = Timestamp::now();
+        let now = machine_time();
         now.checked_add(shift).unwrap_or(now)
     }
 
@@ -31,4 +30,17 @@ impl Clock {
         let by = i64::try_from(by.as_millis()).unwrap_or(0);
         self.ahead_ms.fetch_add(by, Ordering::Relaxed);
     }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
+fn machine_time() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Rust's own clocks panic in a Worker.
+#[cfg(target_arch = "wasm32")]
+fn machine_time() -> Timestamp {
+    let ms = i64::try_from(worker::Date::now().as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }

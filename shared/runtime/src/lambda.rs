@@ -1,11 +1,9 @@
 //! AWS Lambda: one entry for requests of the HTTP API and for batches of the function's queue.
 
-use std::collections::HashMap;
 use std::future::Future;
 
 use ads::Failure;
 use ads::job::{Job, Queue};
-use aws_config::BehaviorVersion;
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
@@ -13,101 +11,18 @@ use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{Request, Response};
 use jiff::Timestamp;
+use lambda_http::RequestExt;
+use lambda_http::request::RequestContext;
 pub use lambda_runtime::Error;
 use lambda_runtime::{LambdaEvent, service_fn};
-use secrecy::ExposeSecret;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::clock::Clock;
 use crate::deadline;
-use crate::env::Env;
-use crate::queue::{Delivery, QueueAddress, Queues, consume, dead_letters};
-use crate::schedule::{ScheduleConfig, Schedules};
-use crate::secrets::{self, Keyring};
-use crate::session::Sessions;
-use crate::telemetry::{self, Format};
-use crate::{Host, Reply};
-
-/// What a function is built from on AWS.
-pub struct Aws {
-    /// Time, queues, schedules, keys, sessions.
-    pub host: Host,
-    /// The table's client.
-    pub dynamodb: aws_sdk_dynamodb::Client,
-    /// The table's name.
-    pub table: String,
-    /// The app at Meta.
-    pub app: MetaApp,
-}
-
-/// The app at Meta, out of the environment and the secret store.
-pub struct MetaApp {
-    /// The app's id.
-    pub id: String,
-    /// The app's secret.
-    pub secret: secrecy::SecretString,
-    /// What webhook subscriptions must repeat.
-    pub verify_token: secrecy::SecretString,
-    /// The Graph version, such as `v26.0`.
-    pub version: String,
-    /// Where calls go.
-    pub graph_url: String,
-    /// Where people log in.
-    pub dialog_url: String,
-}
-
-/// Builds what every function needs, out of the environment. `QUEUE_BASE_URL` and `QUEUE_BASE_ARN` are what
-/// comes before each queue's name.
-pub async fn start() -> Result<Aws, Error> {
-    telemetry::init(Format::Json, "info");
-    let mut env = Env::default();
-    let table = env.required("TABLE_NAME");
-    let queue_url = env.required("QUEUE_BASE_URL");
-    let queue_arn = env.required("QUEUE_BASE_ARN");
-    let schedule =
-        ScheduleConfig { group: env.required("SCHEDULE_GROUP"), role_arn: env.required("SCHEDULE_ROLE_ARN") };
-    let keyring_id = env.required("KEYRING_SECRET_ID");
-    let app_secret_id = env.required("META_APP_SECRET_ID");
-    let verify_token_id = env.required("META_VERIFY_TOKEN_SECRET_ID");
-    let app_id = env.required("META_APP_ID");
-    let (issuer, audience) = (env.required("SESSION_ISSUER"), env.required("SESSION_AUDIENCE"));
-    let jwks = env.required("SESSION_JWKS");
-    let public_url = env.required("PUBLIC_URL");
-    env.check()?;
-
-    let aws = aws_config::defaults(BehaviorVersion::latest()).load().await;
-    let secret_store = aws_sdk_secretsmanager::Client::new(&aws);
-    let keyring = secrets::fetch(&secret_store, &keyring_id).await?;
-    let addresses: HashMap<_, _> = Queue::ALL
-        .into_iter()
-        .flat_map(|queue| [queue.name().to_owned(), dead_letters(queue)])
-        .map(|name| {
-            let address =
-                QueueAddress { url: format!("{queue_url}{name}"), arn: format!("{queue_arn}{name}") };
-            (name, address)
-        })
-        .collect();
-    let queues = Queues::new(aws_sdk_sqs::Client::new(&aws), addresses);
-    let host = Host {
-        clock: Clock::system(),
-        schedules: Schedules::new(aws_sdk_scheduler::Client::new(&aws), schedule, queues.clone()),
-        queues,
-        keyring: Keyring::parse(keyring.expose_secret())?,
-        sessions: Sessions::new(&issuer, &audience, &jwks)?,
-        public_url: public_url.into(),
-    };
-    let app = MetaApp {
-        id: app_id,
-        secret: secrets::fetch(&secret_store, &app_secret_id).await?,
-        verify_token: secrets::fetch(&secret_store, &verify_token_id).await?,
-        version: Env::optional("META_GRAPH_VERSION").unwrap_or_else(|| "v26.0".to_owned()),
-        graph_url: Env::optional("META_GRAPH_URL").unwrap_or_else(|| "https://graph.facebook.com".to_owned()),
-        dialog_url: Env::optional("META_DIALOG_URL").unwrap_or_else(|| "https://www.facebook.com".to_owned()),
-    };
-    Ok(Aws { host, dynamodb: aws_sdk_dynamodb::Client::new(&aws), table, app })
-}
+use crate::queue::{Delivery, Queues, consume};
+use crate::reply::Reply;
+use crate::route::Origin;
 
 /// Serves a function that answers requests and has no queue, until Lambda ends the process.
 pub async fn serve_requests<H, HF>(handle: H) -> Result<(), Error>
@@ -119,7 +34,8 @@ where
     let event = |event: LambdaEvent<Box<RawValue>>| async move {
         deadline::within(end_of(&event), answer(handle, event.payload.get())).await
     };
-    lambda_runtime::run(service_fn(event)).await
+    // In a box, for its type is deeper than the compiler cares to look.
+    Box::pin(lambda_runtime::run(service_fn(event))).await
 }
 
 /// Serves a function with a queue: its requests, and batches of its messages.
@@ -139,7 +55,8 @@ where
             None => deadline::within(end, answer(handle, event)).await,
         }
     };
-    lambda_runtime::run(service_fn(event)).await
+    // In a box, for its type is deeper than the compiler cares to look.
+    Box::pin(lambda_runtime::run(service_fn(event))).await
 }
 
 /// When Lambda ends the invocation.
@@ -160,7 +77,13 @@ where
     H: Fn(Request<Bytes>) -> HF,
     HF: Future<Output = Reply>,
 {
-    let request = lambda_http::request::from_str(event)?.map(|body| Bytes::from(body.to_vec()));
+    let mut request = lambda_http::request::from_str(event)?.map(|body| Bytes::from(body.to_vec()));
+    if let Some(RequestContext::ApiGatewayV2(gateway)) = request.request_context_ref()
+        && let Some(domain) = &gateway.domain_name
+    {
+        let origin = Origin(format!("https://{domain}"));
+        request.extensions_mut().insert(origin);
+    }
     raw(&gateway_response(handle(request).await))
 }
 
@@ -211,6 +134,8 @@ fn gateway_response(reply: Response<Bytes>) -> ApiGatewayV2httpResponse {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use http::StatusCode;
 
     use super::*;

@@ -1,30 +1,51 @@
-//! Where a function meets its host: the clock, queues, schedules, secrets, sessions, HTTP, Lambda.
+//! Where a function meets its host: the clock, queues, schedules, secrets, sessions, HTTP, and the two hosts.
 //!
 //! It knows no business. Functions are `handle(http::Request<Bytes>)` and `process(job)` on concrete
-//! types; the hosts call them, and only this crate knows the difference between the hosts.
+//! types; the hosts call them, and only this crate knows the difference between the hosts: natively AWS
+//! Lambda and the laptop, on wasm32 Cloudflare Workers, where a function at the edge finds queues and HTTP.
 
+pub mod app_secrets;
 pub mod clock;
-pub mod deadline;
-pub mod env;
-pub mod lambda;
 pub mod problem;
-pub mod queue;
 pub mod random;
 pub mod reply;
 pub mod route;
-pub mod schedule;
-pub mod secrets;
 pub mod session;
-pub mod telemetry;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod aws;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod deadline;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod env;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod lambda;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod queue;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod schedule;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod secrets;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod telemetry;
+#[cfg(target_arch = "wasm32")]
+pub mod workers;
+
+pub use app_secrets::AppSecrets;
 pub use clock::Clock;
+#[cfg(not(target_arch = "wasm32"))]
 pub use queue::Queues;
 pub use reply::Reply;
+#[cfg(not(target_arch = "wasm32"))]
 pub use schedule::Schedules;
+#[cfg(not(target_arch = "wasm32"))]
 pub use secrets::Keyring;
 pub use session::Sessions;
+#[cfg(target_arch = "wasm32")]
+pub use workers::Queues;
 
-/// What every function gets from its host. Cheap to clone.
+/// What a function gets from its host that does more than answer questions. Cheap to clone.
+#[cfg(not(target_arch = "wasm32"))]
 #[derive(Debug, Clone)]
 pub struct Host {
     /// The time.
@@ -33,10 +54,9 @@ pub struct Host {
     pub queues: Queues,
     /// Messages to functions at a later time.
     pub schedules: Schedules,
-    /// The keys that seal tokens.
-    pub keyring: Keyring,
     /// Who may come in.
     pub sessions: Sessions,
-    /// Where the front end reaches the API from outside, without a trailing slash.
-    pub public_url: std::sync::Arc<str>,
+    /// Where the front end reaches the API from outside, without a trailing slash. Unless it is configured,
+    /// it is where the request came in.
+    pub public_url: Option<std::sync::Arc<str>>,
 }

@@ -44,6 +44,10 @@ pub struct Route<E> {
     pub endpoint: E,
 }
 
+/// Where the host took a request in, such as `https://api.example.com`: its own knowledge, not a header's claim.
+#[derive(Debug, Clone)]
+pub struct Origin(pub String);
+
 /// A request that was let in.
 #[derive(Debug)]
 pub struct Visit<E> {
@@ -52,7 +56,7 @@ pub struct Visit<E> {
     /// The request.
     pub request: Request<Bytes>,
     session: Option<Session>,
-    path: Vec<(&'static str, String)>,
+    path: Parameters,
     query: Vec<(String, String)>,
 }
 
@@ -69,8 +73,32 @@ where
     F: FnOnce(Visit<E>) -> Fut,
     Fut: Future<Output = Result<Reply, Failure>>,
 {
-    match enter(routes, sessions, clock, request) {
+    let admitted = find(routes, &request).and_then(|(route, path)| {
+        let session = match route.access {
+            Access::Public => None,
+            Access::Role(role) => Some(admit(sessions, clock, &request, role, &path)?),
+        };
+        Ok(Visit::new(route, request, session, path))
+    });
+    match admitted {
         Ok(visit) => answer(visit).await.unwrap_or_else(|failure| problem::answer(&failure)),
+        Err(reply) => *reply,
+    }
+}
+
+/// [`serve`] for a function that knows no sessions, for all that it does is public.
+pub async fn serve_public<E, F, Fut>(routes: &'static [Route<E>], request: Request<Bytes>, answer: F) -> Reply
+where
+    E: Copy,
+    F: FnOnce(Visit<E>) -> Fut,
+    Fut: Future<Output = Result<Reply, Failure>>,
+{
+    let failed = |failure: Failure| problem::answer(&failure);
+    match find(routes, &request) {
+        Ok((route, path)) if route.access == Access::Public => {
+            answer(Visit::new(route, request, None, path)).await.unwrap_or_else(failed)
+        }
+        Ok((route, _)) => failed(Failure::Defect(format!("{} needs sessions", route.path))),
         Err(reply) => *reply,
     }
 }
@@ -86,13 +114,17 @@ pub fn knows<E>(routes: &[Route<E>], path: &str) -> bool {
     routes.iter().any(|route| match_path(route.path, path).is_some())
 }
 
-fn enter<E: Copy>(
+/// The parameters of a path, by name.
+type Parameters = Vec<(&'static str, String)>;
+
+fn not_found() -> Box<Reply> {
+    Box::new(problem::answer(&Failure::NotFound("this path".to_owned())))
+}
+
+fn find<E>(
     routes: &'static [Route<E>],
-    sessions: &Sessions,
-    clock: &Clock,
-    request: Request<Bytes>,
-) -> Result<Visit<E>, Box<Reply>> {
-    let not_found = || Box::new(problem::answer(&Failure::NotFound("this path".to_owned())));
+    request: &Request<Bytes>,
+) -> Result<(&'static Route<E>, Parameters), Box<Reply>> {
     let candidates: Vec<_> = routes
         .iter()
         .filter_map(|route| Some((route, match_path(route.path, request.uri().path())?)))
@@ -100,8 +132,7 @@ fn enter<E: Copy>(
     if candidates.is_empty() {
         return Err(not_found());
     }
-    let Some((route, path)) = candidates.into_iter().find(|(route, _)| route.method == request.method())
-    else {
+    let Some(found) = candidates.into_iter().find(|(route, _)| route.method == request.method()) else {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         return Err(Box::new(problem::plain(
             status,
@@ -113,28 +144,31 @@ fn enter<E: Copy>(
     if request.body().len() > LARGEST_BODY {
         return Err(Box::new(too_large()));
     }
-    let session = match route.access {
-        Access::Public => None,
-        Access::Role(role) => {
-            let session = authenticate(sessions, clock, &request).map_err(|detail| {
-                let status = StatusCode::UNAUTHORIZED;
-                let mut reply = problem::plain(status, "session", "A valid session is needed", &detail);
-                reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-                Box::new(reply)
-            })?;
-            // A foreign workspace is not told apart from one that does not exist.
-            if path.iter().any(|(name, value)| *name == "workspace" && value != session.workspace.as_str()) {
-                return Err(not_found());
-            }
-            if session.role < role {
-                let why = format!("this needs the role {role} or above; the session has {}", session.role);
-                return Err(Box::new(problem::answer(&Failure::Forbidden(why))));
-            }
-            Some(session)
-        }
-    };
-    let query = parse_query(request.uri().query().unwrap_or_default());
-    Ok(Visit { endpoint: route.endpoint, request, session, path, query })
+    Ok(found)
+}
+
+fn admit(
+    sessions: &Sessions,
+    clock: &Clock,
+    request: &Request<Bytes>,
+    role: Role,
+    path: &Parameters,
+) -> Result<Session, Box<Reply>> {
+    let session = authenticate(sessions, clock, request).map_err(|detail| {
+        let status = StatusCode::UNAUTHORIZED;
+        let mut reply = problem::plain(status, "session", "A valid session is needed", &detail);
+        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Box::new(reply)
+    })?;
+    // A foreign workspace is not told apart from one that does not exist.
+    if path.iter().any(|(name, value)| *name == "workspace" && value != session.workspace.as_str()) {
+        return Err(not_found());
+    }
+    if session.role < role {
+        let why = format!("this needs the role {role} or above; the session has {}", session.role);
+        return Err(Box::new(problem::answer(&Failure::Forbidden(why))));
+    }
+    Ok(session)
 }
 
 /// The session of a request, or what is wrong with it as a sentence.
@@ -151,7 +185,7 @@ fn authenticate(sessions: &Sessions, clock: &Clock, request: &Request<Bytes>) ->
 }
 
 /// The parameters of `path` under `pattern`, if it matches.
-fn match_path(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+fn match_path(pattern: &'static str, path: &str) -> Option<Parameters> {
     let mut parameters = Vec::new();
     let mut segments = path.split('/');
     for expected in pattern.split('/') {
@@ -200,7 +234,22 @@ fn decode(text: &str) -> Cow<'_, str> {
     String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
+impl<E: Copy> Visit<E> {
+    fn new(route: &Route<E>, request: Request<Bytes>, session: Option<Session>, path: Parameters) -> Self {
+        let query = parse_query(request.uri().query().unwrap_or_default());
+        Self { endpoint: route.endpoint, request, session, path, query }
+    }
+}
+
 impl<E> Visit<E> {
+    /// Where the front end reaches the API from outside, without a trailing slash: as configured, or where this
+    /// request came in.
+    pub fn public_url<'a>(&'a self, configured: Option<&'a str>) -> Result<&'a str, Failure> {
+        let origin = || self.request.extensions().get::<Origin>().map(|origin| origin.0.as_str());
+        let unknown = || Failure::Defect("neither configuration nor host say where the API is".to_owned());
+        configured.or_else(origin).ok_or_else(unknown)
+    }
+
     /// The session. Routes with [`Access::Role`] always have one.
     pub fn session(&self) -> Result<&Session, Failure> {
         self.session.as_ref().ok_or_else(|| Failure::Defect("a public route asked for a session".to_owned()))

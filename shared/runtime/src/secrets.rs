@@ -12,8 +12,8 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use secrecy::SecretString;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a GCM nonce.
@@ -22,31 +22,45 @@ const NONCE: usize = 12;
 /// The form of sealed text; part of what is authenticated.
 const VERSION: &str = "v1";
 
-/// Reads a secret's text.
-pub async fn fetch(client: &Client, id: &str) -> Result<SecretString, Failure> {
-    let answer = client
-        .get_secret_value()
-        .secret_id(id)
-        .send()
-        .await
-        .map_err(|error| Failure::Unavailable(format!("secret {id}: {}", DisplayErrorContext(error))))?;
-    let text = answer.secret_string.ok_or_else(|| Failure::Defect(format!("secret {id} holds no text")))?;
-    Ok(text.into())
+/// A secret in Secrets Manager.
+pub struct SecretAt {
+    client: Client,
+    id: String,
 }
 
-/// The keyring as it is kept: base64 keys of 32 bytes by id, and the one to seal with.
+impl SecretAt {
+    /// The secret of this id.
+    pub fn new(client: Client, id: &str) -> Self {
+        Self { client, id: id.to_owned() }
+    }
+
+    /// Reads its text.
+    pub async fn fetch(&self) -> Result<SecretString, Failure> {
+        let id = &self.id;
+        let answer =
+            self.client.get_secret_value().secret_id(id).send().await.map_err(|error| {
+                Failure::Unavailable(format!("secret {id}: {}", DisplayErrorContext(error)))
+            })?;
+        let text = answer.secret_string;
+        text.map(SecretString::from).ok_or_else(|| Failure::Defect(format!("secret {id} holds no text")))
+    }
+}
+
+/// The keyring as it is kept: keys of 32 bytes in hex by id, and beside them the id of the one that seals. The
+/// form is flat, so that CloudFormation can generate the first key.
 #[derive(Serialize, Deserialize)]
 pub struct KeyringDocument {
     /// The key that seals.
     pub current: String,
     /// Every key that still opens.
+    #[serde(flatten)]
     pub keys: BTreeMap<String, String>,
 }
 
 impl KeyringDocument {
     /// A keyring with one fresh key.
     pub fn generate() -> Result<Self, Failure> {
-        let key = STANDARD.encode(crate::random::bytes::<32>()?);
+        let key = hex::encode(crate::random::bytes::<32>()?);
         Ok(Self { current: "k1".to_owned(), keys: BTreeMap::from([("k1".to_owned(), key)]) })
     }
 }
@@ -68,20 +82,19 @@ impl fmt::Debug for Keyring {
 
 impl Keyring {
     /// Reads a [`KeyringDocument`].
-    pub fn parse(json: &str) -> Result<Self, Invalid> {
+    pub fn parse(json: &SecretString) -> Result<Self, Invalid> {
         // serde's message could quote a key, so it is dropped.
-        let shape =
-            |_| Invalid::new("keyring", r#"must be {"current":"k1","keys":{"k1":"<base64 of 32 bytes>"}}"#);
-        let document: KeyringDocument = serde_json::from_str(json).map_err(shape)?;
+        let shape = |_| Invalid::new("keyring", r#"must be {"current":"k1","k1":"<32 bytes in hex>"}"#);
+        let document: KeyringDocument = serde_json::from_str(json.expose_secret()).map_err(shape)?;
         let mut ciphers = BTreeMap::new();
         for (id, key) in document.keys {
-            let cipher = STANDARD.decode(key).ok().and_then(|key| Aes256Gcm::new_from_slice(&key).ok());
-            let problem = || Invalid::new("keyring", format!("key {id} must be the base64 of 32 bytes"));
+            let cipher = hex::decode(key).ok().and_then(|key| Aes256Gcm::new_from_slice(&key).ok());
+            let problem = || Invalid::new("keyring", format!("key {id} must be 32 bytes in hex"));
             let cipher = cipher.ok_or_else(problem)?;
             ciphers.insert(id, cipher);
         }
         if !ciphers.contains_key(&document.current) {
-            return Err(Invalid::new("keyring", "`current` must name one of `keys`"));
+            return Err(Invalid::new("keyring", "`current` must name one of the keys"));
         }
         Ok(Self(Arc::new(Keys { current: document.current, ciphers })))
     }
@@ -122,13 +135,11 @@ fn associated_data(key: &str, context: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     fn keyring() -> Keyring {
         let document = KeyringDocument::generate().unwrap();
-        Keyring::parse(&serde_json::to_string(&document).unwrap()).unwrap()
+        Keyring::parse(&serde_json::to_string(&document).unwrap().into()).unwrap()
     }
 
     #[test]
@@ -153,9 +164,11 @@ mod tests {
 
     #[test]
     fn a_broken_keyring_is_refused_without_showing_keys() {
-        for broken in ["{}", r#"{"current":"a","keys":{"a":"c2hvcnQ="}}"#, r#"{"current":"a","keys":{}}"#] {
-            let error = Keyring::parse(broken).unwrap_err().to_string();
-            assert!(!error.contains("c2hvcnQ"), "{error}");
+        for broken in
+            ["{}", r#"{"current":"a","a":"5ec7e7"}"#, r#"{"current":"a","b":5ec7e7}"#, r#"{"current":"a"}"#]
+        {
+            let error = Keyring::parse(&broken.into()).unwrap_err().to_string();
+            assert!(!error.contains("5ec7e7"), "{error}");
         }
     }
 }

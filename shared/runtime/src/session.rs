@@ -113,6 +113,16 @@ pub enum Refused {
     NotYet,
 }
 
+/// Whom a deployment trusts, as it is configured.
+pub struct SessionConfig {
+    /// The issuer.
+    pub issuer: String,
+    /// The audience.
+    pub audience: String,
+    /// The issuer's keys: a JWK set as JSON.
+    pub jwks: String,
+}
+
 /// Whom we trust to say who somebody is. Cheap to clone.
 #[derive(Clone)]
 pub struct Sessions(Arc<Trust>);
@@ -130,10 +140,11 @@ impl fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// Trusts the keys of `jwks` (a JWK set as JSON) to speak for `issuer` to `audience`.
-    pub fn new(issuer: &str, audience: &str, jwks: &str) -> Result<Self, Invalid> {
+    /// Trusts the issuer's keys to speak for it to this audience.
+    pub fn new(config: SessionConfig) -> Result<Self, Invalid> {
+        let SessionConfig { issuer, audience, jwks } = config;
         let invalid = |problem: String| Invalid::new("jwks", problem);
-        let set: JwkSet = serde_json::from_str(jwks).map_err(|error| invalid(error.to_string()))?;
+        let set: JwkSet = serde_json::from_str(&jwks).map_err(|error| invalid(error.to_string()))?;
         let mut keys = Vec::new();
         for jwk in &set.keys {
             let id = jwk.common.key_id.clone().ok_or_else(|| invalid("a key has no kid".to_owned()))?;
@@ -147,7 +158,7 @@ impl Sessions {
         if keys.is_empty() {
             return Err(invalid("holds no key".to_owned()));
         }
-        Ok(Self(Arc::new(Trust { issuer: issuer.to_owned(), audience: audience.to_owned(), keys })))
+        Ok(Self(Arc::new(Trust { issuer, audience, keys })))
     }
 
     /// Checks a token. Signature, issuer, audience and times; the algorithm is the key's, not the token's.

@@ -1,8 +1,8 @@
 //! Ad accounts: whose they are, which connection reaches them, whether they are synced.
 
-use ads::Invalid;
 use ads::id::{AdAccountId, ConnectionId, WorkspaceId};
 use ads::money::Currency;
+use ads::{Failure, Invalid};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -73,6 +73,11 @@ pub struct Holder {
 }
 
 impl Table {
+    /// One ad account of a workspace, which must be there.
+    pub async fn known_account(&self, ws: &WorkspaceId, id: &AdAccountId) -> Result<AdAccount, Failure> {
+        self.account(ws, id).await?.ok_or_else(|| Failure::NotFound(format!("ad account {id}")))
+    }
+
     /// One ad account of a workspace.
     pub async fn account(&self, ws: &WorkspaceId, id: &AdAccountId) -> Result<Option<AdAccount>, StoreError> {
         self.get(&key::account(ws, id)).await

@@ -25,7 +25,7 @@ use journeys::TODAY;
 use local::cloud::Cloud;
 use local::data::Data;
 use local::issuer::Issuer;
-use runtime::{Clock, Host};
+use runtime::{Clock, Host, Sessions};
 use store::account::AdAccount;
 use store::chunk::ChunkState;
 use store::connection::{Connection, ConnectionState};
@@ -107,9 +107,8 @@ impl Stage {
             clock: clock.clone(),
             queues: cloud.queues,
             schedules: cloud.schedules,
-            keyring: cloud.keyring,
-            sessions: Issuer::new(&local.issuer_seed).unwrap().sessions().unwrap(),
-            public_url: "http://127.0.0.1".into(),
+            sessions: Sessions::new(Issuer::new(&local.issuer_seed).unwrap().config()).unwrap(),
+            public_url: None,
         };
         Self {
             entities: SyncEntities::new(access.clone(), host.clone()),

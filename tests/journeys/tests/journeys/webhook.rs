@@ -18,7 +18,7 @@ fn change(id: &str, level: &str, time: i64) -> String {
 #[tokio::test]
 async fn the_handshake_answers_the_challenge_to_whom_knows_the_token() {
     let story = Story::begin().await.unwrap();
-    let token = story.system.shared.verify_token.expose_secret().to_owned();
+    let token = story.system.secrets.verify_token.expose_secret().to_owned();
     let get = |token: String| {
         let path =
             format!("/v1/webhooks/meta?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
@@ -43,7 +43,7 @@ async fn what_is_subscribed_is_delivered_by_meta_itself_and_comes_again_after_an
         matches!(refused, Err(GraphError::FixInput(_))),
         "our endpoint does not know that token: {refused:?}"
     );
-    graph.subscribe(&Topic::AdAccount, &issues, &callback, &story.system.shared.verify_token).await.unwrap();
+    graph.subscribe(&Topic::AdAccount, &issues, &callback, &story.system.secrets.verify_token).await.unwrap();
     let token = sim.issue_token("1", &["ads_management"]);
     let account = story.account().unwrap().parse().unwrap();
     graph.on_behalf_of(token.into()).subscribe_account(&account).await.unwrap();
