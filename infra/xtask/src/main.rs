@@ -2,6 +2,7 @@
 
 mod check;
 mod peers;
+mod python;
 mod readme;
 mod tools;
 

@@ -2,17 +2,13 @@
 //! What they are and what they compare stands in tests/peers/README.md.
 
 use std::fs;
-use std::process::Command;
 
 use anyhow::Context;
 
-use crate::{command, root, run, say};
+use crate::{command, python, root, run};
 
 /// One virtual environment each: the three want different versions of the SDK.
 const VENVS: [&str; 3] = ["sdk", "airbyte", "tap"];
-/// The interpreters for which the locked versions exist, the usual one first.
-const PYTHONS: [&str; 4] = ["python3", "python3.13", "python3.12", "python3.11"];
-const PYTHON_MINORS: std::ops::RangeInclusive<u32> = 11..=13;
 /// Where the stories of our client leave the requests that it built, for the specification judge.
 const REQUESTS: &str = "target/peers/requests.jsonl";
 
@@ -24,9 +20,9 @@ pub(crate) fn judge() -> anyhow::Result<()> {
     let requests = ["tests/peers/requests.example.jsonl", REQUESTS];
     // All of them, whatever the first ones say.
     let verdicts = [
-        python("judges_test.py", &[]),
-        python("spec_judge.py", &requests),
-        python("sdk_story.py", &[&binary("debug", "steered-sim")?]),
+        script("judges_test.py", &[]),
+        script("spec_judge.py", &requests),
+        script("sdk_story.py", &[&binary("debug", "steered-sim")?]),
         readers("debug", &[]),
     ];
     verdicts.into_iter().collect()
@@ -53,7 +49,7 @@ fn readers(profile: &str, more: &[&str]) -> anyhow::Result<()> {
     let ours = binary(profile, "graph-read")?;
     let mut args = vec!["--peers", "target/peers", "--sim", &sim, "--ours", &ours];
     args.extend(more);
-    python("readers.py", &args)
+    script("readers.py", &args)
 }
 
 fn binary(profile: &str, name: &str) -> anyhow::Result<String> {
@@ -62,45 +58,16 @@ fn binary(profile: &str, name: &str) -> anyhow::Result<String> {
 }
 
 /// Runs one of our scripts with the SDK at hand. Only what pip compiled is ever on disk as bytecode.
-fn python(script: &str, args: &[&str]) -> anyhow::Result<()> {
-    let script = format!("tests/peers/{script}");
+fn script(name: &str, args: &[&str]) -> anyhow::Result<()> {
+    let script = format!("tests/peers/{name}");
     let mut python = command("target/peers/sdk/bin/python", &["-B", &script]);
     python.args(args);
     run(python)
 }
 
-/// Makes the virtual environments that are missing or were made from another lock or interpreter.
+/// The judges' virtual environments.
 fn install() -> anyhow::Result<()> {
-    let (python, version) = interpreter()?;
-    for venv in VENVS {
-        let lock = format!("tests/peers/locks/{venv}.txt");
-        let folder = root().join("target/peers").join(venv);
-        let stamp = folder.join("lock");
-        let wanted =
-            format!("# {version}\n{}", fs::read_to_string(root().join(&lock)).context(lock.clone())?);
-        if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-            continue;
-        }
-        say(&format!("   Installing {lock} from PyPI into target/peers/{venv}, once."));
-        run(command(python, &["-m", "venv", "--clear", &format!("target/peers/{venv}")]))?;
-        let pip = format!("target/peers/{venv}/bin/pip");
-        // The lock is complete, so pip has nothing to resolve.
-        let options = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--retries", "2"];
-        let mut install = command(&pip, &options);
-        install.args(["--requirement", &lock]).env("PIP_CACHE_DIR", root().join("target/peers/cache"));
-        run(install).context("the judges come from PyPI, which must be reachable once")?;
-        fs::write(&stamp, wanted).context("the stamp of a virtual environment cannot be written")?;
-    }
-    Ok(())
-}
-
-/// The first interpreter of a version that the locks are for, and that version.
-fn interpreter() -> anyhow::Result<(&'static str, String)> {
-    let mut found = PYTHONS.into_iter().filter_map(|python| {
-        let output = Command::new(python).arg("--version").current_dir(root()).output().ok()?;
-        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let minor = version.strip_prefix("Python 3.")?.split('.').next()?.parse().ok()?;
-        PYTHON_MINORS.contains(&minor).then_some((python, version))
-    });
-    found.next().context("the judges need Python 3.11, 3.12 or 3.13 with venv")
+    VENVS.iter().try_for_each(|venv| {
+        python::venv(&format!("target/peers/{venv}"), &format!("tests/peers/locks/{venv}.txt"))
+    })
 }

@@ -1,0 +1,4 @@
+//! The stage on which the stories of real hosts play: processes that are started on loopback, spoken to, and
+//! stopped with the test.
+
+pub mod process;
