@@ -2,10 +2,12 @@
 //!
 //! A full sync draws its place in the order of fetches, reads every page of the three levels, keeps what is
 //! new or changed, asks by id for what is no longer listed, and plans the weeks to measure. It runs when an
-//! account is selected, every hour, on request, and takes up whatever an earlier run left undone.
+//! account is selected, every hour, on request, and takes up whatever an earlier run left undone. Once an hour
+//! somebody looks whether all of that still happens.
 
 mod progress;
 mod structure;
+mod watch;
 
 use std::collections::BTreeSet;
 
@@ -81,6 +83,7 @@ impl SyncEntities {
             Job::SyncAccount { workspace, ad_account, cause } => {
                 self.sync_account(&workspace, &ad_account, cause).await
             }
+            Job::WatchAccounts => self.watch().await,
             Job::SyncObject { workspace, ad_account, level, object } => {
                 let reached = self.access.reach(&workspace, &ad_account, UseCase::AdsManagement).await?;
                 let shown = reached.refresh(level, &object).await;

@@ -2,7 +2,8 @@
 //!
 //! In the cloud SQS and Scheduler outlive every process. Here they live in memory, so their contents are
 //! made again from the states in the table: selected accounts are synced (which asks for every chunk that is
-//! not done), open launches are taken up, and timers of activations are set.
+//! not done), open launches are taken up, and timers of activations are set. The one schedule that belongs to
+//! no account is set here too.
 
 use std::collections::HashMap;
 
@@ -59,6 +60,7 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
             functions.manage_campaign().set_timer(&workspace, &account, &activation).await?;
         }
     }
+    cloud.schedules.ensure_beat(&Job::WatchAccounts, SyncCause::BEAT_MINUTES).await?;
     cloud.queues.send(&jobs).await?;
     tracing::debug!(jobs = jobs.len(), "Looked for unfinished work.");
     Ok(before)

@@ -76,6 +76,8 @@ pub enum Job {
         /// Why.
         cause: SyncCause,
     },
+    /// Look over all selected accounts: whether they are fresh, and whether their connections last.
+    WatchAccounts,
     /// Mirror one object that Meta said has changed.
     SyncObject {
         /// Whose.
@@ -129,7 +131,7 @@ impl Job {
     /// The queue it travels through.
     pub fn queue(&self) -> Queue {
         match self {
-            Self::SyncAccount { .. } | Self::SyncObject { .. } => Queue::SyncEntities,
+            Self::SyncAccount { .. } | Self::WatchAccounts | Self::SyncObject { .. } => Queue::SyncEntities,
             Self::SyncChunk { .. } => Queue::SyncMetricsChunk,
             Self::EvaluateRules { .. } => Queue::EvaluateRules,
             Self::WebhookChange(_) => Queue::WebhookIngest,
@@ -142,7 +144,7 @@ impl Job {
         Failure::Defect(format!("a job of {} came to another function", self.queue().name()))
     }
 
-    /// Whom it belongs to, for fair queues; a webhook is not attributed yet.
+    /// Whom it belongs to, for fair queues; a webhook is not attributed yet, and a look over all belongs to nobody.
     pub fn fairness_group(&self) -> &str {
         match self {
             Self::SyncAccount { workspace, .. }
@@ -152,6 +154,7 @@ impl Job {
             | Self::ActivateCampaign { workspace, .. }
             | Self::ResumeLaunch { workspace, .. } => workspace.as_str(),
             Self::WebhookChange(_) => "webhook",
+            Self::WatchAccounts => "watch",
         }
     }
 }

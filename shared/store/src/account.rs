@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{StoreError, Table, number, text};
+use crate::table::{Condition, StoreError, Table, number, text};
 
 /// An ad account of a workspace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,7 +123,33 @@ impl Table {
         selected: bool,
     ) -> Result<AdAccount, StoreError> {
         let values = vec![(":s", AttributeValue::Bool(selected))];
-        self.update(&key::account(ws, id), "SET selected = :s", Some("attribute_exists(pk)"), values).await
+        let condition = Some("attribute_exists(pk)");
+        let account = self.update(&key::account(ws, id), "SET selected = :s", condition, values).await?;
+        if selected {
+            // After the row: whoever goes through the index takes out what is not selected.
+            let holder = Holder { workspace: ws.clone(), ad_account: id.clone() };
+            self.put(&key::selected(ws, id), &holder, None).await?;
+        }
+        Ok(account)
+    }
+
+    /// Every ad account of any workspace that may be selected; its row says whether it is.
+    pub async fn selected_accounts(&self) -> Result<Vec<Holder>, StoreError> {
+        self.list(key::SELECTED, "WS#").await
+    }
+
+    /// Takes an account out of that index, unless it has been selected meanwhile.
+    pub async fn unlist_account(&self, holder: &Holder) -> Result<(), StoreError> {
+        let (ws, id) = (&holder.workspace, &holder.ad_account);
+        let not_selected = Condition {
+            expression: "attribute_not_exists(pk) OR selected = :no",
+            values: vec![(":no", AttributeValue::Bool(false))],
+        };
+        let check = self.check_action(&key::account(ws, id), not_selected)?;
+        match self.transact(vec![check, self.delete_action(&key::selected(ws, id))?]).await {
+            Err(StoreError::Conflict) => Ok(()),
+            done => done,
+        }
     }
 
     /// Records that the whole structure was mirrored.

@@ -6,12 +6,11 @@ use ads::date::{DateRange, IsoWeek};
 use ads::id::{AdAccountId, ObjectId, WorkspaceId};
 use ads::metrics::{DayFacts, Measures};
 use ads::object::Level;
-use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 
 use crate::chunk::Lease;
-use crate::key::{self, Key};
-use crate::table::{StoreError, Table, item, number};
+use crate::key;
+use crate::table::{Condition, StoreError, Table, number};
 
 /// DynamoDB takes 100 actions in a transaction; one of them checks the fence.
 const WRITES_PER_TRANSACTION: usize = 99;
@@ -113,7 +112,9 @@ impl Table {
         while !rest.is_empty() {
             let (changes, later) = rest.split_at(fitting(rest));
             rest = later;
-            let mut actions = vec![self.fence_check(lease)?];
+            let fence =
+                Condition { expression: "fence = :fence", values: vec![(":fence", number(lease.fence))] };
+            let mut actions = vec![self.check_action(&lease.key, fence)?];
             for change in changes {
                 actions.push(match change {
                     FactChange::Put(facts) => {
@@ -123,37 +124,8 @@ impl Table {
                     FactChange::Vanished(level, id) => self.delete_action(&key_of(*level, id))?,
                 });
             }
-            self.client.transact_write_items().set_transact_items(Some(actions)).send().await?;
+            self.transact(actions).await?;
         }
         Ok(())
-    }
-
-    fn fence_check(&self, lease: &Lease) -> Result<TransactWriteItem, StoreError> {
-        let check = ConditionCheck::builder()
-            .table_name(&*self.name)
-            .set_key(Some(lease.key.attributes()))
-            .condition_expression("fence = :fence")
-            .expression_attribute_values(":fence", number(lease.fence))
-            .build()
-            .map_err(|error| StoreError::Defect(error.to_string()))?;
-        Ok(TransactWriteItem::builder().condition_check(check).build())
-    }
-
-    fn put_action<T: Serialize>(&self, key: &Key, value: &T) -> Result<TransactWriteItem, StoreError> {
-        let put = Put::builder()
-            .table_name(&*self.name)
-            .set_item(Some(item(key, value)?))
-            .build()
-            .map_err(|error| StoreError::Defect(error.to_string()))?;
-        Ok(TransactWriteItem::builder().put(put).build())
-    }
-
-    fn delete_action(&self, key: &Key) -> Result<TransactWriteItem, StoreError> {
-        let delete = Delete::builder()
-            .table_name(&*self.name)
-            .set_key(Some(key.attributes()))
-            .build()
-            .map_err(|error| StoreError::Defect(error.to_string()))?;
-        Ok(TransactWriteItem::builder().delete(delete).build())
     }
 }

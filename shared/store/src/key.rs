@@ -109,6 +109,14 @@ pub fn meta_index(id: &str, ws: &WorkspaceId, account: &AdAccountId) -> Key {
     key(meta_partition(id), format!("WS#{ws}#{account}"))
 }
 
+/// The index of the ad accounts that are synced, over all workspaces.
+pub fn selected(ws: &WorkspaceId, account: &AdAccountId) -> Key {
+    key(SELECTED.to_owned(), format!("WS#{ws}#{account}"))
+}
+
+/// Partition of that index.
+pub const SELECTED: &str = "SELECTED";
+
 /// What is known of one of Meta's limits for an app.
 pub fn limit(app: &str, of: LimitOf<'_>) -> Key {
     let sk = match of {

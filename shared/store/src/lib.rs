@@ -5,6 +5,7 @@
 
 pub mod key;
 pub mod table;
+mod transaction;
 
 pub mod account;
 pub mod chunk;

@@ -16,4 +16,5 @@ mod queues;
 mod rules;
 mod store;
 mod tenancy;
+mod watch;
 mod webhook;
