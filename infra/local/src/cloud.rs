@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use winterbaume_core::MockAws;
 use winterbaume_secretsmanager::SecretsManagerService;
 
+use crate::calls::Calls;
 use crate::data::{Data, LocalSecrets};
 use crate::dynamo::Dynamo;
 use crate::sqs::Sqs;
@@ -62,10 +63,11 @@ impl Cloud {
     ) -> anyhow::Result<Self> {
         let timers = Timers::new(clock.clone());
         let sent = Arc::new(Notify::new());
+        let calls = Calls::from_env();
         let aws = MockAws::builder()
-            .with_service(Dynamo::new(data.database()?))
-            .with_service(Sqs::new(sent.clone()))
-            .with_service(timers.clone())
+            .with_service(calls.noting(Dynamo::new(data.database()?)))
+            .with_service(calls.noting(Sqs::new(sent.clone())))
+            .with_service(calls.noting(timers.clone()))
             .with_service(SecretsManagerService::new())
             .build();
         let config = aws_config::defaults(BehaviorVersion::latest())

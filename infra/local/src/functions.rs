@@ -14,6 +14,8 @@ use sync_entities::SyncEntities;
 use sync_metrics_chunk::SyncMetricsChunk;
 use webhook_ingest::{Door, WebhookIngest};
 
+use crate::calls;
+
 /// Every function of the product.
 #[derive(Debug, Clone)]
 pub struct Functions {
@@ -52,17 +54,17 @@ impl Functions {
     pub async fn handle(&self, request: Request<Bytes>) -> Reply {
         let path = request.uri().path();
         if route::knows(auth_meta::ROUTES, path) {
-            self.auth_meta.handle(request).await
+            calls::of("auth-meta", self.auth_meta.handle(request)).await
         } else if route::knows(evaluate_rules::ROUTES, path) {
-            self.evaluate_rules.handle(request).await
+            calls::of("evaluate-rules", self.evaluate_rules.handle(request)).await
         } else if route::knows(manage_campaign::ROUTES, path) {
-            self.manage_campaign.handle(request).await
+            calls::of("manage-campaign", self.manage_campaign.handle(request)).await
         } else if route::knows(query_insights::ROUTES, path) {
-            self.query_insights.handle(request).await
+            calls::of("query-insights", self.query_insights.handle(request)).await
         } else if route::knows(sync_entities::ROUTES, path) {
-            self.sync_entities.handle(request).await
+            calls::of("sync-entities", self.sync_entities.handle(request)).await
         } else if route::knows(webhook_ingest::ROUTES, path) {
-            self.webhook_door.handle(request).await
+            calls::of("webhook-ingest", self.webhook_door.handle(request)).await
         } else {
             problem::answer(&Failure::NotFound("this path".to_owned()))
         }

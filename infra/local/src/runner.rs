@@ -11,6 +11,7 @@ use runtime::queue::{Delivery, consume, dead_letters};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::calls;
 use crate::cloud::Cloud;
 use crate::functions::Functions;
 
@@ -159,7 +160,9 @@ impl Source {
         let delivery =
             Delivery { id: message.message_id.unwrap_or_default(), body: message.body.unwrap_or_default() };
         let process = |job: Job| self.functions.process(self.queue, job);
-        let failed = consume(&self.cloud.queues, self.queue, vec![delivery], process).await;
+        let work = consume(&self.cloud.queues, self.queue, vec![delivery], process);
+        // What becomes of the message is the function's doing as well.
+        let failed = calls::of(self.queue.name(), work).await;
         let (true, Some(receipt)) = (failed.is_empty(), message.receipt_handle) else { return };
         let Ok(address) = self.cloud.queues.address(self.queue.name()) else { return };
         let delete = self.cloud.sqs.delete_message().queue_url(&address.url).receipt_handle(receipt);

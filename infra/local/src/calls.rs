@@ -1,0 +1,113 @@
+//! Which calls each function makes to AWS, left in a file for whoever holds them against the permissions of its
+//! role. Only where the environment names that file.
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::future::Future;
+use std::io::Write;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use runtime::env::Env;
+use serde_json::Value;
+use winterbaume_core::{MockRequest, MockResponse, MockService};
+
+tokio::task_local! {
+    static CALLER: &'static str;
+}
+
+/// Does the work of a function; the calls that it makes are its calls.
+pub(crate) async fn of<F: Future>(function: &'static str, work: F) -> F::Output {
+    CALLER.scope(function, work).await
+}
+
+/// The calls that were noted.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    path: Option<PathBuf>,
+    noted: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Calls {
+    /// Notes every kind of call once, as `function action resource`, at the end of the file `AWS_CALLS`.
+    pub(crate) fn from_env() -> Self {
+        Self { path: Env::optional("AWS_CALLS").map(PathBuf::from), noted: Arc::default() }
+    }
+
+    /// A service whose calls are noted.
+    pub(crate) fn noting<S>(&self, service: S) -> Noted<S> {
+        Noted { service, calls: self.clone() }
+    }
+
+    fn note(&self, service: &str, request: &MockRequest) {
+        let Some(path) = &self.path else { return };
+        let Ok(function) = CALLER.try_with(|function| *function) else { return };
+        for (action, resource) in permissions(service, request) {
+            let line = format!("{function} {service}:{action} {resource}\n");
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            if !noted.insert(line.clone()) {
+                continue;
+            }
+            // One write of one line: the lines of several processes do not mix.
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
+                tracing::error!(%error, "A call could not be noted.");
+            }
+        }
+    }
+}
+
+/// What a role must allow for a call, and on which of our resources.
+fn permissions(service: &str, request: &MockRequest) -> Vec<(String, String)> {
+    let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default();
+    let body = || serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    match (service, operation) {
+        // A transaction is allowed when its parts are.
+        ("dynamodb", "TransactWriteItems") => {
+            let body = body();
+            let parts = body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object);
+            let parts = parts.flat_map(|part| part.iter());
+            parts.map(|(part, item)| (format!("{part}Item"), text(&item["TableName"]))).collect()
+        }
+        ("dynamodb", operation) => vec![(operation.to_owned(), text(&body()["TableName"]))],
+        ("sqs", operation) => {
+            let url = text(&body()["QueueUrl"]);
+            let queue = url.rsplit('/').next().unwrap_or_default().to_owned();
+            vec![(operation.trim_end_matches("Batch").to_owned(), queue)]
+        }
+        ("scheduler", _) => {
+            let action = match request.method.as_str() {
+                "POST" => "CreateSchedule",
+                "PUT" => "UpdateSchedule",
+                "DELETE" => "DeleteSchedule",
+                _ => "GetSchedule",
+            };
+            vec![(action.to_owned(), "schedules".to_owned())]
+        }
+        (_, operation) => vec![(operation.to_owned(), String::new())],
+    }
+}
+
+/// A service of the embedded cloud whose calls are noted.
+pub(crate) struct Noted<S> {
+    service: S,
+    calls: Calls,
+}
+
+impl<S: MockService> MockService for Noted<S> {
+    fn service_name(&self) -> &str {
+        self.service.service_name()
+    }
+
+    fn url_patterns(&self) -> Vec<&str> {
+        self.service.url_patterns()
+    }
+
+    fn handle(&self, request: MockRequest) -> Pin<Box<dyn Future<Output = MockResponse> + Send + '_>> {
+        self.calls.note(self.service_name(), &request);
+        self.service.handle(request)
+    }
+}
