@@ -7,7 +7,7 @@ use ads::job::Queue;
 use graph_sim::{AccountArgs, Fault, FaultKind};
 use http::Method;
 use jiff::ToSpan;
-use jiff::civil::Date;
+use jiff::civil::{Date, date};
 use journeys::{Story, TODAY, options};
 use local::account::Account;
 use local::data::Data;
@@ -144,6 +144,12 @@ async fn restated_numbers_replace_the_old_ones_and_vanished_rows_vanish() {
     sim.restate(&ad, day, json!({"spend": "1234.56", "impressions": "99999"}));
     let (ad, day) = place(other);
     sim.restate(&ad, day, Value::Null);
+    // And of a third ad, the whole week before this one.
+    let before: Vec<Value> = sim.fact_rows(date(2026, 11, 9), date(2026, 11, 15));
+    let third = place(&before[0]).0;
+    for (ad, day) in before.iter().map(place).filter(|(ad, _)| *ad == third) {
+        sim.restate(&ad, day, Value::Null);
+    }
     story.sync().await.unwrap();
     assert_equal_to_meta(&story, TODAY.saturating_sub(27.days()), TODAY).await;
     story.system.stop().await;

@@ -9,9 +9,9 @@ use local::Options;
 use local::data::Data;
 use runtime::queue::dead_letters;
 
-async fn send_raw(story: &Story, body: &str) {
+async fn send_raw(story: &Story, queue: Queue, body: &str) {
     let cloud = &story.system.cloud;
-    let url = &cloud.queues.address(Queue::SyncEntities.name()).unwrap().url;
+    let url = &cloud.queues.address(queue.name()).unwrap().url;
     cloud.sqs.send_message().queue_url(url).message_body(body).send().await.unwrap();
 }
 
@@ -19,19 +19,22 @@ async fn send_raw(story: &Story, body: &str) {
 async fn a_message_that_nobody_can_read_goes_aside_with_its_reason_and_the_next_one_is_done() {
     let story = Story::synced().await.unwrap();
     let calls = story.sim().unwrap().calls();
-    send_raw(&story, "{\"job\":\"dance\"}").await;
-    send_raw(&story, "not json").await;
+    for queue in Queue::ALL {
+        send_raw(&story, queue, "{\"job\":\"dance\"}").await;
+        send_raw(&story, queue, "not json").await;
+    }
     story.sync().await.unwrap();
     assert!(story.sim().unwrap().calls() > calls, "the sync behind them was done");
     let cloud = &story.system.cloud;
-    let url = &cloud.queues.address(&dead_letters(Queue::SyncEntities)).unwrap().url;
-    let dead =
-        cloud.sqs.receive_message().queue_url(url).max_number_of_messages(10).message_attribute_names("All");
-    let dead = dead.send().await.unwrap().messages.unwrap_or_default();
-    assert_eq!(dead.len(), 2);
-    for message in dead {
-        let reason = message.message_attributes.unwrap()["reason"].string_value.clone().unwrap();
-        assert!(reason.starts_with("not a job"), "{reason}");
+    for queue in Queue::ALL {
+        let url = &cloud.queues.address(&dead_letters(queue)).unwrap().url;
+        let dead = cloud.sqs.receive_message().queue_url(url).max_number_of_messages(10);
+        let dead = dead.message_attribute_names("All").send().await.unwrap().messages.unwrap_or_default();
+        assert_eq!(dead.len(), 2, "{}", queue.name());
+        for message in dead {
+            let reason = message.message_attributes.unwrap()["reason"].string_value.clone().unwrap();
+            assert!(reason.starts_with("not a job"), "{reason}");
+        }
     }
     story.system.stop().await;
 }

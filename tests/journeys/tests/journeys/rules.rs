@@ -1,9 +1,12 @@
 //! Rules look at the numbers and act.
 
+use ads::job::{Job, Queue};
 use ads::rule::{Decision, Outcome, RuleSpec};
 use graph_sim::{Fault, FaultKind};
 use http::Method;
+use jiff::SignedDuration;
 use journeys::{Story, TODAY};
+use local::main_job::WORKSPACE;
 use serde_json::{Value, json};
 
 fn pause_spenders() -> Value {
@@ -47,6 +50,43 @@ async fn a_rule_pauses_a_campaign_at_meta_once_and_remembers_why() {
     story.sync().await.unwrap();
     assert_eq!(sim.campaign(&campaign).unwrap()["status"], "ACTIVE");
     assert_eq!(decisions(&story, &rule).await.len(), made.len());
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn a_rule_that_meta_holds_up_acts_when_meta_lets_it() {
+    let story = Story::synced().await.unwrap();
+    let campaign = story.running_campaign().await.unwrap();
+    add(&story, &pause_spenders()).await;
+    let usage = r#"{"1":[{"type":"ads_management","call_count":100,"estimated_time_to_regain_access":1}]}"#;
+    story.sim().unwrap().fail_next(Fault {
+        method: Some("POST".to_owned()),
+        path_contains: campaign.clone(),
+        times: 1,
+        skip: 0,
+        kind: FaultKind::Error {
+            status: 400,
+            code: 80_004,
+            subcode: Some(2_446_079),
+            headers: vec![("x-business-use-case-usage".to_owned(), usage.to_owned())],
+        },
+    });
+    let (workspace, ad_account) = (WORKSPACE.parse().unwrap(), story.account().unwrap().parse().unwrap());
+    let rules = Job::EvaluateRules { workspace, ad_account };
+    story.system.cloud.queues.send(&[rules]).await.unwrap();
+    let runner = &story.system.runner;
+    runner.settle().await.unwrap();
+    let sim = story.sim().unwrap();
+    assert_eq!(sim.campaign(&campaign).unwrap()["status"], "ACTIVE", "Meta said no");
+    assert_eq!(runner.outstanding(Queue::EvaluateRules).await.unwrap(), 1, "the job waits in its queue");
+
+    story.system.clock.advance(SignedDuration::from_mins(31));
+    let acted = async {
+        while sim.campaign(&campaign).unwrap()["status"] != "PAUSED" {
+            runner.settle().await.unwrap();
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), acted).await.unwrap();
     story.system.stop().await;
 }
 
