@@ -2,5 +2,6 @@
 //! stopped with the test.
 
 pub mod aws;
+pub mod deployment;
 pub mod ministack;
 pub mod process;
