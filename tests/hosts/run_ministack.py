@@ -5,14 +5,12 @@ Stock MiniStack accepts our template and leaves out part of it without a word. W
 private names of one version, which is therefore checked.
 """
 
-import contextvars
 import importlib.metadata
 import json
 import os
 import signal
 import socket
 import socketserver
-import string
 import sys
 import threading
 import time
@@ -104,76 +102,22 @@ class HttpApiBody:
         return json.loads(body)
 
 
-class SamParameters:
-    """CloudFormation tells the SAM transform the values of parameters, lists as lists; MiniStack tells it nothing,
-    and then a parameter in CorsConfiguration takes the place of the whole configuration."""
+def answer_for_every_account(apigateway):
+    """A visitor has no AWS account, and MiniStack takes that to be its default one, where our APIs are not."""
 
-    def __init__(self, engine, handlers, sam):
-        self.engine, self.values = engine, contextvars.ContextVar("parameters", default={})
-        self.transforms, self.transform = engine._apply_transforms, sam.transform
-        handlers._apply_transforms, sam.transform = self.note, self.tell
+    def owner(wanted):
+        scopes = ((account, region) for (account, region, api_id), _ in apigateway._apis.all_items() if api_id == wanted)
+        return next(scopes, None)
 
-    def note(self, template, provided=None, previous=None):
-        resolved = self.engine._resolve_parameters(template, provided or [], previous)
-        self.values.set({
-            name: parameter["Value"].split(",") if parameter["Type"] == "CommaDelimitedList" else parameter["Value"]
-            for name, parameter in resolved.items()
-        })
-        return self.transforms(template, provided, previous)
-
-    def tell(self, template, _nothing, policies):
-        return self.transform(template, self.values.get(), policies)
-
-
-class AlarmMath:
-    """MiniStack refuses alarms over several metrics. Nothing here rings, so they are kept under the first one."""
-
-    def __init__(self, provisioners):
-        self.record = provisioners._cw_metric_alarm_record
-        provisioners._cw_metric_alarm_record = self.keep
-
-    def keep(self, name, properties):
-        metrics = properties.get("Metrics")
-        if metrics:
-            first = next(metric["MetricStat"] for metric in metrics if "MetricStat" in metric)
-            properties = {**properties, **first["Metric"], "Statistic": first["Stat"], "Period": first["Period"]}
-            del properties["Metrics"]
-        return self.record(name, properties)
-
-
-class SecretAlphabet:
-    """MiniStack generates secrets of all characters but ExcludeCharacters; the other exclusions are for AWS."""
-
-    KINDS = {
-        "ExcludeUppercase": string.ascii_uppercase,
-        "ExcludeLowercase": string.ascii_lowercase,
-        "ExcludeNumbers": string.digits,
-        "ExcludePunctuation": string.punctuation,
-    }
-
-    def __init__(self, provisioners):
-        self.generate = provisioners._sm_secret_string
-        provisioners._sm_secret_string = self.exclude
-
-    def exclude(self, properties):
-        wanted = properties.get("GenerateSecretString") or {}
-        excluded = [kind for name, kind in self.KINDS.items() if wanted.get(name)]
-        if excluded:
-            excluded.append(wanted.get("ExcludeCharacters", ""))
-            wanted = {**wanted, "ExcludeCharacters": "".join(excluded)}
-            properties = {**properties, "GenerateSecretString": wanted}
-        return self.generate(properties)
+    apigateway.find_api_scope = owner
 
 
 def complete():
     from ministack.services import apigateway, scheduler
-    from ministack.services.cloudformation import engine, handlers, provisioners
-    from samtranslator.translator import transform
+    from ministack.services.cloudformation import provisioners
 
     HttpApiBody(apigateway, provisioners._RESOURCE_HANDLERS)
-    SamParameters(engine, handlers, transform)
-    AlarmMath(provisioners)
-    SecretAlphabet(provisioners)
+    answer_for_every_account(apigateway)
     # It looks for schedules that are due every ten seconds; stories should not wait that long.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
     # The Runtime API writes its answers in small pieces, each of which would wait 40 ms for an acknowledgement.

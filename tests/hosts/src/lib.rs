@@ -5,3 +5,4 @@ pub mod aws;
 pub mod deployment;
 pub mod ministack;
 pub mod process;
+pub mod stage;
