@@ -33,6 +33,8 @@ def settings(port):
         "BIND_HOST": "127.0.0.1",
         # Lambda processes find their AWS here, with no word about it in their own configuration.
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        # Functions are told that they were called at the address that the stack names in its outputs.
+        "MINISTACK_HOST": "us-east-1.amazonaws.com",
         "LOG_LEVEL": "INFO",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
@@ -112,12 +114,27 @@ def answer_for_every_account(apigateway):
     apigateway.find_api_scope = owner
 
 
+def count_concurrency(handlers):
+    """A number out of a parameter is text to MiniStack, and its poller stumbles over that."""
+    handler = handlers["AWS::Lambda::EventSourceMapping"]
+    create = handler["create"]
+
+    def with_number(logical_id, properties, stack):
+        scaling = properties.get("ScalingConfig")
+        if scaling:
+            properties = {**properties, "ScalingConfig": {"MaximumConcurrency": int(scaling["MaximumConcurrency"])}}
+        return create(logical_id, properties, stack)
+
+    handler["create"] = with_number
+
+
 def complete():
     from ministack.services import apigateway, scheduler
     from ministack.services.cloudformation import provisioners
 
     HttpApiBody(apigateway, provisioners._RESOURCE_HANDLERS)
     answer_for_every_account(apigateway)
+    count_concurrency(provisioners._RESOURCE_HANDLERS)
     # It looks for schedules that are due every ten seconds; stories should not wait that long.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
     # The Runtime API writes its answers in small pieces, each of which would wait 40 ms for an acknowledgement.

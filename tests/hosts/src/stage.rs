@@ -11,7 +11,6 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use local::issuer::Issuer;
 use local::main_job::Api;
-use reqwest::Url;
 use runtime::Clock;
 use runtime::session::Role;
 use serde_json::{Value, json};
@@ -30,7 +29,7 @@ const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
 const ISSUER_SEED: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 /// Real time passes on real hosts: how long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A deployment and its world.
@@ -61,7 +60,6 @@ impl Stage {
         let app = App {
             app_id: APP_ID.to_owned(),
             app_secret: APP_SECRET.to_owned(),
-            // Known only after the deployment, which must know the simulator: any address of this machine will do.
             redirect_uris: Vec::new(),
         };
         let sim_clock = clock.clone();
@@ -80,6 +78,8 @@ impl Stage {
         ];
         let account = ministack.account(aws_account);
         let deployment = Deployment::create(account, STACK, &template()?, &parameters).await?;
+        // What an operator does after the first deployment.
+        sim.allow_redirect(deployment.output("LoginRedirect")?);
         let verify_token = deployment.put_app_secret(APP_SECRET).await?;
         Ok(Self { ministack, deployment, sim, verify_token, clock, issuer })
     }
@@ -110,10 +110,10 @@ impl Stage {
     /// does not answer: the browser of this story knows the way.
     pub async fn connect(&self, api: &Api) -> anyhow::Result<Value> {
         let (dialog, cookie) = api.begin_login().await?;
-        let callback = Url::parse(&api.press_continue(&dialog).await?)?;
-        let query = callback.query().context("the callback has no query")?;
-        ensure!(callback.path().ends_with("/v1/auth/meta/callback"), "{callback}");
-        api.come_back(&format!("{}/v1/auth/meta/callback?{query}", self.deployment.url), &cookie).await
+        let callback = api.press_continue(&dialog).await?;
+        let known = self.deployment.output("ApiUrl")?;
+        let path = callback.strip_prefix(known).with_context(|| format!("{callback} is not at {known}"))?;
+        api.come_back(&format!("{}{path}", self.deployment.url), &cookie).await
     }
 
     /// Says whether the ad account is synced.
