@@ -175,7 +175,7 @@ async fn told_to_stop() -> anyhow::Result<()> {
     }
 }
 
-fn serving(system: &System, api: &Api<'_>) -> String {
+fn serving(system: &System, api: &Api) -> String {
     let (account, page) = match system.sim().map(GraphSim::account) {
         Some(account) => (account.id, account.page_id),
         None => Default::default(),

@@ -39,18 +39,29 @@ pub enum Stage {
     Webhook,
 }
 
-/// The system's API, as an owner of the workspace.
-pub struct Api<'a> {
-    system: &'a System,
+/// A system's API, as somebody of a workspace finds it.
+pub struct Api {
+    url: String,
+    workspace: String,
     http: reqwest::Client,
     token: String,
 }
 
-impl<'a> Api<'a> {
+impl Api {
     /// The API of this system for this workspace.
-    pub fn new(system: &'a System, workspace: &str, role: Role) -> anyhow::Result<Self> {
+    pub fn new(system: &System, workspace: &str, role: Role) -> anyhow::Result<Self> {
+        Self::at(system.url(), workspace, system.token(workspace, role)?)
+    }
+
+    /// The API at a URL, which ends without a slash, for the workspace of a session token.
+    pub fn at(url: &str, workspace: &str, token: String) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { system, http, token: system.token(workspace, role)? })
+        Ok(Self { url: url.to_owned(), workspace: workspace.to_owned(), http, token })
+    }
+
+    /// The URL of a path below the workspace.
+    fn of_workspace(&self, path: &str) -> String {
+        format!("{}/v1/workspaces/{}/{path}", self.url, self.workspace)
     }
 
     /// The session token in use.
@@ -71,9 +82,10 @@ impl<'a> Api<'a> {
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> anyhow::Result<Value> {
-        let url = format!("{}/v1/workspaces/{WORKSPACE}/{path}", self.system.url());
-        let mut request =
-            self.http.request(method, url).header(AUTHORIZATION, format!("Bearer {}", self.token));
+        let mut request = self
+            .http
+            .request(method, self.of_workspace(path))
+            .header(AUTHORIZATION, format!("Bearer {}", self.token));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -87,12 +99,17 @@ impl<'a> Api<'a> {
     }
 
     /// Delivers a change about a campaign as Meta does: signed, from outside, with no session.
-    async fn deliver_change(&self, sim: &GraphSim, campaign: &Value, now: Timestamp) -> anyhow::Result<()> {
+    pub async fn deliver_change(
+        &self,
+        sim: &GraphSim,
+        campaign: &Value,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
         let value = json!({"id": campaign, "level": "CAMPAIGN", "status_name": "Active"});
         let changes = json!([{"field": "in_process_ad_objects", "value": value}]);
         let entry = json!([{"id": "0", "time": now.as_second(), "changes": changes}]);
         let body = json!({"object": "ad_account", "entry": entry}).to_string();
-        let request = self.http.post(format!("{}/v1/webhooks/meta", self.system.url()));
+        let request = self.http.post(format!("{}/v1/webhooks/meta", self.url));
         let signed = request.header("x-hub-signature-256", sim.webhook_signature(&body));
         let status = signed.body(body).send().await?.status();
         ensure!(status == StatusCode::OK, "the webhook answered {status}");
@@ -125,8 +142,15 @@ impl<'a> Api<'a> {
 
     /// Logs in at the simulated Meta as a person would: authorize, press "Continue", come back.
     pub async fn connect(&self) -> anyhow::Result<Value> {
-        let url = format!("{}/v1/workspaces/{WORKSPACE}/connections/meta/authorize", self.system.url());
-        let authorize = self.http.post(url).header(AUTHORIZATION, format!("Bearer {}", self.token));
+        let (dialog, cookie) = self.begin_login().await?;
+        let callback = self.press_continue(&dialog).await?;
+        self.come_back(&callback, &cookie).await
+    }
+
+    /// Begins a login, and answers the dialog's address and the browser's cookie.
+    pub async fn begin_login(&self) -> anyhow::Result<(Url, String)> {
+        let authorize = self.http.post(self.of_workspace("connections/meta/authorize"));
+        let authorize = authorize.header(AUTHORIZATION, format!("Bearer {}", self.token));
         let answer = authorize.send().await?;
         ensure!(
             answer.status() == StatusCode::OK,
@@ -137,9 +161,7 @@ impl<'a> Api<'a> {
         let cookie = answer.headers().get(SET_COOKIE).context("authorize set no cookie")?.to_str()?;
         let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
         let dialog: Value = serde_json::from_str(&answer.text().await?)?;
-        let dialog = Url::parse(dialog["authorize_url"].as_str().context("no authorize_url")?)?;
-        let callback = self.press_continue(&dialog).await?;
-        self.come_back(&callback, &cookie).await
+        Ok((Url::parse(dialog["authorize_url"].as_str().context("no authorize_url")?)?, cookie))
     }
 
     /// Presses "Continue" in the simulator's dialog and answers where it sends the browser.
@@ -163,7 +185,7 @@ impl<'a> Api<'a> {
 }
 
 /// Runs the main job on the simulated account: to the end of the sync and of what it causes, and of a webhook.
-pub async fn run(system: &System, api: &Api<'_>, mut show: impl FnMut(Stage)) -> anyhow::Result<()> {
+pub async fn run(system: &System, api: &Api, mut show: impl FnMut(Stage)) -> anyhow::Result<()> {
     let sim = system.sim().context("the main job needs a simulated account")?;
     let account = sim.account().id;
     if !is_selected(api, &account).await? {
@@ -185,7 +207,7 @@ pub async fn run(system: &System, api: &Api<'_>, mut show: impl FnMut(Stage)) ->
 }
 
 /// Whether an earlier run on this data has connected and selected the account, with a token that works.
-async fn is_selected(api: &Api<'_>, account: &str) -> anyhow::Result<bool> {
+async fn is_selected(api: &Api, account: &str) -> anyhow::Result<bool> {
     let accounts = api.call(Method::GET, "ad-accounts", None).await?;
     let ours = accounts["data"].as_array().and_then(|all| all.iter().find(|known| known["id"] == account));
     let Some(connection) =
@@ -197,12 +219,7 @@ async fn is_selected(api: &Api<'_>, account: &str) -> anyhow::Result<bool> {
     Ok(connection["state"] == "connected")
 }
 
-async fn wait(
-    system: &System,
-    api: &Api<'_>,
-    account: &str,
-    show: &mut impl FnMut(Stage),
-) -> anyhow::Result<()> {
+async fn wait(system: &System, api: &Api, account: &str, show: &mut impl FnMut(Stage)) -> anyhow::Result<()> {
     let before = system.before.get(&(WORKSPACE.parse()?, account.parse()?));
     let synced_before = before.and_then(|before| before.structure_synced_at);
     let mut ticks = tokio::time::interval(Duration::from_millis(50));

@@ -80,7 +80,7 @@ struct RulePart {
 
 impl Report {
     /// Asks the running system, over HTTP where the front end would.
-    pub async fn gather(system: &System, api: &Api<'_>) -> anyhow::Result<Self> {
+    pub async fn gather(system: &System, api: &Api) -> anyhow::Result<Self> {
         let account: AdAccountId = system.sim().context("no simulated account")?.account().id.parse()?;
         let workspace: ads::id::WorkspaceId = WORKSPACE.parse()?;
         let row = system.table.account(&workspace, &account).await?.context("the account is not there")?;

@@ -136,6 +136,11 @@ impl GraphSim {
         }
     }
 
+    /// Enters an address into the app's settings as a valid OAuth redirect URI; from then on only such are taken.
+    pub fn allow_redirect(&self, uri: &str) {
+        lock(&self.state).app.redirect_uris.push(uri.to_owned());
+    }
+
     /// Where Graph and the login dialog are, without a slash at the end.
     pub fn base_url(&self) -> String {
         self.base_url.clone()

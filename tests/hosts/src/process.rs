@@ -1,14 +1,19 @@
 //! A helper program that is spoken to line by line and ends with the test.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+
+/// How long a program may take to end.
+const FAREWELL: Duration = Duration::from_secs(20);
 
 /// The workspace's folder.
 pub fn root() -> PathBuf {
@@ -17,57 +22,60 @@ pub fn root() -> PathBuf {
 }
 
 /// A program that answers each line of JSON on its input with one on its output. It must end when its input
-/// does: the system closes that for us, also when the test is killed.
+/// does: the system closes that for us, also when the test is killed. It may be shared by stories that run on
+/// runtimes of their own.
 pub struct Helper {
     name: String,
     child: Child,
     input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
+    heard: UnboundedReceiver<String>,
 }
 
 impl Helper {
-    /// Starts a program. What it writes to its error output goes where that of the test goes.
+    /// Starts a program. What it writes to its error output goes where that of the test goes, unless the command
+    /// says otherwise.
     pub fn start(name: &str, mut command: Command) -> anyhow::Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
         let input = child.stdin.take().context("no input")?;
-        let output = BufReader::new(child.stdout.take().context("no output")?).lines();
-        Ok(Self { name: name.to_owned(), child, input, output })
+        let output = BufReader::new(child.stdout.take().context("no output")?);
+        let (said, heard) = unbounded_channel();
+        // A thread, since a pipe of tokio belongs to the runtime of the story that began it.
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+        Ok(Self { name: name.to_owned(), child, input, heard })
     }
 
     /// The process id.
-    pub fn pid(&self) -> Option<u32> {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// The next line that the program says.
     pub async fn hear(&mut self, patience: Duration) -> anyhow::Result<Value> {
-        let line = timeout(patience, self.output.next_line()).await;
-        let line = line.with_context(|| format!("{} says nothing", self.name))??;
-        let Some(line) = line else { bail!("{} has ended: {:?}", self.name, self.child.wait().await?) };
+        let line = timeout(patience, self.heard.recv()).await;
+        let line = line.with_context(|| format!("{} says nothing", self.name))?;
+        let Some(line) = line else { bail!("{} has ended: {}", self.name, self.child.wait()?) };
         serde_json::from_str(&line).with_context(|| format!("{} says {line}", self.name))
     }
 
     /// Says a line.
-    pub async fn say(&mut self, value: &Value) -> anyhow::Result<()> {
-        let line = format!("{value}\n");
-        self.input.write_all(line.as_bytes()).await.with_context(|| format!("{} does not listen", self.name))
+    pub fn say(&mut self, value: &Value) -> anyhow::Result<()> {
+        writeln!(self.input, "{value}").with_context(|| format!("{} does not listen", self.name))
     }
 
     /// Says a line and waits for the answer.
     pub async fn ask(&mut self, value: &Value, patience: Duration) -> anyhow::Result<Value> {
-        self.say(value).await?;
+        self.say(value)?;
         self.hear(patience).await
     }
 
     /// Closes the program's input and waits until it has ended.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        drop(self.input);
-        let status = timeout(Duration::from_secs(20), self.child.wait()).await;
-        let status = status.with_context(|| format!("{} does not stop", self.name))??;
-        if !status.success() {
-            bail!("{} ended with {status}", self.name);
-        }
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let Self { name, mut child, input, .. } = self;
+        drop(input);
+        let ended = timeout(FAREWELL, spawn_blocking(move || child.wait()));
+        let status = ended.await.with_context(|| format!("{name} does not stop"))???;
+        ensure!(status.success(), "{name} ended with {status}");
         Ok(())
     }
 }

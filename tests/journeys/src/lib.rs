@@ -1,5 +1,7 @@
 //! The stage on which the stories play: the whole system in memory, with a small simulated ad account.
 
+pub mod numbers;
+
 use anyhow::Context;
 use graph_sim::{AccountArgs, GraphSim};
 use http::{HeaderMap, Method, StatusCode};
@@ -89,7 +91,7 @@ impl Story {
     }
 
     /// The API as an owner of the demonstration workspace.
-    pub fn api(&self) -> anyhow::Result<Api<'_>> {
+    pub fn api(&self) -> anyhow::Result<Api> {
         Api::new(&self.system, WORKSPACE, Role::Owner)
     }
 

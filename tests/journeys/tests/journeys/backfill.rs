@@ -1,6 +1,5 @@
 //! An account is mirrored and measured, and its numbers are Meta's.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use ads::job::Queue;
@@ -8,54 +7,16 @@ use graph_sim::{AccountArgs, Fault, FaultKind};
 use http::Method;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
-use journeys::{Story, TODAY, options};
+use journeys::{Story, TODAY, numbers, options};
 use local::account::Account;
 use local::data::Data;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-/// Spend, impressions and clicks by object and day.
-type Sums = BTreeMap<(String, String), (Decimal, u64, u64)>;
-
-/// What Meta's ad rows add up to, under the object that `field` names.
-fn oracle(rows: &[Value], field: &str) -> Sums {
-    let mut sums = Sums::new();
-    for row in rows {
-        let text = |name: &str| row[name].as_str().unwrap_or_else(|| panic!("{name} in {row}"));
-        let id = if field == "account" { "account" } else { text(field) };
-        let sum = sums.entry((id.to_owned(), text("date_start").to_owned())).or_default();
-        sum.0 += text("spend").parse::<Decimal>().unwrap();
-        sum.1 += text("impressions").parse::<u64>().unwrap();
-        sum.2 += text("clicks").parse::<u64>().unwrap();
-    }
-    sums
-}
-
-/// What our API says per object and day.
-async fn ours(story: &Story, level: &str, since: Date, until: Date) -> Sums {
-    let account = story.account().unwrap();
-    let path =
-        format!("ad-accounts/{account}/insights?level={level}&increment=day&since={since}&until={until}");
-    let mut sums = Sums::new();
-    for row in story.api().unwrap().all(&path).await.unwrap() {
-        let id = if level == "account" { "account" } else { row["id"].as_str().unwrap() };
-        let key = (id.to_owned(), row["date_start"].as_str().unwrap().to_owned());
-        let spend = row["spend"].as_str().unwrap().parse().unwrap();
-        let counts = (row["impressions"].as_u64().unwrap(), row["clicks"].as_u64().unwrap());
-        assert!(sums.insert(key, (spend, counts.0, counts.1)).is_none(), "twice: {row}");
-        let reach_known = row.get("reach").is_some();
-        assert_eq!(reach_known, level == "ad", "reach is never summed: {row}");
-    }
-    sums
-}
-
 async fn assert_equal_to_meta(story: &Story, since: Date, until: Date) {
     let rows = story.sim().unwrap().fact_rows(since, until);
-    for (level, field) in
-        [("ad", "ad_id"), ("adset", "adset_id"), ("campaign", "campaign_id"), ("account", "account")]
-    {
-        assert_eq!(ours(story, level, since, until).await, oracle(&rows, field), "{level} {since} {until}");
-    }
+    let (api, account) = (story.api().unwrap(), story.account().unwrap());
+    numbers::assert_equal(&api, &account, &rows, since, until).await.unwrap();
 }
 
 #[tokio::test]
@@ -299,13 +260,14 @@ async fn a_recorded_account_is_mirrored_to_the_cent() {
     let file: Value = serde_json::from_str(&file).unwrap();
     let rows = file["data"].as_array().unwrap();
     let (since, until) = ("2026-05-03".parse().unwrap(), "2026-06-01".parse().unwrap());
+    let (api, account) = (story.api().unwrap(), story.account().unwrap());
     for (level, field) in [("adset", "adset_id"), ("campaign", "campaign_id"), ("account", "account")] {
-        assert_eq!(ours(&story, level, since, until).await, oracle(rows, field), "{level}");
+        let ours = numbers::ours(&api, &account, level, since, until).await.unwrap();
+        assert_eq!(ours, numbers::metas(rows, field).unwrap(), "{level}");
     }
-    let account = story.account().unwrap();
     for (level, count) in [("campaigns", 64), ("adsets", 134), ("ads", 337)] {
         let path = format!("ad-accounts/{account}/{level}");
-        assert_eq!(story.api().unwrap().all(&path).await.unwrap().len(), count);
+        assert_eq!(api.all(&path).await.unwrap().len(), count);
     }
     story.system.stop().await;
 }

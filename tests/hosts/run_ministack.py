@@ -1,0 +1,182 @@
+"""Runs MiniStack on a free port of 127.0.0.1 until standard input ends, which it also does when the test that
+started us is killed. Says {"port": …} on standard output once it answers; its log goes to standard error.
+
+Stock MiniStack accepts our template and leaves out part of it without a word. What it lacks is added here through
+private names of one version, which is therefore checked.
+"""
+
+import importlib.metadata
+import json
+import os
+import signal
+import socket
+import socketserver
+import sys
+import threading
+import time
+import urllib.request
+
+VERSION = "1.5.33"
+READY_WITHIN_S = 60
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def settings(port):
+    """MiniStack reads its environment while it is imported, and hands all of it on to every Lambda process."""
+    return {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        # Lambda processes find their AWS here, with no word about it in their own configuration.
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        # Functions are told that they were called at the address that the stack names in its outputs.
+        "MINISTACK_HOST": "us-east-1.amazonaws.com",
+        "LOG_LEVEL": "INFO",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+    }
+
+
+class HttpApiBody:
+    """SAM describes the routes of an HttpApi by an OpenAPI document in the property `Body`, which MiniStack does
+    not read. It is read here as far as our template uses it: proxies to functions, and nothing that authorizes."""
+
+    TYPE = "AWS::ApiGatewayV2::Api"
+    INTEGRATION = "x-amazon-apigateway-integration"
+
+    def __init__(self, apigateway, handlers):
+        self.apigateway = apigateway
+        handler = handlers[self.TYPE]
+        self.create_api, self.update_api = handler["create"], handler["update"]
+        handler["create"], handler["update"] = self.create, self.update
+
+    def create(self, logical_id, properties, stack):
+        api_id, attributes = self.create_api(logical_id, properties, stack)
+        self.read(api_id, properties)
+        return api_id, attributes
+
+    def update(self, physical_id, old, new, stack, logical_id=None):
+        api_id, attributes = self.update_api(physical_id, old, new, stack, logical_id)
+        self.read(api_id, new)
+        return api_id, attributes
+
+    def read(self, api_id, properties):
+        body = properties.get("Body") or {}
+        cors = properties.get("CorsConfiguration") or body.get("x-amazon-apigateway-cors")
+        if cors:
+            # CloudFormation says AllowOrigins, the service itself allowOrigins.
+            named = {name[0].lower() + name[1:]: value for name, value in cors.items()}
+            self.apigateway._apis[api_id]["corsConfiguration"] = named
+        self.apigateway._routes[api_id], self.apigateway._integrations[api_id] = {}, {}
+        integrations = {}
+        for path, methods in body.get("paths", {}).items():
+            for method, operation in methods.items():
+                if self.INTEGRATION not in operation:
+                    continue
+                if operation.get("security") or body.get("security"):
+                    raise ValueError(f"{method} {path} has an authorizer, which this launcher does not know")
+                uri = operation[self.INTEGRATION]["uri"]
+                if uri not in integrations:
+                    integrations[uri] = self.integrate(api_id, operation[self.INTEGRATION])
+                verb = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
+                key = "$default" if path.strip("/") == "$default" else f"{verb} {path}"
+                self.made(self.apigateway._create_route(
+                    api_id, {"routeKey": key, "target": f"integrations/{integrations[uri]}"}))
+
+    def integrate(self, api_id, integration):
+        wanted = {
+            "integrationType": integration["type"].upper(),
+            "integrationMethod": integration["httpMethod"],
+            "integrationUri": integration["uri"],
+            "payloadFormatVersion": integration["payloadFormatVersion"],
+        }
+        return self.made(self.apigateway._create_integration(api_id, wanted))["integrationId"]
+
+    @staticmethod
+    def made(answer):
+        status, _, body = answer
+        if status >= 400:
+            raise ValueError(body)
+        return json.loads(body)
+
+
+def answer_for_every_account(apigateway):
+    """A visitor has no AWS account, and MiniStack takes that to be its default one, where our APIs are not."""
+
+    def owner(wanted):
+        scopes = ((account, region) for (account, region, api_id), _ in apigateway._apis.all_items() if api_id == wanted)
+        return next(scopes, None)
+
+    apigateway.find_api_scope = owner
+
+
+def count_concurrency(handlers):
+    """A number out of a parameter is text to MiniStack, and its poller stumbles over that."""
+    handler = handlers["AWS::Lambda::EventSourceMapping"]
+    create = handler["create"]
+
+    def with_number(logical_id, properties, stack):
+        scaling = properties.get("ScalingConfig")
+        if scaling:
+            properties = {**properties, "ScalingConfig": {"MaximumConcurrency": int(scaling["MaximumConcurrency"])}}
+        return create(logical_id, properties, stack)
+
+    handler["create"] = with_number
+
+
+def complete():
+    from ministack.services import apigateway, scheduler
+    from ministack.services.cloudformation import provisioners
+
+    HttpApiBody(apigateway, provisioners._RESOURCE_HANDLERS)
+    answer_for_every_account(apigateway)
+    count_concurrency(provisioners._RESOURCE_HANDLERS)
+    # It looks for schedules that are due every ten seconds; stories should not wait that long.
+    scheduler._SCHEDULE_TICK_INTERVAL = 1
+    # The Runtime API writes its answers in small pieces, each of which would wait 40 ms for an acknowledgement.
+    socketserver.StreamRequestHandler.disable_nagle_algorithm = True
+
+
+def announce(port, voice):
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/health", timeout=5).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            print(json.dumps({"port": port}), file=voice, flush=True)
+            return
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_with_input():
+    while sys.stdin.readline():
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main():
+    installed = importlib.metadata.version("ministack")
+    if installed != VERSION:
+        sys.exit(f"this launcher completes MiniStack {VERSION}, and found {installed}")
+    # What MiniStack prints must not be taken for what we say.
+    voice = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    port = free_port()
+    os.environ.update(settings(port))
+    complete()
+    threading.Thread(target=announce, args=(port, voice), daemon=True).start()
+    threading.Thread(target=end_with_input, daemon=True).start()
+    sys.argv = sys.argv[:1]
+    from ministack import app
+
+    app.main()
+
+
+if __name__ == "__main__":
+    main()

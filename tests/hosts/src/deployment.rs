@@ -1,0 +1,184 @@
+//! The template, deployed as an operator deploys it.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::aws::Account;
+use crate::process::root;
+
+/// Every deployable, as its folder in `functions/`.
+pub const FUNCTIONS: [&str; 7] = [
+    "auth-meta",
+    "manage-campaign",
+    "sync-entities",
+    "sync-metrics-chunk",
+    "evaluate-rules",
+    "webhook-ingest",
+    "query-insights",
+];
+
+/// Where bundles are put for CloudFormation.
+const BUCKET: &str = "bundles";
+
+/// How often CloudFormation is asked whether it is done.
+const PATIENCE: std::ops::Range<u32> = 0..300;
+
+/// A stack.
+pub struct Deployment {
+    /// The account that it is in.
+    pub account: Account,
+    /// Its name.
+    pub stack: String,
+    /// Where the API answers, without a slash at the end.
+    pub url: String,
+    /// What the stack says of itself.
+    pub outputs: BTreeMap<String, String>,
+    /// Physical ids by logical ones.
+    pub resources: BTreeMap<String, String>,
+}
+
+/// The template as it lies in the repository.
+pub fn template() -> anyhow::Result<String> {
+    fs::read_to_string(root().join("template.yaml")).context("template.yaml")
+}
+
+impl Deployment {
+    /// Deploys a template with the bundles that `cargo xtask build` has made.
+    pub async fn create(
+        account: Account,
+        stack: &str,
+        template: &str,
+        parameters: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let template = package(&account, template).await?;
+        let parameters: Vec<Value> = parameters
+            .iter()
+            .map(|(name, value)| json!({"ParameterKey": name, "ParameterValue": value}))
+            .collect();
+        // Too large for the call itself.
+        let put = json!({"Bucket": BUCKET, "Key": "template.yaml", "Body": template});
+        account.call("s3", "put_object", put).await?;
+        let create = json!({
+            "StackName": stack, "TemplateURL": format!("{}/{BUCKET}/template.yaml", account.endpoint), "Parameters": parameters,
+            "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        });
+        account.call("cloudformation", "create_stack", create).await?;
+        let outputs = created(&account, stack).await?;
+        let listed = json!({"StackName": stack});
+        let listed = account.call("cloudformation", "describe_stack_resources", listed).await?;
+        let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
+        let resources: BTreeMap<String, String> = listed["StackResources"]
+            .as_array()
+            .context("no resources")?
+            .iter()
+            .map(|resource| (text(resource, "LogicalResourceId"), text(resource, "PhysicalResourceId")))
+            .collect();
+        let api = resources.get("Api").context("the stack has no Api")?;
+        // The emulator serves all APIs at one address.
+        let url = format!("{}/_aws/execute-api/{api}/$default", account.endpoint);
+        Ok(Self { account, stack: stack.to_owned(), url, outputs, resources })
+    }
+
+    /// An output.
+    pub fn output(&self, name: &str) -> anyhow::Result<&str> {
+        self.outputs.get(name).map(String::as_str).with_context(|| format!("the stack has no output {name}"))
+    }
+
+    /// The physical id of a resource.
+    pub fn resource(&self, name: &str) -> anyhow::Result<&str> {
+        self.resources.get(name).map(String::as_str).with_context(|| format!("the stack has no {name}"))
+    }
+
+    /// The name of a queue or function of this stack.
+    pub fn name(&self, part: &str) -> String {
+        format!("{}-{part}", self.stack)
+    }
+
+    /// Puts the app's secret in, beside what the template has generated, as the operator does after deploying.
+    /// Answers the verify token.
+    pub async fn put_app_secret(&self, secret: &str) -> anyhow::Result<String> {
+        let id = self.output("AppSecretName")?;
+        let kept = self.account.call("secretsmanager", "get_secret_value", json!({"SecretId": id})).await?;
+        let mut document: Value = serde_json::from_str(kept["SecretString"].as_str().unwrap_or_default())?;
+        document["app_secret"] = secret.into();
+        let put = json!({"SecretId": id, "SecretString": document.to_string()});
+        self.account.call("secretsmanager", "put_secret_value", put).await?;
+        Ok(document["verify_token"].as_str().context("no verify token was generated")?.to_owned())
+    }
+
+    /// The attributes of a queue.
+    pub async fn queue(&self, name: &str) -> anyhow::Result<Value> {
+        let url = self.queue_url(name).await?;
+        let asked = json!({"QueueUrl": url, "AttributeNames": ["All"]});
+        Ok(self.account.call("sqs", "get_queue_attributes", asked).await?["Attributes"].take())
+    }
+
+    /// Where a queue is.
+    pub async fn queue_url(&self, name: &str) -> anyhow::Result<String> {
+        let found = self.account.call("sqs", "get_queue_url", json!({"QueueName": self.name(name)})).await?;
+        Ok(found["QueueUrl"].as_str().context("a queue without a URL")?.to_owned())
+    }
+
+    /// How many messages a queue holds, whatever their state.
+    pub async fn messages(&self, name: &str) -> anyhow::Result<u64> {
+        let queue = self.queue(name).await?;
+        let count = |kind: &str| queue[kind].as_str().and_then(|count| count.parse().ok()).unwrap_or(0);
+        let (waiting, delayed) =
+            (count("ApproximateNumberOfMessages"), count("ApproximateNumberOfMessagesDelayed"));
+        Ok(waiting + delayed + count("ApproximateNumberOfMessagesNotVisible"))
+    }
+}
+
+/// Puts the bundles into a bucket and names them in the template, as `sam package` does. Nothing else changes.
+async fn package(account: &Account, template: &str) -> anyhow::Result<String> {
+    let mut packaged = template.to_owned();
+    account.call("s3", "create_bucket", json!({"Bucket": BUCKET})).await?;
+    for function in FUNCTIONS {
+        let folder = format!("target/lambda/{function}");
+        let bundle = root().join(&folder).join("bootstrap");
+        ensure!(bundle.exists(), "{} is not there: run `cargo xtask build`", bundle.display());
+        let put = json!({"Bucket": BUCKET, "Key": function, "Body": {"zip": bundle}});
+        account.call("s3", "put_object", put).await?;
+        let line = format!("CodeUri: {folder}\n");
+        let named = packaged.matches(&line).count();
+        ensure!(named == 1, "template.yaml says `{}` {named} times", line.trim());
+        packaged = packaged.replace(&line, &format!("CodeUri: s3://{BUCKET}/{function}\n"));
+    }
+    ensure!(!packaged.contains("CodeUri: target/"), "template.yaml names a bundle that is no function's");
+    Ok(packaged)
+}
+
+/// Waits for the stack, and answers its outputs.
+async fn created(account: &Account, stack: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
+    for _ in PATIENCE {
+        ticks.tick().await;
+        let shown = account.call("cloudformation", "describe_stacks", json!({"StackName": stack})).await?;
+        let shown = &shown["Stacks"][0];
+        match shown["StackStatus"].as_str().unwrap_or_default() {
+            "CREATE_IN_PROGRESS" => {}
+            "CREATE_COMPLETE" => return Ok(outputs(shown)),
+            status => bail!("the stack is {status}: {}", why(account, stack).await?),
+        }
+    }
+    bail!("the stack is not created in time")
+}
+
+fn outputs(stack: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let outputs = stack["Outputs"].as_array().cloned().unwrap_or_default();
+    outputs.iter().map(|output| (text(&output["OutputKey"]), text(&output["OutputValue"]))).collect()
+}
+
+/// What went wrong, as the stack's events say.
+async fn why(account: &Account, stack: &str) -> anyhow::Result<String> {
+    let events = account.call("cloudformation", "describe_stack_events", json!({"StackName": stack})).await?;
+    let reasons = events["StackEvents"].as_array().into_iter().flatten().filter_map(|event| {
+        let reason = event["ResourceStatusReason"].as_str()?;
+        Some(format!("{}: {reason}", event["LogicalResourceId"].as_str()?))
+    });
+    Ok(reasons.collect::<Vec<_>>().join("; "))
+}

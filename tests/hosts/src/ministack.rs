@@ -1,0 +1,127 @@
+//! MiniStack: AWS on this machine, with real Lambda processes.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use tokio::sync::OnceCell;
+
+use crate::aws::Account;
+use crate::process::{Helper, root};
+
+/// The interpreter that `cargo xtask hosts` installs with MiniStack.
+pub(crate) const PYTHON: &str = "target/hosts/ministack/bin/python";
+
+const READY_WITHIN: Duration = Duration::from_secs(70);
+
+/// What MiniStack does with roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roles {
+    /// Every call is allowed.
+    Ignored,
+    /// Each function comes with the credentials of its role, and may do what the role allows.
+    Enforced,
+}
+
+/// A MiniStack that runs until the test ends, however it ends.
+pub struct MiniStack {
+    helper: Helper,
+    endpoint: String,
+    log: PathBuf,
+}
+
+static IGNORING: OnceCell<MiniStack> = OnceCell::const_new();
+static ENFORCING: OnceCell<MiniStack> = OnceCell::const_new();
+
+impl MiniStack {
+    /// The MiniStack that all stories of this process share, each in an account of its own.
+    pub async fn shared(roles: Roles) -> anyhow::Result<&'static Self> {
+        let (shared, name) = match roles {
+            Roles::Ignored => (&IGNORING, "ministack"),
+            Roles::Enforced => (&ENFORCING, "ministack-roles"),
+        };
+        shared.get_or_try_init(|| Self::start(name, roles)).await
+    }
+
+    /// Starts one whose log is `target/hosts/<name>.log`.
+    pub async fn start(name: &str, roles: Roles) -> anyhow::Result<Self> {
+        let python = root().join(PYTHON);
+        ensure!(python.exists(), "{} is not there: run `cargo xtask hosts`", python.display());
+        let folder = root().join("target/hosts");
+        let scratch = folder.join("tmp");
+        fs::create_dir_all(&scratch)?;
+        let log = folder.join(format!("{name}.log"));
+        let mut command = Command::new(python);
+        // It hands its whole environment on to the Lambda processes, which must not see that of the test.
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", &folder).env("TMPDIR", &scratch);
+        if roles == Roles::Enforced {
+            command.env("AUTH", "true");
+        }
+        command.arg("-B").arg(root().join("tests/hosts/run_ministack.py"));
+        command.stderr(File::create(&log).with_context(|| format!("{}", log.display()))?);
+        let mut helper = Helper::start(name, command)?;
+        let ready = helper.hear(READY_WITHIN).await;
+        let ready = ready.with_context(|| format!("MiniStack did not start, see {}", log.display()))?;
+        let endpoint = format!("http://127.0.0.1:{}", ready["port"]);
+        Ok(Self { helper, endpoint, log })
+    }
+
+    /// An account there.
+    pub fn account(&self, id: &str) -> Account {
+        Account { endpoint: self.endpoint.clone(), id: id.to_owned() }
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> anyhow::Result<String> {
+        let bytes = fs::read(&self.log).with_context(|| format!("{}", self.log.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The Lambda processes that it runs.
+    pub fn lambda_processes(&self) -> anyhow::Result<Vec<LambdaProcess>> {
+        let own = self.helper.pid();
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+            // What has ended meanwhile cannot be read any more.
+            found.extend(LambdaProcess::read(pid, own));
+        }
+        Ok(found)
+    }
+
+    /// Stops it and waits until it has ended.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.helper.stop().await
+    }
+}
+
+/// A process that MiniStack started for a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LambdaProcess {
+    /// The process id.
+    pub pid: u32,
+    /// The function's physical name.
+    pub function: String,
+}
+
+impl LambdaProcess {
+    /// The process when it is a bootstrap and a child of `parent`.
+    fn read(pid: u32, parent: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // pid (name) state ppid …; the name may hold anything.
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+        let mut rest = rest.split_whitespace();
+        let (state, ppid) = (rest.next()?, rest.next()?.parse::<u32>().ok()?);
+        if name != "bootstrap" || ppid != parent || state == "Z" {
+            return None;
+        }
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let function = environment.split(|byte| *byte == 0).find_map(|variable| {
+            std::str::from_utf8(variable).ok()?.strip_prefix("AWS_LAMBDA_FUNCTION_NAME=").map(str::to_owned)
+        })?;
+        Some(Self { pid, function })
+    }
+}

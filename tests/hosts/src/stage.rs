@@ -1,0 +1,159 @@
+//! A deployed Adflight, the simulated Meta that it talks to, and the people who use it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use graph_sim::{AccountArgs, App, Config, GraphSim};
+use http::Method;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use local::issuer::Issuer;
+use local::main_job::Api;
+use runtime::Clock;
+use runtime::session::Role;
+use serde_json::{Value, json};
+
+use crate::deployment::{Deployment, template};
+use crate::ministack::{MiniStack, Roles};
+
+/// The workspace of the stories.
+pub const WORKSPACE: &str = "demo";
+
+const STACK: &str = "adflight";
+const APP_ID: &str = "100000000000001";
+const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// The seed of the team's own issuer: base64url of 32 bytes.
+const ISSUER_SEED: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+/// Real time passes on real hosts: how long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A deployment and its world.
+pub struct Stage {
+    /// The emulator.
+    pub ministack: &'static MiniStack,
+    /// What was deployed.
+    pub deployment: Deployment,
+    /// The simulated Meta.
+    pub sim: GraphSim,
+    /// What webhook subscriptions must repeat.
+    pub verify_token: String,
+    clock: Clock,
+    issuer: Issuer,
+}
+
+/// The ad account of the stories: small, and a month of numbers.
+pub fn account() -> AccountArgs {
+    AccountArgs { campaigns: 6, adsets: 12, ads: 24, days: 30, ..AccountArgs::default() }
+}
+
+impl Stage {
+    /// Deploys the template into an AWS account of its own, beside a simulator with a small ad account.
+    pub async fn deploy(roles: Roles, aws_account: &str) -> anyhow::Result<Self> {
+        let ministack = MiniStack::shared(roles).await?;
+        let clock = Clock::system();
+        let issuer = Issuer::new(ISSUER_SEED)?;
+        let app = App {
+            app_id: APP_ID.to_owned(),
+            app_secret: APP_SECRET.to_owned(),
+            redirect_uris: Vec::new(),
+        };
+        let sim_clock = clock.clone();
+        let now = Arc::new(move || sim_clock.now());
+        let sim = GraphSim::start(Config::new(account().source(clock.now())?, app, now)).await?;
+        let (meta, sessions) = (sim.base_url(), issuer.config());
+        let parameters = [
+            ("MetaAppId", APP_ID),
+            ("MetaGraphUrl", &meta),
+            ("MetaDialogUrl", &meta),
+            ("SessionIssuer", &sessions.issuer),
+            ("SessionAudience", &sessions.audience),
+            ("SessionJwks", &sessions.jwks),
+            ("AllowedOrigins", "https://app.example.com,https://staging.example.com"),
+            ("Architecture", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }),
+        ];
+        let account = ministack.account(aws_account);
+        let deployment = Deployment::create(account, STACK, &template()?, &parameters).await?;
+        // What an operator does after the first deployment.
+        sim.allow_redirect(deployment.output("LoginRedirect")?);
+        let verify_token = deployment.put_app_secret(APP_SECRET).await?;
+        Ok(Self { ministack, deployment, sim, verify_token, clock, issuer })
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The day in the ad account.
+    pub fn today(&self) -> anyhow::Result<Date> {
+        let zone = TimeZone::get(&self.sim.account().timezone)?;
+        Ok(self.now().to_zoned(zone).date())
+    }
+
+    /// The API as an owner of a workspace finds it.
+    pub fn api(&self, workspace: &str) -> anyhow::Result<Api> {
+        let claims = self.issuer.claims(workspace, Role::Owner, self.now())?;
+        Api::at(&self.deployment.url, workspace, self.issuer.sign(&claims)?)
+    }
+
+    /// The path of the ad account, with a slash at the end.
+    pub fn ad_account(&self) -> String {
+        format!("ad-accounts/{}/", self.sim.account().id)
+    }
+
+    /// Logs in at the simulated Meta. The redirect goes to the address that AWS gives the API, where the emulator
+    /// does not answer: the browser of this story knows the way.
+    pub async fn connect(&self, api: &Api) -> anyhow::Result<Value> {
+        let (dialog, cookie) = api.begin_login().await?;
+        let callback = api.press_continue(&dialog).await?;
+        let known = self.deployment.output("ApiUrl")?;
+        let path = callback.strip_prefix(known).with_context(|| format!("{callback} is not at {known}"))?;
+        api.come_back(&format!("{}{path}", self.deployment.url), &cookie).await
+    }
+
+    /// Says whether the ad account is synced.
+    pub async fn select(&self, api: &Api, selected: bool) -> anyhow::Result<()> {
+        let path = format!("{}selection", self.ad_account());
+        api.call(Method::PUT, &path, Some(&json!({"selected": selected}))).await.map(drop)
+    }
+
+    /// How far the sync is.
+    pub async fn progress(&self, api: &Api) -> anyhow::Result<Value> {
+        api.call(Method::GET, &format!("{}sync", self.ad_account()), None).await
+    }
+
+    /// Waits until every planned week of the ad account is measured.
+    pub async fn measured(&self, api: &Api) -> anyhow::Result<Value> {
+        self.until("every week is measured", async || {
+            let progress = self.progress(api).await?;
+            let count = |state: &str| progress["chunks"][state].as_u64().unwrap_or(0);
+            ensure!(count("failed") == 0, "a week failed: {progress}");
+            let done = count("done") > 0 && count("planned") + count("running") == 0;
+            Ok(if done { Ok(progress) } else { Err(progress) })
+        })
+        .await
+    }
+
+    /// Asks again and again until a condition holds; the inner error is what to show when it never does.
+    pub async fn until<T>(
+        &self,
+        what: &str,
+        mut look: impl AsyncFnMut() -> anyhow::Result<Result<T, Value>>,
+    ) -> anyhow::Result<T> {
+        let end = self.now() + PATIENCE;
+        let mut ticks = tokio::time::interval(PAUSE);
+        loop {
+            ticks.tick().await;
+            match look().await? {
+                Ok(found) => return Ok(found),
+                Err(seen) if self.now() > end => bail!("not in time: {what}; last seen: {seen}"),
+                Err(_) => {}
+            }
+        }
+    }
+}
