@@ -57,11 +57,8 @@ impl Stage {
         let ministack = MiniStack::shared(roles).await?;
         let clock = Clock::system();
         let issuer = Issuer::new(ISSUER_SEED)?;
-        let app = App {
-            app_id: APP_ID.to_owned(),
-            app_secret: APP_SECRET.to_owned(),
-            redirect_uris: Vec::new(),
-        };
+        let app =
+            App { app_id: APP_ID.to_owned(), app_secret: APP_SECRET.to_owned(), redirect_uris: Vec::new() };
         let sim_clock = clock.clone();
         let now = Arc::new(move || sim_clock.now());
         let sim = GraphSim::start(Config::new(account().source(clock.now())?, app, now)).await?;

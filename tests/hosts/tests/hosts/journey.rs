@@ -1,6 +1,5 @@
 //! From the first login to the disconnection, over the deployed API, with real Lambda processes.
 
-
 use hosts::ministack::Roles;
 use hosts::stage::{Stage, WORKSPACE};
 
