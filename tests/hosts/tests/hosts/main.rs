@@ -2,3 +2,4 @@
 //! `cargo xtask hosts` installs and builds, so a plain `cargo test` names them as ignored.
 
 mod journey;
+mod template;
