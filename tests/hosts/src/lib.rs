@@ -6,4 +6,3 @@ pub mod deployment;
 pub mod ministack;
 pub mod process;
 pub mod stage;
-pub mod template;

@@ -57,11 +57,8 @@ impl Stage {
         let ministack = MiniStack::shared(roles).await?;
         let clock = Clock::system();
         let issuer = Issuer::new(ISSUER_SEED)?;
-        let app = App {
-            app_id: APP_ID.to_owned(),
-            app_secret: APP_SECRET.to_owned(),
-            redirect_uris: Vec::new(),
-        };
+        let app =
+            App { app_id: APP_ID.to_owned(), app_secret: APP_SECRET.to_owned(), redirect_uris: Vec::new() };
         let sim_clock = clock.clone();
         let now = Arc::new(move || sim_clock.now());
         let sim = GraphSim::start(Config::new(account().source(clock.now())?, app, now)).await?;
@@ -135,6 +132,19 @@ impl Stage {
             ensure!(count("failed") == 0, "a week failed: {progress}");
             let done = count("done") > 0 && count("planned") + count("running") == 0;
             Ok(if done { Ok(progress) } else { Err(progress) })
+        })
+        .await
+    }
+
+    /// Waits until no queue holds a message that could be worked on.
+    pub async fn idle(&self) -> anyhow::Result<()> {
+        self.until("the queues are empty", async || {
+            for queue in self.deployment.queues() {
+                if self.deployment.messages(queue).await? > 0 {
+                    return Ok(Err(self.deployment.queue(queue).await?));
+                }
+            }
+            Ok(Ok(()))
         })
         .await
     }
