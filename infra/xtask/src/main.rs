@@ -1,6 +1,7 @@
 //! The project's chores. `cargo xtask check` is exactly what CI runs.
 
 mod check;
+mod edge;
 mod peers;
 mod python;
 mod readme;
@@ -24,6 +25,8 @@ struct Cli {
 enum Chore {
     /// Everything that must hold before a change lands: format, lints, tests, dependencies, docs, README.
     Check,
+    /// The Worker, compiled. `wrangler` calls this before it runs or uploads it.
+    Worker,
     /// Meta's own SDK and two connectors from PyPI, as judges of the simulator and of our client.
     Peers,
     /// A sync under every fault in turn, and under random mixes of faults.
@@ -48,6 +51,7 @@ enum Bench {
 fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Check => check::check(),
+        Chore::Worker => edge::build(),
         Chore::Peers => peers::judge(),
         Chore::Faults { seeds } => faults(seeds),
         Chore::Bench { what: Bench::Sync } => peers::bench_sync(),
