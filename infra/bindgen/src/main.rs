@@ -40,6 +40,8 @@ fn main() -> anyhow::Result<()> {
         .module(true)?
         .typescript(!options.no_typescript)
         .demangle(!options.no_demangle)
+        // A sixth of what is uploaded, and a panic says its file and line without it.
+        .remove_name_section(true)
         .reset_state_function(options.experimental_reset_state_function)
         .force_enable_abort_handler(options.force_enable_abort_handler)
         .generate(options.out_dir)

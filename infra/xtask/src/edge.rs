@@ -37,7 +37,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
 
 /// Everything of `wrangler deploy` that needs no account: the configuration is read, the Worker built and packed.
 /// What it packs is what the tests run.
-pub(crate) fn bundle() -> anyhow::Result<()> {
+pub(crate) fn pack() -> anyhow::Result<()> {
     install()?;
     run(wrangler(&["deploy", "--dry-run", "--env", FUNCTION, "--outdir", BUNDLE])?)?;
     let gzipped = gzipped(&root().join(BUNDLE))?;

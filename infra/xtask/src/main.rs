@@ -26,7 +26,11 @@ enum Chore {
     /// Everything that must hold before a change lands: format, lints, tests, dependencies, docs, README.
     Check,
     /// The Worker, compiled. `wrangler` calls this before it runs or uploads it.
-    Worker,
+    Worker {
+        /// Pack it, too, as `wrangler` would upload it, and tell its size.
+        #[arg(long)]
+        pack: bool,
+    },
     /// Meta's own SDK and two connectors from PyPI, as judges of the simulator and of our client.
     Peers,
     /// A sync under every fault in turn, and under random mixes of faults.
@@ -51,7 +55,8 @@ enum Bench {
 fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Check => check::check(),
-        Chore::Worker => edge::build(),
+        Chore::Worker { pack: false } => edge::build(),
+        Chore::Worker { pack: true } => edge::pack(),
         Chore::Peers => peers::judge(),
         Chore::Faults { seeds } => faults(seeds),
         Chore::Bench { what: Bench::Sync } => peers::bench_sync(),
