@@ -1,10 +1,12 @@
 //! The project's chores. `cargo xtask check` is exactly what CI runs.
 
+mod build;
 mod check;
 mod edge;
 mod peers;
 mod python;
 mod readme;
+mod template;
 mod tools;
 
 use std::io::Write;
@@ -33,6 +35,12 @@ enum Chore {
     },
     /// Meta's own SDK and two connectors from PyPI, as judges of the simulator and of our client.
     Peers,
+    /// The bundles of the Lambda functions, in target/lambda, for this machine or for Lambda.
+    Build {
+        /// What Lambda runs on: builds with Lambda's own C library. Without it, for emulators on this machine.
+        #[arg(long, value_enum)]
+        arch: Option<build::Arch>,
+    },
     /// A sync under every fault in turn, and under random mixes of faults.
     Faults {
         /// How many mixes. The same number is the same mix.
@@ -58,6 +66,7 @@ fn main() -> ExitCode {
         Chore::Worker { pack: false } => edge::build(),
         Chore::Worker { pack: true } => edge::pack(),
         Chore::Peers => peers::judge(),
+        Chore::Build { arch } => build::build(arch),
         Chore::Faults { seeds } => faults(seeds),
         Chore::Bench { what: Bench::Sync } => peers::bench_sync(),
     };

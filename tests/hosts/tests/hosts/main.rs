@@ -3,3 +3,4 @@
 
 mod deployed;
 mod journey;
+mod template;
