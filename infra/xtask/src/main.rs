@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod edge;
+mod hosts;
 mod peers;
 mod python;
 mod readme;
@@ -41,6 +42,8 @@ enum Chore {
         #[arg(long, value_enum)]
         arch: Option<build::Arch>,
     },
+    /// Whole stories on real hosts: the template on an AWS emulator, the Worker in workerd.
+    Hosts,
     /// A sync under every fault in turn, and under random mixes of faults.
     Faults {
         /// How many mixes. The same number is the same mix.
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Chore::Worker { pack: true } => edge::pack(),
         Chore::Peers => peers::judge(),
         Chore::Build { arch } => build::build(arch),
+        Chore::Hosts => hosts::all(),
         Chore::Faults { seeds } => faults(seeds),
         Chore::Bench { what: Bench::Sync } => peers::bench_sync(),
     };
