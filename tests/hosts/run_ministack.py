@@ -128,13 +128,39 @@ def count_concurrency(handlers):
     handler["create"] = with_number
 
 
+class Permissions:
+    """Where MiniStack asks roles for something else than AWS does."""
+
+    def __init__(self, iam_actions):
+        self.action_of, self.resource_of = iam_actions.extract_iam_action, iam_actions.extract_resource_arn
+        iam_actions.extract_iam_action, iam_actions.extract_resource_arn = self.action, self.resource
+
+    def action(self, service, *request):
+        action = self.action_of(service, *request)
+        # Who may send a message may send ten at once: AWS knows no permission for batches.
+        if action and action.startswith("sqs:"):
+            return action.removesuffix("Batch")
+        return action
+
+    def resource(self, service, method, path, headers, body, query, *scope):
+        arn = self.resource_of(service, method, path, headers, body, query, *scope)
+        # To MiniStack every schedule is one of the group `default`, whatever group the call names.
+        if service != "scheduler" or ":schedule/default/" not in arn:
+            return arn
+        named = json.loads(body).get("GroupName") if body else query.get("groupName")
+        group = named[0] if isinstance(named, list) else named
+        return arn.replace(":schedule/default/", f":schedule/{group or 'default'}/")
+
+
 def complete():
+    from ministack.core import iam_actions
     from ministack.services import apigateway, scheduler
     from ministack.services.cloudformation import provisioners
 
     HttpApiBody(apigateway, provisioners._RESOURCE_HANDLERS)
     answer_for_every_account(apigateway)
     count_concurrency(provisioners._RESOURCE_HANDLERS)
+    Permissions(iam_actions)
     # It looks for schedules that are due every ten seconds; stories should not wait that long.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
     # The Runtime API writes its answers in small pieces, each of which would wait 40 ms for an acknowledgement.

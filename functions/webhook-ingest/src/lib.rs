@@ -6,6 +6,8 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod inbox;
+#[cfg(target_arch = "wasm32")]
+mod worker;
 
 use std::iter;
 
@@ -47,6 +49,9 @@ pub struct Door {
 }
 
 impl Door {
+    /// The headers that it reads.
+    pub const HEADERS: [&str; 1] = [SIGNATURE];
+
     /// The door on this host.
     pub fn new(queues: Queues, secrets: AppSecrets) -> Self {
         Self { queues, secrets }

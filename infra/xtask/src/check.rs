@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::{command, peers, readme, run, say, tools};
+use crate::{command, hosts, peers, readme, run, say, template, tools};
 
 /// The crates that run, or will run, on Cloudflare Workers as well.
 const AT_THE_EDGE: [&str; 4] = ["ads", "graph-api", "runtime", "webhook-ingest"];
@@ -22,7 +22,9 @@ pub(crate) fn check() -> anyhow::Result<()> {
         args.extend(["--", "-D", "warnings"]);
         run(command("cargo", &args))
     })?;
+    step("template", template::lint)?;
     step("tests", || run(command("cargo", &["test", "--workspace", "--quiet"])))?;
+    step("hosts", hosts::stories)?;
     step("peers", peers::judge)?;
     step("dependencies", || {
         let deny = tools::installed("cargo-deny", "0.20.2")?;

@@ -1,9 +1,13 @@
 //! The project's chores. `cargo xtask check` is exactly what CI runs.
 
+mod build;
 mod check;
+mod edge;
+mod hosts;
 mod peers;
 mod python;
 mod readme;
+mod template;
 mod tools;
 
 use std::io::Write;
@@ -24,8 +28,22 @@ struct Cli {
 enum Chore {
     /// Everything that must hold before a change lands: format, lints, tests, dependencies, docs, README.
     Check,
+    /// The Worker, compiled. `wrangler` calls this before it runs or uploads it.
+    Worker {
+        /// Pack it, too, as `wrangler` would upload it, and tell its size.
+        #[arg(long)]
+        pack: bool,
+    },
     /// Meta's own SDK and two connectors from PyPI, as judges of the simulator and of our client.
     Peers,
+    /// The bundles of the Lambda functions, in target/lambda, for this machine or for Lambda.
+    Build {
+        /// What Lambda runs on: builds with Lambda's own C library. Without it, for emulators on this machine.
+        #[arg(long, value_enum)]
+        arch: Option<build::Arch>,
+    },
+    /// Whole stories on real hosts: the template on an AWS emulator, the Worker in workerd.
+    Hosts,
     /// A sync under every fault in turn, and under random mixes of faults.
     Faults {
         /// How many mixes. The same number is the same mix.
@@ -48,7 +66,11 @@ enum Bench {
 fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Check => check::check(),
+        Chore::Worker { pack: false } => edge::build(),
+        Chore::Worker { pack: true } => edge::pack(),
         Chore::Peers => peers::judge(),
+        Chore::Build { arch } => build::build(arch),
+        Chore::Hosts => hosts::all(),
         Chore::Faults { seeds } => faults(seeds),
         Chore::Bench { what: Bench::Sync } => peers::bench_sync(),
     };

@@ -1,5 +1,7 @@
 //! What the check needs on the machine, and what it installs into `target/tools` by itself.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, bail};
@@ -37,7 +39,7 @@ pub(crate) fn prerequisites() -> anyhow::Result<()> {
 }
 
 /// What a program prints when it succeeds.
-fn answer(program: &str, args: &[&str]) -> Option<String> {
+pub(crate) fn answer(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).current_dir(root()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
@@ -54,4 +56,22 @@ pub(crate) fn installed(tool: &str, version: &str) -> anyhow::Result<String> {
         run(install)?;
     }
     Ok(program)
+}
+
+/// The path of a tool of our own that is no member of the workspace, installed when its lock has changed.
+pub(crate) fn own(tool: &str) -> anyhow::Result<PathBuf> {
+    let folder = root().join("target/tools");
+    let (path, stamp) = (folder.join("bin").join(tool), folder.join(format!("{tool}.lock")));
+    let source = root().join("infra").join(tool);
+    let mut wanted = fs::read_to_string(source.join("Cargo.lock")).context("Cargo.lock")?;
+    wanted += &fs::read_to_string(source.join("src/main.rs")).context("main.rs")?;
+    if path.exists() && fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(path);
+    }
+    say(&format!("   Installing infra/{tool} into target/tools, once."));
+    let mut install = command("cargo", &["install", "--locked", "--quiet", "--force", "--path"]);
+    install.arg(source).arg("--root").arg(&folder).arg("--target-dir").arg(folder.join("build"));
+    run(install)?;
+    fs::write(&stamp, wanted).context("the stamp of a tool cannot be written")?;
+    Ok(path)
 }

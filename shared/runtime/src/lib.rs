@@ -18,6 +18,8 @@ pub mod aws;
 pub mod deadline;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod env;
+#[cfg(any(target_arch = "wasm32", test))]
+mod envelope;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod lambda;
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,36 +1,86 @@
-//! Cloudflare Workers: the queue between the door at the edge and AWS.
+//! Cloudflare Workers: HTTP at the edge, the queue behind it, and the way from that queue to AWS.
+//!
+//! Rust on a Worker cannot unwind: a panic ends every request of the isolate. So nothing here may panic, and
+//! what reads a stranger's bytes says whose they are before it does (see [`forward`]).
+#![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
-use std::fmt;
+mod forward;
+mod health;
+mod http;
+mod in_hand;
+mod message;
+mod queues;
+mod sqs;
+mod telemetry;
 
 use ads::Failure;
-use ads::job::Job;
-use worker::Queue;
+use secrecy::SecretString;
+use worker::Env;
 
-/// Where a function at the edge leaves jobs: the Cloudflare Queue whose consumer forwards them to AWS.
-#[derive(Clone)]
-pub struct Queues {
-    queue: Queue,
+use crate::AppSecrets;
+
+pub use self::forward::forward;
+pub use self::health::report_health;
+pub use self::http::serve;
+pub use self::queues::Queues;
+
+/// The bindings of wrangler.toml.
+const QUEUE: &str = "WEBHOOK_QUEUE";
+const DEAD_LETTERS: &str = "WEBHOOK_DEAD_LETTERS";
+
+/// Reads variables and secrets, and remembers which are missing.
+struct Settings<'a> {
+    env: &'a Env,
+    missing: Vec<&'static str>,
 }
 
-impl fmt::Debug for Queues {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Queues")
-    }
-}
-
-impl Queues {
-    /// The queue behind this binding.
-    pub fn new(queue: Queue) -> Self {
-        Self { queue }
+impl<'a> Settings<'a> {
+    fn of(env: &'a Env) -> Self {
+        Self { env, missing: Vec::new() }
     }
 
-    /// Leaves jobs. Ok means that the queue has every one of them.
-    pub async fn send(&self, jobs: &[Job]) -> Result<(), Failure> {
-        for job in jobs {
-            let body = serde_json::to_string(job).map_err(|error| Failure::Defect(error.to_string()))?;
-            let sent = self.queue.send(body).await;
-            sent.map_err(|error| Failure::Unavailable(format!("the queue of the edge: {error}")))?;
+    fn var(&mut self, name: &'static str) -> String {
+        let found = self.env.var(name).map(|var| var.to_string()).unwrap_or_default();
+        if found.is_empty() {
+            self.missing.push(name);
         }
-        Ok(())
+        found
     }
+
+    fn secret(&mut self, name: &'static str) -> SecretString {
+        let found = self.optional_secret(name);
+        if found.is_none() {
+            self.missing.push(name);
+        }
+        found.unwrap_or_default()
+    }
+
+    fn optional_secret(&self, name: &str) -> Option<SecretString> {
+        let found = self.env.secret(name).ok()?.to_string();
+        (!found.is_empty()).then(|| found.into())
+    }
+
+    /// Names everything that is missing at once.
+    fn check(self) -> Result<(), Failure> {
+        if self.missing.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Defect(format!("not configured: {}", self.missing.join(", "))))
+    }
+}
+
+/// What the app and Meta both know, out of the Worker's secrets.
+fn app_secrets(env: &Env) -> Result<AppSecrets, Failure> {
+    let mut settings = Settings::of(env);
+    let secrets = AppSecrets {
+        app_secret: settings.secret("META_APP_SECRET"),
+        previous_app_secret: settings.optional_secret("META_APP_SECRET_PREVIOUS"),
+        verify_token: settings.secret("META_VERIFY_TOKEN"),
+    };
+    settings.check()?;
+    Ok(secrets)
+}
+
+fn out_of_reach(what: &str, error: &worker::Error) -> Failure {
+    Failure::Unavailable(format!("{what}: {error}"))
 }

@@ -109,6 +109,45 @@ impl Deployment {
         Ok(document["verify_token"].as_str().context("no verify token was generated")?.to_owned())
     }
 
+    /// The queues of functions, by name; beside each stands one for its dead letters.
+    pub fn queues(&self) -> impl Iterator<Item = &'static str> {
+        FUNCTIONS.into_iter().filter(|function| !["auth-meta", "query-insights"].contains(function))
+    }
+
+    /// The schedules of a group, whole.
+    pub async fn schedules(&self, group: &str) -> anyhow::Result<Vec<Value>> {
+        let list = json!({"GroupName": group, "MaxResults": 100});
+        let listed = self.account.call("scheduler", "list_schedules", list).await?;
+        let mut schedules = Vec::new();
+        for schedule in listed["Schedules"].as_array().into_iter().flatten() {
+            let get = json!({"GroupName": group, "Name": schedule["Name"]});
+            schedules.push(self.account.call("scheduler", "get_schedule", get).await?);
+        }
+        Ok(schedules)
+    }
+
+    /// A schedule of this stack.
+    pub async fn schedule(&self, group: &str, part: &str) -> anyhow::Result<Value> {
+        let get = json!({"GroupName": group, "Name": self.name(part)});
+        self.account.call("scheduler", "get_schedule", get).await
+    }
+
+    /// What the functions have logged as warnings and errors.
+    pub async fn complaints(&self) -> anyhow::Result<String> {
+        let mut complaints = String::new();
+        for function in FUNCTIONS {
+            let group = format!("/aws/lambda/{}", self.name(function));
+            let filter = json!({"logGroupName": group});
+            let logged = self.account.call("logs", "filter_log_events", filter).await?;
+            let lines = logged["events"].as_array().into_iter().flatten();
+            let lines = lines.filter_map(|event| event["message"].as_str());
+            for line in lines.filter(|line| line.contains("\"ERROR\"") || line.contains("\"WARN\"")) {
+                complaints.push_str(&format!("{function}: {line}\n"));
+            }
+        }
+        Ok(complaints)
+    }
+
     /// The attributes of a queue.
     pub async fn queue(&self, name: &str) -> anyhow::Result<Value> {
         let url = self.queue_url(name).await?;
@@ -122,13 +161,13 @@ impl Deployment {
         Ok(found["QueueUrl"].as_str().context("a queue without a URL")?.to_owned())
     }
 
-    /// How many messages a queue holds, whatever their state.
+    /// How many messages of a queue wait for a worker or are with one. Those that are for later are not counted.
     pub async fn messages(&self, name: &str) -> anyhow::Result<u64> {
         let queue = self.queue(name).await?;
-        let count = |kind: &str| queue[kind].as_str().and_then(|count| count.parse().ok()).unwrap_or(0);
-        let (waiting, delayed) =
-            (count("ApproximateNumberOfMessages"), count("ApproximateNumberOfMessagesDelayed"));
-        Ok(waiting + delayed + count("ApproximateNumberOfMessagesNotVisible"))
+        let count = |kind: &str| queue[kind].as_str().and_then(|count| count.parse::<u64>().ok());
+        let (waiting, taken) =
+            (count("ApproximateNumberOfMessages"), count("ApproximateNumberOfMessagesNotVisible"));
+        Ok(waiting.unwrap_or_default() + taken.unwrap_or_default())
     }
 }
 

@@ -6,3 +6,4 @@ pub mod deployment;
 pub mod ministack;
 pub mod process;
 pub mod stage;
+pub mod template;

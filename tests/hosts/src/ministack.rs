@@ -73,6 +73,11 @@ impl MiniStack {
         Account { endpoint: self.endpoint.clone(), id: id.to_owned() }
     }
 
+    /// The name of its log in `target/hosts`.
+    pub fn name(&self) -> &str {
+        self.log.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> anyhow::Result<String> {
         let bytes = fs::read(&self.log).with_context(|| format!("{}", self.log.display()))?;

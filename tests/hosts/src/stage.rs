@@ -136,6 +136,19 @@ impl Stage {
         .await
     }
 
+    /// Waits until no queue holds a message that could be worked on.
+    pub async fn idle(&self) -> anyhow::Result<()> {
+        self.until("the queues are empty", async || {
+            for queue in self.deployment.queues() {
+                if self.deployment.messages(queue).await? > 0 {
+                    return Ok(Err(self.deployment.queue(queue).await?));
+                }
+            }
+            Ok(Ok(()))
+        })
+        .await
+    }
+
     /// Asks again and again until a condition holds; the inner error is what to show when it never does.
     pub async fn until<T>(
         &self,

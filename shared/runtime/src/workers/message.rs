@@ -1,0 +1,79 @@
+//! A message as a consumer gets it. `worker`'s own type does not tell how often it was tried.
+
+use worker::js_sys::{self, JsString, Object, Reflect};
+use worker::wasm_bindgen::prelude::*;
+use worker::worker_sys::MessageBatch;
+
+#[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen, js_sys = ::worker::js_sys)]
+extern "C" {
+    #[wasm_bindgen(extends = js_sys::Object)]
+    pub(super) type Message;
+
+    #[wasm_bindgen(method, catch, getter)]
+    fn id(this: &Message) -> Result<JsString, JsValue>;
+
+    #[wasm_bindgen(method, catch, getter)]
+    fn body(this: &Message) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch, getter)]
+    fn attempts(this: &Message) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn ack(this: &Message) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn retry(this: &Message, options: &Object) -> Result<(), JsValue>;
+}
+
+/// The longest that a message waits between two tries.
+const LONGEST_DELAY_S: u32 = 3600;
+
+/// The messages of a batch.
+pub(super) fn messages(batch: &MessageBatch) -> Vec<Message> {
+    let messages = batch.messages().unwrap_or_default();
+    messages.iter().map(JsCast::unchecked_into).collect()
+}
+
+impl Message {
+    /// The queue's own name of it.
+    pub(super) fn name(&self) -> String {
+        self.id().map(String::from).unwrap_or_default()
+    }
+
+    /// 1 at first.
+    pub(super) fn tries(&self) -> u32 {
+        let told = self.attempts().ok().and_then(|attempts| attempts.as_f64());
+        // The queue counts in small whole numbers.
+        told.map_or(1, |attempts| attempts as u32).max(1)
+    }
+
+    /// What it says, if it is text. Everything that we send is.
+    pub(super) fn text(&self) -> Option<String> {
+        self.body().ok()?.as_string()
+    }
+
+    /// What it says, as it came.
+    pub(super) fn raw(&self) -> JsValue {
+        self.body().unwrap_or(JsValue::UNDEFINED)
+    }
+
+    /// It is done with.
+    pub(super) fn settle(&self) {
+        if self.ack().is_err() {
+            tracing::error!(
+                message = self.name(),
+                "A message could not be acknowledged and will come again."
+            );
+        }
+    }
+
+    /// It comes again, the later the more often it has come: after 2, 4, 8 seconds and so on up to an hour.
+    pub(super) fn come_again(&self) {
+        let delay = 2_u32.saturating_pow(self.tries().min(31)).min(LONGEST_DELAY_S);
+        let options = Object::new();
+        let set = Reflect::set(&options, &"delaySeconds".into(), &delay.into());
+        if set.and_then(|_| self.retry(&options)).is_err() {
+            tracing::error!(message = self.name(), "A message could not be sent back.");
+        }
+    }
+}

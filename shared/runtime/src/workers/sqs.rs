@@ -1,0 +1,297 @@
+//! The queue at AWS, reached from a Worker by signed requests. AWS's own client would double the Worker.
+
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
+
+use ads::Failure;
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
+use futures_util::future::{Either, select};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use worker::wasm_bindgen::JsValue;
+use worker::{AbortController, Delay, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
+
+use super::{Settings, out_of_reach};
+use crate::envelope::Limits;
+
+/// Ten messages and 1 MiB in a call; each brings its frame, its group and its correlation.
+pub(super) const CALL: Limits = Limits { messages: 10, bytes: 1_000_000, each: 500 };
+/// After this a call counts as lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A message for SQS.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) body: String,
+    /// Fair queues: one busy tenant must not hold up the others.
+    pub(super) group: String,
+    pub(super) correlation: String,
+}
+
+/// What SQS said of one message of a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It has it.
+    Taken,
+    /// It will never take it, and says why.
+    Refused(String),
+    /// It did not take it this time.
+    Later(String),
+}
+
+/// The queue of the function on Lambda.
+pub(super) struct Sqs {
+    url: String,
+    region: String,
+    key_id: SecretString,
+    key: SecretString,
+}
+
+/// A signed call that was not sent yet.
+pub(super) struct Call(Request);
+
+/// Status and body of an answer.
+pub(super) struct Answer {
+    status: u16,
+    body: String,
+}
+
+impl Sqs {
+    /// The queue that the Worker's settings name.
+    pub(super) fn of(env: &Env) -> Result<Self, Failure> {
+        let mut settings = Settings::of(env);
+        let sqs = Self {
+            url: settings.var("WEBHOOK_QUEUE_URL"),
+            region: settings.var("AWS_REGION"),
+            key_id: settings.secret("AWS_ACCESS_KEY_ID"),
+            key: settings.secret("AWS_SECRET_ACCESS_KEY"),
+        };
+        settings.check()?;
+        Ok(sqs)
+    }
+
+    /// A call that sends these messages, in their order.
+    pub(super) fn sending<'a>(&self, messages: impl Iterator<Item = &'a Outgoing>) -> Result<Call, Failure> {
+        let entries = messages.enumerate().map(|(index, message)| Entry {
+            id: index.to_string(),
+            message_body: &message.body,
+            message_group_id: &message.group,
+            message_attributes: Attributes {
+                correlation: Attribute { data_type: "String", string_value: &message.correlation },
+            },
+        });
+        let body = Sending { queue_url: &self.url, entries: entries.collect() };
+        self.call("AmazonSQS.SendMessageBatch", &body)
+    }
+
+    /// A call that asks how many messages wait.
+    pub(super) fn asking(&self) -> Result<Call, Failure> {
+        let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+        let body = Asking { queue_url: &self.url, attribute_names: names };
+        self.call("AmazonSQS.GetQueueAttributes", &body)
+    }
+
+    fn call<T: Serialize>(&self, target: &'static str, body: &T) -> Result<Call, Failure> {
+        let defect = |error: &dyn std::fmt::Display| Failure::Defect(format!("a call of SQS: {error}"));
+        let body = serde_json::to_string(body).map_err(|error| defect(&error))?;
+        let endpoint = endpoint(&self.url)?;
+        let known = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", target)];
+        let (key_id, key) = (self.key_id.expose_secret(), self.key.expose_secret());
+        let identity = Credentials::new(key_id, key, None, None, "worker").into();
+        let since_epoch = Duration::from_millis(worker::Date::now().as_millis());
+        let params = SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name("sqs")
+            .time(SystemTime::UNIX_EPOCH.checked_add(since_epoch).unwrap_or(SystemTime::UNIX_EPOCH))
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| defect(&error))?
+            .into();
+        let to_sign =
+            SignableRequest::new("POST", endpoint, known.into_iter(), SignableBody::Bytes(body.as_bytes()));
+        let signed = to_sign.and_then(|request| sign(request, &params)).map_err(|error| defect(&error))?;
+        let (instructions, _) = signed.into_parts();
+        let headers = Headers::new();
+        for (name, value) in known.into_iter().chain(instructions.headers()) {
+            headers.set(name, value).map_err(|error| defect(&error))?;
+        }
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post).with_headers(headers).with_body(Some(JsValue::from_str(&body)));
+        // SQS does not redirect; a signed request is for nobody else.
+        init.with_redirect(RequestRedirect::Manual);
+        Request::new_with_init(endpoint, &init).map(Call).map_err(|error| defect(&error))
+    }
+}
+
+/// `https://host/`, out of the queue's address.
+fn endpoint(url: &str) -> Result<&str, Failure> {
+    let host = url.find("://").map(|at| at.saturating_add(3));
+    let slash = host.and_then(|host| Some(host.saturating_add(url.get(host..)?.find('/')?)));
+    let endpoint = slash.and_then(|slash| url.get(..=slash));
+    endpoint.ok_or_else(|| Failure::Defect("WEBHOOK_QUEUE_URL is no address of a queue".to_owned()))
+}
+
+impl Call {
+    /// Makes the call. An answer that does not come is waited for no longer than [`PATIENCE`].
+    pub(super) async fn send(self) -> Result<Answer, Failure> {
+        let abort = AbortController::default();
+        let signal = abort.signal();
+        let fetch = Fetch::Request(self.0);
+        let work = async {
+            let mut response = fetch.send_with_signal(&signal).await?;
+            Ok(Answer { status: response.status_code(), body: response.text().await? })
+        };
+        let done = match select(pin!(work), Delay::from(PATIENCE)).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => None,
+        };
+        let Some(done) = done else {
+            abort.abort();
+            return Err(Failure::Unavailable(format!("SQS: no answer in {} s", PATIENCE.as_secs())));
+        };
+        done.map_err(|error: worker::Error| out_of_reach("SQS", &error))
+    }
+}
+
+impl Answer {
+    /// What became of each of `count` messages, or why none of them went anywhere.
+    pub(super) fn fates(&self, count: usize) -> Result<Vec<Fate>, Failure> {
+        if self.status != 200 {
+            return Err(self.failure());
+        }
+        let sent: Sent = self.read()?;
+        let fate = |id: String| {
+            if sent.successful.iter().any(|entry| entry.id == id) {
+                return Fate::Taken;
+            }
+            match sent.failed.iter().find(|entry| entry.id == id) {
+                Some(lost) if lost.sender_fault && blames_message(&lost.code) => {
+                    Fate::Refused(format!("SQS refused it: {} {}", lost.code, lost.message))
+                }
+                Some(lost) => Fate::Later(format!("SQS: {} {}", lost.code, lost.message)),
+                None => Fate::Later("SQS did not say what became of it".to_owned()),
+            }
+        };
+        Ok((0..count).map(|index| fate(index.to_string())).collect())
+    }
+
+    /// How many messages wait at AWS, and how many are being worked on.
+    pub(super) fn backlog(&self) -> Result<(u64, u64), Failure> {
+        if self.status != 200 {
+            return Err(self.failure());
+        }
+        let told: Told = self.read()?;
+        let number = |text: String| text.parse().unwrap_or_default();
+        Ok((number(told.attributes.waiting), number(told.attributes.in_flight)))
+    }
+
+    fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
+        serde_json::from_str(&self.body).map_err(|error| Failure::Unavailable(format!("SQS: {error}")))
+    }
+
+    /// `Refused` where the error lies in a message. Every other one is about the key, the queue, or SQS itself, and
+    /// a later try may find it mended.
+    fn failure(&self) -> Failure {
+        let error: Refusal = serde_json::from_str(&self.body).unwrap_or_default();
+        let code = error.kind.rsplit('#').next().unwrap_or_default();
+        let why = format!("SQS answered {}: {code} {}", self.status, error.message);
+        let of_message = ["InvalidMessageContents", "BatchRequestTooLong"];
+        if of_message.iter().any(|known| code.starts_with(known)) {
+            Failure::Refused(why)
+        } else {
+            Failure::Unavailable(why)
+        }
+    }
+}
+
+/// KMS and permissions count as the sender's fault too, but not as that of the message.
+fn blames_message(code: &str) -> bool {
+    !["kms", "accessdenied", "throttl"].iter().any(|other| code.to_ascii_lowercase().contains(other))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Sending<'a> {
+    queue_url: &'a str,
+    entries: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry<'a> {
+    id: String,
+    message_body: &'a str,
+    message_group_id: &'a str,
+    message_attributes: Attributes<'a>,
+}
+
+#[derive(Serialize)]
+struct Attributes<'a> {
+    correlation: Attribute<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Attribute<'a> {
+    data_type: &'static str,
+    string_value: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Asking<'a> {
+    queue_url: &'a str,
+    attribute_names: [&'static str; 2],
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Sent {
+    #[serde(default)]
+    successful: Vec<Taken>,
+    #[serde(default)]
+    failed: Vec<Lost>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Taken {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Lost {
+    id: String,
+    #[serde(default)]
+    sender_fault: bool,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Told {
+    attributes: Waiting,
+}
+
+#[derive(Deserialize)]
+struct Waiting {
+    #[serde(rename = "ApproximateNumberOfMessages", default)]
+    waiting: String,
+    #[serde(rename = "ApproximateNumberOfMessagesNotVisible", default)]
+    in_flight: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Refusal {
+    #[serde(rename = "__type", default)]
+    kind: String,
+    #[serde(default, alias = "Message")]
+    message: String,
+}

@@ -1,0 +1,150 @@
+//! template.yaml as its own author means it: before SAM makes plain CloudFormation of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde_json::{Map, Value, json};
+use serde_yaml_ng::Value as Yaml;
+
+/// The template.
+#[derive(Debug, Clone)]
+pub struct Template(Value);
+
+/// A Lambda function of the template.
+#[derive(Debug, Clone, Copy)]
+pub struct Function<'a> {
+    /// Its logical id, such as `SyncEntities`.
+    pub id: &'a str,
+    /// What is said of it.
+    pub properties: &'a Value,
+}
+
+/// One call that somebody may make, on one thing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Grant {
+    /// Such as `dynamodb:GetItem`.
+    pub action: String,
+    /// The resource as the template names it: `Table.Arn`, or the text of a `!Sub`.
+    pub resource: String,
+}
+
+/// The folder of the workspace.
+pub fn workspace() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own).to_owned()
+}
+
+/// The template's file.
+pub fn text() -> anyhow::Result<String> {
+    let path = workspace().join("template.yaml");
+    fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+impl Template {
+    /// Reads the template as it stands in the workspace.
+    pub fn read() -> anyhow::Result<Self> {
+        Self::parse(&text()?)
+    }
+
+    /// Reads a template's text. `!Ref Table` becomes `{"Ref": "Table"}`, `!Sub` and the others `{"Fn::Sub": …}`.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        plain(serde_yaml_ng::from_str(text).context("template.yaml is no YAML")?).map(Self)
+    }
+
+    /// What stands under this logical id.
+    pub fn resource(&self, id: &str) -> &Value {
+        &self.0["Resources"][id]
+    }
+
+    /// Every resource of a type, with its properties.
+    pub fn resources<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        let resources = self.0["Resources"].as_object().into_iter().flatten();
+        resources
+            .filter(move |(_, resource)| resource["Type"] == kind)
+            .map(|(id, resource)| (id.as_str(), &resource["Properties"]))
+    }
+
+    /// Every function.
+    pub fn functions(&self) -> impl Iterator<Item = Function<'_>> {
+        let functions = self.resources("AWS::Serverless::Function");
+        functions.map(|(id, properties)| Function { id, properties })
+    }
+
+    /// What a role or a user may do, each action on each resource for itself.
+    pub fn grants(&self, id: &str) -> anyhow::Result<Vec<Grant>> {
+        let mut grants = Vec::new();
+        for policy in list(&self.resource(id)["Properties"]["Policies"]) {
+            for statement in list(&policy["PolicyDocument"]["Statement"]) {
+                if statement["Effect"] != "Allow" {
+                    bail!("a statement of {id} is no plain Allow");
+                }
+                for action in list(&statement["Action"]) {
+                    for resource in list(&statement["Resource"]) {
+                        let action =
+                            action.as_str().with_context(|| format!("{action} of {id} is no text"))?;
+                        let resource = name(resource).with_context(|| format!("{resource} of {id}"))?;
+                        grants.push(Grant { action: action.to_owned(), resource });
+                    }
+                }
+            }
+        }
+        grants.sort();
+        Ok(grants)
+    }
+}
+
+impl Function<'_> {
+    /// The folder of the function, by the name under which it runs.
+    pub fn folder(&self) -> Option<&str> {
+        self.properties["FunctionName"]["Fn::Sub"].as_str()?.strip_prefix("${AWS::StackName}-")
+    }
+
+    /// Its role's logical id.
+    pub fn role(&self) -> Option<&str> {
+        self.properties["Role"]["Fn::GetAtt"].as_str()?.strip_suffix(".Arn")
+    }
+
+    /// Its events of a type.
+    pub fn events<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+        let events = self.properties["Events"].as_object().into_iter().flatten();
+        events.filter(move |(_, event)| event["Type"] == kind).map(|(_, event)| &event["Properties"])
+    }
+}
+
+/// CloudFormation takes one thing where it takes a list.
+pub fn list(value: &Value) -> &[Value] {
+    match value {
+        Value::Null => &[],
+        Value::Array(values) => values,
+        one => std::slice::from_ref(one),
+    }
+}
+
+/// How the template names something: `Table` of a `!Ref`, `Table.Arn` of a `!GetAtt`, the text of a `!Sub`.
+fn name(value: &Value) -> Option<String> {
+    let function = ["Ref", "Fn::GetAtt", "Fn::Sub"].iter().find_map(|function| value.get(function));
+    function.unwrap_or(value).as_str().map(str::to_owned)
+}
+
+fn plain(yaml: Yaml) -> anyhow::Result<Value> {
+    Ok(match yaml {
+        Yaml::Null => Value::Null,
+        Yaml::Bool(value) => value.into(),
+        Yaml::Number(number) => serde_json::to_value(number)?,
+        Yaml::String(text) => text.into(),
+        Yaml::Sequence(values) => values.into_iter().map(plain).collect::<anyhow::Result<_>>()?,
+        Yaml::Mapping(pairs) => {
+            let mut object = Map::new();
+            for (key, value) in pairs {
+                let key = key.as_str().with_context(|| format!("the key {key:?} is no text"))?.to_owned();
+                object.insert(key, plain(value)?);
+            }
+            Value::Object(object)
+        }
+        Yaml::Tagged(tagged) => match tagged.tag.to_string().trim_start_matches('!') {
+            name @ ("Ref" | "Condition") => json!({name: plain(tagged.value)?}),
+            name => json!({format!("Fn::{name}"): plain(tagged.value)?}),
+        },
+    })
+}

@@ -1,0 +1,389 @@
+//! The template and the code say the same. Every rule is held against the template as it is, where it finds
+//! nothing, and against one in which a single thing is broken, where it must.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop where it stands"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use ads::job::Queue;
+use hosts::template::{Function, Template, list, text, workspace};
+use runtime::queue::dead_letters;
+use runtime::route::Route;
+use serde_json::{Value, json};
+
+/// What a rule finds wrong, in words.
+type Wrongs = Vec<String>;
+
+/// Holds a rule against the template, and against the template with `sound` replaced by `broken`.
+fn holds(rule: impl Fn(&Template) -> Wrongs, breaks: &[(&str, &str)]) {
+    let text = text().unwrap();
+    assert_eq!(rule(&Template::parse(&text).unwrap()), Wrongs::new());
+    for (sound, broken) in breaks {
+        assert!(text.contains(sound), "the template does not say {sound:?} any more");
+        let template = Template::parse(&text.replacen(sound, broken, 1)).unwrap();
+        assert_ne!(rule(&template), Wrongs::new(), "{broken:?} instead of {sound:?} is not found");
+    }
+}
+
+/// What is expected and missing, and what is there unexpected.
+fn compare(expected: &BTreeSet<String>, found: &BTreeSet<String>) -> Wrongs {
+    let missing = expected.difference(found).map(|one| format!("missing: {one}"));
+    missing.chain(found.difference(expected).map(|one| format!("not expected: {one}"))).collect()
+}
+
+/// `sync-entities` is `SyncEntities` in the template.
+fn id_of(folder: &str) -> String {
+    let words = folder.split('-').map(|word| word[..1].to_uppercase() + &word[1..]);
+    words.collect()
+}
+
+fn folder_of(function: &Function<'_>) -> String {
+    function.folder().unwrap_or_else(|| panic!("{} has no name", function.id)).to_owned()
+}
+
+fn get_att(id: &str, attribute: &str) -> Value {
+    json!({"Fn::GetAtt": format!("{id}.{attribute}")})
+}
+
+#[test]
+fn the_api_has_the_routes_of_the_code_and_no_other() {
+    holds(
+        |template| {
+            let mut expected = BTreeSet::new();
+            let mut add = |function: &str, method: &http::Method, path: &str| {
+                expected.insert(format!("{function}: {method} {path}"));
+            };
+            fn each<E>(routes: &[Route<E>], mut add: impl FnMut(&http::Method, &str)) {
+                routes.iter().for_each(|route| add(&route.method, route.path));
+            }
+            each(auth_meta::ROUTES, |method, path| add("auth-meta", method, path));
+            each(manage_campaign::ROUTES, |method, path| add("manage-campaign", method, path));
+            each(sync_entities::ROUTES, |method, path| add("sync-entities", method, path));
+            each(sync_metrics_chunk::ROUTES, |method, path| add("sync-metrics-chunk", method, path));
+            each(evaluate_rules::ROUTES, |method, path| add("evaluate-rules", method, path));
+            each(webhook_ingest::ROUTES, |method, path| add("webhook-ingest", method, path));
+            each(query_insights::ROUTES, |method, path| add("query-insights", method, path));
+
+            let mut found = BTreeSet::new();
+            for function in template.functions() {
+                for event in function.events("HttpApi") {
+                    assert_eq!(event["ApiId"], json!({"Ref": "Api"}), "{}", function.id);
+                    let (method, path) = (event["Method"].as_str(), event["Path"].as_str());
+                    found.insert(format!("{}: {} {}", folder_of(&function), method.unwrap(), path.unwrap()));
+                }
+            }
+            compare(&expected, &found)
+        },
+        &[("Method: PATCH", "Method: POST"), ("/v1/auth/meta/callback}", "/v1/auth/meta/return}")],
+    );
+}
+
+#[test]
+fn every_function_is_a_folder_and_every_folder_a_function() {
+    holds(
+        |template| {
+            let folders = fs::read_dir(workspace().join("functions")).unwrap();
+            let folders = folders.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let expected = folders.map(|folder| format!("{} is target/lambda/{folder}", id_of(&folder)));
+            let found = template.functions().map(|function| {
+                let (name, uri) = (folder_of(&function), function.properties["CodeUri"].as_str().unwrap());
+                assert_eq!(uri, format!("target/lambda/{name}"), "{}", function.id);
+                format!("{} is {uri}", function.id)
+            });
+            compare(&expected.collect(), &found.collect())
+        },
+        &[("\n  QueryInsights:", "\n  QueryNumbers:")],
+    );
+}
+
+#[test]
+fn every_queue_of_the_code_is_there_with_dead_letters_and_six_timeouts_of_patience() {
+    holds(
+        |template| {
+            let mut wrongs = Wrongs::new();
+            let mut expected = BTreeSet::new();
+            for queue in Queue::ALL {
+                let id = id_of(queue.name());
+                expected.extend([format!("{id}Queue"), format!("{id}DeadLetters")]);
+                let properties = &template.resource(&format!("{id}Queue"))["Properties"];
+                let dead = &template.resource(&format!("{id}DeadLetters"))["Properties"];
+                let function = &template.resource(&id)["Properties"];
+                let named = |name: &str| json!({"Fn::Sub": format!("${{AWS::StackName}}-{name}")});
+                let timeout = function["Timeout"].as_u64().unwrap();
+                let mut must = |what: &str, holds: bool| {
+                    if !holds {
+                        wrongs.push(format!("{}: {what}", queue.name()));
+                    }
+                };
+                must("the queue's name", properties["QueueName"] == named(queue.name()));
+                must("the dead letters' name", dead["QueueName"] == named(&dead_letters(queue)));
+                let redrive = json!({"deadLetterTargetArn": get_att(&format!("{id}DeadLetters"), "Arn"), "maxReceiveCount": 5});
+                must("given up at the fifth time", properties["RedrivePolicy"] == redrive);
+                must("six timeouts", properties["VisibilityTimeout"].as_u64() == Some(6 * timeout));
+                must("encrypted", properties["SqsManagedSseEnabled"] == true);
+                must("dead letters encrypted", dead["SqsManagedSseEnabled"] == true);
+                let longest = json!(14 * 24 * 3600);
+                must("dead letters kept for two weeks", dead["MessageRetentionPeriod"] == longest);
+
+                let function = Function { id: &id, properties: function };
+                let sources: Vec<_> = function.events("SQS").collect();
+                must("one queue for the function", sources.len() == 1);
+                for source in sources {
+                    must("its own queue", source["Queue"] == get_att(&format!("{id}Queue"), "Arn"));
+                    let partial = json!(["ReportBatchItemFailures"]);
+                    must("fails by message", source["FunctionResponseTypes"] == partial);
+                    must("a bound", !source["ScalingConfig"]["MaximumConcurrency"].is_null());
+                }
+            }
+            let found = template.resources("AWS::SQS::Queue").map(|(id, _)| id.to_owned());
+            wrongs.extend(compare(&expected, &found.collect()));
+            wrongs
+        },
+        &[
+            ("VisibilityTimeout: 1800", "VisibilityTimeout: 300"),
+            ("maxReceiveCount: 5", "maxReceiveCount: 1"),
+            ("-evaluate-rules-dead'", "-evaluate-rules-lost'"),
+            ("            FunctionResponseTypes: [ReportBatchItemFailures]\n", ""),
+            ("MaximumConcurrency: 2", "Concurrency: 2"),
+            ("      SqsManagedSseEnabled: true\n", ""),
+        ],
+    );
+}
+
+#[test]
+fn every_function_gets_the_variables_that_its_program_reads_and_no_other() {
+    let readers = Readers::of_the_code();
+    holds(
+        |template| {
+            let mut wrongs = Wrongs::new();
+            for function in template.functions() {
+                let folder = folder_of(&function);
+                let given = function.properties["Environment"]["Variables"].as_object().unwrap();
+                let given: BTreeSet<String> = given.keys().cloned().collect();
+                let wrong = compare(&readers.variables_of(&folder), &given);
+                wrongs.extend(wrong.into_iter().map(|wrong| format!("{folder}: {wrong}")));
+            }
+            wrongs
+        },
+        &[
+            ("          KEYRING_SECRET_ID:", "          KEYRING_ID:"),
+            ("          PUBLIC_URL: !Ref PublicUrl\n", ""),
+            ("          ADFLIGHT_LOG: !Ref LogLevel\n", ""),
+        ],
+    );
+}
+
+/// Which variables each method of `runtime::aws::Aws` reads, and who calls it, out of the sources.
+struct Readers {
+    by_method: BTreeMap<String, BTreeSet<String>>,
+    /// The calls of `access::lambda::start`.
+    start: BTreeSet<String>,
+}
+
+impl Readers {
+    fn of_the_code() -> Self {
+        let mut by_method = BTreeMap::new();
+        for method in source("shared/runtime/src/aws.rs").split("\n    pub ").skip(1) {
+            let (_, signature) = method.split_once("fn ").unwrap_or_default();
+            let name = signature.split('(').next().unwrap().to_owned();
+            by_method.insert(name, variables_in(method));
+        }
+        // Logging begins with everything else.
+        let logging = variables_in(&source("shared/runtime/src/telemetry.rs"));
+        by_method.get_mut("begin").unwrap().extend(logging);
+        Self { by_method, start: calls_in(&source("shared/access/src/lambda.rs")) }
+    }
+
+    fn variables_of(&self, folder: &str) -> BTreeSet<String> {
+        let main = source(&format!("functions/{folder}/src/main.rs"));
+        let mut calls = calls_in(&main);
+        if main.contains("access::lambda") {
+            calls.extend(self.start.iter().cloned());
+        }
+        calls.insert("begin".to_owned());
+        let read = calls.iter().map(|call| {
+            self.by_method
+                .get(call)
+                .unwrap_or_else(|| panic!("{folder} calls aws.{call}, which is not known"))
+        });
+        let read: BTreeSet<String> = read.flatten().cloned().collect();
+        assert!(read.contains("TABLE_NAME"), "{folder} reads {read:?}: the sources are read wrongly");
+        read
+    }
+}
+
+fn source(path: &str) -> String {
+    fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// `TABLE_NAME` and so on: literals in capital letters.
+fn variables_in(text: &str) -> BTreeSet<String> {
+    let literals = text.split('"').skip(1).step_by(2);
+    let is_variable = |text: &&str| {
+        text.contains('_') && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    };
+    literals.filter(is_variable).map(str::to_owned).collect()
+}
+
+/// The methods that are called on `aws`.
+fn calls_in(text: &str) -> BTreeSet<String> {
+    let calls = text.split("aws.").skip(1).filter_map(|rest| rest.split_once('('));
+    let names =
+        calls.map(|(name, _)| name).filter(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+    names.map(str::to_owned).collect()
+}
+
+/// What roles may name although it is a pattern: schedules have their names from the code.
+const ANY_OF_OUR_SCHEDULES: &str =
+    "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${Schedules}/*";
+
+#[test]
+fn nobody_may_do_more_than_single_calls_on_single_things() {
+    holds(
+        |template| {
+            let mut wrongs = Wrongs::new();
+            for function in template.functions() {
+                if function.role() != Some(&format!("{}Role", function.id)) {
+                    wrongs.push(format!("{} has no role of its own", function.id));
+                }
+                if !function.properties["Policies"].is_null() {
+                    wrongs.push(format!("{} has policies that SAM would write", function.id));
+                }
+            }
+            for kind in ["AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::Group"] {
+                wrongs
+                    .extend(template.resources(kind).map(|(id, _)| format!("{id} stands outside the roles")));
+            }
+            let whose = ["AWS::IAM::Role", "AWS::IAM::User"];
+            for (id, properties) in whose.into_iter().flat_map(|kind| template.resources(kind)) {
+                if !properties["ManagedPolicyArns"].is_null() {
+                    wrongs.push(format!("{id} takes policies that others write"));
+                }
+                let grants = template.grants(id).unwrap();
+                if grants.is_empty() {
+                    wrongs.push(format!("{id} may do nothing"));
+                }
+                for grant in grants {
+                    let (service, call) = grant.action.split_once(':').unwrap_or_default();
+                    let one_call = !service.is_empty() && call.bytes().all(|b| b.is_ascii_alphabetic());
+                    // A scan reads what belongs to everybody.
+                    if !one_call || call == "Scan" {
+                        wrongs.push(format!("{id}: {}", grant.action));
+                    }
+                    let thing = grant.resource.split('.').next().unwrap_or_default();
+                    let ours = service == "scheduler" && grant.resource == ANY_OF_OUR_SCHEDULES;
+                    if !template.resource(thing).is_object() && !ours {
+                        wrongs.push(format!("{id}: {} on {}", grant.action, grant.resource));
+                    }
+                }
+            }
+            wrongs
+        },
+        &[
+            ("[dynamodb:GetItem, dynamodb:Query]", "[dynamodb:*]"),
+            ("[dynamodb:GetItem, dynamodb:Query]", "[dynamodb:GetItem, dynamodb:Scan]"),
+            ("Resource: !GetAtt Table.Arn", "Resource: '*'"),
+            ("schedule/${Schedules}/*'", "schedule/*'"),
+            ("      Role: !GetAtt WebhookIngestRole.Arn\n", ""),
+            ("      Role: !GetAtt WebhookIngestRole.Arn", "      Role: !GetAtt SyncEntitiesRole.Arn"),
+        ],
+    );
+}
+
+#[test]
+fn everything_that_can_go_wrong_rings() {
+    holds(
+        |template| {
+            let mut wrongs = Wrongs::new();
+            let mut rings = BTreeSet::new();
+            for (id, alarm) in template.resources("AWS::CloudWatch::Alarm") {
+                for list in [&alarm["AlarmActions"], &alarm["OKActions"]] {
+                    if *list != json!([{"Ref": "Alarms"}]) {
+                        wrongs.push(format!("{id} does not ring where people listen"));
+                    }
+                }
+                let (namespace, metric) = (alarm["Namespace"].as_str(), alarm["MetricName"].as_str());
+                let of = &list(&alarm["Dimensions"])[0]["Value"];
+                rings.insert(format!("{} {} of {of}", namespace.unwrap(), metric.unwrap()));
+            }
+            let mut needed = BTreeSet::new();
+            let mut need = |metric: &str, of: Value| needed.insert(format!("{metric} of {of}"));
+            for function in template.functions() {
+                need("AWS/Lambda Errors", json!({"Ref": function.id}));
+                need("AWS/Lambda Throttles", json!({"Ref": function.id}));
+            }
+            for queue in Queue::ALL {
+                let id = id_of(queue.name());
+                let dead = get_att(&format!("{id}DeadLetters"), "QueueName");
+                need("AWS/SQS ApproximateNumberOfMessagesVisible", dead);
+                need("AWS/SQS ApproximateAgeOfOldestMessage", get_att(&format!("{id}Queue"), "QueueName"));
+            }
+            need("AWS/ApiGateway 5xx", json!({"Ref": "Api"}));
+            need("Adflight StaleAccounts", json!({"Ref": "SyncEntities"}));
+            need("Adflight ExpiringTokens", json!({"Ref": "SyncEntities"}));
+            need("Adflight SignatureFailures", json!({"Ref": "WebhookIngest"}));
+            wrongs.extend(compare(&needed, &rings));
+            wrongs
+        },
+        &[
+            ("MetricName: Errors", "MetricName: Error"),
+            ("      AlarmActions: [!Ref Alarms]\n", ""),
+            (
+                "Value: !GetAtt SyncMetricsChunkDeadLetters.QueueName",
+                "Value: !GetAtt SyncMetricsChunkQueue.QueueName",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn every_function_writes_into_a_log_of_its_own_that_is_kept_for_a_while() {
+    holds(
+        |template| {
+            let mut wrongs = Wrongs::new();
+            let mut expected = BTreeSet::new();
+            for function in template.functions() {
+                let id = format!("{}LogGroup", function.id);
+                let group = &template.resource(&id)["Properties"];
+                let name =
+                    json!({"Fn::Sub": format!("/aws/lambda/${{AWS::StackName}}-{}", folder_of(&function))});
+                let sound = function.properties["LoggingConfig"]["LogGroup"] == json!({"Ref": id})
+                    && group["LogGroupName"] == name
+                    && !group["RetentionInDays"].is_null();
+                if !sound {
+                    wrongs.push(format!("the log of {}", function.id));
+                }
+                expected.insert(id);
+            }
+            let found = template.resources("AWS::Logs::LogGroup").map(|(id, _)| id.to_owned());
+            wrongs.extend(compare(&expected, &found.collect()));
+            wrongs
+        },
+        &[
+            ("      RetentionInDays: !Ref LogRetentionDays\n", ""),
+            ("LogGroup: !Ref AuthMetaLogGroup", "LogGroup: !Ref QueryInsightsLogGroup"),
+        ],
+    );
+}
+
+#[test]
+fn the_dashboard_is_json_and_stays_within_the_fifty_metrics_that_cost_nothing() {
+    holds(
+        |template| {
+            let body = &template.resource("Dashboard")["Properties"]["DashboardBody"]["Fn::Sub"];
+            let Ok(body) = serde_json::from_str::<Value>(body.as_str().unwrap()) else {
+                return vec!["no JSON".to_owned()];
+            };
+            let metrics =
+                list(&body["widgets"]).iter().map(|widget| list(&widget["properties"]["metrics"]).len());
+            let metrics: usize = metrics.sum();
+            if (1..=50).contains(&metrics) { Wrongs::new() } else { vec![format!("{metrics} metrics")] }
+        },
+        &[("\"widgets\": [", "\"widgets\": "), ("\"widgets\"", "\"gadgets\"")],
+    );
+}
