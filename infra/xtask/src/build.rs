@@ -14,7 +14,7 @@ use crate::{command, python, root, run, say};
 
 /// Where the bundles are; `CodeUri` in template.yaml.
 const BUNDLES: &str = "target/lambda";
-const PROFILE: &str = "bundle";
+pub(crate) const PROFILE: &str = "bundle";
 const VENV: &str = "target/hosts/cargo-lambda";
 /// The C library of provided.al2023. A program that was linked with a later one does not start there.
 const GLIBC_OF_LAMBDA: (u32, u32) = (2, 34);

@@ -12,9 +12,9 @@ use crate::{command, root, run, say, tools};
 /// The function that runs at the edge, which is also its environment in wrangler.toml.
 const FUNCTION: &str = "webhook-ingest";
 /// What `wrangler deploy` would upload.
-const BUNDLE: &str = "target/worker/webhook-ingest/bundle";
+pub(crate) const BUNDLE: &str = "target/worker/webhook-ingest/bundle";
 /// The packages of tests/hosts/node, installed.
-const PACKAGES: &str = "target/hosts/node";
+pub(crate) const PACKAGES: &str = "target/hosts/node";
 /// Meant to stay well below this, so that a cold start stays short.
 const LARGEST_GZIPPED: u64 = 300_000;
 
@@ -46,19 +46,25 @@ pub(crate) fn pack() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// wrangler, which keeps its files in target/ and calls nobody.
 fn wrangler(args: &[&str]) -> anyhow::Result<Command> {
     let script = format!("{PACKAGES}/node_modules/wrangler/bin/wrangler.js");
-    let mut wrangler = command(&node()?, &[&script]);
-    wrangler.args(args).env("PATH", path()?);
+    let mut arguments = vec![script.as_str()];
+    arguments.extend(args);
+    script_of_node(&arguments)
+}
+
+/// A script of ours or of the packages, with the locked node, which keeps its files in target/ and calls nobody.
+pub(crate) fn script_of_node(args: &[&str]) -> anyhow::Result<Command> {
+    let mut script = command(&node()?, args);
+    script.env("PATH", path()?);
     let home = root().join("target/hosts/home");
     fs::create_dir_all(&home).context("a folder for wrangler")?;
-    wrangler.env("XDG_CONFIG_HOME", &home).env("WRANGLER_LOG_PATH", home.join("logs"));
+    script.env("XDG_CONFIG_HOME", &home).env("WRANGLER_LOG_PATH", home.join("logs"));
     for setting in ["WRANGLER_SEND_METRICS", "WRANGLER_SEND_ERROR_REPORTS", "CLOUDFLARE_CF_FETCH_ENABLED"] {
-        wrangler.env(setting, "false");
+        script.env(setting, "false");
     }
-    wrangler.env("WRANGLER_HIDE_BANNER", "true").env("CI", "1");
-    Ok(wrangler)
+    script.env("WRANGLER_HIDE_BANNER", "true").env("CI", "1");
+    Ok(script)
 }
 
 /// Installs the locked packages, once per lock. Nothing of them is run for it.

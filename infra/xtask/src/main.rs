@@ -1,5 +1,6 @@
 //! The project's chores. `cargo xtask check` is exactly what CI runs.
 
+mod bench;
 mod build;
 mod check;
 mod edge;
@@ -61,6 +62,8 @@ enum Chore {
 enum Bench {
     /// Reading an ad account's structure and thirty days of numbers: our client, and those of others.
     Sync,
+    /// Starts, memory and sizes of the Lambda programs, and the Worker's verified POST beside one in JavaScript.
+    Hosts,
 }
 
 fn main() -> ExitCode {
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Chore::Hosts => hosts::all(),
         Chore::Faults { seeds } => faults(seeds),
         Chore::Bench { what: Bench::Sync } => peers::bench_sync(),
+        Chore::Bench { what: Bench::Hosts } => bench::hosts(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

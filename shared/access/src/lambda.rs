@@ -18,16 +18,18 @@ pub async fn start() -> Result<(Access, Host), Error> {
     let public_url = aws.public_url().map(Into::into);
     aws.check()?;
 
+    // Side by side: nobody is served before both are here.
+    let (app_secrets, keyring) = tokio::try_join!(app_secrets.fetch(), keyring.fetch())?;
     let clock = Clock::system();
     let MetaApp { id, version, graph_url, dialog_url } = app;
-    let app_secret = AppSecrets::parse(&app_secrets.fetch().await?)?.app_secret;
+    let app_secret = AppSecrets::parse(&app_secrets)?.app_secret;
     let config =
         GraphConfig { graph_url, dialog_url, version, app_id: id, app_secret, timeout: GraphConfig::TIMEOUT };
     let time = clock.clone();
     let access = Access {
         table: Table::new(client, &name),
         graph: Graph::new(config, Time::new(move || time.now()))?,
-        keyring: Keyring::parse(&keyring.fetch().await?)?,
+        keyring: Keyring::parse(&keyring)?,
     };
     Ok((access, Host { clock, queues, schedules, sessions: Sessions::new(sessions)?, public_url }))
 }

@@ -1,0 +1,93 @@
+// Our Worker and the reference side by side in one workerd, for whoever measures them: says where they are and which
+// signed bodies to send, and ends when its input does. The queue has no consumer here, so what is measured is the
+// way into it.
+import { createHmac } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { pathToFileURL } from "node:url";
+
+const { packages, bundle, bodies, starts } = JSON.parse(process.argv[2]);
+const { createTestHarness } = await import(pathToFileURL(`${packages}/wrangler/wrangler-dist/cli.js`).href);
+const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+console.log = console.info = console.warn = console.debug = console.error;
+
+const secret = "0123456789abcdef0123456789abcdef";
+const worker = (name, main) => ({
+  name,
+  main,
+  compatibility_date: "2026-10-01",
+  queues: {
+    producers: [
+      { binding: "WEBHOOK_QUEUE", queue: "changes" },
+      { binding: "WEBHOOK_DEAD_LETTERS", queue: "dead-letters" },
+    ],
+  },
+  vars: {
+    META_APP_SECRET: secret,
+    META_VERIFY_TOKEN: "verify",
+    AWS_ACCESS_KEY_ID: "bench",
+    AWS_SECRET_ACCESS_KEY: "bench",
+    AWS_REGION: "us-east-1",
+    WEBHOOK_QUEUE_URL: "http://127.0.0.1:9/bench",
+  },
+});
+const ours = { config: worker("ours", `${bundle}/index.js`), prebuiltWorkerDir: bundle };
+const reference = { config: worker("reference", `${import.meta.dirname}/reference.mjs`) };
+
+// One change, as large as asked for: it is the bytes that are signed and read.
+function body(bytes) {
+  const change = (text) => ({
+    object: "ad_account",
+    entry: [
+      {
+        id: "77",
+        time: 1796000000,
+        changes: [
+          { field: "with_issues_ad_objects", value: { id: "23", level: "AD", error_message: text } },
+        ],
+      },
+    ],
+  });
+  const frame = JSON.stringify(change("")).length;
+  return JSON.stringify(change("x".repeat(bytes - frame)));
+}
+
+const signed = (text) => `sha256=${createHmac("sha256", secret).update(text).digest("hex")}`;
+const headers = (text) => ({ "content-type": "application/json", "x-hub-signature-256": signed(text) });
+
+// The first answer of a Worker whose code nobody has run yet in this process.
+async function firstAnswer(which) {
+  const server = createTestHarness({ workers: [which] });
+  const { url } = await server.listen();
+  const text = body(1024);
+  const began = performance.now();
+  const answer = await fetch(new URL("/v1/webhooks/meta", url), { method: "POST", body: text, headers: headers(text) });
+  await answer.text();
+  const took = performance.now() - began;
+  await server.close();
+  if (answer.status !== 200) throw new Error(`a first answer of ${answer.status}`);
+  return took;
+}
+
+const first = { ours: [], reference: [] };
+for (let round = 0; round < starts; round += 1) {
+  first.ours.push(await firstAnswer(ours));
+  first.reference.push(await firstAnswer(reference));
+}
+
+const folder = `${packages}/../bench`;
+await mkdir(folder, { recursive: true });
+const files = [];
+for (const kb of bodies) {
+  const text = body(kb * 1024);
+  const path = `${folder}/${kb}.json`;
+  await writeFile(path, text);
+  files.push({ kb, path, signature: signed(text) });
+}
+const servers = [createTestHarness({ workers: [ours] }), createTestHarness({ workers: [reference] })];
+const [at, beside] = await Promise.all(servers.map((server) => server.listen()));
+const path = (url) => new URL("/v1/webhooks/meta", url).href;
+say({ ours: path(at.url), reference: path(beside.url), bodies: files, first });
+process.stdin.resume();
+await new Promise((resolve) => process.stdin.on("end", resolve));
+await Promise.all(servers.map((server) => server.close()));
+process.exit(0);
