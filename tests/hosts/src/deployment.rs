@@ -1,7 +1,6 @@
 //! The template, deployed as an operator deploys it.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -38,11 +37,6 @@ pub struct Deployment {
     pub outputs: BTreeMap<String, String>,
     /// Physical ids by logical ones.
     pub resources: BTreeMap<String, String>,
-}
-
-/// The template as it lies in the repository.
-pub fn template() -> anyhow::Result<String> {
-    fs::read_to_string(root().join("template.yaml")).context("template.yaml")
 }
 
 impl Deployment {

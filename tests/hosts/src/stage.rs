@@ -15,11 +15,15 @@ use runtime::Clock;
 use runtime::session::Role;
 use serde_json::{Value, json};
 
-use crate::deployment::{Deployment, template};
+use crate::deployment::Deployment;
 use crate::ministack::{MiniStack, Roles};
+use crate::template;
 
 /// The workspace of the stories.
 pub const WORKSPACE: &str = "demo";
+
+/// The front ends that may call the API.
+pub const ORIGINS: [&str; 2] = ["https://app.example.com", "https://staging.example.com"];
 
 const STACK: &str = "adflight";
 const APP_ID: &str = "100000000000001";
@@ -70,11 +74,11 @@ impl Stage {
             ("SessionIssuer", &sessions.issuer),
             ("SessionAudience", &sessions.audience),
             ("SessionJwks", &sessions.jwks),
-            ("AllowedOrigins", "https://app.example.com,https://staging.example.com"),
+            ("AllowedOrigins", &ORIGINS.join(",")),
             ("Architecture", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }),
         ];
         let account = ministack.account(aws_account);
-        let deployment = Deployment::create(account, STACK, &template()?, &parameters).await?;
+        let deployment = Deployment::create(account, STACK, &template::text()?, &parameters).await?;
         // What an operator does after the first deployment.
         sim.allow_redirect(deployment.output("LoginRedirect")?);
         let verify_token = deployment.put_app_secret(APP_SECRET).await?;

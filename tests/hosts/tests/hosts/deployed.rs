@@ -1,1 +1,232 @@
 //! What exists after a deployment: the emulator calls a stack complete whatever it has left out.
+
+use std::collections::BTreeSet;
+
+use ads::job::Queue;
+use anyhow::{Context, ensure};
+use hosts::deployment::{Deployment, FUNCTIONS};
+use hosts::ministack::Roles;
+use hosts::stage::{ORIGINS, Stage};
+use hosts::template::Template;
+use http::Method;
+use runtime::Keyring;
+use runtime::queue::dead_letters;
+use runtime::route::Route;
+use serde_json::{Value, json};
+
+#[tokio::test]
+#[ignore = "run by cargo xtask hosts"]
+async fn everything_that_the_template_names_is_there() {
+    let stage = Stage::deploy(Roles::Ignored, "100000000002").await.unwrap();
+    let stack = &stage.deployment;
+    routes(stack).await.unwrap();
+    for function in FUNCTIONS {
+        program(stack, function).await.with_context(|| function.to_owned()).unwrap();
+    }
+    for queue in Queue::ALL {
+        consumer(stack, queue).await.with_context(|| queue.name().to_owned()).unwrap();
+    }
+    schedules(stack).await.unwrap();
+    alarms(stack).await.unwrap();
+    table(stack).await.unwrap();
+    secrets(stack).await.unwrap();
+    door(&stage).await.unwrap();
+}
+
+/// Every route of the code leads to its function, and there is no other.
+async fn routes(stack: &Deployment) -> anyhow::Result<()> {
+    fn of<E>(function: &'static str, routes: &'static [Route<E>]) -> impl Iterator<Item = String> {
+        routes.iter().map(move |route| format!("{} {} -> {function}", route.method, route.path))
+    }
+    let expected: BTreeSet<String> = of("auth-meta", auth_meta::ROUTES)
+        .chain(of("manage-campaign", manage_campaign::ROUTES))
+        .chain(of("sync-entities", sync_entities::ROUTES))
+        .chain(of("sync-metrics-chunk", sync_metrics_chunk::ROUTES))
+        .chain(of("evaluate-rules", evaluate_rules::ROUTES))
+        .chain(of("webhook-ingest", webhook_ingest::ROUTES))
+        .chain(of("query-insights", query_insights::ROUTES))
+        .collect();
+    let api = json!({"ApiId": stack.resource("Api")?});
+    let integrations = stack.account.call("apigatewayv2", "get_integrations", api.clone()).await?;
+    let target = |route: &Value| {
+        let id = text(route, "Target")?.rsplit_once('/').context("a target without an id")?.1;
+        let found = items(&integrations["Items"]).find(|integration| integration["IntegrationId"] == id);
+        let uri = text(found.context("a route to nothing")?, "IntegrationUri")?;
+        let function = uri.split("function:").nth(1).and_then(|rest| rest.split('/').next());
+        anyhow::Ok(function.context("a route to no function")?.replace(&stack.name(""), ""))
+    };
+    let found = stack.account.call("apigatewayv2", "get_routes", api).await?;
+    let found: anyhow::Result<BTreeSet<String>> = items(&found["Items"])
+        .map(|route| Ok(format!("{} -> {}", text(route, "RouteKey")?, target(route)?)))
+        .collect();
+    let found = found?;
+    ensure!(found == expected, "{:#?}", found.symmetric_difference(&expected).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// The function runs our program, as its own role, and writes into its own log, which is kept for a while.
+async fn program(stack: &Deployment, function: &str) -> anyhow::Result<()> {
+    let name = stack.name(function);
+    let found =
+        stack.account.call("lambda", "get_function_configuration", json!({"FunctionName": name})).await?;
+    ensure!(found["Runtime"] == "provided.al2023" && found["Handler"] == "bootstrap", "{found}");
+    ensure!(found["CodeSize"].as_u64().is_some_and(|size| size > 1_000_000), "no program: {found}");
+    let role = stack.resource(&format!("{}Role", logical(function)))?;
+    ensure!(text(&found, "Role")?.ends_with(&format!("/{role}")), "{found}");
+    let policies = stack.account.call("iam", "list_role_policies", json!({"RoleName": role})).await?;
+    ensure!(policies["PolicyNames"] == json!([function]), "{policies}");
+    let managed = stack.account.call("iam", "list_attached_role_policies", json!({"RoleName": role})).await?;
+    ensure!(managed["AttachedPolicies"] == json!([]), "{managed}");
+    let prefix = json!({"logGroupNamePrefix": format!("/aws/lambda/{name}")});
+    let group = stack.account.call("logs", "describe_log_groups", prefix).await?;
+    ensure!(group["logGroups"][0]["retentionInDays"] == 30, "{group}");
+    Ok(())
+}
+
+/// The queue is consumed message by message, patiently, and gives up into its dead letters.
+async fn consumer(stack: &Deployment, queue: Queue) -> anyhow::Result<()> {
+    let (attributes, dead) = (stack.queue(queue.name()).await?, stack.queue(&dead_letters(queue)).await?);
+    let name = stack.name(queue.name());
+    let function =
+        stack.account.call("lambda", "get_function_configuration", json!({"FunctionName": name})).await?;
+    let timeout = function["Timeout"].as_u64().context("no timeout")?;
+    let six_timeouts = (6 * timeout).to_string();
+    ensure!(attributes["VisibilityTimeout"] == six_timeouts, "{attributes}");
+    let redrive: Value = serde_json::from_str(text(&attributes, "RedrivePolicy")?)?;
+    ensure!(redrive == json!({"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": 5}), "{redrive}");
+    for queue in [&attributes, &dead] {
+        let fortnight = (14 * 24 * 3600).to_string();
+        ensure!(queue["MessageRetentionPeriod"] == fortnight, "{queue}");
+        ensure!(queue["SqsManagedSseEnabled"] == "true", "{queue}");
+    }
+    let mappings = json!({"FunctionName": name});
+    let mappings = stack.account.call("lambda", "list_event_source_mappings", mappings).await?;
+    let mappings: Vec<&Value> = items(&mappings["EventSourceMappings"]).collect();
+    let [mapping] = mappings[..] else { anyhow::bail!("{} mappings", mappings.len()) };
+    ensure!(mapping["EventSourceArn"] == attributes["QueueArn"], "{mapping}");
+    ensure!(mapping["FunctionResponseTypes"] == json!(["ReportBatchItemFailures"]), "{mapping}");
+    ensure!(mapping["ScalingConfig"]["MaximumConcurrency"].as_u64() >= Some(2), "{mapping}");
+    ensure!(mapping["State"] == "Enabled", "{mapping}");
+    Ok(())
+}
+
+/// The group for what functions plan is there and empty; the watch over all accounts is planned.
+async fn schedules(stack: &Deployment) -> anyhow::Result<()> {
+    let group = json!({"Name": stack.resource("Schedules")?});
+    let group = stack.account.call("scheduler", "get_schedule_group", group).await?;
+    ensure!(group["State"] == "ACTIVE", "{group}");
+    ensure!(stack.schedules(text(&group, "Name")?).await?.is_empty(), "something is planned already");
+    let watch = stack.schedule("default", "watch-accounts").await?;
+    ensure!(watch["ScheduleExpression"] == "rate(1 hour)", "{watch}");
+    ensure!(watch["FlexibleTimeWindow"]["Mode"] == "FLEXIBLE", "{watch}");
+    ensure!(text(&watch["Target"], "Arn")?.ends_with(":function:adflight-sync-entities"), "{watch}");
+    ensure!(text(&watch["Target"], "RoleArn")?.ends_with(stack.resource("WatchRole")?), "{watch}");
+    Ok(())
+}
+
+/// What an operator must hear of rings, all of it at one place.
+async fn alarms(stack: &Deployment) -> anyhow::Result<()> {
+    let found = stack.account.call("cloudwatch", "describe_alarms", json!({"MaxRecords": 100})).await?;
+    let topic = stack.output("AlarmTopic")?;
+    let mut watched = BTreeSet::new();
+    for alarm in items(&found["MetricAlarms"]) {
+        ensure!(alarm["AlarmActions"] == json!([topic]) && alarm["OKActions"] == json!([topic]), "{alarm}");
+        let what = alarm["Dimensions"][0]["Value"].as_str().unwrap_or_default();
+        watched.insert(format!("{} {}", text(alarm, "MetricName")?, what.replace(&stack.name(""), "")));
+    }
+    let mut expected: BTreeSet<String> = [
+        "StaleAccounts sync-entities",
+        "ExpiringTokens sync-entities",
+        "SignatureFailures webhook-ingest",
+        &format!("5xx {}", stack.resource("Api")?),
+    ]
+    .map(str::to_owned)
+    .into();
+    for function in FUNCTIONS {
+        expected.extend([format!("Errors {function}"), format!("Throttles {function}")]);
+    }
+    for queue in Queue::ALL {
+        expected.insert(format!("ApproximateNumberOfMessagesVisible {}", dead_letters(queue)));
+        expected.insert(format!("ApproximateAgeOfOldestMessage {}", queue.name()));
+    }
+    let missing: Vec<_> = expected.difference(&watched).collect();
+    ensure!(missing.is_empty(), "nobody watches {missing:?}; watched: {watched:?}");
+    let dashboard = json!({"DashboardName": stack.resource("Dashboard")?});
+    let dashboard = stack.account.call("cloudwatch", "get_dashboard", dashboard).await?;
+    let body: Value = serde_json::from_str(text(&dashboard, "DashboardBody")?)?;
+    ensure!(items(&body["widgets"]).count() > 5, "{body}");
+    Ok(())
+}
+
+/// What the emulator does not take from the template is looked up there.
+async fn table(stack: &Deployment) -> anyhow::Result<()> {
+    let name = json!({"TableName": stack.output("TableName")?});
+    let table = stack.account.call("dynamodb", "describe_table", name).await?["Table"].take();
+    let keys =
+        json!([{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]);
+    ensure!(table["KeySchema"] == keys, "{table}");
+    ensure!(table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST", "{table}");
+    let template = Template::read()?;
+    let written = &template.resource("Table")["Properties"];
+    for (property, on) in [
+        ("TimeToLiveSpecification", json!({"AttributeName": "expires", "Enabled": true})),
+        ("PointInTimeRecoverySpecification", json!({"PointInTimeRecoveryEnabled": true})),
+        ("SSESpecification", json!({"SSEEnabled": true})),
+    ] {
+        ensure!(written[property] == on, "{property} is {}", written[property]);
+    }
+    Ok(())
+}
+
+/// The generated keyring is one that our programs read.
+async fn secrets(stack: &Deployment) -> anyhow::Result<()> {
+    let id = json!({"SecretId": stack.output("KeyringSecretName")?});
+    let keyring = stack.account.call("secretsmanager", "get_secret_value", id).await?;
+    let keyring = Keyring::parse(&text(&keyring, "SecretString")?.to_owned().into())?;
+    let sealed = keyring.seal("token", "here").map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    ensure!(keyring.open(&sealed, "here").is_ok(), "what it seals does not open");
+    Ok(())
+}
+
+/// The door itself: front ends of the parameter may come in, others not, and nobody without a session.
+async fn door(stage: &Stage) -> anyhow::Result<()> {
+    let http = reqwest::Client::new();
+    let url = format!("{}/v1/workspaces/demo/connections", stage.deployment.url);
+    let preflight = async |origin: &str| {
+        let ask = http.request(Method::OPTIONS, &url).header("origin", origin);
+        ask.header("access-control-request-method", "GET").send().await
+    };
+    for origin in ORIGINS {
+        let answer = preflight(origin).await?;
+        ensure!(answer.status() == 204, "{origin}: {}", answer.status());
+        ensure!(answer.headers()["access-control-allow-origin"] == origin, "{:?}", answer.headers());
+        ensure!(answer.headers()["access-control-allow-credentials"] == "true", "{:?}", answer.headers());
+    }
+    let stranger = preflight("https://evil.example.com").await?;
+    ensure!(!stranger.headers().contains_key("access-control-allow-origin"), "{:?}", stranger.headers());
+
+    let nobody = http.get(&url).header("origin", ORIGINS[0]).send().await?;
+    ensure!(nobody.status() == 401, "{}", nobody.status());
+    ensure!(nobody.headers()["content-type"] == "application/problem+json", "{:?}", nobody.headers());
+    ensure!(nobody.headers()["access-control-allow-origin"] == ORIGINS[0], "{:?}", nobody.headers());
+    let nowhere = http.get(format!("{}/v1/nothing", stage.deployment.url)).send().await?;
+    ensure!(nowhere.status() == 404, "{}", nowhere.status());
+    Ok(())
+}
+
+/// `sync-entities` is `SyncEntities` in the template.
+fn logical(function: &str) -> String {
+    let capitalized = |word: &str| {
+        word.chars().take(1).map(|first| first.to_ascii_uppercase()).collect::<String>()
+            + word.get(1..).unwrap_or_default()
+    };
+    function.split('-').map(capitalized).collect()
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> anyhow::Result<&'a str> {
+    value[field].as_str().with_context(|| format!("{field} in {value}"))
+}
