@@ -19,12 +19,13 @@ use graph_api::insights::AdDay;
 use http::Request;
 use jiff::{SignedDuration, Timestamp};
 use runtime::route::{self, Route, Visit};
-use runtime::{Host, Reply, problem};
+use runtime::{Host, Reply, deadline, problem};
 use store::StoreError;
 use store::chunk::{ChunkState, Lease, LeaseAnswer, RunTotals};
 use store::fact::{FactChange, WeekFacts};
 
-/// How long a run may be silent before others take over. Extended with every page.
+/// How long a run may be silent before others take over. Extended with every page, but never beyond the end of
+/// its invocation: a run that the host has ended holds nothing up.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
 
 /// This function answers no requests yet: it lives on its queue.
@@ -81,7 +82,7 @@ impl SyncMetricsChunk {
             reached => reached,
         };
         let now = self.host.clock.now();
-        let lease = match table.lease_chunk(workspace, ad_account, week, now, now + LEASE).await? {
+        let lease = match table.lease_chunk(workspace, ad_account, week, now, lease_end(now)).await? {
             LeaseAnswer::Taken(lease) => lease,
             other => {
                 if let Ok(reached) = reached {
@@ -132,7 +133,8 @@ impl SyncMetricsChunk {
         while let Some(page) = reached.next_days(&mut pages, range).await? {
             days.extend(page);
             totals.pages += 1;
-            match table.chunk_progress(lease, totals.pages, self.host.clock.now() + LEASE).await {
+            let until = lease_end(self.host.clock.now());
+            match table.chunk_progress(lease, totals.pages, until).await {
                 Ok(()) => {}
                 Err(StoreError::Conflict) => return Ok(Run::Superseded),
                 Err(error) => return Err(error.into()),
@@ -216,6 +218,12 @@ impl SyncMetricsChunk {
 fn measurable(week: IsoWeek, reached: &Reached, now: Timestamp) -> Option<DateRange> {
     let range = week.range();
     DateRange::new(range.since, range.until.min(reached.account.today(now))).ok()
+}
+
+/// Until when a run that is alive now may hold its week.
+fn lease_end(now: Timestamp) -> Timestamp {
+    let longest = now + LEASE;
+    deadline::end_of_this_invocation().map_or(longest, |end| end.min(longest))
 }
 
 /// Until a moment, at least a second.
