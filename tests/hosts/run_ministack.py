@@ -154,7 +154,7 @@ class Permissions:
 
 def complete():
     from ministack.core import iam_actions
-    from ministack.services import apigateway, scheduler
+    from ministack.services import apigateway, lambda_svc, scheduler
     from ministack.services.cloudformation import provisioners
 
     HttpApiBody(apigateway, provisioners._RESOURCE_HANDLERS)
@@ -163,6 +163,8 @@ def complete():
     Permissions(iam_actions)
     # It looks for schedules that are due every ten seconds; stories should not wait that long.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
+    # After an invocation that crashed it leaves the queue alone for a second; one story crashes dozens.
+    lambda_svc._ESM_BACKOFF_SECONDS = 0.1
     # The Runtime API writes its answers in small pieces, each of which would wait 40 ms for an acknowledgement.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 

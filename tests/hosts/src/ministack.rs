@@ -113,6 +113,14 @@ pub struct LambdaProcess {
 }
 
 impl LambdaProcess {
+    /// Ends it as the system does that runs out of memory: at once.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        let killed = Command::new("kill").args(["-9", &self.pid.to_string()]).output()?;
+        // It may have ended by itself meanwhile.
+        ensure!(killed.status.success() || killed.stderr.ends_with(b"No such process\n"), "{killed:?}");
+        Ok(())
+    }
+
     /// The process when it is a bootstrap and a child of `parent`.
     fn read(pid: u32, parent: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -25,7 +25,6 @@ pub const WORKSPACE: &str = "demo";
 /// The front ends that may call the API.
 pub const ORIGINS: [&str; 2] = ["https://app.example.com", "https://staging.example.com"];
 
-const STACK: &str = "adflight";
 const APP_ID: &str = "100000000000001";
 const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -55,9 +54,16 @@ pub fn account() -> AccountArgs {
     AccountArgs { campaigns: 6, adsets: 12, ads: 24, days: 30, ..AccountArgs::default() }
 }
 
+/// Twelve digits that follow from a name.
+fn aws_account(stack: &str) -> String {
+    let sum = stack.bytes().fold(0_u64, |sum, byte| (sum * 31 + u64::from(byte)) % 1_000_000_000);
+    format!("1{sum:011}")
+}
+
 impl Stage {
-    /// Deploys the template into an AWS account of its own, beside a simulator with a small ad account.
-    pub async fn deploy(roles: Roles, aws_account: &str) -> anyhow::Result<Self> {
+    /// Deploys the template as a stack of this name into an AWS account of its own, beside a simulator with a small
+    /// ad account. Stories run side by side, so each has another name.
+    pub async fn deploy(roles: Roles, stack: &str) -> anyhow::Result<Self> {
         let ministack = MiniStack::shared(roles).await?;
         let clock = Clock::system();
         let issuer = Issuer::new(ISSUER_SEED)?;
@@ -77,8 +83,8 @@ impl Stage {
             ("AllowedOrigins", &ORIGINS.join(",")),
             ("Architecture", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }),
         ];
-        let account = ministack.account(aws_account);
-        let deployment = Deployment::create(account, STACK, &template::text()?, &parameters).await?;
+        let account = ministack.account(&aws_account(stack));
+        let deployment = Deployment::create(account, stack, &template::text()?, &parameters).await?;
         // What an operator does after the first deployment.
         sim.allow_redirect(deployment.output("LoginRedirect")?);
         let verify_token = deployment.put_app_secret(APP_SECRET).await?;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
 async fn everything_that_the_template_names_is_there() {
-    let stage = Stage::deploy(Roles::Ignored, "100000000002").await.unwrap();
+    let stage = Stage::deploy(Roles::Ignored, "deployed").await.unwrap();
     let stack = &stage.deployment;
     routes(stack).await.unwrap();
     for function in FUNCTIONS {
@@ -119,7 +119,10 @@ async fn schedules(stack: &Deployment) -> anyhow::Result<()> {
     let watch = stack.schedule("default", "watch-accounts").await?;
     ensure!(watch["ScheduleExpression"] == "rate(1 hour)", "{watch}");
     ensure!(watch["FlexibleTimeWindow"]["Mode"] == "FLEXIBLE", "{watch}");
-    ensure!(text(&watch["Target"], "Arn")?.ends_with(":function:adflight-sync-entities"), "{watch}");
+    ensure!(
+        text(&watch["Target"], "Arn")?.ends_with(&format!(":function:{}", stack.name("sync-entities"))),
+        "{watch}"
+    );
     ensure!(text(&watch["Target"], "RoleArn")?.ends_with(stack.resource("WatchRole")?), "{watch}");
     Ok(())
 }

@@ -16,17 +16,17 @@ const SOON: SignedDuration = SignedDuration::from_secs(4);
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
 async fn an_advertiser_connects_is_mirrored_launches_schedules_and_leaves() {
-    journey(Roles::Ignored, "100000000001").await.unwrap();
+    journey(Roles::Ignored, "journey").await.unwrap();
 }
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
 async fn every_role_suffices_for_the_whole_journey() {
-    journey(Roles::Enforced, "100000000001").await.unwrap();
+    journey(Roles::Enforced, "journey").await.unwrap();
 }
 
-async fn journey(roles: Roles, aws_account: &str) -> anyhow::Result<()> {
-    let stage = Stage::deploy(roles, aws_account).await?;
+async fn journey(roles: Roles, stack: &str) -> anyhow::Result<()> {
+    let stage = Stage::deploy(roles, stack).await?;
     let api = stage.api(WORKSPACE)?;
     let told = async {
         let rule = connect_and_ask_for_a_rule(&stage, &api).await.context("connect")?;

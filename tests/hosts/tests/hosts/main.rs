@@ -3,4 +3,5 @@
 
 mod deployed;
 mod journey;
+mod kills;
 mod template;

@@ -1,0 +1,143 @@
+//! Lambda processes are killed at random in the middle of a backfill, which must not show in the end.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use graph_sim::{FaultKind, FaultPlan, Place, When};
+use hosts::ministack::Roles;
+use hosts::stage::Stage;
+use http::Method;
+use jiff::ToSpan;
+use journeys::numbers;
+use local::main_job::Api;
+use runtime::env::Env;
+use serde_json::json;
+
+/// How many invocations lose their process.
+const KILLS: usize = 50;
+
+/// Workspaces that mirror the same ad account: enough messages for so many deaths.
+const WORKSPACES: [&str; 4] = ["north", "east", "south", "west"];
+
+/// The functions that work on a backfill.
+const VICTIMS: [&str; 3] = ["sync-entities", "sync-metrics-chunk", "evaluate-rules"];
+
+/// How an invocation says that its process is gone.
+const DEATH: &str = ": Runtime exited before returning a response";
+
+#[tokio::test]
+#[ignore = "run by cargo xtask hosts"]
+async fn a_backfill_survives_fifty_processes_that_are_killed_in_mid_invocation() {
+    let stage = Stage::deploy(Roles::Ignored, "kills").await.unwrap();
+    shorten_the_waits(&stage).await.unwrap();
+    let seed = Env::optional("KILL_SEED").and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| stage.now().as_millisecond().unsigned_abs());
+    println!("KILL_SEED={seed} chooses the same moments again");
+
+    let mut apis = Vec::new();
+    for workspace in WORKSPACES {
+        let api = stage.api(workspace).unwrap();
+        stage.connect(&api).await.unwrap();
+        apis.push(api);
+    }
+    // Meta takes its time, so that there is a middle to be killed in.
+    let slow = FaultKind::Delay { millis: 120 };
+    let anything = Place { method: Some("GET".to_owned()), ..Place::default() };
+    stage.sim.set_plan(FaultPlan::of(When::default(), anything, slow));
+    for api in &apis {
+        stage.select(api, true).await.unwrap();
+    }
+    kill(&stage, &apis, Chance(seed)).await.context(seed).unwrap();
+
+    let (account, today) = (stage.sim.account().id, stage.today().unwrap());
+    let since = today.saturating_sub(29.days());
+    let rows = stage.sim.fact_rows(since, today);
+    for (workspace, api) in WORKSPACES.iter().zip(&apis) {
+        let progress = stage.measured(api).await.context(*workspace).context(seed).unwrap();
+        assert_eq!(progress["chunks"]["done"], 13, "{workspace}, seed {seed}: {progress}");
+        let equal = numbers::assert_equal(api, &account, &rows, since, today).await;
+        equal.context(*workspace).context(seed).unwrap();
+    }
+    stage.idle().await.context(seed).unwrap();
+    for queue in VICTIMS {
+        let dead = stage.deployment.messages(&format!("{queue}-dead")).await.unwrap();
+        assert_eq!(dead, 0, "{queue}, seed {seed}");
+    }
+}
+
+/// Kills processes until enough invocations have lost theirs.
+async fn kill(stage: &Stage, apis: &[Api], mut chance: Chance) -> anyhow::Result<()> {
+    let ours = VICTIMS.map(|function| stage.deployment.name(function));
+    let deaths = || {
+        let log = stage.ministack.log()?;
+        let of_ours = |line: &&str| line.ends_with(DEATH) && ours.iter().any(|name| line.contains(name));
+        anyhow::Ok(log.lines().filter(|line| of_ours(&line.trim_end())).count())
+    };
+    let (mut killed, mut asked) = (0, 0);
+    let end = stage.now() + Duration::from_secs(180);
+    while deaths()? < KILLS {
+        ensure!(stage.now() < end, "only {} of {killed} kills met an invocation", deaths()?);
+        pause(Duration::from_millis(20 + chance.below(280))).await;
+        let mut running = stage.ministack.lambda_processes()?;
+        running.retain(|process| ours.contains(&process.function));
+        if let Some(index) = chance.index(running.len()) {
+            running[index].kill()?;
+            killed += 1;
+        }
+        // Done before the last kill: some more work, which measures weeks again. The process that answers may be
+        // the next one to be killed, so an answer may fail to come.
+        let api = &apis[chance.index(apis.len()).context("no workspace")?];
+        let Ok(progress) = stage.progress(api).await else { continue };
+        if progress["chunks"]["planned"] == 0 && progress["chunks"]["running"] == 0 {
+            let again = api.call(Method::POST, &format!("{}sync", stage.ad_account()), None).await;
+            asked += usize::from(again.is_ok());
+        }
+    }
+    println!(
+        "{killed} processes were killed, {KILLS} of them in mid-invocation; {asked} more syncs were asked for"
+    );
+    Ok(())
+}
+
+/// Lambda and SQS wait for minutes before they take a worker for dead, as they should: a message comes again after
+/// six timeouts of its function. What is deployed stays as it is; here an operator makes both shorter, by the same
+/// calls as on AWS. Five tries are not meant for fifty deaths in half a minute either.
+async fn shorten_the_waits(stage: &Stage) -> anyhow::Result<()> {
+    let stack = &stage.deployment;
+    for function in VICTIMS {
+        let timeout = json!({"FunctionName": stack.name(function), "Timeout": 10});
+        stack.account.call("lambda", "update_function_configuration", timeout).await?;
+        let dead = stack.queue(&format!("{function}-dead")).await?["QueueArn"].take();
+        let redrive = json!({"deadLetterTargetArn": dead, "maxReceiveCount": 100}).to_string();
+        let attributes = json!({"VisibilityTimeout": "3", "RedrivePolicy": redrive});
+        let set = json!({"QueueUrl": stack.queue_url(function).await?, "Attributes": attributes});
+        stack.account.call("sqs", "set_queue_attributes", set).await?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a random moment is all that this waits for")]
+async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+/// Numbers that follow from a seed (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
+    }
+
+    fn index(&mut self, length: usize) -> Option<usize> {
+        let length = u64::try_from(length).ok().filter(|length| *length > 0)?;
+        usize::try_from(self.below(length)).ok()
+    }
+}
