@@ -47,7 +47,8 @@ async fn a_backfill_survives_fifty_processes_that_are_killed_in_mid_invocation()
     for api in &apis {
         stage.select(api, true).await.unwrap();
     }
-    kill(&stage, &apis, Chance(seed)).await.context(seed).unwrap();
+    let how = kill(&stage, &apis, Chance(seed)).await.context(seed).unwrap();
+    println!("{how}");
 
     let (account, today) = (stage.sim.account().id, stage.today().unwrap());
     let since = today.saturating_sub(29.days());
@@ -65,8 +66,8 @@ async fn a_backfill_survives_fifty_processes_that_are_killed_in_mid_invocation()
     }
 }
 
-/// Kills processes until enough invocations have lost theirs.
-async fn kill(stage: &Stage, apis: &[Api], mut chance: Chance) -> anyhow::Result<()> {
+/// Kills processes until enough invocations have lost theirs, and tells how it went.
+async fn kill(stage: &Stage, apis: &[Api], mut chance: Chance) -> anyhow::Result<String> {
     let ours = VICTIMS.map(|function| stage.deployment.name(function));
     let deaths = || {
         let log = stage.ministack.log()?;
@@ -93,10 +94,9 @@ async fn kill(stage: &Stage, apis: &[Api], mut chance: Chance) -> anyhow::Result
             asked += usize::from(again.is_ok());
         }
     }
-    println!(
-        "{killed} processes were killed, {KILLS} of them in mid-invocation; {asked} more syncs were asked for"
-    );
-    Ok(())
+    Ok(format!(
+        "{killed} processes were killed, {KILLS} of them in mid-invocation, and {asked} more syncs asked for"
+    ))
 }
 
 /// Lambda and SQS wait for minutes before they take a worker for dead, as they should: a message comes again after
