@@ -152,7 +152,10 @@ impl AuthMeta {
 
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        route::serve(ROUTES, &self.host.sessions, &self.host.clock, request, |visit| self.answer(visit)).await
+        route::serve("auth-meta", ROUTES, &self.host.sessions, &self.host.clock, request, |visit| {
+            self.answer(visit)
+        })
+        .await
     }
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use graph_api::webhook;
 use http::{Method, Request, StatusCode};
 use runtime::route::{self, Access::Public, Route, Visit};
-use runtime::{AppSecrets, Queues, Reply, reply};
+use runtime::{AppSecrets, Clock, Queues, Reply, reply};
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
@@ -44,6 +44,7 @@ pub static ROUTES: &[Route<Endpoint>] = &[
 /// Where Meta comes in.
 #[derive(Debug, Clone)]
 pub struct Door {
+    clock: Clock,
     queues: Queues,
     secrets: AppSecrets,
 }
@@ -53,13 +54,13 @@ impl Door {
     pub const HEADERS: [&str; 1] = [SIGNATURE];
 
     /// The door on this host.
-    pub fn new(queues: Queues, secrets: AppSecrets) -> Self {
-        Self { queues, secrets }
+    pub fn new(clock: Clock, queues: Queues, secrets: AppSecrets) -> Self {
+        Self { clock, queues, secrets }
     }
 
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        route::serve_public(ROUTES, request, |visit| self.answer(visit)).await
+        route::serve_public("webhook-ingest", ROUTES, &self.clock, request, |visit| self.answer(visit)).await
     }
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {

@@ -146,17 +146,42 @@ impl Job {
 
     /// Whom it belongs to, for fair queues; a webhook is not attributed yet, and a look over all belongs to nobody.
     pub fn fairness_group(&self) -> &str {
+        let about = self.about();
+        about.workspace.map_or(about.name, WorkspaceId::as_str)
+    }
+
+    /// What may be told of it.
+    pub fn about(&self) -> About<'_> {
+        let of = |name, workspace, ad_account| About { name, workspace: Some(workspace), ad_account };
+        let nobodys = |name| About { name, workspace: None, ad_account: None };
         match self {
-            Self::SyncAccount { workspace, .. }
-            | Self::SyncObject { workspace, .. }
-            | Self::SyncChunk { workspace, .. }
-            | Self::EvaluateRules { workspace, .. }
-            | Self::ActivateCampaign { workspace, .. }
-            | Self::ResumeLaunch { workspace, .. } => workspace.as_str(),
-            Self::WebhookChange(_) => "webhook",
-            Self::WatchAccounts => "watch",
+            Self::SyncAccount { workspace, ad_account, .. } => {
+                of("sync_account", workspace, Some(ad_account))
+            }
+            Self::SyncObject { workspace, ad_account, .. } => of("sync_object", workspace, Some(ad_account)),
+            Self::SyncChunk { workspace, ad_account, .. } => of("sync_chunk", workspace, Some(ad_account)),
+            Self::EvaluateRules { workspace, ad_account } => {
+                of("evaluate_rules", workspace, Some(ad_account))
+            }
+            Self::WebhookChange(_) => nobodys("webhook_change"),
+            Self::WatchAccounts => nobodys("watch_accounts"),
+            Self::ActivateCampaign { workspace, ad_account, .. } => {
+                of("activate_campaign", workspace, Some(ad_account))
+            }
+            Self::ResumeLaunch { workspace, .. } => of("resume_launch", workspace, None),
         }
     }
+}
+
+/// What may be told of a job: its name and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct About<'a> {
+    /// Its name, as in its JSON.
+    pub name: &'static str,
+    /// Whose it is, where it says so.
+    pub workspace: Option<&'a WorkspaceId>,
+    /// Which account it is about, where it is one.
+    pub ad_account: Option<&'a AdAccountId>,
 }
 
 /// One change of a webhook, verified and cut out of its envelope.
@@ -206,5 +231,31 @@ mod tests {
         let text = serde_json::to_string(&job).unwrap();
         assert_eq!(text, r#"{"job":"sync_chunk","workspace":"demo","ad_account":"act_1","week":"2026-W21"}"#);
         assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+    }
+
+    #[test]
+    fn what_is_told_of_a_job_is_what_its_json_says() {
+        let account = r#""workspace":"demo","ad_account":"act_1""#;
+        for fields in [
+            format!(r#""job":"sync_account",{account},"cause":"request""#),
+            format!(r#""job":"sync_object",{account},"level":"ad","object":"1""#),
+            format!(r#""job":"sync_chunk",{account},"week":"2026-W21""#),
+            format!(r#""job":"evaluate_rules",{account}"#),
+            r#""job":"webhook_change","digest":"d","object":"o","field":"f","time":1"#.to_owned(),
+            format!(r#""job":"activate_campaign",{account},"campaign":"1","timer":"t""#),
+            r#""job":"watch_accounts""#.to_owned(),
+            r#""job":"resume_launch","workspace":"demo","launch":"l""#.to_owned(),
+        ] {
+            let text = format!("{{{fields}}}");
+            let job: Job = serde_json::from_str(&text).unwrap();
+            let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let about = job.about();
+            assert_eq!(json["job"], about.name);
+            assert_eq!(json["workspace"].as_str(), about.workspace.map(WorkspaceId::as_str));
+            assert_eq!(
+                json["ad_account"].as_str().map(str::to_owned),
+                about.ad_account.map(ToString::to_string)
+            );
+        }
     }
 }

@@ -6,6 +6,7 @@ use http::header::RETRY_AFTER;
 use serde::Serialize;
 
 use crate::reply::Reply;
+use crate::telemetry::{self, Correlation};
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -15,6 +16,9 @@ struct Problem<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Finding<'a>>,
+    /// What to name when asking for help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation: Option<Correlation>,
 }
 
 #[derive(Serialize)]
@@ -50,10 +54,16 @@ fn heading(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
     }
 }
 
+/// The stable last part of a failure's `type`.
+pub(crate) fn kind(failure: &Failure) -> &'static str {
+    heading(failure).1
+}
+
 /// Status, title and detail of a failure, as a stranger may see them. Details of parts that are out of
 /// reach and of defects are for the log.
 pub fn shown(failure: &Failure) -> (StatusCode, &'static str, String) {
     let (status, kind, title) = heading(failure);
+    telemetry::meets(kind);
     if status.is_server_error() {
         tracing::error!(kind, %failure, "A request failed.");
     }
@@ -100,8 +110,15 @@ fn problem(
     detail: &str,
     errors: Vec<Finding<'_>>,
 ) -> Reply {
-    let problem =
-        Problem { r#type: format!("urn:adflight:{kind}"), title, status: status.as_u16(), detail, errors };
+    telemetry::meets(kind);
+    let problem = Problem {
+        r#type: format!("urn:adflight:{kind}"),
+        title,
+        status: status.as_u16(),
+        detail,
+        errors,
+        correlation: telemetry::correlation(),
+    };
     crate::reply::typed(status, "application/problem+json", serde_json::to_vec(&problem).unwrap_or_default())
 }
 

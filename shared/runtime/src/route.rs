@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::str::FromStr;
 
-use ads::id::WorkspaceId;
+use ads::id::{AdAccountId, WorkspaceId};
 use ads::{Failure, Invalid};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::problem;
 use crate::reply::Reply;
 use crate::session::{Role, Session, Sessions};
+use crate::telemetry::{self, Unit};
 
 /// Larger bodies are refused with 413. Meta's own largest webhook stays below.
 pub const LARGEST_BODY: usize = 1024 * 1024;
@@ -60,8 +61,10 @@ pub struct Visit<E> {
     query: Vec<(String, String)>,
 }
 
-/// Finds the route of a request, lets it in or not, and turns failures into problem+json.
+/// Finds the route of a request, lets it in or not, and turns failures into problem+json. This is the door on
+/// every host: here the request becomes a unit of work of this function.
 pub async fn serve<E, F, Fut>(
+    function: &'static str,
     routes: &'static [Route<E>],
     sessions: &Sessions,
     clock: &Clock,
@@ -73,34 +76,48 @@ where
     F: FnOnce(Visit<E>) -> Fut,
     Fut: Future<Output = Result<Reply, Failure>>,
 {
-    let admitted = find(routes, &request).and_then(|(route, path)| {
-        let session = match route.access {
-            Access::Public => None,
-            Access::Role(role) => Some(admit(sessions, clock, &request, role, &path)?),
-        };
-        Ok(Visit::new(route, request, session, path))
-    });
-    match admitted {
-        Ok(visit) => answer(visit).await.unwrap_or_else(|failure| problem::answer(&failure)),
-        Err(reply) => *reply,
-    }
+    let unit = Unit::request(function, clock, request.method(), request.headers());
+    let work = async {
+        let admitted = find(routes, &request).and_then(|(route, path)| {
+            let session = match route.access {
+                Access::Public => None,
+                Access::Role(role) => Some(admit(sessions, clock, &request, role, &path)?),
+            };
+            Ok(Visit::new(route, request, session, path))
+        });
+        match admitted {
+            Ok(visit) => answer(visit).await.unwrap_or_else(|failure| problem::answer(&failure)),
+            Err(reply) => *reply,
+        }
+    };
+    unit.answer(work).await
 }
 
 /// [`serve`] for a function that knows no sessions, for all that it does is public.
-pub async fn serve_public<E, F, Fut>(routes: &'static [Route<E>], request: Request<Bytes>, answer: F) -> Reply
+pub async fn serve_public<E, F, Fut>(
+    function: &'static str,
+    routes: &'static [Route<E>],
+    clock: &Clock,
+    request: Request<Bytes>,
+    answer: F,
+) -> Reply
 where
     E: Copy,
     F: FnOnce(Visit<E>) -> Fut,
     Fut: Future<Output = Result<Reply, Failure>>,
 {
+    let unit = Unit::request(function, clock, request.method(), request.headers());
     let failed = |failure: Failure| problem::answer(&failure);
-    match find(routes, &request) {
-        Ok((route, path)) if route.access == Access::Public => {
-            answer(Visit::new(route, request, None, path)).await.unwrap_or_else(failed)
+    let work = async {
+        match find(routes, &request) {
+            Ok((route, path)) if route.access == Access::Public => {
+                answer(Visit::new(route, request, None, path)).await.unwrap_or_else(failed)
+            }
+            Ok((route, _)) => failed(Failure::Defect(format!("{} needs sessions", route.path))),
+            Err(reply) => *reply,
         }
-        Ok((route, _)) => failed(Failure::Defect(format!("{} needs sessions", route.path))),
-        Err(reply) => *reply,
-    }
+    };
+    unit.answer(work).await
 }
 
 /// The answer to a body over [`LARGEST_BODY`].
@@ -129,9 +146,8 @@ fn find<E>(
         .iter()
         .filter_map(|route| Some((route, match_path(route.path, request.uri().path())?)))
         .collect();
-    if candidates.is_empty() {
-        return Err(not_found());
-    }
+    let Some((route, _)) = candidates.first() else { return Err(not_found()) };
+    telemetry::names(route.path);
     let Some(found) = candidates.into_iter().find(|(route, _)| route.method == request.method()) else {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         return Err(Box::new(problem::plain(
@@ -164,6 +180,9 @@ fn admit(
     if path.iter().any(|(name, value)| *name == "workspace" && value != session.workspace.as_str()) {
         return Err(not_found());
     }
+    let ad_account = path.iter().find(|(name, _)| *name == "ad_account");
+    let ad_account = ad_account.and_then(|(_, value)| value.parse::<AdAccountId>().ok());
+    telemetry::concerns(&session.workspace, ad_account.as_ref());
     if session.role < role {
         let why = format!("this needs the role {role} or above; the session has {}", session.role);
         return Err(Box::new(problem::answer(&Failure::Forbidden(why))));

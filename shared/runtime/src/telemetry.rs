@@ -1,26 +1,87 @@
-//! Logs: sentences that carry fields, as JSON in the cloud and as text on a terminal. Never payloads or tokens.
+//! What the system tells: sentences that carry fields, as JSON in the cloud and as text on a terminal, and one
+//! canonical line per unit of work. Never payloads, tokens, query strings, or more of a path than its route.
 
-use tracing_subscriber::EnvFilter;
+mod correlation;
+mod lines;
+mod metric;
+mod unit;
 
-use crate::env::Env;
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON object a line.
-    Json,
-    /// For people, on stderr.
-    Text,
+pub use self::correlation::{ATTRIBUTE, Correlation, HEADER};
+pub use self::metric::{DIMENSION, Metric, NAMESPACE};
+pub use self::unit::{Envelope, Outcome, Unit, concerns, correlation, count, ends, invoked, names};
+pub(crate) use self::unit::{does, meets};
+use crate::clock::Clock;
+
+/// Crates of others say at their lower levels what passes through them. They are heard from warnings on, unless
+/// asked for by name.
+const FOREIGN: [&str; 8] = ["aws_", "h2", "hyper", "lambda_", "reqwest", "rustls", "tokio", "tower"];
+
+/// JSON lines down to `level`, such as `debug` or `info,graph_api=debug`, each given to `print`.
+pub fn json_lines(
+    level: &str,
+    print: impl Fn(&str) + Send + Sync + 'static,
+) -> impl Subscriber + Send + Sync {
+    let filter = targets(level).with_target(unit::CANONICAL, LevelFilter::INFO);
+    // The end of a unit is told once.
+    let filter = filter.with_target(unit::TARGET, LevelFilter::ERROR);
+    let lines = lines::JsonLines { print, clock: Clock::system() };
+    tracing_subscriber::registry().with(filter).with(lines)
 }
 
-/// Starts logging. `ADFLIGHT_LOG` sets the level, such as `debug` or `graph_api=debug`.
-pub fn init(format: Format, default: &str) {
-    let filter = Env::optional("ADFLIGHT_LOG").unwrap_or_else(|| default.to_owned());
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(default));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Of two callers in one process, such as two tests, the first has its way.
-    let _already_set = match format {
-        Format::Json => logs.json().flatten_event(true).try_init(),
-        Format::Text => logs.with_target(false).try_init(),
-    };
+/// Which lines are written. What cannot be understood counts as `info`: nobody shall be left without lines for a
+/// slip of the pen.
+fn targets(level: &str) -> Targets {
+    let asked: Targets = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let default = asked.default_level().unwrap_or(LevelFilter::OFF);
+    let foreign = FOREIGN.map(|name| (name, default.min(LevelFilter::WARN)));
+    let mut targets = Targets::new().with_targets(foreign).with_default(default);
+    targets.extend(asked);
+    targets
 }
+
+#[cfg(not(target_arch = "wasm32"))]
+mod start {
+    use std::io::Write;
+
+    use tracing_subscriber::layer::{Layer, SubscriberExt};
+
+    use super::{json_lines, targets, unit};
+    use crate::env::Env;
+
+    /// How log lines look.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Format {
+        /// One JSON object a line, on stdout, where Lambda takes them from.
+        Json,
+        /// For people, on stderr.
+        Text,
+    }
+
+    /// Starts logging. `ADFLIGHT_LOG` sets the level, such as `debug` or `graph_api=debug`.
+    pub fn init(format: Format, default: &str) {
+        let level = Env::optional("ADFLIGHT_LOG").unwrap_or_else(|| default.to_owned());
+        // Of two callers in one process, such as two tests, the first has its way.
+        let _already_set = match format {
+            Format::Json => tracing::subscriber::set_global_default(json_lines(&level, |line| {
+                // Nobody is left to tell when stdout is closed.
+                let _closed = writeln!(std::io::stdout(), "{line}");
+            })),
+            Format::Text => {
+                let text = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
+                let filter =
+                    targets(&level).with_target(unit::CANONICAL, tracing::level_filters::LevelFilter::OFF);
+                tracing::subscriber::set_global_default(
+                    tracing_subscriber::registry().with(text.with_filter(filter)),
+                )
+            }
+        };
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use self::start::{Format, init};
