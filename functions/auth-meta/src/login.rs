@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{ACCEPT, COOKIE, HeaderValue, SET_COOKIE};
 use jiff::{SignedDuration, Timestamp};
 use runtime::route::Visit;
-use runtime::{Reply, problem, random, reply};
+use runtime::{Reply, problem, random, reply, telemetry};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -145,6 +145,7 @@ impl AuthMeta {
         if !same_browser || login.expires_at <= self.host.clock.now() {
             return Err(refused());
         }
+        telemetry::concerns(&workspace, None);
         Ok((workspace, login))
     }
 

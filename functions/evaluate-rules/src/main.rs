@@ -9,6 +9,12 @@ use runtime::lambda::{Error, serve};
 async fn main() -> Result<(), Error> {
     let (access, host) = start().await?;
     let function = EvaluateRules::new(access, host.clone());
-    serve(&host.queues, Queue::EvaluateRules, |request| function.handle(request), |job| function.process(job))
-        .await
+    serve(
+        &host.queues,
+        &host.clock,
+        Queue::EvaluateRules,
+        |request| function.handle(request),
+        |job| function.process(job),
+    )
+    .await
 }

@@ -11,6 +11,7 @@ async fn main() -> Result<(), Error> {
     let function = ManageCampaign::new(access, host.clone());
     serve(
         &host.queues,
+        &host.clock,
         Queue::ManageCampaign,
         |request| function.handle(request),
         |job| function.process(job),

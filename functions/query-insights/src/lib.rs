@@ -123,7 +123,10 @@ impl QueryInsights {
 
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        route::serve("query-insights", ROUTES, &self.sessions, &self.clock, request, |visit| self.insights(visit)).await
+        route::serve("query-insights", ROUTES, &self.sessions, &self.clock, request, |visit| {
+            self.insights(visit)
+        })
+        .await
     }
 
     async fn insights(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {

@@ -91,7 +91,7 @@ impl SyncEntities {
                 let reached = self.access.reach(&workspace, &ad_account, UseCase::AdsManagement).await?;
                 let shown = reached.refresh(level, &object).await;
                 let shown = reached.done(shown).await?;
-                tracing::info!(%workspace, %ad_account, %level, %object, found = shown.is_some(), "Refreshed one object.");
+                tracing::info!(%workspace, %ad_account, object_level = %level, %object, found = shown.is_some(), "Refreshed one object.");
                 Ok(())
             }
             other => Err(other.misdirected()),

@@ -9,6 +9,12 @@ use sync_entities::SyncEntities;
 async fn main() -> Result<(), Error> {
     let (access, host) = start().await?;
     let function = SyncEntities::new(access, host.clone());
-    serve(&host.queues, Queue::SyncEntities, |request| function.handle(request), |job| function.process(job))
-        .await
+    serve(
+        &host.queues,
+        &host.clock,
+        Queue::SyncEntities,
+        |request| function.handle(request),
+        |job| function.process(job),
+    )
+    .await
 }

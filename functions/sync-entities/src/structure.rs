@@ -96,7 +96,7 @@ fn as_shown(object: AdObject, answer: Result<AdObject, GraphError>, as_of: u64) 
         Err(GraphError::Gone(_)) => Some(KeptObject { object, as_of, hidden: true }),
         // One object that Meta will not talk about must not stop the account.
         Err(error) => {
-            tracing::warn!(level = %object.level, object = %object.id, %error, "An object is left as it was.");
+            tracing::warn!(object_level = %object.level, object = %object.id, %error, "An object is left as it was.");
             None
         }
     }

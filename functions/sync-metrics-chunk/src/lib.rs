@@ -19,6 +19,7 @@ use graph_api::insights::AdDay;
 use http::Request;
 use jiff::{SignedDuration, Timestamp};
 use runtime::route::{self, Route, Visit};
+use runtime::telemetry::{self, Metric};
 use runtime::{Host, Reply, deadline, problem};
 use store::StoreError;
 use store::chunk::{ChunkState, Lease, LeaseAnswer, RunTotals};
@@ -145,7 +146,10 @@ impl SyncMetricsChunk {
             fresh.iter().filter(|facts| facts.level == Level::Ad).map(|facts| facts.days.len() as u64).sum();
         let changes = self.differences(reached, week, fresh, &mut totals).await?;
         match table.write_facts(&reached.workspace, &reached.account.id, week, lease, &changes).await {
-            Ok(()) => Ok(Run::Complete(totals)),
+            Ok(()) => {
+                telemetry::count(Metric::FactsWritten, totals.written);
+                Ok(Run::Complete(totals))
+            }
             Err(StoreError::Conflict) => Ok(Run::Superseded),
             Err(error) => Err(error.into()),
         }

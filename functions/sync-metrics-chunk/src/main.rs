@@ -11,6 +11,7 @@ async fn main() -> Result<(), Error> {
     let function = SyncMetricsChunk::new(access, host.clone());
     serve(
         &host.queues,
+        &host.clock,
         Queue::SyncMetricsChunk,
         |request| function.handle(request),
         |job| function.process(job),

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use graph_api::webhook;
 use http::{Method, Request, StatusCode};
 use runtime::route::{self, Access::Public, Route, Visit};
+use runtime::telemetry::{self, Metric};
 use runtime::{AppSecrets, Clock, Queues, Reply, reply};
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
@@ -90,6 +91,7 @@ impl Door {
         let signature = visit.header(SIGNATURE);
         let signed = |signature| secrets.any(|secret| webhook::is_signed(secret, signature, body));
         if !signature.is_some_and(signed) {
+            telemetry::count(Metric::SignatureFailures, 1);
             return Err(Failure::Forbidden("X-Hub-Signature-256 is missing, doubled or wrong".to_owned()));
         }
         let changes = webhook::changes(body)

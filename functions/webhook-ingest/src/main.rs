@@ -12,7 +12,10 @@ async fn main() -> Result<(), Error> {
     let mut aws = Aws::begin().await;
     let ((client, name), queues, secrets) = (aws.table(), aws.queues(), aws.app_secrets());
     aws.check()?;
-    let door = Door::new(queues.clone(), AppSecrets::parse(&secrets.fetch().await?)?);
-    let function = WebhookIngest::new(Table::new(client, &name), queues.clone(), Clock::system());
-    serve(&queues, Queue::WebhookIngest, |request| door.handle(request), |job| function.process(job)).await
+    let clock = Clock::system();
+    let secrets = AppSecrets::parse(&secrets.fetch().await?)?;
+    let door = Door::new(clock.clone(), queues.clone(), secrets);
+    let function = WebhookIngest::new(Table::new(client, &name), queues.clone(), clock.clone());
+    serve(&queues, &clock, Queue::WebhookIngest, |request| door.handle(request), |job| function.process(job))
+        .await
 }

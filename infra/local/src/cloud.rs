@@ -31,6 +31,8 @@ const KEYRING_SECRET: &str = "adflight/keyring";
 /// The clients of the embedded AWS.
 #[derive(Clone)]
 pub struct Cloud {
+    /// The time.
+    pub clock: Clock,
     /// The table, created.
     pub table: Table,
     /// For the runner, which looks into the table as an operator would.
@@ -89,7 +91,7 @@ impl Cloud {
         };
         let schedules = Schedules::new(scheduler, schedule, queues.clone());
         let keyring = keep_keyring(&config, local).await?;
-        Ok(Self { table, dynamodb, sqs, queues, schedules, timers, sent, keyring })
+        Ok(Self { clock: clock.clone(), table, dynamodb, sqs, queues, schedules, timers, sent, keyring })
     }
 }
 

@@ -40,7 +40,7 @@ impl Functions {
             query_insights: QueryInsights::new(table(), host.sessions.clone(), host.clock.clone()),
             sync_entities: SyncEntities::new(access.clone(), host.clone()),
             sync_metrics_chunk: SyncMetricsChunk::new(access.clone(), host.clone()),
-            webhook_door: Door::new(host.queues.clone(), secrets),
+            webhook_door: Door::new(host.clock.clone(), host.queues.clone(), secrets),
             webhook_ingest: WebhookIngest::new(table(), host.queues.clone(), host.clock.clone()),
         }
     }

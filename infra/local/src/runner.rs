@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use ads::job::{Job, Queue};
 use anyhow::Context;
-use aws_sdk_sqs::types::{Message, QueueAttributeName};
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use runtime::queue::{Delivery, consume, dead_letters};
+use runtime::telemetry::{self, Envelope};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -146,6 +147,9 @@ impl Source {
         let Ok(address) = self.cloud.queues.address(self.queue.name()) else { return Vec::new() };
         let Some(most) = i32::try_from(most).ok().filter(|most| *most > 0) else { return Vec::new() };
         let receive = self.cloud.sqs.receive_message().queue_url(&address.url).max_number_of_messages(most);
+        let receive = receive
+            .message_attribute_names(telemetry::ATTRIBUTE)
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         match receive.send().await {
             Ok(received) => received.messages.unwrap_or_default(),
             Err(error) => {
@@ -157,10 +161,10 @@ impl Source {
 
     /// What Lambda's event source does: invoke, delete what succeeded, leave the rest to its timeout.
     async fn work(&self, message: Message) {
-        let delivery =
-            Delivery { id: message.message_id.unwrap_or_default(), body: message.body.unwrap_or_default() };
+        let (envelope, body) = (envelope(&message), message.body.unwrap_or_default());
+        let delivery = Delivery { envelope, body };
         let process = |job: Job| self.functions.process(self.queue, job);
-        let work = consume(&self.cloud.queues, self.queue, vec![delivery], process);
+        let work = consume(&self.cloud.queues, &self.cloud.clock, self.queue, vec![delivery], process);
         // What becomes of the message is the function's doing as well.
         let failed = calls::of(self.queue.name(), work).await;
         let (true, Some(receipt)) = (failed.is_empty(), message.receipt_handle) else { return };
@@ -169,6 +173,18 @@ impl Source {
         if let Err(error) = delete.send().await {
             tracing::warn!(queue = self.queue.name(), %error, "A finished message will come again.");
         }
+    }
+}
+
+/// What a message's unit of work is about.
+fn envelope(message: &Message) -> Envelope {
+    let receives = MessageSystemAttributeName::ApproximateReceiveCount;
+    let attributes = message.message_attributes.as_ref();
+    let correlation = attributes.and_then(|known| known.get(telemetry::ATTRIBUTE)?.string_value());
+    Envelope {
+        message_id: message.message_id.clone().unwrap_or_default(),
+        attempt: message.attributes.as_ref().and_then(|known| known.get(&receives)?.parse().ok()),
+        correlation: correlation.and_then(|correlation| correlation.parse().ok()),
     }
 }
 

@@ -106,7 +106,7 @@ impl System {
             public_url: Some(url.as_str().into()),
         };
         let table = cloud.table.clone();
-        let access = Access { table: table.clone(), graph: graph.clone(), keyring: cloud.keyring.clone() };
+        let access = Access::new(table.clone(), graph.clone(), cloud.keyring.clone());
         let functions = Functions::new(&access, &host, secrets.clone());
         let started_at = clock.now();
         let before = recover::recover(&cloud, &functions).await?;

@@ -17,6 +17,7 @@ pub use graph_api::usage::UseCase;
 use graph_api::{Allowance, Caller, Graph, GraphError};
 use jiff::Timestamp;
 use runtime::Keyring;
+use runtime::telemetry::{self, Metric};
 use store::Table;
 use store::account::AdAccount;
 use store::connection::{Connection, ConnectionState};
@@ -56,6 +57,12 @@ pub fn token_context(workspace: &WorkspaceId, connection: &ConnectionId) -> Stri
 }
 
 impl Access {
+    /// The app at Meta, its calls counted for the work that makes them.
+    pub fn new(table: Table, graph: Graph, keyring: Keyring) -> Self {
+        graph.tell_of_calls(|| telemetry::count(Metric::GraphCalls, 1));
+        Self { table, graph, keyring }
+    }
+
     /// An account with its token opened and some calls leased, to be given back with [`Reached::done`].
     ///
     /// [`Failure::Reconnect`] when only a person can mend the connection, [`Failure::Wait`] while Meta would
@@ -109,7 +116,7 @@ impl Reached {
             let lease = self.quotas.exchange(self.allowance.take(), self.now()).await;
             // What Meta has done stands, whatever becomes of the quota: without a lease the next call waits.
             self.allowance.put(lease.unwrap_or_else(|failure| {
-                tracing::warn!(account = %self.account.id, %failure, "Calls could not be leased.");
+                tracing::warn!(ad_account = %self.account.id, %failure, "Calls could not be leased.");
                 Err(self.now())
             }));
         }
@@ -122,7 +129,7 @@ impl Reached {
             && let Err(failure) = self.quotas.settle(lease, spent, self.now()).await
         {
             // The work stands as it is, and the lease ends by itself.
-            tracing::warn!(account = %self.account.id, %failure, "Leased calls could not be given back.");
+            tracing::warn!(ad_account = %self.account.id, %failure, "Leased calls could not be given back.");
         }
         result
     }

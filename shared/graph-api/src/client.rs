@@ -65,6 +65,8 @@ struct Inner {
     config: GraphConfig,
     time: Time,
     calls: AtomicU64,
+    /// Who is told of every call.
+    listener: OnceLock<fn()>,
     /// Meta serves no call of this app before then.
     blocked_until: Mutex<Option<Timestamp>>,
     version_warning: OnceLock<String>,
@@ -79,6 +81,7 @@ impl Graph {
             config,
             time,
             calls: AtomicU64::new(0),
+            listener: OnceLock::new(),
             blocked_until: Mutex::new(None),
             version_warning: OnceLock::new(),
         })))
@@ -97,6 +100,11 @@ impl Graph {
     /// HTTP calls made so far, retries included; a batch is one.
     pub fn calls(&self) -> u64 {
         self.0.calls.load(Ordering::Relaxed)
+    }
+
+    /// Tells somebody of every HTTP call, in the task that makes it. The first listener stays.
+    pub fn tell_of_calls(&self, listener: fn()) {
+        let _kept = self.0.listener.set(listener);
     }
 
     /// What Meta said first about the version in use, if it ever served another or announced the end of it.
@@ -321,6 +329,9 @@ impl Caller {
             None => request.query(call.params).query(&proof),
         };
         self.graph.0.calls.fetch_add(1, Ordering::Relaxed);
+        if let Some(told) = self.graph.0.listener.get() {
+            told();
+        }
         let answer = request.send().await?;
         self.graph.check_version(answer.headers());
         let usage = Usage::read(|name| answer.headers().get(name)?.to_str().ok());

@@ -6,7 +6,7 @@ use ads::Failure;
 use ads::job::{Job, Queue};
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use aws_lambda_events::encodings::Body;
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{Request, Response};
@@ -14,15 +14,18 @@ use jiff::Timestamp;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 pub use lambda_runtime::Error;
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::clock::Clock;
 use crate::deadline;
+use crate::problem;
 use crate::queue::{Delivery, Queues, consume};
 use crate::reply::Reply;
 use crate::route::Origin;
+use crate::telemetry::{self, Envelope, Outcome, Unit};
 
 /// Serves a function that answers requests and has no queue, until Lambda ends the process.
 pub async fn serve_requests<H, HF>(handle: H) -> Result<(), Error>
@@ -32,14 +35,22 @@ where
 {
     let handle = &handle;
     let event = |event: LambdaEvent<Box<RawValue>>| async move {
-        deadline::within(end_of(&event), answer(handle, event.payload.get())).await
+        let LambdaEvent { payload, context } = event;
+        invocation(context, answer(handle, payload.get())).await
     };
     // In a box, for its type is deeper than the compiler cares to look.
     Box::pin(lambda_runtime::run(service_fn(event))).await
 }
 
-/// Serves a function with a queue: its requests, and batches of its messages.
-pub async fn serve<H, HF, P, PF>(queues: &Queues, queue: Queue, handle: H, process: P) -> Result<(), Error>
+/// Serves a function with a queue: its requests, batches of its messages, and jobs that a schedule of the template
+/// gives to it directly.
+pub async fn serve<H, HF, P, PF>(
+    queues: &Queues,
+    clock: &Clock,
+    queue: Queue,
+    handle: H,
+    process: P,
+) -> Result<(), Error>
 where
     H: Fn(Request<Bytes>) -> HF,
     HF: Future<Output = Reply>,
@@ -47,29 +58,52 @@ where
     PF: Future<Output = Result<(), Failure>>,
 {
     let (handle, process) = (&handle, &process);
-    let event = |event: LambdaEvent<Box<RawValue>>| async move {
-        let end = end_of(&event);
-        let event = event.payload.get();
-        match serde_json::from_str::<Shape>(event)?.records {
-            Some(_) => deadline::within(end, work(queues, queue, process, event)).await,
-            None => deadline::within(end, answer(handle, event)).await,
-        }
-    };
+    let event = |event| attend(queues, clock, queue, handle, process, event);
     // In a box, for its type is deeper than the compiler cares to look.
     Box::pin(lambda_runtime::run(service_fn(event))).await
 }
 
-/// When Lambda ends the invocation.
-fn end_of<T>(event: &LambdaEvent<T>) -> Timestamp {
-    let end = i64::try_from(event.context.deadline).ok();
-    end.and_then(|end| Timestamp::from_millisecond(end).ok()).unwrap_or(Timestamp::MAX)
+/// Finds out what an event is and does it.
+async fn attend<H, HF, P, PF>(
+    queues: &Queues,
+    clock: &Clock,
+    queue: Queue,
+    handle: &H,
+    process: &P,
+    event: LambdaEvent<Box<RawValue>>,
+) -> Result<Box<RawValue>, Error>
+where
+    H: Fn(Request<Bytes>) -> HF,
+    HF: Future<Output = Reply>,
+    P: Fn(Job) -> PF,
+    PF: Future<Output = Result<(), Failure>>,
+{
+    let LambdaEvent { payload, context } = event;
+    let event = payload.get();
+    let shape: Shape = serde_json::from_str(event)?;
+    let work = async {
+        match shape {
+            Shape { records: Some(_), .. } => work(queues, clock, queue, process, event).await,
+            Shape { job: Some(_), .. } => work_directly(clock, queue, process, event).await,
+            Shape { .. } => answer(handle, event).await,
+        }
+    };
+    // In a box, for its type is deeper than the compiler cares to look.
+    Box::pin(invocation(context, work)).await
 }
 
-/// What tells a batch of messages from a request.
+/// Work that Lambda ends at a certain time, and knows by an id.
+async fn invocation<F: Future>(context: Context, work: F) -> F::Output {
+    let end = i64::try_from(context.deadline).ok().and_then(|end| Timestamp::from_millisecond(end).ok());
+    deadline::within(end.unwrap_or(Timestamp::MAX), telemetry::invoked(context.request_id, work)).await
+}
+
+/// What tells a batch of messages and a single job from a request.
 #[derive(Deserialize)]
 struct Shape {
     #[serde(rename = "Records")]
     records: Option<IgnoredAny>,
+    job: Option<IgnoredAny>,
 }
 
 async fn answer<H, HF>(handle: &H, event: &str) -> Result<Box<RawValue>, Error>
@@ -87,22 +121,76 @@ where
     raw(&gateway_response(handle(request).await))
 }
 
-async fn work<P, PF>(queues: &Queues, queue: Queue, process: &P, event: &str) -> Result<Box<RawValue>, Error>
+async fn work<P, PF>(
+    queues: &Queues,
+    clock: &Clock,
+    queue: Queue,
+    process: &P,
+    event: &str,
+) -> Result<Box<RawValue>, Error>
 where
     P: Fn(Job) -> PF,
     PF: Future<Output = Result<(), Failure>>,
 {
     let batch: SqsEvent = serde_json::from_str(event)?;
-    let deliveries = batch.records.into_iter().map(|record| Delivery {
-        // An empty id in the answer makes Lambda repeat the whole batch, which is right for a record without one.
-        id: record.message_id.unwrap_or_default(),
-        body: record.body.unwrap_or_default(),
-    });
+    let deliveries = batch.records.into_iter().map(delivery).collect();
     let mut answer = SqsBatchResponse::default();
-    for id in consume(queues, queue, deliveries.collect(), process).await {
+    for id in consume(queues, clock, queue, deliveries, process).await {
         answer.add_failure(id);
     }
     raw(&answer)
+}
+
+fn delivery(record: SqsMessage) -> Delivery {
+    let correlation = record.message_attributes.get(telemetry::ATTRIBUTE);
+    let envelope = Envelope {
+        // An empty id in the answer makes Lambda repeat the whole batch, which is right for a record without one.
+        message_id: record.message_id.unwrap_or_default(),
+        attempt: record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()),
+        correlation: correlation.and_then(|value| value.string_value.as_deref()?.parse().ok()),
+    };
+    Delivery { envelope, body: record.body.unwrap_or_default() }
+}
+
+/// One job that came without a queue. Lambda invokes again, some time later, what fails: so only a failure that
+/// may pass fails the invocation.
+async fn work_directly<P, PF>(
+    clock: &Clock,
+    queue: Queue,
+    process: &P,
+    event: &str,
+) -> Result<Box<RawValue>, Error>
+where
+    P: Fn(Job) -> PF,
+    PF: Future<Output = Result<(), Failure>>,
+{
+    let work = async {
+        let job = serde_json::from_str::<Job>(event).map_err(|error| {
+            telemetry::names("unreadable");
+            Failure::Defect(format!("not a job: {error}"))
+        });
+        let ended = match job {
+            Ok(job) => {
+                telemetry::does(&job);
+                process(job).await
+            }
+            Err(failure) => Err(failure),
+        };
+        let Err(failure) = ended else {
+            telemetry::ends(Outcome::Done);
+            return raw(&());
+        };
+        telemetry::meets(problem::kind(&failure));
+        if failure.may_pass() {
+            tracing::warn!(%failure, "An event will come again.");
+            telemetry::ends(Outcome::Again);
+            return Err("the event will come again".into());
+        }
+        tracing::error!(%failure, "An event cannot be done.");
+        telemetry::ends(Outcome::Failed);
+        raw(&())
+    };
+    Unit::event(queue.name(), clock).run(work).await
 }
 
 fn raw<T: Serialize>(value: &T) -> Result<Box<RawValue>, Error> {
@@ -135,8 +223,10 @@ fn gateway_response(reply: Response<Bytes>) -> ApiGatewayV2httpResponse {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::sync::{Arc, Mutex};
 
     use http::StatusCode;
+    use serde_json::Value;
 
     use super::*;
 
@@ -167,20 +257,50 @@ mod tests {
         assert_eq!(answer["body"], "{}");
     }
 
-    #[tokio::test]
-    async fn of_a_batch_only_the_message_that_failed_comes_again() {
+    fn queues() -> Queues {
         let config =
             aws_sdk_sqs::Config::builder().behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest());
         let region = aws_sdk_sqs::config::Region::new("us-east-1");
-        let client = aws_sdk_sqs::Client::from_conf(config.region(region).build());
-        let queues = Queues::new(client, HashMap::new());
-        let message = |id: &str, week: &str| {
-            let body =
-                format!(r#"{{"job":"sync_chunk","workspace":"w","ad_account":"act_1","week":"{week}"}}"#);
-            serde_json::json!({"messageId": id, "body": body, "eventSource": "aws:sqs"})
-        };
-        let batch = serde_json::json!({"Records": [message("m1", "2026-W01"), message("m2", "2026-W02")]})
-            .to_string();
+        Queues::new(aws_sdk_sqs::Client::from_conf(config.region(region).build()), HashMap::new())
+    }
+
+    /// What an event is answered, and the lines that it leaves.
+    async fn attended<PF>(event: &str, process: impl Fn(Job) -> PF) -> (Result<String, Error>, Vec<Value>)
+    where
+        PF: Future<Output = Result<(), Failure>>,
+    {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let heard = lines.clone();
+        let print = move |line: &str| heard.lock().unwrap().push(serde_json::from_str(line).unwrap());
+        let guard = tracing::subscriber::set_default(telemetry::json_lines("info", print));
+        let mut context = Context::default();
+        context.request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
+        context.deadline = 4_102_444_800_000;
+        let event = LambdaEvent::new(RawValue::from_string(event.to_owned()).unwrap(), context);
+        let handle = |_: Request<Bytes>| async { crate::reply::no_content() };
+        let (queues, clock) = (queues(), Clock::system());
+        let answer = attend(&queues, &clock, Queue::SyncMetricsChunk, &handle, &process, event).await;
+        drop(guard);
+        let lines = lines.lock().unwrap().clone();
+        (answer.map(|answer| answer.get().to_owned()), lines)
+    }
+
+    fn canonical(lines: &[Value]) -> Vec<&Value> {
+        lines.iter().filter(|line| line.get("_aws").is_some()).collect()
+    }
+
+    const CHUNK: &str = r#"{"job":"sync_chunk","workspace":"w","ad_account":"act_1","week":"2026-W01"}"#;
+
+    #[tokio::test]
+    async fn of_a_batch_only_the_message_that_failed_comes_again_and_each_has_its_line() {
+        let second = CHUNK.replace("W01", "W02");
+        let batch = serde_json::json!({"Records": [
+            {"messageId": "message-1", "body": CHUNK, "eventSource": "aws:sqs",
+             "attributes": {"ApproximateReceiveCount": "1"}, "messageAttributes":
+             {"correlation": {"stringValue": "story-0001", "dataType": "String"}}},
+            {"messageId": "message-2", "body": second, "eventSource": "aws:sqs",
+             "attributes": {"ApproximateReceiveCount": "4"}, "messageAttributes": {}}
+        ]});
         let process = |job: Job| async move {
             match job {
                 Job::SyncChunk { week, .. } if week.to_string() == "2026-W02" => {
@@ -189,9 +309,63 @@ mod tests {
                 _ => Ok(()),
             }
         };
-        let answer = work(&queues, Queue::SyncMetricsChunk, &process, &batch).await.unwrap();
-        assert_eq!(answer.get(), r#"{"batchItemFailures":[{"itemIdentifier":"m2"}]}"#);
-        assert!(serde_json::from_str::<Shape>(&batch).unwrap().records.is_some());
-        assert!(serde_json::from_str::<Shape>(REQUEST).unwrap().records.is_none());
+        let (answer, lines) = attended(&batch.to_string(), process).await;
+        assert_eq!(answer.unwrap(), r#"{"batchItemFailures":[{"itemIdentifier":"message-2"}]}"#);
+        let told: Vec<_> = canonical(&lines)
+            .into_iter()
+            .map(|line| {
+                ["correlation", "message_id", "what", "outcome", "attempt"].map(|name| line[name].to_string())
+            })
+            .collect();
+        let quoted = |texts: [&str; 5]| texts.map(str::to_owned);
+        assert_eq!(
+            told,
+            [
+                quoted([r#""story-0001""#, r#""message-1""#, r#""sync_chunk""#, r#""done""#, "1"]),
+                quoted([r#""message-2""#, r#""message-2""#, r#""sync_chunk""#, r#""again""#, "4"]),
+            ]
+        );
+        for line in canonical(&lines) {
+            assert_eq!(line["request_id"], "8476a536-e9f4-11e8-9739-2dfe598c3fcd");
+            assert!(line["remaining_ms"].as_i64().unwrap() > 0, "{line}");
+        }
+        let told_once: Vec<_> = lines.iter().filter(|line| line["failure"] == "not now").collect();
+        assert_eq!(told_once.len(), 1);
+        assert_eq!(told_once[0]["correlation"], "message-2");
+    }
+
+    #[tokio::test]
+    async fn a_scheduled_job_goes_straight_to_the_function_and_only_what_may_pass_fails_the_invocation() {
+        let (answer, lines) = attended(CHUNK, |_| async { Ok(()) }).await;
+        assert_eq!(answer.unwrap(), "null");
+        let [line] = canonical(&lines)[..] else { panic!("{lines:?}") };
+        assert_eq!(
+            (&line["kind"], &line["what"], &line["outcome"]),
+            (&Value::from("event"), &Value::from("sync_chunk"), &Value::from("done"))
+        );
+        assert_eq!(line["correlation"], "8476a536-e9f4-11e8-9739-2dfe598c3fcd");
+
+        let passes = |_| async { Err(Failure::Unavailable("not now".to_owned())) };
+        let stays = |_| async { Err(Failure::NotFound("this".to_owned())) };
+        let (answer, lines) = attended(CHUNK, passes).await;
+        assert_eq!(answer.unwrap_err().to_string(), "the event will come again");
+        let [line] = canonical(&lines)[..] else { panic!("{lines:?}") };
+        assert_eq!(
+            (&line["outcome"], &line["problem"]),
+            (&Value::from("again"), &Value::from("unavailable"))
+        );
+        for event in [CHUNK, r#"{"job":"dance"}"#] {
+            let (answer, lines) = attended(event, stays).await;
+            assert_eq!(answer.unwrap(), "null");
+            let [line] = canonical(&lines)[..] else { panic!("{lines:?}") };
+            assert_eq!(line["outcome"], "failed");
+            assert_eq!(lines.len(), 2, "the reason is told once: {lines:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_told_apart_from_a_job_whatever_is_in_it() {
+        let (answer, _) = attended(REQUEST, |_| async { panic!("not a job") }).await;
+        assert!(answer.unwrap().contains(r#""statusCode":204"#));
     }
 }

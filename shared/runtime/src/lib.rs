@@ -6,16 +6,16 @@
 
 pub mod app_secrets;
 pub mod clock;
+pub mod deadline;
 pub mod problem;
 pub mod random;
 pub mod reply;
 pub mod route;
 pub mod session;
+pub mod telemetry;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod aws;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod deadline;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod env;
 #[cfg(any(target_arch = "wasm32", test))]
@@ -28,8 +28,6 @@ pub mod queue;
 pub mod schedule;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod secrets;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod telemetry;
 #[cfg(target_arch = "wasm32")]
 pub mod workers;
 

@@ -11,6 +11,10 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 
+use crate::clock::Clock;
+use crate::problem;
+use crate::telemetry::{self, Envelope, Outcome, Unit};
+
 /// SQS delays a message by 15 minutes at most.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
@@ -67,6 +71,7 @@ impl Queues {
     async fn send_to(&self, queue: Queue, jobs: &[&Job], delay: Duration) -> Result<(), Failure> {
         let name = queue.name();
         let delay = i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or(0);
+        let attributes = correlation_attribute()?;
         for batch in jobs.chunks(BATCH) {
             let mut entries = Vec::with_capacity(batch.len());
             for (index, job) in batch.iter().enumerate() {
@@ -77,6 +82,7 @@ impl Queues {
                     .message_body(body)
                     .delay_seconds(delay)
                     .message_group_id(job.fairness_group())
+                    .set_message_attributes(attributes.clone())
                     .build()
                     .map_err(|error| Failure::Defect(error.to_string()))?;
                 entries.push(entry);
@@ -98,25 +104,36 @@ impl Queues {
     /// Puts a message that nobody can use beside the queue, with the reason.
     async fn bury(&self, queue: Queue, body: &str, reason: &str) -> Result<(), Failure> {
         let name = dead_letters(queue);
-        let reason = MessageAttributeValue::builder().data_type("String").string_value(reason).build();
-        let reason = reason.map_err(|error| Failure::Defect(error.to_string()))?;
         let send = self.client.send_message().queue_url(&self.address(&name)?.url).message_body(body);
-        let sent = send.message_attributes("reason", reason).send().await;
+        let send = send.set_message_attributes(correlation_attribute()?);
+        let sent = send.message_attributes("reason", text(reason)?).send().await;
         sent.map(drop)
             .map_err(|error| Failure::Unavailable(format!("queue {name}: {}", DisplayErrorContext(error))))
     }
 }
 
+fn text(value: &str) -> Result<MessageAttributeValue, Failure> {
+    let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+    value.map_err(|error| Failure::Defect(error.to_string()))
+}
+
+/// What the unit of work at hand is part of, for what it sends.
+fn correlation_attribute() -> Result<Option<HashMap<String, MessageAttributeValue>>, Failure> {
+    let correlation = telemetry::correlation().map(|correlation| text(correlation.as_str())).transpose()?;
+    Ok(correlation.map(|correlation| HashMap::from([(telemetry::ATTRIBUTE.to_owned(), correlation)])))
+}
+
 /// A message as it was received.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// The queue's own id of the message, for partial batch answers.
-    pub id: String,
+    /// Its id, and what is known of its way here. Partial batch answers name the id.
+    pub envelope: Envelope,
     /// What it says.
     pub body: String,
 }
 
-/// Processes received messages one by one and answers the ids of those that must come again.
+/// Processes received messages one by one, each as a unit of work, and answers the ids of those that must come
+/// again.
 ///
 /// A message that cannot be read, or whose failure another try cannot mend, goes to the dead letters at
 /// once with its reason; one that only a new connection can mend is dropped, for the account's beat brings
@@ -125,6 +142,7 @@ pub struct Delivery {
 /// visibility timeout and is given up after the queue's number of tries.
 pub async fn consume<F, Fut>(
     queues: &Queues,
+    clock: &Clock,
     queue: Queue,
     deliveries: Vec<Delivery>,
     process: F,
@@ -135,41 +153,69 @@ where
 {
     let mut again = Vec::new();
     for delivery in deliveries {
-        let settled = match serde_json::from_str::<Job>(&delivery.body) {
-            Ok(job) => settle(queues, queue, &delivery, &job, process(job.clone()).await).await,
-            Err(error) => queues.bury(queue, &delivery.body, &format!("not a job: {error}")).await,
+        let unit = Unit::message(queue.name(), clock, delivery.envelope.clone());
+        let work = async {
+            let settled = match serde_json::from_str::<Job>(&delivery.body) {
+                Ok(job) => {
+                    telemetry::does(&job);
+                    settle(queues, queue, &delivery, &job, process(job.clone()).await).await
+                }
+                Err(error) => bury_unread(queues, queue, &delivery, &error).await,
+            };
+            let outcome = settled.unwrap_or_else(|failure| {
+                telemetry::meets(problem::kind(&failure));
+                tracing::warn!(%failure, "A message will come again.");
+                Outcome::Again
+            });
+            telemetry::ends(outcome);
+            outcome
         };
-        if let Err(failure) = settled {
-            tracing::warn!(queue = queue.name(), message = delivery.id, %failure, "A message will come again.");
-            again.push(delivery.id);
+        if unit.run(work).await == Outcome::Again {
+            again.push(delivery.envelope.message_id);
         }
     }
     again
 }
 
+/// What it says stays beside the queue and out of the log.
+async fn bury_unread(
+    queues: &Queues,
+    queue: Queue,
+    delivery: &Delivery,
+    error: &serde_json::Error,
+) -> Result<Outcome, Failure> {
+    telemetry::names("unreadable");
+    tracing::error!("A message is not a job.");
+    queues.bury(queue, &delivery.body, &format!("not a job: {error}")).await?;
+    Ok(Outcome::DeadLettered)
+}
+
+/// What becomes of a message whose job ended like this. Fails when the message must stay where it is.
 async fn settle(
     queues: &Queues,
     queue: Queue,
     delivery: &Delivery,
     job: &Job,
-    outcome: Result<(), Failure>,
-) -> Result<(), Failure> {
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(Failure::Wait { after, why }) => {
-            let (queue, wait_s) = (queue.name(), after.as_secs());
-            tracing::info!(queue, message = delivery.id, wait_s, why, "A job waits.");
-            queues.send_later(job, after).await
+    ended: Result<(), Failure>,
+) -> Result<Outcome, Failure> {
+    let Err(failure) = ended else { return Ok(Outcome::Done) };
+    telemetry::meets(problem::kind(&failure));
+    match failure {
+        Failure::Wait { after, why } => {
+            tracing::info!(wait_s = after.as_secs(), why, "A job waits.");
+            queues.send_later(job, after).await?;
+            Ok(Outcome::Waits)
         }
-        Err(failure) if failure.may_pass() => Err(failure),
+        failure if failure.may_pass() => Err(failure),
         // The connection says so itself, and what was to be done is done after a person has mended it.
-        Err(Failure::Reconnect(why)) => {
-            tracing::warn!(queue = queue.name(), message = delivery.id, why, "A job needs a new connection.");
-            Ok(())
+        Failure::Reconnect(why) => {
+            tracing::warn!(why, "A job needs a new connection.");
+            Ok(Outcome::NeedsReconnect)
         }
-        Err(failure) => {
-            tracing::error!(queue = queue.name(), message = delivery.id, %failure, "A job cannot be done.");
-            queues.bury(queue, &delivery.body, &failure.to_string()).await
+        failure => {
+            tracing::error!(%failure, "A job cannot be done.");
+            queues.bury(queue, &delivery.body, &failure.to_string()).await?;
+            Ok(Outcome::DeadLettered)
         }
     }
 }

@@ -226,7 +226,7 @@ impl AdDays {
             missing.into_iter().filter(|(_, total)| *total != Total::default()).map(|(day, _)| day);
         let first = days.next()?;
         let range = DateRange { since: first, until: days.next_back().unwrap_or(first) };
-        tracing::info!(account = %self.account, ?range, "Campaigns do not sum up to their account: a report will.");
+        tracing::info!(ad_account = %self.account, ?range, "Campaigns do not sum up to their account: a report will.");
         Some(Piece { range, campaign: None, as_report: true })
     }
 
@@ -268,7 +268,7 @@ impl AdDays {
             return Err(GraphError::MakeSmaller(details));
         }
         self.portion = smaller;
-        tracing::info!(account = %self.account, portion = ?self.portion, "Meta wants to be asked for less.");
+        tracing::info!(ad_account = %self.account, portion = ?self.portion, "Meta wants to be asked for less.");
         Ok(())
     }
 

@@ -222,7 +222,7 @@ impl Upload<'_> {
     async fn cancel(&self) {
         let params = [("upload_phase", "cancel"), ("upload_session_id", self.session)];
         if let Err(error) = self.caller.post_video(self.account, &params, None).await {
-            tracing::warn!(account = %self.account, video = %self.video, %error, "An upload could not be cancelled.");
+            tracing::warn!(ad_account = %self.account, video = %self.video, %error, "An upload could not be cancelled.");
         }
     }
 }

@@ -365,7 +365,7 @@ pub fn concerns(workspace: &WorkspaceId, ad_account: Option<&AdAccountId>) {
 }
 
 /// Says which job the unit at hand does.
-pub fn does(job: &Job) {
+pub(crate) fn does(job: &Job) {
     let about = job.about();
     names(about.name);
     if let Some(workspace) = about.workspace {
@@ -388,12 +388,12 @@ pub fn ends(outcome: Outcome) {
 }
 
 /// Says what stood in the way of the unit at hand, by the stable last part of a problem's type.
-pub fn meets(problem: &'static str) {
+pub(crate) fn meets(problem: &'static str) {
     at_hand(|unit| unit.learnt().problem = Some(problem));
 }
 
 /// Says what the unit at hand answers.
-pub fn answers(status: StatusCode) {
+pub(crate) fn answers(status: StatusCode) {
     at_hand(|unit| {
         let mut learnt = unit.learnt();
         learnt.status = Some(status.as_u16());
@@ -417,5 +417,231 @@ fn known_method(method: &Method) -> &'static str {
         Method::HEAD => "HEAD",
         Method::OPTIONS => "OPTIONS",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::PoisonError;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::telemetry::{DIMENSION, json_lines};
+
+    const FUNCTION: &str = "sync-entities";
+
+    /// The lines that work writes, as the cloud sees them.
+    async fn lines_of<F: Future>(level: &str, work: impl FnOnce() -> F) -> Vec<Value> {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let heard = lines.clone();
+        let print = move |line: &str| heard.lock().unwrap().push(serde_json::from_str(line).unwrap());
+        let guard = tracing::subscriber::set_default(json_lines(level, print));
+        work().await;
+        drop(guard);
+        let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.clone()
+    }
+
+    fn envelope(correlation: Option<&str>) -> Envelope {
+        let correlation = correlation.map(|text| text.parse().unwrap());
+        Envelope {
+            message_id: "b8f7c1de-0000-4000-8000-000000000001".to_owned(),
+            attempt: Some(2),
+            correlation,
+        }
+    }
+
+    fn message() -> Unit {
+        Unit::message(FUNCTION, &Clock::system(), envelope(Some("story-0001")))
+    }
+
+    /// The rules of CloudWatch's "Specification: Embedded metric format".
+    fn holds_the_rules_of_embedded_metrics(line: &Value) {
+        let units = ["Milliseconds", "Count"];
+        let aws = &line["_aws"];
+        assert!(aws["Timestamp"].as_i64().unwrap() > 1_600_000_000_000, "milliseconds: {aws}");
+        assert_eq!(aws.as_object().unwrap().len(), 2, "no other members: {aws}");
+        let directives = aws["CloudWatchMetrics"].as_array().unwrap();
+        assert!(!directives.is_empty());
+        for directive in directives {
+            assert_eq!(directive.as_object().unwrap().len(), 3, "no other members: {directive}");
+            let namespace = directive["Namespace"].as_str().unwrap();
+            assert!((1..=1024).contains(&namespace.len()) && !namespace.starts_with("AWS/"));
+            for set in directive["Dimensions"].as_array().unwrap() {
+                let set = set.as_array().unwrap();
+                assert!(set.len() <= 30);
+                for name in set {
+                    let value = line[name.as_str().unwrap()].as_str().unwrap();
+                    assert!((1..=1024).contains(&value.len()), "a dimension is a text at the top: {line}");
+                }
+            }
+            let metrics = directive["Metrics"].as_array().unwrap();
+            assert!((1..=100).contains(&metrics.len()));
+            let mut names = std::collections::BTreeSet::new();
+            for metric in metrics {
+                assert_eq!(metric.as_object().unwrap().len(), 2, "name and unit: {metric}");
+                let name = metric["Name"].as_str().unwrap();
+                assert!((1..=1024).contains(&name.len()) && names.insert(name), "{metric}");
+                assert!(units.contains(&metric["Unit"].as_str().unwrap()), "{metric}");
+                assert!(line[name].is_number(), "a metric is a number at the top: {line}");
+            }
+        }
+        assert!(line.to_string().len() < 256 * 1024);
+    }
+
+    #[tokio::test]
+    async fn a_unit_leaves_one_line_that_is_its_metrics_too() {
+        let lines = lines_of("info", || async {
+            let work = async {
+                let (workspace, ad_account) = ("demo".parse().unwrap(), "act_1".parse().unwrap());
+                does(&Job::EvaluateRules { workspace, ad_account });
+                count(Metric::GraphCalls, 2);
+                count(Metric::GraphCalls, 1);
+                count(Metric::FactsWritten, 0);
+                ends(Outcome::Done);
+            };
+            message().run(work).await;
+        });
+        let [line] = &lines.await[..] else { panic!("one line") };
+        holds_the_rules_of_embedded_metrics(line);
+        let mut line = line.clone();
+        let members = line.as_object_mut().unwrap();
+        for (name, is_number) in [("timestamp", false), ("duration_ms", true), ("DurationMs", true)] {
+            assert_eq!(members.remove(name).unwrap().is_number(), is_number, "{name}");
+        }
+        assert!(members.remove("cold").unwrap().is_boolean());
+        let aws = members.remove("_aws").unwrap();
+        assert_eq!(
+            aws["CloudWatchMetrics"],
+            json!([{"Namespace": "Adflight", "Dimensions": [["Function"]], "Metrics": [
+                {"Name": "DurationMs", "Unit": "Milliseconds"},
+                {"Name": "FactsWritten", "Unit": "Count"},
+                {"Name": "GraphCalls", "Unit": "Count"}
+            ]}])
+        );
+        assert_eq!(
+            line,
+            json!({
+                "level": "INFO", "message": "A unit of work has ended.", "correlation": "story-0001",
+                "function": FUNCTION, "kind": "message", "what": "evaluate_rules", "workspace": "demo",
+                "ad_account": "act_1", "outcome": "done", "attempt": 2,
+                "message_id": "b8f7c1de-0000-4000-8000-000000000001",
+                "Function": FUNCTION, "FactsWritten": 0, "GraphCalls": 3
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn every_metric_at_once_and_every_end_still_hold_the_rules() {
+        let all = [
+            (Outcome::Done, None),
+            (Outcome::Waits, Some("Waits")),
+            (Outcome::Again, Some("Failures")),
+            (Outcome::DeadLettered, Some("DeadLettered")),
+            (Outcome::NeedsReconnect, None),
+            (Outcome::Refused, None),
+            (Outcome::Failed, Some("Failures")),
+            (Outcome::Abandoned, Some("Failures")),
+        ];
+        for (outcome, counted) in all {
+            let work = async {
+                ends(outcome);
+                Metric::ALL.into_iter().for_each(|metric| count(metric, 1));
+            };
+            let lines = lines_of("info", || message().run(work)).await;
+            holds_the_rules_of_embedded_metrics(&lines[0]);
+            assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().len(), 10);
+
+            let lines = lines_of("info", || message().run(async { ends(outcome) })).await;
+            holds_the_rules_of_embedded_metrics(&lines[0]);
+            for name in ["Waits", "Failures", "DeadLettered"] {
+                let also = outcome == Outcome::DeadLettered && name == "Failures";
+                assert_eq!(lines[0].get(name).is_some(), counted == Some(name) || also, "{outcome:?} {name}");
+            }
+        }
+        assert_eq!(DIMENSION, "Function", "the member of the line has that name");
+    }
+
+    #[tokio::test]
+    async fn what_is_said_meanwhile_names_the_unit_whatever_the_level() {
+        let lines = lines_of("warn", || async {
+            tracing::warn!("Nobody's.");
+            let work = async {
+                tracing::info!("Not heard.");
+                tracing::warn!(rows_written = 3, level = "ad", why = %"a \"quoted\"\nreason", "Before.");
+                let (workspace, ad_account) = ("demo".parse().unwrap(), "act_1".parse().unwrap());
+                concerns(&workspace, Some(&ad_account));
+                tokio::task::yield_now().await;
+                tracing::error!(ad_account = "act_2", "After.");
+                ends(Outcome::Done);
+            };
+            message().run(work).await;
+            count(Metric::GraphCalls, 1);
+        });
+        let lines = lines.await;
+        let [nobodys, before, after, canonical] = &lines[..] else { panic!("{lines:?}") };
+        assert!(nobodys.get("correlation").is_none());
+        assert_eq!(before["correlation"], "story-0001");
+        assert_eq!(before["function"], FUNCTION);
+        assert_eq!((&before["level"], &before["field_level"]), (&json!("WARN"), &json!("ad")));
+        assert_eq!((&before["rows_written"], &before["why"]), (&json!(3), &json!("a \"quoted\"\nreason")));
+        assert!(before.get("workspace").is_none());
+        assert_eq!((&after["workspace"], &after["ad_account"]), (&json!("demo"), &json!("act_2")));
+        assert_eq!(canonical["ad_account"], "act_1");
+        assert!(canonical.get("GraphCalls").is_none(), "what happens outside is not counted");
+    }
+
+    #[tokio::test]
+    async fn work_that_stops_in_the_middle_leaves_its_line() {
+        let lines = lines_of("info", || async {
+            let mut work = Box::pin(message().run(async {
+                names("a long job");
+                std::future::pending::<()>().await;
+            }));
+            assert!(begin_only(work.as_mut()).await);
+            drop(work);
+            let panics = message().run(async {
+                names("a broken job");
+                panic!("a defect");
+            });
+            assert!(tokio::spawn(panics).await.is_err(), "on this very thread");
+        });
+        let lines = lines.await;
+        let told: Vec<_> =
+            lines.iter().map(|line| (line["what"].as_str(), line["outcome"].as_str())).collect();
+        let stopped = |what| (Some(what), Some("abandoned"));
+        assert_eq!(told, [stopped("a long job"), stopped("a broken job")]);
+    }
+
+    /// Lets a future go as far as it can. Whether it is not finished.
+    async fn begin_only(mut work: std::pin::Pin<&mut impl Future>) -> bool {
+        std::future::poll_fn(|context| std::task::Poll::Ready(work.as_mut().poll(context).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn a_story_begins_where_nobody_brings_a_safe_id() {
+        let clock = Clock::system();
+        let request = |given: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            given.map(|given| headers.insert(HEADER, http::HeaderValue::from_static(given)));
+            Unit::request("query-insights", &clock, &Method::GET, &headers).correlation().clone()
+        };
+        assert_eq!(request(Some("front-end-42")).as_str(), "front-end-42");
+        for unsafe_or_none in [None, Some("short"), Some("two words"), Some("a,b;c=\"d\"")] {
+            assert_eq!(request(unsafe_or_none).as_str().len(), 24, "{unsafe_or_none:?}");
+        }
+        let of =
+            |correlation| Unit::message(FUNCTION, &clock, envelope(correlation)).correlation().to_string();
+        assert_eq!(of(Some("story-0001")), "story-0001");
+        assert_eq!(of(None), "b8f7c1de-0000-4000-8000-000000000001");
+        let event = invoked("8476a536-e9f4".to_owned(), async { Unit::event(FUNCTION, &clock) }).await;
+        assert_eq!(event.correlation().as_str(), "8476a536-e9f4");
+    }
+
+    #[test]
+    fn methods_of_strangers_are_not_repeated() {
+        assert_eq!(known_method(&Method::from_bytes(b"SECRET-TOKEN").unwrap()), "other");
+        assert_eq!(known_method(&Method::PATCH), "PATCH");
     }
 }

@@ -102,7 +102,7 @@ impl Stage {
         let (now, pass) = (clock.clone(), (clock.clone(), waited.clone()));
         let pass = move |length| pass.1.on(&pass.0, SignedDuration::try_from(length).unwrap());
         let graph = Graph::new(graph, Time::simulated(move || now.now(), pass)).unwrap();
-        let access = Access { table: cloud.table, graph, keyring: cloud.keyring.clone() };
+        let access = Access::new(cloud.table, graph, cloud.keyring.clone());
         let host = Host {
             clock: clock.clone(),
             queues: cloud.queues,
