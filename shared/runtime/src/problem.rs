@@ -55,7 +55,7 @@ fn heading(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
 }
 
 /// The stable last part of a failure's `type`.
-pub(crate) fn kind(failure: &Failure) -> &'static str {
+pub fn kind(failure: &Failure) -> &'static str {
     heading(failure).1
 }
 

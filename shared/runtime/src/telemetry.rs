@@ -13,8 +13,9 @@ use tracing_subscriber::layer::SubscriberExt;
 
 pub use self::correlation::{ATTRIBUTE, Correlation, HEADER};
 pub use self::metric::{DIMENSION, Metric, NAMESPACE};
-pub use self::unit::{Envelope, Outcome, Unit, concerns, correlation, count, ends, invoked, names};
-pub(crate) use self::unit::{does, meets};
+pub use self::unit::{
+    Envelope, Outcome, Unit, concerns, correlation, count, does, ends, invoked, meets, names,
+};
 use crate::clock::Clock;
 
 /// Crates of others say at their lower levels what passes through them. They are heard from warnings on, unless

@@ -365,7 +365,7 @@ pub fn concerns(workspace: &WorkspaceId, ad_account: Option<&AdAccountId>) {
 }
 
 /// Says which job the unit at hand does.
-pub(crate) fn does(job: &Job) {
+pub fn does(job: &Job) {
     let about = job.about();
     names(about.name);
     if let Some(workspace) = about.workspace {
@@ -388,7 +388,7 @@ pub fn ends(outcome: Outcome) {
 }
 
 /// Says what stood in the way of the unit at hand, by the stable last part of a problem's type.
-pub(crate) fn meets(problem: &'static str) {
+pub fn meets(problem: &'static str) {
     at_hand(|unit| unit.learnt().problem = Some(problem));
 }
 
