@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use ads::Failure;
 use ads::job::{Job, SyncCause};
 use jiff::{SignedDuration, Timestamp};
+use runtime::telemetry::{self, Metric};
 use store::connection::{Connection, ConnectionState};
 
 use crate::SyncEntities;
@@ -51,6 +52,13 @@ impl SyncEntities {
         }
         self.host.queues.send(&stale).await?;
         let (stale, expiring, lost) = (stale.len(), expiring.len(), lost.len());
+        for (metric, found) in [
+            (Metric::StaleAccounts, stale),
+            (Metric::ExpiringTokens, expiring),
+            (Metric::NeedsReconnect, lost),
+        ] {
+            telemetry::count(metric, found as u64);
+        }
         tracing::info!(watched, stale, expiring, lost, "Looked over all accounts.");
         Ok(())
     }

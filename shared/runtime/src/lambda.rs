@@ -190,7 +190,7 @@ where
         telemetry::ends(Outcome::Failed);
         raw(&())
     };
-    Unit::event(queue.name(), clock).run(work).await
+    Unit::event(queue.name(), clock).run(Box::pin(work)).await
 }
 
 fn raw<T: Serialize>(value: &T) -> Result<Box<RawValue>, Error> {

@@ -170,7 +170,7 @@ where
             telemetry::ends(outcome);
             outcome
         };
-        if unit.run(work).await == Outcome::Again {
+        if unit.run(Box::pin(work)).await == Outcome::Again {
             again.push(delivery.envelope.message_id);
         }
     }

@@ -90,7 +90,7 @@ where
             Err(reply) => *reply,
         }
     };
-    unit.answer(work).await
+    unit.answer(Box::pin(work)).await
 }
 
 /// [`serve`] for a function that knows no sessions, for all that it does is public.
@@ -117,7 +117,7 @@ where
             Err(reply) => *reply,
         }
     };
-    unit.answer(work).await
+    unit.answer(Box::pin(work)).await
 }
 
 /// The answer to a body over [`LARGEST_BODY`].

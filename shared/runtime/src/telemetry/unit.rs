@@ -199,7 +199,7 @@ impl Unit {
     }
 
     /// Does the work as this unit. When it has ended, also by a panic or by being dropped, the canonical line is
-    /// written.
+    /// written. Large work should come in a box: it is handed through several layers.
     pub async fn run<F: Future>(self, work: F) -> F::Output {
         let unit = Arc::new(self);
         let _end = End(unit.clone());
@@ -215,7 +215,7 @@ impl Unit {
             answers(reply.status());
             reply
         };
-        let mut reply = self.run(work).await;
+        let mut reply = self.run(Box::pin(work)).await;
         if let Ok(correlation) = correlation {
             reply.headers_mut().insert(HEADER, correlation);
         }

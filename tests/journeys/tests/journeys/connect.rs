@@ -7,7 +7,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 /// Begins a login and answers the dialog's address and the browser's cookie.
-async fn begin_login(story: &Story) -> (Url, String) {
+pub(super) async fn begin_login(story: &Story) -> (Url, String) {
     let token = story.system.token("demo", runtime::session::Role::Owner).unwrap();
     let path = "/v1/workspaces/demo/connections/meta/authorize";
     let answer = story.send(Method::POST, path, Some(&token), &[], None).await.unwrap();
@@ -18,7 +18,7 @@ async fn begin_login(story: &Story) -> (Url, String) {
     (answer.json()["authorize_url"].as_str().unwrap().parse().unwrap(), cookie)
 }
 
-async fn come_back(story: &Story, callback: &str, cookie: &str) -> (u16, Value) {
+pub(super) async fn come_back(story: &Story, callback: &str, cookie: &str) -> (u16, Value) {
     let path = callback.strip_prefix(story.system.url()).unwrap();
     let headers = [(COOKIE.as_str(), cookie), ("accept", "application/json")];
     let answer = story.send(Method::GET, path, None, &headers, None).await.unwrap();

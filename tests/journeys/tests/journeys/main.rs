@@ -11,6 +11,7 @@ mod backfill;
 mod connect;
 mod faults;
 mod launch;
+mod lines;
 mod mirror;
 mod queues;
 mod rules;
