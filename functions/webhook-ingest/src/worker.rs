@@ -1,6 +1,7 @@
 //! `webhook-ingest` at the edge, on Cloudflare Workers.
 
 use ads::job::Queue;
+use runtime::Clock;
 use runtime::workers::{forward, report_health, serve};
 use worker::wasm_bindgen::prelude::wasm_bindgen;
 use worker::worker_sys::MessageBatch;
@@ -10,7 +11,9 @@ use crate::Door;
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
-    let door = |request, queues, secrets| async { Door::new(queues, secrets).handle(request).await };
+    let door = |request, queues, secrets| async {
+        Door::new(Clock::system(), queues, secrets).handle(request).await
+    };
     serve(request, &env, &Door::HEADERS, door).await
 }
 

@@ -10,6 +10,7 @@ use worker::{Env, Headers, Response, ResponseBuilder};
 
 use super::{Queues, app_secrets, telemetry};
 use crate::route::{LARGEST_BODY, too_large};
+use crate::telemetry::HEADER;
 use crate::{AppSecrets, Reply, problem, random};
 
 /// Answers a request with `answer`, which gets the queue and the secrets of this Worker. Only the headers that
@@ -27,22 +28,16 @@ where
     telemetry::init();
     let began = worker::Date::now().as_millis();
     let correlation = correlation(request.headers());
-    let (method, path) = (request.inner().method(), request.path());
     let reply = match prepare(request, env, headers, &correlation).await {
         Ok((request, queues, secrets)) => answer(request, queues, secrets).await,
-        Err(reply) => *reply,
+        Err(reply) => {
+            // It did not reach the function, whose door tells of every other request.
+            let status = reply.status().as_u16();
+            let duration_ms = worker::Date::now().as_millis().saturating_sub(began);
+            tracing::warn!(status, correlation, duration_ms, "A request was refused at the edge.");
+            *reply
+        }
     };
-    let status = reply.status().as_u16();
-    let duration_ms = worker::Date::now().as_millis().saturating_sub(began);
-    tracing::info!(
-        kind = "request",
-        method,
-        path,
-        status,
-        correlation,
-        duration_ms,
-        "A request was answered."
-    );
     to_worker(reply)
 }
 
@@ -55,7 +50,7 @@ async fn prepare(
     let failed = |failure: Failure| Box::new(problem::answer(&failure));
     let queues = Queues::of(env, correlation).map_err(failed)?;
     let secrets = app_secrets(env).map_err(failed)?;
-    Ok((from_worker(request, headers).await?, queues, secrets))
+    Ok((from_worker(request, headers, correlation).await?, queues, secrets))
 }
 
 /// Cloudflare's own name of the request, so that its logs and ours meet; else a name of ours.
@@ -69,11 +64,12 @@ fn correlation(headers: &Headers) -> String {
 async fn from_worker(
     mut request: worker::Request,
     wanted: &[&'static str],
+    correlation: &str,
 ) -> Result<Request<Bytes>, Box<Reply>> {
     let odd = || Box::new(problem::answer(&Invalid::new("request", "is not HTTP").into()));
     let method = request.inner().method().parse::<Method>().map_err(|_| odd())?;
     let uri = request.inner().url().parse::<Uri>().map_err(|_| odd())?;
-    let mut taken = Request::builder().method(method).uri(uri);
+    let mut taken = Request::builder().method(method).uri(uri).header(HEADER, correlation);
     for name in wanted {
         // Two headers of one name come as one value with a comma.
         if let Some(value) = request.headers().get(name).ok().flatten() {
