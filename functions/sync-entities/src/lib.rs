@@ -124,7 +124,8 @@ impl SyncEntities {
         // Planned before it is said to be synced: whoever sees the one can count on the other.
         let weeks = self.plan(workspace, &account).await?;
         self.access.table.structure_synced(workspace, ad_account, self.host.clock.now()).await?;
-        tracing::info!(%workspace, %ad_account, ?cause, ?mirrored, chunks = weeks.len(), "Mirrored the structure.");
+        let structure::Mirrored { listed, written, vanished } = mirrored;
+        tracing::info!(?cause, listed, written, vanished, weeks = weeks.len(), "Mirrored the structure.");
         self.request_chunks(workspace, ad_account, &weeks).await
     }
 

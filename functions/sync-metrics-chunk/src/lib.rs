@@ -198,7 +198,15 @@ impl SyncMetricsChunk {
             Err(StoreError::Conflict) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        tracing::info!(%workspace, %ad_account, %week, ?totals, ?state, "Measured a week.");
+        tracing::info!(
+            %week,
+            pages = totals.pages,
+            rows = totals.rows,
+            facts_written = totals.written,
+            facts_unchanged = totals.unchanged,
+            ?state,
+            "Measured a week."
+        );
         if state == ChunkState::Planned {
             let job = Job::SyncChunk { workspace: workspace.clone(), ad_account: ad_account.clone(), week };
             return self.host.queues.send(&[job]).await;

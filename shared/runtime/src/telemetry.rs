@@ -6,8 +6,8 @@ mod lines;
 mod metric;
 mod unit;
 
-use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -28,28 +28,33 @@ pub fn json_lines(
     print: impl Fn(&str) + Send + Sync + 'static,
 ) -> impl Subscriber + Send + Sync {
     let filter = targets(level).with_target(unit::CANONICAL, LevelFilter::INFO);
-    // The end of a unit is told once.
+    // Its end is told once.
     let filter = filter.with_target(unit::TARGET, LevelFilter::ERROR);
     let lines = lines::JsonLines { print, clock: Clock::system() };
     tracing_subscriber::registry().with(filter).with(lines)
 }
 
-/// Which lines are written. What cannot be understood counts as `info`: nobody shall be left without lines for a
-/// slip of the pen.
+/// Which lines are written, each of them with the fields of its unit. What cannot be understood counts as `info`:
+/// nobody shall be left without lines for a slip of the pen.
 fn targets(level: &str) -> Targets {
     let asked: Targets = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let default = asked.default_level().unwrap_or(LevelFilter::OFF);
     let foreign = FOREIGN.map(|name| (name, default.min(LevelFilter::WARN)));
     let mut targets = Targets::new().with_targets(foreign).with_default(default);
     targets.extend(asked);
-    targets
+    if targets.would_enable(unit::TARGET, &Level::ERROR) {
+        targets
+    } else {
+        targets.with_target(unit::TARGET, LevelFilter::ERROR)
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 mod start {
-    use std::io::Write;
+    use std::io::{IsTerminal, Write};
 
-    use tracing_subscriber::layer::{Layer, SubscriberExt};
+    use tracing::level_filters::LevelFilter;
+    use tracing_subscriber::layer::SubscriberExt;
 
     use super::{json_lines, targets, unit};
     use crate::env::Env;
@@ -73,11 +78,12 @@ mod start {
                 let _closed = writeln!(std::io::stdout(), "{line}");
             })),
             Format::Text => {
-                let text = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
-                let filter =
-                    targets(&level).with_target(unit::CANONICAL, tracing::level_filters::LevelFilter::OFF);
+                let colours = std::io::stderr().is_terminal();
+                let text = tracing_subscriber::fmt::layer().with_ansi(colours).with_target(false);
+                let text = text.with_writer(std::io::stderr);
+                let filter = targets(&level).with_target(unit::CANONICAL, LevelFilter::OFF);
                 tracing::subscriber::set_global_default(
-                    tracing_subscriber::registry().with(text.with_filter(filter)),
+                    tracing_subscriber::registry().with(filter).with(text),
                 )
             }
         };
@@ -86,3 +92,25 @@ mod start {
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use self::start::{Format, init};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_heard_from_warnings_on_unless_asked_for_and_units_always() {
+        let heard = |level: &str, target: &str, at: Level| targets(level).would_enable(target, &at);
+        assert!(heard("debug", "graph_api::client", Level::DEBUG));
+        assert!(
+            !heard("trace", "aws_smithy_runtime::client", Level::INFO),
+            "what passes through them is payload"
+        );
+        assert!(heard("trace", "hyper_util", Level::WARN));
+        assert!(heard("info,aws_smithy_runtime=debug", "aws_smithy_runtime::client", Level::DEBUG));
+        assert!(!heard("error", "aws_config", Level::WARN));
+        assert!(!heard("graph_api=debug", "access", Level::ERROR));
+        assert!(heard("graph_api=debug", "unit", Level::ERROR), "whose line it is");
+        assert!(heard("debug", "unit", Level::DEBUG), "the sentence at its end");
+        assert!(heard("a=b=c", "access", Level::INFO) && !heard("a=b=c", "access", Level::DEBUG));
+    }
+}

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 /// Where CloudWatch keeps the metrics.
 pub const NAMESPACE: &str = "Adflight";
 
-/// The one dimension of every metric: the function's name.
+/// The one dimension of every metric: the function's name, on AWS with its stack's.
 pub const DIMENSION: &str = "Function";
 
 /// Something that is counted or measured.

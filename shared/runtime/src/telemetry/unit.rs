@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +19,8 @@ use tracing::{Instrument, Level, Span};
 
 use crate::clock::{Clock, Stopwatch};
 use crate::deadline;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::env::Env;
 use crate::reply::Reply;
 use crate::telemetry::correlation::{Correlation, HEADER};
 use crate::telemetry::metric::{Embedded, Metric};
@@ -34,6 +38,19 @@ tokio::task_local! {
 
 /// Nothing was done yet in this process.
 static COLD: AtomicBool = AtomicBool::new(true);
+
+/// The function's name on AWS, which holds the stack's: two deployments in one account have metrics of their own.
+#[cfg(not(target_arch = "wasm32"))]
+fn deployed_as() -> Option<&'static str> {
+    static NAME: LazyLock<Option<String>> = LazyLock::new(|| Env::optional("AWS_LAMBDA_FUNCTION_NAME"));
+    NAME.as_deref()
+}
+
+/// CloudWatch does not read what a Worker says.
+#[cfg(target_arch = "wasm32")]
+fn deployed_as() -> Option<&'static str> {
+    None
+}
 
 /// What kind of work it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -256,7 +273,7 @@ impl Unit {
             message_id: self.message_id.as_deref(),
             request_id: self.request_id.as_deref(),
             cold: self.cold,
-            dimension: self.function,
+            dimension: deployed_as().unwrap_or(self.function),
             embedded: Embedded::new(now, metrics.keys().copied()),
             metrics,
         };
@@ -325,7 +342,7 @@ struct Line<'a> {
     request_id: Option<&'a str>,
     cold: bool,
     #[serde(rename = "Function")]
-    dimension: &'static str,
+    dimension: &'a str,
     #[serde(flatten)]
     metrics: BTreeMap<Metric, Amount>,
     #[serde(rename = "_aws")]

@@ -14,6 +14,7 @@ use ads::job::Queue;
 use hosts::template::{Function, Template, list, text, workspace};
 use runtime::queue::dead_letters;
 use runtime::route::Route;
+use runtime::telemetry::{DIMENSION, Metric, NAMESPACE};
 use serde_json::{Value, json};
 
 /// What a rule finds wrong, in words.
@@ -385,5 +386,36 @@ fn the_dashboard_is_json_and_stays_within_the_fifty_metrics_that_cost_nothing() 
             if (1..=50).contains(&metrics) { Wrongs::new() } else { vec![format!("{metrics} metrics")] }
         },
         &[("\"widgets\": [", "\"widgets\": "), ("\"widgets\"", "\"gadgets\"")],
+    );
+}
+
+#[test]
+fn every_metric_of_ours_that_is_looked_at_is_one_that_we_send() {
+    holds(
+        |template| {
+            let body = &template.resource("Dashboard")["Properties"]["DashboardBody"]["Fn::Sub"];
+            let body: Value = serde_json::from_str(body.as_str().unwrap()).unwrap_or_default();
+            let shown =
+                list(&body["widgets"]).iter().flat_map(|widget| list(&widget["properties"]["metrics"]));
+            let shown = shown.map(|metric| (metric[0].clone(), metric[1].clone(), metric[2].clone()));
+            let rung = template.resources("AWS::CloudWatch::Alarm").map(|(_, alarm)| {
+                let dimension = &list(&alarm["Dimensions"])[0]["Name"];
+                (alarm["Namespace"].clone(), alarm["MetricName"].clone(), dimension.clone())
+            });
+            let of_aws = |namespace: &Value| namespace.as_str().is_some_and(|name| name.starts_with("AWS/"));
+            let sent = |metric: &Value| Metric::ALL.iter().any(|known| metric == known.name());
+            shown
+                .chain(rung)
+                .filter(|(namespace, _, _)| !of_aws(namespace))
+                .filter(|(namespace, metric, by)| namespace != NAMESPACE || by != DIMENSION || !sent(metric))
+                .map(|(namespace, metric, by)| format!("{namespace} {metric} by {by}"))
+                .collect()
+        },
+        &[
+            ("MetricName: StaleAccounts", "MetricName: StaleAccount"),
+            ("Namespace: Adflight", "Namespace: adflight"),
+            ("\"FactsWritten\", \"Function\"", "\"Facts\", \"Function\""),
+            ("\"GraphCalls\", \"Function\"", "\"GraphCalls\", \"FunctionName\""),
+        ],
     );
 }
