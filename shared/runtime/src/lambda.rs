@@ -222,13 +222,12 @@ fn gateway_response(reply: Response<Bytes>) -> ApiGatewayV2httpResponse {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-    use std::sync::{Arc, Mutex};
-
     use http::StatusCode;
     use serde_json::Value;
+    use std::collections::HashMap;
 
     use super::*;
+    use crate::telemetry::heard::Heard;
 
     const REQUEST: &str = r#"{"version":"2.0","routeKey":"$default","rawPath":"/v1/x","rawQueryString":"a=1&a=2",
         "headers":{"authorization":"Bearer t","content-type":"application/json"},"cookies":["c=1"],
@@ -269,10 +268,7 @@ mod tests {
     where
         PF: Future<Output = Result<(), Failure>>,
     {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let heard = lines.clone();
-        let print = move |line: &str| heard.lock().unwrap().push(serde_json::from_str(line).unwrap());
-        let guard = tracing::subscriber::set_default(telemetry::json_lines("info", print));
+        let heard = Heard::listen("info");
         let mut context = Context::default();
         context.request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
         context.deadline = 4_102_444_800_000;
@@ -280,9 +276,7 @@ mod tests {
         let handle = |_: Request<Bytes>| async { crate::reply::no_content() };
         let (queues, clock) = (queues(), Clock::system());
         let answer = attend(&queues, &clock, Queue::SyncMetricsChunk, &handle, &process, event).await;
-        drop(guard);
-        let lines = lines.lock().unwrap().clone();
-        (answer.map(|answer| answer.get().to_owned()), lines)
+        (answer.map(|answer| answer.get().to_owned()), heard.lines())
     }
 
     fn canonical(lines: &[Value]) -> Vec<&Value> {

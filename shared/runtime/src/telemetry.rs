@@ -2,6 +2,8 @@
 //! canonical line per unit of work. Never payloads, tokens, query strings, or more of a path than its route.
 
 mod correlation;
+#[cfg(test)]
+pub(crate) mod heard;
 mod lines;
 mod metric;
 mod unit;

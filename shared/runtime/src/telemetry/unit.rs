@@ -439,25 +439,19 @@ fn known_method(method: &Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::PoisonError;
-
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::telemetry::{DIMENSION, json_lines};
+    use crate::telemetry::DIMENSION;
+    use crate::telemetry::heard::Heard;
 
     const FUNCTION: &str = "sync-entities";
 
     /// The lines that work writes, as the cloud sees them.
     async fn lines_of<F: Future>(level: &str, work: impl FnOnce() -> F) -> Vec<Value> {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let heard = lines.clone();
-        let print = move |line: &str| heard.lock().unwrap().push(serde_json::from_str(line).unwrap());
-        let guard = tracing::subscriber::set_default(json_lines(level, print));
+        let heard = Heard::listen(level);
         work().await;
-        drop(guard);
-        let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.clone()
+        heard.lines()
     }
 
     fn envelope(correlation: Option<&str>) -> Envelope {

@@ -2,7 +2,7 @@
 //! never a secret or what somebody wrote.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use ads::job::{Job, Queue};
 use graph_sim::{Fault, FaultKind};
@@ -17,9 +17,15 @@ use runtime::session::Role;
 use runtime::telemetry::{Metric, json_lines};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 use crate::connect::{begin_login, come_back};
+
+/// While only one subscriber lives, `tracing` asks the thread that first comes to a line whether anybody wants it,
+/// for all threads and for good. With these two there is never one alone.
+static COMPANY: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [NoSubscriber::default(), NoSubscriber::default()].map(Dispatch::new));
 
 /// Hears the lines of this test as the cloud would: everything of it runs on this one thread.
 struct Heard {
@@ -29,6 +35,7 @@ struct Heard {
 
 impl Heard {
     fn listen(level: &str) -> Self {
+        LazyLock::force(&COMPANY);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let heard = lines.clone();
         let print = move |line: &str| heard.lock().unwrap().push(line.to_owned());
