@@ -4,4 +4,5 @@
 mod deployed;
 mod journey;
 mod kills;
+mod roles;
 mod template;
