@@ -126,16 +126,28 @@ impl Deployment {
         self.account.call("scheduler", "get_schedule", get).await
     }
 
+    /// The lines that a function has logged.
+    pub async fn lines(&self, function: &str) -> anyhow::Result<Vec<String>> {
+        let filter = json!({"logGroupName": format!("/aws/lambda/{}", self.name(function))});
+        let logged = self.account.call("logs", "filter_log_events", filter).await?;
+        let messages = logged["events"].as_array().into_iter().flatten();
+        let messages = messages.filter_map(|event| event["message"].as_str());
+        Ok(messages.flat_map(str::lines).map(str::to_owned).collect())
+    }
+
+    /// The canonical lines among them, one for each unit of work.
+    pub async fn units(&self, function: &str) -> anyhow::Result<Vec<Value>> {
+        let lines = self.lines(function).await?.into_iter();
+        let parsed = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        Ok(parsed.filter(|line| line.get("_aws").is_some()).collect())
+    }
+
     /// What the functions have logged as warnings and errors.
     pub async fn complaints(&self) -> anyhow::Result<String> {
         let mut complaints = String::new();
         for function in FUNCTIONS {
-            let group = format!("/aws/lambda/{}", self.name(function));
-            let filter = json!({"logGroupName": group});
-            let logged = self.account.call("logs", "filter_log_events", filter).await?;
-            let lines = logged["events"].as_array().into_iter().flatten();
-            let lines = lines.filter_map(|event| event["message"].as_str());
-            for line in lines.filter(|line| line.contains("\"ERROR\"") || line.contains("\"WARN\"")) {
+            let of_weight = |line: &&String| line.contains("\"ERROR\"") || line.contains("\"WARN\"");
+            for line in self.lines(function).await?.iter().filter(of_weight) {
                 complaints.push_str(&format!("{function}: {line}\n"));
             }
         }

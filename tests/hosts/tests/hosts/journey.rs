@@ -1,7 +1,7 @@
 //! From the first login to the disconnection: over the deployed API, with real Lambda processes, queues and
 //! schedules between them. The step that fails names itself.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use hosts::ministack::Roles;
 use hosts::stage::{Stage, WORKSPACE};
 use http::Method;
@@ -32,6 +32,7 @@ async fn journey(roles: Roles, stack: &str) -> anyhow::Result<()> {
         let rule = connect_and_ask_for_a_rule(&stage, &api).await.context("connect")?;
         backfill(&stage, &api).await.context("backfill")?;
         obey_the_rule(&stage, &api, &rule).await.context("rule")?;
+        follow_the_story(&stage, &api).await.context("telemetry")?;
         let campaign = launch(&stage, &api).await.context("launch")?;
         withdraw_a_schedule(&stage, &api, &campaign).await.context("withdrawn schedule")?;
         activate(&stage, &api, &campaign).await.context("activation")?;
@@ -97,6 +98,36 @@ async fn obey_the_rule(stage: &Stage, api: &Api, rule: &str) -> anyhow::Result<(
     Ok(())
 }
 
+/// One correlation id leads from the request through every message that it caused, and the metrics of their lines
+/// are those that the alarms look at.
+async fn follow_the_story(stage: &Stage, api: &Api) -> anyhow::Result<()> {
+    let units = async |function: &str, what: &str| {
+        let units = stage.deployment.units(function).await?;
+        anyhow::Ok(units.into_iter().filter(|unit| unit["what"] == what).collect::<Vec<_>>())
+    };
+    let selection = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/selection";
+    let [request] = &units("auth-meta", selection).await?[..] else { bail!("one request, one line") };
+    let [account] = &units("sync-entities", "sync_account").await?[..] else { bail!("one sync, one line") };
+    let weeks = units("sync-metrics-chunk", "sync_chunk").await?;
+    ensure!(weeks.len() == 13, "{} lines for 13 weeks", weeks.len());
+    let rules = units("evaluate-rules", "evaluate_rules").await?;
+    for unit in [account].into_iter().chain(&weeks).chain(&rules) {
+        ensure!(unit["correlation"] == request["correlation"], "{unit} does not follow from {request}");
+        ensure!(unit["outcome"] == "done", "{unit}");
+    }
+    let named = stage.deployment.name("sync-metrics-chunk");
+    let embedded = &weeks[0]["_aws"]["CloudWatchMetrics"][0];
+    ensure!(weeks[0]["Function"] == named, "another dimension than the alarms': {}", weeks[0]);
+    ensure!(
+        embedded["Namespace"] == "Adflight" && embedded["Dimensions"] == json!([["Function"]]),
+        "{embedded}"
+    );
+    let written: u64 = weeks.iter().filter_map(|week| week["FactsWritten"].as_u64()).sum();
+    let progress = stage.progress(api).await?;
+    ensure!(progress["facts"]["items_written"] == written, "{written} facts in the lines, {progress}");
+    Ok(())
+}
+
 async fn launch(stage: &Stage, api: &Api) -> anyhow::Result<String> {
     let document = launch_document(&stage.sim.account());
     let path = format!("{}campaigns", stage.ad_account());
@@ -120,7 +151,7 @@ async fn withdraw_a_schedule(stage: &Stage, api: &Api, campaign: &str) -> anyhow
     api.call(Method::PUT, &path, Some(&wanted)).await?;
     let during = schedules(stage).await?;
     let new: Vec<&Value> = during.iter().filter(|schedule| !before.contains(schedule)).collect();
-    let [timer] = new[..] else { anyhow::bail!("{} new schedules", new.len()) };
+    let [timer] = new[..] else { bail!("{} new schedules", new.len()) };
     ensure!(timer["ScheduleExpression"] == "at(2099-12-01T09:00:00)", "{timer}");
     ensure!(timer["ScheduleExpressionTimezone"] == "America/New_York", "{timer}");
     ensure!(timer["ActionAfterCompletion"] == "DELETE", "{timer}");
@@ -204,7 +235,7 @@ async fn look_after_accounts(stage: &Stage) -> anyhow::Result<()> {
 
 /// The token is forgotten, and the next beat ends the beat.
 async fn disconnect(stage: &Stage, api: &Api) -> anyhow::Result<()> {
-    let [beat] = &schedules(stage).await?[..] else { anyhow::bail!("there should be one beat") };
+    let [beat] = &schedules(stage).await?[..] else { bail!("there should be one beat") };
     let connections = api.call(Method::GET, "connections", None).await?;
     let id = text(&connections["data"][0], "id")?;
     api.call(Method::DELETE, &format!("connections/{id}"), None).await?;
