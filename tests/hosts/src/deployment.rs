@@ -19,8 +19,10 @@ pub const FUNCTIONS: [&str; 7] = [
     "query-insights",
 ];
 
-/// Where bundles are put for CloudFormation.
-const BUCKET: &str = "bundles";
+/// Where bundles are put for CloudFormation: a bucket's name is taken for everybody, and each story has its own.
+fn bucket(account: &Account) -> String {
+    format!("bundles-{}", account.id)
+}
 
 /// How often CloudFormation is asked whether it is done.
 const PATIENCE: std::ops::Range<u32> = 0..300;
@@ -53,10 +55,11 @@ impl Deployment {
             .map(|(name, value)| json!({"ParameterKey": name, "ParameterValue": value}))
             .collect();
         // Too large for the call itself.
-        let put = json!({"Bucket": BUCKET, "Key": "template.yaml", "Body": template});
+        let bucket = bucket(&account);
+        let put = json!({"Bucket": bucket, "Key": "template.yaml", "Body": template});
         account.call("s3", "put_object", put).await?;
         let create = json!({
-            "StackName": stack, "TemplateURL": format!("{}/{BUCKET}/template.yaml", account.endpoint), "Parameters": parameters,
+            "StackName": stack, "TemplateURL": format!("{}/{bucket}/template.yaml", account.endpoint), "Parameters": parameters,
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         });
         account.call("cloudformation", "create_stack", create).await?;
@@ -180,17 +183,18 @@ impl Deployment {
 /// Puts the bundles into a bucket and names them in the template, as `sam package` does. Nothing else changes.
 async fn package(account: &Account, template: &str) -> anyhow::Result<String> {
     let mut packaged = template.to_owned();
-    account.call("s3", "create_bucket", json!({"Bucket": BUCKET})).await?;
+    let bucket = bucket(account);
+    account.call("s3", "create_bucket", json!({"Bucket": bucket})).await?;
     for function in FUNCTIONS {
         let folder = format!("target/lambda/{function}");
         let bundle = root().join(&folder).join("bootstrap");
         ensure!(bundle.exists(), "{} is not there: run `cargo xtask build`", bundle.display());
-        let put = json!({"Bucket": BUCKET, "Key": function, "Body": {"zip": bundle}});
+        let put = json!({"Bucket": bucket, "Key": function, "Body": {"zip": bundle}});
         account.call("s3", "put_object", put).await?;
         let line = format!("CodeUri: {folder}\n");
         let named = packaged.matches(&line).count();
         ensure!(named == 1, "template.yaml says `{}` {named} times", line.trim());
-        packaged = packaged.replace(&line, &format!("CodeUri: s3://{BUCKET}/{function}\n"));
+        packaged = packaged.replace(&line, &format!("CodeUri: s3://{bucket}/{function}\n"));
     }
     ensure!(!packaged.contains("CodeUri: target/"), "template.yaml names a bundle that is no function's");
     Ok(packaged)

@@ -206,9 +206,7 @@ async fn hear_of_a_change(stage: &Stage, api: &Api, campaign: &str) -> anyhow::R
 
     stage.sim.update_node(campaign, json!({"name": "Renamed in Ads Manager"}));
     let (calls, now) = (stage.sim.calls(), stage.now());
-    for _ in 0..3 {
-        api.deliver_change(&stage.sim, &json!(campaign), now).await?;
-    }
+    api.deliver_change(&stage.sim, &json!(campaign), now).await?;
     let path = format!("{}campaigns/{campaign}", stage.ad_account());
     stage
         .until("the change is read", async || {
@@ -216,6 +214,10 @@ async fn hear_of_a_change(stage: &Stage, api: &Api, campaign: &str) -> anyhow::R
             Ok(if shown["name"] == "Renamed in Ads Manager" { Ok(()) } else { Err(shown) })
         })
         .await?;
+    stage.idle().await?;
+    for _ in 0..3 {
+        api.deliver_change(&stage.sim, &json!(campaign), now).await?;
+    }
     stage.idle().await?;
     let read = stage.sim.calls() - calls;
     ensure!(read == 1, "{read} calls for one change");
@@ -233,22 +235,28 @@ async fn look_after_accounts(stage: &Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The token is forgotten, and the next beat ends the beat.
+/// The token is forgotten, and each beat ends with its next message.
 async fn disconnect(stage: &Stage, api: &Api) -> anyhow::Result<()> {
-    let [beat] = &schedules(stage).await?[..] else { bail!("there should be one beat") };
+    let beats = schedules(stage).await?;
+    ensure!(beats.len() == 2, "syncs and rules should beat: {beats:?}");
     let connections = api.call(Method::GET, "connections", None).await?;
     let id = text(&connections["data"][0], "id")?;
     api.call(Method::DELETE, &format!("connections/{id}"), None).await?;
     let connections = api.call(Method::GET, "connections", None).await?;
     ensure!(connections["data"] == json!([]), "{connections}");
     let calls = stage.sim.calls();
-    let send = json!({
-        "QueueUrl": stage.deployment.queue_url("sync-entities").await?,
-        "MessageBody": text(&beat["Target"], "Input")?,
-    });
-    stage.deployment.account.call("sqs", "send_message", send).await?;
+    for beat in &beats {
+        // What Scheduler sends, to the queue that it sends to.
+        let arn = text(&beat["Target"], "Arn")?;
+        let queue = arn.rsplit_once(&stage.deployment.name("")).context("another stack's queue")?.1;
+        let send = json!({
+            "QueueUrl": stage.deployment.queue_url(queue).await?,
+            "MessageBody": text(&beat["Target"], "Input")?,
+        });
+        stage.deployment.account.call("sqs", "send_message", send).await?;
+    }
     stage
-        .until("the beat has ended", async || {
+        .until("the beats have ended", async || {
             let left = schedules(stage).await?;
             Ok(if left.is_empty() { Ok(()) } else { Err(json!(left)) })
         })
