@@ -1,6 +1,7 @@
 //! What the system tells: sentences that carry fields, as JSON in the cloud and as text on a terminal, and one
 //! canonical line per unit of work. Never payloads, tokens, query strings, or more of a path than its route.
 
+mod canonical;
 mod correlation;
 #[cfg(test)]
 pub(crate) mod heard;

@@ -4,8 +4,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
-#[cfg(not(target_arch = "wasm32"))]
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,11 +17,10 @@ use tracing::{Instrument, Level, Span};
 
 use crate::clock::{Clock, Stopwatch};
 use crate::deadline;
-#[cfg(not(target_arch = "wasm32"))]
-use crate::env::Env;
 use crate::reply::Reply;
+use crate::telemetry::canonical;
 use crate::telemetry::correlation::{Correlation, HEADER};
-use crate::telemetry::metric::{Embedded, Metric};
+use crate::telemetry::metric::Metric;
 
 /// The target of the spans, and of the sentence for people at a unit's end.
 pub(super) const TARGET: &str = "unit";
@@ -39,23 +36,10 @@ tokio::task_local! {
 /// Nothing was done yet in this process.
 static COLD: AtomicBool = AtomicBool::new(true);
 
-/// The function's name on AWS, which holds the stack's: two deployments in one account have metrics of their own.
-#[cfg(not(target_arch = "wasm32"))]
-fn deployed_as() -> Option<&'static str> {
-    static NAME: LazyLock<Option<String>> = LazyLock::new(|| Env::optional("AWS_LAMBDA_FUNCTION_NAME"));
-    NAME.as_deref()
-}
-
-/// CloudWatch does not read what a Worker says.
-#[cfg(target_arch = "wasm32")]
-fn deployed_as() -> Option<&'static str> {
-    None
-}
-
 /// What kind of work it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+pub(super) enum Kind {
     Request,
     Message,
     Event,
@@ -94,7 +78,7 @@ impl Outcome {
     }
 
     /// The metric that counts such ends.
-    fn metrics(self) -> &'static [Metric] {
+    pub(super) fn metrics(self) -> &'static [Metric] {
         match self {
             Self::Done | Self::NeedsReconnect | Self::Refused => &[],
             Self::Waits => &[Metric::Waits],
@@ -107,31 +91,31 @@ impl Outcome {
 /// One request, message or event, while it is worked on.
 #[derive(Debug)]
 pub struct Unit {
-    function: &'static str,
-    kind: Kind,
-    correlation: Correlation,
-    message_id: Option<String>,
-    attempt: Option<u32>,
-    request_id: Option<String>,
-    cold: bool,
-    ends: Option<Timestamp>,
-    clock: Clock,
-    stopwatch: Stopwatch,
+    pub(super) function: &'static str,
+    pub(super) kind: Kind,
+    pub(super) correlation: Correlation,
+    pub(super) message_id: Option<String>,
+    pub(super) attempt: Option<u32>,
+    pub(super) request_id: Option<String>,
+    pub(super) cold: bool,
+    pub(super) ends: Option<Timestamp>,
+    pub(super) clock: Clock,
+    pub(super) stopwatch: Stopwatch,
     span: Span,
     learnt: Mutex<Learnt>,
 }
 
 /// What is known only on the way.
 #[derive(Debug, Default)]
-struct Learnt {
-    what: Option<Cow<'static, str>>,
-    method: Option<&'static str>,
-    status: Option<u16>,
-    workspace: Option<WorkspaceId>,
-    ad_account: Option<AdAccountId>,
-    problem: Option<&'static str>,
-    outcome: Option<Outcome>,
-    counts: BTreeMap<Metric, u64>,
+pub(super) struct Learnt {
+    pub(super) what: Option<Cow<'static, str>>,
+    pub(super) method: Option<&'static str>,
+    pub(super) status: Option<u16>,
+    pub(super) workspace: Option<WorkspaceId>,
+    pub(super) ad_account: Option<AdAccountId>,
+    pub(super) problem: Option<&'static str>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) counts: BTreeMap<Metric, u64>,
 }
 
 /// A message, as far as its unit of work is about it.
@@ -239,50 +223,13 @@ impl Unit {
         reply
     }
 
-    fn learnt(&self) -> MutexGuard<'_, Learnt> {
+    pub(super) fn learnt(&self) -> MutexGuard<'_, Learnt> {
         self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The canonical line: one JSON object, which CloudWatch reads as metrics too.
-    pub fn line(&self) -> String {
-        let learnt = self.learnt();
-        let outcome = learnt.outcome.unwrap_or(Outcome::Abandoned);
-        let now = self.clock.now();
-        let duration_ms = self.stopwatch.elapsed_ms();
-        let mut metrics: BTreeMap<Metric, Amount> =
-            learnt.counts.iter().map(|(metric, count)| (*metric, Amount::Count(*count))).collect();
-        metrics.extend(outcome.metrics().iter().map(|metric| (*metric, Amount::Count(1))));
-        metrics.insert(Metric::DurationMs, Amount::Measure(duration_ms));
-        let line = Line {
-            timestamp: now,
-            level: Level::INFO.as_str(),
-            message: "A unit of work has ended.",
-            correlation: &self.correlation,
-            function: self.function,
-            kind: self.kind,
-            what: learnt.what.as_deref(),
-            method: learnt.method,
-            status: learnt.status,
-            workspace: learnt.workspace.as_ref(),
-            ad_account: learnt.ad_account.as_ref(),
-            outcome,
-            problem: learnt.problem,
-            attempt: self.attempt,
-            duration_ms,
-            remaining_ms: self.ends.map(|end| end.duration_since(now).as_millis()),
-            message_id: self.message_id.as_deref(),
-            request_id: self.request_id.as_deref(),
-            cold: self.cold,
-            dimension: deployed_as().unwrap_or(self.function),
-            embedded: Embedded::new(now, metrics.keys().copied()),
-            metrics,
-        };
-        serde_json::to_string(&line).unwrap_or_default()
     }
 
     fn tell(&self) {
         if tracing::enabled!(target: CANONICAL, Level::INFO) {
-            tracing::info!(target: CANONICAL, parent: &self.span, "{}", self.line());
+            tracing::info!(target: CANONICAL, parent: &self.span, "{}", canonical::line(self));
         }
         let learnt = self.learnt();
         tracing::debug!(
@@ -307,54 +254,6 @@ impl Drop for End {
     fn drop(&mut self) {
         self.0.tell();
     }
-}
-
-/// The canonical line. Its order is the reading order.
-#[derive(Serialize)]
-struct Line<'a> {
-    timestamp: Timestamp,
-    level: &'static str,
-    message: &'static str,
-    correlation: &'a Correlation,
-    function: &'static str,
-    kind: Kind,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    what: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    workspace: Option<&'a WorkspaceId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ad_account: Option<&'a AdAccountId>,
-    outcome: Outcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempt: Option<u32>,
-    duration_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remaining_ms: Option<i128>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    cold: bool,
-    #[serde(rename = "Function")]
-    dimension: &'a str,
-    #[serde(flatten)]
-    metrics: BTreeMap<Metric, Amount>,
-    #[serde(rename = "_aws")]
-    embedded: Embedded,
-}
-
-/// The value of a metric.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(untagged)]
-enum Amount {
-    Count(u64),
-    Measure(f64),
 }
 
 /// Adds to a count of the unit at hand. Nothing outside of one.
