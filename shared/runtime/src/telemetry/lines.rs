@@ -31,6 +31,15 @@ struct Fields {
 }
 
 impl Fields {
+    /// The sentence comes first; a field that is called so as well is a field.
+    fn say(&mut self, name: &'static str, text: String) {
+        match name {
+            "message" if self.message.is_none() => self.message = Some(text),
+            "message" => self.put("field_message", text.into()),
+            name => self.put(name, text.into()),
+        }
+    }
+
     /// The later word on the same field is the one that counts.
     fn put(&mut self, name: &'static str, value: Value) {
         match self.others.iter_mut().find(|(known, _)| *known == name) {
@@ -42,17 +51,11 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        match field.name() {
-            "message" => self.message = Some(format!("{value:?}")),
-            name => self.put(name, format!("{value:?}").into()),
-        }
+        self.say(field.name(), format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "message" => self.message = Some(value.to_owned()),
-            name => self.put(name, value.into()),
-        }
+        self.say(field.name(), value.to_owned());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {

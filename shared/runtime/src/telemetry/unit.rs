@@ -479,7 +479,7 @@ mod tests {
             tracing::warn!("Nobody's.");
             let work = async {
                 tracing::info!("Not heard.");
-                tracing::warn!(rows_written = 3, level = "ad", why = %"a \"quoted\"\nreason", "Before.");
+                tracing::warn!(message = "m1", rows_written = 3, level = "ad", why = %"a \"quoted\"\nreason", "Before.");
                 let (workspace, ad_account) = ("demo".parse().unwrap(), "act_1".parse().unwrap());
                 concerns(&workspace, Some(&ad_account));
                 tokio::task::yield_now().await;
@@ -496,6 +496,7 @@ mod tests {
         assert_eq!(before["function"], FUNCTION);
         assert_eq!((&before["level"], &before["field_level"]), (&json!("WARN"), &json!("ad")));
         assert_eq!((&before["rows_written"], &before["why"]), (&json!(3), &json!("a \"quoted\"\nreason")));
+        assert_eq!((&before["message"], &before["field_message"]), (&json!("Before."), &json!("m1")));
         assert!(before.get("workspace").is_none());
         assert_eq!((&after["workspace"], &after["ad_account"]), (&json!("demo"), &json!("act_2")));
         assert_eq!(canonical["ad_account"], "act_1");
