@@ -16,15 +16,24 @@ pub struct AppSecrets {
     pub verify_token: SecretString,
 }
 
+/// What a deployment puts in the place of the app's secret until a person has put the real one. Everybody knows it, so
+/// nothing may be signed with it.
+pub const NOT_PUT_YET: &str = "put the real one here";
+
 impl AppSecrets {
     /// Reads the JSON object in which they are kept.
     pub fn parse(json: &SecretString) -> Result<Self, Invalid> {
+        let invalid = |problem| Invalid::new("the app's secret", problem);
         // serde's message could quote a secret, so it is dropped.
-        serde_json::from_str(json.expose_secret()).map_err(|_| {
-            let shape =
-                r#"must be {"app_secret":"...","verify_token":"..."}, with "previous_app_secret" if need be"#;
-            Invalid::new("the app's secret", shape)
-        })
+        let secrets: Self = serde_json::from_str(json.expose_secret()).map_err(|_| {
+            invalid(
+                r#"must be {"app_secret":"...","verify_token":"..."}, with "previous_app_secret" if need be"#,
+            )
+        })?;
+        if secrets.app_secret.expose_secret() == NOT_PUT_YET {
+            return Err(invalid("has not been put into the secret store since the deployment"));
+        }
+        Ok(secrets)
     }
 }
 
@@ -41,5 +50,12 @@ mod tests {
         assert_eq!(two.previous_app_secret.unwrap().expose_secret(), "p");
         let error = parse(r#"{"app_secret":"5ec7e7","verify_token":5ec7e7}"#).unwrap_err().to_string();
         assert!(!error.contains("5ec7e7"), "{error}");
+    }
+
+    #[test]
+    fn nothing_starts_on_the_placeholder_of_a_deployment() {
+        let json = format!(r#"{{"app_secret":"{NOT_PUT_YET}","verify_token":"v"}}"#);
+        let error = AppSecrets::parse(&json.into()).unwrap_err().to_string();
+        assert!(error.contains("has not been put"), "{error}");
     }
 }

@@ -1,11 +1,16 @@
 //! template.yaml as its own author means it: before SAM makes plain CloudFormation of it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 use serde_yaml_ng::Value as Yaml;
+
+use crate::process::root;
+
+/// What roles may name although it is a pattern: schedules have their names from the code.
+pub const ANY_OF_OUR_SCHEDULES: &str =
+    "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${Schedules}/*";
 
 /// The template.
 #[derive(Debug, Clone)]
@@ -29,15 +34,9 @@ pub struct Grant {
     pub resource: String,
 }
 
-/// The folder of the workspace.
-pub fn workspace() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.ancestors().nth(2).unwrap_or(own).to_owned()
-}
-
 /// The template's file.
 pub fn text() -> anyhow::Result<String> {
-    let path = workspace().join("template.yaml");
+    let path = root().join("template.yaml");
     fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
 }
 

@@ -4,5 +4,6 @@
 mod deployed;
 mod journey;
 mod kills;
+mod permissions;
 mod roles;
 mod template;

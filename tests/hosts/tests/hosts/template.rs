@@ -11,14 +11,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use ads::job::Queue;
-use hosts::template::{Function, Template, list, text, workspace};
+use hosts::process::root;
+use hosts::template::{ANY_OF_OUR_SCHEDULES, Function, Template, list, text};
 use runtime::queue::dead_letters;
 use runtime::route::Route;
 use runtime::telemetry::{DIMENSION, Metric, NAMESPACE};
+use runtime::{AppSecrets, Keyring};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 /// What a rule finds wrong, in words.
-type Wrongs = Vec<String>;
+pub(crate) type Wrongs = Vec<String>;
 
 /// Holds a rule against the template, and against the template with `sound` replaced by `broken`.
 fn holds(rule: impl Fn(&Template) -> Wrongs, breaks: &[(&str, &str)]) {
@@ -32,18 +35,18 @@ fn holds(rule: impl Fn(&Template) -> Wrongs, breaks: &[(&str, &str)]) {
 }
 
 /// What is expected and missing, and what is there unexpected.
-fn compare(expected: &BTreeSet<String>, found: &BTreeSet<String>) -> Wrongs {
+pub(crate) fn compare(expected: &BTreeSet<String>, found: &BTreeSet<String>) -> Wrongs {
     let missing = expected.difference(found).map(|one| format!("missing: {one}"));
     missing.chain(found.difference(expected).map(|one| format!("not expected: {one}"))).collect()
 }
 
 /// `sync-entities` is `SyncEntities` in the template.
-fn id_of(folder: &str) -> String {
+pub(crate) fn id_of(folder: &str) -> String {
     let words = folder.split('-').map(|word| word[..1].to_uppercase() + &word[1..]);
     words.collect()
 }
 
-fn folder_of(function: &Function<'_>) -> String {
+pub(crate) fn folder_of(function: &Function<'_>) -> String {
     function.folder().unwrap_or_else(|| panic!("{} has no name", function.id)).to_owned()
 }
 
@@ -88,7 +91,7 @@ fn the_api_has_the_routes_of_the_code_and_no_other() {
 fn every_function_is_a_folder_and_every_folder_a_function() {
     holds(
         |template| {
-            let folders = fs::read_dir(workspace().join("functions")).unwrap();
+            let folders = fs::read_dir(root().join("functions")).unwrap();
             let folders = folders.map(|entry| entry.unwrap().file_name().into_string().unwrap());
             let expected = folders.map(|folder| format!("{} is target/lambda/{folder}", id_of(&folder)));
             let found = template.functions().map(|function| {
@@ -219,7 +222,7 @@ impl Readers {
 }
 
 fn source(path: &str) -> String {
-    fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// `TABLE_NAME` and so on: literals in capital letters.
@@ -238,10 +241,6 @@ fn calls_in(text: &str) -> BTreeSet<String> {
         calls.map(|(name, _)| name).filter(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
     names.map(str::to_owned).collect()
 }
-
-/// What roles may name although it is a pattern: schedules have their names from the code.
-const ANY_OF_OUR_SCHEDULES: &str =
-    "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${Schedules}/*";
 
 #[test]
 fn nobody_may_do_more_than_single_calls_on_single_things() {
@@ -325,8 +324,9 @@ fn everything_that_can_go_wrong_rings() {
                 need("AWS/SQS ApproximateAgeOfOldestMessage", get_att(&format!("{id}Queue"), "QueueName"));
             }
             need("AWS/ApiGateway 5xx", json!({"Ref": "Api"}));
-            need("Adflight StaleAccounts", json!({"Ref": "SyncEntities"}));
-            need("Adflight ExpiringTokens", json!({"Ref": "SyncEntities"}));
+            for metric in ["StaleAccounts", "ExpiringTokens", "NeedsReconnect"] {
+                need(&format!("Adflight {metric}"), json!({"Ref": "SyncEntities"}));
+            }
             need("Adflight SignatureFailures", json!({"Ref": "WebhookIngest"}));
             wrongs.extend(compare(&needed, &rings));
             wrongs
@@ -416,6 +416,45 @@ fn every_metric_of_ours_that_is_looked_at_is_one_that_we_send() {
             ("Namespace: Adflight", "Namespace: adflight"),
             ("\"FactsWritten\", \"Function\"", "\"Facts\", \"Function\""),
             ("\"GraphCalls\", \"Function\"", "\"GraphCalls\", \"FunctionName\""),
+        ],
+    );
+}
+
+#[test]
+fn the_secrets_that_a_deployment_makes_are_ones_that_the_programs_read() {
+    holds(
+        |template| {
+            let mut wrongs = Wrongs::new();
+            let made = |id: &str| &template.resource(id)["Properties"]["GenerateSecretString"];
+            let document = |id: &str, generated: &str| {
+                let template = made(id)["SecretStringTemplate"].as_str().unwrap();
+                let mut document: Value = serde_json::from_str(template).unwrap();
+                document[made(id)["GenerateStringKey"].as_str().unwrap()] = json!(generated);
+                SecretString::from(document.to_string())
+            };
+            // What Secrets Manager draws from unless it is told to leave something out.
+            let excluded = made("KeyringSecret")["ExcludeCharacters"].as_str().unwrap();
+            let digits: String = (b'!'..=b'~').map(char::from).filter(|c| !excluded.contains(*c)).collect();
+            if digits != "0123456789abcdef" {
+                wrongs.push(format!("keys would consist of {digits}"));
+            }
+            let length = made("KeyringSecret")["PasswordLength"].as_u64().unwrap();
+            let key = digits.chars().cycle().take(length as usize).collect::<String>();
+            wrongs.extend(
+                Keyring::parse(&document("KeyringSecret", &key)).err().map(|error| error.to_string()),
+            );
+
+            match AppSecrets::parse(&document("AppSecret", "generated")) {
+                // Until a person puts the real one, nothing starts.
+                Err(refused) if refused.to_string().contains("has not been put") => {}
+                other => wrongs.push(format!("the placeholder of the app's secret is read as {other:?}")),
+            }
+            wrongs
+        },
+        &[
+            ("PasswordLength: 64", "PasswordLength: 32"),
+            ("        ExcludeCharacters: 'ghijk", "        ExcludeCharacters: 'hijk"),
+            ("\"app_secret\":\"put the real one here\"", "\"app_secret\":\"secret\""),
         ],
     );
 }
