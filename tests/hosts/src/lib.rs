@@ -3,6 +3,7 @@
 
 pub mod aws;
 pub mod deployment;
+pub mod edge;
 pub mod ministack;
 pub mod process;
 pub mod stage;

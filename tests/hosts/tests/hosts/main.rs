@@ -7,3 +7,4 @@ mod kills;
 mod permissions;
 mod roles;
 mod template;
+mod worker;

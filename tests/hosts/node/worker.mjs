@@ -1,0 +1,79 @@
+// The packed Worker in workerd, spoken to line by line: a JSON command on the input, a JSON answer on the
+// output. It ends when its input does, and takes workerd along.
+import { cp, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+
+const { packages, config, bundle, brittle, vars, secrets } = JSON.parse(process.argv[2]);
+const { createTestHarness } = await import(
+  pathToFileURL(`${packages}/wrangler/wrangler-dist/cli.js`).href
+);
+
+// The packed Worker behind a module that can break it.
+async function breakable() {
+  const folder = await mkdtemp(`${bundle}-brittle-`);
+  await cp(bundle, folder, { recursive: true });
+  await rename(`${folder}/index.js`, `${folder}/worker.js`);
+  await cp(`${import.meta.dirname}/brittle.mjs`, `${folder}/brittle.js`);
+  const both = ["import './brittle.js';", "export { default } from './worker.js';"];
+  await writeFile(`${folder}/index.js`, both.join("\n"));
+  return folder;
+}
+
+// Cloudflare's emulator drops what is sent to a queue without a consumer.
+const deadLetters = {
+  name: "dead-letters",
+  main: `${import.meta.dirname}/dead_letters.mjs`,
+  compatibility_date: "2026-10-01",
+  queues: { consumers: [{ queue: "adflight-webhook-ingest-dead", max_batch_timeout: 0 }] },
+};
+const folder = brittle ? await breakable() : bundle;
+const worker = {
+  configPath: config,
+  env: "webhook-ingest",
+  prebuiltWorkerDir: folder,
+  vars,
+  secrets,
+};
+const server = createTestHarness({ workers: [worker, { config: deadLetters }] });
+
+const commands = {
+  // The cron trigger.
+  async cron() {
+    return await server.getWorker().scheduled({ cron: "*/5 * * * *" });
+  },
+  // Everything that was written to the log since the last question.
+  async logs() {
+    const logs = server.getLogs().map((line) => line.message);
+    server.clearLogs();
+    return logs;
+  },
+  // Puts messages into the queue behind the Worker's back.
+  async enqueue({ messages }) {
+    const { WEBHOOK_QUEUE } = await server.getWorker().getEnv();
+    await WEBHOOK_QUEUE.sendBatch(messages.map(({ body, contentType }) => ({ body, contentType })));
+    return messages.length;
+  },
+  // What went to the dead letters so far.
+  async dead() {
+    return await (await server.getWorker("dead-letters").fetch("/")).json();
+  },
+};
+
+// Whatever the packages print goes to stderr: the output is ours alone.
+const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+console.log = console.info = console.warn = console.debug = console.error;
+
+const { url } = await server.listen();
+say({ url: url.href });
+for await (const line of createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line);
+  try {
+    say({ ok: await commands[command.do](command) });
+  } catch (error) {
+    say({ error: String(error?.stack ?? error) });
+  }
+}
+await server.close();
+if (brittle) await rm(folder, { recursive: true });
+process.exit(0);

@@ -1,0 +1,227 @@
+//! AWS as the Worker finds it: SQS by its JSON protocol over HTTP, in every weather, and behind it the function
+//! that takes changes in.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ads::job::{Job, Queue};
+use anyhow::Context;
+use aws_sdk_sqs::types::QueueAttributeName;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use hosts::edge::AWS_KEY;
+use http::{HeaderMap, StatusCode};
+use local::cloud::Cloud;
+use local::data::Data;
+use runtime::Clock;
+use runtime::queue::{Delivery, consume};
+use serde_json::{Value, json};
+use store::account::AdAccount;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use webhook_ingest::WebhookIngest;
+
+use super::aws_signature;
+
+/// The ad account whose changes come, selected in one workspace.
+pub(super) const ACCOUNT: &str = "77";
+
+/// How AWS answers at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weather {
+    /// As it should.
+    Fair,
+    /// 503.
+    Unavailable,
+    /// Not at all.
+    Hanging,
+    /// Takes messages, and answers so that a brittle Worker breaks before it has heard.
+    Breaking,
+}
+
+/// The queue at AWS and the function behind it.
+pub(super) struct FarEnd {
+    /// Where the Worker finds the queue.
+    pub(super) queue_url: String,
+    sky: Arc<Sky>,
+    ingest: WebhookIngest,
+    server: JoinHandle<()>,
+}
+
+struct Sky {
+    cloud: Cloud,
+    weather: Mutex<Weather>,
+    calls: Mutex<Vec<Value>>,
+}
+
+impl FarEnd {
+    pub(super) async fn start() -> anyhow::Result<Self> {
+        let clock = Clock::system();
+        let data = Data::Memory;
+        let cloud = Cloud::start(&data, &data.secrets()?, &clock, 300).await?;
+        let (workspace, account) = ("demo".parse()?, format!("act_{ACCOUNT}").parse()?);
+        let account = AdAccount {
+            id: account,
+            connection: "c1".parse()?,
+            name: None,
+            account_status: Some(1),
+            currency: "SGD".parse()?,
+            timezone: "Asia/Singapore".to_owned(),
+            selected: true,
+            structure_synced_at: None,
+        };
+        cloud.table.keep_account(&workspace, &account).await?;
+        let ingest = WebhookIngest::new(cloud.table.clone(), cloud.queues.clone(), clock);
+        let sky = Sky { cloud, weather: Mutex::new(Weather::Fair), calls: Mutex::default() };
+        let sky = Arc::new(sky);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let queue_url = format!("http://{}/123456789012/webhook-ingest", listener.local_addr()?);
+        let router = Router::new().fallback(answer).with_state(sky.clone());
+        let server = tokio::spawn(async move {
+            let _ended = axum::serve(listener, router).await;
+        });
+        Ok(Self { queue_url, sky, ingest, server })
+    }
+
+    pub(super) fn set(&self, weather: Weather) {
+        *locked(&self.sky.weather) = weather;
+    }
+
+    /// Every call that was made, in order: its target and its document.
+    pub(super) fn calls(&self) -> Vec<Value> {
+        locked(&self.sky.calls).clone()
+    }
+
+    /// Messages that have arrived and were not taken in yet.
+    pub(super) async fn waiting(&self) -> anyhow::Result<u64> {
+        let url = &self.sky.cloud.queues.address(Queue::WebhookIngest.name())?.url;
+        let asked = self.sky.cloud.sqs.get_queue_attributes().queue_url(url);
+        let name = QueueAttributeName::ApproximateNumberOfMessages;
+        let told = asked.attribute_names(name.clone()).send().await?.attributes.unwrap_or_default();
+        let count = told.get(&name).context("a queue without a count")?;
+        Ok(count.parse()?)
+    }
+
+    /// Lets the function take in what has arrived, and answers how many messages that were.
+    pub(super) async fn take_in(&self) -> anyhow::Result<usize> {
+        let mut taken = 0;
+        loop {
+            let bodies = self.receive(Queue::WebhookIngest).await?;
+            if bodies.is_empty() {
+                return Ok(taken);
+            }
+            taken += bodies.len();
+            let deliveries = bodies.into_iter().enumerate();
+            let deliveries = deliveries.map(|(id, body)| Delivery { id: id.to_string(), body }).collect();
+            let process = |job| self.ingest.process(job);
+            let again = consume(&self.sky.cloud.queues, Queue::WebhookIngest, deliveries, process).await;
+            anyhow::ensure!(again.is_empty(), "{} messages were not taken in", again.len());
+        }
+    }
+
+    /// How often each object was told to be synced.
+    pub(super) async fn effects(&self) -> anyhow::Result<BTreeMap<u64, usize>> {
+        let mut effects = BTreeMap::new();
+        loop {
+            let bodies = self.receive(Queue::SyncEntities).await?;
+            if bodies.is_empty() {
+                return Ok(effects);
+            }
+            for body in bodies {
+                let Job::SyncObject { object, .. } = serde_json::from_str(&body)? else {
+                    anyhow::bail!("another effect: {body}");
+                };
+                *effects.entry(object.as_str().parse()?).or_default() += 1;
+            }
+        }
+    }
+
+    async fn receive(&self, queue: Queue) -> anyhow::Result<Vec<String>> {
+        let (sqs, url) = (&self.sky.cloud.sqs, &self.sky.cloud.queues.address(queue.name())?.url);
+        let received = sqs.receive_message().queue_url(url).max_number_of_messages(10).send().await?;
+        let mut bodies = Vec::new();
+        for message in received.messages.unwrap_or_default() {
+            let receipt = message.receipt_handle.context("a message without a receipt")?;
+            sqs.delete_message().queue_url(url).receipt_handle(receipt).send().await?;
+            bodies.push(message.body.unwrap_or_default());
+        }
+        Ok(bodies)
+    }
+}
+
+/// A story that has failed elsewhere is no reason not to look.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for FarEnd {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn answer(State(sky): State<Arc<Sky>>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let document: Value = serde_json::from_slice(&body).unwrap_or_default();
+    locked(&sky.calls).push(json!({"target": target, "document": document}));
+    let weather = *locked(&sky.weather);
+    if weather == Weather::Hanging {
+        return std::future::pending().await;
+    }
+    if weather == Weather::Unavailable {
+        return reply(StatusCode::SERVICE_UNAVAILABLE, &json!({"__type": "ServiceUnavailable"}));
+    }
+    if let Err(why) = aws_signature::check(&headers, &body, "AKIAEDGE", AWS_KEY) {
+        let error =
+            json!({"__type": "com.amazon.coral.service#SignatureDoesNotMatch", "message": why.to_string()});
+        return reply(StatusCode::FORBIDDEN, &error);
+    }
+    let answered = match target {
+        "AmazonSQS.SendMessageBatch" => send(&sky.cloud, &document).await,
+        "AmazonSQS.GetQueueAttributes" => Ok(json!({"Attributes": {
+            "ApproximateNumberOfMessages": "3", "ApproximateNumberOfMessagesNotVisible": "2"}})),
+        other => Err(anyhow::anyhow!("{other} is not played")),
+    };
+    match answered {
+        Ok(mut answer) => {
+            if weather == Weather::Breaking {
+                answer["RequestId"] = json!("break-the-worker");
+            }
+            reply(StatusCode::OK, &answer)
+        }
+        Err(error) => reply(StatusCode::BAD_REQUEST, &json!({"__type": "Odd", "message": error.to_string()})),
+    }
+}
+
+/// SQS takes what XML 1.0 can carry, and refuses the rest of a batch message by message.
+async fn send(cloud: &Cloud, document: &Value) -> anyhow::Result<Value> {
+    let entries = document["Entries"].as_array().context("no entries")?;
+    anyhow::ensure!((1..=10).contains(&entries.len()), "{} entries", entries.len());
+    let bytes: usize = entries.iter().filter_map(|entry| entry["MessageBody"].as_str()).map(str::len).sum();
+    anyhow::ensure!(bytes <= 1_048_576, "{bytes} bytes");
+    let url = &cloud.queues.address(Queue::WebhookIngest.name())?.url;
+    let (mut successful, mut failed) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let body = entry["MessageBody"].as_str().context("no body")?;
+        let correlation = entry["MessageAttributes"]["correlation"]["StringValue"].as_str();
+        correlation.filter(|correlation| !correlation.is_empty()).context("no correlation")?;
+        anyhow::ensure!(entry["MessageGroupId"] == "webhook", "{entry}");
+        if body.contains(['\u{fffe}', '\u{ffff}']) {
+            failed.push(json!({"Id": entry["Id"], "SenderFault": true, "Code": "InvalidMessageContents",
+                "Message": "The message contains characters outside the allowed set."}));
+            continue;
+        }
+        let sent = cloud.sqs.send_message().queue_url(url).message_body(body).send().await?;
+        successful.push(json!({"Id": entry["Id"], "MessageId": sent.message_id}));
+    }
+    Ok(json!({"Successful": successful, "Failed": failed}))
+}
+
+fn reply(status: StatusCode, document: &Value) -> Response {
+    let mut response = Response::new(Body::from(document.to_string()));
+    *response.status_mut() = status;
+    response
+}
