@@ -9,16 +9,27 @@ WebAssembly.Instance = class extends Instance {
   }
 };
 
-// Every string that Rust reads passes through one import.
 function brittle(imports) {
   const wrapped = { ...imports };
-  const names = Object.keys(imports).filter((name) => name.includes("__wbindgen_string_get"));
-  if (names.length !== 1) throw new Error(`one import reads strings, found ${names}`);
-  wrapped[names[0]] = (place, value) => {
-    if (typeof value === "string" && value.includes(TRIGGER)) {
-      throw new WebAssembly.RuntimeError("unreachable");
-    }
-    return imports[names[0]](place, value);
-  };
+  // Every string that Rust takes over from JavaScript passes through here.
+  replace(wrapped, "__wbindgen_string_get", (original) => (place, value) => {
+    if (typeof value === "string" && value.includes(TRIGGER)) trap();
+    return original(place, value);
+  });
+  // And every answer of somebody else here.
+  replace(wrapped, "__wbg_status_", (original) => (response) => {
+    if (response.headers.has(TRIGGER)) trap();
+    return original(response);
+  });
   return wrapped;
+}
+
+function replace(imports, part, by) {
+  const names = Object.keys(imports).filter((name) => name.includes(part));
+  if (names.length !== 1) throw new Error(`one import should be ${part}, found ${names}`);
+  imports[names[0]] = by(imports[names[0]]);
+}
+
+function trap() {
+  throw new WebAssembly.RuntimeError("unreachable");
 }

@@ -1,6 +1,6 @@
 // The packed Worker in workerd, spoken to line by line: a JSON command on the input, a JSON answer on the
 // output. It ends when its input does, and takes workerd along.
-import { cp, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
@@ -9,14 +9,14 @@ const { createTestHarness } = await import(
   pathToFileURL(`${packages}/wrangler/wrangler-dist/cli.js`).href
 );
 
-// The packed Worker behind a module that can break it.
+// The packed Worker, with something in front that can break it.
 async function breakable() {
   const folder = await mkdtemp(`${bundle}-brittle-`);
   await cp(bundle, folder, { recursive: true });
-  await rename(`${folder}/index.js`, `${folder}/worker.js`);
-  await cp(`${import.meta.dirname}/brittle.mjs`, `${folder}/brittle.js`);
-  const both = ["import './brittle.js';", "export { default } from './worker.js';"];
-  await writeFile(`${folder}/index.js`, both.join("\n"));
+  const [front, packed] = await Promise.all(
+    [`${import.meta.dirname}/brittle.mjs`, `${bundle}/index.js`].map((path) => readFile(path, "utf8")),
+  );
+  await writeFile(`${folder}/index.js`, `{\n${front}\n}\n${packed}`);
   return folder;
 }
 

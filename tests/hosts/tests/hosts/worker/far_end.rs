@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use hosts::edge::AWS_KEY;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use local::cloud::Cloud;
 use local::data::Data;
 use runtime::Clock;
@@ -186,11 +186,12 @@ async fn answer(State(sky): State<Arc<Sky>>, headers: HeaderMap, body: Bytes) ->
         other => Err(anyhow::anyhow!("{other} is not played")),
     };
     match answered {
-        Ok(mut answer) => {
+        Ok(answer) => {
+            let mut reply = reply(StatusCode::OK, &answer);
             if weather == Weather::Breaking {
-                answer["RequestId"] = json!("break-the-worker");
+                reply.headers_mut().insert("break-the-worker", HeaderValue::from_static("now"));
             }
-            reply(StatusCode::OK, &answer)
+            reply
         }
         Err(error) => reply(StatusCode::BAD_REQUEST, &json!({"__type": "Odd", "message": error.to_string()})),
     }
