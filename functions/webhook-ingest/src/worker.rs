@@ -26,5 +26,5 @@ pub async fn queue(batch: MessageBatch, env: Env) {
 
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
-    report_health(&env).await;
+    report_health(&env, Queue::WebhookIngest.name()).await;
 }

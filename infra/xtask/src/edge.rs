@@ -39,8 +39,13 @@ pub(crate) fn build() -> anyhow::Result<()> {
 /// What it packs is what the tests run.
 pub(crate) fn pack() -> anyhow::Result<()> {
     install()?;
+    // The code's file is named after its content: that of an earlier build would stay beside it.
+    let bundle = root().join(BUNDLE);
+    if bundle.exists() {
+        fs::remove_dir_all(&bundle).context(BUNDLE)?;
+    }
     run(wrangler(&["deploy", "--dry-run", "--env", FUNCTION, "--outdir", BUNDLE])?)?;
-    let gzipped = gzipped(&root().join(BUNDLE))?;
+    let gzipped = gzipped(&bundle)?;
     say(&format!("   The Worker {FUNCTION}: {:.0} KB gzipped.", gzipped as f64 / 1000.0));
     ensure!(gzipped < LARGEST_GZIPPED, "the Worker has outgrown {LARGEST_GZIPPED} bytes gzipped");
     Ok(())

@@ -122,10 +122,10 @@ impl Edge {
         Ok(&self.logs)
     }
 
-    /// The lines that report a whole unit of work of this kind.
-    pub async fn lines(&mut self, kind: &str) -> anyhow::Result<Vec<Value>> {
+    /// The lines that begin with this sentence.
+    pub async fn lines(&mut self, sentence: &str) -> anyhow::Result<Vec<Value>> {
         let lines = self.logs().await?.iter().flat_map(|line| serde_json::from_str::<Value>(line));
-        Ok(lines.filter(|line| line["kind"] == kind).collect())
+        Ok(lines.filter(|line| line["message"] == sentence).collect())
     }
 
     /// Stops it. Whatever the story was, no secret may stand in its logs.

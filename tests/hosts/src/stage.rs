@@ -26,7 +26,8 @@ pub const WORKSPACE: &str = "demo";
 pub const ORIGINS: [&str; 2] = ["https://app.example.com", "https://staging.example.com"];
 
 const APP_ID: &str = "100000000000001";
-const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// What the simulated Meta signs with.
+pub const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// The seed of the team's own issuer: base64url of 32 bytes.
 const ISSUER_SEED: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";

@@ -10,7 +10,9 @@ use super::message::{Message, messages};
 use super::queues::bury;
 use super::sqs::{CALL, Fate, Outgoing, Sqs};
 use super::telemetry;
+use crate::Clock;
 use crate::envelope::Envelope;
+use crate::telemetry::{Metric, Outcome, Unit, count, ends, names};
 
 /// A batch is given back after this, so that Cloudflare need not break it off.
 const LONGEST_BATCH_MS: u64 = 120_000;
@@ -23,6 +25,13 @@ const LONGEST_BATCH_MS: u64 = 120_000;
 /// Then its messages are handled one by one, and the one whose name was left in hand is buried unread.
 pub async fn forward(batch: &MessageBatch, env: &Env, queue: Queue) {
     telemetry::init();
+    // The functions bear the names of their queues.
+    let unit = Unit::event(queue.name(), &Clock::system());
+    unit.run(Box::pin(forward_all(batch, env, queue))).await;
+}
+
+async fn forward_all(batch: &MessageBatch, env: &Env, queue: Queue) {
+    names("forward");
     let began = worker::Date::now().as_millis();
     let left = InHand::left();
     let messages = messages(batch);
@@ -42,10 +51,10 @@ pub async fn forward(batch: &MessageBatch, env: &Env, queue: Queue) {
         run.send(read).await;
     }
     let Run { forwarded, buried, again, sqs, .. } = run;
+    ends(if again > 0 { Outcome::Again } else { Outcome::Done });
     let out_of_reach = sqs.err().map(|why| why.to_string());
     let duration_ms = worker::Date::now().as_millis().saturating_sub(began);
     tracing::info!(
-        kind = "batch",
         queue = queue.name(),
         received,
         forwarded,
@@ -160,7 +169,7 @@ impl Run<'_> {
             Fate::Refused(reason) => self.bury(message, &reason).await,
             Fate::Later(why) => {
                 let correlation = &outgoing.correlation;
-                tracing::warn!(message = message.name(), correlation, why, "A message will come again.");
+                tracing::warn!(message_id = message.name(), correlation, why, "A message will come again.");
                 self.again = self.again.saturating_add(1);
                 message.come_again();
             }
@@ -171,12 +180,13 @@ impl Run<'_> {
         let name = message.name();
         match bury(self.env, &message.raw(), reason).await {
             Ok(()) => {
-                tracing::error!(message = name, reason, "A message went to the dead letters.");
+                tracing::error!(message_id = name, reason, "A message went to the dead letters.");
+                count(Metric::DeadLettered, 1);
                 self.buried = self.buried.saturating_add(1);
                 message.settle();
             }
             Err(failure) => {
-                tracing::error!(message = name, reason, %failure, "A message cannot even be buried yet.");
+                tracing::error!(message_id = name, reason, %failure, "A message cannot even be buried yet.");
                 self.again = self.again.saturating_add(1);
                 message.come_again();
             }

@@ -6,12 +6,18 @@ use worker::Env;
 use super::queues::backlog;
 use super::sqs::Sqs;
 use super::{DEAD_LETTERS, QUEUE, app_secrets, telemetry};
+use crate::Clock;
+use crate::telemetry::{Outcome, Unit, ends, names};
 
 /// Writes one line about what this Worker can reach: whether its secrets are there, whether SQS answers for its
 /// queue with its key, and how much waits on either side, as far as the queues tell.
-pub async fn report_health(env: &Env) {
+pub async fn report_health(env: &Env, function: &'static str) {
     telemetry::init();
-    let began = worker::Date::now().as_millis();
+    Unit::event(function, &Clock::system()).run(Box::pin(look_around(env))).await;
+}
+
+async fn look_around(env: &Env) {
+    names("report_health");
     let (waiting, dead) = (backlog(env, QUEUE).await, backlog(env, DEAD_LETTERS).await);
     let secrets = app_secrets(env).err().map(|why| why.to_string());
     let at_aws = ask(env).await;
@@ -19,9 +25,8 @@ pub async fn report_health(env: &Env) {
     let (waiting_at_aws, in_flight_at_aws) =
         at_aws.map_or((None, None), |(waits, flies)| (Some(waits), Some(flies)));
     let healthy = secrets.is_none() && unreached.is_none() && dead.unwrap_or(0) == 0;
-    let duration_ms = worker::Date::now().as_millis().saturating_sub(began);
+    ends(if healthy { Outcome::Done } else { Outcome::Failed });
     tracing::info!(
-        kind = "cron",
         healthy,
         secrets,
         sqs = unreached,
@@ -29,7 +34,6 @@ pub async fn report_health(env: &Env) {
         dead,
         waiting_at_aws,
         in_flight_at_aws,
-        duration_ms,
         "The Worker looked around."
     );
 }

@@ -61,7 +61,7 @@ impl Message {
     pub(super) fn settle(&self) {
         if self.ack().is_err() {
             tracing::error!(
-                message = self.name(),
+                message_id = self.name(),
                 "A message could not be acknowledged and will come again."
             );
         }
@@ -73,7 +73,7 @@ impl Message {
         let options = Object::new();
         let set = Reflect::set(&options, &"delaySeconds".into(), &delay.into());
         if set.and_then(|_| self.retry(&options)).is_err() {
-            tracing::error!(message = self.name(), "A message could not be sent back.");
+            tracing::error!(message_id = self.name(), "A message could not be sent back.");
         }
     }
 }

@@ -13,6 +13,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use hmac::{Hmac, KeyInit, Mac};
 use hosts::edge::{APP_SECRET, Edge, PREVIOUS_APP_SECRET, Setup, VERIFY_TOKEN};
+use hosts::ministack::Roles;
+use hosts::stage::{Stage, WORKSPACE};
+use http::Method;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -24,6 +27,10 @@ use self::far_end::{ACCOUNT, FarEnd, Weather};
 /// How long anything may take on a busy machine: several tries with growing pauses between them.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// What the Worker says after each batch, and at each turn of its cron.
+const BATCH: &str = "A batch was forwarded.";
+const HEALTH: &str = "The Worker looked around.";
 
 struct Story {
     edge: Edge,
@@ -67,10 +74,13 @@ impl Story {
     }
 
     /// Waits until so many messages have arrived at AWS, and lets them be taken in.
-    async fn arrived(&self, count: u64) -> anyhow::Result<()> {
+    async fn arrived(&mut self, count: u64) -> anyhow::Result<()> {
         until(&format!("{count} messages have arrived"), async || {
             let waiting = self.far.waiting().await?;
-            Ok((waiting >= count).then_some(()).ok_or(json!(waiting)))
+            if waiting >= count {
+                return Ok(Ok(()));
+            }
+            Ok(Err(json!([waiting, self.edge.lines(BATCH).await?.last()])))
         })
         .await?;
         self.far.take_in().await.map(drop)
@@ -143,7 +153,7 @@ async fn the_handshake_answers_the_challenge_to_whom_knows_the_token() {
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
 async fn only_what_meta_has_signed_comes_in() {
-    let story = Story::begin().await.unwrap();
+    let mut story = Story::begin().await.unwrap();
     // As Meta writes it: everything beyond ASCII escaped, and signed so.
     let escaped = delivery([1].into_iter())
         .replace(r#""level":"AD""#, r#""level":"AD","error_summary":"\u00fcber \ud83d\ude00""#);
@@ -197,7 +207,7 @@ async fn only_what_meta_has_signed_comes_in() {
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
 async fn a_body_beyond_the_limit_is_refused_whether_it_says_so_or_not() {
-    let story = Story::begin().await.unwrap();
+    let mut story = Story::begin().await.unwrap();
     let large = " ".repeat(1024 * 1024 + 1);
     let (status, answer) = story.post(&large, &[&signature(APP_SECRET, &large).unwrap()]).await.unwrap();
     assert_eq!(status, 413, "{answer}");
@@ -240,7 +250,7 @@ impl Story {
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
 async fn a_thousand_changes_of_one_delivery_and_one_that_comes_ten_times_have_one_effect_each() {
-    let story = Story::begin().await.unwrap();
+    let mut story = Story::begin().await.unwrap();
     assert_eq!(story.deliver(&delivery(1..=1000)).await.unwrap(), 1000);
     story.arrived(1000).await.unwrap();
     let calls = story.far.calls().len();
@@ -275,7 +285,7 @@ async fn meta_gets_its_answer_while_sqs_is_out_of_reach_and_nothing_is_lost() {
         story.arrived(100).await.unwrap();
         story.each_has_one_effect(first..first + 100).await.unwrap();
     }
-    let batches = story.edge.lines("batch").await.unwrap();
+    let batches = story.edge.lines(BATCH).await.unwrap();
     let unreached = |why: &str| {
         batches.iter().any(|line| line["out_of_reach"].as_str().is_some_and(|said| said.contains(why)))
     };
@@ -361,7 +371,7 @@ async fn a_consumer_that_breaks_off_after_sqs_has_the_messages_causes_no_second_
     story.arrived(31).await.unwrap();
     let settled = until("the queue of the edge is empty", async || {
         story.far.take_in().await?;
-        let done = story.edge.lines("batch").await?;
+        let done = story.edge.lines(BATCH).await?;
         let forwarded: u64 = done.iter().filter_map(|line| line["forwarded"].as_u64()).sum();
         Ok((forwarded >= 30).then_some(()).ok_or(json!(done)))
     });
@@ -380,7 +390,7 @@ async fn the_cron_says_what_the_worker_can_reach() {
     story.far.set(Weather::Unavailable);
     story.edge.cron().await.unwrap();
     let lines = until("two lines", async || {
-        let lines = story.edge.lines("cron").await?;
+        let lines = story.edge.lines(HEALTH).await?;
         Ok(if lines.len() >= 2 { Ok(lines) } else { Err(json!(lines)) })
     });
     let lines = lines.await.unwrap();
@@ -396,7 +406,64 @@ async fn the_cron_says_what_the_worker_can_reach() {
 
     let mut other_key = Story::begin_with(|setup| setup.key = "another".to_owned()).await.unwrap();
     other_key.edge.cron().await.unwrap();
-    let lines = other_key.edge.lines("cron").await.unwrap();
+    let lines = other_key.edge.lines(HEALTH).await.unwrap();
     assert!(lines[0]["sqs"].as_str().unwrap().contains("SignatureDoesNotMatch"), "{lines:?}");
     other_key.end().await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "run by cargo xtask hosts"]
+async fn what_comes_in_at_the_edge_is_read_by_the_deployed_functions_with_the_key_of_the_edge_user() {
+    from_the_edge_to_lambda().await.unwrap();
+}
+
+async fn from_the_edge_to_lambda() -> anyhow::Result<()> {
+    let stage = Stage::deploy(Roles::Enforced, "adflight-edge").await?;
+    let api = stage.api(WORKSPACE)?;
+    stage.connect(&api).await?;
+    stage.select(&api, true).await?;
+    stage.measured(&api).await?;
+    let campaigns = api.all(&format!("{}campaigns", stage.ad_account())).await?;
+    let campaign = campaigns.first().and_then(|campaign| campaign["id"].as_str()).context("no campaign")?;
+
+    // What an operator does.
+    let user = json!({"UserName": stage.deployment.output("EdgeUserName")?});
+    let key = stage.deployment.account.call("iam", "create_access_key", user).await?["AccessKey"].take();
+    let text = |field: &str| key[field].as_str().map(str::to_owned).with_context(|| format!("no {field}"));
+    // The emulator names AWS's host, and answers at its own.
+    let named = stage.deployment.queue_url("webhook-ingest").await?;
+    let path = named.splitn(4, '/').last().context("no path")?;
+    let mut setup = Setup::of(&format!("{}/{path}", stage.deployment.account.endpoint));
+    setup.key_id = text("AccessKeyId")?;
+    setup.key = text("SecretAccessKey")?;
+    setup.app_secret = hosts::stage::APP_SECRET.to_owned();
+    let mut edge = Edge::start(&setup).await?;
+
+    stage.idle().await?;
+    stage.sim.update_node(campaign, json!({"name": "Renamed in Ads Manager"}));
+    let calls = stage.sim.calls();
+    let value = json!({"id": campaign, "level": "CAMPAIGN", "status_name": "Active"});
+    let changes = json!([{"field": "in_process_ad_objects", "value": value}]);
+    let entry = json!([{"id": "0", "time": stage.now().as_second(), "changes": changes}]);
+    let body = json!({"object": "ad_account", "entry": entry}).to_string();
+    for _ in 0..3 {
+        let post = Client::new().post(format!("{}/v1/webhooks/meta", edge.url)).body(body.clone());
+        let answer = post.header("x-hub-signature-256", stage.sim.webhook_signature(&body)).send().await?;
+        ensure!(answer.status() == 200, "{answer:?}");
+    }
+    let path = format!("{}campaigns/{campaign}", stage.ad_account());
+    stage
+        .until("the change is read", async || {
+            let shown = api.call(Method::GET, &path, None).await?;
+            let read = shown["name"] == "Renamed in Ads Manager";
+            Ok(if read { Ok(()) } else { Err(json!([shown["name"], edge.lines(BATCH).await?])) })
+        })
+        .await?;
+    stage.idle().await?;
+    let read = stage.sim.calls() - calls;
+    ensure!(read == 1, "{read} calls for one change");
+    edge.cron().await?;
+    let health = edge.lines(HEALTH).await?;
+    ensure!(health.last().is_some_and(|line| line["healthy"] == true), "{named}: {health:?}");
+    edge.stop().await
 }

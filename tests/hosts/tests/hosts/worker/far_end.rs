@@ -18,6 +18,7 @@ use local::cloud::Cloud;
 use local::data::Data;
 use runtime::Clock;
 use runtime::queue::{Delivery, consume};
+use runtime::telemetry::Envelope;
 use serde_json::{Value, json};
 use store::account::AdAccount;
 use tokio::net::TcpListener;
@@ -114,10 +115,14 @@ impl FarEnd {
                 return Ok(taken);
             }
             taken += bodies.len();
-            let deliveries = bodies.into_iter().enumerate();
-            let deliveries = deliveries.map(|(id, body)| Delivery { id: id.to_string(), body }).collect();
+            let delivery = |(id, body): (usize, _)| {
+                let envelope = Envelope { message_id: id.to_string(), attempt: None, correlation: None };
+                Delivery { envelope, body }
+            };
+            let deliveries = bodies.into_iter().enumerate().map(delivery).collect();
             let process = |job| self.ingest.process(job);
-            let again = consume(&self.sky.cloud.queues, Queue::WebhookIngest, deliveries, process).await;
+            let Cloud { queues, clock, .. } = &self.sky.cloud;
+            let again = consume(queues, clock, Queue::WebhookIngest, deliveries, process).await;
             anyhow::ensure!(again.is_empty(), "{} messages were not taken in", again.len());
         }
     }
@@ -209,7 +214,8 @@ async fn send(cloud: &Cloud, document: &Value) -> anyhow::Result<Value> {
         let body = entry["MessageBody"].as_str().context("no body")?;
         let correlation = entry["MessageAttributes"]["correlation"]["StringValue"].as_str();
         correlation.filter(|correlation| !correlation.is_empty()).context("no correlation")?;
-        anyhow::ensure!(entry["MessageGroupId"] == "webhook", "{entry}");
+        let job: Job = serde_json::from_str(body)?;
+        anyhow::ensure!(entry["MessageGroupId"] == job.fairness_group(), "{entry}");
         if body.contains(['\u{fffe}', '\u{ffff}']) {
             failed.push(json!({"Id": entry["Id"], "SenderFault": true, "Code": "InvalidMessageContents",
                 "Message": "The message contains characters outside the allowed set."}));
