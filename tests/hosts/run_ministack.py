@@ -8,6 +8,7 @@ private names of one version, which is therefore checked.
 import importlib.metadata
 import json
 import os
+import shutil
 import signal
 import socket
 import socketserver
@@ -203,7 +204,11 @@ def main():
     sys.argv = sys.argv[:1]
     from ministack import app
 
-    app.main()
+    try:
+        app.main()
+    finally:
+        # The unpacked bundles, in a folder that was made for us alone.
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
 
 
 if __name__ == "__main__":

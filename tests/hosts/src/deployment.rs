@@ -118,7 +118,11 @@ impl Deployment {
         let mut schedules = Vec::new();
         for schedule in listed["Schedules"].as_array().into_iter().flatten() {
             let get = json!({"GroupName": group, "Name": schedule["Name"]});
-            schedules.push(self.account.call("scheduler", "get_schedule", get).await?);
+            match self.account.call("scheduler", "get_schedule", get).await {
+                // Deleted since it was listed.
+                Err(error) if error.to_string().contains("ResourceNotFoundException") => {}
+                schedule => schedules.push(schedule?),
+            }
         }
         Ok(schedules)
     }

@@ -1,7 +1,7 @@
 //! MiniStack: AWS on this machine, with real Lambda processes.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -50,8 +50,7 @@ impl MiniStack {
         let python = root().join(PYTHON);
         ensure!(python.exists(), "{} is not there: run `cargo xtask hosts`", python.display());
         let folder = root().join("target/hosts");
-        let scratch = folder.join("tmp");
-        fs::create_dir_all(&scratch)?;
+        let scratch = scratch(&folder.join("tmp"), name)?;
         let log = folder.join(format!("{name}.log"));
         let mut command = Command::new(python);
         // It hands its whole environment on to the Lambda processes, which must not see that of the test.
@@ -101,6 +100,22 @@ impl MiniStack {
     pub async fn stop(self) -> anyhow::Result<()> {
         self.helper.stop().await
     }
+}
+
+/// A folder for unpacked bundles, hundreds of megabytes. MiniStack removes it when it ends; what is left of one that
+/// could not is removed here.
+fn scratch(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    for left in fs::read_dir(folder)? {
+        let left = left?;
+        let left_by = left.file_name().to_str().and_then(|name| name.split('-').next()?.parse::<u32>().ok());
+        if !left_by.is_some_and(|pid| Path::new("/proc").join(pid.to_string()).exists()) {
+            fs::remove_dir_all(left.path()).with_context(|| format!("{}", left.path().display()))?;
+        }
+    }
+    let scratch = folder.join(format!("{}-{name}", std::process::id()));
+    fs::create_dir_all(&scratch)?;
+    Ok(scratch)
 }
 
 /// A process that MiniStack started for a function.

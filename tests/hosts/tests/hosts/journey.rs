@@ -108,7 +108,12 @@ async fn follow_the_story(stage: &Stage, api: &Api) -> anyhow::Result<()> {
     let selection = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/selection";
     let [request] = &units("auth-meta", selection).await?[..] else { bail!("one request, one line") };
     let [account] = &units("sync-entities", "sync_account").await?[..] else { bail!("one sync, one line") };
-    let weeks = units("sync-metrics-chunk", "sync_chunk").await?;
+    // The line of an invocation comes at its end, after the work that others have waited for.
+    let weeks = stage.until("every week has its line", async || {
+        let weeks = units("sync-metrics-chunk", "sync_chunk").await?;
+        Ok(if weeks.len() < 13 { Err(json!(weeks.len())) } else { Ok(weeks) })
+    });
+    let weeks = weeks.await?;
     ensure!(weeks.len() == 13, "{} lines for 13 weeks", weeks.len());
     let rules = units("evaluate-rules", "evaluate_rules").await?;
     for unit in [account].into_iter().chain(&weeks).chain(&rules) {
