@@ -2,6 +2,7 @@
 //! `cargo xtask hosts` installs and builds, so a plain `cargo test` names them as ignored.
 
 mod deployed;
+mod environment;
 mod journey;
 mod kills;
 mod permissions;
