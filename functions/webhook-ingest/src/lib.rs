@@ -4,6 +4,9 @@
 //! answers 200. It needs no table, so it can stand at the edge and answers Meta even while the rest is down.
 //! [`WebhookIngest`] keeps each change once per workspace that holds the object, and has it synced.
 
+// At the edge a panic ends every request of the isolate.
+#![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
 #[cfg(not(target_arch = "wasm32"))]
 mod inbox;
 #[cfg(target_arch = "wasm32")]

@@ -1,4 +1,6 @@
 //! Meta's webhooks: the signature over the raw bytes, and the changes inside the envelope.
+// It runs at the edge, where a panic ends every request of the isolate.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 use ads::id::AdAccountId;
 use ads::job::{WebhookChange, WebhookSubject};

@@ -4,6 +4,9 @@
 //! types; the hosts call them, and only this crate knows the difference between the hosts: natively AWS
 //! Lambda and the laptop, on wasm32 Cloudflare Workers, where a function at the edge finds queues and HTTP.
 
+// Where a panic ends every request of the isolate.
+#![cfg_attr(target_arch = "wasm32", warn(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
+
 pub mod app_secrets;
 pub mod clock;
 pub mod deadline;

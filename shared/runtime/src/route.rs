@@ -242,7 +242,7 @@ fn decode(text: &str) -> Cow<'_, str> {
         match (first, hex) {
             (b'%', Some(byte)) => {
                 bytes.push(byte);
-                rest = &tail[2..];
+                rest = tail.get(2..).unwrap_or_default();
             }
             _ => {
                 bytes.push(*first);

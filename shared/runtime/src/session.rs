@@ -178,10 +178,10 @@ impl Sessions {
         validation.validate_exp = false;
         let claims = decode::<Verified>(token, key, &validation).map_err(|_| Refused::NotValid)?.claims;
         let now = now.as_second();
-        if claims.exp <= now - LEEWAY {
+        if claims.exp <= now.saturating_sub(LEEWAY) {
             return Err(Refused::Expired);
         }
-        if claims.nbf.is_some_and(|from| from > now + LEEWAY) {
+        if claims.nbf.is_some_and(|from| from > now.saturating_add(LEEWAY)) {
             return Err(Refused::NotYet);
         }
         Ok(Session { subject: claims.sub, workspace: claims.workspace, role: claims.role })

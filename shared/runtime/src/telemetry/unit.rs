@@ -258,7 +258,11 @@ impl Drop for End {
 
 /// Adds to a count of the unit at hand. Nothing outside of one.
 pub fn count(metric: Metric, by: u64) {
-    at_hand(|unit| *unit.learnt().counts.entry(metric).or_default() += by);
+    at_hand(|unit| {
+        let mut learnt = unit.learnt();
+        let counted = learnt.counts.entry(metric).or_default();
+        *counted = counted.saturating_add(by);
+    });
 }
 
 /// What the unit at hand is part of, to be given to what it causes.
