@@ -1,5 +1,6 @@
-//! Every permission of a role is there for something: without it, its function fails at that, and no other function
-//! notices.
+//! A permission of a role is there for something: without it, its function fails at that, and no other function
+//! notices. Tried are those that a request or a message shows at once; that no role has more than its function needs
+//! is held for all of them in `permissions`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
