@@ -30,6 +30,9 @@ function replace(imports, part, by) {
   imports[names[0]] = by(imports[names[0]]);
 }
 
+// What a panic does: its hook asks for a new instance, and the run ends.
 function trap() {
+  console.error("Broken on purpose.");
+  globalThis.__worker_init_state.criticalError = true;
   throw new WebAssembly.RuntimeError("unreachable");
 }

@@ -33,7 +33,7 @@ pub async fn forward(batch: &MessageBatch, env: &Env, queue: Queue) {
 async fn forward_all(batch: &MessageBatch, env: &Env, queue: Queue) {
     names("forward");
     let began = worker::Date::now().as_millis();
-    let left = InHand::left();
+    InHand::look_back();
     let messages = messages(batch);
     let received = messages.len();
     let mut run = Run { env, queue, began, sqs: Sqs::of(env), forwarded: 0, buried: 0, again: 0 };
@@ -42,12 +42,12 @@ async fn forward_all(batch: &MessageBatch, env: &Env, queue: Queue) {
     if suspects.first().is_some_and(|one| one.tries().is_multiple_of(2)) {
         suspects.reverse();
     }
-    let fresh = run.read(fresh, left.as_deref()).await;
+    let fresh = run.read(fresh).await;
     for portion in CALL.portions(fresh, |read| read.outgoing.body.len()) {
         run.send(portion).await;
     }
     for suspect in suspects {
-        let read = run.read(vec![suspect], left.as_deref()).await;
+        let read = run.read(vec![suspect]).await;
         run.send(read).await;
     }
     let Run { forwarded, buried, again, sqs, .. } = run;
@@ -86,11 +86,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Reads messages; those that cannot be used are settled here.
-    async fn read(&mut self, messages: Vec<Message>, left: Option<&str>) -> Vec<Read> {
+    async fn read(&mut self, messages: Vec<Message>) -> Vec<Read> {
         let mut read = Vec::with_capacity(messages.len());
         for message in messages {
             let name = message.name();
-            if left == Some(name.as_str()) {
+            if InHand::was_left(&name) {
                 self.bury(&message, "the Worker broke while it handled this message").await;
                 continue;
             }

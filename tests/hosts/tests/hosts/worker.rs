@@ -123,6 +123,11 @@ fn signature(secret: &str, body: &str) -> anyhow::Result<String> {
     Ok(format!("sha256={}", hex::encode(mac.finalize().into_bytes())))
 }
 
+/// How often the code was broken off.
+fn broken(logs: &[String]) -> usize {
+    logs.iter().filter(|line| line.starts_with("Broken on purpose")).count()
+}
+
 /// A delivery that says of each of these ads that it has issues.
 fn delivery(ads: impl Iterator<Item = u64>) -> String {
     let changes = ads
@@ -338,6 +343,14 @@ async fn a_message_that_breaks_the_code_is_buried_and_takes_no_neighbour_along()
     for body in &both {
         story.deliver(body).await.unwrap();
     }
+    // Another batch comes between that run and the next try of its messages.
+    until("the code is broken", async || {
+        Ok(if broken(story.edge.logs().await?) > 0 { Ok(()) } else { Err(Value::Null) })
+    })
+    .await
+    .unwrap();
+    story.deliver(&delivery(9..=9)).await.unwrap();
+    story.arrived(1).await.unwrap();
     let letters = until("one dead letter", async || {
         let letters = story.edge.dead_letters().await?;
         Ok(if letters.is_empty() { Err(json!(letters)) } else { Ok(letters) })
@@ -346,8 +359,9 @@ async fn a_message_that_breaks_the_code_is_buried_and_takes_no_neighbour_along()
     assert_eq!(letters[0]["reason"], "the Worker broke while it handled this message");
     assert!(letters[0]["message"].as_str().unwrap().contains("break-the-worker"), "{letters:?}");
     story.arrived(6).await.unwrap();
-    story.each_has_one_effect((1..=3).chain(5..=7)).await.unwrap();
+    story.each_has_one_effect((1..=3).chain(5..=7).chain(9..=9)).await.unwrap();
     assert_eq!(story.edge.dead_letters().await.unwrap().len(), 1);
+    assert_eq!(broken(story.edge.logs().await.unwrap()), 1, "once is enough to know the message");
     // The door is as open as before.
     story.deliver(&delivery(8..=8)).await.unwrap();
     story.arrived(1).await.unwrap();
