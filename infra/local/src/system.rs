@@ -95,7 +95,7 @@ impl System {
             verify_token: meta.verify_token.into(),
         };
         let time = clock.clone();
-        let graph = Graph::new(meta.graph, Time::new(move || time.now()))?;
+        let graph = Graph::new(meta.graph, Time::new(move || time.now()));
         let cloud = Cloud::start(&options.data, &local, &clock, options.visibility_seconds).await?;
         let issuer = Issuer::new(&local.issuer_seed)?;
         let host = Host {

@@ -26,7 +26,7 @@ pub async fn start() -> Result<(Access, Host), Error> {
     let config =
         GraphConfig { graph_url, dialog_url, version, app_id: id, app_secret, timeout: GraphConfig::TIMEOUT };
     let time = clock.clone();
-    let graph = Graph::new(config, Time::new(move || time.now()))?;
+    let graph = Graph::new(config, Time::new(move || time.now()));
     let access = Access::new(Table::new(client, &name), graph, Keyring::parse(&keyring)?);
     Ok((access, Host { clock, queues, schedules, sessions: Sessions::new(sessions)?, public_url }))
 }

@@ -61,7 +61,9 @@ pub struct Graph(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    http: reqwest::Client,
+    /// Made for the first call: it reads every root certificate of the machine, and most requests of the front end
+    /// are answered without Meta.
+    http: OnceLock<reqwest::Client>,
     config: GraphConfig,
     time: Time,
     calls: AtomicU64,
@@ -73,18 +75,27 @@ struct Inner {
 }
 
 impl Graph {
-    /// A client for this app. Fails when the TLS backend cannot be set up.
-    pub fn new(config: GraphConfig, time: Time) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder().user_agent("adflight").build()?;
-        Ok(Self(Arc::new(Inner {
-            http,
+    /// A client for this app.
+    pub fn new(config: GraphConfig, time: Time) -> Self {
+        Self(Arc::new(Inner {
+            http: OnceLock::new(),
             config,
             time,
             calls: AtomicU64::new(0),
             listener: OnceLock::new(),
             blocked_until: Mutex::new(None),
             version_warning: OnceLock::new(),
-        })))
+        }))
+    }
+
+    /// Fails when the TLS backend cannot be set up.
+    fn http(&self) -> Result<&reqwest::Client, reqwest::Error> {
+        if let Some(http) = self.0.http.get() {
+            return Ok(http);
+        }
+        let http = reqwest::Client::builder().user_agent("adflight").build()?;
+        // Of two that are made at the same time one is kept, and its connections with it.
+        Ok(self.0.http.get_or_init(|| http))
     }
 
     /// The configuration in use.
@@ -319,7 +330,7 @@ impl Caller {
         let url = format!("{}/{}/{}", config.host(call), config.version, call.path);
         let longest = config.timeout * if call.file.is_some() { FILE_TIMES } else { 1 };
         let timeout = self.time_left().map_or(longest, |left| left.min(longest));
-        let request = self.graph.0.http.request(call.method.clone(), url).timeout(timeout);
+        let request = self.graph.http()?.request(call.method.clone(), url).timeout(timeout);
         let request = request.bearer_auth(self.token.expose_secret());
         let proof = self.proof();
         let proof = [("appsecret_proof", proof.as_str())];

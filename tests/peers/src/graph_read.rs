@@ -46,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
         app_secret: job.app_secret,
         timeout: GraphConfig::TIMEOUT,
     };
-    let caller = Graph::new(config, real_time())?.on_behalf_of(job.token);
+    let caller = Graph::new(config, real_time()).on_behalf_of(job.token);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (level, stream) in [(Level::Campaign, "campaigns"), (Level::AdSet, "adsets"), (Level::Ad, "ads")] {
         let mut pages = caller.objects(&job.account, level);

@@ -101,7 +101,7 @@ impl Stage {
         let waited = Waited::default();
         let (now, pass) = (clock.clone(), (clock.clone(), waited.clone()));
         let pass = move |length| pass.1.on(&pass.0, SignedDuration::try_from(length).unwrap());
-        let graph = Graph::new(graph, Time::simulated(move || now.now(), pass)).unwrap();
+        let graph = Graph::new(graph, Time::simulated(move || now.now(), pass));
         let access = Access::new(cloud.table, graph, cloud.keyring.clone());
         let host = Host {
             clock: clock.clone(),
