@@ -154,7 +154,7 @@ class Permissions:
 
 
 def complete():
-    from ministack.core import iam_actions
+    from ministack.core import iam_actions, lambda_runtime
     from ministack.services import apigateway, lambda_svc, scheduler
     from ministack.services.cloudformation import provisioners
 
@@ -166,6 +166,9 @@ def complete():
     scheduler._SCHEDULE_TICK_INTERVAL = 1
     # After an invocation that crashed it leaves the queue alone for a second; one story crashes dozens.
     lambda_svc._ESM_BACKOFF_SECONDS = 0.1
+    # What a function has written is collected for 50 ms after its answer, and what comes later waits for the next
+    # invocation. On a busy machine lines come later: (wait for the first one, silence that ends it, longest), in s.
+    lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = (1.0, 0.03, 2.0)
     # The Runtime API writes its answers in small pieces, each of which would wait 40 ms for an acknowledgement.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
