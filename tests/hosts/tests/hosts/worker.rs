@@ -460,8 +460,9 @@ async fn from_the_edge_to_lambda() -> anyhow::Result<()> {
     let changes = json!([{"field": "in_process_ad_objects", "value": value}]);
     let entry = json!([{"id": "0", "time": stage.now().as_second(), "changes": changes}]);
     let body = json!({"object": "ad_account", "entry": entry}).to_string();
+    let door = format!("{}/v1/webhooks/meta", edge.url);
     let deliver = async || {
-        let post = Client::new().post(format!("{}/v1/webhooks/meta", edge.url)).body(body.clone());
+        let post = Client::new().post(&door).body(body.clone());
         let answer = post.header("x-hub-signature-256", stage.sim.webhook_signature(&body)).send().await?;
         ensure!(answer.status() == 200, "{answer:?}");
         anyhow::Ok(())
