@@ -1,11 +1,13 @@
 //! What a change causes: kept once per workspace that holds its subject, then synced.
 
+use std::time::Duration;
+
 use ads::Failure;
 use ads::job::{Job, SyncCause, WebhookChange, WebhookSubject};
 use runtime::{Clock, Queues};
 use store::Table;
 use store::account::Holder;
-use store::inbox::InboxState;
+use store::inbox::Taking;
 
 /// The function behind the door.
 #[derive(Debug, Clone)]
@@ -40,15 +42,23 @@ impl WebhookIngest {
         };
         let holders = self.holders(subject).await?;
         tracing::info!(field = change.field, holders = holders.len(), "Taking in a webhook change.");
+        let mut elsewhere = None;
         for holder in holders {
             let now = self.clock.now();
-            if self.table.accept_change(&holder.workspace, change, now).await? == InboxState::Accepted {
-                // The effect first: a crash before the mark repeats it, and a repeated sync is harmless.
-                self.queues.send(&[effect(subject, &holder)]).await?;
-                self.table.change_is_done(&holder.workspace, &change.digest).await?;
+            match self.table.take_change(&holder.workspace, change, now).await? {
+                Taking::Ours => {
+                    // The effect first: a crash before the mark repeats it, and a repeated sync is harmless.
+                    self.queues.send(&[effect(subject, &holder)]).await?;
+                    self.table.change_is_done(&holder.workspace, &change.digest).await?;
+                }
+                Taking::Elsewhere { until } => elsewhere = Some(until.duration_since(now)),
+                Taking::Done => {}
             }
         }
-        Ok(())
+        // Not forgotten: whoever works on it may break off.
+        let Some(left) = elsewhere else { return Ok(()) };
+        let why = "another delivery of this change is being taken in".to_owned();
+        Err(Failure::Wait { after: left.unsigned_abs().max(Duration::from_secs(1)), why })
     }
 
     /// Who holds what a change is about, among those who want it synced. An object that nobody has seen yet

@@ -76,21 +76,11 @@ where
     F: FnOnce(Visit<E>) -> Fut,
     Fut: Future<Output = Result<Reply, Failure>>,
 {
-    let unit = Unit::request(function, clock, request.method(), request.headers());
-    let work = async {
-        let admitted = find(routes, &request).and_then(|(route, path)| {
-            let session = match route.access {
-                Access::Public => None,
-                Access::Role(role) => Some(admit(sessions, clock, &request, role, &path)?),
-            };
-            Ok(Visit::new(route, request, session, path))
-        });
-        match admitted {
-            Ok(visit) => answer(visit).await.unwrap_or_else(|failure| problem::answer(&failure)),
-            Err(reply) => *reply,
-        }
+    let admit = |request: &_, access, path: &_| match access {
+        Access::Public => Ok(None),
+        Access::Role(role) => admit(sessions, clock, request, role, path).map(Some),
     };
-    unit.answer(Box::pin(work)).await
+    serve_admitted(function, routes, clock, request, admit, answer).await
 }
 
 /// [`serve`] for a function that knows no sessions, for all that it does is public.
@@ -106,14 +96,38 @@ where
     F: FnOnce(Visit<E>) -> Fut,
     Fut: Future<Output = Result<Reply, Failure>>,
 {
+    let admit = |_: &_, access, _: &_| match access {
+        Access::Public => Ok(None),
+        Access::Role(_) => {
+            let failure = Failure::Defect("a route that needs a session has none to check".to_owned());
+            Err(Box::new(problem::answer(&failure)))
+        }
+    };
+    serve_admitted(function, routes, clock, request, admit, answer).await
+}
+
+async fn serve_admitted<E, A, F, Fut>(
+    function: &'static str,
+    routes: &'static [Route<E>],
+    clock: &Clock,
+    request: Request<Bytes>,
+    admit: A,
+    answer: F,
+) -> Reply
+where
+    E: Copy,
+    A: FnOnce(&Request<Bytes>, Access, &Parameters) -> Result<Option<Session>, Box<Reply>>,
+    F: FnOnce(Visit<E>) -> Fut,
+    Fut: Future<Output = Result<Reply, Failure>>,
+{
     let unit = Unit::request(function, clock, request.method(), request.headers());
-    let failed = |failure: Failure| problem::answer(&failure);
     let work = async {
-        match find(routes, &request) {
-            Ok((route, path)) if route.access == Access::Public => {
-                answer(Visit::new(route, request, None, path)).await.unwrap_or_else(failed)
-            }
-            Ok((route, _)) => failed(Failure::Defect(format!("{} needs sessions", route.path))),
+        let admitted = find(routes, &request).and_then(|(route, path)| {
+            let session = admit(&request, route.access, &path)?;
+            Ok(Visit::new(route, request, session, path))
+        });
+        match admitted {
+            Ok(visit) => answer(visit).await.unwrap_or_else(|failure| problem::answer(&failure)),
             Err(reply) => *reply,
         }
     };

@@ -1,6 +1,7 @@
 //! What the system tells: sentences that carry fields, as JSON in the cloud and as text on a terminal, and one
 //! canonical line per unit of work. Never payloads, tokens, query strings, or more of a path than its route.
 
+mod at_hand;
 mod canonical;
 mod correlation;
 #[cfg(test)]
@@ -14,11 +15,10 @@ use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 
+pub use self::at_hand::{concerns, correlation, count, does, ends, meets, names};
 pub use self::correlation::{ATTRIBUTE, Correlation, HEADER};
 pub use self::metric::{DIMENSION, Metric, NAMESPACE};
-pub use self::unit::{
-    Envelope, Outcome, Unit, concerns, correlation, count, does, ends, invoked, meets, names,
-};
+pub use self::unit::{Envelope, Outcome, Unit, invoked};
 use crate::clock::Clock;
 
 /// Crates of others say at their lower levels what passes through them. They are heard from warnings on, unless

@@ -8,19 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ads::id::{AdAccountId, WorkspaceId};
-use ads::job::Job;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use serde::Serialize;
-use tracing::field::{Empty, display};
+use tracing::field::Empty;
 use tracing::{Instrument, Level, Span};
 
 use crate::clock::{Clock, Stopwatch};
 use crate::deadline;
 use crate::reply::Reply;
-use crate::telemetry::canonical;
 use crate::telemetry::correlation::{Correlation, HEADER};
 use crate::telemetry::metric::Metric;
+use crate::telemetry::{at_hand, canonical};
 
 /// The target of the spans, and of the sentence for people at a unit's end.
 pub(super) const TARGET: &str = "unit";
@@ -29,7 +28,6 @@ pub(super) const TARGET: &str = "unit";
 pub(super) const CANONICAL: &str = "canonical";
 
 tokio::task_local! {
-    static AT_HAND: Arc<Unit>;
     static REQUEST_ID: String;
 }
 
@@ -68,7 +66,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn of_status(status: StatusCode) -> Self {
+    pub(super) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::TOO_MANY_REQUESTS => Self::Waits,
             status if status.is_server_error() => Self::Failed,
@@ -101,7 +99,7 @@ pub struct Unit {
     pub(super) ends: Option<Timestamp>,
     pub(super) clock: Clock,
     pub(super) stopwatch: Stopwatch,
-    span: Span,
+    pub(super) span: Span,
     learnt: Mutex<Learnt>,
 }
 
@@ -205,7 +203,7 @@ impl Unit {
         let unit = Arc::new(self);
         let _end = End(unit.clone());
         let span = unit.span.clone();
-        AT_HAND.scope(unit, work).instrument(span).await
+        at_hand::scope(unit, work).instrument(span).await
     }
 
     /// Answers a request as this unit.
@@ -213,7 +211,7 @@ impl Unit {
         let correlation = HeaderValue::from_str(self.correlation.as_str());
         let work = async {
             let reply = work.await;
-            answers(reply.status());
+            at_hand::answers(reply.status());
             reply
         };
         let mut reply = self.run(Box::pin(work)).await;
@@ -256,76 +254,6 @@ impl Drop for End {
     }
 }
 
-/// Adds to a count of the unit at hand. Nothing outside of one.
-pub fn count(metric: Metric, by: u64) {
-    at_hand(|unit| {
-        let mut learnt = unit.learnt();
-        let counted = learnt.counts.entry(metric).or_default();
-        *counted = counted.saturating_add(by);
-    });
-}
-
-/// What the unit at hand is part of, to be given to what it causes.
-pub fn correlation() -> Option<Correlation> {
-    AT_HAND.try_with(|unit| unit.correlation.clone()).ok()
-}
-
-/// Says whose work the unit at hand is. For names that are certain: a path can say anything before the session is
-/// checked.
-pub fn concerns(workspace: &WorkspaceId, ad_account: Option<&AdAccountId>) {
-    at_hand(|unit| {
-        let mut learnt = unit.learnt();
-        unit.span.record("workspace", display(workspace));
-        learnt.workspace = Some(workspace.clone());
-        if let Some(ad_account) = ad_account {
-            unit.span.record("ad_account", display(ad_account));
-            learnt.ad_account = Some(ad_account.clone());
-        }
-    });
-}
-
-/// Says which job the unit at hand does.
-pub fn does(job: &Job) {
-    let about = job.about();
-    names(about.name);
-    if let Some(workspace) = about.workspace {
-        concerns(workspace, about.ad_account);
-    }
-}
-
-/// Names what the unit at hand does: the pattern of a route, or a job.
-pub fn names(what: impl Into<Cow<'static, str>>) {
-    at_hand(|unit| {
-        let what = what.into();
-        unit.span.record("what", &*what);
-        unit.learnt().what = Some(what);
-    });
-}
-
-/// Says how the unit at hand ends.
-pub fn ends(outcome: Outcome) {
-    at_hand(|unit| unit.learnt().outcome = Some(outcome));
-}
-
-/// Says what stood in the way of the unit at hand, by the stable last part of a problem's type.
-pub fn meets(problem: &'static str) {
-    at_hand(|unit| unit.learnt().problem = Some(problem));
-}
-
-/// Says what the unit at hand answers.
-pub(crate) fn answers(status: StatusCode) {
-    at_hand(|unit| {
-        let mut learnt = unit.learnt();
-        learnt.status = Some(status.as_u16());
-        learnt.outcome = Some(Outcome::of_status(status));
-    });
-}
-
-fn at_hand(tell: impl FnOnce(&Unit)) {
-    // Outside of a unit there is nobody to tell.
-    let _outside = AT_HAND.try_with(|unit| tell(unit));
-}
-
 /// A stranger may invent methods; they are not repeated.
 fn known_method(method: &Method) -> &'static str {
     match *method {
@@ -342,11 +270,12 @@ fn known_method(method: &Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use ads::job::Job;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::telemetry::DIMENSION;
     use crate::telemetry::heard::Heard;
+    use crate::telemetry::{DIMENSION, concerns, count, does, ends, names};
 
     const FUNCTION: &str = "sync-entities";
 

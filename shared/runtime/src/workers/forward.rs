@@ -53,17 +53,7 @@ async fn forward_all(batch: &MessageBatch, env: &Env, queue: Queue) {
     let Run { forwarded, buried, again, sqs, .. } = run;
     ends(if again > 0 { Outcome::Again } else { Outcome::Done });
     let out_of_reach = sqs.err().map(|why| why.to_string());
-    let duration_ms = worker::Date::now().as_millis().saturating_sub(began);
-    tracing::info!(
-        queue = queue.name(),
-        received,
-        forwarded,
-        buried,
-        again,
-        out_of_reach,
-        duration_ms,
-        "A batch was forwarded."
-    );
+    tracing::info!(received, forwarded, buried, again, out_of_reach, "A batch was forwarded.");
 }
 
 /// A message that was read.
@@ -180,13 +170,14 @@ impl Run<'_> {
         let name = message.name();
         match bury(self.env, &message.raw(), reason).await {
             Ok(()) => {
-                tracing::error!(message_id = name, reason, "A message went to the dead letters.");
+                // Why is said there: a reason may quote what the message says.
+                tracing::error!(message_id = name, "A message went to the dead letters.");
                 count(Metric::DeadLettered, 1);
                 self.buried = self.buried.saturating_add(1);
                 message.settle();
             }
             Err(failure) => {
-                tracing::error!(message_id = name, reason, %failure, "A message cannot even be buried yet.");
+                tracing::error!(message_id = name, %failure, "A message cannot even be buried yet.");
                 self.again = self.again.saturating_add(1);
                 message.come_again();
             }

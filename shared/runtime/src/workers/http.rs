@@ -10,8 +10,8 @@ use worker::{Env, Headers, Response, ResponseBuilder};
 
 use super::{Queues, app_secrets, telemetry};
 use crate::route::{LARGEST_BODY, too_large};
-use crate::telemetry::HEADER;
-use crate::{AppSecrets, Reply, problem, random};
+use crate::telemetry::{Correlation, HEADER};
+use crate::{AppSecrets, Reply, problem};
 
 /// Answers a request with `answer`, which gets the queue and the secrets of this Worker. Only the headers that
 /// the function reads are brought over from JavaScript: copying all of them costs more than a signature.
@@ -34,7 +34,7 @@ where
             // It did not reach the function, whose door tells of every other request.
             let status = reply.status().as_u16();
             let duration_ms = worker::Date::now().as_millis().saturating_sub(began);
-            tracing::warn!(status, correlation, duration_ms, "A request was refused at the edge.");
+            tracing::warn!(status, %correlation, duration_ms, "A request was refused at the edge.");
             *reply
         }
     };
@@ -45,31 +45,29 @@ async fn prepare(
     request: worker::Request,
     env: &Env,
     headers: &[&'static str],
-    correlation: &str,
+    correlation: &Correlation,
 ) -> Result<(Request<Bytes>, Queues, AppSecrets), Box<Reply>> {
     let failed = |failure: Failure| Box::new(problem::answer(&failure));
-    let queues = Queues::of(env, correlation).map_err(failed)?;
+    let queues = Queues::of(env).map_err(failed)?;
     let secrets = app_secrets(env).map_err(failed)?;
     Ok((from_worker(request, headers, correlation).await?, queues, secrets))
 }
 
 /// Cloudflare's own name of the request, so that its logs and ours meet; else a name of ours.
-fn correlation(headers: &Headers) -> String {
+fn correlation(headers: &Headers) -> Correlation {
     let ray = headers.get("cf-ray").ok().flatten();
-    let plain =
-        |text: &String| text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    ray.filter(plain).or_else(|| random::id().ok()).unwrap_or_default()
+    ray.and_then(|ray| ray.parse().ok()).unwrap_or_else(Correlation::fresh)
 }
 
 async fn from_worker(
     mut request: worker::Request,
     wanted: &[&'static str],
-    correlation: &str,
+    correlation: &Correlation,
 ) -> Result<Request<Bytes>, Box<Reply>> {
     let odd = || Box::new(problem::answer(&Invalid::new("request", "is not HTTP").into()));
     let method = request.inner().method().parse::<Method>().map_err(|_| odd())?;
     let uri = request.inner().url().parse::<Uri>().map_err(|_| odd())?;
-    let mut taken = Request::builder().method(method).uri(uri).header(HEADER, correlation);
+    let mut taken = Request::builder().method(method).uri(uri).header(HEADER, correlation.as_str());
     for name in wanted {
         // Two headers of one name come as one value with a comma.
         if let Some(value) = request.headers().get(name).ok().flatten() {

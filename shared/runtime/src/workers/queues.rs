@@ -1,7 +1,6 @@
 //! The queue between the door at the edge and AWS, as a producer sees it.
 
 use std::fmt;
-use std::rc::Rc;
 
 use ads::job::Job;
 use ads::{Failure, Invalid};
@@ -12,6 +11,7 @@ use worker::{BatchMessageBuilder, Env, Queue, QueueContentType, RawMessageBuilde
 
 use super::{DEAD_LETTERS, QUEUE, out_of_reach};
 use crate::envelope::{Envelope, Limits};
+use crate::telemetry::{self, Correlation};
 
 /// Cloudflare's: 100 messages and 256 KB a call, with 100 bytes of its own for each.
 const CALL: Limits = Limits { messages: 100, bytes: 256_000, each: 100 };
@@ -24,7 +24,6 @@ const KEPT_OF_POISON: u32 = 20_000;
 #[derive(Clone)]
 pub struct Queues {
     queue: Queue,
-    correlation: Rc<str>,
 }
 
 impl fmt::Debug for Queues {
@@ -34,17 +33,18 @@ impl fmt::Debug for Queues {
 }
 
 impl Queues {
-    /// The queue behind the Worker's binding, for the request that is known by `correlation`.
-    pub(super) fn of(env: &Env, correlation: &str) -> Result<Self, Failure> {
+    /// The queue behind the Worker's binding.
+    pub(super) fn of(env: &Env) -> Result<Self, Failure> {
         let queue = env.queue(QUEUE).map_err(|error| Failure::Defect(format!("{QUEUE}: {error}")))?;
-        Ok(Self { queue, correlation: correlation.into() })
+        Ok(Self { queue })
     }
 
     /// Leaves jobs. Ok means that the queue has every one of them.
     pub async fn send(&self, jobs: &[Job]) -> Result<(), Failure> {
+        let correlation = telemetry::correlation().unwrap_or_else(Correlation::fresh);
         let mut messages = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let envelope = Envelope { correlation: self.correlation.to_string(), job: job.clone() };
+            let envelope = Envelope { correlation: correlation.to_string(), job: job.clone() };
             let message = envelope.seal()?;
             // No queue takes it, now or later; refused before a part of the request is accepted.
             if CALL.weigh(message.len()) > LARGEST_MESSAGE {

@@ -1,9 +1,16 @@
 //! Log lines of a Worker: JSON on the console, which Cloudflare keeps.
 
+use std::sync::Once;
+
 use crate::telemetry::json_lines;
 
-/// Starts logging, once per instance of the code.
+static STARTED: Once = Once::new();
+
+/// Starts logging, once per instance of the code: every event begins here.
 pub(super) fn init() {
-    let console = |line: &str| worker::console_log!("{line}");
-    let _already_set = tracing::subscriber::set_global_default(json_lines("info", console));
+    STARTED.call_once(|| {
+        let console = |line: &str| worker::console_log!("{line}");
+        // Nobody else sets one.
+        let _set = tracing::subscriber::set_global_default(json_lines("info", console));
+    });
 }

@@ -1,5 +1,6 @@
 //! The table's promises, on the embedded DynamoDB.
 
+use ads::job::WebhookChange;
 use ads::metrics::{DayFacts, Measures};
 use ads::object::{AdObject, Level};
 use jiff::{SignedDuration, Timestamp};
@@ -7,6 +8,7 @@ use journeys::{Story, TODAY};
 use store::StoreError;
 use store::chunk::{ChunkState, Lease, LeaseAnswer, RunTotals};
 use store::fact::{FactChange, WeekFacts};
+use store::inbox::Taking;
 use store::object::{Kept, KeptObject};
 
 fn facts(week: ads::date::IsoWeek, impressions: u64) -> FactChange {
@@ -145,5 +147,35 @@ async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
     assert_eq!(kept.object.name.as_deref(), Some("new"));
     let holders = table.holders("5").await.unwrap();
     assert_eq!(holders[0].ad_account, act);
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn of_deliveries_in_the_same_instant_one_takes_a_change_and_one_that_broke_off_is_taken_over() {
+    let story = Story::begin().await.unwrap();
+    let table = &story.system.table;
+    let ws = "demo".parse().unwrap();
+    let change = WebhookChange {
+        digest: "d".to_owned(),
+        object: "ad_account".to_owned(),
+        field: "in_process_ad_objects".to_owned(),
+        time: 1,
+        subject: None,
+    };
+    let take = async |now| table.take_change(&ws, &change, now).await.unwrap();
+    let now = story.system.clock.now();
+    let taken = tokio::join!(take(now), take(now), take(now));
+    let ours = [taken.0, taken.1, taken.2].into_iter().filter(|taking| *taking == Taking::Ours).count();
+    assert_eq!(ours, 1, "{taken:?}");
+    let Taking::Elsewhere { until } = take(now).await else { panic!("it is in hand") };
+    assert!(until > now);
+
+    // It broke off: nothing says that its effect is under way.
+    let taken = tokio::join!(take(until), take(until));
+    let ours = [taken.0, taken.1].into_iter().filter(|taking| *taking == Taking::Ours).count();
+    assert_eq!(ours, 1, "{taken:?}");
+
+    table.change_is_done(&ws, &change.digest).await.unwrap();
+    assert_eq!(take(until + SignedDuration::from_hours(1)).await, Taking::Done);
     story.system.stop().await;
 }
