@@ -158,6 +158,11 @@ impl AuthMeta {
         .await
     }
 
+    /// Does a job of this function's queue.
+    pub async fn process(&self, job: Job) -> Result<(), Failure> {
+        Err(job.misdirected())
+    }
+
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
         match visit.endpoint {
             Endpoint::Authorize => self.authorize(&visit).await,

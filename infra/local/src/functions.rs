@@ -73,6 +73,7 @@ impl Functions {
     /// Gives a job to the function whose queue it came from.
     pub async fn process(&self, queue: Queue, job: Job) -> Result<(), Failure> {
         match queue {
+            Queue::AuthMeta => self.auth_meta.process(job).await,
             Queue::SyncEntities => self.sync_entities.process(job).await,
             Queue::SyncMetricsChunk => self.sync_metrics_chunk.process(job).await,
             Queue::EvaluateRules => self.evaluate_rules.process(job).await,

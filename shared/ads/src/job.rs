@@ -10,6 +10,8 @@ use crate::object::Level;
 /// A queue: one per function that processes jobs, with a dead-letter queue beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Queue {
+    /// Of `auth-meta`.
+    AuthMeta,
     /// Of `sync-entities`.
     SyncEntities,
     /// Of `sync-metrics-chunk`.
@@ -24,7 +26,8 @@ pub enum Queue {
 
 impl Queue {
     /// Every queue.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
+        Self::AuthMeta,
         Self::SyncEntities,
         Self::SyncMetricsChunk,
         Self::EvaluateRules,
@@ -35,6 +38,7 @@ impl Queue {
     /// The queue's name, which is its function's name.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::AuthMeta => "auth-meta",
             Self::SyncEntities => "sync-entities",
             Self::SyncMetricsChunk => "sync-metrics-chunk",
             Self::EvaluateRules => "evaluate-rules",

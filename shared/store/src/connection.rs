@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{StoreError, Table, text};
+use crate::table::{ABSENT, StoreError, Table, text};
 
 /// One person's consent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,10 +45,37 @@ pub enum ConnectionState {
     NeedsReconnect,
 }
 
+/// Where a connection stands, for work over all workspaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionPlace {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// The connection.
+    pub connection: ConnectionId,
+}
+
 impl Table {
-    /// Keeps a new connection, or one connected anew.
+    /// Keeps a new connection, or one connected anew, together with its entry in the index of all.
     pub async fn keep_connection(&self, ws: &WorkspaceId, connection: &Connection) -> Result<(), StoreError> {
-        self.put(&key::connection(ws, &connection.id), connection, None).await
+        let place = ConnectionPlace { workspace: ws.clone(), connection: connection.id.clone() };
+        let row = self.put_action(&key::connection(ws, &connection.id), connection)?;
+        let entry = self.put_action(&key::listed_connection(ws, &connection.id), &place)?;
+        self.transact(vec![row, entry]).await
+    }
+
+    /// Every connection of any workspace. One whose row is gone may still be listed: [`Self::unlist_connection`].
+    pub async fn all_connections(&self) -> Result<Vec<ConnectionPlace>, StoreError> {
+        self.list(key::CONNECTIONS, "WS#").await
+    }
+
+    /// Takes a connection out of that index, unless it is there, again or still.
+    pub async fn unlist_connection(&self, place: &ConnectionPlace) -> Result<(), StoreError> {
+        let (ws, id) = (&place.workspace, &place.connection);
+        let check = self.check_action(&key::connection(ws, id), ABSENT)?;
+        match self.transact(vec![check, self.delete_action(&key::listed_connection(ws, id))?]).await {
+            Err(StoreError::Conflict) => Ok(()),
+            done => done,
+        }
     }
 
     /// One connection.
@@ -65,13 +92,16 @@ impl Table {
         self.list(&key::workspace(ws), "CONNECTION#").await
     }
 
-    /// Forgets a connection and its token.
+    /// Forgets a connection and its token. A crash after the row leaves an entry in the index that the next work
+    /// over all connections takes out.
     pub async fn forget_connection(
         &self,
         ws: &WorkspaceId,
         id: &ConnectionId,
     ) -> Result<Option<Connection>, StoreError> {
-        self.take(&key::connection(ws, id)).await
+        let forgotten = self.take(&key::connection(ws, id)).await?;
+        self.unlist_connection(&ConnectionPlace { workspace: ws.clone(), connection: id.clone() }).await?;
+        Ok(forgotten)
     }
 
     /// Records that only a person can mend this connection. `seen` is the sealed token that failed: a

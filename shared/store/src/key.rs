@@ -117,6 +117,14 @@ pub fn selected(ws: &WorkspaceId, account: &AdAccountId) -> Key {
 /// Partition of that index.
 pub const SELECTED: &str = "SELECTED";
 
+/// The index of all connections, over all workspaces.
+pub fn listed_connection(ws: &WorkspaceId, id: &ConnectionId) -> Key {
+    key(CONNECTIONS.to_owned(), format!("WS#{ws}#{id}"))
+}
+
+/// Partition of that index.
+pub const CONNECTIONS: &str = "CONNECTIONS";
+
 /// What is known of one of Meta's limits for an app.
 pub fn limit(app: &str, of: LimitOf<'_>) -> Key {
     let sk = match of {

@@ -3,7 +3,9 @@
 use http::Method;
 use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use journeys::Story;
+use local::main_job::Api;
 use reqwest::Url;
+use runtime::session::Role;
 use serde_json::Value;
 
 /// Begins a login and answers the dialog's address and the browser's cookie.
@@ -195,5 +197,28 @@ async fn sessions_that_are_not_ours_are_refused() {
     let good = format!("Bearer {}", issuer.sign(&good()).unwrap());
     let twice = [(AUTHORIZATION.as_str(), good.as_str()), (AUTHORIZATION.as_str(), good.as_str())];
     assert_eq!(story.send(Method::GET, path, None, &twice, None).await.unwrap().status, 401);
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn work_over_all_workspaces_finds_every_connection_and_forgets_those_that_are_gone() {
+    let story = Story::begin().await.unwrap();
+    let table = &story.system.table;
+    for workspace in ["demo", "other"] {
+        let api = Api::new(&story.system, workspace, Role::Owner).unwrap();
+        api.connect().await.unwrap();
+        api.connect().await.unwrap();
+    }
+    let all = table.all_connections().await.unwrap();
+    let workspaces: Vec<_> = all.iter().map(|place| place.workspace.as_str()).collect();
+    assert_eq!(workspaces, ["demo", "other"], "one entry for a connection, however often it is renewed");
+
+    // Whoever means to take an entry out when its connection is back leaves it.
+    table.unlist_connection(&all[0]).await.unwrap();
+    assert_eq!(table.all_connections().await.unwrap(), all);
+
+    let api = Api::new(&story.system, "demo", Role::Owner).unwrap();
+    api.call(Method::DELETE, &format!("connections/{}", all[0].connection), None).await.unwrap();
+    assert_eq!(table.all_connections().await.unwrap(), all[1..]);
     story.system.stop().await;
 }
