@@ -5,6 +5,8 @@ use ads::Failure;
 use ads::id::{ConnectionId, WorkspaceId};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use graph_api::account::Reachable;
+use graph_api::oauth::{Asked, SCOPES};
 use http::header::{ACCEPT, COOKIE, HeaderValue, SET_COOKIE};
 use jiff::{SignedDuration, Timestamp};
 use runtime::route::Visit;
@@ -53,7 +55,8 @@ impl AuthMeta {
             expires_at,
         };
         self.access.table.begin_login(&session.workspace, &hash(&state), &login).await?;
-        let authorize_url = self.access.graph.authorize_url(&login.redirect_uri, &state);
+        let authorize_url =
+            self.access.graph.authorize_url(&login.redirect_uri, &state, Asked::Scopes(&SCOPES));
         let mut reply = reply::ok(&Authorization { authorize_url, expires_at })?;
         let secure = if public_url.starts_with("https:") { "; Secure" } else { "" };
         let cookie = format!(
@@ -100,13 +103,13 @@ impl AuthMeta {
         let meta_user =
             facts.user_id.ok_or_else(|| Failure::Refused("Meta gave a token without a person".to_owned()))?;
         let caller = graph.on_behalf_of(long.access_token.clone());
-        let scopes = caller.granted_permissions().await?;
+        let scopes = caller.permissions().await?.granted;
         if !scopes.iter().any(|scope| scope == NEEDED_SCOPE) {
             let why = format!("the permission {NEEDED_SCOPE} was declined; connect again and allow it");
             return Err(Failure::NeedPermission(why));
         }
         // Read before anything is kept: a login that fails leaves no connection without its accounts.
-        let found = caller.ad_accounts().all().await?;
+        let found = caller.reachable_accounts().await?;
         // One connection for a person and workspace: connecting again renews it.
         let id: ConnectionId = format!("meta-{meta_user}").parse()?;
         let sealed_token =
@@ -153,9 +156,9 @@ impl AuthMeta {
         &self,
         workspace: &WorkspaceId,
         connection: &ConnectionId,
-        found: Vec<graph_api::oauth::AdAccount>,
+        found: Vec<Reachable>,
     ) -> Result<Vec<AdAccount>, Failure> {
-        for account in found {
+        for Reachable { account, .. } in found {
             // One odd account must not keep a person from the others.
             let timezone = match canonical_zone(&account.timezone_name) {
                 Ok(timezone) => timezone,

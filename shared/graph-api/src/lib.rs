@@ -17,6 +17,7 @@ pub mod allowance;
 pub mod limit;
 pub mod usage;
 
+pub mod account;
 pub mod batch;
 pub mod budget;
 pub mod copy;
@@ -26,6 +27,7 @@ pub mod launch;
 pub mod media;
 pub mod oauth;
 pub mod page;
+pub mod signed_request;
 pub mod structure;
 pub mod subscription;
 pub mod webhook;

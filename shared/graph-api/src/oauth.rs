@@ -1,18 +1,36 @@
-//! Logging in at Meta: the dialog, the exchanges, what a token may do, and which ad accounts it sees.
+//! Logging in at Meta: the dialog, the exchanges, and what a token may do.
+
+use std::collections::BTreeSet;
 
 use ads::id::{AdAccountId, MetaUserId};
-use ads::money::Currency;
-use secrecy::SecretString;
+use reqwest::Method;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use crate::answer::decode;
+use crate::call::{Call, Effect};
 use crate::client::{Caller, Graph};
-use crate::error::GraphError;
-use crate::page::Pages;
+use crate::error::{Details, GraphError};
 
-/// What we ask a person for. `ads_read` for the numbers, `ads_management` for writes and webhooks.
+/// What we ask a person for. `ads_read` for the numbers, `ads_management` for writes and webhooks,
+/// `business_management` for the accounts that a business owns or was given.
 pub const SCOPES: [&str; 3] = ["ads_read", "ads_management", "business_management"];
 
-const ACCOUNT_FIELDS: &str = "id,name,account_status,currency,timezone_name";
+/// What a person is asked at the dialog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// Classic login: for these permissions, each of which can be declined.
+    Scopes(&'a [&'a str]),
+    /// Once more for permissions that were declined before: without saying so the dialog leaves them out.
+    Again(&'a [&'a str]),
+    /// Facebook Login for Business: for what a configuration of the app names, as a whole.
+    Configuration {
+        /// Its id.
+        id: &'a str,
+        /// Whether it issues tokens of a system user. Such a configuration gives a code only when told to.
+        system_user: bool,
+    },
+}
 
 /// A token fresh from an exchange.
 #[derive(Debug, Deserialize)]
@@ -23,11 +41,33 @@ pub struct IssuedToken {
     pub expires_in: Option<i64>,
 }
 
+/// Whose token one is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TokenKind {
+    /// A person's.
+    User,
+    /// A system user's of a business.
+    SystemUser,
+    /// A Page's.
+    Page,
+    /// The app's own.
+    App,
+    /// One that we do not know.
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
 /// What `debug_token` says about a token.
 #[derive(Debug, Deserialize)]
 pub struct TokenFacts {
-    /// The app it was issued to.
+    /// The app it was issued to; empty when Meta cannot tell.
+    #[serde(default)]
     pub app_id: String,
+    /// Whose it is.
+    #[serde(default, rename = "type")]
+    pub kind: TokenKind,
     /// Whether it works.
     pub is_valid: bool,
     /// Unix seconds; 0 means never.
@@ -39,23 +79,60 @@ pub struct TokenFacts {
     /// What was granted.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// The same, each with the things it is limited to.
+    #[serde(default)]
+    pub granular_scopes: Vec<GranularScope>,
     /// The app-scoped person.
     pub user_id: Option<MetaUserId>,
+    /// Why it does not work.
+    error: Option<TokenError>,
 }
 
-/// An ad account that a token sees.
+/// A permission, and what it holds for.
 #[derive(Debug, Clone, Deserialize)]
-pub struct AdAccount {
-    /// `act_` and digits.
-    pub id: AdAccountId,
-    /// Its name.
-    pub name: Option<String>,
-    /// 1 is active; Marketing API, "Ad account", has the others.
-    pub account_status: Option<i64>,
-    /// Fixed for the account's life.
-    pub currency: Currency,
-    /// IANA zone; every day of insights is a day there.
-    pub timezone_name: String,
+pub struct GranularScope {
+    /// The permission.
+    pub scope: String,
+    /// The ids of ad accounts, Pages or businesses; absent means all, now and later.
+    pub target_ids: Option<Vec<String>>,
+}
+
+/// The error inside of an answer about a dead token.
+#[derive(Debug, Clone, Deserialize)]
+struct TokenError {
+    #[serde(default)]
+    code: i64,
+    subcode: Option<i64>,
+    #[serde(default)]
+    message: String,
+}
+
+impl TokenFacts {
+    /// Why the token does not work, as a call with it would be told.
+    pub fn death(&self) -> Option<GraphError> {
+        if self.is_valid {
+            return None;
+        }
+        let details = match self.error.clone() {
+            Some(TokenError { code, subcode, message }) => {
+                Details { code, subcode, message, ..Details::default() }
+            }
+            None => Details { code: 190, ..Details::of("Meta calls the token invalid") },
+        };
+        Some(GraphError::of_numbers(details))
+    }
+
+    /// The ad accounts that the person chose; none means every one, now and later.
+    pub fn chosen_accounts(&self) -> Option<BTreeSet<AdAccountId>> {
+        let of_ads = self.granular_scopes.iter().filter(|granted| granted.scope.starts_with("ads_"));
+        let mut chosen = None;
+        for granted in of_ads {
+            let ids = granted.target_ids.as_ref()?.iter();
+            let ids = ids.filter_map(|id| format!("act_{}", id.trim_start_matches("act_")).parse().ok());
+            chosen.get_or_insert_with(BTreeSet::new).extend(ids);
+        }
+        chosen
+    }
 }
 
 #[derive(Deserialize)]
@@ -69,17 +146,37 @@ struct Permission {
     status: String,
 }
 
+/// What a person decided about each permission.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Permissions {
+    /// Given.
+    pub granted: Vec<String>,
+    /// Refused, or taken back later.
+    pub declined: Vec<String>,
+    /// Given, but too long ago.
+    pub expired: Vec<String>,
+}
+
 impl Graph {
     /// Where to send a person. `state` comes back with them and must be ours, fresh and unused.
-    pub fn authorize_url(&self, redirect_uri: &str, state: &str) -> String {
+    pub fn authorize_url(&self, redirect_uri: &str, state: &str, asked: Asked<'_>) -> String {
         let config = self.config();
-        let query = [
-            ("client_id", config.app_id.as_str()),
-            ("redirect_uri", redirect_uri),
-            ("state", state),
-            ("scope", &SCOPES.join(",")),
-            ("response_type", "code"),
+        let mut query = vec![
+            ("client_id", config.app_id.clone()),
+            ("redirect_uri", redirect_uri.to_owned()),
+            ("state", state.to_owned()),
+            ("response_type", "code".to_owned()),
         ];
+        match asked {
+            Asked::Scopes(scopes) => query.push(("scope", scopes.join(","))),
+            Asked::Again(scopes) => {
+                query.extend([("scope", scopes.join(",")), ("auth_type", "rerequest".to_owned())]);
+            }
+            Asked::Configuration { id, system_user } => {
+                query.push(("config_id", id.to_owned()));
+                query.extend(system_user.then(|| ("override_default_response_type", "true".to_owned())));
+            }
+        }
         let base = format!("{}/{}/dialog/oauth", config.dialog_url, config.version);
         match reqwest::Url::parse_with_params(&base, query) {
             Ok(url) => url.into(),
@@ -87,30 +184,43 @@ impl Graph {
         }
     }
 
-    /// The code of the callback for a short-lived token. `redirect_uri` must be the dialog's, byte for byte.
+    /// The code of the callback for a token. `redirect_uri` must be the dialog's, byte for byte.
     pub async fn exchange_code(&self, code: &str, redirect_uri: &str) -> Result<IssuedToken, GraphError> {
-        self.exchange(&[("code", code), ("redirect_uri", redirect_uri)]).await
+        // A code works once: when the answer is lost, the token is.
+        self.exchange(&[("code", code), ("redirect_uri", redirect_uri)], Effect::Create).await
     }
 
-    /// A short-lived token for one that lives about 60 days.
+    /// A person's token for one that lives about 60 days from now. The old one lives on to its own end.
     pub async fn extend(&self, token: &SecretString) -> Result<IssuedToken, GraphError> {
-        use secrecy::ExposeSecret;
-        self.exchange(&[("grant_type", "fb_exchange_token"), ("fb_exchange_token", token.expose_secret())])
-            .await
+        let params = [("grant_type", "fb_exchange_token"), ("fb_exchange_token", token.expose_secret())];
+        self.exchange(&params, Effect::Set).await
+    }
+
+    /// A system user's token of 60 days for a fresh one. One that never expires would get an end by this.
+    pub async fn extend_system_user(&self, token: &SecretString) -> Result<IssuedToken, GraphError> {
+        let params = [
+            ("grant_type", "fb_exchange_token"),
+            ("fb_exchange_token", token.expose_secret()),
+            ("set_token_expires_in_60_days", "true"),
+        ];
+        self.exchange(&params, Effect::Set).await
     }
 
     /// Posted as a form, so that neither the secret nor a token stands in a URL.
-    async fn exchange(&self, params: &[(&str, &str)]) -> Result<IssuedToken, GraphError> {
-        use secrecy::ExposeSecret;
+    async fn exchange(&self, params: &[(&str, &str)], effect: Effect) -> Result<IssuedToken, GraphError> {
         let config = self.config();
         let app =
             [("client_id", config.app_id.as_str()), ("client_secret", config.app_secret.expose_secret())];
-        self.as_app().create("oauth/access_token", &[&app, params].concat()).await
+        let params = &[&app, params].concat();
+        if effect == Effect::Create {
+            return self.as_app().create("oauth/access_token", params).await;
+        }
+        let call = Call { method: Method::POST, path: "oauth/access_token", params, file: None, effect };
+        decode(&self.as_app().persistently(&call).await?)
     }
 
     /// What a token is and may do.
     pub async fn debug_token(&self, token: &SecretString) -> Result<TokenFacts, GraphError> {
-        use secrecy::ExposeSecret;
         let query = [("input_token", token.expose_secret())];
         let answer: Data<TokenFacts> = self.as_app().get("debug_token", &query).await?;
         Ok(answer.data)
@@ -118,15 +228,52 @@ impl Graph {
 }
 
 impl Caller {
-    /// The permissions that the person granted; declined and expired ones are left out.
-    pub async fn granted_permissions(&self) -> Result<Vec<String>, GraphError> {
+    /// What the person decided about each permission that they were ever asked for.
+    pub async fn permissions(&self) -> Result<Permissions, GraphError> {
         let answer: Data<Vec<Permission>> = self.get("me/permissions", &[]).await?;
-        let granted = answer.data.into_iter().filter(|permission| permission.status == "granted");
-        Ok(granted.map(|permission| permission.permission).collect())
+        let mut permissions = Permissions::default();
+        for Permission { permission, status } in answer.data {
+            match status.as_str() {
+                "granted" => permissions.granted.push(permission),
+                "expired" => permissions.expired.push(permission),
+                // Whatever else Meta may say one day, it is not a yes.
+                _ => permissions.declined.push(permission),
+            }
+        }
+        Ok(permissions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(granular: &str) -> TokenFacts {
+        serde_json::from_str(&format!(r#"{{"is_valid":true,"granular_scopes":{granular}}}"#)).unwrap()
     }
 
-    /// Every ad account that the token sees.
-    pub fn ad_accounts(&self) -> Pages<AdAccount> {
-        Pages::new(self.clone(), "me/adaccounts".to_owned(), vec![("fields", ACCOUNT_FIELDS.to_owned())], 100)
+    #[test]
+    fn only_what_was_chosen_counts_and_what_names_nothing_is_everything() {
+        let chosen = |granular| facts(granular).chosen_accounts().map(|ids| ids.len());
+        assert_eq!(chosen("[]"), None);
+        assert_eq!(chosen(r#"[{"scope":"ads_read"},{"scope":"email","target_ids":["1"]}]"#), None);
+        assert_eq!(chosen(r#"[{"scope":"ads_read","target_ids":["1"]},{"scope":"ads_management"}]"#), None);
+        let both =
+            r#"[{"scope":"ads_read","target_ids":["1"]},{"scope":"ads_management","target_ids":["2"]}]"#;
+        assert_eq!(chosen(both), Some(2));
+        assert_eq!(chosen(r#"[{"scope":"ads_read","target_ids":[]}]"#), Some(0));
+    }
+
+    #[test]
+    fn a_dead_token_tells_why() {
+        let dead = r#"{"is_valid":false,"error":{"code":190,"subcode":463,"message":"over"}}"#;
+        let dead: TokenFacts = serde_json::from_str(dead).unwrap();
+        assert!(matches!(dead.death(), Some(GraphError::Reconnect(details)) if details.subcode == Some(463)));
+        let kind = |kind: &str| {
+            let facts = format!(r#"{{"is_valid":true,"type":"{kind}"}}"#);
+            serde_json::from_str::<TokenFacts>(&facts).unwrap().kind
+        };
+        assert_eq!((kind("SYSTEM_USER"), kind("USER")), (TokenKind::SystemUser, TokenKind::User));
+        assert_eq!(kind("SOMETHING_NEW"), TokenKind::Other);
     }
 }

@@ -26,11 +26,13 @@ mod state;
 
 // Letting callers in.
 mod access;
+mod business;
 mod crypto;
 mod login;
 mod me;
 mod oauth;
 mod pace;
+mod people;
 mod quota;
 mod token;
 
@@ -79,6 +81,7 @@ pub use fault::{
 pub use insights::Heaviest;
 pub use login::PERSON;
 pub use media::video::VideoTrouble;
+pub use people::{Called, MoreAccount};
 pub use quota::{Usage, UseCase};
 pub use record::RecordedCall;
 pub use recorded::last_recorded_day;

@@ -1,6 +1,6 @@
 //! The login dialog: the page on which a person lets the app in, and the codes it sends back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
@@ -9,6 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::config::App;
 use crate::error::GraphError;
 use crate::percent;
+use crate::token::Tokens;
 
 /// The id of the person who is logged in at the dialog.
 pub const PERSON: &str = "122100000000000042";
@@ -45,14 +46,25 @@ pub(crate) struct Grant {
     pub(crate) declined: Vec<String>,
     /// Whether the token is for a system user of the person's business.
     pub(crate) system: bool,
+    /// The ad accounts (digits) that were chosen; all when absent.
+    pub(crate) chosen: Option<BTreeSet<String>>,
 }
 
 impl Grant {
-    fn read(params: &BTreeMap<String, String>) -> Self {
+    /// What a person decides. Permissions that they said no to before are not even shown, unless they are asked again.
+    fn read(params: &BTreeMap<String, String>, tokens: &Tokens) -> Self {
         let names = |name: &str| names(params.get(name).map_or("", String::as_str));
         let scopes: Vec<String> = names("scope").map(str::to_owned).collect();
-        let declined = names("declined").map(str::to_owned).filter(|name| scopes.contains(name)).collect();
-        Self { scopes, declined, system: params.get("for").is_some_and(|whom| whom == SYSTEM_USER) }
+        let again = params.get("auth_type").is_some_and(|kind| kind == "rerequest");
+        let silent = |scope: &&String| !again && tokens.has_declined(PERSON, scope);
+        let silent: Vec<String> = scopes.iter().filter(silent).cloned().collect();
+        let declined = names("declined").map(str::to_owned).filter(|name| scopes.contains(name));
+        let declined = declined.chain(silent).collect();
+        let chosen: BTreeSet<String> =
+            names("accounts").map(|id| id.trim_start_matches("act_").to_owned()).collect();
+        let chosen = (!chosen.is_empty()).then_some(chosen);
+        let system = params.get("for").is_some_and(|whom| whom == SYSTEM_USER);
+        Self { scopes, declined, system, chosen }
     }
 }
 
@@ -101,7 +113,7 @@ impl Codes {
 }
 
 /// `GET /dialog/oauth`
-pub(crate) fn dialog(app: &App, params: &BTreeMap<String, String>) -> Shown {
+pub(crate) fn dialog(app: &App, tokens: &Tokens, params: &BTreeMap<String, String>) -> Shown {
     if let Err(page) = check(app, params) {
         return page;
     }
@@ -111,7 +123,10 @@ pub(crate) fn dialog(app: &App, params: &BTreeMap<String, String>) -> Shown {
     let scope = if scope.is_empty() { "public_profile" } else { scope };
     // A configuration for system users needs this to answer with a code (Login for Business).
     let system = configured && text("override_default_response_type") == "true";
+    // A configuration is asked for as a whole, whatever was said before.
+    let again = configured || text("auth_type") == "rerequest";
     let hidden = [
+        ("auth_type", if again { "rerequest" } else { "" }),
         ("client_id", text("client_id")),
         ("redirect_uri", text("redirect_uri")),
         ("state", text("state")),
@@ -125,7 +140,9 @@ pub(crate) fn dialog(app: &App, params: &BTreeMap<String, String>) -> Shown {
             html! {
                 p { "The app " strong { (app.app_id) } " asks for these permissions on your ad accounts:" }
                 ul {
-                    @for scope in names(scope) { li { code { (scope) } } }
+                    @for scope in names(scope).filter(|scope| again || !tokens.has_declined(PERSON, scope)) {
+                        li { code { (scope) } }
+                    }
                 }
                 form method="post" action="/dialog/oauth/decision" {
                     @for (name, value) in hidden { input type="hidden" name=(name) value=(value); }
@@ -133,6 +150,7 @@ pub(crate) fn dialog(app: &App, params: &BTreeMap<String, String>) -> Shown {
                     @if !configured {
                         p { label { "Not these: " input name="declined" placeholder="ads_management"; } }
                     }
+                    p { label { "Only these ad accounts: " input name="accounts" placeholder="act_1, act_2"; } }
                     button type="submit" name="decision" value="continue" { "Continue" }
                     " "
                     button type="submit" name="decision" value="cancel" { "Cancel" }
@@ -147,6 +165,7 @@ pub(crate) fn dialog(app: &App, params: &BTreeMap<String, String>) -> Shown {
 pub(crate) fn decide(
     app: &App,
     codes: &mut Codes,
+    tokens: &Tokens,
     params: &BTreeMap<String, String>,
     now: Timestamp,
 ) -> Shown {
@@ -156,7 +175,7 @@ pub(crate) fn decide(
     let text = |name: &str| params.get(name).map_or("", String::as_str);
     let redirect_uri = text("redirect_uri");
     let answer = if text("decision") == "continue" {
-        format!("code={}", codes.issue(redirect_uri, Grant::read(params), &app.app_secret, now))
+        format!("code={}", codes.issue(redirect_uri, Grant::read(params, tokens), &app.app_secret, now))
     } else {
         let said = percent::encode("Permissions error");
         format!("error_reason=user_denied&error=access_denied&error_description={said}")
@@ -237,7 +256,8 @@ mod tests {
         let start: Timestamp = "2026-11-20T02:00:00Z".parse().unwrap();
         let mut codes = Codes::default();
         let granted = |pairs: &[(&str, &str)]| {
-            Grant::read(&pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+            let pairs = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            Grant::read(&pairs, &Tokens::default())
         };
         let grant = granted(&[("scope", "ads_read,ads_management"), ("declined", "ads_management,email")]);
         let mut issue = || codes.issue("http://localhost/", grant.clone(), "s", start);

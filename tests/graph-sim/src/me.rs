@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::business;
 use crate::call::GraphCall;
 use crate::error::GraphError;
 use crate::login::PERSON;
-use crate::object::{self, Object, business, page, plain};
+use crate::object::{self, Object, page, plain};
 use crate::params::Params;
 use crate::read::{Reader, wanted};
 use crate::token::Claims;
@@ -23,7 +24,7 @@ pub(crate) fn permissions(claims: &Claims, call: &GraphCall) -> Value {
     let params = Params(&call.params);
     let granted = claims.scopes.iter().map(|scope| (scope, "granted"));
     let data: Vec<Value> = granted
-        .chain(claims.withdrawn.iter().map(|scope| (scope, "declined")))
+        .chain(claims.withdrawn.iter().map(|(scope, status)| (scope, *status)))
         .filter(|(scope, _)| params.text("permission").is_none_or(|wanted| wanted == scope.as_str()))
         .filter(|(_, status)| params.text("status").is_none_or(|wanted| wanted == *status))
         .map(|(scope, status)| json!({ "permission": scope, "status": status }))
@@ -33,12 +34,13 @@ pub(crate) fn permissions(claims: &Claims, call: &GraphCall) -> Value {
 
 /// `GET /me/{edge}`
 pub(crate) fn edge(reader: &Reader<'_>, edge: &str, call: &GraphCall) -> Result<Value, GraphError> {
-    let accounts = reader.world.accounts.iter();
+    let unassigned = &reader.world.businesses.unassigned;
+    let accounts = reader.world.accounts.iter().filter(|account| !unassigned.contains(&account.digits));
     let (class, members): (_, Vec<Object<'_>>) = match edge {
         "adaccounts" | "assigned_ad_accounts" => ("AdAccount", accounts.map(Object::Account).collect()),
         "business_users" => ("BusinessUser", vec![object::person("BusinessUser", reader.world.main())]),
         "accounts" => ("Page", accounts.map(page).collect()),
-        "businesses" => ("Business", business(reader.world.main()).into_iter().collect()),
+        "businesses" => ("Business", business::of(reader.world, reader.claims)),
         _ => ("", Vec::new()),
     };
     reader.list(class, members, call)

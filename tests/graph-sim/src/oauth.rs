@@ -34,7 +34,12 @@ pub(crate) fn access_token(state: &mut State, call: &GraphCall, now: Timestamp) 
         }
         Some("fb_exchange_token") => {
             let old = state.tokens.read(&secret, oauth_param(params, "fb_exchange_token")?, now)?;
-            let holder = Holder { user: &old.user, scopes: &old.scopes, system: old.system };
+            let holder = Holder {
+                chosen: old.chosen.as_ref(),
+                // A new token is no new consent.
+                consented_at: Some(old.consented_at),
+                ..Holder::new(&old.user, &old.scopes, old.system)
+            };
             // Only a system user's token can be without an end, and only until it is given one.
             let sixty_days = params.text("set_token_expires_in_60_days") == Some("true");
             let life = if old.kind == Life::Endless && !sixty_days { Life::Endless } else { Life::Long };
@@ -45,7 +50,8 @@ pub(crate) fn access_token(state: &mut State, call: &GraphCall, now: Timestamp) 
             let grant = state.codes.redeem(oauth_param(params, "code")?, redirect_uri, now)?;
             let life = if grant.system { Life::Endless } else { Life::Short };
             let user = if grant.system { SYSTEM_USER } else { PERSON };
-            let holder = Holder { user, scopes: &grant.scopes, system: grant.system };
+            let holder =
+                Holder { chosen: grant.chosen.as_ref(), ..Holder::new(user, &grant.scopes, grant.system) };
             let token = state.tokens.issue(&secret, holder, life, now);
             for scope in &grant.declined {
                 state.tokens.withdraw(user, scope, now);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::activity::Activity;
+use crate::business;
 use crate::error::type_name;
 use crate::media::video;
 use crate::money;
@@ -31,9 +32,8 @@ impl<'a> Object<'a> {
         if let Some(run) = world.reports.fields(id) {
             return Some(Object::Plain("AdReportRun", run));
         }
-        let around =
-            world.accounts.iter().flat_map(|account| [page(account)].into_iter().chain(business(account)));
-        around.into_iter().find(|object| object.id() == id)
+        let pages = world.accounts.iter().map(page);
+        pages.chain(business::all(world)).find(|object| object.id() == id)
     }
 
     /// The name of its class, which Graph's messages use too.
@@ -115,8 +115,8 @@ impl<'a> Object<'a> {
             }
             Self::Node(_) if edge == "previews" => return vec![preview(&self.id())],
             Self::Node(node) => of_node(world, node, edge),
-            Self::Plain("Business", _) if edge == "owned_ad_accounts" => {
-                return world.accounts.iter().map(Object::Account).collect();
+            Self::Plain("Business", _) if matches!(edge, "owned_ad_accounts" | "client_ad_accounts") => {
+                return business::accounts(world, &self.id(), edge);
             }
             Self::Plain("Business", _) if edge == "owned_pages" => {
                 return world.accounts.iter().map(page).collect();
@@ -186,11 +186,6 @@ fn preview(id: &str) -> Object<'static> {
 /// The page an account's ads speak for.
 pub(crate) fn page(account: &Account) -> Object<'static> {
     plain("Page", json!({ "id": account.page_id, "name": "Simulated Page" }))
-}
-
-/// The business an account belongs to.
-pub(crate) fn business(account: &Account) -> Option<Object<'static>> {
-    account.fields.get("business").map(|business| plain("Business", business.clone()))
 }
 
 /// The one person of the business who works in its accounts, as one or the other class.

@@ -15,7 +15,7 @@ use crate::params::Params;
 use crate::selection::{self, Field};
 use crate::token::Claims;
 use crate::world::World;
-use crate::{insights, listing, spec};
+use crate::{business, insights, listing, spec};
 
 /// What is read from.
 pub(crate) struct Reader<'a> {
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         call: &GraphCall,
     ) -> Result<Value, GraphError> {
         members.retain(|member| match member {
-            Object::Account(account) => self.claims.sees(&account.digits),
+            Object::Account(account) => business::reaches(self.world, self.claims, account),
             Object::Node(_) | Object::Plain(..) => true,
         });
         listing::list(self, class, members, call)
@@ -121,6 +121,10 @@ impl<'a> Reader<'a> {
                 } else {
                     json!(f64::from(seconds) / 3600.0)
                 })
+            }
+            Object::Account(account) if field == "user_tasks" => {
+                let tasks = self.world.businesses.tasks(&self.claims.user, &account.digits);
+                tasks.map_or_else(|| object.value(self.world, field), |tasks| Some(json!(tasks)))
             }
             _ => object.value(self.world, field),
         }

@@ -16,7 +16,7 @@ use crate::state::{REMOVED, State};
 use crate::token::Claims;
 use crate::world::World;
 use crate::write::{self, Task, Write};
-use crate::{access, batch, me, oauth, reports, spec, webhook};
+use crate::{access, batch, business, me, oauth, reports, spec, webhook};
 
 /// The ad account a call goes to, and what the call counts as.
 pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase)> {
@@ -65,6 +65,9 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
     if let [object, "subscribed_apps"] = call.path().as_slice() {
         return webhook::listen(state, call, &claims, object);
     }
+    if let Some(answer) = business::answer(state, call, &claims, now) {
+        return answer;
+    }
     let method = call.method.as_str();
     let id = call.segments.first().map_or("", String::as_str);
     if call.method == Method::GET && call.segments.len() == 1 {
@@ -76,9 +79,16 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
     let orders = call.method == Method::POST && call.segments.get(1).is_some_and(|edge| edge == "insights");
     let writes = call.method != Method::GET && !orders;
     access::permit(&claims, writes)?;
+    if class == "Business" {
+        business::admit(&state.world, &claims, Some(id))?;
+    }
     if let Some((digits, case)) = target(&state.world, call) {
-        if !claims.sees(&digits) {
+        let account = state.world.account(&digits);
+        if !account.is_some_and(|account| business::reaches(&state.world, &claims, account)) {
             return Err(unsupported(method, id));
+        }
+        if writes {
+            business::check_tasks(&state.world, &claims, &digits)?;
         }
         state.count(&digits, case, writes, now)?;
     }
@@ -88,7 +98,7 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
     match call.method {
         Method::GET => read(state, call, &claims, now),
         Method::POST if orders => order_report(state, call, now),
-        Method::POST | Method::DELETE => change(state, call, now),
+        Method::POST | Method::DELETE => change(state, call, &claims, now),
         _ => Err(unsupported(method, id)),
     }
 }
@@ -146,6 +156,9 @@ fn answer_me(
                 return Ok(me::permissions(claims, call));
             }
             access::permit(claims, false)?;
+            if *edge == "businesses" {
+                business::admit(&state.world, claims, None)?;
+            }
         }
         (method, _) => return Err(unsupported(method.as_str(), "me")),
     }
@@ -194,9 +207,10 @@ fn order_report(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<V
     Ok(json!({ "report_run_id": run }))
 }
 
-fn change(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
+fn change(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) -> Result<Value, GraphError> {
     let write = Write::of(call, now)?;
     let task = Task::of(&state.world, &write)?;
+    business::check_beneficiary(&state.world, claims, &write)?;
     state.pace.check(&write)?;
     write::check(&state.world, &task, &write).inspect_err(|error| state.pace.refused(&write, error))?;
     if write::is_rehearsal(&task, &write)? {

@@ -56,9 +56,9 @@ async fn login_page(state: &SharedState, request: Request, decided: bool) -> Res
     let state = &mut *state;
     let now = state.now();
     let shown = if decided {
-        login::decide(&state.app, &mut state.codes, &params, now)
+        login::decide(&state.app, &mut state.codes, &state.tokens, &params, now)
     } else {
-        login::dialog(&state.app, &params)
+        login::dialog(&state.app, &state.tokens, &params)
     };
     match shown {
         Shown::Page(status, page) => respond(status, HTML, page),

@@ -21,6 +21,7 @@ use crate::login::Codes;
 use crate::media::video::VideoTrouble;
 use crate::node::Kind;
 use crate::pace::Pace;
+use crate::people::Callbacks;
 use crate::quota::{Quota, Usage, UseCase};
 use crate::record::{Record, RecordedCall};
 use crate::reports::{self, ReportFate, ReportRun};
@@ -35,7 +36,7 @@ use crate::{generator, recorded};
 
 /// A running simulator; it stops when dropped.
 pub struct GraphSim {
-    state: SharedState,
+    pub(crate) state: SharedState,
     base_url: String,
     stop: Option<watch::Sender<()>>,
     served: JoinHandle<()>,
@@ -82,6 +83,7 @@ impl GraphSim {
             codes: Codes::default(),
             faults: Faults::default(),
             webhooks: Webhooks::default(),
+            callbacks: Callbacks::default(),
             http: reqwest::Client::builder().no_proxy().build()?,
             last_pages: BTreeMap::new(),
             stopping: stopped.clone(),
@@ -330,7 +332,7 @@ impl GraphSim {
         let state = &mut *state;
         let now = state.now();
         let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        state.tokens.issue(&state.app.app_secret, Holder { user, scopes: &scopes, system }, life, now)
+        state.tokens.issue(&state.app.app_secret, Holder::new(user, &scopes, system), life, now)
     }
 
     /// Breaks one token, or mends it.

@@ -13,6 +13,7 @@ use crate::insights::Heaviest;
 use crate::journal::Journal;
 use crate::login::Codes;
 use crate::pace::Pace;
+use crate::people::Callbacks;
 use crate::quota::{Quota, Target, UseCase};
 use crate::record::Record;
 use crate::token::Tokens;
@@ -30,6 +31,7 @@ pub(crate) struct State {
     pub(crate) codes: Codes,
     pub(crate) faults: Faults,
     pub(crate) webhooks: Webhooks,
+    pub(crate) callbacks: Callbacks,
     /// Calls the callbacks of webhooks.
     pub(crate) http: reqwest::Client,
     /// Of listings that a fault may repeat a page of: the page served last.

@@ -46,6 +46,16 @@ pub(crate) struct Holder<'a> {
     pub(crate) scopes: &'a [String],
     /// Not a person, but a system user of a business.
     pub(crate) system: bool,
+    /// The ad accounts (digits) that the person chose; all when absent.
+    pub(crate) chosen: Option<&'a BTreeSet<String>>,
+    /// When the person logged in, if that was not just now.
+    pub(crate) consented_at: Option<i64>,
+}
+
+impl<'a> Holder<'a> {
+    pub(crate) fn new(user: &'a str, scopes: &'a [String], system: bool) -> Self {
+        Self { user, scopes, system, chosen: None, consented_at: None }
+    }
 }
 
 /// What a token says about itself, and what is known about it beside that.
@@ -61,9 +71,13 @@ pub(crate) struct Claims {
     pub(crate) system: bool,
     /// Keeps tokens of the same second apart.
     pub(crate) nonce: u64,
-    /// Scopes that were granted once and are no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) chosen: Option<BTreeSet<String>>,
+    #[serde(default)]
+    pub(crate) consented_at: i64,
+    /// Scopes that were asked for and are not granted, each with why.
     #[serde(skip)]
-    pub(crate) withdrawn: Vec<String>,
+    pub(crate) withdrawn: Vec<(String, &'static str)>,
     /// The ad accounts it may see; all when absent.
     #[serde(skip)]
     pub(crate) accounts: Option<BTreeSet<String>>,
@@ -84,7 +98,9 @@ impl Claims {
 
     /// When the app may no longer read the person's data; 0 for never.
     pub(crate) fn data_access_expires_at(&self) -> i64 {
-        if self.system { 0 } else { self.issued_at + 90 * DAY }
+        // What was kept before consents were dated has the age of its token.
+        let since = if self.consented_at == 0 { self.issued_at } else { self.consented_at };
+        if self.system { 0 } else { since + 90 * DAY }
     }
 }
 
@@ -96,8 +112,8 @@ pub(crate) struct Tokens {
     broken: BTreeMap<String, TokenState>,
     /// The ad accounts that people may see; those who are not named see all.
     accounts: BTreeMap<String, BTreeSet<String>>,
-    /// Permissions that people have withdrawn one by one, and when.
-    withdrawn: BTreeMap<(String, String), i64>,
+    /// Permissions that people have withdrawn one by one, or that ran out; when, and which of the two.
+    withdrawn: BTreeMap<(String, String), (i64, &'static str)>,
 }
 
 struct Revocation {
@@ -121,6 +137,8 @@ impl Tokens {
             kind,
             system: holder.system,
             nonce: self.issued,
+            chosen: holder.chosen.cloned(),
+            consented_at: holder.consented_at.unwrap_or(issued_at),
             withdrawn: Vec::new(),
             accounts: None,
             denial: None,
@@ -141,6 +159,10 @@ impl Tokens {
 
     /// Kills the tokens issued so far.
     pub(crate) fn revoke(&mut self, user: Option<&str>, subcode: u32, now: Timestamp) {
+        if let Some(user) = user.filter(|_| subcode == crate::state::REMOVED) {
+            // Who lets the app in again is asked for everything again.
+            self.withdrawn.retain(|(of, _), _| of != user);
+        }
         self.revocations.push(Revocation {
             user: user.map(str::to_owned),
             subcode,
@@ -161,7 +183,17 @@ impl Tokens {
 
     /// Takes one permission away from a person's tokens.
     pub(crate) fn withdraw(&mut self, user: &str, scope: &str, now: Timestamp) {
-        self.withdrawn.insert((user.to_owned(), scope.to_owned()), now.as_second());
+        self.withdrawn.insert((user.to_owned(), scope.to_owned()), (now.as_second(), "declined"));
+    }
+
+    /// Ends a permission that was given too long ago.
+    pub(crate) fn let_run_out(&mut self, user: &str, scope: &str, now: Timestamp) {
+        self.withdrawn.insert((user.to_owned(), scope.to_owned()), (now.as_second(), "expired"));
+    }
+
+    /// Whether a person said no to a permission before, and was not asked again.
+    pub(crate) fn has_declined(&self, user: &str, scope: &str) -> bool {
+        self.withdrawn.contains_key(&(user.to_owned(), scope.to_owned()))
     }
 
     /// What is known of a token, dead or alive; nothing when this app did not sign it.
@@ -169,14 +201,20 @@ impl Tokens {
         let mut claims = open(secret, token)?;
         let withdrawn = |scope: &String| {
             let at = self.withdrawn.get(&(claims.user.clone(), scope.clone()));
-            at.is_some_and(|at| claims.issued_at <= *at)
+            at.is_some_and(|(at, _)| claims.issued_at <= *at)
         };
-        (claims.withdrawn, claims.scopes) = claims.scopes.iter().cloned().partition(withdrawn);
+        claims.scopes = claims.scopes.iter().filter(|scope| !withdrawn(scope)).cloned().collect();
+        let of_user = self.withdrawn.iter().filter(|((user, _), _)| *user == claims.user);
+        let gone = of_user.filter(|((_, scope), _)| !claims.has(scope));
+        claims.withdrawn = gone.map(|((_, scope), (_, why))| (scope.clone(), *why)).collect();
         let state = self.broken.get(token).copied().unwrap_or(TokenState::Valid);
         claims.denial = state.denial();
         claims.accounts = match state {
             TokenState::WithoutAccounts => Some(BTreeSet::new()),
-            _ => self.accounts.get(&claims.user).cloned(),
+            _ => match (self.accounts.get(&claims.user), &claims.chosen) {
+                (Some(shown), Some(chosen)) => Some(shown & chosen),
+                (shown, chosen) => shown.or(chosen.as_ref()).cloned(),
+            },
         };
         Some(claims)
     }
@@ -257,7 +295,7 @@ mod tests {
     }
 
     fn holder(user: &str) -> Holder<'_> {
-        Holder { user, scopes: &[], system: false }
+        Holder::new(user, &[], false)
     }
 
     #[test]
@@ -290,12 +328,13 @@ mod tests {
     fn a_withdrawn_permission_is_gone_until_it_is_granted_again() {
         let now = at("2026-11-20T02:00:00Z");
         let scopes = ["ads_read".to_owned(), "ads_management".to_owned()];
-        let holder = Holder { user: "42", scopes: &scopes, system: true };
+        let holder = Holder::new("42", &scopes, true);
         let mut tokens = Tokens::default();
         let token = tokens.issue("s", holder.clone(), Life::Endless, now);
         tokens.withdraw("42", "ads_management", now);
         let claims = tokens.read("s", &token, at("2036-11-20T02:00:00Z")).unwrap();
-        assert_eq!((claims.scopes, claims.withdrawn), (scopes[..1].to_vec(), scopes[1..].to_vec()));
+        assert_eq!(claims.scopes, scopes[..1]);
+        assert_eq!(claims.withdrawn, [("ads_management".to_owned(), "declined")]);
         tokens.issue("s", holder, Life::Endless, now);
         assert!(tokens.read("s", &token, now).unwrap().has("ads_management"));
     }

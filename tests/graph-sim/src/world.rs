@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use crate::activity::{self, Activity};
+use crate::business::Businesses;
 use crate::event::AccountEvent;
 use crate::facts::Facts;
 use crate::media::video::Uploads;
@@ -23,6 +24,8 @@ pub(crate) struct World {
     /// The main account first.
     pub(crate) accounts: Vec<Account>,
     pub(crate) nodes: BTreeMap<String, Node>,
+    /// Whose the accounts are.
+    pub(crate) businesses: Businesses,
     /// The main account's numbers.
     pub(crate) facts: Facts,
     /// When budgets were changed: Graph allows four changes an hour.
@@ -53,6 +56,7 @@ impl World {
         Self {
             accounts,
             nodes: BTreeMap::new(),
+            businesses: Businesses::default(),
             facts: Facts::default(),
             budget_changes: BTreeMap::new(),
             events: Vec::new(),

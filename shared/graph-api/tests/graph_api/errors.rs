@@ -100,16 +100,13 @@ async fn an_app_that_is_throttled_calls_for_nobody_until_the_time_is_over() {
     let meta = Meta::start().await;
     fail(&meta, "GET", 1, FaultKind::Throttle { limit: ThrottleKind::App, minutes: 1 });
     let somebody = meta.caller();
-    let error = somebody.granted_permissions().await.unwrap_err();
+    let error = somebody.permissions().await.unwrap_err();
     let other = meta.graph.on_behalf_of(meta.sim.issue_token("8", &["ads_read"]).into());
     meta.clock.pass(Duration::from_secs(299));
-    assert_eq!(
-        (name(&error), name(&other.granted_permissions().await.unwrap_err())),
-        ("Wait".into(), "Wait".into())
-    );
+    assert_eq!((name(&error), name(&other.permissions().await.unwrap_err())), ("Wait".into(), "Wait".into()));
     assert_eq!(meta.sim.calls(), 1);
     meta.clock.pass(Duration::from_secs(1));
-    other.granted_permissions().await.unwrap();
+    other.permissions().await.unwrap();
 }
 
 #[tokio::test]

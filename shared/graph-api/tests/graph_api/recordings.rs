@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use ads::object::{AdObject, Level};
+use graph_api::account::AdAccount;
 use graph_api::insights::AdDay;
-use graph_api::oauth::AdAccount;
 use graph_api::structure::GraphObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

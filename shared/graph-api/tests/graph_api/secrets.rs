@@ -8,6 +8,7 @@ use ads::date::DateRange;
 use ads::object::Level;
 use graph_api::batch::Item;
 use graph_api::insights::Portion;
+use graph_api::oauth::{Asked, SCOPES};
 use graph_api::{Allowance, GraphError};
 use graph_sim::{FaultPlan, Place};
 use hmac::{Hmac, KeyInit, Mac};
@@ -52,7 +53,7 @@ async fn work(meta: &Meta, heard: &Heard) {
     let allowance = Arc::new(Allowance::default());
     let caller = meta.caller();
     heard.of((&caller, &meta.graph, meta.graph.config(), caller.clone().within(allowance)));
-    heard.of(heard.error(caller.granted_permissions().await));
+    heard.of(heard.error(caller.permissions().await));
     heard.error(caller.create::<Value>(&format!("{}/campaigns", meta.account()), &[("name", "x")]).await);
     let items = [Item::get("me", Vec::new()), Item::get(format!("{}/ads", meta.account()), Vec::new())];
     for outcome in caller.batch::<Value>(&items).await {
@@ -74,7 +75,7 @@ async fn work(meta: &Meta, heard: &Heard) {
     heard.of(heard.error(meta.graph.debug_token(&token).await));
     heard.of(heard.error(meta.graph.extend(&token).await));
     heard.error(meta.graph.exchange_code("no-such-code", "http://127.0.0.1/back").await);
-    heard.of(meta.graph.authorize_url("http://127.0.0.1/back", "state"));
+    heard.of(meta.graph.authorize_url("http://127.0.0.1/back", "state", Asked::Scopes(&SCOPES)));
 }
 
 #[tokio::test]

@@ -105,7 +105,10 @@ async fn a_person_may_say_no_to_one_permission_and_yes_later() {
     assert_eq!(debug(&client, &client.token).await["scopes"], json!(["ads_read"]));
     let permissions = client.get("me/permissions", &[("permission", "ads_management")]).await;
     assert_eq!(permissions["data"], json!([{"permission": "ads_management", "status": "declined"}]));
-    let token = token_of(&client, &[scope]).await;
+    let silent = token_of(&client, &[scope]).await;
+    let known = debug(&client, silent["access_token"].as_str().unwrap()).await;
+    assert_eq!(known["scopes"], json!(["ads_read"]), "the dialog does not ask twice by itself");
+    let token = token_of(&client, &[scope, ("auth_type", "rerequest")]).await;
     client.token = token["access_token"].as_str().unwrap().to_owned();
     let permissions = client.get("me/permissions", &[("status", "granted")]).await;
     assert_eq!(permissions["data"].as_array().unwrap().len(), 2);

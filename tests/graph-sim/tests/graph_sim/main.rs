@@ -13,6 +13,7 @@ mod failing;
 mod faults;
 mod heavy;
 mod insights;
+mod leaving;
 mod limits;
 mod login;
 mod media;

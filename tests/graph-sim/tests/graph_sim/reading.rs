@@ -213,7 +213,7 @@ async fn listings_are_counted_and_compared() {
 
 #[tokio::test]
 async fn creatives_pages_and_the_business_have_edges() {
-    let client = Client::new().await;
+    let mut client = Client::new().await;
     let ad = client.get(&client.act("ads"), &[("limit", "1"), ("fields", "adset_id,creative")]).await["data"]
         [0]
     .take();
@@ -228,6 +228,8 @@ async fn creatives_pages_and_the_business_have_edges() {
     let pages = client.get("me/accounts", &[("fields", "id,name")]).await;
     let page = client.get(pages["data"][0]["id"].as_str().unwrap(), &[("fields", "name,category")]).await;
     assert_eq!(page["name"], "Simulated Page");
+    assert_eq!(client.refusal(Method::GET, "me/businesses", &[]).await, (403, 200, None));
+    client.token = client.sim.issue_token("7", &["ads_read", "business_management"]);
     let business = client.get("me/businesses", &[]).await["data"][0]["id"].take();
     let owned = client.get(&format!("{}/owned_ad_accounts", business.as_str().unwrap()), &[]).await;
     assert_eq!(owned["data"].as_array().unwrap().len(), 3);

@@ -1,0 +1,26 @@
+//! The forms with which Meta says that somebody left: anybody can send these too.
+
+use graph_api::signed_request::open;
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::{ITERATIONS, Input, are_accepted, document};
+
+/// `payload=$(printf '{"algorithm":"HMAC-SHA256","issued_at":1000000,"user_id":"42"}' | basenc --base64url -w0 | tr -d =)`,
+/// signed by `printf $payload | openssl dgst -sha256 -hmac secret -binary | basenc --base64url | tr -d =`.
+const SIGNED: [&str; 1] = [
+    "_vpKHmKAz_sGCsq51QwvHkudRaTtJppudP8RzobumEQ.eyJhbGdvcml0aG0iOiJITUFDLVNIQTI1NiIsImlzc3VlZF9hdCI6MTAwMDAwMCwidXNlcl9pZCI6IjQyIn0",
+];
+
+/// Nothing but the text that Meta signed is believed, whatever is done to it.
+#[test]
+fn signed_requests() {
+    let secret = SecretString::from("secret");
+    let now = Timestamp::from_second(1_000_060).unwrap();
+    let read = |text: &[u8]| open(&[&secret], &String::from_utf8_lossy(text), now);
+    are_accepted(&SIGNED, |text| read(text).is_ok_and(|opened| opened.user.as_str() == "42"));
+    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+        let text = document(&SIGNED, input);
+        assert_eq!(read(&text).is_ok(), text == SIGNED[0].as_bytes());
+    });
+}

@@ -1,0 +1,224 @@
+//! Businesses: whose ad accounts they are, with which partners they share them, and who works for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::{Method, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::call::GraphCall;
+use crate::error::{GraphError, blamed, invalid, refused, unsupported};
+use crate::node::Account;
+use crate::object::{Object, plain};
+use crate::params::Params;
+use crate::state::State;
+use crate::token::{Claims, Holder, Life};
+use crate::world::World;
+use crate::write::Write;
+
+/// What a partner lets others do in an ad account of its own.
+const TASKS: [&str; 4] = ["MANAGE", "ADVERTISE", "ANALYZE", "DRAFT"];
+
+/// Who belongs where. The businesses of the accounts that the simulator starts with are everybody's; those that a test
+/// adds are nobody's until somebody is hired.
+#[derive(Default)]
+pub(crate) struct Businesses {
+    /// Added later, with their names.
+    pub(crate) added: BTreeMap<String, String>,
+    /// By business: the accounts (digits) that partners share with it.
+    shared: BTreeMap<String, BTreeSet<String>>,
+    /// By person or system user.
+    hired: BTreeMap<String, BTreeSet<String>>,
+    /// Accounts (digits) that are assigned to nobody, and so are reached through a business only.
+    pub(crate) unassigned: BTreeSet<String>,
+    /// What somebody may do in an account, where it is not everything.
+    tasks: BTreeMap<(String, String), Vec<String>>,
+    system_users: u64,
+}
+
+impl Businesses {
+    pub(crate) fn share(&mut self, digits: &str, with: &str) {
+        self.shared.entry(with.to_owned()).or_default().insert(digits.to_owned());
+    }
+
+    pub(crate) fn hire(&mut self, user: &str, business: &str) {
+        self.hired.entry(user.to_owned()).or_default().insert(business.to_owned());
+    }
+
+    pub(crate) fn allow(&mut self, user: &str, digits: &str, tasks: Vec<String>) {
+        self.tasks.insert((user.to_owned(), digits.to_owned()), tasks);
+    }
+
+    /// What somebody may do in an account, where a test has said so.
+    pub(crate) fn tasks(&self, user: &str, digits: &str) -> Option<&Vec<String>> {
+        self.tasks.get(&(user.to_owned(), digits.to_owned()))
+    }
+
+    fn employs(&self, business: &str, user: &str) -> bool {
+        self.hired.get(user).map_or(!self.added.contains_key(business), |in_| in_.contains(business))
+    }
+
+    fn is_shared(&self, business: &str, digits: &str) -> bool {
+        self.shared.get(business).is_some_and(|accounts| accounts.contains(digits))
+    }
+}
+
+/// The business that owns an account; none for a person's own.
+fn owner(account: &Account) -> Option<&str> {
+    account.fields.get("business")?.get("id")?.as_str()
+}
+
+/// Whether a token's holder comes to an account at all: through a business that owns it or was given it, and never
+/// beyond what the person chose at the dialog.
+pub(crate) fn reaches(world: &World, claims: &Claims, account: &Account) -> bool {
+    let businesses = &world.businesses;
+    let through_a_business = || {
+        let shared_with = businesses.shared.keys().filter(|with| businesses.is_shared(with, &account.digits));
+        owner(account)
+            .into_iter()
+            .chain(shared_with.map(String::as_str))
+            .any(|business| businesses.employs(business, &claims.user))
+    };
+    let own = owner(account).is_none() && !claims.system;
+    claims.sees(&account.digits) && (own || through_a_business())
+}
+
+/// Every business, those of the accounts first.
+pub(crate) fn all(world: &World) -> Vec<Object<'static>> {
+    let mut seen = BTreeSet::new();
+    let of_accounts = world.accounts.iter().filter_map(|account| account.fields.get("business").cloned());
+    let added = world.businesses.added.iter().map(|(id, name)| json!({ "id": id, "name": name }));
+    let all = of_accounts.chain(added).map(|business| plain("Business", business));
+    all.filter(|business| seen.insert(business.id())).collect()
+}
+
+/// The businesses that somebody works for.
+pub(crate) fn of(world: &World, claims: &Claims) -> Vec<Object<'static>> {
+    let mut all = all(world);
+    all.retain(|business| world.businesses.employs(&business.id(), &claims.user));
+    all
+}
+
+/// The accounts behind an edge of a business.
+pub(crate) fn accounts<'a>(world: &'a World, business: &str, edge: &str) -> Vec<Object<'a>> {
+    let accounts = world.accounts.iter().filter(|account| match edge {
+        "owned_ad_accounts" => owner(account) == Some(business),
+        _ => world.businesses.is_shared(business, &account.digits),
+    });
+    accounts.map(Object::Account).collect()
+}
+
+/// Refuses what a business does not show to strangers, or to those who were not given the permission.
+pub(crate) fn admit(world: &World, claims: &Claims, business: Option<&str>) -> Result<(), GraphError> {
+    if let Some(id) = business.filter(|id| !world.businesses.employs(id, &claims.user)) {
+        return Err(unsupported("get", id));
+    }
+    if !claims.has("business_management") {
+        let text = "(#200) Requires business_management permission to manage the object";
+        return Err(GraphError::new(200, text).status(StatusCode::FORBIDDEN));
+    }
+    Ok(())
+}
+
+/// Refuses a write in an account in which the caller may only look on.
+pub(crate) fn check_tasks(world: &World, claims: &Claims, digits: &str) -> Result<(), GraphError> {
+    let tasks = world.businesses.tasks(&claims.user, digits);
+    let may = tasks.is_none_or(|tasks| tasks.iter().any(|task| TASKS[..2].contains(&task.as_str())));
+    if may {
+        return Ok(());
+    }
+    let text = "(#200) You do not have the task ADVERTISE or MANAGE in this ad account";
+    Err(GraphError::new(200, text).status(StatusCode::FORBIDDEN))
+}
+
+/// A system user acts for its own business. In an account that a partner shares it may do its tasks, but it cannot name
+/// the partner's business as the one that benefits: neither by name nor by an identity of that business.
+pub(crate) fn check_beneficiary(world: &World, claims: &Claims, write: &Write) -> Result<(), GraphError> {
+    let digits = write.path.split('/').next().and_then(|first| first.strip_prefix("act_"));
+    let account = match digits {
+        Some(digits) => world.account(digits),
+        None => write.path.split('/').next().and_then(|id| world.nodes.get(id)).map(|node| world.owner(node)),
+    };
+    let Some(account) = account.filter(|_| claims.system) else { return Ok(()) };
+    let Some(partner) = owner(account).filter(|owner| !world.businesses.employs(owner, &claims.user)) else {
+        return Ok(());
+    };
+    let name = account.fields.get("business").and_then(|business| business.get("name")?.as_str());
+    let params = Params(&write.params);
+    let text = "The business that benefits must be one that the system user belongs to.";
+    let named = params.text("dsa_beneficiary").map(str::trim);
+    if named.is_some_and(|named| name.is_some_and(|name| named.eq_ignore_ascii_case(name.trim()))) {
+        let refused = refused(3858081, text).kind("FacebookApiException");
+        return Err(blamed(refused, &["dsa_beneficiary"]));
+    }
+    let identities = params.text("regional_regulation_identities").unwrap_or("{}");
+    let identities: BTreeMap<String, Value> = serde_json::from_str(identities).unwrap_or_default();
+    let of_partner = |(name, id): (&String, &Value)| {
+        name.ends_with("_beneficiary") && id.as_str().is_some_and(|id| id.starts_with(partner))
+    };
+    if identities.iter().any(of_partner) {
+        return Err(blamed(refused(3858550, text), &["regional_regulation_identities"]));
+    }
+    Ok(())
+}
+
+/// `POST /{business}/system_users` and `POST /{business}/system_user_access_tokens`: nothing when the call is another.
+pub(crate) fn answer(
+    state: &mut State,
+    call: &GraphCall,
+    claims: &Claims,
+    now: Timestamp,
+) -> Option<Result<Value, GraphError>> {
+    let path = call.path();
+    let [business, edge @ ("system_users" | "system_user_access_tokens")] = path.as_slice() else {
+        return None;
+    };
+    all(&state.world).into_iter().find(|known| known.id() == *business)?;
+    if call.method != Method::POST {
+        return None;
+    }
+    Some(admit(&state.world, claims, Some(business)).and_then(|()| match *edge {
+        "system_users" => new_system_user(state, call, business),
+        _ => system_user_token(state, call, business, now),
+    }))
+}
+
+fn new_system_user(state: &mut State, call: &GraphCall, business: &str) -> Result<Value, GraphError> {
+    Params(&call.params).required("name")?;
+    Ok(json!({ "id": hire_system_user(&mut state.world, business) }))
+}
+
+/// Another system user of a business.
+pub(crate) fn hire_system_user(world: &mut World, business: &str) -> String {
+    world.businesses.system_users += 1;
+    let id = format!("1001000000000{:05}", world.businesses.system_users);
+    world.businesses.hire(&id, business);
+    id
+}
+
+fn system_user_token(
+    state: &mut State,
+    call: &GraphCall,
+    business: &str,
+    now: Timestamp,
+) -> Result<Value, GraphError> {
+    let params = Params(&call.params);
+    let user = params.required("system_user_id")?;
+    if !state.world.businesses.hired.get(user).is_some_and(|in_| in_.contains(business)) {
+        return Err(invalid("Param system_user_id must be a system user of this business"));
+    }
+    let list = |name: &str| -> Vec<String> {
+        let text = params.text(name).unwrap_or_default();
+        serde_json::from_str(text)
+            .unwrap_or_else(|_| text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect())
+    };
+    let scopes = list("scope");
+    let assets: BTreeSet<String> =
+        list("asset").iter().map(|id| id.trim_start_matches("act_").to_owned()).collect();
+    let chosen = (!assets.is_empty()).then_some(assets);
+    let sixty_days = params.text("set_token_expires_in_60_days") == Some("true");
+    let life = if sixty_days { Life::Long } else { Life::Endless };
+    let holder = Holder { chosen: chosen.as_ref(), ..Holder::new(user, &scopes, true) };
+    let token = state.tokens.issue(&state.app.app_secret, holder, life, now);
+    Ok(json!({ "access_token": token }))
+}

@@ -1,0 +1,191 @@
+//! What people do at Meta behind the back of an app: they work for businesses, share accounts, choose, take back, and ask
+//! for their data to be deleted.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::business;
+use crate::crypto::sign;
+use crate::server::lock;
+use crate::sim::GraphSim;
+use crate::state::{REMOVED, State};
+use crate::world;
+
+/// How long Meta waits for the answer to a callback.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the app wants to hear of people who leave (App settings, "Deauthorize callback URL" and "Data deletion request
+/// URL").
+#[derive(Default)]
+pub(crate) struct Callbacks {
+    deauthorize: Option<String>,
+    deletion: Option<String>,
+}
+
+/// An ad account beside the ones that every simulator has.
+#[derive(Clone, Debug)]
+pub struct MoreAccount {
+    /// With its prefix: `act_1`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// ISO code.
+    pub currency: String,
+    /// IANA name.
+    pub timezone: String,
+    /// The id of the business that owns it; none for a person's own.
+    pub business: Option<String>,
+    /// Whether it is assigned to the people who reach it, or is reached through a business only.
+    pub assigned: bool,
+}
+
+/// What an app answered to a callback.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Called {
+    /// The status.
+    pub status: u16,
+    /// The body, when it is JSON.
+    pub body: Value,
+}
+
+impl GraphSim {
+    /// Founds a business for which nobody works yet.
+    pub fn add_business(&self, id: &str, name: &str) {
+        lock(&self.state).world.businesses.added.insert(id.to_owned(), name.to_owned());
+    }
+
+    /// Adds an empty ad account.
+    pub fn add_account(&self, more: &MoreAccount) {
+        let mut state = lock(&self.state);
+        let digits = more.id.trim_start_matches("act_");
+        let zone = TimeZone::get(&more.timezone).unwrap_or(TimeZone::UTC);
+        let mut account = world::account(digits, &more.name, &more.currency, &more.timezone, zone);
+        match &more.business {
+            Some(id) => {
+                let name = business::all(&state.world).into_iter().find(|known| known.id() == *id);
+                let name = name.and_then(|known| known.value(&state.world, "name"));
+                account.fields.insert("business".into(), json!({ "id": id, "name": name }));
+            }
+            None => drop(account.fields.remove("business")),
+        }
+        if !more.assigned {
+            state.world.businesses.unassigned.insert(digits.to_owned());
+        }
+        state.world.accounts.push(account);
+    }
+
+    /// Changes an ad account as Meta or its owner would: its status, why it is disabled, who pays. Null takes a field away.
+    pub fn change_account(&self, id: &str, changes: Value) {
+        let mut state = lock(&self.state);
+        let digits = id.trim_start_matches("act_");
+        let account = state.world.accounts.iter_mut().find(|account| account.digits == digits);
+        let (Some(account), Value::Object(changes)) = (account, changes) else { return };
+        for (name, value) in changes {
+            match value {
+                Value::Null => drop(account.fields.remove(&name)),
+                value => drop(account.fields.insert(name, value)),
+            }
+        }
+    }
+
+    /// Lets the owner of an ad account share it with another business, whose `client_ad_accounts` it joins.
+    pub fn share_account(&self, id: &str, business: &str) {
+        lock(&self.state).world.businesses.share(id.trim_start_matches("act_"), business);
+    }
+
+    /// Has a person or system user work for a business: from then on for those only in which they were hired.
+    pub fn hire(&self, user: &str, business: &str) {
+        lock(&self.state).world.businesses.hire(user, business);
+    }
+
+    /// Makes a system user of a business, and gives its id.
+    pub fn hire_system_user(&self, business: &str) -> String {
+        business::hire_system_user(&mut lock(&self.state).world, business)
+    }
+
+    /// Limits what somebody may do in an ad account: `MANAGE`, `ADVERTISE`, `ANALYZE`, `DRAFT`.
+    pub fn allow_tasks(&self, user: &str, account: &str, tasks: &[&str]) {
+        let tasks = tasks.iter().map(|task| (*task).to_owned()).collect();
+        let digits = account.trim_start_matches("act_");
+        lock(&self.state).world.businesses.allow(user, digits, tasks);
+    }
+
+    /// Takes a permission back in the person's settings.
+    pub fn withdraw_permission(&self, user: &str, scope: &str) {
+        let mut state = lock(&self.state);
+        let now = state.now();
+        state.tokens.withdraw(user, scope, now);
+    }
+
+    /// Lets a permission run out that was given too long ago.
+    pub fn expire_permission(&self, user: &str, scope: &str) {
+        let mut state = lock(&self.state);
+        let now = state.now();
+        state.tokens.let_run_out(user, scope, now);
+    }
+
+    /// Enters the address that hears of people who remove the app.
+    pub fn set_deauthorize_url(&self, url: &str) {
+        lock(&self.state).callbacks.deauthorize = Some(url.to_owned());
+    }
+
+    /// Enters the address that hears of people who want their data deleted.
+    pub fn set_data_deletion_url(&self, url: &str) {
+        lock(&self.state).callbacks.deletion = Some(url.to_owned());
+    }
+
+    /// A person removes the app in their settings: its tokens die, and the app is told. None when it has no address, or
+    /// could not be reached.
+    pub async fn remove_app(&self, user: &str) -> Option<Called> {
+        let (url, form, http) = {
+            let mut state = lock(&self.state);
+            let now = state.now();
+            state.tokens.revoke(Some(user), REMOVED, now);
+            let form = [("signed_request", signed(&state, user, now))];
+            (state.callbacks.deauthorize.clone()?, form, state.http.clone())
+        };
+        call(&http, &url, &form).await
+    }
+
+    /// A person who removed the app asks for their data to be deleted.
+    pub async fn ask_for_deletion(&self, user: &str) -> Option<Called> {
+        let (url, form, http) = {
+            let state = lock(&self.state);
+            let form = [("signed_request", signed(&state, user, state.now()))];
+            (state.callbacks.deletion.clone()?, form, state.http.clone())
+        };
+        call(&http, &url, &form).await
+    }
+
+    /// The `signed_request` with which Meta would speak of a person now.
+    pub fn signed_request(&self, user: &str) -> String {
+        let state = lock(&self.state);
+        signed(&state, user, state.now())
+    }
+}
+
+fn signed(state: &State, user: &str, now: Timestamp) -> String {
+    let payload = json!({ "algorithm": "HMAC-SHA256", "issued_at": now.as_second(), "user_id": user });
+    let payload = URL_SAFE_NO_PAD.encode(payload.to_string());
+    // The signature is over the encoded text.
+    format!("{}.{payload}", URL_SAFE_NO_PAD.encode(sign(&state.app.app_secret, &payload)))
+}
+
+async fn call(http: &reqwest::Client, url: &str, form: &[(&str, String)]) -> Option<Called> {
+    let answer = http.post(url).form(form).timeout(PATIENCE).send().await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::debug!(error = %error.without_url(), "A callback of the app did not answer.");
+            return None;
+        }
+    };
+    let status = answer.status().as_u16();
+    let body = answer.bytes().await.ok()?;
+    Some(Called { status, body: serde_json::from_slice(&body).unwrap_or_default() })
+}
