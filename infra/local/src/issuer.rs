@@ -41,7 +41,12 @@ impl Issuer {
         let jwks = serde_json::json!({"keys": [{
             "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": KEY_ID, "x": self.public,
         }]});
-        SessionConfig { issuer: ISSUER.to_owned(), audience: AUDIENCE.to_owned(), jwks: jwks.to_string() }
+        SessionConfig {
+            issuer: ISSUER.to_owned(),
+            audience: AUDIENCE.to_owned(),
+            algorithms: None,
+            jwks: Some(jwks.to_string()),
+        }
     }
 
     /// What a token for this workspace and role says.
@@ -52,8 +57,10 @@ impl Issuer {
             sub: "local-developer".to_owned(),
             exp: (now + LASTS).as_second(),
             nbf: None,
-            workspace: workspace.parse().context("--workspace")?,
-            role,
+            email: None,
+            email_verified: None,
+            workspace: Some(workspace.parse().context("--workspace")?),
+            role: Some(role),
         })
     }
 

@@ -128,9 +128,8 @@ async fn up(args: Up) -> anyhow::Result<ExitCode> {
         MetaKind::Live => Account::Live,
         MetaKind::Simulated => Account::Simulated(args.account.clone()),
     };
-    let system =
-        System::start(Options { data: args.data.clone(), port: args.port, account, visibility_seconds: 30 })
-            .await?;
+    let options = Options { data: args.data.clone(), port: args.port, account, ..Options::in_memory() };
+    let system = System::start(options).await?;
     let code = match args.meta {
         MetaKind::Live => {
             live_hint(&system, &args.data)?;

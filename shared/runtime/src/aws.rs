@@ -65,12 +65,13 @@ impl Aws {
         Schedules::new(client, ScheduleConfig { group, role_arn }, queues.clone())
     }
 
-    /// Whom we trust to say who somebody is.
+    /// Whom we trust to say who somebody is. Without `SESSION_JWKS` the issuer publishes its keys.
     pub fn sessions(&mut self) -> SessionConfig {
         SessionConfig {
             issuer: self.env.required("SESSION_ISSUER"),
             audience: self.env.required("SESSION_AUDIENCE"),
-            jwks: self.env.required("SESSION_JWKS"),
+            algorithms: Env::optional("SESSION_ALGORITHMS"),
+            jwks: Env::optional("SESSION_JWKS"),
         }
     }
 

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::clock::Clock;
 use crate::problem;
 use crate::reply::Reply;
-use crate::session::{Role, Session, Sessions};
+use crate::session::{NotVerified, Role, Session, Sessions};
 use crate::telemetry::{self, Unit};
 
 /// Larger bodies are refused with 413. Meta's own largest webhook stays below.
@@ -76,11 +76,19 @@ where
     F: FnOnce(Visit<E>) -> Fut,
     Fut: Future<Output = Result<Reply, Failure>>,
 {
-    let admit = |request: &_, access, path: &_| match access {
-        Access::Public => Ok(None),
-        Access::Role(role) => admit(sessions, clock, request, role, path).map(Some),
+    let unit = Unit::request(function, clock, request.method(), request.headers());
+    let work = async {
+        let admitted = async {
+            let (route, path) = find(routes, &request)?;
+            let session = match route.access {
+                Access::Public => None,
+                Access::Role(role) => Some(admit(sessions, clock, &request, role, &path).await?),
+            };
+            Ok(Visit::new(route, request, session, path))
+        };
+        answered(admitted.await, answer).await
     };
-    serve_admitted(function, routes, clock, request, admit, answer).await
+    unit.answer(Box::pin(work)).await
 }
 
 /// [`serve`] for a function that knows no sessions, for all that it does is public.
@@ -96,42 +104,29 @@ where
     F: FnOnce(Visit<E>) -> Fut,
     Fut: Future<Output = Result<Reply, Failure>>,
 {
-    let admit = |_: &_, access, _: &_| match access {
-        Access::Public => Ok(None),
-        Access::Role(_) => {
-            let failure = Failure::Defect("a route that needs a session has none to check".to_owned());
-            Err(Box::new(problem::answer(&failure)))
-        }
+    let unit = Unit::request(function, clock, request.method(), request.headers());
+    let work = async {
+        let admitted = find(routes, &request).and_then(|(route, path)| match route.access {
+            Access::Public => Ok(Visit::new(route, request, None, path)),
+            Access::Role(_) => {
+                let failure = Failure::Defect("a route that needs a session has none to check".to_owned());
+                Err(Box::new(problem::answer(&failure)))
+            }
+        });
+        answered(admitted, answer).await
     };
-    serve_admitted(function, routes, clock, request, admit, answer).await
+    unit.answer(Box::pin(work)).await
 }
 
-async fn serve_admitted<E, A, F, Fut>(
-    function: &'static str,
-    routes: &'static [Route<E>],
-    clock: &Clock,
-    request: Request<Bytes>,
-    admit: A,
-    answer: F,
-) -> Reply
+async fn answered<E, F, Fut>(admitted: Result<Visit<E>, Box<Reply>>, answer: F) -> Reply
 where
-    E: Copy,
-    A: FnOnce(&Request<Bytes>, Access, &Parameters) -> Result<Option<Session>, Box<Reply>>,
     F: FnOnce(Visit<E>) -> Fut,
     Fut: Future<Output = Result<Reply, Failure>>,
 {
-    let unit = Unit::request(function, clock, request.method(), request.headers());
-    let work = async {
-        let admitted = find(routes, &request).and_then(|(route, path)| {
-            let session = admit(&request, route.access, &path)?;
-            Ok(Visit::new(route, request, session, path))
-        });
-        match admitted {
-            Ok(visit) => answer(visit).await.unwrap_or_else(|failure| problem::answer(&failure)),
-            Err(reply) => *reply,
-        }
-    };
-    unit.answer(Box::pin(work)).await
+    match admitted {
+        Ok(visit) => answer(visit).await.unwrap_or_else(|failure| problem::answer(&failure)),
+        Err(reply) => *reply,
+    }
 }
 
 /// The answer to a body over [`LARGEST_BODY`].
@@ -177,44 +172,55 @@ fn find<E>(
     Ok(found)
 }
 
-fn admit(
+/// Lets a request in, or says why not.
+async fn admit(
     sessions: &Sessions,
     clock: &Clock,
     request: &Request<Bytes>,
     role: Role,
     path: &Parameters,
 ) -> Result<Session, Box<Reply>> {
-    let session = authenticate(sessions, clock, request).map_err(|detail| {
-        let status = StatusCode::UNAUTHORIZED;
-        let mut reply = problem::plain(status, "session", "A valid session is needed", &detail);
-        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Box::new(reply)
+    let token = bearer(request).map_err(unauthorized)?;
+    let person = sessions.verify(token, clock.now()).await.map_err(|why| match why {
+        NotVerified::Refused(why) => unauthorized(&format!("The session token {why}.")),
+        NotVerified::IssuerOutOfReach => {
+            let why = "the issuer of sessions does not say its keys".to_owned();
+            Box::new(problem::answer(&Failure::Unavailable(why)))
+        }
     })?;
-    // A foreign workspace is not told apart from one that does not exist.
-    if path.iter().any(|(name, value)| *name == "workspace" && value != session.workspace.as_str()) {
+    // A foreign workspace is not told apart from one that does not exist, and a person without one sees none.
+    let (workspace, has) = person.claimed.ok_or_else(not_found)?;
+    if path.iter().any(|(name, value)| *name == "workspace" && value != workspace.as_str()) {
         return Err(not_found());
     }
     let ad_account = path.iter().find(|(name, _)| *name == "ad_account");
     let ad_account = ad_account.and_then(|(_, value)| value.parse::<AdAccountId>().ok());
-    telemetry::concerns(&session.workspace, ad_account.as_ref());
-    if session.role < role {
-        let why = format!("this needs the role {role} or above; the session has {}", session.role);
+    telemetry::concerns(&workspace, ad_account.as_ref());
+    if has < role {
+        let why = format!("this needs the role {role} or above; the session has {has}");
         return Err(Box::new(problem::answer(&Failure::Forbidden(why))));
     }
-    Ok(session)
+    Ok(Session { subject: person.subject, verified_email: person.verified_email, workspace, role: has })
 }
 
-/// The session of a request, or what is wrong with it as a sentence.
-fn authenticate(sessions: &Sessions, clock: &Clock, request: &Request<Bytes>) -> Result<Session, String> {
+fn unauthorized(detail: &str) -> Box<Reply> {
+    let status = StatusCode::UNAUTHORIZED;
+    let mut reply = problem::plain(status, "session", "A valid session is needed", detail);
+    reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    Box::new(reply)
+}
+
+/// The session token of a request, or what is wrong with how it was sent.
+fn bearer(request: &Request<Bytes>) -> Result<&str, &'static str> {
     let mut headers = request.headers().get_all(AUTHORIZATION).iter();
     let (Some(header), None) = (headers.next(), headers.next()) else {
-        return Err("Send one Authorization header: Bearer and a session token.".to_owned());
+        return Err("Send one Authorization header: Bearer and a session token.");
     };
     let scheme_and_token = header.to_str().ok().and_then(|text| text.split_once(' '));
-    let token =
-        scheme_and_token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
-    let token = token.ok_or("The Authorization header must be Bearer and a session token.")?;
-    sessions.verify(token.trim(), clock.now()).map_err(|why| format!("The session token {why}."))
+    let token = scheme_and_token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    token
+        .map(|(_, token)| token.trim_start_matches(' '))
+        .ok_or("The Authorization header must be Bearer and a session token.")
 }
 
 /// The parameters of `path` under `pattern`, if it matches.

@@ -1,7 +1,12 @@
 //! Sessions: who comes in, and whose data they see.
 //!
-//! A session is a JWT of the team's own issuer. The keys are given as a JWK set at start; fetching them
-//! from the issuer by discovery is not built yet.
+//! A session is a JWT of the team's own OIDC issuer, in the Authorization header of every request. Its keys are
+//! given as a JWK set, or found where the issuer publishes them.
+
+mod claims;
+mod discovery;
+mod keys;
+mod token;
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,18 +15,30 @@ use std::sync::Arc;
 use ads::Invalid;
 use ads::id::WorkspaceId;
 use jiff::Timestamp;
-use jsonwebtoken::jwk::JwkSet;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
 
-/// The algorithms that are accepted, whatever a token claims for itself.
-const ALGORITHMS: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
+use crate::session::discovery::Discovery;
+use crate::session::keys::KeySet;
+use crate::session::token::Token;
 
-/// How far the issuer's clock may be off, in seconds.
-const LEEWAY: i64 = 60;
+pub use crate::session::claims::Claims;
 
-/// Nobody needs a longer token; parsing stops here.
-const LONGEST_TOKEN: usize = 8 * 1024;
+/// The algorithms that a deployment may choose from: all that are signed with one key and checked with another.
+const KNOWN: [Algorithm; 9] = [
+    Algorithm::EdDSA,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
+/// What is accepted unless a deployment says otherwise: every large provider signs with one of these.
+const USUAL: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
 
 /// What a person may do. Each role includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,82 +72,103 @@ impl FromStr for Role {
     }
 }
 
-/// Who is asking, as [`Sessions::verify`] found.
+/// Who is asking, as the issuer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The person, as the issuer names them.
+    pub subject: String,
+    /// Their address in small letters, if the issuer has verified it.
+    pub verified_email: Option<String>,
+    /// The workspace and the role there, when the issuer knows about workspaces.
+    pub claimed: Option<(WorkspaceId, Role)>,
+}
+
+/// Who is asking, in which workspace, and what they may do there.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// The person, as the issuer names them.
     pub subject: String,
+    /// Their address in small letters, if the issuer has verified it.
+    pub verified_email: Option<String>,
     /// Whose data they see.
     pub workspace: WorkspaceId,
     /// What they may do.
     pub role: Role,
 }
 
-/// What a session token must say beside its issuer and audience, which are checked before this is read.
-#[derive(Deserialize)]
-struct Verified {
-    sub: String,
-    exp: i64,
-    nbf: Option<i64>,
-    workspace: WorkspaceId,
-    role: Role,
-}
-
-/// What an issuer writes into a session token.
-#[derive(Debug, Serialize)]
-pub struct Claims {
-    /// The issuer.
-    pub iss: String,
-    /// The audience.
-    pub aud: String,
-    /// The person.
-    pub sub: String,
-    /// Unix seconds at which it ends.
-    pub exp: i64,
-    /// Unix seconds before which it does not hold.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nbf: Option<i64>,
-    /// The workspace.
-    pub workspace: WorkspaceId,
-    /// The role there.
-    pub role: Role,
-}
-
 /// Why a token is refused, to follow "The session token".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is no JWT, or its signature does not hold.
-    #[error("is not valid")]
-    NotValid,
-    /// It was signed by a key that is not in the set.
+    /// It cannot be read as a signed JWT, or says something in a way that nobody should.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// It was signed by a key that the issuer does not publish.
     #[error("is signed by an unknown key")]
     UnknownKey,
+    /// It says an algorithm that is not accepted, or that its key is not for.
+    #[error("is signed with an algorithm that is not accepted for its key")]
+    Algorithm,
+    /// Its signature does not hold.
+    #[error("has a signature that does not hold")]
+    Signature,
+    /// It is of somebody else.
+    #[error("is of another issuer")]
+    Issuer,
+    /// It is for somebody else.
+    #[error("is not for this audience")]
+    Audience,
     /// It is over.
     #[error("has expired")]
     Expired,
     /// It has not begun.
     #[error("is not valid yet")]
     NotYet,
+    /// It is no session but a key for ever.
+    #[error("lasts too long: a session ends within 31 days")]
+    Endless,
+}
+
+/// Why a token could not be verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotVerified {
+    /// It does not let anybody in.
+    Refused(Refused),
+    /// Nobody can tell: the issuer's keys cannot be had at the moment.
+    IssuerOutOfReach,
+}
+
+impl From<Refused> for NotVerified {
+    fn from(why: Refused) -> Self {
+        Self::Refused(why)
+    }
 }
 
 /// Whom a deployment trusts, as it is configured.
+#[derive(Debug, Clone)]
 pub struct SessionConfig {
-    /// The issuer.
+    /// The issuer, letter by letter as its tokens say it in `iss`.
     pub issuer: String,
-    /// The audience.
+    /// For whom it must have signed.
     pub audience: String,
-    /// The issuer's keys: a JWK set as JSON.
-    pub jwks: String,
+    /// The accepted algorithms with commas between them; EdDSA, ES256 and RS256 unless it is said.
+    pub algorithms: Option<String>,
+    /// The issuer's keys: a JWK set as JSON. Without it they are found where the issuer publishes them.
+    pub jwks: Option<String>,
 }
 
-/// Whom we trust to say who somebody is. Cheap to clone.
+/// Whom we trust to say who somebody is. Cheap to clone; clones share the keys that were found.
 #[derive(Clone)]
 pub struct Sessions(Arc<Trust>);
 
 struct Trust {
     issuer: String,
     audience: String,
-    keys: Vec<(String, Algorithm, DecodingKey)>,
+    keys: Keys,
+}
+
+enum Keys {
+    Given(Arc<KeySet>),
+    Published(Box<Discovery>),
 }
 
 impl fmt::Debug for Sessions {
@@ -140,50 +178,37 @@ impl fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// Trusts the issuer's keys to speak for it to this audience.
+    /// Trusts the issuer's keys to speak for it to this audience. Asks nobody for anything yet.
     pub fn new(config: SessionConfig) -> Result<Self, Invalid> {
-        let SessionConfig { issuer, audience, jwks } = config;
-        let invalid = |problem: String| Invalid::new("jwks", problem);
-        let set: JwkSet = serde_json::from_str(&jwks).map_err(|error| invalid(error.to_string()))?;
-        let mut keys = Vec::new();
-        for jwk in &set.keys {
-            let id = jwk.common.key_id.clone().ok_or_else(|| invalid("a key has no kid".to_owned()))?;
-            let algorithm = jwk.common.key_algorithm.and_then(|alg| alg.to_string().parse().ok());
-            let algorithm = algorithm
-                .filter(|algorithm| ALGORITHMS.contains(algorithm))
-                .ok_or_else(|| invalid(format!("key {id}: alg must be EdDSA, ES256 or RS256")))?;
-            let key = DecodingKey::from_jwk(jwk).map_err(|error| invalid(format!("key {id}: {error}")))?;
-            keys.push((id, algorithm, key));
-        }
-        if keys.is_empty() {
-            return Err(invalid("holds no key".to_owned()));
-        }
+        let SessionConfig { issuer, audience, algorithms, jwks } = config;
+        let accepted = algorithms.as_deref().map_or_else(|| Ok(USUAL.to_vec()), accepted)?;
+        let keys = match jwks {
+            Some(jwks) => {
+                let keys = KeySet::parse(jwks.as_bytes(), &accepted);
+                Keys::Given(Arc::new(keys.map_err(|problem| Invalid::new("the issuer's JWK set", problem))?))
+            }
+            None => Keys::Published(Box::new(Discovery::new(&issuer, accepted)?)),
+        };
         Ok(Self(Arc::new(Trust { issuer, audience, keys })))
     }
 
-    /// Checks a token. Signature, issuer, audience and times; the algorithm is the key's, not the token's.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Session, Refused> {
-        if token.len() > LONGEST_TOKEN {
-            return Err(Refused::NotValid);
-        }
-        let header = decode_header(token).map_err(|_| Refused::NotValid)?;
-        let kid = header.kid.ok_or(Refused::UnknownKey)?;
-        let (_, algorithm, key) =
-            self.0.keys.iter().find(|(id, ..)| *id == kid).ok_or(Refused::UnknownKey)?;
-        let mut validation = Validation::new(*algorithm);
-        validation.set_issuer(&[&self.0.issuer]);
-        validation.set_audience(&[&self.0.audience]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // The library reads the machine's clock; times are checked against ours below.
-        validation.validate_exp = false;
-        let claims = decode::<Verified>(token, key, &validation).map_err(|_| Refused::NotValid)?.claims;
-        let now = now.as_second();
-        if claims.exp <= now.saturating_sub(LEEWAY) {
-            return Err(Refused::Expired);
-        }
-        if claims.nbf.is_some_and(|from| from > now.saturating_add(LEEWAY)) {
-            return Err(Refused::NotYet);
-        }
-        Ok(Session { subject: claims.sub, workspace: claims.workspace, role: claims.role })
+    /// Checks a token: its form, its signature by the key that it names, and what it says.
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Person, NotVerified> {
+        let Trust { issuer, audience, keys } = &*self.0;
+        let token = Token::read(token)?;
+        let keys = match keys {
+            Keys::Given(keys) => Arc::clone(keys),
+            Keys::Published(published) => published.keys_with(&token.key_id, now).await?,
+        };
+        keys.check(&token)?;
+        Ok(claims::check(&token.payload, issuer, audience, now)?)
     }
+}
+
+fn accepted(names: &str) -> Result<Vec<Algorithm>, Invalid> {
+    let known = |name: &str| KNOWN.into_iter().find(|known| keys::name(*known) == name);
+    let names: Option<Vec<_>> = names.split(',').map(|name| known(name.trim())).collect();
+    let all: Vec<_> = KNOWN.into_iter().map(keys::name).collect();
+    let problem = || format!("must be of {}, with commas between them", all.join(", "));
+    names.ok_or_else(|| Invalid::new("the accepted algorithms", problem()))
 }

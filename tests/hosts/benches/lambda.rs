@@ -185,7 +185,7 @@ impl Bench {
             ("META_APP_ID", "1"),
             ("SESSION_ISSUER", &sessions.issuer),
             ("SESSION_AUDIENCE", &sessions.audience),
-            ("SESSION_JWKS", &sessions.jwks),
+            ("SESSION_JWKS", sessions.jwks.as_deref().unwrap_or_default()),
         ]);
         command
             .spawn()
