@@ -1,5 +1,6 @@
 //! The stage on which the stories play: the whole system in memory, with a small simulated ad account.
 
+pub mod issuer;
 pub mod numbers;
 
 use anyhow::Context;

@@ -9,12 +9,14 @@
 
 mod backfill;
 mod connect;
+mod discovery;
 mod faults;
 mod launch;
 mod lines;
 mod mirror;
 mod queues;
 mod rules;
+mod sessions;
 mod store;
 mod tenancy;
 mod watch;

@@ -1,0 +1,616 @@
+//! Who comes in: every way to forge a session that we know of, and its twin that differs in nothing else and comes in.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use futures_util::future::join_all;
+use http::Method;
+use jiff::SignedDuration;
+use journeys::issuer::{OidcIssuer, SigningKey};
+use journeys::{Answer, Story, options};
+use jsonwebtoken::Algorithm;
+use local::Options;
+use local::data::Data;
+use runtime::Sessions;
+use runtime::session::{NotVerified, Refused, Role};
+use serde_json::{Value, json};
+
+const PATH: &str = "/v1/workspaces/demo/ad-accounts";
+
+/// A forged token, what the answer says about it, and its twin.
+struct Case {
+    name: String,
+    forged: String,
+    twin: String,
+    why: &'static str,
+}
+
+/// Writes tokens of an issuer, as they should be and otherwise.
+struct Mint<'a> {
+    issuer: &'a OidcIssuer,
+    now: i64,
+    cases: Vec<Case>,
+}
+
+/// A text in the place of the part of a token.
+fn with_part(token: &str, part: usize, text: &str) -> String {
+    let mut parts: Vec<_> = token.split('.').collect();
+    parts[part] = text;
+    parts.join(".")
+}
+
+impl Mint<'_> {
+    fn key(&self, id: &str) -> SigningKey {
+        self.issuer.key(id).unwrap()
+    }
+
+    fn header(&self) -> Value {
+        json!({"alg": "EdDSA", "typ": "JWT", "kid": "ed"})
+    }
+
+    fn claims(&self) -> Value {
+        json!({
+            "iss": self.issuer.url(), "aud": "adflight", "sub": "p1", "iat": self.now, "exp": self.now + 3600,
+            "workspace": "demo", "role": "viewer",
+        })
+    }
+
+    fn good(&self) -> String {
+        self.sign(&self.header(), &self.claims())
+    }
+
+    fn sign(&self, header: &Value, claims: &Value) -> String {
+        self.texts(&header.to_string(), &claims.to_string())
+    }
+
+    /// Any texts, signed by the right key.
+    fn texts(&self, header: &str, claims: &str) -> String {
+        self.key("ed").sign(header.as_bytes(), claims.as_bytes()).unwrap()
+    }
+
+    fn case(&mut self, name: impl Into<String>, why: &'static str, forged: String, twin: String) {
+        self.cases.push(Case { name: name.into(), forged, twin, why });
+    }
+
+    /// The header says this, signed by the right key, and its twin that.
+    fn header_says(&mut self, why: &'static str, name: &str, forged: Value, twin: Value) {
+        let [forged_token, twin] = [&forged, &twin].map(|value| {
+            let mut header = self.header();
+            header[name] = value.clone();
+            self.sign(&header, &self.claims())
+        });
+        self.case(format!("{name} in the header is {forged}"), why, forged_token, twin);
+    }
+
+    /// A claim is this, and in its twin that.
+    fn claim_is(&mut self, why: &'static str, name: &str, forged: Value, twin: Value) {
+        let [forged_token, twin] = [&forged, &twin].map(|value| {
+            let mut claims = self.claims();
+            claims[name] = value.clone();
+            self.sign(&self.header(), &claims)
+        });
+        self.case(format!("the claim {name} is {forged}"), why, forged_token, twin);
+    }
+
+    fn without(&mut self, why: &'static str, part: usize, name: &str) {
+        let (mut header, mut claims) = (self.header(), self.claims());
+        [&mut header, &mut claims][part].as_object_mut().unwrap().remove(name).unwrap();
+        let forged = self.sign(&header, &claims);
+        self.case(format!("there is no {name}"), why, forged, self.good());
+    }
+
+    /// A name stands twice in a part, with two values or with the same.
+    fn twice(&mut self, part: usize, first: &str, second: &str) {
+        let parts = [self.header(), self.claims()].map(|part| part.to_string());
+        let name = first.split('"').nth(1).unwrap();
+        let [mut forged, mut twin] = [parts.clone(), parts];
+        for (texts, doubled) in [(&mut forged, format!("{first},{second}")), (&mut twin, first.to_owned())] {
+            let mut rest: Value = serde_json::from_str(&texts[part]).unwrap();
+            rest.as_object_mut().unwrap().remove(name);
+            texts[part] = format!("{{{doubled},{}", &rest.to_string()[1..]);
+        }
+        let why = ["has no readable header", "has no readable claims"][part];
+        let [forged, twin] = [forged, twin].map(|texts| self.texts(&texts[0], &texts[1]));
+        self.case(format!("{first} and then {second}"), why, forged, twin);
+    }
+}
+
+const MALFORMED_CLAIMS: &str = "must say iss, aud, sub and exp";
+const ALGORITHM: &str = "algorithm that is not accepted";
+const SIGNATURE: &str = "signature that does not hold";
+
+/// The algorithm is another one, or none.
+fn algorithms(mint: &mut Mint<'_>) {
+    let good = mint.good();
+    for alg in ["none", "None", "NONE", "nOnE", "", "eddsa", "EDDSA", "Ed25519"] {
+        let header = json!({"alg": alg, "typ": "JWT", "kid": "ed"});
+        let signed = mint.sign(&header, &mint.claims());
+        mint.case(format!("alg {alg:?}, signed"), ALGORITHM, signed.clone(), good.clone());
+        mint.case(format!("alg {alg:?}, unsigned"), ALGORITHM, with_part(&signed, 2, ""), good.clone());
+    }
+    for alg in [json!(null), json!(1), json!(["EdDSA"]), json!({"EdDSA": 1})] {
+        mint.header_says("names no algorithm", "alg", alg, json!("EdDSA"));
+    }
+    mint.without("names no algorithm", 0, "alg");
+
+    // The public key as a shared secret, in all the ways in which somebody might write it down.
+    for kid in ["ed", "rsa", "ec"] {
+        let public = mint.key(kid).public;
+        let text = |name: &str| public[name].as_str().unwrap_or_default().to_owned();
+        let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)).unwrap();
+        let spellings = [public.to_string().into_bytes(), text("x").into_bytes(), bytes("x"), bytes("n")];
+        for secret in spellings.into_iter().filter(|secret| !secret.is_empty()) {
+            for (alg, algorithm) in
+                [("HS256", Algorithm::HS256), ("HS384", Algorithm::HS384), ("HS512", Algorithm::HS512)]
+            {
+                let header = json!({"alg": alg, "kid": kid}).to_string();
+                let key = SigningKey::shared(&secret, algorithm);
+                let forged = key.sign(header.as_bytes(), mint.claims().to_string().as_bytes()).unwrap();
+                let name = format!("{alg} with {} bytes of the public key {kid}", secret.len());
+                mint.case(name, ALGORITHM, forged, good.clone());
+            }
+        }
+    }
+
+    // A key of another kind signs under this key's name, or the right key in a way that it is not for.
+    let ways = [
+        ("ES256", "ed", mint.key("ec"), ALGORITHM),
+        ("RS256", "ed", mint.key("rsa"), ALGORITHM),
+        ("EdDSA", "rsa", mint.key("ed"), ALGORITHM),
+        ("EdDSA", "ec", mint.key("ed"), ALGORITHM),
+        ("RS256", "ec", mint.key("rsa"), ALGORITHM),
+        ("RS512", "rsa", mint.key("rsa").with(Algorithm::RS512), ALGORITHM),
+        ("PS256", "rsa", mint.key("rsa").with(Algorithm::PS256), ALGORITHM),
+        ("RS256", "rsa", mint.key("rsa").with(Algorithm::PS256), SIGNATURE),
+        ("EdDSA", "ed", mint.key("ec"), SIGNATURE),
+        ("ES256", "ec", mint.key("ed"), SIGNATURE),
+    ];
+    for (alg, kid, key, why) in ways {
+        let claims = mint.claims().to_string();
+        let token = |alg: &Value, key: &SigningKey| {
+            let header = json!({"alg": alg, "kid": kid}).to_string();
+            key.sign(header.as_bytes(), claims.as_bytes()).unwrap()
+        };
+        let right = mint.key(kid);
+        let (forged, twin) = (token(&json!(alg), &key), token(&right.public["alg"], &right));
+        mint.case(format!("{alg} under the key {kid}, signed by {}", key.id), why, forged, twin);
+    }
+}
+
+/// The key is another one, or its name is no name.
+fn keys(mint: &mut Mint<'_>) {
+    let unknown = "signed by an unknown key";
+    for kid in [
+        "unknown",
+        "",
+        "ED",
+        "ed ",
+        "../../../../dev/null",
+        "ed\u{0}",
+        "x' UNION SELECT 'secret",
+        "https://evil.example/k",
+    ] {
+        mint.header_says(unknown, "kid", json!(kid), json!("ed"));
+    }
+    for kid in [json!(null), json!(1), json!(["ed"]), json!({"ed": 1}), json!(true)] {
+        mint.header_says("does not name its key", "kid", kid, json!("ed"));
+    }
+    mint.without("does not name its key", 0, "kid");
+    mint.twice(0, r#""kid":"ed""#, r#""kid":"ed""#);
+    mint.twice(0, r#""kid":"ed""#, r#""kid":"unknown""#);
+    mint.twice(0, r#""alg":"EdDSA""#, r#""alg":"none""#);
+
+    // The forger's own key, brought along in every way that a header can bring one. The right key's signature makes
+    // the twin good: what it brings along is not looked at.
+    let forger = SigningKey::ed("ed", 9).unwrap();
+    let elsewhere = "http://127.0.0.1:9/keys";
+    let brought = [
+        ("jwk", forger.public.clone()),
+        ("jku", json!(elsewhere)),
+        ("x5u", json!(elsewhere)),
+        ("x5c", json!(["MIIB"])),
+    ];
+    for (name, value) in brought {
+        for (kid, why) in [("ed", SIGNATURE), ("forger", unknown)] {
+            let mut header = mint.header();
+            (header[name], header["kid"]) = (value.clone(), json!(kid));
+            let forged =
+                forger.sign(header.to_string().as_bytes(), mint.claims().to_string().as_bytes()).unwrap();
+            header["kid"] = json!("ed");
+            let twin = mint.sign(&header, &mint.claims());
+            mint.case(format!("{name} brings the forger's key as {kid}"), why, forged, twin);
+        }
+    }
+    for crit in [json!(["exp"]), json!([]), json!(["b64"]), json!(null)] {
+        let mut header = mint.header();
+        header["crit"] = crit.clone();
+        let forged = mint.sign(&header, &mint.claims());
+        mint.case(format!("crit {crit}"), "demands extensions", forged, mint.good());
+    }
+    for typ in [
+        json!("logout+jwt"),
+        json!("secevent+jwt"),
+        json!("JOSE"),
+        json!(""),
+        json!(1),
+        json!(null),
+        json!(["JWT"]),
+    ] {
+        for twin in ["JWT", "jwt", "at+jwt", "application/at+JWT"] {
+            mint.header_says("is of another type", "typ", typ.clone(), json!(twin));
+        }
+    }
+}
+
+/// What it says is not what we take, whoever signed.
+fn claims(mint: &mut Mint<'_>) {
+    let (url, now) = (mint.issuer.url(), mint.now);
+    for iss in [format!("{url}/"), url.to_uppercase(), "https://elsewhere.example".to_owned(), String::new()]
+    {
+        mint.claim_is("another issuer", "iss", json!(iss), json!(url));
+    }
+    mint.claim_is(MALFORMED_CLAIMS, "iss", json!([url]), json!(url));
+    for aud in [
+        json!("elsewhere"),
+        json!("adflight2"),
+        json!("Adflight"),
+        json!(""),
+        json!([]),
+        json!(["elsewhere"]),
+    ] {
+        mint.claim_is("not for this audience", "aud", aud, json!(["elsewhere", "adflight"]));
+    }
+    for aud in [json!(1), json!(null), json!({"adflight": 1}), json!(["adflight", 1]), json!([["adflight"]])]
+    {
+        mint.claim_is(MALFORMED_CLAIMS, "aud", aud, json!(["adflight"]));
+    }
+    let soon = json!(now + 60);
+    for exp in [
+        json!((now + 60).to_string()),
+        json!(60.0 + now as f64),
+        json!(1e300),
+        json!(u64::MAX),
+        json!(null),
+        json!(true),
+    ] {
+        mint.claim_is(MALFORMED_CLAIMS, "exp", exp, soon.clone());
+    }
+    let over = [json!(-1), json!(0), json!(i64::MIN), json!(now - 3600), json!(now - 90)];
+    for exp in over {
+        mint.claim_is("has expired", "exp", exp, json!(now - 30));
+    }
+    for exp in [json!(i64::MAX), json!(1_000 * now), json!(now + 32 * 86_400)] {
+        mint.claim_is("lasts too long", "exp", exp, json!(now + 30 * 86_400));
+    }
+    for name in ["nbf", "iat"] {
+        for from in [now + 3600, i64::MAX, now + 90] {
+            mint.claim_is("is not valid yet", name, json!(from), json!(now + 30));
+        }
+        for from in [json!("0"), json!(0.5), json!([0])] {
+            mint.claim_is(MALFORMED_CLAIMS, name, from, json!(0));
+        }
+    }
+    for sub in ["", "a\u{0}b", "a\nb", &"a".repeat(256)] {
+        mint.claim_is("must name a person", "sub", json!(sub), json!("a".repeat(255)));
+    }
+    for sub in [json!(1), json!(null), json!(["p1"]), json!({})] {
+        mint.claim_is(MALFORMED_CLAIMS, "sub", sub, json!("1"));
+    }
+    for name in ["iss", "aud", "exp", "sub"] {
+        mint.without(MALFORMED_CLAIMS, 1, name);
+    }
+    mint.twice(1, r#""sub":"p1""#, r#""sub":"p2""#);
+    mint.twice(1, &format!(r#""exp":{}"#, now + 60), r#""exp":0"#);
+    mint.twice(1, r#""workspace":"demo""#, r#""workspace":"demo""#);
+    mint.twice(1, r#""role":"viewer""#, r#""role":"owner""#);
+    mint.twice(1, r#""aud":"adflight""#, r#""aud":"elsewhere""#);
+    let logout = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+    mint.claim_is("tells of an event", "events", logout, json!(null));
+}
+
+/// It is not written as a token is.
+fn forms(mint: &mut Mint<'_>) {
+    let good = mint.good();
+    let other = {
+        let mut claims = mint.claims();
+        claims["sub"] = json!("p2");
+        mint.sign(&mint.header(), &claims)
+    };
+    let parts: Vec<&str> = good.split('.').collect();
+    let [header, payload, signature] = parts[..] else { panic!("{good}") };
+    let three = "three parts";
+    for (name, forged) in [
+        ("one part", header.to_owned()),
+        ("two parts", format!("{header}.{payload}")),
+        ("four parts", format!("{good}.")),
+        ("four parts, the signature twice", format!("{good}.{signature}")),
+        (
+            "five parts, as an encrypted token",
+            format!("{header}.{payload}.{signature}.{payload}.{signature}"),
+        ),
+        ("five empty parts", "....".to_owned()),
+    ] {
+        mint.case(name, three, forged, good.clone());
+    }
+    let base64url = "base64url without padding";
+    let last = signature.chars().last().unwrap();
+    // Two of the last letter's six bits belong to a byte.
+    let neighbour = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let place = neighbour.find(last).unwrap();
+    let trailing: String = neighbour.chars().nth(place ^ 1).into_iter().collect();
+    let standard = STANDARD_NO_PAD.encode(URL_SAFE_NO_PAD.decode(signature).unwrap());
+    for (name, forged) in [
+        ("padding after the signature", format!("{good}==")),
+        ("padding after the payload", with_part(&good, 1, &format!("{payload}="))),
+        ("trailing bits of the signature", with_part(&good, 2, &format!("{}{trailing}", &signature[..85]))),
+        ("a space within", with_part(&good, 1, &format!("{} {}", &payload[..4], &payload[4..]))),
+        ("a space before a dot", format!("{header} .{payload}.{signature}")),
+        ("a tab after a dot", format!("{header}.\t{payload}.{signature}")),
+        ("half of four letters", with_part(&good, 2, &signature[..85])),
+        ("letters of another alphabet", with_part(&good, 0, &format!("{}+/", &header[..header.len() - 2]))),
+    ] {
+        mint.case(name, base64url, forged, good.clone());
+    }
+    if standard != signature {
+        mint.case(
+            "the signature in standard base64",
+            base64url,
+            with_part(&good, 2, &standard),
+            good.clone(),
+        );
+    }
+    let longer = URL_SAFE_NO_PAD.encode([&URL_SAFE_NO_PAD.decode(signature).unwrap()[..], &[0]].concat());
+    for (name, forged) in [
+        ("no signature", with_part(&good, 2, "")),
+        ("a truncated signature", with_part(&good, 2, &signature[..80])),
+        ("a byte more of signature", with_part(&good, 2, &longer)),
+        ("a signature of zeros", with_part(&good, 2, &URL_SAFE_NO_PAD.encode([0; 64]))),
+        ("the signature of another token", with_part(&good, 2, other.split('.').nth(2).unwrap())),
+        ("the payload of another token", with_part(&good, 1, other.split('.').nth(1).unwrap())),
+    ] {
+        mint.case(name, SIGNATURE, forged, good.clone());
+    }
+
+    let (head, said) = (mint.header().to_string(), mint.claims().to_string());
+    let deep = format!(r#"{},"x":{}{}}}"#, &said[..said.len() - 1], "[".repeat(2000), "]".repeat(2000));
+    let shallow = format!(r#"{},"x":{}{}}}"#, &said[..said.len() - 1], "[".repeat(50), "]".repeat(50));
+    let shallow = mint.texts(&head, &shallow);
+    mint.case("claims two thousand deep", "no readable claims", mint.texts(&head, &deep), shallow);
+    for payload in [
+        "[]",
+        "null",
+        "1",
+        "\"p1\"",
+        "",
+        "{",
+        "\u{feff}{}",
+        &format!("[{said}]"),
+        &format!("{said}{said}"),
+        &format!("{said} x"),
+        &said.replace('"', "'"),
+    ] {
+        let forged = mint.texts(&head, payload);
+        mint.case(format!("claims {:.20}", payload), "no readable claims", forged, good.clone());
+    }
+    let broken = mint.key("ed").sign(head.as_bytes(), b"{\"sub\":\"\xff\"}").unwrap();
+    mint.case("claims that are no UTF-8", "no readable claims", broken, good.clone());
+    for header in ["[]", "null", "", "{", &format!("[{head}]"), &format!("{head}{head}")] {
+        let forged = mint.texts(header, &said);
+        mint.case(format!("header {:.20}", header), "no readable header", forged, good.clone());
+    }
+    let filler = |length: usize| {
+        let mut claims = mint.claims();
+        claims["x"] = json!("x".repeat(length));
+        mint.sign(&mint.header(), &claims)
+    };
+    let (long, short) = (filler(6_200), filler(5_700));
+    assert!(long.len() > 8192 && short.len() < 8192, "{} {}", long.len(), short.len());
+    mint.case("longer than 8 KB", "longer than 8 KB", long, short);
+}
+
+async fn story() -> (Story, OidcIssuer) {
+    let issuer = OidcIssuer::start().await.unwrap();
+    let trusting = Options { sessions: Some(issuer.config()), ..options(Data::Memory) };
+    (Story::on(trusting).await.unwrap(), issuer)
+}
+
+async fn ask(story: &Story, token: &str) -> Answer {
+    story.send(Method::GET, PATH, Some(token), &[], None).await.unwrap()
+}
+
+#[tokio::test]
+async fn forged_sessions_are_refused_and_their_twins_are_not() {
+    let (story, issuer) = story().await;
+    let now = story.system.clock.now().as_second();
+    let mut mint = Mint { issuer: &issuer, now, cases: Vec::new() };
+    algorithms(&mut mint);
+    keys(&mut mint);
+    claims(&mut mint);
+    forms(&mut mint);
+    let cases = mint.cases;
+    assert!(cases.len() > 60, "{}", cases.len());
+    for Case { name, forged, twin, why } in &cases {
+        let (refused, accepted) = (ask(&story, forged).await, ask(&story, twin).await);
+        assert_eq!(refused.status, 401, "{name}: {}", refused.text);
+        assert_eq!(refused.json()["type"], "urn:adflight:session", "{name}");
+        assert_eq!(refused.headers["www-authenticate"], "Bearer", "{name}");
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(why), "{name}: {detail}");
+        assert_eq!(accepted.status, 200, "the twin of {name}: {}", accepted.text);
+    }
+    assert!(issuer.asked() < 10, "it was asked {} times", issuer.asked());
+    println!("{} forged sessions refused, each beside a twin that comes in", cases.len());
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_comes_in_the_one_header_and_in_no_other_way() {
+    let (story, issuer) = story().await;
+    let mint = Mint { issuer: &issuer, now: story.system.clock.now().as_second(), cases: Vec::new() };
+    let good = mint.good();
+    let bearer = format!("Bearer {good}");
+    let send = async |path: &str, headers: &[(&str, &str)], body: Option<&str>| {
+        story.send(Method::GET, path, None, headers, body.map(str::to_owned)).await.unwrap().status.as_u16()
+    };
+    for header in [bearer.clone(), format!("bearer {good}"), format!("BEARER   {good}")] {
+        assert_eq!(send(PATH, &[("authorization", &header)], None).await, 200, "{header:.10}");
+    }
+    for header in [
+        format!("Bearer Bearer {good}"),
+        format!("Bearer {good} {good}"),
+        format!("Bearer {good}, Bearer {good}"),
+        format!("Bearer {good},"),
+        format!("Bearer \"{good}\""),
+        format!("Bearer token={good}"),
+        format!("Bearer\t{good}"),
+        format!("Bearer{good}"),
+        format!("Basic {good}"),
+        format!("DPoP {good}"),
+        format!("Basic cDE6cDE=, {bearer}"),
+        good.clone(),
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(send(PATH, &[("authorization", &header)], None).await, 401, "{header:.20}");
+    }
+    for (name, value) in [
+        ("cookie", format!("access_token={good}; session={good}; Authorization={bearer}")),
+        ("x-authorization", bearer.clone()),
+        ("proxy-authorization", bearer.clone()),
+        ("x-forwarded-access-token", good.clone()),
+        ("x-amzn-oidc-data", good.clone()),
+    ] {
+        assert_eq!(send(PATH, &[(name, &value)], None).await, 401, "{name}");
+    }
+    for second in [bearer.as_str(), "Bearer x", "Basic cDE6cDE=", ""] {
+        let both = [("authorization", bearer.as_str()), ("authorization", second)];
+        assert_eq!(send(PATH, &both, None).await, 401, "beside {second:.10}");
+    }
+    for name in ["access_token", "token", "authorization", "jwt"] {
+        assert_eq!(send(&format!("{PATH}?{name}={good}"), &[], None).await, 401, "{name} in the query");
+        assert_eq!(send(PATH, &[], Some(&format!("{name}={good}"))).await, 401, "{name} in the body");
+    }
+    assert_eq!(send(PATH, &[], None).await, 401);
+    // A megabyte does not come past the server, and would not come past us.
+    let huge = format!("Bearer {}", "x".repeat(1 << 20));
+    let answer = story.send(Method::GET, PATH, None, &[("authorization", &huge)], None).await;
+    assert!(answer.is_err() || [401, 431].contains(&answer.unwrap().status.as_u16()));
+    let sessions = Sessions::new(issuer.config()).unwrap();
+    let huge = format!("{good}{}", "A".repeat(1 << 20));
+    let refused = sessions.verify(&huge, story.system.clock.now()).await;
+    assert!(matches!(refused, Err(NotVerified::Refused(Refused::Malformed(_)))), "{refused:?}");
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_time_its_key_and_its_workspace() {
+    let (story, issuer) = story().await;
+    let now = story.system.clock.now().as_second();
+    let mint = Mint { issuer: &issuer, now, cases: Vec::new() };
+    let of = |changes: Value| {
+        let mut claims = mint.claims();
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        mint.sign(&mint.header(), &claims)
+    };
+    // Signed as it should be, and still not of here: as if there were no such place.
+    for elsewhere in [
+        json!({"workspace": "stranger"}),
+        json!({"workspace": null}),
+        json!({"workspace": ["demo"]}),
+        json!({"workspace": "DEMO"}),
+        json!({"workspace": "demo#x"}),
+        json!({"role": null}),
+        json!({"role": "admin"}),
+        json!({"role": ["owner"]}),
+        json!({"role": "Owner"}),
+    ] {
+        let answer = ask(&story, &of(elsewhere.clone())).await;
+        assert_eq!(answer.status, 404, "{elsewhere}: {}", answer.text);
+        assert_eq!(answer.json()["type"], "urn:adflight:not-found");
+    }
+    let (token, short) = (mint.good(), of(json!({"exp": now + 60})));
+    assert_eq!(
+        (ask(&story, &token).await.status.as_u16(), ask(&story, &short).await.status.as_u16()),
+        (200, 200)
+    );
+    story.system.clock.advance(SignedDuration::from_secs(121));
+    let over = ask(&story, &short).await;
+    assert_eq!(over.status, 401);
+    assert!(over.text.contains("has expired"), "{}", over.text);
+
+    // The issuer takes the key away; nobody tells us, and within a quarter of an hour it is over.
+    issuer.rotate(&[SigningKey::ed("next", 2).unwrap()]);
+    assert_eq!(ask(&story, &token).await.status, 200);
+    story.system.clock.advance(SignedDuration::from_mins(15));
+    let stale = ask(&story, &token).await;
+    assert_eq!(stale.status, 401);
+    assert!(stale.text.contains("unknown key"), "{}", stale.text);
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn without_the_issuers_keys_nobody_is_told_that_a_session_is_bad() {
+    let (story, issuer) = story().await;
+    issuer.is(journeys::issuer::Mood::Status(502));
+    let mint = Mint { issuer: &issuer, now: story.system.clock.now().as_second(), cases: Vec::new() };
+    let token = mint.good();
+    let answers = join_all((0..20).map(|_| ask(&story, &token))).await;
+    for answer in answers {
+        assert_eq!(answer.status, 503, "{}", answer.text);
+        assert_eq!(answer.json()["type"], "urn:adflight:unavailable");
+    }
+    assert_eq!(issuer.asked(), 1);
+    issuer.is(journeys::issuer::Mood::Well);
+    story.system.clock.advance(SignedDuration::from_secs(10));
+    assert_eq!(ask(&story, &token).await.status, 200);
+    story.system.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_counts_only_where_the_issuer_has_verified_it() {
+    let issuer = OidcIssuer::start().await.unwrap();
+    let sessions = Sessions::new(issuer.config()).unwrap();
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let mint = Mint { issuer: &issuer, now: now.as_second(), cases: Vec::new() };
+    for (email, verified, kept) in [
+        (json!("Ana@Example.com"), json!(true), Some("ana@example.com")),
+        (json!("ana@example.com"), json!("true"), Some("ana@example.com")),
+        (json!("ana@example.com"), json!(false), None),
+        (json!("ana@example.com"), json!("false"), None),
+        (json!("ana@example.com"), json!(1), None),
+        (json!("ana@example.com"), json!(null), None),
+        (json!("ana"), json!(true), None),
+        (json!("@example.com"), json!(true), None),
+        (json!("a na@example.com"), json!(true), None),
+        (json!("ana@example.com\r\nbcc:x@example.com"), json!(true), None),
+        (json!(null), json!(true), None),
+    ] {
+        let mut claims = mint.claims();
+        (claims["email"], claims["email_verified"]) = (email.clone(), verified.clone());
+        let person = sessions.verify(&mint.sign(&mint.header(), &claims), now).await.unwrap();
+        assert_eq!(person.verified_email.as_deref(), kept, "{email} {verified}");
+        assert_eq!(person.claimed, Some(("demo".parse().unwrap(), Role::Viewer)));
+    }
+}
+
+#[tokio::test]
+async fn a_token_with_any_single_byte_changed_is_refused() {
+    let issuer = OidcIssuer::start().await.unwrap();
+    let sessions = Sessions::new(issuer.config()).unwrap();
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let good = Mint { issuer: &issuer, now: now.as_second(), cases: Vec::new() }.good();
+    sessions.verify(&good, now).await.unwrap();
+    let mut signatures = 0;
+    for place in 0..good.len() {
+        // Single bits, and letters that stand next to each other in the alphabet of base64url.
+        for change in [1, 2, 3, 32, 64, 1 ^ 32] {
+            let mut bytes = good.clone().into_bytes();
+            bytes[place] ^= change;
+            let changed = String::from_utf8(bytes).unwrap();
+            let refused = sessions.verify(&changed, now).await;
+            assert!(refused.is_err(), "{changed} instead of {good}");
+            signatures += usize::from(refused == Err(NotVerified::Refused(Refused::Signature)));
+        }
+    }
+    assert!(signatures > 100, "only {signatures} came as far as the signature");
+}
