@@ -80,7 +80,7 @@ impl Stage {
             ("MetaDialogUrl", &meta),
             ("SessionIssuer", &sessions.issuer),
             ("SessionAudience", &sessions.audience),
-            ("SessionJwks", &sessions.jwks),
+            ("SessionJwks", sessions.jwks.as_deref().unwrap_or_default()),
             ("AllowedOrigins", &ORIGINS.join(",")),
             ("Architecture", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }),
         ];

@@ -144,7 +144,7 @@ async fn known_keys_work_on_while_the_issuer_is_out_of_reach() {
         assert_eq!(stage.verify(&known).await, Ok(()));
         assert_eq!(stage.verify(&new).await, OUT_OF_REACH, "it may be a new key");
     }
-    stage.issuer.rotate(&[new.clone()]);
+    stage.issuer.rotate(std::slice::from_ref(&new));
     stage.issuer.is(Mood::Well);
     stage.pass(10);
     assert_eq!(stage.verify(&known).await, UNKNOWN);
@@ -156,7 +156,7 @@ async fn a_clock_that_is_set_back_does_not_stop_the_asking() {
     let mut stage = Stage::new().await;
     let (ed, new) = (stage.issuer.key("ed").unwrap(), SigningKey::ed("new", 2).unwrap());
     assert_eq!(stage.verify(&ed).await, Ok(()));
-    stage.issuer.rotate(&[new.clone()]);
+    stage.issuer.rotate(std::slice::from_ref(&new));
     stage.pass(-3 * 60 * 60);
     assert_eq!(stage.verify(&new).await, Ok(()));
 }
