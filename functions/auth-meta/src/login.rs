@@ -2,7 +2,8 @@
 
 use access::token_context;
 use ads::Failure;
-use ads::id::{ConnectionId, WorkspaceId};
+use ads::id::ConnectionId;
+use ads::tenant::Tenant;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use graph_api::account::Reachable;
@@ -42,19 +43,19 @@ struct Authorization {
 impl AuthMeta {
     pub(crate) async fn authorize(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let session = visit.session()?;
-        // The state names the workspace, for the callback carries no session; the rest is the secret.
-        let state = format!("{}.{}", session.workspace, secret_text()?);
+        let state = secret_text()?;
         let browser = secret_text()?;
         let expires_at = self.host.clock.now() + LOGIN_LASTS;
         let public_url = visit.public_url(self.host.public_url.as_deref())?;
         let redirect_uri = format!("{public_url}{CALLBACK_PATH}");
         let login = OauthState {
+            workspace: session.workspace.clone(),
             subject: session.subject.clone(),
             browser_hash: hash(&browser),
             redirect_uri,
             expires_at,
         };
-        self.access.table.begin_login(&session.workspace, &hash(&state), &login).await?;
+        self.access.table.begin_login(&hash(&state), &login).await?;
         let authorize_url =
             self.access.graph.authorize_url(&login.redirect_uri, &state, Asked::Scopes(&SCOPES));
         let mut reply = reply::ok(&Authorization { authorize_url, expires_at })?;
@@ -83,7 +84,8 @@ impl AuthMeta {
     }
 
     async fn finish_login(&self, visit: &Visit<Endpoint>) -> Result<Connected, Failure> {
-        let (workspace, login) = self.take_login(visit).await?;
+        let login = self.take_login(visit).await?;
+        let workspace = login.workspace;
         if let Some(error) = visit.query::<String>("error")? {
             let why = if error == "access_denied" {
                 "the login was cancelled at Meta"
@@ -133,28 +135,25 @@ impl AuthMeta {
     }
 
     /// The login that this callback belongs to. It is taken away whatever comes next.
-    async fn take_login(&self, visit: &Visit<Endpoint>) -> Result<(WorkspaceId, OauthState), Failure> {
+    async fn take_login(&self, visit: &Visit<Endpoint>) -> Result<OauthState, Failure> {
         let refused = || {
             let why = "this login is unknown, over, or was used already; begin again from the product";
             Failure::Conflict(why.to_owned())
         };
         let state: String = visit.required("state", "the state that Meta sent")?;
-        let workspace =
-            state.split_once('.').and_then(|(workspace, _)| workspace.parse::<WorkspaceId>().ok());
-        let workspace = workspace.ok_or_else(refused)?;
-        let login = self.access.table.take_login(&workspace, &hash(&state)).await?.ok_or_else(refused)?;
+        let login = self.access.table.take_login(&hash(&state)).await?.ok_or_else(refused)?;
         let browser = cookie(visit).map(hash).unwrap_or_default();
         let same_browser = bool::from(browser.as_bytes().ct_eq(login.browser_hash.as_bytes()));
         if !same_browser || login.expires_at <= self.host.clock.now() {
             return Err(refused());
         }
-        telemetry::concerns(&workspace, None);
-        Ok((workspace, login))
+        telemetry::concerns(&login.workspace, None);
+        Ok(login)
     }
 
     async fn keep_accounts(
         &self,
-        workspace: &WorkspaceId,
+        workspace: &Tenant,
         connection: &ConnectionId,
         found: Vec<Reachable>,
     ) -> Result<Vec<AdAccount>, Failure> {

@@ -1,7 +1,8 @@
 //! What a person sees after Meta: plain HTML, no scripts, nothing from elsewhere.
 
 use ads::Failure;
-use ads::id::{ConnectionId, WorkspaceId};
+use ads::id::ConnectionId;
+use ads::tenant::Tenant;
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 use maud::{DOCTYPE, Markup, html};
@@ -13,7 +14,7 @@ use store::account::AdAccount;
 #[derive(Serialize)]
 pub(crate) struct Connected {
     pub(crate) connection: ConnectionId,
-    pub(crate) workspace: WorkspaceId,
+    pub(crate) workspace: Tenant,
     pub(crate) ad_accounts: Vec<AdAccount>,
 }
 

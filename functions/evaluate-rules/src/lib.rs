@@ -10,10 +10,11 @@ mod rules;
 use access::{Access, Reached, UseCase};
 use ads::Failure;
 use ads::date::{DateRange, IsoWeek};
-use ads::id::{AdAccountId, WorkspaceId};
+use ads::id::AdAccountId;
 use ads::job::Job;
 use ads::object::{AdObject, EffectiveStatus};
 use ads::rule::{Action, Decision, Outcome, Rule, Verdict};
+use ads::tenant::Tenant;
 use bytes::Bytes;
 use http::{Method, Request};
 use jiff::civil::Date;
@@ -120,7 +121,7 @@ impl EvaluateRules {
         }
     }
 
-    async fn evaluate(&self, workspace: &WorkspaceId, ad_account: &AdAccountId) -> Result<(), Failure> {
+    async fn evaluate(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Failure> {
         let table = &self.access.table;
         if !table.account(workspace, ad_account).await?.is_some_and(|account| account.selected) {
             let beat = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };

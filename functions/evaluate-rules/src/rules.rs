@@ -1,7 +1,8 @@
 //! Rules as the front end keeps them, and what they decided.
 
-use ads::id::{RuleId, WorkspaceId};
+use ads::id::RuleId;
 use ads::rule::{Action, Decision, Rule, RuleSpec};
+use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
 use http::StatusCode;
 use runtime::reply::List;
@@ -91,7 +92,7 @@ impl EvaluateRules {
 }
 
 /// With an `Idempotency-Key` the id follows from it, so that a repeated request meets its own rule.
-fn new_id(visit: &Visit<Endpoint>, workspace: &WorkspaceId) -> Result<RuleId, Failure> {
+fn new_id(visit: &Visit<Endpoint>, workspace: &Tenant) -> Result<RuleId, Failure> {
     let id = match visit.header("idempotency-key") {
         Some(key) => hex::encode(&Sha256::digest(format!("{workspace}|rule|{key}"))[..12]),
         None => random::id()?,

@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use access::{Reached, UseCase};
-use ads::id::{AdAccountId, LaunchId, ObjectId, WorkspaceId};
+use ads::id::{AdAccountId, LaunchId, ObjectId};
 use ads::job::Job;
 use ads::launch::{Created, Launch, LaunchSpec, LaunchState, Step};
+use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
 use graph_api::GraphError;
 use graph_api::launch::level_of;
@@ -129,7 +130,7 @@ impl ManageCampaign {
     }
 
     /// Takes a launch up again whose worker may have gone away, until it is settled or a day has passed.
-    pub(crate) async fn resume(&self, workspace: &WorkspaceId, id: &LaunchId) -> Result<(), Failure> {
+    pub(crate) async fn resume(&self, workspace: &Tenant, id: &LaunchId) -> Result<(), Failure> {
         let table = &self.access.table;
         match table.launch(workspace, id).await? {
             Some(kept) if !is_settled(&kept.launch) => {}
@@ -171,7 +172,7 @@ impl ManageCampaign {
     /// The launch that a request asks for. The same key always means the same launch.
     fn draft(
         &self,
-        workspace: &WorkspaceId,
+        workspace: &Tenant,
         ad_account: &AdAccountId,
         key: &str,
         spec: LaunchSpec,
@@ -198,7 +199,7 @@ impl ManageCampaign {
     }
 
     /// Writes the launch down, or finds the one that the same key began.
-    async fn begin(&self, workspace: &WorkspaceId, kept: KeptLaunch) -> Result<KeptLaunch, Failure> {
+    async fn begin(&self, workspace: &Tenant, kept: KeptLaunch) -> Result<KeptLaunch, Failure> {
         let table = &self.access.table;
         let (id, now) = (kept.launch.id.clone(), self.host.clock.now());
         // The look-after message goes first: a launch that exists is always looked after.

@@ -1,10 +1,11 @@
 //! Objects with their numbers over a range, zeros included.
 
 use ads::date::{DateRange, IsoWeek};
-use ads::id::{AdAccountId, ObjectId, WorkspaceId};
+use ads::id::{AdAccountId, ObjectId};
 use ads::metrics::{Measures, Metric, Shown};
 use ads::money::{Currency, Money};
 use ads::object::{AdObject, EffectiveStatus, Level, Status};
+use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
 use runtime::route::{self, Visit};
 use runtime::{Reply, reply};
@@ -154,7 +155,7 @@ impl ManageCampaign {
     /// An object of this account, as kept.
     pub(crate) async fn object(
         &self,
-        workspace: &WorkspaceId,
+        workspace: &Tenant,
         account: &AdAccountId,
         level: Level,
         id: &ObjectId,
@@ -165,7 +166,7 @@ impl ManageCampaign {
 
     async fn objects_with_measures(
         &self,
-        workspace: &WorkspaceId,
+        workspace: &Tenant,
         account: &AdAccountId,
         level: Level,
         range: DateRange,

@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 use access::{Reached, UseCase};
-use ads::id::{AdAccountId, ObjectId, WorkspaceId};
+use ads::id::{AdAccountId, ObjectId};
 use ads::job::Job;
 use ads::launch::Step;
 use ads::object::{EffectiveStatus, Level, Status};
+use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
 use graph_api::launch::Changes;
 use jiff::SignedDuration;
@@ -81,7 +82,7 @@ impl ManageCampaign {
     /// Sets the timer of an activation; setting it again changes nothing.
     pub async fn set_timer(
         &self,
-        workspace: &WorkspaceId,
+        workspace: &Tenant,
         ad_account: &AdAccountId,
         activation: &Activation,
     ) -> Result<(), Failure> {
@@ -111,7 +112,7 @@ impl ManageCampaign {
     /// Withdraws an activation that is still to come, and says whether there was one.
     pub(crate) async fn withdraw(
         &self,
-        workspace: &WorkspaceId,
+        workspace: &Tenant,
         account: &AdAccountId,
         campaign: &ObjectId,
     ) -> Result<bool, Failure> {
@@ -164,7 +165,7 @@ impl ManageCampaign {
     /// The time has come.
     pub(crate) async fn activate(
         &self,
-        workspace: &WorkspaceId,
+        workspace: &Tenant,
         ad_account: &AdAccountId,
         campaign: &ObjectId,
         timer: &str,

@@ -8,10 +8,11 @@ mod csv;
 use std::collections::HashMap;
 
 use ads::date::{DateRange, IsoWeek};
-use ads::id::{AdAccountId, ObjectId, WorkspaceId};
+use ads::id::{AdAccountId, ObjectId};
 use ads::metrics::{Measures, Shown};
 use ads::money::Currency;
 use ads::object::Level;
+use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
 use bytes::Bytes;
 use http::header::ACCEPT;
@@ -180,7 +181,7 @@ impl QueryInsights {
 
     async fn objects(
         &self,
-        workspace: &WorkspaceId,
+        workspace: &Tenant,
         account: &AdAccountId,
         level: Level,
     ) -> Result<HashMap<String, KeptObject>, Failure> {

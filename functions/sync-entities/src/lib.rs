@@ -14,8 +14,9 @@ use std::collections::BTreeSet;
 use access::{Access, UseCase};
 use ads::Failure;
 use ads::date::IsoWeek;
-use ads::id::{AdAccountId, WorkspaceId};
+use ads::id::AdAccountId;
 use ads::job::{Job, SyncCause};
+use ads::tenant::Tenant;
 use bytes::Bytes;
 use http::{Method, Request};
 use runtime::route::{self, Access::Role as Needs, Route, Visit};
@@ -100,7 +101,7 @@ impl SyncEntities {
 
     async fn sync_account(
         &self,
-        workspace: &WorkspaceId,
+        workspace: &Tenant,
         ad_account: &AdAccountId,
         cause: SyncCause,
     ) -> Result<(), Failure> {
@@ -130,7 +131,7 @@ impl SyncEntities {
     }
 
     /// The weeks to measure now: those never asked for, those that Meta may restate, those left undone.
-    async fn plan(&self, workspace: &WorkspaceId, account: &AdAccount) -> Result<BTreeSet<IsoWeek>, Failure> {
+    async fn plan(&self, workspace: &Tenant, account: &AdAccount) -> Result<BTreeSet<IsoWeek>, Failure> {
         let table = &self.access.table;
         let today = account.today(self.host.clock.now());
         let known = table.chunks(workspace, &account.id).await?;
@@ -147,7 +148,7 @@ impl SyncEntities {
     /// Newest first: a person who has just connected looks at this week.
     async fn request_chunks(
         &self,
-        workspace: &WorkspaceId,
+        workspace: &Tenant,
         ad_account: &AdAccountId,
         weeks: &BTreeSet<IsoWeek>,
     ) -> Result<(), Failure> {

@@ -11,9 +11,10 @@ use std::time::Duration;
 use access::{Access, Reached, UseCase};
 use ads::Failure;
 use ads::date::{DateRange, IsoWeek};
-use ads::id::{AdAccountId, WorkspaceId};
+use ads::id::AdAccountId;
 use ads::job::Job;
 use ads::object::Level;
+use ads::tenant::Tenant;
 use bytes::Bytes;
 use graph_api::insights::AdDay;
 use http::Request;
@@ -66,12 +67,7 @@ impl SyncMetricsChunk {
         }
     }
 
-    async fn sync(
-        &self,
-        workspace: &WorkspaceId,
-        ad_account: &AdAccountId,
-        week: IsoWeek,
-    ) -> Result<(), Failure> {
+    async fn sync(&self, workspace: &Tenant, ad_account: &AdAccountId, week: IsoWeek) -> Result<(), Failure> {
         let table = &self.access.table;
         let account = table.account(workspace, ad_account).await?.filter(|account| account.selected);
         if account.is_none() {
@@ -186,7 +182,7 @@ impl SyncMetricsChunk {
     /// Ends the run, and asks for another when the week was wanted again meanwhile.
     async fn complete(
         &self,
-        workspace: &WorkspaceId,
+        workspace: &Tenant,
         ad_account: &AdAccountId,
         week: IsoWeek,
         lease: &Lease,
@@ -215,7 +211,7 @@ impl SyncMetricsChunk {
     }
 
     /// Has the rules look at the account when no week is open any more.
-    async fn after_week(&self, workspace: &WorkspaceId, ad_account: &AdAccountId) -> Result<(), Failure> {
+    async fn after_week(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Failure> {
         let chunks = self.access.table.chunks(workspace, ad_account).await?;
         let open = |state| matches!(state, ChunkState::Planned | ChunkState::Running);
         if chunks.iter().any(|chunk| open(chunk.state)) {

@@ -14,7 +14,7 @@ use reqwest::Url;
 use runtime::session::Role;
 use serde_json::{Value, json};
 
-use crate::system::System;
+use crate::system::{System, tenant};
 
 /// The workspace of the demonstration.
 pub const WORKSPACE: &str = "demo";
@@ -220,7 +220,7 @@ async fn is_selected(api: &Api, account: &str) -> anyhow::Result<bool> {
 }
 
 async fn wait(system: &System, api: &Api, account: &str, show: &mut impl FnMut(Stage)) -> anyhow::Result<()> {
-    let before = system.before.get(&(WORKSPACE.parse()?, account.parse()?));
+    let before = system.before.get(&(tenant(WORKSPACE)?, account.parse()?));
     let synced_before = before.and_then(|before| before.structure_synced_at);
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     let mut given_up = None;

@@ -8,9 +8,10 @@
 use std::collections::HashMap;
 
 use ads::date::IsoWeek;
-use ads::id::{AdAccountId, WorkspaceId};
+use ads::id::AdAccountId;
 use ads::job::{Job, SyncCause};
 use ads::launch::LaunchState;
+use ads::tenant::Tenant;
 use anyhow::Context;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,7 @@ use store::schedule::{Activation, ActivationState};
 
 use crate::cloud::{Cloud, TABLE};
 use crate::functions::Functions;
+use crate::system::tenant;
 
 /// How an account stood when the system started: what comes later is this run's. The clock cannot tell,
 /// for it may be set back between two runs.
@@ -33,7 +35,7 @@ pub struct Before {
 }
 
 /// How every selected account stood.
-pub type BeforeAll = HashMap<(WorkspaceId, AdAccountId), Before>;
+pub type BeforeAll = HashMap<(Tenant, AdAccountId), Before>;
 
 /// Takes everything up again that the table says is not finished.
 pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Result<BeforeAll> {
@@ -70,7 +72,7 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
 async fn scan<T: DeserializeOwned>(
     cloud: &Cloud,
     sort_key: &str,
-) -> anyhow::Result<Vec<(WorkspaceId, Option<AdAccountId>, T)>> {
+) -> anyhow::Result<Vec<(Tenant, Option<AdAccountId>, T)>> {
     let mut found = Vec::new();
     let mut start = None;
     loop {
@@ -93,7 +95,7 @@ async fn scan<T: DeserializeOwned>(
         for item in page.items.unwrap_or_default() {
             let pk = item.get("pk").and_then(|pk| pk.as_s().ok()).context("an item without a key")?;
             let mut parts = pk.split('#').skip(1);
-            let workspace = parts.next().context("a key without a workspace")?.parse()?;
+            let workspace = tenant(parts.next().context("a key without a workspace")?)?;
             let account = parts.next().map(str::parse).transpose()?;
             found.push((workspace, account, from_item(item)?));
         }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use store::chunk::ChunkState;
 
 use crate::main_job::{Api, WORKSPACE};
-use crate::system::System;
+use crate::system::{System, tenant};
 
 /// What a run did, in the shape of `--json`.
 #[derive(Debug, Serialize)]
@@ -82,7 +82,7 @@ impl Report {
     /// Asks the running system, over HTTP where the front end would.
     pub async fn gather(system: &System, api: &Api) -> anyhow::Result<Self> {
         let account: AdAccountId = system.sim().context("no simulated account")?.account().id.parse()?;
-        let workspace: ads::id::WorkspaceId = WORKSPACE.parse()?;
+        let workspace = tenant(WORKSPACE)?;
         let row = system.table.account(&workspace, &account).await?.context("the account is not there")?;
         let path = format!("ad-accounts/{account}");
 

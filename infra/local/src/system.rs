@@ -3,6 +3,8 @@
 use std::fs::File;
 
 use access::Access;
+use ads::tenant::{Tenant, kept};
+use anyhow::Context;
 use graph_api::{Graph, Time};
 use graph_sim::{AccountArgs, GraphSim};
 use jiff::SignedDuration;
@@ -160,6 +162,12 @@ impl System {
             sim.stop().await;
         }
     }
+}
+
+/// A workspace as an operator names it: whoever runs the process owns its data.
+pub fn tenant(workspace: &str) -> anyhow::Result<Tenant> {
+    let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(workspace);
+    kept::deserialize(name).context("workspace")
 }
 
 /// A session token for the system that runs, or ran last, on this data.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use ads::Failure;
 use ads::date::DateRange;
-use ads::id::{AdAccountId, ConnectionId, ObjectId, WorkspaceId};
+use ads::id::{AdAccountId, ConnectionId, ObjectId};
 use ads::object::{AdObject, Level};
+use ads::tenant::Tenant;
 use graph_api::insights::{AdDay, AdDays};
 use graph_api::launch::Changes;
 pub use graph_api::usage::UseCase;
@@ -40,7 +41,7 @@ pub struct Access {
 #[derive(Debug)]
 pub struct Reached {
     /// Whose it is.
-    pub workspace: WorkspaceId,
+    pub workspace: Tenant,
     /// Its row.
     pub account: AdAccount,
     /// Graph, on behalf of its connection.
@@ -52,7 +53,7 @@ pub struct Reached {
 }
 
 /// The place a token is sealed for: it opens nowhere else.
-pub fn token_context(workspace: &WorkspaceId, connection: &ConnectionId) -> String {
+pub fn token_context(workspace: &Tenant, connection: &ConnectionId) -> String {
     format!("{workspace}|{connection}")
 }
 
@@ -69,7 +70,7 @@ impl Access {
     /// refuse every call of this use case.
     pub async fn reach(
         &self,
-        workspace: &WorkspaceId,
+        workspace: &Tenant,
         id: &AdAccountId,
         case: UseCase,
     ) -> Result<Reached, Failure> {

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod money;
 pub mod object;
 pub mod rule;
+pub mod tenant;
 
 pub use failure::Failure;
 

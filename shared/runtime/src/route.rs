@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::str::FromStr;
 
-use ads::id::{AdAccountId, WorkspaceId};
+use ads::id::AdAccountId;
+use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -295,7 +296,7 @@ impl<E> Visit<E> {
     }
 
     /// The session's workspace.
-    pub fn workspace(&self) -> Result<&WorkspaceId, Failure> {
+    pub fn workspace(&self) -> Result<&Tenant, Failure> {
         Ok(&self.session()?.workspace)
     }
 

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use ads::Invalid;
-use ads::id::WorkspaceId;
+use ads::tenant::Tenant;
 use jiff::Timestamp;
 use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ pub struct Person {
     /// Their address in small letters, if the issuer has verified it.
     pub verified_email: Option<String>,
     /// The workspace and the role there, when the issuer knows about workspaces.
-    pub claimed: Option<(WorkspaceId, Role)>,
+    pub claimed: Option<(Tenant, Role)>,
 }
 
 /// Who is asking, in which workspace, and what they may do there.
@@ -91,7 +91,7 @@ pub struct Session {
     /// Their address in small letters, if the issuer has verified it.
     pub verified_email: Option<String>,
     /// Whose data they see.
-    pub workspace: WorkspaceId,
+    pub workspace: Tenant,
     /// What they may do.
     pub role: Role,
 }

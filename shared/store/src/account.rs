@@ -1,7 +1,8 @@
 //! Ad accounts: whose they are, which connection reaches them, whether they are synced.
 
-use ads::id::{AdAccountId, ConnectionId, WorkspaceId};
+use ads::id::{AdAccountId, ConnectionId};
 use ads::money::Currency;
+use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -67,30 +68,31 @@ pub fn canonical_zone(timezone: &str) -> Result<String, Invalid> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The workspace.
-    pub workspace: WorkspaceId,
+    #[serde(with = "ads::tenant::kept")]
+    pub workspace: Tenant,
     /// The ad account in which it stands.
     pub ad_account: AdAccountId,
 }
 
 impl Table {
     /// One ad account of a workspace, which must be there.
-    pub async fn known_account(&self, ws: &WorkspaceId, id: &AdAccountId) -> Result<AdAccount, Failure> {
+    pub async fn known_account(&self, ws: &Tenant, id: &AdAccountId) -> Result<AdAccount, Failure> {
         self.account(ws, id).await?.ok_or_else(|| Failure::NotFound(format!("ad account {id}")))
     }
 
     /// One ad account of a workspace.
-    pub async fn account(&self, ws: &WorkspaceId, id: &AdAccountId) -> Result<Option<AdAccount>, StoreError> {
+    pub async fn account(&self, ws: &Tenant, id: &AdAccountId) -> Result<Option<AdAccount>, StoreError> {
         self.get(&key::account(ws, id)).await
     }
 
     /// Every ad account of a workspace.
-    pub async fn accounts(&self, ws: &WorkspaceId) -> Result<Vec<AdAccount>, StoreError> {
+    pub async fn accounts(&self, ws: &Tenant) -> Result<Vec<AdAccount>, StoreError> {
         self.list(&key::workspace(ws), "ACCOUNT#").await
     }
 
     /// Keeps what Meta says of an account. Whether it is selected and how fresh it is stay as they are,
     /// whoever changes them at the same time.
-    pub async fn keep_account(&self, ws: &WorkspaceId, account: &AdAccount) -> Result<(), StoreError> {
+    pub async fn keep_account(&self, ws: &Tenant, account: &AdAccount) -> Result<(), StoreError> {
         // The index first: an account that is kept can always be found by a webhook.
         self.index(account.id.digits(), ws, &account.id).await?;
         let mut expression =
@@ -118,7 +120,7 @@ impl Table {
     /// Records whether a person wants the account synced.
     pub async fn select_account(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         id: &AdAccountId,
         selected: bool,
     ) -> Result<AdAccount, StoreError> {
@@ -155,7 +157,7 @@ impl Table {
     /// Records that the whole structure was mirrored.
     pub async fn structure_synced(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         id: &AdAccountId,
         at: Timestamp,
     ) -> Result<AdAccount, StoreError> {
@@ -165,12 +167,7 @@ impl Table {
     }
 
     /// Makes one of Meta's ids findable.
-    pub(crate) async fn index(
-        &self,
-        id: &str,
-        ws: &WorkspaceId,
-        account: &AdAccountId,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn index(&self, id: &str, ws: &Tenant, account: &AdAccountId) -> Result<(), StoreError> {
         let holder = Holder { workspace: ws.clone(), ad_account: account.clone() };
         self.put(&key::meta_index(id, ws, account), &holder, None).await
     }

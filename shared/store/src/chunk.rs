@@ -5,7 +5,8 @@
 //! dead and comes back can change nothing.
 
 use ads::date::{DateRange, IsoWeek};
-use ads::id::{AdAccountId, WorkspaceId};
+use ads::id::AdAccountId;
+use ads::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +103,7 @@ impl Table {
     /// Asks for a week. A run that is under way is left alone and the week is fetched again after it.
     pub async fn plan_chunk(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         account: &AdAccountId,
         week: IsoWeek,
     ) -> Result<Chunk, StoreError> {
@@ -132,7 +133,7 @@ impl Table {
     /// Takes the lease of a chunk that waits for work, or whose worker is overdue.
     pub async fn lease_chunk(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         account: &AdAccountId,
         week: IsoWeek,
         now: Timestamp,
@@ -234,7 +235,7 @@ impl Table {
 
     /// Takes back the leases of an account whose workers are known to be gone, without waiting for their end.
     /// The fence keeps this safe even when one of them is not: it can write nothing once the lease is taken.
-    pub async fn reclaim_chunks(&self, ws: &WorkspaceId, account: &AdAccountId) -> Result<(), StoreError> {
+    pub async fn reclaim_chunks(&self, ws: &Tenant, account: &AdAccountId) -> Result<(), StoreError> {
         let running = |chunk: &Chunk| chunk.state == ChunkState::Running;
         for chunk in self.chunks(ws, account).await?.into_iter().filter(running) {
             let key = key::chunk(ws, account, chunk.week);
@@ -246,7 +247,7 @@ impl Table {
     /// The weeks of a range that are not stored completely: their numbers are missing or partial.
     pub async fn incomplete_weeks(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         account: &AdAccountId,
         range: DateRange,
     ) -> Result<Vec<IsoWeek>, StoreError> {
@@ -256,7 +257,7 @@ impl Table {
     }
 
     /// Every chunk of an account, oldest week first.
-    pub async fn chunks(&self, ws: &WorkspaceId, account: &AdAccountId) -> Result<Vec<Chunk>, StoreError> {
+    pub async fn chunks(&self, ws: &Tenant, account: &AdAccountId) -> Result<Vec<Chunk>, StoreError> {
         self.list(&key::account_partition(ws, account), "CHUNK#").await
     }
 }

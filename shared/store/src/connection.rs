@@ -1,6 +1,7 @@
 //! Connections: a consent at Meta with its sealed token.
 
-use ads::id::{ConnectionId, MetaUserId, WorkspaceId};
+use ads::id::{ConnectionId, MetaUserId};
+use ads::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -49,14 +50,15 @@ pub enum ConnectionState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionPlace {
     /// The workspace.
-    pub workspace: WorkspaceId,
+    #[serde(with = "ads::tenant::kept")]
+    pub workspace: Tenant,
     /// The connection.
     pub connection: ConnectionId,
 }
 
 impl Table {
     /// Keeps a new connection, or one connected anew, together with its entry in the index of all.
-    pub async fn keep_connection(&self, ws: &WorkspaceId, connection: &Connection) -> Result<(), StoreError> {
+    pub async fn keep_connection(&self, ws: &Tenant, connection: &Connection) -> Result<(), StoreError> {
         let place = ConnectionPlace { workspace: ws.clone(), connection: connection.id.clone() };
         let row = self.put_action(&key::connection(ws, &connection.id), connection)?;
         let entry = self.put_action(&key::listed_connection(ws, &connection.id), &place)?;
@@ -79,16 +81,12 @@ impl Table {
     }
 
     /// One connection.
-    pub async fn connection(
-        &self,
-        ws: &WorkspaceId,
-        id: &ConnectionId,
-    ) -> Result<Option<Connection>, StoreError> {
+    pub async fn connection(&self, ws: &Tenant, id: &ConnectionId) -> Result<Option<Connection>, StoreError> {
         self.get(&key::connection(ws, id)).await
     }
 
     /// Every connection of a workspace.
-    pub async fn connections(&self, ws: &WorkspaceId) -> Result<Vec<Connection>, StoreError> {
+    pub async fn connections(&self, ws: &Tenant) -> Result<Vec<Connection>, StoreError> {
         self.list(&key::workspace(ws), "CONNECTION#").await
     }
 
@@ -96,7 +94,7 @@ impl Table {
     /// over all connections takes out.
     pub async fn forget_connection(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         id: &ConnectionId,
     ) -> Result<Option<Connection>, StoreError> {
         let forgotten = self.take(&key::connection(ws, id)).await?;
@@ -108,7 +106,7 @@ impl Table {
     /// connection renewed in the meantime is left alone.
     pub async fn connection_is_dead(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         seen: &Connection,
         reason: &str,
     ) -> Result<(), StoreError> {

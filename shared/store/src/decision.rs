@@ -1,7 +1,8 @@
 //! Decisions: what a rule saw and did, at most one for a rule, an object and a day.
 
-use ads::id::{RuleId, WorkspaceId};
+use ads::id::RuleId;
 use ads::rule::Decision;
+use ads::tenant::Tenant;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,7 @@ impl Table {
     /// Records a decision before its act. One that the guard held back may be decided again.
     pub async fn decide(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         decision: &Decision,
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
@@ -51,7 +52,7 @@ impl Table {
     /// Takes over a decision whose act was never confirmed; `None` when it was, or somebody is at it.
     pub async fn take_decision(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         decision: &Decision,
         now: Timestamp,
     ) -> Result<Option<Decision>, StoreError> {
@@ -70,7 +71,7 @@ impl Table {
     /// One that stays open is another worker's to take after `worker_until`.
     pub async fn conclude(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         decision: &Decision,
         worker_until: Timestamp,
     ) -> Result<(), StoreError> {
@@ -86,7 +87,7 @@ impl Table {
     /// A page of a rule's decisions, newest day first. `before` is the day and object of the last one seen.
     pub async fn decisions(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         rule: &RuleId,
         before: Option<&str>,
         limit: usize,
@@ -98,7 +99,7 @@ impl Table {
     /// A rule's decisions since a day.
     pub async fn decisions_since(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         rule: &RuleId,
         since: Date,
     ) -> Result<Vec<Decision>, StoreError> {
@@ -107,6 +108,6 @@ impl Table {
     }
 }
 
-fn key_of(ws: &WorkspaceId, decision: &Decision) -> key::Key {
+fn key_of(ws: &Tenant, decision: &Decision) -> key::Key {
     key::decision(ws, &decision.rule, decision.day, &decision.object)
 }

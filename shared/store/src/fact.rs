@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use ads::date::{DateRange, IsoWeek};
-use ads::id::{AdAccountId, ObjectId, WorkspaceId};
+use ads::id::{AdAccountId, ObjectId};
 use ads::metrics::{DayFacts, Measures};
 use ads::object::Level;
+use ads::tenant::Tenant;
 use serde::{Deserialize, Serialize};
 
 use crate::chunk::Lease;
@@ -87,7 +88,7 @@ impl Table {
     /// Facts of one level in the weeks that `range` touches, whole weeks, ordered by week and object.
     pub async fn facts(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         account: &AdAccountId,
         level: Level,
         range: DateRange,
@@ -101,7 +102,7 @@ impl Table {
     /// lost its lease writes nothing. BatchWriteItem would be cheaper and knows no conditions.
     pub async fn write_facts(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         account: &AdAccountId,
         week: IsoWeek,
         lease: &Lease,

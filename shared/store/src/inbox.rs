@@ -1,7 +1,7 @@
 //! The inbox: each webhook change once per workspace.
 
-use ads::id::WorkspaceId;
 use ads::job::WebhookChange;
+use ads::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,7 @@ impl Table {
     /// gets it. One whose handling broke off is taken over by the next delivery after a while.
     pub async fn take_change(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         change: &WebhookChange,
         now: Timestamp,
     ) -> Result<Taking, StoreError> {
@@ -89,7 +89,7 @@ impl Table {
     }
 
     /// Records that the effect of a change is under way.
-    pub async fn change_is_done(&self, ws: &WorkspaceId, digest: &str) -> Result<(), StoreError> {
+    pub async fn change_is_done(&self, ws: &Tenant, digest: &str) -> Result<(), StoreError> {
         let key = key::inbox(ws, digest);
         let done = self.update::<InboxItem>(&key, "SET #state = :done", None, vec![(":done", text("done"))]);
         done.await.map(drop)

@@ -1,12 +1,14 @@
 //! Every partition and sort key of the table.
 //!
-//! A key begins with the workspace, so that no query can reach another one. The exceptions are the index from
-//! Meta's ids to the workspaces that hold them, for webhooks name no workspace, and the state of Meta's quotas,
-//! which belong to the app and the ad account.
+//! A key begins with the workspace, so that no query can reach another one, and is made of a [`Tenant`], which only a
+//! session check and what it left behind can name. The exceptions are the index from Meta's ids to the workspaces that
+//! hold them, for webhooks name no workspace, logins under way, for neither do Meta's callbacks, and the state of
+//! Meta's quotas, which belong to the app and the ad account.
 
 use ads::date::IsoWeek;
-use ads::id::{AdAccountId, ConnectionId, LaunchId, ObjectId, RuleId, WorkspaceId};
+use ads::id::{AdAccountId, ConnectionId, LaunchId, ObjectId, RuleId};
 use ads::object::Level;
+use ads::tenant::Tenant;
 use jiff::civil::Date;
 
 use crate::limit::LimitOf;
@@ -25,92 +27,92 @@ fn key(pk: String, sk: impl Into<String>) -> Key {
 }
 
 /// Partition of what a workspace has few of: connections, accounts, rules, launches, inbox.
-pub fn workspace(workspace: &WorkspaceId) -> String {
+pub fn workspace(workspace: &Tenant) -> String {
     format!("WS#{workspace}")
 }
 
 /// Partition of one ad account: objects, chunks, schedules.
-pub fn account_partition(workspace: &WorkspaceId, account: &AdAccountId) -> String {
+pub fn account_partition(workspace: &Tenant, account: &AdAccountId) -> String {
     format!("WS#{workspace}#{account}")
 }
 
 /// Partition of one ad account's facts of one level.
-pub fn fact_partition(workspace: &WorkspaceId, account: &AdAccountId, level: Level) -> String {
+pub fn fact_partition(workspace: &Tenant, account: &AdAccountId, level: Level) -> String {
     format!("WS#{workspace}#{account}#FACT#{level}")
 }
 
 /// Partition of one rule's decisions.
-pub fn decision_partition(workspace: &WorkspaceId, rule: &RuleId) -> String {
+pub fn decision_partition(workspace: &Tenant, rule: &RuleId) -> String {
     format!("WS#{workspace}#RULE#{rule}")
 }
 
 /// A connection.
-pub fn connection(ws: &WorkspaceId, id: &ConnectionId) -> Key {
+pub fn connection(ws: &Tenant, id: &ConnectionId) -> Key {
     key(workspace(ws), format!("CONNECTION#{id}"))
 }
 
-/// A pending login, by the hash of its state.
-pub fn oauth_state(ws: &WorkspaceId, state_hash: &str) -> Key {
-    key(workspace(ws), format!("OAUTH#{state_hash}"))
+/// A pending login, by the hash of its state: the callback brings no session, so the row says whose it is.
+pub fn oauth_state(state_hash: &str) -> Key {
+    key(format!("LOGIN#{state_hash}"), "LOGIN")
 }
 
 /// An ad account.
-pub fn account(ws: &WorkspaceId, id: &AdAccountId) -> Key {
+pub fn account(ws: &Tenant, id: &AdAccountId) -> Key {
     key(workspace(ws), format!("ACCOUNT#{id}"))
 }
 
 /// A rule.
-pub fn rule(ws: &WorkspaceId, id: &RuleId) -> Key {
+pub fn rule(ws: &Tenant, id: &RuleId) -> Key {
     key(workspace(ws), format!("RULE#{id}"))
 }
 
 /// A launch.
-pub fn launch(ws: &WorkspaceId, id: &LaunchId) -> Key {
+pub fn launch(ws: &Tenant, id: &LaunchId) -> Key {
     key(workspace(ws), format!("LAUNCH#{id}"))
 }
 
 /// A webhook change that was accepted.
-pub fn inbox(ws: &WorkspaceId, digest: &str) -> Key {
+pub fn inbox(ws: &Tenant, digest: &str) -> Key {
     key(workspace(ws), format!("INBOX#{digest}"))
 }
 
 /// The counter that orders fetches of an account's structure.
-pub fn fetch_counter(ws: &WorkspaceId, account: &AdAccountId) -> Key {
+pub fn fetch_counter(ws: &Tenant, account: &AdAccountId) -> Key {
     key(account_partition(ws, account), "FETCHES")
 }
 
 /// A campaign, ad set or ad.
-pub fn object(ws: &WorkspaceId, account: &AdAccountId, level: Level, id: &ObjectId) -> Key {
+pub fn object(ws: &Tenant, account: &AdAccountId, level: Level, id: &ObjectId) -> Key {
     key(account_partition(ws, account), format!("OBJECT#{level}#{id}"))
 }
 
 /// A chunk.
-pub fn chunk(ws: &WorkspaceId, account: &AdAccountId, week: IsoWeek) -> Key {
+pub fn chunk(ws: &Tenant, account: &AdAccountId, week: IsoWeek) -> Key {
     key(account_partition(ws, account), format!("CHUNK#{week}"))
 }
 
 /// A campaign's scheduled activation.
-pub fn schedule(ws: &WorkspaceId, account: &AdAccountId, campaign: &ObjectId) -> Key {
+pub fn schedule(ws: &Tenant, account: &AdAccountId, campaign: &ObjectId) -> Key {
     key(account_partition(ws, account), format!("SCHEDULE#{campaign}"))
 }
 
 /// One object's numbers of one week. Weeks sort as text because they have a fixed width.
-pub fn fact(ws: &WorkspaceId, account: &AdAccountId, level: Level, week: IsoWeek, id: &ObjectId) -> Key {
+pub fn fact(ws: &Tenant, account: &AdAccountId, level: Level, week: IsoWeek, id: &ObjectId) -> Key {
     key(fact_partition(ws, account, level), format!("{week}#{id}"))
 }
 
 /// A decision: at most one for a rule, an object and a day.
-pub fn decision(ws: &WorkspaceId, rule: &RuleId, day: Date, object: &ObjectId) -> Key {
+pub fn decision(ws: &Tenant, rule: &RuleId, day: Date, object: &ObjectId) -> Key {
     key(decision_partition(ws, rule), format!("DECISION#{day}#{object}"))
 }
 
 /// The index from one of Meta's ids (an ad account's or object's digits) to who holds it.
-pub fn meta_index(id: &str, ws: &WorkspaceId, account: &AdAccountId) -> Key {
+pub fn meta_index(id: &str, ws: &Tenant, account: &AdAccountId) -> Key {
     key(meta_partition(id), format!("WS#{ws}#{account}"))
 }
 
 /// The index of the ad accounts that are synced, over all workspaces.
-pub fn selected(ws: &WorkspaceId, account: &AdAccountId) -> Key {
+pub fn selected(ws: &Tenant, account: &AdAccountId) -> Key {
     key(SELECTED.to_owned(), format!("WS#{ws}#{account}"))
 }
 
@@ -118,7 +120,7 @@ pub fn selected(ws: &WorkspaceId, account: &AdAccountId) -> Key {
 pub const SELECTED: &str = "SELECTED";
 
 /// The index of all connections, over all workspaces.
-pub fn listed_connection(ws: &WorkspaceId, id: &ConnectionId) -> Key {
+pub fn listed_connection(ws: &Tenant, id: &ConnectionId) -> Key {
     key(CONNECTIONS.to_owned(), format!("WS#{ws}#{id}"))
 }
 
@@ -143,13 +145,17 @@ pub fn meta_partition(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ads::tenant::kept;
+    use serde::de::value::{Error, StrDeserializer};
+
     use super::*;
 
     #[test]
     fn one_workspace_cannot_name_another_ones_items() {
         // Ids admit neither '#' nor capital letters, so no id can imitate a longer key.
-        assert!("a#act_1".parse::<WorkspaceId>().is_err());
-        let (a, b): (WorkspaceId, WorkspaceId) = ("a".parse().unwrap(), "ab".parse().unwrap());
+        let tenant = |name| kept::deserialize(StrDeserializer::<Error>::new(name));
+        assert!(tenant("a#act_1").is_err());
+        let (a, b) = (tenant("a").unwrap(), tenant("ab").unwrap());
         let act = "act_1".parse().unwrap();
         assert_ne!(account_partition(&a, &act), account_partition(&b, &act));
         assert_eq!(

@@ -1,7 +1,8 @@
 //! Launches: the document, what exists already, and who works on it.
 
-use ads::id::{LaunchId, WorkspaceId};
+use ads::id::LaunchId;
 use ads::launch::Launch;
+use ads::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -24,24 +25,24 @@ pub struct KeptLaunch {
 
 impl Table {
     /// Begins a launch; [`StoreError::Conflict`] when its id is taken.
-    pub async fn begin_launch(&self, ws: &WorkspaceId, launch: &KeptLaunch) -> Result<(), StoreError> {
+    pub async fn begin_launch(&self, ws: &Tenant, launch: &KeptLaunch) -> Result<(), StoreError> {
         self.put(&key::launch(ws, &launch.launch.id), launch, Some(ABSENT)).await
     }
 
     /// One launch.
-    pub async fn launch(&self, ws: &WorkspaceId, id: &LaunchId) -> Result<Option<KeptLaunch>, StoreError> {
+    pub async fn launch(&self, ws: &Tenant, id: &LaunchId) -> Result<Option<KeptLaunch>, StoreError> {
         self.get(&key::launch(ws, id)).await
     }
 
     /// Every launch of a workspace.
-    pub async fn launches(&self, ws: &WorkspaceId) -> Result<Vec<KeptLaunch>, StoreError> {
+    pub async fn launches(&self, ws: &Tenant) -> Result<Vec<KeptLaunch>, StoreError> {
         self.list(&key::workspace(ws), "LAUNCH#").await
     }
 
     /// Takes over a launch on which nobody works any more; [`StoreError::Conflict`] when somebody does.
     pub async fn take_launch(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         id: &LaunchId,
         now: Timestamp,
         until: Timestamp,
@@ -58,7 +59,7 @@ impl Table {
     /// Writes a launch that this worker holds until then, and raises its version.
     pub async fn save_launch(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         kept: &mut KeptLaunch,
         worker_until: Timestamp,
     ) -> Result<(), StoreError> {

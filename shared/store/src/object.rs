@@ -1,7 +1,8 @@
 //! Campaigns, ad sets and ads, each with the order of the fetch that showed it.
 
-use ads::id::{AdAccountId, ObjectId, WorkspaceId};
+use ads::id::{AdAccountId, ObjectId};
 use ads::object::{AdObject, Level};
+use ads::tenant::Tenant;
 use serde::{Deserialize, Serialize};
 
 use crate::key;
@@ -37,7 +38,7 @@ struct FetchCounter {
 
 impl Table {
     /// Draws the number of a fetch, before the fetch: whoever starts later wins.
-    pub async fn begin_fetch(&self, ws: &WorkspaceId, account: &AdAccountId) -> Result<u64, StoreError> {
+    pub async fn begin_fetch(&self, ws: &Tenant, account: &AdAccountId) -> Result<u64, StoreError> {
         let counter: FetchCounter = self
             .update(&key::fetch_counter(ws, account), "ADD fetches :one", None, vec![(":one", number(1))])
             .await?;
@@ -47,7 +48,7 @@ impl Table {
     /// Keeps an object unless a later fetch has shown it already.
     pub async fn keep_object(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         account: &AdAccountId,
         kept: &KeptObject,
     ) -> Result<Kept, StoreError> {
@@ -68,7 +69,7 @@ impl Table {
     /// One object.
     pub async fn object(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         account: &AdAccountId,
         level: Level,
         id: &ObjectId,
@@ -79,7 +80,7 @@ impl Table {
     /// Every object of one level.
     pub async fn objects(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         account: &AdAccountId,
         level: Level,
     ) -> Result<Vec<KeptObject>, StoreError> {

@@ -1,35 +1,36 @@
 //! Rules of a workspace.
 
-use ads::id::{RuleId, WorkspaceId};
+use ads::id::RuleId;
 use ads::rule::Rule;
+use ads::tenant::Tenant;
 
 use crate::key;
 use crate::table::{ABSENT, Condition, StoreError, Table};
 
 impl Table {
     /// Adds a rule; [`StoreError::Conflict`] when its id is taken.
-    pub async fn add_rule(&self, ws: &WorkspaceId, rule: &Rule) -> Result<(), StoreError> {
+    pub async fn add_rule(&self, ws: &Tenant, rule: &Rule) -> Result<(), StoreError> {
         self.put(&key::rule(ws, &rule.id), rule, Some(ABSENT)).await
     }
 
     /// Replaces a rule; [`StoreError::Conflict`] when there is none.
-    pub async fn replace_rule(&self, ws: &WorkspaceId, rule: &Rule) -> Result<(), StoreError> {
+    pub async fn replace_rule(&self, ws: &Tenant, rule: &Rule) -> Result<(), StoreError> {
         let exists = Condition { expression: "attribute_exists(pk)", values: Vec::new() };
         self.put(&key::rule(ws, &rule.id), rule, Some(exists)).await
     }
 
     /// One rule.
-    pub async fn rule(&self, ws: &WorkspaceId, id: &RuleId) -> Result<Option<Rule>, StoreError> {
+    pub async fn rule(&self, ws: &Tenant, id: &RuleId) -> Result<Option<Rule>, StoreError> {
         self.get(&key::rule(ws, id)).await
     }
 
     /// Every rule of a workspace.
-    pub async fn rules(&self, ws: &WorkspaceId) -> Result<Vec<Rule>, StoreError> {
+    pub async fn rules(&self, ws: &Tenant) -> Result<Vec<Rule>, StoreError> {
         self.list(&key::workspace(ws), "RULE#").await
     }
 
     /// Removes a rule. Its decisions stay.
-    pub async fn remove_rule(&self, ws: &WorkspaceId, id: &RuleId) -> Result<Option<Rule>, StoreError> {
+    pub async fn remove_rule(&self, ws: &Tenant, id: &RuleId) -> Result<Option<Rule>, StoreError> {
         self.take(&key::rule(ws, id)).await
     }
 }

@@ -1,6 +1,7 @@
 //! Scheduled activations of campaigns.
 
-use ads::id::{AdAccountId, ObjectId, WorkspaceId};
+use ads::id::{AdAccountId, ObjectId};
+use ads::tenant::Tenant;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,7 @@ impl Table {
     /// A campaign's activation.
     pub async fn activation(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         account: &AdAccountId,
         campaign: &ObjectId,
     ) -> Result<Option<Activation>, StoreError> {
@@ -57,7 +58,7 @@ impl Table {
     /// Every activation of an account.
     pub async fn activations(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         account: &AdAccountId,
     ) -> Result<Vec<Activation>, StoreError> {
         self.list(&key::account_partition(ws, account), "SCHEDULE#").await
@@ -66,7 +67,7 @@ impl Table {
     /// Writes an activation whose version is one above `before`, unless it changed meanwhile.
     pub async fn keep_activation(
         &self,
-        ws: &WorkspaceId,
+        ws: &Tenant,
         account: &AdAccountId,
         activation: &Activation,
         before: Option<&Activation>,

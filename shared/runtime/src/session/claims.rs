@@ -1,6 +1,7 @@
 //! What a token says, once its signature holds.
 
 use ads::id::WorkspaceId;
+use ads::tenant::{Tenant, kept};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -113,8 +114,8 @@ pub(super) fn check(
     Ok(Person { subject: said.sub, verified_email, claimed })
 }
 
-fn workspace(said: Option<Value>) -> Option<WorkspaceId> {
-    said?.as_str()?.parse().ok()
+fn workspace(said: Option<Value>) -> Option<Tenant> {
+    kept::deserialize(said?).ok()
 }
 
 fn role(said: Option<Value>) -> Option<Role> {

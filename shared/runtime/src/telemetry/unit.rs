@@ -337,8 +337,8 @@ mod tests {
     async fn a_unit_leaves_one_line_that_is_its_metrics_too() {
         let lines = lines_of("info", || async {
             let work = async {
-                let (workspace, ad_account) = ("demo".parse().unwrap(), "act_1".parse().unwrap());
-                does(&Job::EvaluateRules { workspace, ad_account });
+                let job = json!({"job": "evaluate_rules", "workspace": "demo", "ad_account": "act_1"});
+                does(&serde_json::from_value::<Job>(job).unwrap());
                 count(Metric::GraphCalls, 2);
                 count(Metric::GraphCalls, 1);
                 count(Metric::FactsWritten, 0);

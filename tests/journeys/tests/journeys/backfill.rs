@@ -10,6 +10,7 @@ use jiff::civil::{Date, date};
 use journeys::{Story, TODAY, numbers, options};
 use local::account::Account;
 use local::data::Data;
+use local::system::tenant;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -81,7 +82,7 @@ async fn a_second_sync_of_the_same_numbers_writes_no_fact() {
     let before = story.owner(Method::GET, "sync", None).await.unwrap().json();
     assert!(before["facts"]["items_written"].as_u64().unwrap() > 0);
     story.sync().await.unwrap();
-    let workspace = "demo".parse().unwrap();
+    let workspace = tenant("demo").unwrap();
     let account = story.account().unwrap().parse().unwrap();
     let chunks = story.system.table.chunks(&workspace, &account).await.unwrap();
     let again: Vec<_> = chunks.iter().filter(|chunk| chunk.requested > 1).collect();

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use access::{Access, token_context};
 use ads::Failure;
 use ads::date::{DateRange, IsoWeek};
-use ads::id::{AdAccountId, WorkspaceId};
+use ads::id::AdAccountId;
 use ads::job::{Job, SyncCause};
 use ads::object::Level;
+use ads::tenant::Tenant;
 use futures_util::future::join_all;
 use graph_api::{Graph, GraphConfig, Time};
 use graph_sim::{
@@ -25,6 +26,7 @@ use journeys::TODAY;
 use local::cloud::Cloud;
 use local::data::Data;
 use local::issuer::Issuer;
+use local::system::tenant;
 use runtime::{Clock, Host, Sessions};
 use store::account::AdAccount;
 use store::chunk::ChunkState;
@@ -124,7 +126,7 @@ impl Stage {
 
     /// A sync in a workspace of its own, and how it ended.
     async fn sync(&self, workspace: &str, plan: FaultPlan) -> End {
-        let workspace: WorkspaceId = workspace.parse().unwrap();
+        let workspace = tenant(workspace).unwrap();
         self.connect(&workspace).await;
         self.sim.set_plan(plan);
         let end = self.sync_connected(&workspace).await;
@@ -134,7 +136,7 @@ impl Stage {
         end
     }
 
-    async fn connect(&self, workspace: &WorkspaceId) {
+    async fn connect(&self, workspace: &Tenant) {
         let (table, now) = (&self.access.table, self.clock.now());
         let token = self.sim.issue_token("1", &["ads_read", "ads_management"]);
         let connection = "meta-1".parse().unwrap();
@@ -166,7 +168,7 @@ impl Stage {
         table.keep_account(workspace, &account).await.unwrap();
     }
 
-    async fn sync_connected(&self, workspace: &WorkspaceId) -> End {
+    async fn sync_connected(&self, workspace: &Tenant) -> End {
         let (workspace, ad_account) = (workspace.clone(), self.account.clone());
         let structure = Job::SyncAccount {
             workspace: workspace.clone(),
@@ -238,7 +240,7 @@ impl Stage {
     }
 
     /// What is in the table.
-    async fn ended(&self, workspace: &WorkspaceId) -> End {
+    async fn ended(&self, workspace: &Tenant) -> End {
         let table = &self.access.table;
         for chunk in table.chunks(workspace, &self.account).await.unwrap() {
             if self.weeks.contains(&chunk.week) && chunk.state != ChunkState::Done {
@@ -363,7 +365,7 @@ async fn a_throttle_of_a_minute_costs_one_simulated_minute() {
 #[tokio::test]
 async fn workers_share_the_small_quotas_of_a_new_app_and_never_overrun_them() {
     let stage = Stage::with(Limits::of(Tier::Limited)).await;
-    let workspaces: Vec<WorkspaceId> = (1..=8).map(|number| format!("w{number}").parse().unwrap()).collect();
+    let workspaces: Vec<_> = (1..=8).map(|number| tenant(&format!("w{number}")).unwrap()).collect();
     let mut jobs = Vec::new();
     for workspace in workspaces.clone() {
         stage.connect(&workspace).await;

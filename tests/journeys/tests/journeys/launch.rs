@@ -4,6 +4,7 @@ use graph_sim::{Fault, FaultKind};
 use http::Method;
 use jiff::SignedDuration;
 use journeys::{Answer, Story};
+use local::system::tenant;
 use serde_json::{Value, json};
 
 fn fault(method: &str, path: &str, kind: FaultKind) -> Fault {
@@ -139,7 +140,7 @@ async fn a_launch_that_was_left_to_a_person_is_not_reported_as_done() {
     story.sim().unwrap().fail_next(fault("POST", "adsets", throttled));
     let document = story.launch_document().unwrap();
     assert_eq!(story.launch("spring-10", &document).await.unwrap().status, 429);
-    let (table, workspace) = (&story.system.table, "demo".parse().unwrap());
+    let (table, workspace) = (&story.system.table, tenant("demo").unwrap());
     let mut kept = table.launches(&workspace).await.unwrap().remove(0);
     kept.launch.state = ads::launch::LaunchState::Flagged;
     table.save_launch(&workspace, &mut kept, story.system.clock.now()).await.unwrap();

@@ -4,11 +4,12 @@ use ads::object::{EffectiveStatus, Level};
 use graph_sim::{Fault, FaultKind, Refusal};
 use http::Method;
 use journeys::Story;
+use local::system::tenant;
 use serde_json::json;
 use store::object::KeptObject;
 
 async fn ads(story: &Story) -> Vec<KeptObject> {
-    let (workspace, account) = ("demo".parse().unwrap(), story.account().unwrap().parse().unwrap());
+    let (workspace, account) = (tenant("demo").unwrap(), story.account().unwrap().parse().unwrap());
     story.system.table.objects(&workspace, &account, Level::Ad).await.unwrap()
 }
 

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use journeys::{Story, options};
 use local::Options;
 use local::data::Data;
+use local::system::tenant;
 use runtime::queue::dead_letters;
 
 async fn send_raw(story: &Story, queue: Queue, body: &str) {
@@ -102,7 +103,7 @@ async fn an_account_is_synced_every_hour_until_it_is_deselected() {
 #[tokio::test]
 async fn jobs_of_accounts_that_are_gone_end_quietly() {
     let story = Story::synced().await.unwrap();
-    let (workspace, ad_account) = ("nobody".parse().unwrap(), "act_404".parse().unwrap());
+    let (workspace, ad_account) = (tenant("nobody").unwrap(), "act_404".parse().unwrap());
     let job = Job::SyncAccount { workspace, ad_account, cause: SyncCause::Request };
     story.system.cloud.queues.send(&[job]).await.unwrap();
     story.system.runner.settle().await.unwrap();

@@ -7,6 +7,7 @@ use http::Method;
 use jiff::SignedDuration;
 use journeys::{Story, TODAY};
 use local::main_job::WORKSPACE;
+use local::system::tenant;
 use serde_json::{Value, json};
 
 fn pause_spenders() -> Value {
@@ -71,7 +72,7 @@ async fn a_rule_that_meta_holds_up_acts_when_meta_lets_it() {
             headers: vec![("x-business-use-case-usage".to_owned(), usage.to_owned())],
         },
     });
-    let (workspace, ad_account) = (WORKSPACE.parse().unwrap(), story.account().unwrap().parse().unwrap());
+    let (workspace, ad_account) = (tenant(WORKSPACE).unwrap(), story.account().unwrap().parse().unwrap());
     let rules = Job::EvaluateRules { workspace, ad_account };
     story.system.cloud.queues.send(&[rules]).await.unwrap();
     let runner = &story.system.runner;
@@ -181,7 +182,7 @@ async fn a_decision_that_a_crash_left_open_is_finished_on_its_day_and_lapses_lat
         };
         let decision = left_open(&story, &rule, &campaign, day, before);
         let long_ago = story.system.clock.now() - jiff::SignedDuration::from_mins(10);
-        story.system.table.decide(&"demo".parse().unwrap(), &decision, long_ago).await.unwrap();
+        story.system.table.decide(&tenant("demo").unwrap(), &decision, long_ago).await.unwrap();
         story.sync().await.unwrap();
         let made = decisions(&story, &rule).await;
         assert_eq!(made.len(), 1);

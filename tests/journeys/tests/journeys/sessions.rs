@@ -10,6 +10,7 @@ use journeys::{Answer, Story, options};
 use jsonwebtoken::Algorithm;
 use local::Options;
 use local::data::Data;
+use local::system::tenant;
 use runtime::Sessions;
 use runtime::session::{NotVerified, Refused, Role};
 use serde_json::{Value, json};
@@ -589,7 +590,7 @@ async fn an_address_counts_only_where_the_issuer_has_verified_it() {
         (claims["email"], claims["email_verified"]) = (email.clone(), verified.clone());
         let person = sessions.verify(&mint.sign(&mint.header(), &claims), now).await.unwrap();
         assert_eq!(person.verified_email.as_deref(), kept, "{email} {verified}");
-        assert_eq!(person.claimed, Some(("demo".parse().unwrap(), Role::Viewer)));
+        assert_eq!(person.claimed, Some((tenant("demo").unwrap(), Role::Viewer)));
     }
 }
 

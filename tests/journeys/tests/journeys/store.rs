@@ -5,6 +5,7 @@ use ads::metrics::{DayFacts, Measures};
 use ads::object::{AdObject, Level};
 use jiff::{SignedDuration, Timestamp};
 use journeys::{Story, TODAY};
+use local::system::tenant;
 use store::StoreError;
 use store::chunk::{ChunkState, Lease, LeaseAnswer, RunTotals};
 use store::fact::{FactChange, WeekFacts};
@@ -31,7 +32,7 @@ fn facts(week: ads::date::IsoWeek, impressions: u64) -> FactChange {
 }
 
 async fn take(story: &Story, now: Timestamp) -> LeaseAnswer {
-    let (ws, act) = ("demo".parse().unwrap(), "act_9".parse().unwrap());
+    let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
     let week = ads::date::IsoWeek::of(TODAY);
     let until = now + SignedDuration::from_mins(3);
     story.system.table.lease_chunk(&ws, &act, week, now, until).await.unwrap()
@@ -48,7 +49,7 @@ fn taken(answer: LeaseAnswer) -> Lease {
 async fn a_worker_that_lost_its_lease_can_write_nothing() {
     let story = Story::begin().await.unwrap();
     let table = &story.system.table;
-    let (ws, act) = ("demo".parse().unwrap(), "act_9".parse().unwrap());
+    let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
     let week = ads::date::IsoWeek::of(TODAY);
     let now = story.system.clock.now();
     assert!(matches!(take(&story, now).await, LeaseAnswer::NothingToDo), "never planned");
@@ -79,7 +80,7 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
 async fn a_week_that_is_wanted_again_during_a_run_is_planned_again_after_it() {
     let story = Story::begin().await.unwrap();
     let table = &story.system.table;
-    let (ws, act) = ("demo".parse().unwrap(), "act_9".parse().unwrap());
+    let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
     let week = ads::date::IsoWeek::of(TODAY);
     let now = story.system.clock.now();
     table.plan_chunk(&ws, &act, week).await.unwrap();
@@ -96,7 +97,7 @@ async fn a_week_that_is_wanted_again_during_a_run_is_planned_again_after_it() {
 async fn more_changes_than_a_transaction_holds_are_all_written() {
     let story = Story::begin().await.unwrap();
     let table = &story.system.table;
-    let (ws, act) = ("demo".parse().unwrap(), "act_9".parse().unwrap());
+    let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
     let week = ads::date::IsoWeek::of(TODAY);
     table.plan_chunk(&ws, &act, week).await.unwrap();
     let lease = taken(take(&story, story.system.clock.now()).await);
@@ -121,7 +122,7 @@ async fn more_changes_than_a_transaction_holds_are_all_written() {
 async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
     let story = Story::begin().await.unwrap();
     let table = &story.system.table;
-    let (ws, act) = ("demo".parse().unwrap(), "act_9".parse().unwrap());
+    let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
     let (early, late) =
         (table.begin_fetch(&ws, &act).await.unwrap(), table.begin_fetch(&ws, &act).await.unwrap());
     let object = |name: &str, as_of| KeptObject {
@@ -154,7 +155,7 @@ async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
 async fn of_deliveries_in_the_same_instant_one_takes_a_change_and_one_that_broke_off_is_taken_over() {
     let story = Story::begin().await.unwrap();
     let table = &story.system.table;
-    let ws = "demo".parse().unwrap();
+    let ws = tenant("demo").unwrap();
     let change = WebhookChange {
         digest: "d".to_owned(),
         object: "ad_account".to_owned(),

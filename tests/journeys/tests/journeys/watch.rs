@@ -4,6 +4,7 @@ use ads::job::{Job, SyncCause};
 use jiff::SignedDuration;
 use journeys::Story;
 use local::main_job::WORKSPACE;
+use local::system::tenant;
 use serde_json::Value;
 
 async fn synced_at(story: &Story) -> Value {
@@ -32,7 +33,7 @@ async fn an_account_that_lost_its_rhythm_is_found_and_gets_it_back() {
     look(&story).await;
     assert_eq!(synced_at(&story).await, first, "a fresh account is left alone");
 
-    let (workspace, ad_account) = (WORKSPACE.parse().unwrap(), story.account().unwrap().parse().unwrap());
+    let (workspace, ad_account) = (tenant(WORKSPACE).unwrap(), story.account().unwrap().parse().unwrap());
     let beat = Job::SyncAccount { workspace, ad_account, cause: SyncCause::Schedule };
     story.system.cloud.schedules.stop_beat(&beat).await.unwrap();
     pass(&story, SignedDuration::from_mins(61)).await;

@@ -6,6 +6,7 @@ use graph_sim::{Area, FaultKind, FaultPlan, Issue, Place, When};
 use http::Method;
 use jiff::SignedDuration;
 use journeys::Story;
+use local::system::tenant;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -99,7 +100,7 @@ async fn an_object_that_nobody_has_seen_yet_is_found_through_its_account() {
     let launched = story.launch("k", &story.launch_document().unwrap()).await.unwrap().json();
     let campaign = launched["campaign_id"].as_str().unwrap();
     // Made in Ads Manager: Meta has it, we do not. The simulator knows the launched one; ours is forgotten.
-    let (ws, act) = ("demo".parse().unwrap(), story.account().unwrap());
+    let (ws, act) = (tenant("demo").unwrap(), story.account().unwrap());
     let key = store::key::meta_index(campaign, &ws, &act.parse().unwrap());
     let dynamodb = &story.system.cloud.dynamodb;
     let text = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);

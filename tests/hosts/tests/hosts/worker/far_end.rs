@@ -16,6 +16,7 @@ use hosts::edge::AWS_KEY;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use local::cloud::Cloud;
 use local::data::Data;
+use local::system::tenant;
 use runtime::Clock;
 use runtime::queue::{Delivery, consume};
 use runtime::telemetry::Envelope;
@@ -63,7 +64,7 @@ impl FarEnd {
         let clock = Clock::system();
         let data = Data::Memory;
         let cloud = Cloud::start(&data, &data.secrets()?, &clock, 300).await?;
-        let (workspace, account) = ("demo".parse()?, format!("act_{ACCOUNT}").parse()?);
+        let (workspace, account) = (tenant("demo")?, format!("act_{ACCOUNT}").parse()?);
         let account = AdAccount {
             id: account,
             connection: "c1".parse()?,
