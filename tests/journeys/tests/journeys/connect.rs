@@ -87,7 +87,7 @@ async fn a_callback_works_once_and_in_its_own_browser_only() {
     assert_eq!(come_back(&story, &callback, &cookie).await.0, 409);
 
     // A state that nobody began, and one that took too long.
-    let forged = callback.replace("state=demo.", "state=demo.x");
+    let forged = callback.replace("state=", "state=x");
     assert_eq!(come_back(&story, &forged, &cookie).await.0, 409);
     let (dialog, cookie) = begin_login(&story).await;
     let callback = api.press_continue(&dialog).await.unwrap();
