@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::Invalid;
 
@@ -108,6 +109,26 @@ id!(
     /// One run of a launch document.
     LaunchId, "launch", is_slug, "must be a launch id as POST campaigns answered it"
 );
+
+id!(
+    /// A member of a workspace: what stands for the issuer's name of a person where that name would be too long or
+    /// too odd.
+    MemberId, "member", is_slug, "must be a member id as GET members shows it"
+);
+id!(
+    /// An invitation to a workspace.
+    InvitationId, "invitation", is_slug, "must be an invitation id as GET invitations shows it"
+);
+
+impl MemberId {
+    /// The member that a person would be: the same in every workspace. 128 bits of SHA-256 over the subject that the
+    /// issuer vouches for, in hex.
+    pub fn of(subject: &str) -> Self {
+        let digest = Sha256::digest(subject);
+        let digits = digest.iter().take(16).map(|byte| format!("{byte:02x}"));
+        Self(digits.collect::<String>().into())
+    }
+}
 
 impl AdAccountId {
     /// The digits alone, as `account_id` fields and usage headers carry them.

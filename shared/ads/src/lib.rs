@@ -10,6 +10,7 @@ pub mod launch;
 pub mod metrics;
 pub mod money;
 pub mod object;
+pub mod role;
 pub mod rule;
 pub mod tenant;
 

@@ -9,18 +9,18 @@ mod keys;
 mod token;
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use ads::Invalid;
 use ads::tenant::Tenant;
 use jiff::Timestamp;
 use jsonwebtoken::Algorithm;
-use serde::{Deserialize, Serialize};
 
 use crate::session::discovery::Discovery;
 use crate::session::keys::KeySet;
 use crate::session::token::Token;
+
+pub use ads::role::Role;
 
 pub use crate::session::claims::Claims;
 
@@ -39,38 +39,6 @@ const KNOWN: [Algorithm; 9] = [
 
 /// What is accepted unless a deployment says otherwise: every large provider signs with one of these.
 const USUAL: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
-
-/// What a person may do. Each role includes the ones before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Reads.
-    Viewer,
-    /// Reads and changes campaigns and rules.
-    Editor,
-    /// Everything, connections included.
-    Owner,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Viewer => "viewer",
-            Self::Editor => "editor",
-            Self::Owner => "owner",
-        })
-    }
-}
-
-impl FromStr for Role {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let role =
-            [Self::Viewer, Self::Editor, Self::Owner].into_iter().find(|role| role.to_string() == text);
-        role.ok_or_else(|| Invalid::new("role", "must be viewer, editor or owner"))
-    }
-}
 
 /// Who is asking, as the issuer says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 //!
 //! A key begins with the workspace, so that no query can reach another one, and is made of a [`Tenant`], which only a
 //! session check and what it left behind can name. The exceptions are the index from Meta's ids to the workspaces that
-//! hold them, for webhooks name no workspace, logins under way, for neither do Meta's callbacks, and the state of
-//! Meta's quotas, which belong to the app and the ad account.
+//! hold them, for webhooks name no workspace, logins under way, for neither do Meta's callbacks, the indexes from people
+//! and addresses to workspaces, and the state of Meta's quotas, which belong to the app and the ad account.
 
 use ads::date::IsoWeek;
-use ads::id::{AdAccountId, ConnectionId, LaunchId, ObjectId, RuleId};
+use ads::id::{AdAccountId, ConnectionId, InvitationId, LaunchId, MemberId, ObjectId, RuleId, WorkspaceId};
 use ads::object::Level;
 use ads::tenant::Tenant;
 use jiff::civil::Date;
@@ -44,6 +44,42 @@ pub fn fact_partition(workspace: &Tenant, account: &AdAccountId, level: Level) -
 /// Partition of one rule's decisions.
 pub fn decision_partition(workspace: &Tenant, rule: &RuleId) -> String {
     format!("WS#{workspace}#RULE#{rule}")
+}
+
+/// A workspace that a person made. Found by its bare id, like [`member`] and [`invitation`]: these rows decide who gets a
+/// tenant.
+pub fn workspace_row(ws: &WorkspaceId) -> Key {
+    key(format!("WS#{ws}"), "WORKSPACE")
+}
+
+/// A member of a workspace.
+pub fn member(ws: &WorkspaceId, id: &MemberId) -> Key {
+    key(format!("WS#{ws}"), format!("MEMBER#{id}"))
+}
+
+/// An invitation to a workspace.
+pub fn invitation(ws: &WorkspaceId, id: &InvitationId) -> Key {
+    key(format!("WS#{ws}"), format!("INVITATION#{id}"))
+}
+
+/// Partition of the index from a person to their workspaces.
+pub fn memberships(person: &MemberId) -> String {
+    format!("PERSON#{person}")
+}
+
+/// An entry of that index.
+pub fn membership(person: &MemberId, ws: &WorkspaceId) -> Key {
+    key(memberships(person), format!("WS#{ws}"))
+}
+
+/// Partition of the index from an address, by its hash, to the invitations that wait for it.
+pub fn invited_partition(address: &str) -> String {
+    format!("INVITED#{address}")
+}
+
+/// An entry of that index.
+pub fn invited(address: &str, ws: &WorkspaceId, id: &InvitationId) -> Key {
+    key(invited_partition(address), format!("WS#{ws}#{id}"))
 }
 
 /// A connection.

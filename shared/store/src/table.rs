@@ -104,7 +104,7 @@ impl Key {
 
 /// The `#words` of expressions, each standing for the attribute of that name: several of our names
 /// (`state`, `rows`) are reserved words of DynamoDB's expression language.
-fn names(expressions: &[&str]) -> Option<HashMap<String, String>> {
+pub(crate) fn names(expressions: &[&str]) -> Option<HashMap<String, String>> {
     let words = expressions.iter().flat_map(|expression| expression.split('#').skip(1));
     let names: HashMap<_, _> = words
         .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or(rest))

@@ -1,11 +1,13 @@
 //! Writes that happen together or not at all.
 
 use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem};
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use serde::Serialize;
 
 use crate::key::Key;
-use crate::table::{Condition, StoreError, Table, item};
+use crate::table::{Condition, StoreError, Table, item, names};
 
 impl Table {
     /// Does these actions; [`StoreError::Conflict`] when a condition does not hold.
@@ -39,10 +41,64 @@ impl Table {
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
+    /// [`Self::put_action`] under a condition.
+    pub(crate) fn put_action_if<T: Serialize>(
+        &self,
+        key: &Key,
+        value: &T,
+        condition: Condition,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder()
+            .table_name(&*self.name)
+            .set_item(Some(item(key, value)?))
+            .condition_expression(condition.expression)
+            .set_expression_attribute_names(names(&[condition.expression]))
+            .set_expression_attribute_values(values(condition.values));
+        Ok(TransactWriteItem::builder().put(put.build()?).build())
+    }
+
+    /// [`Self::delete_action`] under a condition.
+    pub(crate) fn delete_action_if(
+        &self,
+        key: &Key,
+        condition: Condition,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&*self.name)
+            .set_key(Some(key.attributes()))
+            .condition_expression(condition.expression)
+            .set_expression_attribute_names(names(&[condition.expression]))
+            .set_expression_attribute_values(values(condition.values));
+        Ok(TransactWriteItem::builder().delete(delete.build()?).build())
+    }
+
+    /// Changes one item in place under a condition, whose values the expression may use as well.
+    pub(crate) fn update_action(
+        &self,
+        key: &Key,
+        expression: &str,
+        condition: Condition,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let update = Update::builder()
+            .table_name(&*self.name)
+            .set_key(Some(key.attributes()))
+            .update_expression(expression)
+            .condition_expression(condition.expression)
+            .set_expression_attribute_names(names(&[expression, condition.expression]))
+            .set_expression_attribute_values(values(condition.values));
+        Ok(TransactWriteItem::builder().update(update.build()?).build())
+    }
+
     pub(crate) fn delete_action(&self, key: &Key) -> Result<TransactWriteItem, StoreError> {
         let delete = Delete::builder().table_name(&*self.name).set_key(Some(key.attributes()));
         Ok(TransactWriteItem::builder().delete(delete.build()?).build())
     }
+}
+
+/// An expression's values, as the SDK takes them: none at all rather than an empty map, which DynamoDB refuses.
+fn values(values: Vec<(&str, AttributeValue)>) -> Option<HashMap<String, AttributeValue>> {
+    let values: HashMap<_, _> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    (!values.is_empty()).then_some(values)
 }
 
 /// A request of ours lacks a part.

@@ -1,0 +1,167 @@
+//! Who is in a workspace, and as what.
+//!
+//! The rows here are the only ones that are found by a workspace's bare id: they are what decides whether somebody gets
+//! a [`Tenant`] for it.
+
+use ads::id::{MemberId, WorkspaceId};
+use ads::role::Role;
+use ads::tenant::{Tenant, kept};
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::key;
+use crate::table::{ABSENT, Condition, StoreError, Table, number, text};
+
+/// A member of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Of which.
+    #[serde(with = "kept")]
+    pub workspace: Tenant,
+    /// Its id.
+    pub id: MemberId,
+    /// The person, as the issuer names them.
+    pub subject: String,
+    /// The address by which they were invited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// What they may do.
+    pub role: Role,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A workspace that a person made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workspace {
+    /// Its id.
+    #[serde(with = "kept")]
+    pub workspace: Tenant,
+    /// What people call it.
+    pub name: String,
+    /// How many of its members are owners.
+    pub owners: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An entry of the index from a person to their workspaces.
+#[derive(Deserialize)]
+struct Membership {
+    #[serde(with = "kept")]
+    workspace: Tenant,
+}
+
+/// The rows of a new workspace: there is no tenant before they are written.
+#[derive(Serialize)]
+struct Founding<'a> {
+    workspace: &'a WorkspaceId,
+    name: &'a str,
+    owners: u32,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Founder<'a> {
+    workspace: &'a WorkspaceId,
+    id: &'a MemberId,
+    subject: &'a str,
+    role: Role,
+    since: Timestamp,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Entry<'a> {
+    pub(crate) workspace: &'a WorkspaceId,
+}
+
+impl Table {
+    /// Makes a workspace, with the person as its owner. [`StoreError::Conflict`] when the id is taken.
+    pub async fn create_workspace(
+        &self,
+        id: &WorkspaceId,
+        name: &str,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let founding = Founding { workspace: id, name, owners: 1, created_at: now };
+        let member = &MemberId::of(subject);
+        let founder = Founder { workspace: id, id: member, subject, role: Role::Owner, since: now };
+        self.transact(vec![
+            self.put_action_if(&key::workspace_row(id), &founding, ABSENT)?,
+            self.put_action_if(&key::member(id, member), &founder, ABSENT)?,
+            self.put_action(&key::membership(member, id), &Entry { workspace: id })?,
+        ])
+        .await
+    }
+
+    /// The member that this person is in this workspace. The only way from a bare id to a tenant.
+    pub async fn member(&self, id: &WorkspaceId, member: &MemberId) -> Result<Option<Member>, StoreError> {
+        self.get(&key::member(id, member)).await
+    }
+
+    /// A workspace, if a person made it: one that only the issuer knows has no row.
+    pub async fn workspace(&self, ws: &Tenant) -> Result<Option<Workspace>, StoreError> {
+        self.get(&key::workspace_row(ws)).await
+    }
+
+    /// Every member of a workspace.
+    pub async fn members(&self, ws: &Tenant) -> Result<Vec<Member>, StoreError> {
+        self.list(&key::workspace(ws), "MEMBER#").await
+    }
+
+    /// Every workspace of a person, as they are a member of it.
+    pub async fn memberships(&self, person: &MemberId) -> Result<Vec<Member>, StoreError> {
+        let mut members = Vec::new();
+        for entry in self.list::<Membership>(&key::memberships(person), "WS#").await? {
+            // The row decides; the index may lag behind by a crash.
+            members.extend(self.member(&entry.workspace, person).await?);
+        }
+        Ok(members)
+    }
+
+    /// Gives a member another role. [`StoreError::Conflict`] when it is not the one that was seen any more, or when
+    /// nobody would be left as owner.
+    pub async fn change_role(&self, seen: &Member, role: Role) -> Result<(), StoreError> {
+        let values = vec![(":seen", text(seen.role)), (":role", text(role))];
+        let is_seen = Condition { expression: "#role = :seen", values };
+        let key = key::member(&seen.workspace, &seen.id);
+        let mut actions = vec![self.update_action(&key, "SET #role = :role", is_seen)?];
+        actions.extend(self.count_owners(&seen.workspace, seen.role, Some(role)).await?);
+        self.transact(actions).await
+    }
+
+    /// Takes a member out. [`StoreError::Conflict`] as with [`Self::change_role`].
+    pub async fn remove_member(&self, seen: &Member) -> Result<(), StoreError> {
+        let is_seen = Condition { expression: "#role = :seen", values: vec![(":seen", text(seen.role))] };
+        let mut actions = vec![
+            self.delete_action_if(&key::member(&seen.workspace, &seen.id), is_seen)?,
+            self.delete_action(&key::membership(&seen.id, &seen.workspace))?,
+        ];
+        actions.extend(self.count_owners(&seen.workspace, seen.role, None).await?);
+        self.transact(actions).await
+    }
+
+    /// What keeps the number of owners true, and above nothing, when a role changes. A workspace that only the issuer
+    /// knows has no number: its owners are the issuer's affair.
+    pub(crate) async fn count_owners(
+        &self,
+        ws: &Tenant,
+        from: Role,
+        to: Option<Role>,
+    ) -> Result<Option<TransactWriteItem>, StoreError> {
+        let is_owner = |role| role == Role::Owner;
+        let (was, becomes) = (is_owner(from), to.is_some_and(is_owner));
+        if was == becomes || self.workspace(ws).await?.is_none() {
+            return Ok(None);
+        }
+        let (expression, condition) = if becomes {
+            ("SET owners = owners + :one", "attribute_exists(pk)")
+        } else {
+            ("SET owners = owners - :one", "owners > :one")
+        };
+        let condition = Condition { expression: condition, values: vec![(":one", number(1))] };
+        self.update_action(&key::workspace_row(ws), expression, condition).map(Some)
+    }
+}
