@@ -4,6 +4,8 @@
 //! takes the state away (so it works once), checks that the same browser came back, and trades the code for
 //! a long-lived token, which is sealed before it is kept. Selecting an ad account starts its sync.
 
+#[cfg(feature = "describe")]
+mod describe;
 mod login;
 mod page;
 
@@ -21,6 +23,9 @@ use runtime::{Host, Reply};
 use serde::{Deserialize, Serialize};
 use store::account::AdAccount;
 use store::connection::{Connection, ConnectionState};
+
+#[cfg(feature = "describe")]
+pub use crate::describe::describe;
 
 /// What can be asked of this function.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +101,8 @@ pub struct AuthMeta {
 
 /// A connection as the API shows it: everything but the token.
 #[derive(Serialize)]
-struct ShownConnection {
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct ShownConnection {
     id: ConnectionId,
     state: ConnectionState,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,7 +131,8 @@ impl From<Connection> for ShownConnection {
 
 /// An ad account as the API shows it.
 #[derive(Serialize)]
-struct ShownAccount {
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct ShownAccount {
     #[serde(flatten)]
     account: AdAccount,
     /// Minor units of a major unit in budgets, by Meta's table: 1 or 100.
@@ -139,8 +146,9 @@ impl From<AdAccount> for ShownAccount {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Selection {
+pub(crate) struct Selection {
     selected: bool,
 }
 

@@ -35,7 +35,8 @@ const CALLBACK_PATH: &str = "/v1/auth/meta/callback";
 const NEEDED_SCOPE: &str = "ads_read";
 
 #[derive(Serialize)]
-struct Authorization {
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct Authorization {
     authorize_url: String,
     expires_at: Timestamp,
 }

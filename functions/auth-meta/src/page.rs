@@ -12,6 +12,7 @@ use store::account::AdAccount;
 
 /// What came of a callback.
 #[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct Connected {
     pub(crate) connection: ConnectionId,
     pub(crate) workspace: Tenant,

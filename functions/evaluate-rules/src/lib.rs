@@ -5,6 +5,8 @@
 //! before the act, at most one for a rule, an object and a day. Numbers that are not complete decide nothing.
 
 mod act;
+#[cfg(feature = "describe")]
+mod describe;
 mod rules;
 
 use access::{Access, Reached, UseCase};
@@ -32,6 +34,9 @@ const FRESH: SignedDuration = SignedDuration::from_hours(2);
 
 /// Decisions of so many days ago are looked through for ones that nobody confirmed.
 const OPEN_DAYS: i32 = 7;
+
+#[cfg(feature = "describe")]
+pub use crate::describe::describe;
 
 /// What can be asked of this function.
 #[derive(Debug, Clone, Copy)]

@@ -5,9 +5,11 @@ use ads::rule::{Action, Decision, Rule, RuleSpec};
 use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
 use http::StatusCode;
+use runtime::page::{self, After, Limit};
 use runtime::reply::List;
-use runtime::route::{self, Visit};
+use runtime::route::Visit;
 use runtime::{Reply, random, reply};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use store::StoreError;
 
@@ -16,8 +18,17 @@ use crate::{Endpoint, EvaluateRules};
 /// More rules than this help nobody, and each costs a look at every object.
 const MOST_RULES: usize = 250;
 
-/// Decisions of a page unless `limit` says otherwise, and at most.
-const PAGE: (usize, usize) = (100, 1000);
+/// Which decisions.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    /// Decisions of a page.
+    #[serde(default)]
+    limit: Limit<100, 1000>,
+    /// The `after` of the page before.
+    after: Option<After>,
+}
 
 impl EvaluateRules {
     pub(crate) async fn rules(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
@@ -62,16 +73,16 @@ impl EvaluateRules {
 
     /// Newest day first.
     pub(crate) async fn decisions(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        visit.allow_query(&["limit", "after"])?;
+        let Asked { limit, after } = visit.asked()?;
         let (workspace, rule) = (visit.workspace()?, visit.path("rule")?);
-        let limit = visit.limit(PAGE.0, PAGE.1)?;
+        let limit = limit.rows();
         self.access.table.rule(workspace, &rule).await?.ok_or_else(not_found)?;
-        let before = visit.after()?;
-        let mut data = self.access.table.decisions(workspace, &rule, before.as_deref(), limit + 1).await?;
+        let before = after.as_ref().map(After::place);
+        let mut data = self.access.table.decisions(workspace, &rule, before, limit + 1).await?;
         let more = data.len() > limit;
         data.truncate(limit);
         let position = |decision: &Decision| format!("{}#{}", decision.day, decision.object);
-        let after = data.last().filter(|_| more).map(|decision| route::cursor(&position(decision)));
+        let after = data.last().filter(|_| more).map(|decision| page::cursor(&position(decision)));
         reply::ok(&List { data, after })
     }
 

@@ -15,8 +15,9 @@ use crate::list::ShownObject;
 use crate::{Endpoint, ManageCampaign};
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Patch {
+pub(crate) struct Patch {
     name: Option<String>,
     status: Option<NewStatus>,
     daily_budget: Option<Money>,
@@ -24,6 +25,7 @@ struct Patch {
 
 /// What a person may set. Deleting has its own method.
 #[derive(Deserialize, Clone, Copy)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 enum NewStatus {
     Active,

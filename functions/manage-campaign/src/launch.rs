@@ -43,7 +43,8 @@ const LONGEST_DOCUMENT: usize = 64 * 1024;
 const LONGEST_KEY: usize = 255;
 
 #[derive(Serialize)]
-struct ShownLaunch<'a> {
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct ShownLaunch<'a> {
     launch_id: &'a LaunchId,
     state: LaunchState,
     ad_account: &'a AdAccountId,

@@ -5,6 +5,8 @@
 //! crash between any two steps is taken up again.
 
 mod change;
+#[cfg(feature = "describe")]
+mod describe;
 mod launch;
 mod list;
 mod schedule;
@@ -18,6 +20,9 @@ use http::{Method, Request};
 use runtime::route::{self, Access::Role as Needs, Route, Visit};
 use runtime::session::Role;
 use runtime::{Host, Reply};
+
+#[cfg(feature = "describe")]
+pub use crate::describe::describe;
 
 /// What can be asked of this function.
 #[derive(Debug, Clone, Copy)]

@@ -1,16 +1,17 @@
 //! Objects with their numbers over a range, zeros included.
 
-use ads::date::{DateRange, IsoWeek};
+use ads::date::{DateRange, Day, IsoWeek};
 use ads::id::{AdAccountId, ObjectId};
 use ads::metrics::{Measures, Metric, Shown};
 use ads::money::{Currency, Money};
 use ads::object::{AdObject, EffectiveStatus, Level, Status};
 use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
-use runtime::route::{self, Visit};
+use runtime::page::{self, After, Limit};
+use runtime::route::Visit;
 use runtime::{Reply, reply};
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::account::AdAccount;
 use store::fact;
 
@@ -19,10 +20,66 @@ use crate::{Endpoint, ManageCampaign};
 /// Days shown when the range is left out.
 const DEFAULT_DAYS: i32 = 30;
 
-/// Rows of a page unless `limit` says otherwise, and at most.
-const PAGE: (usize, usize) = (50, 500);
+/// Which objects, over which days, in which order.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    /// First day; without since and until the last 30 days are shown.
+    since: Option<Day>,
+    /// Last day, included.
+    until: Option<Day>,
+    /// The metric to sort by; objects for which it is unknown come last.
+    #[serde(default = "by_spend")]
+    sort: Metric,
+    /// Whether the highest or the lowest comes first.
+    #[serde(default)]
+    order: Order,
+    /// Only objects in one of these states.
+    effective_status: Option<Vec<KnownStatus>>,
+    /// Only what is below this campaign.
+    campaign_id: Option<ObjectId>,
+    /// Objects of a page.
+    #[serde(default)]
+    limit: Limit<50, 500>,
+    /// The `after` of the page before.
+    after: Option<After>,
+}
+
+fn by_spend() -> Metric {
+    Metric::Spend
+}
+
+/// Over which days.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Days {
+    /// First day; without since and until the last 30 days are shown.
+    since: Option<Day>,
+    /// Last day, included.
+    until: Option<Day>,
+}
+
+/// A state that can be asked for: a misspelt one would find nothing.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct KnownStatus(String);
+
+impl TryFrom<String> for KnownStatus {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        let known = EffectiveStatus::KNOWN;
+        if known.contains(&word.as_str()) {
+            return Ok(Self(word));
+        }
+        Err(format!("must be one of {}", known.join(", ")))
+    }
+}
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct ShownObject {
     id: ObjectId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,7 +121,8 @@ impl ShownObject {
 }
 
 #[derive(Serialize)]
-struct ObjectList {
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct ObjectList {
     ad_account: AdAccountId,
     currency: Currency,
     since: jiff::civil::Date,
@@ -82,48 +140,35 @@ type Position = (Option<Decimal>, String);
 
 impl ManageCampaign {
     pub(crate) async fn list(&self, visit: &Visit<Endpoint>, level: Level) -> Result<Reply, Failure> {
-        visit.allow_query(&[
-            "since",
-            "until",
-            "sort",
-            "order",
-            "effective_status",
-            "campaign_id",
-            "limit",
-            "after",
-        ])?;
+        let asked: Asked = visit.asked()?;
         let workspace = visit.workspace()?;
         let account = self.access.table.known_account(workspace, &visit.path("ad_account")?).await?;
-        let range = self.range(visit, &account)?;
-        let sort = visit.query("sort")?.unwrap_or(Metric::Spend);
-        let order = visit.query("order")?.unwrap_or(Order::Descending);
-        let statuses: Option<String> = visit.query("effective_status")?;
-        let campaign: Option<ObjectId> = visit.query("campaign_id")?;
-        let limit = visit.limit(PAGE.0, PAGE.1)?;
-        let after = visit.after()?.map(|text| parse_position(&text)).transpose()?;
+        let range = self.range(asked.since, asked.until, &account)?;
+        let after = asked.after.map(|after| parse_position(after.place())).transpose()?;
 
         let mut objects = self.objects_with_measures(workspace, &account.id, level, range).await?;
-        if let Some(statuses) = &statuses {
-            let wanted: Vec<_> = statuses.split(',').collect();
+        if let Some(statuses) = &asked.effective_status {
             objects.retain(|(object, _)| {
-                object.effective_status.as_ref().is_some_and(|status| wanted.contains(&status.as_str()))
+                let status = object.effective_status.as_ref().map(EffectiveStatus::as_str);
+                statuses.iter().any(|wanted| Some(wanted.0.as_str()) == status)
             });
         }
-        if campaign.is_some() {
-            objects.retain(|(object, _)| object.campaign_id == campaign);
+        if asked.campaign_id.is_some() {
+            objects.retain(|(object, _)| object.campaign_id == asked.campaign_id);
         }
         let position = |(object, measures): &(AdObject, Measures)| -> Position {
-            (sort.of(measures), object.id.to_string())
+            (asked.sort.of(measures), object.id.to_string())
         };
-        let compare = |a: &Position, b: &Position| order.compare(a, b);
+        let compare = |a: &Position, b: &Position| asked.order.compare(a, b);
         objects.sort_by(|a, b| compare(&position(a), &position(b)));
         if let Some(after) = after {
             objects.retain(|entry| compare(&position(entry), &after).is_gt());
         }
+        let limit = asked.limit.rows();
         let more = objects.len() > limit;
         objects.truncate(limit);
         let after =
-            objects.last().filter(|_| more).map(|entry| route::cursor(&write_position(&position(entry))));
+            objects.last().filter(|_| more).map(|entry| page::cursor(&write_position(&position(entry))));
         let data = objects
             .into_iter()
             .map(|(object, measures)| ShownObject::new(object, account.currency, Some(&measures)))
@@ -142,10 +187,10 @@ impl ManageCampaign {
     }
 
     pub(crate) async fn show(&self, visit: &Visit<Endpoint>, level: Level) -> Result<Reply, Failure> {
-        visit.allow_query(&["since", "until"])?;
+        let Days { since, until } = visit.asked()?;
         let workspace = visit.workspace()?;
         let account = self.access.table.known_account(workspace, &visit.path("ad_account")?).await?;
-        let range = self.range(visit, &account)?;
+        let range = self.range(since, until, &account)?;
         let object = self.object(workspace, &account.id, level, &visit.path("id")?).await?;
         let weeks = self.access.table.facts(workspace, &account.id, level, range).await?;
         let measures = fact::sums(&weeks, range).remove(&object.id).unwrap_or_default();
@@ -183,9 +228,14 @@ impl ManageCampaign {
             .collect())
     }
 
-    fn range(&self, visit: &Visit<Endpoint>, account: &AdAccount) -> Result<DateRange, Failure> {
-        match (visit.query("since")?, visit.query("until")?) {
-            (Some(since), Some(until)) => Ok(DateRange::new(since, until)?),
+    fn range(
+        &self,
+        since: Option<Day>,
+        until: Option<Day>,
+        account: &AdAccount,
+    ) -> Result<DateRange, Failure> {
+        match (since, until) {
+            (Some(Day(since)), Some(Day(until))) => Ok(DateRange::new(since, until)?),
             (None, None) => Ok(DateRange::ending(account.today(self.host.clock.now()), DEFAULT_DAYS)),
             (Some(_), None) => {
                 Err(Invalid::new("until", "is missing; give both since and until, or neither").into())
@@ -197,9 +247,13 @@ impl ManageCampaign {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 enum Order {
+    #[serde(rename = "asc")]
     Ascending,
+    #[default]
+    #[serde(rename = "desc")]
     Descending,
 }
 
@@ -215,25 +269,28 @@ impl Order {
     }
 }
 
-impl std::str::FromStr for Order {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "asc" => Ok(Self::Ascending),
-            "desc" => Ok(Self::Descending),
-            _ => Err("must be asc or desc"),
-        }
-    }
-}
-
 fn write_position((value, id): &Position) -> String {
     format!("{}#{id}", value.map(|value| value.to_string()).unwrap_or_default())
 }
 
 fn parse_position(text: &str) -> Result<Position, Invalid> {
-    let invalid = || Invalid::new("after", "must be the `after` of the page before");
+    let invalid = After::unknown;
     let (value, id) = text.split_once('#').ok_or_else(invalid)?;
     let value = (!value.is_empty()).then(|| value.parse()).transpose().map_err(|_| invalid())?;
     Ok((value, id.to_owned()))
+}
+
+#[cfg(feature = "describe")]
+impl schemars::JsonSchema for KnownStatus {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "KnownStatus".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "enum": EffectiveStatus::KNOWN})
+    }
 }

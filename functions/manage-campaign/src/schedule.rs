@@ -34,8 +34,9 @@ const LAST_YEAR: i16 = 2100;
 const TRY_AGAIN: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct NewSchedule {
+pub(crate) struct NewSchedule {
     /// Local time without an offset: `2026-12-01T09:00:00`.
     activate_at: String,
     /// IANA zone; the ad account's when absent.

@@ -4,10 +4,12 @@
 //! are shown only where Meta was asked for exactly that row: an ad and a day.
 
 mod csv;
+#[cfg(feature = "describe")]
+mod describe;
 
 use std::collections::HashMap;
 
-use ads::date::{DateRange, IsoWeek};
+use ads::date::{DateRange, Day, IsoWeek};
 use ads::id::{AdAccountId, ObjectId};
 use ads::metrics::{Measures, Shown};
 use ads::money::Currency;
@@ -18,19 +20,22 @@ use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{Method, Request};
 use jiff::civil::Date;
+use runtime::page::{self, After, Limit};
 use runtime::route::{self, Access::Role as Needs, Route, Visit};
 use runtime::session::Role;
 use runtime::{Clock, Reply, Sessions, reply};
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::Table;
 use store::account::AdAccount;
 use store::fact::{self, WeekFacts};
 use store::object::KeptObject;
 
-/// Rows of a page unless `limit` says otherwise, and at most. 5,000 rows with all their actions stay
-/// below Lambda's 6 MB answer.
-const PAGE: (usize, usize) = (1000, 5000);
+#[cfg(feature = "describe")]
+pub use crate::describe::describe;
+
+/// Rows of a page: 5,000 rows with all their actions stay below Lambda's 6 MB answer.
+type Rows = Limit<1000, 5000>;
 
 /// A CSV is whole or refused: nobody reads on from a file. Its lines are short enough for 6 MB of these.
 const MOST_CSV_ROWS: usize = 30_000;
@@ -60,6 +65,7 @@ pub struct QueryInsights {
 
 /// One object's numbers for a day or a range.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct Row {
     level: Level,
     id: String,
@@ -72,6 +78,7 @@ pub(crate) struct Row {
     date_start: Date,
     date_stop: Date,
     #[serde(flatten, serialize_with = "shown")]
+    #[cfg_attr(feature = "describe", schemars(with = "Shown"))]
     measures: Measures,
     #[serde(skip_serializing_if = "Option::is_none")]
     reach: Option<u64>,
@@ -86,7 +93,8 @@ fn shown<S: serde::Serializer>(measures: &Measures, serializer: S) -> Result<S::
 }
 
 #[derive(Serialize)]
-struct Insights {
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct Insights {
     ad_account: AdAccountId,
     currency: Currency,
     timezone: String,
@@ -97,23 +105,38 @@ struct Insights {
     after: Option<String>,
 }
 
-/// How days are put together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Increment {
-    Day,
-    All,
+/// Whose numbers, over which days.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    /// What a row is about.
+    level: Level,
+    /// First day.
+    since: Day,
+    /// Last day, included.
+    until: Day,
+    /// How days are put together.
+    #[serde(default)]
+    increment: Increment,
+    /// Only these objects.
+    ids: Option<Vec<ObjectId>>,
+    /// Rows of a page; not for CSV, which has no pages.
+    limit: Option<Rows>,
+    /// The `after` of the page before; not for CSV.
+    after: Option<After>,
 }
 
-impl std::str::FromStr for Increment {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "day" => Ok(Self::Day),
-            "all" => Ok(Self::All),
-            _ => Err("must be day or all"),
-        }
-    }
+/// How days are put together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+enum Increment {
+    /// A row per object and day with delivery.
+    Day,
+    /// A row per object.
+    #[default]
+    All,
 }
 
 impl QueryInsights {
@@ -131,29 +154,26 @@ impl QueryInsights {
     }
 
     async fn insights(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
-        visit.allow_query(&["level", "since", "until", "increment", "ids", "limit", "after"])?;
+        let asked: Asked = visit.asked()?;
         let workspace = visit.workspace()?;
         let account = self.table.known_account(workspace, &visit.path("ad_account")?).await?;
-        let level: Level = visit.required("level", "campaign")?;
-        let range =
-            DateRange::new(visit.required("since", "2026-11-01")?, visit.required("until", "2026-11-19")?)?;
-        let increment = visit.query("increment")?.unwrap_or(Increment::All);
-        let only = ids(&visit)?;
-        let limit = visit.limit(PAGE.0, PAGE.1)?;
+        let level = asked.level;
+        let range = DateRange::new(asked.since.0, asked.until.0)?;
+        let only: Option<Vec<_>> = asked.ids.map(|ids| ids.into_iter().map(|id| id.to_string()).collect());
 
         let weeks = self.table.facts(workspace, &account.id, level, range).await?;
         let objects = self.objects(workspace, &account.id, level).await?;
-        let mut rows = match increment {
+        let mut rows = match asked.increment {
             Increment::Day => by_day(&weeks, range),
             Increment::All => over_range(level, &account, &objects, &weeks, range),
         };
-        rows.retain(|row| only.is_empty() || only.contains(&row.id));
+        rows.retain(|row| only.as_ref().is_none_or(|only| only.contains(&row.id)));
         let named = |row: &Row| match level {
             Level::Account => account.name.clone(),
             _ => objects.get(row.id.as_str()).and_then(|kept| kept.object.name.clone()),
         };
         let csv = wants_csv(&visit);
-        if csv && (visit.query::<String>("limit")?.is_some() || visit.query::<String>("after")?.is_some()) {
+        if csv && (asked.limit.is_some() || asked.after.is_some()) {
             return Err(Invalid::new("limit", "CSV has no pages; leave limit and after out").into());
         }
         if csv && rows.len() > MOST_CSV_ROWS {
@@ -163,8 +183,8 @@ impl QueryInsights {
             );
             return Err(Invalid::new("since", problem).into());
         }
-        let limit = if csv { MOST_CSV_ROWS } else { limit };
-        let (mut data, after) = page(rows, visit.after()?.as_deref(), limit);
+        let limit = if csv { MOST_CSV_ROWS } else { asked.limit.unwrap_or_default().rows() };
+        let (mut data, after) = page(rows, asked.after.as_ref().map(After::place), limit);
         for row in &mut data {
             row.name = named(row);
             if level == Level::Account {
@@ -191,13 +211,6 @@ impl QueryInsights {
         let objects = self.table.objects(workspace, account, level).await?;
         Ok(objects.into_iter().map(|kept| (kept.object.id.to_string(), kept)).collect())
     }
-}
-
-/// `ids`: objects by comma.
-fn ids(visit: &Visit<Endpoint>) -> Result<Vec<String>, Failure> {
-    let Some(list) = visit.query::<String>("ids")? else { return Ok(Vec::new()) };
-    let ids = list.split(',').map(|id| id.parse::<ObjectId>().map(|id| id.to_string()));
-    ids.collect::<Result<_, Invalid>>().map_err(|error| Invalid::new("ids", error.problem).into())
 }
 
 /// A row per object and day with delivery.
@@ -275,7 +288,7 @@ fn page(mut rows: Vec<Row>, after: Option<&str>, limit: usize) -> (Vec<Row>, Opt
     let mut rows = rows.split_off(start);
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let after = rows.last().filter(|_| more).map(|row| route::cursor(&position(row)));
+    let after = rows.last().filter(|_| more).map(|row| page::cursor(&position(row)));
     (rows, after)
 }
 

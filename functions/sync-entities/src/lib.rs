@@ -5,6 +5,8 @@
 //! account is selected, every hour, on request, and takes up whatever an earlier run left undone. Once an hour
 //! somebody looks whether all of that still happens.
 
+#[cfg(feature = "describe")]
+mod describe;
 mod progress;
 mod structure;
 mod watch;
@@ -27,6 +29,9 @@ use store::chunk::ChunkState;
 
 /// How often an account's rules are evaluated when nothing else causes it.
 const RULES_MINUTES: u32 = 30;
+
+#[cfg(feature = "describe")]
+pub use crate::describe::describe;
 
 /// What can be asked of this function.
 #[derive(Debug, Clone, Copy)]

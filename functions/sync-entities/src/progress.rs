@@ -14,7 +14,8 @@ use store::chunk::{Chunk, ChunkState};
 use crate::{Endpoint, SyncEntities};
 
 #[derive(Serialize)]
-struct Progress {
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct Progress {
     selected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     structure_synced_at: Option<Timestamp>,
@@ -24,8 +25,16 @@ struct Progress {
     failures: Vec<ChunkFailure>,
 }
 
+/// A sync was asked for.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct Accepted {
+    accepted: bool,
+}
+
 /// Counted from the chunks themselves: a counter would drift with every repeated message.
 #[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 struct ChunkCounts {
     planned: usize,
     running: usize,
@@ -35,6 +44,7 @@ struct ChunkCounts {
 
 /// Of the last completed run of each week.
 #[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 struct FactCounts {
     ad_days: u64,
     items_written: u64,
@@ -44,6 +54,7 @@ struct FactCounts {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 struct ChunkFailure {
     week: IsoWeek,
     reason: String,
@@ -60,7 +71,7 @@ impl SyncEntities {
         }
         let job = Job::SyncAccount { workspace: workspace.clone(), ad_account, cause: SyncCause::Request };
         self.host.queues.send(&[job]).await?;
-        reply::json(StatusCode::ACCEPTED, &serde_json::json!({"accepted": true}))
+        reply::json(StatusCode::ACCEPTED, &Accepted { accepted: true })
     }
 
     pub(crate) async fn progress(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {

@@ -7,6 +7,8 @@
 // At the edge a panic ends every request of the isolate.
 #![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+#[cfg(feature = "describe")]
+mod describe;
 #[cfg(not(target_arch = "wasm32"))]
 mod inbox;
 #[cfg(target_arch = "wasm32")]
@@ -23,8 +25,11 @@ use runtime::route::{self, Access::Public, Route, Visit};
 use runtime::telemetry::{self, Metric};
 use runtime::{AppSecrets, Clock, Queues, Reply, reply};
 use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
+#[cfg(feature = "describe")]
+pub use crate::describe::describe;
 #[cfg(not(target_arch = "wasm32"))]
 pub use crate::inbox::WebhookIngest;
 
@@ -44,6 +49,28 @@ pub static ROUTES: &[Route<Endpoint>] = &[
     Route { method: Method::GET, path: "/v1/webhooks/meta", access: Public, endpoint: Endpoint::Handshake },
     Route { method: Method::POST, path: "/v1/webhooks/meta", access: Public, endpoint: Endpoint::Deliver },
 ];
+
+/// What Meta asks with, and whatever else it may add one day.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct Handshake {
+    /// `subscribe`.
+    #[serde(rename = "hub.mode")]
+    mode: String,
+    /// The text that the subscription was made with.
+    #[serde(rename = "hub.verify_token")]
+    token: String,
+    /// The text to repeat.
+    #[serde(rename = "hub.challenge")]
+    challenge: String,
+}
+
+/// How many changes were taken in.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct TakenIn {
+    accepted: usize,
+}
 
 /// Where Meta comes in.
 #[derive(Debug, Clone)]
@@ -75,9 +102,7 @@ impl Door {
     }
 
     fn handshake(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let mode: String = visit.required("hub.mode", "subscribe")?;
-        let token: String = visit.required("hub.verify_token", "TOKEN")?;
-        let challenge: String = visit.required("hub.challenge", "1158201444")?;
+        let Handshake { mode, token, challenge } = visit.asked()?;
         let known = self.secrets.verify_token.expose_secret();
         if mode != "subscribe" || !bool::from(token.as_bytes().ct_eq(known.as_bytes())) {
             return Err(Failure::Forbidden("the mode or the verify token is not ours".to_owned()));
@@ -102,6 +127,6 @@ impl Door {
         tracing::info!(changes = changes.len(), "Meta delivered a webhook.");
         let jobs: Vec<_> = changes.into_iter().map(Job::WebhookChange).collect();
         self.queues.send(&jobs).await?;
-        reply::ok(&serde_json::json!({"accepted": jobs.len()}))
+        reply::ok(&TakenIn { accepted: jobs.len() })
     }
 }

@@ -1,5 +1,6 @@
 //! The project's chores. `cargo xtask check` is exactly what CI runs.
 
+mod api;
 mod bench;
 mod build;
 mod check;
@@ -43,6 +44,8 @@ enum Chore {
         #[arg(long, value_enum)]
         arch: Option<build::Arch>,
     },
+    /// Writes openapi.yaml anew, as the routes say it. A test holds the file to them.
+    Openapi,
     /// Whole stories on real hosts: the template on an AWS emulator, the Worker in workerd.
     Hosts,
     /// A sync under every fault in turn, and under random mixes of faults.
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Chore::Worker { pack: true } => edge::pack(),
         Chore::Peers => peers::judge(),
         Chore::Build { arch } => build::build(arch),
+        Chore::Openapi => api::write(),
         Chore::Hosts => hosts::all(),
         Chore::Faults { seeds } => faults(seeds),
         Chore::Bench { what: Bench::Sync } => peers::bench_sync(),

@@ -19,8 +19,12 @@ pub const RESTATED_DAYS: i32 = 28;
 /// Days in the longest range that one question may ask for: Meta keeps 37 months.
 pub const LONGEST_RANGE_DAYS: i32 = 1123;
 
+/// Before Facebook and after everybody's plans there is nothing to ask for, and dates get odd.
+const ASKED_YEARS: std::ops::RangeInclusive<i16> = 2004..=2100;
+
 /// Days from `since` to `until`, both inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct DateRange {
     /// First day.
     pub since: Date,
@@ -37,9 +41,8 @@ impl DateRange {
                 format!("{since} is after until={until}; both days are inclusive"),
             ));
         }
-        // Before Facebook and after everybody's plans there is nothing to ask for, and dates get odd.
         for (field, day) in [("since", since), ("until", until)] {
-            if !(2004..=2100).contains(&day.year()) {
+            if !ASKED_YEARS.contains(&day.year()) {
                 return Err(Invalid::new(field, format!("{day} must lie between 2004 and 2100")));
             }
         }
@@ -76,10 +79,55 @@ impl DateRange {
     }
 }
 
+/// A day as somebody asks for it: `2026-11-20`, and nothing else that a date may be written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Day(pub Date);
+
+impl FromStr for Day {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let shape = |text: &str| text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        let day = shape(text).then(|| text.parse::<Date>().ok()).flatten();
+        day.filter(|day| ASKED_YEARS.contains(&day.year())).map(Self).ok_or_else(|| {
+            let (first, last) = (ASKED_YEARS.start(), ASKED_YEARS.end());
+            Invalid::new("day", format!("must be a day such as 2026-11-20, from {first} to {last}"))
+        })
+    }
+}
+
+impl TryFrom<String> for Day {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|invalid: Invalid| invalid.problem)
+    }
+}
+
+#[cfg(feature = "describe")]
+impl schemars::JsonSchema for Day {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Day".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let pattern = "^(200[4-9]|20[1-9][0-9]|2100)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$";
+        schemars::json_schema!({"type": "string", "format": "date", "pattern": pattern})
+    }
+}
+
 /// A week from Monday to Sunday: the unit in which numbers are fetched and kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "describe", schemars(!try_from, !into, transparent, extend("pattern" = "^[0-9]{4}-W[0-9]{2}$")))]
 pub struct IsoWeek {
+    #[cfg_attr(feature = "describe", schemars(with = "String"))]
     monday: Date,
 }
 

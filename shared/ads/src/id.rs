@@ -8,12 +8,14 @@ use sha2::{Digest, Sha256};
 
 use crate::Invalid;
 
-/// Declares an id over a string that `$check` accepts.
+/// Declares an id over a string that `$check` accepts, which is what `$pattern` matches.
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $field:literal, $check:expr, $problem:literal) => {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $check:expr, $pattern:literal, $problem:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
+        #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "describe", schemars(!try_from, !into, extend("pattern" = $pattern)))]
         pub struct $name(Box<str>);
 
         impl $name {
@@ -69,45 +71,45 @@ fn is_slug(text: &str) -> bool {
 
 id!(
     /// A tenant: the team whose data this is. Every key of the table begins with it.
-    WorkspaceId, "workspace", is_slug, "must be 1 to 64 of a-z, 0-9 and '-'"
+    WorkspaceId, "workspace", is_slug, "^[a-z0-9-]{1,64}$", "must be 1 to 64 of a-z, 0-9 and '-'"
 );
 id!(
     /// An ad account as Meta's edges take it: `act_` and digits.
     AdAccountId, "ad_account", |text| text.strip_prefix("act_").is_some_and(is_digits),
-    "must be 'act_' followed by digits, such as act_1234567890"
+    "^act_[0-9]{1,32}$", "must be 'act_' followed by digits, such as act_1234567890"
 );
 id!(
     /// A campaign, ad set or ad. Meta's ids exceed 2^53, so they stay text.
-    ObjectId, "id", is_digits, "must be the digits of a Meta object id"
+    ObjectId, "id", is_digits, "^[0-9]{1,32}$", "must be the digits of a Meta object id"
 );
 id!(
     /// A Facebook Page, for which ads speak.
-    PageId, "page", is_digits, "must be the digits of a Page's id"
+    PageId, "page", is_digits, "^[0-9]{1,32}$", "must be the digits of a Page's id"
 );
 id!(
     /// A video of an ad account.
-    VideoId, "video", is_digits, "must be the digits of a video's id"
+    VideoId, "video", is_digits, "^[0-9]{1,32}$", "must be the digits of a video's id"
 );
 id!(
     /// An image of an ad account, known by its content: the same image has the same hash in every account.
     ImageHash, "image", |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric()),
-    "must be the hash that Meta gave the image"
+    "^[A-Za-z0-9]{1,64}$", "must be the hash that Meta gave the image"
 );
 id!(
     /// A person at Meta, as our app sees them (app-scoped).
-    MetaUserId, "meta_user", is_digits, "must be the digits of a Meta user id"
+    MetaUserId, "meta_user", is_digits, "^[0-9]{1,32}$", "must be the digits of a Meta user id"
 );
 id!(
     /// One person's or system user's consent at Meta, with the token that came of it.
-    ConnectionId, "connection", is_slug, "must be a connection id as GET connections shows it"
+    ConnectionId, "connection", is_slug, "^[a-z0-9-]{1,64}$", "must be a connection id as GET connections shows it"
 );
 id!(
     /// An automation rule.
-    RuleId, "rule", is_slug, "must be a rule id as GET rules shows it"
+    RuleId, "rule", is_slug, "^[a-z0-9-]{1,64}$", "must be a rule id as GET rules shows it"
 );
 id!(
     /// One run of a launch document.
-    LaunchId, "launch", is_slug, "must be a launch id as POST campaigns answered it"
+    LaunchId, "launch", is_slug, "^[a-z0-9-]{1,64}$", "must be a launch id as POST campaigns answered it"
 );
 
 id!(

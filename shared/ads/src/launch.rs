@@ -29,6 +29,7 @@ const OBJECTIVES: [&str; 6] = [
 
 /// What `POST campaigns` takes. Everything is created PAUSED.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LaunchSpec {
     /// The campaign's name; ad set and ad take it over when they have none.
@@ -48,6 +49,7 @@ pub struct LaunchSpec {
 
 /// The ad set of a launch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AdSetSpec {
     /// Its name; the campaign's when absent.
@@ -73,6 +75,7 @@ pub struct AdSetSpec {
 
 /// What the EU's Digital Services Act wants shown with an ad.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Dsa {
     /// Who pays.
@@ -87,6 +90,7 @@ fn impressions() -> String {
 
 /// The ad of a launch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AdSpec {
     /// Its name; the campaign's when absent.
@@ -98,6 +102,7 @@ pub struct AdSpec {
 
 /// What an ad shows: something that exists already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CreativeSpec {
     /// An ad creative of the account.
@@ -186,6 +191,7 @@ impl Step {
 
 /// Where a launch stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LaunchState {
     /// Steps are being taken.

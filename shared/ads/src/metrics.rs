@@ -29,6 +29,7 @@ pub type Windowed<'a> = Vec<(&'a str, &'a str, Decimal)>;
 
 /// Conversions under one attribution window. Windows overlap: never add window to window.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Conversions {
     /// Purchases under the key that was chosen for the day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,6 +161,7 @@ pub struct DayFacts {
 
 /// A number that can be sorted by or compared in a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Times on screen.
@@ -267,6 +269,7 @@ impl FromStr for Metric {
 /// Measures as the API shows them: counts as numbers, money and ratios as decimal strings, and what is
 /// unknown left out.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Shown {
     impressions: u64,
     clicks: u64,
@@ -301,7 +304,8 @@ pub struct Shown {
 
 /// A count as a JSON number: an integer, but for the fractions that Meta's modelled conversions may have.
 #[derive(Debug, Clone, Copy)]
-struct Count(Decimal);
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct Count(#[cfg_attr(feature = "describe", schemars(with = "f64", extend("minimum" = 0)))] Decimal);
 
 impl Serialize for Count {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -16,7 +16,9 @@ const WITHOUT_MINOR_UNITS: [&str; 11] =
 /// A currency code as Meta writes it, such as `SGD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Currency([u8; 3]);
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "describe", schemars(!try_from, !into, extend("pattern" = "^[A-Z]{3}$")))]
+pub struct Currency(#[cfg_attr(feature = "describe", schemars(with = "String"))] [u8; 3]);
 
 impl Currency {
     /// The three letters.
@@ -63,6 +65,7 @@ impl fmt::Display for Currency {
 
 /// A budget, bid or cap: an integer in Meta's minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Money {
     /// Minor units: 5000 is SGD 50.00, and JPY 5,000.

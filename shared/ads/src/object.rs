@@ -10,6 +10,7 @@ use crate::id::ObjectId;
 
 /// Where in the hierarchy numbers or objects stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// The whole ad account.
@@ -53,8 +54,8 @@ impl FromStr for Level {
 
 /// Declares a set of words that Meta may extend at any time: an unknown word is kept, not refused.
 macro_rules! open_enum {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
+    ($(#[doc = $text:literal])+ $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[doc = $text])+
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(from = "String", into = "String")]
         pub enum $name {
@@ -73,6 +74,21 @@ macro_rules! open_enum {
                     $(Self::$variant => $word,)+
                     Self::Other(word) => word,
                 }
+            }
+        }
+
+        #[cfg(feature = "describe")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": concat!($($text,)+ " Meta may add words at any time."),
+                    "examples": Self::KNOWN,
+                })
             }
         }
 

@@ -17,6 +17,7 @@ const LONGEST_NAME: usize = 200;
 
 /// What a person writes: `POST rules` and `PUT rules/{id}` take this document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RuleSpec {
     /// Shown with every decision.
@@ -40,6 +41,7 @@ pub struct RuleSpec {
 
 /// Whether a rule is evaluated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RuleState {
     /// Evaluated.
@@ -51,6 +53,7 @@ pub enum RuleState {
 
 /// A rule as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Rule {
     /// Its id.
     pub id: RuleId,
@@ -61,6 +64,7 @@ pub struct Rule {
 
 /// A comparison of one metric over one window with a constant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// What is compared.
@@ -78,6 +82,7 @@ pub struct Condition {
 
 /// How the metric must stand to the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Comparison {
     /// `>`
@@ -92,6 +97,7 @@ pub enum Comparison {
 
 /// What a number means that Meta did not report, such as conversions of an ad without any.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
     /// Unknown: the condition does not hold.
@@ -103,6 +109,7 @@ pub enum Missing {
 
 /// Days before or up to the account's today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Window {
     /// Today so far. Partial.
@@ -140,6 +147,7 @@ impl Window {
 
 /// The sample that must exist in the window before the rule may decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Guard {
     /// Spend of at least this much, major units.
@@ -175,6 +183,7 @@ impl Default for Guard {
 
 /// What a rule does to an object that meets its condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
     // Braces, for only then are unknown fields refused.
@@ -269,6 +278,7 @@ impl RuleSpec {
 
 /// How a decision ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Recorded, the act not confirmed yet. A crash leaves this, and the next evaluation finishes it.
@@ -287,6 +297,7 @@ pub enum Outcome {
 
 /// One rule, one object, one day: what was seen and what was done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Decision {
     /// Which rule.
     pub rule: RuleId,

@@ -10,6 +10,10 @@
 pub mod app_secrets;
 pub mod clock;
 pub mod deadline;
+#[cfg(feature = "describe")]
+pub mod describe;
+mod input;
+pub mod page;
 pub mod problem;
 pub mod random;
 pub mod reply;

@@ -8,27 +8,39 @@ use serde::Serialize;
 use crate::reply::Reply;
 use crate::telemetry::{self, Correlation};
 
+/// RFC 9457, with the fields that were refused.
 #[derive(Serialize)]
-struct Problem<'a> {
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct Problem<'a> {
+    /// What kind of problem: stable.
+    #[cfg_attr(feature = "describe", schemars(extend("pattern" = "^urn:adflight:[a-z-]+$")))]
     r#type: String,
+    /// The kind in words.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What happened, and what to do about it.
     detail: &'a str,
+    /// The fields that were refused, with what would be right.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Finding<'a>>,
     /// What to name when asking for help.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(with = "Option<String>"))]
     correlation: Option<Correlation>,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 struct Finding<'a> {
+    /// The field as the sender wrote it, such as `ad_set.countries[0]`.
     field: &'a str,
+    /// What is wrong with it, and what would be right.
     problem: &'a str,
 }
 
 /// Status, the stable last part of `type`, and title.
-fn heading(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
+pub(crate) fn heading(failure: &Failure) -> (StatusCode, &'static str, &'static str) {
     match failure {
         Failure::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid-input", "The request has a mistake"),
         Failure::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),

@@ -37,6 +37,8 @@ pub fn no_content() -> Reply {
 
 /// A page of a list, with the cursor of the next one.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "describe", schemars(rename = "ListOf{T}"))]
 pub struct List<T> {
     /// The rows.
     pub data: Vec<T>,

@@ -16,6 +16,7 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
+use crate::input;
 use crate::problem;
 use crate::reply::Reply;
 use crate::session::{NotVerified, Role, Session, Sessions};
@@ -368,22 +369,14 @@ impl<E> Visit<E> {
         }
     }
 
-    /// The JSON body.
+    /// The JSON body. A request that does not say what its body is means JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        // A struct could be read from a list as well, by position; nobody means that.
-        if !self.request.body().trim_ascii_start().starts_with(b"{") {
-            return Err(Invalid::new("body", "must be a JSON object").into());
-        }
-        let mut json = serde_json::Deserializer::from_slice(self.request.body());
-        let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let field = match error.path().to_string() {
-                path if path == "." => "body".to_owned(),
-                path => path,
-            };
-            Invalid::new(field, error.into_inner().to_string())
-        })?;
-        json.end().map_err(|error| Invalid::new("body", error.to_string()))?;
-        Ok(parsed)
+        Ok(input::json(self.request.body())?)
+    }
+
+    /// The query, as a struct whose fields are the parameters.
+    pub fn asked<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        Ok(input::query(&self.query)?)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::table::{Condition, StoreError, Table, number, text};
 
 /// An ad account of a workspace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct AdAccount {
     /// `act_` and digits.
     pub id: AdAccountId,

@@ -10,6 +10,7 @@ use crate::table::{ABSENT, Condition, StoreError, Table, number};
 
 /// When a campaign is to be activated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Activation {
     /// The campaign.
     pub campaign: ObjectId,
@@ -30,6 +31,7 @@ pub struct Activation {
 
 /// Where an activation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ActivationState {
     /// Waiting for its time.

@@ -1,0 +1,60 @@
+//! What the routes take and give.
+
+use ads::Failure;
+use http::StatusCode;
+use runtime::describe::{Header, Operation};
+use runtime::reply::List;
+use schemars::JsonSchema;
+use serde_json::json;
+
+use crate::login::Authorization;
+use crate::page::Connected;
+use crate::{Endpoint, Selection, ShownAccount, ShownConnection};
+
+/// What Meta's dialog sends back. It may add to it, so nothing else is refused.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "its fields are read one by one")]
+struct SentBack {
+    /// The state of the login.
+    state: String,
+    /// What is exchanged for a token.
+    code: Option<String>,
+    /// Why there is no code.
+    error: Option<String>,
+}
+
+/// What a route takes and gives.
+pub fn describe(endpoint: Endpoint) -> Operation {
+    match endpoint {
+        Endpoint::Authorize => Operation::new("authorize", "Begins a login at Meta")
+            .about(
+                "Send the person's browser, which must keep the cookie of this answer, to `authorize_url`.",
+            )
+            .gives::<Authorization>(StatusCode::OK, "Where to send the person.")
+            .with_header(Header::required("Set-Cookie", "Binds the login to the browser.", text())),
+        Endpoint::Callback => Operation::new("finish_login", "Takes the person in whom Meta sends back")
+            .about("A page for a browser, or JSON for those who accept it.")
+            .query::<SentBack>()
+            .gives::<Connected>(StatusCode::OK, "What was connected.")
+            .or_as::<String>("text/html")
+            .may(Failure::Conflict, "The login is unknown, over, or was used already.")
+            .changes_meta()
+            .fails_as_page(),
+        Endpoint::Connections => Operation::new("list_connections", "Lists connections to Meta")
+            .gives::<List<ShownConnection>>(StatusCode::OK, "The connections."),
+        Endpoint::Connection => Operation::new("show_connection", "Shows a connection to Meta")
+            .gives::<ShownConnection>(StatusCode::OK, "The connection."),
+        Endpoint::Disconnect => Operation::new("disconnect", "Forgets a connection and its token")
+            .about("The ad accounts that it reached are synced no more. What was stored of them stays.")
+            .gives_nothing(StatusCode::NO_CONTENT, "It is forgotten."),
+        Endpoint::AdAccounts => Operation::new("list_ad_accounts", "Lists ad accounts")
+            .gives::<List<ShownAccount>>(StatusCode::OK, "The ad accounts of every connection."),
+        Endpoint::Select => Operation::new("select_ad_account", "Says whether an ad account is synced")
+            .body::<Selection>()
+            .gives::<ShownAccount>(StatusCode::OK, "The ad account."),
+    }
+}
+
+fn text() -> serde_json::Value {
+    json!({"type": "string"})
+}

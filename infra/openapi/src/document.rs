@@ -1,0 +1,92 @@
+//! The whole document.
+
+use anyhow::{Context, ensure};
+use http::Method;
+use runtime::describe::Operation;
+use runtime::route::Access;
+use serde_json::{Map, Value, json};
+
+use crate::operation;
+use crate::schemas::Schemas;
+
+/// A route of a function, with what it says of itself.
+#[derive(Debug)]
+pub struct Described {
+    /// The function.
+    pub function: &'static str,
+    /// The method.
+    pub method: Method,
+    /// The path with `{parameters}`.
+    pub path: &'static str,
+    /// Who may come in.
+    pub access: Access,
+    /// What it takes and gives.
+    pub operation: Operation,
+}
+
+/// Every route of every function, in the order of their tables.
+pub fn routes() -> Vec<Described> {
+    let mut routes = Vec::new();
+    macro_rules! collect {
+        ($($name:literal: $function:ident),+ $(,)?) => {
+            $(for route in $function::ROUTES {
+                routes.push(Described {
+                    function: $name,
+                    method: route.method.clone(),
+                    path: route.path,
+                    access: route.access,
+                    operation: $function::describe(route.endpoint),
+                });
+            })+
+        };
+    }
+    collect!(
+        "auth-meta": auth_meta,
+        "manage-campaign": manage_campaign,
+        "query-insights": query_insights,
+        "sync-entities": sync_entities,
+        "evaluate-rules": evaluate_rules,
+        "webhook-ingest": webhook_ingest,
+    );
+    routes
+}
+
+/// The description of the API.
+pub fn document() -> anyhow::Result<Value> {
+    let mut schemas = Schemas::new();
+    let mut paths: Map<String, Value> = Map::new();
+    let routes = routes();
+    let mut ids = std::collections::BTreeSet::new();
+    for route in &routes {
+        let described = operation::describe(&mut schemas, route)
+            .with_context(|| format!("{} {}", route.method, route.path))?;
+        ensure!(ids.insert(route.operation.id.clone()), "{} stands for two routes", route.operation.id);
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method.as_str().to_ascii_lowercase()] = described;
+    }
+    let problem = schemas.given(|generator| generator.subschema_for::<runtime::problem::Problem<'_>>());
+    debug_assert_eq!(problem, json!({"$ref": operation::PROBLEM}));
+    let mut document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Adflight",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Meta ad accounts: connected, mirrored, measured, changed and watched by rules. \
+                            Failures are problems of RFC 9457 whose `type` is stable. \
+                            A request without a Content-Type means JSON.",
+        },
+        "servers": [{"url": "http://127.0.0.1:8787", "description": "The whole system on a laptop: `cargo run`."}],
+        "paths": paths,
+        "components": {
+            "responses": operation::common_answers(),
+            "securitySchemes": {"session": {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "A session token of the deployment's issuer.",
+            }},
+        },
+    });
+    schemas.finish(&mut document)?;
+    Ok(document)
+}

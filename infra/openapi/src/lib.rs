@@ -1,0 +1,28 @@
+//! openapi.yaml, made of the functions' tables of routes, of what they say of each route, and of the types that
+//! requests are read into and answers are written from.
+
+pub mod document;
+mod operation;
+mod schemas;
+mod yaml;
+
+pub use document::{Described, document, routes};
+pub use yaml::yaml;
+
+/// Where the description is kept, below the workspace's folder.
+pub const FILE: &str = "openapi.yaml";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn openapi_yaml_says_what_the_routes_say() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(super::FILE);
+        let kept = fs::read_to_string(path).unwrap_or_default();
+        let made = super::yaml(&super::document().unwrap()).unwrap();
+        let differs = kept.lines().zip(made.lines()).position(|(kept, made)| kept != made);
+        assert!(kept == made, "openapi.yaml is old from line {differs:?} on; run `cargo xtask openapi`");
+    }
+}

@@ -1,0 +1,149 @@
+//! Schemas of types: what may be sent, and what is answered.
+
+use std::collections::BTreeSet;
+
+use anyhow::ensure;
+use runtime::describe::Shape;
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+const PLACE: &str = "/components/schemas";
+
+/// The schemas so far. A type that is taken and given may look different each time: what may be left out in a
+/// request is there in an answer.
+pub(crate) struct Schemas {
+    taken: SchemaGenerator,
+    given: SchemaGenerator,
+}
+
+impl Schemas {
+    pub(crate) fn new() -> Self {
+        let settings = || {
+            SchemaSettings::draft2020_12().with(|settings| {
+                settings.definitions_path = PLACE.into();
+                settings.meta_schema = None;
+            })
+        };
+        Self {
+            taken: settings().for_deserialize().into_generator(),
+            given: settings().for_serialize().into_generator(),
+        }
+    }
+
+    /// What may be sent. References to it are marked until [`Self::finish`].
+    pub(crate) fn taken(&mut self, shape: Shape) -> Value {
+        let mut schema = shape(&mut self.taken).to_value();
+        rename(&mut schema, &|name| format!("{TAKEN}{name}"));
+        schema
+    }
+
+    /// What is answered.
+    pub(crate) fn given(&mut self, shape: impl Fn(&mut SchemaGenerator) -> schemars::Schema) -> Value {
+        shape(&mut self.given).to_value()
+    }
+
+    /// Puts the schemas into the document. A type that looks the same either way stands there once; of one that
+    /// does not, what may be sent has `Input` at the end of its name.
+    pub(crate) fn finish(mut self, document: &mut Value) -> anyhow::Result<()> {
+        let mut given = self.given.take_definitions(true);
+        given.values_mut().for_each(never_null);
+        let taken = self.taken.take_definitions(true);
+        let mut differ: BTreeSet<String> = BTreeSet::new();
+        loop {
+            let more: BTreeSet<String> = taken
+                .iter()
+                .filter(|(name, schema)| {
+                    given.get(*name).is_some_and(|other| other != *schema)
+                        || (given.contains_key(*name) && refers_to(schema, &differ))
+                })
+                .map(|(name, _)| name.clone())
+                .collect();
+            if more.is_subset(&differ) {
+                break;
+            }
+            differ.extend(more);
+        }
+        let input = |name: &str| {
+            let name = name.strip_prefix(TAKEN).unwrap_or(name);
+            if differ.contains(name) { format!("{name}Input") } else { name.to_owned() }
+        };
+        for (name, mut schema) in taken {
+            rename(&mut schema, &input);
+            let earlier = given.insert(input(&name), schema);
+            ensure!(earlier.is_none() || !differ.contains(&name), "two types are called {name}Input");
+        }
+        rename(document, &|name| if name.starts_with(TAKEN) { input(name) } else { name.to_owned() });
+        let sorted: Map<String, Value> = given.into_iter().collect();
+        document["components"]["schemas"] = json!(sorted);
+        Ok(())
+    }
+}
+
+/// Marks references to what may be sent. No type's name begins so.
+const TAKEN: &str = "~";
+
+/// Gives another name to what is referred to.
+fn rename(schema: &mut Value, new: &dyn Fn(&str) -> String) {
+    let place = format!("#{PLACE}/");
+    match schema {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match (key.as_str(), value.as_str().and_then(|text| text.strip_prefix(place.as_str()))) {
+                    ("$ref", Some(name)) => *value = format!("{place}{}", new(name)).into(),
+                    _ => rename(value, new),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, new)),
+        _ => {}
+    }
+}
+
+/// What may be missing in an answer is missing when there is nothing to say, and never null.
+fn never_null(schema: &mut Value) {
+    let required = schema["required"].as_array().cloned().unwrap_or_default();
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    for (name, property) in properties {
+        if !required.iter().any(|required| required == name) {
+            *property = without_null(property.take());
+        }
+    }
+}
+
+/// A schema without the choice of null.
+pub(crate) fn without_null(mut schema: Value) -> Value {
+    let Some(object) = schema.as_object_mut() else { return schema };
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [kind] = types.as_slice() {
+            let kind = kind.clone();
+            object.insert("type".to_owned(), kind);
+        }
+    }
+    if object.get("default").is_some_and(Value::is_null) {
+        object.remove("default");
+    }
+    if let Some(Value::Array(choices)) = object.get_mut("anyOf") {
+        choices.retain(|choice| choice["type"] != "null");
+        if let [only] = choices.as_slice() {
+            let only = only.clone();
+            object.remove("anyOf");
+            if let Value::Object(only) = only {
+                object.extend(only);
+            }
+        }
+    }
+    schema
+}
+
+fn refers_to(schema: &Value, names: &BTreeSet<String>) -> bool {
+    match schema {
+        Value::Object(object) => object.iter().any(|(key, value)| match value.as_str() {
+            Some(text) if key == "$ref" => text.rsplit('/').next().is_some_and(|name| names.contains(name)),
+            _ => refers_to(value, names),
+        }),
+        Value::Array(items) => items.iter().any(|item| refers_to(item, names)),
+        _ => false,
+    }
+}
