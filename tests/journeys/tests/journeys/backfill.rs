@@ -235,8 +235,11 @@ async fn questions_that_make_no_sense_name_the_field() {
         ("level=ad&since=2026-11-01&until=2026-11-02&increment=week", "increment"),
         ("level=ad&since=2026-11-01&until=2026-11-02&limit=0", "limit"),
         ("level=ad&since=2026-11-01&until=2026-11-02&after=%21", "after"),
-        ("level=ad&since=2026-11-01&until=2026-11-02&ids=1,x", "ids"),
+        ("level=ad&since=2026-11-01&until=2026-11-02&ids=1,x", "ids[1]"),
         ("level=ad&since=2026-11-01&until=2026-11-02&sinse=1", "sinse"),
+        ("level=ad&level=ad&since=2026-11-01&until=2026-11-02", "level"),
+        ("level=ad&since=20261101&until=2026-11-02", "since"),
+        ("level=ad&since=2026-11-01&until=2026-11-02&limit=%2B5", "limit"),
     ] {
         let answer = story.owner(Method::GET, &format!("insights?{query}"), None).await.unwrap();
         assert_eq!(answer.status, 400, "{query}: {}", answer.text);

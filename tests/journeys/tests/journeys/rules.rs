@@ -255,7 +255,7 @@ async fn malformed_rules_name_the_field_and_are_not_kept() {
         (spoil("/when/value", json!(true)), "when.value", 400),
         (spoil("/name", json!("")), "name", 400),
         (spoil("/level", json!("account")), "level", 400),
-        ("{\"name\":".to_owned(), "name", 400),
+        ("{\"name\":".to_owned(), "body", 400),
         ("[]".to_owned(), "body", 400),
         (String::new(), "body", 400),
     ] {
