@@ -35,6 +35,22 @@ impl Serialize for Tenant {
     }
 }
 
+/// In answers it is a workspace's id.
+#[cfg(feature = "describe")]
+impl schemars::JsonSchema for Tenant {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        WorkspaceId::schema_name()
+    }
+
+    fn schema_id() -> std::borrow::Cow<'static, str> {
+        WorkspaceId::schema_id()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        WorkspaceId::json_schema(generator)
+    }
+}
+
 /// For `#[serde(with = "…")]` on a field of what only we write.
 pub mod kept {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
