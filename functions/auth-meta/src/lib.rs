@@ -8,7 +8,9 @@
 mod describe;
 mod login;
 mod page;
+pub mod rotation;
 
+use crate::rotation::Rotation;
 use access::Access;
 use ads::Failure;
 use ads::id::{AdAccountId, ConnectionId};
@@ -168,7 +170,19 @@ impl AuthMeta {
 
     /// Does a job of this function's queue.
     pub async fn process(&self, job: Job) -> Result<(), Failure> {
-        Err(job.misdirected())
+        match job {
+            Job::RotateKeyring => self.rotation().begin().await,
+            Job::CompleteRotation => self.rotation().go_on().await,
+            Job::Reseal { workspace, connection, key } => {
+                self.rotation().reseal(&workspace, &connection, &key).await
+            }
+            other => Err(other.misdirected()),
+        }
+    }
+
+    fn rotation(&self) -> Rotation {
+        let Host { queues, clock, .. } = self.host.clone();
+        Rotation::new(self.access.table.clone(), self.access.keyring.clone(), queues, clock)
     }
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {

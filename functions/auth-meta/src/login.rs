@@ -12,7 +12,6 @@ use http::header::{ACCEPT, COOKIE, HeaderValue, SET_COOKIE};
 use jiff::{SignedDuration, Timestamp};
 use runtime::route::Visit;
 use runtime::{Reply, problem, random, reply, telemetry};
-use secrecy::ExposeSecret;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use store::account::{AdAccount, canonical_zone};
@@ -116,7 +115,7 @@ impl AuthMeta {
         // One connection for a person and workspace: connecting again renews it.
         let id: ConnectionId = format!("meta-{meta_user}").parse()?;
         let sealed_token =
-            self.access.keyring.seal(long.access_token.expose_secret(), &token_context(&workspace, &id))?;
+            self.access.keyring.seal(&long.access_token, &token_context(&workspace, &id)).await?;
         let connection = Connection {
             id: id.clone(),
             meta_user,

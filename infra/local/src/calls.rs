@@ -87,6 +87,11 @@ fn permissions(service: &str, request: &MockRequest) -> Vec<(String, String)> {
             };
             vec![(action.to_owned(), "schedules".to_owned())]
         }
+        // Of secrets, by the last part of their names.
+        ("secretsmanager", operation) => {
+            let id = text(&body()["SecretId"]);
+            vec![(operation.to_owned(), id.rsplit('/').next().unwrap_or_default().to_owned())]
+        }
         (_, operation) => vec![(operation.to_owned(), String::new())],
     }
 }
@@ -108,6 +113,13 @@ impl<S: MockService> MockService for Noted<S> {
 
     fn handle(&self, request: MockRequest) -> Pin<Box<dyn Future<Output = MockResponse> + Send + '_>> {
         self.calls.note(self.service_name(), &request);
-        self.service.handle(request)
+        Box::pin(async move {
+            // As over a network: whoever asks gives way to others, and may be gone before the question is heard, or
+            // before the answer is.
+            tokio::task::yield_now().await;
+            let answer = self.service.handle(request).await;
+            tokio::task::yield_now().await;
+            answer
+        })
     }
 }

@@ -11,14 +11,15 @@ use runtime::queue::{QueueAddress, Queues, dead_letters};
 use runtime::schedule::{ScheduleConfig, Schedules};
 use runtime::secrets::SecretAt;
 use runtime::{Clock, Keyring};
+use secrecy::ExposeSecret;
 use store::Table;
 use tokio::sync::Notify;
 use winterbaume_core::MockAws;
-use winterbaume_secretsmanager::SecretsManagerService;
 
 use crate::calls::Calls;
 use crate::data::{Data, LocalSecrets};
 use crate::dynamo::Dynamo;
+use crate::secrets::Secrets;
 use crate::sqs::Sqs;
 use crate::timers::Timers;
 
@@ -26,7 +27,8 @@ use crate::timers::Timers;
 const MOST_RECEIVES: u32 = 5;
 
 const SCHEDULE_GROUP: &str = "adflight";
-const KEYRING_SECRET: &str = "adflight/keyring";
+/// The keyring's name.
+pub const KEYRING_SECRET: &str = "adflight/keyring";
 
 /// The clients of the embedded AWS.
 #[derive(Clone)]
@@ -47,6 +49,8 @@ pub struct Cloud {
     pub timers: Timers,
     /// Signals that a message was sent.
     pub sent: Arc<Notify>,
+    /// Where the keyring is kept, for processes that have an older one in memory.
+    pub secrets: aws_sdk_secretsmanager::Client,
     /// The keyring out of Secrets Manager.
     pub keyring: Keyring,
 }
@@ -70,7 +74,7 @@ impl Cloud {
             .with_service(calls.noting(Dynamo::new(data.database()?)))
             .with_service(calls.noting(Sqs::new(sent.clone())))
             .with_service(calls.noting(timers.clone()))
-            .with_service(SecretsManagerService::new())
+            .with_service(calls.noting(Secrets::new(data.clone())))
             .build();
         let config = aws_config::defaults(BehaviorVersion::latest())
             .http_client(aws.http_client())
@@ -90,8 +94,20 @@ impl Cloud {
             role_arn: "arn:aws:iam::123456789012:role/adflight-schedules".to_owned(),
         };
         let schedules = Schedules::new(scheduler, schedule, queues.clone());
-        let keyring = keep_keyring(&config, local).await?;
-        Ok(Self { clock: clock.clone(), table, dynamodb, sqs, queues, schedules, timers, sent, keyring })
+        let secrets = aws_sdk_secretsmanager::Client::new(&config);
+        let keyring = keep_keyring(&config, local, clock).await?;
+        Ok(Self {
+            clock: clock.clone(),
+            table,
+            dynamodb,
+            sqs,
+            queues,
+            schedules,
+            timers,
+            sent,
+            secrets,
+            keyring,
+        })
     }
 }
 
@@ -129,10 +145,9 @@ async fn create_queue(
 }
 
 /// Puts the keyring where an operator would, and reads it back the way a function does.
-async fn keep_keyring(config: &SdkConfig, local: &LocalSecrets) -> anyhow::Result<Keyring> {
+async fn keep_keyring(config: &SdkConfig, local: &LocalSecrets, clock: &Clock) -> anyhow::Result<Keyring> {
     let client = aws_sdk_secretsmanager::Client::new(config);
-    let document = serde_json::to_string(&local.keyring)?;
-    client.create_secret().name(KEYRING_SECRET).secret_string(document).send().await?;
-    let fetched = SecretAt::new(client, KEYRING_SECRET).fetch().await?;
-    Ok(Keyring::parse(&fetched)?)
+    let document = local.keyring.to_json()?;
+    client.create_secret().name(KEYRING_SECRET).secret_string(document.expose_secret()).send().await?;
+    Ok(Keyring::fetch(SecretAt::new(client, KEYRING_SECRET), clock.clone()).await?)
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use runtime::keyring::KeyringDocument;
 use runtime::random;
-use runtime::secrets::KeyringDocument;
 use serde::{Deserialize, Serialize};
 
 /// Where a run keeps its things.
@@ -138,6 +138,15 @@ impl Data {
                 write_private(&folder.join(SECRETS), &serde_json::to_vec_pretty(secrets)?)
             }
         }
+    }
+}
+
+impl Data {
+    /// Keeps what the keyring becomes.
+    pub(crate) fn keep_keyring(&self, keyring: KeyringDocument) -> anyhow::Result<()> {
+        let Self::Folder(folder) = self else { return Ok(()) };
+        let secrets = LocalSecrets { keyring, ..self.known_secrets()? };
+        write_private(&folder.join(SECRETS), &serde_json::to_vec_pretty(&secrets)?)
     }
 }
 

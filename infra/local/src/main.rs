@@ -41,6 +41,19 @@ enum Command {
     Sim(Sim),
     /// Print a session token for curl.
     Token(Token),
+    /// The keys that seal Meta tokens.
+    #[command(subcommand)]
+    Keyring(KeyringCommand),
+}
+
+#[derive(Subcommand)]
+enum KeyringCommand {
+    /// Replace the key by a fresh one and seal every token anew; the system must not run.
+    Rotate {
+        /// The folder of the system.
+        #[arg(long, default_value = ".adflight", value_name = "DIR")]
+        data: Data,
+    },
 }
 
 #[derive(Args, Clone)]
@@ -105,6 +118,7 @@ async fn main() -> ExitCode {
         Some(Command::Up(args)) => up(*args).await,
         Some(Command::Sim(args)) => sim(args).await,
         Some(Command::Token(args)) => token(args),
+        Some(Command::Keyring(KeyringCommand::Rotate { data })) => rotate(&data).await,
     };
     ran.unwrap_or_else(|error| {
         say(&format!("adflight: {error:#}"));
@@ -230,6 +244,11 @@ async fn sim(args: Sim) -> anyhow::Result<ExitCode> {
 
 fn token(args: Token) -> anyhow::Result<ExitCode> {
     print(&token_for(&args.data, &args.workspace, args.role)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rotate(data: &Data) -> anyhow::Result<ExitCode> {
+    print(&local::rotate::rotate(data).await?)?;
     Ok(ExitCode::SUCCESS)
 }
 

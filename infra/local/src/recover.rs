@@ -2,7 +2,7 @@
 //!
 //! In the cloud SQS and Scheduler outlive every process. Here they live in memory, so their contents are
 //! made again from the states in the table: selected accounts are synced (which asks for every chunk that is
-//! not done), open launches are taken up, and timers of activations are set. The one schedule that belongs to
+//! not done), open launches are taken up, a change of keys goes on, and timers of activations are set. The one schedule that belongs to
 //! no account is set here too.
 
 use std::collections::HashMap;
@@ -63,6 +63,7 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
         }
     }
     cloud.schedules.ensure_beat(&Job::WatchAccounts, SyncCause::BEAT_MINUTES).await?;
+    jobs.push(Job::CompleteRotation);
     cloud.queues.send(&jobs).await?;
     tracing::debug!(jobs = jobs.len(), "Looked for unfinished work.");
     Ok(before)

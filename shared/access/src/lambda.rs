@@ -19,14 +19,15 @@ pub async fn start() -> Result<(Access, Host), Error> {
     aws.check()?;
 
     // Side by side: nobody is served before both are here.
-    let (app_secrets, keyring) = tokio::try_join!(app_secrets.fetch(), keyring.fetch())?;
     let clock = Clock::system();
+    let keyring = Keyring::fetch(keyring, clock.clone());
+    let (app_secrets, keyring) = tokio::try_join!(app_secrets.fetch(), keyring)?;
     let MetaApp { id, version, graph_url, dialog_url } = app;
     let app_secret = AppSecrets::parse(&app_secrets)?.app_secret;
     let config =
         GraphConfig { graph_url, dialog_url, version, app_id: id, app_secret, timeout: GraphConfig::TIMEOUT };
     let time = clock.clone();
     let graph = Graph::new(config, Time::new(move || time.now()));
-    let access = Access::new(Table::new(client, &name), graph, Keyring::parse(&keyring)?);
+    let access = Access::new(Table::new(client, &name), graph, keyring);
     Ok((access, Host { clock, queues, schedules, sessions: Sessions::new(sessions)?, public_url }))
 }

@@ -19,6 +19,7 @@ use graph_api::{Allowance, Caller, Graph, GraphError};
 use jiff::Timestamp;
 use runtime::Keyring;
 use runtime::telemetry::{self, Metric};
+use secrecy::SecretString;
 use store::Table;
 use store::account::AdAccount;
 use store::connection::{Connection, ConnectionState};
@@ -64,6 +65,22 @@ impl Access {
         Self { table, graph, keyring }
     }
 
+    /// A connection's token. One that cannot be opened any more is remembered as lost: only connecting again makes
+    /// another one.
+    pub async fn token_of(
+        &self,
+        workspace: &Tenant,
+        connection: &Connection,
+    ) -> Result<SecretString, Failure> {
+        let place = token_context(workspace, &connection.id);
+        let opened = self.keyring.open(&connection.sealed_token, &place).await;
+        if let Err(Failure::Reconnect(why)) = &opened {
+            tracing::error!(%workspace, connection = %connection.id, "A sealed token does not open.");
+            self.table.connection_is_dead(workspace, connection, why).await?;
+        }
+        opened
+    }
+
     /// An account with its token opened and some calls leased, to be given back with [`Reached::done`].
     ///
     /// [`Failure::Reconnect`] when only a person can mend the connection, [`Failure::Wait`] while Meta would
@@ -81,7 +98,7 @@ impl Access {
             let reason = connection.reason.unwrap_or_else(|| "Meta no longer accepts its token".to_owned());
             return Err(Failure::Reconnect(format!("the connection of {id} must be renewed: {reason}")));
         }
-        let token = self.keyring.open(&connection.sealed_token, &token_context(workspace, &connection.id))?;
+        let token = self.token_of(workspace, &connection).await?;
         let table = self.table.clone();
         let app = self.graph.config().app_id.clone();
         let quotas = Quotas { table: table.clone(), app, account: id.clone(), case };

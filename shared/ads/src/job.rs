@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::date::IsoWeek;
-use crate::id::{AdAccountId, LaunchId, ObjectId, WorkspaceId};
+use crate::id::{AdAccountId, ConnectionId, LaunchId, ObjectId, WorkspaceId};
 use crate::object::Level;
 use crate::tenant::{Tenant, kept};
 
@@ -128,6 +128,20 @@ pub enum Job {
         /// Which timer this is: one that was replaced or withdrawn since does nothing.
         timer: String,
     },
+    /// Begin to change the keys that seal tokens, or go on with it. An operator asks for it.
+    RotateKeyring,
+    /// Go on with changing the keys, if that is under way.
+    CompleteRotation,
+    /// Seal one connection's token anew.
+    Reseal {
+        /// Whose.
+        #[serde(with = "kept")]
+        workspace: Tenant,
+        /// Which connection.
+        connection: ConnectionId,
+        /// With this key, or a later one.
+        key: String,
+    },
     /// Take a launch up again.
     ResumeLaunch {
         /// Whose.
@@ -143,6 +157,7 @@ impl Job {
     pub fn queue(&self) -> Queue {
         match self {
             Self::SyncAccount { .. } | Self::WatchAccounts | Self::SyncObject { .. } => Queue::SyncEntities,
+            Self::RotateKeyring | Self::CompleteRotation | Self::Reseal { .. } => Queue::AuthMeta,
             Self::SyncChunk { .. } => Queue::SyncMetricsChunk,
             Self::EvaluateRules { .. } => Queue::EvaluateRules,
             Self::WebhookChange(_) => Queue::WebhookIngest,
@@ -176,6 +191,9 @@ impl Job {
             }
             Self::WebhookChange(_) => nobodys("webhook_change"),
             Self::WatchAccounts => nobodys("watch_accounts"),
+            Self::RotateKeyring => nobodys("rotate_keyring"),
+            Self::CompleteRotation => nobodys("complete_rotation"),
+            Self::Reseal { workspace, .. } => of("reseal", workspace, None),
             Self::ActivateCampaign { workspace, ad_account, .. } => {
                 of("activate_campaign", workspace, Some(ad_account))
             }
@@ -251,6 +269,9 @@ mod tests {
             r#""job":"webhook_change","digest":"d","object":"o","field":"f","time":1"#.to_owned(),
             format!(r#""job":"activate_campaign",{account},"campaign":"1","timer":"t""#),
             r#""job":"watch_accounts""#.to_owned(),
+            r#""job":"rotate_keyring""#.to_owned(),
+            r#""job":"complete_rotation""#.to_owned(),
+            r#""job":"reseal","workspace":"demo","connection":"meta-1","key":"k2""#.to_owned(),
             r#""job":"resume_launch","workspace":"demo","launch":"l""#.to_owned(),
         ] {
             let text = format!("{{{fields}}}");

@@ -28,6 +28,8 @@ pub mod env;
 #[cfg(any(target_arch = "wasm32", test))]
 mod envelope;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod keyring;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod lambda;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod queue;
@@ -41,12 +43,12 @@ pub mod workers;
 pub use app_secrets::AppSecrets;
 pub use clock::Clock;
 #[cfg(not(target_arch = "wasm32"))]
+pub use keyring::Keyring;
+#[cfg(not(target_arch = "wasm32"))]
 pub use queue::Queues;
 pub use reply::Reply;
 #[cfg(not(target_arch = "wasm32"))]
 pub use schedule::Schedules;
-#[cfg(not(target_arch = "wasm32"))]
-pub use secrets::Keyring;
 pub use session::Sessions;
 #[cfg(target_arch = "wasm32")]
 pub use workers::Queues;

@@ -103,6 +103,22 @@ impl Table {
         Ok(forgotten)
     }
 
+    /// Puts the same token under another key. A connection renewed in the meantime is left alone.
+    pub async fn reseal_connection(
+        &self,
+        ws: &Tenant,
+        seen: &Connection,
+        sealed_token: &str,
+    ) -> Result<(), StoreError> {
+        let values = vec![(":new", text(sealed_token)), (":seen", text(&seen.sealed_token))];
+        let key = key::connection(ws, &seen.id);
+        let condition = Some("sealed_token = :seen");
+        match self.update::<Connection>(&key, "SET sealed_token = :new", condition, values).await {
+            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Records that only a person can mend this connection. `seen` is the sealed token that failed: a
     /// connection renewed in the meantime is left alone.
     pub async fn connection_is_dead(

@@ -30,6 +30,7 @@ fn resource(noted: &str) -> String {
     match noted {
         "adflight" => "Table.Arn".to_owned(),
         "schedules" => ANY_OF_OUR_SCHEDULES.to_owned(),
+        "keyring" => "KeyringSecret.Id".to_owned(),
         queue => {
             let alive = Queue::ALL.iter().find(|known| known.name() == queue);
             let dead = Queue::ALL.iter().find(|known| dead_letters(**known) == queue);

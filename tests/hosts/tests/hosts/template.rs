@@ -13,10 +13,11 @@ use std::fs;
 use ads::job::Queue;
 use hosts::process::root;
 use hosts::template::{ANY_OF_OUR_SCHEDULES, Function, Template, list, text};
+use runtime::AppSecrets;
+use runtime::keyring::KeyringDocument;
 use runtime::queue::dead_letters;
 use runtime::route::Route;
 use runtime::telemetry::{DIMENSION, Metric, NAMESPACE};
-use runtime::{AppSecrets, Keyring};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -358,7 +359,7 @@ fn the_secrets_that_a_deployment_makes_are_ones_that_the_programs_read() {
             let length = made("KeyringSecret")["PasswordLength"].as_u64().unwrap();
             let key = digits.chars().cycle().take(length as usize).collect::<String>();
             wrongs.extend(
-                Keyring::parse(&document("KeyringSecret", &key)).err().map(|error| error.to_string()),
+                KeyringDocument::parse(&document("KeyringSecret", &key)).err().map(|error| error.to_string()),
             );
 
             match AppSecrets::parse(&document("AppSecret", "generated")) {

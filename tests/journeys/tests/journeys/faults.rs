@@ -140,7 +140,8 @@ impl Stage {
         let (table, now) = (&self.access.table, self.clock.now());
         let token = self.sim.issue_token("1", &["ads_read", "ads_management"]);
         let connection = "meta-1".parse().unwrap();
-        let sealed_token = self.access.keyring.seal(&token, &token_context(workspace, &connection)).unwrap();
+        let place = token_context(workspace, &connection);
+        let sealed_token = self.access.keyring.seal(&token.into(), &place).await.unwrap();
         let info = self.sim.account();
         let account = AdAccount {
             id: self.account.clone(),

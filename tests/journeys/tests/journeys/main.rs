@@ -15,6 +15,7 @@ mod launch;
 mod lines;
 mod mirror;
 mod queues;
+mod rotation;
 mod rules;
 mod sessions;
 mod store;

@@ -1,0 +1,38 @@
+//! Changing the keys of a system that does not run: what `auth-meta` does job by job in the cloud, at one go.
+
+use anyhow::{Context, ensure};
+use auth_meta::rotation::{Progress, Rotation};
+use runtime::Clock;
+
+use crate::cloud::Cloud;
+use crate::data::Data;
+
+/// Begins a rotation on this data, or goes on with the one that is under way, and says how far it is.
+pub async fn rotate(data: &Data) -> anyhow::Result<String> {
+    ensure!(*data != Data::Memory, "a system on :memory: keeps no keyring that could be rotated");
+    let _lock = data.claim()?;
+    let local = data.known_secrets()?;
+    let clock = Clock::system();
+    let cloud = Cloud::start(data, &local, &clock, 30).await?;
+    let rotation = Rotation::new(cloud.table.clone(), cloud.keyring.clone(), cloud.queues.clone(), clock);
+    rotation.begin().await?;
+    let mut sealed = 0;
+    if let Progress::Resealing { current, left } = rotation.advance().await? {
+        for place in left {
+            let done = rotation.reseal(&place.workspace, &place.connection, &current).await;
+            done.with_context(|| {
+                format!("connection {} of workspace {}", place.connection, place.workspace)
+            })?;
+            sealed += 1;
+        }
+    }
+    let current = cloud.keyring.current();
+    Ok(match rotation.advance().await? {
+        Progress::AtRest => format!("Sealed anew: {sealed}. {current} is the only key."),
+        Progress::Resealing { left, .. } => format!(
+            "Sealed anew: {sealed}, with {current}. The old key goes ten minutes after it has stopped sealing: run this \
+             again then, or start the system. Under it are still {} that only a new login mends.",
+            left.len()
+        ),
+    })
+}

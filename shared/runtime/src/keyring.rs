@@ -1,0 +1,445 @@
+//! The keyring that seals tokens at rest: one secret for everybody, for a secret per person would cost by the head.
+//!
+//! While the keys are changed two of them live: the newer one seals and both open. A program that meets a token under
+//! a key it does not know fetches the keyring again, so no change of keys needs a restart. Keys and opened tokens
+//! are wiped when they are dropped; what the SDK's own HTTP client had in its buffers is out of our reach.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ads::{Failure, Invalid};
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::{Error, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tokio::sync::Mutex;
+
+use crate::clock::Clock;
+use crate::secrets::{SecretAt, SecretVersion, exactly};
+
+/// Bytes of a GCM nonce.
+const NONCE: usize = 12;
+
+/// Bytes of a key.
+const KEY: usize = 32;
+
+/// The form of sealed text; part of what is authenticated.
+const VERSION: &str = "v1";
+
+/// For unknown keys the keyring is fetched at most this often.
+const PAUSE: SignedDuration = SignedDuration::from_secs(10);
+
+/// Tokens are sealed with a keyring that was fetched at most this long ago.
+pub const SEALS_FOR: SignedDuration = SignedDuration::from_secs(60);
+
+/// The keyring as it is kept: keys of 32 bytes in hex by id, and beside them the id of the one that seals. The
+/// form is flat, so that CloudFormation can generate the first key.
+#[derive(Clone)]
+pub struct KeyringDocument {
+    current: String,
+    since: Option<Timestamp>,
+    keys: BTreeMap<String, Key>,
+}
+
+/// Bytes that nobody can print.
+#[derive(Clone)]
+struct Key(Zeroizing<[u8; KEY]>);
+
+impl Key {
+    fn fresh() -> Result<Self, Failure> {
+        crate::random::bytes().map(|bytes| Self(Zeroizing::new(bytes)))
+    }
+
+    fn from_hex(text: &str) -> Option<Self> {
+        let mut key = Zeroizing::new([0; KEY]);
+        hex::decode_to_slice(text, key.as_mut_slice()).ok()?;
+        Some(Self(key))
+    }
+}
+
+/// Keys are numbered in the order in which they were made. A number is never given twice: `k1`, `k2`, ...
+fn number(id: &str) -> u64 {
+    id.strip_prefix('k').and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+impl KeyringDocument {
+    /// A keyring with one fresh key.
+    pub fn generate() -> Result<Self, Failure> {
+        let keys = BTreeMap::from([("k1".to_owned(), Key::fresh()?)]);
+        Ok(Self { current: "k1".to_owned(), since: None, keys })
+    }
+
+    /// Reads it. What is wrong is told without quoting anything, for it could be a key.
+    pub fn parse(json: &SecretString) -> Result<Self, Invalid> {
+        let shape = |_| {
+            let form = r#"must be {"current":"k1","k1":"<32 bytes in hex>"}, and `current` one of the keys"#;
+            Invalid::new("keyring", form)
+        };
+        serde_json::from_str(json.expose_secret()).map_err(shape)
+    }
+
+    /// Writes it.
+    pub fn to_json(&self) -> Result<SecretString, Failure> {
+        // Room for all of it: text that grows leaves copies behind.
+        let mut json = Zeroizing::new(Vec::with_capacity(256 + self.keys.len() * 256));
+        serde_json::to_writer(&mut *json, self).map_err(|error| Failure::Defect(error.to_string()))?;
+        let text = std::str::from_utf8(&json).map_err(|error| Failure::Defect(error.to_string()))?;
+        Ok(exactly(text))
+    }
+
+    /// The key that seals.
+    pub fn current(&self) -> &str {
+        &self.current
+    }
+
+    /// Since when it does, where that is known.
+    pub fn since(&self) -> Option<Timestamp> {
+        self.since
+    }
+
+    /// Every key that opens.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
+    /// Whether there is nothing but the key that seals.
+    pub fn is_at_rest(&self) -> bool {
+        self.keys.len() == 1
+    }
+
+    /// A key that was added and does not seal yet.
+    pub fn fresh(&self) -> Option<&str> {
+        self.ids().filter(|id| number(id) > number(&self.current)).max_by_key(|id| number(id))
+    }
+
+    /// The same with one more key.
+    pub fn with_fresh_key(&self) -> Result<Self, Failure> {
+        let mut with = self.clone();
+        let newest = self.ids().map(number).max().unwrap_or(0);
+        with.keys.insert(format!("k{}", newest + 1), Key::fresh()?);
+        Ok(with)
+    }
+
+    /// The same, with this key sealing from now on.
+    pub fn sealing_with(&self, id: &str, now: Timestamp) -> Self {
+        Self { current: id.to_owned(), since: Some(now), keys: self.keys.clone() }
+    }
+
+    /// The same with nothing but the key that seals.
+    pub fn with_current_only(&self) -> Self {
+        let mut without = self.clone();
+        without.keys.retain(|id, _| *id == self.current);
+        without
+    }
+}
+
+impl Serialize for KeyringDocument {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("current", &self.current)?;
+        if let Some(since) = self.since {
+            map.serialize_entry("since", &since)?;
+        }
+        for (id, key) in &self.keys {
+            map.serialize_entry(id, &*Zeroizing::new(hex::encode(key.0.as_slice())))?;
+        }
+        map.end()
+    }
+}
+
+/// By hand, for serde's own way of reading a flat form keeps copies of the keys that nobody wipes.
+impl<'de> Deserialize<'de> for KeyringDocument {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Flat;
+
+        impl<'de> Visitor<'de> for Flat {
+            type Value = KeyringDocument;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a keyring")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<KeyringDocument, A::Error> {
+                let (mut current, mut since, mut keys) = (None, None, BTreeMap::new());
+                while let Some(name) = map.next_key::<String>()? {
+                    match name.as_str() {
+                        "current" => current = Some(map.next_value::<String>()?),
+                        "since" => since = Some(map.next_value::<Timestamp>()?),
+                        id => {
+                            let text = Zeroizing::new(map.next_value::<String>()?);
+                            let key = Key::from_hex(&text).filter(|_| is_id(id));
+                            let key = key.ok_or_else(|| A::Error::custom("a key"))?;
+                            if keys.insert(name, key).is_some() {
+                                return Err(A::Error::custom("a key twice"));
+                            }
+                        }
+                    }
+                }
+                let current = current.filter(|id| keys.contains_key(id));
+                let current = current.ok_or_else(|| A::Error::custom("current"))?;
+                Ok(KeyringDocument { current, since, keys })
+            }
+        }
+
+        deserializer.deserialize_map(Flat)
+    }
+}
+
+/// Ids stand between dots in sealed text.
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+/// The key under which something was sealed.
+pub fn key_of(sealed: &str) -> Option<&str> {
+    let mut parts = sealed.split('.');
+    (parts.next() == Some(VERSION)).then(|| parts.next()).flatten()
+}
+
+/// The keys as they were at one moment.
+struct Keys {
+    current: String,
+    ciphers: BTreeMap<String, Aes256Gcm>,
+    asked_at: Timestamp,
+}
+
+impl Keys {
+    fn new(document: &KeyringDocument, asked_at: Timestamp) -> Self {
+        let ciphers = document.keys.iter().filter_map(|(id, key)| {
+            // A key of another length could not have been read.
+            Some((id.clone(), Aes256Gcm::new_from_slice(key.0.as_slice()).ok()?))
+        });
+        let ciphers = ciphers.collect();
+        Self { current: document.current.clone(), ciphers, asked_at }
+    }
+
+    fn seal(&self, secret: &str, context: &str) -> Result<String, Failure> {
+        let id = &self.current;
+        let cipher =
+            self.ciphers.get(id).ok_or_else(|| Failure::Defect("the keyring is empty".to_owned()))?;
+        let nonce = crate::random::bytes::<NONCE>()?;
+        let aad = associated_data(id, context);
+        let sealed = cipher
+            .encrypt(&Nonce::from(nonce), Payload { msg: secret.as_bytes(), aad: aad.as_bytes() })
+            .map_err(|_| Failure::Defect("a secret could not be sealed".to_owned()))?;
+        Ok(format!("{VERSION}.{id}.{}", URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat())))
+    }
+
+    fn open(&self, sealed: &str, context: &str) -> Option<SecretString> {
+        let [VERSION, id, body] = sealed.split('.').collect::<Vec<_>>()[..] else { return None };
+        let body = URL_SAFE_NO_PAD.decode(body).ok()?;
+        let (nonce, ciphertext) = body.split_first_chunk::<NONCE>()?;
+        let aad = associated_data(id, context);
+        let payload = Payload { msg: ciphertext, aad: aad.as_bytes() };
+        let opened = Zeroizing::new(self.ciphers.get(id)?.decrypt(&Nonce::from(*nonce), payload).ok()?);
+        std::str::from_utf8(&opened).ok().map(exactly)
+    }
+}
+
+fn associated_data(key: &str, context: &str) -> String {
+    format!("{VERSION}|{key}|{context}")
+}
+
+/// The keyring, and the version of the secret in which it was found.
+pub struct KeptKeyring {
+    /// What it says.
+    pub document: KeyringDocument,
+    version: SecretVersion,
+}
+
+/// The keys that seal tokens. Cheap to clone; prints nothing of them.
+#[derive(Clone)]
+pub struct Keyring(Arc<Shared>);
+
+struct Shared {
+    secret: SecretAt,
+    clock: Clock,
+    keys: RwLock<Arc<Keys>>,
+    /// When an unknown key was last asked for. Whoever holds it fetches, and the others wait for what comes.
+    asked: Mutex<Option<Timestamp>>,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keyring({} keys)", self.keys().ciphers.len())
+    }
+}
+
+impl Keyring {
+    /// Fetches the keyring.
+    pub async fn fetch(secret: SecretAt, clock: Clock) -> Result<Self, Failure> {
+        let asked_at = clock.now();
+        let document = KeyringDocument::parse(&secret.fetch().await?)?;
+        let keys = RwLock::new(Arc::new(Keys::new(&document, asked_at)));
+        Ok(Self(Arc::new(Shared { secret, clock, keys, asked: Mutex::default() })))
+    }
+
+    /// Seals a secret for one place: `context` names the place, and the text opens nowhere else.
+    pub async fn seal(&self, secret: &SecretString, context: &str) -> Result<String, Failure> {
+        let mut keys = self.keys();
+        // Long after a key has stopped sealing, nobody who has not heard of it may still seal with it.
+        if self.0.clock.now() > keys.asked_at + SEALS_FOR {
+            self.kept().await?;
+            keys = self.keys();
+        }
+        keys.seal(secret.expose_secret(), context)
+    }
+
+    /// Opens what [`Self::seal`] made for the same context. [`Failure::Reconnect`] when that cannot be: the text was
+    /// changed, belongs elsewhere, or its key is gone.
+    pub async fn open(&self, sealed: &str, context: &str) -> Result<SecretString, Failure> {
+        let keys = match key_of(sealed) {
+            Some(id) => self.knowing(id).await?,
+            None => self.keys(),
+        };
+        let lost = "the token that is kept cannot be read any more; connect again";
+        keys.open(sealed, context).ok_or_else(|| Failure::Reconnect(lost.to_owned()))
+    }
+
+    /// The keys, with this one among them if it exists.
+    async fn knowing(&self, id: &str) -> Result<Arc<Keys>, Failure> {
+        let met_at = self.0.clock.now();
+        let settled = |keys: &Keys| keys.ciphers.contains_key(id) || keys.asked_at > met_at;
+        let keys = self.keys();
+        if settled(&keys) {
+            return Ok(keys);
+        }
+        let mut asked = self.0.asked.lock().await;
+        let (keys, now) = (self.keys(), self.0.clock.now());
+        if settled(&keys) {
+            return Ok(keys);
+        }
+        if asked.is_some_and(|at| at <= now && now < at + PAUSE) {
+            return Err(Failure::Unavailable(format!("the keyring was just fetched, without key {id}")));
+        }
+        *asked = Some(now);
+        self.kept().await?;
+        Ok(self.keys())
+    }
+
+    /// Makes sure that what is sealed from now on is sealed with this key, or with a later one.
+    pub async fn catch_up(&self, current: &str) -> Result<(), Failure> {
+        if self.keys().current == current { Ok(()) } else { self.kept().await.map(drop) }
+    }
+
+    /// The key that seals, as far as this process knows.
+    pub fn current(&self) -> String {
+        self.keys().current.clone()
+    }
+
+    /// Fetches the keyring as it is now, for this process and for whoever means to change it.
+    pub async fn kept(&self) -> Result<KeptKeyring, Failure> {
+        let asked_at = self.0.clock.now();
+        let (version, json) = self.0.secret.fetch_version().await?;
+        // This process goes on with the keys that it has when somebody has put nonsense there.
+        let nonsense = |invalid: Invalid| Failure::Unavailable(invalid.to_string());
+        let document = KeyringDocument::parse(&json).map_err(nonsense)?;
+        self.hold(Keys::new(&document, asked_at));
+        Ok(KeptKeyring { document, version })
+    }
+
+    /// Puts another keyring in the place of the one that was read. [`Failure::Conflict`] when that is not the
+    /// present one any more.
+    pub async fn replace(&self, seen: &KeptKeyring, document: &KeyringDocument) -> Result<(), Failure> {
+        let asked_at = self.0.clock.now();
+        self.0.secret.replace(&seen.version, &document.to_json()?).await?;
+        self.hold(Keys::new(document, asked_at));
+        Ok(())
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        self.0.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was asked for earlier never replaces what was asked for later.
+    fn hold(&self, keys: Keys) {
+        let mut held = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.asked_at >= held.asked_at {
+            *held = Arc::new(keys);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys() -> Keys {
+        Keys::new(&KeyringDocument::generate().unwrap(), Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_sealed_token_opens_in_its_own_place_only() {
+        let keys = keys();
+        let sealed = keys.seal("EAAtoken", "demo|c1").unwrap();
+        assert_eq!(keys.open(&sealed, "demo|c1").unwrap().expose_secret(), "EAAtoken");
+        assert_eq!(key_of(&sealed), Some("k1"));
+        assert!(!sealed.contains("EAAtoken"));
+        assert_ne!(sealed, keys.seal("EAAtoken", "demo|c1").unwrap());
+
+        assert!(keys.open(&sealed, "demo|c2").is_none());
+        assert!(keys.open(&sealed.replace(".k1.", ".k2."), "demo|c1").is_none());
+        assert!(self::keys().open(&sealed, "demo|c1").is_none());
+        for at in 0..sealed.len() {
+            let mut flipped = sealed.clone().into_bytes();
+            flipped[at] = if flipped[at] == b'A' { b'B' } else { b'A' };
+            let flipped = String::from_utf8(flipped).unwrap();
+            let same = keys.open(&flipped, "demo|c1").is_some_and(|t| t.expose_secret() != "EAAtoken");
+            assert!(!same, "{at}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_of_nonce_text_and_tag_is_found() {
+        let keys = keys();
+        let sealed = keys.seal("EAAtoken", "demo|c1").unwrap();
+        let (head, body) = sealed.rsplit_once('.').unwrap();
+        let body = URL_SAFE_NO_PAD.decode(body).unwrap();
+        for bit in 0..body.len() * 8 {
+            let mut flipped = body.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let flipped = format!("{head}.{}", URL_SAFE_NO_PAD.encode(flipped));
+            assert!(keys.open(&flipped, "demo|c1").is_none(), "{bit}");
+        }
+    }
+
+    #[test]
+    fn a_broken_keyring_is_refused_without_showing_keys() {
+        let good = "5ec7e7".repeat(10) + "5ec7";
+        let twice = format!(r#"{{"current":"a","a":"{good}","a":"{good}"}}"#);
+        let dotted = format!(r#"{{"current":"a.b","a.b":"{good}"}}"#);
+        for broken in [
+            "{}",
+            r#"{"current":"a","a":"5ec7e7"}"#,
+            r#"{"current":"a","b":5ec7e7}"#,
+            r#"{"current":"a"}"#,
+            &twice,
+            &dotted,
+        ] {
+            let refused = KeyringDocument::parse(&broken.into()).err();
+            let error = refused.unwrap_or_else(|| panic!("{broken} is taken")).to_string();
+            assert!(!error.contains("5ec7e7"), "{error}");
+        }
+        assert!(KeyringDocument::parse(&format!(r#"{{"current":"a","a":"{good}"}}"#).into()).is_ok());
+    }
+
+    #[test]
+    fn a_keyring_reads_the_same_after_it_was_written_and_numbers_no_two_keys_alike() {
+        let now: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
+        let document = KeyringDocument::generate().unwrap().with_fresh_key().unwrap();
+        assert_eq!((document.current(), document.fresh(), document.is_at_rest()), ("k1", Some("k2"), false));
+        let document = document.sealing_with("k2", now);
+        let read = KeyringDocument::parse(&document.to_json().unwrap()).unwrap();
+        assert_eq!((read.current(), read.since(), read.fresh()), ("k2", Some(now), None));
+        assert_eq!(read.keys["k1"].0, document.keys["k1"].0);
+        let next = read.with_current_only().with_fresh_key().unwrap();
+        assert_eq!(next.ids().collect::<Vec<_>>(), ["k2", "k3"]);
+    }
+}
