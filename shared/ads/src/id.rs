@@ -115,11 +115,11 @@ id!(
 id!(
     /// A member of a workspace: what stands for the issuer's name of a person where that name would be too long or
     /// too odd.
-    MemberId, "member", is_slug, "must be a member id as GET members shows it"
+    MemberId, "member", is_slug, "^[a-z0-9-]{1,64}$", "must be a member id as GET members shows it"
 );
 id!(
     /// An invitation to a workspace.
-    InvitationId, "invitation", is_slug, "must be an invitation id as GET invitations shows it"
+    InvitationId, "invitation", is_slug, "^[a-z0-9-]{1,64}$", "must be an invitation id as GET invitations shows it"
 );
 
 impl MemberId {
