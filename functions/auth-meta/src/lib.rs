@@ -10,8 +10,7 @@ mod login;
 mod page;
 pub mod rotation;
 
-use crate::rotation::Rotation;
-use access::Access;
+use access::{Access, Entrance};
 use ads::Failure;
 use ads::id::{AdAccountId, ConnectionId};
 use ads::job::{Job, SyncCause};
@@ -19,7 +18,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use jiff::Timestamp;
 use runtime::reply::{self, List};
-use runtime::route::{self, Access::Public, Access::Role as Needs, Route, Visit};
+use runtime::route::{Access::Public, Access::Role as Needs, Route, Visit};
 use runtime::session::Role;
 use runtime::{Host, Reply};
 use serde::{Deserialize, Serialize};
@@ -28,6 +27,8 @@ use store::connection::{Connection, ConnectionState};
 
 #[cfg(feature = "describe")]
 pub use crate::describe::describe;
+
+use crate::rotation::Rotation;
 
 /// What can be asked of this function.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +100,7 @@ pub static ROUTES: &[Route<Endpoint>] = &[
 pub struct AuthMeta {
     access: Access,
     host: Host,
+    entrance: Entrance,
 }
 
 /// A connection as the API shows it: everything but the token.
@@ -157,15 +159,14 @@ pub(crate) struct Selection {
 impl AuthMeta {
     /// The function on this host.
     pub fn new(access: Access, host: Host) -> Self {
-        Self { access, host }
+        let entrance = Entrance::new(&access.table, &host);
+        Self { access, host, entrance }
     }
 
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        route::serve("auth-meta", ROUTES, &self.host.sessions, &self.host.clock, request, |visit| {
-            self.answer(visit)
-        })
-        .await
+        let own_way = |endpoint| matches!(endpoint, Endpoint::Authorize);
+        self.entrance.serve("auth-meta", ROUTES, request, own_way, |visit| self.answer(visit)).await
     }
 
     /// Does a job of this function's queue.

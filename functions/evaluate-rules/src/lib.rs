@@ -9,7 +9,7 @@ mod act;
 mod describe;
 mod rules;
 
-use access::{Access, Reached, UseCase};
+use access::{Access, Entrance, Reached, UseCase};
 use ads::Failure;
 use ads::date::{DateRange, IsoWeek};
 use ads::id::AdAccountId;
@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use runtime::route::{self, Access::Role as Needs, Route, Visit};
+use runtime::route::{Access::Role as Needs, Route, Visit};
 use runtime::session::Role;
 use runtime::{Host, Reply};
 use store::account::AdAccount;
@@ -92,20 +92,20 @@ pub static ROUTES: &[Route<Endpoint>] = &[
 pub struct EvaluateRules {
     access: Access,
     host: Host,
+    entrance: Entrance,
 }
 
 impl EvaluateRules {
     /// The function on this host.
     pub fn new(access: Access, host: Host) -> Self {
-        Self { access, host }
+        let entrance = Entrance::new(&access.table, &host);
+        Self { access, host, entrance }
     }
 
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        route::serve("evaluate-rules", ROUTES, &self.host.sessions, &self.host.clock, request, |visit| {
-            self.answer(visit)
-        })
-        .await
+        let own_way = |_| false;
+        self.entrance.serve("evaluate-rules", ROUTES, request, own_way, |visit| self.answer(visit)).await
     }
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {

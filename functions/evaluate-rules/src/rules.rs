@@ -104,7 +104,7 @@ impl EvaluateRules {
 
 /// With an `Idempotency-Key` the id follows from it, so that a repeated request meets its own rule.
 fn new_id(visit: &Visit<Endpoint>, workspace: &Tenant) -> Result<RuleId, Failure> {
-    let id = match visit.header("idempotency-key") {
+    let id = match visit.idempotency_key()? {
         Some(key) => hex::encode(&Sha256::digest(format!("{workspace}|rule|{key}"))[..12]),
         None => random::id()?,
     };

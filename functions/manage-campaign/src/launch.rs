@@ -39,9 +39,6 @@ const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 /// Longest launch document, in bytes: it is kept as one item.
 const LONGEST_DOCUMENT: usize = 64 * 1024;
 
-/// Longest `Idempotency-Key`.
-const LONGEST_KEY: usize = 255;
-
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct ShownLaunch<'a> {
@@ -76,9 +73,8 @@ impl ManageCampaign {
     pub(crate) async fn launch(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let workspace = visit.workspace()?;
         let account = self.access.table.known_account(workspace, &visit.path("ad_account")?).await?;
-        let key = visit.header("idempotency-key").filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
-        let key = key.ok_or_else(|| {
-            let problem = "send this header once, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
+        let key = visit.idempotency_key()?.ok_or_else(|| {
+            let problem = "send this header, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
             Invalid::new("Idempotency-Key", problem)
         })?;
         if visit.request.body().len() > LONGEST_DOCUMENT {

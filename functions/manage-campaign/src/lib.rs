@@ -11,13 +11,13 @@ mod launch;
 mod list;
 mod schedule;
 
-use access::Access;
+use access::{Access, Entrance};
 use ads::Failure;
 use ads::job::Job;
 use ads::object::Level;
 use bytes::Bytes;
 use http::{Method, Request};
-use runtime::route::{self, Access::Role as Needs, Route, Visit};
+use runtime::route::{Access::Role as Needs, Route, Visit};
 use runtime::session::Role;
 use runtime::{Host, Reply};
 
@@ -85,20 +85,20 @@ pub static ROUTES: &[Route<Endpoint>] = &[
 pub struct ManageCampaign {
     access: Access,
     host: Host,
+    entrance: Entrance,
 }
 
 impl ManageCampaign {
     /// The function on this host.
     pub fn new(access: Access, host: Host) -> Self {
-        Self { access, host }
+        let entrance = Entrance::new(&access.table, &host);
+        Self { access, host, entrance }
     }
 
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        route::serve("manage-campaign", ROUTES, &self.host.sessions, &self.host.clock, request, |visit| {
-            self.answer(visit)
-        })
-        .await
+        let own_way = |endpoint| matches!(endpoint, Endpoint::Launch);
+        self.entrance.serve("manage-campaign", ROUTES, request, own_way, |visit| self.answer(visit)).await
     }
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {

@@ -9,6 +9,7 @@ mod describe;
 
 use std::collections::HashMap;
 
+use access::Entrance;
 use ads::date::{DateRange, Day, IsoWeek};
 use ads::id::{AdAccountId, ObjectId};
 use ads::metrics::{Measures, Shown};
@@ -21,9 +22,9 @@ use http::header::ACCEPT;
 use http::{Method, Request};
 use jiff::civil::Date;
 use runtime::page::{self, After, Limit};
-use runtime::route::{self, Access::Role as Needs, Route, Visit};
+use runtime::route::{Access::Role as Needs, Route, Visit};
 use runtime::session::Role;
-use runtime::{Clock, Reply, Sessions, reply};
+use runtime::{Reply, reply};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use store::Table;
@@ -59,8 +60,7 @@ pub static ROUTES: &[Route<Endpoint>] = &[Route {
 #[derive(Debug, Clone)]
 pub struct QueryInsights {
     table: Table,
-    sessions: Sessions,
-    clock: Clock,
+    entrance: Entrance,
 }
 
 /// One object's numbers for a day or a range.
@@ -141,16 +141,13 @@ enum Increment {
 
 impl QueryInsights {
     /// The function on this host.
-    pub fn new(table: Table, sessions: Sessions, clock: Clock) -> Self {
-        Self { table, sessions, clock }
+    pub fn new(table: Table, entrance: Entrance) -> Self {
+        Self { table, entrance }
     }
 
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        route::serve("query-insights", ROUTES, &self.sessions, &self.clock, request, |visit| {
-            self.insights(visit)
-        })
-        .await
+        self.entrance.serve("query-insights", ROUTES, request, |_| false, |visit| self.insights(visit)).await
     }
 
     async fn insights(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {

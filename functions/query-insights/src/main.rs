@@ -1,5 +1,6 @@
 //! `query-insights` on AWS Lambda.
 
+use access::Entrance;
 use query_insights::QueryInsights;
 use runtime::aws::Aws;
 use runtime::lambda::{Error, serve_requests};
@@ -10,7 +11,11 @@ use store::Table;
 async fn main() -> Result<(), Error> {
     let mut aws = Aws::begin().await;
     let ((client, name), sessions) = (aws.table(), aws.sessions());
+    let requests_per_minute = aws.requests_per_minute();
     aws.check()?;
-    let function = QueryInsights::new(Table::new(client, &name), Sessions::new(sessions)?, Clock::system());
+    let table = Table::new(client, &name);
+    let entrance =
+        Entrance::with(table.clone(), Sessions::new(sessions)?, Clock::system(), requests_per_minute?);
+    let function = QueryInsights::new(table, entrance);
     serve_requests(|request| function.handle(request)).await
 }

@@ -13,7 +13,7 @@ mod watch;
 
 use std::collections::BTreeSet;
 
-use access::{Access, UseCase};
+use access::{Access, Entrance, UseCase};
 use ads::Failure;
 use ads::date::IsoWeek;
 use ads::id::AdAccountId;
@@ -21,7 +21,7 @@ use ads::job::{Job, SyncCause};
 use ads::tenant::Tenant;
 use bytes::Bytes;
 use http::{Method, Request};
-use runtime::route::{self, Access::Role as Needs, Route, Visit};
+use runtime::route::{Access::Role as Needs, Route, Visit};
 use runtime::session::Role;
 use runtime::{Host, Reply};
 use store::account::AdAccount;
@@ -63,20 +63,20 @@ pub static ROUTES: &[Route<Endpoint>] = &[
 pub struct SyncEntities {
     access: Access,
     host: Host,
+    entrance: Entrance,
 }
 
 impl SyncEntities {
     /// The function on this host.
     pub fn new(access: Access, host: Host) -> Self {
-        Self { access, host }
+        let entrance = Entrance::new(&access.table, &host);
+        Self { access, host, entrance }
     }
 
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        route::serve("sync-entities", ROUTES, &self.host.sessions, &self.host.clock, request, |visit| {
-            self.answer(visit)
-        })
-        .await
+        let own_way = |_| false;
+        self.entrance.serve("sync-entities", ROUTES, request, own_way, |visit| self.answer(visit)).await
     }
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {

@@ -56,7 +56,7 @@ impl SyncMetricsChunk {
     /// Answers a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Reply {
         let none = |_: Visit<()>| async { Err(Failure::NotFound("this path".to_owned())) };
-        route::serve("sync-metrics-chunk", ROUTES, &self.host.sessions, &self.host.clock, request, none).await
+        route::serve_public("sync-metrics-chunk", ROUTES, &self.host.clock, request, none).await
     }
 
     /// Does a job.

@@ -1,6 +1,6 @@
 //! The seven functions on this host, and which of them a request or a job is for.
 
-use access::Access;
+use access::{Access, Entrance};
 use ads::Failure;
 use ads::job::{Job, Queue};
 use auth_meta::AuthMeta;
@@ -37,7 +37,7 @@ impl Functions {
             auth_meta: AuthMeta::new(access.clone(), host.clone()),
             evaluate_rules: EvaluateRules::new(access.clone(), host.clone()),
             manage_campaign: ManageCampaign::new(access.clone(), host.clone()),
-            query_insights: QueryInsights::new(table(), host.sessions.clone(), host.clock.clone()),
+            query_insights: QueryInsights::new(table(), Entrance::new(&access.table, host)),
             sync_entities: SyncEntities::new(access.clone(), host.clone()),
             sync_metrics_chunk: SyncMetricsChunk::new(access.clone(), host.clone()),
             webhook_door: Door::new(host.clock.clone(), host.queues.clone(), secrets),

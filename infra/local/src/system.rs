@@ -33,6 +33,8 @@ pub struct Options {
     pub account: Account,
     /// After this long a message that was received and not finished comes again.
     pub visibility_seconds: u32,
+    /// How many requests a workspace may make in a minute, and at once.
+    pub requests_per_minute: u32,
     /// Whose sessions let people in; the local issuer's unless it is said.
     pub sessions: Option<SessionConfig>,
 }
@@ -45,6 +47,7 @@ impl Options {
             port: 0,
             account: Account::Simulated(AccountArgs::default()),
             visibility_seconds: 30,
+            requests_per_minute: 60_000,
             sessions: None,
         }
     }
@@ -108,6 +111,7 @@ impl System {
             queues: cloud.queues.clone(),
             schedules: cloud.schedules.clone(),
             sessions: Sessions::new(options.sessions.unwrap_or_else(|| issuer.config()))?,
+            requests_per_minute: options.requests_per_minute,
             public_url: Some(url.as_str().into()),
         };
         let table = cloud.table.clone();

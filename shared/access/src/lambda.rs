@@ -15,6 +15,7 @@ pub async fn start() -> Result<(Access, Host), Error> {
     let queues = aws.queues();
     let (schedules, sessions, app) = (aws.schedules(&queues), aws.sessions(), aws.meta_app());
     let (app_secrets, keyring) = (aws.app_secrets(), aws.keyring());
+    let requests_per_minute = aws.requests_per_minute();
     let public_url = aws.public_url().map(Into::into);
     aws.check()?;
 
@@ -29,5 +30,6 @@ pub async fn start() -> Result<(Access, Host), Error> {
     let time = clock.clone();
     let graph = Graph::new(config, Time::new(move || time.now()));
     let access = Access::new(Table::new(client, &name), graph, keyring);
-    Ok((access, Host { clock, queues, schedules, sessions: Sessions::new(sessions)?, public_url }))
+    let (sessions, requests_per_minute) = (Sessions::new(sessions)?, requests_per_minute?);
+    Ok((access, Host { clock, queues, schedules, sessions, requests_per_minute, public_url }))
 }

@@ -1,9 +1,15 @@
-//! Reaching an ad account: its row in the table, its connection's token opened, and Graph on behalf of it.
+//! Reaching an ad account: its row in the table, its connection's token opened, and Graph on behalf of it. And the
+//! entrance of the API, which counts and remembers what comes in.
 //!
-//! The table and Graph do not know each other; here is where a function brings them together.
+//! The table and Graph do not know each other, and neither do the table and the host; here is where a function brings
+//! them together.
 
 pub mod lambda;
+
+mod entrance;
+mod pace;
 mod quota;
+mod repeat;
 
 use std::sync::Arc;
 
@@ -25,6 +31,7 @@ use store::account::AdAccount;
 use store::connection::{Connection, ConnectionState};
 use store::object::KeptObject;
 
+pub use crate::entrance::Entrance;
 use crate::quota::Quotas;
 
 /// What it takes to reach an account. Cheap to clone.

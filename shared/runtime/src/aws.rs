@@ -1,5 +1,6 @@
 //! What a function is built from on AWS: the environment, and the clients of the parts that it uses.
 
+use ads::Invalid;
 use ads::job::Queue;
 use aws_config::{BehaviorVersion, SdkConfig};
 
@@ -73,6 +74,12 @@ impl Aws {
             algorithms: Env::optional("SESSION_ALGORITHMS"),
             jwks: Env::optional("SESSION_JWKS"),
         }
+    }
+
+    /// How many requests a workspace may make in a minute.
+    pub fn requests_per_minute(&mut self) -> Result<u32, Invalid> {
+        let number = self.env.required("REQUESTS_PER_MINUTE").parse().ok().filter(|number| *number > 0);
+        number.ok_or_else(|| Invalid::new("REQUESTS_PER_MINUTE", "must be a whole number of at least 1"))
     }
 
     /// The app at Meta.

@@ -65,6 +65,8 @@ pub struct Host {
     pub schedules: Schedules,
     /// Who may come in.
     pub sessions: Sessions,
+    /// How many requests a workspace may make in a minute, and at once.
+    pub requests_per_minute: u32,
     /// Where the front end reaches the API from outside, without a trailing slash. Unless it is configured,
     /// it is where the request came in.
     pub public_url: Option<std::sync::Arc<str>>,

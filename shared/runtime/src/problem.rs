@@ -3,6 +3,7 @@
 use ads::Failure;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
+use jiff::SignedDuration;
 use serde::Serialize;
 
 use crate::reply::Reply;
@@ -107,6 +108,15 @@ pub fn answer(failure: &Failure) -> Reply {
     if let Failure::Wait { after, .. } = failure {
         reply.headers_mut().insert(RETRY_AFTER, after.as_secs().max(1).into());
     }
+    reply
+}
+
+/// The answer to a workspace that asks too often.
+pub fn too_many_requests(wait: SignedDuration) -> Reply {
+    let seconds = u64::try_from(wait.as_millis()).unwrap_or(0).div_ceil(1000).max(1);
+    let detail = format!("This workspace has used up its requests; the next one has room in {seconds} s.");
+    let mut reply = plain(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", &detail);
+    reply.headers_mut().insert(RETRY_AFTER, seconds.into());
     reply
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::str::FromStr;
 
-use ads::id::AdAccountId;
+use ads::id::{AdAccountId, WorkspaceId};
 use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
 use base64::Engine;
@@ -19,11 +19,16 @@ use crate::clock::Clock;
 use crate::input;
 use crate::problem;
 use crate::reply::Reply;
-use crate::session::{NotVerified, Role, Session, Sessions};
+use crate::session::{NotVerified, Person, Role, Session, Sessions};
 use crate::telemetry::{self, Unit};
 
 /// Larger bodies are refused with 413. Meta's own largest webhook stays below.
 pub const LARGEST_BODY: usize = 1024 * 1024;
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Longest `Idempotency-Key`.
+const LONGEST_KEY: usize = 255;
 
 /// Who may come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,16 +70,20 @@ pub struct Visit<E> {
 
 /// Finds the route of a request, lets it in or not, and turns failures into problem+json. This is the door on
 /// every host: here the request becomes a unit of work of this function.
-pub async fn serve<E, F, Fut>(
+///
+/// `member` says who is in the path's workspace, with which role, when the issuer does not say that it is theirs.
+pub async fn serve<E, M, F, Fut>(
     function: &'static str,
     routes: &'static [Route<E>],
     sessions: &Sessions,
     clock: &Clock,
     request: Request<Bytes>,
+    member: M,
     answer: F,
 ) -> Reply
 where
     E: Copy,
+    M: AsyncFnOnce(&Person, &WorkspaceId) -> Result<Option<(Tenant, Role)>, Failure>,
     F: FnOnce(Visit<E>) -> Fut,
     Fut: Future<Output = Result<Reply, Failure>>,
 {
@@ -84,7 +93,10 @@ where
             let (route, path) = find(routes, &request)?;
             let session = match route.access {
                 Access::Public => None,
-                Access::Role(role) => Some(admit(sessions, clock, &request, role, &path).await?),
+                Access::Role(role) => {
+                    let person = authenticate(sessions, clock, &request).await?;
+                    Some(admit(person, role, &path, member).await?)
+                }
             };
             Ok(Visit::new(route, request, session, path))
         };
@@ -174,35 +186,44 @@ fn find<E>(
     Ok(found)
 }
 
-/// Lets a request in, or says why not.
-async fn admit(
+/// Who sends a request.
+async fn authenticate(
     sessions: &Sessions,
     clock: &Clock,
     request: &Request<Bytes>,
-    role: Role,
-    path: &Parameters,
-) -> Result<Session, Box<Reply>> {
+) -> Result<Person, Box<Reply>> {
     let token = bearer(request).map_err(unauthorized)?;
-    let person = sessions.verify(token, clock.now()).await.map_err(|why| match why {
+    sessions.verify(token, clock.now()).await.map_err(|why| match why {
         NotVerified::Refused(why) => unauthorized(&format!("The session token {why}.")),
         NotVerified::IssuerOutOfReach => {
             let why = "the issuer of sessions does not say its keys".to_owned();
             Box::new(problem::answer(&Failure::Unavailable(why)))
         }
-    })?;
-    // A foreign workspace is not told apart from one that does not exist, and a person without one sees none.
-    let (workspace, has) = person.claimed.ok_or_else(not_found)?;
-    if path.iter().any(|(name, value)| *name == "workspace" && value != workspace.as_str()) {
-        return Err(not_found());
-    }
-    let ad_account = path.iter().find(|(name, _)| *name == "ad_account");
-    let ad_account = ad_account.and_then(|(_, value)| value.parse::<AdAccountId>().ok());
+    })
+}
+
+/// Lets a person into the path's workspace, or says why not. A foreign workspace is not told apart from one that does
+/// not exist.
+async fn admit<M>(person: Person, needs: Role, path: &Parameters, member: M) -> Result<Session, Box<Reply>>
+where
+    M: AsyncFnOnce(&Person, &WorkspaceId) -> Result<Option<(Tenant, Role)>, Failure>,
+{
+    let parameter = |wanted| path.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_str());
+    let wanted: WorkspaceId =
+        parameter("workspace").and_then(|value| value.parse().ok()).ok_or_else(not_found)?;
+    let is_wanted = |(tenant, _): &(Tenant, Role)| **tenant == wanted;
+    let has = match person.claimed.clone().filter(is_wanted) {
+        Some(claimed) => Some(claimed),
+        None => member(&person, &wanted).await.map_err(|failure| Box::new(problem::answer(&failure)))?,
+    };
+    let (workspace, role) = has.filter(is_wanted).ok_or_else(not_found)?;
+    let ad_account = parameter("ad_account").and_then(|value| value.parse::<AdAccountId>().ok());
     telemetry::concerns(&workspace, ad_account.as_ref());
-    if has < role {
-        let why = format!("this needs the role {role} or above; the session has {has}");
+    if role < needs {
+        let why = format!("this needs the role {needs} or above; the session has {role}");
         return Err(Box::new(problem::answer(&Failure::Forbidden(why))));
     }
-    Ok(Session { subject: person.subject, verified_email: person.verified_email, workspace, role: has })
+    Ok(Session { subject: person.subject, verified_email: person.verified_email, workspace, role })
 }
 
 fn unauthorized(detail: &str) -> Box<Reply> {
@@ -294,6 +315,22 @@ impl<E> Visit<E> {
     /// The session. Routes with [`Access::Role`] always have one.
     pub fn session(&self) -> Result<&Session, Failure> {
         self.session.as_ref().ok_or_else(|| Failure::Defect("a public route asked for a session".to_owned()))
+    }
+
+    /// The session, if the route asks for one.
+    pub fn guest(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// The `Idempotency-Key`, if there is one.
+    pub fn idempotency_key(&self) -> Result<Option<&str>, Invalid> {
+        if !self.request.headers().contains_key(IDEMPOTENCY_KEY) {
+            return Ok(None);
+        }
+        let visible = |key: &&str| key.bytes().all(|byte| byte.is_ascii_graphic());
+        let key = self.header(IDEMPOTENCY_KEY).filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+        let problem = "must be there once, with 1 to 255 visible ASCII characters of your own per request";
+        key.filter(visible).map(Some).ok_or_else(|| Invalid::new("Idempotency-Key", problem))
     }
 
     /// The session's workspace.

@@ -112,6 +112,19 @@ pub fn inbox(ws: &Tenant, digest: &str) -> Key {
     key(workspace(ws), format!("INBOX#{digest}"))
 }
 
+/// What a workspace's requests have used up.
+pub fn pace(ws: &Tenant) -> Key {
+    key(workspace(ws), "PACE")
+}
+
+/// What was answered under an `Idempotency-Key`, by the hash of that.
+pub fn answer(ws: &Tenant, key_hash: &str) -> Key {
+    key(workspace(ws), format!("{ANSWERS}{key_hash}"))
+}
+
+/// What the sort keys of those begin with.
+pub const ANSWERS: &str = "ANSWER#";
+
 /// The counter that orders fetches of an account's structure.
 pub fn fetch_counter(ws: &Tenant, account: &AdAccountId) -> Key {
     key(account_partition(ws, account), "FETCHES")

@@ -8,6 +8,7 @@ pub mod table;
 mod transaction;
 
 pub mod account;
+pub mod answer;
 pub mod chunk;
 pub mod connection;
 pub mod decision;
@@ -19,6 +20,7 @@ pub mod limit;
 pub mod member;
 pub mod oauth_state;
 pub mod object;
+pub mod pace;
 pub mod rule;
 pub mod schedule;
 

@@ -185,6 +185,7 @@ impl Bench {
             ("META_APP_ID", "1"),
             ("SESSION_ISSUER", &sessions.issuer),
             ("SESSION_AUDIENCE", &sessions.audience),
+            ("REQUESTS_PER_MINUTE", "1000000"),
             ("SESSION_JWKS", sessions.jwks.as_deref().unwrap_or_default()),
         ]);
         command
@@ -286,6 +287,7 @@ async fn aws(State(api): State<RuntimeApi>, headers: HeaderMap, body: Bytes) -> 
             };
             json(StatusCode::OK, json!({"Name": wanted["SecretId"], "SecretString": text}))
         }
+        "UpdateItem" => json(StatusCode::OK, json!({"Attributes": {"full_at": {"N": "0"}}})),
         "GetItem" => json(StatusCode::OK, json!({})),
         "Query" => json(StatusCode::OK, json!({"Items": [], "Count": 0, "ScannedCount": 0})),
         "SendMessageBatch" => json(StatusCode::OK, json!({"Successful": [], "Failed": []})),

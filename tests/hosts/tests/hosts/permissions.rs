@@ -101,8 +101,11 @@ fn each_role_allows_what_its_function_was_seen_to_call_and_nothing_else() {
     assert_eq!(wrongs(&Template::parse(&text).unwrap(), &noted), Wrongs::new());
     // One action too few, one too many, one on another thing.
     for (sound, broken) in [
-        ("[dynamodb:GetItem, dynamodb:Query]", "[dynamodb:GetItem]"),
-        ("[dynamodb:GetItem, dynamodb:Query]", "[dynamodb:GetItem, dynamodb:Query, dynamodb:PutItem]"),
+        ("[dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem]", "[dynamodb:GetItem, dynamodb:Query]"),
+        (
+            "[dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem]",
+            "[dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem, dynamodb:PutItem]",
+        ),
         ("- !GetAtt EvaluateRulesDeadLetters.Arn", "- !GetAtt SyncEntitiesDeadLetters.Arn"),
         ("Action: scheduler:DeleteSchedule", "Action: [scheduler:CreateSchedule, scheduler:DeleteSchedule]"),
     ] {

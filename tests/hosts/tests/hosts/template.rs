@@ -203,8 +203,8 @@ fn nobody_may_do_more_than_single_calls_on_single_things() {
             wrongs
         },
         &[
-            ("[dynamodb:GetItem, dynamodb:Query]", "[dynamodb:*]"),
-            ("[dynamodb:GetItem, dynamodb:Query]", "[dynamodb:GetItem, dynamodb:Scan]"),
+            ("[dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem]", "[dynamodb:*]"),
+            ("[dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem]", "[dynamodb:GetItem, dynamodb:Scan]"),
             ("Resource: !GetAtt Table.Arn", "Resource: '*'"),
             ("schedule/${Schedules}/*'", "schedule/*'"),
             ("      Role: !GetAtt WebhookIngestRole.Arn\n", ""),

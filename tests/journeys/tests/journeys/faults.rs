@@ -110,6 +110,7 @@ impl Stage {
             queues: cloud.queues,
             schedules: cloud.schedules,
             sessions: Sessions::new(Issuer::new(&local.issuer_seed).unwrap().config()).unwrap(),
+            requests_per_minute: 60_000,
             public_url: None,
         };
         Self {

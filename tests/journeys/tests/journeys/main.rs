@@ -10,6 +10,7 @@
 mod backfill;
 mod connect;
 mod discovery;
+mod entrance;
 mod faults;
 mod launch;
 mod lines;
