@@ -27,7 +27,6 @@ use store::connection::{Connection, ConnectionState};
 
 #[cfg(feature = "describe")]
 pub use crate::describe::describe;
-
 use crate::rotation::Rotation;
 
 /// What can be asked of this function.
