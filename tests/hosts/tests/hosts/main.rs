@@ -1,10 +1,12 @@
-//! Stories on real hosts: the untouched template on an AWS emulator, the built Worker in workerd. They need what
-//! `cargo xtask hosts` installs and builds, so a plain `cargo test` names them as ignored.
+//! Stories on real hosts: the untouched template on an AWS emulator, the built Worker in workerd, sessions of
+//! somebody else's provider. They need what `cargo xtask hosts` installs and builds, so a plain `cargo test` names them
+//! as ignored.
 
 mod deployed;
 mod environment;
 mod journey;
 mod kills;
+mod oidc;
 mod permissions;
 mod roles;
 mod template;
