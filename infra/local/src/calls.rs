@@ -1,7 +1,8 @@
 //! Which calls each function makes to AWS, left in a file for whoever holds them against the permissions of its
-//! role. Only where the environment names that file.
+//! role, where the environment names that file; and every call's body, for whoever listens.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::OpenOptions;
 use std::future::Future;
 use std::io::Write;
@@ -22,17 +23,28 @@ pub(crate) async fn of<F: Future>(function: &'static str, work: F) -> F::Output 
     CALLER.scope(function, work).await
 }
 
+/// Hears the body of every call to the embedded AWS: what is written into the table, queues and schedules.
+#[derive(Clone)]
+pub struct Hearing(pub Arc<dyn Fn(&str) + Send + Sync>);
+
+impl fmt::Debug for Hearing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hearing")
+    }
+}
+
 /// The calls that were noted.
 #[derive(Clone)]
 pub(crate) struct Calls {
+    hearing: Option<Hearing>,
     path: Option<PathBuf>,
     noted: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Calls {
     /// Notes every kind of call once, as `function action resource`, at the end of the file `AWS_CALLS`.
-    pub(crate) fn from_env() -> Self {
-        Self { path: Env::optional("AWS_CALLS").map(PathBuf::from), noted: Arc::default() }
+    pub(crate) fn new(hearing: Option<Hearing>) -> Self {
+        Self { hearing, path: Env::optional("AWS_CALLS").map(PathBuf::from), noted: Arc::default() }
     }
 
     /// A service whose calls are noted.
@@ -112,6 +124,9 @@ impl<S: MockService> MockService for Noted<S> {
     }
 
     fn handle(&self, request: MockRequest) -> Pin<Box<dyn Future<Output = MockResponse> + Send + '_>> {
+        if let Some(Hearing(hears)) = &self.calls.hearing {
+            hears(&String::from_utf8_lossy(&request.body));
+        }
         self.calls.note(self.service_name(), &request);
         Box::pin(async move {
             // As over a network: whoever asks gives way to others, and may be gone before the question is heard, or

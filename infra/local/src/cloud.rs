@@ -16,7 +16,7 @@ use store::Table;
 use tokio::sync::Notify;
 use winterbaume_core::MockAws;
 
-use crate::calls::Calls;
+use crate::calls::{Calls, Hearing};
 use crate::data::{Data, LocalSecrets};
 use crate::dynamo::Dynamo;
 use crate::secrets::Secrets;
@@ -66,10 +66,11 @@ impl Cloud {
         local: &LocalSecrets,
         clock: &Clock,
         visibility_seconds: u32,
+        hearing: Option<Hearing>,
     ) -> anyhow::Result<Self> {
         let timers = Timers::new(clock.clone());
         let sent = Arc::new(Notify::new());
-        let calls = Calls::from_env();
+        let calls = Calls::new(hearing);
         let aws = MockAws::builder()
             .with_service(calls.noting(Dynamo::new(data.database()?)))
             .with_service(calls.noting(Sqs::new(sent.clone())))

@@ -4,7 +4,7 @@
 //! plays the event sources ([`runner`]): it polls queues, fires schedules and serves HTTP.
 
 pub mod account;
-mod calls;
+pub mod calls;
 pub mod cloud;
 pub mod data;
 pub mod dynamo;

@@ -13,7 +13,7 @@ pub async fn rotate(data: &Data) -> anyhow::Result<String> {
     let _lock = data.claim()?;
     let local = data.known_secrets()?;
     let clock = Clock::system();
-    let cloud = Cloud::start(data, &local, &clock, 30).await?;
+    let cloud = Cloud::start(data, &local, &clock, 30, None).await?;
     let rotation = Rotation::new(cloud.table.clone(), cloud.keyring.clone(), cloud.queues.clone(), clock);
     rotation.begin().await?;
     let mut sealed = 0;

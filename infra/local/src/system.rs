@@ -14,6 +14,7 @@ use runtime::{AppSecrets, Clock, Host, Sessions};
 use store::Table;
 
 use crate::account::{Account, Us};
+use crate::calls::Hearing;
 use crate::cloud::Cloud;
 use crate::data::Data;
 use crate::functions::Functions;
@@ -37,6 +38,8 @@ pub struct Options {
     pub requests_per_minute: u32,
     /// Whose sessions let people in; the local issuer's unless it is said.
     pub sessions: Option<SessionConfig>,
+    /// Who hears what is written into the embedded AWS.
+    pub hearing: Option<Hearing>,
 }
 
 impl Options {
@@ -49,6 +52,7 @@ impl Options {
             visibility_seconds: 30,
             requests_per_minute: 60_000,
             sessions: None,
+            hearing: None,
         }
     }
 }
@@ -104,7 +108,8 @@ impl System {
         };
         let time = clock.clone();
         let graph = Graph::new(meta.graph, Time::new(move || time.now()));
-        let cloud = Cloud::start(&options.data, &local, &clock, options.visibility_seconds).await?;
+        let cloud =
+            Cloud::start(&options.data, &local, &clock, options.visibility_seconds, options.hearing).await?;
         let issuer = Issuer::new(&local.issuer_seed)?;
         let host = Host {
             clock: clock.clone(),

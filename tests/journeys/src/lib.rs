@@ -1,18 +1,24 @@
 //! The stage on which the stories play: the whole system in memory, with a small simulated ad account.
 
+pub mod canary;
 pub mod issuer;
 pub mod numbers;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use graph_sim::{AccountArgs, AccountInfo, GraphSim};
 use http::{HeaderMap, Method, StatusCode};
 use jiff::civil::{Date, date};
 use local::account::Account;
+use local::cloud::TABLE;
 use local::data::Data;
 use local::main_job::{Api, WORKSPACE};
 use local::{Options, System};
 use runtime::session::Role;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tracing::dispatcher::DefaultGuard;
+
+use crate::canary::Canaries;
 
 /// The day on which every story plays: a Friday in a time zone without daylight saving.
 pub const TODAY: Date = date(2026, 11, 20);
@@ -22,6 +28,8 @@ pub struct Story {
     /// The system.
     pub system: System,
     http: reqwest::Client,
+    canaries: Canaries,
+    _listening: Option<DefaultGuard>,
 }
 
 /// What the API answered.
@@ -79,7 +87,31 @@ impl Story {
     /// The system with these options.
     pub async fn on(options: Options) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { system: System::start(options).await?, http })
+        let canaries = Canaries::default();
+        let _listening = canaries.listen();
+        let system = System::start(Options { hearing: Some(canaries.hearing()), ..options }).await?;
+        canaries.add("the app's secret", system.secrets.app_secret.expose_secret());
+        canaries.add("the verify token", system.secrets.verify_token.expose_secret());
+        Ok(Self { system, http, canaries, _listening })
+    }
+
+    /// Ends the story: nothing secret has left the system on its way, nor lies open in its table.
+    pub async fn end(self) -> anyhow::Result<()> {
+        let mut start = None;
+        loop {
+            let page = self.system.cloud.dynamodb.scan().table_name(TABLE).set_exclusive_start_key(start);
+            let page = page.send().await?;
+            self.canaries.look("the table", &format!("{:?}", page.items()));
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        self.system.stop().await;
+        let (looked, places) = self.canaries.places();
+        ensure!(looked > 10, "the canaries looked nowhere");
+        ensure!(places.is_empty(), "{} secrets escaped, first {}", places.len(), places[0]);
+        Ok(())
     }
 
     /// The system, connected and synced, without any rule.
@@ -159,7 +191,9 @@ impl Story {
         }
         let answer = request.send().await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        Ok(Answer { status, headers, text: answer.text().await? })
+        let answer = Answer { status, headers, text: answer.text().await? };
+        self.canaries.look("an answer", &format!("{:?} {}", answer.headers, answer.text));
+        Ok(answer)
     }
 
     /// Delivers a webhook as Meta does, signed.

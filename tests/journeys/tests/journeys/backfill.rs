@@ -28,7 +28,7 @@ async fn every_level_equals_metas_ad_rows_to_the_cent_for_any_range() {
         let until = TODAY.saturating_sub(back.days());
         assert_equal_to_meta(&story, until.saturating_sub((days - 1).days()), until).await;
     }
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn objects_without_delivery_are_there_with_zeros() {
     let rows = story.api().unwrap().all(&path).await.unwrap();
     assert_eq!(rows.len(), 12);
     assert!(rows.iter().any(|row| row["impressions"] == 0));
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn pages_are_disjoint_and_complete_at_any_size() {
         }
         assert_eq!(ids, whole.iter().map(|ad| ad["id"].clone()).collect::<Vec<_>>(), "limit {limit}");
     }
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_second_sync_of_the_same_numbers_writes_no_fact() {
     assert_eq!(again.len(), 5, "the weeks that the last 28 days touch");
     assert!(again.iter().all(|chunk| chunk.written == 0));
     assert!(again.iter().map(|chunk| chunk.unchanged).sum::<u64>() > 100);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn restated_numbers_replace_the_old_ones_and_vanished_rows_vanish() {
     }
     story.sync().await.unwrap();
     assert_equal_to_meta(&story, TODAY.saturating_sub(27.days()), TODAY).await;
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn passing_faults_at_meta_change_nothing_in_the_end() {
     ));
     story.connect_and_sync().await.unwrap();
     assert_equal_to_meta(&story, TODAY.saturating_sub(60.days()), TODAY).await;
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn a_throttled_week_waits_in_the_queue_for_as_long_as_meta_says() {
     let insights = story.owner(Method::GET, path, None).await.unwrap().json();
     let incomplete = insights["incomplete_weeks"].as_array().unwrap().len() as u64;
     assert_eq!(incomplete, planned, "the answer says what is missing");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn what_a_process_left_undone_is_done_by_the_next_one() {
     story.select(true).await.unwrap();
     // Away in the middle: whatever is in the queues and in flight is gone.
     while story.owner(Method::GET, "sync", None).await.unwrap().json()["chunks"]["done"] == 0 {}
-    story.system.stop().await;
+    story.end().await.unwrap();
 
     let story = Story::on(options(data)).await.unwrap();
     let progress = || async { story.owner(Method::GET, "sync", None).await.unwrap().json() };
@@ -193,7 +193,7 @@ async fn what_a_process_left_undone_is_done_by_the_next_one() {
     .await
     .unwrap();
     assert_equal_to_meta(&story, TODAY.saturating_sub(80.days()), TODAY).await;
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn csv_holds_the_same_numbers_whole() {
     assert_eq!(csv.text.lines().count(), rows.len() + 1);
     let refused = ask(&format!("{query}&limit=5")).await;
     assert_eq!(refused.json()["errors"][0]["field"], "limit", "{}", refused.text);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn questions_that_make_no_sense_name_the_field() {
         assert_eq!(answer.headers["content-type"], "application/problem+json");
         assert_eq!(answer.json()["errors"][0]["field"], field, "{query}: {}", answer.text);
     }
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -273,5 +273,5 @@ async fn a_recorded_account_is_mirrored_to_the_cent() {
         let path = format!("ad-accounts/{account}/{level}");
         assert_eq!(api.all(&path).await.unwrap().len(), count);
     }
-    story.system.stop().await;
+    story.end().await.unwrap();
 }

@@ -54,7 +54,7 @@ async fn a_person_connects_and_every_ad_account_is_listed() {
     assert!(connection["scopes"].as_array().unwrap().iter().any(|scope| scope == "ads_read"));
     assert!(connection["expires_at"].is_string());
     assert!(!connections.to_string().contains("EAAS"), "a token is shown");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn the_token_is_sealed_where_it_is_kept() {
     let dump = format!("{:?}", items.items());
     assert!(dump.contains("v1.k1."), "no sealed token in {dump}");
     assert!(!dump.contains("EAAS"), "a token lies open in the table");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn a_callback_works_once_and_in_its_own_browser_only() {
     let callback = api.press_continue(&dialog).await.unwrap();
     story.system.clock.advance(jiff::SignedDuration::from_mins(11));
     assert_eq!(come_back(&story, &callback, &cookie).await.0, 409);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_cancelled_login_changes_nothing_and_says_so() {
     assert!(page.text.contains("<h1>") && page.text.contains("cancelled"), "{}", page.text);
     let connections = story.api().unwrap().call(Method::GET, "connections", None).await.unwrap();
     assert_eq!(connections["data"].as_array().unwrap().len(), 0);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_dead_token_asks_for_a_reconnect_and_connecting_again_mends_it() {
     story.sync().await.unwrap();
     let progress = story.owner(Method::GET, "sync", None).await.unwrap().json();
     assert_eq!(progress["chunks"]["failed"], 0, "{progress}");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn disconnecting_forgets_the_token_and_stops_the_syncs() {
     let gone = api.call(Method::GET, &format!("connections/{id}"), None).await.unwrap_err();
     assert!(gone.to_string().contains("404"), "{gone}");
     assert_eq!(story.owner(Method::POST, "sync", None).await.unwrap().status, 409);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -176,5 +176,5 @@ async fn work_over_all_workspaces_finds_every_connection_and_forgets_those_that_
     let api = Api::new(&story.system, "demo", Role::Owner).unwrap();
     api.call(Method::DELETE, &format!("connections/{}", all[0].connection), None).await.unwrap();
     assert_eq!(table.all_connections().await.unwrap(), all[1..]);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }

@@ -91,7 +91,7 @@ impl Stage {
         let sim = GraphSim::start(Config { behaviour, limits, ..config }).await.unwrap();
 
         let local = Data::Memory.secrets().unwrap();
-        let cloud = Cloud::start(&Data::Memory, &local, &clock, 30).await.unwrap();
+        let cloud = Cloud::start(&Data::Memory, &local, &clock, 30, None).await.unwrap();
         let graph = GraphConfig {
             graph_url: sim.base_url(),
             dialog_url: sim.base_url(),

@@ -58,7 +58,7 @@ async fn a_launch_makes_three_paused_objects_once_per_key() {
     assert_eq!(shown["daily_budget"], json!({"amount": 5000, "currency": "SGD"}));
     let launch = format!("/v1/workspaces/demo/launches/{}", id(&body, "launch_id"));
     assert_eq!(launched.headers["location"], launch.as_str());
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn the_documents_of_the_readme_work_as_they_are_written() {
     let launched = story.launch("readme", launch).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
     api.call(Method::POST, "rules", Some(rule)).await.unwrap();
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_step_that_fails_undoes_the_ones_before_it() {
     // The same key tells the same story and creates nothing.
     assert_eq!(story.launch("spring-2", &document).await.unwrap().status, 422);
     assert_eq!(named(&story, "campaigns", "Winter sale").await, 0);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_lost_answer_makes_no_second_object() {
         for level in ["campaigns", "adsets", "ads"] {
             assert_eq!(named(&story, level, "Winter sale").await, 1, "{level} after a lost answer of {edge}");
         }
-        story.system.stop().await;
+        story.end().await.unwrap();
     }
 }
 
@@ -129,7 +129,7 @@ async fn a_refusal_that_may_pass_keeps_what_exists_for_the_next_try() {
     let launched = story.launch("spring-4", &document).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
     assert_eq!(named(&story, "campaigns", "Winter sale").await, 1);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn a_launch_that_was_left_to_a_person_is_not_reported_as_done() {
     assert_eq!(again.status, 409, "{}", again.text);
     assert!(again.text.contains(kept.launch.id.as_str()), "{}", again.text);
     assert_eq!(story.sim().unwrap().calls(), calls, "nothing more is created");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn documents_with_mistakes_name_every_field_and_create_nothing() {
     let no_key = story.owner(Method::POST, "campaigns", Some(document)).await.unwrap();
     assert_eq!(no_key.json()["errors"][0]["field"], "Idempotency-Key");
     assert_eq!(story.sim().unwrap().calls(), calls, "Meta was not asked");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 async fn schedule(story: &Story, campaign: &str, body: Value) -> Answer {
@@ -221,7 +221,7 @@ async fn a_campaign_is_created_scheduled_and_activated_at_its_local_time() {
         let shown = story.owner(Method::GET, &path, None).await.unwrap();
         assert_eq!(shown.json()["effective_status"], "ACTIVE", "{level}");
     }
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn an_activation_that_meta_refuses_is_shown_as_failed() {
         404,
         "nothing is left to withdraw"
     );
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -263,7 +263,7 @@ async fn a_schedule_can_be_moved_and_withdrawn() {
     // Zone names are kept as AWS takes them.
     let again = json!({"activate_at": "2026-12-01T09:00:00", "timezone": "asia/singapore"});
     assert_eq!(schedule(&story, campaign, again).await.json()["timezone"], "Asia/Singapore");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ async fn times_that_cannot_be_are_refused() {
         assert_eq!(refused.json()["errors"][0]["field"], field, "{}", refused.text);
     }
     assert_eq!(schedule(&story, "42", json!({"activate_at": "2027-01-01T09:00:00"})).await.status, 404);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -322,7 +322,7 @@ async fn changes_go_to_meta_first_and_are_shown_as_meta_has_them() {
         assert_eq!(refused.status, 400, "{body}: {}", refused.text);
         assert_eq!(refused.json()["errors"][0]["field"], field, "{}", refused.text);
     }
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -342,5 +342,5 @@ async fn a_deleted_campaign_takes_what_is_below_with_it() {
     story.sync().await.unwrap();
     let shown = story.owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
     assert_eq!(shown["effective_status"], "DELETED");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }

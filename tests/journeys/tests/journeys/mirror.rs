@@ -55,5 +55,5 @@ async fn ads_that_are_listed_no_more_are_asked_for_in_batches() {
     let reads = requests.iter().filter(|call| call.class == "Ad" && call.edge.is_empty()).count();
     assert_eq!(reads, listed.len(), "each is asked for once");
     assert!(batches < 5, "{batches} batches for {reads} ads");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }

@@ -37,7 +37,7 @@ async fn a_message_that_nobody_can_read_goes_aside_with_its_reason_and_the_next_
             assert!(reason.starts_with("not a job"), "{reason}");
         }
     }
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_job_that_keeps_failing_is_given_up_and_the_next_beat_brings_it_back()
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), back).await.unwrap();
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn an_account_is_synced_every_hour_until_it_is_deselected() {
     let calls = story.sim().unwrap().calls();
     beat().await;
     assert_eq!(story.sim().unwrap().calls(), calls, "nothing beats any more");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -108,5 +108,5 @@ async fn jobs_of_accounts_that_are_gone_end_quietly() {
     story.system.cloud.queues.send(&[job]).await.unwrap();
     story.system.runner.settle().await.unwrap();
     assert_eq!(story.system.runner.dead(Queue::SyncEntities).await.unwrap(), 0);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }

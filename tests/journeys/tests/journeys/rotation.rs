@@ -34,7 +34,7 @@ impl Scene {
     async fn begin() -> Self {
         let clock = Clock::system();
         let local = Data::Memory.secrets().unwrap();
-        let cloud = Cloud::start(&Data::Memory, &local, &clock, 30).await.unwrap();
+        let cloud = Cloud::start(&Data::Memory, &local, &clock, 30, None).await.unwrap();
         let scene = Self { cloud, clock };
         for (workspace, connection) in [("a", "meta-1"), ("a", "meta-2"), ("b", "meta-1")] {
             scene.connect(workspace, connection, &format!("EAA-{workspace}-{connection}")).await;
@@ -278,7 +278,7 @@ async fn a_token_that_was_tampered_with_asks_for_a_reconnect_and_nothing_else_br
     story.sync().await.unwrap();
     let renewed = table.connections(&demo).await.unwrap().remove(0);
     assert_eq!((renewed.state, key_of(&renewed.sealed_token)), (ConnectionState::Connected, Some("k2")));
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -289,7 +289,7 @@ async fn the_keyring_of_a_laptop_is_rotated_while_nothing_runs_and_stays_so() {
     story.api().unwrap().connect().await.unwrap();
     let busy = rotate(&data).await.unwrap_err();
     assert!(busy.to_string().contains("in use"), "{busy}");
-    story.system.stop().await;
+    story.end().await.unwrap();
 
     let said = rotate(&data).await.unwrap();
     assert!(said.starts_with("Sealed anew: 1, with k2."), "{said}");
@@ -301,5 +301,5 @@ async fn the_keyring_of_a_laptop_is_rotated_while_nothing_runs_and_stays_so() {
     story.system.runner.settle().await.unwrap();
     let progress = story.owner(Method::GET, "sync", None).await.unwrap().json();
     assert!(progress["structure_synced_at"].is_string(), "the token opens: {progress}");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }

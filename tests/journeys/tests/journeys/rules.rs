@@ -51,7 +51,7 @@ async fn a_rule_pauses_a_campaign_at_meta_once_and_remembers_why() {
     story.sync().await.unwrap();
     assert_eq!(sim.campaign(&campaign).unwrap()["status"], "ACTIVE");
     assert_eq!(decisions(&story, &rule).await.len(), made.len());
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn a_rule_that_meta_holds_up_acts_when_meta_lets_it() {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), acted).await.unwrap();
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn the_guard_holds_a_rule_back_and_says_so() {
     assert!(!made.is_empty());
     assert!(made.iter().all(|decision| decision["outcome"] == "guarded"));
     assert!(made[0]["reason"].as_str().unwrap().contains("below the guard's 1000000"));
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn an_act_whose_answer_is_lost_is_finished_and_not_repeated_as_another() {
     assert_eq!(ours.len(), 1);
     assert_eq!(ours[0]["outcome"], "done");
     assert_eq!(story.sim().unwrap().campaign(&campaign).unwrap()["status"], "PAUSED");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 /// What a process leaves that goes away between deciding and confirming the act.
@@ -188,7 +188,7 @@ async fn a_decision_that_a_crash_left_open_is_finished_on_its_day_and_lapses_lat
         assert_eq!(made.len(), 1);
         assert_eq!(made[0]["outcome"], expected, "{} {done_before}", made[0]);
         assert_eq!(sim.campaign(&campaign).unwrap()["status"], status);
-        story.system.stop().await;
+        story.end().await.unwrap();
     }
 }
 
@@ -211,7 +211,7 @@ async fn a_budget_is_set_where_it_is_held() {
             _ => assert!(decision["reason"].as_str().unwrap().contains("its ad sets do"), "{decision}"),
         }
     }
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn rules_can_be_listed_replaced_disabled_and_removed() {
     assert_eq!(first, again);
     let other = api.call_with(Method::POST, "rules", Some(&disabled), &key).await.unwrap_err().to_string();
     assert!(other.contains("409"), "{other}");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -273,5 +273,5 @@ async fn malformed_rules_name_the_field_and_are_not_kept() {
     assert_eq!(refused.status, 404);
     let listed = story.api().unwrap().call(Method::GET, "rules", None).await.unwrap();
     assert_eq!(listed["data"].as_array().unwrap().len(), 0);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }

@@ -440,7 +440,7 @@ async fn forged_sessions_are_refused_and_their_twins_are_not() {
     }
     assert!(issuer.asked() < 10, "it was asked {} times", issuer.asked());
     println!("{} forged sessions refused, each beside a twin that comes in", cases.len());
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -500,7 +500,7 @@ async fn a_session_comes_in_the_one_header_and_in_no_other_way() {
     let huge = format!("{good}{}", "A".repeat(1 << 20));
     let refused = sessions.verify(&huge, story.system.clock.now()).await;
     assert!(matches!(refused, Err(NotVerified::Refused(Refused::Malformed(_)))), "{refused:?}");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -546,7 +546,7 @@ async fn a_session_ends_with_its_time_its_key_and_its_workspace() {
     let stale = ask(&story, &token).await;
     assert_eq!(stale.status, 401);
     assert!(stale.text.contains("unknown key"), "{}", stale.text);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -564,7 +564,7 @@ async fn without_the_issuers_keys_nobody_is_told_that_a_session_is_bad() {
     issuer.is(journeys::issuer::Mood::Well);
     story.system.clock.advance(SignedDuration::from_secs(10));
     assert_eq!(ask(&story, &token).await.status, 200);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
     assert_eq!(kept[0].days[0].measures.impressions, 200);
     assert_eq!(table.chunks(&ws, &act).await.unwrap()[0].state, ChunkState::Done);
     assert!(matches!(take(&story, later).await, LeaseAnswer::NothingToDo), "a late message finds it done");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn a_week_that_is_wanted_again_during_a_run_is_planned_again_after_it() {
     assert_eq!(table.complete_chunk(&lease, RunTotals::default(), now).await.unwrap(), ChunkState::Planned);
     let second = taken(take(&story, now).await);
     assert_eq!(table.complete_chunk(&second, RunTotals::default(), now).await.unwrap(), ChunkState::Done);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn more_changes_than_a_transaction_holds_are_all_written() {
         (0..250).map(|n: u64| FactChange::Vanished(Level::Ad, n.to_string().parse().unwrap())).collect();
     table.write_facts(&ws, &act, week, &lease, &gone).await.unwrap();
     assert!(table.facts(&ws, &act, Level::Ad, week.range()).await.unwrap().is_empty());
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
     assert_eq!(kept.object.name.as_deref(), Some("new"));
     let holders = table.holders("5").await.unwrap();
     assert_eq!(holders[0].ad_account, act);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -178,5 +178,5 @@ async fn of_deliveries_in_the_same_instant_one_takes_a_change_and_one_that_broke
 
     table.change_is_done(&ws, &change.digest).await.unwrap();
     assert_eq!(take(until + SignedDuration::from_hours(1)).await, Taking::Done);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }

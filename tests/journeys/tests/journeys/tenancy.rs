@@ -60,7 +60,7 @@ async fn a_foreign_workspace_is_not_found_whatever_is_asked() {
     let answer = story.send(Method::GET, accounts, Some(&stranger), &[], None).await.unwrap();
     assert_eq!(answer.json()["data"].as_array().unwrap().len(), 0);
     assert_eq!(story.sim().unwrap().calls(), calls, "Meta was not asked for a stranger");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_role_does_what_the_table_of_routes_says() {
             "{method} {path}"
         );
     }
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -106,5 +106,5 @@ async fn unknown_paths_methods_and_accounts_are_told_apart() {
         assert_eq!(answer.status.as_u16(), status, "{method} {path}: {}", answer.text);
         assert_eq!(answer.headers["content-type"], "application/problem+json");
     }
-    story.system.stop().await;
+    story.end().await.unwrap();
 }

@@ -44,7 +44,7 @@ async fn an_account_that_lost_its_rhythm_is_found_and_gets_it_back() {
     assert_ne!(second, first, "it was found");
     pass(&story, SignedDuration::from_mins(61)).await;
     assert_ne!(synced_at(&story).await, second, "it beats again");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn who_is_not_selected_any_more_is_not_looked_at() {
     // A look that began before the selection ends after it.
     table.unlist_account(&holders[0]).await.unwrap();
     assert_eq!(table.selected_accounts().await.unwrap(), holders);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -73,5 +73,5 @@ async fn an_account_without_a_living_connection_is_not_called_stale_and_not_woke
     let calls = sim.calls();
     look(&story).await;
     assert_eq!(sim.calls(), calls);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }

@@ -29,7 +29,7 @@ async fn the_handshake_answers_the_challenge_to_whom_knows_the_token() {
     let answer = get(token).await;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, "1158201444"));
     assert_eq!(get("guess".to_owned()).await.status, 403);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn what_is_subscribed_is_delivered_by_meta_itself_and_comes_again_after_an
     story.system.runner.settle().await.unwrap();
     let shown = story.owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
     assert_eq!(shown["effective_status"], "WITH_ISSUES");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_change_about_an_object_has_exactly_that_object_synced_once() {
     story.deliver(&change(&campaign, "CAMPAIGN", 1_796_000_060)).await.unwrap();
     story.system.runner.settle().await.unwrap();
     assert_eq!(sim.calls() - calls, 2);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn an_object_that_nobody_has_seen_yet_is_found_through_its_account() {
     assert_eq!(story.deliver(&body).await.unwrap().status, 200);
     story.system.runner.settle().await.unwrap();
     assert_eq!(story.sim().unwrap().calls() - calls, 1);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn changes_about_what_we_do_not_hold_are_accepted_and_cause_nothing() {
     }
     story.system.runner.settle().await.unwrap();
     assert_eq!(story.sim().unwrap().calls(), calls);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -166,5 +166,5 @@ async fn only_what_meta_signed_comes_in() {
     assert_eq!(story.deliver("not json").await.unwrap().status, 400);
     story.system.runner.settle().await.unwrap();
     assert_eq!(story.sim().unwrap().calls(), calls);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }

@@ -63,7 +63,7 @@ impl FarEnd {
     pub(super) async fn start() -> anyhow::Result<Self> {
         let clock = Clock::system();
         let data = Data::Memory;
-        let cloud = Cloud::start(&data, &data.secrets()?, &clock, 300).await?;
+        let cloud = Cloud::start(&data, &data.secrets()?, &clock, 300, None).await?;
         let (workspace, account) = (tenant("demo")?, format!("act_{ACCOUNT}").parse()?);
         let account = AdAccount {
             id: account,
