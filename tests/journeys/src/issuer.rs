@@ -1,6 +1,7 @@
 //! An OpenID Connect issuer that can do everything wrong: it signs whatever it is told, rotates its keys, and goes
 //! out of reach.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::stream;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use runtime::session::SessionConfig;
@@ -86,13 +88,13 @@ impl SigningKey {
 pub enum Mood {
     /// As it should.
     Well,
-    /// With this status, and nothing else.
+    /// With this status over what it should say.
     Status(u16),
-    /// It sends on to this address, whatever is asked.
+    /// It sends on to this address, over what it should say.
     SendsOn(String),
     /// Not before it is in another mood.
     Silent,
-    /// With more than anybody should read.
+    /// With what it should say after more blanks than anybody should read, and without saying how many.
     Endless,
 }
 
@@ -178,7 +180,17 @@ async fn answer(State(its): State<Arc<Mutex<Its>>>, request: Request) -> Respons
     };
     let mood =
         mood.wait_for(|mood| *mood != Mood::Silent).await.map_or(Mood::Status(500), |mood| mood.clone());
-    let mut answer = Response::default();
+    let document = {
+        let its = lock(&its);
+        match request.uri().path() {
+            "/.well-known/openid-configuration" => its.document.to_string(),
+            "/keys" => {
+                json!({"keys": its.keys.iter().map(|key| &key.public).collect::<Vec<_>>()}).to_string()
+            }
+            _ => String::new(),
+        }
+    };
+    let mut answer = Response::new(Body::from(document.clone()));
     match mood {
         Mood::Status(status) => *answer.status_mut() = status.try_into().unwrap_or_default(),
         Mood::SendsOn(to) => {
@@ -186,19 +198,11 @@ async fn answer(State(its): State<Arc<Mutex<Its>>>, request: Request) -> Respons
             let to = format!("{to}{}", request.uri().path());
             answer.headers_mut().extend(to.parse().map(|to| (http::header::LOCATION, to)));
         }
-        Mood::Endless => *answer.body_mut() = Body::from(" ".repeat(8 << 20)),
-        Mood::Well | Mood::Silent => {
-            let its = lock(&its);
-            let document = match request.uri().path() {
-                "/.well-known/openid-configuration" => its.document.clone(),
-                "/keys" => json!({"keys": its.keys.iter().map(|key| &key.public).collect::<Vec<_>>()}),
-                _ => {
-                    *answer.status_mut() = http::StatusCode::NOT_FOUND;
-                    Value::Null
-                }
-            };
-            *answer.body_mut() = Body::from(document.to_string());
+        Mood::Endless => {
+            let blanks = std::iter::repeat_n(" ".repeat(1 << 16), 64).chain([document]);
+            *answer.body_mut() = Body::from_stream(stream::iter(blanks.map(Ok::<_, Infallible>)));
         }
+        Mood::Well | Mood::Silent => {}
     }
     answer
 }

@@ -173,7 +173,12 @@ async fn what_is_not_the_issuers_own_word_is_not_believed() {
         assert_eq!(stage.verify(&key).await, OUT_OF_REACH, "{issuer}");
     }
     stage.issuer.says("issuer", json!(url));
-    for jwks_uri in ["http://10.0.0.1/keys", "file:///etc/passwd", "/keys", "https://u:p@example.com/", ""] {
+    // Most of these would lead there, if they were followed.
+    let somebody = url.replace("//", "//somebody:secret@");
+    let (any, part) = (url.replace("127.0.0.1", "0.0.0.0"), format!("{url}/keys#keys"));
+    for jwks_uri in
+        [&format!("{any}/keys"), &format!("{somebody}/keys"), &part, "file:///etc/passwd", "/keys", ""]
+    {
         stage.issuer.says("jwks_uri", json!(jwks_uri));
         stage.pass(10);
         assert_eq!(stage.verify(&key).await, OUT_OF_REACH, "{jwks_uri}");
