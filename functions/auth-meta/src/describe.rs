@@ -7,6 +7,7 @@ use runtime::reply::List;
 use schemars::JsonSchema;
 use serde_json::json;
 
+use crate::audit::{Asked, ShownEntry};
 use crate::login::Authorization;
 use crate::page::Connected;
 use crate::{Endpoint, Selection, ShownAccount, ShownConnection};
@@ -52,6 +53,10 @@ pub fn describe(endpoint: Endpoint) -> Operation {
         Endpoint::Select => Operation::new("select_ad_account", "Says whether an ad account is synced")
             .body::<Selection>()
             .gives::<ShownAccount>(StatusCode::OK, "The ad account."),
+        Endpoint::Audit => Operation::new("list_audit", "Lists who did what")
+            .about("Every entry names the hash of the one before; an act that is only `intended` may have happened.")
+            .query::<Asked>()
+            .gives::<List<ShownEntry>>(StatusCode::OK, "The entries, newest first."),
     }
 }
 

@@ -4,6 +4,7 @@
 //! takes the state away (so it works once), checks that the same browser came back, and trades the code for
 //! a long-lived token, which is sealed before it is kept. Selecting an ad account starts its sync.
 
+mod audit;
 #[cfg(feature = "describe")]
 mod describe;
 mod login;
@@ -14,6 +15,7 @@ use access::{Access, Entrance};
 use ads::Failure;
 use ads::id::{AdAccountId, ConnectionId};
 use ads::job::{Job, SyncCause};
+use ads::tenant::Tenant;
 use bytes::Bytes;
 use http::{Method, Request};
 use jiff::Timestamp;
@@ -22,6 +24,7 @@ use runtime::route::{Access::Public, Access::Role as Needs, Route, Visit};
 use runtime::session::Role;
 use runtime::{Host, Reply};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::account::AdAccount;
 use store::connection::{Connection, ConnectionState};
 
@@ -46,6 +49,8 @@ pub enum Endpoint {
     AdAccounts,
     /// Say whether an ad account is synced.
     Select,
+    /// Who did what.
+    Audit,
 }
 
 /// Every route of this function.
@@ -91,6 +96,12 @@ pub static ROUTES: &[Route<Endpoint>] = &[
         path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/selection",
         access: Needs(Role::Editor),
         endpoint: Endpoint::Select,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/workspaces/{workspace}/audit",
+        access: Needs(Role::Owner),
+        endpoint: Endpoint::Audit,
     },
 ];
 
@@ -194,6 +205,7 @@ impl AuthMeta {
             Endpoint::Disconnect => self.disconnect(&visit).await,
             Endpoint::AdAccounts => self.ad_accounts(&visit).await,
             Endpoint::Select => self.select(&visit).await,
+            Endpoint::Audit => self.audit(&visit).await,
         }
     }
 
@@ -213,15 +225,22 @@ impl AuthMeta {
     /// deleted again.
     async fn disconnect(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let (workspace, id) = (visit.workspace()?, visit.path("connection")?);
-        for account in self.access.table.accounts(workspace).await? {
-            if account.connection == id && account.selected {
-                self.access.table.select_account(workspace, &account.id, false).await?;
+        let none = || Failure::NotFound("this connection".to_owned());
+        self.access.table.connection(workspace, &id).await?.ok_or_else(none)?;
+        let object = access::audit::connection(workspace, &id);
+        let act = access::audit::by_person(visit, "connection.removed", object)?;
+        let act = self.access.intend(workspace, act).await?;
+        let removed = async {
+            for account in self.access.table.accounts(workspace).await? {
+                if account.connection == id && account.selected {
+                    self.access.table.select_account(workspace, &account.id, false).await?;
+                }
             }
-        }
-        match self.access.table.forget_connection(workspace, &id).await? {
-            Some(_) => Ok(reply::no_content()),
-            None => Err(Failure::NotFound("this connection".to_owned())),
-        }
+            self.access.table.forget_connection(workspace, &id).await?.map(drop).ok_or_else(none)
+        };
+        let removed = removed.await;
+        act.ended(removed, None, self.host.clock.now()).await?;
+        Ok(reply::no_content())
     }
 
     async fn ad_accounts(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
@@ -230,14 +249,13 @@ impl AuthMeta {
         reply::ok(&List { data: accounts.into_iter().map(ShownAccount::from).collect(), after: None })
     }
 
-    /// Selecting twice syncs twice, which is harmless; a selection whose message was lost is mended by
-    /// selecting again.
-    async fn select(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let workspace = visit.workspace()?;
-        let id: AdAccountId = visit.path("ad_account")?;
-        let Selection { selected } = visit.json()?;
-        self.access.table.known_account(workspace, &id).await?;
-        let account = self.access.table.select_account(workspace, &id, selected).await?;
+    async fn set_selected(
+        &self,
+        workspace: &Tenant,
+        id: &AdAccountId,
+        selected: bool,
+    ) -> Result<AdAccount, Failure> {
+        let account = self.access.table.select_account(workspace, id, selected).await?;
         if selected {
             let sync =
                 |cause| Job::SyncAccount { workspace: workspace.clone(), ad_account: id.clone(), cause };
@@ -245,6 +263,21 @@ impl AuthMeta {
             self.host.schedules.ensure_beat(&sync(SyncCause::Schedule), SyncCause::BEAT_MINUTES).await?;
             self.host.queues.send(&[sync(SyncCause::Selected)]).await?;
         }
+        Ok(account)
+    }
+
+    /// Selecting twice syncs twice, which is harmless; a selection whose message was lost is mended by
+    /// selecting again.
+    async fn select(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        let workspace = visit.workspace()?;
+        let id: AdAccountId = visit.path("ad_account")?;
+        let Selection { selected } = visit.json()?;
+        let before = self.access.table.known_account(workspace, &id).await?.selected;
+        let act = access::audit::by_person(visit, "ad_account.selected", format!("ad_account/{id}"))?;
+        let act = act.in_account(&id).changing(json!({"selected": before}), json!({"selected": selected}));
+        let act = self.access.intend(workspace, act).await?;
+        let set = self.set_selected(workspace, &id, selected).await;
+        let account = act.ended(set, None, self.host.clock.now()).await?;
         reply::ok(&ShownAccount::from(account))
     }
 }

@@ -1,5 +1,6 @@
 //! The login: state, callback, exchanges, and what is kept of them.
 
+use access::audit::{self, Act, Actor};
 use access::token_context;
 use ads::Failure;
 use ads::id::ConnectionId;
@@ -13,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use runtime::route::Visit;
 use runtime::{Reply, problem, random, reply, telemetry};
 use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::account::{AdAccount, canonical_zone};
 use store::connection::{Connection, ConnectionState};
@@ -128,7 +130,12 @@ impl AuthMeta {
             reason: None,
             connected_at: self.host.clock.now(),
         };
-        self.access.table.keep_connection(&workspace, &connection).await?;
+        let who = Actor::Person { subject: connection.connected_by.clone() };
+        let act = Act::new(random::id()?, who, "connection.made", audit::connection(&workspace, &id));
+        let act = act.changing(Value::Null, json!({"scopes": connection.scopes}));
+        let act = self.access.intend(&workspace, act).await?;
+        let kept = self.access.table.keep_connection(&workspace, &connection).await;
+        act.ended(kept.map_err(Failure::from), None, self.host.clock.now()).await?;
         let ad_accounts = self.keep_accounts(&workspace, &id, found).await?;
         tracing::info!(%workspace, connection = %id, ad_accounts = ad_accounts.len(), "Connected to Meta.");
         Ok(Connected { connection: id, workspace, ad_accounts })

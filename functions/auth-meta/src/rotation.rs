@@ -5,6 +5,7 @@
 //! nothing is left under the old key, that key goes. Several at once do no harm: the keyring changes only under
 //! those who have seen its present state, a token only if it is still the one that was opened.
 
+use access::audit::{self, Act, Actor};
 use access::token_context;
 use ads::Failure;
 use ads::id::ConnectionId;
@@ -12,7 +13,8 @@ use ads::job::Job;
 use ads::tenant::Tenant;
 use jiff::SignedDuration;
 use runtime::keyring::{KeptKeyring, key_of};
-use runtime::{Clock, Keyring, Queues};
+use runtime::{Clock, Keyring, Queues, random};
+use serde_json::json;
 use store::Table;
 use store::connection::{ConnectionPlace, ConnectionState};
 
@@ -124,6 +126,8 @@ impl Rotation {
         let (mut left, mut held) = (Vec::new(), false);
         for place in self.table.all_connections().await? {
             match self.table.connection(&place.workspace, &place.connection).await? {
+                // Of one whose person has left us no token is kept.
+                Some(connection) if connection.sealed_token.is_empty() => {}
                 Some(connection) if key_of(&connection.sealed_token) == Some(current) => {}
                 Some(connection) => {
                     held |= connection.state != ConnectionState::NeedsReconnect;
@@ -144,7 +148,7 @@ impl Rotation {
     ) -> Result<(), Failure> {
         let Some(seen) = self.table.connection(workspace, connection).await? else { return Ok(()) };
         self.keyring.catch_up(key).await?;
-        if key_of(&seen.sealed_token) == Some(&self.keyring.current()) {
+        if seen.sealed_token.is_empty() || key_of(&seen.sealed_token) == Some(&self.keyring.current()) {
             return Ok(());
         }
         let place = token_context(workspace, connection);
@@ -156,7 +160,20 @@ impl Rotation {
             opened => opened?,
         };
         let sealed = self.keyring.seal(&token, &place).await?;
-        Ok(self.table.reseal_connection(workspace, &seen, &sealed).await?)
+        let keys = |sealed: &str| json!({"key": key_of(sealed)});
+        let object = audit::connection(workspace, connection);
+        let act = Act::new(random::id()?, Actor::Operator, "connection.resealed", object);
+        let act = act.changing(keys(&seen.sealed_token), keys(&sealed));
+        let act = audit::intend(&self.table, workspace, act, self.clock.now()).await?;
+        let resealed = match self.table.reseal_connection(workspace, &seen, &sealed).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::Conflict("the token was replaced meanwhile".to_owned())),
+            Err(error) => Err(error.into()),
+        };
+        match act.ended(resealed, None, self.clock.now()).await {
+            Err(Failure::Conflict(_)) => Ok(()),
+            done => done,
+        }
     }
 
     async fn look_again(&self) -> Result<(), Failure> {

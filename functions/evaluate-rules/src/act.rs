@@ -1,6 +1,7 @@
 //! Acting on one object: read it fresh, write down what it was, set the target.
 
 use access::Reached;
+use access::audit::{self, Act, Actor, Stage};
 use ads::Failure;
 use ads::object::{AdObject, Level, Status};
 use ads::rule::{Action, Decision, Outcome};
@@ -8,6 +9,7 @@ use graph_api::launch::Changes;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use runtime::problem;
+use serde_json::{Value, json};
 use store::Table;
 
 /// Carries out a recorded decision, and writes into it how it ended. A failure that may pass is an error:
@@ -47,6 +49,7 @@ pub(crate) async fn act(
     };
     decision.before = Some(before);
     table.conclude(&reached.workspace, decision, now + LONGEST_CALL).await?;
+    audit::leave(table, &reached.workspace, &entry(decision, Stage::Intended, None), now).await?;
     match reached.change(object.level, &object.id, &changes).await {
         Ok(()) => {
             decision.outcome = Outcome::Done;
@@ -59,6 +62,26 @@ pub(crate) async fn act(
 
 /// A change with all its retries takes no longer; until then the decision is ours.
 const LONGEST_CALL: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+
+/// What a decision does, for the audit log: one act, however many evaluations it takes.
+pub(crate) fn entry(decision: &Decision, stage: Stage, meta: Option<String>) -> Act {
+    let Decision { rule, day, object, level, .. } = decision;
+    let (what, name, after) = match &decision.action {
+        Action::Notify {} => ("noted", "", Value::Null),
+        Action::Pause {} => ("paused", "status", json!(Status::Paused)),
+        Action::SetBudget { daily_budget } => ("budget_set", "daily_budget", json!(daily_budget.amount)),
+    };
+    let who = Actor::Rule { rule: rule.to_string() };
+    let act = Act::new(
+        format!("rule/{rule}/{day}/{object}"),
+        who,
+        &format!("{level}.{what}"),
+        format!("{level}/{object}"),
+    );
+    let act =
+        act.in_account(&decision.ad_account).changing(json!({name: decision.before}), json!({name: after}));
+    Act { stage, meta, reason: decision.reason.clone(), ..act }
+}
 
 fn refuse(decision: &mut Decision, reason: impl Into<String>) -> Result<(), Failure> {
     decision.outcome = Outcome::Refused;

@@ -9,6 +9,7 @@ mod act;
 mod describe;
 mod rules;
 
+use access::audit::{self, Stage};
 use access::{Access, Entrance, Reached, UseCase};
 use ads::Failure;
 use ads::date::{DateRange, IsoWeek};
@@ -245,6 +246,17 @@ impl EvaluateRules {
     async fn carry_out(&self, reached: &Reached, mut decision: Decision, today: Date) -> Result<(), Failure> {
         let (table, workspace) = (&self.access.table, &reached.workspace);
         let acted = act::act(table, reached, &mut decision, today, self.host.clock.now()).await;
+        // What was intended is ended before the decision says so: if this process dies between, the decision is
+        // taken up again and says the same.
+        if acted.is_ok() && decision.before.is_some() {
+            let stage = match decision.outcome {
+                Outcome::Done | Outcome::AlreadySo => Stage::Done,
+                Outcome::Lapsed => Stage::Unknown,
+                Outcome::Refused | Outcome::Guarded | Outcome::Deciding => Stage::Failed,
+            };
+            let ended = act::entry(&decision, stage, reached.caller.trace());
+            audit::leave(table, workspace, &ended, self.host.clock.now()).await?;
+        }
         table.conclude(workspace, &decision, self.host.clock.now()).await?;
         if acted.is_ok() && decision.outcome == Outcome::Done && !matches!(decision.action, Action::Notify {})
         {

@@ -1,5 +1,6 @@
 //! Rules as the front end keeps them, and what they decided.
 
+use access::audit::{self, Intended};
 use ads::id::RuleId;
 use ads::rule::{Action, Decision, Rule, RuleSpec};
 use ads::tenant::Tenant;
@@ -10,6 +11,7 @@ use runtime::reply::List;
 use runtime::route::Visit;
 use runtime::{Reply, random, reply};
 use serde::Deserialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use store::StoreError;
 
@@ -43,7 +45,12 @@ impl EvaluateRules {
             return Err(Failure::Conflict(format!("a workspace holds {MOST_RULES} rules at most")));
         }
         let rule = Rule { id: new_id(visit, workspace)?, spec };
-        match self.access.table.add_rule(workspace, &rule).await {
+        let act = self.intended(visit, "rule.added", &rule.id, None, Some(&rule)).await?;
+        let added = self.access.table.add_rule(workspace, &rule).await;
+        // One that is there already was added by another act.
+        let ended = added.as_ref().map_err(|error| Failure::Conflict(error.to_string())).copied();
+        let _answered_below = act.ended(ended, None, self.host.clock.now()).await;
+        match added {
             Ok(()) => reply::json(StatusCode::CREATED, &rule),
             // The same key again: the same document is a repetition, another one a mistake.
             Err(StoreError::Conflict) => match self.access.table.rule(workspace, &rule.id).await? {
@@ -59,16 +66,39 @@ impl EvaluateRules {
 
     pub(crate) async fn replace(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let rule = Rule { id: visit.path("rule")?, spec: self.checked_spec(visit).await? };
-        match self.access.table.replace_rule(visit.workspace()?, &rule).await {
-            Ok(()) => reply::ok(&rule),
-            Err(StoreError::Conflict) => Err(not_found()),
-            Err(error) => Err(error.into()),
-        }
+        let workspace = visit.workspace()?;
+        let before = self.access.table.rule(workspace, &rule.id).await?.ok_or_else(not_found)?;
+        let act = self.intended(visit, "rule.changed", &rule.id, Some(&before), Some(&rule)).await?;
+        let replaced = self.access.table.replace_rule(workspace, &rule).await.map_err(|error| match error {
+            StoreError::Conflict => not_found(),
+            error => error.into(),
+        });
+        act.ended(replaced, None, self.host.clock.now()).await?;
+        reply::ok(&rule)
     }
 
     pub(crate) async fn remove(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let removed = self.access.table.remove_rule(visit.workspace()?, &visit.path("rule")?).await?;
-        removed.map(|_| reply::no_content()).ok_or_else(not_found)
+        let (workspace, id): (_, RuleId) = (visit.workspace()?, visit.path("rule")?);
+        let before = self.access.table.rule(workspace, &id).await?.ok_or_else(not_found)?;
+        let act = self.intended(visit, "rule.removed", &id, Some(&before), None).await?;
+        let removed = match self.access.table.remove_rule(workspace, &id).await {
+            Ok(removed) => removed.map(drop).ok_or_else(not_found),
+            Err(error) => Err(error.into()),
+        };
+        act.ended(removed, None, self.host.clock.now()).await?;
+        Ok(reply::no_content())
+    }
+
+    async fn intended(
+        &self,
+        visit: &Visit<Endpoint>,
+        what: &str,
+        id: &RuleId,
+        before: Option<&Rule>,
+        after: Option<&Rule>,
+    ) -> Result<Intended, Failure> {
+        let act = audit::by_person(visit, what, format!("rule/{id}"))?.changing(json!(before), json!(after));
+        self.access.intend(visit.workspace()?, act).await
     }
 
     /// Newest day first.

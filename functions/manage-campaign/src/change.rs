@@ -1,6 +1,6 @@
 //! Changing and deleting objects: Meta first, then the table.
 
-use access::{Reached, UseCase};
+use access::{Reached, UseCase, audit};
 use ads::id::{AdAccountId, ObjectId};
 use ads::money::{Currency, Money};
 use ads::object::{AdObject, EffectiveStatus, Level, Status};
@@ -9,6 +9,7 @@ use graph_api::launch::Changes;
 use runtime::route::Visit;
 use runtime::{Reply, reply};
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use store::object::KeptObject;
 
 use crate::list::ShownObject;
@@ -41,17 +42,33 @@ impl ManageCampaign {
         let object = self.object(workspace, &account, level, &id).await?;
         let changes = visit.json::<Patch>()?.changes(&object, currency)?;
         let reached = self.access.reach(workspace, &account, UseCase::AdsManagement).await?;
-        let shown = make(&reached, level, &id, &changes).await;
-        let shown = reached.done(shown).await?.unwrap_or(object);
+        let made = async {
+            let (before, after) = said(&object, &changes);
+            let act = audit::by_person(visit, &format!("{level}.changed"), format!("{level}/{id}"))?;
+            let act = self.access.intend(workspace, act.in_account(&account).changing(before, after)).await?;
+            let changed = reached.change(level, &id, &changes).await;
+            act.ended(changed, reached.caller.trace(), self.host.clock.now()).await?;
+            shown(&reached, level, &id, &changes).await
+        };
+        let made = made.await;
+        let shown = reached.done(made).await?.unwrap_or(object);
         reply::ok(&ShownObject::new(shown, currency, None))
     }
 
     pub(crate) async fn delete(&self, visit: &Visit<Endpoint>, level: Level) -> Result<Reply, Failure> {
         let workspace = visit.workspace()?;
         let (account, id): (AdAccountId, ObjectId) = (visit.path("ad_account")?, visit.path("id")?);
-        self.object(workspace, &account, level, &id).await?;
+        let object = self.object(workspace, &account, level, &id).await?;
         let reached = self.access.reach(workspace, &account, UseCase::AdsManagement).await?;
-        let removed = reached.heed(reached.caller.remove(&id).await).await;
+        let removed = async {
+            let act = audit::by_person(visit, &format!("{level}.deleted"), format!("{level}/{id}"))?;
+            let before = json!({"name": object.name, "status": object.status});
+            let act = act.in_account(&account).changing(before, json!({"status": Status::Deleted}));
+            let act = self.access.intend(workspace, act).await?;
+            let removed = reached.heed(reached.caller.remove(&id).await).await;
+            act.ended(removed, reached.caller.trace(), self.host.clock.now()).await
+        };
+        let removed = removed.await;
         reached.done(removed).await?;
         if level == Level::Campaign {
             match self.withdraw(workspace, &account, &id).await {
@@ -81,14 +98,32 @@ impl ManageCampaign {
     }
 }
 
-/// Changes an object, and answers what Meta made of it, which also shows what that did to the effective status.
-async fn make(
+/// What is changed, for the audit log.
+fn said(object: &AdObject, changes: &Changes) -> (Value, Value) {
+    let (mut before, mut after) = (Map::new(), Map::new());
+    let mut say = |name: &str, was: Value, becomes: Value| {
+        before.insert(name.to_owned(), was);
+        after.insert(name.to_owned(), becomes);
+    };
+    if let Some(name) = &changes.name {
+        say("name", json!(object.name), json!(name));
+    }
+    if let Some(status) = &changes.status {
+        say("status", json!(object.status), json!(status));
+    }
+    if let Some(budget) = changes.daily_budget {
+        say("daily_budget", json!(object.daily_budget), json!(budget));
+    }
+    (before.into(), after.into())
+}
+
+/// What Meta made of a change, which also shows what that did to the effective status.
+async fn shown(
     reached: &Reached,
     level: Level,
     id: &ObjectId,
     changes: &Changes,
 ) -> Result<Option<AdObject>, Failure> {
-    reached.change(level, id, changes).await?;
     let shown = reached.refresh(level, id).await?;
     if changes.status.is_some() {
         reached.refresh_below(level, id).await?;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use access::audit::{self, Act, Actor, Stage};
 use access::{Reached, UseCase};
 use ads::id::{AdAccountId, LaunchId, ObjectId};
 use ads::job::Job;
@@ -20,6 +21,7 @@ use jiff::SignedDuration;
 use runtime::route::Visit;
 use runtime::{Reply, problem, reply};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::launch::KeptLaunch;
@@ -94,7 +96,13 @@ impl ManageCampaign {
             // Reached before it is written down: what cannot be launched leaves nothing to look after.
             None => {
                 let reached = self.access.reach(workspace, &account.id, UseCase::AdsManagement).await?;
-                let kept = self.begin_and_work(&reached, wanted).await;
+                let who = Actor::Person { subject: visit.session()?.subject.clone() };
+                let (act, now) = (launching(&wanted.launch, who), self.host.clock.now());
+                let intended = audit::leave(&self.access.table, workspace, &act, now).await;
+                let kept = match intended {
+                    Ok(()) => self.begin_and_work(&reached, wanted).await,
+                    Err(failure) => Err(failure),
+                };
                 reached.done(kept).await?
             }
         };
@@ -155,6 +163,7 @@ impl ManageCampaign {
         tracing::error!(%workspace, launch = %id, %failure, "A launch is left to a person.");
         kept.launch.state = LaunchState::Flagged;
         kept.launch.failure = Some(problem::detail(&failure));
+        self.settled(workspace, &kept).await?;
         Ok(table.save_launch(workspace, &mut kept, now).await?)
     }
 
@@ -242,6 +251,7 @@ impl ManageCampaign {
                     reached.refresh(level_of(created.step), &created.id).await?;
                 }
                 kept.launch.state = LaunchState::Committed;
+                self.settled(&reached.workspace, kept).await?;
                 self.save(reached, kept).await?;
                 break;
             };
@@ -315,7 +325,30 @@ impl ManageCampaign {
             self.save(reached, kept).await?;
         }
         kept.launch.state = LaunchState::Undone;
+        self.settled(&reached.workspace, kept).await?;
         self.save(reached, kept).await
+    }
+
+    /// Leaves in the audit log how a launch ended, before the launch says so itself: a worker that comes later says
+    /// the same again, which adds nothing.
+    async fn settled(&self, workspace: &Tenant, kept: &KeptLaunch) -> Result<(), Failure> {
+        let launch = &kept.launch;
+        let created =
+            launch.created.iter().map(|created| (level_of(created.step).to_string(), json!(created.id)));
+        let created: Map<String, Value> = created.collect();
+        let act = launching(launch, Actor::Operator);
+        let act = Act {
+            stage: match launch.state {
+                LaunchState::Committed => Stage::Done,
+                LaunchState::Undone => Stage::Failed,
+                LaunchState::Running | LaunchState::Undoing | LaunchState::Flagged => Stage::Unknown,
+            },
+            meta: launch.id_of(Step::Campaign).map(ToString::to_string),
+            reason: launch.failure.clone(),
+            after: created.into(),
+            ..act
+        };
+        audit::leave(&self.access.table, workspace, &act, self.host.clock.now()).await
     }
 
     /// Saves, and holds the launch for another while.
@@ -323,6 +356,15 @@ impl ManageCampaign {
         let until = self.host.clock.now() + WORKER_LASTS;
         Ok(self.access.table.save_launch(&reached.workspace, kept, until).await?)
     }
+}
+
+/// A launch in the audit log: one act, however many workers it takes. Who asked for it stands in its intent.
+fn launching(launch: &Launch, who: Actor) -> Act {
+    let spec = &launch.spec;
+    let after = json!({"name": spec.name, "objective": spec.objective, "daily_budget": spec.daily_budget});
+    let act =
+        Act::new(format!("launch/{}", launch.id), who, "campaign.launched", format!("launch/{}", launch.id));
+    act.in_account(&launch.ad_account).changing(Value::Null, after)
 }
 
 /// The object that a step whose answer was lost has created, if it has.

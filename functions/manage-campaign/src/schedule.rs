@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use access::audit::{self, Act, Actor};
 use access::{Reached, UseCase};
 use ads::id::{AdAccountId, ObjectId};
 use ads::job::Job;
@@ -18,6 +19,7 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use runtime::route::Visit;
 use runtime::{Reply, problem, random, reply};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use store::StoreError;
 use store::account::canonical_zone;
 use store::schedule::{Activation, ActivationState};
@@ -72,8 +74,18 @@ impl ManageCampaign {
             state: ActivationState::Scheduled,
             failure: None,
         };
-        self.set_timer(workspace, &account.id, &activation).await?;
-        self.access.table.keep_activation(workspace, &account.id, &activation, before.as_ref()).await?;
+        let act = audit::by_person(visit, "campaign.scheduled", format!("campaign/{}", activation.campaign))?;
+        let act = act
+            .in_account(&account.id)
+            .changing(before.as_ref().map_or(Value::Null, said), said(&activation));
+        let act = self.access.intend(workspace, act).await?;
+        let set = async {
+            self.set_timer(workspace, &account.id, &activation).await?;
+            let table = &self.access.table;
+            Ok(table.keep_activation(workspace, &account.id, &activation, before.as_ref()).await?)
+        };
+        let set = set.await;
+        act.ended(set, None, self.host.clock.now()).await?;
         if let Some(before) = before {
             self.host.schedules.cancel_timer(&before.timer).await?;
         }
@@ -103,10 +115,16 @@ impl ManageCampaign {
     }
 
     pub(crate) async fn unschedule(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let (account, campaign) = (visit.path("ad_account")?, visit.path("id")?);
-        if !self.withdraw(visit.workspace()?, &account, &campaign).await? {
-            return Err(Failure::NotFound("a schedule of this campaign".to_owned()));
-        }
+        let (account, campaign): (AdAccountId, ObjectId) = (visit.path("ad_account")?, visit.path("id")?);
+        let workspace = visit.workspace()?;
+        let none = || Failure::NotFound("a schedule of this campaign".to_owned());
+        let before = self.access.table.activation(workspace, &account, &campaign).await?.ok_or_else(none)?;
+        let act = audit::by_person(visit, "campaign.unscheduled", format!("campaign/{campaign}"))?;
+        let act = act.in_account(&account).changing(said(&before), Value::Null);
+        let act = self.access.intend(workspace, act).await?;
+        let withdrawn = self.withdraw(workspace, &account, &campaign).await;
+        let withdrawn = withdrawn.and_then(|there_was| there_was.then_some(()).ok_or_else(none));
+        act.ended(withdrawn, None, self.host.clock.now()).await?;
         Ok(reply::no_content())
     }
 
@@ -186,12 +204,24 @@ impl ManageCampaign {
             Err(StoreError::Conflict) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
+        // However often it is tried, it is one act.
+        let who = Actor::Schedule { timer: timer.to_owned() };
+        let act =
+            Act::new(format!("timer/{timer}"), who, "campaign.activated", format!("campaign/{campaign}"));
+        let act = act.in_account(ad_account).changing(said(&due), json!({"status": Status::Active}));
+        let act = self.access.intend(workspace, act).await?;
+        let mut trace = None;
         let outcome = match self.access.reach(workspace, ad_account, UseCase::AdsManagement).await {
             Ok(reached) => {
                 let started = self.start(&reached, campaign).await;
+                trace = reached.caller.trace();
                 reached.done(started).await
             }
             Err(failure) => Err(failure),
+        };
+        let outcome = match outcome {
+            Err(failure) if failure.may_pass() && !self.is_late(&due) => Err(failure),
+            settled => act.ended(settled, trace, self.host.clock.now()).await,
         };
         let (state, failure) = match outcome {
             Ok(()) => (ActivationState::Activated, None),
@@ -236,6 +266,11 @@ impl ManageCampaign {
         reached.refresh(Level::Campaign, campaign).await?;
         reached.refresh_below(Level::Campaign, campaign).await
     }
+}
+
+/// An activation, for the audit log.
+fn said(activation: &Activation) -> Value {
+    json!({"activate_at": activation.at.to_string(), "timezone": activation.timezone, "timer": activation.timer})
 }
 
 fn under_way() -> Failure {

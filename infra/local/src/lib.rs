@@ -20,5 +20,6 @@ mod secrets;
 pub mod sqs;
 pub mod system;
 pub mod timers;
+pub mod verify;
 
 pub use system::{Options, System};

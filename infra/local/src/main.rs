@@ -14,6 +14,7 @@ use local::data::Data;
 use local::main_job::{self, Api, Stage, WORKSPACE};
 use local::report::Report;
 use local::system::token_for;
+use local::verify::Where;
 use local::{Options, System};
 use runtime::Clock;
 use runtime::session::Role;
@@ -41,9 +42,28 @@ enum Command {
     Sim(Sim),
     /// Print a session token for curl.
     Token(Token),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// The keys that seal Meta tokens.
     #[command(subcommand)]
     Keyring(KeyringCommand),
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Walk the chain of a workspace's entries and name the first link that does not hold.
+    Verify {
+        /// The workspace.
+        #[arg(long, default_value = WORKSPACE)]
+        workspace: String,
+        /// The folder of the system, which must not run.
+        #[arg(long, default_value = ".adflight", value_name = "DIR")]
+        data: Data,
+        /// A table in AWS instead, with the credentials and the region of the environment.
+        #[arg(long, value_name = "NAME", conflicts_with = "data")]
+        table: Option<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -118,6 +138,9 @@ async fn main() -> ExitCode {
         Some(Command::Up(args)) => up(*args).await,
         Some(Command::Sim(args)) => sim(args).await,
         Some(Command::Token(args)) => token(args),
+        Some(Command::Audit(AuditCommand::Verify { workspace, data, table })) => {
+            verify(&table.map_or(Where::Here(data), Where::Aws), &workspace).await
+        }
         Some(Command::Keyring(KeyringCommand::Rotate { data })) => rotate(&data).await,
     };
     ran.unwrap_or_else(|error| {
@@ -245,6 +268,19 @@ async fn sim(args: Sim) -> anyhow::Result<ExitCode> {
 fn token(args: Token) -> anyhow::Result<ExitCode> {
     print(&token_for(&args.data, &args.workspace, args.role)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn verify(place: &Where, workspace: &str) -> anyhow::Result<ExitCode> {
+    match local::verify::verify(place, workspace).await? {
+        Ok(entries) => {
+            print(&format!("The audit log of {workspace} holds: {entries} entries."))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(broken) => {
+            print(&format!("The audit log of {workspace} is broken at {broken}."))?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
 async fn rotate(data: &Data) -> anyhow::Result<ExitCode> {

@@ -63,7 +63,9 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
         }
     }
     cloud.schedules.ensure_beat(&Job::WatchAccounts, SyncCause::BEAT_MINUTES).await?;
-    jobs.push(Job::CompleteRotation);
+    if !cloud.keyring.kept().await?.document.is_at_rest() {
+        jobs.push(Job::CompleteRotation);
+    }
     cloud.queues.send(&jobs).await?;
     tracing::debug!(jobs = jobs.len(), "Looked for unfinished work.");
     Ok(before)

@@ -4,6 +4,7 @@
 //! The table and Graph do not know each other, and neither do the table and the host; here is where a function brings
 //! them together.
 
+pub mod audit;
 pub mod lambda;
 
 mod entrance;
@@ -81,7 +82,9 @@ impl Access {
     ) -> Result<SecretString, Failure> {
         let place = token_context(workspace, &connection.id);
         let opened = self.keyring.open(&connection.sealed_token, &place).await;
-        if let Err(Failure::Reconnect(why)) = &opened {
+        if let Err(Failure::Reconnect(why)) = &opened
+            && !connection.sealed_token.is_empty()
+        {
             tracing::error!(%workspace, connection = %connection.id, "A sealed token does not open.");
             self.table.connection_is_dead(workspace, connection, why).await?;
         }

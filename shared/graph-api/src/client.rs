@@ -131,7 +131,7 @@ impl Graph {
 
     /// Calls with a person's or system user's token, held to no quota but what answers say.
     pub fn on_behalf_of(&self, token: SecretString) -> Caller {
-        Caller { graph: self.clone(), token, allowance: None, deadline: None }
+        Caller { graph: self.clone(), token, allowance: None, deadline: None, trace: Arc::default() }
     }
 
     /// Calls with the app's own token.
@@ -173,9 +173,15 @@ pub struct Caller {
     token: SecretString,
     allowance: Option<Arc<Allowance>>,
     deadline: Option<Timestamp>,
+    trace: Arc<Mutex<Option<String>>>,
 }
 
 impl Caller {
+    /// What Meta calls the last answer that it gave: its support asks for that.
+    pub fn trace(&self) -> Option<String> {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Spends this allowance: a call that it does not cover is not made.
     #[must_use]
     pub fn within(self, allowance: Arc<Allowance>) -> Self {
@@ -345,6 +351,8 @@ impl Caller {
         }
         let answer = request.send().await?;
         self.graph.check_version(answer.headers());
+        let trace = answer.headers().get("x-fb-trace-id").and_then(|trace| trace.to_str().ok());
+        *self.trace.lock().unwrap_or_else(PoisonError::into_inner) = trace.map(str::to_owned);
         let usage = Usage::read(|name| answer.headers().get(name)?.to_str().ok());
         let status = answer.status().as_u16();
         let body = answer.bytes().await?;

@@ -103,18 +103,20 @@ impl Table {
         Ok(forgotten)
     }
 
-    /// Puts the same token under another key. A connection renewed in the meantime is left alone.
+    /// Puts the same token under another key, and says whether it did: a connection renewed in the meantime is left
+    /// alone.
     pub async fn reseal_connection(
         &self,
         ws: &Tenant,
         seen: &Connection,
         sealed_token: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let values = vec![(":new", text(sealed_token)), (":seen", text(&seen.sealed_token))];
         let key = key::connection(ws, &seen.id);
         let condition = Some("sealed_token = :seen");
         match self.update::<Connection>(&key, "SET sealed_token = :new", condition, values).await {
-            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(StoreError::Conflict) => Ok(false),
             Err(error) => Err(error),
         }
     }

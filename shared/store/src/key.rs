@@ -176,6 +176,31 @@ pub fn listed_connection(ws: &Tenant, id: &ConnectionId) -> Key {
 /// Partition of that index.
 pub const CONNECTIONS: &str = "CONNECTIONS";
 
+/// Partition of a workspace's audit log. Roles name it by its end.
+pub fn audit_partition(ws: &WorkspaceId) -> String {
+    format!("WS#{ws}#AUDIT")
+}
+
+/// An entry's place in it.
+pub fn audit_position(seq: u64) -> String {
+    format!("ENTRY#{seq:020}")
+}
+
+/// An entry of the audit log.
+pub fn audit_entry(ws: &WorkspaceId, seq: u64) -> Key {
+    key(audit_partition(ws), audit_position(seq))
+}
+
+/// Where the audit log ends.
+pub fn audit_head(ws: &WorkspaceId) -> Key {
+    key(audit_partition(ws), "HEAD")
+}
+
+/// That an act has its entry.
+pub fn audit_known(ws: &WorkspaceId, act: &str) -> Key {
+    key(audit_partition(ws), format!("KNOWN#{act}"))
+}
+
 /// What is known of one of Meta's limits for an app.
 pub fn limit(app: &str, of: LimitOf<'_>) -> Key {
     let sk = match of {

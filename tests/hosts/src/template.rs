@@ -70,21 +70,28 @@ impl Template {
         functions.map(|(id, properties)| Function { id, properties })
     }
 
+    /// The statements of a role or a user.
+    pub fn statements(&self, id: &str) -> impl Iterator<Item = &Value> {
+        let policies = list(&self.resource(id)["Properties"]["Policies"]);
+        policies.iter().flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]))
+    }
+
     /// What a role or a user may do, each action on each resource for itself.
     pub fn grants(&self, id: &str) -> anyhow::Result<Vec<Grant>> {
         let mut grants = Vec::new();
-        for policy in list(&self.resource(id)["Properties"]["Policies"]) {
-            for statement in list(&policy["PolicyDocument"]["Statement"]) {
-                if statement["Effect"] != "Allow" {
-                    bail!("a statement of {id} is no plain Allow");
-                }
-                for action in list(&statement["Action"]) {
-                    for resource in list(&statement["Resource"]) {
-                        let action =
-                            action.as_str().with_context(|| format!("{action} of {id} is no text"))?;
-                        let resource = name(resource).with_context(|| format!("{resource} of {id}"))?;
-                        grants.push(Grant { action: action.to_owned(), resource });
-                    }
+        for statement in self.statements(id) {
+            // What is taken away again is looked at where it matters.
+            if statement["Effect"] == "Deny" {
+                continue;
+            }
+            if statement["Effect"] != "Allow" {
+                bail!("a statement of {id} is no plain Allow");
+            }
+            for action in list(&statement["Action"]) {
+                for resource in list(&statement["Resource"]) {
+                    let action = action.as_str().with_context(|| format!("{action} of {id} is no text"))?;
+                    let resource = name(resource).with_context(|| format!("{resource} of {id}"))?;
+                    grants.push(Grant { action: action.to_owned(), resource });
                 }
             }
         }

@@ -213,6 +213,51 @@ fn nobody_may_do_more_than_single_calls_on_single_things() {
     );
 }
 
+/// As far as DynamoDB knows how to tell partitions apart: by patterns of their keys. That a put replaces no entry is
+/// beyond it, for a put of a new item and one over an old item are the same call; the code puts on condition that
+/// there is none, and the chain shows what was put otherwise.
+#[test]
+fn no_function_may_delete_or_change_what_stands_in_an_audit_log() {
+    let partition = store::key::audit_partition(&"demo".parse().unwrap());
+    assert!(partition.starts_with("WS#") && partition.ends_with("#AUDIT"), "{partition}");
+    let denied = json!({
+        "Effect": "Deny",
+        "Action": ["dynamodb:DeleteItem", "dynamodb:UpdateItem"],
+        "Resource": get_att("Table", "Arn"),
+        "Condition": {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": ["WS#*#AUDIT"]}},
+    });
+    holds(
+        |template| {
+            let mut wrongs = Wrongs::new();
+            for function in template.functions() {
+                let role = function.role().unwrap_or_default();
+                let grants = template.grants(role).unwrap();
+                let may = |call: &str| grants.iter().any(|grant| grant.action == format!("dynamodb:{call}"));
+                let careful = template.statements(role).any(|statement| *statement == denied);
+                if (may("DeleteItem") || may("UpdateItem")) && !careful {
+                    wrongs.push(format!("{role} may delete or change entries"));
+                }
+                // Whatever else could remove or replace many at once.
+                for call in
+                    ["BatchWriteItem", "PartiQLDelete", "PartiQLUpdate", "DeleteTable", "UpdateTimeToLive"]
+                {
+                    if may(call) {
+                        wrongs.push(format!("{role} may call {call}"));
+                    }
+                }
+            }
+            wrongs
+        },
+        &[
+            (
+                "      - Effect: Deny\n                Action: [dynamodb:DeleteItem, dynamodb:UpdateItem]",
+                "      - Effect: Deny\n                Action: [dynamodb:DeleteItem]",
+            ),
+            ("['WS#*#AUDIT']", "['WS#*#OTHER']"),
+        ],
+    );
+}
+
 #[test]
 fn everything_that_can_go_wrong_rings() {
     holds(

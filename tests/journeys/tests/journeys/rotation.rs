@@ -244,7 +244,7 @@ async fn a_token_that_was_tampered_with_asks_for_a_reconnect_and_nothing_else_br
         theirs.sealed_token.clone(),
         format!("v1.k0.{body}"),
         ours.sealed_token.chars().rev().collect(),
-        String::new(),
+        "v1.k1.".to_owned(),
     ] {
         table.keep_connection(&demo, &Connection { sealed_token, ..ours.clone() }).await.unwrap();
         let answer = story.owner(Method::GET, "campaigns?limit=1", None).await.unwrap();
