@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use access::Access;
 use aws_sdk_dynamodb::types::AttributeValue;
 use graph_sim::{Fault, FaultKind};
 use http::Method;
@@ -13,8 +14,9 @@ use local::data::Data;
 use local::main_job::{Api, WORKSPACE};
 use local::system::tenant;
 use local::verify::{Where, verify};
-use runtime::Clock;
+use manage_campaign::ManageCampaign;
 use runtime::session::Role;
+use runtime::{Clock, Host, Sessions};
 use serde_json::{Value, json};
 use store::Table;
 use store::audit::{Act, Actor, Stage};
@@ -353,4 +355,53 @@ async fn a_log_that_somebody_has_touched_is_found_at_its_first_broken_link() {
     assert_eq!(said.seq, 7);
     assert!(said.to_string().starts_with("entry 7: "), "{said}");
     assert_eq!(verify(&here(), "other").await.unwrap(), Ok(0));
+}
+
+#[tokio::test]
+async fn a_change_at_meta_whose_process_died_has_left_its_intent() {
+    let story = Story::synced().await.unwrap();
+    let system = &story.system;
+    let cloud = &system.cloud;
+    let host = Host {
+        clock: system.clock.clone(),
+        queues: cloud.queues.clone(),
+        schedules: cloud.schedules.clone(),
+        sessions: Sessions::new(system.issuer().config()).unwrap(),
+        public_url: None,
+        requests_per_minute: 1_000_000,
+    };
+    let access = Access::new(system.table.clone(), system.graph.clone(), cloud.keyring.clone());
+    let function = ManageCampaign::new(access, host);
+    let campaign = story.running_campaign().await.unwrap();
+    let path = format!("/v1/workspaces/demo/ad-accounts/{}/campaigns/{campaign}", story.account().unwrap());
+    let token = system.token(WORKSPACE, Role::Editor).unwrap();
+    let (mut polls, mut left_behind) = (0, 0);
+    loop {
+        polls += 1;
+        let name = format!("Name {polls}");
+        let request = http::Request::patch(&path)
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(json!({"name": name}).to_string().into())
+            .unwrap();
+        let answered = killed_after(polls, function.handle(request)).await;
+        let changed = story.sim().unwrap().campaign(&campaign).unwrap()["name"] == name.as_str();
+        let entries = log(&story).await;
+        let stages: Vec<_> = entries.iter().filter(|entry| entry["after"]["name"] == name.as_str()).collect();
+        let stages = told(&stages.into_iter().cloned().collect::<Vec<_>>());
+        if changed {
+            assert!(
+                stages.first().is_some_and(|first| first == "campaign.changed intended"),
+                "{polls}: {stages:?}"
+            );
+            left_behind += usize::from(stages.len() == 1);
+        }
+        if let Some(answered) = answered {
+            assert_eq!((answered.status().as_u16(), stages.len()), (200, 2), "{polls}");
+            break;
+        }
+    }
+    assert!(left_behind > 0, "it was never killed between the change and its end");
+    holds(&story).await;
+    story.system.stop().await;
 }
