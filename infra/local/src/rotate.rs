@@ -10,6 +10,8 @@ use crate::data::Data;
 /// Begins a rotation on this data, or goes on with the one that is under way, and says how far it is.
 pub async fn rotate(data: &Data) -> anyhow::Result<String> {
     ensure!(*data != Data::Memory, "a system on :memory: keeps no keyring that could be rotated");
+    // Where no system has run, none is begun.
+    data.known_secrets()?;
     let _lock = data.claim()?;
     let local = data.known_secrets()?;
     let clock = Clock::system();
@@ -31,7 +33,7 @@ pub async fn rotate(data: &Data) -> anyhow::Result<String> {
         Progress::AtRest => format!("Sealed anew: {sealed}. {current} is the only key."),
         Progress::Resealing { left, .. } => format!(
             "Sealed anew: {sealed}, with {current}. The old key goes ten minutes after it has stopped sealing: run this \
-             again then, or start the system. Under it are still {} that only a new login mends.",
+             again then, or start the system. Tokens that no key opens any more: {}.",
             left.len()
         ),
     })

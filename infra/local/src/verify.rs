@@ -23,8 +23,10 @@ pub async fn verify(place: &Where, workspace: &str) -> anyhow::Result<Result<u64
     let workspace = tenant(workspace)?;
     match place {
         Where::Here(data) => {
+            // Where no system has run, none is begun.
+            let local = data.known_secrets()?;
             let _lock = data.claim()?;
-            let cloud = Cloud::start(data, &data.known_secrets()?, &Clock::system(), 30, None).await?;
+            let cloud = Cloud::start(data, &local, &Clock::system(), 30, None).await?;
             Ok(cloud.table.audit_verify(&workspace).await?)
         }
         Where::Aws(name) => {

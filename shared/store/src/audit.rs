@@ -303,8 +303,8 @@ struct Known {
 }
 
 impl Table {
-    /// Adds entries to a workspace's log, together, and answers where it then ends. Those that were added before are
-    /// left out.
+    /// Adds entries of different acts to a workspace's log, together, and answers where it then ends. Those that were
+    /// added before are left out. A transaction has room for 49.
     pub async fn audit(&self, ws: &Tenant, acts: &[Act], now: Timestamp) -> Result<Option<Head>, StoreError> {
         let mut acts = acts.to_vec();
         for _ in 0..TRIES {
