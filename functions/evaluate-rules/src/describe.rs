@@ -16,7 +16,6 @@ pub fn describe(endpoint: Endpoint) -> Operation {
             .gives::<List<Rule>>(StatusCode::OK, "Every rule of the workspace."),
         Endpoint::Add => Operation::new("add_rule", "Adds a rule")
             .body::<RuleSpec>()
-            .takes_key("A repeated request with the same text adds one rule.")
             .gives::<Rule>(StatusCode::CREATED, "The rule with its id.")
             .may(Failure::Conflict, "The workspace is full, or the key was used for another rule."),
         Endpoint::Replace => Operation::new("replace_rule", "Replaces a rule")

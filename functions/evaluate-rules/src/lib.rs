@@ -110,6 +110,9 @@ impl EvaluateRules {
     }
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
+        if !matches!(visit.endpoint, Endpoint::Decisions) {
+            visit.allow_query(&[])?;
+        }
         match visit.endpoint {
             Endpoint::Rules => self.rules(&visit).await,
             Endpoint::Add => self.add(&visit).await,

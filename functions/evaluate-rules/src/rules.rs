@@ -1,11 +1,12 @@
 //! Rules as the front end keeps them, and what they decided.
 
 use access::audit::{self, Intended};
-use ads::id::RuleId;
+use ads::id::{ObjectId, RuleId};
 use ads::rule::{Action, Decision, Rule, RuleSpec};
 use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
 use http::StatusCode;
+use jiff::civil::Date;
 use runtime::page::{self, After, Limit};
 use runtime::reply::List;
 use runtime::route::Visit;
@@ -34,7 +35,6 @@ pub(crate) struct Asked {
 
 impl EvaluateRules {
     pub(crate) async fn rules(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        visit.allow_query(&[])?;
         reply::ok(&List { data: self.access.table.rules(visit.workspace()?).await?, after: None })
     }
 
@@ -108,6 +108,9 @@ impl EvaluateRules {
         let limit = limit.rows();
         self.access.table.rule(workspace, &rule).await?.ok_or_else(not_found)?;
         let before = after.as_ref().map(After::place);
+        if before.is_some_and(|before| !is_position(before)) {
+            return Err(After::unknown().into());
+        }
         let mut data = self.access.table.decisions(workspace, &rule, before, limit + 1).await?;
         let more = data.len() > limit;
         data.truncate(limit);
@@ -139,6 +142,12 @@ fn new_id(visit: &Visit<Endpoint>, workspace: &Tenant) -> Result<RuleId, Failure
         None => random::id()?,
     };
     Ok(id.parse()?)
+}
+
+/// Whether this is a decision's place in the list: its day and its object.
+fn is_position(place: &str) -> bool {
+    let parts = place.split_once('#');
+    parts.is_some_and(|(day, object)| day.parse::<Date>().is_ok() && object.parse::<ObjectId>().is_ok())
 }
 
 fn not_found() -> Failure {

@@ -4,11 +4,12 @@ use access::{Reached, UseCase, audit};
 use ads::id::{AdAccountId, ObjectId};
 use ads::money::{Currency, Money};
 use ads::object::{AdObject, EffectiveStatus, Level, Status};
+use ads::text::is_plain;
 use ads::{Failure, Invalid};
 use graph_api::launch::Changes;
 use runtime::route::Visit;
 use runtime::{Reply, reply};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use store::object::KeptObject;
 
@@ -18,10 +19,28 @@ use crate::{Endpoint, ManageCampaign};
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "describe", schemars(extend("minProperties" = 1)))]
 pub(crate) struct Patch {
+    /// A new name.
+    #[serde(default, deserialize_with = "given")]
+    #[cfg_attr(feature = "describe", schemars(with = "String", length(max = LONGEST_NAME), extend("pattern" = ads::text::PLAIN)))]
     name: Option<String>,
+    /// A new status.
+    #[serde(default, deserialize_with = "given")]
+    #[cfg_attr(feature = "describe", schemars(with = "NewStatus"))]
     status: Option<NewStatus>,
+    /// A new daily budget, where this object holds one.
+    #[serde(default, deserialize_with = "given")]
+    #[cfg_attr(feature = "describe", schemars(with = "ads::money::Budget"))]
     daily_budget: Option<Money>,
+}
+
+/// Longest name, in characters.
+const LONGEST_NAME: usize = 400;
+
+/// A field that is there has a value: null would look like a wish to remove something.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// What a person may set. Deleting has its own method.
@@ -136,18 +155,17 @@ impl Patch {
         if self.name.is_none() && self.status.is_none() && self.daily_budget.is_none() {
             return Err(Invalid::new("body", "must set name, status or daily_budget").into());
         }
-        if self.name.as_ref().is_some_and(|name| name.trim().is_empty() || name.chars().count() > 400) {
-            return Err(Invalid::new("name", "must have 1 to 400 characters").into());
+        if self.name.as_ref().is_some_and(|name| !is_plain(name, LONGEST_NAME)) {
+            let problem = format!("must have 1 to {LONGEST_NAME} characters, and no control characters");
+            return Err(Invalid::new("name", problem).into());
         }
         if let Some(budget) = &self.daily_budget {
             if budget.currency != currency {
                 let problem = format!("must be {currency}, the ad account's currency");
                 return Err(Invalid::new("daily_budget.currency", problem).into());
             }
-            if budget.amount <= 0 {
-                return Err(
-                    Invalid::new("daily_budget.amount", "must be a positive number of minor units").into()
-                );
+            if !budget.is_budget() {
+                return Err(Invalid::new("daily_budget.amount", Money::budget_rule()).into());
             }
             if object.daily_budget.is_none() {
                 let why =

@@ -102,6 +102,9 @@ impl ManageCampaign {
     }
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
+        if !matches!(visit.endpoint, Endpoint::List(_) | Endpoint::Show(_)) {
+            visit.allow_query(&[])?;
+        }
         match visit.endpoint {
             Endpoint::List(level) => self.list(&visit, level).await,
             Endpoint::Show(level) => self.show(&visit, level).await,

@@ -25,9 +25,9 @@ const DEFAULT_DAYS: i32 = 30;
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
-    /// First day; without since and until the last 30 days are shown.
+    /// First day; 30 days are shown when it is left out.
     since: Option<Day>,
-    /// Last day, included.
+    /// Last day, included; today when it is left out.
     until: Option<Day>,
     /// The metric to sort by; objects for which it is unknown come last.
     #[serde(default = "by_spend")]
@@ -55,9 +55,9 @@ fn by_spend() -> Metric {
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Days {
-    /// First day; without since and until the last 30 days are shown.
+    /// First day; 30 days are shown when it is left out.
     since: Option<Day>,
-    /// Last day, included.
+    /// Last day, included; today when it is left out.
     until: Option<Day>,
 }
 
@@ -234,15 +234,10 @@ impl ManageCampaign {
         until: Option<Day>,
         account: &AdAccount,
     ) -> Result<DateRange, Failure> {
+        let today = account.today(self.host.clock.now());
         match (since, until) {
-            (Some(Day(since)), Some(Day(until))) => Ok(DateRange::new(since, until)?),
-            (None, None) => Ok(DateRange::ending(account.today(self.host.clock.now()), DEFAULT_DAYS)),
-            (Some(_), None) => {
-                Err(Invalid::new("until", "is missing; give both since and until, or neither").into())
-            }
-            (None, Some(_)) => {
-                Err(Invalid::new("since", "is missing; give both since and until, or neither").into())
-            }
+            (Some(Day(since)), until) => Ok(DateRange::new(since, until.map_or(today, |Day(until)| until))?),
+            (None, until) => Ok(DateRange::ending(until.map_or(today, |Day(until)| until), DEFAULT_DAYS)),
         }
     }
 }

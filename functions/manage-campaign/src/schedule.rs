@@ -40,6 +40,12 @@ const TRY_AGAIN: Duration = Duration::from_secs(60);
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSchedule {
     /// Local time without an offset: `2026-12-01T09:00:00`.
+    #[cfg_attr(
+        feature = "describe",
+        schemars(regex(
+            pattern = "^(20[0-9]{2}|2100)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
+        ))
+    )]
     activate_at: String,
     /// IANA zone; the ad account's when absent.
     timezone: Option<String>,
@@ -158,11 +164,11 @@ impl ManageCampaign {
         let shape = || {
             invalid(format!("{text:?} must be a local time without an offset, such as 2026-12-01T09:00:00"))
         };
-        let (_, clock) = text.split_once(['T', 't', ' ']).ok_or_else(shape)?;
-        if !clock.chars().all(|c| c.is_ascii_digit() || c == ':') {
+        let at: DateTime = text.parse().map_err(|_| shape())?;
+        let written = at.to_string();
+        if written != text && written.strip_suffix(":00") != Some(text) {
             return Err(shape());
         }
-        let at: DateTime = text.parse().map_err(|_| shape())?;
         let zone = TimeZone::get(timezone).map_err(|error| Failure::Defect(error.to_string()))?;
         let local = zone.to_ambiguous_zoned(at);
         if matches!(local.offset(), AmbiguousOffset::Gap { .. }) {

@@ -181,6 +181,9 @@ impl QueryInsights {
             return Err(Invalid::new("since", problem).into());
         }
         let limit = if csv { MOST_CSV_ROWS } else { asked.limit.unwrap_or_default().rows() };
+        if asked.after.as_ref().is_some_and(|after| !is_position(after.place())) {
+            return Err(After::unknown().into());
+        }
         let (mut data, after) = page(rows, asked.after.as_ref().map(After::place), limit);
         for row in &mut data {
             row.name = named(row);
@@ -287,6 +290,12 @@ fn page(mut rows: Vec<Row>, after: Option<&str>, limit: usize) -> (Vec<Row>, Opt
     rows.truncate(limit);
     let after = rows.last().filter(|_| more).map(|row| page::cursor(&position(row)));
     (rows, after)
+}
+
+/// Whether this is a row's place in the list: its object and its day.
+fn is_position(place: &str) -> bool {
+    let parts = place.split_once('#');
+    parts.is_some_and(|(id, day)| id.parse::<ObjectId>().is_ok() && day.parse::<Date>().is_ok())
 }
 
 fn wants_csv(visit: &Visit<Endpoint>) -> bool {

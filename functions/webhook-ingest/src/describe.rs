@@ -17,7 +17,7 @@ pub fn describe(endpoint: Endpoint) -> Operation {
             .may(Failure::Forbidden, "The mode or the verify token is not ours."),
         Endpoint::Deliver => Operation::new("deliver_webhook", "Takes changes in that Meta brings")
             .about("The body must be signed with the app's secret. What it holds is Meta's to say.")
-            .body::<serde_json::Map<String, serde_json::Value>>()
+            .body::<graph_api::webhook::Envelope>()
             .header(Header::required(
                 "X-Hub-Signature-256",
                 "`sha256=` and the HMAC of the body.",

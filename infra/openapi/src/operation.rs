@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ads::Failure;
 use ads::id::{AdAccountId, ConnectionId, LaunchId, ObjectId, RuleId, WorkspaceId};
 use anyhow::{Context, bail};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use runtime::describe::{Answer, Header, Operation, Problem, Shape};
 use runtime::route::{Access, LARGEST_BODY};
 use runtime::session::Role;
@@ -32,6 +32,10 @@ const COMMON: [Common; 5] = [
 
 fn no_session() -> Problem {
     Problem { status: StatusCode::UNAUTHORIZED, kind: "session", title: "A valid session is needed" }
+}
+
+fn too_many_requests() -> Problem {
+    Problem { status: StatusCode::TOO_MANY_REQUESTS, kind: "too-many-requests", title: "Too many requests" }
 }
 
 fn too_large() -> Problem {
@@ -62,6 +66,11 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Described) -> anyhow::Resu
         parameters.extend(query_parameters(schemas, *query)?);
     }
     parameters.extend(headers.iter().map(request_header));
+    if is_write(route) && headers.iter().all(|header| header.name != IDEMPOTENCY_KEY) {
+        let said =
+            "Of your own per request: a repeated request with the same text is done once and answered alike.";
+        parameters.push(request_header(&Header::idempotency_key(false, said)));
+    }
     let mut operation = Map::from_iter([
         ("tags".to_owned(), json!([route.function])),
         ("summary".to_owned(), json!(summary)),
@@ -85,6 +94,13 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Described) -> anyhow::Resu
     };
     operation.insert("security".to_owned(), security);
     Ok(Value::Object(operation))
+}
+
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// Whether a route is a write of a session, which may be sent again under a key.
+fn is_write(route: &Described) -> bool {
+    matches!(route.access, Access::Role(_)) && route.method != Method::GET
 }
 
 fn said_of_access(access: Access, description: Option<&str>) -> Option<String> {
@@ -133,6 +149,7 @@ fn query_parameters(schemas: &mut Schemas, query: Shape) -> anyhow::Result<Vec<V
         }
         // Lists are separated by commas, in one parameter.
         if parameter["schema"]["type"] == "array" {
+            parameter["schema"]["minItems"] = 1.into();
             parameter["explode"] = false.into();
         }
         parameter
@@ -188,10 +205,15 @@ fn failures(route: &Described) -> BTreeMap<u16, Vec<(Problem, &'static str)>> {
     let mut names = vec!["TooLarge", "Internal", "Unavailable"];
     if let Access::Role(role) = route.access {
         names.extend(["NoSession", "NotFound"]);
+        all.push((too_many_requests(), "The workspace has used up its requests."));
         if role > Role::Viewer {
             let forbidden = Failure::Forbidden(String::new());
             all.push((forbidden.into(), "The session's role does not allow this."));
         }
+    }
+    if is_write(route) {
+        let why = "The Idempotency-Key was used for another request, or its request is under way.";
+        all.push((Failure::Conflict(String::new()).into(), why));
     }
     all.extend(names.into_iter().filter_map(common));
     if query.is_some() || body.is_some() || !headers.is_empty() {

@@ -1,13 +1,16 @@
-//! openapi.yaml: written anew when a route has changed.
+//! openapi.yaml: written anew when a route has changed, and held against the system by a client from PyPI.
+//! What it checks stands in tests/api.
 
 use std::fs;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::{command, root};
+use crate::{command, python, root, run};
 
 const FILE: &str = "openapi.yaml";
+const VENV: &str = "target/api/schemathesis";
 
 /// Writes the description of the API as the routes say it.
 pub(crate) fn write() -> anyhow::Result<()> {
@@ -16,3 +19,63 @@ pub(crate) fn write() -> anyhow::Result<()> {
     ensure!(made.status.success(), "the description cannot be made ({})", made.status);
     fs::write(root().join(FILE), made.stdout).with_context(|| format!("{FILE} cannot be written"))
 }
+
+/// Has schemathesis send whatever the description allows, and what it does not, to the whole system.
+pub(crate) fn judge() -> anyhow::Result<()> {
+    python::venv(VENV, "tests/api/locks/schemathesis.txt")?;
+    run(command("cargo", &["build", "--quiet", "--package", "api"]))?;
+    let mut system = System::start()?;
+    // What disconnects the ad account comes last, for nothing could be tried after it.
+    let verdicts = [
+        system.schemathesis(false, &[]),
+        system.schemathesis(true, &["--include-operation-id", "disconnect"]),
+        system.stop(),
+    ];
+    verdicts.into_iter().collect()
+}
+
+/// The system under test. It ends when nobody holds its standard input any more, so also when we are killed.
+struct System {
+    process: Child,
+    url: String,
+    token: String,
+}
+
+impl System {
+    fn start() -> anyhow::Result<Self> {
+        let mut serve = command("target/debug/served-system", &[]);
+        let mut process = serve.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let answers = process.stdout.take().context("the system has no output")?;
+        let mut hello = String::new();
+        BufReader::new(answers).read_line(&mut hello).context("the system says nothing")?;
+        let known: serde_json::Value = serde_json::from_str(&hello).context("the system did not start")?;
+        let text = |name: &str| known[name].as_str().map(str::to_owned).with_context(|| name.to_owned());
+        let (url, token) = (text("url")?, text("token")?);
+        fs::write(root().join(SYSTEM), hello).context("what the system said cannot be kept")?;
+        Ok(Self { process, url, token })
+    }
+
+    fn schemathesis(&self, last: bool, options: &[&str]) -> anyhow::Result<()> {
+        let mut judge =
+            command(&format!("{VENV}/bin/schemathesis"), &["--config-file", "tests/api/schemathesis.toml"]);
+        judge.args(["run", FILE, "--url", &self.url]).args(options);
+        judge
+            .env("ADFLIGHT_TOKEN", &self.token)
+            .env("ADFLIGHT_SYSTEM", SYSTEM)
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        if last {
+            judge.env("ADFLIGHT_LAST", "1");
+        }
+        run(judge)
+    }
+
+    fn stop(&mut self) -> anyhow::Result<()> {
+        drop(self.process.stdin.take());
+        let ended = self.process.wait()?;
+        ensure!(ended.success(), "the system ended badly ({ended})");
+        Ok(())
+    }
+}
+
+/// What the system said of itself, for the hooks.
+const SYSTEM: &str = "target/api/system.json";

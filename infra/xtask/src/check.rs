@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::{command, hosts, peers, readme, run, say, template, tools};
+use crate::{api, command, hosts, peers, readme, run, say, template, tools};
 
 /// The crates that run, or will run, on Cloudflare Workers as well.
 const AT_THE_EDGE: [&str; 4] = ["ads", "graph-api", "runtime", "webhook-ingest"];
@@ -26,6 +26,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     step("tests", || hosts::noting(command("cargo", &["test", "--workspace", "--quiet"])))?;
     step("hosts", hosts::stories)?;
     step("peers", peers::judge)?;
+    step("api", api::judge)?;
     step("dependencies", || {
         let deny = tools::installed("cargo-deny", "0.20.2")?;
         run(command(&deny, &["--log-level", "warn", "check", "bans", "licenses", "sources"]))?;

@@ -44,6 +44,8 @@ enum Chore {
         #[arg(long, value_enum)]
         arch: Option<build::Arch>,
     },
+    /// A property-based client from PyPI, which holds the system against openapi.yaml.
+    Api,
     /// Writes openapi.yaml anew, as the routes say it. A test holds the file to them.
     Openapi,
     /// Whole stories on real hosts: the template on an AWS emulator, the Worker in workerd.
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Chore::Worker { pack: true } => edge::pack(),
         Chore::Peers => peers::judge(),
         Chore::Build { arch } => build::build(arch),
+        Chore::Api => api::judge(),
         Chore::Openapi => api::write(),
         Chore::Hosts => hosts::all(),
         Chore::Faults { seeds } => faults(seeds),

@@ -185,10 +185,10 @@ impl FromStr for IsoWeek {
 }
 
 impl TryFrom<String> for IsoWeek {
-    type Error = Invalid;
+    type Error = String;
 
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        text.parse()
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|invalid: Invalid| invalid.problem)
     }
 }
 

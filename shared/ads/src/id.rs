@@ -39,10 +39,11 @@ macro_rules! id {
         }
 
         impl TryFrom<String> for $name {
-            type Error = Invalid;
+            // Whoever reads it knows the field.
+            type Error = String;
 
-            fn try_from(text: String) -> Result<Self, Invalid> {
-                text.parse()
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse().map_err(|invalid: Invalid| invalid.problem)
             }
         }
 

@@ -7,12 +7,16 @@ use serde::{Deserialize, Serialize};
 use crate::Invalid;
 use crate::id::{AdAccountId, LaunchId, ObjectId};
 use crate::money::{Currency, Money};
+use crate::text::{is_plain, is_word};
 
 /// Meta's limit for those behind an ad.
 const LONGEST_DSA: usize = 512;
 
 /// Longest name in characters. Meta allows 400 for ad sets; the launch mark needs room.
 const LONGEST_NAME: usize = 350;
+
+/// Longest value of what is promoted.
+const LONGEST_VALUE: usize = 512;
 
 /// More entries than there are countries mean nothing.
 const MOST_ENTRIES: usize = 250;
@@ -33,13 +37,17 @@ const OBJECTIVES: [&str; 6] = [
 #[serde(deny_unknown_fields)]
 pub struct LaunchSpec {
     /// The campaign's name; ad set and ad take it over when they have none.
+    #[cfg_attr(feature = "describe", schemars(length(max = LONGEST_NAME), extend("pattern" = crate::text::PLAIN)))]
     pub name: String,
     /// Such as `OUTCOME_SALES`.
+    #[cfg_attr(feature = "describe", schemars(extend("enum" = OBJECTIVES)))]
     pub objective: String,
     /// The campaign's budget per day.
+    #[cfg_attr(feature = "describe", schemars(with = "crate::money::Budget"))]
     pub daily_budget: Money,
     /// Categories under special rules, such as `HOUSING`; usually none.
     #[serde(default)]
+    #[cfg_attr(feature = "describe", schemars(length(max = MOST_ENTRIES), inner(regex(pattern = crate::text::WORD))))]
     pub special_ad_categories: Vec<String>,
     /// The one ad set.
     pub ad_set: AdSetSpec,
@@ -54,19 +62,30 @@ pub struct LaunchSpec {
 pub struct AdSetSpec {
     /// Its name; the campaign's when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = LONGEST_NAME), extend("pattern" = crate::text::PLAIN)))]
     pub name: Option<String>,
     /// What Meta optimises for, such as `LINK_CLICKS` or `OFFSITE_CONVERSIONS`.
+    #[cfg_attr(feature = "describe", schemars(extend("pattern" = crate::text::WORD)))]
     pub optimization_goal: String,
     /// What is paid for.
     #[serde(default = "impressions")]
+    #[cfg_attr(feature = "describe", schemars(extend("pattern" = crate::text::WORD)))]
     pub billing_event: String,
     /// Two-letter country codes.
+    #[cfg_attr(feature = "describe", schemars(length(min = 1, max = MOST_ENTRIES), inner(regex(pattern = "^[A-Z]{2}$"))))]
     pub countries: Vec<String>,
     /// Whether Meta may look beyond the audience. Meta demands an explicit answer (v23 and later).
     #[serde(default)]
     pub advantage_audience: bool,
     /// What is promoted, in Meta's shape, such as `{"pixel_id":"1","custom_event_type":"PURCHASE"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(extend(
+        "maxProperties" = MOST_ENTRIES,
+        "propertyNames" = serde_json::json!({"pattern": "^[a-z_]{1,64}$"}),
+        "additionalProperties" = serde_json::json!({
+            "type": "string", "maxLength": LONGEST_VALUE, "pattern": crate::text::PLAIN,
+        }),
+    )))]
     pub promoted_object: Option<BTreeMap<String, String>>,
     /// Who stands behind the ads. Meta demands it for audiences in the EU, unless the account has defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,8 +98,10 @@ pub struct AdSetSpec {
 #[serde(deny_unknown_fields)]
 pub struct Dsa {
     /// Who pays.
+    #[cfg_attr(feature = "describe", schemars(length(max = LONGEST_DSA), extend("pattern" = crate::text::PLAIN)))]
     pub payor: String,
     /// On whose behalf the ad is shown.
+    #[cfg_attr(feature = "describe", schemars(length(max = LONGEST_DSA), extend("pattern" = crate::text::PLAIN)))]
     pub beneficiary: String,
 }
 
@@ -95,6 +116,7 @@ fn impressions() -> String {
 pub struct AdSpec {
     /// Its name; the campaign's when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = LONGEST_NAME), extend("pattern" = crate::text::PLAIN)))]
     pub name: Option<String>,
     /// What is shown.
     pub creative: CreativeSpec,
@@ -108,7 +130,7 @@ pub enum CreativeSpec {
     /// An ad creative of the account.
     CreativeId(ObjectId),
     /// A Page's post as `pageid_postid`; its likes and comments stay with it.
-    PostId(String),
+    PostId(#[cfg_attr(feature = "describe", schemars(regex(pattern = "^[0-9]{1,32}_[0-9]{1,32}$")))] String),
 }
 
 impl LaunchSpec {
@@ -120,8 +142,8 @@ impl LaunchSpec {
                 found.push(Invalid::new(field, problem));
             }
         };
-        let named = |name: &str| !name.trim().is_empty() && name.chars().count() <= LONGEST_NAME;
-        let name_rule = format!("must have 1 to {LONGEST_NAME} characters");
+        let named = |name: &str| is_plain(name, LONGEST_NAME);
+        let name_rule = format!("must have 1 to {LONGEST_NAME} characters, and no control characters");
         demand(named(&self.name), "name", &name_rule);
         demand(self.ad_set.name.as_deref().is_none_or(named), "ad_set.name", &name_rule);
         demand(self.ad.name.as_deref().is_none_or(named), "ad.name", &name_rule);
@@ -130,11 +152,7 @@ impl LaunchSpec {
             "objective",
             &format!("must be one of {}", OBJECTIVES.join(", ")),
         );
-        demand(
-            self.daily_budget.amount > 0,
-            "daily_budget.amount",
-            "must be a positive number of minor units",
-        );
+        demand(self.daily_budget.is_budget(), "daily_budget.amount", &Money::budget_rule());
         demand(
             self.daily_budget.currency == currency,
             "daily_budget.currency",
@@ -159,12 +177,25 @@ impl LaunchSpec {
                 [("ad_set.dsa.payor", &dsa.payor), ("ad_set.dsa.beneficiary", &dsa.beneficiary)]
             })
         {
-            let holds = !text.trim().is_empty() && text.chars().count() <= LONGEST_DSA;
-            demand(holds, field, &format!("must have 1 to {LONGEST_DSA} characters"));
+            let rule = format!("must have 1 to {LONGEST_DSA} characters, and no control characters");
+            demand(is_plain(text, LONGEST_DSA), field, &rule);
         }
-        demand(!self.ad_set.optimization_goal.is_empty(), "ad_set.optimization_goal", "must not be empty");
+        let word = "must be one of Meta's words, such as LINK_CLICKS";
+        demand(is_word(&self.ad_set.optimization_goal), "ad_set.optimization_goal", word);
+        demand(is_word(&self.ad_set.billing_event), "ad_set.billing_event", word);
+        let categories = self.special_ad_categories.iter().all(|category| is_word(category));
+        demand(categories, "special_ad_categories", "must hold words of Meta's, such as HOUSING");
+        for (key, value) in self.ad_set.promoted_object.iter().flatten() {
+            let known =
+                (1..=64).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            let field = format!("ad_set.promoted_object.{key}");
+            demand(known, &field, "must have a name in Meta's shape, such as pixel_id");
+            let rule = format!("must have 1 to {LONGEST_VALUE} characters, and no control characters");
+            demand(is_plain(value, LONGEST_VALUE), &field, &rule);
+        }
         if let CreativeSpec::PostId(post) = &self.ad.creative {
-            let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+            let digits =
+                |part: &str| (1..=32).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
             let well_formed = post.split_once('_').is_some_and(|(page, post)| digits(page) && digits(post));
             demand(well_formed, "ad.creative.post_id", "must be the Page's id, '_' and the post's id");
         }

@@ -13,6 +13,7 @@ pub mod object;
 pub mod role;
 pub mod rule;
 pub mod tenant;
+pub mod text;
 
 pub use failure::Failure;
 

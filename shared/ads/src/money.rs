@@ -44,10 +44,10 @@ impl FromStr for Currency {
 }
 
 impl TryFrom<String> for Currency {
-    type Error = Invalid;
+    type Error = String;
 
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        text.parse()
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|invalid: Invalid| invalid.problem)
     }
 }
 
@@ -72,6 +72,34 @@ pub struct Money {
     pub amount: i64,
     /// The ad account's currency.
     pub currency: Currency,
+}
+
+/// More a day than anybody spends, in any currency: a budget beyond is a slip of the finger.
+const LARGEST_BUDGET: i64 = 1_000_000_000_000;
+
+impl Money {
+    /// Whether this may be a budget.
+    pub fn is_budget(&self) -> bool {
+        (1..=LARGEST_BUDGET).contains(&self.amount)
+    }
+
+    /// What to say of one that may not.
+    pub fn budget_rule() -> String {
+        format!("must be 1 to {LARGEST_BUDGET} minor units")
+    }
+}
+
+/// [`Money`] that [is a budget](Money::is_budget), as openapi.yaml shows it.
+#[cfg(feature = "describe")]
+#[derive(schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is wanted")]
+pub struct Budget {
+    /// Minor units: 5000 is SGD 50.00, and JPY 5,000.
+    #[schemars(range(min = 1, max = LARGEST_BUDGET))]
+    amount: i64,
+    /// The ad account's currency.
+    currency: Currency,
 }
 
 #[cfg(test)]

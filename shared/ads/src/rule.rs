@@ -3,7 +3,8 @@
 use jiff::ToSpan;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Invalid;
 use crate::date::DateRange;
@@ -11,16 +12,22 @@ use crate::id::{AdAccountId, ObjectId, RuleId};
 use crate::metrics::{Measures, Metric};
 use crate::money::Money;
 use crate::object::Level;
+use crate::text::is_plain;
 
 /// Longest name of a rule, in characters.
 const LONGEST_NAME: usize = 200;
+
+/// More impressions than a window can have.
+const MOST_IMPRESSIONS: u64 = 1_000_000_000_000;
 
 /// What a person writes: `POST rules` and `PUT rules/{id}` take this document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "describe", schemars(extend("not" = ads_without_budgets())))]
 pub struct RuleSpec {
     /// Shown with every decision.
+    #[cfg_attr(feature = "describe", schemars(length(max = LONGEST_NAME), extend("pattern" = crate::text::PLAIN)))]
     pub name: String,
     /// A disabled rule is kept and not evaluated.
     #[serde(default)]
@@ -29,6 +36,7 @@ pub struct RuleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ad_account: Option<AdAccountId>,
     /// What is looked at, one by one: campaigns, ad sets or ads.
+    #[cfg_attr(feature = "describe", schemars(extend("enum" = ["campaign", "adset", "ad"])))]
     pub level: Level,
     /// When the rule applies.
     pub when: Condition,
@@ -37,6 +45,14 @@ pub struct RuleSpec {
     pub guard: Guard,
     /// What to do then.
     pub action: Action,
+}
+
+/// Ads hold no budget that a rule could set.
+#[cfg(feature = "describe")]
+fn ads_without_budgets() -> serde_json::Value {
+    serde_json::json!({
+        "properties": {"level": {"const": "ad"}, "action": {"properties": {"do": {"const": "set_budget"}}}},
+    })
 }
 
 /// Whether a rule is evaluated.
@@ -74,6 +90,8 @@ pub struct Condition {
     /// How.
     pub is: Comparison,
     /// With what: a decimal string; money in major units, rates such as `ctr` in percent.
+    #[serde(deserialize_with = "crate::text::decimal")]
+    #[cfg_attr(feature = "describe", schemars(with = "String", extend("pattern" = crate::text::DECIMAL)))]
     pub value: Decimal,
     /// What a missing number means.
     #[serde(default)]
@@ -151,10 +169,12 @@ impl Window {
 #[serde(deny_unknown_fields)]
 pub struct Guard {
     /// Spend of at least this much, major units.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::text::decimal")]
+    #[cfg_attr(feature = "describe", schemars(with = "String", extend("pattern" = crate::text::AMOUNT)))]
     pub min_spend: Decimal,
     /// Impressions of at least this many.
     #[serde(default = "Guard::default_impressions")]
+    #[cfg_attr(feature = "describe", schemars(range(max = MOST_IMPRESSIONS)))]
     pub min_impressions: u64,
 }
 
@@ -182,7 +202,7 @@ impl Default for Guard {
 }
 
 /// What a rule does to an object that meets its condition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
@@ -194,8 +214,39 @@ pub enum Action {
     /// Set the daily budget at Meta.
     SetBudget {
         /// The target; not a step, so that doing it twice is doing it once. Accounts of another currency are left alone.
+        #[cfg_attr(feature = "describe", schemars(with = "crate::money::Budget"))]
         daily_budget: Money,
     },
+}
+
+/// An action before it is known which fields it has. serde would read the enum itself, but from numbers and lists
+/// as well.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActionFields {
+    r#do: ActionName,
+    daily_budget: Option<Money>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ActionName {
+    Notify,
+    Pause,
+    SetBudget,
+}
+
+impl<'de> Deserialize<'de> for Action {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ActionFields { r#do, daily_budget } = ActionFields::deserialize(deserializer)?;
+        match (r#do, daily_budget) {
+            (ActionName::Notify, None) => Ok(Self::Notify {}),
+            (ActionName::Pause, None) => Ok(Self::Pause {}),
+            (ActionName::SetBudget, Some(daily_budget)) => Ok(Self::SetBudget { daily_budget }),
+            (ActionName::SetBudget, None) => Err(D::Error::missing_field("daily_budget")),
+            (_, Some(_)) => Err(D::Error::unknown_field("daily_budget", &["do"])),
+        }
+    }
 }
 
 impl Action {
@@ -246,8 +297,9 @@ impl RuleSpec {
 
     /// Checks what the shape alone cannot.
     pub fn check(&self) -> Result<(), Invalid> {
-        if self.name.trim().is_empty() || self.name.chars().count() > LONGEST_NAME {
-            return Err(Invalid::new("name", format!("must have 1 to {LONGEST_NAME} characters")));
+        if !is_plain(&self.name, LONGEST_NAME) {
+            let problem = format!("must have 1 to {LONGEST_NAME} characters, and no control characters");
+            return Err(Invalid::new("name", problem));
         }
         if self.level == Level::Account {
             return Err(Invalid::new(
@@ -258,6 +310,9 @@ impl RuleSpec {
         if self.guard.min_spend.is_sign_negative() {
             return Err(Invalid::new("guard.min_spend", "must not be negative"));
         }
+        if self.guard.min_impressions > MOST_IMPRESSIONS {
+            return Err(Invalid::new("guard.min_impressions", format!("must be {MOST_IMPRESSIONS} at most")));
+        }
         if let Action::SetBudget { daily_budget } = self.action {
             if self.level == Level::Ad {
                 return Err(Invalid::new(
@@ -265,11 +320,8 @@ impl RuleSpec {
                     "set_budget needs level campaign or adset: ads hold no budget",
                 ));
             }
-            if daily_budget.amount <= 0 {
-                return Err(Invalid::new(
-                    "action.daily_budget.amount",
-                    "must be a positive number of minor units",
-                ));
+            if !daily_budget.is_budget() {
+                return Err(Invalid::new("action.daily_budget.amount", Money::budget_rule()));
             }
         }
         Ok(())

@@ -7,8 +7,8 @@ use ads::job::{WebhookChange, WebhookSubject};
 use ads::object::Level;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Number, Value};
 use sha2::{Digest, Sha256};
 
 /// Whether `header` is the `X-Hub-Signature-256` of exactly these bytes.
@@ -23,16 +23,22 @@ pub fn is_signed(app_secret: &SecretString, header: &str, body: &[u8]) -> bool {
         .is_ok_and(|mac| mac.chain_update(body).verify_slice(&claimed).is_ok())
 }
 
+/// What Meta delivers: changes of objects, in entries by account or Page.
 #[derive(Deserialize)]
-struct Envelope {
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "describe", schemars(rename = "Webhook"))]
+pub struct Envelope {
     object: String,
     entry: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "describe", schemars(rename = "WebhookEntry"))]
 struct Entry {
     id: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "seconds")]
+    #[cfg_attr(feature = "describe", schemars(with = "f64"))]
     time: i64,
     #[serde(default)]
     changes: Vec<Change>,
@@ -41,10 +47,18 @@ struct Entry {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "describe", schemars(rename = "WebhookChange"))]
 struct Change {
     field: String,
     #[serde(default)]
     value: Value,
+}
+
+/// Unix seconds, also when they are written with a point.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    Ok(number.as_i64().unwrap_or_else(|| number.as_f64().map_or(0, |seconds| seconds as i64)))
 }
 
 /// Cuts a verified body into its changes. Fields that we do not know are kept without a subject.

@@ -170,14 +170,9 @@ impl Operation {
         Self { fails_as_page: true, ..self }
     }
 
-    /// Needs an `Idempotency-Key`.
+    /// Needs an `Idempotency-Key`, which every other write with a session may have.
     pub fn needs_key(self, description: &'static str) -> Self {
-        self.header(Header::required("Idempotency-Key", description, idempotency_key()))
-    }
-
-    /// Takes an `Idempotency-Key`.
-    pub fn takes_key(self, description: &'static str) -> Self {
-        self.header(Header::optional("Idempotency-Key", description, idempotency_key()))
+        self.header(Header::idempotency_key(true, description))
     }
 
     /// May be asked to wait.
@@ -213,9 +208,9 @@ impl Header {
         Self { name, description, required: true, schema }
     }
 
-    /// A header that may be there.
-    pub fn optional(name: &'static str, description: &'static str, schema: serde_json::Value) -> Self {
-        Self { name, description, required: false, schema }
+    /// The header under which a write is done once.
+    pub fn idempotency_key(required: bool, description: &'static str) -> Self {
+        Self { name: "Idempotency-Key", description, required, schema: idempotency_key() }
     }
 }
 

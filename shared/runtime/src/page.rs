@@ -54,7 +54,7 @@ impl TryFrom<String> for After {
 
     fn try_from(cursor: String) -> Result<Self, String> {
         let place = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        place.map(Self).ok_or_else(|| Self::unknown().problem)
+        place.filter(|place| !place.is_empty()).map(Self).ok_or_else(|| Self::unknown().problem)
     }
 }
 

@@ -11,7 +11,7 @@ use ads::{Failure, Invalid};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 
@@ -171,14 +171,19 @@ fn find<E>(
         .collect();
     let Some((route, _)) = candidates.first() else { return Err(not_found()) };
     telemetry::names(route.path);
+    let methods: Vec<_> = candidates.iter().map(|(route, _)| route.method.clone()).collect();
     let Some(found) = candidates.into_iter().find(|(route, _)| route.method == request.method()) else {
-        let status = StatusCode::METHOD_NOT_ALLOWED;
-        return Err(Box::new(problem::plain(
-            status,
+        let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
+        let methods = methods.join(", ");
+        let mut reply = problem::plain(
+            StatusCode::METHOD_NOT_ALLOWED,
             "method-not-allowed",
             "Method not allowed",
-            "See the API description for the methods of this path.",
-        )));
+            &format!("This path knows {methods}."),
+        );
+        // Names of methods are always a header's text.
+        reply.headers_mut().extend(HeaderValue::from_str(&methods).ok().map(|methods| (ALLOW, methods)));
+        return Err(Box::new(reply));
     };
     if request.body().len() > LARGEST_BODY {
         return Err(Box::new(too_large()));
@@ -408,6 +413,11 @@ impl<E> Visit<E> {
 
     /// The JSON body. A request that does not say what its body is means JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        if let Some(stated) = self.request.headers().get(CONTENT_TYPE)
+            && !stated.to_str().is_ok_and(is_json)
+        {
+            return Err(Invalid::new("Content-Type", "must be application/json").into());
+        }
         Ok(input::json(self.request.body())?)
     }
 
@@ -420,6 +430,12 @@ impl<E> Visit<E> {
 /// The opaque form of a cursor.
 pub fn cursor(position: &str) -> String {
     URL_SAFE_NO_PAD.encode(position)
+}
+
+/// Whether a Content-Type means JSON, whatever its parameters.
+fn is_json(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
 }
 
 #[cfg(test)]

@@ -1,0 +1,80 @@
+//! Text and decimals as people may write them, and the patterns that say the same in openapi.yaml.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer};
+
+/// What [`is_plain`] and [`is_word`] accept, but for the length.
+#[cfg(feature = "describe")]
+pub const PLAIN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u001f\u007f-\u009f]*$";
+
+/// What [`is_word`] accepts.
+#[cfg(feature = "describe")]
+pub const WORD: &str = "^[A-Z][A-Z0-9_]{0,63}$";
+
+/// What [`decimal`] reads.
+#[cfg(feature = "describe")]
+pub const DECIMAL: &str = r"^-?[0-9]{1,12}(\.[0-9]{1,10})?$";
+
+/// What [`decimal`] reads and is not below zero.
+#[cfg(feature = "describe")]
+pub const AMOUNT: &str = r"^[0-9]{1,12}(\.[0-9]{1,10})?$";
+
+/// Whether this is a line of text, such as a name: `most` characters at most, something to see among them, and
+/// no control characters.
+pub fn is_plain(text: &str, most: usize) -> bool {
+    text.chars().any(|c| !c.is_whitespace())
+        && !text.chars().any(char::is_control)
+        && text.chars().count() <= most
+}
+
+/// Whether this is one of Meta's constants, such as `LINK_CLICKS`, whichever it is.
+pub fn is_word(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Reads a decimal that is written in plain digits: whatever else the library takes (exponents, underscores, digits
+/// that it rounds away) says something else than its writer thinks.
+///
+/// # Errors
+/// The deserializer's, and for any other text.
+pub fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let unsigned = text.strip_prefix('-').unwrap_or(&text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let digits = |part: &str, most: usize| {
+        (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
+    };
+    let plain = digits(whole, 12) && digits(fraction, 10);
+    let value = plain.then(|| text.parse().ok()).flatten();
+    value.ok_or_else(|| {
+        serde::de::Error::custom(
+            "must be a decimal such as \"12.50\", with 12 digits before the point and 10 after it at most",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_text_shows_something_and_controls_nothing() {
+        assert!(is_plain("Winter sale ❄", 13) && is_plain(" x\u{3000}", 3));
+        for bad in ["", "  ", "\u{a0}\u{3000}", "a\nb", "a\0", "a\u{85}", "fourteen chars"] {
+            assert!(!is_plain(bad, 13), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_plain_digits() {
+        let read = |text: &str| decimal(serde_json::Value::from(text));
+        assert_eq!(read("-012.50").unwrap(), Decimal::new(-1250, 2));
+        for bad in
+            ["", "1e3", "1_000", "+1", ".5", "5.", "1.2.3", "0.00000000001", "1000000000000", "NaN", " 1"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

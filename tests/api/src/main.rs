@@ -1,0 +1,78 @@
+//! The whole system with a small simulated ad account, for a client that somebody else wrote. The first line that it
+//! prints says where it is, who may come in, and what exists there; it ends with its standard input.
+
+use std::io::{BufRead, Write};
+
+use anyhow::Context;
+use http::Method;
+use journeys::Story;
+use runtime::session::Role;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let story = Story::synced().await?;
+    writeln!(std::io::stdout(), "{}", hello(&story).await?).context("standard output cannot be written")?;
+    let ended = tokio::task::spawn_blocking(|| std::io::stdin().lock().lines().for_each(drop));
+    ended.await?;
+    story.system.stop().await;
+    Ok(())
+}
+
+/// Something of every kind that a path can name.
+async fn hello(story: &Story) -> anyhow::Result<Value> {
+    let api = story.api()?;
+    let account = story.account()?;
+    let call = async |method, path: &str, body: Option<Value>| {
+        api.call_with(method, path, body.as_ref(), &[("idempotency-key", path)]).await
+    };
+    let first = async |path: String| {
+        let ids = call(Method::GET, &path, None).await?["data"].clone();
+        anyhow::Ok(ids.as_array().into_iter().flatten().map(|row| row["id"].clone()).collect::<Vec<_>>())
+    };
+    let rule_document = json!({
+        "name": "Stop what does not sell", "level": "adset", "action": {"do": "pause"},
+        "when": {"metric": "purchases", "window": "last_7_days", "is": "below", "value": "1"},
+    });
+    let rule = call(Method::POST, "rules", Some(rule_document.clone())).await?;
+    let launched =
+        call(Method::POST, &format!("ad-accounts/{account}/campaigns"), Some(story.launch_document()?))
+            .await?;
+    let campaigns = first(format!("ad-accounts/{account}/campaigns")).await?;
+    for campaign in campaigns.iter().take(2).filter_map(Value::as_str) {
+        let path = format!("ad-accounts/{account}/campaigns/{campaign}/schedule");
+        call(Method::PUT, &path, Some(json!({"activate_at": "2026-12-24T09:00:00"}))).await?;
+    }
+    let after = async |path: &str| {
+        let page = call(Method::GET, &format!("ad-accounts/{account}/{path}&limit=1"), None).await?;
+        anyhow::Ok(page["after"].clone())
+    };
+    let after_row = after("insights?level=ad&since=2026-11-01&until=2026-11-02").await?;
+    let after_object = after("ads?order=desc").await?;
+    Ok(json!({
+        "url": story.system.url(),
+        "token": story.system.token("demo", Role::Owner)?,
+        "currency": story.sim()?.account().currency,
+        "page": story.sim()?.account().page_id,
+        "app_secret": story.system.secrets.app_secret.expose_secret(),
+        "verify_token": story.system.secrets.verify_token.expose_secret(),
+        "launch_document": story.launch_document()?,
+        "rule_document": rule_document,
+        "after": {
+            "query_insights": after_row,
+            "list_campaigns": after_object,
+            "list_adsets": after_object,
+            "list_ads": after_object,
+            "list_decisions": runtime::page::cursor("2026-11-20#1"),
+        },
+        "workspace": "demo",
+        "ad_account": account,
+        "connection": first("connections".to_owned()).await?,
+        "rule": rule["id"],
+        "launch": launched["launch_id"],
+        "campaigns": campaigns,
+        "adsets": first(format!("ad-accounts/{account}/adsets")).await?,
+        "ads": first(format!("ad-accounts/{account}/ads")).await?,
+    }))
+}
