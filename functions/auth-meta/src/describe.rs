@@ -8,9 +8,11 @@ use schemars::JsonSchema;
 use serde_json::json;
 
 use crate::audit::{Asked, ShownEntry};
-use crate::login::Authorization;
+use crate::leaving::Confirmation;
+use crate::login::{Authorization, LoginRequest, PastedToken};
 use crate::page::Connected;
-use crate::{Endpoint, Selection, ShownAccount, ShownConnection};
+use crate::shown::{ShownAccount, ShownConnection};
+use crate::{Endpoint, Selection};
 
 /// What Meta's dialog sends back. It may add to it, so nothing else is refused.
 #[derive(JsonSchema)]
@@ -24,6 +26,14 @@ struct SentBack {
     error: Option<String>,
 }
 
+/// Meta's form.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it is read by hand")]
+struct Signed {
+    /// A signature and what it signs, both in base64url.
+    signed_request: String,
+}
+
 /// What a route takes and gives.
 pub fn describe(endpoint: Endpoint) -> Operation {
     match endpoint {
@@ -31,6 +41,8 @@ pub fn describe(endpoint: Endpoint) -> Operation {
             .about(
                 "Send the person's browser, which must keep the cookie of this answer, to `authorize_url`.",
             )
+            .body::<LoginRequest>()
+            .or_no_body()
             .gives::<Authorization>(StatusCode::OK, "Where to send the person.")
             .with_header(Header::required("Set-Cookie", "Binds the login to the browser.", text())),
         Endpoint::Callback => Operation::new("finish_login", "Takes the person in whom Meta sends back")
@@ -40,6 +52,30 @@ pub fn describe(endpoint: Endpoint) -> Operation {
             .or_as::<String>("text/html")
             .may(Failure::Conflict, "The login is unknown, over, or was used already.")
             .changes_meta()
+            .fails_as_page(),
+        Endpoint::Paste => Operation::new("hand_over_token", "Keeps the token of a system user")
+            .about(
+                "The road that needs no review of the app. The token is sealed, and shown to nobody again.",
+            )
+            .body::<PastedToken>()
+            .gives::<ShownConnection>(StatusCode::OK, "The connection.")
+            .calls_meta(),
+        Endpoint::Deauthorize => Operation::new("deauthorize", "Hears of a person who removed the app")
+            .body_of::<Signed>("application/x-www-form-urlencoded")
+            .gives::<serde_json::Map<String, serde_json::Value>>(
+                StatusCode::OK,
+                "Their tokens are being forgotten.",
+            )
+            .may(Failure::Forbidden, "The request is not signed by Meta, or not of its time."),
+        Endpoint::DataDeletion => {
+            Operation::new("delete_data", "Hears of a person who wants their data deleted")
+                .body_of::<Signed>("application/x-www-form-urlencoded")
+                .gives::<Confirmation>(StatusCode::OK, "Where they can ask what became of it.")
+                .may(Failure::Forbidden, "The request is not signed by Meta, or not of its time.")
+        }
+        Endpoint::DeletionStatus => Operation::new("show_deletion", "Shows what became of a person's wish")
+            .gives_nothing(StatusCode::OK, "It is done, or under way.")
+            .or_as::<String>("text/html")
             .fails_as_page(),
         Endpoint::Connections => Operation::new("list_connections", "Lists connections to Meta")
             .gives::<List<ShownConnection>>(StatusCode::OK, "The connections."),

@@ -5,28 +5,34 @@
 //! a long-lived token, which is sealed before it is kept. Selecting an ad account starts its sync.
 
 mod audit;
+mod consent;
 #[cfg(feature = "describe")]
 mod describe;
+mod erase;
+mod health;
+mod leaving;
 mod login;
 mod page;
 pub mod rotation;
+mod shown;
 
 use access::{Access, Entrance};
 use ads::Failure;
-use ads::id::{AdAccountId, ConnectionId};
+use ads::id::AdAccountId;
 use ads::job::{Job, SyncCause};
 use ads::tenant::Tenant;
 use bytes::Bytes;
 use http::{Method, Request};
-use jiff::Timestamp;
 use runtime::reply::{self, List};
 use runtime::route::{Access::Public, Access::Role as Needs, Route, Visit};
 use runtime::session::Role;
-use runtime::{Host, Reply};
-use serde::{Deserialize, Serialize};
+use runtime::{AppSecrets, Host, Reply};
+use serde::Deserialize;
 use serde_json::json;
+
 use store::account::AdAccount;
-use store::connection::{Connection, ConnectionState};
+
+use crate::shown::{ShownAccount, ShownConnection};
 
 #[cfg(feature = "describe")]
 pub use crate::describe::describe;
@@ -37,8 +43,16 @@ use crate::rotation::Rotation;
 pub enum Endpoint {
     /// Begin a login at Meta.
     Authorize,
+    /// Hand over the token of a system user.
+    Paste,
     /// Meta sends the person back.
     Callback,
+    /// Meta says that a person removed the app.
+    Deauthorize,
+    /// Meta says that a person wants their data deleted.
+    DataDeletion,
+    /// Show a person what became of that.
+    DeletionStatus,
     /// List connections.
     Connections,
     /// Show one connection.
@@ -62,10 +76,34 @@ pub static ROUTES: &[Route<Endpoint>] = &[
         endpoint: Endpoint::Authorize,
     },
     Route {
+        method: Method::POST,
+        path: "/v1/workspaces/{workspace}/connections/meta/token",
+        access: Needs(Role::Owner),
+        endpoint: Endpoint::Paste,
+    },
+    Route {
         method: Method::GET,
         path: "/v1/auth/meta/callback",
         access: Public,
         endpoint: Endpoint::Callback,
+    },
+    Route {
+        method: Method::POST,
+        path: "/v1/auth/meta/deauthorize",
+        access: Public,
+        endpoint: Endpoint::Deauthorize,
+    },
+    Route {
+        method: Method::POST,
+        path: "/v1/auth/meta/data-deletion",
+        access: Public,
+        endpoint: Endpoint::DataDeletion,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/auth/meta/data-deletion/{code}",
+        access: Public,
+        endpoint: Endpoint::DeletionStatus,
     },
     Route {
         method: Method::GET,
@@ -110,53 +148,26 @@ pub static ROUTES: &[Route<Endpoint>] = &[
 pub struct AuthMeta {
     access: Access,
     host: Host,
+    settings: Settings,
     entrance: Entrance,
 }
 
-/// A connection as the API shows it: everything but the token.
-#[derive(Serialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct ShownConnection {
-    id: ConnectionId,
-    state: ConnectionState,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    scopes: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data_access_expires_at: Option<Timestamp>,
-    connected_at: Timestamp,
+/// What this function knows of the app at Meta beside how to call it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// With which Meta signs what it says of people.
+    pub secrets: AppSecrets,
+    /// How people may log in for their business, where that is set up.
+    pub login: Option<LoginConfiguration>,
 }
 
-impl From<Connection> for ShownConnection {
-    fn from(connection: Connection) -> Self {
-        Self {
-            id: connection.id,
-            state: connection.state,
-            reason: connection.reason,
-            scopes: connection.scopes,
-            expires_at: connection.expires_at,
-            data_access_expires_at: connection.data_access_expires_at,
-            connected_at: connection.connected_at,
-        }
-    }
-}
-
-/// An ad account as the API shows it.
-#[derive(Serialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct ShownAccount {
-    #[serde(flatten)]
-    account: AdAccount,
-    /// Minor units of a major unit in budgets, by Meta's table: 1 or 100.
-    minor_units: u32,
-}
-
-impl From<AdAccount> for ShownAccount {
-    fn from(account: AdAccount) -> Self {
-        Self { minor_units: account.currency.minor_units(), account }
-    }
+/// A configuration of Facebook Login for Business.
+#[derive(Debug, Clone)]
+pub struct LoginConfiguration {
+    /// Its id.
+    pub id: String,
+    /// Whether it issues tokens of system users.
+    pub system_user: bool,
 }
 
 #[derive(Deserialize)]
@@ -168,9 +179,9 @@ pub(crate) struct Selection {
 
 impl AuthMeta {
     /// The function on this host.
-    pub fn new(access: Access, host: Host) -> Self {
+    pub fn new(access: Access, host: Host, settings: Settings) -> Self {
         let entrance = Entrance::new(&access.table, &host);
-        Self { access, host, entrance }
+        Self { access, host, settings, entrance }
     }
 
     /// Answers a request.
@@ -187,6 +198,12 @@ impl AuthMeta {
             Job::Reseal { workspace, connection, key } => {
                 self.rotation().reseal(&workspace, &connection, &key).await
             }
+            Job::CheckConnections => self.check_connections().await,
+            Job::CheckConnection { workspace, connection } => {
+                self.check_connection(&workspace, &connection).await
+            }
+            Job::ForgetPerson { user, until } => self.forget_person(&user, until).await,
+            Job::ErasePerson { erasure } => self.erase_person(&erasure).await,
             other => Err(other.misdirected()),
         }
     }
@@ -199,7 +216,11 @@ impl AuthMeta {
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
         match visit.endpoint {
             Endpoint::Authorize => self.authorize(&visit).await,
+            Endpoint::Paste => self.paste(&visit).await,
             Endpoint::Callback => Ok(self.callback(&visit).await),
+            Endpoint::Deauthorize => self.deauthorize(&visit).await,
+            Endpoint::DataDeletion => self.data_deletion(&visit).await,
+            Endpoint::DeletionStatus => self.deletion_status(&visit).await,
             Endpoint::Connections => self.connections(&visit).await,
             Endpoint::Connection => self.connection(&visit).await,
             Endpoint::Disconnect => self.disconnect(&visit).await,
@@ -212,13 +233,17 @@ impl AuthMeta {
     async fn connections(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         visit.allow_query(&[])?;
         let connections = self.access.table.connections(visit.workspace()?).await?;
-        reply::ok(&List { data: connections.into_iter().map(ShownConnection::from).collect(), after: None })
+        let now = self.host.clock.now();
+        reply::ok(&List {
+            data: connections.into_iter().map(|connection| ShownConnection::of(connection, now)).collect(),
+            after: None,
+        })
     }
 
     async fn connection(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let connection = self.access.table.connection(visit.workspace()?, &visit.path("connection")?).await?;
         let connection = connection.ok_or_else(|| Failure::NotFound("this connection".to_owned()))?;
-        reply::ok(&ShownConnection::from(connection))
+        reply::ok(&ShownConnection::of(connection, self.host.clock.now()))
     }
 
     /// Stops the syncs first, then forgets the token: a crash between leaves a connection that can be

@@ -1,28 +1,25 @@
 //! The login: state, callback, exchanges, and what is kept of them.
 
-use access::audit::{self, Act, Actor};
-use access::token_context;
-use ads::Failure;
-use ads::id::ConnectionId;
-use ads::tenant::Tenant;
+use ads::{Failure, Invalid};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use graph_api::account::Reachable;
-use graph_api::oauth::{Asked, SCOPES};
+use graph_api::GraphError;
+use graph_api::oauth::{Asked, SCOPES, TokenKind};
 use http::header::{ACCEPT, COOKIE, HeaderValue, SET_COOKIE};
 use jiff::{SignedDuration, Timestamp};
 use runtime::route::Visit;
 use runtime::{Reply, problem, random, reply, telemetry};
-use serde::Serialize;
-use serde_json::{Value, json};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use store::account::{AdAccount, canonical_zone};
-use store::connection::{Connection, ConnectionState};
+use store::connection::ConnectionKind;
 use store::oauth_state::OauthState;
 use subtle::ConstantTimeEq;
 
+use crate::consent::{Consent, NEEDED_SCOPE};
 use crate::page::{self, Connected};
-use crate::{AuthMeta, Endpoint};
+use crate::shown::ShownConnection;
+use crate::{AuthMeta, Endpoint, LoginConfiguration};
 
 /// A person has this long to decide at Meta.
 const LOGIN_LASTS: SignedDuration = SignedDuration::from_mins(10);
@@ -32,8 +29,40 @@ const COOKIE_NAME: &str = "adflight_login";
 
 const CALLBACK_PATH: &str = "/v1/auth/meta/callback";
 
-/// Without these the product can do nothing for the person.
-const NEEDED_SCOPE: &str = "ads_read";
+/// How a person is to be asked. Without a body: classic login, for everything.
+#[derive(Default, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginRequest {
+    #[serde(default)]
+    kind: LoginKind,
+    /// Permissions that were declined before and are to be asked for again.
+    #[serde(default)]
+    rerequest: Vec<String>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum LoginKind {
+    /// Single permissions, each of which can be declined.
+    #[default]
+    Classic,
+    /// The configuration of Facebook Login for Business that this deployment has.
+    Business,
+}
+
+/// Meta's tokens have a few hundred characters.
+const LONGEST_TOKEN: usize = 4096;
+
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PastedToken {
+    /// Of a system user, made for this app.
+    #[cfg_attr(feature = "describe", schemars(with = "String"))]
+    token: SecretString,
+}
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
@@ -45,6 +74,8 @@ pub(crate) struct Authorization {
 impl AuthMeta {
     pub(crate) async fn authorize(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let session = visit.session()?;
+        let request = if visit.request.body().is_empty() { LoginRequest::default() } else { visit.json()? };
+        let (asked, kind) = self.asked(&request)?;
         let state = secret_text()?;
         let browser = secret_text()?;
         let expires_at = self.host.clock.now() + LOGIN_LASTS;
@@ -56,10 +87,10 @@ impl AuthMeta {
             browser_hash: hash(&browser),
             redirect_uri,
             expires_at,
+            kind,
         };
         self.access.table.begin_login(&hash(&state), &login).await?;
-        let authorize_url =
-            self.access.graph.authorize_url(&login.redirect_uri, &state, Asked::Scopes(&SCOPES));
+        let authorize_url = self.access.graph.authorize_url(&login.redirect_uri, &state, asked);
         let mut reply = reply::ok(&Authorization { authorize_url, expires_at })?;
         let secure = if public_url.starts_with("https:") { "; Secure" } else { "" };
         let cookie = format!(
@@ -69,6 +100,72 @@ impl AuthMeta {
         let cookie = HeaderValue::from_str(&cookie).map_err(|error| Failure::Defect(error.to_string()))?;
         reply.headers_mut().insert(SET_COOKIE, cookie);
         Ok(reply)
+    }
+
+    /// What the dialog is to ask, as this deployment can.
+    fn asked(&self, request: &LoginRequest) -> Result<(Asked<'_>, ConnectionKind), Failure> {
+        if let Some(place) = request.rerequest.iter().position(|scope| !SCOPES.contains(&scope.as_str())) {
+            let problem = format!("is not a permission of this product; those are {}", SCOPES.join(", "));
+            return Err(Invalid::new(format!("rerequest[{place}]"), problem).into());
+        }
+        match (request.kind, &self.settings.login) {
+            (LoginKind::Classic, _) if request.rerequest.is_empty() => {
+                Ok((Asked::Scopes(&SCOPES), ConnectionKind::Classic))
+            }
+            // For all of them: what was granted before is merely confirmed.
+            (LoginKind::Classic, _) => Ok((Asked::Again(&SCOPES), ConnectionKind::Classic)),
+            (LoginKind::Business, _) if !request.rerequest.is_empty() => {
+                let problem = "is for the kind classic; a configuration is granted as a whole or not at all";
+                Err(Invalid::new("rerequest", problem).into())
+            }
+            (LoginKind::Business, Some(LoginConfiguration { id, system_user })) => {
+                Ok((Asked::Configuration { id, system_user: *system_user }, ConnectionKind::Business))
+            }
+            (LoginKind::Business, None) => {
+                let problem = "is not set up in this deployment: its META_LOGIN_CONFIG_ID names no configuration of \
+                               Facebook Login for Business; use classic";
+                Err(Invalid::new("kind", problem).into())
+            }
+        }
+    }
+
+    /// Keeps the token of a system user that somebody hands over: the road that needs no review of the app.
+    pub(crate) async fn paste(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        let session = visit.session()?;
+        // Read here, because the messages of the decoder quote what they do not like.
+        let pasted = serde_json::from_slice::<PastedToken>(visit.request.body());
+        let token =
+            pasted.map_err(|_| Invalid::new("body", r#"must be {"token":"..."} and nothing else"#))?.token;
+        let wrong = |problem: String| Failure::from(Invalid::new("token", problem));
+        if !(1..=LONGEST_TOKEN).contains(&token.expose_secret().len()) {
+            return Err(wrong(format!("must have 1 to {LONGEST_TOKEN} characters")));
+        }
+        let graph = &self.access.graph;
+        let facts = match graph.debug_token(&token).await {
+            // Meta says nothing of the tokens of other apps.
+            Err(GraphError::FixInput(_)) => return Err(wrong("is no token of this app at Meta".to_owned())),
+            facts => facts?,
+        };
+        if let Some(death) = facts.death() {
+            return Err(wrong(format!("does not work: {death}")));
+        }
+        if facts.app_id != graph.config().app_id {
+            return Err(wrong("belongs to another app; make one for this app".to_owned()));
+        }
+        if facts.kind != TokenKind::SystemUser {
+            let problem = "is not a system user's; people connect by POST connections/meta/authorize";
+            return Err(wrong(problem.to_owned()));
+        }
+        if !facts.scopes.iter().any(|scope| scope == NEEDED_SCOPE) {
+            return Err(wrong(format!(
+                "was made without {NEEDED_SCOPE}; make one with {}",
+                SCOPES.join(", ")
+            )));
+        }
+        let (kind, subject) = (ConnectionKind::SystemUser, session.subject.clone());
+        let consent = Consent { token, facts, kind, subject };
+        let (connection, _) = self.keep_consent(&session.workspace, consent).await?;
+        reply::ok(&ShownConnection::of(connection, self.host.clock.now()))
     }
 
     /// Answers a page, for it is a browser that comes; JSON for those who ask for it.
@@ -98,47 +195,19 @@ impl AuthMeta {
         }
         let code: String = visit.required("code", "the code that Meta sent")?;
         let graph = &self.access.graph;
-        let short = graph.exchange_code(&code, &login.redirect_uri).await?;
-        let long = graph.extend(&short.access_token).await?;
-        let facts = graph.debug_token(&long.access_token).await?;
+        let mut token = graph.exchange_code(&code, &login.redirect_uri).await?.access_token;
+        let mut facts = graph.debug_token(&token).await?;
+        // A person's token lives two hours until it is exchanged; a system user's came as it is to stay.
+        if facts.kind != TokenKind::SystemUser {
+            token = graph.extend(&token).await?.access_token;
+            facts = graph.debug_token(&token).await?;
+        }
         if !facts.is_valid || facts.app_id != graph.config().app_id {
             return Err(Failure::Refused("Meta gave a token that is not valid for this app".to_owned()));
         }
-        let meta_user =
-            facts.user_id.ok_or_else(|| Failure::Refused("Meta gave a token without a person".to_owned()))?;
-        let caller = graph.on_behalf_of(long.access_token.clone());
-        let scopes = caller.permissions().await?.granted;
-        if !scopes.iter().any(|scope| scope == NEEDED_SCOPE) {
-            let why = format!("the permission {NEEDED_SCOPE} was declined; connect again and allow it");
-            return Err(Failure::NeedPermission(why));
-        }
-        // Read before anything is kept: a login that fails leaves no connection without its accounts.
-        let found = caller.reachable_accounts().await?;
-        // One connection for a person and workspace: connecting again renews it.
-        let id: ConnectionId = format!("meta-{meta_user}").parse()?;
-        let sealed_token =
-            self.access.keyring.seal(&long.access_token, &token_context(&workspace, &id)).await?;
-        let connection = Connection {
-            id: id.clone(),
-            meta_user,
-            connected_by: login.subject,
-            sealed_token,
-            scopes,
-            expires_at: moment(facts.expires_at),
-            data_access_expires_at: moment(facts.data_access_expires_at),
-            state: ConnectionState::Connected,
-            reason: None,
-            connected_at: self.host.clock.now(),
-        };
-        let who = Actor::Person { subject: connection.connected_by.clone() };
-        let act = Act::new(random::id()?, who, "connection.made", audit::connection(&workspace, &id));
-        let act = act.changing(Value::Null, json!({"scopes": connection.scopes}));
-        let act = self.access.intend(&workspace, act).await?;
-        let kept = self.access.table.keep_connection(&workspace, &connection).await;
-        act.ended(kept.map_err(Failure::from), None, self.host.clock.now()).await?;
-        let ad_accounts = self.keep_accounts(&workspace, &id, found).await?;
-        tracing::info!(%workspace, connection = %id, ad_accounts = ad_accounts.len(), "Connected to Meta.");
-        Ok(Connected { connection: id, workspace, ad_accounts })
+        let consent = Consent { token, facts, kind: login.kind, subject: login.subject };
+        let (connection, ad_accounts) = self.keep_consent(&workspace, consent).await?;
+        Ok(Connected { connection: connection.id, workspace, declined: connection.declined, ad_accounts })
     }
 
     /// The login that this callback belongs to. It is taken away whatever comes next.
@@ -156,37 +225,6 @@ impl AuthMeta {
         }
         telemetry::concerns(&login.workspace, None);
         Ok(login)
-    }
-
-    async fn keep_accounts(
-        &self,
-        workspace: &Tenant,
-        connection: &ConnectionId,
-        found: Vec<Reachable>,
-    ) -> Result<Vec<AdAccount>, Failure> {
-        for Reachable { account, .. } in found {
-            // One odd account must not keep a person from the others.
-            let timezone = match canonical_zone(&account.timezone_name) {
-                Ok(timezone) => timezone,
-                Err(invalid) => {
-                    tracing::warn!(%workspace, ad_account = %account.id, %invalid, "An ad account is left out.");
-                    continue;
-                }
-            };
-            let account = AdAccount {
-                id: account.id,
-                connection: connection.clone(),
-                name: account.name,
-                account_status: account.account_status,
-                currency: account.currency,
-                timezone,
-                selected: false,
-                structure_synced_at: None,
-            };
-            self.access.table.keep_account(workspace, &account).await?;
-        }
-        let accounts = self.access.table.accounts(workspace).await?;
-        Ok(accounts.into_iter().filter(|account| account.connection == *connection).collect())
     }
 }
 
@@ -207,9 +245,4 @@ fn cookie(visit: &Visit<Endpoint>) -> Option<&str> {
         .filter_map(|cookie| cookie.trim().split_once('='))
         .find(|(name, _)| *name == COOKIE_NAME)
         .map(|(_, value)| value)
-}
-
-/// Meta's unix seconds, where 0 means never.
-fn moment(unix: i64) -> Option<Timestamp> {
-    (unix != 0).then(|| Timestamp::from_second(unix).ok()).flatten()
 }

@@ -9,6 +9,9 @@ use maud::{DOCTYPE, Markup, html};
 use runtime::{Reply, problem, reply};
 use serde::Serialize;
 use store::account::AdAccount;
+use store::erase::Erasure;
+
+use crate::leaving::told;
 
 /// What came of a callback.
 #[derive(Serialize)]
@@ -16,6 +19,9 @@ use store::account::AdAccount;
 pub(crate) struct Connected {
     pub(crate) connection: ConnectionId,
     pub(crate) workspace: Tenant,
+    /// What the person said no to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) declined: Vec<String>,
     pub(crate) ad_accounts: Vec<AdAccount>,
 }
 
@@ -27,6 +33,10 @@ pub(crate) fn connected(connected: &Connected) -> Reply {
             @for account in &connected.ad_accounts {
                 li { (account.name.as_deref().unwrap_or("Unnamed")) " (" (account.id) ", " (account.currency) ")" }
             }
+        }
+        @if !connected.declined.is_empty() {
+            p { "These permissions were declined; the product can ask for them again:" }
+            ul { @for name in &connected.declined { li { (name) } } }
         }
         p { "Choose in the product which of them to sync. You can close this page." }
     };
@@ -40,6 +50,20 @@ pub(crate) fn failed(failure: &Failure) -> Reply {
         status,
         title,
         &html! { p { (detail) } p { "You can close this page and begin again from the product." } },
+    )
+}
+
+/// What became of a person's wish to have their data deleted.
+pub(crate) fn deletion(wish: Option<&Erasure>) -> Reply {
+    let (status, title, text) = told(wish);
+    let code = wish.map(|wish| wish.code.as_str());
+    page(
+        status,
+        title,
+        &html! {
+            p { (text) }
+            @if let Some(code) = code { p { "Confirmation code: " code { (code) } } }
+        },
     )
 }
 

@@ -129,6 +129,8 @@ impl Rotation {
                 // Of one whose person has left us no token is kept.
                 Some(connection) if connection.sealed_token.is_empty() => {}
                 Some(connection) if key_of(&connection.sealed_token) == Some(current) => {}
+                // Its person has left, and there is no token any more.
+                Some(connection) if connection.sealed_token.is_empty() => {}
                 Some(connection) => {
                     held |= connection.state != ConnectionState::NeedsReconnect;
                     left.push(place);
@@ -147,6 +149,9 @@ impl Rotation {
         key: &str,
     ) -> Result<(), Failure> {
         let Some(seen) = self.table.connection(workspace, connection).await? else { return Ok(()) };
+        if seen.sealed_token.is_empty() {
+            return Ok(());
+        }
         self.keyring.catch_up(key).await?;
         if seen.sealed_token.is_empty() || key_of(&seen.sealed_token) == Some(&self.keyring.current()) {
             return Ok(());

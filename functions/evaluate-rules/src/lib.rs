@@ -304,6 +304,7 @@ mod tests {
             timezone: "Asia/Singapore".to_owned(),
             selected: true,
             structure_synced_at: None,
+            details: Default::default(),
         };
         let now: Timestamp = now.parse().unwrap();
         let days = window.days(account.today(now));

@@ -3,7 +3,7 @@
 use access::{Access, Entrance};
 use ads::Failure;
 use ads::job::{Job, Queue};
-use auth_meta::AuthMeta;
+use auth_meta::{AuthMeta, LoginConfiguration, Settings};
 use bytes::Bytes;
 use evaluate_rules::EvaluateRules;
 use http::Request;
@@ -33,8 +33,11 @@ impl Functions {
     /// The functions on this host.
     pub fn new(access: &Access, host: &Host, secrets: AppSecrets) -> Self {
         let table = || access.table.clone();
+        // The simulated Meta knows every configuration, and issues a system user's token for it.
+        let login = LoginConfiguration { id: "1000".to_owned(), system_user: true };
+        let settings = Settings { secrets: secrets.clone(), login: Some(login) };
         Self {
-            auth_meta: AuthMeta::new(access.clone(), host.clone()),
+            auth_meta: AuthMeta::new(access.clone(), host.clone(), settings),
             evaluate_rules: EvaluateRules::new(access.clone(), host.clone()),
             manage_campaign: ManageCampaign::new(access.clone(), host.clone()),
             query_insights: QueryInsights::new(table(), Entrance::new(&access.table, host)),

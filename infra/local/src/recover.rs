@@ -62,6 +62,7 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
             functions.manage_campaign().set_timer(&workspace, &account, &activation).await?;
         }
     }
+    cloud.schedules.ensure_beat(&Job::CheckConnections, 24 * 60).await?;
     cloud.schedules.ensure_beat(&Job::WatchAccounts, SyncCause::BEAT_MINUTES).await?;
     if !cloud.keyring.kept().await?.document.is_at_rest() {
         jobs.push(Job::CompleteRotation);

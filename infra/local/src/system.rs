@@ -75,6 +75,8 @@ pub struct System {
     pub before: BeforeAll,
     /// What Meta signs with and repeats.
     pub secrets: AppSecrets,
+    /// What functions get from this host.
+    pub host: Host,
     sim: Option<GraphSim>,
     issuer: Issuer,
     server: HttpServer,
@@ -98,6 +100,10 @@ impl System {
             redirect_uri: format!("{url}/v1/auth/meta/callback"),
         };
         let meta = options.account.start(&clock, us).await?;
+        if let Some(sim) = &meta.sim {
+            sim.set_deauthorize_url(&format!("{url}/v1/auth/meta/deauthorize"));
+            sim.set_data_deletion_url(&format!("{url}/v1/auth/meta/data-deletion"));
+        }
         let ahead = clock.now().duration_since(before).as_secs();
         options.data.keep_clock(&mut local, ahead)?;
 
@@ -135,6 +141,7 @@ impl System {
             started_at,
             before,
             secrets,
+            host,
             sim: meta.sim,
             issuer,
             server,

@@ -86,7 +86,7 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Described) -> anyhow::Resu
     if let Some(body) = body {
         let schema = schemas.taken(body.shape);
         let content = json!({body.content_type: {"schema": schema}});
-        operation.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
+        operation.insert("requestBody".to_owned(), json!({"required": body.required, "content": content}));
     }
     let security = match route.access {
         Access::Public => json!([]),
@@ -120,6 +120,7 @@ fn path_parameters(schemas: &mut Schemas, path: &str) -> anyhow::Result<Vec<Valu
             "ad_account" => (|g| g.subschema_for::<AdAccountId>(), "An ad account of the workspace."),
             "id" => (|g| g.subschema_for::<ObjectId>(), "Meta's id of the object."),
             "connection" => (|g| g.subschema_for::<ConnectionId>(), "A connection of the workspace."),
+            "code" => (|g| g.subschema_for::<String>(), "The confirmation code of a deletion."),
             "rule" => (|g| g.subschema_for::<RuleId>(), "A rule of the workspace."),
             "launch" => (|g| g.subschema_for::<LaunchId>(), "A launch of the workspace."),
             other => bail!("what {{{other}}} is must be said in infra/openapi/src/operation.rs"),

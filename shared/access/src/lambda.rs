@@ -10,7 +10,14 @@ use crate::Access;
 
 /// Reads the configuration and fetches the secrets; every missing variable is named at once.
 pub async fn start() -> Result<(Access, Host), Error> {
+    let (access, host, ..) = start_with(|_| ()).await?;
+    Ok((access, host))
+}
+
+/// [`start`] for a function that needs the app's secrets themselves, and something more out of the environment.
+pub async fn start_with<T>(more: impl FnOnce(&mut Aws) -> T) -> Result<(Access, Host, AppSecrets, T), Error> {
     let mut aws = Aws::begin().await;
+    let more = more(&mut aws);
     let (client, name) = aws.table();
     let queues = aws.queues();
     let (schedules, sessions, app) = (aws.schedules(&queues), aws.sessions(), aws.meta_app());
@@ -24,12 +31,14 @@ pub async fn start() -> Result<(Access, Host), Error> {
     let keyring = Keyring::fetch(keyring, clock.clone());
     let (app_secrets, keyring) = tokio::try_join!(app_secrets.fetch(), keyring)?;
     let MetaApp { id, version, graph_url, dialog_url } = app;
-    let app_secret = AppSecrets::parse(&app_secrets)?.app_secret;
+    let app_secrets = AppSecrets::parse(&app_secrets)?;
+    let app_secret = app_secrets.app_secret.clone();
     let config =
         GraphConfig { graph_url, dialog_url, version, app_id: id, app_secret, timeout: GraphConfig::TIMEOUT };
     let time = clock.clone();
     let graph = Graph::new(config, Time::new(move || time.now()));
     let access = Access::new(Table::new(client, &name), graph, keyring);
     let (sessions, requests_per_minute) = (Sessions::new(sessions)?, requests_per_minute?);
-    Ok((access, Host { clock, queues, schedules, sessions, requests_per_minute, public_url }))
+    let host = Host { clock, queues, schedules, sessions, requests_per_minute, public_url };
+    Ok((access, host, app_secrets, more))
 }

@@ -134,6 +134,13 @@ impl Reached {
     /// so then Meta is asked about the token itself.
     pub async fn heed<T>(&self, answer: Result<T, GraphError>) -> Result<T, Failure> {
         if let Err(GraphError::Reconnect(details)) = &answer {
+            if details.is_for_the_person() {
+                let why = format!("{details}; the person mends this at facebook.com");
+                return Err(Failure::NeedPermission(why));
+            }
+            if !details.ends_the_consent() {
+                return Err(Failure::Defect(format!("Meta does not take our proof of a token: {details}")));
+            }
             if details.code == 190 && details.subcode.is_none() && self.caller.is_alive().await? {
                 return Err(Failure::NeedPermission(details.to_string()));
             }

@@ -1,10 +1,11 @@
 //! Jobs: every message that travels through a queue.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::date::IsoWeek;
-use crate::id::{AdAccountId, ConnectionId, LaunchId, ObjectId, WorkspaceId};
+use crate::id::{AdAccountId, ConnectionId, LaunchId, MetaUserId, ObjectId, WorkspaceId};
 use crate::object::Level;
 use crate::tenant::{Tenant, kept};
 
@@ -84,6 +85,28 @@ pub enum Job {
     },
     /// Look over all selected accounts: whether they are fresh, and whether their connections last.
     WatchAccounts,
+    /// Ask Meta how every connection of every workspace is.
+    CheckConnections,
+    /// Ask Meta how one connection is, and renew its token when it ends soon.
+    CheckConnection {
+        /// Whose.
+        #[serde(with = "kept")]
+        workspace: Tenant,
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Forget the tokens of a person who has removed the app, in every workspace.
+    ForgetPerson {
+        /// As our app knows them at Meta.
+        user: MetaUserId,
+        /// What was connected later stays.
+        until: Timestamp,
+    },
+    /// Delete what is kept of a person who wants it.
+    ErasePerson {
+        /// Under which their wish is kept.
+        erasure: String,
+    },
     /// Mirror one object that Meta said has changed.
     SyncObject {
         /// Whose.
@@ -158,6 +181,10 @@ impl Job {
         match self {
             Self::SyncAccount { .. } | Self::WatchAccounts | Self::SyncObject { .. } => Queue::SyncEntities,
             Self::RotateKeyring | Self::CompleteRotation | Self::Reseal { .. } => Queue::AuthMeta,
+            Self::CheckConnections
+            | Self::CheckConnection { .. }
+            | Self::ForgetPerson { .. }
+            | Self::ErasePerson { .. } => Queue::AuthMeta,
             Self::SyncChunk { .. } => Queue::SyncMetricsChunk,
             Self::EvaluateRules { .. } => Queue::EvaluateRules,
             Self::WebhookChange(_) => Queue::WebhookIngest,
@@ -194,6 +221,10 @@ impl Job {
             Self::RotateKeyring => nobodys("rotate_keyring"),
             Self::CompleteRotation => nobodys("complete_rotation"),
             Self::Reseal { workspace, .. } => of("reseal", workspace, None),
+            Self::CheckConnections => nobodys("check_connections"),
+            Self::ForgetPerson { .. } => nobodys("forget_person"),
+            Self::ErasePerson { .. } => nobodys("erase_person"),
+            Self::CheckConnection { workspace, .. } => of("check_connection", workspace, None),
             Self::ActivateCampaign { workspace, ad_account, .. } => {
                 of("activate_campaign", workspace, Some(ad_account))
             }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, reads a clock or knows a host, so every other crate can speak these words.
 
+pub mod account;
 pub mod date;
 pub mod failure;
 pub mod id;

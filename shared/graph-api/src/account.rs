@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use ads::account::{Business, Way};
 use ads::id::AdAccountId;
 use ads::money::Currency;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::client::Caller;
 use crate::error::GraphError;
@@ -15,16 +16,6 @@ const FIELDS: &str = "id,name,account_status,disable_reason,currency,timezone_na
 
 /// Rows asked for at a time.
 const PAGE: u32 = 100;
-
-/// A business at Meta.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Business {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-}
 
 /// An ad account that a token sees.
 #[derive(Debug, Clone, Deserialize)]
@@ -50,24 +41,6 @@ pub struct AdAccount {
     pub default_dsa_payor: Option<String>,
     /// Who benefits from them.
     pub default_dsa_beneficiary: Option<String>,
-}
-
-/// A way to an ad account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "how")]
-pub enum Way {
-    /// It is assigned to the person or system user.
-    Assigned,
-    /// A business of theirs owns it.
-    Owned {
-        /// Which.
-        business: Business,
-    },
-    /// A partner shares it with a business of theirs.
-    Client {
-        /// Theirs, not the partner.
-        business: Business,
-    },
 }
 
 /// An ad account, and every way to it.

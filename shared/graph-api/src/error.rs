@@ -42,6 +42,17 @@ pub struct Details {
 }
 
 impl Details {
+    /// Whether an error about a token asks its person to do something at facebook.com, after which the token works
+    /// again: log in (459), confirm the account (464), get the role of a Page back (492).
+    pub fn is_for_the_person(&self) -> bool {
+        matches!((self.code, self.subcode), (190 | 102, Some(459 | 464 | 492)))
+    }
+
+    /// Whether an error about a token means that it will never work again. A wrong `appsecret_proof` (104) does not.
+    pub fn ends_the_consent(&self) -> bool {
+        matches!(self.code, 190 | 102) && !self.is_for_the_person()
+    }
+
     pub(crate) fn of(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }

@@ -93,6 +93,14 @@ impl Aws {
         }
     }
 
+    /// The configuration of Facebook Login for Business by which people may log in, and whether it issues tokens of
+    /// system users; none where there is none.
+    pub fn login_configuration(&mut self) -> Option<(String, bool)> {
+        let id = Env::optional("META_LOGIN_CONFIG_ID")?;
+        let system_user = Env::optional("META_LOGIN_CONFIG_TOKEN").is_some_and(|kind| kind == "system_user");
+        Some((id, system_user))
+    }
+
     /// Where the API is reached from outside, when that is not where requests come in.
     pub fn public_url(&self) -> Option<String> {
         Env::optional("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned())

@@ -55,6 +55,8 @@ pub struct Body {
     pub content_type: &'static str,
     /// What it looks like.
     pub shape: Shape,
+    /// Whether it must be there.
+    pub required: bool,
 }
 
 /// How a route answers.
@@ -122,7 +124,15 @@ impl Operation {
     /// The body is of another type than JSON.
     pub fn body_of<T: JsonSchema>(self, content_type: &'static str) -> Self {
         let shape = |generator: &mut SchemaGenerator| generator.subschema_for::<T>();
-        Self { body: Some(Body { content_type, shape }), ..self }
+        Self { body: Some(Body { content_type, shape, required: true }), ..self }
+    }
+
+    /// The body may be left out.
+    pub fn or_no_body(mut self) -> Self {
+        if let Some(body) = &mut self.body {
+            body.required = false;
+        }
+        self
     }
 
     /// Reads a header.

@@ -1,5 +1,6 @@
 //! Ad accounts: whose they are, which connection reaches them, whether they are synced.
 
+use ads::account::{Business, Way};
 use ads::id::{AdAccountId, ConnectionId};
 use ads::money::Currency;
 use ads::tenant::Tenant;
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
 use crate::key;
 use crate::table::{Condition, StoreError, Table, number, text};
@@ -36,6 +38,36 @@ pub struct AdAccount {
     /// When its structure was last mirrored completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structure_synced_at: Option<Timestamp>,
+    /// What else Meta says of it.
+    #[serde(flatten)]
+    pub details: AccountDetails,
+}
+
+/// What Meta says of an account to the one who reaches it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct AccountDetails {
+    /// Meta's number for why it is disabled; 0 is not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disable_reason: Option<i64>,
+    /// The business that owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business: Option<Business>,
+    /// What the connection may do in it.
+    #[serde(default)]
+    pub tasks: Vec<String>,
+    /// Every way of its connection to it; none when it is no longer within reach.
+    #[serde(default)]
+    pub reached: Vec<Way>,
+    /// Who pays for ads in the European Economic Area, where an ad set does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_dsa_payor: Option<String>,
+    /// Who benefits from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_dsa_beneficiary: Option<String>,
+    /// Every connection of the workspace that has reached it.
+    #[serde(default)]
+    pub reached_by: Vec<ConnectionId>,
 }
 
 impl AdAccount {
@@ -96,16 +128,25 @@ impl Table {
     pub async fn keep_account(&self, ws: &Tenant, account: &AdAccount) -> Result<(), StoreError> {
         // The index first: an account that is kept can always be found by a webhook.
         self.index(account.id.digits(), ws, &account.id).await?;
-        let mut expression =
-            "SET id = :id, #connection = :connection, currency = :currency, #timezone = :timezone, \
-                              selected = if_not_exists(selected, :selected)"
-                .to_owned();
+        let details = &account.details;
+        let mut expression = "SET id = :id, #connection = :connection, currency = :currency, #timezone = :timezone, \
+                              selected = if_not_exists(selected, :selected), disable_reason = :disable_reason, \
+                              business = :business, tasks = :tasks, reached = :reached, \
+                              default_dsa_payor = :payor, default_dsa_beneficiary = :beneficiary"
+            .to_owned();
         let mut values = vec![
             (":id", text(&account.id)),
             (":connection", text(&account.connection)),
             (":currency", text(account.currency)),
             (":timezone", text(&account.timezone)),
             (":selected", AttributeValue::Bool(account.selected)),
+            (":disable_reason", to_attribute_value(details.disable_reason)?),
+            (":business", to_attribute_value(&details.business)?),
+            (":tasks", to_attribute_value(&details.tasks)?),
+            (":reached", to_attribute_value(&details.reached)?),
+            (":payor", to_attribute_value(&details.default_dsa_payor)?),
+            (":beneficiary", to_attribute_value(&details.default_dsa_beneficiary)?),
+            (":by", AttributeValue::Ss(vec![account.connection.to_string()])),
         ];
         if let Some(name) = &account.name {
             expression.push_str(", #name = :name");
@@ -115,6 +156,7 @@ impl Table {
             expression.push_str(", account_status = :status");
             values.push((":status", number(status)));
         }
+        expression.push_str(" ADD reached_by :by");
         self.update::<AdAccount>(&key::account(ws, &account.id), &expression, None, values).await.map(drop)
     }
 
@@ -134,6 +176,27 @@ impl Table {
             self.put(&key::selected(ws, id), &holder, None).await?;
         }
         Ok(account)
+    }
+
+    /// Records that a connection does not reach an account any more, unless another one has taken it over.
+    pub async fn out_of_reach(
+        &self,
+        ws: &Tenant,
+        id: &AdAccountId,
+        connection: &ConnectionId,
+    ) -> Result<(), StoreError> {
+        self.let_go(ws, id, connection).await?;
+        let values = vec![
+            (":none", AttributeValue::L(Vec::new())),
+            (":no", AttributeValue::Bool(false)),
+            (":id", text(connection)),
+        ];
+        let expression = "SET reached = :none, selected = :no";
+        let condition = Some("#connection = :id");
+        match self.update::<AdAccount>(&key::account(ws, id), expression, condition, values).await {
+            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Every ad account of any workspace that may be selected; its row says whether it is.

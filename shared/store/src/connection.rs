@@ -1,12 +1,12 @@
 //! Connections: a consent at Meta with its sealed token.
 
-use ads::id::{ConnectionId, MetaUserId};
+use ads::id::{AdAccountId, ConnectionId, MetaUserId};
 use ads::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{ABSENT, StoreError, Table, text};
+use crate::table::{ABSENT, Condition, StoreError, Table, text};
 
 /// One person's consent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,32 @@ pub struct Connection {
     pub reason: Option<String>,
     /// When it was made.
     pub connected_at: Timestamp,
+    /// How it came to be.
+    #[serde(default)]
+    pub kind: ConnectionKind,
+    /// What the person was asked for and refused, took back, or let run out.
+    #[serde(default)]
+    pub declined: Vec<String>,
+    /// The ad accounts that the person chose; absent means every one, now and later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Vec<AdAccountId>>,
+    /// When Meta was last asked how it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<Timestamp>,
+}
+
+/// How a connection came to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionKind {
+    /// A person logged in and allowed single permissions.
+    #[default]
+    Classic,
+    /// A person logged in by a configuration of Facebook Login for Business.
+    Business,
+    /// A system user's token was handed over.
+    SystemUser,
 }
 
 /// Whether a connection works.
@@ -45,6 +71,8 @@ pub enum ConnectionState {
     Connected,
     /// Only a person can mend it, by connecting again.
     NeedsReconnect,
+    /// The token works, but a permission is gone without which there is nothing to do.
+    LostPermission,
 }
 
 /// Where a connection stands, for work over all workspaces.
@@ -137,5 +165,17 @@ impl Table {
             Ok(_) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Keeps what a look at a connection has found. [`StoreError::Conflict`] when its token is another one by now than
+    /// `seen`, for then it was connected or sealed anew and the look is of the past.
+    pub async fn keep_checked(
+        &self,
+        ws: &Tenant,
+        seen: &str,
+        checked: &Connection,
+    ) -> Result<(), StoreError> {
+        let same = Condition { expression: "sealed_token = :seen", values: vec![(":seen", text(seen))] };
+        self.put(&key::connection(ws, &checked.id), checked, Some(same)).await
     }
 }

@@ -102,6 +102,14 @@ pub fn rule(ws: &Tenant, id: &RuleId) -> Key {
     key(workspace(ws), format!("RULE#{id}"))
 }
 
+/// A rule that was removed: its decisions stay, and are found by this.
+pub fn removed_rule(ws: &Tenant, id: &RuleId) -> Key {
+    key(workspace(ws), format!("{REMOVED_RULE}{id}"))
+}
+
+/// How the keys of removed rules begin.
+pub const REMOVED_RULE: &str = "REMOVED_RULE#";
+
 /// A launch.
 pub fn launch(ws: &Tenant, id: &LaunchId) -> Key {
     key(workspace(ws), format!("LAUNCH#{id}"))
@@ -200,6 +208,14 @@ pub fn audit_head(ws: &WorkspaceId) -> Key {
 pub fn audit_known(ws: &WorkspaceId, act: &str) -> Key {
     key(audit_partition(ws), format!("KNOWN#{act}"))
 }
+
+/// A person's wish to be forgotten.
+pub fn erasure(code: &str) -> Key {
+    key(ERASURES.to_owned(), code)
+}
+
+/// Partition of those wishes.
+pub const ERASURES: &str = "ERASURES";
 
 /// What is known of one of Meta's limits for an app.
 pub fn limit(app: &str, of: LimitOf<'_>) -> Key {

@@ -13,6 +13,7 @@ pub mod audit;
 pub mod chunk;
 pub mod connection;
 pub mod decision;
+pub mod erase;
 pub mod fact;
 pub mod inbox;
 pub mod invitation;

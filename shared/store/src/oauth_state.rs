@@ -4,6 +4,7 @@ use ads::tenant::{Tenant, kept};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::connection::ConnectionKind;
 use crate::key;
 use crate::table::{ABSENT, StoreError, Table};
 
@@ -21,6 +22,8 @@ pub struct OauthState {
     pub redirect_uri: String,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// How the person was asked.
+    pub kind: ConnectionKind,
 }
 
 impl Table {

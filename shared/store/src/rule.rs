@@ -4,8 +4,15 @@ use ads::id::RuleId;
 use ads::rule::Rule;
 use ads::tenant::Tenant;
 
+use serde::Serialize;
+
 use crate::key;
 use crate::table::{ABSENT, Condition, StoreError, Table};
+
+#[derive(Serialize)]
+struct Removed {
+    id: RuleId,
+}
 
 impl Table {
     /// Adds a rule; [`StoreError::Conflict`] when its id is taken.
@@ -29,8 +36,11 @@ impl Table {
         self.list(&key::workspace(ws), "RULE#").await
     }
 
-    /// Removes a rule. Its decisions stay.
+    /// Removes a rule. Its decisions stay, and so does its id, by which they are found.
     pub async fn remove_rule(&self, ws: &Tenant, id: &RuleId) -> Result<Option<Rule>, StoreError> {
+        if let Some(rule) = self.rule(ws, id).await? {
+            self.put(&key::removed_rule(ws, id), &Removed { id: rule.id }, None).await?;
+        }
         self.take(&key::rule(ws, id)).await
     }
 }

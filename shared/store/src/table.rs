@@ -305,7 +305,7 @@ impl Table {
         }
     }
 
-    fn between(&self, pk: &str, first: &str, last: &str) -> QueryFluentBuilder {
+    pub(crate) fn between(&self, pk: &str, first: &str, last: &str) -> QueryFluentBuilder {
         self.client
             .query()
             .table_name(&*self.name)

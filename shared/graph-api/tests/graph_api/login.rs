@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use ads::account::Way;
 use graph_api::GraphError;
-use graph_api::account::Way;
 use graph_api::oauth::{Asked, SCOPES, TokenKind};
 use graph_api::signed_request;
 use graph_sim::{MoreAccount, PERSON, TokenState};

@@ -123,7 +123,12 @@ fn those_who_are_no_functions_may_do_only_what_they_are_for() {
     assert_eq!(of("SchedulesRole"), wakes.map(|id| format!("sqs:SendMessage on {id}Queue.Arn")));
     assert_eq!(
         of("WatchRole"),
-        ["lambda:InvokeFunction on SyncEntities.Arn", "sqs:SendMessage on SyncEntitiesDeadLetters.Arn"]
+        [
+            "lambda:InvokeFunction on AuthMeta.Arn",
+            "lambda:InvokeFunction on SyncEntities.Arn",
+            "sqs:SendMessage on AuthMetaDeadLetters.Arn",
+            "sqs:SendMessage on SyncEntitiesDeadLetters.Arn"
+        ]
     );
     assert_eq!(
         of("EdgeUser"),

@@ -153,6 +153,7 @@ impl Stage {
             timezone: info.timezone,
             selected: true,
             structure_synced_at: None,
+            details: Default::default(),
         };
         let connection = Connection {
             id: connection,
@@ -165,6 +166,10 @@ impl Stage {
             state: ConnectionState::Connected,
             reason: None,
             connected_at: now,
+            kind: Default::default(),
+            declined: Vec::new(),
+            chosen: None,
+            checked_at: None,
         };
         table.keep_connection(workspace, &connection).await.unwrap();
         table.keep_account(workspace, &account).await.unwrap();

@@ -10,10 +10,13 @@
 mod audit;
 mod backfill;
 mod connect;
+mod consent;
 mod discovery;
 mod entrance;
 mod faults;
+mod health;
 mod launch;
+mod leaving;
 mod lines;
 mod mirror;
 mod queues;

@@ -56,6 +56,10 @@ impl Scene {
             state: ConnectionState::Connected,
             reason: None,
             connected_at: self.clock.now(),
+            kind: Default::default(),
+            declined: Vec::new(),
+            chosen: None,
+            checked_at: None,
         };
         self.cloud.table.keep_connection(&ws, &connection).await.unwrap();
     }

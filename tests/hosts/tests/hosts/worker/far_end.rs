@@ -74,6 +74,7 @@ impl FarEnd {
             timezone: "Asia/Singapore".to_owned(),
             selected: true,
             structure_synced_at: None,
+            details: Default::default(),
         };
         cloud.table.keep_account(&workspace, &account).await?;
         let ingest = WebhookIngest::new(cloud.table.clone(), cloud.queues.clone(), clock);

@@ -1,0 +1,137 @@
+//! Deleting what is kept of a person: tokens, ad accounts and all that is in them, in every workspace.
+//!
+//! Every step can be broken off. Rows that name what is left go last: the accounts of a connection before the
+//! connection, it before the wish. So the next run finds what this one has not done, whether the queue brings the
+//! message again or the daily look does.
+
+use std::time::Duration;
+
+use access::audit::{self, Act, Actor};
+use ads::Failure;
+use ads::id::{AdAccountId, ConnectionId};
+use ads::job::{Job, SyncCause};
+use ads::tenant::Tenant;
+use jiff::{SignedDuration, Timestamp};
+use runtime::{deadline, random};
+use store::StoreError;
+use store::account::AdAccount;
+use store::connection::{ConnectionPlace, ConnectionState};
+use store::erase::Left;
+
+use crate::AuthMeta;
+
+/// Less time than this before the end of an invocation is left to the next one.
+const ENOUGH: SignedDuration = SignedDuration::from_secs(20);
+
+impl AuthMeta {
+    /// Wishes whose message was lost or given up are taken up again.
+    pub(crate) async fn resume_erasures(&self) -> Result<(), Failure> {
+        let open = self.access.table.erasures().await?.into_iter().filter(|wish| wish.done_at.is_none());
+        let jobs: Vec<_> = open.map(|wish| Job::ErasePerson { erasure: wish.code }).collect();
+        self.host.queues.send(&jobs).await
+    }
+
+    /// Does what a person wished, as far as this invocation goes.
+    pub(crate) async fn erase_person(&self, code: &str) -> Result<(), Failure> {
+        let table = &self.access.table;
+        let Some(wish) = table.erasure(code).await? else { return Ok(()) };
+        let Some(user) = &wish.user else { return Ok(()) };
+        for place in self.places_of(user).await? {
+            self.erase_connection(&place, wish.asked_at).await?;
+        }
+        table.finish_erasure(&wish, self.host.clock.now()).await?;
+        tracing::info!(erasure = %code, "A person's data is deleted.");
+        Ok(())
+    }
+
+    async fn erase_connection(&self, place: &ConnectionPlace, until: Timestamp) -> Result<(), Failure> {
+        let ConnectionPlace { workspace, connection: id } = place;
+        let table = &self.access.table;
+        if let Some(seen) = table.connection(workspace, id).await? {
+            if seen.connected_at > until {
+                // Connected again after the wish, which is a new consent.
+                return Ok(());
+            }
+            // The token first: whatever else is under way comes to an end by it.
+            match table.forget_token(workspace, &seen, "the person wants their data deleted").await {
+                Err(StoreError::Conflict) => {
+                    return Err(Failure::Unavailable("a connection was being changed".to_owned()));
+                }
+                forgotten => forgotten?,
+            }
+        }
+        for account in table.accounts(workspace).await? {
+            if account.connection != *id {
+                if account.details.reached_by.contains(id) {
+                    table.let_go(workspace, &account.id, id).await?;
+                }
+                continue;
+            }
+            match self.living_other(workspace, &account, id).await? {
+                Some(other) => self.hand_over(workspace, &account.id, id, &other).await?,
+                None => self.erase_account(workspace, &account.id).await?,
+            }
+        }
+        // Answers that are kept for requests that come again may show what was reached.
+        table.forget_answers(workspace).await?;
+        // That it was done stays, without whose it was.
+        let object = audit::connection(workspace, id);
+        let act = Act::new(random::id()?, Actor::Webhook, "connection.erased", object);
+        let act = self.access.intend(workspace, act).await?;
+        let forgotten = table.forget_connection(workspace, id).await.map(drop);
+        act.ended(forgotten.map_err(Failure::from), None, self.host.clock.now()).await
+    }
+
+    /// Another connection of the workspace that reaches the account and works.
+    async fn living_other(
+        &self,
+        workspace: &Tenant,
+        account: &AdAccount,
+        not: &ConnectionId,
+    ) -> Result<Option<ConnectionId>, Failure> {
+        for id in account.details.reached_by.iter().filter(|id| *id != not) {
+            let connection = self.access.table.connection(workspace, id).await?;
+            if connection.is_some_and(|connection| connection.state == ConnectionState::Connected) {
+                return Ok(Some(id.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The other connection is looked at afterwards, which finds out how it reaches the account.
+    async fn hand_over(
+        &self,
+        workspace: &Tenant,
+        account: &AdAccountId,
+        from: &ConnectionId,
+        to: &ConnectionId,
+    ) -> Result<(), Failure> {
+        let look = Job::CheckConnection { workspace: workspace.clone(), connection: to.clone() };
+        self.host.queues.send(&[look]).await?;
+        self.access.table.hand_over(workspace, account, from, to).await?;
+        tracing::info!(%workspace, ad_account = %account, connection = %to, "An ad account was handed over.");
+        Ok(())
+    }
+
+    async fn erase_account(&self, workspace: &Tenant, account: &AdAccountId) -> Result<(), Failure> {
+        let table = &self.access.table;
+        table.select_account(workspace, account, false).await?;
+        let (cause, schedules) = (SyncCause::Schedule, &self.host.schedules);
+        let beat = Job::SyncAccount { workspace: workspace.clone(), ad_account: account.clone(), cause };
+        schedules.stop_beat(&beat).await?;
+        for activation in table.activations(workspace, account).await? {
+            schedules.cancel_timer(&activation.timer).await?;
+        }
+        table.erase_inbox(workspace, account).await?;
+        let app = &self.access.graph.config().app_id;
+        while table.erase_account(workspace, account, app).await? == Left::More {
+            let left = deadline::of_this_invocation().map(|end| end.duration_since(self.host.clock.now()));
+            if left.is_some_and(|left| left < ENOUGH) {
+                let why = "more is to be deleted than one invocation can".to_owned();
+                return Err(Failure::Wait { after: Duration::from_secs(1), why });
+            }
+        }
+        tracing::info!(%workspace, "An ad account was deleted.");
+        Ok(())
+    }
+}

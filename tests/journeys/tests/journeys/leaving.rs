@@ -1,0 +1,374 @@
+//! People leave: they remove the app, and want their data deleted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use access::Access;
+use ads::job::{Job, Queue};
+use auth_meta::{AuthMeta, Settings};
+use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use graph_sim::{AccountArgs, PERSON};
+use http::Method;
+use jiff::SignedDuration;
+use journeys::{Story, TODAY, options};
+use local::Options;
+use local::account::Account;
+use local::cloud::TABLE;
+use local::data::Data;
+use local::main_job::Api;
+use runtime::session::Role;
+use serde_json::{Value, json};
+use store::Table;
+
+use crate::consent::{connections, log_in};
+
+type Item = HashMap<String, AttributeValue>;
+
+async fn items(story: &Story) -> Vec<Item> {
+    let mut items = Vec::new();
+    let mut start = None;
+    loop {
+        let scan = story.system.cloud.dynamodb.scan().table_name(TABLE).set_exclusive_start_key(start);
+        let page = scan.send().await.unwrap();
+        items.extend(page.items.unwrap_or_default());
+        start = page.last_evaluated_key;
+        if start.is_none() {
+            return items;
+        }
+    }
+}
+
+/// Puts the table back as it was.
+async fn restore(story: &Story, kept: &[Item]) {
+    let key = |item: &Item| (item["pk"].clone(), item["sk"].clone());
+    let known: Vec<_> = kept.iter().map(key).collect();
+    let new = items(story).await.into_iter().map(|item| key(&item)).filter(|key| !known.contains(key));
+    let deletes = new.map(|(pk, sk)| {
+        let delete = Delete::builder().table_name(TABLE).key("pk", pk).key("sk", sk).build().unwrap();
+        TransactWriteItem::builder().delete(delete).build()
+    });
+    let puts = kept.iter().map(|item| {
+        let put = Put::builder().table_name(TABLE).set_item(Some(item.clone())).build().unwrap();
+        TransactWriteItem::builder().put(put).build()
+    });
+    for some in deletes.chain(puts).collect::<Vec<_>>().chunks(100) {
+        let client = &story.system.cloud.dynamodb;
+        client.transact_write_items().set_transact_items(Some(some.to_vec())).send().await.unwrap();
+    }
+}
+
+/// What may not be found anywhere, whatever kind of row it is: who it was, and their token.
+const PERSONAL: [&str; 2] = [PERSON, "v1.k1."];
+
+/// Everything that says of whom or of which ad accounts something is.
+async fn traces(story: &Story, of: &[String]) -> Vec<String> {
+    let is_found = |item: &Item| {
+        // The audit log is a chain from which nothing can be taken. It names ad accounts and objects, and no person.
+        let is_audit = item["pk"].as_s().is_ok_and(|pk| pk.ends_with("#AUDIT"));
+        let dump = format!("{item:?}");
+        of.iter()
+            .any(|trace| (!is_audit || PERSONAL.contains(&trace.as_str())) && dump.contains(trace.as_str()))
+    };
+    items(story).await.into_iter().filter(is_found).map(|item| format!("{item:?}")).collect()
+}
+
+/// What may not be found any more: the person, the connection, the accounts and what is in them.
+async fn all_traces(story: &Story) -> Vec<String> {
+    let mut traces: Vec<_> = PERSONAL.map(str::to_owned).into();
+    for item in items(story).await {
+        let (pk, sk) = (item["pk"].as_s().unwrap(), item["sk"].as_s().unwrap());
+        if let Some(account) = sk.strip_prefix("ACCOUNT#act_") {
+            traces.push(account.to_owned());
+            traces.extend(item.get("name").and_then(|name| name.as_s().ok()).cloned());
+        }
+        traces.extend(pk.strip_prefix("META#").map(str::to_owned));
+    }
+    assert!(traces.len() > 10, "{traces:?}");
+    traces
+}
+
+/// What the person lets us see.
+#[derive(PartialEq, Eq)]
+enum Chosen {
+    Everything,
+    OneAccount,
+}
+
+/// A workspace with all that comes of an ad account: facts, objects, decisions, a launch, a timer, changes.
+async fn busy(options: Options, chosen: Chosen) -> Story {
+    let story = Story::on(options).await.unwrap();
+    let account = story.account().unwrap();
+    let choices = [("accounts", account.as_str())];
+    let choices = if chosen == Chosen::OneAccount { &choices[..] } else { &[] };
+    assert_eq!(log_in(&story, None, choices).await.0, 200);
+    story.select(true).await.unwrap();
+    story.system.runner.settle().await.unwrap();
+    let api = story.api().unwrap();
+    let rule = |name: &str, account: Option<&str>| {
+        json!({"name": name, "ad_account": account, "level": "ad", "action": {"do": "notify"},
+               "when": {"metric": "spend", "window": "last_7_days", "is": "above", "value": "1"}})
+    };
+    let kept = api.call(Method::POST, "rules", Some(&rule("One of all", None))).await.unwrap();
+    let removed = api.call(Method::POST, "rules", Some(&rule("One that goes", None))).await.unwrap();
+    api.call(Method::POST, "rules", Some(&rule("Of this account", Some(&account)))).await.unwrap();
+    story.sync().await.unwrap();
+    let decisions = format!("rules/{}/decisions", kept["id"].as_str().unwrap());
+    let decided = api.call(Method::GET, &decisions, None).await.unwrap();
+    assert!(!decided["data"].as_array().unwrap().is_empty());
+    let removed = format!("rules/{}", removed["id"].as_str().unwrap());
+    api.call(Method::DELETE, &removed, None).await.unwrap();
+    let launched = story.launch("one", &story.launch_document().unwrap()).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    let campaign = story.running_campaign().await.unwrap();
+    let at = json!({"activate_at": "2026-12-24T09:00:00"});
+    let timer = story.owner(Method::PUT, &format!("campaigns/{campaign}/schedule"), Some(at)).await.unwrap();
+    assert_eq!(timer.status, 200, "{}", timer.text);
+    let change = json!({"object": "ad_account", "entry": [{"id": "0", "time": 1_795_140_000, "changes": [
+        {"field": "with_issues_ad_objects", "value": {"id": campaign, "level": "CAMPAIGN"}}]}]});
+    assert_eq!(story.deliver(&change.to_string()).await.unwrap().status, 200);
+    story.system.runner.settle().await.unwrap();
+    story
+}
+
+#[tokio::test]
+async fn a_person_who_wants_it_is_forgotten_in_every_workspace() {
+    let story = busy(options(Data::Memory), Chosen::Everything).await;
+    let second = Api::new(&story.system, "second", Role::Owner).unwrap();
+    second.connect().await.unwrap();
+    let all = all_traces(&story).await;
+    assert!(!traces(&story, &all).await.is_empty());
+    let sim = story.sim().unwrap();
+
+    assert_eq!(sim.remove_app(PERSON).await.unwrap().status, 200);
+    story.system.runner.settle().await.unwrap();
+    let left = connections(&story).await.remove(0);
+    assert_eq!(
+        (&left["state"], &left["reason"]),
+        (&json!("needs_reconnect"), &json!("the person removed the app at Meta"))
+    );
+    assert!(traces(&story, &["v1.k1.".to_owned()]).await.is_empty(), "no token is left");
+
+    let answer = sim.ask_for_deletion(PERSON).await.unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let url = answer.body["url"].as_str().unwrap().to_owned();
+    let code = answer.body["confirmation_code"].as_str().unwrap();
+    assert!(url.ends_with(code), "{url}");
+    story.system.runner.settle().await.unwrap();
+
+    let left = traces(&story, &all).await;
+    assert!(left.is_empty(), "{} items, such as {}", left.len(), left[0]);
+    let trace = traces(&story, &[code.to_owned()]).await;
+    assert_eq!(trace.len(), 1, "that it was done is known: {trace:?}");
+    let page = story
+        .send(Method::GET, url.strip_prefix(story.system.url()).unwrap(), None, &[], None)
+        .await
+        .unwrap();
+    assert_eq!(page.status, 200);
+    assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
+    assert!(
+        page.text.contains("<html lang=\"en\">") && page.text.contains("was deleted on"),
+        "{}",
+        page.text
+    );
+    assert!(!page.text.contains("<script") && page.text.contains(code));
+    assert!(connections(&story).await.is_empty());
+    let timers = story.system.cloud.timers.due();
+    assert!(timers.is_empty(), "{timers:?}");
+    assert_eq!(story.system.runner.dead(Queue::AuthMeta).await.unwrap(), 0);
+    story.end().await.unwrap();
+}
+
+/// Dies before one call to the table, which is after the effect of the one before it and all that came of that.
+#[derive(Debug, Clone)]
+struct Breaks {
+    calls: Arc<AtomicI64>,
+    at: i64,
+}
+
+impl Intercept for Breaks {
+    fn name(&self) -> &'static str {
+        "Breaks"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        _: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if call == self.at { Err("the process died".into()) } else { Ok(()) }
+    }
+}
+
+/// The function, as a process that dies at its n-th call to the table.
+fn mortal(story: &Story, at: i64) -> (AuthMeta, Arc<AtomicI64>) {
+    let calls = Arc::new(AtomicI64::new(0));
+    let breaks = Breaks { calls: calls.clone(), at };
+    let config = story.system.cloud.dynamodb.config().to_builder().interceptor(breaks).build();
+    let table = Table::new(aws_sdk_dynamodb::Client::from_conf(config), TABLE);
+    let access = Access::new(table, story.system.graph.clone(), story.system.cloud.keyring.clone());
+    let settings = Settings { secrets: story.system.secrets.clone(), login: None };
+    (AuthMeta::new(access, story.system.host.clone(), settings), calls)
+}
+
+/// A wish that nobody has begun to fulfil.
+async fn wish(story: &Story) -> String {
+    let code = "0123456789abcdef01234567".to_owned();
+    let wish = store::erase::Erasure {
+        code: code.clone(),
+        user: Some(PERSON.parse().unwrap()),
+        asked_at: story.system.clock.now(),
+        done_at: None,
+    };
+    story.system.table.begin_erasure(&wish).await.unwrap();
+    code
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_killed_at_any_step_is_completed_by_the_next() {
+    // Small, for it is deleted a hundred times.
+    let account = AccountArgs {
+        campaigns: 3,
+        adsets: 3,
+        ads: 3,
+        days: 8,
+        today: Some(TODAY),
+        ..AccountArgs::default()
+    };
+    let options = Options { account: Account::Simulated(account), ..Options::in_memory() };
+    let story = busy(options, Chosen::OneAccount).await;
+    let all = all_traces(&story).await;
+    let erasure = wish(&story).await;
+    let before = items(&story).await;
+    let erase = Job::ErasePerson { erasure };
+
+    let (whole, calls) = mortal(&story, 0);
+    whole.process(erase.clone()).await.unwrap();
+    let steps = calls.load(Ordering::SeqCst);
+    assert!(traces(&story, &all).await.is_empty());
+    assert!(steps > 20, "{steps} calls");
+    let again = items(&story).await;
+    whole.process(erase.clone()).await.unwrap();
+    assert_eq!(items(&story).await.len(), again.len(), "done a second time, it does nothing");
+
+    let mut unbroken = 0;
+    for at in 1..=steps {
+        restore(&story, &before).await;
+        let (dies, _) = mortal(&story, at);
+        let died = dies.process(erase.clone()).await;
+        match died {
+            Err(failure) => assert!(failure.may_pass(), "call {at} of {steps}: {failure}"),
+            // The end of an act that stands is noted in the audit log where that is possible.
+            Ok(()) => unbroken += 1,
+        }
+        let (next, _) = mortal(&story, 0);
+        next.process(erase.clone()).await.unwrap();
+        let left = traces(&story, &all).await;
+        assert!(left.is_empty(), "killed before call {at} of {steps}: {left:?}");
+    }
+    assert!(unbroken <= 3, "{unbroken} of {steps} calls do not matter");
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wish_whose_message_was_lost_is_taken_up_by_the_daily_look() {
+    let story = Story::synced().await.unwrap();
+    let all = all_traces(&story).await;
+    let code = wish(&story).await;
+    let page = format!("/v1/auth/meta/data-deletion/{code}");
+    let page = story.send(Method::GET, &page, None, &[], None).await.unwrap();
+    assert!(page.text.contains("is under way"), "{}", page.text);
+    story.system.cloud.queues.send(&[Job::CheckConnections]).await.unwrap();
+    story.system.runner.settle().await.unwrap();
+    assert!(traces(&story, &all).await.is_empty());
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_that_a_living_connection_reaches_stays_with_it() {
+    let story = Story::begin().await.unwrap();
+    let sim = story.sim().unwrap();
+    let user = sim.hire_system_user("900000000000001");
+    let token = sim.issue_system_token(&user, &["ads_read", "ads_management", "business_management"]);
+    let api = story.api().unwrap();
+    api.call(Method::POST, "connections/meta/token", Some(&json!({"token": token}))).await.unwrap();
+    story.connect_and_sync().await.unwrap();
+    let holder = |accounts: Value| accounts["data"][0]["connection"].clone();
+    let before = api.call(Method::GET, "ad-accounts", None).await.unwrap();
+    assert_eq!(holder(before), format!("meta-{PERSON}"));
+
+    sim.remove_app(PERSON).await.unwrap();
+    sim.ask_for_deletion(PERSON).await.unwrap();
+    story.system.runner.settle().await.unwrap();
+    assert!(traces(&story, &[PERSON.to_owned()]).await.is_empty());
+    let accounts = api.call(Method::GET, "ad-accounts", None).await.unwrap();
+    assert_eq!(accounts["data"].as_array().unwrap().len(), 3);
+    assert_eq!(holder(accounts.clone()), format!("meta-{user}"));
+    assert_eq!(accounts["data"][0]["reached"][0]["how"], "assigned", "looked at again: {accounts}");
+    story.sync().await.unwrap();
+    let progress = story.owner(Method::GET, "sync", None).await.unwrap().json();
+    assert_eq!(progress["chunks"]["failed"], 0, "{progress}");
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_connects_again_after_leaving_stays_whatever_is_sent_once_more() {
+    let story = Story::begin().await.unwrap();
+    let api = story.api().unwrap();
+    api.connect().await.unwrap();
+    let sim = story.sim().unwrap();
+    let old = sim.signed_request(PERSON);
+    sim.remove_app(PERSON).await.unwrap();
+    story.system.clock.advance(SignedDuration::from_mins(10));
+    api.connect().await.unwrap();
+    for path in ["deauthorize", "data-deletion"] {
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        let path = format!("/v1/auth/meta/{path}");
+        let body = Some(format!("signed_request={old}"));
+        assert_eq!(story.send(Method::POST, &path, None, &form, body).await.unwrap().status, 200);
+    }
+    story.system.runner.settle().await.unwrap();
+    assert_eq!(connections(&story).await[0]["state"], "connected");
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_but_meta_can_say_that_somebody_left() {
+    let story = Story::begin().await.unwrap();
+    story.api().unwrap().connect().await.unwrap();
+    let before = items(&story).await.len();
+    let good = story.sim().unwrap().signed_request(PERSON);
+    let (signature, payload) = good.split_once('.').unwrap();
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    for path in ["/v1/auth/meta/deauthorize", "/v1/auth/meta/data-deletion"] {
+        for (body, status) in [
+            (format!("signed_request={signature}x.{payload}"), 403),
+            (format!("signed_request={payload}.{signature}"), 403),
+            (format!("signed_request={signature}.{}", payload.replace('e', "f")), 403),
+            ("signed_request=".to_owned(), 403),
+            (format!("signed_request={good}&signed_request={good}"), 400),
+            (format!("other={good}"), 400),
+            (good.clone(), 400),
+            (String::new(), 400),
+        ] {
+            let answer = story.send(Method::POST, path, None, &form, Some(body.clone())).await.unwrap();
+            assert_eq!(answer.status, status, "{path} {body}: {}", answer.text);
+        }
+        story.system.clock.advance(SignedDuration::from_hours(25));
+        let late = Some(format!("signed_request={good}"));
+        let late = story.send(Method::POST, path, None, &form, late).await.unwrap();
+        assert_eq!(late.status, 403, "{}", late.text);
+        story.system.clock.advance(SignedDuration::from_hours(-25));
+    }
+    let unknown = "/v1/auth/meta/data-deletion/0000";
+    assert_eq!(story.send(Method::GET, unknown, None, &[], None).await.unwrap().status, 404);
+    story.system.runner.settle().await.unwrap();
+    assert_eq!(items(&story).await.len(), before);
+    assert_eq!(connections(&story).await[0]["state"], "connected");
+    story.end().await.unwrap();
+}
