@@ -104,7 +104,7 @@ async fn everything_that_a_person_does_is_in_the_log_with_what_was_before_and_af
     let dump = json!(entries).to_string();
     assert!(!dump.contains(connection.as_str().unwrap()), "{dump}");
     assert!(!dump.contains("EAA") && !dump.contains('@'), "{dump}");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn what_rules_and_schedules_do_is_in_the_log_once_however_often_it_is_trie
         entries.iter().filter(|entry| entry["who"]["kind"] == "schedule").cloned().collect();
     assert_eq!(told(&by_schedule), ["campaign.activated intended", "campaign.activated done"]);
     holds(&story).await;
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn an_act_that_meta_refuses_or_never_answers_says_so() {
         ]
     );
     assert!(entries[1]["reason"].is_string(), "{}", entries[1]);
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn owners_read_the_log_page_by_page_and_day_by_day() {
     let editor = Api::new(&story.system, WORKSPACE, Role::Editor).unwrap();
     let refused = editor.call(Method::GET, "audit", None).await.unwrap_err().to_string();
     assert!(refused.contains("403"), "{refused}");
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
 
 fn act(id: &str) -> Act {
@@ -349,7 +349,7 @@ async fn a_log_that_somebody_has_touched_is_found_at_its_first_broken_link() {
     write(behind).await;
     assert_eq!(broken().await, Err(7));
     write(head).await;
-    story.system.stop().await;
+    story.end().await.unwrap();
 
     let said = verify(&here(), WORKSPACE).await.unwrap().unwrap_err();
     assert_eq!(said.seq, 7);
@@ -403,5 +403,5 @@ async fn a_change_at_meta_whose_process_died_has_left_its_intent() {
     }
     assert!(left_behind > 0, "it was never killed between the change and its end");
     holds(&story).await;
-    story.system.stop().await;
+    story.end().await.unwrap();
 }
