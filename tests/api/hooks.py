@@ -31,7 +31,7 @@ def real(path, method, name):
         return SYSTEM[kind][-3:] if deletes else SYSTEM[kind][:-3]
     if name == "connection" and method == "delete" and "ADFLIGHT_LAST" not in os.environ:
         return ["meta-0"]  # Without its connection nothing could be tried any more: that comes last.
-    value = SYSTEM[name]
+    value = SYSTEM.get(name, "nothing-there")
     return value if isinstance(value, list) else [value]
 
 
@@ -45,7 +45,11 @@ def only(schema, values):
 def before_load_schema(context, raw_schema):
     for path, methods in raw_schema["paths"].items():
         for method, operation in methods.items():
-            for parameter in operation.get("parameters", []):
+            # A list of whose cursors nothing is known is read from its beginning.
+            cursor = SYSTEM["after"].get(operation["operationId"])
+            parameters = [one for one in operation.get("parameters", []) if cursor or one["name"] != "after"]
+            operation["parameters"] = parameters
+            for parameter in parameters:
                 schema, name = parameter["schema"], parameter["name"]
                 if parameter["in"] == "path":
                     only(schema, real(path, method, name))
@@ -54,7 +58,7 @@ def before_load_schema(context, raw_schema):
                 elif name == "until":
                     only(schema, UNTIL)
                 elif name == "after":
-                    only(schema, [SYSTEM["after"][operation["operationId"]]])
+                    only(schema, [cursor])
                 elif name == "hub.verify_token":
                     only(schema, [SYSTEM["verify_token"]])
             body = operation.get("requestBody", {}).get("content", {}).get("application/json")

@@ -56,6 +56,7 @@ pub static ROUTES: &[Route<Endpoint>] = &[
 struct Handshake {
     /// `subscribe`.
     #[serde(rename = "hub.mode")]
+    #[cfg_attr(feature = "describe", schemars(extend("enum" = ["subscribe"])))]
     mode: String,
     /// The text that the subscription was made with.
     #[serde(rename = "hub.verify_token")]

@@ -50,6 +50,7 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
     };
     let after_row = after("insights?level=ad&since=2026-11-01&until=2026-11-02").await?;
     let after_object = after("ads?order=desc").await?;
+    let after_entry = call(Method::GET, "audit?limit=1", None).await?["after"].clone();
     Ok(json!({
         "url": story.system.url(),
         "token": story.system.token("demo", Role::Owner)?,
@@ -64,6 +65,7 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
             "list_campaigns": after_object,
             "list_adsets": after_object,
             "list_ads": after_object,
+            "list_audit": after_entry,
             "list_decisions": runtime::page::cursor("2026-11-20#1"),
         },
         "workspace": "demo",
