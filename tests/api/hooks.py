@@ -74,6 +74,8 @@ def before_load_schema(context, raw_schema):
     only(schemas["Budget"]["properties"]["currency"], [SYSTEM["currency"]])
     only(schemas["NewSchedule"]["properties"]["activate_at"], ACTIVATE_AT)
     only(schemas["NewSchedule"]["properties"]["timezone"], TIMEZONE + [None])
+    # The simulated app has no configuration of Facebook Login for Business.
+    schemas["LoginRequest"]["properties"]["kind"] = {"const": "classic"}
     for name in schemas:
         if name.startswith("RuleSpec"):
             schemas[name]["properties"]["ad_account"] = {"type": "null"}

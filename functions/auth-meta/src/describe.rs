@@ -28,6 +28,7 @@ struct SentBack {
 
 /// Meta's form.
 #[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "it is read by hand")]
 struct Signed {
     /// A signature and what it signs, both in base64url.
@@ -76,6 +77,7 @@ pub fn describe(endpoint: Endpoint) -> Operation {
         Endpoint::DeletionStatus => Operation::new("show_deletion", "Shows what became of a person's wish")
             .gives_nothing(StatusCode::OK, "It is done, or under way.")
             .or_as::<String>("text/html")
+            .may(Failure::NotFound, "Nothing is known under this code.")
             .fails_as_page(),
         Endpoint::Connections => Operation::new("list_connections", "Lists connections to Meta")
             .gives::<List<ShownConnection>>(StatusCode::OK, "The connections."),

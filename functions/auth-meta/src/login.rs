@@ -38,6 +38,7 @@ pub(crate) struct LoginRequest {
     kind: LoginKind,
     /// Permissions that were declined before and are to be asked for again.
     #[serde(default)]
+    #[cfg_attr(feature = "describe", schemars(extend("items" = serde_json::json!({"enum": SCOPES}))))]
     rerequest: Vec<String>,
 }
 
@@ -60,7 +61,7 @@ const LONGEST_TOKEN: usize = 4096;
 #[serde(deny_unknown_fields)]
 pub(crate) struct PastedToken {
     /// Of a system user, made for this app.
-    #[cfg_attr(feature = "describe", schemars(with = "String"))]
+    #[cfg_attr(feature = "describe", schemars(with = "String", length(min = 1, max = LONGEST_TOKEN)))]
     token: SecretString,
 }
 
