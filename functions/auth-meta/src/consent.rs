@@ -3,6 +3,7 @@
 use access::audit::{self, Act, Actor};
 use access::token_context;
 use ads::Failure;
+use ads::account::LaunchDefaults;
 use ads::id::{AdAccountId, ConnectionId, MetaUserId};
 use ads::tenant::Tenant;
 use graph_api::account::Reachable;
@@ -146,6 +147,8 @@ impl AuthMeta {
                 default_dsa_payor: account.default_dsa_payor,
                 default_dsa_beneficiary: account.default_dsa_beneficiary,
                 reached_by: Vec::new(),
+                // Those that are kept stay as they are.
+                defaults: LaunchDefaults::default(),
             };
             reached.push(account.id.clone());
             let account = AdAccount {

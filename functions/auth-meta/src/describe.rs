@@ -1,6 +1,7 @@
 //! What the routes take and give.
 
 use ads::Failure;
+use ads::account::LaunchDefaults;
 use http::StatusCode;
 use runtime::describe::{Header, Operation};
 use runtime::reply::List;
@@ -88,6 +89,12 @@ pub fn describe(endpoint: Endpoint) -> Operation {
             .gives_nothing(StatusCode::NO_CONTENT, "It is forgotten."),
         Endpoint::AdAccounts => Operation::new("list_ad_accounts", "Lists ad accounts")
             .gives::<List<ShownAccount>>(StatusCode::OK, "The ad accounts of every connection."),
+        Endpoint::Defaults => Operation::new("show_defaults", "Shows what launches use where they are silent")
+            .gives::<LaunchDefaults>(StatusCode::OK, "The defaults."),
+        Endpoint::SetDefaults => Operation::new("set_defaults", "Says what launches use where they are silent")
+            .about("All of them are replaced.")
+            .body::<LaunchDefaults>()
+            .gives::<LaunchDefaults>(StatusCode::OK, "The defaults."),
         Endpoint::Select => Operation::new("select_ad_account", "Says whether an ad account is synced")
             .body::<Selection>()
             .gives::<ShownAccount>(StatusCode::OK, "The ad account."),

@@ -6,6 +6,7 @@
 
 mod audit;
 mod consent;
+mod defaults;
 #[cfg(feature = "describe")]
 mod describe;
 mod erase;
@@ -63,6 +64,10 @@ pub enum Endpoint {
     AdAccounts,
     /// Say whether an ad account is synced.
     Select,
+    /// Show what launches in an ad account use where their document is silent.
+    Defaults,
+    /// Set that.
+    SetDefaults,
     /// Who did what.
     Audit,
 }
@@ -128,6 +133,18 @@ pub static ROUTES: &[Route<Endpoint>] = &[
         path: "/v1/workspaces/{workspace}/ad-accounts",
         access: Needs(Role::Viewer),
         endpoint: Endpoint::AdAccounts,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults",
+        access: Needs(Role::Viewer),
+        endpoint: Endpoint::Defaults,
+    },
+    Route {
+        method: Method::PUT,
+        path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults",
+        access: Needs(Role::Editor),
+        endpoint: Endpoint::SetDefaults,
     },
     Route {
         method: Method::PUT,
@@ -226,6 +243,8 @@ impl AuthMeta {
             Endpoint::Disconnect => self.disconnect(&visit).await,
             Endpoint::AdAccounts => self.ad_accounts(&visit).await,
             Endpoint::Select => self.select(&visit).await,
+            Endpoint::Defaults => self.defaults(&visit).await,
+            Endpoint::SetDefaults => self.set_defaults(&visit).await,
             Endpoint::Audit => self.audit(&visit).await,
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use access::audit::{self, Act, Actor, Stage};
 use access::{Reached, UseCase};
+use ads::account::beneficiary_objection;
 use ads::id::{AdAccountId, LaunchId, ObjectId};
 use ads::job::Job;
 use ads::launch::{Created, Launch, LaunchSpec, LaunchState, Step};
@@ -24,6 +25,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use store::StoreError;
+use store::connection::ConnectionKind;
 use store::launch::KeptLaunch;
 
 use crate::{Endpoint, ManageCampaign};
@@ -82,8 +84,15 @@ impl ManageCampaign {
         if visit.request.body().len() > LONGEST_DOCUMENT {
             return Err(Invalid::new("body", format!("may have {LONGEST_DOCUMENT} bytes at most")).into());
         }
-        let spec: LaunchSpec = visit.json()?;
-        let findings = spec.check(account.currency);
+        let mut spec: LaunchSpec = visit.json()?;
+        account.details.defaults.fill(&mut spec);
+        let mut findings = spec.check(account.currency);
+        let connection = self.access.table.connection(workspace, &account.connection).await?;
+        if connection.is_some_and(|connection| connection.kind != ConnectionKind::Classic) {
+            let (dsa, details) = (spec.ad_set.dsa.as_ref(), &account.details);
+            let owner = details.business.as_ref();
+            findings.extend(beneficiary_objection(dsa, owner, &details.reached, "ad_set.dsa.beneficiary"));
+        }
         if !findings.is_empty() {
             return Err(Failure::Invalid(findings));
         }

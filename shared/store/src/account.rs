@@ -1,6 +1,6 @@
 //! Ad accounts: whose they are, which connection reaches them, whether they are synced.
 
-use ads::account::{Business, Way};
+use ads::account::{Business, LaunchDefaults, Way};
 use ads::id::{AdAccountId, ConnectionId};
 use ads::money::Currency;
 use ads::tenant::Tenant;
@@ -65,6 +65,9 @@ pub struct AccountDetails {
     /// Who benefits from them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_dsa_beneficiary: Option<String>,
+    /// What launches in it use where their document is silent.
+    #[serde(default)]
+    pub defaults: LaunchDefaults,
     /// Every connection of the workspace that has reached it.
     #[serde(default)]
     pub reached_by: Vec<ConnectionId>,
@@ -176,6 +179,18 @@ impl Table {
             self.put(&key::selected(ws, id), &holder, None).await?;
         }
         Ok(account)
+    }
+
+    /// Keeps what launches in an account use where their document is silent.
+    pub async fn keep_defaults(
+        &self,
+        ws: &Tenant,
+        id: &AdAccountId,
+        defaults: &LaunchDefaults,
+    ) -> Result<AdAccount, StoreError> {
+        let values = vec![(":defaults", to_attribute_value(defaults)?)];
+        let condition = Some("attribute_exists(pk)");
+        self.update(&key::account(ws, id), "SET defaults = :defaults", condition, values).await
     }
 
     /// Records that a connection does not reach an account any more, unless another one has taken it over.

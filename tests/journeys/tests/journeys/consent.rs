@@ -143,6 +143,45 @@ async fn accounts_carry_whose_they_are_how_they_are_reached_and_why_they_rest() 
 }
 
 #[tokio::test]
+async fn launches_use_an_accounts_defaults_and_a_partner_is_no_beneficiary() {
+    let story = Story::begin().await.unwrap();
+    let sim = story.sim().unwrap();
+    sim.add_business("700", "Agency");
+    let account = story.account().unwrap();
+    sim.share_account(&account, "700");
+    let user = sim.hire_system_user("700");
+    let token = sim.issue_system_token(&user, &ALL);
+    assert_eq!(post(&story, "token", Some(&json!({"token": token}))).await.status, 200);
+    let put = async |body: Value| story.owner(Method::PUT, "defaults", Some(body)).await.unwrap();
+    let dsa = |beneficiary: &str| json!({"payor": "Agency", "beneficiary": beneficiary});
+    let refused = put(json!({"dsa": dsa("adflight test company")})).await;
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    assert_eq!(refused.json()["errors"][0]["field"], "dsa.beneficiary");
+    assert!(refused.text.contains("name Agency"), "{}", refused.text);
+    let defaults = json!({"pixel": "123", "dsa": dsa("Agency"), "domain": "shop.example.com"});
+    let kept = put(defaults.clone()).await;
+    assert_eq!((kept.status.as_u16(), kept.json()), (200, defaults.clone()));
+    assert_eq!(put(json!({"domain": "https://x/"})).await.status, 400);
+    assert_eq!(story.owner(Method::GET, "defaults", None).await.unwrap().json(), defaults);
+
+    let mut document = story.launch_document().unwrap();
+    document["ad_set"]["countries"] = json!(["DE"]);
+    document["ad_set"]["promoted_object"] = json!({"custom_event_type": "PURCHASE"});
+    let launched = story.launch("one", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    let ad_set = sim.node(launched.json()["adset_id"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&ad_set["dsa_beneficiary"], &ad_set["promoted_object"]["pixel_id"]),
+        (&json!("Agency"), &json!("123"))
+    );
+    document["ad_set"]["dsa"] = dsa("Adflight test company");
+    let refused = story.launch("two", &document).await.unwrap();
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    assert_eq!(refused.json()["errors"][0]["field"], "ad_set.dsa.beneficiary");
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_business_lets_in_a_system_user_by_the_deployments_configuration() {
     let story = Story::begin().await.unwrap();
     let (status, shown) = log_in(&story, Some(&json!({"kind": "business"})), &[]).await;

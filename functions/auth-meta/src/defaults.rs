@@ -1,0 +1,43 @@
+//! What launches in an ad account use where their document is silent.
+
+use ads::Failure;
+use ads::account::{LaunchDefaults, beneficiary_objection};
+use ads::id::AdAccountId;
+use runtime::route::Visit;
+use runtime::{Reply, reply};
+use serde_json::json;
+use store::connection::ConnectionKind;
+
+use crate::{AuthMeta, Endpoint};
+
+impl AuthMeta {
+    pub(crate) async fn defaults(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        visit.allow_query(&[])?;
+        let account = self.access.table.known_account(visit.workspace()?, &visit.path("ad_account")?).await?;
+        reply::ok(&account.details.defaults)
+    }
+
+    /// Replaces all of them. What no launch could use is refused here already.
+    pub(crate) async fn set_defaults(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
+        let (workspace, id): (_, AdAccountId) = (visit.workspace()?, visit.path("ad_account")?);
+        let defaults: LaunchDefaults = visit.json()?;
+        let table = &self.access.table;
+        let account = table.known_account(workspace, &id).await?;
+        let connection = table.connection(workspace, &account.connection).await?;
+        let mut found = defaults.check();
+        if connection.is_some_and(|connection| connection.kind != ConnectionKind::Classic) {
+            let (dsa, details) = (defaults.dsa.as_ref(), &account.details);
+            let owner = details.business.as_ref();
+            found.extend(beneficiary_objection(dsa, owner, &details.reached, "dsa.beneficiary"));
+        }
+        if !found.is_empty() {
+            return Err(Failure::Invalid(found));
+        }
+        let act = access::audit::by_person(visit, "ad_account.defaults", format!("ad_account/{id}"))?;
+        let act = act.changing(json!(account.details.defaults), json!(defaults));
+        let act = self.access.intend(workspace, act).await?;
+        let kept = table.keep_defaults(workspace, &id, &defaults).await.map_err(Failure::from);
+        let kept = act.ended(kept, None, self.host.clock.now()).await?;
+        reply::ok(&kept.details.defaults)
+    }
+}
