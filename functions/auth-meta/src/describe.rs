@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::audit::{Asked, ShownEntry};
 use crate::leaving::Confirmation;
 use crate::login::{Authorization, LoginRequest, PastedToken};
+use crate::members::{NewInvitation, NewRole, NewWorkspace, ShownInvitation, ShownMember, ShownWorkspace};
 use crate::page::Connected;
 use crate::shown::{ShownAccount, ShownConnection};
 use crate::{Endpoint, Selection};
@@ -102,6 +103,42 @@ pub fn describe(endpoint: Endpoint) -> Operation {
             .about("Every entry names the hash of the one before; an act that is only `intended` may have happened.")
             .query::<Asked>()
             .gives::<List<ShownEntry>>(StatusCode::OK, "The entries, newest first."),
+        Endpoint::CreateWorkspace => Operation::new("create_workspace", "Makes a workspace")
+            .about("The person becomes its owner.")
+            .body::<NewWorkspace>()
+            .gives::<ShownWorkspace>(StatusCode::CREATED, "The workspace.")
+            .may(Failure::Conflict, "The person is in too many workspaces."),
+        Endpoint::Workspaces => Operation::new("list_workspaces", "Lists the person's workspaces")
+            .gives::<List<ShownWorkspace>>(StatusCode::OK, "The workspaces, each with the person's role."),
+        Endpoint::Members => Operation::new("list_members", "Lists members")
+            .gives::<List<ShownMember>>(StatusCode::OK, "The members."),
+        Endpoint::ChangeMember => Operation::new("change_member", "Gives a member another role")
+            .body::<NewRole>()
+            .gives::<ShownMember>(StatusCode::OK, "The member.")
+            .may(Failure::Conflict, "It would leave nobody as owner, or somebody else changed it first."),
+        Endpoint::RemoveMember => Operation::new("remove_member", "Takes a member out")
+            .about("An owner takes out anybody, every other member only themselves.")
+            .gives_nothing(StatusCode::NO_CONTENT, "It is no member any more.")
+            .may(Failure::Forbidden, "Only an owner takes others out.")
+            .may(Failure::Conflict, "It would leave nobody as owner, or somebody else changed it first."),
+        Endpoint::Invitations => Operation::new("list_invitations", "Lists invitations to the workspace")
+            .gives::<List<ShownInvitation>>(StatusCode::OK, "Those that wait for an answer."),
+        Endpoint::Invite => Operation::new("invite", "Invites an address")
+            .about(
+                "Nothing is sent: tell the person yourself. Whoever comes with a session in which the issuer vouches for \
+                 the address may accept. Inviting it again replaces the invitation.",
+            )
+            .body::<NewInvitation>()
+            .gives::<ShownInvitation>(StatusCode::CREATED, "The invitation."),
+        Endpoint::WithdrawInvitation => Operation::new("withdraw_invitation", "Takes an invitation back")
+            .gives_nothing(StatusCode::NO_CONTENT, "It is gone."),
+        Endpoint::MyInvitations => Operation::new("list_my_invitations", "Lists invitations that wait for the person")
+            .about("By the address that the issuer vouches for (`email` with `email_verified`).")
+            .gives::<List<ShownInvitation>>(StatusCode::OK, "The invitations."),
+        Endpoint::AcceptInvitation => Operation::new("accept_invitation", "Makes the person a member")
+            .about("Accepting again is answered like the first time.")
+            .gives::<ShownMember>(StatusCode::OK, "The member that the person is now.")
+            .may(Failure::Conflict, "The invitation went away at the same time."),
     }
 }
 

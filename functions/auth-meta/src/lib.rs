@@ -13,8 +13,10 @@ mod erase;
 mod health;
 mod leaving;
 mod login;
+mod members;
 mod page;
 pub mod rotation;
+mod routes;
 mod shown;
 
 use access::{Access, Entrance};
@@ -23,14 +25,12 @@ use ads::id::AdAccountId;
 use ads::job::{Job, SyncCause};
 use ads::tenant::Tenant;
 use bytes::Bytes;
-use http::{Method, Request};
+use http::Request;
 use runtime::reply::{self, List};
-use runtime::route::{Access::Public, Access::Role as Needs, Route, Visit};
-use runtime::session::Role;
+use runtime::route::Visit;
 use runtime::{AppSecrets, Host, Reply};
 use serde::Deserialize;
 use serde_json::json;
-
 use store::account::AdAccount;
 
 use crate::shown::{ShownAccount, ShownConnection};
@@ -38,127 +38,7 @@ use crate::shown::{ShownAccount, ShownConnection};
 #[cfg(feature = "describe")]
 pub use crate::describe::describe;
 use crate::rotation::Rotation;
-
-/// What can be asked of this function.
-#[derive(Debug, Clone, Copy)]
-pub enum Endpoint {
-    /// Begin a login at Meta.
-    Authorize,
-    /// Hand over the token of a system user.
-    Paste,
-    /// Meta sends the person back.
-    Callback,
-    /// Meta says that a person removed the app.
-    Deauthorize,
-    /// Meta says that a person wants their data deleted.
-    DataDeletion,
-    /// Show a person what became of that.
-    DeletionStatus,
-    /// List connections.
-    Connections,
-    /// Show one connection.
-    Connection,
-    /// Forget a connection.
-    Disconnect,
-    /// List ad accounts.
-    AdAccounts,
-    /// Say whether an ad account is synced.
-    Select,
-    /// Show what launches in an ad account use where their document is silent.
-    Defaults,
-    /// Set that.
-    SetDefaults,
-    /// Who did what.
-    Audit,
-}
-
-/// Every route of this function.
-pub static ROUTES: &[Route<Endpoint>] = &[
-    Route {
-        method: Method::POST,
-        path: "/v1/workspaces/{workspace}/connections/meta/authorize",
-        access: Needs(Role::Owner),
-        endpoint: Endpoint::Authorize,
-    },
-    Route {
-        method: Method::POST,
-        path: "/v1/workspaces/{workspace}/connections/meta/token",
-        access: Needs(Role::Owner),
-        endpoint: Endpoint::Paste,
-    },
-    Route {
-        method: Method::GET,
-        path: "/v1/auth/meta/callback",
-        access: Public,
-        endpoint: Endpoint::Callback,
-    },
-    Route {
-        method: Method::POST,
-        path: "/v1/auth/meta/deauthorize",
-        access: Public,
-        endpoint: Endpoint::Deauthorize,
-    },
-    Route {
-        method: Method::POST,
-        path: "/v1/auth/meta/data-deletion",
-        access: Public,
-        endpoint: Endpoint::DataDeletion,
-    },
-    Route {
-        method: Method::GET,
-        path: "/v1/auth/meta/data-deletion/{code}",
-        access: Public,
-        endpoint: Endpoint::DeletionStatus,
-    },
-    Route {
-        method: Method::GET,
-        path: "/v1/workspaces/{workspace}/connections",
-        access: Needs(Role::Viewer),
-        endpoint: Endpoint::Connections,
-    },
-    Route {
-        method: Method::GET,
-        path: "/v1/workspaces/{workspace}/connections/{connection}",
-        access: Needs(Role::Viewer),
-        endpoint: Endpoint::Connection,
-    },
-    Route {
-        method: Method::DELETE,
-        path: "/v1/workspaces/{workspace}/connections/{connection}",
-        access: Needs(Role::Owner),
-        endpoint: Endpoint::Disconnect,
-    },
-    Route {
-        method: Method::GET,
-        path: "/v1/workspaces/{workspace}/ad-accounts",
-        access: Needs(Role::Viewer),
-        endpoint: Endpoint::AdAccounts,
-    },
-    Route {
-        method: Method::GET,
-        path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults",
-        access: Needs(Role::Viewer),
-        endpoint: Endpoint::Defaults,
-    },
-    Route {
-        method: Method::PUT,
-        path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults",
-        access: Needs(Role::Editor),
-        endpoint: Endpoint::SetDefaults,
-    },
-    Route {
-        method: Method::PUT,
-        path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/selection",
-        access: Needs(Role::Editor),
-        endpoint: Endpoint::Select,
-    },
-    Route {
-        method: Method::GET,
-        path: "/v1/workspaces/{workspace}/audit",
-        access: Needs(Role::Owner),
-        endpoint: Endpoint::Audit,
-    },
-];
+pub use crate::routes::{Endpoint, ROUTES};
 
 /// The function.
 #[derive(Debug, Clone)]
@@ -246,6 +126,16 @@ impl AuthMeta {
             Endpoint::Defaults => self.defaults(&visit).await,
             Endpoint::SetDefaults => self.set_defaults(&visit).await,
             Endpoint::Audit => self.audit(&visit).await,
+            Endpoint::CreateWorkspace => self.create_workspace(&visit).await,
+            Endpoint::Workspaces => self.workspaces(&visit).await,
+            Endpoint::Members => self.members(&visit).await,
+            Endpoint::ChangeMember => self.change_member(&visit).await,
+            Endpoint::RemoveMember => self.remove_member(&visit).await,
+            Endpoint::Invitations => self.invitations(&visit).await,
+            Endpoint::Invite => self.invite(&visit).await,
+            Endpoint::WithdrawInvitation => self.withdraw_invitation(&visit).await,
+            Endpoint::MyInvitations => self.my_invitations(&visit).await,
+            Endpoint::AcceptInvitation => self.accept_invitation(&visit).await,
         }
     }
 

@@ -46,6 +46,7 @@ impl Issuer {
             audience: AUDIENCE.to_owned(),
             algorithms: None,
             jwks: Some(jwks.to_string()),
+            trusts_claims: true,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ads::Failure;
-use ads::id::{AdAccountId, ConnectionId, LaunchId, ObjectId, RuleId, WorkspaceId};
+use ads::id::{AdAccountId, ConnectionId, InvitationId, LaunchId, MemberId, ObjectId, RuleId, WorkspaceId};
 use anyhow::{Context, bail};
 use http::{Method, StatusCode};
 use runtime::describe::{Answer, Header, Operation, Problem, Shape};
@@ -90,7 +90,7 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Described) -> anyhow::Resu
     }
     let security = match route.access {
         Access::Public => json!([]),
-        Access::Role(_) => json!([{"session": []}]),
+        Access::Person | Access::Role(_) => json!([{"session": []}]),
     };
     operation.insert("security".to_owned(), security);
     Ok(Value::Object(operation))
@@ -106,6 +106,7 @@ fn is_write(route: &Described) -> bool {
 fn said_of_access(access: Access, description: Option<&str>) -> Option<String> {
     let needed = match access {
         Access::Public => None,
+        Access::Person => Some("Needs a session, in whichever workspace or none.".to_owned()),
         Access::Role(role) => Some(format!("Needs the role {role}.")),
     };
     let said: Vec<_> = description.map(str::to_owned).into_iter().chain(needed).collect();
@@ -122,6 +123,8 @@ fn path_parameters(schemas: &mut Schemas, path: &str) -> anyhow::Result<Vec<Valu
             "connection" => (|g| g.subschema_for::<ConnectionId>(), "A connection of the workspace."),
             "code" => (|g| g.subschema_for::<String>(), "The confirmation code of a deletion."),
             "rule" => (|g| g.subschema_for::<RuleId>(), "A rule of the workspace."),
+            "member" => (|g| g.subschema_for::<MemberId>(), "A member of the workspace."),
+            "invitation" => (|g| g.subschema_for::<InvitationId>(), "An invitation to the workspace."),
             "launch" => (|g| g.subschema_for::<LaunchId>(), "A launch of the workspace."),
             other => bail!("what {{{other}}} is must be said in infra/openapi/src/operation.rs"),
         };
@@ -204,12 +207,17 @@ fn failures(route: &Described) -> BTreeMap<u16, Vec<(Problem, &'static str)>> {
         found.map(|(_, problem, why)| (problem(), *why))
     };
     let mut names = vec!["TooLarge", "Internal", "Unavailable"];
-    if let Access::Role(role) = route.access {
-        names.extend(["NoSession", "NotFound"]);
-        all.push((too_many_requests(), "The workspace has used up its requests."));
-        if role > Role::Viewer {
-            let forbidden = Failure::Forbidden(String::new());
-            all.push((forbidden.into(), "The session's role does not allow this."));
+    match route.access {
+        Access::Public => {}
+        Access::Person if !route.path.contains('{') => names.push("NoSession"),
+        Access::Person => names.extend(["NoSession", "NotFound"]),
+        Access::Role(role) => {
+            names.extend(["NoSession", "NotFound"]);
+            all.push((too_many_requests(), "The workspace has used up its requests."));
+            if role > Role::Viewer {
+                let forbidden = Failure::Forbidden(String::new());
+                all.push((forbidden.into(), "The session's role does not allow this."));
+            }
         }
     }
     if is_write(route) {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use ads::Failure;
-use ads::id::WorkspaceId;
+use ads::id::{MemberId, WorkspaceId};
 use bytes::Bytes;
 use http::{Method, Request};
 use runtime::route::{self, Route, Visit};
@@ -55,7 +55,10 @@ impl Entrance {
         Fut: Future<Output = Result<Reply, Failure>>,
     {
         let admitted = |visit| self.admitted(visit, own_way, answer);
-        let member = async |_: &Person, _: &WorkspaceId| Ok(None);
+        let member = async |person: &Person, workspace: &WorkspaceId| {
+            let member = self.table.member(workspace, &MemberId::of(&person.subject)).await?;
+            Ok(member.map(|member| (member.workspace, member.role)))
+        };
         route::serve(function, routes, &self.sessions, &self.clock, request, member, admitted).await
     }
 

@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod date;
+pub mod email;
 pub mod failure;
 pub mod id;
 pub mod job;

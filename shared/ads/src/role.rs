@@ -10,6 +10,7 @@ use crate::Invalid;
 /// What a person may do. Each role includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub enum Role {
     /// Reads.
     Viewer,

@@ -73,6 +73,7 @@ impl Aws {
             audience: self.env.required("SESSION_AUDIENCE"),
             algorithms: Env::optional("SESSION_ALGORITHMS"),
             jwks: Env::optional("SESSION_JWKS"),
+            trusts_claims: Env::optional("SESSION_CLAIMS").is_some_and(|said| said == "trusted"),
         }
     }
 

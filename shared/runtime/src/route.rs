@@ -35,6 +35,8 @@ const LONGEST_KEY: usize = 255;
 pub enum Access {
     /// Anybody: the endpoint checks for itself what it is given.
     Public,
+    /// Whoever has a session, in whichever workspace or none.
+    Person,
     /// A session of the path's workspace with at least this role.
     Role(Role),
 }
@@ -63,9 +65,17 @@ pub struct Visit<E> {
     pub endpoint: E,
     /// The request.
     pub request: Request<Bytes>,
-    session: Option<Session>,
+    guest: Guest,
     path: Parameters,
     query: Vec<(String, String)>,
+}
+
+/// Whom a route let in.
+#[derive(Debug)]
+enum Guest {
+    Anybody,
+    Person(Person),
+    Member(Session),
 }
 
 /// Finds the route of a request, lets it in or not, and turns failures into problem+json. This is the door on
@@ -91,14 +101,15 @@ where
     let work = async {
         let admitted = async {
             let (route, path) = find(routes, &request)?;
-            let session = match route.access {
-                Access::Public => None,
+            let guest = match route.access {
+                Access::Public => Guest::Anybody,
+                Access::Person => Guest::Person(authenticate(sessions, clock, &request).await?),
                 Access::Role(role) => {
                     let person = authenticate(sessions, clock, &request).await?;
-                    Some(admit(person, role, &path, member).await?)
+                    Guest::Member(admit(person, role, &path, member).await?)
                 }
             };
-            Ok(Visit::new(route, request, session, path))
+            Ok(Visit::new(route, request, guest, path))
         };
         answered(admitted.await, answer).await
     };
@@ -121,8 +132,8 @@ where
     let unit = Unit::request(function, clock, request.method(), request.headers());
     let work = async {
         let admitted = find(routes, &request).and_then(|(route, path)| match route.access {
-            Access::Public => Ok(Visit::new(route, request, None, path)),
-            Access::Role(_) => {
+            Access::Public => Ok(Visit::new(route, request, Guest::Anybody, path)),
+            Access::Person | Access::Role(_) => {
                 let failure = Failure::Defect("a route that needs a session has none to check".to_owned());
                 Err(Box::new(problem::answer(&failure)))
             }
@@ -228,7 +239,7 @@ where
         let why = format!("this needs the role {needs} or above; the session has {role}");
         return Err(Box::new(problem::answer(&Failure::Forbidden(why))));
     }
-    Ok(Session { subject: person.subject, verified_email: person.verified_email, workspace, role })
+    Ok(Session { subject: person.subject, workspace, role })
 }
 
 fn unauthorized(detail: &str) -> Box<Reply> {
@@ -302,9 +313,9 @@ fn decode(text: &str) -> Cow<'_, str> {
 }
 
 impl<E: Copy> Visit<E> {
-    fn new(route: &Route<E>, request: Request<Bytes>, session: Option<Session>, path: Parameters) -> Self {
+    fn new(route: &Route<E>, request: Request<Bytes>, guest: Guest, path: Parameters) -> Self {
         let query = parse_query(request.uri().query().unwrap_or_default());
-        Self { endpoint: route.endpoint, request, session, path, query }
+        Self { endpoint: route.endpoint, request, guest, path, query }
     }
 }
 
@@ -319,12 +330,26 @@ impl<E> Visit<E> {
 
     /// The session. Routes with [`Access::Role`] always have one.
     pub fn session(&self) -> Result<&Session, Failure> {
-        self.session.as_ref().ok_or_else(|| Failure::Defect("a public route asked for a session".to_owned()))
+        let nobody = || Failure::Defect("a route without a role asked for a session".to_owned());
+        self.guest().ok_or_else(nobody)
     }
 
     /// The session, if the route asks for one.
     pub fn guest(&self) -> Option<&Session> {
-        self.session.as_ref()
+        match &self.guest {
+            Guest::Member(session) => Some(session),
+            Guest::Anybody | Guest::Person(_) => None,
+        }
+    }
+
+    /// Who is asking. Routes with [`Access::Person`] always know.
+    pub fn person(&self) -> Result<&Person, Failure> {
+        match &self.guest {
+            Guest::Person(person) => Ok(person),
+            Guest::Anybody | Guest::Member(_) => {
+                Err(Failure::Defect("a route that is not for persons asked for one".to_owned()))
+            }
+        }
     }
 
     /// The `Idempotency-Key`, if there is one.

@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ads::Invalid;
+use ads::email::Email;
 use ads::tenant::Tenant;
 use jiff::Timestamp;
 use jsonwebtoken::Algorithm;
@@ -45,9 +46,9 @@ const USUAL: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS
 pub struct Person {
     /// The person, as the issuer names them.
     pub subject: String,
-    /// Their address in small letters, if the issuer has verified it.
-    pub verified_email: Option<String>,
-    /// The workspace and the role there, when the issuer knows about workspaces.
+    /// Their address, if the issuer has verified it.
+    pub verified_email: Option<Email>,
+    /// The workspace and the role there, when the issuer knows about workspaces and is trusted with them.
     pub claimed: Option<(Tenant, Role)>,
 }
 
@@ -56,8 +57,6 @@ pub struct Person {
 pub struct Session {
     /// The person, as the issuer names them.
     pub subject: String,
-    /// Their address in small letters, if the issuer has verified it.
-    pub verified_email: Option<String>,
     /// Whose data they see.
     pub workspace: Tenant,
     /// What they may do.
@@ -122,6 +121,9 @@ pub struct SessionConfig {
     pub algorithms: Option<String>,
     /// The issuer's keys: a JWK set as JSON. Without it they are found where the issuer publishes them.
     pub jwks: Option<String>,
+    /// Whether the claims `workspace` and `role` let a person in, beside the rows of members. Only where nobody but the
+    /// issuer's operator can set them: some providers let people write claims of their own.
+    pub trusts_claims: bool,
 }
 
 /// Whom we trust to say who somebody is. Cheap to clone; clones share the keys that were found.
@@ -132,6 +134,7 @@ struct Trust {
     issuer: String,
     audience: String,
     keys: Keys,
+    trusts_claims: bool,
 }
 
 enum Keys {
@@ -148,7 +151,7 @@ impl fmt::Debug for Sessions {
 impl Sessions {
     /// Trusts the issuer's keys to speak for it to this audience. Asks nobody for anything yet.
     pub fn new(config: SessionConfig) -> Result<Self, Invalid> {
-        let SessionConfig { issuer, audience, algorithms, jwks } = config;
+        let SessionConfig { issuer, audience, algorithms, jwks, trusts_claims } = config;
         let accepted = algorithms.as_deref().map_or_else(|| Ok(USUAL.to_vec()), accepted)?;
         let keys = match jwks {
             Some(jwks) => {
@@ -157,19 +160,20 @@ impl Sessions {
             }
             None => Keys::Published(Box::new(Discovery::new(&issuer, accepted)?)),
         };
-        Ok(Self(Arc::new(Trust { issuer, audience, keys })))
+        Ok(Self(Arc::new(Trust { issuer, audience, keys, trusts_claims })))
     }
 
     /// Checks a token: its form, its signature by the key that it names, and what it says.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Person, NotVerified> {
-        let Trust { issuer, audience, keys } = &*self.0;
+        let Trust { issuer, audience, keys, trusts_claims } = &*self.0;
         let token = Token::read(token)?;
         let keys = match keys {
             Keys::Given(keys) => Arc::clone(keys),
             Keys::Published(published) => published.keys_with(&token.key_id, now).await?,
         };
         keys.check(&token)?;
-        Ok(claims::check(&token.payload, issuer, audience, now)?)
+        let person = claims::check(&token.payload, issuer, audience, now)?;
+        Ok(Person { claimed: person.claimed.filter(|_| *trusts_claims), ..person })
     }
 }
 

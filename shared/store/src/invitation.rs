@@ -1,6 +1,7 @@
 //! Invitations: an address that may become a member. Whoever comes with a session in which the issuer vouches for the
 //! address can accept it; there is no secret link.
 
+use ads::email::Email;
 use ads::id::{InvitationId, MemberId, WorkspaceId};
 use ads::role::Role;
 use ads::tenant::{Tenant, kept};
@@ -20,8 +21,8 @@ pub struct Invitation {
     pub workspace: Tenant,
     /// Its id.
     pub id: InvitationId,
-    /// To whom, in small letters.
-    pub email: String,
+    /// To whom.
+    pub email: Email,
     /// As what.
     pub role: Role,
     /// The subject of the session that invited.
@@ -38,14 +39,14 @@ struct Invited {
 }
 
 impl Table {
-    /// Keeps an invitation, which goes away by itself when it is over.
+    /// Keeps an invitation, in place of an earlier one of its id; it goes away by itself when it is over.
     pub async fn invite(&self, invitation: &Invitation) -> Result<(), StoreError> {
         let Invitation { workspace, id, email, .. } = invitation;
         let entry = Invited { workspace: WorkspaceId::clone(workspace), invitation: id.clone() };
         let expires = invitation.expires_at.as_second();
         // The index first: an invitation that is kept can be found by the one it is for.
         self.put_expiring(&key::invited(&address(email), workspace, id), &entry, expires, None).await?;
-        self.put_expiring(&key::invitation(workspace, id), invitation, expires, Some(ABSENT)).await
+        self.put_expiring(&key::invitation(workspace, id), invitation, expires, None).await
     }
 
     /// One invitation to this workspace, for somebody who is not in it yet.
@@ -63,7 +64,7 @@ impl Table {
     }
 
     /// Every invitation to an address, in any workspace. One that is over may still be among them.
-    pub async fn invitations_to(&self, email: &str) -> Result<Vec<Invitation>, StoreError> {
+    pub async fn invitations_to(&self, email: &Email) -> Result<Vec<Invitation>, StoreError> {
         let mut invitations = Vec::new();
         for entry in self.list::<Invited>(&key::invited_partition(&address(email)), "WS#").await? {
             invitations.extend(self.invitation(&entry.workspace, &entry.invitation).await?);
@@ -113,6 +114,6 @@ impl Table {
 }
 
 /// What stands for an address in a key: it may hold characters that keys do not.
-fn address(email: &str) -> String {
-    Sha256::digest(email).iter().map(|byte| format!("{byte:02x}")).collect()
+fn address(email: &Email) -> String {
+    Sha256::digest(email.as_str()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,6 +3,7 @@
 //! The rows here are the only ones that are found by a workspace's bare id: they are what decides whether somebody gets
 //! a [`Tenant`] for it.
 
+use ads::email::Email;
 use ads::id::{MemberId, WorkspaceId};
 use ads::role::Role;
 use ads::tenant::{Tenant, kept};
@@ -25,7 +26,7 @@ pub struct Member {
     pub subject: String,
     /// The address by which they were invited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
+    pub email: Option<Email>,
     /// What they may do.
     pub role: Role,
     /// Since when.

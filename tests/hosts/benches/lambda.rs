@@ -184,6 +184,7 @@ impl Bench {
             ("META_APP_SECRET_ID", "app"),
             ("META_APP_ID", "1"),
             ("SESSION_ISSUER", &sessions.issuer),
+            ("SESSION_CLAIMS", "trusted"),
             ("SESSION_AUDIENCE", &sessions.audience),
             ("REQUESTS_PER_MINUTE", "1000000"),
             ("SESSION_JWKS", sessions.jwks.as_deref().unwrap_or_default()),

@@ -79,6 +79,7 @@ impl Stage {
             ("MetaGraphUrl", &meta),
             ("MetaDialogUrl", &meta),
             ("SessionIssuer", &sessions.issuer),
+            ("SessionClaims", "trusted"),
             ("SessionAudience", &sessions.audience),
             ("SessionJwks", sessions.jwks.as_deref().unwrap_or_default()),
             // The stories look again and again until something is there.

@@ -139,7 +139,13 @@ impl OidcIssuer {
 
     /// How somebody trusts it.
     pub fn config(&self) -> SessionConfig {
-        SessionConfig { issuer: self.url(), audience: AUDIENCE.to_owned(), algorithms: None, jwks: None }
+        SessionConfig {
+            issuer: self.url(),
+            audience: AUDIENCE.to_owned(),
+            algorithms: None,
+            jwks: None,
+            trusts_claims: true,
+        }
     }
 
     /// One of its keys.

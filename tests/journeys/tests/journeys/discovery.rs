@@ -224,6 +224,7 @@ fn a_deployment_that_could_not_trust_anybody_does_not_start() {
         audience: "adflight".to_owned(),
         algorithms: None,
         jwks: None,
+        trusts_claims: true,
     };
     for issuer in [
         "",

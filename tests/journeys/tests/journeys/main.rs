@@ -18,6 +18,7 @@ mod health;
 mod launch;
 mod leaving;
 mod lines;
+mod members;
 mod mirror;
 mod queues;
 mod rotation;

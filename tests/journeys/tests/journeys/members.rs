@@ -1,0 +1,219 @@
+//! Who is in a workspace: made, invited by address, given another role, taken out.
+
+use http::Method;
+use jiff::SignedDuration;
+use journeys::{Answer, Story};
+use local::system::tenant;
+use runtime::session::{Claims, Role};
+use serde_json::{Value, json};
+
+/// A person whose issuer knows no workspaces.
+struct Someone<'a> {
+    story: &'a Story,
+    token: String,
+}
+
+impl<'a> Someone<'a> {
+    fn new(story: &'a Story, subject: &str, email: Option<(&str, bool)>) -> Self {
+        let issuer = story.system.issuer();
+        let now = story.system.clock.now();
+        let known = issuer.claims("demo", Role::Viewer, now).unwrap();
+        let claims = Claims {
+            sub: subject.to_owned(),
+            workspace: None,
+            role: None,
+            email: email.map(|(email, _)| email.to_owned()),
+            email_verified: email.map(|(_, verified)| verified),
+            ..known
+        };
+        Self { story, token: issuer.sign(&claims).unwrap() }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let path = format!("/v1/{path}");
+        let body = body.map(|body| body.to_string());
+        self.story.send(method, &path, Some(&self.token), &[], body).await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.send(Method::GET, path, None).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        answer.json()
+    }
+
+    async fn status(&self, method: Method, path: &str, body: Option<Value>) -> u16 {
+        self.send(method, path, body).await.status.as_u16()
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_person_makes_a_workspace_and_invites_others_by_their_address() {
+    let story = Story::begin().await.unwrap();
+    let ada = Someone::new(&story, "auth0|ada", None);
+    assert_eq!(ada.get("workspaces").await["data"], json!([]));
+    let made = ada.send(Method::POST, "workspaces", Some(json!({"name": " Ada & sons "}))).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let workspace = text(&made.json()["workspace"]);
+    assert_eq!(ada.get("workspaces").await["data"], json!([made.json()]));
+    assert_eq!((&made.json()["name"], &made.json()["role"]), (&json!("Ada & sons"), &json!("owner")));
+    let path = |rest: &str| format!("workspaces/{workspace}/{rest}");
+    assert_eq!(ada.get(&path("ad-accounts")).await["data"], json!([]));
+
+    // Nobody else sees that it is there.
+    let bob = Someone::new(&story, "auth0|bob", Some(("Bob@Example.com", true)));
+    let elsewhere = bob.send(Method::GET, "workspaces/w-nobody/ad-accounts", None).await;
+    let hers = bob.send(Method::GET, &path("ad-accounts"), None).await;
+    assert_eq!((hers.status.as_u16(), &hers.json()["detail"]), (404, &elsewhere.json()["detail"]));
+
+    let invitation = json!({"email": "bob@example.COM", "role": "viewer"});
+    let invited = ada.send(Method::POST, &path("invitations"), Some(invitation.clone())).await;
+    assert_eq!((invited.status.as_u16(), &invited.json()["email"]), (201, &json!("bob@example.com")));
+    let again = ada.send(Method::POST, &path("invitations"), Some(invitation)).await;
+    assert_eq!(again.json()["id"], invited.json()["id"], "inviting again replaces the invitation");
+    let id = text(&invited.json()["id"]);
+    let accept = path(&format!("invitations/{id}/accept"));
+
+    // An address counts only if the issuer vouches for it.
+    let unverified = Someone::new(&story, "auth0|mallory", Some(("bob@example.com", false)));
+    let other = Someone::new(&story, "auth0|mallory", Some(("mallory@example.com", true)));
+    for stranger in [&unverified, &other] {
+        assert_eq!(stranger.get("invitations").await["data"], json!([]));
+        assert_eq!(stranger.status(Method::POST, &accept, None).await, 404);
+    }
+    assert_eq!(bob.get("invitations").await["data"][0]["workspace"], json!(workspace));
+    let accepted = bob.send(Method::POST, &accept, None).await;
+    assert_eq!((accepted.status.as_u16(), &accepted.json()["role"]), (200, &json!("viewer")));
+    assert_eq!(bob.send(Method::POST, &accept, None).await.json(), accepted.json(), "the answer was lost");
+    assert_eq!(bob.get("invitations").await["data"], json!([]));
+    assert_eq!(ada.get(&path("invitations")).await["data"], json!([]));
+    assert_eq!(bob.get(&path("ad-accounts")).await["data"], json!([]));
+    assert_eq!(ada.get(&path("members")).await["data"].as_array().unwrap().len(), 2);
+    let new = Some(json!({"email": "eve@example.com", "role": "owner"}));
+    assert_eq!(bob.status(Method::POST, &path("invitations"), new).await, 403, "a viewer invites nobody");
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_invitation_ends_by_time_and_by_being_taken_back() {
+    let story = Story::begin().await.unwrap();
+    let ada = Someone::new(&story, "ada", None);
+    let made = ada.send(Method::POST, "workspaces", Some(json!({"name": "Ada"}))).await.json();
+    let path = |rest: &str| format!("workspaces/{}/{rest}", made["workspace"].as_str().unwrap());
+    let invite = async || {
+        let invitation = json!({"email": "bob@example.com", "role": "editor"});
+        let ada = Someone::new(&story, "ada", None);
+        text(&ada.send(Method::POST, &path("invitations"), Some(invitation)).await.json()["id"])
+    };
+    let id = invite().await;
+    let taken_back = path(&format!("invitations/{id}"));
+    assert_eq!(ada.status(Method::DELETE, &taken_back, None).await, 204);
+    assert_eq!(ada.status(Method::DELETE, &taken_back, None).await, 404);
+    let accept = path(&format!("invitations/{id}/accept"));
+    let bob = || Someone::new(&story, "bob", Some(("bob@example.com", true)));
+    assert_eq!(bob().status(Method::POST, &accept, None).await, 404);
+
+    invite().await;
+    story.system.clock.advance(SignedDuration::from_hours(14 * 24));
+    assert_eq!(bob().get("invitations").await["data"], json!([]));
+    assert_eq!(bob().status(Method::POST, &accept, None).await, 404);
+    assert_eq!(Someone::new(&story, "ada", None).get(&path("invitations")).await["data"], json!([]));
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn roles_change_at_once_and_an_owner_stays() {
+    let story = Story::begin().await.unwrap();
+    let ada = Someone::new(&story, "ada", None);
+    let bob = Someone::new(&story, "bob", Some(("bob@example.com", true)));
+    let made = ada.send(Method::POST, "workspaces", Some(json!({"name": "Ada"}))).await.json();
+    let path = |rest: &str| format!("workspaces/{}/{rest}", made["workspace"].as_str().unwrap());
+    let invitation = json!({"email": "bob@example.com", "role": "editor"});
+    let invited = ada.send(Method::POST, &path("invitations"), Some(invitation)).await.json();
+    let accept = path(&format!("invitations/{}/accept", invited["id"].as_str().unwrap()));
+    let bobs = path(&format!("members/{}", text(&bob.send(Method::POST, &accept, None).await.json()["id"])));
+    let members = ada.get(&path("members")).await;
+    let mut members = members["data"].as_array().unwrap().iter();
+    let adas = members.find(|member| member["subject"] == "ada").unwrap();
+    let adas = path(&format!("members/{}", text(&adas["id"])));
+
+    // A workspace without an owner could never be mended.
+    let role = |role: &str| Some(json!({"role": role}));
+    let refused = ada.send(Method::PATCH, &adas, role("viewer")).await;
+    assert_eq!(refused.status, 409);
+    assert!(text(&refused.json()["detail"]).contains("at least one owner"), "{}", refused.text);
+    assert_eq!(ada.status(Method::DELETE, &adas, None).await, 409);
+    assert_eq!(bob.status(Method::PATCH, &bobs, role("owner")).await, 403, "nobody makes himself an owner");
+    assert_eq!(bob.status(Method::DELETE, &adas, None).await, 403);
+
+    assert_eq!(ada.status(Method::PATCH, &bobs, role("owner")).await, 200);
+    assert_eq!(bob.status(Method::PATCH, &adas, role("viewer")).await, 200);
+    assert_eq!(
+        ada.status(Method::PATCH, &bobs, role("viewer")).await,
+        403,
+        "the same session, one role less"
+    );
+    assert_eq!(bob.status(Method::DELETE, &bobs, None).await, 409, "he is the last one now");
+    assert_eq!(ada.status(Method::DELETE, &adas, None).await, 204, "everybody may leave");
+    let log = bob.get(&path("audit")).await;
+    let told = |what: &str, stage: &str| {
+        let entries = log["data"].as_array().unwrap().iter();
+        entries.filter(|entry| entry["what"] == what && entry["stage"] == stage).count()
+    };
+    assert_eq!((told("member.invited", "done"), told("member.joined", "done")), (1, 1), "{log}");
+    assert_eq!((told("member.changed", "done"), told("member.changed", "failed")), (2, 1), "{log}");
+    assert_eq!((told("member.removed", "done"), told("member.removed", "failed")), (1, 2), "{log}");
+    assert!(!log.to_string().contains("example.com"), "no address outlives its member");
+    assert_eq!(ada.status(Method::GET, &path("members"), None).await, 404);
+    assert_eq!(ada.get("workspaces").await["data"], json!([]));
+    assert_eq!(bob.status(Method::DELETE, &adas, None).await, 404);
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_owners_who_leave_at_once_one_stays() {
+    let story = Story::begin().await.unwrap();
+    let ada = Someone::new(&story, "ada", None);
+    let bob = Someone::new(&story, "bob", Some(("bob@example.com", true)));
+    let made = ada.send(Method::POST, "workspaces", Some(json!({"name": "Ada"}))).await.json();
+    let path = |rest: &str| format!("workspaces/{}/{rest}", made["workspace"].as_str().unwrap());
+    let invitation = json!({"email": "bob@example.com", "role": "owner"});
+    let invited = ada.send(Method::POST, &path("invitations"), Some(invitation)).await.json();
+    let accept = path(&format!("invitations/{}/accept", invited["id"].as_str().unwrap()));
+    bob.send(Method::POST, &accept, None).await;
+    let members = ada.get(&path("members")).await;
+    let of = |subject: &str| {
+        let mut members = members["data"].as_array().unwrap().iter();
+        let member = members.find(|member| member["subject"] == subject).unwrap();
+        path(&format!("members/{}", member["id"].as_str().unwrap()))
+    };
+    let (adas, bobs) = (of("ada"), of("bob"));
+    let left = tokio::join!(ada.send(Method::DELETE, &adas, None), bob.send(Method::DELETE, &bobs, None));
+    let gone = [left.0.status, left.1.status].into_iter().filter(|status| *status == 204).count();
+    assert!(gone <= 1, "{left:?}");
+    let workspace = tenant(made["workspace"].as_str().unwrap()).unwrap();
+    let members = story.system.table.members(&workspace).await.unwrap();
+    assert!(members.iter().any(|member| member.role == Role::Owner));
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn claims_of_a_workspace_count_only_where_they_are_trusted() {
+    let issuer = local::issuer::Issuer::new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
+    let sessions = runtime::session::SessionConfig { trusts_claims: false, ..issuer.config() };
+    let data = local::data::Data::Memory;
+    let options = local::Options { sessions: Some(sessions), ..journeys::options(data) };
+    let story = Story::on(options).await.unwrap();
+    let now = story.system.clock.now();
+    let claims = issuer.claims("demo", Role::Owner, now).unwrap();
+    let token = issuer.sign(&claims).unwrap();
+    let path = "/v1/workspaces/demo/ad-accounts";
+    let refused = story.send(Method::GET, path, Some(&token), &[], None).await.unwrap();
+    assert_eq!(refused.status, 404, "whoever can write claims of their own gains nothing");
+    let mine = story.send(Method::GET, "/v1/workspaces", Some(&token), &[], None).await.unwrap();
+    assert_eq!(mine.json()["data"], json!([]));
+    story.end().await.unwrap();
+}
