@@ -101,10 +101,11 @@ fn staying() -> Vec<(&'static str, Refusal, Ending)> {
     use Ending::{Permission, Reconnect, Version};
     vec![
         ("app removed", Refusal::token(458), Reconnect),
-        ("person checkpointed", Refusal::token(459), Reconnect),
+        // The person mends these two at facebook.com, and the token goes on.
+        ("person checkpointed", Refusal::token(459), Permission),
         ("password changed", Refusal::token(460), Reconnect),
         ("token expired", Refusal::token(463), Reconnect),
-        ("person not confirmed", Refusal::token(464), Reconnect),
+        ("person not confirmed", Refusal::token(464), Permission),
         ("logged out", Refusal::token(467), Reconnect),
         ("session ended", Refusal::new(102, None), Reconnect),
         ("permission missing", Refusal::new(10, None).status(403), Permission),
