@@ -44,6 +44,12 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
         let path = format!("ad-accounts/{account}/campaigns/{campaign}/schedule");
         call(Method::PUT, &path, Some(json!({"activate_at": "2026-12-24T09:00:00"}))).await?;
     }
+    let mut invitations = Vec::new();
+    for name in ["ann", "bob", "eve"] {
+        let invitation = json!({"email": format!("{name}@example.com"), "role": "viewer"});
+        let path = "invitations";
+        invitations.push(api.call(Method::POST, path, Some(&invitation)).await?["id"].clone());
+    }
     let after = async |path: &str| {
         let page = call(Method::GET, &format!("ad-accounts/{account}/{path}&limit=1"), None).await?;
         anyhow::Ok(page["after"].clone())
@@ -72,6 +78,7 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
         "ad_account": account,
         "connection": first("connections".to_owned()).await?,
         "rule": rule["id"],
+        "invitation": invitations,
         "launch": launched["launch_id"],
         "campaigns": campaigns,
         "adsets": first(format!("ad-accounts/{account}/adsets")).await?,

@@ -1,91 +1,237 @@
-//! Whose data is whose: a foreign workspace sees nothing, and a role no more than it may.
+//! Whose data is whose: a foreign workspace sees nothing, and a role no more than it may. Both are asked of every route
+//! that there is, as the tables of routes have them.
 
+use std::collections::BTreeMap;
+
+use ads::id::MemberId;
+use ads::role::Role;
+use graph_sim::MoreAccount;
 use http::Method;
-use journeys::Story;
+use jiff::SignedDuration;
+use journeys::{Answer, Story};
+use openapi::Described;
 use runtime::route::Access;
-use runtime::session::Role;
+use serde_dynamo::aws_sdk_dynamodb_1::from_item;
+use serde_json::{Value, json};
+use store::invitation::Invitation;
 
-/// Every route of every function that needs a session: method, path, role.
-fn routes() -> Vec<(Method, &'static str, Role)> {
-    let mut routes = Vec::new();
-    macro_rules! collect {
-        ($($function:ident),+) => {
-            $(for route in $function::ROUTES {
-                if let Access::Role(role) = route.access {
-                    routes.push((route.method.clone(), route.path, role));
-                }
-            })+
-        };
-    }
-    collect!(auth_meta, evaluate_rules, manage_campaign, query_insights, sync_entities, webhook_ingest);
-    routes
+use crate::consent::log_in;
+
+/// What each parameter of a path names.
+type Ids = BTreeMap<&'static str, String>;
+
+const SCOPES: [&str; 3] = ["ads_read", "ads_management", "business_management"];
+
+/// Two workspaces that have everything a path can name, and nothing in common.
+struct Two {
+    story: Story,
+    ours: Ids,
+    theirs: Ids,
 }
 
-/// A real id for every parameter, so that only the workspace is foreign.
-async fn fill(story: &Story, path: &str, workspace: &str) -> String {
-    let api = story.api().unwrap();
-    let connections = api.call(Method::GET, "connections", None).await.unwrap();
-    path.replace("{workspace}", workspace)
-        .replace("{ad_account}", &story.account().unwrap())
-        .replace("{connection}", connections["data"][0]["id"].as_str().unwrap())
-        .replace("{id}", &story.running_campaign().await.unwrap())
-        .replace("{rule}", "r1")
-        .replace("{launch}", "l1")
+impl Two {
+    async fn begin() -> Self {
+        let story = Story::begin().await.unwrap();
+        let account = story.account().unwrap();
+        assert_eq!(log_in(&story, None, &[("accounts", &account)]).await.0, 200);
+        story.select(true).await.unwrap();
+        story.system.runner.settle().await.unwrap();
+        let launched = story.launch("one", &story.launch_document().unwrap()).await.unwrap().json();
+        let campaign = story.running_campaign().await.unwrap();
+
+        let sim = story.sim().unwrap();
+        sim.add_business("800", "Elsewhere");
+        let (id, business) = ("act_81".to_owned(), Some("800".to_owned()));
+        let (name, currency, timezone) = ("Theirs".to_owned(), "EUR".to_owned(), "Europe/Berlin".to_owned());
+        sim.add_account(&MoreAccount { id, name, currency, timezone, business, assigned: false });
+        let user = sim.hire_system_user("800");
+        let token = json!({"token": sim.issue_system_token(&user, &SCOPES)});
+        let path = "/v1/workspaces/stranger/connections/meta/token";
+        let taken = ask(&story, "stranger", Role::Owner, Method::POST, path, Some(&token)).await;
+        assert_eq!(taken.status, 200, "{}", taken.text);
+
+        let mut ours = Self::people(&story, "demo", "ann").await;
+        ours.extend([("ad_account", account), ("id", campaign)]);
+        ours.insert("launch", launched["launch_id"].as_str().unwrap().to_owned());
+        let mut theirs = Self::people(&story, "stranger", "sam").await;
+        theirs.extend([("ad_account", "act_81".to_owned()), ("id", "42".to_owned())]);
+        theirs.insert("launch", "none".to_owned());
+        for (name, id) in &ours {
+            assert_ne!(Some(id), theirs.get(name), "{name} is foreign");
+        }
+        Self { story, ours, theirs }
+    }
+
+    /// A rule, a member and an invitation, and what else is found by listing.
+    async fn people(story: &Story, workspace: &'static str, name: &str) -> Ids {
+        let tenant = local::system::tenant(workspace).unwrap();
+        let now = story.system.clock.now();
+        let table = &story.system.table;
+        let invite = async |id: &str| {
+            let invitation = Invitation {
+                workspace: tenant.clone(),
+                id: format!("{name}-{id}").parse().unwrap(),
+                email: format!("{name}.{id}@example.com").parse().unwrap(),
+                role: Role::Viewer,
+                invited_by: "the test".to_owned(),
+                expires_at: now + SignedDuration::from_hours(1),
+            };
+            table.invite(&invitation).await.unwrap();
+            invitation
+        };
+        table.accept(&invite("member").await, name, now).await.unwrap();
+        let invitation = invite("guest").await;
+        let path = format!("/v1/workspaces/{workspace}/rules");
+        let rule =
+            ask(story, workspace, Role::Owner, Method::POST, &path, Some(&body_of(story, "add_rule"))).await;
+        assert_eq!(rule.status, 201, "{}", rule.text);
+        let path = format!("/v1/workspaces/{workspace}/connections");
+        let connections = ask(story, workspace, Role::Owner, Method::GET, &path, None).await.json();
+        Ids::from([
+            ("workspace", workspace.to_owned()),
+            ("connection", connections["data"][0]["id"].as_str().unwrap().to_owned()),
+            ("rule", rule.json()["id"].as_str().unwrap().to_owned()),
+            ("member", MemberId::of(name).to_string()),
+            ("invitation", invitation.id.to_string()),
+        ])
+    }
+
+    /// Everything that the table keeps for our workspace.
+    async fn kept(&self) -> Vec<String> {
+        let pages = self.story.system.cloud.dynamodb.scan().table_name("adflight").into_paginator();
+        let items: Vec<_> = pages.items().send().collect::<Result<_, _>>().await.unwrap();
+        let ours = items.iter().filter(|item| item["pk"].as_s().unwrap().starts_with("WS#demo"));
+        let mut kept: Vec<_> =
+            ours.map(|item| from_item::<Value>(item.clone()).unwrap().to_string()).collect();
+        kept.sort();
+        kept
+    }
+}
+
+async fn ask(
+    story: &Story,
+    workspace: &str,
+    role: Role,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Answer {
+    let token = story.system.token(workspace, role).unwrap();
+    story
+        .send(method, path, Some(&token), &[("idempotency-key", path)], body.map(Value::to_string))
+        .await
+        .unwrap()
+}
+
+/// A body that the route takes, so that what is refused is refused for its path.
+fn body_of(story: &Story, operation: &str) -> Value {
+    match operation {
+        "launch" => story.launch_document().unwrap(),
+        "add_rule" | "replace_rule" => json!({
+            "name": "Tell me", "level": "campaign", "action": {"do": "notify"},
+            "when": {"metric": "spend", "window": "today", "is": "above", "value": "1"},
+        }),
+        "select_ad_account" => json!({"selected": false}),
+        "change_member" => json!({"role": "viewer"}),
+        operation if operation.contains("schedule") => json!({"activate_at": "2026-12-24T09:00:00"}),
+        operation if operation.starts_with("change_") => json!({"status": "PAUSED"}),
+        _ => json!({}),
+    }
+}
+
+/// What a route needs to be asked.
+fn query_of(operation: &str) -> &'static str {
+    if operation == "query_insights" { "?level=ad&since=2026-11-01&until=2026-11-02" } else { "" }
+}
+
+/// Every route that asks for a session.
+fn guarded() -> Vec<Described> {
+    let guarded: Vec<_> =
+        openapi::routes().into_iter().filter(|route| route.access != Access::Public).collect();
+    assert!(guarded.len() > 40, "{}", guarded.len());
+    guarded
+}
+
+fn parameters(path: &'static str) -> Vec<&'static str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect()
+}
+
+fn fill(path: &str, ids: &Ids) -> String {
+    ids.iter().fold(path.to_owned(), |path, (name, id)| path.replace(&format!("{{{name}}}"), id))
 }
 
 #[tokio::test]
 async fn a_foreign_workspace_is_not_found_whatever_is_asked() {
-    let story = Story::synced().await.unwrap();
+    let two = Two::begin().await;
+    let Two { story, ours, theirs } = &two;
     let calls = story.sim().unwrap().calls();
-    let stranger = story.system.token("stranger", Role::Owner).unwrap();
-    let routes = routes();
-    assert!(routes.len() > 25, "{}", routes.len());
-    for (method, path, _) in routes {
-        let ours = fill(&story, path, "demo").await;
-        let answer =
-            story.send(method.clone(), &ours, Some(&stranger), &[], Some("{}".to_owned())).await.unwrap();
-        assert_eq!(answer.status, 404, "{method} {ours}: {}", answer.text);
-        assert!(!answer.text.contains("demo"), "{}", answer.text);
-        // In the stranger's own workspace our ids name nothing.
-        let theirs = fill(&story, path, "stranger").await;
-        if path.contains("{ad_account}") {
-            let answer = story
-                .send(method.clone(), &theirs, Some(&stranger), &[], Some("{}".to_owned()))
-                .await
-                .unwrap();
-            assert!(matches!(answer.status.as_u16(), 400 | 404), "{method} {theirs}: {}", answer.text);
+    let before = two.kept().await;
+    let mut asked = 0;
+    for route in guarded() {
+        let names = parameters(route.path);
+        if names.is_empty() {
+            continue;
+        }
+        // Our path as it is; our ids below their own workspace; and each of them alone among ids of theirs.
+        let mut paths = vec![fill(route.path, ours)];
+        for foreign in names.iter().filter(|name| **name != "workspace") {
+            let mut ids = theirs.clone();
+            ids.insert(foreign, ours[foreign].clone());
+            paths.push(fill(route.path, &ids));
+            let mut ids = ours.clone();
+            ids.insert("workspace", theirs["workspace"].clone());
+            paths.push(fill(route.path, &ids));
+        }
+        for mut path in paths {
+            path += query_of(&route.operation.id);
+            let body = route.operation.body.is_some().then(|| body_of(story, &route.operation.id));
+            let answer =
+                ask(story, "stranger", Role::Owner, route.method.clone(), &path, body.as_ref()).await;
+            assert_eq!(answer.status, 404, "{} {path}: {}", route.method, answer.text);
+            assert!(!answer.text.contains("demo"), "{}", answer.text);
+            asked += 1;
         }
     }
-    let accounts = "/v1/workspaces/stranger/ad-accounts";
-    let answer = story.send(Method::GET, accounts, Some(&stranger), &[], None).await.unwrap();
-    assert_eq!(answer.json()["data"].as_array().unwrap().len(), 0);
+    assert!(asked > 80, "{asked}");
     assert_eq!(story.sim().unwrap().calls(), calls, "Meta was not asked for a stranger");
-    story.end().await.unwrap();
+    let after = two.kept().await;
+    let changed = before.iter().zip(&after).find(|(before, after)| before != after);
+    assert_eq!((changed, after.len()), (None, before.len()), "nothing of ours has changed");
+    two.story.end().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_role_does_what_the_table_of_routes_says() {
-    let story = Story::synced().await.unwrap();
-    for (method, path, needed) in routes() {
-        let path = fill(&story, path, "demo").await;
-        for role in [Role::Viewer, Role::Editor] {
+    let two = Two::begin().await;
+    let Two { story, ours, .. } = &two;
+    // Nothing is there, so that nobody who may do something does it.
+    let mut nothing = ours.clone();
+    for (name, id) in [("ad_account", "act_404"), ("connection", "none"), ("rule", "none"), ("id", "404")] {
+        nothing.insert(name, id.to_owned());
+    }
+    for (name, id) in [("member", "none"), ("invitation", "none"), ("launch", "none")] {
+        nothing.insert(name, id.to_owned());
+    }
+    for route in guarded() {
+        let method = || route.method.clone();
+        let path = fill(route.path, ours);
+        let nobody = story.send(method(), &path, None, &[], None).await.unwrap();
+        assert_eq!(nobody.status, 401, "{} {path}", route.method);
+        let Access::Role(needed) = route.access else { continue };
+        for role in [Role::Viewer, Role::Editor, Role::Owner] {
             if role < needed {
-                let token = story.system.token("demo", role).unwrap();
-                let answer = story
-                    .send(method.clone(), &path, Some(&token), &[], Some("{}".to_owned()))
-                    .await
-                    .unwrap();
-                assert_eq!(answer.status, 403, "{role}: {method} {path}");
+                let body = body_of(story, &route.operation.id);
+                let answer = ask(story, "demo", role, method(), &path, Some(&body)).await;
+                assert_eq!(answer.status, 403, "{role}: {} {path}: {}", route.method, answer.text);
                 assert_eq!(answer.json()["type"], "urn:adflight:forbidden");
+            } else {
+                let path = fill(route.path, &nothing);
+                let answer = ask(story, "demo", role, method(), &path, Some(&json!({}))).await;
+                assert!(!matches!(answer.status.as_u16(), 401 | 403), "{role}: {} {path}", route.method);
             }
         }
-        assert_eq!(
-            story.send(method.clone(), &path, None, &[], None).await.unwrap().status,
-            401,
-            "{method} {path}"
-        );
     }
-    story.end().await.unwrap();
+    two.story.end().await.unwrap();
 }
 
 #[tokio::test]
