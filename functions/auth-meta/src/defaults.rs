@@ -12,7 +12,6 @@ use crate::{AuthMeta, Endpoint};
 
 impl AuthMeta {
     pub(crate) async fn defaults(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        visit.allow_query(&[])?;
         let account = self.access.table.known_account(visit.workspace()?, &visit.path("ad_account")?).await?;
         reply::ok(&account.details.defaults)
     }

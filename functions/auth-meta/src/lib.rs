@@ -111,6 +111,11 @@ impl AuthMeta {
     }
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
+        // Meta may add to the addresses to which it sends a person.
+        let adds = matches!(visit.endpoint, Endpoint::Callback | Endpoint::DeletionStatus);
+        if !adds && !matches!(visit.endpoint, Endpoint::Audit) {
+            visit.takes_no_query()?;
+        }
         match visit.endpoint {
             Endpoint::Authorize => self.authorize(&visit).await,
             Endpoint::Paste => self.paste(&visit).await,
@@ -140,7 +145,6 @@ impl AuthMeta {
     }
 
     async fn connections(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        visit.allow_query(&[])?;
         let connections = self.access.table.connections(visit.workspace()?).await?;
         let now = self.host.clock.now();
         reply::ok(&List {
@@ -178,7 +182,6 @@ impl AuthMeta {
     }
 
     async fn ad_accounts(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        visit.allow_query(&[])?;
         let accounts = self.access.table.accounts(visit.workspace()?).await?;
         reply::ok(&List { data: accounts.into_iter().map(ShownAccount::from).collect(), after: None })
     }

@@ -46,11 +46,10 @@ pub(crate) fn connected(connected: &Connected) -> Reply {
 /// What went wrong.
 pub(crate) fn failed(failure: &Failure) -> Reply {
     let (status, title, detail) = problem::shown(failure);
-    page(
-        status,
-        title,
-        &html! { p { (detail) } p { "You can close this page and begin again from the product." } },
-    )
+    let body = html! { p { (detail) } p { "You can close this page and begin again from the product." } };
+    let mut reply = page(status, title, &body);
+    problem::name_wait(failure, &mut reply);
+    reply
 }
 
 /// What became of a person's wish to have their data deleted.

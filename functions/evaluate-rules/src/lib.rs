@@ -111,7 +111,7 @@ impl EvaluateRules {
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
         if !matches!(visit.endpoint, Endpoint::Decisions) {
-            visit.allow_query(&[])?;
+            visit.takes_no_query()?;
         }
         match visit.endpoint {
             Endpoint::Rules => self.rules(&visit).await,

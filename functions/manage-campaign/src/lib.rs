@@ -103,7 +103,7 @@ impl ManageCampaign {
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
         if !matches!(visit.endpoint, Endpoint::List(_) | Endpoint::Show(_)) {
-            visit.allow_query(&[])?;
+            visit.takes_no_query()?;
         }
         match visit.endpoint {
             Endpoint::List(level) => self.list(&visit, level).await,

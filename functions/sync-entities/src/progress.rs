@@ -62,7 +62,7 @@ struct ChunkFailure {
 
 impl SyncEntities {
     pub(crate) async fn request_sync(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        visit.allow_query(&[])?;
+        visit.takes_no_query()?;
         let workspace = visit.workspace()?;
         let ad_account: AdAccountId = visit.path("ad_account")?;
         if !self.access.table.known_account(workspace, &ad_account).await?.selected {
@@ -75,7 +75,7 @@ impl SyncEntities {
     }
 
     pub(crate) async fn progress(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        visit.allow_query(&[])?;
+        visit.takes_no_query()?;
         let workspace = visit.workspace()?;
         let account = self.access.table.known_account(workspace, &visit.path("ad_account")?).await?;
         let chunks = self.access.table.chunks(workspace, &account.id).await?;

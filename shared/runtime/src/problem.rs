@@ -105,10 +105,15 @@ pub fn answer(failure: &Failure) -> Reply {
         _ => Vec::new(),
     };
     let mut reply = problem(status, kind, title, &detail, errors);
+    name_wait(failure, &mut reply);
+    reply
+}
+
+/// Names the time to wait, where a failure has one.
+pub fn name_wait(failure: &Failure, reply: &mut Reply) {
     if let Failure::Wait { after, .. } = failure {
         reply.headers_mut().insert(RETRY_AFTER, after.as_secs().max(1).into());
     }
-    reply
 }
 
 /// The answer to a workspace that asks too often.

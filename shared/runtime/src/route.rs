@@ -8,8 +8,6 @@ use std::str::FromStr;
 use ads::id::{AdAccountId, WorkspaceId};
 use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -395,36 +393,14 @@ impl<E> Visit<E> {
         self.query(name)?.ok_or_else(missing)
     }
 
-    /// Refuses query parameters that the endpoint does not know: a misspelt filter must not be ignored.
-    pub fn allow_query(&self, known: &[&str]) -> Result<(), Failure> {
-        match self.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            Some((name, _)) if known.is_empty() => {
-                Err(Invalid::new(name, "is not a parameter here; this path takes none").into())
-            }
+    /// Refuses a query: a filter that does nothing here must not be ignored.
+    pub fn takes_no_query(&self) -> Result<(), Failure> {
+        match self.query.first() {
             Some((name, _)) => {
-                Err(Invalid::new(name, format!("is not a parameter here; known are {}", known.join(", ")))
-                    .into())
+                Err(Invalid::new(name, "is not a parameter here; this path takes none").into())
             }
             None => Ok(()),
         }
-    }
-
-    /// `limit`: rows of a page.
-    pub fn limit(&self, default: usize, largest: usize) -> Result<usize, Failure> {
-        match self.query("limit")? {
-            None => Ok(default),
-            Some(limit) if (1..=largest).contains(&limit) => Ok(limit),
-            Some(_) => Err(Invalid::new("limit", format!("must be 1 to {largest}")).into()),
-        }
-    }
-
-    /// `after`: where a list goes on. Opaque to the caller, text to us.
-    pub fn after(&self) -> Result<Option<String>, Failure> {
-        let Some(cursor) = self.query::<String>("after")? else { return Ok(None) };
-        let decoded = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        decoded
-            .map(Some)
-            .ok_or_else(|| Invalid::new("after", "must be the `after` of the page before").into())
     }
 
     /// A header, when it is there once and is text.
@@ -450,11 +426,6 @@ impl<E> Visit<E> {
     pub fn asked<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         Ok(input::query(&self.query)?)
     }
-}
-
-/// The opaque form of a cursor.
-pub fn cursor(position: &str) -> String {
-    URL_SAFE_NO_PAD.encode(position)
 }
 
 /// Whether a Content-Type means JSON, whatever its parameters.

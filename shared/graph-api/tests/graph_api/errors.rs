@@ -232,6 +232,9 @@ async fn read_through(meta: &Meta) -> Option<Ending> {
         match outcome {
             Ok(()) | Err(GraphError::TryLater(_)) => {}
             Err(GraphError::Wait { after, .. }) => meta.clock.pass(after),
+            Err(GraphError::Reconnect(details)) if details.is_for_the_person() => {
+                return Some(Ending::Permission);
+            }
             Err(GraphError::Reconnect(_)) => return Some(Ending::Reconnect),
             Err(GraphError::NeedPermission(_)) => return Some(Ending::Permission),
             Err(GraphError::UpgradeVersion(_)) => return Some(Ending::Version),
