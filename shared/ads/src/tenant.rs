@@ -74,3 +74,17 @@ pub mod kept {
         WorkspaceId::deserialize(deserializer).map(Tenant)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use serde::de::DeserializeOwned;
+    use static_assertions::assert_not_impl_any;
+
+    use super::*;
+
+    // No way from text, and none out of a body whose field does not say that only we write it.
+    assert_not_impl_any!(Tenant: FromStr, TryFrom<String>, From<String>, From<&'static str>, From<WorkspaceId>);
+    assert_not_impl_any!(Tenant: DeserializeOwned, Default);
+}
