@@ -96,6 +96,65 @@ async fn a_callback_works_once_and_in_its_own_browser_only() {
     story.end().await.unwrap();
 }
 
+fn part(url: &str, name: &str) -> String {
+    let url: Url = url.parse().unwrap();
+    url.query_pairs().find(|(known, _)| known == name).unwrap().1.into_owned()
+}
+
+#[tokio::test]
+async fn a_code_of_another_login_or_of_another_app_connects_nobody() {
+    let story = Story::begin().await.unwrap();
+    let api = story.api().unwrap();
+    let (dialog, cookie) = begin_login(&story).await;
+    let first = api.press_continue(&dialog).await.unwrap();
+    assert_eq!(come_back(&story, &first, &cookie).await.0, 200);
+    let calls = async || {
+        let listed = api.call(Method::GET, "connections", None).await.unwrap();
+        listed["data"][0]["connected_at"].clone()
+    };
+    let connected_at = calls().await;
+
+    let elsewhere = Story::begin().await.unwrap();
+    let (dialog, _) = begin_login(&elsewhere).await;
+    let foreign = elsewhere.api().unwrap().press_continue(&dialog).await.unwrap();
+    for used in [part(&first, "code"), part(&foreign, "code"), "AQmade-up".to_owned()] {
+        let (dialog, cookie) = begin_login(&story).await;
+        let own = api.press_continue(&dialog).await.unwrap();
+        let mixed = own.replace(&part(&own, "code"), &used);
+        let (status, problem) = come_back(&story, &mixed, &cookie).await;
+        assert_eq!(
+            (status, &problem["type"]),
+            (422, &serde_json::json!("urn:adflight:meta-refused")),
+            "{problem}"
+        );
+        // The login is spent: what was refused cannot be tried again with another code.
+        assert_eq!(come_back(&story, &own, &cookie).await.0, 409);
+    }
+    assert_eq!(calls().await, connected_at, "nothing has changed");
+    elsewhere.end().await.unwrap();
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_login_comes_back_to_this_deployment_whatever_the_request_claims() {
+    let story = Story::begin().await.unwrap();
+    let token = story.system.token("demo", Role::Owner).unwrap();
+    let path = "/v1/workspaces/demo/connections/meta/authorize";
+    let claims =
+        [("host", "evil.example"), ("x-forwarded-host", "evil.example"), ("forwarded", "host=evil.example")];
+    for headers in claims.iter().map(std::slice::from_ref).chain([&claims[..]]) {
+        let answer = story.send(Method::POST, path, Some(&token), headers, None).await.unwrap();
+        let url = answer.json()["authorize_url"].as_str().unwrap().to_owned();
+        assert_eq!(part(&url, "redirect_uri"), format!("{}/v1/auth/meta/callback", story.system.url()));
+    }
+    for field in ["redirect_uri", "redirect", "return_to", "state"] {
+        let body = serde_json::json!({field: "https://evil.example/"}).to_string();
+        let answer = story.send(Method::POST, path, Some(&token), &[], Some(body)).await.unwrap();
+        assert_eq!(answer.status, 400, "{field}");
+    }
+    story.end().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_cancelled_login_changes_nothing_and_says_so() {
     let story = Story::begin().await.unwrap();
