@@ -7,7 +7,7 @@ use ads::{Failure, Invalid};
 use graph_api::signed_request::{self, SignedRequest};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use runtime::route::Visit;
 use runtime::{AppSecrets, Reply, random, reply};
 use serde::Serialize;
@@ -33,7 +33,7 @@ impl AuthMeta {
     /// A person has removed the app: their tokens are of no use to anybody.
     pub(crate) async fn deauthorize(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let SignedRequest { user, issued_at } = self.signed(visit)?;
-        self.host.queues.send(&[Job::ForgetPerson { user, until: issued_at + SKEW }]).await?;
+        self.host.queues.send(&[Job::ForgetPerson { user, until: (issued_at + SKEW).as_second() }]).await?;
         reply::ok(&serde_json::json!({}))
     }
 
@@ -78,12 +78,12 @@ impl AuthMeta {
     }
 
     /// Forgets the tokens of a person in every workspace.
-    pub(crate) async fn forget_person(&self, user: &MetaUserId, until: Timestamp) -> Result<(), Failure> {
+    pub(crate) async fn forget_person(&self, user: &MetaUserId, until: i64) -> Result<(), Failure> {
         let table = &self.access.table;
         for ConnectionPlace { workspace, connection } in self.places_of(user).await? {
             let Some(seen) = table.connection(&workspace, &connection).await? else { continue };
             // Who has connected again since has not left.
-            if seen.connected_at > until || seen.sealed_token.is_empty() {
+            if seen.connected_at.as_second() > until || seen.sealed_token.is_empty() {
                 continue;
             }
             match table.forget_token(&workspace, &seen, "the person removed the app at Meta").await {
