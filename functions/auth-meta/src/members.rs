@@ -4,6 +4,7 @@ use access::audit::{self, Act, Actor};
 use ads::email::Email;
 use ads::id::{InvitationId, MemberId, WorkspaceId};
 use ads::role::Role;
+use ads::text::is_plain;
 use ads::{Failure, Invalid};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
@@ -78,6 +79,7 @@ impl From<Invitation> for ShownInvitation {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct NewWorkspace {
+    #[cfg_attr(feature = "describe", schemars(length(max = LONGEST_NAME), extend("pattern" = ads::text::PLAIN)))]
     name: String,
 }
 
@@ -101,10 +103,10 @@ impl AuthMeta {
     pub(crate) async fn create_workspace(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let person = visit.person()?;
         let NewWorkspace { name } = visit.json()?;
-        let name = name.trim();
-        if !(1..=LONGEST_NAME).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+        if !is_plain(&name, LONGEST_NAME) {
             return Err(Invalid::new("name", "must be 1 to 100 characters on one line").into());
         }
+        let name = name.trim();
         let table = &self.access.table;
         if table.memberships(&MemberId::of(&person.subject)).await?.len() >= MOST_WORKSPACES {
             let why = format!("you are in {MOST_WORKSPACES} workspaces; leave one first");

@@ -65,6 +65,10 @@ pub struct LaunchDefaults {
     pub catalog: Option<ObjectId>,
     /// The domain that people are sent to, such as `shop.example.com`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "describe",
+        schemars(length(max = 253), regex(pattern = "^[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63})+$"))
+    )]
     pub domain: Option<String>,
     /// Who stands behind ads in the European Economic Area.
     #[serde(default, skip_serializing_if = "Option::is_none")]
