@@ -42,6 +42,8 @@ BEYOND_THE_SDK = {
 }
 # Keys of objects in parameters that are no fields of their class: a creative is also named by its id.
 BESIDE_FIELDS = {"AdCreative": {"creative_id"}}
+# Classes whose objects are given by their names: `scope` of a system user's token lists permissions.
+NAMED = {"Permission": r"[a-z][a-z_]*"}
 OPERATORS = (
     "EQUAL NOT_EQUAL GREATER_THAN GREATER_THAN_OR_EQUAL LESS_THAN LESS_THAN_OR_EQUAL IN_RANGE NOT_IN_RANGE CONTAIN "
     "NOT_CONTAIN STARTS_WITH IN NOT_IN ANY ALL NONE AFTER BEFORE ON_OR_AFTER ON_OR_BEFORE".split()
@@ -133,6 +135,9 @@ def mistyped(where: str, kind: str, value: Any, enums: dict[str, Any]) -> Iterat
     elif kind in ("map", "Object", "list") or kind.startswith("map<"):
         if not isinstance(parsed(value), (dict, list)):
             yield f"{where} must be a JSON object or array, not {text(value)}"
+    elif kind in NAMED and isinstance(value, str):
+        if not re.fullmatch(NAMED[kind], value):
+            yield f"{where} must be a name, not {value}"
     elif (inner := known_class(kind)) is not None:
         yield from contents(where, inner, parsed(value))
 
