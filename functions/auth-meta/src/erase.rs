@@ -19,6 +19,8 @@ use store::connection::{ConnectionPlace, ConnectionState};
 use store::erase::Left;
 
 use crate::AuthMeta;
+use crate::consent::connection_of;
+use crate::leaving::being_changed;
 
 /// Less time than this before the end of an invocation is left to the next one.
 const ENOUGH: SignedDuration = SignedDuration::from_secs(20);
@@ -36,7 +38,7 @@ impl AuthMeta {
         let table = &self.access.table;
         let Some(wish) = table.erasure(code).await? else { return Ok(()) };
         let Some(user) = &wish.user else { return Ok(()) };
-        for place in self.places_of(user).await? {
+        for place in table.holdings(&connection_of(user)?).await? {
             self.erase_connection(&place, wish.asked_at).await?;
         }
         table.finish_erasure(&wish, self.host.clock.now()).await?;
@@ -54,9 +56,7 @@ impl AuthMeta {
             }
             // The token first: whatever else is under way comes to an end by it.
             match table.forget_token(workspace, &seen, "the person wants their data deleted").await {
-                Err(StoreError::Conflict) => {
-                    return Err(Failure::Unavailable("a connection was being changed".to_owned()));
-                }
+                Err(StoreError::Conflict) => return Err(being_changed()),
                 forgotten => forgotten?,
             }
         }
@@ -78,8 +78,11 @@ impl AuthMeta {
         let object = audit::connection(workspace, id);
         let act = Act::new(random::id()?, Actor::Webhook, "connection.erased", object);
         let act = self.access.intend(workspace, act).await?;
-        let forgotten = table.forget_connection(workspace, id).await.map(drop);
-        act.ended(forgotten.map_err(Failure::from), None, self.host.clock.now()).await
+        let forgotten = table.forget_erased(place).await.map_err(|error| match error {
+            StoreError::Conflict => being_changed(),
+            error => error.into(),
+        });
+        act.ended(forgotten, None, self.host.clock.now()).await
     }
 
     /// Another connection of the workspace that reaches the account and works.

@@ -80,31 +80,25 @@ impl AuthMeta {
     /// Forgets the tokens of a person in every workspace.
     pub(crate) async fn forget_person(&self, user: &MetaUserId, until: i64) -> Result<(), Failure> {
         let table = &self.access.table;
-        for ConnectionPlace { workspace, connection } in self.places_of(user).await? {
+        for ConnectionPlace { workspace, connection } in table.holdings(&connection_of(user)?).await? {
             let Some(seen) = table.connection(&workspace, &connection).await? else { continue };
             // Who has connected again since has not left.
             if seen.connected_at.as_second() > until || seen.sealed_token.is_empty() {
                 continue;
             }
             match table.forget_token(&workspace, &seen, "the person removed the app at Meta").await {
-                Err(StoreError::Conflict) => {
-                    // Sealed or renewed at this moment: the message comes again and looks again.
-                    return Err(Failure::Unavailable("a connection was being changed".to_owned()));
-                }
+                Err(StoreError::Conflict) => return Err(being_changed()),
                 forgotten => forgotten?,
             }
             tracing::info!(%workspace, "A person removed the app; their token is forgotten.");
         }
         Ok(())
     }
+}
 
-    /// Every connection of a person, in any workspace.
-    pub(crate) async fn places_of(&self, user: &MetaUserId) -> Result<Vec<ConnectionPlace>, Failure> {
-        let id = connection_of(user)?;
-        let mut places = self.access.table.all_connections().await?;
-        places.retain(|place| place.connection == id);
-        Ok(places)
-    }
+/// A connection was sealed anew, renewed or made again at this moment: the message comes again and looks again.
+pub(crate) fn being_changed() -> Failure {
+    Failure::Unavailable("a connection was being changed".to_owned())
 }
 
 /// What a person is told of their wish.

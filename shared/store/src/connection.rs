@@ -86,12 +86,20 @@ pub struct ConnectionPlace {
 }
 
 impl Table {
-    /// Keeps a new connection, or one connected anew, together with its entry in the index of all.
+    /// Keeps a new connection, or one connected anew, together with its entries in the index of all and in that of the
+    /// workspaces that hold something of it.
     pub async fn keep_connection(&self, ws: &Tenant, connection: &Connection) -> Result<(), StoreError> {
         let place = ConnectionPlace { workspace: ws.clone(), connection: connection.id.clone() };
         let row = self.put_action(&key::connection(ws, &connection.id), connection)?;
         let entry = self.put_action(&key::listed_connection(ws, &connection.id), &place)?;
-        self.transact(vec![row, entry]).await
+        let holding = self.put_action(&key::holding(ws, &connection.id), &place)?;
+        self.transact(vec![row, entry, holding]).await
+    }
+
+    /// Every workspace in which something may be kept of a connection: also after it was removed there, for its ad
+    /// accounts and their numbers stay until [`Self::forget_erased`].
+    pub async fn holdings(&self, id: &ConnectionId) -> Result<Vec<ConnectionPlace>, StoreError> {
+        self.list(&key::holding_partition(id), "WS#").await
     }
 
     /// Every connection of any workspace. One whose row is gone may still be listed: [`Self::unlist_connection`].

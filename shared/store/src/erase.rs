@@ -13,10 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::account::AdAccount;
-use crate::connection::Connection;
+use crate::connection::{Connection, ConnectionPlace};
 use crate::key::{self, Key};
 use crate::limit::LimitOf;
-use crate::table::{ABSENT, StoreError, Table, text};
+use crate::table::{ABSENT, Condition, StoreError, Table, text};
 
 /// Items that are read before they are erased: with the two entries beside an object they fit into one transaction.
 const PAGE: i32 = 30;
@@ -96,6 +96,20 @@ impl Table {
         let expression = "SET #state = :s, reason = :r, sealed_token = :none";
         let key = key::connection(ws, &seen.id);
         self.update::<Connection>(&key, expression, Some("sealed_token = :t"), values).await.map(drop)
+    }
+
+    /// Forgets a connection of which nothing else is left, and where it was. [`StoreError::Conflict`] when it has a token
+    /// again, for then its person has connected anew.
+    pub async fn forget_erased(&self, place: &ConnectionPlace) -> Result<(), StoreError> {
+        let ConnectionPlace { workspace, connection } = place;
+        let empty = Condition {
+            expression: "attribute_not_exists(pk) OR sealed_token = :none",
+            values: vec![(":none", text(""))],
+        };
+        let row = self.delete_action_if(&key::connection(workspace, connection), empty)?;
+        let entry = self.delete_action(&key::listed_connection(workspace, connection))?;
+        let holding = self.delete_action(&key::holding(workspace, connection))?;
+        self.transact(vec![row, entry, holding]).await
     }
 
     /// Hands an account to another connection that reaches it.

@@ -1,9 +1,11 @@
 //! Every partition and sort key of the table.
 //!
 //! A key begins with the workspace, so that no query can reach another one, and is made of a [`Tenant`], which only a
-//! session check and what it left behind can name. The exceptions are the index from Meta's ids to the workspaces that
-//! hold them, for webhooks name no workspace, logins under way, for neither do Meta's callbacks, the indexes from people
-//! and addresses to workspaces, and the state of Meta's quotas, which belong to the app and the ad account.
+//! session check and what it left behind can name. The exceptions are the indexes over all workspaces: from Meta's ids to
+//! those that hold them, for webhooks name no workspace, from people, addresses and connections to theirs, and of all
+//! that is synced or connected, for the work that goes on by itself; logins under way and people's wishes to be
+//! forgotten, for Meta's callbacks name no workspace either; and the state of Meta's quotas, which belong to the app and
+//! the ad account.
 
 use ads::date::IsoWeek;
 use ads::id::{AdAccountId, ConnectionId, InvitationId, LaunchId, MemberId, ObjectId, RuleId, WorkspaceId};
@@ -183,6 +185,16 @@ pub fn listed_connection(ws: &Tenant, id: &ConnectionId) -> Key {
 
 /// Partition of that index.
 pub const CONNECTIONS: &str = "CONNECTIONS";
+
+/// Partition of the index from a connection to the workspaces in which something may be kept of it.
+pub fn holding_partition(id: &ConnectionId) -> String {
+    format!("HOLDING#{id}")
+}
+
+/// An entry of that index. It outlives the connection.
+pub fn holding(ws: &Tenant, id: &ConnectionId) -> Key {
+    key(holding_partition(id), format!("WS#{ws}"))
+}
 
 /// Partition of a workspace's audit log. Roles name it by its end.
 pub fn audit_partition(ws: &WorkspaceId) -> String {

@@ -182,6 +182,21 @@ async fn a_person_who_wants_it_is_forgotten_in_every_workspace() {
     story.end().await.unwrap();
 }
 
+#[tokio::test]
+async fn what_stayed_after_a_connection_was_removed_goes_with_its_person() {
+    let story = busy(options(Data::Memory), Chosen::Everything).await;
+    let all = all_traces(&story).await;
+    let path = format!("connections/meta-{PERSON}");
+    story.api().unwrap().call(Method::DELETE, &path, None).await.unwrap();
+    assert!(!traces(&story, &all).await.is_empty(), "the numbers stay with the workspace");
+
+    story.sim().unwrap().ask_for_deletion(PERSON).await.unwrap();
+    story.system.runner.settle().await.unwrap();
+    let left = traces(&story, &all).await;
+    assert!(left.is_empty(), "{} items, such as {}", left.len(), left[0]);
+    story.end().await.unwrap();
+}
+
 /// Dies before one call to the table, which is after the effect of the one before it and all that came of that.
 #[derive(Debug, Clone)]
 struct Breaks {
