@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or knows a host, so every other crate can speak these words.
 
 pub mod account;
+pub mod canonical;
 pub mod date;
 pub mod email;
 pub mod failure;

@@ -2,6 +2,7 @@
 // It runs at the edge, where a panic ends every request of the isolate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
+use ads::canonical;
 use ads::id::AdAccountId;
 use ads::job::{WebhookChange, WebhookSubject};
 use ads::object::Level;
@@ -84,31 +85,13 @@ pub fn changes(body: &[u8]) -> Result<Vec<WebhookChange>, serde_json::Error> {
 /// Meta sends no delivery id and re-batches freely: a change is known by its content.
 fn digest(object: &str, entry: &Value, time: i64, change: &Change) -> String {
     let mut hash = Sha256::new();
-    for part in [object, &canonical(entry), &time.to_string(), &change.field, &canonical(&change.value)] {
+    for part in
+        [object, &canonical::json(entry), &time.to_string(), &change.field, &canonical::json(&change.value)]
+    {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
     hex::encode(hash.finalize())
-}
-
-/// JSON with sorted keys, whatever order the parser keeps.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| *key);
-            let entries: Vec<_> = entries
-                .into_iter()
-                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical(value)))
-                .collect();
-            format!("{{{}}}", entries.join(","))
-        }
-        Value::Array(items) => {
-            let items: Vec<_> = items.iter().map(canonical).collect();
-            format!("[{}]", items.join(","))
-        }
-        plain => plain.to_string(),
-    }
 }
 
 /// What a change is about, when that is something we mirror. `entry.id` is "0" in the samples of the

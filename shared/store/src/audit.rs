@@ -13,6 +13,7 @@
 //! What the chain cannot show: that somebody who may write everything has written all of it anew from some entry on
 //! to the head. For that the hashes are in the functions' logs as well, where nobody but CloudWatch writes.
 
+use ads::canonical;
 use ads::id::AdAccountId;
 use ads::tenant::Tenant;
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -266,7 +267,7 @@ pub fn link(workspace: &str, head: &Head, act: &Act, at: Timestamp) -> Result<(K
     let entry =
         Entry { seq, prev_hash: head.hash.clone(), workspace: workspace.to_owned(), at, act: act.clone() };
     let value = serde_json::to_value(&entry).map_err(|error| StoreError::Defect(error.to_string()))?;
-    let body = canonical(&value);
+    let body = canonical::json(&value);
     let hash = hash(&body);
     let kept = KeptEntry { body, hash: hash.clone(), sk: key::audit_position(seq) };
     Ok((kept, Head { seq, hash, at }))
@@ -274,25 +275,6 @@ pub fn link(workspace: &str, head: &Head, act: &Act, at: Timestamp) -> Result<(K
 
 fn hash(body: &str) -> String {
     hex::encode(Sha256::digest(body))
-}
-
-/// JSON with the names of every object in order and without spaces.
-pub fn canonical(value: &Value) -> String {
-    match value {
-        Value::Array(values) => {
-            let values: Vec<_> = values.iter().map(canonical).collect();
-            format!("[{}]", values.join(","))
-        }
-        Value::Object(object) => {
-            let mut names: Vec<_> = object.keys().collect();
-            names.sort_unstable();
-            let pairs = names.into_iter().filter_map(|name| {
-                Some(format!("{}:{}", Value::from(name.as_str()), canonical(object.get(name)?)))
-            });
-            format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
-        }
-        plain => plain.to_string(),
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -526,13 +508,5 @@ mod tests {
         assert_eq!(verify(&[], &head).unwrap_err().seq, 1);
         let shorter = Head { seq: 2, hash: entries[1].hash.clone(), ..head };
         assert_eq!(verify(&entries, &shorter).unwrap_err().seq, 3, "it stands behind the end");
-    }
-
-    #[test]
-    fn json_is_written_in_one_way_only() {
-        let value = serde_json::json!({"b": [1, {"z": null, "a": "é\"\n"}], "a": {"y": true, "x": -7}});
-        let text = canonical(&value);
-        assert_eq!(text, r#"{"a":{"x":-7,"y":true},"b":[1,{"a":"é\"\n","z":null}]}"#);
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 }
