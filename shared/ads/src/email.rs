@@ -10,8 +10,8 @@ use crate::Invalid;
 /// As long as an address can be (RFC 5321).
 const LONGEST: usize = 254;
 
-/// An address in small letters, of visible ASCII characters. Providers treat `Ada@Example.com` and `ada@example.com` as one mailbox, so they are one
-/// address here.
+/// An address in small letters, of visible ASCII characters. Providers treat `Ada@Example.com` and `ada@example.com`
+/// as one mailbox, so they are one address here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
@@ -40,10 +40,11 @@ impl FromStr for Email {
 }
 
 impl TryFrom<String> for Email {
-    type Error = Invalid;
+    // Whoever reads it knows the field.
+    type Error = String;
 
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        text.parse()
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|invalid: Invalid| invalid.problem)
     }
 }
 

@@ -108,6 +108,11 @@ async fn an_invitation_ends_by_time_and_by_being_taken_back() {
         let ada = Someone::new(&story, "ada", None);
         text(&ada.send(Method::POST, &path("invitations"), Some(invitation)).await.json()["id"])
     };
+    let odd = Some(json!({"email": "bob", "role": "editor"}));
+    let refused = ada.send(Method::POST, &path("invitations"), odd).await;
+    let error = json!({"field": "email", "problem": "must be an e-mail address, such as ada@example.com"});
+    assert_eq!((refused.status.as_u16(), &refused.json()["errors"]), (400, &json!([error])));
+
     let id = invite().await;
     let taken_back = path(&format!("invitations/{id}"));
     assert_eq!(ada.status(Method::DELETE, &taken_back, None).await, 204);
