@@ -112,8 +112,9 @@ impl AuthMeta {
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
         // Meta may add to the addresses to which it sends a person.
-        let adds = matches!(visit.endpoint, Endpoint::Callback | Endpoint::DeletionStatus);
-        if !adds && !matches!(visit.endpoint, Endpoint::Audit) {
+        let reads_query =
+            matches!(visit.endpoint, Endpoint::Callback | Endpoint::DeletionStatus | Endpoint::Audit);
+        if !reads_query {
             visit.takes_no_query()?;
         }
         match visit.endpoint {

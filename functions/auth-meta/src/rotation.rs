@@ -129,8 +129,6 @@ impl Rotation {
                 // Of one whose person has left us no token is kept.
                 Some(connection) if connection.sealed_token.is_empty() => {}
                 Some(connection) if key_of(&connection.sealed_token) == Some(current) => {}
-                // Its person has left, and there is no token any more.
-                Some(connection) if connection.sealed_token.is_empty() => {}
                 Some(connection) => {
                     held |= connection.state != ConnectionState::NeedsReconnect;
                     left.push(place);
@@ -153,7 +151,7 @@ impl Rotation {
             return Ok(());
         }
         self.keyring.catch_up(key).await?;
-        if seen.sealed_token.is_empty() || key_of(&seen.sealed_token) == Some(&self.keyring.current()) {
+        if key_of(&seen.sealed_token) == Some(&self.keyring.current()) {
             return Ok(());
         }
         let place = token_context(workspace, connection);

@@ -127,9 +127,9 @@ impl MemberId {
     /// The member that a person would be: the same in every workspace. 128 bits of SHA-256 over the subject that the
     /// issuer vouches for, in hex.
     pub fn of(subject: &str) -> Self {
-        let digest = Sha256::digest(subject);
-        let digits = digest.iter().take(16).map(|byte| format!("{byte:02x}"));
-        Self(digits.collect::<String>().into())
+        let mut digits = hex::encode(Sha256::digest(subject));
+        digits.truncate(32);
+        Self(digits.into())
     }
 }
 

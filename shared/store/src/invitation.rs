@@ -115,5 +115,5 @@ impl Table {
 
 /// What stands for an address in a key: it may hold characters that keys do not.
 fn address(email: &Email) -> String {
-    Sha256::digest(email.as_str()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(email.as_str()))
 }
