@@ -107,7 +107,7 @@ pub fn describe(endpoint: Endpoint) -> Operation {
             .about("The person becomes its owner.")
             .body::<NewWorkspace>()
             .gives::<ShownWorkspace>(StatusCode::CREATED, "The workspace.")
-            .may(Failure::Conflict, "The person is in too many workspaces."),
+            .may(Failure::Conflict, "The person is in too many workspaces, or the Idempotency-Key made another one."),
         Endpoint::Workspaces => Operation::new("list_workspaces", "Lists the person's workspaces")
             .gives::<List<ShownWorkspace>>(StatusCode::OK, "The workspaces, each with the person's role."),
         Endpoint::Members => Operation::new("list_members", "Lists members")

@@ -107,13 +107,30 @@ impl AuthMeta {
             return Err(Invalid::new("name", "must be 1 to 100 characters on one line").into());
         }
         let name = name.trim();
-        let table = &self.access.table;
-        if table.memberships(&MemberId::of(&person.subject)).await?.len() >= MOST_WORKSPACES {
+        let (table, founder) = (&self.access.table, MemberId::of(&person.subject));
+        let workspace = new_id(visit, &founder)?;
+        if let Some(member) = table.member(&workspace, &founder).await? {
+            // Made by an earlier try that nobody heard the end of.
+            let kept = table.workspace(&member.workspace).await?.map(|row| row.name);
+            if kept.as_deref() != Some(name) {
+                let why =
+                    "this Idempotency-Key made a workspace of another name; take a new key for a new one";
+                return Err(Failure::Conflict(why.to_owned()));
+            }
+            let made = ShownWorkspace { workspace, name: kept, role: member.role };
+            return reply::json(StatusCode::CREATED, &made);
+        }
+        if table.memberships(&founder).await?.len() >= MOST_WORKSPACES {
             let why = format!("you are in {MOST_WORKSPACES} workspaces; leave one first");
             return Err(Failure::Conflict(why));
         }
-        let workspace: WorkspaceId = format!("w-{}", random::id()?).parse()?;
-        table.create_workspace(&workspace, name, &person.subject, self.host.clock.now()).await?;
+        match table.create_workspace(&workspace, name, &person.subject, self.host.clock.now()).await {
+            Err(StoreError::Conflict) => {
+                let why = "this Idempotency-Key made a workspace that you are not in any more; take a new key for a new one";
+                return Err(Failure::Conflict(why.to_owned()));
+            }
+            made => made?,
+        }
         let name = Some(name.to_owned());
         reply::json(StatusCode::CREATED, &ShownWorkspace { workspace, name, role: Role::Owner })
     }
@@ -265,6 +282,15 @@ impl AuthMeta {
         let open = invitations.into_iter().filter(|invitation| invitation.expires_at > now);
         open.map(ShownInvitation::from).collect()
     }
+}
+
+/// With an `Idempotency-Key` the id follows from it, so that a repeated request meets its own workspace.
+fn new_id(visit: &Visit<Endpoint>, founder: &MemberId) -> Result<WorkspaceId, Failure> {
+    let id = match visit.idempotency_key()? {
+        Some(key) => hex::encode(&Sha256::digest(format!("{founder}|workspace|{key}"))[..12]),
+        None => random::id()?,
+    };
+    Ok(format!("w-{id}").parse()?)
 }
 
 fn no_invitation() -> Failure {

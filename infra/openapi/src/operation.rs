@@ -100,7 +100,7 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// Whether a route is a write of a session, which may be sent again under a key.
 fn is_write(route: &Described) -> bool {
-    matches!(route.access, Access::Role(_)) && route.method != Method::GET
+    route.access != Access::Public && route.method != Method::GET
 }
 
 fn said_of_access(access: Access, description: Option<&str>) -> Option<String> {
@@ -209,8 +209,13 @@ fn failures(route: &Described) -> BTreeMap<u16, Vec<(Problem, &'static str)>> {
     let mut names = vec!["TooLarge", "Internal", "Unavailable"];
     match route.access {
         Access::Public => {}
-        Access::Person if !route.path.contains('{') => names.push("NoSession"),
-        Access::Person => names.extend(["NoSession", "NotFound"]),
+        Access::Person => {
+            names.push("NoSession");
+            if route.path.contains('{') {
+                names.push("NotFound");
+            }
+            all.push((too_many_requests(), "The person has used up their requests."));
+        }
         Access::Role(role) => {
             names.extend(["NoSession", "NotFound"]);
             all.push((too_many_requests(), "The workspace has used up its requests."));

@@ -7,10 +7,11 @@ use ads::Failure;
 use ads::id::{MemberId, WorkspaceId};
 use bytes::Bytes;
 use http::{Method, Request};
-use runtime::route::{self, Route, Visit};
+use runtime::route::{self, Guest, Route, Visit};
 use runtime::session::Person;
 use runtime::{Clock, Host, Reply, Sessions, problem};
 use store::Table;
+use store::asker::Asker;
 
 use crate::pace::Pace;
 use crate::repeat::Repeat;
@@ -35,8 +36,10 @@ impl Entrance {
         Self { table, sessions, clock, pace: Arc::new(Pace::new(requests_per_minute)) }
     }
 
-    /// Answers a request: [`route::serve`] lets it in, here it is counted against its workspace, and a write that comes
-    /// again under the same `Idempotency-Key` gets the answer that the first one got.
+    /// Answers a request: [`route::serve`] lets it in, here it is counted against its workspace, or its
+    /// person where it is for none, and a write that comes again under the same `Idempotency-Key` gets the answer that
+    /// the first one got. Public routes are neither: who calls them is known by what they bring, a signature or a state,
+    /// and how often the whole API is called is the gateway's to limit.
     ///
     /// `own_way` names the endpoints that see to repetition themselves, in a stronger way than this, or whose answer
     /// must not be kept. Of all others it must be harmless to do the same again: when a process dies in the middle,
@@ -73,17 +76,19 @@ impl Entrance {
         F: FnOnce(Visit<E>) -> Fut,
         Fut: Future<Output = Result<Reply, Failure>>,
     {
-        let Some(workspace) = visit.guest().map(|session| session.workspace.clone()) else {
-            return answer(visit).await;
+        let asker = match visit.guest() {
+            Guest::Anybody => return answer(visit).await,
+            Guest::Person(person) => Asker::Person(MemberId::of(&person.subject)),
+            Guest::Member(session) => session.workspace.clone().into(),
         };
-        if let Some(until) = self.pace.admit(&self.table, &workspace, self.clock.now()).await? {
+        if let Some(until) = self.pace.admit(&self.table, &asker, self.clock.now()).await? {
             return Ok(problem::too_many_requests(until.duration_since(self.clock.now())));
         }
         let key = visit.idempotency_key()?;
         let writes = visit.request.method() != Method::GET;
         match key.filter(|_| writes && !own_way(visit.endpoint)) {
             Some(key) => {
-                let repeat = Repeat::new(&self.table, &self.clock, workspace, key, &visit.request);
+                let repeat = Repeat::new(&self.table, &self.clock, asker, key, &visit.request);
                 repeat.once(answer(visit)).await
             }
             None => answer(visit).await,

@@ -1,4 +1,4 @@
-//! How often a workspace may ask, over all processes.
+//! How often a workspace or a person may ask, over all processes.
 //!
 //! Requests are taken out of the table in portions, so that a busy workspace costs one write for many requests. What
 //! a process has taken and not used is lost, so all of them together never let in more than the bucket holds.
@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ads::Failure;
-use ads::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
 use store::Table;
+use store::asker::Asker;
 use store::pace::Wanted;
 
 /// Portions of a minute's worth: one is a second's.
@@ -18,14 +18,14 @@ const PORTIONS: u32 = 60;
 /// A portion is used within this time, or never: else many old ones could be used at once.
 const LASTS: SignedDuration = SignedDuration::from_secs(10);
 
-/// So many workspaces are known to a process at a time.
+/// So many of them are known to a process at a time.
 const MOST_KNOWN: usize = 10_000;
 
-/// What a process knows of the workspaces that ask it.
+/// What a process knows of those who ask it.
 #[derive(Debug)]
 pub(crate) struct Pace {
     per_minute: u32,
-    known: Mutex<HashMap<Tenant, Known>>,
+    known: Mutex<HashMap<Asker, Known>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,10 +45,10 @@ impl Pace {
     pub(crate) async fn admit(
         &self,
         table: &Table,
-        workspace: &Tenant,
+        asker: &Asker,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, Failure> {
-        let busy = match self.at_hand(workspace, now) {
+        let busy = match self.at_hand(asker, now) {
             AtHand::One => return Ok(None),
             AtHand::Nothing { until } => return Ok(Some(until)),
             AtHand::Unknown { busy } => busy,
@@ -58,20 +58,20 @@ impl Pace {
         // Where there is no portion any more, there may be one request.
         for count in [portion, 1] {
             let wanted = Wanted { count, per_minute: self.per_minute, busy };
-            match table.take_requests(workspace, wanted, now).await? {
+            match table.take_requests(asker, wanted, now).await? {
                 Ok(()) => {
-                    self.keep(workspace, Known::Left { count: count - 1, until: now + LASTS }, now);
+                    self.keep(asker, Known::Left { count: count - 1, until: now + LASTS }, now);
                     return Ok(None);
                 }
                 Err(later) => until = later,
             }
         }
-        self.keep(workspace, Known::Closed { until }, now);
+        self.keep(asker, Known::Closed { until }, now);
         Ok(Some(until))
     }
 
-    fn at_hand(&self, workspace: &Tenant, now: Timestamp) -> AtHand {
-        match self.known().get_mut(workspace) {
+    fn at_hand(&self, asker: &Asker, now: Timestamp) -> AtHand {
+        match self.known().get_mut(asker) {
             Some(Known::Left { count, until }) if *count > 0 && is_before(now, *until) => {
                 *count -= 1;
                 AtHand::One
@@ -84,7 +84,7 @@ impl Pace {
         }
     }
 
-    fn keep(&self, workspace: &Tenant, what: Known, now: Timestamp) {
+    fn keep(&self, asker: &Asker, what: Known, now: Timestamp) {
         let mut known = self.known();
         if known.len() >= MOST_KNOWN {
             known.retain(|_, one| {
@@ -95,10 +95,10 @@ impl Pace {
         if known.len() >= MOST_KNOWN {
             known.clear();
         }
-        known.insert(workspace.clone(), what);
+        known.insert(asker.clone(), what);
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Tenant, Known>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Asker, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

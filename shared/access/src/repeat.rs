@@ -6,7 +6,6 @@
 use std::future::Future;
 
 use ads::Failure;
-use ads::tenant::Tenant;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderName, HeaderValue, Request, StatusCode};
@@ -14,6 +13,7 @@ use jiff::SignedDuration;
 use runtime::{Clock, Reply, deadline, random, reply};
 use sha2::{Digest, Sha256};
 use store::answer::{KeptAnswer, KeptRequest};
+use store::asker::Asker;
 use store::{StoreError, Table};
 
 /// How long a worker counts as alive where no host ends its invocation.
@@ -29,7 +29,7 @@ const HEADERS: [HeaderName; 2] = [CONTENT_TYPE, LOCATION];
 pub(crate) struct Repeat<'a> {
     table: &'a Table,
     clock: &'a Clock,
-    workspace: Tenant,
+    asker: Asker,
     key_hash: String,
     request_hash: String,
 }
@@ -38,7 +38,7 @@ impl<'a> Repeat<'a> {
     pub(crate) fn new(
         table: &'a Table,
         clock: &'a Clock,
-        workspace: Tenant,
+        asker: Asker,
         key: &str,
         request: &Request<Bytes>,
     ) -> Self {
@@ -46,7 +46,7 @@ impl<'a> Repeat<'a> {
         let body = hex::encode(Sha256::digest(request.body()));
         let request_hash = hex::encode(Sha256::digest(format!("{} {path}\n{body}", request.method())));
         let key_hash = hex::encode(Sha256::digest(key));
-        Self { table, clock, workspace, key_hash, request_hash }
+        Self { table, clock, asker, key_hash, request_hash }
     }
 
     /// Does the work, or answers what was answered.
@@ -84,7 +84,7 @@ impl<'a> Repeat<'a> {
             let why = "a request with this Idempotency-Key is under way; ask again in a moment";
             Failure::Conflict(why.to_owned())
         };
-        let earlier = self.table.kept_request(&self.workspace, &self.key_hash).await?;
+        let earlier = self.table.kept_request(&self.asker, &self.key_hash).await?;
         let earlier = earlier.ok_or_else(under_way)?;
         if earlier.request_hash.is_some_and(|hash| hash != self.request_hash) {
             let why = "this Idempotency-Key was used with another method, path or body; take a new key for a new request";
@@ -125,7 +125,7 @@ impl<'a> Repeat<'a> {
 
     async fn keep(&self, kept: &KeptRequest, instead_of: Option<&str>) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.table.keep_request(&self.workspace, &self.key_hash, kept, instead_of, now).await
+        self.table.keep_request(&self.asker, &self.key_hash, kept, instead_of, now).await
     }
 }
 

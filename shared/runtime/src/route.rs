@@ -70,9 +70,12 @@ pub struct Visit<E> {
 
 /// Whom a route let in.
 #[derive(Debug)]
-enum Guest {
+pub enum Guest {
+    /// Whoever it is.
     Anybody,
+    /// Somebody with a session.
     Person(Person),
+    /// Somebody with a role in the path's workspace.
     Member(Session),
 }
 
@@ -328,16 +331,17 @@ impl<E> Visit<E> {
 
     /// The session. Routes with [`Access::Role`] always have one.
     pub fn session(&self) -> Result<&Session, Failure> {
-        let nobody = || Failure::Defect("a route without a role asked for a session".to_owned());
-        self.guest().ok_or_else(nobody)
+        match &self.guest {
+            Guest::Member(session) => Ok(session),
+            Guest::Anybody | Guest::Person(_) => {
+                Err(Failure::Defect("a route without a role asked for a session".to_owned()))
+            }
+        }
     }
 
-    /// The session, if the route asks for one.
-    pub fn guest(&self) -> Option<&Session> {
-        match &self.guest {
-            Guest::Member(session) => Some(session),
-            Guest::Anybody | Guest::Person(_) => None,
-        }
+    /// Whom the route let in.
+    pub fn guest(&self) -> &Guest {
+        &self.guest
     }
 
     /// Who is asking. Routes with [`Access::Person`] always know.

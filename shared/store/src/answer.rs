@@ -4,6 +4,7 @@ use ads::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::asker::Asker;
 use crate::key;
 use crate::table::{ABSENT, Condition, StoreError, Table, text};
 
@@ -42,15 +43,15 @@ struct Place {
 
 impl Table {
     /// What is known of a key, given its hash.
-    pub async fn kept_request(&self, ws: &Tenant, key: &str) -> Result<Option<KeptRequest>, StoreError> {
-        self.get(&key::answer(ws, key)).await
+    pub async fn kept_request(&self, asker: &Asker, key: &str) -> Result<Option<KeptRequest>, StoreError> {
+        self.get(&key::answer(asker, key)).await
     }
 
     /// Writes down what becomes of a key, in the place of what `worker` wrote; [`StoreError::Conflict`] when that is
     /// not what is there. Nobody's word is the one of a key that is not known yet.
     pub async fn keep_request(
         &self,
-        ws: &Tenant,
+        asker: &Asker,
         key: &str,
         kept: &KeptRequest,
         worker: Option<&str>,
@@ -60,7 +61,7 @@ impl Table {
             |worker| Condition { expression: "#worker = :worker", values: vec![(":worker", text(worker))] };
         let expires = now.saturating_add(KEPT).map_or(i64::MAX, Timestamp::as_second);
         let condition = worker.map_or(ABSENT, same);
-        self.put_expiring(&key::answer(ws, key), kept, expires, Some(condition)).await
+        self.put_expiring(&key::answer(asker, key), kept, expires, Some(condition)).await
     }
 
     /// Forgets every answer that is kept for a workspace, when what they tell must not be kept any longer.

@@ -3,9 +3,9 @@
 //! A key begins with the workspace, so that no query can reach another one, and is made of a [`Tenant`], which only a
 //! session check and what it left behind can name. The exceptions are the indexes over all workspaces: from Meta's ids to
 //! those that hold them, for webhooks name no workspace, from people, addresses and connections to theirs, and of all
-//! that is synced or connected, for the work that goes on by itself; logins under way and people's wishes to be
-//! forgotten, for Meta's callbacks name no workspace either; and the state of Meta's quotas, which belong to the app and
-//! the ad account.
+//! that is synced or connected, for the work that goes on by itself; what a person asks in no workspace, beside their
+//! index; logins under way and people's wishes to be forgotten, for Meta's callbacks name no workspace either; and the
+//! state of Meta's quotas, which belong to the app and the ad account.
 
 use ads::date::IsoWeek;
 use ads::id::{AdAccountId, ConnectionId, InvitationId, LaunchId, MemberId, ObjectId, RuleId, WorkspaceId};
@@ -13,6 +13,7 @@ use ads::object::Level;
 use ads::tenant::Tenant;
 use jiff::civil::Date;
 
+use crate::asker::Asker;
 use crate::limit::LimitOf;
 
 /// One item's key.
@@ -64,14 +65,14 @@ pub fn invitation(ws: &WorkspaceId, id: &InvitationId) -> Key {
     key(format!("WS#{ws}"), format!("INVITATION#{id}"))
 }
 
-/// Partition of the index from a person to their workspaces.
-pub fn memberships(person: &MemberId) -> String {
+/// Partition of what belongs to a person in no workspace: the index to their workspaces, and what they asked.
+pub fn person_partition(person: &MemberId) -> String {
     format!("PERSON#{person}")
 }
 
 /// An entry of that index.
 pub fn membership(person: &MemberId, ws: &WorkspaceId) -> Key {
-    key(memberships(person), format!("WS#{ws}"))
+    key(person_partition(person), format!("WS#{ws}"))
 }
 
 /// Partition of the index from an address, by its hash, to the invitations that wait for it.
@@ -122,14 +123,22 @@ pub fn inbox(ws: &Tenant, digest: &str) -> Key {
     key(workspace(ws), format!("INBOX#{digest}"))
 }
 
-/// What a workspace's requests have used up.
-pub fn pace(ws: &Tenant) -> Key {
-    key(workspace(ws), "PACE")
+/// Partition of what is known of requests: a workspace's, or those of a person that are for none.
+fn asker(asker: &Asker) -> String {
+    match asker {
+        Asker::Workspace(ws) => workspace(ws),
+        Asker::Person(person) => person_partition(person),
+    }
+}
+
+/// What requests have used up.
+pub fn pace(of: &Asker) -> Key {
+    key(asker(of), "PACE")
 }
 
 /// What was answered under an `Idempotency-Key`, by the hash of that.
-pub fn answer(ws: &Tenant, key_hash: &str) -> Key {
-    key(workspace(ws), format!("{ANSWERS}{key_hash}"))
+pub fn answer(to: &Asker, key_hash: &str) -> Key {
+    key(asker(to), format!("{ANSWERS}{key_hash}"))
 }
 
 /// What the sort keys of those begin with.

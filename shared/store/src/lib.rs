@@ -9,6 +9,7 @@ mod transaction;
 
 pub mod account;
 pub mod answer;
+pub mod asker;
 pub mod audit;
 pub mod chunk;
 pub mod connection;

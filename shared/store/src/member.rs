@@ -115,7 +115,7 @@ impl Table {
     /// Every workspace of a person, as they are a member of it.
     pub async fn memberships(&self, person: &MemberId) -> Result<Vec<Member>, StoreError> {
         let mut members = Vec::new();
-        for entry in self.list::<Membership>(&key::memberships(person), "WS#").await? {
+        for entry in self.list::<Membership>(&key::person_partition(person), "WS#").await? {
             // The row decides; the index may lag behind by a crash.
             members.extend(self.member(&entry.workspace, person).await?);
         }

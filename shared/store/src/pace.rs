@@ -1,12 +1,12 @@
-//! How many requests a workspace may make, shared by every process that answers them.
+//! How many requests a workspace or a person may make, shared by every process that answers them.
 //!
 //! A bucket that fills steadily, kept as the moment at which it will be full again: so one conditional update takes
 //! something out, and nobody reads before writing.
 
-use ads::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use crate::asker::Asker;
 use crate::key;
 use crate::table::{StoreError, Table, number};
 
@@ -19,7 +19,7 @@ const IMPOSSIBLE: i64 = 5 * DEPTH;
 /// As often as that the bucket may change between a refused update and the look at it.
 const TRIES: u32 = 5;
 
-/// Requests that are wanted out of a workspace's bucket.
+/// Requests that are wanted out of a bucket.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
     /// How many.
@@ -36,14 +36,14 @@ struct Bucket {
 }
 
 impl Table {
-    /// Takes requests out of a workspace's bucket. The inner error says when that many will be there.
+    /// Takes requests out of a bucket. The inner error says when that many will be there.
     pub async fn take_requests(
         &self,
-        ws: &Tenant,
+        asker: &Asker,
         wanted: Wanted,
         now: Timestamp,
     ) -> Result<Result<(), Timestamp>, StoreError> {
-        let key = key::pace(ws);
+        let key = key::pace(asker);
         let cost = DEPTH / i64::from(wanted.per_minute.max(1)) * i64::from(wanted.count);
         let (moment, latest) = (now.as_microsecond(), now.as_microsecond() + DEPTH - cost);
         let expires =
@@ -84,8 +84,6 @@ impl Table {
                 return Ok(Err(now.saturating_add(wait).unwrap_or(now)));
             }
         }
-        Err(StoreError::TryLater(
-            "too many processes count one workspace's requests at this moment".to_owned(),
-        ))
+        Err(StoreError::TryLater("too many processes count the same requests at this moment".to_owned()))
     }
 }

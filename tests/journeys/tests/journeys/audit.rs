@@ -241,7 +241,7 @@ fn act(id: &str) -> Act {
 }
 
 /// Polls work so many times, and lets it go.
-async fn killed_after<F: Future>(polls: usize, work: F) -> Option<F::Output> {
+pub(crate) async fn killed_after<F: Future>(polls: usize, work: F) -> Option<F::Output> {
     let (mut work, mut left) = (pin!(work), polls);
     poll_fn(|context| {
         if left == 0 {

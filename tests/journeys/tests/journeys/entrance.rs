@@ -11,9 +11,10 @@ use local::system::tenant;
 use runtime::session::Role;
 use serde_json::{Value, json};
 use store::answer::KeptRequest;
+use store::asker::Asker;
 use store::pace::Wanted;
 
-async fn at_a_pace_of(requests_per_minute: u32) -> Story {
+pub(crate) async fn at_a_pace_of(requests_per_minute: u32) -> Story {
     Story::on(Options { requests_per_minute, ..options(Data::Memory) }).await.unwrap()
 }
 
@@ -39,7 +40,12 @@ fn rule(name: &str) -> Value {
     })
 }
 
-fn status_of(answer: &Answer) -> (u16, String) {
+/// The demonstration workspace, as one who asks.
+fn demo() -> Asker {
+    tenant("demo").unwrap().into()
+}
+
+pub(crate) fn status_of(answer: &Answer) -> (u16, String) {
     (answer.status.as_u16(), answer.json()["type"].as_str().unwrap_or_default().to_owned())
 }
 
@@ -89,7 +95,7 @@ async fn a_workspace_that_asks_too_often_waits_and_no_other_one_notices() {
 #[tokio::test]
 async fn processes_that_take_at_the_same_time_take_no_more_than_there_is() {
     let story = Story::begin().await.unwrap();
-    let (table, demo, mut now) = (&story.system.table, tenant("demo").unwrap(), story.system.clock.now());
+    let (table, demo, mut now) = (&story.system.table, demo(), story.system.clock.now());
     for round in 0..5_u32 {
         let demo = &demo;
         let taken = join_all((0..40_u32).map(|n| {
@@ -113,7 +119,7 @@ async fn processes_that_take_at_the_same_time_take_no_more_than_there_is() {
 #[tokio::test]
 async fn a_busy_workspace_costs_a_write_for_many_requests() {
     let story = at_a_pace_of(60 * 50).await;
-    let (table, demo) = (&story.system.table, tenant("demo").unwrap());
+    let (table, demo) = (&story.system.table, demo());
     for _ in 0..200 {
         assert_eq!(get(&story, "demo", "rules").await.status, 200);
     }
@@ -281,7 +287,7 @@ async fn after_a_mistake_the_key_is_free_and_after_a_delay_it_is_for_the_same_re
 #[tokio::test]
 async fn a_worker_that_went_away_in_the_middle_is_waited_for_and_then_followed() {
     let story = Story::begin().await.unwrap();
-    let (table, demo) = (&story.system.table, tenant("demo").unwrap());
+    let (table, demo) = (&story.system.table, demo());
     let first = write(&story, Method::POST, "rules", "k1", &rule("Tell me")).await;
     assert_eq!(first.status, 201);
     // As the row stood after the rule was written and before the answer was.
@@ -315,7 +321,7 @@ async fn a_worker_that_went_away_in_the_middle_is_waited_for_and_then_followed()
     let late = table.keep_request(&demo, &key, &in_progress, Some(&worker), now).await;
     assert!(matches!(late, Err(store::StoreError::Conflict)), "{late:?}");
     // And when it is to be forgotten, nothing is left of it.
-    table.forget_answers(&demo).await.unwrap();
+    table.forget_answers(&tenant("demo").unwrap()).await.unwrap();
     assert_eq!(rows(&story).await, Vec::<String>::new());
     story.system.stop().await;
 }

@@ -20,6 +20,7 @@ mod leaving;
 mod lines;
 mod members;
 mod mirror;
+mod persons;
 mod queues;
 mod rotation;
 mod rules;

@@ -8,13 +8,13 @@ use runtime::session::{Claims, Role};
 use serde_json::{Value, json};
 
 /// A person whose issuer knows no workspaces.
-struct Someone<'a> {
+pub(crate) struct Someone<'a> {
     story: &'a Story,
-    token: String,
+    pub(crate) token: String,
 }
 
 impl<'a> Someone<'a> {
-    fn new(story: &'a Story, subject: &str, email: Option<(&str, bool)>) -> Self {
+    pub(crate) fn new(story: &'a Story, subject: &str, email: Option<(&str, bool)>) -> Self {
         let issuer = story.system.issuer();
         let now = story.system.clock.now();
         let known = issuer.claims("demo", Role::Viewer, now).unwrap();
@@ -29,13 +29,23 @@ impl<'a> Someone<'a> {
         Self { story, token: issuer.sign(&claims).unwrap() }
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let path = format!("/v1/{path}");
-        let body = body.map(|body| body.to_string());
-        self.story.send(method, &path, Some(&self.token), &[], body).await.unwrap()
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.send_with(&[], method, path, body).await
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn send_with(
+        &self,
+        headers: &[(&str, &str)],
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let path = format!("/v1/{path}");
+        let body = body.map(|body| body.to_string());
+        self.story.send(method, &path, Some(&self.token), headers, body).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let answer = self.send(Method::GET, path, None).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
         answer.json()
