@@ -2,19 +2,21 @@
 
 use ads::Failure;
 use ads::account::LaunchDefaults;
+use ads::id::AdAccountId;
 use http::StatusCode;
 use runtime::describe::{Header, Operation};
 use runtime::reply::List;
 use schemars::JsonSchema;
 use serde_json::json;
 
+use crate::Endpoint;
 use crate::audit::{Asked, ShownEntry};
 use crate::leaving::Confirmation;
 use crate::login::{Authorization, LoginRequest, PastedToken};
 use crate::members::{NewInvitation, NewRole, NewWorkspace, ShownInvitation, ShownMember, ShownWorkspace};
-use crate::page::Connected;
+use crate::page::{Chosen, Connected};
+use crate::selection::Selection;
 use crate::shown::{ShownAccount, ShownConnection};
-use crate::{Endpoint, Selection};
 
 /// What Meta's dialog sends back. It may add to it, so nothing else is refused.
 #[derive(JsonSchema)]
@@ -26,6 +28,18 @@ struct SentBack {
     code: Option<String>,
     /// Why there is no code.
     error: Option<String>,
+}
+
+/// The form of our own page.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is read by hand")]
+struct Choice {
+    /// The secret of the page.
+    choice: String,
+    /// Those that are ticked; it is there once for each.
+    #[schemars(default, extend("uniqueItems" = true))]
+    ad_account: Vec<AdAccountId>,
 }
 
 /// Meta's form.
@@ -49,12 +63,25 @@ pub fn describe(endpoint: Endpoint) -> Operation {
             .gives::<Authorization>(StatusCode::OK, "Where to send the person.")
             .with_header(Header::required("Set-Cookie", "Binds the login to the browser.", text())),
         Endpoint::Callback => Operation::new("finish_login", "Takes the person in whom Meta sends back")
-            .about("A page for a browser, or JSON for those who accept it.")
+            .about("A page for a browser, on which the person chooses ad accounts, or JSON for those who accept it.")
             .query::<SentBack>()
             .gives::<Connected>(StatusCode::OK, "What was connected.")
             .or_as::<String>("text/html")
             .may(Failure::Conflict, "The login is unknown, over, or was used already.")
+            .may(Failure::Forbidden, "The person may not connect any more.")
             .changes_meta()
+            .fails_as_page(),
+        Endpoint::Choose => Operation::new("choose_ad_accounts", "Says which ad accounts are synced, after a login")
+            .about(
+                "The form of the page that ends a login, with the cookie that came with it. What differs from what that \
+                 page showed is changed, once.",
+            )
+            .body_of::<Choice>("application/x-www-form-urlencoded")
+            .gives::<Chosen>(StatusCode::OK, "What is synced now.")
+            .or_as::<String>("text/html")
+            .may(Failure::Conflict, "The page is over, of another browser, or was used for another choice.")
+            .may(Failure::Reconnect, "A person must connect to Meta again.")
+            .may(Failure::Forbidden, "The person may not connect any more.")
             .fails_as_page(),
         Endpoint::Paste => Operation::new("hand_over_token", "Keeps the token of a system user")
             .about(

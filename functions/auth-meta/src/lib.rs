@@ -2,9 +2,12 @@
 //!
 //! `authorize` remembers a random state for the browser that asked, and answers where to go. The callback
 //! takes the state away (so it works once), checks that the same browser came back, and trades the code for
-//! a long-lived token, which is sealed before it is kept. Selecting an ad account starts its sync.
+//! a long-lived token, which is sealed before it is kept. On the page that follows the person chooses ad accounts;
+//! selecting one starts its sync.
 
 mod audit;
+mod browser;
+mod choose;
 mod consent;
 mod defaults;
 #[cfg(feature = "describe")]
@@ -17,21 +20,17 @@ mod members;
 mod page;
 pub mod rotation;
 mod routes;
+mod selection;
 mod shown;
 
 use access::{Access, Entrance};
 use ads::Failure;
-use ads::id::AdAccountId;
-use ads::job::{Job, SyncCause};
-use ads::tenant::Tenant;
+use ads::job::Job;
 use bytes::Bytes;
 use http::Request;
 use runtime::reply::{self, List};
 use runtime::route::Visit;
 use runtime::{AppSecrets, Host, Reply};
-use serde::Deserialize;
-use serde_json::json;
-use store::account::AdAccount;
 
 use crate::shown::{ShownAccount, ShownConnection};
 
@@ -65,13 +64,6 @@ pub struct LoginConfiguration {
     pub id: String,
     /// Whether it issues tokens of system users.
     pub system_user: bool,
-}
-
-#[derive(Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Selection {
-    selected: bool,
 }
 
 impl AuthMeta {
@@ -111,9 +103,11 @@ impl AuthMeta {
     }
 
     async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
-        // Meta may add to the addresses to which it sends a person.
-        let reads_query =
-            matches!(visit.endpoint, Endpoint::Callback | Endpoint::DeletionStatus | Endpoint::Audit);
+        // Meta may add to the addresses to which it sends a person, and a person's mistakes are answered with a page.
+        let reads_query = matches!(
+            visit.endpoint,
+            Endpoint::Callback | Endpoint::Choose | Endpoint::DeletionStatus | Endpoint::Audit
+        );
         if !reads_query {
             visit.takes_no_query()?;
         }
@@ -121,6 +115,7 @@ impl AuthMeta {
             Endpoint::Authorize => self.authorize(&visit).await,
             Endpoint::Paste => self.paste(&visit).await,
             Endpoint::Callback => Ok(self.callback(&visit).await),
+            Endpoint::Choose => Ok(self.choose(&visit).await),
             Endpoint::Deauthorize => self.deauthorize(&visit).await,
             Endpoint::DataDeletion => self.data_deletion(&visit).await,
             Endpoint::DeletionStatus => self.deletion_status(&visit).await,
@@ -185,37 +180,5 @@ impl AuthMeta {
     async fn ad_accounts(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let accounts = self.access.table.accounts(visit.workspace()?).await?;
         reply::ok(&List { data: accounts.into_iter().map(ShownAccount::from).collect(), after: None })
-    }
-
-    async fn set_selected(
-        &self,
-        workspace: &Tenant,
-        id: &AdAccountId,
-        selected: bool,
-    ) -> Result<AdAccount, Failure> {
-        let account = self.access.table.select_account(workspace, id, selected).await?;
-        if selected {
-            let sync =
-                |cause| Job::SyncAccount { workspace: workspace.clone(), ad_account: id.clone(), cause };
-            // The rhythm first: from now on the account is synced, whatever becomes of this first time.
-            self.host.schedules.ensure_beat(&sync(SyncCause::Schedule), SyncCause::BEAT_MINUTES).await?;
-            self.host.queues.send(&[sync(SyncCause::Selected)]).await?;
-        }
-        Ok(account)
-    }
-
-    /// Selecting twice syncs twice, which is harmless; a selection whose message was lost is mended by
-    /// selecting again.
-    async fn select(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let workspace = visit.workspace()?;
-        let id: AdAccountId = visit.path("ad_account")?;
-        let Selection { selected } = visit.json()?;
-        let before = self.access.table.known_account(workspace, &id).await?.selected;
-        let act = access::audit::by_person(visit, "ad_account.selected", format!("ad_account/{id}"))?;
-        let act = act.in_account(&id).changing(json!({"selected": before}), json!({"selected": selected}));
-        let act = self.access.intend(workspace, act).await?;
-        let set = self.set_selected(workspace, &id, selected).await;
-        let account = act.ended(set, None, self.host.clock.now()).await?;
-        reply::ok(&ShownAccount::from(account))
     }
 }

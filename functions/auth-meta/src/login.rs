@@ -1,23 +1,23 @@
 //! The login: state, callback, exchanges, and what is kept of them.
 
+use ads::id::MemberId;
+use ads::role::Standing;
+use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use graph_api::GraphError;
 use graph_api::oauth::{Asked, SCOPES, TokenKind};
-use http::header::{ACCEPT, COOKIE, HeaderValue, SET_COOKIE};
 use jiff::{SignedDuration, Timestamp};
 use runtime::route::Visit;
-use runtime::{Reply, problem, random, reply, telemetry};
+use runtime::{Reply, problem, reply, telemetry};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use store::connection::ConnectionKind;
 use store::oauth_state::OauthState;
-use subtle::ConstantTimeEq;
 
+use crate::browser::{self, Cookie, hash, secret_text, wants_json};
 use crate::consent::{Consent, NEEDED_SCOPE};
 use crate::page::{self, Connected};
+use crate::routes::{CALLBACK, CONNECTS};
 use crate::shown::ShownConnection;
 use crate::{AuthMeta, Endpoint, LoginConfiguration};
 
@@ -26,8 +26,6 @@ const LOGIN_LASTS: SignedDuration = SignedDuration::from_mins(10);
 
 /// Binds a login to the browser that began it.
 const COOKIE_NAME: &str = "adflight_login";
-
-const CALLBACK_PATH: &str = "/v1/auth/meta/callback";
 
 /// How a person is to be asked. Without a body: classic login, for everything.
 #[derive(Default, Deserialize)]
@@ -81,10 +79,11 @@ impl AuthMeta {
         let browser = secret_text()?;
         let expires_at = self.host.clock.now() + LOGIN_LASTS;
         let public_url = visit.public_url(self.host.public_url.as_deref())?;
-        let redirect_uri = format!("{public_url}{CALLBACK_PATH}");
+        let redirect_uri = format!("{public_url}{CALLBACK}");
         let login = OauthState {
             workspace: session.workspace.clone(),
             subject: session.subject.clone(),
+            standing: session.standing,
             browser_hash: hash(&browser),
             redirect_uri,
             expires_at,
@@ -93,13 +92,16 @@ impl AuthMeta {
         self.access.table.begin_login(&hash(&state), &login).await?;
         let authorize_url = self.access.graph.authorize_url(&login.redirect_uri, &state, asked);
         let mut reply = reply::ok(&Authorization { authorize_url, expires_at })?;
-        let secure = if public_url.starts_with("https:") { "; Secure" } else { "" };
-        let cookie = format!(
-            "{COOKIE_NAME}={browser}; Path={CALLBACK_PATH}; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
-            LOGIN_LASTS.as_secs()
-        );
-        let cookie = HeaderValue::from_str(&cookie).map_err(|error| Failure::Defect(error.to_string()))?;
-        reply.headers_mut().insert(SET_COOKIE, cookie);
+        let cookie = Cookie {
+            name: COOKIE_NAME,
+            value: &browser,
+            path: CALLBACK,
+            lasts: LOGIN_LASTS,
+            // Meta sends the person back, which is another site.
+            same_site: "Lax",
+            secure: public_url.starts_with("https:"),
+        };
+        cookie.set(&mut reply)?;
         Ok(reply)
     }
 
@@ -171,29 +173,32 @@ impl AuthMeta {
 
     /// Answers a page, for it is a browser that comes; JSON for those who ask for it.
     pub(crate) async fn callback(&self, visit: &Visit<Endpoint>) -> Reply {
-        let accepts = visit.request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
-        let json = accepts.is_some_and(|accepts| accepts.contains("application/json"));
-        match self.finish_login(visit).await {
-            Ok(connected) if json => {
-                reply::ok(&connected).unwrap_or_else(|failure| problem::answer(&failure))
-            }
-            Ok(connected) => page::connected(&connected),
+        let json = wants_json(visit);
+        match self.come_back(visit, json).await {
+            Ok(reply) => reply,
             Err(failure) if json => problem::answer(&failure),
-            Err(failure) => page::failed(&failure),
+            Err(failure) => {
+                page::failed(&failure, "You can close this page and begin again from the product.")
+            }
         }
     }
 
-    async fn finish_login(&self, visit: &Visit<Endpoint>) -> Result<Connected, Failure> {
+    async fn come_back(&self, visit: &Visit<Endpoint>, json: bool) -> Result<Reply, Failure> {
         let login = self.take_login(visit).await?;
-        let workspace = login.workspace;
         if let Some(error) = visit.query::<String>("error")? {
-            let why = if error == "access_denied" {
-                "the login was cancelled at Meta"
-            } else {
-                "Meta refused the login"
-            };
+            let cancelled = error == "access_denied";
+            if cancelled && !json {
+                return Ok(page::cancelled());
+            }
+            let why = if cancelled { "the login was cancelled at Meta" } else { "Meta refused the login" };
             return Err(Failure::Refused(why.to_owned()));
         }
+        self.still_may(&login.workspace, &login.subject, login.standing).await?;
+        let connected = self.finish_login(visit, &login).await?;
+        if json { reply::ok(&connected) } else { self.offer(&login, &connected).await }
+    }
+
+    async fn finish_login(&self, visit: &Visit<Endpoint>, login: &OauthState) -> Result<Connected, Failure> {
         let code: String = visit.required("code", "the code that Meta sent")?;
         let graph = &self.access.graph;
         let mut token = graph.exchange_code(&code, &login.redirect_uri).await?.access_token;
@@ -206,8 +211,9 @@ impl AuthMeta {
         if !facts.is_valid || facts.app_id != graph.config().app_id {
             return Err(Failure::Refused("Meta gave a token that is not valid for this app".to_owned()));
         }
-        let consent = Consent { token, facts, kind: login.kind, subject: login.subject };
-        let (connection, ad_accounts) = self.keep_consent(&workspace, consent).await?;
+        let consent = Consent { token, facts, kind: login.kind, subject: login.subject.clone() };
+        let (connection, ad_accounts) = self.keep_consent(&login.workspace, consent).await?;
+        let workspace = login.workspace.clone();
         Ok(Connected { connection: connection.id, workspace, declined: connection.declined, ad_accounts })
     }
 
@@ -219,31 +225,34 @@ impl AuthMeta {
         };
         let state: String = visit.required("state", "the state that Meta sent")?;
         let login = self.access.table.take_login(&hash(&state)).await?.ok_or_else(refused)?;
-        let browser = cookie(visit).map(hash).unwrap_or_default();
-        let same_browser = bool::from(browser.as_bytes().ct_eq(login.browser_hash.as_bytes()));
+        let same_browser = browser::is_same(visit, COOKIE_NAME, &login.browser_hash);
         if !same_browser || login.expires_at <= self.host.clock.now() {
             return Err(refused());
         }
         telemetry::concerns(&login.workspace, None);
         Ok(login)
     }
-}
 
-/// 256 random bits as text.
-fn secret_text() -> Result<String, Failure> {
-    Ok(URL_SAFE_NO_PAD.encode(random::bytes::<32>()?))
-}
-
-fn hash(text: impl AsRef<[u8]>) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(text))
-}
-
-/// Our cookie's value.
-fn cookie(visit: &Visit<Endpoint>) -> Option<&str> {
-    let cookies = visit.request.headers().get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-    cookies
-        .flat_map(|header| header.split(';'))
-        .filter_map(|cookie| cookie.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE_NAME)
-        .map(|(_, value)| value)
+    /// Whether whoever began a login may still do so, for no session comes with what follows. A member's row is asked
+    /// again. What only the issuer says cannot be asked without a session: it is taken as it was when they began, which
+    /// is as long ago as a login and a choice last together.
+    pub(crate) async fn still_may(
+        &self,
+        workspace: &Tenant,
+        subject: &str,
+        standing: Standing,
+    ) -> Result<(), Failure> {
+        if standing == Standing::Claimed {
+            return Ok(());
+        }
+        let why = match self.access.table.member(workspace, &MemberId::of(subject)).await? {
+            Some(member) if member.role >= CONNECTS => return Ok(()),
+            Some(member) => format!(
+                "this needs the role {CONNECTS}, and by now you have {}; ask an owner of the workspace",
+                member.role
+            ),
+            None => "you are no member of this workspace any more; ask an owner to invite you".to_owned(),
+        };
+        Err(Failure::Forbidden(why))
+    }
 }

@@ -1,17 +1,27 @@
-//! What a person sees after Meta: plain HTML, no scripts, nothing from elsewhere.
+//! What a person sees before and after Meta: plain HTML, no scripts, nothing from elsewhere.
 
 use ads::Failure;
+use ads::account::{can_run, disabled_because};
 use ads::id::ConnectionId;
 use ads::tenant::Tenant;
-use http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
-use maud::{DOCTYPE, Markup, html};
+use http::{HeaderName, StatusCode};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use runtime::{Reply, problem, reply};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use store::account::AdAccount;
 use store::erase::Erasure;
 
 use crate::leaving::told;
+use crate::routes::CHOOSE;
+
+/// What makes a long list readable and its lines large enough for a finger; nothing is lost without it.
+const STYLE: &str = ":root{color-scheme:light dark}body{max-width:40rem;margin:2rem auto;padding:0 1rem;\
+                     font:1rem/1.5 system-ui,sans-serif}fieldset ul{list-style:none;padding:0}\
+                     label{display:block;padding:.5rem 0}button{font:inherit;padding:.5rem 1rem}";
 
 /// What came of a callback.
 #[derive(Serialize)]
@@ -25,28 +35,109 @@ pub(crate) struct Connected {
     pub(crate) ad_accounts: Vec<AdAccount>,
 }
 
-/// What was connected.
-pub(crate) fn connected(connected: &Connected) -> Reply {
-    let body = html! {
-        p { "Workspace " strong { (connected.workspace) } " now reaches these ad accounts:" }
-        ul {
-            @for account in &connected.ad_accounts {
-                li { (account.name.as_deref().unwrap_or("Unnamed")) " (" (account.id) ", " (account.currency) ")" }
-            }
-        }
-        @if !connected.declined.is_empty() {
-            p { "These permissions were declined; the product can ask for them again:" }
-            ul { @for name in &connected.declined { li { (name) } } }
-        }
-        p { "Choose in the product which of them to sync. You can close this page." }
-    };
-    page(StatusCode::OK, "Connected to Meta", &body)
+/// What came of a choice.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct Chosen {
+    pub(crate) workspace: Tenant,
+    /// Those that were on the page, as they are now.
+    pub(crate) ad_accounts: Vec<AdAccount>,
 }
 
-/// What went wrong.
-pub(crate) fn failed(failure: &Failure) -> Reply {
+/// What a page lets a person choose of.
+pub(crate) struct Form<'a> {
+    pub(crate) secret: &'a str,
+    pub(crate) accounts: &'a [&'a AdAccount],
+    /// How many more there are.
+    pub(crate) beyond: usize,
+}
+
+/// What was connected, and which ad accounts of it are to be synced.
+pub(crate) fn choose(connected: &Connected, form: &Form<'_>) -> Reply {
+    let body = html! {
+        p { "Workspace " strong { (connected.workspace) } " is connected to Meta. Choose which ad accounts it syncs." }
+        (declined(&connected.declined))
+        form method="post" action=(CHOOSE) {
+            input type="hidden" name="choice" value=(form.secret);
+            fieldset {
+                legend { "Ad accounts to sync" }
+                p {
+                    "Those with a tick are synced: their campaigns and numbers are fetched now and kept up to date. Those \
+                     without are not, or not any longer; what was stored of them stays."
+                }
+                ul {
+                    @for account in form.accounts {
+                        li {
+                            label {
+                                input type="checkbox" name="ad_account" value=(account.id) checked[account.selected];
+                                " " (named(account))
+                                @if let Some(note) = cannot_run(account) { br; small { (note) } }
+                            }
+                        }
+                    }
+                }
+                @if form.beyond > 0 {
+                    p { (form.beyond) " more ad accounts are not on this page; the product shows all of them." }
+                }
+            }
+            p { button type="submit" { "Sync these accounts" } }
+        }
+        p { "You can choose within half an hour here, and in the product whenever you like." }
+    };
+    page(StatusCode::OK, "Choose ad accounts", &body)
+}
+
+/// A connection that reaches nothing.
+pub(crate) fn nothing_to_choose(connected: &Connected) -> Reply {
+    let body = html! {
+        p { "Workspace " strong { (connected.workspace) } " is connected to Meta, but Meta shows it no ad account." }
+        (declined(&connected.declined))
+        p {
+            "Either you left out every ad account in Meta's dialog, or none is assigned to you at Meta. Have one assigned \
+             to you, then begin again from the product and choose it in the dialog."
+        }
+    };
+    page(StatusCode::OK, "Connected to Meta, without ad accounts", &body)
+}
+
+/// What is synced now.
+pub(crate) fn chosen(chosen: &Chosen) -> Reply {
+    let (synced, others): (Vec<_>, Vec<_>) = chosen.ad_accounts.iter().partition(|account| account.selected);
+    let body = html! {
+        @if synced.is_empty() {
+            p { "Workspace " strong { (chosen.workspace) } " syncs none of these ad accounts." }
+        } @else {
+            p { "Workspace " strong { (chosen.workspace) } " syncs these ad accounts now:" }
+            ul { @for account in &synced { li { (named(account)) } } }
+        }
+        @if !others.is_empty() && !synced.is_empty() {
+            p { "It does not sync the other " (others.len()) "." }
+        }
+        p { "You can change this in the product whenever you like. You can close this page." }
+    };
+    page(StatusCode::OK, "Your choice is saved", &body)
+}
+
+/// The person did not want to.
+pub(crate) fn cancelled() -> Reply {
+    let body = html! {
+        p { "You cancelled the login at Meta. Nothing was connected, and nothing has changed." }
+        p { "To connect after all, go back to the product and begin again: Meta then asks you again." }
+    };
+    page(StatusCode::UNPROCESSABLE_ENTITY, "The login was cancelled", &body)
+}
+
+/// What went wrong, and what the person can do next.
+pub(crate) fn failed(failure: &Failure, next: &str) -> Reply {
     let (status, title, detail) = problem::shown(failure);
-    let body = html! { p { (detail) } p { "You can close this page and begin again from the product." } };
+    let body = html! {
+        @if let Failure::Invalid(findings) = failure {
+            ul { @for found in findings { li { code { (found.field) } " " (found.problem) "." } } }
+        } @else {
+            p { (sentence(&detail)) }
+        }
+        p { (next) }
+    };
     let mut reply = page(status, title, &body);
     problem::name_wait(failure, &mut reply);
     reply
@@ -66,6 +157,37 @@ pub(crate) fn deletion(wish: Option<&Erasure>) -> Reply {
     )
 }
 
+fn declined(names: &[String]) -> Markup {
+    html! {
+        @if !names.is_empty() {
+            p { "These permissions were declined; the product can ask for them again:" }
+            ul { @for name in names { li { (name) } } }
+        }
+    }
+}
+
+/// An ad account as its owner knows it.
+fn named(account: &AdAccount) -> Markup {
+    html! { (account.name.as_deref().unwrap_or("Unnamed")) " (" (account.id) ", " (account.currency) ")" }
+}
+
+/// Why no ads can run in an ad account, which can be synced all the same.
+fn cannot_run(account: &AdAccount) -> Option<String> {
+    match account.details.disable_reason.and_then(disabled_because) {
+        Some(why) => Some(format!("Disabled at Meta, no ads can run in it: {why}.")),
+        None if account.account_status.is_none_or(can_run) => None,
+        None => Some("No ads can run in it at the moment.".to_owned()),
+    }
+}
+
+/// A failure's detail, as a person reads it.
+fn sentence(detail: &str) -> String {
+    let mut letters = detail.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let end = if detail.ends_with('.') { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
 fn page(status: StatusCode, title: &str, body: &Markup) -> Reply {
     let page = html! {
         (DOCTYPE)
@@ -74,13 +196,21 @@ fn page(status: StatusCode, title: &str, body: &Markup) -> Reply {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) }
+                style { (PreEscaped(STYLE)) }
             }
             body { main { h1 { (title) } (body) } }
         }
     };
     let mut reply = reply::typed(status, "text/html; charset=utf-8", page.into_string());
-    // The address of this page holds the code and the state.
-    reply.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    reply.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    let allowed = format!(
+        "default-src 'none'; style-src 'sha256-{}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        STANDARD.encode(Sha256::digest(STYLE))
+    );
+    let headers = reply.headers_mut();
+    // Base64 is always a header's text.
+    headers.extend(HeaderValue::from_str(&allowed).ok().map(|allowed| (CONTENT_SECURITY_POLICY, allowed)));
+    // The address of a page may hold the code and the state.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     reply
 }

@@ -13,6 +13,8 @@ pub enum Endpoint {
     Paste,
     /// Meta sends the person back.
     Callback,
+    /// A person says which ad accounts to sync, on the page after that.
+    Choose,
     /// Meta says that a person removed the app.
     Deauthorize,
     /// Meta says that a person wants their data deleted.
@@ -61,13 +63,17 @@ const fn route(method: Method, path: &'static str, access: Access, endpoint: End
     Route { method, path, access, endpoint }
 }
 
+/// What it takes to connect, when a login begins and when it has come back.
+pub(crate) const CONNECTS: Role = Role::Owner;
+
 const OWNER: Access = Access::Role(Role::Owner);
 const EDITOR: Access = Access::Role(Role::Editor);
 const VIEWER: Access = Access::Role(Role::Viewer);
 
 const AUTHORIZE: &str = "/v1/workspaces/{workspace}/connections/meta/authorize";
 const TOKEN: &str = "/v1/workspaces/{workspace}/connections/meta/token";
-const CALLBACK: &str = "/v1/auth/meta/callback";
+pub(crate) const CALLBACK: &str = "/v1/auth/meta/callback";
+pub(crate) const CHOOSE: &str = "/v1/auth/meta/choose";
 const DEAUTHORIZE: &str = "/v1/auth/meta/deauthorize";
 const DATA_DELETION: &str = "/v1/auth/meta/data-deletion";
 const DELETION_STATUS: &str = "/v1/auth/meta/data-deletion/{code}";
@@ -87,9 +93,10 @@ const MY_INVITATIONS: &str = "/v1/invitations";
 
 /// Every route of this function.
 pub static ROUTES: &[Route<Endpoint>] = &[
-    route(Method::POST, AUTHORIZE, OWNER, Endpoint::Authorize),
+    route(Method::POST, AUTHORIZE, Access::Role(CONNECTS), Endpoint::Authorize),
     route(Method::POST, TOKEN, OWNER, Endpoint::Paste),
     route(Method::GET, CALLBACK, Access::Public, Endpoint::Callback),
+    route(Method::POST, CHOOSE, Access::Public, Endpoint::Choose),
     route(Method::POST, DEAUTHORIZE, Access::Public, Endpoint::Deauthorize),
     route(Method::POST, DATA_DELETION, Access::Public, Endpoint::DataDeletion),
     route(Method::GET, DELETION_STATUS, Access::Public, Endpoint::DeletionStatus),

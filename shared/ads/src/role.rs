@@ -20,6 +20,17 @@ pub enum Role {
     Owner,
 }
 
+/// Who says that a person has their role.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// The member's row, which can be asked again.
+    #[default]
+    Member,
+    /// The issuer, in the session.
+    Claimed,
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

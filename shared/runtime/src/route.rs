@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::input;
 use crate::problem;
 use crate::reply::Reply;
-use crate::session::{NotVerified, Person, Role, Session, Sessions};
+use crate::session::{NotVerified, Person, Role, Session, Sessions, Standing};
 use crate::telemetry::{self, Unit};
 
 /// Larger bodies are refused with 413. Meta's own largest webhook stays below.
@@ -229,9 +229,12 @@ where
     let wanted: WorkspaceId =
         parameter("workspace").and_then(|value| value.parse().ok()).ok_or_else(not_found)?;
     let is_wanted = |(tenant, _): &(Tenant, Role)| **tenant == wanted;
-    let has = match person.claimed.clone().filter(is_wanted) {
-        Some(claimed) => Some(claimed),
-        None => member(&person, &wanted).await.map_err(|failure| Box::new(problem::answer(&failure)))?,
+    let (has, standing) = match person.claimed.clone().filter(is_wanted) {
+        Some(claimed) => (Some(claimed), Standing::Claimed),
+        None => {
+            let member = member(&person, &wanted).await;
+            (member.map_err(|failure| Box::new(problem::answer(&failure)))?, Standing::Member)
+        }
     };
     let (workspace, role) = has.filter(is_wanted).ok_or_else(not_found)?;
     let ad_account = parameter("ad_account").and_then(|value| value.parse::<AdAccountId>().ok());
@@ -240,7 +243,7 @@ where
         let why = format!("this needs the role {needs} or above; the session has {role}");
         return Err(Box::new(problem::answer(&Failure::Forbidden(why))));
     }
-    Ok(Session { subject: person.subject, workspace, role })
+    Ok(Session { subject: person.subject, workspace, role, standing })
 }
 
 fn unauthorized(detail: &str) -> Box<Reply> {

@@ -21,7 +21,7 @@ use crate::session::discovery::Discovery;
 use crate::session::keys::KeySet;
 use crate::session::token::Token;
 
-pub use ads::role::Role;
+pub use ads::role::{Role, Standing};
 
 pub use crate::session::claims::Claims;
 
@@ -61,6 +61,8 @@ pub struct Session {
     pub workspace: Tenant,
     /// What they may do.
     pub role: Role,
+    /// Who says so.
+    pub standing: Standing,
 }
 
 /// Why a token is refused, to follow "The session token".

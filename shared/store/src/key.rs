@@ -4,8 +4,8 @@
 //! session check and what it left behind can name. The exceptions are the indexes over all workspaces: from Meta's ids to
 //! those that hold them, for webhooks name no workspace, from people, addresses and connections to theirs, and of all
 //! that is synced or connected, for the work that goes on by itself; what a person asks in no workspace, beside their
-//! index; logins under way and people's wishes to be forgotten, for Meta's callbacks name no workspace either; and the
-//! state of Meta's quotas, which belong to the app and the ad account.
+//! index; logins and choices under way and people's wishes to be forgotten, for Meta's callbacks and our own forms name no
+//! workspace either; and the state of Meta's quotas, which belong to the app and the ad account.
 
 use ads::date::IsoWeek;
 use ads::id::{AdAccountId, ConnectionId, InvitationId, LaunchId, MemberId, ObjectId, RuleId, WorkspaceId};
@@ -93,6 +93,11 @@ pub fn connection(ws: &Tenant, id: &ConnectionId) -> Key {
 /// A pending login, by the hash of its state: the callback brings no session, so the row says whose it is.
 pub fn oauth_state(state_hash: &str) -> Key {
     key(format!("LOGIN#{state_hash}"), "LOGIN")
+}
+
+/// A choice of ad accounts that waits for a person, by the hash of the secret in its form, which brings no session either.
+pub fn choice(secret_hash: &str) -> Key {
+    key(format!("CHOICE#{secret_hash}"), "CHOICE")
 }
 
 /// An ad account.

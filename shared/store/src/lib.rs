@@ -11,6 +11,7 @@ pub mod account;
 pub mod answer;
 pub mod asker;
 pub mod audit;
+pub mod choice;
 pub mod chunk;
 pub mod connection;
 pub mod decision;

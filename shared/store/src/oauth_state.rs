@@ -1,5 +1,6 @@
 //! Logins under way: who began them, so that only that browser can finish them, once.
 
+use ads::role::Standing;
 use ads::tenant::{Tenant, kept};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,9 @@ pub struct OauthState {
     pub workspace: Tenant,
     /// The subject of the session that began it.
     pub subject: String,
+    /// Who said that they may.
+    #[serde(default)]
+    pub standing: Standing,
     /// Hash of the cookie that was set in the browser that began it.
     pub browser_hash: String,
     /// The redirect target, which the code exchange must repeat byte for byte.

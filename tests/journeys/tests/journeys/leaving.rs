@@ -1,6 +1,7 @@
 //! People leave: they remove the app, and want their data deleted.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -26,9 +27,9 @@ use store::Table;
 
 use crate::consent::{connections, log_in};
 
-type Item = HashMap<String, AttributeValue>;
+pub(super) type Item = HashMap<String, AttributeValue>;
 
-async fn items(story: &Story) -> Vec<Item> {
+pub(super) async fn items(story: &Story) -> Vec<Item> {
     let mut items = Vec::new();
     let mut start = None;
     loop {
@@ -43,7 +44,7 @@ async fn items(story: &Story) -> Vec<Item> {
 }
 
 /// Puts the table back as it was.
-async fn restore(story: &Story, kept: &[Item]) {
+pub(super) async fn restore(story: &Story, kept: &[Item]) {
     let key = |item: &Item| (item["pk"].clone(), item["sk"].clone());
     let known: Vec<_> = kept.iter().map(key).collect();
     let new = items(story).await.into_iter().map(|item| key(&item)).filter(|key| !known.contains(key));
@@ -201,7 +202,7 @@ async fn what_stayed_after_a_connection_was_removed_goes_with_its_person() {
 #[derive(Debug, Clone)]
 struct Breaks {
     calls: Arc<AtomicI64>,
-    at: i64,
+    lost: RangeInclusive<i64>,
 }
 
 impl Intercept for Breaks {
@@ -216,14 +217,14 @@ impl Intercept for Breaks {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        if call == self.at { Err("the process died".into()) } else { Ok(()) }
+        if self.lost.contains(&call) { Err("the process died".into()) } else { Ok(()) }
     }
 }
 
-/// The function, as a process that dies at its n-th call to the table.
-fn mortal(story: &Story, at: i64) -> (AuthMeta, Arc<AtomicI64>) {
+/// The function, as a process whose calls to the table from one to another are lost.
+pub(super) fn mortal(story: &Story, lost: RangeInclusive<i64>) -> (AuthMeta, Arc<AtomicI64>) {
     let calls = Arc::new(AtomicI64::new(0));
-    let breaks = Breaks { calls: calls.clone(), at };
+    let breaks = Breaks { calls: calls.clone(), lost };
     let config = story.system.cloud.dynamodb.config().to_builder().interceptor(breaks).build();
     let table = Table::new(aws_sdk_dynamodb::Client::from_conf(config), TABLE);
     let access = Access::new(table, story.system.graph.clone(), story.system.cloud.keyring.clone());
@@ -262,7 +263,7 @@ async fn a_deletion_that_is_killed_at_any_step_is_completed_by_the_next() {
     let before = items(&story).await;
     let erase = Job::ErasePerson { erasure };
 
-    let (whole, calls) = mortal(&story, 0);
+    let (whole, calls) = mortal(&story, 0..=0);
     whole.process(erase.clone()).await.unwrap();
     let steps = calls.load(Ordering::SeqCst);
     assert!(traces(&story, &all).await.is_empty());
@@ -274,14 +275,14 @@ async fn a_deletion_that_is_killed_at_any_step_is_completed_by_the_next() {
     let mut unbroken = 0;
     for at in 1..=steps {
         restore(&story, &before).await;
-        let (dies, _) = mortal(&story, at);
+        let (dies, _) = mortal(&story, at..=at);
         let died = dies.process(erase.clone()).await;
         match died {
             Err(failure) => assert!(failure.may_pass(), "call {at} of {steps}: {failure}"),
             // The end of an act that stands is noted in the audit log where that is possible.
             Ok(()) => unbroken += 1,
         }
-        let (next, _) = mortal(&story, 0);
+        let (next, _) = mortal(&story, 0..=0);
         next.process(erase.clone()).await.unwrap();
         let left = traces(&story, &all).await;
         assert!(left.is_empty(), "killed before call {at} of {steps}: {left:?}");

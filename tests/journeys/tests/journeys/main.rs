@@ -9,6 +9,7 @@
 
 mod audit;
 mod backfill;
+mod choose;
 mod connect;
 mod consent;
 mod discovery;
