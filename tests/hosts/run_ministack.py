@@ -129,6 +129,18 @@ def count_concurrency(handlers):
     handler["create"] = with_number
 
 
+def tell_what_is_sent(sqs):
+    """What is put into a queue lies there for a moment only; stories look for secrets in it afterwards."""
+    send = sqs._act_send_message
+
+    def told(data, url):
+        sqs.logger.info("Sent: %s", json.dumps(data))
+        return send(data, url)
+
+    # Batches are sent one by one, through the first of these.
+    sqs._act_send_message = sqs._HANDLERS["SendMessage"] = told
+
+
 class Permissions:
     """Where MiniStack asks roles for something else than AWS does."""
 
@@ -155,13 +167,14 @@ class Permissions:
 
 def complete():
     from ministack.core import iam_actions, lambda_runtime
-    from ministack.services import apigateway, lambda_svc, scheduler
+    from ministack.services import apigateway, lambda_svc, scheduler, sqs
     from ministack.services.cloudformation import provisioners
 
     HttpApiBody(apigateway, provisioners._RESOURCE_HANDLERS)
     answer_for_every_account(apigateway)
     count_concurrency(provisioners._RESOURCE_HANDLERS)
     Permissions(iam_actions)
+    tell_what_is_sent(sqs)
     # It looks for schedules that are due every ten seconds; stories should not wait that long.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
     # After an invocation that crashed it leaves the queue alone for a second; one story crashes dozens.

@@ -1,8 +1,7 @@
 //! Which calls each function makes to AWS, left in a file for whoever holds them against the permissions of its
-//! role, where the environment names that file; and every call's body, for whoever listens.
+//! role, where the environment names that file; and every call, for whoever listens.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::OpenOptions;
 use std::future::Future;
 use std::io::Write;
@@ -14,6 +13,8 @@ use runtime::env::Env;
 use serde_json::Value;
 use winterbaume_core::{MockRequest, MockResponse, MockService};
 
+use crate::hearing::{Heard, Hearing};
+
 tokio::task_local! {
     static CALLER: &'static str;
 }
@@ -21,16 +22,6 @@ tokio::task_local! {
 /// Does the work of a function; the calls that it makes are its calls.
 pub(crate) async fn of<F: Future>(function: &'static str, work: F) -> F::Output {
     CALLER.scope(function, work).await
-}
-
-/// Hears the body of every call to the embedded AWS: what is written into the table, queues and schedules.
-#[derive(Clone)]
-pub struct Hearing(pub Arc<dyn Fn(&str) + Send + Sync>);
-
-impl fmt::Debug for Hearing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hearing")
-    }
 }
 
 /// The calls that were noted.
@@ -125,7 +116,8 @@ impl<S: MockService> MockService for Noted<S> {
 
     fn handle(&self, request: MockRequest) -> Pin<Box<dyn Future<Output = MockResponse> + Send + '_>> {
         if let Some(Hearing(hears)) = &self.calls.hearing {
-            hears(&String::from_utf8_lossy(&request.body));
+            let body = String::from_utf8_lossy(&request.body);
+            hears(&Heard::Call { service: self.service_name(), uri: &request.uri, body: &body });
         }
         self.calls.note(self.service_name(), &request);
         Box::pin(async move {

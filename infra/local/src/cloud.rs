@@ -16,9 +16,10 @@ use store::Table;
 use tokio::sync::Notify;
 use winterbaume_core::MockAws;
 
-use crate::calls::{Calls, Hearing};
+use crate::calls::Calls;
 use crate::data::{Data, LocalSecrets};
 use crate::dynamo::Dynamo;
+use crate::hearing::Hearing;
 use crate::secrets::Secrets;
 use crate::sqs::Sqs;
 use crate::timers::Timers;

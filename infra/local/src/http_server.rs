@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::data::patiently;
 use crate::functions::Functions;
+use crate::hearing::{Heard, Hearing};
 
 /// A running server; it stops when dropped.
 pub struct HttpServer {
@@ -34,9 +35,9 @@ pub fn bind(port: u16) -> anyhow::Result<(TcpListener, SocketAddr)> {
 
 impl HttpServer {
     /// Serves the functions.
-    pub fn start(listener: TcpListener, functions: Functions) -> Self {
+    pub fn start(listener: TcpListener, functions: Functions, hearing: Option<Hearing>) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
-        let router = Router::new().fallback(answer).with_state(functions);
+        let router = Router::new().fallback(answer).with_state((functions, hearing));
         let served = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
@@ -55,12 +56,23 @@ impl HttpServer {
     }
 }
 
-async fn answer(State(functions): State<Functions>, request: Request) -> Response {
+async fn answer(
+    State((functions, hearing)): State<(Functions, Option<Hearing>)>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
+    let heard = hearing.map(|hearing| (hearing, parts.clone()));
+    if let Some((Hearing(hears), request)) = &heard {
+        hears(&Heard::Request(request));
+    }
     let reply = match to_bytes(body, route::LARGEST_BODY).await {
         Ok(body) => functions.handle(http::Request::from_parts(parts, body)).await,
         // The length limit, or a client that went away in the middle and does not read the answer.
         Err(_) => route::too_large(),
     };
+    if let Some((Hearing(hears), request)) = &heard {
+        let (status, headers) = (reply.status(), reply.headers());
+        hears(&Heard::Answer { request, status, headers, body: reply.body() });
+    }
     reply.map(Body::from)
 }

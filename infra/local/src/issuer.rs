@@ -7,6 +7,7 @@ use ed25519_dalek::SigningKey;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use runtime::session::{Claims, Role, SessionConfig};
+use secrecy::SecretString;
 
 const ISSUER: &str = "http://127.0.0.1/adflight-local";
 const AUDIENCE: &str = "adflight";
@@ -21,19 +22,26 @@ const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 
 /// Signs session tokens for this laptop.
 pub struct Issuer {
     key: EncodingKey,
+    seed: SecretString,
     public: String,
 }
 
 impl Issuer {
     /// The issuer with this seed (base64url of 32 bytes).
     pub fn new(seed: &str) -> anyhow::Result<Self> {
-        let seed = URL_SAFE_NO_PAD.decode(seed).ok().and_then(|seed| <[u8; 32]>::try_from(seed).ok());
-        let seed = seed.ok_or_else(|| anyhow!("the issuer's seed must be 32 bytes"))?;
-        let public = SigningKey::from_bytes(&seed).verifying_key();
+        let bytes = URL_SAFE_NO_PAD.decode(seed).ok().and_then(|seed| <[u8; 32]>::try_from(seed).ok());
+        let bytes = bytes.ok_or_else(|| anyhow!("the issuer's seed must be 32 bytes"))?;
+        let public = SigningKey::from_bytes(&bytes).verifying_key();
         Ok(Self {
-            key: EncodingKey::from_ed_der(&[&PKCS8_PREFIX[..], &seed].concat()),
+            key: EncodingKey::from_ed_der(&[&PKCS8_PREFIX[..], &bytes].concat()),
+            seed: seed.into(),
             public: URL_SAFE_NO_PAD.encode(public.as_bytes()),
         })
+    }
+
+    /// The seed, for those who look whether it has escaped.
+    pub fn seed(&self) -> &SecretString {
+        &self.seed
     }
 
     /// Whom the functions trust.

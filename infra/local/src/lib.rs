@@ -9,6 +9,7 @@ pub mod cloud;
 pub mod data;
 pub mod dynamo;
 pub mod functions;
+pub mod hearing;
 pub mod http_server;
 pub mod issuer;
 pub mod main_job;

@@ -14,10 +14,10 @@ use runtime::{AppSecrets, Clock, Host, Sessions};
 use store::Table;
 
 use crate::account::{Account, Us};
-use crate::calls::Hearing;
 use crate::cloud::Cloud;
 use crate::data::Data;
 use crate::functions::Functions;
+use crate::hearing::Hearing;
 use crate::http_server::{self, HttpServer};
 use crate::issuer::Issuer;
 use crate::recover::{self, BeforeAll};
@@ -38,7 +38,7 @@ pub struct Options {
     pub requests_per_minute: u32,
     /// Whose sessions let people in; the local issuer's unless it is said.
     pub sessions: Option<SessionConfig>,
-    /// Who hears what is written into the embedded AWS.
+    /// Who hears what passes.
     pub hearing: Option<Hearing>,
 }
 
@@ -115,7 +115,8 @@ impl System {
         let time = clock.clone();
         let graph = Graph::new(meta.graph, Time::new(move || time.now()));
         let cloud =
-            Cloud::start(&options.data, &local, &clock, options.visibility_seconds, options.hearing).await?;
+            Cloud::start(&options.data, &local, &clock, options.visibility_seconds, options.hearing.clone())
+                .await?;
         let issuer = Issuer::new(&local.issuer_seed)?;
         let host = Host {
             clock: clock.clone(),
@@ -131,7 +132,7 @@ impl System {
         let started_at = clock.now();
         let before = recover::recover(&cloud, &functions).await?;
         let runner = Runner::start(&cloud, &functions);
-        let server = HttpServer::start(listener, functions);
+        let server = HttpServer::start(listener, functions, options.hearing);
         Ok(Self {
             clock,
             table,

@@ -61,6 +61,9 @@ pub(crate) fn answer(
     now: Timestamp,
 ) -> Answer {
     state.calls += 1;
+    if let Some(hears) = &state.hears {
+        hears(path);
+    }
     // Of a batch its items are recorded.
     if let Some(call) = call.as_ref().ok().filter(|call| !call.segments.is_empty()) {
         state.record.add(call, routes::class(&state.world, call));

@@ -99,7 +99,7 @@ pub(crate) fn debug_token(state: &State, call: &GraphCall, now: Timestamp) -> Re
     let error = state.tokens.read(&state.app.app_secret, token, now).err();
     let mut data = json!({ "is_valid": error.is_none(), "scopes": [] });
     if let Some(claims) = state.tokens.known(&state.app.app_secret, token) {
-        data["app_id"] = json!(app_id);
+        data["app_id"] = json!(claims.app.as_ref().unwrap_or(app_id));
         data["type"] = json!(if claims.system { "SYSTEM_USER" } else { "USER" });
         data["application"] = json!("Adflight");
         data["issued_at"] = json!(claims.issued_at);

@@ -99,6 +99,7 @@ impl GraphSim {
             heaviest: config.behaviour.heaviest,
             ignored_params: 0,
             record: Record::default(),
+            hears: None,
         };
         state.faults.set_plan(config.faults);
         if let Some(path) = config.journal {
@@ -168,6 +169,12 @@ impl GraphSim {
     /// Parameters that were ignored so far because Graph does not know them for their call.
     pub fn ignored_params(&self) -> u64 {
         lock(&self.state).ignored_params
+    }
+
+    /// Has somebody hear the URL of every Graph call from now on, path and query as they came; also those of the items
+    /// of batches.
+    pub fn listen(&self, hears: impl Fn(&str) + Send + 'static) {
+        lock(&self.state).hears = Some(Box::new(hears));
     }
 
     /// What clients sent: the newest 10,000 calls, the oldest of them first.
@@ -333,6 +340,12 @@ impl GraphSim {
         let now = state.now();
         let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
         state.tokens.issue(&state.app.app_secret, Holder::new(user, &scopes, system), life, now)
+    }
+
+    /// From now on `debug_token` says of the tokens that are issued that they belong to this other app. Meta exchanges no
+    /// code of another app; whoever can put such a token into the answer tries it this way.
+    pub fn issue_for_another_app(&self, app_id: &str) {
+        lock(&self.state).tokens.issue_for(app_id);
     }
 
     /// Breaks one token, or mends it.

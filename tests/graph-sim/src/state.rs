@@ -21,6 +21,9 @@ use crate::webhook::Webhooks;
 use crate::world::World;
 use crate::write::{self, Task, Write};
 
+/// Who listens to URLs.
+pub(crate) type Hears = Box<dyn Fn(&str) + Send>;
+
 /// Everything a running simulator holds.
 pub(crate) struct State {
     pub(crate) world: World,
@@ -50,6 +53,8 @@ pub(crate) struct State {
     pub(crate) heaviest: Heaviest,
     pub(crate) ignored_params: u64,
     pub(crate) record: Record,
+    /// Hears the URL of each call, without its host.
+    pub(crate) hears: Option<Hears>,
 }
 
 impl State {

@@ -75,6 +75,9 @@ pub(crate) struct Claims {
     pub(crate) chosen: Option<BTreeSet<String>>,
     #[serde(default)]
     pub(crate) consented_at: i64,
+    /// The app that it belongs to; the simulator's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) app: Option<String>,
     /// Scopes that were asked for and are not granted, each with why.
     #[serde(skip)]
     pub(crate) withdrawn: Vec<(String, &'static str)>,
@@ -108,6 +111,8 @@ impl Claims {
 #[derive(Default)]
 pub(crate) struct Tokens {
     issued: u64,
+    /// The app that tokens are issued for; the simulator's own when absent.
+    app: Option<String>,
     revocations: Vec<Revocation>,
     broken: BTreeMap<String, TokenState>,
     /// The ad accounts that people may see; those who are not named see all.
@@ -139,6 +144,7 @@ impl Tokens {
             nonce: self.issued,
             chosen: holder.chosen.cloned(),
             consented_at: holder.consented_at.unwrap_or(issued_at),
+            app: self.app.clone(),
             withdrawn: Vec::new(),
             accounts: None,
             denial: None,
@@ -169,6 +175,11 @@ impl Tokens {
             at: now.as_second(),
             survivors: BTreeSet::new(),
         });
+    }
+
+    /// From now on tokens belong to this app.
+    pub(crate) fn issue_for(&mut self, app_id: &str) {
+        self.app = Some(app_id.to_owned());
     }
 
     /// Orders what becomes of a token.

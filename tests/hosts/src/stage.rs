@@ -9,13 +9,15 @@ use http::Method;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use journeys::canary::{Canaries, Place};
 use local::issuer::Issuer;
 use local::main_job::Api;
+use reqwest::Url;
 use runtime::Clock;
 use runtime::session::Role;
 use serde_json::{Value, json};
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, FUNCTIONS};
 use crate::ministack::{MiniStack, Roles};
 use crate::template;
 
@@ -46,6 +48,8 @@ pub struct Stage {
     pub sim: GraphSim,
     /// What webhook subscriptions must repeat.
     pub verify_token: String,
+    /// What must not leave it.
+    pub canaries: Canaries,
     clock: Clock,
     issuer: Issuer,
 }
@@ -84,6 +88,8 @@ impl Stage {
             ("SessionJwks", sessions.jwks.as_deref().unwrap_or_default()),
             // The stories look again and again until something is there.
             ("RequestsPerMinute", "60000"),
+            // What nobody should write is looked for in all that can be written.
+            ("LogLevel", "debug"),
             ("AllowedOrigins", &ORIGINS.join(",")),
             ("Architecture", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }),
         ];
@@ -92,7 +98,41 @@ impl Stage {
         // What an operator does after the first deployment.
         sim.allow_redirect(deployment.output("LoginRedirect")?);
         let verify_token = deployment.put_app_secret(APP_SECRET).await?;
-        Ok(Self { ministack, deployment, sim, verify_token, clock, issuer })
+        let canaries = Canaries::default();
+        canaries.add("the app's secret", APP_SECRET);
+        canaries.add("the verify token", &verify_token);
+        canaries.add("the issuer's key", ISSUER_SEED);
+        let keyring = json!({"SecretId": deployment.output("KeyringSecretName")?});
+        let keyring = deployment.account.call("secretsmanager", "get_secret_value", keyring).await?;
+        canaries.add_keyring(keyring["SecretString"].as_str().context("no keyring")?);
+        let hears = canaries.clone();
+        sim.listen(move |url| hears.hear_graph(url));
+        Ok(Self { ministack, deployment, sim, verify_token, canaries, clock, issuer })
+    }
+
+    /// Ends the story: nothing secret is in what the functions have written, in the messages that were sent, in the
+    /// table, in schedules, and in the URLs that Meta was asked.
+    pub async fn end(&self) -> anyhow::Result<()> {
+        for function in FUNCTIONS {
+            for line in self.deployment.lines(function).await? {
+                self.canaries.hear(Place::Line, line);
+            }
+        }
+        // The emulator's own log has all messages that were sent, and what programs wrote that ended badly.
+        self.canaries.hear(Place::Queue, self.ministack.log()?);
+        for schedule in self.deployment.schedules(self.deployment.resource("Schedules")?).await? {
+            self.canaries.hear(Place::Queue, schedule.to_string());
+        }
+        let mut scan = json!({"TableName": self.deployment.output("TableName")?});
+        loop {
+            let mut page = self.deployment.account.call("dynamodb", "scan", scan.clone()).await?;
+            self.canaries.hear(Place::Table, page["Items"].to_string());
+            match page["LastEvaluatedKey"].take() {
+                Value::Null => break,
+                last => scan["ExclusiveStartKey"] = last,
+            }
+        }
+        self.canaries.assert_silent(&[Place::Line, Place::Queue, Place::Table])
     }
 
     /// The time.
@@ -122,6 +162,10 @@ impl Stage {
     pub async fn connect(&self, api: &Api) -> anyhow::Result<Value> {
         let (dialog, cookie) = api.begin_login().await?;
         let callback = api.press_continue(&dialog).await?;
+        self.canaries.add("a login's cookie", cookie.split_once('=').context("no cookie")?.1);
+        for (name, secret) in callback.parse::<Url>()?.query_pairs() {
+            self.canaries.add(if name == "state" { "a login's state" } else { "a login's code" }, &secret);
+        }
         let known = self.deployment.output("ApiUrl")?;
         let path = callback.strip_prefix(known).with_context(|| format!("{callback} is not at {known}"))?;
         api.come_back(&format!("{}{path}", self.deployment.url), &cookie).await

@@ -31,6 +31,28 @@ async fn everything_that_the_template_names_is_there() {
     table(stack).await.unwrap();
     secrets(stack).await.unwrap();
     door(&stage).await.unwrap();
+    stage.end().await.unwrap();
+    let told = leak(&stage).await.and(stage.end().await).unwrap_err().to_string();
+    for place in ["Line", "Queue", "Table", "GraphUrl"] {
+        assert!(told.contains(&format!("a token in {place}")), "{place}: {told}");
+    }
+}
+
+/// Lets a token out wherever the canaries look.
+async fn leak(stage: &Stage) -> anyhow::Result<()> {
+    let token = stage.sim.issue_token("1", &["ads_read"]);
+    let http = reqwest::Client::new();
+    http.get(format!("{}/v26.0/me?access_token={token}", stage.sim.base_url())).send().await?;
+    // Every line of a request carries the correlation id that it came with.
+    let begins: String = token.chars().filter(|c| c.is_ascii_alphanumeric()).take(30).collect();
+    let url = format!("{}/v1/workspaces/demo/connections", stage.deployment.url);
+    http.get(url).header("x-correlation-id", begins).send().await?;
+    let url = stage.deployment.queue_url("evaluate-rules-dead").await?;
+    let account = &stage.deployment.account;
+    account.call("sqs", "send_message", json!({"QueueUrl": url, "MessageBody": token})).await?;
+    let item = json!({"pk": {"S": "WS#demo"}, "sk": {"S": "PLANTED"}, "text": {"S": token}});
+    let put = json!({"TableName": stage.deployment.output("TableName")?, "Item": item});
+    account.call("dynamodb", "put_item", put).await.map(drop)
 }
 
 /// Every route of the code leads to its function, and there is no other.

@@ -49,7 +49,7 @@ async fn journey(roles: Roles, stack: &str) -> anyhow::Result<()> {
         let dead = stage.deployment.messages(&format!("{queue}-dead")).await?;
         ensure!(dead == 0, "{queue} has {dead} dead letters");
     }
-    Ok(())
+    stage.end().await
 }
 
 async fn connect_and_ask_for_a_rule(stage: &Stage, api: &Api) -> anyhow::Result<String> {

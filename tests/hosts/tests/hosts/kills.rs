@@ -64,6 +64,7 @@ async fn a_backfill_survives_fifty_processes_that_are_killed_in_mid_invocation()
         let dead = stage.deployment.messages(&format!("{queue}-dead")).await.unwrap();
         assert_eq!(dead, 0, "{queue}, seed {seed}");
     }
+    stage.end().await.unwrap();
 }
 
 /// Kills processes until enough invocations have lost theirs, and tells how it went.

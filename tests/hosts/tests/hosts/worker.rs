@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use hmac::{Hmac, KeyInit, Mac};
-use hosts::edge::{APP_SECRET, Edge, PREVIOUS_APP_SECRET, Setup, VERIFY_TOKEN};
+use hosts::edge::{APP_SECRET, AWS_KEY, Edge, PREVIOUS_APP_SECRET, Setup, VERIFY_TOKEN};
 use hosts::ministack::Roles;
 use hosts::stage::{Stage, WORKSPACE};
 use http::Method;
+use journeys::canary::{Canaries, Place};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -94,8 +95,24 @@ impl Story {
         Ok(())
     }
 
-    async fn end(self) -> anyhow::Result<()> {
-        self.edge.stop().await
+    /// Nothing secret is in the Worker's lines, in its calls to AWS and its dead letters.
+    async fn end(mut self) -> anyhow::Result<()> {
+        let canaries = Canaries::default();
+        for (name, secret) in [
+            ("the app's secret", APP_SECRET),
+            ("the app's old secret", PREVIOUS_APP_SECRET),
+            ("the verify token", VERIFY_TOKEN),
+            ("the edge user's key", AWS_KEY),
+        ] {
+            canaries.add(name, secret);
+        }
+        for call in self.far.calls() {
+            canaries.hear(Place::Call, call.to_string());
+        }
+        for letter in self.edge.dead_letters().await? {
+            canaries.hear(Place::Queue, letter.to_string());
+        }
+        self.edge.stop(&canaries).await
     }
 }
 
@@ -451,6 +468,7 @@ async fn from_the_edge_to_lambda() -> anyhow::Result<()> {
     setup.key_id = text("AccessKeyId")?;
     setup.key = text("SecretAccessKey")?;
     setup.app_secret = hosts::stage::APP_SECRET.to_owned();
+    stage.canaries.add("the edge user's key", &setup.key);
     let mut edge = Edge::start(&setup).await?;
 
     stage.idle().await?;
@@ -486,5 +504,6 @@ async fn from_the_edge_to_lambda() -> anyhow::Result<()> {
     edge.cron().await?;
     let health = edge.lines(HEALTH).await?;
     ensure!(health.last().is_some_and(|line| line["healthy"] == true), "{named}: {health:?}");
-    edge.stop().await
+    edge.stop(&stage.canaries).await?;
+    stage.end().await
 }

@@ -96,7 +96,7 @@ async fn a_callback_works_once_and_in_its_own_browser_only() {
     story.end().await.unwrap();
 }
 
-fn part(url: &str, name: &str) -> String {
+pub(super) fn part(url: &str, name: &str) -> String {
     let url: Url = url.parse().unwrap();
     url.query_pairs().find(|(known, _)| known == name).unwrap().1.into_owned()
 }
@@ -132,6 +132,22 @@ async fn a_code_of_another_login_or_of_another_app_connects_nobody() {
     }
     assert_eq!(calls().await, connected_at, "nothing has changed");
     elsewhere.end().await.unwrap();
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_of_another_app_connects_nobody_although_a_code_gave_it() {
+    let story = Story::begin().await.unwrap();
+    let api = story.api().unwrap();
+    story.sim().unwrap().issue_for_another_app("100000000000999");
+    let (dialog, cookie) = begin_login(&story).await;
+    let callback = api.press_continue(&dialog).await.unwrap();
+    let (status, problem) = come_back(&story, &callback, &cookie).await;
+    assert_eq!((status, problem["type"].as_str()), (422, Some("urn:adflight:meta-refused")), "{problem}");
+    for list in ["connections", "ad-accounts"] {
+        let shown = api.call(Method::GET, list, None).await.unwrap();
+        assert_eq!(shown["data"], serde_json::json!([]));
+    }
     story.end().await.unwrap();
 }
 

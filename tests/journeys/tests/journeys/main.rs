@@ -9,6 +9,7 @@
 
 mod audit;
 mod backfill;
+mod canary;
 mod choose;
 mod connect;
 mod consent;

@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use hosts::edge::AWS_KEY;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use local::cloud::Cloud;
 use local::data::Data;
 use local::system::tenant;
@@ -93,7 +93,7 @@ impl FarEnd {
         *locked(&self.sky.weather) = weather;
     }
 
-    /// Every call that was made, in order: its target and its document.
+    /// Every call that was made, in order: where it went, its target and its document.
     pub(super) fn calls(&self) -> Vec<Value> {
         locked(&self.sky.calls).clone()
     }
@@ -170,10 +170,12 @@ impl Drop for FarEnd {
     }
 }
 
-async fn answer(State(sky): State<Arc<Sky>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(sky): State<Arc<Sky>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     let document: Value = serde_json::from_slice(&body).unwrap_or_default();
-    locked(&sky.calls).push(json!({"target": target, "document": document}));
+    locked(&sky.calls).push(json!({
+        "uri": uri.to_string(), "target": target, "document": document,
+    }));
     let weather = *locked(&sky.weather);
     if weather == Weather::Hanging {
         return std::future::pending().await;
