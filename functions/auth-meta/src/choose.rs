@@ -145,9 +145,7 @@ impl AuthMeta {
         sent: &Sent,
         changes: &[(AdAccount, bool)],
     ) -> Result<Choice, Failure> {
-        for (account, ticked) in changes {
-            self.select_for(&choice.subject, &choice.workspace, account, *ticked).await?;
-        }
+        self.select_for(&choice.subject, &choice.workspace, changes).await?;
         let made = Choice { made: Some(sent.hash()), ..choice.clone() };
         match self.access.table.keep_choice(key, &made, choice.worker.as_deref()).await {
             // When it took so long that another one has begun anew, what is set is set all the same.

@@ -1,6 +1,6 @@
 //! Which ad accounts are synced: said through the API, or on the page after a login.
 
-use access::audit::{Act, Actor};
+use access::audit::{Act, Actor, Intended, TOGETHER};
 use ads::Failure;
 use ads::id::AdAccountId;
 use ads::job::{Job, SyncCause};
@@ -27,11 +27,13 @@ impl AuthMeta {
         let id: AdAccountId = visit.path("ad_account")?;
         let Selection { selected } = visit.json()?;
         let account = self.access.table.known_account(&session.workspace, &id).await?;
-        let account = self.select_for(&session.subject, &session.workspace, &account, selected).await?;
-        reply::ok(&ShownAccount::from(account))
+        let set = self.select_for(&session.subject, &session.workspace, &[(account, selected)]).await?;
+        let gone = || Failure::Defect("a selection had no outcome".to_owned());
+        reply::ok(&ShownAccount::from(set.into_iter().next().ok_or_else(gone)?))
     }
 
-    /// Says for a person whether an ad account is synced, and leaves a trace of it.
+    /// Says for a person whether ad accounts are synced, and leaves a trace of each. When one fails
+    /// the others may be set.
     ///
     /// Selecting twice syncs twice, which is harmless; a selection whose message was lost is mended by
     /// selecting again.
@@ -39,33 +41,60 @@ impl AuthMeta {
         &self,
         subject: &str,
         workspace: &Tenant,
-        account: &AdAccount,
-        selected: bool,
-    ) -> Result<AdAccount, Failure> {
-        let who = Actor::Person { subject: subject.to_owned() };
-        let id = &account.id;
-        let act = Act::new(random::id()?, who, "ad_account.selected", format!("ad_account/{id}"));
-        let act = act.in_account(id);
-        let act = act.changing(json!({"selected": account.selected}), json!({"selected": selected}));
-        let act = self.access.intend(workspace, act).await?;
-        let set = self.set_selected(workspace, id, selected).await;
-        act.ended(set, None, self.host.clock.now()).await
+        changes: &[(AdAccount, bool)],
+    ) -> Result<Vec<AdAccount>, Failure> {
+        let mut set = Vec::with_capacity(changes.len());
+        for together in changes.chunks(TOGETHER) {
+            let acts: Result<Vec<_>, _> = together
+                .iter()
+                .map(|(account, selected)| {
+                    let (id, who) = (&account.id, Actor::Person { subject: subject.to_owned() });
+                    let act = Act::new(random::id()?, who, "ad_account.selected", format!("ad_account/{id}"));
+                    let (before, after) =
+                        (json!({"selected": account.selected}), json!({"selected": selected}));
+                    Ok::<_, Failure>(act.in_account(id).changing(before, after))
+                })
+                .collect();
+            let acts = self.access.intend_all(workspace, acts?).await?;
+            let results = self.set_selected(workspace, together).await;
+            for result in Intended::all_ended(acts, results, self.host.clock.now()).await {
+                set.push(result?);
+            }
+        }
+        Ok(set)
     }
 
+    /// Sets each of them, in order.
     async fn set_selected(
         &self,
         workspace: &Tenant,
-        id: &AdAccountId,
-        selected: bool,
-    ) -> Result<AdAccount, Failure> {
-        let account = self.access.table.select_account(workspace, id, selected).await?;
-        if selected {
-            let sync =
-                |cause| Job::SyncAccount { workspace: workspace.clone(), ad_account: id.clone(), cause };
-            // The rhythm first: from now on the account is synced, whatever becomes of this first time.
-            self.host.schedules.ensure_beat(&sync(SyncCause::Schedule), SyncCause::BEAT_MINUTES).await?;
-            self.host.queues.send(&[sync(SyncCause::Selected)]).await?;
+        changes: &[(AdAccount, bool)],
+    ) -> Vec<Result<AdAccount, Failure>> {
+        let sync = |account: &AdAccount, cause| Job::SyncAccount {
+            workspace: workspace.clone(),
+            ad_account: account.id.clone(),
+            cause,
+        };
+        let mut results = Vec::with_capacity(changes.len());
+        for (account, selected) in changes {
+            let set = async {
+                let set = self.access.table.select_account(workspace, &account.id, *selected).await?;
+                if *selected {
+                    // The rhythm first: from now on the account is synced, whatever becomes of this first time.
+                    let beat = sync(account, SyncCause::Schedule);
+                    self.host.schedules.ensure_beat(&beat, SyncCause::BEAT_MINUTES).await?;
+                }
+                Ok(set)
+            };
+            results.push(set.await);
         }
-        Ok(account)
+        let begun = results.iter().flatten().filter(|account| account.selected);
+        let jobs: Vec<_> = begun.map(|account| sync(account, SyncCause::Selected)).collect();
+        if let Err(failure) = self.host.queues.send(&jobs).await {
+            for result in results.iter_mut().filter(|result| result.as_ref().is_ok_and(|set| set.selected)) {
+                *result = Err(failure.clone());
+            }
+        }
+        results
     }
 }
