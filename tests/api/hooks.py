@@ -74,6 +74,10 @@ def before_load_schema(context, raw_schema):
     only(schemas["Budget"]["properties"]["currency"], [SYSTEM["currency"]])
     only(schemas["NewSchedule"]["properties"]["activate_at"], ACTIVATE_AT)
     only(schemas["NewSchedule"]["properties"]["timezone"], TIMEZONE + [None])
+    # What goes together among these: Meta has one pair of identities for Thailand and Brazil.
+    for name in ("AdSetSpec", "LaunchDefaults", "LaunchDefaultsInput"):
+        alone = ["TAIWAN_UNIVERSAL", "SINGAPORE_UNIVERSAL", "THAILAND_UNIVERSAL", "AUSTRALIA_FINSERV", "INDIA_FINSERV"]
+        only(schemas[name]["properties"]["regional_identities"]["propertyNames"], alone)
     # The simulated app has no configuration of Facebook Login for Business.
     schemas["LoginRequest"]["properties"]["kind"] = {"const": "classic"}
     for name in schemas:

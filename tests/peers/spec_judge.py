@@ -35,10 +35,20 @@ GENERIC = {
 }
 # Removed for every version, although some classes still list them: the SDK is no proof that a thing still works.
 REMOVED = {"ids", "date_format", "metadata", "pretty", "debug"}
-# Meta's documentation names these, its SDK does not (see DestinationType and OptimizationGoal in the ODAX tables).
+# Meta's documentation names these, its SDK does not (see DestinationType and OptimizationGoal in the ODAX tables) or
+# by numbers only (regional_regulated_categories).
 BEYOND_THE_SDK = {
     "destination_type": {"PHONE_CALL", "LEAD_FROM_MESSENGER", "LEAD_FROM_IG_DIRECT"},
     "optimization_goal": {"TWO_SECOND_CONTINUOUS_VIDEO_VIEWS"},
+    "regional_regulated_categories": {
+        "TAIWAN_FINSERV",
+        "AUSTRALIA_FINSERV",
+        "INDIA_FINSERV",
+        "TAIWAN_UNIVERSAL",
+        "SINGAPORE_UNIVERSAL",
+        "THAILAND_UNIVERSAL",
+        "BRAZIL_REGULATION",
+    },
 }
 # Keys of objects in parameters that are no fields of their class: a creative is also named by its id.
 BESIDE_FIELDS = {"AdCreative": {"creative_id"}}

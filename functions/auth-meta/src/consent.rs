@@ -13,7 +13,7 @@ use runtime::random;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use store::account::{AccountDetails, AdAccount, canonical_zone};
-use store::connection::{Connection, ConnectionKind, ConnectionState};
+use store::connection::{Connection, ConnectionKind, ConnectionState, TokenOf};
 
 use crate::AuthMeta;
 
@@ -88,6 +88,7 @@ impl AuthMeta {
             reason: None,
             connected_at: now,
             kind,
+            token_of: token_of(facts.kind),
             declined: granted.declined,
             chosen: chosen.map(|chosen| chosen.into_iter().collect()),
             checked_at: Some(now),
@@ -179,6 +180,15 @@ impl AuthMeta {
             table.out_of_reach(workspace, &account.id, id).await?;
         }
         Ok(kept)
+    }
+}
+
+/// Whose token it is. Pages' and the app's make no connections.
+pub(crate) fn token_of(kind: TokenKind) -> Option<TokenOf> {
+    match kind {
+        TokenKind::User => Some(TokenOf::Person),
+        TokenKind::SystemUser => Some(TokenOf::SystemUser),
+        TokenKind::Page | TokenKind::App | TokenKind::Other => None,
     }
 }
 

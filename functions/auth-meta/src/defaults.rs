@@ -1,12 +1,11 @@
 //! What launches in an ad account use where their document is silent.
 
 use ads::Failure;
-use ads::account::{LaunchDefaults, beneficiary_objection};
+use ads::account::LaunchDefaults;
 use ads::id::AdAccountId;
 use runtime::route::Visit;
 use runtime::{Reply, reply};
 use serde_json::json;
-use store::connection::ConnectionKind;
 
 use crate::{AuthMeta, Endpoint};
 
@@ -24,11 +23,8 @@ impl AuthMeta {
         let account = table.known_account(workspace, &id).await?;
         let connection = table.connection(workspace, &account.connection).await?;
         let mut found = defaults.check();
-        if connection.is_some_and(|connection| connection.kind != ConnectionKind::Classic) {
-            let (dsa, details) = (defaults.dsa.as_ref(), &account.details);
-            let owner = details.business.as_ref();
-            found.extend(beneficiary_objection(dsa, owner, &details.reached, "dsa.beneficiary"));
-        }
+        let (dsa, identities) = (defaults.dsa.as_ref(), &defaults.regional_identities);
+        found.extend(account.beneficiary_objections(connection.as_ref(), dsa, identities, ""));
         if !found.is_empty() {
             return Err(Failure::Invalid(found));
         }

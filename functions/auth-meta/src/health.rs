@@ -16,7 +16,7 @@ use store::StoreError;
 use store::connection::{Connection, ConnectionPlace, ConnectionState};
 
 use crate::AuthMeta;
-use crate::consent::{Claim, NEEDED_SCOPE, moment};
+use crate::consent::{Claim, NEEDED_SCOPE, moment, token_of};
 use crate::shown::{ENDS_SOON, end};
 
 impl AuthMeta {
@@ -120,6 +120,7 @@ impl AuthMeta {
         }
         let granted = self.granted(token, &facts).await?;
         (checked.scopes, checked.declined) = (granted.scopes, granted.declined);
+        checked.token_of = token_of(facts.kind).or(checked.token_of);
         checked.expires_at = moment(facts.expires_at);
         checked.data_access_expires_at = moment(facts.data_access_expires_at);
         checked.chosen = facts.chosen_accounts().map(|chosen| chosen.into_iter().collect());

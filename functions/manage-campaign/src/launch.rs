@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use access::audit::{self, Act, Actor, Stage};
 use access::{Reached, UseCase};
-use ads::account::beneficiary_objection;
 use ads::id::{AdAccountId, LaunchId, ObjectId};
 use ads::job::Job;
 use ads::launch::{Created, Launch, LaunchSpec, LaunchState, Step};
@@ -25,9 +24,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use store::StoreError;
-use store::connection::ConnectionKind;
 use store::launch::KeptLaunch;
 
+use crate::advice::{advice, advised};
 use crate::{Endpoint, ManageCampaign};
 
 /// How long a worker may be silent. It saves before and after each call to Meta, and one call with its
@@ -88,11 +87,8 @@ impl ManageCampaign {
         account.details.defaults.fill(&mut spec);
         let mut findings = spec.check(account.currency);
         let connection = self.access.table.connection(workspace, &account.connection).await?;
-        if connection.is_some_and(|connection| connection.kind != ConnectionKind::Classic) {
-            let (dsa, details) = (spec.ad_set.dsa.as_ref(), &account.details);
-            let owner = details.business.as_ref();
-            findings.extend(beneficiary_objection(dsa, owner, &details.reached, "ad_set.dsa.beneficiary"));
-        }
+        let (dsa, identities) = (spec.ad_set.dsa.as_ref(), &spec.ad_set.regional_identities);
+        findings.extend(account.beneficiary_objections(connection.as_ref(), dsa, identities, "ad_set."));
         if !findings.is_empty() {
             return Err(Failure::Invalid(findings));
         }
@@ -303,7 +299,8 @@ impl ManageCampaign {
             answer => {
                 // Meta has spoken: nothing is unknown about this step any more.
                 kept.launch.intent = None;
-                reached.heed(answer).await
+                let advice = answer.as_ref().err().and_then(|error| advice(error, &kept.launch.spec));
+                reached.heed(answer).await.map_err(|failure| advised(failure, advice))
             }
         }
     }

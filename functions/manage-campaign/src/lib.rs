@@ -4,6 +4,7 @@
 //! Meta shows the object then. A launch and a scheduled activation are state machines in the table, so a
 //! crash between any two steps is taken up again.
 
+mod advice;
 mod change;
 #[cfg(feature = "describe")]
 mod describe;

@@ -1,10 +1,16 @@
 //! What Meta says of an ad account beside its name: whose it is, how it is reached, and what may be done in it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 use crate::id::{ObjectId, PageId};
-use crate::launch::{Dsa, LaunchSpec};
+use crate::launch::LaunchSpec;
+use crate::regulation::{Dsa, RegionalIdentities, check_identities};
+
+/// The special ad category of whoever advertises financial services (Marketing API, "Special Ad Category").
+const FINANCIAL: &str = "FINANCIAL_PRODUCTS_SERVICES";
 
 /// A business at Meta.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +79,12 @@ pub struct LaunchDefaults {
     /// Who stands behind ads in the European Economic Area.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dsa: Option<Dsa>,
+    /// Who pays and who benefits where Meta demands identities that it has verified. A launch takes those of the
+    /// countries that it is for, and of those about financial services only when it is in the special ad category
+    /// `FINANCIAL_PRODUCTS_SERVICES`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(transform = crate::regulation::describe))]
+    pub regional_identities: RegionalIdentities,
 }
 
 impl LaunchDefaults {
@@ -90,14 +102,8 @@ impl LaunchDefaults {
         if self.domain.as_deref().is_some_and(|domain| !is_domain(domain)) {
             found.push(Invalid::new("domain", "must be a domain without a path, such as shop.example.com"));
         }
-        let named = |name: &str| !name.trim().is_empty() && name.chars().count() <= 512;
-        for (field, name) in
-            self.dsa.iter().flat_map(|dsa| [("dsa.payor", &dsa.payor), ("dsa.beneficiary", &dsa.beneficiary)])
-        {
-            if !named(name) {
-                found.push(Invalid::new(field, "must have 1 to 512 characters"));
-            }
-        }
+        found.extend(self.dsa.iter().flat_map(|dsa| dsa.check("dsa")));
+        found.extend(check_identities(&self.regional_identities, "regional_identities"));
         found
     }
 
@@ -112,30 +118,48 @@ impl LaunchDefaults {
         {
             promoted.entry("pixel_id".to_owned()).or_insert_with(|| pixel.to_string());
         }
+        let financial = spec.special_ad_categories.iter().any(|category| category == FINANCIAL);
+        for (regulation, identities) in &self.regional_identities {
+            let shown_there = spec.ad_set.countries.iter().any(|country| country == regulation.country());
+            if shown_there && (financial || !regulation.is_financial()) {
+                let named = spec.ad_set.regional_identities.entry(*regulation);
+                named.or_insert_with(|| identities.clone());
+            }
+        }
     }
 }
 
-/// A system user acts for its own business. What a partner shares with it can be managed, but the partner's business
-/// cannot be named as the one that benefits. `field` is where the beneficiary stands.
-pub fn beneficiary_objection(
+/// What speaks against naming these as the ones that benefit from ads. A system user acts for its own business: what a
+/// partner shares with it can be managed, but the partner's business cannot be named. Whose a verified identity is
+/// cannot be told, but for one that is the business itself. `below` is what the fields stand below, with its dot.
+pub fn beneficiary_objections(
     dsa: Option<&Dsa>,
+    identities: &RegionalIdentities,
     owner: Option<&Business>,
     ways: &[Way],
-    field: &str,
-) -> Option<Invalid> {
-    let own = ways.iter().filter_map(Way::through).next()?;
-    let owner = owner.filter(|owner| owner.id != own.id)?;
-    let partner = owner.name.as_deref()?;
-    let named = dsa?.beneficiary.trim();
-    if !named.eq_ignore_ascii_case(partner.trim()) {
-        return None;
+    below: &str,
+) -> Vec<Invalid> {
+    let own = ways.iter().filter_map(Way::through).next();
+    let (Some(own), Some(owner)) = (own, owner) else { return Vec::new() };
+    if owner.id == own.id {
+        return Vec::new();
     }
+    let partner = owner.name.as_deref().unwrap_or(&owner.id);
     let own = own.name.as_deref().unwrap_or(&own.id);
     let problem = format!(
         "names {partner}, a partner whose ad account is shared with {own}; a system user can only name its own \
          business, so name {own}, or launch through a connection of {partner}"
     );
-    Some(Invalid::new(field, problem))
+    let known = owner.name.as_deref().map(str::trim);
+    let is_partner = |name: &str| known.is_some_and(|known| known.eq_ignore_ascii_case(name.trim()));
+    let by_name = dsa.filter(|dsa| is_partner(&dsa.beneficiary)).map(|_| "dsa.beneficiary".to_owned());
+    let by_id = identities.iter().filter(|(_, named)| named.beneficiary.as_str() == owner.id);
+    let by_id = by_id.map(|(regulation, _)| format!("regional_identities.{regulation}.beneficiary"));
+    by_name
+        .into_iter()
+        .chain(by_id)
+        .map(|field| Invalid::new(format!("{below}{field}"), problem.as_str()))
+        .collect()
 }
 
 /// Ads can run in an account of this status (Marketing API, "Ad account"): active, pending settlement, in grace period.
@@ -163,4 +187,68 @@ pub fn disabled_because(disable_reason: i64) -> Option<&'static str> {
         15 => "somebody else may have got hold of it",
         _ => "Meta gives a reason that is not known here",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::regulation::Regulation;
+
+    fn launch() -> LaunchSpec {
+        serde_json::from_str(
+            r#"{"name":"Winter","objective":"OUTCOME_SALES","daily_budget":{"amount":5000,"currency":"SGD"},
+                "ad_set":{"optimization_goal":"OFFSITE_CONVERSIONS","countries":["SG"],
+                          "promoted_object":{"custom_event_type":"PURCHASE"}},
+                "ad":{"creative":{"post_id":"1_2"}}}"#,
+        )
+        .unwrap()
+    }
+
+    fn defaults(json: &str) -> LaunchDefaults {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn identities_are_taken_for_the_countries_of_the_audience() {
+        let same = |id| format!(r#"{{"payer":"{id}","beneficiary":"{id}"}}"#);
+        let all = Regulation::ALL.iter().zip(1..).map(|(name, id)| format!(r#""{name}":{}"#, same(id)));
+        let all = all.collect::<Vec<_>>().join(",");
+        let defaults = defaults(&format!(r#"{{"regional_identities":{{{all}}}}}"#));
+        let named = |countries: &[&str], categories: &[&str]| {
+            let mut spec = launch();
+            spec.ad_set.countries = countries.iter().map(|code| (*code).to_owned()).collect();
+            spec.special_ad_categories = categories.iter().map(|name| (*name).to_owned()).collect();
+            defaults.fill(&mut spec);
+            spec.ad_set.regional_identities.into_keys().map(Regulation::name).collect::<Vec<_>>()
+        };
+        assert_eq!(named(&["DE", "MY"], &[FINANCIAL]), [""; 0]);
+        assert_eq!(named(&["SG", "AU"], &[]), ["SINGAPORE_UNIVERSAL"]);
+        assert_eq!(named(&["AU", "IN"], &["HOUSING"]), [""; 0]);
+        assert_eq!(
+            named(&["TW", "AU"], &[FINANCIAL]),
+            ["TAIWAN_UNIVERSAL", "TAIWAN_FINSERV", "AUSTRALIA_FINSERV"]
+        );
+    }
+
+    #[test]
+    fn the_partners_business_is_no_beneficiary_of_a_system_user() {
+        let business = |id: &str, name: &str| Business { id: id.to_owned(), name: Some(name.to_owned()) };
+        let (agency, client) = (business("7", "Agency"), business("8", "The client"));
+        let ways = [Way::Assigned, Way::Client { business: agency.clone() }];
+        let named = defaults(
+            r#"{"dsa":{"payor":"Agency","beneficiary":" the Client "},
+                "regional_identities":{"SINGAPORE_UNIVERSAL":{"payer":"8","beneficiary":"8"},
+                                       "TAIWAN_UNIVERSAL":{"payer":"8","beneficiary":"9"}}}"#,
+        );
+        let fields = |owner: Option<&Business>| {
+            let (dsa, identities) = (named.dsa.as_ref(), &named.regional_identities);
+            let found = beneficiary_objections(dsa, identities, owner, &ways, "ad_set.");
+            found.into_iter().map(|found| found.field).collect::<Vec<_>>()
+        };
+        let of_client =
+            ["ad_set.dsa.beneficiary", "ad_set.regional_identities.SINGAPORE_UNIVERSAL.beneficiary"];
+        assert_eq!(fields(Some(&client)), of_client);
+        assert_eq!(fields(Some(&agency)), [""; 0], "its own");
+        assert_eq!(fields(None), [""; 0], "a person's");
+    }
 }

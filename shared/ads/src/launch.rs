@@ -7,10 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::Invalid;
 use crate::id::{AdAccountId, LaunchId, ObjectId};
 use crate::money::{Currency, Money};
+use crate::regulation::{Dsa, RegionalIdentities, check_identities, check_together};
 use crate::text::{is_plain, is_word};
-
-/// Meta's limit for those behind an ad.
-const LONGEST_DSA: usize = 512;
 
 /// Longest name in characters. Meta allows 400 for ad sets; the launch mark needs room.
 const LONGEST_NAME: usize = 350;
@@ -90,19 +88,12 @@ pub struct AdSetSpec {
     /// Who stands behind the ads. Meta demands it for audiences in the EU, unless the account has defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dsa: Option<Dsa>,
-}
-
-/// What the EU's Digital Services Act wants shown with an ad.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Dsa {
-    /// Who pays.
-    #[cfg_attr(feature = "describe", schemars(length(max = LONGEST_DSA), extend("pattern" = crate::text::PLAIN)))]
-    pub payor: String,
-    /// On whose behalf the ad is shown.
-    #[cfg_attr(feature = "describe", schemars(length(max = LONGEST_DSA), extend("pattern" = crate::text::PLAIN)))]
-    pub beneficiary: String,
+    /// Who pays and who benefits where Meta demands identities that it has verified: `TAIWAN_UNIVERSAL`,
+    /// `SINGAPORE_UNIVERSAL`, `THAILAND_UNIVERSAL` and `BRAZIL_REGULATION` for any ad shown there, `TAIWAN_FINSERV`,
+    /// `AUSTRALIA_FINSERV` and `INDIA_FINSERV` for ads for financial services.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(transform = crate::regulation::describe))]
+    pub regional_identities: RegionalIdentities,
 }
 
 fn impressions() -> String {
@@ -172,14 +163,6 @@ impl LaunchSpec {
             "ad_set.countries",
             "must hold at least one two-letter country code, such as SG",
         );
-        for (field, text) in
-            self.ad_set.dsa.iter().flat_map(|dsa| {
-                [("ad_set.dsa.payor", &dsa.payor), ("ad_set.dsa.beneficiary", &dsa.beneficiary)]
-            })
-        {
-            let rule = format!("must have 1 to {LONGEST_DSA} characters, and no control characters");
-            demand(is_plain(text, LONGEST_DSA), field, &rule);
-        }
         let word = "must be one of Meta's words, such as LINK_CLICKS";
         demand(is_word(&self.ad_set.optimization_goal), "ad_set.optimization_goal", word);
         demand(is_word(&self.ad_set.billing_event), "ad_set.billing_event", word);
@@ -199,6 +182,10 @@ impl LaunchSpec {
             let well_formed = post.split_once('_').is_some_and(|(page, post)| digits(page) && digits(post));
             demand(well_formed, "ad.creative.post_id", "must be the Page's id, '_' and the post's id");
         }
+        found.extend(self.ad_set.dsa.iter().flat_map(|dsa| dsa.check("ad_set.dsa")));
+        let (identities, field) = (&self.ad_set.regional_identities, "ad_set.regional_identities");
+        found.extend(check_identities(identities, field));
+        found.extend(check_together(identities, field));
         found
     }
 }

@@ -13,6 +13,7 @@ pub mod launch;
 pub mod metrics;
 pub mod money;
 pub mod object;
+pub mod regulation;
 pub mod role;
 pub mod rule;
 pub mod tenant;

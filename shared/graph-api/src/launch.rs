@@ -3,8 +3,9 @@
 use ads::id::ObjectId;
 use ads::launch::{Launch, Step};
 use ads::object::Level;
+use ads::regulation::{RegionalIdentities, Regulation};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::client::Caller;
 use crate::creative::{VALIDATE_ONLY, in_ad};
@@ -134,7 +135,32 @@ fn ad_set_form(launch: &Launch) -> Form {
             .iter()
             .flat_map(|dsa| [("dsa_payor", dsa.payor.clone()), ("dsa_beneficiary", dsa.beneficiary.clone())]),
     );
+    if !spec.regional_identities.is_empty() {
+        let categories: Vec<_> = spec.regional_identities.keys().collect();
+        form.extend([
+            ("regional_regulated_categories", json!(categories).to_string()),
+            ("regional_regulation_identities", identities(&spec.regional_identities).to_string()),
+        ]);
+    }
     form
+}
+
+/// Verified identities as Meta takes them: flat, with names that begin with the regulation's. Here it is the payer, where
+/// the EU's law has a payor.
+fn identities(named: &RegionalIdentities) -> Value {
+    let fields = named.iter().flat_map(|(regulation, identities)| {
+        let regulation = match regulation {
+            Regulation::TaiwanUniversal => "taiwan_universal",
+            Regulation::TaiwanFinserv => "taiwan_finserv",
+            Regulation::SingaporeUniversal => "singapore_universal",
+            Regulation::ThailandUniversal | Regulation::BrazilRegulation => "universal",
+            Regulation::AustraliaFinserv => "australia_finserv",
+            Regulation::IndiaFinserv => "india_finserv",
+        };
+        [("payer", &identities.payer), ("beneficiary", &identities.beneficiary)]
+            .map(|(part, id)| (format!("{regulation}_{part}"), json!(id)))
+    });
+    Value::Object(fields.collect::<Map<_, _>>())
 }
 
 fn ad_form(launch: &Launch) -> Form {

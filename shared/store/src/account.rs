@@ -1,8 +1,9 @@
 //! Ad accounts: whose they are, which connection reaches them, whether they are synced.
 
-use ads::account::{Business, LaunchDefaults, Way};
+use ads::account::{Business, LaunchDefaults, Way, beneficiary_objections};
 use ads::id::{AdAccountId, ConnectionId};
 use ads::money::Currency;
+use ads::regulation::{Dsa, RegionalIdentities};
 use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -12,6 +13,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
+use crate::connection::Connection;
 use crate::key;
 use crate::table::{Condition, StoreError, Table, number, text};
 
@@ -83,6 +85,22 @@ impl AdAccount {
     pub fn end_of(&self, day: Date) -> Timestamp {
         let midnight = day.tomorrow().unwrap_or(day).to_zoned(self.zone());
         midnight.map_or(Timestamp::MAX, |midnight| midnight.timestamp())
+    }
+
+    /// What speaks against naming these as the ones that benefit from its ads, through this connection. `below` is what
+    /// the fields stand below, with its dot.
+    pub fn beneficiary_objections(
+        &self,
+        connection: Option<&Connection>,
+        dsa: Option<&Dsa>,
+        identities: &RegionalIdentities,
+        below: &str,
+    ) -> Vec<Invalid> {
+        if !connection.is_some_and(Connection::is_of_system_user) {
+            return Vec::new();
+        }
+        let (owner, ways) = (self.details.business.as_ref(), &self.details.reached);
+        beneficiary_objections(dsa, identities, owner, ways, below)
     }
 
     /// The zone. It was known when the account was kept.

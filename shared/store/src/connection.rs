@@ -37,6 +37,9 @@ pub struct Connection {
     /// How it came to be.
     #[serde(default)]
     pub kind: ConnectionKind,
+    /// Whose token it is, as Meta says; absent in rows of a time when that was not kept, until the next look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_of: Option<TokenOf>,
     /// What the person was asked for and refused, took back, or let run out.
     #[serde(default)]
     pub declined: Vec<String>,
@@ -60,6 +63,26 @@ pub enum ConnectionKind {
     Business,
     /// A system user's token was handed over.
     SystemUser,
+}
+
+/// Whose token a connection has. A configuration of Facebook Login for Business gives one or the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenOf {
+    /// A person's, who acts for every business that lets them in.
+    Person,
+    /// A system user's, who acts for the business that it belongs to.
+    SystemUser,
+}
+
+impl Connection {
+    /// Whether it acts for one business only.
+    pub fn is_of_system_user(&self) -> bool {
+        match self.token_of {
+            Some(whose) => whose == TokenOf::SystemUser,
+            None => self.kind == ConnectionKind::SystemUser,
+        }
+    }
 }
 
 /// Whether a connection works.
@@ -185,5 +208,23 @@ impl Table {
     ) -> Result<(), StoreError> {
         let same = Condition { expression: "sealed_token = :seen", values: vec![(":seen", text(seen))] };
         self.put(&key::connection(ws, &checked.id), checked, Some(same)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_token_it_is_is_what_meta_says_and_rows_without_it_go_by_how_they_came() {
+        let of = |kind: &str, token_of: &str| {
+            let row = format!(
+                r#"{{"id":"meta-1","meta_user":"1","connected_by":"ann","sealed_token":"v1","scopes":[],
+                     "state":"connected","connected_at":"2026-11-20T00:00:00Z","kind":"{kind}"{token_of}}}"#
+            );
+            serde_json::from_str::<Connection>(&row).unwrap().is_of_system_user()
+        };
+        assert!(of("business", r#","token_of":"system_user""#) && of("system_user", ""));
+        assert!(!of("business", r#","token_of":"person""#) && !of("business", "") && !of("classic", ""));
     }
 }

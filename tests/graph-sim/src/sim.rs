@@ -221,6 +221,12 @@ impl GraphSim {
         state.world.set_issue(id, issue, now);
     }
 
+    /// From now on ad sets for Taiwan, Singapore, Thailand and Brazil must name verified identities, as
+    /// [`Writing::regional_identities`](crate::Writing::regional_identities) says from the start.
+    pub fn demand_regional_identities(&self) {
+        lock(&self.state).world.writing.regional_identities = true;
+    }
+
     /// Orders trouble for a coming video.
     pub fn trouble_next_video(&self, trouble: VideoTrouble) {
         lock(&self.state).world.uploads.troubles.push_back(trouble);

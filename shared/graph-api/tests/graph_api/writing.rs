@@ -2,6 +2,7 @@
 
 use ads::launch::{Launch, Step};
 use ads::object::{EffectiveStatus, Level, Status};
+use ads::regulation::{Identities, Regulation};
 use graph_api::launch::{Changes, level_of};
 use graph_api::{GraphError, Scope};
 use graph_sim::{Fault, FaultKind, Limits, Tier};
@@ -63,8 +64,32 @@ async fn an_audience_in_the_eu_wants_to_know_who_stands_behind_the_ads() {
     let Err(GraphError::FixInput(details)) = refused else { panic!("{refused:?}") };
     assert_eq!(details.blames, ["dsa_payor"], "the person is told which field");
     let payor = "Winter GmbH".to_owned();
-    launch.spec.ad_set.dsa = Some(ads::launch::Dsa { beneficiary: payor.clone(), payor });
+    launch.spec.ad_set.dsa = Some(ads::regulation::Dsa { beneficiary: payor.clone(), payor });
     caller.take_step(&launch, Step::AdSet).await.unwrap();
+}
+
+#[tokio::test]
+async fn verified_identities_go_with_the_categories_that_they_are_for() {
+    let meta = Meta::with(|config| config.behaviour.writing.regional_identities = true).await;
+    let (caller, mut launch) = (meta.caller(), launch(&meta));
+    launch.spec.ad_set.countries = ["TW", "SG", "TH", "BR", "AU", "IN"].map(str::to_owned).to_vec();
+    let id = caller.take_step(&launch, Step::Campaign).await.unwrap();
+    launch.created.push(ads::launch::Created { step: Step::Campaign, id });
+    let refused = caller.validate_step(&launch, Step::AdSet).await;
+    let Err(GraphError::FixInput(details)) = refused else { panic!("{refused:?}") };
+    assert_eq!((details.code, details.subcode), (100, Some(3_858_495)));
+    let identities = Identities { payer: "41".parse().unwrap(), beneficiary: "42".parse().unwrap() };
+    launch.spec.ad_set.regional_identities =
+        Regulation::ALL.into_iter().map(|regulation| (regulation, identities.clone())).collect();
+    let id = caller.take_step(&launch, Step::AdSet).await.unwrap();
+    let ad_set = meta.sim.node(id.as_str()).unwrap();
+    assert_eq!(ad_set["regional_regulated_categories"], json!(Regulation::ALL));
+    let named = ad_set["regional_regulation_identities"].as_object().unwrap();
+    assert_eq!(named.len(), 12, "Thailand and Brazil share theirs");
+    assert_eq!(
+        (&named["universal_payer"], &named["india_finserv_beneficiary"]),
+        (&json!("41"), &json!("42"))
+    );
 }
 
 #[tokio::test]

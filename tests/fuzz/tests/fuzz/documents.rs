@@ -1,5 +1,6 @@
 //! What people send to our own API: launches, rules, money, days.
 
+use ads::account::LaunchDefaults;
 use ads::date::{DateRange, IsoWeek};
 use ads::launch::LaunchSpec;
 use ads::metrics::Measures;
@@ -12,7 +13,7 @@ use crate::{ITERATIONS, Input, are_accepted, document, is_stable};
 
 const LAUNCHES: [&str; 2] = [
     r#"{"name":"Autumn","objective":"OUTCOME_SALES","daily_budget":{"amount":5000,"currency":"SGD"},"special_ad_categories":[],"ad_set":{"optimization_goal":"OFFSITE_CONVERSIONS","countries":["SG"],"advantage_audience":true,"promoted_object":{"pixel_id":"1","custom_event_type":"PURCHASE"}},"ad":{"creative":{"creative_id":"9"}}}"#,
-    r#"{"name":"Autumn","objective":"OUTCOME_LEADS","daily_budget":{"amount":1,"currency":"JPY"},"ad_set":{"name":"S","optimization_goal":"LINK_CLICKS","billing_event":"IMPRESSIONS","countries":["JP"]},"ad":{"name":"A","creative":{"post_id":"1_2"}}}"#,
+    r#"{"name":"Autumn","objective":"OUTCOME_LEADS","daily_budget":{"amount":1,"currency":"JPY"},"ad_set":{"name":"S","optimization_goal":"LINK_CLICKS","billing_event":"IMPRESSIONS","countries":["JP","TW","TH"],"regional_identities":{"TAIWAN_UNIVERSAL":{"payer":"1","beneficiary":"2"},"TAIWAN_FINSERV":{"payer":"3","beneficiary":"3"},"THAILAND_UNIVERSAL":{"payer":"4","beneficiary":"4"}}},"ad":{"name":"A","creative":{"post_id":"1_2"}}}"#,
 ];
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
@@ -26,6 +27,23 @@ fn launches() {
         let Some(spec) = read::<LaunchSpec>(&document(&LAUNCHES, input)) else { return };
         drop(spec.check(spec.daily_budget.currency));
         is_stable(&spec);
+    });
+}
+
+const DEFAULTS: [&str; 1] = [
+    r#"{"page":"1","pixel":"2","instagram_user":"3","catalog":"4","domain":"example.com","dsa":{"payor":"A","beneficiary":"B"},"regional_identities":{"SINGAPORE_UNIVERSAL":{"payer":"5","beneficiary":"6"}}}"#,
+];
+
+#[test]
+fn defaults() {
+    are_accepted(&DEFAULTS, |body| read::<LaunchDefaults>(body).is_some());
+    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+        let Some(defaults) = read::<LaunchDefaults>(&document(&DEFAULTS, input)) else { return };
+        drop(defaults.check());
+        let mut spec = read(LAUNCHES[0].as_bytes()).unwrap();
+        defaults.fill(&mut spec);
+        is_stable(&spec);
+        is_stable(&defaults);
     });
 }
 

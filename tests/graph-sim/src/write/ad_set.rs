@@ -24,6 +24,7 @@ pub(super) const RULES: &[Rule] = &[
     targeting::check_special_categories,
     targeting::check_dsa,
     targeting::check_regional,
+    targeting::check_identities,
     budget::check_level,
     budget::check_one,
     timing::check_times,

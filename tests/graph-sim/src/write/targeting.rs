@@ -17,6 +17,16 @@ const REGIONAL: [(&str, &str, i64); 4] = [
     ("TH", "THAILAND_UNIVERSAL", 3858634),
     ("BR", "BRAZIL_REGULATION", 3858636),
 ];
+/// Categories, and how the names of their two identities begin.
+const IDENTITIES: [(&str, &str); 7] = [
+    ("TAIWAN_UNIVERSAL", "taiwan_universal"),
+    ("TAIWAN_FINSERV", "taiwan_finserv"),
+    ("SINGAPORE_UNIVERSAL", "singapore_universal"),
+    ("THAILAND_UNIVERSAL", "universal"),
+    ("BRAZIL_REGULATION", "universal"),
+    ("AUSTRALIA_FINSERV", "australia_finserv"),
+    ("INDIA_FINSERV", "india_finserv"),
+];
 /// Categories that forbid choosing people by age, gender or postcode.
 const PROTECTED: [&str; 3] = ["HOUSING", "EMPLOYMENT", "CREDIT"];
 
@@ -111,6 +121,37 @@ pub(super) fn check_dsa(draft: &Draft<'_>) -> Result<(), GraphError> {
     Ok(())
 }
 
+/// Each category that is named comes with its payer and its beneficiary, and no identity comes without its category.
+pub(super) fn check_identities(draft: &Draft<'_>) -> Result<(), GraphError> {
+    if !draft.touches(&["regional_regulated_categories", "regional_regulation_identities"]) {
+        return Ok(());
+    }
+    let named = categories(draft);
+    let wrong = |what: String| {
+        // Documented as "lacks beneficiary or payer information"; for what is too much no number is known.
+        Err(blamed(invalid(what).subcode(3858152), &["regional_regulation_identities"]))
+    };
+    let identities = draft.fields.get("regional_regulation_identities").and_then(Value::as_object);
+    for (category, start) in IDENTITIES.into_iter().filter(|(category, _)| named.contains(category)) {
+        for part in ["payer", "beneficiary"] {
+            let id = identities.and_then(|identities| identities.get(&format!("{start}_{part}"))?.as_str());
+            if id.is_none_or(|id| id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit())) {
+                return wrong(format!("{category} needs {start}_{part}, the id of a verified identity."));
+            }
+        }
+    }
+    let known = |name: &str| {
+        IDENTITIES.into_iter().any(|(category, start)| {
+            let part = name.strip_prefix(start).and_then(|rest| rest.strip_prefix('_'));
+            named.contains(&category) && matches!(part, Some("payer" | "beneficiary"))
+        })
+    };
+    match identities.and_then(|identities| identities.keys().find(|name| !known(name))) {
+        Some(name) => wrong(format!("{name} does not belong to the regional_regulated_categories.")),
+        None => Ok(()),
+    }
+}
+
 /// Some countries of Asia and South America ask for verified identities; only where the simulator is told so.
 pub(super) fn check_regional(draft: &Draft<'_>) -> Result<(), GraphError> {
     if !draft.world.writing.regional_identities
@@ -119,13 +160,11 @@ pub(super) fn check_regional(draft: &Draft<'_>) -> Result<(), GraphError> {
         return Ok(());
     }
     let places = countries(targeting(draft));
-    let named = draft.fields.get("regional_regulated_categories").and_then(Value::as_array);
-    let has_identities = draft.fields.get("regional_regulation_identities").is_some_and(Value::is_object);
+    let named = categories(draft);
     for (country, category, subcode) in REGIONAL {
         let concerns = places.iter().any(|place| place == country)
             || (matches!(country, "TW" | "SG") && places.iter().any(|place| place == "worldwide"));
-        let declared = named.is_some_and(|names| names.iter().any(|name| name == category)) && has_identities;
-        if concerns && !declared {
+        if concerns && !named.contains(&category) {
             return Err(refused(
                 subcode,
                 "Ads for this country must name their regulated category and verified identities.",
@@ -133,6 +172,11 @@ pub(super) fn check_regional(draft: &Draft<'_>) -> Result<(), GraphError> {
         }
     }
     Ok(())
+}
+
+fn categories<'a>(draft: &'a Draft<'_>) -> Vec<&'a str> {
+    let named = draft.fields.get("regional_regulated_categories").and_then(Value::as_array);
+    named.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// Payor and beneficiary are kept for ads in the European Economic Area only; the account's stand in.

@@ -167,6 +167,7 @@ impl Stage {
             reason: None,
             connected_at: now,
             kind: Default::default(),
+            token_of: None,
             declined: Vec::new(),
             chosen: None,
             checked_at: None,

@@ -13,6 +13,7 @@ mod canary;
 mod choose;
 mod connect;
 mod consent;
+mod defaults;
 mod discovery;
 mod entrance;
 mod faults;

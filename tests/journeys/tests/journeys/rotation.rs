@@ -57,6 +57,7 @@ impl Scene {
             reason: None,
             connected_at: self.clock.now(),
             kind: Default::default(),
+            token_of: None,
             declined: Vec::new(),
             chosen: None,
             checked_at: None,

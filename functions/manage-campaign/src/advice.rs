@@ -1,0 +1,41 @@
+//! What to do about a refusal of Meta's that speaks of fields by other names than a launch document, or of none.
+
+use ads::Failure;
+use ads::launch::LaunchSpec;
+use ads::regulation::Regulation;
+use graph_api::GraphError;
+
+/// Where the document says what Meta misses, and where it can be said once for all launches.
+pub(crate) fn advice(error: &GraphError, spec: &LaunchSpec) -> Option<String> {
+    let GraphError::FixInput(details) = error else { return None };
+    let fields = match details.subcode? {
+        // Marketing API, "Ad Set": payor and beneficiary in the EU.
+        3_858_079 | 3_858_081 => "ad_set.dsa".to_owned(),
+        // Who pays and benefits in Taiwan, Singapore, Thailand and Brazil.
+        3_858_152 | 3_858_495 | 3_858_498 | 3_858_550 | 3_858_634 | 3_858_636 => missing_identities(spec),
+        _ => return None,
+    };
+    Some(format!(
+        "name who pays and who benefits in {fields}, or for all launches in the ad account's defaults (PUT \
+         ad-accounts/{{act}}/defaults)"
+    ))
+}
+
+/// A refusal together with the advice.
+pub(crate) fn advised(failure: Failure, advice: Option<String>) -> Failure {
+    match (failure, advice) {
+        (Failure::Refused(why), Some(advice)) => Failure::Refused(format!("{why}; {advice}")),
+        (failure, _) => failure,
+    }
+}
+
+/// The fields for the countries of the audience that the document leaves out.
+fn missing_identities(spec: &LaunchSpec) -> String {
+    let (countries, named) = (&spec.ad_set.countries, &spec.ad_set.regional_identities);
+    let missing = Regulation::ALL.into_iter().filter(|regulation| {
+        let shown_there = countries.iter().any(|country| country == regulation.country());
+        shown_there && !regulation.is_financial() && !named.contains_key(regulation)
+    });
+    let fields: Vec<_> = missing.map(|missing| format!("ad_set.regional_identities.{missing}")).collect();
+    if fields.is_empty() { "ad_set.regional_identities".to_owned() } else { fields.join(" and ") }
+}
