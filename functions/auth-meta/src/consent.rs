@@ -16,6 +16,7 @@ use store::account::{AccountDetails, AdAccount, canonical_zone};
 use store::connection::{Connection, ConnectionKind, ConnectionState, TokenOf};
 
 use crate::AuthMeta;
+use crate::health::daily_look;
 
 /// Without this the product can do nothing for anybody.
 pub(crate) const NEEDED_SCOPE: &str = "ads_read";
@@ -177,7 +178,22 @@ impl AuthMeta {
                 continue;
             }
             tracing::info!(%workspace, ad_account = %account.id, "An ad account is out of reach by now.");
-            table.out_of_reach(workspace, &account.id, id).await?;
+            let lost = table.out_of_reach(workspace, &account.id, id);
+            if !account.selected && account.details.reached.is_empty() {
+                lost.await?;
+                continue;
+            }
+            let who = match claim {
+                Claim::Every => Actor::Person { subject: connection.connected_by.clone() },
+                Claim::Own => daily_look(),
+            };
+            let act = Act::new(random::id()?, who, "ad_account.lost", format!("ad_account/{}", account.id));
+            let act = act.changing(
+                json!({"selected": account.selected, "in_reach": true}),
+                json!({"selected": false, "in_reach": false}),
+            );
+            let act = self.access.intend(workspace, act.in_account(&account.id)).await?;
+            act.ended(lost.await.map_err(Failure::from), None, self.host.clock.now()).await?;
         }
         Ok(kept)
     }

@@ -11,12 +11,13 @@ use ads::Failure;
 use ads::id::{AdAccountId, ConnectionId};
 use ads::job::{Job, SyncCause};
 use ads::tenant::Tenant;
-use jiff::{SignedDuration, Timestamp};
-use runtime::{deadline, random};
+use jiff::SignedDuration;
+use runtime::deadline;
+use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::account::AdAccount;
 use store::connection::{ConnectionPlace, ConnectionState};
-use store::erase::Left;
+use store::erase::{Erasure, Left};
 
 use crate::AuthMeta;
 use crate::consent::connection_of;
@@ -39,19 +40,25 @@ impl AuthMeta {
         let Some(wish) = table.erasure(code).await? else { return Ok(()) };
         let Some(user) = &wish.user else { return Ok(()) };
         for place in table.holdings(&connection_of(user)?).await? {
-            self.erase_connection(&place, wish.asked_at).await?;
+            self.erase_connection(&place, &wish).await?;
         }
         table.finish_erasure(&wish, self.host.clock.now()).await?;
         tracing::info!(erasure = %code, "A person's data is deleted.");
         Ok(())
     }
 
-    async fn erase_connection(&self, place: &ConnectionPlace, until: Timestamp) -> Result<(), Failure> {
+    async fn erase_connection(&self, place: &ConnectionPlace, wish: &Erasure) -> Result<(), Failure> {
         let ConnectionPlace { workspace, connection: id } = place;
         let table = &self.access.table;
+        // That it is done stays, without whose it was. However often it is gone on with, it is one act.
+        let object = audit::connection(workspace, id);
+        let act = hex::encode(&Sha256::digest(format!("{}|{object}", wish.code))[..12]);
+        let act = Act::new(act, Actor::Webhook, "connection.erased", object);
+        let act = self.access.intend(workspace, act).await?;
         if let Some(seen) = table.connection(workspace, id).await? {
-            if seen.connected_at > until {
-                // Connected again after the wish, which is a new consent.
+            if seen.connected_at > wish.asked_at {
+                let why = Failure::Conflict("they connected again after the wish: a new consent".to_owned());
+                let (Ok(()) | Err(_)) = act.ended(Err(why), None, self.host.clock.now()).await;
                 return Ok(());
             }
             // The token first: whatever else is under way comes to an end by it.
@@ -74,15 +81,11 @@ impl AuthMeta {
         }
         // Answers that are kept for requests that come again may show what was reached.
         table.forget_answers(workspace).await?;
-        // That it was done stays, without whose it was.
-        let object = audit::connection(workspace, id);
-        let act = Act::new(random::id()?, Actor::Webhook, "connection.erased", object);
-        let act = self.access.intend(workspace, act).await?;
-        let forgotten = table.forget_erased(place).await.map_err(|error| match error {
+        table.forget_erased(place).await.map_err(|error| match error {
             StoreError::Conflict => being_changed(),
             error => error.into(),
-        });
-        act.ended(forgotten, None, self.host.clock.now()).await
+        })?;
+        act.ended(Ok(()), None, self.host.clock.now()).await
     }
 
     /// Another connection of the workspace that reaches the account and works.

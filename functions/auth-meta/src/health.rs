@@ -3,7 +3,8 @@
 //! Only what Meta says of the token itself changes a connection. An outage, a throttle or an app secret that is wrong
 //! fails the job, which comes again, and says nothing of anybody's consent.
 
-use access::token_context;
+use access::audit::{Actor, Intended};
+use access::{consent, token_context};
 use ads::Failure;
 use ads::id::ConnectionId;
 use ads::job::Job;
@@ -12,6 +13,7 @@ use graph_api::GraphError;
 use graph_api::oauth::{TokenFacts, TokenKind};
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde_json::{Value, json};
 use store::StoreError;
 use store::connection::{Connection, ConnectionPlace, ConnectionState};
 
@@ -49,21 +51,34 @@ impl AuthMeta {
         }
         let token = match self.access.keyring.open(&seen.sealed_token, &token_context(workspace, id)).await {
             Err(Failure::Reconnect(why)) => {
-                return Ok(table.connection_is_dead(workspace, &seen, &why).await?);
+                let now = self.host.clock.now();
+                return consent::has_ended(table, workspace, &seen, &why, Actor::Operator, now).await;
             }
             opened => opened?,
         };
         // Asked as the app: what fails here says nothing of the person.
         let facts = self.access.graph.debug_token(&token).await.map_err(not_about_the_person)?;
         let mut checked = Connection { checked_at: Some(self.host.clock.now()), ..seen.clone() };
+        let mut acts = Vec::new();
         match facts.death() {
             Some(death) => judge(&mut checked, death)?,
-            None => self.look(workspace, &mut checked, &token, facts).await?,
+            None => acts.extend(self.look(workspace, &seen, &mut checked, &token, facts).await?),
         }
-        match table.keep_checked(workspace, &seen.sealed_token, &checked).await {
+        if let Some(act) = consent::changed(workspace, &seen, &checked, daily_look()) {
+            acts.push(self.access.intend(workspace, act).await?);
+        }
+        let kept = match table.keep_checked(workspace, &seen.sealed_token, &checked).await {
+            Ok(()) => Ok(()),
             // Connected or sealed anew meanwhile: the next look is at that.
-            Err(StoreError::Conflict) => return Ok(()),
-            kept => kept?,
+            Err(StoreError::Conflict) => Err(consent::superseded()),
+            // The look comes again, and with it what it did.
+            Err(error) => return Err(error.into()),
+        };
+        for act in acts {
+            let (Ok(()) | Err(_)) = act.ended(kept.clone(), None, self.host.clock.now()).await;
+        }
+        if kept.is_err() {
+            return Ok(());
         }
         let now = self.host.clock.now();
         if let Some((at, what)) = end(&checked).filter(|(at, _)| at.duration_since(now) < ENDS_SOON) {
@@ -98,15 +113,21 @@ impl AuthMeta {
         self.keep_accounts(workspace, connection, found, Claim::Own).await.map(drop)
     }
 
-    /// A token that lives: what it may do by now, and until when.
+    /// A token that lives: what it may do by now, and until when. Answers the renewal that is still to be kept, if there
+    /// is one: a try that fails leaves it as intended, and the next one goes on with it.
     async fn look(
         &self,
         workspace: &Tenant,
+        seen: &Connection,
         checked: &mut Connection,
         token: &SecretString,
         mut facts: TokenFacts,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Intended>, Failure> {
+        let mut renewal = None;
         if ends_soon(&facts, self.host.clock.now()) {
+            let ends = |facts: &TokenFacts| json!({"expires_at": moment(facts.expires_at)});
+            let act = consent::act(workspace, seen, "connection.renewed", "", daily_look());
+            let act = self.access.intend(workspace, act.changing(ends(&facts), Value::Null)).await?;
             let graph = &self.access.graph;
             let renewed = match facts.kind {
                 TokenKind::SystemUser => graph.extend_system_user(token).await,
@@ -116,6 +137,7 @@ impl AuthMeta {
             facts = graph.debug_token(&renewed).await.map_err(not_about_the_person)?;
             checked.sealed_token =
                 self.access.keyring.seal(&renewed, &token_context(workspace, &checked.id)).await?;
+            renewal = Some(act.changing_into(ends(&facts)));
             tracing::info!(%workspace, connection = %checked.id, "A token was renewed.");
         }
         let granted = self.granted(token, &facts).await?;
@@ -131,8 +153,13 @@ impl AuthMeta {
             let why = format!("the permission {NEEDED_SCOPE} was taken back at Meta");
             (ConnectionState::LostPermission, Some(why))
         };
-        Ok(())
+        Ok(renewal)
     }
+}
+
+/// Who finds out what is different, and renews.
+pub(crate) fn daily_look() -> Actor {
+    Actor::Schedule { timer: "check-connections".to_owned() }
 }
 
 /// Whether a token has an end within its last days. One without an end keeps none.

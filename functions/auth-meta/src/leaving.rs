@@ -1,6 +1,8 @@
 //! People leave: Meta says so with a `signed_request`, when a person removes the app, and when they want their data
 //! deleted. Both are answered once the work is in the queue.
 
+use access::audit::Actor;
+use access::consent;
 use ads::id::MetaUserId;
 use ads::job::Job;
 use ads::{Failure, Invalid};
@@ -11,8 +13,9 @@ use jiff::SignedDuration;
 use runtime::route::Visit;
 use runtime::{AppSecrets, Reply, random, reply};
 use serde::Serialize;
+use serde_json::json;
 use store::StoreError;
-use store::connection::ConnectionPlace;
+use store::connection::{ConnectionPlace, ConnectionState};
 use store::erase::Erasure;
 
 use crate::consent::connection_of;
@@ -86,10 +89,18 @@ impl AuthMeta {
             if seen.connected_at.as_second() > until || seen.sealed_token.is_empty() {
                 continue;
             }
-            match table.forget_token(&workspace, &seen, "the person removed the app at Meta").await {
-                Err(StoreError::Conflict) => return Err(being_changed()),
-                forgotten => forgotten?,
-            }
+            let act = consent::act(&workspace, &seen, "connection.token_forgotten", "", Actor::Webhook);
+            let after = json!({"state": ConnectionState::NeedsReconnect});
+            let act =
+                self.access.intend(&workspace, act.changing(json!({"state": seen.state}), after)).await?;
+            let forgotten =
+                match table.forget_token(&workspace, &seen, "the person removed the app at Meta").await {
+                    Ok(()) => Ok(()),
+                    Err(StoreError::Conflict) => Err(consent::superseded()),
+                    // The message comes again, and with it this act.
+                    Err(error) => return Err(error.into()),
+                };
+            act.ended(forgotten, None, self.host.clock.now()).await.map_err(|_| being_changed())?;
             tracing::info!(%workspace, "A person removed the app; their token is forgotten.");
         }
         Ok(())

@@ -6,7 +6,7 @@
 //! those who have seen its present state, a token only if it is still the one that was opened.
 
 use access::audit::{self, Act, Actor};
-use access::token_context;
+use access::{consent, token_context};
 use ads::Failure;
 use ads::id::ConnectionId;
 use ads::job::Job;
@@ -158,7 +158,8 @@ impl Rotation {
         let token = match self.keyring.open(&seen.sealed_token, &place).await {
             Err(Failure::Reconnect(why)) => {
                 tracing::error!(%workspace, %connection, "A sealed token does not open.");
-                return Ok(self.table.connection_is_dead(workspace, &seen, &why).await?);
+                let (who, now) = (Actor::Operator, self.clock.now());
+                return consent::has_ended(&self.table, workspace, &seen, &why, who, now).await;
             }
             opened => opened?,
         };

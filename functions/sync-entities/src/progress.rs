@@ -1,5 +1,6 @@
 //! How far an account's sync is, and asking for one.
 
+use access::audit;
 use ads::Failure;
 use ads::date::IsoWeek;
 use ads::id::AdAccountId;
@@ -69,8 +70,11 @@ impl SyncEntities {
             let why = format!("{ad_account} is not selected; PUT ad-accounts/{ad_account}/selection first");
             return Err(Failure::Conflict(why));
         }
+        let act = audit::by_person(visit, "ad_account.sync_requested", format!("ad_account/{ad_account}"))?;
+        let act = self.access.intend(workspace, act.in_account(&ad_account)).await?;
         let job = Job::SyncAccount { workspace: workspace.clone(), ad_account, cause: SyncCause::Request };
-        self.host.queues.send(&[job]).await?;
+        let sent = self.host.queues.send(&[job]).await;
+        act.ended(sent, None, self.host.clock.now()).await?;
         reply::json(StatusCode::ACCEPTED, &Accepted { accepted: true })
     }
 

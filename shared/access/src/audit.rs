@@ -6,6 +6,7 @@ use ads::tenant::Tenant;
 use jiff::Timestamp;
 use runtime::route::Visit;
 use runtime::{problem, random};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use store::Table;
 pub use store::audit::{Act, Actor, Stage};
@@ -16,7 +17,7 @@ use crate::Access;
 pub const TOGETHER: usize = 49;
 
 /// An act whose intent is in the log. It is to be ended, whatever comes of it; what is not is shown as an act that
-/// may have happened.
+/// may have happened. Work that comes again under the same act ends it then.
 #[derive(Debug)]
 #[must_use]
 pub struct Intended {
@@ -63,6 +64,12 @@ pub async fn intend(
 }
 
 impl Intended {
+    /// Says what it has changed things into, where that was not known before.
+    pub fn changing_into(mut self, after: Value) -> Self {
+        self.act.after = after;
+        self
+    }
+
     /// Says how it ended, by what is about to be answered, and hands that on. The act stands as it is, whether or
     /// not this can be written: then its intent remains.
     pub async fn ended<T>(

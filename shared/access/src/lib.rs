@@ -5,6 +5,7 @@
 //! them together.
 
 pub mod audit;
+pub mod consent;
 pub mod lambda;
 
 mod entrance;
@@ -29,6 +30,7 @@ use runtime::telemetry::{self, Metric};
 use secrecy::SecretString;
 use store::Table;
 use store::account::AdAccount;
+use store::audit::Actor;
 use store::connection::{Connection, ConnectionState};
 use store::object::KeptObject;
 
@@ -86,7 +88,8 @@ impl Access {
             && !connection.sealed_token.is_empty()
         {
             tracing::error!(%workspace, connection = %connection.id, "A sealed token does not open.");
-            self.table.connection_is_dead(workspace, connection, why).await?;
+            consent::has_ended(&self.table, workspace, connection, why, Actor::Operator, self.graph.now())
+                .await?;
         }
         opened
     }
@@ -145,7 +148,8 @@ impl Reached {
                 return Err(Failure::NeedPermission(details.to_string()));
             }
             tracing::warn!(connection = %self.connection.id, %details, "A connection must be renewed.");
-            self.table.connection_is_dead(&self.workspace, &self.connection, &details.message).await?;
+            let (seen, why) = (&self.connection, &details.message);
+            consent::has_ended(&self.table, &self.workspace, seen, why, Actor::Webhook, self.now()).await?;
         }
         if !self.allowance.suffices(self.now()) {
             let lease = self.quotas.exchange(self.allowance.take(), self.now()).await;

@@ -49,12 +49,12 @@ pub enum Actor {
         /// Which.
         rule: String,
     },
-    /// A time that a person has set.
+    /// A time that a person has set, or a look that the deployment takes day by day.
     Schedule {
-        /// Which timer.
+        /// Which timer, or which look.
         timer: String,
     },
-    /// Meta, by a webhook or a callback.
+    /// Meta, by a webhook, a callback, or an answer that ends a consent.
     Webhook,
     /// Whoever runs the deployment, and what it does by itself.
     Operator,

@@ -180,20 +180,21 @@ impl Table {
         }
     }
 
-    /// Records that only a person can mend this connection. `seen` is the sealed token that failed: a
-    /// connection renewed in the meantime is left alone.
+    /// Records that only a person can mend this connection, and says whether it did: one that was renewed since it was
+    /// `seen` is left alone.
     pub async fn connection_is_dead(
         &self,
         ws: &Tenant,
         seen: &Connection,
         reason: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let values =
             vec![(":s", text("needs_reconnect")), (":r", text(reason)), (":t", text(&seen.sealed_token))];
         let key = key::connection(ws, &seen.id);
         let expression = "SET #state = :s, reason = :r";
         match self.update::<Connection>(&key, expression, Some("sealed_token = :t"), values).await {
-            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(StoreError::Conflict) => Ok(false),
             Err(error) => Err(error),
         }
     }

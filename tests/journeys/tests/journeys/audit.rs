@@ -28,8 +28,13 @@ async fn log(story: &Story) -> Vec<Value> {
     entries
 }
 
+/// Every entry about one kind of act, oldest first.
+pub(crate) async fn acts(story: &Story, what: &str) -> Vec<Value> {
+    log(story).await.into_iter().filter(|entry| entry["what"] == what).collect()
+}
+
 /// What was done since an entry, as `campaign.changed intended`, without what the rules of others did.
-fn told(entries: &[Value]) -> Vec<String> {
+pub(crate) fn told(entries: &[Value]) -> Vec<String> {
     let told = entries.iter().map(|entry| format!("{} {}", entry["what"], entry["stage"]).replace('"', ""));
     told.collect()
 }
@@ -67,6 +72,7 @@ async fn everything_that_a_person_does_is_in_the_log_with_what_was_before_and_af
     let launched = story.launch("key", &story.launch_document().unwrap()).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
     assert_eq!(story.launch("key", &story.launch_document().unwrap()).await.unwrap().status, 201);
+    ok(Method::POST, "sync", None).await;
     story.select(false).await.unwrap();
     let connection = api.call(Method::GET, "connections", None).await.unwrap()["data"][0]["id"].clone();
     api.call(Method::DELETE, &format!("connections/{}", connection.as_str().unwrap()), None).await.unwrap();
@@ -83,6 +89,7 @@ async fn everything_that_a_person_does_is_in_the_log_with_what_was_before_and_af
         "rule.changed",
         "rule.removed",
         "campaign.launched",
+        "ad_account.sync_requested",
         "ad_account.selected",
         "connection.removed",
     ];

@@ -1,13 +1,18 @@
 //! Somebody asks Meta how the connections are.
 
+use std::sync::atomic::Ordering;
+
 use ads::job::{Job, Queue};
 use graph_sim::{FaultKind, FaultPlan, PERSON, Place, TokenState, When};
+use http::Method;
 use jiff::SignedDuration;
 use journeys::Story;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+use crate::audit::{acts, told};
 use crate::consent::connections;
+use crate::leaving::{items, mortal, restore};
 
 /// What the daily schedule asks for.
 async fn look(story: &Story) -> Value {
@@ -130,5 +135,116 @@ async fn an_outage_at_meta_changes_nothing() {
         assert_eq!(after, before, "{kind:?}");
     }
     assert_eq!(story.system.runner.dead(Queue::AuthMeta).await.unwrap(), 0, "the looks come again");
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_daily_look_does_and_finds_out_is_in_the_log_and_nothing_else() {
+    let story = Story::begin().await.unwrap();
+    story.api().unwrap().connect().await.unwrap();
+    let begun = look(&story).await;
+    let changes = async || acts(&story, "connection.changed").await;
+    let renewals = async || acts(&story, "connection.renewed").await;
+    look(&story).await;
+    assert_eq!((changes().await.len(), renewals().await.len()), (0, 0), "there was nothing to tell");
+
+    story.system.clock.advance(SignedDuration::from_hours(51 * 24));
+    let renewed = look(&story).await;
+    look(&story).await;
+    let log = renewals().await;
+    assert_eq!(told(&log), ["connection.renewed intended", "connection.renewed done"]);
+    assert_eq!(log[1]["who"], json!({"kind": "schedule", "timer": "check-connections"}));
+    let ends = |connection: &Value| json!({"expires_at": connection["expires_at"]});
+    assert_eq!((&log[1]["before"], &log[1]["after"]), (&ends(&begun), &ends(&renewed)));
+
+    let (sim, token) = (story.sim().unwrap(), token(&story).await);
+    for state in [TokenState::Revoked, TokenState::Valid, TokenState::Revoked] {
+        sim.break_token(&token, state);
+        look(&story).await;
+        look(&story).await;
+    }
+    sim.break_token(&token, TokenState::Valid);
+    sim.withdraw_permission(PERSON, "ads_management");
+    look(&story).await;
+    let log = changes().await;
+    assert_eq!(told(&log), ["connection.changed intended", "connection.changed done"].repeat(4));
+    let states: Vec<_> = log.iter().step_by(2).map(|entry| entry["after"]["state"].clone()).collect();
+    assert_eq!(states, ["needs_reconnect", "connected", "needs_reconnect", "connected"].map(Value::from));
+    let scopes = |side: &str| log[7][side]["scopes"].to_string().contains("ads_management");
+    assert!(scopes("before") && !scopes("after"), "{}", log[7]);
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_dies_at_work_is_told_of_once_by_whoever_meets_it_first() {
+    let story = Story::synced().await.unwrap();
+    let sim = story.sim().unwrap();
+    sim.break_token(&token(&story).await, TokenState::Revoked);
+    // Many weeks are asked for at once, and each is refused.
+    story.sync().await.unwrap();
+    assert_eq!(connections(&story).await[0]["state"], "needs_reconnect");
+    story.sync().await.unwrap();
+    let log = acts(&story, "connection.changed").await;
+    assert_eq!(told(&log), ["connection.changed intended", "connection.changed done"]);
+    assert_eq!(
+        (&log[1]["who"]["kind"], &log[1]["before"], &log[1]["after"]),
+        (&json!("webhook"), &json!({"state": "connected"}), &json!({"state": "needs_reconnect"}))
+    );
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_that_is_out_of_reach_by_now_is_told_of_once() {
+    let story = Story::synced().await.unwrap();
+    let account = story.account().unwrap();
+    story.sim().unwrap().show_accounts(PERSON, &["act_1"]);
+    look(&story).await;
+    look(&story).await;
+    let mut log = acts(&story, "ad_account.lost").await;
+    log.retain(|entry| entry["ad_account"] == account.as_str());
+    assert_eq!(told(&log), ["ad_account.lost intended", "ad_account.lost done"]);
+    assert_eq!(log[1]["before"], json!({"selected": true, "in_reach": true}));
+    assert_eq!(log[1]["after"], json!({"selected": false, "in_reach": false}));
+    assert_eq!(log[1]["who"]["kind"], "schedule");
+    let refused = story.owner(Method::POST, "sync", None).await.unwrap();
+    assert_eq!(refused.status, 409, "it is not synced any more: {}", refused.text);
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_look_that_is_killed_anywhere_has_told_what_it_did_and_the_next_one_ends_it() {
+    let story = Story::begin().await.unwrap();
+    story.api().unwrap().connect().await.unwrap();
+    story.system.clock.advance(SignedDuration::from_hours(51 * 24));
+    // Renewed, and less allowed than before, in one look.
+    story.sim().unwrap().withdraw_permission(PERSON, "ads_management");
+    let place = story.system.table.all_connections().await.unwrap().remove(0);
+    let (workspace, id) = (place.workspace.clone(), place.connection.clone());
+    let check = Job::CheckConnection { workspace: place.workspace, connection: place.connection };
+    let kept = async || story.system.table.connection(&workspace, &id).await.unwrap().unwrap();
+    let (before, old) = (items(&story).await, kept().await);
+    let (whole, calls) = mortal(&story, 0..=0);
+    whole.process(check.clone()).await.unwrap();
+    let steps = calls.load(Ordering::SeqCst);
+    let mut open = 0;
+    for at in 1..=steps {
+        restore(&story, &before).await;
+        // An end that cannot be written fails nothing.
+        let _died = mortal(&story, at..=i64::MAX).0.process(check.clone()).await;
+        let said = acts(&story, "connection.renewed").await.len();
+        let renewed = kept().await.sealed_token != old.sealed_token;
+        assert!(!renewed || said > 0, "killed before call {at}: it did what it had not said");
+        whole.process(check.clone()).await.unwrap();
+        assert!(kept().await.expires_at > old.expires_at, "killed before call {at}");
+        for what in ["connection.renewed", "connection.changed"] {
+            let said = told(&acts(&story, what).await);
+            let whole = [format!("{what} intended"), format!("{what} done")];
+            // Once it is kept nobody comes back to say so.
+            let half = renewed && said == whole[..1];
+            assert!(said == whole || half, "killed before call {at}: {said:?}");
+            open += usize::from(half);
+        }
+    }
+    assert!(steps > 8 && open <= 6, "{steps} calls, {open} without an end");
     story.end().await.unwrap();
 }

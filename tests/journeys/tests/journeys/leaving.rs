@@ -25,6 +25,7 @@ use runtime::session::Role;
 use serde_json::{Value, json};
 use store::Table;
 
+use crate::audit::{acts, told};
 use crate::consent::{connections, log_in};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -152,6 +153,13 @@ async fn a_person_who_wants_it_is_forgotten_in_every_workspace() {
         (&json!("needs_reconnect"), &json!("the person removed the app at Meta"))
     );
     assert!(traces(&story, &["v1.k1.".to_owned()]).await.is_empty(), "no token is left");
+    let forgotten = acts(&story, "connection.token_forgotten").await;
+    assert_eq!(told(&forgotten), ["connection.token_forgotten intended", "connection.token_forgotten done"]);
+    assert_eq!(forgotten[1]["who"], json!({"kind": "webhook"}));
+    assert_eq!(
+        (&forgotten[1]["before"], &forgotten[1]["after"]),
+        (&json!({"state": "connected"}), &json!({"state": "needs_reconnect"}))
+    );
 
     let answer = sim.ask_for_deletion(PERSON).await.unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -277,7 +285,7 @@ async fn a_deletion_that_is_killed_at_any_step_is_completed_by_the_next() {
         restore(&story, &before).await;
         let (dies, _) = mortal(&story, at..=at);
         let died = dies.process(erase.clone()).await;
-        match died {
+        match &died {
             Err(failure) => assert!(failure.may_pass(), "call {at} of {steps}: {failure}"),
             // The end of an act that stands is noted in the audit log where that is possible.
             Ok(()) => unbroken += 1,
@@ -286,6 +294,9 @@ async fn a_deletion_that_is_killed_at_any_step_is_completed_by_the_next() {
         next.process(erase.clone()).await.unwrap();
         let left = traces(&story, &all).await;
         assert!(left.is_empty(), "killed before call {at} of {steps}: {left:?}");
+        let said = told(&acts(&story, "connection.erased").await);
+        let whole = ["connection.erased intended", "connection.erased done"];
+        assert!(said == whole || died.is_ok() && said == whole[..1], "killed before call {at}: {said:?}");
     }
     assert!(unbroken <= 3, "{unbroken} of {steps} calls do not matter");
     story.end().await.unwrap();
