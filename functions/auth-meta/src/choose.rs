@@ -4,10 +4,10 @@
 //! was shown it, and what they may choose is kept beside their hashes. What is changed is what differs from what the page
 //! showed: whatever others have changed meanwhile stays.
 //!
-//! A choice is made once. Whoever works on it says so before, and that it is made after everything else. A process that
-//! dies in between leaves some ad accounts set and others not, and a page that was not answered; sent again once that
-//! process cannot be alive any more, it sets all of them, which does no harm to those that were. Sent again after that,
-//! it is answered and changes nothing.
+//! A choice is made once: that it is made is noted after everything else, and whoever sends it again then is answered
+//! and changes nothing. A process that dies in between leaves some ad accounts set and others not, and a person without
+//! an answer; sent again, all of them are set, which does no harm to those that were. Pressed twice at the same moment it
+//! is done twice, which does no harm either.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use ads::{Failure, Invalid};
 use http::header::CONTENT_TYPE;
 use jiff::SignedDuration;
 use runtime::route::Visit;
-use runtime::{Reply, deadline, problem, random, reply, telemetry};
+use runtime::{Reply, problem, reply, telemetry};
 use store::StoreError;
 use store::account::AdAccount;
 use store::choice::{Choice, Offered};
@@ -39,9 +39,6 @@ const MOST_OFFERED: usize = 200;
 
 /// Room for that many ids.
 const LARGEST_FORM: usize = 16 * 1024;
-
-/// How long a worker counts as alive where no host ends its invocation.
-const WORKER_LASTS: SignedDuration = SignedDuration::from_mins(5);
 
 /// What a person sent.
 struct Sent {
@@ -73,8 +70,6 @@ impl AuthMeta {
             connection: veiled(&secret, &connected.connection),
             offered: offered.collect(),
             expires_at: self.host.clock.now() + CHOICE_LASTS,
-            worker: None,
-            worker_until: None,
             made: None,
         };
         self.access.table.offer_choice(&hash(&secret), &choice).await?;
@@ -124,34 +119,15 @@ impl AuthMeta {
             return self.made(&choice, &sent).await;
         }
         let changes = self.changes(&choice, &sent).await?;
-        let Some(choice) = self.begin(&key, choice).await? else {
-            // Somebody else has just begun: the same person, who pressed twice.
-            let choice = self.access.table.choice(&key).await?.ok_or_else(over)?;
-            return self.made(&choice, &sent).await;
+        self.select_for(&choice.subject, &choice.workspace, &changes).await?;
+        let made = Choice { made: Some(sent.hash()), ..choice };
+        let made = match self.access.table.make_choice(&key, &made).await {
+            Ok(()) => made,
+            // Sent twice at the same moment.
+            Err(StoreError::Conflict) => self.access.table.choice(&key).await?.ok_or_else(over)?,
+            Err(error) => return Err(error.into()),
         };
-        match self.make(&key, &choice, &sent, &changes).await {
-            Ok(made) => self.made(&made, &sent).await,
-            Err(failure) => {
-                self.leave(&key, &choice).await;
-                Err(failure)
-            }
-        }
-    }
-
-    async fn make(
-        &self,
-        key: &str,
-        choice: &Choice,
-        sent: &Sent,
-        changes: &[(AdAccount, bool)],
-    ) -> Result<Choice, Failure> {
-        self.select_for(&choice.subject, &choice.workspace, changes).await?;
-        let made = Choice { made: Some(sent.hash()), ..choice.clone() };
-        match self.access.table.keep_choice(key, &made, choice.worker.as_deref()).await {
-            // When it took so long that another one has begun anew, what is set is set all the same.
-            Ok(()) | Err(StoreError::Conflict) => Ok(made),
-            Err(error) => Err(error.into()),
-        }
+        self.made(&made, &sent).await
     }
 
     /// What is to be set, and how. Nothing of a choice is done when a part of it cannot be.
@@ -176,11 +152,10 @@ impl AuthMeta {
             return Err(Failure::Reconnect(format!("the connection must be renewed: {why}")));
         }
         let mut accounts = table.accounts(&choice.workspace).await?;
-        accounts.retain(|account| account.connection == connection.id && !account.details.reached.is_empty());
+        // Whichever connection of the workspace it is by now that reaches them.
+        accounts.retain(|account| !account.details.reached.is_empty());
         if let Some(gone) = sent.ticked.iter().find(|id| accounts.iter().all(|account| account.id != **id)) {
-            let why = format!(
-                "{gone} is not within reach of this connection any more; connect again from the product"
-            );
+            let why = format!("{gone} is not within reach any more; connect again from the product");
             return Err(Failure::Conflict(why));
         }
         let change = |account: AdAccount| {
@@ -192,48 +167,19 @@ impl AuthMeta {
         Ok(accounts.into_iter().filter_map(change).collect())
     }
 
-    /// Says that this process works on a choice; none when another one does or has done.
-    async fn begin(&self, key: &str, choice: Choice) -> Result<Option<Choice>, Failure> {
-        let now = self.host.clock.now();
-        if choice.worker_until.is_some_and(|until| until > now) {
-            return Ok(None);
-        }
-        let before = choice.worker.clone();
-        let until = deadline::end_of_this_invocation().unwrap_or(now + WORKER_LASTS);
-        let choice = Choice { worker: Some(random::id()?), worker_until: Some(until), ..choice };
-        match self.access.table.keep_choice(key, &choice, before.as_deref()).await {
-            Ok(()) => Ok(Some(choice)),
-            Err(StoreError::Conflict) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Lets the person try again at once, for this process has given up.
-    async fn leave(&self, key: &str, choice: &Choice) {
-        let left = Choice { worker_until: None, ..choice.clone() };
-        if let Err(error) = self.access.table.keep_choice(key, &left, choice.worker.as_deref()).await {
-            tracing::warn!(%error, "A choice that failed can be made again only later.");
-        }
-    }
-
-    /// The answer to a choice that is made, or that somebody else works on. The first answer may not have arrived: the
-    /// same choice gets it again, and shows how things are now.
+    /// The answer to a choice that is made. The first one may not have arrived: the same choice gets it again, and shows
+    /// how things are now.
     async fn made(&self, choice: &Choice, sent: &Sent) -> Result<Chosen, Failure> {
-        let refused = |why: &str| Err(Failure::Conflict(why.to_owned()));
-        match &choice.made {
-            None => refused("your choice is being saved; reload this page in a moment"),
-            Some(made) if *made != sent.hash() => {
-                refused("this page was used for another choice already, and nothing has changed now")
-            }
-            Some(_) => {
-                let mut accounts = self.access.table.accounts(&choice.workspace).await?;
-                accounts.retain(|account| {
-                    let account = veiled(&sent.choice, &account.id);
-                    choice.offered.iter().any(|offered| offered.account == account)
-                });
-                Ok(Chosen { workspace: choice.workspace.clone(), ad_accounts: accounts })
-            }
+        if choice.made != Some(sent.hash()) {
+            let why = "this page was used for another choice already; the product shows what is synced";
+            return Err(Failure::Conflict(why.to_owned()));
         }
+        let mut accounts = self.access.table.accounts(&choice.workspace).await?;
+        accounts.retain(|account| {
+            let account = veiled(&sent.choice, &account.id);
+            choice.offered.iter().any(|offered| offered.account == account)
+        });
+        Ok(Chosen { workspace: choice.workspace.clone(), ad_accounts: accounts })
     }
 }
 

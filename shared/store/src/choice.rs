@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{ABSENT, Condition, StoreError, Table, text};
+use crate::table::{ABSENT, Condition, StoreError, Table};
 
 /// A page that waits for a person's choice, keyed by the hash of the secret in its form.
 ///
@@ -30,12 +30,6 @@ pub struct Choice {
     pub offered: Vec<Offered>,
     /// When it ends.
     pub expires_at: Timestamp,
-    /// Who works on what was chosen, or did last. A new one for every try.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub worker: Option<String>,
-    /// Until when that one counts as alive.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub worker_until: Option<Timestamp>,
     /// Hash of what was chosen, once all of it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<String>,
@@ -61,25 +55,10 @@ impl Table {
         self.get(&key::choice(secret_hash)).await
     }
 
-    /// Writes down what becomes of a choice that is not made yet, in the place of what `worker` wrote, or nobody yet;
-    /// [`StoreError::Conflict`] when that is not what is there.
-    pub async fn keep_choice(
-        &self,
-        secret_hash: &str,
-        choice: &Choice,
-        worker: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let same = match worker {
-            Some(worker) => Condition {
-                expression: "#worker = :worker AND attribute_not_exists(made)",
-                values: vec![(":worker", text(worker))],
-            },
-            None => Condition {
-                expression: "attribute_exists(pk) AND attribute_not_exists(#worker)",
-                values: Vec::new(),
-            },
-        };
-        self.write_choice(secret_hash, choice, same).await
+    /// Notes what was chosen on a page; [`StoreError::Conflict`] when that was noted before.
+    pub async fn make_choice(&self, secret_hash: &str, made: &Choice) -> Result<(), StoreError> {
+        let expression = "attribute_exists(pk) AND attribute_not_exists(made)";
+        self.write_choice(secret_hash, made, Condition { expression, values: Vec::new() }).await
     }
 
     async fn write_choice(
