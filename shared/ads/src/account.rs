@@ -5,9 +5,26 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
+use crate::creative::CreativeSpec;
 use crate::id::{ObjectId, PageId};
 use crate::launch::LaunchSpec;
 use crate::regulation::{Dsa, RegionalIdentities, check_identities};
+use crate::text::{DOMAIN_RULE, is_domain};
+
+const AWARENESS: &str = "OUTCOME_AWARENESS";
+const SALES: &str = "OUTCOME_SALES";
+
+/// Goals of ad sets that promote a Page.
+const OF_PAGES: [&str; 3] = ["LEAD_GENERATION", "QUALITY_LEAD", "PAGE_LIKES"];
+
+/// What an event can be measured by. A product set has the pixel of its catalog, an app its own events.
+const MEASURED: [&str; 5] = [
+    "pixel_id",
+    "custom_conversion_id",
+    "application_id",
+    "product_set_id",
+    "offline_conversion_data_set_id",
+];
 
 /// The special ad category of whoever advertises financial services (Marketing API, "Special Ad Category").
 const FINANCIAL: &str = "FINANCIAL_PRODUCTS_SERVICES";
@@ -57,24 +74,24 @@ impl Way {
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LaunchDefaults {
-    /// The Page for which ads speak.
+    /// The Page for which ads speak. A launch takes it for an ad that is made of its document, and for an ad set that
+    /// promotes a Page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<PageId>,
-    /// The pixel that conversions are measured with.
+    /// The pixel that conversions are measured with. A launch takes it where it names an event, and nothing else that
+    /// measures it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixel: Option<ObjectId>,
-    /// The Instagram account for which ads speak there.
+    /// The Instagram account for which ads speak there. A launch takes it for an ad that is made of its document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instagram_user: Option<ObjectId>,
-    /// The catalog that products come from.
+    /// The catalog that products come from. A launch for sales takes it when it promotes a product set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalog: Option<ObjectId>,
-    /// The domain that people are sent to, such as `shop.example.com`.
+    /// The domain where conversions happen, such as `example.com`: without a path, and, as Meta wants it, without
+    /// subdomains. A launch takes it when it names a pixel or a custom conversion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(
-        feature = "describe",
-        schemars(length(max = 253), regex(pattern = "^[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63})+$"))
-    )]
+    #[cfg_attr(feature = "describe", schemars(length(max = 253), regex(pattern = crate::text::DOMAIN)))]
     pub domain: Option<String>,
     /// Who stands behind ads in the European Economic Area.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,33 +108,57 @@ impl LaunchDefaults {
     /// Everything that is wrong, each with its field.
     pub fn check(&self) -> Vec<Invalid> {
         let mut found = Vec::new();
-        let is_domain = |domain: &str| {
-            domain.len() <= 253
-                && domain.contains('.')
-                && domain.split('.').all(|label| {
-                    (1..=63).contains(&label.len())
-                        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-                })
-        };
         if self.domain.as_deref().is_some_and(|domain| !is_domain(domain)) {
-            found.push(Invalid::new("domain", "must be a domain without a path, such as shop.example.com"));
+            found.push(Invalid::new("domain", DOMAIN_RULE));
         }
         found.extend(self.dsa.iter().flat_map(|dsa| dsa.check("dsa")));
         found.extend(check_identities(&self.regional_identities, "regional_identities"));
         found
     }
 
-    /// Fills in what a launch does not say.
+    /// Fills in what a launch does not say, each where Meta takes it.
     pub fn fill(&self, spec: &mut LaunchSpec) {
         if spec.ad_set.dsa.is_none() {
             spec.ad_set.dsa.clone_from(&self.dsa);
         }
-        if let (Some(promoted), Some(pixel)) = (&mut spec.ad_set.promoted_object, &self.pixel)
-            && promoted.contains_key("custom_event_type")
-            && !promoted.contains_key("custom_conversion_id")
-        {
-            promoted.entry("pixel_id".to_owned()).or_insert_with(|| pixel.to_string());
+        self.fill_identities(spec);
+        if let CreativeSpec::Link(link) = &mut spec.ad.creative {
+            link.page = link.page.take().or_else(|| self.page.clone());
+            link.instagram_user = link.instagram_user.take().or_else(|| self.instagram_user.clone());
         }
+        self.fill_promoted(spec);
+        let promotes =
+            |name: &str| spec.ad_set.promoted_object.iter().any(|object| object.contains_key(name));
+        if spec.objective == SALES && promotes("product_set_id") && spec.catalog.is_none() {
+            spec.catalog.clone_from(&self.catalog);
+        }
+        if (promotes("pixel_id") || promotes("custom_conversion_id")) && spec.ad.conversion_domain.is_none() {
+            spec.ad.conversion_domain.clone_from(&self.domain);
+        }
+    }
+
+    /// What an ad set promotes. Source: Marketing API, "Ad Set", `promoted_object` by objective and goal.
+    fn fill_promoted(&self, spec: &mut LaunchSpec) {
+        let promoted = &mut spec.ad_set.promoted_object;
+        if let (Some(object), Some(pixel)) = (promoted.as_mut(), &self.pixel)
+            && object.contains_key("custom_event_type")
+            && !MEASURED.iter().any(|name| object.contains_key(*name))
+        {
+            object.insert("pixel_id".to_owned(), pixel.to_string());
+        }
+        let about_a_page =
+            spec.objective == AWARENESS || OF_PAGES.contains(&spec.ad_set.optimization_goal.as_str());
+        // Meta refuses an ad of another Page than the promoted one.
+        if about_a_page && self.page.is_some() && spec.ad.creative.page() == self.page {
+            let object = promoted.get_or_insert_default();
+            if let Some(page) = self.page.as_ref().filter(|_| !object.contains_key("place_page_set_id")) {
+                object.entry("page_id".to_owned()).or_insert_with(|| page.to_string());
+            }
+        }
+    }
+
+    /// Identities that Meta has verified, for the countries of the audience.
+    fn fill_identities(&self, spec: &mut LaunchSpec) {
         let financial = spec.special_ad_categories.iter().any(|category| category == FINANCIAL);
         for (regulation, identities) in &self.regional_identities {
             let shown_there = spec.ad_set.countries.iter().any(|country| country == regulation.country());
@@ -206,6 +247,63 @@ mod tests {
 
     fn defaults(json: &str) -> LaunchDefaults {
         serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn each_default_goes_where_meta_takes_it() {
+        let defaults =
+            defaults(r#"{"page":"1","pixel":"2","instagram_user":"3","catalog":"4","domain":"example.com"}"#);
+        let filled = |objective: &str, goal: &str, promoted: Option<&str>| {
+            let mut spec = launch();
+            (spec.objective, spec.ad_set.optimization_goal) = (objective.to_owned(), goal.to_owned());
+            spec.ad_set.promoted_object = promoted.map(|json| serde_json::from_str(json).unwrap());
+            defaults.fill(&mut spec);
+            let object = serde_json::to_string(&spec.ad_set.promoted_object).unwrap();
+            (object, spec.catalog.is_some(), spec.ad.conversion_domain.is_some())
+        };
+        let sales = |promoted| filled("OUTCOME_SALES", "OFFSITE_CONVERSIONS", Some(promoted));
+        let is = |object: &str, catalog, domain| (object.to_owned(), catalog, domain);
+        let event = r#"{"custom_event_type":"PURCHASE"}"#;
+        assert_eq!(sales(event), is(r#"{"custom_event_type":"PURCHASE","pixel_id":"2"}"#, false, true));
+        let other = r#"{"custom_event_type":"PURCHASE","pixel_id":"9"}"#;
+        assert_eq!(sales(other), is(other, false, true), "what the document says goes before");
+        let custom = r#"{"custom_conversion_id":"9"}"#;
+        assert_eq!(sales(custom), is(custom, false, true));
+        let products = r#"{"custom_event_type":"PURCHASE","product_set_id":"9"}"#;
+        assert_eq!(sales(products), is(products, true, false));
+        let app = r#"{"application_id":"9","custom_event_type":"PURCHASE","object_store_url":"https://x"}"#;
+        assert_eq!(filled("OUTCOME_APP_PROMOTION", "OFFSITE_CONVERSIONS", Some(app)), is(app, false, false));
+        assert_eq!(filled("OUTCOME_TRAFFIC", "LINK_CLICKS", None), is("null", false, false));
+        assert_eq!(filled("OUTCOME_AWARENESS", "REACH", None), is(r#"{"page_id":"1"}"#, false, false));
+        let places = r#"{"place_page_set_id":"9"}"#;
+        assert_eq!(filled("OUTCOME_AWARENESS", "REACH", Some(places)), is(places, false, false));
+    }
+
+    #[test]
+    fn a_page_is_promoted_only_together_with_its_own_ads() {
+        let defaults = defaults(r#"{"page":"1","instagram_user":"3"}"#);
+        let filled = |creative: &str| {
+            let mut spec = launch();
+            spec.ad_set.promoted_object = None;
+            spec.ad_set.optimization_goal = "PAGE_LIKES".to_owned();
+            spec.ad.creative = serde_json::from_str(creative).unwrap();
+            defaults.fill(&mut spec);
+            (spec.ad_set.promoted_object.is_some(), serde_json::to_string(&spec.ad.creative).unwrap())
+        };
+        for (creative, promoted) in [
+            (r#"{"post_id":"1_2"}"#, true),
+            (r#"{"post_id":"7_2"}"#, false),
+            (r#"{"creative_id":"7"}"#, false),
+        ] {
+            assert_eq!(filled(creative), (promoted, creative.to_owned()));
+        }
+        let link = |page, user| {
+            format!(
+                r#"{{"link":{{"page":"{page}","instagram_user":"{user}","link":"https://x","message":"m"}}}}"#
+            )
+        };
+        assert_eq!(filled(r#"{"link":{"link":"https://x","message":"m"}}"#), (true, link(1, 3)));
+        assert_eq!(filled(&link(7, 8)), (false, link(7, 8)));
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
+use crate::creative::CreativeSpec;
 use crate::id::{AdAccountId, LaunchId, ObjectId};
 use crate::money::{Currency, Money};
 use crate::regulation::{Dsa, RegionalIdentities, check_identities, check_together};
-use crate::text::{is_plain, is_word};
+use crate::text::{DOMAIN_RULE, is_domain, is_plain, is_word};
 
 /// Longest name in characters. Meta allows 400 for ad sets; the launch mark needs room.
 const LONGEST_NAME: usize = 350;
@@ -47,6 +48,9 @@ pub struct LaunchSpec {
     #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(length(max = MOST_ENTRIES), inner(regex(pattern = crate::text::WORD))))]
     pub special_ad_categories: Vec<String>,
+    /// The catalog whose products are sold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<ObjectId>,
     /// The one ad set.
     pub ad_set: AdSetSpec,
     /// The one ad.
@@ -111,17 +115,10 @@ pub struct AdSpec {
     pub name: Option<String>,
     /// What is shown.
     pub creative: CreativeSpec,
-}
-
-/// What an ad shows: something that exists already.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum CreativeSpec {
-    /// An ad creative of the account.
-    CreativeId(ObjectId),
-    /// A Page's post as `pageid_postid`; its likes and comments stay with it.
-    PostId(#[cfg_attr(feature = "describe", schemars(regex(pattern = "^[0-9]{1,32}_[0-9]{1,32}$")))] String),
+    /// The domain where conversions happen, such as `example.com`: without a path, and without subdomains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = 253), regex(pattern = crate::text::DOMAIN)))]
+    pub conversion_domain: Option<String>,
 }
 
 impl LaunchSpec {
@@ -176,12 +173,9 @@ impl LaunchSpec {
             let rule = format!("must have 1 to {LONGEST_VALUE} characters, and no control characters");
             demand(is_plain(value, LONGEST_VALUE), &field, &rule);
         }
-        if let CreativeSpec::PostId(post) = &self.ad.creative {
-            let digits =
-                |part: &str| (1..=32).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-            let well_formed = post.split_once('_').is_some_and(|(page, post)| digits(page) && digits(post));
-            demand(well_formed, "ad.creative.post_id", "must be the Page's id, '_' and the post's id");
-        }
+        let domain = self.ad.conversion_domain.as_deref();
+        demand(domain.is_none_or(is_domain), "ad.conversion_domain", DOMAIN_RULE);
+        found.extend(self.ad.creative.check("ad.creative"));
         found.extend(self.ad_set.dsa.iter().flat_map(|dsa| dsa.check("ad_set.dsa")));
         let (identities, field) = (&self.ad_set.regional_identities, "ad_set.regional_identities");
         found.extend(check_identities(identities, field));

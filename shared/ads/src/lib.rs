@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod canonical;
+pub mod creative;
 pub mod date;
 pub mod email;
 pub mod failure;

@@ -7,6 +7,24 @@ use serde::{Deserialize, Deserializer};
 #[cfg(feature = "describe")]
 pub const PLAIN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u001f\u007f-\u009f]*$";
 
+/// What [`is_lines`] accepts, but for the length.
+#[cfg(feature = "describe")]
+pub const LINES: &str = r"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*$";
+
+/// What [`is_web_address`] accepts, but for the length.
+#[cfg(feature = "describe")]
+pub const WEB_ADDRESS: &str = "^https?://[!-~]+$";
+
+/// What [`is_domain`] accepts, but for the length.
+#[cfg(feature = "describe")]
+pub const DOMAIN: &str = r"^[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$";
+
+/// What [`is_domain`] demands, for people.
+pub const DOMAIN_RULE: &str = "must be a domain without a path, such as example.com";
+
+/// The longest address of a website that browsers and Meta agree on.
+pub const LONGEST_ADDRESS: usize = 2_000;
+
 /// What [`is_word`] accepts.
 #[cfg(feature = "describe")]
 pub const WORD: &str = "^[A-Z][A-Z0-9_]{0,63}$";
@@ -25,6 +43,28 @@ pub fn is_plain(text: &str, most: usize) -> bool {
     text.chars().any(|c| !c.is_whitespace())
         && !text.chars().any(char::is_control)
         && text.chars().count() <= most
+}
+
+/// Whether this is text of one or more lines, otherwise as in [`is_plain`].
+pub fn is_lines(text: &str, most: usize) -> bool {
+    text.chars().any(|c| !c.is_whitespace())
+        && !text.chars().any(|c| c.is_control() && c != '\n')
+        && text.chars().count() <= most
+}
+
+/// Whether this is a domain of the internet, in ASCII.
+pub fn is_domain(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    text.len() <= 253 && text.contains('.') && text.split('.').all(is_label)
+}
+
+/// Whether this is the address of something on the web.
+pub fn is_web_address(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic()))
+        && text.len() <= LONGEST_ADDRESS
 }
 
 /// Whether this is one of Meta's constants, such as `LINK_CLICKS`, whichever it is.
@@ -65,6 +105,27 @@ mod tests {
         for bad in ["", "  ", "\u{a0}\u{3000}", "a\nb", "a\0", "a\u{85}", "fourteen chars"] {
             assert!(!is_plain(bad, 13), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn lines_may_break_and_addresses_may_not() {
+        assert!(is_lines("one\n\ntwo", 8));
+        for bad in ["", "\n", "one\ttwo", "one\r\ntwo", "nine chars"] {
+            assert!(!is_lines(bad, 9), "{bad:?}");
+        }
+        assert!(is_domain("example.com") && is_domain("a.b-c.example") && !is_domain("example"));
+        assert!(is_web_address("http://example.com") && is_web_address("https://x/%C3%BC?a=b&c"));
+        for bad in [
+            "https://",
+            "example.com",
+            "ftp://example.com",
+            "https://a b",
+            "https://\u{fc}.de",
+            "https://a\n",
+        ] {
+            assert!(!is_web_address(bad), "{bad:?}");
+        }
+        assert!(!is_web_address(&format!("https://example.com/{}", "x".repeat(LONGEST_ADDRESS))));
     }
 
     #[test]

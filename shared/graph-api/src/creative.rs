@@ -1,7 +1,7 @@
 //! Creatives: what ads show. Only their name and status can be changed, so another text is another creative.
 
+use ads::creative::{CreativeSpec, LinkSpec};
 use ads::id::{AdAccountId, ImageHash, ObjectId, PageId, VideoId};
-use ads::launch::CreativeSpec;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -57,29 +57,10 @@ pub struct NewCreative {
 pub enum Story {
     /// A Page's post as `pageid_postid`; its likes and comments stay with it.
     Post(String),
-    /// A link with a picture.
-    Link(LinkStory),
+    /// A link with a picture, or with products of a catalog.
+    Link(LinkSpec),
     /// A video that leads to a link.
     Video(VideoStory),
-}
-
-/// A link with a picture.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkStory {
-    /// The Page that speaks.
-    pub page: PageId,
-    /// Where a click leads to.
-    pub link: String,
-    /// The text above the picture.
-    pub message: String,
-    /// The headline below it; the link's own when absent.
-    pub headline: Option<String>,
-    /// The text below the headline.
-    pub description: Option<String>,
-    /// The picture; the link's own when absent.
-    pub image: Option<ImageHash>,
-    /// The button, such as `SHOP_NOW`.
-    pub call_to_action: Option<String>,
 }
 
 /// A video that leads to a link.
@@ -209,8 +190,8 @@ impl Caller {
         account: &AdAccountId,
         creative: &NewCreative,
     ) -> Result<ObjectId, GraphError> {
-        let [name, story] = form(creative);
-        let form = [(name.0, name.1.as_str()), (story.0, story.1.as_str())];
+        let form = form(creative);
+        let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let created: Created = self.create(&creatives_of(account), &form).await?;
         Ok(created.id)
     }
@@ -221,8 +202,9 @@ impl Caller {
         account: &AdAccountId,
         creative: &NewCreative,
     ) -> Result<(), GraphError> {
-        let [name, story] = form(creative);
-        let form = [(name.0, name.1.as_str()), (story.0, story.1.as_str()), VALIDATE_ONLY];
+        let form = form(creative);
+        let form = form.iter().map(|(name, value)| (*name, value.as_str()));
+        let form: Vec<_> = form.chain([VALIDATE_ONLY]).collect();
         self.update(&creatives_of(account), &form).await
     }
 }
@@ -230,39 +212,58 @@ impl Caller {
 /// Makes Meta check a creation without carrying it out.
 pub(crate) const VALIDATE_ONLY: (&str, &str) = ("execution_options", r#"["validate_only"]"#);
 
-/// What an ad says of its creative.
-pub(crate) fn in_ad(creative: &CreativeSpec) -> Value {
+/// What an ad says of its creative. One that is made with the ad has this name.
+pub(crate) fn in_ad(creative: &CreativeSpec, name: &str) -> Value {
     match creative {
         CreativeSpec::CreativeId(id) => json!({"creative_id": id}),
         CreativeSpec::PostId(post) => json!({"object_story_id": post}),
+        CreativeSpec::Link(link) => {
+            let parts = link_parts(link).into_iter().map(|(part, value)| (part.to_owned(), value));
+            let name = ("name".to_owned(), json!(name));
+            Value::Object(parts.chain([name]).collect())
+        }
     }
 }
 
-fn form(creative: &NewCreative) -> [(&'static str, String); 2] {
-    let story = match &creative.story {
-        Story::Post(post) => ("object_story_id", post.clone()),
-        Story::Link(story) => ("object_story_spec", link_spec(story).to_string()),
-        Story::Video(story) => ("object_story_spec", video_spec(story).to_string()),
+fn form(creative: &NewCreative) -> Vec<(&'static str, String)> {
+    let parts = match &creative.story {
+        Story::Post(post) => vec![("object_story_id", json!(post))],
+        Story::Link(link) => link_parts(link),
+        Story::Video(story) => vec![("object_story_spec", video_spec(story))],
     };
-    [("name", creative.name.clone()), story]
+    // Parameters are text, and JSON where they hold more.
+    let text = |value: Value| value.as_str().map(str::to_owned).unwrap_or_else(|| value.to_string());
+    let parts = parts.into_iter().map(|(part, value)| (part, text(value)));
+    parts.chain([("name", creative.name.clone())]).collect()
 }
 
-fn link_spec(story: &LinkStory) -> Value {
-    let mut link = json!({"link": story.link, "message": story.message});
+/// The parameters of a creative that shows a link. With a product set it is a template, which Meta fills with a product
+/// for each person.
+fn link_parts(link: &LinkSpec) -> Vec<(&'static str, Value)> {
+    let mut data = json!({"link": link.link, "message": link.message});
     let more = [
-        ("name", story.headline.as_deref()),
-        ("description", story.description.as_deref()),
-        ("image_hash", story.image.as_ref().map(ImageHash::as_str)),
+        ("name", link.headline.as_deref()),
+        ("description", link.description.as_deref()),
+        ("image_hash", link.image.as_ref().map(ImageHash::as_str)),
     ];
     for (field, value) in more {
         if let Some(value) = value {
-            link[field] = json!(value);
+            data[field] = json!(value);
         }
     }
-    if let Some(button) = &story.call_to_action {
-        link["call_to_action"] = button_to(button, &story.link);
+    if let Some(button) = &link.call_to_action {
+        data["call_to_action"] = button_to(button, &link.link);
     }
-    json!({"page_id": story.page, "link_data": link})
+    let kind = if link.product_set.is_some() { "template_data" } else { "link_data" };
+    let mut story = json!({ kind: data });
+    if let Some(page) = &link.page {
+        story["page_id"] = json!(page);
+    }
+    if let Some(user) = &link.instagram_user {
+        story["instagram_user_id"] = json!(user);
+    }
+    let products = link.product_set.iter().map(|set| ("product_set_id", json!(set)));
+    [("object_story_spec", story)].into_iter().chain(products).collect()
 }
 
 fn video_spec(story: &VideoStory) -> Value {

@@ -113,6 +113,8 @@ fn campaign_form(launch: &Launch) -> Form {
         // Meta's default would be LOWEST_COST_WITH_BID_CAP, which then demands a bid.
         ("bid_strategy", "LOWEST_COST_WITHOUT_CAP".to_owned()),
     ]);
+    let promoted = spec.catalog.as_ref().map(|catalog| json!({"product_catalog_id": catalog}));
+    form.extend(promoted.map(|promoted| ("promoted_object", promoted.to_string())));
     form
 }
 
@@ -164,9 +166,11 @@ fn identities(named: &RegionalIdentities) -> Value {
 }
 
 fn ad_form(launch: &Launch) -> Form {
-    let creative = in_ad(&launch.spec.ad.creative);
+    let spec = &launch.spec.ad;
+    let creative = in_ad(&spec.creative, &launch.object_name(Step::Ad));
     let mut form = paused(launch, Step::Ad);
     form.extend([("adset_id", id_text(launch, Step::AdSet)), ("creative", creative.to_string())]);
+    form.extend(spec.conversion_domain.clone().map(|domain| ("conversion_domain", domain)));
     form
 }
 

@@ -1,10 +1,11 @@
 //! Creatives, and asking whether something would be made.
 
+use ads::creative::LinkSpec;
 use ads::id::{ObjectId, PageId};
 use ads::launch::Step;
 use bytes::Bytes;
 use graph_api::GraphError;
-use graph_api::creative::{Cover, LinkStory, NewCreative, Story, VideoStory};
+use graph_api::creative::{Cover, NewCreative, Story, VideoStory};
 use graph_sim::VideoTrouble;
 use serde_json::json;
 
@@ -21,13 +22,15 @@ async fn a_link_with_a_picture() {
     let meta = Meta::start().await;
     let (caller, account) = (meta.caller(), meta.account());
     let image = caller.add_image(&account, "beach.png", Bytes::from_static(PNG)).await.unwrap();
-    let story = LinkStory {
-        page: page(&meta),
+    let story = LinkSpec {
+        page: Some(page(&meta)),
+        instagram_user: Some("17841400000000001".parse().unwrap()),
         link: "https://example.com/beach?a=1&b=2".into(),
         message: "Ein Tag am Strand – für dich.".into(),
         headline: Some("Strand".into()),
         description: None,
         image: Some(image.hash.clone()),
+        product_set: None,
         call_to_action: Some("LEARN_MORE".into()),
     };
     let new = NewCreative { name: "Beach".into(), story: Story::Link(story) };
@@ -41,6 +44,7 @@ async fn a_link_with_a_picture() {
     assert_eq!((creative.page, creative.image), (Some(page(&meta)), Some(image.hash)));
     assert_eq!(creative.link.as_deref(), Some("https://example.com/beach?a=1&b=2"));
     let stored = meta.sim.node(id.as_str()).unwrap();
+    assert_eq!(stored["object_story_spec"]["instagram_user_id"], "17841400000000001");
     assert_eq!(stored["object_story_spec"]["link_data"]["message"], "Ein Tag am Strand – für dich.");
     assert_eq!(caller.creatives(&account).await.unwrap().len(), before + 1);
 }
@@ -82,6 +86,46 @@ async fn a_post_keeps_its_likes() {
     assert_eq!(caller.creative(&id).await.unwrap().effective_post, Some(post));
     let foreign = NewCreative { name: "Post".into(), story: Story::Post("1_77".into()) };
     assert!(caller.validate_creative(&account, &foreign).await.is_err());
+}
+
+#[tokio::test]
+async fn products_of_a_catalog_make_a_template_within_the_ad() {
+    let meta = Meta::start().await;
+    let caller = meta.caller();
+    let spec = json!({
+        "name": "Products",
+        "objective": "OUTCOME_SALES",
+        "daily_budget": {"amount": 5000, "currency": "SGD"},
+        "catalog": "71",
+        "ad_set": {
+            "optimization_goal": "OFFSITE_CONVERSIONS",
+            "countries": ["MY"],
+            "promoted_object": {"product_set_id": "72", "custom_event_type": "PURCHASE"},
+        },
+        "ad": {
+            "conversion_domain": "example.com",
+            "creative": {"link": {
+                "page": page(&meta), "link": "https://example.com/", "message": "New:\n{{product.name}}",
+                "product_set": "72", "call_to_action": "SHOP_NOW",
+            }},
+        },
+    });
+    let mut launch = launch_of(&meta, spec);
+    let before = caller.creatives(&meta.account()).await.unwrap().len();
+    for step in Step::ALL {
+        let id = caller.take_step(&launch, step).await.unwrap();
+        launch.created.push(ads::launch::Created { step, id });
+    }
+    let stored = |step| meta.sim.node(launch.id_of(step).unwrap().as_str()).unwrap();
+    assert_eq!(stored(Step::Campaign)["promoted_object"], json!({"product_catalog_id": "71"}));
+    let ad = stored(Step::Ad);
+    assert_eq!(ad["conversion_domain"], "example.com");
+    let creative = meta.sim.node(ad["creative"]["id"].as_str().unwrap()).unwrap();
+    assert_eq!((&creative["name"], &creative["product_set_id"]), (&ad["name"], &json!("72")));
+    let template = &creative["object_story_spec"]["template_data"];
+    assert_eq!(template["message"], "New:\n{{product.name}}");
+    assert_eq!(template["call_to_action"]["value"]["link"], "https://example.com/");
+    assert_eq!(caller.creatives(&meta.account()).await.unwrap().len(), before + 1);
 }
 
 #[tokio::test]

@@ -11,9 +11,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{ITERATIONS, Input, are_accepted, document, is_stable};
 
-const LAUNCHES: [&str; 2] = [
+const LAUNCHES: [&str; 3] = [
     r#"{"name":"Autumn","objective":"OUTCOME_SALES","daily_budget":{"amount":5000,"currency":"SGD"},"special_ad_categories":[],"ad_set":{"optimization_goal":"OFFSITE_CONVERSIONS","countries":["SG"],"advantage_audience":true,"promoted_object":{"pixel_id":"1","custom_event_type":"PURCHASE"}},"ad":{"creative":{"creative_id":"9"}}}"#,
     r#"{"name":"Autumn","objective":"OUTCOME_LEADS","daily_budget":{"amount":1,"currency":"JPY"},"ad_set":{"name":"S","optimization_goal":"LINK_CLICKS","billing_event":"IMPRESSIONS","countries":["JP","TW","TH"],"regional_identities":{"TAIWAN_UNIVERSAL":{"payer":"1","beneficiary":"2"},"TAIWAN_FINSERV":{"payer":"3","beneficiary":"3"},"THAILAND_UNIVERSAL":{"payer":"4","beneficiary":"4"}}},"ad":{"name":"A","creative":{"post_id":"1_2"}}}"#,
+    r#"{"name":"Products","objective":"OUTCOME_SALES","daily_budget":{"amount":5000,"currency":"SGD"},"catalog":"7","ad_set":{"optimization_goal":"OFFSITE_CONVERSIONS","countries":["SG"],"promoted_object":{"product_set_id":"8"}},"ad":{"conversion_domain":"example.com","creative":{"link":{"page":"1","instagram_user":"2","link":"https://example.com/","message":"New:\nall of it","headline":"h","description":"d","image":"a1","product_set":"8","call_to_action":"SHOP_NOW"}}}}"#,
 ];
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
@@ -40,7 +41,7 @@ fn defaults() {
     bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
         let Some(defaults) = read::<LaunchDefaults>(&document(&DEFAULTS, input)) else { return };
         drop(defaults.check());
-        let mut spec = read(LAUNCHES[0].as_bytes()).unwrap();
+        let mut spec = read(LAUNCHES[2].as_bytes()).unwrap();
         defaults.fill(&mut spec);
         is_stable(&spec);
         is_stable(&defaults);

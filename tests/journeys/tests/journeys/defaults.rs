@@ -1,6 +1,6 @@
 //! What launches use where their document is silent.
 
-use graph_sim::{GraphSim, MoreAccount};
+use graph_sim::{Fault, FaultKind, GraphSim, MoreAccount, PERSON};
 use http::Method;
 use journeys::{Answer, Story};
 use local::main_job::WORKSPACE;
@@ -22,6 +22,115 @@ fn made(sim: &GraphSim, launched: &Answer, field: &str) -> Value {
 
 fn same(id: &str) -> Value {
     json!({"payer": id, "beneficiary": id})
+}
+
+/// The simulated account's creatives.
+async fn creatives(story: &Story) -> usize {
+    let token = story.sim().unwrap().issue_token(PERSON, &["ads_read", "ads_management"]);
+    let account = story.account().unwrap().parse().unwrap();
+    story.system.graph.on_behalf_of(token.into()).creatives(&account).await.unwrap().len()
+}
+
+/// A launch document whose ad is made of it.
+fn with_link(story: &Story) -> Value {
+    let mut document = story.launch_document().unwrap();
+    document["ad"]["creative"] = json!({"link": {
+        "link": "https://example.com/sale?from=ad",
+        "message": "Winter is here.\nSo are we.",
+        "headline": "Winter sale",
+        "call_to_action": "SHOP_NOW",
+    }});
+    document
+}
+
+#[tokio::test]
+async fn an_ad_that_is_made_of_the_document_speaks_for_the_accounts_page() {
+    let story = Story::synced().await.unwrap();
+    let sim = story.sim().unwrap();
+    let mut document = with_link(&story);
+    document["ad_set"]["promoted_object"] = json!({"custom_event_type": "PURCHASE"});
+    let calls = sim.calls();
+    let refused = story.launch("nobody", &document).await.unwrap();
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    let error = &refused.json()["errors"][0];
+    assert_eq!(error["field"], "ad.creative.link.page");
+    assert!(error["problem"].as_str().unwrap().contains("PUT ad-accounts/{act}/defaults"), "{error}");
+    assert_eq!(sim.calls(), calls, "Meta was not asked");
+
+    let page = sim.account().page_id;
+    let defaults = json!({
+        "page": page, "pixel": "123", "instagram_user": "17841400000000001", "catalog": "71",
+        "domain": "example.com",
+    });
+    assert_eq!(set_defaults(&story, &defaults).await.status, 200);
+    let before = creatives(&story).await;
+    let launched = story.launch("somebody", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    let ad = made(sim, &launched, "ad_id");
+    assert_eq!((&ad["status"], &ad["conversion_domain"]), (&json!("PAUSED"), &json!("example.com")));
+    let creative = sim.node(ad["creative"]["id"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        creative["object_story_spec"],
+        json!({
+            "page_id": page,
+            "instagram_user_id": "17841400000000001",
+            "link_data": {
+                "link": "https://example.com/sale?from=ad",
+                "message": "Winter is here.\nSo are we.",
+                "name": "Winter sale",
+                "call_to_action": {"type": "SHOP_NOW", "value": {"link": "https://example.com/sale?from=ad"}},
+            },
+        })
+    );
+    assert_eq!(made(sim, &launched, "adset_id")["promoted_object"]["pixel_id"], "123");
+    assert!(made(sim, &launched, "campaign_id").get("promoted_object").is_none(), "no products, no catalog");
+
+    // A repetition makes nothing, and neither does an ad that Meta refuses.
+    assert_eq!(story.launch("somebody", &document).await.unwrap().json(), launched.json());
+    document["ad"]["creative"]["link"]["page"] = json!("1");
+    let refused = story.launch("stranger", &document).await.unwrap();
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert!(refused.text.contains("deleted again"), "{}", refused.text);
+    assert_eq!(creatives(&story).await, before + 1);
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_ad_whose_answer_is_lost_leaves_one_creative() {
+    let story = Story::synced().await.unwrap();
+    let sim = story.sim().unwrap();
+    assert_eq!(set_defaults(&story, &json!({"page": sim.account().page_id})).await.status, 200);
+    let before = creatives(&story).await;
+    sim.fail_next(Fault {
+        method: Some("POST".to_owned()),
+        path_contains: "/ads".to_owned(),
+        times: 1,
+        skip: 0,
+        kind: FaultKind::LostAnswer,
+    });
+    let launched = story.launch("lost", &with_link(&story)).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    assert_eq!(sim.faults_struck(), 1);
+    assert_eq!(creatives(&story).await, before + 1);
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_launch_for_products_is_for_the_accounts_catalog() {
+    let story = Story::synced().await.unwrap();
+    let sim = story.sim().unwrap();
+    let defaults = json!({"page": sim.account().page_id, "pixel": "123", "catalog": "71"});
+    assert_eq!(set_defaults(&story, &defaults).await.status, 200);
+    let mut document = with_link(&story);
+    document["ad_set"]["promoted_object"] = json!({"product_set_id": "72", "custom_event_type": "PURCHASE"});
+    document["ad"]["creative"]["link"]["product_set"] = json!("72");
+    let launched = story.launch("products", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    assert_eq!(made(sim, &launched, "campaign_id")["promoted_object"], json!({"product_catalog_id": "71"}));
+    // The catalog has its pixel.
+    let promoted = &made(sim, &launched, "adset_id")["promoted_object"];
+    assert_eq!(*promoted, json!({"product_set_id": "72", "custom_event_type": "PURCHASE"}));
+    story.end().await.unwrap();
 }
 
 #[tokio::test]

@@ -67,12 +67,16 @@ async fn the_documents_of_the_readme_work_as_they_are_written() {
     let blocks = readme.split("```json\n").skip(1);
     let documents: Vec<Value> =
         blocks.map(|block| serde_json::from_str(block.split("```").next().unwrap()).unwrap()).collect();
-    let [launch, rule] = &documents[..] else { panic!("{} documents", documents.len()) };
+    let [launch, creative, rule] = &documents[..] else { panic!("{} documents", documents.len()) };
     // The account of a plain `cargo run`.
     let story = Story::on(local::Options::in_memory()).await.unwrap();
     let api = story.api().unwrap();
     api.connect().await.unwrap();
     let launched = story.launch("readme", launch).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    let mut made = launch.clone();
+    made["ad"]["creative"] = creative.clone();
+    let launched = story.launch("readme-made", &made).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
     api.call(Method::POST, "rules", Some(rule)).await.unwrap();
     story.end().await.unwrap();
