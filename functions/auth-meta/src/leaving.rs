@@ -45,8 +45,14 @@ impl AuthMeta {
     pub(crate) async fn data_deletion(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
         let SignedRequest { user, issued_at } = self.signed(visit)?;
         let code = random::id()?;
-        let wish =
-            Erasure { code: code.clone(), user: Some(user), asked_at: issued_at + SKEW, done_at: None };
+        let wish = Erasure {
+            code: code.clone(),
+            user: Some(user),
+            asked_at: issued_at + SKEW,
+            erased_at: None,
+            touched: Vec::new(),
+            done_at: None,
+        };
         self.access.table.begin_erasure(&wish).await?;
         self.host.queues.send(&[Job::ErasePerson { erasure: code.clone() }]).await?;
         tracing::info!(erasure = %code, "A person wants their data deleted.");

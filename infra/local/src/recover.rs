@@ -64,6 +64,8 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
     }
     cloud.schedules.ensure_beat(&Job::CheckConnections, 24 * 60).await?;
     cloud.schedules.ensure_beat(&Job::WatchAccounts, SyncCause::BEAT_MINUTES).await?;
+    let wishes = cloud.table.erasures().await?.into_iter().filter(|wish| wish.done_at.is_none());
+    jobs.extend(wishes.map(|wish| Job::ErasePerson { erasure: wish.code }));
     if !cloud.keyring.kept().await?.document.is_at_rest() {
         jobs.push(Job::CompleteRotation);
     }

@@ -37,9 +37,26 @@ pub struct Erasure {
     pub user: Option<MetaUserId>,
     /// When Meta signed the wish: what was connected later is none of it.
     pub asked_at: Timestamp,
+    /// When everything had been erased once. Work that had begun before may put something back, so it is looked at again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased_at: Option<Timestamp>,
+    /// Where to look again, until it is done: the workspaces, and the ad accounts that were erased.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touched: Vec<Touched>,
     /// When it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done_at: Option<Timestamp>,
+}
+
+/// Where something was erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touched {
+    /// The workspace.
+    #[serde(with = "ads::tenant::kept")]
+    pub workspace: Tenant,
+    /// The ad account, where it was one and not the workspace's connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ad_account: Option<AdAccountId>,
 }
 
 /// Whether anything is left.
@@ -79,9 +96,28 @@ impl Table {
         self.list_between(key::ERASURES, " ", "\u{7f}").await
     }
 
-    /// Notes that a wish is done, and forgets whose it was.
+    /// Notes where something is about to be erased, so that it can be found again when its own rows are gone.
+    pub async fn touches(&self, code: &str, touched: &Touched) -> Result<(), StoreError> {
+        let one = serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(touched)?;
+        let none = AttributeValue::L(Vec::new());
+        let values = vec![(":one", AttributeValue::L(vec![one])), (":none", none)];
+        let expression = "SET touched = list_append(if_not_exists(touched, :none), :one)";
+        let open = Some("attribute_exists(#user)");
+        self.update::<Erasure>(&key::erasure(code), expression, open, values).await.map(drop)
+    }
+
+    /// Notes that everything was erased once.
+    pub async fn erased_once(&self, code: &str, now: Timestamp) -> Result<(), StoreError> {
+        let (expression, open) = ("SET erased_at = :at", Some("attribute_exists(#user)"));
+        let values = vec![(":at", text(now))];
+        self.update::<Erasure>(&key::erasure(code), expression, open, values).await.map(drop)
+    }
+
+    /// Notes that a wish is done, and forgets whose it was and where.
     pub async fn finish_erasure(&self, erasure: &Erasure, now: Timestamp) -> Result<(), StoreError> {
-        let done = Erasure { user: None, done_at: Some(now), ..erasure.clone() };
+        let Erasure { code, asked_at, .. } = erasure.clone();
+        let done =
+            Erasure { code, user: None, asked_at, erased_at: None, touched: Vec::new(), done_at: Some(now) };
         self.put_expiring(&key::erasure(&done.code), &done, (now + TOLD_FOR).as_second(), None).await
     }
 

@@ -5,6 +5,7 @@ use ads::object::{AdObject, Level};
 use ads::tenant::Tenant;
 use serde::{Deserialize, Serialize};
 
+use crate::account::Holder;
 use crate::key;
 use crate::table::{Condition, StoreError, Table, number};
 
@@ -53,13 +54,16 @@ impl Table {
         kept: &KeptObject,
     ) -> Result<Kept, StoreError> {
         let object = &kept.object;
-        // The index first: an object that is kept can always be found by a webhook.
-        self.index(object.id.as_str(), ws, account).await?;
+        // Together with the index: an object that is kept can always be found by a webhook, and nothing stays in the
+        // index of one that is erased.
+        let holder = Holder { workspace: ws.clone(), ad_account: account.clone() };
+        let index = self.put_action(&key::meta_index(object.id.as_str(), ws, account), &holder)?;
         let condition = Condition {
             expression: "attribute_not_exists(pk) OR as_of < :as_of",
             values: vec![(":as_of", number(kept.as_of))],
         };
-        match self.put(&key::object(ws, account, object.level, &object.id), kept, Some(condition)).await {
+        let row = key::object(ws, account, object.level, &object.id);
+        match self.transact(vec![index, self.put_action_if(&row, kept, condition)?]).await {
             Ok(()) => Ok(Kept::Written),
             Err(StoreError::Conflict) => Ok(Kept::Outdated),
             Err(error) => Err(error),

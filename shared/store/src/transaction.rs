@@ -9,11 +9,23 @@ use serde::Serialize;
 use crate::key::Key;
 use crate::table::{Condition, StoreError, Table, item, names};
 
+/// So often a transaction is sent that meets others.
+const MEETINGS: u32 = 5;
+
 impl Table {
-    /// Does these actions; [`StoreError::Conflict`] when a condition does not hold.
+    /// Does these actions; [`StoreError::Conflict`] when a condition does not hold. One that meets another transaction
+    /// on the same item has done nothing, and the other one is over by the time it is asked for again.
     pub(crate) async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<(), StoreError> {
-        self.client.transact_write_items().set_transact_items(Some(actions)).send().await?;
-        Ok(())
+        let mut left = MEETINGS;
+        loop {
+            left -= 1;
+            let sent =
+                self.client.transact_write_items().set_transact_items(Some(actions.clone())).send().await;
+            match sent.map_err(StoreError::from) {
+                Err(StoreError::TryLater(why)) if left > 0 && why.contains("TransactionConflict") => {}
+                done => return done.map(drop),
+            }
+        }
     }
 
     /// Holds the transaction to the state of an item that it does not write.

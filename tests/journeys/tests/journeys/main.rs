@@ -30,5 +30,6 @@ mod rules;
 mod sessions;
 mod store;
 mod tenancy;
+mod underway;
 mod watch;
 mod webhook;
