@@ -74,8 +74,9 @@ def before_load_schema(context, raw_schema):
     only(schemas["Budget"]["properties"]["currency"], [SYSTEM["currency"]])
     only(schemas["NewSchedule"]["properties"]["activate_at"], ACTIVATE_AT)
     only(schemas["NewSchedule"]["properties"]["timezone"], TIMEZONE + [None])
-    # Some account has no default for who speaks.
-    schemas["LinkSpec"]["properties"]["page"] = {"$ref": "#/components/schemas/PageId"}
+    # An account may have no default for who speaks.
+    page = SYSTEM["launch_document"]["ad"]["creative"]["post_id"].split("_")[0]
+    schemas["LinkSpec"]["properties"]["page"] = {"type": "string", "enum": [page]}
     schemas["LinkSpec"]["required"].append("page")
     # What goes together among these: Meta has one pair of identities for Thailand and Brazil.
     for name in ("AdSetSpec", "LaunchDefaults", "LaunchDefaultsInput"):

@@ -1,6 +1,7 @@
 //! What to do about a refusal of Meta's that speaks of fields by other names than a launch document, or of none.
 
 use ads::Failure;
+use ads::creative::CreativeSpec;
 use ads::launch::LaunchSpec;
 use ads::regulation::Regulation;
 use graph_api::GraphError;
@@ -8,17 +9,22 @@ use graph_api::GraphError;
 /// Where the document says what Meta misses, and where it can be said once for all launches.
 pub(crate) fn advice(error: &GraphError, spec: &LaunchSpec) -> Option<String> {
     let GraphError::FixInput(details) = error else { return None };
-    let fields = match details.subcode? {
+    let is_made = matches!(spec.ad.creative, CreativeSpec::Link(_));
+    let what = match details.subcode? {
         // Marketing API, "Ad Set": payor and beneficiary in the EU.
-        3_858_079 | 3_858_081 => "ad_set.dsa".to_owned(),
-        // Who pays and benefits in Taiwan, Singapore, Thailand and Brazil.
-        3_858_152 | 3_858_495 | 3_858_498 | 3_858_550 | 3_858_634 | 3_858_636 => missing_identities(spec),
+        3_858_079 | 3_858_081 => "who pays and who benefits in ad_set.dsa".to_owned(),
+        // The same in Taiwan, Singapore, Thailand and Brazil.
+        3_858_152 | 3_858_495 | 3_858_498 | 3_858_550 | 3_858_634 | 3_858_636 => {
+            format!("who pays and who benefits in {}", missing_identities(spec))
+        }
+        // Ads on Instagram have no account there to speak for.
+        1_772_103 if is_made => "the Instagram account in ad.creative.link.instagram_user".to_owned(),
+        // The Page is not that of the ad set, or not this ad account's.
+        1_885_029 if is_made => "another Page in ad.creative.link.page".to_owned(),
         _ => return None,
     };
-    Some(format!(
-        "name who pays and who benefits in {fields}, or for all launches in the ad account's defaults (PUT \
-         ad-accounts/{{act}}/defaults)"
-    ))
+    let place = "for all launches in the ad account's defaults (PUT ad-accounts/{act}/defaults)";
+    Some(format!("name {what}, or {place}"))
 }
 
 /// A refusal together with the advice.

@@ -89,14 +89,14 @@ impl ManageCampaign {
         let connection = self.access.table.connection(workspace, &account.connection).await?;
         let (dsa, identities) = (spec.ad_set.dsa.as_ref(), &spec.ad_set.regional_identities);
         findings.extend(account.beneficiary_objections(connection.as_ref(), dsa, identities, "ad_set."));
-        if !findings.is_empty() {
-            return Err(Failure::Invalid(findings));
-        }
         let wanted = self.draft(workspace, &account.id, key, spec, visit.request.body())?;
         let earlier = self.access.table.launch(workspace, &wanted.launch.id).await?;
-        let settled = earlier
-            .filter(|earlier| is_settled(&earlier.launch) && earlier.request_hash == wanted.request_hash);
-        let kept = match settled {
+        let earlier = earlier.filter(|earlier| earlier.request_hash == wanted.request_hash);
+        // One that was written down goes on with the defaults of its time.
+        if earlier.is_none() && !findings.is_empty() {
+            return Err(Failure::Invalid(findings));
+        }
+        let kept = match earlier.filter(|earlier| is_settled(&earlier.launch)) {
             Some(settled) => settled,
             // Reached before it is written down: what cannot be launched leaves nothing to look after.
             None => {

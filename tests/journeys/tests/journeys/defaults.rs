@@ -2,6 +2,7 @@
 
 use graph_sim::{Fault, FaultKind, GraphSim, MoreAccount, PERSON};
 use http::Method;
+use jiff::SignedDuration;
 use journeys::{Answer, Story};
 use local::main_job::WORKSPACE;
 use runtime::session::Role;
@@ -91,6 +92,7 @@ async fn an_ad_that_is_made_of_the_document_speaks_for_the_accounts_page() {
     let refused = story.launch("stranger", &document).await.unwrap();
     assert_eq!(refused.status, 422, "{}", refused.text);
     assert!(refused.text.contains("deleted again"), "{}", refused.text);
+    assert!(refused.text.contains("another Page in ad.creative.link.page"), "{}", refused.text);
     assert_eq!(creatives(&story).await, before + 1);
     story.end().await.unwrap();
 }
@@ -112,6 +114,35 @@ async fn an_ad_whose_answer_is_lost_leaves_one_creative() {
     assert_eq!(launched.status, 201, "{}", launched.text);
     assert_eq!(sim.faults_struck(), 1);
     assert_eq!(creatives(&story).await, before + 1);
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_launch_that_waits_goes_on_with_the_defaults_of_its_time() {
+    let story = Story::synced().await.unwrap();
+    let sim = story.sim().unwrap();
+    let page = sim.account().page_id;
+    assert_eq!(set_defaults(&story, &json!({"page": page})).await.status, 200);
+    let (code, subcode) = (80_004, Some(2_446_079));
+    sim.fail_next(Fault {
+        method: Some("POST".to_owned()),
+        path_contains: "adsets".to_owned(),
+        times: 1,
+        skip: 0,
+        kind: FaultKind::Error { status: 400, code, subcode, headers: Vec::new() },
+    });
+    let document = with_link(&story);
+    assert_eq!(story.launch("patient", &document).await.unwrap().status, 429);
+    assert_eq!(set_defaults(&story, &json!({})).await.status, 200);
+    story.system.clock.advance(SignedDuration::from_secs(300));
+    let launched = story.launch("patient", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    let creative = made(sim, &launched, "ad_id")["creative"]["id"].clone();
+    let creative = sim.node(creative.as_str().unwrap()).unwrap();
+    assert_eq!(creative["object_story_spec"]["page_id"], page.as_str());
+    // Another one finds none.
+    let refused = story.launch("late", &document).await.unwrap();
+    assert_eq!(refused.json()["errors"][0]["field"], "ad.creative.link.page", "{}", refused.text);
     story.end().await.unwrap();
 }
 
