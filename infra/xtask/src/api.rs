@@ -1,5 +1,5 @@
-//! openapi.yaml: written anew when a route has changed, and held against the system by a client from PyPI.
-//! What it checks stands in tests/api.
+//! openapi.yaml: written anew when a route has changed, and held against the system by a client from PyPI. And the pages
+//! that people see, held against judges from npm. What they check stands in tests/api.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -7,10 +7,12 @@ use std::process::{Child, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::{command, python, root, run};
+use crate::{command, edge, python, root, run};
 
 const FILE: &str = "openapi.yaml";
 const VENV: &str = "target/api/schemathesis";
+/// The packages of tests/api/node, installed.
+const PACKAGES: &str = "target/api/node";
 
 /// Writes the description of the API as the routes say it.
 pub(crate) fn write() -> anyhow::Result<()> {
@@ -23,15 +25,34 @@ pub(crate) fn write() -> anyhow::Result<()> {
 /// Has schemathesis send whatever the description allows, and what it does not, to the whole system.
 pub(crate) fn judge() -> anyhow::Result<()> {
     python::venv(VENV, "tests/api/locks/schemathesis.txt")?;
-    run(command("cargo", &["build", "--quiet", "--package", "api"]))?;
+    install_packages()?;
     let mut system = System::start()?;
-    // What disconnects the ad account comes last, for nothing could be tried after it.
+    // What disconnects the ad account comes last, for nothing could be tried after it but to connect again.
     let verdicts = [
         system.schemathesis(false, &[]),
         system.schemathesis(true, &["--include-operation-id", "disconnect"]),
+        look_at_pages(),
         system.stop(),
     ];
     verdicts.into_iter().collect()
+}
+
+/// Has judges of accessibility from npm look at every page that a person sees.
+pub(crate) fn judge_pages() -> anyhow::Result<()> {
+    install_packages()?;
+    let mut system = System::start()?;
+    let verdicts = [look_at_pages(), system.stop()];
+    verdicts.into_iter().collect()
+}
+
+fn install_packages() -> anyhow::Result<()> {
+    // With the packages of the Worker comes the node that is locked.
+    edge::install()?;
+    edge::install_from("tests/api/node", PACKAGES)
+}
+
+fn look_at_pages() -> anyhow::Result<()> {
+    run(edge::script_of_node(&["tests/api/node/pages.mjs", PACKAGES, SYSTEM])?)
 }
 
 /// The system under test. It ends when nobody holds its standard input any more, so also when we are killed.
@@ -43,6 +64,7 @@ struct System {
 
 impl System {
     fn start() -> anyhow::Result<Self> {
+        run(command("cargo", &["build", "--quiet", "--package", "api"]))?;
         let mut serve = command("target/debug/served-system", &[]);
         let mut process = serve.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let answers = process.stdout.take().context("the system has no output")?;

@@ -72,22 +72,27 @@ pub(crate) fn script_of_node(args: &[&str]) -> anyhow::Result<Command> {
     Ok(script)
 }
 
-/// Installs the locked packages, once per lock. Nothing of them is run for it.
+/// Installs the locked packages.
 pub(crate) fn install() -> anyhow::Result<()> {
-    let (from, into) = (root().join("tests/hosts/node"), root().join(PACKAGES));
+    install_from("tests/hosts/node", PACKAGES)
+}
+
+/// Installs locked packages from npm, once per lock. Nothing of them is run for it.
+pub(crate) fn install_from(locked: &str, packages: &str) -> anyhow::Result<()> {
+    let (from, into) = (root().join(locked), root().join(packages));
     let lock = fs::read_to_string(from.join("package-lock.json")).context("package-lock.json")?;
     let stamp = into.join("lock");
     if fs::read_to_string(&stamp).is_ok_and(|found| found == lock) {
         return Ok(());
     }
-    say(&format!("   Installing tests/hosts/node/package-lock.json from npm into {PACKAGES}, once."));
-    fs::create_dir_all(&into).context(PACKAGES)?;
+    say(&format!("   Installing {locked}/package-lock.json from npm into {packages}, once."));
+    fs::create_dir_all(&into).with_context(|| packages.to_owned())?;
     for file in ["package.json", "package-lock.json"] {
         fs::copy(from.join(file), into.join(file)).context(file)?;
     }
     let mut npm = command("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
     npm.current_dir(&into);
-    run(npm).context("wrangler comes from npm, which must be reachable once")?;
+    run(npm).context("these packages come from npm, which must be reachable once")?;
     fs::write(&stamp, lock).context("the stamp of the packages cannot be written")
 }
 

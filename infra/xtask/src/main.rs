@@ -46,6 +46,8 @@ enum Chore {
     },
     /// A property-based client from PyPI, which holds the system against openapi.yaml.
     Api,
+    /// Judges of accessibility from npm, over every page that a person sees. `api` does that, too.
+    Pages,
     /// Writes openapi.yaml anew, as the routes say it. A test holds the file to them.
     Openapi,
     /// Whole stories on real hosts: the template on an AWS emulator, the Worker in workerd.
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Chore::Peers => peers::judge(),
         Chore::Build { arch } => build::build(arch),
         Chore::Api => api::judge(),
+        Chore::Pages => api::judge_pages(),
         Chore::Openapi => api::write(),
         Chore::Hosts => hosts::all(),
         Chore::Faults { seeds } => faults(seeds),

@@ -59,6 +59,7 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
     let after_entry = call(Method::GET, "audit?limit=1", None).await?["after"].clone();
     Ok(json!({
         "url": story.system.url(),
+        "now": story.system.clock.now().as_second(),
         "token": story.system.token("demo", Role::Owner)?,
         "currency": story.sim()?.account().currency,
         "page": story.sim()?.account().page_id,

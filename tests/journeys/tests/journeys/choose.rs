@@ -448,7 +448,12 @@ async fn a_page_whose_connection_is_gone_says_so_and_keeps_nothing_of_its_person
     assert_eq!((refused.status.as_u16(), heading(&refused)), (409, "The connection to Meta must be renewed"));
     assert!(selected(&story, WORKSPACE).await.is_empty());
 
+    // Removed, while another connection reaches the same ad accounts.
     let page = Page::of_owner(&story).await;
+    let sim = story.sim().unwrap();
+    let user = sim.hire_system_user("900000000000001");
+    let token = json!({"token": sim.issue_system_token(&user, &["ads_read", "business_management"])});
+    api.call(Method::POST, "connections/meta/token", Some(&token)).await.unwrap();
     let path = format!("connections/meta-{PERSON}");
     api.call(Method::DELETE, &path, None).await.unwrap();
     let refused = page.send(&story, &[&one]).await;
