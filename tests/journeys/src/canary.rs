@@ -2,7 +2,7 @@
 //! level, requests and answers, everything that is written into table, queues and schedules, and every URL that Meta
 //! is asked.
 //!
-//! Where a secret belongs it is not looked for: keys in Secrets Manager, a login's cookie in `Set-Cookie`. Three URLs
+//! Where a secret belongs it is not looked for: keys in Secrets Manager, cookies in `Set-Cookie`, a page's secret in its form. Three URLs
 //! carry one because Meta knows no other way: `debug_token` takes the token to inspect as `input_token`; a login's `state`
 //! and `code` come and go with the browser; and the handshake of webhooks repeats the verify token.
 
@@ -143,16 +143,23 @@ impl Canaries {
                 let uri = without(&uri.to_string(), of_protocol);
                 self.hear(Place::Request, format!("{} {uri}", request.method));
             }
-            Heard::Answer { request, headers, body, .. } => {
-                let mut headers = (*headers).clone();
-                let cookie = headers.remove(SET_COOKIE);
-                let cookie = cookie.as_ref().and_then(|cookie| cookie.to_str().ok()?.split_once('='));
-                if let Some((name @ "adflight_login", rest)) = cookie {
+            Heard::Answer { request, headers: heard_headers, body, .. } => {
+                let mut headers = (*heard_headers).clone();
+                let cookies =
+                    heard_headers.get_all(SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
+                for (name, rest) in cookies.filter_map(|cookie| cookie.split_once('=')) {
                     let (value, rest) = rest.split_once(';').unwrap_or((rest, ""));
-                    self.add("a login's cookie", value);
+                    self.add_random("a cookie", value);
                     self.hear(Place::Answer, format!("{name} {rest}"));
                 }
+                headers.remove(SET_COOKIE);
                 let mut text = String::from_utf8_lossy(body).into_owned();
+                // What lets the page of the ad accounts choose.
+                if let Some((before, rest)) = text.split_once(r#"name="choice" value=""#) {
+                    let (secret, after) = rest.split_once('"').unwrap_or_default();
+                    self.add_random("a page's secret", secret);
+                    text = format!("{before}{after}");
+                }
                 let dialog = serde_json::from_str::<Value>(&text).unwrap_or_default();
                 if let Some(dialog) = dialog["authorize_url"].as_str() {
                     self.add_parameter("a login's state", dialog, "state");
@@ -165,9 +172,15 @@ impl Canaries {
 
     fn add_parameter(&self, name: &'static str, url: &str, parameter: &str) {
         let Ok(url) = url.parse::<Url>() else { return };
-        let found = url.query_pairs().find(|(known, _)| known == parameter);
-        if let Some((_, value)) = found.filter(|(_, value)| value.len() > 16) {
-            self.add(name, &value);
+        if let Some((_, value)) = url.query_pairs().find(|(known, _)| known == parameter) {
+            self.add_random(name, &value);
+        }
+    }
+
+    /// A secret that was made on the way. What is shorter is an empty one, or what a story made up.
+    fn add_random(&self, name: &'static str, secret: &str) {
+        if secret.len() >= 32 {
+            self.add(name, secret);
         }
     }
 

@@ -117,7 +117,7 @@ async fn a_secret_is_seen_in_every_place() {
 
 #[tokio::test]
 async fn what_a_login_makes_is_known_whenever_it_escaped() {
-    let of_login = ["a login's state", "a login's code", "a login's cookie"];
+    let of_login = ["a login's state", "a login's code", "a cookie"];
     for (nth, what) in of_login.into_iter().enumerate() {
         escapes(what, &[Place::Line, Place::Call, Place::Table], async |story| {
             let (dialog, cookie) = begin_login(story).await;
