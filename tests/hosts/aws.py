@@ -1,6 +1,7 @@
 """Speaks AWS's own APIs for a test: a line of JSON in, a line of JSON out, until standard input ends.
 
 {"endpoint": …, "account": …, "service": "sqs", "call": "get_queue_attributes", "with": {…}}
+with "as": [access key, secret key, session token] where somebody else than the account's root asks,
 is answered {"answer": {…}} or {"error": {"code": …, "message": …}}. A value {"zip": path} stands for the bytes of a zip
 of that file, as Lambda takes bundles.
 """
@@ -18,16 +19,18 @@ SESSION = botocore.session.Session()
 CLIENTS = {}
 
 
-def client(endpoint, account, service):
-    key = endpoint, account, service
+def client(endpoint, account, service, somebody):
+    # An access key of twelve digits is the root of the account of that number.
+    access_key, secret_key, token = somebody or (account, "test", None)
+    key = endpoint, access_key, token, service
     if key not in CLIENTS:
         CLIENTS[key] = SESSION.create_client(
             service,
             endpoint_url=endpoint,
             region_name="us-east-1",
-            # An access key of twelve digits is the root of the account of that number.
-            aws_access_key_id=account,
-            aws_secret_access_key="test",
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            aws_session_token=token,
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2}),
         )
     return CLIENTS[key]
@@ -51,7 +54,7 @@ def value(given):
 
 
 def answer(asked):
-    service = client(asked["endpoint"], asked["account"], asked["service"])
+    service = client(asked["endpoint"], asked["account"], asked["service"], asked.get("as"))
     parameters = {name: value(given) for name, given in asked["with"].items()}
     try:
         got = getattr(service, asked["call"])(**parameters)

@@ -5,7 +5,9 @@ Stock MiniStack accepts our template and leaves out part of it without a word. W
 private names of one version, which is therefore checked.
 """
 
+import contextvars
 import importlib.metadata
+import itertools
 import json
 import os
 import shutil
@@ -165,15 +167,65 @@ class Permissions:
         return arn.replace(":schedule/default/", f":schedule/{group or 'default'}/")
 
 
+class Conditions:
+    """Statements of ours hold for items by their partition keys and for whom a role is handed to. MiniStack's own
+    evaluator knows such conditions, and is told neither what a call to DynamoDB names nor what a simulation assumes."""
+
+    LEADING_KEYS = "dynamodb:LeadingKeys"
+
+    def __init__(self, iam_actions, iam_evaluator, iam):
+        self.context_of = iam_actions.dynamodb_service_context
+        iam_actions.dynamodb_service_context = self.of_dynamodb
+        self.assumed = contextvars.ContextVar("assumed", default={})
+        self.evaluate, self.simulate = iam_evaluator.evaluate, iam._simulate_principal_policy
+        iam_evaluator.evaluate = self.assuming
+        iam._simulate_principal_policy = iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = self.simulated
+
+    def of_dynamodb(self, body):
+        """Of a transaction the keys of all its parts, for each of them: AWS looks at each part for itself, so this
+        refuses more than AWS does, and nothing less."""
+        asked = json.loads(body or b"{}")
+        parts = [part for item in asked.get("TransactItems") or [] for part in item.values()] or [asked]
+        items = [item for part in parts for item in (part.get("Key"), part.get("Item")) if item]
+        keys = [item["pk"]["S"] for item in items if "S" in item.get("pk", {})]
+        values = asked.get("ExpressionAttributeValues") or {}
+        if asked.get("KeyConditionExpression") and ":pk" in values:
+            keys.append(values[":pk"]["S"])
+        return {**self.context_of(body), **({self.LEADING_KEYS: keys} if keys else {})}
+
+    def simulated(self, asked):
+        def text(name):
+            value = asked.get(name)
+            return value[0] if isinstance(value, list) else value
+
+        assumed, entry = {}, "ContextEntries.member."
+        for n in itertools.takewhile(lambda n: text(f"{entry}{n}.ContextKeyName"), itertools.count(1)):
+            values, value = [], f"{entry}{n}.ContextKeyValues.member."
+            for m in itertools.takewhile(lambda m: text(f"{value}{m}"), itertools.count(1)):
+                values.append(text(f"{value}{m}"))
+            is_list = (text(f"{entry}{n}.ContextKeyType") or "").endswith("List")
+            assumed[text(f"{entry}{n}.ContextKeyName").lower()] = values if is_list else values[0]
+        token = self.assumed.set(assumed)
+        try:
+            return self.simulate(asked)
+        finally:
+            self.assumed.reset(token)
+
+    def assuming(self, context, *policies):
+        context.service_context = {**context.service_context, **self.assumed.get()}
+        return self.evaluate(context, *policies)
+
+
 def complete():
-    from ministack.core import iam_actions, lambda_runtime
-    from ministack.services import apigateway, lambda_svc, scheduler, sqs
+    from ministack.core import iam_actions, iam_evaluator, lambda_runtime
+    from ministack.services import apigateway, iam, lambda_svc, scheduler, sqs
     from ministack.services.cloudformation import provisioners
 
     HttpApiBody(apigateway, provisioners._RESOURCE_HANDLERS)
     answer_for_every_account(apigateway)
     count_concurrency(provisioners._RESOURCE_HANDLERS)
     Permissions(iam_actions)
+    Conditions(iam_actions, iam_evaluator, iam)
     tell_what_is_sent(sqs)
     # It looks for schedules that are due every ten seconds; stories should not wait that long.
     scheduler._SCHEDULE_TICK_INTERVAL = 1

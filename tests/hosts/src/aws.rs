@@ -24,9 +24,24 @@ pub struct Account {
     pub id: String,
 }
 
+/// An access key, its secret, and a session's token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials(pub [String; 3]);
+
 impl Account {
     /// Makes a call, named and filled as in boto3.
     pub async fn call(&self, service: &str, call: &str, with: Value) -> anyhow::Result<Value> {
+        self.call_as(None, service, call, with).await
+    }
+
+    /// [`Self::call`] as somebody else than the account's root.
+    pub async fn call_as(
+        &self,
+        somebody: Option<&Credentials>,
+        service: &str,
+        call: &str,
+        with: Value,
+    ) -> anyhow::Result<Value> {
         let speaker = SPEAKER.get_or_try_init(|| async {
             let mut command = Command::new(root().join(PYTHON));
             command.arg("-B").arg(root().join("tests/hosts/aws.py"));
@@ -34,6 +49,7 @@ impl Account {
         });
         let asked = json!({
             "endpoint": self.endpoint, "account": self.id, "service": service, "call": call, "with": with,
+            "as": somebody.map(|Credentials(parts)| parts),
         });
         let answered = speaker.await?.lock().await.ask(&asked, PATIENCE).await;
         let mut answered = answered.with_context(|| format!("{service}.{call}"))?;

@@ -108,7 +108,7 @@ impl Deployment {
 
     /// The queues of functions, by name; beside each stands one for its dead letters.
     pub fn queues(&self) -> impl Iterator<Item = &'static str> {
-        FUNCTIONS.into_iter().filter(|function| !["auth-meta", "query-insights"].contains(function))
+        FUNCTIONS.into_iter().filter(|function| *function != "query-insights")
     }
 
     /// The schedules of a group, whole.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use tokio::sync::OnceCell;
 
-use crate::aws::Account;
+use crate::aws::{Account, Credentials};
 use crate::process::{Helper, root};
 
 /// The interpreter that `cargo xtask hosts` installs with MiniStack.
@@ -146,10 +146,22 @@ impl LambdaProcess {
         if name != "bootstrap" || ppid != parent || state == "Z" {
             return None;
         }
-        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-        let function = environment.split(|byte| *byte == 0).find_map(|variable| {
-            std::str::from_utf8(variable).ok()?.strip_prefix("AWS_LAMBDA_FUNCTION_NAME=").map(str::to_owned)
-        })?;
+        let function = variable(pid, "AWS_LAMBDA_FUNCTION_NAME")?;
         Some(Self { pid, function })
     }
+
+    /// As whom it speaks to AWS: its function's role.
+    pub fn credentials(&self) -> Option<Credentials> {
+        let [key, secret, token] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+        Some(Credentials([variable(self.pid, key)?, variable(self.pid, secret)?, variable(self.pid, token)?]))
+    }
+}
+
+/// A variable of a process.
+fn variable(pid: u32, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    environment.split(|byte| *byte == 0).find_map(|variable| {
+        let (known, value) = std::str::from_utf8(variable).ok()?.split_once('=')?;
+        (known == name).then(|| value.to_owned())
+    })
 }

@@ -83,6 +83,14 @@ async fn routes(stack: &Deployment) -> anyhow::Result<()> {
         .collect();
     let found = found?;
     ensure!(found == expected, "{:#?}", found.symmetric_difference(&expected).collect::<Vec<_>>());
+    // The emulator takes no limits: SAM hands these on to the stage.
+    let template = Template::read()?;
+    let limits = &template.resource("Api")["Properties"]["DefaultRouteSettings"];
+    let per_second = json!({"Ref": "RequestsPerSecond"});
+    ensure!(
+        *limits == json!({"ThrottlingRateLimit": per_second, "ThrottlingBurstLimit": per_second}),
+        "{limits}"
+    );
     Ok(())
 }
 
@@ -132,20 +140,28 @@ async fn consumer(stack: &Deployment, queue: Queue) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The group for what functions plan is there and empty; the watch over all accounts is planned.
+/// The group for what functions plan is there and empty; what looks by itself is planned.
 async fn schedules(stack: &Deployment) -> anyhow::Result<()> {
     let group = json!({"Name": stack.resource("Schedules")?});
     let group = stack.account.call("scheduler", "get_schedule_group", group).await?;
     ensure!(group["State"] == "ACTIVE", "{group}");
     ensure!(stack.schedules(text(&group, "Name")?).await?.is_empty(), "something is planned already");
-    let watch = stack.schedule("default", "watch-accounts").await?;
-    ensure!(watch["ScheduleExpression"] == "rate(1 hour)", "{watch}");
-    ensure!(watch["FlexibleTimeWindow"]["Mode"] == "FLEXIBLE", "{watch}");
-    ensure!(
-        text(&watch["Target"], "Arn")?.ends_with(&format!(":function:{}", stack.name("sync-entities"))),
-        "{watch}"
-    );
-    ensure!(text(&watch["Target"], "RoleArn")?.ends_with(stack.resource("WatchRole")?), "{watch}");
+    let looks = [
+        ("watch-accounts", "rate(1 hour)", "sync-entities", json!({"job": "watch_accounts"})),
+        ("check-connections", "rate(1 day)", "auth-meta", json!({"job": "check_connections"})),
+    ];
+    for (name, rate, function, job) in looks {
+        let look = stack.schedule("default", name).await?;
+        ensure!(look["ScheduleExpression"] == rate && look["State"] == "ENABLED", "{look}");
+        ensure!(look["FlexibleTimeWindow"]["Mode"] == "FLEXIBLE", "{look}");
+        let target = &look["Target"];
+        ensure!(text(target, "Arn")?.ends_with(&format!(":function:{}", stack.name(function))), "{look}");
+        ensure!(text(target, "RoleArn")?.ends_with(stack.resource("WatchRole")?), "{look}");
+        ensure!(serde_json::from_str::<Value>(text(target, "Input")?)? == job, "{look}");
+        // What could not be done in vain for hours lies where an alarm looks.
+        let dead = stack.queue(&format!("{function}-dead")).await?;
+        ensure!(target["DeadLetterConfig"]["Arn"] == dead["QueueArn"], "{look}");
+    }
     Ok(())
 }
 

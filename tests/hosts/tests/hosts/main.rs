@@ -4,6 +4,7 @@
 
 mod deployed;
 mod environment;
+mod grants;
 mod journey;
 mod kills;
 mod oidc;

@@ -1,6 +1,6 @@
 //! A permission of a role is there for something: without it, its function fails at that, and no other function
 //! notices. Tried are those that a request or a message shows at once; that no role has more than its function needs
-//! is held for all of them in `permissions`.
+//! is held for all of them in `permissions`, and asked of IAM itself in `grants`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,11 +13,15 @@ use journeys::launch_document;
 use local::main_job::Api;
 use serde_json::{Value, json};
 
+use crate::grants;
+
 /// What to try a function with.
 #[derive(Debug)]
 enum Probe {
     /// A call below the workspace.
     Call(Method, String, Value),
+    /// One call that makes something, and one that takes it away.
+    Pair((Method, String, Value), (Method, String)),
     /// A message, handed over as Lambda's poller does.
     Message(Value),
     /// A webhook as Meta delivers it.
@@ -52,7 +56,7 @@ async fn a_permission_that_is_taken_away_breaks_exactly_its_function() {
         let what = format!("{} without {}", need.function, need.action);
         scene.matters(need, &needs).await.context(what).unwrap();
     }
-    scene.hosts_may().await.unwrap();
+    grants::hold(&scene.stage.deployment).await.unwrap();
 }
 
 impl Scene {
@@ -98,6 +102,29 @@ impl Scene {
         let schedule = json!({"activate_at": "2099-12-01T09:00:00", "timezone": "UTC"});
         let launch = launch_document(&self.stage.sim.account());
         let secret = "secretsmanager:GetSecretValue";
+        let invitation = json!({"email": "bob@example.com", "role": "viewer"});
+        let invited = self.api.call(Method::POST, "invitations", Some(&invitation)).await?;
+        let invited = format!("invitations/{}", invited["id"].as_str().context("no invitation")?);
+        let withdraw = || {
+            Probe::Pair(
+                (Method::POST, "invitations".to_owned(), invitation.clone()),
+                (Method::DELETE, invited.clone()),
+            )
+        };
+        let unschedule = Probe::Pair(
+            (Method::PUT, format!("{campaign}/schedule"), schedule.clone()),
+            (Method::DELETE, format!("{campaign}/schedule")),
+        );
+        // What nobody holds any more loses its place in an index, or its rhythm.
+        let no_connection =
+            json!({"job": "check_connection", "workspace": WORKSPACE, "connection": "meta-1"});
+        let of_nobody = |job: &str, cause: Value| {
+            let mut job = json!({"job": job, "workspace": WORKSPACE, "ad_account": "act_1"});
+            if !cause.is_null() {
+                job["cause"] = cause;
+            }
+            Probe::Message(job)
+        };
         let needs = [
             ("auth-meta", "dynamodb:Query", get("connections")),
             ("auth-meta", "dynamodb:GetItem", get(&connection)),
@@ -109,17 +136,21 @@ impl Scene {
             ("auth-meta", "dynamodb:UpdateItem", select()),
             ("auth-meta", "scheduler:CreateSchedule", select()),
             ("auth-meta", "sqs:SendMessage", select()),
+            ("auth-meta", "dynamodb:DeleteItem", withdraw()),
+            ("auth-meta", "dynamodb:ConditionCheckItem", Probe::Message(no_connection)),
             ("manage-campaign", "dynamodb:Query", get(&campaigns)),
             ("manage-campaign", "dynamodb:GetItem", get(&campaign)),
             (
                 "manage-campaign",
                 "scheduler:CreateSchedule",
-                Probe::Call(Method::PUT, format!("{campaign}/schedule"), schedule),
+                Probe::Call(Method::PUT, format!("{campaign}/schedule"), schedule.clone()),
             ),
+            ("manage-campaign", "scheduler:DeleteSchedule", unschedule),
             ("manage-campaign", "sqs:SendMessage", Probe::Call(Method::POST, campaigns, launch)),
             ("sync-entities", "dynamodb:Query", get(&format!("{account}sync"))),
             ("sync-entities", "dynamodb:UpdateItem", Probe::Message(sync.clone())),
             ("sync-entities", "sqs:SendMessage", Probe::Message(sync)),
+            ("sync-entities", "scheduler:DeleteSchedule", of_nobody("sync_account", json!("schedule"))),
             ("sync-metrics-chunk", "dynamodb:GetItem", Probe::Message(chunk.clone())),
             ("sync-metrics-chunk", "dynamodb:Query", Probe::Message(chunk.clone())),
             ("sync-metrics-chunk", "dynamodb:UpdateItem", Probe::Message(chunk.clone())),
@@ -127,6 +158,7 @@ impl Scene {
             ("evaluate-rules", "dynamodb:Query", get("rules")),
             ("evaluate-rules", "dynamodb:PutItem", Probe::Call(Method::POST, "rules".to_owned(), rule)),
             ("evaluate-rules", "dynamodb:GetItem", Probe::Message(evaluate)),
+            ("evaluate-rules", "scheduler:DeleteSchedule", of_nobody("evaluate_rules", Value::Null)),
             ("webhook-ingest", "sqs:SendMessage", Probe::Webhook),
             ("webhook-ingest", "dynamodb:PutItem", Probe::Message(change)),
             ("query-insights", "dynamodb:Query", get(&insights)),
@@ -189,6 +221,10 @@ impl Scene {
                 let key = format!("try-{}", self.tries.fetch_add(1, Ordering::Relaxed));
                 self.api.call_with(method.clone(), path, body, &[("idempotency-key", &key)]).await.map(drop)
             }
+            Probe::Pair((method, path, body), (then, gone)) => {
+                self.api.call(method.clone(), path, Some(body)).await?;
+                self.api.call(then.clone(), gone, None).await.map(drop)
+            }
             Probe::Message(job) => {
                 let record = json!({
                     "messageId": "probe", "body": job.to_string(), "eventSource": "aws:sqs",
@@ -214,33 +250,6 @@ impl Scene {
             }
         }
     }
-
-    /// What the hosts themselves do as a role, and the emulator does without asking: polling queues, sending what is
-    /// scheduled, calling the watch.
-    async fn hosts_may(&self) -> anyhow::Result<()> {
-        let stack = &self.stage.deployment;
-        let mut expected = Vec::new();
-        for queue in stack.queues() {
-            let arn = stack.queue(queue).await?["QueueArn"].take();
-            for action in ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"] {
-                expected.push((format!("{}Role", logical(queue)), action, arn.clone()));
-            }
-            if ["sync-entities", "manage-campaign"].contains(&queue) {
-                expected.push(("SchedulesRole".to_owned(), "sqs:SendMessage", arn));
-            }
-        }
-        let watch = stack.schedule("default", "watch-accounts").await?["Target"]["Arn"].take();
-        expected.push(("WatchRole".to_owned(), "lambda:InvokeFunction", watch));
-        for (role, action, resource) in expected {
-            let account = &stack.account.id;
-            let arn = format!("arn:aws:iam::{account}:role/{}", stack.resource(&role)?);
-            let simulate =
-                json!({"PolicySourceArn": arn, "ActionNames": [action], "ResourceArns": [resource]});
-            let said = stack.account.call("iam", "simulate_principal_policy", simulate).await?;
-            ensure!(said["EvaluationResults"][0]["EvalDecision"] == "allowed", "{role} {action}: {said}");
-        }
-        Ok(())
-    }
 }
 
 /// A policy that says the same but for one action.
@@ -261,6 +270,6 @@ fn without(policy: &Value, action: &str) -> anyhow::Result<Value> {
 }
 
 /// `sync-entities` is `SyncEntities` in the template.
-fn logical(function: &str) -> String {
+pub(crate) fn logical(function: &str) -> String {
     function.split('-').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
 }
