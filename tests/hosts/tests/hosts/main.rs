@@ -8,6 +8,7 @@ mod grants;
 mod journey;
 mod kills;
 mod oidc;
+mod operator;
 mod permissions;
 mod roles;
 mod template;

@@ -1,0 +1,189 @@
+//! What whoever runs a deployment does with it: changing the keys, and looking whether an audit log was touched.
+
+use std::process::{Command, Output};
+
+use anyhow::{Context, bail, ensure};
+use hosts::aws::Credentials;
+use hosts::deployment::FUNCTIONS;
+use hosts::ministack::Roles;
+use hosts::process::root;
+use hosts::stage::{Stage, WORKSPACE};
+use serde_json::{Value, json};
+
+#[tokio::test]
+#[ignore = "run by cargo xtask hosts"]
+async fn an_operator_changes_the_keys_and_finds_what_was_changed_in_an_audit_log() {
+    let stage = Stage::deploy(Roles::Enforced, "operator").await.unwrap();
+    let api = stage.api(WORKSPACE).unwrap();
+    stage.connect(&api).await.unwrap();
+    keys_are_changed(&stage).await.unwrap();
+    // Tokens open: Meta answers.
+    stage.select(&api, true).await.unwrap();
+    stage.measured(&api).await.unwrap();
+    stage.idle().await.unwrap();
+    nobody_changes_an_entry(&stage).await.unwrap();
+    log_is_walked(&stage).await.unwrap();
+    stage.end().await.unwrap();
+}
+
+/// A rotation that is broken off between the new version and its label is gone on with by the next call.
+async fn keys_are_changed(stage: &Stage) -> anyhow::Result<()> {
+    let stack = &stage.deployment;
+    let role = json!({"RoleName": stack.resource("AuthMetaRole")?, "PolicyName": "auth-meta"});
+    let whole = stack.account.call("iam", "get_role_policy", role.clone()).await?["PolicyDocument"].take();
+    let allow = async |document: String| {
+        let mut put = role.clone();
+        put["PolicyDocument"] = document.into();
+        stack.account.call("iam", "put_role_policy", put).await
+    };
+    let (before, labels) = keyring(stage).await?;
+    ensure!(labels.len() == 1, "{labels:?}");
+    for missing in ["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"] {
+        allow(whole.to_string().replace(missing, "secretsmanager:DescribeSecret")).await?;
+        ensure!(rotate(stage).await.is_err(), "it goes on without {missing}");
+        ensure!(keyring(stage).await?.0 == before, "the keyring has changed without {missing}");
+    }
+    let (_, labels) = keyring(stage).await?;
+    ensure!(
+        labels.iter().any(|label| label == "adflight-next"),
+        "it did not come as far as that: {labels:?}"
+    );
+    allow(whole.to_string()).await?;
+    rotate(stage).await?;
+    stage
+        .until("every token is sealed anew", async || {
+            let (keys, _) = keyring(stage).await?;
+            Ok(if keys["current"] == before["current"] { Err(keys["current"].clone()) } else { Ok(()) })
+        })
+        .await?;
+    stage.idle().await?;
+    let (after, labels) = keyring(stage).await?;
+    let old = before["current"].as_str().context("no key")?;
+    ensure!(after[old] == before[old], "the old key stays for ten minutes");
+    let current: Vec<_> = labels.iter().filter(|label| *label == "AWSCURRENT").collect();
+    ensure!(current.len() == 1, "{labels:?}");
+    // Called again it begins nothing new.
+    rotate(stage).await?;
+    ensure!(keyring(stage).await?.0 == after, "a second one began");
+    Ok(())
+}
+
+/// The keyring, and the labels of its versions.
+async fn keyring(stage: &Stage) -> anyhow::Result<(Value, Vec<String>)> {
+    let account = &stage.deployment.account;
+    let id = json!({"SecretId": stage.deployment.output("KeyringSecretName")?});
+    let text = account.call("secretsmanager", "get_secret_value", id.clone()).await?["SecretString"].take();
+    stage.canaries.add_keyring(text.as_str().context("no keyring")?);
+    let versions = account.call("secretsmanager", "describe_secret", id).await?["VersionIdsToStages"].take();
+    let labels =
+        versions.as_object().into_iter().flatten().flat_map(|(_, labels)| labels.as_array().cloned());
+    let labels = labels.flatten().filter_map(|label| label.as_str().map(str::to_owned)).collect();
+    Ok((serde_json::from_str(text.as_str().unwrap_or_default())?, labels))
+}
+
+/// As README says it.
+async fn rotate(stage: &Stage) -> anyhow::Result<()> {
+    let payload = json!({"job": "rotate_keyring"}).to_string();
+    let invoke = json!({"FunctionName": stage.deployment.name("auth-meta"), "Payload": payload});
+    let answer = stage.deployment.account.call("lambda", "invoke", invoke).await?;
+    ensure!(answer.get("FunctionError").is_none(), "{answer}");
+    Ok(())
+}
+
+/// With what a function itself has in its hands.
+async fn nobody_changes_an_entry(stage: &Stage) -> anyhow::Result<()> {
+    let (account, table) = (&stage.deployment.account, stage.deployment.output("TableName")?);
+    let mut tried = 0;
+    for process in stage.ministack.lambda_processes()? {
+        let known = FUNCTIONS.iter().find(|function| stage.deployment.name(function) == process.function);
+        let (Some(function), Some(credentials)) = (known, process.credentials()) else { continue };
+        let entry = key("WS#demo#AUDIT", &position(1));
+        for (call, more) in changes() {
+            let refused = change(stage, &credentials, call, &entry, &more).await;
+            let why = refused.err().with_context(|| format!("{function} may {call} an entry"))?.to_string();
+            ensure!(why.contains("AccessDenied"), "{function} {call}: {why}");
+        }
+        if *function == "auth-meta" {
+            // The credentials are good: other rows it may change.
+            let row = key("PROBE", "PROBE");
+            let [update, delete] = changes();
+            change(stage, &credentials, update.0, &row, &update.1).await?;
+            change(stage, &credentials, delete.0, &row, &delete.1).await?;
+        }
+        tried += 1;
+    }
+    ensure!(tried >= 5, "{tried} functions were tried");
+    let get = json!({"TableName": table, "Key": key("WS#demo#AUDIT", &position(1))});
+    ensure!(account.call("dynamodb", "get_item", get).await?["Item"]["hash"].is_object(), "it is gone");
+    Ok(())
+}
+
+fn changes() -> [(&'static str, Value); 2] {
+    let set = json!({
+        "UpdateExpression": "SET body = :body",
+        "ExpressionAttributeValues": {":body": {"S": "another"}},
+    });
+    [("update_item", set), ("delete_item", json!({}))]
+}
+
+async fn change(
+    stage: &Stage,
+    who: &Credentials,
+    call: &str,
+    key: &Value,
+    more: &Value,
+) -> anyhow::Result<Value> {
+    let mut with = more.clone();
+    with["TableName"] = stage.deployment.output("TableName")?.into();
+    with["Key"] = key.clone();
+    stage.deployment.account.call_as(Some(who), "dynamodb", call, with).await
+}
+
+/// `adflight audit verify`, with what an operator has in the environment.
+async fn log_is_walked(stage: &Stage) -> anyhow::Result<()> {
+    let (account, table) = (&stage.deployment.account, stage.deployment.output("TableName")?);
+    let (sound, said) = verify(stage)?;
+    ensure!(sound && said.contains("holds: "), "{said}");
+    let entries: u64 =
+        said.rsplit(": ").next().and_then(|rest| rest.split(' ').next()?.parse().ok()).context(said)?;
+    ensure!(entries >= 4, "{entries} entries");
+
+    let get = json!({"TableName": table, "Key": key("WS#demo#AUDIT", &position(2))});
+    let item = account.call("dynamodb", "get_item", get).await?["Item"].take();
+    let put = async |item: &Value| {
+        account.call("dynamodb", "put_item", json!({"TableName": table, "Item": item})).await
+    };
+    let mut forged = item.clone();
+    let body = item["body"]["S"].as_str().context("no body")?;
+    forged["body"]["S"] = body.replace("\"done\"", "\"failed\"").into();
+    ensure!(forged != item, "{body}");
+    put(&forged).await?;
+    let (sound, said) = verify(stage)?;
+    ensure!(!sound && said.contains("is broken at entry 2: "), "{said}");
+    put(&item).await?;
+    let (sound, said) = verify(stage)?;
+    ensure!(sound, "{said}");
+    Ok(())
+}
+
+fn verify(stage: &Stage) -> anyhow::Result<(bool, String)> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["run", "--quiet", "--package", "local", "--", "audit", "verify"]);
+    command.args(["--workspace", WORKSPACE, "--table", stage.deployment.output("TableName")?]);
+    command.env("AWS_ENDPOINT_URL", &stage.deployment.account.endpoint).env("AWS_REGION", "us-east-1");
+    command.env("AWS_ACCESS_KEY_ID", &stage.deployment.account.id).env("AWS_SECRET_ACCESS_KEY", "test");
+    let Output { status, stdout, stderr } = command.current_dir(root()).output()?;
+    let said = String::from_utf8_lossy(&stdout).trim().to_owned();
+    if said.is_empty() {
+        bail!("{status}: {}", String::from_utf8_lossy(&stderr));
+    }
+    Ok((status.success(), said))
+}
+
+fn key(pk: &str, sk: &str) -> Value {
+    json!({"pk": {"S": pk}, "sk": {"S": sk}})
+}
+
+fn position(seq: u64) -> String {
+    format!("ENTRY#{seq:020}")
+}
