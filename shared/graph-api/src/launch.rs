@@ -113,6 +113,10 @@ fn campaign_form(launch: &Launch) -> Form {
         // Meta's default would be LOWEST_COST_WITH_BID_CAP, which then demands a bid.
         ("bid_strategy", "LOWEST_COST_WITHOUT_CAP".to_owned()),
     ]);
+    // "If special ad categories are selected, you must also set" where they hold (Marketing API, "Special Ad Categories").
+    if spec.special_ad_categories.iter().any(|category| category != "NONE") {
+        form.push(("special_ad_category_country", json!(spec.ad_set.countries).to_string()));
+    }
     let promoted = spec.catalog.as_ref().map(|catalog| json!({"product_catalog_id": catalog}));
     form.extend(promoted.map(|promoted| ("promoted_object", promoted.to_string())));
     form

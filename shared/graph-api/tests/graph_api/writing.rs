@@ -73,8 +73,11 @@ async fn verified_identities_go_with_the_categories_that_they_are_for() {
     let meta = Meta::with(|config| config.behaviour.writing.regional_identities = true).await;
     let (caller, mut launch) = (meta.caller(), launch(&meta));
     launch.spec.ad_set.countries = ["TW", "SG", "TH", "BR", "AU", "IN"].map(str::to_owned).to_vec();
+    launch.spec.special_ad_categories = vec!["FINANCIAL_PRODUCTS_SERVICES".to_owned()];
     let id = caller.take_step(&launch, Step::Campaign).await.unwrap();
     launch.created.push(ads::launch::Created { step: Step::Campaign, id });
+    let campaign = meta.sim.node(launch.created[0].id.as_str()).unwrap();
+    assert_eq!(campaign["special_ad_category_country"], json!(launch.spec.ad_set.countries));
     let refused = caller.validate_step(&launch, Step::AdSet).await;
     let Err(GraphError::FixInput(details)) = refused else { panic!("{refused:?}") };
     assert_eq!((details.code, details.subcode), (100, Some(3_858_495)));

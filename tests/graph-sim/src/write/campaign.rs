@@ -1,11 +1,11 @@
 //! What a campaign must be like.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::draft::{Draft, Rule};
 use super::form::Forms;
 use super::{budget, room};
-use crate::error::{GraphError, blamed, invalid, refused};
+use crate::error::{GraphError, blamed, invalid, refused, required};
 use crate::node::Kind;
 
 const OBJECTIVES: [&str; 6] = [
@@ -38,11 +38,15 @@ pub(super) const RULES: &[Rule] = &[
     check_switch,
 ];
 
-/// NONE beside a category says two things at once.
+/// NONE beside a category says two things at once. A category holds in some countries.
 fn check_categories(draft: &Draft<'_>) -> Result<(), GraphError> {
     let names = draft.params.names("special_ad_categories")?.unwrap_or_default();
     if names.len() > 1 && names.iter().any(|name| name == "NONE") {
         return Err(invalid("Param special_ad_categories cannot hold NONE beside other categories"));
+    }
+    let countries = draft.fields.get("special_ad_category_country").and_then(Value::as_array);
+    if names.iter().any(|name| name != "NONE") && countries.is_none_or(Vec::is_empty) {
+        return Err(required("special_ad_category_country"));
     }
     Ok(())
 }

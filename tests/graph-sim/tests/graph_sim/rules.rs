@@ -191,7 +191,10 @@ async fn conversion_events_belong_to_objectives() {
 #[tokio::test]
 async fn special_categories_forbid_choosing_people() {
     let client = Client::new().await;
-    let housing = with(&campaign("OUTCOME_TRAFFIC"), json!({"special_ad_categories": ["HOUSING"]}));
+    let housing = with(
+        &campaign("OUTCOME_TRAFFIC"),
+        json!({"special_ad_categories": ["HOUSING"], "special_ad_category_country": ["US"]}),
+    );
     let id = make(&client, "campaigns", &housing).await;
     for choice in [
         json!({"age_min": 30}),

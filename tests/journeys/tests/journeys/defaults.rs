@@ -206,6 +206,7 @@ async fn regional_identities_of_the_account_are_named_where_the_audience_wants_t
     document["special_ad_categories"] = json!(["FINANCIAL_PRODUCTS_SERVICES"]);
     let launched = story.launch("bank", &document).await.unwrap();
     assert_eq!(named(&launched), json!(["TAIWAN_UNIVERSAL", "TAIWAN_FINSERV"]));
+    assert_eq!(made(sim, &launched, "campaign_id")["special_ad_category_country"], json!(["TW"]));
     document["special_ad_categories"] = json!([]);
 
     // What the document says goes before.
