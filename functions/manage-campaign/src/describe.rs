@@ -41,7 +41,10 @@ pub fn describe(endpoint: Endpoint) -> Operation {
                 .changes_meta()
         }
         Endpoint::Launch => Operation::new("launch", "Launches a campaign")
-            .about("A campaign, an ad set and an ad, all of them paused, or nothing.")
+            .about(
+                "A campaign, an ad set and an ad, all of them paused, or nothing. Where the document is silent, it takes \
+                 the ad account's defaults.",
+            )
             .body::<LaunchSpec>()
             .needs_key("Of your own per launch: a repeated request with the same text launches once.")
             .gives::<ShownLaunch<'static>>(StatusCode::CREATED, "The launch.")

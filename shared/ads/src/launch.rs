@@ -48,7 +48,7 @@ pub struct LaunchSpec {
     #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(length(max = MOST_ENTRIES), inner(regex(pattern = crate::text::WORD))))]
     pub special_ad_categories: Vec<String>,
-    /// The catalog whose products are sold.
+    /// The catalog whose products are sold; the ad account's default when the ad set promotes a product set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalog: Option<ObjectId>,
     /// The one ad set.
@@ -115,7 +115,8 @@ pub struct AdSpec {
     pub name: Option<String>,
     /// What is shown.
     pub creative: CreativeSpec,
-    /// The domain where conversions happen, such as `example.com`: without a path, and without subdomains.
+    /// The domain where conversions happen, such as `example.com`: without a path, and, as Meta wants it, without
+    /// subdomains. The ad account's default when the ad set names a pixel or a custom conversion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "describe", schemars(length(max = 253), regex(pattern = crate::text::DOMAIN)))]
     pub conversion_domain: Option<String>,
