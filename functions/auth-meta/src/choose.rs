@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 
 use ads::id::AdAccountId;
+use ads::tenant::Tenant;
 use ads::{Failure, Invalid};
 use http::header::CONTENT_TYPE;
 use jiff::SignedDuration;
@@ -50,9 +51,10 @@ struct Sent {
 impl AuthMeta {
     /// Shows a person what they have connected, and lets them choose of it.
     pub(crate) async fn offer(&self, login: &OauthState, connected: &Connected) -> Result<Reply, Failure> {
+        let workspace = self.called(&login.workspace).await?;
         let mut accounts: Vec<_> = connected.ad_accounts.iter().collect();
         if accounts.is_empty() {
-            return Ok(page::nothing_to_choose(connected));
+            return Ok(page::nothing_to_choose(&workspace, &connected.declined));
         }
         accounts.sort_by_key(|account| {
             (!account.selected, account.name.as_ref().map(|name| name.to_lowercase()))
@@ -73,7 +75,11 @@ impl AuthMeta {
             made: None,
         };
         self.access.table.offer_choice(&hash(&secret), &choice).await?;
-        let mut reply = page::choose(connected, &Form { secret: &secret, accounts: &accounts, beyond });
+        let mut reply = page::choose(
+            &workspace,
+            &connected.declined,
+            &Form { secret: &secret, accounts: &accounts, beyond },
+        );
         let cookie = Cookie {
             name: COOKIE_NAME,
             value: &browser,
@@ -89,15 +95,28 @@ impl AuthMeta {
     /// Answers a page, for it is a person's form; JSON for those who ask for it.
     pub(crate) async fn choose(&self, visit: &Visit<Endpoint>) -> Reply {
         let json = wants_json(visit);
-        match self.take_choice(visit).await {
-            Ok(chosen) if json => reply::ok(&chosen).unwrap_or_else(|failure| problem::answer(&failure)),
-            Ok(chosen) => page::chosen(&chosen),
+        match self.answer_choice(visit, json).await {
+            Ok(reply) => reply,
             Err(failure) if json => problem::answer(&failure),
             Err(failure) if failure.may_pass() => {
                 page::failed(&failure, "Reload this page to send your choice again.")
             }
             Err(failure) => page::failed(&failure, "To choose anew, begin again from the product."),
         }
+    }
+
+    async fn answer_choice(&self, visit: &Visit<Endpoint>, json: bool) -> Result<Reply, Failure> {
+        let chosen = self.take_choice(visit).await?;
+        if json {
+            return reply::ok(&chosen);
+        }
+        Ok(page::chosen(&self.called(&chosen.workspace).await?, &chosen.ad_accounts))
+    }
+
+    /// What people call a workspace: its name, or its id where only the issuer knows it.
+    async fn called(&self, workspace: &Tenant) -> Result<String, Failure> {
+        let known = self.access.table.workspace(workspace).await?;
+        Ok(known.map_or_else(|| workspace.to_string(), |known| known.name))
     }
 
     async fn take_choice(&self, visit: &Visit<Endpoint>) -> Result<Chosen, Failure> {

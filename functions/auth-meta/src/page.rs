@@ -53,10 +53,10 @@ pub(crate) struct Form<'a> {
 }
 
 /// What was connected, and which ad accounts of it are to be synced.
-pub(crate) fn choose(connected: &Connected, form: &Form<'_>) -> Reply {
+pub(crate) fn choose(workspace: &str, refused: &[String], form: &Form<'_>) -> Reply {
     let body = html! {
-        p { "Workspace " strong { (connected.workspace) } " is connected to Meta. Choose which ad accounts it syncs." }
-        (declined(&connected.declined))
+        p { "Workspace " strong { (workspace) } " is connected to Meta. Choose which ad accounts it syncs." }
+        (declined(refused))
         form method="post" action=(CHOOSE) {
             input type="hidden" name="choice" value=(form.secret);
             fieldset {
@@ -88,10 +88,10 @@ pub(crate) fn choose(connected: &Connected, form: &Form<'_>) -> Reply {
 }
 
 /// A connection that reaches nothing.
-pub(crate) fn nothing_to_choose(connected: &Connected) -> Reply {
+pub(crate) fn nothing_to_choose(workspace: &str, refused: &[String]) -> Reply {
     let body = html! {
-        p { "Workspace " strong { (connected.workspace) } " is connected to Meta, but Meta shows it no ad account." }
-        (declined(&connected.declined))
+        p { "Workspace " strong { (workspace) } " is connected to Meta, but Meta shows it no ad account." }
+        (declined(refused))
         p {
             "Either you left out every ad account in Meta's dialog, or none is assigned to you at Meta. Have one assigned \
              to you, then begin again from the product and choose it in the dialog."
@@ -101,13 +101,13 @@ pub(crate) fn nothing_to_choose(connected: &Connected) -> Reply {
 }
 
 /// What is synced now.
-pub(crate) fn chosen(chosen: &Chosen) -> Reply {
-    let (synced, others): (Vec<_>, Vec<_>) = chosen.ad_accounts.iter().partition(|account| account.selected);
+pub(crate) fn chosen(workspace: &str, accounts: &[AdAccount]) -> Reply {
+    let (synced, others): (Vec<_>, Vec<_>) = accounts.iter().partition(|account| account.selected);
     let body = html! {
         @if synced.is_empty() {
-            p { "Workspace " strong { (chosen.workspace) } " syncs none of these ad accounts." }
+            p { "Workspace " strong { (workspace) } " syncs none of these ad accounts." }
         } @else {
-            p { "Workspace " strong { (chosen.workspace) } " syncs these ad accounts now:" }
+            p { "Workspace " strong { (workspace) } " syncs these ad accounts now:" }
             ul { @for account in &synced { li { (named(account)) } } }
         }
         @if !others.is_empty() && !synced.is_empty() {

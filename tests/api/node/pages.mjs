@@ -3,7 +3,7 @@
 //
 // node pages.mjs PACKAGES SYSTEM: the folder of node_modules, and the file in which the served system says what it is.
 
-import { createHmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
@@ -48,6 +48,11 @@ async function page(name, answer, status, ...headings) {
   const html = await answer.text();
   const document = new JSDOM(html, { url: answer.url }).window.document;
   const found = await faults(html);
+  const allowed = answer.headers.get("content-security-policy") ?? "";
+  for (const style of document.querySelectorAll("style")) {
+    const hash = createHash("sha256").update(style.textContent).digest("base64");
+    if (!allowed.includes(`style-src 'sha256-${hash}'`)) found.push("a browser refuses its style");
+  }
   if (answer.status !== status) found.push(`it came with the status ${answer.status} and not ${status}`);
   if (!headings.includes(document.querySelector("h1")?.textContent)) found.push(`its heading is not "${headings}"`);
   if (document.querySelector("script, link, img, iframe, [onclick]")) found.push("it brings more than text and forms");

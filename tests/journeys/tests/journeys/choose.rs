@@ -391,6 +391,7 @@ async fn who_may_not_connect_any_more_chooses_nothing_and_connects_nothing() {
     table.accept(&other, "bob", story.system.clock.now()).await.unwrap();
 
     let page = Page::open(&story, &workspace, &token).await;
+    assert!(page.answer.text.contains("Workspace <strong>Ada</strong>"), "{}", page.answer.text);
     let one = page.boxes[0].0.clone();
     let mut now = ada.clone();
     for role in [Role::Viewer, Role::Editor] {
