@@ -5,10 +5,12 @@ use http::Method;
 use jiff::SignedDuration;
 use journeys::{Answer, Story};
 use local::main_job::WORKSPACE;
+use local::system::tenant;
 use runtime::session::Role;
 use serde_json::{Value, json};
 
 use crate::consent::log_in;
+use crate::health::look;
 
 async fn set_defaults(story: &Story, defaults: &Value) -> Answer {
     story.owner(Method::PUT, "defaults", Some(defaults.clone())).await.unwrap()
@@ -284,13 +286,24 @@ async fn a_person_who_came_by_a_configuration_may_name_the_partner_and_a_system_
     let token = story.system.token(WORKSPACE, Role::Owner).unwrap();
     let path = format!("/v1/workspaces/{WORKSPACE}/ad-accounts/act_81/defaults");
     let dsa = json!({"dsa": {"payor": "Agency", "beneficiary": "Client of the agency"}}).to_string();
-    // The same configuration, which gives one token or the other.
-    for (whose, status) in [("person", 200), ("system_user", 400)] {
-        let (status_of_login, shown) =
-            log_in(&story, Some(&json!({"kind": "business"})), &[("for", whose)]).await;
-        assert_eq!(status_of_login, 200, "{shown}");
+    let set = async || {
         let answer = story.send(Method::PUT, &path, Some(&token), &[], Some(dsa.clone())).await.unwrap();
-        assert_eq!(answer.status.as_u16(), status, "{whose}: {}", answer.text);
+        answer.status.as_u16()
+    };
+    // The same configuration, which gives one token or the other.
+    let business = json!({"kind": "business"});
+    for (whose, status) in [("person", 200), ("system_user", 400)] {
+        assert_eq!(log_in(&story, Some(&business), &[("for", whose)]).await.0, 200);
+        assert_eq!(set().await, status, "{whose}");
     }
+    // A row of a time when this was not kept, until Meta is asked again.
+    let (table, workspace) = (&story.system.table, tenant(WORKSPACE).unwrap());
+    let kept = table.connections(&workspace).await.unwrap();
+    let mut old = kept.into_iter().find(store::connection::Connection::is_of_system_user).unwrap();
+    old.token_of = None;
+    table.keep_connection(&workspace, &old).await.unwrap();
+    assert_eq!(set().await, 200, "Meta itself would refuse it");
+    look(&story).await;
+    assert_eq!(set().await, 400);
     story.end().await.unwrap();
 }

@@ -15,7 +15,7 @@ use crate::consent::connections;
 use crate::leaving::{items, mortal, restore};
 
 /// What the daily schedule asks for.
-async fn look(story: &Story) -> Value {
+pub(super) async fn look(story: &Story) -> Value {
     story.system.cloud.queues.send(&[Job::CheckConnections]).await.unwrap();
     story.system.runner.settle().await.unwrap();
     connections(story).await.remove(0)
