@@ -131,12 +131,13 @@ def count_concurrency(handlers):
     handler["create"] = with_number
 
 
-def tell_what_is_sent(sqs):
-    """What is put into a queue lies there for a moment only; stories look for secrets in it afterwards."""
+def tell_what_is_sent(sqs, responses):
+    """What is put into a queue lies there for a moment only; stories look for secrets in it afterwards, each in the
+    account that it has for itself."""
     send = sqs._act_send_message
 
     def told(data, url):
-        sqs.logger.info("Sent: %s", json.dumps(data))
+        sqs.logger.info("Sent in %s: %s", responses.get_account_id(), json.dumps(data))
         return send(data, url)
 
     # Batches are sent one by one, through the first of these.
@@ -217,7 +218,7 @@ class Conditions:
 
 
 def complete():
-    from ministack.core import iam_actions, iam_evaluator, lambda_runtime
+    from ministack.core import iam_actions, iam_evaluator, lambda_runtime, responses
     from ministack.services import apigateway, iam, lambda_svc, scheduler, sqs
     from ministack.services.cloudformation import provisioners
 
@@ -226,7 +227,7 @@ def complete():
     count_concurrency(provisioners._RESOURCE_HANDLERS)
     Permissions(iam_actions)
     Conditions(iam_actions, iam_evaluator, iam)
-    tell_what_is_sent(sqs)
+    tell_what_is_sent(sqs, responses)
     # It looks for schedules that are due every ten seconds; stories should not wait that long.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
     # After an invocation that crashed it leaves the queue alone for a second; one story crashes dozens.
