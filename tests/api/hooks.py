@@ -4,13 +4,22 @@ Values that the description cannot know are narrowed to real ones: ids, the acco
 simulated app. Everything else is as openapi.yaml says.
 """
 
+import atexit
+import base64
+import collections
 import copy
 import hashlib
 import hmac
+import html.parser
+import itertools
 import json
 import os
+import threading
+import urllib.parse
 
+import requests
 import schemathesis
+from schemathesis.core.parameters import ParameterLocation
 
 with open(os.environ["ADFLIGHT_SYSTEM"], encoding="utf-8") as file:
     SYSTEM = json.load(file)
@@ -29,6 +38,10 @@ def real(path, method, name):
         # What is deleted is gone for everybody else.
         deletes = method == "delete" and not path.endswith("/schedule")
         return SYSTEM[kind][-3:] if deletes else SYSTEM[kind][:-3]
+    if name == "invitation" and path.endswith("/accept"):
+        return [SYSTEM["own_invitation"]]
+    if name == "member":
+        return SYSTEM["member"][-1:] if method == "delete" else SYSTEM["member"][:-1]
     if name == "connection" and method == "delete" and "ADFLIGHT_LAST" not in os.environ:
         return ["meta-0"]  # Without its connection nothing could be tried any more: that comes last.
     value = SYSTEM.get(name, "nothing-there")
@@ -89,10 +102,108 @@ def before_load_schema(context, raw_schema):
             schemas[name]["properties"]["ad_account"] = {"type": "null"}
 
 
+def signed_request(user):
+    """Meta's word that a person left, or wants to be forgotten."""
+    payload = {"algorithm": "HMAC-SHA256", "issued_at": 1795143600, "user_id": user}
+    payload = base64.urlsafe_b64encode(json.dumps(payload).encode()).rstrip(b"=")
+    signature = hmac.new(SYSTEM["app_secret"].encode(), payload, hashlib.sha256).digest()
+    return (base64.urlsafe_b64encode(signature).rstrip(b"=") + b"." + payload).decode()
+
+
+# Of somebody who never came, so that nobody is forgotten.
+STRANGER = signed_request("122100000000000099")
+asked = requests.post(f"{SYSTEM['url']}/v1/auth/meta/data-deletion", data={"signed_request": STRANGER}, timeout=20)
+SYSTEM["code"] = asked.json()["confirmation_code"]
+
+
+def log_in():
+    """Goes to Meta and presses "Continue": the query with which the browser comes back, and its cookie."""
+    authorize = f"{SYSTEM['url']}/v1/workspaces/{SYSTEM['workspace']}/connections/meta/authorize"
+    begun = requests.post(authorize, headers={"Authorization": f"Bearer {SYSTEM['token']}"}, timeout=20)
+    dialog = urllib.parse.urlsplit(begun.json()["authorize_url"])
+    form = dict(urllib.parse.parse_qsl(dialog.query), decision="continue")
+    decision = f"{dialog.scheme}://{dialog.netloc}/dialog/oauth/decision"
+    back = requests.post(decision, data=form, allow_redirects=False, timeout=20).headers["location"]
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(back).query)), cookie_of(begun)
+
+
+def cookie_of(answer):
+    return answer.headers["set-cookie"].split(";")[0]
+
+
+class Form(html.parser.HTMLParser):
+    """The fields of a page's form."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.fields = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag == "input" and "name" in attributes:
+            self.fields.append((attributes["name"], attributes.get("value", "")))
+
+
+def choose():
+    """The secret of a page that asks for ad accounts, one of them, and the cookie of its browser."""
+    query, cookie = log_in()
+    page = requests.get(
+        f"{SYSTEM['url']}/v1/auth/meta/callback", params=query, headers={"Cookie": cookie}, timeout=20)
+    fields = dict(Form(page.text).fields)
+    return {"choice": fields["choice"], "ad_account": [fields["ad_account"]]}, cookie_of(page)
+
+
+KEY = "Idempotency-Key"
+WRITES = itertools.count()
+EVERY_OTHER = collections.defaultdict(itertools.count)
+
+
+def is_real(case):
+    """Of what is meant to be taken, every other one is what only the world can make; the others are as made up."""
+    return case.meta.generation.mode.is_positive and next(EVERY_OTHER[case.operation.label]) % 2 == 0
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Signs webhooks as Meta does, unless the signature itself is what is to be wrong."""
-    if case.operation.label == "POST /v1/webhooks/meta" and case.meta.generation.mode.is_positive:
-        body = json.dumps(case.body).encode()
-        signature = hmac.new(SYSTEM["app_secret"].encode(), body, hashlib.sha256).hexdigest()
-        case.headers["X-Hub-Signature-256"] = f"sha256={signature}"
+    """Signs as Meta does, logs in, and takes a key for every write, unless that itself is what is to be wrong."""
+    headers = case.meta.components.get(ParameterLocation.HEADER)
+    if KEY in case.headers and (headers is None or headers.mode.is_positive) and next(WRITES) % 8:
+        # Under a key that was used before nothing but a conflict can be seen.
+        case.headers[KEY] = f"{case.operation.definition.raw['operationId']}-{next(WRITES)}"
+    match case.operation.definition.raw["operationId"]:
+        case "deliver_webhook" if case.meta.generation.mode.is_positive:
+            body = json.dumps(case.body).encode()
+            signature = hmac.new(SYSTEM["app_secret"].encode(), body, hashlib.sha256).hexdigest()
+            case.headers["X-Hub-Signature-256"] = f"sha256={signature}"
+        case "deauthorize" | "delete_data" if is_real(case):
+            case.body = {"signed_request": STRANGER}
+        case "sync" if is_real(case):
+            # It may have been deselected meanwhile.
+            selection = f"{SYSTEM['url']}/v1/workspaces/{SYSTEM['workspace']}/ad-accounts/{SYSTEM['ad_account']}/selection"
+            requests.put(
+                selection, json={"selected": True}, headers={"Authorization": f"Bearer {SYSTEM['token']}"}, timeout=20)
+        case "hand_over_token" if is_real(case):
+            case.body = {"token": SYSTEM["system_token"]}
+        case "finish_login" if is_real(case):
+            case.query, case.headers["Cookie"] = log_in()
+        case "choose_ad_accounts" if is_real(case):
+            case.body, case.headers["Cookie"] = choose()
+
+
+REACHED = collections.defaultdict(collections.Counter)
+REACHING = threading.Lock()
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    with REACHING:
+        REACHED[case.operation.definition.raw["operationId"]][response.status_code] += 1
+
+
+@atexit.register
+def keep_reached():
+    """For `cargo xtask api`, which says which operations were never taken."""
+    with open(os.environ["ADFLIGHT_REACHED"], "a", encoding="utf-8") as file:
+        json.dump(REACHED, file)
+        file.write("\n")

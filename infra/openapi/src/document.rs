@@ -6,6 +6,7 @@ use runtime::describe::Operation;
 use runtime::route::Access;
 use serde_json::{Map, Value, json};
 
+use crate::links;
 use crate::operation;
 use crate::schemas::Schemas;
 
@@ -88,5 +89,6 @@ pub fn document() -> anyhow::Result<Value> {
         },
     });
     schemas.finish(&mut document)?;
+    links::add(&mut document);
     Ok(document)
 }

@@ -2,6 +2,7 @@
 //! requests are read into and answers are written from.
 
 pub mod document;
+mod links;
 mod operation;
 mod schemas;
 mod yaml;

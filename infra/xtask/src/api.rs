@@ -1,13 +1,14 @@
 //! openapi.yaml: written anew when a route has changed, and held against the system by a client from PyPI. And the pages
 //! that people see, held against judges from npm. What they check stands in tests/api.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::{command, edge, python, root, run};
+use crate::{command, edge, python, root, run, say};
 
 const FILE: &str = "openapi.yaml";
 const VENV: &str = "target/api/schemathesis";
@@ -24,17 +25,39 @@ pub(crate) fn write() -> anyhow::Result<()> {
 
 /// Has schemathesis send whatever the description allows, and what it does not, to the whole system.
 pub(crate) fn judge() -> anyhow::Result<()> {
-    python::venv(VENV, "tests/api/locks/schemathesis.txt")?;
-    install_packages()?;
+    install()?;
+    let reached = root().join(REACHED);
+    if reached.exists() {
+        fs::remove_file(&reached).with_context(|| REACHED.to_owned())?;
+    }
     let mut system = System::start()?;
     // What disconnects the ad account comes last, for nothing could be tried after it but to connect again.
     let verdicts = [
         system.schemathesis(false, &[]),
-        system.schemathesis(true, &["--include-operation-id", "disconnect"]),
+        system.schemathesis(true, &["--include-operation-id", "disconnect", "--phases", "coverage,fuzzing"]),
         look_at_pages(),
         system.stop(),
     ];
-    verdicts.into_iter().collect()
+    verdicts.into_iter().collect::<anyhow::Result<()>>()?;
+    everything_was_done()
+}
+
+/// Each operation has done at least once what it is for: an answer that refuses shows too little of it.
+fn everything_was_done() -> anyhow::Result<()> {
+    let told = fs::read_to_string(root().join(REACHED)).context(REACHED)?;
+    let (mut done, mut requests, mut refused) = (BTreeSet::new(), 0, BTreeSet::new());
+    for line in told.lines() {
+        let operations: BTreeMap<String, BTreeMap<String, u64>> = serde_json::from_str(line)?;
+        for (operation, answers) in operations {
+            requests += answers.values().sum::<u64>();
+            let well = answers.keys().any(|status| status.starts_with('2'));
+            if well { &mut done } else { &mut refused }.insert(operation);
+        }
+    }
+    let never: Vec<_> = refused.difference(&done).collect();
+    say(&format!("   {requests} requests; {} operations did what they are for", done.len()));
+    ensure!(never.is_empty(), "never answered 2xx: {never:?}");
+    Ok(())
 }
 
 /// Has judges of accessibility from npm look at every page that a person sees.
@@ -43,6 +66,12 @@ pub(crate) fn judge_pages() -> anyhow::Result<()> {
     let mut system = System::start()?;
     let verdicts = [look_at_pages(), system.stop()];
     verdicts.into_iter().collect()
+}
+
+/// What the judges need, so that nobody installs it twice at once.
+pub(crate) fn install() -> anyhow::Result<()> {
+    python::venv(VENV, "tests/api/locks/schemathesis.txt")?;
+    install_packages()
 }
 
 fn install_packages() -> anyhow::Result<()> {
@@ -84,6 +113,7 @@ impl System {
         judge
             .env("ADFLIGHT_TOKEN", &self.token)
             .env("ADFLIGHT_SYSTEM", SYSTEM)
+            .env("ADFLIGHT_REACHED", REACHED)
             .env("PYTHONDONTWRITEBYTECODE", "1");
         if last {
             judge.env("ADFLIGHT_LAST", "1");
@@ -104,3 +134,6 @@ impl System {
 
 /// What the system said of itself, for the hooks.
 const SYSTEM: &str = "target/api/system.json";
+
+/// How often each operation was answered with which status, as the hooks keep it.
+const REACHED: &str = "target/api/reached.jsonl";

@@ -9,6 +9,7 @@ mod hosts;
 mod peers;
 mod python;
 mod readme;
+mod steps;
 mod template;
 mod tools;
 

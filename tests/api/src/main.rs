@@ -6,7 +6,8 @@ use std::io::{BufRead, Write};
 use anyhow::Context;
 use http::Method;
 use journeys::Story;
-use runtime::session::Role;
+use local::main_job::{Api, WORKSPACE};
+use runtime::session::{Claims, Role};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -18,6 +19,23 @@ async fn main() -> anyhow::Result<()> {
     ended.await?;
     story.system.stop().await;
     Ok(())
+}
+
+/// Who the client is.
+const ME: &str = "me";
+
+/// What a system user's token must be good for.
+const SCOPES: [&str; 3] = ["ads_read", "ads_management", "business_management"];
+
+fn address(name: &str) -> String {
+    format!("{name}@example.com")
+}
+
+/// A session of somebody with an address.
+fn token_of(story: &Story, name: &str, role: Role) -> anyhow::Result<String> {
+    let claims = story.system.issuer().claims(WORKSPACE, role, story.system.clock.now())?;
+    let email = Some(address(name));
+    story.system.issuer().sign(&Claims { sub: name.to_owned(), email, email_verified: Some(true), ..claims })
 }
 
 /// Something of every kind that a path can name.
@@ -44,12 +62,18 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
         let path = format!("ad-accounts/{account}/campaigns/{campaign}/schedule");
         call(Method::PUT, &path, Some(json!({"activate_at": "2026-12-24T09:00:00"}))).await?;
     }
-    let mut invitations = Vec::new();
-    for name in ["ann", "bob", "eve"] {
-        let invitation = json!({"email": format!("{name}@example.com"), "role": "viewer"});
-        let path = "invitations";
-        invitations.push(api.call(Method::POST, path, Some(&invitation)).await?["id"].clone());
+    let invite = async |name: &str, role: &str| {
+        let invitation = json!({"email": address(name), "role": role});
+        anyhow::Ok(api.call(Method::POST, "invitations", Some(&invitation)).await?["id"].clone())
+    };
+    let mut members = Vec::new();
+    for name in ["cy", "dan", "fay", "gus"] {
+        let invitation = invite(name, "viewer").await?;
+        let path = format!("invitations/{}/accept", invitation.as_str().context("no invitation")?);
+        let guest = Api::at(story.system.url(), WORKSPACE, token_of(story, name, Role::Viewer)?)?;
+        members.push(guest.call(Method::POST, &path, None).await?["id"].clone());
     }
+    let invitations = [invite("ann", "viewer").await?, invite("bob", "viewer").await?];
     let after = async |path: &str| {
         let page = call(Method::GET, &format!("ad-accounts/{account}/{path}&limit=1"), None).await?;
         anyhow::Ok(page["after"].clone())
@@ -60,7 +84,7 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
     Ok(json!({
         "url": story.system.url(),
         "now": story.system.clock.now().as_second(),
-        "token": story.system.token("demo", Role::Owner)?,
+        "token": token_of(story, ME, Role::Owner)?,
         "currency": story.sim()?.account().currency,
         "page": story.sim()?.account().page_id,
         "app_secret": story.system.secrets.app_secret.expose_secret(),
@@ -75,11 +99,14 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
             "list_audit": after_entry,
             "list_decisions": runtime::page::cursor("2026-11-20#1"),
         },
-        "workspace": "demo",
+        "workspace": WORKSPACE,
         "ad_account": account,
         "connection": first("connections".to_owned()).await?,
         "rule": rule["id"],
         "invitation": invitations,
+        "own_invitation": invite(ME, "owner").await?,
+        "member": members,
+        "system_token": story.sim()?.issue_system_token("122100000000000077", &SCOPES),
         "launch": launched["launch_id"],
         "campaigns": campaigns,
         "adsets": first(format!("ad-accounts/{account}/adsets")).await?,

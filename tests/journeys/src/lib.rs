@@ -1,16 +1,20 @@
 //! The stage on which the stories play: the whole system in memory, with a small simulated ad account.
 
 pub mod canary;
+pub mod described;
 pub mod issuer;
 pub mod numbers;
 
-use anyhow::Context;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, ensure};
 use graph_sim::{AccountArgs, AccountInfo, GraphSim};
 use http::{HeaderMap, Method, StatusCode};
 use jiff::civil::{Date, date};
 use local::account::Account;
 use local::cloud::TABLE;
 use local::data::Data;
+use local::hearing::{Heard, Hearing};
 use local::main_job::{Api, WORKSPACE};
 use local::{Options, System};
 use runtime::session::Role;
@@ -30,6 +34,7 @@ pub struct Story {
     http: reqwest::Client,
     /// What must not leave it.
     pub canaries: Canaries,
+    undescribed: Arc<Mutex<Vec<String>>>,
     _listening: Option<DefaultGuard>,
 }
 
@@ -64,6 +69,18 @@ pub fn options(data: Data) -> Options {
     Options { data, account: Account::Simulated(account), ..Options::in_memory() }
 }
 
+/// The canaries hear everything; answers are held to openapi.yaml.
+fn hearing(canaries: Canaries, undescribed: Arc<Mutex<Vec<String>>>) -> Hearing {
+    Hearing(Arc::new(move |heard| {
+        canaries.passes(heard);
+        let Heard::Answer { request, status, headers, body } = heard else { return };
+        let held = described::hold(&request.method, request.uri.path(), *status, headers, body);
+        if let Err(wrong) = held {
+            undescribed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{wrong:#}"));
+        }
+    }))
+}
+
 /// A launch document that Meta accepts for an ad account.
 pub fn launch_document(account: &AccountInfo) -> Value {
     json!({
@@ -87,10 +104,13 @@ impl Story {
 
     /// The system with these options.
     pub async fn on(options: Options) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([]);
+        let http = http.build()?;
         let canaries = Canaries::default();
         let _listening = canaries.listen();
-        let system = System::start(Options { hearing: Some(canaries.hearing()), ..options }).await?;
+        let undescribed = Arc::<Mutex<Vec<String>>>::default();
+        let hearing = hearing(canaries.clone(), undescribed.clone());
+        let system = System::start(Options { hearing: Some(hearing), ..options }).await?;
         canaries.add("the app's secret", system.secrets.app_secret.expose_secret());
         canaries.add("the verify token", system.secrets.verify_token.expose_secret());
         canaries.add("the issuer's key", system.issuer().seed().expose_secret());
@@ -98,11 +118,20 @@ impl Story {
             let canaries = canaries.clone();
             sim.listen(move |url| canaries.hear_graph(url));
         }
-        Ok(Self { system, http, canaries, _listening })
+        Ok(Self { system, http, canaries, undescribed, _listening })
     }
 
-    /// Ends the story: nothing secret has left the system on its way, nor lies open in its table.
+    /// Every answer was as openapi.yaml says.
+    fn assert_described(&self) -> anyhow::Result<()> {
+        let undescribed = self.undescribed.lock().unwrap_or_else(PoisonError::into_inner);
+        ensure!(undescribed.is_empty(), "not as openapi.yaml says: {undescribed:#?}");
+        Ok(())
+    }
+
+    /// Ends the story: every answer was as openapi.yaml says, and nothing secret has left the system on its way, nor
+    /// lies open in its table.
     pub async fn end(self) -> anyhow::Result<()> {
+        self.assert_described()?;
         let mut start = None;
         loop {
             let page = self.system.cloud.dynamodb.scan().table_name(TABLE).set_exclusive_start_key(start);
@@ -194,7 +223,9 @@ impl Story {
         }
         let answer = request.send().await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        Ok(Answer { status, headers, text: answer.text().await? })
+        let answer = Answer { status, headers, text: answer.text().await? };
+        self.assert_described()?;
+        Ok(answer)
     }
 
     /// Delivers a webhook as Meta does, signed.

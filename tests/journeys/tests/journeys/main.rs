@@ -14,6 +14,7 @@ mod choose;
 mod connect;
 mod consent;
 mod defaults;
+mod described;
 mod discovery;
 mod entrance;
 mod faults;

@@ -1,0 +1,116 @@
+//! Which answers name what other routes take: whoever has made something can ask for it, change it and remove it.
+
+use serde_json::{Map, Value, json};
+
+/// Fields that name things which live somewhere else than below the path that gives them.
+const NAMED: [(&str, &str); 5] = [
+    ("launch_id", "/launches/{launch}"),
+    ("campaign_id", "/campaigns/{id}"),
+    ("adset_id", "/adsets/{id}"),
+    ("ad_id", "/ads/{id}"),
+    ("confirmation_code", "/{code}"),
+];
+
+/// Adds links to the answers of a finished document.
+pub(crate) fn add(document: &mut Value) {
+    let paths = document["paths"].clone();
+    let operations = || {
+        let paths = paths.as_object().into_iter().flatten();
+        paths.flat_map(|(path, methods)| {
+            methods
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(move |(method, operation)| (path, method, operation))
+        })
+    };
+    for (path, method, operation) in operations() {
+        for (status, answer) in operation["responses"].as_object().into_iter().flatten() {
+            let shape = resolved(document, &answer["content"]["application/json"]["schema"]);
+            let given = Given::of(document, method, shape);
+            if !status.starts_with('2') || given.fields.is_empty() {
+                continue;
+            }
+            let mut links = Map::new();
+            for (target_path, target_method, target) in operations() {
+                let Some((parameter, field)) = given.parameter(path, target_path) else { continue };
+                if given.is_list && target_method != "get" {
+                    continue;
+                }
+                links.insert(name(target), link(target, path, parameter, &given.pointer(field)));
+            }
+            if !links.is_empty() {
+                document["paths"][path][method]["responses"][status]["links"] = links.into();
+            }
+        }
+    }
+}
+
+/// The fields of an answer that may name something.
+struct Given {
+    fields: Vec<String>,
+    /// What was found is only looked at; what was made may also be changed and removed.
+    is_list: bool,
+    is_made: bool,
+}
+
+impl Given {
+    fn of(document: &Value, method: &str, shape: &Value) -> Self {
+        let items = resolved(document, &shape["properties"]["data"]["items"]);
+        let is_list = items.is_object();
+        let properties = if is_list { &items["properties"] } else { &shape["properties"] };
+        let fields = properties.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        Self { fields, is_list, is_made: method == "post" }
+    }
+
+    /// Which parameter of a path is named by which field of an answer at `path`.
+    fn parameter<'a>(&'a self, path: &str, target: &'a str) -> Option<(&'a str, &'a str)> {
+        if !self.is_list && !self.is_made {
+            return None;
+        }
+        let named = NAMED.iter().filter(|(field, _)| self.is_made && self.has(field));
+        for (field, place) in named {
+            if let Some((before, after)) = target.split_once(place) {
+                let near = path.starts_with(before) && !after.contains('{');
+                return near.then(|| (parameter_of(place), *field));
+            }
+        }
+        let (parameter, rest) = target.strip_prefix(path)?.strip_prefix("/{")?.split_once('}')?;
+        let field = [parameter, "id"].into_iter().find(|field| self.has(field))?;
+        (!rest.contains('{')).then_some((parameter, field))
+    }
+
+    fn has(&self, field: &str) -> bool {
+        self.fields.iter().any(|known| known == field)
+    }
+
+    fn pointer(&self, field: &str) -> String {
+        let place = if self.is_list { "/data/0" } else { "" };
+        format!("$response.body#{place}/{field}")
+    }
+}
+
+fn link(target: &Value, path: &str, parameter: &str, from: &str) -> Value {
+    let mut parameters = Map::new();
+    for known in target["parameters"].as_array().into_iter().flatten() {
+        let name = known["name"].as_str().unwrap_or_default();
+        if name != parameter && known["in"] == "path" && path.contains(&format!("{{{name}}}")) {
+            parameters.insert(name.to_owned(), format!("$request.path.{name}").into());
+        }
+    }
+    parameters.insert(parameter.to_owned(), from.into());
+    json!({"operationId": target["operationId"], "parameters": parameters})
+}
+
+fn name(operation: &Value) -> String {
+    operation["operationId"].as_str().unwrap_or_default().to_owned()
+}
+
+fn parameter_of(place: &'static str) -> &'static str {
+    place.rsplit('{').next().unwrap_or_default().trim_end_matches('}')
+}
+
+fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    let place = schema["$ref"].as_str().and_then(|place| document.pointer(place.trim_start_matches('#')));
+    place.unwrap_or(schema)
+}
