@@ -16,7 +16,7 @@ use store::StoreError;
 use store::choice::Choice;
 use store::member::Member;
 
-use crate::leaving::{items, mortal, restore};
+use crate::mortal::{items, mortal, restore};
 
 const CHOOSE: &str = "/v1/auth/meta/choose";
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{acts, told};
 use crate::consent::connections;
-use crate::leaving::{items, mortal, restore};
+use crate::mortal::{items, mortal, restore};
 
 /// What the daily schedule asks for.
 pub(super) async fn look(story: &Story) -> Value {

@@ -24,6 +24,7 @@ mod leaving;
 mod lines;
 mod members;
 mod mirror;
+mod mortal;
 mod persons;
 mod queues;
 mod rotation;

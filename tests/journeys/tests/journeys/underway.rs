@@ -21,7 +21,8 @@ use store::Table;
 use sync_entities::SyncEntities;
 use sync_metrics_chunk::SyncMetricsChunk;
 
-use crate::leaving::{Breaks, Item, all_traces, items, look_again, mortal, restore, traces, wish};
+use crate::leaving::{all_traces, look_again, traces, wish};
+use crate::mortal::{Breaks, Item, items, mortal, restore};
 
 type Work = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
 
