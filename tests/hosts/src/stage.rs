@@ -35,7 +35,7 @@ pub const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
 const ISSUER_SEED: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 /// Real time passes on real hosts: how long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A deployment and its world.
