@@ -147,8 +147,10 @@ impl Table {
     /// Keeps what Meta says of an account. Whether it is selected and how fresh it is stay as they are,
     /// whoever changes them at the same time.
     pub async fn keep_account(&self, ws: &Tenant, account: &AdAccount) -> Result<(), StoreError> {
-        // The index first: an account that is kept can always be found by a webhook.
-        self.index(account.id.digits(), ws, &account.id).await?;
+        // Together with the index: an account that is kept can always be found by a webhook, and nothing stays in the
+        // index of one that is not.
+        let holder = Holder { workspace: ws.clone(), ad_account: account.id.clone() };
+        let index = self.put_action(&key::meta_index(account.id.digits(), ws, &account.id), &holder)?;
         let details = &account.details;
         let mut expression = "SET id = :id, #connection = :connection, currency = :currency, #timezone = :timezone, \
                               selected = if_not_exists(selected, :selected), disable_reason = :disable_reason, \
@@ -178,7 +180,8 @@ impl Table {
             values.push((":status", number(status)));
         }
         expression.push_str(" ADD reached_by :by");
-        self.update::<AdAccount>(&key::account(ws, &account.id), &expression, None, values).await.map(drop)
+        let row = self.update_action(&key::account(ws, &account.id), &expression, None, values)?;
+        self.transact(vec![index, row]).await
     }
 
     /// Records whether a person wants the account synced.
@@ -261,12 +264,6 @@ impl Table {
         let values = vec![(":at", text(at))];
         let condition = Some("attribute_exists(pk)");
         self.update(&key::account(ws, id), "SET structure_synced_at = :at", condition, values).await
-    }
-
-    /// Makes one of Meta's ids findable.
-    pub(crate) async fn index(&self, id: &str, ws: &Tenant, account: &AdAccountId) -> Result<(), StoreError> {
-        let holder = Holder { workspace: ws.clone(), ad_account: account.clone() };
-        self.put(&key::meta_index(id, ws, account), &holder, None).await
     }
 
     /// The workspaces that hold one of Meta's ids: an object's, or an account's digits.

@@ -126,9 +126,8 @@ impl Table {
     /// nobody would be left as owner.
     pub async fn change_role(&self, seen: &Member, role: Role) -> Result<(), StoreError> {
         let values = vec![(":seen", text(seen.role)), (":role", text(role))];
-        let is_seen = Condition { expression: "#role = :seen", values };
-        let key = key::member(&seen.workspace, &seen.id);
-        let mut actions = vec![self.update_action(&key, "SET #role = :role", is_seen)?];
+        let (key, is_seen) = (key::member(&seen.workspace, &seen.id), Some("#role = :seen"));
+        let mut actions = vec![self.update_action(&key, "SET #role = :role", is_seen, values)?];
         actions.extend(self.count_owners(&seen.workspace, seen.role, Some(role)).await?);
         self.transact(actions).await
     }
@@ -162,7 +161,7 @@ impl Table {
         } else {
             ("SET owners = owners - :one", "owners > :one")
         };
-        let condition = Condition { expression: condition, values: vec![(":one", number(1))] };
-        self.update_action(&key::workspace_row(ws), expression, condition).map(Some)
+        let values = vec![(":one", number(1))];
+        self.update_action(&key::workspace_row(ws), expression, Some(condition), values).map(Some)
     }
 }

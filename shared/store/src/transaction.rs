@@ -84,20 +84,21 @@ impl Table {
         Ok(TransactWriteItem::builder().delete(delete.build()?).build())
     }
 
-    /// Changes one item in place under a condition, whose values the expression may use as well.
+    /// Changes one item in place, as [`Self::update`] does.
     pub(crate) fn update_action(
         &self,
         key: &Key,
         expression: &str,
-        condition: Condition,
+        condition: Option<&str>,
+        given: Vec<(&str, AttributeValue)>,
     ) -> Result<TransactWriteItem, StoreError> {
         let update = Update::builder()
             .table_name(&*self.name)
             .set_key(Some(key.attributes()))
             .update_expression(expression)
-            .condition_expression(condition.expression)
-            .set_expression_attribute_names(names(&[expression, condition.expression]))
-            .set_expression_attribute_values(values(condition.values));
+            .set_condition_expression(condition.map(str::to_owned))
+            .set_expression_attribute_names(names(&[expression, condition.unwrap_or_default()]))
+            .set_expression_attribute_values(values(given));
         Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
 
