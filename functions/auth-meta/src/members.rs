@@ -196,9 +196,8 @@ impl AuthMeta {
         let session = visit.session()?;
         let NewInvitation { email, role } = visit.json()?;
         let workspace = session.workspace.clone();
-        let digest = Sha256::digest(format!("{workspace}|{email}"));
         let invitation = Invitation {
-            id: hex::encode(&digest[..12]).parse()?,
+            id: id_of(&workspace, &email)?,
             workspace,
             email,
             role,
@@ -240,13 +239,22 @@ impl AuthMeta {
         let id: InvitationId = visit.path("invitation")?;
         let table = &self.access.table;
         let now = self.host.clock.now();
+        let theirs = async || {
+            let invitation = table.invitation(&workspace, &id).await?.filter(|invitation| {
+                invitation.expires_at > now && person.verified_email.as_ref() == Some(&invitation.email)
+            });
+            invitation.ok_or_else(no_invitation)
+        };
         let member = match table.member(&workspace, &MemberId::of(&person.subject)).await? {
-            Some(member) => member,
+            Some(member) => {
+                // Accepted before, which they may not have heard; or they were in already.
+                if !came_by(&member, &id)? {
+                    theirs().await?;
+                }
+                member
+            }
             None => {
-                let invitation = table.invitation(&workspace, &id).await?.filter(|invitation| {
-                    invitation.expires_at > now && person.verified_email.as_ref() == Some(&invitation.email)
-                });
-                let invitation = invitation.ok_or_else(no_invitation)?;
+                let invitation = theirs().await?;
                 let who = Actor::Person { subject: person.subject.clone() };
                 let act = Act::new(random::id()?, who, "member.joined", format!("invitation/{id}"));
                 let act = act.changing(Value::Null, json!({"role": invitation.role}));
@@ -291,6 +299,17 @@ fn new_id(visit: &Visit<Endpoint>, founder: &MemberId) -> Result<WorkspaceId, Fa
         None => random::id()?,
     };
     Ok(format!("w-{id}").parse()?)
+}
+
+/// An address has one invitation to a workspace at a time.
+fn id_of(workspace: &WorkspaceId, invited: &Email) -> Result<InvitationId, Failure> {
+    let digest = Sha256::digest(format!("{workspace}|{invited}"));
+    Ok(hex::encode(&digest[..12]).parse()?)
+}
+
+fn came_by(member: &Member, id: &InvitationId) -> Result<bool, Failure> {
+    let Some(email) = &member.email else { return Ok(false) };
+    Ok(id_of(&member.workspace, email)? == *id)
 }
 
 fn no_invitation() -> Failure {

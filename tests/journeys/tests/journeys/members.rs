@@ -98,6 +98,14 @@ async fn a_person_makes_a_workspace_and_invites_others_by_their_address() {
     let accepted = bob.send(Method::POST, &accept, None).await;
     assert_eq!((accepted.status.as_u16(), &accepted.json()["role"]), (200, &json!("viewer")));
     assert_eq!(bob.send(Method::POST, &accept, None).await.json(), accepted.json(), "the answer was lost");
+    let never = path("invitations/0123456789abcdef01234567/accept");
+    for member in [&bob, &ada] {
+        assert_eq!(
+            member.status(Method::POST, &never, None).await,
+            404,
+            "a member is not let in by anything"
+        );
+    }
     assert_eq!(bob.get("invitations").await["data"], json!([]));
     assert_eq!(ada.get(&path("invitations")).await["data"], json!([]));
     assert_eq!(bob.get(&path("ad-accounts")).await["data"], json!([]));
