@@ -89,7 +89,7 @@ impl ManageCampaign {
         let connection = self.access.table.connection(workspace, &account.connection).await?;
         let (dsa, identities) = (spec.ad_set.dsa.as_ref(), &spec.ad_set.regional_identities);
         findings.extend(account.beneficiary_objections(connection.as_ref(), dsa, identities, "ad_set."));
-        let wanted = self.draft(workspace, &account.id, key, spec, visit.request.body())?;
+        let wanted = self.draft(visit, &account.id, key, spec)?;
         let earlier = self.access.table.launch(workspace, &wanted.launch.id).await?;
         let earlier = earlier.filter(|earlier| earlier.request_hash == wanted.request_hash);
         // One that was written down goes on with the defaults of its time.
@@ -101,8 +101,7 @@ impl ManageCampaign {
             // Reached before it is written down: what cannot be launched leaves nothing to look after.
             None => {
                 let reached = self.access.reach(workspace, &account.id, UseCase::AdsManagement).await?;
-                let who = Actor::Person { subject: visit.session()?.subject.clone() };
-                let (act, now) = (launching(&wanted.launch, who), self.host.clock.now());
+                let (act, now) = (launching(&wanted), self.host.clock.now());
                 let intended = audit::leave(&self.access.table, workspace, &act, now).await;
                 let kept = match intended {
                     Ok(()) => self.begin_and_work(&reached, wanted).await,
@@ -183,14 +182,13 @@ impl ManageCampaign {
     /// The launch that a request asks for. The same key always means the same launch.
     fn draft(
         &self,
-        workspace: &Tenant,
+        visit: &Visit<Endpoint>,
         ad_account: &AdAccountId,
         key: &str,
         spec: LaunchSpec,
-        body: &[u8],
     ) -> Result<KeptLaunch, Failure> {
-        let now = self.host.clock.now();
-        let digest = Sha256::digest(format!("{workspace}|{ad_account}|{key}"));
+        let (session, now) = (visit.session()?, self.host.clock.now());
+        let digest = Sha256::digest(format!("{}|{ad_account}|{key}", session.workspace));
         let id: LaunchId = hex::encode(&digest[..8]).parse()?;
         Ok(KeptLaunch {
             launch: Launch {
@@ -203,7 +201,8 @@ impl ManageCampaign {
                 failure: None,
                 started_at: now,
             },
-            request_hash: hex::encode(Sha256::digest(body)),
+            request_hash: hex::encode(Sha256::digest(visit.request.body())),
+            asked_by: Some(session.subject.clone()),
             version: 0,
             worker_until: now + WORKER_LASTS,
         })
@@ -342,7 +341,7 @@ impl ManageCampaign {
         let created =
             launch.created.iter().map(|created| (level_of(created.step).to_string(), json!(created.id)));
         let created: Map<String, Value> = created.collect();
-        let act = launching(launch, Actor::Operator);
+        let act = launching(kept);
         let act = Act {
             stage: match launch.state {
                 LaunchState::Committed => Stage::Done,
@@ -364,9 +363,10 @@ impl ManageCampaign {
     }
 }
 
-/// A launch in the audit log: one act, however many workers it takes. Who asked for it stands in its intent.
-fn launching(launch: &Launch, who: Actor) -> Act {
-    let spec = &launch.spec;
+/// A launch in the audit log: one act of whoever asked for it, however many workers it takes.
+fn launching(kept: &KeptLaunch) -> Act {
+    let (launch, spec) = (&kept.launch, &kept.launch.spec);
+    let who = kept.asked_by.clone().map_or(Actor::Operator, |subject| Actor::Person { subject });
     let after = json!({"name": spec.name, "objective": spec.objective, "daily_budget": spec.daily_budget});
     let act =
         Act::new(format!("launch/{}", launch.id), who, "campaign.launched", format!("launch/{}", launch.id));

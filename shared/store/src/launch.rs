@@ -17,6 +17,9 @@ pub struct KeptLaunch {
     pub launch: Launch,
     /// Hash of the request: the same `Idempotency-Key` with another body is an error.
     pub request_hash: String,
+    /// The subject of the session that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
     /// Raised with every write; each write is conditional on the one before.
     pub version: u64,
     /// Until when somebody works on it.
