@@ -122,7 +122,12 @@ impl Table {
     /// Every workspace in which something may be kept of a connection: also after it was removed there, for its ad
     /// accounts and their numbers stay until [`Self::forget_erased`].
     pub async fn holdings(&self, id: &ConnectionId) -> Result<Vec<ConnectionPlace>, StoreError> {
-        self.list(&key::holding_partition(id), "WS#").await
+        let mut places: Vec<ConnectionPlace> = self.list(&key::holding_partition(id), "WS#").await?;
+        // Those of a time without this index are in that of all.
+        let mut listed = self.all_connections().await?;
+        listed.retain(|place| place.connection == *id && !places.contains(place));
+        places.extend(listed);
+        Ok(places)
     }
 
     /// Every connection of any workspace. One whose row is gone may still be listed: [`Self::unlist_connection`].

@@ -165,6 +165,23 @@ pub(super) async fn look_again(story: &Story) {
 }
 
 #[tokio::test]
+async fn a_connection_of_a_time_without_the_index_is_forgotten_too() {
+    let story = Story::synced().await.unwrap();
+    let all = all_traces(&story).await;
+    let is_entry = |item: &Item| item["pk"].as_s().is_ok_and(|pk| pk.starts_with("HOLDING#"));
+    let (entries, others): (Vec<_>, Vec<_>) = items(&story).await.into_iter().partition(is_entry);
+    assert_eq!(entries.len(), 1);
+    restore(&story, &others).await;
+
+    story.sim().unwrap().ask_for_deletion(PERSON).await.unwrap();
+    story.system.runner.settle().await.unwrap();
+    look_again(&story).await;
+    let left = traces(&story, &all).await;
+    assert!(left.is_empty(), "{} items, such as {}", left.len(), left[0]);
+    story.end().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_stayed_after_a_connection_was_removed_goes_with_its_person() {
     let story = busy(options(Data::Memory), Chosen::Everything).await;
     let all = all_traces(&story).await;
