@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::{command, edge, python, root, run, say};
+use crate::{build, command, edge, python, root, run, say};
 
 const FILE: &str = "openapi.yaml";
 const VENV: &str = "target/api/schemathesis";
@@ -17,8 +17,8 @@ const PACKAGES: &str = "target/api/node";
 
 /// Writes the description of the API as the routes say it.
 pub(crate) fn write() -> anyhow::Result<()> {
-    let made =
-        command("cargo", &["run", "--quiet", "--package", "openapi"]).stderr(Stdio::inherit()).output()?;
+    build::development()?;
+    let made = Command::new(build::program("openapi")).current_dir(root()).stderr(Stdio::inherit()).output()?;
     ensure!(made.status.success(), "the description cannot be made ({})", made.status);
     fs::write(root().join(FILE), made.stdout).with_context(|| format!("{FILE} cannot be written"))
 }
@@ -93,8 +93,9 @@ struct System {
 
 impl System {
     fn start() -> anyhow::Result<Self> {
-        run(command("cargo", &["build", "--quiet", "--package", "api"]))?;
-        let mut serve = command("target/debug/served-system", &[]);
+        build::development()?;
+        let mut serve = Command::new(build::program("served-system"));
+        serve.current_dir(root());
         let mut process = serve.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let answers = process.stdout.take().context("the system has no output")?;
         let mut hello = String::new();

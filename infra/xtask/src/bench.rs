@@ -19,9 +19,9 @@ const STARTS: u32 = 7;
 
 /// The Lambda programs, then the Worker.
 pub(crate) fn hosts() -> anyhow::Result<()> {
-    build::build(None)?;
+    build::bundles(None)?;
     lambda()?;
-    edge::pack()?;
+    edge::pack(edge::OPTIMIZED)?;
     worker()
 }
 

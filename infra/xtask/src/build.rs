@@ -1,9 +1,11 @@
-//! `cargo xtask build`: one bundle per function, as template.yaml names them.
+//! What is compiled: the development build that every step takes its programs from, and one bundle per function for
+//! AWS Lambda, as template.yaml names them.
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
@@ -29,9 +31,38 @@ pub(crate) enum Arch {
     X86,
 }
 
+/// Compiles the whole workspace once, with every target. Every step selects from the whole workspace as well, since a
+/// build of single packages would unify other features and compile hundreds of crates again.
+pub(crate) fn development() -> anyhow::Result<()> {
+    run(command("cargo", &["build", "--workspace", "--all-targets", "--quiet"]))
+}
+
+/// A program of the development build.
+pub(crate) fn program(name: &str) -> PathBuf {
+    root().join("target/debug").join(name)
+}
+
+/// Puts the programs of the development build where the bundles are, without debug information: MiniStack unpacks each
+/// of them once per story.
+pub(crate) fn install_development() -> anyhow::Result<()> {
+    for function in functions()? {
+        let bundle = root().join(BUNDLES).join(&function);
+        fs::create_dir_all(&bundle).with_context(|| format!("{} cannot be made", bundle.display()))?;
+        let fresh = bundle.join("bootstrap.fresh");
+        let from = program(&function);
+        let strip = Command::new("strip").arg("-o").arg(&fresh).arg(&from).status();
+        // Where there are no binutils the program stays as large as it is.
+        if !strip.is_ok_and(|status| status.success()) {
+            fs::copy(&from, &fresh).with_context(|| format!("{} cannot be copied", from.display()))?;
+        }
+        fs::rename(&fresh, bundle.join("bootstrap"))?;
+    }
+    Ok(())
+}
+
 /// Without an architecture: for this machine, by plain cargo; what emulators run, and soon built again after a change.
 /// With one: for Lambda, by cargo-lambda and zig, which link with Lambda's C library whatever this machine has.
-pub(crate) fn build(arch: Option<Arch>) -> anyhow::Result<()> {
+pub(crate) fn bundles(arch: Option<Arch>) -> anyhow::Result<()> {
     let functions = functions()?;
     match arch {
         None => plain(&functions)?,

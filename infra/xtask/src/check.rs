@@ -1,45 +1,74 @@
-//! `cargo xtask check`.
+//! `cargo xtask check`: everything that must hold before a change lands.
 
-use crate::steps::{Beside, Steps};
-use crate::{api, command, hosts, readme, run, template, tools};
+use crate::steps::{Step, Steps};
+use crate::{api, build, command, hosts, readme, run, template, tools, words};
 
 /// The crates that run, or will run, on Cloudflare Workers as well.
-const AT_THE_EDGE: [&str; 4] = ["ads", "graph-api", "runtime", "webhook-ingest"];
+const EDGE_CRATES: [&str; 4] = ["domain", "graph-api", "runtime", "webhook-ingest"];
 
-/// Step by step; the first failure ends it and says which step it was.
-pub(crate) fn check() -> anyhow::Result<()> {
-    let mut steps = Steps::default();
-    steps.step("prerequisites", tools::prerequisites)?;
-    steps.step("format", || run(command("cargo", &["fmt", "--all", "--check"])))?;
-    steps.step("lints", || {
+/// What a compilation depends on.
+macro_rules! sources {
+    ($($more:literal),*) => {
+        &["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo", "clippy.toml", "functions", "shared", "infra", "tests", $($more),*]
+    };
+}
+
+const FORMAT: Step = Step { name: "format", budget: 5, inputs: sources!("rustfmt.toml") };
+const WORDS: Step = Step { name: "words", budget: 1, inputs: &[] };
+const BUILD: Step = Step { name: "build", budget: 75, inputs: &[] };
+const LINTS: Step = Step { name: "lints", budget: 30, inputs: sources!() };
+const EDGE_LINTS: Step = Step { name: "lints for wasm32", budget: 10, inputs: sources!() };
+const TEMPLATE: Step =
+    Step { name: "template", budget: 8, inputs: &["template.yaml", "infra/xtask", "tests/hosts/locks"] };
+const TESTS: Step = Step {
+    name: "tests",
+    budget: 110,
+    inputs: sources!("template.yaml", "wrangler.toml", "openapi.yaml", "README.md", "docs"),
+};
+const INSTALL: Step = Step { name: "installations", budget: 2, inputs: &[] };
+const PEERS: Step = Step { name: "peers", budget: 90, inputs: sources!() };
+const API: Step = Step { name: "api", budget: 110, inputs: sources!("openapi.yaml") };
+const HOSTS: Step = Step { name: "hosts", budget: 120, inputs: sources!("template.yaml", "wrangler.toml") };
+const DEPENDENCIES: Step = Step { name: "dependencies", budget: 5, inputs: sources!("deny.toml") };
+const DOCS: Step = Step { name: "rustdoc", budget: 25, inputs: sources!() };
+const README: Step = Step { name: "commands", budget: 20, inputs: sources!("README.md", "docs") };
+
+/// Runs every step. The first failure ends the check and names its step.
+pub(crate) fn check(all: bool) -> anyhow::Result<()> {
+    let mut steps = Steps::new(all);
+    tools::prerequisites()?;
+    steps.run(FORMAT, || run(command("cargo", &["fmt", "--all", "--check"])))?;
+    steps.run(WORDS, words::check)?;
+    steps.run(BUILD, build::development)?;
+    steps.run(LINTS, || {
         run(command("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
     })?;
-    steps.step("lints for wasm32", || {
+    steps.run(EDGE_LINTS, || {
         let mut args = vec!["clippy", "--quiet", "--lib", "--target", tools::WASM];
-        args.extend(AT_THE_EDGE.iter().flat_map(|name| ["--package", name]));
+        args.extend(EDGE_CRATES.iter().flat_map(|name| ["--package", name]));
         args.extend(["--", "-D", "warnings"]);
         run(command("cargo", &args))
     })?;
-    steps.step("template", template::lint)?;
-    steps.step("tests", || hosts::noting(command("cargo", &["test", "--workspace", "--quiet"])))?;
-    steps.step("packages", api::install)?;
-    // Stories on real hosts wait more than they compute; the judges compute.
-    let judges = Beside::start(&["peers", "api"])?;
-    let hosts = steps.step("hosts", hosts::stories);
-    steps.join(judges).and(hosts)?;
-    steps.step("dependencies", || {
+    steps.run(TEMPLATE, template::lint)?;
+    steps.run(TESTS, hosts::tests)?;
+    steps.run(INSTALL, || api::install().and_then(|()| hosts::install()))?;
+    // Stories on hosts wait more than they compute; the conformance clients compute.
+    let beside = steps.start(&[PEERS, API])?;
+    let hosts = steps.run(HOSTS, || hosts::stories(hosts::Programs::Development));
+    steps.join(beside).and(hosts)?;
+    steps.run(DEPENDENCIES, || {
         let deny = tools::installed("cargo-deny", "0.20.2")?;
         run(command(&deny, &["--log-level", "warn", "check", "bans", "licenses", "sources"]))?;
         let machete = tools::installed("cargo-machete", "0.9.2")?;
         run(command(&machete, &[]))
     })?;
-    steps.step("docs", || {
+    steps.run(DOCS, || {
         let mut doc =
             command("cargo", &["doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]);
         doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links");
         run(doc)
     })?;
-    steps.step("README", readme::check)?;
-    steps.sum_up();
+    steps.run(README, readme::check)?;
+    steps.summarize();
     Ok(())
 }

@@ -18,13 +18,18 @@ pub(crate) const PACKAGES: &str = "target/hosts/node";
 /// Meant to stay well below this, so that a cold start stays short.
 const LARGEST_GZIPPED: u64 = 300_000;
 
+/// The profile of the Worker as it is deployed.
+pub(crate) const OPTIMIZED: &str = "edge";
+/// The profile of the Worker in the check.
+pub(crate) const DEVELOPMENT: &str = "dev";
+
 /// Compiles the Worker into target/worker/webhook-ingest/build. wrangler calls this as its build command.
-pub(crate) fn build() -> anyhow::Result<()> {
+pub(crate) fn build(profile: &str) -> anyhow::Result<()> {
     install()?;
     let packages = root().join(PACKAGES).join("node_modules");
     let mut build = command(
         &tools::installed("worker-build", "0.8.7")?,
-        &["--profile", "edge", "--out-dir", "../../target/worker/webhook-ingest/build", "--", "--locked"],
+        &["--profile", profile, "--out-dir", "../../target/worker/webhook-ingest/build", "--", "--locked"],
     );
     build.current_dir(root().join("functions").join(FUNCTION));
     // worker-build downloads what it is not pointed to. The binary of esbuild is the platform's own.
@@ -37,14 +42,19 @@ pub(crate) fn build() -> anyhow::Result<()> {
 
 /// Everything of `wrangler deploy` that needs no account: the configuration is read, the Worker built and packed.
 /// What it packs is what the tests run.
-pub(crate) fn pack() -> anyhow::Result<()> {
+pub(crate) fn pack(profile: &str) -> anyhow::Result<()> {
     install()?;
     // The code's file is named after its content: that of an earlier build would stay beside it.
     let bundle = root().join(BUNDLE);
     if bundle.exists() {
         fs::remove_dir_all(&bundle).context(BUNDLE)?;
     }
-    run(wrangler(&["deploy", "--dry-run", "--env", FUNCTION, "--outdir", BUNDLE])?)?;
+    let mut deploy = wrangler(&["deploy", "--dry-run", "--env", FUNCTION, "--outdir", BUNDLE])?;
+    deploy.env("WORKER_PROFILE", profile);
+    run(deploy)?;
+    if profile != OPTIMIZED {
+        return Ok(());
+    }
     let gzipped = gzipped(&bundle)?;
     say(&format!("   The Worker {FUNCTION}: {:.0} KB gzipped.", gzipped as f64 / 1000.0));
     ensure!(gzipped < LARGEST_GZIPPED, "the Worker has outgrown {LARGEST_GZIPPED} bytes gzipped");

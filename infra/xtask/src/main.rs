@@ -6,12 +6,14 @@ mod build;
 mod check;
 mod edge;
 mod hosts;
+mod nightly;
 mod peers;
 mod python;
 mod readme;
 mod steps;
 mod template;
 mod tools;
+mod words;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -29,8 +31,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Everything that must hold before a change lands: format, lints, tests, dependencies, docs, README.
-    Check,
+    /// Runs everything that must hold before a change lands: format, lints, tests, hosts, dependencies, docs.
+    Check {
+        /// Also runs steps whose inputs have not changed since they last held.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Runs the long forms: optimized bundles, fifty kills, a thousand fault mixes, long fuzzing, benchmarks.
+    Nightly {
+        /// Only this piece.
+        #[arg(value_enum)]
+        piece: Option<nightly::Piece>,
+    },
     /// The Worker, compiled. `wrangler` calls this before it runs or uploads it.
     Worker {
         /// Pack it, too, as `wrangler` would upload it, and tell its size.
@@ -52,7 +64,11 @@ enum Chore {
     /// Writes openapi.yaml anew, as the routes say it. A test holds the file to them.
     Openapi,
     /// Whole stories on real hosts: the template on an AWS emulator, the Worker in workerd.
-    Hosts,
+    Hosts {
+        /// With the optimized programs that are deployed, not those of the development build.
+        #[arg(long)]
+        bundles: bool,
+    },
     /// A sync under every fault in turn, and under random mixes of faults.
     Faults {
         /// How many mixes. The same number is the same mix.
@@ -76,16 +92,18 @@ enum Bench {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().chore {
-        Chore::Check => check::check(),
-        Chore::Worker { pack: false } => edge::build(),
-        Chore::Worker { pack: true } => edge::pack(),
+        Chore::Check { all } => check::check(all),
+        Chore::Nightly { piece } => nightly::nightly(piece),
+        Chore::Worker { pack: false } => edge::build(&worker_profile()),
+        Chore::Worker { pack: true } => edge::pack(edge::OPTIMIZED),
         Chore::Peers => peers::judge(),
-        Chore::Build { arch } => build::build(arch),
+        Chore::Build { arch } => build::bundles(arch),
         Chore::Api => api::judge(),
         Chore::Pages => api::judge_pages(),
         Chore::Openapi => api::write(),
-        Chore::Hosts => hosts::all(),
-        Chore::Faults { seeds } => faults(seeds),
+        Chore::Hosts { bundles: false } => hosts::all(hosts::Programs::Development),
+        Chore::Hosts { bundles: true } => hosts::all(hosts::Programs::Bundles),
+        Chore::Faults { seeds } => nightly::faults(seeds),
         Chore::Bench { what: Bench::Sync } => peers::bench_sync(),
         Chore::Bench { what: Bench::Hosts } => bench::hosts(),
     };
@@ -98,12 +116,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// The stories that `cargo test` runs with few seeds.
-fn faults(seeds: u64) -> anyhow::Result<()> {
-    let mut test =
-        command("cargo", &["test", "--package", "journeys", "--quiet", "--", "faults::", "--nocapture"]);
-    test.env("FAULT_SEEDS", seeds.to_string());
-    run(test)
+/// The profile of the Worker that `pack` asks for by way of wrangler; the deployed one when a person runs wrangler.
+#[expect(clippy::disallowed_methods, reason = "wrangler hands nothing else to its build command")]
+fn worker_profile() -> String {
+    std::env::var("WORKER_PROFILE").unwrap_or_else(|_| edge::OPTIMIZED.to_owned())
 }
 
 /// The workspace's folder. Cargo names it when it runs us; what was known when we were built may be another

@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::Context;
 
-use crate::{command, python, root, run};
+use crate::{build, command, python, root, run};
 
 /// One virtual environment each: the three want different versions of the SDK.
 const VENVS: [&str; 3] = ["sdk", "airbyte", "tap"];
@@ -15,7 +15,7 @@ const REQUESTS: &str = "target/peers/requests.jsonl";
 /// All judges, on a small account.
 pub(crate) fn judge() -> anyhow::Result<()> {
     install()?;
-    run(command("cargo", &["build", "--quiet", "--package", "peers"]))?;
+    build::development()?;
     record_requests()?;
     let requests = ["tests/peers/requests.example.jsonl", REQUESTS];
     // All of them, whatever the first ones say.
@@ -32,7 +32,7 @@ pub(crate) fn judge() -> anyhow::Result<()> {
 fn record_requests() -> anyhow::Result<()> {
     let path = root().join(REQUESTS);
     fs::write(&path, "").with_context(|| format!("{} cannot be written", path.display()))?;
-    let mut stories = command("cargo", &["test", "--quiet", "--package", "graph-api", "--test", "graph_api"]);
+    let mut stories = command("cargo", &["test", "--workspace", "--quiet", "--test", "graph_api"]);
     stories.env("GRAPH_REQUESTS", &path);
     run(stories)
 }

@@ -5,14 +5,14 @@ use std::fs;
 
 use anyhow::{Context, ensure};
 
-use crate::{command, root, run, say};
+use crate::{build, command, root, say};
 
 /// Checks every command of the README.
 pub(crate) fn check() -> anyhow::Result<()> {
     let readme = fs::read_to_string(root().join("README.md")).context("README.md")?;
     let commands: Vec<&str> = commands(&readme).collect();
     ensure!(!commands.is_empty(), "README.md holds no command");
-    run(command("cargo", &["build", "--quiet"]))?;
+    build::development()?;
     for line in commands {
         let words: Vec<&str> = line.split_whitespace().take_while(|word| *word != "#").collect();
         match words[..] {
@@ -42,7 +42,7 @@ fn commands(readme: &str) -> impl Iterator<Item = &str> {
 
 /// Runs what ends by itself; for what serves, asks for help after its options, which fails on an unknown one.
 fn adflight(args: &[&str]) -> anyhow::Result<()> {
-    let program = root().join("target/debug/adflight");
+    let program = build::program("adflight");
     let program = program.to_str().context("the workspace's path is not text")?;
     let missing =
         args.iter().find(|arg| arg.starts_with("../shared")).filter(|arg| !root().join(arg).exists());

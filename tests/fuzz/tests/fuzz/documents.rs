@@ -9,7 +9,7 @@ use ads::rule::RuleSpec;
 use jiff::civil::{Date, date};
 use serde::de::DeserializeOwned;
 
-use crate::{ITERATIONS, Input, are_accepted, document, is_stable};
+use crate::{Input, are_accepted, document, is_stable, iterations};
 
 const LAUNCHES: [&str; 3] = [
     r#"{"name":"Autumn","objective":"OUTCOME_SALES","daily_budget":{"amount":5000,"currency":"SGD"},"special_ad_categories":[],"ad_set":{"optimization_goal":"OFFSITE_CONVERSIONS","countries":["SG"],"advantage_audience":true,"promoted_object":{"pixel_id":"1","custom_event_type":"PURCHASE"}},"ad":{"creative":{"creative_id":"9"}}}"#,
@@ -24,7 +24,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
 #[test]
 fn launches() {
     are_accepted(&LAUNCHES, |body| read::<LaunchSpec>(body).is_some());
-    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+    bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         let Some(spec) = read::<LaunchSpec>(&document(&LAUNCHES, input)) else { return };
         drop(spec.check(spec.daily_budget.currency));
         is_stable(&spec);
@@ -38,7 +38,7 @@ const DEFAULTS: [&str; 1] = [
 #[test]
 fn defaults() {
     are_accepted(&DEFAULTS, |body| read::<LaunchDefaults>(body).is_some());
-    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+    bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         let Some(defaults) = read::<LaunchDefaults>(&document(&DEFAULTS, input)) else { return };
         drop(defaults.check());
         let mut spec = read(LAUNCHES[2].as_bytes()).unwrap();
@@ -56,7 +56,7 @@ const RULES: [&str; 2] = [
 #[test]
 fn rules() {
     are_accepted(&RULES, |body| read::<RuleSpec>(body).is_some());
-    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+    bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         let Some(spec) = read::<RuleSpec>(&document(&RULES, input)) else { return };
         drop(spec.check());
         drop(spec.guard.objection(&Measures::default()));
@@ -71,7 +71,7 @@ const MONEY: [&str; 2] = [r#"{"amount":5000,"currency":"SGD"}"#, r#"{"amount":-1
 #[test]
 fn money() {
     are_accepted(&MONEY, |body| read::<Money>(body).is_some());
-    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+    bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         let Some(money) = read::<Money>(&document(&MONEY, input)) else { return };
         assert!([1, 100].contains(&money.currency.minor_units()));
         is_stable(&money);
@@ -84,7 +84,7 @@ const RANGES: [&str; 1] = [r#"{"since":"2026-11-08","until":"2026-11-19"}"#];
 #[test]
 fn ranges_and_weeks() {
     are_accepted(&RANGES, |body| read::<DateRange>(body).is_some());
-    bolero::check!().with_type::<(Input, Input)>().with_iterations(ITERATIONS).for_each(
+    bolero::check!().with_type::<(Input, Input)>().with_iterations(iterations()).for_each(
         |(range, week): &(Input, Input)| {
             if let Some(range) = read::<DateRange>(&document(&RANGES, range)) {
                 is_stable(&range);

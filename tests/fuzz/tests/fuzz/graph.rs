@@ -14,7 +14,7 @@ use graph_api::usage::{Usage, UseCase};
 use graph_api::{GraphError, fuzzing};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{ITERATIONS, Input, are_accepted, document, is_stable};
+use crate::{Input, are_accepted, document, is_stable, iterations};
 
 const INSIGHTS: [&str; 2] = [
     r#"{"data":[{"ad_id":"4","adset_id":"3","campaign_id":"2","date_start":"2026-11-19","date_stop":"2026-11-19","impressions":"8801","clicks":"120","inline_link_clicks":"7","spend":"42.17","reach":"7000","frequency":"1.257286","attribution_setting":"7d_click","actions":[{"action_type":"omni_purchase","value":"3","7d_click":"2","1d_view":"1"},{"action_type":"lead","value":"1"},{"action_type":"lead","value":"2"}],"action_values":[{"action_type":"omni_purchase","value":"289.9","7d_click":"200"}]},{"ad_id":"5","adset_id":"3","campaign_id":"2","date_start":"2026-11-19","date_stop":"2026-11-19"}],"paging":{"cursors":{"before":"a","after":"b"},"next":"https://graph.facebook.com/v26.0/act_1/insights?access_token=x"}}"#,
@@ -26,7 +26,7 @@ const INSIGHTS: [&str; 2] = [
 fn insights() {
     let read = fuzzing::rows::<AdDay>;
     are_accepted(&INSIGHTS, |body| read(body).is_ok());
-    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+    bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         let Ok(days) = read(&document(&INSIGHTS, input)) else { return };
         let mut sum = Measures::default();
         for day in &days {
@@ -46,7 +46,7 @@ const OBJECTS: [&str; 1] = [
 fn objects() {
     let read = fuzzing::rows::<GraphObject>;
     are_accepted(&OBJECTS, |body| read(body).is_ok());
-    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+    bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         for object in read(&document(&OBJECTS, input)).into_iter().flatten() {
             is_stable(&object.into_object(Level::AdSet));
         }
@@ -62,7 +62,7 @@ const ERRORS: [&str; 3] = [
 /// Whatever a failed call answers with, there is a next move, and no wait is longer than Meta's longest.
 #[test]
 fn errors() {
-    let input = bolero::check!().with_type::<(u16, bool, Input)>().with_iterations(ITERATIONS);
+    let input = bolero::check!().with_type::<(u16, bool, Input)>().with_iterations(iterations());
     input.for_each(|(status, creates, input): &(u16, bool, Input)| {
         let error = fuzzing::error(*status, &document(&ERRORS, input), *creates);
         if let GraphError::Wait { after, .. } = error {
@@ -93,7 +93,7 @@ const HEADERS: [(&str, &str); 4] = [
 #[test]
 fn usage_headers() {
     let valid = HEADERS.map(|(_, value)| value);
-    bolero::check!().with_type::<[Input; 4]>().with_iterations(ITERATIONS).for_each(|inputs: &[Input; 4]| {
+    bolero::check!().with_type::<[Input; 4]>().with_iterations(iterations()).for_each(|inputs: &[Input; 4]| {
         let texts: Vec<_> = (0..4)
             .map(|place| {
                 String::from_utf8(document(&valid[place..=place], &inputs[place])).unwrap_or_default()
@@ -127,7 +127,7 @@ fn login() {
     are_accepted(&LOGIN[..1], |body| serde_json::from_slice::<IssuedToken>(body).is_ok());
     are_accepted(&LOGIN[1..2], |body| serde_json::from_slice::<TokenFacts>(body).is_ok());
     are_accepted(&LOGIN[2..], |body| serde_json::from_slice::<AdAccount>(body).is_ok());
-    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+    bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         let body = document(&LOGIN, input);
         if let Ok(token) = serde_json::from_slice::<IssuedToken>(&body) {
             assert!(!format!("{token:?}").contains("EAAB"));

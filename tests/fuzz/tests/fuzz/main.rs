@@ -13,8 +13,11 @@ use fuzz::Edit;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Inputs per target of an ordinary test run.
-const ITERATIONS: usize = 2_000;
+/// How many inputs each decoder gets: `FUZZ_ITERATIONS`, which `cargo xtask nightly fuzz` raises.
+#[expect(clippy::disallowed_methods, reason = "a person who looks for rare inputs says how many")]
+fn iterations() -> usize {
+    std::env::var("FUZZ_ITERATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(200)
+}
 
 /// Which of the valid documents, how much is done to it, and what.
 type Input = (u8, u8, [Edit; 4]);

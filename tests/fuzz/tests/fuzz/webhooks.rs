@@ -3,7 +3,7 @@
 use graph_api::webhook::{changes, is_signed};
 use secrecy::SecretString;
 
-use crate::{ITERATIONS, Input, are_accepted, document, is_stable};
+use crate::{Input, are_accepted, document, is_stable, iterations};
 
 const BODIES: [&str; 2] = [
     r#"{"object":"ad_account","entry":[{"id":"0","time":1796000000,"changes":[{"field":"with_issues_ad_objects","value":{"id":"23","level":"AD_SET","error_summary":"\u00fc"}},{"field":"creative_fatigue","value":{"ad_account_id":"77","adgroup_id":42}},{"field":"brand_new","value":{"x":[1,{"y":null}]}}]}]}"#,
@@ -14,7 +14,7 @@ const BODIES: [&str; 2] = [
 #[test]
 fn bodies() {
     are_accepted(&BODIES, |body| changes(body).is_ok_and(|changes| changes.len() == 3));
-    bolero::check!().with_type::<Input>().with_iterations(ITERATIONS).for_each(|input: &Input| {
+    bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         let body = document(&BODIES, input);
         let Ok(cut) = changes(&body) else { return };
         assert_eq!(changes(&body).unwrap(), cut);
@@ -33,7 +33,7 @@ const SIGNED: &str = "sha256=dc46983557fea127b43af721467eb9b3fde2338fe3e14f51952
 fn signatures() {
     let secret = SecretString::from("secret");
     assert!(is_signed(&secret, SIGNED, b"body"));
-    bolero::check!().with_type::<(Input, Input)>().with_iterations(ITERATIONS).for_each(
+    bolero::check!().with_type::<(Input, Input)>().with_iterations(iterations()).for_each(
         |(header, body): &(Input, Input)| {
             let (header, body) = (document(&[SIGNED], header), document(&["body"], body));
             let header = String::from_utf8_lossy(&header);

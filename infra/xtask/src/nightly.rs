@@ -1,0 +1,82 @@
+//! `cargo xtask nightly`: the long forms of what the check runs in short. Each piece also runs alone.
+
+use clap::ValueEnum;
+
+use crate::steps::{Step, Steps};
+use crate::{bench, build, command, edge, hosts, peers, run};
+
+/// A piece of the nightly run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Piece {
+    /// The optimized bundles of the Lambda functions and the packed Worker, with their sizes and limits.
+    Bundles,
+    /// The stories on hosts, with optimized programs and fifty killed processes.
+    Hosts,
+    /// A sync under a thousand random mixes of faults.
+    Faults,
+    /// Broken documents for every decoder, ten thousand each.
+    Fuzz,
+    /// What a sync costs, side by side with other clients; starts, memory and throughput on the hosts.
+    Bench,
+}
+
+/// How many processes the story of killed processes kills at night.
+const KILLS: &str = "50";
+const FAULT_SEEDS: u64 = 1000;
+const FUZZ_ITERATIONS: &str = "10000";
+
+/// Runs one piece, or all of them in their order.
+pub(crate) fn nightly(piece: Option<Piece>) -> anyhow::Result<()> {
+    let mut steps = Steps::new(true);
+    for one in Piece::value_variants() {
+        if piece.is_none_or(|wanted| wanted == *one) {
+            let (name, budget) = one.step();
+            steps.run(Step { name, budget, inputs: &[] }, || one.run())?;
+        }
+    }
+    steps.summarize();
+    Ok(())
+}
+
+impl Piece {
+    /// Its name and budget in seconds.
+    fn step(self) -> (&'static str, u64) {
+        match self {
+            Self::Bundles => ("bundles", 600),
+            Self::Hosts => ("hosts", 300),
+            Self::Faults => ("faults", 900),
+            Self::Fuzz => ("fuzz", 300),
+            Self::Bench => ("bench", 900),
+        }
+    }
+
+    fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Bundles => {
+                build::bundles(None)?;
+                edge::pack(edge::OPTIMIZED)
+            }
+            Self::Hosts => {
+                hosts::install()?;
+                build::development()?;
+                hosts::with_kills(hosts::Programs::Bundles, KILLS)
+            }
+            Self::Faults => faults(FAULT_SEEDS),
+            Self::Fuzz => {
+                let mut fuzz = command("cargo", &["test", "--workspace", "--quiet", "--test", "fuzz"]);
+                fuzz.env("FUZZ_ITERATIONS", FUZZ_ITERATIONS);
+                run(fuzz)
+            }
+            Self::Bench => peers::bench_sync().and_then(|()| bench::hosts()),
+        }
+    }
+}
+
+/// The fault stories with this many random mixes.
+pub(crate) fn faults(seeds: u64) -> anyhow::Result<()> {
+    let stories =
+        ["test", "--workspace", "--quiet", "--test", "journeys", "--", "faults::", "--nocapture"];
+    let mut test = command("cargo", &stories);
+    test.env("FAULT_SEEDS", seeds.to_string());
+    run(test)
+}
