@@ -31,7 +31,7 @@ ACTIVATE_AT = ["2026-12-24T09:00:00", "2027-03-01T00:30"]
 TIMEZONE = ["Asia/Singapore", "Europe/Berlin"]
 
 
-def real(path, method, name):
+def existing_values(path, method, name):
     """The values of a path's parameter that name something."""
     if name == "id":
         kind = next(kind for kind in ("campaigns", "adsets", "ads") if f"/{kind}/" in path)
@@ -42,13 +42,13 @@ def real(path, method, name):
         return [SYSTEM["own_invitation"]]
     if name == "member":
         return SYSTEM["member"][-1:] if method == "delete" else SYSTEM["member"][:-1]
-    if name == "connection" and method == "delete" and "ADFLIGHT_LAST" not in os.environ:
+    if name == "connection" and method == "delete" and "ADFLIGHT_FINAL_RUN" not in os.environ:
         return ["meta-0"]  # Without its connection nothing could be tried any more: that comes last.
     value = SYSTEM.get(name, "nothing-there")
     return value if isinstance(value, list) else [value]
 
 
-def only(schema, values):
+def restrict(schema, values):
     schema.pop("pattern", None)
     schema.pop("$ref", None)
     schema["enum"] = values
@@ -65,15 +65,15 @@ def before_load_schema(context, raw_schema):
             for parameter in parameters:
                 schema, name = parameter["schema"], parameter["name"]
                 if parameter["in"] == "path":
-                    only(schema, real(path, method, name))
+                    restrict(schema, existing_values(path, method, name))
                 elif name == "since":
-                    only(schema, SINCE)
+                    restrict(schema, SINCE)
                 elif name == "until":
-                    only(schema, UNTIL)
+                    restrict(schema, UNTIL)
                 elif name == "after":
-                    only(schema, [cursor])
+                    restrict(schema, [cursor])
                 elif name == "hub.verify_token":
-                    only(schema, [SYSTEM["verify_token"]])
+                    restrict(schema, [SYSTEM["verify_token"]])
             body = operation.get("requestBody", {}).get("content", {}).get("application/json")
             example = {"launch": "launch_document", "add_rule": "rule_document"}.get(operation["operationId"])
             if example:
@@ -84,9 +84,9 @@ def before_load_schema(context, raw_schema):
     for action in schemas["Action"]["oneOf"]:
         if "daily_budget" in action["properties"]:
             action["properties"]["daily_budget"] = budget
-    only(schemas["Budget"]["properties"]["currency"], [SYSTEM["currency"]])
-    only(schemas["NewSchedule"]["properties"]["activate_at"], ACTIVATE_AT)
-    only(schemas["NewSchedule"]["properties"]["timezone"], TIMEZONE + [None])
+    restrict(schemas["Budget"]["properties"]["currency"], [SYSTEM["currency"]])
+    restrict(schemas["NewSchedule"]["properties"]["activate_at"], ACTIVATE_AT)
+    restrict(schemas["NewSchedule"]["properties"]["timezone"], TIMEZONE + [None])
     # An account may have no default for who speaks.
     page = SYSTEM["launch_document"]["ad"]["creative"]["post_id"].split("_")[0]
     schemas["LinkSpec"]["properties"]["page"] = {"type": "string", "enum": [page]}
@@ -94,7 +94,7 @@ def before_load_schema(context, raw_schema):
     # What goes together among these: Meta has one pair of identities for Thailand and Brazil.
     for name in ("AdSetSpec", "LaunchDefaults", "LaunchDefaultsInput"):
         alone = ["TAIWAN_UNIVERSAL", "SINGAPORE_UNIVERSAL", "THAILAND_UNIVERSAL", "AUSTRALIA_FINSERV", "INDIA_FINSERV"]
-        only(schemas[name]["properties"]["regional_identities"]["propertyNames"], alone)
+        restrict(schemas[name]["properties"]["regional_identities"]["propertyNames"], alone)
     # The simulated app has no configuration of Facebook Login for Business.
     schemas["LoginRequest"]["properties"]["kind"] = {"const": "classic"}
     for name in schemas:
@@ -127,8 +127,8 @@ def log_in():
     return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(back).query)), cookie_of(begun)
 
 
-def cookie_of(answer):
-    return answer.headers["set-cookie"].split(";")[0]
+def cookie_of(response):
+    return response.headers["set-cookie"].split(";")[0]
 
 
 class Form(html.parser.HTMLParser):
@@ -145,7 +145,7 @@ class Form(html.parser.HTMLParser):
             self.fields.append((attributes["name"], attributes.get("value", "")))
 
 
-def choose():
+def choose_accounts():
     """The secret of a page that asks for ad accounts, one of them, and the cookie of its browser."""
     query, cookie = log_in()
     page = requests.get(
@@ -159,7 +159,7 @@ WRITES = itertools.count()
 EVERY_OTHER = collections.defaultdict(itertools.count)
 
 
-def is_real(case):
+def uses_real_data(case):
     """Of what is meant to be taken, every other one is what only the world can make; the others are as made up."""
     return case.meta.generation.mode.is_positive and next(EVERY_OTHER[case.operation.label]) % 2 == 0
 
@@ -176,34 +176,34 @@ def before_call(context, case, kwargs):
             body = json.dumps(case.body).encode()
             signature = hmac.new(SYSTEM["app_secret"].encode(), body, hashlib.sha256).hexdigest()
             case.headers["X-Hub-Signature-256"] = f"sha256={signature}"
-        case "deauthorize" | "delete_data" if is_real(case):
+        case "deauthorize" | "delete_data" if uses_real_data(case):
             case.body = {"signed_request": STRANGER}
-        case "sync" if is_real(case):
+        case "sync" if uses_real_data(case):
             # It may have been deselected meanwhile.
             selection = f"{SYSTEM['url']}/v1/workspaces/{SYSTEM['workspace']}/ad-accounts/{SYSTEM['ad_account']}/selection"
             requests.put(
                 selection, json={"selected": True}, headers={"Authorization": f"Bearer {SYSTEM['token']}"}, timeout=20)
-        case "hand_over_token" if is_real(case):
+        case "connect_system_user" if uses_real_data(case):
             case.body = {"token": SYSTEM["system_token"]}
-        case "finish_login" if is_real(case):
+        case "finish_login" if uses_real_data(case):
             case.query, case.headers["Cookie"] = log_in()
-        case "choose_ad_accounts" if is_real(case):
-            case.body, case.headers["Cookie"] = choose()
+        case "choose_ad_accounts" if uses_real_data(case):
+            case.body, case.headers["Cookie"] = choose_accounts()
 
 
-REACHED = collections.defaultdict(collections.Counter)
-REACHING = threading.Lock()
+STATUS_COUNTS = collections.defaultdict(collections.Counter)
+STATUS_COUNTS_LOCK = threading.Lock()
 
 
 @schemathesis.hook
 def after_call(context, case, response):
-    with REACHING:
-        REACHED[case.operation.definition.raw["operationId"]][response.status_code] += 1
+    with STATUS_COUNTS_LOCK:
+        STATUS_COUNTS[case.operation.definition.raw["operationId"]][response.status_code] += 1
 
 
 @atexit.register
-def keep_reached():
+def write_status_counts():
     """For `cargo xtask api`, which says which operations were never taken."""
-    with open(os.environ["ADFLIGHT_REACHED"], "a", encoding="utf-8") as file:
-        json.dump(REACHED, file)
+    with open(os.environ["ADFLIGHT_STATUS_COUNTS"], "a", encoding="utf-8") as file:
+        json.dump(STATUS_COUNTS, file)
         file.write("\n")

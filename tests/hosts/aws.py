@@ -1,8 +1,8 @@
 """Speaks AWS's own APIs for a test: a line of JSON in, a line of JSON out, until standard input ends.
 
-{"endpoint": …, "account": …, "service": "sqs", "call": "get_queue_attributes", "with": {…}}
-with "as": [access key, secret key, session token] where somebody else than the account's root asks,
-is answered {"answer": {…}} or {"error": {"code": …, "message": …}}. A value {"zip": path} stands for the bytes of a zip
+{"endpoint": …, "account": …, "service": "sqs", "call": "get_queue_attributes", "parameters": {…}}
+with "credentials": [access key, secret key, session token] for a caller other than the account's root,
+is answered by {"response": {…}} or {"error": {"code": …, "message": …}}. A value {"zip": path} stands for the bytes of a zip
 of that file, as Lambda takes bundles.
 """
 
@@ -19,9 +19,9 @@ SESSION = botocore.session.Session()
 CLIENTS = {}
 
 
-def client(endpoint, account, service, somebody):
+def client(endpoint, account, service, credentials):
     # An access key of twelve digits is the root of the account of that number.
-    access_key, secret_key, token = somebody or (account, "test", None)
+    access_key, secret_key, token = credentials or (account, "test", None)
     key = endpoint, access_key, token, service
     if key not in CLIENTS:
         CLIENTS[key] = SESSION.create_client(
@@ -47,28 +47,28 @@ def bundle(path):
     return packed.getvalue()
 
 
-def value(given):
+def decoded(given):
     if isinstance(given, dict) and given.keys() == {"zip"}:
         return bundle(given["zip"])
     return given
 
 
-def answer(asked):
-    service = client(asked["endpoint"], asked["account"], asked["service"], asked.get("as"))
-    parameters = {name: value(given) for name, given in asked["with"].items()}
+def handle(request):
+    service = client(request["endpoint"], request["account"], request["service"], request.get("credentials"))
+    parameters = {name: decoded(given) for name, given in request["parameters"].items()}
     try:
-        got = getattr(service, asked["call"])(**parameters)
-    except ClientError as refused:
-        error = refused.response["Error"]
+        result = getattr(service, request["call"])(**parameters)
+    except ClientError as client_error:
+        error = client_error.response["Error"]
         return {"error": {"code": error.get("Code", ""), "message": error.get("Message", "")}}
-    got.pop("ResponseMetadata", None)
-    return {"answer": got}
+    result.pop("ResponseMetadata", None)
+    return {"response": result}
 
 
-def shown(thing):
+def serialized(thing):
     # Dates, and bodies that are streams.
     return thing.read().decode() if hasattr(thing, "read") else str(thing)
 
 
 for line in sys.stdin:
-    print(json.dumps(answer(json.loads(line)), default=shown), flush=True)
+    print(json.dumps(handle(json.loads(line)), default=serialized), flush=True)

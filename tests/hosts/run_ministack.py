@@ -20,7 +20,7 @@ import time
 import urllib.request
 
 VERSION = "1.5.33"
-READY_WITHIN_S = 60
+STARTUP_TIMEOUT_S = 60
 
 
 def free_port():
@@ -87,7 +87,7 @@ class HttpApiBody:
                     integrations[uri] = self.integrate(api_id, operation[self.INTEGRATION])
                 verb = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
                 key = "$default" if path.strip("/") == "$default" else f"{verb} {path}"
-                self.made(self.apigateway._create_route(
+                self.checked(self.apigateway._create_route(
                     api_id, {"routeKey": key, "target": f"integrations/{integrations[uri]}"}))
 
     def integrate(self, api_id, integration):
@@ -97,17 +97,17 @@ class HttpApiBody:
             "integrationUri": integration["uri"],
             "payloadFormatVersion": integration["payloadFormatVersion"],
         }
-        return self.made(self.apigateway._create_integration(api_id, wanted))["integrationId"]
+        return self.checked(self.apigateway._create_integration(api_id, wanted))["integrationId"]
 
     @staticmethod
-    def made(answer):
-        status, _, body = answer
+    def checked(response):
+        status, _, body = response
         if status >= 400:
             raise ValueError(body)
         return json.loads(body)
 
 
-def answer_for_every_account(apigateway):
+def serve_every_account(apigateway):
     """A visitor has no AWS account, and MiniStack takes that to be its default one, where our APIs are not."""
 
     def owner(wanted):
@@ -117,7 +117,7 @@ def answer_for_every_account(apigateway):
     apigateway.find_api_scope = owner
 
 
-def count_concurrency(handlers):
+def parse_concurrency(handlers):
     """A number out of a parameter is text to MiniStack, and its poller stumbles over that."""
     handler = handlers["AWS::Lambda::EventSourceMapping"]
     create = handler["create"]
@@ -131,17 +131,17 @@ def count_concurrency(handlers):
     handler["create"] = with_number
 
 
-def tell_what_is_sent(sqs, responses):
-    """What is put into a queue lies there for a moment only; stories look for secrets in it afterwards, each in the
+def log_sent_messages(sqs, responses):
+    """What is put into a queue lies there for a moment only; scenarios look for secrets in it afterwards, each in the
     account that it has for itself."""
     send = sqs._act_send_message
 
-    def told(data, url):
+    def logged_send(data, url):
         sqs.logger.info("Sent in %s: %s", responses.get_account_id(), json.dumps(data))
         return send(data, url)
 
     # Batches are sent one by one, through the first of these.
-    sqs._act_send_message = sqs._HANDLERS["SendMessage"] = told
+    sqs._act_send_message = sqs._HANDLERS["SendMessage"] = logged_send
 
 
 class Permissions:
@@ -176,27 +176,27 @@ class Conditions:
 
     def __init__(self, iam_actions, iam_evaluator, iam):
         self.context_of = iam_actions.dynamodb_service_context
-        iam_actions.dynamodb_service_context = self.of_dynamodb
+        iam_actions.dynamodb_service_context = self.dynamodb_context
         self.assumed = contextvars.ContextVar("assumed", default={})
         self.evaluate, self.simulate = iam_evaluator.evaluate, iam._simulate_principal_policy
-        iam_evaluator.evaluate = self.assuming
-        iam._simulate_principal_policy = iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = self.simulated
+        iam_evaluator.evaluate = self.evaluate_with_context
+        iam._simulate_principal_policy = iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = self.simulate_with_context
 
-    def of_dynamodb(self, body):
+    def dynamodb_context(self, body):
         """Of a transaction the keys of all its parts, for each of them: AWS looks at each part for itself, so this
         refuses more than AWS does, and nothing less."""
-        asked = json.loads(body or b"{}")
-        parts = [part for item in asked.get("TransactItems") or [] for part in item.values()] or [asked]
+        request = json.loads(body or b"{}")
+        parts = [part for item in request.get("TransactItems") or [] for part in item.values()] or [request]
         items = [item for part in parts for item in (part.get("Key"), part.get("Item")) if item]
         keys = [item["pk"]["S"] for item in items if "S" in item.get("pk", {})]
-        values = asked.get("ExpressionAttributeValues") or {}
-        if asked.get("KeyConditionExpression") and ":pk" in values:
+        values = request.get("ExpressionAttributeValues") or {}
+        if request.get("KeyConditionExpression") and ":pk" in values:
             keys.append(values[":pk"]["S"])
         return {**self.context_of(body), **({self.LEADING_KEYS: keys} if keys else {})}
 
-    def simulated(self, asked):
+    def simulate_with_context(self, request):
         def text(name):
-            value = asked.get(name)
+            value = request.get(name)
             return value[0] if isinstance(value, list) else value
 
         assumed, entry = {}, "ContextEntries.member."
@@ -208,29 +208,29 @@ class Conditions:
             assumed[text(f"{entry}{n}.ContextKeyName").lower()] = values if is_list else values[0]
         token = self.assumed.set(assumed)
         try:
-            return self.simulate(asked)
+            return self.simulate(request)
         finally:
             self.assumed.reset(token)
 
-    def assuming(self, context, *policies):
+    def evaluate_with_context(self, context, *policies):
         context.service_context = {**context.service_context, **self.assumed.get()}
         return self.evaluate(context, *policies)
 
 
-def complete():
+def patch_ministack():
     from ministack.core import iam_actions, iam_evaluator, lambda_runtime, responses
     from ministack.services import apigateway, iam, lambda_svc, scheduler, sqs
     from ministack.services.cloudformation import provisioners
 
     HttpApiBody(apigateway, provisioners._RESOURCE_HANDLERS)
-    answer_for_every_account(apigateway)
-    count_concurrency(provisioners._RESOURCE_HANDLERS)
+    serve_every_account(apigateway)
+    parse_concurrency(provisioners._RESOURCE_HANDLERS)
     Permissions(iam_actions)
     Conditions(iam_actions, iam_evaluator, iam)
-    tell_what_is_sent(sqs, responses)
-    # It looks for schedules that are due every ten seconds; stories should not wait that long.
+    log_sent_messages(sqs, responses)
+    # It looks for schedules that are due every ten seconds; scenarios should not wait that long.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
-    # After an invocation that crashed it leaves the queue alone for a second; one story crashes dozens.
+    # After an invocation that crashed it leaves the queue alone for a second; one scenario crashes dozens.
     lambda_svc._ESM_BACKOFF_SECONDS = 0.1
     # What a function has written is collected for 50 ms after its answer, and what comes later waits for the next
     # invocation. On a busy machine lines come later: (wait for the first one, silence that ends it, longest), in s.
@@ -239,20 +239,20 @@ def complete():
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
 
-def announce(port, voice):
-    deadline = time.monotonic() + READY_WITHIN_S
+def report_ready(port, output):
+    deadline = time.monotonic() + STARTUP_TIMEOUT_S
     while time.monotonic() < deadline:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/health", timeout=5).close()
         except OSError:
             time.sleep(0.05)
         else:
-            print(json.dumps({"port": port}), file=voice, flush=True)
+            print(json.dumps({"port": port}), file=output, flush=True)
             return
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def end_with_input():
+def exit_with_input():
     while sys.stdin.readline():
         pass
     os.kill(os.getpid(), signal.SIGTERM)
@@ -263,13 +263,13 @@ def main():
     if installed != VERSION:
         sys.exit(f"this launcher completes MiniStack {VERSION}, and found {installed}")
     # What MiniStack prints must not be taken for what we say.
-    voice = os.fdopen(os.dup(1), "w")
+    output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     port = free_port()
     os.environ.update(settings(port))
-    complete()
-    threading.Thread(target=announce, args=(port, voice), daemon=True).start()
-    threading.Thread(target=end_with_input, daemon=True).start()
+    patch_ministack()
+    threading.Thread(target=report_ready, args=(port, output), daemon=True).start()
+    threading.Thread(target=exit_with_input, daemon=True).start()
     sys.argv = sys.argv[:1]
     from ministack import app
 

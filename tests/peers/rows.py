@@ -1,4 +1,4 @@
-"""What the clients read, in one shape, and the comparison with the truth.
+"""What the clients read, in one shape, and the comparison with the simulator's data.
 
 A row is one ad's day: {"ad_id", "adset_id", "campaign_id", "date", one entry per metric, "actions", "action_values"},
 numbers as exact decimal strings, the two lists as maps from action type to value. An object is {"id", "name",
@@ -61,7 +61,7 @@ def by_type(actions: Any) -> dict[str, str]:
     return {name: exact(value) for name, value in sums.items()}
 
 
-class Read:
+class AccountData:
     """Everything a client read: rows by ad and day, objects by id."""
 
     def __init__(self, found: Iterable[tuple[str, dict[str, Any]]]) -> None:
@@ -83,11 +83,11 @@ class Read:
         return sum(len(objects) for objects in self.objects.values())
 
 
-def differences(truth: Read, read: Read) -> list[str]:
-    """Where what was read is not the truth."""
+def differences(expected: AccountData, read: AccountData) -> list[str]:
+    """Where the data read differs from the expected data."""
     found = [f"{read.repeated} records came twice"] if read.repeated else []
-    for name, true, seen in [("insights", truth.rows, read.rows)] + [
-        (stream, truth.objects[stream], read.objects[stream]) for stream in OBJECTS
+    for name, true, seen in [("insights", expected.rows, read.rows)] + [
+        (stream, expected.objects[stream], read.objects[stream]) for stream in OBJECTS
     ]:
         found += [f"{name}: {key} is missing" for key in sorted(true.keys() - seen.keys())]
         found += [f"{name}: {key} does not exist" for key in sorted(seen.keys() - true.keys())]

@@ -1,12 +1,12 @@
 //! What ties an answer to one browser: secrets that only it has, kept here as hashes.
 
-use ads::Failure;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::Error;
 use http::header::{ACCEPT, COOKIE, HeaderValue, SET_COOKIE};
 use jiff::SignedDuration;
-use runtime::route::Visit;
-use runtime::{Reply, random};
+use runtime::route::RequestContext;
+use runtime::{Response, random};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -18,39 +18,39 @@ pub(crate) struct Cookie<'a> {
     pub(crate) value: &'a str,
     /// The one path to which the browser sends it.
     pub(crate) path: &'static str,
-    pub(crate) lasts: SignedDuration,
+    pub(crate) max_age: SignedDuration,
     pub(crate) same_site: &'static str,
     pub(crate) secure: bool,
 }
 
 impl Cookie<'_> {
     /// Sets it with this answer.
-    pub(crate) fn set(&self, reply: &mut Reply) -> Result<(), Failure> {
-        let Self { name, value, path, lasts, same_site, secure } = self;
+    pub(crate) fn set(&self, response: &mut Response) -> Result<(), Error> {
+        let Self { name, value, path, max_age, same_site, secure } = self;
         let secure = if *secure { "; Secure" } else { "" };
-        let lasts = lasts.as_secs();
+        let max_age = max_age.as_secs();
         let cookie =
-            format!("{name}={value}; Path={path}; Max-Age={lasts}; HttpOnly; SameSite={same_site}{secure}");
-        let cookie = HeaderValue::from_str(&cookie).map_err(|error| Failure::Defect(error.to_string()))?;
-        reply.headers_mut().insert(SET_COOKIE, cookie);
+            format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite={same_site}{secure}");
+        let cookie = HeaderValue::from_str(&cookie).map_err(|error| Error::Internal(error.to_string()))?;
+        response.headers_mut().insert(SET_COOKIE, cookie);
         Ok(())
     }
 }
 
 /// Whether a request comes from the browser in which the cookie of this hash was set.
-pub(crate) fn is_same(visit: &Visit<Endpoint>, name: &str, browser_hash: &str) -> bool {
-    let presented = cookie(visit, name).map(hash).unwrap_or_default();
+pub(crate) fn is_same_browser(context: &RequestContext<Endpoint>, name: &str, browser_hash: &str) -> bool {
+    let presented = cookie(context, name).map(hash).unwrap_or_default();
     presented.as_bytes().ct_eq(browser_hash.as_bytes()).into()
 }
 
 /// Whether somebody asks for JSON where there is a page for people.
-pub(crate) fn wants_json(visit: &Visit<Endpoint>) -> bool {
-    let accepts = visit.request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+pub(crate) fn wants_json(context: &RequestContext<Endpoint>) -> bool {
+    let accepts = context.request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     accepts.is_some_and(|accepts| accepts.contains("application/json"))
 }
 
 /// 256 random bits as text.
-pub(crate) fn secret_text() -> Result<String, Failure> {
+pub(crate) fn random_secret() -> Result<String, Error> {
     Ok(URL_SAFE_NO_PAD.encode(random::bytes::<32>()?))
 }
 
@@ -59,8 +59,8 @@ pub(crate) fn hash(text: impl AsRef<[u8]>) -> String {
 }
 
 /// The value of one of our cookies.
-fn cookie<'a>(visit: &'a Visit<Endpoint>, name: &str) -> Option<&'a str> {
-    let cookies = visit.request.headers().get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
+fn cookie<'a>(context: &'a RequestContext<Endpoint>, name: &str) -> Option<&'a str> {
+    let cookies = context.request.headers().get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
     cookies
         .flat_map(|header| header.split(';'))
         .filter_map(|cookie| cookie.trim().split_once('='))

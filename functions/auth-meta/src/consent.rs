@@ -1,39 +1,39 @@
 //! From a token to a connection: what it may do, which ad accounts it reaches, and what is kept of both.
 
-use access::audit::{self, Act, Actor};
+use access::audit::{self, Actor, AuditEvent};
 use access::token_context;
-use ads::Failure;
-use ads::account::LaunchDefaults;
-use ads::id::{AdAccountId, ConnectionId, MetaUserId};
-use ads::tenant::Tenant;
-use graph_api::account::Reachable;
-use graph_api::oauth::{TokenFacts, TokenKind};
+use domain::Error;
+use domain::account::LaunchDefaults;
+use domain::id::{AdAccountId, ConnectionId, MetaUserId};
+use domain::tenant::Tenant;
+use graph_api::account::AccessibleAccount;
+use graph_api::oauth::{TokenInfo, TokenKind};
 use jiff::Timestamp;
 use runtime::random;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use store::account::{AccountDetails, AdAccount, canonical_zone};
-use store::connection::{Connection, ConnectionKind, ConnectionState, TokenOf};
+use store::account::{AccountDetails, AdAccount, canonical_time_zone};
+use store::connection::{Connection, ConnectionKind, ConnectionState, TokenOwner};
 
 use crate::AuthMeta;
-use crate::health::daily_look;
+use crate::health::health_check_actor;
 
 /// Without this the product can do nothing for anybody.
-pub(crate) const NEEDED_SCOPE: &str = "ads_read";
+pub(crate) const REQUIRED_SCOPE: &str = "ads_read";
 
 /// Which accounts a connection may claim that another connection of the workspace holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Claim {
+pub(crate) enum ListingSource {
     /// All that it reaches: a person has just chosen them. What it does not reach is out of reach.
-    Every,
+    Consent,
     /// None: it is merely looked at. A listing that lacks an account says nothing of it.
-    Own,
+    HealthCheck,
 }
 
 /// A token that Meta gave for this app, and what Meta says of it.
 pub(crate) struct Consent {
     pub(crate) token: SecretString,
-    pub(crate) facts: TokenFacts,
+    pub(crate) facts: TokenInfo,
     pub(crate) kind: ConnectionKind,
     /// The subject of the session that connects.
     pub(crate) subject: String,
@@ -41,41 +41,42 @@ pub(crate) struct Consent {
 
 /// What a person or system user may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Granted {
+pub(crate) struct GrantedPermissions {
     pub(crate) scopes: Vec<String>,
     /// Asked for and not granted, or not any more.
     pub(crate) declined: Vec<String>,
 }
 
 /// The connection of a person or system user: connecting again renews it.
-pub(crate) fn connection_of(user: &MetaUserId) -> Result<ConnectionId, Failure> {
+pub(crate) fn connection_id_for(user: &MetaUserId) -> Result<ConnectionId, Error> {
     Ok(format!("meta-{user}").parse()?)
 }
 
 impl AuthMeta {
     /// Keeps a consent as a connection, with the ad accounts that were chosen.
-    pub(crate) async fn keep_consent(
+    pub(crate) async fn save_consent(
         &self,
         workspace: &Tenant,
         consent: Consent,
-    ) -> Result<(Connection, Vec<AdAccount>), Failure> {
+    ) -> Result<(Connection, Vec<AdAccount>), Error> {
         let Consent { token, facts, kind, subject } = consent;
-        let granted = self.granted(&token, &facts).await?;
-        if !granted.scopes.iter().any(|scope| scope == NEEDED_SCOPE) {
+        let granted = self.granted_permissions(&token, &facts).await?;
+        if !granted.scopes.iter().any(|scope| scope == REQUIRED_SCOPE) {
             let why = format!(
-                "the permission {NEEDED_SCOPE} was declined; connect again and allow it, with \
-                 {{\"rerequest\":[\"{NEEDED_SCOPE}\"]}}, without which Meta does not ask for it again"
+                "the permission {REQUIRED_SCOPE} was declined; connect again and allow it, with \
+                 {{\"rerequest\":[\"{REQUIRED_SCOPE}\"]}}, without which Meta does not ask for it again"
             );
-            return Err(Failure::NeedPermission(why));
+            return Err(Error::NeedPermission(why));
         }
-        let chosen = facts.chosen_accounts();
+        let chosen = facts.selected_accounts();
         // Read before anything is kept: a login that fails leaves no connection without its accounts.
-        let mut found = self.access.graph.on_behalf_of(token.clone()).reachable_accounts().await?;
+        let mut found = self.connector.graph.on_behalf_of(token.clone()).accessible_accounts().await?;
         found.retain(|found| chosen.as_ref().is_none_or(|chosen| chosen.contains(&found.account.id)));
-        let meta_user =
-            facts.user_id.ok_or_else(|| Failure::Refused("Meta gave a token without a person".to_owned()))?;
-        let id = connection_of(&meta_user)?;
-        let sealed_token = self.access.keyring.seal(&token, &token_context(workspace, &id)).await?;
+        let meta_user = facts
+            .user_id
+            .ok_or_else(|| Error::RejectedByPlatform("Meta gave a token without a person".to_owned()))?;
+        let id = connection_id_for(&meta_user)?;
+        let sealed_token = self.connector.keyring.seal(&token, &token_context(workspace, &id)).await?;
         let now = self.host.clock.now();
         let connection = Connection {
             id,
@@ -83,58 +84,62 @@ impl AuthMeta {
             connected_by: subject,
             sealed_token,
             scopes: granted.scopes,
-            expires_at: moment(facts.expires_at),
-            data_access_expires_at: moment(facts.data_access_expires_at),
+            expires_at: timestamp_from_unix(facts.expires_at),
+            data_access_expires_at: timestamp_from_unix(facts.data_access_expires_at),
             state: ConnectionState::Connected,
             reason: None,
             connected_at: now,
             kind,
-            token_of: token_of(facts.kind),
+            token_owner: token_owner(facts.kind),
             declined: granted.declined,
             chosen: chosen.map(|chosen| chosen.into_iter().collect()),
             checked_at: Some(now),
         };
-        let who = Actor::Person { subject: connection.connected_by.clone() };
-        let target = audit::connection(workspace, &connection.id);
-        let act = Act::new(random::id()?, who, "connection.made", target);
-        let act = act.changing(Value::Null, json!({"scopes": connection.scopes}));
-        let act = self.access.intend(workspace, act).await?;
-        let kept = self.access.table.keep_connection(workspace, &connection).await;
-        act.ended(kept.map_err(Failure::from), None, self.host.clock.now()).await?;
-        let accounts = self.keep_accounts(workspace, &connection, found, Claim::Every).await?;
+        let actor = Actor::Person { subject: connection.connected_by.clone() };
+        let target = audit::connection_target(workspace, &connection.id);
+        let event = AuditEvent::new(random::id()?, actor, "connection.made", target);
+        let event = event.with_change(Value::Null, json!({"scopes": connection.scopes}));
+        let event = self.connector.record_intent(workspace, event).await?;
+        let saved = self.connector.table.upsert_connection(workspace, &connection).await;
+        event.complete(saved.map_err(Error::from), None, self.host.clock.now()).await?;
+        let accounts = self.upsert_accounts(workspace, &connection, found, ListingSource::Consent).await?;
         tracing::info!(%workspace, connection = %connection.id, ad_accounts = accounts.len(), "Connected to Meta.");
         Ok((connection, accounts))
     }
 
     /// What a token may do. A person can take single permissions back; a system user has what its token was made with.
-    pub(crate) async fn granted(&self, token: &SecretString, facts: &TokenFacts) -> Result<Granted, Failure> {
+    pub(crate) async fn granted_permissions(
+        &self,
+        token: &SecretString,
+        facts: &TokenInfo,
+    ) -> Result<GrantedPermissions, Error> {
         if facts.kind == TokenKind::SystemUser {
-            return Ok(Granted { scopes: facts.scopes.clone(), declined: Vec::new() });
+            return Ok(GrantedPermissions { scopes: facts.scopes.clone(), declined: Vec::new() });
         }
-        let permissions = self.access.graph.on_behalf_of(token.clone()).permissions().await?;
+        let permissions = self.connector.graph.on_behalf_of(token.clone()).permissions().await?;
         let declined = permissions.declined.into_iter().chain(permissions.expired).collect();
-        Ok(Granted { scopes: permissions.granted, declined })
+        Ok(GrantedPermissions { scopes: permissions.granted, declined })
     }
 
     /// Keeps what a connection reaches; what it reached before and may not any more is not synced any longer.
-    pub(crate) async fn keep_accounts(
+    pub(crate) async fn upsert_accounts(
         &self,
         workspace: &Tenant,
         connection: &Connection,
-        found: Vec<Reachable>,
-        claim: Claim,
-    ) -> Result<Vec<AdAccount>, Failure> {
-        let (table, id) = (&self.access.table, &connection.id);
+        found: Vec<AccessibleAccount>,
+        source: ListingSource,
+    ) -> Result<Vec<AdAccount>, Error> {
+        let (table, id) = (&self.connector.table, &connection.id);
         let known = table.accounts(workspace).await?;
         let others =
             |account: &AdAccountId| known.iter().any(|known| known.id == *account && known.connection != *id);
-        let mut reached: Vec<AdAccountId> = Vec::with_capacity(found.len());
-        for Reachable { account, ways } in found {
-            if claim == Claim::Own && others(&account.id) {
+        let mut reachable: Vec<AdAccountId> = Vec::with_capacity(found.len());
+        for AccessibleAccount { account, ways } in found {
+            if source == ListingSource::HealthCheck && others(&account.id) {
                 continue;
             }
             // One odd account must not keep a person from the others.
-            let timezone = match canonical_zone(&account.timezone_name) {
+            let timezone = match canonical_time_zone(&account.timezone_name) {
                 Ok(timezone) => timezone,
                 Err(invalid) => {
                     tracing::warn!(%workspace, ad_account = %account.id, %invalid, "An ad account is left out.");
@@ -152,7 +157,7 @@ impl AuthMeta {
                 // Those that are kept stay as they are.
                 defaults: LaunchDefaults::default(),
             };
-            reached.push(account.id.clone());
+            reachable.push(account.id.clone());
             let account = AdAccount {
                 id: account.id,
                 connection: id.clone(),
@@ -161,54 +166,59 @@ impl AuthMeta {
                 currency: account.currency,
                 timezone,
                 selected: false,
-                structure_synced_at: None,
+                entities_synced_at: None,
                 details,
             };
-            table.keep_account(workspace, &account).await?;
+            table.upsert_account(workspace, &account).await?;
         }
-        let (kept, lost): (Vec<_>, Vec<_>) = table
+        let (stored, lost): (Vec<_>, Vec<_>) = table
             .accounts(workspace)
             .await?
             .into_iter()
             .filter(|account| account.connection == *id)
-            .partition(|account| reached.contains(&account.id));
+            .partition(|account| reachable.contains(&account.id));
         let chosen = |id: &AdAccountId| connection.chosen.as_ref().is_none_or(|chosen| chosen.contains(id));
         for account in lost {
-            if claim == Claim::Own && chosen(&account.id) {
+            if source == ListingSource::HealthCheck && chosen(&account.id) {
                 continue;
             }
             tracing::info!(%workspace, ad_account = %account.id, "An ad account is out of reach by now.");
-            let lost = table.out_of_reach(workspace, &account.id, id);
+            let lost = table.mark_account_unreachable(workspace, &account.id, id);
             if !account.selected && account.details.reached.is_empty() {
                 lost.await?;
                 continue;
             }
-            let who = match claim {
-                Claim::Every => Actor::Person { subject: connection.connected_by.clone() },
-                Claim::Own => daily_look(),
+            let actor = match source {
+                ListingSource::Consent => Actor::Person { subject: connection.connected_by.clone() },
+                ListingSource::HealthCheck => health_check_actor(),
             };
-            let act = Act::new(random::id()?, who, "ad_account.lost", format!("ad_account/{}", account.id));
-            let act = act.changing(
+            let event = AuditEvent::new(
+                random::id()?,
+                actor,
+                "ad_account.lost",
+                format!("ad_account/{}", account.id),
+            );
+            let event = event.with_change(
                 json!({"selected": account.selected, "in_reach": true}),
                 json!({"selected": false, "in_reach": false}),
             );
-            let act = self.access.intend(workspace, act.in_account(&account.id)).await?;
-            act.ended(lost.await.map_err(Failure::from), None, self.host.clock.now()).await?;
+            let event = self.connector.record_intent(workspace, event.in_account(&account.id)).await?;
+            event.complete(lost.await.map_err(Error::from), None, self.host.clock.now()).await?;
         }
-        Ok(kept)
+        Ok(stored)
     }
 }
 
 /// Whose token it is. Pages' and the app's make no connections.
-pub(crate) fn token_of(kind: TokenKind) -> Option<TokenOf> {
+pub(crate) fn token_owner(kind: TokenKind) -> Option<TokenOwner> {
     match kind {
-        TokenKind::User => Some(TokenOf::Person),
-        TokenKind::SystemUser => Some(TokenOf::SystemUser),
+        TokenKind::User => Some(TokenOwner::Person),
+        TokenKind::SystemUser => Some(TokenOwner::SystemUser),
         TokenKind::Page | TokenKind::App | TokenKind::Other => None,
     }
 }
 
 /// Meta's unix seconds, where 0 means never.
-pub(crate) fn moment(unix: i64) -> Option<Timestamp> {
+pub(crate) fn timestamp_from_unix(unix: i64) -> Option<Timestamp> {
     (unix != 0).then(|| Timestamp::from_second(unix).ok()).flatten()
 }

@@ -7,32 +7,32 @@
 
 mod audit;
 mod browser;
-mod choose;
 mod consent;
+mod deauthorization;
 mod defaults;
 #[cfg(feature = "describe")]
 mod describe;
 mod erase;
 mod health;
-mod leaving;
 mod login;
 mod members;
 mod page;
 pub mod rotation;
 mod routes;
 mod selection;
-mod shown;
+mod selection_page;
+mod views;
 
-use access::{Access, Entrance};
-use ads::Failure;
-use ads::job::Job;
+use access::{Connector, MiddlewareStack};
 use bytes::Bytes;
+use domain::Error;
+use domain::job::Job;
 use http::Request;
-use runtime::reply::{self, List};
-use runtime::route::Visit;
-use runtime::{AppSecrets, Host, Reply};
+use runtime::response::{self, List};
+use runtime::route::RequestContext;
+use runtime::{AppSecrets, Host, Response};
 
-use crate::shown::{ShownAccount, ShownConnection};
+use crate::views::{AdAccountView, ConnectionView};
 
 #[cfg(feature = "describe")]
 pub use crate::describe::describe;
@@ -42,10 +42,10 @@ pub use crate::routes::{Endpoint, ROUTES};
 /// The function.
 #[derive(Debug, Clone)]
 pub struct AuthMeta {
-    access: Access,
+    connector: Connector,
     host: Host,
     settings: Settings,
-    entrance: Entrance,
+    middleware: MiddlewareStack,
 }
 
 /// What this function knows of the app at Meta beside how to call it.
@@ -68,22 +68,24 @@ pub struct LoginConfiguration {
 
 impl AuthMeta {
     /// The function on this host.
-    pub fn new(access: Access, host: Host, settings: Settings) -> Self {
-        let entrance = Entrance::new(&access.table, &host);
-        Self { access, host, settings, entrance }
+    pub fn new(connector: Connector, host: Host, settings: Settings) -> Self {
+        let middleware = MiddlewareStack::new(&connector.table, &host);
+        Self { connector, host, settings, middleware }
     }
 
     /// Answers a request.
-    pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        let own_way = |endpoint| matches!(endpoint, Endpoint::Authorize);
-        self.entrance.serve("auth-meta", ROUTES, request, own_way, |visit| self.answer(visit)).await
+    pub async fn handle(&self, request: Request<Bytes>) -> Response {
+        let handles_own_idempotency = |endpoint| matches!(endpoint, Endpoint::Authorize);
+        self.middleware
+            .serve("auth-meta", ROUTES, request, handles_own_idempotency, |context| self.dispatch(context))
+            .await
     }
 
     /// Does a job of this function's queue.
-    pub async fn process(&self, job: Job) -> Result<(), Failure> {
+    pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::RotateKeyring => self.rotation().begin().await,
-            Job::CompleteRotation => self.rotation().go_on().await,
+            Job::CompleteRotation => self.rotation().resume().await,
             Job::Reseal { workspace, connection, key } => {
                 self.rotation().reseal(&workspace, &connection, &key).await
             }
@@ -91,94 +93,95 @@ impl AuthMeta {
             Job::CheckConnection { workspace, connection } => {
                 self.check_connection(&workspace, &connection).await
             }
-            Job::ForgetPerson { user, until } => self.forget_person(&user, until).await,
-            Job::ErasePerson { erasure } => self.erase_person(&erasure).await,
-            other => Err(other.misdirected()),
+            Job::DeauthorizeUser { user, until } => self.forget_person(&user, until).await,
+            Job::DeleteUserData { code: erasure } => self.erase_person(&erasure).await,
+            other => Err(other.wrong_queue()),
         }
     }
 
     fn rotation(&self) -> Rotation {
         let Host { queues, clock, .. } = self.host.clone();
-        Rotation::new(self.access.table.clone(), self.access.keyring.clone(), queues, clock)
+        Rotation::new(self.connector.table.clone(), self.connector.keyring.clone(), queues, clock)
     }
 
-    async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
+    async fn dispatch(&self, context: RequestContext<Endpoint>) -> Result<Response, Error> {
         // Meta may add to the addresses to which it sends a person, and a person's mistakes are answered with a page.
         let reads_query = matches!(
-            visit.endpoint,
+            context.endpoint,
             Endpoint::Callback | Endpoint::Choose | Endpoint::DeletionStatus | Endpoint::Audit
         );
         if !reads_query {
-            visit.takes_no_query()?;
+            context.takes_no_query()?;
         }
-        match visit.endpoint {
-            Endpoint::Authorize => self.authorize(&visit).await,
-            Endpoint::Paste => self.paste(&visit).await,
-            Endpoint::Callback => Ok(self.callback(&visit).await),
-            Endpoint::Choose => Ok(self.choose(&visit).await),
-            Endpoint::Deauthorize => self.deauthorize(&visit).await,
-            Endpoint::DataDeletion => self.data_deletion(&visit).await,
-            Endpoint::DeletionStatus => self.deletion_status(&visit).await,
-            Endpoint::Connections => self.connections(&visit).await,
-            Endpoint::Connection => self.connection(&visit).await,
-            Endpoint::Disconnect => self.disconnect(&visit).await,
-            Endpoint::AdAccounts => self.ad_accounts(&visit).await,
-            Endpoint::Select => self.select(&visit).await,
-            Endpoint::Defaults => self.defaults(&visit).await,
-            Endpoint::SetDefaults => self.set_defaults(&visit).await,
-            Endpoint::Audit => self.audit(&visit).await,
-            Endpoint::CreateWorkspace => self.create_workspace(&visit).await,
-            Endpoint::Workspaces => self.workspaces(&visit).await,
-            Endpoint::Members => self.members(&visit).await,
-            Endpoint::ChangeMember => self.change_member(&visit).await,
-            Endpoint::RemoveMember => self.remove_member(&visit).await,
-            Endpoint::Invitations => self.invitations(&visit).await,
-            Endpoint::Invite => self.invite(&visit).await,
-            Endpoint::WithdrawInvitation => self.withdraw_invitation(&visit).await,
-            Endpoint::MyInvitations => self.my_invitations(&visit).await,
-            Endpoint::AcceptInvitation => self.accept_invitation(&visit).await,
+        match context.endpoint {
+            Endpoint::Authorize => self.authorize(&context).await,
+            Endpoint::ConnectSystemUser => self.connect_system_user(&context).await,
+            Endpoint::Callback => Ok(self.callback(&context).await),
+            Endpoint::Choose => Ok(self.choose(&context).await),
+            Endpoint::Deauthorize => self.deauthorize(&context).await,
+            Endpoint::DataDeletion => self.data_deletion(&context).await,
+            Endpoint::DeletionStatus => self.deletion_status(&context).await,
+            Endpoint::Connections => self.connections(&context).await,
+            Endpoint::Connection => self.connection(&context).await,
+            Endpoint::Disconnect => self.disconnect(&context).await,
+            Endpoint::AdAccounts => self.ad_accounts(&context).await,
+            Endpoint::Select => self.select(&context).await,
+            Endpoint::Defaults => self.defaults(&context).await,
+            Endpoint::SetDefaults => self.set_defaults(&context).await,
+            Endpoint::Audit => self.audit(&context).await,
+            Endpoint::CreateWorkspace => self.create_workspace(&context).await,
+            Endpoint::Workspaces => self.workspaces(&context).await,
+            Endpoint::Members => self.members(&context).await,
+            Endpoint::ChangeMember => self.change_member(&context).await,
+            Endpoint::RemoveMember => self.remove_member(&context).await,
+            Endpoint::Invitations => self.invitations(&context).await,
+            Endpoint::Invite => self.invite(&context).await,
+            Endpoint::WithdrawInvitation => self.withdraw_invitation(&context).await,
+            Endpoint::MyInvitations => self.my_invitations(&context).await,
+            Endpoint::AcceptInvitation => self.accept_invitation(&context).await,
         }
     }
 
-    async fn connections(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let connections = self.access.table.connections(visit.workspace()?).await?;
+    async fn connections(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
+        let connections = self.connector.table.connections(context.workspace()?).await?;
         let now = self.host.clock.now();
-        reply::ok(&List {
-            data: connections.into_iter().map(|connection| ShownConnection::of(connection, now)).collect(),
+        response::ok(&List {
+            data: connections.into_iter().map(|connection| ConnectionView::of(connection, now)).collect(),
             after: None,
         })
     }
 
-    async fn connection(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let connection = self.access.table.connection(visit.workspace()?, &visit.path("connection")?).await?;
-        let connection = connection.ok_or_else(|| Failure::NotFound("this connection".to_owned()))?;
-        reply::ok(&ShownConnection::of(connection, self.host.clock.now()))
+    async fn connection(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
+        let connection =
+            self.connector.table.connection(context.workspace()?, &context.path("connection")?).await?;
+        let connection = connection.ok_or_else(|| Error::NotFound("this connection".to_owned()))?;
+        response::ok(&ConnectionView::of(connection, self.host.clock.now()))
     }
 
     /// Stops the syncs first, then forgets the token: a crash between leaves a connection that can be
     /// deleted again.
-    async fn disconnect(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let (workspace, id) = (visit.workspace()?, visit.path("connection")?);
-        let none = || Failure::NotFound("this connection".to_owned());
-        self.access.table.connection(workspace, &id).await?.ok_or_else(none)?;
-        let object = access::audit::connection(workspace, &id);
-        let act = access::audit::by_person(visit, "connection.removed", object)?;
-        let act = self.access.intend(workspace, act).await?;
+    async fn disconnect(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
+        let (workspace, id) = (context.workspace()?, context.path("connection")?);
+        let none = || Error::NotFound("this connection".to_owned());
+        self.connector.table.connection(workspace, &id).await?.ok_or_else(none)?;
+        let target = access::audit::connection_target(workspace, &id);
+        let event = access::audit::user_event(context, "connection.removed", target)?;
+        let event = self.connector.record_intent(workspace, event).await?;
         let removed = async {
-            for account in self.access.table.accounts(workspace).await? {
+            for account in self.connector.table.accounts(workspace).await? {
                 if account.connection == id && account.selected {
-                    self.access.table.select_account(workspace, &account.id, false).await?;
+                    self.connector.table.select_account(workspace, &account.id, false).await?;
                 }
             }
-            self.access.table.forget_connection(workspace, &id).await?.map(drop).ok_or_else(none)
+            self.connector.table.delete_connection(workspace, &id).await?.map(drop).ok_or_else(none)
         };
         let removed = removed.await;
-        act.ended(removed, None, self.host.clock.now()).await?;
-        Ok(reply::no_content())
+        event.complete(removed, None, self.host.clock.now()).await?;
+        Ok(response::no_content())
     }
 
-    async fn ad_accounts(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let accounts = self.access.table.accounts(visit.workspace()?).await?;
-        reply::ok(&List { data: accounts.into_iter().map(ShownAccount::from).collect(), after: None })
+    async fn ad_accounts(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
+        let accounts = self.connector.table.accounts(context.workspace()?).await?;
+        response::ok(&List { data: accounts.into_iter().map(AdAccountView::from).collect(), after: None })
     }
 }

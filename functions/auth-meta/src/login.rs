@@ -1,28 +1,28 @@
 //! The login: state, callback, exchanges, and what is kept of them.
 
-use ads::id::MemberId;
-use ads::role::Standing;
-use ads::tenant::Tenant;
-use ads::{Failure, Invalid};
+use domain::id::MemberId;
+use domain::role::RoleSource;
+use domain::tenant::Tenant;
+use domain::{Error, FieldError};
 use graph_api::GraphError;
-use graph_api::oauth::{Asked, SCOPES, TokenKind};
+use graph_api::oauth::{AuthorizationRequest, SCOPES, TokenKind};
 use jiff::{SignedDuration, Timestamp};
-use runtime::route::Visit;
-use runtime::{Reply, problem, reply, telemetry};
+use runtime::route::RequestContext;
+use runtime::{Response, problem, response, telemetry};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use store::connection::ConnectionKind;
 use store::oauth_state::OauthState;
 
-use crate::browser::{self, Cookie, hash, secret_text, wants_json};
-use crate::consent::{Consent, NEEDED_SCOPE};
-use crate::page::{self, Connected};
-use crate::routes::{CALLBACK, CONNECTS};
-use crate::shown::ShownConnection;
+use crate::browser::{self, Cookie, hash, random_secret, wants_json};
+use crate::consent::{Consent, REQUIRED_SCOPE};
+use crate::page::{self, ConnectResponse};
+use crate::routes::{CALLBACK, CONNECT_ROLE};
+use crate::views::ConnectionView;
 use crate::{AuthMeta, Endpoint, LoginConfiguration};
 
 /// A person has this long to decide at Meta.
-const LOGIN_LASTS: SignedDuration = SignedDuration::from_mins(10);
+const LOGIN_TTL: SignedDuration = SignedDuration::from_mins(10);
 
 /// Binds a login to the browser that began it.
 const COOKIE_NAME: &str = "adflight_login";
@@ -52,14 +52,14 @@ enum LoginKind {
 }
 
 /// Meta's tokens have a few hundred characters.
-const LONGEST_TOKEN: usize = 4096;
+const MAX_TOKEN_CHARS: usize = 4096;
 
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(crate) struct PastedToken {
+pub(crate) struct SystemUserToken {
     /// Of a system user, made for this app.
-    #[cfg_attr(feature = "describe", schemars(with = "String", length(min = 1, max = LONGEST_TOKEN)))]
+    #[cfg_attr(feature = "describe", schemars(with = "String", length(min = 1, max = MAX_TOKEN_CHARS)))]
     token: SecretString,
 }
 
@@ -71,136 +71,154 @@ pub(crate) struct Authorization {
 }
 
 impl AuthMeta {
-    pub(crate) async fn authorize(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let session = visit.session()?;
-        let request = if visit.request.body().is_empty() { LoginRequest::default() } else { visit.json()? };
-        let (asked, kind) = self.asked(&request)?;
-        let state = secret_text()?;
-        let browser = secret_text()?;
-        let expires_at = self.host.clock.now() + LOGIN_LASTS;
-        let public_url = visit.public_url(self.host.public_url.as_deref())?;
+    pub(crate) async fn authorize(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
+        let session = context.session()?;
+        let request =
+            if context.request.body().is_empty() { LoginRequest::default() } else { context.json()? };
+        let (dialog, kind) = self.dialog_request(&request)?;
+        let state = random_secret()?;
+        let browser = random_secret()?;
+        let expires_at = self.host.clock.now() + LOGIN_TTL;
+        let public_url = context.public_url(self.host.public_url.as_deref())?;
         let redirect_uri = format!("{public_url}{CALLBACK}");
         let login = OauthState {
             workspace: session.workspace.clone(),
             subject: session.subject.clone(),
-            standing: session.standing,
+            role_source: session.role_source,
             browser_hash: hash(&browser),
             redirect_uri,
             expires_at,
             kind,
         };
-        self.access.table.begin_login(&hash(&state), &login).await?;
-        let authorize_url = self.access.graph.authorize_url(&login.redirect_uri, &state, asked);
-        let mut reply = reply::ok(&Authorization { authorize_url, expires_at })?;
+        self.connector.table.create_oauth_state(&hash(&state), &login).await?;
+        let authorize_url = self.connector.graph.authorize_url(&login.redirect_uri, &state, dialog);
+        let mut response = response::ok(&Authorization { authorize_url, expires_at })?;
         let cookie = Cookie {
             name: COOKIE_NAME,
             value: &browser,
             path: CALLBACK,
-            lasts: LOGIN_LASTS,
+            max_age: LOGIN_TTL,
             // Meta sends the person back, which is another site.
             same_site: "Lax",
             secure: public_url.starts_with("https:"),
         };
-        cookie.set(&mut reply)?;
-        Ok(reply)
+        cookie.set(&mut response)?;
+        Ok(response)
     }
 
     /// What the dialog is to ask, as this deployment can.
-    fn asked(&self, request: &LoginRequest) -> Result<(Asked<'_>, ConnectionKind), Failure> {
+    fn dialog_request(
+        &self,
+        request: &LoginRequest,
+    ) -> Result<(AuthorizationRequest<'_>, ConnectionKind), Error> {
         if let Some(place) = request.rerequest.iter().position(|scope| !SCOPES.contains(&scope.as_str())) {
-            let problem = format!("is not a permission of this product; those are {}", SCOPES.join(", "));
-            return Err(Invalid::new(format!("rerequest[{place}]"), problem).into());
+            let message = format!("is not a permission of this product; those are {}", SCOPES.join(", "));
+            return Err(FieldError::new(format!("rerequest[{place}]"), message).into());
         }
         match (request.kind, &self.settings.login) {
             (LoginKind::Classic, _) if request.rerequest.is_empty() => {
-                Ok((Asked::Scopes(&SCOPES), ConnectionKind::Classic))
+                Ok((AuthorizationRequest::Scopes(&SCOPES), ConnectionKind::Classic))
             }
             // For all of them: what was granted before is merely confirmed.
-            (LoginKind::Classic, _) => Ok((Asked::Again(&SCOPES), ConnectionKind::Classic)),
+            (LoginKind::Classic, _) => {
+                Ok((AuthorizationRequest::Rerequest(&SCOPES), ConnectionKind::Classic))
+            }
             (LoginKind::Business, _) if !request.rerequest.is_empty() => {
-                let problem = "is for the kind classic; a configuration is granted as a whole or not at all";
-                Err(Invalid::new("rerequest", problem).into())
+                let message = "is for the kind classic; a configuration is granted as a whole or not at all";
+                Err(FieldError::new("rerequest", message).into())
             }
-            (LoginKind::Business, Some(LoginConfiguration { id, system_user })) => {
-                Ok((Asked::Configuration { id, system_user: *system_user }, ConnectionKind::Business))
-            }
+            (LoginKind::Business, Some(LoginConfiguration { id, system_user })) => Ok((
+                AuthorizationRequest::Configuration { id, system_user: *system_user },
+                ConnectionKind::Business,
+            )),
             (LoginKind::Business, None) => {
-                let problem = "is not set up in this deployment: its META_LOGIN_CONFIG_ID names no configuration of \
+                let message = "is not set up in this deployment: its META_LOGIN_CONFIG_ID names no configuration of \
                                Facebook Login for Business; use classic";
-                Err(Invalid::new("kind", problem).into())
+                Err(FieldError::new("kind", message).into())
             }
         }
     }
 
     /// Keeps the token of a system user that somebody hands over: the road that needs no review of the app.
-    pub(crate) async fn paste(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let session = visit.session()?;
+    pub(crate) async fn connect_system_user(
+        &self,
+        context: &RequestContext<Endpoint>,
+    ) -> Result<Response, Error> {
+        let session = context.session()?;
         // Read here, because the messages of the decoder quote what they do not like.
-        let pasted = serde_json::from_slice::<PastedToken>(visit.request.body());
+        let body = serde_json::from_slice::<SystemUserToken>(context.request.body());
         let token =
-            pasted.map_err(|_| Invalid::new("body", r#"must be {"token":"..."} and nothing else"#))?.token;
-        let wrong = |problem: String| Failure::from(Invalid::new("token", problem));
-        if !(1..=LONGEST_TOKEN).contains(&token.expose_secret().len()) {
-            return Err(wrong(format!("must have 1 to {LONGEST_TOKEN} characters")));
+            body.map_err(|_| FieldError::new("body", r#"must be {"token":"..."} and nothing else"#))?.token;
+        let wrong = |message: String| Error::from(FieldError::new("token", message));
+        if !(1..=MAX_TOKEN_CHARS).contains(&token.expose_secret().len()) {
+            return Err(wrong(format!("must have 1 to {MAX_TOKEN_CHARS} characters")));
         }
-        let graph = &self.access.graph;
+        let graph = &self.connector.graph;
         let facts = match graph.debug_token(&token).await {
             // Meta says nothing of the tokens of other apps.
-            Err(GraphError::FixInput(_)) => return Err(wrong("is no token of this app at Meta".to_owned())),
+            Err(GraphError::InvalidInput(_)) => {
+                return Err(wrong("is no token of this app at Meta".to_owned()));
+            }
             facts => facts?,
         };
-        if let Some(death) = facts.death() {
-            return Err(wrong(format!("does not work: {death}")));
+        if let Some(reason) = facts.invalid_reason() {
+            return Err(wrong(format!("does not work: {reason}")));
         }
         if facts.app_id != graph.config().app_id {
             return Err(wrong("belongs to another app; make one for this app".to_owned()));
         }
         if facts.kind != TokenKind::SystemUser {
-            let problem = "is not a system user's; people connect by POST connections/meta/authorize";
-            return Err(wrong(problem.to_owned()));
+            let message = "is not a system user's; people connect by POST connections/meta/authorize";
+            return Err(wrong(message.to_owned()));
         }
-        if !facts.scopes.iter().any(|scope| scope == NEEDED_SCOPE) {
+        if !facts.scopes.iter().any(|scope| scope == REQUIRED_SCOPE) {
             return Err(wrong(format!(
-                "was made without {NEEDED_SCOPE}; make one with {}",
+                "was made without {REQUIRED_SCOPE}; make one with {}",
                 SCOPES.join(", ")
             )));
         }
         let (kind, subject) = (ConnectionKind::SystemUser, session.subject.clone());
         let consent = Consent { token, facts, kind, subject };
-        let (connection, _) = self.keep_consent(&session.workspace, consent).await?;
-        reply::ok(&ShownConnection::of(connection, self.host.clock.now()))
+        let (connection, _) = self.save_consent(&session.workspace, consent).await?;
+        response::ok(&ConnectionView::of(connection, self.host.clock.now()))
     }
 
     /// Answers a page, for it is a browser that comes; JSON for those who ask for it.
-    pub(crate) async fn callback(&self, visit: &Visit<Endpoint>) -> Reply {
-        let json = wants_json(visit);
-        match self.come_back(visit, json).await {
-            Ok(reply) => reply,
-            Err(failure) if json => problem::answer(&failure),
-            Err(failure) => {
-                page::failed(&failure, "You can close this page and begin again from the product.")
-            }
+    pub(crate) async fn callback(&self, context: &RequestContext<Endpoint>) -> Response {
+        let json = wants_json(context);
+        match self.complete_login(context, json).await {
+            Ok(response) => response,
+            Err(error) if json => problem::to_response(&error),
+            Err(error) => page::failed(&error, "You can close this page and begin again from the product."),
         }
     }
 
-    async fn come_back(&self, visit: &Visit<Endpoint>, json: bool) -> Result<Reply, Failure> {
-        let login = self.take_login(visit).await?;
-        if let Some(error) = visit.query::<String>("error")? {
+    async fn complete_login(
+        &self,
+        context: &RequestContext<Endpoint>,
+        json: bool,
+    ) -> Result<Response, Error> {
+        let login = self.consume_login(context).await?;
+        if let Some(error) = context.query::<String>("error")? {
             let cancelled = error == "access_denied";
             if cancelled && !json {
                 return Ok(page::cancelled());
             }
             let why = if cancelled { "the login was cancelled at Meta" } else { "Meta refused the login" };
-            return Err(Failure::Refused(why.to_owned()));
+            return Err(Error::RejectedByPlatform(why.to_owned()));
         }
-        self.still_may(&login.workspace, &login.subject, login.standing).await?;
-        let connected = self.finish_login(visit, &login).await?;
-        if json { reply::ok(&connected) } else { self.offer(&login, &connected).await }
+        self.check_may_connect(&login.workspace, &login.subject, login.role_source).await?;
+        let connected = self.finish_login(context, &login).await?;
+        if json { response::ok(&connected) } else { self.render_selection(&login, &connected).await }
     }
 
-    async fn finish_login(&self, visit: &Visit<Endpoint>, login: &OauthState) -> Result<Connected, Failure> {
-        let code: String = visit.required("code", "the code that Meta sent")?;
-        let graph = &self.access.graph;
+    async fn finish_login(
+        &self,
+        context: &RequestContext<Endpoint>,
+        login: &OauthState,
+    ) -> Result<ConnectResponse, Error> {
+        let code: String = context.required("code", "the code that Meta sent")?;
+        let graph = &self.connector.graph;
         let mut token = graph.exchange_code(&code, &login.redirect_uri).await?.access_token;
         let mut facts = graph.debug_token(&token).await?;
         // A person's token lives two hours until it is exchanged; a system user's came as it is to stay.
@@ -209,50 +227,58 @@ impl AuthMeta {
             facts = graph.debug_token(&token).await?;
         }
         if !facts.is_valid || facts.app_id != graph.config().app_id {
-            return Err(Failure::Refused("Meta gave a token that is not valid for this app".to_owned()));
+            return Err(Error::RejectedByPlatform(
+                "Meta gave a token that is not valid for this app".to_owned(),
+            ));
         }
         let consent = Consent { token, facts, kind: login.kind, subject: login.subject.clone() };
-        let (connection, ad_accounts) = self.keep_consent(&login.workspace, consent).await?;
+        let (connection, ad_accounts) = self.save_consent(&login.workspace, consent).await?;
         let workspace = login.workspace.clone();
-        Ok(Connected { connection: connection.id, workspace, declined: connection.declined, ad_accounts })
+        Ok(ConnectResponse {
+            connection: connection.id,
+            workspace,
+            declined: connection.declined,
+            ad_accounts,
+        })
     }
 
     /// The login that this callback belongs to. It is taken away whatever comes next.
-    async fn take_login(&self, visit: &Visit<Endpoint>) -> Result<OauthState, Failure> {
-        let refused = || {
+    async fn consume_login(&self, context: &RequestContext<Endpoint>) -> Result<OauthState, Error> {
+        let invalid_login = || {
             let why = "this login is unknown, over, or was used already; begin again from the product";
-            Failure::Conflict(why.to_owned())
+            Error::Conflict(why.to_owned())
         };
-        let state: String = visit.required("state", "the state that Meta sent")?;
-        let login = self.access.table.take_login(&hash(&state)).await?.ok_or_else(refused)?;
-        let same_browser = browser::is_same(visit, COOKIE_NAME, &login.browser_hash);
+        let state: String = context.required("state", "the state that Meta sent")?;
+        let login =
+            self.connector.table.consume_oauth_state(&hash(&state)).await?.ok_or_else(invalid_login)?;
+        let same_browser = browser::is_same_browser(context, COOKIE_NAME, &login.browser_hash);
         if !same_browser || login.expires_at <= self.host.clock.now() {
-            return Err(refused());
+            return Err(invalid_login());
         }
-        telemetry::concerns(&login.workspace, None);
+        telemetry::record_workspace(&login.workspace, None);
         Ok(login)
     }
 
     /// Whether whoever began a login may still do so, for no session comes with what follows. A member's row is asked
     /// again. What only the issuer says cannot be asked without a session: it is taken as it was when they began, which
     /// is as long ago as a login and a choice last together.
-    pub(crate) async fn still_may(
+    pub(crate) async fn check_may_connect(
         &self,
         workspace: &Tenant,
         subject: &str,
-        standing: Standing,
-    ) -> Result<(), Failure> {
-        if standing == Standing::Claimed {
+        role_source: RoleSource,
+    ) -> Result<(), Error> {
+        if role_source == RoleSource::Claim {
             return Ok(());
         }
-        let why = match self.access.table.member(workspace, &MemberId::of(subject)).await? {
-            Some(member) if member.role >= CONNECTS => return Ok(()),
+        let why = match self.connector.table.member(workspace, &MemberId::from_subject(subject)).await? {
+            Some(member) if member.role >= CONNECT_ROLE => return Ok(()),
             Some(member) => format!(
-                "this needs the role {CONNECTS}, and by now you have {}; ask an owner of the workspace",
+                "this needs the role {CONNECT_ROLE}, and by now you have {}; ask an owner of the workspace",
                 member.role
             ),
             None => "you are no member of this workspace any more; ask an owner to invite you".to_owned(),
         };
-        Err(Failure::Forbidden(why))
+        Err(Error::Forbidden(why))
     }
 }

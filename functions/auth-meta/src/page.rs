@@ -1,21 +1,21 @@
 //! What a person sees before and after Meta: plain HTML, no scripts, nothing from elsewhere.
 
-use ads::Failure;
-use ads::account::{can_run, disabled_because};
-use ads::id::ConnectionId;
-use ads::tenant::Tenant;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use domain::Error;
+use domain::account::{can_run, disabled_because};
+use domain::id::ConnectionId;
+use domain::tenant::Tenant;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 use http::{HeaderName, StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use runtime::{Reply, problem, reply};
+use runtime::{Response, problem, response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use store::account::AdAccount;
-use store::erase::Erasure;
+use store::deletion::DeletionRequest;
 
-use crate::leaving::told;
+use crate::deauthorization::status_text;
 use crate::routes::CHOOSE;
 
 /// What makes a long list readable and its lines large enough for a finger; nothing is lost without it.
@@ -26,7 +26,7 @@ const STYLE: &str = ":root{color-scheme:light dark}body{max-width:40rem;margin:2
 /// What came of a callback.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct Connected {
+pub(crate) struct ConnectResponse {
     pub(crate) connection: ConnectionId,
     pub(crate) workspace: Tenant,
     /// What the person said no to.
@@ -38,25 +38,25 @@ pub(crate) struct Connected {
 /// What came of a choice.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct Chosen {
+pub(crate) struct SelectionResponse {
     pub(crate) workspace: Tenant,
     /// Those that were on the page, as they are now.
     pub(crate) ad_accounts: Vec<AdAccount>,
 }
 
 /// What a page lets a person choose of.
-pub(crate) struct Form<'a> {
+pub(crate) struct SelectionForm<'a> {
     pub(crate) secret: &'a str,
     pub(crate) accounts: &'a [&'a AdAccount],
     /// How many more there are.
-    pub(crate) beyond: usize,
+    pub(crate) remaining: usize,
 }
 
 /// What was connected, and which ad accounts of it are to be synced.
-pub(crate) fn choose(workspace: &str, refused: &[String], form: &Form<'_>) -> Reply {
+pub(crate) fn choose(workspace: &str, declined: &[String], form: &SelectionForm<'_>) -> Response {
     let body = html! {
         p { "Workspace " strong { (workspace) } " is connected to Meta. Choose which ad accounts it syncs." }
-        (declined(refused))
+        (declined_list(declined))
         form method="post" action=(CHOOSE) {
             input type="hidden" name="choice" value=(form.secret);
             fieldset {
@@ -70,14 +70,14 @@ pub(crate) fn choose(workspace: &str, refused: &[String], form: &Form<'_>) -> Re
                         li {
                             label {
                                 input type="checkbox" name="ad_account" value=(account.id) checked[account.selected];
-                                " " (named(account))
+                                " " (account_label(account))
                                 @if let Some(note) = cannot_run(account) { br; small { (note) } }
                             }
                         }
                     }
                 }
-                @if form.beyond > 0 {
-                    p { (form.beyond) " more ad accounts are not on this page; the product shows all of them." }
+                @if form.remaining > 0 {
+                    p { (form.remaining) " more ad accounts are not on this page; the product shows all of them." }
                 }
             }
             p { button type="submit" { "Sync these accounts" } }
@@ -88,10 +88,10 @@ pub(crate) fn choose(workspace: &str, refused: &[String], form: &Form<'_>) -> Re
 }
 
 /// A connection that reaches nothing.
-pub(crate) fn nothing_to_choose(workspace: &str, refused: &[String]) -> Reply {
+pub(crate) fn nothing_to_choose(workspace: &str, declined: &[String]) -> Response {
     let body = html! {
         p { "Workspace " strong { (workspace) } " is connected to Meta, but Meta shows it no ad account." }
-        (declined(refused))
+        (declined_list(declined))
         p {
             "Either you left out every ad account in Meta's dialog, or none is assigned to you at Meta. Have one assigned \
              to you, then begin again from the product and choose it in the dialog."
@@ -101,14 +101,14 @@ pub(crate) fn nothing_to_choose(workspace: &str, refused: &[String]) -> Reply {
 }
 
 /// What is synced now.
-pub(crate) fn chosen(workspace: &str, accounts: &[AdAccount]) -> Reply {
+pub(crate) fn chosen(workspace: &str, accounts: &[AdAccount]) -> Response {
     let (synced, others): (Vec<_>, Vec<_>) = accounts.iter().partition(|account| account.selected);
     let body = html! {
         @if synced.is_empty() {
             p { "Workspace " strong { (workspace) } " syncs none of these ad accounts." }
         } @else {
             p { "Workspace " strong { (workspace) } " syncs these ad accounts now:" }
-            ul { @for account in &synced { li { (named(account)) } } }
+            ul { @for account in &synced { li { (account_label(account)) } } }
         }
         @if !others.is_empty() && !synced.is_empty() {
             p { "It does not sync the other " (others.len()) "." }
@@ -119,7 +119,7 @@ pub(crate) fn chosen(workspace: &str, accounts: &[AdAccount]) -> Reply {
 }
 
 /// The person did not want to.
-pub(crate) fn cancelled() -> Reply {
+pub(crate) fn cancelled() -> Response {
     let body = html! {
         p { "You cancelled the login at Meta. Nothing was connected, and nothing has changed." }
         p { "To connect after all, go back to the product and begin again: Meta then asks you again." }
@@ -128,25 +128,25 @@ pub(crate) fn cancelled() -> Reply {
 }
 
 /// What went wrong, and what the person can do next.
-pub(crate) fn failed(failure: &Failure, next: &str) -> Reply {
-    let (status, title, detail) = problem::shown(failure);
+pub(crate) fn failed(error: &Error, next: &str) -> Response {
+    let (status, title, detail) = problem::public_parts(error);
     let body = html! {
-        @if let Failure::Invalid(findings) = failure {
-            ul { @for found in findings { li { code { (found.field) } " " (found.problem) "." } } }
+        @if let Error::Invalid(field_errors) = error {
+            ul { @for field_error in field_errors { li { code { (field_error.field) } " " (field_error.message) "." } } }
         } @else {
             p { (sentence(&detail)) }
         }
         p { (next) }
     };
-    let mut reply = page(status, title, &body);
-    problem::name_wait(failure, &mut reply);
-    reply
+    let mut response = page(status, title, &body);
+    problem::set_retry_after(error, &mut response);
+    response
 }
 
-/// What became of a person's wish to have their data deleted.
-pub(crate) fn deletion(wish: Option<&Erasure>) -> Reply {
-    let (status, title, text) = told(wish);
-    let code = wish.map(|wish| wish.code.as_str());
+/// What became of a person's request to have their data deleted.
+pub(crate) fn deletion(request: Option<&DeletionRequest>) -> Response {
+    let (status, title, text) = status_text(request);
+    let code = request.map(|request| request.code.as_str());
     page(
         status,
         title,
@@ -157,7 +157,7 @@ pub(crate) fn deletion(wish: Option<&Erasure>) -> Reply {
     )
 }
 
-fn declined(names: &[String]) -> Markup {
+fn declined_list(names: &[String]) -> Markup {
     html! {
         @if !names.is_empty() {
             p { "These permissions were declined; the product can ask for them again:" }
@@ -167,7 +167,7 @@ fn declined(names: &[String]) -> Markup {
 }
 
 /// An ad account as its owner knows it.
-fn named(account: &AdAccount) -> Markup {
+fn account_label(account: &AdAccount) -> Markup {
     html! { (account.name.as_deref().unwrap_or("Unnamed")) " (" (account.id) ", " (account.currency) ")" }
 }
 
@@ -188,7 +188,7 @@ fn sentence(detail: &str) -> String {
     format!("{first}{}{end}", letters.as_str())
 }
 
-fn page(status: StatusCode, title: &str, body: &Markup) -> Reply {
+fn page(status: StatusCode, title: &str, body: &Markup) -> Response {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -201,16 +201,16 @@ fn page(status: StatusCode, title: &str, body: &Markup) -> Reply {
             body { main { h1 { (title) } (body) } }
         }
     };
-    let mut reply = reply::typed(status, "text/html; charset=utf-8", page.into_string());
+    let mut response = response::typed(status, "text/html; charset=utf-8", page.into_string());
     let allowed = format!(
         "default-src 'none'; style-src 'sha256-{}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         STANDARD.encode(Sha256::digest(STYLE))
     );
-    let headers = reply.headers_mut();
+    let headers = response.headers_mut();
     // Base64 is always a header's text.
     headers.extend(HeaderValue::from_str(&allowed).ok().map(|allowed| (CONTENT_SECURITY_POLICY, allowed)));
     // The address of a page may hold the code and the state.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
-    reply
+    response
 }

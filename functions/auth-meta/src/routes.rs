@@ -10,7 +10,7 @@ pub enum Endpoint {
     /// Begin a login at Meta.
     Authorize,
     /// Hand over the token of a system user.
-    Paste,
+    ConnectSystemUser,
     /// Meta sends the person back.
     Callback,
     /// A person says which ad accounts to sync, on the page after that.
@@ -64,7 +64,7 @@ const fn route(method: Method, path: &'static str, access: Access, endpoint: End
 }
 
 /// What it takes to connect, when a login begins and when it has come back.
-pub(crate) const CONNECTS: Role = Role::Owner;
+pub(crate) const CONNECT_ROLE: Role = Role::Owner;
 
 const OWNER: Access = Access::Role(Role::Owner);
 const EDITOR: Access = Access::Role(Role::Editor);
@@ -93,8 +93,8 @@ const MY_INVITATIONS: &str = "/v1/invitations";
 
 /// Every route of this function.
 pub static ROUTES: &[Route<Endpoint>] = &[
-    route(Method::POST, AUTHORIZE, Access::Role(CONNECTS), Endpoint::Authorize),
-    route(Method::POST, TOKEN, OWNER, Endpoint::Paste),
+    route(Method::POST, AUTHORIZE, Access::Role(CONNECT_ROLE), Endpoint::Authorize),
+    route(Method::POST, TOKEN, OWNER, Endpoint::ConnectSystemUser),
     route(Method::GET, CALLBACK, Access::Public, Endpoint::Callback),
     route(Method::POST, CHOOSE, Access::Public, Endpoint::Choose),
     route(Method::POST, DEAUTHORIZE, Access::Public, Endpoint::Deauthorize),

@@ -1,13 +1,13 @@
 //! What the routes take and give.
 
-use ads::Failure;
-use ads::rule::{Decision, Rule, RuleSpec};
+use domain::Error;
+use domain::rule::{Decision, Rule, RuleSpec};
 use http::StatusCode;
 use runtime::describe::Operation;
-use runtime::reply::List;
+use runtime::response::List;
 
 use crate::Endpoint;
-use crate::rules::Asked;
+use crate::rules::DecisionsQuery;
 
 /// What a route takes and gives.
 pub fn describe(endpoint: Endpoint) -> Operation {
@@ -17,7 +17,7 @@ pub fn describe(endpoint: Endpoint) -> Operation {
         Endpoint::Add => Operation::new("add_rule", "Adds a rule")
             .body::<RuleSpec>()
             .gives::<Rule>(StatusCode::CREATED, "The rule with its id.")
-            .may(Failure::Conflict, "The workspace is full, or the key was used for another rule."),
+            .may(Error::Conflict, "The workspace is full, or the key was used for another rule."),
         Endpoint::Replace => Operation::new("replace_rule", "Replaces a rule")
             .body::<RuleSpec>()
             .gives::<Rule>(StatusCode::OK, "The rule as it is now."),
@@ -25,7 +25,7 @@ pub fn describe(endpoint: Endpoint) -> Operation {
             .about("What it decided stays.")
             .gives_nothing(StatusCode::NO_CONTENT, "It is removed."),
         Endpoint::Decisions => Operation::new("list_decisions", "Lists what a rule decided")
-            .query::<Asked>()
+            .query::<DecisionsQuery>()
             .gives::<List<Decision>>(StatusCode::OK, "The decisions, newest day first."),
     }
 }

@@ -4,37 +4,37 @@
 //! its window per object; where the condition holds and the guard is satisfied, the decision is recorded
 //! before the act, at most one for a rule, an object and a day. Numbers that are not complete decide nothing.
 
-mod act;
 #[cfg(feature = "describe")]
 mod describe;
+mod execute;
 mod rules;
 
-use access::audit::{self, Stage};
-use access::{Access, Entrance, Reached, UseCase};
-use ads::Failure;
-use ads::date::{DateRange, IsoWeek};
-use ads::id::AdAccountId;
-use ads::job::Job;
-use ads::object::{AdObject, EffectiveStatus};
-use ads::rule::{Action, Decision, Outcome, Rule, Verdict};
-use ads::tenant::Tenant;
+use access::audit::{self, Phase};
+use access::{AccountClient, Connector, MiddlewareStack, UseCase};
 use bytes::Bytes;
+use domain::Error;
+use domain::date::{DateRange, IsoWeek};
+use domain::id::AdAccountId;
+use domain::job::Job;
+use domain::object::{AdObject, EffectiveStatus};
+use domain::rule::{Action, Decision, DecisionOutcome, Evaluation, Rule};
+use domain::tenant::Tenant;
 use http::{Method, Request};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use runtime::route::{Access::Role as Needs, Route, Visit};
+use runtime::route::{Access::Role as Needs, RequestContext, Route};
 use runtime::session::Role;
-use runtime::{Host, Reply};
+use runtime::{Host, Response};
 use store::account::AdAccount;
 use store::chunk::{Chunk, ChunkState};
-use store::decision::Recorded;
+use store::decision::DecisionClaim;
 use store::fact;
 
 /// Today's numbers may be this old. A sync runs every hour.
-const FRESH: SignedDuration = SignedDuration::from_hours(2);
+const MAX_DATA_AGE: SignedDuration = SignedDuration::from_hours(2);
 
 /// Decisions of so many days ago are looked through for ones that nobody confirmed.
-const OPEN_DAYS: i32 = 7;
+const OPEN_DECISION_LOOKBACK_DAYS: i32 = 7;
 
 #[cfg(feature = "describe")]
 pub use crate::describe::describe;
@@ -91,72 +91,77 @@ pub static ROUTES: &[Route<Endpoint>] = &[
 /// The function.
 #[derive(Debug, Clone)]
 pub struct EvaluateRules {
-    access: Access,
+    connector: Connector,
     host: Host,
-    entrance: Entrance,
+    middleware: MiddlewareStack,
 }
 
 impl EvaluateRules {
     /// The function on this host.
-    pub fn new(access: Access, host: Host) -> Self {
-        let entrance = Entrance::new(&access.table, &host);
-        Self { access, host, entrance }
+    pub fn new(connector: Connector, host: Host) -> Self {
+        let middleware = MiddlewareStack::new(&connector.table, &host);
+        Self { connector, host, middleware }
     }
 
     /// Answers a request.
-    pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        let own_way = |_| false;
-        self.entrance.serve("evaluate-rules", ROUTES, request, own_way, |visit| self.answer(visit)).await
+    pub async fn handle(&self, request: Request<Bytes>) -> Response {
+        let handles_own_idempotency = |_| false;
+        self.middleware
+            .serve("evaluate-rules", ROUTES, request, handles_own_idempotency, |context| {
+                self.dispatch(context)
+            })
+            .await
     }
 
-    async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
-        if !matches!(visit.endpoint, Endpoint::Decisions) {
-            visit.takes_no_query()?;
+    async fn dispatch(&self, context: RequestContext<Endpoint>) -> Result<Response, Error> {
+        if !matches!(context.endpoint, Endpoint::Decisions) {
+            context.takes_no_query()?;
         }
-        match visit.endpoint {
-            Endpoint::Rules => self.rules(&visit).await,
-            Endpoint::Add => self.add(&visit).await,
-            Endpoint::Replace => self.replace(&visit).await,
-            Endpoint::Remove => self.remove(&visit).await,
-            Endpoint::Decisions => self.decisions(&visit).await,
+        match context.endpoint {
+            Endpoint::Rules => self.rules(&context).await,
+            Endpoint::Add => self.add(&context).await,
+            Endpoint::Replace => self.replace(&context).await,
+            Endpoint::Remove => self.remove(&context).await,
+            Endpoint::Decisions => self.decisions(&context).await,
         }
     }
 
     /// Does a job.
-    pub async fn process(&self, job: Job) -> Result<(), Failure> {
+    pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::EvaluateRules { workspace, ad_account } => self.evaluate(&workspace, &ad_account).await,
-            other => Err(other.misdirected()),
+            other => Err(other.wrong_queue()),
         }
     }
 
-    async fn evaluate(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Failure> {
-        let table = &self.access.table;
+    async fn evaluate(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
+        let table = &self.connector.table;
         if !table.account(workspace, ad_account).await?.is_some_and(|account| account.selected) {
-            let beat = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
-            return self.host.schedules.stop_beat(&beat).await;
+            let recurring =
+                Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
+            return self.host.schedules.stop_recurring(&recurring).await;
         }
         let rules = table.rules(workspace).await?;
         let rules: Vec<_> = rules.into_iter().filter(|rule| rule.spec.applies_to(ad_account)).collect();
         if rules.is_empty() {
             return Ok(());
         }
-        let reached = self.access.reach(workspace, ad_account, UseCase::AdsManagement).await?;
-        let evaluated = self.evaluate_all(&reached, &rules).await;
-        reached.done(evaluated).await
+        let client = self.connector.open(workspace, ad_account, UseCase::AdsManagement).await?;
+        let result = self.evaluate_all(&client, &rules).await;
+        client.close(result).await
     }
 
-    async fn evaluate_all(&self, reached: &Reached, rules: &[Rule]) -> Result<(), Failure> {
-        let chunks = self.access.table.chunks(&reached.workspace, &reached.account.id).await?;
+    async fn evaluate_all(&self, client: &AccountClient, rules: &[Rule]) -> Result<(), Error> {
+        let chunks = self.connector.table.chunks(&client.workspace, &client.account.id).await?;
         // One object that must wait, such as after four budget changes in an hour, does not hold up the others.
         let mut failed = None;
         for rule in rules {
-            if let Err(failure) = self.finish_open(reached, rule).await {
-                failed = Some(failure);
+            if let Err(error) = self.resume_open_decisions(client, rule).await {
+                failed = Some(error);
             }
-            for decision in self.consider(reached, rule, &chunks).await? {
-                if let Err(failure) = self.decide(reached, decision).await {
-                    failed = Some(failure);
+            for decision in self.evaluate_rule(client, rule, &chunks).await? {
+                if let Err(error) = self.record_decision(client, decision).await {
+                    failed = Some(error);
                 }
             }
         }
@@ -164,34 +169,35 @@ impl EvaluateRules {
     }
 
     /// Finishes what an earlier evaluation decided and nobody confirmed: today's is done, older is too late.
-    async fn finish_open(&self, reached: &Reached, rule: &Rule) -> Result<(), Failure> {
-        let (table, workspace) = (&self.access.table, &reached.workspace);
+    async fn resume_open_decisions(&self, client: &AccountClient, rule: &Rule) -> Result<(), Error> {
+        let (table, workspace) = (&self.connector.table, &client.workspace);
         let now = self.host.clock.now();
-        let today = reached.account.today(now);
-        let recent = today.saturating_sub(OPEN_DAYS.days());
+        let today = client.account.today(now);
+        let recent = today.saturating_sub(OPEN_DECISION_LOOKBACK_DAYS.days());
         let mut failed = None;
         for decision in table.decisions_since(workspace, &rule.id, recent).await? {
-            let open = decision.outcome == Outcome::Deciding && decision.ad_account == reached.account.id;
+            let open =
+                decision.outcome == DecisionOutcome::Deciding && decision.ad_account == client.account.id;
             if !open {
                 continue;
             }
-            let Some(decision) = table.take_decision(workspace, &decision, now).await? else { continue };
-            if let Err(failure) = self.carry_out(reached, decision, today).await {
-                failed = Some(failure);
+            let Some(decision) = table.claim_decision(workspace, &decision, now).await? else { continue };
+            if let Err(error) = self.execute_decision(client, decision, today).await {
+                failed = Some(error);
             }
         }
         failed.map_or(Ok(()), Err)
     }
 
     /// What a rule wants done now.
-    async fn consider(
+    async fn evaluate_rule(
         &self,
-        reached: &Reached,
+        client: &AccountClient,
         rule: &Rule,
         chunks: &[Chunk],
-    ) -> Result<Vec<Decision>, Failure> {
-        let (workspace, account) = (&reached.workspace, &reached.account);
-        let table = &self.access.table;
+    ) -> Result<Vec<Decision>, Error> {
+        let (workspace, account) = (&client.workspace, &client.account);
+        let table = &self.connector.table;
         let now = self.host.clock.now();
         let today = account.today(now);
         let window = rule.spec.when.window.days(today);
@@ -200,14 +206,14 @@ impl EvaluateRules {
             return Ok(Vec::new());
         }
         let weeks = table.facts(workspace, &account.id, rule.spec.level, window).await?;
-        let sums = fact::sums(&weeks, window);
-        let objects = table.objects(workspace, &account.id, rule.spec.level).await?;
+        let sums = fact::sum_by_object(&weeks, window);
+        let objects = table.entities(workspace, &account.id, rule.spec.level).await?;
         let mut decisions = Vec::new();
         // Only what runs is looked at: nothing can be done about the rest.
-        for object in objects.iter().map(|kept| &kept.object).filter(|object| runs(object)) {
+        for object in objects.iter().map(|stored| &stored.object).filter(|object| is_running(object)) {
             let measures = sums.get(&object.id).cloned().unwrap_or_default();
-            let Verdict::Holds(value) = rule.spec.when.verdict(&measures) else { continue };
-            let objection = rule.spec.guard.objection(&measures);
+            let Evaluation::Met(value) = rule.spec.when.evaluate(&measures) else { continue };
+            let reason = rule.spec.guard.insufficient_data(&measures);
             decisions.push(Decision {
                 rule: rule.id.clone(),
                 rule_name: rule.spec.name.clone(),
@@ -222,74 +228,87 @@ impl EvaluateRules {
                 impressions: measures.impressions,
                 spend: measures.spend,
                 action: rule.spec.action.clone(),
-                outcome: if objection.is_some() { Outcome::Guarded } else { Outcome::Deciding },
-                reason: objection,
+                outcome: if reason.is_some() {
+                    DecisionOutcome::InsufficientData
+                } else {
+                    DecisionOutcome::Deciding
+                },
+                reason,
                 before: None,
                 at: now,
             });
         }
-        tracing::info!(%workspace, rule = %rule.id, objects = objects.len(), held = decisions.len(), "Evaluated a rule.");
+        tracing::info!(%workspace, rule = %rule.id, objects = objects.len(), matched = decisions.len(), "Evaluated a rule.");
         Ok(decisions)
     }
 
     /// Records a decision before its act; one that was made today already is left alone.
-    async fn decide(&self, reached: &Reached, decision: Decision) -> Result<(), Failure> {
-        let (table, now) = (&self.access.table, self.host.clock.now());
-        match table.decide(&reached.workspace, &decision, now).await? {
-            Recorded::Ours if decision.outcome == Outcome::Deciding => {
+    async fn record_decision(&self, client: &AccountClient, decision: Decision) -> Result<(), Error> {
+        let (table, now) = (&self.connector.table, self.host.clock.now());
+        match table.record_decision(&client.workspace, &decision, now).await? {
+            DecisionClaim::Acquired if decision.outcome == DecisionOutcome::Deciding => {
                 let day = decision.day;
-                self.carry_out(reached, decision, day).await
+                self.execute_decision(client, decision, day).await
             }
-            Recorded::Ours | Recorded::Already => Ok(()),
+            DecisionClaim::Acquired | DecisionClaim::AlreadyDecided => Ok(()),
         }
     }
 
     /// Acts and records how it ended. A crash or a failure that may pass leaves the decision open, and a
     /// later evaluation takes it up: acts set targets, so doing one twice is doing it once.
-    async fn carry_out(&self, reached: &Reached, mut decision: Decision, today: Date) -> Result<(), Failure> {
-        let (table, workspace) = (&self.access.table, &reached.workspace);
-        let acted = act::act(table, reached, &mut decision, today, self.host.clock.now()).await;
+    async fn execute_decision(
+        &self,
+        client: &AccountClient,
+        mut decision: Decision,
+        today: Date,
+    ) -> Result<(), Error> {
+        let (table, workspace) = (&self.connector.table, &client.workspace);
+        let result = execute::execute(table, client, &mut decision, today, self.host.clock.now()).await;
         // What was intended is ended before the decision says so: if this process dies between, the decision is
         // taken up again and says the same.
-        if acted.is_ok() && decision.before.is_some() {
-            let stage = match decision.outcome {
-                Outcome::Done | Outcome::AlreadySo => Stage::Done,
-                Outcome::Lapsed => Stage::Unknown,
-                Outcome::Refused | Outcome::Guarded | Outcome::Deciding => Stage::Failed,
+        if result.is_ok() && decision.before.is_some() {
+            let phase = match decision.outcome {
+                DecisionOutcome::Done | DecisionOutcome::NoChange => Phase::Done,
+                DecisionOutcome::Expired => Phase::Unknown,
+                DecisionOutcome::Refused | DecisionOutcome::InsufficientData | DecisionOutcome::Deciding => {
+                    Phase::Failed
+                }
             };
-            let ended = act::entry(&decision, stage, reached.caller.trace());
-            audit::leave(table, workspace, &ended, self.host.clock.now()).await?;
+            let ended = execute::audit_event(&decision, phase, client.caller.trace_id());
+            audit::append(table, workspace, &ended, self.host.clock.now()).await?;
         }
-        table.conclude(workspace, &decision, self.host.clock.now()).await?;
-        if acted.is_ok() && decision.outcome == Outcome::Done && !matches!(decision.action, Action::Notify {})
+        table.update_open_decision(workspace, &decision, self.host.clock.now()).await?;
+        if result.is_ok()
+            && decision.outcome == DecisionOutcome::Done
+            && !matches!(decision.action, Action::Notify {})
         {
             // What Meta made of it; a sync would show it later as well.
-            reached.refresh(decision.level, &decision.object).await?;
+            client.refresh(decision.level, &decision.object).await?;
             if matches!(decision.action, Action::Pause {}) {
-                reached.refresh_below(decision.level, &decision.object).await?;
+                client.refresh_descendants(decision.level, &decision.object).await?;
             }
         }
         tracing::info!(rule = %decision.rule, object = %decision.object, outcome = ?decision.outcome, "A rule decided.");
-        acted
+        result
     }
 }
 
 /// Whether a week's numbers are complete up to the end of the window: measured after its last day was over,
 /// or for a window that is not over, lately.
 fn is_fresh(account: &AdAccount, window: DateRange, week: IsoWeek, chunks: &[Chunk], now: Timestamp) -> bool {
-    let over = account.end_of(window.until.min(week.range().until));
-    let needed = if over <= now { over } else { now - FRESH };
+    let window_end = account.end_of(window.until.min(week.range().until));
+    let needed = if window_end <= now { window_end } else { now - MAX_DATA_AGE };
     let chunk = chunks.iter().find(|chunk| chunk.week == week && chunk.state == ChunkState::Done);
     chunk.and_then(|chunk| chunk.completed_at).is_some_and(|completed| completed >= needed)
 }
 
-fn runs(object: &AdObject) -> bool {
+fn is_running(object: &AdObject) -> bool {
     matches!(object.effective_status, Some(EffectiveStatus::Active | EffectiveStatus::WithIssues))
 }
 
 #[cfg(test)]
 mod tests {
-    use ads::rule::Window;
+    use domain::rule::Window;
 
     use super::*;
 
@@ -303,7 +322,7 @@ mod tests {
             currency: "SGD".parse().unwrap(),
             timezone: "Asia/Singapore".to_owned(),
             selected: true,
-            structure_synced_at: None,
+            entities_synced_at: None,
             details: Default::default(),
         };
         let now: Timestamp = now.parse().unwrap();
@@ -327,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn yesterday_is_judged_once_it_was_measured_to_its_end() {
+    fn yesterday_is_evaluated_once_it_was_measured_to_its_end() {
         // Midnight in Singapore is 16:00 in London's winter.
         let now = "2026-11-20T16:05:00Z";
         assert!(!decides(Window::Yesterday, "2026-11-20T15:55:00Z", now), "five minutes were missing");
@@ -336,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn today_is_judged_on_numbers_of_the_last_two_hours() {
+    fn today_is_evaluated_on_numbers_of_the_last_two_hours() {
         let now = "2026-11-20T10:00:00Z";
         assert!(decides(Window::Today, "2026-11-20T08:30:00Z", now));
         assert!(!decides(Window::Today, "2026-11-20T07:30:00Z", now));

@@ -1,14 +1,14 @@
 //! `evaluate-rules` on AWS Lambda.
 
 use access::lambda::start;
-use ads::job::Queue;
+use domain::job::Queue;
 use evaluate_rules::EvaluateRules;
-use runtime::lambda::{Error, serve};
+use runtime::lambda::{BoxError, serve};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    let (access, host) = start().await?;
-    let function = EvaluateRules::new(access, host.clone());
+async fn main() -> Result<(), BoxError> {
+    let (connector, host) = start().await?;
+    let function = EvaluateRules::new(connector, host.clone());
     serve(
         &host.queues,
         &host.clock,

@@ -1,7 +1,7 @@
 //! What the routes take and give.
 
-use ads::Failure;
-use ads::launch::LaunchSpec;
+use domain::Error;
+use domain::launch::LaunchSpec;
 use http::StatusCode;
 use runtime::describe::{Header, Operation};
 use serde_json::json;
@@ -9,8 +9,8 @@ use store::schedule::Activation;
 
 use crate::Endpoint;
 use crate::change::Patch;
-use crate::launch::ShownLaunch;
-use crate::list::{Asked, Days, ObjectList, ShownObject};
+use crate::launch::LaunchView;
+use crate::list::{DateRangeQuery, EntityList, EntityView, ListQuery};
 use crate::schedule::NewSchedule;
 
 /// What a route takes and gives.
@@ -19,19 +19,19 @@ pub fn describe(endpoint: Endpoint) -> Operation {
         Endpoint::List(level) => {
             Operation::new(format!("list_{level}s"), format!("Lists {level}s with their numbers"))
                 .about("Those without delivery are listed with zeros.")
-                .query::<Asked>()
-                .gives::<ObjectList>(StatusCode::OK, "A page of them.")
+                .query::<ListQuery>()
+                .gives::<EntityList>(StatusCode::OK, "A page of them.")
         }
         Endpoint::Show(level) => {
             Operation::new(format!("show_{level}"), format!("Shows one {level} with its numbers"))
-                .query::<Days>()
-                .gives::<ShownObject>(StatusCode::OK, "It, as Meta last showed it.")
+                .query::<DateRangeQuery>()
+                .gives::<EntityView>(StatusCode::OK, "It, as Meta last showed it.")
         }
         Endpoint::Change(level) => {
             Operation::new(format!("change_{level}"), format!("Changes one {level} at Meta"))
                 .body::<Patch>()
-                .gives::<ShownObject>(StatusCode::OK, "It, as Meta shows it afterwards, without numbers.")
-                .may(Failure::Conflict, "It holds no budget that could be changed.")
+                .gives::<EntityView>(StatusCode::OK, "It, as Meta shows it afterwards, without numbers.")
+                .may(Error::Conflict, "It holds no budget that could be changed.")
                 .changes_meta()
         }
         Endpoint::Delete(level) => {
@@ -47,30 +47,30 @@ pub fn describe(endpoint: Endpoint) -> Operation {
             )
             .body::<LaunchSpec>()
             .needs_key("Of your own per launch: a repeated request with the same text launches once.")
-            .gives::<ShownLaunch<'static>>(StatusCode::CREATED, "The launch.")
+            .gives::<LaunchView<'static>>(StatusCode::CREATED, "The launch.")
             .with_header(Header::required(
                 "Location",
                 "Where the launch can be looked at.",
                 json!({"type": "string", "format": "uri-reference"}),
             ))
             .may(
-                Failure::Conflict,
+                Error::Conflict,
                 "The key was used for another document, or the launch is under way or flagged.",
             )
             .changes_meta(),
         Endpoint::ShowLaunch => Operation::new("show_launch", "Shows a launch")
-            .gives::<ShownLaunch<'static>>(StatusCode::OK, "The launch."),
+            .gives::<LaunchView<'static>>(StatusCode::OK, "The launch."),
         Endpoint::Schedule => Operation::new("schedule", "Sets the time at which a campaign is activated")
             .about("An activation that is set already is replaced.")
             .body::<NewSchedule>()
             .gives::<Activation>(StatusCode::OK, "The activation.")
-            .may(Failure::Conflict, "The campaign is over, or is being activated at this moment."),
+            .may(Error::Conflict, "The campaign is over, or is being activated at this moment."),
         Endpoint::ShowSchedule => {
             Operation::new("show_schedule", "Shows the time at which a campaign is activated")
                 .gives::<Activation>(StatusCode::OK, "The activation.")
         }
         Endpoint::Unschedule => Operation::new("unschedule", "Withdraws the activation of a campaign")
             .gives_nothing(StatusCode::NO_CONTENT, "It is withdrawn.")
-            .may(Failure::Conflict, "The campaign is being activated at this moment."),
+            .may(Error::Conflict, "The campaign is being activated at this moment."),
     }
 }

@@ -6,45 +6,45 @@
 
 use std::time::Duration;
 
-use access::audit::{self, Act, Actor, Stage};
-use access::{Reached, UseCase};
-use ads::id::{AdAccountId, LaunchId, ObjectId};
-use ads::job::Job;
-use ads::launch::{Created, Launch, LaunchSpec, LaunchState, Step};
-use ads::tenant::Tenant;
-use ads::{Failure, Invalid};
+use access::audit::{self, Actor, AuditEvent, Phase};
+use access::{AccountClient, UseCase};
+use domain::id::{AdAccountId, LaunchId, ObjectId};
+use domain::job::Job;
+use domain::launch::{Created, Launch, LaunchSpec, LaunchState, Step};
+use domain::tenant::Tenant;
+use domain::{Error, FieldError};
 use graph_api::GraphError;
 use graph_api::launch::level_of;
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
 use jiff::SignedDuration;
-use runtime::route::Visit;
-use runtime::{Reply, problem, reply};
+use runtime::route::RequestContext;
+use runtime::{Response, problem, response};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use store::StoreError;
-use store::launch::KeptLaunch;
+use store::launch::StoredLaunch;
 
-use crate::advice::{advice, advised};
+use crate::error_hint::{error_hint, with_hint};
 use crate::{Endpoint, ManageCampaign};
 
 /// How long a worker may be silent. It saves before and after each call to Meta, and one call with its
 /// retries takes less.
-const WORKER_LASTS: SignedDuration = SignedDuration::from_mins(5);
+const LAUNCH_LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
 
 /// When a launch is looked after in case its worker went away.
-const LOOK_AFTER: Duration = Duration::from_secs(330);
+const RECOVERY_DELAY: Duration = Duration::from_secs(330);
 
 /// A launch that is neither done nor undone after this long is left to a person.
-const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+const MAX_LAUNCH_AGE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Longest launch document, in bytes: it is kept as one item.
-const LONGEST_DOCUMENT: usize = 64 * 1024;
+/// Longest launch document, in bytes: it is stored as one item.
+const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct ShownLaunch<'a> {
+pub(crate) struct LaunchView<'a> {
     launch_id: &'a LaunchId,
     state: LaunchState,
     ad_account: &'a AdAccountId,
@@ -58,7 +58,7 @@ pub(crate) struct ShownLaunch<'a> {
     failure: Option<&'a str>,
 }
 
-impl<'a> From<&'a Launch> for ShownLaunch<'a> {
+impl<'a> From<&'a Launch> for LaunchView<'a> {
     fn from(launch: &'a Launch) -> Self {
         Self {
             launch_id: &launch.id,
@@ -73,124 +73,131 @@ impl<'a> From<&'a Launch> for ShownLaunch<'a> {
 }
 
 impl ManageCampaign {
-    pub(crate) async fn launch(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let workspace = visit.workspace()?;
-        let account = self.access.table.known_account(workspace, &visit.path("ad_account")?).await?;
-        let key = visit.idempotency_key()?.ok_or_else(|| {
-            let problem = "send this header, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
-            Invalid::new("Idempotency-Key", problem)
+    pub(crate) async fn launch(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
+        let workspace = context.workspace()?;
+        let account = self.connector.table.require_account(workspace, &context.path("ad_account")?).await?;
+        let key = context.idempotency_key()?.ok_or_else(|| {
+            let message = "send this header, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
+            FieldError::new("Idempotency-Key", message)
         })?;
-        if visit.request.body().len() > LONGEST_DOCUMENT {
-            return Err(Invalid::new("body", format!("may have {LONGEST_DOCUMENT} bytes at most")).into());
+        if context.request.body().len() > MAX_DOCUMENT_BYTES {
+            return Err(
+                FieldError::new("body", format!("may have {MAX_DOCUMENT_BYTES} bytes at most")).into()
+            );
         }
-        let mut spec: LaunchSpec = visit.json()?;
+        let mut spec: LaunchSpec = context.json()?;
         account.details.defaults.fill(&mut spec);
-        let mut findings = spec.check(account.currency);
-        let connection = self.access.table.connection(workspace, &account.connection).await?;
+        let mut field_errors = spec.check(account.currency);
+        let connection = self.connector.table.connection(workspace, &account.connection).await?;
         let (dsa, identities) = (spec.ad_set.dsa.as_ref(), &spec.ad_set.regional_identities);
-        findings.extend(account.beneficiary_objections(connection.as_ref(), dsa, identities, "ad_set."));
-        let wanted = self.draft(visit, &account.id, key, spec)?;
-        let earlier = self.access.table.launch(workspace, &wanted.launch.id).await?;
-        let earlier = earlier.filter(|earlier| earlier.request_hash == wanted.request_hash);
+        field_errors.extend(account.check_beneficiaries(connection.as_ref(), dsa, identities, "ad_set."));
+        let requested = self.draft(context, &account.id, key, spec)?;
+        let earlier = self.connector.table.launch(workspace, &requested.launch.id).await?;
+        let earlier = earlier.filter(|earlier| earlier.request_hash == requested.request_hash);
         // One that was written down goes on with the defaults of its time.
-        if earlier.is_none() && !findings.is_empty() {
-            return Err(Failure::Invalid(findings));
+        if earlier.is_none() && !field_errors.is_empty() {
+            return Err(Error::Invalid(field_errors));
         }
-        let kept = match earlier.filter(|earlier| is_settled(&earlier.launch)) {
+        let stored = match earlier.filter(|earlier| is_settled(&earlier.launch)) {
             Some(settled) => settled,
-            // Reached before it is written down: what cannot be launched leaves nothing to look after.
+            // Opened before it is written down: what cannot be launched leaves nothing to look after.
             None => {
-                let reached = self.access.reach(workspace, &account.id, UseCase::AdsManagement).await?;
-                let (act, now) = (launching(&wanted), self.host.clock.now());
-                let intended = audit::leave(&self.access.table, workspace, &act, now).await;
-                let kept = match intended {
-                    Ok(()) => self.begin_and_work(&reached, wanted).await,
-                    Err(failure) => Err(failure),
+                let client = self.connector.open(workspace, &account.id, UseCase::AdsManagement).await?;
+                let (event, now) = (audit_event(&requested), self.host.clock.now());
+                let recorded = audit::append(&self.connector.table, workspace, &event, now).await;
+                let stored = match recorded {
+                    Ok(()) => self.create_and_run(&client, requested).await,
+                    Err(error) => Err(error),
                 };
-                reached.done(kept).await?
+                client.close(stored).await?
             }
         };
-        let launch = &kept.launch;
+        let launch = &stored.launch;
         let why = launch.failure.as_deref().unwrap_or("a step failed");
         match launch.state {
             LaunchState::Committed | LaunchState::Running | LaunchState::Undoing => {}
             LaunchState::Undone => {
                 let why = format!("{why}; everything that was created has been deleted again");
-                return Err(Failure::Refused(why));
+                return Err(Error::RejectedByPlatform(why));
             }
             LaunchState::Flagged => {
                 let why =
                     format!("{why}; GET launches/{} shows what exists and must be looked at", launch.id);
-                return Err(Failure::Conflict(why));
+                return Err(Error::Conflict(why));
             }
         }
-        let mut reply = reply::json(StatusCode::CREATED, &ShownLaunch::from(launch))?;
+        let mut response = response::json(StatusCode::CREATED, &LaunchView::from(launch))?;
         let location = format!("/v1/workspaces/{workspace}/launches/{}", launch.id);
         let location =
-            HeaderValue::from_str(&location).map_err(|error| Failure::Defect(error.to_string()))?;
-        reply.headers_mut().insert(LOCATION, location);
-        Ok(reply)
+            HeaderValue::from_str(&location).map_err(|error| Error::Internal(error.to_string()))?;
+        response.headers_mut().insert(LOCATION, location);
+        Ok(response)
     }
 
-    pub(crate) async fn show_launch(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let kept = self.access.table.launch(visit.workspace()?, &visit.path("launch")?).await?;
-        let kept = kept.ok_or_else(|| Failure::NotFound("this launch".to_owned()))?;
-        reply::ok(&ShownLaunch::from(&kept.launch))
+    pub(crate) async fn show_launch(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
+        let stored = self.connector.table.launch(context.workspace()?, &context.path("launch")?).await?;
+        let stored = stored.ok_or_else(|| Error::NotFound("this launch".to_owned()))?;
+        response::ok(&LaunchView::from(&stored.launch))
     }
 
     /// Takes a launch up again whose worker may have gone away, until it is settled or a day has passed.
-    pub(crate) async fn resume(&self, workspace: &Tenant, id: &LaunchId) -> Result<(), Failure> {
-        let table = &self.access.table;
+    pub(crate) async fn resume(&self, workspace: &Tenant, id: &LaunchId) -> Result<(), Error> {
+        let table = &self.connector.table;
         match table.launch(workspace, id).await? {
-            Some(kept) if !is_settled(&kept.launch) => {}
+            Some(stored) if !is_settled(&stored.launch) => {}
             _ => return Ok(()),
         }
         let now = self.host.clock.now();
-        let again = |why: &str| Err(Failure::Wait { after: LOOK_AFTER, why: why.to_owned() });
-        let mut kept = match table.take_launch(workspace, id, now, now + WORKER_LASTS).await {
-            Ok(kept) => kept,
-            Err(StoreError::Conflict) => return again("another worker is at it"),
+        let retry_later =
+            |why: &str| Err(Error::RateLimited { retry_after: RECOVERY_DELAY, reason: why.to_owned() });
+        let mut stored = match table.claim_launch(workspace, id, now, now + LAUNCH_LEASE_TTL).await {
+            Ok(stored) => stored,
+            Err(StoreError::Conflict) => return retry_later("another worker is at it"),
             Err(error) => return Err(error.into()),
         };
-        let ad_account = kept.launch.ad_account.clone();
-        let worked = match self.access.reach(workspace, &ad_account, UseCase::AdsManagement).await {
-            Ok(reached) => {
-                let worked = self.work(&reached, &mut kept).await;
-                reached.done(worked).await
+        let ad_account = stored.launch.ad_account.clone();
+        let result = match self.connector.open(workspace, &ad_account, UseCase::AdsManagement).await {
+            Ok(client) => {
+                let result = self.run(&client, &mut stored).await;
+                client.close(result).await
             }
-            Err(failure) => Err(failure),
+            Err(error) => Err(error),
         };
-        let Err(failure) = worked else { return Ok(()) };
-        if now.duration_since(kept.launch.started_at) < PATIENCE {
-            return again(&failure.to_string());
+        let Err(error) = result else { return Ok(()) };
+        if now.duration_since(stored.launch.started_at) < MAX_LAUNCH_AGE {
+            return retry_later(&error.to_string());
         }
-        tracing::error!(%workspace, launch = %id, %failure, "A launch is left to a person.");
-        kept.launch.state = LaunchState::Flagged;
-        kept.launch.failure = Some(problem::detail(&failure));
-        self.settled(workspace, &kept).await?;
-        Ok(table.save_launch(workspace, &mut kept, now).await?)
+        tracing::error!(%workspace, launch = %id, %error, "A launch is left to a person.");
+        stored.launch.state = LaunchState::Flagged;
+        stored.launch.failure = Some(problem::detail(&error));
+        self.audit_outcome(workspace, &stored).await?;
+        Ok(table.save_launch(workspace, &mut stored, now).await?)
     }
 
-    async fn begin_and_work(&self, reached: &Reached, wanted: KeptLaunch) -> Result<KeptLaunch, Failure> {
-        let mut kept = self.begin(&reached.workspace, wanted).await?;
-        if !is_settled(&kept.launch) {
-            self.work(reached, &mut kept).await?;
+    async fn create_and_run(
+        &self,
+        client: &AccountClient,
+        requested: StoredLaunch,
+    ) -> Result<StoredLaunch, Error> {
+        let mut stored = self.create_or_load(&client.workspace, requested).await?;
+        if !is_settled(&stored.launch) {
+            self.run(client, &mut stored).await?;
         }
-        Ok(kept)
+        Ok(stored)
     }
 
     /// The launch that a request asks for. The same key always means the same launch.
     fn draft(
         &self,
-        visit: &Visit<Endpoint>,
+        context: &RequestContext<Endpoint>,
         ad_account: &AdAccountId,
         key: &str,
         spec: LaunchSpec,
-    ) -> Result<KeptLaunch, Failure> {
-        let (session, now) = (visit.session()?, self.host.clock.now());
+    ) -> Result<StoredLaunch, Error> {
+        let (session, now) = (context.session()?, self.host.clock.now());
         let digest = Sha256::digest(format!("{}|{ad_account}|{key}", session.workspace));
         let id: LaunchId = hex::encode(&digest[..8]).parse()?;
-        Ok(KeptLaunch {
+        Ok(StoredLaunch {
             launch: Launch {
                 id,
                 ad_account: ad_account.clone(),
@@ -201,181 +208,185 @@ impl ManageCampaign {
                 failure: None,
                 started_at: now,
             },
-            request_hash: hex::encode(Sha256::digest(visit.request.body())),
-            asked_by: Some(session.subject.clone()),
+            request_hash: hex::encode(Sha256::digest(context.request.body())),
+            requested_by: Some(session.subject.clone()),
             version: 0,
-            worker_until: now + WORKER_LASTS,
+            lease_until: now + LAUNCH_LEASE_TTL,
         })
     }
 
     /// Writes the launch down, or finds the one that the same key began.
-    async fn begin(&self, workspace: &Tenant, kept: KeptLaunch) -> Result<KeptLaunch, Failure> {
-        let table = &self.access.table;
-        let (id, now) = (kept.launch.id.clone(), self.host.clock.now());
+    async fn create_or_load(&self, workspace: &Tenant, stored: StoredLaunch) -> Result<StoredLaunch, Error> {
+        let table = &self.connector.table;
+        let (id, now) = (stored.launch.id.clone(), self.host.clock.now());
         // The look-after message goes first: a launch that exists is always looked after.
         let job = Job::ResumeLaunch { workspace: workspace.clone(), launch: id.clone() };
-        self.host.queues.send_later(&job, LOOK_AFTER).await?;
-        match table.begin_launch(workspace, &kept).await {
-            Ok(()) => return Ok(kept),
+        self.host.queues.send_delayed(&job, RECOVERY_DELAY).await?;
+        match table.create_launch(workspace, &stored).await {
+            Ok(()) => return Ok(stored),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
         let earlier = table.launch(workspace, &id).await?;
-        let earlier = earlier.ok_or_else(|| Failure::Defect(format!("launch {id} came and went")))?;
-        if earlier.request_hash != kept.request_hash {
+        let earlier = earlier.ok_or_else(|| Error::Internal(format!("launch {id} came and went")))?;
+        if earlier.request_hash != stored.request_hash {
             let why = "this Idempotency-Key was used with another body; take a new key for a new launch";
-            return Err(Failure::Conflict(why.to_owned()));
+            return Err(Error::Conflict(why.to_owned()));
         }
         if is_settled(&earlier.launch) {
             return Ok(earlier);
         }
-        table.take_launch(workspace, &id, now, now + WORKER_LASTS).await.map_err(|error| match error {
+        table.claim_launch(workspace, &id, now, now + LAUNCH_LEASE_TTL).await.map_err(|error| match error {
             StoreError::Conflict => {
-                Failure::Conflict("this launch is under way; ask again in a moment".to_owned())
+                Error::Conflict("this launch is under way; ask again in a moment".to_owned())
             }
             error => error.into(),
         })
     }
 
     /// Works until the launch is committed or undone, or an error stops it; then others may take over.
-    async fn work(&self, reached: &Reached, kept: &mut KeptLaunch) -> Result<(), Failure> {
-        let outcome = self.take_steps(reached, kept).await;
+    async fn run(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
+        let outcome = self.run_steps(client, stored).await;
         if outcome.is_err() {
             // A second in the past, so that the next request need not wait for this one's end.
             let free = self.host.clock.now() - SignedDuration::from_secs(1);
-            self.access.table.save_launch(&reached.workspace, kept, free).await?;
+            self.connector.table.save_launch(&client.workspace, stored, free).await?;
         }
         outcome
     }
 
-    async fn take_steps(&self, reached: &Reached, kept: &mut KeptLaunch) -> Result<(), Failure> {
-        while kept.launch.state == LaunchState::Running {
-            let Some(step) = kept.launch.next_step() else {
-                for created in &kept.launch.created {
-                    reached.refresh(level_of(created.step), &created.id).await?;
+    async fn run_steps(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
+        while stored.launch.state == LaunchState::Running {
+            let Some(step) = stored.launch.next_step() else {
+                for created in &stored.launch.created {
+                    client.refresh(level_of(created.step), &created.id).await?;
                 }
-                kept.launch.state = LaunchState::Committed;
-                self.settled(&reached.workspace, kept).await?;
-                self.save(reached, kept).await?;
+                stored.launch.state = LaunchState::Committed;
+                self.audit_outcome(&client.workspace, stored).await?;
+                self.save(client, stored).await?;
                 break;
             };
-            match self.take_step(reached, kept, step).await {
-                Ok(id) => self.created(reached, kept, step, id).await?,
-                Err(failure) if failure.may_pass() => return Err(failure),
-                Err(failure) => {
-                    kept.launch.state = LaunchState::Undoing;
-                    kept.launch.failure = Some(format!("{}: {}", level_of(step), problem::detail(&failure)));
-                    self.save(reached, kept).await?;
+            match self.run_step(client, stored, step).await {
+                Ok(id) => self.record_created(client, stored, step, id).await?,
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => {
+                    stored.launch.state = LaunchState::Undoing;
+                    stored.launch.failure = Some(format!("{}: {}", level_of(step), problem::detail(&error)));
+                    self.save(client, stored).await?;
                 }
             }
         }
-        if kept.launch.state == LaunchState::Undoing {
-            self.undo(reached, kept).await?;
+        if stored.launch.state == LaunchState::Undoing {
+            self.undo(client, stored).await?;
         }
         Ok(())
     }
 
-    async fn take_step(
+    async fn run_step(
         &self,
-        reached: &Reached,
-        kept: &mut KeptLaunch,
+        client: &AccountClient,
+        stored: &mut StoredLaunch,
         step: Step,
-    ) -> Result<ObjectId, Failure> {
-        if kept.launch.intent == Some(step)
-            && let Some(id) = find(reached, kept, step).await?
+    ) -> Result<ObjectId, Error> {
+        if stored.launch.intent == Some(step)
+            && let Some(id) = find(client, stored, step).await?
         {
             return Ok(id);
         }
-        kept.launch.intent = Some(step);
-        self.save(reached, kept).await?;
-        match reached.caller.take_step(&kept.launch, step).await {
+        stored.launch.intent = Some(step);
+        self.save(client, stored).await?;
+        match client.caller.create_step(&stored.launch, step).await {
             // The answer was lost. The object may be there; if it is not, a later look decides.
-            Err(GraphError::UnknownOutcome(details)) => {
-                self.save(reached, kept).await?;
-                let found = find(reached, kept, step).await?;
-                found.ok_or_else(|| GraphError::UnknownOutcome(details).into())
+            Err(GraphError::Indeterminate(details)) => {
+                self.save(client, stored).await?;
+                let found = find(client, stored, step).await?;
+                found.ok_or_else(|| GraphError::Indeterminate(details).into())
             }
             answer => {
                 // Meta has spoken: nothing is unknown about this step any more.
-                kept.launch.intent = None;
-                let advice = answer.as_ref().err().and_then(|error| advice(error, &kept.launch.spec));
-                reached.heed(answer).await.map_err(|failure| advised(failure, advice))
+                stored.launch.intent = None;
+                let hint = answer.as_ref().err().and_then(|error| error_hint(error, &stored.launch.spec));
+                client.check_response(answer).await.map_err(|error| with_hint(error, hint))
             }
         }
     }
 
-    async fn created(
+    async fn record_created(
         &self,
-        reached: &Reached,
-        kept: &mut KeptLaunch,
+        client: &AccountClient,
+        stored: &mut StoredLaunch,
         step: Step,
         id: ObjectId,
-    ) -> Result<(), Failure> {
-        kept.launch.created.push(Created { step, id });
-        kept.launch.intent = None;
-        self.save(reached, kept).await
+    ) -> Result<(), Error> {
+        stored.launch.created.push(Created { step, id });
+        stored.launch.intent = None;
+        self.save(client, stored).await
     }
 
     /// The last first, and before it whatever a lost answer may have left. Already gone is success.
-    async fn undo(&self, reached: &Reached, kept: &mut KeptLaunch) -> Result<(), Failure> {
-        if let Some(step) = kept.launch.intent {
-            match find(reached, kept, step).await? {
-                Some(id) => self.created(reached, kept, step, id).await?,
-                None => kept.launch.intent = None,
+    async fn undo(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
+        if let Some(step) = stored.launch.intent {
+            match find(client, stored, step).await? {
+                Some(id) => self.record_created(client, stored, step, id).await?,
+                None => stored.launch.intent = None,
             }
         }
-        while let Some(created) = kept.launch.created.last().cloned() {
-            reached.heed(reached.caller.remove(&created.id).await).await?;
-            kept.launch.created.pop();
-            self.save(reached, kept).await?;
+        while let Some(created) = stored.launch.created.last().cloned() {
+            client.check_response(client.caller.remove(&created.id).await).await?;
+            stored.launch.created.pop();
+            self.save(client, stored).await?;
         }
-        kept.launch.state = LaunchState::Undone;
-        self.settled(&reached.workspace, kept).await?;
-        self.save(reached, kept).await
+        stored.launch.state = LaunchState::Undone;
+        self.audit_outcome(&client.workspace, stored).await?;
+        self.save(client, stored).await
     }
 
     /// Leaves in the audit log how a launch ended, before the launch says so itself: a worker that comes later says
     /// the same again, which adds nothing.
-    async fn settled(&self, workspace: &Tenant, kept: &KeptLaunch) -> Result<(), Failure> {
-        let launch = &kept.launch;
+    async fn audit_outcome(&self, workspace: &Tenant, stored: &StoredLaunch) -> Result<(), Error> {
+        let launch = &stored.launch;
         let created =
             launch.created.iter().map(|created| (level_of(created.step).to_string(), json!(created.id)));
         let created: Map<String, Value> = created.collect();
-        let act = launching(kept);
-        let act = Act {
-            stage: match launch.state {
-                LaunchState::Committed => Stage::Done,
-                LaunchState::Undone => Stage::Failed,
-                LaunchState::Running | LaunchState::Undoing | LaunchState::Flagged => Stage::Unknown,
+        let event = audit_event(stored);
+        let event = AuditEvent {
+            phase: match launch.state {
+                LaunchState::Committed => Phase::Done,
+                LaunchState::Undone => Phase::Failed,
+                LaunchState::Running | LaunchState::Undoing | LaunchState::Flagged => Phase::Unknown,
             },
             meta: launch.id_of(Step::Campaign).map(ToString::to_string),
             reason: launch.failure.clone(),
             after: created.into(),
-            ..act
+            ..event
         };
-        audit::leave(&self.access.table, workspace, &act, self.host.clock.now()).await
+        audit::append(&self.connector.table, workspace, &event, self.host.clock.now()).await
     }
 
     /// Saves, and holds the launch for another while.
-    async fn save(&self, reached: &Reached, kept: &mut KeptLaunch) -> Result<(), Failure> {
-        let until = self.host.clock.now() + WORKER_LASTS;
-        Ok(self.access.table.save_launch(&reached.workspace, kept, until).await?)
+    async fn save(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
+        let until = self.host.clock.now() + LAUNCH_LEASE_TTL;
+        Ok(self.connector.table.save_launch(&client.workspace, stored, until).await?)
     }
 }
 
 /// A launch in the audit log: one act of whoever asked for it, however many workers it takes.
-fn launching(kept: &KeptLaunch) -> Act {
-    let (launch, spec) = (&kept.launch, &kept.launch.spec);
-    let who = kept.asked_by.clone().map_or(Actor::Operator, |subject| Actor::Person { subject });
+fn audit_event(stored: &StoredLaunch) -> AuditEvent {
+    let (launch, spec) = (&stored.launch, &stored.launch.spec);
+    let actor = stored.requested_by.clone().map_or(Actor::Operator, |subject| Actor::Person { subject });
     let after = json!({"name": spec.name, "objective": spec.objective, "daily_budget": spec.daily_budget});
-    let act =
-        Act::new(format!("launch/{}", launch.id), who, "campaign.launched", format!("launch/{}", launch.id));
-    act.in_account(&launch.ad_account).changing(Value::Null, after)
+    let event = AuditEvent::new(
+        format!("launch/{}", launch.id),
+        actor,
+        "campaign.launched",
+        format!("launch/{}", launch.id),
+    );
+    event.in_account(&launch.ad_account).with_change(Value::Null, after)
 }
 
 /// The object that a step whose answer was lost has created, if it has.
-async fn find(reached: &Reached, kept: &KeptLaunch, step: Step) -> Result<Option<ObjectId>, Failure> {
-    reached.heed(reached.caller.find_step(&kept.launch, step).await).await
+async fn find(client: &AccountClient, stored: &StoredLaunch, step: Step) -> Result<Option<ObjectId>, Error> {
+    client.check_response(client.caller.find_step(&stored.launch, step).await).await
 }
 
 fn is_settled(launch: &Launch) -> bool {

@@ -4,23 +4,23 @@
 //! Meta shows the object then. A launch and a scheduled activation are state machines in the table, so a
 //! crash between any two steps is taken up again.
 
-mod advice;
 mod change;
 #[cfg(feature = "describe")]
 mod describe;
+mod error_hint;
 mod launch;
 mod list;
 mod schedule;
 
-use access::{Access, Entrance};
-use ads::Failure;
-use ads::job::Job;
-use ads::object::Level;
+use access::{Connector, MiddlewareStack};
 use bytes::Bytes;
+use domain::Error;
+use domain::job::Job;
+use domain::object::Level;
 use http::{Method, Request};
-use runtime::route::{Access::Role as Needs, Route, Visit};
+use runtime::route::{Access::Role as Needs, RequestContext, Route};
 use runtime::session::Role;
-use runtime::{Host, Reply};
+use runtime::{Host, Response};
 
 #[cfg(feature = "describe")]
 pub use crate::describe::describe;
@@ -84,49 +84,53 @@ pub static ROUTES: &[Route<Endpoint>] = &[
 /// The function.
 #[derive(Debug, Clone)]
 pub struct ManageCampaign {
-    access: Access,
+    connector: Connector,
     host: Host,
-    entrance: Entrance,
+    middleware: MiddlewareStack,
 }
 
 impl ManageCampaign {
     /// The function on this host.
-    pub fn new(access: Access, host: Host) -> Self {
-        let entrance = Entrance::new(&access.table, &host);
-        Self { access, host, entrance }
+    pub fn new(connector: Connector, host: Host) -> Self {
+        let middleware = MiddlewareStack::new(&connector.table, &host);
+        Self { connector, host, middleware }
     }
 
     /// Answers a request.
-    pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        let own_way = |endpoint| matches!(endpoint, Endpoint::Launch);
-        self.entrance.serve("manage-campaign", ROUTES, request, own_way, |visit| self.answer(visit)).await
+    pub async fn handle(&self, request: Request<Bytes>) -> Response {
+        let handles_own_idempotency = |endpoint| matches!(endpoint, Endpoint::Launch);
+        self.middleware
+            .serve("manage-campaign", ROUTES, request, handles_own_idempotency, |context| {
+                self.dispatch(context)
+            })
+            .await
     }
 
-    async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
-        if !matches!(visit.endpoint, Endpoint::List(_) | Endpoint::Show(_)) {
-            visit.takes_no_query()?;
+    async fn dispatch(&self, context: RequestContext<Endpoint>) -> Result<Response, Error> {
+        if !matches!(context.endpoint, Endpoint::List(_) | Endpoint::Show(_)) {
+            context.takes_no_query()?;
         }
-        match visit.endpoint {
-            Endpoint::List(level) => self.list(&visit, level).await,
-            Endpoint::Show(level) => self.show(&visit, level).await,
-            Endpoint::Change(level) => self.change(&visit, level).await,
-            Endpoint::Delete(level) => self.delete(&visit, level).await,
-            Endpoint::Launch => self.launch(&visit).await,
-            Endpoint::ShowLaunch => self.show_launch(&visit).await,
-            Endpoint::Schedule => self.schedule(&visit).await,
-            Endpoint::ShowSchedule => self.show_schedule(&visit).await,
-            Endpoint::Unschedule => self.unschedule(&visit).await,
+        match context.endpoint {
+            Endpoint::List(level) => self.list(&context, level).await,
+            Endpoint::Show(level) => self.show(&context, level).await,
+            Endpoint::Change(level) => self.change(&context, level).await,
+            Endpoint::Delete(level) => self.delete(&context, level).await,
+            Endpoint::Launch => self.launch(&context).await,
+            Endpoint::ShowLaunch => self.show_launch(&context).await,
+            Endpoint::Schedule => self.schedule(&context).await,
+            Endpoint::ShowSchedule => self.show_schedule(&context).await,
+            Endpoint::Unschedule => self.unschedule(&context).await,
         }
     }
 
     /// Does a job.
-    pub async fn process(&self, job: Job) -> Result<(), Failure> {
+    pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::ActivateCampaign { workspace, ad_account, campaign, timer } => {
                 self.activate(&workspace, &ad_account, &campaign, &timer).await
             }
             Job::ResumeLaunch { workspace, launch } => self.resume(&workspace, &launch).await,
-            other => Err(other.misdirected()),
+            other => Err(other.wrong_queue()),
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Objects with their numbers over a range, zeros included.
 
-use ads::date::{DateRange, Day, IsoWeek};
-use ads::id::{AdAccountId, ObjectId};
-use ads::metrics::{Measures, Metric, Shown};
-use ads::money::{Currency, Money};
-use ads::object::{AdObject, EffectiveStatus, Level, Status};
-use ads::tenant::Tenant;
-use ads::{Failure, Invalid};
-use runtime::page::{self, After, Limit};
-use runtime::route::Visit;
-use runtime::{Reply, reply};
+use domain::date::{DateRange, Day, IsoWeek};
+use domain::id::{AdAccountId, ObjectId};
+use domain::metrics::{Measures, MeasuresView, Metric};
+use domain::money::{Currency, Money};
+use domain::object::{AdObject, EffectiveStatus, Level, Status};
+use domain::tenant::Tenant;
+use domain::{Error, FieldError};
+use runtime::page::{self, Cursor, Limit};
+use runtime::route::RequestContext;
+use runtime::{Response, response};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use store::account::AdAccount;
@@ -24,7 +24,7 @@ const DEFAULT_DAYS: i32 = 30;
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Asked {
+pub(crate) struct ListQuery {
     /// First day; 30 days are shown when it is left out.
     since: Option<Day>,
     /// Last day, included; today when it is left out.
@@ -43,7 +43,7 @@ pub(crate) struct Asked {
     #[serde(default)]
     limit: Limit<50, 500>,
     /// The `after` of the page before.
-    after: Option<After>,
+    after: Option<Cursor>,
 }
 
 fn by_spend() -> Metric {
@@ -54,7 +54,7 @@ fn by_spend() -> Metric {
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Days {
+pub(crate) struct DateRangeQuery {
     /// First day; 30 days are shown when it is left out.
     since: Option<Day>,
     /// Last day, included; today when it is left out.
@@ -80,7 +80,7 @@ impl TryFrom<String> for KnownStatus {
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct ShownObject {
+pub(crate) struct EntityView {
     id: ObjectId,
     #[serde(skip_serializing_if = "Option::is_none")]
     campaign_id: Option<ObjectId>,
@@ -98,10 +98,10 @@ pub(crate) struct ShownObject {
     #[serde(skip_serializing_if = "Option::is_none")]
     created_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    metrics: Option<Shown>,
+    metrics: Option<MeasuresView>,
 }
 
-impl ShownObject {
+impl EntityView {
     pub(crate) fn new(object: AdObject, currency: Currency, measures: Option<&Measures>) -> Self {
         let money = |amount: Option<i64>| amount.map(|amount| Money { amount, currency });
         Self {
@@ -115,21 +115,21 @@ impl ShownObject {
             effective_status: object.effective_status,
             objective: object.objective,
             created_time: object.created_time,
-            metrics: measures.map(Shown::from),
+            metrics: measures.map(MeasuresView::from),
         }
     }
 }
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct ObjectList {
+pub(crate) struct EntityList {
     ad_account: AdAccountId,
     currency: Currency,
     since: jiff::civil::Date,
     until: jiff::civil::Date,
     /// Weeks of the range that are not stored completely: their numbers are missing or partial.
     incomplete_weeks: Vec<IsoWeek>,
-    data: Vec<ShownObject>,
+    data: Vec<EntityView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
 }
@@ -139,43 +139,49 @@ pub(crate) struct ObjectList {
 type Position = (Option<Decimal>, String);
 
 impl ManageCampaign {
-    pub(crate) async fn list(&self, visit: &Visit<Endpoint>, level: Level) -> Result<Reply, Failure> {
-        let asked: Asked = visit.asked()?;
-        let workspace = visit.workspace()?;
-        let account = self.access.table.known_account(workspace, &visit.path("ad_account")?).await?;
-        let range = self.range(asked.since, asked.until, &account)?;
-        let after = asked.after.map(|after| parse_position(after.place())).transpose()?;
+    pub(crate) async fn list(
+        &self,
+        context: &RequestContext<Endpoint>,
+        level: Level,
+    ) -> Result<Response, Error> {
+        let query: ListQuery = context.asked()?;
+        let workspace = context.workspace()?;
+        let account = self.connector.table.require_account(workspace, &context.path("ad_account")?).await?;
+        let range = self.range(query.since, query.until, &account)?;
+        let after = query.after.map(|after| parse_position(after.position())).transpose()?;
 
         let mut objects = self.objects_with_measures(workspace, &account.id, level, range).await?;
-        if let Some(statuses) = &asked.effective_status {
+        if let Some(statuses) = &query.effective_status {
             objects.retain(|(object, _)| {
                 let status = object.effective_status.as_ref().map(EffectiveStatus::as_str);
                 statuses.iter().any(|wanted| Some(wanted.0.as_str()) == status)
             });
         }
-        if asked.campaign_id.is_some() {
-            objects.retain(|(object, _)| object.campaign_id == asked.campaign_id);
+        if query.campaign_id.is_some() {
+            objects.retain(|(object, _)| object.campaign_id == query.campaign_id);
         }
         let position = |(object, measures): &(AdObject, Measures)| -> Position {
-            (asked.sort.of(measures), object.id.to_string())
+            (query.sort.of(measures), object.id.to_string())
         };
-        let compare = |a: &Position, b: &Position| asked.order.compare(a, b);
+        let compare = |a: &Position, b: &Position| query.order.compare(a, b);
         objects.sort_by(|a, b| compare(&position(a), &position(b)));
         if let Some(after) = after {
             objects.retain(|entry| compare(&position(entry), &after).is_gt());
         }
-        let limit = asked.limit.rows();
+        let limit = query.limit.rows();
         let more = objects.len() > limit;
         objects.truncate(limit);
-        let after =
-            objects.last().filter(|_| more).map(|entry| page::cursor(&write_position(&position(entry))));
+        let after = objects
+            .last()
+            .filter(|_| more)
+            .map(|entry| page::encode_cursor(&write_position(&position(entry))));
         let data = objects
             .into_iter()
-            .map(|(object, measures)| ShownObject::new(object, account.currency, Some(&measures)))
+            .map(|(object, measures)| EntityView::new(object, account.currency, Some(&measures)))
             .collect();
-        let incomplete_weeks = self.access.table.incomplete_weeks(workspace, &account.id, range).await?;
+        let incomplete_weeks = self.connector.table.incomplete_weeks(workspace, &account.id, range).await?;
         let (since, until) = (range.since, range.until);
-        reply::ok(&ObjectList {
+        response::ok(&EntityList {
             ad_account: account.id,
             currency: account.currency,
             since,
@@ -186,27 +192,31 @@ impl ManageCampaign {
         })
     }
 
-    pub(crate) async fn show(&self, visit: &Visit<Endpoint>, level: Level) -> Result<Reply, Failure> {
-        let Days { since, until } = visit.asked()?;
-        let workspace = visit.workspace()?;
-        let account = self.access.table.known_account(workspace, &visit.path("ad_account")?).await?;
+    pub(crate) async fn show(
+        &self,
+        context: &RequestContext<Endpoint>,
+        level: Level,
+    ) -> Result<Response, Error> {
+        let DateRangeQuery { since, until } = context.asked()?;
+        let workspace = context.workspace()?;
+        let account = self.connector.table.require_account(workspace, &context.path("ad_account")?).await?;
         let range = self.range(since, until, &account)?;
-        let object = self.object(workspace, &account.id, level, &visit.path("id")?).await?;
-        let weeks = self.access.table.facts(workspace, &account.id, level, range).await?;
-        let measures = fact::sums(&weeks, range).remove(&object.id).unwrap_or_default();
-        reply::ok(&ShownObject::new(object, account.currency, Some(&measures)))
+        let object = self.object(workspace, &account.id, level, &context.path("id")?).await?;
+        let weeks = self.connector.table.facts(workspace, &account.id, level, range).await?;
+        let measures = fact::sum_by_object(&weeks, range).remove(&object.id).unwrap_or_default();
+        response::ok(&EntityView::new(object, account.currency, Some(&measures)))
     }
 
-    /// An object of this account, as kept.
+    /// An object of this account, as stored.
     pub(crate) async fn object(
         &self,
         workspace: &Tenant,
         account: &AdAccountId,
         level: Level,
         id: &ObjectId,
-    ) -> Result<AdObject, Failure> {
-        let kept = self.access.table.object(workspace, account, level, id).await?;
-        kept.map(|kept| kept.object).ok_or_else(|| Failure::NotFound(format!("{level} {id}")))
+    ) -> Result<AdObject, Error> {
+        let stored = self.connector.table.entity(workspace, account, level, id).await?;
+        stored.map(|stored| stored.object).ok_or_else(|| Error::NotFound(format!("{level} {id}")))
     }
 
     async fn objects_with_measures(
@@ -215,25 +225,20 @@ impl ManageCampaign {
         account: &AdAccountId,
         level: Level,
         range: DateRange,
-    ) -> Result<Vec<(AdObject, Measures)>, Failure> {
-        let objects = self.access.table.objects(workspace, account, level).await?;
-        let weeks = self.access.table.facts(workspace, account, level, range).await?;
-        let mut sums = fact::sums(&weeks, range);
+    ) -> Result<Vec<(AdObject, Measures)>, Error> {
+        let objects = self.connector.table.entities(workspace, account, level).await?;
+        let weeks = self.connector.table.facts(workspace, account, level, range).await?;
+        let mut sums = fact::sum_by_object(&weeks, range);
         Ok(objects
             .into_iter()
-            .map(|kept| {
-                let measures = sums.remove(&kept.object.id).unwrap_or_default();
-                (kept.object, measures)
+            .map(|stored| {
+                let measures = sums.remove(&stored.object.id).unwrap_or_default();
+                (stored.object, measures)
             })
             .collect())
     }
 
-    fn range(
-        &self,
-        since: Option<Day>,
-        until: Option<Day>,
-        account: &AdAccount,
-    ) -> Result<DateRange, Failure> {
+    fn range(&self, since: Option<Day>, until: Option<Day>, account: &AdAccount) -> Result<DateRange, Error> {
         let today = account.today(self.host.clock.now());
         match (since, until) {
             (Some(Day(since)), until) => Ok(DateRange::new(since, until.map_or(today, |Day(until)| until))?),
@@ -268,8 +273,8 @@ fn write_position((value, id): &Position) -> String {
     format!("{}#{id}", value.map(|value| value.to_string()).unwrap_or_default())
 }
 
-fn parse_position(text: &str) -> Result<Position, Invalid> {
-    let invalid = After::unknown;
+fn parse_position(text: &str) -> Result<Position, FieldError> {
+    let invalid = Cursor::invalid;
     let (value, id) = text.split_once('#').ok_or_else(invalid)?;
     let value = (!value.is_empty()).then(|| value.parse()).transpose().map_err(|_| invalid())?;
     Ok((value, id.to_owned()))

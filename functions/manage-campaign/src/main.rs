@@ -1,14 +1,14 @@
 //! `manage-campaign` on AWS Lambda.
 
 use access::lambda::start;
-use ads::job::Queue;
+use domain::job::Queue;
 use manage_campaign::ManageCampaign;
-use runtime::lambda::{Error, serve};
+use runtime::lambda::{BoxError, serve};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    let (access, host) = start().await?;
-    let function = ManageCampaign::new(access, host.clone());
+async fn main() -> Result<(), BoxError> {
+    let (connector, host) = start().await?;
+    let function = ManageCampaign::new(connector, host.clone());
     serve(
         &host.queues,
         &host.clock,

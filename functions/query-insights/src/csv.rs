@@ -1,22 +1,22 @@
 //! Insights as CSV, for spreadsheets. Columns are fixed, so action types stay out.
 
-use ads::Failure;
-use ads::metrics::Metric;
+use domain::Error;
+use domain::metrics::Metric;
 
 use crate::Row;
 
 /// A header line and a line per row.
-pub(crate) fn write(rows: &[Row]) -> Result<Vec<u8>, Failure> {
+pub(crate) fn write(rows: &[Row]) -> Result<Vec<u8>, Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let before = ["level", "id", "name", "campaign_id", "adset_id", "date_start", "date_stop"];
     let metrics = Metric::ALL.iter().map(Metric::as_str);
     let header: Vec<_> = before.into_iter().chain(metrics).chain(["reach", "frequency"]).collect();
-    writer.write_record(header).map_err(defect)?;
+    writer.write_record(header).map_err(internal)?;
     for row in rows {
         let mut record = vec![
             row.level.to_string(),
             row.id.clone(),
-            row.name.as_deref().map(harmless).unwrap_or_default(),
+            row.name.as_deref().map(escape_formula).unwrap_or_default(),
             text(row.campaign_id.as_ref()),
             text(row.adset_id.as_ref()),
             row.date_start.to_string(),
@@ -24,13 +24,13 @@ pub(crate) fn write(rows: &[Row]) -> Result<Vec<u8>, Failure> {
         ];
         record.extend(Metric::ALL.iter().map(|metric| text(metric.of(&row.measures))));
         record.extend([text(row.reach), text(row.frequency)]);
-        writer.write_record(record).map_err(defect)?;
+        writer.write_record(record).map_err(internal)?;
     }
-    writer.into_inner().map_err(|error| Failure::Defect(error.to_string()))
+    writer.into_inner().map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// A name that a spreadsheet would run as a formula gets an apostrophe before it.
-fn harmless(name: &str) -> String {
+fn escape_formula(name: &str) -> String {
     if name.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{name}") } else { name.to_owned() }
 }
 
@@ -39,6 +39,6 @@ fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-fn defect(error: csv::Error) -> Failure {
-    Failure::Defect(error.to_string())
+fn internal(error: csv::Error) -> Error {
+    Error::Internal(error.to_string())
 }

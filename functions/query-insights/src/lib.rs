@@ -9,37 +9,37 @@ mod describe;
 
 use std::collections::HashMap;
 
-use access::Entrance;
-use ads::date::{DateRange, Day, IsoWeek};
-use ads::id::{AdAccountId, ObjectId};
-use ads::metrics::{Measures, Shown};
-use ads::money::Currency;
-use ads::object::Level;
-use ads::tenant::Tenant;
-use ads::{Failure, Invalid};
+use access::MiddlewareStack;
 use bytes::Bytes;
+use domain::date::{DateRange, Day, IsoWeek};
+use domain::id::{AdAccountId, ObjectId};
+use domain::metrics::{Measures, MeasuresView};
+use domain::money::Currency;
+use domain::object::Level;
+use domain::tenant::Tenant;
+use domain::{Error, FieldError};
 use http::header::ACCEPT;
 use http::{Method, Request};
 use jiff::civil::Date;
-use runtime::page::{self, After, Limit};
-use runtime::route::{Access::Role as Needs, Route, Visit};
+use runtime::page::{self, Cursor, Limit};
+use runtime::route::{Access::Role as Needs, RequestContext, Route};
 use runtime::session::Role;
-use runtime::{Reply, reply};
+use runtime::{Response, response};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use store::Table;
 use store::account::AdAccount;
+use store::entity::StoredEntity;
 use store::fact::{self, WeekFacts};
-use store::object::KeptObject;
 
 #[cfg(feature = "describe")]
 pub use crate::describe::describe;
 
 /// Rows of a page: 5,000 rows with all their actions stay below Lambda's 6 MB answer.
-type Rows = Limit<1000, 5000>;
+type RowLimit = Limit<1000, 5000>;
 
 /// A CSV is whole or refused: nobody reads on from a file. Its lines are short enough for 6 MB of these.
-const MOST_CSV_ROWS: usize = 30_000;
+const MAX_CSV_ROWS: usize = 30_000;
 
 /// What can be asked of this function.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,7 @@ pub static ROUTES: &[Route<Endpoint>] = &[Route {
 #[derive(Debug, Clone)]
 pub struct QueryInsights {
     table: Table,
-    entrance: Entrance,
+    middleware: MiddlewareStack,
 }
 
 /// One object's numbers for a day or a range.
@@ -77,8 +77,8 @@ pub(crate) struct Row {
     adset_id: Option<ObjectId>,
     date_start: Date,
     date_stop: Date,
-    #[serde(flatten, serialize_with = "shown")]
-    #[cfg_attr(feature = "describe", schemars(with = "Shown"))]
+    #[serde(flatten, serialize_with = "serialize_measures")]
+    #[cfg_attr(feature = "describe", schemars(with = "MeasuresView"))]
     measures: Measures,
     #[serde(skip_serializing_if = "Option::is_none")]
     reach: Option<u64>,
@@ -88,8 +88,8 @@ pub(crate) struct Row {
     attribution_setting: Option<String>,
 }
 
-fn shown<S: serde::Serializer>(measures: &Measures, serializer: S) -> Result<S::Ok, S::Error> {
-    Shown::from(measures).serialize(serializer)
+fn serialize_measures<S: serde::Serializer>(measures: &Measures, serializer: S) -> Result<S::Ok, S::Error> {
+    MeasuresView::from(measures).serialize(serializer)
 }
 
 #[derive(Serialize)]
@@ -109,7 +109,7 @@ pub(crate) struct Insights {
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Asked {
+pub(crate) struct InsightsQuery {
     /// What a row is about.
     level: Level,
     /// First day.
@@ -122,9 +122,9 @@ pub(crate) struct Asked {
     /// Only these objects.
     ids: Option<Vec<ObjectId>>,
     /// Rows of a page; not for CSV, which has no pages.
-    limit: Option<Rows>,
+    limit: Option<RowLimit>,
     /// The `after` of the page before; not for CSV.
-    after: Option<After>,
+    after: Option<Cursor>,
 }
 
 /// How days are put together.
@@ -141,62 +141,62 @@ enum Increment {
 
 impl QueryInsights {
     /// The function on this host.
-    pub fn new(table: Table, entrance: Entrance) -> Self {
-        Self { table, entrance }
+    pub fn new(table: Table, middleware: MiddlewareStack) -> Self {
+        Self { table, middleware }
     }
 
     /// Answers a request.
-    pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        self.entrance.serve("query-insights", ROUTES, request, |_| false, |visit| self.insights(visit)).await
+    pub async fn handle(&self, request: Request<Bytes>) -> Response {
+        self.middleware
+            .serve("query-insights", ROUTES, request, |_| false, |context| self.insights(context))
+            .await
     }
 
-    async fn insights(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
-        let asked: Asked = visit.asked()?;
-        let workspace = visit.workspace()?;
-        let account = self.table.known_account(workspace, &visit.path("ad_account")?).await?;
-        let level = asked.level;
-        let range = DateRange::new(asked.since.0, asked.until.0)?;
-        let only: Option<Vec<_>> = asked.ids.map(|ids| ids.into_iter().map(|id| id.to_string()).collect());
+    async fn insights(&self, context: RequestContext<Endpoint>) -> Result<Response, Error> {
+        let query: InsightsQuery = context.asked()?;
+        let workspace = context.workspace()?;
+        let account = self.table.require_account(workspace, &context.path("ad_account")?).await?;
+        let level = query.level;
+        let range = DateRange::new(query.since.0, query.until.0)?;
+        let only: Option<Vec<_>> = query.ids.map(|ids| ids.into_iter().map(|id| id.to_string()).collect());
 
         let weeks = self.table.facts(workspace, &account.id, level, range).await?;
         let objects = self.objects(workspace, &account.id, level).await?;
-        let mut rows = match asked.increment {
+        let mut rows = match query.increment {
             Increment::Day => by_day(&weeks, range),
             Increment::All => over_range(level, &account, &objects, &weeks, range),
         };
         rows.retain(|row| only.as_ref().is_none_or(|only| only.contains(&row.id)));
-        let named = |row: &Row| match level {
+        let name_of = |row: &Row| match level {
             Level::Account => account.name.clone(),
-            _ => objects.get(row.id.as_str()).and_then(|kept| kept.object.name.clone()),
+            _ => objects.get(row.id.as_str()).and_then(|stored| stored.object.name.clone()),
         };
-        let csv = wants_csv(&visit);
-        if csv && (asked.limit.is_some() || asked.after.is_some()) {
-            return Err(Invalid::new("limit", "CSV has no pages; leave limit and after out").into());
+        let csv = wants_csv(&context);
+        if csv && (query.limit.is_some() || query.after.is_some()) {
+            return Err(FieldError::new("limit", "CSV has no pages; leave limit and after out").into());
         }
-        if csv && rows.len() > MOST_CSV_ROWS {
-            let problem = format!(
-                "{} rows are too many for one CSV of {MOST_CSV_ROWS}; ask for fewer days",
-                rows.len()
-            );
-            return Err(Invalid::new("since", problem).into());
+        if csv && rows.len() > MAX_CSV_ROWS {
+            let message =
+                format!("{} rows are too many for one CSV of {MAX_CSV_ROWS}; ask for fewer days", rows.len());
+            return Err(FieldError::new("since", message).into());
         }
-        let limit = if csv { MOST_CSV_ROWS } else { asked.limit.unwrap_or_default().rows() };
-        if asked.after.as_ref().is_some_and(|after| !is_position(after.place())) {
-            return Err(After::unknown().into());
+        let limit = if csv { MAX_CSV_ROWS } else { query.limit.unwrap_or_default().rows() };
+        if query.after.as_ref().is_some_and(|after| !is_position(after.position())) {
+            return Err(Cursor::invalid().into());
         }
-        let (mut data, after) = page(rows, asked.after.as_ref().map(After::place), limit);
+        let (mut data, after) = page(rows, query.after.as_ref().map(Cursor::position), limit);
         for row in &mut data {
-            row.name = named(row);
+            row.name = name_of(row);
             if level == Level::Account {
                 row.id = account.id.to_string();
             }
         }
         if csv {
-            return Ok(reply::typed(http::StatusCode::OK, "text/csv; charset=utf-8", csv::write(&data)?));
+            return Ok(response::typed(http::StatusCode::OK, "text/csv; charset=utf-8", csv::write(&data)?));
         }
         let incomplete_weeks = self.table.incomplete_weeks(workspace, &account.id, range).await?;
         let (ad_account, currency, timezone) = (account.id, account.currency, account.timezone);
-        reply::ok(&Insights { ad_account, currency, timezone, incomplete_weeks, data, after })
+        response::ok(&Insights { ad_account, currency, timezone, incomplete_weeks, data, after })
     }
 
     async fn objects(
@@ -204,12 +204,12 @@ impl QueryInsights {
         workspace: &Tenant,
         account: &AdAccountId,
         level: Level,
-    ) -> Result<HashMap<String, KeptObject>, Failure> {
+    ) -> Result<HashMap<String, StoredEntity>, Error> {
         if level == Level::Account {
             return Ok(HashMap::new());
         }
-        let objects = self.table.objects(workspace, account, level).await?;
-        Ok(objects.into_iter().map(|kept| (kept.object.id.to_string(), kept)).collect())
+        let objects = self.table.entities(workspace, account, level).await?;
+        Ok(objects.into_iter().map(|stored| (stored.object.id.to_string(), stored)).collect())
     }
 }
 
@@ -240,7 +240,7 @@ fn by_day(weeks: &[WeekFacts], range: DateRange) -> Vec<Row> {
 fn over_range(
     level: Level,
     account: &AdAccount,
-    objects: &HashMap<String, KeptObject>,
+    objects: &HashMap<String, StoredEntity>,
     weeks: &[WeekFacts],
     range: DateRange,
 ) -> Vec<Row> {
@@ -259,8 +259,8 @@ fn over_range(
     };
     let mut rows: HashMap<&str, Row> = objects
         .iter()
-        .map(|(id, kept)| {
-            (id.as_str(), row(id, kept.object.campaign_id.clone(), kept.object.adset_id.clone()))
+        .map(|(id, stored)| {
+            (id.as_str(), row(id, stored.object.campaign_id.clone(), stored.object.adset_id.clone()))
         })
         .collect();
     if level == Level::Account {
@@ -272,7 +272,7 @@ fn over_range(
         let id = week.id.as_str();
         rows.entry(id).or_insert_with(|| row(id, week.campaign_id.clone(), week.adset_id.clone()));
     }
-    for (id, sum) in fact::sums(weeks, range) {
+    for (id, sum) in fact::sum_by_object(weeks, range) {
         if let Some(row) = rows.get_mut(id.as_str()) {
             row.measures = sum;
         }
@@ -288,7 +288,7 @@ fn page(mut rows: Vec<Row>, after: Option<&str>, limit: usize) -> (Vec<Row>, Opt
     let mut rows = rows.split_off(start);
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let after = rows.last().filter(|_| more).map(|row| page::cursor(&position(row)));
+    let after = rows.last().filter(|_| more).map(|row| page::encode_cursor(&position(row)));
     (rows, after)
 }
 
@@ -298,7 +298,7 @@ fn is_position(place: &str) -> bool {
     parts.is_some_and(|(id, day)| id.parse::<ObjectId>().is_ok() && day.parse::<Date>().is_ok())
 }
 
-fn wants_csv(visit: &Visit<Endpoint>) -> bool {
-    let accepts = visit.request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+fn wants_csv(context: &RequestContext<Endpoint>) -> bool {
+    let accepts = context.request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     accepts.is_some_and(|accepts| accepts.contains("text/csv"))
 }

@@ -1,21 +1,25 @@
 //! `query-insights` on AWS Lambda.
 
-use access::Entrance;
+use access::MiddlewareStack;
 use query_insights::QueryInsights;
 use runtime::aws::Aws;
-use runtime::lambda::{Error, serve_requests};
-use runtime::{Clock, Sessions};
+use runtime::lambda::{BoxError, serve_requests};
+use runtime::{Clock, SessionVerifier};
 use store::Table;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    let mut aws = Aws::begin().await;
+async fn main() -> Result<(), BoxError> {
+    let mut aws = Aws::load().await;
     let ((client, name), sessions) = (aws.table(), aws.sessions());
     let requests_per_minute = aws.requests_per_minute();
     aws.check()?;
     let table = Table::new(client, &name);
-    let entrance =
-        Entrance::with(table.clone(), Sessions::new(sessions)?, Clock::system(), requests_per_minute?);
-    let function = QueryInsights::new(table, entrance);
+    let middleware = MiddlewareStack::from_parts(
+        table.clone(),
+        SessionVerifier::new(sessions)?,
+        Clock::system(),
+        requests_per_minute?,
+    );
+    let function = QueryInsights::new(table, middleware);
     serve_requests(|request| function.handle(request)).await
 }

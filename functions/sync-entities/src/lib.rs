@@ -7,28 +7,28 @@
 
 #[cfg(feature = "describe")]
 mod describe;
-mod progress;
-mod structure;
+mod entities;
+mod status;
 mod watch;
 
 use std::collections::BTreeSet;
 
-use access::{Access, Entrance, UseCase};
-use ads::Failure;
-use ads::date::IsoWeek;
-use ads::id::AdAccountId;
-use ads::job::{Job, SyncCause};
-use ads::tenant::Tenant;
+use access::{Connector, MiddlewareStack, UseCase};
 use bytes::Bytes;
+use domain::Error;
+use domain::date::IsoWeek;
+use domain::id::AdAccountId;
+use domain::job::{Job, SyncCause};
+use domain::tenant::Tenant;
 use http::{Method, Request};
-use runtime::route::{Access::Role as Needs, Route, Visit};
+use runtime::route::{Access::Role as Needs, RequestContext, Route};
 use runtime::session::Role;
-use runtime::{Host, Reply};
+use runtime::{Host, Response};
 use store::account::AdAccount;
 use store::chunk::ChunkState;
 
 /// How often an account's rules are evaluated when nothing else causes it.
-const RULES_MINUTES: u32 = 30;
+const RULE_EVALUATION_INTERVAL_MINUTES: u32 = 30;
 
 #[cfg(feature = "describe")]
 pub use crate::describe::describe;
@@ -39,7 +39,7 @@ pub enum Endpoint {
     /// Sync now.
     Sync,
     /// How far the sync is.
-    Progress,
+    SyncStatus,
 }
 
 /// Every route of this function.
@@ -54,53 +54,57 @@ pub static ROUTES: &[Route<Endpoint>] = &[
         method: Method::GET,
         path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync",
         access: Needs(Role::Viewer),
-        endpoint: Endpoint::Progress,
+        endpoint: Endpoint::SyncStatus,
     },
 ];
 
 /// The function.
 #[derive(Debug, Clone)]
 pub struct SyncEntities {
-    access: Access,
+    connector: Connector,
     host: Host,
-    entrance: Entrance,
+    middleware: MiddlewareStack,
 }
 
 impl SyncEntities {
     /// The function on this host.
-    pub fn new(access: Access, host: Host) -> Self {
-        let entrance = Entrance::new(&access.table, &host);
-        Self { access, host, entrance }
+    pub fn new(connector: Connector, host: Host) -> Self {
+        let middleware = MiddlewareStack::new(&connector.table, &host);
+        Self { connector, host, middleware }
     }
 
     /// Answers a request.
-    pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        let own_way = |_| false;
-        self.entrance.serve("sync-entities", ROUTES, request, own_way, |visit| self.answer(visit)).await
+    pub async fn handle(&self, request: Request<Bytes>) -> Response {
+        let handles_own_idempotency = |_| false;
+        self.middleware
+            .serve("sync-entities", ROUTES, request, handles_own_idempotency, |context| {
+                self.dispatch(context)
+            })
+            .await
     }
 
-    async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
-        match visit.endpoint {
-            Endpoint::Sync => self.request_sync(&visit).await,
-            Endpoint::Progress => self.progress(&visit).await,
+    async fn dispatch(&self, context: RequestContext<Endpoint>) -> Result<Response, Error> {
+        match context.endpoint {
+            Endpoint::Sync => self.request_sync(&context).await,
+            Endpoint::SyncStatus => self.sync_status(&context).await,
         }
     }
 
     /// Does a job.
-    pub async fn process(&self, job: Job) -> Result<(), Failure> {
+    pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::SyncAccount { workspace, ad_account, cause } => {
                 self.sync_account(&workspace, &ad_account, cause).await
             }
             Job::WatchAccounts => self.watch().await,
             Job::SyncObject { workspace, ad_account, level, object } => {
-                let reached = self.access.reach(&workspace, &ad_account, UseCase::AdsManagement).await?;
-                let shown = reached.refresh(level, &object).await;
-                let shown = reached.done(shown).await?;
-                tracing::info!(%workspace, %ad_account, object_level = %level, %object, found = shown.is_some(), "Refreshed one object.");
+                let client = self.connector.open(&workspace, &ad_account, UseCase::AdsManagement).await?;
+                let refreshed = client.refresh(level, &object).await;
+                let refreshed = client.close(refreshed).await?;
+                tracing::info!(%workspace, %ad_account, object_level = %level, %object, found = refreshed.is_some(), "Refreshed one object.");
                 Ok(())
             }
-            other => Err(other.misdirected()),
+            other => Err(other.wrong_queue()),
         }
     }
 
@@ -109,35 +113,36 @@ impl SyncEntities {
         workspace: &Tenant,
         ad_account: &AdAccountId,
         cause: SyncCause,
-    ) -> Result<(), Failure> {
-        let beat = Job::SyncAccount {
+    ) -> Result<(), Error> {
+        let recurring = Job::SyncAccount {
             workspace: workspace.clone(),
             ad_account: ad_account.clone(),
-            cause: SyncCause::Schedule,
+            cause: SyncCause::Recurring,
         };
-        if !self.access.table.account(workspace, ad_account).await?.is_some_and(|account| account.selected) {
-            return self.host.schedules.stop_beat(&beat).await;
+        if !self.connector.table.account(workspace, ad_account).await?.is_some_and(|account| account.selected)
+        {
+            return self.host.schedules.stop_recurring(&recurring).await;
         }
-        // The rhythms first: they bring this account back whatever becomes of this run. The rules have one of
+        // The recurring schedules first: they bring this account back whatever becomes of this run. The rules have one of
         // their own, for they must be looked at even when no week can be measured.
         let rules = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
-        self.host.schedules.ensure_beat(&beat, SyncCause::BEAT_MINUTES).await?;
-        self.host.schedules.ensure_beat(&rules, RULES_MINUTES).await?;
-        let reached = self.access.reach(workspace, ad_account, UseCase::AdsManagement).await?;
-        let account = reached.account.clone();
-        let mirrored = structure::mirror(&self.access.table, &reached).await;
-        let mirrored = reached.done(mirrored).await?;
+        self.host.schedules.ensure_recurring(&recurring, SyncCause::SYNC_INTERVAL_MINUTES).await?;
+        self.host.schedules.ensure_recurring(&rules, RULE_EVALUATION_INTERVAL_MINUTES).await?;
+        let client = self.connector.open(workspace, ad_account, UseCase::AdsManagement).await?;
+        let account = client.account.clone();
+        let stats = entities::sync(&self.connector.table, &client).await;
+        let stats = client.close(stats).await?;
         // Planned before it is said to be synced: whoever sees the one can count on the other.
         let weeks = self.plan(workspace, &account).await?;
-        self.access.table.structure_synced(workspace, ad_account, self.host.clock.now()).await?;
-        let structure::Mirrored { listed, written, vanished } = mirrored;
-        tracing::info!(?cause, listed, written, vanished, weeks = weeks.len(), "Mirrored the structure.");
+        self.connector.table.record_entities_synced(workspace, ad_account, self.host.clock.now()).await?;
+        let entities::EntitySyncStats { listed, written, vanished } = stats;
+        tracing::info!(?cause, listed, written, vanished, weeks = weeks.len(), "Synced the entities.");
         self.request_chunks(workspace, ad_account, &weeks).await
     }
 
     /// The weeks to measure now: those never asked for, those that Meta may restate, those left undone.
-    async fn plan(&self, workspace: &Tenant, account: &AdAccount) -> Result<BTreeSet<IsoWeek>, Failure> {
-        let table = &self.access.table;
+    async fn plan(&self, workspace: &Tenant, account: &AdAccount) -> Result<BTreeSet<IsoWeek>, Error> {
+        let table = &self.connector.table;
         let today = account.today(self.host.clock.now());
         let known = table.chunks(workspace, &account.id).await?;
         let never = IsoWeek::backfill(today).filter(|week| known.iter().all(|chunk| chunk.week != *week));
@@ -156,7 +161,7 @@ impl SyncEntities {
         workspace: &Tenant,
         ad_account: &AdAccountId,
         weeks: &BTreeSet<IsoWeek>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let jobs: Vec<_> = weeks
             .iter()
             .rev()

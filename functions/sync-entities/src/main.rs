@@ -1,14 +1,14 @@
 //! `sync-entities` on AWS Lambda.
 
 use access::lambda::start;
-use ads::job::Queue;
-use runtime::lambda::{Error, serve};
+use domain::job::Queue;
+use runtime::lambda::{BoxError, serve};
 use sync_entities::SyncEntities;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    let (access, host) = start().await?;
-    let function = SyncEntities::new(access, host.clone());
+async fn main() -> Result<(), BoxError> {
+    let (connector, host) = start().await?;
+    let function = SyncEntities::new(connector, host.clone());
     serve(
         &host.queues,
         &host.clock,

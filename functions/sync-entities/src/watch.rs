@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use ads::Failure;
-use ads::job::{Job, SyncCause};
+use domain::Error;
+use domain::job::{Job, SyncCause};
 use jiff::{SignedDuration, Timestamp};
 use runtime::telemetry::{self, Metric};
 use store::connection::{Connection, ConnectionState};
@@ -12,41 +12,41 @@ use store::connection::{Connection, ConnectionState};
 use crate::SyncEntities;
 
 /// An account that was not mirrored for three beats has missed two of them.
-const STALE_AFTER: SignedDuration = SignedDuration::from_mins(3 * SyncCause::BEAT_MINUTES as i64);
+const STALE_AFTER: SignedDuration = SignedDuration::from_mins(3 * SyncCause::SYNC_INTERVAL_MINUTES as i64);
 
 /// A connection that ends within this time is worth a word: a person may have to come and connect again.
-const ENDS_SOON: SignedDuration = SignedDuration::from_hours(10 * 24);
+const EXPIRY_WARNING_PERIOD: SignedDuration = SignedDuration::from_hours(10 * 24);
 
 impl SyncEntities {
     /// Looks at every selected account of every workspace, says what is not well, and has what is stale synced,
     /// which gives it its rhythm back.
-    pub(crate) async fn watch(&self) -> Result<(), Failure> {
-        let table = &self.access.table;
+    pub(crate) async fn watch(&self) -> Result<(), Error> {
+        let table = &self.connector.table;
         let now = self.host.clock.now();
         let (mut watched, mut stale) = (0_u64, Vec::new());
         // By connection, for one may serve many accounts.
         let (mut expiring, mut lost) = (BTreeSet::new(), BTreeSet::new());
-        for holder in table.selected_accounts().await? {
-            let (workspace, ad_account) = (holder.workspace.clone(), holder.ad_account.clone());
+        for account_ref in table.selected_accounts().await? {
+            let (workspace, ad_account) = (account_ref.workspace.clone(), account_ref.ad_account.clone());
             let account = table.account(&workspace, &ad_account).await?.filter(|account| account.selected);
             let Some(account) = account else {
-                table.unlist_account(&holder).await?;
+                table.remove_selected_listing(&account_ref).await?;
                 continue;
             };
             watched += 1;
             let connection = table.connection(&workspace, &account.connection).await?;
-            let Some(connection) = connection.filter(|connection| works(connection, now)) else {
+            let Some(connection) = connection.filter(|connection| is_usable(connection, now)) else {
                 tracing::warn!(%workspace, %ad_account, connection = %account.connection, "Connect it again.");
                 lost.insert((workspace, account.connection));
                 continue;
             };
-            if end(&connection).is_some_and(|end| end.duration_since(now) < ENDS_SOON) {
+            if next_expiry(&connection).is_some_and(|at| at.duration_since(now) < EXPIRY_WARNING_PERIOD) {
                 tracing::warn!(%workspace, connection = %connection.id, "A connection ends soon.");
                 expiring.insert((workspace.clone(), connection.id));
             }
-            let mirrored_at = account.structure_synced_at.unwrap_or(connection.connected_at);
-            if now.duration_since(mirrored_at) > STALE_AFTER {
-                tracing::warn!(%workspace, %ad_account, %mirrored_at, "A selected account is stale.");
+            let synced_at = account.entities_synced_at.unwrap_or(connection.connected_at);
+            if now.duration_since(synced_at) > STALE_AFTER {
+                tracing::warn!(%workspace, %ad_account, %synced_at, "A selected account is stale.");
                 stale.push(Job::SyncAccount { workspace, ad_account, cause: SyncCause::Resume });
             }
         }
@@ -65,10 +65,10 @@ impl SyncEntities {
 }
 
 /// The nearer of a connection's two ends.
-fn end(connection: &Connection) -> Option<Timestamp> {
+fn next_expiry(connection: &Connection) -> Option<Timestamp> {
     connection.expires_at.into_iter().chain(connection.data_access_expires_at).min()
 }
 
-fn works(connection: &Connection, now: Timestamp) -> bool {
-    connection.state == ConnectionState::Connected && end(connection).is_none_or(|end| end > now)
+fn is_usable(connection: &Connection, now: Timestamp) -> bool {
+    connection.state == ConnectionState::Connected && next_expiry(connection).is_none_or(|at| at > now)
 }

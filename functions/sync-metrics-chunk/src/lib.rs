@@ -8,27 +8,27 @@ mod rollup;
 
 use std::time::Duration;
 
-use access::{Access, Reached, UseCase};
-use ads::Failure;
-use ads::date::{DateRange, IsoWeek};
-use ads::id::AdAccountId;
-use ads::job::Job;
-use ads::object::Level;
-use ads::tenant::Tenant;
+use access::{AccountClient, Connector, UseCase};
 use bytes::Bytes;
-use graph_api::insights::AdDay;
+use domain::Error;
+use domain::date::{DateRange, IsoWeek};
+use domain::id::AdAccountId;
+use domain::job::Job;
+use domain::object::Level;
+use domain::tenant::Tenant;
+use graph_api::insights::InsightsRow;
 use http::Request;
 use jiff::{SignedDuration, Timestamp};
-use runtime::route::{self, Route, Visit};
+use runtime::route::{self, RequestContext, Route};
 use runtime::telemetry::{self, Metric};
-use runtime::{Host, Reply, deadline, problem};
+use runtime::{Host, Response, deadline, problem};
 use store::StoreError;
-use store::chunk::{ChunkState, Lease, LeaseAnswer, RunTotals};
+use store::chunk::{ChunkState, Lease, LeaseAttempt, RunTotals};
 use store::fact::{FactChange, WeekFacts};
 
 /// How long a run may be silent before others take over. Extended with every page, but never beyond the end of
 /// its invocation: a run that the host has ended holds nothing up.
-const LEASE: SignedDuration = SignedDuration::from_mins(5);
+const LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
 
 /// This function answers no requests yet: it lives on its queue.
 pub static ROUTES: &[Route<()>] = &[];
@@ -36,12 +36,12 @@ pub static ROUTES: &[Route<()>] = &[];
 /// The function.
 #[derive(Debug, Clone)]
 pub struct SyncMetricsChunk {
-    access: Access,
+    connector: Connector,
     host: Host,
 }
 
 /// How a run over one week ended.
-enum Run {
+enum RunResult {
     Complete(RunTotals),
     /// Another run holds the lease now; it will complete the week.
     Superseded,
@@ -49,104 +49,106 @@ enum Run {
 
 impl SyncMetricsChunk {
     /// The function on this host.
-    pub fn new(access: Access, host: Host) -> Self {
-        Self { access, host }
+    pub fn new(connector: Connector, host: Host) -> Self {
+        Self { connector, host }
     }
 
     /// Answers a request.
-    pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        let none = |_: Visit<()>| async { Err(Failure::NotFound("this path".to_owned())) };
+    pub async fn handle(&self, request: Request<Bytes>) -> Response {
+        let none = |_: RequestContext<()>| async { Err(Error::NotFound("this path".to_owned())) };
         route::serve_public("sync-metrics-chunk", ROUTES, &self.host.clock, request, none).await
     }
 
     /// Does a job.
-    pub async fn process(&self, job: Job) -> Result<(), Failure> {
+    pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::SyncChunk { workspace, ad_account, week } => self.sync(&workspace, &ad_account, week).await,
-            other => Err(other.misdirected()),
+            other => Err(other.wrong_queue()),
         }
     }
 
-    async fn sync(&self, workspace: &Tenant, ad_account: &AdAccountId, week: IsoWeek) -> Result<(), Failure> {
-        let table = &self.access.table;
+    async fn sync(&self, workspace: &Tenant, ad_account: &AdAccountId, week: IsoWeek) -> Result<(), Error> {
+        let table = &self.connector.table;
         let account = table.account(workspace, ad_account).await?.filter(|account| account.selected);
         if account.is_none() {
             return Ok(());
         }
-        let reached = match self.access.reach(workspace, ad_account, UseCase::AdsInsights).await {
+        let client = match self.connector.open(workspace, ad_account, UseCase::AdsInsights).await {
             // The account is throttled: asking now would only make it longer.
-            Err(failure @ Failure::Wait { .. }) => return Err(failure),
-            reached => reached,
+            Err(error @ Error::RateLimited { .. }) => return Err(error),
+            client => client,
         };
         let now = self.host.clock.now();
         let lease = match table.lease_chunk(workspace, ad_account, week, now, lease_end(now)).await? {
-            LeaseAnswer::Taken(lease) => lease,
+            LeaseAttempt::Acquired(lease) => lease,
             other => {
-                if let Ok(reached) = reached {
-                    reached.done(Ok(())).await?;
+                if let Ok(client) = client {
+                    client.close(Ok(())).await?;
                 }
                 return match other {
-                    LeaseAnswer::Held { until } => Err(Failure::Wait {
-                        after: wait(now, until),
-                        why: "another run holds this week".to_owned(),
+                    LeaseAttempt::Held { until } => Err(Error::RateLimited {
+                        retry_after: retry_delay(now, until),
+                        reason: "another run holds this week".to_owned(),
                     }),
                     // Measured already. Whoever did it may have gone away before saying so.
-                    _ => self.after_week(workspace, ad_account).await,
+                    _ => self.request_evaluation(workspace, ad_account).await,
                 };
             }
         };
-        let run = match reached {
-            Ok(reached) => {
-                let run = self.run(&reached, week, &lease).await;
-                reached.done(run).await
+        let run = match client {
+            Ok(client) => {
+                let run = self.run(&client, week, &lease).await;
+                client.close(run).await
             }
-            Err(failure) => Err(failure),
+            Err(error) => Err(error),
         };
         match run {
-            Ok(Run::Superseded) => Ok(()),
-            Ok(Run::Complete(totals)) => self.complete(workspace, ad_account, week, &lease, totals).await,
+            Ok(RunResult::Superseded) => Ok(()),
+            Ok(RunResult::Complete(totals)) => {
+                self.complete(workspace, ad_account, week, &lease, totals).await
+            }
             // Another try can help: the week stays planned and its message comes again.
-            Err(failure) if failure.may_pass() => {
+            Err(error) if error.is_retryable() => {
                 table.release_chunk(&lease, None).await?;
-                Err(failure)
+                Err(error)
             }
             // It cannot: the reason is kept with the week, where a person sees it, and the next sync asks again.
-            Err(failure) => {
-                tracing::warn!(%workspace, %ad_account, %week, %failure, "A week cannot be measured.");
-                table.release_chunk(&lease, Some(&problem::detail(&failure))).await?;
-                self.after_week(workspace, ad_account).await
+            Err(error) => {
+                tracing::warn!(%workspace, %ad_account, %week, %error, "A week cannot be measured.");
+                table.release_chunk(&lease, Some(&problem::detail(&error))).await?;
+                self.request_evaluation(workspace, ad_account).await
             }
         }
     }
 
-    async fn run(&self, reached: &Reached, week: IsoWeek, lease: &Lease) -> Result<Run, Failure> {
-        let table = &self.access.table;
-        let Some(range) = measurable(week, reached, self.host.clock.now()) else {
-            return Ok(Run::Complete(RunTotals::default()));
+    async fn run(&self, client: &AccountClient, week: IsoWeek, lease: &Lease) -> Result<RunResult, Error> {
+        let table = &self.connector.table;
+        let Some(range) = measurable_days(week, client, self.host.clock.now()) else {
+            return Ok(RunResult::Complete(RunTotals::default()));
         };
-        let mut days: Vec<AdDay> = Vec::new();
+        let mut days: Vec<InsightsRow> = Vec::new();
         let mut totals = RunTotals::default();
-        let mut pages = reached.ad_days(range).await?;
-        while let Some(page) = reached.next_days(&mut pages, range).await? {
+        let mut pages = client.insights(range).await?;
+        while let Some(page) = client.next_rows(&mut pages, range).await? {
             days.extend(page);
             totals.pages += 1;
             let until = lease_end(self.host.clock.now());
-            match table.chunk_progress(lease, totals.pages, until).await {
+            match table.record_chunk_progress(lease, totals.pages, until).await {
                 Ok(()) => {}
-                Err(StoreError::Conflict) => return Ok(Run::Superseded),
+                Err(StoreError::Conflict) => return Ok(RunResult::Superseded),
                 Err(error) => return Err(error.into()),
             }
         }
-        let fresh = rollup::weeks(&reached.account.id, week, days)?;
+        let fresh = rollup::weeks(&client.account.id, week, days)?;
         totals.rows =
             fresh.iter().filter(|facts| facts.level == Level::Ad).map(|facts| facts.days.len() as u64).sum();
-        let changes = self.differences(reached, week, fresh, &mut totals).await?;
-        match table.write_facts(&reached.workspace, &reached.account.id, week, lease, &changes).await {
+        let changes = self.differences(client, week, fresh, &mut totals).await?;
+        match table.write_facts(&client.workspace, &client.account.id, week, lease, &changes).await {
             Ok(()) => {
                 telemetry::count(Metric::FactsWritten, totals.written);
-                Ok(Run::Complete(totals))
+                Ok(RunResult::Complete(totals))
             }
-            Err(StoreError::Conflict) => Ok(Run::Superseded),
+            Err(StoreError::Conflict) => Ok(RunResult::Superseded),
             Err(error) => Err(error.into()),
         }
     }
@@ -154,27 +156,27 @@ impl SyncMetricsChunk {
     /// What must be written so that the kept week equals the fresh one. Rows can vanish at Meta.
     async fn differences(
         &self,
-        reached: &Reached,
+        client: &AccountClient,
         week: IsoWeek,
         fresh: Vec<WeekFacts>,
         totals: &mut RunTotals,
-    ) -> Result<Vec<FactChange>, Failure> {
-        let mut kept = std::collections::HashMap::new();
+    ) -> Result<Vec<FactChange>, Error> {
+        let mut stored = std::collections::HashMap::new();
         for level in [Level::Ad, Level::AdSet, Level::Campaign, Level::Account] {
-            let table = &self.access.table;
-            for facts in table.facts(&reached.workspace, &reached.account.id, level, week.range()).await? {
-                kept.insert((level, facts.id.clone()), facts);
+            let table = &self.connector.table;
+            for facts in table.facts(&client.workspace, &client.account.id, level, week.range()).await? {
+                stored.insert((level, facts.id.clone()), facts);
             }
         }
         let mut changes = Vec::new();
         for facts in fresh {
-            if kept.remove(&(facts.level, facts.id.clone())).as_ref() == Some(&facts) {
+            if stored.remove(&(facts.level, facts.id.clone())).as_ref() == Some(&facts) {
                 totals.unchanged += 1;
             } else {
                 changes.push(FactChange::Put(facts));
             }
         }
-        changes.extend(kept.into_keys().map(|(level, id)| FactChange::Vanished(level, id)));
+        changes.extend(stored.into_keys().map(|(level, id)| FactChange::Delete(level, id)));
         totals.written = changes.len() as u64;
         Ok(changes)
     }
@@ -187,8 +189,8 @@ impl SyncMetricsChunk {
         week: IsoWeek,
         lease: &Lease,
         totals: RunTotals,
-    ) -> Result<(), Failure> {
-        let table = &self.access.table;
+    ) -> Result<(), Error> {
+        let table = &self.connector.table;
         let state = match table.complete_chunk(lease, totals, self.host.clock.now()).await {
             Ok(state) => state,
             Err(StoreError::Conflict) => return Ok(()),
@@ -207,12 +209,12 @@ impl SyncMetricsChunk {
             let job = Job::SyncChunk { workspace: workspace.clone(), ad_account: ad_account.clone(), week };
             return self.host.queues.send(&[job]).await;
         }
-        self.after_week(workspace, ad_account).await
+        self.request_evaluation(workspace, ad_account).await
     }
 
     /// Has the rules look at the account when no week is open any more.
-    async fn after_week(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Failure> {
-        let chunks = self.access.table.chunks(workspace, ad_account).await?;
+    async fn request_evaluation(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
+        let chunks = self.connector.table.chunks(workspace, ad_account).await?;
         let open = |state| matches!(state, ChunkState::Planned | ChunkState::Running);
         if chunks.iter().any(|chunk| open(chunk.state)) {
             return Ok(());
@@ -223,19 +225,19 @@ impl SyncMetricsChunk {
 }
 
 /// The days of a week that have begun in the account's time zone.
-fn measurable(week: IsoWeek, reached: &Reached, now: Timestamp) -> Option<DateRange> {
+fn measurable_days(week: IsoWeek, client: &AccountClient, now: Timestamp) -> Option<DateRange> {
     let range = week.range();
-    DateRange::new(range.since, range.until.min(reached.account.today(now))).ok()
+    DateRange::new(range.since, range.until.min(client.account.today(now))).ok()
 }
 
 /// Until when a run that is alive now may hold its week.
 fn lease_end(now: Timestamp) -> Timestamp {
-    let longest = now + LEASE;
-    deadline::end_of_this_invocation().map_or(longest, |end| end.min(longest))
+    let longest = now + LEASE_TTL;
+    deadline::invocation_deadline().map_or(longest, |end| end.min(longest))
 }
 
 /// Until a moment, at least a second.
-fn wait(now: Timestamp, until: Timestamp) -> Duration {
+fn retry_delay(now: Timestamp, until: Timestamp) -> Duration {
     let seconds = until.duration_since(now).as_secs().max(1);
     Duration::from_secs(seconds.unsigned_abs())
 }

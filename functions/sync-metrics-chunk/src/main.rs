@@ -1,14 +1,14 @@
 //! `sync-metrics-chunk` on AWS Lambda.
 
 use access::lambda::start;
-use ads::job::Queue;
-use runtime::lambda::{Error, serve};
+use domain::job::Queue;
+use runtime::lambda::{BoxError, serve};
 use sync_metrics_chunk::SyncMetricsChunk;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    let (access, host) = start().await?;
-    let function = SyncMetricsChunk::new(access, host.clone());
+async fn main() -> Result<(), BoxError> {
+    let (connector, host) = start().await?;
+    let function = SyncMetricsChunk::new(connector, host.clone());
     serve(
         &host.queues,
         &host.clock,

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ads::Failure;
-use ads::date::IsoWeek;
-use ads::id::{AdAccountId, ObjectId};
-use ads::metrics::{DayFacts, Measures};
-use ads::object::Level;
-use graph_api::insights::AdDay;
+use domain::Error;
+use domain::date::IsoWeek;
+use domain::id::{AdAccountId, ObjectId};
+use domain::metrics::{DayFacts, Measures};
+use domain::object::Level;
+use graph_api::insights::InsightsRow;
 use jiff::civil::Date;
 use store::fact::WeekFacts;
 
@@ -15,10 +15,10 @@ use store::fact::WeekFacts;
 pub(crate) fn weeks(
     account: &AdAccountId,
     week: IsoWeek,
-    rows: Vec<AdDay>,
-) -> Result<Vec<WeekFacts>, Failure> {
+    rows: Vec<InsightsRow>,
+) -> Result<Vec<WeekFacts>, Error> {
     let account: ObjectId = account.digits().parse()?;
-    let rows: BTreeMap<(ObjectId, Date), AdDay> =
+    let rows: BTreeMap<(ObjectId, Date), InsightsRow> =
         rows.into_iter().map(|row| ((row.ad.clone(), row.facts.day), row)).collect();
     let mut weeks: BTreeMap<(Level, ObjectId), WeekFacts> = BTreeMap::new();
     for row in rows.into_values() {
@@ -76,9 +76,9 @@ mod tests {
 
     use super::*;
 
-    fn row(ad: u8, day: i8, cents: i64) -> AdDay {
+    fn row(ad: u8, day: i8, cents: i64) -> InsightsRow {
         let id = |n: u8| n.to_string().parse::<ObjectId>().unwrap();
-        AdDay {
+        InsightsRow {
             ad: id(100 + ad),
             adset: id(50 + ad / 2),
             campaign: id(10 + ad / 4),

@@ -1,11 +1,11 @@
 //! What the routes take and give.
 
-use ads::Failure;
+use domain::Error;
 use http::StatusCode;
 use runtime::describe::{Header, Operation};
 use serde_json::json;
 
-use crate::{Endpoint, Handshake, TakenIn};
+use crate::{Accepted, Endpoint, Handshake};
 
 /// What a route takes and gives.
 pub fn describe(endpoint: Endpoint) -> Operation {
@@ -14,7 +14,7 @@ pub fn describe(endpoint: Endpoint) -> Operation {
             .query::<Handshake>()
             .gives_nothing(StatusCode::OK, "The challenge.")
             .or_as::<String>("text/plain")
-            .may(Failure::Forbidden, "The mode or the verify token is not ours."),
+            .may(Error::Forbidden, "The mode or the verify token is not ours."),
         Endpoint::Deliver => Operation::new("deliver_webhook", "Takes changes in that Meta brings")
             .about("The body must be signed with the app's secret. What it holds is Meta's to say.")
             .body::<graph_api::webhook::Envelope>()
@@ -23,7 +23,7 @@ pub fn describe(endpoint: Endpoint) -> Operation {
                 "`sha256=` and the HMAC of the body.",
                 json!({"type": "string"}),
             ))
-            .gives::<TakenIn>(StatusCode::OK, "Every change is kept.")
-            .may(Failure::Forbidden, "The signature is missing, doubled or wrong."),
+            .gives::<Accepted>(StatusCode::OK, "Every change is kept.")
+            .may(Error::Forbidden, "The signature is missing, doubled or wrong."),
     }
 }

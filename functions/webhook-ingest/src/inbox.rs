@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use ads::Failure;
-use ads::job::{Job, SyncCause, WebhookChange, WebhookSubject};
+use domain::Error;
+use domain::job::{Job, SyncCause, WebhookChange, WebhookSubject};
 use runtime::{Clock, Queues};
 use store::Table;
-use store::account::Holder;
-use store::inbox::Taking;
+use store::account::AccountRef;
+use store::inbox::Claim;
 
-/// The function behind the door.
+/// The function behind the receiver.
 #[derive(Debug, Clone)]
 pub struct WebhookIngest {
     table: Table,
@@ -24,14 +24,14 @@ impl WebhookIngest {
     }
 
     /// Does a job.
-    pub async fn process(&self, job: Job) -> Result<(), Failure> {
+    pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::WebhookChange(change) => self.accept(&change).await,
-            other => Err(other.misdirected()),
+            other => Err(other.wrong_queue()),
         }
     }
 
-    async fn accept(&self, change: &WebhookChange) -> Result<(), Failure> {
+    async fn accept(&self, change: &WebhookChange) -> Result<(), Error> {
         let Some(subject) = &change.subject else {
             tracing::info!(
                 object = change.object,
@@ -40,44 +40,44 @@ impl WebhookIngest {
             );
             return Ok(());
         };
-        let holders = self.holders(subject).await?;
-        tracing::info!(field = change.field, holders = holders.len(), "Taking in a webhook change.");
-        let mut elsewhere = None;
-        for holder in holders {
+        let accounts = self.affected_accounts(subject).await?;
+        tracing::info!(field = change.field, accounts = accounts.len(), "Processing a webhook change.");
+        let mut in_progress = None;
+        for account_ref in accounts {
             let now = self.clock.now();
-            match self.table.take_change(&holder.workspace, change, now).await? {
-                Taking::Ours => {
+            match self.table.claim(&account_ref.workspace, change, now).await? {
+                Claim::Acquired => {
                     // The effect first: a crash before the mark repeats it, and a repeated sync is harmless.
-                    self.queues.send(&[effect(subject, &holder)]).await?;
-                    self.table.change_is_done(&holder.workspace, &change.digest).await?;
+                    self.queues.send(&[effect(subject, &account_ref)]).await?;
+                    self.table.mark_processed(&account_ref.workspace, &change.digest).await?;
                 }
-                Taking::Elsewhere { until } => elsewhere = Some(until.duration_since(now)),
-                Taking::Done => {}
+                Claim::InProgress { until } => in_progress = Some(until.duration_since(now)),
+                Claim::Processed => {}
             }
         }
         // Not forgotten: whoever works on it may break off.
-        let Some(left) = elsewhere else { return Ok(()) };
+        let Some(left) = in_progress else { return Ok(()) };
         let why = "another delivery of this change is being taken in".to_owned();
-        Err(Failure::Wait { after: left.unsigned_abs().max(Duration::from_secs(1)), why })
+        Err(Error::RateLimited { retry_after: left.unsigned_abs().max(Duration::from_secs(1)), reason: why })
     }
 
     /// Who holds what a change is about, among those who want it synced. An object that nobody has seen yet
     /// is its account's.
-    async fn holders(&self, subject: &WebhookSubject) -> Result<Vec<Holder>, Failure> {
-        let mut holders = match subject {
-            WebhookSubject::Object { id, .. } => self.table.holders(id.as_str()).await?,
-            WebhookSubject::Account(account) => self.table.holders(account.digits()).await?,
+    async fn affected_accounts(&self, subject: &WebhookSubject) -> Result<Vec<AccountRef>, Error> {
+        let mut accounts = match subject {
+            WebhookSubject::Object { id, .. } => self.table.account_refs(id.as_str()).await?,
+            WebhookSubject::Account(account) => self.table.account_refs(account.digits()).await?,
         };
         if let (true, WebhookSubject::Object { ad_account: Some(account), .. }) =
-            (holders.is_empty(), subject)
+            (accounts.is_empty(), subject)
         {
-            holders = self.table.holders(account.digits()).await?;
+            accounts = self.table.account_refs(account.digits()).await?;
         }
         let mut selected = Vec::new();
-        for holder in holders {
-            let account = self.table.account(&holder.workspace, &holder.ad_account).await?;
+        for account_ref in accounts {
+            let account = self.table.account(&account_ref.workspace, &account_ref.ad_account).await?;
             if account.is_some_and(|account| account.selected) {
-                selected.push(holder);
+                selected.push(account_ref);
             }
         }
         Ok(selected)
@@ -85,8 +85,8 @@ impl WebhookIngest {
 }
 
 /// What a change causes for one holder of its subject.
-fn effect(subject: &WebhookSubject, holder: &Holder) -> Job {
-    let (workspace, ad_account) = (holder.workspace.clone(), holder.ad_account.clone());
+fn effect(subject: &WebhookSubject, account_ref: &AccountRef) -> Job {
+    let (workspace, ad_account) = (account_ref.workspace.clone(), account_ref.ad_account.clone());
     match subject {
         WebhookSubject::Object { id, level, .. } => {
             Job::SyncObject { workspace, ad_account, level: *level, object: id.clone() }

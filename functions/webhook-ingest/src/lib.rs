@@ -1,6 +1,6 @@
 //! Verifies Meta's webhooks, keeps each change once, causes what follows.
 //!
-//! The [`Door`] checks the signature over the raw bytes and hands every change to the queue, and only then
+//! The [`WebhookReceiver`] checks the signature over the raw bytes and hands every change to the queue, and only then
 //! answers 200. It needs no table, so it can stand at the edge and answers Meta even while the rest is down.
 //! [`WebhookIngest`] keeps each change once per workspace that holds the object, and has it synced.
 
@@ -16,14 +16,14 @@ mod worker;
 
 use std::iter;
 
-use ads::job::Job;
-use ads::{Failure, Invalid};
 use bytes::Bytes;
+use domain::job::Job;
+use domain::{Error, FieldError};
 use graph_api::webhook;
 use http::{Method, Request, StatusCode};
-use runtime::route::{self, Access::Public, Route, Visit};
+use runtime::route::{self, Access::Public, RequestContext, Route};
 use runtime::telemetry::{self, Metric};
-use runtime::{AppSecrets, Clock, Queues, Reply, reply};
+use runtime::{AppSecrets, Clock, Queues, Response, response};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -33,7 +33,7 @@ pub use crate::describe::describe;
 #[cfg(not(target_arch = "wasm32"))]
 pub use crate::inbox::WebhookIngest;
 
-const SIGNATURE: &str = "x-hub-signature-256";
+const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 
 /// What can be asked of this function.
 #[derive(Debug, Clone, Copy)]
@@ -69,65 +69,66 @@ struct Handshake {
 /// How many changes were taken in.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-struct TakenIn {
+struct Accepted {
     accepted: usize,
 }
 
 /// Where Meta comes in.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct WebhookReceiver {
     clock: Clock,
     queues: Queues,
     secrets: AppSecrets,
 }
 
-impl Door {
+impl WebhookReceiver {
     /// The headers that it reads.
-    pub const HEADERS: [&str; 1] = [SIGNATURE];
+    pub const HEADERS: [&str; 1] = [SIGNATURE_HEADER];
 
-    /// The door on this host.
+    /// The receiver on this host.
     pub fn new(clock: Clock, queues: Queues, secrets: AppSecrets) -> Self {
         Self { clock, queues, secrets }
     }
 
     /// Answers a request.
-    pub async fn handle(&self, request: Request<Bytes>) -> Reply {
-        route::serve_public("webhook-ingest", ROUTES, &self.clock, request, |visit| self.answer(visit)).await
+    pub async fn handle(&self, request: Request<Bytes>) -> Response {
+        route::serve_public("webhook-ingest", ROUTES, &self.clock, request, |context| self.dispatch(context))
+            .await
     }
 
-    async fn answer(&self, visit: Visit<Endpoint>) -> Result<Reply, Failure> {
-        match visit.endpoint {
-            Endpoint::Handshake => self.handshake(&visit),
-            Endpoint::Deliver => self.deliver(&visit).await,
+    async fn dispatch(&self, context: RequestContext<Endpoint>) -> Result<Response, Error> {
+        match context.endpoint {
+            Endpoint::Handshake => self.handshake(&context),
+            Endpoint::Deliver => self.deliver(&context).await,
         }
     }
 
-    fn handshake(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let Handshake { mode, token, challenge } = visit.asked()?;
+    fn handshake(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
+        let Handshake { mode, token, challenge } = context.asked()?;
         let known = self.secrets.verify_token.expose_secret();
         if mode != "subscribe" || !bool::from(token.as_bytes().ct_eq(known.as_bytes())) {
-            return Err(Failure::Forbidden("the mode or the verify token is not ours".to_owned()));
+            return Err(Error::Forbidden("the mode or the verify token is not ours".to_owned()));
         }
-        Ok(reply::typed(StatusCode::OK, "text/plain; charset=utf-8", challenge))
+        Ok(response::typed(StatusCode::OK, "text/plain; charset=utf-8", challenge))
     }
 
     /// 200 means that the queue has every change. Anything else makes Meta deliver again.
-    async fn deliver(&self, visit: &Visit<Endpoint>) -> Result<Reply, Failure> {
-        let body = visit.request.body();
+    async fn deliver(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
+        let body = context.request.body();
         // While the app's secret is being changed Meta may sign with either.
         let AppSecrets { app_secret, previous_app_secret, .. } = &self.secrets;
         let mut secrets = iter::once(app_secret).chain(previous_app_secret);
-        let signature = visit.header(SIGNATURE);
+        let signature = context.header(SIGNATURE_HEADER);
         let signed = |signature| secrets.any(|secret| webhook::is_signed(secret, signature, body));
         if !signature.is_some_and(signed) {
             telemetry::count(Metric::SignatureFailures, 1);
-            return Err(Failure::Forbidden("X-Hub-Signature-256 is missing, doubled or wrong".to_owned()));
+            return Err(Error::Forbidden("X-Hub-Signature-256 is missing, doubled or wrong".to_owned()));
         }
-        let changes = webhook::changes(body)
-            .map_err(|error| Invalid::new("body", format!("is not a webhook of Meta: {error}")))?;
+        let changes = webhook::parse_changes(body)
+            .map_err(|error| FieldError::new("body", format!("is not a webhook of Meta: {error}")))?;
         tracing::info!(changes = changes.len(), "Meta delivered a webhook.");
         let jobs: Vec<_> = changes.into_iter().map(Job::WebhookChange).collect();
         self.queues.send(&jobs).await?;
-        reply::ok(&TakenIn { accepted: jobs.len() })
+        response::ok(&Accepted { accepted: jobs.len() })
     }
 }

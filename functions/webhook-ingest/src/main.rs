@@ -1,21 +1,27 @@
 //! `webhook-ingest` on AWS Lambda.
 
-use ads::job::Queue;
+use domain::job::Queue;
 use runtime::aws::Aws;
-use runtime::lambda::{Error, serve};
+use runtime::lambda::{BoxError, serve};
 use runtime::{AppSecrets, Clock};
 use store::Table;
-use webhook_ingest::{Door, WebhookIngest};
+use webhook_ingest::{WebhookIngest, WebhookReceiver};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    let mut aws = Aws::begin().await;
+async fn main() -> Result<(), BoxError> {
+    let mut aws = Aws::load().await;
     let ((client, name), queues, secrets) = (aws.table(), aws.queues(), aws.app_secrets());
     aws.check()?;
     let clock = Clock::system();
     let secrets = AppSecrets::parse(&secrets.fetch().await?)?;
-    let door = Door::new(clock.clone(), queues.clone(), secrets);
+    let receiver = WebhookReceiver::new(clock.clone(), queues.clone(), secrets);
     let function = WebhookIngest::new(Table::new(client, &name), queues.clone(), clock.clone());
-    serve(&queues, &clock, Queue::WebhookIngest, |request| door.handle(request), |job| function.process(job))
-        .await
+    serve(
+        &queues,
+        &clock,
+        Queue::WebhookIngest,
+        |request| receiver.handle(request),
+        |job| function.process(job),
+    )
+    .await
 }

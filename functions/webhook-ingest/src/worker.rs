@@ -1,20 +1,20 @@
 //! `webhook-ingest` at the edge, on Cloudflare Workers.
 
-use ads::job::Queue;
+use domain::job::Queue;
 use runtime::Clock;
 use runtime::workers::{forward, report_health, serve};
 use worker::wasm_bindgen::prelude::wasm_bindgen;
 use worker::worker_sys::MessageBatch;
 use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
-use crate::Door;
+use crate::WebhookReceiver;
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
-    let door = |request, queues, secrets| async {
-        Door::new(Clock::system(), queues, secrets).handle(request).await
+    let receiver = |request, queues, secrets| async {
+        WebhookReceiver::new(Clock::system(), queues, secrets).handle(request).await
     };
-    serve(request, &env, &Door::HEADERS, door).await
+    serve(request, &env, &WebhookReceiver::HEADERS, receiver).await
 }
 
 /// What `event(queue)` makes does not tell how often a message was tried.

@@ -26,7 +26,7 @@ pub enum Account {
 }
 
 /// Meta as the functions reach it.
-pub(crate) struct Meta {
+pub(crate) struct MetaBackend {
     /// The simulator, unless Meta is the real one.
     pub(crate) sim: Option<GraphSim>,
     pub(crate) graph: GraphConfig,
@@ -34,7 +34,7 @@ pub(crate) struct Meta {
 }
 
 /// What Meta needs to know of us.
-pub(crate) struct Us<'a> {
+pub(crate) struct AppSettings<'a> {
     pub(crate) data: &'a Data,
     pub(crate) app_secret: &'a str,
     pub(crate) verify_token: &'a str,
@@ -43,9 +43,13 @@ pub(crate) struct Us<'a> {
 
 impl Account {
     /// Starts the simulator, or reads the credentials, and sets the clock to the account's day.
-    pub(crate) async fn start(&self, clock: &Clock, us: Us<'_>) -> anyhow::Result<Meta> {
+    pub(crate) async fn start(
+        &self,
+        clock: &Clock,
+        settings: AppSettings<'_>,
+    ) -> anyhow::Result<MetaBackend> {
         let args = match self {
-            Self::Live => return live(us),
+            Self::Live => return live(settings),
             Self::Simulated(args) => args,
         };
         if let (None, Some(today)) = (&args.account, args.today) {
@@ -54,11 +58,12 @@ impl Account {
         let sim_clock = clock.clone();
         let app = App {
             app_id: SIMULATED_APP.to_owned(),
-            app_secret: us.app_secret.to_owned(),
-            redirect_uris: vec![us.redirect_uri.clone()],
+            app_secret: settings.app_secret.to_owned(),
+            redirect_uris: vec![settings.redirect_uri.clone()],
         };
         let config = Config::new(args.source(clock.now())?, app, Arc::new(move || sim_clock.now()));
-        let sim = GraphSim::start(Config { journal: us.data.journal(&journal_name(args)), ..config }).await?;
+        let sim =
+            GraphSim::start(Config { journal: settings.data.journal(&journal_name(args)), ..config }).await?;
         if let Some(folder) = &args.account {
             // The day after the last recorded one, so that every recorded day is over.
             let day_after = graph_sim::last_recorded_day(folder)?.saturating_add(1.day());
@@ -71,10 +76,10 @@ impl Account {
             dialog_url: url,
             version: "v26.0".to_owned(),
             app_id: SIMULATED_APP.to_owned(),
-            app_secret: us.app_secret.to_owned().into(),
-            timeout: GraphConfig::TIMEOUT,
+            app_secret: settings.app_secret.to_owned().into(),
+            timeout: GraphConfig::DEFAULT_TIMEOUT,
         };
-        Ok(Meta { sim: Some(sim), graph, verify_token: us.verify_token.to_owned() })
+        Ok(MetaBackend { sim: Some(sim), graph, verify_token: settings.verify_token.to_owned() })
     }
 }
 
@@ -89,7 +94,7 @@ fn journal_name(args: &AccountArgs) -> String {
     }
 }
 
-fn live(us: Us<'_>) -> anyhow::Result<Meta> {
+fn live(settings: AppSettings<'_>) -> anyhow::Result<MetaBackend> {
     let mut env = Env::default();
     let app_id = env.required("META_APP_ID");
     let app_secret = env.required("META_APP_SECRET");
@@ -100,10 +105,10 @@ fn live(us: Us<'_>) -> anyhow::Result<Meta> {
         version: Env::optional("META_GRAPH_VERSION").unwrap_or_else(|| "v26.0".to_owned()),
         app_id,
         app_secret: app_secret.into(),
-        timeout: GraphConfig::TIMEOUT,
+        timeout: GraphConfig::DEFAULT_TIMEOUT,
     };
-    let verify_token = Env::optional("META_VERIFY_TOKEN").unwrap_or_else(|| us.verify_token.to_owned());
-    Ok(Meta { sim: None, graph, verify_token })
+    let verify_token = Env::optional("META_VERIFY_TOKEN").unwrap_or_else(|| settings.verify_token.to_owned());
+    Ok(MetaBackend { sim: None, graph, verify_token })
 }
 
 fn set_to_noon(clock: &Clock, day: Date, zone: &TimeZone) -> anyhow::Result<()> {

@@ -13,43 +13,43 @@ use runtime::env::Env;
 use serde_json::Value;
 use winterbaume_core::{MockRequest, MockResponse, MockService};
 
-use crate::hearing::{Heard, Hearing};
+use crate::observer::{Observation, Observer};
 
 tokio::task_local! {
     static CALLER: &'static str;
 }
 
 /// Does the work of a function; the calls that it makes are its calls.
-pub(crate) async fn of<F: Future>(function: &'static str, work: F) -> F::Output {
+pub(crate) async fn attributed_to<F: Future>(function: &'static str, work: F) -> F::Output {
     CALLER.scope(function, work).await
 }
 
 /// The calls that were noted.
 #[derive(Clone)]
-pub(crate) struct Calls {
-    hearing: Option<Hearing>,
+pub(crate) struct CallRecorder {
+    observer: Option<Observer>,
     path: Option<PathBuf>,
-    noted: Arc<Mutex<BTreeSet<String>>>,
+    recorded: Arc<Mutex<BTreeSet<String>>>,
 }
 
-impl Calls {
+impl CallRecorder {
     /// Notes every kind of call once, as `function action resource`, at the end of the file `AWS_CALLS`.
-    pub(crate) fn new(hearing: Option<Hearing>) -> Self {
-        Self { hearing, path: Env::optional("AWS_CALLS").map(PathBuf::from), noted: Arc::default() }
+    pub(crate) fn new(observer: Option<Observer>) -> Self {
+        Self { observer, path: Env::optional("AWS_CALLS").map(PathBuf::from), recorded: Arc::default() }
     }
 
     /// A service whose calls are noted.
-    pub(crate) fn noting<S>(&self, service: S) -> Noted<S> {
-        Noted { service, calls: self.clone() }
+    pub(crate) fn recording<S>(&self, service: S) -> RecordedService<S> {
+        RecordedService { service, recorder: self.clone() }
     }
 
-    fn note(&self, service: &str, request: &MockRequest) {
+    fn record(&self, service: &str, request: &MockRequest) {
         let Some(path) = &self.path else { return };
         let Ok(function) = CALLER.try_with(|function| *function) else { return };
         for (action, resource) in permissions(service, request) {
             let line = format!("{function} {service}:{action} {resource}\n");
-            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-            if !noted.insert(line.clone()) {
+            let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            if !recorded.insert(line.clone()) {
                 continue;
             }
             // One write of one line: the lines of several processes do not mix.
@@ -100,12 +100,12 @@ fn permissions(service: &str, request: &MockRequest) -> Vec<(String, String)> {
 }
 
 /// A service of the embedded cloud whose calls are noted.
-pub(crate) struct Noted<S> {
+pub(crate) struct RecordedService<S> {
     service: S,
-    calls: Calls,
+    recorder: CallRecorder,
 }
 
-impl<S: MockService> MockService for Noted<S> {
+impl<S: MockService> MockService for RecordedService<S> {
     fn service_name(&self) -> &str {
         self.service.service_name()
     }
@@ -115,11 +115,11 @@ impl<S: MockService> MockService for Noted<S> {
     }
 
     fn handle(&self, request: MockRequest) -> Pin<Box<dyn Future<Output = MockResponse> + Send + '_>> {
-        if let Some(Hearing(hears)) = &self.calls.hearing {
+        if let Some(Observer(observe)) = &self.recorder.observer {
             let body = String::from_utf8_lossy(&request.body);
-            hears(&Heard::Call { service: self.service_name(), uri: &request.uri, body: &body });
+            observe(&Observation::Call { service: self.service_name(), uri: &request.uri, body: &body });
         }
-        self.calls.note(self.service_name(), &request);
+        self.recorder.record(self.service_name(), &request);
         Box::pin(async move {
             // As over a network: whoever asks gives way to others, and may be gone before the question is heard, or
             // before the answer is.

@@ -3,29 +3,29 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ads::job::Queue;
 use anyhow::Context;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::types::QueueAttributeName;
-use runtime::queue::{QueueAddress, Queues, dead_letters};
+use domain::job::Queue;
+use runtime::queue::{QueueAddress, Queues, dead_letter_queue_name};
 use runtime::schedule::{ScheduleConfig, Schedules};
-use runtime::secrets::SecretAt;
+use runtime::secrets::StoredSecret;
 use runtime::{Clock, Keyring};
 use secrecy::ExposeSecret;
 use store::Table;
 use tokio::sync::Notify;
 use winterbaume_core::MockAws;
 
-use crate::calls::Calls;
+use crate::calls::CallRecorder;
 use crate::data::{Data, LocalSecrets};
 use crate::dynamo::Dynamo;
-use crate::hearing::Hearing;
+use crate::observer::Observer;
 use crate::secrets::Secrets;
 use crate::sqs::Sqs;
 use crate::timers::Timers;
 
 /// A message is given up after this many tries.
-const MOST_RECEIVES: u32 = 5;
+const MAX_RECEIVE_COUNT: u32 = 5;
 
 const SCHEDULE_GROUP: &str = "adflight";
 /// The keyring's name.
@@ -67,16 +67,16 @@ impl Cloud {
         local: &LocalSecrets,
         clock: &Clock,
         visibility_seconds: u32,
-        hearing: Option<Hearing>,
+        observer: Option<Observer>,
     ) -> anyhow::Result<Self> {
         let timers = Timers::new(clock.clone());
         let sent = Arc::new(Notify::new());
-        let calls = Calls::new(hearing);
+        let recorder = CallRecorder::new(observer);
         let aws = MockAws::builder()
-            .with_service(calls.noting(Dynamo::new(data.database()?)))
-            .with_service(calls.noting(Sqs::new(sent.clone())))
-            .with_service(calls.noting(timers.clone()))
-            .with_service(calls.noting(Secrets::new(data.clone())))
+            .with_service(recorder.recording(Dynamo::new(data.database()?)))
+            .with_service(recorder.recording(Sqs::new(sent.clone())))
+            .with_service(recorder.recording(timers.clone()))
+            .with_service(recorder.recording(Secrets::new(data.clone())))
             .build();
         let config = aws_config::defaults(BehaviorVersion::latest())
             .http_client(aws.http_client())
@@ -97,7 +97,7 @@ impl Cloud {
         };
         let schedules = Schedules::new(scheduler, schedule, queues.clone());
         let secrets = aws_sdk_secretsmanager::Client::new(&config);
-        let keyring = keep_keyring(&config, local, clock).await?;
+        let keyring = store_keyring(&config, local, clock).await?;
         Ok(Self {
             clock: clock.clone(),
             table,
@@ -117,14 +117,15 @@ impl Cloud {
 async fn create_queues(sqs: &aws_sdk_sqs::Client, visibility_seconds: u32) -> anyhow::Result<Queues> {
     let mut addresses = HashMap::new();
     for queue in Queue::ALL {
-        let dead = create_queue(sqs, &dead_letters(queue), &[]).await?;
-        let redrive = serde_json::json!({"deadLetterTargetArn": dead.arn, "maxReceiveCount": MOST_RECEIVES});
+        let dead = create_queue(sqs, &dead_letter_queue_name(queue), &[]).await?;
+        let redrive =
+            serde_json::json!({"deadLetterTargetArn": dead.arn, "maxReceiveCount": MAX_RECEIVE_COUNT});
         let attributes = [
             (QueueAttributeName::VisibilityTimeout, visibility_seconds.to_string()),
             (QueueAttributeName::RedrivePolicy, redrive.to_string()),
         ];
         let address = create_queue(sqs, queue.name(), &attributes).await?;
-        addresses.insert(dead_letters(queue), dead);
+        addresses.insert(dead_letter_queue_name(queue), dead);
         addresses.insert(queue.name().to_owned(), address);
     }
     Ok(Queues::new(sqs.clone(), addresses))
@@ -140,16 +141,16 @@ async fn create_queue(
         create = create.attributes(attribute.clone(), value);
     }
     let url = create.send().await?.queue_url.context("a queue without a URL")?;
-    let asked = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
-    let attributes = asked.send().await?.attributes.unwrap_or_default();
+    let request = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
+    let attributes = request.send().await?.attributes.unwrap_or_default();
     let arn = attributes.get(&QueueAttributeName::QueueArn).context("a queue without an ARN")?.clone();
     Ok(QueueAddress { url, arn })
 }
 
 /// Puts the keyring where an operator would, and reads it back the way a function does.
-async fn keep_keyring(config: &SdkConfig, local: &LocalSecrets, clock: &Clock) -> anyhow::Result<Keyring> {
+async fn store_keyring(config: &SdkConfig, local: &LocalSecrets, clock: &Clock) -> anyhow::Result<Keyring> {
     let client = aws_sdk_secretsmanager::Client::new(config);
     let document = local.keyring.to_json()?;
     client.create_secret().name(KEYRING_SECRET).secret_string(document.expose_secret()).send().await?;
-    Ok(Keyring::fetch(SecretAt::new(client, KEYRING_SECRET), clock.clone()).await?)
+    Ok(Keyring::fetch(StoredSecret::new(client, KEYRING_SECRET), clock.clone()).await?)
 }

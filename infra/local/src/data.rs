@@ -29,7 +29,7 @@ impl std::str::FromStr for Data {
 }
 
 /// The file that holds them.
-const SECRETS: &str = "secrets.json";
+const SECRETS_FILE: &str = "secrets.json";
 
 /// The secrets of this laptop. They protect simulated accounts, or a developer's own.
 #[derive(Serialize, Deserialize)]
@@ -82,13 +82,13 @@ impl Data {
     }
 
     /// Makes sure of the folder, and that no other process works in it. Hold the answer while running.
-    pub fn claim(&self) -> anyhow::Result<Option<File>> {
+    pub fn lock(&self) -> anyhow::Result<Option<File>> {
         let Self::Folder(folder) = self else { return Ok(None) };
         let name = folder.display();
         fs::create_dir_all(folder).with_context(|| format!("--data {name} cannot be created"))?;
         let lock = File::create(folder.join("lock"))
             .with_context(|| format!("--data {name} cannot be written to"))?;
-        match patiently(|| lock.try_lock()) {
+        match retry_briefly(|| lock.try_lock()) {
             Ok(()) => Ok(Some(lock)),
             Err(TryLockError::WouldBlock) => {
                 bail!("--data {name} is in use by another adflight; stop it, or name another folder")
@@ -102,24 +102,24 @@ impl Data {
     /// The secrets, made at first use.
     pub fn secrets(&self) -> anyhow::Result<LocalSecrets> {
         match self {
-            Self::Folder(folder) if !folder.join(SECRETS).exists() => {
+            Self::Folder(folder) if !folder.join(SECRETS_FILE).exists() => {
                 let secrets = LocalSecrets::generate()?;
-                write_private(&folder.join(SECRETS), &serde_json::to_vec_pretty(&secrets)?)?;
+                write_private(&folder.join(SECRETS_FILE), &serde_json::to_vec_pretty(&secrets)?)?;
                 Ok(secrets)
             }
-            Self::Folder(_) => self.known_secrets(),
+            Self::Folder(_) => self.existing_secrets(),
             Self::Memory => LocalSecrets::generate(),
         }
     }
 
     /// The secrets of a system that has run on this data.
-    pub fn known_secrets(&self) -> anyhow::Result<LocalSecrets> {
+    pub fn existing_secrets(&self) -> anyhow::Result<LocalSecrets> {
         let Self::Folder(folder) = self else {
             bail!(
                 "a system on :memory: keeps nothing that another process could know; use the token that it prints"
             )
         };
-        let path = folder.join(SECRETS);
+        let path = folder.join(SECRETS_FILE);
         let text = fs::read_to_string(&path).with_context(|| {
             format!("no adflight has run on --data {}: {}", folder.display(), path.display())
         })?;
@@ -130,12 +130,12 @@ impl Data {
     }
 
     /// Keeps how far the clock is ahead.
-    pub fn keep_clock(&self, secrets: &mut LocalSecrets, ahead_seconds: i64) -> anyhow::Result<()> {
+    pub fn save_clock_offset(&self, secrets: &mut LocalSecrets, ahead_seconds: i64) -> anyhow::Result<()> {
         secrets.clock_ahead_seconds = ahead_seconds;
         match self {
             Self::Memory => Ok(()),
             Self::Folder(folder) => {
-                write_private(&folder.join(SECRETS), &serde_json::to_vec_pretty(secrets)?)
+                write_private(&folder.join(SECRETS_FILE), &serde_json::to_vec_pretty(secrets)?)
             }
         }
     }
@@ -143,15 +143,15 @@ impl Data {
 
 impl Data {
     /// Keeps what the keyring becomes.
-    pub(crate) fn keep_keyring(&self, keyring: KeyringDocument) -> anyhow::Result<()> {
+    pub(crate) fn save_keyring(&self, keyring: KeyringDocument) -> anyhow::Result<()> {
         let Self::Folder(folder) = self else { return Ok(()) };
-        let secrets = LocalSecrets { keyring, ..self.known_secrets()? };
-        write_private(&folder.join(SECRETS), &serde_json::to_vec_pretty(&secrets)?)
+        let secrets = LocalSecrets { keyring, ..self.existing_secrets()? };
+        write_private(&folder.join(SECRETS_FILE), &serde_json::to_vec_pretty(&secrets)?)
     }
 }
 
 /// Tries again for a moment: a process that was killed just now still holds what it held until it is gone.
-pub(crate) fn patiently<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+pub(crate) fn retry_briefly<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     for _ in 0..20 {
         if let Ok(done) = attempt() {
             return Ok(done);

@@ -42,13 +42,13 @@ impl MockService for Dynamo {
             match answer {
                 Ok(Ok(body)) => MockResponse::json(200, body),
                 Ok(Err(error)) => MockResponse::json(error.status_code(), error.to_json()),
-                Err(panic) => MockResponse::json(500, failure(&panic.to_string())),
+                Err(panic) => MockResponse::json(500, internal_error(&panic.to_string())),
             }
         })
     }
 }
 
-fn failure(message: &str) -> String {
+fn internal_error(message: &str) -> String {
     serde_json::json!({"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": message})
         .to_string()
 }

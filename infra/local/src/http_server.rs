@@ -12,9 +12,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::data::patiently;
+use crate::data::retry_briefly;
 use crate::functions::Functions;
-use crate::hearing::{Heard, Hearing};
+use crate::observer::{Observation, Observer};
 
 /// A running server; it stops when dropped.
 pub struct HttpServer {
@@ -24,10 +24,10 @@ pub struct HttpServer {
 
 /// Takes the port, before anything else is begun. 0 lets the system choose.
 pub fn bind(port: u16) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let taken =
+    let in_use =
         || format!("port {port} on 127.0.0.1 cannot be used; is another adflight running? Try --port 0");
     let listener =
-        patiently(|| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))).with_context(taken)?;
+        retry_briefly(|| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))).with_context(in_use)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     Ok((TcpListener::from_std(listener)?, address))
@@ -35,9 +35,9 @@ pub fn bind(port: u16) -> anyhow::Result<(TcpListener, SocketAddr)> {
 
 impl HttpServer {
     /// Serves the functions.
-    pub fn start(listener: TcpListener, functions: Functions, hearing: Option<Hearing>) -> Self {
+    pub fn start(listener: TcpListener, functions: Functions, observer: Option<Observer>) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
-        let router = Router::new().fallback(answer).with_state((functions, hearing));
+        let router = Router::new().fallback(answer).with_state((functions, observer));
         let served = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
@@ -57,22 +57,22 @@ impl HttpServer {
 }
 
 async fn answer(
-    State((functions, hearing)): State<(Functions, Option<Hearing>)>,
+    State((functions, observer)): State<(Functions, Option<Observer>)>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let heard = hearing.map(|hearing| (hearing, parts.clone()));
-    if let Some((Hearing(hears), request)) = &heard {
-        hears(&Heard::Request(request));
+    let observed = observer.map(|observer| (observer, parts.clone()));
+    if let Some((Observer(observe), request)) = &observed {
+        observe(&Observation::Request(request));
     }
-    let reply = match to_bytes(body, route::LARGEST_BODY).await {
+    let response = match to_bytes(body, route::MAX_BODY_BYTES).await {
         Ok(body) => functions.handle(http::Request::from_parts(parts, body)).await,
         // The length limit, or a client that went away in the middle and does not read the answer.
         Err(_) => route::too_large(),
     };
-    if let Some((Hearing(hears), request)) = &heard {
-        let (status, headers) = (reply.status(), reply.headers());
-        hears(&Heard::Answer { request, status, headers, body: reply.body() });
+    if let Some((Observer(observe), request)) = &observed {
+        let (status, headers) = (response.status(), response.headers());
+        observe(&Observation::Response { request, status, headers, body: response.body() });
     }
-    reply.map(Body::from)
+    response.map(Body::from)
 }

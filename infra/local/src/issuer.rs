@@ -14,7 +14,7 @@ const AUDIENCE: &str = "adflight";
 const KEY_ID: &str = "local";
 
 /// How long a printed token works.
-const LASTS: SignedDuration = SignedDuration::from_hours(12);
+const TOKEN_TTL: SignedDuration = SignedDuration::from_hours(12);
 
 /// What comes before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
@@ -54,7 +54,7 @@ impl Issuer {
             audience: AUDIENCE.to_owned(),
             algorithms: None,
             jwks: Some(jwks.to_string()),
-            trusts_claims: true,
+            trust_role_claims: true,
         }
     }
 
@@ -64,7 +64,7 @@ impl Issuer {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
             sub: "local-developer".to_owned(),
-            exp: (now + LASTS).as_second(),
+            exp: (now + TOKEN_TTL).as_second(),
             nbf: None,
             email: None,
             email_verified: None,

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use graph_sim::{AccountArgs, App, Config, GraphSim, MannerArgs};
+use graph_sim::{AccountArgs, App, BehaviourArgs, Config, GraphSim};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use local::account::Account;
 use local::data::Data;
-use local::main_job::{self, Api, Stage, WORKSPACE};
+use local::demo::{self, ApiClient, DemoStage, WORKSPACE};
 use local::report::Report;
 use local::system::token_for;
-use local::verify::Where;
+use local::verify::TableLocation;
 use local::{Options, System};
 use runtime::Clock;
 use runtime::session::Role;
@@ -110,7 +110,7 @@ struct Sim {
     #[command(flatten)]
     account: AccountArgs,
     #[command(flatten)]
-    manners: MannerArgs,
+    behaviour: BehaviourArgs,
     /// The port on 127.0.0.1; 0 picks a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
@@ -139,7 +139,7 @@ async fn main() -> ExitCode {
         Some(Command::Sim(args)) => sim(args).await,
         Some(Command::Token(args)) => token(args),
         Some(Command::Audit(AuditCommand::Verify { workspace, data, table })) => {
-            verify(&table.map_or(Where::Here(data), Where::Aws), &workspace).await
+            verify(&table.map_or(TableLocation::Local(data), TableLocation::Aws), &workspace).await
         }
         Some(Command::Keyring(KeyringCommand::Rotate { data })) => rotate(&data).await,
     };
@@ -172,22 +172,22 @@ async fn up(args: Up) -> anyhow::Result<ExitCode> {
             live_hint(&system, &args.data)?;
             ExitCode::SUCCESS
         }
-        MetaKind::Simulated => main_job(&system, &args).await.unwrap_or_else(|error| {
+        MetaKind::Simulated => run_demo(&system, &args).await.unwrap_or_else(|error| {
             say(&format!("adflight: the job failed: {error:#}"));
             ExitCode::FAILURE
         }),
     };
     if !args.exit {
-        told_to_stop().await?;
+        shutdown_requested().await?;
     }
     system.stop().await;
     Ok(code)
 }
 
-async fn main_job(system: &System, args: &Up) -> anyhow::Result<ExitCode> {
-    let api = Api::new(system, WORKSPACE, Role::Owner)?;
-    let progress = Progress::new();
-    main_job::run(system, &api, |stage| progress.show(stage)).await?;
+async fn run_demo(system: &System, args: &Up) -> anyhow::Result<ExitCode> {
+    let api = ApiClient::new(system, WORKSPACE, Role::Owner)?;
+    let progress = ProgressReporter::new();
+    demo::run(system, &api, |stage| progress.show(stage)).await?;
     progress.bar.finish_and_clear();
     let report = Report::gather(system, &api).await?;
     if args.json {
@@ -203,7 +203,7 @@ async fn main_job(system: &System, args: &Up) -> anyhow::Result<ExitCode> {
 }
 
 /// Waits for Ctrl-C, or for what a service manager sends.
-async fn told_to_stop() -> anyhow::Result<()> {
+async fn shutdown_requested() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be heard here")?;
     tokio::select! {
         pressed = tokio::signal::ctrl_c() => pressed.context("Ctrl-C cannot be heard here"),
@@ -211,7 +211,7 @@ async fn told_to_stop() -> anyhow::Result<()> {
     }
 }
 
-fn serving(system: &System, api: &Api) -> String {
+fn serving(system: &System, api: &ApiClient) -> String {
     let (account, page) = match system.sim().map(GraphSim::account) {
         Some(account) => (account.id, account.page_id),
         None => Default::default(),
@@ -248,7 +248,7 @@ async fn sim(args: Sim) -> anyhow::Result<ExitCode> {
         redirect_uris: Vec::new(),
     };
     let clock = Arc::new(move || now.now());
-    let config = args.manners.apply(Config { port: args.port, ..Config::new(source, app, clock) })?;
+    let config = args.behaviour.apply(Config { port: args.port, ..Config::new(source, app, clock) })?;
     let sim = GraphSim::start(config).await?;
     let token = sim.issue_token("1", &["ads_read", "ads_management"]);
     let url = sim.base_url();
@@ -258,8 +258,8 @@ async fn sim(args: Sim) -> anyhow::Result<ExitCode> {
         sim.account().id
     ))?;
     tokio::select! {
-        told = told_to_stop() => told?,
-        () = sim.keep_delivering() => {}
+        requested = shutdown_requested() => requested?,
+        () = sim.deliver_continuously() => {}
     }
     sim.stop().await;
     Ok(ExitCode::SUCCESS)
@@ -270,14 +270,14 @@ fn token(args: Token) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn verify(place: &Where, workspace: &str) -> anyhow::Result<ExitCode> {
-    match local::verify::verify(place, workspace).await? {
+async fn verify(location: &TableLocation, workspace: &str) -> anyhow::Result<ExitCode> {
+    match local::verify::verify(location, workspace).await? {
         Ok(entries) => {
             print(&format!("The audit log of {workspace} holds: {entries} entries."))?;
             Ok(ExitCode::SUCCESS)
         }
-        Err(broken) => {
-            print(&format!("The audit log of {workspace} is broken at {broken}."))?;
+        Err(error) => {
+            print(&format!("The audit log of {workspace} is broken at {error}."))?;
             Ok(ExitCode::FAILURE)
         }
     }
@@ -289,30 +289,30 @@ async fn rotate(data: &Data) -> anyhow::Result<ExitCode> {
 }
 
 /// A bar on a terminal, plain lines elsewhere.
-struct Progress {
+struct ProgressReporter {
     bar: ProgressBar,
-    last: Cell<Option<Stage>>,
+    last: Cell<Option<DemoStage>>,
 }
 
-impl Progress {
+impl ProgressReporter {
     fn new() -> Self {
         Self { bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()), last: Cell::new(None) }
     }
 
-    fn show(&self, stage: Stage) {
+    fn show(&self, stage: DemoStage) {
         if self.last.replace(Some(stage)) == Some(stage) {
             return;
         }
         let (message, template) = match stage {
-            Stage::Connecting => ("Connecting", "{msg}"),
-            Stage::Structure => ("Structure", "{msg}"),
-            Stage::Chunks { done, total } => {
+            DemoStage::Connecting => ("Connecting", "{msg}"),
+            DemoStage::Entities => ("Entities", "{msg}"),
+            DemoStage::Chunks { done, total } => {
                 self.bar.set_length(total);
                 self.bar.set_position(done);
                 ("Measuring", "{msg} {bar:40} {pos} of {len} weeks")
             }
-            Stage::Rules => ("Rules", "{msg}"),
-            Stage::Webhook => ("Webhook", "{msg}"),
+            DemoStage::Rules => ("Rules", "{msg}"),
+            DemoStage::Webhook => ("Webhook", "{msg}"),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
@@ -320,7 +320,7 @@ impl Progress {
         self.bar.set_message(message);
         if !std::io::stderr().is_terminal() {
             match stage {
-                Stage::Chunks { done, total } => say(&format!("{message}: {done} of {total} weeks")),
+                DemoStage::Chunks { done, total } => say(&format!("{message}: {done} of {total} weeks")),
                 _ => say(message),
             }
         }

@@ -7,17 +7,17 @@
 
 use std::collections::HashMap;
 
-use ads::date::IsoWeek;
-use ads::id::AdAccountId;
-use ads::job::{Job, SyncCause};
-use ads::launch::LaunchState;
-use ads::tenant::Tenant;
 use anyhow::Context;
+use domain::date::IsoWeek;
+use domain::id::AdAccountId;
+use domain::job::{Job, SyncCause};
+use domain::launch::LaunchState;
+use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use store::account::AdAccount;
-use store::launch::KeptLaunch;
+use store::launch::StoredLaunch;
 use store::schedule::{Activation, ActivationState};
 
 use crate::cloud::{Cloud, TABLE};
@@ -27,33 +27,33 @@ use crate::system::tenant;
 /// How an account stood when the system started: what comes later is this run's. The clock cannot tell,
 /// for it may be set back between two runs.
 #[derive(Debug, Clone, Default)]
-pub struct Before {
+pub struct AccountSnapshot {
     /// When the structure was last mirrored.
-    pub structure_synced_at: Option<Timestamp>,
+    pub entities_synced_at: Option<Timestamp>,
     /// The fence of each week.
     pub fences: HashMap<IsoWeek, u64>,
 }
 
 /// How every selected account stood.
-pub type BeforeAll = HashMap<(Tenant, AdAccountId), Before>;
+pub type AccountSnapshots = HashMap<(Tenant, AdAccountId), AccountSnapshot>;
 
 /// Takes everything up again that the table says is not finished.
-pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Result<BeforeAll> {
+pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Result<AccountSnapshots> {
     let mut jobs = Vec::new();
-    let mut before = BeforeAll::new();
+    let mut snapshots = AccountSnapshots::new();
     for (workspace, _, account) in scan::<AdAccount>(cloud, "ACCOUNT#").await? {
         if account.selected {
             cloud.table.reclaim_chunks(&workspace, &account.id).await?;
             let chunks = cloud.table.chunks(&workspace, &account.id).await?;
             let fences = chunks.iter().map(|chunk| (chunk.week, chunk.fence)).collect();
-            let stood = Before { structure_synced_at: account.structure_synced_at, fences };
-            before.insert((workspace.clone(), account.id.clone()), stood);
+            let snapshot = AccountSnapshot { entities_synced_at: account.entities_synced_at, fences };
+            snapshots.insert((workspace.clone(), account.id.clone()), snapshot);
             jobs.push(Job::SyncAccount { workspace, ad_account: account.id, cause: SyncCause::Resume });
         }
     }
-    for (workspace, _, kept) in scan::<KeptLaunch>(cloud, "LAUNCH#").await? {
-        if matches!(kept.launch.state, LaunchState::Running | LaunchState::Undoing) {
-            jobs.push(Job::ResumeLaunch { workspace, launch: kept.launch.id });
+    for (workspace, _, stored) in scan::<StoredLaunch>(cloud, "LAUNCH#").await? {
+        if matches!(stored.launch.state, LaunchState::Running | LaunchState::Undoing) {
+            jobs.push(Job::ResumeLaunch { workspace, launch: stored.launch.id });
         }
     }
     for (workspace, account, activation) in scan::<Activation>(cloud, "SCHEDULE#").await? {
@@ -62,16 +62,17 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
             functions.manage_campaign().set_timer(&workspace, &account, &activation).await?;
         }
     }
-    cloud.schedules.ensure_beat(&Job::CheckConnections, 24 * 60).await?;
-    cloud.schedules.ensure_beat(&Job::WatchAccounts, SyncCause::BEAT_MINUTES).await?;
-    let wishes = cloud.table.erasures().await?.into_iter().filter(|wish| wish.done_at.is_none());
-    jobs.extend(wishes.map(|wish| Job::ErasePerson { erasure: wish.code }));
-    if !cloud.keyring.kept().await?.document.is_at_rest() {
+    cloud.schedules.ensure_recurring(&Job::CheckConnections, 24 * 60).await?;
+    cloud.schedules.ensure_recurring(&Job::WatchAccounts, SyncCause::SYNC_INTERVAL_MINUTES).await?;
+    let requests =
+        cloud.table.deletion_requests().await?.into_iter().filter(|request| request.completed_at.is_none());
+    jobs.extend(requests.map(|request| Job::DeleteUserData { code: request.code }));
+    if !cloud.keyring.refetch().await?.document.has_single_key() {
         jobs.push(Job::CompleteRotation);
     }
     cloud.queues.send(&jobs).await?;
     tracing::debug!(jobs = jobs.len(), "Looked for unfinished work.");
-    Ok(before)
+    Ok(snapshots)
 }
 
 /// Every item of a kind in every workspace. An operator's look at a small table: functions never scan.

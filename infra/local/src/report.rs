@@ -1,10 +1,10 @@
 //! What a run shows at its end: for a person, or as one JSON document.
 
-use ads::id::AdAccountId;
-use ads::metrics::Measures;
 use anyhow::Context;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table as Grid};
+use domain::id::AdAccountId;
+use domain::metrics::Measures;
 use http::Method;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use store::chunk::ChunkState;
 
-use crate::main_job::{Api, WORKSPACE};
+use crate::demo::{ApiClient, WORKSPACE};
 use crate::system::{System, tenant};
 
 /// What a run did, in the shape of `--json`.
@@ -80,14 +80,14 @@ struct RulePart {
 
 impl Report {
     /// Asks the running system, over HTTP where the front end would.
-    pub async fn gather(system: &System, api: &Api) -> anyhow::Result<Self> {
+    pub async fn gather(system: &System, api: &ApiClient) -> anyhow::Result<Self> {
         let account: AdAccountId = system.sim().context("no simulated account")?.account().id.parse()?;
         let workspace = tenant(WORKSPACE)?;
         let row = system.table.account(&workspace, &account).await?.context("the account is not there")?;
         let path = format!("ad-accounts/{account}");
 
         let chunks = system.table.chunks(&workspace, &account).await?;
-        let before = system.before.get(&(workspace.clone(), account.clone())).cloned().unwrap_or_default();
+        let before = system.snapshots.get(&(workspace.clone(), account.clone())).cloned().unwrap_or_default();
         let this_run = chunks.iter().filter(|chunk| before.fences.get(&chunk.week) != Some(&chunk.fence));
         let (items_written, items_unchanged) =
             this_run.fold((0, 0), |sum, chunk| (sum.0 + chunk.written, sum.1 + chunk.unchanged));
@@ -108,7 +108,7 @@ impl Report {
         for rule in api.call(Method::GET, "rules", None).await?["data"].as_array().into_iter().flatten() {
             let text = |field: &str| rule[field].as_str().unwrap_or_default().to_owned();
             let decisions = api.all(&format!("rules/{}/decisions", text("id"))).await?;
-            let decisions = decisions.iter().map(DecisionPart::read).collect::<anyhow::Result<_>>()?;
+            let decisions = decisions.iter().map(DecisionPart::from_json).collect::<anyhow::Result<_>>()?;
             rules.push(RulePart { id: text("id"), name: text("name"), decisions });
         }
         let top = format!("{path}/campaigns?sort=spend&limit=10");
@@ -220,7 +220,7 @@ impl Report {
 }
 
 /// Decisions of a rule that are spelt out; the rest is counted.
-const SHOWN_DECISIONS: usize = 5;
+const MAX_SHOWN_DECISIONS: usize = 5;
 
 /// One decision, with what a person asks first: what, why, and how it ended.
 #[derive(Debug, Serialize)]
@@ -236,13 +236,13 @@ struct DecisionPart {
 }
 
 impl DecisionPart {
-    fn read(decision: &Value) -> anyhow::Result<Self> {
+    fn from_json(decision: &Value) -> anyhow::Result<Self> {
         let text = |at: &str| decision.pointer(at).and_then(Value::as_str).map(str::to_owned);
         let needed = |at: &str| text(at).with_context(|| format!("a decision without {at}"));
         Ok(Self {
             object: needed("/object")?,
             object_name: text("/object_name"),
-            action: needed("/action/do")?,
+            action: needed("/action/type")?,
             outcome: needed("/outcome")?,
             reason: text("/reason"),
             metric: needed("/condition/metric")?,
@@ -256,7 +256,7 @@ impl DecisionPart {
             ("done", "notify") => "noted",
             ("done", "pause") => "paused",
             ("done", "set_budget") => "budget set",
-            ("already_so", _) => "already so",
+            ("no_change", _) => "no change",
             (other, _) => other,
         };
         let name = self.object_name.as_deref().unwrap_or(&self.object);
@@ -276,11 +276,11 @@ impl RulePart {
         if self.decisions.is_empty() {
             text.push_str("  nothing to decide\n");
         }
-        for decision in self.decisions.iter().take(SHOWN_DECISIONS) {
+        for decision in self.decisions.iter().take(MAX_SHOWN_DECISIONS) {
             text.push_str(&decision.to_text());
         }
-        if self.decisions.len() > SHOWN_DECISIONS {
-            text.push_str(&format!("  and {} more\n", self.decisions.len() - SHOWN_DECISIONS));
+        if self.decisions.len() > MAX_SHOWN_DECISIONS {
+            text.push_str(&format!("  and {} more\n", self.decisions.len() - MAX_SHOWN_DECISIONS));
         }
         text
     }

@@ -1,7 +1,7 @@
 //! Changing the keys of a system that does not run: what `auth-meta` does job by job in the cloud, at one go.
 
 use anyhow::{Context, ensure};
-use auth_meta::rotation::{Progress, Rotation};
+use auth_meta::rotation::{Rotation, RotationStatus};
 use runtime::Clock;
 
 use crate::cloud::Cloud;
@@ -11,16 +11,16 @@ use crate::data::Data;
 pub async fn rotate(data: &Data) -> anyhow::Result<String> {
     ensure!(*data != Data::Memory, "a system on :memory: keeps no keyring that could be rotated");
     // Where no system has run, none is begun.
-    data.known_secrets()?;
-    let _lock = data.claim()?;
-    let local = data.known_secrets()?;
+    data.existing_secrets()?;
+    let _lock = data.lock()?;
+    let local = data.existing_secrets()?;
     let clock = Clock::system();
     let cloud = Cloud::start(data, &local, &clock, 30, None).await?;
     let rotation = Rotation::new(cloud.table.clone(), cloud.keyring.clone(), cloud.queues.clone(), clock);
     rotation.begin().await?;
     let mut sealed = 0;
-    if let Progress::Resealing { current, left } = rotation.advance().await? {
-        for place in left {
+    if let RotationStatus::Resealing { current, remaining } = rotation.advance().await? {
+        for place in remaining {
             let done = rotation.reseal(&place.workspace, &place.connection, &current).await;
             done.with_context(|| {
                 format!("connection {} of workspace {}", place.connection, place.workspace)
@@ -30,11 +30,11 @@ pub async fn rotate(data: &Data) -> anyhow::Result<String> {
     }
     let current = cloud.keyring.current();
     Ok(match rotation.advance().await? {
-        Progress::AtRest => format!("Sealed anew: {sealed}. {current} is the only key."),
-        Progress::Resealing { left, .. } => format!(
+        RotationStatus::Complete => format!("Sealed anew: {sealed}. {current} is the only key."),
+        RotationStatus::Resealing { remaining, .. } => format!(
             "Sealed anew: {sealed}, with {current}. The old key goes ten minutes after it has stopped sealing: run this \
              again then, or start the system. Tokens that no key opens any more: {}.",
-            left.len()
+            remaining.len()
         ),
     })
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ads::job::{Job, Queue};
 use anyhow::Context;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
-use runtime::queue::{Delivery, consume, dead_letters};
-use runtime::telemetry::{self, Envelope};
+use domain::job::{Job, Queue};
+use runtime::queue::{Delivery, consume, dead_letter_queue_name};
+use runtime::telemetry::{self, MessageMetadata};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -62,7 +62,7 @@ impl Runner {
 
     async fn is_idle(&self) -> anyhow::Result<bool> {
         for queue in Queue::ALL {
-            if self.busy.load(Ordering::SeqCst) > 0 || self.waiting(queue.name()).await? > 0 {
+            if self.busy.load(Ordering::SeqCst) > 0 || self.visible_messages(queue.name()).await? > 0 {
                 return Ok(false);
             }
         }
@@ -70,7 +70,7 @@ impl Runner {
     }
 
     /// Messages of a queue that could be received now.
-    async fn waiting(&self, queue: &str) -> anyhow::Result<u64> {
+    async fn visible_messages(&self, queue: &str) -> anyhow::Result<u64> {
         self.count(queue, &[QueueAttributeName::ApproximateNumberOfMessages]).await
     }
 
@@ -85,15 +85,15 @@ impl Runner {
     }
 
     /// Messages that a queue gave up.
-    pub async fn dead(&self, queue: Queue) -> anyhow::Result<u64> {
-        self.waiting(&dead_letters(queue)).await
+    pub async fn dead_letter_count(&self, queue: Queue) -> anyhow::Result<u64> {
+        self.visible_messages(&dead_letter_queue_name(queue)).await
     }
 
     async fn count(&self, queue: &str, names: &[QueueAttributeName]) -> anyhow::Result<u64> {
         let url = &self.cloud.queues.address(queue)?.url;
-        let asked = self.cloud.sqs.get_queue_attributes().queue_url(url);
-        let asked = asked.set_attribute_names(Some(names.to_vec()));
-        let attributes = asked.send().await?.attributes.unwrap_or_default();
+        let request = self.cloud.sqs.get_queue_attributes().queue_url(url);
+        let request = request.set_attribute_names(Some(names.to_vec()));
+        let attributes = request.send().await?.attributes.unwrap_or_default();
         let count = |name| attributes.get(name).and_then(|count| count.parse::<u64>().ok());
         names.iter().map(count).sum::<Option<u64>>().context("a queue without a count")
     }
@@ -142,13 +142,13 @@ impl Source {
         }
     }
 
-    /// Up to `most` messages. A poll that fails is a poll that found nothing.
-    async fn receive(&self, most: usize) -> Vec<Message> {
+    /// Up to `max` messages. A poll that fails is a poll that found nothing.
+    async fn receive(&self, max: usize) -> Vec<Message> {
         let Ok(address) = self.cloud.queues.address(self.queue.name()) else { return Vec::new() };
-        let Some(most) = i32::try_from(most).ok().filter(|most| *most > 0) else { return Vec::new() };
-        let receive = self.cloud.sqs.receive_message().queue_url(&address.url).max_number_of_messages(most);
+        let Some(max) = i32::try_from(max).ok().filter(|max| *max > 0) else { return Vec::new() };
+        let receive = self.cloud.sqs.receive_message().queue_url(&address.url).max_number_of_messages(max);
         let receive = receive
-            .message_attribute_names(telemetry::ATTRIBUTE)
+            .message_attribute_names(telemetry::CORRELATION_ATTRIBUTE)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         match receive.send().await {
             Ok(received) => received.messages.unwrap_or_default(),
@@ -161,12 +161,12 @@ impl Source {
 
     /// What Lambda's event source does: invoke, delete what succeeded, leave the rest to its timeout.
     async fn work(&self, message: Message) {
-        let (envelope, body) = (envelope(&message), message.body.unwrap_or_default());
-        let delivery = Delivery { envelope, body };
+        let (metadata, body) = (metadata(&message), message.body.unwrap_or_default());
+        let delivery = Delivery { metadata, body };
         let process = |job: Job| self.functions.process(self.queue, job);
         let work = consume(&self.cloud.queues, &self.cloud.clock, self.queue, vec![delivery], process);
         // What becomes of the message is the function's doing as well.
-        let failed = calls::of(self.queue.name(), work).await;
+        let failed = calls::attributed_to(self.queue.name(), work).await;
         let (true, Some(receipt)) = (failed.is_empty(), message.receipt_handle) else { return };
         let Ok(address) = self.cloud.queues.address(self.queue.name()) else { return };
         let delete = self.cloud.sqs.delete_message().queue_url(&address.url).receipt_handle(receipt);
@@ -177,11 +177,12 @@ impl Source {
 }
 
 /// What a message's unit of work is about.
-fn envelope(message: &Message) -> Envelope {
+fn metadata(message: &Message) -> MessageMetadata {
     let receives = MessageSystemAttributeName::ApproximateReceiveCount;
     let attributes = message.message_attributes.as_ref();
-    let correlation = attributes.and_then(|known| known.get(telemetry::ATTRIBUTE)?.string_value());
-    Envelope {
+    let correlation =
+        attributes.and_then(|known| known.get(telemetry::CORRELATION_ATTRIBUTE)?.string_value());
+    MessageMetadata {
         message_id: message.message_id.clone().unwrap_or_default(),
         attempt: message.attributes.as_ref().and_then(|known| known.get(&receives)?.parse().ok()),
         correlation: correlation.and_then(|correlation| correlation.parse().ok()),
@@ -213,11 +214,11 @@ async fn fire(cloud: Cloud) {
             let url = timer.queue_arn.rsplit(':').next().and_then(|queue| cloud.queues.address(queue).ok());
             let Some(address) = url else {
                 tracing::error!(name, arn = timer.queue_arn, "A schedule's target is unknown.");
-                cloud.timers.fired(&name, &timer).await;
+                cloud.timers.mark_fired(&name, &timer).await;
                 continue;
             };
             match cloud.sqs.send_message().queue_url(&address.url).message_body(&timer.input).send().await {
-                Ok(_) => cloud.timers.fired(&name, &timer).await,
+                Ok(_) => cloud.timers.mark_fired(&name, &timer).await,
                 Err(error) => tracing::error!(name, %error, "A schedule could not send."),
             }
         }

@@ -19,39 +19,43 @@ pub(crate) struct Secrets {
     service: SecretsManagerService,
     data: Data,
     /// Held while labels are looked at and moved.
-    moving: Mutex<()>,
+    move_lock: Mutex<()>,
 }
 
 impl Secrets {
     /// Serves secrets. What the keyring becomes is kept in this data.
     pub(crate) fn new(data: Data) -> Self {
-        Self { service: SecretsManagerService::new(), data, moving: Mutex::default() }
+        Self { service: SecretsManagerService::new(), data, move_lock: Mutex::default() }
     }
 
     async fn move_label(&self, request: MockRequest) -> MockResponse {
-        let _moving = self.moving.lock().await;
+        let _moving = self.move_lock.lock().await;
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let secret = &body["SecretId"];
         let labelled = json!({"SecretId": secret, "VersionStage": body["VersionStage"]});
         let labelled = self.read(&request, &labelled).await;
         if labelled["VersionId"] != body["RemoveFromVersionId"] {
-            return refusal(400, "InvalidParameterException", "The label is attached to another version.");
+            return error_response(
+                400,
+                "InvalidParameterException",
+                "The label is attached to another version.",
+            );
         }
         let next = json!({"SecretId": secret, "VersionId": body["MoveToVersionId"]});
         let next = self.read(&request, &next).await["SecretString"].take();
         let Some(text) = next.as_str() else {
-            return refusal(400, "ResourceNotFoundException", "There is no such version.");
+            return error_response(400, "ResourceNotFoundException", "There is no such version.");
         };
-        if let Err(error) = self.keep(&text.to_owned().into()) {
+        if let Err(error) = self.save(&text.to_owned().into()) {
             tracing::error!(%error, "The keyring cannot be kept.");
-            return refusal(500, "InternalServiceError", "It cannot be kept.");
+            return error_response(500, "InternalServiceError", "It cannot be kept.");
         }
         self.service.handle(request).await
     }
 
     /// On disk before anybody can seal with it.
-    fn keep(&self, text: &SecretString) -> anyhow::Result<()> {
-        self.data.keep_keyring(KeyringDocument::parse(text)?)
+    fn save(&self, text: &SecretString) -> anyhow::Result<()> {
+        self.data.save_keyring(KeyringDocument::parse(text)?)
     }
 
     async fn read(&self, like: &MockRequest, body: &Value) -> Value {
@@ -63,7 +67,7 @@ impl Secrets {
     }
 }
 
-fn refusal(status: u16, kind: &str, message: &str) -> MockResponse {
+fn error_response(status: u16, kind: &str, message: &str) -> MockResponse {
     MockResponse::json(status, json!({"__type": kind, "message": message}).to_string())
 }
 

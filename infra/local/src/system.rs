@@ -2,25 +2,25 @@
 
 use std::fs::File;
 
-use access::Access;
-use ads::tenant::{Tenant, kept};
+use access::Connector;
 use anyhow::Context;
+use domain::tenant::{Tenant, trusted};
 use graph_api::{Graph, Time};
 use graph_sim::{AccountArgs, GraphSim};
 use jiff::SignedDuration;
 use jiff::Timestamp;
 use runtime::session::{Role, SessionConfig};
-use runtime::{AppSecrets, Clock, Host, Sessions};
+use runtime::{AppSecrets, Clock, Host, SessionVerifier};
 use store::Table;
 
-use crate::account::{Account, Us};
+use crate::account::{Account, AppSettings};
 use crate::cloud::Cloud;
 use crate::data::Data;
 use crate::functions::Functions;
-use crate::hearing::Hearing;
 use crate::http_server::{self, HttpServer};
 use crate::issuer::Issuer;
-use crate::recover::{self, BeforeAll};
+use crate::observer::Observer;
+use crate::recover::{self, AccountSnapshots};
 use crate::runner::Runner;
 
 /// How a system is started.
@@ -39,7 +39,7 @@ pub struct Options {
     /// Whose sessions let people in; the local issuer's unless it is said.
     pub sessions: Option<SessionConfig>,
     /// Who hears what passes.
-    pub hearing: Option<Hearing>,
+    pub observer: Option<Observer>,
 }
 
 impl Options {
@@ -52,7 +52,7 @@ impl Options {
             visibility_seconds: 30,
             requests_per_minute: 60_000,
             sessions: None,
-            hearing: None,
+            observer: None,
         }
     }
 }
@@ -72,7 +72,7 @@ pub struct System {
     /// When it started.
     pub started_at: Timestamp,
     /// How the accounts on this data stood then.
-    pub before: BeforeAll,
+    pub snapshots: AccountSnapshots,
     /// What Meta signs with and repeats.
     pub secrets: AppSecrets,
     /// What functions get from this host.
@@ -87,25 +87,25 @@ pub struct System {
 impl System {
     /// Starts everything. What the last process on this data left undone is taken up at once.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let lock = options.data.claim()?;
+        let lock = options.data.lock()?;
         let (listener, address) = http_server::bind(options.port)?;
         let url = format!("http://{address}");
         let mut local = options.data.secrets()?;
         let clock = Clock::system();
         let before = clock.now();
-        let us = Us {
+        let settings = AppSettings {
             data: &options.data,
             app_secret: &local.app_secret,
             verify_token: &local.verify_token,
             redirect_uri: format!("{url}/v1/auth/meta/callback"),
         };
-        let meta = options.account.start(&clock, us).await?;
+        let meta = options.account.start(&clock, settings).await?;
         if let Some(sim) = &meta.sim {
             sim.set_deauthorize_url(&format!("{url}/v1/auth/meta/deauthorize"));
             sim.set_data_deletion_url(&format!("{url}/v1/auth/meta/data-deletion"));
         }
         let ahead = clock.now().duration_since(before).as_secs();
-        options.data.keep_clock(&mut local, ahead)?;
+        options.data.save_clock_offset(&mut local, ahead)?;
 
         let secrets = AppSecrets {
             app_secret: meta.graph.app_secret.clone(),
@@ -115,24 +115,24 @@ impl System {
         let time = clock.clone();
         let graph = Graph::new(meta.graph, Time::new(move || time.now()));
         let cloud =
-            Cloud::start(&options.data, &local, &clock, options.visibility_seconds, options.hearing.clone())
+            Cloud::start(&options.data, &local, &clock, options.visibility_seconds, options.observer.clone())
                 .await?;
         let issuer = Issuer::new(&local.issuer_seed)?;
         let host = Host {
             clock: clock.clone(),
             queues: cloud.queues.clone(),
             schedules: cloud.schedules.clone(),
-            sessions: Sessions::new(options.sessions.unwrap_or_else(|| issuer.config()))?,
+            sessions: SessionVerifier::new(options.sessions.unwrap_or_else(|| issuer.config()))?,
             requests_per_minute: options.requests_per_minute,
             public_url: Some(url.as_str().into()),
         };
         let table = cloud.table.clone();
-        let access = Access::new(table.clone(), graph.clone(), cloud.keyring.clone());
-        let functions = Functions::new(&access, &host, secrets.clone());
+        let connector = Connector::new(table.clone(), graph.clone(), cloud.keyring.clone());
+        let functions = Functions::new(&connector, &host, secrets.clone());
         let started_at = clock.now();
-        let before = recover::recover(&cloud, &functions).await?;
+        let snapshots = recover::recover(&cloud, &functions).await?;
         let runner = Runner::start(&cloud, &functions);
-        let server = HttpServer::start(listener, functions, options.hearing);
+        let server = HttpServer::start(listener, functions, options.observer);
         Ok(Self {
             clock,
             table,
@@ -140,7 +140,7 @@ impl System {
             graph,
             cloud,
             started_at,
-            before,
+            snapshots,
             secrets,
             host,
             sim: meta.sim,
@@ -184,12 +184,12 @@ impl System {
 /// A workspace as an operator names it: whoever runs the process owns its data.
 pub fn tenant(workspace: &str) -> anyhow::Result<Tenant> {
     let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(workspace);
-    kept::deserialize(name).context("workspace")
+    trusted::deserialize(name).context("workspace")
 }
 
 /// A session token for the system that runs, or ran last, on this data.
 pub fn token_for(data: &Data, workspace: &str, role: Role) -> anyhow::Result<String> {
-    let local = data.known_secrets()?;
+    let local = data.existing_secrets()?;
     let issuer = Issuer::new(&local.issuer_seed)?;
     let now = Clock::system().now() + SignedDuration::from_secs(local.clock_ahead_seconds);
     issuer.sign(&issuer.claims(workspace, role, now)?)

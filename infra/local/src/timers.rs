@@ -17,7 +17,7 @@ use winterbaume_scheduler::SchedulerService;
 #[derive(Clone)]
 pub struct Timers {
     service: Arc<SchedulerService>,
-    kept: Arc<Mutex<BTreeMap<String, Timer>>>,
+    timers: Arc<Mutex<BTreeMap<String, Timer>>>,
     clock: Clock,
 }
 
@@ -52,7 +52,7 @@ struct TargetBody {
 impl Timers {
     /// No schedules yet.
     pub fn new(clock: Clock) -> Self {
-        Self { service: Arc::new(SchedulerService::new()), kept: Arc::default(), clock }
+        Self { service: Arc::new(SchedulerService::new()), timers: Arc::default(), clock }
     }
 
     /// The schedules that are due, by name.
@@ -65,17 +65,17 @@ impl Timers {
 
     /// Records that a schedule's message is in its queue: a recurring one waits for its next time, one that
     /// fires once is deleted, unless it was replaced since.
-    pub async fn fired(&self, name: &str, timer: &Timer) {
+    pub async fn mark_fired(&self, name: &str, timer: &Timer) {
         let delete = {
-            let mut kept = self.lock();
-            match (kept.get_mut(name), timer.period) {
+            let mut timers = self.lock();
+            match (timers.get_mut(name), timer.period) {
                 (Some(current), _) if current.due != timer.due => false,
                 (Some(current), Some(period)) => {
                     // Periods that were missed while nothing ran are made up for once, not one by one.
                     current.due = self.clock.now() + period;
                     false
                 }
-                (Some(_), None) => kept.remove(name).is_some(),
+                (Some(_), None) => timers.remove(name).is_some(),
                 (None, _) => false,
             }
         };
@@ -93,10 +93,10 @@ impl Timers {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Timer>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, method: &str, name: &str, body: &[u8]) -> Result<(), String> {
+    fn store_schedule(&self, method: &str, name: &str, body: &[u8]) -> Result<(), String> {
         if method == "DELETE" {
             self.lock().remove(name);
             return Ok(());
@@ -147,7 +147,7 @@ impl MockService for Timers {
             let answer = self.service.handle(request).await;
             let writes = matches!(method.as_str(), "POST" | "PUT" | "DELETE");
             if let Some(name) = name.filter(|_| writes && answer.status < 300)
-                && let Err(message) = self.remember(&method, &name, &body)
+                && let Err(message) = self.store_schedule(&method, &name, &body)
             {
                 return MockResponse::rest_json(400, serde_json::json!({"Message": message}).to_string());
             }

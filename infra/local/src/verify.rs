@@ -3,7 +3,7 @@
 use aws_config::BehaviorVersion;
 use runtime::Clock;
 use store::Table;
-use store::audit::Broken;
+use store::audit::ChainError;
 
 use crate::cloud::Cloud;
 use crate::data::Data;
@@ -11,28 +11,28 @@ use crate::system::tenant;
 
 /// Which table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Where {
+pub enum TableLocation {
     /// Of a system that is stopped.
-    Here(Data),
+    Local(Data),
     /// In AWS, by its name, with the credentials and the region of the environment.
     Aws(String),
 }
 
 /// How many entries a workspace's log has, or its first link that does not hold.
-pub async fn verify(place: &Where, workspace: &str) -> anyhow::Result<Result<u64, Broken>> {
+pub async fn verify(location: &TableLocation, workspace: &str) -> anyhow::Result<Result<u64, ChainError>> {
     let workspace = tenant(workspace)?;
-    match place {
-        Where::Here(data) => {
+    match location {
+        TableLocation::Local(data) => {
             // Where no system has run, none is begun.
-            let local = data.known_secrets()?;
-            let _lock = data.claim()?;
+            let local = data.existing_secrets()?;
+            let _lock = data.lock()?;
             let cloud = Cloud::start(data, &local, &Clock::system(), 30, None).await?;
-            Ok(cloud.table.audit_verify(&workspace).await?)
+            Ok(cloud.table.verify_audit_log(&workspace).await?)
         }
-        Where::Aws(name) => {
+        TableLocation::Aws(name) => {
             let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
             let table = Table::new(aws_sdk_dynamodb::Client::new(&config), name);
-            Ok(table.audit_verify(&workspace).await?)
+            Ok(table.verify_audit_log(&workspace).await?)
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::schemas::Schemas;
 
 /// A route of a function, with what it says of itself.
 #[derive(Debug)]
-pub struct Described {
+pub struct RouteDescription {
     /// The function.
     pub function: &'static str,
     /// The method.
@@ -26,12 +26,12 @@ pub struct Described {
 }
 
 /// Every route of every function, in the order of their tables.
-pub fn routes() -> Vec<Described> {
+pub fn routes() -> Vec<RouteDescription> {
     let mut routes = Vec::new();
     macro_rules! collect {
         ($($name:literal: $function:ident),+ $(,)?) => {
             $(for route in $function::ROUTES {
-                routes.push(Described {
+                routes.push(RouteDescription {
                     function: $name,
                     method: route.method.clone(),
                     path: route.path,
@@ -59,27 +59,27 @@ pub fn document() -> anyhow::Result<Value> {
     let routes = routes();
     let mut ids = std::collections::BTreeSet::new();
     for route in &routes {
-        let described = operation::describe(&mut schemas, route)
+        let description = operation::describe(&mut schemas, route)
             .with_context(|| format!("{} {}", route.method, route.path))?;
         ensure!(ids.insert(route.operation.id.clone()), "{} stands for two routes", route.operation.id);
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.method.as_str().to_ascii_lowercase()] = described;
+        path[route.method.as_str().to_ascii_lowercase()] = description;
     }
-    let problem = schemas.given(|generator| generator.subschema_for::<runtime::problem::Problem<'_>>());
+    let problem = schemas.response(|generator| generator.subschema_for::<runtime::problem::Problem<'_>>());
     debug_assert_eq!(problem, json!({"$ref": operation::PROBLEM}));
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Adflight",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Meta ad accounts: connected, mirrored, measured, changed and watched by rules. \
+            "description": "Meta ad accounts: connected, synced, measured, changed and watched by rules. \
                             Failures are problems of RFC 9457 whose `type` is stable. \
                             A request without a Content-Type means JSON.",
         },
         "servers": [{"url": "http://127.0.0.1:8787", "description": "The whole system on a laptop: `cargo run`."}],
         "paths": paths,
         "components": {
-            "responses": operation::common_answers(),
+            "responses": operation::common_responses(),
             "securitySchemes": {"session": {
                 "type": "http",
                 "scheme": "bearer",

@@ -7,7 +7,7 @@ mod operation;
 mod schemas;
 mod yaml;
 
-pub use document::{Described, document, routes};
+pub use document::{RouteDescription, document, routes};
 pub use yaml::yaml;
 
 /// Where the description is kept, below the workspace's folder.
@@ -21,9 +21,15 @@ mod tests {
     #[test]
     fn openapi_yaml_says_what_the_routes_say() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(super::FILE);
-        let kept = fs::read_to_string(path).unwrap_or_default();
-        let made = super::yaml(&super::document().unwrap()).unwrap();
-        let differs = kept.lines().zip(made.lines()).position(|(kept, made)| kept != made);
-        assert!(kept == made, "openapi.yaml is old from line {differs:?} on; run `cargo xtask openapi`");
+        let committed = fs::read_to_string(path).unwrap_or_default();
+        let generated = super::yaml(&super::document().unwrap()).unwrap();
+        let differs = committed
+            .lines()
+            .zip(generated.lines())
+            .position(|(committed, generated)| committed != generated);
+        assert!(
+            committed == generated,
+            "openapi.yaml is old from line {differs:?} on; run `cargo xtask openapi`"
+        );
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// Fields that name things which live somewhere else than below the path that gives them.
-const NAMED: [(&str, &str); 5] = [
+const LINKED_FIELDS: [(&str, &str); 5] = [
     ("launch_id", "/launches/{launch}"),
     ("campaign_id", "/campaigns/{id}"),
     ("adset_id", "/adsets/{id}"),
@@ -26,18 +26,18 @@ pub(crate) fn add(document: &mut Value) {
     };
     for (path, method, operation) in operations() {
         for (status, answer) in operation["responses"].as_object().into_iter().flatten() {
-            let shape = resolved(document, &answer["content"]["application/json"]["schema"]);
-            let given = Given::of(document, method, shape);
-            if !status.starts_with('2') || given.fields.is_empty() {
+            let schema = resolved(document, &answer["content"]["application/json"]["schema"]);
+            let shape = ResponseShape::of(document, method, schema);
+            if !status.starts_with('2') || shape.fields.is_empty() {
                 continue;
             }
             let mut links = Map::new();
             for (target_path, target_method, target) in operations() {
-                let Some((parameter, field)) = given.parameter(path, target_path) else { continue };
-                if given.is_list && target_method != "get" {
+                let Some((parameter, field)) = shape.parameter(path, target_path) else { continue };
+                if shape.is_list && target_method != "get" {
                     continue;
                 }
-                links.insert(name(target), link(target, path, parameter, &given.pointer(field)));
+                links.insert(name(target), link(target, path, parameter, &shape.pointer(field)));
             }
             if !links.is_empty() {
                 document["paths"][path][method]["responses"][status]["links"] = links.into();
@@ -47,29 +47,29 @@ pub(crate) fn add(document: &mut Value) {
 }
 
 /// The fields of an answer that may name something.
-struct Given {
+struct ResponseShape {
     fields: Vec<String>,
     /// What was found is only looked at; what was made may also be changed and removed.
     is_list: bool,
-    is_made: bool,
+    is_created: bool,
 }
 
-impl Given {
-    fn of(document: &Value, method: &str, shape: &Value) -> Self {
-        let items = resolved(document, &shape["properties"]["data"]["items"]);
+impl ResponseShape {
+    fn of(document: &Value, method: &str, schema: &Value) -> Self {
+        let items = resolved(document, &schema["properties"]["data"]["items"]);
         let is_list = items.is_object();
-        let properties = if is_list { &items["properties"] } else { &shape["properties"] };
+        let properties = if is_list { &items["properties"] } else { &schema["properties"] };
         let fields = properties.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
-        Self { fields, is_list, is_made: method == "post" }
+        Self { fields, is_list, is_created: method == "post" }
     }
 
     /// Which parameter of a path is named by which field of an answer at `path`.
     fn parameter<'a>(&'a self, path: &str, target: &'a str) -> Option<(&'a str, &'a str)> {
-        if !self.is_list && !self.is_made {
+        if !self.is_list && !self.is_created {
             return None;
         }
-        let named = NAMED.iter().filter(|(field, _)| self.is_made && self.has(field));
-        for (field, place) in named {
+        let linked = LINKED_FIELDS.iter().filter(|(field, _)| self.is_created && self.has(field));
+        for (field, place) in linked {
             if let Some((before, after)) = target.split_once(place) {
                 let near = path.starts_with(before) && !after.contains('{');
                 return near.then(|| (parameter_of(place), *field));

@@ -3,6 +3,6 @@
 use std::io::Write;
 
 fn main() -> anyhow::Result<()> {
-    let made = openapi::yaml(&openapi::document()?)?;
-    Ok(std::io::stdout().write_all(made.as_bytes())?)
+    let yaml = openapi::yaml(&openapi::document()?)?;
+    Ok(std::io::stdout().write_all(yaml.as_bytes())?)
 }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use ads::Failure;
-use ads::id::{AdAccountId, ConnectionId, InvitationId, LaunchId, MemberId, ObjectId, RuleId, WorkspaceId};
 use anyhow::{Context, bail};
+use domain::Error;
+use domain::id::{
+    AdAccountId, ConnectionId, InvitationId, LaunchId, MemberId, ObjectId, RuleId, WorkspaceId,
+};
 use http::{Method, StatusCode};
 use runtime::describe::{Answer, Header, Operation, Problem, Shape};
-use runtime::route::{Access, LARGEST_BODY};
+use runtime::route::{Access, MAX_BODY_BYTES};
 use runtime::session::Role;
 use serde_json::{Map, Value, json};
 
-use crate::document::Described;
+use crate::document::RouteDescription;
 use crate::schemas::{Schemas, without_null};
 
 /// Where the schema of problems stands.
@@ -19,19 +21,19 @@ pub(crate) const PROBLEM: &str = "#/components/schemas/Problem";
 
 /// What every route, or every route with a session, may answer.
 const COMMON: [Common; 5] = [
-    ("NoSession", no_session, "A valid session is needed."),
+    ("Unauthorized", unauthorized, "A valid session is needed."),
     (
         "NotFound",
-        || Failure::NotFound(String::new()).into(),
+        || Error::NotFound(String::new()).into(),
         "Something that the path names is not there, or not yours.",
     ),
     ("TooLarge", too_large, "The body is too large."),
-    ("Internal", || Failure::Defect(String::new()).into(), "An error on our side, which was logged."),
-    ("Unavailable", || Failure::Unavailable(String::new()).into(), "Out of reach at the moment; try again."),
+    ("Internal", || Error::Internal(String::new()).into(), "An error on our side, which was logged."),
+    ("Unavailable", || Error::Unavailable(String::new()).into(), "Out of reach at the moment; try again."),
 ];
 
-fn no_session() -> Problem {
-    Problem { status: StatusCode::UNAUTHORIZED, kind: "session", title: "A valid session is needed" }
+fn unauthorized() -> Problem {
+    Problem { status: StatusCode::UNAUTHORIZED, kind: "unauthorized", title: "A valid session is needed" }
 }
 
 fn too_many_requests() -> Problem {
@@ -46,10 +48,10 @@ fn too_large() -> Problem {
 type Common = (&'static str, fn() -> Problem, &'static str);
 
 /// The answers that routes share.
-pub(crate) fn common_answers() -> Value {
+pub(crate) fn common_responses() -> Value {
     let answers = COMMON.iter().map(|(name, problem, why)| {
-        let mut answer = failure(&[(problem(), why)]);
-        if *name == "NoSession" {
+        let mut answer = problem_response(&[(problem(), why)]);
+        if *name == "Unauthorized" {
             answer["headers"] =
                 json!({"WWW-Authenticate": {"required": true, "schema": {"const": "Bearer"}}});
         }
@@ -59,7 +61,7 @@ pub(crate) fn common_answers() -> Value {
 }
 
 /// One route as OpenAPI says it.
-pub(crate) fn describe(schemas: &mut Schemas, route: &Described) -> anyhow::Result<Value> {
+pub(crate) fn describe(schemas: &mut Schemas, route: &RouteDescription) -> anyhow::Result<Value> {
     let Operation { id, summary, description, query, headers, body, answers, .. } = &route.operation;
     let mut parameters = path_parameters(schemas, route.path)?;
     if let Some(query) = query {
@@ -67,9 +69,9 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Described) -> anyhow::Resu
     }
     parameters.extend(headers.iter().map(request_header));
     if is_write(route) && headers.iter().all(|header| header.name != IDEMPOTENCY_KEY) {
-        let said =
+        let text =
             "Of your own per request: a repeated request with the same text is done once and answered alike.";
-        parameters.push(request_header(&Header::idempotency_key(false, said)));
+        parameters.push(request_header(&Header::idempotency_key(false, text)));
     }
     let mut operation = Map::from_iter([
         ("tags".to_owned(), json!([route.function])),
@@ -77,14 +79,14 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Described) -> anyhow::Resu
         ("operationId".to_owned(), json!(id)),
         ("responses".to_owned(), responses(schemas, route, answers)),
     ]);
-    if let Some(text) = said_of_access(route.access, *description) {
+    if let Some(text) = access_description(route.access, *description) {
         operation.insert("description".to_owned(), text.into());
     }
     if !parameters.is_empty() {
         operation.insert("parameters".to_owned(), parameters.into());
     }
     if let Some(body) = body {
-        let schema = schemas.taken(body.shape);
+        let schema = schemas.request(body.shape);
         let content = json!({body.content_type: {"schema": schema}});
         operation.insert("requestBody".to_owned(), json!({"required": body.required, "content": content}));
     }
@@ -99,18 +101,18 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Described) -> anyhow::Resu
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// Whether a route is a write of a session, which may be sent again under a key.
-fn is_write(route: &Described) -> bool {
+fn is_write(route: &RouteDescription) -> bool {
     route.access != Access::Public && route.method != Method::GET
 }
 
-fn said_of_access(access: Access, description: Option<&str>) -> Option<String> {
+fn access_description(access: Access, description: Option<&str>) -> Option<String> {
     let needed = match access {
         Access::Public => None,
         Access::Person => Some("Needs a session, in whichever workspace or none.".to_owned()),
         Access::Role(role) => Some(format!("Needs the role {role}.")),
     };
-    let said: Vec<_> = description.map(str::to_owned).into_iter().chain(needed).collect();
-    (!said.is_empty()).then(|| said.join(" "))
+    let parts: Vec<_> = description.map(str::to_owned).into_iter().chain(needed).collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
 }
 
 fn path_parameters(schemas: &mut Schemas, path: &str) -> anyhow::Result<Vec<Value>> {
@@ -128,7 +130,7 @@ fn path_parameters(schemas: &mut Schemas, path: &str) -> anyhow::Result<Vec<Valu
             "launch" => (|g| g.subschema_for::<LaunchId>(), "A launch of the workspace."),
             other => bail!("what {{{other}}} is must be said in infra/openapi/src/operation.rs"),
         };
-        let schema = schemas.taken(shape);
+        let schema = schemas.request(shape);
         Ok(
             json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema}),
         )
@@ -138,7 +140,7 @@ fn path_parameters(schemas: &mut Schemas, path: &str) -> anyhow::Result<Vec<Valu
 
 /// A parameter for each field of the query's struct.
 fn query_parameters(schemas: &mut Schemas, query: Shape) -> anyhow::Result<Vec<Value>> {
-    let shape = schemas.taken(query);
+    let shape = schemas.request(query);
     let fields = shape["properties"].as_object().context("a query must be a struct")?;
     let required = shape["required"].as_array().cloned().unwrap_or_default();
     let parameter = |(name, schema): (&String, &Value)| {
@@ -166,40 +168,41 @@ fn request_header(header: &Header) -> Value {
     json!({"name": name, "in": "header", "required": required, "description": description, "schema": schema})
 }
 
-fn responses(schemas: &mut Schemas, route: &Described, answers: &[Answer]) -> Value {
+fn responses(schemas: &mut Schemas, route: &RouteDescription, answers: &[Answer]) -> Value {
     let mut responses: BTreeMap<u16, Value> = BTreeMap::new();
     for answer in answers {
         responses.insert(answer.status.as_u16(), success(schemas, answer));
     }
     let as_page = route.operation.fails_as_page;
-    for (status, problems) in failures(route) {
-        let mut shown = failure(&problems);
+    for (status, problems) in problem_responses(route) {
+        let mut response = problem_response(&problems);
         let common =
             COMMON.iter().find(|(_, common, _)| matches!(problems[..], [(one, _)] if one == common()));
         if let (Some((name, ..)), false) = (common, as_page) {
-            shown = json!({"$ref": format!("#/components/responses/{name}")});
+            response = json!({"$ref": format!("#/components/responses/{name}")});
         } else if as_page {
-            shown["content"]["text/html"] = json!({"schema": {"type": "string"}});
+            response["content"]["text/html"] = json!({"schema": {"type": "string"}});
         }
-        responses.insert(status, shown);
+        responses.insert(status, response);
     }
     responses.into_iter().map(|(status, answer)| (status.to_string(), answer)).collect::<Map<_, _>>().into()
 }
 
 fn success(schemas: &mut Schemas, answer: &Answer) -> Value {
-    let mut shown = json!({"description": answer.description});
+    let mut response = json!({"description": answer.description});
     for (content_type, shape) in &answer.contents {
-        shown["content"][content_type] = json!({"schema": schemas.given(shape)});
+        response["content"][content_type] = json!({"schema": schemas.response(shape)});
     }
     for header in &answer.headers {
         let Header { name, description, required, schema } = header;
-        shown["headers"][name] = json!({"required": required, "description": description, "schema": schema});
+        response["headers"][name] =
+            json!({"required": required, "description": description, "schema": schema});
     }
-    shown
+    response
 }
 
 /// How a route may fail, by status: what it says itself, and what follows from its access and what it takes.
-fn failures(route: &Described) -> BTreeMap<u16, Vec<(Problem, &'static str)>> {
+fn problem_responses(route: &RouteDescription) -> BTreeMap<u16, Vec<(Problem, &'static str)>> {
     let Operation { query, headers, body, .. } = &route.operation;
     let mut all = route.operation.failures.clone();
     let common = |name: &str| {
@@ -210,31 +213,31 @@ fn failures(route: &Described) -> BTreeMap<u16, Vec<(Problem, &'static str)>> {
     match route.access {
         Access::Public => {}
         Access::Person => {
-            names.push("NoSession");
+            names.push("Unauthorized");
             if route.path.contains('{') {
                 names.push("NotFound");
             }
             all.push((too_many_requests(), "The person has used up their requests."));
         }
         Access::Role(role) => {
-            names.extend(["NoSession", "NotFound"]);
+            names.extend(["Unauthorized", "NotFound"]);
             all.push((too_many_requests(), "The workspace has used up its requests."));
             if role > Role::Viewer {
-                let forbidden = Failure::Forbidden(String::new());
+                let forbidden = Error::Forbidden(String::new());
                 all.push((forbidden.into(), "The session's role does not allow this."));
             }
         }
     }
     if is_write(route) {
         let why = "The Idempotency-Key was used for another request, or its request is under way.";
-        all.push((Failure::Conflict(String::new()).into(), why));
+        all.push((Error::Conflict(String::new()).into(), why));
     }
     all.extend(names.into_iter().filter_map(common));
     if query.is_some() || body.is_some() || !headers.is_empty() {
-        let invalid = Failure::Invalid(Vec::new());
+        let invalid = Error::Invalid(Vec::new());
         all.push((invalid.into(), "What was sent has mistakes; each is named with its field."));
     } else {
-        let invalid = Failure::Invalid(Vec::new());
+        let invalid = Error::Invalid(Vec::new());
         all.push((invalid.into(), "The query holds a parameter; this path takes none."));
     }
     let mut by_status: BTreeMap<u16, Vec<_>> = BTreeMap::new();
@@ -244,7 +247,7 @@ fn failures(route: &Described) -> BTreeMap<u16, Vec<(Problem, &'static str)>> {
     by_status
 }
 
-fn failure(problems: &[(Problem, &'static str)]) -> Value {
+fn problem_response(problems: &[(Problem, &'static str)]) -> Value {
     let mut kinds: Vec<_> =
         problems.iter().map(|(problem, _)| format!("urn:adflight:{}", problem.kind)).collect();
     kinds.sort_unstable();
@@ -255,18 +258,18 @@ fn failure(problems: &[(Problem, &'static str)]) -> Value {
         "$ref": PROBLEM,
         "properties": {"type": {"enum": kinds}, "status": {"const": status}},
     });
-    let mut shown = json!({
+    let mut response = json!({
         "description": why.join(" "),
         "content": {"application/problem+json": {"schema": schema}},
     });
     if status == StatusCode::TOO_MANY_REQUESTS.as_u16() {
         let seconds = json!({"type": "integer", "minimum": 1});
-        shown["headers"] = json!({"Retry-After": {
+        response["headers"] = json!({"Retry-After": {
             "required": true, "description": "Seconds to wait, at least.", "schema": seconds,
         }});
     }
     if status == StatusCode::PAYLOAD_TOO_LARGE.as_u16() {
-        shown["description"] = format!("The body has more than {LARGEST_BODY} bytes.").into();
+        response["description"] = format!("The body has more than {MAX_BODY_BYTES} bytes.").into();
     }
-    shown
+    response
 }

@@ -8,54 +8,54 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-const PLACE: &str = "/components/schemas";
+const SCHEMAS_PATH: &str = "/components/schemas";
 
 /// The schemas so far. A type that is taken and given may look different each time: what may be left out in a
 /// request is there in an answer.
 pub(crate) struct Schemas {
-    taken: SchemaGenerator,
-    given: SchemaGenerator,
+    requests: SchemaGenerator,
+    responses: SchemaGenerator,
 }
 
 impl Schemas {
     pub(crate) fn new() -> Self {
         let settings = || {
             SchemaSettings::draft2020_12().with(|settings| {
-                settings.definitions_path = PLACE.into();
+                settings.definitions_path = SCHEMAS_PATH.into();
                 settings.meta_schema = None;
             })
         };
         Self {
-            taken: settings().for_deserialize().into_generator(),
-            given: settings().for_serialize().into_generator(),
+            requests: settings().for_deserialize().into_generator(),
+            responses: settings().for_serialize().into_generator(),
         }
     }
 
     /// What may be sent. References to it are marked until [`Self::finish`].
-    pub(crate) fn taken(&mut self, shape: Shape) -> Value {
-        let mut schema = shape(&mut self.taken).to_value();
-        rename(&mut schema, &|name| format!("{TAKEN}{name}"));
+    pub(crate) fn request(&mut self, shape: Shape) -> Value {
+        let mut schema = shape(&mut self.requests).to_value();
+        rename(&mut schema, &|name| format!("{REQUEST_MARKER}{name}"));
         schema
     }
 
     /// What is answered.
-    pub(crate) fn given(&mut self, shape: impl Fn(&mut SchemaGenerator) -> schemars::Schema) -> Value {
-        shape(&mut self.given).to_value()
+    pub(crate) fn response(&mut self, shape: impl Fn(&mut SchemaGenerator) -> schemars::Schema) -> Value {
+        shape(&mut self.responses).to_value()
     }
 
     /// Puts the schemas into the document. A type that looks the same either way stands there once; of one that
     /// does not, what may be sent has `Input` at the end of its name.
     pub(crate) fn finish(mut self, document: &mut Value) -> anyhow::Result<()> {
-        let mut given = self.given.take_definitions(true);
-        given.values_mut().for_each(never_null);
-        let taken = self.taken.take_definitions(true);
+        let mut responses = self.responses.take_definitions(true);
+        responses.values_mut().for_each(never_null);
+        let requests = self.requests.take_definitions(true);
         let mut differ: BTreeSet<String> = BTreeSet::new();
         loop {
-            let more: BTreeSet<String> = taken
+            let more: BTreeSet<String> = requests
                 .iter()
                 .filter(|(name, schema)| {
-                    given.get(*name).is_some_and(|other| other != *schema)
-                        || (given.contains_key(*name) && refers_to(schema, &differ))
+                    responses.get(*name).is_some_and(|other| other != *schema)
+                        || (responses.contains_key(*name) && refers_to(schema, &differ))
                 })
                 .map(|(name, _)| name.clone())
                 .collect();
@@ -65,27 +65,29 @@ impl Schemas {
             differ.extend(more);
         }
         let input = |name: &str| {
-            let name = name.strip_prefix(TAKEN).unwrap_or(name);
+            let name = name.strip_prefix(REQUEST_MARKER).unwrap_or(name);
             if differ.contains(name) { format!("{name}Input") } else { name.to_owned() }
         };
-        for (name, mut schema) in taken {
+        for (name, mut schema) in requests {
             rename(&mut schema, &input);
-            let earlier = given.insert(input(&name), schema);
+            let earlier = responses.insert(input(&name), schema);
             ensure!(earlier.is_none() || !differ.contains(&name), "two types are called {name}Input");
         }
-        rename(document, &|name| if name.starts_with(TAKEN) { input(name) } else { name.to_owned() });
-        let sorted: Map<String, Value> = given.into_iter().collect();
+        rename(document, &|name| {
+            if name.starts_with(REQUEST_MARKER) { input(name) } else { name.to_owned() }
+        });
+        let sorted: Map<String, Value> = responses.into_iter().collect();
         document["components"]["schemas"] = json!(sorted);
         Ok(())
     }
 }
 
 /// Marks references to what may be sent. No type's name begins so.
-const TAKEN: &str = "~";
+const REQUEST_MARKER: &str = "~";
 
 /// Gives another name to what is referred to.
 fn rename(schema: &mut Value, new: &dyn Fn(&str) -> String) {
-    let place = format!("#{PLACE}/");
+    let place = format!("#{SCHEMAS_PATH}/");
     match schema {
         Value::Object(object) => {
             for (key, value) in object {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_yaml_ng::{Mapping, Value as Yaml};
 
 /// Keys in this order, then the others by the alphabet.
-const FIRST: [&str; 27] = [
+const KEY_ORDER: [&str; 27] = [
     "openapi",
     "info",
     "servers",
@@ -46,7 +46,7 @@ fn ordered(value: &Value) -> Yaml {
         Value::Object(object) => {
             let mut entries: Vec<_> = object.iter().collect();
             entries.sort_by_key(|(key, _)| {
-                (FIRST.iter().position(|first| first == key).unwrap_or(FIRST.len()), *key)
+                (KEY_ORDER.iter().position(|first| first == key).unwrap_or(KEY_ORDER.len()), *key)
             });
             let entries = entries.into_iter().map(|(key, value)| (Yaml::from(key.as_str()), ordered(value)));
             Yaml::Mapping(Mapping::from_iter(entries))

@@ -18,54 +18,55 @@ const PACKAGES: &str = "target/api/node";
 /// Writes the description of the API as the routes say it.
 pub(crate) fn write() -> anyhow::Result<()> {
     build::development()?;
-    let made = Command::new(build::program("openapi")).current_dir(root()).stderr(Stdio::inherit()).output()?;
-    ensure!(made.status.success(), "the description cannot be made ({})", made.status);
-    fs::write(root().join(FILE), made.stdout).with_context(|| format!("{FILE} cannot be written"))
+    let output =
+        Command::new(build::program("openapi")).current_dir(root()).stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "the description cannot be made ({})", output.status);
+    fs::write(root().join(FILE), output.stdout).with_context(|| format!("{FILE} cannot be written"))
 }
 
 /// Has schemathesis send whatever the description allows, and what it does not, to the whole system.
-pub(crate) fn judge() -> anyhow::Result<()> {
+pub(crate) fn test() -> anyhow::Result<()> {
     install()?;
-    let reached = root().join(REACHED);
-    if reached.exists() {
-        fs::remove_file(&reached).with_context(|| REACHED.to_owned())?;
+    let counts = root().join(STATUS_COUNTS);
+    if counts.exists() {
+        fs::remove_file(&counts).with_context(|| STATUS_COUNTS.to_owned())?;
     }
     let mut system = System::start()?;
     // What disconnects the ad account comes last, for nothing could be tried after it but to connect again.
-    let verdicts = [
+    let results = [
         system.schemathesis(false, &[]),
         system.schemathesis(true, &["--include-operation-id", "disconnect", "--phases", "coverage,fuzzing"]),
-        look_at_pages(),
+        check_pages(),
         system.stop(),
     ];
-    verdicts.into_iter().collect::<anyhow::Result<()>>()?;
-    everything_was_done()
+    results.into_iter().collect::<anyhow::Result<()>>()?;
+    check_every_operation_succeeded()
 }
 
 /// Each operation has done at least once what it is for: an answer that refuses shows too little of it.
-fn everything_was_done() -> anyhow::Result<()> {
-    let told = fs::read_to_string(root().join(REACHED)).context(REACHED)?;
-    let (mut done, mut requests, mut refused) = (BTreeSet::new(), 0, BTreeSet::new());
-    for line in told.lines() {
+fn check_every_operation_succeeded() -> anyhow::Result<()> {
+    let counts = fs::read_to_string(root().join(STATUS_COUNTS)).context(STATUS_COUNTS)?;
+    let (mut succeeded, mut requests, mut rejected) = (BTreeSet::new(), 0, BTreeSet::new());
+    for line in counts.lines() {
         let operations: BTreeMap<String, BTreeMap<String, u64>> = serde_json::from_str(line)?;
         for (operation, answers) in operations {
             requests += answers.values().sum::<u64>();
-            let well = answers.keys().any(|status| status.starts_with('2'));
-            if well { &mut done } else { &mut refused }.insert(operation);
+            let is_success = answers.keys().any(|status| status.starts_with('2'));
+            if is_success { &mut succeeded } else { &mut rejected }.insert(operation);
         }
     }
-    let never: Vec<_> = refused.difference(&done).collect();
-    say(&format!("   {requests} requests; {} operations did what they are for", done.len()));
+    let never: Vec<_> = rejected.difference(&succeeded).collect();
+    say(&format!("   {requests} requests; {} operations did what they are for", succeeded.len()));
     ensure!(never.is_empty(), "never answered 2xx: {never:?}");
     Ok(())
 }
 
 /// Has judges of accessibility from npm look at every page that a person sees.
-pub(crate) fn judge_pages() -> anyhow::Result<()> {
+pub(crate) fn test_pages() -> anyhow::Result<()> {
     install_packages()?;
     let mut system = System::start()?;
-    let verdicts = [look_at_pages(), system.stop()];
-    verdicts.into_iter().collect()
+    let results = [check_pages(), system.stop()];
+    results.into_iter().collect()
 }
 
 /// What the judges need, so that nobody installs it twice at once.
@@ -80,7 +81,7 @@ fn install_packages() -> anyhow::Result<()> {
     edge::install_from("tests/api/node", PACKAGES)
 }
 
-fn look_at_pages() -> anyhow::Result<()> {
+fn check_pages() -> anyhow::Result<()> {
     run(edge::script_of_node(&["tests/api/node/pages.mjs", PACKAGES, SYSTEM])?)
 }
 
@@ -108,19 +109,19 @@ impl System {
     }
 
     fn schemathesis(&self, last: bool, options: &[&str]) -> anyhow::Result<()> {
-        let mut judge =
+        let mut schemathesis =
             command(&format!("{VENV}/bin/schemathesis"), &["--config-file", "tests/api/schemathesis.toml"]);
-        judge.args(["run", FILE, "--url", &self.url]).args(options);
-        judge
+        schemathesis.args(["run", FILE, "--url", &self.url]).args(options);
+        schemathesis
             .env("ADFLIGHT_TOKEN", &self.token)
             .env("ADFLIGHT_SYSTEM", SYSTEM)
-            .env("ADFLIGHT_REACHED", REACHED)
+            .env("ADFLIGHT_STATUS_COUNTS", STATUS_COUNTS)
             .env("PYTHONDONTWRITEBYTECODE", "1");
         if last {
-            judge.env("ADFLIGHT_LAST", "1");
+            schemathesis.env("ADFLIGHT_FINAL_RUN", "1");
         }
         // Not by `run`, which would show the token.
-        let status = judge.status().context("schemathesis cannot be started")?;
+        let status = schemathesis.status().context("schemathesis cannot be started")?;
         ensure!(status.success(), "schemathesis found something ({status})");
         Ok(())
     }
@@ -137,4 +138,4 @@ impl System {
 const SYSTEM: &str = "target/api/system.json";
 
 /// How often each operation was answered with which status, as the hooks keep it.
-const REACHED: &str = "target/api/reached.jsonl";
+const STATUS_COUNTS: &str = "target/api/status-counts.jsonl";

@@ -123,13 +123,13 @@ fn load(oha: &str, url: &Value, body: &Value, count: u32) -> anyhow::Result<Load
     ];
     let output = command(oha, &args).output().context("oha")?;
     ensure!(output.status.success(), "oha failed: {}", String::from_utf8_lossy(&output.stderr));
-    let said: Value = serde_json::from_slice(&output.stdout).context("oha's answer")?;
-    let answers = &said["statusCodeDistribution"];
+    let report: Value = serde_json::from_slice(&output.stdout).context("oha's answer")?;
+    let answers = &report["statusCodeDistribution"];
     ensure!(answers == &json!({"200": count.parse::<u64>()?}), "not every POST was accepted: {answers}");
     let number = |value: &Value| value.as_f64().context("oha's figures");
-    let percentile = |name: &str| number(&said["latencyPercentiles"][name]).map(|seconds| seconds * 1e3);
+    let percentile = |name: &str| number(&report["latencyPercentiles"][name]).map(|seconds| seconds * 1e3);
     Ok(Load {
-        rate: number(&said["summary"]["requestsPerSec"])?,
+        rate: number(&report["summary"]["requestsPerSec"])?,
         p50: percentile("p50")?,
         p99: percentile("p99")?,
     })

@@ -19,7 +19,7 @@ const BUNDLES: &str = "target/lambda";
 pub(crate) const PROFILE: &str = "bundle";
 const VENV: &str = "target/hosts/cargo-lambda";
 /// The C library of provided.al2023. A program that was linked with a later one does not start there.
-const GLIBC_OF_LAMBDA: (u32, u32) = (2, 34);
+const LAMBDA_GLIBC: (u32, u32) = (2, 34);
 
 /// What Lambda runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -76,8 +76,8 @@ pub(crate) fn bundles(arch: Option<Arch>) -> anyhow::Result<()> {
         say(&format!("{function:<22}{:>12}{:>12}", program.len(), zipped(&program)?));
         newest = newest.max(glibc(&program));
     }
-    if newest > GLIBC_OF_LAMBDA {
-        let ((_, ours), (_, theirs)) = (newest, GLIBC_OF_LAMBDA);
+    if newest > LAMBDA_GLIBC {
+        let ((_, ours), (_, theirs)) = (newest, LAMBDA_GLIBC);
         say(&format!(
             "These ask for glibc 2.{ours} and run here; Lambda has 2.{theirs}. Build what you deploy with --arch."
         ));
@@ -137,7 +137,7 @@ fn for_lambda(functions: &[String], arch: Arch) -> anyhow::Result<()> {
 }
 
 /// cargo-lambda finds zig as a module of the first python3.
-#[expect(clippy::disallowed_methods, reason = "a chore hands its own search path on")]
+#[expect(clippy::disallowed_methods, reason = "a task hands its own search path on")]
 fn with_venv_first() -> anyhow::Result<std::ffi::OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let ours = root().join(VENV).join("bin");

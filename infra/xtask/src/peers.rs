@@ -13,28 +13,28 @@ const VENVS: [&str; 3] = ["sdk", "airbyte", "tap"];
 const REQUESTS: &str = "target/peers/requests.jsonl";
 
 /// All judges, on a small account.
-pub(crate) fn judge() -> anyhow::Result<()> {
+pub(crate) fn test() -> anyhow::Result<()> {
     install()?;
     build::development()?;
     record_requests()?;
     let requests = ["tests/peers/requests.example.jsonl", REQUESTS];
     // All of them, whatever the first ones say.
-    let verdicts = [
-        script("judges_test.py", &[]),
-        script("spec_judge.py", &requests),
-        script("sdk_story.py", &[&binary("debug", "steered-sim")?]),
+    let results = [
+        script("conformance_test.py", &[]),
+        script("request_check.py", &requests),
+        script("sdk_conformance.py", &[&binary("debug", "sim-server")?]),
         readers("debug", &[]),
     ];
-    verdicts.into_iter().collect()
+    results.into_iter().collect()
 }
 
 /// Has every story of our client leave what it sent.
 fn record_requests() -> anyhow::Result<()> {
     let path = root().join(REQUESTS);
     fs::write(&path, "").with_context(|| format!("{} cannot be written", path.display()))?;
-    let mut stories = command("cargo", &["test", "--workspace", "--quiet", "--test", "graph_api"]);
-    stories.env("GRAPH_REQUESTS", &path);
-    run(stories)
+    let mut tests = command("cargo", &["test", "--workspace", "--quiet", "--test", "graph_api"]);
+    tests.env("GRAPH_REQUESTS", &path);
+    run(tests)
 }
 
 /// What reading the full account costs each client, side by side.
@@ -45,11 +45,11 @@ pub(crate) fn bench_sync() -> anyhow::Result<()> {
 }
 
 fn readers(profile: &str, more: &[&str]) -> anyhow::Result<()> {
-    let sim = binary(profile, "steered-sim")?;
+    let sim = binary(profile, "sim-server")?;
     let ours = binary(profile, "graph-read")?;
     let mut args = vec!["--peers", "target/peers", "--sim", &sim, "--ours", &ours];
     args.extend(more);
-    script("readers.py", &args)
+    script("conformance_clients.py", &args)
 }
 
 fn binary(profile: &str, name: &str) -> anyhow::Result<String> {

@@ -18,8 +18,8 @@ pub(crate) fn check() -> anyhow::Result<()> {
         match words[..] {
             ["cargo", "run"] => adflight(&[])?,
             ["cargo", "run", "--", ref args @ ..] => adflight(args)?,
-            ["cargo", "xtask", ref chore @ ..] => {
-                run_quietly("cargo", &[&["xtask"], chore, &["--help"]].concat())?;
+            ["cargo", "xtask", ref task @ ..] => {
+                run_quietly("cargo", &[&["xtask"], task, &["--help"]].concat())?;
             }
             // The rest needs an account of somebody, or another program.
             _ => say(&format!("   not tried: {line}")),

@@ -51,7 +51,11 @@ impl Steps {
     }
 
     /// Runs a step, unless nothing that it depends on has changed since it last held. The first failure ends the check.
-    pub(crate) fn run(&mut self, step: Step, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub(crate) fn run(
+        &mut self,
+        step: Step,
+        work: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         say(&format!("\n== {}", step.name));
         let digest = digest(step)?;
         if self.is_unchanged(step, digest.as_deref()) {
@@ -128,7 +132,8 @@ impl Steps {
     }
 
     fn is_unchanged(&self, step: Step, digest: Option<&str>) -> bool {
-        !self.all && digest.is_some_and(|digest| fs::read_to_string(stamp(step)).is_ok_and(|held| held == digest))
+        !self.all
+            && digest.is_some_and(|digest| fs::read_to_string(stamp(step)).is_ok_and(|held| held == digest))
     }
 
     fn skip(&mut self, step: Step) {
@@ -160,8 +165,8 @@ fn digest(step: Step) -> anyhow::Result<Option<String>> {
     }
     let mut args = vec!["ls-files", "--cached", "--others", "--exclude-standard", "--"];
     args.extend(step.inputs);
-    let listed = tools::answer("git", &args).context("git cannot list the inputs of a step")?;
-    let toolchain = tools::answer("rustc", &["-vV"]).context("rustc does not tell its version")?;
+    let listed = tools::output_of("git", &args).context("git cannot list the inputs of a step")?;
+    let toolchain = tools::output_of("rustc", &["-vV"]).context("rustc does not tell its version")?;
     let mut files = BTreeMap::new();
     for path in listed.lines() {
         // A file that was deleted and not committed is listed, too.
@@ -171,7 +176,7 @@ fn digest(step: Step) -> anyhow::Result<Option<String>> {
     Ok(Some(hex::encode(Sha256::digest(all))))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a chore tells a person how long it took")]
+#[expect(clippy::disallowed_methods, reason = "a task tells a person how long it took")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -14,14 +14,14 @@ pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 /// Names whatever is missing, all at once, and adds the wasm target, which rustup may not do by itself.
 pub(crate) fn prerequisites() -> anyhow::Result<()> {
     let mut missing = Vec::new();
-    let toolchain = answer("rustup", &["show", "active-toolchain"]);
+    let toolchain = output_of("rustup", &["show", "active-toolchain"]);
     if toolchain.is_none() {
         missing.push("rustup with the toolchain of rust-toolchain.toml (https://rustup.rs)");
     }
-    if answer("python3", &["-c", "import venv, ensurepip"]).is_none() {
+    if output_of("python3", &["-c", "import venv, ensurepip"]).is_none() {
         missing.push("python3 with venv (Debian: apt-get install python3-venv)");
     }
-    let node = answer("node", &["--version"]);
+    let node = output_of("node", &["--version"]);
     let major = node
         .as_deref()
         .and_then(|version| version.trim_start_matches('v').split('.').next()?.parse::<u32>().ok());
@@ -31,7 +31,7 @@ pub(crate) fn prerequisites() -> anyhow::Result<()> {
     if !missing.is_empty() {
         bail!("please install {}", missing.join("; "));
     }
-    let targets = answer("rustup", &["target", "list", "--installed"]).unwrap_or_default();
+    let targets = output_of("rustup", &["target", "list", "--installed"]).unwrap_or_default();
     if !targets.lines().any(|target| target == WASM) {
         run(command("rustup", &["target", "add", WASM]))?;
     }
@@ -39,7 +39,7 @@ pub(crate) fn prerequisites() -> anyhow::Result<()> {
 }
 
 /// What a program prints when it succeeds.
-pub(crate) fn answer(program: &str, args: &[&str]) -> Option<String> {
+pub(crate) fn output_of(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).current_dir(root()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
@@ -49,7 +49,7 @@ pub(crate) fn installed(tool: &str, version: &str) -> anyhow::Result<String> {
     let folder = root().join("target/tools");
     let path = folder.join("bin").join(tool);
     let program = path.to_str().context("the workspace's path is not text")?.to_owned();
-    if !answer(&program, &["--version"]).is_some_and(|shown| shown.contains(version)) {
+    if !output_of(&program, &["--version"]).is_some_and(|shown| shown.contains(version)) {
         say(&format!("Installing {tool} {version} into target/tools, once."));
         let mut install = command("cargo", &["install", tool, "--version", version, "--locked", "--quiet"]);
         install.arg("--root").arg(&folder).arg("--target-dir").arg(folder.join("build"));
@@ -59,7 +59,7 @@ pub(crate) fn installed(tool: &str, version: &str) -> anyhow::Result<String> {
 }
 
 /// The path of a tool of our own that is no member of the workspace, installed when its lock has changed.
-pub(crate) fn own(tool: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn install_own(tool: &str) -> anyhow::Result<PathBuf> {
     let folder = root().join("target/tools");
     let (path, stamp) = (folder.join("bin").join(tool), folder.join(format!("{tool}.lock")));
     let source = root().join("infra").join(tool);

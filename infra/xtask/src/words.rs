@@ -58,7 +58,8 @@ const REPLACED: [(&str, &str); 46] = [
 
 /// Names every place at which a replaced word stands as an identifier.
 pub(crate) fn check() -> anyhow::Result<()> {
-    let listed = tools::answer("git", &["ls-files", "--cached", "--others", "--exclude-standard", "--", "*.rs"]);
+    let listed =
+        tools::output_of("git", &["ls-files", "--cached", "--others", "--exclude-standard", "--", "*.rs"]);
     let mut found = Vec::new();
     for path in listed.context("git cannot list the sources")?.lines() {
         // This list itself.

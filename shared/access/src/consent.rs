@@ -3,42 +3,47 @@
 
 use std::collections::BTreeSet;
 
-use ads::Failure;
-use ads::tenant::Tenant;
+use domain::Error;
+use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use store::Table;
 use store::connection::{Connection, ConnectionState};
 
-use crate::audit::{self, Act, Actor};
+use crate::audit::{self, Actor, AuditEvent};
 
 /// Remembers that only a person can mend a connection, so that no other work runs into it: unless it was connected
 /// anew since it was `seen`.
-pub async fn has_ended(
+pub async fn mark_needs_reconnect(
     table: &Table,
     workspace: &Tenant,
     seen: &Connection,
     reason: &str,
-    who: Actor,
+    actor: Actor,
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let ended = Connection { state: ConnectionState::NeedsReconnect, ..seen.clone() };
-    let act = match changed(workspace, seen, &ended, who) {
-        Some(act) => Some(audit::intend(table, workspace, act, now).await?),
+    let event = match change_event(workspace, seen, &ended, actor) {
+        Some(event) => Some(audit::record_intent(table, workspace, event, now).await?),
         None => None,
     };
-    let kept = table.connection_is_dead(workspace, seen, reason).await?;
-    if let Some(act) = act {
-        let kept = if kept { Ok(()) } else { Err(superseded()) };
+    let stored = table.mark_needs_reconnect(workspace, seen, reason).await?;
+    if let Some(event) = event {
+        let stored = if stored { Ok(()) } else { Err(superseded()) };
         // Whose consent was renewed at this moment has not ended; both are well.
-        let (Ok(()) | Err(_)) = act.ended(kept, None, now).await;
+        let (Ok(()) | Err(_)) = event.complete(stored, None, now).await;
     }
     Ok(())
 }
 
-/// The act of changing a connection from what was seen into something else; none when nothing would be another.
-pub fn changed(workspace: &Tenant, seen: &Connection, then: &Connection, who: Actor) -> Option<Act> {
+/// The event of changing a connection from what was seen into something else; none when nothing would be another.
+pub fn change_event(
+    workspace: &Tenant,
+    seen: &Connection,
+    then: &Connection,
+    actor: Actor,
+) -> Option<AuditEvent> {
     let scopes = |connection: &Connection| connection.scopes.iter().cloned().collect::<BTreeSet<_>>();
     let (mut before, mut after) = (Map::new(), Map::new());
     if seen.state != then.state {
@@ -50,20 +55,26 @@ pub fn changed(workspace: &Tenant, seen: &Connection, then: &Connection, who: Ac
         after.insert("scopes".to_owned(), json!(scopes(then)));
     }
     let (before, after) = (Value::from(before), Value::from(after));
-    let act = act(workspace, seen, "connection.changed", &after.to_string(), who);
-    (before != json!({})).then(|| act.changing(before, after))
+    let event = connection_event(workspace, seen, "connection.changed", &after.to_string(), actor);
+    (before != json!({})).then(|| event.with_change(before, after))
 }
 
-/// An act on a connection as it was seen: whoever does the same to the same is repeating it, after a crash or beside
+/// An event of a connection as it was seen: whoever does the same to the same is repeating it, after a crash or beside
 /// another worker. What Meta says in words is left out, for it may name the person.
-pub fn act(workspace: &Tenant, seen: &Connection, what: &str, into: &str, who: Actor) -> Act {
+pub fn connection_event(
+    workspace: &Tenant,
+    seen: &Connection,
+    action: &str,
+    into: &str,
+    actor: Actor,
+) -> AuditEvent {
     let Connection { id, sealed_token, state, checked_at, .. } = seen;
-    let of = format!("{workspace}|{id}|{sealed_token}|{state:?}|{checked_at:?}|{what}|{into}");
-    let id_of_act = hex::encode(&Sha256::digest(of)[..12]);
-    Act::new(id_of_act, who, what, audit::connection(workspace, id))
+    let of = format!("{workspace}|{id}|{sealed_token}|{state:?}|{checked_at:?}|{action}|{into}");
+    let event_id = hex::encode(&Sha256::digest(of)[..12]);
+    AuditEvent::new(event_id, actor, action, audit::connection_target(workspace, id))
 }
 
 /// Why a change of what was seen did not happen.
-pub fn superseded() -> Failure {
-    Failure::Conflict("it was connected, renewed or sealed anew at the same time".to_owned())
+pub fn superseded() -> Error {
+    Error::Conflict("it was connected, renewed or sealed anew at the same time".to_owned())
 }

@@ -2,21 +2,23 @@
 
 use graph_api::{Graph, GraphConfig, Time};
 use runtime::aws::{Aws, MetaApp};
-use runtime::lambda::Error;
-use runtime::{AppSecrets, Clock, Host, Keyring, Sessions};
+use runtime::lambda::BoxError;
+use runtime::{AppSecrets, Clock, Host, Keyring, SessionVerifier};
 use store::Table;
 
-use crate::Access;
+use crate::Connector;
 
 /// Reads the configuration and fetches the secrets; every missing variable is named at once.
-pub async fn start() -> Result<(Access, Host), Error> {
+pub async fn start() -> Result<(Connector, Host), BoxError> {
     let (access, host, ..) = start_with(|_| ()).await?;
     Ok((access, host))
 }
 
 /// [`start`] for a function that needs the app's secrets themselves, and something more out of the environment.
-pub async fn start_with<T>(more: impl FnOnce(&mut Aws) -> T) -> Result<(Access, Host, AppSecrets, T), Error> {
-    let mut aws = Aws::begin().await;
+pub async fn start_with<T>(
+    more: impl FnOnce(&mut Aws) -> T,
+) -> Result<(Connector, Host, AppSecrets, T), BoxError> {
+    let mut aws = Aws::load().await;
     let more = more(&mut aws);
     let (client, name) = aws.table();
     let queues = aws.queues();
@@ -33,12 +35,18 @@ pub async fn start_with<T>(more: impl FnOnce(&mut Aws) -> T) -> Result<(Access, 
     let MetaApp { id, version, graph_url, dialog_url } = app;
     let app_secrets = AppSecrets::parse(&app_secrets)?;
     let app_secret = app_secrets.app_secret.clone();
-    let config =
-        GraphConfig { graph_url, dialog_url, version, app_id: id, app_secret, timeout: GraphConfig::TIMEOUT };
+    let config = GraphConfig {
+        graph_url,
+        dialog_url,
+        version,
+        app_id: id,
+        app_secret,
+        timeout: GraphConfig::DEFAULT_TIMEOUT,
+    };
     let time = clock.clone();
     let graph = Graph::new(config, Time::new(move || time.now()));
-    let access = Access::new(Table::new(client, &name), graph, keyring);
-    let (sessions, requests_per_minute) = (Sessions::new(sessions)?, requests_per_minute?);
+    let access = Connector::new(Table::new(client, &name), graph, keyring);
+    let (sessions, requests_per_minute) = (SessionVerifier::new(sessions)?, requests_per_minute?);
     let host = Host { clock, queues, schedules, sessions, requests_per_minute, public_url };
     Ok((access, host, app_secrets, more))
 }

@@ -1,26 +1,28 @@
 //! Meta's quotas, shared by every process through the table.
 
-use ads::Failure;
-use ads::date::DateRange;
-use ads::id::{AdAccountId, ObjectId};
-use graph_api::insights::{Portion, ReportRun};
-use graph_api::limit::{AccountLimits, AppLimit, BudgetChanges, Lease, PORTION, Spent, WRITE};
+use domain::Error;
+use domain::date::DateRange;
+use domain::id::{AdAccountId, ObjectId};
+use graph_api::insights::{QueryShape, ReportRun};
+use graph_api::limit::{
+    AccountLimits, AppLimit, BudgetChanges, DEFAULT_LEASE_POINTS, LeaseGrant, QuotaConsumption, WRITE_POINTS,
+};
 use graph_api::usage::UseCase;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use store::limit::LimitOf;
+use store::limit::LimitScope;
 use store::{StoreError, Table};
 
 /// As often as that others may be faster; each time at least one of them has got through.
-const TRIES: u32 = 50;
+const MAX_UPDATE_ATTEMPTS: u32 = 50;
 
-/// A portion that worked.
+/// A query shape that worked.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Learnt {
-    portion: Portion,
+struct SavedQueryShape {
+    shape: QueryShape,
     until: Option<Timestamp>,
-    runs: Vec<ReportRun>,
+    reports: Vec<ReportRun>,
 }
 
 /// The quotas of one ad account.
@@ -34,38 +36,43 @@ pub(crate) struct Quotas {
 
 impl Quotas {
     /// Leases some calls. The inner error says when to ask again.
-    pub(crate) async fn lease(&self, now: Timestamp) -> Result<Result<Lease, Timestamp>, Failure> {
-        let app = self.table.limit::<AppLimit>(&self.app, LimitOf::App).await?.value;
+    pub(crate) async fn lease(&self, now: Timestamp) -> Result<Result<LeaseGrant, Timestamp>, Error> {
+        let app = self.table.limit::<AppLimit>(&self.app, LimitScope::App).await?.value;
         if let Some(until) = app.blocked_until.filter(|until| *until > now) {
             return Ok(Err(until));
         }
-        self.change(LimitOf::Account(&self.account), now, |limits: &mut AccountLimits| {
-            limits.lease(self.case, WRITE, PORTION, now)
+        self.update(LimitScope::Account(&self.account), now, |limits: &mut AccountLimits| {
+            limits.lease(self.case, WRITE_POINTS, DEFAULT_LEASE_POINTS, now)
         })
         .await
     }
 
     /// Returns a lease, and leases anew in the same step.
-    pub(crate) async fn exchange(
+    pub(crate) async fn renew(
         &self,
-        spent: Option<(Lease, Spent)>,
+        spent: Option<(LeaseGrant, QuotaConsumption)>,
         now: Timestamp,
-    ) -> Result<Result<Lease, Timestamp>, Failure> {
-        self.hear(spent.as_ref(), now).await?;
-        self.change(LimitOf::Account(&self.account), now, |limits: &mut AccountLimits| {
+    ) -> Result<Result<LeaseGrant, Timestamp>, Error> {
+        self.record_usage(spent.as_ref(), now).await?;
+        self.update(LimitScope::Account(&self.account), now, |limits: &mut AccountLimits| {
             if let Some((lease, spent)) = &spent {
                 limits.settle(lease, spent, now);
             }
-            limits.lease(self.case, WRITE, PORTION, now)
+            limits.lease(self.case, WRITE_POINTS, DEFAULT_LEASE_POINTS, now)
         })
         .await
     }
 
     /// Returns a lease for good.
-    pub(crate) async fn settle(&self, lease: Lease, spent: Spent, now: Timestamp) -> Result<(), Failure> {
+    pub(crate) async fn release(
+        &self,
+        lease: LeaseGrant,
+        spent: QuotaConsumption,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let spent = Some((lease, spent));
-        self.hear(spent.as_ref(), now).await?;
-        self.change(LimitOf::Account(&self.account), now, |limits: &mut AccountLimits| {
+        self.record_usage(spent.as_ref(), now).await?;
+        self.update(LimitScope::Account(&self.account), now, |limits: &mut AccountLimits| {
             if let Some((lease, spent)) = &spent {
                 limits.settle(lease, spent, now);
             }
@@ -74,46 +81,51 @@ impl Quotas {
     }
 
     /// Counts a change of an ad set's budget, or fails while Meta would refuse it.
-    pub(crate) async fn admit_budget_change(&self, adset: &ObjectId, now: Timestamp) -> Result<(), Failure> {
+    pub(crate) async fn admit_budget_change(&self, adset: &ObjectId, now: Timestamp) -> Result<(), Error> {
         let admitted = self
-            .change(LimitOf::Budget(adset), now, |changes: &mut BudgetChanges| changes.admit(now))
+            .update(LimitScope::Budget(adset), now, |changes: &mut BudgetChanges| changes.admit(now))
             .await?;
-        admitted.map_err(|until| Failure::Wait {
-            after: until.duration_since(now).unsigned_abs(),
-            why: format!("the budget of ad set {adset} has been changed four times within the hour"),
+        admitted.map_err(|until| Error::RateLimited {
+            retry_after: until.duration_since(now).unsigned_abs(),
+            reason: format!("the budget of ad set {adset} has been changed four times within the hour"),
         })
     }
 
     /// How much of the account's insights to ask for at a time, and the reports that were left unread.
-    pub(crate) async fn learnt(&self, now: Timestamp) -> Result<(Portion, Vec<ReportRun>), Failure> {
-        let learnt = self.table.limit::<Learnt>(&self.app, LimitOf::Insights(&self.account)).await?.value;
-        let valid = learnt.until.is_some_and(|until| until > now);
-        Ok(if valid { (learnt.portion, learnt.runs) } else { Default::default() })
+    pub(crate) async fn load(&self, now: Timestamp) -> Result<(QueryShape, Vec<ReportRun>), Error> {
+        let saved =
+            self.table.limit::<SavedQueryShape>(&self.app, LimitScope::Insights(&self.account)).await?.value;
+        let valid = saved.until.is_some_and(|until| until > now);
+        Ok(if valid { (saved.shape, saved.reports) } else { Default::default() })
     }
 
     /// Remembers what Meta bore, for a day, for accounts and Meta's own load change; and the reports of these days
     /// that are still to be read.
-    pub(crate) async fn learn(
+    pub(crate) async fn save(
         &self,
-        portion: Portion,
+        shape: QueryShape,
         range: DateRange,
-        runs: &[ReportRun],
+        reports: &[ReportRun],
         now: Timestamp,
-    ) -> Result<(), Failure> {
-        self.change(LimitOf::Insights(&self.account), now, |known: &mut Learnt| {
-            known.runs.retain(|run| !run.lies_within(range) && run.is_fresh(now));
-            known.runs.extend_from_slice(runs);
-            (known.portion, known.until) = (portion, Some(now + SignedDuration::from_hours(24)));
+    ) -> Result<(), Error> {
+        self.update(LimitScope::Insights(&self.account), now, |saved: &mut SavedQueryShape| {
+            saved.reports.retain(|run| !run.is_within(range) && run.is_fresh(now));
+            saved.reports.extend_from_slice(reports);
+            (saved.shape, saved.until) = (shape, Some(now + SignedDuration::from_hours(24)));
         })
         .await
     }
 
     /// What concerns the app as a whole is rare, and kept apart.
-    async fn hear(&self, spent: Option<&(Lease, Spent)>, now: Timestamp) -> Result<(), Failure> {
+    async fn record_usage(
+        &self,
+        spent: Option<&(LeaseGrant, QuotaConsumption)>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         match spent {
-            Some((_, spent)) if AppLimit::default().hear(spent, now) => {
-                self.change(LimitOf::App, now, |limit: &mut AppLimit| {
-                    limit.hear(spent, now);
+            Some((_, spent)) if AppLimit::default().record_usage(spent, now) => {
+                self.update(LimitScope::App, now, |limit: &mut AppLimit| {
+                    limit.record_usage(spent, now);
                 })
                 .await
             }
@@ -122,24 +134,24 @@ impl Quotas {
     }
 
     /// Reads, changes and replaces, until nobody else was faster.
-    async fn change<T, R>(
+    async fn update<T, R>(
         &self,
-        of: LimitOf<'_>,
+        of: LimitScope<'_>,
         now: Timestamp,
-        mut change: impl FnMut(&mut T) -> R,
-    ) -> Result<R, Failure>
+        mut update: impl FnMut(&mut T) -> R,
+    ) -> Result<R, Error>
     where
         T: DeserializeOwned + Serialize + Default,
     {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_UPDATE_ATTEMPTS {
             let mut read = self.table.limit::<T>(&self.app, of).await?;
-            let result = change(&mut read.value);
-            match self.table.keep_limit(&self.app, of, read, now).await {
+            let result = update(&mut read.value);
+            match self.table.upsert_limit(&self.app, of, read, now).await {
                 Ok(()) => return Ok(result),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Failure::Unavailable("too many processes share one limit at this moment".to_owned()))
+        Err(Error::Unavailable("too many processes share one limit at this moment".to_owned()))
     }
 }

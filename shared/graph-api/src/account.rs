@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ads::account::{Business, Way};
-use ads::id::AdAccountId;
-use ads::money::Currency;
+use domain::account::{AccessPath, Business};
+use domain::id::AdAccountId;
+use domain::money::Currency;
 use serde::Deserialize;
 
 use crate::client::Caller;
@@ -15,7 +15,7 @@ const FIELDS: &str = "id,name,account_status,disable_reason,currency,timezone_na
                       default_dsa_payor,default_dsa_beneficiary";
 
 /// Rows asked for at a time.
-const PAGE: u32 = 100;
+const PAGE_ROWS: u32 = 100;
 
 /// An ad account that a token sees.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,11 +45,11 @@ pub struct AdAccount {
 
 /// An ad account, and every way to it.
 #[derive(Debug, Clone)]
-pub struct Reachable {
+pub struct AccessibleAccount {
     /// The account.
     pub account: AdAccount,
     /// The ways, at least one.
-    pub ways: Vec<Way>,
+    pub ways: Vec<AccessPath>,
 }
 
 impl Caller {
@@ -60,38 +60,50 @@ impl Caller {
 
     /// Every ad account within reach, each once. Those of a business take a permission (`business_management`) and a
     /// role that not everybody has: without them the others are all there are.
-    pub async fn reachable_accounts(&self) -> Result<Vec<Reachable>, GraphError> {
+    pub async fn accessible_accounts(&self) -> Result<Vec<AccessibleAccount>, GraphError> {
         let mut found = BTreeMap::new();
-        note(&mut found, self.pages("me/adaccounts".to_owned(), FIELDS).all().await?, &Way::Assigned);
-        for business in open(self.businesses().await)? {
+        merge_accounts(
+            &mut found,
+            self.pages("me/adaccounts".to_owned(), FIELDS).all().await?,
+            &AccessPath::Assigned,
+        );
+        for business in empty_if_forbidden(self.businesses().await)? {
             let owned = self.pages(format!("{}/owned_ad_accounts", business.id), FIELDS).all().await;
-            note(&mut found, open(owned)?, &Way::Owned { business: business.clone() });
+            merge_accounts(
+                &mut found,
+                empty_if_forbidden(owned)?,
+                &AccessPath::Owned { business: business.clone() },
+            );
             let shared = self.pages(format!("{}/client_ad_accounts", business.id), FIELDS).all().await;
-            note(&mut found, open(shared)?, &Way::Client { business });
+            merge_accounts(&mut found, empty_if_forbidden(shared)?, &AccessPath::Client { business });
         }
         Ok(found.into_values().collect())
     }
 
     fn pages<T: serde::de::DeserializeOwned>(&self, path: String, fields: &str) -> Pages<T> {
-        Pages::new(self.clone(), path, vec![("fields", fields.to_owned())], PAGE)
+        Pages::new(self.clone(), path, vec![("fields", fields.to_owned())], PAGE_ROWS)
     }
 }
 
 /// One account that was found several ways is one account.
-fn note(found: &mut BTreeMap<AdAccountId, Reachable>, accounts: Vec<AdAccount>, way: &Way) {
+fn merge_accounts(
+    found: &mut BTreeMap<AdAccountId, AccessibleAccount>,
+    accounts: Vec<AdAccount>,
+    way: &AccessPath,
+) {
     for account in accounts {
         let id = account.id.clone();
-        let reachable = found.entry(id).or_insert_with(|| Reachable { account, ways: Vec::new() });
-        if !reachable.ways.contains(way) {
-            reachable.ways.push(way.clone());
+        let accessible = found.entry(id).or_insert_with(|| AccessibleAccount { account, ways: Vec::new() });
+        if !accessible.ways.contains(way) {
+            accessible.ways.push(way.clone());
         }
     }
 }
 
 /// What is not open to this token is left out; every other fault is one.
-fn open<T>(answer: Result<Vec<T>, GraphError>) -> Result<Vec<T>, GraphError> {
+fn empty_if_forbidden<T>(answer: Result<Vec<T>, GraphError>) -> Result<Vec<T>, GraphError> {
     match answer {
-        Err(GraphError::NeedPermission(details) | GraphError::Gone(details)) => {
+        Err(GraphError::NeedPermission(details) | GraphError::NotFound(details)) => {
             tracing::info!(%details, "Accounts of a business are not open to this connection.");
             Ok(Vec::new())
         }

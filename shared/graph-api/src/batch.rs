@@ -5,28 +5,28 @@
 
 use std::collections::HashSet;
 
-use ads::id::ObjectId;
-use ads::object::{AdObject, Level};
 use bytes::Bytes;
+use domain::id::ObjectId;
+use domain::object::{AdObject, Level};
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::allowance::Paid;
-use crate::answer::{Answer, confirmed, decode};
 use crate::call::{Call, Effect, use_case};
-use crate::client::{Caller, pauses};
-use crate::error::{Asked, Details, GraphError};
-use crate::structure::{GraphObject, fields};
+use crate::client::{Caller, retry_delays};
+use crate::entities::{GraphObject, fields};
+use crate::error::{CallKind, Details, GraphError};
+use crate::quota_lease::Charge;
+use crate::response::{Response, check_success, decode};
 use crate::usage::{Usage, UseCase};
 
 /// A call takes no more items.
-const MOST: usize = 50;
+const MAX_ITEMS_PER_BATCH: usize = 50;
 
 /// Meta advises to create no more ads in one batch.
-const MOST_ADS: usize = 10;
+const MAX_ADS_PER_BATCH: usize = 10;
 
 /// One call of a batch.
 #[derive(Debug, Clone)]
@@ -58,12 +58,12 @@ impl Item {
         Self { method: Method::DELETE, path: path.into(), params: Vec::new(), effect: Effect::Set }
     }
 
-    fn asked(&self) -> Asked {
-        Asked { creates: self.effect == Effect::Create, case: use_case(&self.path) }
+    fn kind(&self) -> CallKind {
+        CallKind { creates: self.effect == Effect::Create, case: use_case(&self.path) }
     }
 
     /// As Graph wants it: the parameters of a POST in a body of its own, all others in the URL.
-    fn written(&self, version: &str) -> Sent<'_> {
+    fn to_request(&self, version: &str) -> ItemRequest<'_> {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.params).finish();
         let mut relative_url = format!("{version}/{}", self.path);
         let body = match self.method {
@@ -74,44 +74,44 @@ impl Item {
                 None
             }
         };
-        Sent { method: self.method.as_str(), relative_url, body }
+        ItemRequest { method: self.method.as_str(), relative_url, body }
     }
 
     /// What came back for this item.
-    fn read(&self, received: Option<Received>) -> (Option<Usage>, Result<Bytes, GraphError>) {
-        let Some(Received { code, headers, body }) = received else {
-            return (None, Err(self.unanswered()));
+    fn parse(&self, received: Option<ItemResponse>) -> (Option<Usage>, Result<Bytes, GraphError>) {
+        let Some(ItemResponse { code, headers, body }) = received else {
+            return (None, Err(self.missing_response()));
         };
-        let said = |name: &str| headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
-        let usage = Usage::read(|name| Some(said(name)?.value.as_str()));
+        let find_header = |name: &str| headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        let usage = Usage::read(|name| Some(find_header(name)?.value.as_str()));
         let body = Bytes::from(body.unwrap_or_default());
-        Answer { status: code, usage, body }.judge(self.asked())
+        Response { status: code, usage, body }.check(self.kind())
     }
 
-    fn unanswered(&self) -> GraphError {
-        GraphError::passing(Details::of("Meta left this item of a batch without an answer"), self.asked())
+    fn missing_response(&self) -> GraphError {
+        GraphError::unconfirmed(Details::of("Meta left this item of a batch without an answer"), self.kind())
     }
 
     /// What the failure of a whole batch, which may have created something, means for this item.
-    fn share_of(&self, error: &GraphError) -> GraphError {
+    fn map_batch_error(&self, error: &GraphError) -> GraphError {
         match error {
-            GraphError::UnknownOutcome(details) => GraphError::passing(details.clone(), self.asked()),
+            GraphError::Indeterminate(details) => GraphError::unconfirmed(details.clone(), self.kind()),
             error => error.clone(),
         }
     }
 
     /// The end of a call of this kind, as if it had been made alone.
-    fn end(&self, answer: Result<Bytes, GraphError>) -> Result<Bytes, GraphError> {
+    fn finish(&self, answer: Result<Bytes, GraphError>) -> Result<Bytes, GraphError> {
         match answer {
-            Ok(body) if self.effect == Effect::Set => confirmed(&body).map(|()| body),
-            Err(GraphError::Gone(_)) if self.method == Method::DELETE => Ok(Bytes::from_static(b"{}")),
+            Ok(body) if self.effect == Effect::Set => check_success(&body).map(|()| body),
+            Err(GraphError::NotFound(_)) if self.method == Method::DELETE => Ok(Bytes::from_static(b"{}")),
             answer => answer,
         }
     }
 
     /// Whether it may be sent again after this answer.
-    fn may_be_repeated(&self, answer: &Result<Bytes, GraphError>) -> bool {
-        self.effect != Effect::Create && answer.as_ref().is_err_and(GraphError::may_pass)
+    fn should_retry(&self, answer: &Result<Bytes, GraphError>) -> bool {
+        self.effect != Effect::Create && answer.as_ref().is_err_and(GraphError::is_retryable)
     }
 
     /// The campaign in which it creates something.
@@ -127,7 +127,7 @@ impl Item {
 }
 
 #[derive(Serialize)]
-struct Sent<'a> {
+struct ItemRequest<'a> {
     method: &'a str,
     relative_url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,7 +135,7 @@ struct Sent<'a> {
 }
 
 #[derive(Deserialize)]
-struct Received {
+struct ItemResponse {
     code: u16,
     #[serde(default)]
     headers: Vec<Header>,
@@ -149,33 +149,33 @@ struct Header {
 }
 
 /// A batch that fails as a whole may have had any effect of its items.
-const WHOLE: Asked = Asked { creates: true, case: UseCase::AdsManagement };
+const WHOLE_BATCH: CallKind = CallKind { creates: true, case: UseCase::AdsManagement };
 
 impl Caller {
     /// Makes calls, up to fifty at a time, and gives their answers in the order of the items. Each is judged as if
     /// it had been called alone: what may pass is sent again, what creates is sent once.
     ///
-    /// The items are independent: they may be carried out in any order. What the allowance does not cover is not
-    /// sent, and waits ([`GraphError::Wait`]).
+    /// The items are independent: they may be carried out in any order. What the quota lease does not cover is not
+    /// sent, and waits ([`GraphError::RateLimited`]).
     pub async fn batch<T: DeserializeOwned>(&self, items: &[Item]) -> Vec<Result<T, GraphError>> {
-        let mut answers: Vec<_> = items.iter().map(|item| Err(item.unanswered())).collect();
-        let mut pauses = pauses();
-        let mut open: Vec<usize> = (0..items.len()).collect();
-        while !open.is_empty() {
-            let mut again = Vec::new();
-            while !open.is_empty() {
-                let portion = portion(items, &mut open);
-                let sent: Vec<&Item> = portion.iter().filter_map(|index| items.get(*index)).collect();
+        let mut answers: Vec<_> = items.iter().map(|item| Err(item.missing_response())).collect();
+        let mut delays = retry_delays();
+        let mut pending: Vec<usize> = (0..items.len()).collect();
+        while !pending.is_empty() {
+            let mut retries = Vec::new();
+            while !pending.is_empty() {
+                let batch = next_batch(items, &mut pending);
+                let sent: Vec<&Item> = batch.iter().filter_map(|index| items.get(*index)).collect();
                 let received = self.send_batch(&sent).await;
-                for ((index, item), answer) in portion.into_iter().zip(sent).zip(received) {
-                    if item.may_be_repeated(&answer) {
-                        again.push(index);
+                for ((index, item), answer) in batch.into_iter().zip(sent).zip(received) {
+                    if item.should_retry(&answer) {
+                        retries.push(index);
                     }
                     answers[index] = answer;
                 }
             }
-            match pauses.next() {
-                Some(pause) if !again.is_empty() && self.pause(pause).await => open = again,
+            match delays.next() {
+                Some(pause) if !retries.is_empty() && self.pause(pause).await => pending = retries,
                 _ => {}
             }
         }
@@ -195,40 +195,41 @@ impl Caller {
         ids.iter().cloned().zip(objects).collect()
     }
 
-    /// Sends once, as far as it can be paid for.
+    /// Sends once, as far as the quota lease covers it.
     async fn send_batch(&self, items: &[&Item]) -> Vec<Result<Bytes, GraphError>> {
-        let pay = |item: &&Item| self.graph().admit().and_then(|()| self.pay(item.effect.points()));
-        let paid: Vec<_> = items.iter().map(pay).collect();
+        let charge_item =
+            |item: &&Item| self.graph().check_not_blocked().and_then(|()| self.charge(item.effect.points()));
+        let charges: Vec<_> = items.iter().map(charge_item).collect();
         let sent: Vec<&Item> =
-            items.iter().zip(&paid).filter_map(|(item, paid)| paid.is_ok().then_some(*item)).collect();
-        let mut answers = self.answers(&sent).await.into_iter();
-        let heard = |(item, paid): (&&Item, Result<Option<Paid>, GraphError>)| {
-            let paid = paid?;
-            let (usage, answer) = answers.next().unwrap_or_else(|| (None, Err(item.unanswered())));
-            self.hear(paid.as_ref(), usage.as_ref(), answer.as_ref().err());
-            item.end(answer)
+            items.iter().zip(&charges).filter_map(|(item, charge)| charge.is_ok().then_some(*item)).collect();
+        let mut responses = self.responses(&sent).await.into_iter();
+        let record = |(item, charge): (&&Item, Result<Option<Charge>, GraphError>)| {
+            let charge = charge?;
+            let (usage, answer) = responses.next().unwrap_or_else(|| (None, Err(item.missing_response())));
+            self.record_usage(charge.as_ref(), usage.as_ref(), answer.as_ref().err());
+            item.finish(answer)
         };
-        items.iter().zip(paid).map(heard).collect()
+        items.iter().zip(charges).map(record).collect()
     }
 
     /// What each item was answered, and what that says of quotas.
-    async fn answers(&self, items: &[&Item]) -> Vec<(Option<Usage>, Result<Bytes, GraphError>)> {
+    async fn responses(&self, items: &[&Item]) -> Vec<(Option<Usage>, Result<Bytes, GraphError>)> {
         if items.is_empty() {
             return Vec::new();
         }
         match self.exchange_items(items).await {
             Ok(received) => {
                 let mut received = received.into_iter();
-                items.iter().map(|item| item.read(received.next().flatten())).collect()
+                items.iter().map(|item| item.parse(received.next().flatten())).collect()
             }
-            Err(error) => items.iter().map(|item| (None, Err(item.share_of(&error)))).collect(),
+            Err(error) => items.iter().map(|item| (None, Err(item.map_batch_error(&error)))).collect(),
         }
     }
 
     /// One exchange over HTTP. A batch demands the token as a parameter; it stands in the form, not in the URL.
-    async fn exchange_items(&self, items: &[&Item]) -> Result<Vec<Option<Received>>, GraphError> {
+    async fn exchange_items(&self, items: &[&Item]) -> Result<Vec<Option<ItemResponse>>, GraphError> {
         let version = &self.graph().config().version;
-        let sent: Vec<_> = items.iter().map(|item| item.written(version)).collect();
+        let sent: Vec<_> = items.iter().map(|item| item.to_request(version)).collect();
         let batch = json!(sent).to_string();
         let params = [
             ("batch", batch.as_str()),
@@ -237,19 +238,20 @@ impl Caller {
         ];
         let call =
             Call { method: Method::POST, path: "", params: &params, file: None, effect: Effect::Create };
-        let answer = self.exchange(&call).await.map_err(|error| GraphError::of_transport(error, WHOLE))?;
-        decode(&answer.judge(WHOLE).1?)
+        let response =
+            self.exchange(&call).await.map_err(|error| GraphError::from_transport(error, WHOLE_BATCH))?;
+        decode(&response.check(WHOLE_BATCH).1?)
     }
 }
 
 /// Takes what goes into the next batch: never two ad sets of one campaign, which Meta forbids.
-fn portion(items: &[Item], open: &mut Vec<usize>) -> Vec<usize> {
+fn next_batch(items: &[Item], pending: &mut Vec<usize>) -> Vec<usize> {
     let (mut taken, mut left) = (Vec::new(), Vec::new());
     let (mut campaigns, mut ads) = (HashSet::new(), 0);
-    for index in open.drain(..) {
+    for index in pending.drain(..) {
         let Some(item) = items.get(index) else { continue };
-        let fits = taken.len() < MOST
-            && (!item.creates_ad() || ads < MOST_ADS)
+        let fits = taken.len() < MAX_ITEMS_PER_BATCH
+            && (!item.creates_ad() || ads < MAX_ADS_PER_BATCH)
             && item.campaign().is_none_or(|campaign| !campaigns.contains(campaign));
         if !fits {
             left.push(index);
@@ -259,7 +261,7 @@ fn portion(items: &[Item], open: &mut Vec<usize>) -> Vec<usize> {
         campaigns.extend(item.campaign());
         taken.push(index);
     }
-    *open = left;
+    *pending = left;
     taken
 }
 
@@ -268,10 +270,10 @@ mod tests {
     use super::*;
 
     fn sizes(items: &[Item]) -> Vec<usize> {
-        let mut open: Vec<usize> = (0..items.len()).collect();
+        let mut pending: Vec<usize> = (0..items.len()).collect();
         let mut sizes = Vec::new();
-        while !open.is_empty() {
-            sizes.push(portion(items, &mut open).len());
+        while !pending.is_empty() {
+            sizes.push(next_batch(items, &mut pending).len());
         }
         sizes
     }
@@ -290,7 +292,7 @@ mod tests {
     #[test]
     fn parameters_stand_where_their_method_has_them() {
         let params = || vec![("name", "a b&c".to_owned())];
-        let written = |item: Item| json!(item.written("v26.0"));
+        let written = |item: Item| json!(item.to_request("v26.0"));
         let post = json!({"method": "POST", "relative_url": "v26.0/7", "body": "name=a+b%26c"});
         let get = json!({"method": "GET", "relative_url": "v26.0/7?name=a+b%26c"});
         assert_eq!(written(Item::update("7", params())), post);

@@ -1,9 +1,9 @@
 //! Budgets: the least that Meta takes, and hours with a higher one.
 
-use ads::Invalid;
-use ads::id::{AdAccountId, ObjectId};
-use ads::money::Currency;
-use ads::object::AdObject;
+use domain::FieldError;
+use domain::id::{AdAccountId, ObjectId};
+use domain::money::Currency;
+use domain::object::AdObject;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
@@ -12,24 +12,24 @@ use crate::error::{Details, GraphError};
 use crate::page::Pages;
 
 /// Rows of a page. Minimum budgets come for every currency, and an object has no more than fifty periods.
-const PAGE: u32 = 100;
+const PAGE_ROWS: u32 = 100;
 
-const MINIMUM: &str = "currency,min_daily_budget_imp,min_daily_budget_high_freq,min_daily_budget_low_freq,\
+const MINIMUM_BUDGET_FIELDS: &str = "currency,min_daily_budget_imp,min_daily_budget_high_freq,min_daily_budget_low_freq,\
                        min_daily_budget_video_views";
 
 /// A period of a higher budget lasts no less.
-const SHORTEST: SignedDuration = SignedDuration::from_hours(3);
+const MIN_PERIOD: SignedDuration = SignedDuration::from_hours(3);
 
 /// On a day with a higher budget Meta spends up to so many times the usual one.
-const MOST_TIMES: i64 = 8;
+const MAX_MULTIPLIER: i64 = 8;
 
 /// By how much a daily budget is raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Raise {
+pub enum BudgetIncrease {
     /// By this amount of minor units.
-    By(i64),
+    Amount(i64),
     /// To so many times itself.
-    Times(i64),
+    Multiplier(i64),
 }
 
 /// Some hours with a higher daily budget (Marketing API, "Budget scheduling").
@@ -40,12 +40,12 @@ pub struct BudgetPeriod {
     /// Until when.
     pub until: Timestamp,
     /// By how much.
-    pub raise: Raise,
+    pub raise: BudgetIncrease,
 }
 
 /// A period that an object has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptPeriod {
+pub struct StoredBudgetPeriod {
     /// Its id, with which [`Caller::remove`] takes it away.
     pub id: ObjectId,
     /// What it says.
@@ -62,10 +62,10 @@ pub struct MinimumBudget {
     pub impressions: i64,
     /// When clicks, likes and the like are paid for.
     #[serde(rename = "min_daily_budget_high_freq")]
-    pub frequent: i64,
+    pub high_frequency: i64,
     /// When offers, installs and the like are paid for.
     #[serde(rename = "min_daily_budget_low_freq")]
-    pub rare: i64,
+    pub low_frequency: i64,
     /// When views of a video are paid for.
     #[serde(rename = "min_daily_budget_video_views")]
     pub video_views: i64,
@@ -87,28 +87,30 @@ struct Row {
 
 impl BudgetPeriod {
     /// Whether Meta would take it for an object with this daily budget, as far as its documentation tells.
-    pub fn check(&self, daily_budget: Option<i64>, now: Timestamp) -> Result<(), Invalid> {
+    pub fn check(&self, daily_budget: Option<i64>, now: Timestamp) -> Result<(), FieldError> {
         let Some(daily) = daily_budget else {
-            return Err(Invalid::new(
+            return Err(FieldError::new(
                 "daily_budget",
                 "must be the object's own: only such a budget can be raised",
             ));
         };
         if self.until <= now {
-            return Err(Invalid::new("until", "must be in the future"));
+            return Err(FieldError::new("until", "must be in the future"));
         }
-        if self.until.duration_since(self.from) < SHORTEST {
-            return Err(Invalid::new("until", "must be three hours or more after the beginning"));
+        if self.until.duration_since(self.from) < MIN_PERIOD {
+            return Err(FieldError::new("until", "must be three hours or more after the beginning"));
         }
         let total = match self.raise {
-            Raise::By(amount) if amount > 0 => daily.checked_add(amount),
-            Raise::Times(times) if times > 0 => daily.checked_mul(times),
-            Raise::By(_) | Raise::Times(_) => return Err(Invalid::new("raise", "must be more than nothing")),
+            BudgetIncrease::Amount(amount) if amount > 0 => daily.checked_add(amount),
+            BudgetIncrease::Multiplier(times) if times > 0 => daily.checked_mul(times),
+            BudgetIncrease::Amount(_) | BudgetIncrease::Multiplier(_) => {
+                return Err(FieldError::new("raise", "must be more than nothing"));
+            }
         };
-        let most = daily.saturating_mul(MOST_TIMES);
-        if total.is_none_or(|total| total > most) {
-            let problem = format!("must not come to more than {MOST_TIMES} times the daily budget");
-            return Err(Invalid::new("raise", problem));
+        let max_total = daily.saturating_mul(MAX_MULTIPLIER);
+        if total.is_none_or(|total| total > max_total) {
+            let problem = format!("must not come to more than {MAX_MULTIPLIER} times the daily budget");
+            return Err(FieldError::new("raise", problem));
         }
         Ok(())
     }
@@ -117,18 +119,21 @@ impl BudgetPeriod {
 impl Caller {
     /// Gives a campaign or ad set, as it stands now, a higher budget for some hours. Answers the period's id.
     ///
-    /// Sent once. With [`GraphError::UnknownOutcome`] look for it in [`Caller::budget_periods`].
+    /// Sent once. With [`GraphError::Indeterminate`] look for it in [`Caller::budget_periods`].
     pub async fn add_budget_period(
         &self,
         owner: &AdObject,
         period: &BudgetPeriod,
     ) -> Result<ObjectId, GraphError> {
         period.check(owner.daily_budget, self.graph().now()).map_err(|invalid| {
-            GraphError::FixInput(Details { blames: vec![invalid.field], ..Details::of(invalid.problem) })
+            GraphError::InvalidInput(Details {
+                blamed_fields: vec![invalid.field],
+                ..Details::of(invalid.message)
+            })
         })?;
         let (kind, value) = match period.raise {
-            Raise::By(amount) => ("ABSOLUTE", amount),
-            Raise::Times(times) => ("MULTIPLIER", times),
+            BudgetIncrease::Amount(amount) => ("ABSOLUTE", amount),
+            BudgetIncrease::Multiplier(times) => ("MULTIPLIER", times),
         };
         let [value, from, until] =
             [value, period.from.as_second(), period.until.as_second()].map(|number| number.to_string());
@@ -143,10 +148,10 @@ impl Caller {
     }
 
     /// The periods of a campaign or ad set. [`Caller::remove`] takes one away.
-    pub async fn budget_periods(&self, owner: &ObjectId) -> Result<Vec<KeptPeriod>, GraphError> {
+    pub async fn budget_periods(&self, owner: &ObjectId) -> Result<Vec<StoredBudgetPeriod>, GraphError> {
         let query = vec![("fields", "id,time_start,time_end,budget_value,budget_value_type".to_owned())];
-        let rows = Pages::<Row>::new(self.clone(), format!("{owner}/budget_schedules"), query, PAGE);
-        rows.all().await?.into_iter().map(KeptPeriod::try_from).collect()
+        let rows = Pages::<Row>::new(self.clone(), format!("{owner}/budget_schedules"), query, PAGE_ROWS);
+        rows.all().await?.into_iter().map(StoredBudgetPeriod::try_from).collect()
     }
 
     /// The least daily budgets of an ad account. Meta lists every currency; none when it leaves this one out.
@@ -155,14 +160,14 @@ impl Caller {
         account: &AdAccountId,
         currency: Currency,
     ) -> Result<Option<MinimumBudget>, GraphError> {
-        let query = vec![("fields", MINIMUM.to_owned())];
+        let query = vec![("fields", MINIMUM_BUDGET_FIELDS.to_owned())];
         let rows =
-            Pages::<MinimumBudget>::new(self.clone(), format!("{account}/minimum_budgets"), query, PAGE);
+            Pages::<MinimumBudget>::new(self.clone(), format!("{account}/minimum_budgets"), query, PAGE_ROWS);
         Ok(rows.all().await?.into_iter().find(|row| row.currency == currency))
     }
 }
 
-impl TryFrom<Row> for KeptPeriod {
+impl TryFrom<Row> for StoredBudgetPeriod {
     type Error = GraphError;
 
     fn try_from(row: Row) -> Result<Self, GraphError> {
@@ -170,19 +175,19 @@ impl TryFrom<Row> for KeptPeriod {
             // An offset without a colon, as everywhere at Meta.
             let read =
                 jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%z", text).and_then(|time| time.to_timestamp());
-            read.map_err(|error| shape(at, error.to_string()))
+            read.map_err(|error| unexpected_shape(at, error.to_string()))
         };
         let raise = match row.budget_value_type.as_str() {
-            "ABSOLUTE" => Raise::By(row.budget_value),
-            "MULTIPLIER" => Raise::Times(row.budget_value),
-            other => return Err(shape("budget_value_type", format!("{other} is unknown"))),
+            "ABSOLUTE" => BudgetIncrease::Amount(row.budget_value),
+            "MULTIPLIER" => BudgetIncrease::Multiplier(row.budget_value),
+            other => return Err(unexpected_shape("budget_value_type", format!("{other} is unknown"))),
         };
         let (from, until) = (time("time_start", &row.time_start)?, time("time_end", &row.time_end)?);
         Ok(Self { id: row.id, period: BudgetPeriod { from, until, raise } })
     }
 }
 
-fn shape(at: &str, problem: String) -> GraphError {
+fn unexpected_shape(at: &str, problem: String) -> GraphError {
     GraphError::UnexpectedShape { at: at.to_owned(), problem }
 }
 
@@ -200,14 +205,14 @@ mod tests {
         let blamed = |period: BudgetPeriod, daily: Option<i64>| {
             period.check(daily, now).err().map(|invalid| invalid.field)
         };
-        assert_eq!(blamed(period(3, Raise::By(7_000)), Some(1_000)), None);
-        assert_eq!(blamed(period(3, Raise::Times(8)), Some(1_000)), None);
-        assert_eq!(blamed(period(3, Raise::By(7_001)), Some(1_000)).unwrap(), "raise");
-        assert_eq!(blamed(period(3, Raise::Times(9)), Some(1_000)).unwrap(), "raise");
-        assert_eq!(blamed(period(3, Raise::Times(i64::MAX)), Some(1_000)).unwrap(), "raise");
-        assert_eq!(blamed(period(3, Raise::By(0)), Some(1_000)).unwrap(), "raise");
-        assert_eq!(blamed(period(2, Raise::By(1)), Some(1_000)).unwrap(), "until");
-        assert_eq!(blamed(period(-9, Raise::By(1)), Some(1_000)).unwrap(), "until");
-        assert_eq!(blamed(period(3, Raise::By(1)), None).unwrap(), "daily_budget");
+        assert_eq!(blamed(period(3, BudgetIncrease::Amount(7_000)), Some(1_000)), None);
+        assert_eq!(blamed(period(3, BudgetIncrease::Multiplier(8)), Some(1_000)), None);
+        assert_eq!(blamed(period(3, BudgetIncrease::Amount(7_001)), Some(1_000)).unwrap(), "raise");
+        assert_eq!(blamed(period(3, BudgetIncrease::Multiplier(9)), Some(1_000)).unwrap(), "raise");
+        assert_eq!(blamed(period(3, BudgetIncrease::Multiplier(i64::MAX)), Some(1_000)).unwrap(), "raise");
+        assert_eq!(blamed(period(3, BudgetIncrease::Amount(0)), Some(1_000)).unwrap(), "raise");
+        assert_eq!(blamed(period(2, BudgetIncrease::Amount(1)), Some(1_000)).unwrap(), "until");
+        assert_eq!(blamed(period(-9, BudgetIncrease::Amount(1)), Some(1_000)).unwrap(), "until");
+        assert_eq!(blamed(period(3, BudgetIncrease::Amount(1)), None).unwrap(), "daily_budget");
     }
 }

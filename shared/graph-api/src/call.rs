@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use reqwest::Method;
 
-use crate::error::Asked;
+use crate::error::CallKind;
 use crate::limit;
 use crate::usage::UseCase;
 
@@ -40,15 +40,15 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    pub(crate) fn asked(&self) -> Asked {
-        Asked { creates: self.effect == Effect::Create, case: use_case(self.path) }
+    pub(crate) fn kind(&self) -> CallKind {
+        CallKind { creates: self.effect == Effect::Create, case: use_case(self.path) }
     }
 }
 
 impl Effect {
     /// What a call costs of an account's score.
     pub(crate) fn points(self) -> u32 {
-        if self == Self::Read { limit::READ } else { limit::WRITE }
+        if self == Self::Read { limit::READ_POINTS } else { limit::WRITE_POINTS }
     }
 }
 

@@ -14,16 +14,16 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
-use crate::allowance::{Allowance, Paid};
-use crate::answer::{Answer, confirmed, decode};
 use crate::call::{Call, Effect, multipart};
-use crate::code::Scope;
 use crate::error::{Details, GraphError};
+use crate::error_code::ThrottleScope;
+use crate::quota_lease::{Charge, QuotaLease};
+use crate::response::{Response, check_success, decode};
 use crate::time::Time;
 use crate::usage::Usage;
 
 /// Sending a file may take so many times as long: fifty megabytes over a line of one megabit a second.
-const FILE_TIMES: u32 = 10;
+const UPLOAD_TIMEOUT_FACTOR: u32 = 10;
 
 /// How our app reaches Meta.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ pub struct GraphConfig {
 
 impl GraphConfig {
     /// Meta gives up by itself after about a minute.
-    pub const TIMEOUT: Duration = Duration::from_secs(60);
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
     /// Where a call goes: videos have a host of their own at Meta (its SDKs), and nowhere else.
     fn host(&self, call: &Call<'_>) -> String {
@@ -67,7 +67,7 @@ struct Inner {
     config: GraphConfig,
     time: Time,
     calls: AtomicU64,
-    /// Who is told of every call.
+    /// Called for every call.
     listener: OnceLock<fn()>,
     /// Meta serves no call of this app before then.
     blocked_until: Mutex<Option<Timestamp>>,
@@ -113,9 +113,9 @@ impl Graph {
         self.0.calls.load(Ordering::Relaxed)
     }
 
-    /// Tells somebody of every HTTP call, in the task that makes it. The first listener stays.
-    pub fn tell_of_calls(&self, listener: fn()) {
-        let _kept = self.0.listener.set(listener);
+    /// Sets a function that is called for every HTTP call, in the task that makes it. The first listener stays.
+    pub fn set_call_listener(&self, listener: fn()) {
+        let _already_set = self.0.listener.set(listener);
     }
 
     /// What Meta said first about the version in use, if it ever served another or announced the end of it.
@@ -123,7 +123,7 @@ impl Graph {
         self.0.version_warning.get().map(String::as_str)
     }
 
-    /// Stops every call of this app until then: another process has heard so.
+    /// Stops every call of this app until then: another process was told so by Meta.
     pub fn block_until(&self, until: Timestamp) {
         let mut blocked = self.0.blocked_until.lock().unwrap_or_else(PoisonError::into_inner);
         *blocked = (*blocked).max(Some(until));
@@ -131,7 +131,7 @@ impl Graph {
 
     /// Calls with a person's or system user's token, held to no quota but what answers say.
     pub fn on_behalf_of(&self, token: SecretString) -> Caller {
-        Caller { graph: self.clone(), token, allowance: None, deadline: None, trace: Arc::default() }
+        Caller { graph: self.clone(), token, quota_lease: None, deadline: None, trace_id: Arc::default() }
     }
 
     /// Calls with the app's own token.
@@ -141,23 +141,23 @@ impl Graph {
     }
 
     /// Fails while the app is blocked.
-    pub(crate) fn admit(&self) -> Result<(), GraphError> {
+    pub(crate) fn check_not_blocked(&self) -> Result<(), GraphError> {
         let blocked = *self.0.blocked_until.lock().unwrap_or_else(PoisonError::into_inner);
         let left = blocked.map(|until| until.duration_since(self.now())).filter(|left| left.is_positive());
         left.map_or(Ok(()), |left| {
             let details = Details::of("the app's quota at Meta is used up");
-            Err(GraphError::Wait { after: left.unsigned_abs(), scope: Scope::App, details })
+            Err(GraphError::RateLimited { after: left.unsigned_abs(), scope: ThrottleScope::App, details })
         })
     }
 
     /// Every answer names the version that served it, and warns when that is not the one asked for
-    /// (Graph API, "Versioning"; Marketing API, "Versions"). Once is enough to hear it.
+    /// (Graph API, "Versioning"; Marketing API, "Versions"). It is logged once.
     fn check_version(&self, headers: &HeaderMap) {
-        let asked = self.config().version.as_str();
-        let said = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let other = said("facebook-api-version").filter(|served| *served != asked);
-        let other = other.map(|served| format!("Meta served {served} where {asked} was asked for"));
-        let warning = said("x-ad-api-version-warning").map(str::to_owned).or(other);
+        let requested = self.config().version.as_str();
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let other = header("facebook-api-version").filter(|served| *served != requested);
+        let other = other.map(|served| format!("Meta served {served} where {requested} was requested"));
+        let warning = header("x-ad-api-version-warning").map(str::to_owned).or(other);
         if let Some(warning) = warning
             && self.0.version_warning.set(warning.clone()).is_ok()
         {
@@ -171,26 +171,26 @@ impl Graph {
 pub struct Caller {
     graph: Graph,
     token: SecretString,
-    allowance: Option<Arc<Allowance>>,
+    quota_lease: Option<Arc<QuotaLease>>,
     deadline: Option<Timestamp>,
-    trace: Arc<Mutex<Option<String>>>,
+    trace_id: Arc<Mutex<Option<String>>>,
 }
 
 impl Caller {
     /// What Meta calls the last answer that it gave: its support asks for that.
-    pub fn trace(&self) -> Option<String> {
-        self.trace.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn trace_id(&self) -> Option<String> {
+        self.trace_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Spends this allowance: a call that it does not cover is not made.
+    /// Charges calls to this quota lease: a call that it does not cover is not made.
     #[must_use]
-    pub fn within(self, allowance: Arc<Allowance>) -> Self {
-        Self { allowance: Some(allowance), ..self }
+    pub fn with_quota_lease(self, quota_lease: Arc<QuotaLease>) -> Self {
+        Self { quota_lease: Some(quota_lease), ..self }
     }
 
     /// Stops trying when this moment comes.
     #[must_use]
-    pub fn until(self, deadline: Timestamp) -> Self {
+    pub fn with_deadline(self, deadline: Timestamp) -> Self {
         Self { deadline: Some(deadline), ..self }
     }
 
@@ -211,7 +211,7 @@ impl Caller {
         params: &[(&str, &str)],
     ) -> Result<T, GraphError> {
         let call = Call { method: Method::GET, path, params, file: None, effect: Effect::Read };
-        decode(&self.persistently(&call).await?)
+        decode(&self.send_with_retry(&call).await?)
     }
 
     /// Creates. Sent once: when the answer is lost the outcome is unknown and the caller must look.
@@ -223,41 +223,41 @@ impl Caller {
         let call = Call { method: Method::POST, path, params, file: None, effect: Effect::Create };
         // Meta has done something that cannot be read: looking for it is all that is left.
         let created = decode(&self.send(&call).await?);
-        created.map_err(|error| GraphError::UnknownOutcome(Details::of(error.to_string())))
+        created.map_err(|error| GraphError::Indeterminate(Details::of(error.to_string())))
     }
 
     /// Sets values of an object; the same call twice is the same as once.
     pub async fn update(&self, path: &str, params: &[(&str, &str)]) -> Result<(), GraphError> {
         let call = Call { method: Method::POST, path, params, file: None, effect: Effect::Set };
-        confirmed(&self.persistently(&call).await?)
+        check_success(&self.send_with_retry(&call).await?)
     }
 
     /// Deletes an object. One that is gone already counts as deleted.
     pub async fn delete(&self, path: &str, params: &[(&str, &str)]) -> Result<(), GraphError> {
         let call = Call { method: Method::DELETE, path, params, file: None, effect: Effect::Set };
-        match self.persistently(&call).await {
-            Ok(body) => confirmed(&body),
-            Err(GraphError::Gone(_)) => Ok(()),
+        match self.send_with_retry(&call).await {
+            Ok(body) => check_success(&body),
+            Err(GraphError::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
     /// Whether the token still works, asked of Meta itself.
-    pub async fn is_alive(&self) -> Result<bool, GraphError> {
+    pub async fn is_token_valid(&self) -> Result<bool, GraphError> {
         Ok(self.graph.debug_token(&self.token).await?.is_valid)
     }
 
     /// Sends until it succeeds or another try cannot help, with growing pauses of random length, for as long
     /// as there is time.
-    pub(crate) async fn persistently(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
-        let mut pauses = pauses();
+    pub(crate) async fn send_with_retry(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
+        let mut delays = retry_delays();
         loop {
             let error = match self.send(call).await {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
             };
-            match pauses.next() {
-                Some(pause) if error.may_pass() && self.pause(pause).await => {}
+            match delays.next() {
+                Some(pause) if error.is_retryable() && self.pause(pause).await => {}
                 _ => return Err(error),
             }
         }
@@ -279,63 +279,72 @@ impl Caller {
 
     /// Sends once.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
-        self.graph.admit()?;
+        self.graph.check_not_blocked()?;
         let left = self.time_left();
         if left.is_some_and(|left| left.is_zero()) {
             let details = Details::of("there is no time left for another call");
-            return Err(GraphError::Wait { after: Duration::from_secs(1), scope: Scope::Action, details });
+            return Err(GraphError::RateLimited {
+                after: Duration::from_secs(1),
+                scope: ThrottleScope::Action,
+                details,
+            });
         }
-        let paid = self.pay(call.effect.points())?;
+        let charge = self.charge(call.effect.points())?;
         let (usage, result) = match self.exchange(call).await {
-            Ok(answer) => answer.judge(call.asked()),
-            Err(error) => (None, Err(GraphError::of_transport(error, call.asked()))),
+            Ok(response) => response.check(call.kind()),
+            Err(error) => (None, Err(GraphError::from_transport(error, call.kind()))),
         };
         let result = result.map_err(|error| match error {
             // It was our time that ran out, which says nothing of the size of the question.
-            GraphError::MakeSmaller(details)
+            GraphError::RequestTooLarge(details)
                 if usage.is_none() && left.is_some_and(|left| left < self.graph.config().timeout) =>
             {
-                GraphError::TryLater(details)
+                GraphError::Transient(details)
             }
             error => error,
         });
-        self.hear(paid.as_ref(), usage.as_ref(), result.as_ref().err());
+        self.record_usage(charge.as_ref(), usage.as_ref(), result.as_ref().err());
         result
     }
 
-    /// Pays for a call, where there is an allowance to pay from.
-    pub(crate) fn pay(&self, points: u32) -> Result<Option<Paid>, GraphError> {
-        let Some(allowance) = &self.allowance else { return Ok(None) };
+    /// Charges a call to the quota lease, if there is one.
+    pub(crate) fn charge(&self, points: u32) -> Result<Option<Charge>, GraphError> {
+        let Some(quota_lease) = &self.quota_lease else { return Ok(None) };
         let now = self.graph.now();
-        allowance.pay(points, now).map(Some).map_err(|again| {
+        quota_lease.charge(points, now).map(Some).map_err(|again| {
             let details = Details::of("the ad account's quota at Meta has nothing left for now");
             let after = again.duration_since(now).max(SignedDuration::from_secs(1)).unsigned_abs();
-            GraphError::Wait { after, scope: Scope::Action, details }
+            GraphError::RateLimited { after, scope: ThrottleScope::Action, details }
         })
     }
 
-    /// Remembers what an answer said of quotas.
-    pub(crate) fn hear(&self, paid: Option<&Paid>, usage: Option<&Usage>, error: Option<&GraphError>) {
+    /// Records the quota usage and the throttle that a response reported.
+    pub(crate) fn record_usage(
+        &self,
+        charge: Option<&Charge>,
+        usage: Option<&Usage>,
+        error: Option<&GraphError>,
+    ) {
         let throttled = match error {
-            Some(GraphError::Wait { after, scope, .. }) => Some((*scope, *after)),
+            Some(GraphError::RateLimited { after, scope, .. }) => Some((*scope, *after)),
             _ => None,
         };
-        if let Some((Scope::App, after)) = throttled
+        if let Some((ThrottleScope::App, after)) = throttled
             && let Ok(until) = self.graph.now().checked_add(after)
         {
             self.graph.block_until(until);
         }
-        if let (Some(allowance), Some(paid)) = (&self.allowance, paid) {
-            allowance.hear(paid, usage, throttled);
+        if let (Some(quota_lease), Some(charge)) = (&self.quota_lease, charge) {
+            quota_lease.record_usage(charge, usage, throttled);
         }
     }
 
     /// One exchange over HTTP. The token travels in a header, so that no URL ever holds it.
-    pub(crate) async fn exchange(&self, call: &Call<'_>) -> Result<Answer, reqwest::Error> {
+    pub(crate) async fn exchange(&self, call: &Call<'_>) -> Result<Response, reqwest::Error> {
         let config = self.graph.config();
         let url = format!("{}/{}/{}", config.host(call), config.version, call.path);
-        let longest = config.timeout * if call.file.is_some() { FILE_TIMES } else { 1 };
-        let timeout = self.time_left().map_or(longest, |left| left.min(longest));
+        let max_timeout = config.timeout * if call.file.is_some() { UPLOAD_TIMEOUT_FACTOR } else { 1 };
+        let timeout = self.time_left().map_or(max_timeout, |left| left.min(max_timeout));
         let request = self.graph.http()?.request(call.method.clone(), url).timeout(timeout);
         let request = request.bearer_auth(self.token.expose_secret());
         let proof = self.proof();
@@ -346,18 +355,18 @@ impl Caller {
             None => request.query(call.params).query(&proof),
         };
         self.graph.0.calls.fetch_add(1, Ordering::Relaxed);
-        if let Some(told) = self.graph.0.listener.get() {
-            told();
+        if let Some(listener) = self.graph.0.listener.get() {
+            listener();
         }
-        let answer = request.send().await?;
-        self.graph.check_version(answer.headers());
-        let trace = answer.headers().get("x-fb-trace-id").and_then(|trace| trace.to_str().ok());
-        *self.trace.lock().unwrap_or_else(PoisonError::into_inner) = trace.map(str::to_owned);
-        let usage = Usage::read(|name| answer.headers().get(name)?.to_str().ok());
-        let status = answer.status().as_u16();
-        let body = answer.bytes().await?;
+        let response = request.send().await?;
+        self.graph.check_version(response.headers());
+        let trace_id = response.headers().get("x-fb-trace-id").and_then(|trace| trace.to_str().ok());
+        *self.trace_id.lock().unwrap_or_else(PoisonError::into_inner) = trace_id.map(str::to_owned);
+        let usage = Usage::read(|name| response.headers().get(name)?.to_str().ok());
+        let status = response.status().as_u16();
+        let body = response.bytes().await?;
         tracing::debug!(method = %call.method, path = call.path, status, bytes = body.len(), "Graph answered.");
-        Ok(Answer { status, usage, body })
+        Ok(Response { status, usage, body })
     }
 
     /// `appsecret_proof`: shows that the token is used by the app it was issued to.
@@ -370,12 +379,12 @@ impl Caller {
 }
 
 /// How often a call is sent that another try can help.
-const TRIES: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 
 /// The pauses between them: growing, and of random length, so that many callers do not come back at once.
-pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
-    let pauses = ExponentialBuilder::default().with_jitter().with_min_delay(Duration::from_millis(200));
-    pauses.with_max_times(TRIES - 1).build()
+pub(crate) fn retry_delays() -> impl Iterator<Item = Duration> {
+    let builder = ExponentialBuilder::default().with_jitter().with_min_delay(Duration::from_millis(200));
+    builder.with_max_times(MAX_ATTEMPTS - 1).build()
 }
 
 #[cfg(test)]
@@ -391,7 +400,7 @@ mod tests {
                 version: "v26.0".to_owned(),
                 app_id: String::new(),
                 app_secret: SecretString::default(),
-                timeout: GraphConfig::TIMEOUT,
+                timeout: GraphConfig::DEFAULT_TIMEOUT,
             };
             config.host(&Call { method, path, params: &[], file: None, effect: Effect::Read })
         };

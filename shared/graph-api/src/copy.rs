@@ -1,28 +1,28 @@
 //! Copies of campaigns, ad sets and ads (Marketing API, "Ad copies").
 
-use ads::id::ObjectId;
-use ads::object::{AdObject, Level};
+use domain::id::ObjectId;
+use domain::object::{AdObject, Level};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::client::Caller;
+use crate::entities::{GraphObject, fields};
 use crate::error::{Details, GraphError};
 use crate::page::Pages;
-use crate::structure::{GraphObject, fields};
 
 /// Copies of a page.
-const PAGE: u32 = 100;
+const PAGE_ROWS: u32 = 100;
 
 /// How something is copied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CopyOptions {
     /// Whether everything below is copied too. Meta does so in one call for fewer than three objects below, and
-    /// answers [`GraphError::MakeSmaller`] for more.
+    /// answers [`GraphError::RequestTooLarge`] for more.
     pub deep: bool,
     /// What the copies are.
     pub status: CopyStatus,
     /// How the copies are named.
-    pub renaming: Renaming,
+    pub renaming: RenameStrategy,
     /// The campaign of an ad set's copy, or the ad set of an ad's; the source's own when absent.
     pub into: Option<ObjectId>,
 }
@@ -41,14 +41,14 @@ pub enum CopyStatus {
 
 /// How copies are named.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Renaming {
+pub enum RenameStrategy {
     /// As Meta does it: its own suffix, in the language of the person, for what is copied and not for what is below.
     #[default]
-    Usual,
+    PlatformDefault,
     /// As their sources.
-    Keep,
+    NoRename,
     /// A name with this around it.
-    Around {
+    Affix {
         /// Before the name.
         prefix: String,
         /// After the name.
@@ -60,7 +60,7 @@ pub enum Renaming {
 
 /// A copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copied {
+pub struct CopyResult {
     /// The copy of what was to be copied.
     pub id: ObjectId,
     /// Everything that was copied, where Meta says so.
@@ -80,7 +80,7 @@ pub struct CopiedObject {
 
 /// Each level answers under a name of its own.
 #[derive(Deserialize)]
-struct Answer {
+struct CopyResponse {
     copied_campaign_id: Option<ObjectId>,
     copied_adset_id: Option<ObjectId>,
     copied_ad_id: Option<ObjectId>,
@@ -91,17 +91,17 @@ struct Answer {
 impl Caller {
     /// Copies a campaign, ad set or ad.
     ///
-    /// Sent once. With [`GraphError::UnknownOutcome`] the copy may exist: look for it with [`Caller::copies`] before
+    /// Sent once. With [`GraphError::Indeterminate`] the copy may exist: look for it with [`Caller::copies`] before
     /// trying again.
     pub async fn copy(
         &self,
         level: Level,
         id: &ObjectId,
         options: &CopyOptions,
-    ) -> Result<Copied, GraphError> {
+    ) -> Result<CopyResult, GraphError> {
         let form = form(level, options)?;
         let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let answer: Answer = self.create(&format!("{id}/copies"), &form).await?;
+        let answer: CopyResponse = self.create(&format!("{id}/copies"), &form).await?;
         let id = match level {
             Level::Account => None,
             Level::Campaign => answer.copied_campaign_id,
@@ -112,13 +112,13 @@ impl Caller {
             at: "copied_id".to_owned(),
             problem: format!("no copy of the {level} is named"),
         })?;
-        Ok(Copied { id, objects: answer.ad_object_ids })
+        Ok(CopyResult { id, objects: answer.ad_object_ids })
     }
 
     /// What was copied from an object and still exists.
     pub async fn copies(&self, level: Level, id: &ObjectId) -> Result<Vec<AdObject>, GraphError> {
         let query = vec![("fields", fields(level).to_owned())];
-        let copies = Pages::<GraphObject>::new(self.clone(), format!("{id}/copies"), query, PAGE);
+        let copies = Pages::<GraphObject>::new(self.clone(), format!("{id}/copies"), query, PAGE_ROWS);
         Ok(copies.all().await?.into_iter().map(|copy| copy.into_object(level)).collect())
     }
 }
@@ -140,7 +140,7 @@ fn form(level: Level, options: &CopyOptions) -> Result<Vec<(&'static str, String
             Level::AdSet => "campaign_id",
             Level::Ad => "adset_id",
             Level::Account | Level::Campaign => {
-                return Err(GraphError::FixInput(Details::of(
+                return Err(GraphError::InvalidInput(Details::of(
                     "a campaign is copied into its own ad account",
                 )));
             }
@@ -150,11 +150,11 @@ fn form(level: Level, options: &CopyOptions) -> Result<Vec<(&'static str, String
     Ok(form)
 }
 
-fn renaming(renaming: &Renaming) -> Option<String> {
+fn renaming(renaming: &RenameStrategy) -> Option<String> {
     let options = match renaming {
-        Renaming::Usual => return None,
-        Renaming::Keep => json!({"rename_strategy": "NO_RENAME"}),
-        Renaming::Around { prefix, suffix, deep } => {
+        RenameStrategy::PlatformDefault => return None,
+        RenameStrategy::NoRename => json!({"rename_strategy": "NO_RENAME"}),
+        RenameStrategy::Affix { prefix, suffix, deep } => {
             let strategy = if *deep { "DEEP_RENAME" } else { "ONLY_TOP_LEVEL_RENAME" };
             json!({"rename_strategy": strategy, "rename_prefix": prefix, "rename_suffix": suffix})
         }

@@ -1,7 +1,7 @@
 //! Creatives: what ads show. Only their name and status can be changed, so another text is another creative.
 
-use ads::creative::{CreativeSpec, LinkSpec};
-use ads::id::{AdAccountId, ImageHash, ObjectId, PageId, VideoId};
+use domain::creative::{CreativeSpec, LinkSpec};
+use domain::id::{AdAccountId, ImageHash, ObjectId, PageId, VideoId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,10 +13,10 @@ const FIELDS: &str =
     "id,name,status,object_story_id,effective_object_story_id,object_story_spec,thumbnail_url";
 
 /// Creatives of a page: each is long.
-const PAGE: u32 = 100;
+const PAGE_ROWS: u32 = 100;
 
 /// The sides of a thumbnail in pixels; Meta's own are 64.
-const THUMBNAIL: &str = "400";
+const THUMBNAIL_SIDE_PX: &str = "400";
 
 /// A creative of an ad account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,7 +169,11 @@ impl From<Row> for Creative {
 impl Caller {
     /// One creative as it stands now.
     pub async fn creative(&self, id: &ObjectId) -> Result<Creative, GraphError> {
-        let query = [("fields", FIELDS), ("thumbnail_width", THUMBNAIL), ("thumbnail_height", THUMBNAIL)];
+        let query = [
+            ("fields", FIELDS),
+            ("thumbnail_width", THUMBNAIL_SIDE_PX),
+            ("thumbnail_height", THUMBNAIL_SIDE_PX),
+        ];
         let row: Row = self.get(id.as_str(), &query).await?;
         Ok(row.into())
     }
@@ -177,13 +181,13 @@ impl Caller {
     /// Every creative of an account. Their thumbnails are small.
     pub async fn creatives(&self, account: &AdAccountId) -> Result<Vec<Creative>, GraphError> {
         let query = vec![("fields", FIELDS.to_owned())];
-        let rows = Pages::<Row>::new(self.clone(), creatives_of(account), query, PAGE);
+        let rows = Pages::<Row>::new(self.clone(), creatives_path(account), query, PAGE_ROWS);
         Ok(rows.all().await?.into_iter().map(Creative::from).collect())
     }
 
     /// Makes a creative.
     ///
-    /// Sent once. With [`GraphError::UnknownOutcome`] look for its name in [`Caller::creatives`]; one that is there
+    /// Sent once. With [`GraphError::Indeterminate`] look for its name in [`Caller::creatives`]; one that is there
     /// twice does no harm.
     pub async fn create_creative(
         &self,
@@ -192,7 +196,7 @@ impl Caller {
     ) -> Result<ObjectId, GraphError> {
         let form = form(creative);
         let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let created: Created = self.create(&creatives_of(account), &form).await?;
+        let created: Created = self.create(&creatives_path(account), &form).await?;
         Ok(created.id)
     }
 
@@ -205,7 +209,7 @@ impl Caller {
         let form = form(creative);
         let form = form.iter().map(|(name, value)| (*name, value.as_str()));
         let form: Vec<_> = form.chain([VALIDATE_ONLY]).collect();
-        self.update(&creatives_of(account), &form).await
+        self.update(&creatives_path(account), &form).await
     }
 }
 
@@ -213,7 +217,7 @@ impl Caller {
 pub(crate) const VALIDATE_ONLY: (&str, &str) = ("execution_options", r#"["validate_only"]"#);
 
 /// What an ad says of its creative. One that is made with the ad has this name.
-pub(crate) fn in_ad(creative: &CreativeSpec, name: &str) -> Value {
+pub(crate) fn ad_creative(creative: &CreativeSpec, name: &str) -> Value {
     match creative {
         CreativeSpec::CreativeId(id) => json!({"creative_id": id}),
         CreativeSpec::PostId(post) => json!({"object_story_id": post}),
@@ -252,7 +256,7 @@ fn link_parts(link: &LinkSpec) -> Vec<(&'static str, Value)> {
         }
     }
     if let Some(button) = &link.call_to_action {
-        data["call_to_action"] = button_to(button, &link.link);
+        data["call_to_action"] = call_to_action_of(button, &link.link);
     }
     let kind = if link.product_set.is_some() { "template_data" } else { "link_data" };
     let mut story = json!({ kind: data });
@@ -275,7 +279,7 @@ fn video_spec(story: &VideoStory) -> Value {
         "video_id": story.video,
         cover: picture,
         "message": story.message,
-        "call_to_action": button_to(&story.call_to_action, &story.link),
+        "call_to_action": call_to_action_of(&story.call_to_action, &story.link),
     });
     if let Some(headline) = &story.headline {
         video["title"] = json!(headline);
@@ -283,10 +287,10 @@ fn video_spec(story: &VideoStory) -> Value {
     json!({"page_id": story.page, "video_data": video})
 }
 
-fn button_to(kind: &str, link: &str) -> Value {
+fn call_to_action_of(kind: &str, link: &str) -> Value {
     json!({"type": kind, "value": {"link": link}})
 }
 
-fn creatives_of(account: &AdAccountId) -> String {
+fn creatives_path(account: &AdAccountId) -> String {
     format!("{account}/adcreatives")
 }

@@ -2,9 +2,9 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::answer::{confirmed, decode, is_answer};
-use crate::error::{Asked, GraphError};
+use crate::error::{CallKind, GraphError};
 use crate::page::Page;
+use crate::response::{check_success, decode, is_success_body};
 use crate::usage::{Usage, UseCase};
 
 /// The rows of a page.
@@ -15,7 +15,7 @@ pub fn rows<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, GraphError> {
 /// What a call ends with that is answered so and was no success.
 pub fn error(status: u16, body: &[u8], creates: bool) -> GraphError {
     // Every answer is first asked whether it is one.
-    let _ = (is_answer(body), confirmed(body));
-    let asked = Asked { creates, case: UseCase::AdsManagement };
-    GraphError::of_answer(status, body, &Usage::default(), asked)
+    let _ = (is_success_body(body), check_success(body));
+    let kind = CallKind { creates, case: UseCase::AdsManagement };
+    GraphError::from_response(status, body, &Usage::default(), kind)
 }

@@ -1,29 +1,29 @@
 //! Insights: an account's numbers per ad and day.
 //!
 //! Asked synchronously first, for that takes seconds where a report run takes minutes. What is too much for one
-//! answer is asked for in smaller portions, in this order: fewer days, fewer rows a page, campaign by campaign, as a
+//! answer is split into smaller queries, in this order: fewer days, fewer rows a page, campaign by campaign, as a
 //! report run, and half of the fields at a time. A query that runs out of time becomes a report run at once.
 
-mod piece;
 mod reader;
 mod report;
 mod row;
+mod sub_query;
 
-use ads::date::DateRange;
-use ads::id::{AdAccountId, ObjectId};
+use domain::date::DateRange;
+use domain::id::{AdAccountId, ObjectId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Caller;
-pub use reader::AdDays;
-pub use row::AdDay;
+pub use reader::InsightsReader;
+pub use row::InsightsRow;
 
 /// Rows of an insights page.
-const PAGE: u32 = 500;
+const PAGE_ROWS: u32 = 500;
 
 /// How much of an account's insights Meta gives at a time. Worth remembering for a day: finding it costs calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Portion {
+pub struct QueryShape {
     /// Days of one query.
     pub days: u32,
     /// Rows of one page.
@@ -33,12 +33,12 @@ pub struct Portion {
     /// Whether report runs are used.
     pub as_report: bool,
     /// Whether counts and actions are asked for one after the other.
-    pub by_half: bool,
+    pub split_fields: bool,
 }
 
-impl Default for Portion {
+impl Default for QueryShape {
     fn default() -> Self {
-        Self { days: u32::MAX, rows: PAGE, by_campaign: false, as_report: false, by_half: false }
+        Self { days: u32::MAX, rows: PAGE_ROWS, by_campaign: false, as_report: false, split_fields: false }
     }
 }
 
@@ -54,17 +54,17 @@ pub struct ReportRun {
 }
 
 /// A run that was left unread for longer is not taken up again.
-const FRESH: SignedDuration = SignedDuration::from_hours(2);
+const MAX_REPORT_RUN_AGE: SignedDuration = SignedDuration::from_hours(2);
 
 impl ReportRun {
     /// Whether it covers nothing but these days.
-    pub fn lies_within(&self, range: DateRange) -> bool {
+    pub fn is_within(&self, range: DateRange) -> bool {
         range.contains(self.range.since) && range.contains(self.range.until)
     }
 
     /// Whether its numbers are still worth reading.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        now.duration_since(self.started_at) < FRESH
+        now.duration_since(self.started_at) < MAX_REPORT_RUN_AGE
     }
 }
 
@@ -73,7 +73,7 @@ impl Caller {
     ///
     /// Unfiltered wherever possible: with any `filtering` Meta reports active objects only unless every status is
     /// named, and the numbers of archived and deleted ads would be missing.
-    pub fn ad_days(&self, account: &AdAccountId, range: DateRange, portion: Portion) -> AdDays {
-        AdDays::new(self.clone(), account.clone(), range, portion)
+    pub fn insights(&self, account: &AdAccountId, range: DateRange, shape: QueryShape) -> InsightsReader {
+        InsightsReader::new(self.clone(), account.clone(), range, shape)
     }
 }

@@ -1,16 +1,16 @@
 //! Creating, changing and deleting campaigns, ad sets and ads.
 
-use ads::id::ObjectId;
-use ads::launch::{Launch, Step};
-use ads::object::Level;
-use ads::regulation::{RegionalIdentities, Regulation};
+use domain::id::ObjectId;
+use domain::launch::{Launch, Step};
+use domain::object::Level;
+use domain::regulation::{RegionalIdentities, Regulation};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::client::Caller;
-use crate::creative::{VALIDATE_ONLY, in_ad};
+use crate::creative::{VALIDATE_ONLY, ad_creative};
+use crate::entities::edge;
 use crate::error::GraphError;
-use crate::structure::edge;
 
 /// What is to be set on an object; absent stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,9 +31,9 @@ struct CreatedId {
 impl Caller {
     /// Takes one step of a launch: creates its object PAUSED and answers its id.
     ///
-    /// Sent once. With [`GraphError::UnknownOutcome`] the object may exist: look for it by
+    /// Sent once. With [`GraphError::Indeterminate`] the object may exist: look for it by
     /// [`Launch::object_name`] before trying again.
-    pub async fn take_step(&self, launch: &Launch, step: Step) -> Result<ObjectId, GraphError> {
+    pub async fn create_step(&self, launch: &Launch, step: Step) -> Result<ObjectId, GraphError> {
         let form = form(launch, step);
         let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let created: CreatedId = self.create(&path(launch, step), &form).await?;
@@ -171,7 +171,7 @@ fn identities(named: &RegionalIdentities) -> Value {
 
 fn ad_form(launch: &Launch) -> Form {
     let spec = &launch.spec.ad;
-    let creative = in_ad(&spec.creative, &launch.object_name(Step::Ad));
+    let creative = ad_creative(&spec.creative, &launch.object_name(Step::Ad));
     let mut form = paused(launch, Step::Ad);
     form.extend([("adset_id", id_text(launch, Step::AdSet)), ("creative", creative.to_string())]);
     form.extend(spec.conversion_domain.clone().map(|domain| ("conversion_domain", domain)));

@@ -3,18 +3,18 @@
 //! A call is made on behalf of somebody ([`Graph::on_behalf_of`]), answers in the words of [`ads`], and
 //! fails with a [`GraphError`] that names the caller's next move.
 
-mod answer;
 mod call;
 pub mod client;
-mod code;
 pub mod error;
+mod error_code;
+mod response;
 pub mod time;
 
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub mod allowance;
 pub mod limit;
+pub mod quota_lease;
 pub mod usage;
 
 pub mod account;
@@ -22,18 +22,18 @@ pub mod batch;
 pub mod budget;
 pub mod copy;
 pub mod creative;
+pub mod entities;
 pub mod insights;
 pub mod launch;
 pub mod media;
 pub mod oauth;
 pub mod page;
 pub mod signed_request;
-pub mod structure;
 pub mod subscription;
 pub mod webhook;
 
-pub use allowance::Allowance;
 pub use client::{Caller, Graph, GraphConfig};
-pub use code::Scope;
 pub use error::GraphError;
+pub use error_code::ThrottleScope;
+pub use quota_lease::QuotaLease;
 pub use time::Time;

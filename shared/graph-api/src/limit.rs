@@ -5,7 +5,7 @@
 //! name the percentage used, never the quota; how large the quota is at least follows from the app's tier.
 //!
 //! [`AccountLimits`] is one value per app and ad account, to be kept where all processes see it and changed there
-//! by compare-and-set. Before it calls, a process takes a [`Lease`] of some points; afterwards it returns the lease
+//! by compare-and-set. Before it calls, a process takes a [`LeaseGrant`] of some points; afterwards it returns the lease
 //! with what it spent and what the answers said. Points that are leased count as spent until then, and those of a
 //! process that vanished count as spent until Meta would have forgotten them.
 
@@ -17,23 +17,23 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use self::meter::{Meter, Quota};
-use crate::code::Scope;
+use crate::error_code::ThrottleScope;
 use crate::usage::{Tier, Usage, UseCase};
 
 /// What one invocation takes at a time: enough for a handful of calls and their retries.
-pub const PORTION: u32 = 30;
+pub const DEFAULT_LEASE_POINTS: u32 = 30;
 
 /// Points of a read.
-pub const READ: u32 = 1;
+pub const READ_POINTS: u32 = 1;
 /// Points of a write.
-pub const WRITE: u32 = 3;
+pub const WRITE_POINTS: u32 = 3;
 
 /// A lease that is not returned ends by itself: longer than a call may take.
-const LEASE: SignedDuration = SignedDuration::from_secs(120);
+const LEASE_TTL: SignedDuration = SignedDuration::from_secs(120);
 
 /// Points that a process may spend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lease {
+pub struct LeaseGrant {
     id: u64,
     /// What the calls count as.
     pub case: UseCase,
@@ -45,15 +45,15 @@ pub struct Lease {
 
 /// What a process did with its lease.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Spent {
+pub struct QuotaConsumption {
     /// Points of the calls it made.
     pub points: u32,
     /// Those of them that no answer with usage headers can have counted.
-    pub unseen: u32,
+    pub unreported: u32,
     /// What the answers said.
     pub usage: Usage,
     /// Throttles it ran into.
-    pub throttled: Vec<(Scope, Duration)>,
+    pub throttled: Vec<(ThrottleScope, Duration)>,
 }
 
 /// The quotas of one ad account, for one app.
@@ -64,68 +64,68 @@ pub struct AccountLimits {
     score: Meter,
     insights: Meter,
     management: Meter,
-    leases: Vec<Lease>,
-    next: u64,
+    leases: Vec<LeaseGrant>,
+    next_lease_id: u64,
 }
 
 impl AccountLimits {
-    /// Leases up to `wanted` points for calls of a use case, at least `least`; or says when to ask again, in
+    /// Leases up to `max_points` points for calls of a use case, at least `min_points`; or says when to ask again, in
     /// which case nothing is leased.
     pub fn lease(
         &mut self,
         case: UseCase,
-        least: u32,
-        wanted: u32,
+        min_points: u32,
+        max_points: u32,
         now: Timestamp,
-    ) -> Result<Lease, Timestamp> {
-        self.end_leases(now);
+    ) -> Result<LeaseGrant, Timestamp> {
+        self.expire_leases(now);
         if let Some(until) = self.blocked_until(case, now) {
             return Err(until);
         }
         let free = [Quota::Score, Quota::Calls(case)].map(|quota| {
-            let counts = |lease: &&Lease| quota == Quota::Score || Quota::Calls(lease.case) == quota;
+            let counts = |lease: &&LeaseGrant| quota == Quota::Score || Quota::Calls(lease.case) == quota;
             let leased: u32 = self.leases.iter().filter(counts).map(|lease| lease.points).sum();
-            self.meter(quota).free(quota, self.tier, now).saturating_sub(leased)
+            self.meter(quota).available(quota, self.tier, now).saturating_sub(leased)
         });
         let free = free.into_iter().min().unwrap_or(0);
         // No more than a quarter, so that a few processes can work at once on a small quota.
-        let points = wanted.min((free / 4).max(least)).min(free);
-        if points < least {
-            return Err(self.ask_again(case, now));
+        let points = max_points.min((free / 4).max(min_points)).min(free);
+        if points < min_points {
+            return Err(self.retry_at(case, now));
         }
-        let lease = Lease { id: self.next, case, points, until: now + LEASE };
-        self.next += 1;
+        let lease = LeaseGrant { id: self.next_lease_id, case, points, until: now + LEASE_TTL };
+        self.next_lease_id += 1;
         self.leases.push(lease.clone());
         Ok(lease)
     }
 
     /// Takes a lease back. A second time changes nothing.
-    pub fn settle(&mut self, lease: &Lease, spent: &Spent, now: Timestamp) {
-        self.end_leases(now);
+    pub fn settle(&mut self, lease: &LeaseGrant, spent: &QuotaConsumption, now: Timestamp) {
+        self.expire_leases(now);
         let held = self.leases.iter().position(|held| held.id == lease.id);
         if let Some(held) = held {
             self.leases.remove(held);
         }
         self.tier = spent.usage.tier.unwrap_or(self.tier);
-        let next = self.next;
+        let next = self.next_lease_id;
         for quota in [Quota::Score, Quota::Calls(lease.case)] {
-            let said = match quota {
+            let reported = match quota {
                 Quota::Score => spent.usage.score,
                 Quota::Calls(case) => spent.usage.percent(case),
             };
             // A lease that ended by itself was counted as spent whole.
-            let unseen = if said.is_some() { spent.unseen } else { spent.points };
+            let unreported = if reported.is_some() { spent.unreported } else { spent.points };
             let meter = self.meter_mut(quota);
-            meter.spend(quota, if held.is_some() { unseen } else { 0 }, next, now);
-            if let Some(percent) = said {
-                meter.hear(percent, lease.id, next, now);
+            meter.spend(quota, if held.is_some() { unreported } else { 0 }, next, now);
+            if let Some(percent) = reported {
+                meter.record_usage(percent, lease.id, next, now);
             }
         }
         for (scope, after) in &spent.throttled {
             let quota = match scope {
-                Scope::Account => Quota::Score,
-                Scope::UseCase => Quota::Calls(lease.case),
-                Scope::App | Scope::Action => continue,
+                ThrottleScope::Account => Quota::Score,
+                ThrottleScope::UseCase => Quota::Calls(lease.case),
+                ThrottleScope::App | ThrottleScope::Action => continue,
             };
             let until = SignedDuration::try_from(*after).ok().and_then(|after| now.checked_add(after).ok());
             let meter = self.meter_mut(quota);
@@ -140,8 +140,8 @@ impl AccountLimits {
     }
 
     /// Leases of processes that vanished: what they could have spent counts as spent.
-    fn end_leases(&mut self, now: Timestamp) {
-        let next = self.next;
+    fn expire_leases(&mut self, now: Timestamp) {
+        let next = self.next_lease_id;
         let (ended, held): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.leases).into_iter().partition(|lease| lease.until <= now);
         self.leases = held;
@@ -153,13 +153,13 @@ impl AccountLimits {
     }
 
     /// When there will be something to lease: others return theirs, or Meta forgets.
-    fn ask_again(&self, case: UseCase, now: Timestamp) -> Timestamp {
+    fn retry_at(&self, case: UseCase, now: Timestamp) -> Timestamp {
         if !self.leases.is_empty() {
             return now + SignedDuration::from_secs(2);
         }
         let forgotten = [Quota::Score, Quota::Calls(case)].map(|quota| {
-            let full = self.meter(quota).free(quota, self.tier, now) < WRITE;
-            self.meter(quota).at.filter(|_| full).map(|at| at + quota.memory())
+            let full = self.meter(quota).available(quota, self.tier, now) < WRITE_POINTS;
+            self.meter(quota).updated_at.filter(|_| full).map(|at| at + quota.window())
         });
         forgotten.into_iter().flatten().max().unwrap_or(now).max(now + SignedDuration::from_secs(2))
     }
@@ -191,8 +191,8 @@ pub struct AppLimit {
 
 impl AppLimit {
     /// Takes in what answers said. Whether anything changed.
-    pub fn hear(&mut self, spent: &Spent, now: Timestamp) -> bool {
-        let app = spent.throttled.iter().filter(|(scope, _)| *scope == Scope::App);
+    pub fn record_usage(&mut self, spent: &QuotaConsumption, now: Timestamp) -> bool {
+        let app = spent.throttled.iter().filter(|(scope, _)| *scope == ThrottleScope::App);
         let until = app.filter_map(|(_, after)| now.checked_add(SignedDuration::try_from(*after).ok()?).ok());
         let until = until.max().max(self.blocked_until);
         let changed = until != self.blocked_until;
@@ -207,14 +207,14 @@ pub struct BudgetChanges(Vec<Timestamp>);
 
 impl BudgetChanges {
     /// How many changes an hour bears.
-    pub const AN_HOUR: usize = 4;
+    pub const MAX_PER_HOUR: usize = 4;
 
     /// Counts a change, or says when the next one is possible.
     pub fn admit(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         let hour = SignedDuration::from_hours(1);
         self.0.retain(|at| now.duration_since(*at) < hour);
         match self.0.iter().min() {
-            Some(first) if self.0.len() >= Self::AN_HOUR => Err(*first + hour),
+            Some(first) if self.0.len() >= Self::MAX_PER_HOUR => Err(*first + hour),
             _ => {
                 self.0.push(now);
                 Ok(())
@@ -229,7 +229,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::meter::PROBE;
+    use super::meter::PROBE_POINTS;
     use super::*;
 
     fn at(second: i64) -> Timestamp {
@@ -247,7 +247,7 @@ mod tests {
     impl Meta {
         fn serve(&mut self, points: u32, now: Timestamp, speaks: bool) -> Usage {
             let used = |log: &mut VecDeque<(Timestamp, u32)>, quota: Quota, points| {
-                log.retain(|(at, _)| now.duration_since(*at) < quota.memory());
+                log.retain(|(at, _)| now.duration_since(*at) < quota.window());
                 log.push_back((now, points));
                 log.iter().map(|(_, points)| points).sum::<u32>()
             };
@@ -292,17 +292,17 @@ mod tests {
         #[test]
         fn no_interleaving_overruns_a_quota(events in events()) {
             let (mut limits, mut meta, mut now) = (AccountLimits::default(), Meta::default(), at(0));
-            let mut workers: Vec<(Lease, Spent)> = Vec::new();
+            let mut workers: Vec<(LeaseGrant, QuotaConsumption)> = Vec::new();
             for event in events {
                 match event {
                     Event::Lease { wanted } => {
                         if let Ok(lease) = limits.lease(UseCase::AdsManagement, 1, wanted, now) {
-                            workers.push((lease, Spent::default()));
+                            workers.push((lease, QuotaConsumption::default()));
                         }
                     }
                     Event::Calls { .. } | Event::Settle { .. } | Event::Vanish { .. } if workers.is_empty() => {}
                     Event::Calls { worker, many, writes, speaks } => {
-                        let points = if writes { WRITE } else { READ };
+                        let points = if writes { WRITE_POINTS } else { READ_POINTS };
                         let busy = workers.len();
                         let (lease, spent) = &mut workers[worker % busy];
                         for _ in 0..many {
@@ -310,7 +310,7 @@ mod tests {
                                 break;
                             }
                             spent.points += points;
-                            spent.unseen = if speaks { 0 } else { spent.unseen + points };
+                            spent.unreported = if speaks { 0 } else { spent.unreported + points };
                             spent.usage.merge(meta.serve(points, now, speaks));
                         }
                     }
@@ -332,7 +332,7 @@ mod tests {
             for (wanted, vanishes) in leases {
                 let Ok(lease) = limits.lease(UseCase::AdsInsights, 1, wanted, at(0)) else { continue };
                 if !vanishes {
-                    let spent = Spent { points: wanted, unseen: wanted, ..Spent::default() };
+                    let spent = QuotaConsumption { points: wanted, unreported: wanted, ..QuotaConsumption::default() };
                     limits.settle(&lease, &spent, at(1));
                 }
             }
@@ -344,49 +344,51 @@ mod tests {
     #[test]
     fn a_throttle_holds_up_its_use_case_for_exactly_the_time_named() {
         let mut limits = AccountLimits::default();
-        let lease = limits.lease(UseCase::AdsInsights, READ, 10, at(0)).unwrap();
-        let throttled =
-            vec![(Scope::UseCase, Duration::from_secs(60)), (Scope::App, Duration::from_secs(900))];
+        let lease = limits.lease(UseCase::AdsInsights, READ_POINTS, 10, at(0)).unwrap();
+        let throttled = vec![
+            (ThrottleScope::UseCase, Duration::from_secs(60)),
+            (ThrottleScope::App, Duration::from_secs(900)),
+        ];
         let usage = Usage { cases: vec![(UseCase::AdsInsights, 100.0)], ..Usage::default() };
-        let spent = Spent { points: 1, usage, throttled, ..Spent::default() };
+        let spent = QuotaConsumption { points: 1, usage, throttled, ..QuotaConsumption::default() };
         limits.settle(&lease, &spent, at(0));
-        assert_eq!(limits.lease(UseCase::AdsInsights, READ, 10, at(59)), Err(at(60)));
-        assert!(limits.lease(UseCase::AdsInsights, READ, 10, at(60)).is_ok());
-        assert!(limits.lease(UseCase::AdsManagement, WRITE, 10, at(1)).is_ok());
+        assert_eq!(limits.lease(UseCase::AdsInsights, READ_POINTS, 10, at(59)), Err(at(60)));
+        assert!(limits.lease(UseCase::AdsInsights, READ_POINTS, 10, at(60)).is_ok());
+        assert!(limits.lease(UseCase::AdsManagement, WRITE_POINTS, 10, at(1)).is_ok());
         let mut app = AppLimit::default();
-        assert!(app.hear(&spent, at(0)) && !app.hear(&spent, at(0)));
+        assert!(app.record_usage(&spent, at(0)) && !app.record_usage(&spent, at(0)));
         assert_eq!(app.blocked_until, Some(at(900)));
     }
 
     #[test]
     fn after_a_throttle_one_call_finds_out_how_much_there_is() {
         let mut limits = AccountLimits::default();
-        let lease = limits.lease(UseCase::AdsManagement, WRITE, 30, at(0)).unwrap();
+        let lease = limits.lease(UseCase::AdsManagement, WRITE_POINTS, 30, at(0)).unwrap();
         let usage = Usage { score: Some(100.0), ..Usage::default() };
-        let throttled = vec![(Scope::Account, Duration::from_secs(60))];
-        let spent = Spent { points: 1, usage, throttled, ..Spent::default() };
+        let throttled = vec![(ThrottleScope::Account, Duration::from_secs(60))];
+        let spent = QuotaConsumption { points: 1, usage, throttled, ..QuotaConsumption::default() };
         limits.settle(&lease, &spent, at(0));
         assert_eq!(
-            limits.lease(UseCase::AdsInsights, READ, 30, at(59)),
+            limits.lease(UseCase::AdsInsights, READ_POINTS, 30, at(59)),
             Err(at(60)),
             "the score is everybody's"
         );
-        let probe = limits.lease(UseCase::AdsManagement, WRITE, 30, at(60)).unwrap();
-        assert_eq!(probe.points, PROBE);
-        assert!(limits.lease(UseCase::AdsManagement, WRITE, 30, at(60)).is_err(), "one at a time");
+        let probe = limits.lease(UseCase::AdsManagement, WRITE_POINTS, 30, at(60)).unwrap();
+        assert_eq!(probe.points, PROBE_POINTS);
+        assert!(limits.lease(UseCase::AdsManagement, WRITE_POINTS, 30, at(60)).is_err(), "one at a time");
         let usage = Usage { score: Some(0.0), ..Usage::default() };
-        limits.settle(&probe, &Spent { points: 1, usage, ..Spent::default() }, at(61));
-        assert_eq!(limits.lease(UseCase::AdsManagement, WRITE, 30, at(61)).unwrap().points, 59 / 4);
+        limits.settle(&probe, &QuotaConsumption { points: 1, usage, ..QuotaConsumption::default() }, at(61));
+        assert_eq!(limits.lease(UseCase::AdsManagement, WRITE_POINTS, 30, at(61)).unwrap().points, 59 / 4);
     }
 
     #[test]
     fn an_app_with_full_access_is_held_to_larger_quotas_once_a_header_says_so() {
         let mut limits = AccountLimits::default();
-        let lease = limits.lease(UseCase::AdsInsights, READ, 1000, at(0)).unwrap();
+        let lease = limits.lease(UseCase::AdsInsights, READ_POINTS, 1000, at(0)).unwrap();
         assert_eq!(lease.points, 60 / 4);
         let usage = Usage { tier: Some(Tier::Full), score: Some(0.0), ..Usage::default() };
-        limits.settle(&lease, &Spent { points: 2, usage, ..Spent::default() }, at(1));
-        assert_eq!(limits.lease(UseCase::AdsInsights, READ, 1000, at(2)).unwrap().points, 1000);
+        limits.settle(&lease, &QuotaConsumption { points: 2, usage, ..QuotaConsumption::default() }, at(1));
+        assert_eq!(limits.lease(UseCase::AdsInsights, READ_POINTS, 1000, at(2)).unwrap().points, 1000);
     }
 
     #[test]

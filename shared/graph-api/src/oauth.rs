@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use ads::id::{AdAccountId, MetaUserId};
+use domain::id::{AdAccountId, MetaUserId};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::answer::decode;
 use crate::call::{Call, Effect};
 use crate::client::{Caller, Graph};
 use crate::error::{Details, GraphError};
+use crate::response::decode;
 
 /// What we ask a person for. `ads_read` for the numbers, `ads_management` for writes and webhooks,
 /// `business_management` for the accounts that a business owns or was given.
@@ -18,11 +18,11 @@ pub const SCOPES: [&str; 3] = ["ads_read", "ads_management", "business_managemen
 
 /// What a person is asked at the dialog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked<'a> {
+pub enum AuthorizationRequest<'a> {
     /// Classic login: for these permissions, each of which can be declined.
     Scopes(&'a [&'a str]),
     /// Once more for permissions that were declined before: without saying so the dialog leaves them out.
-    Again(&'a [&'a str]),
+    Rerequest(&'a [&'a str]),
     /// Facebook Login for Business: for what a configuration of the app names, as a whole.
     Configuration {
         /// Its id.
@@ -61,7 +61,7 @@ pub enum TokenKind {
 
 /// What `debug_token` says about a token.
 #[derive(Debug, Deserialize)]
-pub struct TokenFacts {
+pub struct TokenInfo {
     /// The app it was issued to; empty when Meta cannot tell.
     #[serde(default)]
     pub app_id: String,
@@ -107,9 +107,9 @@ struct TokenError {
     message: String,
 }
 
-impl TokenFacts {
+impl TokenInfo {
     /// Why the token does not work, as a call with it would be told.
-    pub fn death(&self) -> Option<GraphError> {
+    pub fn invalid_reason(&self) -> Option<GraphError> {
         if self.is_valid {
             return None;
         }
@@ -119,19 +119,19 @@ impl TokenFacts {
             }
             None => Details { code: 190, ..Details::of("Meta calls the token invalid") },
         };
-        Some(GraphError::of_numbers(details))
+        Some(GraphError::from_codes(details))
     }
 
     /// The ad accounts that the person chose; none means every one, now and later.
-    pub fn chosen_accounts(&self) -> Option<BTreeSet<AdAccountId>> {
+    pub fn selected_accounts(&self) -> Option<BTreeSet<AdAccountId>> {
         let of_ads = self.granular_scopes.iter().filter(|granted| granted.scope.starts_with("ads_"));
-        let mut chosen = None;
+        let mut selected = None;
         for granted in of_ads {
             let ids = granted.target_ids.as_ref()?.iter();
             let ids = ids.filter_map(|id| format!("act_{}", id.trim_start_matches("act_")).parse().ok());
-            chosen.get_or_insert_with(BTreeSet::new).extend(ids);
+            selected.get_or_insert_with(BTreeSet::new).extend(ids);
         }
-        chosen
+        selected
     }
 }
 
@@ -159,7 +159,12 @@ pub struct Permissions {
 
 impl Graph {
     /// Where to send a person. `state` comes back with them and must be ours, fresh and unused.
-    pub fn authorize_url(&self, redirect_uri: &str, state: &str, asked: Asked<'_>) -> String {
+    pub fn authorize_url(
+        &self,
+        redirect_uri: &str,
+        state: &str,
+        request: AuthorizationRequest<'_>,
+    ) -> String {
         let config = self.config();
         let mut query = vec![
             ("client_id", config.app_id.clone()),
@@ -167,12 +172,12 @@ impl Graph {
             ("state", state.to_owned()),
             ("response_type", "code".to_owned()),
         ];
-        match asked {
-            Asked::Scopes(scopes) => query.push(("scope", scopes.join(","))),
-            Asked::Again(scopes) => {
+        match request {
+            AuthorizationRequest::Scopes(scopes) => query.push(("scope", scopes.join(","))),
+            AuthorizationRequest::Rerequest(scopes) => {
                 query.extend([("scope", scopes.join(",")), ("auth_type", "rerequest".to_owned())]);
             }
-            Asked::Configuration { id, system_user } => {
+            AuthorizationRequest::Configuration { id, system_user } => {
                 query.push(("config_id", id.to_owned()));
                 query.extend(system_user.then(|| ("override_default_response_type", "true".to_owned())));
             }
@@ -216,13 +221,13 @@ impl Graph {
             return self.as_app().create("oauth/access_token", params).await;
         }
         let call = Call { method: Method::POST, path: "oauth/access_token", params, file: None, effect };
-        decode(&self.as_app().persistently(&call).await?)
+        decode(&self.as_app().send_with_retry(&call).await?)
     }
 
     /// What a token is and may do.
-    pub async fn debug_token(&self, token: &SecretString) -> Result<TokenFacts, GraphError> {
+    pub async fn debug_token(&self, token: &SecretString) -> Result<TokenInfo, GraphError> {
         let query = [("input_token", token.expose_secret())];
-        let answer: Data<TokenFacts> = self.as_app().get("debug_token", &query).await?;
+        let answer: Data<TokenInfo> = self.as_app().get("debug_token", &query).await?;
         Ok(answer.data)
     }
 }
@@ -248,30 +253,32 @@ impl Caller {
 mod tests {
     use super::*;
 
-    fn facts(granular: &str) -> TokenFacts {
+    fn facts(granular: &str) -> TokenInfo {
         serde_json::from_str(&format!(r#"{{"is_valid":true,"granular_scopes":{granular}}}"#)).unwrap()
     }
 
     #[test]
     fn only_what_was_chosen_counts_and_what_names_nothing_is_everything() {
-        let chosen = |granular| facts(granular).chosen_accounts().map(|ids| ids.len());
-        assert_eq!(chosen("[]"), None);
-        assert_eq!(chosen(r#"[{"scope":"ads_read"},{"scope":"email","target_ids":["1"]}]"#), None);
-        assert_eq!(chosen(r#"[{"scope":"ads_read","target_ids":["1"]},{"scope":"ads_management"}]"#), None);
+        let selected = |granular| facts(granular).selected_accounts().map(|ids| ids.len());
+        assert_eq!(selected("[]"), None);
+        assert_eq!(selected(r#"[{"scope":"ads_read"},{"scope":"email","target_ids":["1"]}]"#), None);
+        assert_eq!(selected(r#"[{"scope":"ads_read","target_ids":["1"]},{"scope":"ads_management"}]"#), None);
         let both =
             r#"[{"scope":"ads_read","target_ids":["1"]},{"scope":"ads_management","target_ids":["2"]}]"#;
-        assert_eq!(chosen(both), Some(2));
-        assert_eq!(chosen(r#"[{"scope":"ads_read","target_ids":[]}]"#), Some(0));
+        assert_eq!(selected(both), Some(2));
+        assert_eq!(selected(r#"[{"scope":"ads_read","target_ids":[]}]"#), Some(0));
     }
 
     #[test]
-    fn a_dead_token_tells_why() {
+    fn an_invalid_token_says_why() {
         let dead = r#"{"is_valid":false,"error":{"code":190,"subcode":463,"message":"over"}}"#;
-        let dead: TokenFacts = serde_json::from_str(dead).unwrap();
-        assert!(matches!(dead.death(), Some(GraphError::Reconnect(details)) if details.subcode == Some(463)));
+        let dead: TokenInfo = serde_json::from_str(dead).unwrap();
+        assert!(
+            matches!(dead.invalid_reason(), Some(GraphError::Reconnect(details)) if details.subcode == Some(463))
+        );
         let kind = |kind: &str| {
             let facts = format!(r#"{{"is_valid":true,"type":"{kind}"}}"#);
-            serde_json::from_str::<TokenFacts>(&facts).unwrap().kind
+            serde_json::from_str::<TokenInfo>(&facts).unwrap().kind
         };
         assert_eq!((kind("SYSTEM_USER"), kind("USER")), (TokenKind::SystemUser, TokenKind::User));
         assert_eq!(kind("SOMETHING_NEW"), TokenKind::Other);

@@ -9,7 +9,7 @@ use crate::client::Caller;
 use crate::error::{Details, GraphError};
 
 /// Below this page size "reduce the amount of data" is not about the page any more.
-const SMALLEST_PAGE: u32 = 5;
+const MIN_PAGE_ROWS: u32 = 5;
 
 /// After so many pages without complaint a page that was made smaller grows again.
 const PAGES_TO_GROW: u32 = 8;
@@ -25,9 +25,9 @@ pub struct Pages<T> {
     path: String,
     query: Vec<(&'static str, String)>,
     size: u32,
-    largest: u32,
+    max_size: u32,
     /// Pages read at this size.
-    borne: u32,
+    pages_at_size: u32,
     after: Option<String>,
     ended: bool,
     rows: PhantomData<fn() -> T>,
@@ -53,13 +53,13 @@ struct Cursors {
 impl<T: DeserializeOwned> Pages<T> {
     pub(crate) fn new(caller: Caller, path: String, query: Vec<(&'static str, String)>, size: u32) -> Self {
         let (after, rows) = (None, PhantomData);
-        Self { caller, path, query, size, largest: size, borne: 0, after, ended: false, rows }
+        Self { caller, path, query, size, max_size: size, pages_at_size: 0, after, ended: false, rows }
     }
 
     /// Starts with smaller pages than the usual ones, because the account is known to bear no larger.
     #[must_use]
-    pub fn of_size(self, size: u32) -> Self {
-        Self { size: size.clamp(SMALLEST_PAGE.min(self.largest), self.largest), ..self }
+    pub fn with_page_size(self, size: u32) -> Self {
+        Self { size: size.clamp(MIN_PAGE_ROWS.min(self.max_size), self.max_size), ..self }
     }
 
     /// Goes on after the page that ended with this cursor.
@@ -88,15 +88,15 @@ impl<T: DeserializeOwned> Pages<T> {
     /// at half the size.
     pub async fn next(&mut self) -> Result<Option<Vec<T>>, GraphError> {
         loop {
-            match self.next_as_is().await {
-                Err(GraphError::MakeSmaller(_)) if self.shrink() => {}
+            match self.next_at_current_size().await {
+                Err(GraphError::RequestTooLarge(_)) if self.shrink() => {}
                 answer => return answer,
             }
         }
     }
 
     /// The next page at the size in use.
-    pub(crate) async fn next_as_is(&mut self) -> Result<Option<Vec<T>>, GraphError> {
+    pub(crate) async fn next_at_current_size(&mut self) -> Result<Option<Vec<T>>, GraphError> {
         if self.ended {
             return Ok(None);
         }
@@ -105,10 +105,10 @@ impl<T: DeserializeOwned> Pages<T> {
         query.push(("limit", &size));
         query.extend(self.after.as_deref().map(|after| ("after", after)));
         let page: Page<T> = self.caller.get(&self.path, &query).await?;
-        self.step(page.paging)?;
-        self.borne += 1;
-        if self.borne >= PAGES_TO_GROW && self.size < self.largest {
-            (self.size, self.borne) = ((self.size * 2).min(self.largest), 0);
+        self.advance(page.paging)?;
+        self.pages_at_size += 1;
+        if self.pages_at_size >= PAGES_TO_GROW && self.size < self.max_size {
+            (self.size, self.pages_at_size) = ((self.size * 2).min(self.max_size), 0);
         }
         Ok(Some(page.data))
     }
@@ -116,10 +116,10 @@ impl<T: DeserializeOwned> Pages<T> {
     /// Halves the page. False when it is as small as it can usefully be.
     pub(crate) fn shrink(&mut self) -> bool {
         let smaller = self.size / 2;
-        if smaller < SMALLEST_PAGE {
+        if smaller < MIN_PAGE_ROWS {
             return false;
         }
-        (self.size, self.borne) = (smaller, 0);
+        (self.size, self.pages_at_size) = (smaller, 0);
         true
     }
 
@@ -132,7 +132,7 @@ impl<T: DeserializeOwned> Pages<T> {
         Ok(rows)
     }
 
-    fn step(&mut self, paging: Option<Paging>) -> Result<(), GraphError> {
+    fn advance(&mut self, paging: Option<Paging>) -> Result<(), GraphError> {
         let Some(Paging { cursors, next: Some(_) }) = paging else {
             self.ended = true;
             return Ok(());
@@ -140,7 +140,7 @@ impl<T: DeserializeOwned> Pages<T> {
         let after = cursors.and_then(|cursors| cursors.after);
         if after.is_none() || after == self.after {
             // Going on would read the same page for ever.
-            return Err(GraphError::TryLater(Details::of("a page names a successor without a new cursor")));
+            return Err(GraphError::Transient(Details::of("a page names a successor without a new cursor")));
         }
         self.after = after;
         Ok(())

@@ -1,9 +1,9 @@
 //! The `signed_request` with which Meta says that a person removed the app, or wants their data deleted
 //! (Facebook Login, "Data Deletion Request Callback").
 
-use ads::id::MetaUserId;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::id::MetaUserId;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,11 +11,11 @@ use serde::Deserialize;
 use sha2::Sha256;
 
 /// What is longer is none of Meta's.
-const LONGEST: usize = 8 * 1024;
+const MAX_SIGNED_REQUEST_BYTES: usize = 8 * 1024;
 /// Clocks differ by so much.
-const SKEW: SignedDuration = SignedDuration::from_mins(5);
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// Meta calls at once; what is older than this was kept by somebody.
-const OLDEST: SignedDuration = SignedDuration::from_hours(24);
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Who it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,16 +28,16 @@ pub struct SignedRequest {
 
 /// Why one is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unbelieved {
+pub enum SignedRequestError {
     /// Nobody who knows the app's secret signed it.
     #[error("the signed_request is not signed with the app's secret")]
-    Signature,
+    InvalidSignature,
     /// It is signed, but not in the form that Meta documents.
     #[error("the signed_request is not of the documented form")]
-    Form,
+    Malformed,
     /// It was issued in the future, or too long ago.
     #[error("the signed_request is too old, or not of its time")]
-    Time,
+    OutsideValidity,
 }
 
 #[derive(Deserialize)]
@@ -50,24 +50,29 @@ struct Payload {
 /// Reads one, after its signature: by any of these secrets, of which there are two while the app's is being changed.
 ///
 /// The signature is over the payload as it was sent, and the comparison takes the same time wherever the difference is.
-pub fn open(secrets: &[&SecretString], text: &str, now: Timestamp) -> Result<SignedRequest, Unbelieved> {
-    if text.len() > LONGEST {
-        return Err(Unbelieved::Form);
+pub fn verify(
+    secrets: &[&SecretString],
+    text: &str,
+    now: Timestamp,
+) -> Result<SignedRequest, SignedRequestError> {
+    if text.len() > MAX_SIGNED_REQUEST_BYTES {
+        return Err(SignedRequestError::Malformed);
     }
-    let (signature, payload) = text.split_once('.').ok_or(Unbelieved::Form)?;
-    let claimed = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Unbelieved::Signature)?;
+    let (signature, payload) = text.split_once('.').ok_or(SignedRequestError::Malformed)?;
+    let claimed = URL_SAFE_NO_PAD.decode(signature).map_err(|_| SignedRequestError::InvalidSignature)?;
     if !secrets.iter().any(|secret| is_signed(secret, payload, &claimed)) {
-        return Err(Unbelieved::Signature);
+        return Err(SignedRequestError::InvalidSignature);
     }
-    let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| Unbelieved::Form)?;
-    let payload: Payload = serde_json::from_slice(&json).map_err(|_| Unbelieved::Form)?;
+    let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| SignedRequestError::Malformed)?;
+    let payload: Payload = serde_json::from_slice(&json).map_err(|_| SignedRequestError::Malformed)?;
     if !payload.algorithm.eq_ignore_ascii_case("HMAC-SHA256") {
-        return Err(Unbelieved::Form);
+        return Err(SignedRequestError::Malformed);
     }
-    let issued_at = Timestamp::from_second(payload.issued_at).map_err(|_| Unbelieved::Time)?;
+    let issued_at =
+        Timestamp::from_second(payload.issued_at).map_err(|_| SignedRequestError::OutsideValidity)?;
     let age = now.duration_since(issued_at);
-    if age < -SKEW || age > OLDEST {
-        return Err(Unbelieved::Time);
+    if age < -MAX_CLOCK_SKEW || age > MAX_AGE {
+        return Err(SignedRequestError::OutsideValidity);
     }
     Ok(SignedRequest { user: payload.user_id, issued_at })
 }
@@ -93,8 +98,8 @@ mod tests {
         format!(r#"{{"algorithm":"HMAC-SHA256","user_id":"{user}","issued_at":{issued_at},"expires":0}}"#)
     }
 
-    fn read(text: &str) -> Result<SignedRequest, Unbelieved> {
-        open(&[&"new".into(), &"old".into()], text, at(1_000_000))
+    fn read(text: &str) -> Result<SignedRequest, SignedRequestError> {
+        verify(&[&"new".into(), &"old".into()], text, at(1_000_000))
     }
 
     fn at(second: i64) -> Timestamp {
@@ -108,22 +113,22 @@ mod tests {
             assert_eq!(read(&signed(secret, &payload("42", 999_990))), Ok(expected.clone()));
         }
         let other = signed("other", &payload("42", 999_990));
-        assert_eq!(read(&other), Err(Unbelieved::Signature));
-        assert_eq!(open(&[], &other, at(1_000_000)), Err(Unbelieved::Signature));
+        assert_eq!(read(&other), Err(SignedRequestError::InvalidSignature));
+        assert_eq!(verify(&[], &other, at(1_000_000)), Err(SignedRequestError::InvalidSignature));
     }
 
     #[test]
     fn what_is_signed_must_still_be_of_the_form_and_of_its_time() {
         for (json, refusal) in [
-            (payload("42", 999_990).replace("HMAC-SHA256", "none"), Unbelieved::Form),
-            (r#"{"user_id":"42","issued_at":999990}"#.to_owned(), Unbelieved::Form),
-            (r#"{"algorithm":"HMAC-SHA256","issued_at":999990}"#.to_owned(), Unbelieved::Form),
-            (payload("4 2", 999_990), Unbelieved::Form),
-            ("[]".to_owned(), Unbelieved::Form),
-            (payload("42", 1_000_000 + 301), Unbelieved::Time),
-            (payload("42", 1_000_000 - 86_401), Unbelieved::Time),
-            (payload("42", i64::MAX), Unbelieved::Time),
-            (payload("42", i64::MIN), Unbelieved::Time),
+            (payload("42", 999_990).replace("HMAC-SHA256", "none"), SignedRequestError::Malformed),
+            (r#"{"user_id":"42","issued_at":999990}"#.to_owned(), SignedRequestError::Malformed),
+            (r#"{"algorithm":"HMAC-SHA256","issued_at":999990}"#.to_owned(), SignedRequestError::Malformed),
+            (payload("4 2", 999_990), SignedRequestError::Malformed),
+            ("[]".to_owned(), SignedRequestError::Malformed),
+            (payload("42", 1_000_000 + 301), SignedRequestError::OutsideValidity),
+            (payload("42", 1_000_000 - 86_401), SignedRequestError::OutsideValidity),
+            (payload("42", i64::MAX), SignedRequestError::OutsideValidity),
+            (payload("42", i64::MIN), SignedRequestError::OutsideValidity),
         ] {
             assert_eq!(read(&signed("new", &json)), Err(refusal), "{json}");
         }
@@ -136,19 +141,22 @@ mod tests {
         for wrong in ["", ".", body, &format!("{signature}=.{body}"), &format!("{signature}."), signature] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(read(&format!("{good}{}", "A".repeat(LONGEST))), Err(Unbelieved::Form));
+        assert_eq!(
+            read(&format!("{good}{}", "A".repeat(MAX_SIGNED_REQUEST_BYTES))),
+            Err(SignedRequestError::Malformed)
+        );
     }
 
     proptest! {
         #[test]
         fn what_meta_signs_is_read_as_it_was_meant(user in "[0-9]{1,20}", ago in 0..86_400_i64) {
-            let opened = read(&signed("old", &payload(&user, 1_000_000 - ago))).unwrap();
-            prop_assert_eq!(opened.user.as_str(), user);
-            prop_assert_eq!(opened.issued_at, at(1_000_000 - ago));
+            let verified = read(&signed("old", &payload(&user, 1_000_000 - ago))).unwrap();
+            prop_assert_eq!(verified.user.as_str(), user);
+            prop_assert_eq!(verified.issued_at, at(1_000_000 - ago));
         }
 
         #[test]
-        fn one_changed_character_is_not_believed(place in 0_usize..10_000, to in "[A-Za-z0-9_.=-]") {
+        fn one_changed_character_is_rejected(place in 0_usize..10_000, to in "[A-Za-z0-9_.=-]") {
             let good = signed("new", &payload("42", 999_990));
             let place = place % good.len();
             let mut changed = good.clone();

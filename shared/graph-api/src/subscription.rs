@@ -3,7 +3,7 @@
 //! Both are needed (Graph API, "Webhooks"; Marketing API, "Ad account subscribed apps"): the app subscribes to the
 //! fields of a kind of object, and then to each single one. [`crate::webhook`] reads what arrives.
 
-use ads::id::{AdAccountId, PageId};
+use domain::id::{AdAccountId, PageId};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -11,7 +11,7 @@ use crate::client::{Caller, Graph};
 use crate::error::GraphError;
 
 /// The field of a Page that tells of new leads.
-const LEADS: &str = "leadgen";
+const LEADS_FIELD: &str = "leadgen";
 
 /// What Meta can tell of.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -49,7 +49,7 @@ impl From<String> for Topic {
     }
 }
 
-/// What the app hears of a kind of object.
+/// The app's subscription to a kind of object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// The kind.
@@ -83,7 +83,7 @@ struct Field {
     name: String,
 }
 
-/// An app that hears of an ad account or Page: the two say its id under different names.
+/// An app that is subscribed to an ad account or Page: the two say its id under different names.
 #[derive(Deserialize)]
 struct App {
     #[serde(alias = "app_id")]
@@ -94,7 +94,7 @@ struct App {
 
 impl Graph {
     /// Subscribes the app to fields of a kind of object, in the place of those before. Meta asks the callback at
-    /// once whether it is meant, which must repeat the challenge; [`GraphError::FixInput`] when it does not.
+    /// once whether it is meant, which must repeat the challenge; [`GraphError::InvalidInput`] when it does not.
     pub async fn subscribe(
         &self,
         topic: &Topic,
@@ -144,44 +144,44 @@ impl From<Row> for Subscription {
 }
 
 impl Caller {
-    /// Lets our app hear of an ad account. Needs `ads_management`, and a person who may edit the account.
+    /// Subscribes our app to an ad account. Needs `ads_management`, and a person who may edit the account.
     pub async fn subscribe_account(&self, account: &AdAccountId) -> Result<(), GraphError> {
-        self.update(&apps_of(account), &[("app_id", &self.graph().config().app_id)]).await
+        self.update(&subscribed_apps_path(account), &[("app_id", &self.graph().config().app_id)]).await
     }
 
-    /// Whether our app hears of an ad account.
-    pub async fn hears_of_account(&self, account: &AdAccountId) -> Result<bool, GraphError> {
-        Ok(self.our_app(&apps_of(account)).await?.is_some())
+    /// Whether our app is subscribed to an ad account.
+    pub async fn is_subscribed_to_account(&self, account: &AdAccountId) -> Result<bool, GraphError> {
+        Ok(self.find_own_app(&subscribed_apps_path(account)).await?.is_some())
     }
 
-    /// Lets our app hear of an ad account no more.
+    /// Ends the app's subscription to an ad account.
     pub async fn unsubscribe_account(&self, account: &AdAccountId) -> Result<(), GraphError> {
-        self.delete(&apps_of(account), &[("app_id", &self.graph().config().app_id)]).await
+        self.delete(&subscribed_apps_path(account), &[("app_id", &self.graph().config().app_id)]).await
     }
 
-    /// Lets our app hear of a Page's leads. Needs the Page's own token, with `leads_retrieval` and
+    /// Subscribes our app to a Page's leads. Needs the Page's own token, with `leads_retrieval` and
     /// `pages_manage_metadata`.
     pub async fn subscribe_leads(&self, page: &PageId) -> Result<(), GraphError> {
-        self.update(&apps_of(page), &[("subscribed_fields", LEADS)]).await
+        self.update(&subscribed_apps_path(page), &[("subscribed_fields", LEADS_FIELD)]).await
     }
 
-    /// Whether our app hears of a Page's leads.
-    pub async fn hears_of_leads(&self, page: &PageId) -> Result<bool, GraphError> {
-        let app = self.our_app(&apps_of(page)).await?;
-        Ok(app.is_some_and(|app| app.subscribed_fields.iter().any(|field| field == LEADS)))
+    /// Whether our app is subscribed to a Page's leads.
+    pub async fn is_subscribed_to_leads(&self, page: &PageId) -> Result<bool, GraphError> {
+        let app = self.find_own_app(&subscribed_apps_path(page)).await?;
+        Ok(app.is_some_and(|app| app.subscribed_fields.iter().any(|field| field == LEADS_FIELD)))
     }
 
-    /// Lets our app hear of a Page no more.
+    /// Ends the app's subscription to a Page.
     pub async fn unsubscribe_page(&self, page: &PageId) -> Result<(), GraphError> {
-        self.delete(&apps_of(page), &[]).await
+        self.delete(&subscribed_apps_path(page), &[]).await
     }
 
-    async fn our_app(&self, path: &str) -> Result<Option<App>, GraphError> {
+    async fn find_own_app(&self, path: &str) -> Result<Option<App>, GraphError> {
         let apps: Data<App> = self.get(path, &[]).await?;
         Ok(apps.data.into_iter().find(|app| app.id == self.graph().config().app_id))
     }
 }
 
-fn apps_of(object: impl std::fmt::Display) -> String {
+fn subscribed_apps_path(object: impl std::fmt::Display) -> String {
     format!("{object}/subscribed_apps")
 }

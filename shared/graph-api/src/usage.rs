@@ -60,7 +60,7 @@ struct AppUsage {
 }
 
 #[derive(Deserialize)]
-struct CaseUsage {
+struct UseCaseUsage {
     #[serde(rename = "type")]
     case: UseCase,
     #[serde(flatten)]
@@ -103,21 +103,21 @@ impl Usage {
         let app = json::<AppUsage>(header("x-app-usage")).map(|app| app.percent());
         let mut usage = Self { app, ..Self::default() };
         // The key is the id of the ad account or of the business: an answer is about one of them.
-        let cases = json::<HashMap<String, Vec<CaseUsage>>>(header("x-business-use-case-usage"));
+        let cases = json::<HashMap<String, Vec<UseCaseUsage>>>(header("x-business-use-case-usage"));
         for case in cases.into_iter().flat_map(HashMap::into_values).flatten() {
-            usage.hear(case.case, case.counts.percent());
+            usage.record_percent(case.case, case.counts.percent());
             usage.tier = case.ads_api_access_tier.or(usage.tier);
-            usage.wait(Some(case.case), case.estimated_time_to_regain_access * 60.0);
+            usage.add_wait(Some(case.case), case.estimated_time_to_regain_access * 60.0);
         }
         if let Some(account) = json::<AccountUsage>(header("x-ad-account-usage")) {
             usage.score = Some(account.acc_id_util_pct);
             usage.tier = account.ads_api_access_tier.or(usage.tier);
             if account.acc_id_util_pct >= 100.0 {
-                usage.wait(None, account.reset_time_duration);
+                usage.add_wait(None, account.reset_time_duration);
             }
         }
         if let Some(throttle) = json::<InsightsThrottle>(header("x-fb-ads-insights-throttle")) {
-            usage.hear(UseCase::AdsInsights, throttle.acc_id_util_pct);
+            usage.record_percent(UseCase::AdsInsights, throttle.acc_id_util_pct);
             usage.app = Some(usage.app.unwrap_or(0.0).max(throttle.app_id_util_pct));
             usage.tier = throttle.ads_api_access_tier.or(usage.tier);
         }
@@ -125,7 +125,7 @@ impl Usage {
     }
 
     /// The wait that concerns calls of a use case, if one is named; else whichever is.
-    pub fn named_wait(&self, case: UseCase) -> Option<Duration> {
+    pub fn retry_after(&self, case: UseCase) -> Option<Duration> {
         let concerns = |of: Option<UseCase>| of.is_none_or(|of| of == case);
         let waits = self.waits.iter();
         let ours = waits.clone().filter(|(of, _)| concerns(*of)).map(|(_, wait)| *wait).max();
@@ -143,29 +143,29 @@ impl Usage {
         self.app = higher(self.app, later.app);
         self.score = higher(self.score, later.score);
         for (case, percent) in later.cases {
-            self.hear(case, percent);
+            self.record_percent(case, percent);
         }
         self.tier = later.tier.or(self.tier);
         self.waits.extend(later.waits);
     }
 
-    fn hear(&mut self, case: UseCase, percent: f64) {
+    fn record_percent(&mut self, case: UseCase, percent: f64) {
         match self.cases.iter_mut().find(|(of, _)| *of == case) {
             Some((_, known)) => *known = known.max(percent),
             None => self.cases.push((case, percent)),
         }
     }
 
-    fn wait(&mut self, case: Option<UseCase>, seconds: f64) {
+    fn add_wait(&mut self, case: Option<UseCase>, seconds: f64) {
         if seconds > 0.0 {
-            let wait = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+            let wait = Duration::try_from_secs_f64(seconds).unwrap_or(MAX_WAIT).min(MAX_WAIT);
             self.waits.push((case, wait));
         }
     }
 }
 
 /// Nothing that Meta documents blocks for longer than a day.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(test)]
 mod tests {
@@ -183,17 +183,17 @@ mod tests {
                        {"type":"ads_management","call_count":3,"total_time":40,"estimated_time_to_regain_access":0},
                        {"type":"a_new_one","call_count":3}]}"#,
         )]);
-        assert_eq!(buc.named_wait(UseCase::AdsInsights), Some(Duration::from_secs(60)));
-        assert_eq!(Usage::default().named_wait(UseCase::AdsManagement), None);
+        assert_eq!(buc.retry_after(UseCase::AdsInsights), Some(Duration::from_secs(60)));
+        assert_eq!(Usage::default().retry_after(UseCase::AdsManagement), None);
         assert_eq!(buc.percent(UseCase::AdsManagement), Some(40.0));
         let blocked = read(&[("x-ad-account-usage", r#"{"acc_id_util_pct":100,"reset_time_duration":90}"#)]);
-        assert_eq!(blocked.named_wait(UseCase::AdsManagement), Some(Duration::from_secs(90)));
+        assert_eq!(blocked.retry_after(UseCase::AdsManagement), Some(Duration::from_secs(90)));
         let open = read(&[("x-ad-account-usage", r#"{"acc_id_util_pct":9.67,"reset_time_duration":100}"#)]);
-        assert_eq!((open.score, open.named_wait(UseCase::AdsInsights)), (Some(9.67), None));
+        assert_eq!((open.score, open.retry_after(UseCase::AdsInsights)), (Some(9.67), None));
     }
 
     #[test]
-    fn all_four_headers_are_heard_and_nonsense_is_not() {
+    fn all_four_headers_are_read_and_invalid_ones_are_ignored() {
         let usage = read(&[
             ("x-app-usage", r#"{"call_count":28,"total_cputime":25,"total_time":25}"#),
             (

@@ -2,10 +2,10 @@
 // It runs at the edge, where a panic ends every request of the isolate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
-use ads::canonical;
-use ads::id::AdAccountId;
-use ads::job::{WebhookChange, WebhookSubject};
-use ads::object::Level;
+use domain::canonical;
+use domain::id::AdAccountId;
+use domain::job::{WebhookChange, WebhookSubject};
+use domain::object::Level;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
@@ -63,7 +63,7 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> 
 }
 
 /// Cuts a verified body into its changes. Fields that we do not know are kept without a subject.
-pub fn changes(body: &[u8]) -> Result<Vec<WebhookChange>, serde_json::Error> {
+pub fn parse_changes(body: &[u8]) -> Result<Vec<WebhookChange>, serde_json::Error> {
     let envelope: Envelope = serde_json::from_slice(body)?;
     let mut changes = Vec::new();
     for entry in envelope.entry {
@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn each_change_names_what_it_is_about() {
-        let subjects: Vec<_> = changes(BODY.as_bytes()).unwrap().into_iter().map(|c| c.subject).collect();
+        let subjects: Vec<_> =
+            parse_changes(BODY.as_bytes()).unwrap().into_iter().map(|c| c.subject).collect();
         let object = |id: &str, level, account: Option<&str>| {
             let ad_account = account.map(|account| account.parse().unwrap());
             Some(WebhookSubject::Object { id: id.parse().unwrap(), level, ad_account })
@@ -152,14 +153,14 @@ mod tests {
         assert_eq!(subjects, expected);
         let status = r#"{"object":"application","entry":[{"id":"1","time":1,"changes":[
             {"field":"ad_account","value":{"id":"77","account_status":2}}]}]}"#;
-        let status = changes(status.as_bytes()).unwrap().remove(0).subject;
+        let status = parse_changes(status.as_bytes()).unwrap().remove(0).subject;
         assert_eq!(status, Some(WebhookSubject::Account("act_77".parse().unwrap())));
     }
 
     #[test]
     fn the_same_change_has_the_same_digest_however_it_is_batched() {
         let digests = |body: &str| -> Vec<_> {
-            changes(body.as_bytes()).unwrap().into_iter().map(|change| change.digest).collect()
+            parse_changes(body.as_bytes()).unwrap().into_iter().map(|change| change.digest).collect()
         };
         let one = r#"{"object":"o","entry":[{"id":"1","time":5,"changes":[{"field":"f","value":{"a":1,"b":[{"c":2,"d":3}]}}]}]}"#;
         let reordered = r#"{"entry":[{"changes":[{"value":{"b":[{"d":3,"c":2}],"a":1},"field":"f"}],"time":5,"id":"1"}],"object":"o"}"#;

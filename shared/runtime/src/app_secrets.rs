@@ -1,6 +1,6 @@
 //! What the app and Meta both know.
 
-use ads::Invalid;
+use domain::FieldError;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -18,19 +18,19 @@ pub struct AppSecrets {
 
 /// What a deployment puts in the place of the app's secret until a person has put the real one. Everybody knows it, so
 /// nothing may be signed with it.
-pub const NOT_PUT_YET: &str = "put the real one here";
+pub const PLACEHOLDER_APP_SECRET: &str = "put the real one here";
 
 impl AppSecrets {
     /// Reads the JSON object in which they are kept.
-    pub fn parse(json: &SecretString) -> Result<Self, Invalid> {
-        let invalid = |problem| Invalid::new("the app's secret", problem);
+    pub fn parse(json: &SecretString) -> Result<Self, FieldError> {
+        let invalid = |problem| FieldError::new("the app's secret", problem);
         // serde's message could quote a secret, so it is dropped.
         let secrets: Self = serde_json::from_str(json.expose_secret()).map_err(|_| {
             invalid(
                 r#"must be {"app_secret":"...","verify_token":"..."}, with "previous_app_secret" if need be"#,
             )
         })?;
-        if secrets.app_secret.expose_secret() == NOT_PUT_YET {
+        if secrets.app_secret.expose_secret() == PLACEHOLDER_APP_SECRET {
             return Err(invalid("has not been put into the secret store since the deployment"));
         }
         Ok(secrets)
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn nothing_starts_on_the_placeholder_of_a_deployment() {
-        let json = format!(r#"{{"app_secret":"{NOT_PUT_YET}","verify_token":"v"}}"#);
+        let json = format!(r#"{{"app_secret":"{PLACEHOLDER_APP_SECRET}","verify_token":"v"}}"#);
         let error = AppSecrets::parse(&json.into()).unwrap_err().to_string();
         assert!(error.contains("has not been put"), "{error}");
     }

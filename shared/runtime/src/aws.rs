@@ -1,13 +1,13 @@
 //! What a function is built from on AWS: the environment, and the clients of the parts that it uses.
 
-use ads::Invalid;
-use ads::job::Queue;
 use aws_config::{BehaviorVersion, SdkConfig};
+use domain::FieldError;
+use domain::job::Queue;
 
 use crate::env::{Env, MissingVariables};
-use crate::queue::{QueueAddress, Queues, dead_letters};
+use crate::queue::{QueueAddress, Queues, dead_letter_queue_name};
 use crate::schedule::{ScheduleConfig, Schedules};
-use crate::secrets::SecretAt;
+use crate::secrets::StoredSecret;
 use crate::session::SessionConfig;
 use crate::telemetry::{self, Format};
 
@@ -33,7 +33,7 @@ pub struct MetaApp {
 
 impl Aws {
     /// Starts logging and finds out region and credentials.
-    pub async fn begin() -> Self {
+    pub async fn load() -> Self {
         telemetry::init(Format::Json, "info");
         Self { env: Env::default(), sdk: aws_config::defaults(BehaviorVersion::latest()).load().await }
     }
@@ -51,7 +51,8 @@ impl Aws {
     /// The queues. `QUEUE_BASE_URL` and `QUEUE_BASE_ARN` are what comes before each queue's name.
     pub fn queues(&mut self) -> Queues {
         let (url, arn) = (self.env.required("QUEUE_BASE_URL"), self.env.required("QUEUE_BASE_ARN"));
-        let names = Queue::ALL.into_iter().flat_map(|queue| [queue.name().to_owned(), dead_letters(queue)]);
+        let names =
+            Queue::ALL.into_iter().flat_map(|queue| [queue.name().to_owned(), dead_letter_queue_name(queue)]);
         let addresses = names.map(|name| {
             let address = QueueAddress { url: format!("{url}{name}"), arn: format!("{arn}{name}") };
             (name, address)
@@ -73,14 +74,14 @@ impl Aws {
             audience: self.env.required("SESSION_AUDIENCE"),
             algorithms: Env::optional("SESSION_ALGORITHMS"),
             jwks: Env::optional("SESSION_JWKS"),
-            trusts_claims: Env::optional("SESSION_CLAIMS").is_some_and(|said| said == "trusted"),
+            trust_role_claims: Env::optional("SESSION_CLAIMS").is_some_and(|said| said == "trusted"),
         }
     }
 
     /// How many requests a workspace may make in a minute.
-    pub fn requests_per_minute(&mut self) -> Result<u32, Invalid> {
+    pub fn requests_per_minute(&mut self) -> Result<u32, FieldError> {
         let number = self.env.required("REQUESTS_PER_MINUTE").parse().ok().filter(|number| *number > 0);
-        number.ok_or_else(|| Invalid::new("REQUESTS_PER_MINUTE", "must be a whole number of at least 1"))
+        number.ok_or_else(|| FieldError::new("REQUESTS_PER_MINUTE", "must be a whole number of at least 1"))
     }
 
     /// The app at Meta.
@@ -108,16 +109,16 @@ impl Aws {
     }
 
     /// What the app and Meta both know.
-    pub fn app_secrets(&mut self) -> SecretAt {
+    pub fn app_secrets(&mut self) -> StoredSecret {
         self.secret("META_APP_SECRET_ID")
     }
 
     /// The keys that seal tokens.
-    pub fn keyring(&mut self) -> SecretAt {
+    pub fn keyring(&mut self) -> StoredSecret {
         self.secret("KEYRING_SECRET_ID")
     }
 
-    fn secret(&mut self, variable: &'static str) -> SecretAt {
-        SecretAt::new(aws_sdk_secretsmanager::Client::new(&self.sdk), &self.env.required(variable))
+    fn secret(&mut self, variable: &'static str) -> StoredSecret {
+        StoredSecret::new(aws_sdk_secretsmanager::Client::new(&self.sdk), &self.env.required(variable))
     }
 }

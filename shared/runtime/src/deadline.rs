@@ -1,27 +1,27 @@
-//! How long the invocation that runs may still take.
+//! The deadline of the current invocation.
 
 use std::future::Future;
 
 use jiff::{SignedDuration, Timestamp};
 
 tokio::task_local! {
-    static END: Timestamp;
+    static DEADLINE: Timestamp;
 }
 
-/// What an invocation needs after its last call out: to write down how far it came.
-const LAST_WORDS: SignedDuration = SignedDuration::from_secs(5);
+/// Time that an invocation needs after its last call: to save its progress.
+const SHUTDOWN_MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
-/// Runs an invocation that the host ends at `end`.
-pub async fn within<F: Future>(end: Timestamp, work: F) -> F::Output {
-    END.scope(end, work).await
+/// Runs an invocation that the host ends at `deadline`.
+pub async fn with_deadline<F: Future>(deadline: Timestamp, work: F) -> F::Output {
+    DEADLINE.scope(deadline, work).await
 }
 
 /// When the work of this invocation should stop calling out. None where nothing ends it.
-pub fn of_this_invocation() -> Option<Timestamp> {
-    end_of_this_invocation().map(|end| end.checked_sub(LAST_WORDS).unwrap_or(end))
+pub fn soft_deadline() -> Option<Timestamp> {
+    invocation_deadline().map(|end| end.checked_sub(SHUTDOWN_MARGIN).unwrap_or(end))
 }
 
 /// When the host ends this invocation. None where nothing ends it.
-pub fn end_of_this_invocation() -> Option<Timestamp> {
-    END.try_with(|end| *end).ok()
+pub fn invocation_deadline() -> Option<Timestamp> {
+    DEADLINE.try_with(|end| *end).ok()
 }

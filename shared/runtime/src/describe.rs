@@ -3,7 +3,7 @@
 //! Schemas come from the very types that requests are read into and answers written from. What follows from a
 //! route's access, such as 401, need not be said.
 
-use ads::Failure;
+use domain::Error;
 use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -72,7 +72,7 @@ pub struct Answer {
     pub headers: Vec<Header>,
 }
 
-/// Status, `type` and title of a failure.
+/// Status, `type` and title of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
     /// The status.
@@ -83,9 +83,9 @@ pub struct Problem {
     pub title: &'static str,
 }
 
-impl From<Failure> for Problem {
-    fn from(failure: Failure) -> Self {
-        let (status, kind, title) = problem::heading(&failure);
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let (status, kind, title) = problem::classify(&error);
         Self { status, kind, title }
     }
 }
@@ -111,12 +111,12 @@ impl Operation {
         Self { description: Some(description), ..self }
     }
 
-    /// The query is read by [`crate::route::Visit::asked`] as this struct.
+    /// The query is read by [`crate::route::RequestContext::asked`] as this struct.
     pub fn query<T: JsonSchema>(self) -> Self {
         Self { query: Some(T::json_schema), ..self }
     }
 
-    /// The body is read by [`crate::route::Visit::json`] as this struct.
+    /// The body is read by [`crate::route::RequestContext::json`] as this struct.
     pub fn body<T: JsonSchema>(self) -> Self {
         self.body_of::<T>("application/json")
     }
@@ -169,9 +169,9 @@ impl Operation {
         self
     }
 
-    /// May fail like this, `why` as a sentence: `.may(Failure::Conflict, "The campaign is archived.")`.
-    pub fn may(mut self, failure: fn(String) -> Failure, why: &'static str) -> Self {
-        self.failures.push((failure(String::new()).into(), why));
+    /// May fail like this, `why` as a sentence: `.may(Error::Conflict, "The campaign is archived.")`.
+    pub fn may(mut self, error: fn(String) -> Error, why: &'static str) -> Self {
+        self.failures.push((error(String::new()).into(), why));
         self
     }
 
@@ -187,28 +187,28 @@ impl Operation {
 
     /// May be asked to wait.
     pub fn may_wait(mut self, why: &'static str) -> Self {
-        let wait = Failure::Wait { after: std::time::Duration::ZERO, why: String::new() };
+        let wait = Error::RateLimited { retry_after: std::time::Duration::ZERO, reason: String::new() };
         self.failures.push((wait.into(), why));
         self
     }
 
     /// May be refused with 400 although it takes neither a query nor a body.
     pub fn may_be_invalid(mut self, why: &'static str) -> Self {
-        self.failures.push((Failure::Invalid(Vec::new()).into(), why));
+        self.failures.push((Error::Invalid(Vec::new()).into(), why));
         self
     }
 
     /// Calls Meta, which fails in ways of its own.
     pub fn calls_meta(self) -> Self {
-        self.may(Failure::Reconnect, "A person must connect to Meta again.")
-            .may(Failure::NeedPermission, "The connection lacks a permission at Meta.")
-            .may(Failure::Refused, "Meta refused the input.")
+        self.may(Error::Reconnect, "A person must connect to Meta again.")
+            .may(Error::NeedPermission, "The connection lacks a permission at Meta.")
+            .may(Error::RejectedByPlatform, "Meta refused the input.")
             .may_wait("Meta wants us to wait.")
     }
 
     /// Changes something at Meta, whose confirmation may be lost.
     pub fn changes_meta(self) -> Self {
-        self.calls_meta().may(Failure::UnknownOutcome, "Meta did not confirm.")
+        self.calls_meta().may(Error::Indeterminate, "Meta did not confirm.")
     }
 }
 

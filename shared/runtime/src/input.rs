@@ -4,31 +4,32 @@
 //! several values of one name. Here an object is an object, each name comes once, and an error names the field
 //! that it is about.
 
-mod tree;
+mod value;
 
-use ads::Invalid;
+use domain::FieldError;
 use serde::de::DeserializeOwned;
 
-use self::tree::{Refusal, Tree};
+use self::value::{InputError, Value};
 
 /// Reads a JSON body.
-pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Invalid> {
-    let invalid = |problem: String| Invalid::new("body", problem);
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
+    let invalid = |problem: String| FieldError::new("body", problem);
     if body.trim_ascii().is_empty() {
         return Err(invalid("is missing; send a JSON object".to_owned()));
     }
-    let tree: Tree =
+    let value: Value =
         serde_json::from_slice(body).map_err(|error| invalid(format!("is not JSON: {error}")))?;
-    if !matches!(tree, Tree::Object(_)) {
+    if !matches!(value, Value::Object(_)) {
         return Err(invalid("must be a JSON object".to_owned()));
     }
-    T::deserialize(tree).map_err(|refusal| refusal.about("body"))
+    T::deserialize(value).map_err(|error| error.into_field_error("body"))
 }
 
 /// Reads a query: values are text, and lists are separated by commas.
-pub(crate) fn query<T: DeserializeOwned>(pairs: &[(String, String)]) -> Result<T, Invalid> {
-    let pairs = pairs.iter().map(|(name, value)| (name.clone(), Tree::Asked(value.clone())));
-    T::deserialize(Tree::Object(pairs.collect())).map_err(|refusal: Refusal| refusal.about("query"))
+pub(crate) fn query<T: DeserializeOwned>(pairs: &[(String, String)]) -> Result<T, FieldError> {
+    let pairs = pairs.iter().map(|(name, value)| (name.clone(), Value::Query(value.clone())));
+    T::deserialize(Value::Object(pairs.collect()))
+        .map_err(|error: InputError| error.into_field_error("query"))
 }
 
 #[cfg(test)]
@@ -54,7 +55,7 @@ mod tests {
         Large,
     }
 
-    fn refused(body: &str) -> String {
+    fn error_of(body: &str) -> String {
         json::<Order>(body.as_bytes()).unwrap_err().to_string()
     }
 
@@ -85,8 +86,8 @@ mod tests {
             (r#"{"name":"x","to":["y",[],1,null]}"#, "to: "),
             (r#"{"name":"x","to":{"name":"y","to":{"name":null}}}"#, "to.to.name: "),
         ] {
-            let refused = refused(body);
-            assert!(refused.starts_with(said), "{body} → {refused}");
+            let error = error_of(body);
+            assert!(error.starts_with(said), "{body} → {error}");
         }
     }
 
@@ -110,8 +111,8 @@ mod tests {
             (&[("name", "x"), ("size", "small")], "size: is not known here"),
             (&[("count", "1")], "name: is missing"),
         ] {
-            let refused = ask(pairs).unwrap_err();
-            assert!(refused.starts_with(said), "{pairs:?} → {refused}");
+            let error = ask(pairs).unwrap_err();
+            assert!(error.starts_with(said), "{pairs:?} → {error}");
         }
     }
 }

@@ -8,36 +8,36 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ads::{Failure, Invalid};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::{Error, FieldError};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
-use crate::secrets::{SecretAt, SecretVersion, exactly};
+use crate::secrets::{SecretVersion, StoredSecret, exact_size_secret};
 
 /// Bytes of a GCM nonce.
-const NONCE: usize = 12;
+const NONCE_BYTES: usize = 12;
 
 /// Bytes of a key.
-const KEY: usize = 32;
+const KEY_BYTES: usize = 32;
 
 /// The form of sealed text; part of what is authenticated.
-const VERSION: &str = "v1";
+const FORMAT_VERSION: &str = "v1";
 
 /// For unknown keys the keyring is fetched at most this often.
-const PAUSE: SignedDuration = SignedDuration::from_secs(10);
+const MIN_REFETCH_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
 /// Tokens are sealed with a keyring that was fetched at most this long ago.
-pub const SEALS_FOR: SignedDuration = SignedDuration::from_secs(60);
+pub const MAX_KEYRING_AGE: SignedDuration = SignedDuration::from_secs(60);
 
 /// The keyring as it is kept: keys of 32 bytes in hex by id, and beside them the id of the one that seals. The
 /// form is flat, so that CloudFormation can generate the first key.
@@ -50,48 +50,48 @@ pub struct KeyringDocument {
 
 /// Bytes that nobody can print.
 #[derive(Clone)]
-struct Key(Zeroizing<[u8; KEY]>);
+struct Key(Zeroizing<[u8; KEY_BYTES]>);
 
 impl Key {
-    fn fresh() -> Result<Self, Failure> {
+    fn generate() -> Result<Self, Error> {
         crate::random::bytes().map(|bytes| Self(Zeroizing::new(bytes)))
     }
 
     fn from_hex(text: &str) -> Option<Self> {
-        let mut key = Zeroizing::new([0; KEY]);
+        let mut key = Zeroizing::new([0; KEY_BYTES]);
         hex::decode_to_slice(text, key.as_mut_slice()).ok()?;
         Some(Self(key))
     }
 }
 
 /// Keys are numbered in the order in which they were made. A number is never given twice: `k1`, `k2`, ...
-fn number(id: &str) -> u64 {
+fn key_number(id: &str) -> u64 {
     id.strip_prefix('k').and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 impl KeyringDocument {
     /// A keyring with one fresh key.
-    pub fn generate() -> Result<Self, Failure> {
-        let keys = BTreeMap::from([("k1".to_owned(), Key::fresh()?)]);
+    pub fn generate() -> Result<Self, Error> {
+        let keys = BTreeMap::from([("k1".to_owned(), Key::generate()?)]);
         Ok(Self { current: "k1".to_owned(), since: None, keys })
     }
 
     /// Reads it. What is wrong is told without quoting anything, for it could be a key.
-    pub fn parse(json: &SecretString) -> Result<Self, Invalid> {
-        let shape = |_| {
+    pub fn parse(json: &SecretString) -> Result<Self, FieldError> {
+        let invalid = |_| {
             let form = r#"must be {"current":"k1","k1":"<32 bytes in hex>"}, and `current` one of the keys"#;
-            Invalid::new("keyring", form)
+            FieldError::new("keyring", form)
         };
-        serde_json::from_str(json.expose_secret()).map_err(shape)
+        serde_json::from_str(json.expose_secret()).map_err(invalid)
     }
 
     /// Writes it.
-    pub fn to_json(&self) -> Result<SecretString, Failure> {
+    pub fn to_json(&self) -> Result<SecretString, Error> {
         // Room for all of it: text that grows leaves copies behind.
         let mut json = Zeroizing::new(Vec::with_capacity(256 + self.keys.len() * 256));
-        serde_json::to_writer(&mut *json, self).map_err(|error| Failure::Defect(error.to_string()))?;
-        let text = std::str::from_utf8(&json).map_err(|error| Failure::Defect(error.to_string()))?;
-        Ok(exactly(text))
+        serde_json::to_writer(&mut *json, self).map_err(|error| Error::Internal(error.to_string()))?;
+        let text = std::str::from_utf8(&json).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(exact_size_secret(text))
     }
 
     /// The key that seals.
@@ -110,25 +110,25 @@ impl KeyringDocument {
     }
 
     /// Whether there is nothing but the key that seals.
-    pub fn is_at_rest(&self) -> bool {
+    pub fn has_single_key(&self) -> bool {
         self.keys.len() == 1
     }
 
     /// A key that was added and does not seal yet.
-    pub fn fresh(&self) -> Option<&str> {
-        self.ids().filter(|id| number(id) > number(&self.current)).max_by_key(|id| number(id))
+    pub fn pending_key(&self) -> Option<&str> {
+        self.ids().filter(|id| key_number(id) > key_number(&self.current)).max_by_key(|id| key_number(id))
     }
 
     /// The same with one more key.
-    pub fn with_fresh_key(&self) -> Result<Self, Failure> {
+    pub fn with_new_key(&self) -> Result<Self, Error> {
         let mut with = self.clone();
-        let newest = self.ids().map(number).max().unwrap_or(0);
-        with.keys.insert(format!("k{}", newest + 1), Key::fresh()?);
+        let newest = self.ids().map(key_number).max().unwrap_or(0);
+        with.keys.insert(format!("k{}", newest + 1), Key::generate()?);
         Ok(with)
     }
 
     /// The same, with this key sealing from now on.
-    pub fn sealing_with(&self, id: &str, now: Timestamp) -> Self {
+    pub fn with_current_key(&self, id: &str, now: Timestamp) -> Self {
         Self { current: id.to_owned(), since: Some(now), keys: self.keys.clone() }
     }
 
@@ -198,57 +198,57 @@ fn is_id(id: &str) -> bool {
 }
 
 /// The key under which something was sealed.
-pub fn key_of(sealed: &str) -> Option<&str> {
+pub fn key_id_of(sealed: &str) -> Option<&str> {
     let mut parts = sealed.split('.');
-    (parts.next() == Some(VERSION)).then(|| parts.next()).flatten()
+    (parts.next() == Some(FORMAT_VERSION)).then(|| parts.next()).flatten()
 }
 
 /// The keys as they were at one moment.
 struct Keys {
     current: String,
     ciphers: BTreeMap<String, Aes256Gcm>,
-    asked_at: Timestamp,
+    requested_at: Timestamp,
 }
 
 impl Keys {
-    fn new(document: &KeyringDocument, asked_at: Timestamp) -> Self {
+    fn new(document: &KeyringDocument, requested_at: Timestamp) -> Self {
         let ciphers = document.keys.iter().filter_map(|(id, key)| {
             // A key of another length could not have been read.
             Some((id.clone(), Aes256Gcm::new_from_slice(key.0.as_slice()).ok()?))
         });
         let ciphers = ciphers.collect();
-        Self { current: document.current.clone(), ciphers, asked_at }
+        Self { current: document.current.clone(), ciphers, requested_at }
     }
 
-    fn seal(&self, secret: &str, context: &str) -> Result<String, Failure> {
+    fn seal(&self, secret: &str, context: &str) -> Result<String, Error> {
         let id = &self.current;
         let cipher =
-            self.ciphers.get(id).ok_or_else(|| Failure::Defect("the keyring is empty".to_owned()))?;
-        let nonce = crate::random::bytes::<NONCE>()?;
+            self.ciphers.get(id).ok_or_else(|| Error::Internal("the keyring is empty".to_owned()))?;
+        let nonce = crate::random::bytes::<NONCE_BYTES>()?;
         let aad = associated_data(id, context);
         let sealed = cipher
             .encrypt(&Nonce::from(nonce), Payload { msg: secret.as_bytes(), aad: aad.as_bytes() })
-            .map_err(|_| Failure::Defect("a secret could not be sealed".to_owned()))?;
-        Ok(format!("{VERSION}.{id}.{}", URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat())))
+            .map_err(|_| Error::Internal("a secret could not be sealed".to_owned()))?;
+        Ok(format!("{FORMAT_VERSION}.{id}.{}", URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat())))
     }
 
     fn open(&self, sealed: &str, context: &str) -> Option<SecretString> {
-        let [VERSION, id, body] = sealed.split('.').collect::<Vec<_>>()[..] else { return None };
+        let [FORMAT_VERSION, id, body] = sealed.split('.').collect::<Vec<_>>()[..] else { return None };
         let body = URL_SAFE_NO_PAD.decode(body).ok()?;
-        let (nonce, ciphertext) = body.split_first_chunk::<NONCE>()?;
+        let (nonce, ciphertext) = body.split_first_chunk::<NONCE_BYTES>()?;
         let aad = associated_data(id, context);
         let payload = Payload { msg: ciphertext, aad: aad.as_bytes() };
         let opened = Zeroizing::new(self.ciphers.get(id)?.decrypt(&Nonce::from(*nonce), payload).ok()?);
-        std::str::from_utf8(&opened).ok().map(exactly)
+        std::str::from_utf8(&opened).ok().map(exact_size_secret)
     }
 }
 
 fn associated_data(key: &str, context: &str) -> String {
-    format!("{VERSION}|{key}|{context}")
+    format!("{FORMAT_VERSION}|{key}|{context}")
 }
 
 /// The keyring, and the version of the secret in which it was found.
-pub struct KeptKeyring {
+pub struct VersionedKeyring {
     /// What it says.
     pub document: KeyringDocument,
     version: SecretVersion,
@@ -256,14 +256,14 @@ pub struct KeptKeyring {
 
 /// The keys that seal tokens. Cheap to clone; prints nothing of them.
 #[derive(Clone)]
-pub struct Keyring(Arc<Shared>);
+pub struct Keyring(Arc<Inner>);
 
-struct Shared {
-    secret: SecretAt,
+struct Inner {
+    secret: StoredSecret,
     clock: Clock,
     keys: RwLock<Arc<Keys>>,
-    /// When an unknown key was last asked for. Whoever holds it fetches, and the others wait for what comes.
-    asked: Mutex<Option<Timestamp>>,
+    /// When the keyring was last fetched for an unknown key. Whoever holds the lock fetches; the others wait for the result.
+    last_refetch_at: Mutex<Option<Timestamp>>,
 }
 
 impl fmt::Debug for Keyring {
@@ -274,59 +274,59 @@ impl fmt::Debug for Keyring {
 
 impl Keyring {
     /// Fetches the keyring.
-    pub async fn fetch(secret: SecretAt, clock: Clock) -> Result<Self, Failure> {
-        let asked_at = clock.now();
+    pub async fn fetch(secret: StoredSecret, clock: Clock) -> Result<Self, Error> {
+        let requested_at = clock.now();
         let document = KeyringDocument::parse(&secret.fetch().await?)?;
-        let keys = RwLock::new(Arc::new(Keys::new(&document, asked_at)));
-        Ok(Self(Arc::new(Shared { secret, clock, keys, asked: Mutex::default() })))
+        let keys = RwLock::new(Arc::new(Keys::new(&document, requested_at)));
+        Ok(Self(Arc::new(Inner { secret, clock, keys, last_refetch_at: Mutex::default() })))
     }
 
     /// Seals a secret for one place: `context` names the place, and the text opens nowhere else.
-    pub async fn seal(&self, secret: &SecretString, context: &str) -> Result<String, Failure> {
+    pub async fn seal(&self, secret: &SecretString, context: &str) -> Result<String, Error> {
         let mut keys = self.keys();
         // Long after a key has stopped sealing, nobody who has not heard of it may still seal with it.
-        if self.0.clock.now() > keys.asked_at + SEALS_FOR {
-            self.kept().await?;
+        if self.0.clock.now() > keys.requested_at + MAX_KEYRING_AGE {
+            self.refetch().await?;
             keys = self.keys();
         }
         keys.seal(secret.expose_secret(), context)
     }
 
-    /// Opens what [`Self::seal`] made for the same context. [`Failure::Reconnect`] when that cannot be: the text was
+    /// Opens what [`Self::seal`] made for the same context. [`Error::Reconnect`] when that cannot be: the text was
     /// changed, belongs elsewhere, or its key is gone.
-    pub async fn open(&self, sealed: &str, context: &str) -> Result<SecretString, Failure> {
-        let keys = match key_of(sealed) {
-            Some(id) => self.knowing(id).await?,
+    pub async fn open(&self, sealed: &str, context: &str) -> Result<SecretString, Error> {
+        let keys = match key_id_of(sealed) {
+            Some(id) => self.keys_including(id).await?,
             None => self.keys(),
         };
         let lost = "the token that is kept cannot be read any more; connect again";
-        keys.open(sealed, context).ok_or_else(|| Failure::Reconnect(lost.to_owned()))
+        keys.open(sealed, context).ok_or_else(|| Error::Reconnect(lost.to_owned()))
     }
 
     /// The keys, with this one among them if it exists.
-    async fn knowing(&self, id: &str) -> Result<Arc<Keys>, Failure> {
+    async fn keys_including(&self, id: &str) -> Result<Arc<Keys>, Error> {
         let met_at = self.0.clock.now();
-        let settled = |keys: &Keys| keys.ciphers.contains_key(id) || keys.asked_at > met_at;
+        let settled = |keys: &Keys| keys.ciphers.contains_key(id) || keys.requested_at > met_at;
         let keys = self.keys();
         if settled(&keys) {
             return Ok(keys);
         }
-        let mut asked = self.0.asked.lock().await;
+        let mut last_refetch_at = self.0.last_refetch_at.lock().await;
         let (keys, now) = (self.keys(), self.0.clock.now());
         if settled(&keys) {
             return Ok(keys);
         }
-        if asked.is_some_and(|at| at <= now && now < at + PAUSE) {
-            return Err(Failure::Unavailable(format!("the keyring was just fetched, without key {id}")));
+        if last_refetch_at.is_some_and(|at| at <= now && now < at + MIN_REFETCH_INTERVAL) {
+            return Err(Error::Unavailable(format!("the keyring was just fetched, without key {id}")));
         }
-        *asked = Some(now);
-        self.kept().await?;
+        *last_refetch_at = Some(now);
+        self.refetch().await?;
         Ok(self.keys())
     }
 
     /// Makes sure that what is sealed from now on is sealed with this key, or with a later one.
-    pub async fn catch_up(&self, current: &str) -> Result<(), Failure> {
-        if self.keys().current == current { Ok(()) } else { self.kept().await.map(drop) }
+    pub async fn ensure_current_key(&self, current: &str) -> Result<(), Error> {
+        if self.keys().current == current { Ok(()) } else { self.refetch().await.map(drop) }
     }
 
     /// The key that seals, as far as this process knows.
@@ -335,22 +335,22 @@ impl Keyring {
     }
 
     /// Fetches the keyring as it is now, for this process and for whoever means to change it.
-    pub async fn kept(&self) -> Result<KeptKeyring, Failure> {
-        let asked_at = self.0.clock.now();
-        let (version, json) = self.0.secret.fetch_version().await?;
+    pub async fn refetch(&self) -> Result<VersionedKeyring, Error> {
+        let requested_at = self.0.clock.now();
+        let (version, json) = self.0.secret.fetch_with_version().await?;
         // This process goes on with the keys that it has when somebody has put nonsense there.
-        let nonsense = |invalid: Invalid| Failure::Unavailable(invalid.to_string());
+        let nonsense = |invalid: FieldError| Error::Unavailable(invalid.to_string());
         let document = KeyringDocument::parse(&json).map_err(nonsense)?;
-        self.hold(Keys::new(&document, asked_at));
-        Ok(KeptKeyring { document, version })
+        self.set_keys(Keys::new(&document, requested_at));
+        Ok(VersionedKeyring { document, version })
     }
 
-    /// Puts another keyring in the place of the one that was read. [`Failure::Conflict`] when that is not the
+    /// Puts another keyring in the place of the one that was read. [`Error::Conflict`] when that is not the
     /// present one any more.
-    pub async fn replace(&self, seen: &KeptKeyring, document: &KeyringDocument) -> Result<(), Failure> {
-        let asked_at = self.0.clock.now();
+    pub async fn replace(&self, seen: &VersionedKeyring, document: &KeyringDocument) -> Result<(), Error> {
+        let requested_at = self.0.clock.now();
         self.0.secret.replace(&seen.version, &document.to_json()?).await?;
-        self.hold(Keys::new(document, asked_at));
+        self.set_keys(Keys::new(document, requested_at));
         Ok(())
     }
 
@@ -358,10 +358,10 @@ impl Keyring {
         self.0.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What was asked for earlier never replaces what was asked for later.
-    fn hold(&self, keys: Keys) {
+    /// An earlier request never replaces the result of a later one.
+    fn set_keys(&self, keys: Keys) {
         let mut held = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
-        if keys.asked_at >= held.asked_at {
+        if keys.requested_at >= held.requested_at {
             *held = Arc::new(keys);
         }
     }
@@ -380,7 +380,7 @@ mod tests {
         let keys = keys();
         let sealed = keys.seal("EAAtoken", "demo|c1").unwrap();
         assert_eq!(keys.open(&sealed, "demo|c1").unwrap().expose_secret(), "EAAtoken");
-        assert_eq!(key_of(&sealed), Some("k1"));
+        assert_eq!(key_id_of(&sealed), Some("k1"));
         assert!(!sealed.contains("EAAtoken"));
         assert_ne!(sealed, keys.seal("EAAtoken", "demo|c1").unwrap());
 
@@ -433,13 +433,16 @@ mod tests {
     #[test]
     fn a_keyring_reads_the_same_after_it_was_written_and_numbers_no_two_keys_alike() {
         let now: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
-        let document = KeyringDocument::generate().unwrap().with_fresh_key().unwrap();
-        assert_eq!((document.current(), document.fresh(), document.is_at_rest()), ("k1", Some("k2"), false));
-        let document = document.sealing_with("k2", now);
+        let document = KeyringDocument::generate().unwrap().with_new_key().unwrap();
+        assert_eq!(
+            (document.current(), document.pending_key(), document.has_single_key()),
+            ("k1", Some("k2"), false)
+        );
+        let document = document.with_current_key("k2", now);
         let read = KeyringDocument::parse(&document.to_json().unwrap()).unwrap();
-        assert_eq!((read.current(), read.since(), read.fresh()), ("k2", Some(now), None));
+        assert_eq!((read.current(), read.since(), read.pending_key()), ("k2", Some(now), None));
         assert_eq!(read.keys["k1"].0, document.keys["k1"].0);
-        let next = read.with_current_only().with_fresh_key().unwrap();
+        let next = read.with_current_only().with_new_key().unwrap();
         assert_eq!(next.ids().collect::<Vec<_>>(), ["k2", "k3"]);
     }
 }

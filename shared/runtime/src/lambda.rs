@@ -2,18 +2,18 @@
 
 use std::future::Future;
 
-use ads::Failure;
-use ads::job::{Job, Queue};
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use bytes::Bytes;
+use domain::Error;
+use domain::job::{Job, Queue};
+use http::Request;
 use http::header::SET_COOKIE;
-use http::{Request, Response};
 use jiff::Timestamp;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
-pub use lambda_runtime::Error;
+pub use lambda_runtime::Error as BoxError;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -23,20 +23,20 @@ use crate::clock::Clock;
 use crate::deadline;
 use crate::problem;
 use crate::queue::{Delivery, Queues, consume};
-use crate::reply::Reply;
+use crate::response::Response;
 use crate::route::Origin;
-use crate::telemetry::{self, Envelope, Outcome, Unit};
+use crate::telemetry::{self, MessageMetadata, Outcome, UnitOfWork};
 
 /// Serves a function that answers requests and has no queue, until Lambda ends the process.
-pub async fn serve_requests<H, HF>(handle: H) -> Result<(), Error>
+pub async fn serve_requests<H, HF>(handle: H) -> Result<(), BoxError>
 where
     H: Fn(Request<Bytes>) -> HF,
-    HF: Future<Output = Reply>,
+    HF: Future<Output = Response>,
 {
     let handle = &handle;
     let event = |event: LambdaEvent<Box<RawValue>>| async move {
         let LambdaEvent { payload, context } = event;
-        invocation(context, answer(handle, payload.get())).await
+        run_invocation(context, handle_request(handle, payload.get())).await
     };
     // In a box, for its type is deeper than the compiler cares to look.
     Box::pin(lambda_runtime::run(service_fn(event))).await
@@ -50,66 +50,70 @@ pub async fn serve<H, HF, P, PF>(
     queue: Queue,
     handle: H,
     process: P,
-) -> Result<(), Error>
+) -> Result<(), BoxError>
 where
     H: Fn(Request<Bytes>) -> HF,
-    HF: Future<Output = Reply>,
+    HF: Future<Output = Response>,
     P: Fn(Job) -> PF,
-    PF: Future<Output = Result<(), Failure>>,
+    PF: Future<Output = Result<(), Error>>,
 {
     let (handle, process) = (&handle, &process);
-    let event = |event| attend(queues, clock, queue, handle, process, event);
+    let event = |event| dispatch(queues, clock, queue, handle, process, event);
     // In a box, for its type is deeper than the compiler cares to look.
     Box::pin(lambda_runtime::run(service_fn(event))).await
 }
 
 /// Finds out what an event is and does it.
-async fn attend<H, HF, P, PF>(
+async fn dispatch<H, HF, P, PF>(
     queues: &Queues,
     clock: &Clock,
     queue: Queue,
     handle: &H,
     process: &P,
     event: LambdaEvent<Box<RawValue>>,
-) -> Result<Box<RawValue>, Error>
+) -> Result<Box<RawValue>, BoxError>
 where
     H: Fn(Request<Bytes>) -> HF,
-    HF: Future<Output = Reply>,
+    HF: Future<Output = Response>,
     P: Fn(Job) -> PF,
-    PF: Future<Output = Result<(), Failure>>,
+    PF: Future<Output = Result<(), Error>>,
 {
     let LambdaEvent { payload, context } = event;
     let event = payload.get();
-    let shape: Shape = serde_json::from_str(event)?;
+    let event_shape: EventShape = serde_json::from_str(event)?;
     let work = async {
-        match shape {
-            Shape { records: Some(_), .. } => work(queues, clock, queue, process, event).await,
-            Shape { job: Some(_), .. } => work_directly(clock, queue, process, event).await,
-            Shape { .. } => answer(handle, event).await,
+        match event_shape {
+            EventShape { records: Some(_), .. } => process_batch(queues, clock, queue, process, event).await,
+            EventShape { job: Some(_), .. } => process_direct(clock, queue, process, event).await,
+            EventShape { .. } => handle_request(handle, event).await,
         }
     };
     // In a box, for its type is deeper than the compiler cares to look.
-    Box::pin(invocation(context, work)).await
+    Box::pin(run_invocation(context, work)).await
 }
 
 /// Work that Lambda ends at a certain time, and knows by an id.
-async fn invocation<F: Future>(context: Context, work: F) -> F::Output {
+async fn run_invocation<F: Future>(context: Context, work: F) -> F::Output {
     let end = i64::try_from(context.deadline).ok().and_then(|end| Timestamp::from_millisecond(end).ok());
-    deadline::within(end.unwrap_or(Timestamp::MAX), telemetry::invoked(context.request_id, work)).await
+    deadline::with_deadline(
+        end.unwrap_or(Timestamp::MAX),
+        telemetry::with_request_id(context.request_id, work),
+    )
+    .await
 }
 
 /// What tells a batch of messages and a single job from a request.
 #[derive(Deserialize)]
-struct Shape {
+struct EventShape {
     #[serde(rename = "Records")]
     records: Option<IgnoredAny>,
     job: Option<IgnoredAny>,
 }
 
-async fn answer<H, HF>(handle: &H, event: &str) -> Result<Box<RawValue>, Error>
+async fn handle_request<H, HF>(handle: &H, event: &str) -> Result<Box<RawValue>, BoxError>
 where
     H: Fn(Request<Bytes>) -> HF,
-    HF: Future<Output = Reply>,
+    HF: Future<Output = Response>,
 {
     let mut request = lambda_http::request::from_str(event)?.map(|body| Bytes::from(body.to_vec()));
     if let Some(RequestContext::ApiGatewayV2(gateway)) = request.request_context_ref()
@@ -118,106 +122,106 @@ where
         let origin = Origin(format!("https://{domain}"));
         request.extensions_mut().insert(origin);
     }
-    raw(&gateway_response(handle(request).await))
+    to_raw(&gateway_response(handle(request).await))
 }
 
-async fn work<P, PF>(
+async fn process_batch<P, PF>(
     queues: &Queues,
     clock: &Clock,
     queue: Queue,
     process: &P,
     event: &str,
-) -> Result<Box<RawValue>, Error>
+) -> Result<Box<RawValue>, BoxError>
 where
     P: Fn(Job) -> PF,
-    PF: Future<Output = Result<(), Failure>>,
+    PF: Future<Output = Result<(), Error>>,
 {
     let batch: SqsEvent = serde_json::from_str(event)?;
     let deliveries = batch.records.into_iter().map(delivery).collect();
-    let mut answer = SqsBatchResponse::default();
+    let mut response = SqsBatchResponse::default();
     for id in consume(queues, clock, queue, deliveries, process).await {
-        answer.add_failure(id);
+        response.add_failure(id);
     }
-    raw(&answer)
+    to_raw(&response)
 }
 
 fn delivery(record: SqsMessage) -> Delivery {
-    let correlation = record.message_attributes.get(telemetry::ATTRIBUTE);
-    let envelope = Envelope {
-        // An empty id in the answer makes Lambda repeat the whole batch, which is right for a record without one.
+    let correlation = record.message_attributes.get(telemetry::CORRELATION_ATTRIBUTE);
+    let metadata = MessageMetadata {
+        // An empty id in the response makes Lambda repeat the whole batch, which is right for a record without one.
         message_id: record.message_id.unwrap_or_default(),
         attempt: record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()),
         correlation: correlation.and_then(|value| value.string_value.as_deref()?.parse().ok()),
     };
-    Delivery { envelope, body: record.body.unwrap_or_default() }
+    Delivery { metadata, body: record.body.unwrap_or_default() }
 }
 
-/// One job that came without a queue. Lambda invokes again, some time later, what fails: so only a failure that
+/// One job that came without a queue. Lambda invokes again, some time later, what fails: so only an error that
 /// may pass fails the invocation.
-async fn work_directly<P, PF>(
+async fn process_direct<P, PF>(
     clock: &Clock,
     queue: Queue,
     process: &P,
     event: &str,
-) -> Result<Box<RawValue>, Error>
+) -> Result<Box<RawValue>, BoxError>
 where
     P: Fn(Job) -> PF,
-    PF: Future<Output = Result<(), Failure>>,
+    PF: Future<Output = Result<(), Error>>,
 {
     let work = async {
         let job = serde_json::from_str::<Job>(event).map_err(|error| {
-            telemetry::names("unreadable");
-            Failure::Defect(format!("not a job: {error}"))
+            telemetry::record_operation("unreadable");
+            Error::Internal(format!("not a job: {error}"))
         });
         let ended = match job {
             Ok(job) => {
-                telemetry::does(&job);
+                telemetry::record_job(&job);
                 process(job).await
             }
-            Err(failure) => Err(failure),
+            Err(error) => Err(error),
         };
-        let Err(failure) = ended else {
-            telemetry::ends(Outcome::Done);
-            return raw(&());
+        let Err(error) = ended else {
+            telemetry::record_outcome(Outcome::Done);
+            return to_raw(&());
         };
-        telemetry::meets(problem::kind(&failure));
-        if failure.may_pass() {
-            tracing::warn!(%failure, "An event will come again.");
-            telemetry::ends(Outcome::Again);
+        telemetry::record_problem(problem::kind(&error));
+        if error.is_retryable() {
+            tracing::warn!(%error, "An event will come again.");
+            telemetry::record_outcome(Outcome::WillRetry);
             return Err("the event will come again".into());
         }
-        tracing::error!(%failure, "An event cannot be done.");
-        telemetry::ends(Outcome::Failed);
-        raw(&())
+        tracing::error!(%error, "An event cannot be done.");
+        telemetry::record_outcome(Outcome::Failed);
+        to_raw(&())
     };
-    Unit::event(queue.name(), clock).run(Box::pin(work)).await
+    UnitOfWork::event(queue.name(), clock).run(Box::pin(work)).await
 }
 
-fn raw<T: Serialize>(value: &T) -> Result<Box<RawValue>, Error> {
+fn to_raw<T: Serialize>(value: &T) -> Result<Box<RawValue>, BoxError> {
     Ok(serde_json::value::to_raw_value(value)?)
 }
 
 /// API Gateway takes cookies apart from the other headers.
-fn gateway_response(reply: Response<Bytes>) -> ApiGatewayV2httpResponse {
-    let (mut parts, body) = reply.into_parts();
-    let mut response = ApiGatewayV2httpResponse::default();
-    response.status_code = parts.status.as_u16().into();
-    response.cookies = parts
+fn gateway_response(response: Response) -> ApiGatewayV2httpResponse {
+    let (mut parts, body) = response.into_parts();
+    let mut gateway = ApiGatewayV2httpResponse::default();
+    gateway.status_code = parts.status.as_u16().into();
+    gateway.cookies = parts
         .headers
         .get_all(SET_COOKIE)
         .iter()
         .filter_map(|cookie| cookie.to_str().ok().map(str::to_owned))
         .collect();
     parts.headers.remove(SET_COOKIE);
-    response.headers = parts.headers;
-    response.body = Some(match String::from_utf8(body.to_vec()) {
+    gateway.headers = parts.headers;
+    gateway.body = Some(match String::from_utf8(body.to_vec()) {
         Ok(text) => Body::Text(text),
         Err(bytes) => {
-            response.is_base64_encoded = true;
+            gateway.is_base64_encoded = true;
             Body::Binary(bytes.into_bytes())
         }
     });
-    response
+    gateway
 }
 
 #[cfg(test)]
@@ -227,7 +231,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::telemetry::heard::Heard;
+    use crate::telemetry::capture::LogCapture;
 
     const REQUEST: &str = r#"{"version":"2.0","routeKey":"$default","rawPath":"/v1/x","rawQueryString":"a=1&a=2",
         "headers":{"authorization":"Bearer t","content-type":"application/json"},"cookies":["c=1"],
@@ -243,17 +247,17 @@ mod tests {
             assert_eq!(request.uri().query(), Some("a=1&a=2"));
             assert_eq!(request.headers()["authorization"], "Bearer t");
             assert_eq!(&request.body()[..], br#"{"a":1}"#, "base64 is undone: signatures are over raw bytes");
-            let mut reply = crate::reply::typed(StatusCode::CREATED, "application/json", "{}");
-            reply.headers_mut().append(SET_COOKIE, http::HeaderValue::from_static("x=1"));
-            reply.headers_mut().append(SET_COOKIE, http::HeaderValue::from_static("y=2"));
-            reply
+            let mut response = crate::response::typed(StatusCode::CREATED, "application/json", "{}");
+            response.headers_mut().append(SET_COOKIE, http::HeaderValue::from_static("x=1"));
+            response.headers_mut().append(SET_COOKIE, http::HeaderValue::from_static("y=2"));
+            response
         };
-        let answer: serde_json::Value =
-            serde_json::from_str(answer(&handle, REQUEST).await.unwrap().get()).unwrap();
-        assert_eq!(answer["statusCode"], 201);
-        assert_eq!(answer["cookies"], serde_json::json!(["x=1", "y=2"]));
-        assert_eq!(answer["headers"]["content-type"], "application/json");
-        assert_eq!(answer["body"], "{}");
+        let response: serde_json::Value =
+            serde_json::from_str(handle_request(&handle, REQUEST).await.unwrap().get()).unwrap();
+        assert_eq!(response["statusCode"], 201);
+        assert_eq!(response["cookies"], serde_json::json!(["x=1", "y=2"]));
+        assert_eq!(response["headers"]["content-type"], "application/json");
+        assert_eq!(response["body"], "{}");
     }
 
     fn queues() -> Queues {
@@ -264,19 +268,22 @@ mod tests {
     }
 
     /// What an event is answered, and the lines that it leaves.
-    async fn attended<PF>(event: &str, process: impl Fn(Job) -> PF) -> (Result<String, Error>, Vec<Value>)
+    async fn dispatched<PF>(
+        event: &str,
+        process: impl Fn(Job) -> PF,
+    ) -> (Result<String, BoxError>, Vec<Value>)
     where
-        PF: Future<Output = Result<(), Failure>>,
+        PF: Future<Output = Result<(), Error>>,
     {
-        let heard = Heard::listen("info");
+        let capture = LogCapture::start("info");
         let mut context = Context::default();
         context.request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
         context.deadline = 4_102_444_800_000;
         let event = LambdaEvent::new(RawValue::from_string(event.to_owned()).unwrap(), context);
-        let handle = |_: Request<Bytes>| async { crate::reply::no_content() };
+        let handle = |_: Request<Bytes>| async { crate::response::no_content() };
         let (queues, clock) = (queues(), Clock::system());
-        let answer = attend(&queues, &clock, Queue::SyncMetricsChunk, &handle, &process, event).await;
-        (answer.map(|answer| answer.get().to_owned()), heard.lines())
+        let response = dispatch(&queues, &clock, Queue::SyncMetricsChunk, &handle, &process, event).await;
+        (response.map(|response| response.get().to_owned()), capture.lines())
     }
 
     fn canonical(lines: &[Value]) -> Vec<&Value> {
@@ -298,68 +305,69 @@ mod tests {
         let process = |job: Job| async move {
             match job {
                 Job::SyncChunk { week, .. } if week.to_string() == "2026-W02" => {
-                    Err(Failure::Unavailable("not now".to_owned()))
+                    Err(Error::Unavailable("not now".to_owned()))
                 }
                 _ => Ok(()),
             }
         };
-        let (answer, lines) = attended(&batch.to_string(), process).await;
-        assert_eq!(answer.unwrap(), r#"{"batchItemFailures":[{"itemIdentifier":"message-2"}]}"#);
-        let told: Vec<_> = canonical(&lines)
+        let (response, lines) = dispatched(&batch.to_string(), process).await;
+        assert_eq!(response.unwrap(), r#"{"batchItemFailures":[{"itemIdentifier":"message-2"}]}"#);
+        let emitted: Vec<_> = canonical(&lines)
             .into_iter()
             .map(|line| {
-                ["correlation", "message_id", "what", "outcome", "attempt"].map(|name| line[name].to_string())
+                ["correlation", "message_id", "operation", "outcome", "attempt"]
+                    .map(|name| line[name].to_string())
             })
             .collect();
         let quoted = |texts: [&str; 5]| texts.map(str::to_owned);
         assert_eq!(
-            told,
+            emitted,
             [
                 quoted([r#""story-0001""#, r#""message-1""#, r#""sync_chunk""#, r#""done""#, "1"]),
-                quoted([r#""message-2""#, r#""message-2""#, r#""sync_chunk""#, r#""again""#, "4"]),
+                quoted([r#""message-2""#, r#""message-2""#, r#""sync_chunk""#, r#""will_retry""#, "4"]),
             ]
         );
         for line in canonical(&lines) {
             assert_eq!(line["request_id"], "8476a536-e9f4-11e8-9739-2dfe598c3fcd");
             assert!(line["remaining_ms"].as_i64().unwrap() > 0, "{line}");
         }
-        let told_once: Vec<_> = lines.iter().filter(|line| line["failure"] == "not now").collect();
-        assert_eq!(told_once.len(), 1);
-        assert_eq!(told_once[0]["correlation"], "message-2");
+        let logged_once: Vec<_> = lines.iter().filter(|line| line["error"] == "not now").collect();
+        assert_eq!(logged_once.len(), 1);
+        assert_eq!(logged_once[0]["correlation"], "message-2");
     }
 
     #[tokio::test]
     async fn a_scheduled_job_goes_straight_to_the_function_and_only_what_may_pass_fails_the_invocation() {
-        let (answer, lines) = attended(CHUNK, |_| async { Ok(()) }).await;
-        assert_eq!(answer.unwrap(), "null");
+        let (response, lines) = dispatched(CHUNK, |_| async { Ok(()) }).await;
+        assert_eq!(response.unwrap(), "null");
         let [line] = canonical(&lines)[..] else { panic!("{lines:?}") };
         assert_eq!(
-            (&line["kind"], &line["what"], &line["outcome"]),
+            (&line["kind"], &line["operation"], &line["outcome"]),
             (&Value::from("event"), &Value::from("sync_chunk"), &Value::from("done"))
         );
         assert_eq!(line["correlation"], "8476a536-e9f4-11e8-9739-2dfe598c3fcd");
 
-        let passes = |_| async { Err(Failure::Unavailable("not now".to_owned())) };
-        let stays = |_| async { Err(Failure::NotFound("this".to_owned())) };
-        let (answer, lines) = attended(CHUNK, passes).await;
-        assert_eq!(answer.unwrap_err().to_string(), "the event will come again");
+        let passes = |_| async { Err(Error::Unavailable("not now".to_owned())) };
+        let stays = |_| async { Err(Error::NotFound("this".to_owned())) };
+        let (response, lines) = dispatched(CHUNK, passes).await;
+        assert_eq!(response.unwrap_err().to_string(), "the event will come again");
         let [line] = canonical(&lines)[..] else { panic!("{lines:?}") };
         assert_eq!(
             (&line["outcome"], &line["problem"]),
-            (&Value::from("again"), &Value::from("unavailable"))
+            (&Value::from("will_retry"), &Value::from("unavailable"))
         );
         for event in [CHUNK, r#"{"job":"dance"}"#] {
-            let (answer, lines) = attended(event, stays).await;
-            assert_eq!(answer.unwrap(), "null");
+            let (response, lines) = dispatched(event, stays).await;
+            assert_eq!(response.unwrap(), "null");
             let [line] = canonical(&lines)[..] else { panic!("{lines:?}") };
             assert_eq!(line["outcome"], "failed");
-            assert_eq!(lines.len(), 2, "the reason is told once: {lines:?}");
+            assert_eq!(lines.len(), 2, "the reason is logged once: {lines:?}");
         }
     }
 
     #[tokio::test]
     async fn a_request_is_told_apart_from_a_job_whatever_is_in_it() {
-        let (answer, _) = attended(REQUEST, |_| async { panic!("not a job") }).await;
-        assert!(answer.unwrap().contains(r#""statusCode":204"#));
+        let (response, _) = dispatched(REQUEST, |_| async { panic!("not a job") }).await;
+        assert!(response.unwrap().contains(r#""statusCode":204"#));
     }
 }

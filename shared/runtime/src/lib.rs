@@ -16,7 +16,7 @@ mod input;
 pub mod page;
 pub mod problem;
 pub mod random;
-pub mod reply;
+pub mod response;
 pub mod route;
 pub mod session;
 pub mod telemetry;
@@ -46,10 +46,10 @@ pub use clock::Clock;
 pub use keyring::Keyring;
 #[cfg(not(target_arch = "wasm32"))]
 pub use queue::Queues;
-pub use reply::Reply;
+pub use response::Response;
 #[cfg(not(target_arch = "wasm32"))]
 pub use schedule::Schedules;
-pub use session::Sessions;
+pub use session::SessionVerifier;
 #[cfg(target_arch = "wasm32")]
 pub use workers::Queues;
 
@@ -64,7 +64,7 @@ pub struct Host {
     /// Messages to functions at a later time.
     pub schedules: Schedules,
     /// Who may come in.
-    pub sessions: Sessions,
+    pub sessions: SessionVerifier,
     /// How many requests a workspace may make in a minute, and at once.
     pub requests_per_minute: u32,
     /// Where the front end reaches the API from outside, without a trailing slash. Unless it is configured,

@@ -1,66 +1,66 @@
-//! Pages of a list: how many rows, and where it goes on.
+//! Pages of a list: the number of rows, and the cursor of the next page.
 
-use ads::Invalid;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::FieldError;
 use serde::Deserialize;
 
-/// `limit`: the rows of a page, `USUAL` unless the caller says otherwise, and `MOST` at most.
+/// `limit`: the rows of a page, `DEFAULT` unless the caller says otherwise, and `MAX` at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u64")]
-pub struct Limit<const USUAL: u16, const MOST: u16>(u16);
+pub struct Limit<const DEFAULT: u16, const MAX: u16>(u16);
 
-impl<const USUAL: u16, const MOST: u16> Limit<USUAL, MOST> {
+impl<const DEFAULT: u16, const MAX: u16> Limit<DEFAULT, MAX> {
     /// So many rows.
     pub fn rows(self) -> usize {
         self.0.into()
     }
 }
 
-impl<const USUAL: u16, const MOST: u16> Default for Limit<USUAL, MOST> {
+impl<const DEFAULT: u16, const MAX: u16> Default for Limit<DEFAULT, MAX> {
     fn default() -> Self {
-        Self(USUAL)
+        Self(DEFAULT)
     }
 }
 
-impl<const USUAL: u16, const MOST: u16> TryFrom<u64> for Limit<USUAL, MOST> {
+impl<const DEFAULT: u16, const MAX: u16> TryFrom<u64> for Limit<DEFAULT, MAX> {
     type Error = String;
 
     fn try_from(rows: u64) -> Result<Self, String> {
-        let limit = u16::try_from(rows).ok().filter(|rows| (1..=MOST).contains(rows));
-        limit.map(Self).ok_or_else(|| format!("must be 1 to {MOST}"))
+        let limit = u16::try_from(rows).ok().filter(|rows| (1..=MAX).contains(rows));
+        limit.map(Self).ok_or_else(|| format!("must be 1 to {MAX}"))
     }
 }
 
 /// `after`: where a list goes on. Opaque to the caller, text to us.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct After(String);
+pub struct Cursor(String);
 
-impl After {
-    /// The place that the page before ended at.
-    pub fn place(&self) -> &str {
+impl Cursor {
+    /// The position that the page before ended at.
+    pub fn position(&self) -> &str {
         &self.0
     }
 
-    /// What is said of an `after` that names no place of this list.
-    pub fn unknown() -> Invalid {
-        Invalid::new("after", "must be the `after` of the page before")
+    /// What is said of an `after` that names no position of this list.
+    pub fn invalid() -> FieldError {
+        FieldError::new("after", "must be the `after` of the page before")
     }
 }
 
-impl TryFrom<String> for After {
+impl TryFrom<String> for Cursor {
     type Error = String;
 
     fn try_from(cursor: String) -> Result<Self, String> {
-        let place = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        place.filter(|place| !place.is_empty()).map(Self).ok_or_else(|| Self::unknown().problem)
+        let position = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        position.filter(|position| !position.is_empty()).map(Self).ok_or_else(|| Self::invalid().message)
     }
 }
 
-/// The opaque form of a place.
-pub fn cursor(place: &str) -> String {
-    URL_SAFE_NO_PAD.encode(place)
+/// The opaque form of a position.
+pub fn encode_cursor(position: &str) -> String {
+    URL_SAFE_NO_PAD.encode(position)
 }
 
 #[cfg(feature = "describe")]
@@ -69,29 +69,29 @@ mod describe {
 
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-    use super::{After, Limit};
+    use super::{Cursor, Limit};
 
-    impl<const USUAL: u16, const MOST: u16> JsonSchema for Limit<USUAL, MOST> {
+    impl<const DEFAULT: u16, const MAX: u16> JsonSchema for Limit<DEFAULT, MAX> {
         fn inline_schema() -> bool {
             true
         }
 
         fn schema_name() -> Cow<'static, str> {
-            format!("Limit{USUAL}Of{MOST}").into()
+            format!("Limit{DEFAULT}Of{MAX}").into()
         }
 
         fn json_schema(_: &mut SchemaGenerator) -> Schema {
-            json_schema!({"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL})
+            json_schema!({"type": "integer", "minimum": 1, "maximum": MAX, "default": DEFAULT})
         }
     }
 
-    impl JsonSchema for After {
+    impl JsonSchema for Cursor {
         fn inline_schema() -> bool {
             true
         }
 
         fn schema_name() -> Cow<'static, str> {
-            "After".into()
+            "Cursor".into()
         }
 
         fn json_schema(_: &mut SchemaGenerator) -> Schema {

@@ -5,21 +5,21 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ads::Failure;
-use ads::job::{Job, Queue};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use domain::Error;
+use domain::job::{Job, Queue};
 
 use crate::clock::Clock;
 use crate::problem;
-use crate::telemetry::{self, Envelope, Outcome, Unit};
+use crate::telemetry::{self, MessageMetadata, Outcome, UnitOfWork};
 
 /// SQS delays a message by 15 minutes at most.
-const LONGEST_DELAY: Duration = Duration::from_secs(900);
+const MAX_DELAY: Duration = Duration::from_secs(900);
 
 /// SQS takes ten messages in a call.
-const BATCH: usize = 10;
+const MAX_BATCH_MESSAGES: usize = 10;
 
 /// Where a queue is.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ pub struct QueueAddress {
 }
 
 /// The name of the queue that takes what `queue` gave up.
-pub fn dead_letters(queue: Queue) -> String {
+pub fn dead_letter_queue_name(queue: Queue) -> String {
     format!("{}-dead", queue.name())
 }
 
@@ -49,13 +49,13 @@ impl Queues {
     }
 
     /// Where a queue is.
-    pub fn address(&self, queue: &str) -> Result<&QueueAddress, Failure> {
-        let unknown = || Failure::Defect(format!("no address for queue {queue} is configured"));
+    pub fn address(&self, queue: &str) -> Result<&QueueAddress, Error> {
+        let unknown = || Error::Internal(format!("no address for queue {queue} is configured"));
         self.addresses.get(queue).ok_or_else(unknown)
     }
 
     /// Sends jobs to the queues of their functions. Ok means that the queues have every one of them.
-    pub async fn send(&self, jobs: &[Job]) -> Result<(), Failure> {
+    pub async fn send(&self, jobs: &[Job]) -> Result<(), Error> {
         for queue in Queue::ALL {
             let of_queue: Vec<&Job> = jobs.iter().filter(|job| job.queue() == queue).collect();
             self.send_to(queue, &of_queue, Duration::ZERO).await?;
@@ -64,70 +64,72 @@ impl Queues {
     }
 
     /// Sends a job that becomes visible after a delay, of 15 minutes at most.
-    pub async fn send_later(&self, job: &Job, delay: Duration) -> Result<(), Failure> {
+    pub async fn send_delayed(&self, job: &Job, delay: Duration) -> Result<(), Error> {
         self.send_to(job.queue(), &[job], delay).await
     }
 
-    async fn send_to(&self, queue: Queue, jobs: &[&Job], delay: Duration) -> Result<(), Failure> {
+    async fn send_to(&self, queue: Queue, jobs: &[&Job], delay: Duration) -> Result<(), Error> {
         let name = queue.name();
-        let delay = i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or(0);
+        let delay = i32::try_from(delay.min(MAX_DELAY).as_secs()).unwrap_or(0);
         let attributes = correlation_attribute()?;
-        for batch in jobs.chunks(BATCH) {
+        for batch in jobs.chunks(MAX_BATCH_MESSAGES) {
             let mut entries = Vec::with_capacity(batch.len());
             for (index, job) in batch.iter().enumerate() {
-                let body = serde_json::to_string(job).map_err(|error| Failure::Defect(error.to_string()))?;
+                let body = serde_json::to_string(job).map_err(|error| Error::Internal(error.to_string()))?;
                 // Fair queues: one busy tenant must not hold up the others.
                 let entry = SendMessageBatchRequestEntry::builder()
                     .id(index.to_string())
                     .message_body(body)
                     .delay_seconds(delay)
-                    .message_group_id(job.fairness_group())
+                    .message_group_id(job.message_group_id())
                     .set_message_attributes(attributes.clone())
                     .build()
-                    .map_err(|error| Failure::Defect(error.to_string()))?;
+                    .map_err(|error| Error::Internal(error.to_string()))?;
                 entries.push(entry);
             }
             let url = &self.address(name)?.url;
-            let answer =
+            let response =
                 self.client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await;
-            let answer = answer.map_err(|error| {
-                Failure::Unavailable(format!("queue {name}: {}", DisplayErrorContext(error)))
+            let response = response.map_err(|error| {
+                Error::Unavailable(format!("queue {name}: {}", DisplayErrorContext(error)))
             })?;
-            if let Some(lost) = answer.failed.first() {
-                let why = lost.message.as_deref().unwrap_or("no reason given");
-                return Err(Failure::Unavailable(format!("queue {name} refused a message: {why}")));
+            if let Some(failed) = response.failed.first() {
+                let why = failed.message.as_deref().unwrap_or("no reason given");
+                return Err(Error::Unavailable(format!("queue {name} refused a message: {why}")));
             }
         }
         Ok(())
     }
 
     /// Puts a message that nobody can use beside the queue, with the reason.
-    async fn bury(&self, queue: Queue, body: &str, reason: &str) -> Result<(), Failure> {
-        let name = dead_letters(queue);
+    async fn dead_letter(&self, queue: Queue, body: &str, reason: &str) -> Result<(), Error> {
+        let name = dead_letter_queue_name(queue);
         let send = self.client.send_message().queue_url(&self.address(&name)?.url).message_body(body);
         let send = send.set_message_attributes(correlation_attribute()?);
         let sent = send.message_attributes("reason", text(reason)?).send().await;
         sent.map(drop)
-            .map_err(|error| Failure::Unavailable(format!("queue {name}: {}", DisplayErrorContext(error))))
+            .map_err(|error| Error::Unavailable(format!("queue {name}: {}", DisplayErrorContext(error))))
     }
 }
 
-fn text(value: &str) -> Result<MessageAttributeValue, Failure> {
+fn text(value: &str) -> Result<MessageAttributeValue, Error> {
     let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-    value.map_err(|error| Failure::Defect(error.to_string()))
+    value.map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// What the unit of work at hand is part of, for what it sends.
-fn correlation_attribute() -> Result<Option<HashMap<String, MessageAttributeValue>>, Failure> {
-    let correlation = telemetry::correlation().map(|correlation| text(correlation.as_str())).transpose()?;
-    Ok(correlation.map(|correlation| HashMap::from([(telemetry::ATTRIBUTE.to_owned(), correlation)])))
+/// The correlation id of the current unit of work, as an attribute of what it sends.
+fn correlation_attribute() -> Result<Option<HashMap<String, MessageAttributeValue>>, Error> {
+    let correlation =
+        telemetry::correlation_id().map(|correlation| text(correlation.as_str())).transpose()?;
+    Ok(correlation
+        .map(|correlation| HashMap::from([(telemetry::CORRELATION_ATTRIBUTE.to_owned(), correlation)])))
 }
 
 /// A message as it was received.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// Its id, and what is known of its way here. Partial batch answers name the id.
-    pub envelope: Envelope,
+    pub metadata: MessageMetadata,
     /// What it says.
     pub body: String,
 }
@@ -135,10 +137,10 @@ pub struct Delivery {
 /// Processes received messages one by one, each as a unit of work, and answers the ids of those that must come
 /// again.
 ///
-/// A message that cannot be read, or whose failure another try cannot mend, goes to the dead letters at
-/// once with its reason; one that only a new connection can mend is dropped, for the account's beat brings
+/// A message that cannot be read, or whose error another try cannot mend, goes to the dead letters at
+/// once with its reason; one that only a new connection can mend is dropped, for the account's recurring job brings
 /// it back. One that Meta wants to wait is sent anew with a delay, so that waiting does not
-/// count as failing. Every other failure leaves the message to the queue: it comes back after the
+/// count as failing. Every other error leaves the message to the queue: it comes back after the
 /// visibility timeout and is given up after the queue's number of tries.
 pub async fn consume<F, Fut>(
     queues: &Queues,
@@ -149,44 +151,44 @@ pub async fn consume<F, Fut>(
 ) -> Vec<String>
 where
     F: Fn(Job) -> Fut,
-    Fut: Future<Output = Result<(), Failure>>,
+    Fut: Future<Output = Result<(), Error>>,
 {
-    let mut again = Vec::new();
+    let mut to_retry = Vec::new();
     for delivery in deliveries {
-        let unit = Unit::message(queue.name(), clock, delivery.envelope.clone());
+        let unit = UnitOfWork::message(queue.name(), clock, delivery.metadata.clone());
         let work = async {
             let settled = match serde_json::from_str::<Job>(&delivery.body) {
                 Ok(job) => {
-                    telemetry::does(&job);
+                    telemetry::record_job(&job);
                     settle(queues, queue, &delivery, &job, process(job.clone()).await).await
                 }
-                Err(error) => bury_unread(queues, queue, &delivery, &error).await,
+                Err(error) => dead_letter_unreadable(queues, queue, &delivery, &error).await,
             };
-            let outcome = settled.unwrap_or_else(|failure| {
-                telemetry::meets(problem::kind(&failure));
-                tracing::warn!(%failure, "A message will come again.");
-                Outcome::Again
+            let outcome = settled.unwrap_or_else(|error| {
+                telemetry::record_problem(problem::kind(&error));
+                tracing::warn!(%error, "A message will come again.");
+                Outcome::WillRetry
             });
-            telemetry::ends(outcome);
+            telemetry::record_outcome(outcome);
             outcome
         };
-        if unit.run(Box::pin(work)).await == Outcome::Again {
-            again.push(delivery.envelope.message_id);
+        if unit.run(Box::pin(work)).await == Outcome::WillRetry {
+            to_retry.push(delivery.metadata.message_id);
         }
     }
-    again
+    to_retry
 }
 
 /// What it says stays beside the queue and out of the log.
-async fn bury_unread(
+async fn dead_letter_unreadable(
     queues: &Queues,
     queue: Queue,
     delivery: &Delivery,
     error: &serde_json::Error,
-) -> Result<Outcome, Failure> {
-    telemetry::names("unreadable");
+) -> Result<Outcome, Error> {
+    telemetry::record_operation("unreadable");
     tracing::error!("A message is not a job.");
-    queues.bury(queue, &delivery.body, &format!("not a job: {error}")).await?;
+    queues.dead_letter(queue, &delivery.body, &format!("not a job: {error}")).await?;
     Ok(Outcome::DeadLettered)
 }
 
@@ -196,25 +198,25 @@ async fn settle(
     queue: Queue,
     delivery: &Delivery,
     job: &Job,
-    ended: Result<(), Failure>,
-) -> Result<Outcome, Failure> {
-    let Err(failure) = ended else { return Ok(Outcome::Done) };
-    telemetry::meets(problem::kind(&failure));
-    match failure {
-        Failure::Wait { after, why } => {
-            tracing::info!(wait_s = after.as_secs(), why, "A job waits.");
-            queues.send_later(job, after).await?;
-            Ok(Outcome::Waits)
+    ended: Result<(), Error>,
+) -> Result<Outcome, Error> {
+    let Err(error) = ended else { return Ok(Outcome::Done) };
+    telemetry::record_problem(problem::kind(&error));
+    match error {
+        Error::RateLimited { retry_after: after, reason: why } => {
+            tracing::info!(delay_secs = after.as_secs(), why, "A job waits.");
+            queues.send_delayed(job, after).await?;
+            Ok(Outcome::Deferred)
         }
-        failure if failure.may_pass() => Err(failure),
+        error if error.is_retryable() => Err(error),
         // The connection says so itself, and what was to be done is done after a person has mended it.
-        Failure::Reconnect(why) => {
+        Error::Reconnect(why) => {
             tracing::warn!(why, "A job needs a new connection.");
             Ok(Outcome::NeedsReconnect)
         }
-        failure => {
-            tracing::error!(%failure, "A job cannot be done.");
-            queues.bury(queue, &delivery.body, &failure.to_string()).await?;
+        error => {
+            tracing::error!(%error, "A job cannot be done.");
+            queues.dead_letter(queue, &delivery.body, &error.to_string()).await?;
             Ok(Outcome::DeadLettered)
         }
     }

@@ -1,16 +1,16 @@
 //! The one source of randomness: the operating system's.
 
-use ads::Failure;
+use domain::Error;
 
 /// Random bytes.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that draws randomness")]
-pub fn bytes<const N: usize>() -> Result<[u8; N], Failure> {
+pub fn bytes<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::Unavailable(format!("no randomness: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| Error::Unavailable(format!("no randomness: {error}")))?;
     Ok(bytes)
 }
 
 /// A fresh id of 96 random bits in lower-case hex.
-pub fn id() -> Result<String, Failure> {
+pub fn id() -> Result<String, Error> {
     bytes::<12>().map(hex::encode)
 }

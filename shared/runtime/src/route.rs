@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::str::FromStr;
 
-use ads::id::{AdAccountId, WorkspaceId};
-use ads::tenant::Tenant;
-use ads::{Failure, Invalid};
 use bytes::Bytes;
+use domain::id::{AdAccountId, WorkspaceId};
+use domain::tenant::Tenant;
+use domain::{Error, FieldError};
 use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
@@ -16,17 +16,17 @@ use serde::de::DeserializeOwned;
 use crate::clock::Clock;
 use crate::input;
 use crate::problem;
-use crate::reply::Reply;
-use crate::session::{NotVerified, Person, Role, Session, Sessions, Standing};
-use crate::telemetry::{self, Unit};
+use crate::response::Response;
+use crate::session::{Role, RoleSource, Session, SessionVerifier, User, VerifyError};
+use crate::telemetry::{self, UnitOfWork};
 
 /// Larger bodies are refused with 413. Meta's own largest webhook stays below.
-pub const LARGEST_BODY: usize = 1024 * 1024;
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Longest `Idempotency-Key`.
-const LONGEST_KEY: usize = 255;
+const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 
 /// Who may come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,23 +58,23 @@ pub struct Origin(pub String);
 
 /// A request that was let in.
 #[derive(Debug)]
-pub struct Visit<E> {
+pub struct RequestContext<E> {
     /// Which endpoint it is for.
     pub endpoint: E,
     /// The request.
     pub request: Request<Bytes>,
-    guest: Guest,
+    principal: Principal,
     path: Parameters,
     query: Vec<(String, String)>,
 }
 
 /// Whom a route let in.
 #[derive(Debug)]
-pub enum Guest {
+pub enum Principal {
     /// Whoever it is.
-    Anybody,
+    Anonymous,
     /// Somebody with a session.
-    Person(Person),
+    User(User),
     /// Somebody with a role in the path's workspace.
     Member(Session),
 }
@@ -86,35 +86,35 @@ pub enum Guest {
 pub async fn serve<E, M, F, Fut>(
     function: &'static str,
     routes: &'static [Route<E>],
-    sessions: &Sessions,
+    sessions: &SessionVerifier,
     clock: &Clock,
     request: Request<Bytes>,
     member: M,
     answer: F,
-) -> Reply
+) -> Response
 where
     E: Copy,
-    M: AsyncFnOnce(&Person, &WorkspaceId) -> Result<Option<(Tenant, Role)>, Failure>,
-    F: FnOnce(Visit<E>) -> Fut,
-    Fut: Future<Output = Result<Reply, Failure>>,
+    M: AsyncFnOnce(&User, &WorkspaceId) -> Result<Option<(Tenant, Role)>, Error>,
+    F: FnOnce(RequestContext<E>) -> Fut,
+    Fut: Future<Output = Result<Response, Error>>,
 {
-    let unit = Unit::request(function, clock, request.method(), request.headers());
+    let unit = UnitOfWork::request(function, clock, request.method(), request.headers());
     let work = async {
         let admitted = async {
             let (route, path) = find(routes, &request)?;
-            let guest = match route.access {
-                Access::Public => Guest::Anybody,
-                Access::Person => Guest::Person(authenticate(sessions, clock, &request).await?),
+            let principal = match route.access {
+                Access::Public => Principal::Anonymous,
+                Access::Person => Principal::User(authenticate(sessions, clock, &request).await?),
                 Access::Role(role) => {
-                    let person = authenticate(sessions, clock, &request).await?;
-                    Guest::Member(admit(person, role, &path, member).await?)
+                    let user = authenticate(sessions, clock, &request).await?;
+                    Principal::Member(admit(user, role, &path, member).await?)
                 }
             };
-            Ok(Visit::new(route, request, guest, path))
+            Ok(RequestContext::new(route, request, principal, path))
         };
         answered(admitted.await, answer).await
     };
-    unit.answer(Box::pin(work)).await
+    unit.respond(Box::pin(work)).await
 }
 
 /// [`serve`] for a function that knows no sessions, for all that it does is public.
@@ -124,40 +124,40 @@ pub async fn serve_public<E, F, Fut>(
     clock: &Clock,
     request: Request<Bytes>,
     answer: F,
-) -> Reply
+) -> Response
 where
     E: Copy,
-    F: FnOnce(Visit<E>) -> Fut,
-    Fut: Future<Output = Result<Reply, Failure>>,
+    F: FnOnce(RequestContext<E>) -> Fut,
+    Fut: Future<Output = Result<Response, Error>>,
 {
-    let unit = Unit::request(function, clock, request.method(), request.headers());
+    let unit = UnitOfWork::request(function, clock, request.method(), request.headers());
     let work = async {
         let admitted = find(routes, &request).and_then(|(route, path)| match route.access {
-            Access::Public => Ok(Visit::new(route, request, Guest::Anybody, path)),
+            Access::Public => Ok(RequestContext::new(route, request, Principal::Anonymous, path)),
             Access::Person | Access::Role(_) => {
-                let failure = Failure::Defect("a route that needs a session has none to check".to_owned());
-                Err(Box::new(problem::answer(&failure)))
+                let error = Error::Internal("a route that needs a session has none to check".to_owned());
+                Err(Box::new(problem::to_response(&error)))
             }
         });
         answered(admitted, answer).await
     };
-    unit.answer(Box::pin(work)).await
+    unit.respond(Box::pin(work)).await
 }
 
-async fn answered<E, F, Fut>(admitted: Result<Visit<E>, Box<Reply>>, answer: F) -> Reply
+async fn answered<E, F, Fut>(admitted: Result<RequestContext<E>, Box<Response>>, answer: F) -> Response
 where
-    F: FnOnce(Visit<E>) -> Fut,
-    Fut: Future<Output = Result<Reply, Failure>>,
+    F: FnOnce(RequestContext<E>) -> Fut,
+    Fut: Future<Output = Result<Response, Error>>,
 {
     match admitted {
-        Ok(visit) => answer(visit).await.unwrap_or_else(|failure| problem::answer(&failure)),
-        Err(reply) => *reply,
+        Ok(context) => answer(context).await.unwrap_or_else(|error| problem::to_response(&error)),
+        Err(response) => *response,
     }
 }
 
-/// The answer to a body over [`LARGEST_BODY`].
-pub fn too_large() -> Reply {
-    let detail = format!("The body may have {LARGEST_BODY} bytes at most.");
+/// The answer to a body over [`MAX_BODY_BYTES`].
+pub fn too_large() -> Response {
+    let detail = format!("The body may have {MAX_BODY_BYTES} bytes at most.");
     problem::plain(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", &detail)
 }
 
@@ -169,35 +169,35 @@ pub fn knows<E>(routes: &[Route<E>], path: &str) -> bool {
 /// The parameters of a path, by name.
 type Parameters = Vec<(&'static str, String)>;
 
-fn not_found() -> Box<Reply> {
-    Box::new(problem::answer(&Failure::NotFound("this path".to_owned())))
+fn not_found() -> Box<Response> {
+    Box::new(problem::to_response(&Error::NotFound("this path".to_owned())))
 }
 
 fn find<E>(
     routes: &'static [Route<E>],
     request: &Request<Bytes>,
-) -> Result<(&'static Route<E>, Parameters), Box<Reply>> {
+) -> Result<(&'static Route<E>, Parameters), Box<Response>> {
     let candidates: Vec<_> = routes
         .iter()
         .filter_map(|route| Some((route, match_path(route.path, request.uri().path())?)))
         .collect();
     let Some((route, _)) = candidates.first() else { return Err(not_found()) };
-    telemetry::names(route.path);
+    telemetry::record_operation(route.path);
     let methods: Vec<_> = candidates.iter().map(|(route, _)| route.method.clone()).collect();
     let Some(found) = candidates.into_iter().find(|(route, _)| route.method == request.method()) else {
         let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
         let methods = methods.join(", ");
-        let mut reply = problem::plain(
+        let mut response = problem::plain(
             StatusCode::METHOD_NOT_ALLOWED,
             "method-not-allowed",
             "Method not allowed",
             &format!("This path knows {methods}."),
         );
         // Names of methods are always a header's text.
-        reply.headers_mut().extend(HeaderValue::from_str(&methods).ok().map(|methods| (ALLOW, methods)));
-        return Err(Box::new(reply));
+        response.headers_mut().extend(HeaderValue::from_str(&methods).ok().map(|methods| (ALLOW, methods)));
+        return Err(Box::new(response));
     };
-    if request.body().len() > LARGEST_BODY {
+    if request.body().len() > MAX_BODY_BYTES {
         return Err(Box::new(too_large()));
     }
     Ok(found)
@@ -205,52 +205,52 @@ fn find<E>(
 
 /// Who sends a request.
 async fn authenticate(
-    sessions: &Sessions,
+    sessions: &SessionVerifier,
     clock: &Clock,
     request: &Request<Bytes>,
-) -> Result<Person, Box<Reply>> {
+) -> Result<User, Box<Response>> {
     let token = bearer(request).map_err(unauthorized)?;
     sessions.verify(token, clock.now()).await.map_err(|why| match why {
-        NotVerified::Refused(why) => unauthorized(&format!("The session token {why}.")),
-        NotVerified::IssuerOutOfReach => {
+        VerifyError::InvalidToken(why) => unauthorized(&format!("The session token {why}.")),
+        VerifyError::IssuerUnavailable => {
             let why = "the issuer of sessions does not say its keys".to_owned();
-            Box::new(problem::answer(&Failure::Unavailable(why)))
+            Box::new(problem::to_response(&Error::Unavailable(why)))
         }
     })
 }
 
-/// Lets a person into the path's workspace, or says why not. A foreign workspace is not told apart from one that does
+/// Lets a user into the path's workspace, or says why not. A foreign workspace is not told apart from one that does
 /// not exist.
-async fn admit<M>(person: Person, needs: Role, path: &Parameters, member: M) -> Result<Session, Box<Reply>>
+async fn admit<M>(user: User, needs: Role, path: &Parameters, member: M) -> Result<Session, Box<Response>>
 where
-    M: AsyncFnOnce(&Person, &WorkspaceId) -> Result<Option<(Tenant, Role)>, Failure>,
+    M: AsyncFnOnce(&User, &WorkspaceId) -> Result<Option<(Tenant, Role)>, Error>,
 {
     let parameter = |wanted| path.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_str());
     let wanted: WorkspaceId =
         parameter("workspace").and_then(|value| value.parse().ok()).ok_or_else(not_found)?;
     let is_wanted = |(tenant, _): &(Tenant, Role)| **tenant == wanted;
-    let (has, standing) = match person.claimed.clone().filter(is_wanted) {
-        Some(claimed) => (Some(claimed), Standing::Claimed),
+    let (has, role_source) = match user.claimed_role.clone().filter(is_wanted) {
+        Some(role) => (Some(role), RoleSource::Claim),
         None => {
-            let member = member(&person, &wanted).await;
-            (member.map_err(|failure| Box::new(problem::answer(&failure)))?, Standing::Member)
+            let member = member(&user, &wanted).await;
+            (member.map_err(|error| Box::new(problem::to_response(&error)))?, RoleSource::Membership)
         }
     };
     let (workspace, role) = has.filter(is_wanted).ok_or_else(not_found)?;
     let ad_account = parameter("ad_account").and_then(|value| value.parse::<AdAccountId>().ok());
-    telemetry::concerns(&workspace, ad_account.as_ref());
+    telemetry::record_workspace(&workspace, ad_account.as_ref());
     if role < needs {
         let why = format!("this needs the role {needs} or above; the session has {role}");
-        return Err(Box::new(problem::answer(&Failure::Forbidden(why))));
+        return Err(Box::new(problem::to_response(&Error::Forbidden(why))));
     }
-    Ok(Session { subject: person.subject, workspace, role, standing })
+    Ok(Session { subject: user.subject, workspace, role, role_source })
 }
 
-fn unauthorized(detail: &str) -> Box<Reply> {
+fn unauthorized(detail: &str) -> Box<Response> {
     let status = StatusCode::UNAUTHORIZED;
-    let mut reply = problem::plain(status, "session", "A valid session is needed", detail);
-    reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    Box::new(reply)
+    let mut response = problem::plain(status, "unauthorized", "A valid session is needed", detail);
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    Box::new(response)
 }
 
 /// The session token of a request, or what is wrong with how it was sent.
@@ -316,95 +316,98 @@ fn decode(text: &str) -> Cow<'_, str> {
     String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-impl<E: Copy> Visit<E> {
-    fn new(route: &Route<E>, request: Request<Bytes>, guest: Guest, path: Parameters) -> Self {
+impl<E: Copy> RequestContext<E> {
+    fn new(route: &Route<E>, request: Request<Bytes>, principal: Principal, path: Parameters) -> Self {
         let query = parse_query(request.uri().query().unwrap_or_default());
-        Self { endpoint: route.endpoint, request, guest, path, query }
+        Self { endpoint: route.endpoint, request, principal, path, query }
     }
 }
 
-impl<E> Visit<E> {
+impl<E> RequestContext<E> {
     /// Where the front end reaches the API from outside, without a trailing slash: as configured, or where this
     /// request came in.
-    pub fn public_url<'a>(&'a self, configured: Option<&'a str>) -> Result<&'a str, Failure> {
+    pub fn public_url<'a>(&'a self, configured: Option<&'a str>) -> Result<&'a str, Error> {
         let origin = || self.request.extensions().get::<Origin>().map(|origin| origin.0.as_str());
-        let unknown = || Failure::Defect("neither configuration nor host say where the API is".to_owned());
+        let unknown = || Error::Internal("neither configuration nor host say where the API is".to_owned());
         configured.or_else(origin).ok_or_else(unknown)
     }
 
     /// The session. Routes with [`Access::Role`] always have one.
-    pub fn session(&self) -> Result<&Session, Failure> {
-        match &self.guest {
-            Guest::Member(session) => Ok(session),
-            Guest::Anybody | Guest::Person(_) => {
-                Err(Failure::Defect("a route without a role asked for a session".to_owned()))
+    pub fn session(&self) -> Result<&Session, Error> {
+        match &self.principal {
+            Principal::Member(session) => Ok(session),
+            Principal::Anonymous | Principal::User(_) => {
+                Err(Error::Internal("a route without a role asked for a session".to_owned()))
             }
         }
     }
 
     /// Whom the route let in.
-    pub fn guest(&self) -> &Guest {
-        &self.guest
+    pub fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// Who is asking. Routes with [`Access::Person`] always know.
-    pub fn person(&self) -> Result<&Person, Failure> {
-        match &self.guest {
-            Guest::Person(person) => Ok(person),
-            Guest::Anybody | Guest::Member(_) => {
-                Err(Failure::Defect("a route that is not for persons asked for one".to_owned()))
+    pub fn user(&self) -> Result<&User, Error> {
+        match &self.principal {
+            Principal::User(user) => Ok(user),
+            Principal::Anonymous | Principal::Member(_) => {
+                Err(Error::Internal("a route that is not for persons asked for one".to_owned()))
             }
         }
     }
 
     /// The `Idempotency-Key`, if there is one.
-    pub fn idempotency_key(&self) -> Result<Option<&str>, Invalid> {
+    pub fn idempotency_key(&self) -> Result<Option<&str>, FieldError> {
         if !self.request.headers().contains_key(IDEMPOTENCY_KEY) {
             return Ok(None);
         }
         let visible = |key: &&str| key.bytes().all(|byte| byte.is_ascii_graphic());
-        let key = self.header(IDEMPOTENCY_KEY).filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+        let key =
+            self.header(IDEMPOTENCY_KEY).filter(|key| (1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&key.len()));
         let problem = "must be there once, with 1 to 255 visible ASCII characters of your own per request";
-        key.filter(visible).map(Some).ok_or_else(|| Invalid::new("Idempotency-Key", problem))
+        key.filter(visible).map(Some).ok_or_else(|| FieldError::new("Idempotency-Key", problem))
     }
 
     /// The session's workspace.
-    pub fn workspace(&self) -> Result<&Tenant, Failure> {
+    pub fn workspace(&self) -> Result<&Tenant, Error> {
         Ok(&self.session()?.workspace)
     }
 
     /// A parameter of the path. One that cannot be an id names nothing, so it is not found.
-    pub fn path<T: FromStr>(&self, name: &'static str) -> Result<T, Failure> {
+    pub fn path<T: FromStr>(&self, name: &'static str) -> Result<T, Error> {
         let value = self.path.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
-        value.and_then(|value| value.parse().ok()).ok_or_else(|| Failure::NotFound(format!("this {name}")))
+        value.and_then(|value| value.parse().ok()).ok_or_else(|| Error::NotFound(format!("this {name}")))
     }
 
     /// A query parameter that may be absent.
-    pub fn query<T>(&self, name: &'static str) -> Result<Option<T>, Failure>
+    pub fn query<T>(&self, name: &'static str) -> Result<Option<T>, Error>
     where
         T: FromStr,
         T::Err: std::fmt::Display,
     {
         let Some((_, value)) = self.query.iter().find(|(known, _)| known == name) else { return Ok(None) };
-        let parsed = value.parse().map_err(|error: T::Err| Invalid::new(name, format!("{value:?}: {error}")));
+        let parsed =
+            value.parse().map_err(|error: T::Err| FieldError::new(name, format!("{value:?}: {error}")));
         Ok(Some(parsed?))
     }
 
     /// A query parameter that must be there.
-    pub fn required<T>(&self, name: &'static str, example: &str) -> Result<T, Failure>
+    pub fn required<T>(&self, name: &'static str, example: &str) -> Result<T, Error>
     where
         T: FromStr,
         T::Err: std::fmt::Display,
     {
-        let missing = || Invalid::new(name, format!("is missing; give for example {name}={example}")).into();
+        let missing =
+            || FieldError::new(name, format!("is missing; give for example {name}={example}")).into();
         self.query(name)?.ok_or_else(missing)
     }
 
     /// Refuses a query: a filter that does nothing here must not be ignored.
-    pub fn takes_no_query(&self) -> Result<(), Failure> {
+    pub fn takes_no_query(&self) -> Result<(), Error> {
         match self.query.first() {
             Some((name, _)) => {
-                Err(Invalid::new(name, "is not a parameter here; this path takes none").into())
+                Err(FieldError::new(name, "is not a parameter here; this path takes none").into())
             }
             None => Ok(()),
         }
@@ -420,17 +423,17 @@ impl<E> Visit<E> {
     }
 
     /// The JSON body. A request that does not say what its body is means JSON.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         if let Some(stated) = self.request.headers().get(CONTENT_TYPE)
             && !stated.to_str().is_ok_and(is_json)
         {
-            return Err(Invalid::new("Content-Type", "must be application/json").into());
+            return Err(FieldError::new("Content-Type", "must be application/json").into());
         }
         Ok(input::json(self.request.body())?)
     }
 
     /// The query, as a struct whose fields are the parameters.
-    pub fn asked<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+    pub fn asked<T: DeserializeOwned>(&self) -> Result<T, Error> {
         Ok(input::query(&self.query)?)
     }
 }

@@ -1,10 +1,10 @@
 //! Schedules: a job for a function's queue at a later time, by EventBridge Scheduler.
 
-use ads::Failure;
-use ads::job::Job;
 use aws_sdk_scheduler::Client;
 use aws_sdk_scheduler::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_sdk_scheduler::types::{ActionAfterCompletion, FlexibleTimeWindow, FlexibleTimeWindowMode, Target};
+use domain::Error;
+use domain::job::Job;
 use jiff::civil::DateTime;
 use sha2::{Digest, Sha256};
 
@@ -27,8 +27,8 @@ pub struct Schedules {
     queues: Queues,
 }
 
-/// When a schedule fires.
-enum When<'a> {
+/// The time or the period of a schedule.
+enum Timing<'a> {
     Once { at: DateTime, timezone: &'a str },
     EveryMinutes(u32),
 }
@@ -41,33 +41,27 @@ impl Schedules {
 
     /// Has a job come once, at a local time of an IANA zone; the schedule deletes itself afterwards. The same
     /// name a second time changes nothing, so a name stands for one time and one job.
-    pub async fn set_timer(
-        &self,
-        name: &str,
-        at: DateTime,
-        timezone: &str,
-        job: &Job,
-    ) -> Result<(), Failure> {
-        self.create(name, &When::Once { at, timezone }, job).await
+    pub async fn set_timer(&self, name: &str, at: DateTime, timezone: &str, job: &Job) -> Result<(), Error> {
+        self.create(name, &Timing::Once { at, timezone }, job).await
     }
 
     /// Removes a timer. One that is gone already counts as removed.
-    pub async fn cancel_timer(&self, name: &str) -> Result<(), Failure> {
+    pub async fn cancel_timer(&self, name: &str) -> Result<(), Error> {
         self.delete(name).await
     }
 
-    /// Makes sure that a job comes again and again; a rhythm that exists is kept.
-    pub async fn ensure_beat(&self, job: &Job, minutes: u32) -> Result<(), Failure> {
-        self.create(&beat_name(job)?, &When::EveryMinutes(minutes), job).await
+    /// Makes sure that a job comes again and again; an existing schedule is kept.
+    pub async fn ensure_recurring(&self, job: &Job, minutes: u32) -> Result<(), Error> {
+        self.create(&recurring_name(job)?, &Timing::EveryMinutes(minutes), job).await
     }
 
-    /// Ends a rhythm, or finds that there is none.
-    pub async fn stop_beat(&self, job: &Job) -> Result<(), Failure> {
-        self.delete(&beat_name(job)?).await
+    /// Deletes a recurring schedule, if there is one.
+    pub async fn stop_recurring(&self, job: &Job) -> Result<(), Error> {
+        self.delete(&recurring_name(job)?).await
     }
 
-    async fn create(&self, name: &str, when: &When<'_>, job: &Job) -> Result<(), Failure> {
-        let (expression, timezone, window) = timing(when)?;
+    async fn create(&self, name: &str, when: &Timing<'_>, job: &Job) -> Result<(), Error> {
+        let (expression, timezone, window) = schedule_timing(when)?;
         let created = self
             .client
             .create_schedule()
@@ -82,20 +76,20 @@ impl Schedules {
             .await;
         match created {
             Err(error) if error.code() == Some("ConflictException") => Ok(()),
-            answer => answer.map(drop).map_err(|error| unavailable(name, DisplayErrorContext(error))),
+            result => result.map(drop).map_err(|error| unavailable(name, DisplayErrorContext(error))),
         }
     }
 
-    async fn delete(&self, name: &str) -> Result<(), Failure> {
+    async fn delete(&self, name: &str) -> Result<(), Error> {
         let deleted = self.client.delete_schedule().name(name).group_name(&self.config.group).send().await;
         match deleted {
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
-            answer => answer.map(drop).map_err(|error| unavailable(name, DisplayErrorContext(error))),
+            result => result.map(drop).map_err(|error| unavailable(name, DisplayErrorContext(error))),
         }
     }
 
-    fn target(&self, job: &Job) -> Result<Target, Failure> {
-        let defect = |error: &dyn std::error::Error| Failure::Defect(error.to_string());
+    fn target(&self, job: &Job) -> Result<Target, Error> {
+        let defect = |error: &dyn std::error::Error| Error::Internal(error.to_string());
         Target::builder()
             .arn(&self.queues.address(job.queue().name())?.arn)
             .role_arn(&self.config.role_arn)
@@ -105,36 +99,38 @@ impl Schedules {
     }
 }
 
-/// The name of a job's rhythm. Scheduler takes 64 characters, which workspace and account may exceed.
-fn beat_name(job: &Job) -> Result<String, Failure> {
-    let text = serde_json::to_string(job).map_err(|error| Failure::Defect(error.to_string()))?;
+/// The name of a job's recurring schedule. Scheduler takes 64 characters, which workspace and account may exceed.
+fn recurring_name(job: &Job) -> Result<String, Error> {
+    let text = serde_json::to_string(job).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(format!("{}-{}", job.queue().name(), hex::encode(&Sha256::digest(text)[..12])))
 }
 
 /// The expression, its zone, and how freely it may be moved: recurring work is spread over its period,
 /// so that a thousand accounts do not all begin on the hour.
-fn timing<'a>(when: &When<'a>) -> Result<(String, &'a str, FlexibleTimeWindow), Failure> {
+fn schedule_timing<'a>(when: &Timing<'a>) -> Result<(String, &'a str, FlexibleTimeWindow), Error> {
     let window = FlexibleTimeWindow::builder();
     let (expression, timezone, window) = match when {
-        When::Once { at, timezone } => (
+        Timing::Once { at, timezone } => (
             format!("at({})", at.strftime("%Y-%m-%dT%H:%M:%S")),
             *timezone,
             window.mode(FlexibleTimeWindowMode::Off),
         ),
-        When::EveryMinutes(minutes) => (
+        Timing::EveryMinutes(minutes) => (
             format!("rate({minutes} minutes)"),
             "UTC",
-            window.mode(FlexibleTimeWindowMode::Flexible).maximum_window_in_minutes(minutes_of(*minutes)),
+            window
+                .mode(FlexibleTimeWindowMode::Flexible)
+                .maximum_window_in_minutes(flexible_window_minutes(*minutes)),
         ),
     };
-    let window = window.build().map_err(|error| Failure::Defect(error.to_string()))?;
+    let window = window.build().map_err(|error| Error::Internal(error.to_string()))?;
     Ok((expression, timezone, window))
 }
 
-fn minutes_of(period: u32) -> i32 {
+fn flexible_window_minutes(period: u32) -> i32 {
     i32::try_from(period / 2).unwrap_or(1).max(1)
 }
 
-fn unavailable(name: &str, error: impl std::fmt::Display) -> Failure {
-    Failure::Unavailable(format!("schedule {name}: {error}"))
+fn unavailable(name: &str, error: impl std::fmt::Display) -> Error {
+    Error::Unavailable(format!("schedule {name}: {error}"))
 }

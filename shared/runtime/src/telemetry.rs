@@ -1,11 +1,11 @@
 //! What the system tells: sentences that carry fields, as JSON in the cloud and as text on a terminal, and one
 //! canonical line per unit of work. Never payloads, tokens, query strings, or more of a path than its route.
 
-mod at_hand;
 mod canonical;
-mod correlation;
 #[cfg(test)]
-pub(crate) mod heard;
+pub(crate) mod capture;
+mod correlation;
+mod current;
 mod lines;
 mod metric;
 mod unit;
@@ -15,24 +15,27 @@ use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 
-pub use self::at_hand::{concerns, correlation, count, does, ends, meets, names};
-pub use self::correlation::{ATTRIBUTE, Correlation, HEADER};
-pub use self::metric::{DIMENSION, Metric, NAMESPACE};
-pub use self::unit::{Envelope, Outcome, Unit, invoked};
+pub use self::correlation::{CORRELATION_ATTRIBUTE, CORRELATION_HEADER, CorrelationId};
+pub use self::current::{
+    correlation_id, count, record_job, record_operation, record_outcome, record_problem, record_workspace,
+};
+pub use self::metric::{METRIC_DIMENSION, METRIC_NAMESPACE, Metric};
+pub use self::unit::{MessageMetadata, Outcome, UnitOfWork, with_request_id};
 use crate::clock::Clock;
 
-/// Crates of others say at their lower levels what passes through them. They are heard from warnings on, unless
-/// asked for by name.
-const FOREIGN: [&str; 8] = ["aws_", "h2", "hyper", "lambda_", "reqwest", "rustls", "tokio", "tower"];
+/// Crates of others say at their lower levels what passes through them. They are logged from warnings on, unless
+/// enabled by name.
+const THIRD_PARTY_TARGETS: [&str; 8] =
+    ["aws_", "h2", "hyper", "lambda_", "reqwest", "rustls", "tokio", "tower"];
 
 /// JSON lines down to `level`, such as `debug` or `info,graph_api=debug`, each given to `print`.
 pub fn json_lines(
     level: &str,
     print: impl Fn(&str) + Send + Sync + 'static,
 ) -> impl Subscriber + Send + Sync {
-    let filter = targets(level).with_target(unit::CANONICAL, LevelFilter::INFO);
+    let filter = targets(level).with_target(unit::CANONICAL_TARGET, LevelFilter::INFO);
     // Its end is told once.
-    let filter = filter.with_target(unit::TARGET, LevelFilter::ERROR);
+    let filter = filter.with_target(unit::UNIT_TARGET, LevelFilter::ERROR);
     let lines = lines::JsonLines { print, clock: Clock::system() };
     tracing_subscriber::registry().with(filter).with(lines)
 }
@@ -40,15 +43,15 @@ pub fn json_lines(
 /// Which lines are written, each of them with the fields of its unit. What cannot be understood counts as `info`:
 /// nobody shall be left without lines for a slip of the pen.
 fn targets(level: &str) -> Targets {
-    let asked: Targets = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
-    let default = asked.default_level().unwrap_or(LevelFilter::OFF);
-    let foreign = FOREIGN.map(|name| (name, default.min(LevelFilter::WARN)));
-    let mut targets = Targets::new().with_targets(foreign).with_default(default);
-    targets.extend(asked);
-    if targets.would_enable(unit::TARGET, &Level::ERROR) {
+    let requested: Targets = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let default = requested.default_level().unwrap_or(LevelFilter::OFF);
+    let third_party = THIRD_PARTY_TARGETS.map(|name| (name, default.min(LevelFilter::WARN)));
+    let mut targets = Targets::new().with_targets(third_party).with_default(default);
+    targets.extend(requested);
+    if targets.would_enable(unit::UNIT_TARGET, &Level::ERROR) {
         targets
     } else {
-        targets.with_target(unit::TARGET, LevelFilter::ERROR)
+        targets.with_target(unit::UNIT_TARGET, LevelFilter::ERROR)
     }
 }
 
@@ -84,7 +87,7 @@ mod start {
                 let colours = std::io::stderr().is_terminal();
                 let text = tracing_subscriber::fmt::layer().with_ansi(colours).with_target(false);
                 let text = text.with_writer(std::io::stderr);
-                let filter = targets(&level).with_target(unit::CANONICAL, LevelFilter::OFF);
+                let filter = targets(&level).with_target(unit::CANONICAL_TARGET, LevelFilter::OFF);
                 tracing::subscriber::set_global_default(
                     tracing_subscriber::registry().with(filter).with(text),
                 )
@@ -101,19 +104,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_are_heard_from_warnings_on_unless_asked_for_and_units_always() {
-        let heard = |level: &str, target: &str, at: Level| targets(level).would_enable(target, &at);
-        assert!(heard("debug", "graph_api::client", Level::DEBUG));
+    fn third_party_targets_log_from_warnings_on_unless_named_and_units_always() {
+        let enabled = |level: &str, target: &str, at: Level| targets(level).would_enable(target, &at);
+        assert!(enabled("debug", "graph_api::client", Level::DEBUG));
         assert!(
-            !heard("trace", "aws_smithy_runtime::client", Level::INFO),
+            !enabled("trace", "aws_smithy_runtime::client", Level::INFO),
             "what passes through them is payload"
         );
-        assert!(heard("trace", "hyper_util", Level::WARN));
-        assert!(heard("info,aws_smithy_runtime=debug", "aws_smithy_runtime::client", Level::DEBUG));
-        assert!(!heard("error", "aws_config", Level::WARN));
-        assert!(!heard("graph_api=debug", "access", Level::ERROR));
-        assert!(heard("graph_api=debug", "unit", Level::ERROR), "whose line it is");
-        assert!(heard("debug", "unit", Level::DEBUG), "the sentence at its end");
-        assert!(heard("a=b=c", "access", Level::INFO) && !heard("a=b=c", "access", Level::DEBUG));
+        assert!(enabled("trace", "hyper_util", Level::WARN));
+        assert!(enabled("info,aws_smithy_runtime=debug", "aws_smithy_runtime::client", Level::DEBUG));
+        assert!(!enabled("error", "aws_config", Level::WARN));
+        assert!(!enabled("graph_api=debug", "access", Level::ERROR));
+        assert!(enabled("graph_api=debug", "unit", Level::ERROR), "whose line it is");
+        assert!(enabled("debug", "unit", Level::DEBUG), "the sentence at its end");
+        assert!(enabled("a=b=c", "access", Level::INFO) && !enabled("a=b=c", "access", Level::DEBUG));
     }
 }

@@ -6,13 +6,13 @@
 mod forward;
 mod health;
 mod http;
-mod in_hand;
 mod message;
+mod poison_marker;
 mod queues;
 mod sqs;
 mod telemetry;
 
-use ads::Failure;
+use domain::Error;
 use secrecy::SecretString;
 use worker::Env;
 
@@ -24,8 +24,8 @@ pub use self::http::serve;
 pub use self::queues::Queues;
 
 /// The bindings of wrangler.toml.
-const QUEUE: &str = "WEBHOOK_QUEUE";
-const DEAD_LETTERS: &str = "WEBHOOK_DEAD_LETTERS";
+const QUEUE_BINDING: &str = "WEBHOOK_QUEUE";
+const DEAD_LETTER_BINDING: &str = "WEBHOOK_DEAD_LETTERS";
 
 /// Reads variables and secrets, and remembers which are missing.
 struct Settings<'a> {
@@ -60,16 +60,16 @@ impl<'a> Settings<'a> {
     }
 
     /// Names everything that is missing at once.
-    fn check(self) -> Result<(), Failure> {
+    fn check(self) -> Result<(), Error> {
         if self.missing.is_empty() {
             return Ok(());
         }
-        Err(Failure::Defect(format!("not configured: {}", self.missing.join(", "))))
+        Err(Error::Internal(format!("not configured: {}", self.missing.join(", "))))
     }
 }
 
 /// What the app and Meta both know, out of the Worker's secrets.
-fn app_secrets(env: &Env) -> Result<AppSecrets, Failure> {
+fn app_secrets(env: &Env) -> Result<AppSecrets, Error> {
     let mut settings = Settings::of(env);
     let secrets = AppSecrets {
         app_secret: settings.secret("META_APP_SECRET"),
@@ -80,6 +80,6 @@ fn app_secrets(env: &Env) -> Result<AppSecrets, Failure> {
     Ok(secrets)
 }
 
-fn out_of_reach(what: &str, error: &worker::Error) -> Failure {
-    Failure::Unavailable(format!("{what}: {error}"))
+fn unavailable(what: &str, error: &worker::Error) -> Error {
+    Error::Unavailable(format!("{what}: {error}"))
 }

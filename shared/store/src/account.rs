@@ -1,12 +1,12 @@
 //! Ad accounts: whose they are, which connection reaches them, whether they are synced.
 
-use ads::account::{Business, LaunchDefaults, Way, beneficiary_objections};
-use ads::id::{AdAccountId, ConnectionId};
-use ads::money::Currency;
-use ads::regulation::{Dsa, RegionalIdentities};
-use ads::tenant::Tenant;
-use ads::{Failure, Invalid};
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::account::{AccessPath, Business, LaunchDefaults, check_beneficiaries};
+use domain::id::{AdAccountId, ConnectionId};
+use domain::money::Currency;
+use domain::regulation::{Dsa, RegionalIdentities};
+use domain::tenant::Tenant;
+use domain::{Error, FieldError};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -15,7 +15,7 @@ use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
 use crate::connection::Connection;
 use crate::key;
-use crate::table::{Condition, StoreError, Table, number, text};
+use crate::table::{ConditionExpression, StoreError, Table, number, text};
 
 /// An ad account of a workspace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub struct AdAccount {
     pub selected: bool,
     /// When its structure was last mirrored completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub structure_synced_at: Option<Timestamp>,
+    pub entities_synced_at: Option<Timestamp>,
     /// What else Meta says of it.
     #[serde(flatten)]
     pub details: AccountDetails,
@@ -60,7 +60,7 @@ pub struct AccountDetails {
     pub tasks: Vec<String>,
     /// Every way of its connection to it; none when it is no longer within reach.
     #[serde(default)]
-    pub reached: Vec<Way>,
+    pub reached: Vec<AccessPath>,
     /// Who pays for ads in the European Economic Area, where an ad set does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_dsa_payor: Option<String>,
@@ -78,51 +78,51 @@ pub struct AccountDetails {
 impl AdAccount {
     /// The account's local date at `now`.
     pub fn today(&self, now: Timestamp) -> Date {
-        now.to_zoned(self.zone()).date()
+        now.to_zoned(self.time_zone()).date()
     }
 
     /// When a day is over, as a moment.
     pub fn end_of(&self, day: Date) -> Timestamp {
-        let midnight = day.tomorrow().unwrap_or(day).to_zoned(self.zone());
+        let midnight = day.tomorrow().unwrap_or(day).to_zoned(self.time_zone());
         midnight.map_or(Timestamp::MAX, |midnight| midnight.timestamp())
     }
 
-    /// What speaks against naming these as the ones that benefit from its ads, through this connection. `below` is what
+    /// What speaks against naming these as the ones that benefit from its ads, through this connection. `field_prefix` is what
     /// the fields stand below, with its dot.
-    pub fn beneficiary_objections(
+    pub fn check_beneficiaries(
         &self,
         connection: Option<&Connection>,
         dsa: Option<&Dsa>,
         identities: &RegionalIdentities,
-        below: &str,
-    ) -> Vec<Invalid> {
-        if !connection.is_some_and(Connection::is_of_system_user) {
+        field_prefix: &str,
+    ) -> Vec<FieldError> {
+        if !connection.is_some_and(Connection::is_system_user) {
             return Vec::new();
         }
-        let (owner, ways) = (self.details.business.as_ref(), &self.details.reached);
-        beneficiary_objections(dsa, identities, owner, ways, below)
+        let (owner, access_paths) = (self.details.business.as_ref(), &self.details.reached);
+        check_beneficiaries(dsa, identities, owner, access_paths, field_prefix)
     }
 
-    /// The zone. It was known when the account was kept.
-    fn zone(&self) -> TimeZone {
+    /// The zone. It was known when the account was stored.
+    fn time_zone(&self) -> TimeZone {
         TimeZone::get(&self.timezone).unwrap_or(TimeZone::UTC)
     }
 }
 
 /// The canonical name of an IANA time zone, as AWS takes it.
-pub fn canonical_zone(timezone: &str) -> Result<String, Invalid> {
+pub fn canonical_time_zone(timezone: &str) -> Result<String, FieldError> {
     let zone = TimeZone::get(timezone).ok().filter(|zone| !zone.is_unknown());
     zone.and_then(|zone| zone.iana_name().map(str::to_owned)).ok_or_else(|| {
-        let problem = format!("{timezone:?} is not a known IANA time zone, such as Asia/Singapore");
-        Invalid::new("timezone", problem)
+        let message = format!("{timezone:?} is not a known IANA time zone, such as Asia/Singapore");
+        FieldError::new("timezone", message)
     })
 }
 
 /// Who holds one of Meta's ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct AccountRef {
     /// The workspace.
-    #[serde(with = "ads::tenant::kept")]
+    #[serde(with = "domain::tenant::trusted")]
     pub workspace: Tenant,
     /// The ad account in which it stands.
     pub ad_account: AdAccountId,
@@ -130,8 +130,8 @@ pub struct Holder {
 
 impl Table {
     /// One ad account of a workspace, which must be there.
-    pub async fn known_account(&self, ws: &Tenant, id: &AdAccountId) -> Result<AdAccount, Failure> {
-        self.account(ws, id).await?.ok_or_else(|| Failure::NotFound(format!("ad account {id}")))
+    pub async fn require_account(&self, ws: &Tenant, id: &AdAccountId) -> Result<AdAccount, Error> {
+        self.account(ws, id).await?.ok_or_else(|| Error::NotFound(format!("ad account {id}")))
     }
 
     /// One ad account of a workspace.
@@ -141,16 +141,16 @@ impl Table {
 
     /// Every ad account of a workspace.
     pub async fn accounts(&self, ws: &Tenant) -> Result<Vec<AdAccount>, StoreError> {
-        self.list(&key::workspace(ws), "ACCOUNT#").await
+        self.query_prefix(&key::workspace(ws), "ACCOUNT#").await
     }
 
     /// Keeps what Meta says of an account. Whether it is selected and how fresh it is stay as they are,
     /// whoever changes them at the same time.
-    pub async fn keep_account(&self, ws: &Tenant, account: &AdAccount) -> Result<(), StoreError> {
-        // Together with the index: an account that is kept can always be found by a webhook, and nothing stays in the
+    pub async fn upsert_account(&self, ws: &Tenant, account: &AdAccount) -> Result<(), StoreError> {
+        // Together with the index: an account that is stored can always be found by a webhook, and nothing stays in the
         // index of one that is not.
-        let holder = Holder { workspace: ws.clone(), ad_account: account.id.clone() };
-        let index = self.put_action(&key::meta_index(account.id.digits(), ws, &account.id), &holder)?;
+        let account_ref = AccountRef { workspace: ws.clone(), ad_account: account.id.clone() };
+        let index = self.put_action(&key::meta_index(account.id.digits(), ws, &account.id), &account_ref)?;
         let details = &account.details;
         let mut expression = "SET id = :id, #connection = :connection, currency = :currency, #timezone = :timezone, \
                               selected = if_not_exists(selected, :selected), disable_reason = :disable_reason, \
@@ -196,14 +196,14 @@ impl Table {
         let account = self.update(&key::account(ws, id), "SET selected = :s", condition, values).await?;
         if selected {
             // After the row: whoever goes through the index takes out what is not selected.
-            let holder = Holder { workspace: ws.clone(), ad_account: id.clone() };
-            self.put(&key::selected(ws, id), &holder, None).await?;
+            let account_ref = AccountRef { workspace: ws.clone(), ad_account: id.clone() };
+            self.put(&key::selected(ws, id), &account_ref, None).await?;
         }
         Ok(account)
     }
 
     /// Keeps what launches in an account use where their document is silent.
-    pub async fn keep_defaults(
+    pub async fn update_launch_defaults(
         &self,
         ws: &Tenant,
         id: &AdAccountId,
@@ -215,13 +215,13 @@ impl Table {
     }
 
     /// Records that a connection does not reach an account any more, unless another one has taken it over.
-    pub async fn out_of_reach(
+    pub async fn mark_account_unreachable(
         &self,
         ws: &Tenant,
         id: &AdAccountId,
         connection: &ConnectionId,
     ) -> Result<(), StoreError> {
-        self.let_go(ws, id, connection).await?;
+        self.detach_connection(ws, id, connection).await?;
         let values = vec![
             (":none", AttributeValue::L(Vec::new())),
             (":no", AttributeValue::Bool(false)),
@@ -236,14 +236,14 @@ impl Table {
     }
 
     /// Every ad account of any workspace that may be selected; its row says whether it is.
-    pub async fn selected_accounts(&self) -> Result<Vec<Holder>, StoreError> {
-        self.list(key::SELECTED, "WS#").await
+    pub async fn selected_accounts(&self) -> Result<Vec<AccountRef>, StoreError> {
+        self.query_prefix(key::SELECTED_PARTITION, "WS#").await
     }
 
     /// Takes an account out of that index, unless it has been selected meanwhile.
-    pub async fn unlist_account(&self, holder: &Holder) -> Result<(), StoreError> {
-        let (ws, id) = (&holder.workspace, &holder.ad_account);
-        let not_selected = Condition {
+    pub async fn remove_selected_listing(&self, account_ref: &AccountRef) -> Result<(), StoreError> {
+        let (ws, id) = (&account_ref.workspace, &account_ref.ad_account);
+        let not_selected = ConditionExpression {
             expression: "attribute_not_exists(pk) OR selected = :no",
             values: vec![(":no", AttributeValue::Bool(false))],
         };
@@ -255,7 +255,7 @@ impl Table {
     }
 
     /// Records that the whole structure was mirrored.
-    pub async fn structure_synced(
+    pub async fn record_entities_synced(
         &self,
         ws: &Tenant,
         id: &AdAccountId,
@@ -263,11 +263,11 @@ impl Table {
     ) -> Result<AdAccount, StoreError> {
         let values = vec![(":at", text(at))];
         let condition = Some("attribute_exists(pk)");
-        self.update(&key::account(ws, id), "SET structure_synced_at = :at", condition, values).await
+        self.update(&key::account(ws, id), "SET entities_synced_at = :at", condition, values).await
     }
 
     /// The workspaces that hold one of Meta's ids: an object's, or an account's digits.
-    pub async fn holders(&self, meta_id: &str) -> Result<Vec<Holder>, StoreError> {
-        self.list(&key::meta_partition(meta_id), "WS#").await
+    pub async fn account_refs(&self, meta_id: &str) -> Result<Vec<AccountRef>, StoreError> {
+        self.query_prefix(&key::meta_partition(meta_id), "WS#").await
     }
 }

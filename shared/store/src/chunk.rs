@@ -4,9 +4,9 @@
 //! lease raises the fence; every later write of that run is conditional on it, so a run that was thought
 //! dead and comes back can change nothing.
 
-use ads::date::{DateRange, IsoWeek};
-use ads::id::AdAccountId;
-use ads::tenant::Tenant;
+use domain::date::{DateRange, IsoWeek};
+use domain::id::AdAccountId;
+use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub enum ChunkState {
     Failed,
 }
 
-/// A chunk as kept.
+/// A chunk as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
     /// The week.
@@ -74,16 +74,16 @@ pub struct Lease {
 
 /// What came of asking for a lease.
 #[derive(Debug)]
-pub enum LeaseAnswer {
+pub enum LeaseAttempt {
     /// It is ours.
-    Taken(Lease),
+    Acquired(Lease),
     /// Somebody works on it until then.
     Held {
         /// The end of the other lease.
         until: Timestamp,
     },
     /// Done already, or never planned: there is nothing to do.
-    NothingToDo,
+    NotNeeded,
 }
 
 /// How a run ended.
@@ -138,7 +138,7 @@ impl Table {
         week: IsoWeek,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<LeaseAnswer, StoreError> {
+    ) -> Result<LeaseAttempt, StoreError> {
         let key = key::chunk(ws, account, week);
         let taken = self.update::<Chunk>(
             &key,
@@ -155,20 +155,20 @@ impl Table {
         );
         match taken.await {
             Ok(chunk) => {
-                Ok(LeaseAnswer::Taken(Lease { key, fence: chunk.fence, requested: chunk.requested }))
+                Ok(LeaseAttempt::Acquired(Lease { key, fence: chunk.fence, requested: chunk.requested }))
             }
             Err(StoreError::Conflict) => Ok(match self.get::<Chunk>(&key).await? {
                 Some(Chunk { state: ChunkState::Running, lease_until: Some(until), .. }) => {
-                    LeaseAnswer::Held { until }
+                    LeaseAttempt::Held { until }
                 }
-                _ => LeaseAnswer::NothingToDo,
+                _ => LeaseAttempt::NotNeeded,
             }),
             Err(error) => Err(error),
         }
     }
 
     /// Records a page and extends the lease. [`StoreError::Conflict`] when the lease was lost.
-    pub async fn chunk_progress(
+    pub async fn record_chunk_progress(
         &self,
         lease: &Lease,
         pages: u64,
@@ -258,6 +258,6 @@ impl Table {
 
     /// Every chunk of an account, oldest week first.
     pub async fn chunks(&self, ws: &Tenant, account: &AdAccountId) -> Result<Vec<Chunk>, StoreError> {
-        self.list(&key::account_partition(ws, account), "CHUNK#").await
+        self.query_prefix(&key::account_partition(ws, account), "CHUNK#").await
     }
 }

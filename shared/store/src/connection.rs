@@ -1,12 +1,12 @@
 //! Connections: a consent at Meta with its sealed token.
 
-use ads::id::{AdAccountId, ConnectionId, MetaUserId};
-use ads::tenant::Tenant;
+use domain::id::{AdAccountId, ConnectionId, MetaUserId};
+use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{ABSENT, Condition, StoreError, Table, text};
+use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
 
 /// One person's consent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,9 +37,9 @@ pub struct Connection {
     /// How it came to be.
     #[serde(default)]
     pub kind: ConnectionKind,
-    /// Whose token it is, as Meta says; absent in rows of a time when that was not kept, until the next look.
+    /// Whose token it is, as Meta says; absent in rows of a time when that was not stored, until the next look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_of: Option<TokenOf>,
+    pub token_owner: Option<TokenOwner>,
     /// What the person was asked for and refused, took back, or let run out.
     #[serde(default)]
     pub declined: Vec<String>,
@@ -68,7 +68,7 @@ pub enum ConnectionKind {
 /// Whose token a connection has. A configuration of Facebook Login for Business gives one or the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TokenOf {
+pub enum TokenOwner {
     /// A person's, who acts for every business that lets them in.
     Person,
     /// A system user's, who acts for the business that it belongs to.
@@ -77,9 +77,9 @@ pub enum TokenOf {
 
 impl Connection {
     /// Whether it acts for one business only.
-    pub fn is_of_system_user(&self) -> bool {
-        match self.token_of {
-            Some(whose) => whose == TokenOf::SystemUser,
+    pub fn is_system_user(&self) -> bool {
+        match self.token_owner {
+            Some(whose) => whose == TokenOwner::SystemUser,
             None => self.kind == ConnectionKind::SystemUser,
         }
     }
@@ -100,9 +100,9 @@ pub enum ConnectionState {
 
 /// Where a connection stands, for work over all workspaces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConnectionPlace {
+pub struct ConnectionRef {
     /// The workspace.
-    #[serde(with = "ads::tenant::kept")]
+    #[serde(with = "domain::tenant::trusted")]
     pub workspace: Tenant,
     /// The connection.
     pub connection: ConnectionId,
@@ -111,35 +111,38 @@ pub struct ConnectionPlace {
 impl Table {
     /// Keeps a new connection, or one connected anew, together with its entries in the index of all and in that of the
     /// workspaces that hold something of it.
-    pub async fn keep_connection(&self, ws: &Tenant, connection: &Connection) -> Result<(), StoreError> {
-        let place = ConnectionPlace { workspace: ws.clone(), connection: connection.id.clone() };
+    pub async fn upsert_connection(&self, ws: &Tenant, connection: &Connection) -> Result<(), StoreError> {
+        let connection_ref = ConnectionRef { workspace: ws.clone(), connection: connection.id.clone() };
         let row = self.put_action(&key::connection(ws, &connection.id), connection)?;
-        let entry = self.put_action(&key::listed_connection(ws, &connection.id), &place)?;
-        let holding = self.put_action(&key::holding(ws, &connection.id), &place)?;
-        self.transact(vec![row, entry, holding]).await
+        let entry = self.put_action(&key::connection_listing(ws, &connection.id), &connection_ref)?;
+        let index = self.put_action(&key::connection_index(ws, &connection.id), &connection_ref)?;
+        self.transact(vec![row, entry, index]).await
     }
 
-    /// Every workspace in which something may be kept of a connection: also after it was removed there, for its ad
-    /// accounts and their numbers stay until [`Self::forget_erased`].
-    pub async fn holdings(&self, id: &ConnectionId) -> Result<Vec<ConnectionPlace>, StoreError> {
-        let mut places: Vec<ConnectionPlace> = self.list(&key::holding_partition(id), "WS#").await?;
+    /// Every workspace in which something may be stored of a connection: also after it was removed there, for its ad
+    /// accounts and their numbers stay until [`Self::delete_connection_if_empty`].
+    pub async fn connection_refs(&self, id: &ConnectionId) -> Result<Vec<ConnectionRef>, StoreError> {
+        let mut connection_refs: Vec<ConnectionRef> =
+            self.query_prefix(&key::connection_index_partition(id), "WS#").await?;
         // Those of a time without this index are in that of all.
         let mut listed = self.all_connections().await?;
-        listed.retain(|place| place.connection == *id && !places.contains(place));
-        places.extend(listed);
-        Ok(places)
+        listed.retain(|connection_ref| {
+            connection_ref.connection == *id && !connection_refs.contains(connection_ref)
+        });
+        connection_refs.extend(listed);
+        Ok(connection_refs)
     }
 
-    /// Every connection of any workspace. One whose row is gone may still be listed: [`Self::unlist_connection`].
-    pub async fn all_connections(&self) -> Result<Vec<ConnectionPlace>, StoreError> {
-        self.list(key::CONNECTIONS, "WS#").await
+    /// Every connection of any workspace. One whose row is gone may still be listed: [`Self::remove_connection_listing`].
+    pub async fn all_connections(&self) -> Result<Vec<ConnectionRef>, StoreError> {
+        self.query_prefix(key::CONNECTIONS_PARTITION, "WS#").await
     }
 
     /// Takes a connection out of that index, unless it is there, again or still.
-    pub async fn unlist_connection(&self, place: &ConnectionPlace) -> Result<(), StoreError> {
-        let (ws, id) = (&place.workspace, &place.connection);
-        let check = self.check_action(&key::connection(ws, id), ABSENT)?;
-        match self.transact(vec![check, self.delete_action(&key::listed_connection(ws, id))?]).await {
+    pub async fn remove_connection_listing(&self, connection_ref: &ConnectionRef) -> Result<(), StoreError> {
+        let (ws, id) = (&connection_ref.workspace, &connection_ref.connection);
+        let check = self.check_action(&key::connection(ws, id), ITEM_NOT_EXISTS)?;
+        match self.transact(vec![check, self.delete_action(&key::connection_listing(ws, id))?]).await {
             Err(StoreError::Conflict) => Ok(()),
             done => done,
         }
@@ -152,18 +155,19 @@ impl Table {
 
     /// Every connection of a workspace.
     pub async fn connections(&self, ws: &Tenant) -> Result<Vec<Connection>, StoreError> {
-        self.list(&key::workspace(ws), "CONNECTION#").await
+        self.query_prefix(&key::workspace(ws), "CONNECTION#").await
     }
 
     /// Forgets a connection and its token. A crash after the row leaves an entry in the index that the next work
     /// over all connections takes out.
-    pub async fn forget_connection(
+    pub async fn delete_connection(
         &self,
         ws: &Tenant,
         id: &ConnectionId,
     ) -> Result<Option<Connection>, StoreError> {
-        let forgotten = self.take(&key::connection(ws, id)).await?;
-        self.unlist_connection(&ConnectionPlace { workspace: ws.clone(), connection: id.clone() }).await?;
+        let forgotten = self.delete_returning(&key::connection(ws, id)).await?;
+        self.remove_connection_listing(&ConnectionRef { workspace: ws.clone(), connection: id.clone() })
+            .await?;
         Ok(forgotten)
     }
 
@@ -187,7 +191,7 @@ impl Table {
 
     /// Records that only a person can mend this connection, and says whether it did: one that was renewed since it was
     /// `seen` is left alone.
-    pub async fn connection_is_dead(
+    pub async fn mark_needs_reconnect(
         &self,
         ws: &Tenant,
         seen: &Connection,
@@ -206,13 +210,14 @@ impl Table {
 
     /// Keeps what a look at a connection has found. [`StoreError::Conflict`] when its token is another one by now than
     /// `seen`, for then it was connected or sealed anew and the look is of the past.
-    pub async fn keep_checked(
+    pub async fn update_checked_connection(
         &self,
         ws: &Tenant,
         seen: &str,
         checked: &Connection,
     ) -> Result<(), StoreError> {
-        let same = Condition { expression: "sealed_token = :seen", values: vec![(":seen", text(seen))] };
+        let same =
+            ConditionExpression { expression: "sealed_token = :seen", values: vec![(":seen", text(seen))] };
         self.put(&key::connection(ws, &checked.id), checked, Some(same)).await
     }
 }
@@ -222,15 +227,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whose_token_it_is_is_what_meta_says_and_rows_without_it_go_by_how_they_came() {
-        let of = |kind: &str, token_of: &str| {
+    fn the_token_owner_is_what_meta_says_or_else_follows_from_the_kind() {
+        let of = |kind: &str, token_owner: &str| {
             let row = format!(
                 r#"{{"id":"meta-1","meta_user":"1","connected_by":"ann","sealed_token":"v1","scopes":[],
-                     "state":"connected","connected_at":"2026-11-20T00:00:00Z","kind":"{kind}"{token_of}}}"#
+                     "state":"connected","connected_at":"2026-11-20T00:00:00Z","kind":"{kind}"{token_owner}}}"#
             );
-            serde_json::from_str::<Connection>(&row).unwrap().is_of_system_user()
+            serde_json::from_str::<Connection>(&row).unwrap().is_system_user()
         };
-        assert!(of("business", r#","token_of":"system_user""#) && of("system_user", ""));
-        assert!(!of("business", r#","token_of":"person""#) && !of("business", "") && !of("classic", ""));
+        assert!(of("business", r#","token_owner":"system_user""#) && of("system_user", ""));
+        assert!(!of("business", r#","token_owner":"person""#) && !of("business", "") && !of("classic", ""));
     }
 }

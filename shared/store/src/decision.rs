@@ -1,84 +1,89 @@
 //! Decisions: what a rule saw and did, at most one for a rule, an object and a day.
 
-use ads::id::RuleId;
-use ads::rule::Decision;
-use ads::tenant::Tenant;
+use domain::id::RuleId;
+use domain::rule::Decision;
+use domain::tenant::Tenant;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{Condition, StoreError, Table, text};
+use crate::table::{ConditionExpression, StoreError, Table, text};
 
 /// After this long the act of a decision that is still open is taken up by another worker.
-const WORKER_LASTS: SignedDuration = SignedDuration::from_mins(5);
+const DECISION_LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
 
 /// What came of recording a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
+pub enum DecisionClaim {
     /// It is ours to carry out.
-    Ours,
+    Acquired,
     /// The rule has decided on this object today.
-    Already,
+    AlreadyDecided,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredDecision {
     #[serde(flatten)]
     decision: Decision,
-    worker_until: Timestamp,
+    lease_until: Timestamp,
 }
 
 impl Table {
     /// Records a decision before its act. One that the guard held back may be decided again.
-    pub async fn decide(
+    pub async fn record_decision(
         &self,
         ws: &Tenant,
         decision: &Decision,
         now: Timestamp,
-    ) -> Result<Recorded, StoreError> {
-        let open = Condition {
-            expression: "attribute_not_exists(pk) OR outcome = :guarded",
-            values: vec![(":guarded", text("guarded"))],
+    ) -> Result<DecisionClaim, StoreError> {
+        let open = ConditionExpression {
+            expression: "attribute_not_exists(pk) OR outcome = :insufficient_data",
+            values: vec![(":insufficient_data", text("insufficient_data"))],
         };
-        let kept = Kept { decision: decision.clone(), worker_until: now + WORKER_LASTS };
-        match self.put(&key_of(ws, decision), &kept, Some(open)).await {
-            Ok(()) => Ok(Recorded::Ours),
-            Err(StoreError::Conflict) => Ok(Recorded::Already),
+        let stored = StoredDecision { decision: decision.clone(), lease_until: now + DECISION_LEASE_TTL };
+        match self.put(&decision_key(ws, decision), &stored, Some(open)).await {
+            Ok(()) => Ok(DecisionClaim::Acquired),
+            Err(StoreError::Conflict) => Ok(DecisionClaim::AlreadyDecided),
             Err(error) => Err(error),
         }
     }
 
     /// Takes over a decision whose act was never confirmed; `None` when it was, or somebody is at it.
-    pub async fn take_decision(
+    pub async fn claim_decision(
         &self,
         ws: &Tenant,
         decision: &Decision,
         now: Timestamp,
     ) -> Result<Option<Decision>, StoreError> {
-        let values =
-            vec![(":until", text(now + WORKER_LASTS)), (":now", text(now)), (":deciding", text("deciding"))];
-        let condition = Some("outcome = :deciding AND worker_until < :now");
-        let key = key_of(ws, decision);
-        match self.update::<Kept>(&key, "SET worker_until = :until", condition, values).await {
-            Ok(kept) => Ok(Some(kept.decision)),
+        let values = vec![
+            (":until", text(now + DECISION_LEASE_TTL)),
+            (":now", text(now)),
+            (":deciding", text("deciding")),
+        ];
+        let condition = Some("outcome = :deciding AND lease_until < :now");
+        let key = decision_key(ws, decision);
+        match self.update::<StoredDecision>(&key, "SET lease_until = :until", condition, values).await {
+            Ok(stored) => Ok(Some(stored.decision)),
             Err(StoreError::Conflict) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Writes how far the act of an open decision is, or how it ended. Ended ones stay as they are.
-    /// One that stays open is another worker's to take after `worker_until`.
-    pub async fn conclude(
+    /// One that stays open is another worker's to take after `lease_until`.
+    pub async fn update_open_decision(
         &self,
         ws: &Tenant,
         decision: &Decision,
-        worker_until: Timestamp,
+        lease_until: Timestamp,
     ) -> Result<(), StoreError> {
-        let open =
-            Condition { expression: "outcome = :deciding", values: vec![(":deciding", text("deciding"))] };
-        let kept = Kept { decision: decision.clone(), worker_until };
-        match self.put(&key_of(ws, decision), &kept, Some(open)).await {
+        let open = ConditionExpression {
+            expression: "outcome = :deciding",
+            values: vec![(":deciding", text("deciding"))],
+        };
+        let stored = StoredDecision { decision: decision.clone(), lease_until };
+        match self.put(&decision_key(ws, decision), &stored, Some(open)).await {
             Ok(()) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }
@@ -93,7 +98,7 @@ impl Table {
         limit: usize,
     ) -> Result<Vec<Decision>, StoreError> {
         let before = before.map(|before| format!("DECISION#{before}"));
-        self.list_backwards(&key::decision_partition(ws, rule), "DECISION#", before.as_deref(), limit).await
+        self.query_desc(&key::decision_partition(ws, rule), "DECISION#", before.as_deref(), limit).await
     }
 
     /// A rule's decisions since a day.
@@ -104,10 +109,10 @@ impl Table {
         since: Date,
     ) -> Result<Vec<Decision>, StoreError> {
         let pk = key::decision_partition(ws, rule);
-        self.list_between(&pk, &format!("DECISION#{since}"), "DECISION#\u{7f}").await
+        self.query_between(&pk, &format!("DECISION#{since}"), "DECISION#\u{7f}").await
     }
 }
 
-fn key_of(ws: &Tenant, decision: &Decision) -> key::Key {
+fn decision_key(ws: &Tenant, decision: &Decision) -> key::Key {
     key::decision(ws, &decision.rule, decision.day, &decision.object)
 }

@@ -2,22 +2,22 @@
 
 use std::collections::HashMap;
 
-use ads::date::{DateRange, IsoWeek};
-use ads::id::{AdAccountId, ObjectId};
-use ads::metrics::{DayFacts, Measures};
-use ads::object::Level;
-use ads::tenant::Tenant;
+use domain::date::{DateRange, IsoWeek};
+use domain::id::{AdAccountId, ObjectId};
+use domain::metrics::{DayFacts, Measures};
+use domain::object::Level;
+use domain::tenant::Tenant;
 use serde::{Deserialize, Serialize};
 
 use crate::chunk::Lease;
 use crate::key;
-use crate::table::{Condition, StoreError, Table, number};
+use crate::table::{ConditionExpression, StoreError, Table, number};
 
 /// DynamoDB takes 100 actions in a transaction; one of them checks the fence.
-const WRITES_PER_TRANSACTION: usize = 99;
+const MAX_TRANSACTION_WRITES: usize = 99;
 
 /// And 4 MB, of which some is left for names and keys.
-const BYTES_PER_TRANSACTION: usize = 3 * 1024 * 1024;
+const MAX_TRANSACTION_BYTES: usize = 3 * 1024 * 1024;
 
 /// One object's week: up to seven days. A day without delivery is missing, as at Meta.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub struct WeekFacts {
 }
 
 /// What each object did over a range: the sums of what may be summed.
-pub fn sums(weeks: &[WeekFacts], range: DateRange) -> HashMap<&ObjectId, Measures> {
+pub fn sum_by_object(weeks: &[WeekFacts], range: DateRange) -> HashMap<&ObjectId, Measures> {
     let mut sums: HashMap<&ObjectId, Measures> = HashMap::new();
     for week in weeks {
         for day in week.days.iter().filter(|day| range.contains(day.day)) {
@@ -55,20 +55,20 @@ pub enum FactChange {
     /// Write these numbers.
     Put(WeekFacts),
     /// Meta no longer reports this object for this week.
-    Vanished(Level, ObjectId),
+    Delete(Level, ObjectId),
 }
 
 /// How many changes from the front fit into one transaction, at least one.
-fn fitting(changes: &[FactChange]) -> usize {
+fn transaction_batch_len(changes: &[FactChange]) -> usize {
     let mut bytes = 0;
     let fits = |change: &&FactChange| {
         bytes += match change {
             FactChange::Put(facts) => facts.days.iter().map(estimated_bytes).sum(),
-            FactChange::Vanished(..) => 0,
+            FactChange::Delete(..) => 0,
         };
-        bytes <= BYTES_PER_TRANSACTION
+        bytes <= MAX_TRANSACTION_BYTES
     };
-    changes.iter().take(WRITES_PER_TRANSACTION).take_while(fits).count().max(1)
+    changes.iter().take(MAX_TRANSACTION_WRITES).take_while(fits).count().max(1)
 }
 
 /// A day's size in the table, counted generously.
@@ -78,7 +78,7 @@ fn estimated_bytes(day: &DayFacts) -> usize {
 }
 
 #[derive(Serialize)]
-struct Kept<'a> {
+struct StoredFacts<'a> {
     #[serde(flatten)]
     facts: &'a WeekFacts,
     as_of: u64,
@@ -95,7 +95,7 @@ impl Table {
     ) -> Result<Vec<WeekFacts>, StoreError> {
         let pk = key::fact_partition(ws, account, level);
         let (first, last) = (IsoWeek::of(range.since), IsoWeek::of(range.until));
-        self.list_between(&pk, &first.to_string(), &format!("{last}#\u{7f}")).await
+        self.query_between(&pk, &first.to_string(), &format!("{last}#\u{7f}")).await
     }
 
     /// Writes the changes of one week in transactions that check the lease's fence, so that a run which
@@ -111,18 +111,20 @@ impl Table {
         let key_of = |level, id: &ObjectId| key::fact(ws, account, level, week, id);
         let mut rest = changes;
         while !rest.is_empty() {
-            let (changes, later) = rest.split_at(fitting(rest));
+            let (changes, later) = rest.split_at(transaction_batch_len(rest));
             rest = later;
-            let fence =
-                Condition { expression: "fence = :fence", values: vec![(":fence", number(lease.fence))] };
+            let fence = ConditionExpression {
+                expression: "fence = :fence",
+                values: vec![(":fence", number(lease.fence))],
+            };
             let mut actions = vec![self.check_action(&lease.key, fence)?];
             for change in changes {
                 actions.push(match change {
                     FactChange::Put(facts) => {
-                        let kept = Kept { facts, as_of: lease.fence };
-                        self.put_action(&key_of(facts.level, &facts.id), &kept)?
+                        let stored = StoredFacts { facts, as_of: lease.fence };
+                        self.put_action(&key_of(facts.level, &facts.id), &stored)?
                     }
-                    FactChange::Vanished(level, id) => self.delete_action(&key_of(*level, id))?,
+                    FactChange::Delete(level, id) => self.delete_action(&key_of(*level, id))?,
                 });
             }
             self.transact(actions).await?;

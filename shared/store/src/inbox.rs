@@ -1,32 +1,32 @@
 //! The inbox: each webhook change once per workspace.
 
-use ads::job::WebhookChange;
-use ads::tenant::Tenant;
+use domain::job::WebhookChange;
+use domain::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{ABSENT, StoreError, Table, text};
+use crate::table::{ITEM_NOT_EXISTS, StoreError, Table, text};
 
 /// Meta repeats a delivery for 36 hours; a week leaves room for a queue that stood still.
-const KEPT_SECONDS: i64 = 7 * 24 * 3600;
+const INBOX_TTL_SECONDS: i64 = 7 * 24 * 3600;
 
 /// How long one delivery of a change may be worked on before another one takes over. A few small writes, and less
 /// than any queue waits before it delivers a message again.
-const IN_HAND: SignedDuration = SignedDuration::from_secs(10);
+const CLAIM_TTL: SignedDuration = SignedDuration::from_secs(10);
 
 /// Whether what a change causes is to be caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taking {
+pub enum Claim {
     /// By whoever asked.
-    Ours,
+    Acquired,
     /// Another delivery of the change is worked on; a wall clock decides how long that may count.
-    Elsewhere {
+    InProgress {
         /// Until then, if it breaks off.
         until: Timestamp,
     },
     /// No more: it is under way.
-    Done,
+    Processed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ enum InboxState {
     /// Kept; its effect may be missing.
     Accepted,
     /// Its effect is under way elsewhere.
-    Done,
+    Processed,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -44,54 +44,59 @@ struct InboxItem {
     state: InboxState,
     received_at: Timestamp,
     /// Until when the delivery that took it last may work on it.
-    in_hand_until: Timestamp,
+    claimed_until: Timestamp,
 }
 
 impl Table {
     /// Keeps a change, and says whether its effect is to be caused now. Of two deliveries in the same instant one
     /// gets it. One whose handling broke off is taken over by the next delivery after a while.
-    pub async fn take_change(
+    pub async fn claim(
         &self,
         ws: &Tenant,
         change: &WebhookChange,
         now: Timestamp,
-    ) -> Result<Taking, StoreError> {
+    ) -> Result<Claim, StoreError> {
         let key = key::inbox(ws, &change.digest);
-        let until = now + IN_HAND;
+        let until = now + CLAIM_TTL;
         let state = InboxState::Accepted;
-        let item = InboxItem { change: change.clone(), state, received_at: now, in_hand_until: until };
-        let expires = now.as_second() + KEPT_SECONDS;
-        match self.put_expiring(&key, &item, expires, Some(ABSENT)).await {
+        let item = InboxItem { change: change.clone(), state, received_at: now, claimed_until: until };
+        let expires = now.as_second() + INBOX_TTL_SECONDS;
+        match self.put_with_ttl(&key, &item, expires, Some(ITEM_NOT_EXISTS)).await {
             Err(StoreError::Conflict) => {}
-            done => return done.map(|()| Taking::Ours),
+            done => return done.map(|()| Claim::Acquired),
         }
-        let Some(kept) = self.get::<InboxItem>(&key).await? else {
-            return Ok(Taking::Elsewhere { until });
+        let Some(stored) = self.get::<InboxItem>(&key).await? else {
+            return Ok(Claim::InProgress { until });
         };
-        if kept.state == InboxState::Done {
-            return Ok(Taking::Done);
+        if stored.state == InboxState::Processed {
+            return Ok(Claim::Processed);
         }
-        if kept.in_hand_until > now {
-            return Ok(Taking::Elsewhere { until: kept.in_hand_until });
+        if stored.claimed_until > now {
+            return Ok(Claim::InProgress { until: stored.claimed_until });
         }
         let (expression, condition) =
-            ("SET in_hand_until = :until", "in_hand_until = :seen AND #state = :accepted");
+            ("SET claimed_until = :until", "claimed_until = :seen AND #state = :accepted");
         let values = vec![
             (":until", text(until)),
-            (":seen", text(kept.in_hand_until)),
+            (":seen", text(stored.claimed_until)),
             (":accepted", text("accepted")),
         ];
         match self.update::<InboxItem>(&key, expression, Some(condition), values).await {
-            Ok(_) => Ok(Taking::Ours),
-            Err(StoreError::Conflict) => Ok(Taking::Elsewhere { until }),
+            Ok(_) => Ok(Claim::Acquired),
+            Err(StoreError::Conflict) => Ok(Claim::InProgress { until }),
             Err(error) => Err(error),
         }
     }
 
     /// Records that the effect of a change is under way.
-    pub async fn change_is_done(&self, ws: &Tenant, digest: &str) -> Result<(), StoreError> {
+    pub async fn mark_processed(&self, ws: &Tenant, digest: &str) -> Result<(), StoreError> {
         let key = key::inbox(ws, digest);
-        let done = self.update::<InboxItem>(&key, "SET #state = :done", None, vec![(":done", text("done"))]);
+        let done = self.update::<InboxItem>(
+            &key,
+            "SET #state = :processed",
+            None,
+            vec![(":processed", text("processed"))],
+        );
         done.await.map(drop)
     }
 }

@@ -4,17 +4,19 @@
 //! session check and what it left behind can name. The exceptions are the indexes over all workspaces: from Meta's ids to
 //! those that hold them, for webhooks name no workspace, from people, addresses and connections to theirs, and of all
 //! that is synced or connected, for the work that goes on by itself; what a person asks in no workspace, beside their
-//! index; logins and choices under way and people's wishes to be forgotten, for Meta's callbacks and our own forms name no
+//! index; logins and choices under way and people's requests to be forgotten, for Meta's callbacks and our own forms name no
 //! workspace either; and the state of Meta's quotas, which belong to the app and the ad account.
 
-use ads::date::IsoWeek;
-use ads::id::{AdAccountId, ConnectionId, InvitationId, LaunchId, MemberId, ObjectId, RuleId, WorkspaceId};
-use ads::object::Level;
-use ads::tenant::Tenant;
+use domain::date::IsoWeek;
+use domain::id::{
+    AdAccountId, ConnectionId, InvitationId, LaunchId, MemberId, ObjectId, RuleId, WorkspaceId,
+};
+use domain::object::Level;
+use domain::tenant::Tenant;
 use jiff::civil::Date;
 
-use crate::asker::Asker;
-use crate::limit::LimitOf;
+use crate::limit::LimitScope;
+use crate::rate_limit_key::RateLimitKey;
 
 /// One item's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,23 +68,23 @@ pub fn invitation(ws: &WorkspaceId, id: &InvitationId) -> Key {
 }
 
 /// Partition of what belongs to a person in no workspace: the index to their workspaces, and what they asked.
-pub fn person_partition(person: &MemberId) -> String {
-    format!("PERSON#{person}")
+pub fn user_partition(person: &MemberId) -> String {
+    format!("USER#{person}")
 }
 
 /// An entry of that index.
 pub fn membership(person: &MemberId, ws: &WorkspaceId) -> Key {
-    key(person_partition(person), format!("WS#{ws}"))
+    key(user_partition(person), format!("WS#{ws}"))
 }
 
 /// Partition of the index from an address, by its hash, to the invitations that wait for it.
-pub fn invited_partition(address: &str) -> String {
-    format!("INVITED#{address}")
+pub fn invitation_index_partition(address: &str) -> String {
+    format!("INVITATION_INDEX#{address}")
 }
 
 /// An entry of that index.
-pub fn invited(address: &str, ws: &WorkspaceId, id: &InvitationId) -> Key {
-    key(invited_partition(address), format!("WS#{ws}#{id}"))
+pub fn invitation_index(address: &str, ws: &WorkspaceId, id: &InvitationId) -> Key {
+    key(invitation_index_partition(address), format!("WS#{ws}#{id}"))
 }
 
 /// A connection.
@@ -96,8 +98,8 @@ pub fn oauth_state(state_hash: &str) -> Key {
 }
 
 /// A choice of ad accounts that waits for a person, by the hash of the secret in its form, which brings no session either.
-pub fn choice(secret_hash: &str) -> Key {
-    key(format!("CHOICE#{secret_hash}"), "CHOICE")
+pub fn account_selection(secret_hash: &str) -> Key {
+    key(format!("ACCOUNT_SELECTION#{secret_hash}"), "ACCOUNT_SELECTION")
 }
 
 /// An ad account.
@@ -112,11 +114,11 @@ pub fn rule(ws: &Tenant, id: &RuleId) -> Key {
 
 /// A rule that was removed: its decisions stay, and are found by this.
 pub fn removed_rule(ws: &Tenant, id: &RuleId) -> Key {
-    key(workspace(ws), format!("{REMOVED_RULE}{id}"))
+    key(workspace(ws), format!("{REMOVED_RULE_PREFIX}{id}"))
 }
 
 /// How the keys of removed rules begin.
-pub const REMOVED_RULE: &str = "REMOVED_RULE#";
+pub const REMOVED_RULE_PREFIX: &str = "REMOVED_RULE#";
 
 /// A launch.
 pub fn launch(ws: &Tenant, id: &LaunchId) -> Key {
@@ -129,25 +131,25 @@ pub fn inbox(ws: &Tenant, digest: &str) -> Key {
 }
 
 /// Partition of what is known of requests: a workspace's, or those of a person that are for none.
-fn asker(asker: &Asker) -> String {
-    match asker {
-        Asker::Workspace(ws) => workspace(ws),
-        Asker::Person(person) => person_partition(person),
+fn caller_partition(caller: &RateLimitKey) -> String {
+    match caller {
+        RateLimitKey::Workspace(ws) => workspace(ws),
+        RateLimitKey::User(person) => user_partition(person),
     }
 }
 
 /// What requests have used up.
-pub fn pace(of: &Asker) -> Key {
-    key(asker(of), "PACE")
+pub fn rate_limit(caller: &RateLimitKey) -> Key {
+    key(caller_partition(caller), "RATE_LIMIT#")
 }
 
 /// What was answered under an `Idempotency-Key`, by the hash of that.
-pub fn answer(to: &Asker, key_hash: &str) -> Key {
-    key(asker(to), format!("{ANSWERS}{key_hash}"))
+pub fn idempotency(caller: &RateLimitKey, key_hash: &str) -> Key {
+    key(caller_partition(caller), format!("{IDEMPOTENCY_PREFIX}{key_hash}"))
 }
 
 /// What the sort keys of those begin with.
-pub const ANSWERS: &str = "ANSWER#";
+pub const IDEMPOTENCY_PREFIX: &str = "IDEMPOTENCY#";
 
 /// The counter that orders fetches of an account's structure.
 pub fn fetch_counter(ws: &Tenant, account: &AdAccountId) -> Key {
@@ -155,8 +157,8 @@ pub fn fetch_counter(ws: &Tenant, account: &AdAccountId) -> Key {
 }
 
 /// A campaign, ad set or ad.
-pub fn object(ws: &Tenant, account: &AdAccountId, level: Level, id: &ObjectId) -> Key {
-    key(account_partition(ws, account), format!("OBJECT#{level}#{id}"))
+pub fn entity(ws: &Tenant, account: &AdAccountId, level: Level, id: &ObjectId) -> Key {
+    key(account_partition(ws, account), format!("ENTITY#{level}#{id}"))
 }
 
 /// A chunk.
@@ -186,28 +188,28 @@ pub fn meta_index(id: &str, ws: &Tenant, account: &AdAccountId) -> Key {
 
 /// The index of the ad accounts that are synced, over all workspaces.
 pub fn selected(ws: &Tenant, account: &AdAccountId) -> Key {
-    key(SELECTED.to_owned(), format!("WS#{ws}#{account}"))
+    key(SELECTED_PARTITION.to_owned(), format!("WS#{ws}#{account}"))
 }
 
 /// Partition of that index.
-pub const SELECTED: &str = "SELECTED";
+pub const SELECTED_PARTITION: &str = "SELECTED";
 
 /// The index of all connections, over all workspaces.
-pub fn listed_connection(ws: &Tenant, id: &ConnectionId) -> Key {
-    key(CONNECTIONS.to_owned(), format!("WS#{ws}#{id}"))
+pub fn connection_listing(ws: &Tenant, id: &ConnectionId) -> Key {
+    key(CONNECTIONS_PARTITION.to_owned(), format!("WS#{ws}#{id}"))
 }
 
 /// Partition of that index.
-pub const CONNECTIONS: &str = "CONNECTIONS";
+pub const CONNECTIONS_PARTITION: &str = "CONNECTIONS";
 
-/// Partition of the index from a connection to the workspaces in which something may be kept of it.
-pub fn holding_partition(id: &ConnectionId) -> String {
-    format!("HOLDING#{id}")
+/// Partition of the index from a connection to the workspaces in which something may be stored of it.
+pub fn connection_index_partition(id: &ConnectionId) -> String {
+    format!("CONNECTION_INDEX#{id}")
 }
 
 /// An entry of that index. It outlives the connection.
-pub fn holding(ws: &Tenant, id: &ConnectionId) -> Key {
-    key(holding_partition(id), format!("WS#{ws}"))
+pub fn connection_index(ws: &Tenant, id: &ConnectionId) -> Key {
+    key(connection_index_partition(id), format!("WS#{ws}"))
 }
 
 /// Partition of a workspace's audit log. Roles name it by its end.
@@ -231,25 +233,25 @@ pub fn audit_head(ws: &WorkspaceId) -> Key {
 }
 
 /// That an act has its entry.
-pub fn audit_known(ws: &WorkspaceId, act: &str) -> Key {
-    key(audit_partition(ws), format!("KNOWN#{act}"))
+pub fn audit_event_marker(ws: &WorkspaceId, event_id: &str) -> Key {
+    key(audit_partition(ws), format!("EVENT#{event_id}"))
 }
 
-/// A person's wish to be forgotten.
-pub fn erasure(code: &str) -> Key {
-    key(ERASURES.to_owned(), code)
+/// A person's request to be forgotten.
+pub fn deletion_request(code: &str) -> Key {
+    key(DELETION_REQUESTS_PARTITION.to_owned(), code)
 }
 
-/// Partition of those wishes.
-pub const ERASURES: &str = "ERASURES";
+/// Partition of those requests.
+pub const DELETION_REQUESTS_PARTITION: &str = "DELETION_REQUESTS";
 
 /// What is known of one of Meta's limits for an app.
-pub fn limit(app: &str, of: LimitOf<'_>) -> Key {
+pub fn limit(app: &str, of: LimitScope<'_>) -> Key {
     let sk = match of {
-        LimitOf::App => "APP".to_owned(),
-        LimitOf::Account(account) => format!("ACCOUNT#{account}"),
-        LimitOf::Budget(object) => format!("BUDGET#{object}"),
-        LimitOf::Insights(account) => format!("INSIGHTS#{account}"),
+        LimitScope::App => "APP".to_owned(),
+        LimitScope::Account(account) => format!("ACCOUNT#{account}"),
+        LimitScope::Budget(object) => format!("BUDGET#{object}"),
+        LimitScope::Insights(account) => format!("INSIGHTS#{account}"),
     };
     key(format!("LIMIT#{app}"), sk)
 }
@@ -261,7 +263,7 @@ pub fn meta_partition(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ads::tenant::kept;
+    use domain::tenant::trusted;
     use serde::de::value::{Error, StrDeserializer};
 
     use super::*;
@@ -269,7 +271,7 @@ mod tests {
     #[test]
     fn one_workspace_cannot_name_another_ones_items() {
         // Ids admit neither '#' nor capital letters, so no id can imitate a longer key.
-        let tenant = |name| kept::deserialize(StrDeserializer::<Error>::new(name));
+        let tenant = |name| trusted::deserialize(StrDeserializer::<Error>::new(name));
         assert!(tenant("a#act_1").is_err());
         let (a, b) = (tenant("a").unwrap(), tenant("ab").unwrap());
         let act = "act_1".parse().unwrap();

@@ -1,17 +1,17 @@
 //! Launches: the document, what exists already, and who works on it.
 
-use ads::id::LaunchId;
-use ads::launch::Launch;
-use ads::tenant::Tenant;
+use domain::id::LaunchId;
+use domain::launch::Launch;
+use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{ABSENT, Condition, StoreError, Table, number, text};
+use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, number, text};
 
-/// A launch as kept.
+/// A launch as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptLaunch {
+pub struct StoredLaunch {
     /// The launch.
     #[serde(flatten)]
     pub launch: Launch,
@@ -19,41 +19,41 @@ pub struct KeptLaunch {
     pub request_hash: String,
     /// The subject of the session that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked_by: Option<String>,
+    pub requested_by: Option<String>,
     /// Raised with every write; each write is conditional on the one before.
     pub version: u64,
     /// Until when somebody works on it.
-    pub worker_until: Timestamp,
+    pub lease_until: Timestamp,
 }
 
 impl Table {
     /// Begins a launch; [`StoreError::Conflict`] when its id is taken.
-    pub async fn begin_launch(&self, ws: &Tenant, launch: &KeptLaunch) -> Result<(), StoreError> {
-        self.put(&key::launch(ws, &launch.launch.id), launch, Some(ABSENT)).await
+    pub async fn create_launch(&self, ws: &Tenant, launch: &StoredLaunch) -> Result<(), StoreError> {
+        self.put(&key::launch(ws, &launch.launch.id), launch, Some(ITEM_NOT_EXISTS)).await
     }
 
     /// One launch.
-    pub async fn launch(&self, ws: &Tenant, id: &LaunchId) -> Result<Option<KeptLaunch>, StoreError> {
+    pub async fn launch(&self, ws: &Tenant, id: &LaunchId) -> Result<Option<StoredLaunch>, StoreError> {
         self.get(&key::launch(ws, id)).await
     }
 
     /// Every launch of a workspace.
-    pub async fn launches(&self, ws: &Tenant) -> Result<Vec<KeptLaunch>, StoreError> {
-        self.list(&key::workspace(ws), "LAUNCH#").await
+    pub async fn launches(&self, ws: &Tenant) -> Result<Vec<StoredLaunch>, StoreError> {
+        self.query_prefix(&key::workspace(ws), "LAUNCH#").await
     }
 
     /// Takes over a launch on which nobody works any more; [`StoreError::Conflict`] when somebody does.
-    pub async fn take_launch(
+    pub async fn claim_launch(
         &self,
         ws: &Tenant,
         id: &LaunchId,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<KeptLaunch, StoreError> {
+    ) -> Result<StoredLaunch, StoreError> {
         self.update(
             &key::launch(ws, id),
-            "SET worker_until = :until, version = version + :one",
-            Some("attribute_exists(pk) AND worker_until < :now"),
+            "SET lease_until = :until, version = version + :one",
+            Some("attribute_exists(pk) AND lease_until < :now"),
             vec![(":until", text(until)), (":one", number(1)), (":now", text(now))],
         )
         .await
@@ -63,14 +63,16 @@ impl Table {
     pub async fn save_launch(
         &self,
         ws: &Tenant,
-        kept: &mut KeptLaunch,
-        worker_until: Timestamp,
+        stored: &mut StoredLaunch,
+        lease_until: Timestamp,
     ) -> Result<(), StoreError> {
-        let condition =
-            Condition { expression: "version = :version", values: vec![(":version", number(kept.version))] };
-        let next = KeptLaunch { version: kept.version + 1, worker_until, ..kept.clone() };
-        self.put(&key::launch(ws, &kept.launch.id), &next, Some(condition)).await?;
-        *kept = next;
+        let condition = ConditionExpression {
+            expression: "version = :version",
+            values: vec![(":version", number(stored.version))],
+        };
+        let next = StoredLaunch { version: stored.version + 1, lease_until, ..stored.clone() };
+        self.put(&key::launch(ws, &stored.launch.id), &next, Some(condition)).await?;
+        *stored = next;
         Ok(())
     }
 }

@@ -4,19 +4,19 @@
 //! the workspaces, and hold nothing but counts. What is in them is the Graph client's business: here they are
 //! values with a version, changed by compare-and-set.
 
-use ads::id::{AdAccountId, ObjectId};
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::id::{AdAccountId, ObjectId};
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{ABSENT, Condition, StoreError, Table};
+use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table};
 
 /// After this time Meta has forgotten every call.
-const KEPT: SignedDuration = SignedDuration::from_hours(48);
+const LIMIT_TTL: SignedDuration = SignedDuration::from_hours(48);
 
-/// A value with the number of its changes. Version 0 is one that is not kept yet.
+/// A value with the number of its changes. Version 0 is one that is not stored yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versioned<T> {
     /// How often it was changed.
@@ -27,7 +27,7 @@ pub struct Versioned<T> {
 
 /// What is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitOf<'a> {
+pub enum LimitScope<'a> {
     /// The calls of the app as a whole.
     App,
     /// The calls to an ad account.
@@ -43,26 +43,26 @@ impl Table {
     pub async fn limit<T: DeserializeOwned + Default>(
         &self,
         app: &str,
-        of: LimitOf<'_>,
+        of: LimitScope<'_>,
     ) -> Result<Versioned<T>, StoreError> {
         Ok(self.get(&key::limit(app, of)).await?.unwrap_or_default())
     }
 
     /// Replaces the limit that was read. [`StoreError::Conflict`] when somebody else has changed it since.
-    pub async fn keep_limit<T: Serialize>(
+    pub async fn upsert_limit<T: Serialize>(
         &self,
         app: &str,
-        of: LimitOf<'_>,
+        of: LimitScope<'_>,
         read: Versioned<T>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let same = Condition {
+        let same = ConditionExpression {
             expression: "#version = :version",
             values: vec![(":version", AttributeValue::N(read.version.to_string()))],
         };
-        let condition = if read.version == 0 { ABSENT } else { same };
+        let condition = if read.version == 0 { ITEM_NOT_EXISTS } else { same };
         let changed = Versioned { version: read.version + 1, value: read.value };
-        let expires = now.saturating_add(KEPT).map_or(i64::MAX, Timestamp::as_second);
-        self.put_expiring(&key::limit(app, of), &changed, expires, Some(condition)).await
+        let expires = now.saturating_add(LIMIT_TTL).map_or(i64::MAX, Timestamp::as_second);
+        self.put_with_ttl(&key::limit(app, of), &changed, expires, Some(condition)).await
     }
 }

@@ -3,22 +3,22 @@
 //! The rows here are the only ones that are found by a workspace's bare id: they are what decides whether somebody gets
 //! a [`Tenant`] for it.
 
-use ads::email::Email;
-use ads::id::{MemberId, WorkspaceId};
-use ads::role::Role;
-use ads::tenant::{Tenant, kept};
 use aws_sdk_dynamodb::types::TransactWriteItem;
+use domain::email::Email;
+use domain::id::{MemberId, WorkspaceId};
+use domain::role::Role;
+use domain::tenant::{Tenant, trusted};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{ABSENT, Condition, StoreError, Table, number, text};
+use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, number, text};
 
 /// A member of a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Of which.
-    #[serde(with = "kept")]
+    #[serde(with = "trusted")]
     pub workspace: Tenant,
     /// Its id.
     pub id: MemberId,
@@ -37,7 +37,7 @@ pub struct Member {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workspace {
     /// Its id.
-    #[serde(with = "kept")]
+    #[serde(with = "trusted")]
     pub workspace: Tenant,
     /// What people call it.
     pub name: String,
@@ -50,13 +50,13 @@ pub struct Workspace {
 /// An entry of the index from a person to their workspaces.
 #[derive(Deserialize)]
 struct Membership {
-    #[serde(with = "kept")]
+    #[serde(with = "trusted")]
     workspace: Tenant,
 }
 
 /// The rows of a new workspace: there is no tenant before they are written.
 #[derive(Serialize)]
-struct Founding<'a> {
+struct NewWorkspace<'a> {
     workspace: &'a WorkspaceId,
     name: &'a str,
     owners: u32,
@@ -64,7 +64,7 @@ struct Founding<'a> {
 }
 
 #[derive(Serialize)]
-struct Founder<'a> {
+struct NewOwner<'a> {
     workspace: &'a WorkspaceId,
     id: &'a MemberId,
     subject: &'a str,
@@ -73,7 +73,7 @@ struct Founder<'a> {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Entry<'a> {
+pub(crate) struct MembershipIndexEntry<'a> {
     pub(crate) workspace: &'a WorkspaceId,
 }
 
@@ -86,13 +86,13 @@ impl Table {
         subject: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let founding = Founding { workspace: id, name, owners: 1, created_at: now };
-        let member = &MemberId::of(subject);
-        let founder = Founder { workspace: id, id: member, subject, role: Role::Owner, since: now };
+        let workspace = NewWorkspace { workspace: id, name, owners: 1, created_at: now };
+        let member = &MemberId::from_subject(subject);
+        let owner = NewOwner { workspace: id, id: member, subject, role: Role::Owner, since: now };
         self.transact(vec![
-            self.put_action_if(&key::workspace_row(id), &founding, ABSENT)?,
-            self.put_action_if(&key::member(id, member), &founder, ABSENT)?,
-            self.put_action(&key::membership(member, id), &Entry { workspace: id })?,
+            self.put_action_if(&key::workspace_row(id), &workspace, ITEM_NOT_EXISTS)?,
+            self.put_action_if(&key::member(id, member), &owner, ITEM_NOT_EXISTS)?,
+            self.put_action(&key::membership(member, id), &MembershipIndexEntry { workspace: id })?,
         ])
         .await
     }
@@ -109,13 +109,13 @@ impl Table {
 
     /// Every member of a workspace.
     pub async fn members(&self, ws: &Tenant) -> Result<Vec<Member>, StoreError> {
-        self.list(&key::workspace(ws), "MEMBER#").await
+        self.query_prefix(&key::workspace(ws), "MEMBER#").await
     }
 
     /// Every workspace of a person, as they are a member of it.
     pub async fn memberships(&self, person: &MemberId) -> Result<Vec<Member>, StoreError> {
         let mut members = Vec::new();
-        for entry in self.list::<Membership>(&key::person_partition(person), "WS#").await? {
+        for entry in self.query_prefix::<Membership>(&key::user_partition(person), "WS#").await? {
             // The row decides; the index may lag behind by a crash.
             members.extend(self.member(&entry.workspace, person).await?);
         }
@@ -128,24 +128,25 @@ impl Table {
         let values = vec![(":seen", text(seen.role)), (":role", text(role))];
         let (key, is_seen) = (key::member(&seen.workspace, &seen.id), Some("#role = :seen"));
         let mut actions = vec![self.update_action(&key, "SET #role = :role", is_seen, values)?];
-        actions.extend(self.count_owners(&seen.workspace, seen.role, Some(role)).await?);
+        actions.extend(self.owner_count_action(&seen.workspace, seen.role, Some(role)).await?);
         self.transact(actions).await
     }
 
     /// Takes a member out. [`StoreError::Conflict`] as with [`Self::change_role`].
     pub async fn remove_member(&self, seen: &Member) -> Result<(), StoreError> {
-        let is_seen = Condition { expression: "#role = :seen", values: vec![(":seen", text(seen.role))] };
+        let is_seen =
+            ConditionExpression { expression: "#role = :seen", values: vec![(":seen", text(seen.role))] };
         let mut actions = vec![
             self.delete_action_if(&key::member(&seen.workspace, &seen.id), is_seen)?,
             self.delete_action(&key::membership(&seen.id, &seen.workspace))?,
         ];
-        actions.extend(self.count_owners(&seen.workspace, seen.role, None).await?);
+        actions.extend(self.owner_count_action(&seen.workspace, seen.role, None).await?);
         self.transact(actions).await
     }
 
     /// What keeps the number of owners true, and above nothing, when a role changes. A workspace that only the issuer
     /// knows has no number: its owners are the issuer's affair.
-    pub(crate) async fn count_owners(
+    pub(crate) async fn owner_count_action(
         &self,
         ws: &Tenant,
         from: Role,

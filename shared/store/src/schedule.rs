@@ -1,12 +1,12 @@
 //! Scheduled activations of campaigns.
 
-use ads::id::{AdAccountId, ObjectId};
-use ads::tenant::Tenant;
+use domain::id::{AdAccountId, ObjectId};
+use domain::tenant::Tenant;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{ABSENT, Condition, StoreError, Table, number};
+use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, number};
 
 /// When a campaign is to be activated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,11 +63,11 @@ impl Table {
         ws: &Tenant,
         account: &AdAccountId,
     ) -> Result<Vec<Activation>, StoreError> {
-        self.list(&key::account_partition(ws, account), "SCHEDULE#").await
+        self.query_prefix(&key::account_partition(ws, account), "SCHEDULE#").await
     }
 
     /// Writes an activation whose version is one above `before`, unless it changed meanwhile.
-    pub async fn keep_activation(
+    pub async fn upsert_activation(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
@@ -75,8 +75,8 @@ impl Table {
         before: Option<&Activation>,
     ) -> Result<(), StoreError> {
         let condition = match before {
-            None => ABSENT,
-            Some(before) => Condition {
+            None => ITEM_NOT_EXISTS,
+            Some(before) => ConditionExpression {
                 expression: "version = :version",
                 values: vec![(":version", number(before.version))],
             },

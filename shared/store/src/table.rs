@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ads::Failure;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
@@ -11,6 +10,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
     TimeToLiveSpecification,
 };
+use domain::Error;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
@@ -28,25 +28,25 @@ pub enum StoreError {
     Conflict,
     /// Throttled or out of reach; another try can help.
     #[error("the table cannot be reached: {0}")]
-    TryLater(String),
+    Unavailable(String),
     /// DynamoDB refuses the request or an item cannot be read: a defect of ours.
     #[error("the table refuses or an item is unreadable: {0}")]
-    Defect(String),
+    Internal(String),
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict => Self::Conflict(error.to_string()),
-            StoreError::TryLater(_) => Self::Unavailable(error.to_string()),
-            StoreError::Defect(_) => Self::Defect(error.to_string()),
+            StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
+            StoreError::Internal(_) => Self::Internal(error.to_string()),
         }
     }
 }
 
 impl From<serde_dynamo::Error> for StoreError {
     fn from(error: serde_dynamo::Error) -> Self {
-        Self::Defect(error.to_string())
+        Self::Internal(error.to_string())
     }
 }
 
@@ -62,9 +62,9 @@ where
             // A transaction that met another one is worth another try; one whose condition failed is not.
             "TransactionCanceledException" if text.contains("ConditionalCheckFailed") => Self::Conflict,
             "ValidationException" | "ResourceNotFoundException" | "AccessDeniedException" => {
-                Self::Defect(text)
+                Self::Internal(text)
             }
-            _ => Self::TryLater(text),
+            _ => Self::Unavailable(text),
         }
     }
 }
@@ -78,13 +78,14 @@ pub struct Table {
 
 /// A condition of a write: an expression with its values.
 #[derive(Debug, Default)]
-pub(crate) struct Condition {
+pub(crate) struct ConditionExpression {
     pub(crate) expression: &'static str,
     pub(crate) values: Vec<(&'static str, AttributeValue)>,
 }
 
 /// Holds when there is no such item yet.
-pub(crate) const ABSENT: Condition = Condition { expression: "attribute_not_exists(pk)", values: Vec::new() };
+pub(crate) const ITEM_NOT_EXISTS: ConditionExpression =
+    ConditionExpression { expression: "attribute_not_exists(pk)", values: Vec::new() };
 
 /// A number as an attribute.
 pub(crate) fn number(value: impl ToString) -> AttributeValue {
@@ -104,7 +105,7 @@ impl Key {
 
 /// The `#words` of expressions, each standing for the attribute of that name: several of our names
 /// (`state`, `rows`) are reserved words of DynamoDB's expression language.
-pub(crate) fn names(expressions: &[&str]) -> Option<HashMap<String, String>> {
+pub(crate) fn attribute_names(expressions: &[&str]) -> Option<HashMap<String, String>> {
     let words = expressions.iter().flat_map(|expression| expression.split('#').skip(1));
     let names: HashMap<_, _> = words
         .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or(rest))
@@ -114,7 +115,7 @@ pub(crate) fn names(expressions: &[&str]) -> Option<HashMap<String, String>> {
 }
 
 /// A value as an item under its key.
-pub(crate) fn item<T: Serialize>(key: &Key, value: &T) -> Result<Item, StoreError> {
+pub(crate) fn keyed_item<T: Serialize>(key: &Key, value: &T) -> Result<Item, StoreError> {
     let mut item: Item = to_item(value)?;
     item.extend(key.attributes());
     Ok(item)
@@ -132,16 +133,16 @@ impl Table {
             AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
         };
         let element = |name, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
-        let defect = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Defect(error.to_string());
+        let internal = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Internal(error.to_string());
         let created = self
             .client
             .create_table()
             .table_name(&*self.name)
             .billing_mode(BillingMode::PayPerRequest)
-            .attribute_definitions(attribute("pk").map_err(defect)?)
-            .attribute_definitions(attribute("sk").map_err(defect)?)
-            .key_schema(element("pk", KeyType::Hash).map_err(defect)?)
-            .key_schema(element("sk", KeyType::Range).map_err(defect)?)
+            .attribute_definitions(attribute("pk").map_err(internal)?)
+            .attribute_definitions(attribute("sk").map_err(internal)?)
+            .key_schema(element("pk", KeyType::Hash).map_err(internal)?)
+            .key_schema(element("sk", KeyType::Range).map_err(internal)?)
             .send()
             .await;
         match created {
@@ -151,7 +152,7 @@ impl Table {
         }
         let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires").build();
         let update = self.client.update_time_to_live().table_name(&*self.name);
-        update.time_to_live_specification(ttl.map_err(defect)?).send().await?;
+        update.time_to_live_specification(ttl.map_err(internal)?).send().await?;
         Ok(())
     }
 
@@ -173,30 +174,30 @@ impl Table {
         &self,
         key: &Key,
         value: &T,
-        condition: Option<Condition>,
+        condition: Option<ConditionExpression>,
     ) -> Result<(), StoreError> {
-        self.put_item(item(key, value)?, condition).await
+        self.put_item(keyed_item(key, value)?, condition).await
     }
 
     /// Writes one item that may be removed by itself after `expires` (unix seconds).
-    pub(crate) async fn put_expiring<T: Serialize>(
+    pub(crate) async fn put_with_ttl<T: Serialize>(
         &self,
         key: &Key,
         value: &T,
         expires: i64,
-        condition: Option<Condition>,
+        condition: Option<ConditionExpression>,
     ) -> Result<(), StoreError> {
-        let mut item = item(key, value)?;
+        let mut item = keyed_item(key, value)?;
         item.insert("expires".to_owned(), number(expires));
         self.put_item(item, condition).await
     }
 
-    async fn put_item(&self, item: Item, condition: Option<Condition>) -> Result<(), StoreError> {
+    async fn put_item(&self, item: Item, condition: Option<ConditionExpression>) -> Result<(), StoreError> {
         let mut put = self.client.put_item().table_name(&*self.name).set_item(Some(item));
         if let Some(condition) = condition {
             put = put
                 .condition_expression(condition.expression)
-                .set_expression_attribute_names(names(&[condition.expression]));
+                .set_expression_attribute_names(attribute_names(&[condition.expression]));
             for (name, value) in condition.values {
                 put = put.expression_attribute_values(name, value);
             }
@@ -221,7 +222,7 @@ impl Table {
             .update_expression(expression)
             .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew)
             .set_condition_expression(condition.map(str::to_owned))
-            .set_expression_attribute_names(names(&[expression, condition.unwrap_or_default()]));
+            .set_expression_attribute_names(attribute_names(&[expression, condition.unwrap_or_default()]));
         for (name, value) in values {
             update = update.expression_attribute_values(name, value);
         }
@@ -230,7 +231,10 @@ impl Table {
     }
 
     /// Deletes one item and answers what it was.
-    pub(crate) async fn take<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+    pub(crate) async fn delete_returning<T: DeserializeOwned>(
+        &self,
+        key: &Key,
+    ) -> Result<Option<T>, StoreError> {
         let answer = self
             .client
             .delete_item()
@@ -243,17 +247,17 @@ impl Table {
     }
 
     /// Every item of a partition whose sort key starts with `prefix`, in order.
-    pub(crate) async fn list<T: DeserializeOwned>(
+    pub(crate) async fn query_prefix<T: DeserializeOwned>(
         &self,
         pk: &str,
         prefix: &str,
     ) -> Result<Vec<T>, StoreError> {
         // '\u{7f}' sorts after every character of our keys.
-        self.list_between(pk, prefix, &format!("{prefix}\u{7f}")).await
+        self.query_between(pk, prefix, &format!("{prefix}\u{7f}")).await
     }
 
     /// Every item of a partition from sort key `first` to `last`, in order.
-    pub(crate) async fn list_between<T: DeserializeOwned>(
+    pub(crate) async fn query_between<T: DeserializeOwned>(
         &self,
         pk: &str,
         first: &str,
@@ -262,7 +266,7 @@ impl Table {
         let mut items = Vec::new();
         let mut start = None;
         loop {
-            let query = self.between(pk, first, last).set_exclusive_start_key(start);
+            let query = self.range_query(pk, first, last).set_exclusive_start_key(start);
             let answer = query.send().await?;
             for item in answer.items.unwrap_or_default() {
                 items.push(from_item(item)?);
@@ -276,7 +280,7 @@ impl Table {
 
     /// Up to `limit` items of a partition whose sort key starts with `prefix` and stands before `before`, the
     /// last one first.
-    pub(crate) async fn list_backwards<T: DeserializeOwned>(
+    pub(crate) async fn query_desc<T: DeserializeOwned>(
         &self,
         pk: &str,
         prefix: &str,
@@ -289,7 +293,7 @@ impl Table {
         loop {
             // BETWEEN includes the position itself, which is then left out: hence one more.
             let wanted = i32::try_from(limit + 1 - items.len()).unwrap_or(i32::MAX);
-            let query = self.between(pk, prefix, &last).scan_index_forward(false).limit(wanted);
+            let query = self.range_query(pk, prefix, &last).scan_index_forward(false).limit(wanted);
             let answer = query.set_exclusive_start_key(start).send().await?;
             for item in answer.items.unwrap_or_default() {
                 let is_position = item.get("sk").and_then(|sk| sk.as_s().ok()).map(String::as_str) == before;
@@ -305,7 +309,7 @@ impl Table {
         }
     }
 
-    pub(crate) fn between(&self, pk: &str, first: &str, last: &str) -> QueryFluentBuilder {
+    pub(crate) fn range_query(&self, pk: &str, first: &str, last: &str) -> QueryFluentBuilder {
         self.client
             .query()
             .table_name(&*self.name)

@@ -7,22 +7,23 @@ use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, Trans
 use serde::Serialize;
 
 use crate::key::Key;
-use crate::table::{Condition, StoreError, Table, item, names};
+use crate::table::{ConditionExpression, StoreError, Table, attribute_names, keyed_item};
 
 /// So often a transaction is sent that meets others.
-const MEETINGS: u32 = 5;
+const MAX_TRANSACTION_ATTEMPTS: u32 = 5;
 
 impl Table {
     /// Does these actions; [`StoreError::Conflict`] when a condition does not hold. One that meets another transaction
     /// on the same item has done nothing, and the other one is over by the time it is asked for again.
     pub(crate) async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<(), StoreError> {
-        let mut left = MEETINGS;
+        let mut attempts_left = MAX_TRANSACTION_ATTEMPTS;
         loop {
-            left -= 1;
+            attempts_left -= 1;
             let sent =
                 self.client.transact_write_items().set_transact_items(Some(actions.clone())).send().await;
             match sent.map_err(StoreError::from) {
-                Err(StoreError::TryLater(why)) if left > 0 && why.contains("TransactionConflict") => {}
+                Err(StoreError::Unavailable(why))
+                    if attempts_left > 0 && why.contains("TransactionConflict") => {}
                 done => return done.map(drop),
             }
         }
@@ -32,7 +33,7 @@ impl Table {
     pub(crate) fn check_action(
         &self,
         key: &Key,
-        condition: Condition,
+        condition: ConditionExpression,
     ) -> Result<TransactWriteItem, StoreError> {
         let mut check = ConditionCheck::builder()
             .table_name(&*self.name)
@@ -49,7 +50,7 @@ impl Table {
         key: &Key,
         value: &T,
     ) -> Result<TransactWriteItem, StoreError> {
-        let put = Put::builder().table_name(&*self.name).set_item(Some(item(key, value)?));
+        let put = Put::builder().table_name(&*self.name).set_item(Some(keyed_item(key, value)?));
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
@@ -58,14 +59,14 @@ impl Table {
         &self,
         key: &Key,
         value: &T,
-        condition: Condition,
+        condition: ConditionExpression,
     ) -> Result<TransactWriteItem, StoreError> {
         let put = Put::builder()
             .table_name(&*self.name)
-            .set_item(Some(item(key, value)?))
+            .set_item(Some(keyed_item(key, value)?))
             .condition_expression(condition.expression)
-            .set_expression_attribute_names(names(&[condition.expression]))
-            .set_expression_attribute_values(values(condition.values));
+            .set_expression_attribute_names(attribute_names(&[condition.expression]))
+            .set_expression_attribute_values(attribute_values(condition.values));
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
@@ -73,14 +74,14 @@ impl Table {
     pub(crate) fn delete_action_if(
         &self,
         key: &Key,
-        condition: Condition,
+        condition: ConditionExpression,
     ) -> Result<TransactWriteItem, StoreError> {
         let delete = Delete::builder()
             .table_name(&*self.name)
             .set_key(Some(key.attributes()))
             .condition_expression(condition.expression)
-            .set_expression_attribute_names(names(&[condition.expression]))
-            .set_expression_attribute_values(values(condition.values));
+            .set_expression_attribute_names(attribute_names(&[condition.expression]))
+            .set_expression_attribute_values(attribute_values(condition.values));
         Ok(TransactWriteItem::builder().delete(delete.build()?).build())
     }
 
@@ -97,8 +98,8 @@ impl Table {
             .set_key(Some(key.attributes()))
             .update_expression(expression)
             .set_condition_expression(condition.map(str::to_owned))
-            .set_expression_attribute_names(names(&[expression, condition.unwrap_or_default()]))
-            .set_expression_attribute_values(values(given));
+            .set_expression_attribute_names(attribute_names(&[expression, condition.unwrap_or_default()]))
+            .set_expression_attribute_values(attribute_values(given));
         Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
 
@@ -109,7 +110,7 @@ impl Table {
 }
 
 /// An expression's values, as the SDK takes them: none at all rather than an empty map, which DynamoDB refuses.
-fn values(values: Vec<(&str, AttributeValue)>) -> Option<HashMap<String, AttributeValue>> {
+fn attribute_values(values: Vec<(&str, AttributeValue)>) -> Option<HashMap<String, AttributeValue>> {
     let values: HashMap<_, _> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     (!values.is_empty()).then_some(values)
 }
@@ -117,6 +118,6 @@ fn values(values: Vec<(&str, AttributeValue)>) -> Option<HashMap<String, Attribu
 /// A request of ours lacks a part.
 impl From<BuildError> for StoreError {
     fn from(error: BuildError) -> Self {
-        Self::Defect(error.to_string())
+        Self::Internal(error.to_string())
     }
 }

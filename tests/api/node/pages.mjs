@@ -1,5 +1,5 @@
 // What a person sees, in a browser without scripts: it logs in at Meta, chooses ad accounts, makes mistakes and asks for a
-// deletion, and html-validate and axe judge every page on the way.
+// deletion, and html-validate and axe check every page on the way.
 //
 // node pages.mjs PACKAGES SYSTEM: the folder of node_modules, and the file in which the served system says what it is.
 
@@ -23,12 +23,12 @@ const validator = new HtmlValidate({
   },
 });
 
-/** What the judges have against a page. */
-async function faults(html) {
+/** The violations that the checkers find in a page. */
+async function findViolations(html) {
   const report = await validator.validateString(html);
   const found = report.results.flatMap((result) => result.messages).map((one) => `${one.ruleId}: ${one.message}`);
   const dom = new JSDOM(html, { url: system.url, runScripts: "outside-only", virtualConsole: new VirtualConsole() });
-  // Nothing is drawn here, so nothing lies upon anything, and colours and sizes cannot be judged.
+  // Nothing is drawn here, so nothing lies upon anything, and colours and sizes cannot be checked.
   dom.window.document.elementFromPoint = () => null;
   dom.window.eval(axe);
   const rules = { "color-contrast": { enabled: false }, "target-size": { enabled: false } };
@@ -40,25 +40,25 @@ async function faults(html) {
   return found;
 }
 
-let judged = 0;
-let wrong = 0;
+let checked = 0;
+let violations = 0;
 
-/** Judges a page, and answers it to go on from. */
-async function page(name, answer, status, ...headings) {
-  const html = await answer.text();
-  const document = new JSDOM(html, { url: answer.url }).window.document;
-  const found = await faults(html);
-  const allowed = answer.headers.get("content-security-policy") ?? "";
+/** Checks a page, and returns it to go on from. */
+async function page(name, response, status, ...headings) {
+  const html = await response.text();
+  const document = new JSDOM(html, { url: response.url }).window.document;
+  const found = await findViolations(html);
+  const allowed = response.headers.get("content-security-policy") ?? "";
   for (const style of document.querySelectorAll("style")) {
     const hash = createHash("sha256").update(style.textContent).digest("base64");
     if (!allowed.includes(`style-src 'sha256-${hash}'`)) found.push("a browser refuses its style");
   }
-  if (answer.status !== status) found.push(`it came with the status ${answer.status} and not ${status}`);
+  if (response.status !== status) found.push(`it came with the status ${response.status} and not ${status}`);
   if (!headings.includes(document.querySelector("h1")?.textContent)) found.push(`its heading is not "${headings}"`);
   if (document.querySelector("script, link, img, iframe, [onclick]")) found.push("it brings more than text and forms");
-  for (const fault of found) console.error(`${name}: ${fault}`);
-  wrong += found.length;
-  judged += 1;
+  for (const violation of found) console.error(`${name}: ${violation}`);
+  violations += found.length;
+  checked += 1;
   return { html, document };
 }
 
@@ -69,20 +69,20 @@ async function browse(url, form) {
   const { pathname } = new URL(url);
   const known = [...cookies.values()].filter((cookie) => pathname.startsWith(cookie.path)).map((cookie) => cookie.pair);
   const headers = { accept: "text/html", ...(known.length > 0 && { cookie: known.join("; ") }) };
-  const answer = await fetch(url, { method: form ? "POST" : "GET", body: form, headers, redirect: "manual" });
-  keep(answer);
-  return answer;
+  const response = await fetch(url, { method: form ? "POST" : "GET", body: form, headers, redirect: "manual" });
+  storeCookies(response);
+  return response;
 }
 
-function keep(answer) {
-  for (const set of answer.headers.getSetCookie()) {
+function storeCookies(response) {
+  for (const set of response.headers.getSetCookie()) {
     const [pair] = set.split(";");
     cookies.set(pair.split("=")[0], { pair, path: /Path=([^;]+)/.exec(set)[1] });
   }
 }
 
 /** What a browser would send of a form, as it is filled in. */
-function filled(document, button) {
+function formData(document, button) {
   const form = document.querySelector("form");
   const fields = new document.defaultView.FormData(form);
   const sent = new URLSearchParams([...fields].map(([name, value]) => [name, value]));
@@ -94,40 +94,40 @@ function filled(document, button) {
 async function login(fill, value = "continue") {
   const authorize = `${system.url}/v1/workspaces/${system.workspace}/connections/meta/authorize`;
   const begun = await fetch(authorize, { method: "POST", headers: { authorization: `Bearer ${system.token}` } });
-  keep(begun);
+  storeCookies(begun);
   const dialog = await browse((await begun.json()).authorize_url);
   const { document } = new JSDOM(await dialog.text(), { url: dialog.url }).window;
   for (const [name, text] of Object.entries(fill)) document.querySelector(`[name=${name}]`).value = text;
-  const { url, sent } = filled(document, { name: "decision", value });
+  const { url, sent } = formData(document, { name: "decision", value });
   const decided = await browse(url, sent);
   return decided.headers.get("location");
 }
 
-const back = await login({ declined: "ads_management" });
-const choose = await page("the choice", await browse(back), 200, "Choose ad accounts");
-await page("a login that was used", await browse(back), 409, "Not possible in the present state");
+const callback = await login({ declined: "ads_management" });
+const choose = await page("the choice", await browse(callback), 200, "Choose ad accounts");
+await page("a login that was used", await browse(callback), 409, "Not possible in the present state");
 
 const boxes = [...choose.document.querySelectorAll("input[type=checkbox]")];
 for (const box of boxes) box.checked = true;
-const { url, sent } = filled(choose.document);
+const { url, sent } = formData(choose.document);
 const mistaken = new URLSearchParams([...sent, ["colour", "red"]]);
 await page("a mistake", await browse(url, mistaken), 400, "The request has a mistake");
 const chosen = await page("what was chosen", await browse(url, sent), 200, "Your choice is saved");
 for (const box of boxes) {
   if (!chosen.html.includes(box.value)) {
     console.error(`${box.value} was ticked and is not said to be synced`);
-    wrong += 1;
+    violations += 1;
   }
 }
 for (const box of boxes) box.checked = false;
-await page("another choice", await browse(url, filled(choose.document).sent), 409, "Not possible in the present state");
+await page("another choice", await browse(url, formData(choose.document).sent), 409, "Not possible in the present state");
 
 const again = await page("the choice, later", await browse(await login({})), 200, "Choose ad accounts");
 if (again.document.querySelectorAll("input:checked").length !== boxes.length) {
   console.error("what is synced has no tick");
-  wrong += 1;
+  violations += 1;
 }
-const none = filled(again.document);
+const none = formData(again.document);
 none.sent.delete("ad_account");
 await page("nothing chosen", await browse(none.url, none.sent), 200, "Your choice is saved");
 
@@ -139,13 +139,13 @@ const payload = { algorithm: "HMAC-SHA256", issued_at: Number(system.now), user_
 const text = Buffer.from(JSON.stringify(payload)).toString("base64url");
 const signature = createHmac("sha256", system.app_secret).update(text).digest("base64url");
 const signed = new URLSearchParams({ signed_request: `${signature}.${text}` });
-const wish = await browse(`${system.url}/v1/auth/meta/data-deletion`, signed);
-const { url: status } = await wish.json();
+const deletion = await browse(`${system.url}/v1/auth/meta/data-deletion`, signed);
+const { url: status } = await deletion.json();
 await page("a deletion", await browse(status), 200, "Your data is being deleted", "Your data is deleted");
 await page("an unknown deletion", await browse(`${system.url}/v1/auth/meta/data-deletion/404`), 404, "Unknown deletion");
 
-// A judge that sees nothing would be content with everything.
-for (const [what, with_fault] of [
+// Checkers that detect nothing would pass everything.
+for (const [what, broken] of [
   ["a missing language", choose.html.replace('<html lang="en">', "<html>")],
   ["a missing title", choose.html.replace(/<title>.*<\/title>/, "")],
   ["boxes without labels", choose.html.replaceAll("<label>", "<span>").replaceAll("</label>", "</span>")],
@@ -153,10 +153,10 @@ for (const [what, with_fault] of [
   ["a page without a heading", choose.html.replaceAll("h1>", "p>")],
   ["text outside of the landmark", choose.html.replace("<main>", "<div>").replace("</main>", "</div>")],
 ]) {
-  if ((await faults(with_fault)).length === 0) {
-    console.error(`nobody sees ${what}`);
-    wrong += 1;
+  if ((await findViolations(broken)).length === 0) {
+    console.error(`no checker detects ${what}`);
+    violations += 1;
   }
 }
-console.log(`   ${judged} pages judged, ${wrong} faults.`);
-process.exitCode = wrong > 0 ? 1 : 0;
+console.log(`   ${checked} pages checked, ${violations} violations.`);
+process.exitCode = violations > 0 ? 1 : 0;

@@ -1,23 +1,24 @@
 //! The whole system with a small simulated ad account, for a client that somebody else wrote. The first line that it
-//! prints says where it is, who may come in, and what exists there; it ends with its standard input.
+//! prints says where it is, which token to use, and what exists there; it ends with its standard input.
 
 use std::io::{BufRead, Write};
 
 use anyhow::Context;
 use http::Method;
-use journeys::Story;
-use local::main_job::{Api, WORKSPACE};
+use journeys::Scenario;
+use local::demo::{ApiClient, WORKSPACE};
 use runtime::session::{Claims, Role};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let story = Story::synced().await?;
-    writeln!(std::io::stdout(), "{}", hello(&story).await?).context("standard output cannot be written")?;
+    let scenario = Scenario::synced().await?;
+    writeln!(std::io::stdout(), "{}", describe_system(&scenario).await?)
+        .context("standard output cannot be written")?;
     let ended = tokio::task::spawn_blocking(|| std::io::stdin().lock().lines().for_each(drop));
     ended.await?;
-    story.system.stop().await;
+    scenario.system.stop().await;
     Ok(())
 }
 
@@ -32,16 +33,21 @@ fn address(name: &str) -> String {
 }
 
 /// A session of somebody with an address.
-fn token_of(story: &Story, name: &str, role: Role) -> anyhow::Result<String> {
-    let claims = story.system.issuer().claims(WORKSPACE, role, story.system.clock.now())?;
+fn token_of(scenario: &Scenario, name: &str, role: Role) -> anyhow::Result<String> {
+    let claims = scenario.system.issuer().claims(WORKSPACE, role, scenario.system.clock.now())?;
     let email = Some(address(name));
-    story.system.issuer().sign(&Claims { sub: name.to_owned(), email, email_verified: Some(true), ..claims })
+    scenario.system.issuer().sign(&Claims {
+        sub: name.to_owned(),
+        email,
+        email_verified: Some(true),
+        ..claims
+    })
 }
 
 /// Something of every kind that a path can name.
-async fn hello(story: &Story) -> anyhow::Result<Value> {
-    let api = story.api()?;
-    let account = story.account()?;
+async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
+    let api = scenario.api()?;
+    let account = scenario.account()?;
     let call = async |method, path: &str, body: Option<Value>| {
         api.call_with(method, path, body.as_ref(), &[("idempotency-key", path)]).await
     };
@@ -50,12 +56,12 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
         anyhow::Ok(ids.as_array().into_iter().flatten().map(|row| row["id"].clone()).collect::<Vec<_>>())
     };
     let rule_document = json!({
-        "name": "Stop what does not sell", "level": "adset", "action": {"do": "pause"},
-        "when": {"metric": "purchases", "window": "last_7_days", "is": "below", "value": "1"},
+        "name": "Stop what does not sell", "level": "adset", "action": {"type": "pause"},
+        "when": {"metric": "purchases", "window": "last_7_days", "operator": "below", "value": "1"},
     });
     let rule = call(Method::POST, "rules", Some(rule_document.clone())).await?;
     let launched =
-        call(Method::POST, &format!("ad-accounts/{account}/campaigns"), Some(story.launch_document()?))
+        call(Method::POST, &format!("ad-accounts/{account}/campaigns"), Some(scenario.launch_document()?))
             .await?;
     let campaigns = first(format!("ad-accounts/{account}/campaigns")).await?;
     for campaign in campaigns.iter().take(2).filter_map(Value::as_str) {
@@ -70,8 +76,9 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
     for name in ["cy", "dan", "fay", "gus"] {
         let invitation = invite(name, "viewer").await?;
         let path = format!("invitations/{}/accept", invitation.as_str().context("no invitation")?);
-        let guest = Api::at(story.system.url(), WORKSPACE, token_of(story, name, Role::Viewer)?)?;
-        members.push(guest.call(Method::POST, &path, None).await?["id"].clone());
+        let member_api =
+            ApiClient::at(scenario.system.url(), WORKSPACE, token_of(scenario, name, Role::Viewer)?)?;
+        members.push(member_api.call(Method::POST, &path, None).await?["id"].clone());
     }
     let invitations = [invite("ann", "viewer").await?, invite("bob", "viewer").await?];
     let after = async |path: &str| {
@@ -82,14 +89,14 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
     let after_object = after("ads?order=desc").await?;
     let after_entry = call(Method::GET, "audit?limit=1", None).await?["after"].clone();
     Ok(json!({
-        "url": story.system.url(),
-        "now": story.system.clock.now().as_second(),
-        "token": token_of(story, ME, Role::Owner)?,
-        "currency": story.sim()?.account().currency,
-        "page": story.sim()?.account().page_id,
-        "app_secret": story.system.secrets.app_secret.expose_secret(),
-        "verify_token": story.system.secrets.verify_token.expose_secret(),
-        "launch_document": story.launch_document()?,
+        "url": scenario.system.url(),
+        "now": scenario.system.clock.now().as_second(),
+        "token": token_of(scenario, ME, Role::Owner)?,
+        "currency": scenario.sim()?.account().currency,
+        "page": scenario.sim()?.account().page_id,
+        "app_secret": scenario.system.secrets.app_secret.expose_secret(),
+        "verify_token": scenario.system.secrets.verify_token.expose_secret(),
+        "launch_document": scenario.launch_document()?,
         "rule_document": rule_document,
         "after": {
             "query_insights": after_row,
@@ -97,7 +104,7 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
             "list_adsets": after_object,
             "list_ads": after_object,
             "list_audit": after_entry,
-            "list_decisions": runtime::page::cursor("2026-11-20#1"),
+            "list_decisions": runtime::page::encode_cursor("2026-11-20#1"),
         },
         "workspace": WORKSPACE,
         "ad_account": account,
@@ -106,7 +113,7 @@ async fn hello(story: &Story) -> anyhow::Result<Value> {
         "invitation": invitations,
         "own_invitation": invite(ME, "owner").await?,
         "member": members,
-        "system_token": story.sim()?.issue_system_token("122100000000000077", &SCOPES),
+        "system_token": scenario.sim()?.issue_system_token("122100000000000077", &SCOPES),
         "launch": launched["launch_id"],
         "campaigns": campaigns,
         "adsets": first(format!("ad-accounts/{account}/adsets")).await?,

@@ -19,7 +19,7 @@
 pub type Edit = (u8, u16, u8, u8);
 
 /// What stands in the place of a value, or anywhere.
-const WORDS: [&[u8]; 34] = [
+const REPLACEMENTS: [&[u8]; 34] = [
     b"null",
     b"true",
     b"{}",
@@ -57,18 +57,18 @@ const WORDS: [&[u8]; 34] = [
 ];
 
 /// No edit makes a document longer than this.
-const LONGEST: usize = 1 << 16;
+const MAX_DOCUMENT_BYTES: usize = 1 << 16;
 
 /// The document after these changes. Without any it is valid.
-pub fn mutated(document: &str, edits: &[Edit]) -> Vec<u8> {
-    edits.iter().fold(document.as_bytes().to_vec(), |bytes, edit| edited(bytes, *edit))
+pub fn mutate(document: &str, edits: &[Edit]) -> Vec<u8> {
+    edits.iter().fold(document.as_bytes().to_vec(), |bytes, edit| apply_edit(bytes, *edit))
 }
 
-fn edited(mut bytes: Vec<u8>, (what, at, length, which): Edit) -> Vec<u8> {
+fn apply_edit(mut bytes: Vec<u8>, (what, at, length, which): Edit) -> Vec<u8> {
     let at = usize::from(at) % (bytes.len() + 1);
     let end = (at + usize::from(length)).min(bytes.len());
     let times = usize::from(which);
-    let word = WORDS[times % WORDS.len()];
+    let replacement = REPLACEMENTS[times % REPLACEMENTS.len()];
     match what % 10 {
         0 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= which),
         1 => drop(bytes.drain(at..end)),
@@ -76,19 +76,19 @@ fn edited(mut bytes: Vec<u8>, (what, at, length, which): Edit) -> Vec<u8> {
         3 => drop(bytes.splice(at..at, b"[".repeat(times * 64))),
         4 => drop(bytes.splice(at..at, br#"{"data":"#.repeat(times * 16))),
         5 => bytes.truncate(at),
-        6 => drop(bytes.splice(at..at, word.iter().copied())),
+        6 => drop(bytes.splice(at..at, replacement.iter().copied())),
         // Most of all, another value in the place of one.
         _ => {
-            let value = value_after(&bytes, at);
-            bytes.splice(value, word.iter().copied());
+            let value = value_range_after(&bytes, at);
+            bytes.splice(value, replacement.iter().copied());
         }
     }
-    bytes.truncate(LONGEST);
+    bytes.truncate(MAX_DOCUMENT_BYTES);
     bytes
 }
 
 /// Where the first value after this place stands.
-fn value_after(bytes: &[u8], at: usize) -> std::ops::Range<usize> {
+fn value_range_after(bytes: &[u8], at: usize) -> std::ops::Range<usize> {
     let find = |from: usize, wanted: &[u8]| {
         let found = bytes.iter().skip(from).position(|byte| wanted.contains(byte));
         found.map_or(bytes.len(), |distance| from + distance)
@@ -108,14 +108,14 @@ mod tests {
     #[test]
     fn a_value_is_replaced_as_a_whole() {
         let document = r#"{"id":"23","list":[1,2]}"#;
-        assert_eq!(mutated(document, &[(9, 3, 0, 7)]), br#"{"id":-1,"list":[1,2]}"#);
-        assert_eq!(mutated(document, &[(9, 18, 0, 0)]), br#"{"id":"23","list":[null,2]}"#);
-        assert_eq!(mutated(document, &[]), document.as_bytes());
+        assert_eq!(mutate(document, &[(9, 3, 0, 7)]), br#"{"id":-1,"list":[1,2]}"#);
+        assert_eq!(mutate(document, &[(9, 18, 0, 0)]), br#"{"id":"23","list":[null,2]}"#);
+        assert_eq!(mutate(document, &[]), document.as_bytes());
     }
 
     #[test]
     fn no_document_grows_without_end() {
         let edits = [(2, 0, 255, 255); 6];
-        assert!(mutated(&"x".repeat(300), &edits).len() <= LONGEST);
+        assert!(mutate(&"x".repeat(300), &edits).len() <= MAX_DOCUMENT_BYTES);
     }
 }

@@ -19,23 +19,24 @@ pub(crate) struct Activity {
 }
 
 /// What the log says of a new object; nothing of what is no campaign, ad set or ad.
-pub(crate) fn of_new(node: &Node, account: &Account) -> Option<Activity> {
-    let (event, said) = match node.kind {
+pub(crate) fn for_created(node: &Node, account: &Account) -> Option<Activity> {
+    let (event, description) = match node.kind {
         Kind::Campaign => ("create_campaign_group", "Campaign created"),
         Kind::AdSet => ("create_ad_set", "Ad set created"),
         Kind::Ad => ("create_ad", "Ad created"),
         _ => return None,
     };
     let at = node.text("created_time").and_then(parse_time)?;
-    Some(activity(node, account, at, event, said, json!({ "new_value": node.text("name") })))
+    Some(activity(node, account, at, event, description, json!({ "new_value": node.text("name") })))
 }
 
 /// What the log says of a changed object: an entry for each field it keeps account of.
-pub(crate) fn of_change(before: &Node, after: &Node, account: &Account, at: Timestamp) -> Vec<Activity> {
+pub(crate) fn for_changed(before: &Node, after: &Node, account: &Account, at: Timestamp) -> Vec<Activity> {
     let of_kind = EVENTS.iter().filter(|(kind, ..)| *kind == after.kind);
-    let entries = of_kind.filter_map(|(_, field, event, said)| {
+    let entries = of_kind.filter_map(|(_, field, event, description)| {
         let (old, new) = (before.fields.get(*field), after.fields.get(*field));
-        (old != new).then(|| activity(after, account, at, event, said, extra(field, old, new, account)))
+        (old != new)
+            .then(|| activity(after, account, at, event, description, extra(field, old, new, account)))
     });
     entries.collect()
 }
@@ -66,7 +67,7 @@ fn activity(
     account: &Account,
     at: Timestamp,
     event: &str,
-    said: &str,
+    description: &str,
     extra: Value,
 ) -> Activity {
     let object_id = node.text("id").unwrap_or_default().to_owned();
@@ -78,7 +79,7 @@ fn activity(
     let local = at.to_zoned(account.zone.clone()).strftime("%m/%d/%Y at %-I:%M %p").to_string();
     let fields = json!({
         "event_type": event,
-        "translated_event_type": said,
+        "translated_event_type": description,
         // In UTC, unlike the times of objects.
         "event_time": graph_time(at, &TimeZone::UTC),
         "date_time_in_timezone": local,

@@ -53,7 +53,7 @@ pub struct AccountArgs {
 
 /// Options that choose how Meta behaves.
 #[derive(Args, Clone, Debug, Default)]
-pub struct MannerArgs {
+pub struct BehaviourArgs {
     /// Enforce every limit Meta documents for an app of this tier [default: quotas too wide to be met].
     #[arg(long, value_enum)]
     pub tier: Option<Tier>,
@@ -83,7 +83,7 @@ pub struct MannerArgs {
     pub fault_seed: Option<u64>,
 }
 
-impl MannerArgs {
+impl BehaviourArgs {
     /// Gives a configuration these manners.
     ///
     /// # Errors

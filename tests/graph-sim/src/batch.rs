@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::access;
+use crate::auth;
 use crate::call::{self, File, GraphCall};
 use crate::error::{GraphError, invalid, required};
-use crate::exchange::{self, Answer, Sending};
+use crate::exchange::{self, GraphResponse, SendMode};
 use crate::fault::Area;
 use crate::json_path;
 use crate::percent;
 use crate::state::State;
 
-const MOST: usize = 50;
+const MAX_BATCH_ITEMS: usize = 50;
 
 /// One call of a batch, as it was sent.
 #[derive(Deserialize)]
@@ -34,29 +34,29 @@ struct Item {
 }
 
 /// Answers a batch.
-pub(crate) fn answer(state: &mut State, batch: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
+pub(crate) fn execute(state: &mut State, batch: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
     // A token for all is needed even when every item has its own.
-    access::check_token(state, batch)?;
+    auth::check_token(state, batch)?;
     let text = batch.params.get("batch").ok_or_else(|| required("batch"))?;
     let items: Vec<Item> =
         serde_json::from_str(text).map_err(|_| invalid("Param batch must be a JSON array"))?;
-    if items.len() > MOST {
+    if items.len() > MAX_BATCH_ITEMS {
         // The words and the type are those Airbyte met; the code is a guess.
         let text = "An error has occurred. No further information is available.";
         return Err(GraphError::new(1, text).kind("GraphBatchException"));
     }
     let with_headers =
         !matches!(batch.params.get("include_headers").map(String::as_str), Some("false" | "0"));
-    let needed: BTreeSet<String> = items.iter().flat_map(Item::needs).collect();
-    let mut run = Run { batch, results: BTreeMap::new(), campaigns: BTreeSet::new() };
+    let needed: BTreeSet<String> = items.iter().flat_map(Item::dependencies).collect();
+    let mut run = BatchRun { batch, results: BTreeMap::new(), campaigns: BTreeSet::new() };
     let mut answers = Vec::with_capacity(items.len());
     for item in &items {
-        let answer = run.item(state, item, now);
+        let response = run.item(state, item, now);
         let omitted = item
             .omit_response_on_success
             .unwrap_or(item.name.as_ref().is_some_and(|name| needed.contains(name)));
-        answers.push(match answer {
-            Some(answer) if !(omitted && answer.status.is_success()) => written(answer, with_headers),
+        answers.push(match response {
+            Some(response) if !(omitted && response.status.is_success()) => item_json(response, with_headers),
             _ => Value::Null,
         });
     }
@@ -64,7 +64,7 @@ pub(crate) fn answer(state: &mut State, batch: &GraphCall, now: Timestamp) -> Re
 }
 
 /// What later items need to know of earlier ones.
-struct Run<'a> {
+struct BatchRun<'a> {
     batch: &'a GraphCall,
     /// Of named items that succeeded.
     results: BTreeMap<String, Value>,
@@ -72,37 +72,37 @@ struct Run<'a> {
     campaigns: BTreeSet<String>,
 }
 
-impl Run<'_> {
-    /// The answer to an item; none when it never arrives.
-    fn item(&mut self, state: &mut State, item: &Item, now: Timestamp) -> Option<Answer> {
+impl BatchRun<'_> {
+    /// The response to an item; none when it never arrives.
+    fn item(&mut self, state: &mut State, item: &Item, now: Timestamp) -> Option<GraphResponse> {
         // What an item that failed or was lost was needed for is left out; Meta's documentation says so of lost ones
         // only, and nothing of failed ones.
-        if item.needs().iter().any(|name| !self.results.contains_key(name)) {
+        if item.dependencies().iter().any(|name| !self.results.contains_key(name)) {
             return None;
         }
         let call = self.call(item);
         let method = call.as_ref().map_or(Method::GET, |call| call.method.clone());
         let path = format!("/{}", item.relative_url.trim_start_matches('/'));
-        let answer = exchange::answer(state, call, &method, &path, Area::BatchItem, now);
-        if matches!(answer.sending, Sending::Cut | Sending::Never) {
+        let response = exchange::respond(state, call, &method, &path, Area::BatchItem, now);
+        if matches!(response.send_mode, SendMode::Abort | SendMode::Never) {
             return None;
         }
-        if let (Some(name), true) = (&item.name, answer.status.is_success()) {
-            let body = serde_json::from_str(&answer.body).unwrap_or_default();
+        if let (Some(name), true) = (&item.name, response.status.is_success()) {
+            let body = serde_json::from_str(&response.body).unwrap_or_default();
             self.results.insert(name.clone(), body);
         }
-        Some(answer)
+        Some(response)
     }
 
     /// The call an item stands for.
     fn call(&mut self, item: &Item) -> Result<GraphCall, GraphError> {
         let (path, query) = item.relative_url.split_once('?').unwrap_or((&item.relative_url, ""));
-        let (version, segments) = call::split(path);
-        let named = call::names_version(path);
+        let (version, segments) = call::split_path(path);
+        let named = call::has_version(path);
         let mut params = percent::pairs(query);
         params.extend(percent::pairs(&item.body));
         for value in params.values_mut() {
-            *value = self.filled(value)?;
+            *value = self.resolve_references(value)?;
         }
         let call = GraphCall {
             method: item
@@ -113,7 +113,7 @@ impl Run<'_> {
             version: if named { version } else { self.batch.version.clone() },
             segments: segments
                 .iter()
-                .map(|part| self.filled(&percent::decode(part)))
+                .map(|part| self.resolve_references(&percent::decode(part)))
                 .collect::<Result<_, _>>()?,
             files: self.files(item),
             ..GraphCall::default()
@@ -148,7 +148,7 @@ impl Run<'_> {
     }
 
     /// A text with every `{result=name:$.path}` replaced by what the named item was answered.
-    fn filled(&self, text: &str) -> Result<String, GraphError> {
+    fn resolve_references(&self, text: &str) -> Result<String, GraphError> {
         let (mut filled, mut rest) = (String::new(), text);
         while let Some((before, name, path, after)) = reference(rest) {
             let result = self.results.get(name).unwrap_or(&Value::Null);
@@ -165,17 +165,17 @@ impl Run<'_> {
 
 impl Item {
     /// The items that come before this one and must succeed.
-    fn needs(&self) -> Vec<String> {
+    fn dependencies(&self) -> Vec<String> {
         let texts = [&self.relative_url, &self.body].map(|text| percent::decode(text));
-        let mut needs: Vec<String> = self.depends_on.iter().cloned().collect();
+        let mut dependencies: Vec<String> = self.depends_on.iter().cloned().collect();
         for text in &texts {
             let mut rest = text.as_str();
             while let Some((_, name, _, after)) = reference(rest) {
-                needs.push(name.to_owned());
+                dependencies.push(name.to_owned());
                 rest = after;
             }
         }
-        needs
+        dependencies
     }
 }
 
@@ -187,12 +187,12 @@ fn reference(text: &str) -> Option<(&str, &str, &str, &str)> {
     Some((before, name, path, after))
 }
 
-fn written(answer: Answer, with_headers: bool) -> Value {
-    let mut item = json!({ "code": answer.status.as_u16(), "body": answer.body });
+fn item_json(response: GraphResponse, with_headers: bool) -> Value {
+    let mut item = json!({ "code": response.status.as_u16(), "body": response.body });
     if with_headers {
-        let kind = ("Content-Type".to_owned(), answer.content_type.to_owned());
+        let kind = ("Content-Type".to_owned(), response.content_type.to_owned());
         // The later of two headers of one name is the one that is sent.
-        let headers: BTreeMap<String, String> = [kind].into_iter().chain(answer.headers).collect();
+        let headers: BTreeMap<String, String> = [kind].into_iter().chain(response.headers).collect();
         item["headers"] =
             headers.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
     }
@@ -212,7 +212,7 @@ mod tests {
             "depends_on": "d",
         }))
         .unwrap();
-        assert_eq!(item.needs(), ["d", "a", "b", "c"]);
+        assert_eq!(item.dependencies(), ["d", "a", "b", "c"]);
         assert_eq!(reference("1{result=a:$.id}2"), Some(("1", "a", "$.id", "2")));
         assert_eq!(reference("{result=a}"), None);
     }

@@ -7,20 +7,20 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::call::GraphCall;
-use crate::error::{GraphError, blamed, invalid, refused, unsupported};
+use crate::error::{GraphError, invalid, rule_violation, unsupported, with_blame};
 use crate::node::Account;
 use crate::object::{Object, plain};
 use crate::params::Params;
 use crate::state::State;
-use crate::token::{Claims, Holder, Life};
+use crate::token::{Claims, TokenLifetime, TokenOwner};
 use crate::world::World;
 use crate::write::Write;
 
 /// What a partner lets others do in an ad account of its own.
-const TASKS: [&str; 4] = ["MANAGE", "ADVERTISE", "ANALYZE", "DRAFT"];
+const TASK_NAMES: [&str; 4] = ["MANAGE", "ADVERTISE", "ANALYZE", "DRAFT"];
 
 /// Who belongs where. The businesses of the accounts that the simulator starts with are everybody's; those that a test
-/// adds are nobody's until somebody is hired.
+/// adds are nobody's until somebody joins them.
 #[derive(Default)]
 pub(crate) struct Businesses {
     /// Added later, with their names.
@@ -28,7 +28,7 @@ pub(crate) struct Businesses {
     /// By business: the accounts (digits) that partners share with it.
     shared: BTreeMap<String, BTreeSet<String>>,
     /// By person or system user.
-    hired: BTreeMap<String, BTreeSet<String>>,
+    members: BTreeMap<String, BTreeSet<String>>,
     /// Accounts (digits) that are assigned to nobody, and so are reached through a business only.
     pub(crate) unassigned: BTreeSet<String>,
     /// What somebody may do in an account, where it is not everything.
@@ -41,11 +41,11 @@ impl Businesses {
         self.shared.entry(with.to_owned()).or_default().insert(digits.to_owned());
     }
 
-    pub(crate) fn hire(&mut self, user: &str, business: &str) {
-        self.hired.entry(user.to_owned()).or_default().insert(business.to_owned());
+    pub(crate) fn add_member(&mut self, user: &str, business: &str) {
+        self.members.entry(user.to_owned()).or_default().insert(business.to_owned());
     }
 
-    pub(crate) fn allow(&mut self, user: &str, digits: &str, tasks: Vec<String>) {
+    pub(crate) fn set_tasks(&mut self, user: &str, digits: &str, tasks: Vec<String>) {
         self.tasks.insert((user.to_owned(), digits.to_owned()), tasks);
     }
 
@@ -54,8 +54,8 @@ impl Businesses {
         self.tasks.get(&(user.to_owned(), digits.to_owned()))
     }
 
-    fn employs(&self, business: &str, user: &str) -> bool {
-        self.hired.get(user).map_or(!self.added.contains_key(business), |in_| in_.contains(business))
+    fn has_member(&self, business: &str, user: &str) -> bool {
+        self.members.get(user).map_or(!self.added.contains_key(business), |in_| in_.contains(business))
     }
 
     fn is_shared(&self, business: &str, digits: &str) -> bool {
@@ -68,19 +68,19 @@ fn owner(account: &Account) -> Option<&str> {
     account.fields.get("business")?.get("id")?.as_str()
 }
 
-/// Whether a token's holder comes to an account at all: through a business that owns it or was given it, and never
+/// Whether a token's owner comes to an account at all: through a business that owns it or was given it, and never
 /// beyond what the person chose at the dialog.
-pub(crate) fn reaches(world: &World, claims: &Claims, account: &Account) -> bool {
+pub(crate) fn can_access(world: &World, claims: &Claims, account: &Account) -> bool {
     let businesses = &world.businesses;
     let through_a_business = || {
         let shared_with = businesses.shared.keys().filter(|with| businesses.is_shared(with, &account.digits));
         owner(account)
             .into_iter()
             .chain(shared_with.map(String::as_str))
-            .any(|business| businesses.employs(business, &claims.user))
+            .any(|business| businesses.has_member(business, &claims.user))
     };
     let own = owner(account).is_none() && !claims.system;
-    claims.sees(&account.digits) && (own || through_a_business())
+    claims.can_see(&account.digits) && (own || through_a_business())
 }
 
 /// Every business, those of the accounts first.
@@ -95,7 +95,7 @@ pub(crate) fn all(world: &World) -> Vec<Object<'static>> {
 /// The businesses that somebody works for.
 pub(crate) fn of(world: &World, claims: &Claims) -> Vec<Object<'static>> {
     let mut all = all(world);
-    all.retain(|business| world.businesses.employs(&business.id(), &claims.user));
+    all.retain(|business| world.businesses.has_member(&business.id(), &claims.user));
     all
 }
 
@@ -109,8 +109,8 @@ pub(crate) fn accounts<'a>(world: &'a World, business: &str, edge: &str) -> Vec<
 }
 
 /// Refuses what a business does not show to strangers, or to those who were not given the permission.
-pub(crate) fn admit(world: &World, claims: &Claims, business: Option<&str>) -> Result<(), GraphError> {
-    if let Some(id) = business.filter(|id| !world.businesses.employs(id, &claims.user)) {
+pub(crate) fn check_access(world: &World, claims: &Claims, business: Option<&str>) -> Result<(), GraphError> {
+    if let Some(id) = business.filter(|id| !world.businesses.has_member(id, &claims.user)) {
         return Err(unsupported("get", id));
     }
     if !claims.has("business_management") {
@@ -123,7 +123,7 @@ pub(crate) fn admit(world: &World, claims: &Claims, business: Option<&str>) -> R
 /// Refuses a write in an account in which the caller may only look on.
 pub(crate) fn check_tasks(world: &World, claims: &Claims, digits: &str) -> Result<(), GraphError> {
     let tasks = world.businesses.tasks(&claims.user, digits);
-    let may = tasks.is_none_or(|tasks| tasks.iter().any(|task| TASKS[..2].contains(&task.as_str())));
+    let may = tasks.is_none_or(|tasks| tasks.iter().any(|task| TASK_NAMES[..2].contains(&task.as_str())));
     if may {
         return Ok(());
     }
@@ -140,7 +140,8 @@ pub(crate) fn check_beneficiary(world: &World, claims: &Claims, write: &Write) -
         None => write.path.split('/').next().and_then(|id| world.nodes.get(id)).map(|node| world.owner(node)),
     };
     let Some(account) = account.filter(|_| claims.system) else { return Ok(()) };
-    let Some(partner) = owner(account).filter(|owner| !world.businesses.employs(owner, &claims.user)) else {
+    let Some(partner) = owner(account).filter(|owner| !world.businesses.has_member(owner, &claims.user))
+    else {
         return Ok(());
     };
     let name = account.fields.get("business").and_then(|business| business.get("name")?.as_str());
@@ -148,8 +149,8 @@ pub(crate) fn check_beneficiary(world: &World, claims: &Claims, write: &Write) -
     let text = "The business that benefits must be one that the system user belongs to.";
     let named = params.text("dsa_beneficiary").map(str::trim);
     if named.is_some_and(|named| name.is_some_and(|name| named.eq_ignore_ascii_case(name.trim()))) {
-        let refused = refused(3858081, text).kind("FacebookApiException");
-        return Err(blamed(refused, &["dsa_beneficiary"]));
+        let refused = rule_violation(3858081, text).kind("FacebookApiException");
+        return Err(with_blame(refused, &["dsa_beneficiary"]));
     }
     let identities = params.text("regional_regulation_identities").unwrap_or("{}");
     let identities: BTreeMap<String, Value> = serde_json::from_str(identities).unwrap_or_default();
@@ -157,13 +158,13 @@ pub(crate) fn check_beneficiary(world: &World, claims: &Claims, write: &Write) -
         name.ends_with("_beneficiary") && id.as_str().is_some_and(|id| id.starts_with(partner))
     };
     if identities.iter().any(of_partner) {
-        return Err(blamed(refused(3858550, text), &["regional_regulation_identities"]));
+        return Err(with_blame(rule_violation(3858550, text), &["regional_regulation_identities"]));
     }
     Ok(())
 }
 
 /// `POST /{business}/system_users` and `POST /{business}/system_user_access_tokens`: nothing when the call is another.
-pub(crate) fn answer(
+pub(crate) fn handle(
     state: &mut State,
     call: &GraphCall,
     claims: &Claims,
@@ -177,7 +178,7 @@ pub(crate) fn answer(
     if call.method != Method::POST {
         return None;
     }
-    Some(admit(&state.world, claims, Some(business)).and_then(|()| match *edge {
+    Some(check_access(&state.world, claims, Some(business)).and_then(|()| match *edge {
         "system_users" => new_system_user(state, call, business),
         _ => system_user_token(state, call, business, now),
     }))
@@ -185,14 +186,14 @@ pub(crate) fn answer(
 
 fn new_system_user(state: &mut State, call: &GraphCall, business: &str) -> Result<Value, GraphError> {
     Params(&call.params).required("name")?;
-    Ok(json!({ "id": hire_system_user(&mut state.world, business) }))
+    Ok(json!({ "id": create_system_user(&mut state.world, business) }))
 }
 
 /// Another system user of a business.
-pub(crate) fn hire_system_user(world: &mut World, business: &str) -> String {
+pub(crate) fn create_system_user(world: &mut World, business: &str) -> String {
     world.businesses.system_users += 1;
     let id = format!("1001000000000{:05}", world.businesses.system_users);
-    world.businesses.hire(&id, business);
+    world.businesses.add_member(&id, business);
     id
 }
 
@@ -204,7 +205,7 @@ fn system_user_token(
 ) -> Result<Value, GraphError> {
     let params = Params(&call.params);
     let user = params.required("system_user_id")?;
-    if !state.world.businesses.hired.get(user).is_some_and(|in_| in_.contains(business)) {
+    if !state.world.businesses.members.get(user).is_some_and(|in_| in_.contains(business)) {
         return Err(invalid("Param system_user_id must be a system user of this business"));
     }
     let list = |name: &str| -> Vec<String> {
@@ -215,10 +216,10 @@ fn system_user_token(
     let scopes = list("scope");
     let assets: BTreeSet<String> =
         list("asset").iter().map(|id| id.trim_start_matches("act_").to_owned()).collect();
-    let chosen = (!assets.is_empty()).then_some(assets);
+    let selected = (!assets.is_empty()).then_some(assets);
     let sixty_days = params.text("set_token_expires_in_60_days") == Some("true");
-    let life = if sixty_days { Life::Long } else { Life::Endless };
-    let holder = Holder { chosen: chosen.as_ref(), ..Holder::new(user, &scopes, true) };
-    let token = state.tokens.issue(&state.app.app_secret, holder, life, now);
+    let life = if sixty_days { TokenLifetime::Long } else { TokenLifetime::NonExpiring };
+    let owner = TokenOwner { selected_accounts: selected.as_ref(), ..TokenOwner::new(user, &scopes, true) };
+    let token = state.tokens.issue(&state.app.app_secret, owner, life, now);
     Ok(json!({ "access_token": token }))
 }

@@ -7,12 +7,12 @@ use axum::extract::{Form, FromRequest, Multipart, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
 
-use crate::config::Pages;
+use crate::config::PagingQuirks;
 use crate::error::{GraphError, invalid};
 
 /// The version a call gets that names none.
-pub(crate) const CURRENT: &str = "v26.0";
-const SERVED: [&str; 2] = ["v25.0", CURRENT];
+pub(crate) const CURRENT_VERSION: &str = "v26.0";
+const SUPPORTED_VERSIONS: [&str; 2] = ["v25.0", CURRENT_VERSION];
 
 /// One Graph call.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub(crate) struct GraphCall {
     pub(crate) token: Option<String>,
     pub(crate) proof: Option<String>,
     /// How listings are cut into pages.
-    pub(crate) pages: Pages,
+    pub(crate) pages: PagingQuirks,
 }
 
 /// A file that came with a call.
@@ -42,8 +42,8 @@ pub(crate) struct File {
 impl GraphCall {
     pub(crate) async fn read(request: Request) -> Result<Self, GraphError> {
         let method = request.method().clone();
-        let (version, segments) = split(request.uri().path());
-        let segments = to_video(segments);
+        let (version, segments) = split_path(request.uri().path());
+        let segments = normalize_upload(segments);
         let bearer = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let bearer =
             bearer.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("OAuth ")));
@@ -66,7 +66,7 @@ impl GraphCall {
 
     /// Whether it brings a video to an address made for it; the specification does not know such calls.
     pub(crate) fn is_upload(&self) -> bool {
-        self.segments.get(1).is_some_and(|edge| edge == UPLOAD)
+        self.segments.get(1).is_some_and(|edge| edge == UPLOAD_PATH)
     }
 
     /// Segments as text, to match on.
@@ -75,22 +75,22 @@ impl GraphCall {
     }
 
     /// The version that serves the call; an error for one that never was, or that has ended and is not upgraded.
-    pub(crate) fn served(&self, auto_upgrade: bool) -> Result<&str, GraphError> {
-        if SERVED.contains(&self.version.as_str())
-            || (self.is_graph() && number(&self.version) < number(CURRENT))
+    pub(crate) fn resolve_version(&self, auto_upgrade: bool) -> Result<&str, GraphError> {
+        if SUPPORTED_VERSIONS.contains(&self.version.as_str())
+            || (self.is_graph() && parse_version(&self.version) < parse_version(CURRENT_VERSION))
         {
             return Ok(&self.version);
         }
         let has_been =
-            number(&self.version).is_some_and(|(major, minor)| (2..25).contains(&major) && minor < 13);
+            parse_version(&self.version).is_some_and(|(major, minor)| (2..25).contains(&major) && minor < 13);
         if has_been && auto_upgrade {
-            return Ok(CURRENT);
+            return Ok(CURRENT_VERSION);
         }
         Err(GraphError::new(
             2635,
             format!(
                 "(#2635) You are calling a deprecated version of the Ads API. Please update to the latest version: \
-                 {CURRENT}."
+                 {CURRENT_VERSION}."
             ),
         ))
     }
@@ -119,30 +119,30 @@ impl GraphCall {
 }
 
 /// Splits a path into its version and the rest.
-pub(crate) fn split(path: &str) -> (String, Vec<String>) {
+pub(crate) fn split_path(path: &str) -> (String, Vec<String>) {
     let mut segments: Vec<String> = path.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect();
-    let version = if names_version(path) { segments.remove(0) } else { CURRENT.to_owned() };
+    let version = if has_version(path) { segments.remove(0) } else { CURRENT_VERSION.to_owned() };
     (version, segments)
 }
 
 /// Whether a path begins with a version.
-pub(crate) fn names_version(path: &str) -> bool {
-    path.split('/').find(|segment| !segment.is_empty()).is_some_and(|first| number(first).is_some())
+pub(crate) fn has_version(path: &str) -> bool {
+    path.split('/').find(|segment| !segment.is_empty()).is_some_and(|first| parse_version(first).is_some())
 }
 
 /// The numbers of a version: 26 and 0 of `v26.0`.
-fn number(version: &str) -> Option<(u32, u32)> {
+fn parse_version(version: &str) -> Option<(u32, u32)> {
     let (major, minor) = version.strip_prefix('v')?.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// The host of the addresses that videos are uploaded to, here the first part of their path.
-pub(crate) const UPLOAD: &str = "video-ads-upload";
+pub(crate) const UPLOAD_PATH: &str = "video-ads-upload";
 
 /// The address of an upload names the video last: to the simulator it is an edge of the video.
-fn to_video(segments: Vec<String>) -> Vec<String> {
+fn normalize_upload(segments: Vec<String>) -> Vec<String> {
     match segments.as_slice() {
-        [host, .., video] if host == UPLOAD => vec![video.clone(), UPLOAD.to_owned()],
+        [host, .., video] if host == UPLOAD_PATH => vec![video.clone(), UPLOAD_PATH.to_owned()],
         _ => segments,
     }
 }
@@ -157,24 +157,24 @@ pub(crate) async fn pairs(request: Request) -> Result<BTreeMap<String, String>, 
 
 /// The pairs of the query, then those of a form of either type; and its files.
 async fn body(request: Request) -> Result<(BTreeMap<String, String>, Files), GraphError> {
-    let Query(mut all) = Query::<Pairs>::try_from_uri(request.uri()).map_err(unreadable)?;
+    let Query(mut all) = Query::<Pairs>::try_from_uri(request.uri()).map_err(invalid_params)?;
     let mut files = Files::new();
     let kind = content_type(request.headers()).to_owned();
     // For GET and HEAD the extractor would read the query again.
     let has_form = !matches!(*request.method(), Method::GET | Method::HEAD);
     if has_form && kind.starts_with("application/x-www-form-urlencoded") {
-        let Form(form) = Form::<Pairs>::from_request(request, &()).await.map_err(unreadable)?;
+        let Form(form) = Form::<Pairs>::from_request(request, &()).await.map_err(invalid_params)?;
         all.extend(form);
     } else if kind.starts_with("multipart/form-data") {
-        let mut parts = Multipart::from_request(request, &()).await.map_err(unreadable)?;
-        while let Some(part) = parts.next_field().await.map_err(unreadable)? {
+        let mut parts = Multipart::from_request(request, &()).await.map_err(invalid_params)?;
+        while let Some(part) = parts.next_field().await.map_err(invalid_params)? {
             let name = part.name().unwrap_or_default().to_owned();
             match part.file_name().map(str::to_owned) {
                 Some(file) => {
-                    let bytes = part.bytes().await.map_err(unreadable)?;
+                    let bytes = part.bytes().await.map_err(invalid_params)?;
                     files.insert(name, File { name: file, bytes });
                 }
-                None => all.push((name, part.text().await.map_err(unreadable)?)),
+                None => all.push((name, part.text().await.map_err(invalid_params)?)),
             }
         }
     } else if is_upload(&request) {
@@ -184,7 +184,7 @@ async fn body(request: Request) -> Result<(BTreeMap<String, String>, Files), Gra
                 all.push((name.to_owned(), value.to_owned()));
             }
         }
-        let bytes = Bytes::from_request(request, &()).await.map_err(unreadable)?;
+        let bytes = Bytes::from_request(request, &()).await.map_err(invalid_params)?;
         if !bytes.is_empty() {
             files.insert("body".to_owned(), File { name: "body".to_owned(), bytes });
         }
@@ -194,14 +194,14 @@ async fn body(request: Request) -> Result<(BTreeMap<String, String>, Files), Gra
 
 /// Whether a request goes to an address made for a video.
 pub(crate) fn is_upload(request: &Request) -> bool {
-    request.uri().path().split('/').nth(1) == Some(UPLOAD)
+    request.uri().path().split('/').nth(1) == Some(UPLOAD_PATH)
 }
 
 fn content_type(headers: &HeaderMap) -> &str {
     headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn unreadable<E>(_: E) -> GraphError {
+fn invalid_params<E>(_: E) -> GraphError {
     invalid("The parameters cannot be read")
 }
 
@@ -212,10 +212,10 @@ mod tests {
     #[test]
     fn a_version_may_be_missing() {
         assert_eq!(
-            split("/v25.0/act_1/ads"),
+            split_path("/v25.0/act_1/ads"),
             ("v25.0".to_owned(), vec!["act_1".to_owned(), "ads".to_owned()])
         );
-        assert_eq!(split("/me"), (CURRENT.to_owned(), vec!["me".to_owned()]));
-        assert_eq!(split("/very.old/x").0, CURRENT);
+        assert_eq!(split_path("/me"), (CURRENT_VERSION.to_owned(), vec!["me".to_owned()]));
+        assert_eq!(split_path("/very.old/x").0, CURRENT_VERSION);
     }
 }

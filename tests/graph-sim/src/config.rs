@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::fault::FaultPlan;
-use crate::insights::Heaviest;
-use crate::reports::Reports;
-use crate::writing::{MediaLimits, Writing};
+use crate::insights::InsightsLimits;
+use crate::reports::ReportSettings;
+use crate::write_settings::{MediaLimits, WriteSettings};
 
 /// Where the simulator takes its time from: it never reads the wall clock itself.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -53,9 +53,9 @@ pub struct Behaviour {
     /// Whether calls without `appsecret_proof` fail, as with the app setting "Require App Secret".
     pub require_proof: bool,
     /// How much one synchronous read of insights may ask for.
-    pub heaviest: Heaviest,
+    pub insights_limits: InsightsLimits,
     /// How report runs go.
-    pub reports: Reports,
+    pub reports: ReportSettings,
     /// Whether the numbers of a generated account go on growing for 28 days, as Meta's do: delivery for three days,
     /// conversions (and with them kinds of action) for all of them, every quarter of an hour; and some rows are taken
     /// back after four days. Otherwise a day's numbers are final from its first moment.
@@ -64,9 +64,9 @@ pub struct Behaviour {
     /// July 2026; the app's settings can switch it off, and such calls fail.
     pub auto_upgrade: bool,
     /// How listings are cut into pages.
-    pub pages: Pages,
+    pub pages: PagingQuirks,
     /// How long Meta works on what was written, and how much it takes.
-    pub writing: Writing,
+    pub writing: WriteSettings,
     /// How much Meta takes of images and videos, and how fast it is with them.
     pub media: MediaLimits,
 }
@@ -74,7 +74,7 @@ pub struct Behaviour {
 /// How listings are cut into pages. Meta promises none of what clients like to take for granted: that a page is full
 /// when more follows, that a page has rows, and that what follows has rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pages {
+pub struct PagingQuirks {
     /// A third of each page is missing, although more follows.
     pub short: bool,
     /// Between two pages comes one without rows, with `next`.
@@ -90,11 +90,11 @@ impl Default for Behaviour {
             strict: false,
             require_proof: false,
             auto_upgrade: true,
-            pages: Pages::default(),
-            heaviest: Heaviest::default(),
-            writing: Writing::default(),
+            pages: PagingQuirks::default(),
+            insights_limits: InsightsLimits::default(),
+            writing: WriteSettings::default(),
             media: MediaLimits::default(),
-            reports: Reports::default(),
+            reports: ReportSettings::default(),
             restates: false,
         }
     }
@@ -196,7 +196,7 @@ impl Tier {
     }
 
     /// What the score of an ad account can hold; a read is one point, a write three.
-    pub(crate) fn most_points(self) -> f64 {
+    pub(crate) fn max_points(self) -> f64 {
         match self {
             Self::Limited => 60.0,
             Self::Full => 9_000.0,
@@ -204,7 +204,7 @@ impl Tier {
     }
 
     /// For how many seconds an ad account is closed whose score is full.
-    pub(crate) fn closed_seconds(self) -> i64 {
+    pub(crate) fn lockout_seconds(self) -> i64 {
         match self {
             Self::Limited => 300,
             Self::Full => 60,

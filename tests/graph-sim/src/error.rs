@@ -60,7 +60,7 @@ impl GraphError {
         matches!(self.code, 4 | 17 | 613 | 80_000..=80_014)
     }
 
-    /// The answer's body.
+    /// The response's body.
     pub(crate) fn body(&self, trace: &str) -> Value {
         let mut error = Map::new();
         error.insert("message".into(), json!(self.message));
@@ -126,18 +126,18 @@ pub(crate) fn invalid(text: impl std::fmt::Display) -> GraphError {
 }
 
 /// A rule of section 4 that a write breaks: known by its subcode, explained to a person.
-pub(crate) fn refused(subcode: i64, text: &'static str) -> GraphError {
+pub(crate) fn rule_violation(subcode: i64, text: &'static str) -> GraphError {
     GraphError::new(100, "Invalid parameter").subcode(subcode).user_message(text)
 }
 
 /// Says which parameter is to blame, the way Meta mostly does: as JSON in a text.
-pub(crate) fn blamed(error: GraphError, path: &[&str]) -> GraphError {
+pub(crate) fn with_blame(error: GraphError, path: &[&str]) -> GraphError {
     let data = json!({ "blame_field_specs": [path] });
     GraphError { data: Some(json!(data.to_string())), ..error }
 }
 
 /// Says which parameter is to blame, the way Meta does at times: as an object.
-pub(crate) fn blamed_object(error: GraphError, path: &[&str]) -> GraphError {
+pub(crate) fn with_blame_object(error: GraphError, path: &[&str]) -> GraphError {
     GraphError { data: Some(json!({ "blame_field_specs": [path] })), ..error }
 }
 
@@ -171,6 +171,6 @@ mod tests {
             json!({"error": {"message": "(#100) The parameter name is required", "type": "OAuthException",
                              "code": 100, "fbtrace_id": "A1"}})
         );
-        assert_eq!(refused(4834011, "why").body("A1")["error"]["error_subcode"], 4834011);
+        assert_eq!(rule_violation(4834011, "why").body("A1")["error"]["error_subcode"], 4834011);
     }
 }

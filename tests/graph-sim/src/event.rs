@@ -11,17 +11,17 @@ pub(crate) struct AccountEvent {
     pub(crate) account: String,
     pub(crate) id: String,
     pub(crate) level: &'static str,
-    pub(crate) what: Happened,
+    pub(crate) kind: AccountEventKind,
     pub(crate) at: Timestamp,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Happened {
+pub(crate) enum AccountEventKind {
     /// It is no longer IN_PROCESS; this is its effective status now.
-    LeftInProcess { status: String },
+    Processed { status: String },
     /// It has become WITH_ISSUES.
-    GotIssue(Issue),
+    IssueAdded(Issue),
 }
 
 /// A problem that keeps an object from delivering, as Meta explains it.

@@ -1,4 +1,4 @@
-//! One call and its answer: counted, carried out, and perhaps spoilt by a fault. An item of a batch goes the same way
+//! One call and its response: counted, carried out, and perhaps spoilt by a fault. An item of a batch goes the same way
 //! as a call of its own.
 
 use std::time::Duration;
@@ -9,98 +9,105 @@ use serde_json::Value;
 
 use crate::call::{self, GraphCall};
 use crate::error::GraphError;
-use crate::fault::{Area, FaultKind, Refusal, Sight};
+use crate::fault::{Area, ErrorResponse, FaultKind, RequestInfo};
 use crate::routes;
-use crate::server::HTML;
+use crate::server::HTML_CONTENT_TYPE;
 use crate::state::State;
 
-const JSON: &str = "application/json; charset=UTF-8";
-const PLAIN: &str = "text/plain; charset=utf-8";
-const SORRY: &str = "<!DOCTYPE html><html><head><title>Error</title></head><body>\
+const JSON_CONTENT_TYPE: &str = "application/json; charset=UTF-8";
+const TEXT_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
+const ERROR_PAGE_HTML: &str = "<!DOCTYPE html><html><head><title>Error</title></head><body>\
                      <h1>Sorry, something went wrong.</h1></body></html>";
 
 /// What goes back to the caller.
-pub(crate) struct Answer {
+pub(crate) struct GraphResponse {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
-    pub(crate) sending: Sending,
+    pub(crate) send_mode: SendMode,
 }
 
-/// How an answer is sent. An item of a batch whose answer is not sent is null; one that is late is not waited for.
+/// How a response is sent. An item of a batch whose response is not sent is null; one that is late is not waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sending {
-    AtOnce,
+pub(crate) enum SendMode {
+    Immediate,
     /// After this time.
-    Late(Duration),
+    Delayed(Duration),
     /// Not at all: the connection stays open.
     Never,
     /// Not at all: the connection is closed.
-    Cut,
+    Abort,
 }
 
-impl Answer {
+impl GraphResponse {
     fn new(status: StatusCode, content_type: &'static str, body: impl Into<String>) -> Self {
         let body = body.into();
-        Self { status, content_type, headers: Vec::new(), body, sending: Sending::AtOnce }
+        Self { status, content_type, headers: Vec::new(), body, send_mode: SendMode::Immediate }
     }
 
-    fn unsent(sending: Sending) -> Self {
-        Self { sending, ..Self::new(StatusCode::OK, JSON, "") }
+    fn unsent(send_mode: SendMode) -> Self {
+        Self { send_mode, ..Self::new(StatusCode::OK, JSON_CONTENT_TYPE, "") }
     }
 }
 
 /// Answers a call; `path` has the query, as faults are matched with it.
-pub(crate) fn answer(
+pub(crate) fn respond(
     state: &mut State,
     call: Result<GraphCall, GraphError>,
     method: &Method,
     path: &str,
     area: Area,
     now: Timestamp,
-) -> Answer {
+) -> GraphResponse {
     state.calls += 1;
-    if let Some(hears) = &state.hears {
-        hears(path);
+    if let Some(call_listener) = &state.call_listener {
+        call_listener(path);
     }
     // Of a batch its items are recorded.
     if let Some(call) = call.as_ref().ok().filter(|call| !call.segments.is_empty()) {
-        state.record.add(call, routes::class(&state.world, call));
+        state.call_log.add(call, routes::class(&state.world, call));
     }
-    let fault = state.faults.next(Sight { method, path, area });
+    let fault = state.faults.next(RequestInfo { method, path, area });
     let Some(fault) = fault else { return finish(state, call, None, now) };
-    tracing::info!(?fault, %method, path = path.split('?').next(), "A fault strikes.");
+    tracing::info!(?fault, %method, path = path.split('?').next(), "A fault is injected.");
     match fault {
         FaultKind::Error { status, code, subcode, headers } => {
-            let refusal = Refusal { headers, ..Refusal::new(code, subcode).status(status) };
-            finish(state, call, Some(refusal), now)
+            let error_response =
+                ErrorResponse { headers, ..ErrorResponse::new(code, subcode).status(status) };
+            finish(state, call, Some(error_response), now)
         }
-        FaultKind::Refusal(refusal) => finish(state, call, Some(refusal), now),
+        FaultKind::ErrorResponse(error_response) => finish(state, call, Some(error_response), now),
         FaultKind::Throttle { limit, minutes } => {
             let account = call.as_ref().ok().and_then(|call| routes::target(&state.world, call));
             let account = account.map_or_else(|| state.world.main().digits.clone(), |(digits, _)| digits);
-            finish(state, call, Some(limit.refusal(minutes, &account)), now)
+            finish(state, call, Some(limit.error_response(minutes, &account)), now)
         }
-        FaultKind::LostAnswer => Answer { sending: Sending::Cut, ..finish(state, call, None, now) },
+        FaultKind::LostResponse => {
+            GraphResponse { send_mode: SendMode::Abort, ..finish(state, call, None, now) }
+        }
         FaultKind::Delay { millis } => {
-            let sending = Sending::Late(Duration::from_millis(millis));
-            Answer { sending, ..finish(state, call, None, now) }
+            let send_mode = SendMode::Delayed(Duration::from_millis(millis));
+            GraphResponse { send_mode, ..finish(state, call, None, now) }
         }
         FaultKind::Truncated => {
-            let answer = finish(state, call, None, now);
-            let half = answer.body.chars().take(answer.body.chars().count() / 2).collect();
-            Answer { body: half, ..answer }
+            let response = finish(state, call, None, now);
+            let half = response.body.chars().take(response.body.chars().count() / 2).collect();
+            GraphResponse { body: half, ..response }
         }
-        FaultKind::RepeatedPage => repeat(state, call, now),
-        FaultKind::LostCall => Answer::unsent(Sending::Cut),
-        FaultKind::Hang => Answer::unsent(Sending::Never),
-        FaultKind::Html => Answer::new(StatusCode::BAD_GATEWAY, HTML, SORRY),
-        FaultKind::HtmlUnavailable => Answer::new(StatusCode::SERVICE_UNAVAILABLE, HTML, SORRY),
-        FaultKind::PlainUnavailable => Answer::new(StatusCode::OK, PLAIN, "Service Unavailable"),
-        FaultKind::TooLarge => Answer::new(StatusCode::PAYLOAD_TOO_LARGE, HTML, ""),
+        FaultKind::RepeatedPage => repeat_page(state, call, now),
+        FaultKind::LostRequest => GraphResponse::unsent(SendMode::Abort),
+        FaultKind::Hang => GraphResponse::unsent(SendMode::Never),
+        FaultKind::Html => GraphResponse::new(StatusCode::BAD_GATEWAY, HTML_CONTENT_TYPE, ERROR_PAGE_HTML),
+        FaultKind::HtmlUnavailable => {
+            GraphResponse::new(StatusCode::SERVICE_UNAVAILABLE, HTML_CONTENT_TYPE, ERROR_PAGE_HTML)
+        }
+        FaultKind::PlainUnavailable => {
+            GraphResponse::new(StatusCode::OK, TEXT_CONTENT_TYPE, "Service Unavailable")
+        }
+        FaultKind::TooLarge => GraphResponse::new(StatusCode::PAYLOAD_TOO_LARGE, HTML_CONTENT_TYPE, ""),
         // These strike deliveries only.
-        FaultKind::Duplicate | FaultKind::Overtaken => finish(state, call, None, now),
+        FaultKind::Duplicate | FaultKind::OutOfOrder => finish(state, call, None, now),
     }
 }
 
@@ -108,29 +115,29 @@ pub(crate) fn answer(
 fn finish(
     state: &mut State,
     call: Result<GraphCall, GraphError>,
-    refusal: Option<Refusal>,
+    error_response: Option<ErrorResponse>,
     now: Timestamp,
-) -> Answer {
+) -> GraphResponse {
     let trace = format!("A{:010}", state.calls);
-    let mut version = call::CURRENT.to_owned();
+    let mut version = call::CURRENT_VERSION.to_owned();
     let mut target = None;
     let mut warning = None;
     let result = call.and_then(|mut call| {
         call.pages = state.pages;
-        version = call.served(state.auto_upgrade)?.to_owned();
+        version = call.resolve_version(state.auto_upgrade)?.to_owned();
         if version != call.version {
             let old = std::mem::replace(&mut call.version, version.clone());
             warning =
                 Some(format!("The call has been auto-upgraded to {version} as {old} has been deprecated"));
         }
         target = routes::target(&state.world, &call);
-        let result = match &refusal {
-            Some(refusal) => Err(refusal.error()),
-            None => routes::answer(state, &call, now),
+        let result = match &error_response {
+            Some(error_response) => Err(error_response.error()),
+            None => routes::dispatch(state, &call, now),
         };
         match &result {
-            Ok(body) => note_page(state, &call, body),
-            Err(error) => state.throttled += u64::from(refusal.is_none() && error.is_throttle()),
+            Ok(body) => remember_page(state, &call, body),
+            Err(error) => state.throttled += u64::from(error_response.is_none() && error.is_throttle()),
         }
         result
     });
@@ -144,34 +151,35 @@ fn finish(
     headers.push(("x-fb-rev", "1030000000".to_owned()));
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
     // The later of two headers of one name is the one that is sent.
-    let headers = headers.chain(refusal.into_iter().flat_map(|refusal| refusal.headers)).collect();
+    let headers =
+        headers.chain(error_response.into_iter().flat_map(|error_response| error_response.headers)).collect();
     let (status, body) = match result {
         Ok(body) => (StatusCode::OK, body),
         Err(error) => (error.status, error.body(&trace)),
     };
-    Answer { headers, ..Answer::new(status, JSON, body.to_string()) }
+    GraphResponse { headers, ..GraphResponse::new(status, JSON_CONTENT_TYPE, body.to_string()) }
 }
 
 /// Serves the page before the one asked for, as far as it is known.
-fn repeat(state: &mut State, call: Result<GraphCall, GraphError>, now: Timestamp) -> Answer {
-    let before = call.as_ref().ok().and_then(|call| state.last_pages.get(&listing(call))).cloned();
-    let answer = finish(state, call, None, now);
+fn repeat_page(state: &mut State, call: Result<GraphCall, GraphError>, now: Timestamp) -> GraphResponse {
+    let before = call.as_ref().ok().and_then(|call| state.last_pages.get(&listing_key(call))).cloned();
+    let response = finish(state, call, None, now);
     match before {
-        Some(page) if answer.status.is_success() => Answer { body: page.to_string(), ..answer },
-        _ => answer,
+        Some(page) if response.status.is_success() => GraphResponse { body: page.to_string(), ..response },
+        _ => response,
     }
 }
 
 /// Keeps a page that may have to be repeated.
-fn note_page(state: &mut State, call: &GraphCall, body: &Value) {
-    let wanted = || state.faults.may_yet(|what| matches!(what, FaultKind::RepeatedPage));
+fn remember_page(state: &mut State, call: &GraphCall, body: &Value) {
+    let wanted = || state.faults.may_still_inject(|what| matches!(what, FaultKind::RepeatedPage));
     if body["paging"]["next"].is_string() && wanted() {
-        state.last_pages.insert(listing(call), body.clone());
+        state.last_pages.insert(listing_key(call), body.clone());
     }
 }
 
 /// What the pages of one listing have in common.
-fn listing(call: &GraphCall) -> String {
+fn listing_key(call: &GraphCall) -> String {
     let mut text = call.segments.join("/");
     for (name, value) in call.params.iter().filter(|(name, _)| !matches!(name.as_str(), "after" | "limit")) {
         text.push_str(&format!("&{name}={value}"));

@@ -14,9 +14,9 @@ pub(crate) enum Fact {
     /// Made up: counts, from which rows are written when asked for.
     Counted(Numbers),
     /// Made up, and taken back some days later: Meta's rows do not all stay.
-    Passing(Numbers),
+    Retracted(Numbers),
     /// Recorded or changed by a test: the row's own fields.
-    Written(Map<String, Value>),
+    Recorded(Map<String, Value>),
 }
 
 /// An ad and what it belongs to.
@@ -33,17 +33,17 @@ pub(crate) struct Facts {
     pub(crate) ads: Vec<AdRef>,
     index: HashMap<String, usize>,
     rows: BTreeMap<(usize, Date), Fact>,
-    growth: Option<Growth>,
-    ripens: bool,
+    progress: Option<Progress>,
+    restates: bool,
 }
 
 /// How a generated account goes on as days pass.
-struct Growth {
+struct Progress {
     delivery: Delivery,
     /// The clock's day at the start, and the last day with numbers then.
     started: Date,
     today: Date,
-    filled: Date,
+    generated_until: Date,
 }
 
 impl Facts {
@@ -56,38 +56,40 @@ impl Facts {
         started: Date,
     ) -> Self {
         let first = today.saturating_sub(jiff::Span::new().days(i64::from(days.min(10_000))));
-        let mut facts =
-            Self { growth: Some(Growth { delivery, started, today, filled: first }), ..Self::default() };
+        let mut facts = Self {
+            progress: Some(Progress { delivery, started, today, generated_until: first }),
+            ..Self::default()
+        };
         for ad in ads {
             facts.add_ad(ad);
         }
-        facts.grow(started);
+        facts.generate_until(started);
         facts
     }
 
     /// Whether the numbers are made up, so that anything about them can be known.
     pub(crate) fn is_generated(&self) -> bool {
-        self.growth.is_some()
+        self.progress.is_some()
     }
 
     /// Whether the numbers of a day are counted for weeks.
-    pub(crate) fn ripens(&self) -> bool {
-        self.ripens && self.is_generated()
+    pub(crate) fn is_restated(&self) -> bool {
+        self.restates && self.is_generated()
     }
 
     /// From now on the numbers of the last days are not final, and some rows will be taken back.
-    pub(crate) fn ripen(&mut self) {
-        self.ripens = true;
-        let Some(growth) = &self.growth else { return };
+    pub(crate) fn enable_restatement(&mut self) {
+        self.restates = true;
+        let Some(progress) = &self.progress else { return };
         for days in 0..7 {
-            let day = growth.filled.saturating_sub(jiff::Span::new().days(days));
-            self.rows.extend(growth.passing(day));
+            let day = progress.generated_until.saturating_sub(jiff::Span::new().days(days));
+            self.rows.extend(progress.retracted(day));
         }
     }
 
     /// The last day with numbers when it is this day for the account.
     pub(crate) fn last_day(&self, today: Date) -> Date {
-        self.growth.as_ref().map_or(today, |growth| growth.last(today))
+        self.progress.as_ref().map_or(today, |progress| progress.last(today))
     }
 
     /// The place of an ad, which is added when it is new.
@@ -120,33 +122,33 @@ impl Facts {
     }
 
     /// Makes the numbers of the days that have come since the last call.
-    pub(crate) fn grow(&mut self, now: Date) {
-        let Some(growth) = &mut self.growth else { return };
-        let last = growth.last(now);
-        while growth.filled < last {
-            let Ok(day) = growth.filled.tomorrow() else { return };
-            for ad in 0..growth.delivery.ads() {
-                if let Some(numbers) = growth.delivery.numbers(ad, day) {
+    pub(crate) fn generate_until(&mut self, now: Date) {
+        let Some(progress) = &mut self.progress else { return };
+        let last = progress.last(now);
+        while progress.generated_until < last {
+            let Ok(day) = progress.generated_until.tomorrow() else { return };
+            for ad in 0..progress.delivery.ads() {
+                if let Some(numbers) = progress.delivery.numbers(ad, day) {
                     self.rows.insert((ad, day), Fact::Counted(numbers));
                 }
             }
-            if self.ripens {
-                self.rows.extend(growth.passing(day));
+            if self.restates {
+                self.rows.extend(progress.retracted(day));
             }
-            growth.filled = day;
+            progress.generated_until = day;
         }
     }
 }
 
-impl Growth {
+impl Progress {
     fn last(&self, now: Date) -> Date {
         let passed = (now.max(self.started) - self.started).get_days();
         self.today.saturating_add(jiff::Span::new().days(passed))
     }
 
     /// Rows of a day that will be taken back.
-    fn passing(&self, day: Date) -> impl Iterator<Item = ((usize, Date), Fact)> {
-        let numbers = (0..self.delivery.ads()).map(move |ad| (ad, self.delivery.passing(ad, day)));
-        numbers.filter_map(move |(ad, numbers)| Some(((ad, day), Fact::Passing(numbers?))))
+    fn retracted(&self, day: Date) -> impl Iterator<Item = ((usize, Date), Fact)> {
+        let numbers = (0..self.delivery.ads()).map(move |ad| (ad, self.delivery.retracted(ad, day)));
+        numbers.filter_map(move |(ad, numbers)| Some(((ad, day), Fact::Retracted(numbers?))))
     }
 }

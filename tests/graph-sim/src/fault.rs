@@ -1,18 +1,18 @@
-//! What goes wrong, when and where: single faults ordered by a test, and whole plans of them.
+//! What goes wrong, when and where: single faults queued by a test, and whole plans of them.
 
 mod case;
+mod error_response;
 mod kind;
 mod plan;
-mod refusal;
 
 use axum::http::Method;
 
-use crate::generator::Chance;
+use crate::generator::SeededRng;
 
-pub use case::{Ending, FaultCase};
+pub use case::{ExpectedOutcome, FaultCase};
+pub use error_response::{ErrorData, ErrorResponse, ThrottleKind};
 pub use kind::FaultKind;
-pub use plan::{Area, FaultPlan, Place, Rule, When};
-pub use refusal::{ErrorData, Refusal, ThrottleKind};
+pub use plan::{Area, FaultPlan, FaultRule, RequestMatcher, Trigger};
 
 /// A fault for coming calls.
 #[derive(Clone, Debug)]
@@ -29,11 +29,11 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
-impl From<Fault> for Rule {
+impl From<Fault> for FaultRule {
     fn from(fault: Fault) -> Self {
         Self {
-            when: When { skip: fault.skip, times: Some(fault.times), ..When::default() },
-            place: Place { method: fault.method, path_contains: fault.path_contains, area: None },
+            when: Trigger { skip: fault.skip, times: Some(fault.times), ..Trigger::default() },
+            matcher: RequestMatcher { method: fault.method, path_contains: fault.path_contains, area: None },
             what: fault.kind,
         }
     }
@@ -41,7 +41,7 @@ impl From<Fault> for Rule {
 
 /// What the rules look at of something that may go wrong.
 #[derive(Clone, Copy)]
-pub(crate) struct Sight<'a> {
+pub(crate) struct RequestInfo<'a> {
     pub(crate) method: &'a Method,
     /// As sent, with the query.
     pub(crate) path: &'a str,
@@ -52,51 +52,51 @@ pub(crate) struct Sight<'a> {
 #[derive(Default)]
 pub(crate) struct Faults {
     /// Ordered one by one; asked before the plan.
-    ordered: Vec<Pending>,
-    plan: Vec<Pending>,
+    queued: Vec<RuleState>,
+    plan: Vec<RuleState>,
     seed: u64,
-    struck: u64,
+    injected: u64,
 }
 
-/// A rule, and how far it has come.
-struct Pending {
-    rule: Rule,
-    /// Its place in the plan, which its luck follows from.
+/// A rule and how often it has matched.
+struct RuleState {
+    rule: FaultRule,
+    /// Its index in the plan, which seeds its random decisions.
     number: u64,
-    seen: u32,
-    struck: u32,
+    matched: u32,
+    injected: u32,
 }
 
 impl Faults {
     pub(crate) fn add(&mut self, fault: Fault) {
-        self.ordered.push(Pending::new(fault.into(), 0));
+        self.queued.push(RuleState::new(fault.into(), 0));
     }
 
-    /// Puts a plan in the place of the one before. Faults ordered one by one stay.
+    /// Replaces the plan. Faults queued one by one stay.
     pub(crate) fn set_plan(&mut self, plan: FaultPlan) {
         self.seed = plan.seed;
-        self.plan = (0..).zip(plan.rules).map(|(number, rule)| Pending::new(rule, number)).collect();
+        self.plan = (0..).zip(plan.rules).map(|(number, rule)| RuleState::new(rule, number)).collect();
     }
 
-    /// Faults that struck so far.
-    pub(crate) fn struck(&self) -> u64 {
-        self.struck
+    /// Faults injected so far.
+    pub(crate) fn injected(&self) -> u64 {
+        self.injected
     }
 
     /// Whether some rule may still want this.
-    pub(crate) fn may_yet(&self, wanted: impl Fn(&FaultKind) -> bool) -> bool {
-        self.ordered.iter().chain(&self.plan).any(|pending| !pending.is_over() && wanted(&pending.rule.what))
+    pub(crate) fn may_still_inject(&self, wanted: impl Fn(&FaultKind) -> bool) -> bool {
+        self.queued.iter().chain(&self.plan).any(|state| !state.is_exhausted() && wanted(&state.rule.what))
     }
 
     /// The fault of this call, delivery or item of a batch, if it has one. The rule that comes first goes first;
-    /// those behind it do not count what it struck.
-    pub(crate) fn next(&mut self, sight: Sight<'_>) -> Option<FaultKind> {
-        let chance = Chance::new(self.seed);
-        for pending in self.ordered.iter_mut().chain(&mut self.plan) {
-            if pending.strikes(sight, chance) {
-                self.struck += 1;
-                let what = pending.rule.what.clone();
-                self.ordered.retain(|pending| !pending.is_over());
+    /// those behind it do not count what it injected.
+    pub(crate) fn next(&mut self, request: RequestInfo<'_>) -> Option<FaultKind> {
+        let rng = SeededRng::new(self.seed);
+        for state in self.queued.iter_mut().chain(&mut self.plan) {
+            if state.should_inject(request, rng) {
+                self.injected += 1;
+                let what = state.rule.what.clone();
+                self.queued.retain(|state| !state.is_exhausted());
                 return Some(what);
             }
         }
@@ -104,26 +104,27 @@ impl Faults {
     }
 }
 
-impl Pending {
-    fn new(rule: Rule, number: u64) -> Self {
-        Self { rule, number, seen: 0, struck: 0 }
+impl RuleState {
+    fn new(rule: FaultRule, number: u64) -> Self {
+        Self { rule, number, matched: 0, injected: 0 }
     }
 
-    fn is_over(&self) -> bool {
-        self.rule.when.times.is_some_and(|times| self.struck >= times)
+    fn is_exhausted(&self) -> bool {
+        self.rule.when.times.is_some_and(|times| self.injected >= times)
     }
 
-    fn strikes(&mut self, sight: Sight<'_>, chance: Chance) -> bool {
-        let (place, when) = (&self.rule.place, &self.rule.when);
-        if self.is_over() || !place.holds(sight) || !self.rule.what.can_strike(sight) {
+    fn should_inject(&mut self, request: RequestInfo<'_>, rng: SeededRng) -> bool {
+        let (matcher, when) = (&self.rule.matcher, &self.rule.when);
+        if self.is_exhausted() || !matcher.matches(request) || !self.rule.what.applies_to(request) {
             return false;
         }
-        self.seen += 1;
-        let Some(after) = self.seen.checked_sub(when.skip + 1) else { return false };
-        let strikes = after % when.every.max(1) == 0
-            && chance.of(self.number).of(u64::from(self.seen)).between(0, 999) < u64::from(when.per_mille);
-        self.struck += u32::from(strikes);
-        strikes
+        self.matched += 1;
+        let Some(after) = self.matched.checked_sub(when.skip + 1) else { return false };
+        let injects = after % when.every.max(1) == 0
+            && rng.derive(self.number).derive(u64::from(self.matched)).between(0, 999)
+                < u64::from(when.per_mille);
+        self.injected += u32::from(injects);
+        injects
     }
 }
 
@@ -131,8 +132,8 @@ impl Pending {
 mod tests {
     use super::*;
 
-    fn sight<'a>(method: &'a Method, path: &'a str) -> Sight<'a> {
-        Sight { method, path, area: Area::of_path(path) }
+    fn request<'a>(method: &'a Method, path: &'a str) -> RequestInfo<'a> {
+        RequestInfo { method, path, area: Area::of_path(path) }
     }
 
     #[test]
@@ -146,38 +147,39 @@ mod tests {
             skip: 1,
             kind,
         });
-        let mut strikes = |method: Method| faults.next(sight(&method, "/v26.0/act_1/ads?x=1")).is_some();
-        assert!(!strikes(Method::GET));
-        assert_eq!([(); 4].map(|()| strikes(Method::POST)), [false, true, true, false]);
-        assert_eq!(faults.struck(), 2);
+        let mut injects = |method: Method| faults.next(request(&method, "/v26.0/act_1/ads?x=1")).is_some();
+        assert!(!injects(Method::GET));
+        assert_eq!([(); 4].map(|()| injects(Method::POST)), [false, true, true, false]);
+        assert_eq!(faults.injected(), 2);
     }
 
     #[test]
     fn a_plan_strikes_every_nth_call_of_its_area() {
         let mut faults = Faults::default();
-        let when = When { skip: 1, every: 2, ..When::default() };
-        let place = Place { area: Some(Area::Insights), ..Place::default() };
-        faults.set_plan(FaultPlan { seed: 1, rules: vec![Rule { when, place, what: FaultKind::Html }] });
-        let mut strikes = |path| faults.next(sight(&Method::GET, path)).is_some();
-        assert!([(); 3].map(|()| strikes("/v26.0/act_1/ads")).iter().all(|struck| !struck));
-        assert_eq!([(); 5].map(|()| strikes("/act_1/insights")), [false, true, false, true, false]);
+        let when = Trigger { skip: 1, every: 2, ..Trigger::default() };
+        let matcher = RequestMatcher { area: Some(Area::Insights), ..RequestMatcher::default() };
+        faults
+            .set_plan(FaultPlan { seed: 1, rules: vec![FaultRule { when, matcher, what: FaultKind::Html }] });
+        let mut injects = |path| faults.next(request(&Method::GET, path)).is_some();
+        assert!([(); 3].map(|()| injects("/v26.0/act_1/ads")).iter().all(|injected| !injected));
+        assert_eq!([(); 5].map(|()| injects("/act_1/insights")), [false, true, false, true, false]);
     }
 
     #[test]
     fn a_rate_is_about_what_it_says_and_follows_from_the_seed() {
-        let struck = |seed| {
+        let injected = |seed| {
             let mut faults = Faults::default();
-            let when = When { per_mille: 200, ..When::default() };
+            let when = Trigger { per_mille: 200, ..Trigger::default() };
             faults.set_plan(FaultPlan {
                 seed,
-                rules: vec![Rule { when, place: Place::default(), what: FaultKind::Html }],
+                rules: vec![FaultRule { when, matcher: RequestMatcher::default(), what: FaultKind::Html }],
             });
-            let strikes = |_| faults.next(sight(&Method::GET, "/act_1/ads")).is_some();
-            (0..1_000).map(strikes).collect::<Vec<_>>()
+            let injects = |_| faults.next(request(&Method::GET, "/act_1/ads")).is_some();
+            (0..1_000).map(injects).collect::<Vec<_>>()
         };
-        let count = struck(3).iter().filter(|struck| **struck).count();
+        let count = injected(3).iter().filter(|injected| **injected).count();
         assert!((150..250).contains(&count), "{count}");
-        assert_eq!(struck(3), struck(3));
-        assert_ne!(struck(3), struck(4));
+        assert_eq!(injected(3), injected(3));
+        assert_ne!(injected(3), injected(4));
     }
 }

@@ -40,7 +40,7 @@ impl Filter {
     }
 
     /// Whether the operator is known and takes such a value.
-    pub(crate) fn fits(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         match self.operator.as_str() {
             "EQUAL" | "NOT_EQUAL" | "GREATER_THAN" | "LESS_THAN" | "CONTAIN" | "NOT_CONTAIN"
             | "STARTS_WITH" => self.value.is_string() || self.value.is_number() || self.value.is_boolean(),
@@ -51,7 +51,7 @@ impl Filter {
     }
 
     /// Whether a value is as the filter wants it. An absent one is nothing: only what excludes lets it through.
-    pub(crate) fn holds(&self, found: Option<&Value>) -> bool {
+    pub(crate) fn matches(&self, found: Option<&Value>) -> bool {
         let wanted = &self.value;
         let is_one_of = |found: &Value| list(wanted).iter().any(|wanted| same(found, wanted));
         let within = |found: &Value| match list(wanted) {
@@ -115,14 +115,14 @@ pub(crate) fn filters(params: Params<'_>) -> Result<Vec<Filter>, GraphError> {
 
 /// What listed objects must be.
 pub(crate) struct Conditions {
-    filters: Vec<(Whose, Filter)>,
+    filters: Vec<(FilterTarget, Filter)>,
     /// Without a condition on the status, archived and deleted objects are not listed.
     any_status: bool,
 }
 
 /// The object whose field is looked at.
 #[derive(Clone, Copy, PartialEq)]
-enum Whose {
+enum FilterTarget {
     Own,
     Campaign,
     AdSet,
@@ -161,66 +161,66 @@ impl Conditions {
     }
 
     fn add(&mut self, mut filter: Filter, class: &str) -> Result<(), GraphError> {
-        let (whose, field) = whose(&filter.field, class);
-        let target = match whose {
-            Whose::Own => class,
-            Whose::Campaign => "Campaign",
-            Whose::AdSet => "AdSet",
+        let (target, field) = filter_target(&filter.field, class);
+        let target_class = match target {
+            FilterTarget::Own => class,
+            FilterTarget::Campaign => "Campaign",
+            FilterTarget::AdSet => "AdSet",
         };
-        let known = class.is_empty() || spec::has_field(target, field);
-        if !known || !filter.fits() {
+        let known = class.is_empty() || spec::has_field(target_class, field);
+        if !known || !filter.is_valid() {
             return Err(invalid(format!(
                 "Filtering field {} with operation {} is not supported",
                 filter.field, filter.operator
             )));
         }
-        if whose == Whose::Own && field.ends_with("status") {
+        if target == FilterTarget::Own && field.ends_with("status") {
             if list(&filter.value).iter().chain([&filter.value]).any(|status| status == "DELETED") {
                 return Err(invalid("Deleted objects cannot be listed: read them by their id"));
             }
             self.any_status = true;
         }
         filter.field = field.to_owned();
-        self.filters.push((whose, filter));
+        self.filters.push((target, filter));
         Ok(())
     }
 
-    pub(crate) fn hold(&self, world: &World, member: &Object<'_>) -> bool {
-        let fits = |(whose, filter): &(Whose, Filter)| {
-            let found = match whose {
-                Whose::Own => member.value(world, &filter.field),
-                Whose::Campaign => value_above(world, member, "campaign", &filter.field),
-                Whose::AdSet => value_above(world, member, "adset", &filter.field),
+    pub(crate) fn matches(&self, world: &World, member: &Object<'_>) -> bool {
+        let fits = |(target, filter): &(FilterTarget, Filter)| {
+            let found = match target {
+                FilterTarget::Own => member.value(world, &filter.field),
+                FilterTarget::Campaign => parent_value(world, member, "campaign", &filter.field),
+                FilterTarget::AdSet => parent_value(world, member, "adset", &filter.field),
             };
-            filter.holds(found.as_ref())
+            filter.matches(found.as_ref())
         };
-        (self.any_status || !is_gone(world, member)) && self.filters.iter().all(fits)
+        (self.any_status || !is_archived_or_deleted(world, member)) && self.filters.iter().all(fits)
     }
 }
 
 /// `ad.effective_status` on a listing of ads is the ads' own, `campaign.id` on one of ads that of their campaigns.
-fn whose<'a>(field: &'a str, class: &str) -> (Whose, &'a str) {
-    let Some((prefix, rest)) = field.split_once('.') else { return (Whose::Own, field) };
+fn filter_target<'a>(field: &'a str, class: &str) -> (FilterTarget, &'a str) {
+    let Some((prefix, rest)) = field.split_once('.') else { return (FilterTarget::Own, field) };
     match (prefix, class) {
         ("campaign", "Campaign") | ("adset", "AdSet") | ("ad", "Ad") | ("creative", "AdCreative") => {
-            (Whose::Own, rest)
+            (FilterTarget::Own, rest)
         }
-        ("campaign", "AdSet" | "Ad") => (Whose::Campaign, rest),
-        ("adset", "Ad") => (Whose::AdSet, rest),
-        _ => (Whose::Own, field),
+        ("campaign", "AdSet" | "Ad") => (FilterTarget::Campaign, rest),
+        ("adset", "Ad") => (FilterTarget::AdSet, rest),
+        _ => (FilterTarget::Own, field),
     }
 }
 
-fn value_above(world: &World, member: &Object<'_>, above: &str, field: &str) -> Option<Value> {
+fn parent_value(world: &World, member: &Object<'_>, above: &str, field: &str) -> Option<Value> {
     let Object::Node(node) = member else { return None };
     let above: &Node = world.nodes.get(node.text(&format!("{above}_id"))?)?;
     Object::Node(above).value(world, field)
 }
 
-fn is_gone(world: &World, member: &Object<'_>) -> bool {
+fn is_archived_or_deleted(world: &World, member: &Object<'_>) -> bool {
     let Object::Node(node) = member else { return false };
     let status = member.value(world, "effective_status");
-    let status = status.as_ref().and_then(Value::as_str).unwrap_or(node.own_status());
+    let status = status.as_ref().and_then(Value::as_str).unwrap_or(node.configured_status());
     matches!(status, "ARCHIVED" | "DELETED")
 }
 
@@ -230,27 +230,29 @@ mod tests {
 
     use super::*;
 
-    fn holds(operator: &str, value: Value, found: Value) -> bool {
+    fn matches(operator: &str, value: Value, found: Value) -> bool {
         let filter = Filter { field: "x".into(), operator: operator.into(), value };
-        assert!(filter.fits(), "{filter:?}");
-        filter.holds(Some(&found).filter(|found| !found.is_null()))
+        assert!(filter.is_valid(), "{filter:?}");
+        filter.matches(Some(&found).filter(|found| !found.is_null()))
     }
 
     #[test]
     fn operators_compare_numbers_texts_and_times() {
         assert!(
-            holds("GREATER_THAN", json!(900), json!("1000"))
-                && !holds("GREATER_THAN", json!("1000"), json!(1000))
+            matches("GREATER_THAN", json!(900), json!("1000"))
+                && !matches("GREATER_THAN", json!("1000"), json!(1000))
         );
         let noon = json!("2026-11-20T12:00:00+0800");
-        assert!(holds("LESS_THAN", json!(1_795_200_000), noon.clone()));
-        assert!(holds("IN_RANGE", json!(["2026-11-20T04:00:00Z", "2026-11-21T00:00:00Z"]), noon));
+        assert!(matches("LESS_THAN", json!(1_795_200_000), noon.clone()));
+        assert!(matches("IN_RANGE", json!(["2026-11-20T04:00:00Z", "2026-11-21T00:00:00Z"]), noon));
         assert!(
-            holds("CONTAIN", json!("SALE"), json!("Summer sale"))
-                && holds("STARTS_WITH", json!("Su"), json!("Sun"))
+            matches("CONTAIN", json!("SALE"), json!("Summer sale"))
+                && matches("STARTS_WITH", json!("Su"), json!("Sun"))
         );
-        assert!(holds("IN", json!(["7"]), json!(7)) && holds("NOT_IN", json!(["a"]), Value::Null));
-        assert!(holds("ALL", json!(["a"]), json!(["a", "b"])) && holds("NONE", json!(["c"]), json!(["a"])));
+        assert!(matches("IN", json!(["7"]), json!(7)) && matches("NOT_IN", json!(["a"]), Value::Null));
+        assert!(
+            matches("ALL", json!(["a"]), json!(["a", "b"])) && matches("NONE", json!(["c"]), json!(["a"]))
+        );
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! A made-up ad account: the same for the same seed, on whatever day it is made.
 
-mod chance;
 mod delivery;
 mod plan;
+mod seeded_rng;
 mod structure;
 
-pub(crate) use chance::Chance;
 pub(crate) use delivery::Delivery;
+pub(crate) use seeded_rng::SeededRng;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -44,7 +44,7 @@ mod tests {
     fn numbers(world: &World, ad: usize, day: Date) -> Option<Numbers> {
         match world.facts.get(ad, day)? {
             Fact::Counted(numbers) => Some(*numbers),
-            Fact::Passing(_) | Fact::Written(_) => None,
+            Fact::Retracted(_) | Fact::Recorded(_) => None,
         }
     }
 
@@ -64,7 +64,7 @@ mod tests {
     fn the_account_goes_on_with_the_clock() {
         let mut world = made(date(2026, 11, 20), 1);
         let later = made(date(2026, 11, 22), 1);
-        world.facts.grow(date(2026, 11, 22));
+        world.facts.generate_until(date(2026, 11, 22));
         assert!((0..200).any(|ad| numbers(&world, ad, date(2026, 11, 22)).is_some()));
         assert!((0..200).all(|ad| {
             numbers(&world, ad, date(2026, 11, 22)) == numbers(&later, ad, date(2026, 11, 22))
@@ -82,7 +82,7 @@ mod tests {
     fn the_account_has_every_kind_of_campaign() {
         let world = made(date(2026, 11, 20), 1);
         let campaigns = world.of_account(Kind::Campaign, &world.main().digits);
-        let with = |status: &str| campaigns.iter().filter(|c| c.own_status() == status).count();
+        let with = |status: &str| campaigns.iter().filter(|c| c.configured_status() == status).count();
         assert_eq!((campaigns.len(), with("ARCHIVED"), with("PAUSED")), (20, 2, 2));
         let (first, last) = (date(2026, 8, 23), date(2026, 11, 20));
         let delivering = campaigns

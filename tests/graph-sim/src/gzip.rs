@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 /// Whether a caller takes gzip.
-pub(crate) fn accepted(headers: &HeaderMap) -> bool {
+pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
     let names = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     names.split(',').any(|name| {
         let (name, weight) = name.split_once(';').unwrap_or((name, ""));
@@ -17,7 +17,7 @@ pub(crate) fn accepted(headers: &HeaderMap) -> bool {
 }
 
 /// The same body, compressed.
-pub(crate) fn pack(body: &str) -> std::io::Result<Vec<u8>> {
+pub(crate) fn compress(body: &str) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(body.as_bytes())?;
     encoder.finish()
@@ -34,9 +34,9 @@ mod tests {
         let takes = |text: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(text));
-            accepted(&headers)
+            is_accepted(&headers)
         };
         assert!(takes("gzip") && takes("deflate, gzip;q=0.8"));
-        assert!(!takes("identity") && !takes("gzip;q=0, br") && !accepted(&HeaderMap::new()));
+        assert!(!takes("identity") && !takes("gzip;q=0, br") && !is_accepted(&HeaderMap::new()));
     }
 }

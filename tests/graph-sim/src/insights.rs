@@ -1,16 +1,16 @@
 //! Insights: rows of numbers about an account or one of its objects.
 
-mod about;
 mod action;
 mod breakdown;
 mod counts;
-mod frozen;
-mod heaviest;
+mod dimensions;
+mod filtering;
+mod limits;
 mod measures;
-mod narrow;
 mod period;
 mod query;
-mod ripening;
+mod restatement;
+mod snapshot;
 mod sum;
 mod table;
 mod writer;
@@ -25,16 +25,16 @@ use crate::node::Kind;
 use crate::object::Object;
 use crate::paging::{Link, page};
 use crate::world::World;
-use about::{ABOUT, About};
-use action::Shape;
+use action::ActionOptions;
 use breakdown::Breakdown;
-pub(crate) use frozen::{Frozen, Order};
-pub use heaviest::Heaviest;
-use measures::{Measures, STORED};
-use period::Range;
+use dimensions::{DIMENSION_FIELDS, Dimensions};
+pub use limits::InsightsLimits;
+use measures::{Measures, STORED_FIELDS};
+use period::DateRange;
 use query::{Level, Query};
-use ripening::Known;
-pub(crate) use ripening::Moment;
+pub(crate) use restatement::AsOf;
+use restatement::VisibleFact;
+pub(crate) use snapshot::{ReportRequest, Snapshot};
 use table::{Table, sample};
 use writer::Writer;
 
@@ -61,49 +61,51 @@ impl Subject {
 }
 
 /// Answers `GET /{node}/insights`.
-pub(crate) fn answer(
+pub(crate) fn handle(
     world: &World,
     subject: &Subject,
     call: &GraphCall,
-    moment: Moment,
-    heaviest: Heaviest,
+    as_of: AsOf,
+    limits: InsightsLimits,
     link: &Link<'_>,
 ) -> Result<Value, GraphError> {
-    let query = Query::read(call, subject.kind, moment.today)?;
-    let window = query::window(call)?;
-    let table = Table::new(world, subject, &query, moment);
+    let query = Query::read(call, subject.kind, as_of.today)?;
+    let window = query::page_request(call)?;
+    let table = Table::new(world, subject, &query, as_of);
     let place = |index: usize| index as i64;
-    let range = window.cut(table.len(), place);
-    heaviest.check(&query, &table, range.len())?;
+    let range = window.range(table.len(), place);
+    limits.check(&query, &table, range.len())?;
     let data = table.rows(range.clone()).collect();
-    let mut answer = page(data, range, table.len(), place, &window, link);
+    let mut response = page(data, range, table.len(), place, &window, link);
     if let Some(summary) = query.summary.as_ref().and_then(|fields| table.summary(fields)) {
-        answer["summary"] = summary;
+        response["summary"] = summary;
     }
-    Ok(answer)
+    Ok(response)
 }
 
 /// Every ad-day row of the main account with all that is stored, as insights would give it.
-pub(crate) fn ad_day_rows(world: &World, since: Date, until: Date, moment: Moment) -> Vec<Value> {
-    let (shape, breakdown) = (Shape::default(), Breakdown::none());
-    let writer = ad_days(world, &shape, &breakdown, moment);
+pub(crate) fn ad_day_rows(world: &World, since: Date, until: Date, as_of: AsOf) -> Vec<Value> {
+    let (action_options, breakdown) = (ActionOptions::default(), Breakdown::none());
+    let writer = ad_day_writer(world, &action_options, &breakdown, as_of);
     let mut all = Vec::new();
     for ad in 0..world.facts.ads.len() {
-        for (day, fact) in world.facts.of_ad(ad, since, until).take_while(|(day, _)| *day <= until) {
-            let Some(known) = writer.known(ad, day, fact) else { continue };
-            let fields: Vec<String> = match known {
-                Known::Counted(_) => ABOUT.iter().chain(&STORED).map(|name| (*name).to_owned()).collect(),
-                Known::Written(row) => row.keys().cloned().collect(),
+        for (day, stored) in world.facts.of_ad(ad, since, until).take_while(|(day, _)| *day <= until) {
+            let Some(fact) = writer.visible(ad, day, stored) else { continue };
+            let fields: Vec<String> = match fact {
+                VisibleFact::Counted(_) => {
+                    DIMENSION_FIELDS.iter().chain(&STORED_FIELDS).map(|name| (*name).to_owned()).collect()
+                }
+                VisibleFact::Recorded(row) => row.keys().cloned().collect(),
             };
-            let measures = writer.whole(ad, day, known);
-            all.push(Value::Object(one_day(&writer, &fields, ad, day, &measures, sample(fact))));
+            let measures = writer.day_measures(ad, day, fact);
+            all.push(Value::Object(one_day(&writer, &fields, ad, day, &measures, sample(stored))));
         }
     }
     all
 }
 
 /// Changes an ad-day row, as Meta restates numbers; null takes a field away, and null for all of it the row.
-pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value, moment: Moment) {
+pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value, as_of: AsOf) {
     let of_node =
         |field: &str| world.nodes.get(ad_id).and_then(|ad| ad.text(field)).unwrap_or_default().to_owned();
     let ad = AdRef { ad: ad_id.to_owned(), adset: of_node("adset_id"), campaign: of_node("campaign_id") };
@@ -112,17 +114,18 @@ pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value
         world.facts.remove(ad, day);
         return;
     }
-    let (shape, breakdown) = (Shape::default(), Breakdown::none());
-    let writer = ad_days(world, &shape, &breakdown, moment);
-    let about: Vec<String> = ABOUT.iter().map(|name| (*name).to_owned()).collect();
-    let known = world.facts.get(ad, day).and_then(|fact| writer.known(ad, day, fact));
-    let mut row = match known {
-        Some(Known::Written(row)) => row.clone(),
-        Some(known) => {
-            let fields: Vec<String> = about.into_iter().chain(STORED.map(str::to_owned)).collect();
-            one_day(&writer, &fields, ad, day, &writer.whole(ad, day, known), None)
+    let (action_options, breakdown) = (ActionOptions::default(), Breakdown::none());
+    let writer = ad_day_writer(world, &action_options, &breakdown, as_of);
+    let dimension_fields: Vec<String> = DIMENSION_FIELDS.iter().map(|name| (*name).to_owned()).collect();
+    let fact = world.facts.get(ad, day).and_then(|fact| writer.visible(ad, day, fact));
+    let mut row = match fact {
+        Some(VisibleFact::Recorded(row)) => row.clone(),
+        Some(fact) => {
+            let fields: Vec<String> =
+                dimension_fields.into_iter().chain(STORED_FIELDS.map(str::to_owned)).collect();
+            one_day(&writer, &fields, ad, day, &writer.day_measures(ad, day, fact), None)
         }
-        None => one_day(&writer, &about, ad, day, &Measures::Written(&Map::new()), None),
+        None => one_day(&writer, &dimension_fields, ad, day, &Measures::Recorded(&Map::new()), None),
     };
     for (name, value) in changes.as_object().into_iter().flatten() {
         match value {
@@ -130,12 +133,17 @@ pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value
             value => drop(row.insert(name.clone(), value.clone())),
         }
     }
-    world.facts.set(ad, day, Fact::Written(row));
+    world.facts.set(ad, day, Fact::Recorded(row));
 }
 
-fn ad_days<'a>(world: &'a World, shape: &'a Shape, breakdown: &'a Breakdown, moment: Moment) -> Writer<'a> {
-    let about = About { world, account: world.main(), level: Level::Ad };
-    Writer { about, shape, breakdown, moment }
+fn ad_day_writer<'a>(
+    world: &'a World,
+    action_options: &'a ActionOptions,
+    breakdown: &'a Breakdown,
+    as_of: AsOf,
+) -> Writer<'a> {
+    let dimensions = Dimensions { world, account: world.main(), level: Level::Ad };
+    Writer { dimensions, action_options, breakdown, as_of }
 }
 
 fn one_day(
@@ -146,5 +154,5 @@ fn one_day(
     measures: &Measures<'_>,
     sample: Option<&Map<String, Value>>,
 ) -> Map<String, Value> {
-    writer.row(fields, ad, Range { since: day, until: day }, measures, sample)
+    writer.row(fields, ad, DateRange { since: day, until: day }, measures, sample)
 }

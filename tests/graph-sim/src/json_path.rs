@@ -6,7 +6,7 @@ use serde_json::Value;
 pub(crate) fn find(value: &Value, path: &str) -> Option<String> {
     let mut found = vec![value];
     for step in steps(path.strip_prefix('$')?) {
-        found = found.into_iter().flat_map(|value| take(value, step)).collect();
+        found = found.into_iter().flat_map(|value| select(value, step)).collect();
     }
     let texts: Vec<String> = found
         .into_iter()
@@ -20,7 +20,7 @@ fn steps(path: &str) -> impl Iterator<Item = &str> {
     path.split(['.', '[', ']']).filter(|step| !step.is_empty()).map(|step| step.trim_matches(['\'', '"']))
 }
 
-fn take<'a>(value: &'a Value, step: &str) -> Vec<&'a Value> {
+fn select<'a>(value: &'a Value, step: &str) -> Vec<&'a Value> {
     match (value, step) {
         (Value::Array(items), "*") => items.iter().collect(),
         (Value::Object(fields), "*") => fields.values().collect(),

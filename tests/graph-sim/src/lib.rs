@@ -14,24 +14,24 @@ mod start_error;
 // Being called.
 mod batch;
 mod call;
+mod call_log;
+mod connection;
 mod error;
 mod exchange;
 mod gzip;
 mod json_path;
-mod line;
-mod record;
 mod routes;
 mod server;
 mod state;
 
 // Letting callers in.
-mod access;
+mod auth;
 mod business;
+mod change_limits;
 mod crypto;
 mod login;
 mod me;
 mod oauth;
-mod pace;
 mod people;
 mod quota;
 mod token;
@@ -57,7 +57,7 @@ pub mod spec;
 mod journal;
 mod media;
 mod write;
-mod writing;
+mod write_settings;
 
 // What there is to read.
 mod activity;
@@ -67,28 +67,29 @@ mod generator;
 mod money;
 mod node;
 mod numbers;
+mod processing;
 mod recorded;
-mod stage;
 mod status;
 mod world;
 
-pub use args::{AccountArgs, MannerArgs};
-pub use config::{App, Behaviour, Clock, Config, Generator, Limits, Pages, Source, Tier};
+pub use args::{AccountArgs, BehaviourArgs};
+pub use call_log::RecordedCall;
+pub use config::{App, Behaviour, Clock, Config, Generator, Limits, PagingQuirks, Source, Tier};
 pub use event::Issue;
 pub use fault::{
-    Area, Ending, ErrorData, Fault, FaultCase, FaultKind, FaultPlan, Place, Refusal, Rule, ThrottleKind, When,
+    Area, ErrorData, ErrorResponse, ExpectedOutcome, Fault, FaultCase, FaultKind, FaultPlan, FaultRule,
+    RequestMatcher, ThrottleKind, Trigger,
 };
-pub use insights::Heaviest;
-pub use login::PERSON;
-pub use media::video::VideoTrouble;
-pub use people::{Called, MoreAccount};
+pub use insights::InsightsLimits;
+pub use login::LOGIN_USER_ID;
+pub use media::video::VideoFault;
+pub use people::{CallbackResponse, NewAccount};
+pub use processing::ReviewDecision;
 pub use quota::{Usage, UseCase};
-pub use record::RecordedCall;
 pub use recorded::last_recorded_day;
-pub use reports::{ReportError, ReportFate, ReportRun, Reports};
+pub use reports::{ReportError, ReportOutcome, ReportRun, ReportSettings};
 pub use sim::{AccountInfo, GraphSim};
-pub use stage::Verdict;
 pub use start_error::StartError;
 pub use token::TokenState;
-pub use webhook::Deliveries;
-pub use writing::{MediaLimits, Writing};
+pub use webhook::DeliveryStats;
+pub use write_settings::{MediaLimits, WriteSettings};

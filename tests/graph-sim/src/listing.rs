@@ -6,12 +6,12 @@ use crate::call::GraphCall;
 use crate::error::GraphError;
 use crate::filter::Conditions;
 use crate::object::Object;
-use crate::paging::{Window, page};
+use crate::paging::{PageRequest, page};
 use crate::params::Params;
-use crate::read::{Reader, check_weight, wanted};
+use crate::read::{Reader, check_weight, requested_fields};
 
 /// Meta publishes no greatest page size of structure edges; it refuses pages that take it too long.
-const MOST: usize = 500;
+const MAX_PAGE_ROWS: usize = 500;
 
 /// The page a call asks for of these objects, which are all of one class.
 pub(crate) fn list<'a>(
@@ -20,26 +20,26 @@ pub(crate) fn list<'a>(
     mut members: Vec<Object<'a>>,
     call: &GraphCall,
 ) -> Result<Value, GraphError> {
-    let window = Window::read(call, MOST)?;
-    let wanted = wanted(call, class)?;
+    let window = PageRequest::read(call, MAX_PAGE_ROWS)?;
+    let wanted = requested_fields(call, class)?;
     check_weight(class, window.limit, &wanted)?;
     let conditions = Conditions::read(Params(&call.params), class, reader.now)?;
-    members.retain(|member| conditions.hold(reader.world, member));
+    members.retain(|member| conditions.matches(reader.world, member));
 
     let count = members.len();
     let place = |index: usize| match &members[index] {
         Object::Node(node) => node.position,
         Object::Account(_) | Object::Plain(..) => index as i64,
     };
-    let range = window.cut(count, place);
+    let range = window.range(count, place);
     let data: Result<Vec<Value>, GraphError> =
         members[range.clone()].iter().map(|member| reader.project(member, &wanted, call)).collect();
     let data = data?;
-    let mut answer = reader.link(call, |link| page(data, range, count, place, &window, link));
+    let mut response = reader.link(call, |link| page(data, range, count, place, &window, link));
     if is_counted(call) {
-        answer["summary"] = json!({ "total_count": count });
+        response["summary"] = json!({ "total_count": count });
     }
-    Ok(answer)
+    Ok(response)
 }
 
 fn is_counted(call: &GraphCall) -> bool {

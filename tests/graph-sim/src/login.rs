@@ -12,26 +12,26 @@ use crate::percent;
 use crate::token::Tokens;
 
 /// The id of the person who is logged in at the dialog.
-pub const PERSON: &str = "122100000000000042";
+pub const LOGIN_USER_ID: &str = "122100000000000042";
 /// What a Login for Business configuration grants.
 const CONFIGURED_SCOPES: &str = "ads_management,ads_read,business_management";
 const SYSTEM_USER: &str = "system_user";
-const CODE_LIFE: SignedDuration = SignedDuration::from_mins(10);
+const CODE_TTL: SignedDuration = SignedDuration::from_mins(10);
 
 /// What the dialog answers: a page, or the way back to the app.
-pub(crate) enum Shown {
+pub(crate) enum DialogResponse {
     Page(StatusCode, String),
     Redirect(String),
 }
 
-/// Codes that were sent to the app.
+/// Authorization codes that were sent to the app.
 #[derive(Default)]
-pub(crate) struct Codes {
+pub(crate) struct AuthorizationCodes {
     issued: u64,
-    open: BTreeMap<String, Code>,
+    codes: BTreeMap<String, AuthorizationCode>,
 }
 
-struct Code {
+struct AuthorizationCode {
     redirect_uri: String,
     grant: Grant,
     issued_at: Timestamp,
@@ -46,8 +46,8 @@ pub(crate) struct Grant {
     pub(crate) declined: Vec<String>,
     /// Whether the token is for a system user of the person's business.
     pub(crate) system: bool,
-    /// The ad accounts (digits) that were chosen; all when absent.
-    pub(crate) chosen: Option<BTreeSet<String>>,
+    /// The ad accounts (digits) that were selected; all when absent.
+    pub(crate) selected_accounts: Option<BTreeSet<String>>,
 }
 
 impl Grant {
@@ -56,15 +56,15 @@ impl Grant {
         let names = |name: &str| names(params.get(name).map_or("", String::as_str));
         let scopes: Vec<String> = names("scope").map(str::to_owned).collect();
         let again = params.get("auth_type").is_some_and(|kind| kind == "rerequest");
-        let silent = |scope: &&String| !again && tokens.has_declined(PERSON, scope);
+        let silent = |scope: &&String| !again && tokens.has_declined(LOGIN_USER_ID, scope);
         let silent: Vec<String> = scopes.iter().filter(silent).cloned().collect();
         let declined = names("declined").map(str::to_owned).filter(|name| scopes.contains(name));
         let declined = declined.chain(silent).collect();
-        let chosen: BTreeSet<String> =
+        let selected_accounts: BTreeSet<String> =
             names("accounts").map(|id| id.trim_start_matches("act_").to_owned()).collect();
-        let chosen = (!chosen.is_empty()).then_some(chosen);
+        let selected_accounts = (!selected_accounts.is_empty()).then_some(selected_accounts);
         let system = params.get("for").is_some_and(|whom| whom == SYSTEM_USER);
-        Self { scopes, declined, system, chosen }
+        Self { scopes, declined, system, selected_accounts }
     }
 }
 
@@ -73,13 +73,14 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
     list.split([',', ' ']).filter(|name| !name.is_empty())
 }
 
-impl Codes {
+impl AuthorizationCodes {
     fn issue(&mut self, redirect_uri: &str, grant: Grant, secret: &str, now: Timestamp) -> String {
         self.issued += 1;
-        let seal = crate::crypto::proof(secret, &format!("{} {now}", self.issued));
-        let code = format!("AQ{seal}");
-        let code_for = Code { redirect_uri: redirect_uri.to_owned(), grant, issued_at: now, used: false };
-        self.open.insert(code.clone(), code_for);
+        let signature = crate::crypto::proof(secret, &format!("{} {now}", self.issued));
+        let code = format!("AQ{signature}");
+        let entry =
+            AuthorizationCode { redirect_uri: redirect_uri.to_owned(), grant, issued_at: now, used: false };
+        self.codes.insert(code.clone(), entry);
         code
     }
 
@@ -90,7 +91,7 @@ impl Codes {
         redirect_uri: &str,
         now: Timestamp,
     ) -> Result<Grant, GraphError> {
-        let Some(code) = self.open.get_mut(code) else {
+        let Some(code) = self.codes.get_mut(code) else {
             return Err(GraphError::new(100, "Invalid verification code format."));
         };
         if code.used {
@@ -104,7 +105,7 @@ impl Codes {
             )
             .subcode(36008));
         }
-        if code.issued_at + CODE_LIFE <= now {
+        if code.issued_at + CODE_TTL <= now {
             return Err(GraphError::new(100, "This authorization code has expired.").subcode(36007));
         }
         code.used = true;
@@ -113,7 +114,7 @@ impl Codes {
 }
 
 /// `GET /dialog/oauth`
-pub(crate) fn dialog(app: &App, tokens: &Tokens, params: &BTreeMap<String, String>) -> Shown {
+pub(crate) fn dialog(app: &App, tokens: &Tokens, params: &BTreeMap<String, String>) -> DialogResponse {
     if let Err(page) = check(app, params) {
         return page;
     }
@@ -121,7 +122,7 @@ pub(crate) fn dialog(app: &App, tokens: &Tokens, params: &BTreeMap<String, Strin
     let configured = params.contains_key("config_id");
     let scope = if configured { CONFIGURED_SCOPES } else { text("scope") };
     let scope = if scope.is_empty() { "public_profile" } else { scope };
-    // A configuration for system users needs this to answer with a code (Login for Business).
+    // A configuration for system users needs this to respond with a code (Login for Business).
     let system = configured && text("override_default_response_type") == "true";
     // A configuration is asked for as a whole, whatever was said before.
     let again = configured || text("auth_type") == "rerequest";
@@ -133,14 +134,14 @@ pub(crate) fn dialog(app: &App, tokens: &Tokens, params: &BTreeMap<String, Strin
         ("scope", scope),
         ("for", if system { SYSTEM_USER } else { "person" }),
     ];
-    Shown::Page(
+    DialogResponse::Page(
         StatusCode::OK,
         page(
             "Log in to continue",
             html! {
                 p { "The app " strong { (app.app_id) } " asks for these permissions on your ad accounts:" }
                 ul {
-                    @for scope in names(scope).filter(|scope| again || !tokens.has_declined(PERSON, scope)) {
+                    @for scope in names(scope).filter(|scope| again || !tokens.has_declined(LOGIN_USER_ID, scope)) {
                         li { code { (scope) } }
                     }
                 }
@@ -164,35 +165,41 @@ pub(crate) fn dialog(app: &App, tokens: &Tokens, params: &BTreeMap<String, Strin
 /// `POST /dialog/oauth/decision`
 pub(crate) fn decide(
     app: &App,
-    codes: &mut Codes,
+    codes: &mut AuthorizationCodes,
     tokens: &Tokens,
     params: &BTreeMap<String, String>,
     now: Timestamp,
-) -> Shown {
+) -> DialogResponse {
     if let Err(page) = check(app, params) {
         return page;
     }
     let text = |name: &str| params.get(name).map_or("", String::as_str);
     let redirect_uri = text("redirect_uri");
-    let answer = if text("decision") == "continue" {
+    let response = if text("decision") == "continue" {
         format!("code={}", codes.issue(redirect_uri, Grant::read(params, tokens), &app.app_secret, now))
     } else {
-        let said = percent::encode("Permissions error");
-        format!("error_reason=user_denied&error=access_denied&error_description={said}")
+        let description = percent::encode("Permissions error");
+        format!("error_reason=user_denied&error=access_denied&error_description={description}")
     };
-    let joint = if redirect_uri.contains('?') { '&' } else { '?' };
-    Shown::Redirect(format!("{redirect_uri}{joint}{answer}&state={}", percent::encode(text("state"))))
+    let separator = if redirect_uri.contains('?') { '&' } else { '?' };
+    DialogResponse::Redirect(format!(
+        "{redirect_uri}{separator}{response}&state={}",
+        percent::encode(text("state"))
+    ))
 }
 
 /// A wrong app or address is never sent anywhere: it could be an attacker's.
-fn check(app: &App, params: &BTreeMap<String, String>) -> Result<(), Shown> {
+fn check(app: &App, params: &BTreeMap<String, String>) -> Result<(), DialogResponse> {
     let refuse = |what: &str| {
-        Err(Shown::Page(StatusCode::BAD_REQUEST, page("Sorry, something went wrong", html! { p { (what) } })))
+        Err(DialogResponse::Page(
+            StatusCode::BAD_REQUEST,
+            page("Sorry, something went wrong", html! { p { (what) } }),
+        ))
     };
     if params.get("client_id").is_none_or(|id| *id != app.app_id) {
         return refuse("Invalid App ID: the client_id is not the one of an app known here.");
     }
-    if !params.get("redirect_uri").is_some_and(|uri| allowed(app, uri)) {
+    if !params.get("redirect_uri").is_some_and(|uri| is_allowed_redirect(app, uri)) {
         return refuse("URL Blocked: the redirect_uri is not among the app's valid OAuth redirect URIs.");
     }
     if params.get("response_type").is_some_and(|wanted| wanted != "code") {
@@ -201,7 +208,7 @@ fn check(app: &App, params: &BTreeMap<String, String>) -> Result<(), Shown> {
     Ok(())
 }
 
-fn allowed(app: &App, uri: &str) -> bool {
+fn is_allowed_redirect(app: &App, uri: &str) -> bool {
     if !app.redirect_uris.is_empty() {
         return app.redirect_uris.iter().any(|registered| registered == uri);
     }
@@ -210,7 +217,7 @@ fn allowed(app: &App, uri: &str) -> bool {
     }) && !uri.contains(['@', '\\', '#', '\r', '\n'])
 }
 
-const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;margin:0;background:#f0f2f5;color:#1c1e21}\
+const PAGE_CSS: &str = "body{font:1rem/1.5 system-ui,sans-serif;margin:0;background:#f0f2f5;color:#1c1e21}\
 main{max-width:26rem;margin:10vh auto;padding:2rem;background:#fff;border-radius:.5rem}\
 button{font:inherit;padding:.5rem 1.25rem;border:1px solid #0a58ca;border-radius:.375rem;background:#fff;color:#0a58ca}\
 button[value=continue]{background:#0a58ca;color:#fff}";
@@ -223,7 +230,7 @@ fn page(title: &str, content: Markup) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(PAGE_CSS)) }
             }
             body { main { h1 { (title) } (content) } }
         }
@@ -242,19 +249,19 @@ mod tests {
 
     #[test]
     fn only_registered_addresses_or_this_machine_are_redirected_to() {
-        assert!(allowed(&app(&[]), "http://127.0.0.1:3000/callback"));
-        assert!(allowed(&app(&[]), "http://localhost/callback"));
-        assert!(!allowed(&app(&[]), "http://localhost.evil.test/callback"));
-        assert!(!allowed(&app(&[]), "http://localhost:80@evil.test/"));
-        assert!(allowed(&app(&["https://a.test/cb"]), "https://a.test/cb"));
-        assert!(!allowed(&app(&["https://a.test/cb"]), "https://a.test/cb/"));
-        assert!(!allowed(&app(&["https://a.test/cb"]), "http://localhost/cb"));
+        assert!(is_allowed_redirect(&app(&[]), "http://127.0.0.1:3000/callback"));
+        assert!(is_allowed_redirect(&app(&[]), "http://localhost/callback"));
+        assert!(!is_allowed_redirect(&app(&[]), "http://localhost.evil.test/callback"));
+        assert!(!is_allowed_redirect(&app(&[]), "http://localhost:80@evil.test/"));
+        assert!(is_allowed_redirect(&app(&["https://a.test/cb"]), "https://a.test/cb"));
+        assert!(!is_allowed_redirect(&app(&["https://a.test/cb"]), "https://a.test/cb/"));
+        assert!(!is_allowed_redirect(&app(&["https://a.test/cb"]), "http://localhost/cb"));
     }
 
     #[test]
     fn a_code_works_once_and_in_time() {
         let start: Timestamp = "2026-11-20T02:00:00Z".parse().unwrap();
-        let mut codes = Codes::default();
+        let mut codes = AuthorizationCodes::default();
         let granted = |pairs: &[(&str, &str)]| {
             let pairs = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
             Grant::read(&pairs, &Tokens::default())
@@ -268,7 +275,7 @@ mod tests {
         let redeemed = subcode(&code, "http://localhost/", start).unwrap();
         assert_eq!((redeemed.scopes.len(), redeemed.declined), (2, vec!["ads_management".to_owned()]));
         assert_eq!(subcode(&code, "http://localhost/", start), Err(Some(36009)));
-        assert_eq!(subcode(&late, "http://localhost/", start + CODE_LIFE), Err(Some(36007)));
+        assert_eq!(subcode(&late, "http://localhost/", start + CODE_TTL), Err(Some(36007)));
         assert_eq!(subcode("bogus", "http://localhost/", start), Err(None));
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use graph_sim::{AccountArgs, App, Clock, Config, GraphSim, MannerArgs, StartError};
+use graph_sim::{AccountArgs, App, BehaviourArgs, Clock, Config, GraphSim, StartError};
 
 /// A local stand-in for Meta's Graph and Marketing API.
 #[derive(Parser)]
@@ -14,7 +14,7 @@ struct Args {
     #[command(flatten)]
     account: AccountArgs,
     #[command(flatten)]
-    manners: MannerArgs,
+    behaviour: BehaviourArgs,
     /// 0 lets the system pick one.
     #[arg(long, default_value_t = 0)]
     port: u16,
@@ -49,12 +49,12 @@ async fn serve(args: Args) -> Result<(), StartError> {
         "curl -H 'Authorization: Bearer {token}' '{url}/v26.0/{}/campaigns?fields=id,name,status'",
         account.id
     );
-    let told = tokio::select! {
-        told = tokio::signal::ctrl_c() => told,
-        () = sim.keep_delivering() => Ok(()),
+    let result = tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        () = sim.deliver_continuously() => Ok(()),
     };
-    if let Err(error) = told {
-        tracing::error!(%error, "Ctrl-C cannot be heard here.");
+    if let Err(error) = result {
+        tracing::error!(%error, "Listening for Ctrl-C failed.");
     }
     sim.stop().await;
     Ok(())
@@ -64,7 +64,7 @@ fn config(args: Args) -> Result<Config, StartError> {
     let clock = wall_clock();
     let app = App { app_id: args.app_id, app_secret: args.app_secret, redirect_uris: Vec::new() };
     let config = Config::new(args.account.source(clock())?, app, clock);
-    args.manners.apply(Config { port: args.port, journal: args.journal, ..config })
+    args.behaviour.apply(Config { port: args.port, journal: args.journal, ..config })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the program's time comes from")]

@@ -5,18 +5,21 @@ use serde_json::{Value, json};
 use crate::business;
 use crate::call::GraphCall;
 use crate::error::GraphError;
-use crate::login::PERSON;
+use crate::login::LOGIN_USER_ID;
 use crate::object::{self, Object, page, plain};
 use crate::params::Params;
-use crate::read::{Reader, wanted};
+use crate::read::{Reader, requested_fields};
 use crate::token::Claims;
 
 /// `GET /me`
 pub(crate) fn person(reader: &Reader<'_>, claims: &Claims, call: &GraphCall) -> Result<Value, GraphError> {
-    let name =
-        if claims.user == PERSON { "Simulated Person".to_owned() } else { format!("Person {}", claims.user) };
+    let name = if claims.user == LOGIN_USER_ID {
+        "Simulated Person".to_owned()
+    } else {
+        format!("Person {}", claims.user)
+    };
     let person = plain("User", json!({ "id": claims.user, "name": name }));
-    reader.project(&person, &wanted(call, "User")?, call)
+    reader.project(&person, &requested_fields(call, "User")?, call)
 }
 
 /// `GET /me/permissions`, narrowed by `permission` and `status`.

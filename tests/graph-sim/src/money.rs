@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 /// Decimal places of the minor unit by Meta's own table, which differs from ISO 4217 (HUF, IDR, COP, CRC and TWD
 /// have cents there, none here).
 pub(crate) fn decimals(currency: &str) -> u32 {
-    const WITHOUT: [&str; 11] = ["CLP", "COP", "CRC", "HUF", "ISK", "IDR", "JPY", "KRW", "PYG", "TWD", "VND"];
-    if WITHOUT.contains(&currency) { 0 } else { 2 }
+    const ZERO_DECIMAL_CURRENCIES: [&str; 11] =
+        ["CLP", "COP", "CRC", "HUF", "ISK", "IDR", "JPY", "KRW", "PYG", "TWD", "VND"];
+    if ZERO_DECIMAL_CURRENCIES.contains(&currency) { 0 } else { 2 }
 }
 
 /// An amount of minor units as insights write it: major units, no trailing zeros.
@@ -23,8 +24,8 @@ pub(crate) fn minor(major: &str, currency: &str) -> Option<u64> {
     if scaled.fract().is_zero() { scaled.to_u64() } else { None }
 }
 
-/// The least daily budget for impressions in minor units, about a dollar. The exact numbers follow exchange rates.
-const LEAST: [(&str, u64); 40] = [
+/// The minimum daily budget for impressions in minor units, about a dollar. The exact numbers follow exchange rates.
+const MIN_DAILY_BUDGETS: [(&str, u64); 40] = [
     ("AED", 367),
     ("ARS", 140_000),
     ("AUD", 150),
@@ -67,23 +68,23 @@ const LEAST: [(&str, u64); 40] = [
     ("ZAR", 1_750),
 ];
 
-/// The least daily budget in a currency, in minor units.
-pub(crate) fn least_daily_budget(currency: &str) -> u64 {
-    LEAST.iter().find(|(code, _)| *code == currency).map_or(100, |(_, least)| *least)
+/// The minimum daily budget in a currency, in minor units.
+pub(crate) fn min_daily_budget(currency: &str) -> u64 {
+    MIN_DAILY_BUDGETS.iter().find(|(code, _)| *code == currency).map_or(100, |(_, minimum)| *minimum)
 }
 
 /// `GET /act_X/minimum_budgets`: a row for every currency, whatever the account's is.
 pub(crate) fn minimum_budgets() -> Vec<Value> {
-    let row = |(currency, least): &(&str, u64)| {
+    let row = |(currency, minimum): &(&str, u64)| {
         json!({
             "currency": currency,
-            "min_daily_budget_imp": least,
-            "min_daily_budget_high_freq": least * 5,
-            "min_daily_budget_low_freq": least * 40,
-            "min_daily_budget_video_views": least * 5,
+            "min_daily_budget_imp": minimum,
+            "min_daily_budget_high_freq": minimum * 5,
+            "min_daily_budget_low_freq": minimum * 40,
+            "min_daily_budget_video_views": minimum * 5,
         })
     };
-    LEAST.iter().map(row).collect()
+    MIN_DAILY_BUDGETS.iter().map(row).collect()
 }
 
 /// A ratio as insights write it: at most six decimals, no trailing zeros; none without a divisor.

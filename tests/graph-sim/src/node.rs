@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use crate::stage::Stage;
+use crate::processing::ProcessingState;
 
 /// Node types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +39,7 @@ pub(crate) struct Node {
     pub(crate) position: i64,
     /// Everything stored. `effective_status` is kept here only while a recorded one still holds.
     pub(crate) fields: Map<String, Value>,
-    pub(crate) stage: Stage,
+    pub(crate) processing: ProcessingState,
 }
 
 impl Node {
@@ -48,7 +48,7 @@ impl Node {
     }
 
     /// The status a person chose. Some recordings hold it under one of its two names only.
-    pub(crate) fn own_status(&self) -> &str {
+    pub(crate) fn configured_status(&self) -> &str {
         self.text("status").or_else(|| self.text("configured_status")).unwrap_or("ACTIVE")
     }
 

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use crate::call::GraphCall;
 use crate::error::{GraphError, invalid};
-use crate::login::PERSON;
+use crate::login::LOGIN_USER_ID;
 use crate::params::Params;
 use crate::state::State;
-use crate::token::{Claims, Holder, Life};
+use crate::token::{Claims, TokenLifetime, TokenOwner};
 
 /// The id of the system user that a Login for Business configuration makes.
-const SYSTEM_USER: &str = "122100000000000043";
+const SYSTEM_USER_ID: &str = "122100000000000043";
 
 /// Exchanges a code or a token for a token.
 pub(crate) fn access_token(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
@@ -33,26 +33,32 @@ pub(crate) fn access_token(state: &mut State, call: &GraphCall, now: Timestamp) 
             return Ok(json!({ "access_token": token, "token_type": "bearer" }));
         }
         Some("fb_exchange_token") => {
-            let old = state.tokens.read(&secret, oauth_param(params, "fb_exchange_token")?, now)?;
-            let holder = Holder {
-                chosen: old.chosen.as_ref(),
+            let old = state.tokens.verify(&secret, oauth_param(params, "fb_exchange_token")?, now)?;
+            let owner = TokenOwner {
+                selected_accounts: old.selected_accounts.as_ref(),
                 // A new token is no new consent.
                 consented_at: Some(old.consented_at),
-                ..Holder::new(&old.user, &old.scopes, old.system)
+                ..TokenOwner::new(&old.user, &old.scopes, old.system)
             };
             // Only a system user's token can be without an end, and only until it is given one.
             let sixty_days = params.text("set_token_expires_in_60_days") == Some("true");
-            let life = if old.kind == Life::Endless && !sixty_days { Life::Endless } else { Life::Long };
-            (state.tokens.issue(&secret, holder, life, now), life)
+            let life = if old.kind == TokenLifetime::NonExpiring && !sixty_days {
+                TokenLifetime::NonExpiring
+            } else {
+                TokenLifetime::Long
+            };
+            (state.tokens.issue(&secret, owner, life, now), life)
         }
         Some("authorization_code") | None => {
             let redirect_uri = oauth_param(params, "redirect_uri")?;
             let grant = state.codes.redeem(oauth_param(params, "code")?, redirect_uri, now)?;
-            let life = if grant.system { Life::Endless } else { Life::Short };
-            let user = if grant.system { SYSTEM_USER } else { PERSON };
-            let holder =
-                Holder { chosen: grant.chosen.as_ref(), ..Holder::new(user, &grant.scopes, grant.system) };
-            let token = state.tokens.issue(&secret, holder, life, now);
+            let life = if grant.system { TokenLifetime::NonExpiring } else { TokenLifetime::Short };
+            let user = if grant.system { SYSTEM_USER_ID } else { LOGIN_USER_ID };
+            let owner = TokenOwner {
+                selected_accounts: grant.selected_accounts.as_ref(),
+                ..TokenOwner::new(user, &grant.scopes, grant.system)
+            };
+            let token = state.tokens.issue(&secret, owner, life, now);
             for scope in &grant.declined {
                 state.tokens.withdraw(user, scope, now);
             }
@@ -60,11 +66,11 @@ pub(crate) fn access_token(state: &mut State, call: &GraphCall, now: Timestamp) 
         }
         Some(_) => return Err(invalid("Param grant_type must be fb_exchange_token or client_credentials")),
     };
-    let mut answer = json!({ "access_token": token, "token_type": "bearer" });
+    let mut response = json!({ "access_token": token, "token_type": "bearer" });
     if let Some(seconds) = life.seconds() {
-        answer["expires_in"] = json!(seconds);
+        response["expires_in"] = json!(seconds);
     }
-    Ok(answer)
+    Ok(response)
 }
 
 fn oauth_param<'a>(params: Params<'a>, name: &str) -> Result<&'a str, GraphError> {
@@ -96,9 +102,9 @@ pub(crate) fn debug_token(state: &State, call: &GraphCall, now: Timestamp) -> Re
             "app_id": app_id, "type": "APP", "application": "Adflight", "is_valid": true, "scopes": [],
         } }));
     }
-    let error = state.tokens.read(&state.app.app_secret, token, now).err();
+    let error = state.tokens.verify(&state.app.app_secret, token, now).err();
     let mut data = json!({ "is_valid": error.is_none(), "scopes": [] });
-    if let Some(claims) = state.tokens.known(&state.app.app_secret, token) {
+    if let Some(claims) = state.tokens.inspect(&state.app.app_secret, token) {
         data["app_id"] = json!(claims.app.as_ref().unwrap_or(app_id));
         data["type"] = json!(if claims.system { "SYSTEM_USER" } else { "USER" });
         data["application"] = json!("Adflight");

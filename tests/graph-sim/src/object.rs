@@ -98,7 +98,7 @@ impl<'a> Object<'a> {
                     "dsa_recommendations" => {
                         return rows("AdAccountDsaRecommendations", write::dsa_recommendations(account));
                     }
-                    "activities" => return activities(world, |done| done.account == account.digits),
+                    "activities" => return activities(world, |activity| activity.account == account.digits),
                     "assigned_users" => return vec![person("AssignedUser", account)],
                     "adspixels" => return pixels(world, account),
                     "generatepreviews" => return vec![preview("")],
@@ -111,7 +111,7 @@ impl<'a> Object<'a> {
                 return rows("VideoThumbnail", video::thumbnails(node));
             }
             Self::Node(node) if edge == "activities" => {
-                return activities(world, |done| node.text("id") == Some(&done.object_id));
+                return activities(world, |activity| node.text("id") == Some(&activity.object_id));
             }
             Self::Node(_) if edge == "previews" => return vec![preview(&self.id())],
             Self::Node(node) => of_node(world, node, edge),
@@ -148,8 +148,8 @@ fn of_node<'a>(world: &'a World, node: &Node, edge: &str) -> Vec<&'a Node> {
 /// The creatives of an ad, or of the ads of an ad set.
 fn creatives<'a>(world: &'a World, node: &Node) -> Vec<&'a Node> {
     let id = node.text("id");
-    let shown = |ad: &Node| ad.text("id") == id || ad.text("adset_id") == id;
-    let ads = world.of_account(Kind::Ad, &node.account).into_iter().filter(|ad| shown(ad));
+    let uses_creative = |ad: &Node| ad.text("id") == id || ad.text("adset_id") == id;
+    let ads = world.of_account(Kind::Ad, &node.account).into_iter().filter(|ad| uses_creative(ad));
     let mut ids: Vec<&str> = ads.filter_map(|ad| ad.fields.get("creative")?.get("id")?.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -160,8 +160,8 @@ fn creatives<'a>(world: &'a World, node: &Node) -> Vec<&'a Node> {
 
 /// What was done, the latest first.
 fn activities(world: &World, wanted: impl Fn(&Activity) -> bool) -> Vec<Object<'static>> {
-    let done = world.activities.iter().rev().filter(|done| wanted(done));
-    done.map(|done| plain("AdActivity", done.fields.clone())).collect()
+    let matching = world.activities.iter().rev().filter(|activity| wanted(activity));
+    matching.map(|activity| plain("AdActivity", activity.fields.clone())).collect()
 }
 
 /// The pixels that ad sets are optimised for.

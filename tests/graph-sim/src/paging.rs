@@ -7,36 +7,36 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use crate::call::GraphCall;
-use crate::config::Pages;
+use crate::config::PagingQuirks;
 use crate::error::{GraphError, invalid};
 use crate::percent;
 
-const DEFAULT_LIMIT: usize = 25;
+const DEFAULT_PAGE_ROWS: usize = 25;
 
 /// Which part of a listing a caller asks for.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Window {
+pub(crate) struct PageRequest {
     pub(crate) limit: usize,
-    pub(crate) from: From,
+    pub(crate) from: PageStart,
     /// Meta's manners of cutting pages.
-    pub(crate) pages: Pages,
+    pub(crate) pages: PagingQuirks,
 }
 
 /// Where a page begins. The numbers are places of elements, ascending within the listing.
 #[derive(Debug, PartialEq)]
-pub(crate) enum From {
+pub(crate) enum PageStart {
     Start,
     After(i64),
     /// Behind an element too, but an empty page comes first.
-    Gap(i64),
+    EmptyAfter(i64),
     Before(i64),
 }
 
-impl Window {
+impl PageRequest {
     /// Reads `limit`, `after` and `before`.
     pub(crate) fn read(call: &GraphCall, max: usize) -> Result<Self, GraphError> {
         let limit = match call.params.get("limit") {
-            None => DEFAULT_LIMIT,
+            None => DEFAULT_PAGE_ROWS,
             Some(text) => match text.parse::<usize>() {
                 Ok(limit) if (1..=max).contains(&limit) => limit,
                 _ => return Err(invalid(format!("Param limit must be a number from 1 to {max}"))),
@@ -46,16 +46,16 @@ impl Window {
         let from = match (given("after"), given("before")) {
             (Some(cursor), _) => decode(cursor)?,
             (None, Some(cursor)) => match decode(cursor)? {
-                From::After(place) | From::Gap(place) => From::Before(place),
+                PageStart::After(place) | PageStart::EmptyAfter(place) => PageStart::Before(place),
                 other => other,
             },
-            (None, None) => From::Start,
+            (None, None) => PageStart::Start,
         };
         Ok(Self { limit, from, pages: call.pages })
     }
 
     /// The range of a listing whose elements' places are given, as indexes.
-    pub(crate) fn cut(&self, count: usize, place: impl Fn(usize) -> i64) -> std::ops::Range<usize> {
+    pub(crate) fn range(&self, count: usize, place: impl Fn(usize) -> i64) -> std::ops::Range<usize> {
         // The number of elements for which the predicate holds; they stand first, because places ascend.
         let first = |holds: &dyn Fn(i64) -> bool| {
             let (mut low, mut high) = (0, count);
@@ -67,16 +67,16 @@ impl Window {
         };
         let length = if self.pages.short { (self.limit - self.limit / 3).max(1) } else { self.limit };
         match self.from {
-            From::Start => 0..length.min(count),
-            From::After(cursor) => {
+            PageStart::Start => 0..length.min(count),
+            PageStart::After(cursor) => {
                 let start = first(&|place| place <= cursor);
                 start..(start + length).min(count)
             }
-            From::Gap(cursor) => {
+            PageStart::EmptyAfter(cursor) => {
                 let start = first(&|place| place <= cursor);
                 start..start
             }
-            From::Before(cursor) => {
+            PageStart::Before(cursor) => {
                 let end = first(&|place| place < cursor);
                 end.saturating_sub(length)..end
             }
@@ -84,18 +84,20 @@ impl Window {
     }
 }
 
-const CURSOR: &str = "QVFI";
-const GAP: &str = "QVFG";
+const CURSOR_PREFIX: &str = "QVFI";
+const EMPTY_PAGE_CURSOR_PREFIX: &str = "QVFG";
 
 /// A cursor at this place.
-fn encode(mark: &str, place: i64) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{mark}{place}"))
+fn encode(prefix: &str, place: i64) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{prefix}{place}"))
 }
 
-fn decode(cursor: &str) -> Result<From, GraphError> {
+fn decode(cursor: &str) -> Result<PageStart, GraphError> {
     let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let place = |mark: &str| text.as_ref()?.strip_prefix(mark)?.parse().ok();
-    let from = place(CURSOR).map(From::After).or_else(|| place(GAP).map(From::Gap));
+    let place = |prefix: &str| text.as_ref()?.strip_prefix(prefix)?.parse().ok();
+    let from = place(CURSOR_PREFIX)
+        .map(PageStart::After)
+        .or_else(|| place(EMPTY_PAGE_CURSOR_PREFIX).map(PageStart::EmptyAfter));
     from.ok_or_else(|| invalid("Invalid cursors values"))
 }
 
@@ -123,22 +125,22 @@ impl Link<'_> {
     }
 }
 
-/// The answer for the elements at `range` of `count`.
+/// The response for the elements at `range` of `count`.
 pub(crate) fn page(
     data: Vec<Value>,
     range: std::ops::Range<usize>,
     count: usize,
     place: impl Fn(usize) -> i64,
-    window: &Window,
+    window: &PageRequest,
     link: &Link<'_>,
 ) -> Value {
     let (pages, more) = (window.pages, range.end < count);
     let (before, after) = match window.from {
-        From::Gap(place) => (encode(CURSOR, place), encode(CURSOR, place)),
+        PageStart::EmptyAfter(place) => (encode(CURSOR_PREFIX, place), encode(CURSOR_PREFIX, place)),
         _ if range.is_empty() => return json!({ "data": data }),
         _ => {
-            let mark = if pages.empty_between && more { GAP } else { CURSOR };
-            (encode(CURSOR, place(range.start)), encode(mark, place(range.end - 1)))
+            let prefix = if pages.empty_between && more { EMPTY_PAGE_CURSOR_PREFIX } else { CURSOR_PREFIX };
+            (encode(CURSOR_PREFIX, place(range.start)), encode(prefix, place(range.end - 1)))
         }
     };
     let mut paging = Map::new();
@@ -156,13 +158,16 @@ pub(crate) fn page(
 mod tests {
     use super::*;
 
-    fn window(query: &str) -> Result<Window, GraphError> {
-        Window::read(&GraphCall { params: percent::pairs(query), ..GraphCall::default() }, 500)
+    fn window(query: &str) -> Result<PageRequest, GraphError> {
+        PageRequest::read(&GraphCall { params: percent::pairs(query), ..GraphCall::default() }, 500)
     }
 
     #[test]
     fn limits_have_bounds() {
-        assert_eq!(window("").unwrap(), Window { limit: 25, from: From::Start, pages: Pages::default() });
+        assert_eq!(
+            window("").unwrap(),
+            PageRequest { limit: 25, from: PageStart::Start, pages: PagingQuirks::default() }
+        );
         assert_eq!(window("limit=500").unwrap().limit, 500);
         assert_eq!(window("limit=501").unwrap_err().code, 100);
         assert_eq!(window("limit=0").unwrap_err().code, 100);
@@ -171,9 +176,9 @@ mod tests {
     #[test]
     fn cursors_come_back_as_they_were_given() {
         for place in [-3, 0, 17_999] {
-            let (after, before) = (encode(CURSOR, place), encode(GAP, place));
-            assert_eq!(window(&format!("after={after}")).unwrap().from, From::After(place));
-            assert_eq!(window(&format!("before={before}")).unwrap().from, From::Before(place));
+            let (after, before) = (encode(CURSOR_PREFIX, place), encode(EMPTY_PAGE_CURSOR_PREFIX, place));
+            assert_eq!(window(&format!("after={after}")).unwrap().from, PageStart::After(place));
+            assert_eq!(window(&format!("before={before}")).unwrap().from, PageStart::Before(place));
         }
         assert_eq!(window("after=bogus!").unwrap_err().code, 100);
         assert_eq!(window("before=MTIz").unwrap_err().code, 100);
@@ -183,12 +188,14 @@ mod tests {
     fn pages_meet_without_overlap_even_when_elements_come_and_go() {
         let places = [-2, -1, 0, 4, 5, 9];
         let at = |index: usize| places[index];
-        let cut = |from: From| Window { limit: 2, from, pages: Pages::default() }.cut(places.len(), at);
-        assert_eq!(cut(From::Start), 0..2);
-        assert_eq!(cut(From::After(-1)), 2..4);
-        assert_eq!(cut(From::After(3)), 3..5);
-        assert_eq!(cut(From::After(9)), 6..6);
-        assert_eq!(cut(From::Before(5)), 2..4);
-        assert_eq!(cut(From::Before(-2)), 0..0);
+        let range = |from: PageStart| {
+            PageRequest { limit: 2, from, pages: PagingQuirks::default() }.range(places.len(), at)
+        };
+        assert_eq!(range(PageStart::Start), 0..2);
+        assert_eq!(range(PageStart::After(-1)), 2..4);
+        assert_eq!(range(PageStart::After(3)), 3..5);
+        assert_eq!(range(PageStart::After(9)), 6..6);
+        assert_eq!(range(PageStart::Before(5)), 2..4);
+        assert_eq!(range(PageStart::Before(-2)), 0..0);
     }
 }

@@ -13,11 +13,11 @@ use crate::business;
 use crate::crypto::sign;
 use crate::server::lock;
 use crate::sim::GraphSim;
-use crate::state::{REMOVED, State};
+use crate::state::{APP_REMOVED_SUBCODE, State};
 use crate::world;
 
-/// How long Meta waits for the answer to a callback.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long Meta waits for the response to a callback.
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the app wants to hear of people who leave (App settings, "Deauthorize callback URL" and "Data deletion request
 /// URL").
@@ -29,7 +29,7 @@ pub(crate) struct Callbacks {
 
 /// An ad account beside the ones that every simulator has.
 #[derive(Clone, Debug)]
-pub struct MoreAccount {
+pub struct NewAccount {
     /// With its prefix: `act_1`.
     pub id: String,
     /// Its name.
@@ -46,7 +46,7 @@ pub struct MoreAccount {
 
 /// What an app answered to a callback.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Called {
+pub struct CallbackResponse {
     /// The status.
     pub status: u16,
     /// The body, when it is JSON.
@@ -60,12 +60,12 @@ impl GraphSim {
     }
 
     /// Adds an empty ad account.
-    pub fn add_account(&self, more: &MoreAccount) {
+    pub fn add_account(&self, new: &NewAccount) {
         let mut state = lock(&self.state);
-        let digits = more.id.trim_start_matches("act_");
-        let zone = TimeZone::get(&more.timezone).unwrap_or(TimeZone::UTC);
-        let mut account = world::account(digits, &more.name, &more.currency, &more.timezone, zone);
-        match &more.business {
+        let digits = new.id.trim_start_matches("act_");
+        let zone = TimeZone::get(&new.timezone).unwrap_or(TimeZone::UTC);
+        let mut account = world::account(digits, &new.name, &new.currency, &new.timezone, zone);
+        match &new.business {
             Some(id) => {
                 let name = business::all(&state.world).into_iter().find(|known| known.id() == *id);
                 let name = name.and_then(|known| known.value(&state.world, "name"));
@@ -73,14 +73,14 @@ impl GraphSim {
             }
             None => drop(account.fields.remove("business")),
         }
-        if !more.assigned {
+        if !new.assigned {
             state.world.businesses.unassigned.insert(digits.to_owned());
         }
         state.world.accounts.push(account);
     }
 
     /// Changes an ad account as Meta or its owner would: its status, why it is disabled, who pays. Null takes a field away.
-    pub fn change_account(&self, id: &str, changes: Value) {
+    pub fn update_account(&self, id: &str, changes: Value) {
         let mut state = lock(&self.state);
         let digits = id.trim_start_matches("act_");
         let account = state.world.accounts.iter_mut().find(|account| account.digits == digits);
@@ -99,20 +99,20 @@ impl GraphSim {
     }
 
     /// Has a person or system user work for a business: from then on for those only in which they were hired.
-    pub fn hire(&self, user: &str, business: &str) {
-        lock(&self.state).world.businesses.hire(user, business);
+    pub fn add_business_member(&self, user: &str, business: &str) {
+        lock(&self.state).world.businesses.add_member(user, business);
     }
 
     /// Makes a system user of a business, and gives its id.
-    pub fn hire_system_user(&self, business: &str) -> String {
-        business::hire_system_user(&mut lock(&self.state).world, business)
+    pub fn create_system_user(&self, business: &str) -> String {
+        business::create_system_user(&mut lock(&self.state).world, business)
     }
 
     /// Limits what somebody may do in an ad account: `MANAGE`, `ADVERTISE`, `ANALYZE`, `DRAFT`.
-    pub fn allow_tasks(&self, user: &str, account: &str, tasks: &[&str]) {
+    pub fn set_tasks(&self, user: &str, account: &str, tasks: &[&str]) {
         let tasks = tasks.iter().map(|task| (*task).to_owned()).collect();
         let digits = account.trim_start_matches("act_");
-        lock(&self.state).world.businesses.allow(user, digits, tasks);
+        lock(&self.state).world.businesses.set_tasks(user, digits, tasks);
     }
 
     /// Takes a permission back in the person's settings.
@@ -126,7 +126,7 @@ impl GraphSim {
     pub fn expire_permission(&self, user: &str, scope: &str) {
         let mut state = lock(&self.state);
         let now = state.now();
-        state.tokens.let_run_out(user, scope, now);
+        state.tokens.expire_permission(user, scope, now);
     }
 
     /// Enters the address that hears of people who remove the app.
@@ -141,51 +141,55 @@ impl GraphSim {
 
     /// A person removes the app in their settings: its tokens die, and the app is told. None when it has no address, or
     /// could not be reached.
-    pub async fn remove_app(&self, user: &str) -> Option<Called> {
+    pub async fn remove_app(&self, user: &str) -> Option<CallbackResponse> {
         let (url, form, http) = {
             let mut state = lock(&self.state);
             let now = state.now();
-            state.tokens.revoke(Some(user), REMOVED, now);
-            let form = [("signed_request", signed(&state, user, now))];
+            state.tokens.revoke(Some(user), APP_REMOVED_SUBCODE, now);
+            let form = [("signed_request", sign_request(&state, user, now))];
             (state.callbacks.deauthorize.clone()?, form, state.http.clone())
         };
-        call(&http, &url, &form).await
+        post_callback(&http, &url, &form).await
     }
 
     /// A person who removed the app asks for their data to be deleted.
-    pub async fn ask_for_deletion(&self, user: &str) -> Option<Called> {
+    pub async fn request_deletion(&self, user: &str) -> Option<CallbackResponse> {
         let (url, form, http) = {
             let state = lock(&self.state);
-            let form = [("signed_request", signed(&state, user, state.now()))];
+            let form = [("signed_request", sign_request(&state, user, state.now()))];
             (state.callbacks.deletion.clone()?, form, state.http.clone())
         };
-        call(&http, &url, &form).await
+        post_callback(&http, &url, &form).await
     }
 
     /// The `signed_request` with which Meta would speak of a person now.
     pub fn signed_request(&self, user: &str) -> String {
         let state = lock(&self.state);
-        signed(&state, user, state.now())
+        sign_request(&state, user, state.now())
     }
 }
 
-fn signed(state: &State, user: &str, now: Timestamp) -> String {
+fn sign_request(state: &State, user: &str, now: Timestamp) -> String {
     let payload = json!({ "algorithm": "HMAC-SHA256", "issued_at": now.as_second(), "user_id": user });
     let payload = URL_SAFE_NO_PAD.encode(payload.to_string());
     // The signature is over the encoded text.
     format!("{}.{payload}", URL_SAFE_NO_PAD.encode(sign(&state.app.app_secret, &payload)))
 }
 
-async fn call(http: &reqwest::Client, url: &str, form: &[(&str, String)]) -> Option<Called> {
-    let answer = http.post(url).form(form).timeout(PATIENCE).send().await;
-    let answer = match answer {
-        Ok(answer) => answer,
+async fn post_callback(
+    http: &reqwest::Client,
+    url: &str,
+    form: &[(&str, String)],
+) -> Option<CallbackResponse> {
+    let response = http.post(url).form(form).timeout(CALLBACK_TIMEOUT).send().await;
+    let response = match response {
+        Ok(response) => response,
         Err(error) => {
-            tracing::debug!(error = %error.without_url(), "A callback of the app did not answer.");
+            tracing::debug!(error = %error.without_url(), "A callback of the app did not respond.");
             return None;
         }
     };
-    let status = answer.status().as_u16();
-    let body = answer.bytes().await.ok()?;
-    Some(Called { status, body: serde_json::from_slice(&body).unwrap_or_default() })
+    let status = response.status().as_u16();
+    let body = response.bytes().await.ok()?;
+    Some(CallbackResponse { status, body: serde_json::from_slice(&body).unwrap_or_default() })
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::config::Limits;
 use crate::error::GraphError;
 use crate::fault::ThrottleKind;
-use score::{Score, Taken};
+use score::{Score, ScoreCheck};
 
 /// What a call to an ad account counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +60,7 @@ pub struct Usage {
 
 /// An ad account, for as much as its quotas depend on it.
 #[derive(Clone, Copy)]
-pub(crate) struct Target<'a> {
+pub(crate) struct QuotaTarget<'a> {
     /// Without `act_`.
     pub(crate) account: &'a str,
     pub(crate) case: UseCase,
@@ -89,7 +89,7 @@ const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const READ_POINTS: f64 = 1.0;
 const WRITE_POINTS: f64 = 3.0;
 /// Calls an hour that each daily user of an app brings it.
-const CALLS_PER_USER: u64 = 200;
+const HOURLY_CALLS_PER_USER: u64 = 200;
 
 impl Quota {
     pub(crate) fn new(limits: Limits) -> Self {
@@ -102,9 +102,9 @@ impl Quota {
 
     /// Counts a call of the app, or refuses it.
     pub(crate) fn count_app(&mut self, now: Timestamp) -> Result<(), GraphError> {
-        forget(&mut self.app, HOUR, now);
+        drop_expired(&mut self.app, HOUR, now);
         let users = self.limits.daily_users;
-        if users.is_some_and(|users| self.app.len() as u64 >= users * CALLS_PER_USER) {
+        if users.is_some_and(|users| self.app.len() as u64 >= users * HOURLY_CALLS_PER_USER) {
             return Err(ThrottleKind::App.error());
         }
         self.app.push_back(now);
@@ -114,7 +114,7 @@ impl Quota {
     /// Counts a call to an ad account, or refuses it.
     pub(crate) fn count(
         &mut self,
-        target: Target<'_>,
+        target: QuotaTarget<'_>,
         writes: bool,
         now: Timestamp,
     ) -> Result<(), GraphError> {
@@ -129,7 +129,7 @@ impl Quota {
     }
 
     /// What an ad account has used.
-    pub(crate) fn usage(&self, target: Target<'_>, now: Timestamp) -> Usage {
+    pub(crate) fn usage(&self, target: QuotaTarget<'_>, now: Timestamp) -> Usage {
         let limit = self.limit(target);
         let account = self.accounts.get(target.account);
         let calls = account.and_then(|account| account.cases.get(&target.case));
@@ -141,10 +141,14 @@ impl Quota {
         }
     }
 
-    /// The headers of an answer; `target` is what the call went to.
-    pub(crate) fn headers(&self, target: Option<Target<'_>>, now: Timestamp) -> Vec<(&'static str, String)> {
+    /// The headers of a response; `target` is what the call went to.
+    pub(crate) fn headers(
+        &self,
+        target: Option<QuotaTarget<'_>>,
+        now: Timestamp,
+    ) -> Vec<(&'static str, String)> {
         let app_limit = match self.limits.daily_users {
-            Some(users) => users * CALLS_PER_USER,
+            Some(users) => users * HOURLY_CALLS_PER_USER,
             None => self.limits.ads_management + self.limits.ads_insights,
         };
         let app = percent(recent(&self.app, now), app_limit);
@@ -182,8 +186,9 @@ impl Quota {
     }
 
     /// The use cases an ad account has calls of.
-    fn cases(&self, target: Target<'_>, now: Timestamp) -> Vec<Value> {
-        let used = UseCase::ALL.into_iter().map(|case| (case, self.usage(Target { case, ..target }, now)));
+    fn cases(&self, target: QuotaTarget<'_>, now: Timestamp) -> Vec<Value> {
+        let used =
+            UseCase::ALL.into_iter().map(|case| (case, self.usage(QuotaTarget { case, ..target }, now)));
         used.filter(|(case, usage)| usage.calls > 0 || *case == target.case)
             .map(|(case, usage)| {
                 let share = percent(usage.calls, usage.limit);
@@ -200,7 +205,7 @@ impl Quota {
     }
 
     /// Calls an hour.
-    fn limit(&self, target: Target<'_>) -> u64 {
+    fn limit(&self, target: QuotaTarget<'_>) -> u64 {
         let limits = &self.limits;
         // Audiences are not simulated, so their quota stays at its base. User errors lower the quota of insights by a
         // thousandth of a call each: left out.
@@ -223,25 +228,25 @@ impl AccountCalls {
         now: Timestamp,
     ) -> Result<(), GraphError> {
         let calls = self.cases.entry(case).or_default();
-        forget(calls, HOUR, now);
+        drop_expired(calls, HOUR, now);
         if calls.len() as u64 >= limit {
             let error = case.throttle().error();
             return Err(error.user_message("The quota of calls for this ad account is used up."));
         }
-        forget(&mut self.writes, SECOND, now);
-        let pace = limits.writes_per_second;
-        if writes && pace.is_some_and(|most| self.writes.len() as u64 >= most) {
+        drop_expired(&mut self.writes, SECOND, now);
+        let max_per_second = limits.writes_per_second;
+        if writes && max_per_second.is_some_and(|max| self.writes.len() as u64 >= max) {
             return Err(GraphError::new(613, "(#613) Calls to this api have exceeded the rate limit.")
                 .subcode(5_044_001));
         }
         let points = if writes { WRITE_POINTS } else { READ_POINTS };
-        let taken = self.score.take(points, limits.tier, now);
+        let check = self.score.charge(points, limits.tier, now);
         if limits.score {
-            match taken {
-                Taken::Within => {}
+            match check {
+                ScoreCheck::Allowed => {}
                 // Meta documents both for an account at its limit; that the one follows the other is our reading.
-                Taken::Full => return Err(ThrottleKind::Account.error()),
-                Taken::Closed => return Err(ThrottleKind::Burst.error()),
+                ScoreCheck::LimitReached => return Err(ThrottleKind::Account.error()),
+                ScoreCheck::Locked => return Err(ThrottleKind::Burst.error()),
             }
         }
         calls.push_back(now);
@@ -268,7 +273,7 @@ fn recent(calls: &VecDeque<Timestamp>, now: Timestamp) -> u64 {
     (calls.len() - old) as u64
 }
 
-fn forget(calls: &mut VecDeque<Timestamp>, age: SignedDuration, now: Timestamp) {
+fn drop_expired(calls: &mut VecDeque<Timestamp>, age: SignedDuration, now: Timestamp) {
     while calls.front().is_some_and(|call| *call + age <= now) {
         calls.pop_front();
     }
@@ -287,8 +292,8 @@ mod tests {
         "2026-11-20T02:00:00Z".parse().unwrap()
     }
 
-    fn target(account: &str, case: UseCase) -> Target<'_> {
-        Target { account, case, active_ads: 0 }
+    fn target(account: &str, case: UseCase) -> QuotaTarget<'_> {
+        QuotaTarget { account, case, active_ads: 0 }
     }
 
     #[test]

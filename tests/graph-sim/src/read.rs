@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::GraphCall;
 use crate::error::{GraphError, nonexisting_field, unsupported};
-use crate::insights::{Heaviest, Moment, Subject};
+use crate::insights::{AsOf, InsightsLimits, Subject};
 use crate::object::Object;
 use crate::paging::Link;
 use crate::params::Params;
@@ -24,14 +24,14 @@ pub(crate) struct Reader<'a> {
     pub(crate) claims: &'a Claims,
     pub(crate) base_url: &'a str,
     pub(crate) now: Timestamp,
-    /// How much insights one answer may hold.
-    pub(crate) heaviest: Heaviest,
+    /// How much insights one response may hold.
+    pub(crate) insights_limits: InsightsLimits,
 }
 
 impl<'a> Reader<'a> {
     /// `GET /{object}`
     pub(crate) fn object(&self, object: &Object<'a>, call: &GraphCall) -> Result<Value, GraphError> {
-        self.project(object, &wanted(call, object.class())?, call)
+        self.project(object, &requested_fields(call, object.class())?, call)
     }
 
     /// `GET /{object}/{edge}`
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         call: &GraphCall,
     ) -> Result<Value, GraphError> {
         members.retain(|member| match member {
-            Object::Account(account) => business::reaches(self.world, self.claims, account),
+            Object::Account(account) => business::can_access(self.world, self.claims, account),
             Object::Node(_) | Object::Plain(..) => true,
         });
         listing::list(self, class, members, call)
@@ -70,8 +70,10 @@ impl<'a> Reader<'a> {
         let subject = Subject::of(self.world, object);
         let subject = subject.ok_or_else(|| nonexisting_field("insights", object.class()))?;
         let account = self.world.account(&subject.account).unwrap_or(self.world.main());
-        let moment = Moment::of(account, self.now);
-        self.link(call, |link| insights::answer(self.world, &subject, call, moment, self.heaviest, link))
+        let as_of = AsOf::new(account, self.now);
+        self.link(call, |link| {
+            insights::handle(self.world, &subject, call, as_of, self.insights_limits, link)
+        })
     }
 
     pub(crate) fn link<T>(&self, call: &GraphCall, make: impl FnOnce(&Link<'_>) -> T) -> T {
@@ -88,7 +90,7 @@ impl<'a> Reader<'a> {
         wanted: &[Field],
         call: &GraphCall,
     ) -> Result<Value, GraphError> {
-        let mut answer = Map::new();
+        let mut response = Map::new();
         for field in wanted {
             let inner = field.inner.as_deref();
             let value = if let Some(linked) = object.linked(self.world, &field.name) {
@@ -100,15 +102,15 @@ impl<'a> Reader<'a> {
             };
             if let Some(value) = value {
                 let name = field.modifiers.get("as").unwrap_or(&field.name);
-                answer.insert(name.clone(), value);
+                response.insert(name.clone(), value);
             }
         }
         // Entries of the activity log and the like have none.
         let id = object.id();
         if !id.is_empty() {
-            answer.insert("id".into(), json!(id));
+            response.insert("id".into(), json!(id));
         }
-        Ok(Value::Object(answer))
+        Ok(Value::Object(response))
     }
 
     fn value(&self, object: &Object<'a>, field: &str) -> Option<Value> {
@@ -151,14 +153,14 @@ impl<'a> Reader<'a> {
             pages: call.pages,
             ..GraphCall::default()
         };
-        let answer = self.edge(object, &field.name, &nested)?;
-        let empty = answer["data"].as_array().is_none_or(Vec::is_empty) && answer.get("paging").is_none();
-        Ok((!empty).then_some(answer))
+        let response = self.edge(object, &field.name, &nested)?;
+        let empty = response["data"].as_array().is_none_or(Vec::is_empty) && response.get("paging").is_none();
+        Ok((!empty).then_some(response))
     }
 }
 
 /// The fields a call asks objects of a class for.
-pub(crate) fn wanted(call: &GraphCall, class: &str) -> Result<Vec<Field>, GraphError> {
+pub(crate) fn requested_fields(call: &GraphCall, class: &str) -> Result<Vec<Field>, GraphError> {
     let default = match class {
         "AdAccount" => "id,account_id",
         // The official SDKs and what is built on them poll without naming fields.
@@ -194,15 +196,15 @@ fn pick(value: &Value, inner: Option<&[Field]>) -> Value {
     }
 }
 
-/// How many objects an answer may hold at most, edges within `fields` counted with it. Meta's limit is a matter of
+/// How many objects a response may hold at most, edges within `fields` counted with it. Meta's limit is a matter of
 /// time and memory; the number is ours.
-const HEAVIEST: usize = 50_000;
+const MAX_RESPONSE_OBJECTS: usize = 50_000;
 /// How many objects an edge within `fields` gives when no limit is set.
-const USUAL: usize = 25;
+const DEFAULT_NESTED_LIMIT: usize = 25;
 
-/// Refuses what would be too much for one answer, in the words that clients know to ask for less at once.
+/// Refuses what would be too much for one response, in the words that clients know to ask for less at once.
 pub(crate) fn check_weight(class: &str, limit: usize, fields: &[Field]) -> Result<(), GraphError> {
-    if weight(class, limit, fields) <= HEAVIEST {
+    if weight(class, limit, fields) <= MAX_RESPONSE_OBJECTS {
         return Ok(());
     }
     let text = "Please reduce the amount of data you're asking for, then retry your request";
@@ -210,19 +212,22 @@ pub(crate) fn check_weight(class: &str, limit: usize, fields: &[Field]) -> Resul
 }
 
 fn weight(class: &str, limit: usize, fields: &[Field]) -> usize {
-    let heaviest = fields.iter().map(|field| {
+    let heaviest_field = fields.iter().map(|field| {
         let inner = field.inner.as_deref().unwrap_or_default();
         match (spec::field_class(class, &field.name), spec::call(class, "GET", &field.name)) {
             (Some(held), _) => weight(held, 1, inner),
             (None, Some(edge)) if !spec::has_field(class, &field.name) => {
-                let limit =
-                    field.modifiers.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(USUAL);
+                let limit = field
+                    .modifiers
+                    .get("limit")
+                    .and_then(|limit| limit.parse().ok())
+                    .unwrap_or(DEFAULT_NESTED_LIMIT);
                 weight(edge.returned, limit, inner)
             }
             _ => 1,
         }
     });
-    limit.saturating_mul(heaviest.max().unwrap_or(1))
+    limit.saturating_mul(heaviest_field.max().unwrap_or(1))
 }
 
 #[cfg(test)]

@@ -10,52 +10,56 @@ use serde_json::{Map, Value, json};
 
 use crate::facts::{AdRef, Fact};
 use crate::node::{Kind, Node};
-use crate::stage::Stage;
+use crate::processing::ProcessingState;
 use crate::start_error::StartError;
 use crate::world::{self, World};
-use json_file::{Form, Shape, read_list, read_object};
+use json_file::{FieldType, ObjectSchema, read_list, read_object};
 
-const ACCOUNT: Shape = Shape {
-    needed: &[("id", Form::AccountId), ("name", Form::Text), ("currency", Form::Currency)],
-    known: &[("timezone_name", Form::Text)],
+const ACCOUNT: ObjectSchema = ObjectSchema {
+    required: &[("id", FieldType::AccountId), ("name", FieldType::Text), ("currency", FieldType::Currency)],
+    optional: &[("timezone_name", FieldType::Text)],
 };
-const OBJECT: &[(&str, Form)] = &[
-    ("name", Form::Text),
-    ("status", Form::Text),
-    ("configured_status", Form::Text),
-    ("effective_status", Form::Text),
-    ("objective", Form::Text),
-    ("daily_budget", Form::Count),
-    ("lifetime_budget", Form::Count),
-    ("created_time", Form::Text),
+const OBJECT: &[(&str, FieldType)] = &[
+    ("name", FieldType::Text),
+    ("status", FieldType::Text),
+    ("configured_status", FieldType::Text),
+    ("effective_status", FieldType::Text),
+    ("objective", FieldType::Text),
+    ("daily_budget", FieldType::Count),
+    ("lifetime_budget", FieldType::Count),
+    ("created_time", FieldType::Text),
 ];
-const CAMPAIGN: Shape = Shape { needed: &[("id", Form::Id), ("name", Form::Text)], known: OBJECT };
-const ADSET: Shape = Shape { needed: &[("id", Form::Id), ("campaign_id", Form::Id)], known: OBJECT };
-const AD: Shape =
-    Shape { needed: &[("id", Form::Id), ("campaign_id", Form::Id), ("adset_id", Form::Id)], known: OBJECT };
-const ROW: Shape = Shape {
-    needed: &[
-        ("ad_id", Form::Id),
-        ("adset_id", Form::Id),
-        ("campaign_id", Form::Id),
-        ("date_start", Form::Day),
-        ("date_stop", Form::Day),
+const CAMPAIGN: ObjectSchema =
+    ObjectSchema { required: &[("id", FieldType::Id), ("name", FieldType::Text)], optional: OBJECT };
+const ADSET: ObjectSchema =
+    ObjectSchema { required: &[("id", FieldType::Id), ("campaign_id", FieldType::Id)], optional: OBJECT };
+const AD: ObjectSchema = ObjectSchema {
+    required: &[("id", FieldType::Id), ("campaign_id", FieldType::Id), ("adset_id", FieldType::Id)],
+    optional: OBJECT,
+};
+const ROW: ObjectSchema = ObjectSchema {
+    required: &[
+        ("ad_id", FieldType::Id),
+        ("adset_id", FieldType::Id),
+        ("campaign_id", FieldType::Id),
+        ("date_start", FieldType::Day),
+        ("date_stop", FieldType::Day),
     ],
-    known: &[
-        ("impressions", Form::Count),
-        ("clicks", Form::Count),
-        ("inline_link_clicks", Form::Count),
-        ("reach", Form::Count),
-        ("spend", Form::Amount),
-        ("frequency", Form::Amount),
-        ("actions", Form::Actions),
-        ("action_values", Form::Actions),
-        ("attribution_setting", Form::Text),
+    optional: &[
+        ("impressions", FieldType::Count),
+        ("clicks", FieldType::Count),
+        ("inline_link_clicks", FieldType::Count),
+        ("reach", FieldType::Count),
+        ("spend", FieldType::Amount),
+        ("frequency", FieldType::Amount),
+        ("actions", FieldType::Actions),
+        ("action_values", FieldType::Actions),
+        ("attribution_setting", FieldType::Text),
     ],
 };
 
 /// Where an account is taken to be when its recording does not say and its times fit.
-const USUAL_ZONE: &str = "Europe/Prague";
+const FALLBACK_TIMEZONE: &str = "Europe/Prague";
 
 /// Reads the account in `folder`; `timezone` is used when the recording names none.
 pub(crate) fn world(folder: &Path, timezone: Option<&str>) -> Result<World, StartError> {
@@ -92,21 +96,21 @@ pub(crate) fn world(folder: &Path, timezone: Option<&str>) -> Result<World, Star
                 account: digits.clone(),
                 position: position as i64,
                 fields,
-                stage: Stage::Settled,
+                processing: ProcessingState::Idle,
             };
             world.nodes.insert(id, node);
         }
     }
     for (index, row) in rows.into_iter().enumerate() {
         if row.get("date_start") != row.get("date_stop") {
-            return Err(wrong_row(format!(
+            return Err(invalid_row(format!(
                 "row {}: expected a row of one day, as level ad by day has them",
                 index + 1
             )));
         }
         let ad = world.facts.add_ad(ad_ref(&row, "ad_id"));
         if let Ok(day) = text_of(&row, "date_start").parse() {
-            world.facts.set(ad, day, Fact::Written(row));
+            world.facts.set(ad, day, Fact::Recorded(row));
         }
     }
     Ok(world)
@@ -121,10 +125,10 @@ pub fn last_recorded_day(folder: &Path) -> Result<Date, StartError> {
     rows.iter()
         .filter_map(|row| text_of(row, "date_stop").parse().ok())
         .max()
-        .ok_or_else(|| wrong_row("expected at least one row".to_owned()))
+        .ok_or_else(|| invalid_row("expected at least one row".to_owned()))
 }
 
-fn wrong_row(message: String) -> StartError {
+fn invalid_row(message: String) -> StartError {
     StartError::Recording { file: "insights_ad_day.json".into(), line: 1, column: 1, message }
 }
 
@@ -142,12 +146,12 @@ fn text_of(fields: &Map<String, Value>, field: &str) -> String {
 
 /// The usual zone when every creation time has the offset the zone had at that time.
 fn likely_zone<'a>(nodes: impl Iterator<Item = &'a Map<String, Value>>) -> &'static str {
-    let Ok(zone) = TimeZone::get(USUAL_ZONE) else { return "UTC" };
+    let Ok(zone) = TimeZone::get(FALLBACK_TIMEZONE) else { return "UTC" };
     let fits = |fields: &Map<String, Value>| {
         let Some(text) = fields.get("created_time").and_then(Value::as_str) else { return true };
         crate::node::parse_time(text).is_some_and(|at| crate::node::graph_time(at, &zone) == text)
     };
-    if nodes.into_iter().all(fits) { USUAL_ZONE } else { "UTC" }
+    if nodes.into_iter().all(fits) { FALLBACK_TIMEZONE } else { "UTC" }
 }
 
 #[cfg(test)]

@@ -9,62 +9,63 @@ use serde_json::{Map, Value};
 
 use crate::call::GraphCall;
 use crate::error::GraphError;
-use crate::fault::Refusal;
-use crate::generator::Chance;
-use crate::insights::{Frozen, Moment, Order, Subject};
+use crate::fault::ErrorResponse;
+use crate::generator::SeededRng;
+use crate::insights::{AsOf, ReportRequest, Snapshot, Subject};
 use crate::paging::Link;
 use crate::world::World;
 use run::Run;
 
 /// How report runs go.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reports {
+pub struct ReportSettings {
     /// From order to completion, by the simulator's clock.
-    pub takes: SignedDuration,
+    pub duration: SignedDuration,
     /// The poll at which a run is complete even if the clock stands still: 1 is the first one, 0 leaves it to the
     /// clock alone.
     pub polls: u32,
-    /// How many of a hundred runs have which fate; the others complete.
-    pub odds: Vec<(u32, ReportFate)>,
+    /// How many of a hundred runs have which outcome; the others complete.
+    pub outcome_percentages: Vec<(u32, ReportOutcome)>,
 }
 
-impl Default for Reports {
+impl Default for ReportSettings {
     /// Five seconds, or three polls.
     fn default() -> Self {
-        Self { takes: SignedDuration::from_secs(5), polls: 3, odds: Vec::new() }
+        Self { duration: SignedDuration::from_secs(5), polls: 3, outcome_percentages: Vec::new() }
     }
 }
 
 /// What becomes of a report run.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ReportFate {
+pub enum ReportOutcome {
     /// `Job Completed` at 100 percent.
-    Completes,
+    Completed,
     /// `Job Failed` half way.
-    Fails(ReportError),
+    Failed(ReportError),
     /// `Job Skipped`: it expired before it was started, and must be ordered again.
-    IsSkipped,
+    Skipped,
     /// `Job Running` for ever: at 99 percent as often seen, or at 100, which is not complete either.
-    IsStuck {
+    Stuck {
         /// The percentage it stays at.
         percent: u8,
     },
     /// It completes, but the first reads of its rows are refused.
-    HidesRows {
+    RowsDelayed {
         /// How many.
         reads: u32,
-        /// In which words; [`ReportFate::hides_rows`] has those Meta uses.
-        refusal: Refusal,
+        /// In which words; [`ReportOutcome::rows_delayed`] has those Meta uses.
+        error_response: ErrorResponse,
     },
 }
 
-impl ReportFate {
+impl ReportOutcome {
     /// The first reads of the rows are refused as if the run was not complete (code 2601, subcode 1815107, transient,
     /// as practitioners report).
-    pub fn hides_rows(reads: u32) -> Self {
+    pub fn rows_delayed(reads: u32) -> Self {
         let message = Some("Error accessing adreport job.".to_owned());
-        let refusal = Refusal { message, ..Refusal::new(2601, Some(1_815_107)).transient(true) };
-        Self::HidesRows { reads, refusal }
+        let error_response =
+            ErrorResponse { message, ..ErrorResponse::new(2601, Some(1_815_107)).transient(true) };
+        Self::RowsDelayed { reads, error_response }
     }
 }
 
@@ -116,9 +117,9 @@ pub struct ReportRun {
     /// `async_percent_completion` then.
     pub percent: u8,
     /// When it was ordered.
-    pub ordered: Timestamp,
+    pub ordered_at: Timestamp,
     /// When it came to an end, good or bad.
-    pub ended: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
     /// How often its status was read.
     pub polls: u32,
 }
@@ -126,46 +127,46 @@ pub struct ReportRun {
 /// All runs.
 #[derive(Default)]
 pub(crate) struct ReportRuns {
-    pub(crate) plan: Reports,
-    ordered: VecDeque<ReportFate>,
+    pub(crate) settings: ReportSettings,
+    queued_outcomes: VecDeque<ReportOutcome>,
     runs: BTreeMap<String, Run>,
-    made: u64,
+    created: u64,
 }
 
 /// Meta keeps runs so long.
-const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+const RUN_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl ReportRuns {
     /// Fates of the next runs, before those that chance would give them.
-    pub(crate) fn order_fates(&mut self, fates: impl IntoIterator<Item = ReportFate>) {
-        self.ordered.extend(fates);
+    pub(crate) fn queue_outcomes(&mut self, outcomes: impl IntoIterator<Item = ReportOutcome>) {
+        self.queued_outcomes.extend(outcomes);
     }
 
     /// Begins a run and gives its id.
-    pub(crate) fn begin(
+    pub(crate) fn start(
         &mut self,
         subject: Subject,
-        order: Order,
+        request: ReportRequest,
         call: &GraphCall,
         now: Timestamp,
     ) -> String {
-        self.made += 1;
+        self.created += 1;
         // Sixteen digits, unlike the ids of advertising objects.
-        let id = (6_100_000_000_000_000 + self.made * 7_919).to_string();
-        let fate = self.ordered.pop_front().unwrap_or_else(|| self.draw());
-        self.runs.insert(id.clone(), Run::new(subject, order, call.params.clone(), fate, now));
+        let id = (6_100_000_000_000_000 + self.created * 7_919).to_string();
+        let outcome = self.queued_outcomes.pop_front().unwrap_or_else(|| self.pick_outcome());
+        self.runs.insert(id.clone(), Run::new(subject, request, call.params.clone(), outcome, now));
         id
     }
 
-    fn draw(&self) -> ReportFate {
-        let mut drawn = Chance::new(self.made).between(0, 99);
-        for (cases, fate) in &self.plan.odds {
-            match drawn.checked_sub(u64::from(*cases)) {
-                None => return fate.clone(),
-                Some(rest) => drawn = rest,
+    fn pick_outcome(&self) -> ReportOutcome {
+        let mut remaining = SeededRng::new(self.created).between(0, 99);
+        for (cases, outcome) in &self.settings.outcome_percentages {
+            match remaining.checked_sub(u64::from(*cases)) {
+                None => return outcome.clone(),
+                Some(rest) => remaining = rest,
             }
         }
-        ReportFate::Completes
+        ReportOutcome::Completed
     }
 
     /// Digits of the ad account of a run.
@@ -203,21 +204,21 @@ impl ReportRuns {
     }
 
     /// All runs that are kept, the first ordered first.
-    pub(crate) fn seen(&self) -> Vec<ReportRun> {
-        self.runs.iter().map(|(id, run)| run.seen(id)).collect()
+    pub(crate) fn list(&self) -> Vec<ReportRun> {
+        self.runs.iter().map(|(id, run)| run.view(id)).collect()
     }
 }
 
 /// Lets every run go as far as it is by now. Rows are made when a run is complete, and stay as they are.
-pub(crate) fn settle(world: &mut World, now: Timestamp) {
+pub(crate) fn advance(world: &mut World, now: Timestamp) {
     let mut reports = std::mem::take(&mut world.reports);
-    reports.runs.retain(|_, run| now < run.ordered + KEPT);
+    reports.runs.retain(|_, run| now < run.ordered_at + RUN_RETENTION);
     for run in reports.runs.values_mut() {
-        if let Some(at) = run.advance(&reports.plan, now) {
+        if let Some(at) = run.advance(&reports.settings, now) {
             let account = world.account(&run.subject.account).unwrap_or(world.main());
-            let moment = Moment::of(account, at);
-            world.facts.grow(moment.today);
-            run.complete(Frozen::make(world, &run.subject, &run.order, moment));
+            let as_of = AsOf::new(account, at);
+            world.facts.generate_until(as_of.today);
+            run.complete(Snapshot::take(world, &run.subject, &run.request, as_of));
         }
     }
     world.reports = reports;

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 use crate::call::GraphCall;
 use crate::error::{GraphError, invalid, nonexisting_field, unsupported};
-use crate::insights::{Order, Subject};
+use crate::insights::{ReportRequest, Subject};
 use crate::object::Object;
 use crate::quota::UseCase;
-use crate::read::{Reader, wanted};
-use crate::state::{REMOVED, State};
+use crate::read::{Reader, requested_fields};
+use crate::state::{APP_REMOVED_SUBCODE, State};
 use crate::token::Claims;
 use crate::world::World;
-use crate::write::{self, Task, Write};
-use crate::{access, batch, business, me, oauth, reports, spec, webhook};
+use crate::write::{self, Operation, Write};
+use crate::{auth, batch, business, me, oauth, reports, spec, webhook};
 
 /// The ad account a call goes to, and what the call counts as.
 pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase)> {
@@ -45,46 +45,49 @@ pub(crate) fn class(world: &World, call: &GraphCall) -> Option<&'static str> {
 }
 
 /// Answers a call.
-pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
+pub(crate) fn dispatch(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
     if call.method == Method::POST && call.segments.is_empty() {
-        return batch::answer(state, call, now);
+        return batch::execute(state, call, now);
     }
     call.check_removed()?;
     state.quota.count_app(now)?;
-    state.world.settle(now);
+    state.world.advance(now);
     match call.path().as_slice() {
         ["oauth", "access_token"] => return oauth::access_token(state, call, now),
         ["debug_token"] => return oauth::debug_token(state, call, now),
-        [app, "subscriptions"] if *app == state.app.app_id => return webhook::subscribe(state, call),
+        [app, "subscriptions"] if *app == state.app.app_id => {
+            return webhook::handle_subscriptions(state, call);
+        }
         _ => {}
     }
-    let claims = access::authenticate(state, call, now)?;
+    let claims = auth::authenticate(state, call, now)?;
     if let ["me", rest @ ..] = call.path().as_slice() {
-        return answer_me(state, call, &claims, rest, now);
+        return dispatch_me(state, call, &claims, rest, now);
     }
     if let [object, "subscribed_apps"] = call.path().as_slice() {
-        return webhook::listen(state, call, &claims, object);
+        return webhook::handle_subscribed_apps(state, call, &claims, object);
     }
-    if let Some(answer) = business::answer(state, call, &claims, now) {
-        return answer;
+    if let Some(response) = business::handle(state, call, &claims, now) {
+        return response;
     }
     let method = call.method.as_str();
     let id = call.segments.first().map_or("", String::as_str);
     if call.method == Method::GET && call.segments.len() == 1 {
         state.world.reports.count_poll(id);
     }
-    reports::settle(&mut state.world, now);
+    reports::advance(&mut state.world, now);
     let Some(class) = class(&state.world, call) else { return Err(unsupported(method, id)) };
     // A report is ordered by POST, but changes nothing.
-    let orders = call.method == Method::POST && call.segments.get(1).is_some_and(|edge| edge == "insights");
-    let writes = call.method != Method::GET && !orders;
-    access::permit(&claims, writes)?;
+    let is_report =
+        call.method == Method::POST && call.segments.get(1).is_some_and(|edge| edge == "insights");
+    let writes = call.method != Method::GET && !is_report;
+    auth::check_permission(&claims, writes)?;
     if class == "Business" {
-        business::admit(&state.world, &claims, Some(id))?;
+        business::check_access(&state.world, &claims, Some(id))?;
     }
     if let Some((digits, case)) = target(&state.world, call) {
         let account = state.world.account(&digits);
-        if !account.is_some_and(|account| business::reaches(&state.world, &claims, account)) {
+        if !account.is_some_and(|account| business::can_access(&state.world, &claims, account)) {
             return Err(unsupported(method, id));
         }
         if writes {
@@ -97,8 +100,8 @@ pub(crate) fn answer(state: &mut State, call: &GraphCall, now: Timestamp) -> Res
     }
     match call.method {
         Method::GET => read(state, call, &claims, now),
-        Method::POST if orders => order_report(state, call, now),
-        Method::POST | Method::DELETE => change(state, call, &claims, now),
+        Method::POST if is_report => start_report(state, call, now),
+        Method::POST | Method::DELETE => execute_write(state, call, &claims, now),
         _ => Err(unsupported(method, id)),
     }
 }
@@ -121,9 +124,9 @@ fn check(state: &mut State, call: &GraphCall, class: &str) -> Result<(), GraphEr
     };
     let mut unknown: Vec<String> = specified.unknown(&call.params).into_iter().map(str::to_owned).collect();
     if call.method == Method::GET {
-        unknown.extend(spec::check_fields(specified.returned, &wanted(call, specified.returned)?)?);
+        unknown.extend(spec::check_fields(specified.returned, &requested_fields(call, specified.returned)?)?);
     }
-    note_unknown(state, call, &unknown)?;
+    record_ignored_params(state, call, &unknown)?;
     specified.check_required(&call.params)?;
     if class == "AdAccount" && call.method == Method::POST {
         write::check_required(edge, &call.params)?;
@@ -131,7 +134,7 @@ fn check(state: &mut State, call: &GraphCall, class: &str) -> Result<(), GraphEr
     specified.check_values(&call.params)
 }
 
-fn answer_me(
+fn dispatch_me(
     state: &mut State,
     call: &GraphCall,
     claims: &Claims,
@@ -140,13 +143,13 @@ fn answer_me(
 ) -> Result<Value, GraphError> {
     match (&call.method, rest) {
         (&Method::DELETE, ["permissions"]) => {
-            state.tokens.revoke(Some(&claims.user), REMOVED, now);
-            state.keep(&of_person(claims, "me/permissions", now));
+            state.tokens.revoke(Some(&claims.user), APP_REMOVED_SUBCODE, now);
+            state.append_to_journal(&permission_write(claims, "me/permissions", now));
             return Ok(json!({ "success": true }));
         }
         (&Method::DELETE, ["permissions", scope]) => {
             state.tokens.withdraw(&claims.user, scope, now);
-            state.keep(&of_person(claims, &format!("me/permissions/{scope}"), now));
+            state.append_to_journal(&permission_write(claims, &format!("me/permissions/{scope}"), now));
             return Ok(json!({ "success": true }));
         }
         (&Method::GET, []) => check(state, call, "User")?,
@@ -155,9 +158,9 @@ fn answer_me(
             if *edge == "permissions" {
                 return Ok(me::permissions(claims, call));
             }
-            access::permit(claims, false)?;
+            auth::check_permission(claims, false)?;
             if *edge == "businesses" {
-                business::admit(&state.world, claims, None)?;
+                business::check_access(&state.world, claims, None)?;
             }
         }
         (method, _) => return Err(unsupported(method.as_str(), "me")),
@@ -170,20 +173,26 @@ fn answer_me(
 }
 
 /// What a person takes back, for the journal.
-fn of_person(claims: &Claims, path: &str, now: Timestamp) -> Write {
+fn permission_write(claims: &Claims, path: &str, now: Timestamp) -> Write {
     let user = Some(claims.user.clone());
     let (params, files) = (BTreeMap::new(), BTreeMap::new());
     Write { method: "DELETE".into(), path: path.into(), params, files, time: now, user }
 }
 
 fn reader<'a>(state: &'a State, claims: &'a Claims, now: Timestamp) -> Reader<'a> {
-    Reader { world: &state.world, claims, base_url: &state.base_url, now, heaviest: state.heaviest }
+    Reader {
+        world: &state.world,
+        claims,
+        base_url: &state.base_url,
+        now,
+        insights_limits: state.insights_limits,
+    }
 }
 
 fn read(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) -> Result<Value, GraphError> {
     // Insights may stand anywhere in `fields`.
     let today = state.world.today(state.world.main(), now);
-    state.world.facts.grow(today);
+    state.world.facts.generate_until(today);
     let id = call.segments.first().map_or("", String::as_str);
     if call.segments.get(1).is_some_and(|edge| edge == "insights") {
         state.world.reports.count_read(id)?;
@@ -197,34 +206,40 @@ fn read(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) ->
 }
 
 /// Begins a report run.
-fn order_report(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
+fn start_report(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
     let id = call.segments.first().map_or("", String::as_str);
     let object = Object::find(&state.world, id).ok_or_else(|| unsupported("post", id))?;
     let subject = Subject::of(&state.world, &object).ok_or_else(|| unsupported("post", id))?;
     let account = state.world.account(&subject.account).unwrap_or(state.world.main());
-    let order = Order::read(call, subject.kind, state.world.today(account, now))?;
-    let run = state.world.reports.begin(subject, order, call, now);
+    let request = ReportRequest::read(call, subject.kind, state.world.today(account, now))?;
+    let run = state.world.reports.start(subject, request, call, now);
     Ok(json!({ "report_run_id": run }))
 }
 
-fn change(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) -> Result<Value, GraphError> {
+fn execute_write(
+    state: &mut State,
+    call: &GraphCall,
+    claims: &Claims,
+    now: Timestamp,
+) -> Result<Value, GraphError> {
     let write = Write::of(call, now)?;
-    let task = Task::of(&state.world, &write)?;
+    let operation = Operation::of(&state.world, &write)?;
     business::check_beneficiary(&state.world, claims, &write)?;
-    state.pace.check(&write)?;
-    write::check(&state.world, &task, &write).inspect_err(|error| state.pace.refused(&write, error))?;
-    if write::is_rehearsal(&task, &write)? {
+    state.change_limiter.check(&write)?;
+    write::check(&state.world, &operation, &write)
+        .inspect_err(|error| state.change_limiter.record_rejection(&write, error))?;
+    if write::is_validate_only(&operation, &write)? {
         return Ok(json!({ "success": true }));
     }
-    let answer = write::carry_out(&mut state.world, &task, &write)?;
-    state.pace.done(&write);
-    state.keep(&write);
-    Ok(answer)
+    let response = write::execute(&mut state.world, &operation, &write)?;
+    state.change_limiter.record_change(&write);
+    state.append_to_journal(&write);
+    Ok(response)
 }
 
 /// Graph ignores parameters it does not know, so a misspelt one goes unnoticed: here it is at least counted, and
 /// refused in strict mode.
-fn note_unknown(state: &mut State, call: &GraphCall, unknown: &[String]) -> Result<(), GraphError> {
+fn record_ignored_params(state: &mut State, call: &GraphCall, unknown: &[String]) -> Result<(), GraphError> {
     if unknown.is_empty() {
         return Ok(());
     }

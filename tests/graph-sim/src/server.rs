@@ -11,11 +11,11 @@ use axum::response::Response;
 use tokio::sync::watch;
 
 use crate::call::{self, GraphCall};
-use crate::exchange::{self, Sending};
+use crate::connection::ConnectionAbort;
+use crate::exchange::{self, SendMode};
 use crate::fault::Area;
 use crate::gzip;
-use crate::line::Cut;
-use crate::login::{self, Shown};
+use crate::login::{self, DialogResponse};
 use crate::state::State;
 use crate::webhook;
 
@@ -35,35 +35,39 @@ pub(crate) fn router(state: SharedState) -> Router {
 
 async fn handle(
     Shared(state): Shared<SharedState>,
-    ConnectInfo(cut): ConnectInfo<Cut>,
+    ConnectInfo(abort): ConnectInfo<ConnectionAbort>,
     request: Request,
 ) -> Response {
-    let segments = call::split(request.uri().path()).1;
+    let segments = call::split_path(request.uri().path()).1;
     match segments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["dialog", "oauth"] if request.method() == Method::GET => login_page(&state, request, false).await,
         ["dialog", "oauth", "decision"] if request.method() == Method::POST => {
             login_page(&state, request, true).await
         }
-        _ => graph(&state, &cut, request).await,
+        _ => graph(&state, &abort, request).await,
     }
 }
 
 async fn login_page(state: &SharedState, request: Request, decided: bool) -> Response {
     let Ok(params) = call::pairs(request).await else {
-        return respond(StatusCode::BAD_REQUEST, HTML, "<!doctype html><title>Bad request</title>");
+        return respond(
+            StatusCode::BAD_REQUEST,
+            HTML_CONTENT_TYPE,
+            "<!doctype html><title>Bad request</title>",
+        );
     };
     let mut state = lock(state);
     let state = &mut *state;
     let now = state.now();
-    let shown = if decided {
+    let response = if decided {
         login::decide(&state.app, &mut state.codes, &state.tokens, &params, now)
     } else {
         login::dialog(&state.app, &state.tokens, &params)
     };
-    match shown {
-        Shown::Page(status, page) => respond(status, HTML, page),
-        Shown::Redirect(location) => {
-            let mut response = respond(StatusCode::FOUND, HTML, String::new());
+    match response {
+        DialogResponse::Page(status, page) => respond(status, HTML_CONTENT_TYPE, page),
+        DialogResponse::Redirect(location) => {
+            let mut response = respond(StatusCode::FOUND, HTML_CONTENT_TYPE, String::new());
             match HeaderValue::try_from(location) {
                 Ok(location) => drop(response.headers_mut().insert(LOCATION, location)),
                 Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
@@ -73,52 +77,52 @@ async fn login_page(state: &SharedState, request: Request, decided: bool) -> Res
     }
 }
 
-pub(crate) const HTML: &str = "text/html; charset=utf-8";
+pub(crate) const HTML_CONTENT_TYPE: &str = "text/html; charset=utf-8";
 
-async fn graph(state: &SharedState, cut: &Cut, request: Request) -> Response {
+async fn graph(state: &SharedState, abort: &ConnectionAbort, request: Request) -> Response {
     let method = request.method().clone();
     let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
-    let gzip = gzip::accepted(request.headers());
+    let gzip = gzip::is_accepted(request.headers());
     if is_too_large(state, &request) {
-        // Read to its end all the same, or the caller would see a broken connection instead of the answer.
+        // Read to its end all the same, or the caller would see a broken connection instead of the response.
         drop(Bytes::from_request(request, &()).await);
-        return respond(StatusCode::PAYLOAD_TOO_LARGE, HTML, Body::empty());
+        return respond(StatusCode::PAYLOAD_TOO_LARGE, HTML_CONTENT_TYPE, Body::empty());
     }
     let call = GraphCall::read(request).await;
     if let Ok(call) = &call {
-        webhook::verify(state, call).await;
+        webhook::verify_callback(state, call).await;
     }
 
-    let (answer, stopping) = {
+    let (graph_response, stopping) = {
         let mut state = lock(state);
         let now = state.now();
         let area = Area::of_path(&path);
-        (exchange::answer(&mut state, call, &method, &path, area, now), state.stopping.clone())
+        (exchange::respond(&mut state, call, &method, &path, area, now), state.stopping.clone())
     };
-    wait(answer.sending, cut, stopping).await;
+    wait(graph_response.send_mode, abort, stopping).await;
     // What cannot be packed goes out as it is.
-    let packed = gzip.then(|| gzip::pack(&answer.body).ok()).flatten();
-    let encoded = packed.is_some();
-    let body = packed.map_or_else(|| Body::from(answer.body), Body::from);
-    let mut response = respond(answer.status, answer.content_type, body);
-    add_headers(response.headers_mut(), &answer.headers);
+    let compressed = gzip.then(|| gzip::compress(&graph_response.body).ok()).flatten();
+    let encoded = compressed.is_some();
+    let body = compressed.map_or_else(|| Body::from(graph_response.body), Body::from);
+    let mut response = respond(graph_response.status, graph_response.content_type, body);
+    add_headers(response.headers_mut(), &graph_response.headers);
     if encoded {
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
 }
 
-/// Waits until an answer is to be sent. A simulator that is told to stop waits for nothing.
-async fn wait(sending: Sending, cut: &Cut, mut stopping: watch::Receiver<()>) {
-    match sending {
-        Sending::AtOnce => {}
-        Sending::Late(delay) => drop(tokio::time::timeout(delay, stopping.changed()).await),
-        Sending::Never => {
+/// Waits until a response is to be sent. A simulator that is told to stop waits for nothing.
+async fn wait(send_mode: SendMode, abort: &ConnectionAbort, mut stopping: watch::Receiver<()>) {
+    match send_mode {
+        SendMode::Immediate => {}
+        SendMode::Delayed(delay) => drop(tokio::time::timeout(delay, stopping.changed()).await),
+        SendMode::Never => {
             // Nothing is ever sent on this channel: it ends when the simulator stops.
             drop(stopping.changed().await);
-            cut.now();
+            abort.trigger();
         }
-        Sending::Cut => cut.now(),
+        SendMode::Abort => abort.trigger(),
     }
 }
 
@@ -126,7 +130,8 @@ async fn wait(sending: Sending, cut: &Cut, mut stopping: watch::Receiver<()>) {
 fn is_too_large(state: &SharedState, request: &Request) -> bool {
     let length =
         request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    !call::is_upload(request) && length.is_some_and(|length| length > lock(state).world.media.largest_call)
+    !call::is_upload(request)
+        && length.is_some_and(|length| length > lock(state).world.media.max_request_bytes)
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {

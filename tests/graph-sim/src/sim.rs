@@ -11,26 +11,26 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::call_log::{CallLog, RecordedCall};
+use crate::change_limits::ChangeLimiter;
 use crate::config::{Config, Source};
+use crate::connection::{AbortableListener, ConnectionAbort};
 use crate::event::Issue;
 use crate::fault::{Fault, FaultPlan, Faults};
-use crate::insights::{self, Moment};
+use crate::insights::{self, AsOf};
 use crate::journal::Journal;
-use crate::line::{Cut, Lines};
-use crate::login::Codes;
-use crate::media::video::VideoTrouble;
+use crate::login::AuthorizationCodes;
+use crate::media::video::VideoFault;
 use crate::node::Kind;
-use crate::pace::Pace;
 use crate::people::Callbacks;
+use crate::processing::ReviewDecision;
 use crate::quota::{Quota, Usage, UseCase};
-use crate::record::{Record, RecordedCall};
-use crate::reports::{self, ReportFate, ReportRun};
+use crate::reports::{self, ReportOutcome, ReportRun};
 use crate::server::{self, SharedState, lock};
-use crate::stage::Verdict;
 use crate::start_error::StartError;
 use crate::state::State;
-use crate::token::{Holder, Life, TokenState, Tokens};
-use crate::webhook::{self, Deliveries, Webhooks};
+use crate::token::{TokenLifetime, TokenOwner, TokenState, Tokens};
+use crate::webhook::{self, DeliveryStats, Webhooks};
 use crate::world::World;
 use crate::{generator, recorded};
 
@@ -70,9 +70,9 @@ impl GraphSim {
         let base_url = format!("http://{address}");
         world.base_url.clone_from(&base_url);
         let (stop, mut stopped) = watch::channel(());
-        world.reports.plan = config.behaviour.reports;
+        world.reports.settings = config.behaviour.reports;
         if config.behaviour.restates {
-            world.facts.ripen();
+            world.facts.enable_restatement();
         }
         let mut state = State {
             world,
@@ -80,7 +80,7 @@ impl GraphSim {
             clock: config.clock,
             base_url: base_url.clone(),
             tokens: Tokens::default(),
-            codes: Codes::default(),
+            codes: AuthorizationCodes::default(),
             faults: Faults::default(),
             webhooks: Webhooks::default(),
             callbacks: Callbacks::default(),
@@ -88,7 +88,7 @@ impl GraphSim {
             last_pages: BTreeMap::new(),
             stopping: stopped.clone(),
             quota: Quota::new(config.limits),
-            pace: Pace::default(),
+            change_limiter: ChangeLimiter::default(),
             journal: None,
             calls: 0,
             throttled: 0,
@@ -96,10 +96,10 @@ impl GraphSim {
             auto_upgrade: config.behaviour.auto_upgrade,
             pages: config.behaviour.pages,
             require_proof: config.behaviour.require_proof,
-            heaviest: config.behaviour.heaviest,
+            insights_limits: config.behaviour.insights_limits,
             ignored_params: 0,
-            record: Record::default(),
-            hears: None,
+            call_log: CallLog::default(),
+            call_listener: None,
         };
         state.faults.set_plan(config.faults);
         if let Some(path) = config.journal {
@@ -115,15 +115,17 @@ impl GraphSim {
         }
         // What happened before the start has been told.
         let now = state.now();
-        state.world.settle(now);
+        state.world.advance(now);
         state.world.events.clear();
         let state = Arc::new(Mutex::new(state));
-        let service = server::router(Arc::clone(&state)).into_make_service_with_connect_info::<Cut>();
+        let service =
+            server::router(Arc::clone(&state)).into_make_service_with_connect_info::<ConnectionAbort>();
         let served = tokio::spawn(async move {
-            let serve = axum::serve(Lines(listener), service).with_graceful_shutdown(async move {
-                // Nothing is ever sent: the channel ends when the simulator is dropped.
-                drop(stopped.changed().await);
-            });
+            let serve =
+                axum::serve(AbortableListener(listener), service).with_graceful_shutdown(async move {
+                    // Nothing is ever sent: the channel ends when the simulator is dropped.
+                    drop(stopped.changed().await);
+                });
             if let Err(error) = serve.await {
                 tracing::error!(%error, "The simulator stopped serving.");
             }
@@ -173,45 +175,45 @@ impl GraphSim {
 
     /// Has somebody hear the URL of every Graph call from now on, path and query as they came; also those of the items
     /// of batches.
-    pub fn listen(&self, hears: impl Fn(&str) + Send + 'static) {
-        lock(&self.state).hears = Some(Box::new(hears));
+    pub fn on_graph_call(&self, call_listener: impl Fn(&str) + Send + 'static) {
+        lock(&self.state).call_listener = Some(Box::new(call_listener));
     }
 
     /// What clients sent: the newest 10,000 calls, the oldest of them first.
     pub fn requests(&self) -> Vec<RecordedCall> {
-        lock(&self.state).record.calls()
+        lock(&self.state).call_log.calls()
     }
 
     /// A campaign as it is stored now.
     pub fn campaign(&self, id: &str) -> Option<Value> {
         let mut state = lock(&self.state);
         let now = state.now();
-        state.world.settle(now);
+        state.world.advance(now);
         let node = state.world.nodes.get(id).filter(|node| node.kind == Kind::Campaign)?;
-        Some(Value::Object(state.world.whole(node)))
+        Some(Value::Object(state.world.all_fields(node)))
     }
 
     /// Any campaign, ad set, ad, creative or ad account as it is stored now.
     pub fn node(&self, id: &str) -> Option<Value> {
         let mut state = lock(&self.state);
         let now = state.now();
-        state.world.settle(now);
+        state.world.advance(now);
         if let Some(account) = id.strip_prefix("act_").and_then(|digits| state.world.account(digits)) {
             return Some(Value::Object(account.fields.clone()));
         }
-        state.world.nodes.get(id).map(|node| Value::Object(state.world.whole(node)))
+        state.world.nodes.get(id).map(|node| Value::Object(state.world.all_fields(node)))
     }
 
     /// Changes a node as a person would in Ads Manager; null takes a field away. Not kept in the journal.
     pub fn update_node(&self, id: &str, changes: Value) {
         let mut state = lock(&self.state);
         let now = state.now();
-        state.world.change(id, changes, now);
+        state.world.update(id, changes, now);
     }
 
     /// Ends the review of an ad, or overturns it.
-    pub fn review(&self, ad_id: &str, verdict: Verdict) {
-        lock(&self.state).world.judge(ad_id, Some(verdict));
+    pub fn review(&self, ad_id: &str, decision: ReviewDecision) {
+        lock(&self.state).world.finish_review(ad_id, Some(decision));
     }
 
     /// Makes a campaign, ad set or ad WITH_ISSUES; none takes its issues away.
@@ -222,37 +224,37 @@ impl GraphSim {
     }
 
     /// From now on ad sets for Taiwan, Singapore, Thailand and Brazil must name verified identities, as
-    /// [`Writing::regional_identities`](crate::Writing::regional_identities) says from the start.
-    pub fn demand_regional_identities(&self) {
-        lock(&self.state).world.writing.regional_identities = true;
+    /// [`WriteSettings::require_regional_identities`](crate::WriteSettings::require_regional_identities) says from the start.
+    pub fn require_regional_identities(&self) {
+        lock(&self.state).world.writing.require_regional_identities = true;
     }
 
-    /// Orders trouble for a coming video.
-    pub fn trouble_next_video(&self, trouble: VideoTrouble) {
-        lock(&self.state).world.uploads.troubles.push_back(trouble);
+    /// Queues a fault for a coming video.
+    pub fn fail_next_video(&self, fault: VideoFault) {
+        lock(&self.state).world.uploads.faults.push_back(fault);
     }
 
     /// The ad-day rows of the main account from `since` to `until`, both included, exactly as insights give them
     /// with all stored fields.
-    pub fn fact_rows(&self, since: Date, until: Date) -> Vec<Value> {
+    pub fn insights_rows(&self, since: Date, until: Date) -> Vec<Value> {
         let mut state = lock(&self.state);
         let now = state.now();
-        let moment = Moment::of(state.world.main(), now);
-        state.world.facts.grow(moment.today);
-        insights::ad_day_rows(&state.world, since, until, moment)
+        let as_of = AsOf::new(state.world.main(), now);
+        state.world.facts.generate_until(as_of.today);
+        insights::ad_day_rows(&state.world, since, until, as_of)
     }
 
     /// Orders the fates of the next report runs, one each.
-    pub fn report_fates(&self, fates: Vec<ReportFate>) {
-        lock(&self.state).world.reports.order_fates(fates);
+    pub fn queue_report_outcomes(&self, outcomes: Vec<ReportOutcome>) {
+        lock(&self.state).world.reports.queue_outcomes(outcomes);
     }
 
     /// The report runs of the last thirty days as they are by now, the first ordered first.
     pub fn report_runs(&self) -> Vec<ReportRun> {
         let mut state = lock(&self.state);
         let now = state.now();
-        reports::settle(&mut state.world, now);
-        state.world.reports.seen()
+        reports::advance(&mut state.world, now);
+        state.world.reports.list()
     }
 
     /// Changes fields of an ad-day row, as Meta restates numbers; null takes a field away, and null instead of
@@ -262,9 +264,9 @@ impl GraphSim {
         let mut state = lock(&self.state);
         let now = state.now();
         // Runs that were complete before do not change any more.
-        reports::settle(&mut state.world, now);
-        let moment = Moment::of(state.world.main(), now);
-        insights::restate(&mut state.world, ad_id, day, &changes, moment);
+        reports::advance(&mut state.world, now);
+        let as_of = AsOf::new(state.world.main(), now);
+        insights::restate(&mut state.world, ad_id, day, &changes, as_of);
     }
 
     /// Orders a fault.
@@ -279,8 +281,8 @@ impl GraphSim {
     }
 
     /// Faults that struck so far, ordered or planned.
-    pub fn faults_struck(&self) -> u64 {
-        lock(&self.state).faults.struck()
+    pub fn faults_injected(&self) -> u64 {
+        lock(&self.state).faults.injected()
     }
 
     /// What an ad account, with or without its `act_`, has used of a quota.
@@ -301,16 +303,16 @@ impl GraphSim {
     pub fn post_change(&self, object: &str, field: &str, value: Value) -> bool {
         let mut state = lock(&self.state);
         let now = state.now();
-        webhook::happen(&mut state, object, field, value, now)
+        webhook::record_change(&mut state, object, field, value, now)
     }
 
     /// Makes the webhook deliveries that are due by the simulator's clock, and those that fail at once a second time.
-    pub async fn deliver_due(&self) -> Deliveries {
+    pub async fn deliver_due(&self) -> DeliveryStats {
         webhook::deliver_due(&self.state).await
     }
 
     /// Makes webhook deliveries as they fall due, until it is dropped: for a simulator whose clock is the real one.
-    pub async fn keep_delivering(&self) {
+    pub async fn deliver_continuously(&self) {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         loop {
             seconds.tick().await;
@@ -332,38 +334,38 @@ impl GraphSim {
 
     /// A token of sixty days for a person, without the login dialog.
     pub fn issue_token(&self, user: &str, scopes: &[&str]) -> String {
-        self.issue(user, scopes, false, Life::Long)
+        self.issue(user, scopes, false, TokenLifetime::Long)
     }
 
     /// A token of a system user, which never expires.
     pub fn issue_system_token(&self, user: &str, scopes: &[&str]) -> String {
-        self.issue(user, scopes, true, Life::Endless)
+        self.issue(user, scopes, true, TokenLifetime::NonExpiring)
     }
 
-    fn issue(&self, user: &str, scopes: &[&str], system: bool, life: Life) -> String {
+    fn issue(&self, user: &str, scopes: &[&str], system: bool, life: TokenLifetime) -> String {
         let mut state = lock(&self.state);
         let state = &mut *state;
         let now = state.now();
         let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        state.tokens.issue(&state.app.app_secret, Holder::new(user, &scopes, system), life, now)
+        state.tokens.issue(&state.app.app_secret, TokenOwner::new(user, &scopes, system), life, now)
     }
 
     /// From now on `debug_token` says of the tokens that are issued that they belong to this other app. Meta exchanges no
-    /// code of another app; whoever can put such a token into the answer tries it this way.
-    pub fn issue_for_another_app(&self, app_id: &str) {
-        lock(&self.state).tokens.issue_for(app_id);
+    /// code of another app; whoever can put such a token into the response tries it this way.
+    pub fn issue_tokens_as_app(&self, app_id: &str) {
+        lock(&self.state).tokens.set_app(app_id);
     }
 
     /// Breaks one token, or mends it.
-    pub fn break_token(&self, token: &str, becomes: TokenState) {
-        lock(&self.state).tokens.set(token, becomes);
+    pub fn set_token_state(&self, token: &str, state: TokenState) {
+        lock(&self.state).tokens.set_state(token, state);
     }
 
     /// Limits the ad accounts (`act_1`) that a person sees; `debug_token` names them as `target_ids`. The person of
-    /// the login dialog is [`PERSON`](crate::PERSON).
-    pub fn show_accounts(&self, user: &str, accounts: &[&str]) {
+    /// the login dialog is [`LOGIN_USER_ID`](crate::LOGIN_USER_ID).
+    pub fn set_visible_accounts(&self, user: &str, accounts: &[&str]) {
         let digits = accounts.iter().map(|id| id.trim_start_matches("act_").to_owned()).collect();
-        lock(&self.state).tokens.show_accounts(user, digits);
+        lock(&self.state).tokens.limit_accounts(user, digits);
     }
 }
 

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 pub(crate) use check::check_fields;
-pub use check::findings;
+pub use check::validate;
 use kind::Type;
 
 /// One class of objects.
@@ -103,7 +103,7 @@ pub(crate) fn field_class(class: &str, field: &str) -> Option<&'static str> {
     SPEC.classes.contains_key(held).then_some(held)
 }
 
-fn knows(class: &str) -> bool {
+fn has_class(class: &str) -> bool {
     SPEC.classes.contains_key(class)
 }
 

@@ -6,23 +6,23 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::config::{App, Clock, Pages};
+use crate::call_log::CallLog;
+use crate::change_limits::ChangeLimiter;
+use crate::config::{App, Clock, PagingQuirks};
 use crate::error::GraphError;
 use crate::fault::Faults;
-use crate::insights::Heaviest;
+use crate::insights::InsightsLimits;
 use crate::journal::Journal;
-use crate::login::Codes;
-use crate::pace::Pace;
+use crate::login::AuthorizationCodes;
 use crate::people::Callbacks;
-use crate::quota::{Quota, Target, UseCase};
-use crate::record::Record;
+use crate::quota::{Quota, QuotaTarget, UseCase};
 use crate::token::Tokens;
 use crate::webhook::Webhooks;
 use crate::world::World;
-use crate::write::{self, Task, Write};
+use crate::write::{self, Operation, Write};
 
 /// Who listens to URLs.
-pub(crate) type Hears = Box<dyn Fn(&str) + Send>;
+pub(crate) type CallListener = Box<dyn Fn(&str) + Send>;
 
 /// Everything a running simulator holds.
 pub(crate) struct State {
@@ -31,7 +31,7 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) base_url: String,
     pub(crate) tokens: Tokens,
-    pub(crate) codes: Codes,
+    pub(crate) codes: AuthorizationCodes,
     pub(crate) faults: Faults,
     pub(crate) webhooks: Webhooks,
     pub(crate) callbacks: Callbacks,
@@ -42,19 +42,19 @@ pub(crate) struct State {
     /// Ends when the simulator stops.
     pub(crate) stopping: watch::Receiver<()>,
     pub(crate) quota: Quota,
-    pub(crate) pace: Pace,
+    pub(crate) change_limiter: ChangeLimiter,
     pub(crate) journal: Option<Journal>,
     pub(crate) calls: u64,
     pub(crate) throttled: u64,
     pub(crate) strict: bool,
     pub(crate) auto_upgrade: bool,
-    pub(crate) pages: Pages,
+    pub(crate) pages: PagingQuirks,
     pub(crate) require_proof: bool,
-    pub(crate) heaviest: Heaviest,
+    pub(crate) insights_limits: InsightsLimits,
     pub(crate) ignored_params: u64,
-    pub(crate) record: Record,
-    /// Hears the URL of each call, without its host.
-    pub(crate) hears: Option<Hears>,
+    pub(crate) call_log: CallLog,
+    /// Called with the URL of each call, without its host.
+    pub(crate) call_listener: Option<CallListener>,
 }
 
 impl State {
@@ -79,10 +79,10 @@ impl State {
     }
 
     /// What a call to an ad account is counted against.
-    pub(crate) fn target<'a>(&self, account: &'a str, case: UseCase) -> Target<'a> {
+    pub(crate) fn target<'a>(&self, account: &'a str, case: UseCase) -> QuotaTarget<'a> {
         let widened = self.quota.limits().with_active_ads;
         let active_ads = if widened { self.world.active_ads(account) } else { 0 };
-        Target { account, case, active_ads }
+        QuotaTarget { account, case, active_ads }
     }
 
     /// Carries out a journaled write again.
@@ -90,16 +90,16 @@ impl State {
         if let Some(user) = &write.user {
             match write.path.strip_prefix("me/permissions/") {
                 Some(scope) => self.tokens.withdraw(user, scope, write.time),
-                None => self.tokens.revoke(Some(user), REMOVED, write.time),
+                None => self.tokens.revoke(Some(user), APP_REMOVED_SUBCODE, write.time),
             }
             return Ok(());
         }
-        let task = Task::of(&self.world, write)?;
-        write::carry_out(&mut self.world, &task, write).map(drop)
+        let operation = Operation::of(&self.world, write)?;
+        write::execute(&mut self.world, &operation, write).map(drop)
     }
 
     /// Keeps a write for the next start.
-    pub(crate) fn keep(&mut self, write: &Write) {
+    pub(crate) fn append_to_journal(&mut self, write: &Write) {
         if let Some(journal) = &mut self.journal {
             journal.append(write);
         }
@@ -107,4 +107,4 @@ impl State {
 }
 
 /// Subcode of tokens whose person removed the app.
-pub(crate) const REMOVED: u32 = 458;
+pub(crate) const APP_REMOVED_SUBCODE: u32 = 458;

@@ -1,6 +1,6 @@
 //! Access tokens. They carry everything that is known about them, signed, so that they survive a restart.
 
-mod broken;
+mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,50 +11,50 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::sign;
 use crate::error::GraphError;
-pub use broken::TokenState;
+pub use state::TokenState;
 
-const PREFIX: &str = "EAAS";
+const TOKEN_PREFIX: &str = "EAAS";
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
 /// How long a token lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Life {
+pub(crate) enum TokenLifetime {
     /// From a login: two hours.
     Short,
     /// After an exchange: sixty days.
     Long,
     /// Of a system user: for ever.
-    Endless,
+    NonExpiring,
 }
 
-impl Life {
+impl TokenLifetime {
     pub(crate) fn seconds(self) -> Option<i64> {
         match self {
             Self::Short => Some(2 * HOUR),
             Self::Long => Some(60 * DAY),
-            Self::Endless => None,
+            Self::NonExpiring => None,
         }
     }
 }
 
 /// Whom a token is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Holder<'a> {
+pub(crate) struct TokenOwner<'a> {
     pub(crate) user: &'a str,
     pub(crate) scopes: &'a [String],
     /// Not a person, but a system user of a business.
     pub(crate) system: bool,
     /// The ad accounts (digits) that the person chose; all when absent.
-    pub(crate) chosen: Option<&'a BTreeSet<String>>,
+    pub(crate) selected_accounts: Option<&'a BTreeSet<String>>,
     /// When the person logged in, if that was not just now.
     pub(crate) consented_at: Option<i64>,
 }
 
-impl<'a> Holder<'a> {
+impl<'a> TokenOwner<'a> {
     pub(crate) fn new(user: &'a str, scopes: &'a [String], system: bool) -> Self {
-        Self { user, scopes, system, chosen: None, consented_at: None }
+        Self { user, scopes, system, selected_accounts: None, consented_at: None }
     }
 }
 
@@ -66,13 +66,13 @@ pub(crate) struct Claims {
     pub(crate) issued_at: i64,
     /// 0 for never.
     pub(crate) expires_at: i64,
-    pub(crate) kind: Life,
+    pub(crate) kind: TokenLifetime,
     #[serde(default)]
     pub(crate) system: bool,
     /// Keeps tokens of the same second apart.
     pub(crate) nonce: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) chosen: Option<BTreeSet<String>>,
+    pub(crate) selected_accounts: Option<BTreeSet<String>>,
     #[serde(default)]
     pub(crate) consented_at: i64,
     /// The app that it belongs to; the simulator's own when absent.
@@ -95,7 +95,7 @@ impl Claims {
     }
 
     /// Whether it may see an ad account.
-    pub(crate) fn sees(&self, digits: &str) -> bool {
+    pub(crate) fn can_see(&self, digits: &str) -> bool {
         self.accounts.as_ref().is_none_or(|accounts| accounts.contains(digits))
     }
 
@@ -114,7 +114,7 @@ pub(crate) struct Tokens {
     /// The app that tokens are issued for; the simulator's own when absent.
     app: Option<String>,
     revocations: Vec<Revocation>,
-    broken: BTreeMap<String, TokenState>,
+    states: BTreeMap<String, TokenState>,
     /// The ad accounts that people may see; those who are not named see all.
     accounts: BTreeMap<String, BTreeSet<String>>,
     /// Permissions that people have withdrawn one by one, or that ran out; when, and which of the two.
@@ -127,37 +127,43 @@ struct Revocation {
     subcode: u32,
     at: i64,
     /// Tokens issued in the same second, but later.
-    survivors: BTreeSet<String>,
+    exempt_tokens: BTreeSet<String>,
 }
 
 impl Tokens {
-    pub(crate) fn issue(&mut self, secret: &str, holder: Holder<'_>, kind: Life, now: Timestamp) -> String {
+    pub(crate) fn issue(
+        &mut self,
+        secret: &str,
+        owner: TokenOwner<'_>,
+        kind: TokenLifetime,
+        now: Timestamp,
+    ) -> String {
         self.issued += 1;
         let issued_at = now.as_second();
         let claims = Claims {
-            user: holder.user.to_owned(),
-            scopes: holder.scopes.to_vec(),
+            user: owner.user.to_owned(),
+            scopes: owner.scopes.to_vec(),
             issued_at,
             expires_at: kind.seconds().map_or(0, |seconds| issued_at + seconds),
             kind,
-            system: holder.system,
+            system: owner.system,
             nonce: self.issued,
-            chosen: holder.chosen.cloned(),
-            consented_at: holder.consented_at.unwrap_or(issued_at),
+            selected_accounts: owner.selected_accounts.cloned(),
+            consented_at: owner.consented_at.unwrap_or(issued_at),
             app: self.app.clone(),
             withdrawn: Vec::new(),
             accounts: None,
             denial: None,
         };
         // Who logs in again grants again.
-        self.withdrawn.retain(|(user, scope), _| user != holder.user || !holder.scopes.contains(scope));
+        self.withdrawn.retain(|(user, scope), _| user != owner.user || !owner.scopes.contains(scope));
         // Claims are plain text and numbers, which always serialize.
         let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).unwrap_or_default());
         let signature = URL_SAFE_NO_PAD.encode(sign(secret, &payload));
-        let token = format!("{PREFIX}{payload}.{signature}");
+        let token = format!("{TOKEN_PREFIX}{payload}.{signature}");
         for revocation in &mut self.revocations {
             if revocation.at == issued_at {
-                revocation.survivors.insert(token.clone());
+                revocation.exempt_tokens.insert(token.clone());
             }
         }
         token
@@ -165,7 +171,7 @@ impl Tokens {
 
     /// Kills the tokens issued so far.
     pub(crate) fn revoke(&mut self, user: Option<&str>, subcode: u32, now: Timestamp) {
-        if let Some(user) = user.filter(|_| subcode == crate::state::REMOVED) {
+        if let Some(user) = user.filter(|_| subcode == crate::state::APP_REMOVED_SUBCODE) {
             // Who lets the app in again is asked for everything again.
             self.withdrawn.retain(|(of, _), _| of != user);
         }
@@ -173,22 +179,22 @@ impl Tokens {
             user: user.map(str::to_owned),
             subcode,
             at: now.as_second(),
-            survivors: BTreeSet::new(),
+            exempt_tokens: BTreeSet::new(),
         });
     }
 
     /// From now on tokens belong to this app.
-    pub(crate) fn issue_for(&mut self, app_id: &str) {
+    pub(crate) fn set_app(&mut self, app_id: &str) {
         self.app = Some(app_id.to_owned());
     }
 
     /// Orders what becomes of a token.
-    pub(crate) fn set(&mut self, token: &str, state: TokenState) {
-        self.broken.insert(token.to_owned(), state);
+    pub(crate) fn set_state(&mut self, token: &str, state: TokenState) {
+        self.states.insert(token.to_owned(), state);
     }
 
     /// Limits the ad accounts a person may see.
-    pub(crate) fn show_accounts(&mut self, user: &str, digits: BTreeSet<String>) {
+    pub(crate) fn limit_accounts(&mut self, user: &str, digits: BTreeSet<String>) {
         self.accounts.insert(user.to_owned(), digits);
     }
 
@@ -198,7 +204,7 @@ impl Tokens {
     }
 
     /// Ends a permission that was given too long ago.
-    pub(crate) fn let_run_out(&mut self, user: &str, scope: &str, now: Timestamp) {
+    pub(crate) fn expire_permission(&mut self, user: &str, scope: &str, now: Timestamp) {
         self.withdrawn.insert((user.to_owned(), scope.to_owned()), (now.as_second(), "expired"));
     }
 
@@ -208,8 +214,8 @@ impl Tokens {
     }
 
     /// What is known of a token, dead or alive; nothing when this app did not sign it.
-    pub(crate) fn known(&self, secret: &str, token: &str) -> Option<Claims> {
-        let mut claims = open(secret, token)?;
+    pub(crate) fn inspect(&self, secret: &str, token: &str) -> Option<Claims> {
+        let mut claims = decode(secret, token)?;
         let withdrawn = |scope: &String| {
             let at = self.withdrawn.get(&(claims.user.clone(), scope.clone()));
             at.is_some_and(|(at, _)| claims.issued_at <= *at)
@@ -218,25 +224,25 @@ impl Tokens {
         let of_user = self.withdrawn.iter().filter(|((user, _), _)| *user == claims.user);
         let gone = of_user.filter(|((_, scope), _)| !claims.has(scope));
         claims.withdrawn = gone.map(|((_, scope), (_, why))| (scope.clone(), *why)).collect();
-        let state = self.broken.get(token).copied().unwrap_or(TokenState::Valid);
+        let state = self.states.get(token).copied().unwrap_or(TokenState::Valid);
         claims.denial = state.denial();
         claims.accounts = match state {
             TokenState::WithoutAccounts => Some(BTreeSet::new()),
-            _ => match (self.accounts.get(&claims.user), &claims.chosen) {
-                (Some(shown), Some(chosen)) => Some(shown & chosen),
-                (shown, chosen) => shown.or(chosen.as_ref()).cloned(),
+            _ => match (self.accounts.get(&claims.user), &claims.selected_accounts) {
+                (Some(visible), Some(selected_accounts)) => Some(visible & selected_accounts),
+                (visible, selected_accounts) => visible.or(selected_accounts.as_ref()).cloned(),
             },
         };
         Some(claims)
     }
 
     /// What a token says, if it is ours and alive.
-    pub(crate) fn read(&self, secret: &str, token: &str, now: Timestamp) -> Result<Claims, GraphError> {
+    pub(crate) fn verify(&self, secret: &str, token: &str, now: Timestamp) -> Result<Claims, GraphError> {
         let claims =
-            self.known(secret, token).ok_or_else(|| GraphError::new(190, "Malformed access token"))?;
-        match self.death(token, &claims) {
+            self.inspect(secret, token).ok_or_else(|| GraphError::new(190, "Malformed access token"))?;
+        match self.invalid_reason(token, &claims) {
             Some(463) => return Err(expired(claims.expires_at.min(now.as_second()), now)),
-            Some(subcode) => return Err(dead(subcode)),
+            Some(subcode) => return Err(invalidated(subcode)),
             None => {}
         }
         if claims.expires_at != 0 && now.as_second() >= claims.expires_at {
@@ -245,14 +251,14 @@ impl Tokens {
         Ok(claims)
     }
 
-    fn death(&self, token: &str, claims: &Claims) -> Option<u32> {
-        if let Some(state) = self.broken.get(token) {
+    fn invalid_reason(&self, token: &str, claims: &Claims) -> Option<u32> {
+        if let Some(state) = self.states.get(token) {
             return state.subcode();
         }
         let dead = self.revocations.iter().rev().find(|revocation| {
             claims.issued_at <= revocation.at
                 && revocation.user.as_ref().is_none_or(|user| *user == claims.user)
-                && !revocation.survivors.contains(token)
+                && !revocation.exempt_tokens.contains(token)
         });
         dead.map(|revocation| revocation.subcode)
     }
@@ -263,14 +269,14 @@ fn expired(at: i64, now: Timestamp) -> GraphError {
         190,
         format!(
             "Error validating access token: Session has expired on {}. The current time is {}.",
-            said(at),
-            said(now.as_second())
+            format_time(at),
+            format_time(now.as_second())
         ),
     )
     .subcode(463)
 }
 
-fn dead(subcode: u32) -> GraphError {
+fn invalidated(subcode: u32) -> GraphError {
     let why = match subcode {
         458 => "The user has not authorized the application",
         459 => "The session has been invalidated because the user has been checkpointed",
@@ -283,8 +289,8 @@ fn dead(subcode: u32) -> GraphError {
 }
 
 /// What a token says about itself, dead or alive; nothing when this app did not sign it.
-fn open(secret: &str, token: &str) -> Option<Claims> {
-    let (payload, signature) = token.strip_prefix(PREFIX)?.split_once('.')?;
+fn decode(secret: &str, token: &str) -> Option<Claims> {
+    let (payload, signature) = token.strip_prefix(TOKEN_PREFIX)?.split_once('.')?;
     if URL_SAFE_NO_PAD.decode(signature).ok()? != sign(secret, payload) {
         return None;
     }
@@ -292,7 +298,7 @@ fn open(secret: &str, token: &str) -> Option<Claims> {
 }
 
 /// A moment in the words of Graph's token errors.
-fn said(second: i64) -> String {
+fn format_time(second: i64) -> String {
     Timestamp::from_second(second)
         .map_or_else(|_| second.to_string(), |at| at.strftime("%A, %d-%b-%y %H:%M:%S UTC").to_string())
 }
@@ -305,18 +311,18 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn holder(user: &str) -> Holder<'_> {
-        Holder::new(user, &[], false)
+    fn owner(user: &str) -> TokenOwner<'_> {
+        TokenOwner::new(user, &[], false)
     }
 
     #[test]
     fn a_token_is_read_without_having_been_stored() {
         let now = at("2026-11-20T02:00:00Z");
-        let token = Tokens::default().issue("secret", holder("42"), Life::Short, now);
+        let token = Tokens::default().issue("secret", owner("42"), TokenLifetime::Short, now);
         let fresh = Tokens::default();
-        assert_eq!(fresh.read("secret", &token, now).unwrap().user, "42");
-        assert_eq!(fresh.read("other", &token, now).unwrap_err().subcode, None);
-        let late = fresh.read("secret", &token, at("2026-11-20T04:00:00Z")).unwrap_err();
+        assert_eq!(fresh.verify("secret", &token, now).unwrap().user, "42");
+        assert_eq!(fresh.verify("other", &token, now).unwrap_err().subcode, None);
+        let late = fresh.verify("secret", &token, at("2026-11-20T04:00:00Z")).unwrap_err();
         assert_eq!((late.code, late.subcode), (190, Some(463)));
         assert!(late.message.contains("Friday, 20-Nov-26 04:00:00 UTC"), "{}", late.message);
     }
@@ -325,41 +331,41 @@ mod tests {
     fn a_revocation_kills_what_was_issued_and_nothing_later() {
         let now = at("2026-11-20T02:00:00Z");
         let mut tokens = Tokens::default();
-        let old = tokens.issue("s", holder("42"), Life::Long, now);
-        let other = tokens.issue("s", holder("43"), Life::Long, now);
+        let old = tokens.issue("s", owner("42"), TokenLifetime::Long, now);
+        let other = tokens.issue("s", owner("43"), TokenLifetime::Long, now);
         tokens.revoke(Some("42"), 458, now);
-        let new = tokens.issue("s", holder("42"), Life::Long, now);
-        assert_eq!(tokens.read("s", &old, now).unwrap_err().subcode, Some(458));
-        assert!(tokens.read("s", &other, now).is_ok() && tokens.read("s", &new, now).is_ok());
+        let new = tokens.issue("s", owner("42"), TokenLifetime::Long, now);
+        assert_eq!(tokens.verify("s", &old, now).unwrap_err().subcode, Some(458));
+        assert!(tokens.verify("s", &other, now).is_ok() && tokens.verify("s", &new, now).is_ok());
         tokens.revoke(None, 460, now);
-        assert_eq!(tokens.read("s", &new, now).unwrap_err().subcode, Some(460));
+        assert_eq!(tokens.verify("s", &new, now).unwrap_err().subcode, Some(460));
     }
 
     #[test]
     fn a_withdrawn_permission_is_gone_until_it_is_granted_again() {
         let now = at("2026-11-20T02:00:00Z");
         let scopes = ["ads_read".to_owned(), "ads_management".to_owned()];
-        let holder = Holder::new("42", &scopes, true);
+        let owner = TokenOwner::new("42", &scopes, true);
         let mut tokens = Tokens::default();
-        let token = tokens.issue("s", holder.clone(), Life::Endless, now);
+        let token = tokens.issue("s", owner.clone(), TokenLifetime::NonExpiring, now);
         tokens.withdraw("42", "ads_management", now);
-        let claims = tokens.read("s", &token, at("2036-11-20T02:00:00Z")).unwrap();
+        let claims = tokens.verify("s", &token, at("2036-11-20T02:00:00Z")).unwrap();
         assert_eq!(claims.scopes, scopes[..1]);
         assert_eq!(claims.withdrawn, [("ads_management".to_owned(), "declined")]);
-        tokens.issue("s", holder, Life::Endless, now);
-        assert!(tokens.read("s", &token, now).unwrap().has("ads_management"));
+        tokens.issue("s", owner, TokenLifetime::NonExpiring, now);
+        assert!(tokens.verify("s", &token, now).unwrap().has("ads_management"));
     }
 
     #[test]
     fn a_broken_token_can_be_mended() {
         let now = at("2026-11-20T02:00:00Z");
         let mut tokens = Tokens::default();
-        let token = tokens.issue("s", holder("42"), Life::Long, now);
-        tokens.set(&token, TokenState::Checkpointed);
-        assert_eq!(tokens.read("s", &token, now).unwrap_err().subcode, Some(459));
-        tokens.set(&token, TokenState::NotGranted);
-        assert_eq!(tokens.read("s", &token, now).unwrap().denial.unwrap().code, 200);
-        tokens.set(&token, TokenState::Valid);
-        assert_eq!(tokens.read("s", &token, now).unwrap().denial, None);
+        let token = tokens.issue("s", owner("42"), TokenLifetime::Long, now);
+        tokens.set_state(&token, TokenState::Checkpointed);
+        assert_eq!(tokens.verify("s", &token, now).unwrap_err().subcode, Some(459));
+        tokens.set_state(&token, TokenState::NotGranted);
+        assert_eq!(tokens.verify("s", &token, now).unwrap().denial.unwrap().code, 200);
+        tokens.set_state(&token, TokenState::Valid);
+        assert_eq!(tokens.verify("s", &token, now).unwrap().denial, None);
     }
 }

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::state::State;
-pub use delivery::Deliveries;
+pub use delivery::DeliveryStats;
 pub(crate) use delivery::deliver_due;
 pub(crate) use envelope::signature_256;
-pub(crate) use subscription::{listen, subscribe, verify};
+pub(crate) use subscription::{handle_subscribed_apps, handle_subscriptions, verify_callback};
 
 /// What the app wants to hear, and what it has not been told yet.
 #[derive(Default)]
@@ -22,17 +22,17 @@ pub(crate) struct Webhooks {
     /// By object: `ad_account`, `application`, `page`, ….
     subscriptions: BTreeMap<String, Subscription>,
     /// The fields of each ad account (its digits) or page that the app gets; all when there are none.
-    listening: BTreeMap<String, BTreeSet<String>>,
+    subscribed_apps: BTreeMap<String, BTreeSet<String>>,
     /// Callback URLs and tokens that were asked and answered rightly.
     verified: BTreeSet<(String, String)>,
     /// Report runs whose end is among the changes, or was.
-    told_reports: BTreeSet<String>,
+    reported_runs: BTreeSet<String>,
     changes: Vec<Change>,
-    parcels: Vec<delivery::Parcel>,
+    deliveries: Vec<delivery::WebhookDelivery>,
 }
 
 impl Webhooks {
-    fn wants(&self, object: &str, field: &str) -> bool {
+    fn is_subscribed(&self, object: &str, field: &str) -> bool {
         self.subscriptions.get(object).is_some_and(|subscription| subscription.fields.contains(field))
     }
 }
@@ -58,21 +58,27 @@ pub(crate) struct Change {
 
 /// Lets something happen. Whether it will be told to anybody: the app must have subscribed to the field, and for ad
 /// accounts and pages also to the single one, as far as the value names one that is known here.
-pub(crate) fn happen(state: &mut State, object: &str, field: &str, mut value: Value, at: Timestamp) -> bool {
+pub(crate) fn record_change(
+    state: &mut State,
+    object: &str,
+    field: &str,
+    mut value: Value,
+    at: Timestamp,
+) -> bool {
     let owner = owner(state, object, &value);
     let webhooks = &mut state.webhooks;
-    let heard = owner.as_ref().is_none_or(|id| {
-        let fields = webhooks.listening.get(id);
+    let app_subscribed = owner.as_ref().is_none_or(|id| {
+        let fields = webhooks.subscribed_apps.get(id);
         fields.is_some_and(|fields| fields.is_empty() || fields.contains(field))
     });
-    if !webhooks.wants(object, field) || !heard {
+    if !webhooks.is_subscribed(object, field) || !app_subscribed {
         return false;
     }
     // Samples of the ad_account object say "0" in the place of the account (Webhooks reference).
     let entry = match object {
         "ad_account" => "0".to_owned(),
         "page" => owner.unwrap_or_else(|| state.world.main().page_id.clone()),
-        "user" | "permissions" => value["uid"].as_str().unwrap_or(crate::login::PERSON).to_owned(),
+        "user" | "permissions" => value["uid"].as_str().unwrap_or(crate::login::LOGIN_USER_ID).to_owned(),
         _ => state.app.app_id.clone(),
     };
     if object == "page" && field == "leadgen" {

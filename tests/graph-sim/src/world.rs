@@ -14,10 +14,10 @@ use crate::facts::Facts;
 use crate::media::video::Uploads;
 use crate::money;
 use crate::node::{Account, Kind, Node};
+use crate::processing::{Deadlines, ProcessingState, has_issues};
 use crate::reports::ReportRuns;
-use crate::stage::{Due, Stage, has_issues};
 use crate::status;
-use crate::writing::{MediaLimits, Writing};
+use crate::write_settings::{MediaLimits, WriteSettings};
 
 /// Everything the simulator knows about ad accounts.
 pub(crate) struct World {
@@ -35,12 +35,12 @@ pub(crate) struct World {
     /// What callers and people did, the latest at the end.
     pub(crate) activities: Vec<Activity>,
     /// How this Meta works off what is written.
-    pub(crate) writing: Writing,
+    pub(crate) writing: WriteSettings,
     pub(crate) media: MediaLimits,
     pub(crate) uploads: Uploads,
     /// Where the simulator is, for addresses to upload to.
     pub(crate) base_url: String,
-    pub(crate) due: Due,
+    pub(crate) deadlines: Deadlines,
     pub(crate) reports: ReportRuns,
     created: i64,
 }
@@ -61,11 +61,11 @@ impl World {
             budget_changes: BTreeMap::new(),
             events: Vec::new(),
             activities: Vec::new(),
-            writing: Writing::default(),
+            writing: WriteSettings::default(),
             media: MediaLimits::default(),
             uploads: Uploads::default(),
             base_url: String::new(),
-            due: Due::new(),
+            deadlines: Deadlines::new(),
             reports: ReportRuns::default(),
             created: 0,
         }
@@ -96,8 +96,8 @@ impl World {
     /// Adds an object that has its id already, in front of all others.
     pub(crate) fn insert(&mut self, kind: Kind, account: &str, id: &str, fields: Map<String, Value>) {
         let (account, position) = (account.to_owned(), -self.created);
-        let node = Node { kind, account, position, fields, stage: Stage::Settled };
-        self.activities.extend(activity::of_new(&node, self.owner(&node)));
+        let node = Node { kind, account, position, fields, processing: ProcessingState::Idle };
+        self.activities.extend(activity::for_created(&node, self.owner(&node)));
         self.nodes.insert(id.to_owned(), node);
     }
 
@@ -105,7 +105,7 @@ impl World {
     pub(crate) fn log_change(&mut self, before: &Node, at: Timestamp) {
         let id = before.text("id").unwrap_or_default();
         let Some(after) = self.nodes.get(id) else { return };
-        self.activities.extend(activity::of_change(before, after, self.owner(after), at));
+        self.activities.extend(activity::for_changed(before, after, self.owner(after), at));
     }
 
     /// A number that no object has yet.
@@ -135,32 +135,32 @@ impl World {
 
     /// What holds for delivery, after the node's parents are looked at.
     pub(crate) fn effective_status(&self, node: &Node) -> String {
-        let settled = self.settled_status(node);
-        if matches!(settled.as_str(), "ARCHIVED" | "DELETED") {
-            return settled;
+        let inherited = self.inherited_status(node);
+        if matches!(inherited.as_str(), "ARCHIVED" | "DELETED") {
+            return inherited;
         }
-        match node.stage {
-            Stage::InProcess(..) => "IN_PROCESS".to_owned(),
-            Stage::InReview(_) => "PENDING_REVIEW".to_owned(),
-            Stage::Disapproved => "DISAPPROVED".to_owned(),
-            Stage::Settled | Stage::Encoding(..)
-                if settled == "ACTIVE" && has_issues(node.fields.get("issues_info")) =>
+        match node.processing {
+            ProcessingState::InProcess(..) => "IN_PROCESS".to_owned(),
+            ProcessingState::InReview(_) => "PENDING_REVIEW".to_owned(),
+            ProcessingState::Disapproved => "DISAPPROVED".to_owned(),
+            ProcessingState::Idle | ProcessingState::Encoding(..)
+                if inherited == "ACTIVE" && has_issues(node.fields.get("issues_info")) =>
             {
                 "WITH_ISSUES".to_owned()
             }
-            Stage::Settled | Stage::Encoding(..) => settled,
+            ProcessingState::Idle | ProcessingState::Encoding(..) => inherited,
         }
     }
 
     /// What holds for delivery of an object with which nothing is going on.
-    fn settled_status(&self, node: &Node) -> String {
+    fn inherited_status(&self, node: &Node) -> String {
         if let Some(recorded) = node.text("effective_status") {
             return recorded.to_owned();
         }
         let parent = node.parent_id().and_then(|id| self.nodes.get(id));
-        let above = parent.map(|parent| (parent.kind, self.settled_status(parent)));
+        let above = parent.map(|parent| (parent.kind, self.inherited_status(parent)));
         let above = above.as_ref().map(|(kind, status)| (*kind, status.as_str()));
-        status::effective(node.own_status(), above).to_owned()
+        status::effective(node.configured_status(), above).to_owned()
     }
 
     /// Changes a node's status; what was recorded as effective below it no longer holds.
@@ -171,7 +171,7 @@ impl World {
         let below: Vec<String> = self
             .nodes
             .iter()
-            .filter(|(_, node)| self.is_below(node, id))
+            .filter(|(_, node)| self.is_descendant(node, id))
             .map(|(below, _)| below.clone())
             .collect();
         for below in below {
@@ -182,7 +182,7 @@ impl World {
     }
 
     /// A change made by a person, outside of the API; null takes a field away.
-    pub(crate) fn change(&mut self, id: &str, changes: Value, now: Timestamp) {
+    pub(crate) fn update(&mut self, id: &str, changes: Value, now: Timestamp) {
         let Value::Object(changes) = changes else { return };
         let Some(before) = self.nodes.get(id).cloned() else { return };
         let status =
@@ -206,16 +206,16 @@ impl World {
         self.log_change(&before, now);
     }
 
-    fn is_below(&self, node: &Node, id: &str) -> bool {
+    fn is_descendant(&self, node: &Node, id: &str) -> bool {
         match node.parent_id() {
             Some(parent) if parent == id => true,
-            Some(parent) => self.nodes.get(parent).is_some_and(|parent| self.is_below(parent, id)),
+            Some(parent) => self.nodes.get(parent).is_some_and(|parent| self.is_descendant(parent, id)),
             None => false,
         }
     }
 
     /// The node with what follows from other nodes filled in.
-    pub(crate) fn whole(&self, node: &Node) -> Map<String, Value> {
+    pub(crate) fn all_fields(&self, node: &Node) -> Map<String, Value> {
         let mut fields = node.fields.clone();
         if node.kind.delivers() {
             fields.insert("effective_status".into(), json!(self.effective_status(node)));
@@ -242,7 +242,7 @@ pub(crate) fn account(digits: &str, name: &str, currency: &str, zone_name: &str,
         "amount_spent": "0",
         "balance": "0",
         "spend_cap": "0",
-        "min_daily_budget": money::least_daily_budget(currency),
+        "min_daily_budget": money::min_daily_budget(currency),
         "currency": currency,
         "timezone_name": zone_name,
         "is_personal": 0,

@@ -10,15 +10,15 @@ mod budget_schedule;
 mod call_to_action;
 mod campaign;
 mod copy;
+mod create;
 mod creative;
+mod delete;
 mod draft;
-mod form;
 mod goal;
-mod make;
-mod remove;
-mod room;
+mod object_limits;
+mod operation;
+mod param_rules;
 mod targeting;
-mod task;
 mod timing;
 mod update;
 
@@ -29,12 +29,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::GraphError;
-use crate::media::{Part, image, video};
+use crate::media::{FilePart, image, video};
 use crate::node::Kind;
 use crate::params::Params;
 use crate::world::World;
+pub(crate) use operation::{Operation, WriteAction};
 pub(crate) use targeting::dsa_recommendations;
-pub(crate) use task::{Task, What};
 
 /// A write, as the journal keeps it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ pub(crate) struct Write {
     pub(crate) params: BTreeMap<String, String>,
     /// What came in files, by the name of their part.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) files: BTreeMap<String, Part>,
+    pub(crate) files: BTreeMap<String, FilePart>,
     pub(crate) time: Timestamp,
     /// Whose permissions are withdrawn; other writes do not depend on the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ pub(crate) struct Write {
 }
 
 /// Fields that are written by the simulator itself, whatever a caller sends.
-const DERIVED: [&str; 12] = [
+const DERIVED_FIELDS: [&str; 12] = [
     "id",
     "account_id",
     "created_time",
@@ -71,56 +71,59 @@ const DERIVED: [&str; 12] = [
 /// Refuses a new object that lacks what Meta asks for beyond its specification. Like everything that is missing, it
 /// is told before anything that is wrong.
 pub(crate) fn check_required(edge: &str, params: &BTreeMap<String, String>) -> Result<(), GraphError> {
-    let forms = task::made_by(edge).and_then(make::rules).map(|(forms, _)| forms);
-    forms.map_or(Ok(()), |forms| forms.check_required(Params(params)))
+    let param_rules =
+        operation::created_kind(edge).and_then(create::rules).map(|(param_rules, _)| param_rules);
+    param_rules.map_or(Ok(()), |param_rules| param_rules.check_required(Params(params)))
 }
 
 /// Says why Graph would not carry a write out, if it would not.
-pub(crate) fn check(world: &World, task: &Task, write: &Write) -> Result<(), GraphError> {
-    match task.what {
-        What::Make(kind) => make::check(world, task, kind, write),
-        What::Change => update::check(world, task, write),
-        What::ChangeAccount => account::check(world, task, write),
-        What::Remove => remove::check(world, task),
-        What::RemoveCampaigns => remove::check_many(write),
-        What::Copy => copy::check(world, task, write),
-        What::Schedule => budget_schedule::check(world, task, write),
-        What::AddImages => image::check(world, task, write),
-        What::RemoveImage => image::check_removal(world, task, write),
-        What::Upload(step) => video::check(world, task, step, write),
+pub(crate) fn check(world: &World, operation: &Operation, write: &Write) -> Result<(), GraphError> {
+    match operation.action {
+        WriteAction::Create(kind) => create::check(world, operation, kind, write),
+        WriteAction::Update => update::check(world, operation, write),
+        WriteAction::UpdateAccount => account::check(world, operation, write),
+        WriteAction::Delete => delete::check(world, operation),
+        WriteAction::DeleteCampaigns => delete::check_many(write),
+        WriteAction::Copy => copy::check(world, operation, write),
+        WriteAction::Schedule => budget_schedule::check(world, operation, write),
+        WriteAction::AddImages => image::check(world, operation, write),
+        WriteAction::DeleteImage => image::check_deletion(world, operation, write),
+        WriteAction::Upload(step) => video::check(world, operation, step, write),
     }
 }
 
-/// Carries a write out and gives the answer to its caller.
-pub(crate) fn carry_out(world: &mut World, task: &Task, write: &Write) -> Result<Value, GraphError> {
-    let before = world.nodes.get(&task.id).cloned();
-    let answer = take_effect(world, task, write)?;
+/// Carries a write out and gives the response to its caller.
+pub(crate) fn execute(world: &mut World, operation: &Operation, write: &Write) -> Result<Value, GraphError> {
+    let before = world.nodes.get(&operation.id).cloned();
+    let response = apply(world, operation, write)?;
     if let Some(before) = before {
         world.log_change(&before, write.time);
     }
-    Ok(answer)
+    Ok(response)
 }
 
-fn take_effect(world: &mut World, task: &Task, write: &Write) -> Result<Value, GraphError> {
-    match task.what {
-        What::Make(kind) => make::carry_out(world, task, kind, write),
-        What::Change => update::carry_out(world, task, write),
-        What::ChangeAccount => account::carry_out(world, task, write),
-        What::Remove => Ok(remove::carry_out(world, task)),
-        What::RemoveCampaigns => remove::carry_out_many(world, task, write),
-        What::Copy => copy::carry_out(world, task, write),
-        What::Schedule => budget_schedule::carry_out(world, task, write),
-        What::AddImages => image::carry_out(world, task, write),
-        What::RemoveImage => image::remove(world, task, write),
-        What::Upload(step) => video::carry_out(world, task, step, write),
+fn apply(world: &mut World, operation: &Operation, write: &Write) -> Result<Value, GraphError> {
+    match operation.action {
+        WriteAction::Create(kind) => create::execute(world, operation, kind, write),
+        WriteAction::Update => update::execute(world, operation, write),
+        WriteAction::UpdateAccount => account::execute(world, operation, write),
+        WriteAction::Delete => Ok(delete::execute(world, operation)),
+        WriteAction::DeleteCampaigns => delete::execute_many(world, operation, write),
+        WriteAction::Copy => copy::execute(world, operation, write),
+        WriteAction::Schedule => budget_schedule::execute(world, operation, write),
+        WriteAction::AddImages => image::execute(world, operation, write),
+        WriteAction::DeleteImage => image::delete(world, operation, write),
+        WriteAction::Upload(step) => video::execute(world, operation, step, write),
     }
 }
 
 /// Whether the caller only wants to know if the write would be carried out.
-pub(crate) fn is_rehearsal(task: &Task, write: &Write) -> Result<bool, GraphError> {
-    let takes_options = match task.what {
-        What::Make(_) => true,
-        What::Change => matches!(task.kind, Kind::Campaign | Kind::AdSet | Kind::Ad | Kind::Creative),
+pub(crate) fn is_validate_only(operation: &Operation, write: &Write) -> Result<bool, GraphError> {
+    let takes_options = match operation.action {
+        WriteAction::Create(_) => true,
+        WriteAction::Update => {
+            matches!(operation.kind, Kind::Campaign | Kind::AdSet | Kind::Ad | Kind::Creative)
+        }
         _ => false,
     };
     if takes_options { Params(&write.params).validate_only() } else { Ok(false) }

@@ -33,31 +33,31 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 /// Starts of each program.
-const STARTS: usize = 30;
+const START_COUNT: usize = 30;
 
 /// Events before a program counts as warm.
-const WARM: usize = 20;
+const WARMUP_EVENTS: usize = 20;
 
 /// No program may take longer for a step.
-const PATIENCE: Duration = Duration::from_secs(20);
+const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
 const EMPTY: &str = "empty";
 
 /// What the programs tell this one.
-enum Heard {
+enum RuntimeCall {
     Polled(Instant),
-    Answered(Bytes),
+    Responded(Bytes),
 }
 
 #[derive(Clone)]
 struct RuntimeApi {
-    heard: UnboundedSender<Heard>,
+    calls: UnboundedSender<RuntimeCall>,
     events: Arc<Mutex<UnboundedReceiver<String>>>,
     keyring: Arc<str>,
 }
 
 struct Bench {
-    heard: UnboundedReceiver<Heard>,
+    calls: UnboundedReceiver<RuntimeCall>,
     events: UnboundedSender<String>,
     address: String,
     issuer: Issuer,
@@ -71,9 +71,9 @@ async fn main() -> anyhow::Result<()> {
     let mut programs: Vec<(&str, PathBuf)> = vec![(EMPTY, empty)];
     programs.extend(FUNCTIONS.map(|name| (name, bundle(name))));
 
-    let mut starts = vec![Vec::with_capacity(STARTS); programs.len()];
+    let mut starts = vec![Vec::with_capacity(START_COUNT); programs.len()];
     // The first round only brings the programs into the machine's memory.
-    for round in 0..=STARTS {
+    for round in 0..=START_COUNT {
         for ((name, path), took) in programs.iter().zip(&mut starts) {
             let ms = bench.start(name, path).await?;
             if round > 0 {
@@ -82,7 +82,7 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     println!(
-        "{STARTS} starts each, process start to the first poll of the Runtime API; memory after {WARM} events"
+        "{START_COUNT} starts each, process start to the first poll of the Runtime API; memory after {WARMUP_EVENTS} events"
     );
     println!(
         "{:<20}{:>9}{:>9}{:>9}{:>11}{:>13}",
@@ -106,30 +106,32 @@ fn percentile(sorted: &mut [f64], percent: usize) -> f64 {
 
 impl Bench {
     async fn begin() -> anyhow::Result<Self> {
-        let (heard_by, heard) = unbounded_channel();
-        let (events, to_give) = unbounded_channel();
+        let (sender, calls) = unbounded_channel();
+        let (events, event_queue) = unbounded_channel();
         let state = RuntimeApi {
-            heard: heard_by,
-            events: Arc::new(Mutex::new(to_give)),
+            calls: sender,
+            events: Arc::new(Mutex::new(event_queue)),
             keyring: json!({"current": "k1", "k1": "00".repeat(32)}).to_string().into(),
         };
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/response", post(answered))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(respond))
             .fallback(aws)
             .with_state(state);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
         tokio::spawn(axum::serve(listener, router).into_future());
         let issuer = Issuer::new("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")?;
-        Ok(Self { heard, events, address, issuer })
+        Ok(Self { calls, events, address, issuer })
     }
 
     /// Milliseconds from the process's start to its first poll.
     async fn start(&mut self, name: &str, path: &Path) -> anyhow::Result<f64> {
         let began = Instant::now();
         let mut child = self.spawn(name, path)?;
-        let Heard::Polled(at) = self.hear(name).await? else { anyhow::bail!("{name} answers unasked") };
+        let RuntimeCall::Polled(at) = self.next_call(name).await? else {
+            anyhow::bail!("{name} answers unasked")
+        };
         child.kill().await?;
         Ok(at.duration_since(began).as_secs_f64() * 1e3)
     }
@@ -137,20 +139,20 @@ impl Bench {
     /// Resident megabytes of a warm program.
     async fn memory(&mut self, name: &str, path: &Path) -> anyhow::Result<f64> {
         let mut child = self.spawn(name, path)?;
-        for _ in 0..WARM {
-            ensure!(matches!(self.hear(name).await?, Heard::Polled(_)), "{name} answers unasked");
+        for _ in 0..WARMUP_EVENTS {
+            ensure!(matches!(self.next_call(name).await?, RuntimeCall::Polled(_)), "{name} answers unasked");
             self.events.send(self.event(name)?)?;
-            let Heard::Answered(answer) = self.hear(name).await? else {
-                anyhow::bail!("{name} gives no answer")
+            let RuntimeCall::Responded(response) = self.next_call(name).await? else {
+                anyhow::bail!("{name} gives no response")
             };
-            check(name, &answer)?;
+            check(name, &response)?;
         }
         let status = fs::read_to_string(format!("/proc/{}/status", child.id().context("no pid")?))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kb: f64 = line.trim().trim_end_matches(" kB").parse()?;
         child.kill().await?;
-        // The poll after the last answer.
-        while self.heard.try_recv().is_ok() {}
+        // The poll after the last response.
+        while self.calls.try_recv().is_ok() {}
         Ok(kb / 1024.0)
     }
 
@@ -194,9 +196,9 @@ impl Bench {
             .with_context(|| format!("{} cannot be started; cargo xtask build makes it", path.display()))
     }
 
-    async fn hear(&mut self, name: &str) -> anyhow::Result<Heard> {
-        let heard = timeout(PATIENCE, self.heard.recv()).await;
-        heard.with_context(|| format!("{name} says nothing"))?.context("the Runtime API is gone")
+    async fn next_call(&mut self, name: &str) -> anyhow::Result<RuntimeCall> {
+        let call = timeout(STEP_TIMEOUT, self.calls.recv()).await;
+        call.with_context(|| format!("{name} says nothing"))?.context("the Runtime API is gone")
     }
 
     /// An event that makes the function check a session and ask the table, or take a message and ask the table.
@@ -240,19 +242,19 @@ impl Bench {
     }
 }
 
-/// The answer must be the one that a table without the account leads to, or the memory would be that of an error.
-fn check(name: &str, answer: &[u8]) -> anyhow::Result<()> {
-    let answer: Value = serde_json::from_slice(answer)?;
-    let fine = match answer.get("statusCode") {
+/// The response must be the one that a table without the account leads to, or the memory would be that of an error.
+fn check(name: &str, response: &[u8]) -> anyhow::Result<()> {
+    let response: Value = serde_json::from_slice(response)?;
+    let is_expected = match response.get("statusCode") {
         Some(status) => status == 404,
-        None => name == EMPTY || answer["batchItemFailures"] == json!([]),
+        None => name == EMPTY || response["batchItemFailures"] == json!([]),
     };
-    ensure!(fine, "{name} answers {answer}");
+    ensure!(is_expected, "{name} answers {response}");
     Ok(())
 }
 
 async fn next(State(api): State<RuntimeApi>) -> Response {
-    let _nobody_listens = api.heard.send(Heard::Polled(Instant::now()));
+    let _receiver_is_gone = api.calls.send(RuntimeCall::Polled(Instant::now()));
     let Some(event) = api.events.lock().await.recv().await else { return StatusCode::GONE.into_response() };
     let header = HeaderName::from_static;
     let headers = [
@@ -267,8 +269,8 @@ async fn next(State(api): State<RuntimeApi>) -> Response {
     (headers, event).into_response()
 }
 
-async fn answered(State(api): State<RuntimeApi>, body: Bytes) -> StatusCode {
-    let _nobody_listens = api.heard.send(Heard::Answered(body));
+async fn respond(State(api): State<RuntimeApi>, body: Bytes) -> StatusCode {
+    let _receiver_is_gone = api.calls.send(RuntimeCall::Responded(body));
     StatusCode::ACCEPTED
 }
 

@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url";
 
 const { packages, bundle, bodies, starts } = JSON.parse(process.argv[2]);
 const { createTestHarness } = await import(pathToFileURL(`${packages}/wrangler/wrangler-dist/cli.js`).href);
-const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+const write = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 console.log = console.info = console.warn = console.debug = console.error;
 
 const secret = "0123456789abcdef0123456789abcdef";
@@ -54,24 +54,24 @@ function body(bytes) {
 const signed = (text) => `sha256=${createHmac("sha256", secret).update(text).digest("hex")}`;
 const headers = (text) => ({ "content-type": "application/json", "x-hub-signature-256": signed(text) });
 
-// The first answer of a Worker whose code nobody has run yet in this process.
-async function firstAnswer(which) {
+// The first response of a Worker whose code nobody has run yet in this process.
+async function firstResponse(which) {
   const server = createTestHarness({ workers: [which] });
   const { url } = await server.listen();
   const text = body(1024);
   const began = performance.now();
-  const answer = await fetch(new URL("/v1/webhooks/meta", url), { method: "POST", body: text, headers: headers(text) });
-  await answer.text();
+  const response = await fetch(new URL("/v1/webhooks/meta", url), { method: "POST", body: text, headers: headers(text) });
+  await response.text();
   const took = performance.now() - began;
   await server.close();
-  if (answer.status !== 200) throw new Error(`a first answer of ${answer.status}`);
+  if (response.status !== 200) throw new Error(`a first response of ${response.status}`);
   return took;
 }
 
 const first = { ours: [], reference: [] };
 for (let round = 0; round < starts; round += 1) {
-  first.ours.push(await firstAnswer(ours));
-  first.reference.push(await firstAnswer(reference));
+  first.ours.push(await firstResponse(ours));
+  first.reference.push(await firstResponse(reference));
 }
 
 const folder = `${packages}/../bench`;
@@ -84,9 +84,9 @@ for (const kb of bodies) {
   files.push({ kb, path, signature: signed(text) });
 }
 const servers = [createTestHarness({ workers: [ours] }), createTestHarness({ workers: [reference] })];
-const [at, beside] = await Promise.all(servers.map((server) => server.listen()));
+const [oursAt, referenceAt] = await Promise.all(servers.map((server) => server.listen()));
 const path = (url) => new URL("/v1/webhooks/meta", url).href;
-say({ ours: path(at.url), reference: path(beside.url), bodies: files, first });
+write({ ours: path(oursAt.url), reference: path(referenceAt.url), bodies: files, first });
 process.stdin.resume();
 await new Promise((resolve) => process.stdin.on("end", resolve));
 await Promise.all(servers.map((server) => server.close()));

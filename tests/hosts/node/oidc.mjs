@@ -59,24 +59,24 @@ function rotate() {
 async function token({ alg, claims: wanted }) {
   claims = wanted;
   const basic = Buffer.from(`${client.client_id}:${client.client_secret}`).toString("base64");
-  const answer = await fetch(`${issuer}/token`, {
+  const response = await fetch(`${issuer}/token`, {
     method: "POST",
     headers: { authorization: `Basic ${basic}` },
     body: new URLSearchParams({ grant_type: "client_credentials", resource: `https://api.example/${alg}` }),
   });
-  if (!answer.ok) throw new Error(await answer.text());
-  return (await answer.json()).access_token;
+  if (!response.ok) throw new Error(await response.text());
+  return (await response.json()).access_token;
 }
 
 rotate();
-const say = (said) => process.stdout.write(`${JSON.stringify(said)}\n`);
-say({ issuer });
+const write = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+write({ issuer });
 for await (const line of createInterface({ input: process.stdin })) {
   try {
     const command = JSON.parse(line);
-    say({ ok: command.do === "token" ? await token(command) : rotate() ?? null });
+    write({ ok: command.do === "token" ? await token(command) : rotate() ?? null });
   } catch (error) {
-    say({ error: String(error) });
+    write({ error: String(error) });
   }
 }
 process.exit(0);

@@ -4,17 +4,17 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
-const { packages, config, bundle, brittle, vars, secrets } = JSON.parse(process.argv[2]);
+const { packages, config, bundle, crashable, vars, secrets } = JSON.parse(process.argv[2]);
 const { createTestHarness } = await import(
   pathToFileURL(`${packages}/wrangler/wrangler-dist/cli.js`).href
 );
 
 // The packed Worker, with something in front that can break it.
-async function breakable() {
-  const folder = await mkdtemp(`${bundle}-brittle-`);
+async function crashableBundle() {
+  const folder = await mkdtemp(`${bundle}-crashable-`);
   await cp(bundle, folder, { recursive: true });
   const [front, packed] = await Promise.all(
-    [`${import.meta.dirname}/brittle.mjs`, `${bundle}/index.js`].map((path) => readFile(path, "utf8")),
+    [`${import.meta.dirname}/crashable.mjs`, `${bundle}/index.js`].map((path) => readFile(path, "utf8")),
   );
   await writeFile(`${folder}/index.js`, `{\n${front}\n}\n${packed}`);
   return folder;
@@ -27,7 +27,7 @@ const deadLetters = {
   compatibility_date: "2026-10-01",
   queues: { consumers: [{ queue: "adflight-webhook-ingest-dead", max_batch_timeout: 0 }] },
 };
-const folder = brittle ? await breakable() : bundle;
+const folder = crashable ? await crashableBundle() : bundle;
 const worker = {
   configPath: config,
   env: "webhook-ingest",
@@ -61,19 +61,19 @@ const commands = {
 };
 
 // Whatever the packages print goes to stderr: the output is ours alone.
-const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+const write = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 console.log = console.info = console.warn = console.debug = console.error;
 
 const { url } = await server.listen();
-say({ url: url.href });
+write({ url: url.href });
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);
   try {
-    say({ ok: await commands[command.do](command) });
+    write({ ok: await commands[command.do](command) });
   } catch (error) {
-    say({ error: String(error?.stack ?? error) });
+    write({ error: String(error?.stack ?? error) });
   }
 }
 await server.close();
-if (brittle) await rm(folder, { recursive: true });
+if (crashable) await rm(folder, { recursive: true });
 process.exit(0);

@@ -1,4 +1,4 @@
-//! AWS as an operator speaks to it.
+//! Calls to AWS, as an operator makes them.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::ministack::PYTHON;
-use crate::process::{Helper, root};
+use crate::process::{ChildProgram, root};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One speaker for all stories of the process.
-static SPEAKER: OnceCell<Mutex<Helper>> = OnceCell::const_new();
+/// One boto3 process for all scenarios of this process.
+static BOTO_PROCESS: OnceCell<Mutex<ChildProgram>> = OnceCell::const_new();
 
 /// An AWS account at an emulator. Accounts do not see each other.
 #[derive(Debug, Clone)]
@@ -30,33 +30,33 @@ pub struct Credentials(pub [String; 3]);
 
 impl Account {
     /// Makes a call, named and filled as in boto3.
-    pub async fn call(&self, service: &str, call: &str, with: Value) -> anyhow::Result<Value> {
-        self.call_as(None, service, call, with).await
+    pub async fn call(&self, service: &str, call: &str, parameters: Value) -> anyhow::Result<Value> {
+        self.call_as(None, service, call, parameters).await
     }
 
     /// [`Self::call`] as somebody else than the account's root.
     pub async fn call_as(
         &self,
-        somebody: Option<&Credentials>,
+        credentials: Option<&Credentials>,
         service: &str,
         call: &str,
-        with: Value,
+        parameters: Value,
     ) -> anyhow::Result<Value> {
-        let speaker = SPEAKER.get_or_try_init(|| async {
+        let process = BOTO_PROCESS.get_or_try_init(|| async {
             let mut command = Command::new(root().join(PYTHON));
             command.arg("-B").arg(root().join("tests/hosts/aws.py"));
-            Helper::start("aws.py", command).map(Mutex::new)
+            ChildProgram::start("aws.py", command).map(Mutex::new)
         });
-        let asked = json!({
-            "endpoint": self.endpoint, "account": self.id, "service": service, "call": call, "with": with,
-            "as": somebody.map(|Credentials(parts)| parts),
+        let request = json!({
+            "endpoint": self.endpoint, "account": self.id, "service": service, "call": call, "parameters": parameters,
+            "credentials": credentials.map(|Credentials(parts)| parts),
         });
-        let answered = speaker.await?.lock().await.ask(&asked, PATIENCE).await;
-        let mut answered = answered.with_context(|| format!("{service}.{call}"))?;
-        if let Some(error) = answered.get("error") {
+        let response = process.await?.lock().await.request(&request, CALL_TIMEOUT).await;
+        let mut response = response.with_context(|| format!("{service}.{call}"))?;
+        if let Some(error) = response.get("error") {
             bail!("{service}.{call}: {}: {}", text(error, "code"), text(error, "message"));
         }
-        Ok(answered["answer"].take())
+        Ok(response["response"].take())
     }
 }
 

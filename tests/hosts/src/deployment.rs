@@ -19,13 +19,13 @@ pub const FUNCTIONS: [&str; 7] = [
     "query-insights",
 ];
 
-/// Where bundles are put for CloudFormation: a bucket's name is taken for everybody, and each story has its own.
+/// Where bundles are put for CloudFormation: a bucket's name is taken for everybody, and each scenario has its own.
 fn bucket(account: &Account) -> String {
     format!("bundles-{}", account.id)
 }
 
 /// How often CloudFormation is asked whether it is done.
-const PATIENCE: std::ops::Range<u32> = 0..300;
+const STACK_POLLS: std::ops::Range<u32> = 0..300;
 
 /// A stack.
 pub struct Deployment {
@@ -35,7 +35,7 @@ pub struct Deployment {
     pub stack: String,
     /// Where the API answers, without a slash at the end.
     pub url: String,
-    /// What the stack says of itself.
+    /// The outputs of the stack.
     pub outputs: BTreeMap<String, String>,
     /// Physical ids by logical ones.
     pub resources: BTreeMap<String, String>,
@@ -63,7 +63,7 @@ impl Deployment {
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         });
         account.call("cloudformation", "create_stack", create).await?;
-        let outputs = created(&account, stack).await?;
+        let outputs = wait_until_created(&account, stack).await?;
         let listed = json!({"StackName": stack});
         let listed = account.call("cloudformation", "describe_stack_resources", listed).await?;
         let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
@@ -98,8 +98,8 @@ impl Deployment {
     /// Answers the verify token.
     pub async fn put_app_secret(&self, secret: &str) -> anyhow::Result<String> {
         let id = self.output("AppSecretName")?;
-        let kept = self.account.call("secretsmanager", "get_secret_value", json!({"SecretId": id})).await?;
-        let mut document: Value = serde_json::from_str(kept["SecretString"].as_str().unwrap_or_default())?;
+        let stored = self.account.call("secretsmanager", "get_secret_value", json!({"SecretId": id})).await?;
+        let mut document: Value = serde_json::from_str(stored["SecretString"].as_str().unwrap_or_default())?;
         document["app_secret"] = secret.into();
         let put = json!({"SecretId": id, "SecretString": document.to_string()});
         self.account.call("secretsmanager", "put_secret_value", put).await?;
@@ -150,22 +150,23 @@ impl Deployment {
     }
 
     /// What the functions have logged as warnings and errors.
-    pub async fn complaints(&self) -> anyhow::Result<String> {
-        let mut complaints = String::new();
+    pub async fn warnings_and_errors(&self) -> anyhow::Result<String> {
+        let mut warnings_and_errors = String::new();
         for function in FUNCTIONS {
-            let of_weight = |line: &&String| line.contains("\"ERROR\"") || line.contains("\"WARN\"");
-            for line in self.lines(function).await?.iter().filter(of_weight) {
-                complaints.push_str(&format!("{function}: {line}\n"));
+            let is_warning_or_error =
+                |line: &&String| line.contains("\"ERROR\"") || line.contains("\"WARN\"");
+            for line in self.lines(function).await?.iter().filter(is_warning_or_error) {
+                warnings_and_errors.push_str(&format!("{function}: {line}\n"));
             }
         }
-        Ok(complaints)
+        Ok(warnings_and_errors)
     }
 
     /// The attributes of a queue.
     pub async fn queue(&self, name: &str) -> anyhow::Result<Value> {
         let url = self.queue_url(name).await?;
-        let asked = json!({"QueueUrl": url, "AttributeNames": ["All"]});
-        Ok(self.account.call("sqs", "get_queue_attributes", asked).await?["Attributes"].take())
+        let request = json!({"QueueUrl": url, "AttributeNames": ["All"]});
+        Ok(self.account.call("sqs", "get_queue_attributes", request).await?["Attributes"].take())
     }
 
     /// Where a queue is.
@@ -205,16 +206,17 @@ async fn package(account: &Account, template: &str) -> anyhow::Result<String> {
 }
 
 /// Waits for the stack, and answers its outputs.
-async fn created(account: &Account, stack: &str) -> anyhow::Result<BTreeMap<String, String>> {
+async fn wait_until_created(account: &Account, stack: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
-    for _ in PATIENCE {
+    for _ in STACK_POLLS {
         ticks.tick().await;
-        let shown = account.call("cloudformation", "describe_stacks", json!({"StackName": stack})).await?;
-        let shown = &shown["Stacks"][0];
-        match shown["StackStatus"].as_str().unwrap_or_default() {
+        let described =
+            account.call("cloudformation", "describe_stacks", json!({"StackName": stack})).await?;
+        let described = &described["Stacks"][0];
+        match described["StackStatus"].as_str().unwrap_or_default() {
             "CREATE_IN_PROGRESS" => {}
-            "CREATE_COMPLETE" => return Ok(outputs(shown)),
-            status => bail!("the stack is {status}: {}", why(account, stack).await?),
+            "CREATE_COMPLETE" => return Ok(outputs(described)),
+            status => bail!("the stack is {status}: {}", failure_reasons(account, stack).await?),
         }
     }
     bail!("the stack is not created in time")
@@ -227,7 +229,7 @@ fn outputs(stack: &Value) -> BTreeMap<String, String> {
 }
 
 /// What went wrong, as the stack's events say.
-async fn why(account: &Account, stack: &str) -> anyhow::Result<String> {
+async fn failure_reasons(account: &Account, stack: &str) -> anyhow::Result<String> {
     let events = account.call("cloudformation", "describe_stack_events", json!({"StackName": stack})).await?;
     let reasons = events["StackEvents"].as_array().into_iter().flatten().filter_map(|event| {
         let reason = event["ResourceStatusReason"].as_str()?;

@@ -1,4 +1,4 @@
-//! The stage on which the stories of real hosts play: processes that are started on loopback, spoken to, and
+//! The test environment on real hosts: processes that are started on loopback, used, and
 //! stopped with the test.
 
 pub mod aws;
@@ -6,5 +6,5 @@ pub mod deployment;
 pub mod edge;
 pub mod ministack;
 pub mod process;
-pub mod stage;
 pub mod template;
+pub mod test_environment;

@@ -9,16 +9,16 @@ use anyhow::{Context, ensure};
 use tokio::sync::OnceCell;
 
 use crate::aws::{Account, Credentials};
-use crate::process::{Helper, root};
+use crate::process::{ChildProgram, root};
 
 /// The interpreter that `cargo xtask hosts` installs with MiniStack.
 pub(crate) const PYTHON: &str = "target/hosts/ministack/bin/python";
 
-const READY_WITHIN: Duration = Duration::from_secs(70);
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(70);
 
 /// What MiniStack does with roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Roles {
+pub enum IamMode {
     /// Every call is allowed.
     Ignored,
     /// Each function comes with the credentials of its role, and may do what the role allows.
@@ -27,26 +27,26 @@ pub enum Roles {
 
 /// A MiniStack that runs until the test ends, however it ends.
 pub struct MiniStack {
-    helper: Helper,
+    helper: ChildProgram,
     endpoint: String,
     log: PathBuf,
 }
 
-static IGNORING: OnceCell<MiniStack> = OnceCell::const_new();
-static ENFORCING: OnceCell<MiniStack> = OnceCell::const_new();
+static WITHOUT_IAM: OnceCell<MiniStack> = OnceCell::const_new();
+static WITH_IAM: OnceCell<MiniStack> = OnceCell::const_new();
 
 impl MiniStack {
-    /// The MiniStack that all stories of this process share, each in an account of its own.
-    pub async fn shared(roles: Roles) -> anyhow::Result<&'static Self> {
-        let (shared, name) = match roles {
-            Roles::Ignored => (&IGNORING, "ministack"),
-            Roles::Enforced => (&ENFORCING, "ministack-roles"),
+    /// The MiniStack that all scenarios of this process share, each in an account of its own.
+    pub async fn shared(mode: IamMode) -> anyhow::Result<&'static Self> {
+        let (shared, name) = match mode {
+            IamMode::Ignored => (&WITHOUT_IAM, "ministack"),
+            IamMode::Enforced => (&WITH_IAM, "ministack-roles"),
         };
-        shared.get_or_try_init(|| Self::start(name, roles)).await
+        shared.get_or_try_init(|| Self::start(name, mode)).await
     }
 
     /// Starts one whose log is `target/hosts/<name>.log`.
-    pub async fn start(name: &str, roles: Roles) -> anyhow::Result<Self> {
+    pub async fn start(name: &str, mode: IamMode) -> anyhow::Result<Self> {
         let python = root().join(PYTHON);
         ensure!(python.exists(), "{} is not there: run `cargo xtask hosts`", python.display());
         let folder = root().join("target/hosts");
@@ -55,13 +55,13 @@ impl MiniStack {
         let mut command = Command::new(python);
         // It hands its whole environment on to the Lambda processes, which must not see that of the test.
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", &folder).env("TMPDIR", &scratch);
-        if roles == Roles::Enforced {
+        if mode == IamMode::Enforced {
             command.env("AUTH", "true");
         }
         command.arg("-B").arg(root().join("tests/hosts/run_ministack.py"));
         command.stderr(File::create(&log).with_context(|| format!("{}", log.display()))?);
-        let mut helper = Helper::start(name, command)?;
-        let ready = helper.hear(READY_WITHIN).await;
+        let mut helper = ChildProgram::start(name, command)?;
+        let ready = helper.receive(STARTUP_TIMEOUT).await;
         let ready = ready.with_context(|| format!("MiniStack did not start, see {}", log.display()))?;
         let endpoint = format!("http://127.0.0.1:{}", ready["port"]);
         Ok(Self { helper, endpoint, log })
@@ -73,7 +73,7 @@ impl MiniStack {
     }
 
     /// The name of its log in `target/hosts`.
-    pub fn name(&self) -> &str {
+    pub fn log_name(&self) -> &str {
         self.log.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
 

@@ -1,4 +1,4 @@
-//! A helper program that is spoken to line by line and ends with the test.
+//! A child program that exchanges JSON lines with the test and ends with it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 /// How long a program may take to end.
-const FAREWELL: Duration = Duration::from_secs(20);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The workspace's folder.
 pub fn root() -> PathBuf {
@@ -22,16 +22,16 @@ pub fn root() -> PathBuf {
 }
 
 /// A program that answers each line of JSON on its input with one on its output. It must end when its input
-/// does: the system closes that for us, also when the test is killed. It may be shared by stories that run on
+/// does: the system closes that for us, also when the test is killed. It may be shared by scenarios that run on
 /// runtimes of their own.
-pub struct Helper {
+pub struct ChildProgram {
     name: String,
     child: Child,
     input: ChildStdin,
-    heard: UnboundedReceiver<String>,
+    lines: UnboundedReceiver<String>,
 }
 
-impl Helper {
+impl ChildProgram {
     /// Starts a program. What it writes to its error output goes where that of the test goes, unless the command
     /// says otherwise.
     pub fn start(name: &str, mut command: Command) -> anyhow::Result<Self> {
@@ -39,10 +39,10 @@ impl Helper {
         let mut child = command.spawn().with_context(|| format!("{name} cannot be started"))?;
         let input = child.stdin.take().context("no input")?;
         let output = BufReader::new(child.stdout.take().context("no output")?);
-        let (said, heard) = unbounded_channel();
-        // A thread, since a pipe of tokio belongs to the runtime of the story that began it.
-        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
-        Ok(Self { name: name.to_owned(), child, input, heard })
+        let (sender, lines) = unbounded_channel();
+        // A thread, since a pipe of tokio belongs to the runtime of the scenario that began it.
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Ok(Self { name: name.to_owned(), child, input, lines })
     }
 
     /// The process id.
@@ -51,29 +51,29 @@ impl Helper {
     }
 
     /// The next line that the program says.
-    pub async fn hear(&mut self, patience: Duration) -> anyhow::Result<Value> {
-        let line = timeout(patience, self.heard.recv()).await;
+    pub async fn receive(&mut self, max_wait: Duration) -> anyhow::Result<Value> {
+        let line = timeout(max_wait, self.lines.recv()).await;
         let line = line.with_context(|| format!("{} says nothing", self.name))?;
         let Some(line) = line else { bail!("{} has ended: {}", self.name, self.child.wait()?) };
         serde_json::from_str(&line).with_context(|| format!("{} says {line}", self.name))
     }
 
     /// Says a line.
-    pub fn say(&mut self, value: &Value) -> anyhow::Result<()> {
+    pub fn send(&mut self, value: &Value) -> anyhow::Result<()> {
         writeln!(self.input, "{value}").with_context(|| format!("{} does not listen", self.name))
     }
 
     /// Says a line and waits for the answer.
-    pub async fn ask(&mut self, value: &Value, patience: Duration) -> anyhow::Result<Value> {
-        self.say(value)?;
-        self.hear(patience).await
+    pub async fn request(&mut self, value: &Value, max_wait: Duration) -> anyhow::Result<Value> {
+        self.send(value)?;
+        self.receive(max_wait).await
     }
 
     /// Closes the program's input and waits until it has ended.
     pub async fn stop(self) -> anyhow::Result<()> {
         let Self { name, mut child, input, .. } = self;
         drop(input);
-        let ended = timeout(FAREWELL, spawn_blocking(move || child.wait()));
+        let ended = timeout(SHUTDOWN_TIMEOUT, spawn_blocking(move || child.wait()));
         let status = ended.await.with_context(|| format!("{name} does not stop"))???;
         ensure!(status.success(), "{name} ended with {status}");
         Ok(())

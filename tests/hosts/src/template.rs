@@ -9,7 +9,7 @@ use serde_yaml_ng::Value as Yaml;
 use crate::process::root;
 
 /// What roles may name although it is a pattern: schedules have their names from the code.
-pub const ANY_OF_OUR_SCHEDULES: &str =
+pub const SCHEDULE_ARN_PATTERN: &str =
     "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${Schedules}/*";
 
 /// The template.
@@ -48,7 +48,7 @@ impl Template {
 
     /// Reads a template's text. `!Ref Table` becomes `{"Ref": "Table"}`, `!Sub` and the others `{"Fn::Sub": …}`.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
-        plain(serde_yaml_ng::from_str(text).context("template.yaml is no YAML")?).map(Self)
+        to_json(serde_yaml_ng::from_str(text).context("template.yaml is no YAML")?).map(Self)
     }
 
     /// What stands under this logical id.
@@ -90,7 +90,7 @@ impl Template {
             for action in list(&statement["Action"]) {
                 for resource in list(&statement["Resource"]) {
                     let action = action.as_str().with_context(|| format!("{action} of {id} is no text"))?;
-                    let resource = name(resource).with_context(|| format!("{resource} of {id}"))?;
+                    let resource = reference_name(resource).with_context(|| format!("{resource} of {id}"))?;
                     grants.push(Grant { action: action.to_owned(), resource });
                 }
             }
@@ -128,29 +128,29 @@ pub fn list(value: &Value) -> &[Value] {
 }
 
 /// How the template names something: `Table` of a `!Ref`, `Table.Arn` of a `!GetAtt`, the text of a `!Sub`.
-fn name(value: &Value) -> Option<String> {
+fn reference_name(value: &Value) -> Option<String> {
     let function = ["Ref", "Fn::GetAtt", "Fn::Sub"].iter().find_map(|function| value.get(function));
     function.unwrap_or(value).as_str().map(str::to_owned)
 }
 
-fn plain(yaml: Yaml) -> anyhow::Result<Value> {
+fn to_json(yaml: Yaml) -> anyhow::Result<Value> {
     Ok(match yaml {
         Yaml::Null => Value::Null,
         Yaml::Bool(value) => value.into(),
         Yaml::Number(number) => serde_json::to_value(number)?,
         Yaml::String(text) => text.into(),
-        Yaml::Sequence(values) => values.into_iter().map(plain).collect::<anyhow::Result<_>>()?,
+        Yaml::Sequence(values) => values.into_iter().map(to_json).collect::<anyhow::Result<_>>()?,
         Yaml::Mapping(pairs) => {
             let mut object = Map::new();
             for (key, value) in pairs {
                 let key = key.as_str().with_context(|| format!("the key {key:?} is no text"))?.to_owned();
-                object.insert(key, plain(value)?);
+                object.insert(key, to_json(value)?);
             }
             Value::Object(object)
         }
         Yaml::Tagged(tagged) => match tagged.tag.to_string().trim_start_matches('!') {
-            name @ ("Ref" | "Condition") => json!({name: plain(tagged.value)?}),
-            name => json!({format!("Fn::{name}"): plain(tagged.value)?}),
+            name @ ("Ref" | "Condition") => json!({name: to_json(tagged.value)?}),
+            name => json!({format!("Fn::{name}"): to_json(tagged.value)?}),
         },
     })
 }

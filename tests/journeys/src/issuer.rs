@@ -27,8 +27,8 @@ pub const AUDIENCE: &str = "adflight";
 const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 // Made with openssl for these tests; nobody trusts them.
-const RSA: &[u8] = include_bytes!("issuer/rsa-pkcs1.der");
-const EC: &[u8] = include_bytes!("issuer/ec-pkcs8.der");
+const RSA_KEY_DER: &[u8] = include_bytes!("issuer/rsa-pkcs1.der");
+const EC_KEY_DER: &[u8] = include_bytes!("issuer/ec-pkcs8.der");
 
 /// A key that signs.
 #[derive(Clone)]
@@ -50,12 +50,12 @@ impl SigningKey {
 
     /// The P-256 key.
     pub fn ec(id: &str) -> anyhow::Result<Self> {
-        Self::new(id, Algorithm::ES256, EncodingKey::from_ec_der(EC))
+        Self::new(id, Algorithm::ES256, EncodingKey::from_ec_der(EC_KEY_DER))
     }
 
     /// The RSA key.
     pub fn rsa(id: &str) -> anyhow::Result<Self> {
-        Self::new(id, Algorithm::RS256, EncodingKey::from_rsa_der(RSA))
+        Self::new(id, Algorithm::RS256, EncodingKey::from_rsa_der(RSA_KEY_DER))
     }
 
     fn new(id: &str, algorithm: Algorithm, secret: EncodingKey) -> anyhow::Result<Self> {
@@ -65,14 +65,14 @@ impl SigningKey {
     }
 
     /// The same key, signing in another of its ways.
-    pub fn with(&self, algorithm: Algorithm) -> Self {
+    pub fn with_algorithm(&self, algorithm: Algorithm) -> Self {
         Self { algorithm, ..self.clone() }
     }
 
     /// A shared secret.
-    pub fn shared(secret: &[u8], algorithm: Algorithm) -> Self {
+    pub fn hmac(secret: &[u8], algorithm: Algorithm) -> Self {
         let secret = EncodingKey::from_secret(secret);
-        Self { id: "shared".to_owned(), public: Value::Null, algorithm, secret }
+        Self { id: "hmac".to_owned(), public: Value::Null, algorithm, secret }
     }
 
     /// Signs any two texts as header and payload.
@@ -85,31 +85,31 @@ impl SigningKey {
 
 /// How it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mood {
+pub enum IssuerBehavior {
     /// As it should.
-    Well,
+    Normal,
     /// With this status over what it should say.
     Status(u16),
     /// It sends on to this address, over what it should say.
-    SendsOn(String),
-    /// Not before it is in another mood.
-    Silent,
+    Redirects(String),
+    /// It does not respond before its behavior changes.
+    Hangs,
     /// With what it should say after more blanks than anybody should read, and without saying how many.
-    Endless,
+    EndlessBody,
 }
 
-struct Its {
+struct IssuerState {
     url: String,
     keys: Vec<SigningKey>,
     document: Value,
-    asked: AtomicUsize,
-    mood: watch::Receiver<Mood>,
+    request_count: AtomicUsize,
+    behavior: watch::Receiver<IssuerBehavior>,
 }
 
 /// The issuer, on loopback. It stops when it is dropped.
 pub struct OidcIssuer {
-    its: Arc<Mutex<Its>>,
-    mood: watch::Sender<Mood>,
+    state: Arc<Mutex<IssuerState>>,
+    behavior: watch::Sender<IssuerBehavior>,
     _stop: oneshot::Sender<()>,
 }
 
@@ -120,21 +120,21 @@ impl OidcIssuer {
         let url = format!("http://{}", listener.local_addr()?);
         let keys = vec![SigningKey::ed("ed", 1)?, SigningKey::ec("ec")?, SigningKey::rsa("rsa")?];
         let document = json!({"issuer": url, "jwks_uri": format!("{url}/keys")});
-        let (mood, now) = watch::channel(Mood::Well);
-        let its = Its { url, keys, document, asked: AtomicUsize::new(0), mood: now };
-        let its = Arc::new(Mutex::new(its));
+        let (behavior, now) = watch::channel(IssuerBehavior::Normal);
+        let state = IssuerState { url, keys, document, request_count: AtomicUsize::new(0), behavior: now };
+        let state = Arc::new(Mutex::new(state));
         let (stop, stopped) = oneshot::channel::<()>();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&its));
+        let router = Router::new().fallback(respond).with_state(Arc::clone(&state));
         tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             drop(axum::serve(listener, router).with_graceful_shutdown(stopped).await);
         });
-        Ok(Self { its, mood, _stop: stop })
+        Ok(Self { state, behavior, _stop: stop })
     }
 
     /// Who it is.
     pub fn url(&self) -> String {
-        lock(&self.its).url.clone()
+        lock(&self.state).url.clone()
     }
 
     /// How somebody trusts it.
@@ -144,71 +144,73 @@ impl OidcIssuer {
             audience: AUDIENCE.to_owned(),
             algorithms: None,
             jwks: None,
-            trusts_claims: true,
+            trust_role_claims: true,
         }
     }
 
     /// One of its keys.
     pub fn key(&self, id: &str) -> anyhow::Result<SigningKey> {
-        lock(&self.its).keys.iter().find(|key| key.id == id).cloned().context("no such key")
+        lock(&self.state).keys.iter().find(|key| key.id == id).cloned().context("no such key")
     }
 
     /// Publishes these keys and no others.
     pub fn rotate(&self, keys: &[SigningKey]) {
-        lock(&self.its).keys = keys.to_vec();
+        lock(&self.state).keys = keys.to_vec();
     }
 
     /// Says something else about itself.
-    pub fn says(&self, name: &str, value: Value) {
-        lock(&self.its).document[name] = value;
+    pub fn set_metadata(&self, name: &str, value: Value) {
+        lock(&self.state).document[name] = value;
     }
 
     /// From now on it answers like this.
-    pub fn is(&self, mood: Mood) {
-        self.mood.send_replace(mood);
+    pub fn set_behavior(&self, behavior: IssuerBehavior) {
+        self.behavior.send_replace(behavior);
     }
 
     /// How many requests it got.
-    pub fn asked(&self) -> usize {
-        lock(&self.its).asked.load(Ordering::SeqCst)
+    pub fn request_count(&self) -> usize {
+        lock(&self.state).request_count.load(Ordering::SeqCst)
     }
 }
 
-fn lock(its: &Mutex<Its>) -> MutexGuard<'_, Its> {
-    its.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<IssuerState>) -> MutexGuard<'_, IssuerState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn answer(State(its): State<Arc<Mutex<Its>>>, request: Request) -> Response {
-    let mut mood = {
-        let its = lock(&its);
-        its.asked.fetch_add(1, Ordering::SeqCst);
-        its.mood.clone()
+async fn respond(State(state): State<Arc<Mutex<IssuerState>>>, request: Request) -> Response {
+    let mut behavior = {
+        let state = lock(&state);
+        state.request_count.fetch_add(1, Ordering::SeqCst);
+        state.behavior.clone()
     };
-    let mood =
-        mood.wait_for(|mood| *mood != Mood::Silent).await.map_or(Mood::Status(500), |mood| mood.clone());
+    let behavior = behavior
+        .wait_for(|behavior| *behavior != IssuerBehavior::Hangs)
+        .await
+        .map_or(IssuerBehavior::Status(500), |behavior| behavior.clone());
     let document = {
-        let its = lock(&its);
+        let state = lock(&state);
         match request.uri().path() {
-            "/.well-known/openid-configuration" => its.document.to_string(),
+            "/.well-known/openid-configuration" => state.document.to_string(),
             "/keys" => {
-                json!({"keys": its.keys.iter().map(|key| &key.public).collect::<Vec<_>>()}).to_string()
+                json!({"keys": state.keys.iter().map(|key| &key.public).collect::<Vec<_>>()}).to_string()
             }
             _ => String::new(),
         }
     };
-    let mut answer = Response::new(Body::from(document.clone()));
-    match mood {
-        Mood::Status(status) => *answer.status_mut() = status.try_into().unwrap_or_default(),
-        Mood::SendsOn(to) => {
-            *answer.status_mut() = http::StatusCode::FOUND;
+    let mut response = Response::new(Body::from(document.clone()));
+    match behavior {
+        IssuerBehavior::Status(status) => *response.status_mut() = status.try_into().unwrap_or_default(),
+        IssuerBehavior::Redirects(to) => {
+            *response.status_mut() = http::StatusCode::FOUND;
             let to = format!("{to}{}", request.uri().path());
-            answer.headers_mut().extend(to.parse().map(|to| (http::header::LOCATION, to)));
+            response.headers_mut().extend(to.parse().map(|to| (http::header::LOCATION, to)));
         }
-        Mood::Endless => {
+        IssuerBehavior::EndlessBody => {
             let blanks = std::iter::repeat_n(" ".repeat(1 << 16), 64).chain([document]);
-            *answer.body_mut() = Body::from_stream(stream::iter(blanks.map(Ok::<_, Infallible>)));
+            *response.body_mut() = Body::from_stream(stream::iter(blanks.map(Ok::<_, Infallible>)));
         }
-        Mood::Well | Mood::Silent => {}
+        IssuerBehavior::Normal | IssuerBehavior::Hangs => {}
     }
-    answer
+    response
 }

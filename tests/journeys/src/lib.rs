@@ -1,9 +1,9 @@
-//! The stage on which the stories play: the whole system in memory, with a small simulated ad account.
+//! The system under test: all functions in memory, with a small simulated ad account.
 
-pub mod canary;
-pub mod described;
 pub mod issuer;
-pub mod numbers;
+pub mod leak_scanner;
+pub mod response_validator;
+pub mod totals;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,33 +14,33 @@ use jiff::civil::{Date, date};
 use local::account::Account;
 use local::cloud::TABLE;
 use local::data::Data;
-use local::hearing::{Heard, Hearing};
-use local::main_job::{Api, WORKSPACE};
+use local::demo::{ApiClient, WORKSPACE};
+use local::observer::{Observation, Observer};
 use local::{Options, System};
 use runtime::session::Role;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tracing::dispatcher::DefaultGuard;
 
-use crate::canary::{Canaries, Place};
+use crate::leak_scanner::{LeakChannel, LeakScanner};
 
-/// The day on which every story plays: a Friday in a time zone without daylight saving.
+/// The day of every scenario: a Friday in a time zone without daylight saving.
 pub const TODAY: Date = date(2026, 11, 20);
 
 /// A running system and a way to talk to it.
-pub struct Story {
+pub struct Scenario {
     /// The system.
     pub system: System,
     http: reqwest::Client,
     /// What must not leave it.
-    pub canaries: Canaries,
-    undescribed: Arc<Mutex<Vec<String>>>,
-    _listening: Option<DefaultGuard>,
+    pub scanner: LeakScanner,
+    violations: Arc<Mutex<Vec<String>>>,
+    _log_guard: Option<DefaultGuard>,
 }
 
-/// What the API answered.
+/// A response of the API.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// The status.
     pub status: StatusCode,
     /// The headers.
@@ -49,7 +49,7 @@ pub struct Answer {
     pub text: String,
 }
 
-impl Answer {
+impl Response {
     /// The body as JSON; null when it is none.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
@@ -69,14 +69,20 @@ pub fn options(data: Data) -> Options {
     Options { data, account: Account::Simulated(account), ..Options::in_memory() }
 }
 
-/// The canaries hear everything; answers are held to openapi.yaml.
-fn hearing(canaries: Canaries, undescribed: Arc<Mutex<Vec<String>>>) -> Hearing {
-    Hearing(Arc::new(move |heard| {
-        canaries.passes(heard);
-        let Heard::Answer { request, status, headers, body } = heard else { return };
-        let held = described::hold(&request.method, request.uri.path(), *status, headers, body);
-        if let Err(wrong) = held {
-            undescribed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{wrong:#}"));
+/// Records everything for the leak scanner and checks responses against openapi.yaml.
+fn observer(scanner: LeakScanner, violations: Arc<Mutex<Vec<String>>>) -> Observer {
+    Observer(Arc::new(move |observation| {
+        scanner.record_observation(observation);
+        let Observation::Response { request, status, headers, body } = observation else { return };
+        let result = response_validator::validate_response(
+            &request.method,
+            request.uri.path(),
+            *status,
+            headers,
+            body,
+        );
+        if let Err(violation) = result {
+            violations.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{violation:#}"));
         }
     }))
 }
@@ -96,61 +102,61 @@ pub fn launch_document(account: &AccountInfo) -> Value {
     })
 }
 
-impl Story {
+impl Scenario {
     /// The system, not connected yet.
-    pub async fn begin() -> anyhow::Result<Self> {
-        Self::on(options(Data::Memory)).await
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::with_options(options(Data::Memory)).await
     }
 
     /// The system with these options.
-    pub async fn on(options: Options) -> anyhow::Result<Self> {
+    pub async fn with_options(options: Options) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([]);
         let http = http.build()?;
-        let canaries = Canaries::default();
-        let _listening = canaries.listen();
-        let undescribed = Arc::<Mutex<Vec<String>>>::default();
-        let hearing = hearing(canaries.clone(), undescribed.clone());
-        let system = System::start(Options { hearing: Some(hearing), ..options }).await?;
-        canaries.add("the app's secret", system.secrets.app_secret.expose_secret());
-        canaries.add("the verify token", system.secrets.verify_token.expose_secret());
-        canaries.add("the issuer's key", system.issuer().seed().expose_secret());
+        let scanner = LeakScanner::default();
+        let _log_guard = scanner.capture_logs();
+        let violations = Arc::<Mutex<Vec<String>>>::default();
+        let observer = observer(scanner.clone(), violations.clone());
+        let system = System::start(Options { observer: Some(observer), ..options }).await?;
+        scanner.add_secret("the app's secret", system.secrets.app_secret.expose_secret());
+        scanner.add_secret("the verify token", system.secrets.verify_token.expose_secret());
+        scanner.add_secret("the issuer's key", system.issuer().seed().expose_secret());
         if let Some(sim) = system.sim() {
-            let canaries = canaries.clone();
-            sim.listen(move |url| canaries.hear_graph(url));
+            let scanner = scanner.clone();
+            sim.on_graph_call(move |url| scanner.record_graph_url(url));
         }
-        Ok(Self { system, http, canaries, undescribed, _listening })
+        Ok(Self { system, http, scanner, violations, _log_guard })
     }
 
-    /// Every answer was as openapi.yaml says.
-    fn assert_described(&self) -> anyhow::Result<()> {
-        let undescribed = self.undescribed.lock().unwrap_or_else(PoisonError::into_inner);
-        ensure!(undescribed.is_empty(), "not as openapi.yaml says: {undescribed:#?}");
+    /// Every response was as openapi.yaml says.
+    fn assert_no_violations(&self) -> anyhow::Result<()> {
+        let violations = self.violations.lock().unwrap_or_else(PoisonError::into_inner);
+        ensure!(violations.is_empty(), "not as openapi.yaml says: {violations:#?}");
         Ok(())
     }
 
-    /// Ends the story: every answer was as openapi.yaml says, and nothing secret has left the system on its way, nor
+    /// Finishes the scenario: every response was as openapi.yaml says, and no secret has left the system, nor
     /// lies open in its table.
-    pub async fn end(self) -> anyhow::Result<()> {
-        self.assert_described()?;
+    pub async fn finish(self) -> anyhow::Result<()> {
+        self.assert_no_violations()?;
         let mut start = None;
         loop {
             let page = self.system.cloud.dynamodb.scan().table_name(TABLE).set_exclusive_start_key(start);
             let page = page.send().await?;
-            self.canaries.hear(Place::Table, format!("{:?}", page.items()));
+            self.scanner.record(LeakChannel::Table, format!("{:?}", page.items()));
             start = page.last_evaluated_key;
             if start.is_none() {
                 break;
             }
         }
         self.system.stop().await;
-        self.canaries.assert_silent(&[Place::Call, Place::Table])
+        self.scanner.assert_no_leaks(&[LeakChannel::AwsCall, LeakChannel::Table])
     }
 
     /// The system, connected and synced, without any rule.
     pub async fn synced() -> anyhow::Result<Self> {
-        let story = Self::begin().await?;
-        story.connect_and_sync().await?;
-        Ok(story)
+        let scenario = Self::start().await?;
+        scenario.connect_and_sync().await?;
+        Ok(scenario)
     }
 
     /// Connects, selects the account, and waits for what follows.
@@ -171,8 +177,8 @@ impl Story {
     }
 
     /// The API as an owner of the demonstration workspace.
-    pub fn api(&self) -> anyhow::Result<Api> {
-        Api::new(&self.system, WORKSPACE, Role::Owner)
+    pub fn api(&self) -> anyhow::Result<ApiClient> {
+        ApiClient::new(&self.system, WORKSPACE, Role::Owner)
     }
 
     /// Says whether the account is synced.
@@ -183,19 +189,24 @@ impl Story {
 
     /// Asks for a sync and waits for what follows.
     pub async fn sync(&self) -> anyhow::Result<()> {
-        self.owner(Method::POST, "sync", None).await?;
+        self.call_as_owner(Method::POST, "sync", None).await?;
         self.system.runner.settle().await
     }
 
     /// Calls a path below the ad account as an owner.
-    pub async fn owner(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Answer> {
+    pub async fn call_as_owner(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Response> {
         let path = format!("/v1/workspaces/{WORKSPACE}/ad-accounts/{}/{path}", self.account()?);
         let token = self.system.token(WORKSPACE, Role::Owner)?;
         self.send(method, &path, Some(&token), &[], body.map(|body| body.to_string())).await
     }
 
-    /// [`Self::owner`] with an idempotency key.
-    pub async fn launch(&self, key: &str, body: &Value) -> anyhow::Result<Answer> {
+    /// [`Self::call_as_owner`] with an idempotency key.
+    pub async fn launch(&self, key: &str, body: &Value) -> anyhow::Result<Response> {
         let path = format!("/v1/workspaces/{WORKSPACE}/ad-accounts/{}/campaigns", self.account()?);
         let token = self.system.token(WORKSPACE, Role::Owner)?;
         self.send(Method::POST, &path, Some(&token), &[("idempotency-key", key)], Some(body.to_string()))
@@ -210,7 +221,7 @@ impl Story {
         token: Option<&str>,
         headers: &[(&str, &str)],
         body: Option<String>,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<Response> {
         let mut request = self.http.request(method, format!("{}{path}", self.system.url()));
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -221,15 +232,15 @@ impl Story {
         if let Some(body) = body {
             request = request.body(body);
         }
-        let answer = request.send().await?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let answer = Answer { status, headers, text: answer.text().await? };
-        self.assert_described()?;
-        Ok(answer)
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let response = Response { status, headers, text: response.text().await? };
+        self.assert_no_violations()?;
+        Ok(response)
     }
 
     /// Delivers a webhook as Meta does, signed.
-    pub async fn deliver(&self, body: &str) -> anyhow::Result<Answer> {
+    pub async fn deliver(&self, body: &str) -> anyhow::Result<Response> {
         let signature = self.sim()?.webhook_signature(body);
         let headers = [("x-hub-signature-256", signature.as_str())];
         self.send(Method::POST, "/v1/webhooks/meta", None, &headers, Some(body.to_owned())).await
@@ -242,8 +253,9 @@ impl Story {
 
     /// The id of a campaign that runs and delivered yesterday.
     pub async fn running_campaign(&self) -> anyhow::Result<String> {
-        let list =
-            self.owner(Method::GET, "campaigns?sort=spend&effective_status=ACTIVE&limit=1", None).await?;
+        let list = self
+            .call_as_owner(Method::GET, "campaigns?sort=spend&effective_status=ACTIVE&limit=1", None)
+            .await?;
         Ok(list.json()["data"][0]["id"].as_str().context("no campaign runs")?.to_owned())
     }
 }

@@ -1,14 +1,14 @@
-//! Our client of Graph as one of the readers: `graph-read JOB FOLDER` reads an ad account and prints what it read, one
+//! Our client of Graph as one of the conformance clients: `graph-read JOB FOLDER` reads an ad account and prints what it read, one
 //! JSON object a line, in the format of tests/peers/README.md.
 
 use std::io::Write;
 
-use ads::date::DateRange;
-use ads::id::AdAccountId;
-use ads::object::{AdObject, Level};
 use anyhow::Context;
 use clap::Parser;
-use graph_api::insights::{AdDay, Portion};
+use domain::date::DateRange;
+use domain::id::AdAccountId;
+use domain::object::{AdObject, Level};
+use graph_api::insights::{InsightsRow, QueryShape};
 use graph_api::{Graph, GraphConfig, Time};
 use jiff::civil::Date;
 use secrecy::SecretString;
@@ -44,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
         version: "v26.0".to_owned(),
         app_id: job.app_id,
         app_secret: job.app_secret,
-        timeout: GraphConfig::TIMEOUT,
+        timeout: GraphConfig::DEFAULT_TIMEOUT,
     };
     let caller = Graph::new(config, real_time()).on_behalf_of(job.token);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
@@ -56,7 +56,8 @@ async fn main() -> anyhow::Result<()> {
             }
         }
     }
-    let mut days = caller.ad_days(&job.account, DateRange::new(job.since, job.until)?, Portion::default());
+    let mut days =
+        caller.insights(&job.account, DateRange::new(job.since, job.until)?, QueryShape::default());
     while let Some(rows) = days.next().await? {
         for found in rows {
             writeln!(out, "{}", json!({"stream": "insights", "record": row(&found)}))?;
@@ -76,7 +77,7 @@ fn object(object: &AdObject) -> Value {
 }
 
 /// Absent numbers are zero, whole ones decimal strings like the others.
-fn row(found: &AdDay) -> Value {
+fn row(found: &InsightsRow) -> Value {
     let (facts, measures) = (&found.facts, &found.facts.measures);
     json!({
         "ad_id": found.ad,

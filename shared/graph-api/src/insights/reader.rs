@@ -3,27 +3,27 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use ads::date::DateRange;
-use ads::id::{AdAccountId, ObjectId};
-use ads::metrics::{DayFacts, Measures};
-use ads::object::Level;
+use domain::date::DateRange;
+use domain::id::{AdAccountId, ObjectId};
+use domain::metrics::{DayFacts, Measures};
+use domain::object::Level;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use super::piece::{ACTIONS, COUNTS, Piece, query, time_range, windows};
-use super::row::{AdDay, Number};
-use super::{PAGE, Portion, ReportRun, report};
+use super::row::{InsightsRow, Number};
+use super::sub_query::{ACTION_FIELDS, COUNT_FIELDS, SubQuery, query, split_by_days, time_range};
+use super::{PAGE_ROWS, QueryShape, ReportRun, report};
 use crate::client::Caller;
-use crate::code::Scope;
-use crate::error::{Details, GraphError, TIMED_OUT};
+use crate::error::{Details, GraphError, TIMED_OUT_SUBCODE};
+use crate::error_code::ThrottleScope;
 use crate::page::Pages;
 
 /// Impressions and spend.
 type Total = (Decimal, Decimal);
 
 #[derive(Deserialize)]
-struct AccountDay {
+struct AccountTotals {
     date_start: Date,
     #[serde(default)]
     impressions: Number,
@@ -31,48 +31,48 @@ struct AccountDay {
     spend: Number,
 }
 
-/// A piece being read.
+/// A sub-query being read.
 #[derive(Debug)]
-struct Reading {
-    piece: Piece,
-    pages: Pages<AdDay>,
+struct ActiveQuery {
+    sub_query: SubQuery,
+    pages: Pages<InsightsRow>,
     /// How often an unreadable result of a report is asked for again.
-    patience: u32,
+    retries_left: u32,
     /// How often the report was started.
     starts: u32,
 }
 
 /// A result that is not there yet is asked for so often before the report is started again.
-const PATIENCE: u32 = 4;
+const MAX_RESULT_RETRIES: u32 = 4;
 
-/// The rows of an account, portion by portion. Each row is given once, whatever happens on the way.
+/// The rows of an account, sub-query by sub-query. Each row is given once, whatever happens on the way.
 ///
-/// After an error [`AdDays::next`] may be called again, and goes on where it was.
+/// After an error [`InsightsReader::next`] may be called again, and goes on where it was.
 #[derive(Debug)]
-pub struct AdDays {
+pub struct InsightsReader {
     caller: Caller,
     account: AdAccountId,
     range: DateRange,
-    portion: Portion,
-    pieces: VecDeque<Piece>,
-    current: Option<Reading>,
-    given: HashSet<(ObjectId, Date)>,
+    shape: QueryShape,
+    sub_queries: VecDeque<SubQuery>,
+    current: Option<ActiveQuery>,
+    returned: HashSet<(ObjectId, Date)>,
     /// What campaigns that are read one by one must still sum up to.
     missing: BTreeMap<Date, Total>,
     runs: Vec<ReportRun>,
 }
 
-impl AdDays {
-    pub(super) fn new(caller: Caller, account: AdAccountId, range: DateRange, portion: Portion) -> Self {
-        let whole = Piece { range, campaign: None, as_report: portion.as_report };
+impl InsightsReader {
+    pub(super) fn new(caller: Caller, account: AdAccountId, range: DateRange, shape: QueryShape) -> Self {
+        let whole = SubQuery { range, campaign: None, as_report: shape.as_report };
         Self {
             caller,
             account,
             range,
-            portion,
-            pieces: windows(&whole, portion.days).into(),
+            shape,
+            sub_queries: split_by_days(&whole, shape.days).into(),
             current: None,
-            given: HashSet::new(),
+            returned: HashSet::new(),
             missing: BTreeMap::new(),
             runs: Vec::new(),
         }
@@ -81,123 +81,131 @@ impl AdDays {
     /// Goes on with report runs over these days that an earlier reader has started: a report may take longer than
     /// an invocation.
     #[must_use]
-    pub fn going_on(mut self, mut runs: Vec<ReportRun>) -> Self {
+    pub fn resume(mut self, mut runs: Vec<ReportRun>) -> Self {
         let now = self.caller.graph().now();
-        runs.retain(|run| run.lies_within(self.range) && run.is_fresh(now));
+        runs.retain(|run| run.is_within(self.range) && run.is_fresh(now));
         self.runs = runs;
         self
     }
 
     /// The report runs that were started and not read to their end.
-    pub fn unread_runs(&self) -> &[ReportRun] {
+    pub fn pending_reports(&self) -> &[ReportRun] {
         &self.runs
     }
 
-    /// The portion in use, which may have become smaller.
-    pub fn portion(&self) -> Portion {
-        self.portion
+    /// The query shape in use, which may have become smaller.
+    pub fn query_shape(&self) -> QueryShape {
+        self.shape
     }
 
     /// The next rows, which may be none; `None` after the last ones.
-    pub async fn next(&mut self) -> Result<Option<Vec<AdDay>>, GraphError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<InsightsRow>>, GraphError> {
         loop {
-            let Some(mut reading) = self.current.take() else {
-                let Some(piece) = self.pieces.pop_front().or_else(|| self.what_is_missing()) else {
+            let Some(mut active) = self.current.take() else {
+                let Some(sub_query) = self.sub_queries.pop_front().or_else(|| self.reconcile()) else {
                     return Ok(None);
                 };
-                if let Some(rows) = self.begin(piece).await? {
+                if let Some(rows) = self.begin(sub_query).await? {
                     return Ok(Some(rows));
                 }
                 continue;
             };
-            match reading.pages.next_as_is().await {
+            match active.pages.next_at_current_size().await {
                 Ok(Some(rows)) => {
-                    let rows = self.take(&reading.piece, rows);
-                    self.current = Some(reading);
+                    let rows = self.deduplicate(&active.sub_query, rows);
+                    self.current = Some(active);
                     return Ok(Some(rows));
                 }
-                Ok(None) => self.forget_run(reading.piece.range),
-                Err(GraphError::MakeSmaller(details)) => {
-                    self.forget_run(reading.piece.range);
-                    self.make_smaller(reading, details)?;
+                Ok(None) => self.forget_run(active.sub_query.range),
+                Err(GraphError::RequestTooLarge(details)) => {
+                    self.forget_run(active.sub_query.range);
+                    self.split(active, details)?;
                 }
-                Err(error) if reading.piece.as_report && is_unreadable(&error) => {
-                    self.ask_again(reading, error).await?;
+                Err(error) if active.sub_query.as_report && is_unreadable(&error) => {
+                    self.retry_result(active, error).await?;
                 }
                 Err(error) => {
-                    self.current = Some(reading);
+                    self.current = Some(active);
                     return Err(error);
                 }
             }
         }
     }
 
-    /// Begins to read a piece, in the portion in use. What could not be begun is still to be read.
-    async fn begin(&mut self, piece: Piece) -> Result<Option<Vec<AdDay>>, GraphError> {
-        let begun = if self.portion.by_half {
-            self.read_by_half(&piece).await.map(Some)
-        } else if self.portion.by_campaign && piece.campaign.is_none() && !piece.as_report {
-            self.split_by_campaign(&piece).await.map(|()| None)
+    /// Begins to read a sub-query, in the query shape in use. What could not be begun is still to be read.
+    async fn begin(&mut self, sub_query: SubQuery) -> Result<Option<Vec<InsightsRow>>, GraphError> {
+        let begun = if self.shape.split_fields {
+            self.read_in_halves(&sub_query).await.map(Some)
+        } else if self.shape.by_campaign && sub_query.campaign.is_none() && !sub_query.as_report {
+            self.split_by_campaign(&sub_query).await.map(|()| None)
         } else {
-            self.open(&piece, 0).await.map(|()| None)
+            self.open(&sub_query, 0).await.map(|()| None)
         };
         match begun {
             Ok(rows) => Ok(rows),
-            Err(GraphError::MakeSmaller(details)) => {
-                let pages = self.pages(&piece, &[COUNTS, ACTIONS].join(","));
-                self.make_smaller(Reading { piece, pages, patience: 0, starts: 0 }, details)?;
+            Err(GraphError::RequestTooLarge(details)) => {
+                let pages = self.pages(&sub_query, &[COUNT_FIELDS, ACTION_FIELDS].join(","));
+                self.split(ActiveQuery { sub_query, pages, retries_left: 0, starts: 0 }, details)?;
                 Ok(None)
             }
             Err(error) => {
-                self.pieces.push_front(piece);
+                self.sub_queries.push_front(sub_query);
                 Err(error)
             }
         }
     }
 
-    fn pages(&self, piece: &Piece, fields: &str) -> Pages<AdDay> {
+    fn pages(&self, sub_query: &SubQuery, fields: &str) -> Pages<InsightsRow> {
         let path = format!("{}/insights", self.account);
-        Pages::new(self.caller.clone(), path, query(piece, fields), PAGE).of_size(self.portion.rows)
+        Pages::new(self.caller.clone(), path, query(sub_query, fields), PAGE_ROWS)
+            .with_page_size(self.shape.rows)
     }
 
-    /// Opens a piece for reading; a report, once it is complete.
-    async fn open(&mut self, piece: &Piece, mut starts: u32) -> Result<(), GraphError> {
-        let fields = [COUNTS, ACTIONS].join(",");
-        let mut pages = self.pages(piece, &fields);
-        if piece.as_report {
+    /// Opens a sub-query to be read; a report, once it is complete.
+    async fn open(&mut self, sub_query: &SubQuery, mut starts: u32) -> Result<(), GraphError> {
+        let fields = [COUNT_FIELDS, ACTION_FIELDS].join(",");
+        let mut pages = self.pages(sub_query, &fields);
+        if sub_query.as_report {
             let path = format!("{}/insights", self.account);
-            let query = query(piece, &fields);
+            let query = query(sub_query, &fields);
             let run = loop {
-                let known = self.runs.iter().position(|run| run.range == piece.range);
+                let known = self.runs.iter().position(|run| run.range == sub_query.range);
                 let run = match known {
                     Some(known) => self.runs[known].id.clone(),
                     None => {
                         starts += 1;
                         let id = report::start(&self.caller, &path, &query).await?;
                         let started_at = self.caller.graph().now();
-                        self.runs.push(ReportRun { range: piece.range, id: id.clone(), started_at });
+                        self.runs.push(ReportRun { range: sub_query.range, id: id.clone(), started_at });
                         id
                     }
                 };
                 // Whatever goes wrong for good, the next try is another run.
-                match report::watch(&self.caller, &run).await {
-                    Ok(report::Ended::Complete) => break run,
-                    Err(error @ (GraphError::Wait { .. } | GraphError::TryLater(_))) => return Err(error),
-                    Err(error) => {
-                        self.forget_run(piece.range);
+                match report::await_run(&self.caller, &run).await {
+                    Ok(report::RunEnd::Complete) => break run,
+                    Err(error @ (GraphError::RateLimited { .. } | GraphError::Transient(_))) => {
                         return Err(error);
                     }
-                    Ok(report::Ended::InVain(details)) => {
-                        self.forget_run(piece.range);
-                        if starts >= report::STARTS {
-                            return Err(GraphError::TryLater(details));
+                    Err(error) => {
+                        self.forget_run(sub_query.range);
+                        return Err(error);
+                    }
+                    Ok(report::RunEnd::Retryable(details)) => {
+                        self.forget_run(sub_query.range);
+                        if starts >= report::MAX_STARTS {
+                            return Err(GraphError::Transient(details));
                         }
                     }
                 }
             };
-            pages = Pages::new(self.caller.clone(), format!("{run}/insights"), Vec::new(), PAGE);
+            pages = Pages::new(self.caller.clone(), format!("{run}/insights"), Vec::new(), PAGE_ROWS);
         }
-        self.current = Some(Reading { piece: piece.clone(), pages, patience: PATIENCE, starts });
+        self.current = Some(ActiveQuery {
+            sub_query: sub_query.clone(),
+            pages,
+            retries_left: MAX_RESULT_RETRIES,
+            starts,
+        });
         Ok(())
     }
 
@@ -206,8 +214,8 @@ impl AdDays {
     }
 
     /// Hands rows out, each once, and counts them against what campaigns must sum up to.
-    fn take(&mut self, piece: &Piece, rows: Vec<AdDay>) -> Vec<AdDay> {
-        if piece.campaign.is_some() {
+    fn deduplicate(&mut self, sub_query: &SubQuery, rows: Vec<InsightsRow>) -> Vec<InsightsRow> {
+        if sub_query.campaign.is_some() {
             for row in &rows {
                 let measures = &row.facts.measures;
                 let (impressions, spend) = self.missing.entry(row.facts.day).or_default();
@@ -215,90 +223,95 @@ impl AdDays {
                 *spend -= measures.spend;
             }
         }
-        rows.into_iter().filter(|row| self.given.insert((row.ad.clone(), row.facts.day))).collect()
+        rows.into_iter().filter(|row| self.returned.insert((row.ad.clone(), row.facts.day))).collect()
     }
 
-    /// Days on which the campaigns did not sum up to the account, as one more piece: a campaign that is not
+    /// Days on which the campaigns did not sum up to the account, as one more sub-query: a campaign that is not
     /// listed any more has numbers all the same.
-    fn what_is_missing(&mut self) -> Option<Piece> {
+    fn reconcile(&mut self) -> Option<SubQuery> {
         let missing = std::mem::take(&mut self.missing);
         let mut days =
             missing.into_iter().filter(|(_, total)| *total != Total::default()).map(|(day, _)| day);
         let first = days.next()?;
         let range = DateRange { since: first, until: days.next_back().unwrap_or(first) };
         tracing::info!(ad_account = %self.account, ?range, "Campaigns do not sum up to their account: a report will.");
-        Some(Piece { range, campaign: None, as_report: true })
+        Some(SubQuery { range, campaign: None, as_report: true })
     }
 
-    /// Puts pieces in the place of one that was too much: fewer days, fewer rows a page, one campaign at a time, a
+    /// Splits a sub-query that was too large: fewer days, fewer rows a page, one campaign at a time, a
     /// report, half of the fields.
-    fn make_smaller(&mut self, mut reading: Reading, details: Details) -> Result<(), GraphError> {
-        let piece = &reading.piece;
-        let timed_out = [Some(TIMED_OUT), Some(TIMED_OUT_TOO)].contains(&details.subcode);
-        let days = piece.range.days().unsigned_abs();
-        let mut smaller = self.portion;
-        if days > 1 && reading.pages.cursor().is_none() && (!timed_out || piece.as_report) {
+    fn split(&mut self, mut active: ActiveQuery, details: Details) -> Result<(), GraphError> {
+        let sub_query = &active.sub_query;
+        let timed_out =
+            [Some(TIMED_OUT_SUBCODE), Some(ALTERNATE_TIMED_OUT_SUBCODE)].contains(&details.subcode);
+        let days = sub_query.range.days().unsigned_abs();
+        let mut smaller = self.shape;
+        if days > 1 && active.pages.cursor().is_none() && (!timed_out || sub_query.as_report) {
             smaller.days = days / 2;
-            for window in windows(piece, smaller.days).into_iter().rev() {
-                self.pieces.push_front(window);
+            for window in split_by_days(sub_query, smaller.days).into_iter().rev() {
+                self.sub_queries.push_front(window);
             }
-        } else if !timed_out && !piece.as_report && reading.pages.shrink() {
-            smaller.rows = reading.pages.size();
-            self.current = Some(reading);
-        } else if !timed_out && !piece.as_report && piece.campaign.is_none() && !smaller.by_campaign {
+        } else if !timed_out && !sub_query.as_report && active.pages.shrink() {
+            smaller.rows = active.pages.size();
+            self.current = Some(active);
+        } else if !timed_out && !sub_query.as_report && sub_query.campaign.is_none() && !smaller.by_campaign {
             smaller.by_campaign = true;
-            self.pieces.push_front(reading.piece);
-        } else if !piece.as_report && !smaller.by_half {
+            self.sub_queries.push_front(active.sub_query);
+        } else if !sub_query.as_report && !smaller.split_fields {
             // A report is one query however much it holds: all that is still to come is asked for at once.
-            smaller = Portion { as_report: true, ..Portion::default() };
-            let range = self.pieces.drain(..).fold(reading.piece.range, |all, piece| DateRange {
-                since: all.since.min(piece.range.since),
-                until: all.until.max(piece.range.until),
+            smaller = QueryShape { as_report: true, ..QueryShape::default() };
+            let range = self.sub_queries.drain(..).fold(active.sub_query.range, |all, sub_query| DateRange {
+                since: all.since.min(sub_query.range.since),
+                until: all.until.max(sub_query.range.until),
             });
             // And with it whatever campaigns did not come to so far.
-            let missing = self.what_is_missing().map_or(range, |piece| piece.range);
+            let missing = self.reconcile().map_or(range, |sub_query| sub_query.range);
             let range =
                 DateRange { since: range.since.min(missing.since), until: range.until.max(missing.until) };
-            self.pieces.push_front(Piece { range, campaign: None, as_report: true });
-        } else if !smaller.by_half {
-            smaller.by_half = true;
-            self.pieces.push_front(Piece { as_report: false, ..reading.piece });
+            self.sub_queries.push_front(SubQuery { range, campaign: None, as_report: true });
+        } else if !smaller.split_fields {
+            smaller.split_fields = true;
+            self.sub_queries.push_front(SubQuery { as_report: false, ..active.sub_query });
         } else {
-            self.pieces.push_front(reading.piece);
-            return Err(GraphError::MakeSmaller(details));
+            self.sub_queries.push_front(active.sub_query);
+            return Err(GraphError::RequestTooLarge(details));
         }
-        self.portion = smaller;
-        tracing::info!(ad_account = %self.account, portion = ?self.portion, "Meta wants to be asked for less.");
+        self.shape = smaller;
+        tracing::info!(ad_account = %self.account, query_shape = ?self.shape, "Meta wants to be asked for less.");
         Ok(())
     }
 
     /// A report that is complete may not be readable yet: it is asked for again, and after a while started anew.
-    async fn ask_again(&mut self, mut reading: Reading, error: GraphError) -> Result<(), GraphError> {
-        if reading.patience == 0 {
-            self.forget_run(reading.piece.range);
-            return if reading.starts >= report::STARTS {
-                self.pieces.push_front(reading.piece);
+    async fn retry_result(&mut self, mut active: ActiveQuery, error: GraphError) -> Result<(), GraphError> {
+        if active.retries_left == 0 {
+            self.forget_run(active.sub_query.range);
+            return if active.starts >= report::MAX_STARTS {
+                self.sub_queries.push_front(active.sub_query);
                 Err(error)
             } else {
-                self.open(&reading.piece, reading.starts).await
+                self.open(&active.sub_query, active.starts).await
             };
         }
-        reading.patience -= 1;
-        let pause = Duration::from_secs(2) * (PATIENCE - reading.patience);
-        self.current = Some(reading);
+        active.retries_left -= 1;
+        let pause = Duration::from_secs(2) * (MAX_RESULT_RETRIES - active.retries_left);
+        self.current = Some(active);
         if self.caller.pause(pause).await {
             return Ok(());
         }
-        Err(GraphError::Wait { after: pause, scope: Scope::Action, details: Details::of(error.to_string()) })
+        Err(GraphError::RateLimited {
+            after: pause,
+            scope: ThrottleScope::Action,
+            details: Details::of(error.to_string()),
+        })
     }
 
     /// The campaigns of an account in the place of the whole, with the sum they must come to.
-    async fn split_by_campaign(&mut self, piece: &Piece) -> Result<(), GraphError> {
-        let totals = self.account_days(piece.range).await?;
+    async fn split_by_campaign(&mut self, sub_query: &SubQuery) -> Result<(), GraphError> {
+        let totals = self.account_totals(sub_query.range).await?;
         let campaigns = self.caller.objects(&self.account, Level::Campaign).all().await?;
         for campaign in campaigns {
             let campaign = Some(campaign.into_object(Level::Campaign).id);
-            self.pieces.push_front(Piece { campaign, ..piece.clone() });
+            self.sub_queries.push_front(SubQuery { campaign, ..sub_query.clone() });
         }
         for (day, (impressions, spend)) in totals {
             let missing = self.missing.entry(day).or_default();
@@ -308,15 +321,19 @@ impl AdDays {
     }
 
     /// What the account as a whole spent and showed, day by day.
-    async fn account_days(&self, range: DateRange) -> Result<BTreeMap<Date, Total>, GraphError> {
+    async fn account_totals(&self, range: DateRange) -> Result<BTreeMap<Date, Total>, GraphError> {
         let query = vec![
             ("level", "account".to_owned()),
             ("time_increment", "1".to_owned()),
             ("time_range", time_range(range)),
             ("fields", "impressions,spend".to_owned()),
         ];
-        let days =
-            Pages::<AccountDay>::new(self.caller.clone(), format!("{}/insights", self.account), query, PAGE);
+        let days = Pages::<AccountTotals>::new(
+            self.caller.clone(),
+            format!("{}/insights", self.account),
+            query,
+            PAGE_ROWS,
+        );
         Ok(days
             .all()
             .await?
@@ -326,26 +343,26 @@ impl AdDays {
     }
 
     /// Counts first, then actions, put together row by row.
-    async fn read_by_half(&mut self, piece: &Piece) -> Result<Vec<AdDay>, GraphError> {
-        let mut rows: BTreeMap<(ObjectId, Date), AdDay> = BTreeMap::new();
-        for row in self.pages(piece, COUNTS).all().await? {
+    async fn read_in_halves(&mut self, sub_query: &SubQuery) -> Result<Vec<InsightsRow>, GraphError> {
+        let mut rows: BTreeMap<(ObjectId, Date), InsightsRow> = BTreeMap::new();
+        for row in self.pages(sub_query, COUNT_FIELDS).all().await? {
             rows.insert((row.ad.clone(), row.facts.day), row);
         }
-        for row in self.pages(piece, ACTIONS).all().await? {
+        for row in self.pages(sub_query, ACTION_FIELDS).all().await? {
             // An action without an impression that day is a row of its own.
-            let known = rows.entry((row.ad.clone(), row.facts.day)).or_insert_with(|| AdDay {
+            let known = rows.entry((row.ad.clone(), row.facts.day)).or_insert_with(|| InsightsRow {
                 facts: DayFacts { measures: Measures::default(), ..row.facts.clone() },
                 ..row.clone()
             });
             known.facts.measures += &row.facts.measures;
         }
-        Ok(self.take(piece, rows.into_values().collect()))
+        Ok(self.deduplicate(sub_query, rows.into_values().collect()))
     }
 }
 
 /// The other number of an insights query that took too long.
-const TIMED_OUT_TOO: i64 = 1_504_038;
+const ALTERNATE_TIMED_OUT_SUBCODE: i64 = 1_504_038;
 
 fn is_unreadable(error: &GraphError) -> bool {
-    matches!(error, GraphError::FixInput(_) | GraphError::Gone(_) | GraphError::TryLater(_))
+    matches!(error, GraphError::InvalidInput(_) | GraphError::NotFound(_) | GraphError::Transient(_))
 }

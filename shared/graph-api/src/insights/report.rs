@@ -6,32 +6,32 @@
 
 use std::time::Duration;
 
-use ads::id::ObjectId;
+use domain::id::ObjectId;
 use reqwest::Method;
 use serde::Deserialize;
 
-use crate::answer::decode;
 use crate::call::{Call, Effect};
 use crate::client::Caller;
-use crate::code::Scope;
 use crate::error::{Details, GraphError};
+use crate::error_code::ThrottleScope;
+use crate::response::decode;
 
 /// A run that has not moved for so long does not move any more.
-const STUCK: Duration = Duration::from_secs(600);
+const STALL_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The pauses between looks double up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How often a run that came to nothing is started again.
-pub(super) const STARTS: u32 = 3;
+pub(super) const MAX_STARTS: u32 = 3;
 
 #[derive(Deserialize)]
-struct Started {
+struct StartedRun {
     report_run_id: ObjectId,
 }
 
 #[derive(Deserialize)]
-struct Run {
+struct RunStatus {
     async_status: String,
     #[serde(default)]
     async_percent_completion: u32,
@@ -49,53 +49,57 @@ pub(super) async fn start(
 ) -> Result<ObjectId, GraphError> {
     let params: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let call = Call { method: Method::POST, path, params: &params, file: None, effect: Effect::Set };
-    let started: Started = decode(&caller.persistently(&call).await?)?;
+    let started: StartedRun = decode(&caller.send_with_retry(&call).await?)?;
     Ok(started.report_run_id)
 }
 
 /// How a run ended.
-pub(super) enum Ended {
+pub(super) enum RunEnd {
     Complete,
-    /// Without a reason that another way of asking could heed: another start may do better.
-    InVain(Details),
+    /// Without a reason that another way of asking could avoid: another start may do better.
+    Retryable(Details),
 }
 
-/// Watches a run to its end. [`GraphError::Wait`] when the deadline comes first; the run goes on meanwhile.
-pub(super) async fn watch(caller: &Caller, run: &ObjectId) -> Result<Ended, GraphError> {
+/// Watches a run to its end. [`GraphError::RateLimited`] when the deadline comes first; the run goes on meanwhile.
+pub(super) async fn await_run(caller: &Caller, run: &ObjectId) -> Result<RunEnd, GraphError> {
     let fields =
         "async_status,async_percent_completion,error_code,error_subcode,error_message,error_user_msg";
-    let (mut pause, mut still, mut percent) = (Duration::from_secs(1), Duration::ZERO, 0);
+    let (mut pause, mut stalled_for, mut percent) = (Duration::from_secs(1), Duration::ZERO, 0);
     loop {
-        let seen: Run = caller.get(run.as_str(), &[("fields", fields)]).await?;
-        match seen.async_status.as_str() {
-            "Job Completed" if seen.async_percent_completion >= 100 => return Ok(Ended::Complete),
-            "Job Failed" => return failed(seen),
+        let status: RunStatus = caller.get(run.as_str(), &[("fields", fields)]).await?;
+        match status.async_status.as_str() {
+            "Job Completed" if status.async_percent_completion >= 100 => return Ok(RunEnd::Complete),
+            "Job Failed" => return failed(status),
             // Meta forgot it before it began.
-            "Job Skipped" => return Ok(Ended::InVain(Details::of("Meta skipped the report"))),
+            "Job Skipped" => return Ok(RunEnd::Retryable(Details::of("Meta skipped the report"))),
             _ => {}
         }
-        if seen.async_percent_completion != percent {
-            (percent, still) = (seen.async_percent_completion, Duration::ZERO);
+        if status.async_percent_completion != percent {
+            (percent, stalled_for) = (status.async_percent_completion, Duration::ZERO);
         }
-        if still >= STUCK {
-            return Ok(Ended::InVain(Details::of(format!("the report stands still at {percent} %"))));
+        if stalled_for >= STALL_TIMEOUT {
+            return Ok(RunEnd::Retryable(Details::of(format!("the report stands still at {percent} %"))));
         }
         if !caller.pause(pause).await {
             let details = Details::of("the report is not ready yet");
-            return Err(GraphError::Wait { after: LONGEST_PAUSE, scope: Scope::Action, details });
+            return Err(GraphError::RateLimited {
+                after: MAX_POLL_INTERVAL,
+                scope: ThrottleScope::Action,
+                details,
+            });
         }
-        still += pause;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        stalled_for += pause;
+        pause = (pause * 2).min(MAX_POLL_INTERVAL);
     }
 }
 
 /// Since v25 a failed run says why, in the numbers of all errors.
-fn failed(run: Run) -> Result<Ended, GraphError> {
+fn failed(run: RunStatus) -> Result<RunEnd, GraphError> {
     let message = run.error_user_msg.or(run.error_message).unwrap_or_else(|| "the report failed".to_owned());
     let details =
         Details { code: run.error_code.unwrap_or(0), subcode: run.error_subcode, ..Details::of(message) };
-    match GraphError::of_numbers(details) {
-        GraphError::TryLater(details) => Ok(Ended::InVain(details)),
+    match GraphError::from_codes(details) {
+        GraphError::Transient(details) => Ok(RunEnd::Retryable(details)),
         error => Err(error),
     }
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use ads::id::ObjectId;
-use ads::metrics::{ByActionType, DayFacts, Measures, Windowed};
+use domain::id::ObjectId;
+use domain::metrics::{ByActionType, DayFacts, Measures, WindowedValues};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 /// One ad's numbers for one day, with the ad's place in the hierarchy.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AdDay {
+pub struct InsightsRow {
     /// The ad.
     pub ad: ObjectId,
     /// Its ad set.
@@ -23,7 +23,7 @@ pub struct AdDay {
     pub facts: DayFacts,
 }
 
-impl<'de> Deserialize<'de> for AdDay {
+impl<'de> Deserialize<'de> for InsightsRow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Row::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
     }
@@ -69,8 +69,8 @@ struct Text<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Texts;
-        impl<'de> Visitor<'de> for Texts {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
             type Value = Cow<'de, str>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("text")
@@ -82,14 +82,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
                 Ok(Cow::Owned(text.to_owned()))
             }
         }
-        deserializer.deserialize_str(Texts).map(Text)
+        deserializer.deserialize_str(TextVisitor).map(Text)
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for ActionValue<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Actions;
-        impl<'de> Visitor<'de> for Actions {
+        struct ActionVisitor;
+        impl<'de> Visitor<'de> for ActionVisitor {
             type Value = ActionValue<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an action with its values")
@@ -109,7 +109,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ActionValue<'a> {
                 Ok(ActionValue { action_type, value, windows })
             }
         }
-        deserializer.deserialize_map(Actions)
+        deserializer.deserialize_map(ActionVisitor)
     }
 }
 
@@ -124,29 +124,29 @@ fn is_window(name: &str) -> bool {
 pub(super) struct Number(pub(super) Decimal);
 
 /// No ad has so much of anything in a day, in any currency. Below it, numbers can be added up without end.
-const TOO_MUCH: u64 = 1_000_000_000_000_000;
+const MAX_METRIC_VALUE: u64 = 1_000_000_000_000_000;
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Numbers;
-        impl Visitor<'_> for Numbers {
+        struct NumberVisitor;
+        impl Visitor<'_> for NumberVisitor {
             type Value = Decimal;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a decimal number of possible size, or text that holds one")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Decimal, E> {
                 let exact = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
-                let possible = exact.ok().filter(|number| number.abs() < TOO_MUCH.into());
+                let possible = exact.ok().filter(|number| number.abs() < MAX_METRIC_VALUE.into());
                 possible.ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
             }
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<Decimal, E> {
-                let possible = Some(number).filter(|number| *number < TOO_MUCH);
+                let possible = Some(number).filter(|number| *number < MAX_METRIC_VALUE);
                 possible
                     .map(Decimal::from)
                     .ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
             }
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Decimal, E> {
-                let possible = Some(number).filter(|number| number.unsigned_abs() < TOO_MUCH);
+                let possible = Some(number).filter(|number| number.unsigned_abs() < MAX_METRIC_VALUE);
                 possible
                     .map(Decimal::from)
                     .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(number), &self))
@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for Number {
                 self.visit_str(&number.to_string())
             }
         }
-        deserializer.deserialize_any(Numbers).map(Number)
+        deserializer.deserialize_any(NumberVisitor).map(Number)
     }
 }
 
@@ -166,7 +166,7 @@ impl Number {
     }
 }
 
-impl TryFrom<Row<'_>> for AdDay {
+impl TryFrom<Row<'_>> for InsightsRow {
     type Error = String;
 
     fn try_from(row: Row<'_>) -> Result<Self, String> {
@@ -212,7 +212,7 @@ fn by_type(list: &[ActionValue<'_>]) -> ByActionType {
     sums
 }
 
-fn windowed<'a>(list: &'a [ActionValue<'_>]) -> Windowed<'a> {
+fn windowed<'a>(list: &'a [ActionValue<'_>]) -> WindowedValues<'a> {
     let values = list
         .iter()
         .flat_map(|item| item.windows.iter().map(|(window, value)| (&*item.action_type, &**window, *value)));
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_row_is_read_to_the_cent_whether_text_or_number() {
-        let day: AdDay = serde_json::from_str(ROW).unwrap();
+        let day: InsightsRow = serde_json::from_str(ROW).unwrap();
         let measures = &day.facts.measures;
         assert_eq!(measures.spend.to_string(), "42.17");
         assert_eq!(measures.clicks, 120);
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn conversions_are_known_by_window_under_the_chosen_key() {
-        let day: AdDay = serde_json::from_str(ROW).unwrap();
+        let day: InsightsRow = serde_json::from_str(ROW).unwrap();
         let windows = &day.facts.measures.by_window;
         assert_eq!(windows.keys().collect::<Vec<_>>(), ["1d_view", "28d_click", "7d_click"]);
         assert_eq!(windows["7d_click"].purchases, Some(Decimal::from(2)));
@@ -259,15 +259,16 @@ mod tests {
     #[test]
     fn a_broken_number_says_which_and_where() {
         let body = ROW.replace("\"8801\"", "\"88 01\"");
-        let error = serde_json::from_str::<AdDay>(&body).unwrap_err().to_string();
+        let error = serde_json::from_str::<InsightsRow>(&body).unwrap_err().to_string();
         assert!(error.contains("88 01"), "{error}");
         let error =
-            serde_json::from_str::<AdDay>(&ROW.replace("\"8801\"", "\"-1\"")).unwrap_err().to_string();
+            serde_json::from_str::<InsightsRow>(&ROW.replace("\"8801\"", "\"-1\"")).unwrap_err().to_string();
         assert!(error.contains("impressions"), "{error}");
         let body = ROW.replace("289.9", "79228162514264337593543950335");
-        assert!(serde_json::from_str::<AdDay>(&body).is_err(), "two of these cannot be added");
+        assert!(serde_json::from_str::<InsightsRow>(&body).is_err(), "two of these cannot be added");
         let body = ROW.replace("\"8801\"", "\"88 01\"");
-        let error = crate::answer::decode::<Vec<AdDay>>(format!("[{ROW},{body}]").as_bytes()).unwrap_err();
+        let error =
+            crate::response::decode::<Vec<InsightsRow>>(format!("[{ROW},{body}]").as_bytes()).unwrap_err();
         assert!(error.to_string().contains("[1].impressions"), "{error}");
     }
 }

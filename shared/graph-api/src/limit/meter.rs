@@ -3,11 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::WRITE;
+use super::WRITE_POINTS;
 use crate::usage::{Tier, UseCase};
 
 /// What may be spent right after a throttle has ended, before an answer tells how much there is.
-pub(super) const PROBE: u32 = WRITE;
+pub(super) const PROBE_POINTS: u32 = WRITE_POINTS;
 
 /// A quota of Meta's, by what is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Quota {
     }
 
     /// After this time Meta has forgotten a call.
-    pub(super) fn memory(self) -> SignedDuration {
+    pub(super) fn window(self) -> SignedDuration {
         match self {
             Self::Score => SignedDuration::from_mins(5),
             Self::Calls(_) => SignedDuration::from_hours(1),
@@ -47,12 +47,12 @@ pub(super) struct Meter {
     /// Percent used, as the highest of the reports that may be about the same moment said.
     percent: f64,
     /// The number of the lease that was next when `percent` was last set: an earlier one's report cannot lower it.
-    heard: u64,
+    percent_as_of_lease: u64,
     /// Points spent that `percent` may not cover, each with the number of the lease that was next.
-    unseen: Vec<(u64, u32)>,
+    unreported: Vec<(u64, u32)>,
     /// When something was last spent or said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) at: Option<Timestamp>,
+    pub(super) updated_at: Option<Timestamp>,
     /// Meta serves no call that counts here before then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) blocked_until: Option<Timestamp>,
@@ -60,57 +60,61 @@ pub(super) struct Meter {
 
 impl Meter {
     /// What may still be spent without overrunning the quota, leases aside.
-    pub(super) fn free(&self, quota: Quota, tier: Tier, now: Timestamp) -> u32 {
+    pub(super) fn available(&self, quota: Quota, tier: Tier, now: Timestamp) -> u32 {
         let points = quota.points(tier);
-        if self.is_forgotten(quota, now) {
+        if self.is_stale(quota, now) {
             return points;
         }
-        if self.has_reopened(now) {
-            return PROBE;
+        if self.has_block_ended(now) {
+            return PROBE_POINTS;
         }
         // A percentage may have been rounded down: less than one more percent can hide behind it. A score is no
         // whole number, for it decays all the time.
         let hidden = (f64::from(points) * (self.percent + 1.0) / 100.0).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the quota")]
         let used = hidden.clamp(0.0, f64::from(points)) as u32;
-        let unseen = self.unseen.iter().map(|(_, points)| points).sum();
-        points.saturating_sub(used).saturating_sub(unseen)
+        let unreported = self.unreported.iter().map(|(_, points)| points).sum();
+        points.saturating_sub(used).saturating_sub(unreported)
     }
 
     /// Whether Meta remembers nothing of what is known here.
-    fn is_forgotten(&self, quota: Quota, now: Timestamp) -> bool {
-        self.at.is_none_or(|at| now.duration_since(at) >= quota.memory())
+    fn is_stale(&self, quota: Quota, now: Timestamp) -> bool {
+        self.updated_at.is_none_or(|at| now.duration_since(at) >= quota.window())
     }
 
     /// Whether Meta has said nothing since a throttle ended. It serves again, whatever it said before.
-    fn has_reopened(&self, now: Timestamp) -> bool {
-        self.blocked_until.is_some_and(|until| until <= now && self.at.is_none_or(|at| at < until))
+    fn has_block_ended(&self, now: Timestamp) -> bool {
+        self.blocked_until.is_some_and(|until| until <= now && self.updated_at.is_none_or(|at| at < until))
     }
 
     pub(super) fn spend(&mut self, quota: Quota, points: u32, next: u64, now: Timestamp) {
-        if self.is_forgotten(quota, now) || self.has_reopened(now) {
-            *self = Self { blocked_until: self.blocked_until, heard: self.heard, ..Self::default() };
+        if self.is_stale(quota, now) || self.has_block_ended(now) {
+            *self = Self {
+                blocked_until: self.blocked_until,
+                percent_as_of_lease: self.percent_as_of_lease,
+                ..Self::default()
+            };
         }
-        self.at = self.at.max(Some(now));
+        self.updated_at = self.updated_at.max(Some(now));
         if points == 0 {
             return;
         }
-        let many = self.unseen.len() >= 8;
-        match self.unseen.last_mut() {
+        let many = self.unreported.len() >= 8;
+        match self.unreported.last_mut() {
             // Many without any report: taking them for later ones is safe.
             Some(last) if last.0 == next || many => {
                 *last = (next, last.1.saturating_add(points));
             }
-            _ => self.unseen.push((next, points)),
+            _ => self.unreported.push((next, points)),
         }
     }
 
     /// What the answers to calls under a lease said at the most.
-    pub(super) fn hear(&mut self, percent: f64, lease: u64, next: u64, now: Timestamp) {
-        self.unseen.retain(|(stamp, _)| *stamp > lease);
-        if lease >= self.heard || percent > self.percent {
-            (self.percent, self.heard) = (percent, next);
+    pub(super) fn record_usage(&mut self, percent: f64, lease: u64, next: u64, now: Timestamp) {
+        self.unreported.retain(|(stamp, _)| *stamp > lease);
+        if lease >= self.percent_as_of_lease || percent > self.percent {
+            (self.percent, self.percent_as_of_lease) = (percent, next);
         }
-        self.at = self.at.max(Some(now));
+        self.updated_at = self.updated_at.max(Some(now));
     }
 }

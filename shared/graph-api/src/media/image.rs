@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use ads::id::{AdAccountId, ImageHash};
 use bytes::Bytes;
+use domain::id::{AdAccountId, ImageHash};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::answer::decode;
 use crate::call::{Call, Effect, File};
 use crate::client::Caller;
 use crate::error::GraphError;
 use crate::page::Pages;
+use crate::response::decode;
 
 const FIELDS: &str = "hash,name,status,width,height,url,permalink_url";
 
 /// Images of a page.
-const PAGE: u32 = 100;
+const PAGE_ROWS: u32 = 100;
 
 /// Hashes of one read: they stand in the URL.
-const HASHES: usize = 50;
+const MAX_HASHES_PER_REQUEST: usize = 50;
 
 /// An image of an ad account.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -43,7 +43,7 @@ pub struct Image {
 
 /// By the name of the file.
 #[derive(Deserialize)]
-struct Added {
+struct AddedImages {
     images: BTreeMap<String, Image>,
 }
 
@@ -56,7 +56,7 @@ impl Caller {
         bytes: Bytes,
     ) -> Result<Image, GraphError> {
         let file = File { field: "filename", name: name.to_owned(), bytes };
-        self.take_image(account, &[], Some(&file)).await
+        self.post_image(account, &[], Some(&file)).await
     }
 
     /// Takes over an image of another ad account that the token sees.
@@ -67,10 +67,10 @@ impl Caller {
         hash: &ImageHash,
     ) -> Result<Image, GraphError> {
         let from = json!({"source_account_id": from.digits(), "hash": hash}).to_string();
-        self.take_image(account, &[("copy_from", &from)], None).await
+        self.post_image(account, &[("copy_from", &from)], None).await
     }
 
-    async fn take_image(
+    async fn post_image(
         &self,
         account: &AdAccountId,
         params: &[(&str, &str)],
@@ -78,7 +78,7 @@ impl Caller {
     ) -> Result<Image, GraphError> {
         let path = format!("{account}/adimages");
         let call = Call { method: Method::POST, path: &path, params, file, effect: Effect::Set };
-        let added: Added = decode(&self.persistently(&call).await?)?;
+        let added: AddedImages = decode(&self.send_with_retry(&call).await?)?;
         added.images.into_values().next().ok_or_else(|| GraphError::UnexpectedShape {
             at: "images".to_owned(),
             problem: "it holds no image".to_owned(),
@@ -92,16 +92,23 @@ impl Caller {
         hashes: &[ImageHash],
     ) -> Result<Vec<Image>, GraphError> {
         let mut images = Vec::new();
-        for some in hashes.chunks(HASHES) {
+        for some in hashes.chunks(MAX_HASHES_PER_REQUEST) {
             let query = vec![("fields", FIELDS.to_owned()), ("hashes", json!(some).to_string())];
-            images.extend(Pages::new(self.clone(), format!("{account}/adimages"), query, PAGE).all().await?);
+            images.extend(
+                Pages::new(self.clone(), format!("{account}/adimages"), query, PAGE_ROWS).all().await?,
+            );
         }
         Ok(images)
     }
 
     /// Every image of an account.
     pub fn all_images(&self, account: &AdAccountId) -> Pages<Image> {
-        Pages::new(self.clone(), format!("{account}/adimages"), vec![("fields", FIELDS.to_owned())], PAGE)
+        Pages::new(
+            self.clone(),
+            format!("{account}/adimages"),
+            vec![("fields", FIELDS.to_owned())],
+            PAGE_ROWS,
+        )
     }
 
     /// Deletes an image. Already gone is success; Meta refuses while a creative uses it.

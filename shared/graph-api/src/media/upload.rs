@@ -3,39 +3,39 @@
 //! A chunk says at which byte it begins, so that one whose answer was lost may be sent again: Meta then names the
 //! byte that it really needs (Marketing API, "Video uploads", and Meta's SDKs).
 
-use ads::id::{AdAccountId, VideoId};
 use bytes::Bytes;
+use domain::id::{AdAccountId, VideoId};
 use reqwest::Method;
 use serde::{Deserialize, Deserializer};
 
-use crate::answer::decode;
 use crate::call::{Call, Effect, File};
-use crate::client::{Caller, pauses};
+use crate::client::{Caller, retry_delays};
 use crate::error::{Details, GraphError};
+use crate::response::decode;
 
 /// Up to so many bytes a video goes in one call. A lost answer then leaves a video behind that may be there twice,
 /// so what takes long goes in chunks; above a hundred megabytes Meta takes nothing else.
-const ONE_PIECE: usize = 8 << 20;
+const MAX_SINGLE_UPLOAD_BYTES: usize = 8 << 20;
 
 /// So often in a row Meta may ask for the same byte again.
-const RESUMES: u32 = 4;
+const MAX_RESUMES_PER_BYTE: u32 = 4;
 
 #[derive(Deserialize)]
-struct Made {
+struct CreatedVideo {
     id: VideoId,
 }
 
 #[derive(Deserialize)]
-struct Started {
+struct StartedUpload {
     upload_session_id: String,
     video_id: VideoId,
     #[serde(flatten)]
-    wanted: Wanted,
+    range: ByteRange,
 }
 
 /// The bytes that Meta wants next; none when both are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-struct Wanted {
+struct ByteRange {
     #[serde(deserialize_with = "offset")]
     start_offset: u64,
     #[serde(deserialize_with = "offset")]
@@ -59,15 +59,15 @@ fn offset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 impl Caller {
     /// Adds a video that Meta fetches from an address. Whether it could is said by [`Caller::await_video`].
     ///
-    /// Sent once. With [`GraphError::UnknownOutcome`] look for its title in [`Caller::videos`].
-    pub async fn add_video_from(
+    /// Sent once. With [`GraphError::Indeterminate`] look for its title in [`Caller::videos`].
+    pub async fn add_video_from_url(
         &self,
         account: &AdAccountId,
         title: &str,
         url: &str,
     ) -> Result<VideoId, GraphError> {
         let params = [("file_url", url), ("title", title)];
-        let made: Made = self.create(&videos_of(account), &params).await?;
+        let made: CreatedVideo = self.create(&videos_path(account), &params).await?;
         Ok(made.id)
     }
 
@@ -75,50 +75,50 @@ impl Caller {
     /// so.
     ///
     /// After an error an upload in chunks is cancelled and leaves nothing behind. With
-    /// [`GraphError::UnknownOutcome`] look for its title in [`Caller::videos`].
+    /// [`GraphError::Indeterminate`] look for its title in [`Caller::videos`].
     pub async fn add_video(
         &self,
         account: &AdAccountId,
         title: &str,
         bytes: Bytes,
     ) -> Result<VideoId, GraphError> {
-        if bytes.len() <= ONE_PIECE {
-            match self.send_whole(account, title, &bytes).await {
+        if bytes.len() <= MAX_SINGLE_UPLOAD_BYTES {
+            match self.upload_whole(account, title, &bytes).await {
                 // An empty 413.
-                Err(GraphError::MakeSmaller(_)) => {}
+                Err(GraphError::RequestTooLarge(_)) => {}
                 answer => return answer,
             }
         }
-        self.send_in_chunks(account, title, &bytes).await
+        self.upload_in_chunks(account, title, &bytes).await
     }
 
-    async fn send_whole(
+    async fn upload_whole(
         &self,
         account: &AdAccountId,
         title: &str,
         bytes: &Bytes,
     ) -> Result<VideoId, GraphError> {
         let file = File { field: "source", name: title.to_owned(), bytes: bytes.clone() };
-        let made: Made = decode(&self.post_video(account, &[("title", title)], Some(&file)).await?)?;
+        let made: CreatedVideo = decode(&self.post_video(account, &[("title", title)], Some(&file)).await?)?;
         Ok(made.id)
     }
 
-    async fn send_in_chunks(
+    async fn upload_in_chunks(
         &self,
         account: &AdAccountId,
         title: &str,
         bytes: &Bytes,
     ) -> Result<VideoId, GraphError> {
-        let path = videos_of(account);
+        let path = videos_path(account);
         let size = bytes.len().to_string();
         let params = [("upload_phase", "start"), ("file_size", size.as_str())];
         let call =
             Call { method: Method::POST, path: &path, params: &params, file: None, effect: Effect::Set };
         // A session that was begun twice is one that nobody goes on with.
-        let started: Started = decode(&self.persistently(&call).await?)?;
+        let started: StartedUpload = decode(&self.send_with_retry(&call).await?)?;
         let upload =
             Upload { caller: self, account, session: &started.upload_session_id, video: &started.video_id };
-        let sent = match upload.transfer(bytes, started.wanted).await {
+        let sent = match upload.transfer(bytes, started.range).await {
             Ok(()) => upload.finish(title).await,
             Err(error) => Err(error),
         };
@@ -136,7 +136,7 @@ impl Caller {
         params: &[(&str, &str)],
         file: Option<&File>,
     ) -> Result<Bytes, GraphError> {
-        let path = videos_of(account);
+        let path = videos_path(account);
         self.send(&Call { method: Method::POST, path: &path, params, file, effect: Effect::Create }).await
     }
 }
@@ -151,41 +151,40 @@ struct Upload<'a> {
 
 impl Upload<'_> {
     /// Sends chunk after chunk, each as long as Meta wants it, until Meta wants no more.
-    async fn transfer(&self, bytes: &Bytes, mut wanted: Wanted) -> Result<(), GraphError> {
-        let (mut furthest, mut patience) = (wanted.start_offset, RESUMES);
-        while wanted.start_offset < wanted.end_offset {
-            wanted = match self.send_chunk(bytes, wanted).await {
-                Err(GraphError::Resume { at, .. }) => {
-                    let length = wanted.end_offset - wanted.start_offset;
+    async fn transfer(&self, bytes: &Bytes, mut range: ByteRange) -> Result<(), GraphError> {
+        let (mut furthest, mut resumes_left) = (range.start_offset, MAX_RESUMES_PER_BYTE);
+        while range.start_offset < range.end_offset {
+            range = match self.send_chunk(bytes, range).await {
+                Err(GraphError::UploadInterrupted { at, .. }) => {
+                    let length = range.end_offset - range.start_offset;
                     let end_offset = at.saturating_add(length).min(bytes.len() as u64);
-                    Wanted { start_offset: at, end_offset }
+                    ByteRange { start_offset: at, end_offset }
                 }
                 answer => answer?,
             };
-            if wanted.start_offset > furthest {
-                (furthest, patience) = (wanted.start_offset, RESUMES);
-            } else if patience > 0 {
-                patience -= 1;
+            if range.start_offset > furthest {
+                (furthest, resumes_left) = (range.start_offset, MAX_RESUMES_PER_BYTE);
+            } else if resumes_left > 0 {
+                resumes_left -= 1;
             } else {
-                let problem =
-                    format!("Meta asks for byte {} of a video again and again", wanted.start_offset);
-                return Err(GraphError::TryLater(Details::of(problem)));
+                let problem = format!("Meta asks for byte {} of a video again and again", range.start_offset);
+                return Err(GraphError::Transient(Details::of(problem)));
             }
         }
         Ok(())
     }
 
-    async fn send_chunk(&self, bytes: &Bytes, wanted: Wanted) -> Result<Wanted, GraphError> {
+    async fn send_chunk(&self, bytes: &Bytes, range: ByteRange) -> Result<ByteRange, GraphError> {
         let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        let chunk = bytes.slice(place(wanted.start_offset)..place(wanted.end_offset));
+        let chunk = bytes.slice(place(range.start_offset)..place(range.end_offset));
         let file = File { field: "video_file_chunk", name: "chunk".to_owned(), bytes: chunk };
-        let from = wanted.start_offset.to_string();
+        let from = range.start_offset.to_string();
         let params = [
             ("upload_phase", "transfer"),
             ("upload_session_id", self.session),
             ("start_offset", from.as_str()),
         ];
-        let path = videos_of(self.account);
+        let path = videos_path(self.account);
         let call = Call {
             method: Method::POST,
             path: &path,
@@ -193,25 +192,25 @@ impl Upload<'_> {
             file: Some(&file),
             effect: Effect::Set,
         };
-        decode(&self.caller.persistently(&call).await?)
+        decode(&self.caller.send_with_retry(&call).await?)
     }
 
     /// Ends the session. A second end is refused, so after a lost answer the video itself is looked at.
     async fn finish(&self, title: &str) -> Result<(), GraphError> {
         let params = [("upload_phase", "finish"), ("upload_session_id", self.session), ("title", title)];
-        let mut pauses = pauses();
+        let mut delays = retry_delays();
         loop {
             let error = match self.caller.post_video(self.account, &params, None).await {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
-            if !matches!(error, GraphError::UnknownOutcome(_) | GraphError::TryLater(_)) {
+            if !matches!(error, GraphError::Indeterminate(_) | GraphError::Transient(_)) {
                 return Err(error);
             }
-            if self.caller.video(self.video).await.is_ok_and(|video| video.is_taken) {
+            if self.caller.video(self.video).await.is_ok_and(|video| video.is_received) {
                 return Ok(());
             }
-            match pauses.next() {
+            match delays.next() {
                 Some(pause) if self.caller.pause(pause).await => {}
                 _ => return Err(error),
             }
@@ -227,7 +226,7 @@ impl Upload<'_> {
     }
 }
 
-fn videos_of(account: &AdAccountId) -> String {
+fn videos_path(account: &AdAccountId) -> String {
     format!("{account}/advideos")
 }
 
@@ -237,10 +236,10 @@ mod tests {
 
     #[test]
     fn offsets_are_text_or_numbers() {
-        let started: Started = serde_json::from_str(
+        let started: StartedUpload = serde_json::from_str(
             r#"{"upload_session_id":"s","video_id":"1","start_offset":"0","end_offset":52428800}"#,
         )
         .unwrap();
-        assert_eq!(started.wanted, Wanted { start_offset: 0, end_offset: 52_428_800 });
+        assert_eq!(started.range, ByteRange { start_offset: 0, end_offset: 52_428_800 });
     }
 }

@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use ads::id::{AdAccountId, VideoId};
+use domain::id::{AdAccountId, VideoId};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::client::Caller;
-use crate::code::Scope;
 use crate::error::{Details, GraphError};
+use crate::error_code::ThrottleScope;
 use crate::page::Pages;
 
 const FIELDS: &str = "id,title,length,picture,status";
 
 /// The pauses between looks double from the first to the second.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const MIN_POLL_INTERVAL: Duration = Duration::from_secs(2);
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A video that is processing for longer is never ready.
-const STUCK: Duration = Duration::from_secs(2 * 3600);
+const PROCESSING_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
 
 /// What has become of a video.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub struct Video {
     /// What has become of it.
     pub state: VideoState,
     /// Whether all of it arrived, and Meta works on it or has done so.
-    pub(super) is_taken: bool,
+    pub(super) is_received: bool,
 }
 
 /// A picture of a video, which may stand for it in an ad.
@@ -70,7 +70,7 @@ pub struct Thumbnail {
 }
 
 #[derive(Deserialize)]
-struct Seen {
+struct VideoNode {
     id: VideoId,
     title: Option<String>,
     length: Option<f64>,
@@ -98,16 +98,16 @@ struct Phase {
     errors: Vec<Value>,
 }
 
-impl From<Seen> for Video {
-    fn from(seen: Seen) -> Self {
-        let status = seen.status.unwrap_or_default();
+impl From<VideoNode> for Video {
+    fn from(node: VideoNode) -> Self {
+        let status = node.status.unwrap_or_default();
         let begun = !["", "not_started"].contains(&status.processing_phase.status.as_str());
         Self {
-            id: seen.id,
-            title: seen.title,
-            length: seen.length,
-            picture: seen.picture,
-            is_taken: begun || status.video_status == "ready",
+            id: node.id,
+            title: node.title,
+            length: node.length,
+            picture: node.picture,
+            is_received: begun || status.video_status == "ready",
             state: status.state(),
         }
     }
@@ -132,46 +132,51 @@ impl Status {
 impl Caller {
     /// A video as it stands now.
     pub async fn video(&self, id: &VideoId) -> Result<Video, GraphError> {
-        let seen: Seen = self.get(id.as_str(), &[("fields", FIELDS)]).await?;
-        Ok(seen.into())
+        let node: VideoNode = self.get(id.as_str(), &[("fields", FIELDS)]).await?;
+        Ok(node.into())
     }
 
     /// Waits until a video can be used, with growing pauses.
     ///
-    /// [`GraphError::FixInput`] when it never can, with Meta's reasons; [`GraphError::Wait`] when the deadline
-    /// comes first; [`GraphError::TryLater`] when Meta seems to have forgotten it.
+    /// [`GraphError::InvalidInput`] when it never can, with Meta's reasons; [`GraphError::RateLimited`] when the deadline
+    /// comes first; [`GraphError::Transient`] when Meta seems to have forgotten it.
     pub async fn await_video(&self, id: &VideoId) -> Result<Video, GraphError> {
-        let (mut pause, mut waited) = (FIRST_PAUSE, Duration::ZERO);
+        let (mut pause, mut waited) = (MIN_POLL_INTERVAL, Duration::ZERO);
         loop {
             let video = self.video(id).await?;
             let percent = match &video.state {
                 VideoState::Ready => return Ok(video),
                 VideoState::Failed(reasons) => {
                     let details = format!("the video cannot be used: {}", reasons.join("; "));
-                    return Err(GraphError::FixInput(Details::of(details)));
+                    return Err(GraphError::InvalidInput(Details::of(details)));
                 }
                 VideoState::Expired => {
-                    return Err(GraphError::FixInput(Details::of("the video was never finished")));
+                    return Err(GraphError::InvalidInput(Details::of("the video was never finished")));
                 }
                 VideoState::Processing { percent } => *percent,
             };
             let details = Details::of(format!("the video is processing, {percent} % are done"));
-            if waited >= STUCK {
-                return Err(GraphError::TryLater(details));
+            if waited >= PROCESSING_TIMEOUT {
+                return Err(GraphError::Transient(details));
             }
             if !self.pause(pause).await {
-                return Err(GraphError::Wait { after: LONGEST_PAUSE, scope: Scope::Action, details });
+                return Err(GraphError::RateLimited {
+                    after: MAX_POLL_INTERVAL,
+                    scope: ThrottleScope::Action,
+                    details,
+                });
             }
             waited += pause;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(MAX_POLL_INTERVAL);
         }
     }
 
     /// Every video of an account, whatever has become of it.
     pub async fn videos(&self, account: &AdAccountId) -> Result<Vec<Video>, GraphError> {
         let query = vec![("fields", FIELDS.to_owned())];
-        let seen = Pages::<Seen>::new(self.clone(), format!("{account}/advideos"), query, 100).all().await?;
-        Ok(seen.into_iter().map(Video::from).collect())
+        let nodes =
+            Pages::<VideoNode>::new(self.clone(), format!("{account}/advideos"), query, 100).all().await?;
+        Ok(nodes.into_iter().map(Video::from).collect())
     }
 
     /// The pictures of a video; none before it is ready.
@@ -193,14 +198,15 @@ mod tests {
     #[test]
     fn a_state_is_read_from_whatever_meta_says_of_it() {
         let read = |status: &str| -> Video {
-            let seen: Seen = serde_json::from_str(&format!(r#"{{"id":"1","status":{status}}}"#)).unwrap();
-            seen.into()
+            let node: VideoNode =
+                serde_json::from_str(&format!(r#"{{"id":"1","status":{status}}}"#)).unwrap();
+            node.into()
         };
         assert_eq!(read(r#"{"video_status":"ready"}"#).state, VideoState::Ready);
         assert_eq!(read(r#"{"video_status":"expired"}"#).state, VideoState::Expired);
         assert_eq!(read("{}").state, VideoState::Processing { percent: 0 });
         let uploading = read(r#"{"video_status":"uploading","processing_phase":{"status":"not_started"}}"#);
-        assert!(!uploading.is_taken);
+        assert!(!uploading.is_received);
         let failed = read(
             r#"{"video_status":"error","uploading_phase":{"status":"complete"},
                 "processing_phase":{"status":"error","errors":[{"message":"No sound."},"odd"]}}"#,

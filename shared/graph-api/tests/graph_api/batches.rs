@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ads::id::ObjectId;
-use ads::object::Level;
+use domain::id::ObjectId;
+use domain::object::Level;
 use graph_api::batch::Item;
 use graph_api::limit::AccountLimits;
 use graph_api::usage::UseCase;
-use graph_api::{Allowance, GraphError, Scope};
-use graph_sim::{Area, Fault, FaultKind, FaultPlan, Place, Refusal, ThrottleKind, When};
+use graph_api::{GraphError, QuotaLease, ThrottleScope};
+use graph_sim::{Area, ErrorResponse, Fault, FaultKind, FaultPlan, RequestMatcher, ThrottleKind, Trigger};
 use serde::Deserialize;
 
 use crate::support::Meta;
@@ -55,7 +55,7 @@ async fn objects_are_read_fifty_at_a_time_and_missing_ones_fail_alone() {
         let alone = meta.sim.node(id.as_str()).unwrap();
         assert_eq!(answer.as_ref().unwrap().name.as_deref(), alone["name"].as_str());
     }
-    assert!(matches!(answers[100].1, Err(GraphError::Gone(_))));
+    assert!(matches!(answers[100].1, Err(GraphError::NotFound(_))));
 }
 
 #[tokio::test]
@@ -63,11 +63,11 @@ async fn what_reads_or_sets_is_sent_again_and_what_creates_is_not() {
     let meta = Meta::start().await;
     let ads = ad_ids(&meta).await;
     let account = meta.account();
-    meta.sim.fail_next(fault("GET", ads[0].as_str(), FaultKind::LostAnswer));
-    meta.sim.fail_next(fault("POST", ads[1].as_str(), FaultKind::LostCall));
-    meta.sim.fail_next(fault("POST", "/campaigns", FaultKind::LostAnswer));
-    let passing = Refusal::new(2, None).status(500).transient(true);
-    meta.sim.fail_next(fault("DELETE", ads[2].as_str(), FaultKind::Refusal(passing)));
+    meta.sim.fail_next(fault("GET", ads[0].as_str(), FaultKind::LostResponse));
+    meta.sim.fail_next(fault("POST", ads[1].as_str(), FaultKind::LostRequest));
+    meta.sim.fail_next(fault("POST", "/campaigns", FaultKind::LostResponse));
+    let passing = ErrorResponse::new(2, None).status(500).transient(true);
+    meta.sim.fail_next(fault("DELETE", ads[2].as_str(), FaultKind::ErrorResponse(passing)));
     let items = [
         Item::get(ads[0].as_str(), vec![("fields", "id,name".to_owned())]),
         Item::update(ads[1].as_str(), vec![("name", "A new & better name".to_owned())]),
@@ -78,8 +78,8 @@ async fn what_reads_or_sets_is_sent_again_and_what_creates_is_not() {
     let answers = meta.caller().batch::<serde_json::Value>(&items).await;
     assert_eq!(answers[0].as_ref().unwrap()["id"], ads[0].as_str());
     assert!(answers[1].is_ok() && answers[2].is_ok(), "{answers:?}");
-    assert!(matches!(answers[3], Err(GraphError::UnknownOutcome(_))), "{:?}", answers[3]);
-    assert_eq!((meta.graph.calls() - before, meta.sim.faults_struck()), (2, 4));
+    assert!(matches!(answers[3], Err(GraphError::Indeterminate(_))), "{:?}", answers[3]);
+    assert_eq!((meta.graph.calls() - before, meta.sim.faults_injected()), (2, 4));
     assert_eq!(meta.sim.node(ads[1].as_str()).unwrap()["name"], "A new & better name");
     assert_eq!(meta.sim.node(ads[2].as_str()).unwrap()["status"], "DELETED");
     let made = meta.caller().objects_named(&account, Level::Campaign, "Made once").await.unwrap();
@@ -90,15 +90,15 @@ async fn what_reads_or_sets_is_sent_again_and_what_creates_is_not() {
 async fn a_batch_that_fails_as_a_whole_fails_for_each_item_in_its_own_way() {
     let meta = Meta::start().await;
     let ads = ad_ids(&meta).await;
-    let whole = Place { area: Some(Area::Batch), ..Place::default() };
-    meta.sim.set_plan(FaultPlan::of(When::nth(1), whole.clone(), FaultKind::LostAnswer));
+    let whole = RequestMatcher { area: Some(Area::Batch), ..RequestMatcher::default() };
+    meta.sim.set_plan(FaultPlan::single(Trigger::nth(1), whole.clone(), FaultKind::LostResponse));
     let items = [Item::get(ads[0].as_str(), Vec::new()), new_campaign(&meta, "Lost with its batch")];
     let answers = meta.caller().batch::<Made>(&items).await;
     assert_eq!(answers[0].as_ref().unwrap().id, ads[0]);
-    assert!(matches!(answers[1], Err(GraphError::UnknownOutcome(_))), "{:?}", answers[1]);
+    assert!(matches!(answers[1], Err(GraphError::Indeterminate(_))), "{:?}", answers[1]);
 
-    let dead = FaultKind::Refusal(Refusal::token(460));
-    meta.sim.set_plan(FaultPlan::of(When::default(), whole, dead));
+    let dead = FaultKind::ErrorResponse(ErrorResponse::token(460));
+    meta.sim.set_plan(FaultPlan::single(Trigger::default(), whole, dead));
     for (_, answer) in meta.caller().objects_by_id(Level::Ad, &ads).await {
         assert!(matches!(answer, Err(GraphError::Reconnect(_))), "{answer:?}");
     }
@@ -137,20 +137,21 @@ async fn ad_sets_of_one_campaign_are_made_in_batches_of_their_own() {
 async fn an_item_costs_as_much_as_a_call() {
     let meta = Meta::start().await;
     let ads = ad_ids(&meta).await;
-    let allowance = Arc::new(Allowance::default());
+    let quota_lease = Arc::new(QuotaLease::default());
     let now = meta.graph.now();
     let mut limits = AccountLimits::default();
-    allowance.put(Ok(limits.lease(UseCase::AdsManagement, 1, 6, now).unwrap()));
-    let caller = meta.caller().within(Arc::clone(&allowance));
+    quota_lease.put(Ok(limits.lease(UseCase::AdsManagement, 1, 6, now).unwrap()));
+    let caller = meta.caller().with_quota_lease(Arc::clone(&quota_lease));
     let answers = caller.objects_by_id(Level::Ad, &ads[..10]).await;
-    let waits =
-        |answer: &Result<_, GraphError>| matches!(answer, Err(GraphError::Wait { scope: Scope::Action, .. }));
+    let waits = |answer: &Result<_, GraphError>| {
+        matches!(answer, Err(GraphError::RateLimited { scope: ThrottleScope::Action, .. }))
+    };
     assert!(answers[..6].iter().all(|(_, answer)| answer.is_ok()));
     assert!(answers[6..].iter().all(|(_, answer)| waits(answer)), "{answers:?}");
-    let (_, spent) = allowance.take().unwrap();
+    let (_, spent) = quota_lease.take().unwrap();
     assert_eq!(spent.points, 6);
     assert!(spent.usage.percent(UseCase::AdsManagement).is_some(), "items carry the headers of quotas");
-    assert!(spent.unseen < spent.points);
+    assert!(spent.unreported < spent.points);
 }
 
 #[tokio::test]
@@ -161,16 +162,17 @@ async fn a_throttled_item_waits_as_its_own_headers_say() {
     meta.sim.fail_next(fault("GET", ads[1].as_str(), throttle(ThrottleKind::Management)));
     let answers = meta.caller().objects_by_id(Level::Ad, &ads[..3]).await;
     assert!(answers[0].1.is_ok() && answers[2].1.is_ok());
-    let Err(GraphError::Wait { after, scope, .. }) = &answers[1].1 else { panic!("{:?}", answers[1]) };
-    assert_eq!((*after, *scope), (Duration::from_secs(420), Scope::UseCase));
+    let Err(GraphError::RateLimited { after, scope, .. }) = &answers[1].1 else { panic!("{:?}", answers[1]) };
+    assert_eq!((*after, *scope), (Duration::from_secs(420), ThrottleScope::UseCase));
 
     // When the app is out of calls, nobody makes any.
     meta.sim.fail_next(fault("GET", ads[0].as_str(), throttle(ThrottleKind::App)));
     assert!(meta.caller().objects_by_id(Level::Ad, &ads[..1]).await[0].1.is_err());
     let before = meta.graph.calls();
     let answers = meta.caller().objects_by_id(Level::Ad, &ads).await;
-    let blocked =
-        |answer: &Result<_, GraphError>| matches!(answer, Err(GraphError::Wait { scope: Scope::App, .. }));
+    let blocked = |answer: &Result<_, GraphError>| {
+        matches!(answer, Err(GraphError::RateLimited { scope: ThrottleScope::App, .. }))
+    };
     assert!(answers.iter().all(|(_, answer)| blocked(answer)));
     assert_eq!(meta.graph.calls(), before);
 }

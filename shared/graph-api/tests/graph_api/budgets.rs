@@ -1,8 +1,8 @@
 //! The least budgets, and hours with a higher one.
 
-use ads::object::{AdObject, Level};
+use domain::object::{AdObject, Level};
 use graph_api::GraphError;
-use graph_api::budget::{BudgetPeriod, Raise};
+use graph_api::budget::{BudgetIncrease, BudgetPeriod};
 use jiff::SignedDuration;
 
 use crate::support::Meta;
@@ -18,7 +18,7 @@ async fn with_budget(meta: &Meta) -> AdObject {
     panic!("nothing has a daily budget");
 }
 
-fn tomorrow(meta: &Meta, raise: Raise) -> BudgetPeriod {
+fn tomorrow(meta: &Meta, raise: BudgetIncrease) -> BudgetPeriod {
     let from = meta.clock.now() + SignedDuration::from_hours(24);
     BudgetPeriod { from, until: from + SignedDuration::from_hours(6), raise }
 }
@@ -28,12 +28,12 @@ async fn a_budget_is_higher_for_some_hours() {
     let meta = Meta::start().await;
     let caller = meta.caller();
     let owner = with_budget(&meta).await;
-    let twice = tomorrow(&meta, Raise::Times(2));
-    let more = tomorrow(&meta, Raise::By(owner.daily_budget.unwrap()));
+    let twice = tomorrow(&meta, BudgetIncrease::Multiplier(2));
+    let more = tomorrow(&meta, BudgetIncrease::Amount(owner.daily_budget.unwrap()));
     let first = caller.add_budget_period(&owner, &twice).await.unwrap();
     let second = caller.add_budget_period(&owner, &more).await.unwrap();
-    let kept = caller.budget_periods(&owner.id).await.unwrap();
-    let period = |id| kept.iter().find(|kept| kept.id == id).unwrap().period;
+    let periods = caller.budget_periods(&owner.id).await.unwrap();
+    let period = |id| periods.iter().find(|stored| stored.id == id).unwrap().period;
     assert_eq!((period(first.clone()), period(second)), (twice, more));
     caller.remove(&first).await.unwrap();
     assert_eq!(caller.budget_periods(&owner.id).await.unwrap().len(), 1);
@@ -44,10 +44,10 @@ async fn what_meta_is_known_to_refuse_is_not_asked_for() {
     let meta = Meta::start().await;
     let owner = with_budget(&meta).await;
     let before = meta.graph.calls();
-    let much = tomorrow(&meta, Raise::Times(9));
+    let much = tomorrow(&meta, BudgetIncrease::Multiplier(9));
     let error = meta.caller().add_budget_period(&owner, &much).await.unwrap_err();
-    let GraphError::FixInput(details) = error else { panic!("{error:?}") };
-    assert_eq!(details.blames, ["raise"]);
+    let GraphError::InvalidInput(details) = error else { panic!("{error:?}") };
+    assert_eq!(details.blamed_fields, ["raise"]);
     assert_eq!(meta.graph.calls(), before);
 }
 
@@ -60,7 +60,10 @@ async fn the_least_budget_is_that_of_the_account_s_own_currency() {
     };
     let (singapore, japan) = (least("SGD").await.unwrap(), least("JPY").await.unwrap());
     assert_eq!((singapore.currency.code(), singapore.impressions), ("SGD", 100));
-    assert!(singapore.rare > singapore.frequent && singapore.frequent > singapore.impressions);
+    assert!(
+        singapore.low_frequency > singapore.high_frequency
+            && singapore.high_frequency > singapore.impressions
+    );
     assert_eq!(japan.impressions, 100);
     assert!(least("XXX").await.is_none());
 }

@@ -1,8 +1,8 @@
 //! Copies of campaigns, ad sets and ads.
 
-use ads::object::{AdObject, Level, Status};
+use domain::object::{AdObject, Level, Status};
 use graph_api::GraphError;
-use graph_api::copy::{CopyOptions, CopyStatus, Renaming};
+use graph_api::copy::{CopyOptions, CopyStatus, RenameStrategy};
 use graph_sim::{Fault, FaultKind};
 
 use crate::support::Meta;
@@ -17,8 +17,8 @@ async fn an_ad_is_copied_paused_and_named_as_asked() {
     let meta = Meta::start().await;
     let caller = meta.caller();
     let ad = first(&meta, Level::Ad).await;
-    let around = Renaming::Around { prefix: "Test: ".into(), suffix: " (2)".into(), deep: false };
-    let options = CopyOptions { renaming: around, ..CopyOptions::default() };
+    let affix = RenameStrategy::Affix { prefix: "Test: ".into(), suffix: " (2)".into(), deep: false };
+    let options = CopyOptions { renaming: affix, ..CopyOptions::default() };
     let copied = caller.copy(Level::Ad, &ad.id, &options).await.unwrap();
     let copy = caller.object(Level::Ad, &copied.id).await.unwrap();
     assert_eq!(copy.name.unwrap(), format!("Test: {} (2)", ad.name.unwrap()));
@@ -43,7 +43,7 @@ async fn an_ad_set_goes_into_another_campaign() {
     let options = CopyOptions {
         into: Some(other.clone()),
         status: CopyStatus::Inherited,
-        renaming: Renaming::Keep,
+        renaming: RenameStrategy::NoRename,
         deep: false,
     };
     let copied = caller.copy(Level::AdSet, &ad_set.id, &options).await.unwrap();
@@ -52,7 +52,7 @@ async fn an_ad_set_goes_into_another_campaign() {
     assert_eq!(copy.status, ad_set.status);
 
     let into = CopyOptions { into: Some(other.clone()), ..CopyOptions::default() };
-    assert!(matches!(caller.copy(Level::Campaign, other, &into).await, Err(GraphError::FixInput(_))));
+    assert!(matches!(caller.copy(Level::Campaign, other, &into).await, Err(GraphError::InvalidInput(_))));
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn a_deep_copy_of_much_is_too_much_for_one_call() {
     let campaign = first(&meta, Level::Campaign).await;
     let deep = CopyOptions { deep: true, ..CopyOptions::default() };
     let answer = meta.caller().copy(Level::Campaign, &campaign.id, &deep).await;
-    assert!(matches!(answer, Err(GraphError::MakeSmaller(_))), "{answer:?}");
+    assert!(matches!(answer, Err(GraphError::RequestTooLarge(_))), "{answer:?}");
 }
 
 #[tokio::test]
@@ -74,10 +74,10 @@ async fn a_copy_whose_answer_was_lost_is_found_and_not_made_again() {
         path_contains: "/copies".into(),
         times: 1,
         skip: 0,
-        kind: FaultKind::LostAnswer,
+        kind: FaultKind::LostResponse,
     });
     let answer = caller.copy(Level::Campaign, &campaign.id, &CopyOptions::default()).await;
-    assert!(matches!(answer, Err(GraphError::UnknownOutcome(_))), "{answer:?}");
+    assert!(matches!(answer, Err(GraphError::Indeterminate(_))), "{answer:?}");
     let copies = caller.copies(Level::Campaign, &campaign.id).await.unwrap();
     assert_eq!(copies.len(), 1);
     assert_eq!(copies[0].status, Some(Status::Paused));

@@ -1,12 +1,12 @@
 //! Creatives, and asking whether something would be made.
 
-use ads::creative::LinkSpec;
-use ads::id::{ObjectId, PageId};
-use ads::launch::Step;
 use bytes::Bytes;
+use domain::creative::LinkSpec;
+use domain::id::{ObjectId, PageId};
+use domain::launch::Step;
 use graph_api::GraphError;
 use graph_api::creative::{Cover, NewCreative, Story, VideoStory};
-use graph_sim::VideoTrouble;
+use graph_sim::VideoFault;
 use serde_json::json;
 
 use crate::support::{Meta, launch_of};
@@ -65,10 +65,10 @@ async fn a_video_that_leads_to_a_link() {
             call_to_action: "WATCH_MORE".into(),
         }),
     };
-    meta.sim.trouble_next_video(VideoTrouble::Stuck);
+    meta.sim.fail_next_video(VideoFault::Stuck);
     let stuck = caller.add_video(&account, "Stuck", Bytes::from_static(b"film")).await.unwrap();
     let refused = caller.create_creative(&account, &creative(stuck)).await;
-    assert!(matches!(refused, Err(GraphError::FixInput(_))), "{refused:?}");
+    assert!(matches!(refused, Err(GraphError::InvalidInput(_))), "{refused:?}");
 
     let video = caller.add_video(&account, "Film", Bytes::from_static(b"film")).await.unwrap();
     let id = caller.create_creative(&account, &creative(video.clone())).await.unwrap();
@@ -113,8 +113,8 @@ async fn products_of_a_catalog_make_a_template_within_the_ad() {
     let mut launch = launch_of(&meta, spec);
     let before = caller.creatives(&meta.account()).await.unwrap().len();
     for step in Step::ALL {
-        let id = caller.take_step(&launch, step).await.unwrap();
-        launch.created.push(ads::launch::Created { step, id });
+        let id = caller.create_step(&launch, step).await.unwrap();
+        launch.created.push(domain::launch::Created { step, id });
     }
     let stored = |step| meta.sim.node(launch.id_of(step).unwrap().as_str()).unwrap();
     assert_eq!(stored(Step::Campaign)["promoted_object"], json!({"product_catalog_id": "71"}));
@@ -129,7 +129,7 @@ async fn products_of_a_catalog_make_a_template_within_the_ad() {
 }
 
 #[tokio::test]
-async fn a_step_of_a_launch_is_checked_by_meta_without_being_taken() {
+async fn a_step_of_a_launch_is_validated_by_meta_without_creating_anything() {
     let meta = Meta::start().await;
     let caller = meta.caller();
     let spec = json!({
@@ -143,10 +143,10 @@ async fn a_step_of_a_launch_is_checked_by_meta_without_being_taken() {
     for step in Step::ALL {
         caller.validate_step(&launch, step).await.unwrap();
         assert_eq!(caller.find_step(&launch, step).await.unwrap(), None::<ObjectId>, "{step:?}");
-        let id = caller.take_step(&launch, step).await.unwrap();
-        launch.created.push(ads::launch::Created { step, id });
+        let id = caller.create_step(&launch, step).await.unwrap();
+        launch.created.push(domain::launch::Created { step, id });
     }
     launch.spec.daily_budget.amount = 1;
     let refused = caller.validate_step(&launch, Step::Campaign).await;
-    assert!(matches!(refused, Err(GraphError::FixInput(_))), "{refused:?}");
+    assert!(matches!(refused, Err(GraphError::InvalidInput(_))), "{refused:?}");
 }

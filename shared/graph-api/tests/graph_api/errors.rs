@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use ads::date::DateRange;
-use ads::id::ObjectId;
-use ads::object::Level;
-use graph_api::insights::Portion;
+use domain::date::DateRange;
+use domain::id::ObjectId;
+use domain::object::Level;
+use graph_api::insights::QueryShape;
 use graph_api::launch::Changes;
-use graph_api::{GraphError, Scope};
-use graph_sim::{Ending, ErrorData, Fault, FaultCase, FaultKind, FaultPlan, Refusal, ThrottleKind};
+use graph_api::{GraphError, ThrottleScope};
+use graph_sim::{
+    ErrorData, ErrorResponse, ExpectedOutcome, Fault, FaultCase, FaultKind, FaultPlan, ThrottleKind,
+};
 use jiff::civil::date;
 use serde_json::{Value, json};
 
-use crate::rows::{as_given, as_read};
+use crate::rows::{flatten_decoded_row, flatten_graph_row};
 use crate::support::{Meta, graph_at};
 
 const RANGE: DateRange = DateRange { since: date(2026, 11, 13), until: date(2026, 11, 19) };
@@ -42,7 +44,7 @@ async fn refused(kind: FaultKind) -> (GraphError, u64, Duration) {
 }
 
 #[tokio::test]
-async fn what_only_a_person_can_mend_is_asked_once() {
+async fn errors_that_only_a_person_can_fix_are_not_retried() {
     for (expected, code, subcode) in [
         ("Reconnect", 190, Some(463)),
         ("Reconnect", 102, None),
@@ -50,12 +52,13 @@ async fn what_only_a_person_can_mend_is_asked_once() {
         ("NeedPermission", 200, None),
         ("NeedPermission", 100, Some(1_870_090)),
         ("Blocked", 368, None),
-        ("Gone", 100, Some(33)),
-        ("Gone", 803, None),
-        ("FixInput", 100, None),
-        ("UpgradeVersion", 2635, None),
+        ("NotFound", 100, Some(33)),
+        ("NotFound", 803, None),
+        ("InvalidInput", 100, None),
+        ("UnsupportedVersion", 2635, None),
     ] {
-        let (error, calls, waited) = refused(FaultKind::Refusal(Refusal::new(code, subcode))).await;
+        let (error, calls, waited) =
+            refused(FaultKind::ErrorResponse(ErrorResponse::new(code, subcode))).await;
         assert_eq!(
             (name(&error).as_str(), calls, waited),
             (expected, 1, Duration::ZERO),
@@ -65,31 +68,31 @@ async fn what_only_a_person_can_mend_is_asked_once() {
 }
 
 #[tokio::test]
-async fn what_passes_is_tried_four_times_with_growing_pauses() {
+async fn transient_errors_are_tried_four_times_with_growing_pauses() {
     for kind in [
-        FaultKind::Refusal(Refusal::new(2, None).status(500).transient(true)),
-        FaultKind::Refusal(Refusal::new(2, None).status(200)),
+        FaultKind::ErrorResponse(ErrorResponse::new(2, None).status(500).transient(true)),
+        FaultKind::ErrorResponse(ErrorResponse::new(2, None).status(200)),
         FaultKind::PlainUnavailable,
         FaultKind::Html,
-        FaultKind::LostAnswer,
+        FaultKind::LostResponse,
     ] {
         let (error, calls, waited) = refused(kind.clone()).await;
-        assert_eq!((name(&error).as_str(), calls), ("TryLater", 4), "{kind:?}");
+        assert_eq!((name(&error).as_str(), calls), ("Transient", 4), "{kind:?}");
         // 200, 400 and 800 milliseconds, each lengthened at random to twice as much at the most.
         assert!((1_400..=2_800).contains(&waited.as_millis()), "{waited:?}");
     }
 }
 
 #[tokio::test]
-async fn a_throttle_is_not_knocked_at_again() {
+async fn a_throttled_call_is_not_retried() {
     for (limit, scope, seconds) in [
-        (ThrottleKind::Account, Scope::Account, 120),
-        (ThrottleKind::Burst, Scope::Account, 120),
-        (ThrottleKind::Management, Scope::UseCase, 120),
-        (ThrottleKind::App, Scope::App, 300),
+        (ThrottleKind::Account, ThrottleScope::Account, 120),
+        (ThrottleKind::Burst, ThrottleScope::Account, 120),
+        (ThrottleKind::Management, ThrottleScope::UseCase, 120),
+        (ThrottleKind::App, ThrottleScope::App, 300),
     ] {
         let (error, calls, waited) = refused(FaultKind::Throttle { limit, minutes: 2 }).await;
-        let GraphError::Wait { after, scope: of, .. } = error else { panic!("{error:?}") };
+        let GraphError::RateLimited { after, scope: of, .. } = error else { panic!("{error:?}") };
         assert_eq!((after, of), (Duration::from_secs(seconds), scope), "{limit:?}");
         assert_eq!((calls, waited), (1, Duration::ZERO), "{limit:?}");
     }
@@ -103,22 +106,25 @@ async fn an_app_that_is_throttled_calls_for_nobody_until_the_time_is_over() {
     let error = somebody.permissions().await.unwrap_err();
     let other = meta.graph.on_behalf_of(meta.sim.issue_token("8", &["ads_read"]).into());
     meta.clock.pass(Duration::from_secs(299));
-    assert_eq!((name(&error), name(&other.permissions().await.unwrap_err())), ("Wait".into(), "Wait".into()));
+    assert_eq!(
+        (name(&error), name(&other.permissions().await.unwrap_err())),
+        ("RateLimited".into(), "RateLimited".into())
+    );
     assert_eq!(meta.sim.calls(), 1);
     meta.clock.pass(Duration::from_secs(1));
     other.permissions().await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_too_much_or_was_cut_says_how_to_go_on() {
-    for kind in [FaultKind::Refusal(Refusal::reduce_the_amount()), FaultKind::TooLarge] {
+async fn too_large_or_interrupted_requests_say_how_to_continue() {
+    for kind in [FaultKind::ErrorResponse(ErrorResponse::too_much_data()), FaultKind::TooLarge] {
         let (error, calls, _) = refused(kind).await;
-        assert_eq!((name(&error).as_str(), calls), ("MakeSmaller", 1));
+        assert_eq!((name(&error).as_str(), calls), ("RequestTooLarge", 1));
     }
     let data = Some(ErrorData::Object(json!({"start_offset": "52428800"})));
-    let cut = Refusal { error_data: data, ..Refusal::new(6000, Some(1_363_037)) };
-    let (error, calls, _) = refused(FaultKind::Refusal(cut)).await;
-    assert!(matches!(error, GraphError::Resume { at: 52_428_800, .. }) && calls == 1, "{error:?}");
+    let cut = ErrorResponse { error_data: data, ..ErrorResponse::new(6000, Some(1_363_037)) };
+    let (error, calls, _) = refused(FaultKind::ErrorResponse(cut)).await;
+    assert!(matches!(error, GraphError::UploadInterrupted { at: 52_428_800, .. }) && calls == 1, "{error:?}");
 }
 
 const CAMPAIGN: [(&str, &str); 6] = [
@@ -143,17 +149,21 @@ async fn create(kind: FaultKind) -> (Option<String>, u64, usize) {
 
 #[tokio::test]
 async fn a_create_is_sent_once_whatever_comes_back() {
-    let unknown = || Some("UnknownOutcome".to_owned());
-    let busy = Refusal::new(2, None).status(500).transient(true);
+    let unknown = || Some("Indeterminate".to_owned());
+    let busy = ErrorResponse::new(2, None).status(500).transient(true);
     for (kind, expected, made) in [
-        (FaultKind::LostAnswer, unknown(), 1),
+        (FaultKind::LostResponse, unknown(), 1),
         (FaultKind::Truncated, unknown(), 1),
-        (FaultKind::LostCall, unknown(), 0),
+        (FaultKind::LostRequest, unknown(), 0),
         (FaultKind::Html, unknown(), 0),
-        (FaultKind::Refusal(busy), unknown(), 0),
-        (FaultKind::TooLarge, Some("MakeSmaller".to_owned()), 0),
-        (FaultKind::Refusal(Refusal::new(100, None)), Some("FixInput".to_owned()), 0),
-        (FaultKind::Throttle { limit: ThrottleKind::Management, minutes: 1 }, Some("Wait".to_owned()), 0),
+        (FaultKind::ErrorResponse(busy), unknown(), 0),
+        (FaultKind::TooLarge, Some("RequestTooLarge".to_owned()), 0),
+        (FaultKind::ErrorResponse(ErrorResponse::new(100, None)), Some("InvalidInput".to_owned()), 0),
+        (
+            FaultKind::Throttle { limit: ThrottleKind::Management, minutes: 1 },
+            Some("RateLimited".to_owned()),
+            0,
+        ),
         (FaultKind::Delay { millis: 5 }, None, 1),
     ] {
         assert_eq!(create(kind.clone()).await, (expected, 1, made), "{kind:?}");
@@ -165,22 +175,22 @@ async fn without_time_nothing_is_sent_and_a_cut_short_read_is_no_reason_to_ask_f
     let meta = Meta::start().await;
     let (now, path) = (meta.clock.now(), format!("{}/insights", meta.account()));
     let before = meta.sim.calls();
-    let late = meta.caller().until(now).get::<Value>(&path, &[]).await.unwrap_err();
-    assert_eq!((name(&late).as_str(), meta.sim.calls() - before), ("Wait", 0));
+    let late = meta.caller().with_deadline(now).get::<Value>(&path, &[]).await.unwrap_err();
+    assert_eq!((name(&late).as_str(), meta.sim.calls() - before), ("RateLimited", 0));
     fail(&meta, "GET", 1, FaultKind::Delay { millis: 500 });
     let soon = now + jiff::SignedDuration::from_millis(100);
-    let hurried = meta.caller().until(soon).get::<Value>(&path, &[]).await.unwrap_err();
-    assert_eq!(name(&hurried), "TryLater");
+    let hurried = meta.caller().with_deadline(soon).get::<Value>(&path, &[]).await.unwrap_err();
+    assert_eq!(name(&hurried), "Transient");
 }
 
 #[tokio::test]
-async fn a_create_that_nobody_heard_may_be_sent_again() {
+async fn a_create_that_was_not_delivered_may_be_sent_again() {
     let meta = Meta::start().await;
     let path = format!("{}/campaigns", meta.account());
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let caller = graph_at(format!("http://{nobody}"), &meta.clock, "v26.0").on_behalf_of("token".into());
     let error = caller.create::<Value>(&path, &CAMPAIGN).await.unwrap_err();
-    assert_eq!(name(&error), "TryLater");
+    assert_eq!(name(&error), "Transient");
 }
 
 #[tokio::test]
@@ -188,14 +198,14 @@ async fn settings_and_removals_are_repeated() {
     let meta = Meta::start().await;
     let pages = meta.caller().objects(&meta.account(), Level::Campaign).all().await.unwrap();
     let campaign: ObjectId = pages.into_iter().next().unwrap().into_object(Level::Campaign).id;
-    for kind in [FaultKind::LostAnswer, FaultKind::LostCall, FaultKind::Html, FaultKind::Truncated] {
+    for kind in [FaultKind::LostResponse, FaultKind::LostRequest, FaultKind::Html, FaultKind::Truncated] {
         let before = meta.sim.calls();
         fail(&meta, "POST", 1, kind.clone());
         let name = Changes { name: Some("Renamed".to_owned()), ..Changes::default() };
         meta.caller().change(&campaign, &name).await.unwrap();
         assert_eq!(meta.sim.calls() - before, 2, "{kind:?}");
     }
-    fail(&meta, "DELETE", 1, FaultKind::LostAnswer);
+    fail(&meta, "DELETE", 1, FaultKind::LostResponse);
     meta.caller().remove(&campaign).await.unwrap();
     meta.caller().remove(&campaign).await.unwrap();
 }
@@ -211,16 +221,16 @@ async fn an_answer_of_another_shape_says_where() {
 }
 
 /// Reads ads and numbers through a fault; how it ended when it did not end complete.
-async fn read_through(meta: &Meta) -> Option<Ending> {
+async fn read_through(meta: &Meta) -> Option<ExpectedOutcome> {
     let caller = meta.caller();
-    let (mut ads, mut pages) = (0, caller.objects(&meta.account(), Level::Ad).of_size(10));
-    let portion = Portion { rows: 20, ..Portion::default() };
-    let (mut rows, mut days) = (Vec::new(), caller.ad_days(&meta.account(), RANGE, portion));
+    let (mut ads, mut pages) = (0, caller.objects(&meta.account(), Level::Ad).with_page_size(10));
+    let shape = QueryShape { rows: 20, ..QueryShape::default() };
+    let (mut rows, mut days) = (Vec::new(), caller.insights(&meta.account(), RANGE, shape));
     let (mut listed, mut counted) = (false, false);
     while !(listed && counted) {
         let outcome = if listed {
             days.next().await.map(|more| match more {
-                Some(more) => rows.extend(more.iter().map(as_read)),
+                Some(more) => rows.extend(more.iter().map(flatten_decoded_row)),
                 None => counted = true,
             })
         } else {
@@ -230,18 +240,19 @@ async fn read_through(meta: &Meta) -> Option<Ending> {
             })
         };
         match outcome {
-            Ok(()) | Err(GraphError::TryLater(_)) => {}
-            Err(GraphError::Wait { after, .. }) => meta.clock.pass(after),
-            Err(GraphError::Reconnect(details)) if details.is_for_the_person() => {
-                return Some(Ending::Permission);
+            Ok(()) | Err(GraphError::Transient(_)) => {}
+            Err(GraphError::RateLimited { after, .. }) => meta.clock.pass(after),
+            Err(GraphError::Reconnect(details)) if details.needs_user_action() => {
+                return Some(ExpectedOutcome::Permission);
             }
-            Err(GraphError::Reconnect(_)) => return Some(Ending::Reconnect),
-            Err(GraphError::NeedPermission(_)) => return Some(Ending::Permission),
-            Err(GraphError::UpgradeVersion(_)) => return Some(Ending::Version),
+            Err(GraphError::Reconnect(_)) => return Some(ExpectedOutcome::Reconnect),
+            Err(GraphError::NeedPermission(_)) => return Some(ExpectedOutcome::Permission),
+            Err(GraphError::UnsupportedVersion(_)) => return Some(ExpectedOutcome::Version),
             Err(error) => panic!("{error}"),
         }
     }
-    let mut facts: Vec<_> = meta.sim.fact_rows(RANGE.since, RANGE.until).iter().map(as_given).collect();
+    let mut facts: Vec<_> =
+        meta.sim.insights_rows(RANGE.since, RANGE.until).iter().map(flatten_graph_row).collect();
     facts.sort();
     rows.sort();
     assert_eq!(rows, facts);
@@ -251,9 +262,9 @@ async fn read_through(meta: &Meta) -> Option<Ending> {
 
 #[tokio::test]
 async fn a_read_ends_as_it_should_after_every_single_fault() {
-    for FaultCase { name, plan, ending } in FaultPlan::each() {
+    for FaultCase { name, plan, expected } in FaultPlan::all_cases() {
         let meta = Meta::with(|config| config.faults = plan).await;
-        let expected = Some(ending).filter(|ending| *ending != Ending::Complete);
+        let expected = Some(expected).filter(|expected| *expected != ExpectedOutcome::Complete);
         assert_eq!(read_through(&meta).await, expected, "{name}");
     }
 }

@@ -3,32 +3,32 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ads::date::DateRange;
-use ads::metrics::PURCHASE_KEYS;
-use ads::object::Level;
-use graph_api::insights::{AdDay, AdDays, Portion, ReportRun};
+use domain::date::DateRange;
+use domain::metrics::PURCHASE_KEYS;
+use domain::object::Level;
+use graph_api::insights::{InsightsReader, InsightsRow, QueryShape, ReportRun};
 use graph_api::launch::Changes;
 use graph_api::{Caller, GraphError};
-use graph_sim::{Heaviest, ReportError, ReportFate, Reports};
+use graph_sim::{InsightsLimits, ReportError, ReportOutcome, ReportSettings};
 use jiff::civil::date;
 use jiff::{SignedDuration, ToSpan};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::rows::{Row, as_given, as_read};
+use crate::rows::{Row, flatten_decoded_row, flatten_graph_row};
 use crate::support::Meta;
 
 /// Twelve days, the last of which is over.
 const RANGE: DateRange = DateRange { since: date(2026, 11, 8), until: date(2026, 11, 19) };
 
 /// An account with campaigns that were archived and deleted after they had delivered.
-async fn account(heaviest: Heaviest, reports: Reports) -> Meta {
+async fn account(limits: InsightsLimits, reports: ReportSettings) -> Meta {
     let meta = Meta::with(|config| {
-        config.behaviour.heaviest = heaviest;
+        config.behaviour.insights_limits = limits;
         config.behaviour.reports = reports;
     })
     .await;
-    let rows = meta.sim.fact_rows(RANGE.since, RANGE.until);
+    let rows = meta.sim.insights_rows(RANGE.since, RANGE.until);
     let (first, last) = (&rows[0]["campaign_id"], &rows[rows.len() - 1]["campaign_id"]);
     assert_ne!(first, last);
     meta.caller().remove(&first.as_str().unwrap().parse().unwrap()).await.unwrap();
@@ -39,52 +39,53 @@ async fn account(heaviest: Heaviest, reports: Reports) -> Meta {
 
 /// What there is to read, in the order of the rows.
 fn facts(meta: &Meta) -> Vec<Row> {
-    let mut rows: Vec<Row> = meta.sim.fact_rows(RANGE.since, RANGE.until).iter().map(as_given).collect();
+    let mut rows: Vec<Row> =
+        meta.sim.insights_rows(RANGE.since, RANGE.until).iter().map(flatten_graph_row).collect();
     rows.sort();
     rows
 }
 
 /// Everything that is still to come, by a client that waits as long as it is told to.
-async fn rest(meta: &Meta, days: &mut AdDays) -> Vec<AdDay> {
+async fn rest(meta: &Meta, days: &mut InsightsReader) -> Vec<InsightsRow> {
     let mut rows = Vec::new();
     loop {
         match days.next().await {
             Ok(None) => return rows,
             Ok(Some(more)) => rows.extend(more),
-            Err(GraphError::Wait { after, .. }) => meta.clock.pass(after),
-            Err(GraphError::TryLater(_)) => {}
+            Err(GraphError::RateLimited { after, .. }) => meta.clock.pass(after),
+            Err(GraphError::Transient(_)) => {}
             Err(error) => panic!("{error}"),
         }
     }
 }
 
-/// What is read in these portions, the portion in the end, and how many calls it took.
-async fn read(meta: &Meta, portion: Portion) -> (Vec<Row>, Portion, u64) {
+/// What is read in this query shape, the shape in the end, and how many calls it took.
+async fn read(meta: &Meta, shape: QueryShape) -> (Vec<Row>, QueryShape, u64) {
     let before = meta.sim.calls();
-    let mut days = meta.caller().ad_days(&meta.account(), RANGE, portion);
-    let mut rows: Vec<Row> = rest(meta, &mut days).await.iter().map(as_read).collect();
+    let mut days = meta.caller().insights(&meta.account(), RANGE, shape);
+    let mut rows: Vec<Row> = rest(meta, &mut days).await.iter().map(flatten_decoded_row).collect();
     rows.sort();
-    (rows, days.portion(), meta.sim.calls() - before)
+    (rows, days.query_shape(), meta.sim.calls() - before)
 }
 
-/// Reads an account that wants to be asked for less: everything comes once; and whoever remembers the portion does
+/// Reads an account that wants to be asked for less: everything comes once; and whoever remembers the query shape does
 /// not stumble again.
-async fn is_read_whole(heaviest: Heaviest, reports: Reports) -> Portion {
-    let meta = account(heaviest, reports).await;
-    let (rows, portion, calls) = read(&meta, Portion::default()).await;
-    assert_eq!(rows, facts(&meta), "{heaviest:?}");
-    let (again, same, fewer) = read(&meta, portion).await;
-    assert_eq!((again, same), (rows, portion), "{heaviest:?}");
-    assert!(fewer < calls, "{heaviest:?}: {fewer} calls after {calls}");
-    portion
+async fn is_read_whole(limits: InsightsLimits, reports: ReportSettings) -> QueryShape {
+    let meta = account(limits, reports).await;
+    let (rows, shape, calls) = read(&meta, QueryShape::default()).await;
+    assert_eq!(rows, facts(&meta), "{limits:?}");
+    let (again, same, fewer) = read(&meta, shape).await;
+    assert_eq!((again, same), (rows, shape), "{limits:?}");
+    assert!(fewer < calls, "{limits:?}: {fewer} calls after {calls}");
+    shape
 }
 
 #[tokio::test]
 async fn an_ordinary_account_is_one_answer_with_its_archived_and_deleted_ads() {
-    let meta = account(Heaviest::default(), Reports::default()).await;
-    let (rows, portion, calls) = read(&meta, Portion::default()).await;
+    let meta = account(InsightsLimits::default(), ReportSettings::default()).await;
+    let (rows, shape, calls) = read(&meta, QueryShape::default()).await;
     assert_eq!(rows, facts(&meta));
-    assert_eq!((portion, calls), (Portion::default(), 1));
+    assert_eq!((shape, calls), (QueryShape::default(), 1));
     let campaigns = meta.caller().objects(&meta.account(), Level::Campaign).all().await.unwrap();
     let listed: Vec<_> =
         campaigns.into_iter().map(|campaign| campaign.into_object(Level::Campaign).id.to_string()).collect();
@@ -93,84 +94,90 @@ async fn an_ordinary_account_is_one_answer_with_its_archived_and_deleted_ads() {
 
 #[tokio::test]
 async fn pages_that_are_too_large_become_shorter_ranges_and_smaller_pages() {
-    let heaviest = Heaviest { rows_of_a_page: Some(20), ..Heaviest::default() };
-    let portion = is_read_whole(heaviest, Reports::default()).await;
-    assert!(portion.rows <= 20 && !portion.as_report && !portion.by_campaign, "{portion:?}");
+    let limits = InsightsLimits { rows_per_page: Some(20), ..InsightsLimits::default() };
+    let shape = is_read_whole(limits, ReportSettings::default()).await;
+    assert!(shape.rows <= 20 && !shape.as_report && !shape.by_campaign, "{shape:?}");
 }
 
 #[tokio::test]
 async fn pages_that_stay_too_large_become_one_campaign_at_a_time() {
-    let heaviest = Heaviest { rows_of_a_page: Some(4), ..Heaviest::default() };
-    is_read_whole(heaviest, Reports::default()).await;
+    let limits = InsightsLimits { rows_per_page: Some(4), ..InsightsLimits::default() };
+    is_read_whole(limits, ReportSettings::default()).await;
 }
 
 #[tokio::test]
 async fn queries_that_run_out_of_time_become_reports() {
-    for heaviest in [
-        Heaviest { days: Some(3), ..Heaviest::default() },
-        Heaviest { campaigns: Some(1), ..Heaviest::default() },
-        Heaviest { only_reports: true, ..Heaviest::default() },
+    for limits in [
+        InsightsLimits { days: Some(3), ..InsightsLimits::default() },
+        InsightsLimits { campaigns: Some(1), ..InsightsLimits::default() },
+        InsightsLimits { only_reports: true, ..InsightsLimits::default() },
     ] {
-        let portion = is_read_whole(heaviest, Reports::default()).await;
-        assert!(portion.as_report && !portion.by_half, "{heaviest:?}: {portion:?}");
+        let shape = is_read_whole(limits, ReportSettings::default()).await;
+        assert!(shape.as_report && !shape.split_fields, "{limits:?}: {shape:?}");
     }
 }
 
 #[tokio::test]
-async fn what_not_even_a_report_bears_is_read_in_two_halves() {
-    let heaviest = Heaviest { fields: Some(10), ..Heaviest::default() };
-    let reports =
-        Reports { odds: vec![(100, ReportFate::Fails(ReportError::too_large()))], ..Reports::default() };
-    let portion = is_read_whole(heaviest, reports).await;
-    assert!(portion.by_half, "{portion:?}");
+async fn what_is_too_large_for_a_report_is_read_in_two_halves() {
+    let limits = InsightsLimits { fields: Some(10), ..InsightsLimits::default() };
+    let reports = ReportSettings {
+        outcome_percentages: vec![(100, ReportOutcome::Failed(ReportError::too_large()))],
+        ..ReportSettings::default()
+    };
+    let shape = is_read_whole(limits, reports).await;
+    assert!(shape.split_fields, "{shape:?}");
 }
 
 /// A campaign that is read by itself shows what it had, although it is archived; and a deleted one is not forgotten.
 #[tokio::test]
 async fn campaigns_read_one_by_one_come_to_the_sum_of_the_account() {
-    let meta = account(Heaviest::default(), Reports::default()).await;
-    let portion = Portion { by_campaign: true, ..Portion::default() };
-    assert_eq!(read(&meta, portion).await.0, facts(&meta));
+    let meta = account(InsightsLimits::default(), ReportSettings::default()).await;
+    let shape = QueryShape { by_campaign: true, ..QueryShape::default() };
+    assert_eq!(read(&meta, shape).await.0, facts(&meta));
     assert_eq!(meta.sim.report_runs().len(), 1, "one report for what the deleted campaign had");
 }
 
 #[tokio::test]
 async fn a_report_is_read_whatever_becomes_of_its_runs() {
-    let only_reports = Heaviest { only_reports: true, ..Heaviest::default() };
-    for fates in [
-        vec![ReportFate::Fails(ReportError::unexplained())],
-        vec![ReportFate::Fails(ReportError::too_large()), ReportFate::Fails(ReportError::too_large())],
-        vec![ReportFate::IsSkipped, ReportFate::IsSkipped],
-        vec![ReportFate::IsStuck { percent: 99 }],
-        vec![ReportFate::IsStuck { percent: 100 }],
-        vec![ReportFate::hides_rows(1)],
-        vec![ReportFate::hides_rows(30)],
+    let only_reports = InsightsLimits { only_reports: true, ..InsightsLimits::default() };
+    for outcomes in [
+        vec![ReportOutcome::Failed(ReportError::unexplained())],
+        vec![
+            ReportOutcome::Failed(ReportError::too_large()),
+            ReportOutcome::Failed(ReportError::too_large()),
+        ],
+        vec![ReportOutcome::Skipped, ReportOutcome::Skipped],
+        vec![ReportOutcome::Stuck { percent: 99 }],
+        vec![ReportOutcome::Stuck { percent: 100 }],
+        vec![ReportOutcome::rows_delayed(1)],
+        vec![ReportOutcome::rows_delayed(30)],
     ] {
-        let meta = account(only_reports, Reports::default()).await;
-        meta.sim.report_fates(fates.clone());
-        let portion = Portion { as_report: true, ..Portion::default() };
-        assert_eq!(read(&meta, portion).await.0, facts(&meta), "{fates:?}");
+        let meta = account(only_reports, ReportSettings::default()).await;
+        meta.sim.queue_report_outcomes(outcomes.clone());
+        let shape = QueryShape { as_report: true, ..QueryShape::default() };
+        assert_eq!(read(&meta, shape).await.0, facts(&meta), "{outcomes:?}");
     }
 }
 
 #[tokio::test]
 async fn a_report_that_is_not_ready_in_time_is_waited_for() {
-    let slow = Reports { takes: SignedDuration::from_mins(3), polls: 0, ..Reports::default() };
-    let meta = account(Heaviest { only_reports: true, ..Heaviest::default() }, slow).await;
+    let slow =
+        ReportSettings { duration: SignedDuration::from_mins(3), polls: 0, ..ReportSettings::default() };
+    let meta = account(InsightsLimits { only_reports: true, ..InsightsLimits::default() }, slow).await;
     let until = meta.clock.now() + SignedDuration::from_secs(60);
-    let mut days = meta.caller().until(until).ad_days(&meta.account(), RANGE, Portion::default());
+    let mut days = meta.caller().with_deadline(until).insights(&meta.account(), RANGE, QueryShape::default());
     let outcome = days.next().await;
-    assert!(matches!(outcome, Err(GraphError::Wait { .. })), "{outcome:?}");
+    assert!(matches!(outcome, Err(GraphError::RateLimited { .. })), "{outcome:?}");
     assert!(meta.clock.passed() <= Duration::from_secs(60), "the deadline was kept");
     // The next invocation goes on with the same run.
-    let own = days.unread_runs().to_vec();
+    let own = days.pending_reports().to_vec();
     let earlier = DateRange { since: RANGE.since - 7.days(), until: RANGE.since - 1.day() };
     let other = ReportRun { range: earlier, ..own[0].clone() };
     let old = ReportRun { started_at: meta.clock.now() - SignedDuration::from_hours(3), ..own[0].clone() };
     let runs = [vec![other, old], own].concat();
-    let mut days = meta.caller().ad_days(&meta.account(), RANGE, days.portion()).going_on(runs);
-    assert_eq!(days.unread_runs().len(), 1, "neither another reader's nor one that tells old numbers");
-    let mut rows: Vec<Row> = rest(&meta, &mut days).await.iter().map(as_read).collect();
+    let mut days = meta.caller().insights(&meta.account(), RANGE, days.query_shape()).resume(runs);
+    assert_eq!(days.pending_reports().len(), 1, "neither another reader's nor one that tells old numbers");
+    let mut rows: Vec<Row> = rest(&meta, &mut days).await.iter().map(flatten_decoded_row).collect();
     rows.sort();
     assert_eq!(rows, facts(&meta));
     assert_eq!(meta.sim.report_runs().len(), 1);
@@ -179,7 +186,7 @@ async fn a_report_that_is_not_ready_in_time_is_waited_for() {
 #[tokio::test]
 async fn each_action_is_known_under_the_windows_that_were_asked_for() {
     let meta = Meta::start().await;
-    let mut days = meta.caller().ad_days(&meta.account(), RANGE, Portion::default());
+    let mut days = meta.caller().insights(&meta.account(), RANGE, QueryShape::default());
     let rows: BTreeMap<_, _> = rest(&meta, &mut days)
         .await
         .into_iter()

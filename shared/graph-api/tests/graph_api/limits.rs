@@ -3,19 +3,19 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ads::id::ObjectId;
-use ads::object::Level;
+use domain::id::ObjectId;
+use domain::object::Level;
 use graph_api::launch::Changes;
-use graph_api::limit::{AccountLimits, PORTION, WRITE};
+use graph_api::limit::{AccountLimits, DEFAULT_LEASE_POINTS, WRITE_POINTS};
 use graph_api::usage::UseCase;
-use graph_api::{Allowance, Caller, GraphError};
+use graph_api::{Caller, GraphError, QuotaLease};
 use graph_sim::{Fault, FaultKind, Limits, ThrottleKind, Tier};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::Meta;
-use crate::turns::Turns;
+use crate::task_clock::TaskClock;
 
 /// What all tasks see.
 type Shared = Arc<Mutex<AccountLimits>>;
@@ -23,20 +23,20 @@ type Shared = Arc<Mutex<AccountLimits>>;
 /// Somebody who calls under leases, as a function does.
 struct Worker {
     caller: Caller,
-    allowance: Arc<Allowance>,
+    quota_lease: Arc<QuotaLease>,
     limits: Shared,
     case: UseCase,
-    turns: Turns,
+    task_clock: TaskClock,
     /// Whether it keeps its lease over a wait, so that others must take it for lost.
     settles_late: bool,
 }
 
 impl Worker {
-    fn new(meta: &Meta, limits: &Shared, case: UseCase, turns: &Turns) -> Self {
-        let allowance = Arc::new(Allowance::default());
-        let caller = meta.caller().within(Arc::clone(&allowance));
-        let (limits, turns) = (Arc::clone(limits), turns.clone());
-        Self { caller, allowance, limits, case, turns, settles_late: false }
+    fn new(meta: &Meta, limits: &Shared, case: UseCase, task_clock: &TaskClock) -> Self {
+        let quota_lease = Arc::new(QuotaLease::default());
+        let caller = meta.caller().with_quota_lease(Arc::clone(&quota_lease));
+        let (limits, task_clock) = (Arc::clone(limits), task_clock.clone());
+        Self { caller, quota_lease, limits, case, task_clock, settles_late: false }
     }
 
     fn now(&self) -> Timestamp {
@@ -45,14 +45,14 @@ impl Worker {
 
     /// Gives back what is left and leases anew, unless what there is suffices.
     fn refill(&self) {
-        if self.allowance.suffices(self.now()) {
+        if self.quota_lease.covers_call(self.now()) {
             return;
         }
         let mut limits = self.limits.lock().unwrap();
-        if let Some((lease, spent)) = self.allowance.take() {
+        if let Some((lease, spent)) = self.quota_lease.take() {
             limits.settle(&lease, &spent, self.now());
         }
-        self.allowance.put(limits.lease(self.case, WRITE, PORTION, self.now()));
+        self.quota_lease.put(limits.lease(self.case, WRITE_POINTS, DEFAULT_LEASE_POINTS, self.now()));
     }
 
     /// Makes one call, however long it must wait for it.
@@ -77,9 +77,9 @@ impl Worker {
             }
             match outcome {
                 Ok(()) => return,
-                Err(GraphError::Wait { after, .. }) => {
+                Err(GraphError::RateLimited { after, .. }) => {
                     let until = self.now() + SignedDuration::try_from(after).unwrap();
-                    self.turns.wait_until(until).await;
+                    self.task_clock.wait_until(until).await;
                 }
                 Err(error) => panic!("{error}"),
             }
@@ -88,10 +88,10 @@ impl Worker {
 
     /// Gives back what is left for good.
     fn end(&self) {
-        if let Some((lease, spent)) = self.allowance.take() {
+        if let Some((lease, spent)) = self.quota_lease.take() {
             self.limits.lock().unwrap().settle(&lease, &spent, self.now());
         }
-        self.turns.leave();
+        self.task_clock.finish_task();
     }
 }
 
@@ -127,16 +127,16 @@ fn tasks() -> impl Strategy<Value = Vec<Task>> {
 
 /// Does all tasks at the same time.
 async fn work(meta: &Meta, campaign: &ObjectId, tasks: &[Task]) {
-    let (limits, turns) = (Shared::default(), Turns::new(&meta.clock, tasks.len()));
+    let (limits, task_clock) = (Shared::default(), TaskClock::new(&meta.clock, tasks.len()));
     let tasks: Vec<_> = tasks
         .iter()
         .map(|task| {
-            let (calls, campaign, turns) = (task.calls.clone(), campaign.clone(), turns.clone());
+            let (calls, campaign, task_clock) = (task.calls.clone(), campaign.clone(), task_clock.clone());
             // A function is there for one of Meta's use cases at a time; its first call says which.
             let insights = matches!(calls[0].0, Kind::Insights);
             let case = if insights { UseCase::AdsInsights } else { UseCase::AdsManagement };
             let settles_late = task.settles_late;
-            let worker = Worker { settles_late, ..Worker::new(meta, &limits, case, &turns) };
+            let worker = Worker { settles_late, ..Worker::new(meta, &limits, case, &task_clock) };
             tokio::spawn(async move {
                 for (kind, pause) in calls {
                     let call = match kind {
@@ -146,7 +146,7 @@ async fn work(meta: &Meta, campaign: &ObjectId, tasks: &[Task]) {
                     };
                     worker.call(call).await;
                     if pause > 0 {
-                        turns.wait_until(worker.now() + SignedDuration::from_secs(pause.into())).await;
+                        task_clock.wait_until(worker.now() + SignedDuration::from_secs(pause.into())).await;
                     }
                 }
                 worker.end();
@@ -187,10 +187,10 @@ async fn waited(limit: ThrottleKind, minutes: u32) -> Duration {
     let campaign = first_campaign(&meta).await;
     let kind = FaultKind::Throttle { limit, minutes };
     meta.sim.fail_next(Fault { method: None, path_contains: String::new(), times: 1, skip: 0, kind });
-    let (limits, turns) = (Shared::default(), Turns::new(&meta.clock, 1));
-    let worker = Worker::new(&meta, &limits, UseCase::AdsManagement, &turns);
+    let (limits, task_clock) = (Shared::default(), TaskClock::new(&meta.clock, 1));
+    let worker = Worker::new(&meta, &limits, UseCase::AdsManagement, &task_clock);
     worker.call(Call::Read(&campaign)).await;
-    assert_eq!(meta.sim.faults_struck(), 1);
+    assert_eq!(meta.sim.faults_injected(), 1);
     meta.clock.passed()
 }
 

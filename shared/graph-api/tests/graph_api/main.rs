@@ -9,7 +9,7 @@
 
 mod rows;
 mod support;
-mod turns;
+mod task_clock;
 
 mod batches;
 mod budgets;

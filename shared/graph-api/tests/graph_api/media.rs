@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use ads::id::{ImageHash, VideoId};
 use bytes::Bytes;
+use domain::id::{ImageHash, VideoId};
 use graph_api::GraphError;
 use graph_api::media::VideoState;
-use graph_sim::{Config, Fault, FaultKind, Refusal, VideoTrouble};
+use graph_sim::{Config, ErrorResponse, Fault, FaultKind, VideoFault};
 use jiff::SignedDuration;
 
 use crate::support::Meta;
@@ -20,8 +20,8 @@ fn upload_fault(skip: u32, kind: FaultKind) -> Fault {
 
 /// A Meta that takes no call of a megabyte, and wants videos in chunks of 300,000 bytes.
 fn narrow(config: &mut Config) {
-    config.behaviour.media.largest_call = 1 << 20;
-    config.behaviour.media.video_chunk = 300_000;
+    config.behaviour.media.max_request_bytes = 1 << 20;
+    config.behaviour.media.video_chunk_bytes = 300_000;
 }
 
 /// Two million bytes.
@@ -43,7 +43,7 @@ async fn an_image_is_there_once_however_often_it_is_added() {
         path_contains: "/adimages".into(),
         times: 1,
         skip: 0,
-        kind: FaultKind::LostAnswer,
+        kind: FaultKind::LostResponse,
     };
     meta.sim.fail_next(lost);
     let image = caller.add_image(&account, "beach.png", Bytes::from_static(PNG)).await.unwrap();
@@ -59,7 +59,10 @@ async fn an_image_is_there_once_however_often_it_is_added() {
     let found = caller.images(&account, &[unknown.clone(), image.hash.clone()]).await.unwrap();
     assert_eq!(found.iter().map(|image| &image.hash).collect::<Vec<_>>(), [&image.hash]);
     assert_eq!(found[0].status.as_deref(), Some("ACTIVE"));
-    assert!(matches!(caller.copy_image(&account, &account, &unknown).await, Err(GraphError::FixInput(_))));
+    assert!(matches!(
+        caller.copy_image(&account, &account, &unknown).await,
+        Err(GraphError::InvalidInput(_))
+    ));
 
     caller.remove_image(&account, &image.hash).await.unwrap();
     let gone = caller.images(&account, &[image.hash]).await.unwrap();
@@ -71,7 +74,7 @@ async fn what_is_no_picture_to_meta_is_refused() {
     let meta = Meta::start().await;
     let webp = Bytes::from_static(b"RIFF\0\0\0\0WEBPVP8 ");
     let error = meta.caller().add_image(&meta.account(), "beach.webp", webp).await.unwrap_err();
-    let GraphError::FixInput(details) = error else { panic!("{error:?}") };
+    let GraphError::InvalidInput(details) = error else { panic!("{error:?}") };
     assert_eq!(details.subcode, Some(1_487_411));
 }
 
@@ -81,12 +84,12 @@ async fn a_video_can_be_used_once_it_is_encoded() {
     let meta = Meta::with(|config| config.behaviour.media.encoding = encoding).await;
     let (caller, account) = (meta.caller(), meta.account());
     let url = "https://example.com/film.mp4";
-    let video = caller.add_video_from(&account, "From an address", url).await.unwrap();
+    let video = caller.add_video_from_url(&account, "From an address", url).await.unwrap();
     assert_eq!(caller.video(&video).await.unwrap().state, VideoState::Processing { percent: 0 });
     assert!(caller.thumbnails(&video).await.unwrap().is_empty());
 
-    let soon = caller.clone().until(meta.clock.now() + SignedDuration::from_mins(1));
-    assert!(matches!(soon.await_video(&video).await, Err(GraphError::Wait { .. })));
+    let soon = caller.clone().with_deadline(meta.clock.now() + SignedDuration::from_mins(1));
+    assert!(matches!(soon.await_video(&video).await, Err(GraphError::RateLimited { .. })));
     assert!(meta.clock.passed() < Duration::from_secs(60));
 
     let ready = caller.await_video(&video).await.unwrap();
@@ -106,14 +109,14 @@ async fn a_video_can_be_used_once_it_is_encoded() {
 async fn a_video_that_never_will_be_ready_is_not_waited_for_for_ever() {
     let meta = Meta::start().await;
     let (caller, account) = (meta.caller(), meta.account());
-    meta.sim.trouble_next_video(VideoTrouble::Fails);
+    meta.sim.fail_next_video(VideoFault::EncodingFails);
     let bad = caller.add_video(&account, "Bad", film()).await.unwrap();
-    let Err(GraphError::FixInput(details)) = caller.await_video(&bad).await else { panic!() };
+    let Err(GraphError::InvalidInput(details)) = caller.await_video(&bad).await else { panic!() };
     assert!(details.message.contains("could not be encoded"), "{details}");
 
-    meta.sim.trouble_next_video(VideoTrouble::Stuck);
+    meta.sim.fail_next_video(VideoFault::Stuck);
     let stuck = caller.add_video(&account, "Stuck", film()).await.unwrap();
-    assert!(matches!(caller.await_video(&stuck).await, Err(GraphError::TryLater(_))));
+    assert!(matches!(caller.await_video(&stuck).await, Err(GraphError::Transient(_))));
     assert!(meta.clock.passed() < Duration::from_secs(3 * 3600));
 }
 
@@ -121,9 +124,9 @@ async fn a_video_that_never_will_be_ready_is_not_waited_for_for_ever() {
 async fn a_small_video_is_sent_once() {
     let meta = Meta::start().await;
     let (caller, account) = (meta.caller(), meta.account());
-    meta.sim.fail_next(upload_fault(0, FaultKind::LostAnswer));
+    meta.sim.fail_next(upload_fault(0, FaultKind::LostResponse));
     let answer = caller.add_video(&account, "Lost", film()).await;
-    assert!(matches!(answer, Err(GraphError::UnknownOutcome(_))), "{answer:?}");
+    assert!(matches!(answer, Err(GraphError::Indeterminate(_))), "{answer:?}");
     let videos = caller.videos(&account).await.unwrap();
     assert_eq!(videos.iter().map(|video| video.title.as_deref()).collect::<Vec<_>>(), [Some("Lost")]);
 }
@@ -147,12 +150,12 @@ async fn an_upload_goes_on_where_it_broke_off() {
     let (caller, account) = (meta.caller(), meta.account());
     // Half of the first chunk arrives; the second arrives and is not answered; the third never arrives. The end of
     // the session is not answered either.
-    meta.sim.trouble_next_video(VideoTrouble::Interrupted);
-    meta.sim.fail_next(upload_fault(2, FaultKind::LostAnswer));
-    meta.sim.fail_next(upload_fault(3, FaultKind::LostCall));
-    meta.sim.fail_next(upload_fault(9, FaultKind::LostAnswer));
+    meta.sim.fail_next_video(VideoFault::Interrupted);
+    meta.sim.fail_next(upload_fault(2, FaultKind::LostResponse));
+    meta.sim.fail_next(upload_fault(3, FaultKind::LostRequest));
+    meta.sim.fail_next(upload_fault(9, FaultKind::LostResponse));
     let video = caller.add_video(&account, "Broken off", film()).await.unwrap();
-    assert_eq!((arrived(&meta, &video), meta.sim.faults_struck()), (2_000_000, 3));
+    assert_eq!((arrived(&meta, &video), meta.sim.faults_injected()), (2_000_000, 3));
     assert_eq!(caller.videos(&account).await.unwrap().len(), 1);
     assert_eq!(caller.await_video(&video).await.unwrap().title.as_deref(), Some("Broken off"));
 }
@@ -161,9 +164,9 @@ async fn an_upload_goes_on_where_it_broke_off() {
 async fn an_upload_that_is_given_up_leaves_nothing_behind() {
     let meta = Meta::with(narrow).await;
     let (caller, account) = (meta.caller(), meta.account());
-    let refused = FaultKind::Refusal(Refusal::new(352, None));
+    let refused = FaultKind::ErrorResponse(ErrorResponse::new(352, None));
     meta.sim.fail_next(upload_fault(3, refused));
     let answer = caller.add_video(&account, "Given up", film()).await;
-    assert!(matches!(answer, Err(GraphError::FixInput(_))), "{answer:?}");
+    assert!(matches!(answer, Err(GraphError::InvalidInput(_))), "{answer:?}");
     assert!(caller.videos(&account).await.unwrap().is_empty());
 }

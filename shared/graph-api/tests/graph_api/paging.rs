@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 
-use ads::object::{EffectiveStatus, Level};
+use domain::object::{EffectiveStatus, Level};
 use graph_api::GraphError;
-use graph_sim::{FaultKind, FaultPlan, Pages, Place, Refusal, Rule, ThrottleKind, When};
+use graph_sim::{
+    ErrorResponse, FaultKind, FaultPlan, FaultRule, PagingQuirks, RequestMatcher, ThrottleKind, Trigger,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -25,19 +27,19 @@ struct Case {
 
 /// What passes, and what a smaller page mends.
 fn faults() -> impl Strategy<Value = FaultKind> {
-    let busy = Refusal::new(2, None).status(500).transient(true);
+    let busy = ErrorResponse::new(2, None).status(500).transient(true);
     prop::sample::select(vec![
-        FaultKind::Refusal(busy.clone()),
-        FaultKind::Refusal(busy.status(200)),
-        FaultKind::Refusal(Refusal::reduce_the_amount()),
-        FaultKind::Refusal(Refusal::new(100, Some(1_487_534))),
+        FaultKind::ErrorResponse(busy.clone()),
+        FaultKind::ErrorResponse(busy.status(200)),
+        FaultKind::ErrorResponse(ErrorResponse::too_much_data()),
+        FaultKind::ErrorResponse(ErrorResponse::new(100, Some(1_487_534))),
         FaultKind::PlainUnavailable,
         FaultKind::Html,
         FaultKind::HtmlUnavailable,
         FaultKind::TooLarge,
         FaultKind::Truncated,
-        FaultKind::LostAnswer,
-        FaultKind::LostCall,
+        FaultKind::LostResponse,
+        FaultKind::LostRequest,
         FaultKind::RepeatedPage,
         FaultKind::Throttle { limit: ThrottleKind::Management, minutes: 1 },
     ])
@@ -59,7 +61,7 @@ async fn metas() -> Vec<Meta> {
     let mut metas = Vec::new();
     for bits in 0..8 {
         let has = |bit: u8| bits & bit != 0;
-        let pages = Pages { short: has(1), empty_between: has(2), empty_last: has(4) };
+        let pages = PagingQuirks { short: has(1), empty_between: has(2), empty_last: has(4) };
         metas.push(Meta::with(|config| config.behaviour.pages = pages).await);
     }
     metas
@@ -76,12 +78,12 @@ async fn listing(meta: &Meta) -> Vec<String> {
 /// The ids as a client reads them that does what each error asks for.
 async fn read(meta: &Meta, case: &Case) -> Vec<String> {
     let rule = |(n, what): &(u32, FaultKind)| {
-        let place = Place { path_contains: "/ads".into(), ..Place::default() };
-        Rule { when: When::nth(*n), place, what: what.clone() }
+        let place = RequestMatcher { path_contains: "/ads".into(), ..RequestMatcher::default() };
+        FaultRule { when: Trigger::nth(*n), matcher: place, what: what.clone() }
     };
     meta.sim.set_plan(FaultPlan { seed: 0, rules: case.faults.iter().map(rule).collect() });
     let begin = || meta.caller().objects(&meta.account(), Level::Ad);
-    let mut pages = begin().of_size(case.size);
+    let mut pages = begin().with_page_size(case.size);
     let mut handovers = case.handovers.iter();
     let mut ids = Vec::new();
     loop {
@@ -90,14 +92,14 @@ async fn read(meta: &Meta, case: &Case) -> Vec<String> {
             Ok(Some(rows)) => {
                 ids.extend(rows.into_iter().map(|row| row.into_object(Level::Ad).id.to_string()));
             }
-            Err(GraphError::Wait { after, .. }) => meta.clock.pass(after),
-            Err(GraphError::TryLater(_) | GraphError::MakeSmaller(_)) => {}
+            Err(GraphError::RateLimited { after, .. }) => meta.clock.pass(after),
+            Err(GraphError::Transient(_) | GraphError::RequestTooLarge(_)) => {}
             Err(error) => panic!("{error}"),
         }
         if let Some(Some(size)) = handovers.next()
             && !pages.has_ended()
         {
-            pages = begin().of_size(*size).after(pages.cursor().map(str::to_owned));
+            pages = begin().with_page_size(*size).after(pages.cursor().map(str::to_owned));
         }
     }
 }
@@ -112,9 +114,9 @@ fn every_row_comes_once_and_in_order() {
     let config = Config { cases: 250, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&cases(), |case| {
         let meta = &metas[case.manner];
-        let before = meta.sim.faults_struck();
+        let before = meta.sim.faults_injected();
         prop_assert_eq!(&runtime.block_on(read(meta, &case)), &all);
-        *struck.borrow_mut() += meta.sim.faults_struck() - before;
+        *struck.borrow_mut() += meta.sim.faults_injected() - before;
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
@@ -124,8 +126,12 @@ fn every_row_comes_once_and_in_order() {
 #[tokio::test]
 async fn a_page_that_was_made_smaller_grows_again() {
     let meta = Meta::start().await;
-    let few = FaultKind::Refusal(Refusal::reduce_the_amount());
-    meta.sim.set_plan(FaultPlan::of(When { times: Some(6), ..When::default() }, Place::default(), few));
+    let few = FaultKind::ErrorResponse(ErrorResponse::too_much_data());
+    meta.sim.set_plan(FaultPlan::single(
+        Trigger { times: Some(6), ..Trigger::default() },
+        RequestMatcher::default(),
+        few,
+    ));
     let mut pages = meta.caller().objects(&meta.account(), Level::Ad);
     assert_eq!(pages.next().await.unwrap().map(|rows| rows.len()), Some(7));
     assert_eq!((pages.size(), meta.graph.calls()), (7, 7));

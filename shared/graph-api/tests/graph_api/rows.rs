@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use graph_api::insights::AdDay;
+use graph_api::insights::InsightsRow;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
@@ -10,16 +10,16 @@ use serde_json::Value;
 pub(crate) type Row = BTreeMap<String, String>;
 
 /// Everything of a row of Graph's that we keep.
-pub(crate) fn as_given(row: &Value) -> Row {
-    let mut kept = Row::new();
+pub(crate) fn flatten_graph_row(row: &Value) -> Row {
+    let mut flat = Row::new();
     for name in ["ad_id", "adset_id", "campaign_id", "date_start", "attribution_setting"] {
-        kept.extend(row[name].as_str().map(|text| (name.to_owned(), text.to_owned())));
+        flat.extend(row[name].as_str().map(|text| (name.to_owned(), text.to_owned())));
     }
     for name in ["impressions", "clicks", "spend"] {
-        kept.insert(name.to_owned(), "0".to_owned());
+        flat.insert(name.to_owned(), "0".to_owned());
     }
     for name in ["impressions", "clicks", "spend", "inline_link_clicks", "reach", "frequency"] {
-        kept.extend(row.get(name).map(|number| (name.to_owned(), exact(decimal(number)))));
+        flat.extend(row.get(name).map(|number| (name.to_owned(), exact(decimal(number)))));
     }
     for list in ["actions", "action_values"] {
         let mut sums = BTreeMap::<String, Decimal>::new();
@@ -27,13 +27,13 @@ pub(crate) fn as_given(row: &Value) -> Row {
             let action = format!("{list}.{}", item["action_type"].as_str().unwrap());
             *sums.entry(action).or_default() += decimal(&item["value"]);
         }
-        kept.extend(sums.into_iter().map(|(action, sum)| (action, exact(sum))));
+        flat.extend(sums.into_iter().map(|(action, sum)| (action, exact(sum))));
     }
-    kept
+    flat
 }
 
 /// The same of a row as we read it.
-pub(crate) fn as_read(day: &AdDay) -> Row {
+pub(crate) fn flatten_decoded_row(day: &InsightsRow) -> Row {
     let (facts, measures) = (&day.facts, &day.facts.measures);
     let count = |number: Option<u64>| number.map(|number| number.to_string());
     let each = [
@@ -49,12 +49,12 @@ pub(crate) fn as_read(day: &AdDay) -> Row {
         ("spend", Some(exact(measures.spend))),
         ("frequency", facts.frequency.map(exact)),
     ];
-    let mut kept: Row =
+    let mut flat: Row =
         each.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     for (list, sums) in [("actions", &measures.actions), ("action_values", &measures.action_values)] {
-        kept.extend(sums.iter().map(|(action, sum)| (format!("{list}.{action}"), exact(*sum))));
+        flat.extend(sums.iter().map(|(action, sum)| (format!("{list}.{action}"), exact(*sum))));
     }
-    kept
+    flat
 }
 
 fn decimal(value: &Value) -> Decimal {

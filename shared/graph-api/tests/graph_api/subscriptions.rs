@@ -38,7 +38,7 @@ async fn the_app_subscribes_to_fields_once_its_callback_agrees() {
     let url = callback("our-token").await;
     let fields = ["in_process_ad_objects", "with_issues_ad_objects"];
     let wrong = meta.graph.subscribe(&Topic::AdAccount, &fields, &url, &"another".into()).await;
-    assert!(matches!(wrong, Err(GraphError::FixInput(_))), "{wrong:?}");
+    assert!(matches!(wrong, Err(GraphError::InvalidInput(_))), "{wrong:?}");
     assert!(meta.graph.subscriptions().await.unwrap().is_empty());
 
     meta.graph.subscribe(&Topic::AdAccount, &fields, &url, &"our-token".into()).await.unwrap();
@@ -56,15 +56,15 @@ async fn the_app_subscribes_to_fields_once_its_callback_agrees() {
 }
 
 #[tokio::test]
-async fn the_app_hears_of_an_ad_account_until_it_is_unsubscribed() {
+async fn the_app_is_subscribed_to_an_ad_account_until_it_unsubscribes() {
     let meta = Meta::start().await;
     let (caller, account) = (meta.caller(), meta.account());
-    assert!(!caller.hears_of_account(&account).await.unwrap());
+    assert!(!caller.is_subscribed_to_account(&account).await.unwrap());
     caller.subscribe_account(&account).await.unwrap();
     caller.subscribe_account(&account).await.unwrap();
-    assert!(caller.hears_of_account(&account).await.unwrap());
+    assert!(caller.is_subscribed_to_account(&account).await.unwrap());
     caller.unsubscribe_account(&account).await.unwrap();
-    assert!(!caller.hears_of_account(&account).await.unwrap());
+    assert!(!caller.is_subscribed_to_account(&account).await.unwrap());
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn leads_need_the_token_of_who_manages_the_page() {
     let token = meta.sim.issue_token("7", &["pages_manage_metadata", "leads_retrieval"]);
     let caller = meta.graph.on_behalf_of(token.into());
     caller.subscribe_leads(&page).await.unwrap();
-    assert!(caller.hears_of_leads(&page).await.unwrap());
+    assert!(caller.is_subscribed_to_leads(&page).await.unwrap());
     caller.unsubscribe_page(&page).await.unwrap();
-    assert!(!caller.hears_of_leads(&page).await.unwrap());
+    assert!(!caller.is_subscribed_to_leads(&page).await.unwrap());
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use ads::id::AdAccountId;
-use ads::launch::{Launch, LaunchState};
+use domain::id::AdAccountId;
+use domain::launch::{Launch, LaunchState};
 use graph_api::{Caller, Graph, GraphConfig, Time};
 use graph_sim::{App, Config, Generator, GraphSim, Source};
 use jiff::civil::{Date, date};

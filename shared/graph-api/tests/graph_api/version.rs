@@ -1,6 +1,6 @@
 //! What Meta says about the version in use.
 
-use ads::object::Level;
+use domain::object::Level;
 
 use crate::support::{Meta, graph_of};
 
@@ -14,7 +14,7 @@ async fn the_version_in_use_serves_and_is_not_warned_about() {
 }
 
 #[tokio::test]
-async fn a_version_that_has_ended_is_heard_of_once() {
+async fn a_retired_version_is_warned_about_once() {
     let meta = Meta::start().await;
     let graph = graph_of(&meta.sim, &meta.clock, "v20.0");
     let old = graph.on_behalf_of(meta.token.clone().into());

@@ -1,10 +1,10 @@
 //! Objects are created, found again, changed and deleted.
 
-use ads::launch::{Launch, Step};
-use ads::object::{EffectiveStatus, Level, Status};
-use ads::regulation::{Identities, Regulation};
+use domain::launch::{Launch, Step};
+use domain::object::{EffectiveStatus, Level, Status};
+use domain::regulation::{Identities, Regulation};
 use graph_api::launch::{Changes, level_of};
-use graph_api::{GraphError, Scope};
+use graph_api::{GraphError, ThrottleScope};
 use graph_sim::{Fault, FaultKind, Limits, Tier};
 use serde_json::{Value, json};
 
@@ -33,8 +33,8 @@ async fn what_a_launch_creates_is_paused_found_by_name_and_deleted_once() {
     let meta = Meta::start().await;
     let (caller, mut launch) = (meta.caller(), launch(&meta));
     for step in STEPS {
-        let id = caller.take_step(&launch, step).await.unwrap();
-        launch.created.push(ads::launch::Created { step, id });
+        let id = caller.create_step(&launch, step).await.unwrap();
+        launch.created.push(domain::launch::Created { step, id });
     }
     for created in &launch.created {
         let object = caller.object(level_of(created.step), &created.id).await.unwrap();
@@ -50,7 +50,7 @@ async fn what_a_launch_creates_is_paused_found_by_name_and_deleted_once() {
     caller.remove(&campaign).await.unwrap();
     let gone = caller.object(Level::Campaign, &campaign).await;
     let deleted = |status: Option<EffectiveStatus>| status == Some(EffectiveStatus::Deleted);
-    assert!(matches!(&gone, Err(GraphError::Gone(_))) || deleted(gone.unwrap().effective_status));
+    assert!(matches!(&gone, Err(GraphError::NotFound(_))) || deleted(gone.unwrap().effective_status));
 }
 
 #[tokio::test]
@@ -58,33 +58,33 @@ async fn an_audience_in_the_eu_wants_to_know_who_stands_behind_the_ads() {
     let meta = Meta::start().await;
     let (caller, mut launch) = (meta.caller(), launch(&meta));
     launch.spec.ad_set.countries = vec!["DE".to_owned()];
-    let id = caller.take_step(&launch, Step::Campaign).await.unwrap();
-    launch.created.push(ads::launch::Created { step: Step::Campaign, id });
-    let refused = caller.take_step(&launch, Step::AdSet).await;
-    let Err(GraphError::FixInput(details)) = refused else { panic!("{refused:?}") };
-    assert_eq!(details.blames, ["dsa_payor"], "the person is told which field");
+    let id = caller.create_step(&launch, Step::Campaign).await.unwrap();
+    launch.created.push(domain::launch::Created { step: Step::Campaign, id });
+    let refused = caller.create_step(&launch, Step::AdSet).await;
+    let Err(GraphError::InvalidInput(details)) = refused else { panic!("{refused:?}") };
+    assert_eq!(details.blamed_fields, ["dsa_payor"], "the person is told which field");
     let payor = "Winter GmbH".to_owned();
-    launch.spec.ad_set.dsa = Some(ads::regulation::Dsa { beneficiary: payor.clone(), payor });
-    caller.take_step(&launch, Step::AdSet).await.unwrap();
+    launch.spec.ad_set.dsa = Some(domain::regulation::Dsa { beneficiary: payor.clone(), payor });
+    caller.create_step(&launch, Step::AdSet).await.unwrap();
 }
 
 #[tokio::test]
 async fn verified_identities_go_with_the_categories_that_they_are_for() {
-    let meta = Meta::with(|config| config.behaviour.writing.regional_identities = true).await;
+    let meta = Meta::with(|config| config.behaviour.writing.require_regional_identities = true).await;
     let (caller, mut launch) = (meta.caller(), launch(&meta));
     launch.spec.ad_set.countries = ["TW", "SG", "TH", "BR", "AU", "IN"].map(str::to_owned).to_vec();
     launch.spec.special_ad_categories = vec!["FINANCIAL_PRODUCTS_SERVICES".to_owned()];
-    let id = caller.take_step(&launch, Step::Campaign).await.unwrap();
-    launch.created.push(ads::launch::Created { step: Step::Campaign, id });
+    let id = caller.create_step(&launch, Step::Campaign).await.unwrap();
+    launch.created.push(domain::launch::Created { step: Step::Campaign, id });
     let campaign = meta.sim.node(launch.created[0].id.as_str()).unwrap();
     assert_eq!(campaign["special_ad_category_country"], json!(launch.spec.ad_set.countries));
     let refused = caller.validate_step(&launch, Step::AdSet).await;
-    let Err(GraphError::FixInput(details)) = refused else { panic!("{refused:?}") };
+    let Err(GraphError::InvalidInput(details)) = refused else { panic!("{refused:?}") };
     assert_eq!((details.code, details.subcode), (100, Some(3_858_495)));
     let identities = Identities { payer: "41".parse().unwrap(), beneficiary: "42".parse().unwrap() };
     launch.spec.ad_set.regional_identities =
         Regulation::ALL.into_iter().map(|regulation| (regulation, identities.clone())).collect();
-    let id = caller.take_step(&launch, Step::AdSet).await.unwrap();
+    let id = caller.create_step(&launch, Step::AdSet).await.unwrap();
     let ad_set = meta.sim.node(id.as_str()).unwrap();
     assert_eq!(ad_set["regional_regulated_categories"], json!(Regulation::ALL));
     let named = ad_set["regional_regulation_identities"].as_object().unwrap();
@@ -104,11 +104,11 @@ async fn a_creation_whose_answer_is_lost_is_not_sent_again() {
         path_contains: "/campaigns".to_owned(),
         times: 1,
         skip: 0,
-        kind: FaultKind::LostAnswer,
+        kind: FaultKind::LostResponse,
     });
     let calls = meta.sim.calls();
-    let lost = caller.take_step(&launch, Step::Campaign).await;
-    assert!(matches!(lost, Err(GraphError::UnknownOutcome(_))), "{lost:?}");
+    let lost = caller.create_step(&launch, Step::Campaign).await;
+    assert!(matches!(lost, Err(GraphError::Indeterminate(_))), "{lost:?}");
     assert_eq!(meta.sim.calls() - calls, 1);
     assert!(caller.find_step(&launch, Step::Campaign).await.unwrap().is_some(), "it had happened");
 }
@@ -126,7 +126,9 @@ async fn a_fifth_change_of_a_budget_within_the_hour_waits_for_an_hour_and_holds_
         caller.change(&adset.id, &budget(cents)).await.unwrap();
     }
     let fifth = caller.change(&adset.id, &budget(5005)).await;
-    let Err(GraphError::Wait { after, scope: Scope::Action, .. }) = fifth else { panic!("{fifth:?}") };
+    let Err(GraphError::RateLimited { after, scope: ThrottleScope::Action, .. }) = fifth else {
+        panic!("{fifth:?}")
+    };
     assert_eq!(after.as_secs(), 3600);
     caller
         .change(&adset.id, &Changes { name: Some("renamed".to_owned()), ..Changes::default() })

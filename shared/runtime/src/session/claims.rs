@@ -1,22 +1,22 @@
 //! What a token says, once its signature holds.
 
-use ads::id::WorkspaceId;
-use ads::tenant::{Tenant, kept};
+use domain::id::WorkspaceId;
+use domain::tenant::{Tenant, trusted};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::session::token::Members;
-use crate::session::{Person, Refused, Role};
+use crate::session::token::JsonObject;
+use crate::session::{Role, TokenError, User};
 
 /// How far the issuer's clock may be off, in seconds.
-const LEEWAY: i64 = 60;
+const CLOCK_SKEW_LEEWAY_SECS: i64 = 60;
 
 /// A session ends within this many seconds: 31 days.
-const LONGEST: i64 = 31 * 24 * 60 * 60;
+const MAX_SESSION_SECS: i64 = 31 * 24 * 60 * 60;
 
 /// As long as OpenID Connect lets a subject be.
-const LONGEST_SUBJECT: usize = 255;
+const MAX_SUBJECT_BYTES: usize = 255;
 
 /// What an issuer writes into a session token.
 #[derive(Debug, Clone, Serialize)]
@@ -47,7 +47,7 @@ pub struct Claims {
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct RawClaims {
     iss: String,
     aud: Audience,
     sub: String,
@@ -66,61 +66,68 @@ struct Said {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Audience {
-    One(String),
-    Several(Vec<String>),
+    Single(String),
+    Multiple(Vec<String>),
 }
 
 /// Holds the claims against whom we trust and what time it is.
-pub(super) fn check(
-    Members(members): &Members,
+pub(super) fn validate(
+    JsonObject(members): &JsonObject,
     issuer: &str,
     audience: &str,
     now: Timestamp,
-) -> Result<Person, Refused> {
+) -> Result<User, TokenError> {
     let malformed =
-        Refused::Malformed("must say iss, aud, sub and exp as RFC 7519 has them, times in whole seconds");
-    let said: Said = serde_json::from_value(Value::Object(members.clone())).map_err(|_| malformed)?;
-    if said.iss != issuer {
-        return Err(Refused::Issuer);
+        TokenError::Malformed("must say iss, aud, sub and exp as RFC 7519 has them, times in whole seconds");
+    let claims: RawClaims = serde_json::from_value(Value::Object(members.clone())).map_err(|_| malformed)?;
+    if claims.iss != issuer {
+        return Err(TokenError::Issuer);
     }
-    let is_ours = match &said.aud {
-        Audience::One(one) => one == audience,
-        Audience::Several(several) => several.iter().any(|one| one == audience),
+    let is_ours = match &claims.aud {
+        Audience::Single(one) => one == audience,
+        Audience::Multiple(several) => several.iter().any(|one| one == audience),
     };
     if !is_ours {
-        return Err(Refused::Audience);
+        return Err(TokenError::Audience);
     }
     let now = now.as_second();
-    if said.exp <= now.saturating_sub(LEEWAY) {
-        return Err(Refused::Expired);
+    if claims.exp <= now.saturating_sub(CLOCK_SKEW_LEEWAY_SECS) {
+        return Err(TokenError::Expired);
     }
-    if said.exp > now.saturating_add(LONGEST) {
-        return Err(Refused::Endless);
+    if claims.exp > now.saturating_add(MAX_SESSION_SECS) {
+        return Err(TokenError::LifetimeTooLong);
     }
-    if [said.nbf, said.iat].into_iter().flatten().any(|from| from > now.saturating_add(LEEWAY)) {
-        return Err(Refused::NotYet);
+    if [claims.nbf, claims.iat]
+        .into_iter()
+        .flatten()
+        .any(|from| from > now.saturating_add(CLOCK_SKEW_LEEWAY_SECS))
+    {
+        return Err(TokenError::NotYetValid);
     }
-    if said.events.is_some() {
-        return Err(Refused::Malformed("tells of an event, and is no session"));
+    if claims.events.is_some() {
+        return Err(TokenError::Malformed("tells of an event, and is no session"));
     }
-    if said.sub.is_empty() || said.sub.len() > LONGEST_SUBJECT || said.sub.chars().any(char::is_control) {
-        return Err(Refused::Malformed("must name a person in sub, in 1 to 255 characters"));
+    if claims.sub.is_empty()
+        || claims.sub.len() > MAX_SUBJECT_BYTES
+        || claims.sub.chars().any(char::is_control)
+    {
+        return Err(TokenError::Malformed("must name a person in sub, in 1 to 255 characters"));
     }
-    let claimed = workspace(said.workspace).zip(role(said.role));
-    let verified_email = said.email.filter(|_| is_true(said.email_verified.as_ref()));
+    let claimed_role = workspace(claims.workspace).zip(role(claims.role));
+    let verified_email = claims.email.filter(|_| is_true(claims.email_verified.as_ref()));
     let verified_email = verified_email.and_then(|email| email.parse().ok());
-    Ok(Person { subject: said.sub, verified_email, claimed })
+    Ok(User { subject: claims.sub, verified_email, claimed_role })
 }
 
-fn workspace(said: Option<Value>) -> Option<Tenant> {
-    kept::deserialize(said?).ok()
+fn workspace(claim: Option<Value>) -> Option<Tenant> {
+    trusted::deserialize(claim?).ok()
 }
 
-fn role(said: Option<Value>) -> Option<Role> {
-    said?.as_str()?.parse().ok()
+fn role(claim: Option<Value>) -> Option<Role> {
+    claim?.as_str()?.parse().ok()
 }
 
 /// Some providers write their booleans as text.
-fn is_true(said: Option<&Value>) -> bool {
-    matches!(said, Some(Value::Bool(true))) || said.and_then(Value::as_str) == Some("true")
+fn is_true(claim: Option<&Value>) -> bool {
+    matches!(claim, Some(Value::Bool(true))) || claim.and_then(Value::as_str) == Some("true")
 }

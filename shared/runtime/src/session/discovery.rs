@@ -7,27 +7,27 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ads::Invalid;
+use domain::FieldError;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::Algorithm;
 use reqwest::header::ACCEPT;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 
-use crate::session::NotVerified;
+use crate::session::VerifyError;
 use crate::session::keys::KeySet;
 
 /// No more often than this is the issuer asked.
-const BETWEEN: SignedDuration = SignedDuration::from_secs(10);
+const MIN_FETCH_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
 /// After this long, a key that the issuer has withdrawn is known no more.
-const OLD: SignedDuration = SignedDuration::from_mins(15);
+const MAX_KEY_AGE: SignedDuration = SignedDuration::from_mins(15);
 
 /// How long the issuer may take for each of its two documents. A person waits meanwhile.
-const PATIENCE: Duration = Duration::from_secs(3);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Larger documents are not read: 64 RSA keys with their certificates would fit.
-const LARGEST: usize = 256 * 1024;
+const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
 /// What an issuer publishes about itself.
 pub(super) struct Discovery {
@@ -36,24 +36,24 @@ pub(super) struct Discovery {
     accepted: Vec<Algorithm>,
     /// Made when it is first needed: it reads every root certificate of the machine.
     http: OnceLock<Client>,
-    known: Mutex<Known>,
+    cache: Mutex<KeyCache>,
     /// Held by the one who asks.
-    asking: tokio::sync::Mutex<()>,
+    fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Default)]
-struct Known {
+struct KeyCache {
     keys: Option<Arc<KeySet>>,
     /// When they came.
-    since: Option<Timestamp>,
+    fetched_at: Option<Timestamp>,
     /// When the issuer was asked last, and whether it has answered that.
-    asked: Option<Timestamp>,
-    answered: bool,
+    last_attempt_at: Option<Timestamp>,
+    last_attempt_succeeded: bool,
 }
 
-impl Known {
-    fn with(&self, key_id: &str) -> Option<Arc<KeySet>> {
-        self.keys.clone().filter(|keys| keys.has(key_id))
+impl KeyCache {
+    fn containing(&self, key_id: &str) -> Option<Arc<KeySet>> {
+        self.keys.clone().filter(|keys| keys.contains(key_id))
     }
 }
 
@@ -63,8 +63,8 @@ fn within(length: SignedDuration, of: Option<Timestamp>, now: Timestamp) -> bool
 }
 
 impl Discovery {
-    pub(super) fn new(issuer: &str, accepted: Vec<Algorithm>) -> Result<Self, Invalid> {
-        let invalid = |problem: &str| Invalid::new("the issuer", problem);
+    pub(super) fn new(issuer: &str, accepted: Vec<Algorithm>) -> Result<Self, FieldError> {
+        let invalid = |problem: &str| FieldError::new("the issuer", problem);
         let url = Url::parse(issuer).ok().filter(|url| is_safe(url) && url.query().is_none());
         let url = url.ok_or_else(|| {
             invalid("must be an address with https, without a query, for its keys to be found (http on loopback only)")
@@ -75,38 +75,40 @@ impl Discovery {
             document: Url::parse(&document).map_err(|error| invalid(&error.to_string()))?,
             accepted,
             http: OnceLock::new(),
-            known: Mutex::default(),
-            asking: tokio::sync::Mutex::default(),
+            cache: Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
         })
     }
 
     /// The issuer's keys, the one of this name among them if the issuer has it.
-    pub(super) async fn keys_with(&self, key_id: &str, now: Timestamp) -> Result<Arc<KeySet>, NotVerified> {
-        let known = self.known();
-        let at_hand = known.with(key_id);
-        let _asking = match at_hand {
-            Some(keys) if within(OLD, known.since, now) => return Ok(keys),
-            // Somebody is asking already, and what is known will do.
-            Some(keys) => match self.asking.try_lock() {
-                Ok(asking) => asking,
+    pub(super) async fn key_set_for(&self, key_id: &str, now: Timestamp) -> Result<Arc<KeySet>, VerifyError> {
+        let cached = self.cached();
+        let usable = cached.containing(key_id);
+        let _fetching = match usable {
+            Some(keys) if within(MAX_KEY_AGE, cached.fetched_at, now) => return Ok(keys),
+            // Somebody is fetching already, and what is known will do.
+            Some(keys) => match self.fetching.try_lock() {
+                Ok(fetching) => fetching,
                 Err(_) => return Ok(keys),
             },
-            None => self.asking.lock().await,
+            None => self.fetching.lock().await,
         };
         // Whoever had to wait has perhaps been answered by now.
-        if !within(BETWEEN, self.known().asked, now) {
-            self.ask(now).await;
+        if !within(MIN_FETCH_INTERVAL, self.cached().last_attempt_at, now) {
+            self.refresh(now).await;
         }
-        let Known { keys, answered, .. } = self.known();
-        keys.filter(|keys| answered || keys.has(key_id)).ok_or(NotVerified::IssuerOutOfReach)
+        let KeyCache { keys, last_attempt_succeeded, .. } = self.cached();
+        keys.filter(|keys| last_attempt_succeeded || keys.contains(key_id))
+            .ok_or(VerifyError::IssuerUnavailable)
     }
 
     /// Asks the issuer. That it was asked is noted first: a request that breaks off in the middle counts as well.
-    async fn ask(&self, now: Timestamp) {
-        self.change(|known| (known.asked, known.answered) = (Some(now), false));
+    async fn refresh(&self, now: Timestamp) {
+        self.update(|cache| (cache.last_attempt_at, cache.last_attempt_succeeded) = (Some(now), false));
         match self.fetch().await {
-            Ok(keys) => self.change(|known| {
-                (known.keys, known.since, known.answered) = (Some(Arc::new(keys)), Some(now), true);
+            Ok(keys) => self.update(|cache| {
+                (cache.keys, cache.fetched_at, cache.last_attempt_succeeded) =
+                    (Some(Arc::new(keys)), Some(now), true);
             }),
             Err(problem) => {
                 tracing::warn!(issuer = self.issuer, %problem, "The keys of the issuer cannot be had.");
@@ -138,16 +140,16 @@ impl Discovery {
     async fn get(&self, url: &Url) -> Result<Vec<u8>, String> {
         let http = self.http().map_err(|error| error.to_string())?;
         let failed = |error: reqwest::Error| format!("{url} does not answer: {error}");
-        let asked = http.get(url.clone()).header(ACCEPT, "application/json").timeout(PATIENCE);
-        let answer = asked.send().await.map_err(failed)?;
+        let request = http.get(url.clone()).header(ACCEPT, "application/json").timeout(FETCH_TIMEOUT);
+        let response = request.send().await.map_err(failed)?;
         // A Worker's fetch follows redirects by itself; what was found elsewhere is not the issuer's.
-        if answer.status() != StatusCode::OK || answer.url() != url {
-            return Err(format!("{url} answers {}", answer.status()));
+        if response.status() != StatusCode::OK || response.url() != url {
+            return Err(format!("{url} answers {}", response.status()));
         }
-        if answer.content_length().is_some_and(|length| length > LARGEST as u64) {
+        if response.content_length().is_some_and(|length| length > MAX_DOCUMENT_BYTES as u64) {
             return Err(format!("{url} answers too much"));
         }
-        let body = body(answer).await.map_err(failed)?;
+        let body = body(response).await.map_err(failed)?;
         body.ok_or_else(|| format!("{url} answers too much"))
     }
 
@@ -162,12 +164,12 @@ impl Discovery {
         Ok(self.http.get_or_init(|| http))
     }
 
-    fn known(&self) -> Known {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn cached(&self) -> KeyCache {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Known)) {
-        change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
+    fn update(&self, update: impl FnOnce(&mut KeyCache)) {
+        update(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -184,10 +186,10 @@ fn is_safe(url: &Url) -> bool {
 
 /// The body, unless it is too large.
 #[cfg(not(target_arch = "wasm32"))]
-async fn body(mut answer: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
+async fn body(mut response: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        if body.len() + chunk.len() > LARGEST {
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_DOCUMENT_BYTES {
             return Ok(None);
         }
         body.extend_from_slice(&chunk);
@@ -197,6 +199,6 @@ async fn body(mut answer: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
 
 /// The body, unless it is too large. A Worker hands it over as a whole.
 #[cfg(target_arch = "wasm32")]
-async fn body(answer: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
-    Ok(Some(answer.bytes().await?.to_vec()).filter(|body| body.len() <= LARGEST))
+async fn body(response: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    Ok(Some(response.bytes().await?.to_vec()).filter(|body| body.len() <= MAX_DOCUMENT_BYTES))
 }

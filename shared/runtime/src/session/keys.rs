@@ -7,11 +7,11 @@ use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::session::Refused;
+use crate::session::TokenError;
 use crate::session::token::Token;
 
 /// RSA keys below 2048 bits do not sign (RFC 7518), above 8192 they are there to keep us busy.
-const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
+const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// A JWK set as far as it can be used here.
 #[derive(Debug)]
@@ -38,36 +38,36 @@ impl KeySet {
             keys: Vec<Value>,
         }
         let set: Set = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let (keys, unfit): (Vec<_>, Vec<_>) =
+        let (keys, unusable): (Vec<_>, Vec<_>) =
             set.keys.into_iter().map(|jwk| Key::new(jwk, accepted)).partition(Result::is_ok);
         let keys: Vec<_> = keys.into_iter().flatten().collect();
         if keys.is_empty() {
-            let why: Vec<_> = unfit.into_iter().filter_map(Result::err).collect();
+            let why: Vec<_> = unusable.into_iter().filter_map(Result::err).collect();
             return Err(format!("holds no key that can be used. {}", why.join("; ")));
         }
         Ok(Self(keys))
     }
 
     /// Whether a key of this name is there.
-    pub(super) fn has(&self, id: &str) -> bool {
+    pub(super) fn contains(&self, id: &str) -> bool {
         self.0.iter().any(|key| key.id == id)
     }
 
     /// Whether the key that the token names has signed it, with an algorithm that the key is for.
-    pub(super) fn check(&self, token: &Token<'_>) -> Result<(), Refused> {
-        if !self.has(&token.key_id) {
-            return Err(Refused::UnknownKey);
+    pub(super) fn verify_signature(&self, token: &Token<'_>) -> Result<(), TokenError> {
+        if !self.contains(&token.key_id) {
+            return Err(TokenError::UnknownKey);
         }
         let named = self.0.iter().filter(|key| key.id == token.key_id);
-        let fitting =
+        let candidates =
             named.flat_map(|key| key.algorithms.iter().map(move |algorithm| (*algorithm, &key.key)));
-        let (algorithm, key) = fitting
+        let (algorithm, key) = candidates
             .into_iter()
             .find(|(algorithm, _)| name(*algorithm) == token.algorithm)
-            .ok_or(Refused::Algorithm)?;
+            .ok_or(TokenError::Algorithm)?;
         match crypto::verify(token.signature, token.signed, key, algorithm) {
             Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(Refused::Signature),
+            Ok(false) | Err(_) => Err(TokenError::Signature),
         }
     }
 }
@@ -77,29 +77,29 @@ impl Key {
         let jwk: Jwk =
             serde_json::from_value(jwk).map_err(|error| format!("a key is unreadable: {error}"))?;
         let id = jwk.common.key_id.clone().ok_or("a key has no kid")?;
-        let unfit = |why: &str| format!("key {id} {why}");
+        let unusable = |why: &str| format!("key {id} {why}");
         let common = &jwk.common;
         if common.public_key_use.as_ref().is_some_and(|it| *it != PublicKeyUse::Signature)
             || common.key_operations.as_ref().is_some_and(|them| !them.contains(&KeyOperations::Verify))
         {
-            return Err(unfit("is not for signatures"));
+            return Err(unusable("is not for signatures"));
         }
-        let said = common.key_algorithm.map(|algorithm| algorithm.to_string());
-        let of_its_kind = algorithms_of(&jwk.algorithm).iter().copied();
-        let algorithms: Vec<_> = of_its_kind
+        let declared = common.key_algorithm.map(|algorithm| algorithm.to_string());
+        let by_key_type = algorithms_for(&jwk.algorithm).iter().copied();
+        let algorithms: Vec<_> = by_key_type
             .filter(|algorithm| accepted.contains(algorithm))
-            .filter(|algorithm| said.as_ref().is_none_or(|said| *said == name(*algorithm)))
+            .filter(|algorithm| declared.as_ref().is_none_or(|declared| *declared == name(*algorithm)))
             .collect();
         if algorithms.is_empty() {
-            return Err(unfit("is for no accepted algorithm"));
+            return Err(unusable("is for no accepted algorithm"));
         }
-        let key = DecodingKey::from_jwk(&jwk).map_err(|error| unfit(&error.to_string()))?;
+        let key = DecodingKey::from_jwk(&jwk).map_err(|error| unusable(&error.to_string()))?;
         Ok(Self { id, algorithms, key })
     }
 }
 
 /// What a key can do by what it is. Those of RSA that are too short or too long can do nothing.
-fn algorithms_of(parameters: &AlgorithmParameters) -> &'static [Algorithm] {
+fn algorithms_for(parameters: &AlgorithmParameters) -> &'static [Algorithm] {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     match parameters {
         AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => &[EdDSA],
@@ -108,7 +108,11 @@ fn algorithms_of(parameters: &AlgorithmParameters) -> &'static [Algorithm] {
         AlgorithmParameters::RSA(key) => {
             let modulus = URL_SAFE_NO_PAD.decode(&key.n).unwrap_or_default();
             let length = modulus.iter().skip_while(|byte| **byte == 0).count();
-            if RSA_BYTES.contains(&length) { &[RS256, RS384, RS512, PS256, PS384, PS512] } else { &[] }
+            if RSA_MODULUS_BYTES.contains(&length) {
+                &[RS256, RS384, RS512, PS256, PS384, PS512]
+            } else {
+                &[]
+            }
         }
         _ => &[],
     }

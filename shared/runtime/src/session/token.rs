@@ -8,17 +8,17 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::session::Refused;
+use crate::session::TokenError;
 
 /// Nobody needs a longer token; parsing stops here.
-const LONGEST: usize = 8 * 1024;
+const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// Three parts of base64url, each written in the one way in which its bytes are written.
 #[derive(Debug)]
 pub(super) struct Token<'a> {
     pub(super) algorithm: String,
     pub(super) key_id: String,
-    pub(super) payload: Members,
+    pub(super) payload: JsonObject,
     /// What is signed: the first two parts as they came.
     pub(super) signed: &'a [u8],
     pub(super) signature: &'a str,
@@ -27,38 +27,38 @@ pub(super) struct Token<'a> {
 /// A JSON object in which no name stands twice. Of two values one program checks the first and another uses the
 /// second.
 #[derive(Debug)]
-pub(super) struct Members(pub(super) Map<String, Value>);
+pub(super) struct JsonObject(pub(super) Map<String, Value>);
 
-impl<'de> Deserialize<'de> for Members {
+impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Once;
-        impl<'de> Visitor<'de> for Once {
-            type Value = Members;
+        struct UniqueNamesVisitor;
+        impl<'de> Visitor<'de> for UniqueNamesVisitor {
+            type Value = JsonObject;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members, A::Error> {
-                let mut members = Map::new();
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<JsonObject, A::Error> {
+                let mut object = Map::new();
                 while let Some((name, value)) = access.next_entry::<String, Value>()? {
-                    if members.insert(name, value).is_some() {
+                    if object.insert(name, value).is_some() {
                         return Err(A::Error::custom("a name stands twice"));
                     }
                 }
-                Ok(Members(members))
+                Ok(JsonObject(object))
             }
         }
-        deserializer.deserialize_map(Once)
+        deserializer.deserialize_map(UniqueNamesVisitor)
     }
 }
 
 impl<'a> Token<'a> {
-    pub(super) fn read(token: &'a str) -> Result<Self, Refused> {
-        if token.len() > LONGEST {
-            return Err(Refused::Malformed("is longer than 8 KB"));
+    pub(super) fn parse(token: &'a str) -> Result<Self, TokenError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenError::Malformed("is longer than 8 KB"));
         }
-        let three = Refused::Malformed("must have three parts with dots between them");
+        let three = TokenError::Malformed("must have three parts with dots between them");
         let (signed, signature) = token.rsplit_once('.').ok_or(three)?;
         let (header, payload) =
             signed.split_once('.').filter(|(_, rest)| !rest.contains('.')).ok_or(three)?;
@@ -66,28 +66,28 @@ impl<'a> Token<'a> {
         let [Ok(header), Ok(payload), Ok(_)] =
             [header, payload, signature].map(|part| URL_SAFE_NO_PAD.decode(part))
         else {
-            return Err(Refused::Malformed("must be written in base64url without padding"));
+            return Err(TokenError::Malformed("must be written in base64url without padding"));
         };
-        let Members(header) =
-            serde_json::from_slice(&header).map_err(|_| Refused::Malformed("has no readable header"))?;
+        let JsonObject(header) =
+            serde_json::from_slice(&header).map_err(|_| TokenError::Malformed("has no readable header"))?;
         if header.contains_key("crit") {
-            return Err(Refused::Malformed("demands extensions that are not known here"));
+            return Err(TokenError::Malformed("demands extensions that are not known here"));
         }
-        if header.get("typ").is_some_and(|typ| !is_session(typ)) {
-            return Err(Refused::Malformed("is of another type than JWT"));
+        if header.get("typ").is_some_and(|typ| !is_session_type(typ)) {
+            return Err(TokenError::Malformed("is of another type than JWT"));
         }
         let text = |name| header.get(name).and_then(Value::as_str).map(str::to_owned);
-        let algorithm = text("alg").ok_or(Refused::Malformed("names no algorithm"))?;
-        let key_id = text("kid").ok_or(Refused::Malformed("does not name its key (kid)"))?;
+        let algorithm = text("alg").ok_or(TokenError::Malformed("names no algorithm"))?;
+        let key_id = text("kid").ok_or(TokenError::Malformed("does not name its key (kid)"))?;
         let payload =
-            serde_json::from_slice(&payload).map_err(|_| Refused::Malformed("has no readable claims"))?;
+            serde_json::from_slice(&payload).map_err(|_| TokenError::Malformed("has no readable claims"))?;
         Ok(Self { algorithm, key_id, payload, signed: signed.as_bytes(), signature })
     }
 }
 
 /// What providers write for tokens that let somebody in. Their other tokens (of a logout, of an event) are signed
 /// with the same keys.
-fn is_session(typ: &Value) -> bool {
+fn is_session_type(typ: &Value) -> bool {
     let Some(typ) = typ.as_str().map(str::to_ascii_lowercase) else { return false };
     matches!(typ.strip_prefix("application/").unwrap_or(&typ), "jwt" | "at+jwt")
 }

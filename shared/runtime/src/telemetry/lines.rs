@@ -21,7 +21,7 @@ pub(super) struct JsonLines<P> {
 }
 
 /// Names that a line has for itself. A field of such a name gets `field_` before it.
-const TAKEN: [&str; 3] = ["timestamp", "level", "target"];
+const RESERVED_FIELDS: [&str; 3] = ["timestamp", "level", "target"];
 
 /// The fields of a span or of an event, in the order of their mention.
 #[derive(Debug, Clone, Default)]
@@ -32,16 +32,16 @@ struct Fields {
 
 impl Fields {
     /// The sentence comes first; a field that is called so as well is a field.
-    fn say(&mut self, name: &'static str, text: String) {
+    fn set_text(&mut self, name: &'static str, text: String) {
         match name {
             "message" if self.message.is_none() => self.message = Some(text),
-            "message" => self.put("field_message", text.into()),
-            name => self.put(name, text.into()),
+            "message" => self.set("field_message", text.into()),
+            name => self.set(name, text.into()),
         }
     }
 
     /// The later word on the same field is the one that counts.
-    fn put(&mut self, name: &'static str, value: Value) {
+    fn set(&mut self, name: &'static str, value: Value) {
         match self.others.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value,
             None => self.others.push((name, value)),
@@ -51,27 +51,27 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.say(field.name(), format!("{value:?}"));
+        self.set_text(field.name(), format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.say(field.name(), value.to_owned());
+        self.set_text(field.name(), value.to_owned());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field.name(), value.into());
+        self.set(field.name(), value.into());
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field.name(), value.into());
+        self.set(field.name(), value.into());
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field.name(), value.into());
+        self.set(field.name(), value.into());
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field.name(), value.into());
+        self.set(field.name(), value.into());
     }
 }
 
@@ -99,16 +99,16 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut own = Fields::default();
         event.record(&mut own);
-        if event.metadata().target() == unit::CANONICAL {
+        if event.metadata().target() == unit::CANONICAL_TARGET {
             return (self.print)(own.message.as_deref().unwrap_or_default());
         }
         let mut fields = Fields { message: own.message, ..Fields::default() };
         for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(of_span) = span.extensions().get::<Fields>() {
-                of_span.others.iter().for_each(|(name, value)| fields.put(name, value.clone()));
+                of_span.others.iter().for_each(|(name, value)| fields.set(name, value.clone()));
             }
         }
-        own.others.into_iter().for_each(|(name, value)| fields.put(name, value));
+        own.others.into_iter().for_each(|(name, value)| fields.set(name, value));
         if let Ok(line) = self.line(event.metadata(), &fields) {
             (self.print)(&line);
         }
@@ -125,7 +125,7 @@ impl<P> JsonLines<P> {
         map.serialize_entry("message", fields.message.as_deref().unwrap_or_default())?;
         map.serialize_entry("target", metadata.target())?;
         for (name, value) in &fields.others {
-            if TAKEN.contains(name) {
+            if RESERVED_FIELDS.contains(name) {
                 map.serialize_entry(&format!("field_{name}"), value)?;
             } else {
                 map.serialize_entry(name, value)?;

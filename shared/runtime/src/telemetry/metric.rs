@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 /// Where CloudWatch keeps the metrics.
-pub const NAMESPACE: &str = "Adflight";
+pub const METRIC_NAMESPACE: &str = "Adflight";
 
 /// The one dimension of every metric: the function's name, on AWS with its stack's.
-pub const DIMENSION: &str = "Function";
+pub const METRIC_DIMENSION: &str = "Function";
 
 /// Something that is counted or measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +17,7 @@ pub enum Metric {
     /// Units that failed, for now or for good.
     Failures,
     /// Jobs that wait, as Meta or another run demands.
-    Waits,
+    Deferred,
     /// Messages put beside their queue.
     DeadLettered,
     /// Webhooks whose signature was missing or wrong.
@@ -39,7 +39,7 @@ impl Metric {
     pub const ALL: [Self; 10] = [
         Self::DurationMs,
         Self::Failures,
-        Self::Waits,
+        Self::Deferred,
         Self::DeadLettered,
         Self::SignatureFailures,
         Self::FactsWritten,
@@ -54,7 +54,7 @@ impl Metric {
         match self {
             Self::DurationMs => "DurationMs",
             Self::Failures => "Failures",
-            Self::Waits => "Waits",
+            Self::Deferred => "Deferred",
             Self::DeadLettered => "DeadLettered",
             Self::SignatureFailures => "SignatureFailures",
             Self::FactsWritten => "FactsWritten",
@@ -83,7 +83,7 @@ impl Serialize for Metric {
 /// The member `_aws`: which members of the line are metrics.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Embedded {
+pub(super) struct EmfMetadata {
     timestamp: i64,
     cloud_watch_metrics: [Directive; 1],
 }
@@ -103,10 +103,10 @@ struct Definition {
     unit: &'static str,
 }
 
-impl Embedded {
+impl EmfMetadata {
     pub(super) fn new(at: Timestamp, metrics: impl Iterator<Item = Metric>) -> Self {
         let metrics = metrics.map(|name| Definition { name, unit: name.unit() }).collect();
-        let directive = Directive { namespace: NAMESPACE, dimensions: [[DIMENSION]], metrics };
+        let directive = Directive { namespace: METRIC_NAMESPACE, dimensions: [[METRIC_DIMENSION]], metrics };
         Self { timestamp: at.as_millisecond(), cloud_watch_metrics: [directive] }
     }
 }

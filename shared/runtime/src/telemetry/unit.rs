@@ -1,5 +1,5 @@
 //! A unit of work: one request, one message or one event. It has a span, so that every line written meanwhile
-//! names it, and at its end it leaves one canonical line with everything that was learnt on the way.
+//! names it, and at its end it leaves one canonical line with everything that was recorded on the way.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ads::id::{AdAccountId, WorkspaceId};
+use domain::id::{AdAccountId, WorkspaceId};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,28 +16,28 @@ use tracing::{Instrument, Level, Span};
 
 use crate::clock::{Clock, Stopwatch};
 use crate::deadline;
-use crate::reply::Reply;
-use crate::telemetry::correlation::{Correlation, HEADER};
+use crate::response::Response;
+use crate::telemetry::correlation::{CORRELATION_HEADER, CorrelationId};
 use crate::telemetry::metric::Metric;
-use crate::telemetry::{at_hand, canonical};
+use crate::telemetry::{canonical, current};
 
 /// The target of the spans, and of the sentence for people at a unit's end.
-pub(super) const TARGET: &str = "unit";
+pub(super) const UNIT_TARGET: &str = "unit";
 
 /// The target of canonical lines, whose message is the whole line.
-pub(super) const CANONICAL: &str = "canonical";
+pub(super) const CANONICAL_TARGET: &str = "canonical";
 
 tokio::task_local! {
     static REQUEST_ID: String;
 }
 
 /// Nothing was done yet in this process.
-static COLD: AtomicBool = AtomicBool::new(true);
+static COLD_START: AtomicBool = AtomicBool::new(true);
 
 /// What kind of work it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub(super) enum UnitKind {
     Request,
     Message,
     Event,
@@ -50,15 +50,15 @@ pub enum Outcome {
     /// Well.
     Done,
     /// It is done later, as Meta or another run demands.
-    Waits,
+    Deferred,
     /// It failed, and comes again by itself.
-    Again,
+    WillRetry,
     /// Another try cannot help: the message was put beside its queue.
     DeadLettered,
     /// It was dropped until a person has connected to Meta again.
     NeedsReconnect,
     /// What was asked for is not possible or not allowed.
-    Refused,
+    Rejected,
     /// It failed for good.
     Failed,
     /// It stopped in the middle: a panic, or nobody waits for it any more.
@@ -68,9 +68,9 @@ pub enum Outcome {
 impl Outcome {
     pub(super) fn of_status(status: StatusCode) -> Self {
         match status {
-            StatusCode::TOO_MANY_REQUESTS => Self::Waits,
+            StatusCode::TOO_MANY_REQUESTS => Self::Deferred,
             status if status.is_server_error() => Self::Failed,
-            status if status.is_client_error() => Self::Refused,
+            status if status.is_client_error() => Self::Rejected,
             _ => Self::Done,
         }
     }
@@ -78,9 +78,9 @@ impl Outcome {
     /// The metric that counts such ends.
     pub(super) fn metrics(self) -> &'static [Metric] {
         match self {
-            Self::Done | Self::NeedsReconnect | Self::Refused => &[],
-            Self::Waits => &[Metric::Waits],
-            Self::Again | Self::Failed | Self::Abandoned => &[Metric::Failures],
+            Self::Done | Self::NeedsReconnect | Self::Rejected => &[],
+            Self::Deferred => &[Metric::Deferred],
+            Self::WillRetry | Self::Failed | Self::Abandoned => &[Metric::Failures],
             Self::DeadLettered => &[Metric::Failures, Metric::DeadLettered],
         }
     }
@@ -88,25 +88,25 @@ impl Outcome {
 
 /// One request, message or event, while it is worked on.
 #[derive(Debug)]
-pub struct Unit {
+pub struct UnitOfWork {
     pub(super) function: &'static str,
-    pub(super) kind: Kind,
-    pub(super) correlation: Correlation,
+    pub(super) kind: UnitKind,
+    pub(super) correlation: CorrelationId,
     pub(super) message_id: Option<String>,
     pub(super) attempt: Option<u32>,
     pub(super) request_id: Option<String>,
-    pub(super) cold: bool,
-    pub(super) ends: Option<Timestamp>,
+    pub(super) cold_start: bool,
+    pub(super) deadline: Option<Timestamp>,
     pub(super) clock: Clock,
     pub(super) stopwatch: Stopwatch,
     pub(super) span: Span,
-    learnt: Mutex<Learnt>,
+    state: Mutex<UnitState>,
 }
 
 /// What is known only on the way.
 #[derive(Debug, Default)]
-pub(super) struct Learnt {
-    pub(super) what: Option<Cow<'static, str>>,
+pub(super) struct UnitState {
+    pub(super) operation: Option<Cow<'static, str>>,
     pub(super) method: Option<&'static str>,
     pub(super) status: Option<u16>,
     pub(super) workspace: Option<WorkspaceId>,
@@ -116,61 +116,61 @@ pub(super) struct Learnt {
     pub(super) counts: BTreeMap<Metric, u64>,
 }
 
-/// A message, as far as its unit of work is about it.
+/// What is known of a queued message beside its body.
 #[derive(Debug, Clone, Default)]
-pub struct Envelope {
+pub struct MessageMetadata {
     /// The queue's id of the message.
     pub message_id: String,
     /// How often it has been received, this time included, where the queue says so.
     pub attempt: Option<u32>,
     /// What the sender's unit of work was part of.
-    pub correlation: Option<Correlation>,
+    pub correlation: Option<CorrelationId>,
 }
 
 /// Does the work of an invocation that the host knows by this id.
-pub async fn invoked<F: Future>(request_id: String, work: F) -> F::Output {
+pub async fn with_request_id<F: Future>(request_id: String, work: F) -> F::Output {
     REQUEST_ID.scope(request_id, work).await
 }
 
-impl Unit {
+impl UnitOfWork {
     /// An HTTP request. It goes on with the caller's correlation id if that is safe.
     pub fn request(function: &'static str, clock: &Clock, method: &Method, headers: &HeaderMap) -> Self {
-        let given = headers.get(HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let unit = Self::begin(function, clock, Kind::Request, given, Envelope::default());
-        unit.learnt().method = Some(known_method(method));
+        let given = headers.get(CORRELATION_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let unit = Self::begin(function, clock, UnitKind::Request, given, MessageMetadata::default());
+        unit.state().method = Some(known_method(method));
         unit
     }
 
     /// A message of a queue. One that nobody gave a correlation id begins a story of its own: its own id.
-    pub fn message(function: &'static str, clock: &Clock, envelope: Envelope) -> Self {
-        let given = envelope.correlation.clone().or_else(|| envelope.message_id.parse().ok());
-        Self::begin(function, clock, Kind::Message, given, envelope)
+    pub fn message(function: &'static str, clock: &Clock, metadata: MessageMetadata) -> Self {
+        let given = metadata.correlation.clone().or_else(|| metadata.message_id.parse().ok());
+        Self::begin(function, clock, UnitKind::Message, given, metadata)
     }
 
     /// What the host starts without a request and without a message, such as a schedule.
     pub fn event(function: &'static str, clock: &Clock) -> Self {
         let given = REQUEST_ID.try_with(|id| id.parse().ok()).ok().flatten();
-        Self::begin(function, clock, Kind::Event, given, Envelope::default())
+        Self::begin(function, clock, UnitKind::Event, given, MessageMetadata::default())
     }
 
     fn begin(
         function: &'static str,
         clock: &Clock,
-        kind: Kind,
-        correlation: Option<Correlation>,
-        envelope: Envelope,
+        kind: UnitKind,
+        correlation: Option<CorrelationId>,
+        metadata: MessageMetadata,
     ) -> Self {
-        let correlation = correlation.unwrap_or_else(Correlation::fresh);
-        let message_id = Some(envelope.message_id).filter(|id| !id.is_empty());
+        let correlation = correlation.unwrap_or_else(CorrelationId::generate);
+        let message_id = Some(metadata.message_id).filter(|id| !id.is_empty());
         let request_id = REQUEST_ID.try_with(Clone::clone).ok();
         // At the level of errors: where any line is written at all, it says to what it belongs.
         let span = tracing::error_span!(
-            target: TARGET,
+            target: UNIT_TARGET,
             parent: None,
             "unit",
             %correlation,
             function,
-            what = Empty,
+            operation = Empty,
             workspace = Empty,
             ad_account = Empty,
             message_id,
@@ -181,19 +181,19 @@ impl Unit {
             kind,
             correlation,
             message_id,
-            attempt: envelope.attempt,
+            attempt: metadata.attempt,
             request_id,
-            cold: COLD.swap(false, Ordering::Relaxed),
-            ends: deadline::end_of_this_invocation(),
+            cold_start: COLD_START.swap(false, Ordering::Relaxed),
+            deadline: deadline::invocation_deadline(),
             clock: clock.clone(),
             stopwatch: clock.stopwatch(),
             span,
-            learnt: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
     /// What this unit and all that it causes have in common.
-    pub fn correlation(&self) -> &Correlation {
+    pub fn correlation(&self) -> &CorrelationId {
         &self.correlation
     }
 
@@ -201,56 +201,56 @@ impl Unit {
     /// written. Large work should come in a box: it is handed through several layers.
     pub async fn run<F: Future>(self, work: F) -> F::Output {
         let unit = Arc::new(self);
-        let _end = End(unit.clone());
+        let _emit = EmitOnDrop(unit.clone());
         let span = unit.span.clone();
-        at_hand::scope(unit, work).instrument(span).await
+        current::scope(unit, work).instrument(span).await
     }
 
     /// Answers a request as this unit.
-    pub(crate) async fn answer(self, work: impl Future<Output = Reply>) -> Reply {
+    pub(crate) async fn respond(self, work: impl Future<Output = Response>) -> Response {
         let correlation = HeaderValue::from_str(self.correlation.as_str());
         let work = async {
-            let reply = work.await;
-            at_hand::answers(reply.status());
-            reply
+            let response = work.await;
+            current::record_status(response.status());
+            response
         };
-        let mut reply = self.run(Box::pin(work)).await;
+        let mut response = self.run(Box::pin(work)).await;
         if let Ok(correlation) = correlation {
-            reply.headers_mut().insert(HEADER, correlation);
+            response.headers_mut().insert(CORRELATION_HEADER, correlation);
         }
-        reply
+        response
     }
 
-    pub(super) fn learnt(&self) -> MutexGuard<'_, Learnt> {
-        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn state(&self) -> MutexGuard<'_, UnitState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self) {
-        if tracing::enabled!(target: CANONICAL, Level::INFO) {
-            tracing::info!(target: CANONICAL, parent: &self.span, "{}", canonical::line(self));
+    fn emit(&self) {
+        if tracing::enabled!(target: CANONICAL_TARGET, Level::INFO) {
+            tracing::info!(target: CANONICAL_TARGET, parent: &self.span, "{}", canonical::line(self));
         }
-        let learnt = self.learnt();
+        let state = self.state();
         tracing::debug!(
-            target: TARGET,
+            target: UNIT_TARGET,
             parent: &self.span,
-            outcome = ?learnt.outcome.unwrap_or(Outcome::Abandoned),
+            outcome = ?state.outcome.unwrap_or(Outcome::Abandoned),
             duration_ms = self.stopwatch.elapsed_ms(),
-            method = learnt.method,
-            status = learnt.status,
-            problem = learnt.problem,
+            method = state.method,
+            status = state.status,
+            problem = state.problem,
             attempt = self.attempt,
-            counts = ?learnt.counts,
+            counts = ?state.counts,
             "A unit of work has ended."
         );
     }
 }
 
 /// Writes the line of a unit when it goes.
-struct End(Arc<Unit>);
+struct EmitOnDrop(Arc<UnitOfWork>);
 
-impl Drop for End {
+impl Drop for EmitOnDrop {
     fn drop(&mut self) {
-        self.0.tell();
+        self.0.emit();
     }
 }
 
@@ -270,37 +270,39 @@ fn known_method(method: &Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use ads::job::Job;
+    use domain::job::Job;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::telemetry::heard::Heard;
-    use crate::telemetry::{DIMENSION, concerns, count, does, ends, names};
+    use crate::telemetry::capture::LogCapture;
+    use crate::telemetry::{
+        METRIC_DIMENSION, count, record_job, record_operation, record_outcome, record_workspace,
+    };
 
     const FUNCTION: &str = "sync-entities";
 
     /// The lines that work writes, as the cloud sees them.
     async fn lines_of<F: Future>(level: &str, work: impl FnOnce() -> F) -> Vec<Value> {
-        let heard = Heard::listen(level);
+        let capture = LogCapture::start(level);
         work().await;
-        heard.lines()
+        capture.lines()
     }
 
-    fn envelope(correlation: Option<&str>) -> Envelope {
+    fn metadata(correlation: Option<&str>) -> MessageMetadata {
         let correlation = correlation.map(|text| text.parse().unwrap());
-        Envelope {
+        MessageMetadata {
             message_id: "b8f7c1de-0000-4000-8000-000000000001".to_owned(),
             attempt: Some(2),
             correlation,
         }
     }
 
-    fn message() -> Unit {
-        Unit::message(FUNCTION, &Clock::system(), envelope(Some("story-0001")))
+    fn message() -> UnitOfWork {
+        UnitOfWork::message(FUNCTION, &Clock::system(), metadata(Some("story-0001")))
     }
 
     /// The rules of CloudWatch's "Specification: Embedded metric format".
-    fn holds_the_rules_of_embedded_metrics(line: &Value) {
+    fn assert_valid_emf(line: &Value) {
         let units = ["Milliseconds", "Count"];
         let aws = &line["_aws"];
         assert!(aws["Timestamp"].as_i64().unwrap() > 1_600_000_000_000, "milliseconds: {aws}");
@@ -338,22 +340,22 @@ mod tests {
         let lines = lines_of("info", || async {
             let work = async {
                 let job = json!({"job": "evaluate_rules", "workspace": "demo", "ad_account": "act_1"});
-                does(&serde_json::from_value::<Job>(job).unwrap());
+                record_job(&serde_json::from_value::<Job>(job).unwrap());
                 count(Metric::GraphCalls, 2);
                 count(Metric::GraphCalls, 1);
                 count(Metric::FactsWritten, 0);
-                ends(Outcome::Done);
+                record_outcome(Outcome::Done);
             };
             message().run(work).await;
         });
         let [line] = &lines.await[..] else { panic!("one line") };
-        holds_the_rules_of_embedded_metrics(line);
+        assert_valid_emf(line);
         let mut line = line.clone();
         let members = line.as_object_mut().unwrap();
         for (name, is_number) in [("timestamp", false), ("duration_ms", true), ("DurationMs", true)] {
             assert_eq!(members.remove(name).unwrap().is_number(), is_number, "{name}");
         }
-        assert!(members.remove("cold").unwrap().is_boolean());
+        assert!(members.remove("cold_start").unwrap().is_boolean());
         let aws = members.remove("_aws").unwrap();
         assert_eq!(
             aws["CloudWatchMetrics"],
@@ -367,7 +369,7 @@ mod tests {
             line,
             json!({
                 "level": "INFO", "message": "A unit of work has ended.", "correlation": "story-0001",
-                "function": FUNCTION, "kind": "message", "what": "evaluate_rules", "workspace": "demo",
+                "function": FUNCTION, "kind": "message", "operation": "evaluate_rules", "workspace": "demo",
                 "ad_account": "act_1", "outcome": "done", "attempt": 2,
                 "message_id": "b8f7c1de-0000-4000-8000-000000000001",
                 "Function": FUNCTION, "FactsWritten": 0, "GraphCalls": 3
@@ -376,34 +378,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_metric_at_once_and_every_end_still_hold_the_rules() {
+    async fn all_metrics_at_once_and_every_outcome_are_valid_emf() {
         let all = [
             (Outcome::Done, None),
-            (Outcome::Waits, Some("Waits")),
-            (Outcome::Again, Some("Failures")),
+            (Outcome::Deferred, Some("Deferred")),
+            (Outcome::WillRetry, Some("Failures")),
             (Outcome::DeadLettered, Some("DeadLettered")),
             (Outcome::NeedsReconnect, None),
-            (Outcome::Refused, None),
+            (Outcome::Rejected, None),
             (Outcome::Failed, Some("Failures")),
             (Outcome::Abandoned, Some("Failures")),
         ];
         for (outcome, counted) in all {
             let work = async {
-                ends(outcome);
+                record_outcome(outcome);
                 Metric::ALL.into_iter().for_each(|metric| count(metric, 1));
             };
             let lines = lines_of("info", || message().run(work)).await;
-            holds_the_rules_of_embedded_metrics(&lines[0]);
+            assert_valid_emf(&lines[0]);
             assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().len(), 10);
 
-            let lines = lines_of("info", || message().run(async { ends(outcome) })).await;
-            holds_the_rules_of_embedded_metrics(&lines[0]);
-            for name in ["Waits", "Failures", "DeadLettered"] {
+            let lines = lines_of("info", || message().run(async { record_outcome(outcome) })).await;
+            assert_valid_emf(&lines[0]);
+            for name in ["Deferred", "Failures", "DeadLettered"] {
                 let also = outcome == Outcome::DeadLettered && name == "Failures";
                 assert_eq!(lines[0].get(name).is_some(), counted == Some(name) || also, "{outcome:?} {name}");
             }
         }
-        assert_eq!(DIMENSION, "Function", "the member of the line has that name");
+        assert_eq!(METRIC_DIMENSION, "Function", "the member of the line has that name");
     }
 
     #[tokio::test]
@@ -414,10 +416,10 @@ mod tests {
                 tracing::info!("Not heard.");
                 tracing::warn!(message = "m1", rows_written = 3, level = "ad", why = %"a \"quoted\"\nreason", "Before.");
                 let (workspace, ad_account) = ("demo".parse().unwrap(), "act_1".parse().unwrap());
-                concerns(&workspace, Some(&ad_account));
+                record_workspace(&workspace, Some(&ad_account));
                 tokio::task::yield_now().await;
                 tracing::error!(ad_account = "act_2", "After.");
-                ends(Outcome::Done);
+                record_outcome(Outcome::Done);
             };
             message().run(work).await;
             count(Metric::GraphCalls, 1);
@@ -440,22 +442,22 @@ mod tests {
     async fn work_that_stops_in_the_middle_leaves_its_line() {
         let lines = lines_of("info", || async {
             let mut work = Box::pin(message().run(async {
-                names("a long job");
+                record_operation("a long job");
                 std::future::pending::<()>().await;
             }));
             assert!(begin_only(work.as_mut()).await);
             drop(work);
             let panics = message().run(async {
-                names("a broken job");
+                record_operation("a broken job");
                 panic!("a defect");
             });
             assert!(tokio::spawn(panics).await.is_err(), "on this very thread");
         });
         let lines = lines.await;
-        let told: Vec<_> =
-            lines.iter().map(|line| (line["what"].as_str(), line["outcome"].as_str())).collect();
-        let stopped = |what| (Some(what), Some("abandoned"));
-        assert_eq!(told, [stopped("a long job"), stopped("a broken job")]);
+        let emitted: Vec<_> =
+            lines.iter().map(|line| (line["operation"].as_str(), line["outcome"].as_str())).collect();
+        let stopped = |operation| (Some(operation), Some("abandoned"));
+        assert_eq!(emitted, [stopped("a long job"), stopped("a broken job")]);
     }
 
     /// Lets a future go as far as it can. Whether it is not finished.
@@ -464,22 +466,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_story_begins_where_nobody_brings_a_safe_id() {
+    async fn a_correlation_id_is_generated_where_no_safe_one_is_given() {
         let clock = Clock::system();
         let request = |given: Option<&'static str>| {
             let mut headers = HeaderMap::new();
-            given.map(|given| headers.insert(HEADER, http::HeaderValue::from_static(given)));
-            Unit::request("query-insights", &clock, &Method::GET, &headers).correlation().clone()
+            given.map(|given| headers.insert(CORRELATION_HEADER, http::HeaderValue::from_static(given)));
+            UnitOfWork::request("query-insights", &clock, &Method::GET, &headers).correlation().clone()
         };
         assert_eq!(request(Some("front-end-42")).as_str(), "front-end-42");
         for unsafe_or_none in [None, Some("short"), Some("two words"), Some("a,b;c=\"d\"")] {
             assert_eq!(request(unsafe_or_none).as_str().len(), 24, "{unsafe_or_none:?}");
         }
-        let of =
-            |correlation| Unit::message(FUNCTION, &clock, envelope(correlation)).correlation().to_string();
+        let of = |correlation| {
+            UnitOfWork::message(FUNCTION, &clock, metadata(correlation)).correlation().to_string()
+        };
         assert_eq!(of(Some("story-0001")), "story-0001");
         assert_eq!(of(None), "b8f7c1de-0000-4000-8000-000000000001");
-        let event = invoked("8476a536-e9f4".to_owned(), async { Unit::event(FUNCTION, &clock) }).await;
+        let event =
+            with_request_id("8476a536-e9f4".to_owned(), async { UnitOfWork::event(FUNCTION, &clock) }).await;
         assert_eq!(event.correlation().as_str(), "8476a536-e9f4");
     }
 

@@ -1,193 +1,206 @@
 //! From the queue of the edge to the queue at AWS.
 
-use ads::Failure;
-use ads::job::Queue;
+use domain::Error;
+use domain::job::Queue;
 use worker::Env;
 use worker::worker_sys::MessageBatch;
 
-use super::in_hand::InHand;
 use super::message::{Message, messages};
-use super::queues::bury;
-use super::sqs::{CALL, Fate, Outgoing, Sqs};
+use super::poison_marker::PoisonMarker;
+use super::queues::dead_letter;
+use super::sqs::{OutgoingMessage, SEND_BATCH_LIMITS, SendOutcome, Sqs};
 use super::telemetry;
 use crate::Clock;
 use crate::envelope::Envelope;
-use crate::telemetry::{Metric, Outcome, Unit, count, ends, names};
+use crate::telemetry::{Metric, Outcome, UnitOfWork, count, record_operation, record_outcome};
 
 /// A batch is given back after this, so that Cloudflare need not break it off.
-const LONGEST_BATCH_MS: u64 = 120_000;
+const MAX_BATCH_MS: u64 = 120_000;
 
 /// Forwards the messages of a batch to the queue of `queue`'s function at AWS, and settles each by itself: what
 /// SQS has is acknowledged, what it could not take comes again later and later, and what nobody can ever use
 /// goes to the dead letters with its reason.
 ///
 /// A message whose handling breaks the code takes the whole run along, and Cloudflare brings the batch again.
-/// Then its messages are handled one by one, and the one whose name was left in hand is buried unread.
+/// Then its messages are handled one by one, and the one whose id was left in the poison marker is dead-lettered unread.
 pub async fn forward(batch: &MessageBatch, env: &Env, queue: Queue) {
     telemetry::init();
     // The functions bear the names of their queues.
-    let unit = Unit::event(queue.name(), &Clock::system());
+    let unit = UnitOfWork::event(queue.name(), &Clock::system());
     unit.run(Box::pin(forward_all(batch, env, queue))).await;
 }
 
 async fn forward_all(batch: &MessageBatch, env: &Env, queue: Queue) {
-    names("forward");
-    let began = worker::Date::now().as_millis();
-    InHand::look_back();
+    record_operation("forward");
+    let started_at_ms = worker::Date::now().as_millis();
+    PoisonMarker::recover();
     let messages = messages(batch);
     let received = messages.len();
-    let mut run = Run { env, queue, began, sqs: Sqs::of(env), forwarded: 0, buried: 0, again: 0 };
-    let (mut suspects, fresh): (Vec<_>, Vec<_>) = messages.into_iter().partition(|one| one.tries() > 1);
+    let mut run = ForwardRun {
+        env,
+        queue,
+        started_at_ms,
+        sqs: Sqs::of(env),
+        forwarded: 0,
+        dead_lettered: 0,
+        retried: 0,
+    };
+    let (mut retries, fresh): (Vec<_>, Vec<_>) = messages.into_iter().partition(|one| one.attempt() > 1);
     // From the other end at every other try: whatever stops the run, both sides of it are reached.
-    if suspects.first().is_some_and(|one| one.tries().is_multiple_of(2)) {
-        suspects.reverse();
+    if retries.first().is_some_and(|one| one.attempt().is_multiple_of(2)) {
+        retries.reverse();
     }
     let fresh = run.read(fresh).await;
-    for portion in CALL.portions(fresh, |read| read.outgoing.body.len()) {
-        run.send(portion).await;
+    for batch in SEND_BATCH_LIMITS.batches(fresh, |read| read.outgoing.body.len()) {
+        run.send(batch).await;
     }
-    for suspect in suspects {
-        let read = run.read(vec![suspect]).await;
+    for retry in retries {
+        let read = run.read(vec![retry]).await;
         run.send(read).await;
     }
-    let Run { forwarded, buried, again, sqs, .. } = run;
-    ends(if again > 0 { Outcome::Again } else { Outcome::Done });
-    let out_of_reach = sqs.err().map(|why| why.to_string());
-    tracing::info!(received, forwarded, buried, again, out_of_reach, "A batch was forwarded.");
+    let ForwardRun { forwarded, dead_lettered, retried, sqs, .. } = run;
+    record_outcome(if retried > 0 { Outcome::WillRetry } else { Outcome::Done });
+    let sqs_error = sqs.err().map(|why| why.to_string());
+    tracing::info!(received, forwarded, dead_lettered, retried, sqs_error, "A batch was forwarded.");
 }
 
 /// A message that was read.
-struct Read {
+struct ReadMessage {
     message: Message,
-    outgoing: Outgoing,
+    outgoing: OutgoingMessage,
 }
 
 /// The work on one batch.
-struct Run<'a> {
+struct ForwardRun<'a> {
     env: &'a Env,
     queue: Queue,
-    began: u64,
+    started_at_ms: u64,
     /// Where to, or why nothing more can be sent in this run: what one call did not reach, the next will not.
-    sqs: Result<Sqs, Failure>,
+    sqs: Result<Sqs, Error>,
     forwarded: usize,
-    buried: usize,
-    again: usize,
+    dead_lettered: usize,
+    retried: usize,
 }
 
-impl Run<'_> {
+impl ForwardRun<'_> {
     /// Reads messages; those that cannot be used are settled here.
-    async fn read(&mut self, messages: Vec<Message>) -> Vec<Read> {
+    async fn read(&mut self, messages: Vec<Message>) -> Vec<ReadMessage> {
         let mut read = Vec::with_capacity(messages.len());
         for message in messages {
-            let name = message.name();
-            if InHand::was_left(&name) {
-                self.bury(&message, "the Worker broke while it handled this message").await;
+            let name = message.message_id();
+            if PoisonMarker::is_poison(&name) {
+                self.dead_letter(&message, "the Worker broke while it handled this message").await;
                 continue;
             }
-            let opened = {
-                let _in_hand = InHand::of(&name);
+            let parsed = {
+                let _marker = PoisonMarker::set(&name);
                 match message.text() {
-                    Some(text) => open(&text, self.queue),
+                    Some(text) => to_outgoing(&text, self.queue),
                     None => Err("not a job: not a text".to_owned()),
                 }
             };
-            match opened {
-                Ok(outgoing) => read.push(Read { message, outgoing }),
-                Err(reason) => self.bury(&message, &reason).await,
+            match parsed {
+                Ok(outgoing) => read.push(ReadMessage { message, outgoing }),
+                Err(reason) => self.dead_letter(&message, &reason).await,
             }
         }
         read
     }
 
     /// Sends messages and settles each of them.
-    async fn send(&mut self, read: Vec<Read>) {
+    async fn send(&mut self, read: Vec<ReadMessage>) {
         if read.is_empty() {
             return;
         }
         match self.call(&read).await {
-            Ok(fates) => {
-                for (read, fate) in read.iter().zip(fates) {
-                    self.settle(read, fate).await;
+            Ok(outcomes) => {
+                for (read, outcome) in read.iter().zip(outcomes) {
+                    self.settle(read, outcome).await;
                 }
             }
             // One of them is at fault, and SQS does not say which.
-            Err(Failure::Refused(_)) if read.len() > 1 => {
+            Err(Error::RejectedByPlatform(_)) if read.len() > 1 => {
                 for one in read {
                     Box::pin(self.send(vec![one])).await;
                 }
             }
-            Err(Failure::Refused(reason)) => {
+            Err(Error::RejectedByPlatform(reason)) => {
                 for one in &read {
-                    self.bury(&one.message, &reason).await;
+                    self.dead_letter(&one.message, &reason).await;
                 }
             }
-            Err(failure) => {
+            Err(error) => {
                 for one in &read {
-                    self.again = self.again.saturating_add(1);
-                    one.message.come_again();
+                    self.retried = self.retried.saturating_add(1);
+                    one.message.retry_later();
                 }
-                self.sqs = Err(failure);
+                self.sqs = Err(error);
             }
         }
     }
 
-    async fn call(&self, read: &[Read]) -> Result<Vec<Fate>, Failure> {
-        let sqs = self.sqs.as_ref().map_err(Failure::clone)?;
-        if worker::Date::now().as_millis().saturating_sub(self.began) > LONGEST_BATCH_MS {
-            return Err(Failure::Unavailable("the batch took too long".to_owned()));
+    async fn call(&self, read: &[ReadMessage]) -> Result<Vec<SendOutcome>, Error> {
+        let sqs = self.sqs.as_ref().map_err(Error::clone)?;
+        if worker::Date::now().as_millis().saturating_sub(self.started_at_ms) > MAX_BATCH_MS {
+            return Err(Error::Unavailable("the batch took too long".to_owned()));
         }
         // Of one message alone its name; of several no name fits, and the next try takes them one by one.
         let name = || match read {
-            [one] => one.message.name(),
+            [one] => one.message.message_id(),
             _ => String::new(),
         };
         let call = {
-            let _in_hand = InHand::of(&name());
-            sqs.sending(read.iter().map(|read| &read.outgoing))?
+            let _marker = PoisonMarker::set(&name());
+            sqs.send_batch_call(read.iter().map(|read| &read.outgoing))?
         };
-        let answer = call.send().await?;
-        let _in_hand = InHand::of(&name());
-        answer.fates(read.len())
+        let response = call.send().await?;
+        let _marker = PoisonMarker::set(&name());
+        response.outcomes(read.len())
     }
 
-    async fn settle(&mut self, Read { message, outgoing }: &Read, fate: Fate) {
-        match fate {
-            Fate::Taken => {
+    async fn settle(&mut self, ReadMessage { message, outgoing }: &ReadMessage, outcome: SendOutcome) {
+        match outcome {
+            SendOutcome::Accepted => {
                 self.forwarded = self.forwarded.saturating_add(1);
-                message.settle();
+                message.acknowledge();
             }
-            Fate::Refused(reason) => self.bury(message, &reason).await,
-            Fate::Later(why) => {
+            SendOutcome::Rejected(reason) => self.dead_letter(message, &reason).await,
+            SendOutcome::Retry(why) => {
                 let correlation = &outgoing.correlation;
-                tracing::warn!(message_id = message.name(), correlation, why, "A message will come again.");
-                self.again = self.again.saturating_add(1);
-                message.come_again();
+                tracing::warn!(
+                    message_id = message.message_id(),
+                    correlation,
+                    why,
+                    "A message will come again."
+                );
+                self.retried = self.retried.saturating_add(1);
+                message.retry_later();
             }
         }
     }
 
-    async fn bury(&mut self, message: &Message, reason: &str) {
-        let name = message.name();
-        match bury(self.env, &message.raw(), reason).await {
+    async fn dead_letter(&mut self, message: &Message, reason: &str) {
+        let name = message.message_id();
+        match dead_letter(self.env, &message.raw(), reason).await {
             Ok(()) => {
                 // Why is said there: a reason may quote what the message says.
                 tracing::error!(message_id = name, "A message went to the dead letters.");
                 count(Metric::DeadLettered, 1);
-                self.buried = self.buried.saturating_add(1);
-                message.settle();
+                self.dead_lettered = self.dead_lettered.saturating_add(1);
+                message.acknowledge();
             }
-            Err(failure) => {
-                tracing::error!(message_id = name, %failure, "A message cannot even be buried yet.");
-                self.again = self.again.saturating_add(1);
-                message.come_again();
+            Err(error) => {
+                tracing::error!(message_id = name, %error, "A message could not be dead-lettered yet.");
+                self.retried = self.retried.saturating_add(1);
+                message.retry_later();
             }
         }
     }
 }
 
 /// What SQS gets of a message.
-fn open(text: &str, queue: Queue) -> Result<Outgoing, String> {
-    let Envelope { correlation, job } = Envelope::open(text, queue)?;
+fn to_outgoing(text: &str, queue: Queue) -> Result<OutgoingMessage, String> {
+    let Envelope { correlation, job } = Envelope::parse(text, queue)?;
     let body = serde_json::to_string(&job).map_err(|error| error.to_string())?;
-    Ok(Outgoing { body, group: job.fairness_group().to_owned(), correlation })
+    Ok(OutgoingMessage { body, group: job.message_group_id().to_owned(), correlation })
 }

@@ -26,7 +26,7 @@ extern "C" {
 }
 
 /// The longest that a message waits between two tries.
-const LONGEST_DELAY_S: u32 = 3600;
+const MAX_RETRY_DELAY_SECS: u32 = 3600;
 
 /// The messages of a batch.
 pub(super) fn messages(batch: &MessageBatch) -> Vec<Message> {
@@ -36,15 +36,15 @@ pub(super) fn messages(batch: &MessageBatch) -> Vec<Message> {
 
 impl Message {
     /// The queue's own name of it.
-    pub(super) fn name(&self) -> String {
+    pub(super) fn message_id(&self) -> String {
         self.id().map(String::from).unwrap_or_default()
     }
 
     /// 1 at first.
-    pub(super) fn tries(&self) -> u32 {
-        let told = self.attempts().ok().and_then(|attempts| attempts.as_f64());
+    pub(super) fn attempt(&self) -> u32 {
+        let count = self.attempts().ok().and_then(|attempts| attempts.as_f64());
         // The queue counts in small whole numbers.
-        told.map_or(1, |attempts| attempts as u32).max(1)
+        count.map_or(1, |attempts| attempts as u32).max(1)
     }
 
     /// What it says, if it is text. Everything that we send is.
@@ -58,22 +58,22 @@ impl Message {
     }
 
     /// It is done with.
-    pub(super) fn settle(&self) {
+    pub(super) fn acknowledge(&self) {
         if self.ack().is_err() {
             tracing::error!(
-                message_id = self.name(),
+                message_id = self.message_id(),
                 "A message could not be acknowledged and will come again."
             );
         }
     }
 
     /// It comes again, the later the more often it has come: after 2, 4, 8 seconds and so on up to an hour.
-    pub(super) fn come_again(&self) {
-        let delay = 2_u32.saturating_pow(self.tries().min(31)).min(LONGEST_DELAY_S);
+    pub(super) fn retry_later(&self) {
+        let delay = 2_u32.saturating_pow(self.attempt().min(31)).min(MAX_RETRY_DELAY_SECS);
         let options = Object::new();
         let set = Reflect::set(&options, &"delaySeconds".into(), &delay.into());
         if set.and_then(|_| self.retry(&options)).is_err() {
-            tracing::error!(message_id = self.name(), "A message could not be sent back.");
+            tracing::error!(message_id = self.message_id(), "A message could not be sent back.");
         }
     }
 }

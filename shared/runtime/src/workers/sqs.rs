@@ -3,27 +3,28 @@
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
-use ads::Failure;
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
+use domain::Error;
 use futures_util::future::{Either, select};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use worker::wasm_bindgen::JsValue;
 use worker::{AbortController, Delay, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
 
-use super::{Settings, out_of_reach};
-use crate::envelope::Limits;
+use super::{Settings, unavailable};
+use crate::envelope::BatchLimits;
 
 /// Ten messages and 1 MiB in a call; each brings its frame, its group and its correlation.
-pub(super) const CALL: Limits = Limits { messages: 10, bytes: 1_000_000, each: 500 };
-/// After this a call counts as lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const SEND_BATCH_LIMITS: BatchLimits =
+    BatchLimits { max_messages: 10, max_bytes: 1_000_000, overhead_bytes: 500 };
+/// After this a call counts as failed.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A message for SQS.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(super) struct OutgoingMessage {
     pub(super) body: String,
     /// Fair queues: one busy tenant must not hold up the others.
     pub(super) group: String,
@@ -32,40 +33,40 @@ pub(super) struct Outgoing {
 
 /// What SQS said of one message of a call.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum SendOutcome {
     /// It has it.
-    Taken,
+    Accepted,
     /// It will never take it, and says why.
-    Refused(String),
+    Rejected(String),
     /// It did not take it this time.
-    Later(String),
+    Retry(String),
 }
 
 /// The queue of the function on Lambda.
 pub(super) struct Sqs {
     url: String,
     region: String,
-    key_id: SecretString,
+    access_key_id: SecretString,
     key: SecretString,
 }
 
 /// A signed call that was not sent yet.
-pub(super) struct Call(Request);
+pub(super) struct SignedCall(Request);
 
 /// Status and body of an answer.
-pub(super) struct Answer {
+pub(super) struct SqsResponse {
     status: u16,
     body: String,
 }
 
 impl Sqs {
     /// The queue that the Worker's settings name.
-    pub(super) fn of(env: &Env) -> Result<Self, Failure> {
+    pub(super) fn of(env: &Env) -> Result<Self, Error> {
         let mut settings = Settings::of(env);
         let sqs = Self {
             url: settings.var("WEBHOOK_QUEUE_URL"),
             region: settings.var("AWS_REGION"),
-            key_id: settings.secret("AWS_ACCESS_KEY_ID"),
+            access_key_id: settings.secret("AWS_ACCESS_KEY_ID"),
             key: settings.secret("AWS_SECRET_ACCESS_KEY"),
         };
         settings.check()?;
@@ -73,7 +74,10 @@ impl Sqs {
     }
 
     /// A call that sends these messages, in their order.
-    pub(super) fn sending<'a>(&self, messages: impl Iterator<Item = &'a Outgoing>) -> Result<Call, Failure> {
+    pub(super) fn send_batch_call<'a>(
+        &self,
+        messages: impl Iterator<Item = &'a OutgoingMessage>,
+    ) -> Result<SignedCall, Error> {
         let entries = messages.enumerate().map(|(index, message)| Entry {
             id: index.to_string(),
             message_body: &message.body,
@@ -82,24 +86,24 @@ impl Sqs {
                 correlation: Attribute { data_type: "String", string_value: &message.correlation },
             },
         });
-        let body = Sending { queue_url: &self.url, entries: entries.collect() };
+        let body = SendMessageBatchRequest { queue_url: &self.url, entries: entries.collect() };
         self.call("AmazonSQS.SendMessageBatch", &body)
     }
 
     /// A call that asks how many messages wait.
-    pub(super) fn asking(&self) -> Result<Call, Failure> {
+    pub(super) fn queue_attributes_call(&self) -> Result<SignedCall, Error> {
         let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
-        let body = Asking { queue_url: &self.url, attribute_names: names };
+        let body = GetQueueAttributesRequest { queue_url: &self.url, attribute_names: names };
         self.call("AmazonSQS.GetQueueAttributes", &body)
     }
 
-    fn call<T: Serialize>(&self, target: &'static str, body: &T) -> Result<Call, Failure> {
-        let defect = |error: &dyn std::fmt::Display| Failure::Defect(format!("a call of SQS: {error}"));
+    fn call<T: Serialize>(&self, target: &'static str, body: &T) -> Result<SignedCall, Error> {
+        let defect = |error: &dyn std::fmt::Display| Error::Internal(format!("a call of SQS: {error}"));
         let body = serde_json::to_string(body).map_err(|error| defect(&error))?;
         let endpoint = endpoint(&self.url)?;
         let known = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", target)];
-        let (key_id, key) = (self.key_id.expose_secret(), self.key.expose_secret());
-        let identity = Credentials::new(key_id, key, None, None, "worker").into();
+        let (access_key_id, key) = (self.access_key_id.expose_secret(), self.key.expose_secret());
+        let identity = Credentials::new(access_key_id, key, None, None, "worker").into();
         let since_epoch = Duration::from_millis(worker::Date::now().as_millis());
         let params = SigningParams::builder()
             .identity(&identity)
@@ -122,87 +126,87 @@ impl Sqs {
         init.with_method(Method::Post).with_headers(headers).with_body(Some(JsValue::from_str(&body)));
         // SQS does not redirect; a signed request is for nobody else.
         init.with_redirect(RequestRedirect::Manual);
-        Request::new_with_init(endpoint, &init).map(Call).map_err(|error| defect(&error))
+        Request::new_with_init(endpoint, &init).map(SignedCall).map_err(|error| defect(&error))
     }
 }
 
 /// `https://host/`, out of the queue's address.
-fn endpoint(url: &str) -> Result<&str, Failure> {
+fn endpoint(url: &str) -> Result<&str, Error> {
     let host = url.find("://").map(|at| at.saturating_add(3));
     let slash = host.and_then(|host| Some(host.saturating_add(url.get(host..)?.find('/')?)));
     let endpoint = slash.and_then(|slash| url.get(..=slash));
-    endpoint.ok_or_else(|| Failure::Defect("WEBHOOK_QUEUE_URL is no address of a queue".to_owned()))
+    endpoint.ok_or_else(|| Error::Internal("WEBHOOK_QUEUE_URL is no address of a queue".to_owned()))
 }
 
-impl Call {
-    /// Makes the call. An answer that does not come is waited for no longer than [`PATIENCE`].
-    pub(super) async fn send(self) -> Result<Answer, Failure> {
+impl SignedCall {
+    /// Makes the call. An answer that does not come is waited for no longer than [`CALL_TIMEOUT`].
+    pub(super) async fn send(self) -> Result<SqsResponse, Error> {
         let abort = AbortController::default();
         let signal = abort.signal();
         let fetch = Fetch::Request(self.0);
         let work = async {
             let mut response = fetch.send_with_signal(&signal).await?;
-            Ok(Answer { status: response.status_code(), body: response.text().await? })
+            Ok(SqsResponse { status: response.status_code(), body: response.text().await? })
         };
-        let done = match select(pin!(work), Delay::from(PATIENCE)).await {
+        let done = match select(pin!(work), Delay::from(CALL_TIMEOUT)).await {
             Either::Left((done, _)) => Some(done),
             Either::Right(_) => None,
         };
         let Some(done) = done else {
             abort.abort();
-            return Err(Failure::Unavailable(format!("SQS: no answer in {} s", PATIENCE.as_secs())));
+            return Err(Error::Unavailable(format!("SQS: no answer in {} s", CALL_TIMEOUT.as_secs())));
         };
-        done.map_err(|error: worker::Error| out_of_reach("SQS", &error))
+        done.map_err(|error: worker::Error| unavailable("SQS", &error))
     }
 }
 
-impl Answer {
+impl SqsResponse {
     /// What became of each of `count` messages, or why none of them went anywhere.
-    pub(super) fn fates(&self, count: usize) -> Result<Vec<Fate>, Failure> {
+    pub(super) fn outcomes(&self, count: usize) -> Result<Vec<SendOutcome>, Error> {
         if self.status != 200 {
             return Err(self.failure());
         }
-        let sent: Sent = self.read()?;
-        let fate = |id: String| {
+        let sent: SendMessageBatchResponse = self.read()?;
+        let outcome = |id: String| {
             if sent.successful.iter().any(|entry| entry.id == id) {
-                return Fate::Taken;
+                return SendOutcome::Accepted;
             }
             match sent.failed.iter().find(|entry| entry.id == id) {
-                Some(lost) if lost.sender_fault && blames_message(&lost.code) => {
-                    Fate::Refused(format!("SQS refused it: {} {}", lost.code, lost.message))
+                Some(failed) if failed.sender_fault && blames_message(&failed.code) => {
+                    SendOutcome::Rejected(format!("SQS refused it: {} {}", failed.code, failed.message))
                 }
-                Some(lost) => Fate::Later(format!("SQS: {} {}", lost.code, lost.message)),
-                None => Fate::Later("SQS did not say what became of it".to_owned()),
+                Some(failed) => SendOutcome::Retry(format!("SQS: {} {}", failed.code, failed.message)),
+                None => SendOutcome::Retry("SQS did not say what became of it".to_owned()),
             }
         };
-        Ok((0..count).map(|index| fate(index.to_string())).collect())
+        Ok((0..count).map(|index| outcome(index.to_string())).collect())
     }
 
     /// How many messages wait at AWS, and how many are being worked on.
-    pub(super) fn backlog(&self) -> Result<(u64, u64), Failure> {
+    pub(super) fn backlog(&self) -> Result<(u64, u64), Error> {
         if self.status != 200 {
             return Err(self.failure());
         }
-        let told: Told = self.read()?;
+        let response: GetQueueAttributesResponse = self.read()?;
         let number = |text: String| text.parse().unwrap_or_default();
-        Ok((number(told.attributes.waiting), number(told.attributes.in_flight)))
+        Ok((number(response.attributes.waiting), number(response.attributes.in_flight)))
     }
 
-    fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
-        serde_json::from_str(&self.body).map_err(|error| Failure::Unavailable(format!("SQS: {error}")))
+    fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        serde_json::from_str(&self.body).map_err(|error| Error::Unavailable(format!("SQS: {error}")))
     }
 
     /// `Refused` where the error lies in a message. Every other one is about the key, the queue, or SQS itself, and
     /// a later try may find it mended.
-    fn failure(&self) -> Failure {
-        let error: Refusal = serde_json::from_str(&self.body).unwrap_or_default();
+    fn failure(&self) -> Error {
+        let error: SqsError = serde_json::from_str(&self.body).unwrap_or_default();
         let code = error.kind.rsplit('#').next().unwrap_or_default();
         let why = format!("SQS answered {}: {code} {}", self.status, error.message);
         let of_message = ["InvalidMessageContents", "BatchRequestTooLong"];
         if of_message.iter().any(|known| code.starts_with(known)) {
-            Failure::Refused(why)
+            Error::RejectedByPlatform(why)
         } else {
-            Failure::Unavailable(why)
+            Error::Unavailable(why)
         }
     }
 }
@@ -214,7 +218,7 @@ fn blames_message(code: &str) -> bool {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Sending<'a> {
+struct SendMessageBatchRequest<'a> {
     queue_url: &'a str,
     entries: Vec<Entry<'a>>,
 }
@@ -242,29 +246,29 @@ struct Attribute<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Asking<'a> {
+struct GetQueueAttributesRequest<'a> {
     queue_url: &'a str,
     attribute_names: [&'static str; 2],
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Sent {
+struct SendMessageBatchResponse {
     #[serde(default)]
-    successful: Vec<Taken>,
+    successful: Vec<SuccessfulEntry>,
     #[serde(default)]
-    failed: Vec<Lost>,
+    failed: Vec<FailedEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Taken {
+struct SuccessfulEntry {
     id: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Lost {
+struct FailedEntry {
     id: String,
     #[serde(default)]
     sender_fault: bool,
@@ -276,12 +280,12 @@ struct Lost {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Told {
-    attributes: Waiting,
+struct GetQueueAttributesResponse {
+    attributes: QueueAttributes,
 }
 
 #[derive(Deserialize)]
-struct Waiting {
+struct QueueAttributes {
     #[serde(rename = "ApproximateNumberOfMessages", default)]
     waiting: String,
     #[serde(rename = "ApproximateNumberOfMessagesNotVisible", default)]
@@ -289,7 +293,7 @@ struct Waiting {
 }
 
 #[derive(Default, Deserialize)]
-struct Refusal {
+struct SqsError {
     #[serde(rename = "__type", default)]
     kind: String,
     #[serde(default, alias = "Message")]

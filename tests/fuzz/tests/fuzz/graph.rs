@@ -1,40 +1,40 @@
-//! Answers of Graph: rows, objects, errors, usage headers, and what the login answers.
+//! Responses of Graph: rows, objects, errors, usage headers, and what the login answers.
 
 use std::time::Duration;
 
-use ads::Failure;
-use ads::metrics::{Measures, Metric, Shown};
-use ads::object::Level;
+use domain::Error;
+use domain::metrics::{Measures, MeasuresView, Metric};
+use domain::object::Level;
 use graph_api::account::AdAccount;
-use graph_api::insights::AdDay;
-use graph_api::limit::{AccountLimits, Spent};
-use graph_api::oauth::{IssuedToken, TokenFacts};
-use graph_api::structure::GraphObject;
+use graph_api::entities::GraphObject;
+use graph_api::insights::InsightsRow;
+use graph_api::limit::{AccountLimits, QuotaConsumption};
+use graph_api::oauth::{IssuedToken, TokenInfo};
 use graph_api::usage::{Usage, UseCase};
 use graph_api::{GraphError, fuzzing};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{Input, are_accepted, document, is_stable, iterations};
+use crate::{Input, assert_accepted, assert_round_trips, document, iterations};
 
 const INSIGHTS: [&str; 2] = [
     r#"{"data":[{"ad_id":"4","adset_id":"3","campaign_id":"2","date_start":"2026-11-19","date_stop":"2026-11-19","impressions":"8801","clicks":"120","inline_link_clicks":"7","spend":"42.17","reach":"7000","frequency":"1.257286","attribution_setting":"7d_click","actions":[{"action_type":"omni_purchase","value":"3","7d_click":"2","1d_view":"1"},{"action_type":"lead","value":"1"},{"action_type":"lead","value":"2"}],"action_values":[{"action_type":"omni_purchase","value":"289.9","7d_click":"200"}]},{"ad_id":"5","adset_id":"3","campaign_id":"2","date_start":"2026-11-19","date_stop":"2026-11-19"}],"paging":{"cursors":{"before":"a","after":"b"},"next":"https://graph.facebook.com/v26.0/act_1/insights?access_token=x"}}"#,
     r#"{"data":[{"ad_id":"4","adset_id":"3","campaign_id":"2","date_start":"2026-11-19","date_stop":"2026-11-19","impressions":1,"spend":1.5,"actions":[{"action_type":"purchase","value":1}]}]}"#,
 ];
 
-/// An account's rows are added up, told and kept; numbers that no ad could have are refused at the door.
+/// An account's rows are added up, told and kept; numbers that no ad could have are rejected by the parser.
 #[test]
 fn insights() {
-    let read = fuzzing::rows::<AdDay>;
-    are_accepted(&INSIGHTS, |body| read(body).is_ok());
+    let read = fuzzing::rows::<InsightsRow>;
+    assert_accepted(&INSIGHTS, |body| read(body).is_ok());
     bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         let Ok(days) = read(&document(&INSIGHTS, input)) else { return };
         let mut sum = Measures::default();
         for day in &days {
-            is_stable(&day.facts);
+            assert_round_trips(&day.facts);
             sum += &day.facts.measures;
         }
         let _ = Metric::ALL.map(|metric| metric.of(&sum));
-        serde_json::to_string(&Shown::from(&sum)).unwrap();
+        serde_json::to_string(&MeasuresView::from(&sum)).unwrap();
     });
 }
 
@@ -45,10 +45,10 @@ const OBJECTS: [&str; 1] = [
 #[test]
 fn objects() {
     let read = fuzzing::rows::<GraphObject>;
-    are_accepted(&OBJECTS, |body| read(body).is_ok());
+    assert_accepted(&OBJECTS, |body| read(body).is_ok());
     bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         for object in read(&document(&OBJECTS, input)).into_iter().flatten() {
-            is_stable(&object.into_object(Level::AdSet));
+            assert_round_trips(&object.into_object(Level::AdSet));
         }
     });
 }
@@ -65,11 +65,11 @@ fn errors() {
     let input = bolero::check!().with_type::<(u16, bool, Input)>().with_iterations(iterations());
     input.for_each(|(status, creates, input): &(u16, bool, Input)| {
         let error = fuzzing::error(*status, &document(&ERRORS, input), *creates);
-        if let GraphError::Wait { after, .. } = error {
+        if let GraphError::RateLimited { after, .. } = error {
             assert!(after <= Duration::from_secs(24 * 3600), "{after:?}");
         }
-        assert!(!(*creates && error.may_pass()), "{error}");
-        assert!(!Failure::from(error).to_string().is_empty());
+        assert!(!(*creates && error.is_retryable()), "{error}");
+        assert!(!Error::from(error).to_string().is_empty());
     });
 }
 
@@ -93,26 +93,28 @@ const HEADERS: [(&str, &str); 4] = [
 #[test]
 fn usage_headers() {
     let valid = HEADERS.map(|(_, value)| value);
-    bolero::check!().with_type::<[Input; 4]>().with_iterations(iterations()).for_each(|inputs: &[Input; 4]| {
-        let texts: Vec<_> = (0..4)
-            .map(|place| {
-                String::from_utf8(document(&valid[place..=place], &inputs[place])).unwrap_or_default()
-            })
-            .collect();
-        let usage = Usage::read(|name| {
-            let place = HEADERS.iter().position(|(header, _)| *header == name)?;
-            Some(texts[place].as_str())
-        });
-        assert!(usage.waits.iter().all(|(_, wait)| *wait <= Duration::from_secs(24 * 3600)), "{usage:?}");
-        let (now, mut limits) = (Timestamp::UNIX_EPOCH, AccountLimits::default());
-        let lease = limits.lease(UseCase::AdsInsights, 1, 30, now).unwrap();
-        limits.settle(&lease, &Spent { points: 3, usage, ..Spent::default() }, now);
-        let written = serde_json::to_string(&limits).unwrap();
-        let mut kept: AccountLimits = serde_json::from_str(&written).unwrap();
-        let later = now + SignedDuration::from_secs(61);
-        let lease = |limits: &mut AccountLimits| limits.lease(UseCase::AdsInsights, 1, 30, later);
-        assert_eq!(lease(&mut kept), lease(&mut limits), "{written}");
-    });
+    bolero::check!().with_type::<[Input; 4]>().with_iterations(iterations()).for_each(
+        |inputs: &[Input; 4]| {
+            let texts: Vec<_> = (0..4)
+                .map(|place| {
+                    String::from_utf8(document(&valid[place..=place], &inputs[place])).unwrap_or_default()
+                })
+                .collect();
+            let usage = Usage::read(|name| {
+                let place = HEADERS.iter().position(|(header, _)| *header == name)?;
+                Some(texts[place].as_str())
+            });
+            assert!(usage.waits.iter().all(|(_, wait)| *wait <= Duration::from_secs(24 * 3600)), "{usage:?}");
+            let (now, mut limits) = (Timestamp::UNIX_EPOCH, AccountLimits::default());
+            let lease = limits.lease(UseCase::AdsInsights, 1, 30, now).unwrap();
+            limits.settle(&lease, &QuotaConsumption { points: 3, usage, ..QuotaConsumption::default() }, now);
+            let written = serde_json::to_string(&limits).unwrap();
+            let mut restored: AccountLimits = serde_json::from_str(&written).unwrap();
+            let later = now + SignedDuration::from_secs(61);
+            let lease = |limits: &mut AccountLimits| limits.lease(UseCase::AdsInsights, 1, 30, later);
+            assert_eq!(lease(&mut restored), lease(&mut limits), "{written}");
+        },
+    );
 }
 
 const LOGIN: [&str; 3] = [
@@ -124,18 +126,18 @@ const LOGIN: [&str; 3] = [
 /// Whatever the login answers: the token in it is not shown.
 #[test]
 fn login() {
-    are_accepted(&LOGIN[..1], |body| serde_json::from_slice::<IssuedToken>(body).is_ok());
-    are_accepted(&LOGIN[1..2], |body| serde_json::from_slice::<TokenFacts>(body).is_ok());
-    are_accepted(&LOGIN[2..], |body| serde_json::from_slice::<AdAccount>(body).is_ok());
+    assert_accepted(&LOGIN[..1], |body| serde_json::from_slice::<IssuedToken>(body).is_ok());
+    assert_accepted(&LOGIN[1..2], |body| serde_json::from_slice::<TokenInfo>(body).is_ok());
+    assert_accepted(&LOGIN[2..], |body| serde_json::from_slice::<AdAccount>(body).is_ok());
     bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         let body = document(&LOGIN, input);
         if let Ok(token) = serde_json::from_slice::<IssuedToken>(&body) {
             assert!(!format!("{token:?}").contains("EAAB"));
         }
-        drop(serde_json::from_slice::<TokenFacts>(&body));
+        drop(serde_json::from_slice::<TokenInfo>(&body));
         if let Ok(account) = serde_json::from_slice::<AdAccount>(&body) {
-            is_stable(&account.id);
-            is_stable(&account.currency);
+            assert_round_trips(&account.id);
+            assert_round_trips(&account.currency);
         }
     });
 }

@@ -24,17 +24,17 @@ type Input = (u8, u8, [Edit; 4]);
 
 /// The document of an input.
 fn document(valid: &[&str], (which, much, edits): &Input) -> Vec<u8> {
-    fuzz::mutated(valid[usize::from(*which) % valid.len()], &edits[..usize::from(*much) % 5])
+    fuzz::mutate(valid[usize::from(*which) % valid.len()], &edits[..usize::from(*much) % 5])
 }
 
 /// What was accepted reads the same once it was written.
-fn is_stable<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+fn assert_round_trips<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     let written = serde_json::to_string(value).unwrap();
     assert_eq!(&serde_json::from_str::<T>(&written).unwrap(), value, "{written}");
 }
 
-/// Each valid document is accepted as it is, or nothing behind the door would ever be tried.
-fn are_accepted(valid: &[&str], accept: impl Fn(&[u8]) -> bool) {
+/// Each valid document is accepted as it is, or no input would get past the parser.
+fn assert_accepted(valid: &[&str], accept: impl Fn(&[u8]) -> bool) {
     for document in valid {
         assert!(accept(document.as_bytes()), "{document}");
     }

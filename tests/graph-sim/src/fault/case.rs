@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{Area, ErrorData, FaultKind, FaultPlan, Place, Refusal, ThrottleKind, When};
+use super::{Area, ErrorData, ErrorResponse, FaultKind, FaultPlan, RequestMatcher, ThrottleKind, Trigger};
 
 /// How a correct client ends that meets a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum ExpectedOutcome {
     /// With everything it came for.
     Complete,
     /// By asking a person to connect again.
@@ -25,70 +25,92 @@ pub struct FaultCase {
     /// The fault: once on the second read of an ad account if it passes, on all of them if it stays.
     pub plan: FaultPlan,
     /// How a correct client ends.
-    pub ending: Ending,
+    pub expected: ExpectedOutcome,
 }
 
 impl FaultPlan {
-    /// Every single fault once, each as a plan of its own; [`FaultPlan::at`] moves it elsewhere. Faults of batches
+    /// Every single fault once, each as a plan of its own; [`FaultPlan::with_matcher`] applies it to other requests. Faults of batches
     /// and of webhook deliveries strike nothing in a client that uses neither.
-    pub fn each() -> Vec<FaultCase> {
-        let mut cases: Vec<FaultCase> = passing().into_iter().map(|(name, what)| once(name, what)).collect();
-        cases.extend(staying().into_iter().map(|(name, refusal, ending)| {
-            let place = ad_account();
-            FaultCase { name, plan: Self::of(When::default(), place, FaultKind::Refusal(refusal)), ending }
+    pub fn all_cases() -> Vec<FaultCase> {
+        let mut cases: Vec<FaultCase> =
+            transient_cases().into_iter().map(|(name, what)| once(name, what)).collect();
+        cases.extend(permanent_cases().into_iter().map(|(name, error_response, expected)| {
+            let matcher = ad_account();
+            FaultCase {
+                name,
+                plan: Self::single(Trigger::default(), matcher, FaultKind::ErrorResponse(error_response)),
+                expected,
+            }
         }));
-        cases.push(in_area("batch item without an answer", Area::BatchItem, FaultKind::LostAnswer));
-        let busy = FaultKind::Refusal(Refusal::new(2, None).status(500).transient(true));
+        cases.push(in_area("batch item without a response", Area::BatchItem, FaultKind::LostResponse));
+        let busy = FaultKind::ErrorResponse(ErrorResponse::new(2, None).status(500).transient(true));
         cases.push(in_area("batch item refused for a moment", Area::BatchItem, busy));
         cases.push(in_area("webhook delivered twice", Area::Webhook, FaultKind::Duplicate));
-        cases.push(in_area("webhooks in another order", Area::Webhook, FaultKind::Overtaken));
-        cases.push(in_area("webhook not delivered at first", Area::Webhook, FaultKind::LostCall));
+        cases.push(in_area("webhooks in another order", Area::Webhook, FaultKind::OutOfOrder));
+        cases.push(in_area("webhook not delivered at first", Area::Webhook, FaultKind::LostRequest));
         cases
     }
 }
 
-fn ad_account() -> Place {
-    Place { method: Some("GET".into()), path_contains: "/act_".into(), area: None }
+fn ad_account() -> RequestMatcher {
+    RequestMatcher { method: Some("GET".into()), path_contains: "/act_".into(), area: None }
 }
 
 fn once(name: &'static str, what: FaultKind) -> FaultCase {
     // Where a page is repeated there must be one before it, which the fault itself sees to.
     let n = if matches!(what, FaultKind::RepeatedPage) { 1 } else { 2 };
-    FaultCase { name, plan: FaultPlan::of(When::nth(n), ad_account(), what), ending: Ending::Complete }
+    FaultCase {
+        name,
+        plan: FaultPlan::single(Trigger::nth(n), ad_account(), what),
+        expected: ExpectedOutcome::Complete,
+    }
 }
 
 fn in_area(name: &'static str, area: Area, what: FaultKind) -> FaultCase {
-    let place = Place { area: Some(area), ..Place::default() };
-    FaultCase { name, plan: FaultPlan::of(When::nth(1), place, what), ending: Ending::Complete }
+    let matcher = RequestMatcher { area: Some(area), ..RequestMatcher::default() };
+    FaultCase {
+        name,
+        plan: FaultPlan::single(Trigger::nth(1), matcher, what),
+        expected: ExpectedOutcome::Complete,
+    }
 }
 
-fn passing() -> Vec<(&'static str, FaultKind)> {
-    let refusal = |code, subcode| Refusal::new(code, subcode);
+fn transient_cases() -> Vec<(&'static str, FaultKind)> {
+    let error_response = |code, subcode| ErrorResponse::new(code, subcode);
     let throttle = |limit| FaultKind::Throttle { limit, minutes: 1 };
     let data = json!({ "blame_field_specs": [["fields"]] });
-    let with_data = |data| Refusal { error_data: Some(data), ..refusal(2, None).status(500).transient(true) };
+    let with_data = |data| ErrorResponse {
+        error_data: Some(data),
+        ..error_response(2, None).status(500).transient(true)
+    };
     vec![
-        ("unknown error", FaultKind::Refusal(refusal(1, None).status(500))),
-        ("service error", FaultKind::Refusal(refusal(2, None).status(500).transient(true))),
-        ("passing error of another code", FaultKind::Refusal(refusal(100, None).transient(true))),
-        ("passing insights error", FaultKind::Refusal(refusal(2, Some(1_504_044)).status(500))),
-        ("error data as text", FaultKind::Refusal(with_data(ErrorData::Text(data.clone())))),
-        ("error data as object", FaultKind::Refusal(with_data(ErrorData::Object(data)))),
-        ("error in a success", FaultKind::Refusal(refusal(2, None).status(200).transient(true))),
+        ("unknown error", FaultKind::ErrorResponse(error_response(1, None).status(500))),
+        ("service error", FaultKind::ErrorResponse(error_response(2, None).status(500).transient(true))),
+        (
+            "passing error of another code",
+            FaultKind::ErrorResponse(error_response(100, None).transient(true)),
+        ),
+        ("passing insights error", FaultKind::ErrorResponse(error_response(2, Some(1_504_044)).status(500))),
+        ("error data as text", FaultKind::ErrorResponse(with_data(ErrorData::Text(data.clone())))),
+        ("error data as object", FaultKind::ErrorResponse(with_data(ErrorData::Object(data)))),
+        ("error in a success", FaultKind::ErrorResponse(error_response(2, None).status(200).transient(true))),
         ("plain words in a success", FaultKind::PlainUnavailable),
         ("page with 502", FaultKind::Html),
         ("page with 503", FaultKind::HtmlUnavailable),
         ("empty 413", FaultKind::TooLarge),
-        ("half an answer", FaultKind::Truncated),
-        ("lost answer", FaultKind::LostAnswer),
-        ("lost call", FaultKind::LostCall),
-        ("late answer", FaultKind::Delay { millis: 200 }),
-        ("no answer ever", FaultKind::Hang),
+        ("truncated response", FaultKind::Truncated),
+        ("lost response", FaultKind::LostResponse),
+        ("lost request", FaultKind::LostRequest),
+        ("late response", FaultKind::Delay { millis: 200 }),
+        ("no response", FaultKind::Hang),
         ("repeated page", FaultKind::RepeatedPage),
-        ("too much data, by words", FaultKind::Refusal(Refusal::reduce_the_amount())),
-        ("too much data, by subcode", FaultKind::Refusal(refusal(100, Some(1_487_534)))),
-        ("too much data, timed out", FaultKind::Refusal(refusal(2, Some(1_504_038)).status(500))),
-        ("too many rows", FaultKind::Refusal(refusal(100, Some(1_504_018)))),
+        ("too much data, by words", FaultKind::ErrorResponse(ErrorResponse::too_much_data())),
+        ("too much data, by subcode", FaultKind::ErrorResponse(error_response(100, Some(1_487_534)))),
+        (
+            "too much data, timed out",
+            FaultKind::ErrorResponse(error_response(2, Some(1_504_038)).status(500)),
+        ),
+        ("too many rows", FaultKind::ErrorResponse(error_response(100, Some(1_504_018)))),
         ("app throttled", throttle(ThrottleKind::App)),
         ("account throttled", throttle(ThrottleKind::Account)),
         ("account throttled for a burst", throttle(ThrottleKind::Burst)),
@@ -97,21 +119,21 @@ fn passing() -> Vec<(&'static str, FaultKind)> {
     ]
 }
 
-fn staying() -> Vec<(&'static str, Refusal, Ending)> {
-    use Ending::{Permission, Reconnect, Version};
+fn permanent_cases() -> Vec<(&'static str, ErrorResponse, ExpectedOutcome)> {
+    use ExpectedOutcome::{Permission, Reconnect, Version};
     vec![
-        ("app removed", Refusal::token(458), Reconnect),
+        ("app removed", ErrorResponse::token(458), Reconnect),
         // The person mends these two at facebook.com, and the token goes on.
-        ("person checkpointed", Refusal::token(459), Permission),
-        ("password changed", Refusal::token(460), Reconnect),
-        ("token expired", Refusal::token(463), Reconnect),
-        ("person not confirmed", Refusal::token(464), Permission),
-        ("logged out", Refusal::token(467), Reconnect),
-        ("session ended", Refusal::new(102, None), Reconnect),
-        ("permission missing", Refusal::new(10, None).status(403), Permission),
-        ("access to the account withdrawn", Refusal::new(200, None).status(403), Permission),
-        ("ads_management missing", Refusal::new(294, None).status(403), Permission),
-        ("version ended", Refusal::new(2635, None), Version),
+        ("person checkpointed", ErrorResponse::token(459), Permission),
+        ("password changed", ErrorResponse::token(460), Reconnect),
+        ("token expired", ErrorResponse::token(463), Reconnect),
+        ("person not confirmed", ErrorResponse::token(464), Permission),
+        ("logged out", ErrorResponse::token(467), Reconnect),
+        ("session ended", ErrorResponse::new(102, None), Reconnect),
+        ("permission missing", ErrorResponse::new(10, None).status(403), Permission),
+        ("access to the account withdrawn", ErrorResponse::new(200, None).status(403), Permission),
+        ("ads_management missing", ErrorResponse::new(294, None).status(403), Permission),
+        ("version ended", ErrorResponse::new(2635, None), Version),
     ]
 }
 
@@ -123,7 +145,7 @@ mod tests {
 
     #[test]
     fn every_case_has_its_own_name() {
-        let cases = FaultPlan::each();
+        let cases = FaultPlan::all_cases();
         let names: BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
         assert_eq!(names.len(), cases.len());
     }

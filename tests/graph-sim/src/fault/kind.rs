@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{Area, Refusal, Sight, ThrottleKind};
+use super::{Area, ErrorResponse, RequestInfo, ThrottleKind};
 
 /// What goes wrong.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,12 +18,12 @@ pub enum FaultKind {
         /// Graph's subcode.
         #[serde(default)]
         subcode: Option<i64>,
-        /// Headers of the answer, beside or instead of the usual ones.
+        /// Headers of the response, beside or instead of the usual ones.
         #[serde(default)]
         headers: Vec<(String, String)>,
     },
     /// The call has no effect and is answered with this error, told in full.
-    Refusal(Refusal),
+    ErrorResponse(ErrorResponse),
     /// The call has no effect: a quota is said to be used up, and the headers say for how many minutes.
     Throttle {
         /// Which quota.
@@ -31,11 +31,11 @@ pub enum FaultKind {
         /// For how long; the headers convert it where their unit is seconds.
         minutes: u32,
     },
-    /// The call has its effect, but the connection is closed without an answer; an item of a batch is null.
-    LostAnswer,
-    /// The call is lost on its way: no effect, and the connection is closed without an answer. An item of a batch is
+    /// The call has its effect, but the connection is closed without a response; an item of a batch is null.
+    LostResponse,
+    /// The call is lost on its way: no effect, and the connection is closed without a response. An item of a batch is
     /// null, and a webhook delivery does not arrive.
-    LostCall,
+    LostRequest,
     /// The call has no effect and is answered 502 with a page instead of JSON.
     Html,
     /// The call has no effect and is answered 503 with a page instead of JSON.
@@ -47,7 +47,7 @@ pub enum FaultKind {
     TooLarge,
     /// The call has its effect, but only half of the JSON arrives.
     Truncated,
-    /// The call has its effect, and its answer comes late.
+    /// The call has its effect, and its response comes late.
     Delay {
         /// Real time, for clients measure it.
         millis: u64,
@@ -59,17 +59,19 @@ pub enum FaultKind {
     /// A webhook delivery is made twice.
     Duplicate,
     /// A webhook delivery is overtaken by the one after it.
-    Overtaken,
+    OutOfOrder,
 }
 
 impl FaultKind {
     /// Whether this can happen to that: some faults need a later page, or a delivery.
-    pub(super) fn can_strike(&self, sight: Sight<'_>) -> bool {
-        let delivery = sight.area == Area::Webhook;
+    pub(super) fn applies_to(&self, request: RequestInfo<'_>) -> bool {
+        let delivery = request.area == Area::Webhook;
         match self {
-            Self::RepeatedPage => !delivery && *sight.method == Method::GET && sight.path.contains("after="),
-            Self::Duplicate | Self::Overtaken => delivery,
-            Self::LostCall => true,
+            Self::RepeatedPage => {
+                !delivery && *request.method == Method::GET && request.path.contains("after=")
+            }
+            Self::Duplicate | Self::OutOfOrder => delivery,
+            Self::LostRequest => true,
             _ => !delivery,
         }
     }

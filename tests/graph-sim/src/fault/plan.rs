@@ -5,17 +5,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FaultKind, Refusal, Sight, ThrottleKind};
-use crate::generator::Chance;
+use super::{ErrorResponse, FaultKind, RequestInfo, ThrottleKind};
+use crate::generator::SeededRng;
 use crate::start_error::StartError;
 
 /// Rules by which calls go wrong. The first rule that strikes a call decides. As JSON:
 ///
 /// ```json
 /// {"seed": 7, "rules": [
-///   {"what": "lost_answer", "when": {"skip": 2, "times": 1}, "where": {"method": "POST", "path_contains": "/ads"}},
+///   {"what": "lost_response", "when": {"skip": 2, "times": 1}, "where": {"method": "POST", "path_contains": "/ads"}},
 ///   {"what": {"throttle": {"limit": "insights", "minutes": 2}}, "when": {"every": 10}},
-///   {"what": {"refusal": {"code": 2, "status": 500}}, "when": {"per_mille": 50}, "where": {"area": "insights"}}
+///   {"what": {"error_response": {"code": 2, "status": 500}}, "when": {"per_mille": 50}, "where": {"area": "insights"}}
 /// ]}
 /// ```
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -24,19 +24,19 @@ pub struct FaultPlan {
     /// Decides the rules that strike at a rate.
     pub seed: u64,
     /// In the order in which they are asked.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<FaultRule>,
 }
 
 /// One way in which calls go wrong.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rule {
+pub struct FaultRule {
     /// Which of the matching calls.
     #[serde(default)]
-    pub when: When,
+    pub when: Trigger,
     /// Which calls match.
     #[serde(default, rename = "where")]
-    pub place: Place,
+    pub matcher: RequestMatcher,
     /// What goes wrong.
     pub what: FaultKind,
 }
@@ -44,7 +44,7 @@ pub struct Rule {
 /// Which of the matching calls go wrong: by default all.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct When {
+pub struct Trigger {
     /// So many are let through first.
     pub skip: u32,
     /// Of the others only every so-manieth, the first included.
@@ -55,13 +55,13 @@ pub struct When {
     pub times: Option<u32>,
 }
 
-impl Default for When {
+impl Default for Trigger {
     fn default() -> Self {
         Self { skip: 0, every: 1, per_mille: 1_000, times: None }
     }
 }
 
-impl When {
+impl Trigger {
     /// Only the n-th matching call, counted from 1.
     pub fn nth(n: u32) -> Self {
         Self { skip: n.saturating_sub(1), times: Some(1), ..Self::default() }
@@ -71,7 +71,7 @@ impl When {
 /// Which calls match: by default all, items of batches included, but webhook deliveries only by their area.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Place {
+pub struct RequestMatcher {
     /// Only calls of this method.
     pub method: Option<String>,
     /// Only calls whose path and query contain this. An item of a batch has those of its `relative_url`, and a
@@ -81,19 +81,19 @@ pub struct Place {
     pub area: Option<Area>,
 }
 
-impl Place {
+impl RequestMatcher {
     /// Reads of a part of the API.
     pub fn reads(area: Area) -> Self {
         Self { method: Some("GET".into()), path_contains: String::new(), area: Some(area) }
     }
 
-    pub(super) fn holds(&self, sight: Sight<'_>) -> bool {
+    pub(super) fn matches(&self, request: RequestInfo<'_>) -> bool {
         let area = match self.area {
-            Some(area) => area == sight.area,
-            None => sight.area != Area::Webhook,
+            Some(area) => area == request.area,
+            None => request.area != Area::Webhook,
         };
-        area && self.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(sight.method.as_str()))
-            && sight.path.contains(&self.path_contains)
+        area && self.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(request.method.as_str()))
+            && request.path.contains(&self.path_contains)
     }
 }
 
@@ -119,7 +119,7 @@ impl Area {
     /// The area of a call of its own.
     pub(crate) fn of_path(path_and_query: &str) -> Self {
         let path = path_and_query.split('?').next().unwrap_or_default();
-        let segments = crate::call::split(path).1;
+        let segments = crate::call::split_path(path).1;
         match segments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             [] => Self::Batch,
             ["oauth", ..] | ["debug_token"] | ["me", "permissions", ..] => Self::Oauth,
@@ -131,8 +131,8 @@ impl Area {
 
 impl FaultPlan {
     /// A plan of one rule.
-    pub fn of(when: When, place: Place, what: FaultKind) -> Self {
-        Self { seed: 0, rules: vec![Rule { when, place, what }] }
+    pub fn single(when: Trigger, matcher: RequestMatcher, what: FaultKind) -> Self {
+        Self { seed: 0, rules: vec![FaultRule { when, matcher, what }] }
     }
 
     /// The plan in a JSON file.
@@ -155,30 +155,30 @@ impl FaultPlan {
     /// before it repeats. Clients must wait a minute of their own clock when they are throttled; take those rules out
     /// of `rules` where that is too long.
     pub fn from_seed(seed: u64) -> Self {
-        let chance = Chance::new(seed);
-        let faults = passing();
+        let rng = SeededRng::new(seed);
+        let faults = transient_faults();
         let mut rules = Vec::new();
         for (number, (area, what)) in (0_u64..).zip(&faults) {
-            let chance = chance.of(number);
+            let rng = rng.derive(number);
             // Not every seed has every fault.
-            if !chance.of(1).percent(60) {
+            if !rng.derive(1).percent(60) {
                 continue;
             }
-            let when = When {
-                skip: small(chance.of(2).between(0, 6)),
+            let when = Trigger {
+                skip: small(rng.derive(2).between(0, 6)),
                 every: 1,
-                per_mille: small(chance.of(3).between(30, 150)),
-                times: Some(small(chance.of(4).between(1, 3))),
+                per_mille: small(rng.derive(3).between(30, 150)),
+                times: Some(small(rng.derive(4).between(1, 3))),
             };
-            rules.push(Rule { when, place: area.clone(), what: what.clone() });
+            rules.push(FaultRule { when, matcher: area.clone(), what: what.clone() });
         }
         Self { seed, rules }
     }
 
-    /// The same faults in another place.
-    pub fn at(mut self, place: &Place) -> Self {
+    /// The same faults for other requests.
+    pub fn with_matcher(mut self, matcher: &RequestMatcher) -> Self {
         for rule in &mut self.rules {
-            rule.place = place.clone();
+            rule.matcher = matcher.clone();
         }
         self
     }
@@ -189,37 +189,41 @@ fn small(number: u64) -> u32 {
 }
 
 /// Faults that pass, and where.
-fn passing() -> Vec<(Place, FaultKind)> {
-    let transient = Refusal::new(2, None).status(500).transient(true);
-    let hidden = Refusal::new(2, None).status(200).transient(true);
+fn transient_faults() -> Vec<(RequestMatcher, FaultKind)> {
+    let transient = ErrorResponse::new(2, None).status(500).transient(true);
+    let hidden = ErrorResponse::new(2, None).status(200).transient(true);
     let each = [
-        FaultKind::Refusal(transient),
-        FaultKind::Refusal(hidden),
+        FaultKind::ErrorResponse(transient),
+        FaultKind::ErrorResponse(hidden),
         FaultKind::PlainUnavailable,
         FaultKind::Html,
         FaultKind::HtmlUnavailable,
         FaultKind::Truncated,
-        FaultKind::LostAnswer,
-        FaultKind::LostCall,
+        FaultKind::LostResponse,
+        FaultKind::LostRequest,
         FaultKind::Delay { millis: 40 },
         FaultKind::RepeatedPage,
     ];
     let mut all = Vec::new();
     for area in [Area::Insights, Area::Structure] {
-        all.extend(each.iter().map(|what| (Place::reads(area), what.clone())));
+        all.extend(each.iter().map(|what| (RequestMatcher::reads(area), what.clone())));
     }
-    let items = Place::reads(Area::BatchItem);
-    all.push((items.clone(), FaultKind::LostAnswer));
+    let items = RequestMatcher::reads(Area::BatchItem);
+    all.push((items.clone(), FaultKind::LostResponse));
     all.push((items, each[0].clone()));
-    let insights = Place::reads(Area::Insights);
-    all.push((insights.clone(), FaultKind::Refusal(Refusal::reduce_the_amount())));
+    let insights = RequestMatcher::reads(Area::Insights);
+    all.push((insights.clone(), FaultKind::ErrorResponse(ErrorResponse::too_much_data())));
     all.push((insights.clone(), FaultKind::TooLarge));
     all.push((insights, FaultKind::Throttle { limit: ThrottleKind::Insights, minutes: 1 }));
     all.push((
-        Place::reads(Area::Structure),
+        RequestMatcher::reads(Area::Structure),
         FaultKind::Throttle { limit: ThrottleKind::Management, minutes: 1 },
     ));
-    let writes = Place { method: Some("POST".into()), area: Some(Area::Structure), ..Place::default() };
+    let writes = RequestMatcher {
+        method: Some("POST".into()),
+        area: Some(Area::Structure),
+        ..RequestMatcher::default()
+    };
     all.push((writes.clone(), FaultKind::Throttle { limit: ThrottleKind::Account, minutes: 1 }));
     all.push((writes, FaultKind::Delay { millis: 40 }));
     all
@@ -243,7 +247,7 @@ mod tests {
             r#"{"rules": [
                 {"what": "html"},
                 {"when": {"every": 3}, "where": {"area": "insights"}, "what": {"throttle": {"limit": "insights", "minutes": 2}}},
-                {"when": {"per_mille": 10}, "what": {"refusal": {"code": 2, "status": 500, "error_data": {"text": {"a": 1}}}}}
+                {"when": {"per_mille": 10}, "what": {"error_response": {"code": 2, "status": 500, "error_data": {"text": {"a": 1}}}}}
             ]}"#,
         )
         .unwrap();

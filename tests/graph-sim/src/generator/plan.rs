@@ -1,6 +1,6 @@
 //! The plan of a generated account: which objects there are and how they behave.
 
-use super::chance::Chance;
+use super::seeded_rng::SeededRng;
 use crate::config::Generator;
 
 /// What a campaign is after.
@@ -43,7 +43,7 @@ pub(crate) struct AdPlan {
 
 /// The whole account.
 pub(crate) struct Plan {
-    pub(crate) chance: Chance,
+    pub(crate) rng: SeededRng,
     pub(crate) campaigns: Vec<CampaignPlan>,
     pub(crate) adsets: Vec<AdSetPlan>,
     pub(crate) ads: Vec<AdPlan>,
@@ -53,7 +53,7 @@ impl Plan {
     /// Shares are dealt by position rather than drawn, so that a small account has them too and the first
     /// campaign always runs.
     pub(crate) fn new(generator: &Generator) -> Self {
-        let chance = Chance::new(generator.identity());
+        let rng = SeededRng::new(generator.identity());
         let campaigns: Vec<CampaignPlan> = (0..generator.campaigns as usize).map(campaign).collect();
         let adsets: Vec<AdSetPlan> = (0..generator.adsets as usize)
             .filter(|_| !campaigns.is_empty())
@@ -83,7 +83,7 @@ impl Plan {
                 }
             })
             .collect();
-        Self { chance, campaigns, adsets, ads }
+        Self { rng, campaigns, adsets, ads }
     }
 }
 

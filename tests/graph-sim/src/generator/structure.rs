@@ -5,13 +5,13 @@ use jiff::civil::date;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use super::chance::Chance;
 use super::plan::{Goal, Plan};
+use super::seeded_rng::SeededRng;
 use crate::config::Generator;
 use crate::facts::AdRef;
 use crate::money;
 use crate::node::{Kind, Node, graph_time};
-use crate::stage::Stage;
+use crate::processing::ProcessingState;
 use crate::world::{self, World};
 
 const PRODUCTS: [&str; 10] = [
@@ -51,7 +51,7 @@ const HOOKS: [&str; 8] = [
 
 /// Builds the account; the second part lists the ads in the plan's order.
 pub(super) fn build(generator: &Generator, plan: &Plan, zone: TimeZone) -> (World, Vec<AdRef>) {
-    let digits = plan.chance.of(1).between(200_000_000_000_000, 899_999_999_999_999).to_string();
+    let digits = plan.rng.derive(1).between(200_000_000_000_000, 899_999_999_999_999).to_string();
     let name = format!("Generated account {}", generator.seed);
     let main = world::account(&digits, &name, &generator.currency, &generator.timezone, zone);
     let mut builder =
@@ -81,13 +81,13 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn campaign(&mut self, index: usize) {
         let plan = self.plan.campaigns[index];
-        let chance = self.chance(Kind::Campaign, index);
+        let rng = self.rng(Kind::Campaign, index);
         let (objective, label) = match plan.goal {
             Goal::Sales => ("OUTCOME_SALES", "Sales"),
             Goal::Traffic => ("OUTCOME_TRAFFIC", "Traffic"),
             Goal::Leads => ("OUTCOME_LEADS", "Leads"),
         };
-        let name = format!("{label} | {} | {}", chance.of(1).pick(&PRODUCTS), chance.of(2).pick(&PHASES));
+        let name = format!("{label} | {} | {}", rng.derive(1).pick(&PRODUCTS), rng.derive(2).pick(&PHASES));
         let mut fields = self.common(Kind::Campaign, index, &name, plan.status);
         set(
             &mut fields,
@@ -103,7 +103,7 @@ impl Builder<'_> {
             set(
                 &mut fields,
                 json!({
-                    "daily_budget": self.budget(chance, 40_000),
+                    "daily_budget": self.budget(rng, 40_000),
                     "bid_strategy": "LOWEST_COST_WITHOUT_CAP",
                 }),
             );
@@ -116,8 +116,8 @@ impl Builder<'_> {
     fn adset(&mut self, index: usize) {
         let plan = self.plan.adsets[index];
         let campaign = self.plan.campaigns[plan.campaign];
-        let chance = self.chance(Kind::AdSet, index);
-        let audience = chance.of(1).pick(&AUDIENCES);
+        let rng = self.rng(Kind::AdSet, index);
+        let audience = rng.derive(1).pick(&AUDIENCES);
         let name = format!("{audience} | {:03}", index + 1);
         let mut fields = self.common(Kind::AdSet, index, &name, plan.status);
         let (goal, event) = match campaign.goal {
@@ -155,7 +155,7 @@ impl Builder<'_> {
             set(
                 &mut fields,
                 json!({
-                    "daily_budget": self.budget(chance, 15_000),
+                    "daily_budget": self.budget(rng, 15_000),
                     "bid_strategy": "LOWEST_COST_WITHOUT_CAP",
                 }),
             );
@@ -180,9 +180,9 @@ impl Builder<'_> {
 
     fn ad(&mut self, index: usize) {
         let plan = self.plan.ads[index];
-        let chance = self.chance(Kind::Ad, index);
-        let format = if plan.video { "Video" } else { chance.of(1).pick(&FORMATS) };
-        let name = format!("{format} | {} | {:03}", chance.of(2).pick(&HOOKS), index + 1);
+        let rng = self.rng(Kind::Ad, index);
+        let format = if plan.video { "Video" } else { rng.derive(1).pick(&FORMATS) };
+        let name = format!("{format} | {} | {:03}", rng.derive(2).pick(&HOOKS), index + 1);
         let mut fields = self.common(Kind::Ad, index, &name, plan.status);
         set(
             &mut fields,
@@ -225,28 +225,28 @@ impl Builder<'_> {
             Kind::Ad => self.plan.ads[index].campaign,
             _ => index,
         };
-        let chance = self.chance(Kind::Campaign, campaign);
+        let rng = self.rng(Kind::Campaign, campaign);
         let later =
-            if kind == Kind::Campaign { 0 } else { self.chance(kind, index).of(9).between(600, 20_000) };
-        let seconds = chance.of(8).between(0, 300) * 86_400 + chance.of(9).between(6, 16) * 3_600 + later;
+            if kind == Kind::Campaign { 0 } else { self.rng(kind, index).derive(9).between(600, 20_000) };
+        let seconds = rng.derive(8).between(0, 300) * 86_400 + rng.derive(9).between(6, 16) * 3_600 + later;
         let first = date(2025, 1, 6).at(0, 0, 0, 0).to_zoned(self.world.main().zone.clone());
         let first = first.map_or(Timestamp::UNIX_EPOCH, |first| first.timestamp());
         first + jiff::SignedDuration::from_secs(seconds.cast_signed())
     }
 
-    fn budget(&self, chance: Chance, most: u64) -> String {
+    fn budget(&self, rng: SeededRng, most: u64) -> String {
         // Round amounts, in the size people use for the currency.
         let step = if money::decimals(&self.generator.currency) == 0 { 100 } else { 500 };
-        (chance.of(5).between(2_000, most) / step * step).to_string()
+        (rng.derive(5).between(2_000, most) / step * step).to_string()
     }
 
-    fn chance(&self, kind: Kind, index: usize) -> Chance {
-        self.plan.chance.of(10 + kind as u64).of(index as u64)
+    fn rng(&self, kind: Kind, index: usize) -> SeededRng {
+        self.plan.rng.derive(10 + kind as u64).derive(index as u64)
     }
 
     /// Ids of eighteen digits like Meta's, apart for each seed and kind.
     fn id(&self, kind: Kind, index: usize) -> String {
-        let seed = self.plan.chance.of(2).between(0, 99_999);
+        let seed = self.plan.rng.derive(2).between(0, 99_999);
         format!("1202{seed:05}{}{index:06}04", kind as u8)
     }
 
@@ -256,7 +256,7 @@ impl Builder<'_> {
             account: self.digits.clone(),
             position: index as i64,
             fields,
-            stage: Stage::Settled,
+            processing: ProcessingState::Idle,
         };
         self.world.nodes.insert(self.id(kind, index), node);
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::counts::{Count, Counts, Windows, slice};
 use crate::error::GraphError;
-use crate::generator::Chance;
+use crate::generator::SeededRng;
 use crate::params::Params;
 
 /// The same purchase as Meta lists it, once per name: never to be added up.
@@ -23,7 +23,7 @@ pub(crate) type Action = (&'static str, Windows);
 
 /// How a call wants its lists.
 #[derive(Debug, Default)]
-pub(crate) struct Shape {
+pub(crate) struct ActionOptions {
     windows: Vec<String>,
     /// Beside `action_type`, which always is one.
     breakdowns: Vec<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Shape {
     pub(crate) only: Option<Vec<String>>,
 }
 
-impl Shape {
+impl ActionOptions {
     pub(crate) fn read(params: Params<'_>) -> Result<Self, GraphError> {
         let mut breakdowns = params.names("action_breakdowns")?.unwrap_or_default();
         breakdowns.retain(|name| name != "action_type");
@@ -124,8 +124,8 @@ fn split<'a>(
         let span = (before, before + weight);
         before = span.1;
         // The same for all numbers, so that a window never exceeds its total.
-        let chance = Chance::new(all);
-        let part = number.map(|number| slice(number, span.0, span.1, all, chance));
+        let rng = SeededRng::new(all);
+        let part = number.map(|number| slice(number, span.0, span.1, all, rng));
         let mut keys = keys.clone();
         keys.insert(breakdown.to_owned(), Value::String((*value).to_owned()));
         (part.value > 0).then_some((keys, part))
@@ -165,14 +165,14 @@ pub(crate) fn actions(counts: &Counts) -> impl Iterator<Item = Action> {
     let (purchases, adds) = (counts.windows(Count::Purchases), counts.windows(Count::AddsToCart));
     let post_engagement = post_engagement(counts);
     let others = [
-        ("link_click", Windows::at_once(counts[Count::LinkClicks])),
-        ("landing_page_view", Windows::at_once(counts[Count::LandingPageViews])),
-        ("omni_landing_page_view", Windows::at_once(counts[Count::LandingPageViews])),
-        ("video_view", Windows::at_once(counts[Count::VideoViews])),
-        ("post_reaction", Windows::at_once(counts[Count::Reactions])),
-        ("like", Windows::at_once(counts[Count::PageLikes])),
-        ("post_engagement", Windows::at_once(post_engagement)),
-        ("page_engagement", Windows::at_once(post_engagement + counts[Count::PageLikes])),
+        ("link_click", Windows::immediate(counts[Count::LinkClicks])),
+        ("landing_page_view", Windows::immediate(counts[Count::LandingPageViews])),
+        ("omni_landing_page_view", Windows::immediate(counts[Count::LandingPageViews])),
+        ("video_view", Windows::immediate(counts[Count::VideoViews])),
+        ("post_reaction", Windows::immediate(counts[Count::Reactions])),
+        ("like", Windows::immediate(counts[Count::PageLikes])),
+        ("post_engagement", Windows::immediate(post_engagement)),
+        ("page_engagement", Windows::immediate(post_engagement + counts[Count::PageLikes])),
         ("lead", form.plus(web)),
         ("onsite_conversion.lead_grouped", form),
         ("offsite_conversion.fb_pixel_lead", web),
@@ -200,9 +200,9 @@ mod tests {
 
     use super::*;
 
-    fn shape(pairs: &[(&str, &str)]) -> Result<Shape, GraphError> {
+    fn action_options(pairs: &[(&str, &str)]) -> Result<ActionOptions, GraphError> {
         let params: BTreeMap<_, _> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Shape::read(Params(&params))
+        ActionOptions::read(Params(&params))
     }
 
     fn count(number: u64) -> Option<Decimal> {
@@ -212,8 +212,10 @@ mod tests {
     #[test]
     fn windows_stand_beside_the_value_and_dead_ones_are_silent() {
         let bought = Windows { value: 12, view_1d: 2, click_1d: 7, click_28d: 11 };
-        let wanted =
-            shape(&[("action_attribution_windows", r#"["1d_click","7d_click","1d_view","7d_view"]"#)]);
+        let wanted = action_options(&[(
+            "action_attribution_windows",
+            r#"["1d_click","7d_click","1d_view","7d_view"]"#,
+        )]);
         assert_eq!(
             wanted.unwrap().list([("purchase", bought), ("lead", Windows::default())], count),
             Some(json!([{"action_type": "purchase", "value": "12", "1d_click": "7", "7d_click": "10",
@@ -223,9 +225,10 @@ mod tests {
 
     #[test]
     fn an_action_breakdown_divides_only_what_it_applies_to() {
-        let wanted = shape(&[("action_breakdowns", r#"["action_type","action_reaction"]"#)]).unwrap();
+        let wanted =
+            action_options(&[("action_breakdowns", r#"["action_type","action_reaction"]"#)]).unwrap();
         let list = wanted
-            .list([("post_reaction", Windows::at_once(100)), ("link_click", Windows::at_once(5))], count);
+            .list([("post_reaction", Windows::immediate(100)), ("link_click", Windows::immediate(5))], count);
         let entries = list.unwrap().as_array().unwrap().clone();
         let reactions: u64 = entries
             .iter()

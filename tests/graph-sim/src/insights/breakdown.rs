@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::measures::Unique;
 use crate::error::{GraphError, invalid};
-use crate::generator::Chance;
+use crate::generator::SeededRng;
 use crate::params::Params;
 
 /// A breakdown's values with their usual weight.
@@ -74,7 +74,7 @@ const HOUR_WEIGHTS: [u64; 24] =
 
 /// What may stand together, by Meta's page "Combining breakdowns"; `device_platform`, the successor of `dma` and
 /// their pairs are not on it, and work.
-const TOGETHER: [&str; 18] = [
+const ALLOWED_COMBINATIONS: [&str; 18] = [
     "age",
     "gender",
     "age,gender",
@@ -95,16 +95,17 @@ const TOGETHER: [&str; 18] = [
     "",
 ];
 /// Action breakdowns that nearly everything may be joined with.
-const JOINED: [&str; 4] = ["action_type", "action_target_id", "action_destination", "conversion_destination"];
+const COMMON_ACTION_BREAKDOWNS: [&str; 4] =
+    ["action_type", "action_target_id", "action_destination", "conversion_destination"];
 
 /// Where the actions go that happen outside of Meta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OffMeta {
-    Kept,
+    Included,
     /// Meta does not give them by region and hour (type 1).
-    Dropped,
+    Excluded,
     /// They come in a row without the breakdown's value (type 2).
-    Apart,
+    Separate,
 }
 
 /// One combination of values.
@@ -133,7 +134,7 @@ impl Breakdown {
         if !names.iter().all(|name| is_known(name)) {
             return Err(invalid(format!("Param breakdowns: the simulator does not have {combined}")));
         }
-        if !TOGETHER.contains(&combined.as_str()) || !go_together(&combined, action_breakdowns) {
+        if !ALLOWED_COMBINATIONS.contains(&combined.as_str()) || !can_combine(&combined, action_breakdowns) {
             return Err(GraphError::new(
                 2,
                 format!(
@@ -145,17 +146,17 @@ impl Breakdown {
         }
         let hourly = HOUR_BREAKDOWNS.contains(&combined.as_str());
         let off_meta = match combined.as_str() {
-            "region" | "dma" | "comscore_market" => OffMeta::Dropped,
-            "product_id" => OffMeta::Apart,
-            _ if hourly => OffMeta::Dropped,
-            _ => OffMeta::Kept,
+            "region" | "dma" | "comscore_market" => OffMeta::Excluded,
+            "product_id" => OffMeta::Separate,
+            _ if hourly => OffMeta::Excluded,
+            _ => OffMeta::Included,
         };
         Ok(Self { cells: cells(&names), off_meta, hourly })
     }
 
     /// Rows that are not divided.
     pub(crate) fn none() -> Self {
-        Self { cells: cells(&[]), off_meta: OffMeta::Kept, hourly: false }
+        Self { cells: cells(&[]), off_meta: OffMeta::Included, hourly: false }
     }
 
     /// Whether rows are divided at all.
@@ -168,22 +169,27 @@ impl Breakdown {
     }
 
     pub(crate) fn drops_off_meta(&self) -> bool {
-        self.off_meta != OffMeta::Kept
+        self.off_meta != OffMeta::Included
     }
 
     /// Whether what happened outside of Meta stands in a row of its own, without labels.
-    pub(crate) fn sets_off_meta_apart(&self) -> bool {
-        self.off_meta == OffMeta::Apart
+    pub(crate) fn separates_off_meta(&self) -> bool {
+        self.off_meta == OffMeta::Separate
     }
 
     /// The impressions of each cell, counted through: a cell's are those between its entry and the one before.
-    pub(crate) fn ends(&self, impressions: u64, of_ad: Chance, of_day: Chance) -> Vec<u64> {
+    pub(crate) fn cumulative_impressions(
+        &self,
+        impressions: u64,
+        ad_rng: SeededRng,
+        day_rng: SeededRng,
+    ) -> Vec<u64> {
         // Each ad has an audience of its own.
         let weights = self
             .cells
             .iter()
             .enumerate()
-            .map(|(index, cell)| cell.weight * of_ad.of(index as u64).between(60, 140));
+            .map(|(index, cell)| cell.weight * ad_rng.derive(index as u64).between(60, 140));
         let ends: Vec<u64> = weights
             .scan(0, |sum, weight| {
                 *sum += weight;
@@ -192,7 +198,7 @@ impl Breakdown {
             .collect();
         let all = ends.last().copied().unwrap_or(1).max(1);
         // Always rounding down would leave the last cell what the others lack.
-        let shift = of_day.between(0, all - 1);
+        let shift = day_rng.between(0, all - 1);
         ends.into_iter().map(|end| (impressions * end + shift) / all).collect()
     }
 
@@ -213,19 +219,19 @@ impl Breakdown {
         match (self.hourly, in_detail || !self.divides()) {
             (true, _) => Unique::Zero,
             (false, true) => Unique::Known,
-            (false, false) => Unique::Forgotten,
+            (false, false) => Unique::Expired,
         }
     }
 }
 
 fn is_known(name: &str) -> bool {
-    TOGETHER.iter().any(|together| together.split(',').any(|known| known == name))
+    ALLOWED_COMBINATIONS.iter().any(|together| together.split(',').any(|known| known == name))
 }
 
 /// Whether rows divided like this may hold actions divided like that.
-fn go_together(combined: &str, action_breakdowns: &[String]) -> bool {
+fn can_combine(combined: &str, action_breakdowns: &[String]) -> bool {
     action_breakdowns.iter().all(|action_breakdown| match action_breakdown.as_str() {
-        joined if JOINED.contains(&joined) => true,
+        joined if COMMON_ACTION_BREAKDOWNS.contains(&joined) => true,
         "action_device" => combined
             .split(',')
             .all(|name| ["", "impression_device", "publisher_platform", "platform_position"].contains(&name)),
@@ -335,7 +341,7 @@ mod tests {
     fn every_impression_is_in_one_cell() {
         let hours = read(HOUR_BREAKDOWNS[0], &[]).unwrap();
         for day in 0..50 {
-            let ends = hours.ends(day * 7, Chance::new(1), Chance::new(day));
+            let ends = hours.cumulative_impressions(day * 7, SeededRng::new(1), SeededRng::new(day));
             assert_eq!((ends.len(), ends[23]), (24, day * 7));
             assert!(ends.is_sorted());
         }

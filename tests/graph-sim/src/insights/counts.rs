@@ -2,7 +2,7 @@
 
 use std::ops::{Index, IndexMut};
 
-use crate::generator::Chance;
+use crate::generator::SeededRng;
 use crate::numbers::Numbers;
 
 /// One thing that is counted. Money is in minor units.
@@ -43,7 +43,7 @@ const CONVERSIONS: [Count; 5] =
     [Count::AddsToCart, Count::Purchases, Count::PurchaseValue, Count::FormLeads, Count::WebLeads];
 /// What happens outside of Meta, on the advertiser's website.
 const OFF_META: [Count; 4] = [Count::AddsToCart, Count::Purchases, Count::PurchaseValue, Count::WebLeads];
-const PLACES: usize = Count::WebLeads as usize + 4;
+const COUNT_SLOTS: usize = Count::WebLeads as usize + 4;
 
 /// A number by attribution window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub(crate) struct Windows {
 
 impl Windows {
     /// What only clicks lead to, on the spot.
-    pub(crate) fn at_once(value: u64) -> Self {
+    pub(crate) fn immediate(value: u64) -> Self {
         Self { value, view_1d: 0, click_1d: value, click_28d: value }
     }
 
@@ -89,11 +89,11 @@ impl Windows {
 
 /// Everything counted for a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counts([u64; PLACES]);
+pub(crate) struct Counts([u64; COUNT_SLOTS]);
 
 impl Default for Counts {
     fn default() -> Self {
-        Self([0; PLACES])
+        Self([0; COUNT_SLOTS])
     }
 }
 
@@ -112,12 +112,12 @@ impl IndexMut<Count> for Counts {
 }
 
 impl Counts {
-    /// The counts of an ad-day; `of_day` is the source of what the stored numbers leave open.
-    pub(crate) fn of(numbers: &Numbers, of_day: Chance) -> Self {
+    /// The counts of an ad-day; `day_rng` is the source of what the stored numbers leave open.
+    pub(crate) fn of(numbers: &Numbers, day_rng: SeededRng) -> Self {
         let mut counts = Self::default();
         // Rounds up now and down then, so that small numbers have their share as well.
         let share =
-            |of: u64, percent: u64, noise: u64| (of * percent + of_day.of(noise).between(0, 99)) / 100;
+            |of: u64, percent: u64, noise: u64| (of * percent + day_rng.derive(noise).between(0, 99)) / 100;
         counts[Count::Spend] = numbers.spend;
         counts[Count::Impressions] = numbers.impressions;
         counts[Count::Reach] = numbers.reach;
@@ -150,8 +150,8 @@ impl Counts {
             counts[Count::SecondsWatched] = views * 7;
         }
         let (adds, purchases) = (numbers.adds_to_cart, numbers.purchases);
-        counts.set_windows(Count::AddsToCart, windows(adds, 10, of_day.of(21)));
-        let bought = windows(purchases, 14, of_day.of(22));
+        counts.set_windows(Count::AddsToCart, windows(adds, 10, day_rng.derive(21)));
+        let bought = windows(purchases, 14, day_rng.derive(22));
         counts.set_windows(Count::Purchases, bought);
         if let Some(price) = numbers.purchase_value.checked_div(purchases) {
             let rest = numbers.purchase_value % purchases;
@@ -160,8 +160,8 @@ impl Counts {
             paid.click_28d += rest;
             counts.set_windows(Count::PurchaseValue, paid);
         }
-        counts.set_windows(Count::FormLeads, Windows::at_once(numbers.form_leads));
-        counts.set_windows(Count::WebLeads, windows(numbers.web_leads, 8, of_day.of(23)));
+        counts.set_windows(Count::FormLeads, Windows::immediate(numbers.form_leads));
+        counts.set_windows(Count::WebLeads, windows(numbers.web_leads, 8, day_rng.derive(23)));
         counts
     }
 
@@ -188,14 +188,14 @@ impl Counts {
 
     /// The part that falls to the impressions from `before` to `after`, counted through; all parts together are
     /// exactly the whole.
-    pub(crate) fn part(&self, before: u64, after: u64, chance: Chance) -> Self {
+    pub(crate) fn part(&self, before: u64, after: u64, rng: SeededRng) -> Self {
         let all = self[Count::Impressions];
         let mut part = *self;
         if all == 0 {
             return part;
         }
         for (place, number) in part.0.iter_mut().enumerate().filter(|(_, number)| **number > 0) {
-            *number = slice(*number, before, after, all, chance.of(place as u64));
+            *number = slice(*number, before, after, all, rng.derive(place as u64));
         }
         part[Count::Impressions] = after - before;
         part[Count::Reach] = part[Count::Reach].max(1).min(after - before);
@@ -229,21 +229,21 @@ impl Counts {
 }
 
 /// A conversion's windows, where so many percent came after a view alone.
-fn windows(value: u64, view_percent: u64, chance: Chance) -> Windows {
-    let share = |of: u64, percent: u64, noise: u64| (of * percent + chance.of(noise).between(0, 99)) / 100;
+fn windows(value: u64, view_percent: u64, rng: SeededRng) -> Windows {
+    let share = |of: u64, percent: u64, noise: u64| (of * percent + rng.derive(noise).between(0, 99)) / 100;
     let view_1d = share(value, view_percent, 1);
     let click_7d = value - view_1d;
     Windows { value, view_1d, click_1d: share(click_7d, 68, 2), click_28d: click_7d + share(value, 9, 3) }
 }
 
 /// The part of `number` that falls to the span from `before` to `after` of `all`: the parts of spans that meet
-/// add up to the number, and chance decides where a remainder falls.
-pub(crate) fn slice(number: u64, before: u64, after: u64, all: u64, chance: Chance) -> u64 {
+/// add up to the number, and the generator decides where a remainder falls.
+pub(crate) fn slice(number: u64, before: u64, after: u64, all: u64, rng: SeededRng) -> u64 {
     if number == 0 || before == after {
         return 0;
     }
     let all = all.max(1);
-    let shift = chance.between(0, all - 1);
+    let shift = rng.between(0, all - 1);
     let upto = |end: u64| match number.checked_mul(end).and_then(|product| product.checked_add(shift)) {
         Some(product) => product / all,
         None => {
@@ -272,7 +272,7 @@ mod tests {
             web_leads: 2,
             ..Numbers::default()
         };
-        Counts::of(&numbers, Chance::new(5))
+        Counts::of(&numbers, SeededRng::new(5))
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
         let cuts = [0, 13, 13, 500, 899, 900];
         let mut sum = Counts::default();
         for cut in cuts.windows(2) {
-            let part = whole.part(cut[0], cut[1], Chance::new(9));
+            let part = whole.part(cut[0], cut[1], SeededRng::new(9));
             assert!(part[Count::Clicks] <= part[Count::Impressions]);
             sum.add(&part);
         }
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn windows_are_part_of_each_other() {
         for seed in 0..200 {
-            let bought = windows(seed % 17, 14, Chance::new(seed));
+            let bought = windows(seed % 17, 14, SeededRng::new(seed));
             assert!(bought.click_1d <= bought.click_7d() && bought.click_7d() <= bought.click_28d);
             assert_eq!(bought.view_1d + bought.click_7d(), seed % 17);
         }

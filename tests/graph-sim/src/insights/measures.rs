@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
-use super::action::{self, Shape};
+use super::action::{self, ActionOptions};
 use super::counts::{Count, Counts, Windows};
 use super::sum::decimal;
 use crate::money::{major, ratio};
@@ -13,15 +13,15 @@ use crate::money::{major, ratio};
 #[expect(clippy::large_enum_variant, reason = "nearly all rows are counted, and no box is made for each")]
 pub(crate) enum Measures<'a> {
     Counted(Counts),
-    Written(&'a Map<String, Value>),
+    Recorded(&'a Map<String, Value>),
     Summed(Map<String, Value>),
 }
 
 /// How a row's measures are written.
 #[derive(Clone, Copy)]
-pub(crate) struct Style<'a> {
+pub(crate) struct FormatOptions<'a> {
     pub(crate) currency: &'a str,
-    pub(crate) shape: &'a Shape,
+    pub(crate) action_options: &'a ActionOptions,
     /// Whether counts of people are known for the row.
     pub(crate) unique: Unique,
 }
@@ -33,11 +33,11 @@ pub(crate) enum Unique {
     /// Hourly rows say 0.
     Zero,
     /// With breakdowns kept for 13 months only, and absent for older days.
-    Forgotten,
+    Expired,
 }
 
 /// The fields a generated row is made of; others follow from them.
-pub(crate) const STORED: [&str; 9] = [
+pub(crate) const STORED_FIELDS: [&str; 9] = [
     "impressions",
     "reach",
     "frequency",
@@ -54,7 +54,7 @@ impl Measures<'_> {
     pub(crate) fn into_owned(self) -> Measures<'static> {
         match self {
             Self::Counted(counts) => Measures::Counted(counts),
-            Self::Written(row) => Measures::Summed(row.clone()),
+            Self::Recorded(row) => Measures::Summed(row.clone()),
             Self::Summed(row) => Measures::Summed(row),
         }
     }
@@ -63,35 +63,35 @@ impl Measures<'_> {
     fn row(&self) -> Option<&Map<String, Value>> {
         match self {
             Self::Counted(_) => None,
-            Self::Written(row) => Some(row),
+            Self::Recorded(row) => Some(row),
             Self::Summed(row) => Some(row),
         }
     }
 
     /// A field, where it is known or follows from what is known.
-    pub(crate) fn field(&self, name: &str, style: Style<'_>) -> Option<Value> {
-        if is_unique(name) && style.unique != Unique::Known {
-            return (style.unique == Unique::Zero && !is_list(name)).then(|| json!("0"));
+    pub(crate) fn field(&self, name: &str, options: FormatOptions<'_>) -> Option<Value> {
+        if is_unique(name) && options.unique != Unique::Known {
+            return (options.unique == Unique::Zero && !is_list(name)).then(|| json!("0"));
         }
         if let Some(row) = self.row()
             && let Some(value) = row.get(name)
         {
-            return Some(listed(value, style.shape));
+            return Some(listed(value, options.action_options));
         }
         if let Self::Counted(counts) = self
-            && let Some(value) = list(counts, name, style)
+            && let Some(value) = list(counts, name, options)
         {
             return Some(value);
         }
-        if let Some(value) = self.ratio(name, style.currency) {
+        if let Some(value) = self.ratio(name, options.currency) {
             return Some(json!(value.to_string()));
         }
         match self {
             Self::Counted(counts) => match name {
-                "spend" | "social_spend" => self.number(name, style.currency).map(|n| json!(n.to_string())),
+                "spend" | "social_spend" => self.number(name, options.currency).map(|n| json!(n.to_string())),
                 _ => scalar(counts, name).map(|number| json!(number.to_string())),
             },
-            _ if name == "cost_per_action_type" => self.cost_per_action(style.currency),
+            _ if name == "cost_per_action_type" => self.cost_per_action(options.currency),
             _ => None,
         }
     }
@@ -104,7 +104,7 @@ impl Measures<'_> {
             (Self::Counted(counts), _) => {
                 scalar(counts, name).map(Decimal::from).or_else(|| self.ratio(name, currency))
             }
-            (Self::Written(row), _) => decimal(row.get(name)).or_else(|| self.ratio(name, currency)),
+            (Self::Recorded(row), _) => decimal(row.get(name)).or_else(|| self.ratio(name, currency)),
             (Self::Summed(row), _) => decimal(row.get(name)).or_else(|| self.ratio(name, currency)),
         }
     }
@@ -158,10 +158,10 @@ impl Measures<'_> {
 }
 
 /// A recorded value; of lists only the kinds of action that are wanted.
-fn listed(value: &Value, shape: &Shape) -> Value {
+fn listed(value: &Value, action_options: &ActionOptions) -> Value {
     let Value::Array(entries) = value else { return value.clone() };
     let wanted = |entry: &&Value| {
-        entry.get("action_type").and_then(Value::as_str).is_none_or(|kind| shape.wants(kind))
+        entry.get("action_type").and_then(Value::as_str).is_none_or(|kind| action_options.wants(kind))
     };
     entries.iter().filter(wanted).cloned().collect()
 }
@@ -204,8 +204,8 @@ fn scalar(counts: &Counts, name: &str) -> Option<u64> {
 }
 
 /// The lists of a generated row.
-fn list(counts: &Counts, name: &str, style: Style<'_>) -> Option<Value> {
-    let (shape, currency) = (style.shape, style.currency);
+fn list(counts: &Counts, name: &str, options: FormatOptions<'_>) -> Option<Value> {
+    let (action_options, currency) = (options.action_options, options.currency);
     let spend = major(counts[Count::Spend], currency);
     let (impressions, reach) = (counts[Count::Impressions], counts[Count::Reach]);
     let each = |number: u64| Some(Decimal::from(number));
@@ -216,35 +216,37 @@ fn list(counts: &Counts, name: &str, style: Style<'_>) -> Option<Value> {
     let single_rate = |number: u64| ratio(Decimal::from(unique(counts, number) * 100), reach.into());
     let money = |number: u64| Some(major(number, currency));
     let roas = |number: u64| ratio(money(number)?, spend);
-    let one = |kind: &'static str, count: Count| [(kind, Windows::at_once(counts[count]))];
+    let one = |kind: &'static str, count: Count| [(kind, Windows::immediate(counts[count]))];
     let outbound = || one("outbound_click", Count::OutboundClicks);
     let bought = |kind: &'static str| [(kind, counts.windows(Count::PurchaseValue))];
     match name {
-        "actions" => shape.list(action::actions(counts), each),
-        "unique_actions" => shape.list(action::actions(counts), single),
-        "cost_per_action_type" => shape.list(action::actions(counts), cost),
-        "cost_per_unique_action_type" => shape.list(action::actions(counts), single_cost),
-        "action_values" => shape.list(action::values_of(counts), money),
-        "purchase_roas" => shape.list(bought("omni_purchase"), roas),
-        "website_purchase_roas" => shape.list(bought("offsite_conversion.fb_pixel_purchase"), roas),
-        "outbound_clicks" => shape.list(outbound(), each),
-        "outbound_clicks_ctr" => shape.list(outbound(), rate),
-        "cost_per_outbound_click" => shape.list(outbound(), cost),
-        "unique_outbound_clicks" => shape.list(outbound(), single),
-        "unique_outbound_clicks_ctr" => shape.list(outbound(), single_rate),
-        "cost_per_unique_outbound_click" => shape.list(outbound(), single_cost),
-        "website_ctr" => shape.list(one("link_click", Count::LinkClicks), rate),
+        "actions" => action_options.list(action::actions(counts), each),
+        "unique_actions" => action_options.list(action::actions(counts), single),
+        "cost_per_action_type" => action_options.list(action::actions(counts), cost),
+        "cost_per_unique_action_type" => action_options.list(action::actions(counts), single_cost),
+        "action_values" => action_options.list(action::values_of(counts), money),
+        "purchase_roas" => action_options.list(bought("omni_purchase"), roas),
+        "website_purchase_roas" => action_options.list(bought("offsite_conversion.fb_pixel_purchase"), roas),
+        "outbound_clicks" => action_options.list(outbound(), each),
+        "outbound_clicks_ctr" => action_options.list(outbound(), rate),
+        "cost_per_outbound_click" => action_options.list(outbound(), cost),
+        "unique_outbound_clicks" => action_options.list(outbound(), single),
+        "unique_outbound_clicks_ctr" => action_options.list(outbound(), single_rate),
+        "cost_per_unique_outbound_click" => action_options.list(outbound(), single_cost),
+        "website_ctr" => action_options.list(one("link_click", Count::LinkClicks), rate),
         "cost_per_thruplay" | "cost_per_15_sec_video_view" => {
-            shape.list(one("video_view", Count::ThruPlays), cost)
+            action_options.list(one("video_view", Count::ThruPlays), cost)
         }
-        "cost_per_2_sec_continuous_video_view" => shape.list(one("video_view", Count::VideoTwoSeconds), cost),
-        "cost_per_6_sec_video_view" => shape.list(one("video_view", Count::VideoSixSeconds), cost),
+        "cost_per_2_sec_continuous_video_view" => {
+            action_options.list(one("video_view", Count::VideoTwoSeconds), cost)
+        }
+        "cost_per_6_sec_video_view" => action_options.list(one("video_view", Count::VideoSixSeconds), cost),
         "video_avg_time_watched_actions" => {
             let average = counts[Count::SecondsWatched].checked_div(counts[Count::VideoPlays])?;
-            shape.list([("video_view", Windows::at_once(average))], each)
+            action_options.list([("video_view", Windows::immediate(average))], each)
         }
         "video_play_curve_actions" => play_curve(counts),
-        _ => shape.list(one("video_view", video_count(name)?), each),
+        _ => action_options.list(one("video_view", video_count(name)?), each),
     }
 }
 
@@ -280,7 +282,7 @@ fn play_curve(counts: &Counts) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator::Chance;
+    use crate::generator::SeededRng;
     use crate::numbers::Numbers;
 
     fn written(row: Value) -> Measures<'static> {
@@ -288,12 +290,15 @@ mod tests {
     }
 
     fn counted(numbers: Numbers) -> Measures<'static> {
-        Measures::Counted(Counts::of(&numbers, Chance::new(1)))
+        Measures::Counted(Counts::of(&numbers, SeededRng::new(1)))
     }
 
     fn field(measures: &Measures<'_>, name: &str) -> Option<Value> {
-        let shape = Shape::default();
-        measures.field(name, Style { currency: "SGD", shape: &shape, unique: Unique::Known })
+        let action_options = ActionOptions::default();
+        measures.field(
+            name,
+            FormatOptions { currency: "SGD", action_options: &action_options, unique: Unique::Known },
+        )
     }
 
     #[test]
@@ -310,7 +315,8 @@ mod tests {
         let row =
             counted(Numbers { spend: 4210, impressions: 8801, reach: 7000, clicks: 3, ..Numbers::default() });
         let names =
-            [&STORED[..], &["cost_per_action_type", "video_p25_watched_actions", "unique_clicks"]].concat();
+            [&STORED_FIELDS[..], &["cost_per_action_type", "video_p25_watched_actions", "unique_clicks"]]
+                .concat();
         let fields: Map<String, Value> =
             names.iter().filter_map(|name| Some(((*name).to_owned(), field(&row, name)?))).collect();
         assert_eq!(
@@ -331,7 +337,7 @@ mod tests {
             ..Numbers::default()
         };
         let row = counted(numbers);
-        assert!(STORED.iter().all(|name| field(&row, name).is_some()));
+        assert!(STORED_FIELDS.iter().all(|name| field(&row, name).is_some()));
         assert_eq!(field(&row, "actions").unwrap()[0], json!({"action_type": "omni_purchase", "value": "2"}));
         assert_eq!(
             field(&row, "action_values").unwrap()[1],
@@ -344,11 +350,13 @@ mod tests {
     #[test]
     fn people_are_not_counted_by_the_hour() {
         let row = counted(Numbers { impressions: 9, reach: 9, clicks: 2, ..Numbers::default() });
-        let shape = Shape::default();
-        let field = |name, unique| row.field(name, Style { currency: "SGD", shape: &shape, unique });
+        let action_options = ActionOptions::default();
+        let field = |name, unique| {
+            row.field(name, FormatOptions { currency: "SGD", action_options: &action_options, unique })
+        };
         assert_eq!(field("reach", Unique::Zero), Some(json!("0")));
         assert_eq!(field("unique_actions", Unique::Zero), None);
-        assert_eq!(field("unique_clicks", Unique::Forgotten), None);
-        assert_eq!(field("clicks", Unique::Forgotten), Some(json!("2")));
+        assert_eq!(field("unique_clicks", Unique::Expired), None);
+        assert_eq!(field("clicks", Unique::Expired), Some(json!("2")));
     }
 }

@@ -7,9 +7,9 @@ use serde_json::Value;
 use crate::error::{GraphError, invalid};
 use crate::params::Params;
 
-const KEPT_MONTHS: i64 = 37;
+const RETENTION_MONTHS: i64 = 37;
 /// Counts of people with breakdowns, and hourly rows.
-const KEPT_IN_DETAIL_MONTHS: i64 = 13;
+const DETAIL_RETENTION_MONTHS: i64 = 13;
 
 /// How a range is divided into rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) enum Increment {
 
 /// Some days, the first and the last included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Range {
+pub(crate) struct DateRange {
     pub(crate) since: Date,
     pub(crate) until: Date,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Range {
 /// The days a call is about.
 #[derive(Debug)]
 pub(crate) struct Period {
-    pub(crate) ranges: Vec<Range>,
+    pub(crate) ranges: Vec<DateRange>,
     pub(crate) increment: Increment,
 }
 
@@ -57,14 +57,14 @@ impl Period {
     }
 
     /// From the first day of all to the last.
-    pub(crate) fn bounds_of_all(&self) -> Range {
+    pub(crate) fn bounds_of_all(&self) -> DateRange {
         let since = self.ranges.iter().map(|range| range.since).min().unwrap_or_default();
         let until = self.ranges.iter().map(|range| range.until).max().unwrap_or_default();
-        Range { since, until }
+        DateRange { since, until }
     }
 
     /// The place of a day's row among the rows of one object and range.
-    pub(crate) fn bucket(&self, range: Range, day: Date) -> i32 {
+    pub(crate) fn bucket(&self, range: DateRange, day: Date) -> i32 {
         match self.increment {
             Increment::AllDays => 0,
             Increment::Days(days) => (day - range.since).get_days() / days,
@@ -73,7 +73,7 @@ impl Period {
     }
 
     /// The first and last day of a row.
-    pub(crate) fn bounds(&self, range: Range, bucket: i32) -> Range {
+    pub(crate) fn bounds(&self, range: DateRange, bucket: i32) -> DateRange {
         let (first, last) = match self.increment {
             Increment::AllDays => (range.since, range.until),
             Increment::Days(days) => {
@@ -85,25 +85,25 @@ impl Period {
                 (first, first.last_of_month())
             }
         };
-        Range { since: first.max(range.since), until: last.min(range.until) }
+        DateRange { since: first.max(range.since), until: last.min(range.until) }
     }
 }
 
 /// The first day of which details are still kept.
 pub(crate) fn detailed_since(today: Date) -> Date {
-    today.saturating_sub(KEPT_IN_DETAIL_MONTHS.months())
+    today.saturating_sub(DETAIL_RETENTION_MONTHS.months())
 }
 
 fn months(day: Date) -> i32 {
     i32::from(day.year()) * 12 + i32::from(day.month())
 }
 
-fn range(given: &Value, today: Date) -> Result<Range, GraphError> {
-    let range = Range { since: day(given, "since")?, until: day(given, "until")? };
+fn range(given: &Value, today: Date) -> Result<DateRange, GraphError> {
+    let range = DateRange { since: day(given, "since")?, until: day(given, "until")? };
     if range.since > range.until {
         return Err(invalid("Param time_range: since must not be after until"));
     }
-    if range.since < today.saturating_sub(KEPT_MONTHS.months()) {
+    if range.since < today.saturating_sub(RETENTION_MONTHS.months()) {
         return Err(GraphError::new(
             3018,
             "(#3018) The start date of the time range cannot be beyond 37 months from the current date",
@@ -120,7 +120,7 @@ fn day(range: &Value, name: &str) -> Result<Date, GraphError> {
         .ok_or_else(|| invalid(format!("Param time_range[{name}] must be a date of the form YYYY-MM-DD")))
 }
 
-fn preset(name: &str, today: Date) -> Result<Range, GraphError> {
+fn preset(name: &str, today: Date) -> Result<DateRange, GraphError> {
     let back = |span: Span| today.saturating_sub(span);
     let days = |days: i64| (back(days.days()), back(1.day()));
     let week = |first: Weekday| back(i64::from(today.weekday().since(first)).days());
@@ -153,10 +153,10 @@ fn preset(name: &str, today: Date) -> Result<Range, GraphError> {
         "last_quarter" => (quarter.saturating_sub(3.months()), before(quarter)),
         "this_year" => (year(0), today),
         "last_year" => (year(1), before(year(0))),
-        "maximum" | "data_maximum" => (back(KEPT_MONTHS.months()), today),
+        "maximum" | "data_maximum" => (back(RETENTION_MONTHS.months()), today),
         _ => return Err(invalid(format!("Param date_preset does not take \"{name}\""))),
     };
-    Ok(Range { since, until })
+    Ok(DateRange { since, until })
 }
 
 fn increment(params: Params<'_>) -> Result<Increment, GraphError> {
@@ -176,8 +176,8 @@ mod tests {
 
     use super::*;
 
-    fn range(since: Date, until: Date) -> Range {
-        Range { since, until }
+    fn range(since: Date, until: Date) -> DateRange {
+        DateRange { since, until }
     }
 
     #[test]

@@ -2,21 +2,21 @@
 
 use jiff::civil::Date;
 
-use super::action::Shape;
+use super::action::ActionOptions;
 use super::breakdown::Breakdown;
-use super::narrow::Narrow;
+use super::filtering::InsightsFilter;
 use super::period::Period;
 use crate::call::GraphCall;
 use crate::error::{GraphError, invalid, nonexisting_field};
 use crate::fields;
 use crate::node::Kind;
-use crate::paging::Window;
+use crate::paging::PageRequest;
 use crate::params::Params;
 use crate::selection;
 
-const MOST: usize = 5_000;
+const MAX_PAGE_ROWS: usize = 5_000;
 /// What a summary says when it is not told what to say.
-const SUMMED: [&str; 2] = ["impressions", "spend"];
+const DEFAULT_SUMMARY_FIELDS: [&str; 2] = ["impressions", "spend"];
 
 /// What rows are about, from the widest to the narrowest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +41,7 @@ impl Level {
 
 /// By what rows are sorted.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Order {
+pub(crate) struct SortOrder {
     /// A measure, or `actions:` and a kind of action.
     pub(crate) field: String,
     pub(crate) descending: bool,
@@ -53,10 +53,10 @@ pub(crate) struct Query {
     pub(crate) level: Level,
     pub(crate) period: Period,
     pub(crate) fields: Vec<String>,
-    pub(crate) narrow: Narrow,
+    pub(crate) filter: InsightsFilter,
     pub(crate) breakdown: Breakdown,
-    pub(crate) shape: Shape,
-    pub(crate) order: Vec<Order>,
+    pub(crate) action_options: ActionOptions,
+    pub(crate) order: Vec<SortOrder>,
     /// Fields of the row that sums up all others, if it is wanted.
     pub(crate) summary: Option<Vec<String>>,
 }
@@ -76,16 +76,16 @@ impl Query {
         if level < own {
             return Err(invalid("Param level must not be above the object whose insights are read"));
         }
-        let narrow = Narrow::read(params)?;
-        let mut shape = Shape::read(params)?;
-        shape.only.clone_from(&narrow.actions);
+        let filter = InsightsFilter::read(params)?;
+        let mut action_options = ActionOptions::read(params)?;
+        action_options.only.clone_from(&filter.actions);
         Ok(Self {
             level,
             period: Period::read(params, today)?,
-            fields: wanted(params, level)?,
-            breakdown: Breakdown::read(params, shape.breakdowns())?,
-            narrow,
-            shape,
+            fields: requested_fields(params, level)?,
+            breakdown: Breakdown::read(params, action_options.breakdowns())?,
+            filter,
+            action_options,
             order: order(params)?,
             summary: summary(params)?,
         })
@@ -93,12 +93,12 @@ impl Query {
 }
 
 /// Which page a call asks for.
-pub(crate) fn window(call: &GraphCall) -> Result<Window, GraphError> {
-    Window::read(call, MOST)
+pub(crate) fn page_request(call: &GraphCall) -> Result<PageRequest, GraphError> {
+    PageRequest::read(call, MAX_PAGE_ROWS)
 }
 
 /// The fields of the summary, if one is asked for. The official SDKs send `summary=true` with every read, which
-/// insights answer without a summary.
+/// insights return without a summary.
 pub(crate) fn summary(params: Params<'_>) -> Result<Option<Vec<String>>, GraphError> {
     let names = match params.names("summary")?.unwrap_or_default() {
         names if names.iter().all(|name| ["true", "false", "1", "0"].contains(&name.as_str())) => Vec::new(),
@@ -109,12 +109,12 @@ pub(crate) fn summary(params: Params<'_>) -> Result<Option<Vec<String>>, GraphEr
     }
     match (names.is_empty(), params.text("default_summary")) {
         (false, _) => Ok(Some(names)),
-        (true, Some("true" | "1")) => Ok(Some(SUMMED.map(str::to_owned).into())),
+        (true, Some("true" | "1")) => Ok(Some(DEFAULT_SUMMARY_FIELDS.map(str::to_owned).into())),
         (true, _) => Ok(None),
     }
 }
 
-fn wanted(params: Params<'_>, level: Level) -> Result<Vec<String>, GraphError> {
+fn requested_fields(params: Params<'_>, level: Level) -> Result<Vec<String>, GraphError> {
     let Some(text) = params.text("fields").filter(|text| !["", "[]"].contains(text)) else {
         let ids = ["account_id", "campaign_id", "adset_id", "ad_id"];
         let of_level = ids.into_iter().take(level as usize + 1);
@@ -127,7 +127,7 @@ fn wanted(params: Params<'_>, level: Level) -> Result<Vec<String>, GraphError> {
     }
 }
 
-fn order(params: Params<'_>) -> Result<Vec<Order>, GraphError> {
+fn order(params: Params<'_>) -> Result<Vec<SortOrder>, GraphError> {
     let orders = params.names("sort")?.unwrap_or_default();
     let read = |text: &String| {
         let (field, descending) = text
@@ -138,7 +138,7 @@ fn order(params: Params<'_>) -> Result<Vec<Order>, GraphError> {
             Some((list, _)) => list == "actions",
             None => fields::exists_in_insights(field),
         };
-        known.then(|| Order { field: field.to_owned(), descending })
+        known.then(|| SortOrder { field: field.to_owned(), descending })
     };
     let invalid_sort = |text: &String| invalid(format!("Param sort does not take \"{text}\""));
     orders.iter().map(|text| read(text).ok_or_else(|| invalid_sort(text))).collect()
@@ -159,14 +159,14 @@ mod tests {
         let summary = |name: &str, value: &str| summary(Params(&params(name, value)));
         assert_eq!(summary("summary", r#"["spend"]"#).unwrap(), Some(vec!["spend".to_owned()]));
         assert_eq!(summary("summary", "true").unwrap(), None);
-        assert_eq!(summary("default_summary", "true").unwrap().unwrap(), SUMMED);
+        assert_eq!(summary("default_summary", "true").unwrap().unwrap(), DEFAULT_SUMMARY_FIELDS);
         assert_eq!(summary("summary", "foo").unwrap_err().code, 100);
     }
 
     #[test]
     fn sorting_names_a_measure_and_a_direction() {
         let sort = |value: &str| order(Params(&params("sort", value)));
-        let by_spend = Order { field: "spend".into(), descending: true };
+        let by_spend = SortOrder { field: "spend".into(), descending: true };
         assert_eq!(sort(r#"["spend_descending"]"#).unwrap(), [by_spend]);
         assert!(sort("actions:link_click_ascending").is_ok());
         assert_eq!(sort("spend").unwrap_err().code, 100);

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
-use super::action::Shape;
+use super::action::ActionOptions;
 use super::counts::{Count, Counts, slice};
-use super::measures::{Measures, STORED, Style, Unique};
-use crate::generator::Chance;
+use super::measures::{FormatOptions, Measures, STORED_FIELDS, Unique};
+use crate::generator::SeededRng;
 use crate::money::ratio;
 
 /// Counts that may be added up. Reach may not: the same person is in several rows.
-const ADDITIVE: [&str; 8] = [
+const ADDITIVE_FIELDS: [&str; 8] = [
     "impressions",
     "clicks",
     "spend",
@@ -27,7 +27,7 @@ const ADDITIVE: [&str; 8] = [
 #[derive(Default)]
 pub(crate) struct Sum<'a> {
     counted: Counts,
-    written: Option<Written>,
+    recorded: Option<RecordedSums>,
     reach: u64,
     largest_reach: u64,
     /// The part, as long as there is only one.
@@ -37,7 +37,7 @@ pub(crate) struct Sum<'a> {
 
 /// Sums of written rows, by field, and for lists by action type and by key (`value`, `7d_click`).
 #[derive(Default)]
-struct Written {
+struct RecordedSums {
     scalars: BTreeMap<String, Decimal>,
     lists: BTreeMap<String, BTreeMap<String, BTreeMap<String, Decimal>>>,
 }
@@ -61,7 +61,7 @@ impl<'a> Sum<'a> {
                 self.counted.add(counts);
                 counts[Count::Reach]
             }
-            Measures::Written(row) => self.include_row(row),
+            Measures::Recorded(row) => self.include_row(row),
             Measures::Summed(row) => self.include_row(row),
         };
         self.reach += reach;
@@ -69,35 +69,36 @@ impl<'a> Sum<'a> {
     }
 
     fn include_row(&mut self, row: &Map<String, Value>) -> u64 {
-        self.written.get_or_insert_default().add(row);
+        self.recorded.get_or_insert_default().add(row);
         decimal(row.get("reach")).and_then(|reach| u64::try_from(reach).ok()).unwrap_or_default()
     }
 
     /// The result. Reach is known for a single part; for more it is given when `estimated` by this source of
     /// numbers, and absent otherwise.
-    pub(crate) fn finish(mut self, currency: &str, estimated: Option<Chance>) -> Measures<'a> {
+    pub(crate) fn finish(mut self, currency: &str, estimated: Option<SeededRng>) -> Measures<'a> {
         if let Some(only) = self.only {
             return only;
         }
-        let reach = estimated.map(|chance| {
-            self.largest_reach + (self.reach - self.largest_reach) * chance.between(30, 80) / 100
-        });
-        let Some(mut written) = self.written.take() else {
+        let reach = estimated
+            .map(|rng| self.largest_reach + (self.reach - self.largest_reach) * rng.between(30, 80) / 100);
+        let Some(mut recorded) = self.recorded.take() else {
             self.counted[Count::Reach] = reach.unwrap_or(self.reach);
             return Measures::Counted(self.counted);
         };
         if self.counted != Counts::default() {
-            let style = Style { currency, shape: &Shape::default(), unique: Unique::Known };
+            let options =
+                FormatOptions { currency, action_options: &ActionOptions::default(), unique: Unique::Known };
             let counted = Measures::Counted(self.counted);
-            let fields =
-                STORED.iter().filter_map(|name| Some(((*name).to_owned(), counted.field(name, style)?)));
-            written.add(&fields.collect());
+            let fields = STORED_FIELDS
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), counted.field(name, options)?)));
+            recorded.add(&fields.collect());
         }
-        Measures::Summed(written.finish(reach))
+        Measures::Summed(recorded.finish(reach))
     }
 }
 
-impl Written {
+impl RecordedSums {
     fn add(&mut self, row: &Map<String, Value>) {
         for (name, value) in row {
             match value {
@@ -113,7 +114,7 @@ impl Written {
                         }
                     }
                 }
-                value if ADDITIVE.contains(&name.as_str()) => {
+                value if ADDITIVE_FIELDS.contains(&name.as_str()) => {
                     if let Some(value) = decimal(Some(value)) {
                         *self.scalars.entry(name.clone()).or_default() += value;
                     }
@@ -165,12 +166,12 @@ impl Written {
 pub(crate) fn part_of_row(
     row: &Map<String, Value>,
     (before, after, all): (u64, u64, u64),
-    chance: Chance,
+    rng: SeededRng,
 ) -> Map<String, Value> {
     let slice_of = |value: &Value| {
         let whole = decimal(Some(value))?;
         let units = u64::try_from(whole.mantissa()).ok()?;
-        let part = slice(units, before, after, all, chance);
+        let part = slice(units, before, after, all, rng);
         Some(Decimal::from_i128_with_scale(i128::from(part), whole.scale()).normalize())
     };
     let mut part = Map::new();
@@ -181,7 +182,7 @@ pub(crate) fn part_of_row(
                     entries.iter().filter_map(|entry| part_of_entry(entry, slice_of)).collect();
                 (!entries.is_empty()).then_some(Value::Array(entries))
             }
-            value if name == "reach" || ADDITIVE.contains(&name.as_str()) => {
+            value if name == "reach" || ADDITIVE_FIELDS.contains(&name.as_str()) => {
                 slice_of(value).map(|part| json!(part.to_string()))
             }
             _ => None,
@@ -229,7 +230,7 @@ mod tests {
     fn row(measures: Measures<'_>) -> Value {
         match measures {
             Measures::Counted(counts) => panic!("{counts:?}"),
-            Measures::Written(row) => Value::Object(row.clone()),
+            Measures::Recorded(row) => Value::Object(row.clone()),
             Measures::Summed(row) => Value::Object(row),
         }
     }
@@ -264,9 +265,9 @@ mod tests {
             let mut sum = Sum::default();
             for reach in [300, 200, 100] {
                 let numbers = Numbers { reach, impressions: 900, ..Numbers::default() };
-                sum.add(Measures::Counted(Counts::of(&numbers, Chance::new(seed))));
+                sum.add(Measures::Counted(Counts::of(&numbers, SeededRng::new(seed))));
             }
-            let Measures::Counted(counts) = sum.finish("SGD", Some(Chance::new(seed))) else {
+            let Measures::Counted(counts) = sum.finish("SGD", Some(SeededRng::new(seed))) else {
                 panic!("counted")
             };
             assert!((300..=600).contains(&counts[Count::Reach]), "{}", counts[Count::Reach]);
@@ -281,7 +282,7 @@ mod tests {
         let whole = whole.as_object().unwrap();
         let mut sum = Sum::default();
         for (before, after) in [(0, 3), (3, 10)] {
-            sum.add(Measures::Summed(part_of_row(whole, (before, after, 10), Chance::new(2))));
+            sum.add(Measures::Summed(part_of_row(whole, (before, after, 10), SeededRng::new(2))));
         }
         assert_eq!(
             row(sum.finish("EUR", None)),

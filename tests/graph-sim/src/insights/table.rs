@@ -7,11 +7,11 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
 use super::Subject;
-use super::about::About;
+use super::dimensions::Dimensions;
 use super::measures::Measures;
-use super::period::{Increment, Range};
-use super::query::{Level, Order, Query};
-use super::ripening::Moment;
+use super::period::{DateRange, Increment};
+use super::query::{Level, Query, SortOrder};
+use super::restatement::AsOf;
 use super::sum::Sum;
 use super::writer::{Part, Writer};
 use crate::facts::{AdRef, Fact};
@@ -30,21 +30,21 @@ pub(crate) struct Table<'a> {
 struct Entry<'a> {
     /// One of the ads it is about.
     ad: usize,
-    bounds: Range,
+    bounds: DateRange,
     cell: usize,
-    of: Of<'a>,
+    source: RowSource<'a>,
 }
 
-enum Of<'a> {
+enum RowSource<'a> {
     /// A part of one ad-day.
     Day(&'a Fact, Part),
     Sum(Box<Measures<'a>>, Option<&'a Map<String, Value>>),
 }
 
 /// A row to be that no longer depends on what it was made of.
-pub(super) struct Kept {
+pub(super) struct SnapshotRow {
     pub(super) ad: usize,
-    pub(super) bounds: Range,
+    pub(super) bounds: DateRange,
     pub(super) cell: usize,
     pub(super) measures: Measures<'static>,
     pub(super) sample: Option<Map<String, Value>>,
@@ -52,15 +52,16 @@ pub(super) struct Kept {
 
 impl<'a> Table<'a> {
     /// Finds the rows about a node; only the main account has numbers.
-    pub(crate) fn new(world: &'a World, subject: &Subject, query: &'a Query, moment: Moment) -> Self {
-        let about = About { world, account: world.main(), level: query.level };
-        let writer = Writer { about, shape: &query.shape, breakdown: &query.breakdown, moment };
+    pub(crate) fn new(world: &'a World, subject: &Subject, query: &'a Query, as_of: AsOf) -> Self {
+        let dimensions = Dimensions { world, account: world.main(), level: query.level };
+        let writer =
+            Writer { dimensions, action_options: &query.action_options, breakdown: &query.breakdown, as_of };
         let known = subject.account == world.main().digits;
         let ads = if known { ads_below(world, subject) } else { Vec::new() };
-        let ads = query.narrow.ads(world, ads, query.level);
+        let ads = query.filter.ads(world, ads, query.level);
         let mut table = Self { writer, query, ads, entries: Vec::new() };
         table.entries = table.find();
-        table.narrow();
+        table.apply_measure_filters();
         table.sort();
         table
     }
@@ -71,7 +72,7 @@ impl<'a> Table<'a> {
 
     /// How many campaigns the rows are taken from.
     pub(crate) fn campaigns(&self) -> usize {
-        let ads = &self.writer.about.world.facts.ads;
+        let ads = &self.writer.dimensions.world.facts.ads;
         let mut campaigns: Vec<&str> = self.ads.iter().map(|ad| ads[*ad].campaign.as_str()).collect();
         campaigns.sort_unstable();
         campaigns.dedup();
@@ -93,15 +94,15 @@ impl<'a> Table<'a> {
     }
 
     /// All rows, to be written later.
-    pub(super) fn keep(&self) -> Vec<Kept> {
-        let kept = self.entries.iter().map(|entry| Kept {
+    pub(super) fn snapshot_rows(&self) -> Vec<SnapshotRow> {
+        let rows = self.entries.iter().map(|entry| SnapshotRow {
             ad: entry.ad,
             bounds: entry.bounds,
             cell: entry.cell,
             measures: self.measures(entry).into_owned(),
             sample: entry.sample().cloned(),
         });
-        kept.collect()
+        rows.collect()
     }
 
     /// The row that sums up all others, without what would say which of them it is about.
@@ -111,10 +112,10 @@ impl<'a> Table<'a> {
             sum.add(self.measures(entry));
         }
         let bounds = self.query.period.bounds_of_all();
-        let about = About { level: Level::Account, ..self.writer.about };
-        let writer = Writer { about, ..self.writer };
+        let dimensions = Dimensions { level: Level::Account, ..self.writer.dimensions };
+        let writer = Writer { dimensions, ..self.writer };
         let ad = *self.ads.first()?;
-        let measures = sum.finish(&about.account.currency, writer.estimate(ad, bounds));
+        let measures = sum.finish(&dimensions.account.currency, writer.estimate(ad, bounds));
         Some(Value::Object(writer.row(fields, ad, bounds, &measures, None)))
     }
 
@@ -128,19 +129,19 @@ impl<'a> Table<'a> {
     }
 
     /// One row for each ad-day, or for each of its parts.
-    fn days(&self, range: Range) -> Vec<Entry<'a>> {
-        let facts = &self.writer.about.world.facts;
+    fn days(&self, range: DateRange) -> Vec<Entry<'a>> {
+        let facts = &self.writer.dimensions.world.facts;
         let mut entries = Vec::new();
         for ad in &self.ads {
             for (day, fact) in facts.of_ad(*ad, range.since, range.until) {
-                let bounds = Range { since: day, until: day };
-                let Some(known) = self.writer.known(*ad, day, fact) else { continue };
+                let bounds = DateRange { since: day, until: day };
+                let Some(known) = self.writer.visible(*ad, day, fact) else { continue };
                 let parts = self.writer.parts(*ad, day, known);
                 entries.extend(parts.into_iter().map(|part| Entry {
                     ad: *ad,
                     bounds,
                     cell: part.cell,
-                    of: Of::Day(fact, part),
+                    source: RowSource::Day(fact, part),
                 }));
             }
         }
@@ -150,15 +151,15 @@ impl<'a> Table<'a> {
     /// One row for each object, part of the period and cell, in a stable order.
     fn sums(&self) -> Vec<Entry<'a>> {
         let period = &self.query.period;
-        let facts = &self.writer.about.world.facts;
+        let facts = &self.writer.dimensions.world.facts;
         let mut groups: HashMap<&str, usize> = HashMap::new();
         let mut sums: BTreeMap<(usize, usize, i32, usize), Group<'a>> = BTreeMap::new();
         for ad in &self.ads {
             let next = groups.len();
-            let group = *groups.entry(self.writer.about.object(&facts.ads[*ad])).or_insert(next);
+            let group = *groups.entry(self.writer.dimensions.object(&facts.ads[*ad])).or_insert(next);
             for (index, range) in period.ranges.iter().enumerate() {
                 for (day, fact) in facts.of_ad(*ad, range.since, range.until) {
-                    let Some(known) = self.writer.known(*ad, day, fact) else { continue };
+                    let Some(known) = self.writer.visible(*ad, day, fact) else { continue };
                     for part in self.writer.parts(*ad, day, known) {
                         let place = (group, index, period.bucket(*range, day), part.cell);
                         let sum = sums.entry(place).or_insert_with(|| Group::of(*ad));
@@ -171,36 +172,36 @@ impl<'a> Table<'a> {
         let entry = |((_, index, bucket, cell), group): ((usize, usize, i32, usize), Group<'a>)| {
             let bounds = period.bounds(period.ranges[index], bucket);
             let estimated = self.writer.estimate(group.ad, bounds);
-            let estimated = estimated.map(|chance| chance.of(cell as u64));
-            let measures = group.sum.finish(&self.writer.about.account.currency, estimated);
-            Entry { ad: group.ad, bounds, cell, of: Of::Sum(Box::new(measures), group.sample) }
+            let estimated = estimated.map(|rng| rng.derive(cell as u64));
+            let measures = group.sum.finish(&self.writer.dimensions.account.currency, estimated);
+            Entry { ad: group.ad, bounds, cell, source: RowSource::Sum(Box::new(measures), group.sample) }
         };
         sums.into_iter().map(entry).collect()
     }
 
     fn measures(&self, entry: &Entry<'a>) -> Measures<'a> {
-        match &entry.of {
-            Of::Day(fact, part) => {
+        match &entry.source {
+            RowSource::Day(fact, part) => {
                 let (ad, day) = (entry.ad, entry.bounds.since);
-                match self.writer.known(ad, day, fact) {
+                match self.writer.visible(ad, day, fact) {
                     Some(known) => self.writer.measures(ad, day, known, *part),
                     None => Measures::Summed(Map::new()),
                 }
             }
-            Of::Sum(measures, _) => Measures::clone(measures),
+            RowSource::Sum(measures, _) => Measures::clone(measures),
         }
     }
 
     /// Leaves out the rows whose measures are not wanted.
-    fn narrow(&mut self) {
-        if !self.query.narrow.by_measure() {
+    fn apply_measure_filters(&mut self) {
+        if !self.query.filter.filters_measures() {
             return;
         }
-        let currency = &self.writer.about.account.currency;
+        let currency = &self.writer.dimensions.account.currency;
         let mut entries = std::mem::take(&mut self.entries);
         entries.retain(|entry| {
             let measures = self.measures(entry);
-            self.query.narrow.wants(|name| measures.number(name, currency))
+            self.query.filter.wants(|name| measures.number(name, currency))
         });
         self.entries = entries;
     }
@@ -219,18 +220,18 @@ impl<'a> Table<'a> {
     }
 
     /// What a row is sorted by: a number, or a text such as a name or a day.
-    fn key(&self, entry: &Entry<'a>, order: &Order) -> (Option<Decimal>, String) {
+    fn key(&self, entry: &Entry<'a>, order: &SortOrder) -> (Option<Decimal>, String) {
         let measures = self.measures(entry);
         let number = match order.field.split_once(':') {
             Some((_, kind)) => measures.action(kind),
-            None => measures.number(&order.field, &self.writer.about.account.currency),
+            None => measures.number(&order.field, &self.writer.dimensions.account.currency),
         };
         let text = match order.field.as_str() {
             "date_start" => entry.bounds.since.to_string(),
             "date_stop" => entry.bounds.until.to_string(),
             field => {
-                let ad = &self.writer.about.world.facts.ads[entry.ad];
-                let value = self.writer.about.field(field, ad, entry.sample(), &measures);
+                let ad = &self.writer.dimensions.world.facts.ads[entry.ad];
+                let value = self.writer.dimensions.field(field, ad, entry.sample(), &measures);
                 value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
             }
         };
@@ -240,9 +241,9 @@ impl<'a> Table<'a> {
 
 impl<'a> Entry<'a> {
     fn sample(&self) -> Option<&'a Map<String, Value>> {
-        match self.of {
-            Of::Day(fact, _) => sample(fact),
-            Of::Sum(_, sample) => sample,
+        match self.source {
+            RowSource::Day(fact, _) => sample(fact),
+            RowSource::Sum(_, sample) => sample,
         }
     }
 }
@@ -263,8 +264,8 @@ impl Group<'_> {
 /// A written row, in which names stand.
 pub(crate) fn sample(fact: &Fact) -> Option<&Map<String, Value>> {
     match fact {
-        Fact::Counted(_) | Fact::Passing(_) => None,
-        Fact::Written(row) => Some(row),
+        Fact::Counted(_) | Fact::Retracted(_) => None,
+        Fact::Recorded(row) => Some(row),
     }
 }
 

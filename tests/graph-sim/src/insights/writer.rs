@@ -3,16 +3,16 @@
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
-use super::about::{About, is_about};
-use super::action::{Shape, is_off_meta};
+use super::action::{ActionOptions, is_off_meta};
 use super::breakdown::Breakdown;
 use super::counts::Counts;
-use super::measures::{Measures, Style};
-use super::period::{Range, detailed_since};
-use super::ripening::{Known, Moment};
+use super::dimensions::{Dimensions, is_dimension};
+use super::measures::{FormatOptions, Measures};
+use super::period::{DateRange, detailed_since};
+use super::restatement::{AsOf, VisibleFact};
 use super::sum::{decimal, part_of_row};
 use crate::facts::Fact;
-use crate::generator::Chance;
+use crate::generator::SeededRng;
 
 /// The part of an ad-day that falls into a cell of the breakdown.
 #[derive(Clone, Copy)]
@@ -33,10 +33,10 @@ enum Share {
 /// Writes rows of one level.
 #[derive(Clone, Copy)]
 pub(crate) struct Writer<'a> {
-    pub(crate) about: About<'a>,
-    pub(crate) shape: &'a Shape,
+    pub(crate) dimensions: Dimensions<'a>,
+    pub(crate) action_options: &'a ActionOptions,
     pub(crate) breakdown: &'a Breakdown,
-    pub(crate) moment: Moment,
+    pub(crate) as_of: AsOf,
 }
 
 impl<'a> Writer<'a> {
@@ -45,24 +45,24 @@ impl<'a> Writer<'a> {
         &self,
         fields: &[String],
         ad: usize,
-        bounds: Range,
+        bounds: DateRange,
         measures: &Measures<'_>,
         sample: Option<&Map<String, Value>>,
     ) -> Map<String, Value> {
-        let in_detail = bounds.since >= detailed_since(self.moment.today);
-        let style = Style {
-            currency: &self.about.account.currency,
-            shape: self.shape,
+        let in_detail = bounds.since >= detailed_since(self.as_of.today);
+        let options = FormatOptions {
+            currency: &self.dimensions.account.currency,
+            action_options: self.action_options,
             unique: self.breakdown.unique(in_detail),
         };
         let mut row = Map::new();
         for field in fields {
-            let value = if is_about(field) {
-                self.about.field(field, &self.about.world.facts.ads[ad], sample, measures)
+            let value = if is_dimension(field) {
+                self.dimensions.field(field, &self.dimensions.world.facts.ads[ad], sample, measures)
             } else if self.breakdown.hourly() && field.starts_with("video_") {
                 None
             } else {
-                measures.field(field, style)
+                measures.field(field, options)
             };
             if let Some(value) = value {
                 row.insert(field.clone(), value);
@@ -79,28 +79,29 @@ impl<'a> Writer<'a> {
     }
 
     /// What is known of an ad-day.
-    pub(crate) fn known(&self, ad: usize, day: Date, fact: &'a Fact) -> Option<Known<'a>> {
-        let facts = &self.about.world.facts;
-        self.moment.known(facts, day, fact, self.of_day(ad, day))
+    pub(crate) fn visible(&self, ad: usize, day: Date, fact: &'a Fact) -> Option<VisibleFact<'a>> {
+        let facts = &self.dimensions.world.facts;
+        self.as_of.visible(facts, day, fact, self.day_rng(ad, day))
     }
 
     /// All an ad did on a day.
-    pub(crate) fn whole(&self, ad: usize, day: Date, known: Known<'a>) -> Measures<'a> {
+    pub(crate) fn day_measures(&self, ad: usize, day: Date, known: VisibleFact<'a>) -> Measures<'a> {
         match known {
-            Known::Counted(numbers) => Measures::Counted(Counts::of(&numbers, self.of_day(ad, day))),
-            Known::Written(row) => Measures::Written(row),
+            VisibleFact::Counted(numbers) => Measures::Counted(Counts::of(&numbers, self.day_rng(ad, day))),
+            VisibleFact::Recorded(row) => Measures::Recorded(row),
         }
     }
 
     /// The parts of an ad-day: one, unless there is a breakdown.
-    pub(super) fn parts(&self, ad: usize, day: Date, known: Known<'_>) -> Vec<Part> {
+    pub(super) fn parts(&self, ad: usize, day: Date, known: VisibleFact<'_>) -> Vec<Part> {
         if !self.breakdown.divides() {
             return vec![Part { cell: 0, share: Share::Whole }];
         }
-        if self.breakdown.hourly() && day < detailed_since(self.moment.today) {
+        if self.breakdown.hourly() && day < detailed_since(self.as_of.today) {
             return Vec::new();
         }
-        let ends = self.breakdown.ends(impressions(known), self.of_ad(ad), self.of_day(ad, day));
+        let ends =
+            self.breakdown.cumulative_impressions(impressions(known), self.ad_rng(ad), self.day_rng(ad, day));
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let mut parts: Vec<Part> = starts
             .zip(&ends)
@@ -108,51 +109,51 @@ impl<'a> Writer<'a> {
             .filter(|(_, (start, end))| start < end)
             .map(|(cell, (start, end))| Part { cell, share: Share::Span(start, *end) })
             .collect();
-        if self.breakdown.sets_off_meta_apart() && has_off_meta(known) {
+        if self.breakdown.separates_off_meta() && has_off_meta(known) {
             parts.push(Part { cell: self.breakdown.unlabelled(), share: Share::OffMeta });
         }
         parts
     }
 
-    pub(super) fn measures(&self, ad: usize, day: Date, known: Known<'a>, part: Part) -> Measures<'a> {
-        let chance = self.of_day(ad, day);
-        match (self.whole(ad, day, known), part.share) {
+    pub(super) fn measures(&self, ad: usize, day: Date, known: VisibleFact<'a>, part: Part) -> Measures<'a> {
+        let rng = self.day_rng(ad, day);
+        match (self.day_measures(ad, day, known), part.share) {
             (whole, Share::Whole) => whole,
             (Measures::Counted(counts), Share::Span(before, after)) => {
-                let part = counts.part(before, after, chance.of(31));
+                let part = counts.part(before, after, rng.derive(31));
                 Measures::Counted(if self.breakdown.drops_off_meta() { part.on_meta() } else { part })
             }
             (Measures::Counted(counts), Share::OffMeta) => Measures::Counted(counts.off_meta()),
-            (Measures::Written(row), Share::Span(before, after)) => {
-                let part = part_of_row(row, (before, after, impressions(known)), chance.of(31));
+            (Measures::Recorded(row), Share::Span(before, after)) => {
+                let part = part_of_row(row, (before, after, impressions(known)), rng.derive(31));
                 let drops = self.breakdown.drops_off_meta();
-                Measures::Summed(if drops { chosen(part, |kind| !is_off_meta(kind)) } else { part })
+                Measures::Summed(if drops { filter_actions(part, |kind| !is_off_meta(kind)) } else { part })
             }
-            (Measures::Written(row), Share::OffMeta) => {
+            (Measures::Recorded(row), Share::OffMeta) => {
                 let lists = row.iter().filter(|(_, value)| value.is_array());
                 let lists = lists.map(|(name, value)| (name.clone(), value.clone())).collect();
-                Measures::Summed(chosen(lists, is_off_meta))
+                Measures::Summed(filter_actions(lists, is_off_meta))
             }
             (summed @ Measures::Summed(_), _) => summed,
         }
     }
 
     /// Where the reach of a sum comes from: nowhere for a recording, which cannot know it.
-    pub(super) fn estimate(&self, ad: usize, bounds: Range) -> Option<Chance> {
-        if !self.about.world.facts.is_generated() {
+    pub(super) fn estimate(&self, ad: usize, bounds: DateRange) -> Option<SeededRng> {
+        if !self.dimensions.world.facts.is_generated() {
             return None;
         }
-        let object = self.about.object(&self.about.world.facts.ads[ad]);
+        let object = self.dimensions.object(&self.dimensions.world.facts.ads[ad]);
         let number = object.parse().unwrap_or_default();
-        Some(Chance::new(number).of(ordinal(bounds.since)).of(ordinal(bounds.until)))
+        Some(SeededRng::new(number).derive(ordinal(bounds.since)).derive(ordinal(bounds.until)))
     }
 
-    fn of_ad(&self, ad: usize) -> Chance {
-        Chance::new(self.about.world.facts.ads[ad].ad.parse().unwrap_or_default())
+    fn ad_rng(&self, ad: usize) -> SeededRng {
+        SeededRng::new(self.dimensions.world.facts.ads[ad].ad.parse().unwrap_or_default())
     }
 
-    fn of_day(&self, ad: usize, day: Date) -> Chance {
-        self.of_ad(ad).of(ordinal(day))
+    fn day_rng(&self, ad: usize, day: Date) -> SeededRng {
+        self.ad_rng(ad).derive(ordinal(day))
     }
 }
 
@@ -161,25 +162,27 @@ fn ordinal(day: Date) -> u64 {
 }
 
 /// What a breakdown divides by: one impression for a written row that has none, so that it falls into a cell.
-fn impressions(known: Known<'_>) -> u64 {
+fn impressions(known: VisibleFact<'_>) -> u64 {
     let counted = match known {
-        Known::Counted(numbers) => numbers.impressions,
-        Known::Written(row) => {
+        VisibleFact::Counted(numbers) => numbers.impressions,
+        VisibleFact::Recorded(row) => {
             decimal(row.get("impressions")).and_then(|count| u64::try_from(count).ok()).unwrap_or_default()
         }
     };
     counted.max(1)
 }
 
-fn has_off_meta(known: Known<'_>) -> bool {
+fn has_off_meta(known: VisibleFact<'_>) -> bool {
     match known {
-        Known::Counted(numbers) => numbers.adds_to_cart + numbers.purchases + numbers.web_leads > 0,
-        Known::Written(row) => !chosen(row.clone(), is_off_meta).values().all(|value| !value.is_array()),
+        VisibleFact::Counted(numbers) => numbers.adds_to_cart + numbers.purchases + numbers.web_leads > 0,
+        VisibleFact::Recorded(row) => {
+            !filter_actions(row.clone(), is_off_meta).values().all(|value| !value.is_array())
+        }
     }
 }
 
 /// A written row with only some kinds of action.
-fn chosen(mut row: Map<String, Value>, keep: impl Fn(&str) -> bool) -> Map<String, Value> {
+fn filter_actions(mut row: Map<String, Value>, keep: impl Fn(&str) -> bool) -> Map<String, Value> {
     for entries in row.values_mut().filter_map(Value::as_array_mut) {
         entries.retain(|entry| entry.get("action_type").and_then(Value::as_str).is_some_and(&keep));
     }

@@ -9,13 +9,13 @@ use serde_json::{Map, Value, json};
 use crate::error::{GraphError, invalid, required, unsupported};
 use crate::node::{Kind, Node, graph_time};
 use crate::params::Params;
-use crate::stage::Stage;
+use crate::processing::ProcessingState;
 use crate::world::World;
-use crate::write::{Task, Write};
+use crate::write::{Operation, Write};
 
 /// A step of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum UploadStep {
     /// A video in one call, or all of a video to its address.
     Whole,
     Start,
@@ -29,7 +29,7 @@ pub(crate) enum Step {
     Unknown,
 }
 
-impl Step {
+impl UploadStep {
     pub(crate) fn of(params: Params<'_>) -> Self {
         match params.text("upload_phase") {
             None => Self::Whole,
@@ -52,46 +52,51 @@ impl Step {
 
 /// What goes wrong with a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VideoTrouble {
+pub enum VideoFault {
     /// The next chunk arrives by half only: code 6000, subcode 1363037, and where to go on.
     Interrupted,
     /// The next finished video is processing for ever.
     Stuck,
     /// The encoding of the next finished video fails.
-    Fails,
+    EncodingFails,
 }
 
-/// Uploads that are under way, and the trouble ordered for those to come.
+/// Uploads that are under way, and the faults queued for coming ones.
 #[derive(Default)]
 pub(crate) struct Uploads {
-    sessions: BTreeMap<String, Session>,
-    pub(crate) troubles: VecDeque<VideoTrouble>,
+    sessions: BTreeMap<String, UploadSession>,
+    pub(crate) faults: VecDeque<VideoFault>,
 }
 
-struct Session {
+struct UploadSession {
     video: String,
     size: u64,
     received: u64,
 }
 
 impl Uploads {
-    /// Takes the ordered trouble, if it is one of these.
-    fn trouble(&mut self, wanted: &[VideoTrouble]) -> Option<VideoTrouble> {
-        let index = self.troubles.iter().position(|trouble| wanted.contains(trouble))?;
-        self.troubles.remove(index)
+    /// Takes the queued fault, if it is one of these.
+    fn take_fault(&mut self, wanted: &[VideoFault]) -> Option<VideoFault> {
+        let index = self.faults.iter().position(|fault| wanted.contains(fault))?;
+        self.faults.remove(index)
     }
 }
 
-pub(crate) fn check(world: &World, task: &Task, step: Step, write: &Write) -> Result<(), GraphError> {
+pub(crate) fn check(
+    world: &World,
+    operation: &Operation,
+    step: UploadStep,
+    write: &Write,
+) -> Result<(), GraphError> {
     let params = Params(&write.params);
     match step {
-        Step::Unknown => {
+        UploadStep::Unknown => {
             params.required("upload_phase")?;
             params.one_of("upload_phase", &["start", "transfer", "finish", "cancel"]).map(drop)
         }
-        Step::Start => params.required("file_size").and(params.amount("file_size")).map(drop),
-        Step::StartVideoAd => Ok(()),
-        Step::Transfer => {
+        UploadStep::Start => params.required("file_size").and(params.amount("file_size")).map(drop),
+        UploadStep::StartVideoAd => Ok(()),
+        UploadStep::Transfer => {
             let session = session(world, params)?;
             params.required("start_offset")?;
             let from = params.amount("start_offset")?.unwrap_or_default();
@@ -101,13 +106,13 @@ pub(crate) fn check(world: &World, task: &Task, step: Step, write: &Write) -> Re
             }
             Ok(())
         }
-        Step::Finish => match session(world, params)? {
+        UploadStep::Finish => match session(world, params)? {
             session if session.received < session.size => Err(incomplete()),
             _ => Ok(()),
         },
-        Step::Cancel => session(world, params).map(drop),
-        Step::FinishVideoAd => {
-            let video = world.nodes.get(params.required("video_id")?).filter(|node| is_of(node, task));
+        UploadStep::Cancel => session(world, params).map(drop),
+        UploadStep::FinishVideoAd => {
+            let video = world.nodes.get(params.required("video_id")?).filter(|node| is_of(node, operation));
             match video
                 .ok_or_else(|| invalid("Param video_id must be the id of a video of this ad account"))?
             {
@@ -115,7 +120,7 @@ pub(crate) fn check(world: &World, task: &Task, step: Step, write: &Write) -> Re
                 _ => Ok(()),
             }
         }
-        Step::Whole => check_whole(write),
+        UploadStep::Whole => check_whole(write),
     }
 }
 
@@ -133,18 +138,18 @@ fn check_whole(write: &Write) -> Result<(), GraphError> {
     }
 }
 
-fn session<'a>(world: &'a World, params: Params<'_>) -> Result<&'a Session, GraphError> {
+fn session<'a>(world: &'a World, params: Params<'_>) -> Result<&'a UploadSession, GraphError> {
     let id = params.required("upload_session_id")?;
     let session = world.uploads.sessions.get(id);
     session.ok_or_else(|| invalid("Param upload_session_id must be an upload session that has not ended"))
 }
 
-fn is_of(node: &Node, task: &Task) -> bool {
-    node.kind == Kind::Video && node.account == task.account
+fn is_of(node: &Node, operation: &Operation) -> bool {
+    node.kind == Kind::Video && node.account == operation.account
 }
 
-fn next_end(world: &World, session: &Session) -> u64 {
-    session.size.min(session.received + world.media.video_chunk)
+fn next_end(world: &World, session: &UploadSession) -> u64 {
+    session.size.min(session.received + world.media.video_chunk_bytes)
 }
 
 fn incomplete() -> GraphError {
@@ -158,45 +163,45 @@ fn interrupted(start: u64, end: u64) -> GraphError {
         .user_message("The upload was interrupted: go on where it broke off.")
 }
 
-pub(crate) fn carry_out(
+pub(crate) fn execute(
     world: &mut World,
-    task: &Task,
-    step: Step,
+    operation: &Operation,
+    step: UploadStep,
     write: &Write,
 ) -> Result<Value, GraphError> {
     let success = json!({ "success": true });
     match step {
-        Step::Unknown => Ok(success),
-        Step::Start => Ok(start(world, task, write)),
-        Step::Transfer => transfer(world, write),
-        Step::Finish => {
+        UploadStep::Unknown => Ok(success),
+        UploadStep::Start => Ok(start(world, operation, write)),
+        UploadStep::Transfer => transfer(world, write),
+        UploadStep::Finish => {
             let session = end_session(world, write)?;
             describe(world, &session.video, write);
             encode(world, &session.video, write.time);
             Ok(success)
         }
-        Step::Cancel => {
+        UploadStep::Cancel => {
             let session = end_session(world, write)?;
             world.nodes.remove(&session.video);
             Ok(success)
         }
-        Step::StartVideoAd => {
-            let id = add(world, task, write, 0);
+        UploadStep::StartVideoAd => {
+            let id = add(world, operation, write, 0);
             let url = format!("{}/video-ads-upload/v26.0/{id}", world.base_url);
             Ok(json!({ "video_id": id, "upload_url": url }))
         }
-        Step::FinishVideoAd => {
+        UploadStep::FinishVideoAd => {
             let id = Params(&write.params).required("video_id")?;
             describe(world, id, write);
             encode(world, id, write.time);
             Ok(success)
         }
-        Step::Whole if task.kind == Kind::Video => {
-            receive(world, &task.id, size_of(write));
+        UploadStep::Whole if operation.kind == Kind::Video => {
+            receive(world, &operation.id, size_of(write));
             Ok(success)
         }
-        Step::Whole => {
-            let id = add(world, task, write, size_of(write));
+        UploadStep::Whole => {
+            let id = add(world, operation, write, size_of(write));
             receive(world, &id, size_of(write));
             encode(world, &id, write.time);
             Ok(json!({ "id": id }))
@@ -210,11 +215,11 @@ fn size_of(write: &Write) -> u64 {
     write.files.values().next().map_or(2_000_000, |file| offset + file.size)
 }
 
-fn start(world: &mut World, task: &Task, write: &Write) -> Value {
+fn start(world: &mut World, operation: &Operation, write: &Write) -> Value {
     let size = Params(&write.params).amount("file_size").ok().flatten().unwrap_or_default();
-    let video = add(world, task, write, size);
+    let video = add(world, operation, write, size);
     let id = world.next_id();
-    let session = Session { video: video.clone(), size, received: 0 };
+    let session = UploadSession { video: video.clone(), size, received: 0 };
     let end = next_end(world, &session);
     world.uploads.sessions.insert(id.clone(), session);
     json!({
@@ -228,14 +233,14 @@ fn start(world: &mut World, task: &Task, write: &Write) -> Value {
 fn transfer(world: &mut World, write: &Write) -> Result<Value, GraphError> {
     let params = Params(&write.params);
     let size = write.files.values().next().map_or(0, |file| file.size);
-    let broken = world.uploads.trouble(&[VideoTrouble::Interrupted]).is_some();
+    let broken = world.uploads.take_fault(&[VideoFault::Interrupted]).is_some();
     let from = params.amount("start_offset")?.unwrap_or_default();
-    let most = world.media.video_chunk;
+    let chunk_bytes = world.media.video_chunk_bytes;
     let id = params.required("upload_session_id")?;
     let Some(session) = world.uploads.sessions.get_mut(id) else { return Err(unsupported("post", id)) };
     session.received = from + if broken { size / 2 } else { size };
     let (video, received) = (session.video.clone(), session.received);
-    let end = session.size.min(received + most);
+    let end = session.size.min(received + chunk_bytes);
     receive(world, &video, received);
     if broken {
         return Err(interrupted(received, end));
@@ -243,21 +248,21 @@ fn transfer(world: &mut World, write: &Write) -> Result<Value, GraphError> {
     Ok(json!({ "start_offset": received.to_string(), "end_offset": end.to_string() }))
 }
 
-fn end_session(world: &mut World, write: &Write) -> Result<Session, GraphError> {
+fn end_session(world: &mut World, write: &Write) -> Result<UploadSession, GraphError> {
     let id = Params(&write.params).required("upload_session_id")?;
     world.uploads.sessions.remove(id).ok_or_else(|| unsupported("post", id))
 }
 
 /// Adds a video of which nothing has arrived yet.
-fn add(world: &mut World, task: &Task, write: &Write, size: u64) -> String {
-    let zone = world.account(&task.account).unwrap_or(world.main()).zone.clone();
+fn add(world: &mut World, operation: &Operation, write: &Write, size: u64) -> String {
+    let zone = world.account(&operation.account).unwrap_or(world.main()).zone.clone();
     let now = graph_time(write.time, &zone);
     let mut fields = Map::new();
     fields.insert("created_time".into(), json!(now));
     fields.insert("updated_time".into(), json!(now));
     fields.insert("published".into(), json!(false));
     fields.insert("status".into(), status("processing", 0, size, "not_started", &[]));
-    let id = world.create(Kind::Video, &task.account, fields);
+    let id = world.create(Kind::Video, &operation.account, fields);
     describe(world, &id, write);
     id
 }
@@ -295,25 +300,25 @@ fn source_size(status: &Value) -> u64 {
 
 /// Begins the encoding of a video that has arrived.
 fn encode(world: &mut World, id: &str, now: Timestamp) {
-    let trouble = world.uploads.trouble(&[VideoTrouble::Stuck, VideoTrouble::Fails]);
+    let fault = world.uploads.take_fault(&[VideoFault::Stuck, VideoFault::EncodingFails]);
     let encoding = world.media.encoding;
     let Some(node) = world.nodes.get_mut(id) else { return };
     let size = transferred(node);
     node.fields.insert("status".into(), status("processing", size, size, "in_progress", &[]));
-    let fails = trouble == Some(VideoTrouble::Fails);
-    if trouble == Some(VideoTrouble::Stuck) {
+    let fails = fault == Some(VideoFault::EncodingFails);
+    if fault == Some(VideoFault::Stuck) {
         return;
     }
     if encoding.is_zero() {
         return finish(world, id, fails);
     }
-    world.enter(id, now + encoding, |until| Stage::Encoding(until, fails));
+    world.enter_state(id, now + encoding, |until| ProcessingState::Encoding(until, fails));
 }
 
 /// Ends the encoding of a video: only now it has a length, a picture and thumbnails.
 pub(crate) fn finish(world: &mut World, id: &str, fails: bool) {
     let Some(node) = world.nodes.get_mut(id) else { return };
-    node.stage = Stage::Settled;
+    node.processing = ProcessingState::Idle;
     let size = transferred(node);
     if fails {
         let errors = [json!({ "code": 1363008, "message": "The video could not be encoded." })];

@@ -14,58 +14,58 @@ pub(super) struct Score {
     points: f64,
     /// When `points` held.
     at: Option<Timestamp>,
-    closed_until: Option<Timestamp>,
+    locked_until: Option<Timestamp>,
 }
 
 /// What a call does to a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    Within,
+pub(super) enum ScoreCheck {
+    Allowed,
     /// This call is the one too many.
-    Full,
+    LimitReached,
     /// The account was closed already.
-    Closed,
+    Locked,
 }
 
 impl Score {
     /// Takes a call of so many points, unless the account is closed or closes now.
-    pub(super) fn take(&mut self, points: f64, tier: Tier, now: Timestamp) -> Taken {
-        if self.closed_seconds(now) > 0 {
-            return Taken::Closed;
+    pub(super) fn charge(&mut self, points: f64, tier: Tier, now: Timestamp) -> ScoreCheck {
+        if self.lockout_seconds(now) > 0 {
+            return ScoreCheck::Locked;
         }
         self.points = self.points_at(tier, now);
         self.at = Some(now);
-        if self.points + points > tier.most_points() {
-            self.closed_until = Some(now + SignedDuration::from_secs(tier.closed_seconds()));
-            return Taken::Full;
+        if self.points + points > tier.max_points() {
+            self.locked_until = Some(now + SignedDuration::from_secs(tier.lockout_seconds()));
+            return ScoreCheck::LimitReached;
         }
         self.points += points;
-        Taken::Within
+        ScoreCheck::Allowed
     }
 
     /// How full it is, in percent with two decimals; a closed account is at 100.
     pub(super) fn percent(&self, tier: Tier, now: Timestamp) -> f64 {
-        if self.closed_seconds(now) > 0 {
+        if self.lockout_seconds(now) > 0 {
             return 100.0;
         }
-        (self.points_at(tier, now) / tier.most_points() * 10_000.0).round() / 100.0
+        (self.points_at(tier, now) / tier.max_points() * 10_000.0).round() / 100.0
     }
 
     /// Seconds until the account opens, or until its score is empty.
     pub(super) fn reset_seconds(&self, tier: Tier, now: Timestamp) -> i64 {
-        match self.closed_seconds(now) {
-            0 => (self.points_at(tier, now) / tier.most_points() * DECAY_SECONDS).ceil() as i64,
+        match self.lockout_seconds(now) {
+            0 => (self.points_at(tier, now) / tier.max_points() * DECAY_SECONDS).ceil() as i64,
             closed => closed,
         }
     }
 
-    fn closed_seconds(&self, now: Timestamp) -> i64 {
-        self.closed_until.map_or(0, |until| until.duration_since(now).as_secs().max(0))
+    fn lockout_seconds(&self, now: Timestamp) -> i64 {
+        self.locked_until.map_or(0, |until| until.duration_since(now).as_secs().max(0))
     }
 
     fn points_at(&self, tier: Tier, now: Timestamp) -> f64 {
         let passed = self.at.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0));
-        (self.points - passed * tier.most_points() / DECAY_SECONDS).max(0.0)
+        (self.points - passed * tier.max_points() / DECAY_SECONDS).max(0.0)
     }
 }
 
@@ -79,14 +79,14 @@ mod tests {
         let after = |seconds| start + SignedDuration::from_secs(seconds);
         let tier = Tier::Limited;
         let mut score = Score::default();
-        assert!((0..20).all(|_| score.take(3.0, tier, start) == Taken::Within));
+        assert!((0..20).all(|_| score.charge(3.0, tier, start) == ScoreCheck::Allowed));
         assert_eq!((score.percent(tier, start), score.reset_seconds(tier, start)), (100.0, 300));
         // A fifth of the score is free again after a minute.
         assert_eq!(score.percent(tier, after(60)), 80.0);
-        assert!((0..12).all(|_| score.take(1.0, tier, after(60)) == Taken::Within));
-        assert_eq!(score.take(1.0, tier, after(60)), Taken::Full);
-        assert_eq!(score.take(1.0, tier, after(359)), Taken::Closed);
+        assert!((0..12).all(|_| score.charge(1.0, tier, after(60)) == ScoreCheck::Allowed));
+        assert_eq!(score.charge(1.0, tier, after(60)), ScoreCheck::LimitReached);
+        assert_eq!(score.charge(1.0, tier, after(359)), ScoreCheck::Locked);
         assert_eq!((score.percent(tier, after(359)), score.reset_seconds(tier, after(359))), (100.0, 1));
-        assert_eq!(score.take(1.0, tier, after(360)), Taken::Within);
+        assert_eq!(score.charge(1.0, tier, after(360)), ScoreCheck::Allowed);
     }
 }

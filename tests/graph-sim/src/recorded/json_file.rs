@@ -12,16 +12,16 @@ use crate::start_error::StartError;
 
 /// What the objects of a file look like. Fields that are not named here may have any value.
 #[derive(Clone, Copy)]
-pub(super) struct Shape {
+pub(super) struct ObjectSchema {
     /// Fields that must be there.
-    pub(super) needed: &'static [(&'static str, Form)],
+    pub(super) required: &'static [(&'static str, FieldType)],
     /// Fields that may be absent.
-    pub(super) known: &'static [(&'static str, Form)],
+    pub(super) optional: &'static [(&'static str, FieldType)],
 }
 
 /// What Graph writes into a field.
 #[derive(Clone, Copy)]
-pub(super) enum Form {
+pub(super) enum FieldType {
     /// Text.
     Text,
     /// The digits of an id, as text.
@@ -40,7 +40,7 @@ pub(super) enum Form {
     Actions,
 }
 
-impl Form {
+impl FieldType {
     fn fits(self, value: &Value) -> bool {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let amount = |value: &Value| {
@@ -79,17 +79,21 @@ impl Form {
 }
 
 /// Reads a file that holds one object.
-pub(super) fn read_object(folder: &Path, file: &str, shape: Shape) -> Result<Map<String, Value>, StartError> {
-    read(folder, file, shape)
+pub(super) fn read_object(
+    folder: &Path,
+    file: &str,
+    schema: ObjectSchema,
+) -> Result<Map<String, Value>, StartError> {
+    read(folder, file, schema)
 }
 
 /// Reads a file that holds `{"data": [..]}` or a bare list.
 pub(super) fn read_list(
     folder: &Path,
     file: &str,
-    shape: Shape,
+    schema: ObjectSchema,
 ) -> Result<Vec<Map<String, Value>>, StartError> {
-    read(folder, file, Listing(shape))
+    read(folder, file, Listing(schema))
 }
 
 fn read<S: for<'de> DeserializeSeed<'de, Value = T>, T>(
@@ -113,7 +117,7 @@ fn read<S: for<'de> DeserializeSeed<'de, Value = T>, T>(
     })
 }
 
-impl<'de> DeserializeSeed<'de> for Shape {
+impl<'de> DeserializeSeed<'de> for ObjectSchema {
     type Value = Map<String, Value>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -121,7 +125,7 @@ impl<'de> DeserializeSeed<'de> for Shape {
     }
 }
 
-impl<'de> Visitor<'de> for Shape {
+impl<'de> Visitor<'de> for ObjectSchema {
     type Value = Map<String, Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,14 +136,14 @@ impl<'de> Visitor<'de> for Shape {
         let mut fields = Map::new();
         while let Some(name) = map.next_key::<String>()? {
             let value: Value = map.next_value()?;
-            let form = self.needed.iter().chain(self.known).find(|(field, _)| *field == name);
-            if let Some((_, form)) = form.filter(|(_, form)| !form.fits(&value)) {
-                let expected = form.name();
+            let field_type = self.required.iter().chain(self.optional).find(|(field, _)| *field == name);
+            if let Some((_, field_type)) = field_type.filter(|(_, field_type)| !field_type.fits(&value)) {
+                let expected = field_type.name();
                 return Err(de::Error::custom(format!("expected `{name}` to be {expected}, found {value}")));
             }
             fields.insert(name, value);
         }
-        match self.needed.iter().find(|(name, _)| !fields.contains_key(*name)) {
+        match self.required.iter().find(|(name, _)| !fields.contains_key(*name)) {
             Some((missing, _)) => {
                 Err(de::Error::custom(format!("expected a field `{missing}` in this object")))
             }
@@ -149,7 +153,7 @@ impl<'de> Visitor<'de> for Shape {
 }
 
 /// The whole file.
-struct Listing(Shape);
+struct Listing(ObjectSchema);
 
 impl<'de> DeserializeSeed<'de> for Listing {
     type Value = Vec<Map<String, Value>>;
@@ -188,7 +192,7 @@ impl<'de> Visitor<'de> for Listing {
 }
 
 /// The list inside `data`, which cannot be an object again.
-struct DataList(Shape);
+struct DataList(ObjectSchema);
 
 impl<'de> DeserializeSeed<'de> for DataList {
     type Value = Vec<Map<String, Value>>;
@@ -217,8 +221,9 @@ mod tests {
     fn message(content: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("campaigns.json"), content).unwrap();
-        let shape = Shape { needed: &[("id", Form::Text)], known: &[("spend", Form::Amount)] };
-        read_list(folder.path(), "campaigns.json", shape).unwrap_err().to_string()
+        let schema =
+            ObjectSchema { required: &[("id", FieldType::Text)], optional: &[("spend", FieldType::Amount)] };
+        read_list(folder.path(), "campaigns.json", schema).unwrap_err().to_string()
     }
 
     #[test]

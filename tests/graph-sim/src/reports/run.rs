@@ -5,26 +5,26 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{ReportError, ReportFate, ReportRun, Reports};
+use super::{ReportError, ReportOutcome, ReportRun, ReportSettings};
 use crate::call::GraphCall;
 use crate::error::GraphError;
-use crate::insights::{Frozen, Order, Subject};
+use crate::insights::{ReportRequest, Snapshot, Subject};
 use crate::paging::Link;
 use crate::world::World;
 
 /// One report run.
 pub(super) struct Run {
     pub(super) subject: Subject,
-    pub(super) order: Order,
+    pub(super) request: ReportRequest,
     params: BTreeMap<String, String>,
-    fate: ReportFate,
-    pub(super) ordered: Timestamp,
+    outcome: ReportOutcome,
+    pub(super) ordered_at: Timestamp,
     pub(super) polls: u32,
-    stage: Stage,
+    state: RunState,
 }
 
 /// How far a run is.
-enum Stage {
+enum RunState {
     NotStarted,
     Started,
     /// The percentage; 100 is not complete yet.
@@ -32,89 +32,89 @@ enum Stage {
     Failed(Timestamp, ReportError),
     Skipped(Timestamp),
     /// The rows are missing only until `complete` is called.
-    Completed(Timestamp, Option<Frozen>),
+    Completed(Timestamp, Option<Snapshot>),
 }
 
 impl Run {
     pub(super) fn new(
         subject: Subject,
-        order: Order,
+        request: ReportRequest,
         params: BTreeMap<String, String>,
-        fate: ReportFate,
-        ordered: Timestamp,
+        outcome: ReportOutcome,
+        ordered_at: Timestamp,
     ) -> Self {
-        Self { subject, order, params, fate, ordered, polls: 0, stage: Stage::NotStarted }
+        Self { subject, request, params, outcome, ordered_at, polls: 0, state: RunState::NotStarted }
     }
 
     /// Goes on to where the run is by now; gives the moment of completion when its rows are to be made.
-    pub(super) fn advance(&mut self, plan: &Reports, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn advance(&mut self, settings: &ReportSettings, now: Timestamp) -> Option<Timestamp> {
         if self.ended().is_some() {
             return None;
         }
-        let progress = self.progress(plan, now);
-        let end = now.min(self.ordered + plan.takes);
-        self.stage = match (&self.fate, progress) {
-            (ReportFate::Fails(error), 50..) => Stage::Failed(end, error.clone()),
-            (ReportFate::IsSkipped, 100) => Stage::Skipped(end),
-            (ReportFate::IsSkipped, _) | (_, 0..10) => Stage::NotStarted,
-            (_, 10..25) => Stage::Started,
-            (ReportFate::IsStuck { percent }, progress) => Stage::Running(progress.min(*percent)),
-            (_, 100) => Stage::Completed(end, None),
+        let progress = self.progress(settings, now);
+        let end = now.min(self.ordered_at + settings.duration);
+        self.state = match (&self.outcome, progress) {
+            (ReportOutcome::Failed(error), 50..) => RunState::Failed(end, error.clone()),
+            (ReportOutcome::Skipped, 100) => RunState::Skipped(end),
+            (ReportOutcome::Skipped, _) | (_, 0..10) => RunState::NotStarted,
+            (_, 10..25) => RunState::Started,
+            (ReportOutcome::Stuck { percent }, progress) => RunState::Running(progress.min(*percent)),
+            (_, 100) => RunState::Completed(end, None),
             // For a moment a run says 100 percent and is still running (practitioners, since 2017).
-            (_, 95..) => Stage::Running(100),
-            (_, progress) => Stage::Running(progress),
+            (_, 95..) => RunState::Running(100),
+            (_, progress) => RunState::Running(progress),
         };
-        matches!(self.stage, Stage::Completed(..)).then_some(end)
+        matches!(self.state, RunState::Completed(..)).then_some(end)
     }
 
     /// Percent of the way, by the clock or by polls, whichever is further.
-    fn progress(&self, plan: &Reports, now: Timestamp) -> u8 {
+    fn progress(&self, settings: &ReportSettings, now: Timestamp) -> u8 {
         let share = |part: i128, whole: i128| u8::try_from(part * 100 / whole).unwrap_or(100).min(100);
-        let takes = plan.takes.as_millis();
+        let duration = settings.duration.as_millis();
         let by_clock =
-            if takes > 0 { share(now.duration_since(self.ordered).as_millis(), takes) } else { 100 };
-        let by_polls = match (plan.polls, self.polls) {
+            if duration > 0 { share(now.duration_since(self.ordered_at).as_millis(), duration) } else { 100 };
+        let by_polls = match (settings.polls, self.polls) {
             (0, _) | (_, 0) => 0,
-            (all, made) if made >= all => 100,
-            (all, made) => share(i128::from(made - 1), i128::from(all - 1)),
+            (all, polled) if polled >= all => 100,
+            (all, polled) => share(i128::from(polled - 1), i128::from(all - 1)),
         };
         by_clock.max(by_polls)
     }
 
-    pub(super) fn complete(&mut self, rows: Frozen) {
-        if let Stage::Completed(_, frozen) = &mut self.stage {
-            *frozen = Some(rows);
+    pub(super) fn complete(&mut self, rows: Snapshot) {
+        if let RunState::Completed(_, snapshot) = &mut self.state {
+            *snapshot = Some(rows);
         }
     }
 
     fn ended(&self) -> Option<Timestamp> {
-        match self.stage {
-            Stage::Failed(at, _) | Stage::Skipped(at) | Stage::Completed(at, _) => Some(at),
-            Stage::NotStarted | Stage::Started | Stage::Running(_) => None,
+        match self.state {
+            RunState::Failed(at, _) | RunState::Skipped(at) | RunState::Completed(at, _) => Some(at),
+            RunState::NotStarted | RunState::Started | RunState::Running(_) => None,
         }
     }
 
     /// `async_status` and `async_percent_completion`.
     fn status(&self) -> (&'static str, u8) {
-        match self.stage {
-            Stage::NotStarted => ("Job Not Started", 0),
-            Stage::Started => ("Job Started", 0),
-            Stage::Running(percent) => ("Job Running", percent),
-            Stage::Failed(..) => ("Job Failed", 50),
-            Stage::Skipped(_) => ("Job Skipped", 0),
-            Stage::Completed(..) => ("Job Completed", 100),
+        match self.state {
+            RunState::NotStarted => ("Job Not Started", 0),
+            RunState::Started => ("Job Started", 0),
+            RunState::Running(percent) => ("Job Running", percent),
+            RunState::Failed(..) => ("Job Failed", 50),
+            RunState::Skipped(_) => ("Job Skipped", 0),
+            RunState::Completed(..) => ("Job Completed", 100),
         }
     }
 
     /// The fields of a run, which Graph also gives when none are asked for.
     pub(super) fn fields(&self, id: &str) -> Map<String, Value> {
         let (status, percent) = self.status();
-        let (since, until) = self.order.bounds();
+        let (since, until) = self.request.bounds();
         let mut fields = Map::new();
         let mut set = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
         set("id", json!(id));
         set("account_id", json!(self.subject.account));
-        set("time_ref", json!(self.ordered.as_second()));
+        set("time_ref", json!(self.ordered_at.as_second()));
         set("async_status", json!(status));
         set("async_percent_completion", json!(percent));
         set("is_running", json!(self.ended().is_none()));
@@ -124,7 +124,7 @@ impl Run {
         if let Some(ended) = self.ended() {
             set("time_completed", json!(ended.as_second()));
         }
-        if let Stage::Failed(_, error) = &self.stage {
+        if let RunState::Failed(_, error) = &self.state {
             set("error_code", json!(error.code));
             if let Some(subcode) = error.subcode {
                 set("error_subcode", json!(subcode));
@@ -136,27 +136,27 @@ impl Run {
         fields
     }
 
-    /// Refuses the first reads of the rows where that is the run's fate.
+    /// Refuses the first reads of the rows where that is the run's outcome.
     pub(super) fn count_read(&mut self) -> Result<(), GraphError> {
-        match &mut self.fate {
-            ReportFate::HidesRows { reads, refusal }
-                if *reads > 0 && matches!(self.stage, Stage::Completed(..)) =>
+        match &mut self.outcome {
+            ReportOutcome::RowsDelayed { reads, error_response }
+                if *reads > 0 && matches!(self.state, RunState::Completed(..)) =>
             {
                 *reads -= 1;
-                Err(refusal.error())
+                Err(error_response.error())
             }
             _ => Ok(()),
         }
     }
 
     pub(super) fn rows(&self, world: &World, call: &GraphCall, link: &Link<'_>) -> Result<Value, GraphError> {
-        match &self.stage {
-            Stage::Completed(_, Some(rows)) => rows.page(world, &self.order, call, link),
+        match &self.state {
+            RunState::Completed(_, Some(rows)) => rows.page(world, &self.request, call, link),
             _ => Err(not_ready()),
         }
     }
 
-    pub(super) fn seen(&self, id: &str) -> ReportRun {
+    pub(super) fn view(&self, id: &str) -> ReportRun {
         let (status, percent) = self.status();
         ReportRun {
             id: id.to_owned(),
@@ -165,8 +165,8 @@ impl Run {
             params: self.params.clone(),
             status: status.to_owned(),
             percent,
-            ordered: self.ordered,
-            ended: self.ended(),
+            ordered_at: self.ordered_at,
+            ended_at: self.ended(),
             polls: self.polls,
         }
     }

@@ -1,13 +1,13 @@
-//! What is wrong with a request, judged by the specification alone.
+//! What is wrong with a request, validated by the specification alone.
 
 use std::collections::BTreeMap;
 
-use super::{Call, call, field_class, has_field, knows};
+use super::{Call, call, field_class, has_class, has_field};
 use crate::error::{GraphError, invalid, nonexisting_field, required};
 use crate::selection::{self, Field};
 
 /// Taken by every call and in no specification. `pretty`, `debug` and `metadata` have no effect any more.
-const EVERYWHERE: [&str; 20] = [
+const COMMON_PARAMS: [&str; 20] = [
     "access_token",
     "appsecret_proof",
     "appsecret_time",
@@ -38,11 +38,11 @@ impl Call {
     /// Parameters the call does not have: Graph ignores them without a word.
     pub(crate) fn unknown<'a>(&self, params: &'a Params) -> Vec<&'a str> {
         let names = params.keys().map(String::as_str);
-        names.filter(|name| !self.params.contains_key(name) && !EVERYWHERE.contains(name)).collect()
+        names.filter(|name| !self.params.contains_key(name) && !COMMON_PARAMS.contains(name)).collect()
     }
 
     /// Whether the call has a parameter of its own of this name.
-    pub(crate) fn takes(&self, name: &str) -> bool {
+    pub(crate) fn has_param(&self, name: &str) -> bool {
         self.params.contains_key(name)
     }
 
@@ -57,13 +57,13 @@ impl Call {
 
     /// Refuses a call with a value that is not of its parameter's type.
     pub(crate) fn check_values(&self, params: &Params) -> Result<(), GraphError> {
-        self.objections(params).next().map_or(Ok(()), Err)
+        self.value_errors(params).next().map_or(Ok(()), Err)
     }
 
-    fn objections<'a>(&'a self, params: &'a Params) -> impl Iterator<Item = GraphError> + 'a {
+    fn value_errors<'a>(&'a self, params: &'a Params) -> impl Iterator<Item = GraphError> + 'a {
         params.iter().filter_map(|(name, value)| {
-            let objection = self.params.get(name.as_str())?.kind.objection(value)?;
-            Some(invalid(format_args!("Param {name} {objection}")))
+            let error = self.params.get(name.as_str())?.kind.value_error(value)?;
+            Some(invalid(format_args!("Param {name} {error}")))
         })
     }
 }
@@ -82,7 +82,7 @@ pub(crate) fn check_fields(class: &str, fields: &[Field]) -> Result<Vec<String>,
             edge.check_values(&field.modifiers)?;
             let unknown = edge.unknown(&field.modifiers).into_iter().filter(|name| !MODIFIERS.contains(name));
             ignored.extend(unknown.map(|name| format!("{}.{name}", field.name)));
-            if knows(edge.returned) {
+            if has_class(edge.returned) {
                 ignored.extend(check_fields(edge.returned, inner)?);
             }
         } else {
@@ -97,62 +97,68 @@ pub(crate) fn check_fields(class: &str, fields: &[Field]) -> Result<Vec<String>,
 /// form. Empty for a request as it should be.
 ///
 /// Graph itself stops at the first of its errors and ignores unknown parameters: here they are all told. What the
-/// specification does not cover (logins, `/debug_token`, rules between parameters) is not judged.
-pub fn findings(method: &str, class: &str, edge: &str, params: &BTreeMap<String, String>) -> Vec<String> {
-    if !knows(class) {
+/// specification does not cover (logins, `/debug_token`, rules between parameters) is not validated.
+pub fn validate(method: &str, class: &str, edge: &str, params: &BTreeMap<String, String>) -> Vec<String> {
+    if !has_class(class) {
         return vec![format!("There is no class {class} in the specification")];
     }
     let Some(call) = call(class, method, edge) else {
         return vec![format!("There is no {method} {class}/{edge} in the specification")];
     };
-    let mut findings = Vec::new();
+    let mut errors = Vec::new();
     let mut known = params.clone();
     for removed in ["ids", "date_format"] {
         if known.remove(removed).is_some() {
-            findings.push(format!("Parameter {removed} was removed from all versions on 2026-10-27"));
+            errors.push(format!("Parameter {removed} was removed from all versions on 2026-10-27"));
         }
     }
-    findings.extend(call.check_required(&known).err().map(|error| error.message));
-    findings.extend(call.objections(&known).map(|error| error.message));
-    findings.extend(
+    errors.extend(call.check_required(&known).err().map(|error| error.message));
+    errors.extend(call.value_errors(&known).map(|error| error.message));
+    errors.extend(
         call.unknown(&known).into_iter().map(|name| format!("Graph would ignore the parameter {name}")),
     );
-    if let Some(fields) = known.get("fields").filter(|_| method == "GET" && knows(call.returned)) {
+    if let Some(fields) = known.get("fields").filter(|_| method == "GET" && has_class(call.returned)) {
         match selection::parse(fields).and_then(|fields| check_fields(call.returned, &fields)) {
             Ok(ignored) => {
-                findings.extend(ignored.iter().map(|name| format!("Graph would ignore the modifier {name}")));
+                errors.extend(ignored.iter().map(|name| format!("Graph would ignore the modifier {name}")));
             }
-            Err(error) => findings.push(error.message),
+            Err(error) => errors.push(error.message),
         }
     }
-    findings
+    errors
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn judged(method: &str, class: &str, edge: &str, pairs: &[(&str, &str)]) -> Vec<String> {
+    fn validated(method: &str, class: &str, edge: &str, pairs: &[(&str, &str)]) -> Vec<String> {
         let params = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        findings(method, class, edge, &params)
+        validate(method, class, edge, &params)
     }
 
     #[test]
-    fn a_proper_request_has_no_findings() {
+    fn a_proper_request_is_valid() {
         let nested =
             "id,name,adsets.limit(5){id,insights.date_preset(today){spend}},promoted_object{pixel_id}";
-        assert_eq!(judged("GET", "AdAccount", "campaigns", &[("fields", nested), ("limit", "50")]), [""; 0]);
-        assert_eq!(judged("POST", "Campaign", "", &[("status", "PAUSED"), ("daily_budget", "500")]), [""; 0]);
-        assert_eq!(judged("DELETE", "Campaign", "", &[]), [""; 0]);
+        assert_eq!(
+            validated("GET", "AdAccount", "campaigns", &[("fields", nested), ("limit", "50")]),
+            [""; 0]
+        );
+        assert_eq!(
+            validated("POST", "Campaign", "", &[("status", "PAUSED"), ("daily_budget", "500")]),
+            [""; 0]
+        );
+        assert_eq!(validated("DELETE", "Campaign", "", &[]), [""; 0]);
         let goal = [("name", "a"), ("destination_type", "PHONE_CALL")];
-        assert_eq!(judged("POST", "AdAccount", "adsets", &goal), [""; 0]);
+        assert_eq!(validated("POST", "AdAccount", "adsets", &goal), [""; 0]);
     }
 
     #[test]
     fn everything_wrong_is_told() {
         let wrong = [("nmae", "x"), ("daily_budget", "12.5"), ("status", "ON"), ("ids", "1")];
         assert_eq!(
-            judged("POST", "AdAccount", "adsets", &wrong),
+            validated("POST", "AdAccount", "adsets", &wrong),
             [
                 "Parameter ids was removed from all versions on 2026-10-27",
                 "(#100) The parameter name is required",
@@ -162,14 +168,14 @@ mod tests {
             ]
         );
         assert_eq!(
-            judged("GET", "AdAccount", "ads", &[("fields", "adset{insights.day(1){spend}}")]),
+            validated("GET", "AdAccount", "ads", &[("fields", "adset{insights.day(1){spend}}")]),
             ["Graph would ignore the modifier insights.day"]
         );
         assert_eq!(
-            judged("GET", "AdAccount", "ads", &[("fields", "adset{ads{foo}}")]),
+            validated("GET", "AdAccount", "ads", &[("fields", "adset{ads{foo}}")]),
             ["(#100) Tried accessing nonexisting field (foo) on node type (Ad)"]
         );
-        assert_eq!(judged("GET", "Thing", "", &[]), ["There is no class Thing in the specification"]);
-        assert_eq!(judged("POST", "Ad", "likes", &[]), ["There is no POST Ad/likes in the specification"]);
+        assert_eq!(validated("GET", "Thing", "", &[]), ["There is no class Thing in the specification"]);
+        assert_eq!(validated("POST", "Ad", "likes", &[]), ["There is no POST Ad/likes in the specification"]);
     }
 }

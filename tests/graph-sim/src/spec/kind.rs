@@ -43,21 +43,21 @@ impl Type {
     }
 
     /// What a value must be and is not.
-    pub(super) fn objection(&self, value: &str) -> Option<String> {
+    pub(super) fn value_error(&self, value: &str) -> Option<String> {
         match self {
-            Self::List(inner) => inner.objection_to_list(value),
+            Self::List(inner) => inner.list_error(value),
             Self::Map => match serde_json::from_str::<Value>(value) {
                 Ok(Value::Object(_) | Value::Array(_)) => None,
                 _ => Some("must be a map".to_owned()),
             },
             // Meta reads numbers and names in quotes too.
-            scalar => scalar.objection_to_scalar(value.trim().trim_matches('"')),
+            scalar => scalar.scalar_error(value.trim().trim_matches('"')),
         }
     }
 
-    fn objection_to_list(&self, value: &str) -> Option<String> {
+    fn list_error(&self, value: &str) -> Option<String> {
         match serde_json::from_str(value) {
-            Ok(Value::Array(items)) => items.iter().find_map(|item| self.objection_to_item(item)),
+            Ok(Value::Array(items)) => items.iter().find_map(|item| self.item_error(item)),
             // A list with keys, as PHP's clients write it.
             Ok(Value::Object(_)) if matches!(self, Self::Map) => None,
             _ if matches!(self, Self::Map | Self::List(_)) || value.trim_start().starts_with('[') => {
@@ -67,21 +67,21 @@ impl Type {
                 .split(',')
                 .map(str::trim)
                 .filter(|one| !one.is_empty())
-                .find_map(|one| self.objection(one)),
+                .find_map(|one| self.value_error(one)),
         }
     }
 
-    fn objection_to_item(&self, item: &Value) -> Option<String> {
+    fn item_error(&self, item: &Value) -> Option<String> {
         match (self, item) {
-            (Self::Map, Value::String(text)) => self.objection(text),
+            (Self::Map, Value::String(text)) => self.value_error(text),
             (Self::Map, _) => (!item.is_object()).then(|| "must be an array of maps".to_owned()),
             (Self::List(_), _) => None,
-            (scalar, Value::String(text)) => scalar.objection_to_scalar(text),
-            (scalar, other) => scalar.objection_to_scalar(&other.to_string()),
+            (scalar, Value::String(text)) => scalar.scalar_error(text),
+            (scalar, other) => scalar.scalar_error(&other.to_string()),
         }
     }
 
-    fn objection_to_scalar(&self, text: &str) -> Option<String> {
+    fn scalar_error(&self, text: &str) -> Option<String> {
         let (fits, what) = match self {
             Self::Int => (text.parse::<i64>().is_ok(), "an integer"),
             Self::Uint => (text.parse::<u64>().is_ok(), "an unsigned integer"),
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn values_are_taken_in_the_forms_clients_write() {
-        let takes = |kind: &'static str, value: &str| Type::read(kind).objection(value).is_none();
+        let takes = |kind: &'static str, value: &str| Type::read(kind).value_error(value).is_none();
         assert!(takes("uint", "1250") && takes("uint", "\"1250\"") && takes("int", "-1"));
         assert!(!takes("uint", "12.5") && !takes("uint", "-1") && !takes("uint", "") && !takes("int", "x"));
         assert!(takes("bool", "True") && takes("bool", "0") && !takes("bool", "yes"));
@@ -136,15 +136,16 @@ mod tests {
     #[test]
     fn an_enum_names_what_it_takes() {
         let status = Type::read("@status");
-        assert_eq!(status.objection("ACTIVE"), None);
+        assert_eq!(status.value_error("ACTIVE"), None);
         assert_eq!(
-            status.objection("active").unwrap(),
+            status.value_error("active").unwrap(),
             "must be one of {ACTIVE, ARCHIVED, DELETED, PAUSED} - got \"active\"."
         );
         let list = Type::read("list<@status>");
         assert!(
-            list.objection("[\"ACTIVE\",\"PAUSED\"]").is_none() && list.objection("ACTIVE,PAUSED").is_none()
+            list.value_error("[\"ACTIVE\",\"PAUSED\"]").is_none()
+                && list.value_error("ACTIVE,PAUSED").is_none()
         );
-        assert!(list.objection("[\"ON\"]").is_some());
+        assert!(list.value_error("[\"ON\"]").is_some());
     }
 }

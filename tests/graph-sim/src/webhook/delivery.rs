@@ -1,4 +1,4 @@
-//! Deliveries: changes are packed into parcels, and a parcel that is not taken is brought again, ever less often, for
+//! Deliveries: changes are packed into deliveries, and a delivery that is not accepted is retried, ever less often, for
 //! 36 hours (Webhooks, "Getting started").
 
 use std::mem;
@@ -8,104 +8,107 @@ use axum::http::Method;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Change, Webhooks, envelope, source};
-use crate::fault::{Area, FaultKind, Sight};
+use crate::fault::{Area, FaultKind, RequestInfo};
 use crate::server::{SharedState, lock};
 use crate::state::State;
 
 /// Changes in one delivery.
-const MOST_CHANGES: usize = 1_000;
-const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(36);
-/// Minutes between the tries; the last goes on. Meta says no more than "immediately", and "with decreasing frequency".
-const PAUSES: [i64; 8] = [0, 1, 5, 15, 60, 120, 240, 480];
-/// How long Meta waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_CHANGES_PER_DELIVERY: usize = 1_000;
+const MAX_RETRY_AGE: SignedDuration = SignedDuration::from_hours(36);
+/// Minutes between attempts; the last value repeats. Meta says no more than "immediately", and "with decreasing frequency".
+const RETRY_DELAYS_MINUTES: [i64; 8] = [0, 1, 5, 15, 60, 120, 240, 480];
+/// How long Meta waits for a response.
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One delivery on its way.
-pub(super) struct Parcel {
+pub(super) struct WebhookDelivery {
     url: String,
     body: String,
     signatures: [(&'static str, String); 2],
-    first_try: Timestamp,
+    first_attempt: Timestamp,
     due: Timestamp,
-    tries: usize,
+    attempts: usize,
 }
 
 /// What came of the deliveries that were due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deliveries {
-    /// Taken with 200; one that was made twice counts twice.
-    pub taken: u64,
-    /// Not taken.
+pub struct DeliveryStats {
+    /// Accepted with 200; a duplicate counts twice.
+    pub accepted: u64,
+    /// Not accepted.
     pub failed: u64,
-    /// Given up, after 36 hours.
+    /// Dropped after 36 hours.
     pub dropped: u64,
-    /// Parcels that are to be brought later.
-    pub waiting: u64,
+    /// Deliveries that are sent later.
+    pub pending: u64,
 }
 
-/// A parcel, and what a fault makes of this try.
-struct Errand {
-    parcel: Parcel,
+/// A delivery attempt with its injected fault.
+struct Attempt {
+    delivery: WebhookDelivery,
     fault: Option<FaultKind>,
 }
 
-/// Brings all that is due.
-pub(crate) async fn deliver_due(state: &SharedState) -> Deliveries {
-    let mut deliveries = Deliveries::default();
+/// Sends every due delivery.
+pub(crate) async fn deliver_due(state: &SharedState) -> DeliveryStats {
+    let mut stats = DeliveryStats::default();
     loop {
-        let (http, errands) = {
+        let (http, attempts) = {
             let mut state = lock(state);
-            (state.http.clone(), errands(&mut state))
+            (state.http.clone(), due_attempts(&mut state))
         };
-        if errands.is_empty() {
+        if attempts.is_empty() {
             break;
         }
-        for Errand { parcel, fault } in errands {
+        for Attempt { delivery, fault } in attempts {
             let times = if matches!(fault, Some(FaultKind::Duplicate)) { 2 } else { 1 };
-            let mut taken = false;
+            let mut accepted = false;
             for _ in 0..times {
-                taken = !matches!(fault, Some(FaultKind::LostCall)) && bring(&http, &parcel).await;
-                deliveries.taken += u64::from(taken);
+                accepted = !matches!(fault, Some(FaultKind::LostRequest)) && send(&http, &delivery).await;
+                stats.accepted += u64::from(accepted);
             }
-            if !taken {
-                deliveries.failed += 1;
+            if !accepted {
+                stats.failed += 1;
                 let mut state = lock(state);
                 let now = state.now();
-                deliveries.dropped += u64::from(!state.webhooks.put_back(parcel, now));
+                stats.dropped += u64::from(!state.webhooks.schedule_retry(delivery, now));
             }
         }
     }
-    deliveries.waiting = lock(state).webhooks.parcels.len() as u64;
-    deliveries
+    stats.pending = lock(state).webhooks.deliveries.len() as u64;
+    stats
 }
 
-/// Takes what is due, in the order in which it goes out.
-fn errands(state: &mut State) -> Vec<Errand> {
+/// The due deliveries in sending order.
+fn due_attempts(state: &mut State) -> Vec<Attempt> {
     let now = state.now();
-    source::gather(state, now);
+    source::collect_changes(state, now);
     let secret = state.app.app_secret.clone();
     state.webhooks.pack(&secret, now);
     let (due, later) =
-        mem::take(&mut state.webhooks.parcels).into_iter().partition(|parcel| parcel.due <= now);
-    state.webhooks.parcels = later;
-    let due: Vec<Parcel> = due;
+        mem::take(&mut state.webhooks.deliveries).into_iter().partition(|delivery| delivery.due <= now);
+    state.webhooks.deliveries = later;
+    let due: Vec<WebhookDelivery> = due;
     let alone = due.len() == 1;
-    let (mut errands, mut overtaken) = (Vec::new(), Vec::new());
-    for mut parcel in due {
-        let fault =
-            state.faults.next(Sight { method: &Method::POST, path: &parcel.url, area: Area::Webhook });
+    let (mut attempts, mut out_of_order) = (Vec::new(), Vec::new());
+    for mut delivery in due {
+        let fault = state.faults.next(RequestInfo {
+            method: &Method::POST,
+            path: &delivery.url,
+            area: Area::Webhook,
+        });
         match fault {
-            Some(FaultKind::Overtaken) if alone => {
-                // There is nothing yet to be overtaken by.
-                parcel.due = now + SignedDuration::from_mins(1);
-                state.webhooks.parcels.push(parcel);
+            Some(FaultKind::OutOfOrder) if alone => {
+                // No later delivery exists yet.
+                delivery.due = now + SignedDuration::from_mins(1);
+                state.webhooks.deliveries.push(delivery);
             }
-            Some(FaultKind::Overtaken) => overtaken.push(Errand { parcel, fault: None }),
-            fault => errands.push(Errand { parcel, fault }),
+            Some(FaultKind::OutOfOrder) => out_of_order.push(Attempt { delivery, fault: None }),
+            fault => attempts.push(Attempt { delivery, fault }),
         }
     }
-    errands.extend(overtaken);
-    errands
+    attempts.extend(out_of_order);
+    attempts
 }
 
 impl Webhooks {
@@ -116,39 +119,51 @@ impl Webhooks {
             let (own, others): (Vec<Change>, _) =
                 changes.into_iter().partition(|change| change.object == *object);
             changes = others;
-            for changes in own.chunks(MOST_CHANGES) {
+            for changes in own.chunks(MAX_CHANGES_PER_DELIVERY) {
                 let body = envelope::body(object, changes, subscription.include_values);
                 let signatures = [
                     ("X-Hub-Signature", envelope::signature_1(secret, &body)),
                     ("X-Hub-Signature-256", envelope::signature_256(secret, &body)),
                 ];
                 let url = subscription.callback_url.clone();
-                self.parcels.push(Parcel { url, body, signatures, first_try: now, due: now, tries: 0 });
+                self.deliveries.push(WebhookDelivery {
+                    url,
+                    body,
+                    signatures,
+                    first_attempt: now,
+                    due: now,
+                    attempts: 0,
+                });
             }
         }
     }
 
-    /// Keeps a parcel for another try; false when it is given up.
-    fn put_back(&mut self, mut parcel: Parcel, now: Timestamp) -> bool {
-        let pause = PAUSES.get(parcel.tries).or(PAUSES.last()).copied().unwrap_or_default();
-        parcel.tries += 1;
-        parcel.due = now + SignedDuration::from_mins(pause);
-        if parcel.due > parcel.first_try + GIVEN_UP_AFTER {
-            tracing::warn!(url = parcel.url, "A webhook delivery was given up.");
+    /// Schedules a retry; false when the delivery is dropped.
+    fn schedule_retry(&mut self, mut delivery: WebhookDelivery, now: Timestamp) -> bool {
+        let delay = RETRY_DELAYS_MINUTES
+            .get(delivery.attempts)
+            .or(RETRY_DELAYS_MINUTES.last())
+            .copied()
+            .unwrap_or_default();
+        delivery.attempts += 1;
+        delivery.due = now + SignedDuration::from_mins(delay);
+        if delivery.due > delivery.first_attempt + MAX_RETRY_AGE {
+            tracing::warn!(url = delivery.url, "A webhook delivery was given up.");
             return false;
         }
-        self.parcels.push(parcel);
+        self.deliveries.push(delivery);
         true
     }
 }
 
-/// Whether the callback takes a parcel.
-async fn bring(http: &reqwest::Client, parcel: &Parcel) -> bool {
-    let mut request = http.post(&parcel.url).header("Content-Type", "application/json").timeout(PATIENCE);
-    for (name, value) in &parcel.signatures {
+/// Whether the callback accepts a delivery.
+async fn send(http: &reqwest::Client, delivery: &WebhookDelivery) -> bool {
+    let mut request =
+        http.post(&delivery.url).header("Content-Type", "application/json").timeout(CALLBACK_TIMEOUT);
+    for (name, value) in &delivery.signatures {
         request = request.header(*name, value);
     }
-    match request.body(parcel.body.clone()).send().await {
+    match request.body(delivery.body.clone()).send().await {
         Ok(response) => response.status() == reqwest::StatusCode::OK,
         Err(error) => {
             tracing::debug!(%error, "A webhook delivery did not arrive.");

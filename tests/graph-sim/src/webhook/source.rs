@@ -5,40 +5,40 @@ use std::mem;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::happen;
-use crate::event::{AccountEvent, Happened};
+use super::record_change;
+use crate::event::{AccountEvent, AccountEventKind};
 use crate::reports;
 use crate::state::State;
 
 /// Turns all that has happened by now into changes.
-pub(super) fn gather(state: &mut State, now: Timestamp) {
-    state.world.settle(now);
+pub(super) fn collect_changes(state: &mut State, now: Timestamp) {
+    state.world.advance(now);
     for event in mem::take(&mut state.world.events) {
-        let (field, value) = told(&event);
-        happen(state, "ad_account", field, value, event.at);
+        let (field, value) = webhook_field(&event);
+        record_change(state, "ad_account", field, value, event.at);
     }
-    if !state.webhooks.wants("application", "async_requests") {
+    if !state.webhooks.is_subscribed("application", "async_requests") {
         return;
     }
-    reports::settle(&mut state.world, now);
-    for run in state.world.reports.seen() {
-        let Some(ended) = run.ended else { continue };
-        if state.webhooks.told_reports.insert(run.id.clone()) {
+    reports::advance(&mut state.world, now);
+    for run in state.world.reports.list() {
+        let Some(ended) = run.ended_at else { continue };
+        if state.webhooks.reported_runs.insert(run.id.clone()) {
             let verb = if run.status == "Job Completed" { "complete" } else { "fail" };
             // What Meta writes as the category of a report is not documented.
             let value = json!({ "category": "ads_insights", "verb": verb, "report_id": run.id });
-            happen(state, "application", "async_requests", value, ended);
+            record_change(state, "application", "async_requests", value, ended);
         }
     }
 }
 
 /// The field and value of an event.
-fn told(event: &AccountEvent) -> (&'static str, Value) {
-    match &event.what {
-        Happened::LeftInProcess { status } => {
+fn webhook_field(event: &AccountEvent) -> (&'static str, Value) {
+    match &event.kind {
+        AccountEventKind::Processed { status } => {
             ("in_process_ad_objects", json!({ "id": event.id, "level": event.level, "status_name": status }))
         }
-        Happened::GotIssue(issue) => (
+        AccountEventKind::IssueAdded(issue) => (
             "with_issues_ad_objects",
             json!({
                 "id": event.id,

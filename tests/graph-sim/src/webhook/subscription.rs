@@ -7,8 +7,8 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::Subscription;
-use crate::access;
-use crate::call::{CURRENT, GraphCall};
+use crate::auth;
+use crate::call::{CURRENT_VERSION, GraphCall};
 use crate::error::{GraphError, invalid, unsupported};
 use crate::params::Params;
 use crate::server::{SharedState, lock};
@@ -45,7 +45,7 @@ const FIELDS: [(&str, &[&str]); 5] = [
 ];
 
 /// Asks the callback of a subscription that is about to be made whether it is meant. Meta does so before it answers.
-pub(crate) async fn verify(state: &SharedState, call: &GraphCall) {
+pub(crate) async fn verify_callback(state: &SharedState, call: &GraphCall) {
     let (http, challenge) = {
         let state = lock(state);
         let app = call.token.as_deref().is_some_and(|token| state.is_app_token(token));
@@ -60,22 +60,22 @@ pub(crate) async fn verify(state: &SharedState, call: &GraphCall) {
     let token = params.text("verify_token").unwrap_or_default();
     let question =
         [("hub.mode", "subscribe"), ("hub.challenge", challenge.as_str()), ("hub.verify_token", token)];
-    let answer = async { http.get(url).query(&question).send().await?.error_for_status()?.text().await };
-    match answer.await {
+    let response = async { http.get(url).query(&question).send().await?.error_for_status()?.text().await };
+    match response.await {
         Ok(text) if text.trim() == challenge => {
             lock(state).webhooks.verified.insert((url.to_owned(), token.to_owned()));
         }
-        Ok(text) => tracing::warn!(url, text, "A webhook callback did not answer its challenge."),
+        Ok(text) => tracing::warn!(url, text, "A webhook callback did not return the challenge."),
         Err(error) => tracing::warn!(%error, "A webhook callback could not be asked."),
     }
 }
 
 /// Serves `/{app}/subscriptions`, which is open to the app itself only.
-pub(crate) fn subscribe(state: &mut State, call: &GraphCall) -> Result<Value, GraphError> {
+pub(crate) fn handle_subscriptions(state: &mut State, call: &GraphCall) -> Result<Value, GraphError> {
     if !call.token.as_deref().is_some_and(|token| state.is_app_token(token)) {
         return Err(GraphError::new(15, "(#15) This method must be called with an app access_token."));
     }
-    access::check_proof(state, call)?;
+    auth::check_proof(state, call)?;
     let params = Params(&call.params);
     match call.method {
         Method::GET => Ok(list(&state.webhooks.subscriptions)),
@@ -85,8 +85,7 @@ pub(crate) fn subscribe(state: &mut State, call: &GraphCall) -> Result<Value, Gr
             let token = params.text("verify_token").unwrap_or_default();
             if !state.webhooks.verified.remove(&(callback_url.to_owned(), token.to_owned())) {
                 // Code and words are those of practice.
-                let text =
-                    "(#2200) Callback verification failed: the callback did not answer with the challenge";
+                let text = "(#2200) Callback verification failed: the callback did not return the challenge";
                 return Err(GraphError::new(2200, text));
             }
             let include_values = params.text("include_values") != Some("false");
@@ -114,7 +113,8 @@ fn list(subscriptions: &BTreeMap<String, Subscription>) -> Value {
     let data: Vec<Value> = subscriptions
         .iter()
         .map(|(object, subscription)| {
-            let fields = subscription.fields.iter().map(|field| json!({ "name": field, "version": CURRENT }));
+            let fields =
+                subscription.fields.iter().map(|field| json!({ "name": field, "version": CURRENT_VERSION }));
             json!({
                 "object": object,
                 "callback_url": subscription.callback_url,
@@ -141,7 +141,7 @@ fn fields(params: Params<'_>) -> Result<BTreeSet<String>, GraphError> {
 }
 
 /// Serves `/{object}/subscribed_apps` of an ad account or a page.
-pub(crate) fn listen(
+pub(crate) fn handle_subscribed_apps(
     state: &mut State,
     call: &GraphCall,
     claims: &Claims,
@@ -149,24 +149,24 @@ pub(crate) fn listen(
 ) -> Result<Value, GraphError> {
     let digits = object.strip_prefix("act_");
     let known = match digits {
-        Some(digits) => state.world.account(digits).is_some() && claims.sees(digits),
+        Some(digits) => state.world.account(digits).is_some() && claims.can_see(digits),
         None => state.world.accounts.iter().any(|account| account.page_id == object),
     };
     if !known {
         return Err(unsupported(call.method.as_str(), object));
     }
     if digits.is_some() {
-        access::permit(claims, true)?;
+        auth::check_permission(claims, true)?;
     } else if !claims.has("pages_manage_metadata") {
         let text = "(#200) Requires pages_manage_metadata permission to manage the object";
         return Err(GraphError::new(200, text).status(axum::http::StatusCode::FORBIDDEN));
     }
     let key = digits.unwrap_or(object).to_owned();
-    let listening = &mut state.webhooks.listening;
+    let subscribed_apps = &mut state.webhooks.subscribed_apps;
     let app_id = &state.app.app_id;
     match call.method {
         Method::GET => {
-            let app = listening.get(&key).map(|fields| match digits {
+            let app = subscribed_apps.get(&key).map(|fields| match digits {
                 Some(_) => json!({ "app_name": "Adflight", "app_id": app_id }),
                 None => json!({ "name": "Adflight", "id": app_id, "subscribed_fields": fields }),
             });
@@ -177,18 +177,18 @@ pub(crate) fn listen(
             if digits.is_none() && fields.is_empty() {
                 return Err(invalid("The parameter subscribed_fields is required"));
             }
-            listening.insert(key, fields.into_iter().collect());
-            Ok(done(digits))
+            subscribed_apps.insert(key, fields.into_iter().collect());
+            Ok(success(digits))
         }
         Method::DELETE => {
-            listening.remove(&key);
-            Ok(done(digits))
+            subscribed_apps.remove(&key);
+            Ok(success(digits))
         }
         _ => Err(unsupported(call.method.as_str(), object)),
     }
 }
 
 /// Of an ad account Meta documents the text, of a page the boolean.
-fn done(ad_account: Option<&str>) -> Value {
+fn success(ad_account: Option<&str>) -> Value {
     if ad_account.is_some() { json!({ "success": "true" }) } else { json!({ "success": true }) }
 }

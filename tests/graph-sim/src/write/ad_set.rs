@@ -3,22 +3,22 @@
 use serde_json::Value;
 
 use super::campaign::DEFAULT_STRATEGY;
-use super::draft::{Draft, Rule};
-use super::form::Forms;
-use super::{budget, goal, room, targeting, timing};
-use crate::error::{GraphError, blamed, invalid, refused, required};
+use super::draft::{Draft, ValidationRule};
+use super::param_rules::ParamRules;
+use super::{budget, goal, object_limits, targeting, timing};
+use crate::error::{GraphError, invalid, required, rule_violation, with_blame};
 use crate::node::Kind;
 
 /// More is required than the specification says: an ad set without it is refused.
-pub(super) const FORMS: Forms = Forms {
+pub(super) const PARAM_RULES: ParamRules = ParamRules {
     required: &["name", "campaign_id", "billing_event", "optimization_goal", "targeting"],
-    longest: &[("dsa_beneficiary", 512), ("dsa_payor", 512)],
+    max_chars: &[("dsa_beneficiary", 512), ("dsa_payor", 512)],
     one_of: &[],
 };
 
-pub(super) const RULES: &[Rule] = &[
+pub(super) const RULES: &[ValidationRule] = &[
     check_campaign,
-    room::check_new,
+    object_limits::check_new,
     timing::check_not_over,
     targeting::check,
     targeting::check_special_categories,
@@ -45,7 +45,10 @@ fn check_campaign(draft: &Draft<'_>) -> Result<(), GraphError> {
         .filter(|node| node.kind == Kind::Campaign && node.account == draft.account.digits)
         .ok_or_else(|| invalid("Param campaign_id must be a campaign of this ad account"))?;
     if matches!(draft.world.effective_status(campaign).as_str(), "ARCHIVED" | "DELETED") {
-        return Err(refused(1487566, "The campaign is archived or deleted: nothing can be added to it."));
+        return Err(rule_violation(
+            1487566,
+            "The campaign is archived or deleted: nothing can be added to it.",
+        ));
     }
     Ok(())
 }
@@ -67,9 +70,9 @@ fn check_bid(draft: &Draft<'_>) -> Result<(), GraphError> {
     let floor = draft.fields.get("bid_constraints").and_then(|bids| bids.get("roas_average_floor"));
     match strategy {
         "LOWEST_COST_WITH_BID_CAP" | "COST_CAP" if !bids => {
-            Err(blamed(refused(1815857, "The bid strategy needs a bid_amount."), &["bid_amount"]))
+            Err(with_blame(rule_violation(1815857, "The bid strategy needs a bid_amount."), &["bid_amount"]))
         }
-        "LOWEST_COST_WITHOUT_CAP" if bids || floor.is_some() => Err(refused(
+        "LOWEST_COST_WITHOUT_CAP" if bids || floor.is_some() => Err(rule_violation(
             1885204,
             "The bid strategy bids by itself and takes neither bid_amount nor bid_constraints.",
         )),
@@ -105,6 +108,6 @@ pub(super) fn complete(draft: &mut Draft<'_>) {
     }
     targeting::complete(draft);
     timing::complete(draft);
-    let windows = goal::usual_attribution(&draft.fields);
+    let windows = goal::default_attribution(&draft.fields);
     draft.fields.entry("attribution_spec").or_insert(windows);
 }

@@ -4,15 +4,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use super::draft::{Draft, amount};
-use crate::error::{GraphError, blamed_object, invalid, refused, required};
+use crate::error::{GraphError, invalid, required, rule_violation, with_blame_object};
 use crate::money;
 use crate::node::{Account, Kind, Node};
 use crate::world::World;
 
 /// Budget changes per object and hour.
-const CHANGES: usize = 4;
+const MAX_CHANGES_PER_HOUR: usize = 4;
 /// Quarter hours of a day: what may be spent while a smaller budget is not yet known everywhere.
-const QUARTERS: u64 = 96;
+const QUARTER_HOURS_PER_DAY: u64 = 96;
 
 /// A budget: its field and its amount in minor units.
 pub(super) type Budget = (&'static str, u64);
@@ -25,10 +25,10 @@ pub(super) fn of(fields: &Map<String, Value>) -> Option<Budget> {
     })
 }
 
-/// The least budget of a day in an account, in minor units.
+/// The minimum daily budget in an account, in minor units.
 pub(super) fn minimum(account: &Account) -> u64 {
-    let told = account.fields.get("min_daily_budget").and_then(amount);
-    told.unwrap_or_else(|| money::least_daily_budget(&account.currency))
+    let configured = account.fields.get("min_daily_budget").and_then(amount);
+    configured.unwrap_or_else(|| money::min_daily_budget(&account.currency))
 }
 
 /// A budget is by day or for the lifetime, is large enough, and does not change too often.
@@ -42,18 +42,22 @@ pub(super) fn check_one(draft: &Draft<'_>) -> Result<(), GraphError> {
         (None, Some(lifetime)) => ("lifetime_budget", lifetime),
         (None, None) => return Ok(()),
     };
-    check_least(draft.account, draft.kind, budget)?;
+    check_minimum(draft.account, draft.kind, budget)?;
     draft.before.map_or(Ok(()), |before| check_change(draft, before, budget))
 }
 
-pub(super) fn check_least(account: &Account, kind: Kind, (field, amount): Budget) -> Result<(), GraphError> {
+pub(super) fn check_minimum(
+    account: &Account,
+    kind: Kind,
+    (field, amount): Budget,
+) -> Result<(), GraphError> {
     if amount >= minimum(account) {
         return Ok(());
     }
     let text = "The budget is too low: raise it to the account's minimum.";
     Err(match kind {
-        Kind::AdSet => blamed_object(refused(1487901, text), &[field]),
-        _ => refused(1885272, text),
+        Kind::AdSet => with_blame_object(rule_violation(1487901, text), &[field]),
+        _ => rule_violation(1885272, text),
     })
 }
 
@@ -67,10 +71,13 @@ fn check_change(draft: &Draft<'_>, before: &Node, (field, amount): Budget) -> Re
         return Ok(());
     }
     let id = before.text("id").unwrap_or_default();
-    check_pace(draft.world, id, draft.now)?;
-    if field == "daily_budget" && amount < old / QUARTERS {
-        return Err(blamed_object(
-            refused(1885650, "The budget is too low to cover what may be spent in the next 15 minutes."),
+    check_change_rate(draft.world, id, draft.now)?;
+    if field == "daily_budget" && amount < old / QUARTER_HOURS_PER_DAY {
+        return Err(with_blame_object(
+            rule_violation(
+                1885650,
+                "The budget is too low to cover what may be spent in the next 15 minutes.",
+            ),
             &[field],
         ));
     }
@@ -82,9 +89,10 @@ pub(super) fn check_level(draft: &Draft<'_>) -> Result<(), GraphError> {
     let on_campaign = draft.campaign().and_then(|campaign| of(&campaign.fields));
     let given = ["daily_budget", "lifetime_budget"].iter().any(|name| draft.params.text(name).is_some());
     match (on_campaign, given) {
-        (Some(_), true) => {
-            Err(refused(1885621, "A budget can be set on the campaign or on its ad sets, not on both."))
-        }
+        (Some(_), true) => Err(rule_violation(
+            1885621,
+            "A budget can be set on the campaign or on its ad sets, not on both.",
+        )),
         (None, false) if draft.before.is_none() => Err(required("daily_budget")),
         _ => Ok(()),
     }
@@ -96,11 +104,11 @@ pub(super) fn changes(before: &Node, after: &Map<String, Value>) -> bool {
 }
 
 /// Refuses the fifth change within an hour.
-fn check_pace(world: &World, id: &str, now: Timestamp) -> Result<(), GraphError> {
+fn check_change_rate(world: &World, id: &str, now: Timestamp) -> Result<(), GraphError> {
     let hour_ago = now - SignedDuration::from_hours(1);
     let recent =
         world.budget_changes.get(id).map_or(0, |times| times.iter().filter(|time| **time > hour_ago).count());
-    if recent < CHANGES {
+    if recent < MAX_CHANGES_PER_HOUR {
         return Ok(());
     }
     Err(GraphError::new(613, "Calls to this api have exceeded the rate limit.")

@@ -4,34 +4,34 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::draft::amount;
-use super::task::Task;
+use super::operation::Operation;
 use super::{Write, budget};
-use crate::error::{GraphError, invalid, refused, unsupported};
+use crate::error::{GraphError, invalid, rule_violation, unsupported};
 use crate::node::{Kind, Node, graph_time, parse_time};
 use crate::params::Params;
 use crate::world::World;
 
-const MOST: usize = 50;
-const SHORTEST: SignedDuration = SignedDuration::from_hours(3);
+const MAX_SCHEDULES_PER_OBJECT: usize = 50;
+const MIN_DURATION: SignedDuration = SignedDuration::from_hours(3);
 /// How many times its usual daily budget an object may spend on a day.
-const MOST_TIMES: u64 = 8;
+const MAX_BUDGET_FACTOR: u64 = 8;
 
 /// What a schedule says: from when to when, how much, and whether that is a factor.
-struct Schedule {
+struct BudgetSchedule {
     start: Timestamp,
     end: Timestamp,
     value: u64,
     multiplies: bool,
 }
 
-pub(super) fn check(world: &World, task: &Task, write: &Write) -> Result<(), GraphError> {
+pub(super) fn check(world: &World, operation: &Operation, write: &Write) -> Result<(), GraphError> {
     let params = Params(&write.params);
     let schedule = read(params, &Map::new())?;
-    let count = of(world, &task.id).count();
-    if count >= MOST {
-        return Err(invalid(format!("An object can have {MOST} budget schedules")));
+    let count = of(world, &operation.id).count();
+    if count >= MAX_SCHEDULES_PER_OBJECT {
+        return Err(invalid(format!("An object can have {MAX_SCHEDULES_PER_OBJECT} budget schedules")));
     }
-    check_schedule(world, &task.id, &schedule, write.time)
+    check_schedule(world, &operation.id, &schedule, write.time)
 }
 
 pub(super) fn check_change(world: &World, node: &Node, write: &Write) -> Result<(), GraphError> {
@@ -39,28 +39,33 @@ pub(super) fn check_change(world: &World, node: &Node, write: &Write) -> Result<
     check_schedule(world, node.text("ad_object_id").unwrap_or_default(), &schedule, write.time)
 }
 
-fn check_schedule(world: &World, owner: &str, schedule: &Schedule, now: Timestamp) -> Result<(), GraphError> {
+fn check_schedule(
+    world: &World,
+    owner: &str,
+    schedule: &BudgetSchedule,
+    now: Timestamp,
+) -> Result<(), GraphError> {
     let owner = world.nodes.get(owner).ok_or_else(|| unsupported("post", owner))?;
     if matches!(world.effective_status(owner).as_str(), "ARCHIVED" | "DELETED") {
-        return Err(refused(1487056, "Of what is archived or deleted only the name can be changed."));
+        return Err(rule_violation(1487056, "Of what is archived or deleted only the name can be changed."));
     }
     let Some(("daily_budget", daily)) = budget::of(&owner.fields) else {
         return Err(invalid("Budget schedules need an object with a daily budget of its own"));
     };
-    if schedule.end <= now || schedule.end.duration_since(schedule.start) < SHORTEST {
+    if schedule.end <= now || schedule.end.duration_since(schedule.start) < MIN_DURATION {
         return Err(invalid("A budget schedule ends in the future and lasts 3 hours or longer"));
     }
     let total = if schedule.multiplies { daily * schedule.value } else { daily + schedule.value };
-    if schedule.value == 0 || total > daily * MOST_TIMES {
+    if schedule.value == 0 || total > daily * MAX_BUDGET_FACTOR {
         return Err(invalid(format!(
-            "A budget schedule can raise the daily budget to {MOST_TIMES} times itself"
+            "A budget schedule can raise the daily budget to {MAX_BUDGET_FACTOR} times itself"
         )));
     }
     Ok(())
 }
 
 /// The schedule a call asks for; what it does not say stays as it was.
-fn read(params: Params<'_>, before: &Map<String, Value>) -> Result<Schedule, GraphError> {
+fn read(params: Params<'_>, before: &Map<String, Value>) -> Result<BudgetSchedule, GraphError> {
     let kind = params.text("budget_value_type");
     let time = |name: &str| {
         let text = params.text(name).or_else(|| before.get(name)?.as_str()).unwrap_or_default();
@@ -68,7 +73,7 @@ fn read(params: Params<'_>, before: &Map<String, Value>) -> Result<Schedule, Gra
     };
     let value = params.amount("budget_value")?.or_else(|| before.get("budget_value").and_then(amount));
     let kind = kind.or_else(|| before.get("budget_value_type")?.as_str());
-    Ok(Schedule {
+    Ok(BudgetSchedule {
         start: time("time_start")?,
         end: time("time_end")?,
         value: value.unwrap_or_default(),
@@ -76,19 +81,19 @@ fn read(params: Params<'_>, before: &Map<String, Value>) -> Result<Schedule, Gra
     })
 }
 
-pub(super) fn carry_out(world: &mut World, task: &Task, write: &Write) -> Result<Value, GraphError> {
+pub(super) fn execute(world: &mut World, operation: &Operation, write: &Write) -> Result<Value, GraphError> {
     let schedule = read(Params(&write.params), &Map::new())?;
-    let mut fields = fields(world, task, &schedule);
-    fields.insert("ad_object_id".into(), json!(task.id));
+    let mut fields = fields(world, operation, &schedule);
+    fields.insert("ad_object_id".into(), json!(operation.id));
     fields.insert("recurrence_type".into(), json!("ONE_TIME"));
-    let id = world.create(Kind::BudgetSchedule, &task.account, fields);
-    if let Some(owner) = world.nodes.get_mut(&task.id) {
+    let id = world.create(Kind::BudgetSchedule, &operation.account, fields);
+    if let Some(owner) = world.nodes.get_mut(&operation.id) {
         owner.fields.insert("is_budget_schedule_enabled".into(), json!(true));
     }
     Ok(json!({ "id": id }))
 }
 
-pub(super) fn carry_out_change(world: &mut World, id: &str, write: &Write) -> Result<Value, GraphError> {
+pub(super) fn execute_change(world: &mut World, id: &str, write: &Write) -> Result<Value, GraphError> {
     let Some(node) = world.nodes.get(id) else { return Err(unsupported("post", id)) };
     let schedule = read(Params(&write.params), &node.fields)?;
     let zone = world.owner(node).zone.clone();
@@ -98,11 +103,11 @@ pub(super) fn carry_out_change(world: &mut World, id: &str, write: &Write) -> Re
     Ok(json!({ "success": true }))
 }
 
-fn fields(world: &World, task: &Task, schedule: &Schedule) -> Map<String, Value> {
-    schedule.fields(&task.owner(world).zone)
+fn fields(world: &World, operation: &Operation, schedule: &BudgetSchedule) -> Map<String, Value> {
+    schedule.fields(&operation.owner(world).zone)
 }
 
-impl Schedule {
+impl BudgetSchedule {
     fn fields(&self, zone: &jiff::tz::TimeZone) -> Map<String, Value> {
         let fields = json!({
             "time_start": graph_time(self.start, zone),

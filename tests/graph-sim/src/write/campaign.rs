@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::draft::{Draft, Rule};
-use super::form::Forms;
-use super::{budget, room};
-use crate::error::{GraphError, blamed, invalid, refused, required};
+use super::draft::{Draft, ValidationRule};
+use super::param_rules::ParamRules;
+use super::{budget, object_limits};
+use crate::error::{GraphError, invalid, required, rule_violation, with_blame};
 use crate::node::Kind;
 
 const OBJECTIVES: [&str; 6] = [
@@ -19,17 +19,17 @@ const OBJECTIVES: [&str; 6] = [
 /// The bid strategy of who names none. Source: Marketing API, "Campaign".
 pub(super) const DEFAULT_STRATEGY: &str = "LOWEST_COST_WITH_BID_CAP";
 /// With more ad sets the campaign's way of spending cannot be changed any more.
-const MOST_TO_SWITCH: usize = 70;
+const MAX_ADSETS_TO_SWITCH_BUDGET: usize = 70;
 
 /// The old objectives are in Meta's enumeration still, but cannot be created.
-pub(super) const FORMS: Forms = Forms {
+pub(super) const PARAM_RULES: ParamRules = ParamRules {
     required: &["name", "objective", "special_ad_categories"],
-    longest: &[],
+    max_chars: &[],
     one_of: &[("objective", &OBJECTIVES), ("buying_type", &["AUCTION", "RESERVED"])],
 };
 
-pub(super) const RULES: &[Rule] = &[
-    room::check_new,
+pub(super) const RULES: &[ValidationRule] = &[
+    object_limits::check_new,
     budget::check_one,
     check_categories,
     check_sharing,
@@ -58,7 +58,7 @@ fn check_sharing(draft: &Draft<'_>) -> Result<(), GraphError> {
     {
         return Ok(());
     }
-    Err(refused(
+    Err(rule_violation(
         4834011,
         "Say in is_adset_budget_sharing_enabled whether ad sets may share budgets, as the campaign has none.",
     ))
@@ -76,10 +76,11 @@ fn check_strategy(draft: &Draft<'_>) -> Result<(), GraphError> {
 
 /// About a hundred dollars.
 fn check_cap(draft: &Draft<'_>) -> Result<(), GraphError> {
-    let least = budget::minimum(draft.account) * 100;
-    if draft.params.text("spend_cap").is_some() && draft.amount("spend_cap").is_some_and(|cap| cap < least) {
-        return Err(blamed(
-            refused(2446307, "The spending limit of the campaign is too low."),
+    let minimum = budget::minimum(draft.account) * 100;
+    if draft.params.text("spend_cap").is_some() && draft.amount("spend_cap").is_some_and(|cap| cap < minimum)
+    {
+        return Err(with_blame(
+            rule_violation(2446307, "The spending limit of the campaign is too low."),
             &["spend_cap"],
         ));
     }
@@ -90,10 +91,10 @@ fn check_cap(draft: &Draft<'_>) -> Result<(), GraphError> {
 fn check_switch(draft: &Draft<'_>) -> Result<(), GraphError> {
     let Some(before) = draft.before else { return Ok(()) };
     let id = before.text("id").unwrap_or_default();
-    let adsets = room::alive_below(draft.world, id);
+    let adsets = object_limits::live_children(draft.world, id);
     let budgets = draft.params.json("adset_budgets")?;
     let strategy = draft.params.text("bid_strategy").filter(|new| before.text("bid_strategy") != Some(*new));
-    if adsets.len() > MOST_TO_SWITCH && (budgets.is_some() || strategy.is_some()) {
+    if adsets.len() > MAX_ADSETS_TO_SWITCH_BUDGET && (budgets.is_some() || strategy.is_some()) {
         return Err(invalid(
             "The campaign has more than 70 ad sets: its budget and bid strategy stay as they are",
         ));
@@ -111,7 +112,7 @@ fn check_switch(draft: &Draft<'_>) -> Result<(), GraphError> {
         let Some(budget) = entry.and_then(|entry| budget::of(entry.as_object()?)) else {
             return Err(invalid("Param adset_budgets must have a budget for every ad set of the campaign"));
         };
-        budget::check_least(draft.account, Kind::AdSet, budget)?;
+        budget::check_minimum(draft.account, Kind::AdSet, budget)?;
     }
     Ok(())
 }

@@ -6,45 +6,46 @@ use serde_json::{Map, Value, json};
 
 use super::creative::{self, text_of};
 use super::draft::set;
-use super::task::Task;
-use super::{DERIVED, Write, budget, room};
-use crate::error::{GraphError, busy, invalid, refused, required, unsupported};
+use super::operation::Operation;
+use super::{DERIVED_FIELDS, Write, budget, object_limits};
+use crate::error::{GraphError, busy, invalid, required, rule_violation, unsupported};
 use crate::fields;
 use crate::node::{Kind, Node, graph_time, parse_time};
 use crate::params::Params;
 use crate::world::World;
 
-/// A call that waits for its answer copies fewer children than this; more go into an asynchronous batch.
-const TOO_MANY_CHILDREN: usize = 3;
-const RENAMES: [&str; 3] = ["DEEP_RENAME", "ONLY_TOP_LEVEL_RENAME", "NO_RENAME"];
+/// A call that waits for its response copies fewer children than this; more go into an asynchronous batch.
+const ASYNC_COPY_MIN_CHILDREN: usize = 3;
+const RENAME_STRATEGIES: [&str; 3] = ["DEEP_RENAME", "ONLY_TOP_LEVEL_RENAME", "NO_RENAME"];
 
-pub(super) fn check(world: &World, task: &Task, write: &Write) -> Result<(), GraphError> {
+pub(super) fn check(world: &World, operation: &Operation, write: &Write) -> Result<(), GraphError> {
     let params = Params(&write.params);
     let names = Renaming::read(params)?;
-    let source = world.nodes.get(&task.id).ok_or_else(|| unsupported("post", &task.id))?;
+    let source = world.nodes.get(&operation.id).ok_or_else(|| unsupported("post", &operation.id))?;
     if world.effective_status(source) == "DELETED" {
-        return Err(refused(1487056, "What is deleted cannot be copied."));
+        return Err(rule_violation(1487056, "What is deleted cannot be copied."));
     }
-    if world.writing.refuse_in_process && world.is_in_process(&task.id) {
+    if world.writing.refuse_in_process && world.is_in_process(&operation.id) {
         return Err(busy());
     }
-    if !RENAMES.contains(&names.strategy.as_str()) {
+    if !RENAME_STRATEGIES.contains(&names.strategy.as_str()) {
         return Err(invalid(format!(
             "Param rename_options[rename_strategy] must be one of {{{}}}",
-            RENAMES.join(", ")
+            RENAME_STRATEGIES.join(", ")
         )));
     }
-    let below = if is_deep(params) { below(world, &task.id) } else { Vec::new() };
-    if below.len() >= TOO_MANY_CHILDREN {
-        return Err(refused(
+    let descendants = if is_deep(params) { descendants(world, &operation.id) } else { Vec::new() };
+    if descendants.len() >= ASYNC_COPY_MIN_CHILDREN {
+        return Err(rule_violation(
             1885194,
             "A deep copy of three or more objects is made in an asynchronous batch.",
         ));
     }
     check_parent(world, source, params)?;
     for kind in [Kind::Campaign, Kind::AdSet, Kind::Ad] {
-        let more = below.iter().filter(|node| node.kind == kind).count() + usize::from(source.kind == kind);
-        room::check(world, &task.account, kind, more)?;
+        let more =
+            descendants.iter().filter(|node| node.kind == kind).count() + usize::from(source.kind == kind);
+        object_limits::check(world, &operation.account, kind, more)?;
     }
     Ok(())
 }
@@ -69,7 +70,7 @@ fn check_parent(world: &World, source: &Node, params: Params<'_>) -> Result<(), 
         .filter(|parent| parent.kind == kind && parent.account == source.account)
         .ok_or_else(|| invalid(format!("Param {name} must be one of this ad account")))?;
     if matches!(world.effective_status(parent).as_str(), "ARCHIVED" | "DELETED") {
-        return Err(refused(1487566, "What is archived or deleted takes no copies."));
+        return Err(rule_violation(1487566, "What is archived or deleted takes no copies."));
     }
     let budgets = [parent, source].iter().any(|node| budget::of(&node.fields).is_some());
     if source.kind == Kind::AdSet && !budgets {
@@ -83,11 +84,13 @@ fn is_deep(params: Params<'_>) -> bool {
 }
 
 /// What a deep copy takes along, parents first.
-fn below<'a>(world: &'a World, id: &str) -> Vec<&'a Node> {
-    let direct: Vec<&Node> =
-        room::alive_below(world, id).into_iter().filter(|node| node.own_status() != "ARCHIVED").collect();
+fn descendants<'a>(world: &'a World, id: &str) -> Vec<&'a Node> {
+    let direct: Vec<&Node> = object_limits::live_children(world, id)
+        .into_iter()
+        .filter(|node| node.configured_status() != "ARCHIVED")
+        .collect();
     let deeper: Vec<&Node> =
-        direct.iter().flat_map(|node| below(world, node.text("id").unwrap_or_default())).collect();
+        direct.iter().flat_map(|node| descendants(world, node.text("id").unwrap_or_default())).collect();
     [direct, deeper].concat()
 }
 
@@ -103,15 +106,15 @@ impl Renaming {
         let options = params.json("rename_options")?.unwrap_or_default();
         let text = |name: &str| options[name].as_str();
         let named = text("rename_prefix").is_some() || text("rename_suffix").is_some();
-        let usual = if named { "" } else { " - Copy" };
+        let default = if named { "" } else { " - Copy" };
         Ok(Self {
             strategy: text("rename_strategy").unwrap_or("ONLY_TOP_LEVEL_RENAME").to_owned(),
             prefix: text("rename_prefix").unwrap_or_default().to_owned(),
-            suffix: text("rename_suffix").unwrap_or(usual).to_owned(),
+            suffix: text("rename_suffix").unwrap_or(default).to_owned(),
         })
     }
 
-    fn of(&self, name: &str, is_top: bool) -> String {
+    fn rename(&self, name: &str, is_top: bool) -> String {
         match self.strategy.as_str() {
             "NO_RENAME" => name.to_owned(),
             "ONLY_TOP_LEVEL_RENAME" if !is_top => name.to_owned(),
@@ -120,26 +123,26 @@ impl Renaming {
     }
 }
 
-pub(super) fn carry_out(world: &mut World, task: &Task, write: &Write) -> Result<Value, GraphError> {
+pub(super) fn execute(world: &mut World, operation: &Operation, write: &Write) -> Result<Value, GraphError> {
     let params = Params(&write.params);
-    let source = world.nodes.get(&task.id).ok_or_else(|| unsupported("post", &task.id))?;
+    let source = world.nodes.get(&operation.id).ok_or_else(|| unsupported("post", &operation.id))?;
     let mut sources = vec![source.clone()];
     if is_deep(params) {
-        sources.extend(below(world, &task.id).into_iter().cloned());
+        sources.extend(descendants(world, &operation.id).into_iter().cloned());
     }
     let zone = world.owner(source).zone.clone();
-    let mut copying =
-        Copying { params, names: Renaming::read(params)?, now: write.time, zone, made: Vec::new() };
+    let mut copy =
+        CopyOperation { params, names: Renaming::read(params)?, now: write.time, zone, made: Vec::new() };
     for (index, source) in sources.iter().enumerate() {
-        copying.copy(world, source, index == 0)?;
+        copy.copy(world, source, index == 0)?;
     }
-    let objects: Vec<Value> = copying
+    let objects: Vec<Value> = copy
         .made
         .iter()
         .map(|(kind, source, copy)| json!({ "ad_object_type": kind, "source_id": source, "copied_id": copy }))
         .collect();
-    let first = copying.made.first().map_or("", |(_, _, copy)| copy.as_str());
-    let name = match task.kind {
+    let first = copy.made.first().map_or("", |(_, _, copy)| copy.as_str());
+    let name = match operation.kind {
         Kind::Campaign => "copied_campaign_id",
         Kind::AdSet => "copied_adset_id",
         _ => "copied_ad_id",
@@ -147,7 +150,7 @@ pub(super) fn carry_out(world: &mut World, task: &Task, write: &Write) -> Result
     Ok(json!({ name: first, "ad_object_ids": objects }))
 }
 
-struct Copying<'a> {
+struct CopyOperation<'a> {
     params: Params<'a>,
     names: Renaming,
     now: Timestamp,
@@ -156,7 +159,7 @@ struct Copying<'a> {
     made: Vec<(&'static str, String, String)>,
 }
 
-impl Copying<'_> {
+impl CopyOperation<'_> {
     fn copy(&mut self, world: &mut World, source: &Node, is_top: bool) -> Result<(), GraphError> {
         let id = source.text("id").unwrap_or_default().to_owned();
         let mut fields = self.fields(source, is_top);
@@ -191,10 +194,10 @@ impl Copying<'_> {
         }
         let status = match self.params.text("status_option") {
             Some("ACTIVE") => "ACTIVE",
-            Some("INHERITED_FROM_SOURCE") => source.own_status(),
+            Some("INHERITED_FROM_SOURCE") => source.configured_status(),
             _ => "PAUSED",
         };
-        let name = self.names.of(source.text("name").unwrap_or_default(), is_top);
+        let name = self.names.rename(source.text("name").unwrap_or_default(), is_top);
         let now = graph_time(self.now, &self.zone);
         for (field, value) in [
             ("name", name.as_str()),
@@ -211,7 +214,7 @@ impl Copying<'_> {
     fn override_top(&self, source: &Node, fields: &mut Map<String, Value>) -> Result<(), GraphError> {
         let overrides = self.params.json("parameter_overrides")?;
         for (name, value) in overrides.as_ref().and_then(Value::as_object).into_iter().flatten() {
-            if fields::exists(source.kind, name) && !DERIVED.contains(&name.as_str()) {
+            if fields::exists(source.kind, name) && !DERIVED_FIELDS.contains(&name.as_str()) {
                 set(fields, name.clone(), value.clone());
             }
         }

@@ -3,18 +3,19 @@
 use serde_json::{Map, Value, json};
 
 use super::call_to_action;
-use super::draft::{Draft, Rule};
-use super::form::Forms;
-use crate::error::{GraphError, blamed, invalid, refused, required};
+use super::draft::{Draft, ValidationRule};
+use super::param_rules::ParamRules;
+use crate::error::{GraphError, invalid, required, rule_violation, with_blame};
 use crate::node::{Account, Kind};
 use crate::world::World;
 
-pub(super) const FORMS: Forms = Forms { required: &[], longest: &[], one_of: &[] };
+pub(super) const PARAM_RULES: ParamRules = ParamRules { required: &[], max_chars: &[], one_of: &[] };
 
-pub(super) const RULES: &[Rule] = &[check_draft];
+pub(super) const RULES: &[ValidationRule] = &[check_draft];
 
 /// What can be changed once a creative is made.
-pub(super) const CHANGEABLE: [&str; 5] = ["name", "status", "adlabels", "account_id", "execution_options"];
+pub(super) const MUTABLE_FIELDS: [&str; 5] =
+    ["name", "status", "adlabels", "account_id", "execution_options"];
 
 fn check_draft(draft: &Draft<'_>) -> Result<(), GraphError> {
     if draft.before.is_none() { check(draft.world, draft.account, &draft.fields) } else { Ok(()) }
@@ -22,7 +23,7 @@ fn check_draft(draft: &Draft<'_>) -> Result<(), GraphError> {
 
 /// Checks a new creative, be it a call's own or one written into an ad.
 pub(super) fn check(world: &World, account: &Account, fields: &Map<String, Value>) -> Result<(), GraphError> {
-    const SOURCES: [&str; 8] = [
+    const SOURCE_FIELDS: [&str; 8] = [
         "object_story_id",
         "object_story_spec",
         "asset_feed_spec",
@@ -32,7 +33,7 @@ pub(super) fn check(world: &World, account: &Account, fields: &Map<String, Value
         "object_id",
         "template_url",
     ];
-    if !SOURCES.iter().any(|name| fields.contains_key(*name)) {
+    if !SOURCE_FIELDS.iter().any(|name| fields.contains_key(*name)) {
         return Err(required("object_story_spec"));
     }
     if let Some(story) = fields.get("object_story_id") {
@@ -50,7 +51,10 @@ pub(super) fn check(world: &World, account: &Account, fields: &Map<String, Value
             || fields.get("object_story_spec").is_some_and(|spec| spec.get(name).is_some())
     };
     if instagram("instagram_user_id") && instagram("instagram_actor_id") {
-        return Err(refused(2446149, "Give instagram_user_id only: instagram_actor_id is its former name."));
+        return Err(rule_violation(
+            2446149,
+            "Give instagram_user_id only: instagram_actor_id is its former name.",
+        ));
     }
     Ok(())
 }
@@ -69,7 +73,7 @@ fn check_page(account: &Account, page: &str) -> Result<(), GraphError> {
     if page == account.page_id {
         return Ok(());
     }
-    Err(refused(1885029, "The post belongs to a page this ad account may not advertise for."))
+    Err(rule_violation(1885029, "The post belongs to a page this ad account may not advertise for."))
 }
 
 fn check_story(world: &World, account: &Account, spec: &Value) -> Result<(), GraphError> {
@@ -78,7 +82,10 @@ fn check_story(world: &World, account: &Account, spec: &Value) -> Result<(), Gra
             text_of(&video["video_id"]).ok_or_else(|| required("object_story_spec[video_data][video_id]"))?;
         check_video(world, account, &id)?;
         if video.get("image_url").is_none() && video.get("image_hash").is_none() {
-            return Err(refused(1443226, "The video needs a thumbnail: give image_url or image_hash."));
+            return Err(rule_violation(
+                1443226,
+                "The video needs a thumbnail: give image_url or image_hash.",
+            ));
         }
     }
     let parts = ["link_data", "video_data", "photo_data", "template_data"].map(|name| &spec[name]);
@@ -114,7 +121,10 @@ fn check_image(world: &World, account: &Account, hash: &str) -> Result<(), Graph
     if world.nodes.contains_key(&crate::media::image::id(&account.digits, hash)) {
         return Ok(());
     }
-    Err(blamed(invalid("Param image_hash must be the hash of an image of this ad account"), &["image_hash"]))
+    Err(with_blame(
+        invalid("Param image_hash must be the hash of an image of this ad account"),
+        &["image_hash"],
+    ))
 }
 
 /// Improvements are agreed to one by one since v22.
@@ -124,9 +134,9 @@ fn check_features(fields: &Map<String, Value>) -> Result<(), GraphError> {
         return Ok(());
     };
     if standard.get("enroll_status").is_none() {
-        return Err(refused(3858082, "standard_enhancements lacks its enroll_status."));
+        return Err(rule_violation(3858082, "standard_enhancements lacks its enroll_status."));
     }
-    Err(refused(3858504, "standard_enhancements is withdrawn: opt in feature by feature."))
+    Err(rule_violation(3858504, "standard_enhancements is withdrawn: opt in feature by feature."))
 }
 
 fn check_assets(fields: &Map<String, Value>) -> Result<(), GraphError> {
@@ -134,12 +144,18 @@ fn check_assets(fields: &Map<String, Value>) -> Result<(), GraphError> {
         .get("object_story_spec")
         .is_some_and(|spec| spec["link_data"].get("child_attachments").is_some());
     if carded && fields.contains_key("interactive_components_spec") {
-        return Err(refused(2446580, "Interactive components and child_attachments exclude each other."));
+        return Err(rule_violation(
+            2446580,
+            "Interactive components and child_attachments exclude each other.",
+        ));
     }
     let lists = fields.get("asset_feed_spec").and_then(Value::as_object).into_iter().flat_map(Map::values);
     for list in lists.filter_map(Value::as_array) {
         if list.iter().enumerate().any(|(index, asset)| list[..index].contains(asset)) {
-            return Err(refused(1815629, "The values of each list of asset_feed_spec must be unique."));
+            return Err(rule_violation(
+                1815629,
+                "The values of each list of asset_feed_spec must be unique.",
+            ));
         }
     }
     Ok(())
@@ -152,7 +168,7 @@ pub(super) fn page(fields: &Map<String, Value>) -> Option<&str> {
 }
 
 /// Whether a creative says where a click leads to, as far as can be seen from it.
-pub(super) fn leads_somewhere(fields: &Map<String, Value>) -> bool {
+pub(super) fn has_destination(fields: &Map<String, Value>) -> bool {
     let Some(spec) = fields.get("object_story_spec") else { return true };
     let action = |part: &Value| part["call_to_action"]["value"].is_object();
     match (spec.get("link_data"), spec.get("video_data")) {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{DERIVED, Write};
+use super::{DERIVED_FIELDS, Write};
 use crate::error::{GraphError, type_name};
 use crate::fields;
 use crate::node::{Account, Kind, Node, parse_time};
@@ -24,7 +24,7 @@ pub(super) struct Draft<'a> {
 }
 
 /// A rule about how parameters go together.
-pub(super) type Rule = fn(&Draft<'_>) -> Result<(), GraphError>;
+pub(super) type ValidationRule = fn(&Draft<'_>) -> Result<(), GraphError>;
 
 impl<'a> Draft<'a> {
     pub(super) fn new(
@@ -49,7 +49,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Goes through the rules; the first that is broken answers.
-    pub(super) fn follow(&self, rules: &[Rule]) -> Result<(), GraphError> {
+    pub(super) fn check_rules(&self, rules: &[ValidationRule]) -> Result<(), GraphError> {
         rules.iter().try_for_each(|rule| rule(self))
     }
 
@@ -92,7 +92,9 @@ pub(super) fn given_fields(
         None => spec::call(type_name(kind), "POST", ""),
     };
     let is_set = |name: &str| {
-        fields::exists(kind, name) && !DERIVED.contains(&name) && call.is_none_or(|call| call.takes(name))
+        fields::exists(kind, name)
+            && !DERIVED_FIELDS.contains(&name)
+            && call.is_none_or(|call| call.has_param(name))
     };
     let mut given = Vec::new();
     for (name, text) in write.params.iter().filter(|(name, _)| is_set(name)) {

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::draft::Draft;
-use crate::error::{GraphError, blamed, invalid, refused, required};
+use crate::error::{GraphError, invalid, required, rule_violation, with_blame};
 
 const AWARENESS: &str = "OUTCOME_AWARENESS";
 const TRAFFIC: &str = "OUTCOME_TRAFFIC";
@@ -14,7 +14,7 @@ const APP: &str = "OUTCOME_APP_PROMOTION";
 const SALES: &str = "OUTCOME_SALES";
 
 /// Goals that some objectives do not have, with those that have them.
-const GOALS_OF: [(&str, &[&str]); 9] = [
+const OBJECTIVES_BY_GOAL: [(&str, &[&str]); 9] = [
     ("AD_RECALL_LIFT", &[AWARENESS]),
     ("APP_INSTALLS", &[APP]),
     ("EVENT_RESPONSES", &[ENGAGEMENT]),
@@ -27,7 +27,7 @@ const GOALS_OF: [(&str, &[&str]); 9] = [
 ];
 
 /// Destinations of one objective only.
-const DESTINATIONS_OF: [(&str, &str); 7] = [
+const OBJECTIVE_BY_DESTINATION: [(&str, &str); 7] = [
     ("ON_AD", LEADS),
     ("LEAD_FROM_MESSENGER", LEADS),
     ("LEAD_FROM_IG_DIRECT", LEADS),
@@ -51,14 +51,14 @@ pub(super) fn check_goal(draft: &Draft<'_>) -> Result<(), GraphError> {
         return Ok(());
     }
     let goal = draft.text("optimization_goal").unwrap_or_default();
-    if GOALS_OF.iter().any(|(name, objectives)| *name == goal && !objectives.contains(&objective)) {
+    if OBJECTIVES_BY_GOAL.iter().any(|(name, objectives)| *name == goal && !objectives.contains(&objective)) {
         // The number was seen in a bug report of the official Java client (issue 446).
-        let error = refused(2490408, "The campaign's objective does not have this performance goal.");
-        return Err(blamed(error, &["optimization_goal"]));
+        let error = rule_violation(2490408, "The campaign's objective does not have this performance goal.");
+        return Err(with_blame(error, &["optimization_goal"]));
     }
     let destination = draft.text("destination_type").unwrap_or_default();
-    if DESTINATIONS_OF.iter().any(|(name, only)| *name == destination && *only != objective) {
-        return Err(refused(2446509, "The campaign's objective does not have this destination_type."));
+    if OBJECTIVE_BY_DESTINATION.iter().any(|(name, only)| *name == destination && *only != objective) {
+        return Err(rule_violation(2446509, "The campaign's objective does not have this destination_type."));
     }
     Ok(())
 }
@@ -98,8 +98,8 @@ pub(super) fn check_promoted(draft: &Draft<'_>) -> Result<(), GraphError> {
     if fits {
         return Ok(());
     }
-    let error = refused(2446814, "The campaign's objective does not have this conversion event.");
-    Err(blamed(error, &["promoted_object", "custom_event_type"]))
+    let error = rule_violation(2446814, "The campaign's objective does not have this conversion event.");
+    Err(with_blame(error, &["promoted_object", "custom_event_type"]))
 }
 
 /// How conversions are credited depends on the goal.
@@ -129,24 +129,27 @@ pub(super) fn check_attribution(draft: &Draft<'_>) -> Result<(), GraphError> {
     if fits {
         return Ok(());
     }
-    Err(blamed(refused(1885501, "The goal does not allow this attribution_spec."), &["attribution_spec"]))
+    Err(with_blame(
+        rule_violation(1885501, "The goal does not allow this attribution_spec."),
+        &["attribution_spec"],
+    ))
 }
 
 /// The days after a click, and the other events, that may count.
 fn allowed_windows(fields: &Map<String, Value>) -> (&'static [i64], &'static [&'static str]) {
-    const SEEN: &[&str] = &["VIEW_THROUGH", "ENGAGED_VIDEO_VIEW"];
+    const VIEW_EVENTS: &[&str] = &["VIEW_THROUGH", "ENGAGED_VIDEO_VIEW"];
     let of_app =
         fields.get("promoted_object").is_some_and(|promoted| promoted.get("application_id").is_some());
     match fields.get("optimization_goal").and_then(Value::as_str) {
         Some("OFFSITE_CONVERSIONS" | "VALUE") if of_app => (&[1, 7], &[]),
-        Some("OFFSITE_CONVERSIONS" | "VALUE") => (&[1, 7], SEEN),
-        Some("APP_INSTALLS") => (&[1], SEEN),
+        Some("OFFSITE_CONVERSIONS" | "VALUE") => (&[1, 7], VIEW_EVENTS),
+        Some("APP_INSTALLS") => (&[1], VIEW_EVENTS),
         _ => (&[1], &[]),
     }
 }
 
 /// The windows of an ad set that names none: the widest its goal has.
-pub(super) fn usual_attribution(fields: &Map<String, Value>) -> Value {
+pub(super) fn default_attribution(fields: &Map<String, Value>) -> Value {
     let (clicks, others) = allowed_windows(fields);
     let mut windows =
         vec![json!({ "event_type": "CLICK_THROUGH", "window_days": clicks.last().copied().unwrap_or(1) })];

@@ -3,22 +3,22 @@
 use serde_json::{Value, json};
 
 use super::draft::Draft;
-use crate::error::{GraphError, blamed, invalid, refused};
+use crate::error::{GraphError, invalid, rule_violation, with_blame};
 
 /// Countries under the Digital Services Act: the European Economic Area.
-const DSA: [&str; 30] = [
+const DSA_COUNTRIES: [&str; 30] = [
     "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT",
     "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
 ];
 /// Countries whose ads need verified identities, the category to name, and the error without it.
-const REGIONAL: [(&str, &str, i64); 4] = [
+const REGULATED_COUNTRIES: [(&str, &str, i64); 4] = [
     ("TW", "TAIWAN_UNIVERSAL", 3858495),
     ("SG", "SINGAPORE_UNIVERSAL", 3858550),
     ("TH", "THAILAND_UNIVERSAL", 3858634),
     ("BR", "BRAZIL_REGULATION", 3858636),
 ];
 /// Categories, and how the names of their two identities begin.
-const IDENTITIES: [(&str, &str); 7] = [
+const IDENTITY_PREFIXES: [(&str, &str); 7] = [
     ("TAIWAN_UNIVERSAL", "taiwan_universal"),
     ("TAIWAN_FINSERV", "taiwan_finserv"),
     ("SINGAPORE_UNIVERSAL", "singapore_universal"),
@@ -28,7 +28,7 @@ const IDENTITIES: [(&str, &str); 7] = [
     ("INDIA_FINSERV", "india_finserv"),
 ];
 /// Categories that forbid choosing people by age, gender or postcode.
-const PROTECTED: [&str; 3] = ["HOUSING", "EMPLOYMENT", "CREDIT"];
+const PROTECTED_CATEGORIES: [&str; 3] = ["HOUSING", "EMPLOYMENT", "CREDIT"];
 
 pub(super) fn check(draft: &Draft<'_>) -> Result<(), GraphError> {
     if !draft.touches(&["targeting"]) {
@@ -37,10 +37,10 @@ pub(super) fn check(draft: &Draft<'_>) -> Result<(), GraphError> {
     let targeting = targeting(draft);
     let geo = &targeting["geo_locations"];
     if !geo.is_object() {
-        return Err(refused(1885364, "The targeting needs geo_locations."));
+        return Err(rule_violation(1885364, "The targeting needs geo_locations."));
     }
     if geo.get("location_types").is_some_and(|types| !types.as_array().is_some_and(Vec::is_empty)) {
-        return Err(refused(1870199, "Remove every value of targeting.geo_locations.location_types."));
+        return Err(rule_violation(1870199, "Remove every value of targeting.geo_locations.location_types."));
     }
     check_audience(draft, targeting)?;
     for (list, position) in [("facebook_positions", "video_feeds"), ("instagram_positions", "explore")] {
@@ -56,8 +56,8 @@ pub(super) fn check(draft: &Draft<'_>) -> Result<(), GraphError> {
 fn check_audience(draft: &Draft<'_>, targeting: &Value) -> Result<(), GraphError> {
     let advantage = targeting["targeting_automation"]["advantage_audience"].as_i64();
     if !matches!(advantage, Some(0 | 1)) && (draft.before.is_none() || is_protected(draft)) {
-        return Err(blamed(
-            refused(
+        return Err(with_blame(
+            rule_violation(
                 1870227,
                 "Say in targeting.targeting_automation.advantage_audience whether the audience may be widened: 0 or 1.",
             ),
@@ -68,7 +68,10 @@ fn check_audience(draft: &Draft<'_>, targeting: &Value) -> Result<(), GraphError
     if advantage == Some(1)
         && (age("age_min").is_some_and(|age| age > 25) || age("age_max").is_some_and(|age| age < 65))
     {
-        return Err(refused(1870249, "With advantage_audience age_min is at most 25 and age_max is 65."));
+        return Err(rule_violation(
+            1870249,
+            "With advantage_audience age_min is at most 25 and age_max is 65.",
+        ));
     }
     let youngest = age("age_min").unwrap_or(18);
     if !(13..=65).contains(&youngest)
@@ -82,8 +85,9 @@ fn check_audience(draft: &Draft<'_>, targeting: &Value) -> Result<(), GraphError
 fn is_protected(draft: &Draft<'_>) -> bool {
     let categories =
         draft.campaign().and_then(|campaign| campaign.fields.get("special_ad_categories")?.as_array());
-    categories
-        .is_some_and(|given| given.iter().any(|name| PROTECTED.iter().any(|protected| name == protected)))
+    categories.is_some_and(|given| {
+        given.iter().any(|name| PROTECTED_CATEGORIES.iter().any(|protected| name == protected))
+    })
 }
 
 pub(super) fn check_special_categories(draft: &Draft<'_>) -> Result<(), GraphError> {
@@ -115,7 +119,7 @@ pub(super) fn check_dsa(draft: &Draft<'_>) -> Result<(), GraphError> {
             |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|name| !name.trim().is_empty());
         if !named(draft.fields.get(field)) && !named(draft.account.fields.get(default)) {
             let text = "Ads for the European Union must name who pays for them and who benefits from them.";
-            return Err(blamed(refused(subcode, text).kind("FacebookApiException"), &[field]));
+            return Err(with_blame(rule_violation(subcode, text).kind("FacebookApiException"), &[field]));
         }
     }
     Ok(())
@@ -129,10 +133,10 @@ pub(super) fn check_identities(draft: &Draft<'_>) -> Result<(), GraphError> {
     let named = categories(draft);
     let wrong = |what: String| {
         // Documented as "lacks beneficiary or payer information"; for what is too much no number is known.
-        Err(blamed(invalid(what).subcode(3858152), &["regional_regulation_identities"]))
+        Err(with_blame(invalid(what).subcode(3858152), &["regional_regulation_identities"]))
     };
     let identities = draft.fields.get("regional_regulation_identities").and_then(Value::as_object);
-    for (category, start) in IDENTITIES.into_iter().filter(|(category, _)| named.contains(category)) {
+    for (category, start) in IDENTITY_PREFIXES.into_iter().filter(|(category, _)| named.contains(category)) {
         for part in ["payer", "beneficiary"] {
             let id = identities.and_then(|identities| identities.get(&format!("{start}_{part}"))?.as_str());
             if id.is_none_or(|id| id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -141,7 +145,7 @@ pub(super) fn check_identities(draft: &Draft<'_>) -> Result<(), GraphError> {
         }
     }
     let known = |name: &str| {
-        IDENTITIES.into_iter().any(|(category, start)| {
+        IDENTITY_PREFIXES.into_iter().any(|(category, start)| {
             let part = name.strip_prefix(start).and_then(|rest| rest.strip_prefix('_'));
             named.contains(&category) && matches!(part, Some("payer" | "beneficiary"))
         })
@@ -154,18 +158,18 @@ pub(super) fn check_identities(draft: &Draft<'_>) -> Result<(), GraphError> {
 
 /// Some countries of Asia and South America ask for verified identities; only where the simulator is told so.
 pub(super) fn check_regional(draft: &Draft<'_>) -> Result<(), GraphError> {
-    if !draft.world.writing.regional_identities
+    if !draft.world.writing.require_regional_identities
         || !draft.touches(&["targeting", "regional_regulated_categories"])
     {
         return Ok(());
     }
     let places = countries(targeting(draft));
     let named = categories(draft);
-    for (country, category, subcode) in REGIONAL {
+    for (country, category, subcode) in REGULATED_COUNTRIES {
         let concerns = places.iter().any(|place| place == country)
             || (matches!(country, "TW" | "SG") && places.iter().any(|place| place == "worldwide"));
         if concerns && !named.contains(&category) {
-            return Err(refused(
+            return Err(rule_violation(
                 subcode,
                 "Ads for this country must name their regulated category and verified identities.",
             ));
@@ -199,7 +203,7 @@ fn targeting<'a>(draft: &'a Draft<'_>) -> &'a Value {
 
 fn needs_dsa(draft: &Draft<'_>) -> bool {
     countries(targeting(draft)).iter().any(|place| {
-        DSA.contains(&place.as_str()) || matches!(place.as_str(), "worldwide" | "europe" | "eea")
+        DSA_COUNTRIES.contains(&place.as_str()) || matches!(place.as_str(), "worldwide" | "europe" | "eea")
     })
 }
 

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use super::budget;
 use super::draft::Draft;
-use crate::error::{GraphError, blamed, invalid, refused, required};
+use crate::error::{GraphError, invalid, required, rule_violation, with_blame};
 use crate::fields;
 use crate::node::{graph_time, parse_time};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-const MINUTES_OF_DAY: i64 = 1_440;
+const MINUTES_PER_DAY: i64 = 1_440;
 
 /// An ad set that has ended can be prolonged, renamed and put away, nothing else.
 pub(super) fn check_not_over(draft: &Draft<'_>) -> Result<(), GraphError> {
@@ -20,7 +20,10 @@ pub(super) fn check_not_over(draft: &Draft<'_>) -> Result<(), GraphError> {
     let harmless = |name: &str| matches!(name, "name" | "status" | "execution_options");
     let edits = draft.params.0.keys().any(|name| !harmless(name) && fields::exists(before.kind, name));
     if is_over && edits {
-        return Err(refused(1487007, "The ad set has reached its end: move its end_time before editing it."));
+        return Err(rule_violation(
+            1487007,
+            "The ad set has reached its end: move its end_time before editing it.",
+        ));
     }
     Ok(())
 }
@@ -35,11 +38,17 @@ pub(super) fn check_times(draft: &Draft<'_>) -> Result<(), GraphError> {
         return if budget == Some("lifetime_budget") { Err(required("end_time")) } else { Ok(()) };
     };
     if draft.touches(&["end_time"]) && end <= draft.now {
-        return Err(blamed(refused(1487033, "The end date must be in the future."), &["end_time"]));
+        return Err(with_blame(
+            rule_violation(1487033, "The end date must be in the future."),
+            &["end_time"],
+        ));
     }
     let start = draft.time("start_time").map_or(draft.now, |start| start.max(draft.now));
     if end <= start {
-        return Err(blamed(refused(1487033, "The end date must come after the start date."), &["end_time"]));
+        return Err(with_blame(
+            rule_violation(1487033, "The end date must come after the start date."),
+            &["end_time"],
+        ));
     }
     if budget == Some("daily_budget")
         && draft.touches(&["start_time", "end_time"])
@@ -79,7 +88,7 @@ pub(super) fn check_schedule(draft: &Draft<'_>) -> Result<(), GraphError> {
 
 fn is_part(part: &Value) -> bool {
     let minute =
-        |name: &str| part[name].as_i64().filter(|at| at % 60 == 0 && (0..=MINUTES_OF_DAY).contains(at));
+        |name: &str| part[name].as_i64().filter(|at| at % 60 == 0 && (0..=MINUTES_PER_DAY).contains(at));
     let days = part["days"].as_array().is_some_and(|days| {
         !days.is_empty() && days.iter().all(|day| day.as_i64().is_some_and(|day| (0..=6).contains(&day)))
     });

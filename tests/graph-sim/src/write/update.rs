@@ -2,42 +2,42 @@
 
 use serde_json::{Value, json};
 
+use super::create::rules;
 use super::draft::{Draft, amount, given_fields, set};
-use super::make::rules;
-use super::task::Task;
-use super::{Write, ad, budget, budget_schedule, campaign, creative, room};
-use crate::error::{GraphError, blamed, busy, invalid, refused, unsupported};
+use super::operation::Operation;
+use super::{Write, ad, budget, budget_schedule, campaign, creative, object_limits};
+use crate::error::{GraphError, busy, invalid, rule_violation, unsupported, with_blame};
 use crate::fields;
 use crate::node::{Kind, Node};
 use crate::params::Params;
 use crate::world::World;
 
 /// What decides where an ad set's ads are shown and what for: a change is reviewed.
-const REVIEWED: [&str; 4] = ["targeting", "optimization_goal", "billing_event", "creative"];
+const REVIEWED_FIELDS: [&str; 4] = ["targeting", "optimization_goal", "billing_event", "creative"];
 /// Graph leaves a campaign's updated_time alone when only these change.
-const MONEY: [&str; 3] = ["daily_budget", "lifetime_budget", "spend_cap"];
+const BUDGET_FIELDS: [&str; 3] = ["daily_budget", "lifetime_budget", "spend_cap"];
 
-pub(super) fn check(world: &World, task: &Task, write: &Write) -> Result<(), GraphError> {
-    let node = node(world, task)?;
+pub(super) fn check(world: &World, operation: &Operation, write: &Write) -> Result<(), GraphError> {
+    let node = node(world, operation)?;
     let params = Params(&write.params);
     if node.kind == Kind::BudgetSchedule {
         return budget_schedule::check_change(world, node, write);
     }
-    let Some((forms, rules)) = rules(node.kind) else { return Ok(()) };
+    let Some((param_rules, rules)) = rules(node.kind) else { return Ok(()) };
     if node.kind == Kind::Creative {
         check_creative(params)?;
     } else {
-        forms.check_change(params)?;
+        param_rules.check_change(params)?;
     }
-    check_end(world, node, params)?;
-    if world.writing.refuse_in_process && world.is_in_process(&task.id) {
+    check_final_status(world, node, params)?;
+    if world.writing.refuse_in_process && world.is_in_process(&operation.id) {
         return Err(busy());
     }
-    draft(world, node, write)?.follow(rules)
+    draft(world, node, write)?.check_rules(rules)
 }
 
-fn node<'a>(world: &'a World, task: &Task) -> Result<&'a Node, GraphError> {
-    world.nodes.get(&task.id).ok_or_else(|| unsupported("post", &task.id))
+fn node<'a>(world: &'a World, operation: &Operation) -> Result<&'a Node, GraphError> {
+    world.nodes.get(&operation.id).ok_or_else(|| unsupported("post", &operation.id))
 }
 
 fn draft<'a>(world: &'a World, node: &'a Node, write: &'a Write) -> Result<Draft<'a>, GraphError> {
@@ -49,31 +49,31 @@ fn draft<'a>(world: &'a World, node: &'a Node, write: &'a Write) -> Result<Draft
     Ok(draft)
 }
 
-pub(super) fn carry_out(world: &mut World, task: &Task, write: &Write) -> Result<Value, GraphError> {
-    let before = node(world, task)?;
+pub(super) fn execute(world: &mut World, operation: &Operation, write: &Write) -> Result<Value, GraphError> {
+    let before = node(world, operation)?;
     let params = Params(&write.params);
     let (kind, account) = (before.kind, world.owner(before).clone());
     if kind == Kind::BudgetSchedule {
-        return budget_schedule::carry_out_change(world, &task.id, write);
+        return budget_schedule::execute_change(world, &operation.id, write);
     }
     let after = draft(world, before, write)?.fields;
     let gains_budget = budget::of(&before.fields).is_none() && budget::of(&after).is_some();
     if budget::changes(before, &after) && params.text("adset_budgets").is_none() {
-        world.budget_changes.entry(task.id.clone()).or_default().push(write.time);
+        world.budget_changes.entry(operation.id.clone()).or_default().push(write.time);
     }
     let mut changes = given_fields(kind, &account, write)?;
     changes.retain(|(name, _)| !matches!(name.as_str(), "campaign_id" | "adset_id"));
     if let (Kind::Ad, Some(given)) = (kind, params.json("creative")?) {
-        let chosen = ad::chosen(world, &account, &given)?;
-        changes.push(("creative".into(), ad::attach(world, &account.digits, chosen)));
+        let creative = ad::resolve_creative(world, &account, &given)?;
+        changes.push(("creative".into(), ad::attach(world, &account.digits, creative)));
     }
-    let reviewed = changes.iter().any(|(name, _)| REVIEWED.contains(&name.as_str()));
-    apply(world, &task.id, changes, write);
+    let reviewed = changes.iter().any(|(name, _)| REVIEWED_FIELDS.contains(&name.as_str()));
+    apply(world, &operation.id, changes, write);
     if kind == Kind::Campaign {
-        switch_budgets(world, &task.id, gains_budget, params)?;
+        switch_budgets(world, &operation.id, gains_budget, params)?;
     }
     if kind.delivers() {
-        process(world, &task.id, reviewed, write);
+        process(world, &operation.id, reviewed, write);
     }
     Ok(json!({ "success": true }))
 }
@@ -84,7 +84,8 @@ fn apply(world: &mut World, id: &str, changes: Vec<(String, Value)>, write: &Wri
     if let Some(status) = status {
         world.set_status(id, status);
     }
-    let only_money = status.is_none() && changes.iter().all(|(name, _)| MONEY.contains(&name.as_str()));
+    let only_money =
+        status.is_none() && changes.iter().all(|(name, _)| BUDGET_FIELDS.contains(&name.as_str()));
     let Some(node) = world.nodes.get(id) else { return };
     let zone = world.owner(node).zone.clone();
     let Some(node) = world.nodes.get_mut(id) else { return };
@@ -101,8 +102,11 @@ fn process(world: &mut World, id: &str, reviewed: bool, write: &Write) {
     world.begin_processing(id, reviewed, write.time);
     let is_adset = world.nodes.get(id).is_some_and(|node| node.kind == Kind::AdSet);
     if is_adset && reviewed {
-        let ads: Vec<String> =
-            room::alive_below(world, id).iter().filter_map(|ad| ad.text("id")).map(str::to_owned).collect();
+        let ads: Vec<String> = object_limits::live_children(world, id)
+            .iter()
+            .filter_map(|ad| ad.text("id"))
+            .map(str::to_owned)
+            .collect();
         for ad in ads {
             world.begin_processing(&ad, true, write.time);
         }
@@ -116,8 +120,11 @@ fn switch_budgets(
     gains_budget: bool,
     params: Params<'_>,
 ) -> Result<(), GraphError> {
-    let adsets: Vec<String> =
-        room::alive_below(world, id).iter().filter_map(|adset| adset.text("id")).map(str::to_owned).collect();
+    let adsets: Vec<String> = object_limits::live_children(world, id)
+        .iter()
+        .filter_map(|adset| adset.text("id"))
+        .map(str::to_owned)
+        .collect();
     let budgets = params.json("adset_budgets")?;
     if let Some(budgets) = budgets.as_ref().and_then(Value::as_array) {
         for entry in budgets {
@@ -158,20 +165,23 @@ fn set_budget(world: &mut World, id: &str, budget: Option<budget::Budget>) {
 }
 
 /// Deleted is final, archived can only become deleted; both can still be renamed.
-fn check_end(world: &World, node: &Node, params: Params<'_>) -> Result<(), GraphError> {
+fn check_final_status(world: &World, node: &Node, params: Params<'_>) -> Result<(), GraphError> {
     let status = params.text("status");
     let subcode = match node.kind {
         Kind::Campaign => 1487566,
         Kind::AdSet => 1487056,
         _ => 1885088,
     };
-    let allowed = match (node.own_status(), status) {
+    let allowed = match (node.configured_status(), status) {
         ("DELETED", Some(status)) => status == "DELETED",
         ("ARCHIVED", Some(status)) => matches!(status, "ARCHIVED" | "DELETED"),
         _ => true,
     };
     if !allowed {
-        return Err(refused(subcode, "What is archived can only be deleted, and what is deleted stays so."));
+        return Err(rule_violation(
+            subcode,
+            "What is archived can only be deleted, and what is deleted stays so.",
+        ));
     }
     let edited = params.0.keys().find(|name| {
         !matches!(name.as_str(), "name" | "status" | "execution_options") && fields::exists(node.kind, name)
@@ -179,8 +189,8 @@ fn check_end(world: &World, node: &Node, params: Params<'_>) -> Result<(), Graph
     let ended =
         node.kind.delivers() && matches!(world.effective_status(node).as_str(), "ARCHIVED" | "DELETED");
     match edited {
-        Some(name) if ended => Err(blamed(
-            refused(subcode, "Of what is archived or deleted only the name can be changed."),
+        Some(name) if ended => Err(with_blame(
+            rule_violation(subcode, "Of what is archived or deleted only the name can be changed."),
             &[name],
         )),
         _ => Ok(()),
@@ -190,10 +200,9 @@ fn check_end(world: &World, node: &Node, params: Params<'_>) -> Result<(), Graph
 /// A creative is what has been reviewed and commented on: it stays as it is.
 fn check_creative(params: Params<'_>) -> Result<(), GraphError> {
     params.one_of("status", &["ACTIVE", "IN_PROCESS", "WITH_ISSUES", "DELETED"])?;
-    let fixed = params
-        .0
-        .keys()
-        .find(|name| fields::exists(Kind::Creative, name) && !creative::CHANGEABLE.contains(&name.as_str()));
+    let fixed = params.0.keys().find(|name| {
+        fields::exists(Kind::Creative, name) && !creative::MUTABLE_FIELDS.contains(&name.as_str())
+    });
     match fixed {
         None => Ok(()),
         Some(name) => Err(invalid(format!(

@@ -6,21 +6,21 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::client::{Client, SECRET, Time, config, generated};
+use crate::client::{Client, ManualClock, SECRET, config, generated};
 
 /// The answers of a batch, with their bodies read.
 async fn batch(client: &Client, items: &Value, more: &[(&str, &str)]) -> Vec<Value> {
     let items = items.to_string();
     let params: Vec<(&str, &str)> = [("batch", items.as_str())].iter().chain(more).copied().collect();
     let mut answers = client.post("", &params).await;
-    for answer in answers.as_array_mut().unwrap().iter_mut().filter(|answer| !answer.is_null()) {
-        answer["body"] = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    for response in answers.as_array_mut().unwrap().iter_mut().filter(|response| !response.is_null()) {
+        response["body"] = serde_json::from_str(response["body"].as_str().unwrap()).unwrap();
     }
     answers.as_array().unwrap().clone()
 }
 
 fn codes(answers: &[Value]) -> Vec<Option<u64>> {
-    answers.iter().map(|answer| answer["code"].as_u64()).collect()
+    answers.iter().map(|response| response["code"].as_u64()).collect()
 }
 
 #[tokio::test]
@@ -54,12 +54,12 @@ async fn items_are_answered_in_order_and_fail_alone() {
     assert_eq!(client.sim.node(&campaign).unwrap()["name"], "A b&c");
 
     let plain = batch(&client, &items, &[("include_headers", "false")]).await;
-    assert!(plain.iter().all(|answer| answer.get("headers").is_none()));
+    assert!(plain.iter().all(|response| response.get("headers").is_none()));
     let asked = client.sim.requests();
     assert!(
         asked
             .iter()
-            .all(|call| spec::findings(&call.method, &call.class, &call.edge, &call.params).is_empty()
+            .all(|call| spec::validate(&call.method, &call.class, &call.edge, &call.params).is_empty()
                 || call.class.is_empty())
     );
     assert_eq!(asked.iter().filter(|call| call.class == "Campaign").count(), 4, "each item is a call");
@@ -99,8 +99,8 @@ async fn a_lost_item_may_have_had_its_effect() {
         skip: 0,
         kind,
     };
-    client.sim.fail_next(lose(&one, FaultKind::LostAnswer));
-    client.sim.fail_next(lose(&two, FaultKind::LostCall));
+    client.sim.fail_next(lose(&one, FaultKind::LostResponse));
+    client.sim.fail_next(lose(&two, FaultKind::LostRequest));
     let rename = |id: &str| json!({"method": "POST", "relative_url": id, "body": "name=Renamed"});
     assert_eq!(codes(&batch(&client, &json!([rename(&one), rename(&two)]), &[]).await), [None, None]);
     assert_eq!(client.sim.node(&one).unwrap()["name"], "Renamed");
@@ -118,7 +118,7 @@ async fn batches_have_limits() {
     let too_many = Value::Array(vec![me; 51]).to_string();
     let response = client.send(Method::POST, "", &[("batch", &too_many)]).await.unwrap();
     assert_eq!(crate::client::json(response).await["error"]["type"], "GraphBatchException");
-    assert_eq!(client.refusal(Method::POST, "", &[("batch", "{")]).await, (400, 100, None));
+    assert_eq!(client.error(Method::POST, "", &[("batch", "{")]).await, (400, 100, None));
 
     let campaign = client.new_campaign().await;
     let targeting =
@@ -135,15 +135,15 @@ async fn batches_have_limits() {
     assert_eq!((&answers[0]["body"]["id"], &answers[1]["body"]["id"]), (&json!("8"), &json!("7")));
     client.token = String::new();
     let items = items.to_string();
-    assert_eq!(client.refusal(Method::POST, "", &[("batch", &items)]).await, (400, 104, None));
+    assert_eq!(client.error(Method::POST, "", &[("batch", &items)]).await, (400, 104, None));
 }
 
 #[tokio::test]
 async fn each_item_counts_for_the_quota() {
-    let time = Time::new();
+    let time = ManualClock::new();
     let mut config = config(generated(), &time);
     config.limits.ads_management = 3;
-    let client = Client::of(config, time).await.unwrap();
+    let client = Client::with_config(config, time).await.unwrap();
     let item = json!({"method": "GET", "relative_url": client.sim.account().id});
     let answers = batch(&client, &Value::Array(vec![item; 4]), &[]).await;
     assert_eq!(codes(&answers), [200, 200, 200, 400].map(Some));
@@ -152,15 +152,15 @@ async fn each_item_counts_for_the_quota() {
 
 #[tokio::test]
 async fn one_proof_speaks_for_all_items_with_its_token() {
-    let time = Time::new();
+    let time = ManualClock::new();
     let mut config = config(generated(), &time);
     config.behaviour.require_proof = true;
-    let client = Client::of(config, time).await.unwrap();
+    let client = Client::with_config(config, time).await.unwrap();
     let me = json!({"method": "GET", "relative_url": "me"});
     let inner = json!({"method": "POST", "relative_url": "", "body": format!("batch=[{me}]")});
     let items = json!([me, inner]);
     let text = items.to_string();
-    assert_eq!(client.refusal(Method::POST, "", &[("batch", &text)]).await, (400, 100, None));
+    assert_eq!(client.error(Method::POST, "", &[("batch", &text)]).await, (400, 100, None));
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     mac.update(client.token.as_bytes());
     let proof = hex::encode(mac.finalize().into_bytes());

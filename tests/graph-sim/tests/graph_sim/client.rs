@@ -17,19 +17,19 @@ const START: i64 = 1_795_140_000;
 
 /// The time, which tests move.
 #[derive(Clone)]
-pub(crate) struct Time(Arc<AtomicI64>);
+pub(crate) struct ManualClock(Arc<AtomicI64>);
 
-impl Time {
+impl ManualClock {
     pub(crate) fn new() -> Self {
         Self(Arc::new(AtomicI64::new(START)))
     }
 
-    pub(crate) fn pass_minutes(&self, minutes: i64) {
+    pub(crate) fn advance_minutes(&self, minutes: i64) {
         self.0.fetch_add(minutes * 60, Ordering::SeqCst);
     }
 }
 
-pub(crate) fn config(source: Source, time: &Time) -> Config {
+pub(crate) fn config(source: Source, time: &ManualClock) -> Config {
     let time = time.clone();
     let app = App { app_id: APP_ID.into(), app_secret: SECRET.into(), redirect_uris: Vec::new() };
     let clock = Arc::new(move || Timestamp::from_second(time.0.load(Ordering::SeqCst)).unwrap());
@@ -52,7 +52,7 @@ pub(crate) fn recorded() -> Option<PathBuf> {
 
 pub(crate) struct Client {
     pub(crate) sim: GraphSim,
-    pub(crate) time: Time,
+    pub(crate) time: ManualClock,
     pub(crate) token: String,
     pub(crate) http: reqwest::Client,
 }
@@ -60,11 +60,11 @@ pub(crate) struct Client {
 impl Client {
     /// A client of the usual generated account, who may do everything.
     pub(crate) async fn new() -> Self {
-        let time = Time::new();
-        Self::of(config(generated(), &time), time).await.unwrap()
+        let time = ManualClock::new();
+        Self::with_config(config(generated(), &time), time).await.unwrap()
     }
 
-    pub(crate) async fn of(config: Config, time: Time) -> Result<Self, StartError> {
+    pub(crate) async fn with_config(config: Config, time: ManualClock) -> Result<Self, StartError> {
         let sim = GraphSim::start(config).await?;
         let token = sim.issue_token("7", &["ads_read", "ads_management"]);
         let http = reqwest::Client::builder()
@@ -102,7 +102,7 @@ impl Client {
     }
 
     /// Status, code and subcode of a call that must fail.
-    pub(crate) async fn refusal(
+    pub(crate) async fn error(
         &self,
         method: Method,
         path: &str,

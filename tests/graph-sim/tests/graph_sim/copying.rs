@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Client, Time, config, generated};
+use crate::client::{Client, ManualClock, config, generated};
 
 const TARGETING: &str =
     r#"{"geo_locations":{"countries":["SG"]},"targeting_automation":{"advantage_audience":0}}"#;
@@ -65,7 +65,7 @@ async fn a_campaign_is_copied_with_what_is_below_it() {
 
     new_ad(&client, &adset).await;
     let deep = [("deep_copy", "true")];
-    assert_eq!(client.refusal(Method::POST, &copies, &deep).await, (400, 100, Some(1885194)));
+    assert_eq!(client.error(Method::POST, &copies, &deep).await, (400, 100, Some(1885194)));
     client.post(&copies, &[]).await;
 }
 
@@ -102,7 +102,7 @@ async fn copies_are_named_and_started_as_the_caller_says() {
     assert_eq!((&copy["name"], &copy["adset_id"]), (&json!("Ad"), &json!(other)));
     assert!(story.contains(copy["creative"]["object_story_id"].as_str().unwrap()));
     let odd = [("rename_options", r#"{"rename_strategy":"SHOUT"}"#)];
-    assert_eq!(client.refusal(Method::POST, &format!("{ad}/copies"), &odd).await, (400, 100, None));
+    assert_eq!(client.error(Method::POST, &format!("{ad}/copies"), &odd).await, (400, 100, None));
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_copy_of_what_has_ended_begins_now() {
     let client = Client::new().await;
     let campaign = client.new_campaign().await;
     let adset = new_adset(&client, &campaign, &[("end_time", "2026-11-22T10:00:00+0800")]).await;
-    client.time.pass_minutes(5 * 24 * 60);
+    client.time.advance_minutes(5 * 24 * 60);
     let copied = client.post(&format!("{adset}/copies"), &[]).await;
     let copy = client.sim.node(&id(&copied, "copied_adset_id")).unwrap();
     assert_eq!(
@@ -141,7 +141,7 @@ async fn a_budget_can_be_higher_for_some_hours() {
     {
         let form = pairs(&schedule(hours, value, kind));
         let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        assert_eq!(client.refusal(Method::POST, &edge, &form).await, (400, 100, None), "{form:?}");
+        assert_eq!(client.error(Method::POST, &edge, &form).await, (400, 100, None), "{form:?}");
     }
     let form = schedule(3, "35000", "ABSOLUTE");
     let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -156,7 +156,7 @@ async fn a_budget_can_be_higher_for_some_hours() {
     for _ in 1..50 {
         client.post(&edge, &form).await;
     }
-    assert_eq!(client.refusal(Method::POST, &edge, &form).await, (400, 100, None), "fifty are the most");
+    assert_eq!(client.error(Method::POST, &edge, &form).await, (400, 100, None), "fifty are the most");
     client.send(Method::DELETE, &made, &[]).await.unwrap();
     assert_eq!(client.sim.node(&made), None);
 }
@@ -165,7 +165,7 @@ async fn a_budget_can_be_higher_for_some_hours() {
 async fn many_campaigns_are_deleted_at_once() {
     let client = Client::new().await;
     let edge = client.act("campaigns");
-    assert_eq!(client.refusal(Method::DELETE, &edge, &[]).await, (400, 100, None));
+    assert_eq!(client.error(Method::DELETE, &edge, &[]).await, (400, 100, None));
     let oldest = [("delete_strategy", "DELETE_OLDEST"), ("object_count", "3")];
     let deleted: Value = serde_json::from_str(
         &client.send(Method::DELETE, &edge, &oldest).await.unwrap().text().await.unwrap(),
@@ -187,13 +187,13 @@ async fn many_campaigns_are_deleted_at_once() {
 
 #[tokio::test]
 async fn an_account_holds_so_much_and_no_more() {
-    let time = Time::new();
+    let time = ManualClock::new();
     let mut config = config(generated(), &time);
-    config.behaviour.writing.most_objects = 21;
-    let client = Client::of(config, time).await.unwrap();
+    config.behaviour.writing.max_objects_per_kind = 21;
+    let client = Client::with_config(config, time).await.unwrap();
     let first = client.new_campaign().await;
     let copies = format!("{first}/copies");
-    assert_eq!(client.refusal(Method::POST, &copies, &[]).await, (400, 100, None));
+    assert_eq!(client.error(Method::POST, &copies, &[]).await, (400, 100, None));
     client.send(Method::DELETE, &first, &[]).await.unwrap();
     client.new_campaign().await;
 }

@@ -4,7 +4,7 @@ use graph_sim::{Fault, FaultKind, Limits};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::client::{Client, Time, config, generated, json};
+use crate::client::{Client, ManualClock, config, generated, json};
 
 fn fault(path_contains: &str, kind: FaultKind) -> Fault {
     Fault { method: None, path_contains: path_contains.to_owned(), times: 1, skip: 0, kind }
@@ -12,15 +12,15 @@ fn fault(path_contains: &str, kind: FaultKind) -> Fault {
 
 #[tokio::test]
 async fn an_account_over_its_quota_waits() {
-    let time = Time::new();
+    let time = ManualClock::new();
     let mut config = config(generated(), &time);
     config.limits = Limits { ads_management: 2, ads_insights: 1, ..Limits::default() };
-    let client = Client::of(config, time).await.unwrap();
+    let client = Client::with_config(config, time).await.unwrap();
     let (account, insights) = (client.sim.account().id, client.act("insights"));
     for _ in 0..2 {
         client.get(&account, &[]).await;
     }
-    assert_eq!(client.refusal(Method::GET, &account, &[]).await, (400, 80004, Some(2446079)));
+    assert_eq!(client.error(Method::GET, &account, &[]).await, (400, 80004, Some(2446079)));
     let response = client.send(Method::GET, &insights, &[]).await.unwrap();
     assert!(response.status() == 200 && response.headers().contains_key("x-fb-ads-insights-throttle"));
     let usage: Value =
@@ -28,9 +28,9 @@ async fn an_account_over_its_quota_waits() {
     let usage = &usage[account.trim_start_matches("act_")];
     assert_eq!((&usage[0]["type"], &usage[0]["call_count"]), (&"ads_management".into(), &100.into()));
     assert_eq!(usage[0]["estimated_time_to_regain_access"], 60);
-    assert_eq!(client.refusal(Method::GET, &insights, &[]).await, (400, 80000, Some(2446079)));
+    assert_eq!(client.error(Method::GET, &insights, &[]).await, (400, 80000, Some(2446079)));
     client.get("act_1000000000000072", &[]).await;
-    client.time.pass_minutes(60);
+    client.time.advance_minutes(60);
     client.get(&account, &[]).await;
 }
 
@@ -57,7 +57,7 @@ async fn an_ordered_error_has_its_headers_and_no_effect() {
 async fn a_lost_answer_has_its_effect() {
     let client = Client::new().await;
     let campaign = client.new_campaign().await;
-    client.sim.fail_next(fault(&campaign, FaultKind::LostAnswer));
+    client.sim.fail_next(fault(&campaign, FaultKind::LostResponse));
     let lost = client.send(Method::POST, &campaign, &[("name", "Changed all the same")]).await;
     assert!(lost.is_err());
     let read = client.get(&campaign, &[("fields", "name")]).await;
@@ -83,7 +83,7 @@ async fn broken_bodies_are_broken() {
 async fn all_tokens_can_die_at_once() {
     let mut client = Client::new().await;
     client.sim.revoke_token(460);
-    assert_eq!(client.refusal(Method::GET, "me", &[]).await, (400, 190, Some(460)));
+    assert_eq!(client.error(Method::GET, "me", &[]).await, (400, 190, Some(460)));
     client.token = client.sim.issue_token("7", &["ads_read"]);
     client.get("me", &[]).await;
 }

@@ -7,7 +7,7 @@ use jiff::civil::date;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Client, Time, config, recorded};
+use crate::client::{Client, ManualClock, config, recorded};
 
 const NOVEMBER: &str = r#"{"since":"2026-11-01","until":"2026-11-20"}"#;
 
@@ -21,7 +21,7 @@ async fn every_row_is_on_exactly_one_page() {
     let client = Client::new().await;
     let daily =
         [("level", "ad"), ("time_increment", "1"), ("time_range", NOVEMBER), ("fields", "ad_id,spend")];
-    let oracle = client.sim.fact_rows(date(2026, 11, 1), date(2026, 11, 20));
+    let oracle = client.sim.insights_rows(date(2026, 11, 1), date(2026, 11, 20));
     let key = |row: &Value| (row["ad_id"].to_string(), row["date_start"].to_string());
     let expected: BTreeMap<_, _> = oracle.iter().map(|row| (key(row), row["spend"].clone())).collect();
     assert_eq!(expected.len(), oracle.len());
@@ -37,7 +37,7 @@ async fn every_row_is_on_exactly_one_page() {
 #[tokio::test]
 async fn wider_rows_are_the_sums_of_narrower_ones() {
     let client = Client::new().await;
-    let oracle = client.sim.fact_rows(date(2026, 11, 1), date(2026, 11, 20));
+    let oracle = client.sim.insights_rows(date(2026, 11, 1), date(2026, 11, 20));
     let fields = "campaign_id,campaign_name,spend,impressions,reach,frequency,actions,purchase_roas,cpm";
     for (level, increment) in [("account", "all_days"), ("campaign", "1"), ("adset", "7"), ("ad", "monthly")]
     {
@@ -86,7 +86,7 @@ async fn ranges_and_names_are_checked() {
         ("limit", "5001", 100),
     ] {
         assert_eq!(
-            client.refusal(Method::GET, &insights, &[(param, value)]).await,
+            client.error(Method::GET, &insights, &[(param, value)]).await,
             (400, code, None),
             "{param} {value}"
         );
@@ -99,7 +99,7 @@ async fn ranges_and_names_are_checked() {
 async fn a_restated_row_replaces_the_old_one() {
     let client = Client::new().await;
     let day = date(2026, 11, 3);
-    let old = client.sim.fact_rows(day, day).remove(0);
+    let old = client.sim.insights_rows(day, day).remove(0);
     let ad = old["ad_id"].as_str().unwrap();
     client.sim.restate(ad, day, json!({"spend": "99.5", "purchase_roas": null}));
     let fields = old.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(",");
@@ -108,7 +108,7 @@ async fn a_restated_row_replaces_the_old_one() {
     let new = client.get(&format!("{ad}/insights"), &params).await["data"][0].clone();
     assert_eq!((&new["spend"], &new["impressions"]), (&json!("99.5"), &old["impressions"]));
     assert!(new.get("purchase_roas").is_none());
-    assert_eq!(new, client.sim.fact_rows(day, day).remove(0));
+    assert_eq!(new, client.sim.insights_rows(day, day).remove(0));
 }
 
 #[tokio::test]
@@ -119,9 +119,11 @@ async fn a_recorded_account_answers_what_was_recorded() {
     let recorded = recorded["data"].as_array().unwrap();
     assert_eq!(last_recorded_day(&folder).unwrap(), date(2026, 6, 1));
 
-    let time = Time::new();
+    let time = ManualClock::new();
     let client =
-        Client::of(config(Source::Recorded { folder, timezone: None }, &time), time.clone()).await.unwrap();
+        Client::with_config(config(Source::Recorded { folder, timezone: None }, &time), time.clone())
+            .await
+            .unwrap();
     assert_eq!(client.sim.account().timezone, "Europe/Prague");
     for (edge, count) in [("campaigns", 64), ("adsets", 134), ("ads", 337)] {
         assert_eq!(client.all(&client.act(edge), &[("limit", "100")]).await.0.len(), count);
@@ -139,7 +141,7 @@ async fn a_recorded_account_answers_what_was_recorded() {
     let text =
         |rows: &[Value]| rows.iter().map(ToString::to_string).collect::<std::collections::BTreeSet<_>>();
     assert_eq!((rows.len(), text(&rows)), (769, text(recorded)));
-    assert_eq!(text(&client.sim.fact_rows(date(2026, 5, 3), date(2026, 6, 1))), text(recorded));
+    assert_eq!(text(&client.sim.insights_rows(date(2026, 5, 3), date(2026, 6, 1))), text(recorded));
 
     let sums =
         [("level", "campaign"), ("time_range", range), ("fields", "spend,clicks,reach,account_currency,cpc")];

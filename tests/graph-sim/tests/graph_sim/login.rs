@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 
 use crate::client::{APP_ID, Client, SECRET, json as body_of};
 
-const BACK: &str = "http://127.0.0.1:3000/callback";
+const REDIRECT_URI: &str = "http://127.0.0.1:3000/callback";
 
 /// Goes through the dialog; gives where it leads.
 async fn decide(client: &Client, decision: &str) -> String {
     let dialog = format!("{}/v26.0/dialog/oauth", client.sim.base_url());
     let asked = [
         ("client_id", APP_ID),
-        ("redirect_uri", BACK),
+        ("redirect_uri", REDIRECT_URI),
         ("state", "a b&c"),
         ("scope", "ads_read,ads_management"),
         ("response_type", "code"),
@@ -49,20 +49,21 @@ async fn debug(client: &Client, token: &str) -> Value {
 async fn a_person_lets_the_app_in_and_puts_it_out_again() {
     let mut client = Client::new().await;
     let location = decide(&client, "continue").await;
-    let (code, state) = location.strip_prefix(&format!("{BACK}?code=")).unwrap().split_once('&').unwrap();
+    let (code, state) =
+        location.strip_prefix(&format!("{REDIRECT_URI}?code=")).unwrap().split_once('&').unwrap();
     assert_eq!(state, "state=a%20b%26c");
     assert_eq!(client.sim.calls(), 0, "the dialog is not a Graph call");
 
-    let short = exchange(&client, &[("redirect_uri", BACK), ("code", code)]).await;
+    let short = exchange(&client, &[("redirect_uri", REDIRECT_URI), ("code", code)]).await;
     assert_eq!((&short["token_type"], &short["expires_in"]), (&json!("bearer"), &json!(7_200)));
-    let again = exchange(&client, &[("redirect_uri", BACK), ("code", code)]).await;
+    let again = exchange(&client, &[("redirect_uri", REDIRECT_URI), ("code", code)]).await;
     assert_eq!((&again["error"]["code"], &again["error"]["error_subcode"]), (&json!(100), &json!(36009)));
 
     let short = short["access_token"].as_str().unwrap();
     let renewal = [("grant_type", "fb_exchange_token"), ("fb_exchange_token", short)];
     let long = exchange(&client, &renewal).await;
     assert_eq!(long["expires_in"], 5_184_000);
-    client.time.pass_minutes(121);
+    client.time.advance_minutes(121);
     assert_eq!(
         exchange(&client, &renewal).await["error"]["error_subcode"],
         463,
@@ -81,19 +82,20 @@ async fn a_person_lets_the_app_in_and_puts_it_out_again() {
     assert_eq!(alive["granular_scopes"][0], json!({"scope": "ads_read"}));
 
     client.send(Method::DELETE, "me/permissions", &[]).await.unwrap();
-    assert_eq!(client.refusal(Method::GET, "me", &[]).await, (400, 190, Some(458)));
+    assert_eq!(client.error(Method::GET, "me", &[]).await, (400, 190, Some(458)));
     let dead = debug(&client, &client.token).await;
     assert_eq!((&dead["is_valid"], &dead["error"]["subcode"]), (&json!(false), &json!(458)));
 }
 
 /// The token of a person who decides with these answers.
 async fn token_of(client: &Client, answers: &[(&str, &str)]) -> Value {
-    let form = [("client_id", APP_ID), ("redirect_uri", BACK), ("state", "s"), ("decision", "continue")];
+    let form =
+        [("client_id", APP_ID), ("redirect_uri", REDIRECT_URI), ("state", "s"), ("decision", "continue")];
     let decided = format!("{}/dialog/oauth/decision", client.sim.base_url());
     let response = client.http.post(decided).form(&[&form, answers].concat()).send().await.unwrap();
     let location = response.headers()["location"].to_str().unwrap();
     let code = location.split(['=', '&']).nth(1).unwrap();
-    exchange(client, &[("redirect_uri", BACK), ("code", code)]).await
+    exchange(client, &[("redirect_uri", REDIRECT_URI), ("code", code)]).await
 }
 
 #[tokio::test]
@@ -120,7 +122,7 @@ async fn a_configuration_may_let_in_a_system_user_for_ever() {
     let dialog = format!("{}/v26.0/dialog/oauth", client.sim.base_url());
     let asked = [
         ("client_id", APP_ID),
-        ("redirect_uri", BACK),
+        ("redirect_uri", REDIRECT_URI),
         ("config_id", "77"),
         ("override_default_response_type", "true"),
         ("response_type", "code"),
@@ -138,13 +140,13 @@ async fn a_person_who_cancels_is_sent_back_without_a_code() {
     let location = decide(&Client::new().await, "cancel").await;
     let expected =
         "?error_reason=user_denied&error=access_denied&error_description=Permissions%20error&state=";
-    assert!(location.starts_with(&format!("{BACK}{expected}")), "{location}");
+    assert!(location.starts_with(&format!("{REDIRECT_URI}{expected}")), "{location}");
 }
 
 #[tokio::test]
 async fn nobody_is_sent_to_a_foreign_address() {
     let client = Client::new().await;
-    for (app, back) in [(APP_ID, "https://evil.test/"), ("999", BACK)] {
+    for (app, back) in [(APP_ID, "https://evil.test/"), ("999", REDIRECT_URI)] {
         let url = format!("{}/v26.0/dialog/oauth", client.sim.base_url());
         let response =
             client.http.get(url).query(&[("client_id", app), ("redirect_uri", back)]).send().await.unwrap();
@@ -167,18 +169,18 @@ async fn wrong_credentials_are_told_apart() {
     let app = exchange(&client, &[("grant_type", "client_credentials")]).await;
     assert_eq!(app["access_token"], format!("{APP_ID}|{SECRET}"));
 
-    assert_eq!(client.refusal(Method::GET, "me", &[("appsecret_proof", "00")]).await, (400, 100, None));
+    assert_eq!(client.error(Method::GET, "me", &[("appsecret_proof", "00")]).await, (400, 100, None));
     let account = client.sim.account().id;
     client.token = client.sim.issue_token("7", &["ads_read"]);
     client.get(&account, &[]).await;
     assert_eq!(
-        client.refusal(Method::POST, &client.act("campaigns"), &[("name", "x")]).await,
+        client.error(Method::POST, &client.act("campaigns"), &[("name", "x")]).await,
         (403, 200, None)
     );
     client.token = client.sim.issue_token("7", &["public_profile"]);
-    assert_eq!(client.refusal(Method::GET, &account, &[]).await, (403, 200, None));
+    assert_eq!(client.error(Method::GET, &account, &[]).await, (403, 200, None));
     client.token = "EAASnonsense".to_owned();
-    assert_eq!(client.refusal(Method::GET, "me", &[]).await, (400, 190, None));
+    assert_eq!(client.error(Method::GET, "me", &[]).await, (400, 190, None));
     client.token = String::new();
-    assert_eq!(client.refusal(Method::GET, "me", &[]).await, (400, 2500, None));
+    assert_eq!(client.error(Method::GET, "me", &[]).await, (400, 2500, None));
 }

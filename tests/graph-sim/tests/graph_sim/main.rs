@@ -7,26 +7,26 @@
 )]
 
 mod batches;
+mod breakdowns;
 mod client;
 mod copying;
+mod deauthorization;
 mod failing;
 mod faults;
-mod heavy;
 mod insights;
-mod leaving;
+mod insights_limits;
 mod limits;
 mod login;
 mod media;
 mod money;
+mod processing;
 mod protocol;
 mod reading;
 mod reports;
 mod restarting;
-mod restating;
+mod restatement;
 mod rules;
-mod slicing;
-mod specified;
-mod stages;
+mod specification;
 mod tokens;
 mod webhooks;
 mod writing;

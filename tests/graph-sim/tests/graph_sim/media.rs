@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use graph_sim::VideoTrouble;
+use graph_sim::VideoFault;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Client, Time, config, generated, json};
+use crate::client::{Client, ManualClock, config, generated, json};
 
 /// The first bytes of a PNG of 1200 by 630, and something that makes it differ from others.
 fn png(salt: u8) -> Vec<u8> {
@@ -81,8 +81,8 @@ async fn the_same_image_has_the_same_hash_however_it_comes() {
     assert_eq!(copied["images"]["one.png"]["hash"], hash);
     client.send(Method::DELETE, &edge, &[("hash", hash)]).await.unwrap();
     assert_eq!(client.get(&edge, &[("hashes", &asked)]).await["data"], json!([]));
-    assert_eq!(client.refusal(Method::DELETE, &edge, &[("hash", hash)]).await, (400, 100, None));
-    assert_eq!(client.refusal(Method::POST, &edge, &[("copy_from", &from)]).await, (400, 100, None));
+    assert_eq!(client.error(Method::DELETE, &edge, &[("hash", hash)]).await, (400, 100, None));
+    assert_eq!(client.error(Method::POST, &edge, &[("copy_from", &from)]).await, (400, 100, None));
 }
 
 #[tokio::test]
@@ -90,17 +90,17 @@ async fn some_images_are_refused() {
     let client = Client::new().await;
     let edge = client.act("adimages");
     let webp = STANDARD.encode(b"RIFF\0\0\0\0WEBPVP8 ");
-    assert_eq!(client.refusal(Method::POST, &edge, &[("bytes", &webp)]).await, (400, 100, Some(1487411)));
-    assert_eq!(client.refusal(Method::POST, &edge, &[("bytes", "no base64!")]).await, (400, 100, None));
-    assert_eq!(client.refusal(Method::POST, &edge, &[]).await, (400, 100, None));
+    assert_eq!(client.error(Method::POST, &edge, &[("bytes", &webp)]).await, (400, 100, Some(1487411)));
+    assert_eq!(client.error(Method::POST, &edge, &[("bytes", "no base64!")]).await, (400, 100, None));
+    assert_eq!(client.error(Method::POST, &edge, &[]).await, (400, 100, None));
 }
 
 #[tokio::test]
 async fn a_video_in_one_piece_is_ready_after_a_while_and_then_has_thumbnails() {
-    let time = Time::new();
+    let time = ManualClock::new();
     let mut config = config(generated(), &time);
     config.behaviour.media.encoding = Duration::from_secs(60);
-    let client = Client::of(config, time).await.unwrap();
+    let client = Client::with_config(config, time).await.unwrap();
     let made =
         parts(&client, &client.act("advideos"), &[("title", "Film")], &[("source", "f.mp4", &[7; 500_000])])
             .await;
@@ -122,9 +122,9 @@ async fn a_video_in_one_piece_is_ready_after_a_while_and_then_has_thumbnails() {
         json!({"page_id": page, "video_data": {"video_id": id, "image_url": "https://shop.example/t.jpg"}});
     let creative = [("object_story_spec", spec.to_string())];
     let creative = [(creative[0].0, creative[0].1.as_str())];
-    assert_eq!(client.refusal(Method::POST, &client.act("adcreatives"), &creative).await, (400, 100, None));
+    assert_eq!(client.error(Method::POST, &client.act("adcreatives"), &creative).await, (400, 100, None));
 
-    client.time.pass_minutes(1);
+    client.time.advance_minutes(1);
     let status = video_status(&client, id).await;
     assert_eq!((&status["video_status"], &status["processing_progress"]), (&json!("ready"), &json!(100)));
     let after = client.get(id, &[("fields", "picture,length,thumbnails{uri,is_preferred}")]).await;
@@ -134,17 +134,17 @@ async fn a_video_in_one_piece_is_ready_after_a_while_and_then_has_thumbnails() {
     let bare = json!({"page_id": page, "video_data": {"video_id": id}}).to_string();
     let bare = [("object_story_spec", bare.as_str())];
     assert_eq!(
-        client.refusal(Method::POST, &client.act("adcreatives"), &bare).await,
+        client.error(Method::POST, &client.act("adcreatives"), &bare).await,
         (400, 100, Some(1443226))
     );
 }
 
 /// A client whose simulator asks for four bytes of a video at a time.
 async fn chunked() -> Client {
-    let time = Time::new();
+    let time = ManualClock::new();
     let mut config = config(generated(), &time);
-    config.behaviour.media.video_chunk = 4;
-    Client::of(config, time).await.unwrap()
+    config.behaviour.media.video_chunk_bytes = 4;
+    Client::with_config(config, time).await.unwrap()
 }
 
 #[tokio::test]
@@ -171,19 +171,19 @@ async fn a_video_in_chunks_goes_on_where_it_was_interrupted() {
         serde_json::from_str::<Value>(&body).unwrap()
     };
     assert_eq!(chunk(0, 4).await, json!({"start_offset": "4", "end_offset": "8"}));
-    client.sim.trouble_next_video(VideoTrouble::Interrupted);
+    client.sim.fail_next_video(VideoFault::Interrupted);
     let error = chunk(4, 8).await["error"].take();
     assert_eq!((&error["code"], &error["error_subcode"]), (&json!(6000), &json!(1_363_037)));
     assert_eq!(error["error_data"], json!({"start_offset": "6", "end_offset": "10"}));
     let finish = [("upload_phase", "finish"), ("upload_session_id", session.as_str()), ("title", "Film")];
-    assert_eq!(client.refusal(Method::POST, &edge, &finish).await, (400, 6000, None));
+    assert_eq!(client.error(Method::POST, &edge, &finish).await, (400, 6000, None));
     assert_eq!(chunk(4, 8).await["error"]["error_data"]["start_offset"], "6", "from where it was asked to");
     assert_eq!(chunk(6, 10).await, json!({"start_offset": "10", "end_offset": "10"}));
     assert_eq!(client.post(&edge, &finish).await, json!({"success": true}));
     let id = start["video_id"].as_str().unwrap();
     assert_eq!(video_status(&client, id).await["video_status"], "ready");
     assert_eq!(client.get(id, &[("fields", "title")]).await["title"], "Film");
-    assert_eq!(client.refusal(Method::POST, &edge, &finish).await, (400, 100, None), "the session is over");
+    assert_eq!(client.error(Method::POST, &edge, &finish).await, (400, 100, None), "the session is over");
 
     let start = client.post(&edge, &[("upload_phase", "start"), ("file_size", "10")]).await;
     let cancel =
@@ -199,7 +199,7 @@ async fn a_video_can_be_sent_to_an_address_made_for_it() {
     let start = client.post(&edge, &[("upload_phase", "start")]).await;
     let id = start["video_id"].as_str().unwrap();
     let finish = [("upload_phase", "finish"), ("video_id", id), ("title", "Film")];
-    assert_eq!(client.refusal(Method::POST, &edge, &finish).await, (400, 6000, None), "nothing has come yet");
+    assert_eq!(client.error(Method::POST, &edge, &finish).await, (400, 6000, None), "nothing has come yet");
     let request = client.http.post(start["upload_url"].as_str().unwrap());
     let request = request.header("Authorization", format!("OAuth {}", client.token));
     let request = request.header("offset", "0").header("file_size", "5").body("film!");
@@ -215,11 +215,11 @@ async fn a_video_can_be_sent_to_an_address_made_for_it() {
 async fn a_video_can_fail_or_stay_processing() {
     let client = Client::new().await;
     let edge = client.act("advideos");
-    client.sim.trouble_next_video(VideoTrouble::Stuck);
-    client.sim.trouble_next_video(VideoTrouble::Fails);
+    client.sim.fail_next_video(VideoFault::Stuck);
+    client.sim.fail_next_video(VideoFault::EncodingFails);
     let film = [("file_url", "https://shop.example/film.mp4")];
     let (stuck, failed) = (client.post(&edge, &film).await, client.post(&edge, &film).await);
-    client.time.pass_minutes(600);
+    client.time.advance_minutes(600);
     assert_eq!(video_status(&client, stuck["id"].as_str().unwrap()).await["video_status"], "processing");
     let status = video_status(&client, failed["id"].as_str().unwrap()).await;
     assert_eq!(
@@ -227,15 +227,15 @@ async fn a_video_can_fail_or_stay_processing() {
         (&json!("error"), &json!("error"))
     );
     assert!(status["processing_phase"]["errors"][0]["message"].is_string());
-    assert_eq!(client.refusal(Method::POST, &edge, &[("file_url", "film.mp4")]).await, (400, 389, None));
+    assert_eq!(client.error(Method::POST, &edge, &[("file_url", "film.mp4")]).await, (400, 389, None));
 }
 
 #[tokio::test]
 async fn what_is_too_large_is_refused_without_a_word() {
-    let time = Time::new();
+    let time = ManualClock::new();
     let mut config = config(generated(), &time);
-    config.behaviour.media.largest_call = 1_000;
-    let client = Client::of(config, time).await.unwrap();
+    config.behaviour.media.max_request_bytes = 1_000;
+    let client = Client::with_config(config, time).await.unwrap();
     let edge = client.act("advideos");
     let large = send_parts(&client, &edge, &[], &[("source", "f.mp4", &[7; 1_000])]).await;
     assert_eq!(large, (413, String::new()));
@@ -245,11 +245,11 @@ async fn what_is_too_large_is_refused_without_a_word() {
 #[tokio::test]
 async fn media_and_copies_outlive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let time = Time::new();
+    let time = ManualClock::new();
     let start = async || {
         let mut config = config(generated(), &time);
         config.journal = Some(folder.path().join("journal.jsonl"));
-        Client::of(config, time.clone()).await.unwrap()
+        Client::with_config(config, time.clone()).await.unwrap()
     };
     let first = start().await;
     let image = parts(&first, &first.act("adimages"), &[], &[("a", "one.png", &png(1))]).await;

@@ -5,13 +5,13 @@ use jiff::civil::date;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::client::{Client, Time, config};
+use crate::client::{Client, ManualClock, config};
 
 /// A client of an account in this currency.
 async fn of(currency: &str) -> Client {
-    let time = Time::new();
+    let time = ManualClock::new();
     let generator = Generator { currency: currency.to_owned(), ..Generator::new(date(2026, 11, 20)) };
-    Client::of(config(Source::Generated(generator), &time), time).await.unwrap()
+    Client::with_config(config(Source::Generated(generator), &time), time).await.unwrap()
 }
 
 /// The spending limit an account reads after it was written in major units.
@@ -47,7 +47,7 @@ async fn new_campaign(client: &Client, daily_budget: &str) -> Result<(), (u16, i
     if client.send(Method::POST, &client.act("campaigns"), &params).await.unwrap().status().is_success() {
         return Ok(());
     }
-    Err(client.refusal(Method::POST, &client.act("campaigns"), &params).await)
+    Err(client.error(Method::POST, &client.act("campaigns"), &params).await)
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn yen_have_none() {
     let client = of("JPY").await;
     assert_eq!(spend_cap(&client, "120000").await, "120000");
     let account = client.sim.account().id;
-    assert_eq!(client.refusal(Method::POST, &account, &[("spend_cap", "0.5")]).await, (400, 100, None));
+    assert_eq!(client.error(Method::POST, &account, &[("spend_cap", "0.5")]).await, (400, 100, None));
     refuses_less_than_the_least(&client).await;
 }
 
@@ -83,6 +83,6 @@ async fn jordanian_dinars_have_hundredths_here_though_iso_4217_gives_them_thousa
     let client = of("JOD").await;
     assert_eq!(spend_cap(&client, "12.34").await, "1234");
     let account = client.sim.account().id;
-    assert_eq!(client.refusal(Method::POST, &account, &[("spend_cap", "12.345")]).await, (400, 100, None));
+    assert_eq!(client.error(Method::POST, &account, &[("spend_cap", "12.345")]).await, (400, 100, None));
     refuses_less_than_the_least(&client).await;
 }

@@ -2,7 +2,7 @@
 
 use reqwest::header::CONTENT_ENCODING;
 
-use crate::client::{Client, Time, config, generated, json};
+use crate::client::{Client, ManualClock, config, generated, json};
 
 #[tokio::test]
 async fn a_form_may_have_parts() {
@@ -72,10 +72,10 @@ async fn a_version_that_has_ended_is_upgraded_with_a_warning() {
     );
     assert_eq!(version(&client, "v99.0", &ads).await, (400, v("v26.0"), false, Some(2635)));
 
-    let time = Time::new();
+    let time = ManualClock::new();
     let mut settings = config(generated(), &time);
     settings.behaviour.auto_upgrade = false;
-    let client = Client::of(settings, time).await.unwrap();
+    let client = Client::with_config(settings, time).await.unwrap();
     assert_eq!(version(&client, "v24.0", &client.act("ads")).await, (400, v("v26.0"), false, Some(2635)));
 }
 

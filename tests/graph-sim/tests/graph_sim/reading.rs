@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use graph_sim::Pages;
+use graph_sim::PagingQuirks;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Client, Time, config, generated, json as body};
+use crate::client::{Client, ManualClock, config, generated, json as body};
 
 fn ids(rows: &[Value]) -> BTreeSet<&str> {
     rows.iter().map(|row| row["id"].as_str().unwrap()).collect()
@@ -24,23 +24,23 @@ async fn every_object_is_on_exactly_one_page() {
         assert_eq!((rows.len(), pages), (whole.len(), whole.len().div_ceil(limit)));
         assert_eq!(ids(&rows), ids(&whole));
     }
-    assert_eq!(client.refusal(Method::GET, &client.act("ads"), &[("limit", "501")]).await, (400, 100, None));
-    assert_eq!(client.refusal(Method::GET, &client.act("ads"), &[("after", "x")]).await, (400, 100, None));
+    assert_eq!(client.error(Method::GET, &client.act("ads"), &[("limit", "501")]).await, (400, 100, None));
+    assert_eq!(client.error(Method::GET, &client.act("ads"), &[("after", "x")]).await, (400, 100, None));
 }
 
 #[tokio::test]
 async fn pages_may_be_short_or_empty_and_still_hold_everything_together() {
     let odd = [
-        (Pages { short: true, ..Pages::default() }, vec![7, 7, 4]),
-        (Pages { empty_between: true, ..Pages::default() }, vec![10, 0, 8]),
-        (Pages { empty_last: true, ..Pages::default() }, vec![10, 8, 0]),
-        (Pages { short: true, empty_between: true, empty_last: true }, vec![7, 0, 7, 0, 4, 0]),
+        (PagingQuirks { short: true, ..PagingQuirks::default() }, vec![7, 7, 4]),
+        (PagingQuirks { empty_between: true, ..PagingQuirks::default() }, vec![10, 0, 8]),
+        (PagingQuirks { empty_last: true, ..PagingQuirks::default() }, vec![10, 8, 0]),
+        (PagingQuirks { short: true, empty_between: true, empty_last: true }, vec![7, 0, 7, 0, 4, 0]),
     ];
     for (pages, lengths) in odd {
-        let time = Time::new();
+        let time = ManualClock::new();
         let mut config = config(generated(), &time);
         config.behaviour.pages = pages;
-        let client = Client::of(config, time).await.unwrap();
+        let client = Client::with_config(config, time).await.unwrap();
         let (mut cursor, mut met, mut found) = (String::new(), Vec::new(), BTreeSet::new());
         loop {
             let page = client.get(&client.act("campaigns"), &[("limit", "10"), ("after", &cursor)]).await;
@@ -118,7 +118,7 @@ async fn listings_are_narrowed() {
     assert_eq!((all.len(), archived.len()), (18, 2));
     assert!(ids(&all).is_disjoint(&ids(&archived)));
     assert_eq!(
-        client.refusal(Method::GET, &campaigns, &[("effective_status", "[\"DELETED\"]")]).await,
+        client.error(Method::GET, &campaigns, &[("effective_status", "[\"DELETED\"]")]).await,
         (400, 100, None)
     );
     let some: Vec<&str> = ids(&all).into_iter().take(3).collect();
@@ -133,7 +133,7 @@ async fn listings_are_narrowed() {
 
     let now = "1795140000";
     let filter = json!([{"field": "updated_time", "operator": "GREATER_THAN", "value": now}]).to_string();
-    client.time.pass_minutes(1);
+    client.time.advance_minutes(1);
     client.post(some[1], &[("name", "New name")]).await;
     let (changed, _) = client.all(&campaigns, &[("filtering", &filter), ("fields", "name")]).await;
     assert_eq!(changed, [json!({"id": some[1], "name": "New name"})]);
@@ -143,11 +143,11 @@ async fn listings_are_narrowed() {
 async fn what_graph_does_not_have_is_refused() {
     let client = Client::new().await;
     for path in ["act_42", "42", "act_42/campaigns", "42/insights"] {
-        assert_eq!(client.refusal(Method::GET, path, &[]).await, (400, 100, Some(33)));
+        assert_eq!(client.error(Method::GET, path, &[]).await, (400, 100, Some(33)));
     }
-    assert_eq!(client.refusal(Method::GET, &client.act("likes"), &[]).await, (400, 100, None));
-    assert_eq!(client.refusal(Method::GET, "me", &[("ids", "1,2")]).await, (500, 100, None));
-    assert_eq!(client.refusal(Method::GET, "me", &[("date_format", "U")]).await, (400, 100, None));
+    assert_eq!(client.error(Method::GET, &client.act("likes"), &[]).await, (400, 100, None));
+    assert_eq!(client.error(Method::GET, "me", &[("ids", "1,2")]).await, (500, 100, None));
+    assert_eq!(client.error(Method::GET, "me", &[("date_format", "U")]).await, (400, 100, None));
 
     let bare = client.http.get(format!("{}/me", client.sim.base_url())).bearer_auth(&client.token);
     let bare = bare.send().await.unwrap();
@@ -177,7 +177,7 @@ async fn edges_nest_with_pages_of_their_own() {
     assert!(campaigns.iter().any(|campaign| campaign.get("insights").is_none()), "no delivery, no key");
 
     let too_much = [("fields", "ads.limit(500){id}"), ("limit", "200")];
-    assert_eq!(client.refusal(Method::GET, &client.act("campaigns"), &too_much).await, (500, 1, None));
+    assert_eq!(client.error(Method::GET, &client.act("campaigns"), &too_much).await, (500, 1, None));
 }
 
 #[tokio::test]
@@ -205,10 +205,7 @@ async fn listings_are_counted_and_compared() {
     assert_eq!(over, [json!({ "id": ended })]);
     assert!(on.len() > 40 && !ids(&on).contains(ended.as_str().unwrap()));
     let odd = filter("delivery", "EQUAL", json!("x"));
-    assert_eq!(
-        client.refusal(Method::GET, &client.act("ads"), &[("filtering", &odd)]).await,
-        (400, 100, None)
-    );
+    assert_eq!(client.error(Method::GET, &client.act("ads"), &[("filtering", &odd)]).await, (400, 100, None));
 }
 
 #[tokio::test]
@@ -228,7 +225,7 @@ async fn creatives_pages_and_the_business_have_edges() {
     let pages = client.get("me/accounts", &[("fields", "id,name")]).await;
     let page = client.get(pages["data"][0]["id"].as_str().unwrap(), &[("fields", "name,category")]).await;
     assert_eq!(page["name"], "Simulated Page");
-    assert_eq!(client.refusal(Method::GET, "me/businesses", &[]).await, (403, 200, None));
+    assert_eq!(client.error(Method::GET, "me/businesses", &[]).await, (403, 200, None));
     client.token = client.sim.issue_token("7", &["ads_read", "business_management"]);
     let business = client.get("me/businesses", &[]).await["data"][0]["id"].take();
     let owned = client.get(&format!("{}/owned_ad_accounts", business.as_str().unwrap()), &[]).await;
@@ -239,7 +236,7 @@ async fn creatives_pages_and_the_business_have_edges() {
 async fn the_log_tells_of_a_budget_that_updated_time_conceals() {
     let client = Client::new().await;
     let campaign = client.new_campaign().await;
-    client.time.pass_minutes(10);
+    client.time.advance_minutes(10);
     client.post(&campaign, &[("daily_budget", "7500")]).await;
     client.sim.update_node(&campaign, json!({ "status": "ACTIVE" }));
     let (log, _) = client
@@ -254,7 +251,7 @@ async fn the_log_tells_of_a_budget_that_updated_time_conceals() {
     let extra: Value = serde_json::from_str(log[1]["extra_data"].as_str().unwrap()).unwrap();
     let (old, new) = (&extra["old_value"]["old_value"], &extra["new_value"]["new_value"]);
     assert_eq!((old, new, &extra["new_value"]["currency"]), (&json!(5000), &json!(7500), &json!("SGD")));
-    client.time.pass_minutes(8 * 24 * 60);
+    client.time.advance_minutes(8 * 24 * 60);
     assert_eq!(
         client.get(&client.act("activities"), &[]).await,
         json!({ "data": [] }),

@@ -1,12 +1,12 @@
 //! Insights that are ordered and fetched later.
 
-use graph_sim::{Refusal, ReportError, ReportFate, Reports};
+use graph_sim::{ErrorResponse, ReportError, ReportOutcome, ReportSettings};
 use jiff::SignedDuration;
 use jiff::civil::date;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Client, Time, config, generated};
+use crate::client::{Client, ManualClock, config, generated};
 
 const WEEK: [(&str, &str); 4] = [
     ("level", "ad"),
@@ -17,11 +17,12 @@ const WEEK: [(&str, &str); 4] = [
 const NOT_READY: (u16, i64, Option<i64>) = (400, 2601, Some(1_815_107));
 
 /// A client of a simulator whose runs go by the clock, a minute each.
-async fn by_the_clock(odds: Vec<(u32, ReportFate)>) -> Client {
-    let time = Time::new();
+async fn by_the_clock(outcome_percentages: Vec<(u32, ReportOutcome)>) -> Client {
+    let time = ManualClock::new();
     let mut config = config(generated(), &time);
-    config.behaviour.reports = Reports { takes: SignedDuration::from_mins(20), polls: 0, odds };
-    Client::of(config, time).await.unwrap()
+    config.behaviour.reports =
+        ReportSettings { duration: SignedDuration::from_mins(20), polls: 0, outcome_percentages };
+    Client::with_config(config, time).await.unwrap()
 }
 
 async fn order(client: &Client) -> String {
@@ -44,7 +45,7 @@ async fn a_run_completes_at_the_third_poll_even_if_no_time_passes() {
     let client = Client::new().await;
     let run = order(&client).await;
     assert_eq!(poll(&client, &run).await, status("Job Not Started", 0));
-    assert_eq!(client.refusal(Method::GET, &format!("{run}/insights"), &[]).await, NOT_READY);
+    assert_eq!(client.error(Method::GET, &format!("{run}/insights"), &[]).await, NOT_READY);
     assert_eq!(poll(&client, &run).await, status("Job Running", 50));
     assert_eq!(poll(&client, &run).await, status("Job Completed", 100));
     let (rows, pages) = client.all(&format!("{run}/insights"), &[("limit", "100")]).await;
@@ -59,7 +60,7 @@ async fn a_run_says_what_it_is_and_goes_by_the_clock() {
     let run = order(&client).await;
     let mut seen = Vec::new();
     for minutes in [0, 3, 7, 9, 1] {
-        client.time.pass_minutes(minutes);
+        client.time.advance_minutes(minutes);
         seen.push(poll(&client, &run).await);
     }
     let expected = [
@@ -82,19 +83,19 @@ async fn a_run_says_what_it_is_and_goes_by_the_clock() {
     );
     let some = client.get(&run, &[("fields", "async_status,error_code")]).await;
     assert_eq!(some, json!({"id": run, "async_status": "Job Completed"}));
-    assert_eq!(client.refusal(Method::GET, &run, &[("fields", "foo")]).await, (400, 100, None));
+    assert_eq!(client.error(Method::GET, &run, &[("fields", "foo")]).await, (400, 100, None));
     let runs = client.sim.report_runs();
     assert_eq!((runs.len(), runs[0].polls, runs[0].params["level"].as_str()), (1, 8, "ad"));
-    assert_eq!(runs[0].ended, Some(runs[0].ordered + SignedDuration::from_mins(20)));
-    client.time.pass_minutes(30 * 24 * 60);
-    assert_eq!(client.refusal(Method::GET, &run, &[]).await, (400, 100, Some(33)));
+    assert_eq!(runs[0].ended_at, Some(runs[0].ordered_at + SignedDuration::from_mins(20)));
+    client.time.advance_minutes(30 * 24 * 60);
+    assert_eq!(client.error(Method::GET, &run, &[]).await, (400, 100, Some(33)));
 }
 
 #[tokio::test]
 async fn rows_stay_as_they_were_when_the_run_was_complete() {
     let client = by_the_clock(Vec::new()).await;
     let day = date(2026, 11, 9);
-    let row = client.sim.fact_rows(day, day).remove(0);
+    let row = client.sim.insights_rows(day, day).remove(0);
     let ad = row["ad_id"].as_str().unwrap();
     let spend = async |run: &str| {
         let (rows, _) = client.all(&format!("{run}/insights"), &[("limit", "5000")]).await;
@@ -102,23 +103,23 @@ async fn rows_stay_as_they_were_when_the_run_was_complete() {
             .clone()
     };
     let early = order(&client).await;
-    client.time.pass_minutes(20);
+    client.time.advance_minutes(20);
     client.sim.restate(ad, day, json!({"spend": "99.5"}));
     let late = order(&client).await;
-    client.time.pass_minutes(20);
+    client.time.advance_minutes(20);
     assert_eq!((spend(&early).await, spend(&late).await), (row["spend"].clone(), json!("99.5")));
 }
 
 #[tokio::test]
 async fn runs_may_fail_be_skipped_or_get_stuck() {
     let client = by_the_clock(Vec::new()).await;
-    client.sim.report_fates(vec![
-        ReportFate::Fails(ReportError::too_large()),
-        ReportFate::IsSkipped,
-        ReportFate::IsStuck { percent: 99 },
+    client.sim.queue_report_outcomes(vec![
+        ReportOutcome::Failed(ReportError::too_large()),
+        ReportOutcome::Skipped,
+        ReportOutcome::Stuck { percent: 99 },
     ]);
     let runs = [order(&client).await, order(&client).await, order(&client).await, order(&client).await];
-    client.time.pass_minutes(600);
+    client.time.advance_minutes(600);
     let mut ends = Vec::new();
     for run in &runs {
         ends.push(poll(&client, run).await);
@@ -134,22 +135,23 @@ async fn runs_may_fail_be_skipped_or_get_stuck() {
     assert_eq!((&failed["error_code"], &failed["error_subcode"]), (&json!(-3), &json!(1_504_045)));
     assert!(failed["error_message"].is_string() && failed["error_user_title"].is_string());
     for run in &runs[..3] {
-        assert_eq!(client.refusal(Method::GET, &format!("{run}/insights"), &[]).await, NOT_READY);
+        assert_eq!(client.error(Method::GET, &format!("{run}/insights"), &[]).await, NOT_READY);
     }
 }
 
 #[tokio::test]
 async fn a_completed_run_may_hide_its_rows_for_a_while() {
     let client = by_the_clock(Vec::new()).await;
-    let unavailable = ReportFate::HidesRows { reads: 1, refusal: Refusal::new(2, None).transient(true) };
-    client.sim.report_fates(vec![ReportFate::hides_rows(2), unavailable]);
+    let unavailable =
+        ReportOutcome::RowsDelayed { reads: 1, error_response: ErrorResponse::new(2, None).transient(true) };
+    client.sim.queue_report_outcomes(vec![ReportOutcome::rows_delayed(2), unavailable]);
     let (one, two) = (order(&client).await, order(&client).await);
-    client.time.pass_minutes(20);
+    client.time.advance_minutes(20);
     let rows = |run: &str| format!("{run}/insights");
     for _ in 0..2 {
-        assert_eq!(client.refusal(Method::GET, &rows(&one), &[]).await, NOT_READY);
+        assert_eq!(client.error(Method::GET, &rows(&one), &[]).await, NOT_READY);
     }
-    assert_eq!(client.refusal(Method::GET, &rows(&two), &[]).await, (400, 2, None));
+    assert_eq!(client.error(Method::GET, &rows(&two), &[]).await, (400, 2, None));
     for run in [one, two] {
         assert!(!client.get(&rows(&run), &[]).await["data"].as_array().unwrap().is_empty());
     }
@@ -157,12 +159,13 @@ async fn a_completed_run_may_hide_its_rows_for_a_while() {
 
 #[tokio::test]
 async fn a_share_of_all_runs_may_fail() {
-    let odds = vec![(30, ReportFate::Fails(ReportError::unexplained())), (20, ReportFate::IsSkipped)];
-    let client = by_the_clock(odds).await;
+    let outcome_percentages =
+        vec![(30, ReportOutcome::Failed(ReportError::unexplained())), (20, ReportOutcome::Skipped)];
+    let client = by_the_clock(outcome_percentages).await;
     for _ in 0..100 {
         order(&client).await;
     }
-    client.time.pass_minutes(20);
+    client.time.advance_minutes(20);
     let runs = client.sim.report_runs();
     let count = |status: &str| runs.iter().filter(|run| run.status == status).count();
     let (failed, skipped) = (count("Job Failed"), count("Job Skipped"));
@@ -174,7 +177,7 @@ async fn a_share_of_all_runs_may_fail() {
 async fn a_summary_holds_only_what_was_ordered() {
     let client = by_the_clock(Vec::new()).await;
     let run = order(&client).await;
-    client.time.pass_minutes(20);
+    client.time.advance_minutes(20);
     let rows = format!("{run}/insights");
     let with = client.get(&rows, &[("limit", "1"), ("summary", "spend")]).await;
     assert!(with["summary"]["spend"].is_string());
@@ -190,13 +193,12 @@ async fn a_summary_holds_only_what_was_ordered() {
 #[tokio::test]
 async fn only_what_could_be_read_can_be_ordered_and_reading_is_enough() {
     let client = Client::new().await;
-    let refused =
-        client.refusal(Method::POST, &client.act("insights"), &[("breakdowns", "age,country")]).await;
+    let refused = client.error(Method::POST, &client.act("insights"), &[("breakdowns", "age,country")]).await;
     assert_eq!(refused, (400, 2, Some(1_504_041)));
     let old = [("time_range", r#"{"since":"2020-01-01","until":"2020-01-02"}"#)];
-    assert_eq!(client.refusal(Method::POST, &client.act("insights"), &old).await, (400, 3018, None));
+    assert_eq!(client.error(Method::POST, &client.act("insights"), &old).await, (400, 3018, None));
     let reader = Client { token: client.sim.issue_token("8", &["ads_read"]), ..client };
-    let campaign = reader.sim.fact_rows(date(2026, 11, 9), date(2026, 11, 9))[0]["campaign_id"].clone();
+    let campaign = reader.sim.insights_rows(date(2026, 11, 9), date(2026, 11, 9))[0]["campaign_id"].clone();
     let campaign = campaign.as_str().unwrap();
     let run = reader.post(&format!("{campaign}/insights"), &[]).await;
     assert_eq!(reader.sim.report_runs()[0].object, campaign);

@@ -23,8 +23,8 @@ fn with(form: &Form, changes: Value) -> Form {
     changed
 }
 
-/// Code and subcode of the refusal, or nothing.
-async fn refusal(client: &Client, path: &str, form: &Form) -> Option<(i64, Option<i64>)> {
+/// Code and subcode of the error, or nothing.
+async fn error_codes(client: &Client, path: &str, form: &Form) -> Option<(i64, Option<i64>)> {
     let pairs: Vec<(&str, &str)> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let body = json(client.send(Method::POST, path, &pairs).await.unwrap()).await;
     let error = body.get("error")?;
@@ -120,7 +120,11 @@ async fn ad_sets_follow_every_rule() {
         ),
     ] {
         let wrong = with(&good, changes);
-        assert_eq!(refusal(&client, &client.act("adsets"), &wrong).await, Some((100, subcode)), "{wrong:?}");
+        assert_eq!(
+            error_codes(&client, &client.act("adsets"), &wrong).await,
+            Some((100, subcode)),
+            "{wrong:?}"
+        );
     }
     for changes in [
         json!({}),
@@ -159,7 +163,7 @@ async fn an_account_can_name_payor_and_beneficiary_for_all_its_ad_sets() {
     let client = Client::new().await;
     let account = client.sim.account().id;
     let half = form(json!({"default_dsa_payor": "We"}));
-    assert_eq!(refusal(&client, &account, &half).await, Some((100, None)));
+    assert_eq!(error_codes(&client, &account, &half).await, Some((100, None)));
     client.post(&account, &[("default_dsa_payor", "We"), ("default_dsa_beneficiary", "You")]).await;
     let campaign = make(&client, "campaigns", &campaign("OUTCOME_TRAFFIC")).await;
     let european = json!({"targeting": targeting(&json!({"countries": ["CZ"]}))});
@@ -183,8 +187,8 @@ async fn conversion_events_belong_to_objectives() {
     ] {
         let campaign = make(&client, "campaigns", &campaign(objective)).await;
         let promoted = json!({"promoted_object": {"pixel_id": "1", "custom_event_type": event}});
-        let told = refusal(&client, &client.act("adsets"), &with(&adset(&campaign), promoted)).await;
-        assert_eq!(told, subcode.map(|subcode| (100, Some(subcode))), "{objective} {event}");
+        let codes = error_codes(&client, &client.act("adsets"), &with(&adset(&campaign), promoted)).await;
+        assert_eq!(codes, subcode.map(|subcode| (100, Some(subcode))), "{objective} {event}");
     }
 }
 
@@ -204,11 +208,11 @@ async fn special_categories_forbid_choosing_people() {
         let mut targeting = targeting(&json!({"countries": ["SG"]}));
         targeting.as_object_mut().unwrap().extend(choice.as_object().unwrap().clone());
         let chosen = with(&adset(&id), json!({"targeting": targeting}));
-        assert_eq!(refusal(&client, &client.act("adsets"), &chosen).await, Some((100, None)), "{choice}");
+        assert_eq!(error_codes(&client, &client.act("adsets"), &chosen).await, Some((100, None)), "{choice}");
     }
     make(&client, "adsets", &adset(&id)).await;
     let both = with(&housing, json!({"special_ad_categories": ["NONE", "HOUSING"]}));
-    assert_eq!(refusal(&client, &client.act("campaigns"), &both).await, Some((100, None)));
+    assert_eq!(error_codes(&client, &client.act("campaigns"), &both).await, Some((100, None)));
 }
 
 #[tokio::test]
@@ -225,7 +229,7 @@ async fn campaigns_follow_the_rules_of_money() {
     ] {
         let wrong = with(&good, changes);
         assert_eq!(
-            refusal(&client, &client.act("campaigns"), &wrong).await,
+            error_codes(&client, &client.act("campaigns"), &wrong).await,
             Some((100, subcode)),
             "{wrong:?}"
         );
@@ -238,10 +242,10 @@ async fn campaigns_follow_the_rules_of_money() {
     let strategy = client.sim.campaign(&budgeted).unwrap()["bid_strategy"].clone();
     assert_eq!(strategy, "LOWEST_COST_WITH_BID_CAP", "who names none gets the one that demands bids");
     let fall = form(json!({"daily_budget": "100"}));
-    assert_eq!(refusal(&client, &budgeted, &with(&fall, json!({}))).await, None);
-    client.time.pass_minutes(61);
+    assert_eq!(error_codes(&client, &budgeted, &with(&fall, json!({}))).await, None);
+    client.time.advance_minutes(61);
     client.post(&budgeted, &[("daily_budget", "960000")]).await;
-    assert_eq!(refusal(&client, &budgeted, &fall).await, Some((100, Some(1885650))));
+    assert_eq!(error_codes(&client, &budgeted, &fall).await, Some((100, Some(1885650))));
 }
 
 #[tokio::test]
@@ -252,11 +256,11 @@ async fn a_budget_moves_between_a_campaign_and_its_ad_sets() {
     client.post(&id, &[("daily_budget", "7000"), ("bid_strategy", "LOWEST_COST_WITHOUT_CAP")]).await;
     assert!(client.sim.node(&one).unwrap().get("daily_budget").is_none());
     let own = form(json!({"daily_budget": "3000"}));
-    assert_eq!(refusal(&client, &one, &own).await, Some((100, Some(1885621))));
+    assert_eq!(error_codes(&client, &one, &own).await, Some((100, Some(1885621))));
 
     let for_one = json!([{"adset_id": one, "daily_budget": 3000}]);
     let half = form(json!({"adset_budgets": for_one}));
-    assert_eq!(refusal(&client, &id, &half).await, Some((100, None)), "every ad set needs one");
+    assert_eq!(error_codes(&client, &id, &half).await, Some((100, None)), "every ad set needs one");
     let both = json!([{"adset_id": one, "daily_budget": 3000}, {"adset_id": two, "daily_budget": 4000}]);
     client.post(&id, &[("adset_budgets", &both.to_string())]).await;
     assert!(client.sim.campaign(&id).unwrap().get("daily_budget").is_none());
@@ -277,22 +281,22 @@ async fn what_has_ended_is_edited_no_more() {
     let story = format!("{}_1", client.sim.account().page_id);
     let ad = form(json!({"name": "Ad", "adset_id": set, "creative": {"object_story_id": story}}));
     let ad = make(&client, "ads", &ad).await;
-    client.time.pass_minutes(3 * 24 * 60);
+    client.time.advance_minutes(3 * 24 * 60);
     let budget = form(json!({"daily_budget": "3000"}));
-    assert_eq!(refusal(&client, &set, &budget).await, Some((100, Some(1487007))));
+    assert_eq!(error_codes(&client, &set, &budget).await, Some((100, Some(1487007))));
     client.post(&set, &[("name", "Renamed"), ("status", "PAUSED")]).await;
     client.post(&set, &[("daily_budget", "3000"), ("end_time", "0")]).await;
     assert!(client.sim.node(&set).unwrap().get("end_time").is_none());
 
     client.post(&set, &[("status", "ARCHIVED")]).await;
-    assert_eq!(refusal(&client, &set, &budget).await, Some((100, Some(1487056))));
+    assert_eq!(error_codes(&client, &set, &budget).await, Some((100, Some(1487056))));
     let creative = form(json!({"creative": {"object_story_id": story}}));
-    assert_eq!(refusal(&client, &ad, &creative).await, Some((100, Some(1885088))));
+    assert_eq!(error_codes(&client, &ad, &creative).await, Some((100, Some(1885088))));
     let another = form(json!({"name": "Ad", "adset_id": set, "creative": {"object_story_id": story}}));
-    assert_eq!(refusal(&client, &client.act("ads"), &another).await, Some((100, Some(1487056))));
+    assert_eq!(error_codes(&client, &client.act("ads"), &another).await, Some((100, Some(1487056))));
     client.post(&set, &[("status", "DELETED")]).await;
     let back = form(json!({"status": "PAUSED"}));
-    assert_eq!(refusal(&client, &set, &back).await, Some((100, Some(1487056))));
+    assert_eq!(error_codes(&client, &set, &back).await, Some((100, Some(1487056))));
 }
 
 #[tokio::test]
@@ -322,17 +326,17 @@ async fn creatives_follow_their_rules_and_stay_as_they_are() {
             Some(1815629),
         ),
     ] {
-        let told = refusal(&client, &client.act("adcreatives"), &form(creative.clone())).await;
-        assert_eq!(told, Some((100, subcode)), "{creative}");
+        let codes = error_codes(&client, &client.act("adcreatives"), &form(creative.clone())).await;
+        assert_eq!(codes, Some((100, subcode)), "{creative}");
     }
     let checked = form(
         json!({"object_story_spec": {"page_id": page, "link_data": link}, "execution_options": ["validate_only"]}),
     );
-    assert_eq!(refusal(&client, &client.act("adcreatives"), &checked).await, None);
+    assert_eq!(error_codes(&client, &client.act("adcreatives"), &checked).await, None);
     let id = make(&client, "adcreatives", &with(&checked, json!({"execution_options": null}))).await;
     client.post(&id, &[("name", "Renamed")]).await;
     let other = form(json!({"object_story_id": format!("{page}_2")}));
-    assert_eq!(refusal(&client, &id, &other).await, Some((100, None)));
+    assert_eq!(error_codes(&client, &id, &other).await, Some((100, None)));
 }
 
 #[tokio::test]
@@ -345,12 +349,12 @@ async fn an_ad_shows_the_page_and_leads_where_its_ad_set_wants() {
         form(json!({"name": "Ad", "adset_id": set, "creative": {"object_story_spec": story}}))
     };
     let nowhere = ad(&set, json!({"page_id": page, "link_data": {"message": "Look"}}));
-    assert_eq!(refusal(&client, &client.act("ads"), &nowhere).await, Some((100, Some(2446383))));
+    assert_eq!(error_codes(&client, &client.act("ads"), &nowhere).await, Some((100, Some(2446383))));
     let somewhere = ad(&set, json!({"page_id": page, "link_data": {"link": "https://shop.example/"}}));
     let made = make(&client, "ads", &somewhere).await;
     let set = make(&client, "adsets", &with(&adset(&id), json!({"promoted_object": {"page_id": "7"}}))).await;
     let foreign = ad(&set, json!({"page_id": page, "link_data": {"link": "https://shop.example/"}}));
-    assert_eq!(refusal(&client, &client.act("ads"), &foreign).await, Some((100, Some(1885029))));
+    assert_eq!(error_codes(&client, &client.act("ads"), &foreign).await, Some((100, Some(1885029))));
     for path in [id.as_str(), &set, &made] {
         let checked = client
             .post(path, &[("name", "Only looked at"), ("execution_options", "[\"validate_only\"]")])

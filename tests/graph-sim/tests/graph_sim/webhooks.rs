@@ -8,13 +8,14 @@ use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use graph_sim::{
-    Area, Behaviour, Deliveries, FaultKind, FaultPlan, Issue, Place, ReportError, ReportFate, When, Writing,
+    Area, Behaviour, DeliveryStats, FaultKind, FaultPlan, Issue, ReportError, ReportOutcome, RequestMatcher,
+    Trigger, WriteSettings,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::client::{APP_ID, Client, SECRET, Time, config, generated};
+use crate::client::{APP_ID, Client, ManualClock, SECRET, config, generated};
 
 const TOKEN: &str = "what we agreed on";
 
@@ -23,7 +24,7 @@ const TOKEN: &str = "what we agreed on";
 struct Callback {
     url: String,
     got: Arc<Mutex<Vec<(HeaderMap, String)>>>,
-    answers: Arc<Mutex<StatusCode>>,
+    response_status: Arc<Mutex<StatusCode>>,
     _served: Arc<Abort>,
 }
 
@@ -38,19 +39,19 @@ impl Drop for Abort {
 type Seen = (Arc<Mutex<Vec<(HeaderMap, String)>>>, Arc<Mutex<StatusCode>>);
 
 impl Callback {
-    async fn listen() -> Self {
+    async fn start() -> Self {
         let got = Arc::new(Mutex::new(Vec::new()));
-        let answers = Arc::new(Mutex::new(StatusCode::OK));
-        let seen: Seen = (Arc::clone(&got), Arc::clone(&answers));
+        let response_status = Arc::new(Mutex::new(StatusCode::OK));
+        let seen: Seen = (Arc::clone(&got), Arc::clone(&response_status));
         let routes = Router::new().route("/hook", get(challenge).post(take)).with_state(seen);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let served = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { url, got, answers, _served: Arc::new(Abort(served)) }
+        Self { url, got, response_status, _served: Arc::new(Abort(served)) }
     }
 
-    fn answer(&self, status: StatusCode) {
-        *self.answers.lock().unwrap() = status;
+    fn respond_with(&self, status: StatusCode) {
+        *self.response_status.lock().unwrap() = status;
     }
 
     /// What has come since.
@@ -72,11 +73,11 @@ async fn challenge(Query(query): Query<Vec<(String, String)>>) -> (StatusCode, S
     }
 }
 
-async fn take(State((got, answers)): State<Seen>, request: Request) -> StatusCode {
+async fn take(State((got, response_status)): State<Seen>, request: Request) -> StatusCode {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     got.lock().unwrap().push((parts.headers, String::from_utf8(body.to_vec()).unwrap()));
-    *answers.lock().unwrap()
+    *response_status.lock().unwrap()
 }
 
 /// Sends a call with the app's own token.
@@ -87,23 +88,23 @@ async fn app(client: &Client, method: Method, params: &[(&str, &str)]) -> Value 
     crate::client::json(request.send().await.unwrap()).await
 }
 
-async fn subscribed(client: &Client, callback: &Callback, object: &str, fields: &str) {
+async fn subscribe(client: &Client, callback: &Callback, object: &str, fields: &str) {
     let params =
         [("object", object), ("callback_url", &callback.url), ("fields", fields), ("verify_token", TOKEN)];
     assert_eq!(app(client, Method::POST, &params).await, json!({"success": true}));
 }
 
 /// A client whose main account tells of its issues.
-async fn listening() -> (Client, Callback) {
-    listening_with(Behaviour::default()).await
+async fn subscribed_client() -> (Client, Callback) {
+    subscribed_client_with(Behaviour::default()).await
 }
 
-async fn listening_with(behaviour: Behaviour) -> (Client, Callback) {
-    let time = Time::new();
+async fn subscribed_client_with(behaviour: Behaviour) -> (Client, Callback) {
+    let time = ManualClock::new();
     let mut config = config(generated(), &time);
     config.behaviour = behaviour;
-    let (client, callback) = (Client::of(config, time).await.unwrap(), Callback::listen().await);
-    subscribed(&client, &callback, "ad_account", "with_issues_ad_objects,in_process_ad_objects").await;
+    let (client, callback) = (Client::with_config(config, time).await.unwrap(), Callback::start().await);
+    subscribe(&client, &callback, "ad_account", "with_issues_ad_objects,in_process_ad_objects").await;
     let listened = client.post(&client.act("subscribed_apps"), &[("app_id", APP_ID)]).await;
     assert_eq!(listened, json!({"success": "true"}));
     (client, callback)
@@ -122,7 +123,7 @@ fn summaries(body: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_subscription_is_made_only_when_its_callback_agrees() {
-    let (client, callback) = (Client::new().await, Callback::listen().await);
+    let (client, callback) = (Client::new().await, Callback::start().await);
     let mut params = [
         ("object", "ad_account"),
         ("callback_url", &callback.url),
@@ -144,15 +145,15 @@ async fn a_subscription_is_made_only_when_its_callback_agrees() {
     app(&client, Method::DELETE, &[("object", "ad_account")]).await;
     assert_eq!(app(&client, Method::GET, &[]).await, json!({"data": []}));
     let path = format!("{APP_ID}/subscriptions");
-    assert_eq!(client.refusal(Method::GET, &path, &[]).await, (400, 15, None), "a person may not ask");
+    assert_eq!(client.error(Method::GET, &path, &[]).await, (400, 15, None), "a person may not ask");
 }
 
 #[tokio::test]
 async fn a_change_arrives_signed_over_its_escaped_body() {
-    let (client, callback) = listening().await;
+    let (client, callback) = subscribed_client().await;
     assert!(issue(&client, "Größe"));
-    let done = client.sim.deliver_due().await;
-    assert_eq!(done, Deliveries { taken: 1, ..Deliveries::default() });
+    let stats = client.sim.deliver_due().await;
+    assert_eq!(stats, DeliveryStats { accepted: 1, ..DeliveryStats::default() });
     let (headers, body) = callback.take().remove(0);
     assert!(body.contains("Gr\\u00f6\\u00dfe"), "{body}");
     assert_eq!(headers["x-hub-signature-256"], client.sim.webhook_signature(&body));
@@ -163,7 +164,7 @@ async fn a_change_arrives_signed_over_its_escaped_body() {
 
 #[tokio::test]
 async fn an_account_that_was_not_subscribed_is_silent() {
-    let (client, callback) = listening().await;
+    let (client, callback) = subscribed_client().await;
     let of = |account: &str| json!({"ad_account_id": account, "id": "23", "level": "AD"});
     assert!(!client.sim.post_change("ad_account", "with_issues_ad_objects", of("1000000000000072")));
     assert!(
@@ -180,27 +181,27 @@ async fn an_account_that_was_not_subscribed_is_silent() {
 
 #[tokio::test]
 async fn what_is_not_taken_comes_again_ever_less_often_and_then_never() {
-    let (client, callback) = listening().await;
-    callback.answer(StatusCode::INTERNAL_SERVER_ERROR);
+    let (client, callback) = subscribed_client().await;
+    callback.respond_with(StatusCode::INTERNAL_SERVER_ERROR);
     issue(&client, "a");
     // At once, and a second time at once.
-    let done = client.sim.deliver_due().await;
-    assert_eq!((done.taken, done.failed, done.waiting), (0, 2, 1));
+    let stats = client.sim.deliver_due().await;
+    assert_eq!((stats.accepted, stats.failed, stats.pending), (0, 2, 1));
     assert_eq!(client.sim.deliver_due().await.failed, 0);
-    client.time.pass_minutes(1);
+    client.time.advance_minutes(1);
     assert_eq!(client.sim.deliver_due().await.failed, 1);
-    client.time.pass_minutes(4);
+    client.time.advance_minutes(4);
     assert_eq!(client.sim.deliver_due().await.failed, 0, "the next pause is longer");
     let (mut tries, mut dropped) = (3, 0);
     for _ in 0..48 {
-        client.time.pass_minutes(60);
-        let done = client.sim.deliver_due().await;
-        (tries, dropped) = (tries + done.failed, dropped + done.dropped);
+        client.time.advance_minutes(60);
+        let stats = client.sim.deliver_due().await;
+        (tries, dropped) = (tries + stats.failed, dropped + stats.dropped);
     }
     assert!((8..14).contains(&tries) && dropped == 1, "{tries} tries, {dropped} dropped");
-    assert_eq!(client.sim.deliver_due().await, Deliveries::default());
+    assert_eq!(client.sim.deliver_due().await, DeliveryStats::default());
     callback.take();
-    callback.answer(StatusCode::OK);
+    callback.respond_with(StatusCode::OK);
     issue(&client, "b");
     client.sim.deliver_due().await;
     assert_eq!(summaries(&callback.bodies()[0]), ["b"]);
@@ -208,39 +209,39 @@ async fn what_is_not_taken_comes_again_ever_less_often_and_then_never() {
 
 #[tokio::test]
 async fn a_thousand_changes_fill_a_delivery() {
-    let (client, callback) = listening().await;
+    let (client, callback) = subscribed_client().await;
     for number in 0..1_001 {
         issue(&client, &number.to_string());
     }
-    assert_eq!(client.sim.deliver_due().await.taken, 2);
+    assert_eq!(client.sim.deliver_due().await.accepted, 2);
     let bodies = callback.bodies();
     assert_eq!((summaries(&bodies[0]).len(), summaries(&bodies[1])), (1_000, vec!["1000"]));
 }
 
 #[tokio::test]
 async fn deliveries_double_get_lost_and_overtake_each_other_when_ordered_to() {
-    let (client, callback) = listening().await;
+    let (client, callback) = subscribed_client().await;
     let order = |what| {
-        let place = Place { area: Some(Area::Webhook), ..Place::default() };
-        client.sim.set_plan(FaultPlan::of(When::nth(1), place, what));
+        let matcher = RequestMatcher { area: Some(Area::Webhook), ..RequestMatcher::default() };
+        client.sim.set_plan(FaultPlan::single(Trigger::nth(1), matcher, what));
     };
     order(FaultKind::Duplicate);
     issue(&client, "twice");
-    assert_eq!(client.sim.deliver_due().await.taken, 2);
+    assert_eq!(client.sim.deliver_due().await.accepted, 2);
     let bodies = callback.bodies();
     assert_eq!(bodies[0], bodies[1]);
 
-    order(FaultKind::LostCall);
+    order(FaultKind::LostRequest);
     issue(&client, "late");
-    let done = client.sim.deliver_due().await;
-    assert_eq!((done.failed, done.taken, callback.bodies().len()), (1, 1, 1));
+    let stats = client.sim.deliver_due().await;
+    assert_eq!((stats.failed, stats.accepted, callback.bodies().len()), (1, 1, 1));
 
-    order(FaultKind::Overtaken);
+    order(FaultKind::OutOfOrder);
     issue(&client, "first");
-    assert_eq!(client.sim.deliver_due().await.waiting, 1);
+    assert_eq!(client.sim.deliver_due().await.pending, 1);
     issue(&client, "second");
     client.sim.deliver_due().await;
-    client.time.pass_minutes(1);
+    client.time.advance_minutes(1);
     client.sim.deliver_due().await;
     let bodies = callback.bodies();
     assert_eq!((summaries(&bodies[0]), summaries(&bodies[1])), (vec!["second"], vec!["first"]));
@@ -248,7 +249,7 @@ async fn deliveries_double_get_lost_and_overtake_each_other_when_ordered_to() {
 
 #[tokio::test]
 async fn without_values_only_the_names_of_fields_come() {
-    let (client, callback) = (Client::new().await, Callback::listen().await);
+    let (client, callback) = (Client::new().await, Callback::start().await);
     let params = [
         ("object", "application"),
         ("callback_url", callback.url.as_str()),
@@ -266,9 +267,9 @@ async fn without_values_only_the_names_of_fields_come() {
 
 #[tokio::test]
 async fn a_lead_names_its_ids_as_numbers() {
-    let (mut client, callback) = (Client::new().await, Callback::listen().await);
+    let (mut client, callback) = (Client::new().await, Callback::start().await);
     let page = client.sim.account().page_id;
-    subscribed(&client, &callback, "page", "leadgen").await;
+    subscribe(&client, &callback, "page", "leadgen").await;
     client.token = client.sim.issue_token("7", &["pages_manage_metadata", "leads_retrieval"]);
     let path = format!("{page}/subscribed_apps");
     client.post(&path, &[("subscribed_fields", "leadgen")]).await;
@@ -290,11 +291,11 @@ async fn a_lead_names_its_ids_as_numbers() {
 
 #[tokio::test]
 async fn objects_tell_when_they_leave_processing_and_when_they_get_issues() {
-    let writing = Writing { in_process: Duration::from_secs(30), ..Writing::default() };
-    let (client, callback) = listening_with(Behaviour { writing, ..Behaviour::default() }).await;
+    let writing = WriteSettings { in_process: Duration::from_secs(30), ..WriteSettings::default() };
+    let (client, callback) = subscribed_client_with(Behaviour { writing, ..Behaviour::default() }).await;
     let campaign = client.new_campaign().await;
-    assert_eq!(client.sim.deliver_due().await, Deliveries::default());
-    client.time.pass_minutes(1);
+    assert_eq!(client.sim.deliver_due().await, DeliveryStats::default());
+    client.time.advance_minutes(1);
     client.sim.deliver_due().await;
     let entry = callback.bodies()[0]["entry"][0].take();
     assert_eq!(
@@ -314,16 +315,19 @@ async fn objects_tell_when_they_leave_processing_and_when_they_get_issues() {
 
 #[tokio::test]
 async fn a_report_tells_of_its_end_once() {
-    let (client, callback) = (Client::new().await, Callback::listen().await);
-    subscribed(&client, &callback, "application", "async_requests").await;
-    client.sim.report_fates(vec![ReportFate::Completes, ReportFate::Fails(ReportError::too_large())]);
+    let (client, callback) = (Client::new().await, Callback::start().await);
+    subscribe(&client, &callback, "application", "async_requests").await;
+    client.sim.queue_report_outcomes(vec![
+        ReportOutcome::Completed,
+        ReportOutcome::Failed(ReportError::too_large()),
+    ]);
     let mut runs = Vec::new();
     for _ in 0..2 {
         let run = client.post(&client.act("insights"), &[]).await["report_run_id"].take();
         client.get(run.as_str().unwrap(), &[]).await;
         runs.push(run);
     }
-    client.time.pass_minutes(60);
+    client.time.advance_minutes(60);
     client.sim.deliver_due().await;
     let body = callback.bodies().remove(0);
     let changes: Vec<Value> = body["entry"]
@@ -332,7 +336,7 @@ async fn a_report_tells_of_its_end_once() {
         .iter()
         .flat_map(|e| e["changes"].as_array().unwrap().clone())
         .collect();
-    let told: Vec<_> = changes.iter().map(|c| (&c["value"]["report_id"], &c["value"]["verb"])).collect();
-    assert_eq!(told, [(&runs[0], &json!("complete")), (&runs[1], &json!("fail"))]);
-    assert_eq!(client.sim.deliver_due().await, Deliveries::default());
+    let ends: Vec<_> = changes.iter().map(|c| (&c["value"]["report_id"], &c["value"]["verb"])).collect();
+    assert_eq!(ends, [(&runs[0], &json!("complete")), (&runs[1], &json!("fail"))]);
+    assert_eq!(client.sim.deliver_due().await, DeliveryStats::default());
 }

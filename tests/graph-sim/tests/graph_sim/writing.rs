@@ -48,9 +48,9 @@ async fn a_campaign_is_made_started_and_deleted_with_all_below_it() {
 
     client.send(Method::DELETE, &campaign, &[]).await.unwrap();
     assert_eq!(effective().await, "DELETED");
-    assert_eq!(client.refusal(Method::DELETE, &campaign, &[]).await, (400, 100, Some(33)));
+    assert_eq!(client.error(Method::DELETE, &campaign, &[]).await, (400, 100, Some(33)));
     assert_eq!(
-        client.refusal(Method::POST, &campaign, &[("status", "ACTIVE")]).await,
+        client.error(Method::POST, &campaign, &[("status", "ACTIVE")]).await,
         (400, 100, Some(1487566))
     );
     client.post(&campaign, &[("name", "The name may still change")]).await;
@@ -64,7 +64,7 @@ async fn an_archived_campaign_can_only_be_deleted() {
     let campaign = client.new_campaign().await;
     client.post(&campaign, &[("status", "ARCHIVED")]).await;
     for change in [("status", "PAUSED"), ("daily_budget", "9000")] {
-        assert_eq!(client.refusal(Method::POST, &campaign, &[change]).await, (400, 100, Some(1487566)));
+        assert_eq!(client.error(Method::POST, &campaign, &[change]).await, (400, 100, Some(1487566)));
     }
     client.post(&campaign, &[("status", "DELETED")]).await;
 }
@@ -74,21 +74,21 @@ async fn the_fifth_budget_change_within_an_hour_is_refused() {
     let client = Client::new().await;
     let campaign = client.new_campaign().await;
     let updated = client.sim.campaign(&campaign).unwrap()["updated_time"].clone();
-    client.time.pass_minutes(1);
+    client.time.advance_minutes(1);
     for budget in ["5100", "5200", "5200", "5300", "5400"] {
         client.post(&campaign, &[("daily_budget", budget)]).await;
     }
     let fifth = [("daily_budget", "5500")];
-    assert_eq!(client.refusal(Method::POST, &campaign, &fifth).await, (400, 613, Some(1487632)));
+    assert_eq!(client.error(Method::POST, &campaign, &fifth).await, (400, 613, Some(1487632)));
     client.post(&campaign, &[("name", "Renaming is free")]).await;
-    client.time.pass_minutes(60);
+    client.time.advance_minutes(60);
     client.post(&campaign, &fifth).await;
     assert_eq!(client.sim.campaign(&campaign).unwrap()["daily_budget"], "5500");
 
     let other = client.new_campaign().await;
     let before = client.sim.campaign(&other).unwrap()["updated_time"].clone();
     assert_ne!(before, updated);
-    client.time.pass_minutes(5);
+    client.time.advance_minutes(5);
     client.post(&other, &fifth).await;
     assert_eq!(client.sim.campaign(&other).unwrap()["updated_time"], before, "budgets leave it alone");
 }
@@ -116,11 +116,7 @@ async fn wrong_campaigns_are_not_made() {
         (with("daily_budget", "99"), Some(1885272)),
         (with("lifetime_budget", "5000"), None),
     ] {
-        assert_eq!(
-            client.refusal(Method::POST, &campaigns, &params).await,
-            (400, 100, subcode),
-            "{params:?}"
-        );
+        assert_eq!(client.error(Method::POST, &campaigns, &params).await, (400, 100, subcode), "{params:?}");
     }
     let checked = client.post(&campaigns, &with("execution_options", "[\"validate_only\"]")).await;
     assert_eq!(checked, json!({"success": true}));
@@ -145,7 +141,7 @@ async fn wrong_ad_sets_and_ads_are_not_made() {
         ("optimization_goal", "REACH"),
     ];
     let adset = async |more: &[(&str, &str)]| {
-        client.refusal(Method::POST, &client.act("adsets"), &[&base[..], more].concat()).await
+        client.error(Method::POST, &client.act("adsets"), &[&base[..], more].concat()).await
     };
     assert_eq!(adset(&[]).await, (400, 100, None));
     let open = r#"{"geo_locations":{"countries":["SG"]}}"#;
@@ -154,7 +150,7 @@ async fn wrong_ad_sets_and_ads_are_not_made() {
 
     let adset = new_adset(&client, &campaign).await;
     assert_eq!(
-        client.refusal(Method::POST, &adset, &[("daily_budget", "500")]).await,
+        client.error(Method::POST, &adset, &[("daily_budget", "500")]).await,
         (400, 100, Some(1885621))
     );
     for (creative, subcode) in [
@@ -163,7 +159,7 @@ async fn wrong_ad_sets_and_ads_are_not_made() {
         (r#"{"object_story_id":"not a post"}"#, None),
     ] {
         let params = [("name", "x"), ("adset_id", adset.as_str()), ("creative", creative)];
-        assert_eq!(client.refusal(Method::POST, &client.act("ads"), &params).await, (400, 100, subcode));
+        assert_eq!(client.error(Method::POST, &client.act("ads"), &params).await, (400, 100, subcode));
     }
     let story = format!("{{\"object_story_id\":\"{}_1\"}}", client.sim.account().page_id);
     let ad =

@@ -2,23 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use ads::job::Queue;
 use anyhow::{Context, ensure};
+use domain::job::Queue;
 use hosts::deployment::{Deployment, FUNCTIONS};
-use hosts::ministack::Roles;
-use hosts::stage::{ORIGINS, Stage};
+use hosts::ministack::IamMode;
 use hosts::template::Template;
+use hosts::test_environment::{ORIGINS, TestEnvironment};
 use http::Method;
 use runtime::keyring::KeyringDocument;
-use runtime::queue::dead_letters;
+use runtime::queue::dead_letter_queue_name;
 use runtime::route::Route;
 use serde_json::{Value, json};
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
 async fn everything_that_the_template_names_is_there() {
-    let stage = Stage::deploy(Roles::Ignored, "deployed").await.unwrap();
-    let stack = &stage.deployment;
+    let environment = TestEnvironment::deploy(IamMode::Ignored, "deployed").await.unwrap();
+    let stack = &environment.deployment;
     routes(stack).await.unwrap();
     for function in FUNCTIONS {
         program(stack, function).await.with_context(|| function.to_owned()).unwrap();
@@ -30,28 +30,28 @@ async fn everything_that_the_template_names_is_there() {
     alarms(stack).await.unwrap();
     table(stack).await.unwrap();
     secrets(stack).await.unwrap();
-    door(&stage).await.unwrap();
-    stage.end().await.unwrap();
-    let told = leak(&stage).await.and(stage.end().await).unwrap_err().to_string();
-    for place in ["Line", "Queue", "Table", "GraphUrl"] {
-        assert!(told.contains(&format!("a token in {place}")), "{place}: {told}");
+    check_sessions_and_cors(&environment).await.unwrap();
+    environment.finish().await.unwrap();
+    let error = leak(&environment).await.and(environment.finish().await).unwrap_err().to_string();
+    for channel in ["LogLine", "Queue", "Table", "GraphUrl"] {
+        assert!(error.contains(&format!("a token in {channel}")), "{channel}: {error}");
     }
 }
 
-/// Lets a token out wherever the canaries look.
-async fn leak(stage: &Stage) -> anyhow::Result<()> {
-    let token = stage.sim.issue_token("1", &["ads_read"]);
+/// Leaks a token into every channel that the scanner reads.
+async fn leak(environment: &TestEnvironment) -> anyhow::Result<()> {
+    let token = environment.sim.issue_token("1", &["ads_read"]);
     let http = reqwest::Client::new();
-    http.get(format!("{}/v26.0/me?access_token={token}", stage.sim.base_url())).send().await?;
+    http.get(format!("{}/v26.0/me?access_token={token}", environment.sim.base_url())).send().await?;
     // Every line of a request carries the correlation id that it came with.
     let begins: String = token.chars().filter(|c| c.is_ascii_alphanumeric()).take(30).collect();
-    let url = format!("{}/v1/workspaces/demo/connections", stage.deployment.url);
+    let url = format!("{}/v1/workspaces/demo/connections", environment.deployment.url);
     http.get(url).header("x-correlation-id", begins).send().await?;
-    let url = stage.deployment.queue_url("evaluate-rules-dead").await?;
-    let account = &stage.deployment.account;
+    let url = environment.deployment.queue_url("evaluate-rules-dead").await?;
+    let account = &environment.deployment.account;
     account.call("sqs", "send_message", json!({"QueueUrl": url, "MessageBody": token})).await?;
     let item = json!({"pk": {"S": "WS#demo"}, "sk": {"S": "PLANTED"}, "text": {"S": token}});
-    let put = json!({"TableName": stage.deployment.output("TableName")?, "Item": item});
+    let put = json!({"TableName": environment.deployment.output("TableName")?, "Item": item});
     account.call("dynamodb", "put_item", put).await.map(drop)
 }
 
@@ -83,7 +83,7 @@ async fn routes(stack: &Deployment) -> anyhow::Result<()> {
         .collect();
     let found = found?;
     ensure!(found == expected, "{:#?}", found.symmetric_difference(&expected).collect::<Vec<_>>());
-    // The emulator takes no limits: SAM hands these on to the stage.
+    // The emulator takes no limits: SAM passes these to the API.
     let template = Template::read()?;
     let limits = &template.resource("Api")["Properties"]["DefaultRouteSettings"];
     let per_second = json!({"Ref": "RequestsPerSecond"});
@@ -101,7 +101,7 @@ async fn program(stack: &Deployment, function: &str) -> anyhow::Result<()> {
         stack.account.call("lambda", "get_function_configuration", json!({"FunctionName": name})).await?;
     ensure!(found["Runtime"] == "provided.al2023" && found["Handler"] == "bootstrap", "{found}");
     ensure!(found["CodeSize"].as_u64().is_some_and(|size| size > 1_000_000), "no program: {found}");
-    let role = stack.resource(&format!("{}Role", logical(function)))?;
+    let role = stack.resource(&format!("{}Role", logical_id(function)))?;
     ensure!(text(&found, "Role")?.ends_with(&format!("/{role}")), "{found}");
     let policies = stack.account.call("iam", "list_role_policies", json!({"RoleName": role})).await?;
     ensure!(policies["PolicyNames"] == json!([function]), "{policies}");
@@ -115,7 +115,8 @@ async fn program(stack: &Deployment, function: &str) -> anyhow::Result<()> {
 
 /// The queue is consumed message by message, patiently, and gives up into its dead letters.
 async fn consumer(stack: &Deployment, queue: Queue) -> anyhow::Result<()> {
-    let (attributes, dead) = (stack.queue(queue.name()).await?, stack.queue(&dead_letters(queue)).await?);
+    let (attributes, dead) =
+        (stack.queue(queue.name()).await?, stack.queue(&dead_letter_queue_name(queue)).await?);
     let name = stack.name(queue.name());
     let function =
         stack.account.call("lambda", "get_function_configuration", json!({"FunctionName": name})).await?;
@@ -140,27 +141,27 @@ async fn consumer(stack: &Deployment, queue: Queue) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The group for what functions plan is there and empty; what looks by itself is planned.
+/// The group for what functions plan is there and empty; the recurring jobs are planned.
 async fn schedules(stack: &Deployment) -> anyhow::Result<()> {
     let group = json!({"Name": stack.resource("Schedules")?});
     let group = stack.account.call("scheduler", "get_schedule_group", group).await?;
     ensure!(group["State"] == "ACTIVE", "{group}");
     ensure!(stack.schedules(text(&group, "Name")?).await?.is_empty(), "something is planned already");
-    let looks = [
+    let expected = [
         ("watch-accounts", "rate(1 hour)", "sync-entities", json!({"job": "watch_accounts"})),
         ("check-connections", "rate(1 day)", "auth-meta", json!({"job": "check_connections"})),
     ];
-    for (name, rate, function, job) in looks {
-        let look = stack.schedule("default", name).await?;
-        ensure!(look["ScheduleExpression"] == rate && look["State"] == "ENABLED", "{look}");
-        ensure!(look["FlexibleTimeWindow"]["Mode"] == "FLEXIBLE", "{look}");
-        let target = &look["Target"];
-        ensure!(text(target, "Arn")?.ends_with(&format!(":function:{}", stack.name(function))), "{look}");
-        ensure!(text(target, "RoleArn")?.ends_with(stack.resource("WatchRole")?), "{look}");
-        ensure!(serde_json::from_str::<Value>(text(target, "Input")?)? == job, "{look}");
-        // What could not be done in vain for hours lies where an alarm looks.
+    for (name, rate, function, job) in expected {
+        let schedule = stack.schedule("default", name).await?;
+        ensure!(schedule["ScheduleExpression"] == rate && schedule["State"] == "ENABLED", "{schedule}");
+        ensure!(schedule["FlexibleTimeWindow"]["Mode"] == "FLEXIBLE", "{schedule}");
+        let target = &schedule["Target"];
+        ensure!(text(target, "Arn")?.ends_with(&format!(":function:{}", stack.name(function))), "{schedule}");
+        ensure!(text(target, "RoleArn")?.ends_with(stack.resource("RecurringJobsRole")?), "{schedule}");
+        ensure!(serde_json::from_str::<Value>(text(target, "Input")?)? == job, "{schedule}");
+        // What could not be done in vain for hours is dead-lettered, where an alarm sees it.
         let dead = stack.queue(&format!("{function}-dead")).await?;
-        ensure!(target["DeadLetterConfig"]["Arn"] == dead["QueueArn"], "{look}");
+        ensure!(target["DeadLetterConfig"]["Arn"] == dead["QueueArn"], "{schedule}");
     }
     Ok(())
 }
@@ -187,7 +188,7 @@ async fn alarms(stack: &Deployment) -> anyhow::Result<()> {
         expected.extend([format!("Errors {function}"), format!("Throttles {function}")]);
     }
     for queue in Queue::ALL {
-        expected.insert(format!("ApproximateNumberOfMessagesVisible {}", dead_letters(queue)));
+        expected.insert(format!("ApproximateNumberOfMessagesVisible {}", dead_letter_queue_name(queue)));
         expected.insert(format!("ApproximateAgeOfOldestMessage {}", queue.name()));
     }
     let missing: Vec<_> = expected.difference(&watched).collect();
@@ -224,23 +225,23 @@ async fn secrets(stack: &Deployment) -> anyhow::Result<()> {
     let id = json!({"SecretId": stack.output("KeyringSecretName")?});
     let keyring = stack.account.call("secretsmanager", "get_secret_value", id).await?;
     let keyring = KeyringDocument::parse(&text(&keyring, "SecretString")?.to_owned().into())?;
-    ensure!(keyring.current() == "k1" && keyring.is_at_rest(), "it is no keyring with one key");
+    ensure!(keyring.current() == "k1" && keyring.has_single_key(), "it is no keyring with one key");
     Ok(())
 }
 
-/// The door itself: front ends of the parameter may come in, others not, and nobody without a session.
-async fn door(stage: &Stage) -> anyhow::Result<()> {
+/// Front ends of the parameter may call the API, others may not, and a call without a session gets 401.
+async fn check_sessions_and_cors(environment: &TestEnvironment) -> anyhow::Result<()> {
     let http = reqwest::Client::new();
-    let url = format!("{}/v1/workspaces/demo/connections", stage.deployment.url);
+    let url = format!("{}/v1/workspaces/demo/connections", environment.deployment.url);
     let preflight = async |origin: &str| {
         let ask = http.request(Method::OPTIONS, &url).header("origin", origin);
         ask.header("access-control-request-method", "GET").send().await
     };
     for origin in ORIGINS {
-        let answer = preflight(origin).await?;
-        ensure!(answer.status() == 204, "{origin}: {}", answer.status());
-        ensure!(answer.headers()["access-control-allow-origin"] == origin, "{:?}", answer.headers());
-        ensure!(answer.headers()["access-control-allow-credentials"] == "true", "{:?}", answer.headers());
+        let response = preflight(origin).await?;
+        ensure!(response.status() == 204, "{origin}: {}", response.status());
+        ensure!(response.headers()["access-control-allow-origin"] == origin, "{:?}", response.headers());
+        ensure!(response.headers()["access-control-allow-credentials"] == "true", "{:?}", response.headers());
     }
     let stranger = preflight("https://evil.example.com").await?;
     ensure!(!stranger.headers().contains_key("access-control-allow-origin"), "{:?}", stranger.headers());
@@ -249,13 +250,13 @@ async fn door(stage: &Stage) -> anyhow::Result<()> {
     ensure!(nobody.status() == 401, "{}", nobody.status());
     ensure!(nobody.headers()["content-type"] == "application/problem+json", "{:?}", nobody.headers());
     ensure!(nobody.headers()["access-control-allow-origin"] == ORIGINS[0], "{:?}", nobody.headers());
-    let nowhere = http.get(format!("{}/v1/nothing", stage.deployment.url)).send().await?;
+    let nowhere = http.get(format!("{}/v1/nothing", environment.deployment.url)).send().await?;
     ensure!(nowhere.status() == 404, "{}", nowhere.status());
     Ok(())
 }
 
 /// `sync-entities` is `SyncEntities` in the template.
-fn logical(function: &str) -> String {
+fn logical_id(function: &str) -> String {
     let capitalized = |word: &str| {
         word.chars().take(1).map(|first| first.to_ascii_uppercase()).collect::<String>()
             + word.get(1..).unwrap_or_default()

@@ -4,29 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, ensure};
 use hosts::deployment::{Deployment, FUNCTIONS};
-use hosts::template::{ANY_OF_OUR_SCHEDULES, Template};
+use hosts::template::{SCHEDULE_ARN_PATTERN, Template};
 use serde_json::{Value, json};
 
-use crate::roles::logical;
+use crate::roles::logical_id;
 
 const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
 
 /// Asks for every role and every action on every thing that any role may do.
-pub(crate) async fn hold(stack: &Deployment) -> anyhow::Result<()> {
+pub(crate) async fn check_grants(stack: &Deployment) -> anyhow::Result<()> {
     let template = Template::read()?;
     let roles: Vec<String> = template.resources("AWS::IAM::Role").map(|(id, _)| id.to_owned()).collect();
-    let (mut granted, mut things) = (BTreeSet::new(), BTreeMap::<_, BTreeSet<_>>::new());
+    let (mut granted, mut resources) = (BTreeSet::new(), BTreeMap::<_, BTreeSet<_>>::new());
     for role in &roles {
         for grant in template.grants(role)? {
-            things.entry(grant.resource.clone()).or_default().insert(grant.action.clone());
+            resources.entry(grant.resource.clone()).or_default().insert(grant.action.clone());
             granted.insert((role.clone(), grant.action, grant.resource));
         }
     }
-    let handed_to_the_scheduler = [("iam:PassedToService", "scheduler.amazonaws.com")];
+    let passed_to_the_scheduler = [("iam:PassedToService", "scheduler.amazonaws.com")];
     for (role, (resource, actions)) in
-        roles.iter().flat_map(|role| things.iter().map(move |thing| (role, thing)))
+        roles.iter().flat_map(|role| resources.iter().map(move |entry| (role, entry)))
     {
-        for (action, decision) in decisions(stack, role, actions, resource, &handed_to_the_scheduler).await? {
+        for (action, decision) in decisions(stack, role, actions, resource, &passed_to_the_scheduler).await? {
             let expected = if granted.contains(&(role.clone(), action.clone(), resource.clone())) {
                 "allowed"
             } else {
@@ -38,7 +38,7 @@ pub(crate) async fn hold(stack: &Deployment) -> anyhow::Result<()> {
     // An audit log is not like other rows, in any workspace.
     let changes = ["dynamodb:DeleteItem", "dynamodb:UpdateItem"].map(str::to_owned).into();
     for function in FUNCTIONS {
-        let role = format!("{}Role", logical(function));
+        let role = format!("{}Role", logical_id(function));
         for partition in ["WS#demo#AUDIT", "WS#w-0123#AUDIT"] {
             let keys = [(LEADING_KEYS, partition)];
             for (action, decision) in decisions(stack, &role, &changes, "Table.Arn", &keys).await? {
@@ -83,7 +83,7 @@ async fn arn(stack: &Deployment, named: &str) -> anyhow::Result<String> {
         let region = if service == "iam" { "" } else { "us-east-1" };
         format!("arn:aws:{service}:{region}:{}:{rest}", stack.account.id)
     };
-    if named == ANY_OF_OUR_SCHEDULES {
+    if named == SCHEDULE_ARN_PATTERN {
         let group = stack.resource("Schedules")?;
         return Ok(of("scheduler", &format!("schedule/{group}/of-some-account")));
     }

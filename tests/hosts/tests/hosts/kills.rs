@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use graph_sim::{FaultKind, FaultPlan, Place, When};
-use hosts::ministack::Roles;
-use hosts::stage::Stage;
+use graph_sim::{FaultKind, FaultPlan, RequestMatcher, Trigger};
+use hosts::ministack::IamMode;
+use hosts::test_environment::TestEnvironment;
 use http::Method;
 use jiff::ToSpan;
-use journeys::numbers;
-use local::main_job::Api;
+use journeys::totals;
+use local::demo::ApiClient;
 use runtime::env::Env;
 use serde_json::json;
 
@@ -18,83 +18,92 @@ fn kills() -> usize {
     Env::optional("KILLS").and_then(|kills| kills.parse().ok()).unwrap_or(10)
 }
 
-/// Workspaces that mirror the same ad account: enough messages for fifty deaths.
+/// Workspaces that sync the same ad account: enough messages for fifty kills.
 const WORKSPACES: [&str; 4] = ["north", "east", "south", "west"];
 
 /// The functions that work on a backfill.
-const VICTIMS: [&str; 3] = ["sync-entities", "sync-metrics-chunk", "evaluate-rules"];
+const KILLED_FUNCTIONS: [&str; 3] = ["sync-entities", "sync-metrics-chunk", "evaluate-rules"];
 
 /// How an invocation says that its process is gone.
-const DEATH: &str = ": Runtime exited before returning a response";
+const EXIT_MESSAGE: &str = ": Runtime exited before returning a response";
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
 async fn a_backfill_survives_processes_that_are_killed_in_mid_invocation() {
-    let stage = Stage::deploy(Roles::Ignored, "kills").await.unwrap();
-    shorten_the_waits(&stage).await.unwrap();
+    let environment = TestEnvironment::deploy(IamMode::Ignored, "kills").await.unwrap();
+    shorten_the_timeouts(&environment).await.unwrap();
     let seed = Env::optional("KILL_SEED").and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| stage.now().as_millisecond().unsigned_abs());
+    let seed = seed.unwrap_or_else(|| environment.now().as_millisecond().unsigned_abs());
     println!("KILL_SEED={seed} chooses the same moments again");
 
     let mut apis = Vec::new();
     for workspace in WORKSPACES {
-        let api = stage.api(workspace).unwrap();
-        stage.connect(&api).await.unwrap();
+        let api = environment.api(workspace).unwrap();
+        environment.connect(&api).await.unwrap();
         apis.push(api);
     }
     // Meta takes its time, so that there is a middle to be killed in.
     let slow = FaultKind::Delay { millis: 120 };
-    let anything = Place { method: Some("GET".to_owned()), ..Place::default() };
-    stage.sim.set_plan(FaultPlan::of(When::default(), anything, slow));
+    let anything = RequestMatcher { method: Some("GET".to_owned()), ..RequestMatcher::default() };
+    environment.sim.set_plan(FaultPlan::single(Trigger::default(), anything, slow));
     for api in &apis {
-        stage.select(api, true).await.unwrap();
+        environment.select(api, true).await.unwrap();
     }
-    let how = kill(&stage, &apis, Chance(seed)).await.context(seed).unwrap();
-    println!("{how}");
+    let summary = kill(&environment, &apis, SplitMix64(seed)).await.context(seed).unwrap();
+    println!("{summary}");
 
-    let (account, today) = (stage.sim.account().id, stage.today().unwrap());
+    let (account, today) = (environment.sim.account().id, environment.today().unwrap());
     let since = today.saturating_sub(29.days());
-    let rows = stage.sim.fact_rows(since, today);
+    let rows = environment.sim.insights_rows(since, today);
     for (workspace, api) in WORKSPACES.iter().zip(&apis) {
-        let progress = stage.measured(api).await.context(*workspace).context(seed).unwrap();
+        let progress = environment.wait_until_measured(api).await.context(*workspace).context(seed).unwrap();
         assert_eq!(progress["chunks"]["done"], 13, "{workspace}, seed {seed}: {progress}");
-        let equal = numbers::assert_equal(api, &account, &rows, since, today).await;
+        let equal = totals::assert_equal(api, &account, &rows, since, today).await;
         equal.context(*workspace).context(seed).unwrap();
     }
-    stage.idle().await.context(seed).unwrap();
-    for queue in VICTIMS {
-        let dead = stage.deployment.messages(&format!("{queue}-dead")).await.unwrap();
+    environment.wait_until_idle().await.context(seed).unwrap();
+    for queue in KILLED_FUNCTIONS {
+        let dead = environment.deployment.messages(&format!("{queue}-dead")).await.unwrap();
         assert_eq!(dead, 0, "{queue}, seed {seed}");
     }
-    stage.end().await.unwrap();
+    environment.finish().await.unwrap();
 }
 
 /// Kills processes until enough invocations have lost theirs, and tells how it went.
-async fn kill(stage: &Stage, apis: &[Api], mut chance: Chance) -> anyhow::Result<String> {
-    let ours = VICTIMS.map(|function| stage.deployment.name(function));
-    let deaths = || {
-        let log = stage.ministack.log()?;
-        let of_ours = |line: &&str| line.ends_with(DEATH) && ours.iter().any(|name| line.contains(name));
+async fn kill(
+    environment: &TestEnvironment,
+    apis: &[ApiClient],
+    mut rng: SplitMix64,
+) -> anyhow::Result<String> {
+    let ours = KILLED_FUNCTIONS.map(|function| environment.deployment.name(function));
+    let killed_invocations = || {
+        let log = environment.ministack.log()?;
+        let of_ours =
+            |line: &&str| line.ends_with(EXIT_MESSAGE) && ours.iter().any(|name| line.contains(name));
         anyhow::Ok(log.lines().filter(|line| of_ours(&line.trim_end())).count())
     };
     let (mut killed, mut asked) = (0, 0);
-    let end = stage.now() + Duration::from_secs(180);
+    let end = environment.now() + Duration::from_secs(180);
     let kills = kills();
-    while deaths()? < kills {
-        ensure!(stage.now() < end, "only {} of {killed} kills met an invocation", deaths()?);
-        pause(Duration::from_millis(20 + chance.below(280))).await;
-        let mut running = stage.ministack.lambda_processes()?;
+    while killed_invocations()? < kills {
+        ensure!(
+            environment.now() < end,
+            "only {} of {killed} kills met an invocation",
+            killed_invocations()?
+        );
+        sleep(Duration::from_millis(20 + rng.below(280))).await;
+        let mut running = environment.ministack.lambda_processes()?;
         running.retain(|process| ours.contains(&process.function));
-        if let Some(index) = chance.index(running.len()) {
+        if let Some(index) = rng.index(running.len()) {
             running[index].kill()?;
             killed += 1;
         }
         // Done before the last kill: some more work, which measures weeks again. The process that answers may be
         // the next one to be killed, so an answer may fail to come.
-        let api = &apis[chance.index(apis.len()).context("no workspace")?];
-        let Ok(progress) = stage.progress(api).await else { continue };
+        let api = &apis[rng.index(apis.len()).context("no workspace")?];
+        let Ok(progress) = environment.progress(api).await else { continue };
         if progress["chunks"]["planned"] == 0 && progress["chunks"]["running"] == 0 {
-            let again = api.call(Method::POST, &format!("{}sync", stage.ad_account()), None).await;
+            let again = api.call(Method::POST, &format!("{}sync", environment.ad_account()), None).await;
             asked += usize::from(again.is_ok());
         }
     }
@@ -105,10 +114,10 @@ async fn kill(stage: &Stage, apis: &[Api], mut chance: Chance) -> anyhow::Result
 
 /// Lambda and SQS wait for minutes before they take a worker for dead, as they should: a message comes again after
 /// six timeouts of its function. What is deployed stays as it is; here an operator makes both shorter, by the same
-/// calls as on AWS. Five tries are not meant for fifty deaths in half a minute either.
-async fn shorten_the_waits(stage: &Stage) -> anyhow::Result<()> {
-    let stack = &stage.deployment;
-    for function in VICTIMS {
+/// calls as on AWS. Five attempts are not enough for fifty kills in half a minute either.
+async fn shorten_the_timeouts(environment: &TestEnvironment) -> anyhow::Result<()> {
+    let stack = &environment.deployment;
+    for function in KILLED_FUNCTIONS {
         let timeout = json!({"FunctionName": stack.name(function), "Timeout": 10});
         stack.account.call("lambda", "update_function_configuration", timeout).await?;
         let dead = stack.queue(&format!("{function}-dead")).await?["QueueArn"].take();
@@ -121,14 +130,14 @@ async fn shorten_the_waits(stage: &Stage) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a random moment is all that this waits for")]
-async fn pause(duration: Duration) {
+async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
-/// Numbers that follow from a seed (SplitMix64).
-struct Chance(u64);
+/// A seeded random number generator.
+struct SplitMix64(u64);
 
-impl Chance {
+impl SplitMix64 {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

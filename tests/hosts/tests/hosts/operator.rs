@@ -5,30 +5,30 @@ use std::process::{Command, Output};
 use anyhow::{Context, bail, ensure};
 use hosts::aws::Credentials;
 use hosts::deployment::FUNCTIONS;
-use hosts::ministack::Roles;
+use hosts::ministack::IamMode;
 use hosts::process::root;
-use hosts::stage::{Stage, WORKSPACE};
+use hosts::test_environment::{TestEnvironment, WORKSPACE};
 use serde_json::{Value, json};
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
 async fn an_operator_changes_the_keys_and_finds_what_was_changed_in_an_audit_log() {
-    let stage = Stage::deploy(Roles::Enforced, "operator").await.unwrap();
-    let api = stage.api(WORKSPACE).unwrap();
-    stage.connect(&api).await.unwrap();
-    keys_are_changed(&stage).await.unwrap();
+    let environment = TestEnvironment::deploy(IamMode::Enforced, "operator").await.unwrap();
+    let api = environment.api(WORKSPACE).unwrap();
+    environment.connect(&api).await.unwrap();
+    rotate_the_keys(&environment).await.unwrap();
     // Tokens open: Meta answers.
-    stage.select(&api, true).await.unwrap();
-    stage.measured(&api).await.unwrap();
-    stage.idle().await.unwrap();
-    nobody_changes_an_entry(&stage).await.unwrap();
-    log_is_walked(&stage).await.unwrap();
-    stage.end().await.unwrap();
+    environment.select(&api, true).await.unwrap();
+    environment.wait_until_measured(&api).await.unwrap();
+    environment.wait_until_idle().await.unwrap();
+    audit_entries_cannot_be_changed(&environment).await.unwrap();
+    verify_the_audit_log(&environment).await.unwrap();
+    environment.finish().await.unwrap();
 }
 
 /// A rotation that is broken off between the new version and its label is gone on with by the next call.
-async fn keys_are_changed(stage: &Stage) -> anyhow::Result<()> {
-    let stack = &stage.deployment;
+async fn rotate_the_keys(environment: &TestEnvironment) -> anyhow::Result<()> {
+    let stack = &environment.deployment;
     let role = json!({"RoleName": stack.resource("AuthMetaRole")?, "PolicyName": "auth-meta"});
     let whole = stack.account.call("iam", "get_role_policy", role.clone()).await?["PolicyDocument"].take();
     let allow = async |document: String| {
@@ -36,44 +36,44 @@ async fn keys_are_changed(stage: &Stage) -> anyhow::Result<()> {
         put["PolicyDocument"] = document.into();
         stack.account.call("iam", "put_role_policy", put).await
     };
-    let (before, labels) = keyring(stage).await?;
+    let (before, labels) = keyring(environment).await?;
     ensure!(labels.len() == 1, "{labels:?}");
     for missing in ["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"] {
         allow(whole.to_string().replace(missing, "secretsmanager:DescribeSecret")).await?;
-        ensure!(rotate(stage).await.is_err(), "it goes on without {missing}");
-        ensure!(keyring(stage).await?.0 == before, "the keyring has changed without {missing}");
+        ensure!(rotate(environment).await.is_err(), "it goes on without {missing}");
+        ensure!(keyring(environment).await?.0 == before, "the keyring has changed without {missing}");
     }
-    let (_, labels) = keyring(stage).await?;
+    let (_, labels) = keyring(environment).await?;
     ensure!(
         labels.iter().any(|label| label == "adflight-next"),
         "it did not come as far as that: {labels:?}"
     );
     allow(whole.to_string()).await?;
-    rotate(stage).await?;
-    stage
+    rotate(environment).await?;
+    environment
         .until("every token is sealed anew", async || {
-            let (keys, _) = keyring(stage).await?;
+            let (keys, _) = keyring(environment).await?;
             Ok(if keys["current"] == before["current"] { Err(keys["current"].clone()) } else { Ok(()) })
         })
         .await?;
-    stage.idle().await?;
-    let (after, labels) = keyring(stage).await?;
+    environment.wait_until_idle().await?;
+    let (after, labels) = keyring(environment).await?;
     let old = before["current"].as_str().context("no key")?;
     ensure!(after[old] == before[old], "the old key stays for ten minutes");
     let current: Vec<_> = labels.iter().filter(|label| *label == "AWSCURRENT").collect();
     ensure!(current.len() == 1, "{labels:?}");
     // Called again it begins nothing new.
-    rotate(stage).await?;
-    ensure!(keyring(stage).await?.0 == after, "a second one began");
+    rotate(environment).await?;
+    ensure!(keyring(environment).await?.0 == after, "a second one began");
     Ok(())
 }
 
 /// The keyring, and the labels of its versions.
-async fn keyring(stage: &Stage) -> anyhow::Result<(Value, Vec<String>)> {
-    let account = &stage.deployment.account;
-    let id = json!({"SecretId": stage.deployment.output("KeyringSecretName")?});
+async fn keyring(environment: &TestEnvironment) -> anyhow::Result<(Value, Vec<String>)> {
+    let account = &environment.deployment.account;
+    let id = json!({"SecretId": environment.deployment.output("KeyringSecretName")?});
     let text = account.call("secretsmanager", "get_secret_value", id.clone()).await?["SecretString"].take();
-    stage.canaries.add_keyring(text.as_str().context("no keyring")?);
+    environment.scanner.add_keyring(text.as_str().context("no keyring")?);
     let versions = account.call("secretsmanager", "describe_secret", id).await?["VersionIdsToStages"].take();
     let labels =
         versions.as_object().into_iter().flatten().flat_map(|(_, labels)| labels.as_array().cloned());
@@ -82,24 +82,25 @@ async fn keyring(stage: &Stage) -> anyhow::Result<(Value, Vec<String>)> {
 }
 
 /// As README says it.
-async fn rotate(stage: &Stage) -> anyhow::Result<()> {
+async fn rotate(environment: &TestEnvironment) -> anyhow::Result<()> {
     let payload = json!({"job": "rotate_keyring"}).to_string();
-    let invoke = json!({"FunctionName": stage.deployment.name("auth-meta"), "Payload": payload});
-    let answer = stage.deployment.account.call("lambda", "invoke", invoke).await?;
-    ensure!(answer.get("FunctionError").is_none(), "{answer}");
+    let invoke = json!({"FunctionName": environment.deployment.name("auth-meta"), "Payload": payload});
+    let response = environment.deployment.account.call("lambda", "invoke", invoke).await?;
+    ensure!(response.get("FunctionError").is_none(), "{response}");
     Ok(())
 }
 
 /// With what a function itself has in its hands.
-async fn nobody_changes_an_entry(stage: &Stage) -> anyhow::Result<()> {
-    let (account, table) = (&stage.deployment.account, stage.deployment.output("TableName")?);
+async fn audit_entries_cannot_be_changed(environment: &TestEnvironment) -> anyhow::Result<()> {
+    let (account, table) = (&environment.deployment.account, environment.deployment.output("TableName")?);
     let mut tried = 0;
-    for process in stage.ministack.lambda_processes()? {
-        let known = FUNCTIONS.iter().find(|function| stage.deployment.name(function) == process.function);
+    for process in environment.ministack.lambda_processes()? {
+        let known =
+            FUNCTIONS.iter().find(|function| environment.deployment.name(function) == process.function);
         let (Some(function), Some(credentials)) = (known, process.credentials()) else { continue };
         let entry = key("WS#demo#AUDIT", &position(1));
         for (call, more) in changes() {
-            let refused = change(stage, &credentials, call, &entry, &more).await;
+            let refused = change(environment, &credentials, call, &entry, &more).await;
             let why = refused.err().with_context(|| format!("{function} may {call} an entry"))?.to_string();
             ensure!(why.contains("AccessDenied"), "{function} {call}: {why}");
         }
@@ -107,8 +108,8 @@ async fn nobody_changes_an_entry(stage: &Stage) -> anyhow::Result<()> {
             // The credentials are good: other rows it may change.
             let row = key("PROBE", "PROBE");
             let [update, delete] = changes();
-            change(stage, &credentials, update.0, &row, &update.1).await?;
-            change(stage, &credentials, delete.0, &row, &delete.1).await?;
+            change(environment, &credentials, update.0, &row, &update.1).await?;
+            change(environment, &credentials, delete.0, &row, &delete.1).await?;
         }
         tried += 1;
     }
@@ -127,23 +128,23 @@ fn changes() -> [(&'static str, Value); 2] {
 }
 
 async fn change(
-    stage: &Stage,
+    environment: &TestEnvironment,
     who: &Credentials,
     call: &str,
     key: &Value,
     more: &Value,
 ) -> anyhow::Result<Value> {
     let mut with = more.clone();
-    with["TableName"] = stage.deployment.output("TableName")?.into();
+    with["TableName"] = environment.deployment.output("TableName")?.into();
     with["Key"] = key.clone();
-    stage.deployment.account.call_as(Some(who), "dynamodb", call, with).await
+    environment.deployment.account.call_as(Some(who), "dynamodb", call, with).await
 }
 
 /// `adflight audit verify`, with what an operator has in the environment.
-async fn log_is_walked(stage: &Stage) -> anyhow::Result<()> {
-    let (account, table) = (&stage.deployment.account, stage.deployment.output("TableName")?);
-    let (sound, said) = verify(stage)?;
-    ensure!(sound && said.contains("holds: "), "{said}");
+async fn verify_the_audit_log(environment: &TestEnvironment) -> anyhow::Result<()> {
+    let (account, table) = (&environment.deployment.account, environment.deployment.output("TableName")?);
+    let (is_valid, said) = verify(environment)?;
+    ensure!(is_valid && said.contains("holds: "), "{said}");
     let entries: u64 =
         said.rsplit(": ").next().and_then(|rest| rest.split(' ').next()?.parse().ok()).context(said)?;
     ensure!(entries >= 4, "{entries} entries");
@@ -158,20 +159,20 @@ async fn log_is_walked(stage: &Stage) -> anyhow::Result<()> {
     forged["body"]["S"] = body.replace("\"done\"", "\"failed\"").into();
     ensure!(forged != item, "{body}");
     put(&forged).await?;
-    let (sound, said) = verify(stage)?;
-    ensure!(!sound && said.contains("is broken at entry 2: "), "{said}");
+    let (is_valid, said) = verify(environment)?;
+    ensure!(!is_valid && said.contains("is broken at entry 2: "), "{said}");
     put(&item).await?;
-    let (sound, said) = verify(stage)?;
-    ensure!(sound, "{said}");
+    let (is_valid, said) = verify(environment)?;
+    ensure!(is_valid, "{said}");
     Ok(())
 }
 
-fn verify(stage: &Stage) -> anyhow::Result<(bool, String)> {
+fn verify(environment: &TestEnvironment) -> anyhow::Result<(bool, String)> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["run", "--quiet", "--package", "local", "--", "audit", "verify"]);
-    command.args(["--workspace", WORKSPACE, "--table", stage.deployment.output("TableName")?]);
-    command.env("AWS_ENDPOINT_URL", &stage.deployment.account.endpoint).env("AWS_REGION", "us-east-1");
-    command.env("AWS_ACCESS_KEY_ID", &stage.deployment.account.id).env("AWS_SECRET_ACCESS_KEY", "test");
+    command.args(["--workspace", WORKSPACE, "--table", environment.deployment.output("TableName")?]);
+    command.env("AWS_ENDPOINT_URL", &environment.deployment.account.endpoint).env("AWS_REGION", "us-east-1");
+    command.env("AWS_ACCESS_KEY_ID", &environment.deployment.account.id).env("AWS_SECRET_ACCESS_KEY", "test");
     let Output { status, stdout, stderr } = command.current_dir(root()).output()?;
     let said = String::from_utf8_lossy(&stdout).trim().to_owned();
     if said.is_empty() {

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, ensure};
 use hosts::deployment::FUNCTIONS;
-use hosts::ministack::Roles;
-use hosts::stage::{Stage, WORKSPACE};
+use hosts::ministack::IamMode;
+use hosts::test_environment::{TestEnvironment, WORKSPACE};
 use http::Method;
 use journeys::launch_document;
-use local::main_job::Api;
+use local::demo::ApiClient;
 use serde_json::{Value, json};
 
 use crate::grants;
@@ -29,58 +29,61 @@ enum Probe {
 }
 
 /// One permission, and what cannot be done without it.
-struct Need {
+struct RequiredPermission {
     function: &'static str,
     action: &'static str,
     probe: Probe,
 }
 
-/// The deployed stack, with an account that is mirrored and measured.
-struct Scene {
-    stage: Stage,
-    api: Api,
+/// The deployed stack, with an account that is synced and measured.
+struct Fixture {
+    environment: TestEnvironment,
+    api: ApiClient,
     campaign: String,
     /// Every try is another request.
-    tries: AtomicU32,
+    attempts: AtomicU32,
 }
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
 async fn a_permission_that_is_taken_away_breaks_exactly_its_function() {
-    let scene = Scene::begin().await.unwrap();
-    let needs = scene.needs().await.unwrap();
+    let fixture = Fixture::start().await.unwrap();
+    let permissions = fixture.required_permissions().await.unwrap();
     for function in FUNCTIONS {
-        assert!(needs.iter().any(|need| need.function == function), "{function} is not tried");
+        assert!(
+            permissions.iter().any(|permission| permission.function == function),
+            "{function} is not tried"
+        );
     }
-    for need in &needs {
-        let what = format!("{} without {}", need.function, need.action);
-        scene.matters(need, &needs).await.context(what).unwrap();
+    for permission in &permissions {
+        let what = format!("{} without {}", permission.function, permission.action);
+        fixture.check_permission(permission, &permissions).await.context(what).unwrap();
     }
-    grants::hold(&scene.stage.deployment).await.unwrap();
+    grants::check_grants(&fixture.environment.deployment).await.unwrap();
 }
 
-impl Scene {
-    async fn begin() -> anyhow::Result<Self> {
-        let stage = Stage::deploy(Roles::Enforced, "roles").await?;
-        let api = stage.api(WORKSPACE)?;
-        stage.connect(&api).await?;
-        stage.select(&api, true).await?;
-        stage.measured(&api).await?;
-        stage.idle().await?;
-        let campaigns = api.all(&format!("{}campaigns", stage.ad_account())).await?;
+impl Fixture {
+    async fn start() -> anyhow::Result<Self> {
+        let environment = TestEnvironment::deploy(IamMode::Enforced, "roles").await?;
+        let api = environment.api(WORKSPACE)?;
+        environment.connect(&api).await?;
+        environment.select(&api, true).await?;
+        environment.wait_until_measured(&api).await?;
+        environment.wait_until_idle().await?;
+        let campaigns = api.all(&format!("{}campaigns", environment.ad_account())).await?;
         let campaign = campaigns[0]["id"].as_str().context("no campaign")?.to_owned();
-        Ok(Self { stage, api, campaign, tries: AtomicU32::new(0) })
+        Ok(Self { environment, api, campaign, attempts: AtomicU32::new(0) })
     }
 
     /// The permissions that are tried, and by what. Reads of the secrets come last: they need a cold start.
-    async fn needs(&self) -> anyhow::Result<Vec<Need>> {
-        let account = self.stage.ad_account();
-        let id = self.stage.sim.account().id;
+    async fn required_permissions(&self) -> anyhow::Result<Vec<RequiredPermission>> {
+        let account = self.environment.ad_account();
+        let id = self.environment.sim.account().id;
         let connections = self.api.call(Method::GET, "connections", None).await?;
         let connection = format!("connections/{}", connections["data"][0]["id"].as_str().unwrap_or_default());
         let (campaigns, campaign) =
             (format!("{account}campaigns"), format!("{account}campaigns/{}", self.campaign));
-        let today = self.stage.today()?;
+        let today = self.environment.today()?;
         let insights = format!("{account}insights?level=campaign&since={today}&until={today}");
         let get = |path: &str| Probe::Call(Method::GET, path.to_owned(), Value::Null);
         let week = format!("{}-W{:02}", today.iso_week_date().year(), today.iso_week_date().week());
@@ -95,12 +98,12 @@ impl Scene {
         });
         let select = || Probe::Call(Method::PUT, format!("{account}selection"), json!({"selected": true}));
         let rule = json!({
-            "name": "Tell me", "level": "campaign", "action": {"do": "notify"},
-            "when": {"metric": "spend", "window": "last_7_days", "is": "above", "value": "0"},
+            "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
+            "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
             "guard": {"min_impressions": 1},
         });
         let schedule = json!({"activate_at": "2099-12-01T09:00:00", "timezone": "UTC"});
-        let launch = launch_document(&self.stage.sim.account());
+        let launch = launch_document(&self.environment.sim.account());
         let secret = "secretsmanager:GetSecretValue";
         let invitation = json!({"email": "bob@example.com", "role": "viewer"});
         let invited = self.api.call(Method::POST, "invitations", Some(&invitation)).await?;
@@ -115,17 +118,17 @@ impl Scene {
             (Method::PUT, format!("{campaign}/schedule"), schedule.clone()),
             (Method::DELETE, format!("{campaign}/schedule")),
         );
-        // What nobody holds any more loses its place in an index, or its rhythm.
+        // What no workspace has any more loses its index entry, or its recurring schedule.
         let no_connection =
             json!({"job": "check_connection", "workspace": WORKSPACE, "connection": "meta-1"});
-        let of_nobody = |job: &str, cause: Value| {
+        let of_unknown_account = |job: &str, cause: Value| {
             let mut job = json!({"job": job, "workspace": WORKSPACE, "ad_account": "act_1"});
             if !cause.is_null() {
                 job["cause"] = cause;
             }
             Probe::Message(job)
         };
-        let needs = [
+        let permissions = [
             ("auth-meta", "dynamodb:Query", get("connections")),
             ("auth-meta", "dynamodb:GetItem", get(&connection)),
             (
@@ -150,7 +153,11 @@ impl Scene {
             ("sync-entities", "dynamodb:Query", get(&format!("{account}sync"))),
             ("sync-entities", "dynamodb:UpdateItem", Probe::Message(sync.clone())),
             ("sync-entities", "sqs:SendMessage", Probe::Message(sync)),
-            ("sync-entities", "scheduler:DeleteSchedule", of_nobody("sync_account", json!("schedule"))),
+            (
+                "sync-entities",
+                "scheduler:DeleteSchedule",
+                of_unknown_account("sync_account", json!("schedule")),
+            ),
             ("sync-metrics-chunk", "dynamodb:GetItem", Probe::Message(chunk.clone())),
             ("sync-metrics-chunk", "dynamodb:Query", Probe::Message(chunk.clone())),
             ("sync-metrics-chunk", "dynamodb:UpdateItem", Probe::Message(chunk.clone())),
@@ -158,7 +165,7 @@ impl Scene {
             ("evaluate-rules", "dynamodb:Query", get("rules")),
             ("evaluate-rules", "dynamodb:PutItem", Probe::Call(Method::POST, "rules".to_owned(), rule)),
             ("evaluate-rules", "dynamodb:GetItem", Probe::Message(evaluate)),
-            ("evaluate-rules", "scheduler:DeleteSchedule", of_nobody("evaluate_rules", Value::Null)),
+            ("evaluate-rules", "scheduler:DeleteSchedule", of_unknown_account("evaluate_rules", Value::Null)),
             ("webhook-ingest", "sqs:SendMessage", Probe::Webhook),
             ("webhook-ingest", "dynamodb:PutItem", Probe::Message(change)),
             ("query-insights", "dynamodb:Query", get(&insights)),
@@ -169,43 +176,48 @@ impl Scene {
             ("evaluate-rules", secret, get("rules")),
             ("webhook-ingest", secret, Probe::Webhook),
         ];
-        Ok(needs.map(|(function, action, probe)| Need { function, action, probe }).into())
+        Ok(permissions.map(|(function, action, probe)| RequiredPermission { function, action, probe }).into())
     }
 
     /// With the permission it works, without it does not, and the other functions do not notice.
-    async fn matters(&self, need: &Need, all: &[Need]) -> anyhow::Result<()> {
-        let role = self.stage.deployment.resource(&format!("{}Role", logical(need.function)))?;
-        let named = json!({"RoleName": role, "PolicyName": need.function});
-        let iam = async |call, with| self.stage.deployment.account.call("iam", call, with).await;
+    async fn check_permission(
+        &self,
+        permission: &RequiredPermission,
+        all: &[RequiredPermission],
+    ) -> anyhow::Result<()> {
+        let role =
+            self.environment.deployment.resource(&format!("{}Role", logical_id(permission.function)))?;
+        let named = json!({"RoleName": role, "PolicyName": permission.function});
+        let iam = async |call, with| self.environment.deployment.account.call("iam", call, with).await;
         let whole = iam("get_role_policy", named.clone()).await?["PolicyDocument"].take();
         let put = |document: &Value| {
             let mut put = named.clone();
             put["PolicyDocument"] = document.to_string().into();
             put
         };
-        self.try_with(need).await.context("it does not work with it either")?;
-        iam("put_role_policy", put(&without(&whole, need.action)?)).await?;
-        self.start_anew(need)?;
-        let broken = self.try_with(need).await.is_err();
+        self.run_probe(permission).await.context("it does not work with it either")?;
+        iam("put_role_policy", put(&without(&whole, permission.action)?)).await?;
+        self.restart_processes(permission)?;
+        let broken = self.run_probe(permission).await.is_err();
         let mut others = Vec::new();
-        for other in all.iter().filter(|other| other.function != need.function) {
+        for other in all.iter().filter(|other| other.function != permission.function) {
             // One thing each, and nothing that leaves a trace.
             let reads = matches!(&other.probe, Probe::Call(Method::GET, ..));
             if reads && !others.contains(&other.function) {
                 others.push(other.function);
-                self.try_with(other).await.with_context(|| format!("{} notices", other.function))?;
+                self.run_probe(other).await.with_context(|| format!("{} notices", other.function))?;
             }
         }
         iam("put_role_policy", put(&whole)).await?;
         ensure!(broken, "it works without");
-        self.try_with(need).await.context("it does not work again")
+        self.run_probe(permission).await.context("it does not work again")
     }
 
     /// What is read at the start only is missed by a process that starts.
-    fn start_anew(&self, need: &Need) -> anyhow::Result<()> {
-        if need.action.starts_with("secretsmanager:") {
-            let name = self.stage.deployment.name(need.function);
-            for process in self.stage.ministack.lambda_processes()? {
+    fn restart_processes(&self, permission: &RequiredPermission) -> anyhow::Result<()> {
+        if permission.action.starts_with("secretsmanager:") {
+            let name = self.environment.deployment.name(permission.function);
+            for process in self.environment.ministack.lambda_processes()? {
                 if process.function == name {
                     process.kill()?;
                 }
@@ -214,11 +226,11 @@ impl Scene {
         Ok(())
     }
 
-    async fn try_with(&self, need: &Need) -> anyhow::Result<()> {
-        match &need.probe {
+    async fn run_probe(&self, permission: &RequiredPermission) -> anyhow::Result<()> {
+        match &permission.probe {
             Probe::Call(method, path, body) => {
                 let body = Some(body).filter(|body| !body.is_null());
-                let key = format!("try-{}", self.tries.fetch_add(1, Ordering::Relaxed));
+                let key = format!("try-{}", self.attempts.fetch_add(1, Ordering::Relaxed));
                 self.api.call_with(method.clone(), path, body, &[("idempotency-key", &key)]).await.map(drop)
             }
             Probe::Pair((method, path, body), (then, gone)) => {
@@ -231,22 +243,24 @@ impl Scene {
                     "attributes": {"ApproximateReceiveCount": "1"}, "messageAttributes": {},
                 });
                 let invoke = json!({
-                    "FunctionName": self.stage.deployment.name(need.function),
+                    "FunctionName": self.environment.deployment.name(permission.function),
                     "Payload": json!({"Records": [record]}).to_string(),
                 });
-                let stack = &self.stage.deployment;
-                let dead = format!("{}-dead", need.function);
+                let stack = &self.environment.deployment;
+                let dead = format!("{}-dead", permission.function);
                 let before = stack.messages(&dead).await?;
-                let answer = stack.account.call("lambda", "invoke", invoke).await?;
-                ensure!(answer.get("FunctionError").is_none(), "{answer}");
-                let payload: Value = serde_json::from_str(answer["Payload"].as_str().unwrap_or_default())?;
+                let response = stack.account.call("lambda", "invoke", invoke).await?;
+                ensure!(response.get("FunctionError").is_none(), "{response}");
+                let payload: Value = serde_json::from_str(response["Payload"].as_str().unwrap_or_default())?;
                 ensure!(payload["batchItemFailures"] == json!([]), "{payload}");
                 // What no other try can mend is put aside at once, and counts as taken.
                 ensure!(stack.messages(&dead).await? == before, "it was given up");
                 Ok(())
             }
             Probe::Webhook => {
-                self.api.deliver_change(&self.stage.sim, &json!(self.campaign), self.stage.now()).await
+                self.api
+                    .deliver_webhook(&self.environment.sim, &json!(self.campaign), self.environment.now())
+                    .await
             }
         }
     }
@@ -257,12 +271,12 @@ fn without(policy: &Value, action: &str) -> anyhow::Result<Value> {
     let mut changed = policy.clone();
     let statements = changed["Statement"].as_array_mut().context("a policy without statements")?;
     for statement in statements.iter_mut() {
-        let kept = match statement["Action"].take() {
-            Value::Array(actions) => actions.into_iter().filter(|known| known != action).collect(),
+        let actions = match statement["Action"].take() {
+            Value::Array(listed) => listed.into_iter().filter(|known| known != action).collect(),
             known if known == action => Vec::new(),
             known => vec![known],
         };
-        statement["Action"] = kept.into();
+        statement["Action"] = actions.into();
     }
     statements.retain(|statement| statement["Action"] != json!([]));
     ensure!(changed != *policy, "the role does not have it");
@@ -270,6 +284,6 @@ fn without(policy: &Value, action: &str) -> anyhow::Result<Value> {
 }
 
 /// `sync-entities` is `SyncEntities` in the template.
-pub(crate) fn logical(function: &str) -> String {
+pub(crate) fn logical_id(function: &str) -> String {
     function.split('-').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
 }

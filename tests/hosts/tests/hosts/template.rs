@@ -10,33 +10,33 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use ads::job::Queue;
+use domain::job::Queue;
 use hosts::process::root;
-use hosts::template::{ANY_OF_OUR_SCHEDULES, Function, Template, list, text};
+use hosts::template::{Function, SCHEDULE_ARN_PATTERN, Template, list, text};
 use runtime::AppSecrets;
 use runtime::keyring::KeyringDocument;
-use runtime::queue::dead_letters;
+use runtime::queue::dead_letter_queue_name;
 use runtime::route::Route;
-use runtime::telemetry::{DIMENSION, Metric, NAMESPACE};
+use runtime::telemetry::{METRIC_DIMENSION, METRIC_NAMESPACE, Metric};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 /// What a rule finds wrong, in words.
-pub(crate) type Wrongs = Vec<String>;
+pub(crate) type Violations = Vec<String>;
 
 /// Holds a rule against the template, and against the template with `sound` replaced by `broken`.
-pub(crate) fn holds(rule: impl Fn(&Template) -> Wrongs, breaks: &[(&str, &str)]) {
+pub(crate) fn assert_rule(rule: impl Fn(&Template) -> Violations, mutations: &[(&str, &str)]) {
     let text = text().unwrap();
-    assert_eq!(rule(&Template::parse(&text).unwrap()), Wrongs::new());
-    for (sound, broken) in breaks {
+    assert_eq!(rule(&Template::parse(&text).unwrap()), Violations::new());
+    for (sound, broken) in mutations {
         assert!(text.contains(sound), "the template does not say {sound:?} any more");
         let template = Template::parse(&text.replacen(sound, broken, 1)).unwrap();
-        assert_ne!(rule(&template), Wrongs::new(), "{broken:?} instead of {sound:?} is not found");
+        assert_ne!(rule(&template), Violations::new(), "{broken:?} instead of {sound:?} is not found");
     }
 }
 
 /// What is expected and missing, and what is there unexpected.
-pub(crate) fn compare(expected: &BTreeSet<String>, found: &BTreeSet<String>) -> Wrongs {
+pub(crate) fn compare(expected: &BTreeSet<String>, found: &BTreeSet<String>) -> Violations {
     let missing = expected.difference(found).map(|one| format!("missing: {one}"));
     missing.chain(found.difference(expected).map(|one| format!("not expected: {one}"))).collect()
 }
@@ -57,7 +57,7 @@ fn get_att(id: &str, attribute: &str) -> Value {
 
 #[test]
 fn the_api_has_the_routes_of_the_code_and_no_other() {
-    holds(
+    assert_rule(
         |template| {
             let mut expected = BTreeSet::new();
             let mut add = |function: &str, method: &http::Method, path: &str| {
@@ -90,7 +90,7 @@ fn the_api_has_the_routes_of_the_code_and_no_other() {
 
 #[test]
 fn every_function_is_a_folder_and_every_folder_a_function() {
-    holds(
+    assert_rule(
         |template| {
             let folders = fs::read_dir(root().join("functions")).unwrap();
             let folders = folders.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -107,10 +107,10 @@ fn every_function_is_a_folder_and_every_folder_a_function() {
 }
 
 #[test]
-fn every_queue_of_the_code_is_there_with_dead_letters_and_six_timeouts_of_patience() {
-    holds(
+fn every_queue_of_the_code_exists_with_dead_letters_and_a_visibility_of_six_timeouts() {
+    assert_rule(
         |template| {
-            let mut wrongs = Wrongs::new();
+            let mut violations = Violations::new();
             let mut expected = BTreeSet::new();
             for queue in Queue::ALL {
                 let id = id_of(queue.name());
@@ -120,20 +120,20 @@ fn every_queue_of_the_code_is_there_with_dead_letters_and_six_timeouts_of_patien
                 let function = &template.resource(&id)["Properties"];
                 let named = |name: &str| json!({"Fn::Sub": format!("${{AWS::StackName}}-{name}")});
                 let timeout = function["Timeout"].as_u64().unwrap();
-                let mut must = |what: &str, holds: bool| {
-                    if !holds {
-                        wrongs.push(format!("{}: {what}", queue.name()));
+                let mut must = |what: &str, is_met: bool| {
+                    if !is_met {
+                        violations.push(format!("{}: {what}", queue.name()));
                     }
                 };
                 must("the queue's name", properties["QueueName"] == named(queue.name()));
-                must("the dead letters' name", dead["QueueName"] == named(&dead_letters(queue)));
+                must("the dead letters' name", dead["QueueName"] == named(&dead_letter_queue_name(queue)));
                 let redrive = json!({"deadLetterTargetArn": get_att(&format!("{id}DeadLetters"), "Arn"), "maxReceiveCount": 5});
                 must("given up at the fifth time", properties["RedrivePolicy"] == redrive);
                 must("six timeouts", properties["VisibilityTimeout"].as_u64() == Some(6 * timeout));
                 must("encrypted", properties["SqsManagedSseEnabled"] == true);
                 must("dead letters encrypted", dead["SqsManagedSseEnabled"] == true);
-                let longest = json!(14 * 24 * 3600);
-                must("dead letters kept for two weeks", dead["MessageRetentionPeriod"] == longest);
+                let two_weeks = json!(14 * 24 * 3600);
+                must("dead letters kept for two weeks", dead["MessageRetentionPeriod"] == two_weeks);
 
                 let function = Function { id: &id, properties: function };
                 let sources: Vec<_> = function.events("SQS").collect();
@@ -146,8 +146,8 @@ fn every_queue_of_the_code_is_there_with_dead_letters_and_six_timeouts_of_patien
                 }
             }
             let found = template.resources("AWS::SQS::Queue").map(|(id, _)| id.to_owned());
-            wrongs.extend(compare(&expected, &found.collect()));
-            wrongs
+            violations.extend(compare(&expected, &found.collect()));
+            violations
         },
         &[
             ("VisibilityTimeout: 1800", "VisibilityTimeout: 300"),
@@ -162,45 +162,45 @@ fn every_queue_of_the_code_is_there_with_dead_letters_and_six_timeouts_of_patien
 
 #[test]
 fn nobody_may_do_more_than_single_calls_on_single_things() {
-    holds(
+    assert_rule(
         |template| {
-            let mut wrongs = Wrongs::new();
+            let mut violations = Violations::new();
             for function in template.functions() {
                 if function.role() != Some(&format!("{}Role", function.id)) {
-                    wrongs.push(format!("{} has no role of its own", function.id));
+                    violations.push(format!("{} has no role of its own", function.id));
                 }
                 if !function.properties["Policies"].is_null() {
-                    wrongs.push(format!("{} has policies that SAM would write", function.id));
+                    violations.push(format!("{} has policies that SAM would write", function.id));
                 }
             }
             for kind in ["AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::Group"] {
-                wrongs
+                violations
                     .extend(template.resources(kind).map(|(id, _)| format!("{id} stands outside the roles")));
             }
             let whose = ["AWS::IAM::Role", "AWS::IAM::User"];
             for (id, properties) in whose.into_iter().flat_map(|kind| template.resources(kind)) {
                 if !properties["ManagedPolicyArns"].is_null() {
-                    wrongs.push(format!("{id} takes policies that others write"));
+                    violations.push(format!("{id} takes policies that others write"));
                 }
                 let grants = template.grants(id).unwrap();
                 if grants.is_empty() {
-                    wrongs.push(format!("{id} may do nothing"));
+                    violations.push(format!("{id} may do nothing"));
                 }
                 for grant in grants {
                     let (service, call) = grant.action.split_once(':').unwrap_or_default();
                     let one_call = !service.is_empty() && call.bytes().all(|b| b.is_ascii_alphabetic());
                     // A scan reads what belongs to everybody.
                     if !one_call || call == "Scan" {
-                        wrongs.push(format!("{id}: {}", grant.action));
+                        violations.push(format!("{id}: {}", grant.action));
                     }
                     let thing = grant.resource.split('.').next().unwrap_or_default();
-                    let ours = service == "scheduler" && grant.resource == ANY_OF_OUR_SCHEDULES;
+                    let ours = service == "scheduler" && grant.resource == SCHEDULE_ARN_PATTERN;
                     if !template.resource(thing).is_object() && !ours {
-                        wrongs.push(format!("{id}: {} on {}", grant.action, grant.resource));
+                        violations.push(format!("{id}: {} on {}", grant.action, grant.resource));
                     }
                 }
             }
-            wrongs
+            violations
         },
         &[
             ("[dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem]", "[dynamodb:*]"),
@@ -226,27 +226,28 @@ fn no_function_may_delete_or_change_what_stands_in_an_audit_log() {
         "Resource": get_att("Table", "Arn"),
         "Condition": {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": ["WS#*#AUDIT"]}},
     });
-    holds(
+    assert_rule(
         |template| {
-            let mut wrongs = Wrongs::new();
+            let mut violations = Violations::new();
             for function in template.functions() {
                 let role = function.role().unwrap_or_default();
                 let grants = template.grants(role).unwrap();
-                let may = |call: &str| grants.iter().any(|grant| grant.action == format!("dynamodb:{call}"));
-                let careful = template.statements(role).any(|statement| *statement == denied);
-                if (may("DeleteItem") || may("UpdateItem")) && !careful {
-                    wrongs.push(format!("{role} may delete or change entries"));
+                let is_allowed =
+                    |call: &str| grants.iter().any(|grant| grant.action == format!("dynamodb:{call}"));
+                let denies_changes = template.statements(role).any(|statement| *statement == denied);
+                if (is_allowed("DeleteItem") || is_allowed("UpdateItem")) && !denies_changes {
+                    violations.push(format!("{role} may delete or change entries"));
                 }
                 // Whatever else could remove or replace many at once.
                 for call in
                     ["BatchWriteItem", "PartiQLDelete", "PartiQLUpdate", "DeleteTable", "UpdateTimeToLive"]
                 {
-                    if may(call) {
-                        wrongs.push(format!("{role} may call {call}"));
+                    if is_allowed(call) {
+                        violations.push(format!("{role} may call {call}"));
                     }
                 }
             }
-            wrongs
+            violations
         },
         &[
             (
@@ -259,20 +260,20 @@ fn no_function_may_delete_or_change_what_stands_in_an_audit_log() {
 }
 
 #[test]
-fn everything_that_can_go_wrong_rings() {
-    holds(
+fn every_failure_has_an_alarm() {
+    assert_rule(
         |template| {
-            let mut wrongs = Wrongs::new();
-            let mut rings = BTreeSet::new();
+            let mut violations = Violations::new();
+            let mut alarms = BTreeSet::new();
             for (id, alarm) in template.resources("AWS::CloudWatch::Alarm") {
                 for list in [&alarm["AlarmActions"], &alarm["OKActions"]] {
                     if *list != json!([{"Ref": "Alarms"}]) {
-                        wrongs.push(format!("{id} does not ring where people listen"));
+                        violations.push(format!("{id} does not ring where people listen"));
                     }
                 }
                 let (namespace, metric) = (alarm["Namespace"].as_str(), alarm["MetricName"].as_str());
                 let of = &list(&alarm["Dimensions"])[0]["Value"];
-                rings.insert(format!("{} {} of {of}", namespace.unwrap(), metric.unwrap()));
+                alarms.insert(format!("{} {} of {of}", namespace.unwrap(), metric.unwrap()));
             }
             let mut needed = BTreeSet::new();
             let mut need = |metric: &str, of: Value| needed.insert(format!("{metric} of {of}"));
@@ -291,8 +292,8 @@ fn everything_that_can_go_wrong_rings() {
                 need(&format!("Adflight {metric}"), json!({"Ref": "SyncEntities"}));
             }
             need("Adflight SignatureFailures", json!({"Ref": "WebhookIngest"}));
-            wrongs.extend(compare(&needed, &rings));
-            wrongs
+            violations.extend(compare(&needed, &alarms));
+            violations
         },
         &[
             ("MetricName: Errors", "MetricName: Error"),
@@ -307,9 +308,9 @@ fn everything_that_can_go_wrong_rings() {
 
 #[test]
 fn every_function_writes_into_a_log_of_its_own_that_is_kept_for_a_while() {
-    holds(
+    assert_rule(
         |template| {
-            let mut wrongs = Wrongs::new();
+            let mut violations = Violations::new();
             let mut expected = BTreeSet::new();
             for function in template.functions() {
                 let id = format!("{}LogGroup", function.id);
@@ -320,13 +321,13 @@ fn every_function_writes_into_a_log_of_its_own_that_is_kept_for_a_while() {
                     && group["LogGroupName"] == name
                     && !group["RetentionInDays"].is_null();
                 if !sound {
-                    wrongs.push(format!("the log of {}", function.id));
+                    violations.push(format!("the log of {}", function.id));
                 }
                 expected.insert(id);
             }
             let found = template.resources("AWS::Logs::LogGroup").map(|(id, _)| id.to_owned());
-            wrongs.extend(compare(&expected, &found.collect()));
-            wrongs
+            violations.extend(compare(&expected, &found.collect()));
+            violations
         },
         &[
             ("      RetentionInDays: !Ref LogRetentionDays\n", ""),
@@ -337,7 +338,7 @@ fn every_function_writes_into_a_log_of_its_own_that_is_kept_for_a_while() {
 
 #[test]
 fn the_dashboard_is_json_and_stays_within_the_fifty_metrics_that_cost_nothing() {
-    holds(
+    assert_rule(
         |template| {
             let body = &template.resource("Dashboard")["Properties"]["DashboardBody"]["Fn::Sub"];
             let Ok(body) = serde_json::from_str::<Value>(body.as_str().unwrap()) else {
@@ -346,7 +347,7 @@ fn the_dashboard_is_json_and_stays_within_the_fifty_metrics_that_cost_nothing() 
             let metrics =
                 list(&body["widgets"]).iter().map(|widget| list(&widget["properties"]["metrics"]).len());
             let metrics: usize = metrics.sum();
-            if (1..=50).contains(&metrics) { Wrongs::new() } else { vec![format!("{metrics} metrics")] }
+            if (1..=50).contains(&metrics) { Violations::new() } else { vec![format!("{metrics} metrics")] }
         },
         &[("\"widgets\": [", "\"widgets\": "), ("\"widgets\"", "\"gadgets\"")],
     );
@@ -354,23 +355,26 @@ fn the_dashboard_is_json_and_stays_within_the_fifty_metrics_that_cost_nothing() 
 
 #[test]
 fn every_metric_of_ours_that_is_looked_at_is_one_that_we_send() {
-    holds(
+    assert_rule(
         |template| {
             let body = &template.resource("Dashboard")["Properties"]["DashboardBody"]["Fn::Sub"];
             let body: Value = serde_json::from_str(body.as_str().unwrap()).unwrap_or_default();
-            let shown =
+            let dashboard_metrics =
                 list(&body["widgets"]).iter().flat_map(|widget| list(&widget["properties"]["metrics"]));
-            let shown = shown.map(|metric| (metric[0].clone(), metric[1].clone(), metric[2].clone()));
-            let rung = template.resources("AWS::CloudWatch::Alarm").map(|(_, alarm)| {
+            let dashboard_metrics =
+                dashboard_metrics.map(|metric| (metric[0].clone(), metric[1].clone(), metric[2].clone()));
+            let alarm_metrics = template.resources("AWS::CloudWatch::Alarm").map(|(_, alarm)| {
                 let dimension = &list(&alarm["Dimensions"])[0]["Name"];
                 (alarm["Namespace"].clone(), alarm["MetricName"].clone(), dimension.clone())
             });
             let of_aws = |namespace: &Value| namespace.as_str().is_some_and(|name| name.starts_with("AWS/"));
             let sent = |metric: &Value| Metric::ALL.iter().any(|known| metric == known.name());
-            shown
-                .chain(rung)
+            dashboard_metrics
+                .chain(alarm_metrics)
                 .filter(|(namespace, _, _)| !of_aws(namespace))
-                .filter(|(namespace, metric, by)| namespace != NAMESPACE || by != DIMENSION || !sent(metric))
+                .filter(|(namespace, metric, by)| {
+                    namespace != METRIC_NAMESPACE || by != METRIC_DIMENSION || !sent(metric)
+                })
                 .map(|(namespace, metric, by)| format!("{namespace} {metric} by {by}"))
                 .collect()
         },
@@ -385,9 +389,9 @@ fn every_metric_of_ours_that_is_looked_at_is_one_that_we_send() {
 
 #[test]
 fn the_secrets_that_a_deployment_makes_are_ones_that_the_programs_read() {
-    holds(
+    assert_rule(
         |template| {
-            let mut wrongs = Wrongs::new();
+            let mut violations = Violations::new();
             let made = |id: &str| &template.resource(id)["Properties"]["GenerateSecretString"];
             let document = |id: &str, generated: &str| {
                 let template = made(id)["SecretStringTemplate"].as_str().unwrap();
@@ -399,20 +403,20 @@ fn the_secrets_that_a_deployment_makes_are_ones_that_the_programs_read() {
             let excluded = made("KeyringSecret")["ExcludeCharacters"].as_str().unwrap();
             let digits: String = (b'!'..=b'~').map(char::from).filter(|c| !excluded.contains(*c)).collect();
             if digits != "0123456789abcdef" {
-                wrongs.push(format!("keys would consist of {digits}"));
+                violations.push(format!("keys would consist of {digits}"));
             }
             let length = made("KeyringSecret")["PasswordLength"].as_u64().unwrap();
             let key = digits.chars().cycle().take(length as usize).collect::<String>();
-            wrongs.extend(
+            violations.extend(
                 KeyringDocument::parse(&document("KeyringSecret", &key)).err().map(|error| error.to_string()),
             );
 
             match AppSecrets::parse(&document("AppSecret", "generated")) {
                 // Until a person puts the real one, nothing starts.
                 Err(refused) if refused.to_string().contains("has not been put") => {}
-                other => wrongs.push(format!("the placeholder of the app's secret is read as {other:?}")),
+                other => violations.push(format!("the placeholder of the app's secret is read as {other:?}")),
             }
-            wrongs
+            violations
         },
         &[
             ("PasswordLength: 64", "PasswordLength: 32"),

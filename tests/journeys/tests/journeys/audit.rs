@@ -1,59 +1,61 @@
-//! Whoever does something leaves a trace, in a chain that shows where it was touched.
+//! Every change is logged, in a hash chain that shows where it was modified.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use access::Access;
+use access::Connector;
 use aws_sdk_dynamodb::types::AttributeValue;
 use graph_sim::{Fault, FaultKind};
 use http::Method;
 use jiff::SignedDuration;
-use journeys::{Story, options};
+use journeys::{Scenario, options};
 use local::data::Data;
-use local::main_job::{Api, WORKSPACE};
+use local::demo::{ApiClient, WORKSPACE};
 use local::system::tenant;
-use local::verify::{Where, verify};
+use local::verify::{TableLocation, verify};
 use manage_campaign::ManageCampaign;
 use runtime::session::Role;
-use runtime::{Clock, Host, Sessions};
+use runtime::{Clock, Host, SessionVerifier};
 use serde_json::{Value, json};
 use store::Table;
-use store::audit::{Act, Actor, Stage};
+use store::audit::{Actor, AuditEvent, Phase};
 
 /// Every entry of the demonstration's log, oldest first.
-async fn log(story: &Story) -> Vec<Value> {
-    let mut entries = story.api().unwrap().all("audit").await.unwrap();
+async fn log(scenario: &Scenario) -> Vec<Value> {
+    let mut entries = scenario.api().unwrap().all("audit").await.unwrap();
     entries.reverse();
     entries
 }
 
-/// Every entry about one kind of act, oldest first.
-pub(crate) async fn acts(story: &Story, what: &str) -> Vec<Value> {
-    log(story).await.into_iter().filter(|entry| entry["what"] == what).collect()
+/// Every entry of one action, oldest first.
+pub(crate) async fn audit_entries(scenario: &Scenario, action: &str) -> Vec<Value> {
+    log(scenario).await.into_iter().filter(|entry| entry["action"] == action).collect()
 }
 
 /// What was done since an entry, as `campaign.changed intended`, without what the rules of others did.
-pub(crate) fn told(entries: &[Value]) -> Vec<String> {
-    let told = entries.iter().map(|entry| format!("{} {}", entry["what"], entry["stage"]).replace('"', ""));
-    told.collect()
+pub(crate) fn summarize(entries: &[Value]) -> Vec<String> {
+    let summaries =
+        entries.iter().map(|entry| format!("{} {}", entry["action"], entry["phase"]).replace('"', ""));
+    summaries.collect()
 }
 
-async fn holds(story: &Story) -> u64 {
+async fn verified_length(scenario: &Scenario) -> u64 {
     let workspace = tenant(WORKSPACE).unwrap();
-    story.system.table.audit_verify(&workspace).await.unwrap().unwrap()
+    scenario.system.table.verify_audit_log(&workspace).await.unwrap().unwrap()
 }
 
 #[tokio::test]
 async fn everything_that_a_person_does_is_in_the_log_with_what_was_before_and_after() {
-    let story = Story::synced().await.unwrap();
-    let campaign = story.running_campaign().await.unwrap();
-    let before = story.owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
-    let api = story.api().unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
+    let before =
+        scenario.call_as_owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
+    let api = scenario.api().unwrap();
     let path = format!("campaigns/{campaign}");
     let ok = async |method, path: &str, body| {
-        let answer = story.owner(method, path, body).await.unwrap();
-        assert!(answer.status.is_success(), "{path}: {}", answer.text);
+        let response = scenario.call_as_owner(method, path, body).await.unwrap();
+        assert!(response.status.is_success(), "{path}: {}", response.text);
     };
     ok(Method::PATCH, &path, Some(json!({"name": "Renamed", "status": "PAUSED"}))).await;
     let at = json!({"activate_at": "2026-12-01T09:00:00"});
@@ -61,24 +63,24 @@ async fn everything_that_a_person_does_is_in_the_log_with_what_was_before_and_af
     ok(Method::DELETE, &format!("{path}/schedule"), None).await;
     ok(Method::DELETE, &path, None).await;
     let rule = json!({
-        "name": "Tell me", "level": "campaign", "action": {"do": "notify"},
-        "when": {"metric": "spend", "window": "last_7_days", "is": "above", "value": "0"},
+        "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
+        "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
         "guard": {"min_impressions": 1},
     });
     let added = api.call(Method::POST, "rules", Some(&rule)).await.unwrap();
     let one = format!("rules/{}", added["id"].as_str().unwrap());
     api.call(Method::PUT, &one, Some(&rule)).await.unwrap();
     api.call(Method::DELETE, &one, None).await.unwrap();
-    let launched = story.launch("key", &story.launch_document().unwrap()).await.unwrap();
+    let launched = scenario.launch("key", &scenario.launch_document().unwrap()).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
-    assert_eq!(story.launch("key", &story.launch_document().unwrap()).await.unwrap().status, 201);
+    assert_eq!(scenario.launch("key", &scenario.launch_document().unwrap()).await.unwrap().status, 201);
     ok(Method::POST, "sync", None).await;
-    story.select(false).await.unwrap();
+    scenario.select(false).await.unwrap();
     let connection = api.call(Method::GET, "connections", None).await.unwrap()["data"][0]["id"].clone();
     api.call(Method::DELETE, &format!("connections/{}", connection.as_str().unwrap()), None).await.unwrap();
 
-    let entries = log(&story).await;
-    let acts = [
+    let entries = log(&scenario).await;
+    let actions = [
         "connection.made",
         "ad_account.selected",
         "campaign.changed",
@@ -94,93 +96,103 @@ async fn everything_that_a_person_does_is_in_the_log_with_what_was_before_and_af
         "connection.removed",
     ];
     let expected: Vec<_> =
-        acts.iter().flat_map(|act| [format!("{act} intended"), format!("{act} done")]).collect();
-    assert_eq!(told(&entries), expected, "a repeated launch is no second act");
-    assert_eq!(holds(&story).await, entries.len() as u64);
+        actions.iter().flat_map(|action| [format!("{action} intended"), format!("{action} done")]).collect();
+    assert_eq!(summarize(&entries), expected, "a repeated launch is no second change");
+    assert_eq!(verified_length(&scenario).await, entries.len() as u64);
 
     let changed = &entries[5];
-    assert_eq!(changed["object"], format!("campaign/{campaign}"));
-    assert_eq!(changed["ad_account"], story.account().unwrap());
+    assert_eq!(changed["target"], format!("campaign/{campaign}"));
+    assert_eq!(changed["ad_account"], scenario.account().unwrap());
     assert_eq!(changed["before"], json!({"name": before["name"], "status": "ACTIVE"}));
     assert_eq!(changed["after"], json!({"name": "Renamed", "status": "PAUSED"}));
     assert!(changed["meta"].as_str().is_some_and(|trace| !trace.is_empty()), "{changed}");
-    let same = json!({"kind": "person", "subject": changed["who"]["subject"]});
-    assert!(entries.iter().all(|entry| entry["who"] == same), "{}", json!(entries));
-    assert_eq!(changed["act"], entries[4]["act"]);
+    let same = json!({"kind": "person", "subject": changed["actor"]["subject"]});
+    assert!(entries.iter().all(|entry| entry["actor"] == same), "{}", json!(entries));
+    assert_eq!(changed["event_id"], entries[4]["event_id"]);
     assert_eq!(entries[19]["meta"], launched.json()["campaign_id"], "{}", entries[19]);
     // Who connected is Meta's business, and gone when they ask for it.
     let dump = json!(entries).to_string();
     assert!(!dump.contains(connection.as_str().unwrap()), "{dump}");
     assert!(!dump.contains("EAA") && !dump.contains('@'), "{dump}");
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn what_rules_and_schedules_do_is_in_the_log_once_however_often_it_is_tried() {
-    let story = Story::synced().await.unwrap();
-    let campaign = story.running_campaign().await.unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
     let rule = json!({
-        "name": "Pause", "level": "campaign", "action": {"do": "pause"},
-        "when": {"metric": "spend", "window": "last_7_days", "is": "above", "value": "0"},
+        "name": "Pause", "level": "campaign", "action": {"type": "pause"},
+        "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
         "guard": {"min_impressions": 1},
     });
-    let added = story.api().unwrap().call(Method::POST, "rules", Some(&rule)).await.unwrap();
-    // Meta does not answer the first time, and the next evaluation finishes it.
-    story.sim().unwrap().fail_next(Fault {
+    let added = scenario.api().unwrap().call(Method::POST, "rules", Some(&rule)).await.unwrap();
+    // The first response of Meta is lost, and the next evaluation finishes it.
+    scenario.sim().unwrap().fail_next(Fault {
         method: Some("POST".to_owned()),
         path_contains: campaign.clone(),
         times: 4,
         skip: 0,
         kind: FaultKind::Html,
     });
-    story.sync().await.unwrap();
-    story.system.clock.advance(SignedDuration::from_mins(6));
-    story.sync().await.unwrap();
-    assert_eq!(story.sim().unwrap().campaign(&campaign).unwrap()["status"], "PAUSED");
-    let entries = log(&story).await;
+    scenario.sync().await.unwrap();
+    scenario.system.clock.advance(SignedDuration::from_mins(6));
+    scenario.sync().await.unwrap();
+    assert_eq!(scenario.sim().unwrap().campaign(&campaign).unwrap()["status"], "PAUSED");
+    let entries = log(&scenario).await;
     let object = format!("campaign/{campaign}");
-    let of_it: Vec<_> = entries.iter().filter(|entry| entry["object"] == object.as_str()).cloned().collect();
-    assert_eq!(told(&of_it), ["campaign.paused intended", "campaign.paused done"]);
-    assert_eq!((&of_it[1]["who"]["kind"], &of_it[1]["before"]["status"]), (&json!("rule"), &json!("ACTIVE")));
+    let of_it: Vec<_> = entries.iter().filter(|entry| entry["target"] == object.as_str()).cloned().collect();
+    assert_eq!(summarize(&of_it), ["campaign.paused intended", "campaign.paused done"]);
+    assert_eq!(
+        (&of_it[1]["actor"]["kind"], &of_it[1]["before"]["status"]),
+        (&json!("rule"), &json!("ACTIVE"))
+    );
     assert_eq!(of_it[1]["after"]["status"], "PAUSED");
     assert!(of_it[1]["meta"].is_string(), "{}", of_it[1]);
 
     // Tomorrow it would pause it again.
     let one = format!("rules/{}", added["id"].as_str().unwrap());
-    story.api().unwrap().call(Method::DELETE, &one, None).await.unwrap();
+    scenario.api().unwrap().call(Method::DELETE, &one, None).await.unwrap();
     let at = json!({"activate_at": "2026-11-21T09:00:00"});
-    let scheduled =
-        story.owner(Method::PUT, &format!("campaigns/{campaign}/schedule"), Some(at)).await.unwrap();
+    let scheduled = scenario
+        .call_as_owner(Method::PUT, &format!("campaigns/{campaign}/schedule"), Some(at))
+        .await
+        .unwrap();
     assert_eq!(scheduled.status, 200, "{}", scheduled.text);
-    story.system.clock.advance(SignedDuration::from_hours(36));
+    scenario.system.clock.advance(SignedDuration::from_hours(36));
     let active = async {
-        while story.sim().unwrap().campaign(&campaign).unwrap()["status"] != "ACTIVE" {
-            story.system.runner.settle().await.unwrap();
+        while scenario.sim().unwrap().campaign(&campaign).unwrap()["status"] != "ACTIVE" {
+            scenario.system.runner.settle().await.unwrap();
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), active).await.unwrap();
-    story.system.runner.settle().await.unwrap();
-    let entries = log(&story).await;
+    scenario.system.runner.settle().await.unwrap();
+    let entries = log(&scenario).await;
     let by_schedule: Vec<_> =
-        entries.iter().filter(|entry| entry["who"]["kind"] == "schedule").cloned().collect();
-    assert_eq!(told(&by_schedule), ["campaign.activated intended", "campaign.activated done"]);
-    holds(&story).await;
-    story.end().await.unwrap();
+        entries.iter().filter(|entry| entry["actor"]["kind"] == "schedule").cloned().collect();
+    assert_eq!(summarize(&by_schedule), ["campaign.activated intended", "campaign.activated done"]);
+    verified_length(&scenario).await;
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn an_act_that_meta_refuses_or_never_answers_says_so() {
-    let story = Story::synced().await.unwrap();
-    let campaign = story.running_campaign().await.unwrap();
-    let begun = log(&story).await.len();
+async fn a_change_that_meta_rejects_or_never_answers_is_logged_as_such() {
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
+    let begun = log(&scenario).await.len();
     let fail = |times, kind| {
         let fault =
             Fault { method: Some("POST".to_owned()), path_contains: campaign.clone(), times, skip: 0, kind };
-        story.sim().unwrap().fail_next(fault);
+        scenario.sim().unwrap().fail_next(fault);
     };
     let patch = async || {
         let path = format!("campaigns/{campaign}");
-        story.owner(Method::PATCH, &path, Some(json!({"name": "New"}))).await.unwrap().status.as_u16()
+        scenario
+            .call_as_owner(Method::PATCH, &path, Some(json!({"name": "New"})))
+            .await
+            .unwrap()
+            .status
+            .as_u16()
     };
     fail(1, FaultKind::Error { status: 400, code: 100, subcode: None, headers: Vec::new() });
     assert_eq!(patch().await, 422);
@@ -188,10 +200,13 @@ async fn an_act_that_meta_refuses_or_never_answers_says_so() {
     assert_eq!(patch().await, 503);
     // What was a mistake of the request never began.
     let path = format!("campaigns/{campaign}");
-    assert_eq!(story.owner(Method::PATCH, &path, Some(json!({"name": ""}))).await.unwrap().status, 400);
-    let entries = log(&story).await.split_off(begun);
     assert_eq!(
-        told(&entries),
+        scenario.call_as_owner(Method::PATCH, &path, Some(json!({"name": ""}))).await.unwrap().status,
+        400
+    );
+    let entries = log(&scenario).await.split_off(begun);
+    assert_eq!(
+        summarize(&entries),
         [
             "campaign.changed intended",
             "campaign.changed failed",
@@ -200,23 +215,26 @@ async fn an_act_that_meta_refuses_or_never_answers_says_so() {
         ]
     );
     assert!(entries[1]["reason"].is_string(), "{}", entries[1]);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn owners_read_the_log_page_by_page_and_day_by_day() {
-    let story = Story::begin().await.unwrap();
-    let (table, workspace) = (&story.system.table, tenant(WORKSPACE).unwrap());
+    let scenario = Scenario::start().await.unwrap();
+    let (table, workspace) = (&scenario.system.table, tenant(WORKSPACE).unwrap());
     let days =
         ["2026-11-18T23:59:59Z", "2026-11-19T00:00:00Z", "2026-11-19T12:00:00Z", "2026-11-20T00:00:00Z"];
     for (day, at) in days.iter().enumerate() {
         for n in 0..3 {
-            table.audit(&workspace, &[act(&format!("{day}-{n}"))], at.parse().unwrap()).await.unwrap();
+            table
+                .append_audit_events(&workspace, &[event(&format!("{day}-{n}"))], at.parse().unwrap())
+                .await
+                .unwrap();
         }
     }
     // A clock that is behind does not put an entry before those that are there.
-    table.audit(&workspace, &[act("late")], days[0].parse().unwrap()).await.unwrap();
-    let api = story.api().unwrap();
+    table.append_audit_events(&workspace, &[event("late")], days[0].parse().unwrap()).await.unwrap();
+    let api = scenario.api().unwrap();
     let list = async |query: &str| {
         let page = api.call(Method::GET, &format!("audit{query}"), None).await.unwrap();
         let places: Vec<_> =
@@ -238,14 +256,14 @@ async fn owners_read_the_log_page_by_page_and_day_by_day() {
         let refused = api.call(Method::GET, &format!("audit{wrong}"), None).await.unwrap_err().to_string();
         assert!(refused.contains("400"), "{wrong}: {refused}");
     }
-    let editor = Api::new(&story.system, WORKSPACE, Role::Editor).unwrap();
+    let editor = ApiClient::new(&scenario.system, WORKSPACE, Role::Editor).unwrap();
     let refused = editor.call(Method::GET, "audit", None).await.unwrap_err().to_string();
     assert!(refused.contains("403"), "{refused}");
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
-fn act(id: &str) -> Act {
-    Act::new(id.to_owned(), Actor::Operator, "story.told", format!("story/{id}"))
+fn event(id: &str) -> AuditEvent {
+    AuditEvent::new(id.to_owned(), Actor::Operator, "test.recorded", format!("test/{id}"))
 }
 
 /// Polls work so many times, and lets it go.
@@ -262,8 +280,8 @@ pub(crate) async fn killed_after<F: Future>(polls: usize, work: F) -> Option<F::
 }
 
 async fn ids(table: &Table) -> Vec<String> {
-    let page = table.audit_page(&tenant("a").unwrap(), None, 1000).await.unwrap();
-    let mut ids: Vec<_> = page.iter().map(|kept| kept.entry().unwrap().act.act).collect();
+    let page = table.audit_entries(&tenant("a").unwrap(), None, 1000).await.unwrap();
+    let mut ids: Vec<_> = page.iter().map(|stored| stored.entry().unwrap().event.event_id).collect();
     ids.sort();
     ids
 }
@@ -278,46 +296,47 @@ async fn many_writers_make_one_chain_and_one_that_died_adds_nothing_twice() {
     let mut polls = 0;
     loop {
         polls += 1;
-        let acts = [act(&format!("{polls}-a")), act(&format!("{polls}-b"))];
-        let done = killed_after(polls, table.audit(&workspace, &acts, clock.now())).await.is_some();
-        table.audit(&workspace, &acts, clock.now()).await.unwrap();
-        table.audit(&workspace, &acts[..1], clock.now()).await.unwrap();
-        expected.extend(acts.map(|act| act.act));
+        let events = [event(&format!("{polls}-a")), event(&format!("{polls}-b"))];
+        let done =
+            killed_after(polls, table.append_audit_events(&workspace, &events, clock.now())).await.is_some();
+        table.append_audit_events(&workspace, &events, clock.now()).await.unwrap();
+        table.append_audit_events(&workspace, &events[..1], clock.now()).await.unwrap();
+        expected.extend(events.map(|event| event.event_id));
         if done {
             break;
         }
     }
     assert!(polls >= 5, "{polls}");
-    let many: Vec<_> = (0..20).map(|n| [act(&format!("many-{n}"))]).collect();
-    let written = many.iter().map(|acts| table.audit(&workspace, acts, clock.now()));
+    let many: Vec<_> = (0..20).map(|n| [event(&format!("many-{n}"))]).collect();
+    let written = many.iter().map(|events| table.append_audit_events(&workspace, events, clock.now()));
     for written in futures_util::future::join_all(written).await {
         written.unwrap();
     }
-    expected.extend(many.into_iter().map(|[act]| act.act));
+    expected.extend(many.into_iter().map(|[event]| event.event_id));
     // The end of an act is another entry than its intent, and the first one that is said stays.
-    let ends = [Stage::Done, Stage::Failed].map(|stage| Act { stage, ..act("1-a") });
+    let ends = [Phase::Done, Phase::Failed].map(|phase| AuditEvent { phase, ..event("1-a") });
     for end in &ends {
-        table.audit(&workspace, std::slice::from_ref(end), clock.now()).await.unwrap();
+        table.append_audit_events(&workspace, std::slice::from_ref(end), clock.now()).await.unwrap();
     }
     expected.push("1-a".to_owned());
     expected.sort();
     assert_eq!(ids(&table).await, expected);
-    assert_eq!(table.audit_verify(&workspace).await.unwrap().unwrap(), expected.len() as u64);
-    assert_eq!(table.audit_verify(&tenant("nobody").unwrap()).await.unwrap().unwrap(), 0);
+    assert_eq!(table.verify_audit_log(&workspace).await.unwrap().unwrap(), expected.len() as u64);
+    assert_eq!(table.verify_audit_log(&tenant("nobody").unwrap()).await.unwrap().unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_log_that_somebody_has_touched_is_found_at_its_first_broken_link() {
     let folder = tempfile::tempdir().unwrap();
     let data = Data::Folder(folder.path().to_owned());
-    let story = Story::on(options(data.clone())).await.unwrap();
-    let (table, workspace) = (story.system.table.clone(), tenant(WORKSPACE).unwrap());
-    let acts: Vec<_> = (0..6).map(|n| act(&n.to_string())).collect();
-    table.audit(&workspace, &acts, story.system.clock.now()).await.unwrap();
-    let here = || Where::Here(data.clone());
+    let scenario = Scenario::with_options(options(data.clone())).await.unwrap();
+    let (table, workspace) = (scenario.system.table.clone(), tenant(WORKSPACE).unwrap());
+    let events: Vec<_> = (0..6).map(|n| event(&n.to_string())).collect();
+    table.append_audit_events(&workspace, &events, scenario.system.clock.now()).await.unwrap();
+    let here = || TableLocation::Local(data.clone());
     assert!(verify(&here(), WORKSPACE).await.unwrap_err().to_string().contains("in use"));
 
-    let dynamodb = story.system.cloud.dynamodb.clone();
+    let dynamodb = scenario.system.cloud.dynamodb.clone();
     let key = |sk: &str| {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         [("pk".to_owned(), text("WS#demo#AUDIT")), ("sk".to_owned(), text(sk))]
@@ -330,11 +349,11 @@ async fn a_log_that_somebody_has_touched_is_found_at_its_first_broken_link() {
     let write = async |item| {
         dynamodb.put_item().table_name("adflight").set_item(Some(item)).send().await.unwrap();
     };
-    let broken = async || table.audit_verify(&workspace).await.unwrap().map_err(|broken| broken.seq);
+    let broken = async || table.verify_audit_log(&workspace).await.unwrap().map_err(|broken| broken.seq);
     let (third, head) = (read(&position(3)).await, read("HEAD").await);
 
     let mut changed = third.clone();
-    let body = changed["body"].as_s().unwrap().replace("story.told", "story.sold");
+    let body = changed["body"].as_s().unwrap().replace("test.recorded", "test.forged");
     changed.insert("body".to_owned(), AttributeValue::S(body));
     write(changed).await;
     assert_eq!(broken().await, Err(3));
@@ -357,7 +376,7 @@ async fn a_log_that_somebody_has_touched_is_found_at_its_first_broken_link() {
     write(behind).await;
     assert_eq!(broken().await, Err(7));
     write(head).await;
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 
     let said = verify(&here(), WORKSPACE).await.unwrap().unwrap_err();
     assert_eq!(said.seq, 7);
@@ -367,21 +386,22 @@ async fn a_log_that_somebody_has_touched_is_found_at_its_first_broken_link() {
 
 #[tokio::test]
 async fn a_change_at_meta_whose_process_died_has_left_its_intent() {
-    let story = Story::synced().await.unwrap();
-    let system = &story.system;
+    let scenario = Scenario::synced().await.unwrap();
+    let system = &scenario.system;
     let cloud = &system.cloud;
     let host = Host {
         clock: system.clock.clone(),
         queues: cloud.queues.clone(),
         schedules: cloud.schedules.clone(),
-        sessions: Sessions::new(system.issuer().config()).unwrap(),
+        sessions: SessionVerifier::new(system.issuer().config()).unwrap(),
         public_url: None,
         requests_per_minute: 1_000_000,
     };
-    let access = Access::new(system.table.clone(), system.graph.clone(), cloud.keyring.clone());
+    let access = Connector::new(system.table.clone(), system.graph.clone(), cloud.keyring.clone());
     let function = ManageCampaign::new(access, host);
-    let campaign = story.running_campaign().await.unwrap();
-    let path = format!("/v1/workspaces/demo/ad-accounts/{}/campaigns/{campaign}", story.account().unwrap());
+    let campaign = scenario.running_campaign().await.unwrap();
+    let path =
+        format!("/v1/workspaces/demo/ad-accounts/{}/campaigns/{campaign}", scenario.account().unwrap());
     let token = system.token(WORKSPACE, Role::Editor).unwrap();
     let (mut polls, mut left_behind) = (0, 0);
     loop {
@@ -392,24 +412,25 @@ async fn a_change_at_meta_whose_process_died_has_left_its_intent() {
             .header("content-type", "application/json")
             .body(json!({"name": name}).to_string().into())
             .unwrap();
-        let answered = killed_after(polls, function.handle(request)).await;
-        let changed = story.sim().unwrap().campaign(&campaign).unwrap()["name"] == name.as_str();
-        let entries = log(&story).await;
-        let stages: Vec<_> = entries.iter().filter(|entry| entry["after"]["name"] == name.as_str()).collect();
-        let stages = told(&stages.into_iter().cloned().collect::<Vec<_>>());
+        let response = killed_after(polls, function.handle(request)).await;
+        let changed = scenario.sim().unwrap().campaign(&campaign).unwrap()["name"] == name.as_str();
+        let entries = log(&scenario).await;
+        let entries: Vec<_> =
+            entries.iter().filter(|entry| entry["after"]["name"] == name.as_str()).collect();
+        let phases = summarize(&entries.into_iter().cloned().collect::<Vec<_>>());
         if changed {
             assert!(
-                stages.first().is_some_and(|first| first == "campaign.changed intended"),
-                "{polls}: {stages:?}"
+                phases.first().is_some_and(|first| first == "campaign.changed intended"),
+                "{polls}: {phases:?}"
             );
-            left_behind += usize::from(stages.len() == 1);
+            left_behind += usize::from(phases.len() == 1);
         }
-        if let Some(answered) = answered {
-            assert_eq!((answered.status().as_u16(), stages.len()), (200, 2), "{polls}");
+        if let Some(response) = response {
+            assert_eq!((response.status().as_u16(), phases.len()), (200, 2), "{polls}");
             break;
         }
     }
     assert!(left_behind > 0, "it was never killed between the change and its end");
-    holds(&story).await;
-    story.end().await.unwrap();
+    verified_length(&scenario).await;
+    scenario.finish().await.unwrap();
 }

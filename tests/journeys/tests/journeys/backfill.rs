@@ -1,41 +1,41 @@
-//! An account is mirrored and measured, and its numbers are Meta's.
+//! An account is synced and measured, and its numbers are Meta's.
 
 use std::path::Path;
 
-use ads::job::Queue;
+use domain::job::Queue;
 use graph_sim::{AccountArgs, Fault, FaultKind};
 use http::Method;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
-use journeys::{Story, TODAY, numbers, options};
+use journeys::{Scenario, TODAY, options, totals};
 use local::account::Account;
 use local::data::Data;
 use local::system::tenant;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-async fn assert_equal_to_meta(story: &Story, since: Date, until: Date) {
-    let rows = story.sim().unwrap().fact_rows(since, until);
-    let (api, account) = (story.api().unwrap(), story.account().unwrap());
-    numbers::assert_equal(&api, &account, &rows, since, until).await.unwrap();
+async fn assert_equal_to_meta(scenario: &Scenario, since: Date, until: Date) {
+    let rows = scenario.sim().unwrap().insights_rows(since, until);
+    let (api, account) = (scenario.api().unwrap(), scenario.account().unwrap());
+    totals::assert_equal(&api, &account, &rows, since, until).await.unwrap();
 }
 
 #[tokio::test]
 async fn every_level_equals_metas_ad_rows_to_the_cent_for_any_range() {
-    let story = Story::synced().await.unwrap();
+    let scenario = Scenario::synced().await.unwrap();
     // Ranges that begin and end inside weeks, single days, and more than there is.
     for (back, days) in [(0, 1), (0, 7), (3, 5), (6, 13), (11, 30), (20, 2), (0, 85)] {
         let until = TODAY.saturating_sub(back.days());
-        assert_equal_to_meta(&story, until.saturating_sub((days - 1).days()), until).await;
+        assert_equal_to_meta(&scenario, until.saturating_sub((days - 1).days()), until).await;
     }
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn objects_without_delivery_are_there_with_zeros() {
-    let story = Story::synced().await.unwrap();
-    let account = story.account().unwrap();
-    let campaigns = story.api().unwrap().all(&format!("ad-accounts/{account}/campaigns")).await.unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let account = scenario.account().unwrap();
+    let campaigns = scenario.api().unwrap().all(&format!("ad-accounts/{account}/campaigns")).await.unwrap();
     assert_eq!(campaigns.len(), 12);
     let idle = campaigns.iter().find(|campaign| campaign["metrics"]["impressions"] == 0).unwrap();
     assert_eq!(idle["metrics"]["spend"], "0");
@@ -47,22 +47,22 @@ async fn objects_without_delivery_are_there_with_zeros() {
     assert!(spend.is_sorted_by(|a, b| a >= b), "sorted by spend: {spend:?}");
 
     let path = format!("ad-accounts/{account}/insights?level=campaign&since=2026-11-01&until=2026-11-20");
-    let rows = story.api().unwrap().all(&path).await.unwrap();
+    let rows = scenario.api().unwrap().all(&path).await.unwrap();
     assert_eq!(rows.len(), 12);
     assert!(rows.iter().any(|row| row["impressions"] == 0));
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn pages_are_disjoint_and_complete_at_any_size() {
-    let story = Story::synced().await.unwrap();
-    let account = story.account().unwrap();
-    let whole = story.api().unwrap().all(&format!("ad-accounts/{account}/ads?sort=ctr")).await.unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let account = scenario.account().unwrap();
+    let whole = scenario.api().unwrap().all(&format!("ad-accounts/{account}/ads?sort=ctr")).await.unwrap();
     for limit in [1, 7, 47, 48] {
         let (mut ids, mut after) = (Vec::new(), String::new());
         loop {
             let path = format!("ads?sort=ctr&limit={limit}{after}");
-            let page = story.owner(Method::GET, &path, None).await.unwrap().json();
+            let page = scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json();
             let data = page["data"].as_array().unwrap();
             assert!(data.len() <= limit);
             ids.extend(data.iter().map(|ad| ad["id"].clone()));
@@ -73,30 +73,30 @@ async fn pages_are_disjoint_and_complete_at_any_size() {
         }
         assert_eq!(ids, whole.iter().map(|ad| ad["id"].clone()).collect::<Vec<_>>(), "limit {limit}");
     }
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_second_sync_of_the_same_numbers_writes_no_fact() {
-    let story = Story::synced().await.unwrap();
-    let before = story.owner(Method::GET, "sync", None).await.unwrap().json();
+    let scenario = Scenario::synced().await.unwrap();
+    let before = scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json();
     assert!(before["facts"]["items_written"].as_u64().unwrap() > 0);
-    story.sync().await.unwrap();
+    scenario.sync().await.unwrap();
     let workspace = tenant("demo").unwrap();
-    let account = story.account().unwrap().parse().unwrap();
-    let chunks = story.system.table.chunks(&workspace, &account).await.unwrap();
+    let account = scenario.account().unwrap().parse().unwrap();
+    let chunks = scenario.system.table.chunks(&workspace, &account).await.unwrap();
     let again: Vec<_> = chunks.iter().filter(|chunk| chunk.requested > 1).collect();
     assert_eq!(again.len(), 5, "the weeks that the last 28 days touch");
     assert!(again.iter().all(|chunk| chunk.written == 0));
     assert!(again.iter().map(|chunk| chunk.unchanged).sum::<u64>() > 100);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn restated_numbers_replace_the_old_ones_and_vanished_rows_vanish() {
-    let story = Story::synced().await.unwrap();
-    let sim = story.sim().unwrap();
-    let rows = sim.fact_rows(TODAY.saturating_sub(3.days()), TODAY);
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    let rows = sim.insights_rows(TODAY.saturating_sub(3.days()), TODAY);
     let (restated, other) = (&rows[0], rows.iter().find(|row| row["ad_id"] != rows[0]["ad_id"]).unwrap());
     let place = |row: &Value| {
         let day: Date = row["date_start"].as_str().unwrap().parse().unwrap();
@@ -107,20 +107,20 @@ async fn restated_numbers_replace_the_old_ones_and_vanished_rows_vanish() {
     let (ad, day) = place(other);
     sim.restate(&ad, day, Value::Null);
     // And of a third ad, the whole week before this one.
-    let before: Vec<Value> = sim.fact_rows(date(2026, 11, 9), date(2026, 11, 15));
+    let before: Vec<Value> = sim.insights_rows(date(2026, 11, 9), date(2026, 11, 15));
     let third = place(&before[0]).0;
     for (ad, day) in before.iter().map(place).filter(|(ad, _)| *ad == third) {
         sim.restate(&ad, day, Value::Null);
     }
-    story.sync().await.unwrap();
-    assert_equal_to_meta(&story, TODAY.saturating_sub(27.days()), TODAY).await;
-    story.end().await.unwrap();
+    scenario.sync().await.unwrap();
+    assert_equal_to_meta(&scenario, TODAY.saturating_sub(27.days()), TODAY).await;
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn passing_faults_at_meta_change_nothing_in_the_end() {
-    let story = Story::begin().await.unwrap();
-    let sim = story.sim().unwrap();
+async fn transient_faults_at_meta_change_nothing_in_the_end() {
+    let scenario = Scenario::start().await.unwrap();
+    let sim = scenario.sim().unwrap();
     let fault = |path: &str, skip, kind| Fault {
         method: Some("GET".to_owned()),
         path_contains: path.to_owned(),
@@ -130,22 +130,22 @@ async fn passing_faults_at_meta_change_nothing_in_the_end() {
     };
     sim.fail_next(fault("insights", 0, FaultKind::Html));
     sim.fail_next(fault("insights", 2, FaultKind::Truncated));
-    sim.fail_next(fault("insights", 4, FaultKind::LostAnswer));
+    sim.fail_next(fault("insights", 4, FaultKind::LostResponse));
     sim.fail_next(fault(
         "/ads",
         0,
         FaultKind::Error { status: 500, code: 2, subcode: None, headers: Vec::new() },
     ));
-    story.connect_and_sync().await.unwrap();
-    assert_equal_to_meta(&story, TODAY.saturating_sub(60.days()), TODAY).await;
-    story.end().await.unwrap();
+    scenario.connect_and_sync().await.unwrap();
+    assert_equal_to_meta(&scenario, TODAY.saturating_sub(60.days()), TODAY).await;
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_throttled_week_waits_in_the_queue_for_as_long_as_meta_says() {
-    let story = Story::begin().await.unwrap();
+async fn a_throttled_chunk_waits_in_the_queue_for_as_long_as_meta_says() {
+    let scenario = Scenario::start().await.unwrap();
     let usage = r#"{"1":[{"type":"ads_insights","call_count":100,"estimated_time_to_regain_access":2}]}"#;
-    story.sim().unwrap().fail_next(Fault {
+    scenario.sim().unwrap().fail_next(Fault {
         method: None,
         path_contains: "insights".to_owned(),
         times: 1,
@@ -157,54 +157,56 @@ async fn a_throttled_week_waits_in_the_queue_for_as_long_as_meta_says() {
             headers: vec![("x-business-use-case-usage".to_owned(), usage.to_owned())],
         },
     });
-    story.connect_and_sync().await.unwrap();
-    let progress = story.owner(Method::GET, "sync", None).await.unwrap().json();
+    scenario.connect_and_sync().await.unwrap();
+    let progress = scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json();
     // The other weeks of the account wait as well, those that were under way excepted.
     let planned = progress["chunks"]["planned"].as_u64().unwrap();
     assert!((1..=13).contains(&planned), "{progress}");
     assert_eq!(progress["chunks"]["done"].as_u64().unwrap() + planned, 13, "{progress}");
-    assert_eq!(story.system.runner.outstanding(Queue::SyncMetricsChunk).await.unwrap(), planned);
+    assert_eq!(scenario.system.runner.outstanding(Queue::SyncMetricsChunk).await.unwrap(), planned);
     let path = "insights?level=account&since=2026-08-24&until=2026-11-20";
-    let insights = story.owner(Method::GET, path, None).await.unwrap().json();
+    let insights = scenario.call_as_owner(Method::GET, path, None).await.unwrap().json();
     let incomplete = insights["incomplete_weeks"].as_array().unwrap().len() as u64;
-    assert_eq!(incomplete, planned, "the answer says what is missing");
-    story.end().await.unwrap();
+    assert_eq!(incomplete, planned, "the response says what is missing");
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn what_a_process_left_undone_is_done_by_the_next_one() {
     let folder = tempfile::tempdir().unwrap();
     let data = Data::Folder(folder.path().to_owned());
-    let story = Story::on(options(data.clone())).await.unwrap();
-    story.api().unwrap().connect().await.unwrap();
-    story.select(true).await.unwrap();
+    let scenario = Scenario::with_options(options(data.clone())).await.unwrap();
+    scenario.api().unwrap().connect().await.unwrap();
+    scenario.select(true).await.unwrap();
     // Away in the middle: whatever is in the queues and in flight is gone.
-    while story.owner(Method::GET, "sync", None).await.unwrap().json()["chunks"]["done"] == 0 {}
-    story.end().await.unwrap();
+    while scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json()["chunks"]["done"] == 0 {}
+    scenario.finish().await.unwrap();
 
-    let story = Story::on(options(data)).await.unwrap();
-    let progress = || async { story.owner(Method::GET, "sync", None).await.unwrap().json() };
+    let scenario = Scenario::with_options(options(data)).await.unwrap();
+    let progress = || async { scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json() };
     let deadline = std::time::Duration::from_secs(60);
     tokio::time::timeout(deadline, async {
         while progress().await["chunks"]["done"] != 13 {
-            story.system.runner.settle().await.unwrap();
+            scenario.system.runner.settle().await.unwrap();
         }
     })
     .await
     .unwrap();
-    assert_equal_to_meta(&story, TODAY.saturating_sub(80.days()), TODAY).await;
-    story.end().await.unwrap();
+    assert_equal_to_meta(&scenario, TODAY.saturating_sub(80.days()), TODAY).await;
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn csv_holds_the_same_numbers_whole() {
-    let story = Story::synced().await.unwrap();
-    let account = story.account().unwrap();
-    let token = story.system.token("demo", runtime::session::Role::Viewer).unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let account = scenario.account().unwrap();
+    let token = scenario.system.token("demo", runtime::session::Role::Viewer).unwrap();
     let ask = |query: &str| {
         let path = format!("/v1/workspaces/demo/ad-accounts/{account}/insights?{query}");
-        let (story, token) = (&story, &token);
-        async move { story.send(Method::GET, &path, Some(token), &[("accept", "text/csv")], None).await.unwrap() }
+        let (scenario, token) = (&scenario, &token);
+        async move {
+            scenario.send(Method::GET, &path, Some(token), &[("accept", "text/csv")], None).await.unwrap()
+        }
     };
     let query = "level=ad&increment=day&since=2026-10-01&until=2026-11-20";
     let csv = ask(query).await;
@@ -212,17 +214,17 @@ async fn csv_holds_the_same_numbers_whole() {
     assert!(
         csv.text.starts_with("level,id,name,campaign_id,adset_id,date_start,date_stop,impressions,clicks")
     );
-    let rows = story.sim().unwrap().fact_rows("2026-10-01".parse().unwrap(), TODAY);
+    let rows = scenario.sim().unwrap().insights_rows("2026-10-01".parse().unwrap(), TODAY);
     assert!(rows.len() > 1000, "more than a page of JSON: {}", rows.len());
     assert_eq!(csv.text.lines().count(), rows.len() + 1);
     let refused = ask(&format!("{query}&limit=5")).await;
     assert_eq!(refused.json()["errors"][0]["field"], "limit", "{}", refused.text);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn questions_that_make_no_sense_name_the_field() {
-    let story = Story::synced().await.unwrap();
+async fn invalid_queries_name_the_field() {
+    let scenario = Scenario::synced().await.unwrap();
     for (query, field) in [
         ("level=campaign&since=2026-11-10&until=2026-11-01", "since"),
         ("level=campaign&since=2026-13-10&until=2026-11-01", "since"),
@@ -241,16 +243,16 @@ async fn questions_that_make_no_sense_name_the_field() {
         ("level=ad&since=20261101&until=2026-11-02", "since"),
         ("level=ad&since=2026-11-01&until=2026-11-02&limit=%2B5", "limit"),
     ] {
-        let answer = story.owner(Method::GET, &format!("insights?{query}"), None).await.unwrap();
-        assert_eq!(answer.status, 400, "{query}: {}", answer.text);
-        assert_eq!(answer.headers["content-type"], "application/problem+json");
-        assert_eq!(answer.json()["errors"][0]["field"], field, "{query}: {}", answer.text);
+        let response = scenario.call_as_owner(Method::GET, &format!("insights?{query}"), None).await.unwrap();
+        assert_eq!(response.status, 400, "{query}: {}", response.text);
+        assert_eq!(response.headers["content-type"], "application/problem+json");
+        assert_eq!(response.json()["errors"][0]["field"], field, "{query}: {}", response.text);
     }
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_recorded_account_is_mirrored_to_the_cent() {
+async fn a_recorded_account_is_synced_to_the_cent() {
     let folder = Path::new("../../../shared/recordings/keboola");
     if !folder.exists() {
         println!("skipped: {} is not there", folder.display());
@@ -258,20 +260,20 @@ async fn a_recorded_account_is_mirrored_to_the_cent() {
     }
     let args = AccountArgs { account: Some(folder.to_owned()), ..AccountArgs::default() };
     let account = Account::Simulated(args);
-    let story = Story::on(local::Options { account, ..options(Data::Memory) }).await.unwrap();
-    story.connect_and_sync().await.unwrap();
+    let scenario = Scenario::with_options(local::Options { account, ..options(Data::Memory) }).await.unwrap();
+    scenario.connect_and_sync().await.unwrap();
     let file = std::fs::read_to_string(folder.join("insights_ad_day.json")).unwrap();
     let file: Value = serde_json::from_str(&file).unwrap();
     let rows = file["data"].as_array().unwrap();
     let (since, until) = ("2026-05-03".parse().unwrap(), "2026-06-01".parse().unwrap());
-    let (api, account) = (story.api().unwrap(), story.account().unwrap());
+    let (api, account) = (scenario.api().unwrap(), scenario.account().unwrap());
     for (level, field) in [("adset", "adset_id"), ("campaign", "campaign_id"), ("account", "account")] {
-        let ours = numbers::ours(&api, &account, level, since, until).await.unwrap();
-        assert_eq!(ours, numbers::metas(rows, field).unwrap(), "{level}");
+        let ours = totals::from_api(&api, &account, level, since, until).await.unwrap();
+        assert_eq!(ours, totals::from_meta(rows, field).unwrap(), "{level}");
     }
     for (level, count) in [("campaigns", 64), ("adsets", 134), ("ads", 337)] {
         let path = format!("ad-accounts/{account}/{level}");
         assert_eq!(api.all(&path).await.unwrap().len(), count);
     }
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }

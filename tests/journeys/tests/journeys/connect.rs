@@ -2,35 +2,35 @@
 
 use http::Method;
 use http::header::{COOKIE, SET_COOKIE};
-use journeys::Story;
-use local::main_job::Api;
+use journeys::Scenario;
+use local::demo::ApiClient;
 use reqwest::Url;
 use runtime::session::Role;
 use serde_json::Value;
 
 /// Begins a login and answers the dialog's address and the browser's cookie.
-pub(super) async fn begin_login(story: &Story) -> (Url, String) {
-    let token = story.system.token("demo", runtime::session::Role::Owner).unwrap();
+pub(super) async fn begin_login(scenario: &Scenario) -> (Url, String) {
+    let token = scenario.system.token("demo", runtime::session::Role::Owner).unwrap();
     let path = "/v1/workspaces/demo/connections/meta/authorize";
-    let answer = story.send(Method::POST, path, Some(&token), &[], None).await.unwrap();
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    let cookie = answer.headers[SET_COOKIE].to_str().unwrap();
+    let response = scenario.send(Method::POST, path, Some(&token), &[], None).await.unwrap();
+    assert_eq!(response.status, 200, "{}", response.text);
+    let cookie = response.headers[SET_COOKIE].to_str().unwrap();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
     let cookie = cookie.split(';').next().unwrap().to_owned();
-    (answer.json()["authorize_url"].as_str().unwrap().parse().unwrap(), cookie)
+    (response.json()["authorize_url"].as_str().unwrap().parse().unwrap(), cookie)
 }
 
-pub(super) async fn come_back(story: &Story, callback: &str, cookie: &str) -> (u16, Value) {
-    let path = callback.strip_prefix(story.system.url()).unwrap();
+pub(super) async fn complete_login(scenario: &Scenario, callback: &str, cookie: &str) -> (u16, Value) {
+    let path = callback.strip_prefix(scenario.system.url()).unwrap();
     let headers = [(COOKIE.as_str(), cookie), ("accept", "application/json")];
-    let answer = story.send(Method::GET, path, None, &headers, None).await.unwrap();
-    (answer.status.as_u16(), answer.json())
+    let response = scenario.send(Method::GET, path, None, &headers, None).await.unwrap();
+    (response.status.as_u16(), response.json())
 }
 
 #[tokio::test]
 async fn a_person_connects_and_every_ad_account_is_listed() {
-    let story = Story::begin().await.unwrap();
-    let api = story.api().unwrap();
+    let scenario = Scenario::start().await.unwrap();
+    let api = scenario.api().unwrap();
     let connected = api.connect().await.unwrap();
     assert_eq!(connected["ad_accounts"].as_array().unwrap().len(), 3);
 
@@ -54,149 +54,156 @@ async fn a_person_connects_and_every_ad_account_is_listed() {
     assert!(connection["scopes"].as_array().unwrap().iter().any(|scope| scope == "ads_read"));
     assert!(connection["expires_at"].is_string());
     assert!(!connections.to_string().contains("EAAS"), "a token is shown");
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn the_token_is_sealed_where_it_is_kept() {
-    let story = Story::begin().await.unwrap();
-    story.api().unwrap().connect().await.unwrap();
-    let items = story.system.cloud.dynamodb.scan().table_name("adflight").send().await.unwrap();
+    let scenario = Scenario::start().await.unwrap();
+    scenario.api().unwrap().connect().await.unwrap();
+    let items = scenario.system.cloud.dynamodb.scan().table_name("adflight").send().await.unwrap();
     let dump = format!("{:?}", items.items());
     assert!(dump.contains("v1.k1."), "no sealed token in {dump}");
     assert!(!dump.contains("EAAS"), "a token lies open in the table");
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_callback_works_once_and_in_its_own_browser_only() {
-    let story = Story::begin().await.unwrap();
-    let api = story.api().unwrap();
+    let scenario = Scenario::start().await.unwrap();
+    let api = scenario.api().unwrap();
 
     // Somebody else's browser: the state is spent, so the right browser comes too late as well.
-    let (dialog, cookie) = begin_login(&story).await;
-    let callback = api.press_continue(&dialog).await.unwrap();
-    let (status, problem) = come_back(&story, &callback, "adflight_login=guess").await;
+    let (dialog, cookie) = begin_login(&scenario).await;
+    let callback = api.confirm_dialog(&dialog).await.unwrap();
+    let (status, problem) = complete_login(&scenario, &callback, "adflight_login=guess").await;
     assert_eq!((status, problem["type"].as_str()), (409, Some("urn:adflight:conflict")));
-    assert_eq!(come_back(&story, &callback, &cookie).await.0, 409);
+    assert_eq!(complete_login(&scenario, &callback, &cookie).await.0, 409);
 
     // The same callback twice.
-    let (dialog, cookie) = begin_login(&story).await;
-    let callback = api.press_continue(&dialog).await.unwrap();
-    assert_eq!(come_back(&story, &callback, &cookie).await.0, 200);
-    assert_eq!(come_back(&story, &callback, &cookie).await.0, 409);
+    let (dialog, cookie) = begin_login(&scenario).await;
+    let callback = api.confirm_dialog(&dialog).await.unwrap();
+    assert_eq!(complete_login(&scenario, &callback, &cookie).await.0, 200);
+    assert_eq!(complete_login(&scenario, &callback, &cookie).await.0, 409);
 
     // A state that nobody began, and one that took too long.
     let forged = callback.replace("state=", "state=x");
-    assert_eq!(come_back(&story, &forged, &cookie).await.0, 409);
-    let (dialog, cookie) = begin_login(&story).await;
-    let callback = api.press_continue(&dialog).await.unwrap();
-    story.system.clock.advance(jiff::SignedDuration::from_mins(11));
-    assert_eq!(come_back(&story, &callback, &cookie).await.0, 409);
-    story.end().await.unwrap();
+    assert_eq!(complete_login(&scenario, &forged, &cookie).await.0, 409);
+    let (dialog, cookie) = begin_login(&scenario).await;
+    let callback = api.confirm_dialog(&dialog).await.unwrap();
+    scenario.system.clock.advance(jiff::SignedDuration::from_mins(11));
+    assert_eq!(complete_login(&scenario, &callback, &cookie).await.0, 409);
+    scenario.finish().await.unwrap();
 }
 
-pub(super) fn part(url: &str, name: &str) -> String {
+pub(super) fn query_parameter(url: &str, name: &str) -> String {
     let url: Url = url.parse().unwrap();
     url.query_pairs().find(|(known, _)| known == name).unwrap().1.into_owned()
 }
 
 #[tokio::test]
 async fn a_code_of_another_login_or_of_another_app_connects_nobody() {
-    let story = Story::begin().await.unwrap();
-    let api = story.api().unwrap();
-    let (dialog, cookie) = begin_login(&story).await;
-    let first = api.press_continue(&dialog).await.unwrap();
-    assert_eq!(come_back(&story, &first, &cookie).await.0, 200);
+    let scenario = Scenario::start().await.unwrap();
+    let api = scenario.api().unwrap();
+    let (dialog, cookie) = begin_login(&scenario).await;
+    let first = api.confirm_dialog(&dialog).await.unwrap();
+    assert_eq!(complete_login(&scenario, &first, &cookie).await.0, 200);
     let calls = async || {
         let listed = api.call(Method::GET, "connections", None).await.unwrap();
         listed["data"][0]["connected_at"].clone()
     };
     let connected_at = calls().await;
 
-    let elsewhere = Story::begin().await.unwrap();
+    let elsewhere = Scenario::start().await.unwrap();
     let (dialog, _) = begin_login(&elsewhere).await;
-    let foreign = elsewhere.api().unwrap().press_continue(&dialog).await.unwrap();
-    for used in [part(&first, "code"), part(&foreign, "code"), "AQmade-up".to_owned()] {
-        let (dialog, cookie) = begin_login(&story).await;
-        let own = api.press_continue(&dialog).await.unwrap();
-        let mixed = own.replace(&part(&own, "code"), &used);
-        let (status, problem) = come_back(&story, &mixed, &cookie).await;
+    let foreign = elsewhere.api().unwrap().confirm_dialog(&dialog).await.unwrap();
+    for used in [query_parameter(&first, "code"), query_parameter(&foreign, "code"), "AQmade-up".to_owned()] {
+        let (dialog, cookie) = begin_login(&scenario).await;
+        let own = api.confirm_dialog(&dialog).await.unwrap();
+        let mixed = own.replace(&query_parameter(&own, "code"), &used);
+        let (status, problem) = complete_login(&scenario, &mixed, &cookie).await;
         assert_eq!(
             (status, &problem["type"]),
             (422, &serde_json::json!("urn:adflight:meta-refused")),
             "{problem}"
         );
         // The login is spent: what was refused cannot be tried again with another code.
-        assert_eq!(come_back(&story, &own, &cookie).await.0, 409);
+        assert_eq!(complete_login(&scenario, &own, &cookie).await.0, 409);
     }
     assert_eq!(calls().await, connected_at, "nothing has changed");
-    elsewhere.end().await.unwrap();
-    story.end().await.unwrap();
+    elsewhere.finish().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_token_of_another_app_connects_nobody_although_a_code_gave_it() {
-    let story = Story::begin().await.unwrap();
-    let api = story.api().unwrap();
-    story.sim().unwrap().issue_for_another_app("100000000000999");
-    let (dialog, cookie) = begin_login(&story).await;
-    let callback = api.press_continue(&dialog).await.unwrap();
-    let (status, problem) = come_back(&story, &callback, &cookie).await;
+    let scenario = Scenario::start().await.unwrap();
+    let api = scenario.api().unwrap();
+    scenario.sim().unwrap().issue_tokens_as_app("100000000000999");
+    let (dialog, cookie) = begin_login(&scenario).await;
+    let callback = api.confirm_dialog(&dialog).await.unwrap();
+    let (status, problem) = complete_login(&scenario, &callback, &cookie).await;
     assert_eq!((status, problem["type"].as_str()), (422, Some("urn:adflight:meta-refused")), "{problem}");
     for list in ["connections", "ad-accounts"] {
-        let shown = api.call(Method::GET, list, None).await.unwrap();
-        assert_eq!(shown["data"], serde_json::json!([]));
+        let view = api.call(Method::GET, list, None).await.unwrap();
+        assert_eq!(view["data"], serde_json::json!([]));
     }
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_login_comes_back_to_this_deployment_whatever_the_request_claims() {
-    let story = Story::begin().await.unwrap();
-    let token = story.system.token("demo", Role::Owner).unwrap();
+    let scenario = Scenario::start().await.unwrap();
+    let token = scenario.system.token("demo", Role::Owner).unwrap();
     let path = "/v1/workspaces/demo/connections/meta/authorize";
     let claims =
         [("host", "evil.example"), ("x-forwarded-host", "evil.example"), ("forwarded", "host=evil.example")];
     for headers in claims.iter().map(std::slice::from_ref).chain([&claims[..]]) {
-        let answer = story.send(Method::POST, path, Some(&token), headers, None).await.unwrap();
-        let url = answer.json()["authorize_url"].as_str().unwrap().to_owned();
-        assert_eq!(part(&url, "redirect_uri"), format!("{}/v1/auth/meta/callback", story.system.url()));
+        let response = scenario.send(Method::POST, path, Some(&token), headers, None).await.unwrap();
+        let url = response.json()["authorize_url"].as_str().unwrap().to_owned();
+        assert_eq!(
+            query_parameter(&url, "redirect_uri"),
+            format!("{}/v1/auth/meta/callback", scenario.system.url())
+        );
     }
     for field in ["redirect_uri", "redirect", "return_to", "state"] {
         let body = serde_json::json!({field: "https://evil.example/"}).to_string();
-        let answer = story.send(Method::POST, path, Some(&token), &[], Some(body)).await.unwrap();
-        assert_eq!(answer.status, 400, "{field}");
+        let response = scenario.send(Method::POST, path, Some(&token), &[], Some(body)).await.unwrap();
+        assert_eq!(response.status, 400, "{field}");
     }
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_cancelled_login_changes_nothing_and_says_so() {
-    let story = Story::begin().await.unwrap();
-    let (dialog, cookie) = begin_login(&story).await;
+    let scenario = Scenario::start().await.unwrap();
+    let (dialog, cookie) = begin_login(&scenario).await;
     let state = dialog.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     let path = format!("/v1/auth/meta/callback?error=access_denied&error_reason=user_denied&state={state}");
     let headers = [(COOKIE.as_str(), cookie.as_str())];
-    let page = story.send(Method::GET, &path, None, &headers, None).await.unwrap();
+    let page = scenario.send(Method::GET, &path, None, &headers, None).await.unwrap();
     assert_eq!(page.status, 422);
     assert!(page.text.contains("<h1>") && page.text.contains("cancelled"), "{}", page.text);
-    let connections = story.api().unwrap().call(Method::GET, "connections", None).await.unwrap();
+    let connections = scenario.api().unwrap().call(Method::GET, "connections", None).await.unwrap();
     assert_eq!(connections["data"].as_array().unwrap().len(), 0);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_dead_token_asks_for_a_reconnect_and_connecting_again_mends_it() {
-    let story = Story::synced().await.unwrap();
-    story.sim().unwrap().revoke_token(460);
-    story.sync().await.unwrap();
-    let api = story.api().unwrap();
+async fn an_invalid_token_asks_for_a_reconnect_and_connecting_again_repairs_it() {
+    let scenario = Scenario::synced().await.unwrap();
+    scenario.sim().unwrap().revoke_token(460);
+    scenario.sync().await.unwrap();
+    let api = scenario.api().unwrap();
     let connections = api.call(Method::GET, "connections", None).await.unwrap();
     assert_eq!(connections["data"][0]["state"], "needs_reconnect");
-    let campaign = story.running_campaign().await.unwrap();
-    let refused = story
-        .owner(Method::PATCH, &format!("campaigns/{campaign}"), Some(serde_json::json!({"status": "PAUSED"})))
+    let campaign = scenario.running_campaign().await.unwrap();
+    let refused = scenario
+        .call_as_owner(
+            Method::PATCH,
+            &format!("campaigns/{campaign}"),
+            Some(serde_json::json!({"status": "PAUSED"})),
+        )
         .await
         .unwrap();
     assert_eq!(
@@ -212,31 +219,31 @@ async fn a_dead_token_asks_for_a_reconnect_and_connecting_again_mends_it() {
         "connecting again makes no second connection"
     );
     assert_eq!(connections["data"][0]["state"], "connected");
-    story.sync().await.unwrap();
-    let progress = story.owner(Method::GET, "sync", None).await.unwrap().json();
+    scenario.sync().await.unwrap();
+    let progress = scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json();
     assert_eq!(progress["chunks"]["failed"], 0, "{progress}");
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn disconnecting_forgets_the_token_and_stops_the_syncs() {
-    let story = Story::synced().await.unwrap();
-    let api = story.api().unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let api = scenario.api().unwrap();
     let connections = api.call(Method::GET, "connections", None).await.unwrap();
     let id = connections["data"][0]["id"].as_str().unwrap();
     api.call(Method::DELETE, &format!("connections/{id}"), None).await.unwrap();
     let gone = api.call(Method::GET, &format!("connections/{id}"), None).await.unwrap_err();
     assert!(gone.to_string().contains("404"), "{gone}");
-    assert_eq!(story.owner(Method::POST, "sync", None).await.unwrap().status, 409);
-    story.end().await.unwrap();
+    assert_eq!(scenario.call_as_owner(Method::POST, "sync", None).await.unwrap().status, 409);
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn work_over_all_workspaces_finds_every_connection_and_forgets_those_that_are_gone() {
-    let story = Story::begin().await.unwrap();
-    let table = &story.system.table;
+    let scenario = Scenario::start().await.unwrap();
+    let table = &scenario.system.table;
     for workspace in ["demo", "other"] {
-        let api = Api::new(&story.system, workspace, Role::Owner).unwrap();
+        let api = ApiClient::new(&scenario.system, workspace, Role::Owner).unwrap();
         api.connect().await.unwrap();
         api.connect().await.unwrap();
     }
@@ -245,11 +252,11 @@ async fn work_over_all_workspaces_finds_every_connection_and_forgets_those_that_
     assert_eq!(workspaces, ["demo", "other"], "one entry for a connection, however often it is renewed");
 
     // Whoever means to take an entry out when its connection is back leaves it.
-    table.unlist_connection(&all[0]).await.unwrap();
+    table.remove_connection_listing(&all[0]).await.unwrap();
     assert_eq!(table.all_connections().await.unwrap(), all);
 
-    let api = Api::new(&story.system, "demo", Role::Owner).unwrap();
+    let api = ApiClient::new(&scenario.system, "demo", Role::Owner).unwrap();
     api.call(Method::DELETE, &format!("connections/{}", all[0].connection), None).await.unwrap();
     assert_eq!(table.all_connections().await.unwrap(), all[1..]);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }

@@ -1,42 +1,42 @@
 //! What launches use where their document is silent.
 
-use graph_sim::{Fault, FaultKind, GraphSim, MoreAccount, PERSON};
+use graph_sim::{Fault, FaultKind, GraphSim, LOGIN_USER_ID, NewAccount};
 use http::Method;
 use jiff::SignedDuration;
-use journeys::{Answer, Story};
-use local::main_job::WORKSPACE;
+use journeys::{Response, Scenario};
+use local::demo::WORKSPACE;
 use local::system::tenant;
 use runtime::session::Role;
 use serde_json::{Value, json};
 
 use crate::consent::log_in;
-use crate::health::look;
+use crate::health::check_connections;
 
-async fn set_defaults(story: &Story, defaults: &Value) -> Answer {
-    story.owner(Method::PUT, "defaults", Some(defaults.clone())).await.unwrap()
+async fn set_defaults(scenario: &Scenario, defaults: &Value) -> Response {
+    scenario.call_as_owner(Method::PUT, "defaults", Some(defaults.clone())).await.unwrap()
 }
 
 /// An object that a launch has made, as the simulated Meta keeps it.
-fn made(sim: &GraphSim, launched: &Answer, field: &str) -> Value {
+fn created_node(sim: &GraphSim, launched: &Response, field: &str) -> Value {
     let body = launched.json();
     let id = body[field].as_str().unwrap_or_else(|| panic!("{field} in {}", launched.text));
     sim.node(id).unwrap()
 }
 
-fn same(id: &str) -> Value {
+fn same_identity(id: &str) -> Value {
     json!({"payer": id, "beneficiary": id})
 }
 
 /// The simulated account's creatives.
-async fn creatives(story: &Story) -> usize {
-    let token = story.sim().unwrap().issue_token(PERSON, &["ads_read", "ads_management"]);
-    let account = story.account().unwrap().parse().unwrap();
-    story.system.graph.on_behalf_of(token.into()).creatives(&account).await.unwrap().len()
+async fn creatives(scenario: &Scenario) -> usize {
+    let token = scenario.sim().unwrap().issue_token(LOGIN_USER_ID, &["ads_read", "ads_management"]);
+    let account = scenario.account().unwrap().parse().unwrap();
+    scenario.system.graph.on_behalf_of(token.into()).creatives(&account).await.unwrap().len()
 }
 
 /// A launch document whose ad is made of it.
-fn with_link(story: &Story) -> Value {
-    let mut document = story.launch_document().unwrap();
+fn with_link(scenario: &Scenario) -> Value {
+    let mut document = scenario.launch_document().unwrap();
     document["ad"]["creative"] = json!({"link": {
         "link": "https://example.com/sale?from=ad",
         "message": "Winter is here.\nSo are we.",
@@ -48,16 +48,16 @@ fn with_link(story: &Story) -> Value {
 
 #[tokio::test]
 async fn an_ad_that_is_made_of_the_document_speaks_for_the_accounts_page() {
-    let story = Story::synced().await.unwrap();
-    let sim = story.sim().unwrap();
-    let mut document = with_link(&story);
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    let mut document = with_link(&scenario);
     document["ad_set"]["promoted_object"] = json!({"custom_event_type": "PURCHASE"});
     let calls = sim.calls();
-    let refused = story.launch("nobody", &document).await.unwrap();
+    let refused = scenario.launch("nobody", &document).await.unwrap();
     assert_eq!(refused.status, 400, "{}", refused.text);
     let error = &refused.json()["errors"][0];
     assert_eq!(error["field"], "ad.creative.link.page");
-    assert!(error["problem"].as_str().unwrap().contains("PUT ad-accounts/{act}/defaults"), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("PUT ad-accounts/{act}/defaults"), "{error}");
     assert_eq!(sim.calls(), calls, "Meta was not asked");
 
     let page = sim.account().page_id;
@@ -65,11 +65,11 @@ async fn an_ad_that_is_made_of_the_document_speaks_for_the_accounts_page() {
         "page": page, "pixel": "123", "instagram_user": "17841400000000001", "catalog": "71",
         "domain": "example.com",
     });
-    assert_eq!(set_defaults(&story, &defaults).await.status, 200);
-    let before = creatives(&story).await;
-    let launched = story.launch("somebody", &document).await.unwrap();
+    assert_eq!(set_defaults(&scenario, &defaults).await.status, 200);
+    let before = creatives(&scenario).await;
+    let launched = scenario.launch("somebody", &document).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
-    let ad = made(sim, &launched, "ad_id");
+    let ad = created_node(sim, &launched, "ad_id");
     assert_eq!((&ad["status"], &ad["conversion_domain"]), (&json!("PAUSED"), &json!("example.com")));
     let creative = sim.node(ad["creative"]["id"].as_str().unwrap()).unwrap();
     assert_eq!(
@@ -85,46 +85,49 @@ async fn an_ad_that_is_made_of_the_document_speaks_for_the_accounts_page() {
             },
         })
     );
-    assert_eq!(made(sim, &launched, "adset_id")["promoted_object"]["pixel_id"], "123");
-    assert!(made(sim, &launched, "campaign_id").get("promoted_object").is_none(), "no products, no catalog");
+    assert_eq!(created_node(sim, &launched, "adset_id")["promoted_object"]["pixel_id"], "123");
+    assert!(
+        created_node(sim, &launched, "campaign_id").get("promoted_object").is_none(),
+        "no products, no catalog"
+    );
 
     // A repetition makes nothing, and neither does an ad that Meta refuses.
-    assert_eq!(story.launch("somebody", &document).await.unwrap().json(), launched.json());
+    assert_eq!(scenario.launch("somebody", &document).await.unwrap().json(), launched.json());
     document["ad"]["creative"]["link"]["page"] = json!("1");
-    let refused = story.launch("stranger", &document).await.unwrap();
+    let refused = scenario.launch("stranger", &document).await.unwrap();
     assert_eq!(refused.status, 422, "{}", refused.text);
     assert!(refused.text.contains("deleted again"), "{}", refused.text);
     assert!(refused.text.contains("another Page in ad.creative.link.page"), "{}", refused.text);
-    assert_eq!(creatives(&story).await, before + 1);
-    story.end().await.unwrap();
+    assert_eq!(creatives(&scenario).await, before + 1);
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn an_ad_whose_answer_is_lost_leaves_one_creative() {
-    let story = Story::synced().await.unwrap();
-    let sim = story.sim().unwrap();
-    assert_eq!(set_defaults(&story, &json!({"page": sim.account().page_id})).await.status, 200);
-    let before = creatives(&story).await;
+async fn an_ad_whose_response_is_lost_leaves_one_creative() {
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    assert_eq!(set_defaults(&scenario, &json!({"page": sim.account().page_id})).await.status, 200);
+    let before = creatives(&scenario).await;
     sim.fail_next(Fault {
         method: Some("POST".to_owned()),
         path_contains: "/ads".to_owned(),
         times: 1,
         skip: 0,
-        kind: FaultKind::LostAnswer,
+        kind: FaultKind::LostResponse,
     });
-    let launched = story.launch("lost", &with_link(&story)).await.unwrap();
+    let launched = scenario.launch("lost", &with_link(&scenario)).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
-    assert_eq!(sim.faults_struck(), 1);
-    assert_eq!(creatives(&story).await, before + 1);
-    story.end().await.unwrap();
+    assert_eq!(sim.faults_injected(), 1);
+    assert_eq!(creatives(&scenario).await, before + 1);
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_launch_that_waits_goes_on_with_the_defaults_of_its_time() {
-    let story = Story::synced().await.unwrap();
-    let sim = story.sim().unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
     let page = sim.account().page_id;
-    assert_eq!(set_defaults(&story, &json!({"page": page})).await.status, 200);
+    assert_eq!(set_defaults(&scenario, &json!({"page": page})).await.status, 200);
     let (code, subcode) = (80_004, Some(2_446_079));
     sim.fail_next(Fault {
         method: Some("POST".to_owned()),
@@ -133,47 +136,50 @@ async fn a_launch_that_waits_goes_on_with_the_defaults_of_its_time() {
         skip: 0,
         kind: FaultKind::Error { status: 400, code, subcode, headers: Vec::new() },
     });
-    let document = with_link(&story);
-    assert_eq!(story.launch("patient", &document).await.unwrap().status, 429);
-    assert_eq!(set_defaults(&story, &json!({})).await.status, 200);
-    story.system.clock.advance(SignedDuration::from_secs(300));
-    let launched = story.launch("patient", &document).await.unwrap();
+    let document = with_link(&scenario);
+    assert_eq!(scenario.launch("patient", &document).await.unwrap().status, 429);
+    assert_eq!(set_defaults(&scenario, &json!({})).await.status, 200);
+    scenario.system.clock.advance(SignedDuration::from_secs(300));
+    let launched = scenario.launch("patient", &document).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
-    let creative = made(sim, &launched, "ad_id")["creative"]["id"].clone();
+    let creative = created_node(sim, &launched, "ad_id")["creative"]["id"].clone();
     let creative = sim.node(creative.as_str().unwrap()).unwrap();
     assert_eq!(creative["object_story_spec"]["page_id"], page.as_str());
     // Another one finds none.
-    let refused = story.launch("late", &document).await.unwrap();
+    let refused = scenario.launch("late", &document).await.unwrap();
     assert_eq!(refused.json()["errors"][0]["field"], "ad.creative.link.page", "{}", refused.text);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_launch_for_products_is_for_the_accounts_catalog() {
-    let story = Story::synced().await.unwrap();
-    let sim = story.sim().unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
     let defaults = json!({"page": sim.account().page_id, "pixel": "123", "catalog": "71"});
-    assert_eq!(set_defaults(&story, &defaults).await.status, 200);
-    let mut document = with_link(&story);
+    assert_eq!(set_defaults(&scenario, &defaults).await.status, 200);
+    let mut document = with_link(&scenario);
     document["ad_set"]["promoted_object"] = json!({"product_set_id": "72", "custom_event_type": "PURCHASE"});
     document["ad"]["creative"]["link"]["product_set"] = json!("72");
-    let launched = story.launch("products", &document).await.unwrap();
+    let launched = scenario.launch("products", &document).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
-    assert_eq!(made(sim, &launched, "campaign_id")["promoted_object"], json!({"product_catalog_id": "71"}));
+    assert_eq!(
+        created_node(sim, &launched, "campaign_id")["promoted_object"],
+        json!({"product_catalog_id": "71"})
+    );
     // The catalog has its pixel.
-    let promoted = &made(sim, &launched, "adset_id")["promoted_object"];
+    let promoted = &created_node(sim, &launched, "adset_id")["promoted_object"];
     assert_eq!(*promoted, json!({"product_set_id": "72", "custom_event_type": "PURCHASE"}));
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn regional_identities_of_the_account_are_named_where_the_audience_wants_them() {
-    let story = Story::synced().await.unwrap();
-    let sim = story.sim().unwrap();
-    sim.demand_regional_identities();
-    let mut document = story.launch_document().unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    sim.require_regional_identities();
+    let mut document = scenario.launch_document().unwrap();
     document["ad_set"]["countries"] = json!(["SG", "MY"]);
-    let refused = story.launch("bare", &document).await.unwrap();
+    let refused = scenario.launch("bare", &document).await.unwrap();
     assert_eq!(refused.status, 422, "{}", refused.text);
     let detail = refused.json()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("ad_set.regional_identities.SINGAPORE_UNIVERSAL"), "{detail}");
@@ -182,18 +188,18 @@ async fn regional_identities_of_the_account_are_named_where_the_audience_wants_t
 
     let defaults = json!({"regional_identities": {
         "SINGAPORE_UNIVERSAL": {"payer": "426040001", "beneficiary": "426040002"},
-        "TAIWAN_UNIVERSAL": same("7"),
-        "TAIWAN_FINSERV": same("8"),
-        "THAILAND_UNIVERSAL": same("9"),
-        "BRAZIL_REGULATION": same("10"),
+        "TAIWAN_UNIVERSAL": same_identity("7"),
+        "TAIWAN_FINSERV": same_identity("8"),
+        "THAILAND_UNIVERSAL": same_identity("9"),
+        "BRAZIL_REGULATION": same_identity("10"),
     }});
-    let kept = set_defaults(&story, &defaults).await;
-    assert_eq!((kept.status.as_u16(), kept.json()), (200, defaults.clone()));
-    assert_eq!(story.owner(Method::GET, "defaults", None).await.unwrap().json(), defaults);
+    let stored = set_defaults(&scenario, &defaults).await;
+    assert_eq!((stored.status.as_u16(), stored.json()), (200, defaults.clone()));
+    assert_eq!(scenario.call_as_owner(Method::GET, "defaults", None).await.unwrap().json(), defaults);
 
-    let launched = story.launch("singapore", &document).await.unwrap();
+    let launched = scenario.launch("singapore", &document).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
-    let ad_set = made(sim, &launched, "adset_id");
+    let ad_set = created_node(sim, &launched, "adset_id");
     assert_eq!(ad_set["regional_regulated_categories"], json!(["SINGAPORE_UNIVERSAL"]));
     assert_eq!(
         ad_set["regional_regulation_identities"],
@@ -202,46 +208,48 @@ async fn regional_identities_of_the_account_are_named_where_the_audience_wants_t
 
     // Financial services are declared in Taiwan only by who says that they are.
     document["ad_set"]["countries"] = json!(["TW"]);
-    let launched = story.launch("taiwan", &document).await.unwrap();
-    let named = |launched: &Answer| made(sim, launched, "adset_id")["regional_regulated_categories"].clone();
+    let launched = scenario.launch("taiwan", &document).await.unwrap();
+    let named = |launched: &Response| {
+        created_node(sim, launched, "adset_id")["regional_regulated_categories"].clone()
+    };
     assert_eq!(named(&launched), json!(["TAIWAN_UNIVERSAL"]));
     document["special_ad_categories"] = json!(["FINANCIAL_PRODUCTS_SERVICES"]);
-    let launched = story.launch("bank", &document).await.unwrap();
+    let launched = scenario.launch("bank", &document).await.unwrap();
     assert_eq!(named(&launched), json!(["TAIWAN_UNIVERSAL", "TAIWAN_FINSERV"]));
-    assert_eq!(made(sim, &launched, "campaign_id")["special_ad_category_country"], json!(["TW"]));
+    assert_eq!(created_node(sim, &launched, "campaign_id")["special_ad_category_country"], json!(["TW"]));
     document["special_ad_categories"] = json!([]);
 
     // What the document says goes before.
     document["ad_set"]["countries"] = json!(["BR"]);
-    document["ad_set"]["regional_identities"] = json!({"BRAZIL_REGULATION": same("11")});
-    let launched = story.launch("brazil", &document).await.unwrap();
-    let identities = &made(sim, &launched, "adset_id")["regional_regulation_identities"];
+    document["ad_set"]["regional_identities"] = json!({"BRAZIL_REGULATION": same_identity("11")});
+    let launched = scenario.launch("brazil", &document).await.unwrap();
+    let identities = &created_node(sim, &launched, "adset_id")["regional_regulation_identities"];
     assert_eq!(*identities, json!({"universal_payer": "11", "universal_beneficiary": "11"}));
 
     // Meta has one pair for these two.
     document["ad_set"]["countries"] = json!(["BR", "TH"]);
-    let refused = story.launch("both", &document).await.unwrap();
+    let refused = scenario.launch("both", &document).await.unwrap();
     assert_eq!(refused.status, 400, "{}", refused.text);
     assert_eq!(refused.json()["errors"][0]["field"], "ad_set.regional_identities.BRAZIL_REGULATION");
 
     // An audience elsewhere wants none.
     document["ad_set"]["countries"] = json!(["MY"]);
     document["ad_set"].as_object_mut().unwrap().remove("regional_identities");
-    let launched = story.launch("malaysia", &document).await.unwrap();
+    let launched = scenario.launch("malaysia", &document).await.unwrap();
     assert!(named(&launched).is_null(), "{}", launched.text);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn defaults_with_mistakes_name_every_field() {
-    let story = Story::begin().await.unwrap();
-    story.api().unwrap().connect().await.unwrap();
+    let scenario = Scenario::start().await.unwrap();
+    scenario.api().unwrap().connect().await.unwrap();
     let refused = set_defaults(
-        &story,
+        &scenario,
         &json!({
             "domain": "https://x/",
             "dsa": {"payor": "A\nB", "beneficiary": "B"},
-            "regional_identities": {"TAIWAN_FINSERV": same("8")},
+            "regional_identities": {"TAIWAN_FINSERV": same_identity("8")},
         }),
     )
     .await;
@@ -250,31 +258,31 @@ async fn defaults_with_mistakes_name_every_field() {
     let fields: Vec<_> = errors.as_array().unwrap().iter().map(|error| error["field"].clone()).collect();
     assert_eq!(fields, ["domain", "dsa.payor", "regional_identities.TAIWAN_FINSERV"]);
     for (defaults, field) in [
-        (json!({"regional_identities": {"MOON_UNIVERSAL": same("8")}}), "regional_identities"),
+        (json!({"regional_identities": {"MOON_UNIVERSAL": same_identity("8")}}), "regional_identities"),
         (
             json!({"regional_identities": {"SINGAPORE_UNIVERSAL": {"payer": "1"}}}),
             "regional_identities.SINGAPORE_UNIVERSAL",
         ),
         (
-            json!({"regional_identities": {"SINGAPORE_UNIVERSAL": same("x")}}),
+            json!({"regional_identities": {"SINGAPORE_UNIVERSAL": same_identity("x")}}),
             "regional_identities.SINGAPORE_UNIVERSAL.beneficiary",
         ),
         (json!({"regional": {}}), "regional"),
     ] {
-        let refused = set_defaults(&story, &defaults).await;
+        let refused = set_defaults(&scenario, &defaults).await;
         assert_eq!(refused.status, 400, "{defaults}");
         let named = refused.json()["errors"][0]["field"].as_str().unwrap().to_owned();
         assert!(named.starts_with(field), "{defaults}: {}", refused.text);
     }
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_person_who_came_by_a_configuration_may_name_the_partner_and_a_system_user_may_not() {
-    let story = Story::begin().await.unwrap();
-    let sim = story.sim().unwrap();
+    let scenario = Scenario::start().await.unwrap();
+    let sim = scenario.sim().unwrap();
     sim.add_business("800", "Client of the agency");
-    sim.add_account(&MoreAccount {
+    sim.add_account(&NewAccount {
         id: "act_81".to_owned(),
         name: "The client's".to_owned(),
         currency: "EUR".to_owned(),
@@ -283,27 +291,27 @@ async fn a_person_who_came_by_a_configuration_may_name_the_partner_and_a_system_
         assigned: false,
     });
     sim.share_account("act_81", "900000000000001");
-    let token = story.system.token(WORKSPACE, Role::Owner).unwrap();
+    let token = scenario.system.token(WORKSPACE, Role::Owner).unwrap();
     let path = format!("/v1/workspaces/{WORKSPACE}/ad-accounts/act_81/defaults");
     let dsa = json!({"dsa": {"payor": "Agency", "beneficiary": "Client of the agency"}}).to_string();
     let set = async || {
-        let answer = story.send(Method::PUT, &path, Some(&token), &[], Some(dsa.clone())).await.unwrap();
-        answer.status.as_u16()
+        let response = scenario.send(Method::PUT, &path, Some(&token), &[], Some(dsa.clone())).await.unwrap();
+        response.status.as_u16()
     };
     // The same configuration, which gives one token or the other.
     let business = json!({"kind": "business"});
     for (whose, status) in [("person", 200), ("system_user", 400)] {
-        assert_eq!(log_in(&story, Some(&business), &[("for", whose)]).await.0, 200);
+        assert_eq!(log_in(&scenario, Some(&business), &[("for", whose)]).await.0, 200);
         assert_eq!(set().await, status, "{whose}");
     }
     // A row of a time when this was not kept, until Meta is asked again.
-    let (table, workspace) = (&story.system.table, tenant(WORKSPACE).unwrap());
-    let kept = table.connections(&workspace).await.unwrap();
-    let mut old = kept.into_iter().find(store::connection::Connection::is_of_system_user).unwrap();
-    old.token_of = None;
-    table.keep_connection(&workspace, &old).await.unwrap();
+    let (table, workspace) = (&scenario.system.table, tenant(WORKSPACE).unwrap());
+    let stored = table.connections(&workspace).await.unwrap();
+    let mut old = stored.into_iter().find(store::connection::Connection::is_system_user).unwrap();
+    old.token_owner = None;
+    table.upsert_connection(&workspace, &old).await.unwrap();
     assert_eq!(set().await, 200, "Meta itself would refuse it");
-    look(&story).await;
+    check_connections(&scenario).await;
     assert_eq!(set().await, 400);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }

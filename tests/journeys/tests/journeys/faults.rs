@@ -1,6 +1,6 @@
 //! A sync under every fault that the simulated Meta can make, and under random mixes of them: it ends
 //! complete and equal to the undisturbed one, or stops with the one right reason. `cargo xtask faults` runs these
-//! stories alone.
+//! scenarios alone.
 //!
 //! The real functions work on the embedded table; their messages are delivered here, one after the other, the way
 //! a queue would: again when another try can help, later when Meta names a time. Time is simulated, so that a wait
@@ -9,17 +9,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use access::{Access, token_context};
-use ads::Failure;
-use ads::date::{DateRange, IsoWeek};
-use ads::id::AdAccountId;
-use ads::job::{Job, SyncCause};
-use ads::object::Level;
-use ads::tenant::Tenant;
+use access::{Connector, token_context};
+use domain::Error;
+use domain::date::{DateRange, IsoWeek};
+use domain::id::AdAccountId;
+use domain::job::{Job, SyncCause};
+use domain::object::Level;
+use domain::tenant::Tenant;
 use futures_util::future::join_all;
 use graph_api::{Graph, GraphConfig, Time};
 use graph_sim::{
-    App, Behaviour, Config, Ending, FaultPlan, Generator, GraphSim, Limits, Pages, Source, Tier,
+    App, Behaviour, Config, ExpectedOutcome, FaultPlan, Generator, GraphSim, Limits, PagingQuirks, Source,
+    Tier,
 };
 use jiff::SignedDuration;
 use journeys::TODAY;
@@ -27,35 +28,35 @@ use local::cloud::Cloud;
 use local::data::Data;
 use local::issuer::Issuer;
 use local::system::tenant;
-use runtime::{Clock, Host, Sessions};
+use runtime::{Clock, Host, SessionVerifier};
 use store::account::AdAccount;
 use store::chunk::ChunkState;
 use store::connection::{Connection, ConnectionState};
 use sync_entities::SyncEntities;
 use sync_metrics_chunk::SyncMetricsChunk;
 
-const APP: &str = "100000000000001";
-const SECRET: &str = "the app's secret";
+const APP_ID: &str = "100000000000001";
+const APP_SECRET: &str = "the app's secret";
 
 /// As often as a queue would before it gives a message up, and some more: waits do not count there.
-const DELIVERIES: usize = 60;
+const MAX_DELIVERIES: usize = 60;
 
 /// The simulated time that was waited, which is not the time that the test itself takes.
 #[derive(Clone, Default)]
-struct Waited(Arc<AtomicI64>);
+struct SimulatedWait(Arc<AtomicI64>);
 
-impl Waited {
-    fn on(&self, clock: &Clock, length: SignedDuration) {
+impl SimulatedWait {
+    fn advance(&self, clock: &Clock, length: SignedDuration) {
         clock.advance(length);
         self.0.fetch_add(length.as_secs(), Ordering::Relaxed);
     }
 }
 
-struct Stage {
-    waited: Waited,
+struct Fixture {
+    waited: SimulatedWait,
     sim: GraphSim,
     clock: Clock,
-    access: Access,
+    access: Connector,
     entities: SyncEntities,
     chunks: SyncMetricsChunk,
     account: AdAccountId,
@@ -64,14 +65,14 @@ struct Stage {
 
 /// How a sync ended.
 #[derive(Debug, PartialEq, Eq)]
-enum End {
+enum SyncResult {
     /// With these objects and facts.
     Complete(String),
-    Stopped(Ending),
+    Stopped(ExpectedOutcome),
     Other(String),
 }
 
-impl Stage {
+impl Fixture {
     async fn new() -> Self {
         Self::with(Limits::default()).await
     }
@@ -82,11 +83,12 @@ impl Stage {
         let noon = TODAY.at(4, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
         clock.advance(noon.duration_since(clock.now()));
         let measures = Generator { campaigns: 3, adsets: 5, ads: 8, days: 12, ..Generator::new(TODAY) };
-        let app = App { app_id: APP.to_owned(), app_secret: SECRET.to_owned(), redirect_uris: Vec::new() };
+        let app =
+            App { app_id: APP_ID.to_owned(), app_secret: APP_SECRET.to_owned(), redirect_uris: Vec::new() };
         let now = clock.clone();
         let config = Config::new(Source::Generated(measures), app, Arc::new(move || now.now()));
         // Meta at its most irritating, so that there are many calls to strike.
-        let pages = Pages { short: true, empty_between: true, empty_last: true };
+        let pages = PagingQuirks { short: true, empty_between: true, empty_last: true };
         let behaviour = Behaviour { pages, strict: true, require_proof: true, ..Behaviour::default() };
         let sim = GraphSim::start(Config { behaviour, limits, ..config }).await.unwrap();
 
@@ -96,20 +98,20 @@ impl Stage {
             graph_url: sim.base_url(),
             dialog_url: sim.base_url(),
             version: "v26.0".to_owned(),
-            app_id: APP.to_owned(),
-            app_secret: SECRET.to_owned().into(),
+            app_id: APP_ID.to_owned(),
+            app_secret: APP_SECRET.to_owned().into(),
             timeout: std::time::Duration::from_millis(1500),
         };
-        let waited = Waited::default();
+        let waited = SimulatedWait::default();
         let (now, pass) = (clock.clone(), (clock.clone(), waited.clone()));
-        let pass = move |length| pass.1.on(&pass.0, SignedDuration::try_from(length).unwrap());
+        let pass = move |length| pass.1.advance(&pass.0, SignedDuration::try_from(length).unwrap());
         let graph = Graph::new(graph, Time::simulated(move || now.now(), pass));
-        let access = Access::new(cloud.table, graph, cloud.keyring.clone());
+        let access = Connector::new(cloud.table, graph, cloud.keyring.clone());
         let host = Host {
             clock: clock.clone(),
             queues: cloud.queues,
             schedules: cloud.schedules,
-            sessions: Sessions::new(Issuer::new(&local.issuer_seed).unwrap().config()).unwrap(),
+            sessions: SessionVerifier::new(Issuer::new(&local.issuer_seed).unwrap().config()).unwrap(),
             requests_per_minute: 60_000,
             public_url: None,
         };
@@ -126,7 +128,7 @@ impl Stage {
     }
 
     /// A sync in a workspace of its own, and how it ended.
-    async fn sync(&self, workspace: &str, plan: FaultPlan) -> End {
+    async fn sync(&self, workspace: &str, plan: FaultPlan) -> SyncResult {
         let workspace = tenant(workspace).unwrap();
         self.connect(&workspace).await;
         self.sim.set_plan(plan);
@@ -152,7 +154,7 @@ impl Stage {
             currency: info.currency.parse().unwrap(),
             timezone: info.timezone,
             selected: true,
-            structure_synced_at: None,
+            entities_synced_at: None,
             details: Default::default(),
         };
         let connection = Connection {
@@ -167,48 +169,48 @@ impl Stage {
             reason: None,
             connected_at: now,
             kind: Default::default(),
-            token_of: None,
+            token_owner: None,
             declined: Vec::new(),
             chosen: None,
             checked_at: None,
         };
-        table.keep_connection(workspace, &connection).await.unwrap();
-        table.keep_account(workspace, &account).await.unwrap();
+        table.upsert_connection(workspace, &connection).await.unwrap();
+        table.upsert_account(workspace, &account).await.unwrap();
     }
 
-    async fn sync_connected(&self, workspace: &Tenant) -> End {
+    async fn sync_connected(&self, workspace: &Tenant) -> SyncResult {
         let (workspace, ad_account) = (workspace.clone(), self.account.clone());
-        let structure = Job::SyncAccount {
+        let sync_job = Job::SyncAccount {
             workspace: workspace.clone(),
             ad_account: ad_account.clone(),
             cause: SyncCause::Selected,
         };
-        if let Err(failure) = self.deliver(structure).await {
-            return stopped(&failure);
+        if let Err(failure) = self.deliver(sync_job).await {
+            return stopped_by(&failure);
         }
         for week in &self.weeks {
             let (workspace, ad_account) = (workspace.clone(), ad_account.clone());
             let chunk = Job::SyncChunk { workspace, ad_account, week: *week };
             if let Err(failure) = self.deliver(chunk).await {
-                return stopped(&failure);
+                return stopped_by(&failure);
             }
         }
-        self.ended(&workspace).await
+        self.result_of(&workspace).await
     }
 
     /// Delivers many messages at the same time, and those that must wait when all others are through.
     async fn deliver_at_once(&self, mut jobs: Vec<Job>) {
-        for _ in 0..DELIVERIES {
+        for _ in 0..MAX_DELIVERIES {
             let once = jobs.drain(..).map(|job| async {
                 let outcome = self.process(&job).await;
                 (job, outcome)
             });
-            let mut longest = SignedDuration::ZERO;
+            let mut max_wait = SignedDuration::ZERO;
             for (job, outcome) in join_all(once).await {
                 match outcome {
                     Ok(()) => {}
-                    Err(Failure::Wait { after, .. }) => {
-                        longest = longest.max(SignedDuration::try_from(after).unwrap());
+                    Err(Error::RateLimited { retry_after: after, .. }) => {
+                        max_wait = max_wait.max(SignedDuration::try_from(after).unwrap());
                         jobs.push(job);
                     }
                     Err(failure) => panic!("{failure:?}"),
@@ -217,12 +219,12 @@ impl Stage {
             if jobs.is_empty() {
                 return;
             }
-            self.clock.advance(longest);
+            self.clock.advance(max_wait);
         }
         panic!("{} messages are never done", jobs.len());
     }
 
-    async fn process(&self, job: &Job) -> Result<(), Failure> {
+    async fn process(&self, job: &Job) -> Result<(), Error> {
         match job {
             Job::SyncChunk { .. } => self.chunks.process(job.clone()).await,
             _ => self.entities.process(job.clone()).await,
@@ -230,16 +232,16 @@ impl Stage {
     }
 
     /// Delivers a message until it is done or cannot be.
-    async fn deliver(&self, job: Job) -> Result<(), Failure> {
+    async fn deliver(&self, job: Job) -> Result<(), Error> {
         let mut last = Ok(());
-        for _ in 0..DELIVERIES {
+        for _ in 0..MAX_DELIVERIES {
             last = self.process(&job).await;
             match &last {
-                Err(Failure::Wait { after, .. }) => {
-                    self.waited.on(&self.clock, SignedDuration::try_from(*after).unwrap());
+                Err(Error::RateLimited { retry_after: after, .. }) => {
+                    self.waited.advance(&self.clock, SignedDuration::try_from(*after).unwrap());
                 }
-                Err(failure) if failure.may_pass() => {
-                    self.waited.on(&self.clock, SignedDuration::from_secs(30));
+                Err(failure) if failure.is_retryable() => {
+                    self.waited.advance(&self.clock, SignedDuration::from_secs(30));
                 }
                 _ => return last,
             }
@@ -248,27 +250,27 @@ impl Stage {
     }
 
     /// What is in the table.
-    async fn ended(&self, workspace: &Tenant) -> End {
+    async fn result_of(&self, workspace: &Tenant) -> SyncResult {
         let table = &self.access.table;
         for chunk in table.chunks(workspace, &self.account).await.unwrap() {
             if self.weeks.contains(&chunk.week) && chunk.state != ChunkState::Done {
                 let reason = chunk.failure.unwrap_or_else(|| format!("{:?}", chunk.state));
                 let connections = table.connections(workspace).await.unwrap();
                 if connections.iter().any(|connection| connection.state == ConnectionState::NeedsReconnect) {
-                    return End::Stopped(Ending::Reconnect);
+                    return SyncResult::Stopped(ExpectedOutcome::Reconnect);
                 }
                 return match () {
-                    () if reason.contains("permission") => End::Stopped(Ending::Permission),
-                    () if reason.contains("version") => End::Stopped(Ending::Version),
-                    () => End::Other(reason),
+                    () if reason.contains("permission") => SyncResult::Stopped(ExpectedOutcome::Permission),
+                    () if reason.contains("version") => SyncResult::Stopped(ExpectedOutcome::Version),
+                    () => SyncResult::Other(reason),
                 };
             }
         }
         let mut all = String::new();
         for level in [Level::Campaign, Level::AdSet, Level::Ad] {
-            let mut objects = table.objects(workspace, &self.account, level).await.unwrap();
+            let mut objects = table.entities(workspace, &self.account, level).await.unwrap();
             objects.sort_by(|a, b| a.object.id.as_str().cmp(b.object.id.as_str()));
-            let objects: Vec<_> = objects.into_iter().map(|kept| (kept.object, kept.hidden)).collect();
+            let objects: Vec<_> = objects.into_iter().map(|stored| (stored.object, stored.hidden)).collect();
             all += &format!("{objects:?}\n");
         }
         for level in [Level::Account, Level::Campaign, Level::AdSet, Level::Ad] {
@@ -277,56 +279,56 @@ impl Stage {
             facts.sort_by(|a, b| (a.week, a.id.as_str()).cmp(&(b.week, b.id.as_str())));
             all += &format!("{facts:?}\n");
         }
-        End::Complete(all)
+        SyncResult::Complete(all)
     }
 }
 
-fn stopped(failure: &Failure) -> End {
+fn stopped_by(failure: &Error) -> SyncResult {
     match failure {
-        Failure::Reconnect(_) => End::Stopped(Ending::Reconnect),
-        Failure::NeedPermission(_) => End::Stopped(Ending::Permission),
-        Failure::Defect(why) if why.contains("version") => End::Stopped(Ending::Version),
-        failure => End::Other(format!("{failure:?}")),
+        Error::Reconnect(_) => SyncResult::Stopped(ExpectedOutcome::Reconnect),
+        Error::NeedPermission(_) => SyncResult::Stopped(ExpectedOutcome::Permission),
+        Error::Internal(why) if why.contains("version") => SyncResult::Stopped(ExpectedOutcome::Version),
+        failure => SyncResult::Other(format!("{failure:?}")),
     }
 }
 
 #[tokio::test]
 async fn every_fault_in_turn_ends_as_it_should() {
-    let stage = Stage::new().await;
-    let undisturbed = stage.sync("undisturbed", FaultPlan::default()).await;
-    assert!(matches!(&undisturbed, End::Complete(all) if all.contains("spend")), "{undisturbed:?}");
-    for (number, case) in FaultPlan::each().into_iter().enumerate() {
-        let struck = stage.sim.faults_struck();
-        let end = stage.sync(&format!("fault-{number}"), case.plan).await;
-        match case.ending {
-            Ending::Complete => assert_eq!(end, undisturbed, "{}", case.name),
-            reason => assert_eq!(end, End::Stopped(reason), "{}", case.name),
+    let fixture = Fixture::new().await;
+    let undisturbed = fixture.sync("undisturbed", FaultPlan::default()).await;
+    assert!(matches!(&undisturbed, SyncResult::Complete(all) if all.contains("spend")), "{undisturbed:?}");
+    for (number, case) in FaultPlan::all_cases().into_iter().enumerate() {
+        let struck = fixture.sim.faults_injected();
+        let end = fixture.sync(&format!("fault-{number}"), case.plan).await;
+        match case.expected {
+            ExpectedOutcome::Complete => assert_eq!(end, undisturbed, "{}", case.name),
+            reason => assert_eq!(end, SyncResult::Stopped(reason), "{}", case.name),
         }
-        println!("{}: {:?}, as it should.", case.name, case.ending);
+        println!("{}: {:?}, as it should.", case.name, case.expected);
         let elsewhere = case.name.starts_with("batch item") || case.name.starts_with("webhook");
-        assert!(elsewhere || stage.sim.faults_struck() > struck, "{} did not strike", case.name);
+        assert!(elsewhere || fixture.sim.faults_injected() > struck, "{} did not strike", case.name);
     }
 }
 
 /// How many seeds: `FAULT_SEEDS`, which `cargo xtask faults` sets to a thousand; a few in passing.
 #[expect(clippy::disallowed_methods, reason = "a person who looks for rare faults says how long")]
-fn seeds() -> u64 {
+fn seed_count() -> u64 {
     std::env::var("FAULT_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(40)
 }
 
-/// Every second seed from `first`, on a stage of its own. A seed that fails names itself, and fails again alone.
+/// Every second seed from `first`, on a fixture of its own. A seed that fails names itself, and fails again alone.
 #[expect(clippy::print_stdout, reason = "the chore shows what it tried")]
 async fn random_plans(first: u64) {
-    let seeds: Vec<u64> = (first..seeds()).step_by(2).collect();
+    let seeds: Vec<u64> = (first..seed_count()).step_by(2).collect();
     let mut struck = 0;
-    // A new stage now and then: the clock goes on with every sync, and at midnight the account would have another day.
+    // A new fixture now and then: the clock goes on with every sync, and at midnight the account would have another day.
     for seeds in seeds.chunks(50) {
-        let stage = Stage::new().await;
-        let undisturbed = stage.sync("undisturbed", FaultPlan::default()).await;
+        let fixture = Fixture::new().await;
+        let undisturbed = fixture.sync("undisturbed", FaultPlan::default()).await;
         for seed in seeds {
-            let before = stage.sim.faults_struck();
-            let end = stage.sync(&format!("seed-{seed}"), FaultPlan::from_seed(*seed)).await;
-            struck += usize::from(stage.sim.faults_struck() > before);
+            let before = fixture.sim.faults_injected();
+            let end = fixture.sync(&format!("seed-{seed}"), FaultPlan::from_seed(*seed)).await;
+            struck += usize::from(fixture.sim.faults_injected() > before);
             assert!(end == undisturbed, "seed {seed}: {}", first_difference(&end, &undisturbed));
         }
     }
@@ -335,7 +337,7 @@ async fn random_plans(first: u64) {
 }
 
 /// A few words around it: the whole is long.
-fn first_difference(end: &End, undisturbed: &End) -> String {
+fn first_difference(end: &SyncResult, undisturbed: &SyncResult) -> String {
     let (end, undisturbed) = (format!("{end:?}"), format!("{undisturbed:?}"));
     let at = end.chars().zip(undisturbed.chars()).take_while(|(a, b)| a == b).count();
     let around = |text: &str| text.chars().skip(at.saturating_sub(200)).take(400).collect::<String>();
@@ -354,15 +356,15 @@ async fn odd_seeds_of_random_plans_end_complete_and_equal() {
 
 #[tokio::test]
 async fn a_throttle_of_a_minute_costs_one_simulated_minute() {
-    let stage = Stage::new().await;
-    let undisturbed = stage.sync("undisturbed", FaultPlan::default()).await;
+    let fixture = Fixture::new().await;
+    let undisturbed = fixture.sync("undisturbed", FaultPlan::default()).await;
     for (number, name) in
         ["account throttled", "insights throttled", "management throttled"].iter().enumerate()
     {
-        let case = FaultPlan::each().into_iter().find(|case| case.name == *name).unwrap();
-        let before = stage.waited.0.load(Ordering::Relaxed);
-        assert_eq!(stage.sync(&format!("throttle-{number}"), case.plan).await, undisturbed, "{name}");
-        let cost = stage.waited.0.load(Ordering::Relaxed) - before;
+        let case = FaultPlan::all_cases().into_iter().find(|case| case.name == *name).unwrap();
+        let before = fixture.waited.0.load(Ordering::Relaxed);
+        assert_eq!(fixture.sync(&format!("throttle-{number}"), case.plan).await, undisturbed, "{name}");
+        let cost = fixture.waited.0.load(Ordering::Relaxed) - before;
         println!("{name} for a minute: cost {cost} s of simulated time.");
         assert_eq!(cost, 60, "{name}");
     }
@@ -372,29 +374,33 @@ async fn a_throttle_of_a_minute_costs_one_simulated_minute() {
 /// workspaces with the same ad account, and every message delivered twice.
 #[tokio::test]
 async fn workers_share_the_small_quotas_of_a_new_app_and_never_overrun_them() {
-    let stage = Stage::with(Limits::of(Tier::Limited)).await;
+    let fixture = Fixture::with(Limits::of(Tier::Limited)).await;
     let workspaces: Vec<_> = (1..=8).map(|number| tenant(&format!("w{number}")).unwrap()).collect();
     let mut jobs = Vec::new();
     for workspace in workspaces.clone() {
-        stage.connect(&workspace).await;
-        let ad_account = stage.account.clone();
-        let structure = Job::SyncAccount { workspace, ad_account, cause: SyncCause::Selected };
-        jobs.extend([structure.clone(), structure]);
+        fixture.connect(&workspace).await;
+        let ad_account = fixture.account.clone();
+        let sync_job = Job::SyncAccount { workspace, ad_account, cause: SyncCause::Selected };
+        jobs.extend([sync_job.clone(), sync_job]);
     }
-    stage.deliver_at_once(jobs).await;
+    fixture.deliver_at_once(jobs).await;
     let mut jobs = Vec::new();
     for workspace in &workspaces {
-        for week in &stage.weeks {
-            let (workspace, ad_account) = (workspace.clone(), stage.account.clone());
+        for week in &fixture.weeks {
+            let (workspace, ad_account) = (workspace.clone(), fixture.account.clone());
             let chunk = Job::SyncChunk { workspace, ad_account, week: *week };
             jobs.extend([chunk.clone(), chunk]);
         }
     }
-    stage.deliver_at_once(jobs).await;
-    assert_eq!(stage.sim.throttled(), 0);
-    assert!(stage.sim.calls() > 100, "{} calls are more than the quota holds at a time", stage.sim.calls());
+    fixture.deliver_at_once(jobs).await;
+    assert_eq!(fixture.sim.throttled(), 0);
+    assert!(
+        fixture.sim.calls() > 100,
+        "{} calls are more than the quota holds at a time",
+        fixture.sim.calls()
+    );
     for workspace in &workspaces {
-        let end = stage.ended(workspace).await;
-        assert!(matches!(end, End::Complete(_)), "{end:?}");
+        let end = fixture.result_of(workspace).await;
+        assert!(matches!(end, SyncResult::Complete(_)), "{end:?}");
     }
 }

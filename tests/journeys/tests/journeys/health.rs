@@ -1,34 +1,34 @@
-//! Somebody asks Meta how the connections are.
+//! The daily health check of connections.
 
 use std::sync::atomic::Ordering;
 
-use ads::job::{Job, Queue};
-use graph_sim::{FaultKind, FaultPlan, PERSON, Place, TokenState, When};
+use domain::job::{Job, Queue};
+use graph_sim::{FaultKind, FaultPlan, LOGIN_USER_ID, RequestMatcher, TokenState, Trigger};
 use http::Method;
 use jiff::SignedDuration;
-use journeys::Story;
+use journeys::Scenario;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::audit::{acts, told};
+use crate::audit::{audit_entries, summarize};
 use crate::consent::connections;
-use crate::mortal::{items, mortal, restore};
+use crate::crash::{crashing_auth_meta, restore_table, table_items};
 
 /// What the daily schedule asks for.
-pub(super) async fn look(story: &Story) -> Value {
-    story.system.cloud.queues.send(&[Job::CheckConnections]).await.unwrap();
-    story.system.runner.settle().await.unwrap();
-    connections(story).await.remove(0)
+pub(super) async fn check_connections(scenario: &Scenario) -> Value {
+    scenario.system.cloud.queues.send(&[Job::CheckConnections]).await.unwrap();
+    scenario.system.runner.settle().await.unwrap();
+    connections(scenario).await.remove(0)
 }
 
-/// The token that is kept.
-async fn token(story: &Story) -> String {
-    let holders = story.system.table.all_connections().await.unwrap();
-    let place = &holders[0];
+/// The token that is stored.
+async fn token(scenario: &Scenario) -> String {
+    let stored = scenario.system.table.all_connections().await.unwrap();
+    let place = &stored[0];
     let connection =
-        story.system.table.connection(&place.workspace, &place.connection).await.unwrap().unwrap();
+        scenario.system.table.connection(&place.workspace, &place.connection).await.unwrap().unwrap();
     let context = access::token_context(&place.workspace, &place.connection);
-    story
+    scenario
         .system
         .cloud
         .keyring
@@ -40,49 +40,49 @@ async fn token(story: &Story) -> String {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_in_its_last_ten_days_and_the_other_clock_is_told_of() {
-    let story = Story::begin().await.unwrap();
-    story.api().unwrap().connect().await.unwrap();
-    let (first, before) = (token(&story).await, look(&story).await);
-    assert_eq!(token(&story).await, first, "a young token is left alone");
-    story.system.clock.advance(SignedDuration::from_hours(51 * 24));
-    let after = look(&story).await;
-    assert_ne!(token(&story).await, first);
+async fn a_token_is_renewed_in_its_last_ten_days_and_the_end_of_data_access_is_reported() {
+    let scenario = Scenario::start().await.unwrap();
+    scenario.api().unwrap().connect().await.unwrap();
+    let (first, before) = (token(&scenario).await, check_connections(&scenario).await);
+    assert_eq!(token(&scenario).await, first, "a young token is left alone");
+    scenario.system.clock.advance(SignedDuration::from_hours(51 * 24));
+    let after = check_connections(&scenario).await;
+    assert_ne!(token(&scenario).await, first);
     assert!(after["expires_at"].as_str() > before["expires_at"].as_str(), "{after}");
     assert_eq!(after["data_access_expires_at"], before["data_access_expires_at"]);
     assert_eq!(after["state"], "connected");
 
     // Ninety days after the login Meta shows nothing more, whatever the token's own end is.
-    story.system.clock.advance(SignedDuration::from_hours(30 * 24));
-    let soon = look(&story).await;
+    scenario.system.clock.advance(SignedDuration::from_hours(30 * 24));
+    let soon = check_connections(&scenario).await;
     assert_eq!(soon["state"], "expiring");
     assert!(soon["reason"].as_str().unwrap().contains("the access to the person's data ends on"), "{soon}");
     assert!(soon["next_step"].as_str().unwrap().contains("connections/meta/authorize"), "{soon}");
-    story.api().unwrap().connect().await.unwrap();
-    assert_eq!(connections(&story).await[0]["state"], "connected");
-    story.end().await.unwrap();
+    scenario.api().unwrap().connect().await.unwrap();
+    assert_eq!(connections(&scenario).await[0]["state"], "connected");
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_token_without_an_end_is_not_given_one() {
-    let story = Story::begin().await.unwrap();
+    let scenario = Scenario::start().await.unwrap();
     let body = json!({"kind": "business"});
-    crate::consent::log_in(&story, Some(&body), &[]).await;
-    let first = token(&story).await;
-    story.system.clock.advance(SignedDuration::from_hours(400 * 24));
-    let shown = look(&story).await;
-    assert_eq!((&shown["state"], shown.get("expires_at")), (&json!("connected"), None));
-    assert_eq!(token(&story).await, first);
-    story.end().await.unwrap();
+    crate::consent::log_in(&scenario, Some(&body), &[]).await;
+    let first = token(&scenario).await;
+    scenario.system.clock.advance(SignedDuration::from_hours(400 * 24));
+    let view = check_connections(&scenario).await;
+    assert_eq!((&view["state"], view.get("expires_at")), (&json!("connected"), None));
+    assert_eq!(token(&scenario).await, first);
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn only_what_means_it_asks_for_a_reconnect() {
-    let story = Story::begin().await.unwrap();
-    story.api().unwrap().connect().await.unwrap();
-    let token = token(&story).await;
-    let sim = story.sim().unwrap();
-    for (state, shown, next) in [
+async fn only_errors_of_the_token_ask_for_a_reconnect() {
+    let scenario = Scenario::start().await.unwrap();
+    scenario.api().unwrap().connect().await.unwrap();
+    let token = token(&scenario).await;
+    let sim = scenario.sim().unwrap();
+    for (state, expected, next) in [
         (TokenState::Revoked, "needs_reconnect", "connections/meta/authorize"),
         (TokenState::Checkpointed, "lost_permission", "facebook.com"),
         (TokenState::PasswordChanged, "needs_reconnect", "connections/meta/authorize"),
@@ -93,151 +93,155 @@ async fn only_what_means_it_asks_for_a_reconnect() {
         (TokenState::NotGranted, "connected", ""),
         (TokenState::WithoutAccounts, "connected", ""),
     ] {
-        sim.break_token(&token, state);
-        let connection = look(&story).await;
-        assert_eq!(connection["state"], shown, "{state:?}: {connection}");
+        sim.set_token_state(&token, state);
+        let connection = check_connections(&scenario).await;
+        assert_eq!(connection["state"], expected, "{state:?}: {connection}");
         let said = connection["next_step"].as_str().unwrap_or_default();
         assert!(said.contains(next), "{state:?}: {connection}");
         assert_eq!(connection["reason"].is_string(), !next.is_empty(), "{state:?}: {connection}");
         // Mended at Meta, it works again by itself.
-        sim.break_token(&token, TokenState::Valid);
-        assert_eq!(look(&story).await["state"], "connected", "{state:?}");
+        sim.set_token_state(&token, TokenState::Valid);
+        assert_eq!(check_connections(&scenario).await["state"], "connected", "{state:?}");
     }
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_permission_that_is_taken_back_is_named_with_the_way_to_ask_again() {
-    let story = Story::begin().await.unwrap();
-    story.api().unwrap().connect().await.unwrap();
-    let sim = story.sim().unwrap();
-    sim.withdraw_permission(PERSON, "ads_management");
-    let shown = look(&story).await;
-    assert_eq!((&shown["state"], &shown["declined"]), (&json!("connected"), &json!(["ads_management"])));
-    assert!(shown["next_step"].as_str().unwrap().contains(r#"{"rerequest":["ads_management"]}"#), "{shown}");
-    sim.expire_permission(PERSON, "ads_read");
-    let shown = look(&story).await;
-    assert_eq!(shown["state"], "lost_permission");
-    assert!(shown["reason"].as_str().unwrap().contains("ads_read"), "{shown}");
-    story.end().await.unwrap();
+    let scenario = Scenario::start().await.unwrap();
+    scenario.api().unwrap().connect().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    sim.withdraw_permission(LOGIN_USER_ID, "ads_management");
+    let view = check_connections(&scenario).await;
+    assert_eq!((&view["state"], &view["declined"]), (&json!("connected"), &json!(["ads_management"])));
+    assert!(view["next_step"].as_str().unwrap().contains(r#"{"rerequest":["ads_management"]}"#), "{view}");
+    sim.expire_permission(LOGIN_USER_ID, "ads_read");
+    let view = check_connections(&scenario).await;
+    assert_eq!(view["state"], "lost_permission");
+    assert!(view["reason"].as_str().unwrap().contains("ads_read"), "{view}");
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_outage_at_meta_changes_nothing() {
-    let story = Story::begin().await.unwrap();
-    story.api().unwrap().connect().await.unwrap();
-    let before = connections(&story).await.remove(0);
-    let sim = story.sim().unwrap();
-    for kind in [FaultKind::Html, FaultKind::LostCall, FaultKind::Truncated, FaultKind::HtmlUnavailable] {
-        sim.set_plan(FaultPlan::of(When::default(), Place::default(), kind.clone()));
-        let after = look(&story).await;
+    let scenario = Scenario::start().await.unwrap();
+    scenario.api().unwrap().connect().await.unwrap();
+    let before = connections(&scenario).await.remove(0);
+    let sim = scenario.sim().unwrap();
+    for kind in [FaultKind::Html, FaultKind::LostRequest, FaultKind::Truncated, FaultKind::HtmlUnavailable] {
+        sim.set_plan(FaultPlan::single(Trigger::default(), RequestMatcher::default(), kind.clone()));
+        let after = check_connections(&scenario).await;
         sim.set_plan(FaultPlan::default());
         assert_eq!(after, before, "{kind:?}");
     }
-    assert_eq!(story.system.runner.dead(Queue::AuthMeta).await.unwrap(), 0, "the looks come again");
-    story.end().await.unwrap();
+    assert_eq!(
+        scenario.system.runner.dead_letter_count(Queue::AuthMeta).await.unwrap(),
+        0,
+        "the checks are retried"
+    );
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn what_the_daily_look_does_and_finds_out_is_in_the_log_and_nothing_else() {
-    let story = Story::begin().await.unwrap();
-    story.api().unwrap().connect().await.unwrap();
-    let begun = look(&story).await;
-    let changes = async || acts(&story, "connection.changed").await;
-    let renewals = async || acts(&story, "connection.renewed").await;
-    look(&story).await;
-    assert_eq!((changes().await.len(), renewals().await.len()), (0, 0), "there was nothing to tell");
+async fn what_the_health_check_changes_is_in_the_audit_log_and_nothing_else() {
+    let scenario = Scenario::start().await.unwrap();
+    scenario.api().unwrap().connect().await.unwrap();
+    let begun = check_connections(&scenario).await;
+    let changes = async || audit_entries(&scenario, "connection.changed").await;
+    let renewals = async || audit_entries(&scenario, "connection.renewed").await;
+    check_connections(&scenario).await;
+    assert_eq!((changes().await.len(), renewals().await.len()), (0, 0), "there was nothing to log");
 
-    story.system.clock.advance(SignedDuration::from_hours(51 * 24));
-    let renewed = look(&story).await;
-    look(&story).await;
+    scenario.system.clock.advance(SignedDuration::from_hours(51 * 24));
+    let renewed = check_connections(&scenario).await;
+    check_connections(&scenario).await;
     let log = renewals().await;
-    assert_eq!(told(&log), ["connection.renewed intended", "connection.renewed done"]);
-    assert_eq!(log[1]["who"], json!({"kind": "schedule", "timer": "check-connections"}));
+    assert_eq!(summarize(&log), ["connection.renewed intended", "connection.renewed done"]);
+    assert_eq!(log[1]["actor"], json!({"kind": "schedule", "timer": "check-connections"}));
     let ends = |connection: &Value| json!({"expires_at": connection["expires_at"]});
     assert_eq!((&log[1]["before"], &log[1]["after"]), (&ends(&begun), &ends(&renewed)));
 
-    let (sim, token) = (story.sim().unwrap(), token(&story).await);
+    let (sim, token) = (scenario.sim().unwrap(), token(&scenario).await);
     for state in [TokenState::Revoked, TokenState::Valid, TokenState::Revoked] {
-        sim.break_token(&token, state);
-        look(&story).await;
-        look(&story).await;
+        sim.set_token_state(&token, state);
+        check_connections(&scenario).await;
+        check_connections(&scenario).await;
     }
-    sim.break_token(&token, TokenState::Valid);
-    sim.withdraw_permission(PERSON, "ads_management");
-    look(&story).await;
+    sim.set_token_state(&token, TokenState::Valid);
+    sim.withdraw_permission(LOGIN_USER_ID, "ads_management");
+    check_connections(&scenario).await;
     let log = changes().await;
-    assert_eq!(told(&log), ["connection.changed intended", "connection.changed done"].repeat(4));
+    assert_eq!(summarize(&log), ["connection.changed intended", "connection.changed done"].repeat(4));
     let states: Vec<_> = log.iter().step_by(2).map(|entry| entry["after"]["state"].clone()).collect();
     assert_eq!(states, ["needs_reconnect", "connected", "needs_reconnect", "connected"].map(Value::from));
     let scopes = |side: &str| log[7][side]["scopes"].to_string().contains("ads_management");
     assert!(scopes("before") && !scopes("after"), "{}", log[7]);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_token_that_dies_at_work_is_told_of_once_by_whoever_meets_it_first() {
-    let story = Story::synced().await.unwrap();
-    let sim = story.sim().unwrap();
-    sim.break_token(&token(&story).await, TokenState::Revoked);
+async fn a_token_that_becomes_invalid_during_a_sync_is_logged_once() {
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    sim.set_token_state(&token(&scenario).await, TokenState::Revoked);
     // Many weeks are asked for at once, and each is refused.
-    story.sync().await.unwrap();
-    assert_eq!(connections(&story).await[0]["state"], "needs_reconnect");
-    story.sync().await.unwrap();
-    let log = acts(&story, "connection.changed").await;
-    assert_eq!(told(&log), ["connection.changed intended", "connection.changed done"]);
+    scenario.sync().await.unwrap();
+    assert_eq!(connections(&scenario).await[0]["state"], "needs_reconnect");
+    scenario.sync().await.unwrap();
+    let log = audit_entries(&scenario, "connection.changed").await;
+    assert_eq!(summarize(&log), ["connection.changed intended", "connection.changed done"]);
     assert_eq!(
-        (&log[1]["who"]["kind"], &log[1]["before"], &log[1]["after"]),
+        (&log[1]["actor"]["kind"], &log[1]["before"], &log[1]["after"]),
         (&json!("webhook"), &json!({"state": "connected"}), &json!({"state": "needs_reconnect"}))
     );
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn an_account_that_is_out_of_reach_by_now_is_told_of_once() {
-    let story = Story::synced().await.unwrap();
-    let account = story.account().unwrap();
-    story.sim().unwrap().show_accounts(PERSON, &["act_1"]);
-    look(&story).await;
-    look(&story).await;
-    let mut log = acts(&story, "ad_account.lost").await;
+async fn an_account_that_is_no_longer_accessible_is_logged_once() {
+    let scenario = Scenario::synced().await.unwrap();
+    let account = scenario.account().unwrap();
+    scenario.sim().unwrap().set_visible_accounts(LOGIN_USER_ID, &["act_1"]);
+    check_connections(&scenario).await;
+    check_connections(&scenario).await;
+    let mut log = audit_entries(&scenario, "ad_account.lost").await;
     log.retain(|entry| entry["ad_account"] == account.as_str());
-    assert_eq!(told(&log), ["ad_account.lost intended", "ad_account.lost done"]);
+    assert_eq!(summarize(&log), ["ad_account.lost intended", "ad_account.lost done"]);
     assert_eq!(log[1]["before"], json!({"selected": true, "in_reach": true}));
     assert_eq!(log[1]["after"], json!({"selected": false, "in_reach": false}));
-    assert_eq!(log[1]["who"]["kind"], "schedule");
-    let refused = story.owner(Method::POST, "sync", None).await.unwrap();
+    assert_eq!(log[1]["actor"]["kind"], "schedule");
+    let refused = scenario.call_as_owner(Method::POST, "sync", None).await.unwrap();
     assert_eq!(refused.status, 409, "it is not synced any more: {}", refused.text);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_look_that_is_killed_anywhere_has_told_what_it_did_and_the_next_one_ends_it() {
-    let story = Story::begin().await.unwrap();
-    story.api().unwrap().connect().await.unwrap();
-    story.system.clock.advance(SignedDuration::from_hours(51 * 24));
-    // Renewed, and less allowed than before, in one look.
-    story.sim().unwrap().withdraw_permission(PERSON, "ads_management");
-    let place = story.system.table.all_connections().await.unwrap().remove(0);
+async fn a_health_check_killed_at_any_call_has_logged_its_changes_and_the_next_one_finishes_it() {
+    let scenario = Scenario::start().await.unwrap();
+    scenario.api().unwrap().connect().await.unwrap();
+    scenario.system.clock.advance(SignedDuration::from_hours(51 * 24));
+    // Renewed, and less allowed than before, in one check.
+    scenario.sim().unwrap().withdraw_permission(LOGIN_USER_ID, "ads_management");
+    let place = scenario.system.table.all_connections().await.unwrap().remove(0);
     let (workspace, id) = (place.workspace.clone(), place.connection.clone());
     let check = Job::CheckConnection { workspace: place.workspace, connection: place.connection };
-    let kept = async || story.system.table.connection(&workspace, &id).await.unwrap().unwrap();
-    let (before, old) = (items(&story).await, kept().await);
-    let (whole, calls) = mortal(&story, 0..=0);
+    let stored = async || scenario.system.table.connection(&workspace, &id).await.unwrap().unwrap();
+    let (before, old) = (table_items(&scenario).await, stored().await);
+    let (whole, calls) = crashing_auth_meta(&scenario, 0..=0);
     whole.process(check.clone()).await.unwrap();
     let steps = calls.load(Ordering::SeqCst);
     let mut open = 0;
     for at in 1..=steps {
-        restore(&story, &before).await;
+        restore_table(&scenario, &before).await;
         // An end that cannot be written fails nothing.
-        let _died = mortal(&story, at..=i64::MAX).0.process(check.clone()).await;
-        let said = acts(&story, "connection.renewed").await.len();
-        let renewed = kept().await.sealed_token != old.sealed_token;
+        let _died = crashing_auth_meta(&scenario, at..=i64::MAX).0.process(check.clone()).await;
+        let said = audit_entries(&scenario, "connection.renewed").await.len();
+        let renewed = stored().await.sealed_token != old.sealed_token;
         assert!(!renewed || said > 0, "killed before call {at}: it did what it had not said");
         whole.process(check.clone()).await.unwrap();
-        assert!(kept().await.expires_at > old.expires_at, "killed before call {at}");
+        assert!(stored().await.expires_at > old.expires_at, "killed before call {at}");
         for what in ["connection.renewed", "connection.changed"] {
-            let said = told(&acts(&story, what).await);
+            let said = summarize(&audit_entries(&scenario, what).await);
             let whole = [format!("{what} intended"), format!("{what} done")];
             // Once it is kept nobody comes back to say so.
             let half = renewed && said == whole[..1];
@@ -246,5 +250,5 @@ async fn a_look_that_is_killed_anywhere_has_told_what_it_did_and_the_next_one_en
         }
     }
     assert!(steps > 8 && open <= 6, "{steps} calls, {open} without an end");
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }

@@ -3,7 +3,7 @@
 use graph_sim::{Fault, FaultKind};
 use http::Method;
 use jiff::SignedDuration;
-use journeys::{Answer, Story};
+use journeys::{Response, Scenario};
 use local::system::tenant;
 use serde_json::{Value, json};
 
@@ -11,15 +11,15 @@ fn fault(method: &str, path: &str, kind: FaultKind) -> Fault {
     Fault { method: Some(method.to_owned()), path_contains: path.to_owned(), times: 1, skip: 0, kind }
 }
 
-fn id<'a>(answer: &'a Value, field: &str) -> &'a str {
-    answer[field].as_str().unwrap_or_else(|| panic!("{field} in {answer}"))
+fn id<'a>(response: &'a Value, field: &str) -> &'a str {
+    response[field].as_str().unwrap_or_else(|| panic!("{field} in {response}"))
 }
 
 /// How many objects of a level the simulated Meta lists by this name.
-async fn named(story: &Story, level: &str, name: &str) -> usize {
-    story.sync().await.unwrap();
-    let account = story.account().unwrap();
-    let objects = story.api().unwrap().all(&format!("ad-accounts/{account}/{level}")).await.unwrap();
+async fn count_by_name(scenario: &Scenario, level: &str, name: &str) -> usize {
+    scenario.sync().await.unwrap();
+    let account = scenario.account().unwrap();
+    let objects = scenario.api().unwrap().all(&format!("ad-accounts/{account}/{level}")).await.unwrap();
     let ours = |object: &&Value| {
         object["name"].as_str().is_some_and(|known| known.starts_with(name))
             && object["effective_status"] != "DELETED"
@@ -29,36 +29,36 @@ async fn named(story: &Story, level: &str, name: &str) -> usize {
 
 #[tokio::test]
 async fn a_launch_makes_three_paused_objects_once_per_key() {
-    let story = Story::synced().await.unwrap();
-    let document = story.launch_document().unwrap();
-    let launched = story.launch("spring-1", &document).await.unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let document = scenario.launch_document().unwrap();
+    let launched = scenario.launch("spring-1", &document).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
     let body = launched.json();
     assert_eq!(body["state"], "committed");
-    let sim = story.sim().unwrap();
+    let sim = scenario.sim().unwrap();
     for field in ["campaign_id", "adset_id", "ad_id"] {
         assert_eq!(sim.node(id(&body, field)).unwrap()["status"], "PAUSED", "{field}");
     }
     assert_eq!(sim.node(id(&body, "campaign_id")).unwrap()["daily_budget"], "5000");
 
-    let again = story.launch("spring-1", &document).await.unwrap();
+    let again = scenario.launch("spring-1", &document).await.unwrap();
     assert_eq!((again.status.as_u16(), again.json()), (201, body.clone()));
-    assert_eq!(named(&story, "campaigns", "Winter sale").await, 1);
+    assert_eq!(count_by_name(&scenario, "campaigns", "Winter sale").await, 1);
 
     let mut other = document.clone();
     other["name"] = json!("Another sale");
-    let mismatch = story.launch("spring-1", &other).await.unwrap();
+    let mismatch = scenario.launch("spring-1", &other).await.unwrap();
     assert_eq!(mismatch.status, 409);
     assert!(mismatch.text.contains("Idempotency-Key"), "{}", mismatch.text);
 
     // It is in the table at once, before any sync.
     let campaign = format!("campaigns/{}", id(&body, "campaign_id"));
-    let shown = story.owner(Method::GET, &campaign, None).await.unwrap().json();
-    assert_eq!((shown["status"].as_str(), shown["metrics"]["spend"].as_str()), (Some("PAUSED"), Some("0")));
-    assert_eq!(shown["daily_budget"], json!({"amount": 5000, "currency": "SGD"}));
+    let view = scenario.call_as_owner(Method::GET, &campaign, None).await.unwrap().json();
+    assert_eq!((view["status"].as_str(), view["metrics"]["spend"].as_str()), (Some("PAUSED"), Some("0")));
+    assert_eq!(view["daily_budget"], json!({"amount": 5000, "currency": "SGD"}));
     let launch = format!("/v1/workspaces/demo/launches/{}", id(&body, "launch_id"));
     assert_eq!(launched.headers["location"], launch.as_str());
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
@@ -69,102 +69,106 @@ async fn the_documents_of_the_readme_work_as_they_are_written() {
         blocks.map(|block| serde_json::from_str(block.split("```").next().unwrap()).unwrap()).collect();
     let [launch, creative, rule] = &documents[..] else { panic!("{} documents", documents.len()) };
     // The account of a plain `cargo run`.
-    let story = Story::on(local::Options::in_memory()).await.unwrap();
-    let api = story.api().unwrap();
+    let scenario = Scenario::with_options(local::Options::in_memory()).await.unwrap();
+    let api = scenario.api().unwrap();
     api.connect().await.unwrap();
-    let launched = story.launch("readme", launch).await.unwrap();
+    let launched = scenario.launch("readme", launch).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
     let mut made = launch.clone();
     made["ad"]["creative"] = creative.clone();
-    let launched = story.launch("readme-made", &made).await.unwrap();
+    let launched = scenario.launch("readme-made", &made).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
     api.call(Method::POST, "rules", Some(rule)).await.unwrap();
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_step_that_fails_undoes_the_ones_before_it() {
-    let story = Story::synced().await.unwrap();
-    let mut document = story.launch_document().unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let mut document = scenario.launch_document().unwrap();
     document["ad"]["creative"] = json!({"creative_id": "999999"});
-    let refused = story.launch("spring-2", &document).await.unwrap();
+    let refused = scenario.launch("spring-2", &document).await.unwrap();
     assert_eq!(
         (refused.status.as_u16(), refused.json()["type"].as_str()),
         (422, Some("urn:adflight:meta-refused"))
     );
     assert!(refused.text.contains("deleted again"), "{}", refused.text);
-    assert_eq!(named(&story, "campaigns", "Winter sale").await, 0);
-    assert_eq!(named(&story, "adsets", "Winter sale").await, 0);
-    // The same key tells the same story and creates nothing.
-    assert_eq!(story.launch("spring-2", &document).await.unwrap().status, 422);
-    assert_eq!(named(&story, "campaigns", "Winter sale").await, 0);
-    story.end().await.unwrap();
+    assert_eq!(count_by_name(&scenario, "campaigns", "Winter sale").await, 0);
+    assert_eq!(count_by_name(&scenario, "adsets", "Winter sale").await, 0);
+    // The same key gets the same response and creates nothing.
+    assert_eq!(scenario.launch("spring-2", &document).await.unwrap().status, 422);
+    assert_eq!(count_by_name(&scenario, "campaigns", "Winter sale").await, 0);
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_lost_answer_makes_no_second_object() {
+async fn a_lost_response_makes_no_second_object() {
     for edge in ["campaigns", "adsets", "/ads"] {
-        let story = Story::synced().await.unwrap();
-        story.sim().unwrap().fail_next(fault("POST", edge, FaultKind::LostAnswer));
-        let document = story.launch_document().unwrap();
-        let launched = story.launch("spring-3", &document).await.unwrap();
+        let scenario = Scenario::synced().await.unwrap();
+        scenario.sim().unwrap().fail_next(fault("POST", edge, FaultKind::LostResponse));
+        let document = scenario.launch_document().unwrap();
+        let launched = scenario.launch("spring-3", &document).await.unwrap();
         assert_eq!(launched.status, 201, "{edge}: {}", launched.text);
         for level in ["campaigns", "adsets", "ads"] {
-            assert_eq!(named(&story, level, "Winter sale").await, 1, "{level} after a lost answer of {edge}");
+            assert_eq!(
+                count_by_name(&scenario, level, "Winter sale").await,
+                1,
+                "{level} after a lost response of {edge}"
+            );
         }
-        story.end().await.unwrap();
+        scenario.finish().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_refusal_that_may_pass_keeps_what_exists_for_the_next_try() {
-    let story = Story::synced().await.unwrap();
+async fn a_retryable_refusal_keeps_what_exists_for_the_next_attempt() {
+    let scenario = Scenario::synced().await.unwrap();
     let throttled =
         FaultKind::Error { status: 400, code: 80_004, subcode: Some(2_446_079), headers: Vec::new() };
-    story.sim().unwrap().fail_next(fault("POST", "adsets", throttled));
-    let document = story.launch_document().unwrap();
-    let waits = story.launch("spring-4", &document).await.unwrap();
+    scenario.sim().unwrap().fail_next(fault("POST", "adsets", throttled));
+    let document = scenario.launch_document().unwrap();
+    let waits = scenario.launch("spring-4", &document).await.unwrap();
     assert_eq!(waits.status, 429, "{}", waits.text);
     assert_eq!(waits.headers["retry-after"], "300");
-    let calls = story.sim().unwrap().calls();
-    assert_eq!(story.launch("spring-4", &document).await.unwrap().status, 429, "not before");
-    assert_eq!(story.sim().unwrap().calls(), calls, "and nothing was asked of Meta");
-    story.system.clock.advance(jiff::SignedDuration::from_secs(300));
-    let launched = story.launch("spring-4", &document).await.unwrap();
+    let calls = scenario.sim().unwrap().calls();
+    assert_eq!(scenario.launch("spring-4", &document).await.unwrap().status, 429, "not before");
+    assert_eq!(scenario.sim().unwrap().calls(), calls, "and nothing was asked of Meta");
+    scenario.system.clock.advance(jiff::SignedDuration::from_secs(300));
+    let launched = scenario.launch("spring-4", &document).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
-    assert_eq!(named(&story, "campaigns", "Winter sale").await, 1);
-    story.end().await.unwrap();
+    assert_eq!(count_by_name(&scenario, "campaigns", "Winter sale").await, 1);
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_launch_that_was_left_to_a_person_is_not_reported_as_done() {
-    let story = Story::synced().await.unwrap();
+    let scenario = Scenario::synced().await.unwrap();
     let throttled =
         FaultKind::Error { status: 400, code: 80_004, subcode: Some(2_446_079), headers: Vec::new() };
-    story.sim().unwrap().fail_next(fault("POST", "adsets", throttled));
-    let document = story.launch_document().unwrap();
-    assert_eq!(story.launch("spring-10", &document).await.unwrap().status, 429);
-    let (table, workspace) = (&story.system.table, tenant("demo").unwrap());
-    let mut kept = table.launches(&workspace).await.unwrap().remove(0);
-    kept.launch.state = ads::launch::LaunchState::Flagged;
-    table.save_launch(&workspace, &mut kept, story.system.clock.now()).await.unwrap();
+    scenario.sim().unwrap().fail_next(fault("POST", "adsets", throttled));
+    let document = scenario.launch_document().unwrap();
+    assert_eq!(scenario.launch("spring-10", &document).await.unwrap().status, 429);
+    let (table, workspace) = (&scenario.system.table, tenant("demo").unwrap());
+    let mut stored = table.launches(&workspace).await.unwrap().remove(0);
+    stored.launch.state = domain::launch::LaunchState::Flagged;
+    table.save_launch(&workspace, &mut stored, scenario.system.clock.now()).await.unwrap();
 
-    let calls = story.sim().unwrap().calls();
-    let again = story.launch("spring-10", &document).await.unwrap();
+    let calls = scenario.sim().unwrap().calls();
+    let again = scenario.launch("spring-10", &document).await.unwrap();
     assert_eq!(again.status, 409, "{}", again.text);
-    assert!(again.text.contains(kept.launch.id.as_str()), "{}", again.text);
-    assert_eq!(story.sim().unwrap().calls(), calls, "nothing more is created");
-    story.end().await.unwrap();
+    assert!(again.text.contains(stored.launch.id.as_str()), "{}", again.text);
+    assert_eq!(scenario.sim().unwrap().calls(), calls, "nothing more is created");
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn documents_with_mistakes_name_every_field_and_create_nothing() {
-    let story = Story::synced().await.unwrap();
-    let calls = story.sim().unwrap().calls();
-    let mut document = story.launch_document().unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let calls = scenario.sim().unwrap().calls();
+    let mut document = scenario.launch_document().unwrap();
     document["daily_budget"]["currency"] = json!("USD");
     document["ad_set"]["countries"] = json!([]);
-    let refused = story.launch("spring-5", &document).await.unwrap();
+    let refused = scenario.launch("spring-5", &document).await.unwrap();
     assert_eq!(refused.status, 400);
     let fields: Vec<_> = refused.json()["errors"]
         .as_array()
@@ -175,105 +179,106 @@ async fn documents_with_mistakes_name_every_field_and_create_nothing() {
     assert_eq!(fields, ["daily_budget.currency", "ad_set.countries"]);
 
     document["ad_set"]["countries"] = json!(vec!["SG"; 300]);
-    let refused = story.launch("spring-5", &document).await.unwrap();
+    let refused = scenario.launch("spring-5", &document).await.unwrap();
     assert!(refused.text.contains("250 entries"), "{}", refused.text);
     document["ad_set"]["countries"] = json!(vec!["SG"; 20_000]);
-    assert_eq!(story.launch("spring-5", &document).await.unwrap().json()["errors"][0]["field"], "body");
+    assert_eq!(scenario.launch("spring-5", &document).await.unwrap().json()["errors"][0]["field"], "body");
     document["ad_set"]["countries"] = json!("SG");
-    let refused = story.launch("spring-5", &document).await.unwrap();
+    let refused = scenario.launch("spring-5", &document).await.unwrap();
     assert_eq!(refused.json()["errors"][0]["field"], "ad_set.countries", "{}", refused.text);
-    let no_key = story.owner(Method::POST, "campaigns", Some(document)).await.unwrap();
+    let no_key = scenario.call_as_owner(Method::POST, "campaigns", Some(document)).await.unwrap();
     assert_eq!(no_key.json()["errors"][0]["field"], "Idempotency-Key");
-    assert_eq!(story.sim().unwrap().calls(), calls, "Meta was not asked");
-    story.end().await.unwrap();
+    assert_eq!(scenario.sim().unwrap().calls(), calls, "Meta was not asked");
+    scenario.finish().await.unwrap();
 }
 
-async fn schedule(story: &Story, campaign: &str, body: Value) -> Answer {
-    story.owner(Method::PUT, &format!("campaigns/{campaign}/schedule"), Some(body)).await.unwrap()
+async fn schedule(scenario: &Scenario, campaign: &str, body: Value) -> Response {
+    scenario.call_as_owner(Method::PUT, &format!("campaigns/{campaign}/schedule"), Some(body)).await.unwrap()
 }
 
 /// Lets local time pass, and waits until what came due has been done.
-async fn pass(story: &Story, hours: i64) {
-    story.system.clock.advance(SignedDuration::from_hours(hours));
-    while !story.system.cloud.timers.due().is_empty() {
+async fn advance(scenario: &Scenario, hours: i64) {
+    scenario.system.clock.advance(SignedDuration::from_hours(hours));
+    while !scenario.system.cloud.timers.due().is_empty() {
         tokio::task::yield_now().await;
     }
-    story.system.runner.settle().await.unwrap();
+    scenario.system.runner.settle().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_campaign_is_created_scheduled_and_activated_at_its_local_time() {
-    let story = Story::synced().await.unwrap();
-    let launched = story.launch("spring-6", &story.launch_document().unwrap()).await.unwrap().json();
+    let scenario = Scenario::synced().await.unwrap();
+    let launched = scenario.launch("spring-6", &scenario.launch_document().unwrap()).await.unwrap().json();
     let campaign = id(&launched, "campaign_id");
     // It is noon on 20 November in Singapore; nine in the morning in New York is ten hours later.
     let at = json!({"activate_at": "2026-11-20T09:00:00", "timezone": "America/New_York"});
-    let scheduled = schedule(&story, campaign, at).await;
+    let scheduled = schedule(&scenario, campaign, at).await;
     assert_eq!((scheduled.status.as_u16(), scheduled.json()["state"].as_str()), (200, Some("scheduled")));
 
-    let sim = story.sim().unwrap();
-    pass(&story, 9).await;
+    let sim = scenario.sim().unwrap();
+    advance(&scenario, 9).await;
     assert_eq!(sim.campaign(campaign).unwrap()["status"], "PAUSED", "an hour too early");
-    pass(&story, 2).await;
+    advance(&scenario, 2).await;
     for field in ["campaign_id", "adset_id", "ad_id"] {
         assert_eq!(sim.node(id(&launched, field)).unwrap()["status"], "ACTIVE", "{field}");
     }
-    let shown = story.owner(Method::GET, &format!("campaigns/{campaign}/schedule"), None).await.unwrap();
-    assert_eq!(shown.json()["state"], "activated");
+    let view =
+        scenario.call_as_owner(Method::GET, &format!("campaigns/{campaign}/schedule"), None).await.unwrap();
+    assert_eq!(view.json()["state"], "activated");
     for (level, field) in [("campaigns", "campaign_id"), ("adsets", "adset_id"), ("ads", "ad_id")] {
         let path = format!("{level}/{}", id(&launched, field));
-        let shown = story.owner(Method::GET, &path, None).await.unwrap();
-        assert_eq!(shown.json()["effective_status"], "ACTIVE", "{level}");
+        let view = scenario.call_as_owner(Method::GET, &path, None).await.unwrap();
+        assert_eq!(view.json()["effective_status"], "ACTIVE", "{level}");
     }
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_activation_that_meta_refuses_is_shown_as_failed() {
-    let story = Story::synced().await.unwrap();
-    let launched = story.launch("spring-9", &story.launch_document().unwrap()).await.unwrap().json();
+    let scenario = Scenario::synced().await.unwrap();
+    let launched = scenario.launch("spring-9", &scenario.launch_document().unwrap()).await.unwrap().json();
     let campaign = id(&launched, "campaign_id");
-    schedule(&story, campaign, json!({"activate_at": "2026-11-20T15:00:00"})).await;
+    schedule(&scenario, campaign, json!({"activate_at": "2026-11-20T15:00:00"})).await;
     let kind = FaultKind::Error { status: 400, code: 100, subcode: Some(1_885_272), headers: Vec::new() };
-    story.sim().unwrap().fail_next(fault("POST", campaign, kind));
-    pass(&story, 4).await;
+    scenario.sim().unwrap().fail_next(fault("POST", campaign, kind));
+    advance(&scenario, 4).await;
     let path = format!("campaigns/{campaign}/schedule");
-    let shown = story.owner(Method::GET, &path, None).await.unwrap().json();
-    assert_eq!(shown["state"], "failed", "{shown}");
-    assert!(shown["failure"].as_str().unwrap().contains("100/1885272"), "{shown}");
+    let view = scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json();
+    assert_eq!(view["state"], "failed", "{view}");
+    assert!(view["failure"].as_str().unwrap().contains("100/1885272"), "{view}");
     assert_eq!(
-        story.owner(Method::DELETE, &path, None).await.unwrap().status,
+        scenario.call_as_owner(Method::DELETE, &path, None).await.unwrap().status,
         404,
         "nothing is left to withdraw"
     );
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_schedule_can_be_moved_and_withdrawn() {
-    let story = Story::synced().await.unwrap();
-    let launched = story.launch("spring-7", &story.launch_document().unwrap()).await.unwrap().json();
+    let scenario = Scenario::synced().await.unwrap();
+    let launched = scenario.launch("spring-7", &scenario.launch_document().unwrap()).await.unwrap().json();
     let campaign = id(&launched, "campaign_id");
     let path = format!("campaigns/{campaign}/schedule");
-    schedule(&story, campaign, json!({"activate_at": "2026-11-20T15:00:00"})).await;
-    schedule(&story, campaign, json!({"activate_at": "2026-11-20T18:00:00"})).await;
-    pass(&story, 4).await;
-    let status = |story: &Story| story.sim().unwrap().campaign(campaign).unwrap()["status"].clone();
-    assert_eq!(status(&story), "PAUSED", "the first time was replaced");
-    assert_eq!(story.owner(Method::DELETE, &path, None).await.unwrap().status, 204);
-    pass(&story, 4).await;
-    assert_eq!(status(&story), "PAUSED", "it was withdrawn");
-    assert_eq!(story.owner(Method::DELETE, &path, None).await.unwrap().status, 404);
+    schedule(&scenario, campaign, json!({"activate_at": "2026-11-20T15:00:00"})).await;
+    schedule(&scenario, campaign, json!({"activate_at": "2026-11-20T18:00:00"})).await;
+    advance(&scenario, 4).await;
+    let status = |scenario: &Scenario| scenario.sim().unwrap().campaign(campaign).unwrap()["status"].clone();
+    assert_eq!(status(&scenario), "PAUSED", "the first time was replaced");
+    assert_eq!(scenario.call_as_owner(Method::DELETE, &path, None).await.unwrap().status, 204);
+    advance(&scenario, 4).await;
+    assert_eq!(status(&scenario), "PAUSED", "it was withdrawn");
+    assert_eq!(scenario.call_as_owner(Method::DELETE, &path, None).await.unwrap().status, 404);
     // Zone names are kept as AWS takes them.
     let again = json!({"activate_at": "2026-12-01T09:00:00", "timezone": "asia/singapore"});
-    assert_eq!(schedule(&story, campaign, again).await.json()["timezone"], "Asia/Singapore");
-    story.end().await.unwrap();
+    assert_eq!(schedule(&scenario, campaign, again).await.json()["timezone"], "Asia/Singapore");
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn times_that_cannot_be_are_refused() {
-    let story = Story::synced().await.unwrap();
-    let campaign = story.running_campaign().await.unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
     for (body, field) in [
         (json!({"activate_at": "2026-11-20T11:00:00"}), "activate_at"),
         (json!({"activate_at": "2027-03-28T02:30:00", "timezone": "Europe/Prague"}), "activate_at"),
@@ -284,27 +289,30 @@ async fn times_that_cannot_be_are_refused() {
         (json!({"activate_at": "2027-01-01T09:00:00", "timezone": "Moon/Base"}), "timezone"),
         (json!({"activate_at": "tomorrow"}), "activate_at"),
     ] {
-        let refused = schedule(&story, &campaign, body.clone()).await;
+        let refused = schedule(&scenario, &campaign, body.clone()).await;
         assert_eq!(refused.status, 400, "{body}");
         assert_eq!(refused.json()["errors"][0]["field"], field, "{}", refused.text);
     }
-    assert_eq!(schedule(&story, "42", json!({"activate_at": "2027-01-01T09:00:00"})).await.status, 404);
-    story.end().await.unwrap();
+    assert_eq!(schedule(&scenario, "42", json!({"activate_at": "2027-01-01T09:00:00"})).await.status, 404);
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn changes_go_to_meta_first_and_are_shown_as_meta_has_them() {
-    let story = Story::synced().await.unwrap();
-    let campaign = story.running_campaign().await.unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
     let path = format!("campaigns/{campaign}");
-    let patch = |body| story.owner(Method::PATCH, &path, Some(body));
+    let patch = |body| scenario.call_as_owner(Method::PATCH, &path, Some(body));
     let paused = patch(json!({"status": "PAUSED", "name": "Renamed"})).await.unwrap();
     assert_eq!(paused.status, 200, "{}", paused.text);
-    let sim = story.sim().unwrap();
+    let sim = scenario.sim().unwrap();
     assert_eq!(sim.campaign(&campaign).unwrap()["status"], "PAUSED");
-    assert_eq!(story.owner(Method::GET, &path, None).await.unwrap().json()["name"], "Renamed");
-    let below =
-        story.owner(Method::GET, &format!("adsets?campaign_id={campaign}"), None).await.unwrap().json();
+    assert_eq!(scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json()["name"], "Renamed");
+    let below = scenario
+        .call_as_owner(Method::GET, &format!("adsets?campaign_id={campaign}"), None)
+        .await
+        .unwrap()
+        .json();
     for adset in below["data"].as_array().unwrap() {
         assert_ne!(adset["effective_status"], "ACTIVE", "what is below is shown as it is now: {adset}");
     }
@@ -313,7 +321,7 @@ async fn changes_go_to_meta_first_and_are_shown_as_meta_has_them() {
     let kind = FaultKind::Error { status: 400, code: 100, subcode: Some(1_885_272), headers: Vec::new() };
     sim.fail_next(fault("POST", &campaign, kind));
     assert_eq!(patch(json!({"status": "ACTIVE"})).await.unwrap().status, 422);
-    assert_eq!(story.owner(Method::GET, &path, None).await.unwrap().json()["status"], "PAUSED");
+    assert_eq!(scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json()["status"], "PAUSED");
     for (body, field) in [
         (json!({}), "body"),
         (json!({"status": "DELETED"}), "status"),
@@ -326,25 +334,27 @@ async fn changes_go_to_meta_first_and_are_shown_as_meta_has_them() {
         assert_eq!(refused.status, 400, "{body}: {}", refused.text);
         assert_eq!(refused.json()["errors"][0]["field"], field, "{}", refused.text);
     }
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_deleted_campaign_takes_what_is_below_with_it() {
-    let story = Story::synced().await.unwrap();
-    let launched = story.launch("spring-8", &story.launch_document().unwrap()).await.unwrap().json();
+    let scenario = Scenario::synced().await.unwrap();
+    let launched = scenario.launch("spring-8", &scenario.launch_document().unwrap()).await.unwrap().json();
     let campaign = id(&launched, "campaign_id");
-    let deleted = story.owner(Method::DELETE, &format!("campaigns/{campaign}"), None).await.unwrap();
+    let deleted =
+        scenario.call_as_owner(Method::DELETE, &format!("campaigns/{campaign}"), None).await.unwrap();
     assert_eq!(deleted.status, 204, "{}", deleted.text);
-    assert_eq!(story.sim().unwrap().campaign(campaign).unwrap()["effective_status"], "DELETED");
+    assert_eq!(scenario.sim().unwrap().campaign(campaign).unwrap()["effective_status"], "DELETED");
     for (level, field) in [("campaigns", "campaign_id"), ("adsets", "adset_id"), ("ads", "ad_id")] {
         let path = format!("{level}/{}", id(&launched, field));
-        let shown = story.owner(Method::GET, &path, None).await.unwrap().json();
-        assert_eq!(shown["effective_status"], "DELETED", "{level}");
+        let view = scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json();
+        assert_eq!(view["effective_status"], "DELETED", "{level}");
     }
     // A sync, which does not see it listed any more, leaves it deleted.
-    story.sync().await.unwrap();
-    let shown = story.owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
-    assert_eq!(shown["effective_status"], "DELETED");
-    story.end().await.unwrap();
+    scenario.sync().await.unwrap();
+    let view =
+        scenario.call_as_owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
+    assert_eq!(view["effective_status"], "DELETED");
+    scenario.finish().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Stories across functions, on real parts: the real HTTP API, the real AWS SDK on the embedded cloud, the
+//! Scenarios across functions, on real parts: the real HTTP API, the real AWS SDK on the embedded cloud, the
 //! real Graph client against the simulator.
 
 #![expect(
@@ -7,31 +7,31 @@
     reason = "a test that cannot go on should stop where it stands"
 )]
 
+mod account_selection;
+mod api_middleware;
 mod audit;
 mod backfill;
-mod canary;
-mod choose;
+mod concurrent_deletion;
 mod connect;
 mod consent;
+mod crash;
+mod deauthorization;
 mod defaults;
-mod described;
-mod discovery;
-mod entrance;
+mod entity_sync;
 mod faults;
 mod health;
 mod launch;
-mod leaving;
-mod lines;
+mod leak_scanner;
 mod members;
-mod mirror;
-mod mortal;
-mod persons;
+mod oidc_discovery;
 mod queues;
+mod response_validator;
 mod rotation;
 mod rules;
 mod sessions;
 mod store;
+mod telemetry;
 mod tenancy;
-mod underway;
+mod users;
 mod watch;
 mod webhook;

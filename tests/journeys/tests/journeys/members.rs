@@ -2,21 +2,21 @@
 
 use http::Method;
 use jiff::SignedDuration;
-use journeys::{Answer, Story};
+use journeys::{Response, Scenario};
 use local::system::tenant;
 use runtime::session::{Claims, Role};
 use serde_json::{Value, json};
 
 /// A person whose issuer knows no workspaces.
-pub(crate) struct Someone<'a> {
-    story: &'a Story,
+pub(crate) struct TestUser<'a> {
+    scenario: &'a Scenario,
     pub(crate) token: String,
 }
 
-impl<'a> Someone<'a> {
-    pub(crate) fn new(story: &'a Story, subject: &str, email: Option<(&str, bool)>) -> Self {
-        let issuer = story.system.issuer();
-        let now = story.system.clock.now();
+impl<'a> TestUser<'a> {
+    pub(crate) fn new(scenario: &'a Scenario, subject: &str, email: Option<(&str, bool)>) -> Self {
+        let issuer = scenario.system.issuer();
+        let now = scenario.system.clock.now();
         let known = issuer.claims("demo", Role::Viewer, now).unwrap();
         let claims = Claims {
             sub: subject.to_owned(),
@@ -26,10 +26,10 @@ impl<'a> Someone<'a> {
             email_verified: email.map(|(_, verified)| verified),
             ..known
         };
-        Self { story, token: issuer.sign(&claims).unwrap() }
+        Self { scenario, token: issuer.sign(&claims).unwrap() }
     }
 
-    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Response {
         self.send_with(&[], method, path, body).await
     }
 
@@ -39,16 +39,16 @@ impl<'a> Someone<'a> {
         method: Method,
         path: &str,
         body: Option<Value>,
-    ) -> Answer {
+    ) -> Response {
         let path = format!("/v1/{path}");
         let body = body.map(|body| body.to_string());
-        self.story.send(method, &path, Some(&self.token), headers, body).await.unwrap()
+        self.scenario.send(method, &path, Some(&self.token), headers, body).await.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
-        let answer = self.send(Method::GET, path, None).await;
-        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
-        answer.json()
+        let response = self.send(Method::GET, path, None).await;
+        assert_eq!(response.status, 200, "{path}: {}", response.text);
+        response.json()
     }
 
     async fn status(&self, method: Method, path: &str, body: Option<Value>) -> u16 {
@@ -62,8 +62,8 @@ fn text(value: &Value) -> String {
 
 #[tokio::test]
 async fn a_person_makes_a_workspace_and_invites_others_by_their_address() {
-    let story = Story::begin().await.unwrap();
-    let ada = Someone::new(&story, "auth0|ada", None);
+    let scenario = Scenario::start().await.unwrap();
+    let ada = TestUser::new(&scenario, "auth0|ada", None);
     assert_eq!(ada.get("workspaces").await["data"], json!([]));
     let made = ada.send(Method::POST, "workspaces", Some(json!({"name": " Ada & sons "}))).await;
     assert_eq!(made.status, 201, "{}", made.text);
@@ -74,7 +74,7 @@ async fn a_person_makes_a_workspace_and_invites_others_by_their_address() {
     assert_eq!(ada.get(&path("ad-accounts")).await["data"], json!([]));
 
     // Nobody else sees that it is there.
-    let bob = Someone::new(&story, "auth0|bob", Some(("Bob@Example.com", true)));
+    let bob = TestUser::new(&scenario, "auth0|bob", Some(("Bob@Example.com", true)));
     let elsewhere = bob.send(Method::GET, "workspaces/w-nobody/ad-accounts", None).await;
     let hers = bob.send(Method::GET, &path("ad-accounts"), None).await;
     assert_eq!((hers.status.as_u16(), &hers.json()["detail"]), (404, &elsewhere.json()["detail"]));
@@ -88,8 +88,8 @@ async fn a_person_makes_a_workspace_and_invites_others_by_their_address() {
     let accept = path(&format!("invitations/{id}/accept"));
 
     // An address counts only if the issuer vouches for it.
-    let unverified = Someone::new(&story, "auth0|mallory", Some(("bob@example.com", false)));
-    let other = Someone::new(&story, "auth0|mallory", Some(("mallory@example.com", true)));
+    let unverified = TestUser::new(&scenario, "auth0|mallory", Some(("bob@example.com", false)));
+    let other = TestUser::new(&scenario, "auth0|mallory", Some(("mallory@example.com", true)));
     for stranger in [&unverified, &other] {
         assert_eq!(stranger.get("invitations").await["data"], json!([]));
         assert_eq!(stranger.status(Method::POST, &accept, None).await, 404);
@@ -97,7 +97,7 @@ async fn a_person_makes_a_workspace_and_invites_others_by_their_address() {
     assert_eq!(bob.get("invitations").await["data"][0]["workspace"], json!(workspace));
     let accepted = bob.send(Method::POST, &accept, None).await;
     assert_eq!((accepted.status.as_u16(), &accepted.json()["role"]), (200, &json!("viewer")));
-    assert_eq!(bob.send(Method::POST, &accept, None).await.json(), accepted.json(), "the answer was lost");
+    assert_eq!(bob.send(Method::POST, &accept, None).await.json(), accepted.json(), "the response was lost");
     let never = path("invitations/0123456789abcdef01234567/accept");
     for member in [&bob, &ada] {
         assert_eq!(
@@ -112,23 +112,23 @@ async fn a_person_makes_a_workspace_and_invites_others_by_their_address() {
     assert_eq!(ada.get(&path("members")).await["data"].as_array().unwrap().len(), 2);
     let new = Some(json!({"email": "eve@example.com", "role": "owner"}));
     assert_eq!(bob.status(Method::POST, &path("invitations"), new).await, 403, "a viewer invites nobody");
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_invitation_ends_by_time_and_by_being_taken_back() {
-    let story = Story::begin().await.unwrap();
-    let ada = Someone::new(&story, "ada", None);
+    let scenario = Scenario::start().await.unwrap();
+    let ada = TestUser::new(&scenario, "ada", None);
     let made = ada.send(Method::POST, "workspaces", Some(json!({"name": "Ada"}))).await.json();
     let path = |rest: &str| format!("workspaces/{}/{rest}", made["workspace"].as_str().unwrap());
     let invite = async || {
         let invitation = json!({"email": "bob@example.com", "role": "editor"});
-        let ada = Someone::new(&story, "ada", None);
+        let ada = TestUser::new(&scenario, "ada", None);
         text(&ada.send(Method::POST, &path("invitations"), Some(invitation)).await.json()["id"])
     };
     let odd = Some(json!({"email": "bob", "role": "editor"}));
     let refused = ada.send(Method::POST, &path("invitations"), odd).await;
-    let error = json!({"field": "email", "problem": "must be an e-mail address, such as ada@example.com"});
+    let error = json!({"field": "email", "message": "must be an e-mail address, such as ada@example.com"});
     assert_eq!((refused.status.as_u16(), &refused.json()["errors"]), (400, &json!([error])));
 
     let id = invite().await;
@@ -136,22 +136,22 @@ async fn an_invitation_ends_by_time_and_by_being_taken_back() {
     assert_eq!(ada.status(Method::DELETE, &taken_back, None).await, 204);
     assert_eq!(ada.status(Method::DELETE, &taken_back, None).await, 404);
     let accept = path(&format!("invitations/{id}/accept"));
-    let bob = || Someone::new(&story, "bob", Some(("bob@example.com", true)));
+    let bob = || TestUser::new(&scenario, "bob", Some(("bob@example.com", true)));
     assert_eq!(bob().status(Method::POST, &accept, None).await, 404);
 
     invite().await;
-    story.system.clock.advance(SignedDuration::from_hours(14 * 24));
+    scenario.system.clock.advance(SignedDuration::from_hours(14 * 24));
     assert_eq!(bob().get("invitations").await["data"], json!([]));
     assert_eq!(bob().status(Method::POST, &accept, None).await, 404);
-    assert_eq!(Someone::new(&story, "ada", None).get(&path("invitations")).await["data"], json!([]));
-    story.end().await.unwrap();
+    assert_eq!(TestUser::new(&scenario, "ada", None).get(&path("invitations")).await["data"], json!([]));
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn roles_change_at_once_and_an_owner_stays() {
-    let story = Story::begin().await.unwrap();
-    let ada = Someone::new(&story, "ada", None);
-    let bob = Someone::new(&story, "bob", Some(("bob@example.com", true)));
+    let scenario = Scenario::start().await.unwrap();
+    let ada = TestUser::new(&scenario, "ada", None);
+    let bob = TestUser::new(&scenario, "bob", Some(("bob@example.com", true)));
     let made = ada.send(Method::POST, "workspaces", Some(json!({"name": "Ada"}))).await.json();
     let path = |rest: &str| format!("workspaces/{}/{rest}", made["workspace"].as_str().unwrap());
     let invitation = json!({"email": "bob@example.com", "role": "editor"});
@@ -182,25 +182,37 @@ async fn roles_change_at_once_and_an_owner_stays() {
     assert_eq!(bob.status(Method::DELETE, &bobs, None).await, 409, "he is the last one now");
     assert_eq!(ada.status(Method::DELETE, &adas, None).await, 204, "everybody may leave");
     let log = bob.get(&path("audit")).await;
-    let told = |what: &str, stage: &str| {
+    let entry_count = |action: &str, phase: &str| {
         let entries = log["data"].as_array().unwrap().iter();
-        entries.filter(|entry| entry["what"] == what && entry["stage"] == stage).count()
+        entries.filter(|entry| entry["action"] == action && entry["phase"] == phase).count()
     };
-    assert_eq!((told("member.invited", "done"), told("member.joined", "done")), (1, 1), "{log}");
-    assert_eq!((told("member.changed", "done"), told("member.changed", "failed")), (2, 1), "{log}");
-    assert_eq!((told("member.removed", "done"), told("member.removed", "failed")), (1, 2), "{log}");
+    assert_eq!(
+        (entry_count("member.invited", "done"), entry_count("member.joined", "done")),
+        (1, 1),
+        "{log}"
+    );
+    assert_eq!(
+        (entry_count("member.changed", "done"), entry_count("member.changed", "failed")),
+        (2, 1),
+        "{log}"
+    );
+    assert_eq!(
+        (entry_count("member.removed", "done"), entry_count("member.removed", "failed")),
+        (1, 2),
+        "{log}"
+    );
     assert!(!log.to_string().contains("example.com"), "no address outlives its member");
     assert_eq!(ada.status(Method::GET, &path("members"), None).await, 404);
     assert_eq!(ada.get("workspaces").await["data"], json!([]));
     assert_eq!(bob.status(Method::DELETE, &adas, None).await, 404);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn of_two_owners_who_leave_at_once_one_stays() {
-    let story = Story::begin().await.unwrap();
-    let ada = Someone::new(&story, "ada", None);
-    let bob = Someone::new(&story, "bob", Some(("bob@example.com", true)));
+    let scenario = Scenario::start().await.unwrap();
+    let ada = TestUser::new(&scenario, "ada", None);
+    let bob = TestUser::new(&scenario, "bob", Some(("bob@example.com", true)));
     let made = ada.send(Method::POST, "workspaces", Some(json!({"name": "Ada"}))).await.json();
     let path = |rest: &str| format!("workspaces/{}/{rest}", made["workspace"].as_str().unwrap());
     let invitation = json!({"email": "bob@example.com", "role": "owner"});
@@ -218,25 +230,25 @@ async fn of_two_owners_who_leave_at_once_one_stays() {
     let gone = [left.0.status, left.1.status].into_iter().filter(|status| *status == 204).count();
     assert!(gone <= 1, "{left:?}");
     let workspace = tenant(made["workspace"].as_str().unwrap()).unwrap();
-    let members = story.system.table.members(&workspace).await.unwrap();
+    let members = scenario.system.table.members(&workspace).await.unwrap();
     assert!(members.iter().any(|member| member.role == Role::Owner));
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn claims_of_a_workspace_count_only_where_they_are_trusted() {
     let issuer = local::issuer::Issuer::new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
-    let sessions = runtime::session::SessionConfig { trusts_claims: false, ..issuer.config() };
+    let sessions = runtime::session::SessionConfig { trust_role_claims: false, ..issuer.config() };
     let data = local::data::Data::Memory;
     let options = local::Options { sessions: Some(sessions), ..journeys::options(data) };
-    let story = Story::on(options).await.unwrap();
-    let now = story.system.clock.now();
+    let scenario = Scenario::with_options(options).await.unwrap();
+    let now = scenario.system.clock.now();
     let claims = issuer.claims("demo", Role::Owner, now).unwrap();
     let token = issuer.sign(&claims).unwrap();
     let path = "/v1/workspaces/demo/ad-accounts";
-    let refused = story.send(Method::GET, path, Some(&token), &[], None).await.unwrap();
+    let refused = scenario.send(Method::GET, path, Some(&token), &[], None).await.unwrap();
     assert_eq!(refused.status, 404, "whoever can write claims of their own gains nothing");
-    let mine = story.send(Method::GET, "/v1/workspaces", Some(&token), &[], None).await.unwrap();
+    let mine = scenario.send(Method::GET, "/v1/workspaces", Some(&token), &[], None).await.unwrap();
     assert_eq!(mine.json()["data"], json!([]));
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }

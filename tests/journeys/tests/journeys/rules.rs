@@ -1,12 +1,12 @@
 //! Rules look at the numbers and act.
 
-use ads::job::{Job, Queue};
-use ads::rule::{Decision, Outcome, RuleSpec};
+use domain::job::{Job, Queue};
+use domain::rule::{Decision, DecisionOutcome, RuleSpec};
 use graph_sim::{Fault, FaultKind};
 use http::Method;
 use jiff::SignedDuration;
-use journeys::{Story, TODAY};
-use local::main_job::WORKSPACE;
+use journeys::{Scenario, TODAY};
+use local::demo::WORKSPACE;
 use local::system::tenant;
 use serde_json::{Value, json};
 
@@ -14,33 +14,34 @@ fn pause_spenders() -> Value {
     json!({
         "name": "Pause whatever spends",
         "level": "campaign",
-        "when": {"metric": "spend", "window": "last_7_days", "is": "above", "value": "0"},
+        "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
         "guard": {"min_impressions": 1},
-        "action": {"do": "pause"},
+        "action": {"type": "pause"},
     })
 }
 
-async fn add(story: &Story, rule: &Value) -> String {
-    let added = story.api().unwrap().call(Method::POST, "rules", Some(rule)).await.unwrap();
+async fn add(scenario: &Scenario, rule: &Value) -> String {
+    let added = scenario.api().unwrap().call(Method::POST, "rules", Some(rule)).await.unwrap();
     added["id"].as_str().unwrap().to_owned()
 }
 
-async fn decisions(story: &Story, rule: &str) -> Vec<Value> {
-    story.api().unwrap().all(&format!("rules/{rule}/decisions")).await.unwrap()
+async fn decisions(scenario: &Scenario, rule: &str) -> Vec<Value> {
+    scenario.api().unwrap().all(&format!("rules/{rule}/decisions")).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_rule_pauses_a_campaign_at_meta_once_and_remembers_why() {
-    let story = Story::synced().await.unwrap();
-    let campaign = story.running_campaign().await.unwrap();
-    let rule = add(&story, &pause_spenders()).await;
-    story.sync().await.unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
+    let rule = add(&scenario, &pause_spenders()).await;
+    scenario.sync().await.unwrap();
 
-    let sim = story.sim().unwrap();
+    let sim = scenario.sim().unwrap();
     assert_eq!(sim.campaign(&campaign).unwrap()["status"], "PAUSED");
-    let shown = story.owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
-    assert_eq!(shown["status"], "PAUSED", "the table knows at once");
-    let made = decisions(&story, &rule).await;
+    let view =
+        scenario.call_as_owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
+    assert_eq!(view["status"], "PAUSED", "the table knows at once");
+    let made = decisions(&scenario, &rule).await;
     let decision = made.iter().find(|decision| decision["object"] == campaign.as_str()).unwrap();
     assert_eq!((decision["outcome"].as_str(), decision["before"].as_str()), (Some("done"), Some("ACTIVE")));
     assert_eq!(decision["value"], decision["spend"]);
@@ -48,19 +49,19 @@ async fn a_rule_pauses_a_campaign_at_meta_once_and_remembers_why() {
 
     // A person starts it again: the rule has decided on it today and leaves it alone.
     sim.update_node(&campaign, json!({"status": "ACTIVE"}));
-    story.sync().await.unwrap();
+    scenario.sync().await.unwrap();
     assert_eq!(sim.campaign(&campaign).unwrap()["status"], "ACTIVE");
-    assert_eq!(decisions(&story, &rule).await.len(), made.len());
-    story.end().await.unwrap();
+    assert_eq!(decisions(&scenario, &rule).await.len(), made.len());
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_rule_that_meta_holds_up_acts_when_meta_lets_it() {
-    let story = Story::synced().await.unwrap();
-    let campaign = story.running_campaign().await.unwrap();
-    add(&story, &pause_spenders()).await;
+async fn a_rule_that_meta_throttles_acts_after_the_wait() {
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
+    add(&scenario, &pause_spenders()).await;
     let usage = r#"{"1":[{"type":"ads_management","call_count":100,"estimated_time_to_regain_access":1}]}"#;
-    story.sim().unwrap().fail_next(Fault {
+    scenario.sim().unwrap().fail_next(Fault {
         method: Some("POST".to_owned()),
         path_contains: campaign.clone(),
         times: 1,
@@ -72,65 +73,65 @@ async fn a_rule_that_meta_holds_up_acts_when_meta_lets_it() {
             headers: vec![("x-business-use-case-usage".to_owned(), usage.to_owned())],
         },
     });
-    let (workspace, ad_account) = (tenant(WORKSPACE).unwrap(), story.account().unwrap().parse().unwrap());
+    let (workspace, ad_account) = (tenant(WORKSPACE).unwrap(), scenario.account().unwrap().parse().unwrap());
     let rules = Job::EvaluateRules { workspace, ad_account };
-    story.system.cloud.queues.send(&[rules]).await.unwrap();
-    let runner = &story.system.runner;
+    scenario.system.cloud.queues.send(&[rules]).await.unwrap();
+    let runner = &scenario.system.runner;
     runner.settle().await.unwrap();
-    let sim = story.sim().unwrap();
+    let sim = scenario.sim().unwrap();
     assert_eq!(sim.campaign(&campaign).unwrap()["status"], "ACTIVE", "Meta said no");
     assert_eq!(runner.outstanding(Queue::EvaluateRules).await.unwrap(), 1, "the job waits in its queue");
 
-    story.system.clock.advance(SignedDuration::from_mins(31));
+    scenario.system.clock.advance(SignedDuration::from_mins(31));
     let acted = async {
         while sim.campaign(&campaign).unwrap()["status"] != "PAUSED" {
             runner.settle().await.unwrap();
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), acted).await.unwrap();
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn the_guard_holds_a_rule_back_and_says_so() {
-    let story = Story::synced().await.unwrap();
-    let campaign = story.running_campaign().await.unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
     let mut rule = pause_spenders();
     rule["guard"] = json!({"min_spend": "1000000", "min_impressions": 1});
-    let rule = add(&story, &rule).await;
-    story.sync().await.unwrap();
-    assert_eq!(story.sim().unwrap().campaign(&campaign).unwrap()["status"], "ACTIVE");
-    let made = decisions(&story, &rule).await;
+    let rule = add(&scenario, &rule).await;
+    scenario.sync().await.unwrap();
+    assert_eq!(scenario.sim().unwrap().campaign(&campaign).unwrap()["status"], "ACTIVE");
+    let made = decisions(&scenario, &rule).await;
     assert!(!made.is_empty());
-    assert!(made.iter().all(|decision| decision["outcome"] == "guarded"));
+    assert!(made.iter().all(|decision| decision["outcome"] == "insufficient_data"));
     assert!(made[0]["reason"].as_str().unwrap().contains("below the guard's 1000000"));
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn an_act_whose_answer_is_lost_is_finished_and_not_repeated_as_another() {
-    let story = Story::synced().await.unwrap();
-    let campaign = story.running_campaign().await.unwrap();
-    let rule = add(&story, &pause_spenders()).await;
-    story.sim().unwrap().fail_next(Fault {
+async fn a_change_whose_response_is_lost_is_finished_and_not_repeated() {
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
+    let rule = add(&scenario, &pause_spenders()).await;
+    scenario.sim().unwrap().fail_next(Fault {
         method: Some("POST".to_owned()),
         path_contains: campaign.clone(),
         times: 1,
         skip: 0,
-        kind: FaultKind::LostAnswer,
+        kind: FaultKind::LostResponse,
     });
-    story.sync().await.unwrap();
-    let made = decisions(&story, &rule).await;
+    scenario.sync().await.unwrap();
+    let made = decisions(&scenario, &rule).await;
     let ours: Vec<_> = made.iter().filter(|decision| decision["object"] == campaign.as_str()).collect();
     assert_eq!(ours.len(), 1);
     assert_eq!(ours[0]["outcome"], "done");
-    assert_eq!(story.sim().unwrap().campaign(&campaign).unwrap()["status"], "PAUSED");
-    story.end().await.unwrap();
+    assert_eq!(scenario.sim().unwrap().campaign(&campaign).unwrap()["status"], "PAUSED");
+    scenario.finish().await.unwrap();
 }
 
 /// What a process leaves that goes away between deciding and confirming the act.
-fn left_open(
-    story: &Story,
+fn open_decision(
+    scenario: &Scenario,
     rule: &str,
     campaign: &str,
     day: jiff::civil::Date,
@@ -141,7 +142,7 @@ fn left_open(
     Decision {
         rule: rule.parse().unwrap(),
         rule_name: spec.name,
-        ad_account: story.account().unwrap().parse().unwrap(),
+        ad_account: scenario.account().unwrap().parse().unwrap(),
         level: spec.level,
         object: campaign.parse().unwrap(),
         object_name: None,
@@ -152,55 +153,55 @@ fn left_open(
         impressions: 1,
         spend: 1.into(),
         action: spec.action,
-        outcome: Outcome::Deciding,
+        outcome: DecisionOutcome::Deciding,
         reason: None,
         before: before.map(str::to_owned),
-        at: story.system.clock.now(),
+        at: scenario.system.clock.now(),
     }
 }
 
 #[tokio::test]
-async fn a_decision_that_a_crash_left_open_is_finished_on_its_day_and_lapses_later() {
+async fn a_decision_that_a_crash_left_open_is_finished_on_its_day_and_expires_later() {
     let yesterday = TODAY.yesterday().unwrap();
     for (day, done_before, expected, status) in [
         // It went away before the act, after the act, and on the day before.
         (TODAY, false, "done", "PAUSED"),
         (TODAY, true, "done", "PAUSED"),
-        (yesterday, false, "lapsed", "ACTIVE"),
+        (yesterday, false, "expired", "ACTIVE"),
     ] {
-        let story = Story::synced().await.unwrap();
-        let campaign = story.running_campaign().await.unwrap();
-        let sim = story.sim().unwrap();
+        let scenario = Scenario::synced().await.unwrap();
+        let campaign = scenario.running_campaign().await.unwrap();
+        let sim = scenario.sim().unwrap();
         let mut never = pause_spenders();
         never["when"]["value"] = json!("99999999");
-        let rule = add(&story, &never).await;
+        let rule = add(&scenario, &never).await;
         let before = if done_before {
             sim.update_node(&campaign, json!({"status": "PAUSED"}));
             Some("ACTIVE")
         } else {
             None
         };
-        let decision = left_open(&story, &rule, &campaign, day, before);
-        let long_ago = story.system.clock.now() - jiff::SignedDuration::from_mins(10);
-        story.system.table.decide(&tenant("demo").unwrap(), &decision, long_ago).await.unwrap();
-        story.sync().await.unwrap();
-        let made = decisions(&story, &rule).await;
+        let decision = open_decision(&scenario, &rule, &campaign, day, before);
+        let long_ago = scenario.system.clock.now() - jiff::SignedDuration::from_mins(10);
+        scenario.system.table.record_decision(&tenant("demo").unwrap(), &decision, long_ago).await.unwrap();
+        scenario.sync().await.unwrap();
+        let made = decisions(&scenario, &rule).await;
         assert_eq!(made.len(), 1);
         assert_eq!(made[0]["outcome"], expected, "{} {done_before}", made[0]);
         assert_eq!(sim.campaign(&campaign).unwrap()["status"], status);
-        story.end().await.unwrap();
+        scenario.finish().await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_budget_is_set_where_it_is_held() {
-    let story = Story::synced().await.unwrap();
+    let scenario = Scenario::synced().await.unwrap();
     let mut rule = pause_spenders();
-    rule["action"] = json!({"do": "set_budget", "daily_budget": {"amount": 4321, "currency": "SGD"}});
-    let rule = add(&story, &rule).await;
-    story.sync().await.unwrap();
-    let sim = story.sim().unwrap();
-    let made = decisions(&story, &rule).await;
+    rule["action"] = json!({"type": "set_budget", "daily_budget": {"amount": 4321, "currency": "SGD"}});
+    let rule = add(&scenario, &rule).await;
+    scenario.sync().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    let made = decisions(&scenario, &rule).await;
     let done: Vec<_> = made.iter().filter(|decision| decision["outcome"] == "done").collect();
     assert!(!done.is_empty(), "{made:?}");
     for decision in &made {
@@ -211,19 +212,19 @@ async fn a_budget_is_set_where_it_is_held() {
             _ => assert!(decision["reason"].as_str().unwrap().contains("its ad sets do"), "{decision}"),
         }
     }
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn rules_can_be_listed_replaced_disabled_and_removed() {
-    let story = Story::synced().await.unwrap();
-    let api = story.api().unwrap();
-    let rule = add(&story, &pause_spenders()).await;
+    let scenario = Scenario::synced().await.unwrap();
+    let api = scenario.api().unwrap();
+    let rule = add(&scenario, &pause_spenders()).await;
     let mut disabled = pause_spenders();
     disabled["state"] = json!("disabled");
     api.call(Method::PUT, &format!("rules/{rule}"), Some(&disabled)).await.unwrap();
-    story.sync().await.unwrap();
-    assert!(decisions(&story, &rule).await.is_empty());
+    scenario.sync().await.unwrap();
+    assert!(decisions(&scenario, &rule).await.is_empty());
     let listed = api.call(Method::GET, "rules", None).await.unwrap();
     assert_eq!(listed["data"][0]["state"], "disabled");
     api.call(Method::DELETE, &format!("rules/{rule}"), None).await.unwrap();
@@ -237,29 +238,29 @@ async fn rules_can_be_listed_replaced_disabled_and_removed() {
     assert_eq!(first, again);
     let other = api.call_with(Method::POST, "rules", Some(&disabled), &key).await.unwrap_err().to_string();
     assert!(other.contains("409"), "{other}");
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn malformed_rules_name_the_field_and_are_not_kept() {
-    let story = Story::synced().await.unwrap();
-    let token = story.system.token("demo", runtime::session::Role::Owner).unwrap();
-    let spoil = |at: &str, value: Value| {
+    let scenario = Scenario::synced().await.unwrap();
+    let token = scenario.system.token("demo", runtime::session::Role::Owner).unwrap();
+    let with_value = |at: &str, value: Value| {
         let mut rule = pause_spenders();
         *rule.pointer_mut(at).unwrap() = value;
         rule.to_string()
     };
     for (body, field, status) in [
-        (spoil("/when/metric", json!("happiness")), "when.metric", 400),
-        (spoil("/when/window", json!("last_8_days")), "when.window", 400),
-        (spoil("/when/value", json!(true)), "when.value", 400),
-        (spoil("/name", json!("")), "name", 400),
-        (spoil("/level", json!("account")), "level", 400),
+        (with_value("/when/metric", json!("happiness")), "when.metric", 400),
+        (with_value("/when/window", json!("last_8_days")), "when.window", 400),
+        (with_value("/when/value", json!(true)), "when.value", 400),
+        (with_value("/name", json!("")), "name", 400),
+        (with_value("/level", json!("account")), "level", 400),
         ("{\"name\":".to_owned(), "body", 400),
         ("[]".to_owned(), "body", 400),
         (String::new(), "body", 400),
     ] {
-        let refused = story
+        let refused = scenario
             .send(Method::POST, "/v1/workspaces/demo/rules", Some(&token), &[], Some(body.clone()))
             .await
             .unwrap();
@@ -269,9 +270,10 @@ async fn malformed_rules_name_the_field_and_are_not_kept() {
     let mut foreign = pause_spenders();
     foreign["ad_account"] = json!("act_999");
     let path = "/v1/workspaces/demo/rules";
-    let refused = story.send(Method::POST, path, Some(&token), &[], Some(foreign.to_string())).await.unwrap();
+    let refused =
+        scenario.send(Method::POST, path, Some(&token), &[], Some(foreign.to_string())).await.unwrap();
     assert_eq!(refused.status, 404);
-    let listed = story.api().unwrap().call(Method::GET, "rules", None).await.unwrap();
+    let listed = scenario.api().unwrap().call(Method::GET, "rules", None).await.unwrap();
     assert_eq!(listed["data"].as_array().unwrap().len(), 0);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }

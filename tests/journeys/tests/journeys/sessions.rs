@@ -1,33 +1,33 @@
-//! Who comes in: every way to forge a session that we know of, and its twin that differs in nothing else and comes in.
+//! Which sessions are accepted: every known way to forge one is rejected, and a control that differs in nothing else is accepted.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use futures_util::future::join_all;
 use http::Method;
 use jiff::SignedDuration;
-use journeys::canary::Place;
 use journeys::issuer::{OidcIssuer, SigningKey};
-use journeys::{Answer, Story, options};
+use journeys::leak_scanner::LeakChannel;
+use journeys::{Response, Scenario, options};
 use jsonwebtoken::Algorithm;
 use local::Options;
 use local::data::Data;
 use local::system::tenant;
-use runtime::Sessions;
-use runtime::session::{NotVerified, Refused, Role};
+use runtime::SessionVerifier;
+use runtime::session::{Role, TokenError, VerifyError};
 use serde_json::{Value, json};
 
 const PATH: &str = "/v1/workspaces/demo/ad-accounts";
 
-/// A forged token, what the answer says about it, and its twin.
+/// A forged token, what the response says about it, and its control.
 struct Case {
     name: String,
     forged: String,
-    twin: String,
-    why: &'static str,
+    control: String,
+    reason: &'static str,
 }
 
 /// Writes tokens of an issuer, as they should be and otherwise.
-struct Mint<'a> {
+struct TokenFactory<'a> {
     issuer: &'a OidcIssuer,
     now: i64,
     cases: Vec<Case>,
@@ -40,7 +40,7 @@ fn with_part(token: &str, part: usize, text: &str) -> String {
     parts.join(".")
 }
 
-impl Mint<'_> {
+impl TokenFactory<'_> {
     fn key(&self, id: &str) -> SigningKey {
         self.issuer.key(id).unwrap()
     }
@@ -56,63 +56,64 @@ impl Mint<'_> {
         })
     }
 
-    fn good(&self) -> String {
+    fn valid_token(&self) -> String {
         self.sign(&self.header(), &self.claims())
     }
 
     fn sign(&self, header: &Value, claims: &Value) -> String {
-        self.texts(&header.to_string(), &claims.to_string())
+        self.sign_raw(&header.to_string(), &claims.to_string())
     }
 
     /// Any texts, signed by the right key.
-    fn texts(&self, header: &str, claims: &str) -> String {
+    fn sign_raw(&self, header: &str, claims: &str) -> String {
         self.key("ed").sign(header.as_bytes(), claims.as_bytes()).unwrap()
     }
 
-    fn case(&mut self, name: impl Into<String>, why: &'static str, forged: String, twin: String) {
-        self.cases.push(Case { name: name.into(), forged, twin, why });
+    fn add_case(&mut self, name: impl Into<String>, reason: &'static str, forged: String, control: String) {
+        self.cases.push(Case { name: name.into(), forged, control, reason });
     }
 
-    /// The header says this, signed by the right key, and its twin that.
-    fn header_says(&mut self, why: &'static str, name: &str, forged: Value, twin: Value) {
-        let [forged_token, twin] = [&forged, &twin].map(|value| {
+    /// The header says this, signed by the right key, and its control that.
+    fn header_case(&mut self, reason: &'static str, name: &str, forged: Value, control: Value) {
+        let [forged_token, control] = [&forged, &control].map(|value| {
             let mut header = self.header();
             header[name] = value.clone();
             self.sign(&header, &self.claims())
         });
-        self.case(format!("{name} in the header is {forged}"), why, forged_token, twin);
+        self.add_case(format!("{name} in the header is {forged}"), reason, forged_token, control);
     }
 
-    /// A claim is this, and in its twin that.
-    fn claim_is(&mut self, why: &'static str, name: &str, forged: Value, twin: Value) {
-        let [forged_token, twin] = [&forged, &twin].map(|value| {
+    /// A claim is this, and in its control that.
+    fn claim_case(&mut self, reason: &'static str, name: &str, forged: Value, control: Value) {
+        let [forged_token, control] = [&forged, &control].map(|value| {
             let mut claims = self.claims();
             claims[name] = value.clone();
             self.sign(&self.header(), &claims)
         });
-        self.case(format!("the claim {name} is {forged}"), why, forged_token, twin);
+        self.add_case(format!("the claim {name} is {forged}"), reason, forged_token, control);
     }
 
-    fn without(&mut self, why: &'static str, part: usize, name: &str) {
+    fn missing_case(&mut self, reason: &'static str, part: usize, name: &str) {
         let (mut header, mut claims) = (self.header(), self.claims());
         [&mut header, &mut claims][part].as_object_mut().unwrap().remove(name).unwrap();
         let forged = self.sign(&header, &claims);
-        self.case(format!("there is no {name}"), why, forged, self.good());
+        self.add_case(format!("there is no {name}"), reason, forged, self.valid_token());
     }
 
     /// A name stands twice in a part, with two values or with the same.
-    fn twice(&mut self, part: usize, first: &str, second: &str) {
+    fn duplicate_case(&mut self, part: usize, first: &str, second: &str) {
         let parts = [self.header(), self.claims()].map(|part| part.to_string());
         let name = first.split('"').nth(1).unwrap();
-        let [mut forged, mut twin] = [parts.clone(), parts];
-        for (texts, doubled) in [(&mut forged, format!("{first},{second}")), (&mut twin, first.to_owned())] {
+        let [mut forged, mut control] = [parts.clone(), parts];
+        for (texts, doubled) in [(&mut forged, format!("{first},{second}")), (&mut control, first.to_owned())]
+        {
             let mut rest: Value = serde_json::from_str(&texts[part]).unwrap();
             rest.as_object_mut().unwrap().remove(name);
             texts[part] = format!("{{{doubled},{}", &rest.to_string()[1..]);
         }
-        let why = ["has no readable header", "has no readable claims"][part];
-        let [forged, twin] = [forged, twin].map(|texts| self.texts(&texts[0], &texts[1]));
-        self.case(format!("{first} and then {second}"), why, forged, twin);
+        let reason = ["has no readable header", "has no readable claims"][part];
+        let [forged, control] = [forged, control].map(|texts| self.sign_raw(&texts[0], &texts[1]));
+        self.add_case(format!("{first} and then {second}"), reason, forged, control);
     }
 }
 
@@ -121,22 +122,27 @@ const ALGORITHM: &str = "algorithm that is not accepted";
 const SIGNATURE: &str = "signature that does not hold";
 
 /// The algorithm is another one, or none.
-fn algorithms(mint: &mut Mint<'_>) {
-    let good = mint.good();
+fn algorithms(factory: &mut TokenFactory<'_>) {
+    let good = factory.valid_token();
     for alg in ["none", "None", "NONE", "nOnE", "", "eddsa", "EDDSA", "Ed25519"] {
         let header = json!({"alg": alg, "typ": "JWT", "kid": "ed"});
-        let signed = mint.sign(&header, &mint.claims());
-        mint.case(format!("alg {alg:?}, signed"), ALGORITHM, signed.clone(), good.clone());
-        mint.case(format!("alg {alg:?}, unsigned"), ALGORITHM, with_part(&signed, 2, ""), good.clone());
+        let signed = factory.sign(&header, &factory.claims());
+        factory.add_case(format!("alg {alg:?}, signed"), ALGORITHM, signed.clone(), good.clone());
+        factory.add_case(
+            format!("alg {alg:?}, unsigned"),
+            ALGORITHM,
+            with_part(&signed, 2, ""),
+            good.clone(),
+        );
     }
     for alg in [json!(null), json!(1), json!(["EdDSA"]), json!({"EdDSA": 1})] {
-        mint.header_says("names no algorithm", "alg", alg, json!("EdDSA"));
+        factory.header_case("names no algorithm", "alg", alg, json!("EdDSA"));
     }
-    mint.without("names no algorithm", 0, "alg");
+    factory.missing_case("names no algorithm", 0, "alg");
 
     // The public key as a shared secret, in all the ways in which somebody might write it down.
     for kid in ["ed", "rsa", "ec"] {
-        let public = mint.key(kid).public;
+        let public = factory.key(kid).public;
         let text = |name: &str| public[name].as_str().unwrap_or_default().to_owned();
         let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)).unwrap();
         let spellings = [public.to_string().into_bytes(), text("x").into_bytes(), bytes("x"), bytes("n")];
@@ -145,41 +151,41 @@ fn algorithms(mint: &mut Mint<'_>) {
                 [("HS256", Algorithm::HS256), ("HS384", Algorithm::HS384), ("HS512", Algorithm::HS512)]
             {
                 let header = json!({"alg": alg, "kid": kid}).to_string();
-                let key = SigningKey::shared(&secret, algorithm);
-                let forged = key.sign(header.as_bytes(), mint.claims().to_string().as_bytes()).unwrap();
+                let key = SigningKey::hmac(&secret, algorithm);
+                let forged = key.sign(header.as_bytes(), factory.claims().to_string().as_bytes()).unwrap();
                 let name = format!("{alg} with {} bytes of the public key {kid}", secret.len());
-                mint.case(name, ALGORITHM, forged, good.clone());
+                factory.add_case(name, ALGORITHM, forged, good.clone());
             }
         }
     }
 
     // A key of another kind signs under this key's name, or the right key in a way that it is not for.
     let ways = [
-        ("ES256", "ed", mint.key("ec"), ALGORITHM),
-        ("RS256", "ed", mint.key("rsa"), ALGORITHM),
-        ("EdDSA", "rsa", mint.key("ed"), ALGORITHM),
-        ("EdDSA", "ec", mint.key("ed"), ALGORITHM),
-        ("RS256", "ec", mint.key("rsa"), ALGORITHM),
-        ("RS512", "rsa", mint.key("rsa").with(Algorithm::RS512), ALGORITHM),
-        ("PS256", "rsa", mint.key("rsa").with(Algorithm::PS256), ALGORITHM),
-        ("RS256", "rsa", mint.key("rsa").with(Algorithm::PS256), SIGNATURE),
-        ("EdDSA", "ed", mint.key("ec"), SIGNATURE),
-        ("ES256", "ec", mint.key("ed"), SIGNATURE),
+        ("ES256", "ed", factory.key("ec"), ALGORITHM),
+        ("RS256", "ed", factory.key("rsa"), ALGORITHM),
+        ("EdDSA", "rsa", factory.key("ed"), ALGORITHM),
+        ("EdDSA", "ec", factory.key("ed"), ALGORITHM),
+        ("RS256", "ec", factory.key("rsa"), ALGORITHM),
+        ("RS512", "rsa", factory.key("rsa").with_algorithm(Algorithm::RS512), ALGORITHM),
+        ("PS256", "rsa", factory.key("rsa").with_algorithm(Algorithm::PS256), ALGORITHM),
+        ("RS256", "rsa", factory.key("rsa").with_algorithm(Algorithm::PS256), SIGNATURE),
+        ("EdDSA", "ed", factory.key("ec"), SIGNATURE),
+        ("ES256", "ec", factory.key("ed"), SIGNATURE),
     ];
-    for (alg, kid, key, why) in ways {
-        let claims = mint.claims().to_string();
+    for (alg, kid, key, reason) in ways {
+        let claims = factory.claims().to_string();
         let token = |alg: &Value, key: &SigningKey| {
             let header = json!({"alg": alg, "kid": kid}).to_string();
             key.sign(header.as_bytes(), claims.as_bytes()).unwrap()
         };
-        let right = mint.key(kid);
-        let (forged, twin) = (token(&json!(alg), &key), token(&right.public["alg"], &right));
-        mint.case(format!("{alg} under the key {kid}, signed by {}", key.id), why, forged, twin);
+        let right = factory.key(kid);
+        let (forged, control) = (token(&json!(alg), &key), token(&right.public["alg"], &right));
+        factory.add_case(format!("{alg} under the key {kid}, signed by {}", key.id), reason, forged, control);
     }
 }
 
 /// The key is another one, or its name is no name.
-fn keys(mint: &mut Mint<'_>) {
+fn keys(factory: &mut TokenFactory<'_>) {
     let unknown = "signed by an unknown key";
     for kid in [
         "unknown",
@@ -191,18 +197,18 @@ fn keys(mint: &mut Mint<'_>) {
         "x' UNION SELECT 'secret",
         "https://evil.example/k",
     ] {
-        mint.header_says(unknown, "kid", json!(kid), json!("ed"));
+        factory.header_case(unknown, "kid", json!(kid), json!("ed"));
     }
     for kid in [json!(null), json!(1), json!(["ed"]), json!({"ed": 1}), json!(true)] {
-        mint.header_says("does not name its key", "kid", kid, json!("ed"));
+        factory.header_case("does not name its key", "kid", kid, json!("ed"));
     }
-    mint.without("does not name its key", 0, "kid");
-    mint.twice(0, r#""kid":"ed""#, r#""kid":"ed""#);
-    mint.twice(0, r#""kid":"ed""#, r#""kid":"unknown""#);
-    mint.twice(0, r#""alg":"EdDSA""#, r#""alg":"none""#);
+    factory.missing_case("does not name its key", 0, "kid");
+    factory.duplicate_case(0, r#""kid":"ed""#, r#""kid":"ed""#);
+    factory.duplicate_case(0, r#""kid":"ed""#, r#""kid":"unknown""#);
+    factory.duplicate_case(0, r#""alg":"EdDSA""#, r#""alg":"none""#);
 
     // The forger's own key, brought along in every way that a header can bring one. The right key's signature makes
-    // the twin good: what it brings along is not looked at.
+    // the control good: what it brings along is not looked at.
     let forger = SigningKey::ed("ed", 9).unwrap();
     let elsewhere = "http://127.0.0.1:9/keys";
     let brought = [
@@ -212,21 +218,21 @@ fn keys(mint: &mut Mint<'_>) {
         ("x5c", json!(["MIIB"])),
     ];
     for (name, value) in brought {
-        for (kid, why) in [("ed", SIGNATURE), ("forger", unknown)] {
-            let mut header = mint.header();
+        for (kid, reason) in [("ed", SIGNATURE), ("forger", unknown)] {
+            let mut header = factory.header();
             (header[name], header["kid"]) = (value.clone(), json!(kid));
             let forged =
-                forger.sign(header.to_string().as_bytes(), mint.claims().to_string().as_bytes()).unwrap();
+                forger.sign(header.to_string().as_bytes(), factory.claims().to_string().as_bytes()).unwrap();
             header["kid"] = json!("ed");
-            let twin = mint.sign(&header, &mint.claims());
-            mint.case(format!("{name} brings the forger's key as {kid}"), why, forged, twin);
+            let control = factory.sign(&header, &factory.claims());
+            factory.add_case(format!("{name} brings the forger's key as {kid}"), reason, forged, control);
         }
     }
     for crit in [json!(["exp"]), json!([]), json!(["b64"]), json!(null)] {
-        let mut header = mint.header();
+        let mut header = factory.header();
         header["crit"] = crit.clone();
-        let forged = mint.sign(&header, &mint.claims());
-        mint.case(format!("crit {crit}"), "demands extensions", forged, mint.good());
+        let forged = factory.sign(&header, &factory.claims());
+        factory.add_case(format!("crit {crit}"), "demands extensions", forged, factory.valid_token());
     }
     for typ in [
         json!("logout+jwt"),
@@ -237,20 +243,20 @@ fn keys(mint: &mut Mint<'_>) {
         json!(null),
         json!(["JWT"]),
     ] {
-        for twin in ["JWT", "jwt", "at+jwt", "application/at+JWT"] {
-            mint.header_says("is of another type", "typ", typ.clone(), json!(twin));
+        for control in ["JWT", "jwt", "at+jwt", "application/at+JWT"] {
+            factory.header_case("is of another type", "typ", typ.clone(), json!(control));
         }
     }
 }
 
 /// What it says is not what we take, whoever signed.
-fn claims(mint: &mut Mint<'_>) {
-    let (url, now) = (mint.issuer.url(), mint.now);
+fn claims(factory: &mut TokenFactory<'_>) {
+    let (url, now) = (factory.issuer.url(), factory.now);
     for iss in [format!("{url}/"), url.to_uppercase(), "https://elsewhere.example".to_owned(), String::new()]
     {
-        mint.claim_is("another issuer", "iss", json!(iss), json!(url));
+        factory.claim_case("another issuer", "iss", json!(iss), json!(url));
     }
-    mint.claim_is(MALFORMED_CLAIMS, "iss", json!([url]), json!(url));
+    factory.claim_case(MALFORMED_CLAIMS, "iss", json!([url]), json!(url));
     for aud in [
         json!("elsewhere"),
         json!("adflight2"),
@@ -259,11 +265,11 @@ fn claims(mint: &mut Mint<'_>) {
         json!([]),
         json!(["elsewhere"]),
     ] {
-        mint.claim_is("not for this audience", "aud", aud, json!(["elsewhere", "adflight"]));
+        factory.claim_case("not for this audience", "aud", aud, json!(["elsewhere", "adflight"]));
     }
     for aud in [json!(1), json!(null), json!({"adflight": 1}), json!(["adflight", 1]), json!([["adflight"]])]
     {
-        mint.claim_is(MALFORMED_CLAIMS, "aud", aud, json!(["adflight"]));
+        factory.claim_case(MALFORMED_CLAIMS, "aud", aud, json!(["adflight"]));
     }
     let soon = json!(now + 60);
     for exp in [
@@ -274,48 +280,48 @@ fn claims(mint: &mut Mint<'_>) {
         json!(null),
         json!(true),
     ] {
-        mint.claim_is(MALFORMED_CLAIMS, "exp", exp, soon.clone());
+        factory.claim_case(MALFORMED_CLAIMS, "exp", exp, soon.clone());
     }
     let over = [json!(-1), json!(0), json!(i64::MIN), json!(now - 3600), json!(now - 90)];
     for exp in over {
-        mint.claim_is("has expired", "exp", exp, json!(now - 30));
+        factory.claim_case("has expired", "exp", exp, json!(now - 30));
     }
     for exp in [json!(i64::MAX), json!(1_000 * now), json!(now + 32 * 86_400)] {
-        mint.claim_is("lasts too long", "exp", exp, json!(now + 30 * 86_400));
+        factory.claim_case("lasts too long", "exp", exp, json!(now + 30 * 86_400));
     }
     for name in ["nbf", "iat"] {
         for from in [now + 3600, i64::MAX, now + 90] {
-            mint.claim_is("is not valid yet", name, json!(from), json!(now + 30));
+            factory.claim_case("is not valid yet", name, json!(from), json!(now + 30));
         }
         for from in [json!("0"), json!(0.5), json!([0])] {
-            mint.claim_is(MALFORMED_CLAIMS, name, from, json!(0));
+            factory.claim_case(MALFORMED_CLAIMS, name, from, json!(0));
         }
     }
     for sub in ["", "a\u{0}b", "a\nb", &"a".repeat(256)] {
-        mint.claim_is("must name a person", "sub", json!(sub), json!("a".repeat(255)));
+        factory.claim_case("must name a person", "sub", json!(sub), json!("a".repeat(255)));
     }
     for sub in [json!(1), json!(null), json!(["p1"]), json!({})] {
-        mint.claim_is(MALFORMED_CLAIMS, "sub", sub, json!("1"));
+        factory.claim_case(MALFORMED_CLAIMS, "sub", sub, json!("1"));
     }
     for name in ["iss", "aud", "exp", "sub"] {
-        mint.without(MALFORMED_CLAIMS, 1, name);
+        factory.missing_case(MALFORMED_CLAIMS, 1, name);
     }
-    mint.twice(1, r#""sub":"p1""#, r#""sub":"p2""#);
-    mint.twice(1, &format!(r#""exp":{}"#, now + 60), r#""exp":0"#);
-    mint.twice(1, r#""workspace":"demo""#, r#""workspace":"demo""#);
-    mint.twice(1, r#""role":"viewer""#, r#""role":"owner""#);
-    mint.twice(1, r#""aud":"adflight""#, r#""aud":"elsewhere""#);
+    factory.duplicate_case(1, r#""sub":"p1""#, r#""sub":"p2""#);
+    factory.duplicate_case(1, &format!(r#""exp":{}"#, now + 60), r#""exp":0"#);
+    factory.duplicate_case(1, r#""workspace":"demo""#, r#""workspace":"demo""#);
+    factory.duplicate_case(1, r#""role":"viewer""#, r#""role":"owner""#);
+    factory.duplicate_case(1, r#""aud":"adflight""#, r#""aud":"elsewhere""#);
     let logout = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
-    mint.claim_is("tells of an event", "events", logout, json!(null));
+    factory.claim_case("tells of an event", "events", logout, json!(null));
 }
 
 /// It is not written as a token is.
-fn forms(mint: &mut Mint<'_>) {
-    let good = mint.good();
+fn malformed(factory: &mut TokenFactory<'_>) {
+    let good = factory.valid_token();
     let other = {
-        let mut claims = mint.claims();
+        let mut claims = factory.claims();
         claims["sub"] = json!("p2");
-        mint.sign(&mint.header(), &claims)
+        factory.sign(&factory.header(), &claims)
     };
     let parts: Vec<&str> = good.split('.').collect();
     let [header, payload, signature] = parts[..] else { panic!("{good}") };
@@ -331,14 +337,14 @@ fn forms(mint: &mut Mint<'_>) {
         ),
         ("five empty parts", "....".to_owned()),
     ] {
-        mint.case(name, three, forged, good.clone());
+        factory.add_case(name, three, forged, good.clone());
     }
     let base64url = "base64url without padding";
     let last = signature.chars().last().unwrap();
     // Two of the last letter's six bits belong to a byte.
-    let neighbour = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let place = neighbour.find(last).unwrap();
-    let trailing: String = neighbour.chars().nth(place ^ 1).into_iter().collect();
+    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let place = alphabet.find(last).unwrap();
+    let trailing: String = alphabet.chars().nth(place ^ 1).into_iter().collect();
     let standard = STANDARD_NO_PAD.encode(URL_SAFE_NO_PAD.decode(signature).unwrap());
     for (name, forged) in [
         ("padding after the signature", format!("{good}==")),
@@ -350,10 +356,10 @@ fn forms(mint: &mut Mint<'_>) {
         ("half of four letters", with_part(&good, 2, &signature[..85])),
         ("letters of another alphabet", with_part(&good, 0, &format!("{}+/", &header[..header.len() - 2]))),
     ] {
-        mint.case(name, base64url, forged, good.clone());
+        factory.add_case(name, base64url, forged, good.clone());
     }
     if standard != signature {
-        mint.case(
+        factory.add_case(
             "the signature in standard base64",
             base64url,
             with_part(&good, 2, &standard),
@@ -369,14 +375,19 @@ fn forms(mint: &mut Mint<'_>) {
         ("the signature of another token", with_part(&good, 2, other.split('.').nth(2).unwrap())),
         ("the payload of another token", with_part(&good, 1, other.split('.').nth(1).unwrap())),
     ] {
-        mint.case(name, SIGNATURE, forged, good.clone());
+        factory.add_case(name, SIGNATURE, forged, good.clone());
     }
 
-    let (head, said) = (mint.header().to_string(), mint.claims().to_string());
+    let (head, said) = (factory.header().to_string(), factory.claims().to_string());
     let deep = format!(r#"{},"x":{}{}}}"#, &said[..said.len() - 1], "[".repeat(2000), "]".repeat(2000));
     let shallow = format!(r#"{},"x":{}{}}}"#, &said[..said.len() - 1], "[".repeat(50), "]".repeat(50));
-    let shallow = mint.texts(&head, &shallow);
-    mint.case("claims two thousand deep", "no readable claims", mint.texts(&head, &deep), shallow);
+    let shallow = factory.sign_raw(&head, &shallow);
+    factory.add_case(
+        "claims two thousand deep",
+        "no readable claims",
+        factory.sign_raw(&head, &deep),
+        shallow,
+    );
     for payload in [
         "[]",
         "null",
@@ -390,69 +401,76 @@ fn forms(mint: &mut Mint<'_>) {
         &format!("{said} x"),
         &said.replace('"', "'"),
     ] {
-        let forged = mint.texts(&head, payload);
-        mint.case(format!("claims {:.20}", payload), "no readable claims", forged, good.clone());
+        let forged = factory.sign_raw(&head, payload);
+        factory.add_case(format!("claims {:.20}", payload), "no readable claims", forged, good.clone());
     }
-    let broken = mint.key("ed").sign(head.as_bytes(), b"{\"sub\":\"\xff\"}").unwrap();
-    mint.case("claims that are no UTF-8", "no readable claims", broken, good.clone());
+    let broken = factory.key("ed").sign(head.as_bytes(), b"{\"sub\":\"\xff\"}").unwrap();
+    factory.add_case("claims that are no UTF-8", "no readable claims", broken, good.clone());
     for header in ["[]", "null", "", "{", &format!("[{head}]"), &format!("{head}{head}")] {
-        let forged = mint.texts(header, &said);
-        mint.case(format!("header {:.20}", header), "no readable header", forged, good.clone());
+        let forged = factory.sign_raw(header, &said);
+        factory.add_case(format!("header {:.20}", header), "no readable header", forged, good.clone());
     }
     let filler = |length: usize| {
-        let mut claims = mint.claims();
+        let mut claims = factory.claims();
         claims["x"] = json!("x".repeat(length));
-        mint.sign(&mint.header(), &claims)
+        factory.sign(&factory.header(), &claims)
     };
     let (long, short) = (filler(6_200), filler(5_700));
     assert!(long.len() > 8192 && short.len() < 8192, "{} {}", long.len(), short.len());
-    mint.case("longer than 8 KB", "longer than 8 KB", long, short);
+    factory.add_case("longer than 8 KB", "longer than 8 KB", long, short);
 }
 
-async fn story() -> (Story, OidcIssuer) {
+async fn scenario() -> (Scenario, OidcIssuer) {
     let issuer = OidcIssuer::start().await.unwrap();
     let trusting = Options { sessions: Some(issuer.config()), ..options(Data::Memory) };
-    (Story::on(trusting).await.unwrap(), issuer)
+    (Scenario::with_options(trusting).await.unwrap(), issuer)
 }
 
-async fn ask(story: &Story, token: &str) -> Answer {
-    story.send(Method::GET, PATH, Some(token), &[], None).await.unwrap()
+async fn list_accounts(scenario: &Scenario, token: &str) -> Response {
+    scenario.send(Method::GET, PATH, Some(token), &[], None).await.unwrap()
 }
 
 #[tokio::test]
-async fn forged_sessions_are_refused_and_their_twins_are_not() {
-    let (story, issuer) = story().await;
-    let now = story.system.clock.now().as_second();
-    let mut mint = Mint { issuer: &issuer, now, cases: Vec::new() };
-    algorithms(&mut mint);
-    keys(&mut mint);
-    claims(&mut mint);
-    forms(&mut mint);
-    let cases = mint.cases;
+async fn forged_sessions_are_rejected_and_their_controls_are_not() {
+    let (scenario, issuer) = scenario().await;
+    let now = scenario.system.clock.now().as_second();
+    let mut factory = TokenFactory { issuer: &issuer, now, cases: Vec::new() };
+    algorithms(&mut factory);
+    keys(&mut factory);
+    claims(&mut factory);
+    malformed(&mut factory);
+    let cases = factory.cases;
     assert!(cases.len() > 60, "{}", cases.len());
-    for Case { name, forged, twin, why } in &cases {
-        let (refused, accepted) = (ask(&story, forged).await, ask(&story, twin).await);
+    for Case { name, forged, control, reason } in &cases {
+        let (refused, accepted) =
+            (list_accounts(&scenario, forged).await, list_accounts(&scenario, control).await);
         assert_eq!(refused.status, 401, "{name}: {}", refused.text);
-        assert_eq!(refused.json()["type"], "urn:adflight:session", "{name}");
+        assert_eq!(refused.json()["type"], "urn:adflight:unauthorized", "{name}");
         assert_eq!(refused.headers["www-authenticate"], "Bearer", "{name}");
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();
-        assert!(detail.contains(why), "{name}: {detail}");
-        assert_eq!(accepted.status, 200, "the twin of {name}: {}", accepted.text);
+        assert!(detail.contains(reason), "{name}: {detail}");
+        assert_eq!(accepted.status, 200, "the control of {name}: {}", accepted.text);
     }
-    assert!(issuer.asked() < 10, "it was asked {} times", issuer.asked());
-    println!("{} forged sessions refused, each beside a twin that comes in", cases.len());
-    story.end().await.unwrap();
+    assert!(issuer.request_count() < 10, "it was asked {} times", issuer.request_count());
+    println!("{} forged sessions refused, each beside a control that is accepted", cases.len());
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_session_comes_in_the_one_header_and_in_no_other_way() {
-    let (story, issuer) = story().await;
-    story.canaries.pardon(Place::Request);
-    let mint = Mint { issuer: &issuer, now: story.system.clock.now().as_second(), cases: Vec::new() };
-    let good = mint.good();
+async fn a_session_is_accepted_in_the_authorization_header_only() {
+    let (scenario, issuer) = scenario().await;
+    scenario.scanner.allow(LeakChannel::Request);
+    let factory =
+        TokenFactory { issuer: &issuer, now: scenario.system.clock.now().as_second(), cases: Vec::new() };
+    let good = factory.valid_token();
     let bearer = format!("Bearer {good}");
     let send = async |path: &str, headers: &[(&str, &str)], body: Option<&str>| {
-        story.send(Method::GET, path, None, headers, body.map(str::to_owned)).await.unwrap().status.as_u16()
+        scenario
+            .send(Method::GET, path, None, headers, body.map(str::to_owned))
+            .await
+            .unwrap()
+            .status
+            .as_u16()
     };
     for header in [bearer.clone(), format!("bearer {good}"), format!("BEARER   {good}")] {
         assert_eq!(send(PATH, &[("authorization", &header)], None).await, 200, "{header:.10}");
@@ -496,24 +514,24 @@ async fn a_session_comes_in_the_one_header_and_in_no_other_way() {
     assert_eq!(send(PATH, &[], None).await, 401);
     // A megabyte does not come past the server, and would not come past us.
     let huge = format!("Bearer {}", "x".repeat(1 << 20));
-    let answer = story.send(Method::GET, PATH, None, &[("authorization", &huge)], None).await;
-    assert!(answer.is_err() || [401, 431].contains(&answer.unwrap().status.as_u16()));
-    let sessions = Sessions::new(issuer.config()).unwrap();
+    let response = scenario.send(Method::GET, PATH, None, &[("authorization", &huge)], None).await;
+    assert!(response.is_err() || [401, 431].contains(&response.unwrap().status.as_u16()));
+    let sessions = SessionVerifier::new(issuer.config()).unwrap();
     let huge = format!("{good}{}", "A".repeat(1 << 20));
-    let refused = sessions.verify(&huge, story.system.clock.now()).await;
-    assert!(matches!(refused, Err(NotVerified::Refused(Refused::Malformed(_)))), "{refused:?}");
-    story.end().await.unwrap();
+    let refused = sessions.verify(&huge, scenario.system.clock.now()).await;
+    assert!(matches!(refused, Err(VerifyError::InvalidToken(TokenError::Malformed(_)))), "{refused:?}");
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_session_ends_with_its_time_its_key_and_its_workspace() {
-    let (story, issuer) = story().await;
-    let now = story.system.clock.now().as_second();
-    let mint = Mint { issuer: &issuer, now, cases: Vec::new() };
+    let (scenario, issuer) = scenario().await;
+    let now = scenario.system.clock.now().as_second();
+    let factory = TokenFactory { issuer: &issuer, now, cases: Vec::new() };
     let of = |changes: Value| {
-        let mut claims = mint.claims();
+        let mut claims = factory.claims();
         claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        mint.sign(&mint.header(), &claims)
+        factory.sign(&factory.header(), &claims)
     };
     // Signed as it should be, and still not of here: as if there were no such place.
     for elsewhere in [
@@ -527,55 +545,59 @@ async fn a_session_ends_with_its_time_its_key_and_its_workspace() {
         json!({"role": ["owner"]}),
         json!({"role": "Owner"}),
     ] {
-        let answer = ask(&story, &of(elsewhere.clone())).await;
-        assert_eq!(answer.status, 404, "{elsewhere}: {}", answer.text);
-        assert_eq!(answer.json()["type"], "urn:adflight:not-found");
+        let response = list_accounts(&scenario, &of(elsewhere.clone())).await;
+        assert_eq!(response.status, 404, "{elsewhere}: {}", response.text);
+        assert_eq!(response.json()["type"], "urn:adflight:not-found");
     }
-    let (token, short) = (mint.good(), of(json!({"exp": now + 60})));
+    let (token, short) = (factory.valid_token(), of(json!({"exp": now + 60})));
     assert_eq!(
-        (ask(&story, &token).await.status.as_u16(), ask(&story, &short).await.status.as_u16()),
+        (
+            list_accounts(&scenario, &token).await.status.as_u16(),
+            list_accounts(&scenario, &short).await.status.as_u16()
+        ),
         (200, 200)
     );
-    story.system.clock.advance(SignedDuration::from_secs(121));
-    let over = ask(&story, &short).await;
+    scenario.system.clock.advance(SignedDuration::from_secs(121));
+    let over = list_accounts(&scenario, &short).await;
     assert_eq!(over.status, 401);
     assert!(over.text.contains("has expired"), "{}", over.text);
 
     // The issuer takes the key away; nobody tells us, and within a quarter of an hour it is over.
     issuer.rotate(&[SigningKey::ed("next", 2).unwrap()]);
-    assert_eq!(ask(&story, &token).await.status, 200);
-    story.system.clock.advance(SignedDuration::from_mins(15));
-    let stale = ask(&story, &token).await;
+    assert_eq!(list_accounts(&scenario, &token).await.status, 200);
+    scenario.system.clock.advance(SignedDuration::from_mins(15));
+    let stale = list_accounts(&scenario, &token).await;
     assert_eq!(stale.status, 401);
     assert!(stale.text.contains("unknown key"), "{}", stale.text);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn without_the_issuers_keys_nobody_is_told_that_a_session_is_bad() {
-    let (story, issuer) = story().await;
-    issuer.is(journeys::issuer::Mood::Status(502));
-    let mint = Mint { issuer: &issuer, now: story.system.clock.now().as_second(), cases: Vec::new() };
-    let token = mint.good();
-    let answers = join_all((0..20).map(|_| ask(&story, &token))).await;
-    for answer in answers {
-        assert_eq!(answer.status, 503, "{}", answer.text);
-        assert_eq!(answer.json()["type"], "urn:adflight:unavailable");
+async fn without_the_issuers_keys_a_session_gets_503_and_not_401() {
+    let (scenario, issuer) = scenario().await;
+    issuer.set_behavior(journeys::issuer::IssuerBehavior::Status(502));
+    let factory =
+        TokenFactory { issuer: &issuer, now: scenario.system.clock.now().as_second(), cases: Vec::new() };
+    let token = factory.valid_token();
+    let responses = join_all((0..20).map(|_| list_accounts(&scenario, &token))).await;
+    for response in responses {
+        assert_eq!(response.status, 503, "{}", response.text);
+        assert_eq!(response.json()["type"], "urn:adflight:unavailable");
     }
-    assert_eq!(issuer.asked(), 1);
-    issuer.is(journeys::issuer::Mood::Well);
-    story.system.clock.advance(SignedDuration::from_secs(10));
-    assert_eq!(ask(&story, &token).await.status, 200);
-    story.end().await.unwrap();
+    assert_eq!(issuer.request_count(), 1);
+    issuer.set_behavior(journeys::issuer::IssuerBehavior::Normal);
+    scenario.system.clock.advance(SignedDuration::from_secs(10));
+    assert_eq!(list_accounts(&scenario, &token).await.status, 200);
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_address_counts_only_where_the_issuer_has_verified_it() {
     let issuer = OidcIssuer::start().await.unwrap();
-    let sessions = Sessions::new(issuer.config()).unwrap();
+    let sessions = SessionVerifier::new(issuer.config()).unwrap();
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let mint = Mint { issuer: &issuer, now: now.as_second(), cases: Vec::new() };
-    for (email, verified, kept) in [
+    let factory = TokenFactory { issuer: &issuer, now: now.as_second(), cases: Vec::new() };
+    for (email, verified, expected) in [
         (json!("Ana@Example.com"), json!(true), Some("ana@example.com")),
         (json!("ana@example.com"), json!("true"), Some("ana@example.com")),
         (json!("ana@example.com"), json!(false), None),
@@ -588,20 +610,24 @@ async fn an_address_counts_only_where_the_issuer_has_verified_it() {
         (json!("ana@example.com\r\nbcc:x@example.com"), json!(true), None),
         (json!(null), json!(true), None),
     ] {
-        let mut claims = mint.claims();
+        let mut claims = factory.claims();
         (claims["email"], claims["email_verified"]) = (email.clone(), verified.clone());
-        let person = sessions.verify(&mint.sign(&mint.header(), &claims), now).await.unwrap();
-        assert_eq!(person.verified_email.as_ref().map(ads::email::Email::as_str), kept, "{email} {verified}");
-        assert_eq!(person.claimed, Some((tenant("demo").unwrap(), Role::Viewer)));
+        let person = sessions.verify(&factory.sign(&factory.header(), &claims), now).await.unwrap();
+        assert_eq!(
+            person.verified_email.as_ref().map(domain::email::Email::as_str),
+            expected,
+            "{email} {verified}"
+        );
+        assert_eq!(person.claimed_role, Some((tenant("demo").unwrap(), Role::Viewer)));
     }
 }
 
 #[tokio::test]
 async fn a_token_with_any_single_byte_changed_is_refused() {
     let issuer = OidcIssuer::start().await.unwrap();
-    let sessions = Sessions::new(issuer.config()).unwrap();
+    let sessions = SessionVerifier::new(issuer.config()).unwrap();
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let good = Mint { issuer: &issuer, now: now.as_second(), cases: Vec::new() }.good();
+    let good = TokenFactory { issuer: &issuer, now: now.as_second(), cases: Vec::new() }.valid_token();
     sessions.verify(&good, now).await.unwrap();
     let mut signatures = 0;
     for place in 0..good.len() {
@@ -612,7 +638,7 @@ async fn a_token_with_any_single_byte_changed_is_refused() {
             let changed = String::from_utf8(bytes).unwrap();
             let refused = sessions.verify(&changed, now).await;
             assert!(refused.is_err(), "{changed} instead of {good}");
-            signatures += usize::from(refused == Err(NotVerified::Refused(Refused::Signature)));
+            signatures += usize::from(refused == Err(VerifyError::InvalidToken(TokenError::Signature)));
         }
     }
     assert!(signatures > 100, "only {signatures} came as far as the signature");

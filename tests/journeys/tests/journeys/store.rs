@@ -1,18 +1,18 @@
-//! The table's promises, on the embedded DynamoDB.
+//! Guarantees of the table, on the embedded DynamoDB.
 
-use ads::job::WebhookChange;
-use ads::metrics::{DayFacts, Measures};
-use ads::object::{AdObject, Level};
+use domain::job::WebhookChange;
+use domain::metrics::{DayFacts, Measures};
+use domain::object::{AdObject, Level};
 use jiff::{SignedDuration, Timestamp};
-use journeys::{Story, TODAY};
+use journeys::{Scenario, TODAY};
 use local::system::tenant;
 use store::StoreError;
-use store::chunk::{ChunkState, Lease, LeaseAnswer, RunTotals};
+use store::chunk::{ChunkState, Lease, LeaseAttempt, RunTotals};
+use store::entity::{StoredEntity, UpsertResult};
 use store::fact::{FactChange, WeekFacts};
-use store::inbox::Taking;
-use store::object::{Kept, KeptObject};
+use store::inbox::Claim;
 
-fn facts(week: ads::date::IsoWeek, impressions: u64) -> FactChange {
+fn facts(week: domain::date::IsoWeek, impressions: u64) -> FactChange {
     let measures = Measures { impressions, ..Measures::default() };
     let day = DayFacts {
         day: week.range().since,
@@ -31,76 +31,79 @@ fn facts(week: ads::date::IsoWeek, impressions: u64) -> FactChange {
     })
 }
 
-async fn take(story: &Story, now: Timestamp) -> LeaseAnswer {
+async fn acquire_lease(scenario: &Scenario, now: Timestamp) -> LeaseAttempt {
     let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
-    let week = ads::date::IsoWeek::of(TODAY);
+    let week = domain::date::IsoWeek::of(TODAY);
     let until = now + SignedDuration::from_mins(3);
-    story.system.table.lease_chunk(&ws, &act, week, now, until).await.unwrap()
+    scenario.system.table.lease_chunk(&ws, &act, week, now, until).await.unwrap()
 }
 
-fn taken(answer: LeaseAnswer) -> Lease {
-    match answer {
-        LeaseAnswer::Taken(lease) => lease,
-        other => panic!("not taken: {other:?}"),
+fn expect_lease(result: LeaseAttempt) -> Lease {
+    match result {
+        LeaseAttempt::Acquired(lease) => lease,
+        other => panic!("not leased: {other:?}"),
     }
 }
 
 #[tokio::test]
 async fn a_worker_that_lost_its_lease_can_write_nothing() {
-    let story = Story::begin().await.unwrap();
-    let table = &story.system.table;
+    let scenario = Scenario::start().await.unwrap();
+    let table = &scenario.system.table;
     let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
-    let week = ads::date::IsoWeek::of(TODAY);
-    let now = story.system.clock.now();
-    assert!(matches!(take(&story, now).await, LeaseAnswer::NothingToDo), "never planned");
+    let week = domain::date::IsoWeek::of(TODAY);
+    let now = scenario.system.clock.now();
+    assert!(matches!(acquire_lease(&scenario, now).await, LeaseAttempt::NotNeeded), "never planned");
     table.plan_chunk(&ws, &act, week).await.unwrap();
 
-    let slow = taken(take(&story, now).await);
-    assert!(matches!(take(&story, now).await, LeaseAnswer::Held { .. }));
+    let slow = expect_lease(acquire_lease(&scenario, now).await);
+    assert!(matches!(acquire_lease(&scenario, now).await, LeaseAttempt::Held { .. }));
     let later = now + SignedDuration::from_mins(4);
-    let quick = taken(take(&story, later).await);
+    let quick = expect_lease(acquire_lease(&scenario, later).await);
     table.write_facts(&ws, &act, week, &quick, &[facts(week, 200)]).await.unwrap();
     assert_eq!(table.complete_chunk(&quick, RunTotals::default(), later).await.unwrap(), ChunkState::Done);
 
     // The slow one wakes up with what it fetched long ago.
     let stale = table.write_facts(&ws, &act, week, &slow, &[facts(week, 100)]).await;
     assert!(matches!(stale, Err(StoreError::Conflict)), "{stale:?}");
-    assert!(matches!(table.chunk_progress(&slow, 1, later).await, Err(StoreError::Conflict)));
+    assert!(matches!(table.record_chunk_progress(&slow, 1, later).await, Err(StoreError::Conflict)));
     let late = table.complete_chunk(&slow, RunTotals { rows: 5, ..RunTotals::default() }, later).await;
     assert!(matches!(late, Err(StoreError::Conflict)));
     table.release_chunk(&slow, Some("late")).await.unwrap();
-    let kept = table.facts(&ws, &act, Level::Ad, week.range()).await.unwrap();
-    assert_eq!(kept[0].days[0].measures.impressions, 200);
+    let stored = table.facts(&ws, &act, Level::Ad, week.range()).await.unwrap();
+    assert_eq!(stored[0].days[0].measures.impressions, 200);
     assert_eq!(table.chunks(&ws, &act).await.unwrap()[0].state, ChunkState::Done);
-    assert!(matches!(take(&story, later).await, LeaseAnswer::NothingToDo), "a late message finds it done");
-    story.end().await.unwrap();
+    assert!(
+        matches!(acquire_lease(&scenario, later).await, LeaseAttempt::NotNeeded),
+        "a late message finds it done"
+    );
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_week_that_is_wanted_again_during_a_run_is_planned_again_after_it() {
-    let story = Story::begin().await.unwrap();
-    let table = &story.system.table;
+async fn a_chunk_that_is_requested_again_during_a_run_is_planned_again_after_it() {
+    let scenario = Scenario::start().await.unwrap();
+    let table = &scenario.system.table;
     let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
-    let week = ads::date::IsoWeek::of(TODAY);
-    let now = story.system.clock.now();
+    let week = domain::date::IsoWeek::of(TODAY);
+    let now = scenario.system.clock.now();
     table.plan_chunk(&ws, &act, week).await.unwrap();
-    let lease = taken(take(&story, now).await);
+    let lease = expect_lease(acquire_lease(&scenario, now).await);
     let planned = table.plan_chunk(&ws, &act, week).await.unwrap();
     assert_eq!((planned.state, planned.requested), (ChunkState::Running, 2));
     assert_eq!(table.complete_chunk(&lease, RunTotals::default(), now).await.unwrap(), ChunkState::Planned);
-    let second = taken(take(&story, now).await);
+    let second = expect_lease(acquire_lease(&scenario, now).await);
     assert_eq!(table.complete_chunk(&second, RunTotals::default(), now).await.unwrap(), ChunkState::Done);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn more_changes_than_a_transaction_holds_are_all_written() {
-    let story = Story::begin().await.unwrap();
-    let table = &story.system.table;
+    let scenario = Scenario::start().await.unwrap();
+    let table = &scenario.system.table;
     let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
-    let week = ads::date::IsoWeek::of(TODAY);
+    let week = domain::date::IsoWeek::of(TODAY);
     table.plan_chunk(&ws, &act, week).await.unwrap();
-    let lease = taken(take(&story, story.system.clock.now()).await);
+    let lease = expect_lease(acquire_lease(&scenario, scenario.system.clock.now()).await);
     let changes: Vec<_> = (0..250)
         .map(|n| match facts(week, n) {
             FactChange::Put(facts) => {
@@ -112,20 +115,20 @@ async fn more_changes_than_a_transaction_holds_are_all_written() {
     table.write_facts(&ws, &act, week, &lease, &changes).await.unwrap();
     assert_eq!(table.facts(&ws, &act, Level::Ad, week.range()).await.unwrap().len(), 250);
     let gone: Vec<_> =
-        (0..250).map(|n: u64| FactChange::Vanished(Level::Ad, n.to_string().parse().unwrap())).collect();
+        (0..250).map(|n: u64| FactChange::Delete(Level::Ad, n.to_string().parse().unwrap())).collect();
     table.write_facts(&ws, &act, week, &lease, &gone).await.unwrap();
     assert!(table.facts(&ws, &act, Level::Ad, week.range()).await.unwrap().is_empty());
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
-    let story = Story::begin().await.unwrap();
-    let table = &story.system.table;
+    let scenario = Scenario::start().await.unwrap();
+    let table = &scenario.system.table;
     let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
     let (early, late) =
         (table.begin_fetch(&ws, &act).await.unwrap(), table.begin_fetch(&ws, &act).await.unwrap());
-    let object = |name: &str, as_of| KeptObject {
+    let object = |name: &str, as_of| StoredEntity {
         object: AdObject {
             level: Level::Campaign,
             id: "5".parse().unwrap(),
@@ -142,19 +145,19 @@ async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
         as_of,
         hidden: false,
     };
-    assert_eq!(table.keep_object(&ws, &act, &object("new", late)).await.unwrap(), Kept::Written);
-    assert_eq!(table.keep_object(&ws, &act, &object("old", early)).await.unwrap(), Kept::Outdated);
-    let kept = table.object(&ws, &act, Level::Campaign, &"5".parse().unwrap()).await.unwrap().unwrap();
-    assert_eq!(kept.object.name.as_deref(), Some("new"));
-    let holders = table.holders("5").await.unwrap();
-    assert_eq!(holders[0].ad_account, act);
-    story.end().await.unwrap();
+    assert_eq!(table.upsert_entity(&ws, &act, &object("new", late)).await.unwrap(), UpsertResult::Written);
+    assert_eq!(table.upsert_entity(&ws, &act, &object("old", early)).await.unwrap(), UpsertResult::Stale);
+    let stored = table.entity(&ws, &act, Level::Campaign, &"5".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(stored.object.name.as_deref(), Some("new"));
+    let accounts = table.account_refs("5").await.unwrap();
+    assert_eq!(accounts[0].ad_account, act);
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn of_deliveries_in_the_same_instant_one_takes_a_change_and_one_that_broke_off_is_taken_over() {
-    let story = Story::begin().await.unwrap();
-    let table = &story.system.table;
+async fn of_concurrent_deliveries_one_claims_a_change_and_an_abandoned_claim_is_taken_over() {
+    let scenario = Scenario::start().await.unwrap();
+    let table = &scenario.system.table;
     let ws = tenant("demo").unwrap();
     let change = WebhookChange {
         digest: "d".to_owned(),
@@ -163,20 +166,20 @@ async fn of_deliveries_in_the_same_instant_one_takes_a_change_and_one_that_broke
         time: 1,
         subject: None,
     };
-    let take = async |now| table.take_change(&ws, &change, now).await.unwrap();
-    let now = story.system.clock.now();
-    let taken = tokio::join!(take(now), take(now), take(now));
-    let ours = [taken.0, taken.1, taken.2].into_iter().filter(|taking| *taking == Taking::Ours).count();
-    assert_eq!(ours, 1, "{taken:?}");
-    let Taking::Elsewhere { until } = take(now).await else { panic!("it is in hand") };
+    let claim = async |now| table.claim(&ws, &change, now).await.unwrap();
+    let now = scenario.system.clock.now();
+    let claims = tokio::join!(claim(now), claim(now), claim(now));
+    let ours = [claims.0, claims.1, claims.2].into_iter().filter(|claim| *claim == Claim::Acquired).count();
+    assert_eq!(ours, 1, "{claims:?}");
+    let Claim::InProgress { until } = claim(now).await else { panic!("it is in progress") };
     assert!(until > now);
 
     // It broke off: nothing says that its effect is under way.
-    let taken = tokio::join!(take(until), take(until));
-    let ours = [taken.0, taken.1].into_iter().filter(|taking| *taking == Taking::Ours).count();
-    assert_eq!(ours, 1, "{taken:?}");
+    let claims = tokio::join!(claim(until), claim(until));
+    let ours = [claims.0, claims.1].into_iter().filter(|claim| *claim == Claim::Acquired).count();
+    assert_eq!(ours, 1, "{claims:?}");
 
-    table.change_is_done(&ws, &change.digest).await.unwrap();
-    assert_eq!(take(until + SignedDuration::from_hours(1)).await, Taking::Done);
-    story.end().await.unwrap();
+    table.mark_processed(&ws, &change.digest).await.unwrap();
+    assert_eq!(claim(until + SignedDuration::from_hours(1)).await, Claim::Processed);
+    scenario.finish().await.unwrap();
 }

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use ads::id::MemberId;
-use ads::role::Role;
-use graph_sim::MoreAccount;
+use domain::id::MemberId;
+use domain::role::Role;
+use graph_sim::NewAccount;
 use http::Method;
 use jiff::SignedDuration;
-use journeys::{Answer, Story};
-use openapi::Described;
+use journeys::{Response, Scenario};
+use openapi::RouteDescription;
 use runtime::route::Access;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use serde_json::{Value, json};
@@ -23,50 +23,50 @@ type Ids = BTreeMap<&'static str, String>;
 const SCOPES: [&str; 3] = ["ads_read", "ads_management", "business_management"];
 
 /// Two workspaces that have everything a path can name, and nothing in common.
-struct Two {
-    story: Story,
+struct TwoWorkspaces {
+    scenario: Scenario,
     ours: Ids,
     theirs: Ids,
 }
 
-impl Two {
-    async fn begin() -> Self {
-        let story = Story::begin().await.unwrap();
-        let account = story.account().unwrap();
-        assert_eq!(log_in(&story, None, &[("accounts", &account)]).await.0, 200);
-        story.select(true).await.unwrap();
-        story.system.runner.settle().await.unwrap();
-        let launched = story.launch("one", &story.launch_document().unwrap()).await.unwrap().json();
-        let campaign = story.running_campaign().await.unwrap();
+impl TwoWorkspaces {
+    async fn start() -> Self {
+        let scenario = Scenario::start().await.unwrap();
+        let account = scenario.account().unwrap();
+        assert_eq!(log_in(&scenario, None, &[("accounts", &account)]).await.0, 200);
+        scenario.select(true).await.unwrap();
+        scenario.system.runner.settle().await.unwrap();
+        let launched = scenario.launch("one", &scenario.launch_document().unwrap()).await.unwrap().json();
+        let campaign = scenario.running_campaign().await.unwrap();
 
-        let sim = story.sim().unwrap();
+        let sim = scenario.sim().unwrap();
         sim.add_business("800", "Elsewhere");
         let (id, business) = ("act_81".to_owned(), Some("800".to_owned()));
         let (name, currency, timezone) = ("Theirs".to_owned(), "EUR".to_owned(), "Europe/Berlin".to_owned());
-        sim.add_account(&MoreAccount { id, name, currency, timezone, business, assigned: false });
-        let user = sim.hire_system_user("800");
+        sim.add_account(&NewAccount { id, name, currency, timezone, business, assigned: false });
+        let user = sim.create_system_user("800");
         let token = json!({"token": sim.issue_system_token(&user, &SCOPES)});
         let path = "/v1/workspaces/stranger/connections/meta/token";
-        let taken = ask(&story, "stranger", Role::Owner, Method::POST, path, Some(&token)).await;
+        let taken = request(&scenario, "stranger", Role::Owner, Method::POST, path, Some(&token)).await;
         assert_eq!(taken.status, 200, "{}", taken.text);
 
-        let mut ours = Self::people(&story, "demo", "ann").await;
+        let mut ours = Self::populate(&scenario, "demo", "ann").await;
         ours.extend([("ad_account", account), ("id", campaign)]);
         ours.insert("launch", launched["launch_id"].as_str().unwrap().to_owned());
-        let mut theirs = Self::people(&story, "stranger", "sam").await;
+        let mut theirs = Self::populate(&scenario, "stranger", "sam").await;
         theirs.extend([("ad_account", "act_81".to_owned()), ("id", "42".to_owned())]);
         theirs.insert("launch", "none".to_owned());
         for (name, id) in &ours {
             assert_ne!(Some(id), theirs.get(name), "{name} is foreign");
         }
-        Self { story, ours, theirs }
+        Self { scenario, ours, theirs }
     }
 
     /// A rule, a member and an invitation, and what else is found by listing.
-    async fn people(story: &Story, workspace: &'static str, name: &str) -> Ids {
+    async fn populate(scenario: &Scenario, workspace: &'static str, name: &str) -> Ids {
         let tenant = local::system::tenant(workspace).unwrap();
-        let now = story.system.clock.now();
-        let table = &story.system.table;
+        let now = scenario.system.clock.now();
+        let table = &scenario.system.table;
         let invite = async |id: &str| {
             let invitation = Invitation {
                 workspace: tenant.clone(),
@@ -79,57 +79,64 @@ impl Two {
             table.invite(&invitation).await.unwrap();
             invitation
         };
-        table.accept(&invite("member").await, name, now).await.unwrap();
+        table.accept_invitation(&invite("member").await, name, now).await.unwrap();
         let invitation = invite("guest").await;
         let path = format!("/v1/workspaces/{workspace}/rules");
-        let rule =
-            ask(story, workspace, Role::Owner, Method::POST, &path, Some(&body_of(story, "add_rule"))).await;
+        let rule = request(
+            scenario,
+            workspace,
+            Role::Owner,
+            Method::POST,
+            &path,
+            Some(&body_of(scenario, "add_rule")),
+        )
+        .await;
         assert_eq!(rule.status, 201, "{}", rule.text);
         let path = format!("/v1/workspaces/{workspace}/connections");
-        let connections = ask(story, workspace, Role::Owner, Method::GET, &path, None).await.json();
+        let connections = request(scenario, workspace, Role::Owner, Method::GET, &path, None).await.json();
         Ids::from([
             ("workspace", workspace.to_owned()),
             ("connection", connections["data"][0]["id"].as_str().unwrap().to_owned()),
             ("rule", rule.json()["id"].as_str().unwrap().to_owned()),
-            ("member", MemberId::of(name).to_string()),
+            ("member", MemberId::from_subject(name).to_string()),
             ("invitation", invitation.id.to_string()),
         ])
     }
 
     /// Everything that the table keeps for our workspace.
-    async fn kept(&self) -> Vec<String> {
-        let pages = self.story.system.cloud.dynamodb.scan().table_name("adflight").into_paginator();
+    async fn stored_items(&self) -> Vec<String> {
+        let pages = self.scenario.system.cloud.dynamodb.scan().table_name("adflight").into_paginator();
         let items: Vec<_> = pages.items().send().collect::<Result<_, _>>().await.unwrap();
         let ours = items.iter().filter(|item| item["pk"].as_s().unwrap().starts_with("WS#demo"));
-        let mut kept: Vec<_> =
+        let mut stored: Vec<_> =
             ours.map(|item| from_item::<Value>(item.clone()).unwrap().to_string()).collect();
-        kept.sort();
-        kept
+        stored.sort();
+        stored
     }
 }
 
-async fn ask(
-    story: &Story,
+async fn request(
+    scenario: &Scenario,
     workspace: &str,
     role: Role,
     method: Method,
     path: &str,
     body: Option<&Value>,
-) -> Answer {
-    let token = story.system.token(workspace, role).unwrap();
-    story
+) -> Response {
+    let token = scenario.system.token(workspace, role).unwrap();
+    scenario
         .send(method, path, Some(&token), &[("idempotency-key", path)], body.map(Value::to_string))
         .await
         .unwrap()
 }
 
 /// A body that the route takes, so that what is refused is refused for its path.
-fn body_of(story: &Story, operation: &str) -> Value {
+fn body_of(scenario: &Scenario, operation: &str) -> Value {
     match operation {
-        "launch" => story.launch_document().unwrap(),
+        "launch" => scenario.launch_document().unwrap(),
         "add_rule" | "replace_rule" => json!({
-            "name": "Tell me", "level": "campaign", "action": {"do": "notify"},
-            "when": {"metric": "spend", "window": "today", "is": "above", "value": "1"},
+            "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
+            "when": {"metric": "spend", "window": "today", "operator": "above", "value": "1"},
         }),
         "select_ad_account" => json!({"selected": false}),
         "change_member" => json!({"role": "viewer"}),
@@ -145,65 +152,65 @@ fn query_of(operation: &str) -> &'static str {
 }
 
 /// Every route that asks for a session.
-fn guarded() -> Vec<Described> {
-    let guarded: Vec<_> =
+fn authenticated_routes() -> Vec<RouteDescription> {
+    let routes: Vec<_> =
         openapi::routes().into_iter().filter(|route| route.access != Access::Public).collect();
-    assert!(guarded.len() > 40, "{}", guarded.len());
-    guarded
+    assert!(routes.len() > 40, "{}", routes.len());
+    routes
 }
 
 fn parameters(path: &'static str) -> Vec<&'static str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect()
 }
 
-fn fill(path: &str, ids: &Ids) -> String {
+fn fill_path(path: &str, ids: &Ids) -> String {
     ids.iter().fold(path.to_owned(), |path, (name, id)| path.replace(&format!("{{{name}}}"), id))
 }
 
 #[tokio::test]
 async fn a_foreign_workspace_is_not_found_whatever_is_asked() {
-    let two = Two::begin().await;
-    let Two { story, ours, theirs } = &two;
-    let calls = story.sim().unwrap().calls();
-    let before = two.kept().await;
+    let two = TwoWorkspaces::start().await;
+    let TwoWorkspaces { scenario, ours, theirs } = &two;
+    let calls = scenario.sim().unwrap().calls();
+    let before = two.stored_items().await;
     let mut asked = 0;
-    for route in guarded() {
+    for route in authenticated_routes() {
         let names = parameters(route.path);
         if names.is_empty() {
             continue;
         }
         // Our path as it is; our ids below their own workspace; and each of them alone among ids of theirs.
-        let mut paths = vec![fill(route.path, ours)];
+        let mut paths = vec![fill_path(route.path, ours)];
         for foreign in names.iter().filter(|name| **name != "workspace") {
             let mut ids = theirs.clone();
             ids.insert(foreign, ours[foreign].clone());
-            paths.push(fill(route.path, &ids));
+            paths.push(fill_path(route.path, &ids));
             let mut ids = ours.clone();
             ids.insert("workspace", theirs["workspace"].clone());
-            paths.push(fill(route.path, &ids));
+            paths.push(fill_path(route.path, &ids));
         }
         for mut path in paths {
             path += query_of(&route.operation.id);
-            let body = route.operation.body.is_some().then(|| body_of(story, &route.operation.id));
-            let answer =
-                ask(story, "stranger", Role::Owner, route.method.clone(), &path, body.as_ref()).await;
-            assert_eq!(answer.status, 404, "{} {path}: {}", route.method, answer.text);
-            assert!(!answer.text.contains("demo"), "{}", answer.text);
+            let body = route.operation.body.is_some().then(|| body_of(scenario, &route.operation.id));
+            let response =
+                request(scenario, "stranger", Role::Owner, route.method.clone(), &path, body.as_ref()).await;
+            assert_eq!(response.status, 404, "{} {path}: {}", route.method, response.text);
+            assert!(!response.text.contains("demo"), "{}", response.text);
             asked += 1;
         }
     }
     assert!(asked > 80, "{asked}");
-    assert_eq!(story.sim().unwrap().calls(), calls, "Meta was not asked for a stranger");
-    let after = two.kept().await;
+    assert_eq!(scenario.sim().unwrap().calls(), calls, "Meta was not asked for a stranger");
+    let after = two.stored_items().await;
     let changed = before.iter().zip(&after).find(|(before, after)| before != after);
     assert_eq!((changed, after.len()), (None, before.len()), "nothing of ours has changed");
-    two.story.end().await.unwrap();
+    two.scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_role_does_what_the_table_of_routes_says() {
-    let two = Two::begin().await;
-    let Two { story, ours, .. } = &two;
+    let two = TwoWorkspaces::start().await;
+    let TwoWorkspaces { scenario, ours, .. } = &two;
     // Nothing is there, so that nobody who may do something does it.
     let mut nothing = ours.clone();
     for (name, id) in [("ad_account", "act_404"), ("connection", "none"), ("rule", "none"), ("id", "404")] {
@@ -212,32 +219,32 @@ async fn a_role_does_what_the_table_of_routes_says() {
     for (name, id) in [("member", "none"), ("invitation", "none"), ("launch", "none")] {
         nothing.insert(name, id.to_owned());
     }
-    for route in guarded() {
+    for route in authenticated_routes() {
         let method = || route.method.clone();
-        let path = fill(route.path, ours);
-        let nobody = story.send(method(), &path, None, &[], None).await.unwrap();
+        let path = fill_path(route.path, ours);
+        let nobody = scenario.send(method(), &path, None, &[], None).await.unwrap();
         assert_eq!(nobody.status, 401, "{} {path}", route.method);
         let Access::Role(needed) = route.access else { continue };
         for role in [Role::Viewer, Role::Editor, Role::Owner] {
             if role < needed {
-                let body = body_of(story, &route.operation.id);
-                let answer = ask(story, "demo", role, method(), &path, Some(&body)).await;
-                assert_eq!(answer.status, 403, "{role}: {} {path}: {}", route.method, answer.text);
-                assert_eq!(answer.json()["type"], "urn:adflight:forbidden");
+                let body = body_of(scenario, &route.operation.id);
+                let response = request(scenario, "demo", role, method(), &path, Some(&body)).await;
+                assert_eq!(response.status, 403, "{role}: {} {path}: {}", route.method, response.text);
+                assert_eq!(response.json()["type"], "urn:adflight:forbidden");
             } else {
-                let path = fill(route.path, &nothing);
-                let answer = ask(story, "demo", role, method(), &path, Some(&json!({}))).await;
-                assert!(!matches!(answer.status.as_u16(), 401 | 403), "{role}: {} {path}", route.method);
+                let path = fill_path(route.path, &nothing);
+                let response = request(scenario, "demo", role, method(), &path, Some(&json!({}))).await;
+                assert!(!matches!(response.status.as_u16(), 401 | 403), "{role}: {} {path}", route.method);
             }
         }
     }
-    two.story.end().await.unwrap();
+    two.scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn unknown_paths_methods_and_accounts_are_told_apart() {
-    let story = Story::synced().await.unwrap();
-    let token = story.system.token("demo", Role::Owner).unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let token = scenario.system.token("demo", Role::Owner).unwrap();
     for (method, path, status) in [
         (Method::GET, "/v1/workspaces/demo/nothing", 404),
         (Method::GET, "/", 404),
@@ -248,9 +255,9 @@ async fn unknown_paths_methods_and_accounts_are_told_apart() {
         (Method::PUT, "/v1/workspaces/demo/ad-accounts/act_42/selection", 404),
     ] {
         let body = Some(r#"{"selected":true}"#.to_owned());
-        let answer = story.send(method.clone(), path, Some(&token), &[], body).await.unwrap();
-        assert_eq!(answer.status.as_u16(), status, "{method} {path}: {}", answer.text);
-        assert_eq!(answer.headers["content-type"], "application/problem+json");
+        let response = scenario.send(method.clone(), path, Some(&token), &[], body).await.unwrap();
+        assert_eq!(response.status.as_u16(), status, "{method} {path}: {}", response.text);
+        assert_eq!(response.headers["content-type"], "application/problem+json");
     }
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }

@@ -2,10 +2,10 @@
 
 use graph_api::GraphError;
 use graph_api::subscription::Topic;
-use graph_sim::{Area, FaultKind, FaultPlan, Issue, Place, When};
+use graph_sim::{Area, FaultKind, FaultPlan, Issue, RequestMatcher, Trigger};
 use http::Method;
 use jiff::SignedDuration;
-use journeys::Story;
+use journeys::Scenario;
 use local::system::tenant;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -18,91 +18,100 @@ fn change(id: &str, level: &str, time: i64) -> String {
 
 #[tokio::test]
 async fn the_handshake_answers_the_challenge_to_whom_knows_the_token() {
-    let story = Story::begin().await.unwrap();
-    let token = story.system.secrets.verify_token.expose_secret().to_owned();
+    let scenario = Scenario::start().await.unwrap();
+    let token = scenario.system.secrets.verify_token.expose_secret().to_owned();
     let get = |token: String| {
         let path =
             format!("/v1/webhooks/meta?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
-        let story = &story;
-        async move { story.send(Method::GET, &path, None, &[], None).await.unwrap() }
+        let scenario = &scenario;
+        async move { scenario.send(Method::GET, &path, None, &[], None).await.unwrap() }
     };
-    let answer = get(token).await;
-    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, "1158201444"));
+    let response = get(token).await;
+    assert_eq!((response.status.as_u16(), response.text.as_str()), (200, "1158201444"));
     assert_eq!(get("guess".to_owned()).await.status, 403);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn what_is_subscribed_is_delivered_by_meta_itself_and_comes_again_after_an_outage() {
-    let story = Story::synced().await.unwrap();
-    let (sim, graph) = (story.sim().unwrap(), &story.system.graph);
-    let callback = format!("{}/v1/webhooks/meta", story.system.url());
+    let scenario = Scenario::synced().await.unwrap();
+    let (sim, graph) = (scenario.sim().unwrap(), &scenario.system.graph);
+    let callback = format!("{}/v1/webhooks/meta", scenario.system.url());
     let issues = ["with_issues_ad_objects"];
     let guess = "guess".to_owned().into();
     let refused = graph.subscribe(&Topic::AdAccount, &issues, &callback, &guess).await;
     assert!(
-        matches!(refused, Err(GraphError::FixInput(_))),
+        matches!(refused, Err(GraphError::InvalidInput(_))),
         "our endpoint does not know that token: {refused:?}"
     );
-    graph.subscribe(&Topic::AdAccount, &issues, &callback, &story.system.secrets.verify_token).await.unwrap();
+    graph
+        .subscribe(&Topic::AdAccount, &issues, &callback, &scenario.system.secrets.verify_token)
+        .await
+        .unwrap();
     let token = sim.issue_token("1", &["ads_management"]);
-    let account = story.account().unwrap().parse().unwrap();
+    let account = scenario.account().unwrap().parse().unwrap();
     graph.on_behalf_of(token.into()).subscribe_account(&account).await.unwrap();
 
-    let campaign = story.running_campaign().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
     let issue = Issue { code: 1, summary: "\u{fc}ber".to_owned(), message: "Too many".to_owned() };
-    let lost = Place { area: Some(Area::Webhook), ..Place::default() };
-    sim.set_plan(FaultPlan::of(When { times: Some(2), ..When::default() }, lost, FaultKind::LostCall));
+    let lost = RequestMatcher { area: Some(Area::Webhook), ..RequestMatcher::default() };
+    sim.set_plan(FaultPlan::single(
+        Trigger { times: Some(2), ..Trigger::default() },
+        lost,
+        FaultKind::LostRequest,
+    ));
     sim.set_issue(&campaign, Some(issue));
     let first = sim.deliver_due().await;
-    assert_eq!((first.taken, first.waiting), (0, 1), "{first:?}");
-    story.system.clock.advance(SignedDuration::from_mins(30));
+    assert_eq!((first.accepted, first.pending), (0, 1), "{first:?}");
+    scenario.system.clock.advance(SignedDuration::from_mins(30));
     let second = sim.deliver_due().await;
-    assert_eq!((second.taken, second.waiting), (1, 0), "{second:?}");
-    story.system.runner.settle().await.unwrap();
-    let shown = story.owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
-    assert_eq!(shown["effective_status"], "WITH_ISSUES");
-    story.end().await.unwrap();
+    assert_eq!((second.accepted, second.pending), (1, 0), "{second:?}");
+    scenario.system.runner.settle().await.unwrap();
+    let view =
+        scenario.call_as_owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
+    assert_eq!(view["effective_status"], "WITH_ISSUES");
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_change_about_an_object_has_exactly_that_object_synced_once() {
-    let story = Story::synced().await.unwrap();
-    let campaign = story.running_campaign().await.unwrap();
-    let sim = story.sim().unwrap();
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
+    let sim = scenario.sim().unwrap();
     sim.update_node(&campaign, json!({"name": "Renamed in Ads Manager"}));
     let calls = sim.calls();
     let body = change(&campaign, "CAMPAIGN", 1_796_000_000);
-    let answer = story.deliver(&body).await.unwrap();
-    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"accepted": 1})));
-    story.system.runner.settle().await.unwrap();
+    let response = scenario.deliver(&body).await.unwrap();
+    assert_eq!((response.status.as_u16(), response.json()), (200, json!({"accepted": 1})));
+    scenario.system.runner.settle().await.unwrap();
     assert_eq!(sim.calls() - calls, 1, "one read of one object");
-    let shown = story.owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
-    assert_eq!(shown["name"], "Renamed in Ads Manager");
+    let view =
+        scenario.call_as_owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
+    assert_eq!(view["name"], "Renamed in Ads Manager");
 
     // Meta delivers at least once.
     for _ in 0..9 {
-        assert_eq!(story.deliver(&body).await.unwrap().status, 200);
+        assert_eq!(scenario.deliver(&body).await.unwrap().status, 200);
     }
-    story.system.runner.settle().await.unwrap();
+    scenario.system.runner.settle().await.unwrap();
     assert_eq!(sim.calls() - calls, 1, "the repetitions had no effect");
 
     // The same about a later moment is another change.
-    story.deliver(&change(&campaign, "CAMPAIGN", 1_796_000_060)).await.unwrap();
-    story.system.runner.settle().await.unwrap();
+    scenario.deliver(&change(&campaign, "CAMPAIGN", 1_796_000_060)).await.unwrap();
+    scenario.system.runner.settle().await.unwrap();
     assert_eq!(sim.calls() - calls, 2);
-    story.end().await.unwrap();
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_object_that_nobody_has_seen_yet_is_found_through_its_account() {
-    let story = Story::synced().await.unwrap();
-    let launched = story.launch("k", &story.launch_document().unwrap()).await.unwrap().json();
+    let scenario = Scenario::synced().await.unwrap();
+    let launched = scenario.launch("k", &scenario.launch_document().unwrap()).await.unwrap().json();
     let campaign = launched["campaign_id"].as_str().unwrap();
     // Made in Ads Manager: Meta has it, we do not. The simulator knows the launched one; ours is forgotten.
-    let (ws, act) = (tenant("demo").unwrap(), story.account().unwrap());
+    let (ws, act) = (tenant("demo").unwrap(), scenario.account().unwrap());
     let key = store::key::meta_index(campaign, &ws, &act.parse().unwrap());
-    let dynamodb = &story.system.cloud.dynamodb;
+    let dynamodb = &scenario.system.cloud.dynamodb;
     let text = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
     dynamodb
         .delete_item()
@@ -113,40 +122,40 @@ async fn an_object_that_nobody_has_seen_yet_is_found_through_its_account() {
         .await
         .unwrap();
 
-    let calls = story.sim().unwrap().calls();
+    let calls = scenario.sim().unwrap().calls();
     let digits = act.trim_start_matches("act_");
     let body = change(campaign, "CAMPAIGN", 3).replace("\"id\":\"0\"", &format!("\"id\":\"{digits}\""));
-    assert_eq!(story.deliver(&body).await.unwrap().status, 200);
-    story.system.runner.settle().await.unwrap();
-    assert_eq!(story.sim().unwrap().calls() - calls, 1);
-    story.end().await.unwrap();
+    assert_eq!(scenario.deliver(&body).await.unwrap().status, 200);
+    scenario.system.runner.settle().await.unwrap();
+    assert_eq!(scenario.sim().unwrap().calls() - calls, 1);
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn changes_about_what_we_do_not_hold_are_accepted_and_cause_nothing() {
-    let story = Story::synced().await.unwrap();
-    let calls = story.sim().unwrap().calls();
+    let scenario = Scenario::synced().await.unwrap();
+    let calls = scenario.sim().unwrap().calls();
     for body in [
         change("42", "AD", 1),
         json!({"object": "ad_account", "entry": [{"id": "0", "time": 1, "changes": [{"field": "new", "value": 7}]}]}).to_string(),
         json!({"object": "page", "entry": [{"id": "1", "time": 1, "changed_fields": ["feed"]}]}).to_string(),
         json!({"object": "ad_account", "entry": []}).to_string(),
     ] {
-        assert_eq!(story.deliver(&body).await.unwrap().status, 200, "{body}");
+        assert_eq!(scenario.deliver(&body).await.unwrap().status, 200, "{body}");
     }
-    story.system.runner.settle().await.unwrap();
-    assert_eq!(story.sim().unwrap().calls(), calls);
-    story.end().await.unwrap();
+    scenario.system.runner.settle().await.unwrap();
+    assert_eq!(scenario.sim().unwrap().calls(), calls);
+    scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn only_what_meta_signed_comes_in() {
-    let story = Story::synced().await.unwrap();
-    let campaign = story.running_campaign().await.unwrap();
-    let calls = story.sim().unwrap().calls();
+async fn only_webhooks_that_meta_signed_are_accepted() {
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
+    let calls = scenario.sim().unwrap().calls();
     let body = change(&campaign, "CAMPAIGN", 7);
-    let good = story.sim().unwrap().webhook_signature(&body);
-    let other = story.sim().unwrap().webhook_signature("{}");
+    let good = scenario.sim().unwrap().webhook_signature(&body);
+    let other = scenario.sim().unwrap().webhook_signature("{}");
     let name = "x-hub-signature-256";
     let sha1 = good.replace("sha256=", "sha1=");
     for headers in [
@@ -158,13 +167,13 @@ async fn only_what_meta_signed_comes_in() {
         vec![("x-hub-signature", good.as_str())],
     ] {
         let path = "/v1/webhooks/meta";
-        let refused = story.send(Method::POST, path, None, &headers, Some(body.clone())).await.unwrap();
+        let refused = scenario.send(Method::POST, path, None, &headers, Some(body.clone())).await.unwrap();
         assert_eq!(refused.status, 403, "{headers:?}");
     }
     let huge = " ".repeat(1024 * 1024 + 1);
-    assert_eq!(story.deliver(&huge).await.unwrap().status, 413);
-    assert_eq!(story.deliver("not json").await.unwrap().status, 400);
-    story.system.runner.settle().await.unwrap();
-    assert_eq!(story.sim().unwrap().calls(), calls);
-    story.end().await.unwrap();
+    assert_eq!(scenario.deliver(&huge).await.unwrap().status, 413);
+    assert_eq!(scenario.deliver("not json").await.unwrap().status, 400);
+    scenario.system.runner.settle().await.unwrap();
+    assert_eq!(scenario.sim().unwrap().calls(), calls);
+    scenario.finish().await.unwrap();
 }

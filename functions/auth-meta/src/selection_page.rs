@@ -1,0 +1,272 @@
+//! The page on which a person chooses ad accounts, after Meta has sent them back.
+//!
+//! Its form brings no session. Two secrets say whose choice it is, one in the form and one in a cookie of the browser that
+//! was shown it, and what they may choose is kept beside their hashes. What is changed is what differs from what the page
+//! showed: whatever others have changed meanwhile stays.
+//!
+//! A choice is made once: that it is made is noted after everything else, and whoever sends it again then is answered
+//! and changes nothing. A process that dies in between leaves some ad accounts set and others not, and a person without
+//! an answer; sent again, all of them are set, which does no harm to those that were. Pressed twice at the same moment it
+//! is done twice, which does no harm either.
+
+use std::collections::BTreeSet;
+
+use domain::id::AdAccountId;
+use domain::tenant::Tenant;
+use domain::{Error, FieldError};
+use http::header::CONTENT_TYPE;
+use jiff::SignedDuration;
+use runtime::route::RequestContext;
+use runtime::{Response, problem, response, telemetry};
+use store::StoreError;
+use store::account::AdAccount;
+use store::account_selection::{AccountSelection, SelectableAccount};
+use store::connection::ConnectionState;
+use store::oauth_state::OauthState;
+
+use crate::browser::{self, Cookie, hash, random_secret, wants_json};
+use crate::page::{self, ConnectResponse, SelectionForm, SelectionResponse};
+use crate::routes::CHOOSE;
+use crate::{AuthMeta, Endpoint};
+
+/// A person has this long to choose.
+const SELECTION_TTL: SignedDuration = SignedDuration::from_mins(30);
+
+/// Binds a choice to the browser that was shown it.
+const COOKIE_NAME: &str = "adflight_selection";
+
+/// So many ad accounts stand on one page, and can be set within the time that a browser gets.
+const MAX_LISTED_ACCOUNTS: usize = 200;
+
+/// Room for that many ids.
+const MAX_FORM_BYTES: usize = 16 * 1024;
+
+/// The form that a person submitted.
+struct SubmittedForm {
+    /// The secret of the page.
+    secret: String,
+    selected: BTreeSet<AdAccountId>,
+}
+
+impl AuthMeta {
+    /// Shows a person what they have connected, and lets them choose of it.
+    pub(crate) async fn render_selection(
+        &self,
+        login: &OauthState,
+        connected: &ConnectResponse,
+    ) -> Result<Response, Error> {
+        let workspace = self.display_name(&login.workspace).await?;
+        let mut accounts: Vec<_> = connected.ad_accounts.iter().collect();
+        if accounts.is_empty() {
+            return Ok(page::nothing_to_choose(&workspace, &connected.declined));
+        }
+        accounts.sort_by_key(|account| {
+            (!account.selected, account.name.as_ref().map(|name| name.to_lowercase()))
+        });
+        let remaining = accounts.split_off(accounts.len().min(MAX_LISTED_ACCOUNTS)).len();
+        let (secret, browser) = (random_secret()?, random_secret()?);
+        let offered = accounts.iter().map(|account| SelectableAccount {
+            account: keyed_hash(&secret, &account.id),
+            synced: account.selected,
+        });
+        let selection = AccountSelection {
+            workspace: login.workspace.clone(),
+            subject: login.subject.clone(),
+            role_source: login.role_source,
+            browser_hash: hash(&browser),
+            connection: keyed_hash(&secret, &connected.connection),
+            accounts: offered.collect(),
+            expires_at: self.host.clock.now() + SELECTION_TTL,
+            selection_hash: None,
+        };
+        self.connector.table.create_account_selection(&hash(&secret), &selection).await?;
+        let mut response = page::choose(
+            &workspace,
+            &connected.declined,
+            &SelectionForm { secret: &secret, accounts: &accounts, remaining },
+        );
+        let cookie = Cookie {
+            name: COOKIE_NAME,
+            value: &browser,
+            path: CHOOSE,
+            max_age: SELECTION_TTL,
+            same_site: "Strict",
+            secure: login.redirect_uri.starts_with("https:"),
+        };
+        cookie.set(&mut response)?;
+        Ok(response)
+    }
+
+    /// Answers a page, for it is a person's form; JSON for those who ask for it.
+    pub(crate) async fn choose(&self, context: &RequestContext<Endpoint>) -> Response {
+        let json = wants_json(context);
+        match self.submit_selection(context, json).await {
+            Ok(response) => response,
+            Err(error) if json => problem::to_response(&error),
+            Err(error) if error.is_retryable() => {
+                page::failed(&error, "Reload this page to send your choice again.")
+            }
+            Err(error) => page::failed(&error, "To choose anew, begin again from the product."),
+        }
+    }
+
+    async fn submit_selection(
+        &self,
+        context: &RequestContext<Endpoint>,
+        json: bool,
+    ) -> Result<Response, Error> {
+        let chosen = self.apply_selection(context).await?;
+        if json {
+            return response::ok(&chosen);
+        }
+        Ok(page::chosen(&self.display_name(&chosen.workspace).await?, &chosen.ad_accounts))
+    }
+
+    /// What people call a workspace: its name, or its id where only the issuer knows it.
+    async fn display_name(&self, workspace: &Tenant) -> Result<String, Error> {
+        let known = self.connector.table.workspace(workspace).await?;
+        Ok(known.map_or_else(|| workspace.to_string(), |known| known.name))
+    }
+
+    async fn apply_selection(&self, context: &RequestContext<Endpoint>) -> Result<SelectionResponse, Error> {
+        context.takes_no_query()?;
+        let form = parse_form(context)?;
+        let expired = || {
+            let why = "this page is over or was opened in another browser; begin again from the product";
+            Error::Conflict(why.to_owned())
+        };
+        let key = hash(&form.secret);
+        let selection = self.connector.table.account_selection(&key).await?.ok_or_else(expired)?;
+        let same_browser = browser::is_same_browser(context, COOKIE_NAME, &selection.browser_hash);
+        if !same_browser || selection.expires_at <= self.host.clock.now() {
+            return Err(expired());
+        }
+        telemetry::record_workspace(&selection.workspace, None);
+        self.check_may_connect(&selection.workspace, &selection.subject, selection.role_source).await?;
+        if selection.selection_hash.is_some() {
+            return self.selection_response(&selection, &form).await;
+        }
+        let changes = self.changes(&selection, &form).await?;
+        self.select_accounts(&selection.subject, &selection.workspace, &changes).await?;
+        let applied = AccountSelection { selection_hash: Some(form.hash()), ..selection };
+        let applied = match self.connector.table.complete_account_selection(&key, &applied).await {
+            Ok(()) => applied,
+            // Sent twice at the same moment.
+            Err(StoreError::Conflict) => {
+                self.connector.table.account_selection(&key).await?.ok_or_else(expired)?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.selection_response(&applied, &form).await
+    }
+
+    /// What is to be set, and how. Nothing of a choice is done when a part of it cannot be.
+    async fn changes(
+        &self,
+        selection: &AccountSelection,
+        form: &SubmittedForm,
+    ) -> Result<Vec<(AdAccount, bool)>, Error> {
+        let hash_of = |id: &AdAccountId| keyed_hash(&form.secret, id);
+        let is_listed =
+            |id: &AdAccountId| selection.accounts.iter().any(|offered| offered.account == hash_of(id));
+        if let Some(foreign) = form.selected.iter().find(|id| !is_listed(id)) {
+            let message = format!("{foreign} is none of those on the page; tick what it shows");
+            return Err(FieldError::new("ad_account", message).into());
+        }
+        let table = &self.connector.table;
+        let connections = table.connections(&selection.workspace).await?;
+        let connection = connections
+            .into_iter()
+            .find(|connection| keyed_hash(&form.secret, &connection.id) == selection.connection)
+            .ok_or_else(|| {
+                let why = "the connection was removed meanwhile; connect again from the product";
+                Error::Conflict(why.to_owned())
+            })?;
+        if connection.state == ConnectionState::NeedsReconnect {
+            let why = connection.reason.unwrap_or_else(|| "Meta no longer accepts its token".to_owned());
+            return Err(Error::Reconnect(format!("the connection must be renewed: {why}")));
+        }
+        let mut accounts = table.accounts(&selection.workspace).await?;
+        // Whichever connection of the workspace it is by now that reaches them.
+        accounts.retain(|account| !account.details.reached.is_empty());
+        if let Some(gone) = form.selected.iter().find(|id| accounts.iter().all(|account| account.id != **id))
+        {
+            let why = format!("{gone} is not within reach any more; connect again from the product");
+            return Err(Error::Conflict(why));
+        }
+        let change = |account: AdAccount| {
+            let account_hash = hash_of(&account.id);
+            let offered = selection.accounts.iter().find(|offered| offered.account == account_hash)?;
+            let selected = form.selected.contains(&account.id);
+            (selected != offered.synced).then_some((account, selected))
+        };
+        Ok(accounts.into_iter().filter_map(change).collect())
+    }
+
+    /// The answer to a choice that is made. The first one may not have arrived: the same choice gets it again, and shows
+    /// how things are now.
+    async fn selection_response(
+        &self,
+        selection: &AccountSelection,
+        form: &SubmittedForm,
+    ) -> Result<SelectionResponse, Error> {
+        if selection.selection_hash != Some(form.hash()) {
+            let why = "this page was used for another choice already; the product shows what is synced";
+            return Err(Error::Conflict(why.to_owned()));
+        }
+        let mut accounts = self.connector.table.accounts(&selection.workspace).await?;
+        accounts.retain(|account| {
+            let account = keyed_hash(&form.secret, &account.id);
+            selection.accounts.iter().any(|offered| offered.account == account)
+        });
+        Ok(SelectionResponse { workspace: selection.workspace.clone(), ad_accounts: accounts })
+    }
+}
+
+impl SubmittedForm {
+    /// Tells two choices apart, and says nothing of either.
+    fn hash(&self) -> String {
+        let selected: Vec<_> = self.selected.iter().map(ToString::to_string).collect();
+        keyed_hash(&self.secret, selected.join(","))
+    }
+}
+
+/// What a row may keep of an id: whoever does not have the page cannot tell which it is.
+fn keyed_hash(secret: &str, id: impl std::fmt::Display) -> String {
+    hash(format!("{secret}|{id}"))
+}
+
+/// Reads the form, which has nothing that our page does not send.
+fn parse_form(context: &RequestContext<Endpoint>) -> Result<SubmittedForm, Error> {
+    let stated = context.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+    let kind = stated.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(FieldError::new("Content-Type", "must be application/x-www-form-urlencoded").into());
+    }
+    let body = context.request.body();
+    if body.len() > MAX_FORM_BYTES {
+        let message = format!("may have {MAX_FORM_BYTES} bytes at most; send the form of the page as it is");
+        return Err(FieldError::new("body", message).into());
+    }
+    let (mut secret, mut selected) = (None, BTreeSet::new());
+    for (name, value) in form_urlencoded::parse(body) {
+        let is_new = match &*name {
+            "choice" => secret.replace(value.into_owned()).is_none(),
+            "ad_account" => {
+                let id = value
+                    .parse::<AdAccountId>()
+                    .map_err(|error| FieldError::new("ad_account", error.message))?;
+                selected.insert(id)
+            }
+            other => {
+                let message = "is no field of this form, which has choice and ad_account";
+                return Err(FieldError::new(other, message).into());
+            }
+        };
+        if !is_new {
+            return Err(FieldError::new(&*name, "is there more than once; send each value once").into());
+        }
+    }
+    let missing = || FieldError::new("choice", "is missing; send the form of the page as it is");
+    Ok(SubmittedForm { secret: secret.ok_or_else(missing)?, selected })
+}

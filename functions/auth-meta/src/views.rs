@@ -1,0 +1,138 @@
+//! Connections and ad accounts as the API shows them.
+
+use domain::account::{can_run, disabled_because};
+use domain::id::{AdAccountId, ConnectionId};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use store::account::AdAccount;
+use store::connection::{Connection, ConnectionKind, ConnectionState};
+
+/// A connection that ends within this time is worth a word, for a person may have to come and connect again.
+pub(crate) const EXPIRY_WARNING_PERIOD: SignedDuration = SignedDuration::from_hours(10 * 24);
+
+/// How a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Health {
+    Connected,
+    /// It works, but not for long any more.
+    Expiring,
+    NeedsReconnect,
+    LostPermission,
+}
+
+/// A connection: everything but the token.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct ConnectionView {
+    id: ConnectionId,
+    kind: ConnectionKind,
+    state: Health,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// What to do about it, in words for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_step: Option<String>,
+    scopes: Vec<String>,
+    declined: Vec<String>,
+    /// The ad accounts that were chosen; absent means every one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chosen_ad_accounts: Option<Vec<AdAccountId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_access_expires_at: Option<Timestamp>,
+    connected_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked_at: Option<Timestamp>,
+}
+
+/// The nearer of a connection's two ends, and what it ends.
+pub(crate) fn next_expiry(connection: &Connection) -> Option<(Timestamp, &'static str)> {
+    let token = connection.expires_at.map(|at| (at, "the token"));
+    let data = connection.data_access_expires_at.map(|at| (at, "the access to the person's data"));
+    token.into_iter().chain(data).min()
+}
+
+impl ConnectionView {
+    pub(crate) fn of(connection: Connection, now: Timestamp) -> Self {
+        let expiry =
+            next_expiry(&connection).filter(|(at, _)| at.duration_since(now) < EXPIRY_WARNING_PERIOD);
+        let (state, reason) = match (connection.state, expiry) {
+            (ConnectionState::NeedsReconnect, _) => (Health::NeedsReconnect, connection.reason),
+            (_, Some((at, credential))) if at <= now => {
+                (Health::NeedsReconnect, Some(format!("{credential} ended on {at}")))
+            }
+            (ConnectionState::LostPermission, _) => (Health::LostPermission, connection.reason),
+            (ConnectionState::Connected, Some((at, credential))) => {
+                (Health::Expiring, Some(format!("{credential} ends on {at}")))
+            }
+            (ConnectionState::Connected, None) => (Health::Connected, connection.reason),
+        };
+        let next_step = match (state, connection.kind) {
+            (Health::NeedsReconnect | Health::Expiring, ConnectionKind::SystemUser) => Some(
+                "Make a new token for the system user and hand it over: POST connections/meta/token."
+                    .to_owned(),
+            ),
+            (Health::NeedsReconnect | Health::Expiring, _) => {
+                Some("Have the person connect again: POST connections/meta/authorize.".to_owned())
+            }
+            (Health::LostPermission, _) if connection.declined.is_empty() => {
+                Some("Have the person mend it at facebook.com; it is looked at again every day.".to_owned())
+            }
+            (Health::Connected | Health::LostPermission, _) => ask_again(&connection.declined),
+        };
+        Self {
+            id: connection.id,
+            kind: connection.kind,
+            state,
+            reason,
+            next_step,
+            scopes: connection.scopes,
+            declined: connection.declined,
+            chosen_ad_accounts: connection.chosen,
+            expires_at: connection.expires_at,
+            data_access_expires_at: connection.data_access_expires_at,
+            connected_at: connection.connected_at,
+            checked_at: connection.checked_at,
+        }
+    }
+}
+
+/// How a person is asked again for what they declined.
+fn ask_again(declined: &[String]) -> Option<String> {
+    if declined.is_empty() {
+        return None;
+    }
+    let names = declined.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");
+    Some(format!(
+        "Have the person asked again for what was declined: POST connections/meta/authorize with {{\"rerequest\":[{names}]}}."
+    ))
+}
+
+/// An ad account.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct AdAccountView {
+    #[serde(flatten)]
+    account: AdAccount,
+    /// Minor units of a major unit in budgets, by Meta's table: 1 or 100.
+    minor_units: u32,
+    /// Whether ads can run in it.
+    can_run: bool,
+    /// Why it is disabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled_because: Option<&'static str>,
+}
+
+impl From<AdAccount> for AdAccountView {
+    fn from(account: AdAccount) -> Self {
+        Self {
+            minor_units: account.currency.minor_units(),
+            can_run: account.account_status.is_none_or(can_run),
+            disabled_because: account.details.disable_reason.and_then(disabled_because),
+            account,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Acting on one object: read it fresh, write down what it was, set the target.
+
+use access::AccountClient;
+use access::audit::{self, Actor, AuditEvent, Phase};
+use domain::Error;
+use domain::object::{AdObject, Level, Status};
+use domain::rule::{Action, Decision, DecisionOutcome};
+use graph_api::launch::Changes;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use runtime::problem;
+use serde_json::{Value, json};
+use store::Table;
+
+/// Carries out a recorded decision, and writes into it how it ended. A failure that may pass is an error:
+/// the decision stays open and is taken up again.
+pub(crate) async fn execute(
+    table: &Table,
+    client: &AccountClient,
+    decision: &mut Decision,
+    today: Date,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if matches!(decision.action, Action::Notify {}) {
+        decision.outcome = DecisionOutcome::Done;
+        return Ok(());
+    }
+    // People change things in Ads Manager: what is there now decides, not what was mirrored an hour ago.
+    let Some(object) = client.refresh(decision.level, &decision.object).await? else {
+        return reject(decision, "Meta does not show the object any more");
+    };
+    let (before, changes) = match plan(&decision.action, &object, client) {
+        // Written down before the change: if it is so now, an earlier try of ours has done it.
+        Plan::NoChange if decision.before.is_some() => {
+            decision.outcome = DecisionOutcome::Done;
+            return Ok(());
+        }
+        Plan::NoChange => {
+            decision.outcome = DecisionOutcome::NoChange;
+            return Ok(());
+        }
+        Plan::Impossible(reason) => return reject(decision, reason),
+        Plan::Change { .. } if decision.day != today => {
+            decision.outcome = DecisionOutcome::Expired;
+            decision.reason = Some("it could not be done on its day".to_owned());
+            return Ok(());
+        }
+        Plan::Change { before, changes } => (before, changes),
+    };
+    decision.before = Some(before);
+    table.update_open_decision(&client.workspace, decision, now + DECISION_LEASE_TTL).await?;
+    audit::append(table, &client.workspace, &audit_event(decision, Phase::Intended, None), now).await?;
+    match client.change(object.level, &object.id, &changes).await {
+        Ok(()) => {
+            decision.outcome = DecisionOutcome::Done;
+            Ok(())
+        }
+        Err(error) if error.is_retryable() => Err(error),
+        Err(error) => reject(decision, problem::detail(&error)),
+    }
+}
+
+/// A change with all its retries takes no longer; until then the decision is ours.
+const DECISION_LEASE_TTL: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+
+/// What a decision does, for the audit log: one act, however many evaluations it takes.
+pub(crate) fn audit_event(decision: &Decision, phase: Phase, meta: Option<String>) -> AuditEvent {
+    let Decision { rule, day, object, level, .. } = decision;
+    let (verb, field, after) = match &decision.action {
+        Action::Notify {} => ("noted", "", Value::Null),
+        Action::Pause {} => ("paused", "status", json!(Status::Paused)),
+        Action::SetBudget { daily_budget } => ("budget_set", "daily_budget", json!(daily_budget.amount)),
+    };
+    let actor = Actor::Rule { rule: rule.to_string() };
+    let event = AuditEvent::new(
+        format!("rule/{rule}/{day}/{object}"),
+        actor,
+        &format!("{level}.{verb}"),
+        format!("{level}/{object}"),
+    );
+    let event = event
+        .in_account(&decision.ad_account)
+        .with_change(json!({field: decision.before}), json!({field: after}));
+    AuditEvent { phase, meta, reason: decision.reason.clone(), ..event }
+}
+
+fn reject(decision: &mut Decision, reason: impl Into<String>) -> Result<(), Error> {
+    decision.outcome = DecisionOutcome::Refused;
+    decision.reason = Some(reason.into());
+    Ok(())
+}
+
+enum Plan {
+    NoChange,
+    Impossible(&'static str),
+    Change { before: String, changes: Changes },
+}
+
+fn plan(action: &Action, object: &AdObject, client: &AccountClient) -> Plan {
+    match action {
+        Action::Notify {} => Plan::NoChange,
+        Action::Pause {} if object.status != Some(Status::Active) => Plan::NoChange,
+        Action::Pause {} => Plan::Change {
+            before: Status::Active.as_str().to_owned(),
+            changes: Changes { status: Some(Status::Paused.as_str().to_owned()), ..Changes::default() },
+        },
+        Action::SetBudget { daily_budget } if daily_budget.currency != client.account.currency => {
+            Plan::Impossible("the rule's budget is in another currency than the ad account")
+        }
+        Action::SetBudget { daily_budget } => match object.daily_budget {
+            Some(now) if now == daily_budget.amount => Plan::NoChange,
+            Some(now) => Plan::Change {
+                before: now.to_string(),
+                changes: Changes { daily_budget: Some(daily_budget.amount), ..Changes::default() },
+            },
+            None if object.lifetime_budget.is_some() => {
+                Plan::Impossible("it has a lifetime budget, which is not set by the day")
+            }
+            None if object.level == Level::Campaign => {
+                Plan::Impossible("the campaign holds no budget; its ad sets do")
+            }
+            None => Plan::Impossible("the ad set holds no budget; its campaign does"),
+        },
+    }
+}

@@ -1,0 +1,111 @@
+//! How far an account's sync is, and asking for one.
+
+use access::audit;
+use domain::Error;
+use domain::date::IsoWeek;
+use domain::id::AdAccountId;
+use domain::job::{Job, SyncCause};
+use http::StatusCode;
+use jiff::Timestamp;
+use runtime::route::RequestContext;
+use runtime::{Response, response};
+use serde::Serialize;
+use store::chunk::{Chunk, ChunkState};
+
+use crate::{Endpoint, SyncEntities};
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct SyncStatus {
+    selected: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entities_synced_at: Option<Timestamp>,
+    chunks: ChunkCounts,
+    facts: FactCounts,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failures: Vec<ChunkFailure>,
+}
+
+/// A sync was asked for.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct SyncAccepted {
+    accepted: bool,
+}
+
+/// Counted from the chunks themselves: a counter would drift with every repeated message.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct ChunkCounts {
+    planned: usize,
+    running: usize,
+    done: usize,
+    failed: usize,
+}
+
+/// Of the last completed run of each week.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct FactCounts {
+    ad_days: u64,
+    items_written: u64,
+    items_unchanged: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_completion: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct ChunkFailure {
+    week: IsoWeek,
+    reason: String,
+}
+
+impl SyncEntities {
+    pub(crate) async fn request_sync(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
+        context.takes_no_query()?;
+        let workspace = context.workspace()?;
+        let ad_account: AdAccountId = context.path("ad_account")?;
+        if !self.connector.table.require_account(workspace, &ad_account).await?.selected {
+            let why = format!("{ad_account} is not selected; PUT ad-accounts/{ad_account}/selection first");
+            return Err(Error::Conflict(why));
+        }
+        let event =
+            audit::user_event(context, "ad_account.sync_requested", format!("ad_account/{ad_account}"))?;
+        let event = self.connector.record_intent(workspace, event.in_account(&ad_account)).await?;
+        let job = Job::SyncAccount { workspace: workspace.clone(), ad_account, cause: SyncCause::Request };
+        let sent = self.host.queues.send(&[job]).await;
+        event.complete(sent, None, self.host.clock.now()).await?;
+        response::json(StatusCode::ACCEPTED, &SyncAccepted { accepted: true })
+    }
+
+    pub(crate) async fn sync_status(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
+        context.takes_no_query()?;
+        let workspace = context.workspace()?;
+        let account = self.connector.table.require_account(workspace, &context.path("ad_account")?).await?;
+        let chunks = self.connector.table.chunks(workspace, &account.id).await?;
+        let count = |state| chunks.iter().filter(|chunk| chunk.state == state).count();
+        let sum = |of: fn(&Chunk) -> u64| chunks.iter().map(of).sum();
+        let status = SyncStatus {
+            selected: account.selected,
+            entities_synced_at: account.entities_synced_at,
+            chunks: ChunkCounts {
+                planned: count(ChunkState::Planned),
+                running: count(ChunkState::Running),
+                done: count(ChunkState::Done),
+                failed: count(ChunkState::Failed),
+            },
+            facts: FactCounts {
+                ad_days: sum(|chunk| chunk.rows),
+                items_written: sum(|chunk| chunk.written),
+                items_unchanged: sum(|chunk| chunk.unchanged),
+                oldest_completion: chunks.iter().filter_map(|chunk| chunk.completed_at).min(),
+            },
+            failures: chunks
+                .into_iter()
+                .filter_map(|chunk| Some(ChunkFailure { week: chunk.week, reason: chunk.failure? }))
+                .collect(),
+        };
+        response::ok(&status)
+    }
+}

@@ -1,0 +1,126 @@
+//! How often a workspace or a person may ask, over all processes.
+//!
+//! Requests are taken out of the table in batches, so that a busy workspace costs one write for many requests. What
+//! a process has taken and not used is lost, so all of them together never let in more than the bucket holds.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use domain::Error;
+use jiff::{SignedDuration, Timestamp};
+use store::Table;
+use store::rate_limit::AcquireRequest;
+use store::rate_limit_key::RateLimitKey;
+
+/// Batches of a minute's worth: one is a second's.
+const BATCHES_PER_MINUTE: u32 = 60;
+
+/// A batch is used within this time, or never: else many old ones could be used at once.
+const BATCH_TTL: SignedDuration = SignedDuration::from_secs(10);
+
+/// The number of keys that a process caches at a time.
+const MAX_CACHED_KEYS: usize = 10_000;
+
+/// Counts requests, with a cache of what was taken out of the table.
+#[derive(Debug)]
+pub(crate) struct RateLimiter {
+    per_minute: u32,
+    cache: Mutex<HashMap<RateLimitKey, CachedState>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum CachedState {
+    /// Taken and not used.
+    Available { count: u32, until: Timestamp },
+    /// Nothing is there before then.
+    Exhausted { until: Timestamp },
+}
+
+impl RateLimiter {
+    pub(crate) fn new(per_minute: u32) -> Self {
+        Self { per_minute: per_minute.max(1), cache: Mutex::default() }
+    }
+
+    /// Counts a request. Says until when there is no room for another one, if there is none.
+    pub(crate) async fn acquire(
+        &self,
+        table: &Table,
+        rate_limit_key: &RateLimitKey,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Error> {
+        let busy = match self.take_cached(rate_limit_key, now) {
+            CacheLookup::Granted => return Ok(None),
+            CacheLookup::Exhausted { until } => return Ok(Some(until)),
+            CacheLookup::Unknown { busy } => busy,
+        };
+        let batch = (self.per_minute / BATCHES_PER_MINUTE).max(1);
+        let mut until = now;
+        // Where there is no batch any more, there may be one request.
+        for count in [batch, 1] {
+            let wanted = AcquireRequest { count, per_minute: self.per_minute, busy };
+            match table.acquire(rate_limit_key, wanted, now).await? {
+                Ok(()) => {
+                    self.put(
+                        rate_limit_key,
+                        CachedState::Available { count: count - 1, until: now + BATCH_TTL },
+                        now,
+                    );
+                    return Ok(None);
+                }
+                Err(later) => until = later,
+            }
+        }
+        self.put(rate_limit_key, CachedState::Exhausted { until }, now);
+        Ok(Some(until))
+    }
+
+    fn take_cached(&self, rate_limit_key: &RateLimitKey, now: Timestamp) -> CacheLookup {
+        match self.cache().get_mut(rate_limit_key) {
+            Some(CachedState::Available { count, until }) if *count > 0 && is_before(now, *until) => {
+                *count -= 1;
+                CacheLookup::Granted
+            }
+            Some(CachedState::Exhausted { until }) if is_before(now, *until) => {
+                CacheLookup::Exhausted { until: *until }
+            }
+            Some(CachedState::Available { until, .. } | CachedState::Exhausted { until }) => {
+                CacheLookup::Unknown { busy: is_before(now, *until + BATCH_TTL) }
+            }
+            None => CacheLookup::Unknown { busy: false },
+        }
+    }
+
+    fn put(&self, rate_limit_key: &RateLimitKey, state: CachedState, now: Timestamp) {
+        let mut cache = self.cache();
+        if cache.len() >= MAX_CACHED_KEYS {
+            cache.retain(|_, one| {
+                let (CachedState::Available { until, .. } | CachedState::Exhausted { until }) = *one;
+                is_before(now, until)
+            });
+        }
+        if cache.len() >= MAX_CACHED_KEYS {
+            cache.clear();
+        }
+        cache.insert(rate_limit_key.clone(), state);
+    }
+
+    fn cache(&self) -> MutexGuard<'_, HashMap<RateLimitKey, CachedState>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum CacheLookup {
+    Granted,
+    Exhausted {
+        until: Timestamp,
+    },
+    Unknown {
+        /// Whether this process has asked the table not long ago.
+        busy: bool,
+    },
+}
+
+/// Also false when the clock was set back: nothing here is cached for longer than a minute.
+fn is_before(now: Timestamp, until: Timestamp) -> bool {
+    now < until && until.duration_since(now) <= SignedDuration::from_mins(1)
+}

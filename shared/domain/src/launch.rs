@@ -1,0 +1,305 @@
+//! Launches: one document that becomes a campaign, an ad set and an ad.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::FieldError;
+use crate::creative::CreativeSpec;
+use crate::id::{AdAccountId, LaunchId, ObjectId};
+use crate::money::{Currency, Money};
+use crate::regulation::{Dsa, RegionalIdentities, check_identities, check_shared_identities};
+use crate::text::{INVALID_DOMAIN_MESSAGE, is_domain, is_enum_constant, is_single_line};
+
+/// Longest name in characters. Meta allows 400 for ad sets; the launch mark needs room.
+const MAX_NAME_CHARS: usize = 350;
+
+/// Longest value of what is promoted.
+const MAX_PROMOTED_VALUE_CHARS: usize = 512;
+
+/// More entries than there are countries mean nothing.
+const MAX_LIST_ENTRIES: usize = 250;
+
+/// What can be advertised for since Graph v17. Source: Marketing API, "Campaign".
+const OBJECTIVES: [&str; 6] = [
+    "OUTCOME_AWARENESS",
+    "OUTCOME_TRAFFIC",
+    "OUTCOME_ENGAGEMENT",
+    "OUTCOME_LEADS",
+    "OUTCOME_APP_PROMOTION",
+    "OUTCOME_SALES",
+];
+
+/// What `POST campaigns` takes. Everything is created PAUSED.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LaunchSpec {
+    /// The campaign's name; ad set and ad take it over when they have none.
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = crate::text::SINGLE_LINE_PATTERN)))]
+    pub name: String,
+    /// Such as `OUTCOME_SALES`.
+    #[cfg_attr(feature = "describe", schemars(extend("enum" = OBJECTIVES)))]
+    pub objective: String,
+    /// The campaign's budget per day.
+    #[cfg_attr(feature = "describe", schemars(with = "crate::money::Budget"))]
+    pub daily_budget: Money,
+    /// Categories under special rules, such as `HOUSING`; usually none.
+    #[serde(default)]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_LIST_ENTRIES), inner(regex(pattern = crate::text::ENUM_CONSTANT_PATTERN))))]
+    pub special_ad_categories: Vec<String>,
+    /// The catalog whose products are sold; the ad account's default when the ad set promotes a product set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<ObjectId>,
+    /// The one ad set.
+    pub ad_set: AdSetSpec,
+    /// The one ad.
+    pub ad: AdSpec,
+}
+
+/// The ad set of a launch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AdSetSpec {
+    /// Its name; the campaign's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = crate::text::SINGLE_LINE_PATTERN)))]
+    pub name: Option<String>,
+    /// What Meta optimises for, such as `LINK_CLICKS` or `OFFSITE_CONVERSIONS`.
+    #[cfg_attr(feature = "describe", schemars(extend("pattern" = crate::text::ENUM_CONSTANT_PATTERN)))]
+    pub optimization_goal: String,
+    /// What is paid for.
+    #[serde(default = "default_billing_event")]
+    #[cfg_attr(feature = "describe", schemars(extend("pattern" = crate::text::ENUM_CONSTANT_PATTERN)))]
+    pub billing_event: String,
+    /// Two-letter country codes.
+    #[cfg_attr(feature = "describe", schemars(length(min = 1, max = MAX_LIST_ENTRIES), inner(regex(pattern = "^[A-Z]{2}$"))))]
+    pub countries: Vec<String>,
+    /// Whether Meta may look beyond the audience. Meta demands an explicit answer (v23 and later).
+    #[serde(default)]
+    pub advantage_audience: bool,
+    /// What is promoted, in Meta's shape, such as `{"pixel_id":"1","custom_event_type":"PURCHASE"}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(extend(
+        "maxProperties" = MAX_LIST_ENTRIES,
+        "propertyNames" = serde_json::json!({"pattern": "^[a-z_]{1,64}$"}),
+        "additionalProperties" = serde_json::json!({
+            "type": "string", "maxLength": MAX_PROMOTED_VALUE_CHARS, "pattern": crate::text::SINGLE_LINE_PATTERN,
+        }),
+    )))]
+    pub promoted_object: Option<BTreeMap<String, String>>,
+    /// Who stands behind the ads. Meta demands it for audiences in the EU, unless the account has defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dsa: Option<Dsa>,
+    /// Who pays and who benefits where Meta demands identities that it has verified: `TAIWAN_UNIVERSAL`,
+    /// `SINGAPORE_UNIVERSAL`, `THAILAND_UNIVERSAL` and `BRAZIL_REGULATION` for any ad shown there, `TAIWAN_FINSERV`,
+    /// `AUSTRALIA_FINSERV` and `INDIA_FINSERV` for ads for financial services.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "describe", schemars(transform = crate::regulation::describe))]
+    pub regional_identities: RegionalIdentities,
+}
+
+fn default_billing_event() -> String {
+    "IMPRESSIONS".to_owned()
+}
+
+/// The ad of a launch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AdSpec {
+    /// Its name; the campaign's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = crate::text::SINGLE_LINE_PATTERN)))]
+    pub name: Option<String>,
+    /// What is shown.
+    pub creative: CreativeSpec,
+    /// The domain where conversions happen, such as `example.com`: without a path, and, as Meta wants it, without
+    /// subdomains. The ad account's default when the ad set names a pixel or a custom conversion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "describe", schemars(length(max = 253), regex(pattern = crate::text::DOMAIN_PATTERN)))]
+    pub conversion_domain: Option<String>,
+}
+
+impl LaunchSpec {
+    /// Checks what the shape alone cannot; every finding at once.
+    pub fn check(&self, currency: Currency) -> Vec<FieldError> {
+        let mut found = Vec::new();
+        let mut require = |holds: bool, field: &str, message: &str| {
+            if !holds {
+                found.push(FieldError::new(field, message));
+            }
+        };
+        let named = |name: &str| is_single_line(name, MAX_NAME_CHARS);
+        let name_message = format!("must have 1 to {MAX_NAME_CHARS} characters, and no control characters");
+        require(named(&self.name), "name", &name_message);
+        require(self.ad_set.name.as_deref().is_none_or(named), "ad_set.name", &name_message);
+        require(self.ad.name.as_deref().is_none_or(named), "ad.name", &name_message);
+        require(
+            OBJECTIVES.contains(&self.objective.as_str()),
+            "objective",
+            &format!("must be one of {}", OBJECTIVES.join(", ")),
+        );
+        require(self.daily_budget.is_budget(), "daily_budget.amount", &Money::invalid_budget_message());
+        require(
+            self.daily_budget.currency == currency,
+            "daily_budget.currency",
+            &format!("must be {currency}, the ad account's currency"),
+        );
+        let short = |list: usize, field: &str| (list <= MAX_LIST_ENTRIES, field.to_owned());
+        for (holds, field) in [
+            short(self.special_ad_categories.len(), "special_ad_categories"),
+            short(self.ad_set.countries.len(), "ad_set.countries"),
+            short(self.ad_set.promoted_object.as_ref().map_or(0, BTreeMap::len), "ad_set.promoted_object"),
+        ] {
+            require(holds, &field, &format!("may have {MAX_LIST_ENTRIES} entries at most"));
+        }
+        let country = |code: &String| code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
+        require(
+            !self.ad_set.countries.is_empty() && self.ad_set.countries.iter().all(country),
+            "ad_set.countries",
+            "must hold at least one two-letter country code, such as SG",
+        );
+        let word = "must be one of Meta's words, such as LINK_CLICKS";
+        require(is_enum_constant(&self.ad_set.optimization_goal), "ad_set.optimization_goal", word);
+        require(is_enum_constant(&self.ad_set.billing_event), "ad_set.billing_event", word);
+        let categories = self.special_ad_categories.iter().all(|category| is_enum_constant(category));
+        require(categories, "special_ad_categories", "must hold words of Meta's, such as HOUSING");
+        for (key, value) in self.ad_set.promoted_object.iter().flatten() {
+            let known =
+                (1..=64).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            let field = format!("ad_set.promoted_object.{key}");
+            require(known, &field, "must have a name in Meta's shape, such as pixel_id");
+            let rule =
+                format!("must have 1 to {MAX_PROMOTED_VALUE_CHARS} characters, and no control characters");
+            require(is_single_line(value, MAX_PROMOTED_VALUE_CHARS), &field, &rule);
+        }
+        let domain = self.ad.conversion_domain.as_deref();
+        require(domain.is_none_or(is_domain), "ad.conversion_domain", INVALID_DOMAIN_MESSAGE);
+        found.extend(self.ad.creative.check("ad.creative"));
+        found.extend(self.ad_set.dsa.iter().flat_map(|dsa| dsa.check("ad_set.dsa")));
+        let (identities, field) = (&self.ad_set.regional_identities, "ad_set.regional_identities");
+        found.extend(check_identities(identities, field));
+        found.extend(check_shared_identities(identities, field));
+        found
+    }
+}
+
+/// The steps of a launch, in order. The order of declaration is the order of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The campaign, with the budget.
+    Campaign,
+    /// The ad set below it.
+    AdSet,
+    /// The ad below that.
+    Ad,
+}
+
+impl Step {
+    /// Every step in order.
+    pub const ALL: [Self; 3] = [Self::Campaign, Self::AdSet, Self::Ad];
+}
+
+/// Where a launch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LaunchState {
+    /// Steps are being taken.
+    Running,
+    /// Everything exists, PAUSED.
+    Committed,
+    /// A step failed for good; what exists is being deleted.
+    Undoing,
+    /// A step failed for good and nothing is left at Meta.
+    Undone,
+    /// Neither done nor undone within a day: a person must look. The ids say what exists.
+    Flagged,
+}
+
+/// One run of a launch document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// Its id, part of every name it creates.
+    pub id: LaunchId,
+    /// Where it creates.
+    pub ad_account: AdAccountId,
+    /// The document.
+    pub spec: LaunchSpec,
+    /// Where it stands.
+    pub state: LaunchState,
+    /// What exists at Meta.
+    #[serde(default)]
+    pub created: Vec<Created>,
+    /// The step whose call to Meta is under way: its outcome is unknown until it is found or recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Step>,
+    /// Why it was undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// When it began.
+    pub started_at: jiff::Timestamp,
+}
+
+/// One thing that a launch made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Created {
+    /// Which step.
+    pub step: Step,
+    /// Meta's id.
+    pub id: ObjectId,
+}
+
+impl Launch {
+    /// What a step created, if it has.
+    pub fn id_of(&self, step: Step) -> Option<&ObjectId> {
+        self.created.iter().find(|created| created.step == step).map(|created| &created.id)
+    }
+
+    /// The first step that has not been taken.
+    pub fn next_step(&self) -> Option<Step> {
+        Step::ALL.into_iter().find(|step| self.id_of(*step).is_none())
+    }
+
+    /// The name that a step gives. It ends in the launch's id, so that an object whose creation was
+    /// never answered can be found again: Graph has no idempotency key.
+    pub fn object_name(&self, step: Step) -> String {
+        let name = match step {
+            Step::Campaign => None,
+            Step::AdSet => self.spec.ad_set.name.as_deref(),
+            Step::Ad => self.spec.ad.name.as_deref(),
+        };
+        format!("{} [{}]", name.unwrap_or(&self.spec.name), self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_is_reported_at_once_with_its_field() {
+        let spec: LaunchSpec = serde_json::from_str(
+            r#"{"name":" ","objective":"SALES","daily_budget":{"amount":0,"currency":"USD"},
+                "ad_set":{"optimization_goal":"LINK_CLICKS","countries":["sg"]},
+                "ad":{"creative":{"post_id":"12"}}}"#,
+        )
+        .unwrap();
+        let fields: Vec<_> =
+            spec.check("SGD".parse().unwrap()).into_iter().map(|found| found.field).collect();
+        assert_eq!(
+            fields,
+            [
+                "name",
+                "objective",
+                "daily_budget.amount",
+                "daily_budget.currency",
+                "ad_set.countries",
+                "ad.creative.post_id"
+            ]
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! Money. Budgets are integers in Meta's minor units; measured amounts are decimals in major units.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::FieldError;
+
+/// Currencies without minor units *at Meta*. This is Meta's table, not ISO 4217: HUF, IDR, COP, CRC
+/// and TWD have cents elsewhere and none here; BHD and JOD have three decimals elsewhere, two here.
+/// Source: Marketing API, "Currencies".
+const ZERO_DECIMAL_CURRENCIES: [&str; 11] =
+    ["CLP", "COP", "CRC", "HUF", "IDR", "ISK", "JPY", "KRW", "PYG", "TWD", "VND"];
+
+/// A currency code as Meta writes it, such as `SGD`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "describe", schemars(!try_from, !into, extend("pattern" = "^[A-Z]{3}$")))]
+pub struct Currency(#[cfg_attr(feature = "describe", schemars(with = "String"))] [u8; 3]);
+
+impl Currency {
+    /// The three letters.
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// How many minor units make one major unit in budgets: 1 or 100.
+    pub fn minor_units(&self) -> u32 {
+        if ZERO_DECIMAL_CURRENCIES.contains(&self.code()) { 1 } else { 100 }
+    }
+}
+
+impl FromStr for Currency {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        match text.as_bytes() {
+            &[a, b, c] if [a, b, c].iter().all(u8::is_ascii_uppercase) => Ok(Self([a, b, c])),
+            _ => Err(FieldError::new("currency", "must be three capital letters, such as SGD")),
+        }
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|error: FieldError| error.message)
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.code().to_owned()
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// A budget, bid or cap: an integer in Meta's minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Money {
+    /// Minor units: 5000 is SGD 50.00, and JPY 5,000.
+    pub amount: i64,
+    /// The ad account's currency.
+    pub currency: Currency,
+}
+
+/// More a day than anybody spends, in any currency: a budget beyond is a slip of the finger.
+const MAX_BUDGET_MINOR_UNITS: i64 = 1_000_000_000_000;
+
+impl Money {
+    /// Whether this may be a budget.
+    pub fn is_budget(&self) -> bool {
+        (1..=MAX_BUDGET_MINOR_UNITS).contains(&self.amount)
+    }
+
+    /// What to say of one that may not.
+    pub fn invalid_budget_message() -> String {
+        format!("must be 1 to {MAX_BUDGET_MINOR_UNITS} minor units")
+    }
+}
+
+/// [`Money`] that [is a budget](Money::is_budget), as openapi.yaml shows it.
+#[cfg(feature = "describe")]
+#[derive(schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is wanted")]
+pub struct Budget {
+    /// Minor units: 5000 is SGD 50.00, and JPY 5,000.
+    #[schemars(range(min = 1, max = MAX_BUDGET_MINOR_UNITS))]
+    amount: i64,
+    /// The ad account's currency.
+    currency: Currency,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minor_units_follow_metas_table_and_not_iso() {
+        let units = |code: &str| code.parse::<Currency>().unwrap().minor_units();
+        assert_eq!(["SGD", "JOD", "JPY", "HUF", "TWD"].map(units), [100, 100, 1, 1, 1]);
+        assert!("sgd".parse::<Currency>().is_err());
+    }
+}

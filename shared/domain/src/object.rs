@@ -1,0 +1,209 @@
+//! Ad objects: what an ad account holds, in Meta's three levels.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::FieldError;
+use crate::id::ObjectId;
+
+/// Where in the hierarchy numbers or objects stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The whole ad account.
+    Account,
+    /// A campaign.
+    Campaign,
+    /// An ad set.
+    AdSet,
+    /// An ad.
+    Ad,
+}
+
+impl Level {
+    /// The word that Meta and our routes use.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Campaign => "campaign",
+            Self::AdSet => "adset",
+            Self::Ad => "ad",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Level {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        [Self::Account, Self::Campaign, Self::AdSet, Self::Ad]
+            .into_iter()
+            .find(|level| level.as_str() == text)
+            .ok_or_else(|| FieldError::new("level", "must be account, campaign, adset or ad"))
+    }
+}
+
+/// Declares a set of words that Meta may extend at any time: an unknown word is kept, not refused.
+macro_rules! open_enum {
+    ($(#[doc = $text:literal])+ $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[doc = $text])+
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(from = "String", into = "String")]
+        pub enum $name {
+            $(#[doc = concat!("`", $word, "`.")] $variant,)+
+            /// A word that Meta has added since.
+            Other(Box<str>),
+        }
+
+        impl $name {
+            /// Every word known today.
+            pub const KNOWN: &[&str] = &[$($word),+];
+
+            /// The word as Meta writes it.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $word,)+
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        #[cfg(feature = "describe")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": concat!($($text,)+ " Meta may add words at any time."),
+                    "examples": Self::KNOWN,
+                })
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(word: String) -> Self {
+                match word.as_str() {
+                    $($word => Self::$variant,)+
+                    _ => Self::Other(word.into()),
+                }
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(status: $name) -> String {
+                status.as_str().to_owned()
+            }
+        }
+    };
+}
+
+open_enum!(
+    /// What a person set. DELETED is final; ARCHIVED can only become DELETED.
+    Status { Active = "ACTIVE", Paused = "PAUSED", Archived = "ARCHIVED", Deleted = "DELETED" }
+);
+
+open_enum!(
+    /// What Meta makes of it, with the parents and review taken into account.
+    EffectiveStatus {
+        Active = "ACTIVE",
+        Paused = "PAUSED",
+        Archived = "ARCHIVED",
+        Deleted = "DELETED",
+        InProcess = "IN_PROCESS",
+        WithIssues = "WITH_ISSUES",
+        CampaignPaused = "CAMPAIGN_PAUSED",
+        AdSetPaused = "ADSET_PAUSED",
+        PendingReview = "PENDING_REVIEW",
+        Disapproved = "DISAPPROVED",
+        Preapproved = "PREAPPROVED",
+        PendingBillingInfo = "PENDING_BILLING_INFO",
+    }
+);
+
+impl EffectiveStatus {
+    /// The statuses to ask an edge for, so that archived objects are listed too.
+    ///
+    /// Without this filter Meta leaves archived objects out, and it refuses DELETED on an edge
+    /// (Marketing API, "Object status").
+    pub fn listable(level: Level) -> &'static [&'static str] {
+        match level {
+            Level::Account => &[],
+            Level::Campaign => &["ACTIVE", "PAUSED", "ARCHIVED", "IN_PROCESS", "WITH_ISSUES"],
+            Level::AdSet => &["ACTIVE", "PAUSED", "ARCHIVED", "IN_PROCESS", "WITH_ISSUES", "CAMPAIGN_PAUSED"],
+            Level::Ad => &[
+                "ACTIVE",
+                "PAUSED",
+                "ARCHIVED",
+                "IN_PROCESS",
+                "WITH_ISSUES",
+                "CAMPAIGN_PAUSED",
+                "ADSET_PAUSED",
+                "PENDING_REVIEW",
+                "DISAPPROVED",
+                "PREAPPROVED",
+                "PENDING_BILLING_INFO",
+            ],
+        }
+    }
+}
+
+/// A campaign, ad set or ad as Meta last showed it. A field that Meta left out is absent, not empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdObject {
+    /// Campaign, ad set or ad.
+    pub level: Level,
+    /// Meta's id.
+    pub id: ObjectId,
+    /// The campaign above, for ad sets and ads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign_id: Option<ObjectId>,
+    /// The ad set above, for ads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adset_id: Option<ObjectId>,
+    /// The name a person gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What a person set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// What Meta makes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_status: Option<EffectiveStatus>,
+    /// A campaign's objective, such as `OUTCOME_SALES`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+    /// Daily budget in minor units of the account's currency, where this object holds the budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_budget: Option<i64>,
+    /// Lifetime budget in minor units, where this object holds the budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_budget: Option<i64>,
+    /// When it was created, as Meta writes it: `2026-05-06T15:32:58+0200`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_time: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_meta_invents_tomorrow_survives() {
+        let status: EffectiveStatus = serde_json::from_str("\"SLEEPING\"").unwrap();
+        assert_eq!(status, EffectiveStatus::Other("SLEEPING".into()));
+        assert_eq!(serde_json::to_string(&status).unwrap(), "\"SLEEPING\"");
+        assert_eq!(EffectiveStatus::listable(Level::Ad).len(), EffectiveStatus::KNOWN.len() - 1);
+    }
+}

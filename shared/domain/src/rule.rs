@@ -1,0 +1,477 @@
+//! Rules: a condition on numbers, a guard, and what to do. And the decision that came of one.
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::FieldError;
+use crate::date::DateRange;
+use crate::id::{AdAccountId, ObjectId, RuleId};
+use crate::metrics::{Measures, Metric};
+use crate::money::Money;
+use crate::object::Level;
+use crate::text::is_single_line;
+
+/// Longest name of a rule, in characters.
+const MAX_NAME_CHARS: usize = 200;
+
+/// More impressions than a window can have.
+const MAX_MIN_IMPRESSIONS: u64 = 1_000_000_000_000;
+
+/// What a person writes: `POST rules` and `PUT rules/{id}` take this document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "describe", schemars(extend("not" = ads_without_budgets())))]
+pub struct RuleSpec {
+    /// Shown with every decision.
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = crate::text::SINGLE_LINE_PATTERN)))]
+    pub name: String,
+    /// A disabled rule is kept and not evaluated.
+    #[serde(default)]
+    pub state: RuleState,
+    /// One ad account; absent means every account of the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ad_account: Option<AdAccountId>,
+    /// What is looked at, one by one: campaigns, ad sets or ads.
+    #[cfg_attr(feature = "describe", schemars(extend("enum" = ["campaign", "adset", "ad"])))]
+    pub level: Level,
+    /// When the rule applies.
+    pub when: Condition,
+    /// How much must have happened before the numbers mean anything.
+    #[serde(default)]
+    pub guard: Guard,
+    /// What to do then.
+    pub action: Action,
+}
+
+/// Ads hold no budget that a rule could set.
+#[cfg(feature = "describe")]
+fn ads_without_budgets() -> serde_json::Value {
+    serde_json::json!({
+        "properties": {"level": {"const": "ad"}, "action": {"properties": {"type": {"const": "set_budget"}}}},
+    })
+}
+
+/// Whether a rule is evaluated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RuleState {
+    /// Evaluated.
+    #[default]
+    Enabled,
+    /// Kept, not evaluated.
+    Disabled,
+}
+
+/// A rule as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct Rule {
+    /// Its id.
+    pub id: RuleId,
+    /// The document.
+    #[serde(flatten)]
+    pub spec: RuleSpec,
+}
+
+/// A comparison of one metric over one window with a constant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// What is compared.
+    pub metric: Metric,
+    /// Over which days.
+    pub window: Window,
+    /// How.
+    pub operator: ComparisonOperator,
+    /// With what: a decimal string; money in major units, rates such as `ctr` in percent.
+    #[serde(deserialize_with = "crate::text::deserialize_decimal")]
+    #[cfg_attr(feature = "describe", schemars(with = "String", extend("pattern" = crate::text::DECIMAL_PATTERN)))]
+    pub value: Decimal,
+    /// What a missing number means.
+    #[serde(default)]
+    pub missing: Missing,
+}
+
+/// How the metric must stand to the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ComparisonOperator {
+    /// `>`
+    Above,
+    /// `>=`
+    AtLeast,
+    /// `<`
+    Below,
+    /// `<=`
+    AtMost,
+}
+
+/// What a number means that Meta did not report, such as conversions of an ad without any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// Unknown: the condition does not hold.
+    #[default]
+    Unknown,
+    /// Zero: for "spent this much without a purchase".
+    Zero,
+}
+
+/// Days before or up to the account's today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Window {
+    /// Today so far. Partial.
+    Today,
+    /// The last whole day.
+    Yesterday,
+    /// The last 3 whole days.
+    #[serde(rename = "last_3_days")]
+    Last3Days,
+    /// The last 7 whole days.
+    #[serde(rename = "last_7_days")]
+    Last7Days,
+    /// The last 14 whole days.
+    #[serde(rename = "last_14_days")]
+    Last14Days,
+    /// The last 30 whole days.
+    #[serde(rename = "last_30_days")]
+    Last30Days,
+}
+
+impl Window {
+    /// The days, seen from the account's today.
+    pub fn days(&self, today: Date) -> DateRange {
+        let yesterday = today.saturating_sub(1.day());
+        match self {
+            Self::Today => DateRange::ending(today, 1),
+            Self::Yesterday => DateRange::ending(yesterday, 1),
+            Self::Last3Days => DateRange::ending(yesterday, 3),
+            Self::Last7Days => DateRange::ending(yesterday, 7),
+            Self::Last14Days => DateRange::ending(yesterday, 14),
+            Self::Last30Days => DateRange::ending(yesterday, 30),
+        }
+    }
+}
+
+/// The sample that must exist in the window before the rule may decide.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    /// Spend of at least this much, major units.
+    #[serde(default, deserialize_with = "crate::text::deserialize_decimal")]
+    #[cfg_attr(feature = "describe", schemars(with = "String", extend("pattern" = crate::text::NON_NEGATIVE_DECIMAL_PATTERN)))]
+    pub min_spend: Decimal,
+    /// Impressions of at least this many.
+    #[serde(default = "Guard::default_impressions")]
+    #[cfg_attr(feature = "describe", schemars(range(max = MAX_MIN_IMPRESSIONS)))]
+    pub min_impressions: u64,
+}
+
+impl Guard {
+    /// A rate over fewer impressions than this is noise.
+    fn default_impressions() -> u64 {
+        500
+    }
+
+    /// What is missing before these numbers may decide, as a sentence.
+    pub fn insufficient_data(&self, measures: &Measures) -> Option<String> {
+        if measures.spend < self.min_spend {
+            return Some(format!("spend {} is below the guard's {}", measures.spend, self.min_spend));
+        }
+        (measures.impressions < self.min_impressions).then(|| {
+            format!("{} impressions are below the guard's {}", measures.impressions, self.min_impressions)
+        })
+    }
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self { min_spend: Decimal::ZERO, min_impressions: Self::default_impressions() }
+    }
+}
+
+/// What a rule does to an object that meets its condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    // Braces, for only then are unknown fields refused.
+    /// Keep the decision for people to see.
+    Notify {},
+    /// Pause the object at Meta.
+    Pause {},
+    /// Set the daily budget at Meta.
+    SetBudget {
+        /// The target; not a step, so that doing it twice is doing it once. Accounts of another currency are left alone.
+        #[cfg_attr(feature = "describe", schemars(with = "crate::money::Budget"))]
+        daily_budget: Money,
+    },
+}
+
+/// An action before it is known which fields it has. serde would read the enum itself, but from numbers and lists
+/// as well.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActionFields {
+    r#type: ActionType,
+    daily_budget: Option<Money>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ActionType {
+    Notify,
+    Pause,
+    SetBudget,
+}
+
+impl<'de> Deserialize<'de> for Action {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ActionFields { r#type, daily_budget } = ActionFields::deserialize(deserializer)?;
+        match (r#type, daily_budget) {
+            (ActionType::Notify, None) => Ok(Self::Notify {}),
+            (ActionType::Pause, None) => Ok(Self::Pause {}),
+            (ActionType::SetBudget, Some(daily_budget)) => Ok(Self::SetBudget { daily_budget }),
+            (ActionType::SetBudget, None) => Err(D::Error::missing_field("daily_budget")),
+            (_, Some(_)) => Err(D::Error::unknown_field("daily_budget", &["type"])),
+        }
+    }
+}
+
+impl Action {
+    /// The action's name in answers.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Notify {} => "notify",
+            Self::Pause {} => "pause",
+            Self::SetBudget { .. } => "set_budget",
+        }
+    }
+}
+
+/// What a condition says of one object.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Evaluation {
+    /// It holds, with this value.
+    Met(Decimal),
+    /// It does not hold, with this value.
+    NotMet(Decimal),
+    /// The metric is unknown for these numbers.
+    Unknown,
+}
+
+impl Condition {
+    /// Compares the metric of these measures.
+    pub fn evaluate(&self, measures: &Measures) -> Evaluation {
+        let value = match (self.metric.of(measures), self.missing) {
+            (Some(value), _) => value,
+            (None, Missing::Zero) => Decimal::ZERO,
+            (None, Missing::Unknown) => return Evaluation::Unknown,
+        };
+        let holds = match self.operator {
+            ComparisonOperator::Above => value > self.value,
+            ComparisonOperator::AtLeast => value >= self.value,
+            ComparisonOperator::Below => value < self.value,
+            ComparisonOperator::AtMost => value <= self.value,
+        };
+        if holds { Evaluation::Met(value) } else { Evaluation::NotMet(value) }
+    }
+}
+
+impl RuleSpec {
+    /// Whether this rule looks at objects of `account`.
+    pub fn applies_to(&self, account: &AdAccountId) -> bool {
+        self.state == RuleState::Enabled && self.ad_account.as_ref().is_none_or(|only| only == account)
+    }
+
+    /// Checks what the shape alone cannot.
+    pub fn check(&self) -> Result<(), FieldError> {
+        if !is_single_line(&self.name, MAX_NAME_CHARS) {
+            let message = format!("must have 1 to {MAX_NAME_CHARS} characters, and no control characters");
+            return Err(FieldError::new("name", message));
+        }
+        if self.level == Level::Account {
+            return Err(FieldError::new(
+                "level",
+                "must be campaign, adset or ad: an account cannot be acted on",
+            ));
+        }
+        if self.guard.min_spend.is_sign_negative() {
+            return Err(FieldError::new("guard.min_spend", "must not be negative"));
+        }
+        if self.guard.min_impressions > MAX_MIN_IMPRESSIONS {
+            return Err(FieldError::new(
+                "guard.min_impressions",
+                format!("must be {MAX_MIN_IMPRESSIONS} at most"),
+            ));
+        }
+        if let Action::SetBudget { daily_budget } = self.action {
+            if self.level == Level::Ad {
+                return Err(FieldError::new(
+                    "action.type",
+                    "set_budget needs level campaign or adset: ads hold no budget",
+                ));
+            }
+            if !daily_budget.is_budget() {
+                return Err(FieldError::new("action.daily_budget.amount", Money::invalid_budget_message()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a decision ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionOutcome {
+    /// Recorded, the act not confirmed yet. A crash leaves this, and the next evaluation finishes it.
+    Deciding,
+    /// Done at Meta, or noted where the action is a notification.
+    Done,
+    /// The object already was as the rule wants it.
+    NoChange,
+    /// The guard held the rule back.
+    InsufficientData,
+    /// Meta or we refused; the reason stands beside it.
+    Refused,
+    /// Not confirmed on its day; nothing is done about it any more.
+    Expired,
+}
+
+/// One rule, one object, one day: what was seen and what was done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct Decision {
+    /// Which rule.
+    pub rule: RuleId,
+    /// Its name at that time.
+    pub rule_name: String,
+    /// Which account.
+    pub ad_account: AdAccountId,
+    /// Campaign, ad set or ad.
+    pub level: Level,
+    /// Which object.
+    pub object: ObjectId,
+    /// The object's name, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_name: Option<String>,
+    /// The account's day on which it was decided: a rule acts on an object once a day at most.
+    pub day: Date,
+    /// First and last day that were looked at.
+    pub window: DateRange,
+    /// The condition as it stood.
+    pub condition: Condition,
+    /// The metric's value.
+    pub value: Decimal,
+    /// Impressions in the window.
+    pub impressions: u64,
+    /// Spend in the window, major units.
+    pub spend: Decimal,
+    /// What was to be done.
+    pub action: Action,
+    /// How it ended.
+    pub outcome: DecisionOutcome,
+    /// Why, where there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the object was before, such as its status or daily budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// When it was decided, RFC 3339.
+    pub at: jiff::Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    fn spec(json: &str) -> Result<RuleSpec, String> {
+        let spec: RuleSpec = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        spec.check().map_err(|error| error.to_string())?;
+        Ok(spec)
+    }
+
+    #[test]
+    fn a_rule_reads_as_a_sentence() {
+        let rule = spec(
+            r#"{"name":"Stop the bleeding","level":"adset",
+                "when":{"metric":"purchases","window":"last_7_days","operator":"below","value":"1","missing":"zero"},
+                "guard":{"min_spend":"50"},"action":{"type":"pause"}}"#,
+        )
+        .unwrap();
+        let spent = Measures { spend: Decimal::from(60), impressions: 9000, ..Measures::default() };
+        assert_eq!(rule.when.evaluate(&spent), Evaluation::Met(Decimal::ZERO));
+        assert_eq!(rule.guard.insufficient_data(&spent), None);
+        let little = Measures { spend: Decimal::from(6), ..spent };
+        assert_eq!(rule.guard.insufficient_data(&little).unwrap(), "spend 6 is below the guard's 50");
+    }
+
+    #[test]
+    fn missing_numbers_do_not_decide_unless_told() {
+        let condition = Condition {
+            metric: Metric::Roas,
+            window: Window::Yesterday,
+            operator: ComparisonOperator::Below,
+            value: Decimal::TWO,
+            missing: Missing::Unknown,
+        };
+        let spent = Measures { spend: Decimal::from(60), ..Measures::default() };
+        assert_eq!(condition.evaluate(&spent), Evaluation::Unknown);
+    }
+
+    #[test]
+    fn windows_end_yesterday_except_today() {
+        let today = date(2026, 3, 1);
+        assert_eq!(
+            Window::Last7Days.days(today),
+            DateRange { since: date(2026, 2, 22), until: date(2026, 2, 28) }
+        );
+        assert_eq!(Window::Today.days(today), DateRange { since: today, until: today });
+    }
+
+    #[test]
+    fn malformed_rules_name_the_field() {
+        let rule = |level: &str, action: &str, more: &str| {
+            spec(&format!(
+                r#"{{"name":"x","level":"{level}","when":{{"metric":"ctr","window":"today","operator":"below","value":"1"}},"action":{action}{more}}}"#
+            ))
+        };
+        assert!(rule("campaign", r#"{"type":"pause"}"#, "").is_ok());
+        for (level, action, more, word) in [
+            ("account", r#"{"type":"pause"}"#, "", "level"),
+            (
+                "ad",
+                r#"{"type":"set_budget","daily_budget":{"amount":500,"currency":"SGD"}}"#,
+                "",
+                "set_budget",
+            ),
+            (
+                "adset",
+                r#"{"type":"set_budget","daily_budget":{"amount":0,"currency":"SGD"}}"#,
+                "",
+                "daily_budget",
+            ),
+            ("adset", r#"{"type":"explode"}"#, "", "explode"),
+            ("adset", r#"{"type":"pause","until":"noon"}"#, "", "until"),
+            ("adset", r#"{"type":"pause"}"#, r#","extra":1"#, "extra"),
+            ("adset", r#"{"type":"pause"}"#, r#","guard":{"min_spend":"-1"}"#, "min_spend"),
+        ] {
+            let error = rule(level, action, more).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}

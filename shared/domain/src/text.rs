@@ -1,0 +1,141 @@
+//! Text and decimals as people may write them, and the patterns that say the same in openapi.yaml.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer};
+
+/// What [`is_single_line`] and [`is_enum_constant`] accept, but for the length.
+#[cfg(feature = "describe")]
+pub const SINGLE_LINE_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u001f\u007f-\u009f]*$";
+
+/// What [`is_multi_line`] accepts, but for the length.
+#[cfg(feature = "describe")]
+pub const MULTI_LINE_PATTERN: &str = r"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*$";
+
+/// What [`is_http_url`] accepts, but for the length.
+#[cfg(feature = "describe")]
+pub const HTTP_URL_PATTERN: &str = "^https?://[!-~]+$";
+
+/// What [`is_domain`] accepts, but for the length.
+#[cfg(feature = "describe")]
+pub const DOMAIN_PATTERN: &str = r"^[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$";
+
+/// What [`is_domain`] demands, for people.
+pub const INVALID_DOMAIN_MESSAGE: &str = "must be a domain without a path, such as example.com";
+
+/// The longest address of a website that browsers and Meta agree on.
+pub const MAX_URL_BYTES: usize = 2_000;
+
+/// What [`is_enum_constant`] accepts.
+#[cfg(feature = "describe")]
+pub const ENUM_CONSTANT_PATTERN: &str = "^[A-Z][A-Z0-9_]{0,63}$";
+
+/// What [`deserialize_decimal`] reads.
+#[cfg(feature = "describe")]
+pub const DECIMAL_PATTERN: &str = r"^-?[0-9]{1,12}(\.[0-9]{1,10})?$";
+
+/// What [`deserialize_decimal`] reads and is not below zero.
+#[cfg(feature = "describe")]
+pub const NON_NEGATIVE_DECIMAL_PATTERN: &str = r"^[0-9]{1,12}(\.[0-9]{1,10})?$";
+
+/// Whether this is a line of text, such as a name: `max_chars` characters at most, something to see among them, and
+/// no control characters.
+pub fn is_single_line(text: &str, max_chars: usize) -> bool {
+    text.chars().any(|c| !c.is_whitespace())
+        && !text.chars().any(char::is_control)
+        && text.chars().count() <= max_chars
+}
+
+/// Whether this is text of one or more lines, otherwise as in [`is_single_line`].
+pub fn is_multi_line(text: &str, max_chars: usize) -> bool {
+    text.chars().any(|c| !c.is_whitespace())
+        && !text.chars().any(|c| c.is_control() && c != '\n')
+        && text.chars().count() <= max_chars
+}
+
+/// Whether this is a domain of the internet, in ASCII.
+pub fn is_domain(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    text.len() <= 253 && text.contains('.') && text.split('.').all(is_label)
+}
+
+/// Whether this is the address of something on the web.
+pub fn is_http_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic()))
+        && text.len() <= MAX_URL_BYTES
+}
+
+/// Whether this is one of Meta's constants, such as `LINK_CLICKS`, whichever it is.
+pub fn is_enum_constant(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Reads a decimal that is written in plain digits: whatever else the library takes (exponents, underscores, digits
+/// that it rounds away) says something else than its writer thinks.
+///
+/// # Errors
+/// The deserializer's, and for any other text.
+pub fn deserialize_decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let unsigned = text.strip_prefix('-').unwrap_or(&text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let digits = |part: &str, max_chars: usize| {
+        (1..=max_chars).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
+    };
+    let plain = digits(whole, 12) && digits(fraction, 10);
+    let value = plain.then(|| text.parse().ok()).flatten();
+    value.ok_or_else(|| {
+        serde::de::Error::custom(
+            "must be a decimal such as \"12.50\", with 12 digits before the point and 10 after it at most",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_text_shows_something_and_controls_nothing() {
+        assert!(is_single_line("Winter sale ❄", 13) && is_single_line(" x\u{3000}", 3));
+        for bad in ["", "  ", "\u{a0}\u{3000}", "a\nb", "a\0", "a\u{85}", "fourteen chars"] {
+            assert!(!is_single_line(bad, 13), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn lines_may_break_and_addresses_may_not() {
+        assert!(is_multi_line("one\n\ntwo", 8));
+        for bad in ["", "\n", "one\ttwo", "one\r\ntwo", "nine chars"] {
+            assert!(!is_multi_line(bad, 9), "{bad:?}");
+        }
+        assert!(is_domain("example.com") && is_domain("a.b-c.example") && !is_domain("example"));
+        assert!(is_http_url("http://example.com") && is_http_url("https://x/%C3%BC?a=b&c"));
+        for bad in [
+            "https://",
+            "example.com",
+            "ftp://example.com",
+            "https://a b",
+            "https://\u{fc}.de",
+            "https://a\n",
+        ] {
+            assert!(!is_http_url(bad), "{bad:?}");
+        }
+        assert!(!is_http_url(&format!("https://example.com/{}", "x".repeat(MAX_URL_BYTES))));
+    }
+
+    #[test]
+    fn decimals_are_plain_digits() {
+        let read = |text: &str| deserialize_decimal(serde_json::Value::from(text));
+        assert_eq!(read("-012.50").unwrap(), Decimal::new(-1250, 2));
+        for bad in
+            ["", "1e3", "1_000", "+1", ".5", "5.", "1.2.3", "0.00000000001", "1000000000000", "NaN", " 1"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

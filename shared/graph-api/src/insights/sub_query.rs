@@ -1,0 +1,91 @@
+//! What is asked for at a time.
+
+use domain::date::DateRange;
+use domain::id::ObjectId;
+use domain::object::{EffectiveStatus, Level};
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde_json::json;
+
+/// Windows that Meta still fills, beside `value`, which follows each ad set's own setting.
+const ATTRIBUTION_WINDOWS: &str = r#"["1d_click","7d_click","28d_click","1d_view"]"#;
+
+/// No breakdowns and no `action_breakdowns`: they multiply rows and change totals.
+pub(super) const COUNT_FIELDS: &str = "campaign_id,adset_id,ad_id,impressions,clicks,inline_link_clicks,spend,reach,frequency,\
+                      attribution_setting";
+pub(super) const ACTION_FIELDS: &str = "campaign_id,adset_id,ad_id,actions,action_values";
+
+/// Something to ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SubQuery {
+    pub(super) range: DateRange,
+    /// Only this campaign's.
+    pub(super) campaign: Option<ObjectId>,
+    /// By a report run.
+    pub(super) as_report: bool,
+}
+
+/// Longer than anything that Meta keeps.
+const MAX_QUERY_DAYS: u32 = 10_000;
+
+/// Splits a sub-query into sub-queries of so many days, the oldest first.
+pub(super) fn split_by_days(sub_query: &SubQuery, days: u32) -> Vec<SubQuery> {
+    let days = i32::try_from(days.clamp(1, MAX_QUERY_DAYS)).unwrap_or(1);
+    let next = |since: &Date| since.checked_add(i64::from(days).days()).ok();
+    let starts = std::iter::successors(Some(sub_query.range.since), next)
+        .take_while(|day| *day <= sub_query.range.until);
+    let window = |since: Date| {
+        let until = since.saturating_add(i64::from(days - 1).days()).min(sub_query.range.until);
+        SubQuery { range: DateRange { since, until }, ..sub_query.clone() }
+    };
+    starts.map(window).collect()
+}
+
+pub(super) fn time_range(range: DateRange) -> String {
+    json!({"since": range.since, "until": range.until}).to_string()
+}
+
+/// What is asked for.
+pub(super) fn query(sub_query: &SubQuery, fields: &str) -> Vec<(&'static str, String)> {
+    let mut query = vec![
+        ("level", "ad".to_owned()),
+        ("time_increment", "1".to_owned()),
+        ("time_range", time_range(sub_query.range)),
+        ("action_attribution_windows", ATTRIBUTION_WINDOWS.to_owned()),
+        ("fields", fields.to_owned()),
+    ];
+    if let Some(campaign) = &sub_query.campaign {
+        let mut statuses = EffectiveStatus::listable(Level::Ad).to_vec();
+        statuses.push("DELETED");
+        let filter = json!([
+            {"field": "campaign.id", "operator": "IN", "value": [campaign]},
+            {"field": "ad.effective_status", "operator": "IN", "value": statuses},
+        ]);
+        query.push(("filtering", filter.to_string()));
+    }
+    query
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn sub_queries_cover_each_day_once(length in 0i64..400, days in 1u32..500) {
+            let since = jiff::civil::date(2026, 1, 30);
+            let range = DateRange { since, until: since + length.days() };
+            let whole = SubQuery { range, campaign: None, as_report: false };
+            let windows = split_by_days(&whole, days);
+            let mut next = since;
+            for window in &windows {
+                prop_assert_eq!(window.range.since, next);
+                prop_assert!(window.range.days().unsigned_abs() <= days);
+                next = window.range.until.tomorrow().unwrap();
+            }
+            prop_assert_eq!(next, range.until.tomorrow().unwrap());
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! A value that structs are read from, with errors that name the field they are about.
+
+use std::fmt;
+
+use domain::FieldError;
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess,
+    SeqAccess, Unexpected, VariantAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+/// A value as somebody sent it.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Text(String),
+    /// A value of a query: text that may stand for a number, a flag or a list.
+    Query(String),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
+}
+
+/// Why a value is not what was to be read from it.
+#[derive(Debug)]
+pub(super) struct InputError {
+    field: String,
+    problem: String,
+}
+
+impl InputError {
+    fn new(field: &str, problem: String) -> Self {
+        Self { field: field.to_owned(), problem }
+    }
+
+    /// Said of something inside `segment`.
+    fn prefixed(self, segment: &str) -> Self {
+        let field = match self.field.as_str() {
+            "" => segment.to_owned(),
+            field if field.starts_with('[') => format!("{segment}{field}"),
+            field => format!("{segment}.{field}"),
+        };
+        Self { field, ..self }
+    }
+
+    /// For the sender; `whole` stands where no field is named.
+    pub(super) fn into_field_error(self, whole: &str) -> FieldError {
+        FieldError::new(if self.field.is_empty() { whole.to_owned() } else { self.field }, self.problem)
+    }
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.problem)
+    }
+}
+
+impl std::error::Error for InputError {}
+
+fn join_names(words: &[&str]) -> String {
+    words.join(", ")
+}
+
+impl de::Error for InputError {
+    fn custom<T: fmt::Display>(problem: T) -> Self {
+        Self::new("", problem.to_string())
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new("", format!("must be {expected}, not {found}"))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new("", format!("must be {expected}, not {found}"))
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        let problem = match expected {
+            [] => "is not known here; nothing is taken".to_owned(),
+            expected => format!("is not known here; known are {}", join_names(expected)),
+        };
+        Self::new(field, problem)
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::new("", format!("must be one of {}", join_names(expected)))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::new(field, "is missing".to_owned())
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::new(field, "is given more than once".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Unsigned(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Signed(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = object.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Value::Object(entries))
+    }
+}
+
+/// Whole numbers that a float holds exactly.
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
+
+impl Value {
+    fn unexpected(&self) -> Unexpected<'_> {
+        match self {
+            Self::Null => Unexpected::Other("null"),
+            Self::Bool(value) => Unexpected::Bool(*value),
+            Self::Unsigned(value) => Unexpected::Unsigned(*value),
+            Self::Signed(value) => Unexpected::Signed(*value),
+            Self::Float(value) => Unexpected::Float(*value),
+            Self::Text(_) | Self::Query(_) => Unexpected::Other("this text"),
+            Self::List(_) => Unexpected::Other("a list"),
+            Self::Object(_) => Unexpected::Other("an object"),
+        }
+    }
+
+    /// As a number, where it is one: `2.0` is the whole number 2, and a query's digits are a number.
+    fn into_number(self) -> Self {
+        match self {
+            #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
+            Self::Float(value) if value.fract() == 0.0 && value.abs() < MAX_EXACT_INTEGER => {
+                Self::Signed(value as i64)
+            }
+            Self::Query(text) => {
+                let digits = text.strip_prefix('-').unwrap_or(&text);
+                let plain =
+                    digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+                match (plain, text.parse(), text.parse()) {
+                    (true, Ok(value), _) => Self::Unsigned(value),
+                    (true, _, Ok(value)) => Self::Signed(value),
+                    _ => Self::Query(text),
+                }
+            }
+            other => other,
+        }
+    }
+}
+
+macro_rules! deserialize_integers {
+    ($($method:ident),+) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
+            self.into_number().deserialize_any(visitor)
+        })+
+    };
+}
+
+impl<'de> Deserializer<'de> for Value {
+    type Error = InputError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
+        match self {
+            Self::Null => visitor.visit_unit(),
+            Self::Bool(value) => visitor.visit_bool(value),
+            Self::Unsigned(value) => visitor.visit_u64(value),
+            // What fits either is the same number: some visitors know only the unsigned ones.
+            Self::Signed(value) => match u64::try_from(value) {
+                Ok(value) => visitor.visit_u64(value),
+                Err(_) => visitor.visit_i64(value),
+            },
+            Self::Float(value) => visitor.visit_f64(value),
+            Self::Text(text) | Self::Query(text) => visitor.visit_string(text),
+            Self::List(items) => visitor.visit_seq(Items { items: items.into_iter(), index: 0 }),
+            Self::Object(entries) => {
+                let mut names: Vec<_> = entries.iter().map(|(name, _)| name.as_str()).collect();
+                names.sort_unstable();
+                if let Some((twice, _)) = names.iter().zip(names.iter().skip(1)).find(|(a, b)| a == b) {
+                    return Err(InputError::new(twice, "is given more than once".to_owned()));
+                }
+                visitor.visit_map(Entries { entries: entries.into_iter(), value: None })
+            }
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
+        match self {
+            Self::Null => visitor.visit_none(),
+            value => visitor.visit_some(value),
+        }
+    }
+
+    deserialize_integers!(
+        deserialize_i8,
+        deserialize_i16,
+        deserialize_i32,
+        deserialize_i64,
+        deserialize_u8,
+        deserialize_u16,
+        deserialize_u32,
+        deserialize_u64
+    );
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
+        match self {
+            Self::Query(text) if text == "true" => visitor.visit_bool(true),
+            Self::Query(text) if text == "false" => visitor.visit_bool(false),
+            other => other.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
+        match self {
+            Self::Query(text) => {
+                let items = text.split(',').map(|item| Self::Query(item.to_owned())).collect();
+                Self::List(items).deserialize_any(visitor)
+            }
+            other => other.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
+        match self {
+            Self::Object(_) => self.deserialize_any(visitor),
+            other => Err(de::Error::invalid_type(other.unexpected(), &"an object")),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, InputError> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, InputError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, InputError> {
+        match self {
+            Self::Text(name) | Self::Query(name) => visitor.visit_enum(Variant { name, value: None }),
+            Self::Object(entries) => {
+                let mut entries = entries.into_iter();
+                match (entries.next(), entries.next()) {
+                    (Some((name, value)), None) => visitor.visit_enum(Variant { name, value: Some(value) }),
+                    _ => Err(InputError::new("", "must have exactly one field".to_owned())),
+                }
+            }
+            other => Err(de::Error::invalid_type(other.unexpected(), &"one of the known values")),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple tuple_struct identifier
+    }
+}
+
+struct Items {
+    items: std::vec::IntoIter<Value>,
+    index: usize,
+}
+
+impl<'de> SeqAccess<'de> for Items {
+    type Error = InputError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, InputError> {
+        let Some(item) = self.items.next() else { return Ok(None) };
+        let here = format!("[{}]", self.index);
+        self.index = self.index.saturating_add(1);
+        seed.deserialize(item).map(Some).map_err(|error| error.prefixed(&here))
+    }
+}
+
+struct Entries {
+    entries: std::vec::IntoIter<(String, Value)>,
+    value: Option<(String, Value)>,
+}
+
+impl<'de> MapAccess<'de> for Entries {
+    type Error = InputError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, InputError> {
+        let Some((name, value)) = self.entries.next() else { return Ok(None) };
+        let key: StrDeserializer<'_, InputError> = name.as_str().into_deserializer();
+        let key = seed.deserialize(key)?;
+        self.value = Some((name, value));
+        Ok(Some(key))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, InputError> {
+        let (name, value) = self.value.take().unwrap_or_else(|| (String::new(), Value::Null));
+        seed.deserialize(value).map_err(|error| error.prefixed(&name))
+    }
+}
+
+struct Variant {
+    name: String,
+    value: Option<Value>,
+}
+
+impl<'de> EnumAccess<'de> for Variant {
+    type Error = InputError;
+    type Variant = VariantContent;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, VariantContent), InputError> {
+        let name: StrDeserializer<'_, InputError> = self.name.as_str().into_deserializer();
+        let variant = seed.deserialize(name)?;
+        Ok((variant, VariantContent(self)))
+    }
+}
+
+/// The value that comes with a variant's name, if one does.
+struct VariantContent(Variant);
+
+impl VariantContent {
+    fn value(self) -> Result<(String, Value), InputError> {
+        let Variant { name, value } = self.0;
+        let missing = || InputError::new("", format!("must be an object such as {{\"{name}\": …}}"));
+        Ok((name.clone(), value.ok_or_else(missing)?))
+    }
+}
+
+impl<'de> VariantAccess<'de> for VariantContent {
+    type Error = InputError;
+
+    fn unit_variant(self) -> Result<(), InputError> {
+        match self.0.value {
+            None => Ok(()),
+            Some(_) => Err(InputError::new("", format!("must be the text \"{}\"", self.0.name))),
+        }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, InputError> {
+        let (name, value) = self.value()?;
+        seed.deserialize(value).map_err(|error| error.prefixed(&name))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, InputError> {
+        let (name, value) = self.value()?;
+        value.deserialize_seq(visitor).map_err(|error| error.prefixed(&name))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, InputError> {
+        let (name, value) = self.value()?;
+        value.deserialize_map(visitor).map_err(|error| error.prefixed(&name))
+    }
+}

@@ -1,0 +1,356 @@
+//! Erasing: everything that is stored of an ad account, and what remains of a person's request to be forgotten.
+//!
+//! Each step erases a page of what it finds and is over when it finds nothing, so that whoever is broken off goes on by
+//! beginning again. The row of the account goes last: as long as it is there, something may be left.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::id::{AdAccountId, ConnectionId, MetaUserId, ObjectId, RuleId};
+use domain::job::{WebhookChange, WebhookSubject};
+use domain::object::Level;
+use domain::rule::Rule;
+use domain::tenant::Tenant;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::account::AdAccount;
+use crate::connection::{Connection, ConnectionRef};
+use crate::key::{self, Key};
+use crate::limit::LimitScope;
+use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
+
+/// Items that are read before they are erased: with the two entries beside an object they fit into one transaction.
+const MAX_PAGE_ITEMS: i32 = 30;
+
+/// Whose facts there are.
+const FACT_LEVELS: [Level; 4] = [Level::Account, Level::Campaign, Level::AdSet, Level::Ad];
+
+/// After this time nobody asks any more what became of a request.
+const COMPLETED_REQUEST_TTL: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// A person's request to have their data deleted. Once it is done, nothing in it says whose it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletionRequest {
+    /// Under which the person can ask what became of it.
+    pub code: String,
+    /// Whose, until it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<MetaUserId>,
+    /// When Meta signed the request: what was connected later is none of it.
+    pub requested_at: Timestamp,
+    /// When everything had been erased once. Work that had begun before may put something back, so it is looked at again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_pass_at: Option<Timestamp>,
+    /// Where to look again, until it is done: the workspaces, and the ad accounts that were erased.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<DeletionScope>,
+    /// When it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+}
+
+/// Where something was erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletionScope {
+    /// The workspace.
+    #[serde(with = "domain::tenant::trusted")]
+    pub workspace: Tenant,
+    /// The ad account, where it was one and not the workspace's connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ad_account: Option<AdAccountId>,
+}
+
+/// Whether anything is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeletionProgress {
+    /// Another step is needed.
+    Partial,
+    /// All is gone.
+    Complete,
+}
+
+#[derive(Deserialize)]
+struct ItemKey {
+    pk: String,
+    sk: String,
+}
+
+#[derive(Deserialize)]
+struct InboxRow {
+    sk: String,
+    change: WebhookChange,
+}
+
+impl Table {
+    /// Notes a request, before anything is done about it.
+    pub async fn create_deletion_request(&self, request: &DeletionRequest) -> Result<(), StoreError> {
+        self.put(&key::deletion_request(&request.code), request, Some(ITEM_NOT_EXISTS)).await
+    }
+
+    /// One request.
+    pub async fn deletion_request(&self, code: &str) -> Result<Option<DeletionRequest>, StoreError> {
+        self.get(&key::deletion_request(code)).await
+    }
+
+    /// Every request that is still told of.
+    pub async fn deletion_requests(&self) -> Result<Vec<DeletionRequest>, StoreError> {
+        self.query_between(key::DELETION_REQUESTS_PARTITION, " ", "\u{7f}").await
+    }
+
+    /// Notes where something is about to be erased, so that it can be found again when its own rows are gone.
+    pub async fn add_deletion_scope(&self, code: &str, scope: &DeletionScope) -> Result<(), StoreError> {
+        let one = serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(scope)?;
+        let none = AttributeValue::L(Vec::new());
+        let values = vec![(":one", AttributeValue::L(vec![one])), (":none", none)];
+        let expression = "SET scopes = list_append(if_not_exists(scopes, :none), :one)";
+        let open = Some("attribute_exists(#user)");
+        self.update::<DeletionRequest>(&key::deletion_request(code), expression, open, values).await.map(drop)
+    }
+
+    /// Notes that everything was erased once.
+    pub async fn record_first_pass(&self, code: &str, now: Timestamp) -> Result<(), StoreError> {
+        let (expression, open) = ("SET first_pass_at = :at", Some("attribute_exists(#user)"));
+        let values = vec![(":at", text(now))];
+        self.update::<DeletionRequest>(&key::deletion_request(code), expression, open, values).await.map(drop)
+    }
+
+    /// Notes that a request is done, and forgets whose it was and where.
+    pub async fn complete_deletion_request(
+        &self,
+        request: &DeletionRequest,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let DeletionRequest { code, requested_at, .. } = request.clone();
+        let done = DeletionRequest {
+            code,
+            user: None,
+            requested_at,
+            first_pass_at: None,
+            scopes: Vec::new(),
+            completed_at: Some(now),
+        };
+        self.put_with_ttl(
+            &key::deletion_request(&done.code),
+            &done,
+            (now + COMPLETED_REQUEST_TTL).as_second(),
+            None,
+        )
+        .await
+    }
+
+    /// Forgets a connection's token and leaves the rest. [`StoreError::Conflict`] when the token is another one by now.
+    pub async fn delete_token(&self, ws: &Tenant, seen: &Connection, reason: &str) -> Result<(), StoreError> {
+        let values = vec![
+            (":s", text("needs_reconnect")),
+            (":r", text(reason)),
+            (":none", text("")),
+            (":t", text(&seen.sealed_token)),
+        ];
+        let expression = "SET #state = :s, reason = :r, sealed_token = :none";
+        let key = key::connection(ws, &seen.id);
+        self.update::<Connection>(&key, expression, Some("sealed_token = :t"), values).await.map(drop)
+    }
+
+    /// Forgets a connection of which nothing else is left, and where it was. [`StoreError::Conflict`] when it has a token
+    /// again, for then its person has connected anew.
+    pub async fn delete_connection_if_empty(&self, connection_ref: &ConnectionRef) -> Result<(), StoreError> {
+        let ConnectionRef { workspace, connection } = connection_ref;
+        let empty = ConditionExpression {
+            expression: "attribute_not_exists(pk) OR sealed_token = :none",
+            values: vec![(":none", text(""))],
+        };
+        let row = self.delete_action_if(&key::connection(workspace, connection), empty)?;
+        let entry = self.delete_action(&key::connection_listing(workspace, connection))?;
+        let index = self.delete_action(&key::connection_index(workspace, connection))?;
+        self.transact(vec![row, entry, index]).await
+    }
+
+    /// Hands an account to another connection that reaches it.
+    pub async fn transfer_account(
+        &self,
+        ws: &Tenant,
+        id: &AdAccountId,
+        from: &ConnectionId,
+        to: &ConnectionId,
+    ) -> Result<(), StoreError> {
+        let values = vec![
+            (":to", text(to)),
+            (":none", AttributeValue::L(Vec::new())),
+            (":from", AttributeValue::Ss(vec![from.to_string()])),
+        ];
+        let expression = "SET #connection = :to, reached = :none DELETE reached_by :from";
+        let condition = Some("attribute_exists(pk)");
+        self.update::<AdAccount>(&key::account(ws, id), expression, condition, values).await.map(drop)
+    }
+
+    /// Records that a connection has nothing to do with an account, which another one holds.
+    pub async fn detach_connection(
+        &self,
+        ws: &Tenant,
+        id: &AdAccountId,
+        connection: &ConnectionId,
+    ) -> Result<(), StoreError> {
+        let values = vec![(":from", AttributeValue::Ss(vec![connection.to_string()]))];
+        let condition = Some("attribute_exists(pk)");
+        let key = key::account(ws, id);
+        match self.update::<AdAccount>(&key, "DELETE reached_by :from", condition, values).await {
+            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Erases the webhook changes about an account. To be done while its objects are still there: a change may name
+    /// nothing but one of them.
+    pub async fn delete_inbox_items(&self, ws: &Tenant, account: &AdAccountId) -> Result<(), StoreError> {
+        let inbox: Vec<InboxRow> = self.query_prefix(&key::workspace(ws), "INBOX#").await?;
+        for InboxRow { sk, change } in inbox {
+            let concerned = match &change.subject {
+                None => false,
+                Some(WebhookSubject::Account(id)) => id == account,
+                Some(WebhookSubject::Object { ad_account: Some(id), .. }) => id == account,
+                Some(WebhookSubject::Object { id, level, ad_account: None }) => {
+                    self.entity(ws, account, *level, id).await?.is_some()
+                }
+            };
+            if concerned {
+                self.delete_keys(vec![Key { pk: key::workspace(ws), sk }]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Erases a page of what is stored of an account, and its row when nothing else is left.
+    pub async fn delete_account_data(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        app: &str,
+    ) -> Result<DeletionProgress, StoreError> {
+        for level in FACT_LEVELS {
+            let facts = self.list_keys(&key::fact_partition(ws, account, level), "", None).await?;
+            if !facts.is_empty() {
+                self.delete_keys(facts).await?;
+                return Ok(DeletionProgress::Partial);
+            }
+        }
+        let rows = self.list_keys(&key::account_partition(ws, account), "", None).await?;
+        if !rows.is_empty() {
+            self.delete_rows(ws, account, app, rows).await?;
+            return Ok(DeletionProgress::Partial);
+        }
+        for rule in self.rule_ids(ws).await? {
+            let pk = key::decision_partition(ws, &rule);
+            let decisions = self.list_keys(&pk, "DECISION#", Some(account)).await?;
+            if !decisions.is_empty() {
+                self.delete_keys(decisions).await?;
+                return Ok(DeletionProgress::Partial);
+            }
+        }
+        let launches = self.list_keys(&key::workspace(ws), "LAUNCH#", Some(account)).await?;
+        if !launches.is_empty() {
+            self.delete_keys(launches).await?;
+            return Ok(DeletionProgress::Partial);
+        }
+        // Rules of this account alone have nothing to judge any more, and name it.
+        let rules = self.rules(ws).await?;
+        let own = rules.into_iter().filter(|rule: &Rule| rule.spec.ad_account.as_ref() == Some(account));
+        self.delete_keys(own.map(|rule| key::rule(ws, &rule.id)).collect()).await?;
+        self.delete_account_row(ws, account, app).await?;
+        Ok(DeletionProgress::Complete)
+    }
+
+    /// Objects have an entry in the index of Meta's ids, and ad sets one among the quotas.
+    async fn delete_rows(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        app: &str,
+        rows: Vec<Key>,
+    ) -> Result<(), StoreError> {
+        let mut keys = Vec::with_capacity(rows.len() * 3);
+        for row in rows {
+            if let Some(object) = row.sk.strip_prefix("ENTITY#").and_then(|rest| rest.split('#').nth(1)) {
+                keys.push(key::meta_index(object, ws, account));
+                keys.extend(
+                    object.parse::<ObjectId>().ok().map(|id| key::limit(app, LimitScope::Budget(&id))),
+                );
+            }
+            keys.push(row);
+        }
+        self.delete_keys(keys).await
+    }
+
+    /// The row itself, with what names the account outside of the workspace. Quotas are stored when another workspace
+    /// holds the account too.
+    async fn delete_account_row(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        app: &str,
+    ) -> Result<(), StoreError> {
+        let mut keys = vec![
+            key::account(ws, account),
+            key::selected(ws, account),
+            key::meta_index(account.digits(), ws, account),
+        ];
+        let account_refs = self.account_refs(account.digits()).await?;
+        if account_refs.iter().all(|account_ref| account_ref.workspace == *ws) {
+            keys.push(key::limit(app, LimitScope::Account(account)));
+            keys.push(key::limit(app, LimitScope::Insights(account)));
+        }
+        self.delete_keys(keys).await
+    }
+
+    /// Every rule that has ever decided, those that were removed included.
+    async fn rule_ids(&self, ws: &Tenant) -> Result<Vec<RuleId>, StoreError> {
+        let mut ids = Vec::new();
+        for prefix in ["RULE#", key::REMOVED_RULE_PREFIX] {
+            let rows = self.query_prefix::<ItemKey>(&key::workspace(ws), prefix).await?;
+            ids.extend(rows.iter().filter_map(|row| row.sk.strip_prefix(prefix)?.parse().ok()));
+        }
+        Ok(ids)
+    }
+
+    /// The first keys of a partition, of items about an account where one is named.
+    async fn list_keys(
+        &self,
+        pk: &str,
+        prefix: &str,
+        about: Option<&AdAccountId>,
+    ) -> Result<Vec<Key>, StoreError> {
+        let mut keys = Vec::new();
+        let mut start = None;
+        loop {
+            let mut query = self
+                .range_query(pk, first_sort_key(prefix), &format!("{prefix}\u{7f}"))
+                .limit(MAX_PAGE_ITEMS);
+            query = query.projection_expression("pk, sk").set_exclusive_start_key(start);
+            if let Some(account) = about {
+                query = query
+                    .filter_expression("ad_account = :account")
+                    .expression_attribute_values(":account", text(account));
+            }
+            let answer = query.send().await?;
+            for item in answer.items.unwrap_or_default() {
+                let ItemKey { pk, sk } = serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?;
+                keys.push(Key { pk, sk });
+            }
+            start = answer.last_evaluated_key;
+            if !keys.is_empty() || start.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
+
+    async fn delete_keys(&self, keys: Vec<Key>) -> Result<(), StoreError> {
+        for some in keys.chunks(100) {
+            let actions: Result<Vec<_>, _> = some.iter().map(|key| self.delete_action(key)).collect();
+            self.transact(actions?).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A sort key cannot be empty, not even to begin with.
+fn first_sort_key(prefix: &str) -> &str {
+    if prefix.is_empty() { " " } else { prefix }
+}

@@ -1,0 +1,89 @@
+//! How many requests a workspace or a person may make, shared by every process that answers them.
+//!
+//! A bucket that fills steadily, stored as the moment at which it will be full again: so one conditional update takes
+//! something out, and nobody reads before writing.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use crate::key;
+use crate::rate_limit_key::RateLimitKey;
+use crate::table::{StoreError, Table, number};
+
+/// The bucket holds what fills it within this time.
+const BUCKET_WINDOW_MICROS: i64 = 60_000_000;
+
+/// A bucket that says it will be full later than any could was written by a clock that is wrong.
+const MAX_PLAUSIBLE_FILL_MICROS: i64 = 5 * BUCKET_WINDOW_MICROS;
+
+/// As often as that the bucket may change between a refused update and the look at it.
+const MAX_ACQUIRE_ATTEMPTS: u32 = 5;
+
+/// Requests that are wanted out of a bucket.
+#[derive(Debug, Clone, Copy)]
+pub struct AcquireRequest {
+    /// How many.
+    pub count: u32,
+    /// How many the bucket holds, and gets back in a minute.
+    pub per_minute: u32,
+    /// Whether others have taken some lately, as far as is known: then the first update is the one for that.
+    pub busy: bool,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    full_at: i64,
+}
+
+impl Table {
+    /// Takes requests out of a bucket. The inner error says when that many will be there.
+    pub async fn acquire(
+        &self,
+        caller: &RateLimitKey,
+        request: AcquireRequest,
+        now: Timestamp,
+    ) -> Result<Result<(), Timestamp>, StoreError> {
+        let key = key::rate_limit(caller);
+        let cost = BUCKET_WINDOW_MICROS / i64::from(request.per_minute.max(1)) * i64::from(request.count);
+        let (moment, latest) = (now.as_microsecond(), now.as_microsecond() + BUCKET_WINDOW_MICROS - cost);
+        let expires =
+            now.saturating_add(SignedDuration::from_hours(1)).map_or(i64::MAX, Timestamp::as_second);
+        let expires = (":expires", number(expires));
+        let mut from_full = !request.busy;
+        for _ in 0..MAX_ACQUIRE_ATTEMPTS {
+            for _ in 0..2 {
+                let taken: Result<Bucket, _> = if from_full {
+                    let nobody = "attribute_not_exists(pk) OR full_at < :now OR full_at > :impossible";
+                    let values = vec![
+                        (":then", number(moment + cost)),
+                        (":now", number(moment)),
+                        (":impossible", number(moment + MAX_PLAUSIBLE_FILL_MICROS)),
+                        expires.clone(),
+                    ];
+                    self.update(&key, "SET full_at = :then, #expires = :expires", Some(nobody), values).await
+                } else {
+                    let enough = "full_at BETWEEN :now AND :latest";
+                    let values = vec![
+                        (":cost", number(cost)),
+                        (":now", number(moment)),
+                        (":latest", number(latest)),
+                        expires.clone(),
+                    ];
+                    let take = "SET full_at = full_at + :cost, #expires = :expires";
+                    self.update(&key, take, Some(enough), values).await
+                };
+                match taken {
+                    Ok(_) => return Ok(Ok(())),
+                    Err(StoreError::Conflict) => from_full = !from_full,
+                    Err(error) => return Err(error),
+                }
+            }
+            let bucket: Option<Bucket> = self.get(&key).await?;
+            if let Some(Bucket { full_at }) = bucket.filter(|bucket| bucket.full_at > latest) {
+                let wait = SignedDuration::from_micros(full_at - latest);
+                return Ok(Err(now.saturating_add(wait).unwrap_or(now)));
+            }
+        }
+        Err(StoreError::Unavailable("too many processes count the same requests at this moment".to_owned()))
+    }
+}

@@ -1,0 +1,72 @@
+//! What clients really sent, for a test to look through afterwards.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::call::GraphCall;
+
+/// How many calls are kept: the newest.
+const MAX_RECORDED_CALLS: usize = 10_000;
+/// How many bytes of a value are kept: images may come as text.
+const MAX_VALUE_BYTES: usize = 64 << 10;
+/// Parameters that let whoever knows them in.
+const SECRET_PARAMS: [&str; 4] = ["client_secret", "code", "fb_exchange_token", "input_token"];
+
+/// A call as a client made it; an item of a batch is a call of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedCall {
+    /// In capitals.
+    pub method: String,
+    /// The class of the object called, as Meta's SDKs name it: `AdAccount`. Empty when the path begins with no
+    /// object the simulator knows.
+    pub class: String,
+    /// The path, without version and object: `campaigns`; empty for a call to the object itself. Where `class` is
+    /// empty, the whole path.
+    pub edge: String,
+    /// Everything sent in query and form, without token, proof and other secrets; of very long values the beginning.
+    pub params: BTreeMap<String, String>,
+    /// The names of the parts of the form that are files.
+    pub files: Vec<String>,
+}
+
+/// The newest calls.
+#[derive(Default)]
+pub(crate) struct CallLog(VecDeque<RecordedCall>);
+
+impl CallLog {
+    pub(crate) fn add(&mut self, call: &GraphCall, class: Option<&str>) {
+        if self.0.len() == MAX_RECORDED_CALLS {
+            self.0.pop_front();
+        }
+        let path = if class.is_some() { call.segments.get(1..).unwrap_or_default() } else { &call.segments };
+        let params = call.params.iter().filter(|(name, _)| !SECRET_PARAMS.contains(&name.as_str()));
+        self.0.push_back(RecordedCall {
+            method: call.method.to_string(),
+            class: class.unwrap_or_default().to_owned(),
+            edge: path.join("/"),
+            params: params.map(|(name, value)| (name.clone(), truncate(value))).collect(),
+            files: call.files.keys().cloned().collect(),
+        });
+    }
+
+    /// The oldest first.
+    pub(crate) fn calls(&self) -> Vec<RecordedCall> {
+        self.0.iter().cloned().collect()
+    }
+}
+
+fn truncate(value: &str) -> String {
+    let end = (0..=MAX_VALUE_BYTES.min(value.len())).rev().find(|end| value.is_char_boundary(*end));
+    value[..end.unwrap_or_default()].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        assert_eq!(truncate("short"), "short");
+        let long = format!("x{}", "é".repeat(MAX_VALUE_BYTES));
+        assert_eq!(truncate(&long).len(), MAX_VALUE_BYTES - 1);
+    }
+}

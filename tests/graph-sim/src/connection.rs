@@ -1,0 +1,82 @@
+//! Connections that can be aborted: a call may be carried out and its response never sent.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Accepts connections that can be aborted.
+pub(crate) struct AbortableListener(pub(crate) TcpListener);
+
+/// One connection.
+pub(crate) struct AbortableStream {
+    stream: TcpStream,
+    abort: ConnectionAbort,
+}
+
+/// Aborts the connection a call came by.
+#[derive(Clone, Default)]
+pub(crate) struct ConnectionAbort(Arc<AtomicBool>);
+
+impl ConnectionAbort {
+    /// From now on nothing is sent any more.
+    pub(crate) fn trigger(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Listener for AbortableListener {
+    type Io = AbortableStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (AbortableStream, SocketAddr) {
+        // axum's own listener waits out a shortage of file descriptors.
+        let (stream, address) = Listener::accept(&mut self.0).await;
+        // A response goes out in two writes; held back until the first is acknowledged, each would take 40 ms more.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "A connection keeps its delay.");
+        }
+        (AbortableStream { stream, abort: ConnectionAbort::default() }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, AbortableListener>> for ConnectionAbort {
+    fn connect_info(stream: IncomingStream<'_, AbortableListener>) -> Self {
+        stream.io().abort.clone()
+    }
+}
+
+impl AsyncRead for AbortableStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for AbortableStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let stream = self.get_mut();
+        if stream.abort.0.load(Ordering::SeqCst) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut stream.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

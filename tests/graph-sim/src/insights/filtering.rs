@@ -1,0 +1,121 @@
+//! `filtering`: which objects and which rows an insights call is about.
+
+use std::collections::HashMap;
+
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::query::Level;
+use crate::error::{GraphError, invalid};
+use crate::facts::AdRef;
+use crate::fields;
+use crate::filter::{Filter, filters};
+use crate::params::Params;
+use crate::world::World;
+
+/// All entries of `filtering`.
+#[derive(Debug, Default)]
+pub(crate) struct InsightsFilter {
+    /// Of the objects rows are about, by their level.
+    objects: Vec<(Level, Filter)>,
+    /// Of the rows' measures.
+    rows: Vec<Filter>,
+    /// Kinds of action.
+    pub(crate) actions: Option<Vec<String>>,
+    given: bool,
+}
+
+impl InsightsFilter {
+    /// Reads `filtering`.
+    pub(crate) fn read(params: Params<'_>) -> Result<Self, GraphError> {
+        let all = filters(params)?;
+        let mut filter_set = Self { given: !all.is_empty(), ..Self::default() };
+        for filter in all {
+            filter_set.add(filter)?;
+        }
+        Ok(filter_set)
+    }
+
+    fn add(&mut self, mut filter: Filter) -> Result<(), GraphError> {
+        let (level, name) = match filter.field.split_once('.') {
+            Some(("campaign", name)) => (Level::Campaign, name),
+            Some(("adset", name)) => (Level::AdSet, name),
+            Some(("ad", name)) => (Level::Ad, name),
+            _ => (Level::Account, filter.field.as_str()),
+        };
+        let of_object = ["id", "name", "effective_status", "configured_status", "objective", "buying_type"]
+            .contains(&name)
+            && level > Level::Account;
+        if !filter.is_valid() || !(of_object || name == "action_type" || fields::exists_in_insights(name)) {
+            return Err(invalid(format!(
+                "Filtering field {} with operation {} is not supported",
+                filter.field, filter.operator
+            )));
+        }
+        filter.field = name.to_owned();
+        match (of_object, filter.field.as_str()) {
+            (true, _) => self.objects.push((level, filter)),
+            (false, "action_type") => self.actions = Some(filter.values()?),
+            _ => self.rows.push(filter),
+        }
+        Ok(())
+    }
+
+    /// The ads whose numbers count, of these.
+    pub(crate) fn ads(&self, world: &World, mut ads: Vec<usize>, level: Level) -> Vec<usize> {
+        let mut answers = HashMap::new();
+        for (level, filter) in &self.objects {
+            answers.clear();
+            ads.retain(|ad| {
+                let id = object(&world.facts.ads[*ad], *level);
+                let holds = || filter.matches(text(world, id, &filter.field).as_ref());
+                *answers.entry(id).or_insert_with(holds)
+            });
+        }
+        // "With any filtering" Meta takes active objects only, unless the filter is about the status itself.
+        let says_status = |(_, filter): &(Level, Filter)| filter.field == "effective_status";
+        if self.given && !self.objects.iter().any(says_status) {
+            let level = level.max(Level::Campaign);
+            answers.clear();
+            ads.retain(|ad| {
+                let id = object(&world.facts.ads[*ad], level);
+                let active = || text(world, id, "effective_status") == Some(Value::from("ACTIVE"));
+                *answers.entry(id).or_insert_with(active)
+            });
+        }
+        ads
+    }
+
+    /// Whether rows must be looked at one by one.
+    pub(crate) fn filters_measures(&self) -> bool {
+        !self.rows.is_empty()
+    }
+
+    /// Whether a row with these measures is wanted.
+    pub(crate) fn wants(&self, measure: impl Fn(&str) -> Option<Decimal>) -> bool {
+        self.rows.iter().all(|filter| {
+            let found = measure(&filter.field).map(|number| Value::from(number.to_string()));
+            found.is_some() && filter.matches(found.as_ref())
+        })
+    }
+}
+
+/// The id of an ad, or of what it is in.
+fn object(ad: &AdRef, level: Level) -> &str {
+    match level {
+        Level::Account => "",
+        Level::Campaign => &ad.campaign,
+        Level::AdSet => &ad.adset,
+        Level::Ad => &ad.ad,
+    }
+}
+
+fn text(world: &World, id: &str, field: &str) -> Option<Value> {
+    match (world.nodes.get(id), field) {
+        (_, "id") => Some(Value::from(id)),
+        (Some(node), "effective_status") => Some(Value::from(world.effective_status(node))),
+        (Some(node), "configured_status") => Some(Value::from(node.configured_status())),
+        (Some(node), field) => node.fields.get(field).cloned(),
+        (None, _) => None,
+    }
+}

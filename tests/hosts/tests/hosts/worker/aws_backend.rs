@@ -1,0 +1,250 @@
+//! AWS as the Worker finds it: SQS by its JSON protocol over HTTP, at every availability, and behind it the function
+//! that takes changes in.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context;
+use aws_sdk_sqs::types::QueueAttributeName;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use domain::job::{Job, Queue};
+use hosts::edge::AWS_KEY;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use local::cloud::Cloud;
+use local::data::Data;
+use local::system::tenant;
+use runtime::Clock;
+use runtime::queue::{Delivery, consume};
+use runtime::telemetry::MessageMetadata;
+use serde_json::{Value, json};
+use store::account::AdAccount;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use webhook_ingest::WebhookIngest;
+
+use super::aws_signature;
+
+/// The ad account whose changes come, selected in one workspace.
+pub(super) const ACCOUNT: &str = "77";
+
+/// How AWS answers at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Availability {
+    /// As it should.
+    Available,
+    /// 503.
+    Unavailable,
+    /// Not at all.
+    Hanging,
+    /// Takes messages, and answers so that a crashable Worker breaks before it has heard.
+    CrashesWorker,
+}
+
+/// The queue at AWS and the function behind it.
+pub(super) struct AwsBackend {
+    /// Where the Worker finds the queue.
+    pub(super) queue_url: String,
+    state: Arc<BackendState>,
+    ingest: WebhookIngest,
+    server: JoinHandle<()>,
+}
+
+struct BackendState {
+    cloud: Cloud,
+    availability: Mutex<Availability>,
+    calls: Mutex<Vec<Value>>,
+}
+
+impl AwsBackend {
+    pub(super) async fn start() -> anyhow::Result<Self> {
+        let clock = Clock::system();
+        let data = Data::Memory;
+        let cloud = Cloud::start(&data, &data.secrets()?, &clock, 300, None).await?;
+        let (workspace, account) = (tenant("demo")?, format!("act_{ACCOUNT}").parse()?);
+        let account = AdAccount {
+            id: account,
+            connection: "c1".parse()?,
+            name: None,
+            account_status: Some(1),
+            currency: "SGD".parse()?,
+            timezone: "Asia/Singapore".to_owned(),
+            selected: true,
+            entities_synced_at: None,
+            details: Default::default(),
+        };
+        cloud.table.upsert_account(&workspace, &account).await?;
+        let ingest = WebhookIngest::new(cloud.table.clone(), cloud.queues.clone(), clock);
+        let state = BackendState {
+            cloud,
+            availability: Mutex::new(Availability::Available),
+            calls: Mutex::default(),
+        };
+        let state = Arc::new(state);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let queue_url = format!("http://{}/123456789012/webhook-ingest", listener.local_addr()?);
+        let router = Router::new().fallback(handle).with_state(state.clone());
+        let server = tokio::spawn(async move {
+            let _ended = axum::serve(listener, router).await;
+        });
+        Ok(Self { queue_url, state, ingest, server })
+    }
+
+    pub(super) fn set_availability(&self, availability: Availability) {
+        *lock(&self.state.availability) = availability;
+    }
+
+    /// Every call that was made, in order: where it went, its target and its document.
+    pub(super) fn calls(&self) -> Vec<Value> {
+        lock(&self.state.calls).clone()
+    }
+
+    /// Messages that have arrived and were not taken in yet.
+    pub(super) async fn waiting_messages(&self) -> anyhow::Result<u64> {
+        let url = &self.state.cloud.queues.address(Queue::WebhookIngest.name())?.url;
+        let request = self.state.cloud.sqs.get_queue_attributes().queue_url(url);
+        let name = QueueAttributeName::ApproximateNumberOfMessages;
+        let response = request.attribute_names(name.clone()).send().await?.attributes.unwrap_or_default();
+        let count = response.get(&name).context("a queue without a count")?;
+        Ok(count.parse()?)
+    }
+
+    /// Lets the function take in what has arrived, and answers how many messages that were.
+    pub(super) async fn process_messages(&self) -> anyhow::Result<usize> {
+        let mut taken = 0;
+        loop {
+            let bodies = self.receive(Queue::WebhookIngest).await?;
+            if bodies.is_empty() {
+                return Ok(taken);
+            }
+            taken += bodies.len();
+            let delivery = |(id, body): (usize, _)| {
+                let metadata =
+                    MessageMetadata { message_id: id.to_string(), attempt: None, correlation: None };
+                Delivery { metadata, body }
+            };
+            let deliveries = bodies.into_iter().enumerate().map(delivery).collect();
+            let process = |job| self.ingest.process(job);
+            let Cloud { queues, clock, .. } = &self.state.cloud;
+            let again = consume(queues, clock, Queue::WebhookIngest, deliveries, process).await;
+            anyhow::ensure!(again.is_empty(), "{} messages were not taken in", again.len());
+        }
+    }
+
+    /// How many sync jobs each object caused.
+    pub(super) async fn effects(&self) -> anyhow::Result<BTreeMap<u64, usize>> {
+        let mut effects = BTreeMap::new();
+        loop {
+            let bodies = self.receive(Queue::SyncEntities).await?;
+            if bodies.is_empty() {
+                return Ok(effects);
+            }
+            for body in bodies {
+                let Job::SyncObject { object, .. } = serde_json::from_str(&body)? else {
+                    anyhow::bail!("another effect: {body}");
+                };
+                *effects.entry(object.as_str().parse()?).or_default() += 1;
+            }
+        }
+    }
+
+    async fn receive(&self, queue: Queue) -> anyhow::Result<Vec<String>> {
+        let (sqs, url) = (&self.state.cloud.sqs, &self.state.cloud.queues.address(queue.name())?.url);
+        let received = sqs.receive_message().queue_url(url).max_number_of_messages(10).send().await?;
+        let mut bodies = Vec::new();
+        for message in received.messages.unwrap_or_default() {
+            let receipt = message.receipt_handle.context("a message without a receipt")?;
+            sqs.delete_message().queue_url(url).receipt_handle(receipt).send().await?;
+            bodies.push(message.body.unwrap_or_default());
+        }
+        Ok(bodies)
+    }
+}
+
+/// A scenario that has failed elsewhere is no reason not to look.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for AwsBackend {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn handle(
+    State(state): State<Arc<BackendState>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let document: Value = serde_json::from_slice(&body).unwrap_or_default();
+    lock(&state.calls).push(json!({
+        "uri": uri.to_string(), "target": target, "document": document,
+    }));
+    let availability = *lock(&state.availability);
+    if availability == Availability::Hanging {
+        return std::future::pending().await;
+    }
+    if availability == Availability::Unavailable {
+        return respond(StatusCode::SERVICE_UNAVAILABLE, &json!({"__type": "ServiceUnavailable"}));
+    }
+    if let Err(why) = aws_signature::check(&headers, &body, "AKIAEDGE", AWS_KEY) {
+        let error =
+            json!({"__type": "com.amazon.coral.service#SignatureDoesNotMatch", "message": why.to_string()});
+        return respond(StatusCode::FORBIDDEN, &error);
+    }
+    let outcome = match target {
+        "AmazonSQS.SendMessageBatch" => send(&state.cloud, &document).await,
+        "AmazonSQS.GetQueueAttributes" => Ok(json!({"Attributes": {
+            "ApproximateNumberOfMessages": "3", "ApproximateNumberOfMessagesNotVisible": "2"}})),
+        other => Err(anyhow::anyhow!("{other} is not implemented")),
+    };
+    match outcome {
+        Ok(result) => {
+            let mut response = respond(StatusCode::OK, &result);
+            if availability == Availability::CrashesWorker {
+                response.headers_mut().insert("crash-the-worker", HeaderValue::from_static("now"));
+            }
+            response
+        }
+        Err(error) => {
+            respond(StatusCode::BAD_REQUEST, &json!({"__type": "Odd", "message": error.to_string()}))
+        }
+    }
+}
+
+/// SQS takes what XML 1.0 can carry, and refuses the rest of a batch message by message.
+async fn send(cloud: &Cloud, document: &Value) -> anyhow::Result<Value> {
+    let entries = document["Entries"].as_array().context("no entries")?;
+    anyhow::ensure!((1..=10).contains(&entries.len()), "{} entries", entries.len());
+    let bytes: usize = entries.iter().filter_map(|entry| entry["MessageBody"].as_str()).map(str::len).sum();
+    anyhow::ensure!(bytes <= 1_048_576, "{bytes} bytes");
+    let url = &cloud.queues.address(Queue::WebhookIngest.name())?.url;
+    let (mut successful, mut failed) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let body = entry["MessageBody"].as_str().context("no body")?;
+        let correlation = entry["MessageAttributes"]["correlation"]["StringValue"].as_str();
+        correlation.filter(|correlation| !correlation.is_empty()).context("no correlation")?;
+        let job: Job = serde_json::from_str(body)?;
+        anyhow::ensure!(entry["MessageGroupId"] == job.message_group_id(), "{entry}");
+        if body.contains(['\u{fffe}', '\u{ffff}']) {
+            failed.push(json!({"Id": entry["Id"], "SenderFault": true, "Code": "InvalidMessageContents",
+                "Message": "The message contains characters outside the allowed set."}));
+            continue;
+        }
+        let sent = cloud.sqs.send_message().queue_url(url).message_body(body).send().await?;
+        successful.push(json!({"Id": entry["Id"], "MessageId": sent.message_id}));
+    }
+    Ok(json!({"Successful": successful, "Failed": failed}))
+}
+
+fn respond(status: StatusCode, document: &Value) -> Response {
+    let mut response = Response::new(Body::from(document.to_string()));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,145 @@
+//! A person is forgotten while work is under way that had begun before.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::Poll;
+
+use access::Connector;
+use domain::Error;
+use domain::date::IsoWeek;
+use domain::job::{Job, SyncCause};
+use graph_sim::AccountArgs;
+use journeys::{Scenario, TODAY};
+use local::Options;
+use local::account::Account;
+use local::cloud::TABLE;
+use local::demo::WORKSPACE;
+use local::system::tenant;
+use store::Table;
+use sync_entities::SyncEntities;
+use sync_metrics_chunk::SyncMetricsChunk;
+
+use crate::crash::{CrashInterceptor, Item, crashing_auth_meta, restore_table, table_items};
+use crate::deauthorization::{all_traces, create_deletion_request, run_second_pass, traces};
+
+type Work = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
+
+/// A running job, and how many calls it has made to the table so far.
+fn start_job(scenario: &Scenario, job: &Job) -> (Work, Arc<AtomicI64>) {
+    let calls = Arc::new(AtomicI64::new(0));
+    let counts = CrashInterceptor { calls: calls.clone(), crash_at: 0..=0 };
+    let config = scenario.system.cloud.dynamodb.config().to_builder().interceptor(counts).build();
+    let table = Table::new(aws_sdk_dynamodb::Client::from_conf(config), TABLE);
+    let access = Connector::new(table, scenario.system.graph.clone(), scenario.system.cloud.keyring.clone());
+    let (host, job) = (scenario.system.host.clone(), job.clone());
+    let work: Work = match job {
+        Job::SyncChunk { .. } => {
+            let function = SyncMetricsChunk::new(access, host);
+            Box::pin(async move { function.process(job).await })
+        }
+        _ => {
+            let function = SyncEntities::new(access, host);
+            Box::pin(async move { function.process(job).await })
+        }
+    };
+    (work, calls)
+}
+
+/// Polls work until it is about to make its n-th call to the table, or has ended.
+async fn poll_until_call(work: &mut Work, calls: &AtomicI64, call: i64) -> Option<Result<(), Error>> {
+    poll_fn(|context| {
+        if calls.load(Ordering::SeqCst) >= call {
+            return Poll::Ready(None);
+        }
+        match work.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            // Asked for at this very moment: the call is under way, and nobody has heard it yet.
+            Poll::Pending if calls.load(Ordering::SeqCst) >= call => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Stops a job before each of its calls to the table, has the person forgotten, and lets it go on.
+async fn assert_nothing_remains(is_new: fn(&Item) -> bool, job: fn(&str) -> Job) {
+    let args = AccountArgs {
+        campaigns: 2,
+        adsets: 2,
+        ads: 2,
+        days: 8,
+        today: Some(TODAY),
+        ..AccountArgs::default()
+    };
+    let scenario =
+        Scenario::with_options(Options { account: Account::Simulated(args), ..Options::in_memory() })
+            .await
+            .unwrap();
+    scenario.connect_and_sync().await.unwrap();
+    let all = all_traces(&scenario).await;
+    let code = create_deletion_request(&scenario).await;
+    let (workspace, account) = (tenant(WORKSPACE).unwrap(), scenario.account().unwrap().parse().unwrap());
+    let job = job(&scenario.account().unwrap());
+    scenario.system.table.plan_chunk(&workspace, &account, IsoWeek::of(TODAY)).await.unwrap();
+    // As it was before the job had ever written something.
+    let mut before = table_items(&scenario).await;
+    before.retain(|item| !is_new(item));
+    let begun = scenario.system.clock.now();
+    let (mut at, mut came_back, mut over) = (0, 0, false);
+    while !over {
+        at += 1;
+        restore_table(&scenario, &before).await;
+        let (mut work, calls) = start_job(&scenario, &job);
+        over = poll_until_call(&mut work, &calls, at).await.is_some();
+        crashing_auth_meta(&scenario, 0..=0)
+            .0
+            .process(Job::DeleteUserData { code: code.clone() })
+            .await
+            .unwrap();
+        if !over {
+            // However that ends.
+            let _outcome = work.await;
+        }
+        scenario.system.runner.settle().await.unwrap();
+        came_back += usize::from(traces(&scenario, &all).await.len() > 1);
+        run_second_pass(&scenario).await;
+        let left = traces(&scenario, &all).await;
+        assert!(left.is_empty(), "stopped before call {at}: {left:?}");
+        let back = begun.duration_since(scenario.system.clock.now());
+        scenario.system.clock.advance(back);
+    }
+    assert!(at > 10, "{at} calls");
+    assert!(came_back > 0, "nothing ever came back: this test shows nothing");
+    scenario.finish().await.unwrap();
+}
+
+fn kind(item: &Item, prefix: &str) -> bool {
+    item["sk"].as_s().is_ok_and(|sk| sk.starts_with(prefix))
+}
+
+#[tokio::test]
+async fn a_sync_that_goes_on_after_its_person_was_forgotten_leaves_nothing_behind() {
+    let job = |account: &str| Job::SyncAccount {
+        workspace: tenant(WORKSPACE).unwrap(),
+        ad_account: account.parse().unwrap(),
+        cause: SyncCause::Recurring,
+    };
+    let is_new = |item: &Item| {
+        let is_of_an_object = item["pk"].as_s().is_ok_and(|pk| pk.starts_with("META#"));
+        kind(item, "ENTITY#") || kind(item, "CHUNK#") || is_of_an_object
+    };
+    assert_nothing_remains(is_new, job).await;
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_still_measured_after_its_person_was_forgotten_leaves_nothing_behind() {
+    let job = |account: &str| Job::SyncChunk {
+        workspace: tenant(WORKSPACE).unwrap(),
+        ad_account: account.parse().unwrap(),
+        week: IsoWeek::of(TODAY),
+    };
+    let is_new = |item: &Item| item["pk"].as_s().is_ok_and(|pk| pk.contains("#FACT#"));
+    assert_nothing_remains(is_new, job).await;
+}

@@ -1,0 +1,89 @@
+//! A process that crashes at a chosen call to the table, and a table that is restored for the next attempt.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use access::Connector;
+use auth_meta::{AuthMeta, Settings};
+use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use journeys::Scenario;
+use local::cloud::TABLE;
+use store::Table;
+
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+pub(super) async fn table_items(scenario: &Scenario) -> Vec<Item> {
+    let mut items = Vec::new();
+    let mut start = None;
+    loop {
+        let scan = scenario.system.cloud.dynamodb.scan().table_name(TABLE).set_exclusive_start_key(start);
+        let page = scan.send().await.unwrap();
+        items.extend(page.items.unwrap_or_default());
+        start = page.last_evaluated_key;
+        if start.is_none() {
+            return items;
+        }
+    }
+}
+
+/// Restores the table.
+pub(super) async fn restore_table(scenario: &Scenario, items_before: &[Item]) {
+    let key = |item: &Item| (item["pk"].clone(), item["sk"].clone());
+    let known: Vec<_> = items_before.iter().map(key).collect();
+    let new =
+        table_items(scenario).await.into_iter().map(|item| key(&item)).filter(|key| !known.contains(key));
+    let deletes = new.map(|(pk, sk)| {
+        let delete = Delete::builder().table_name(TABLE).key("pk", pk).key("sk", sk).build().unwrap();
+        TransactWriteItem::builder().delete(delete).build()
+    });
+    let puts = items_before.iter().map(|item| {
+        let put = Put::builder().table_name(TABLE).set_item(Some(item.clone())).build().unwrap();
+        TransactWriteItem::builder().put(put).build()
+    });
+    for some in deletes.chain(puts).collect::<Vec<_>>().chunks(100) {
+        let client = &scenario.system.cloud.dynamodb;
+        client.transact_write_items().set_transact_items(Some(some.to_vec())).send().await.unwrap();
+    }
+}
+
+/// Dies before one call to the table, which is after the effect of the one before it and all that came of that.
+#[derive(Debug, Clone)]
+pub(super) struct CrashInterceptor {
+    pub(super) calls: Arc<AtomicI64>,
+    pub(super) crash_at: RangeInclusive<i64>,
+}
+
+impl Intercept for CrashInterceptor {
+    fn name(&self) -> &'static str {
+        "CrashInterceptor"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        _: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.crash_at.contains(&call) { Err("the process died".into()) } else { Ok(()) }
+    }
+}
+
+/// The auth-meta function, whose calls to the table fail in this range.
+pub(super) fn crashing_auth_meta(
+    scenario: &Scenario,
+    crash_at: RangeInclusive<i64>,
+) -> (AuthMeta, Arc<AtomicI64>) {
+    let calls = Arc::new(AtomicI64::new(0));
+    let interceptor = CrashInterceptor { calls: calls.clone(), crash_at };
+    let config = scenario.system.cloud.dynamodb.config().to_builder().interceptor(interceptor).build();
+    let table = Table::new(aws_sdk_dynamodb::Client::from_conf(config), TABLE);
+    let access = Connector::new(table, scenario.system.graph.clone(), scenario.system.cloud.keyring.clone());
+    let settings = Settings { secrets: scenario.system.secrets.clone(), login: None };
+    (AuthMeta::new(access, scenario.system.host.clone(), settings), calls)
+}

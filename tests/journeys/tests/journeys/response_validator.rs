@@ -1,0 +1,57 @@
+//! What openapi.yaml does not say is noticed.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, StatusCode};
+use journeys::response_validator::validate_response;
+use serde_json::{Value, json};
+
+fn is_valid(method: Method, path: &str, status: u16, headers: &[(&'static str, &str)], body: &Value) -> bool {
+    let headers: HeaderMap =
+        headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    validate_response(&method, path, StatusCode::from_u16(status).unwrap(), &headers, body.as_bytes()).is_ok()
+}
+
+#[test]
+fn a_response_that_openapi_yaml_does_not_describe_is_rejected() {
+    let json = [(CONTENT_TYPE.as_str(), "application/json")];
+    let problem = [(CONTENT_TYPE.as_str(), "application/problem+json")];
+    let (list, made) = ("/v1/workspaces", json!({"workspace": "w1", "name": "One", "role": "owner"}));
+    let page = json!({"data": [made]});
+    assert!(is_valid(Method::GET, list, 200, &json, &page));
+    assert!(is_valid(Method::POST, list, 201, &json, &made));
+    // The status, the content type, a body that is missing, that is too much, of another shape.
+    assert!(!is_valid(Method::GET, list, 201, &json, &page));
+    assert!(!is_valid(Method::POST, list, 200, &json, &made));
+    assert!(!is_valid(Method::GET, list, 200, &problem, &page));
+    assert!(!is_valid(Method::GET, list, 200, &[(CONTENT_TYPE.as_str(), "text/html")], &page));
+    assert!(!is_valid(Method::GET, list, 200, &[], &Value::Null));
+    assert!(!is_valid(Method::GET, list, 200, &[], &page));
+    assert!(!is_valid(Method::GET, list, 200, &json, &json!({"data": [{"workspace": "w1"}]})));
+    assert!(!is_valid(
+        Method::GET,
+        list,
+        200,
+        &json,
+        &json!({"data": [{"workspace": 7, "name": "", "role": "king"}]})
+    ));
+    let rule = "/v1/workspaces/demo/rules/r1";
+    assert!(is_valid(Method::DELETE, rule, 204, &[], &Value::Null));
+    assert!(!is_valid(Method::DELETE, rule, 204, &json, &json!({})));
+
+    let refusal = |status: u16, kind: &str| {
+        json!({"type": format!("urn:adflight:{kind}"), "title": "t", "status": status, "detail": "d",
+               "correlation": "9084b8652f3b3e68e6045c05"})
+    };
+    let session = [problem[0], ("www-authenticate", "Bearer")];
+    assert!(is_valid(Method::GET, list, 401, &session, &refusal(401, "unauthorized")));
+    // A header that must be there, another kind of problem, one that says another status.
+    assert!(!is_valid(Method::GET, list, 401, &problem, &refusal(401, "unauthorized")));
+    assert!(!is_valid(Method::GET, list, 401, &session, &refusal(401, "invalid-input")));
+    assert!(!is_valid(Method::GET, list, 401, &session, &refusal(403, "unauthorized")));
+    assert!(!is_valid(Method::GET, list, 418, &problem, &refusal(418, "teapot")));
+    // What is not there is not found, whatever it is.
+    assert!(is_valid(Method::GET, "/v1/nowhere", 404, &problem, &refusal(404, "not-found")));
+    assert!(!is_valid(Method::GET, "/v1/nowhere", 200, &json, &json!({})));
+    assert!(!is_valid(Method::PUT, list, 200, &json, &made));
+}
