@@ -1,8 +1,7 @@
-"""Gives schemathesis what exists in the system under test, so that it does not only meet what is not there.
+"""Gives schemathesis the ids that exist in the system under test, so that it does not only meet 404.
 
-Values that the description cannot know are narrowed to real ones: ids, the account's currency, cursors, secrets of the
-simulated app. Everything else is as openapi.yaml says.
-"""
+Values that the description cannot restrict are narrowed to real ones: ids, the account's currency, cursors, secrets of
+the simulated app. Everything else is as openapi.yaml says."""
 
 import atexit
 import base64
@@ -32,10 +31,10 @@ TIMEZONE = ["Asia/Singapore", "Europe/Berlin"]
 
 
 def existing_values(path, method, name):
-    """The values of a path's parameter that name something."""
+    """Returns the values of a path parameter that exist."""
     if name == "id":
         kind = next(kind for kind in ("campaigns", "adsets", "ads") if f"/{kind}/" in path)
-        # What is deleted is gone for everybody else.
+        # A deleted resource is gone for every other request, so deletions get their own.
         deletes = method == "delete" and not path.endswith("/schedule")
         return SYSTEM[kind][-3:] if deletes else SYSTEM[kind][:-3]
     if name == "invitation" and path.endswith("/accept"):
@@ -58,7 +57,7 @@ def restrict(schema, values):
 def before_load_schema(context, raw_schema):
     for path, methods in raw_schema["paths"].items():
         for method, operation in methods.items():
-            # A list of whose cursors nothing is known is read from its beginning.
+            # A list without a known cursor is read from its beginning.
             cursor = SYSTEM["after"].get(operation["operationId"])
             parameters = [one for one in operation.get("parameters", []) if cursor or one["name"] != "after"]
             operation["parameters"] = parameters
@@ -87,11 +86,11 @@ def before_load_schema(context, raw_schema):
     restrict(schemas["Budget"]["properties"]["currency"], [SYSTEM["currency"]])
     restrict(schemas["NewSchedule"]["properties"]["activate_at"], ACTIVATE_AT)
     restrict(schemas["NewSchedule"]["properties"]["timezone"], TIMEZONE + [None])
-    # An account may have no default for who speaks.
+    # The account may have no default Page.
     page = SYSTEM["launch_document"]["ad"]["creative"]["post_id"].split("_")[0]
     schemas["LinkSpec"]["properties"]["page"] = {"type": "string", "enum": [page]}
     schemas["LinkSpec"]["required"].append("page")
-    # What goes together among these: Meta has one pair of identities for Thailand and Brazil.
+    # Identities that are valid together: Meta has one pair for Thailand and Brazil.
     for name in ("AdSetSpec", "LaunchDefaults", "LaunchDefaultsInput"):
         alone = ["TAIWAN_UNIVERSAL", "SINGAPORE_UNIVERSAL", "THAILAND_UNIVERSAL", "AUSTRALIA_FINSERV", "INDIA_FINSERV"]
         restrict(schemas[name]["properties"]["regional_identities"]["propertyNames"], alone)
@@ -103,21 +102,21 @@ def before_load_schema(context, raw_schema):
 
 
 def signed_request(user):
-    """Meta's word that a person left, or wants to be forgotten."""
+    """Returns Meta's signed request that a person removed the app or wants their data deleted."""
     payload = {"algorithm": "HMAC-SHA256", "issued_at": 1795143600, "user_id": user}
     payload = base64.urlsafe_b64encode(json.dumps(payload).encode()).rstrip(b"=")
     signature = hmac.new(SYSTEM["app_secret"].encode(), payload, hashlib.sha256).digest()
     return (base64.urlsafe_b64encode(signature).rstrip(b"=") + b"." + payload).decode()
 
 
-# Of somebody who never came, so that nobody is forgotten.
+# An unknown user, so that nobody's data is deleted.
 STRANGER = signed_request("122100000000000099")
 asked = requests.post(f"{SYSTEM['url']}/v1/auth/meta/data-deletion", data={"signed_request": STRANGER}, timeout=20)
 SYSTEM["code"] = asked.json()["confirmation_code"]
 
 
 def log_in():
-    """Goes to Meta and presses "Continue": the query with which the browser comes back, and its cookie."""
+    """Logs in at Meta and presses "Continue"; returns the query of the browser's callback, and its cookie."""
     authorize = f"{SYSTEM['url']}/v1/workspaces/{SYSTEM['workspace']}/connections/meta/authorize"
     begun = requests.post(authorize, headers={"Authorization": f"Bearer {SYSTEM['token']}"}, timeout=20)
     dialog = urllib.parse.urlsplit(begun.json()["authorize_url"])
@@ -132,7 +131,7 @@ def cookie_of(response):
 
 
 class Form(html.parser.HTMLParser):
-    """The fields of a page's form."""
+    """Collects the fields of a page's form."""
 
     def __init__(self, page):
         super().__init__()
@@ -146,7 +145,7 @@ class Form(html.parser.HTMLParser):
 
 
 def choose_accounts():
-    """The secret of a page that asks for ad accounts, one of them, and the cookie of its browser."""
+    """Returns the secret of an account selection page, one of its ad accounts, and the cookie of its browser."""
     query, cookie = log_in()
     page = requests.get(
         f"{SYSTEM['url']}/v1/auth/meta/callback", params=query, headers={"Cookie": cookie}, timeout=20)
@@ -160,16 +159,16 @@ EVERY_OTHER = collections.defaultdict(itertools.count)
 
 
 def uses_real_data(case):
-    """Of what is meant to be taken, every other one is what only the world can make; the others are as made up."""
+    """Returns whether to replace generated values with real ones: for every other request that should be accepted."""
     return case.meta.generation.mode.is_positive and next(EVERY_OTHER[case.operation.label]) % 2 == 0
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Signs as Meta does, logs in, and takes a key for every write, unless that itself is what is to be wrong."""
+    """Signs as Meta does, logs in, and sets a fresh key on every write, unless that is what the case makes invalid."""
     headers = case.meta.components.get(ParameterLocation.HEADER)
     if KEY in case.headers and (headers is None or headers.mode.is_positive) and next(WRITES) % 8:
-        # Under a key that was used before nothing but a conflict can be seen.
+        # A used key could only show a conflict.
         case.headers[KEY] = f"{case.operation.definition.raw['operationId']}-{next(WRITES)}"
     match case.operation.definition.raw["operationId"]:
         case "deliver_webhook" if case.meta.generation.mode.is_positive:
@@ -179,7 +178,7 @@ def before_call(context, case, kwargs):
         case "deauthorize" | "delete_data" if uses_real_data(case):
             case.body = {"signed_request": STRANGER}
         case "sync" if uses_real_data(case):
-            # It may have been deselected meanwhile.
+            # An earlier request may have deselected it.
             selection = f"{SYSTEM['url']}/v1/workspaces/{SYSTEM['workspace']}/ad-accounts/{SYSTEM['ad_account']}/selection"
             requests.put(
                 selection, json={"selected": True}, headers={"Authorization": f"Bearer {SYSTEM['token']}"}, timeout=20)
@@ -203,7 +202,7 @@ def after_call(context, case, response):
 
 @atexit.register
 def write_status_counts():
-    """For `cargo xtask api`, which says which operations were never taken."""
+    """Counts responses for `cargo xtask api`, which names the operations that never succeeded."""
     with open(os.environ["ADFLIGHT_STATUS_COUNTS"], "a", encoding="utf-8") as file:
         json.dump(STATUS_COUNTS, file)
         file.write("\n")

@@ -1,10 +1,9 @@
-"""Speaks AWS's own APIs for a test: a line of JSON in, a line of JSON out, until standard input ends.
+"""Calls AWS's APIs for a test: a line of JSON in, a line of JSON out, until standard input ends.
 
 {"endpoint": …, "account": …, "service": "sqs", "call": "get_queue_attributes", "parameters": {…}}
 with "credentials": [access key, secret key, session token] for a caller other than the account's root,
-is answered by {"response": {…}} or {"error": {"code": …, "message": …}}. A value {"zip": path} stands for the bytes of a zip
-of that file, as Lambda takes bundles.
-"""
+is answered by {"response": {…}} or {"error": {"code": …, "message": …}}. A value {"zip": path} stands for the bytes of
+a zip of that file, as Lambda takes bundles."""
 
 import io
 import json
@@ -38,7 +37,7 @@ def client(endpoint, account, service, credentials):
 
 def bundle(path):
     packed = io.BytesIO()
-    # Not compressed: it travels no further than this machine.
+    # Not compressed, because it does not leave this machine.
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         entry = zipfile.ZipInfo("bootstrap")
         entry.external_attr = 0o100755 << 16

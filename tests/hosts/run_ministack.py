@@ -1,9 +1,8 @@
-"""Runs MiniStack on a free port of 127.0.0.1 until standard input ends, which it also does when the test that
-started us is killed. Says {"port": …} on standard output once it answers; its log goes to standard error.
+"""Runs MiniStack on a free port of 127.0.0.1 until standard input ends, which also happens when the test that started it
+is killed. Prints {"port": …} on standard output once it is ready; its log goes to standard error.
 
-Stock MiniStack accepts our template and leaves out part of it without a word. What it lacks is added here through
-private names of one version, which is therefore checked.
-"""
+Stock MiniStack accepts our template and silently ignores part of it. What it lacks is added here through private names
+of one version, so that version is checked."""
 
 import contextvars
 import importlib.metadata
@@ -30,13 +29,13 @@ def free_port():
 
 
 def settings(port):
-    """MiniStack reads its environment while it is imported, and hands all of it on to every Lambda process."""
+    """Returns the environment, which MiniStack reads at import and passes to every Lambda process."""
     return {
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
-        # Lambda processes find their AWS here, with no word about it in their own configuration.
+        # Lambda processes find the emulator through this variable, without any setting of their own.
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        # Functions are told that they were called at the address that the stack names in its outputs.
+        # Functions see the host name that the stack's outputs give as the API's address.
         "MINISTACK_HOST": "us-east-1.amazonaws.com",
         "LOG_LEVEL": "INFO",
         "IOT_MTLS_ENABLED": "0",
@@ -45,8 +44,8 @@ def settings(port):
 
 
 class HttpApiBody:
-    """SAM describes the routes of an HttpApi by an OpenAPI document in the property `Body`, which MiniStack does
-    not read. It is read here as far as our template uses it: proxies to functions, and nothing that authorizes."""
+    """SAM describes the routes of an HttpApi by an OpenAPI document in the property `Body`, which MiniStack does not
+    read. It is read here as far as our template uses it: proxies to functions, and no authorizers."""
 
     TYPE = "AWS::ApiGatewayV2::Api"
     INTEGRATION = "x-amazon-apigateway-integration"
@@ -108,7 +107,8 @@ class HttpApiBody:
 
 
 def serve_every_account(apigateway):
-    """A visitor has no AWS account, and MiniStack takes that to be its default one, where our APIs are not."""
+    """Serves the APIs of all accounts: a client without credentials would be in MiniStack's default account, which has
+    none."""
 
     def owner(wanted):
         scopes = ((account, region) for (account, region, api_id), _ in apigateway._apis.all_items() if api_id == wanted)
@@ -118,7 +118,7 @@ def serve_every_account(apigateway):
 
 
 def parse_concurrency(handlers):
-    """A number out of a parameter is text to MiniStack, and its poller stumbles over that."""
+    """Parses concurrency limits: MiniStack leaves a number from a parameter as text, and its poller fails on that."""
     handler = handlers["AWS::Lambda::EventSourceMapping"]
     create = handler["create"]
 
@@ -132,20 +132,20 @@ def parse_concurrency(handlers):
 
 
 def log_sent_messages(sqs, responses):
-    """What is put into a queue lies there for a moment only; scenarios look for secrets in it afterwards, each in the
-    account that it has for itself."""
+    """Logs every sent message with its account, because a message stays in its queue only for a moment and scenarios
+    scan them for secrets afterwards."""
     send = sqs._act_send_message
 
     def logged_send(data, url):
         sqs.logger.info("Sent in %s: %s", responses.get_account_id(), json.dumps(data))
         return send(data, url)
 
-    # Batches are sent one by one, through the first of these.
+    # A batch is sent message by message through the first of these.
     sqs._act_send_message = sqs._HANDLERS["SendMessage"] = logged_send
 
 
 class Permissions:
-    """Where MiniStack asks roles for something else than AWS does."""
+    """Corrects the permissions that MiniStack checks where AWS checks others."""
 
     def __init__(self, iam_actions):
         self.action_of, self.resource_of = iam_actions.extract_iam_action, iam_actions.extract_resource_arn
@@ -153,14 +153,14 @@ class Permissions:
 
     def action(self, service, *request):
         action = self.action_of(service, *request)
-        # Who may send a message may send ten at once: AWS knows no permission for batches.
+        # AWS has no permissions for batches: whoever may send a message may send ten at once.
         if action and action.startswith("sqs:"):
             return action.removesuffix("Batch")
         return action
 
     def resource(self, service, method, path, headers, body, query, *scope):
         arn = self.resource_of(service, method, path, headers, body, query, *scope)
-        # To MiniStack every schedule is one of the group `default`, whatever group the call names.
+        # MiniStack puts every schedule into the group `default`, whatever group the call names.
         if service != "scheduler" or ":schedule/default/" not in arn:
             return arn
         named = json.loads(body).get("GroupName") if body else query.get("groupName")
@@ -169,8 +169,9 @@ class Permissions:
 
 
 class Conditions:
-    """Statements of ours hold for items by their partition keys and for whom a role is handed to. MiniStack's own
-    evaluator knows such conditions, and is told neither what a call to DynamoDB names nor what a simulation assumes."""
+    """Supplies the context keys of our statements' conditions: partition keys, and the service to which a role is
+    passed. MiniStack's evaluator supports such conditions, but gets neither the keys of a DynamoDB call nor the context
+    of a simulation."""
 
     LEADING_KEYS = "dynamodb:LeadingKeys"
 
@@ -183,8 +184,8 @@ class Conditions:
         iam._simulate_principal_policy = iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = self.simulate_with_context
 
     def dynamodb_context(self, body):
-        """Of a transaction the keys of all its parts, for each of them: AWS looks at each part for itself, so this
-        refuses more than AWS does, and nothing less."""
+        """Returns the keys of all parts of a transaction together. AWS evaluates each part separately, so this refuses
+        more than AWS does, and nothing less."""
         request = json.loads(body or b"{}")
         parts = [part for item in request.get("TransactItems") or [] for part in item.values()] or [request]
         items = [item for part in parts for item in (part.get("Key"), part.get("Item")) if item]
@@ -228,14 +229,14 @@ def patch_ministack():
     Permissions(iam_actions)
     Conditions(iam_actions, iam_evaluator, iam)
     log_sent_messages(sqs, responses)
-    # It looks for schedules that are due every ten seconds; scenarios should not wait that long.
+    # It checks for due schedules every ten seconds; scenarios should not wait that long.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
-    # After an invocation that crashed it leaves the queue alone for a second; one scenario crashes dozens.
+    # After a crashed invocation it pauses the queue for a second; one scenario crashes dozens.
     lambda_svc._ESM_BACKOFF_SECONDS = 0.1
-    # What a function has written is collected for 50 ms after its answer, and what comes later waits for the next
-    # invocation. On a busy machine lines come later: (wait for the first one, silence that ends it, longest), in s.
+    # MiniStack collects a function's output for 50 ms after its response; later lines wait for the next invocation. On
+    # a busy machine lines come later: (wait for the first line, silence that ends the output, maximum), in s.
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = (1.0, 0.03, 2.0)
-    # The Runtime API writes its answers in small pieces, each of which would wait 40 ms for an acknowledgement.
+    # The Runtime API writes its responses in small pieces, each of which would wait 40 ms for an acknowledgement.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
 
@@ -262,7 +263,7 @@ def main():
     installed = importlib.metadata.version("ministack")
     if installed != VERSION:
         sys.exit(f"this launcher completes MiniStack {VERSION}, and found {installed}")
-    # What MiniStack prints must not be taken for what we say.
+    # What MiniStack prints must not mix with our JSON line.
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     port = free_port()
@@ -276,7 +277,7 @@ def main():
     try:
         app.main()
     finally:
-        # The unpacked bundles, in a folder that was made for us alone.
+        # The unpacked bundles, in a folder that was created for this process alone.
         shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
 
 

@@ -1,7 +1,7 @@
-"""conformance_clients.py: each client reads one account; what it read is compared with the simulator's data, what it sent is held to the
-SDK's classes, what it cost is measured. Run it in target/peers/sdk.
+"""conformance_clients.py: each client reads one account; what it read is compared with the simulator's data, what it sent
+is checked against the SDK's classes, its cost is measured. Run it in target/peers/sdk.
 
-Prints one line a client, or with --table the costs side by side; exit status 1 when a client fails or differs."""
+Prints one line per client, or with --table the costs side by side; exit status 1 when a client fails or differs."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ from request_check import check_request
 from simulator import Sim, full_days
 
 HERE = Path(__file__).parent
-# The fields that our client asks for; the others are asked for the same as far as they can.
+# The fields that our client requests; the other clients request the same as far as they can.
 FIELDS = (
     "campaign_id adset_id ad_id impressions clicks inline_link_clicks spend reach frequency actions action_values "
     "attribution_setting"
@@ -36,7 +36,7 @@ class Client:
 
     name: str
     command: list[str]
-    # Whether it also reads what is archived.
+    # Whether it also reads archived objects.
     archived: bool = True
 
 
@@ -72,7 +72,7 @@ def clients(peers: Path, ours: str) -> list[Client]:
 
 
 def run(client: Client, sim: Sim, job: dict, folder: Path) -> tuple[dict, int]:
-    """Lets a client read into `folder`/out; what it cost, and its calls."""
+    """Runs a client with `folder`/out as its output; returns its cost and its number of calls."""
     folder.mkdir(parents=True, exist_ok=True)
     began = sim.calls()
     command = [*client.command, json.dumps(job), str(folder)]
@@ -107,7 +107,7 @@ def run_and_check(client: Client, sim: Sim, job: dict, expected: AccountData, fo
 
 
 def expected_objects(sim: Sim, archived: bool) -> list[tuple[str, dict]]:
-    """The account's objects, by plain HTTP."""
+    """Returns the account's objects, read by plain HTTP."""
     found = []
     for stream, columns in OBJECTS.items():
         params = {"effective_status": json.dumps(STATUSES[stream].split())} if archived else {}
@@ -116,7 +116,7 @@ def expected_objects(sim: Sim, archived: bool) -> list[tuple[str, dict]]:
 
 
 def table(results: list[Result]) -> str:
-    """The costs side by side, each with its ratio to the first line's."""
+    """Returns the costs side by side, each with its ratio to the first line's."""
     lines = [["", "calls", "", "CPU s", "", "peak MB", "", "wall s", "rows"]]
     first = results[0]
     for it in results:
@@ -152,8 +152,8 @@ def main() -> int:
 
     size = {"campaigns": max(args.ads // 10, 1), "adsets": max(args.ads * 3 // 10, 1), "ads": args.ads}
     results = []
-    # Reports are ready at once: Airbyte would sleep 30 seconds at a time, the tap 10, 20, 40 ...
-    # For the table an ad and day is a row, as others count; else ads rest as they do.
+    # Reports are ready at once: Airbyte would sleep 30 seconds at a time, the tap 10, 20, 40 ... In the table every ad
+    # delivers on every day, one row each, as other benchmarks count; otherwise some ads pause.
     with Sim(args.sim, every_day=args.table, **size, days=args.days + 5, report_polls=1) as sim:
         since, until = full_days(args.days)
         job = {**sim.info, "since": str(since), "until": str(until), "fields": FIELDS.split()}

@@ -1,4 +1,4 @@
-"""The conformance tests detect the mistakes that they are for."""
+"""Checks that the conformance tests detect the mistakes that they are for."""
 
 import io
 import json
@@ -15,7 +15,7 @@ def violations(method: str, node: str, edge: str | None, **params: str) -> str:
 
 
 class RequestCheck(unittest.TestCase):
-    def test_what_is_right_passes(self) -> None:
+    def test_valid_requests_pass(self) -> None:
         for line in (Path(__file__).parent / "requests.example.jsonl").read_text().splitlines():
             self.assertEqual(check_request(json.loads(line)), [], line)
 

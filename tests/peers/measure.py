@@ -1,7 +1,7 @@
-"""measure.py SECONDS OUT ERR COMMAND...: runs a command into files and prints what it cost, as JSON.
+"""measure.py SECONDS OUT ERR COMMAND...: runs a command with output to files and prints its cost as JSON.
 
-A program of its own, started with -I -S: a child's peak memory is never reported below that of the process that
-started it, so that process has to be small."""
+A separate program, started with -I -S: a child's reported peak memory is never below that of its parent, so the parent
+has to be small."""
 
 import json
 import os

@@ -1,12 +1,11 @@
-"""request_check.py FILE...: holds requests to what Meta's own SDK knows (run it in target/peers/sdk).
+"""request_check.py FILE...: checks requests against Meta's own SDK (run it in target/peers/sdk).
 
-A file holds one request a line: {"method": "GET|POST|DELETE", "class": "AdAccount", "edge": "campaigns" or null for
-the node itself, "params": {name: value}}, values as they go over the wire (structured ones as JSON text). The class
-is the SDK's name for the node, because an id does not tell it. Prints what is wrong with each request; exit status 1
-when anything is.
+A file holds one request per line: {"method": "GET|POST|DELETE", "class": "AdAccount", "edge": "campaigns" or null for
+the node itself, "params": {name: value}}, values as on the wire (structured ones as JSON text). The class is the SDK's
+name for the node, because an id does not show it. Prints the mistakes of each request; exit status 1 when there are any.
 
-What the SDK's generated classes say is asked of the classes themselves: with `pending=True` their methods return the
-request they would send, with its parameters, their types, enums and the class of the answer."""
+The SDK's generated classes are queried directly: with `pending=True` their methods return the request they would send,
+with its parameters, their types, enums and the class of the response."""
 
 import importlib
 import inspect
@@ -20,7 +19,7 @@ from facebook_business.api import FacebookAdsApi, FacebookRequest
 from facebook_business.session import FacebookSession
 
 API = FacebookAdsApi(FacebookSession(access_token="nobody"))
-# Taken by every call, which the SDK's classes do not list; `filtering` and `order` by most edges.
+# Accepted by every call, but not listed in the SDK's classes; `filtering` and `order` by most edges.
 GENERIC = {
     "access_token",
     "appsecret_proof",
@@ -33,10 +32,10 @@ GENERIC = {
     "order",
     "locale",
 }
-# Removed for every version, although some classes still list them: the SDK is no proof that a thing still works.
+# Removed in every version, although some classes still list them: the SDK does not prove that a parameter still works.
 REMOVED = {"ids", "date_format", "metadata", "pretty", "debug"}
-# Meta's documentation names these, its SDK does not (see DestinationType and OptimizationGoal in the ODAX tables) or
-# by numbers only (regional_regulated_categories).
+# Meta's documentation names these; its SDK does not (see DestinationType and OptimizationGoal in the ODAX tables) or by
+# numbers only (regional_regulated_categories).
 MISSING_IN_SDK = {
     "destination_type": {"PHONE_CALL", "LEAD_FROM_MESSENGER", "LEAD_FROM_IG_DIRECT"},
     "optimization_goal": {"TWO_SECOND_CONTINUOUS_VIDEO_VIEWS"},
@@ -50,9 +49,9 @@ MISSING_IN_SDK = {
         "BRAZIL_REGULATION",
     },
 }
-# Keys of objects in parameters that are no fields of their class: a creative is also named by its id.
+# Keys of objects in parameters that are not fields of their class: a creative is also named by its id.
 EXTRA_KEYS = {"AdCreative": {"creative_id"}}
-# Classes whose objects are given by their names: `scope` of a system user's token lists permissions.
+# Classes whose objects are given by name: `scope` of a system user's token lists permissions.
 NAME_PATTERNS = {"Permission": r"[a-z][a-z_]*"}
 OPERATORS = (
     "EQUAL NOT_EQUAL GREATER_THAN GREATER_THAN_OR_EQUAL LESS_THAN LESS_THAN_OR_EQUAL IN_RANGE NOT_IN_RANGE CONTAIN "
@@ -61,7 +60,7 @@ OPERATORS = (
 
 
 def check_request(request: dict[str, Any]) -> list[str]:
-    """What is wrong with a request."""
+    """Returns the mistakes of a request."""
     node, edge, params = known_class(request["class"]), request.get("edge") or "", request["params"]
     if node is None:
         return [f"the SDK has no class {request['class']}"]
@@ -70,7 +69,7 @@ def check_request(request: dict[str, Any]) -> list[str]:
         return [f"the SDK's {node.__name__} has no {request['method']} of {edge or 'itself'}"]
     violations = [violation for name, value in params.items() for violation in parameter(call, name, value)]
     if "fields" in params and (request["method"] == "GET" or edge == "insights"):
-        # A report run is asked for with the fields of its rows.
+        # A report run is requested with the fields of its rows.
         rows = known_class("AdsInsights") if edge == "insights" else call._target_class
         fields = text(params["fields"])
         violations += selection(rows, ",".join(json.loads(fields)) if fields.startswith("[") else fields)
@@ -79,7 +78,7 @@ def check_request(request: dict[str, Any]) -> list[str]:
 
 @cache
 def known_class(name: str) -> type | None:
-    """A generated class of the SDK."""
+    """Returns a generated class of the SDK."""
     try:
         return getattr(importlib.import_module(f"facebook_business.adobjects.{name.lower()}"), name, None)
     except ModuleNotFoundError:
@@ -88,7 +87,7 @@ def known_class(name: str) -> type | None:
 
 @cache
 def calls(node: type) -> dict[tuple[str, str], FacebookRequest]:
-    """What a class can send, by method and edge."""
+    """Returns what a class can send, by method and edge."""
     found = {}
     for _, method in inspect.getmembers(node, inspect.isfunction):
         arguments = inspect.signature(method).parameters
@@ -99,7 +98,7 @@ def calls(node: type) -> dict[tuple[str, str], FacebookRequest]:
 
 
 def parameter(call: FacebookRequest, name: str, value: Any) -> Iterator[str]:
-    """What is wrong with one parameter of a call."""
+    """Yields the mistakes of one parameter of a call."""
     checker = call._param_checker
     kind = checker.get_type(name)
     if name in REMOVED:
@@ -122,7 +121,7 @@ def parameter(call: FacebookRequest, name: str, value: Any) -> Iterator[str]:
 
 
 def mistyped(where: str, kind: str, value: Any, enums: dict[str, Any]) -> Iterator[str]:
-    """Why a value does not have its type."""
+    """Yields why a value does not have its type."""
     if nested := re.fullmatch(r"list<(.*)>", kind):
         values = parsed(value)
         if isinstance(values, str):
@@ -153,7 +152,7 @@ def mistyped(where: str, kind: str, value: Any, enums: dict[str, Any]) -> Iterat
 
 
 def contents(where: str, kind: type, value: Any) -> Iterator[str]:
-    """What is wrong with an object inside a parameter."""
+    """Yields the mistakes of an object inside a parameter."""
     if not isinstance(value, dict):
         yield f"{where} must be a JSON object, not {text(value)}"
         return
@@ -167,7 +166,7 @@ def contents(where: str, kind: type, value: Any) -> Iterator[str]:
 
 
 def filters(value: Any) -> Iterator[str]:
-    """What is wrong with `filtering`."""
+    """Yields the mistakes of `filtering`."""
     for entry in parsed(value) if isinstance(parsed(value), list) else [None]:
         if not isinstance(entry, dict) or set(entry) != {"field", "operator", "value"}:
             yield 'filtering must be a list of {"field", "operator", "value"}'
@@ -177,15 +176,15 @@ def filters(value: Any) -> Iterator[str]:
 
 @cache
 def readable(kind: type) -> frozenset[str]:
-    """The fields of a class that can be read. Field names them in order; those that can only be written follow,
-    in order again."""
+    """Returns the readable fields of a class. Field names them in alphabetical order; those that can only be written
+    follow, in alphabetical order again."""
     names = [name for key, name in vars(kind.Field).items() if not key.startswith("_")]
     end = next((i for i in range(1, len(names)) if names[i] < names[i - 1]), len(names))
     return frozenset(names[:end]) | {"id"}
 
 
 def selection(kind: type, fields: str) -> Iterator[str]:
-    """What is wrong with a `fields` expression."""
+    """Yields the mistakes of a `fields` expression."""
     for name, modifiers, inner in items(fields):
         edge = calls(kind).get(("GET", name))
         if name in readable(kind):
@@ -202,7 +201,7 @@ def selection(kind: type, fields: str) -> Iterator[str]:
 
 
 def items(fields: str) -> Iterator[tuple[str, dict[str, str], str | None]]:
-    """The parts of a `fields` expression: name, .modifier(value)s, {inner}."""
+    """Yields the parts of a `fields` expression: name, .modifier(value)s, {inner}."""
     at = 0
     while at < len(fields):
         name = re.compile(r"\s*(\w+)").match(fields, at)
@@ -223,7 +222,7 @@ def items(fields: str) -> Iterator[tuple[str, dict[str, str], str | None]]:
 
 
 def closing(fields: str, at: int) -> int:
-    """Where the bracket that opens at `at` closes."""
+    """Returns where the bracket that opens at `at` closes."""
     depth = 0
     for place in range(at, len(fields)):
         depth += (fields[place] in "({[") - (fields[place] in ")}]")
@@ -233,7 +232,7 @@ def closing(fields: str, at: int) -> int:
 
 
 def parsed(value: Any) -> Any:
-    """A value as JSON, or as it stands when it is none."""
+    """Returns a value parsed as JSON, or unchanged when it is none."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError:
@@ -241,7 +240,7 @@ def parsed(value: Any) -> Any:
 
 
 def text(value: Any) -> str:
-    """A value as it goes over the wire."""
+    """Returns a value as on the wire."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

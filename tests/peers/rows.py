@@ -1,4 +1,4 @@
-"""What the clients read, in one shape, and the comparison with the simulator's data.
+"""The records of the clients in one shape, and their comparison with the simulator's data.
 
 A row is one ad's day: {"ad_id", "adset_id", "campaign_id", "date", one entry per metric, "actions", "action_values"},
 numbers as exact decimal strings, the two lists as maps from action type to value. An object is {"id", "name",
@@ -17,12 +17,13 @@ OBJECTS = {
     "adsets": ("name", "effective_status", "campaign_id"),
     "ads": ("name", "effective_status", "campaign_id", "adset_id"),
 }
-# What Airbyte calls the streams that others name after the edge.
+# Airbyte's names of the streams that the others name after the edge.
 ALIASES = {"ad_sets": "adsets", "ads_insights": "insights", "customdaily": "insights"}
 
 
 def records(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The records in a client's output: Airbyte's and Singer's messages, and plain {"stream", "record"} lines."""
+    """Yields the records in a client's output: Airbyte's and Singer's messages, and plain {"stream", "record"}
+    lines."""
     for line in lines:
         try:
             message = json.loads(line, parse_float=Decimal)
@@ -35,7 +36,7 @@ def records(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def row(record: dict[str, Any]) -> dict[str, Any]:
-    """An insights record as a row."""
+    """Returns an insights record as a row."""
     return {
         **{name: str(record[name]) for name in IDS},
         "date": (record.get("date") or record["date_start"])[:10],
@@ -45,12 +46,13 @@ def row(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def exact(value: Any) -> str:
-    """A number as text, the same for every way to write it; nothing is zero."""
+    """Returns a number as text, the same for every notation; an absent one is zero."""
     return format(Decimal(str(value or 0)).normalize(), "f")
 
 
 def by_type(actions: Any) -> dict[str, str]:
-    """A list of actions as a map. Action breakdowns split an action type into several entries: they add up."""
+    """Returns a list of actions as a map. Action breakdowns split an action type into several entries: they are
+    summed."""
     if isinstance(actions, dict):
         return {name: exact(value) for name, value in actions.items()}
     sums: dict[str, Decimal] = {}
@@ -79,12 +81,12 @@ class AccountData:
             held[key] = one
 
     def count(self) -> int:
-        """Objects read."""
+        """Returns the number of objects read."""
         return sum(len(objects) for objects in self.objects.values())
 
 
 def differences(expected: AccountData, read: AccountData) -> list[str]:
-    """Where the data read differs from the expected data."""
+    """Returns the differences between the data read and the expected data."""
     found = [f"{read.repeated} records came twice"] if read.repeated else []
     for name, true, seen in [("insights", expected.rows, read.rows)] + [
         (stream, expected.objects[stream], read.objects[stream]) for stream in OBJECTS

@@ -1,7 +1,7 @@
-"""run_airbyte.py JOB FOLDER: airbyte-source-facebook-marketing as it comes from PyPI, pointed at the simulator.
+"""run_airbyte.py JOB FOLDER: airbyte-source-facebook-marketing, unmodified from PyPI, pointed at the simulator.
 
-JOB is a JSON object (url, token, account, since, until, fields). Changed at run time: the host. The streams are
-campaigns, ad sets, ads, and a custom insights report per ad and day with the fields that our client asks for too,
+JOB is a JSON object (url, token, account, since, until, fields). Only the host is changed, at run time. The streams are
+campaigns, ad sets, ads, and a custom insights report per ad and day with the fields that our client requests too,
 without action breakdowns."""
 
 import json

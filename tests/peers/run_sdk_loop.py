@@ -1,6 +1,6 @@
-"""run_sdk_loop.py JOB FOLDER: what somebody writes with the official SDK in an afternoon. GET, weeks, big pages.
+"""run_sdk_loop.py JOB FOLDER: a typical quick script with the official SDK: GET, weeks, big pages.
 
-JOB is a JSON object (url, token, account, since, until, fields). Prints one JSON object a line:
+JOB is a JSON object (url, token, account, since, until, fields). Prints one JSON object per line:
 {"stream": "campaigns" | "adsets" | "ads" | "insights", "record": {...}}."""
 
 import json

@@ -1,8 +1,8 @@
-"""run_tap.py JOB FOLDER: tap-facebook as it comes from PyPI, pointed at the simulator.
+"""run_tap.py JOB FOLDER: tap-facebook, unmodified from PyPI, pointed at the simulator.
 
-JOB is a JSON object (url, token, account, since, until, fields). Changed at run time: the host. The streams are
-campaigns, ad sets, ads and ads_insights; of the latter's fields those are selected that our client asks for too,
-as far as the tap knows them."""
+JOB is a JSON object (url, token, account, since, until, fields). Only the host is changed, at run time. The streams are
+campaigns, ad sets, ads and ads_insights; of the latter's fields it selects those that our client requests too, as far
+as the tap knows them."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ def main(job: dict, folder: Path) -> None:
     FacebookSession.GRAPH = job["url"]
     import tap_facebook
 
-    # It begins one day before its start date: the smallest buffer it takes.
+    # The tap begins one day before its start date: the smallest buffer it accepts.
     start = date.fromisoformat(job["since"]) + timedelta(days=1)
     config = {
         "account_id": job["account"].removeprefix("act_"),

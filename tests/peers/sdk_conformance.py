@@ -1,8 +1,8 @@
 """sdk_conformance.py SIM_SERVER: a scenario with Meta's own SDK, unmodified, against the simulator.
 
 Run it in target/peers/sdk. Changed from outside: the host, for which the SDK has FacebookSession.GRAPH, and the host
-of video uploads, which it writes into each call. Every step asserts on what the simulator knows; the steps are one
-scenario, in order. Exit status 1 when a step does not hold."""
+of video uploads, which it writes into each call. Every step asserts on the simulator's state; the steps are one
+scenario, in order. Exit status 1 when a step fails."""
 
 import logging
 import struct
@@ -36,14 +36,14 @@ ADS = 130
 
 
 class LocalApi(FacebookAdsApi):
-    """The SDK sends video chunks to a host that it spells out: here there is one host."""
+    """Redirects video chunks, which the SDK sends to a hard-coded host, to the one host here."""
 
     def call(self, method, path, params=None, headers=None, files=None, url_override=None, api_version=None):
         return super().call(method, path, params, headers, files, None, api_version)
 
 
 class Scenario:
-    """What the steps know of each other."""
+    """The state that the steps share."""
 
     def __init__(self, sim: Sim, folder: Path) -> None:
         self.sim, self.folder = sim, folder
@@ -52,7 +52,7 @@ class Scenario:
         self.account = AdAccount(sim.info["account"])
 
     def login(self, token: str, secret: str | None = None) -> LocalApi:
-        """With a secret the SDK proves every call (appsecret_proof)."""
+        """Logs in; with a secret the SDK proves every call (appsecret_proof)."""
         info = self.sim.info
         return LocalApi(FacebookSession(info["app_id"], secret or info["app_secret"], token))
 
@@ -115,7 +115,7 @@ class Scenario:
 
     def it_reads_nested_fields(self) -> None:
         nested = "adsets.limit(5){id,name,ads.limit(5){id,name,creative{id}}}"
-        # Of one node the SDK could not read them: it would put the ad sets into the campaign's own object.
+        # The SDK could not read them from a single node: it would put the ad sets into the campaign's own object.
         trees = self.account.get_campaigns(fields=["name", nested])
         [adset] = next(tree["adsets"] for tree in trees if tree["id"] == self.campaign["id"])
         [ad] = adset["ads"]
@@ -333,7 +333,7 @@ class Scenario:
         params = {"deep_copy": True, "status_option": "PAUSED"}
         copied = AdSet(self.copied_adset).create_copy(params=params).export_all_data()
         assert self.sim.node(copied["copied_adset_id"])["campaign_id"] == self.campaign["id"], copied
-        # Four children and more are for asynchronous requests.
+        # Copies of four children and more require asynchronous requests.
         error = expect_error(lambda: Campaign(self.campaign["id"]).create_copy(params=params))
         assert error.api_error_subcode() == 1885194, error
 
@@ -416,14 +416,14 @@ class Scenario:
         assert (error.api_error_code(), error.api_error_type()) == (190, "OAuthException"), error
 
     def it_sent_what_its_classes_know(self) -> None:
-        # The request check finds what was sent wrong on purpose above, and nothing else.
+        # The request check finds the deliberate mistakes above, and nothing else.
         wrong = [violation for request in self.sim.requests() for violation in check_request(request)]
         nonsense = "Campaign has no field nonsense"
         assert wrong == [nonsense, nonsense, "objective may not be FAME"], wrong
 
 
 def expect_error(call) -> FacebookRequestError:
-    """The error with which a call is refused."""
+    """Returns the error with which a call is refused."""
     try:
         call()
     except FacebookRequestError as error:
@@ -432,7 +432,7 @@ def expect_error(call) -> FacebookRequestError:
 
 
 def png(side: int) -> bytes:
-    """A grey square."""
+    """Returns a grey square."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -447,7 +447,7 @@ def main(binary: str) -> int:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     steps = [name for name, step in vars(Scenario).items() if name.split("_")[0] in ("it", "a", "one", "errors")]
-    # Beside the virtual environment that runs this: nothing is written outside target.
+    # Beside the virtual environment that runs this script: nothing is written outside target.
     folders = Path(sys.prefix).parent
     began, failed = time.monotonic(), 0
     with (

@@ -1,4 +1,4 @@
-"""The simulated Graph API that the conformance tests and clients run against, controlled over a pipe (src/sim_server.rs)."""
+"""The simulated Graph API of the conformance tests and clients, controlled over a pipe (src/sim_server.rs)."""
 
 import json
 import subprocess
@@ -31,27 +31,27 @@ class Sim:
         self._process.wait()
 
     def calls(self) -> int:
-        """Graph calls served so far."""
+        """Returns the number of Graph calls served so far."""
         return self._command(do="calls")
 
     def requests(self) -> list[dict[str, Any]]:
-        """The calls to known objects since this was asked last, as request_check takes them."""
+        """Returns the calls to known objects since the last query, in the format of request_check."""
         return self._command(do="requests")
 
     def rows(self, since: date, until: date) -> list[dict[str, Any]]:
-        """The ad-day rows of these days, both included, with all stored fields."""
+        """Returns the ad-day rows of these days, both included, with all stored fields."""
         return self._command(do="rows", since=str(since), until=str(until))
 
     def node(self, id: str) -> dict[str, Any] | None:
-        """An object as it is stored."""
+        """Returns an object as it is stored."""
         return self._command(do="node", id=id)
 
     def fail(self, path: str, status: int, code: int, subcode: int | None = None, times: int = 1) -> None:
-        """The next calls whose path contains `path` fail."""
+        """Fails the next calls whose path contains `path`."""
         self._command(do="fail", path=path, status=status, code=code, subcode=subcode, times=times)
 
     def listing(self, edge: str, fields: str, **params: str) -> list[dict[str, Any]]:
-        """All pages of an edge of the ad account, asked for in plain HTTP."""
+        """Returns all pages of an edge of the ad account, read by plain HTTP."""
         query = urllib.parse.urlencode(
             {"fields": fields, "limit": "500", "access_token": self.info["token"], **params}
         )
@@ -77,6 +77,7 @@ class Sim:
 
 
 def full_days(count: int) -> tuple[date, date]:
-    """The last `count` days before yesterday, both ends included: over in every time zone, and known in full."""
+    """Returns the last `count` days before yesterday, both ends included: over in every time zone, with final
+    numbers."""
     until = date.today() - timedelta(days=2)
     return until - timedelta(days=count - 1), until

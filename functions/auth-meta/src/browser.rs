@@ -2,15 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use domain::Error;
+use http::Request;
 use http::header::{ACCEPT, COOKIE, HeaderValue, SET_COOKIE};
 use jiff::SignedDuration;
-use runtime::route::RequestContext;
 use runtime::{Response, random};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-
-use crate::Endpoint;
 
 /// A cookie that no script reads.
 pub(crate) struct Cookie<'a> {
@@ -38,14 +37,14 @@ impl Cookie<'_> {
 }
 
 /// Whether a request comes from the browser in which the cookie of this hash was set.
-pub(crate) fn is_same_browser(context: &RequestContext<Endpoint>, name: &str, browser_hash: &str) -> bool {
-    let presented = cookie(context, name).map(hash).unwrap_or_default();
+pub(crate) fn is_same_browser(request: &Request<Bytes>, name: &str, browser_hash: &str) -> bool {
+    let presented = cookie(request, name).map(hash).unwrap_or_default();
     presented.as_bytes().ct_eq(browser_hash.as_bytes()).into()
 }
 
 /// Whether somebody asks for JSON where there is a page for people.
-pub(crate) fn wants_json(context: &RequestContext<Endpoint>) -> bool {
-    let accepts = context.request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+pub(crate) fn wants_json(request: &Request<Bytes>) -> bool {
+    let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     accepts.is_some_and(|accepts| accepts.contains("application/json"))
 }
 
@@ -59,8 +58,8 @@ pub(crate) fn hash(text: impl AsRef<[u8]>) -> String {
 }
 
 /// The value of one of our cookies.
-fn cookie<'a>(context: &'a RequestContext<Endpoint>, name: &str) -> Option<&'a str> {
-    let cookies = context.request.headers().get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
+fn cookie<'a>(request: &'a Request<Bytes>, name: &str) -> Option<&'a str> {
+    let cookies = request.headers().get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
     cookies
         .flat_map(|header| header.split(';'))
         .filter_map(|cookie| cookie.trim().split_once('='))

@@ -1,7 +1,6 @@
 //! From a token to a connection: what it may do, which ad accounts it reaches, and what is kept of both.
 
-use access::audit::{self, Actor, AuditEvent};
-use access::token_context;
+use connector::token_context;
 use domain::Error;
 use domain::account::LaunchDefaults;
 use domain::id::{AdAccountId, ConnectionId, MetaUserId};
@@ -13,6 +12,7 @@ use runtime::random;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use store::account::{AccountDetails, AdAccount, canonical_time_zone};
+use store::audit::{self, Actor, AuditEvent};
 use store::connection::{Connection, ConnectionKind, ConnectionState, TokenOwner};
 
 use crate::AuthMeta;
@@ -99,7 +99,7 @@ impl AuthMeta {
         let target = audit::connection_target(workspace, &connection.id);
         let event = AuditEvent::new(random::id()?, actor, "connection.made", target);
         let event = event.with_change(Value::Null, json!({"scopes": connection.scopes}));
-        let event = self.connector.record_intent(workspace, event).await?;
+        let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
         let saved = self.connector.table.upsert_connection(workspace, &connection).await;
         event.complete(saved.map_err(Error::from), None, self.host.clock.now()).await?;
         let accounts = self.upsert_accounts(workspace, &connection, found, ListingSource::Consent).await?;
@@ -202,7 +202,11 @@ impl AuthMeta {
                 json!({"selected": account.selected, "in_reach": true}),
                 json!({"selected": false, "in_reach": false}),
             );
-            let event = self.connector.record_intent(workspace, event.in_account(&account.id)).await?;
+            let event = self
+                .connector
+                .table
+                .record_intent(workspace, event.in_account(&account.id), self.host.clock.now())
+                .await?;
             event.complete(lost.await.map_err(Error::from), None, self.host.clock.now()).await?;
         }
         Ok(stored)

@@ -2,24 +2,47 @@
 
 use domain::Error;
 use domain::account::LaunchDefaults;
-use domain::id::AdAccountId;
-use runtime::route::RequestContext;
-use runtime::{Response, response};
+use http::{Method, StatusCode};
+use middleware::user_event;
+use runtime::endpoint::{self, Endpoint};
+use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext};
+use runtime::session::{Role, Session};
 use serde_json::json;
 
-use crate::{AuthMeta, Endpoint};
+use crate::AuthMeta;
+
+const DEFAULTS: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults";
+
+pub(crate) fn show_defaults() -> Endpoint<AuthMeta> {
+    endpoint::member(Method::GET, DEFAULTS, Role::Viewer)
+        .named("show_defaults", "Shows what launches use where they are silent")
+        .responds(StatusCode::OK, "The defaults.", AuthMeta::show_defaults)
+}
+
+pub(crate) fn set_defaults() -> Endpoint<AuthMeta> {
+    endpoint::member(Method::PUT, DEFAULTS, Role::Editor)
+        .named("set_defaults", "Says what launches use where they are silent")
+        .about("All of them are replaced.")
+        .responds(StatusCode::OK, "The defaults.", AuthMeta::set_defaults)
+}
 
 impl AuthMeta {
-    pub(crate) async fn defaults(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let account =
-            self.connector.table.require_account(context.workspace()?, &context.path("ad_account")?).await?;
-        response::ok(&account.details.defaults)
+    async fn show_defaults(
+        self,
+        context: RequestContext<Session, AdAccountPath>,
+    ) -> Result<Json<LaunchDefaults>, Error> {
+        let RequestContext { caller: session, path, .. } = context;
+        let account = self.connector.table.require_account(&session.workspace, &path.ad_account).await?;
+        Ok(Json(account.details.defaults))
     }
 
     /// Replaces all of them. What no launch could use is refused here already.
-    pub(crate) async fn set_defaults(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let (workspace, id): (_, AdAccountId) = (context.workspace()?, context.path("ad_account")?);
-        let defaults: LaunchDefaults = context.json()?;
+    async fn set_defaults(
+        self,
+        context: RequestContext<Session, AdAccountPath, NoQuery, Json<LaunchDefaults>>,
+    ) -> Result<Json<LaunchDefaults>, Error> {
+        let RequestContext { caller: session, path, body: Json(defaults), .. } = context;
+        let (workspace, id) = (&session.workspace, path.ad_account);
         let table = &self.connector.table;
         let account = table.require_account(workspace, &id).await?;
         let connection = table.connection(workspace, &account.connection).await?;
@@ -29,11 +52,11 @@ impl AuthMeta {
         if !field_errors.is_empty() {
             return Err(Error::Invalid(field_errors));
         }
-        let event = access::audit::user_event(context, "ad_account.defaults", format!("ad_account/{id}"))?;
+        let event = user_event(&session, "ad_account.defaults", format!("ad_account/{id}"))?;
         let event = event.with_change(json!(account.details.defaults), json!(defaults));
-        let event = self.connector.record_intent(workspace, event).await?;
+        let event = table.record_intent(workspace, event, self.host.clock.now()).await?;
         let stored = table.update_launch_defaults(workspace, &id, &defaults).await.map_err(Error::from);
         let stored = event.complete(stored, None, self.host.clock.now()).await?;
-        response::ok(&stored.details.defaults)
+        Ok(Json(stored.details.defaults))
     }
 }

@@ -9,7 +9,6 @@
 
 use std::time::Duration;
 
-use access::audit::{self, Actor, AuditEvent};
 use domain::Error;
 use domain::id::{AdAccountId, ConnectionId};
 use domain::job::{Job, SyncCause};
@@ -19,6 +18,7 @@ use runtime::deadline;
 use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::account::AdAccount;
+use store::audit::{self, Actor, AuditEvent};
 use store::connection::{ConnectionRef, ConnectionState};
 use store::deletion::{DeletionProgress, DeletionRequest, DeletionScope};
 
@@ -119,7 +119,7 @@ impl AuthMeta {
         let target = audit::connection_target(workspace, id);
         let event = hex::encode(&Sha256::digest(format!("{}|{target}", request.code))[..12]);
         let event = AuditEvent::new(event, Actor::Webhook, "connection.erased", target);
-        let event = self.connector.record_intent(workspace, event).await?;
+        let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
         if let Some(seen) = table.connection(workspace, id).await? {
             if seen.connected_at > request.requested_at {
                 let why = Error::Conflict("they connected again after the request: a new consent".to_owned());

@@ -3,8 +3,7 @@
 //! Only what Meta says of the token itself changes a connection. An outage, a throttle or an app secret that is wrong
 //! fails the job, which comes again, and says nothing of anybody's consent.
 
-use access::audit::{Actor, PendingEvent};
-use access::{consent, token_context};
+use connector::{consent, token_context};
 use domain::Error;
 use domain::id::ConnectionId;
 use domain::job::Job;
@@ -15,6 +14,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use store::StoreError;
+use store::audit::{Actor, PendingEvent};
 use store::connection::{Connection, ConnectionRef, ConnectionState};
 
 use crate::AuthMeta;
@@ -64,7 +64,7 @@ impl AuthMeta {
             }
         }
         if let Some(event) = consent::change_event(workspace, &seen, &checked, health_check_actor()) {
-            events.push(self.connector.record_intent(workspace, event).await?);
+            events.push(self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?);
         }
         let saved = match table.update_checked_connection(workspace, &seen.sealed_token, &checked).await {
             Ok(()) => Ok(()),
@@ -131,7 +131,12 @@ impl AuthMeta {
                 consent::connection_event(workspace, seen, "connection.renewed", "", health_check_actor());
             let event = self
                 .connector
-                .record_intent(workspace, event.with_change(expiry(&facts), Value::Null))
+                .table
+                .record_intent(
+                    workspace,
+                    event.with_change(expiry(&facts), Value::Null),
+                    self.host.clock.now(),
+                )
                 .await?;
             let graph = &self.connector.graph;
             let renewed = match facts.kind {

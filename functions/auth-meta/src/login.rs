@@ -1,14 +1,20 @@
 //! The login: state, callback, exchanges, and what is kept of them.
 
+use bytes::Bytes;
 use domain::id::MemberId;
 use domain::role::RoleSource;
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use graph_api::GraphError;
 use graph_api::oauth::{AuthorizationRequest, SCOPES, TokenKind};
+use http::{Method, Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use runtime::route::RequestContext;
-use runtime::{Response, problem, response, telemetry};
+use runtime::endpoint::{self, Anonymous, Endpoint};
+use runtime::operation::Header;
+use runtime::request::{self, Json, NoPath, NoQuery, RawJson, RequestContext, UnreadQuery};
+use runtime::response::IntoResponse;
+use runtime::session::Session;
+use runtime::{Response, problem, telemetry};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use store::connection::ConnectionKind;
@@ -17,9 +23,8 @@ use store::oauth_state::OauthState;
 use crate::browser::{self, Cookie, hash, random_secret, wants_json};
 use crate::consent::{Consent, REQUIRED_SCOPE};
 use crate::page::{self, ConnectResponse};
-use crate::routes::{CALLBACK, CONNECT_ROLE};
 use crate::views::ConnectionView;
-use crate::{AuthMeta, Endpoint, LoginConfiguration};
+use crate::{AuthMeta, CONNECT_ROLE, LoginConfiguration};
 
 /// A person has this long to decide at Meta.
 const LOGIN_TTL: SignedDuration = SignedDuration::from_mins(10);
@@ -28,7 +33,7 @@ const LOGIN_TTL: SignedDuration = SignedDuration::from_mins(10);
 const COOKIE_NAME: &str = "adflight_login";
 
 /// How a person is to be asked. Without a body: classic login, for everything.
-#[derive(Default, Deserialize)]
+#[derive(Default, Clone, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LoginRequest {
@@ -70,11 +75,64 @@ pub(crate) struct Authorization {
     expires_at: Timestamp,
 }
 
+/// What Meta's dialog sends back. It may add to it, so nothing else is refused.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct CallbackQuery {
+    /// The state of the login.
+    state: String,
+    /// What is exchanged for a token.
+    code: Option<String>,
+    /// Why there is no code.
+    error: Option<String>,
+}
+
+/// Where Meta sends a person back to.
+const CALLBACK: &str = "/v1/auth/meta/callback";
+
+pub(crate) fn authorize() -> Endpoint<AuthMeta> {
+    let path = "/v1/workspaces/{workspace}/connections/meta/authorize";
+    endpoint::member(Method::POST, path, CONNECT_ROLE)
+        .named("authorize", "Begins a login at Meta")
+        .about("Send the person's browser, which must keep the cookie of this answer, to `authorize_url`.")
+        // The response is for one browser.
+        .handles_own_idempotency()
+        .responds(StatusCode::OK, "Where to send the person.", AuthMeta::authorize)
+        .or_as::<Authorization>("application/json")
+        .with_header(Header::required("Set-Cookie", "Binds the login to the browser."))
+}
+
+pub(crate) fn connect_system_user() -> Endpoint<AuthMeta> {
+    let path = "/v1/workspaces/{workspace}/connections/meta/token";
+    endpoint::member(Method::POST, path, CONNECT_ROLE)
+        .named("connect_system_user", "Keeps the token of a system user")
+        .about("The road that needs no review of the app. The token is sealed, and shown to nobody again.")
+        .calls_meta()
+        .responds(StatusCode::OK, "The connection.", AuthMeta::connect_system_user)
+}
+
+pub(crate) fn finish_login() -> Endpoint<AuthMeta> {
+    endpoint::public(Method::GET, CALLBACK)
+        .named("finish_login", "Takes the person in whom Meta sends back")
+        .about(
+            "A page for a browser, on which the person chooses ad accounts, or JSON for those who accept it.",
+        )
+        .may(Error::Conflict, "The login is unknown, over, or was used already.")
+        .may(Error::Forbidden, "The person may not connect any more.")
+        .changes_meta()
+        .fails_as_page()
+        .responds(StatusCode::OK, "What was connected.", AuthMeta::callback)
+        .or_as::<ConnectResponse>("application/json")
+        .or_as::<String>("text/html")
+}
+
 impl AuthMeta {
-    pub(crate) async fn authorize(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let session = context.session()?;
-        let request =
-            if context.request.body().is_empty() { LoginRequest::default() } else { context.json()? };
+    async fn authorize(
+        self,
+        context: RequestContext<Session, NoPath, NoQuery, Option<Json<LoginRequest>>>,
+    ) -> Result<Response, Error> {
+        let session = &context.caller;
+        let request = context.body.as_ref().map_or_else(LoginRequest::default, |Json(body)| body.clone());
         let (dialog, kind) = self.dialog_request(&request)?;
         let state = random_secret()?;
         let browser = random_secret()?;
@@ -92,7 +150,7 @@ impl AuthMeta {
         };
         self.connector.table.create_oauth_state(&hash(&state), &login).await?;
         let authorize_url = self.connector.graph.authorize_url(&login.redirect_uri, &state, dialog);
-        let mut response = response::ok(&Authorization { authorize_url, expires_at })?;
+        let mut response = Json(Authorization { authorize_url, expires_at }).into_response(StatusCode::OK)?;
         let cookie = Cookie {
             name: COOKIE_NAME,
             value: &browser,
@@ -140,13 +198,13 @@ impl AuthMeta {
     }
 
     /// Keeps the token of a system user that somebody hands over: the road that needs no review of the app.
-    pub(crate) async fn connect_system_user(
-        &self,
-        context: &RequestContext<Endpoint>,
-    ) -> Result<Response, Error> {
-        let session = context.session()?;
+    async fn connect_system_user(
+        self,
+        context: RequestContext<Session, NoPath, NoQuery, RawJson<SystemUserToken>>,
+    ) -> Result<Json<ConnectionView>, Error> {
+        let session = context.caller;
         // Read here, because the messages of the decoder quote what they do not like.
-        let body = serde_json::from_slice::<SystemUserToken>(context.request.body());
+        let body = serde_json::from_slice::<SystemUserToken>(&context.body.0);
         let token =
             body.map_err(|_| FieldError::new("body", r#"must be {"token":"..."} and nothing else"#))?.token;
         let wrong = |message: String| Error::from(FieldError::new("token", message));
@@ -180,26 +238,28 @@ impl AuthMeta {
         let (kind, subject) = (ConnectionKind::SystemUser, session.subject.clone());
         let consent = Consent { token, facts, kind, subject };
         let (connection, _) = self.save_consent(&session.workspace, consent).await?;
-        response::ok(&ConnectionView::of(connection, self.host.clock.now()))
+        Ok(Json(ConnectionView::of(connection, self.host.clock.now())))
     }
 
     /// Answers a page, for it is a browser that comes; JSON for those who ask for it.
-    pub(crate) async fn callback(&self, context: &RequestContext<Endpoint>) -> Response {
-        let json = wants_json(context);
-        match self.complete_login(context, json).await {
-            Ok(response) => response,
-            Err(error) if json => problem::to_response(&error),
-            Err(error) => page::failed(&error, "You can close this page and begin again from the product."),
-        }
+    async fn callback(
+        self,
+        context: RequestContext<Anonymous, NoPath, UnreadQuery<CallbackQuery>>,
+    ) -> Result<Response, Error> {
+        let json = wants_json(&context.request);
+        let completed = self.complete_login(&context.request, json).await;
+        Ok(completed.unwrap_or_else(|error| {
+            if json {
+                return problem::to_response(&error);
+            }
+            page::failed(&error, "You can close this page and begin again from the product.")
+        }))
     }
 
-    async fn complete_login(
-        &self,
-        context: &RequestContext<Endpoint>,
-        json: bool,
-    ) -> Result<Response, Error> {
-        let login = self.consume_login(context).await?;
-        if let Some(error) = context.query::<String>("error")? {
+    async fn complete_login(&self, request: &Request<Bytes>, json: bool) -> Result<Response, Error> {
+        let CallbackQuery { state, code, error } = request::query(request)?;
+        let login = self.consume_login(request, &state).await?;
+        if let Some(error) = error {
             let cancelled = error == "access_denied";
             if cancelled && !json {
                 return Ok(page::cancelled());
@@ -208,18 +268,17 @@ impl AuthMeta {
             return Err(Error::RejectedByPlatform(why.to_owned()));
         }
         self.check_may_connect(&login.workspace, &login.subject, login.role_source).await?;
-        let connected = self.finish_login(context, &login).await?;
-        if json { response::ok(&connected) } else { self.render_selection(&login, &connected).await }
+        let code = code.ok_or_else(|| FieldError::new("code", "is missing; Meta sends it"))?;
+        let connected = self.finish_login(&code, &login).await?;
+        if json {
+            return Json(connected).into_response(StatusCode::OK);
+        }
+        self.render_selection(&login, &connected).await
     }
 
-    async fn finish_login(
-        &self,
-        context: &RequestContext<Endpoint>,
-        login: &OauthState,
-    ) -> Result<ConnectResponse, Error> {
-        let code: String = context.required("code", "the code that Meta sent")?;
+    async fn finish_login(&self, code: &str, login: &OauthState) -> Result<ConnectResponse, Error> {
         let graph = &self.connector.graph;
-        let mut token = graph.exchange_code(&code, &login.redirect_uri).await?.access_token;
+        let mut token = graph.exchange_code(code, &login.redirect_uri).await?.access_token;
         let mut facts = graph.debug_token(&token).await?;
         // A person's token lives two hours until it is exchanged; a system user's came as it is to stay.
         if facts.kind != TokenKind::SystemUser {
@@ -243,15 +302,14 @@ impl AuthMeta {
     }
 
     /// The login that this callback belongs to. It is taken away whatever comes next.
-    async fn consume_login(&self, context: &RequestContext<Endpoint>) -> Result<OauthState, Error> {
+    async fn consume_login(&self, request: &Request<Bytes>, state: &str) -> Result<OauthState, Error> {
         let invalid_login = || {
             let why = "this login is unknown, over, or was used already; begin again from the product";
             Error::Conflict(why.to_owned())
         };
-        let state: String = context.required("state", "the state that Meta sent")?;
         let login =
-            self.connector.table.consume_oauth_state(&hash(&state)).await?.ok_or_else(invalid_login)?;
-        let same_browser = browser::is_same_browser(context, COOKIE_NAME, &login.browser_hash);
+            self.connector.table.consume_oauth_state(&hash(state)).await?.ok_or_else(invalid_login)?;
+        let same_browser = browser::is_same_browser(request, COOKIE_NAME, &login.browser_hash);
         if !same_browser || login.expires_at <= self.host.clock.now() {
             return Err(invalid_login());
         }

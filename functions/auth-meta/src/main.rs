@@ -1,7 +1,7 @@
 //! `auth-meta` on AWS Lambda.
 
-use access::lambda::start_with;
 use auth_meta::{AuthMeta, LoginConfiguration, Settings};
+use connector::lambda::start_with;
 use domain::job::Queue;
 use runtime::lambda::{BoxError, serve};
 

@@ -16,7 +16,7 @@ use store::account::AdAccount;
 use store::deletion::DeletionRequest;
 
 use crate::deauthorization::status_text;
-use crate::routes::CHOOSE;
+use crate::selection_page::CHOOSE;
 
 /// What makes a long list readable and its lines large enough for a finger; nothing is lost without it.
 const STYLE: &str = ":root{color-scheme:light dark}body{max-width:40rem;margin:2rem auto;padding:0 1rem;\

@@ -5,8 +5,7 @@
 //! nothing is left under the old key, that key goes. Several at once do no harm: the keyring changes only under
 //! those who have seen its present state, a token only if it is still the one that was opened.
 
-use access::audit::{self, Actor, AuditEvent};
-use access::{consent, token_context};
+use connector::{consent, token_context};
 use domain::Error;
 use domain::id::ConnectionId;
 use domain::job::Job;
@@ -16,6 +15,7 @@ use runtime::keyring::{VersionedKeyring, key_id_of};
 use runtime::{Clock, Keyring, Queues, random};
 use serde_json::json;
 use store::Table;
+use store::audit::{self, Actor, AuditEvent};
 use store::connection::{ConnectionRef, ConnectionState};
 
 /// A key that has stopped sealing stays at least this long. A process that has not heard of its successor may seal
@@ -168,7 +168,7 @@ impl Rotation {
         let target = audit::connection_target(workspace, connection);
         let event = AuditEvent::new(random::id()?, Actor::Operator, "connection.resealed", target);
         let event = event.with_change(keys(&seen.sealed_token), keys(&sealed));
-        let event = audit::record_intent(&self.table, workspace, event, self.clock.now()).await?;
+        let event = self.table.record_intent(workspace, event, self.clock.now()).await?;
         let resealed = match self.table.reseal_connection(workspace, &seen, &sealed).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::Conflict("the token was replaced meanwhile".to_owned())),

@@ -1,18 +1,20 @@
 //! Which ad accounts are synced: said through the API, or on the page after a login.
 
-use access::audit::{Actor, AuditEvent, MAX_EVENTS_PER_TRANSACTION, PendingEvent};
 use domain::Error;
-use domain::id::AdAccountId;
 use domain::job::{Job, SyncCause};
 use domain::tenant::Tenant;
-use runtime::route::RequestContext;
-use runtime::{Response, random, response};
+use http::{Method, StatusCode};
+use runtime::endpoint::{self, Endpoint};
+use runtime::random;
+use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext};
+use runtime::session::{Role, Session};
 use serde::Deserialize;
 use serde_json::json;
 use store::account::AdAccount;
+use store::audit::{Actor, AuditEvent, MAX_EVENTS_PER_TRANSACTION, PendingEvent};
 
+use crate::AuthMeta;
 use crate::views::AdAccountView;
-use crate::{AuthMeta, Endpoint};
 
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
@@ -21,15 +23,24 @@ pub(crate) struct Selection {
     selected: bool,
 }
 
+pub(crate) fn select_ad_account() -> Endpoint<AuthMeta> {
+    let path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/selection";
+    endpoint::member(Method::PUT, path, Role::Editor)
+        .named("select_ad_account", "Says whether an ad account is synced")
+        .responds(StatusCode::OK, "The ad account.", AuthMeta::select_ad_account)
+}
+
 impl AuthMeta {
-    pub(crate) async fn select(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let session = context.session()?;
-        let id: AdAccountId = context.path("ad_account")?;
-        let Selection { selected } = context.json()?;
-        let account = self.connector.table.require_account(&session.workspace, &id).await?;
+    async fn select_ad_account(
+        self,
+        context: RequestContext<Session, AdAccountPath, NoQuery, Json<Selection>>,
+    ) -> Result<Json<AdAccountView>, Error> {
+        let RequestContext { caller: session, path: AdAccountPath { ad_account }, body, .. } = context;
+        let Json(Selection { selected }) = body;
+        let account = self.connector.table.require_account(&session.workspace, &ad_account).await?;
         let set = self.select_accounts(&session.subject, &session.workspace, &[(account, selected)]).await?;
         let missing = || Error::Internal("a selection had no outcome".to_owned());
-        response::ok(&AdAccountView::from(set.into_iter().next().ok_or_else(missing)?))
+        Ok(Json(AdAccountView::from(set.into_iter().next().ok_or_else(missing)?)))
     }
 
     /// Says for a person whether ad accounts are synced, and leaves a trace of each. When one fails
@@ -60,7 +71,8 @@ impl AuthMeta {
                     Ok::<_, Error>(event.in_account(id).with_change(before, after))
                 })
                 .collect();
-            let events = self.connector.record_intents(workspace, events?).await?;
+            let now = self.host.clock.now();
+            let events = self.connector.table.record_intents(workspace, events?, now).await?;
             let results = self.set_selected(workspace, batch).await;
             for result in PendingEvent::complete_all(events, results, self.host.clock.now()).await {
                 set.push(result?);

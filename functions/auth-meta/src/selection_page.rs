@@ -11,23 +11,27 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use domain::id::AdAccountId;
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use http::header::CONTENT_TYPE;
+use http::{Method, Request, StatusCode};
 use jiff::SignedDuration;
-use runtime::route::RequestContext;
-use runtime::{Response, problem, response, telemetry};
+use runtime::endpoint::{self, Anonymous, Endpoint};
+use runtime::request::{self, Form, Json, NoPath, NoQuery, RequestContext, UnreadQuery};
+use runtime::response::IntoResponse;
+use runtime::{Response, problem, telemetry};
+use serde::Deserialize;
 use store::StoreError;
 use store::account::AdAccount;
 use store::account_selection::{AccountSelection, SelectableAccount};
 use store::connection::ConnectionState;
 use store::oauth_state::OauthState;
 
+use crate::AuthMeta;
 use crate::browser::{self, Cookie, hash, random_secret, wants_json};
 use crate::page::{self, ConnectResponse, SelectionForm, SelectionResponse};
-use crate::routes::CHOOSE;
-use crate::{AuthMeta, Endpoint};
 
 /// A person has this long to choose.
 const SELECTION_TTL: SignedDuration = SignedDuration::from_mins(30);
@@ -46,6 +50,39 @@ struct SubmittedForm {
     /// The secret of the page.
     secret: String,
     selected: BTreeSet<AdAccountId>,
+}
+
+/// The form of our own page.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the form is read by hand")]
+pub(crate) struct AccountSelectionForm {
+    /// The secret of the page.
+    choice: String,
+    /// Those that are selected; it is there once for each.
+    #[serde(default)]
+    #[cfg_attr(feature = "describe", schemars(extend("uniqueItems" = true)))]
+    ad_account: Vec<AdAccountId>,
+}
+
+/// Where the form of the page goes.
+pub(crate) const CHOOSE: &str = "/v1/auth/meta/choose";
+
+pub(crate) fn choose_ad_accounts() -> Endpoint<AuthMeta> {
+    endpoint::public(Method::POST, CHOOSE)
+        .named("choose_ad_accounts", "Says which ad accounts are synced, after a login")
+        .about(
+            "The form of the page that ends a login, with the cookie that came with it. What differs from what that page \
+             showed is changed, once.",
+        )
+        .may(Error::Conflict, "The page is over, of another browser, or was used for another choice.")
+        .may(Error::Reconnect, "A person must connect to Meta again.")
+        .may(Error::Forbidden, "The person may not connect any more.")
+        .fails_as_page()
+        .responds(StatusCode::OK, "What is synced now.", AuthMeta::choose_ad_accounts)
+        .or_as::<SelectionResponse>("application/json")
+        .or_as::<String>("text/html")
 }
 
 impl AuthMeta {
@@ -98,26 +135,25 @@ impl AuthMeta {
     }
 
     /// Answers a page, for it is a person's form; JSON for those who ask for it.
-    pub(crate) async fn choose(&self, context: &RequestContext<Endpoint>) -> Response {
-        let json = wants_json(context);
-        match self.submit_selection(context, json).await {
-            Ok(response) => response,
-            Err(error) if json => problem::to_response(&error),
-            Err(error) if error.is_retryable() => {
+    async fn choose_ad_accounts(
+        self,
+        context: RequestContext<Anonymous, NoPath, UnreadQuery<NoQuery>, Form<AccountSelectionForm>>,
+    ) -> Result<Response, Error> {
+        let json = wants_json(&context.request);
+        let submitted = self.submit_selection(&context.request, json).await;
+        Ok(submitted.unwrap_or_else(|error| match error {
+            error if json => problem::to_response(&error),
+            error if error.is_retryable() => {
                 page::failed(&error, "Reload this page to send your choice again.")
             }
-            Err(error) => page::failed(&error, "To choose anew, begin again from the product."),
-        }
+            error => page::failed(&error, "To choose anew, begin again from the product."),
+        }))
     }
 
-    async fn submit_selection(
-        &self,
-        context: &RequestContext<Endpoint>,
-        json: bool,
-    ) -> Result<Response, Error> {
-        let chosen = self.apply_selection(context).await?;
+    async fn submit_selection(&self, request: &Request<Bytes>, json: bool) -> Result<Response, Error> {
+        let chosen = self.apply_selection(request).await?;
         if json {
-            return response::ok(&chosen);
+            return Json(chosen).into_response(StatusCode::OK);
         }
         Ok(page::chosen(&self.display_name(&chosen.workspace).await?, &chosen.ad_accounts))
     }
@@ -128,16 +164,16 @@ impl AuthMeta {
         Ok(known.map_or_else(|| workspace.to_string(), |known| known.name))
     }
 
-    async fn apply_selection(&self, context: &RequestContext<Endpoint>) -> Result<SelectionResponse, Error> {
-        context.takes_no_query()?;
-        let form = parse_form(context)?;
+    async fn apply_selection(&self, request: &Request<Bytes>) -> Result<SelectionResponse, Error> {
+        let NoQuery {} = request::query(request)?;
+        let form = parse_form(request)?;
         let expired = || {
             let why = "this page is over or was opened in another browser; begin again from the product";
             Error::Conflict(why.to_owned())
         };
         let key = hash(&form.secret);
         let selection = self.connector.table.account_selection(&key).await?.ok_or_else(expired)?;
-        let same_browser = browser::is_same_browser(context, COOKIE_NAME, &selection.browser_hash);
+        let same_browser = browser::is_same_browser(request, COOKIE_NAME, &selection.browser_hash);
         if !same_browser || selection.expires_at <= self.host.clock.now() {
             return Err(expired());
         }
@@ -237,13 +273,13 @@ fn keyed_hash(secret: &str, id: impl std::fmt::Display) -> String {
 }
 
 /// Reads the form, which has nothing that our page does not send.
-fn parse_form(context: &RequestContext<Endpoint>) -> Result<SubmittedForm, Error> {
-    let stated = context.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+fn parse_form(request: &Request<Bytes>) -> Result<SubmittedForm, Error> {
+    let stated = request::header(request, CONTENT_TYPE.as_str()).unwrap_or_default();
     let kind = stated.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(FieldError::new("Content-Type", "must be application/x-www-form-urlencoded").into());
     }
-    let body = context.request.body();
+    let body = request.body();
     if body.len() > MAX_FORM_BYTES {
         let message = format!("may have {MAX_FORM_BYTES} bytes at most; send the form of the page as it is");
         return Err(FieldError::new("body", message).into());

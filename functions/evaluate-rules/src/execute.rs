@@ -1,16 +1,15 @@
 //! Acting on one object: read it fresh, write down what it was, set the target.
 
-use access::AccountClient;
-use access::audit::{self, Actor, AuditEvent, Phase};
+use connector::AccountClient;
 use domain::Error;
 use domain::object::{AdObject, Level, Status};
 use domain::rule::{Action, Decision, DecisionOutcome};
 use graph_api::launch::Changes;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use runtime::problem;
 use serde_json::{Value, json};
 use store::Table;
+use store::audit::{Actor, AuditEvent, Phase};
 
 /// Carries out a recorded decision, and writes into it how it ended. A failure that may pass is an error:
 /// the decision stays open and is taken up again.
@@ -49,14 +48,14 @@ pub(crate) async fn execute(
     };
     decision.before = Some(before);
     table.update_open_decision(&client.workspace, decision, now + DECISION_LEASE_TTL).await?;
-    audit::append(table, &client.workspace, &audit_event(decision, Phase::Intended, None), now).await?;
+    table.record_event(&client.workspace, &audit_event(decision, Phase::Intended, None), now).await?;
     match client.change(object.level, &object.id, &changes).await {
         Ok(()) => {
             decision.outcome = DecisionOutcome::Done;
             Ok(())
         }
         Err(error) if error.is_retryable() => Err(error),
-        Err(error) => reject(decision, problem::detail(&error)),
+        Err(error) => reject(decision, error.public_detail()),
     }
 }
 

@@ -4,14 +4,13 @@
 //! its window per object; where the condition holds and the guard is satisfied, the decision is recorded
 //! before the act, at most one for a rule, an object and a day. Numbers that are not complete decide nothing.
 
-#[cfg(feature = "describe")]
-mod describe;
 mod execute;
 mod rules;
 
-use access::audit::{self, Phase};
-use access::{AccountClient, Connector, MiddlewareStack, UseCase};
+use std::sync::LazyLock;
+
 use bytes::Bytes;
+use connector::{AccountClient, Connector, UseCase};
 use domain::Error;
 use domain::date::{DateRange, IsoWeek};
 use domain::id::AdAccountId;
@@ -19,13 +18,14 @@ use domain::job::Job;
 use domain::object::{AdObject, EffectiveStatus};
 use domain::rule::{Action, Decision, DecisionOutcome, Evaluation, Rule};
 use domain::tenant::Tenant;
-use http::{Method, Request};
+use http::Request;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use runtime::route::{Access::Role as Needs, RequestContext, Route};
-use runtime::session::Role;
+use middleware::Middleware;
+use runtime::endpoint::Endpoint;
 use runtime::{Host, Response};
 use store::account::AdAccount;
+use store::audit::Phase;
 use store::chunk::{Chunk, ChunkState};
 use store::decision::DecisionClaim;
 use store::fact;
@@ -36,94 +36,35 @@ const MAX_DATA_AGE: SignedDuration = SignedDuration::from_hours(2);
 /// Decisions of so many days ago are looked through for ones that nobody confirmed.
 const OPEN_DECISION_LOOKBACK_DAYS: i32 = 7;
 
-#[cfg(feature = "describe")]
-pub use crate::describe::describe;
-
-/// What can be asked of this function.
-#[derive(Debug, Clone, Copy)]
-pub enum Endpoint {
-    /// List rules.
-    Rules,
-    /// Add a rule.
-    Add,
-    /// Replace a rule.
-    Replace,
-    /// Remove a rule.
-    Remove,
-    /// What a rule decided.
-    Decisions,
-}
-
-/// Every route of this function.
-pub static ROUTES: &[Route<Endpoint>] = &[
-    Route {
-        method: Method::GET,
-        path: "/v1/workspaces/{workspace}/rules",
-        access: Needs(Role::Viewer),
-        endpoint: Endpoint::Rules,
-    },
-    Route {
-        method: Method::POST,
-        path: "/v1/workspaces/{workspace}/rules",
-        access: Needs(Role::Editor),
-        endpoint: Endpoint::Add,
-    },
-    Route {
-        method: Method::PUT,
-        path: "/v1/workspaces/{workspace}/rules/{rule}",
-        access: Needs(Role::Editor),
-        endpoint: Endpoint::Replace,
-    },
-    Route {
-        method: Method::DELETE,
-        path: "/v1/workspaces/{workspace}/rules/{rule}",
-        access: Needs(Role::Editor),
-        endpoint: Endpoint::Remove,
-    },
-    Route {
-        method: Method::GET,
-        path: "/v1/workspaces/{workspace}/rules/{rule}/decisions",
-        access: Needs(Role::Viewer),
-        endpoint: Endpoint::Decisions,
-    },
-];
+/// Every endpoint of this function.
+pub static ENDPOINTS: LazyLock<Vec<Endpoint<EvaluateRules>>> = LazyLock::new(|| {
+    vec![
+        rules::list_rules(),
+        rules::add_rule(),
+        rules::replace_rule(),
+        rules::remove_rule(),
+        rules::list_decisions(),
+    ]
+});
 
 /// The function.
 #[derive(Debug, Clone)]
 pub struct EvaluateRules {
     connector: Connector,
     host: Host,
-    middleware: MiddlewareStack,
+    middleware: Middleware,
 }
 
 impl EvaluateRules {
     /// The function on this host.
     pub fn new(connector: Connector, host: Host) -> Self {
-        let middleware = MiddlewareStack::new(&connector.table, &host);
+        let middleware = Middleware::new(&connector.table, &host);
         Self { connector, host, middleware }
     }
 
-    /// Answers a request.
+    /// Responds to a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
-        let handles_own_idempotency = |_| false;
-        self.middleware
-            .serve("evaluate-rules", ROUTES, request, handles_own_idempotency, |context| {
-                self.dispatch(context)
-            })
-            .await
-    }
-
-    async fn dispatch(&self, context: RequestContext<Endpoint>) -> Result<Response, Error> {
-        if !matches!(context.endpoint, Endpoint::Decisions) {
-            context.takes_no_query()?;
-        }
-        match context.endpoint {
-            Endpoint::Rules => self.rules(&context).await,
-            Endpoint::Add => self.add(&context).await,
-            Endpoint::Replace => self.replace(&context).await,
-            Endpoint::Remove => self.remove(&context).await,
-            Endpoint::Decisions => self.decisions(&context).await,
-        }
+        self.middleware.serve("evaluate-rules", &ENDPOINTS, self, request).await
     }
 
     /// Does a job.
@@ -275,7 +216,7 @@ impl EvaluateRules {
                 }
             };
             let ended = execute::audit_event(&decision, phase, client.caller.trace_id());
-            audit::append(table, workspace, &ended, self.host.clock.now()).await?;
+            table.record_event(workspace, &ended, self.host.clock.now()).await?;
         }
         table.update_open_decision(workspace, &decision, self.host.clock.now()).await?;
         if result.is_ok()

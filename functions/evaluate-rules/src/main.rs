@@ -1,6 +1,6 @@
 //! `evaluate-rules` on AWS Lambda.
 
-use access::lambda::start;
+use connector::lambda::start;
 use domain::job::Queue;
 use evaluate_rules::EvaluateRules;
 use runtime::lambda::{BoxError, serve};

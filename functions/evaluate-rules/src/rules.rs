@@ -1,22 +1,25 @@
 //! Rules as the front end keeps them, and what they decided.
 
-use access::audit::{self, PendingEvent};
 use domain::id::{ObjectId, RuleId};
 use domain::rule::{Action, Decision, Rule, RuleSpec};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use jiff::civil::Date;
+use middleware::user_event;
+use runtime::endpoint::{self, Endpoint};
 use runtime::page::{self, Cursor, Limit};
-use runtime::response::List;
-use runtime::route::RequestContext;
-use runtime::{Response, random, response};
+use runtime::random;
+use runtime::request::{Json, NoBody, NoPath, NoQuery, RequestContext, idempotency_key};
+use runtime::response::{List, NoContent};
+use runtime::session::{Role, Session};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use store::StoreError;
+use store::audit::PendingEvent;
 
-use crate::{Endpoint, EvaluateRules};
+use crate::EvaluateRules;
 
 /// More rules than this help nobody, and each costs a look at every object.
 const MAX_RULES_PER_WORKSPACE: usize = 250;
@@ -33,30 +36,75 @@ pub(crate) struct DecisionsQuery {
     after: Option<Cursor>,
 }
 
+/// A rule of the path.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct RulePath {
+    /// A rule of the workspace.
+    rule: RuleId,
+}
+
+pub(crate) fn list_rules() -> Endpoint<EvaluateRules> {
+    endpoint::member(Method::GET, "/v1/workspaces/{workspace}/rules", Role::Viewer)
+        .named("list_rules", "Lists rules")
+        .responds(StatusCode::OK, "Every rule of the workspace.", EvaluateRules::list_rules)
+}
+
+pub(crate) fn add_rule() -> Endpoint<EvaluateRules> {
+    endpoint::member(Method::POST, "/v1/workspaces/{workspace}/rules", Role::Editor)
+        .named("add_rule", "Adds a rule")
+        .may(Error::Conflict, "The workspace is full, or the key was used for another rule.")
+        .responds(StatusCode::CREATED, "The rule with its id.", EvaluateRules::add_rule)
+}
+
+pub(crate) fn replace_rule() -> Endpoint<EvaluateRules> {
+    endpoint::member(Method::PUT, "/v1/workspaces/{workspace}/rules/{rule}", Role::Editor)
+        .named("replace_rule", "Replaces a rule")
+        .responds(StatusCode::OK, "The rule as it is now.", EvaluateRules::replace_rule)
+}
+
+pub(crate) fn remove_rule() -> Endpoint<EvaluateRules> {
+    endpoint::member(Method::DELETE, "/v1/workspaces/{workspace}/rules/{rule}", Role::Editor)
+        .named("remove_rule", "Removes a rule")
+        .about("What it decided stays.")
+        .responds(StatusCode::NO_CONTENT, "It is removed.", EvaluateRules::remove_rule)
+}
+
+pub(crate) fn list_decisions() -> Endpoint<EvaluateRules> {
+    endpoint::member(Method::GET, "/v1/workspaces/{workspace}/rules/{rule}/decisions", Role::Viewer)
+        .named("list_decisions", "Lists what a rule decided")
+        .responds(StatusCode::OK, "The decisions, newest day first.", EvaluateRules::list_decisions)
+}
+
 impl EvaluateRules {
-    pub(crate) async fn rules(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        response::ok(&List { data: self.connector.table.rules(context.workspace()?).await?, after: None })
+    async fn list_rules(self, context: RequestContext<Session>) -> Result<Json<List<Rule>>, Error> {
+        let rules = self.connector.table.rules(&context.caller.workspace).await?;
+        Ok(Json(List { data: rules, after: None }))
     }
 
-    pub(crate) async fn add(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let workspace = context.workspace()?;
-        let spec = self.checked_spec(context).await?;
+    async fn add_rule(
+        self,
+        context: RequestContext<Session, NoPath, NoQuery, Json<RuleSpec>>,
+    ) -> Result<Json<Rule>, Error> {
+        let RequestContext { caller: session, body: Json(spec), request, .. } = context;
+        let workspace = &session.workspace;
+        self.check(workspace, &spec).await?;
         if self.connector.table.rules(workspace).await?.len() >= MAX_RULES_PER_WORKSPACE {
             return Err(Error::Conflict(format!(
                 "a workspace holds {MAX_RULES_PER_WORKSPACE} rules at most"
             )));
         }
-        let rule = Rule { id: new_id(context, workspace)?, spec };
-        let event = self.begin_event(context, "rule.added", &rule.id, None, Some(&rule)).await?;
+        let rule = Rule { id: new_id(idempotency_key(&request)?, workspace)?, spec };
+        let event = self.record_intent(&session, "rule.added", &rule.id, None, Some(&rule)).await?;
         let added = self.connector.table.add_rule(workspace, &rule).await;
-        // One that is there already was added by another event.
+        // A rule that is there already was added by another event.
         let ended = added.as_ref().map_err(|error| Error::Conflict(error.to_string())).copied();
         let _answered_below = event.complete(ended, None, self.host.clock.now()).await;
         match added {
-            Ok(()) => response::json(StatusCode::CREATED, &rule),
+            Ok(()) => Ok(Json(rule)),
             // The same key again: the same document is a repetition, another one a mistake.
             Err(StoreError::Conflict) => match self.connector.table.rule(workspace, &rule.id).await? {
-                Some(stored) if stored == rule => response::json(StatusCode::CREATED, &stored),
+                Some(stored) if stored == rule => Ok(Json(stored)),
                 _ => {
                     let why = "this Idempotency-Key was used for another rule, or the rule was changed since";
                     Err(Error::Conflict(why.to_owned()))
@@ -66,50 +114,47 @@ impl EvaluateRules {
         }
     }
 
-    pub(crate) async fn replace(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let rule = Rule { id: context.path("rule")?, spec: self.checked_spec(context).await? };
-        let workspace = context.workspace()?;
+    async fn replace_rule(
+        self,
+        context: RequestContext<Session, RulePath, NoQuery, Json<RuleSpec>>,
+    ) -> Result<Json<Rule>, Error> {
+        let RequestContext { caller: session, path: RulePath { rule: id }, body: Json(spec), .. } = context;
+        let workspace = &session.workspace;
+        self.check(workspace, &spec).await?;
+        let rule = Rule { id, spec };
         let before = self.connector.table.rule(workspace, &rule.id).await?.ok_or_else(not_found)?;
-        let event = self.begin_event(context, "rule.changed", &rule.id, Some(&before), Some(&rule)).await?;
+        let event =
+            self.record_intent(&session, "rule.changed", &rule.id, Some(&before), Some(&rule)).await?;
         let replaced =
             self.connector.table.replace_rule(workspace, &rule).await.map_err(|error| match error {
                 StoreError::Conflict => not_found(),
                 error => error.into(),
             });
         event.complete(replaced, None, self.host.clock.now()).await?;
-        response::ok(&rule)
+        Ok(Json(rule))
     }
 
-    pub(crate) async fn remove(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let (workspace, id): (_, RuleId) = (context.workspace()?, context.path("rule")?);
+    async fn remove_rule(self, context: RequestContext<Session, RulePath>) -> Result<NoContent, Error> {
+        let RequestContext { caller: session, path: RulePath { rule: id }, .. } = context;
+        let workspace = &session.workspace;
         let before = self.connector.table.rule(workspace, &id).await?.ok_or_else(not_found)?;
-        let event = self.begin_event(context, "rule.removed", &id, Some(&before), None).await?;
+        let event = self.record_intent(&session, "rule.removed", &id, Some(&before), None).await?;
         let removed = match self.connector.table.remove_rule(workspace, &id).await {
             Ok(removed) => removed.map(drop).ok_or_else(not_found),
             Err(error) => Err(error.into()),
         };
         event.complete(removed, None, self.host.clock.now()).await?;
-        Ok(response::no_content())
-    }
-
-    async fn begin_event(
-        &self,
-        context: &RequestContext<Endpoint>,
-        action: &str,
-        id: &RuleId,
-        before: Option<&Rule>,
-        after: Option<&Rule>,
-    ) -> Result<PendingEvent, Error> {
-        let event = audit::user_event(context, action, format!("rule/{id}"))?
-            .with_change(json!(before), json!(after));
-        self.connector.record_intent(context.workspace()?, event).await
+        Ok(NoContent)
     }
 
     /// Newest day first.
-    pub(crate) async fn decisions(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let DecisionsQuery { limit, after } = context.asked()?;
-        let (workspace, rule) = (context.workspace()?, context.path("rule")?);
-        let limit = limit.rows();
+    async fn list_decisions(
+        self,
+        context: RequestContext<Session, RulePath, DecisionsQuery, NoBody>,
+    ) -> Result<Json<List<Decision>>, Error> {
+        let RequestContext { caller: session, path: RulePath { rule }, query, .. } = context;
+        let DecisionsQuery { limit, after } = query;
+        let (workspace, limit) = (&session.workspace, limit.rows());
         self.connector.table.rule(workspace, &rule).await?.ok_or_else(not_found)?;
         let before = after.as_ref().map(Cursor::position);
         if before.is_some_and(|before| !is_position(before)) {
@@ -120,29 +165,40 @@ impl EvaluateRules {
         data.truncate(limit);
         let position = |decision: &Decision| format!("{}#{}", decision.day, decision.object);
         let after = data.last().filter(|_| more).map(|decision| page::encode_cursor(&position(decision)));
-        response::ok(&List { data, after })
+        Ok(Json(List { data, after }))
     }
 
-    async fn checked_spec(&self, context: &RequestContext<Endpoint>) -> Result<RuleSpec, Error> {
-        let spec: RuleSpec = context.json()?;
+    async fn record_intent(
+        &self,
+        session: &Session,
+        action: &str,
+        id: &RuleId,
+        before: Option<&Rule>,
+        after: Option<&Rule>,
+    ) -> Result<PendingEvent, Error> {
+        let event =
+            user_event(session, action, format!("rule/{id}"))?.with_change(json!(before), json!(after));
+        self.connector.table.record_intent(&session.workspace, event, self.host.clock.now()).await
+    }
+
+    async fn check(&self, workspace: &Tenant, spec: &RuleSpec) -> Result<(), Error> {
         spec.check()?;
         if let Some(account) = &spec.ad_account {
-            let currency =
-                self.connector.table.require_account(context.workspace()?, account).await?.currency;
+            let currency = self.connector.table.require_account(workspace, account).await?.currency;
             if let Action::SetBudget { daily_budget } = &spec.action
                 && daily_budget.currency != currency
             {
-                let message = format!("must be {currency}, the ad account's currency");
-                return Err(FieldError::new("action.daily_budget.currency", message).into());
+                let problem = format!("must be {currency}, the ad account's currency");
+                return Err(FieldError::new("action.daily_budget.currency", problem).into());
             }
         }
-        Ok(spec)
+        Ok(())
     }
 }
 
 /// With an `Idempotency-Key` the id follows from it, so that a repeated request meets its own rule.
-fn new_id(context: &RequestContext<Endpoint>, workspace: &Tenant) -> Result<RuleId, Error> {
-    let id = match context.idempotency_key()? {
+fn new_id(key: Option<&str>, workspace: &Tenant) -> Result<RuleId, Error> {
+    let id = match key {
         Some(key) => hex::encode(&Sha256::digest(format!("{workspace}|rule|{key}"))[..12]),
         None => random::id()?,
     };

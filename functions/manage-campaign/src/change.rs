@@ -1,20 +1,24 @@
 //! Changing and deleting objects: Meta first, then the table.
 
-use access::{AccountClient, UseCase, audit};
+use connector::{AccountClient, UseCase};
 use domain::id::{AdAccountId, ObjectId};
 use domain::money::{Currency, Money};
 use domain::object::{AdObject, EffectiveStatus, Level, Status};
 use domain::text::is_single_line;
 use domain::{Error, FieldError};
 use graph_api::launch::Changes;
-use runtime::route::RequestContext;
-use runtime::{Response, response};
+use http::{Method, StatusCode};
+use middleware::user_event;
+use runtime::endpoint::{self, Endpoint};
+use runtime::request::{Json, NoQuery, RequestContext};
+use runtime::response::NoContent;
+use runtime::session::{Role, Session};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use store::entity::StoredEntity;
 
+use crate::ManageCampaign;
 use crate::list::EntityView;
-use crate::{Endpoint, ManageCampaign};
 
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
@@ -53,48 +57,81 @@ enum NewStatus {
     Archived,
 }
 
+pub(crate) const CAMPAIGN: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}";
+pub(crate) const ADSET: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/adsets/{id}";
+pub(crate) const AD: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/ads/{id}";
+
+/// A campaign, ad set or ad of the path.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct EntityPath {
+    /// An ad account of the workspace.
+    pub(crate) ad_account: AdAccountId,
+    /// Meta's id of the object.
+    pub(crate) id: ObjectId,
+}
+
+pub(crate) fn change_entity(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
+    let description = "It, as Meta shows it afterwards, without numbers.";
+    endpoint::member(Method::PATCH, path, Role::Editor)
+        .named(format!("change_{level}"), format!("Changes one {level} at Meta"))
+        .may(Error::Conflict, "It holds no budget that could be changed.")
+        .changes_meta()
+        .responds(StatusCode::OK, description, move |function: ManageCampaign, context| {
+            function.change_entity(context, level)
+        })
+}
+
+pub(crate) fn delete_entity(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
+    endpoint::member(Method::DELETE, path, Role::Editor)
+        .named(format!("delete_{level}"), format!("Deletes one {level} at Meta"))
+        .about("Meta deletes what is below it as well.")
+        .changes_meta()
+        .responds(StatusCode::NO_CONTENT, "It is deleted.", move |function: ManageCampaign, context| {
+            function.delete_entity(context, level)
+        })
+}
+
 impl ManageCampaign {
-    pub(crate) async fn change(
-        &self,
-        context: &RequestContext<Endpoint>,
+    async fn change_entity(
+        self,
+        context: RequestContext<Session, EntityPath, NoQuery, Json<Patch>>,
         level: Level,
-    ) -> Result<Response, Error> {
-        let workspace = context.workspace()?;
-        let (account, id): (AdAccountId, ObjectId) = (context.path("ad_account")?, context.path("id")?);
+    ) -> Result<Json<EntityView>, Error> {
+        let RequestContext { caller: session, path, body: Json(patch), .. } = context;
+        let (workspace, EntityPath { ad_account: account, id }) = (&session.workspace, path);
         let currency = self.connector.table.require_account(workspace, &account).await?.currency;
         let object = self.object(workspace, &account, level, &id).await?;
-        let changes = context.json::<Patch>()?.changes(&object, currency)?;
+        let changes = patch.changes(&object, currency)?;
         let client = self.connector.open(workspace, &account, UseCase::AdsManagement).await?;
         let result = async {
             let (before, after) = audit_diff(&object, &changes);
-            let event = audit::user_event(context, &format!("{level}.changed"), format!("{level}/{id}"))?;
-            let event = self
-                .connector
-                .record_intent(workspace, event.in_account(&account).with_change(before, after))
-                .await?;
+            let event = user_event(&session, &format!("{level}.changed"), format!("{level}/{id}"))?;
+            let event = event.in_account(&account).with_change(before, after);
+            let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
             let changed = client.change(level, &id, &changes).await;
             event.complete(changed, client.caller.trace_id(), self.host.clock.now()).await?;
             refetch(&client, level, &id, &changes).await
         };
         let result = result.await;
         let current = client.close(result).await?.unwrap_or(object);
-        response::ok(&EntityView::new(current, currency, None))
+        Ok(Json(EntityView::new(current, currency, None)))
     }
 
-    pub(crate) async fn delete(
-        &self,
-        context: &RequestContext<Endpoint>,
+    async fn delete_entity(
+        self,
+        context: RequestContext<Session, EntityPath>,
         level: Level,
-    ) -> Result<Response, Error> {
-        let workspace = context.workspace()?;
-        let (account, id): (AdAccountId, ObjectId) = (context.path("ad_account")?, context.path("id")?);
+    ) -> Result<NoContent, Error> {
+        let RequestContext { caller: session, path, .. } = context;
+        let (workspace, EntityPath { ad_account: account, id }) = (&session.workspace, path);
         let object = self.object(workspace, &account, level, &id).await?;
         let client = self.connector.open(workspace, &account, UseCase::AdsManagement).await?;
         let removed = async {
-            let event = audit::user_event(context, &format!("{level}.deleted"), format!("{level}/{id}"))?;
+            let event = user_event(&session, &format!("{level}.deleted"), format!("{level}/{id}"))?;
             let before = json!({"name": object.name, "status": object.status});
             let event = event.in_account(&account).with_change(before, json!({"status": Status::Deleted}));
-            let event = self.connector.record_intent(workspace, event).await?;
+            let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
             let removed = client.check_response(client.caller.remove(&id).await).await;
             event.complete(removed, client.caller.trace_id(), self.host.clock.now()).await
         };
@@ -126,7 +163,7 @@ impl ManageCampaign {
                     .await?;
             }
         }
-        Ok(response::no_content())
+        Ok(NoContent)
     }
 }
 

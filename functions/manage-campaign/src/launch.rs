@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use access::audit::{self, Actor, AuditEvent, Phase};
-use access::{AccountClient, UseCase};
+use bytes::Bytes;
+use connector::{AccountClient, UseCase};
 use domain::id::{AdAccountId, LaunchId, ObjectId};
 use domain::job::Job;
 use domain::launch::{Created, Launch, LaunchSpec, LaunchState, Step};
@@ -15,19 +15,23 @@ use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use graph_api::GraphError;
 use graph_api::launch::level_of;
-use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
+use http::{HeaderMap, Method, Request, StatusCode};
 use jiff::SignedDuration;
-use runtime::route::RequestContext;
-use runtime::{Response, problem, response};
-use serde::Serialize;
+use runtime::endpoint::{self, Endpoint};
+use runtime::operation::Header;
+use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext, idempotency_key};
+use runtime::session::{Role, Session};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use store::StoreError;
+use store::audit::{Actor, AuditEvent, Phase};
 use store::launch::StoredLaunch;
 
+use crate::ManageCampaign;
 use crate::error_hint::{error_hint, with_hint};
-use crate::{Endpoint, ManageCampaign};
+use crate::list::CAMPAIGNS;
 
 /// How long a worker may be silent. It saves before and after each call to Meta, and one call with its
 /// retries takes less.
@@ -44,54 +48,88 @@ const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct LaunchView<'a> {
-    launch_id: &'a LaunchId,
+pub(crate) struct LaunchView {
+    launch_id: LaunchId,
     state: LaunchState,
-    ad_account: &'a AdAccountId,
+    ad_account: AdAccountId,
     #[serde(skip_serializing_if = "Option::is_none")]
-    campaign_id: Option<&'a ObjectId>,
+    campaign_id: Option<ObjectId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    adset_id: Option<&'a ObjectId>,
+    adset_id: Option<ObjectId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ad_id: Option<&'a ObjectId>,
+    ad_id: Option<ObjectId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<&'a str>,
+    failure: Option<String>,
 }
 
-impl<'a> From<&'a Launch> for LaunchView<'a> {
-    fn from(launch: &'a Launch) -> Self {
+impl From<Launch> for LaunchView {
+    fn from(launch: Launch) -> Self {
         Self {
-            launch_id: &launch.id,
+            campaign_id: launch.id_of(Step::Campaign).cloned(),
+            adset_id: launch.id_of(Step::AdSet).cloned(),
+            ad_id: launch.id_of(Step::Ad).cloned(),
+            launch_id: launch.id,
             state: launch.state,
-            ad_account: &launch.ad_account,
-            campaign_id: launch.id_of(Step::Campaign),
-            adset_id: launch.id_of(Step::AdSet),
-            ad_id: launch.id_of(Step::Ad),
-            failure: launch.failure.as_deref(),
+            ad_account: launch.ad_account,
+            failure: launch.failure,
         }
     }
 }
 
+/// A launch of the path.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct LaunchPath {
+    /// A launch of the workspace.
+    launch: LaunchId,
+}
+
+pub(crate) fn launch() -> Endpoint<ManageCampaign> {
+    endpoint::member(Method::POST, CAMPAIGNS, Role::Editor)
+        .named("launch", "Launches a campaign")
+        .about(
+            "A campaign, an ad set and an ad, all of them paused, or nothing. Where the document is silent, it takes the ad \
+             account's defaults.",
+        )
+        .needs_key("Of your own per launch: a repeated request with the same text launches once.")
+        .handles_own_idempotency()
+        .may(Error::Conflict, "The key was used for another document, or the launch is under way or flagged.")
+        .changes_meta()
+        .responds(StatusCode::CREATED, "The launch.", ManageCampaign::launch)
+        .with_header(
+            Header::required("Location", "Where the launch can be looked at.").with_format("uri-reference"),
+        )
+}
+
+pub(crate) fn show_launch() -> Endpoint<ManageCampaign> {
+    endpoint::member(Method::GET, "/v1/workspaces/{workspace}/launches/{launch}", Role::Viewer)
+        .named("show_launch", "Shows a launch")
+        .responds(StatusCode::OK, "The launch.", ManageCampaign::show_launch)
+}
+
 impl ManageCampaign {
-    pub(crate) async fn launch(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let workspace = context.workspace()?;
-        let account = self.connector.table.require_account(workspace, &context.path("ad_account")?).await?;
-        let key = context.idempotency_key()?.ok_or_else(|| {
+    async fn launch(
+        self,
+        context: RequestContext<Session, AdAccountPath, NoQuery, Json<LaunchSpec>>,
+    ) -> Result<(HeaderMap, Json<LaunchView>), Error> {
+        let RequestContext { caller: session, path, body: Json(mut spec), request, .. } = context;
+        let workspace = &session.workspace;
+        let account = self.connector.table.require_account(workspace, &path.ad_account).await?;
+        let key = idempotency_key(&request)?.ok_or_else(|| {
             let message = "send this header, with 1 to 255 visible ASCII characters of your own per launch: a repeated request with the same text launches once";
             FieldError::new("Idempotency-Key", message)
         })?;
-        if context.request.body().len() > MAX_DOCUMENT_BYTES {
+        if request.body().len() > MAX_DOCUMENT_BYTES {
             return Err(
                 FieldError::new("body", format!("may have {MAX_DOCUMENT_BYTES} bytes at most")).into()
             );
         }
-        let mut spec: LaunchSpec = context.json()?;
         account.details.defaults.fill(&mut spec);
         let mut field_errors = spec.check(account.currency);
         let connection = self.connector.table.connection(workspace, &account.connection).await?;
         let (dsa, identities) = (spec.ad_set.dsa.as_ref(), &spec.ad_set.regional_identities);
         field_errors.extend(account.check_beneficiaries(connection.as_ref(), dsa, identities, "ad_set."));
-        let requested = self.draft(context, &account.id, key, spec)?;
+        let requested = self.draft(&session, &request, &account.id, key, spec)?;
         let earlier = self.connector.table.launch(workspace, &requested.launch.id).await?;
         let earlier = earlier.filter(|earlier| earlier.request_hash == requested.request_hash);
         // One that was written down goes on with the defaults of its time.
@@ -104,7 +142,7 @@ impl ManageCampaign {
             None => {
                 let client = self.connector.open(workspace, &account.id, UseCase::AdsManagement).await?;
                 let (event, now) = (audit_event(&requested), self.host.clock.now());
-                let recorded = audit::append(&self.connector.table, workspace, &event, now).await;
+                let recorded = self.connector.table.record_event(workspace, &event, now).await;
                 let stored = match recorded {
                     Ok(()) => self.create_and_run(&client, requested).await,
                     Err(error) => Err(error),
@@ -112,7 +150,7 @@ impl ManageCampaign {
                 client.close(stored).await?
             }
         };
-        let launch = &stored.launch;
+        let launch = stored.launch;
         let why = launch.failure.as_deref().unwrap_or("a step failed");
         match launch.state {
             LaunchState::Committed | LaunchState::Running | LaunchState::Undoing => {}
@@ -126,18 +164,19 @@ impl ManageCampaign {
                 return Err(Error::Conflict(why));
             }
         }
-        let mut response = response::json(StatusCode::CREATED, &LaunchView::from(launch))?;
         let location = format!("/v1/workspaces/{workspace}/launches/{}", launch.id);
         let location =
             HeaderValue::from_str(&location).map_err(|error| Error::Internal(error.to_string()))?;
-        response.headers_mut().insert(LOCATION, location);
-        Ok(response)
+        Ok((HeaderMap::from_iter([(LOCATION, location)]), Json(LaunchView::from(launch))))
     }
 
-    pub(crate) async fn show_launch(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let stored = self.connector.table.launch(context.workspace()?, &context.path("launch")?).await?;
+    async fn show_launch(
+        self,
+        context: RequestContext<Session, LaunchPath>,
+    ) -> Result<Json<LaunchView>, Error> {
+        let stored = self.connector.table.launch(&context.caller.workspace, &context.path.launch).await?;
         let stored = stored.ok_or_else(|| Error::NotFound("this launch".to_owned()))?;
-        response::ok(&LaunchView::from(&stored.launch))
+        Ok(Json(LaunchView::from(stored.launch)))
     }
 
     /// Takes a launch up again whose worker may have gone away, until it is settled or a day has passed.
@@ -169,7 +208,7 @@ impl ManageCampaign {
         }
         tracing::error!(%workspace, launch = %id, %error, "A launch is left to a person.");
         stored.launch.state = LaunchState::Flagged;
-        stored.launch.failure = Some(problem::detail(&error));
+        stored.launch.failure = Some(error.public_detail());
         self.audit_outcome(workspace, &stored).await?;
         Ok(table.save_launch(workspace, &mut stored, now).await?)
     }
@@ -189,12 +228,13 @@ impl ManageCampaign {
     /// The launch that a request asks for. The same key always means the same launch.
     fn draft(
         &self,
-        context: &RequestContext<Endpoint>,
+        session: &Session,
+        request: &Request<Bytes>,
         ad_account: &AdAccountId,
         key: &str,
         spec: LaunchSpec,
     ) -> Result<StoredLaunch, Error> {
-        let (session, now) = (context.session()?, self.host.clock.now());
+        let now = self.host.clock.now();
         let digest = Sha256::digest(format!("{}|{ad_account}|{key}", session.workspace));
         let id: LaunchId = hex::encode(&digest[..8]).parse()?;
         Ok(StoredLaunch {
@@ -208,7 +248,7 @@ impl ManageCampaign {
                 failure: None,
                 started_at: now,
             },
-            request_hash: hex::encode(Sha256::digest(context.request.body())),
+            request_hash: hex::encode(Sha256::digest(request.body())),
             requested_by: Some(session.subject.clone()),
             version: 0,
             lease_until: now + LAUNCH_LEASE_TTL,
@@ -271,7 +311,7 @@ impl ManageCampaign {
                 Err(error) if error.is_retryable() => return Err(error),
                 Err(error) => {
                     stored.launch.state = LaunchState::Undoing;
-                    stored.launch.failure = Some(format!("{}: {}", level_of(step), problem::detail(&error)));
+                    stored.launch.failure = Some(format!("{}: {}", level_of(step), error.public_detail()));
                     self.save(client, stored).await?;
                 }
             }
@@ -360,7 +400,7 @@ impl ManageCampaign {
             after: created.into(),
             ..event
         };
-        audit::append(&self.connector.table, workspace, &event, self.host.clock.now()).await
+        self.connector.table.record_event(workspace, &event, self.host.clock.now()).await
     }
 
     /// Saves, and holds the launch for another while.

@@ -7,15 +7,18 @@ use domain::money::{Currency, Money};
 use domain::object::{AdObject, EffectiveStatus, Level, Status};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
+use http::{Method, StatusCode};
+use runtime::endpoint::{self, Endpoint};
 use runtime::page::{self, Cursor, Limit};
-use runtime::route::RequestContext;
-use runtime::{Response, response};
+use runtime::request::{AdAccountPath, Json, RequestContext};
+use runtime::session::{Role, Session};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use store::account::AdAccount;
 use store::fact;
 
-use crate::{Endpoint, ManageCampaign};
+use crate::ManageCampaign;
+use crate::change::EntityPath;
 
 /// Days shown when the range is left out.
 const DEFAULT_DAYS: i32 = 30;
@@ -134,19 +137,40 @@ pub(crate) struct EntityList {
     after: Option<String>,
 }
 
+pub(crate) const CAMPAIGNS: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns";
+pub(crate) const ADSETS: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/adsets";
+pub(crate) const ADS: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/ads";
+
+pub(crate) fn list_entities(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
+    endpoint::member(Method::GET, path, Role::Viewer)
+        .named(format!("list_{level}s"), format!("Lists {level}s with their numbers"))
+        .about("Those without delivery are listed with zeros.")
+        .responds(StatusCode::OK, "A page of them.", move |function: ManageCampaign, context| {
+            function.list_entities(context, level)
+        })
+}
+
+pub(crate) fn show_entity(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
+    endpoint::member(Method::GET, path, Role::Viewer)
+        .named(format!("show_{level}"), format!("Shows one {level} with its numbers"))
+        .responds(StatusCode::OK, "It, as Meta last showed it.", move |function: ManageCampaign, context| {
+            function.show_entity(context, level)
+        })
+}
+
 /// An object's place in the list: the metric first (unknown last), then the id, so that a page begins where
 /// the one before ended.
 type Position = (Option<Decimal>, String);
 
 impl ManageCampaign {
-    pub(crate) async fn list(
-        &self,
-        context: &RequestContext<Endpoint>,
+    async fn list_entities(
+        self,
+        context: RequestContext<Session, AdAccountPath, ListQuery>,
         level: Level,
-    ) -> Result<Response, Error> {
-        let query: ListQuery = context.asked()?;
-        let workspace = context.workspace()?;
-        let account = self.connector.table.require_account(workspace, &context.path("ad_account")?).await?;
+    ) -> Result<Json<EntityList>, Error> {
+        let RequestContext { caller: session, path: AdAccountPath { ad_account }, query, .. } = context;
+        let workspace = &session.workspace;
+        let account = self.connector.table.require_account(workspace, &ad_account).await?;
         let range = self.range(query.since, query.until, &account)?;
         let after = query.after.map(|after| parse_position(after.position())).transpose()?;
 
@@ -181,30 +205,23 @@ impl ManageCampaign {
             .collect();
         let incomplete_weeks = self.connector.table.incomplete_weeks(workspace, &account.id, range).await?;
         let (since, until) = (range.since, range.until);
-        response::ok(&EntityList {
-            ad_account: account.id,
-            currency: account.currency,
-            since,
-            until,
-            incomplete_weeks,
-            data,
-            after,
-        })
+        let (ad_account, currency) = (account.id, account.currency);
+        Ok(Json(EntityList { ad_account, currency, since, until, incomplete_weeks, data, after }))
     }
 
-    pub(crate) async fn show(
-        &self,
-        context: &RequestContext<Endpoint>,
+    async fn show_entity(
+        self,
+        context: RequestContext<Session, EntityPath, DateRangeQuery>,
         level: Level,
-    ) -> Result<Response, Error> {
-        let DateRangeQuery { since, until } = context.asked()?;
-        let workspace = context.workspace()?;
-        let account = self.connector.table.require_account(workspace, &context.path("ad_account")?).await?;
+    ) -> Result<Json<EntityView>, Error> {
+        let RequestContext { caller: session, path: EntityPath { ad_account, id }, query, .. } = context;
+        let (workspace, DateRangeQuery { since, until }) = (&session.workspace, query);
+        let account = self.connector.table.require_account(workspace, &ad_account).await?;
         let range = self.range(since, until, &account)?;
-        let object = self.object(workspace, &account.id, level, &context.path("id")?).await?;
+        let object = self.object(workspace, &account.id, level, &id).await?;
         let weeks = self.connector.table.facts(workspace, &account.id, level, range).await?;
         let measures = fact::sum_by_object(&weeks, range).remove(&object.id).unwrap_or_default();
-        response::ok(&EntityView::new(object, account.currency, Some(&measures)))
+        Ok(Json(EntityView::new(object, account.currency, Some(&measures))))
     }
 
     /// An object of this account, as stored.

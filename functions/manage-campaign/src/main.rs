@@ -1,6 +1,6 @@
 //! `manage-campaign` on AWS Lambda.
 
-use access::lambda::start;
+use connector::lambda::start;
 use domain::job::Queue;
 use manage_campaign::ManageCampaign;
 use runtime::lambda::{BoxError, serve};

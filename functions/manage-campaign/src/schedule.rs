@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use access::audit::{self, Actor, AuditEvent};
-use access::{AccountClient, UseCase};
+use connector::{AccountClient, UseCase};
 use domain::id::{AdAccountId, ObjectId};
 use domain::job::Job;
 use domain::launch::Step;
@@ -13,18 +12,25 @@ use domain::object::{EffectiveStatus, Level, Status};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use graph_api::launch::Changes;
+use http::{Method, StatusCode};
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use runtime::route::RequestContext;
-use runtime::{Response, problem, random, response};
+use middleware::user_event;
+use runtime::endpoint::{self, Endpoint};
+use runtime::random;
+use runtime::request::{Json, NoQuery, RequestContext};
+use runtime::response::NoContent;
+use runtime::session::{Role, Session};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::StoreError;
 use store::account::canonical_time_zone;
+use store::audit::{Actor, AuditEvent};
 use store::schedule::{Activation, ActivationState};
 
-use crate::{Endpoint, ManageCampaign};
+use crate::ManageCampaign;
+use crate::change::EntityPath;
 
 /// An activation that Meta keeps from happening is tried again for this long after its time.
 const MAX_ACTIVATION_DELAY: SignedDuration = SignedDuration::from_hours(6);
@@ -51,19 +57,44 @@ pub(crate) struct NewSchedule {
     timezone: Option<String>,
 }
 
+const SCHEDULE: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}/schedule";
+
+pub(crate) fn show_schedule() -> Endpoint<ManageCampaign> {
+    endpoint::member(Method::GET, SCHEDULE, Role::Viewer)
+        .named("show_schedule", "Shows the time at which a campaign is activated")
+        .responds(StatusCode::OK, "The activation.", ManageCampaign::show_schedule)
+}
+
+pub(crate) fn set_schedule() -> Endpoint<ManageCampaign> {
+    endpoint::member(Method::PUT, SCHEDULE, Role::Editor)
+        .named("schedule", "Sets the time at which a campaign is activated")
+        .about("An activation that is set already is replaced.")
+        .may(Error::Conflict, "The campaign is over, or is being activated at this moment.")
+        .responds(StatusCode::OK, "The activation.", ManageCampaign::set_schedule)
+}
+
+pub(crate) fn withdraw_schedule() -> Endpoint<ManageCampaign> {
+    endpoint::member(Method::DELETE, SCHEDULE, Role::Editor)
+        .named("unschedule", "Withdraws the activation of a campaign")
+        .may(Error::Conflict, "The campaign is being activated at this moment.")
+        .responds(StatusCode::NO_CONTENT, "It is withdrawn.", ManageCampaign::withdraw_schedule)
+}
+
 impl ManageCampaign {
     /// The timer first, under a name of its own: until the table names it, it does nothing. A crash between
     /// leaves a timer that comes to nothing, and a caller who got no answer.
-    pub(crate) async fn schedule(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let workspace = context.workspace()?;
-        let account = self.connector.table.require_account(workspace, &context.path("ad_account")?).await?;
-        let campaign: ObjectId = context.path("id")?;
+    async fn set_schedule(
+        self,
+        context: RequestContext<Session, EntityPath, NoQuery, Json<NewSchedule>>,
+    ) -> Result<Json<Activation>, Error> {
+        let RequestContext { caller: session, path, body: Json(requested), .. } = context;
+        let (workspace, EntityPath { ad_account, id: campaign }) = (&session.workspace, path);
+        let account = self.connector.table.require_account(workspace, &ad_account).await?;
         let object = self.object(workspace, &account.id, Level::Campaign, &campaign).await?;
         let ended = [EffectiveStatus::Archived, EffectiveStatus::Deleted];
         if object.effective_status.is_some_and(|status| ended.contains(&status)) {
             return Err(Error::Conflict("the campaign is archived or deleted".to_owned()));
         }
-        let requested: NewSchedule = context.json()?;
         let timezone = canonical_time_zone(requested.timezone.as_deref().unwrap_or(&account.timezone))?;
         let at = self.local_time(&requested.activate_at, &timezone)?;
 
@@ -80,12 +111,11 @@ impl ManageCampaign {
             state: ActivationState::Scheduled,
             failure: None,
         };
-        let event =
-            audit::user_event(context, "campaign.scheduled", format!("campaign/{}", activation.campaign))?;
+        let event = user_event(&session, "campaign.scheduled", format!("campaign/{}", activation.campaign))?;
         let event = event
             .in_account(&account.id)
             .with_change(before.as_ref().map_or(Value::Null, audit_value), audit_value(&activation));
-        let event = self.connector.record_intent(workspace, event).await?;
+        let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
         let set = async {
             self.set_timer(workspace, &account.id, &activation).await?;
             let table = &self.connector.table;
@@ -96,7 +126,7 @@ impl ManageCampaign {
         if let Some(before) = before {
             self.host.schedules.cancel_timer(&before.timer).await?;
         }
-        response::ok(&activation)
+        Ok(Json(activation))
     }
 
     /// Sets the timer of an activation; setting it again changes nothing.
@@ -115,25 +145,32 @@ impl ManageCampaign {
         self.host.schedules.set_timer(&activation.timer, activation.at, &activation.timezone, &job).await
     }
 
-    pub(crate) async fn show_schedule(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let (account, campaign) = (context.path("ad_account")?, context.path("id")?);
-        let activation = self.connector.table.activation(context.workspace()?, &account, &campaign).await?;
-        response::ok(&activation.ok_or_else(|| Error::NotFound("a schedule of this campaign".to_owned()))?)
+    async fn show_schedule(
+        self,
+        context: RequestContext<Session, EntityPath>,
+    ) -> Result<Json<Activation>, Error> {
+        let EntityPath { ad_account, id } = &context.path;
+        let activation = self.connector.table.activation(&context.caller.workspace, ad_account, id).await?;
+        let none = || Error::NotFound("a schedule of this campaign".to_owned());
+        activation.map(Json).ok_or_else(none)
     }
 
-    pub(crate) async fn unschedule(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let (account, campaign): (AdAccountId, ObjectId) = (context.path("ad_account")?, context.path("id")?);
-        let workspace = context.workspace()?;
+    async fn withdraw_schedule(
+        self,
+        context: RequestContext<Session, EntityPath>,
+    ) -> Result<NoContent, Error> {
+        let RequestContext { caller: session, path, .. } = context;
+        let (workspace, EntityPath { ad_account: account, id: campaign }) = (&session.workspace, path);
         let none = || Error::NotFound("a schedule of this campaign".to_owned());
         let before =
             self.connector.table.activation(workspace, &account, &campaign).await?.ok_or_else(none)?;
-        let event = audit::user_event(context, "campaign.unscheduled", format!("campaign/{campaign}"))?;
+        let event = user_event(&session, "campaign.unscheduled", format!("campaign/{campaign}"))?;
         let event = event.in_account(&account).with_change(audit_value(&before), Value::Null);
-        let event = self.connector.record_intent(workspace, event).await?;
+        let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
         let withdrawn = self.withdraw(workspace, &account, &campaign).await;
         let withdrawn = withdrawn.and_then(|there_was| there_was.then_some(()).ok_or_else(none));
         event.complete(withdrawn, None, self.host.clock.now()).await?;
-        Ok(response::no_content())
+        Ok(NoContent)
     }
 
     /// Withdraws an activation that is still to come, and says whether there was one.
@@ -222,7 +259,7 @@ impl ManageCampaign {
         );
         let event =
             event.in_account(ad_account).with_change(audit_value(&due), json!({"status": Status::Active}));
-        let event = self.connector.record_intent(workspace, event).await?;
+        let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
         let mut trace = None;
         let outcome = match self.connector.open(workspace, ad_account, UseCase::AdsManagement).await {
             Ok(client) => {
@@ -243,7 +280,7 @@ impl ManageCampaign {
             }
             Err(error) => {
                 tracing::warn!(%workspace, %campaign, %error, "An activation failed.");
-                (ActivationState::Failed, Some(problem::detail(&error)))
+                (ActivationState::Failed, Some(error.public_detail()))
             }
         };
         tracing::info!(%workspace, %campaign, ?state, failure, "A scheduled activation came due.");

@@ -4,12 +4,10 @@
 //! are shown only where Meta was asked for exactly that row: an ad and a day.
 
 mod csv;
-#[cfg(feature = "describe")]
-mod describe;
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use access::MiddlewareStack;
 use bytes::Bytes;
 use domain::date::{DateRange, Day, IsoWeek};
 use domain::id::{AdAccountId, ObjectId};
@@ -19,11 +17,13 @@ use domain::object::Level;
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use http::header::ACCEPT;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use jiff::civil::Date;
+use middleware::Middleware;
+use runtime::endpoint::{self, Endpoint};
 use runtime::page::{self, Cursor, Limit};
-use runtime::route::{Access::Role as Needs, RequestContext, Route};
-use runtime::session::Role;
+use runtime::request::{AdAccountPath, RequestContext};
+use runtime::session::{Role, Session};
 use runtime::{Response, response};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -32,35 +32,30 @@ use store::account::AdAccount;
 use store::entity::StoredEntity;
 use store::fact::{self, WeekFacts};
 
-#[cfg(feature = "describe")]
-pub use crate::describe::describe;
-
 /// Rows of a page: 5,000 rows with all their actions stay below Lambda's 6 MB answer.
 type RowLimit = Limit<1000, 5000>;
 
 /// A CSV is whole or refused: nobody reads on from a file. Its lines are short enough for 6 MB of these.
 const MAX_CSV_ROWS: usize = 30_000;
 
-/// What can be asked of this function.
-#[derive(Debug, Clone, Copy)]
-pub enum Endpoint {
-    /// Numbers of an account.
-    Insights,
-}
+/// Every endpoint of this function.
+pub static ENDPOINTS: LazyLock<Vec<Endpoint<QueryInsights>>> = LazyLock::new(|| vec![query_insights()]);
 
-/// Every route of this function.
-pub static ROUTES: &[Route<Endpoint>] = &[Route {
-    method: Method::GET,
-    path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/insights",
-    access: Needs(Role::Viewer),
-    endpoint: Endpoint::Insights,
-}];
+fn query_insights() -> Endpoint<QueryInsights> {
+    let path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/insights";
+    endpoint::member(Method::GET, path, Role::Viewer)
+        .named("query_insights", "Answers with numbers of an ad account")
+        .about("JSON in pages; CSV, whole, for those who accept `text/csv`.")
+        .responds(StatusCode::OK, "The numbers.", QueryInsights::query_insights)
+        .or_as::<Insights>("application/json")
+        .or_as::<String>("text/csv")
+}
 
 /// The function.
 #[derive(Debug, Clone)]
 pub struct QueryInsights {
     table: Table,
-    middleware: MiddlewareStack,
+    middleware: Middleware,
 }
 
 /// One object's numbers for a day or a range.
@@ -141,21 +136,22 @@ enum Increment {
 
 impl QueryInsights {
     /// The function on this host.
-    pub fn new(table: Table, middleware: MiddlewareStack) -> Self {
+    pub fn new(table: Table, middleware: Middleware) -> Self {
         Self { table, middleware }
     }
 
-    /// Answers a request.
+    /// Responds to a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
-        self.middleware
-            .serve("query-insights", ROUTES, request, |_| false, |context| self.insights(context))
-            .await
+        self.middleware.serve("query-insights", &ENDPOINTS, self, request).await
     }
 
-    async fn insights(&self, context: RequestContext<Endpoint>) -> Result<Response, Error> {
-        let query: InsightsQuery = context.asked()?;
-        let workspace = context.workspace()?;
-        let account = self.table.require_account(workspace, &context.path("ad_account")?).await?;
+    async fn query_insights(
+        self,
+        context: RequestContext<Session, AdAccountPath, InsightsQuery>,
+    ) -> Result<Response, Error> {
+        let RequestContext { caller: session, path, query, request, .. } = context;
+        let workspace = &session.workspace;
+        let account = self.table.require_account(workspace, &path.ad_account).await?;
         let level = query.level;
         let range = DateRange::new(query.since.0, query.until.0)?;
         let only: Option<Vec<_>> = query.ids.map(|ids| ids.into_iter().map(|id| id.to_string()).collect());
@@ -171,7 +167,7 @@ impl QueryInsights {
             Level::Account => account.name.clone(),
             _ => objects.get(row.id.as_str()).and_then(|stored| stored.object.name.clone()),
         };
-        let csv = wants_csv(&context);
+        let csv = wants_csv(&request);
         if csv && (query.limit.is_some() || query.after.is_some()) {
             return Err(FieldError::new("limit", "CSV has no pages; leave limit and after out").into());
         }
@@ -192,7 +188,7 @@ impl QueryInsights {
             }
         }
         if csv {
-            return Ok(response::typed(http::StatusCode::OK, "text/csv; charset=utf-8", csv::write(&data)?));
+            return Ok(response::typed(StatusCode::OK, "text/csv; charset=utf-8", csv::write(&data)?));
         }
         let incomplete_weeks = self.table.incomplete_weeks(workspace, &account.id, range).await?;
         let (ad_account, currency, timezone) = (account.id, account.currency, account.timezone);
@@ -298,7 +294,7 @@ fn is_position(place: &str) -> bool {
     parts.is_some_and(|(id, day)| id.parse::<ObjectId>().is_ok() && day.parse::<Date>().is_ok())
 }
 
-fn wants_csv(context: &RequestContext<Endpoint>) -> bool {
-    let accepts = context.request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+fn wants_csv(request: &Request<Bytes>) -> bool {
+    let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     accepts.is_some_and(|accepts| accepts.contains("text/csv"))
 }

@@ -1,6 +1,6 @@
 //! `query-insights` on AWS Lambda.
 
-use access::MiddlewareStack;
+use middleware::Middleware;
 use query_insights::QueryInsights;
 use runtime::aws::Aws;
 use runtime::lambda::{BoxError, serve_requests};
@@ -14,7 +14,7 @@ async fn main() -> Result<(), BoxError> {
     let requests_per_minute = aws.requests_per_minute();
     aws.check()?;
     let table = Table::new(client, &name);
-    let middleware = MiddlewareStack::from_parts(
+    let middleware = Middleware::from_parts(
         table.clone(),
         SessionVerifier::new(sessions)?,
         Clock::system(),

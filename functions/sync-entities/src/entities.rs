@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use access::AccountClient;
+use connector::AccountClient;
 use domain::Error;
 use domain::id::ObjectId;
 use domain::object::{AdObject, EffectiveStatus, Level};

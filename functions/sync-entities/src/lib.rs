@@ -5,24 +5,23 @@
 //! account is selected, every hour, on request, and takes up whatever an earlier run left undone. Once an hour
 //! somebody looks whether all of that still happens.
 
-#[cfg(feature = "describe")]
-mod describe;
 mod entities;
 mod status;
 mod watch;
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
-use access::{Connector, MiddlewareStack, UseCase};
 use bytes::Bytes;
+use connector::{Connector, UseCase};
 use domain::Error;
 use domain::date::IsoWeek;
 use domain::id::AdAccountId;
 use domain::job::{Job, SyncCause};
 use domain::tenant::Tenant;
-use http::{Method, Request};
-use runtime::route::{Access::Role as Needs, RequestContext, Route};
-use runtime::session::Role;
+use http::Request;
+use middleware::Middleware;
+use runtime::endpoint::Endpoint;
 use runtime::{Host, Response};
 use store::account::AdAccount;
 use store::chunk::ChunkState;
@@ -30,64 +29,28 @@ use store::chunk::ChunkState;
 /// How often an account's rules are evaluated when nothing else causes it.
 const RULE_EVALUATION_INTERVAL_MINUTES: u32 = 30;
 
-#[cfg(feature = "describe")]
-pub use crate::describe::describe;
-
-/// What can be asked of this function.
-#[derive(Debug, Clone, Copy)]
-pub enum Endpoint {
-    /// Sync now.
-    Sync,
-    /// How far the sync is.
-    SyncStatus,
-}
-
-/// Every route of this function.
-pub static ROUTES: &[Route<Endpoint>] = &[
-    Route {
-        method: Method::POST,
-        path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync",
-        access: Needs(Role::Editor),
-        endpoint: Endpoint::Sync,
-    },
-    Route {
-        method: Method::GET,
-        path: "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync",
-        access: Needs(Role::Viewer),
-        endpoint: Endpoint::SyncStatus,
-    },
-];
+/// Every endpoint of this function.
+pub static ENDPOINTS: LazyLock<Vec<Endpoint<SyncEntities>>> =
+    LazyLock::new(|| vec![status::request_sync(), status::show_sync()]);
 
 /// The function.
 #[derive(Debug, Clone)]
 pub struct SyncEntities {
     connector: Connector,
     host: Host,
-    middleware: MiddlewareStack,
+    middleware: Middleware,
 }
 
 impl SyncEntities {
     /// The function on this host.
     pub fn new(connector: Connector, host: Host) -> Self {
-        let middleware = MiddlewareStack::new(&connector.table, &host);
+        let middleware = Middleware::new(&connector.table, &host);
         Self { connector, host, middleware }
     }
 
-    /// Answers a request.
+    /// Responds to a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
-        let handles_own_idempotency = |_| false;
-        self.middleware
-            .serve("sync-entities", ROUTES, request, handles_own_idempotency, |context| {
-                self.dispatch(context)
-            })
-            .await
-    }
-
-    async fn dispatch(&self, context: RequestContext<Endpoint>) -> Result<Response, Error> {
-        match context.endpoint {
-            Endpoint::Sync => self.request_sync(&context).await,
-            Endpoint::SyncStatus => self.sync_status(&context).await,
-        }
+        self.middleware.serve("sync-entities", &ENDPOINTS, self, request).await
     }
 
     /// Does a job.

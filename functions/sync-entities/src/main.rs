@@ -1,6 +1,6 @@
 //! `sync-entities` on AWS Lambda.
 
-use access::lambda::start;
+use connector::lambda::start;
 use domain::job::Queue;
 use runtime::lambda::{BoxError, serve};
 use sync_entities::SyncEntities;

@@ -1,18 +1,18 @@
 //! How far an account's sync is, and asking for one.
 
-use access::audit;
 use domain::Error;
 use domain::date::IsoWeek;
-use domain::id::AdAccountId;
 use domain::job::{Job, SyncCause};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use jiff::Timestamp;
-use runtime::route::RequestContext;
-use runtime::{Response, response};
+use middleware::user_event;
+use runtime::endpoint::{self, Endpoint};
+use runtime::request::{AdAccountPath, Json, RequestContext};
+use runtime::session::{Role, Session};
 use serde::Serialize;
 use store::chunk::{Chunk, ChunkState};
 
-use crate::{Endpoint, SyncEntities};
+use crate::SyncEntities;
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
@@ -61,32 +61,51 @@ struct ChunkFailure {
     reason: String,
 }
 
+const SYNC: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync";
+
+pub(crate) fn request_sync() -> Endpoint<SyncEntities> {
+    endpoint::member(Method::POST, SYNC, Role::Editor)
+        .named("sync", "Asks for a sync of an ad account")
+        .may(Error::Conflict, "The ad account is not selected.")
+        .responds(StatusCode::ACCEPTED, "It will be synced.", SyncEntities::request_sync)
+}
+
+pub(crate) fn show_sync() -> Endpoint<SyncEntities> {
+    endpoint::member(Method::GET, SYNC, Role::Viewer)
+        .named("show_sync", "Shows how far an ad account's sync is")
+        .responds(StatusCode::OK, "Counted from the weeks themselves.", SyncEntities::show_sync)
+}
+
 impl SyncEntities {
-    pub(crate) async fn request_sync(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        context.takes_no_query()?;
-        let workspace = context.workspace()?;
-        let ad_account: AdAccountId = context.path("ad_account")?;
+    async fn request_sync(
+        self,
+        context: RequestContext<Session, AdAccountPath>,
+    ) -> Result<Json<SyncAccepted>, Error> {
+        let RequestContext { caller: session, path: AdAccountPath { ad_account }, .. } = context;
+        let workspace = &session.workspace;
         if !self.connector.table.require_account(workspace, &ad_account).await?.selected {
             let why = format!("{ad_account} is not selected; PUT ad-accounts/{ad_account}/selection first");
             return Err(Error::Conflict(why));
         }
-        let event =
-            audit::user_event(context, "ad_account.sync_requested", format!("ad_account/{ad_account}"))?;
-        let event = self.connector.record_intent(workspace, event.in_account(&ad_account)).await?;
+        let event = user_event(&session, "ad_account.sync_requested", format!("ad_account/{ad_account}"))?;
+        let (event, now) = (event.in_account(&ad_account), self.host.clock.now());
+        let event = self.connector.table.record_intent(workspace, event, now).await?;
         let job = Job::SyncAccount { workspace: workspace.clone(), ad_account, cause: SyncCause::Request };
         let sent = self.host.queues.send(&[job]).await;
         event.complete(sent, None, self.host.clock.now()).await?;
-        response::json(StatusCode::ACCEPTED, &SyncAccepted { accepted: true })
+        Ok(Json(SyncAccepted { accepted: true }))
     }
 
-    pub(crate) async fn sync_status(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        context.takes_no_query()?;
-        let workspace = context.workspace()?;
-        let account = self.connector.table.require_account(workspace, &context.path("ad_account")?).await?;
+    async fn show_sync(
+        self,
+        context: RequestContext<Session, AdAccountPath>,
+    ) -> Result<Json<SyncStatus>, Error> {
+        let workspace = &context.caller.workspace;
+        let account = self.connector.table.require_account(workspace, &context.path.ad_account).await?;
         let chunks = self.connector.table.chunks(workspace, &account.id).await?;
         let count = |state| chunks.iter().filter(|chunk| chunk.state == state).count();
         let sum = |of: fn(&Chunk) -> u64| chunks.iter().map(of).sum();
-        let status = SyncStatus {
+        Ok(Json(SyncStatus {
             selected: account.selected,
             entities_synced_at: account.entities_synced_at,
             chunks: ChunkCounts {
@@ -105,7 +124,6 @@ impl SyncEntities {
                 .into_iter()
                 .filter_map(|chunk| Some(ChunkFailure { week: chunk.week, reason: chunk.failure? }))
                 .collect(),
-        };
-        response::ok(&status)
+        }))
     }
 }

@@ -8,8 +8,7 @@ mod rollup;
 
 use std::time::Duration;
 
-use access::{AccountClient, Connector, UseCase};
-use bytes::Bytes;
+use connector::{AccountClient, Connector, UseCase};
 use domain::Error;
 use domain::date::{DateRange, IsoWeek};
 use domain::id::AdAccountId;
@@ -17,11 +16,9 @@ use domain::job::Job;
 use domain::object::Level;
 use domain::tenant::Tenant;
 use graph_api::insights::InsightsRow;
-use http::Request;
 use jiff::{SignedDuration, Timestamp};
-use runtime::route::{self, RequestContext, Route};
 use runtime::telemetry::{self, Metric};
-use runtime::{Host, Response, deadline, problem};
+use runtime::{Host, deadline};
 use store::StoreError;
 use store::chunk::{ChunkState, Lease, LeaseAttempt, RunTotals};
 use store::fact::{FactChange, WeekFacts};
@@ -29,9 +26,6 @@ use store::fact::{FactChange, WeekFacts};
 /// How long a run may be silent before others take over. Extended with every page, but never beyond the end of
 /// its invocation: a run that the host has ended holds nothing up.
 const LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
-
-/// This function answers no requests yet: it lives on its queue.
-pub static ROUTES: &[Route<()>] = &[];
 
 /// The function.
 #[derive(Debug, Clone)]
@@ -51,12 +45,6 @@ impl SyncMetricsChunk {
     /// The function on this host.
     pub fn new(connector: Connector, host: Host) -> Self {
         Self { connector, host }
-    }
-
-    /// Answers a request.
-    pub async fn handle(&self, request: Request<Bytes>) -> Response {
-        let none = |_: RequestContext<()>| async { Err(Error::NotFound("this path".to_owned())) };
-        route::serve_public("sync-metrics-chunk", ROUTES, &self.host.clock, request, none).await
     }
 
     /// Does a job.
@@ -115,7 +103,7 @@ impl SyncMetricsChunk {
             // It cannot: the reason is kept with the week, where a person sees it, and the next sync asks again.
             Err(error) => {
                 tracing::warn!(%workspace, %ad_account, %week, %error, "A week cannot be measured.");
-                table.release_chunk(&lease, Some(&problem::detail(&error))).await?;
+                table.release_chunk(&lease, Some(&error.public_detail())).await?;
                 self.request_evaluation(workspace, ad_account).await
             }
         }

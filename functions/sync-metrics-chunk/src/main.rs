@@ -1,8 +1,9 @@
 //! `sync-metrics-chunk` on AWS Lambda.
 
-use access::lambda::start;
+use connector::lambda::start;
 use domain::job::Queue;
 use runtime::lambda::{BoxError, serve};
+use runtime::router;
 use sync_metrics_chunk::SyncMetricsChunk;
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,7 +14,7 @@ async fn main() -> Result<(), BoxError> {
         &host.queues,
         &host.clock,
         Queue::SyncMetricsChunk,
-        |request| function.handle(request),
+        |_| async { *router::not_found() },
         |job| function.process(job),
     )
     .await

@@ -7,48 +7,58 @@
 // At the edge a panic ends every request of the isolate.
 #![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
-#[cfg(feature = "describe")]
-mod describe;
 #[cfg(not(target_arch = "wasm32"))]
 mod inbox;
 #[cfg(target_arch = "wasm32")]
 mod worker;
 
 use std::iter;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use domain::job::Job;
 use domain::{Error, FieldError};
 use graph_api::webhook;
 use http::{Method, Request, StatusCode};
-use runtime::route::{self, Access::Public, RequestContext, Route};
-use runtime::telemetry::{self, Metric};
-use runtime::{AppSecrets, Clock, Queues, Response, response};
+use runtime::endpoint::{self, Declaration};
+use runtime::operation::Header;
+use runtime::request::{self, Json, NoBody, NoPath, RawJson};
+use runtime::response::{IntoResponse, Text};
+use runtime::telemetry::{self, Metric, UnitOfWork};
+use runtime::{AppSecrets, Clock, Queues, Response, problem, router};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-#[cfg(feature = "describe")]
-pub use crate::describe::describe;
 #[cfg(not(target_arch = "wasm32"))]
 pub use crate::inbox::WebhookIngest;
 
 const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 
-/// What can be asked of this function.
-#[derive(Debug, Clone, Copy)]
-pub enum Endpoint {
-    /// Meta checks that the address is ours.
-    Handshake,
-    /// Meta brings changes.
-    Deliver,
-}
+const PATH: &str = "/v1/webhooks/meta";
 
-/// Every route of this function.
-pub static ROUTES: &[Route<Endpoint>] = &[
-    Route { method: Method::GET, path: "/v1/webhooks/meta", access: Public, endpoint: Endpoint::Handshake },
-    Route { method: Method::POST, path: "/v1/webhooks/meta", access: Public, endpoint: Endpoint::Deliver },
-];
+/// Every endpoint of this function. Its Worker is small and calls its handlers itself.
+pub static DECLARATIONS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
+    let signature = Header::required("X-Hub-Signature-256", "`sha256=` and the HMAC of the body.");
+    vec![
+        endpoint::public(Method::GET, PATH)
+            .named("confirm_webhook", "Shows Meta that this address is ours")
+            .may(Error::Forbidden, "The mode or the verify token is not ours.")
+            .declares::<Handshake, NoBody, Text>(StatusCode::OK, "The challenge."),
+        endpoint::public(Method::POST, PATH)
+            .named("deliver_webhook", "Takes changes in that Meta brings")
+            .about("The body must be signed with the app's secret. What it holds is Meta's to say.")
+            .header(signature)
+            .may(Error::Forbidden, "The signature is missing, doubled or wrong.")
+            .declares::<AnyQuery, RawJson<webhook::Envelope>, Json<Accepted>>(
+                StatusCode::OK,
+                "Every change is kept.",
+            ),
+    ]
+});
+
+/// Meta may add to the address that it was given.
+type AnyQuery = NoPath;
 
 /// What Meta asks with, and whatever else it may add one day.
 #[derive(Deserialize)]
@@ -90,35 +100,37 @@ impl WebhookReceiver {
         Self { clock, queues, secrets }
     }
 
-    /// Answers a request.
+    /// Responds to a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
-        route::serve_public("webhook-ingest", ROUTES, &self.clock, request, |context| self.dispatch(context))
-            .await
+        let unit = UnitOfWork::request("webhook-ingest", &self.clock, request.method(), request.headers());
+        unit.respond(Box::pin(self.respond(&request))).await
     }
 
-    async fn dispatch(&self, context: RequestContext<Endpoint>) -> Result<Response, Error> {
-        match context.endpoint {
-            Endpoint::Handshake => self.handshake(&context),
-            Endpoint::Deliver => self.deliver(&context).await,
-        }
+    async fn respond(&self, request: &Request<Bytes>) -> Response {
+        let response = match router::find(&DECLARATIONS, request) {
+            Err(rejection) => return *rejection,
+            Ok((declaration, _)) if declaration.method == Method::GET => self.handshake(request),
+            Ok(_) => self.deliver(request).await,
+        };
+        response.unwrap_or_else(|error| problem::to_response(&error))
     }
 
-    fn handshake(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let Handshake { mode, token, challenge } = context.asked()?;
+    fn handshake(&self, request: &Request<Bytes>) -> Result<Response, Error> {
+        let Handshake { mode, token, challenge } = request::query(request)?;
         let known = self.secrets.verify_token.expose_secret();
         if mode != "subscribe" || !bool::from(token.as_bytes().ct_eq(known.as_bytes())) {
             return Err(Error::Forbidden("the mode or the verify token is not ours".to_owned()));
         }
-        Ok(response::typed(StatusCode::OK, "text/plain; charset=utf-8", challenge))
+        Text(challenge).into_response(StatusCode::OK)
     }
 
     /// 200 means that the queue has every change. Anything else makes Meta deliver again.
-    async fn deliver(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let body = context.request.body();
+    async fn deliver(&self, request: &Request<Bytes>) -> Result<Response, Error> {
+        let body = request.body();
         // While the app's secret is being changed Meta may sign with either.
         let AppSecrets { app_secret, previous_app_secret, .. } = &self.secrets;
         let mut secrets = iter::once(app_secret).chain(previous_app_secret);
-        let signature = context.header(SIGNATURE_HEADER);
+        let signature = request::header(request, SIGNATURE_HEADER);
         let signed = |signature| secrets.any(|secret| webhook::is_signed(secret, signature, body));
         if !signature.is_some_and(signed) {
             telemetry::count(Metric::SignatureFailures, 1);
@@ -129,6 +141,6 @@ impl WebhookReceiver {
         tracing::info!(changes = changes.len(), "Meta delivered a webhook.");
         let jobs: Vec<_> = changes.into_iter().map(Job::WebhookChange).collect();
         self.queues.send(&jobs).await?;
-        response::ok(&Accepted { accepted: jobs.len() })
+        Json(Accepted { accepted: jobs.len() }).into_response(StatusCode::OK)
     }
 }

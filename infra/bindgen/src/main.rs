@@ -1,8 +1,8 @@
-//! `wasm-bindgen` as `worker-build` calls it: the JavaScript side of a Worker's compiled code.
+//! `wasm-bindgen` as `worker-build` calls it: generates the JavaScript side of a Worker's compiled code.
 //!
-//! It must be of the very same version as the library in the Worker. `worker-build` would download it from
-//! GitHub, and the published tool cannot be installed with a lock, for it comes without one; this is its
-//! only part that is needed, locked here and from the registry alone.
+//! It must have exactly the version of the library in the Worker. `worker-build` would download it from GitHub, and the
+//! published tool comes without a lock file. This program is the only part that is needed, locked here and built from
+//! the registry alone.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use anyhow::ensure;
 use clap::Parser;
 use wasm_bindgen_cli_support::Bindgen;
 
-/// The options that `worker-build` gives; an unknown one ends the build.
+/// The options that `worker-build` passes; an unknown one fails the build.
 #[derive(Parser)]
 struct Options {
     /// The compiled Worker.
@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<()> {
         .module(true)?
         .typescript(!options.no_typescript)
         .demangle(!options.no_demangle)
-        // A sixth of what is uploaded, and a panic says its file and line without it.
+        // Saves a sixth of the upload; a panic names its file and line without it.
         .remove_name_section(true)
         .reset_state_function(options.experimental_reset_state_function)
         .force_enable_abort_handler(options.force_enable_abort_handler)

@@ -1,4 +1,4 @@
-//! Which ad account the system works with, and what day it is there.
+//! The ad account that the system works with, and today's date there.
 
 use std::sync::Arc;
 
@@ -16,24 +16,24 @@ use crate::data::Data;
 /// The id of the simulated app.
 const SIMULATED_APP: &str = "100000000000001";
 
-/// Where the ad account comes from.
+/// The source of the ad account.
 #[derive(Debug, Clone)]
 pub enum Account {
     /// The simulator in this process, with a generated or recorded account.
     Simulated(AccountArgs),
-    /// Meta's own, with the credentials of the environment.
+    /// Meta itself, with credentials from the environment.
     Live,
 }
 
-/// Meta as the functions reach it.
+/// Meta as the functions call it.
 pub(crate) struct MetaBackend {
-    /// The simulator, unless Meta is the real one.
+    /// The simulator; `None` when Meta is the real one.
     pub(crate) sim: Option<GraphSim>,
     pub(crate) graph: GraphConfig,
     pub(crate) verify_token: String,
 }
 
-/// What Meta needs to know of us.
+/// What Meta has to know about this app.
 pub(crate) struct AppSettings<'a> {
     pub(crate) data: &'a Data,
     pub(crate) app_secret: &'a str,
@@ -42,7 +42,7 @@ pub(crate) struct AppSettings<'a> {
 }
 
 impl Account {
-    /// Starts the simulator, or reads the credentials, and sets the clock to the account's day.
+    /// Starts the simulator or reads the credentials, and sets the clock to the account's day.
     pub(crate) async fn start(
         &self,
         clock: &Clock,
@@ -83,7 +83,7 @@ impl Account {
     }
 }
 
-/// Writes to one simulated account must not appear in another.
+/// Returns the journal's name: writes to one simulated account must not appear in another.
 fn journal_name(args: &AccountArgs) -> String {
     match &args.account {
         Some(folder) => {

@@ -1,5 +1,5 @@
-//! Which calls each function makes to AWS, left in a file for whoever holds them against the permissions of its
-//! role, where the environment names that file; and every call, for whoever listens.
+//! Records the calls that each function makes to AWS: appends them to the file named by the environment, for comparison
+//! with the permissions of the function's role, and passes every call to the observer.
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
@@ -19,12 +19,12 @@ tokio::task_local! {
     static CALLER: &'static str;
 }
 
-/// Does the work of a function; the calls that it makes are its calls.
+/// Runs the work of a function and attributes its calls to that function.
 pub(crate) async fn attributed_to<F: Future>(function: &'static str, work: F) -> F::Output {
     CALLER.scope(function, work).await
 }
 
-/// The calls that were noted.
+/// Records calls.
 #[derive(Clone)]
 pub(crate) struct CallRecorder {
     observer: Option<Observer>,
@@ -33,12 +33,12 @@ pub(crate) struct CallRecorder {
 }
 
 impl CallRecorder {
-    /// Notes every kind of call once, as `function action resource`, at the end of the file `AWS_CALLS`.
+    /// Creates a recorder that appends each kind of call once, as `function action resource`, to the file `AWS_CALLS`.
     pub(crate) fn new(observer: Option<Observer>) -> Self {
         Self { observer, path: Env::optional("AWS_CALLS").map(PathBuf::from), recorded: Arc::default() }
     }
 
-    /// A service whose calls are noted.
+    /// Wraps a service whose calls are recorded.
     pub(crate) fn recording<S>(&self, service: S) -> RecordedService<S> {
         RecordedService { service, recorder: self.clone() }
     }
@@ -52,7 +52,7 @@ impl CallRecorder {
             if !recorded.insert(line.clone()) {
                 continue;
             }
-            // One write of one line: the lines of several processes do not mix.
+            // One write per line, so that lines of several processes do not mix.
             let file = OpenOptions::new().create(true).append(true).open(path);
             if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
                 tracing::error!(%error, "A call could not be noted.");
@@ -61,7 +61,7 @@ impl CallRecorder {
     }
 }
 
-/// What a role must allow for a call, and on which of our resources.
+/// Returns the actions that a role must allow for a call, each with our resource.
 fn permissions(service: &str, request: &MockRequest) -> Vec<(String, String)> {
     let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default();
@@ -90,7 +90,7 @@ fn permissions(service: &str, request: &MockRequest) -> Vec<(String, String)> {
             };
             vec![(action.to_owned(), "schedules".to_owned())]
         }
-        // Of secrets, by the last part of their names.
+        // Secrets are identified by the last part of their names.
         ("secretsmanager", operation) => {
             let id = text(&body()["SecretId"]);
             vec![(operation.to_owned(), id.rsplit('/').next().unwrap_or_default().to_owned())]
@@ -99,7 +99,7 @@ fn permissions(service: &str, request: &MockRequest) -> Vec<(String, String)> {
     }
 }
 
-/// A service of the embedded cloud whose calls are noted.
+/// A service of the embedded cloud whose calls are recorded.
 pub(crate) struct RecordedService<S> {
     service: S,
     recorder: CallRecorder,
@@ -121,8 +121,8 @@ impl<S: MockService> MockService for RecordedService<S> {
         }
         self.recorder.record(self.service_name(), &request);
         Box::pin(async move {
-            // As over a network: whoever asks gives way to others, and may be gone before the question is heard, or
-            // before the answer is.
+            // Yields as a network call would: other tasks run, and the caller can be dropped before the request is
+            // handled or before its response arrives.
             tokio::task::yield_now().await;
             let answer = self.service.handle(request).await;
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The embedded AWS: one SDK configuration whose HTTP client is answered in this process.
+//! The embedded AWS: one SDK configuration whose HTTP client is served in this process.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,25 +24,25 @@ use crate::secrets::Secrets;
 use crate::sqs::Sqs;
 use crate::timers::Timers;
 
-/// A message is given up after this many tries.
+/// A message is dead-lettered after this many receives.
 const MAX_RECEIVE_COUNT: u32 = 5;
 
 const SCHEDULE_GROUP: &str = "adflight";
-/// The keyring's name.
+/// The keyring's name in Secrets Manager.
 pub const KEYRING_SECRET: &str = "adflight/keyring";
 
 /// The clients of the embedded AWS.
 #[derive(Clone)]
 pub struct Cloud {
-    /// The time.
+    /// The system's clock.
     pub clock: Clock,
-    /// The table, created.
+    /// The table, already created.
     pub table: Table,
-    /// For the runner, which looks into the table as an operator would.
+    /// The DynamoDB client of the runner, which reads the table as an operator would.
     pub dynamodb: aws_sdk_dynamodb::Client,
-    /// For the runner, which receives what functions send.
+    /// The SQS client of the runner, which receives what functions send.
     pub sqs: aws_sdk_sqs::Client,
-    /// The queues by name, created.
+    /// The queues by name, already created.
     pub queues: Queues,
     /// The schedules as functions set them.
     pub schedules: Schedules,
@@ -50,9 +50,9 @@ pub struct Cloud {
     pub timers: Timers,
     /// Signals that a message was sent.
     pub sent: Arc<Notify>,
-    /// Where the keyring is kept, for processes that have an older one in memory.
+    /// Secrets Manager, which holds the keyring, for processes that have an older one in memory.
     pub secrets: aws_sdk_secretsmanager::Client,
-    /// The keyring out of Secrets Manager.
+    /// The keyring from Secrets Manager.
     pub keyring: Keyring,
 }
 
@@ -60,7 +60,7 @@ pub struct Cloud {
 pub const TABLE: &str = "adflight";
 
 impl Cloud {
-    /// Starts the embedded AWS on this data. A message that was received and not deleted comes again after
+    /// Starts the embedded AWS on this data. A message that is received and not deleted becomes visible again after
     /// `visibility_seconds`.
     pub async fn start(
         data: &Data,
@@ -113,7 +113,7 @@ impl Cloud {
     }
 }
 
-/// Every queue with its dead letters beside it.
+/// Creates every queue with its dead-letter queue.
 async fn create_queues(sqs: &aws_sdk_sqs::Client, visibility_seconds: u32) -> anyhow::Result<Queues> {
     let mut addresses = HashMap::new();
     for queue in Queue::ALL {
@@ -147,7 +147,7 @@ async fn create_queue(
     Ok(QueueAddress { url, arn })
 }
 
-/// Puts the keyring where an operator would, and reads it back the way a function does.
+/// Stores the keyring as an operator would, and reads it back as a function does.
 async fn store_keyring(config: &SdkConfig, local: &LocalSecrets, clock: &Clock) -> anyhow::Result<Keyring> {
     let client = aws_sdk_secretsmanager::Client::new(config);
     let document = local.keyring.to_json()?;

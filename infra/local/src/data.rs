@@ -1,4 +1,4 @@
-//! What a run leaves behind in its folder: the table, the secrets of this laptop, and the simulator's journal.
+//! What a run leaves in its folder: the table, this machine's secrets, and the simulator's journal.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use runtime::keyring::KeyringDocument;
 use runtime::random;
 use serde::{Deserialize, Serialize};
 
-/// Where a run keeps its things.
+/// Where a run stores its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
-    /// Nowhere: everything is gone when the process ends.
+    /// Nowhere: everything is lost when the process ends.
     Memory,
     /// In this folder.
     Folder(PathBuf),
@@ -28,10 +28,10 @@ impl std::str::FromStr for Data {
     }
 }
 
-/// The file that holds them.
+/// The file of the local secrets.
 const SECRETS_FILE: &str = "secrets.json";
 
-/// The secrets of this laptop. They protect simulated accounts, or a developer's own.
+/// This machine's secrets. They protect simulated accounts, or a developer's own.
 #[derive(Serialize, Deserialize)]
 pub struct LocalSecrets {
     /// Seed of the key that signs session tokens.
@@ -40,7 +40,7 @@ pub struct LocalSecrets {
     pub keyring: KeyringDocument,
     /// The simulated app's secret.
     pub app_secret: String,
-    /// What webhook subscriptions must repeat.
+    /// The verify token of webhook subscriptions.
     pub verify_token: String,
     /// How far the last run's clock was ahead, in seconds: tokens must be valid on its day.
     #[serde(default)]
@@ -64,7 +64,7 @@ fn hex_id() -> anyhow::Result<String> {
 }
 
 impl Data {
-    /// The table's database, for the embedded engine.
+    /// Opens the table's database for the embedded engine.
     pub fn database(&self) -> anyhow::Result<dynoxide::Database> {
         let opened = match self {
             Self::Memory => dynoxide::Database::memory(),
@@ -73,7 +73,7 @@ impl Data {
         opened.map_err(|error| anyhow!("the table cannot be opened: {error}"))
     }
 
-    /// Where the simulator remembers what was created in it.
+    /// Returns the file in which the simulator stores what was created in it; `None` in memory.
     pub fn journal(&self, account: &str) -> Option<PathBuf> {
         match self {
             Self::Memory => None,
@@ -81,7 +81,7 @@ impl Data {
         }
     }
 
-    /// Makes sure of the folder, and that no other process works in it. Hold the answer while running.
+    /// Creates the folder and locks it against other processes. Hold the returned file while running.
     pub fn lock(&self) -> anyhow::Result<Option<File>> {
         let Self::Folder(folder) = self else { return Ok(None) };
         let name = folder.display();
@@ -99,7 +99,7 @@ impl Data {
         }
     }
 
-    /// The secrets, made at first use.
+    /// Reads the secrets, and creates them at first use.
     pub fn secrets(&self) -> anyhow::Result<LocalSecrets> {
         match self {
             Self::Folder(folder) if !folder.join(SECRETS_FILE).exists() => {
@@ -112,7 +112,7 @@ impl Data {
         }
     }
 
-    /// The secrets of a system that has run on this data.
+    /// Reads the secrets of a system that has already run on this data.
     pub fn existing_secrets(&self) -> anyhow::Result<LocalSecrets> {
         let Self::Folder(folder) = self else {
             bail!(
@@ -129,7 +129,7 @@ impl Data {
         })
     }
 
-    /// Keeps how far the clock is ahead.
+    /// Saves how far the clock is ahead.
     pub fn save_clock_offset(&self, secrets: &mut LocalSecrets, ahead_seconds: i64) -> anyhow::Result<()> {
         secrets.clock_ahead_seconds = ahead_seconds;
         match self {
@@ -142,7 +142,7 @@ impl Data {
 }
 
 impl Data {
-    /// Keeps what the keyring becomes.
+    /// Saves a changed keyring.
     pub(crate) fn save_keyring(&self, keyring: KeyringDocument) -> anyhow::Result<()> {
         let Self::Folder(folder) = self else { return Ok(()) };
         let secrets = LocalSecrets { keyring, ..self.existing_secrets()? };
@@ -150,7 +150,7 @@ impl Data {
     }
 }
 
-/// Tries again for a moment: a process that was killed just now still holds what it held until it is gone.
+/// Retries for a short time: a process that was just killed holds its locks until it is gone.
 pub(crate) fn retry_briefly<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     for _ in 0..20 {
         if let Ok(done) = attempt() {
@@ -161,7 +161,7 @@ pub(crate) fn retry_briefly<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> 
     attempt()
 }
 
-/// Writes a file that only its owner can read, whole or not at all.
+/// Writes a file that only its owner can read, atomically.
 fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::io::Write;
     let new = path.with_extension("new");

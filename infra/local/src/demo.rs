@@ -1,5 +1,5 @@
-//! The main job, driven from outside over HTTP as a front end and a person's browser would drive it:
-//! connect, select, wait for the sync, ask for the numbers.
+//! The main workflow, driven over HTTP from outside as a front end and a browser would: connect, select, wait for the
+//! sync, query the insights.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,27 +19,27 @@ use crate::system::{System, tenant};
 /// The workspace of the demonstration.
 pub const WORKSPACE: &str = "demo";
 
-/// How far the job is.
+/// The progress of the demonstration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DemoStage {
     /// Logging in at Meta.
     Connecting,
     /// Reading campaigns, ad sets and ads.
     Entities,
-    /// Measuring weeks.
+    /// Measuring chunks.
     Chunks {
-        /// Measured.
+        /// Chunks measured so far.
         done: u64,
-        /// To be measured in all.
+        /// Chunks in total.
         total: u64,
     },
-    /// Comparing facts with rules.
+    /// Evaluating rules.
     Rules,
-    /// Taking in a change that Meta brings.
+    /// Processing a webhook from Meta.
     Webhook,
 }
 
-/// A system's API, as somebody of a workspace finds it.
+/// A client of a system's API, with a session in one workspace.
 pub struct ApiClient {
     url: String,
     workspace: String,
@@ -48,12 +48,12 @@ pub struct ApiClient {
 }
 
 impl ApiClient {
-    /// The API of this system for this workspace.
+    /// Creates a client of this system's API for this workspace.
     pub fn new(system: &System, workspace: &str, role: Role) -> anyhow::Result<Self> {
         Self::at(system.url(), workspace, system.token(workspace, role)?)
     }
 
-    /// The API at a URL, which ends without a slash, for the workspace of a session token.
+    /// Creates a client of the API at a URL without a trailing slash, for the workspace of a session token.
     pub fn at(url: &str, workspace: &str, token: String) -> anyhow::Result<Self> {
         // The system's own address is plain HTTP: reading every root certificate would take longer than most calls.
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([]);
@@ -61,22 +61,22 @@ impl ApiClient {
         Ok(Self { url: url.to_owned(), workspace: workspace.to_owned(), http, token })
     }
 
-    /// The URL of a path below the workspace.
+    /// Returns the URL of a path below the workspace.
     fn workspace_url(&self, path: &str) -> String {
         format!("{}/v1/workspaces/{}/{path}", self.url, self.workspace)
     }
 
-    /// The session token in use.
+    /// Returns the session token in use.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Calls a path below the workspace and answers its JSON; an error names status and problem.
+    /// Calls a path below the workspace and returns its JSON; an error names status and problem.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         self.call_with(method, path, body, &[]).await
     }
 
-    /// [`Self::call`] with headers of its own.
+    /// [`Self::call`] with additional headers.
     pub async fn call_with(
         &self,
         method: Method,
@@ -100,7 +100,7 @@ impl ApiClient {
         if text.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&text)?) }
     }
 
-    /// Delivers a change about a campaign as Meta does: signed, from outside, with no session.
+    /// Delivers a change of a campaign as Meta does: signed, from outside, without a session.
     pub async fn deliver_webhook(
         &self,
         sim: &GraphSim,
@@ -118,7 +118,7 @@ impl ApiClient {
         Ok(())
     }
 
-    /// Adds a rule under a key; `false` when that key was used and the rule has been changed since.
+    /// Adds a rule under a key; returns `false` when that key was used and the rule has been changed since.
     async fn add_rule(&self, key: &str, rule: &Value) -> anyhow::Result<bool> {
         let added = self.call_with(Method::POST, "rules", Some(rule), &[("idempotency-key", key)]).await;
         match added {
@@ -127,7 +127,7 @@ impl ApiClient {
         }
     }
 
-    /// Every row of a list.
+    /// Returns every row of a list.
     pub async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let mut rows = Vec::new();
         let mut after = String::new();
@@ -149,7 +149,7 @@ impl ApiClient {
         self.follow_callback(&callback, &cookie).await
     }
 
-    /// Begins a login, and answers the dialog's address and the browser's cookie.
+    /// Begins a login and returns the dialog's address and the browser's cookie.
     pub async fn begin_login(&self) -> anyhow::Result<(Url, String)> {
         let authorize = self.http.post(self.workspace_url("connections/meta/authorize"));
         let authorize = authorize.header(AUTHORIZATION, format!("Bearer {}", self.token));
@@ -166,7 +166,7 @@ impl ApiClient {
         Ok((Url::parse(dialog["authorize_url"].as_str().context("no authorize_url")?)?, cookie))
     }
 
-    /// Presses "Continue" in the simulator's dialog and answers where it sends the browser.
+    /// Presses "Continue" in the simulator's dialog and returns the URL of its redirect.
     pub async fn confirm_dialog(&self, dialog: &Url) -> anyhow::Result<String> {
         let mut form: HashMap<String, String> = dialog.query_pairs().into_owned().collect();
         form.insert("decision".to_owned(), "continue".to_owned());
@@ -176,7 +176,7 @@ impl ApiClient {
         Ok(location.to_str()?.to_owned())
     }
 
-    /// Follows Meta's redirect back to us in the browser that began.
+    /// Follows Meta's redirect back to us in the browser that began the login.
     pub async fn follow_callback(&self, callback: &str, cookie: &str) -> anyhow::Result<Value> {
         let request = self.http.get(callback).header(COOKIE, cookie).header(ACCEPT, "application/json");
         let answer = request.send().await?;
@@ -186,7 +186,7 @@ impl ApiClient {
     }
 }
 
-/// Runs the main job on the simulated account: to the end of the sync and of what it causes, and of a webhook.
+/// Runs the main workflow on the simulated account: until the sync, what it causes, and a webhook are done.
 pub async fn run(system: &System, api: &ApiClient, mut show: impl FnMut(DemoStage)) -> anyhow::Result<()> {
     let sim = system.sim().context("the main job needs a simulated account")?;
     let account = sim.account().id;
@@ -208,7 +208,7 @@ pub async fn run(system: &System, api: &ApiClient, mut show: impl FnMut(DemoStag
     system.runner.settle().await
 }
 
-/// Whether an earlier run on this data has connected and selected the account, with a token that works.
+/// Returns whether an earlier run on this data has connected and selected the account, with a token that works.
 async fn is_selected(api: &ApiClient, account: &str) -> anyhow::Result<bool> {
     let accounts = api.call(Method::GET, "ad-accounts", None).await?;
     let ours = accounts["data"].as_array().and_then(|all| all.iter().find(|known| known["id"] == account));
@@ -253,7 +253,8 @@ async fn wait_for_sync(
         for queue in [Queue::SyncEntities, Queue::SyncMetricsChunk] {
             outstanding += system.runner.outstanding(queue).await?;
         }
-        // Nothing is on its way any more, and it was not so before the progress was read either: it was given up.
+        // Nothing is in the queues now, and nothing was when the same progress was read last: the messages were
+        // dead-lettered.
         if outstanding == 0 && last_idle == Some((synced, done, open)) {
             bail!("the sync was given up after several tries; the log above says why");
         }
@@ -261,7 +262,7 @@ async fn wait_for_sync(
     }
 }
 
-/// Two rules that show what rules are. Their ids follow from the keys, so they are added once.
+/// Returns two sample rules. Their ids follow from the keys, so they are added once.
 fn sample_rules(account: &str) -> [(&'static str, Value); 2] {
     let low_return = json!({
         "name": "Tell me about campaigns that return less than four times their spend",

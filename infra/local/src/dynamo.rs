@@ -1,4 +1,4 @@
-//! DynamoDB for the AWS SDK, answered by the embedded engine in this process.
+//! DynamoDB for the AWS SDK, served by the embedded engine in this process.
 
 use std::pin::Pin;
 
@@ -36,7 +36,7 @@ impl MockService for Dynamo {
             let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
             let operation =
                 target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
-            // SQLite blocks: not on a thread that polls.
+            // SQLite blocks, so it must not run on a thread that polls.
             let answer =
                 tokio::task::spawn_blocking(move || answer(&database, &operation, &request.body)).await;
             match answer {

@@ -1,18 +1,21 @@
-//! The seven functions on this host, and which of them a request or a job is for.
+//! The functions on this host, and the routing of requests and jobs to them.
 
-use access::{Connector, MiddlewareStack};
 use auth_meta::{AuthMeta, LoginConfiguration, Settings};
 use bytes::Bytes;
+use connector::Connector;
 use domain::Error;
 use domain::job::{Job, Queue};
 use evaluate_rules::EvaluateRules;
 use http::Request;
 use manage_campaign::ManageCampaign;
+use middleware::Middleware;
 use query_insights::QueryInsights;
-use runtime::{AppSecrets, Host, Response, problem, route};
+use runtime::router::{self, has_path};
+use runtime::{AppSecrets, Host, Response};
 use sync_entities::SyncEntities;
 use sync_metrics_chunk::SyncMetricsChunk;
 use webhook_ingest::{WebhookIngest, WebhookReceiver};
+use workspaces::Workspaces;
 
 use crate::calls;
 
@@ -27,53 +30,57 @@ pub struct Functions {
     sync_metrics_chunk: SyncMetricsChunk,
     webhook_receiver: WebhookReceiver,
     webhook_ingest: WebhookIngest,
+    workspaces: Workspaces,
 }
 
 impl Functions {
-    /// The functions on this host.
+    /// Creates the functions on this host.
     pub fn new(connector: &Connector, host: &Host, secrets: AppSecrets) -> Self {
         let table = || connector.table.clone();
-        // The simulated Meta knows every configuration, and issues a system user's token for it.
+        // The simulated Meta accepts every configuration, and issues a system user's token for it.
         let login = LoginConfiguration { id: "1000".to_owned(), system_user: true };
         let settings = Settings { secrets: secrets.clone(), login: Some(login) };
         Self {
             auth_meta: AuthMeta::new(connector.clone(), host.clone(), settings),
             evaluate_rules: EvaluateRules::new(connector.clone(), host.clone()),
             manage_campaign: ManageCampaign::new(connector.clone(), host.clone()),
-            query_insights: QueryInsights::new(table(), MiddlewareStack::new(&connector.table, host)),
+            query_insights: QueryInsights::new(table(), Middleware::new(&connector.table, host)),
             sync_entities: SyncEntities::new(connector.clone(), host.clone()),
             sync_metrics_chunk: SyncMetricsChunk::new(connector.clone(), host.clone()),
             webhook_receiver: WebhookReceiver::new(host.clock.clone(), host.queues.clone(), secrets),
             webhook_ingest: WebhookIngest::new(table(), host.queues.clone(), host.clock.clone()),
+            workspaces: Workspaces::new(table(), host.clock.clone(), Middleware::new(&connector.table, host)),
         }
     }
 
-    /// For recovery, which sets the timers of activations again.
+    /// Returns the function that recovery uses to set the timers of activations again.
     pub(crate) fn manage_campaign(&self) -> &ManageCampaign {
         &self.manage_campaign
     }
 
-    /// Routes a request as the HTTP API does in the cloud: by the functions' own tables of routes.
+    /// Routes a request as the HTTP API does in the cloud: by the functions' own route tables.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
         let path = request.uri().path();
-        if route::knows(auth_meta::ROUTES, path) {
+        if has_path(&auth_meta::ENDPOINTS, path) {
             calls::attributed_to("auth-meta", self.auth_meta.handle(request)).await
-        } else if route::knows(evaluate_rules::ROUTES, path) {
+        } else if has_path(&evaluate_rules::ENDPOINTS, path) {
             calls::attributed_to("evaluate-rules", self.evaluate_rules.handle(request)).await
-        } else if route::knows(manage_campaign::ROUTES, path) {
+        } else if has_path(&manage_campaign::ENDPOINTS, path) {
             calls::attributed_to("manage-campaign", self.manage_campaign.handle(request)).await
-        } else if route::knows(query_insights::ROUTES, path) {
+        } else if has_path(&query_insights::ENDPOINTS, path) {
             calls::attributed_to("query-insights", self.query_insights.handle(request)).await
-        } else if route::knows(sync_entities::ROUTES, path) {
+        } else if has_path(&sync_entities::ENDPOINTS, path) {
             calls::attributed_to("sync-entities", self.sync_entities.handle(request)).await
-        } else if route::knows(webhook_ingest::ROUTES, path) {
+        } else if has_path(&webhook_ingest::DECLARATIONS, path) {
             calls::attributed_to("webhook-ingest", self.webhook_receiver.handle(request)).await
+        } else if has_path(&workspaces::ENDPOINTS, path) {
+            calls::attributed_to("workspaces", self.workspaces.handle(request)).await
         } else {
-            problem::to_response(&Error::NotFound("this path".to_owned()))
+            *router::not_found()
         }
     }
 
-    /// Gives a job to the function whose queue it came from.
+    /// Passes a job to the function of the queue that it came from.
     pub async fn process(&self, queue: Queue, job: Job) -> Result<(), Error> {
         match queue {
             Queue::AuthMeta => self.auth_meta.process(job).await,

@@ -1,4 +1,4 @@
-//! HTTP on 127.0.0.1: what API Gateway is in the cloud.
+//! HTTP on 127.0.0.1: the counterpart of API Gateway in the cloud.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use runtime::route;
+use runtime::router;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -22,7 +22,7 @@ pub struct HttpServer {
     served: JoinHandle<()>,
 }
 
-/// Takes the port, before anything else is begun. 0 lets the system choose.
+/// Binds the port before anything else starts. 0 lets the operating system choose.
 pub fn bind(port: u16) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let in_use =
         || format!("port {port} on 127.0.0.1 cannot be used; is another adflight running? Try --port 0");
@@ -47,7 +47,7 @@ impl HttpServer {
         Self { stop: Some(stop), served }
     }
 
-    /// Stops taking connections and waits for open requests.
+    /// Stops accepting connections and waits for open requests.
     pub async fn stop(mut self) {
         drop(self.stop.take());
         if let Err(error) = self.served.await {
@@ -65,10 +65,10 @@ async fn answer(
     if let Some((Observer(observe), request)) = &observed {
         observe(&Observation::Request(request));
     }
-    let response = match to_bytes(body, route::MAX_BODY_BYTES).await {
+    let response = match to_bytes(body, router::MAX_BODY_BYTES).await {
         Ok(body) => functions.handle(http::Request::from_parts(parts, body)).await,
-        // The length limit, or a client that went away in the middle and does not read the answer.
-        Err(_) => route::too_large(),
+        // The length limit, or a client that disconnected and does not read the response.
+        Err(_) => router::too_large(),
     };
     if let Some((Observer(observe), request)) = &observed {
         let (status, headers) = (response.status(), response.headers());

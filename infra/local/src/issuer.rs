@@ -13,13 +13,13 @@ const ISSUER: &str = "http://127.0.0.1/adflight-local";
 const AUDIENCE: &str = "adflight";
 const KEY_ID: &str = "local";
 
-/// How long a printed token works.
+/// The lifetime of a printed token.
 const TOKEN_TTL: SignedDuration = SignedDuration::from_hours(12);
 
-/// What comes before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410).
+/// The bytes before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
-/// Signs session tokens for this laptop.
+/// Signs session tokens on this machine.
 pub struct Issuer {
     key: EncodingKey,
     seed: SecretString,
@@ -27,7 +27,7 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// The issuer with this seed (base64url of 32 bytes).
+    /// Creates the issuer with this seed (base64url of 32 bytes).
     pub fn new(seed: &str) -> anyhow::Result<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(seed).ok().and_then(|seed| <[u8; 32]>::try_from(seed).ok());
         let bytes = bytes.ok_or_else(|| anyhow!("the issuer's seed must be 32 bytes"))?;
@@ -39,12 +39,12 @@ impl Issuer {
         })
     }
 
-    /// The seed, for those who look whether it has escaped.
+    /// Returns the seed, for scanners that search for leaks of it.
     pub fn seed(&self) -> &SecretString {
         &self.seed
     }
 
-    /// Whom the functions trust.
+    /// Returns the configuration with which functions trust this issuer.
     pub fn config(&self) -> SessionConfig {
         let jwks = serde_json::json!({"keys": [{
             "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": KEY_ID, "x": self.public,
@@ -58,7 +58,7 @@ impl Issuer {
         }
     }
 
-    /// What a token for this workspace and role says.
+    /// Returns the claims of a token for this workspace and role.
     pub fn claims(&self, workspace: &str, role: Role, now: Timestamp) -> anyhow::Result<Claims> {
         Ok(Claims {
             iss: ISSUER.to_owned(),

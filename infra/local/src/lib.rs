@@ -1,7 +1,7 @@
 //! The whole system in one process: every function, on an embedded table, queues, schedules and secrets.
 //!
-//! Nothing of the functions changes here. The AWS SDK gets another HTTP client ([`cloud`]), and the runner
-//! plays the event sources ([`runner`]): it polls queues, fires schedules and serves HTTP.
+//! The functions run unchanged. The AWS SDK gets another HTTP client ([`cloud`]), and the runner replaces the event
+//! sources ([`runner`]): it polls queues, fires schedules and serves HTTP.
 
 pub mod account;
 pub mod calls;

@@ -1,4 +1,4 @@
-//! `adflight`: the whole system on a laptop.
+//! `adflight`: the whole system on one machine.
 
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
@@ -21,7 +21,7 @@ use runtime::session::Role;
 use runtime::telemetry::{self, Format};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What the shell sees when the command line or the environment is at fault.
+/// The exit code for a mistake in the command line or the environment.
 const USAGE: u8 = 2;
 
 /// The backend of a Meta ads product, whole, on this machine.
@@ -52,12 +52,12 @@ enum Command {
 
 #[derive(Subcommand)]
 enum AuditCommand {
-    /// Walk the chain of a workspace's entries and name the first link that does not hold.
+    /// Verify the hash chain of a workspace's entries and name the first broken link.
     Verify {
         /// The workspace.
         #[arg(long, default_value = WORKSPACE)]
         workspace: String,
-        /// The folder of the system, which must not run.
+        /// The folder of the system, which must not be running.
         #[arg(long, default_value = ".adflight", value_name = "DIR")]
         data: Data,
         /// A table in AWS instead, with the credentials and the region of the environment.
@@ -68,7 +68,7 @@ enum AuditCommand {
 
 #[derive(Subcommand)]
 enum KeyringCommand {
-    /// Replace the key by a fresh one and seal every token anew; the system must not run.
+    /// Replace the key with a fresh one and reseal every token; the system must not be running.
     Rotate {
         /// The folder of the system.
         #[arg(long, default_value = ".adflight", value_name = "DIR")]
@@ -86,13 +86,13 @@ struct Up {
     /// Print one JSON document on stdout, everything else on stderr.
     #[arg(long)]
     json: bool,
-    /// Where the table and the secrets are kept; ":memory:" keeps nothing.
+    /// Where the table and the secrets are stored; ":memory:" stores nothing.
     #[arg(long, default_value = ".adflight", value_name = "DIR")]
     data: Data,
     /// The port on 127.0.0.1; 0 picks a free one.
     #[arg(long, default_value_t = 8787)]
     port: u16,
-    /// Which Meta.
+    /// Which Meta to use.
     #[arg(long, value_enum, default_value_t = MetaKind::Simulated, value_name = "KIND")]
     meta: MetaKind,
 }
@@ -118,7 +118,7 @@ struct Sim {
 
 #[derive(Args)]
 struct Token {
-    /// The workspace that the token opens.
+    /// The workspace of the token.
     #[arg(long, default_value = WORKSPACE)]
     workspace: String,
     /// viewer, editor or owner.
@@ -149,13 +149,13 @@ async fn main() -> ExitCode {
     })
 }
 
-/// To stderr, where everything goes that is not the result.
+/// Writes a line to stderr, which takes everything but the result.
 fn say(line: &str) {
-    // Nobody is left to tell when stderr is closed.
+    // A closed stderr cannot be reported anywhere.
     let _closed = writeln!(std::io::stderr(), "{line}");
 }
 
-/// To stdout: the result.
+/// Writes the result to stdout.
 fn print(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("stdout is closed")
 }
@@ -202,7 +202,7 @@ async fn run_demo(system: &System, args: &Up) -> anyhow::Result<ExitCode> {
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Waits for Ctrl-C, or for what a service manager sends.
+/// Waits for Ctrl-C, or for the signal that a service manager sends.
 async fn shutdown_requested() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be heard here")?;
     tokio::select! {
@@ -288,7 +288,7 @@ async fn rotate(data: &Data) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A bar on a terminal, plain lines elsewhere.
+/// Reports progress: a bar on a terminal, plain lines elsewhere.
 struct ProgressReporter {
     bar: ProgressBar,
     last: Cell<Option<DemoStage>>,

@@ -1,4 +1,4 @@
-//! What passes through the system, for whoever listens.
+//! Passes the system's calls, requests and responses to an observer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,20 +6,20 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::request::Parts;
 
-/// Something that passes.
+/// An observed call, request or response.
 pub enum Observation<'a> {
-    /// A call to the embedded AWS: what is written into the table, queues, schedules and secrets.
+    /// A call to the embedded AWS: reads and writes of the table, queues, schedules and secrets.
     Call {
-        /// `dynamodb` and so on.
+        /// The service, such as `dynamodb`.
         service: &'a str,
-        /// Where it went.
+        /// The request's URI.
         uri: &'a str,
-        /// What it said.
+        /// The request's body.
         body: &'a str,
     },
-    /// A request to a function, before it is answered.
+    /// A request to a function, before it is handled.
     Request(&'a Parts),
-    /// What the function answered.
+    /// A function's response.
     Response {
         /// The request.
         request: &'a Parts,
@@ -32,7 +32,7 @@ pub enum Observation<'a> {
     },
 }
 
-/// Who listens.
+/// A callback that receives every observation.
 #[derive(Clone)]
 pub struct Observer(pub Arc<dyn Fn(&Observation<'_>) + Send + Sync>);
 

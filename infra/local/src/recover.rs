@@ -1,9 +1,9 @@
-//! After a start: finds in the table what was under way when the last process ended.
+//! Recovery after a start: finds in the table what was in progress when the last process ended.
 //!
-//! In the cloud SQS and Scheduler outlive every process. Here they live in memory, so their contents are
-//! made again from the states in the table: selected accounts are synced (which asks for every chunk that is
-//! not done), open launches are taken up, a change of keys goes on, and timers of activations are set. The one schedule that belongs to
-//! no account is set here too.
+//! In the cloud SQS and Scheduler outlive every process. Here they live in memory, so their contents are restored from
+//! the states in the table: selected accounts are synced (which requests every chunk that is not done), open launches
+//! and a started key rotation are resumed, and timers of activations are set. The one schedule that belongs to no
+//! account is set here too.
 
 use std::collections::HashMap;
 
@@ -24,20 +24,20 @@ use crate::cloud::{Cloud, TABLE};
 use crate::functions::Functions;
 use crate::system::tenant;
 
-/// How an account stood when the system started: what comes later is this run's. The clock cannot tell,
-/// for it may be set back between two runs.
+/// The state of an account when the system started; every later change belongs to this run. Timestamps cannot show
+/// that, because the clock may be set back between two runs.
 #[derive(Debug, Clone, Default)]
 pub struct AccountSnapshot {
-    /// When the structure was last mirrored.
+    /// When the entities were last synced.
     pub entities_synced_at: Option<Timestamp>,
     /// The fence of each week.
     pub fences: HashMap<IsoWeek, u64>,
 }
 
-/// How every selected account stood.
+/// The state of every selected account when the system started.
 pub type AccountSnapshots = HashMap<(Tenant, AdAccountId), AccountSnapshot>;
 
-/// Takes everything up again that the table says is not finished.
+/// Resumes everything that the table shows as unfinished.
 pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Result<AccountSnapshots> {
     let mut jobs = Vec::new();
     let mut snapshots = AccountSnapshots::new();
@@ -75,7 +75,7 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
     Ok(snapshots)
 }
 
-/// Every item of a kind in every workspace. An operator's look at a small table: functions never scan.
+/// Returns every item of a kind in every workspace. Only an operator scans, on a small table; functions never do.
 async fn scan<T: DeserializeOwned>(
     cloud: &Cloud,
     sort_key: &str,

@@ -1,4 +1,4 @@
-//! What a run shows at its end: for a person, or as one JSON document.
+//! The output at the end of a run: text, or one JSON document.
 
 use anyhow::Context;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
@@ -48,13 +48,13 @@ struct Entities {
 
 #[derive(Debug, Serialize)]
 struct Facts {
-    /// Ad-days kept, of every run so far.
+    /// Ad-days stored by all runs so far.
     rows: u64,
     first_day: Option<Date>,
     last_day: Option<Date>,
     /// Items of the table that this run wrote.
     items_written: u64,
-    /// Items that this run found as they were and did not write again.
+    /// Items that were unchanged and therefore not written again.
     items_unchanged: u64,
 }
 
@@ -79,7 +79,7 @@ struct RulePart {
 }
 
 impl Report {
-    /// Asks the running system, over HTTP where the front end would.
+    /// Queries the running system, over HTTP where the front end would.
     pub async fn gather(system: &System, api: &ApiClient) -> anyhow::Result<Self> {
         let account: AdAccountId = system.sim().context("no simulated account")?.account().id.parse()?;
         let workspace = tenant(WORKSPACE)?;
@@ -142,12 +142,12 @@ impl Report {
         })
     }
 
-    /// Whether every week was measured.
+    /// Returns whether every week was measured.
     pub fn is_complete(&self) -> bool {
         self.chunks.failed == 0
     }
 
-    /// The report as a person reads it.
+    /// Returns the report as text.
     pub fn to_text(&self) -> String {
         let (account, facts, totals) = (&self.account, &self.facts, &self.totals);
         let days = match (facts.first_day, facts.last_day) {
@@ -219,10 +219,10 @@ impl Report {
     }
 }
 
-/// Decisions of a rule that are spelt out; the rest is counted.
+/// Decisions of a rule that are listed; the others are counted.
 const MAX_SHOWN_DECISIONS: usize = 5;
 
-/// One decision, with what a person asks first: what, why, and how it ended.
+/// One decision: what was done, why, and its outcome.
 #[derive(Debug, Serialize)]
 struct DecisionPart {
     object: String,

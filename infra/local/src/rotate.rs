@@ -1,4 +1,4 @@
-//! Changing the keys of a system that does not run: what `auth-meta` does job by job in the cloud, at one go.
+//! Rotates the keyring of a stopped system: does at once what `auth-meta` does job by job in the cloud.
 
 use anyhow::{Context, ensure};
 use auth_meta::rotation::{Rotation, RotationStatus};
@@ -7,10 +7,10 @@ use runtime::Clock;
 use crate::cloud::Cloud;
 use crate::data::Data;
 
-/// Begins a rotation on this data, or goes on with the one that is under way, and says how far it is.
+/// Begins a rotation on this data, or resumes the one in progress, and returns its status.
 pub async fn rotate(data: &Data) -> anyhow::Result<String> {
     ensure!(*data != Data::Memory, "a system on :memory: keeps no keyring that could be rotated");
-    // Where no system has run, none is begun.
+    // Fails where no system has run, instead of creating secrets.
     data.existing_secrets()?;
     let _lock = data.lock()?;
     let local = data.existing_secrets()?;

@@ -1,4 +1,4 @@
-//! The event sources of the cloud: queues that are polled, schedules that fire.
+//! Replaces the event sources of the cloud: polls queues and fires schedules.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,16 +16,16 @@ use crate::calls;
 use crate::cloud::Cloud;
 use crate::functions::Functions;
 
-/// How often a queue is asked although nothing was sent: for messages whose delay or timeout is over.
+/// The interval at which a queue is polled although nothing was sent, for messages whose delay or timeout is over.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How often it is asked whether everything has settled.
+/// The interval at which [`Runner::settle`] checks the queues.
 const SETTLE_POLL: Duration = Duration::from_millis(10);
 
-/// How often schedules are looked at.
+/// The interval at which schedules are checked.
 const TIMER_POLL: Duration = Duration::from_millis(100);
 
-/// Messages that one function works on at once, as `MaximumConcurrency` limits it on AWS.
+/// Messages that one function processes at once, as `MaximumConcurrency` limits it on AWS.
 const CONCURRENCY: usize = 4;
 
 /// Polls every queue and fires every schedule, until dropped.
@@ -49,7 +49,7 @@ impl Runner {
         Self { tasks, cloud: cloud.clone(), busy }
     }
 
-    /// Waits until no message is visible and none is being worked on. Delayed messages are not waited for.
+    /// Waits until no message is visible and none is being processed. Does not wait for delayed messages.
     pub async fn settle(&self) -> anyhow::Result<()> {
         let mut ticks = ticks(SETTLE_POLL);
         let mut quiet = 0;
@@ -69,12 +69,12 @@ impl Runner {
         Ok(self.busy.load(Ordering::SeqCst) == 0)
     }
 
-    /// Messages of a queue that could be received now.
+    /// Returns the number of messages of a queue that could be received now.
     async fn visible_messages(&self, queue: &str) -> anyhow::Result<u64> {
         self.count(queue, &[QueueAttributeName::ApproximateNumberOfMessages]).await
     }
 
-    /// Messages of a queue that will be worked on some time, those of the present included.
+    /// Returns the number of messages in a queue: visible, delayed and in process.
     pub async fn outstanding(&self, queue: Queue) -> anyhow::Result<u64> {
         let all = [
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -84,7 +84,7 @@ impl Runner {
         self.count(queue.name(), &all).await
     }
 
-    /// Messages that a queue gave up.
+    /// Returns the number of dead letters of a queue.
     pub async fn dead_letter_count(&self, queue: Queue) -> anyhow::Result<u64> {
         self.visible_messages(&dead_letter_queue_name(queue)).await
     }
@@ -98,7 +98,7 @@ impl Runner {
         names.iter().map(count).sum::<Option<u64>>().context("a queue without a count")
     }
 
-    /// Stops polling and waits for nothing: what was under way comes again from the table's states.
+    /// Stops polling without waiting: recovery restores unfinished work from the table.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }
@@ -118,11 +118,11 @@ impl Source {
         let mut work = JoinSet::new();
         let mut ticks = ticks(POLL);
         loop {
-            // Before receiving, so that what is sent right after it is not slept through.
+            // Registered before receiving, so that a message sent right after it wakes the loop.
             let sent = source.cloud.sent.notified();
             tokio::pin!(sent);
             sent.as_mut().enable();
-            // Busy while receiving: between the queue and the worker a message is nobody's.
+            // Counts as busy while receiving: a received message is in no queue and with no worker yet.
             let receiving = Busy::new(&source.busy);
             let received = source.receive(CONCURRENCY - work.len()).await;
             for message in received {
@@ -142,7 +142,7 @@ impl Source {
         }
     }
 
-    /// Up to `max` messages. A poll that fails is a poll that found nothing.
+    /// Receives up to `max` messages; a failed poll returns none.
     async fn receive(&self, max: usize) -> Vec<Message> {
         let Ok(address) = self.cloud.queues.address(self.queue.name()) else { return Vec::new() };
         let Some(max) = i32::try_from(max).ok().filter(|max| *max > 0) else { return Vec::new() };
@@ -159,13 +159,13 @@ impl Source {
         }
     }
 
-    /// What Lambda's event source does: invoke, delete what succeeded, leave the rest to its timeout.
+    /// Does what Lambda's event source does: invokes, deletes what succeeded, and leaves the rest to its timeout.
     async fn work(&self, message: Message) {
         let (metadata, body) = (metadata(&message), message.body.unwrap_or_default());
         let delivery = Delivery { metadata, body };
         let process = |job: Job| self.functions.process(self.queue, job);
         let work = consume(&self.cloud.queues, &self.cloud.clock, self.queue, vec![delivery], process);
-        // What becomes of the message is the function's doing as well.
+        // Calls that follow from the message's outcome are attributed to the function as well.
         let failed = calls::attributed_to(self.queue.name(), work).await;
         let (true, Some(receipt)) = (failed.is_empty(), message.receipt_handle) else { return };
         let Ok(address) = self.cloud.queues.address(self.queue.name()) else { return };
@@ -176,7 +176,7 @@ impl Source {
     }
 }
 
-/// What a message's unit of work is about.
+/// Returns the metadata of a message for its unit of work.
 fn metadata(message: &Message) -> MessageMetadata {
     let receives = MessageSystemAttributeName::ApproximateReceiveCount;
     let attributes = message.message_attributes.as_ref();
@@ -210,7 +210,7 @@ async fn fire(cloud: Cloud) {
     loop {
         ticks.tick().await;
         for (name, timer) in cloud.timers.due() {
-            // The message first: a crash between sends it twice, and every job may come twice.
+            // Sends before recording: a crash in between sends the message twice, and every job tolerates that.
             let url = timer.queue_arn.rsplit(':').next().and_then(|queue| cloud.queues.address(queue).ok());
             let Some(address) = url else {
                 tracing::error!(name, arn = timer.queue_arn, "A schedule's target is unknown.");

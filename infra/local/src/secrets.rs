@@ -1,6 +1,6 @@
-//! Secrets Manager for the AWS SDK: an emulator in this process, and what it lacks. It moves a label away from a
-//! version that does not have it, and to one that does not exist, where AWS refuses; and it forgets everything when
-//! the process ends.
+//! Secrets Manager for the AWS SDK: an emulator in this process, with two corrections. AWS refuses to move a label away
+//! from a version that does not have it, or to a version that does not exist; the emulator does not. And the emulator
+//! loses everything when the process ends, so the keyring is saved on disk.
 
 use std::pin::Pin;
 
@@ -14,16 +14,16 @@ use winterbaume_secretsmanager::SecretsManagerService;
 
 use crate::data::Data;
 
-/// Secrets as a service of the embedded cloud.
+/// Secrets Manager as a service of the embedded cloud.
 pub(crate) struct Secrets {
     service: SecretsManagerService,
     data: Data,
-    /// Held while labels are looked at and moved.
+    /// Held while labels are checked and moved.
     move_lock: Mutex<()>,
 }
 
 impl Secrets {
-    /// Serves secrets. What the keyring becomes is kept in this data.
+    /// Serves secrets, and saves every new keyring in `data`.
     pub(crate) fn new(data: Data) -> Self {
         Self { service: SecretsManagerService::new(), data, move_lock: Mutex::default() }
     }
@@ -53,7 +53,7 @@ impl Secrets {
         self.service.handle(request).await
     }
 
-    /// On disk before anybody can seal with it.
+    /// Saves the keyring on disk before anything can be sealed with it.
     fn save(&self, text: &SecretString) -> anyhow::Result<()> {
         self.data.save_keyring(KeyringDocument::parse(text)?)
     }

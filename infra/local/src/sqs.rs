@@ -1,5 +1,5 @@
-//! SQS, embedded: the library keeps the messages; a signal when something was sent lets the runner sleep
-//! instead of asking all the time.
+//! SQS, embedded: the library stores the messages; a signal for every sent message lets the runner sleep instead of
+//! polling constantly.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub struct Sqs {
 }
 
 impl Sqs {
-    /// Empty queues that give `sent` a signal for every message.
+    /// Creates a service without queues that signals `sent` for every message.
     pub fn new(sent: Arc<Notify>) -> Self {
         Self { service: SqsService::new(), sent }
     }

@@ -1,9 +1,9 @@
-//! Everything together: Meta (simulated or real), the embedded AWS, the functions, the runner and HTTP.
+//! The complete system: Meta (simulated or real), the embedded AWS, the functions, the runner and HTTP.
 
 use std::fs::File;
 
-use access::Connector;
 use anyhow::Context;
+use connector::Connector;
 use domain::tenant::{Tenant, trusted};
 use graph_api::{Graph, Time};
 use graph_sim::{AccountArgs, GraphSim};
@@ -23,27 +23,27 @@ use crate::observer::Observer;
 use crate::recover::{self, AccountSnapshots};
 use crate::runner::Runner;
 
-/// How a system is started.
+/// The options of a system.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where it keeps its things.
+    /// Where it stores its data.
     pub data: Data,
-    /// The port on 127.0.0.1; 0 lets the system choose.
+    /// The port on 127.0.0.1; 0 lets the operating system choose.
     pub port: u16,
     /// The ad account, and its day.
     pub account: Account,
-    /// After this long a message that was received and not finished comes again.
+    /// Seconds after which a received and unfinished message becomes visible again.
     pub visibility_seconds: u32,
-    /// How many requests a workspace may make in a minute, and at once.
+    /// Requests per minute and workspace; also the size of a burst.
     pub requests_per_minute: u32,
-    /// Whose sessions let people in; the local issuer's unless it is said.
+    /// The trusted issuer of sessions; the local issuer when `None`.
     pub sessions: Option<SessionConfig>,
-    /// Who hears what passes.
+    /// Receives all calls, requests and responses.
     pub observer: Option<Observer>,
 }
 
 impl Options {
-    /// A generated account, nothing kept, any port.
+    /// Returns the options for a generated account, in-memory data, and any port.
     pub fn in_memory() -> Self {
         Self {
             data: Data::Memory,
@@ -59,7 +59,7 @@ impl Options {
 
 /// The running system.
 pub struct System {
-    /// The time.
+    /// The system's clock.
     pub clock: Clock,
     /// The table, for tests and reports.
     pub table: Table,
@@ -71,9 +71,9 @@ pub struct System {
     pub cloud: Cloud,
     /// When it started.
     pub started_at: Timestamp,
-    /// How the accounts on this data stood then.
+    /// The state of the accounts on this data at the start.
     pub snapshots: AccountSnapshots,
-    /// What Meta signs with and repeats.
+    /// The app's secrets: the app secret signs Meta's webhooks, the verify token authenticates their handshake.
     pub secrets: AppSecrets,
     /// What functions get from this host.
     pub host: Host,
@@ -85,7 +85,7 @@ pub struct System {
 }
 
 impl System {
-    /// Starts everything. What the last process on this data left undone is taken up at once.
+    /// Starts everything, and resumes what the last process on this data left unfinished.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let lock = options.data.lock()?;
         let (listener, address) = http_server::bind(options.port)?;
@@ -151,27 +151,27 @@ impl System {
         })
     }
 
-    /// Where the API is, without a trailing slash.
+    /// Returns the API's URL, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The simulator, unless Meta is the real one.
+    /// Returns the simulator; `None` when Meta is the real one.
     pub fn sim(&self) -> Option<&GraphSim> {
         self.sim.as_ref()
     }
 
-    /// The issuer of session tokens.
+    /// Returns the issuer of session tokens.
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 
-    /// A session token that works now.
+    /// Returns a session token that is valid now.
     pub fn token(&self, workspace: &str, role: Role) -> anyhow::Result<String> {
         self.issuer.sign(&self.issuer.claims(workspace, role, self.clock.now())?)
     }
 
-    /// Stops everything in order: no new requests, no new messages, then Meta.
+    /// Stops everything in order: new requests first, then new messages, then Meta.
     pub async fn stop(self) {
         self.server.stop().await;
         self.runner.stop().await;
@@ -181,13 +181,13 @@ impl System {
     }
 }
 
-/// A workspace as an operator names it: whoever runs the process owns its data.
+/// Parses a workspace named by an operator: whoever runs the process owns its data.
 pub fn tenant(workspace: &str) -> anyhow::Result<Tenant> {
     let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(workspace);
     trusted::deserialize(name).context("workspace")
 }
 
-/// A session token for the system that runs, or ran last, on this data.
+/// Returns a session token for the system that runs, or ran last, on this data.
 pub fn token_for(data: &Data, workspace: &str, role: Role) -> anyhow::Result<String> {
     let local = data.existing_secrets()?;
     let issuer = Issuer::new(&local.issuer_seed)?;

@@ -1,5 +1,5 @@
-//! EventBridge Scheduler, embedded: the library keeps the schedules, and what it leaves out (the target's
-//! input, the zone, and firing) is kept and done here.
+//! EventBridge Scheduler, embedded: the library stores the schedules; this module adds what it lacks: the target's
+//! input, the time zone, and firing.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -21,16 +21,16 @@ pub struct Timers {
     clock: Clock,
 }
 
-/// A schedule with what it takes to fire it.
+/// A schedule with what is needed to fire it.
 #[derive(Debug, Clone)]
 pub struct Timer {
     /// When it fires next.
     pub due: Timestamp,
-    /// The queue it sends to.
+    /// The ARN of the queue that it sends to.
     pub queue_arn: String,
-    /// What it sends.
+    /// The body of its message.
     pub input: String,
-    /// Time between two firings; `None` fires once.
+    /// The time between two firings; `None` fires once.
     pub period: Option<SignedDuration>,
 }
 
@@ -50,12 +50,12 @@ struct TargetBody {
 }
 
 impl Timers {
-    /// No schedules yet.
+    /// Creates a service without schedules.
     pub fn new(clock: Clock) -> Self {
         Self { service: Arc::new(SchedulerService::new()), timers: Arc::default(), clock }
     }
 
-    /// The schedules that are due, by name.
+    /// Returns the schedules that are due, by name.
     pub fn due(&self) -> Vec<(String, Timer)> {
         let now = self.clock.now();
         let due =
@@ -63,8 +63,8 @@ impl Timers {
         self.lock().iter().filter_map(due).collect()
     }
 
-    /// Records that a schedule's message is in its queue: a recurring one waits for its next time, one that
-    /// fires once is deleted, unless it was replaced since.
+    /// Records that a schedule's message is in its queue: advances a recurring schedule to its next time, and deletes a
+    /// one-time schedule, unless it was replaced since.
     pub async fn mark_fired(&self, name: &str, timer: &Timer) {
         let delete = {
             let mut timers = self.lock();
@@ -112,7 +112,7 @@ impl Timers {
     }
 }
 
-/// When an expression fires next, and how often.
+/// Returns when an expression fires next, and its period.
 fn timing(expression: &str, zone: TimeZone, now: Timestamp) -> Option<(Timestamp, Option<SignedDuration>)> {
     let inner = |kind: &str| expression.strip_prefix(kind)?.strip_prefix('(')?.strip_suffix(')');
     if let Some(at) = inner("at") {
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expressions_mean_what_they_mean_on_aws() {
+    fn expressions_are_parsed_as_on_aws() {
         let now: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
         let due = |expression: &str, zone: &str| {
             timing(expression, TimeZone::get(zone).unwrap(), now).map(|(due, _)| due.to_string())

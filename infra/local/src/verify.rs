@@ -1,4 +1,4 @@
-//! Walking the audit log of a workspace, on this machine's table or on one in AWS.
+//! Verifies the audit log of a workspace, in this machine's table or in one in AWS.
 
 use aws_config::BehaviorVersion;
 use runtime::Clock;
@@ -9,21 +9,21 @@ use crate::cloud::Cloud;
 use crate::data::Data;
 use crate::system::tenant;
 
-/// Which table.
+/// The table to verify.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TableLocation {
-    /// Of a system that is stopped.
+    /// The table of a stopped system.
     Local(Data),
-    /// In AWS, by its name, with the credentials and the region of the environment.
+    /// A table in AWS, by its name, with the credentials and the region of the environment.
     Aws(String),
 }
 
-/// How many entries a workspace's log has, or its first link that does not hold.
+/// Returns the number of entries in a workspace's log, or its first broken link.
 pub async fn verify(location: &TableLocation, workspace: &str) -> anyhow::Result<Result<u64, ChainError>> {
     let workspace = tenant(workspace)?;
     match location {
         TableLocation::Local(data) => {
-            // Where no system has run, none is begun.
+            // Fails where no system has run, instead of creating secrets.
             let local = data.existing_secrets()?;
             let _lock = data.lock()?;
             let cloud = Cloud::start(data, &local, &Clock::system(), 30, None).await?;

@@ -1,4 +1,4 @@
-//! The program as a person runs it.
+//! Runs the program as a person does.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
@@ -8,11 +8,11 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// Everything happens on one day, so that two runs see the same account.
+/// A fixed day, so that two runs see the same account.
 const TODAY: [&str; 2] = ["--today", "2026-11-20"];
 
-/// Cargo puts the program beside the folder of its tests. Asked at run time, for a path that was compiled in may
-/// be that of another clone with the same target folder.
+/// Builds a command for the program, which Cargo puts beside the folder of its tests. The path is computed at run time,
+/// because a compiled-in path may be that of another clone with the same target folder.
 fn adflight(args: &[&str]) -> Command {
     let test = std::env::current_exe().unwrap();
     let mut command = Command::new(test.parent().unwrap().with_file_name("adflight"));
@@ -24,7 +24,7 @@ fn run(args: &[&str]) -> Output {
     adflight(args).output().unwrap()
 }
 
-/// Runs the main job to its end and answers its JSON document.
+/// Runs the main workflow to its end and returns its JSON document.
 fn job(data: &str, more: &[&str]) -> Value {
     let args = [&["up", "--exit", "--json", "--port", "0", "--data", data], &TODAY[..], more].concat();
     let output = run(&args);
@@ -35,7 +35,7 @@ fn job(data: &str, more: &[&str]) -> Value {
     serde_json::from_str(&stdout).unwrap()
 }
 
-/// A process that does not outlive its test.
+/// A process that ends with its test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -45,7 +45,7 @@ impl Drop for Running {
     }
 }
 
-/// The numbers that must not depend on how a run went.
+/// Returns the numbers that must not depend on how a run went.
 fn figures(document: &Value) -> Value {
     let mut figures = document.clone();
     let kept = ["account", "entities", "totals", "chunks"];
@@ -57,7 +57,7 @@ fn figures(document: &Value) -> Value {
 }
 
 #[test]
-fn killed_in_the_middle_it_completes_the_next_time_and_then_writes_nothing_more() {
+fn a_killed_run_is_completed_by_the_next_one_and_then_nothing_more_is_written() {
     let undisturbed = job(":memory:", &[]);
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -117,7 +117,7 @@ fn the_recorded_account_is_shown_to_the_cent() {
 }
 
 #[test]
-fn while_it_serves_the_printed_curl_works_and_the_folder_and_port_are_taken() {
+fn the_printed_curl_works_while_it_serves_and_the_folder_and_port_are_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
     let small = ["--campaigns", "4", "--adsets", "4", "--ads", "4", "--days", "10"];
@@ -144,7 +144,7 @@ fn while_it_serves_the_printed_curl_works_and_the_folder_and_port_are_taken() {
     assert_refused(&["up", "--data", data, "--port", "0"], &[data, "in use"]);
 }
 
-/// One GET over a plain socket.
+/// Sends one GET over a plain socket.
 fn get(url: &str, token: &str) -> String {
     use std::io::Write;
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
@@ -158,7 +158,7 @@ fn get(url: &str, token: &str) -> String {
     answer
 }
 
-/// Ends with exit code 2 and one clear line that holds these words.
+/// Asserts exit code 2 and one line on stderr that contains these words.
 fn assert_refused(args: &[&str], words: &[&str]) {
     let output = run(args);
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -171,7 +171,7 @@ fn assert_refused(args: &[&str], words: &[&str]) {
 }
 
 #[test]
-fn mistakes_end_with_a_clear_line_and_exit_2() {
+fn usage_errors_exit_with_2_and_one_clear_line() {
     assert_refused(&["up", "--today", "2026-13-01"], &["--today"]);
     assert_refused(
         &["up", "--timezone", "Moon/Base", "--data", ":memory:", "--port", "0"],

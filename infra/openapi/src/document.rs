@@ -1,58 +1,51 @@
 //! The whole document.
 
+use std::ops::Deref;
+
 use anyhow::{Context, ensure};
-use http::Method;
-use runtime::describe::Operation;
-use runtime::route::Access;
+use runtime::endpoint::Declaration;
 use serde_json::{Map, Value, json};
 
 use crate::links;
 use crate::operation;
 use crate::schemas::Schemas;
 
-/// A route of a function, with what it says of itself.
-#[derive(Debug)]
-pub struct RouteDescription {
+/// An endpoint of a function.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
     /// The function.
     pub function: &'static str,
-    /// The method.
-    pub method: Method,
-    /// The path with `{parameters}`.
-    pub path: &'static str,
-    /// Who may come in.
-    pub access: Access,
-    /// What it takes and gives.
-    pub operation: Operation,
+    /// The endpoint's declaration.
+    pub declaration: &'static Declaration,
 }
 
-/// Every route of every function, in the order of their tables.
-pub fn routes() -> Vec<RouteDescription> {
-    let mut routes = Vec::new();
-    macro_rules! collect {
-        ($($name:literal: $function:ident),+ $(,)?) => {
-            $(for route in $function::ROUTES {
-                routes.push(RouteDescription {
-                    function: $name,
-                    method: route.method.clone(),
-                    path: route.path,
-                    access: route.access,
-                    operation: $function::describe(route.endpoint),
-                });
-            })+
-        };
+impl Deref for Route {
+    type Target = Declaration;
+
+    fn deref(&self) -> &Declaration {
+        self.declaration
     }
-    collect!(
-        "auth-meta": auth_meta,
-        "manage-campaign": manage_campaign,
-        "query-insights": query_insights,
-        "sync-entities": sync_entities,
-        "evaluate-rules": evaluate_rules,
-        "webhook-ingest": webhook_ingest,
-    );
-    routes
 }
 
-/// The description of the API.
+/// Returns every endpoint of every function, in the order of their lists.
+pub fn routes() -> Vec<Route> {
+    fn of<E: AsRef<Declaration>>(
+        function: &'static str,
+        endpoints: &'static [E],
+    ) -> impl Iterator<Item = Route> {
+        endpoints.iter().map(move |endpoint| Route { function, declaration: endpoint.as_ref() })
+    }
+    of("auth-meta", &auth_meta::ENDPOINTS)
+        .chain(of("workspaces", &workspaces::ENDPOINTS))
+        .chain(of("manage-campaign", &manage_campaign::ENDPOINTS))
+        .chain(of("query-insights", &query_insights::ENDPOINTS))
+        .chain(of("sync-entities", &sync_entities::ENDPOINTS))
+        .chain(of("evaluate-rules", &evaluate_rules::ENDPOINTS))
+        .chain(of("webhook-ingest", &webhook_ingest::DECLARATIONS))
+        .collect()
+}
+
+/// Returns the description of the API.
 pub fn document() -> anyhow::Result<Value> {
     let mut schemas = Schemas::new();
     let mut paths: Map<String, Value> = Map::new();

@@ -1,16 +1,17 @@
-//! openapi.yaml, made of the functions' tables of routes, of what they say of each route, and of the types that
-//! requests are read into and answers are written from.
+//! openapi.yaml, generated from the functions' route tables, from the routes' descriptions, and from the types of
+//! requests and responses.
 
 pub mod document;
 mod links;
 mod operation;
 mod schemas;
+pub mod template;
 mod yaml;
 
-pub use document::{RouteDescription, document, routes};
+pub use document::{Route, document, routes};
 pub use yaml::yaml;
 
-/// Where the description is kept, below the workspace's folder.
+/// The description's file, below the workspace's folder.
 pub const FILE: &str = "openapi.yaml";
 
 #[cfg(test)]
@@ -19,7 +20,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn openapi_yaml_says_what_the_routes_say() {
+    fn openapi_yaml_matches_the_routes() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(super::FILE);
         let committed = fs::read_to_string(path).unwrap_or_default();
         let generated = super::yaml(&super::document().unwrap()).unwrap();
@@ -31,5 +32,13 @@ mod tests {
             committed == generated,
             "openapi.yaml is old from line {differs:?} on; run `cargo xtask openapi`"
         );
+    }
+
+    #[test]
+    fn template_yaml_has_the_events_of_the_declarations() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(super::template::TEMPLATE);
+        let kept = fs::read_to_string(path).unwrap_or_default();
+        let made = super::template::with_events(&kept).unwrap();
+        assert!(kept == made, "the endpoints of template.yaml are old; run `cargo xtask template`");
     }
 }

@@ -1,8 +1,8 @@
-//! Which answers name what other routes take: whoever has made something can ask for it, change it and remove it.
+//! Links from responses to the routes that take their ids: whatever was created can be read, changed and removed.
 
 use serde_json::{Map, Value, json};
 
-/// Fields that name things which live somewhere else than below the path that gives them.
+/// Fields that name resources outside the path that returns them, each with the end of the path that takes it.
 const LINKED_FIELDS: [(&str, &str); 5] = [
     ("launch_id", "/launches/{launch}"),
     ("campaign_id", "/campaigns/{id}"),
@@ -11,7 +11,7 @@ const LINKED_FIELDS: [(&str, &str); 5] = [
     ("confirmation_code", "/{code}"),
 ];
 
-/// Adds links to the answers of a finished document.
+/// Adds links to the responses of a finished document.
 pub(crate) fn add(document: &mut Value) {
     let paths = document["paths"].clone();
     let operations = || {
@@ -46,10 +46,10 @@ pub(crate) fn add(document: &mut Value) {
     }
 }
 
-/// The fields of an answer that may name something.
+/// The fields of a response that may name a resource.
 struct ResponseShape {
     fields: Vec<String>,
-    /// What was found is only looked at; what was made may also be changed and removed.
+    /// Links of a list only read; links of a created resource also change and remove it.
     is_list: bool,
     is_created: bool,
 }
@@ -63,7 +63,7 @@ impl ResponseShape {
         Self { fields, is_list, is_created: method == "post" }
     }
 
-    /// Which parameter of a path is named by which field of an answer at `path`.
+    /// Returns the parameter of the path `target`, and the field of a response at `path` that gives its value.
     fn parameter<'a>(&'a self, path: &str, target: &'a str) -> Option<(&'a str, &'a str)> {
         if !self.is_list && !self.is_created {
             return None;

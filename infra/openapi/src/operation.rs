@@ -1,25 +1,24 @@
-//! One route as OpenAPI says it.
+//! The OpenAPI operation of one route.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use domain::Error;
-use domain::id::{
-    AdAccountId, ConnectionId, InvitationId, LaunchId, MemberId, ObjectId, RuleId, WorkspaceId,
-};
+use domain::id::WorkspaceId;
 use http::{Method, StatusCode};
-use runtime::describe::{Answer, Header, Operation, Problem, Shape};
-use runtime::route::{Access, MAX_BODY_BYTES};
+use runtime::endpoint::Access;
+use runtime::operation::{Header, IDEMPOTENCY_KEY, Operation, Problem, Shape, Success};
+use runtime::router::MAX_BODY_BYTES;
 use runtime::session::Role;
 use serde_json::{Map, Value, json};
 
-use crate::document::RouteDescription;
+use crate::document::Route;
 use crate::schemas::{Schemas, without_null};
 
-/// Where the schema of problems stands.
+/// The reference to the schema of problems.
 pub(crate) const PROBLEM: &str = "#/components/schemas/Problem";
 
-/// What every route, or every route with a session, may answer.
+/// Responses of every route, or of every route with a session.
 const COMMON: [Common; 5] = [
     ("Unauthorized", unauthorized, "A valid session is needed."),
     (
@@ -44,10 +43,10 @@ fn too_large() -> Problem {
     Problem { status: StatusCode::PAYLOAD_TOO_LARGE, kind: "too-large", title: "The body is too large" }
 }
 
-/// The name under which it is described, the problem, and why.
+/// The response's name, its problem, and the description.
 type Common = (&'static str, fn() -> Problem, &'static str);
 
-/// The answers that routes share.
+/// Returns the responses that routes share.
 pub(crate) fn common_responses() -> Value {
     let answers = COMMON.iter().map(|(name, problem, why)| {
         let mut answer = problem_response(&[(problem(), why)]);
@@ -60,13 +59,11 @@ pub(crate) fn common_responses() -> Value {
     Value::Object(answers.collect())
 }
 
-/// One route as OpenAPI says it.
-pub(crate) fn describe(schemas: &mut Schemas, route: &RouteDescription) -> anyhow::Result<Value> {
-    let Operation { id, summary, description, query, headers, body, answers, .. } = &route.operation;
-    let mut parameters = path_parameters(schemas, route.path)?;
-    if let Some(query) = query {
-        parameters.extend(query_parameters(schemas, *query)?);
-    }
+/// Returns the OpenAPI operation of a route.
+pub(crate) fn describe(schemas: &mut Schemas, route: &Route) -> anyhow::Result<Value> {
+    let Operation { id, summary, description, path, query, headers, body, response, .. } = &route.operation;
+    let mut parameters = path_parameters(schemas, route.path, *path)?;
+    parameters.extend(query_parameters(schemas, *query));
     parameters.extend(headers.iter().map(request_header));
     if is_write(route) && headers.iter().all(|header| header.name != IDEMPOTENCY_KEY) {
         let text =
@@ -77,7 +74,7 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &RouteDescription) -> anyho
         ("tags".to_owned(), json!([route.function])),
         ("summary".to_owned(), json!(summary)),
         ("operationId".to_owned(), json!(id)),
-        ("responses".to_owned(), responses(schemas, route, answers)),
+        ("responses".to_owned(), responses(schemas, route, response)),
     ]);
     if let Some(text) = access_description(route.access, *description) {
         operation.insert("description".to_owned(), text.into());
@@ -92,61 +89,79 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &RouteDescription) -> anyho
     }
     let security = match route.access {
         Access::Public => json!([]),
-        Access::Person | Access::Role(_) => json!([{"session": []}]),
+        Access::User | Access::Member(_) => json!([{"session": []}]),
     };
     operation.insert("security".to_owned(), security);
     Ok(Value::Object(operation))
 }
 
-const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
-
-/// Whether a route is a write of a session, which may be sent again under a key.
-fn is_write(route: &RouteDescription) -> bool {
+/// Returns whether a route is a write with a session, which accepts an idempotency key.
+fn is_write(route: &Route) -> bool {
     route.access != Access::Public && route.method != Method::GET
 }
 
 fn access_description(access: Access, description: Option<&str>) -> Option<String> {
     let needed = match access {
         Access::Public => None,
-        Access::Person => Some("Needs a session, in whichever workspace or none.".to_owned()),
-        Access::Role(role) => Some(format!("Needs the role {role}.")),
+        Access::User => Some("Needs a session, in whichever workspace or none.".to_owned()),
+        Access::Member(role) => Some(format!("Needs the role {role}.")),
     };
     let parts: Vec<_> = description.map(str::to_owned).into_iter().chain(needed).collect();
     (!parts.is_empty()).then(|| parts.join(" "))
 }
 
-fn path_parameters(schemas: &mut Schemas, path: &str) -> anyhow::Result<Vec<Value>> {
+/// Returns the parameters of a path: the workspace, and the fields of the struct that the handler reads.
+fn path_parameters(schemas: &mut Schemas, path: &str, shape: Option<Shape>) -> anyhow::Result<Vec<Value>> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let read = fields(schemas, shape);
     let parameter = |name: &str| {
-        let (shape, description): (Shape, &str) = match name {
-            "workspace" => (|g| g.subschema_for::<WorkspaceId>(), "The session's workspace."),
-            "ad_account" => (|g| g.subschema_for::<AdAccountId>(), "An ad account of the workspace."),
-            "id" => (|g| g.subschema_for::<ObjectId>(), "Meta's id of the object."),
-            "connection" => (|g| g.subschema_for::<ConnectionId>(), "A connection of the workspace."),
-            "code" => (|g| g.subschema_for::<String>(), "The confirmation code of a deletion."),
-            "rule" => (|g| g.subschema_for::<RuleId>(), "A rule of the workspace."),
-            "member" => (|g| g.subschema_for::<MemberId>(), "A member of the workspace."),
-            "invitation" => (|g| g.subschema_for::<InvitationId>(), "An invitation to the workspace."),
-            "launch" => (|g| g.subschema_for::<LaunchId>(), "A launch of the workspace."),
-            other => bail!("what {{{other}}} is must be said in infra/openapi/src/operation.rs"),
+        let field = read.iter().find(|field| field.name == name);
+        let (schema, description) = match (name, field) {
+            ("workspace", _) => {
+                let schema = schemas.request(|generator| generator.subschema_for::<WorkspaceId>());
+                (schema, Some(json!("The session's workspace.")))
+            }
+            (_, Some(field)) => (field.schema.clone(), field.description.clone()),
+            (_, None) => bail!("{path} has {{{name}}}, and its handler does not read it"),
         };
-        let schema = schemas.request(shape);
         Ok(
             json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema}),
         )
     };
-    names.map(parameter).collect()
+    names.clone().map(parameter).collect::<anyhow::Result<Vec<_>>>().and_then(|parameters| {
+        let unknown = read.iter().find(|field| !names.clone().any(|name| name == field.name));
+        match unknown {
+            Some(field) => bail!("{path} has no {{{}}}, which its handler reads", field.name),
+            None => Ok(parameters),
+        }
+    })
 }
 
-/// A parameter for each field of the query's struct.
-fn query_parameters(schemas: &mut Schemas, query: Shape) -> anyhow::Result<Vec<Value>> {
-    let shape = schemas.request(query);
-    let fields = shape["properties"].as_object().context("a query must be a struct")?;
+/// A field of a struct that path or query are read into.
+struct Field {
+    name: String,
+    schema: Value,
+    description: Option<Value>,
+    required: bool,
+}
+
+fn fields(schemas: &mut Schemas, shape: Option<Shape>) -> Vec<Field> {
+    let Some(shape) = shape else { return Vec::new() };
+    let shape = schemas.request(shape);
     let required = shape["required"].as_array().cloned().unwrap_or_default();
-    let parameter = |(name, schema): (&String, &Value)| {
+    let fields = shape["properties"].as_object().into_iter().flatten();
+    let field = |(name, schema): (&String, &Value)| {
         let mut schema = schema.clone();
         let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
         let required = required.iter().any(|required| required == name);
+        Field { name: name.clone(), schema, description, required }
+    };
+    fields.map(field).collect()
+}
+
+/// Returns a parameter for each field of the query's struct.
+fn query_parameters(schemas: &mut Schemas, query: Option<Shape>) -> Vec<Value> {
+    let parameter = |Field { name, schema, description, required }| {
         // It is there or not; there is no null in a query.
         let schema = if required { schema } else { without_null(schema) };
         let mut parameter = json!({"name": name, "in": "query", "required": required, "schema": schema});
@@ -160,21 +175,19 @@ fn query_parameters(schemas: &mut Schemas, query: Shape) -> anyhow::Result<Vec<V
         }
         parameter
     };
-    Ok(fields.iter().map(parameter).collect())
+    fields(schemas, query).into_iter().map(parameter).collect()
 }
 
 fn request_header(header: &Header) -> Value {
-    let Header { name, description, required, schema } = header;
-    json!({"name": name, "in": "header", "required": required, "description": description, "schema": schema})
+    let Header { name, description, required, .. } = header;
+    json!({"name": name, "in": "header", "required": required, "description": description, "schema": header.schema()})
 }
 
-fn responses(schemas: &mut Schemas, route: &RouteDescription, answers: &[Answer]) -> Value {
+fn responses(schemas: &mut Schemas, route: &Route, response: &Success) -> Value {
     let mut responses: BTreeMap<u16, Value> = BTreeMap::new();
-    for answer in answers {
-        responses.insert(answer.status.as_u16(), success(schemas, answer));
-    }
+    responses.insert(response.status.as_u16(), success(schemas, response));
     let as_page = route.operation.fails_as_page;
-    for (status, problems) in problem_responses(route) {
+    for (status, problems) in problem_responses(schemas, route) {
         let mut response = problem_response(&problems);
         let common =
             COMMON.iter().find(|(_, common, _)| matches!(problems[..], [(one, _)] if one == common()));
@@ -188,22 +201,23 @@ fn responses(schemas: &mut Schemas, route: &RouteDescription, answers: &[Answer]
     responses.into_iter().map(|(status, answer)| (status.to_string(), answer)).collect::<Map<_, _>>().into()
 }
 
-fn success(schemas: &mut Schemas, answer: &Answer) -> Value {
+fn success(schemas: &mut Schemas, answer: &Success) -> Value {
     let mut response = json!({"description": answer.description});
     for (content_type, shape) in &answer.contents {
         response["content"][content_type] = json!({"schema": schemas.response(shape)});
     }
     for header in &answer.headers {
-        let Header { name, description, required, schema } = header;
+        let Header { name, description, required, .. } = header;
         response["headers"][name] =
-            json!({"required": required, "description": description, "schema": schema});
+            json!({"required": required, "description": description, "schema": header.schema()});
     }
     response
 }
 
-/// How a route may fail, by status: what it says itself, and what follows from its access and what it takes.
-fn problem_responses(route: &RouteDescription) -> BTreeMap<u16, Vec<(Problem, &'static str)>> {
+/// Returns a route's problem responses by status: its own, and those that follow from its access and its body.
+fn problem_responses(schemas: &mut Schemas, route: &Route) -> BTreeMap<u16, Vec<(Problem, &'static str)>> {
     let Operation { query, headers, body, .. } = &route.operation;
+    let reads_query = !fields(schemas, *query).is_empty();
     let mut all = route.operation.failures.clone();
     let common = |name: &str| {
         let found = COMMON.iter().find(|(known, ..)| *known == name);
@@ -212,14 +226,14 @@ fn problem_responses(route: &RouteDescription) -> BTreeMap<u16, Vec<(Problem, &'
     let mut names = vec!["TooLarge", "Internal", "Unavailable"];
     match route.access {
         Access::Public => {}
-        Access::Person => {
+        Access::User => {
             names.push("Unauthorized");
             if route.path.contains('{') {
                 names.push("NotFound");
             }
             all.push((too_many_requests(), "The person has used up their requests."));
         }
-        Access::Role(role) => {
+        Access::Member(role) => {
             names.extend(["Unauthorized", "NotFound"]);
             all.push((too_many_requests(), "The workspace has used up its requests."));
             if role > Role::Viewer {
@@ -233,7 +247,7 @@ fn problem_responses(route: &RouteDescription) -> BTreeMap<u16, Vec<(Problem, &'
         all.push((Error::Conflict(String::new()).into(), why));
     }
     all.extend(names.into_iter().filter_map(common));
-    if query.is_some() || body.is_some() || !headers.is_empty() {
+    if reads_query || body.is_some() || !headers.is_empty() {
         let invalid = Error::Invalid(Vec::new());
         all.push((invalid.into(), "What was sent has mistakes; each is named with its field."));
     } else {

@@ -1,17 +1,17 @@
-//! Schemas of types: what may be sent, and what is answered.
+//! Schemas of types, for requests and for responses.
 
 use std::collections::BTreeSet;
 
 use anyhow::ensure;
-use runtime::describe::Shape;
+use runtime::operation::Shape;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 const SCHEMAS_PATH: &str = "/components/schemas";
 
-/// The schemas so far. A type that is taken and given may look different each time: what may be left out in a
-/// request is there in an answer.
+/// The schemas collected so far. A type that is used in both directions may have two schemas: a field that is optional
+/// in a request is present in a response.
 pub(crate) struct Schemas {
     requests: SchemaGenerator,
     responses: SchemaGenerator,
@@ -31,20 +31,20 @@ impl Schemas {
         }
     }
 
-    /// What may be sent. References to it are marked until [`Self::finish`].
+    /// Returns the schema of a request. References to it are marked until [`Self::finish`].
     pub(crate) fn request(&mut self, shape: Shape) -> Value {
         let mut schema = shape(&mut self.requests).to_value();
         rename(&mut schema, &|name| format!("{REQUEST_MARKER}{name}"));
         schema
     }
 
-    /// What is answered.
+    /// Returns the schema of a response.
     pub(crate) fn response(&mut self, shape: impl Fn(&mut SchemaGenerator) -> schemars::Schema) -> Value {
         shape(&mut self.responses).to_value()
     }
 
-    /// Puts the schemas into the document. A type that looks the same either way stands there once; of one that
-    /// does not, what may be sent has `Input` at the end of its name.
+    /// Puts the schemas into the document. A type with the same schema in both directions appears once; otherwise the
+    /// name of its request schema ends with `Input`.
     pub(crate) fn finish(mut self, document: &mut Value) -> anyhow::Result<()> {
         let mut responses = self.responses.take_definitions(true);
         responses.values_mut().for_each(never_null);
@@ -82,10 +82,10 @@ impl Schemas {
     }
 }
 
-/// Marks references to what may be sent. No type's name begins so.
+/// Marks references to request schemas. No type's name begins like this.
 const REQUEST_MARKER: &str = "~";
 
-/// Gives another name to what is referred to.
+/// Renames the references in a schema.
 fn rename(schema: &mut Value, new: &dyn Fn(&str) -> String) {
     let place = format!("#{SCHEMAS_PATH}/");
     match schema {
@@ -102,7 +102,7 @@ fn rename(schema: &mut Value, new: &dyn Fn(&str) -> String) {
     }
 }
 
-/// What may be missing in an answer is missing when there is nothing to say, and never null.
+/// Removes null from optional properties: an absent value is left out of a response.
 fn never_null(schema: &mut Value) {
     let required = schema["required"].as_array().cloned().unwrap_or_default();
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
@@ -113,7 +113,7 @@ fn never_null(schema: &mut Value) {
     }
 }
 
-/// A schema without the choice of null.
+/// Returns a schema without its null alternative.
 pub(crate) fn without_null(mut schema: Value) -> Value {
     let Some(object) = schema.as_object_mut() else { return schema };
     if let Some(Value::Array(types)) = object.get_mut("type") {

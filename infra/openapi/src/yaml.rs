@@ -1,10 +1,10 @@
-//! The document as a file that people read: what comes first in every object is what they look for first.
+//! The document as YAML, with each object's keys in the order in which readers look for them.
 
 use anyhow::Context;
 use serde_json::Value;
 use serde_yaml_ng::{Mapping, Value as Yaml};
 
-/// Keys in this order, then the others by the alphabet.
+/// Keys in this order, then the others alphabetically.
 const KEY_ORDER: [&str; 27] = [
     "openapi",
     "info",
@@ -35,7 +35,7 @@ const KEY_ORDER: [&str; 27] = [
     "properties",
 ];
 
-/// The document as YAML.
+/// Returns the document as YAML.
 pub fn yaml(document: &Value) -> anyhow::Result<String> {
     let text = serde_yaml_ng::to_string(&ordered(document)).context("the document is no YAML")?;
     Ok(format!("# Made of the code by `cargo xtask openapi`; not written by hand.\n{text}"))

@@ -1,5 +1,5 @@
-//! openapi.yaml: written anew when a route has changed, and held against the system by a client from PyPI. And the pages
-//! that people see, held against judges from npm. What they check stands in tests/api.
+//! Writes openapi.yaml when a route has changed, tests the system against it with a client from PyPI, and checks the
+//! HTML pages with validators from npm. The checks are in tests/api.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,10 +12,10 @@ use crate::{build, command, edge, python, root, run, say};
 
 const FILE: &str = "openapi.yaml";
 const VENV: &str = "target/api/schemathesis";
-/// The packages of tests/api/node, installed.
+/// The installed packages of tests/api/node.
 const PACKAGES: &str = "target/api/node";
 
-/// Writes the description of the API as the routes say it.
+/// Writes the description of the API.
 pub(crate) fn write() -> anyhow::Result<()> {
     build::development()?;
     let output =
@@ -24,7 +24,7 @@ pub(crate) fn write() -> anyhow::Result<()> {
     fs::write(root().join(FILE), output.stdout).with_context(|| format!("{FILE} cannot be written"))
 }
 
-/// Has schemathesis send whatever the description allows, and what it does not, to the whole system.
+/// Runs schemathesis against the whole system, with requests that the description allows and that it does not.
 pub(crate) fn test() -> anyhow::Result<()> {
     install()?;
     let counts = root().join(STATUS_COUNTS);
@@ -32,7 +32,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         fs::remove_file(&counts).with_context(|| STATUS_COUNTS.to_owned())?;
     }
     let mut system = System::start()?;
-    // What disconnects the ad account comes last, for nothing could be tried after it but to connect again.
+    // The operation that disconnects the ad account comes last, because nothing but connecting works after it.
     let results = [
         system.schemathesis(false, &[]),
         system.schemathesis(true, &["--include-operation-id", "disconnect", "--phases", "coverage,fuzzing"]),
@@ -43,7 +43,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     check_every_operation_succeeded()
 }
 
-/// Each operation has done at least once what it is for: an answer that refuses shows too little of it.
+/// Fails unless each operation has succeeded at least once: a refusal shows too little of it.
 fn check_every_operation_succeeded() -> anyhow::Result<()> {
     let counts = fs::read_to_string(root().join(STATUS_COUNTS)).context(STATUS_COUNTS)?;
     let (mut succeeded, mut requests, mut rejected) = (BTreeSet::new(), 0, BTreeSet::new());
@@ -61,7 +61,7 @@ fn check_every_operation_succeeded() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has judges of accessibility from npm look at every page that a person sees.
+/// Runs the HTML and accessibility validators from npm on every page that a person sees.
 pub(crate) fn test_pages() -> anyhow::Result<()> {
     install_packages()?;
     let mut system = System::start()?;
@@ -69,14 +69,14 @@ pub(crate) fn test_pages() -> anyhow::Result<()> {
     results.into_iter().collect()
 }
 
-/// What the judges need, so that nobody installs it twice at once.
+/// Installs the validators once, so that no two steps install them at the same time.
 pub(crate) fn install() -> anyhow::Result<()> {
     python::venv(VENV, "tests/api/locks/schemathesis.txt")?;
     install_packages()
 }
 
 fn install_packages() -> anyhow::Result<()> {
-    // With the packages of the Worker comes the node that is locked.
+    // The locked node comes with the packages of the Worker.
     edge::install()?;
     edge::install_from("tests/api/node", PACKAGES)
 }
@@ -85,7 +85,7 @@ fn check_pages() -> anyhow::Result<()> {
     run(edge::script_of_node(&["tests/api/node/pages.mjs", PACKAGES, SYSTEM])?)
 }
 
-/// The system under test. It ends when nobody holds its standard input any more, so also when we are killed.
+/// The system under test. It ends when its standard input is closed, so also when this process is killed.
 struct System {
     process: Child,
     url: String,
@@ -120,7 +120,7 @@ impl System {
         if last {
             schemathesis.env("ADFLIGHT_FINAL_RUN", "1");
         }
-        // Not by `run`, which would show the token.
+        // `run` would print the token.
         let status = schemathesis.status().context("schemathesis cannot be started")?;
         ensure!(status.success(), "schemathesis found something ({status})");
         Ok(())
@@ -134,8 +134,8 @@ impl System {
     }
 }
 
-/// What the system said of itself, for the hooks.
+/// The description of the running system, for the hooks.
 const SYSTEM: &str = "target/api/system.json";
 
-/// How often each operation was answered with which status, as the hooks keep it.
+/// Counts of responses by operation and status, written by the hooks.
 const STATUS_COUNTS: &str = "target/api/status-counts.jsonl";

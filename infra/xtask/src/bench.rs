@@ -1,4 +1,4 @@
-//! `cargo xtask bench hosts`: what the programs cost on their hosts, beside the least that others cost there.
+//! `cargo xtask bench hosts`: measures the programs on their hosts, beside minimal reference programs.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use crate::{build, command, edge, root, run, say, tools};
 
-/// Sizes of the POSTs, in KB, and how many of each make a round.
+/// Body sizes of the POSTs, in KB, and the number of each in a round.
 const BODIES: [(u64, u32); 3] = [(1, 6000), (16, 3000), (256, 600)];
 /// Rounds; both Workers take turns in each.
 const ROUNDS: usize = 5;
-/// Connections of the load.
+/// Concurrent connections of the load.
 const CONNECTIONS: &str = "16";
 /// Starts of each Worker.
 const STARTS: u32 = 7;
 
-/// The Lambda programs, then the Worker.
+/// Measures the Lambda programs, then the Worker.
 pub(crate) fn hosts() -> anyhow::Result<()> {
     build::bundles(None)?;
     lambda()?;
@@ -25,19 +25,19 @@ pub(crate) fn hosts() -> anyhow::Result<()> {
     worker()
 }
 
-/// Starts and memory: tests/hosts/benches/lambda.rs measures.
+/// Measures starts and memory, with tests/hosts/benches/lambda.rs.
 fn lambda() -> anyhow::Result<()> {
     let empty =
         ["build", "--quiet", "--profile", build::PROFILE, "--package", "hosts", "--bin", "empty-lambda"];
     run(command("cargo", &empty))?;
-    // The measuring program itself may be as it is for tests.
+    // The measuring program itself may be a development build.
     run(command(
         "cargo",
         &["bench", "--quiet", "--profile", "dev", "--package", "hosts", "--bench", "lambda"],
     ))
 }
 
-/// The verified POST: our Worker and the reference in workerd, loaded in turns by oha.
+/// Measures the verified POST: our Worker and the reference in workerd, loaded in turns by oha.
 fn worker() -> anyhow::Result<()> {
     let oha = tools::installed("oha", "1.16.0")?;
     let path = |part: &str| root().join(part);
@@ -63,7 +63,7 @@ fn worker() -> anyhow::Result<()> {
     ));
     for (body, (kb, count)) in stage["bodies"].as_array().context("no bodies")?.iter().zip(BODIES) {
         let mut rounds = [Vec::new(), Vec::new()];
-        // The first round warms both up.
+        // The first round is a warm-up for both.
         for round in 0..=ROUNDS {
             for (side, measured) in ["ours", "reference"].into_iter().zip(&mut rounds) {
                 let load = load(&oha, &stage[side], body, count)?;
@@ -86,13 +86,13 @@ fn worker() -> anyhow::Result<()> {
             rates[0] / rates[1],
         ));
     }
-    // The script ends with its input, and takes workerd along.
+    // The script ends when its input is closed, and stops workerd.
     drop(node.stdin.take());
     ensure!(node.wait()?.success(), "the Workers did not stop in order");
     Ok(())
 }
 
-/// One round: requests per second, and milliseconds.
+/// One round: requests per second, and latency in milliseconds.
 struct Load {
     rate: f64,
     p50: f64,

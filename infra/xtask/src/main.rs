@@ -63,6 +63,8 @@ enum Task {
     Pages,
     /// Writes openapi.yaml anew, as the routes say it. A test holds the file to them.
     Openapi,
+    /// Writes the HttpApi events of template.yaml as the endpoints are declared. A test compares the two.
+    Template,
     /// Whole stories on real hosts: the template on an AWS emulator, the Worker in workerd.
     Hosts {
         /// With the optimized programs that are deployed, not those of the development build.
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
         Task::Api => api::test(),
         Task::Pages => api::test_pages(),
         Task::Openapi => api::write(),
+        Task::Template => template::write(),
         Task::Hosts { bundles: false } => hosts::all(hosts::Programs::Development),
         Task::Hosts { bundles: true } => hosts::all(hosts::Programs::Bundles),
         Task::Faults { seeds } => nightly::faults(seeds),

@@ -1,5 +1,5 @@
-//! The judges that nobody here wrote: Meta's SDK and two connectors from PyPI, run against the simulator.
-//! What they are and what they compare stands in tests/peers/README.md.
+//! Conformance tests by third parties: Meta's SDK and two connectors from PyPI, run against the simulator.
+//! tests/peers/README.md describes them.
 
 use std::fs;
 
@@ -7,18 +7,18 @@ use anyhow::Context;
 
 use crate::{build, command, python, root, run};
 
-/// One virtual environment each: the three want different versions of the SDK.
+/// One virtual environment each: the three need different versions of the SDK.
 const VENVS: [&str; 3] = ["sdk", "airbyte", "tap"];
-/// Where the stories of our client leave the requests that it built, for the specification judge.
+/// Where the tests of our client record the requests that it builds, for the request check.
 const REQUESTS: &str = "target/peers/requests.jsonl";
 
-/// All judges, on a small account.
+/// Runs all conformance tests, on a small account.
 pub(crate) fn test() -> anyhow::Result<()> {
     install()?;
     build::development()?;
     record_requests()?;
     let requests = ["tests/peers/requests.example.jsonl", REQUESTS];
-    // All of them, whatever the first ones say.
+    // Runs all of them, even when the first ones fail.
     let results = [
         script("conformance_test.py", &[]),
         script("request_check.py", &requests),
@@ -28,7 +28,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     results.into_iter().collect()
 }
 
-/// Has every story of our client leave what it sent.
+/// Runs the tests of our client and records what they send.
 fn record_requests() -> anyhow::Result<()> {
     let path = root().join(REQUESTS);
     fs::write(&path, "").with_context(|| format!("{} cannot be written", path.display()))?;
@@ -37,7 +37,7 @@ fn record_requests() -> anyhow::Result<()> {
     run(tests)
 }
 
-/// What reading the full account costs each client, side by side.
+/// Measures what reading the full account costs each client, side by side.
 pub(crate) fn bench_sync() -> anyhow::Result<()> {
     install()?;
     run(command("cargo", &["build", "--quiet", "--release", "--package", "peers"]))?;
@@ -57,7 +57,7 @@ fn binary(profile: &str, name: &str) -> anyhow::Result<String> {
     Ok(path.to_str().context("the workspace's path is not text")?.to_owned())
 }
 
-/// Runs one of our scripts with the SDK at hand. Only what pip compiled is ever on disk as bytecode.
+/// Runs one of our scripts with the SDK. Only what pip compiled is stored as bytecode.
 fn script(name: &str, args: &[&str]) -> anyhow::Result<()> {
     let script = format!("tests/peers/{name}");
     let mut python = command("target/peers/sdk/bin/python", &["-B", &script]);
@@ -65,7 +65,7 @@ fn script(name: &str, args: &[&str]) -> anyhow::Result<()> {
     run(python)
 }
 
-/// The judges' virtual environments.
+/// Installs the virtual environments.
 fn install() -> anyhow::Result<()> {
     VENVS.iter().try_for_each(|venv| {
         python::venv(&format!("target/peers/{venv}"), &format!("tests/peers/locks/{venv}.txt"))

@@ -1,4 +1,4 @@
-//! Virtual environments of Python, each made from a lock.
+//! Python virtual environments, each made from a lock.
 
 use std::fs;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::{command, root, run, say};
 const PYTHONS: [&str; 4] = ["python3", "python3.13", "python3.12", "python3.11"];
 const PYTHON_MINORS: std::ops::RangeInclusive<u32> = 11..=13;
 
-/// Makes the virtual environment `folder` when it is missing, or was made from another lock or interpreter.
+/// Creates the virtual environment `folder` when it is missing, or was made from another lock or interpreter.
 pub(crate) fn venv(folder: &str, lock: &str) -> anyhow::Result<()> {
     let (python, version) = interpreter()?;
     let stamp = root().join(folder).join("lock");
@@ -29,7 +29,7 @@ pub(crate) fn venv(folder: &str, lock: &str) -> anyhow::Result<()> {
     fs::write(&stamp, wanted).context("the stamp of a virtual environment cannot be written")
 }
 
-/// The first interpreter of a version that the locks are for, and that version.
+/// Returns the first interpreter of a version that the locks support, and that version.
 fn interpreter() -> anyhow::Result<(&'static str, String)> {
     let mut found = PYTHONS.into_iter().filter_map(|python| {
         let output = Command::new(python).arg("--version").current_dir(root()).output().ok()?;

@@ -1,5 +1,4 @@
-//! The README's commands, held to the truth: those that end by themselves are run, the others must at least
-//! name options that exist.
+//! Checks the README's commands: runs those that end by themselves, and verifies that the options of the others exist.
 
 use std::fs;
 
@@ -21,14 +20,14 @@ pub(crate) fn check() -> anyhow::Result<()> {
             ["cargo", "xtask", ref task @ ..] => {
                 run_quietly("cargo", &[&["xtask"], task, &["--help"]].concat())?;
             }
-            // The rest needs an account of somebody, or another program.
+            // The rest needs somebody's account, or another program.
             _ => say(&format!("   not tried: {line}")),
         }
     }
     Ok(())
 }
 
-/// The lines of `sh` blocks.
+/// Returns the lines of `sh` blocks.
 fn commands(readme: &str) -> impl Iterator<Item = &str> {
     let mut inside = false;
     readme.lines().filter(move |line| {
@@ -40,7 +39,7 @@ fn commands(readme: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Runs what ends by itself; for what serves, asks for help after its options, which fails on an unknown one.
+/// Runs a command that ends by itself; for one that serves, adds `--help`, which fails on an unknown option.
 fn adflight(args: &[&str]) -> anyhow::Result<()> {
     let program = build::program("adflight");
     let program = program.to_str().context("the workspace's path is not text")?;
@@ -51,7 +50,7 @@ fn adflight(args: &[&str]) -> anyhow::Result<()> {
         return Ok(());
     }
     if args.contains(&"--exit") {
-        // Another system may be serving on the usual port while a developer runs the check.
+        // Another system may be using the default port while a developer runs the check.
         return run_quietly(program, &[args, &["--port", "0"]].concat());
     }
     run_quietly(program, &[args, &["--help"]].concat())

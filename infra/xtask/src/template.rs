@@ -1,17 +1,20 @@
-//! Holds template.yaml against what AWS says of each of its resources.
+//! Lints template.yaml against the schemas of AWS's resources.
 
-use std::fs;
+use std::fs::{self, File};
+use std::process::{Command, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
-use crate::{command, python, root, run};
+use crate::{build, command, python, root, run};
+
+const FILE: &str = "template.yaml";
 
 const VENV: &str = "target/hosts/lint";
 
-/// Both linters, which ask nobody: the schemas come with them.
+/// Runs both linters. They work offline, because they include the schemas.
 pub(crate) fn lint() -> anyhow::Result<()> {
     python::venv(VENV, "tests/hosts/locks/lint.txt")?;
-    // sam keeps notes about its user there.
+    // sam stores data about its user there.
     let home = root().join("target/hosts/home");
     fs::create_dir_all(&home).with_context(|| format!("{} cannot be made", home.display()))?;
     for (linter, args) in [
@@ -23,4 +26,15 @@ pub(crate) fn lint() -> anyhow::Result<()> {
         run(linter)?;
     }
     Ok(())
+}
+
+/// Writes the HttpApi events of the template as the endpoints are declared.
+pub(crate) fn write() -> anyhow::Result<()> {
+    build::development()?;
+    let path = root().join(FILE);
+    let mut program = Command::new(build::program("openapi"));
+    program.arg("template").stdin(File::open(&path).context(FILE)?).stderr(Stdio::inherit());
+    let made = program.output().context("the endpoints cannot be written")?;
+    ensure!(made.status.success(), "the endpoints cannot be written ({})", made.status);
+    fs::write(&path, made.stdout).with_context(|| format!("{FILE} cannot be written"))
 }

@@ -1,4 +1,4 @@
-//! What the check needs on the machine, and what it installs into `target/tools` by itself.
+//! The check's prerequisites on the machine, and the tools that it installs into `target/tools`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::{command, root, run, say};
 /// The target of Cloudflare Workers.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
-/// Names whatever is missing, all at once, and adds the wasm target, which rustup may not do by itself.
+/// Names everything that is missing at once, and adds the wasm target, which rustup may not do by itself.
 pub(crate) fn prerequisites() -> anyhow::Result<()> {
     let mut missing = Vec::new();
     let toolchain = output_of("rustup", &["show", "active-toolchain"]);
@@ -38,13 +38,13 @@ pub(crate) fn prerequisites() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a program prints when it succeeds.
+/// Returns what a program prints when it succeeds.
 pub(crate) fn output_of(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).current_dir(root()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The path of a cargo tool of exactly this version, installed at first use.
+/// Returns the path of a cargo tool of exactly this version, and installs it at first use.
 pub(crate) fn installed(tool: &str, version: &str) -> anyhow::Result<String> {
     let folder = root().join("target/tools");
     let path = folder.join("bin").join(tool);
@@ -58,7 +58,7 @@ pub(crate) fn installed(tool: &str, version: &str) -> anyhow::Result<String> {
     Ok(program)
 }
 
-/// The path of a tool of our own that is no member of the workspace, installed when its lock has changed.
+/// Returns the path of a tool of our own outside the workspace, and installs it when its lock has changed.
 pub(crate) fn install_own(tool: &str) -> anyhow::Result<PathBuf> {
     let folder = root().join("target/tools");
     let (path, stamp) = (folder.join("bin").join(tool), folder.join(format!("{tool}.lock")));

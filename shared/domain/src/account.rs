@@ -1,4 +1,4 @@
-//! What Meta says of an ad account beside its name: whose it is, how it is reached, and what may be done in it.
+//! Ad account details beside the name: access paths, launch defaults, beneficiaries and status.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,11 @@ use crate::text::{INVALID_DOMAIN_MESSAGE, is_domain};
 const AWARENESS_OBJECTIVE: &str = "OUTCOME_AWARENESS";
 const SALES_OBJECTIVE: &str = "OUTCOME_SALES";
 
-/// Goals of ad sets that promote a Page.
+/// Optimization goals of ad sets that promote a Page.
 const PAGE_OPTIMIZATION_GOALS: [&str; 3] = ["LEAD_GENERATION", "QUALITY_LEAD", "PAGE_LIKES"];
 
-/// What an event can be measured by. A product set has the pixel of its catalog, an app its own events.
+/// Keys of `promoted_object` that name an event source. A product set uses the pixel of its catalog; an app reports its
+/// own events.
 const EVENT_SOURCE_KEYS: [&str; 5] = [
     "pixel_id",
     "custom_conversion_id",
@@ -26,7 +27,7 @@ const EVENT_SOURCE_KEYS: [&str; 5] = [
     "offline_conversion_data_set_id",
 ];
 
-/// The special ad category of whoever advertises financial services (Marketing API, "Special Ad Category").
+/// The special ad category of ads for financial services (Marketing API, "Special Ad Category").
 const FINANCIAL_SERVICES_CATEGORY: &str = "FINANCIAL_PRODUCTS_SERVICES";
 
 /// A business at Meta.
@@ -60,7 +61,8 @@ pub enum AccessPath {
 }
 
 impl AccessPath {
-    /// The business of the person or system user through which it leads.
+    /// Returns the business of the person or system user through which the account is accessible; `None` for a direct
+    /// assignment.
     pub fn business(&self) -> Option<&Business> {
         match self {
             Self::Assigned => None,
@@ -105,7 +107,7 @@ pub struct LaunchDefaults {
 }
 
 impl LaunchDefaults {
-    /// Everything that is wrong, each with its field.
+    /// Returns every validation error, each with its field.
     pub fn check(&self) -> Vec<FieldError> {
         let mut found = Vec::new();
         if self.domain.as_deref().is_some_and(|domain| !is_domain(domain)) {
@@ -116,7 +118,7 @@ impl LaunchDefaults {
         found
     }
 
-    /// Fills in what a launch does not say, each where Meta takes it.
+    /// Fills in the fields that a launch omits, each only where Meta accepts it.
     pub fn fill(&self, spec: &mut LaunchSpec) {
         if spec.ad_set.dsa.is_none() {
             spec.ad_set.dsa.clone_from(&self.dsa);
@@ -137,7 +139,7 @@ impl LaunchDefaults {
         }
     }
 
-    /// What an ad set promotes. Source: Marketing API, "Ad Set", `promoted_object` by objective and goal.
+    /// Fills in the ad set's promoted object. Source: Marketing API, "Ad Set", `promoted_object` by objective and goal.
     fn fill_promoted_object(&self, spec: &mut LaunchSpec) {
         let promoted = &mut spec.ad_set.promoted_object;
         if let (Some(object), Some(pixel)) = (promoted.as_mut(), &self.pixel)
@@ -148,7 +150,7 @@ impl LaunchDefaults {
         }
         let about_a_page = spec.objective == AWARENESS_OBJECTIVE
             || PAGE_OPTIMIZATION_GOALS.contains(&spec.ad_set.optimization_goal.as_str());
-        // Meta refuses an ad of another Page than the promoted one.
+        // Meta rejects an ad of a Page other than the promoted one.
         if about_a_page && self.page.is_some() && spec.ad.creative.page() == self.page {
             let object = promoted.get_or_insert_default();
             if let Some(page) = self.page.as_ref().filter(|_| !object.contains_key("place_page_set_id")) {
@@ -157,7 +159,7 @@ impl LaunchDefaults {
         }
     }
 
-    /// Identities that Meta has verified, for the countries of the audience.
+    /// Fills in the verified identities for the countries of the audience.
     fn fill_identities(&self, spec: &mut LaunchSpec) {
         let financial =
             spec.special_ad_categories.iter().any(|category| category == FINANCIAL_SERVICES_CATEGORY);
@@ -171,9 +173,10 @@ impl LaunchDefaults {
     }
 }
 
-/// What speaks against naming these as the ones that benefit from ads. A system user acts for its own business: what a
-/// partner shares with it can be managed, but the partner's business cannot be named. Whose a verified identity is
-/// cannot be told, but for one that is the business itself. `field_prefix` is what the fields stand below, with its dot.
+/// Checks whether the launching system user may name these beneficiaries. A system user acts for its own business: it
+/// can manage an account that a partner shares with it, but cannot name the partner's business as beneficiary. The
+/// owner of a verified identity is unknown, unless the identity is the partner's business itself. Field paths are
+/// prefixed with `field_prefix`, which ends with a dot.
 pub fn check_beneficiaries(
     dsa: Option<&Dsa>,
     identities: &RegionalIdentities,
@@ -204,12 +207,13 @@ pub fn check_beneficiaries(
         .collect()
 }
 
-/// Ads can run in an account of this status (Marketing API, "Ad account"): active, pending settlement, in grace period.
+/// Returns whether ads can run in an account of this status: active, pending settlement or in grace period (Marketing
+/// API, "Ad account").
 pub fn can_run(account_status: i64) -> bool {
     matches!(account_status, 1 | 8 | 9)
 }
 
-/// Why an account is disabled, in words (Marketing API, "Ad account"); none when it is not.
+/// Describes why an account is disabled (Marketing API, "Ad account"); `None` when it is not.
 pub fn disabled_because(disable_reason: i64) -> Option<&'static str> {
     Some(match disable_reason {
         0 => return None,

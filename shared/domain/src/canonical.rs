@@ -1,10 +1,10 @@
-//! One way to write a JSON value, for what is known by its content or hashed.
-// It runs at the edge, where a panic ends every request of the isolate.
+//! Canonical JSON, for values that are identified by their content or hashed.
+// Runs in the Cloudflare Worker, where a panic ends every request of the isolate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 use serde_json::Value;
 
-/// JSON without spaces and with the names of every object in order, whatever order they came in.
+/// Serializes a value without whitespace and with the names of every object sorted, whatever their original order.
 pub fn json(value: &Value) -> String {
     match value {
         Value::Object(object) => {

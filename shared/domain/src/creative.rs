@@ -1,4 +1,4 @@
-//! What an ad shows.
+//! Ad creatives.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,10 +6,10 @@ use crate::FieldError;
 use crate::id::{ImageHash, ObjectId, PageId};
 use crate::text::{is_enum_constant, is_http_url, is_multi_line, is_single_line};
 
-/// Longest text above the picture, in characters.
+/// Maximum length of the text above the picture, in characters.
 const MAX_MESSAGE_CHARS: usize = 5_000;
 
-/// Longest headline and longest description, in characters.
+/// Maximum length of a headline or description, in characters.
 const MAX_LINE_CHARS: usize = 512;
 
 /// What the ad of a launch shows: something that exists already, or something that is made with it.
@@ -63,7 +63,7 @@ pub struct LinkSpec {
 }
 
 impl CreativeSpec {
-    /// Everything that is wrong. `field` is where it stands.
+    /// Returns every validation error. `field` is the path of the creative.
     pub(crate) fn check(&self, field: &str) -> Vec<FieldError> {
         match self {
             Self::CreativeId(_) => Vec::new(),
@@ -76,7 +76,7 @@ impl CreativeSpec {
         }
     }
 
-    /// The Page that speaks, where that can be seen.
+    /// Returns the Page that publishes the ad; `None` where the document does not name it.
     pub(crate) fn page(&self) -> Option<PageId> {
         match self {
             Self::CreativeId(_) => None,
@@ -86,7 +86,7 @@ impl CreativeSpec {
     }
 }
 
-/// The Page of a post.
+/// Returns the Page of a post; `None` when the post's id is malformed.
 fn page_of(post: &str) -> Option<PageId> {
     let (page, post) = post.split_once('_')?;
     post.parse::<ObjectId>().ok()?;

@@ -1,4 +1,4 @@
-//! Days, ranges and ISO weeks. Every day here is the ad account's own local date.
+//! Days, date ranges and ISO weeks. Every day is a local date of the ad account.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,17 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::FieldError;
 
-/// Weeks measured when an ad account is first connected: a quarter of a year.
+/// Weeks fetched when an ad account is first connected: a quarter of a year.
 pub const BACKFILL_WEEKS: i32 = 13;
 
 /// Days after which Meta no longer restates a number.
 /// Source: Marketing API, "Insights": data stops changing 28 days after it was reported.
 pub const RESTATEMENT_WINDOW_DAYS: i32 = 28;
 
-/// Days in the longest range that one question may ask for: Meta keeps 37 months.
+/// Maximum days of a requested range: Meta stores 37 months.
 pub const MAX_RANGE_DAYS: i32 = 1123;
 
-/// Before Facebook and after everybody's plans there is nothing to ask for, and dates get odd.
+/// Years that a request may name. Facebook has no data before them, nobody plans beyond them, and extreme dates are
+/// error-prone.
 const SUPPORTED_YEARS: std::ops::RangeInclusive<i16> = 2004..=2100;
 
 /// Days from `since` to `until`, both inclusive.
@@ -33,7 +34,7 @@ pub struct DateRange {
 }
 
 impl DateRange {
-    /// A range that runs forwards and is no longer than [`MAX_RANGE_DAYS`].
+    /// Creates a range whose days are in order and that spans [`MAX_RANGE_DAYS`] at most.
     pub fn new(since: Date, until: Date) -> Result<Self, FieldError> {
         if since > until {
             return Err(FieldError::new(
@@ -56,22 +57,22 @@ impl DateRange {
         Ok(range)
     }
 
-    /// The `count` days that end with `last`.
+    /// Returns the `count` days that end with `last`.
     pub fn ending(last: Date, count: i32) -> Self {
         Self { since: last.saturating_sub((count - 1).days()), until: last }
     }
 
-    /// The number of days, at least 1.
+    /// Returns the number of days, at least 1.
     pub fn days(&self) -> i32 {
         (self.until - self.since).get_days() + 1
     }
 
-    /// Whether `day` is inside.
+    /// Returns whether `day` is inside.
     pub fn contains(&self, day: Date) -> bool {
         self.since <= day && day <= self.until
     }
 
-    /// The ISO weeks that the range touches, oldest first.
+    /// Iterates over the ISO weeks that the range touches, oldest first.
     pub fn weeks(&self) -> impl Iterator<Item = IsoWeek> + use<> {
         let last = IsoWeek::of(self.until);
         std::iter::successors(Some(IsoWeek::of(self.since)), |week| Some(week.next()))
@@ -79,7 +80,7 @@ impl DateRange {
     }
 }
 
-/// A day as somebody asks for it: `2026-11-20`, and nothing else that a date may be written as.
+/// A day in a request, accepted only in the form `2026-11-20`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Day(pub Date);
@@ -132,13 +133,13 @@ pub struct IsoWeek {
 }
 
 impl IsoWeek {
-    /// The week that `day` is in.
+    /// Returns the week that contains `day`.
     pub fn of(day: Date) -> Self {
         let since_monday = i32::from(day.weekday().to_monday_zero_offset());
         Self { monday: day.saturating_sub(since_monday.days()) }
     }
 
-    /// The seven days.
+    /// Returns the seven days.
     pub fn range(&self) -> DateRange {
         DateRange { since: self.monday, until: self.monday.saturating_add(6.days()) }
     }
@@ -147,18 +148,18 @@ impl IsoWeek {
         Self { monday: self.monday.saturating_add(by) }
     }
 
-    /// The week after.
+    /// Returns the following week.
     pub fn next(&self) -> Self {
         self.shifted(1.week())
     }
 
-    /// The weeks to measure at first connection, oldest first: `today`'s and the twelve before it.
+    /// Iterates over the weeks to fetch at first connection, oldest first: `today`'s and the twelve before it.
     pub fn backfill(today: Date) -> impl Iterator<Item = Self> {
         let first = Self::of(today).shifted((1 - BACKFILL_WEEKS).weeks());
         (0..BACKFILL_WEEKS).map(move |n| first.shifted(n.weeks()))
     }
 
-    /// The weeks whose numbers Meta may still restate, oldest first.
+    /// Iterates over the weeks whose numbers Meta may still restate, oldest first.
     pub fn restated(today: Date) -> impl Iterator<Item = Self> {
         DateRange::ending(today, RESTATEMENT_WINDOW_DAYS).weeks()
     }

@@ -1,4 +1,4 @@
-//! An e-mail address, as invitations and sessions compare them.
+//! E-mail addresses, normalized so that invitations and sessions can compare them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::FieldError;
 
-/// As long as an address can be (RFC 5321).
+/// Maximum length of an address, in bytes (RFC 5321).
 const MAX_EMAIL_BYTES: usize = 254;
 
 /// An address in small letters, of visible ASCII characters. Providers treat `Ada@Example.com` and `ada@example.com`
@@ -19,7 +19,7 @@ const MAX_EMAIL_BYTES: usize = 254;
 pub struct Email(String);
 
 impl Email {
-    /// The address as text.
+    /// Returns the address as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -40,7 +40,7 @@ impl FromStr for Email {
 }
 
 impl TryFrom<String> for Email {
-    // Whoever reads it knows the field.
+    // Without the field's name: the code that deserializes knows it.
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {

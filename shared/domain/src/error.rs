@@ -1,31 +1,31 @@
-//! Why work could not be done, named after what happens next. Every function ends in one of these,
-//! the hosts turn them into an answer or into the fate of a message, in one place each.
+//! Errors named after what happens next. Every function returns one of these; each host maps them, in one place, to an
+//! HTTP response or to the handling of a queue message.
 
 use std::time::Duration;
 
 use crate::FieldError;
 
-/// A request or job that did not succeed.
+/// The reason why a request or job failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The sender must change the input; every finding is named.
+    /// The sender must change the input; every field error is listed.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldError>),
-    /// It is not there, or not this workspace's: the two are not told apart.
+    /// The resource does not exist or belongs to another workspace; callers cannot distinguish the two.
     #[error("{0} was not found")]
     NotFound(String),
-    /// It is there in a state that forbids this.
+    /// The state of the resource forbids the operation.
     #[error("{0}")]
     Conflict(String),
-    /// The session's role does not allow this.
+    /// The session's role does not allow the operation.
     #[error("{0}")]
     Forbidden(String),
-    /// Meta wants us to wait.
+    /// Meta's limits, or work in progress, require a wait.
     #[error("{reason}")]
     RateLimited {
-        /// How long, at least.
+        /// Minimum wait.
         retry_after: Duration,
-        /// Why.
+        /// Reason for the wait.
         reason: String,
     },
     /// A person must connect to Meta again.
@@ -34,22 +34,22 @@ pub enum Error {
     /// The connection lacks a permission at Meta.
     #[error("{0}")]
     NeedPermission(String),
-    /// Meta refused the input.
+    /// Meta rejected the input.
     #[error("{0}")]
     RejectedByPlatform(String),
-    /// A part of the system or Meta is out of reach for now; another try can help.
+    /// A part of the system or Meta is unreachable; a retry can succeed.
     #[error("{0}")]
     Unavailable(String),
-    /// A write may or may not have happened. The next run looks before it acts.
+    /// A write may or may not have happened. The next run checks before it writes.
     #[error("{0}")]
     Indeterminate(String),
-    /// Ours to mend. The text is for the log and is never shown.
+    /// An internal error that only we can fix. The text is logged and never returned to a client.
     #[error("{0}")]
     Internal(String),
 }
 
 impl Error {
-    /// Whether doing the same again may end otherwise.
+    /// Returns whether a retry may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::Unavailable(_) | Self::Indeterminate(_) => true,
@@ -61,6 +61,18 @@ impl Error {
             | Self::NeedPermission(_)
             | Self::RejectedByPlatform(_)
             | Self::Internal(_) => false,
+        }
+    }
+
+    /// Describes the error for the client that caused it. Hides the texts of [`Error::Internal`] and
+    /// [`Error::Unavailable`], which are for the log.
+    pub fn public_detail(&self) -> String {
+        match self {
+            Self::Internal(_) => "An error on our side, which was logged.".to_owned(),
+            Self::Unavailable(_) => {
+                "Meta or a part of the system does not answer properly. Try again in a moment.".to_owned()
+            }
+            shown => shown.to_string(),
         }
     }
 }

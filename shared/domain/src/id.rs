@@ -1,4 +1,4 @@
-//! Identifiers. Each kind is a type of its own, checked when it enters.
+//! Identifiers. Each kind is its own type, validated when it is parsed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::FieldError;
 
-/// Declares an id over a string that `$check` accepts, which is what `$pattern` matches.
+/// Declares an id type over a string that `$check` accepts; `$pattern` matches the same strings.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $field:literal, $check:expr, $pattern:literal, $message:literal) => {
         $(#[$doc])*
@@ -19,7 +19,7 @@ macro_rules! id {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// The id as text, as it is stored and sent.
+            /// Returns the id as text, as it is stored and sent.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -39,7 +39,7 @@ macro_rules! id {
         }
 
         impl TryFrom<String> for $name {
-            // Whoever reads it knows the field.
+            // Without the field's name: the code that deserializes knows it.
             type Error = String;
 
             fn try_from(text: String) -> Result<Self, String> {
@@ -124,8 +124,8 @@ id!(
 );
 
 impl MemberId {
-    /// The member that a person would be: the same in every workspace. 128 bits of SHA-256 over the subject that the
-    /// issuer vouches for, in hex.
+    /// Derives the member id of a person, the same in every workspace: the first 128 bits of SHA-256 over the subject
+    /// that the issuer vouches for, in hex.
     pub fn from_subject(subject: &str) -> Self {
         let mut digits = hex::encode(Sha256::digest(subject));
         digits.truncate(32);
@@ -134,7 +134,7 @@ impl MemberId {
 }
 
 impl AdAccountId {
-    /// The digits alone, as `account_id` fields and usage headers carry them.
+    /// Returns the digits alone, as `account_id` fields and usage headers carry them.
     pub fn digits(&self) -> &str {
         self.0.trim_start_matches("act_")
     }

@@ -1,4 +1,4 @@
-//! Jobs: every message that travels through a queue.
+//! Jobs: the messages that travel through the queues.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,20 +8,20 @@ use crate::id::{AdAccountId, ConnectionId, LaunchId, MetaUserId, ObjectId, Works
 use crate::object::Level;
 use crate::tenant::{Tenant, trusted};
 
-/// A queue: one per function that processes jobs, with a dead-letter queue beside it.
+/// A job queue: one per function that processes jobs, each with a dead-letter queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Queue {
-    /// Of `auth-meta`.
+    /// Queue of `auth-meta`.
     AuthMeta,
-    /// Of `sync-entities`.
+    /// Queue of `sync-entities`.
     SyncEntities,
-    /// Of `sync-metrics-chunk`.
+    /// Queue of `sync-metrics-chunk`.
     SyncMetricsChunk,
-    /// Of `evaluate-rules`.
+    /// Queue of `evaluate-rules`.
     EvaluateRules,
-    /// Of `webhook-ingest`.
+    /// Queue of `webhook-ingest`.
     WebhookIngest,
-    /// Of `manage-campaign`.
+    /// Queue of `manage-campaign`.
     ManageCampaign,
 }
 
@@ -36,7 +36,7 @@ impl Queue {
         Self::ManageCampaign,
     ];
 
-    /// The queue's name, which is its function's name.
+    /// Returns the queue's name, which is its function's name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::AuthMeta => "auth-meta",
@@ -49,17 +49,17 @@ impl Queue {
     }
 }
 
-/// Why an account is synced.
+/// The reason for an account sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncCause {
-    /// It was just selected.
+    /// The account was just selected.
     Selected,
-    /// Its schedule came due.
+    /// The recurring job came due.
     Recurring,
-    /// A person asked.
+    /// A person requested it.
     Request,
-    /// The process that worked on it went away.
+    /// The previous sync was interrupted, or the account became stale.
     Resume,
 }
 
@@ -68,115 +68,115 @@ impl SyncCause {
     pub const SYNC_INTERVAL_MINUTES: u32 = 60;
 }
 
-/// A unit of work. Delivery is at least once and unordered; every job may be done twice.
+/// A unit of work. Delivery is at least once and unordered, so every job may run twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
 pub enum Job {
-    /// Mirror an account's structure, then plan what must be measured.
+    /// Syncs an account's entities, then plans the chunks to fetch.
     SyncAccount {
-        /// Whose.
+        /// The workspace.
         #[serde(with = "trusted")]
         workspace: Tenant,
-        /// Which account.
+        /// The ad account.
         ad_account: AdAccountId,
-        /// Why.
+        /// Reason for the sync.
         cause: SyncCause,
     },
-    /// Look over all selected accounts: whether they are fresh, and whether their connections last.
+    /// Checks that all selected accounts are fresh and that their connections do not expire soon.
     WatchAccounts,
-    /// Ask Meta how every connection of every workspace is.
+    /// Checks every connection of every workspace at Meta.
     CheckConnections,
-    /// Ask Meta how one connection is, and renew its token when it ends soon.
+    /// Checks one connection at Meta and renews its token when it expires soon.
     CheckConnection {
-        /// Whose.
+        /// The workspace.
         #[serde(with = "trusted")]
         workspace: Tenant,
-        /// Which.
+        /// The connection.
         connection: ConnectionId,
     },
-    /// Forget the tokens of a person who has removed the app, in every workspace.
+    /// Deletes the tokens of a person who has removed the app, in every workspace.
     DeauthorizeUser {
-        /// As our app knows them at Meta.
+        /// App-scoped id of the person at Meta.
         user: MetaUserId,
-        /// Unix seconds; what was connected later stays. A number, for jobs are read at the edge as well, where what
-        /// reads times as text would be a sixth of the code.
+        /// Unix seconds; connections made later stay. A number, because the Cloudflare Worker reads jobs as well, where
+        /// parsing times from text would be a sixth of the code.
         until: i64,
     },
-    /// Delete what is kept of a person who wants it.
+    /// Deletes the stored data of a person who has requested it.
     DeleteUserData {
-        /// Under which their request is stored.
+        /// Code of the deletion request.
         code: String,
     },
-    /// Mirror one object that Meta said has changed.
+    /// Syncs one object that Meta has reported as changed.
     SyncObject {
-        /// Whose.
+        /// The workspace.
         #[serde(with = "trusted")]
         workspace: Tenant,
-        /// Which account.
+        /// The ad account.
         ad_account: AdAccountId,
         /// Campaign, ad set or ad.
         level: Level,
-        /// Which object.
+        /// The object.
         object: ObjectId,
     },
-    /// Fetch one account's numbers for one week.
+    /// Fetches one account's metrics for one week.
     SyncChunk {
-        /// Whose.
+        /// The workspace.
         #[serde(with = "trusted")]
         workspace: Tenant,
-        /// Which account.
+        /// The ad account.
         ad_account: AdAccountId,
-        /// Which week.
+        /// The week.
         week: IsoWeek,
     },
-    /// Compare an account's numbers with the rules.
+    /// Evaluates the rules against an account's metrics.
     EvaluateRules {
-        /// Whose.
+        /// The workspace.
         #[serde(with = "trusted")]
         workspace: Tenant,
-        /// Which account.
+        /// The ad account.
         ad_account: AdAccountId,
     },
-    /// One verified change out of a webhook.
+    /// Processes one verified webhook change.
     WebhookChange(WebhookChange),
-    /// A scheduled activation has come due.
+    /// Activates a campaign at its scheduled time.
     ActivateCampaign {
-        /// Whose.
+        /// The workspace.
         #[serde(with = "trusted")]
         workspace: Tenant,
-        /// Which account.
+        /// The ad account.
         ad_account: AdAccountId,
-        /// Which campaign.
+        /// The campaign.
         campaign: ObjectId,
-        /// Which timer this is: one that was replaced or withdrawn since does nothing.
+        /// Id of the timer. A timer that has been replaced or withdrawn does nothing.
         timer: String,
     },
-    /// Begin to change the keys that seal tokens, or go on with it. An operator asks for it.
+    /// Begins to rotate the keys that seal tokens, or resumes a rotation. Requested by an operator.
     RotateKeyring,
-    /// Go on with changing the keys, if that is under way.
+    /// Resumes a rotation of the keys, if one is in progress.
     CompleteRotation,
-    /// Seal one connection's token anew.
+    /// Reseals one connection's token.
     Reseal {
-        /// Whose.
+        /// The workspace.
         #[serde(with = "trusted")]
         workspace: Tenant,
-        /// Which connection.
+        /// The connection.
         connection: ConnectionId,
-        /// With this key, or a later one.
+        /// The key to seal with; a later one is accepted too.
         key: String,
     },
-    /// Take a launch up again.
+    /// Resumes a launch.
     ResumeLaunch {
-        /// Whose.
+        /// The workspace.
         #[serde(with = "trusted")]
         workspace: Tenant,
-        /// Which launch.
+        /// The launch.
         launch: LaunchId,
     },
 }
 
 impl Job {
-    /// The queue it travels through.
+    /// Returns the queue that carries the job.
     pub fn queue(&self) -> Queue {
         match self {
             Self::SyncAccount { .. } | Self::WatchAccounts | Self::SyncObject { .. } => Queue::SyncEntities,
@@ -192,18 +192,19 @@ impl Job {
         }
     }
 
-    /// What a function says of a job that is not one of its own.
+    /// Builds the error of a function that receives another function's job.
     pub fn wrong_queue(&self) -> Error {
         Error::Internal(format!("a job of {} came to another function", self.queue().name()))
     }
 
-    /// Whom it belongs to, for fair queues; a webhook is not attributed yet, and a look over all belongs to nobody.
+    /// Returns the message group for fair queues: the workspace, or the job's name where it has none. Webhook changes
+    /// are not yet attributed to a workspace, and some jobs cover all of them.
     pub fn message_group_id(&self) -> &str {
         let attributes = self.attributes();
         attributes.workspace.map_or(attributes.name, WorkspaceId::as_str)
     }
 
-    /// What may be told of it.
+    /// Returns the attributes for telemetry.
     pub fn attributes(&self) -> JobAttributes<'_> {
         let of = |name, workspace, ad_account| JobAttributes { name, workspace: Some(workspace), ad_account };
         let unattributed = |name| JobAttributes { name, workspace: None, ad_account: None };
@@ -233,44 +234,45 @@ impl Job {
     }
 }
 
-/// What may be told of a job: its name and whose it is.
+/// The attributes of a job that telemetry may record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobAttributes<'a> {
-    /// Its name, as in its JSON.
+    /// The job's name, as in its JSON.
     pub name: &'static str,
-    /// Whose it is, where it says so.
+    /// The workspace, where the job names one.
     pub workspace: Option<&'a WorkspaceId>,
-    /// Which account it is about, where it is one.
+    /// The ad account, where the job concerns one.
     pub ad_account: Option<&'a AdAccountId>,
 }
 
-/// One change of a webhook, verified and cut out of its envelope.
+/// One verified change, extracted from a webhook delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookChange {
-    /// SHA-256 over object, entry, time, field and canonical value, in hex: Meta sends no delivery id.
+    /// SHA-256 over object, entry, time, field and canonical value, in hex. Identifies the change, because Meta sends
+    /// no delivery id.
     pub digest: String,
     /// The subscribed object, such as `ad_account`.
     pub object: String,
     /// The field, such as `with_issues_ad_objects`.
     pub field: String,
-    /// Unix seconds, as Meta says.
+    /// Unix seconds, as reported by Meta.
     pub time: i64,
-    /// What the change is about, as far as it names an ad object.
+    /// The ad object concerned, where the change names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<WebhookSubject>,
 }
 
-/// The ad object that a change is about.
+/// The ad object that a change concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookSubject {
     /// A campaign, ad set or ad.
     Object {
-        /// Which.
+        /// Meta's id.
         id: ObjectId,
-        /// Of which level.
+        /// The object's level.
         level: Level,
-        /// In which account, where Meta says so: the object may be one that we have never seen.
+        /// The object's ad account, where Meta names it. The object may be one that we have never seen.
         ad_account: Option<AdAccountId>,
     },
     /// The status of a whole ad account.

@@ -1,4 +1,4 @@
-//! Launches: one document that becomes a campaign, an ad set and an ad.
+//! Launches: one document that creates a campaign, an ad set and an ad.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use crate::money::{Currency, Money};
 use crate::regulation::{Dsa, RegionalIdentities, check_identities, check_shared_identities};
 use crate::text::{INVALID_DOMAIN_MESSAGE, is_domain, is_enum_constant, is_single_line};
 
-/// Longest name in characters. Meta allows 400 for ad sets; the launch mark needs room.
+/// Maximum length of a name, in characters. Meta allows 400 for ad sets; the rest is left for the launch's id.
 const MAX_NAME_CHARS: usize = 350;
 
-/// Longest value of what is promoted.
+/// Maximum length of a value in `promoted_object`, in characters.
 const MAX_PROMOTED_VALUE_CHARS: usize = 512;
 
-/// More entries than there are countries mean nothing.
+/// Maximum entries of a list: more than there are countries.
 const MAX_LIST_ENTRIES: usize = 250;
 
-/// What can be advertised for since Graph v17. Source: Marketing API, "Campaign".
+/// Campaign objectives since Graph v17. Source: Marketing API, "Campaign".
 const OBJECTIVES: [&str; 6] = [
     "OUTCOME_AWARENESS",
     "OUTCOME_TRAFFIC",
@@ -123,7 +123,7 @@ pub struct AdSpec {
 }
 
 impl LaunchSpec {
-    /// Checks what the shape alone cannot; every finding at once.
+    /// Checks what deserialization does not, and returns every error at once.
     pub fn check(&self, currency: Currency) -> Vec<FieldError> {
         let mut found = Vec::new();
         let mut require = |holds: bool, field: &str, message: &str| {
@@ -186,20 +186,20 @@ impl LaunchSpec {
     }
 }
 
-/// The steps of a launch, in order. The order of declaration is the order of work.
+/// The steps of a launch. The order of declaration is the order of execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// The campaign, with the budget.
     Campaign,
-    /// The ad set below it.
+    /// The ad set in the campaign.
     AdSet,
-    /// The ad below that.
+    /// The ad in the ad set.
     Ad,
 }
 
 impl Step {
-    /// Every step in order.
+    /// Every step, in order.
     pub const ALL: [Self; 3] = [Self::Campaign, Self::AdSet, Self::Ad];
 }
 
@@ -223,49 +223,49 @@ pub enum LaunchState {
 /// One run of a launch document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
-    /// Its id, part of every name it creates.
+    /// The launch's id, part of every object name that it creates.
     pub id: LaunchId,
-    /// Where it creates.
+    /// The ad account in which it creates objects.
     pub ad_account: AdAccountId,
-    /// The document.
+    /// The launch document.
     pub spec: LaunchSpec,
-    /// Where it stands.
+    /// Current state.
     pub state: LaunchState,
-    /// What exists at Meta.
+    /// Objects that exist at Meta.
     #[serde(default)]
     pub created: Vec<Created>,
-    /// The step whose call to Meta is under way: its outcome is unknown until it is found or recorded.
+    /// The step whose request to Meta is in flight. Its outcome is unknown until the object is found or recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Step>,
-    /// Why it was undone.
+    /// Why the launch was undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// When it began.
+    /// When the launch began.
     pub started_at: jiff::Timestamp,
 }
 
-/// One thing that a launch made.
+/// An object that a launch created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Created {
-    /// Which step.
+    /// The step that created it.
     pub step: Step,
     /// Meta's id.
     pub id: ObjectId,
 }
 
 impl Launch {
-    /// What a step created, if it has.
+    /// Returns the id of the object that a step created, if it has.
     pub fn id_of(&self, step: Step) -> Option<&ObjectId> {
         self.created.iter().find(|created| created.step == step).map(|created| &created.id)
     }
 
-    /// The first step that has not been taken.
+    /// Returns the first step that has not created its object.
     pub fn next_step(&self) -> Option<Step> {
         Step::ALL.into_iter().find(|step| self.id_of(*step).is_none())
     }
 
-    /// The name that a step gives. It ends in the launch's id, so that an object whose creation was
-    /// never answered can be found again: Graph has no idempotency key.
+    /// Returns the name of the object that a step creates. It ends with the launch's id, so that an object whose
+    /// creation got no response can be found again: the Graph API has no idempotency key.
     pub fn object_name(&self, step: Step) -> String {
         let name = match step {
             Step::Campaign => None,

@@ -1,6 +1,6 @@
-//! The words of the product: ids, money, dates, metrics, ad objects, rules, launches and jobs.
+//! Domain types: ids, money, dates, metrics, ad objects, rules, launches and jobs.
 //!
-//! Nothing here does I/O, reads a clock or knows a host, so every other crate can speak these words.
+//! Nothing here does I/O, reads a clock or depends on a host, so every other crate can use these types.
 
 pub mod account;
 pub mod canonical;
@@ -22,18 +22,18 @@ pub mod text;
 
 pub use error::Error;
 
-/// A value that was refused at the door: which field, and what would be right.
+/// A validation error: the field, and what a valid value is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct FieldError {
-    /// The path of the field as the sender wrote it, such as `ad_set.countries`.
+    /// Path of the field as the sender wrote it, such as `ad_set.countries`.
     pub field: String,
-    /// What is wrong and how to mend it, as a sentence for the sender.
+    /// What is wrong and how to fix it, as a sentence for the sender.
     pub message: String,
 }
 
 impl FieldError {
-    /// Names a field and what would be right.
+    /// Creates an error for a field.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }

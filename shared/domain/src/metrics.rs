@@ -1,4 +1,4 @@
-//! Numbers: what Meta measures for an ad and a day, and what may be summed.
+//! Metrics: what Meta measures for an ad and a day, and which values may be summed.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -11,20 +11,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::FieldError;
 
-/// The keys under which Meta reports one purchase, best first.
+/// Action types under which Meta reports one purchase, best first.
 ///
-/// The list of actions nests and overlaps: the same purchase stands under several of them, so they are
-/// alternatives and never summands. Source: Marketing API, "Action types" and recorded accounts.
+/// Meta's list of actions nests and overlaps: the same purchase appears under several types, so they are alternatives
+/// and must never be added up. Source: Marketing API, "Action types" and recorded accounts.
 pub const PURCHASE_KEYS: [&str; 3] = ["omni_purchase", "purchase", "offsite_conversion.fb_pixel_purchase"];
 
-/// The keys under which Meta reports one lead, best first.
+/// Action types under which Meta reports one lead, best first.
 pub const LEAD_KEYS: [&str; 3] =
     ["lead", "onsite_conversion.lead_grouped", "offsite_conversion.fb_pixel_lead"];
 
-/// Values by action type. Types overlap: add one type over days and ads, never type to type.
+/// Values by action type. Types overlap: sum one type over days and ads, never several types.
 pub type ByActionType = BTreeMap<String, Decimal>;
 
-/// Values of actions under single attribution windows: action type, window such as `7d_click`, value.
+/// Action values by attribution window: action type, window such as `7d_click`, value.
 pub type WindowedValues<'a> = Vec<(&'a str, &'a str, Decimal)>;
 
 /// Conversions under one attribution window. Windows overlap: never add window to window.
@@ -42,14 +42,14 @@ pub struct Conversions {
     pub leads: Option<Decimal>,
 }
 
-/// Measures that may be added over days and ads. An absent value is unknown, which is not zero.
+/// Measures that may be summed over days and ads. An absent value is unknown, which is not zero.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
     /// Times an ad was on screen.
     pub impressions: u64,
     /// All clicks.
     pub clicks: u64,
-    /// Clicks on links, where Meta gave them.
+    /// Clicks on links, where Meta reported them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_clicks: Option<u64>,
     /// Amount spent, in major units of the account's currency.
@@ -63,20 +63,20 @@ pub struct Measures {
     /// Leads, de-duplicated per ad and day by [`LEAD_KEYS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leads: Option<Decimal>,
-    /// The same conversions under each attribution window that Meta was asked for.
+    /// The same conversions under each attribution window that was requested from Meta.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by_window: BTreeMap<String, Conversions>,
-    /// Every action type that Meta reported.
+    /// Counts of every action type that Meta reported.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: ByActionType,
-    /// Values of actions, in major units.
+    /// Monetary values by action type, in major units.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub action_values: ByActionType,
 }
 
 impl Measures {
-    /// Chooses the purchases and leads out of `actions`. The choice is made per ad and day, before
-    /// anything is summed: ads of one account may report under different keys.
+    /// Selects the purchases and leads from `actions`. The selection is made per ad and day, before anything is summed,
+    /// because ads of one account may report under different keys.
     pub fn choose_conversions(&mut self, actions: &WindowedValues<'_>, values: &WindowedValues<'_>) {
         let chosen = |keys: [&'static str; 3]| {
             let under_windows = |key: &&str| actions.iter().any(|(action, ..)| action == key);
@@ -103,7 +103,7 @@ impl Measures {
     }
 }
 
-/// Adds what is known; unknown and unknown stays unknown.
+/// Adds the known values; the sum of two unknown values stays unknown.
 fn add<T: Copy + std::ops::Add<Output = T>>(sum: &mut Option<T>, part: Option<T>) {
     *sum = match (*sum, part) {
         (Some(a), Some(b)) => Some(a + b),
@@ -141,17 +141,17 @@ impl AddAssign<&Self> for Measures {
     }
 }
 
-/// One object's numbers for one day.
+/// One object's metrics for one day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DayFacts {
-    /// The account's local date.
+    /// Local date of the ad account.
     pub day: Date,
-    /// What may be summed.
+    /// Additive measures.
     pub measures: Measures,
-    /// People reached. Never summed; present only on rows that Meta was asked for at this very level.
+    /// People reached. Never summed; present only in rows that were requested from Meta at this level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<u64>,
-    /// Impressions per person, under the same restriction.
+    /// Impressions per person, with the same restriction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frequency: Option<Decimal>,
     /// The attribution setting behind the conversions, such as `7d_click_1d_view`.
@@ -193,7 +193,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// Every metric, in the order in which they are shown.
+    /// Every metric, in display order.
     pub const ALL: [Self; 13] = [
         Self::Impressions,
         Self::Clicks,
@@ -210,7 +210,7 @@ impl Metric {
         Self::CostPerLead,
     ];
 
-    /// The metric's name in requests and answers.
+    /// Returns the metric's name in requests and responses.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Impressions => "impressions",
@@ -229,7 +229,7 @@ impl Metric {
         }
     }
 
-    /// The metric of these measures; `None` where it is unknown or divides by zero.
+    /// Computes the metric from these measures; `None` where an input is unknown or the divisor is zero.
     pub fn of(&self, m: &Measures) -> Option<Decimal> {
         let ratio = |above: Option<Decimal>, below: Option<Decimal>| {
             above?.checked_div(below?).map(|ratio| ratio.round_dp(6).normalize())

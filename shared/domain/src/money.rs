@@ -21,12 +21,12 @@ const ZERO_DECIMAL_CURRENCIES: [&str; 11] =
 pub struct Currency(#[cfg_attr(feature = "describe", schemars(with = "String"))] [u8; 3]);
 
 impl Currency {
-    /// The three letters.
+    /// Returns the three letters.
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// How many minor units make one major unit in budgets: 1 or 100.
+    /// Returns how many minor units make one major unit in budgets: 1 or 100.
     pub fn minor_units(&self) -> u32 {
         if ZERO_DECIMAL_CURRENCIES.contains(&self.code()) { 1 } else { 100 }
     }
@@ -74,16 +74,16 @@ pub struct Money {
     pub currency: Currency,
 }
 
-/// More a day than anybody spends, in any currency: a budget beyond is a slip of the finger.
+/// Maximum daily budget, in minor units of any currency. Nobody spends more a day; a larger amount is a typing error.
 const MAX_BUDGET_MINOR_UNITS: i64 = 1_000_000_000_000;
 
 impl Money {
-    /// Whether this may be a budget.
+    /// Returns whether this amount is a valid budget.
     pub fn is_budget(&self) -> bool {
         (1..=MAX_BUDGET_MINOR_UNITS).contains(&self.amount)
     }
 
-    /// What to say of one that may not.
+    /// Returns the error message for an invalid budget.
     pub fn invalid_budget_message() -> String {
         format!("must be 1 to {MAX_BUDGET_MINOR_UNITS} minor units")
     }

@@ -1,4 +1,4 @@
-//! Ad objects: what an ad account holds, in Meta's three levels.
+//! Ad objects of an ad account, in Meta's three levels.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +24,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// The word that Meta and our routes use.
+    /// Returns the level's name at Meta and in our routes.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Account => "account",
@@ -52,7 +52,7 @@ impl FromStr for Level {
     }
 }
 
-/// Declares a set of words that Meta may extend at any time: an unknown word is kept, not refused.
+/// Declares an enum that Meta may extend at any time: an unknown value is stored, not rejected.
 macro_rules! open_enum {
     ($(#[doc = $text:literal])+ $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
         $(#[doc = $text])+
@@ -60,15 +60,15 @@ macro_rules! open_enum {
         #[serde(from = "String", into = "String")]
         pub enum $name {
             $(#[doc = concat!("`", $word, "`.")] $variant,)+
-            /// A word that Meta has added since.
+            /// A value that Meta has added since.
             Other(Box<str>),
         }
 
         impl $name {
-            /// Every word known today.
+            /// Every value known today.
             pub const KNOWN: &[&str] = &[$($word),+];
 
-            /// The word as Meta writes it.
+            /// Returns the value as Meta writes it.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -133,10 +133,9 @@ open_enum!(
 );
 
 impl EffectiveStatus {
-    /// The statuses to ask an edge for, so that archived objects are listed too.
+    /// Returns the statuses to request from a Graph edge, so that archived objects are listed too.
     ///
-    /// Without this filter Meta leaves archived objects out, and it refuses DELETED on an edge
-    /// (Marketing API, "Object status").
+    /// Without this filter Meta omits archived objects. It rejects DELETED on an edge (Marketing API, "Object status").
     pub fn listable(level: Level) -> &'static [&'static str] {
         match level {
             Level::Account => &[],
@@ -159,26 +158,27 @@ impl EffectiveStatus {
     }
 }
 
-/// A campaign, ad set or ad as Meta last showed it. A field that Meta left out is absent, not empty.
+/// A campaign, ad set or ad as Meta last returned it. An absent field was not returned, which does not mean that it is
+/// empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdObject {
     /// Campaign, ad set or ad.
     pub level: Level,
     /// Meta's id.
     pub id: ObjectId,
-    /// The campaign above, for ad sets and ads.
+    /// Parent campaign, for ad sets and ads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign_id: Option<ObjectId>,
-    /// The ad set above, for ads.
+    /// Parent ad set, for ads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adset_id: Option<ObjectId>,
-    /// The name a person gave.
+    /// Name given by a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What a person set.
+    /// Status set by a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
-    /// What Meta makes of it.
+    /// Status that Meta derives from it, the parents and the review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_status: Option<EffectiveStatus>,
     /// A campaign's objective, such as `OUTCOME_SALES`.

@@ -1,4 +1,4 @@
-//! What laws want said of an ad: who pays for it, and who benefits.
+//! Legally required disclosures of an ad: who pays for it, and who benefits.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use crate::FieldError;
 use crate::id::ObjectId;
 use crate::text::is_single_line;
 
-/// Meta's limit for the names behind an ad.
+/// Meta's limit for the names of payor and beneficiary, in characters.
 const MAX_NAME_CHARS: usize = 512;
 
 /// What the EU's Digital Services Act wants shown with an ad.
@@ -26,7 +26,7 @@ pub struct Dsa {
 }
 
 impl Dsa {
-    /// Everything that is wrong. `field` is where it stands.
+    /// Returns every validation error. `field` is the path of the document.
     pub fn check(&self, field: &str) -> Vec<FieldError> {
         let names = [("payor", &self.payor), ("beneficiary", &self.beneficiary)];
         let wrong = names.into_iter().filter(|(_, name)| !is_single_line(name, MAX_NAME_CHARS));
@@ -58,7 +58,7 @@ pub enum Regulation {
 }
 
 impl Regulation {
-    /// All of them.
+    /// Every regulation.
     pub const ALL: [Self; 7] = [
         Self::TaiwanUniversal,
         Self::TaiwanFinserv,
@@ -69,7 +69,7 @@ impl Regulation {
         Self::IndiaFinserv,
     ];
 
-    /// The country whose people it protects.
+    /// Returns the code of the country whose people it protects.
     pub fn country(self) -> &'static str {
         match self {
             Self::TaiwanUniversal | Self::TaiwanFinserv => "TW",
@@ -81,12 +81,12 @@ impl Regulation {
         }
     }
 
-    /// Whether it is about ads for financial services only.
+    /// Returns whether it covers only ads for financial services.
     pub fn is_financial(self) -> bool {
         matches!(self, Self::TaiwanFinserv | Self::AustraliaFinserv | Self::IndiaFinserv)
     }
 
-    /// Meta's name for it.
+    /// Returns Meta's name for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::TaiwanUniversal => "TAIWAN_UNIVERSAL",
@@ -117,10 +117,10 @@ pub struct Identities {
     pub beneficiary: ObjectId,
 }
 
-/// The identities by regulation.
+/// Verified identities by regulation.
 pub type RegionalIdentities = BTreeMap<Regulation, Identities>;
 
-/// What the schema of such a map does not say by itself.
+/// Adds the constraints that the derived schema of [`RegionalIdentities`] lacks.
 #[cfg(feature = "describe")]
 pub(crate) fn describe(schema: &mut schemars::Schema) {
     let names = Regulation::ALL.map(Regulation::name);
@@ -129,15 +129,16 @@ pub(crate) fn describe(schema: &mut schemars::Schema) {
     schema.insert("dependentRequired".to_owned(), serde_json::json!({ special: [general] }));
 }
 
-/// The rule of Meta's that holds wherever identities are kept: what is said of financial services in Taiwan is said
-/// beside what is said of any ad there. `field` is where they stand.
+/// Checks Meta's rule for all stored identities: those for financial services in Taiwan require those for any ad there.
+/// `field` is the path of the identities.
 pub fn check_identities(identities: &RegionalIdentities, field: &str) -> Option<FieldError> {
     let (special, general) = (Regulation::TaiwanFinserv, Regulation::TaiwanUniversal);
     let alone = identities.contains_key(&special) && !identities.contains_key(&general);
     alone.then(|| FieldError::new(format!("{field}.{special}"), format!("needs {general} beside it")))
 }
 
-/// The rule that holds for one ad set: Meta has one pair of parameters for Thailand and Brazil together.
+/// Checks Meta's rule for one ad set: Thailand and Brazil share one pair of parameters. `field` is the path of the
+/// identities.
 pub fn check_shared_identities(identities: &RegionalIdentities, field: &str) -> Option<FieldError> {
     let (one, other) = (Regulation::ThailandUniversal, Regulation::BrazilRegulation);
     let differ = identities.get(&one)? != identities.get(&other)?;

@@ -1,4 +1,4 @@
-//! What members of a workspace may do.
+//! Roles of workspace members.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,14 +20,14 @@ pub enum Role {
     Owner,
 }
 
-/// Who says that a person has their role.
+/// The source of a person's role.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RoleSource {
-    /// The member's row, which can be asked again.
+    /// The member's row, which can be read again.
     #[default]
     Membership,
-    /// The issuer, in the session.
+    /// The issuer's claim in the session.
     Claim,
 }
 

@@ -1,4 +1,4 @@
-//! Rules: a condition on numbers, a guard, and what to do. And the decision that came of one.
+//! Rules (a condition on metrics, a guard and an action) and the decisions that they produce.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -14,10 +14,10 @@ use crate::money::Money;
 use crate::object::Level;
 use crate::text::is_single_line;
 
-/// Longest name of a rule, in characters.
+/// Maximum length of a rule's name, in characters.
 const MAX_NAME_CHARS: usize = 200;
 
-/// More impressions than a window can have.
+/// Maximum of `min_impressions`: more than any window can have.
 const MAX_MIN_IMPRESSIONS: u64 = 1_000_000_000_000;
 
 /// What a person writes: `POST rules` and `PUT rules/{id}` take this document.
@@ -47,7 +47,7 @@ pub struct RuleSpec {
     pub action: Action,
 }
 
-/// Ads hold no budget that a rule could set.
+/// Describes the combination that the schema excludes: ads hold no budget that a rule could set.
 #[cfg(feature = "describe")]
 fn ads_without_budgets() -> serde_json::Value {
     serde_json::json!({
@@ -149,7 +149,7 @@ pub enum Window {
 }
 
 impl Window {
-    /// The days, seen from the account's today.
+    /// Returns the days of the window, relative to the account's today.
     pub fn days(&self, today: Date) -> DateRange {
         let yesterday = today.saturating_sub(1.day());
         match self {
@@ -179,12 +179,12 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A rate over fewer impressions than this is noise.
+    /// Returns the default minimum. A rate over fewer impressions is noise.
     fn default_impressions() -> u64 {
         500
     }
 
-    /// What is missing before these numbers may decide, as a sentence.
+    /// Describes, as a sentence, what is missing before the rule may decide; `None` when the sample is sufficient.
     pub fn insufficient_data(&self, measures: &Measures) -> Option<String> {
         if measures.spend < self.min_spend {
             return Some(format!("spend {} is below the guard's {}", measures.spend, self.min_spend));
@@ -206,7 +206,7 @@ impl Default for Guard {
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
-    // Braces, for only then are unknown fields refused.
+    // Struct variants, because `deny_unknown_fields` has no effect on unit variants.
     /// Keep the decision for people to see.
     Notify {},
     /// Pause the object at Meta.
@@ -219,8 +219,7 @@ pub enum Action {
     },
 }
 
-/// An action before it is known which fields it has. serde would read the enum itself, but from numbers and lists
-/// as well.
+/// The fields of an action of any type. A derived `Deserialize` of [`Action`] would also accept numbers and lists.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ActionFields {
@@ -250,7 +249,7 @@ impl<'de> Deserialize<'de> for Action {
 }
 
 impl Action {
-    /// The action's name in answers.
+    /// Returns the action's name in responses.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Notify {} => "notify",
@@ -260,19 +259,19 @@ impl Action {
     }
 }
 
-/// What a condition says of one object.
+/// The result of evaluating a condition for one object.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Evaluation {
-    /// It holds, with this value.
+    /// The condition holds, with this value.
     Met(Decimal),
-    /// It does not hold, with this value.
+    /// The condition does not hold, with this value.
     NotMet(Decimal),
-    /// The metric is unknown for these numbers.
+    /// The metric is unknown.
     Unknown,
 }
 
 impl Condition {
-    /// Compares the metric of these measures.
+    /// Evaluates the condition on these measures.
     pub fn evaluate(&self, measures: &Measures) -> Evaluation {
         let value = match (self.metric.of(measures), self.missing) {
             (Some(value), _) => value,
@@ -290,12 +289,12 @@ impl Condition {
 }
 
 impl RuleSpec {
-    /// Whether this rule looks at objects of `account`.
+    /// Returns whether the rule is enabled and covers `account`.
     pub fn applies_to(&self, account: &AdAccountId) -> bool {
         self.state == RuleState::Enabled && self.ad_account.as_ref().is_none_or(|only| only == account)
     }
 
-    /// Checks what the shape alone cannot.
+    /// Checks what deserialization does not.
     pub fn check(&self) -> Result<(), FieldError> {
         if !is_single_line(&self.name, MAX_NAME_CHARS) {
             let message = format!("must have 1 to {MAX_NAME_CHARS} characters, and no control characters");

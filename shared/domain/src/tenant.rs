@@ -1,4 +1,4 @@
-//! Whose data it is, as a value that nobody can make up.
+//! The owner of data, as a type that untrusted input cannot create.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,13 +7,13 @@ use serde::{Serialize, Serializer};
 
 use crate::id::WorkspaceId;
 
-/// A workspace that somebody was let into, or that work was left for by somebody who was.
+/// A workspace that a caller is authorized for, or for which an authorized caller has queued work.
 ///
-/// There is no way from text to a tenant, nor from a [`WorkspaceId`] of a path or a body: it is only read out of what
-/// nobody but us writes, by a field that says so with [`trusted`]: the claims of a session whose signature holds, the
-/// table, and our queues. The table takes nothing else, so that whoever forgets to check a session has no key.
+/// Neither text nor a [`WorkspaceId`] of a path or body converts to a tenant. A tenant is only deserialized from data
+/// that nobody but us writes, by a field marked with [`trusted`]: the claims of a session whose signature is valid, the
+/// table, and our queues. The table accepts nothing else, so code that forgets to check a session cannot build a key.
 ///
-/// The id of a path cannot be wrapped, nor is it taken for a tenant:
+/// The id of a path can neither be wrapped nor passed as a tenant:
 ///
 /// ```compile_fail,E0423
 /// fn forged(path: domain::id::WorkspaceId) -> domain::tenant::Tenant {
@@ -49,7 +49,7 @@ impl Serialize for Tenant {
     }
 }
 
-/// In answers it is a workspace's id.
+/// Uses the schema of a workspace id.
 #[cfg(feature = "describe")]
 impl schemars::JsonSchema for Tenant {
     fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -65,25 +65,25 @@ impl schemars::JsonSchema for Tenant {
     }
 }
 
-/// For `#[serde(with = "…")]` on a field of what only we write.
+/// Serde functions for `#[serde(with = "…")]` on a field of data that only we write.
 pub mod trusted {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::Tenant;
     use crate::id::WorkspaceId;
 
-    /// Writes the workspace's id.
+    /// Serializes the workspace's id.
     ///
     /// # Errors
-    /// The serializer's.
+    /// Returns the serializer's error.
     pub fn serialize<S: Serializer>(tenant: &Tenant, serializer: S) -> Result<S::Ok, S::Error> {
         tenant.serialize(serializer)
     }
 
-    /// Reads a tenant back.
+    /// Deserializes a tenant.
     ///
     /// # Errors
-    /// The deserializer's, and for text that cannot be a workspace's id.
+    /// Returns the deserializer's error, or one for text that is not a workspace id.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Tenant, D::Error> {
         WorkspaceId::deserialize(deserializer).map(Tenant)
     }
@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    // No way from text, and none out of a body whose field does not say that only we write it.
+    // A tenant cannot be created from text, nor read from a body by a field that is not marked as trusted.
     assert_not_impl_any!(Tenant: FromStr, TryFrom<String>, From<String>, From<&'static str>, From<WorkspaceId>);
     assert_not_impl_any!(Tenant: DeserializeOwned, Default);
 }

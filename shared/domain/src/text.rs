@@ -1,58 +1,58 @@
-//! Text and decimals as people may write them, and the patterns that say the same in openapi.yaml.
+//! Validation of text and decimals in input, and the equivalent patterns in openapi.yaml.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
 
-/// What [`is_single_line`] and [`is_enum_constant`] accept, but for the length.
+/// Matches what [`is_single_line`] accepts, except for the length.
 #[cfg(feature = "describe")]
 pub const SINGLE_LINE_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u001f\u007f-\u009f]*$";
 
-/// What [`is_multi_line`] accepts, but for the length.
+/// Matches what [`is_multi_line`] accepts, except for the length.
 #[cfg(feature = "describe")]
 pub const MULTI_LINE_PATTERN: &str = r"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*$";
 
-/// What [`is_http_url`] accepts, but for the length.
+/// Matches what [`is_http_url`] accepts, except for the length.
 #[cfg(feature = "describe")]
 pub const HTTP_URL_PATTERN: &str = "^https?://[!-~]+$";
 
-/// What [`is_domain`] accepts, but for the length.
+/// Matches what [`is_domain`] accepts, except for the length.
 #[cfg(feature = "describe")]
 pub const DOMAIN_PATTERN: &str = r"^[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$";
 
-/// What [`is_domain`] demands, for people.
+/// Error message for text that [`is_domain`] rejects.
 pub const INVALID_DOMAIN_MESSAGE: &str = "must be a domain without a path, such as example.com";
 
-/// The longest address of a website that browsers and Meta agree on.
+/// Maximum length of a URL that browsers and Meta agree on, in bytes.
 pub const MAX_URL_BYTES: usize = 2_000;
 
-/// What [`is_enum_constant`] accepts.
+/// Matches what [`is_enum_constant`] accepts.
 #[cfg(feature = "describe")]
 pub const ENUM_CONSTANT_PATTERN: &str = "^[A-Z][A-Z0-9_]{0,63}$";
 
-/// What [`deserialize_decimal`] reads.
+/// Matches what [`deserialize_decimal`] accepts.
 #[cfg(feature = "describe")]
 pub const DECIMAL_PATTERN: &str = r"^-?[0-9]{1,12}(\.[0-9]{1,10})?$";
 
-/// What [`deserialize_decimal`] reads and is not below zero.
+/// Matches the decimals that [`deserialize_decimal`] accepts and that are not negative.
 #[cfg(feature = "describe")]
 pub const NON_NEGATIVE_DECIMAL_PATTERN: &str = r"^[0-9]{1,12}(\.[0-9]{1,10})?$";
 
-/// Whether this is a line of text, such as a name: `max_chars` characters at most, something to see among them, and
-/// no control characters.
+/// Returns whether this is one line of text, such as a name: at most `max_chars` characters, at least one of them
+/// visible, and no control characters.
 pub fn is_single_line(text: &str, max_chars: usize) -> bool {
     text.chars().any(|c| !c.is_whitespace())
         && !text.chars().any(char::is_control)
         && text.chars().count() <= max_chars
 }
 
-/// Whether this is text of one or more lines, otherwise as in [`is_single_line`].
+/// Returns whether this is text of one or more lines, otherwise as in [`is_single_line`].
 pub fn is_multi_line(text: &str, max_chars: usize) -> bool {
     text.chars().any(|c| !c.is_whitespace())
         && !text.chars().any(|c| c.is_control() && c != '\n')
         && text.chars().count() <= max_chars
 }
 
-/// Whether this is a domain of the internet, in ASCII.
+/// Returns whether this is an internet domain, in ASCII.
 pub fn is_domain(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -60,25 +60,25 @@ pub fn is_domain(text: &str) -> bool {
     text.len() <= 253 && text.contains('.') && text.split('.').all(is_label)
 }
 
-/// Whether this is the address of something on the web.
+/// Returns whether this is an HTTP or HTTPS URL in visible ASCII characters, of at most [`MAX_URL_BYTES`].
 pub fn is_http_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic()))
         && text.len() <= MAX_URL_BYTES
 }
 
-/// Whether this is one of Meta's constants, such as `LINK_CLICKS`, whichever it is.
+/// Returns whether this has the form of Meta's enum constants, such as `LINK_CLICKS`.
 pub fn is_enum_constant(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_uppercase())
         && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// Reads a decimal that is written in plain digits: whatever else the library takes (exponents, underscores, digits
-/// that it rounds away) says something else than its writer thinks.
+/// Deserializes a decimal in plain digits. Rejects the other notations that the library accepts (exponents,
+/// underscores, digits that it rounds away), because they may not mean what the writer intended.
 ///
 /// # Errors
-/// The deserializer's, and for any other text.
+/// Returns the deserializer's error, or one for any other text.
 pub fn deserialize_decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
     let text = String::deserialize(deserializer)?;
     let unsigned = text.strip_prefix('-').unwrap_or(&text);

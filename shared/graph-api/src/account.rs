@@ -1,4 +1,4 @@
-//! Which ad accounts a connection reaches, and how: its own, those of its businesses, and those that partners share.
+//! The ad accounts that a token can access: assigned ones, those of its businesses, and those that partners share.
 
 use std::collections::BTreeMap;
 
@@ -14,52 +14,52 @@ use crate::page::Pages;
 const FIELDS: &str = "id,name,account_status,disable_reason,currency,timezone_name,business{id,name},user_tasks,\
                       default_dsa_payor,default_dsa_beneficiary";
 
-/// Rows asked for at a time.
+/// Rows per page.
 const PAGE_ROWS: u32 = 100;
 
-/// An ad account that a token sees.
+/// An ad account that a token can access.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AdAccount {
-    /// `act_` and digits.
+    /// The id: `act_` and digits.
     pub id: AdAccountId,
     /// Its name.
     pub name: Option<String>,
-    /// 1 is active; Marketing API, "Ad account", has the others.
+    /// The status: 1 is active; Marketing API, "Ad account", lists the others.
     pub account_status: Option<i64>,
-    /// Why it is disabled; 0 is not at all.
+    /// The reason why it is disabled; 0 when it is not.
     pub disable_reason: Option<i64>,
-    /// Fixed for the account's life.
+    /// The currency, fixed for the account's life.
     pub currency: Currency,
-    /// IANA zone; every day of insights is a day there.
+    /// The IANA time zone, which defines the days of insights.
     pub timezone_name: String,
-    /// The business that owns it; absent for a person's own.
+    /// The business that owns it; absent for a user's own account.
     pub business: Option<Business>,
-    /// What the person or system user may do in it: `MANAGE`, `ADVERTISE`, `ANALYZE`, `DRAFT`.
+    /// The tasks that the user or system user may do in it: `MANAGE`, `ADVERTISE`, `ANALYZE`, `DRAFT`.
     #[serde(default)]
     pub user_tasks: Vec<String>,
-    /// Who pays for ads in the European Economic Area, where an ad set does not say.
+    /// The payor of ads in the European Economic Area, for ad sets that name none.
     pub default_dsa_payor: Option<String>,
-    /// Who benefits from them.
+    /// The beneficiary of such ads.
     pub default_dsa_beneficiary: Option<String>,
 }
 
-/// An ad account, and every way to it.
+/// An ad account with every access path to it.
 #[derive(Debug, Clone)]
 pub struct AccessibleAccount {
     /// The account.
     pub account: AdAccount,
-    /// The ways, at least one.
+    /// The access paths, at least one.
     pub ways: Vec<AccessPath>,
 }
 
 impl Caller {
-    /// The businesses of the person; of a system user the one it belongs to.
+    /// Reads the businesses of the user, or the one that a system user belongs to.
     pub async fn businesses(&self) -> Result<Vec<Business>, GraphError> {
         self.pages("me/businesses".to_owned(), "id,name").all().await
     }
 
-    /// Every ad account within reach, each once. Those of a business take a permission (`business_management`) and a
-    /// role that not everybody has: without them the others are all there are.
+    /// Reads every ad account that the token can access, each once. Accounts of a business require the permission
+    /// `business_management` and a role that not every user has; without them only the others are returned.
     pub async fn accessible_accounts(&self) -> Result<Vec<AccessibleAccount>, GraphError> {
         let mut found = BTreeMap::new();
         merge_accounts(
@@ -85,7 +85,7 @@ impl Caller {
     }
 }
 
-/// One account that was found several ways is one account.
+/// Merges accounts into `found`: one entry per account, with all its access paths.
 fn merge_accounts(
     found: &mut BTreeMap<AdAccountId, AccessibleAccount>,
     accounts: Vec<AdAccount>,
@@ -100,7 +100,7 @@ fn merge_accounts(
     }
 }
 
-/// What is not open to this token is left out; every other fault is one.
+/// Returns no rows for an edge that the token may not read; every other error is returned.
 fn empty_if_forbidden<T>(answer: Result<Vec<T>, GraphError>) -> Result<Vec<T>, GraphError> {
     match answer {
         Err(GraphError::NeedPermission(details) | GraphError::NotFound(details)) => {

@@ -1,7 +1,7 @@
-//! Several calls in one (Graph API, "Batch requests").
+//! Batches: several calls in one HTTP request (Graph API, "Batch requests").
 //!
-//! A batch saves round trips, not quota: each of its items counts as a call. Items fail alone. An item without an
-//! answer is null, and a write among them may have happened all the same.
+//! A batch saves round trips, not quota: each of its items counts as a call. Items fail independently. An item without
+//! a response is null; if it is a write, it may have taken effect.
 
 use std::collections::HashSet;
 
@@ -22,10 +22,10 @@ use crate::quota_lease::Charge;
 use crate::response::{Response, check_success, decode};
 use crate::usage::{Usage, UseCase};
 
-/// A call takes no more items.
+/// Meta's maximum number of items per batch.
 const MAX_ITEMS_PER_BATCH: usize = 50;
 
-/// Meta advises to create no more ads in one batch.
+/// The maximum number of ads that Meta advises to create in one batch.
 const MAX_ADS_PER_BATCH: usize = 10;
 
 /// One call of a batch.
@@ -43,17 +43,17 @@ impl Item {
         Self { method: Method::GET, path: path.into(), params, effect: Effect::Read }
     }
 
-    /// Creates. Sent once.
+    /// Creates an object. Sent once.
     pub fn create(path: impl Into<String>, params: Vec<(&'static str, String)>) -> Self {
         Self { method: Method::POST, path: path.into(), params, effect: Effect::Create }
     }
 
-    /// Sets values of an object; the same call twice is the same as once.
+    /// Sets values of an object. Idempotent, so it is retried.
     pub fn update(path: impl Into<String>, params: Vec<(&'static str, String)>) -> Self {
         Self { method: Method::POST, path: path.into(), params, effect: Effect::Set }
     }
 
-    /// Deletes an object. One that is gone already counts as deleted.
+    /// Deletes an object. An object that is already gone counts as deleted.
     pub fn delete(path: impl Into<String>) -> Self {
         Self { method: Method::DELETE, path: path.into(), params: Vec::new(), effect: Effect::Set }
     }
@@ -62,7 +62,7 @@ impl Item {
         CallKind { creates: self.effect == Effect::Create, case: use_case(&self.path) }
     }
 
-    /// As Graph wants it: the parameters of a POST in a body of its own, all others in the URL.
+    /// Converts the item to Graph's form: the parameters of a POST in a body, all others in the URL.
     fn to_request(&self, version: &str) -> ItemRequest<'_> {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.params).finish();
         let mut relative_url = format!("{version}/{}", self.path);
@@ -77,7 +77,7 @@ impl Item {
         ItemRequest { method: self.method.as_str(), relative_url, body }
     }
 
-    /// What came back for this item.
+    /// Returns the usage and the result of this item.
     fn parse(&self, received: Option<ItemResponse>) -> (Option<Usage>, Result<Bytes, GraphError>) {
         let Some(ItemResponse { code, headers, body }) = received else {
             return (None, Err(self.missing_response()));
@@ -92,7 +92,7 @@ impl Item {
         GraphError::unconfirmed(Details::of("Meta left this item of a batch without an answer"), self.kind())
     }
 
-    /// What the failure of a whole batch, which may have created something, means for this item.
+    /// Converts the error of a whole batch, which may have created something, to the error of this item.
     fn map_batch_error(&self, error: &GraphError) -> GraphError {
         match error {
             GraphError::Indeterminate(details) => GraphError::unconfirmed(details.clone(), self.kind()),
@@ -100,7 +100,8 @@ impl Item {
         }
     }
 
-    /// The end of a call of this kind, as if it had been made alone.
+    /// Completes the item as if it were a single call: an update must not be denied, and a deleted object may be
+    /// missing.
     fn finish(&self, answer: Result<Bytes, GraphError>) -> Result<Bytes, GraphError> {
         match answer {
             Ok(body) if self.effect == Effect::Set => check_success(&body).map(|()| body),
@@ -109,12 +110,12 @@ impl Item {
         }
     }
 
-    /// Whether it may be sent again after this answer.
+    /// Returns whether the item may be sent again after this response.
     fn should_retry(&self, answer: &Result<Bytes, GraphError>) -> bool {
         self.effect != Effect::Create && answer.as_ref().is_err_and(GraphError::is_retryable)
     }
 
-    /// The campaign in which it creates something.
+    /// Returns the campaign in which the item creates an object.
     fn campaign(&self) -> Option<&str> {
         let creates = self.effect == Effect::Create;
         let campaign = self.params.iter().find(|(name, _)| creates && *name == "campaign_id");
@@ -148,15 +149,15 @@ struct Header {
     value: String,
 }
 
-/// A batch that fails as a whole may have had any effect of its items.
+/// The kind of a whole batch: when it fails, any of its items may have taken effect.
 const WHOLE_BATCH: CallKind = CallKind { creates: true, case: UseCase::AdsManagement };
 
 impl Caller {
-    /// Makes calls, up to fifty at a time, and gives their answers in the order of the items. Each is judged as if
-    /// it had been called alone: what may pass is sent again, what creates is sent once.
+    /// Makes calls, up to fifty per batch, and returns their results in the order of the items. Each item is handled as
+    /// a single call: reads and updates are retried after retryable errors, creations are sent once.
     ///
-    /// The items are independent: they may be carried out in any order. What the quota lease does not cover is not
-    /// sent, and waits ([`GraphError::RateLimited`]).
+    /// The items are independent and may run in any order. An item that the quota lease does not cover is not sent and
+    /// fails with [`GraphError::RateLimited`].
     pub async fn batch<T: DeserializeOwned>(&self, items: &[Item]) -> Vec<Result<T, GraphError>> {
         let mut answers: Vec<_> = items.iter().map(|item| Err(item.missing_response())).collect();
         let mut delays = retry_delays();
@@ -182,7 +183,7 @@ impl Caller {
         answers.into_iter().map(|answer| decode(&answer?)).collect()
     }
 
-    /// Objects of a level as they stand now, each as [`Caller::object`] would show it.
+    /// Reads the current state of objects of a level, each as [`Caller::object`] does.
     pub async fn objects_by_id(
         &self,
         level: Level,
@@ -195,7 +196,7 @@ impl Caller {
         ids.iter().cloned().zip(objects).collect()
     }
 
-    /// Sends once, as far as the quota lease covers it.
+    /// Sends items once, as far as the quota lease covers them.
     async fn send_batch(&self, items: &[&Item]) -> Vec<Result<Bytes, GraphError>> {
         let charge_item =
             |item: &&Item| self.graph().check_not_blocked().and_then(|()| self.charge(item.effect.points()));
@@ -212,7 +213,7 @@ impl Caller {
         items.iter().zip(charges).map(record).collect()
     }
 
-    /// What each item was answered, and what that says of quotas.
+    /// Returns the usage and the result of each item.
     async fn responses(&self, items: &[&Item]) -> Vec<(Option<Usage>, Result<Bytes, GraphError>)> {
         if items.is_empty() {
             return Vec::new();
@@ -226,7 +227,7 @@ impl Caller {
         }
     }
 
-    /// One exchange over HTTP. A batch demands the token as a parameter; it stands in the form, not in the URL.
+    /// Makes one HTTP exchange. A batch requires the token as a parameter; it is sent in the form, not in the URL.
     async fn exchange_items(&self, items: &[&Item]) -> Result<Vec<Option<ItemResponse>>, GraphError> {
         let version = &self.graph().config().version;
         let sent: Vec<_> = items.iter().map(|item| item.to_request(version)).collect();
@@ -244,7 +245,7 @@ impl Caller {
     }
 }
 
-/// Takes what goes into the next batch: never two ad sets of one campaign, which Meta forbids.
+/// Takes the items of the next batch from `pending`. Meta forbids two ad sets of one campaign in one batch.
 fn next_batch(items: &[Item], pending: &mut Vec<usize>) -> Vec<usize> {
     let (mut taken, mut left) = (Vec::new(), Vec::new());
     let (mut campaigns, mut ads) = (HashSet::new(), 0);

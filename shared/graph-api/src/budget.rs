@@ -1,4 +1,4 @@
-//! Budgets: the least that Meta takes, and hours with a higher one.
+//! Minimum daily budgets, and periods with a higher budget.
 
 use domain::FieldError;
 use domain::id::{AdAccountId, ObjectId};
@@ -11,62 +11,62 @@ use crate::client::Caller;
 use crate::error::{Details, GraphError};
 use crate::page::Pages;
 
-/// Rows of a page. Minimum budgets come for every currency, and an object has no more than fifty periods.
+/// Rows per page. Minimum budgets have one row per currency, and an object has at most fifty periods.
 const PAGE_ROWS: u32 = 100;
 
 const MINIMUM_BUDGET_FIELDS: &str = "currency,min_daily_budget_imp,min_daily_budget_high_freq,min_daily_budget_low_freq,\
                        min_daily_budget_video_views";
 
-/// A period of a higher budget lasts no less.
+/// The minimum length of a period with a higher budget.
 const MIN_PERIOD: SignedDuration = SignedDuration::from_hours(3);
 
-/// On a day with a higher budget Meta spends up to so many times the usual one.
+/// The maximum spend on a day with a higher budget, as a multiple of the daily budget.
 const MAX_MULTIPLIER: i64 = 8;
 
-/// By how much a daily budget is raised.
+/// The increase of a daily budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BudgetIncrease {
-    /// By this amount of minor units.
+    /// An amount to add, in minor units.
     Amount(i64),
-    /// To so many times itself.
+    /// A factor to multiply it by.
     Multiplier(i64),
 }
 
-/// Some hours with a higher daily budget (Marketing API, "Budget scheduling").
+/// A period with a higher daily budget (Marketing API, "Budget scheduling").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetPeriod {
-    /// From when; to the second.
+    /// The start, to the second.
     pub from: Timestamp,
-    /// Until when.
+    /// The end.
     pub until: Timestamp,
-    /// By how much.
+    /// The increase.
     pub raise: BudgetIncrease,
 }
 
-/// A period that an object has.
+/// A period that an object has at Meta.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredBudgetPeriod {
-    /// Its id, with which [`Caller::remove`] takes it away.
+    /// Its id, with which [`Caller::remove`] deletes it.
     pub id: ObjectId,
-    /// What it says.
+    /// The period.
     pub period: BudgetPeriod,
 }
 
-/// The least daily budgets in a currency, in minor units. They follow exchange rates.
+/// The minimum daily budgets in a currency, in minor units. They follow exchange rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct MinimumBudget {
     /// The currency.
     pub currency: Currency,
-    /// When impressions are paid for.
+    /// The minimum when impressions are billed.
     #[serde(rename = "min_daily_budget_imp")]
     pub impressions: i64,
-    /// When clicks, likes and the like are paid for.
+    /// The minimum when clicks, likes and the like are billed.
     #[serde(rename = "min_daily_budget_high_freq")]
     pub high_frequency: i64,
-    /// When offers, installs and the like are paid for.
+    /// The minimum when offers, installs and the like are billed.
     #[serde(rename = "min_daily_budget_low_freq")]
     pub low_frequency: i64,
-    /// When views of a video are paid for.
+    /// The minimum when video views are billed.
     #[serde(rename = "min_daily_budget_video_views")]
     pub video_views: i64,
 }
@@ -86,7 +86,7 @@ struct Row {
 }
 
 impl BudgetPeriod {
-    /// Whether Meta would take it for an object with this daily budget, as far as its documentation tells.
+    /// Checks the period for an object with this daily budget against the rules that Meta documents.
     pub fn check(&self, daily_budget: Option<i64>, now: Timestamp) -> Result<(), FieldError> {
         let Some(daily) = daily_budget else {
             return Err(FieldError::new(
@@ -117,9 +117,10 @@ impl BudgetPeriod {
 }
 
 impl Caller {
-    /// Gives a campaign or ad set, as it stands now, a higher budget for some hours. Answers the period's id.
+    /// Adds a period with a higher budget to a campaign or ad set, given in its current state, and returns the period's
+    /// id.
     ///
-    /// Sent once. With [`GraphError::Indeterminate`] look for it in [`Caller::budget_periods`].
+    /// Sent once. After [`GraphError::Indeterminate`] look for it in [`Caller::budget_periods`].
     pub async fn add_budget_period(
         &self,
         owner: &AdObject,
@@ -147,14 +148,15 @@ impl Caller {
         Ok(created.id)
     }
 
-    /// The periods of a campaign or ad set. [`Caller::remove`] takes one away.
+    /// Reads the periods of a campaign or ad set. [`Caller::remove`] deletes one.
     pub async fn budget_periods(&self, owner: &ObjectId) -> Result<Vec<StoredBudgetPeriod>, GraphError> {
         let query = vec![("fields", "id,time_start,time_end,budget_value,budget_value_type".to_owned())];
         let rows = Pages::<Row>::new(self.clone(), format!("{owner}/budget_schedules"), query, PAGE_ROWS);
         rows.all().await?.into_iter().map(StoredBudgetPeriod::try_from).collect()
     }
 
-    /// The least daily budgets of an ad account. Meta lists every currency; none when it leaves this one out.
+    /// Reads the minimum daily budgets of an ad account in a currency. Meta lists every currency; `None` when this one
+    /// is missing.
     pub async fn minimum_budget(
         &self,
         account: &AdAccountId,
@@ -172,7 +174,7 @@ impl TryFrom<Row> for StoredBudgetPeriod {
 
     fn try_from(row: Row) -> Result<Self, GraphError> {
         let time = |at: &str, text: &str| {
-            // An offset without a colon, as everywhere at Meta.
+            // Meta writes UTC offsets without a colon.
             let read =
                 jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%z", text).and_then(|time| time.to_timestamp());
             read.map_err(|error| unexpected_shape(at, error.to_string()))

@@ -1,4 +1,4 @@
-//! One call, before it is sent.
+//! The request model: what one call sends.
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -7,29 +7,29 @@ use crate::error::CallKind;
 use crate::limit;
 use crate::usage::UseCase;
 
-/// What a call does at Meta, and so whether it may be sent again when its outcome is unknown.
+/// The effect of a call at Meta, which decides whether it may be sent again when its outcome is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Reading.
+    /// A read.
     Read,
-    /// Setting values that are the same when set twice, or deleting.
+    /// An idempotent write: setting values, or deleting.
     Set,
-    /// Making something: a second call makes a second one.
+    /// A creation: a second call creates a second object.
     Create,
 }
 
-/// A file that travels with a call.
+/// A file uploaded with a call.
 #[derive(Debug, Clone)]
 pub(crate) struct File {
-    /// The part's name.
+    /// The name of the multipart field.
     pub(crate) field: &'static str,
-    /// The file's name.
+    /// The file name.
     pub(crate) name: String,
-    /// What it holds.
+    /// The content.
     pub(crate) bytes: Bytes,
 }
 
-/// One call.
+/// One call to the Graph API.
 #[derive(Debug, Clone)]
 pub(crate) struct Call<'a> {
     pub(crate) method: Method,
@@ -46,18 +46,18 @@ impl Call<'_> {
 }
 
 impl Effect {
-    /// What a call costs of an account's score.
+    /// Returns the points that a call costs of the ad account's score.
     pub(crate) fn points(self) -> u32 {
         if self == Self::Read { limit::READ_POINTS } else { limit::WRITE_POINTS }
     }
 }
 
-/// What a call counts as: reports are read through `/insights` of their run.
+/// Returns the use case that a path counts as. Report runs are also read through `/insights`.
 pub(crate) fn use_case(path: &str) -> UseCase {
     if path.ends_with("/insights") { UseCase::AdsInsights } else { UseCase::AdsManagement }
 }
 
-/// The form of a call with a file.
+/// Builds the multipart form of a call with a file.
 pub(crate) fn multipart(params: &[(&str, &str)], file: &File) -> reqwest::multipart::Form {
     let part = reqwest::multipart::Part::stream(file.bytes.clone()).file_name(file.name.clone());
     let fields = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

@@ -1,4 +1,4 @@
-//! Sends one call: version, proof, quotas, retries, errors.
+//! The client: sends calls with version, `appsecret_proof`, quota lease, deadline and retries.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -22,31 +22,32 @@ use crate::response::{Response, check_success, decode};
 use crate::time::Time;
 use crate::usage::Usage;
 
-/// Sending a file may take so many times as long: fifty megabytes over a line of one megabit a second.
+/// The factor by which a file upload may exceed the timeout: fifty megabytes at one megabit per second.
 const UPLOAD_TIMEOUT_FACTOR: u32 = 10;
 
-/// How our app reaches Meta.
+/// The configuration of the app at Meta.
 #[derive(Debug, Clone)]
 pub struct GraphConfig {
-    /// Where calls go: `https://graph.facebook.com`.
+    /// The base URL of calls: `https://graph.facebook.com`.
     pub graph_url: String,
-    /// Where people log in: `https://www.facebook.com`.
+    /// The base URL of the login dialog: `https://www.facebook.com`.
     pub dialog_url: String,
-    /// The Graph version in every path: `v26.0`.
+    /// The Graph version in every path, such as `v26.0`.
     pub version: String,
     /// The app's id.
     pub app_id: String,
     /// The app's secret.
     pub app_secret: SecretString,
-    /// How long an answer may take.
+    /// The timeout of a call.
     pub timeout: Duration,
 }
 
 impl GraphConfig {
-    /// Meta gives up by itself after about a minute.
+    /// The default timeout. Meta itself gives up after about a minute.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// Where a call goes: videos have a host of their own at Meta (its SDKs), and nowhere else.
+    /// Returns the base URL of a call. Meta has a separate host for videos (Meta's SDKs); other base URLs are
+    /// unchanged.
     fn host(&self, call: &Call<'_>) -> String {
         if call.method == Method::POST && call.path.ends_with("/advideos") {
             return self.graph_url.replace("://graph.facebook.com", "://graph-video.facebook.com");
@@ -55,27 +56,27 @@ impl GraphConfig {
     }
 }
 
-/// The app at Meta. Cheap to clone; connections are kept alive between calls.
+/// The client of one app at Meta. Cheap to clone; connections are kept alive between calls.
 #[derive(Debug, Clone)]
 pub struct Graph(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// Made for the first call: it reads every root certificate of the machine, and most requests of the front end
-    /// are answered without Meta.
+    /// Built at the first call, because it loads every root certificate of the machine and most requests of the front
+    /// end are served without calling Meta.
     http: OnceLock<reqwest::Client>,
     config: GraphConfig,
     time: Time,
     calls: AtomicU64,
-    /// Called for every call.
+    /// Called for every HTTP call.
     listener: OnceLock<fn()>,
-    /// Meta serves no call of this app before then.
+    /// The time before which Meta serves no call of this app.
     blocked_until: Mutex<Option<Timestamp>>,
     version_warning: OnceLock<String>,
 }
 
 impl Graph {
-    /// A client for this app.
+    /// Creates the client of an app.
     pub fn new(config: GraphConfig, time: Time) -> Self {
         Self(Arc::new(Inner {
             http: OnceLock::new(),
@@ -88,59 +89,60 @@ impl Graph {
         }))
     }
 
-    /// Fails when the TLS backend cannot be set up.
+    /// Returns the HTTP client, building it at first use. Fails when the TLS backend cannot be set up.
     fn http(&self) -> Result<&reqwest::Client, reqwest::Error> {
         if let Some(http) = self.0.http.get() {
             return Ok(http);
         }
         let http = reqwest::Client::builder().user_agent("adflight").build()?;
-        // Of two that are made at the same time one is kept, and its connections with it.
+        // When two are built at the same time, the first is kept with its connections.
         Ok(self.0.http.get_or_init(|| http))
     }
 
-    /// The configuration in use.
+    /// Returns the configuration in use.
     pub fn config(&self) -> &GraphConfig {
         &self.0.config
     }
 
-    /// The time, as this client sees it.
+    /// Returns the current time of the client's clock.
     pub fn now(&self) -> Timestamp {
         self.0.time.now()
     }
 
-    /// HTTP calls made so far, retries included; a batch is one.
+    /// Returns the number of HTTP calls made so far, retries included. A batch is one call.
     pub fn calls(&self) -> u64 {
         self.0.calls.load(Ordering::Relaxed)
     }
 
-    /// Sets a function that is called for every HTTP call, in the task that makes it. The first listener stays.
+    /// Sets a function that is called for every HTTP call, in the task that makes it. Only the first listener is kept.
     pub fn set_call_listener(&self, listener: fn()) {
         let _already_set = self.0.listener.set(listener);
     }
 
-    /// What Meta said first about the version in use, if it ever served another or announced the end of it.
+    /// Returns the first warning about the version in use: Meta served another one, or announced its end.
     pub fn version_warning(&self) -> Option<&str> {
         self.0.version_warning.get().map(String::as_str)
     }
 
-    /// Stops every call of this app until then: another process was told so by Meta.
+    /// Blocks every call of this app until a time that Meta reported to another process.
     pub fn block_until(&self, until: Timestamp) {
         let mut blocked = self.0.blocked_until.lock().unwrap_or_else(PoisonError::into_inner);
         *blocked = (*blocked).max(Some(until));
     }
 
-    /// Calls with a person's or system user's token, held to no quota but what answers say.
+    /// Returns a caller with a user's or system user's token. It has no quota lease: only throttles that responses
+    /// report limit it.
     pub fn on_behalf_of(&self, token: SecretString) -> Caller {
         Caller { graph: self.clone(), token, quota_lease: None, deadline: None, trace_id: Arc::default() }
     }
 
-    /// Calls with the app's own token.
+    /// Returns a caller with the app's own token.
     pub(crate) fn as_app(&self) -> Caller {
         let config = self.config();
         self.on_behalf_of(format!("{}|{}", config.app_id, config.app_secret.expose_secret()).into())
     }
 
-    /// Fails while the app is blocked.
+    /// Fails with [`GraphError::RateLimited`] while the app is blocked.
     pub(crate) fn check_not_blocked(&self) -> Result<(), GraphError> {
         let blocked = *self.0.blocked_until.lock().unwrap_or_else(PoisonError::into_inner);
         let left = blocked.map(|until| until.duration_since(self.now())).filter(|left| left.is_positive());
@@ -150,8 +152,8 @@ impl Graph {
         })
     }
 
-    /// Every answer names the version that served it, and warns when that is not the one asked for
-    /// (Graph API, "Versioning"; Marketing API, "Versions"). It is logged once.
+    /// Logs a warning once when a response was not served by the requested version, or announces that version's end
+    /// (Graph API, "Versioning"; Marketing API, "Versions").
     fn check_version(&self, headers: &HeaderMap) {
         let requested = self.config().version.as_str();
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -166,7 +168,7 @@ impl Graph {
     }
 }
 
-/// Whoever the calls are made for.
+/// A client that calls with one token.
 #[derive(Debug, Clone)]
 pub struct Caller {
     graph: Graph,
@@ -177,29 +179,29 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// What Meta calls the last answer that it gave: its support asks for that.
+    /// Returns Meta's trace id of the last response, which Meta's support asks for.
     pub fn trace_id(&self) -> Option<String> {
         self.trace_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Charges calls to this quota lease: a call that it does not cover is not made.
+    /// Charges calls to this quota lease. A call that the lease does not cover is not sent.
     #[must_use]
     pub fn with_quota_lease(self, quota_lease: Arc<QuotaLease>) -> Self {
         Self { quota_lease: Some(quota_lease), ..self }
     }
 
-    /// Stops trying when this moment comes.
+    /// Sets the deadline after which no call is sent.
     #[must_use]
     pub fn with_deadline(self, deadline: Timestamp) -> Self {
         Self { deadline: Some(deadline), ..self }
     }
 
-    /// Whose token it is; for the one call that needs it in its form.
+    /// Returns the token, for the one call that sends it in its form.
     pub(crate) fn token(&self) -> &SecretString {
         &self.token
     }
 
-    /// The app that calls.
+    /// Returns the client of the app.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
@@ -214,25 +216,26 @@ impl Caller {
         decode(&self.send_with_retry(&call).await?)
     }
 
-    /// Creates. Sent once: when the answer is lost the outcome is unknown and the caller must look.
+    /// Creates an object. Sent once: when the response is lost, the outcome is unknown and the caller must look for the
+    /// object.
     pub async fn create<T: DeserializeOwned>(
         &self,
         path: &str,
         params: &[(&str, &str)],
     ) -> Result<T, GraphError> {
         let call = Call { method: Method::POST, path, params, file: None, effect: Effect::Create };
-        // Meta has done something that cannot be read: looking for it is all that is left.
+        // The write succeeded but its response is unreadable, so the caller must look for the object.
         let created = decode(&self.send(&call).await?);
         created.map_err(|error| GraphError::Indeterminate(Details::of(error.to_string())))
     }
 
-    /// Sets values of an object; the same call twice is the same as once.
+    /// Sets values of an object. Idempotent, so it is retried.
     pub async fn update(&self, path: &str, params: &[(&str, &str)]) -> Result<(), GraphError> {
         let call = Call { method: Method::POST, path, params, file: None, effect: Effect::Set };
         check_success(&self.send_with_retry(&call).await?)
     }
 
-    /// Deletes an object. One that is gone already counts as deleted.
+    /// Deletes an object. An object that is already gone counts as deleted.
     pub async fn delete(&self, path: &str, params: &[(&str, &str)]) -> Result<(), GraphError> {
         let call = Call { method: Method::DELETE, path, params, file: None, effect: Effect::Set };
         match self.send_with_retry(&call).await {
@@ -242,13 +245,13 @@ impl Caller {
         }
     }
 
-    /// Whether the token still works, asked of Meta itself.
+    /// Asks Meta whether the token still works.
     pub async fn is_token_valid(&self) -> Result<bool, GraphError> {
         Ok(self.graph.debug_token(&self.token).await?.is_valid)
     }
 
-    /// Sends until it succeeds or another try cannot help, with growing pauses of random length, for as long
-    /// as there is time.
+    /// Sends a call until it succeeds, its error is not retryable, the attempts are used up, or the deadline would
+    /// pass. Pauses between attempts grow and have jitter.
     pub(crate) async fn send_with_retry(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
         let mut delays = retry_delays();
         loop {
@@ -263,7 +266,7 @@ impl Caller {
         }
     }
 
-    /// Lets time pass, unless that would outlast the deadline. Whether it did.
+    /// Waits, unless that would exceed the deadline. Returns whether it waited.
     pub(crate) async fn pause(&self, length: Duration) -> bool {
         let fits = self.time_left().is_none_or(|left| length < left);
         if fits {
@@ -277,7 +280,7 @@ impl Caller {
         Some(left.max(SignedDuration::ZERO).unsigned_abs())
     }
 
-    /// Sends once.
+    /// Sends a call once.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Bytes, GraphError> {
         self.graph.check_not_blocked()?;
         let left = self.time_left();
@@ -295,7 +298,7 @@ impl Caller {
             Err(error) => (None, Err(GraphError::from_transport(error, call.kind()))),
         };
         let result = result.map_err(|error| match error {
-            // It was our time that ran out, which says nothing of the size of the question.
+            // The caller's deadline cut the call short, which says nothing about the size of the query.
             GraphError::RequestTooLarge(details)
                 if usage.is_none() && left.is_some_and(|left| left < self.graph.config().timeout) =>
             {
@@ -339,7 +342,7 @@ impl Caller {
         }
     }
 
-    /// One exchange over HTTP. The token travels in a header, so that no URL ever holds it.
+    /// Makes one HTTP exchange. The token is sent in a header, so that no URL holds it.
     pub(crate) async fn exchange(&self, call: &Call<'_>) -> Result<Response, reqwest::Error> {
         let config = self.graph.config();
         let url = format!("{}/{}/{}", config.host(call), config.version, call.path);
@@ -369,7 +372,7 @@ impl Caller {
         Ok(Response { status, usage, body })
     }
 
-    /// `appsecret_proof`: shows that the token is used by the app it was issued to.
+    /// Computes `appsecret_proof`, which proves that the token is used by the app it was issued to.
     fn proof(&self) -> String {
         let secret = self.graph.config().app_secret.expose_secret();
         let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
@@ -378,10 +381,10 @@ impl Caller {
     }
 }
 
-/// How often a call is sent that another try can help.
+/// The number of times that a retryable call is sent.
 const MAX_ATTEMPTS: usize = 4;
 
-/// The pauses between them: growing, and of random length, so that many callers do not come back at once.
+/// Returns the pauses between attempts: exponential, with jitter so that many callers do not retry at once.
 pub(crate) fn retry_delays() -> impl Iterator<Item = Duration> {
     let builder = ExponentialBuilder::default().with_jitter().with_min_delay(Duration::from_millis(200));
     builder.with_max_times(MAX_ATTEMPTS - 1).build()

@@ -10,75 +10,75 @@ use crate::entities::{GraphObject, fields};
 use crate::error::{Details, GraphError};
 use crate::page::Pages;
 
-/// Copies of a page.
+/// Copies per page.
 const PAGE_ROWS: u32 = 100;
 
-/// How something is copied.
+/// The options of a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CopyOptions {
-    /// Whether everything below is copied too. Meta does so in one call for fewer than three objects below, and
-    /// answers [`GraphError::RequestTooLarge`] for more.
+    /// Whether everything below is copied too. Meta does so in one call for fewer than three objects below, and fails
+    /// with [`GraphError::RequestTooLarge`] for more.
     pub deep: bool,
-    /// What the copies are.
+    /// The status of the copies.
     pub status: CopyStatus,
-    /// How the copies are named.
+    /// The naming of the copies.
     pub renaming: RenameStrategy,
-    /// The campaign of an ad set's copy, or the ad set of an ad's; the source's own when absent.
+    /// The campaign for the copy of an ad set, or the ad set for the copy of an ad; by default the source's own.
     pub into: Option<ObjectId>,
 }
 
 /// The status of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CopyStatus {
-    /// Paused, whatever the source is.
+    /// Paused, whatever the status of the source.
     #[default]
     Paused,
-    /// Active at once: it spends money as soon as its parents let it.
+    /// Active at once: it spends money as soon as its parents allow it.
     Active,
-    /// As the source.
+    /// The status of the source.
     Inherited,
 }
 
-/// How copies are named.
+/// The naming of copies.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum RenameStrategy {
-    /// As Meta does it: its own suffix, in the language of the person, for what is copied and not for what is below.
+    /// Meta's own suffix, in the user's language, for the copied object but not for the objects below.
     #[default]
     PlatformDefault,
-    /// As their sources.
+    /// The names of the sources.
     NoRename,
-    /// A name with this around it.
+    /// The name of the source with a prefix and a suffix.
     Affix {
-        /// Before the name.
+        /// The text before the name.
         prefix: String,
-        /// After the name.
+        /// The text after the name.
         suffix: String,
-        /// Whether what is below is renamed too.
+        /// Whether the objects below are renamed too.
         deep: bool,
     },
 }
 
-/// A copy.
+/// The result of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyResult {
-    /// The copy of what was to be copied.
+    /// The id of the copy.
     pub id: ObjectId,
-    /// Everything that was copied, where Meta says so.
+    /// Every copied object, if Meta lists them.
     pub objects: Vec<CopiedObject>,
 }
 
-/// One object that was copied.
+/// A copied object.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CopiedObject {
-    /// Meta's word for what it is: `campaign`, `ad_set`, `ad`.
+    /// Meta's name of its type: `campaign`, `ad_set`, `ad`.
     pub ad_object_type: String,
-    /// What was copied.
+    /// The id of the source.
     pub source_id: ObjectId,
-    /// Its copy.
+    /// The id of the copy.
     pub copied_id: ObjectId,
 }
 
-/// Each level answers under a name of its own.
+/// The response to a copy, in which each level has a field of its own.
 #[derive(Deserialize)]
 struct CopyResponse {
     copied_campaign_id: Option<ObjectId>,
@@ -91,8 +91,8 @@ struct CopyResponse {
 impl Caller {
     /// Copies a campaign, ad set or ad.
     ///
-    /// Sent once. With [`GraphError::Indeterminate`] the copy may exist: look for it with [`Caller::copies`] before
-    /// trying again.
+    /// Sent once. After [`GraphError::Indeterminate`] the copy may exist: look for it with [`Caller::copies`] before
+    /// retrying.
     pub async fn copy(
         &self,
         level: Level,
@@ -115,7 +115,7 @@ impl Caller {
         Ok(CopyResult { id, objects: answer.ad_object_ids })
     }
 
-    /// What was copied from an object and still exists.
+    /// Reads the copies of an object that still exist.
     pub async fn copies(&self, level: Level, id: &ObjectId) -> Result<Vec<AdObject>, GraphError> {
         let query = vec![("fields", fields(level).to_owned())];
         let copies = Pages::<GraphObject>::new(self.clone(), format!("{id}/copies"), query, PAGE_ROWS);
@@ -130,7 +130,7 @@ fn form(level: Level, options: &CopyOptions) -> Result<Vec<(&'static str, String
         CopyStatus::Inherited => "INHERITED_FROM_SOURCE",
     };
     let mut form = vec![("status_option", status.to_owned())];
-    // An ad has nothing below it, and its edge knows no such parameter.
+    // An ad has no objects below it, and its edge has no such parameter.
     if level != Level::Ad {
         form.push(("deep_copy", options.deep.to_string()));
     }

@@ -1,4 +1,4 @@
-//! Creatives: what ads show. Only their name and status can be changed, so another text is another creative.
+//! Creatives of ads. Only their name and status can be changed, so a new text requires a new creative.
 
 use domain::creative::{CreativeSpec, LinkSpec};
 use domain::id::{AdAccountId, ImageHash, ObjectId, PageId, VideoId};
@@ -12,10 +12,10 @@ use crate::page::Pages;
 const FIELDS: &str =
     "id,name,status,object_story_id,effective_object_story_id,object_story_spec,thumbnail_url";
 
-/// Creatives of a page: each is long.
+/// Creatives per page; each row is long.
 const PAGE_ROWS: u32 = 100;
 
-/// The sides of a thumbnail in pixels; Meta's own are 64.
+/// The width and height of a thumbnail in pixels; Meta's default is 64.
 const THUMBNAIL_SIDE_PX: &str = "400";
 
 /// A creative of an ad account.
@@ -25,69 +25,69 @@ pub struct Creative {
     pub id: ObjectId,
     /// Its name.
     pub name: Option<String>,
-    /// ACTIVE, IN_PROCESS, WITH_ISSUES or DELETED.
+    /// The status: ACTIVE, IN_PROCESS, WITH_ISSUES or DELETED.
     pub status: Option<String>,
-    /// The Page that speaks.
+    /// The Page that publishes it.
     pub page: Option<PageId>,
-    /// The post that it was made from, as `pageid_postid`.
+    /// The post that it was created from, as `pageid_postid`.
     pub post: Option<String>,
-    /// The post that people see and comment on, as `pageid_postid`; a new one has none at first.
+    /// The post that people see and comment on, as `pageid_postid`; a new creative has none at first.
     pub effective_post: Option<String>,
-    /// Where a click leads to.
+    /// The destination of a click.
     pub link: Option<String>,
-    /// Its image.
+    /// The hash of its image.
     pub image: Option<ImageHash>,
-    /// Its video.
+    /// The id of its video.
     pub video: Option<VideoId>,
-    /// A picture of it, for some days.
+    /// The URL of a thumbnail, valid for some days.
     pub thumbnail_url: Option<String>,
 }
 
-/// A creative that is to be made.
+/// A creative to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCreative {
-    /// Its name, for people and to find it again.
+    /// Its name, for people and for finding it again.
     pub name: String,
-    /// What it shows.
+    /// Its content.
     pub story: Story,
 }
 
-/// What a creative shows.
+/// The content of a creative.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Story {
-    /// A Page's post as `pageid_postid`; its likes and comments stay with it.
+    /// A Page's post as `pageid_postid`; it keeps its likes and comments.
     Post(String),
     /// A link with a picture, or with products of a catalog.
     Link(LinkSpec),
-    /// A video that leads to a link.
+    /// A video with a link.
     Video(VideoStory),
 }
 
-/// A video that leads to a link.
+/// A video with a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VideoStory {
-    /// The Page that speaks.
+    /// The Page that publishes it.
     pub page: PageId,
     /// The video, which must be ready.
     pub video: VideoId,
-    /// What stands for it until it plays. Meta demands one (subcode 1443226).
+    /// The picture shown until it plays. Meta requires one (subcode 1443226).
     pub cover: Cover,
     /// The text above the video.
     pub message: String,
     /// The headline below it.
     pub headline: Option<String>,
-    /// Where a click leads to: a video has no other link than that of its button.
+    /// The destination of a click: a video has no link other than that of its button.
     pub link: String,
-    /// The button, such as `SHOP_NOW`.
+    /// The type of its button, such as `SHOP_NOW`.
     pub call_to_action: String,
 }
 
-/// A picture that stands for a video.
+/// The cover picture of a video.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cover {
     /// An image of the ad account.
     Image(ImageHash),
-    /// An address, such as that of one of the video's thumbnails.
+    /// A URL, such as that of one of the video's thumbnails.
     Url(String),
 }
 
@@ -116,7 +116,7 @@ struct Spec {
     template_data: Part,
 }
 
-/// Of a part of a story, what names something.
+/// The fields of a part of a story that name a link, an image or a video.
 #[derive(Default, Deserialize)]
 struct Part {
     link: Option<String>,
@@ -155,7 +155,7 @@ impl From<Row> for Creative {
             video: None,
             thumbnail_url: row.thumbnail_url,
         };
-        // A story has one of them.
+        // A story has one of these parts.
         for part in [link_data, video_data, photo_data, template_data] {
             let target = part.call_to_action.and_then(|button| button.value?.link);
             creative.link = creative.link.or(part.link).or(target);
@@ -167,7 +167,7 @@ impl From<Row> for Creative {
 }
 
 impl Caller {
-    /// One creative as it stands now.
+    /// Reads the current state of a creative.
     pub async fn creative(&self, id: &ObjectId) -> Result<Creative, GraphError> {
         let query = [
             ("fields", FIELDS),
@@ -178,17 +178,17 @@ impl Caller {
         Ok(row.into())
     }
 
-    /// Every creative of an account. Their thumbnails are small.
+    /// Reads every creative of an account. Their thumbnails have Meta's default size.
     pub async fn creatives(&self, account: &AdAccountId) -> Result<Vec<Creative>, GraphError> {
         let query = vec![("fields", FIELDS.to_owned())];
         let rows = Pages::<Row>::new(self.clone(), creatives_path(account), query, PAGE_ROWS);
         Ok(rows.all().await?.into_iter().map(Creative::from).collect())
     }
 
-    /// Makes a creative.
+    /// Creates a creative.
     ///
-    /// Sent once. With [`GraphError::Indeterminate`] look for its name in [`Caller::creatives`]; one that is there
-    /// twice does no harm.
+    /// Sent once. After [`GraphError::Indeterminate`] look for its name in [`Caller::creatives`]; a duplicate does no
+    /// harm.
     pub async fn create_creative(
         &self,
         account: &AdAccountId,
@@ -200,7 +200,7 @@ impl Caller {
         Ok(created.id)
     }
 
-    /// Asks whether Meta would make a creative, and makes none.
+    /// Validates a creative at Meta without creating it.
     pub async fn validate_creative(
         &self,
         account: &AdAccountId,
@@ -213,10 +213,10 @@ impl Caller {
     }
 }
 
-/// Makes Meta check a creation without carrying it out.
+/// The parameter that makes Meta validate a creation without carrying it out.
 pub(crate) const VALIDATE_ONLY: (&str, &str) = ("execution_options", r#"["validate_only"]"#);
 
-/// What an ad says of its creative. One that is made with the ad has this name.
+/// Returns the `creative` parameter of an ad. A creative that is created with the ad gets this name.
 pub(crate) fn ad_creative(creative: &CreativeSpec, name: &str) -> Value {
     match creative {
         CreativeSpec::CreativeId(id) => json!({"creative_id": id}),
@@ -235,14 +235,14 @@ fn form(creative: &NewCreative) -> Vec<(&'static str, String)> {
         Story::Link(link) => link_parts(link),
         Story::Video(story) => vec![("object_story_spec", video_spec(story))],
     };
-    // Parameters are text, and JSON where they hold more.
+    // Parameters are plain text, or JSON for structured values.
     let text = |value: Value| value.as_str().map(str::to_owned).unwrap_or_else(|| value.to_string());
     let parts = parts.into_iter().map(|(part, value)| (part, text(value)));
     parts.chain([("name", creative.name.clone())]).collect()
 }
 
-/// The parameters of a creative that shows a link. With a product set it is a template, which Meta fills with a product
-/// for each person.
+/// Returns the parameters of a creative that shows a link. With a product set it is a template, which Meta fills with a
+/// product for each viewer.
 fn link_parts(link: &LinkSpec) -> Vec<(&'static str, Value)> {
     let mut data = json!({"link": link.link, "message": link.message});
     let more = [

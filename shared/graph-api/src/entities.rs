@@ -1,4 +1,4 @@
-//! Campaigns, ad sets and ads as Graph shows them.
+//! Reads campaigns, ad sets and ads.
 
 use domain::id::{AdAccountId, ObjectId};
 use domain::object::{AdObject, EffectiveStatus, Level, Status};
@@ -8,11 +8,11 @@ use crate::client::Caller;
 use crate::error::GraphError;
 use crate::page::Pages;
 
-/// Rows of a structure page. Graph bears 500 flat rows; nested fields would not.
+/// Rows per page. Graph serves 500 flat rows, but not 500 rows with nested fields.
 const PAGE_ROWS: u32 = 500;
 
 impl Caller {
-    /// Every object of a level in an account, archived ones included.
+    /// Lists every object of a level in an account, archived ones included.
     pub fn objects(&self, account: &AdAccountId, level: Level) -> Pages<GraphObject> {
         let statuses = EffectiveStatus::listable(level).join("\",\"");
         let query =
@@ -20,7 +20,7 @@ impl Caller {
         Pages::new(self.clone(), format!("{account}/{}", edge(level)), query, PAGE_ROWS)
     }
 
-    /// Every object of a level below a campaign or ad set.
+    /// Lists every object of a level below a campaign or ad set.
     pub fn objects_below(
         &self,
         account: &AdAccountId,
@@ -35,7 +35,7 @@ impl Caller {
         Pages::new(self.clone(), format!("{account}/{}", edge(level)), query, PAGE_ROWS)
     }
 
-    /// Objects of a level whose name contains `mark`, deleted ones left out.
+    /// Reads the objects of a level whose name contains `mark`, without deleted ones.
     pub async fn objects_named(
         &self,
         account: &AdAccountId,
@@ -49,14 +49,14 @@ impl Caller {
         Ok(found.all().await?.into_iter().map(|object| object.into_object(level)).collect())
     }
 
-    /// One object as it stands now.
+    /// Reads the current state of an object.
     pub async fn object(&self, level: Level, id: &ObjectId) -> Result<AdObject, GraphError> {
         let object: GraphObject = self.get(id.as_str(), &[("fields", fields(level))]).await?;
         Ok(object.into_object(level))
     }
 }
 
-/// The edge of an account that lists a level.
+/// Returns the edge of an account that lists a level.
 pub(crate) fn edge(level: Level) -> &'static str {
     match level {
         Level::Account => "",
@@ -66,7 +66,7 @@ pub(crate) fn edge(level: Level) -> &'static str {
     }
 }
 
-/// What is asked for. Graph refuses the whole call when one name does not exist at that level.
+/// Returns the fields to request. Graph rejects the whole call when one field does not exist at that level.
 pub(crate) fn fields(level: Level) -> &'static str {
     match level {
         Level::Account => "id",
@@ -80,7 +80,7 @@ pub(crate) fn fields(level: Level) -> &'static str {
     }
 }
 
-/// A campaign, ad set or ad in Graph's shape.
+/// A campaign, ad set or ad in Graph's form.
 #[derive(Debug, Deserialize)]
 pub struct GraphObject {
     id: ObjectId,
@@ -99,7 +99,7 @@ pub struct GraphObject {
 }
 
 impl GraphObject {
-    /// In our words. `status` and `configured_status` are the same thing under two names.
+    /// Converts the object to the domain's form. `status` and `configured_status` are two names of the same value.
     pub fn into_object(self, level: Level) -> AdObject {
         AdObject {
             level,
@@ -117,7 +117,7 @@ impl GraphObject {
     }
 }
 
-/// Budgets come as strings. "0" means that this object holds no budget of that kind.
+/// Parses a budget, which Graph writes as a string. "0" means that the object has no budget of that kind.
 fn minor_units<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -1,21 +1,21 @@
-//! What went wrong, named after what the caller does next.
+//! Errors of Graph calls. Each variant requires a different action of the caller.
 //!
-//! | error | what the caller does | stories in `tests/graph_api` |
+//! | error | action of the caller | tests in `tests/graph_api` |
 //! |---|---|---|
-//! | [`RateLimited`](GraphError::RateLimited) | comes back after exactly this time; the app, the account or one action rests meanwhile | `errors::a_throttled_call_is_not_retried`, `errors::an_app_that_is_throttled_calls_for_nobody_until_the_time_is_over`, `limits::a_throttle_of_a_minute_costs_a_minute`, `writing::a_fifth_change_of_a_budget_…` |
-//! | [`Transient`](GraphError::Transient) | repeats with growing pauses, reads and settings only | `errors::transient_errors_are_tried_four_times_with_growing_pauses`, `errors::settings_and_removals_are_repeated` |
-//! | [`RequestTooLarge`](GraphError::RequestTooLarge) | asks for fewer rows, days or fields, or for a report | `paging::a_page_that_was_made_smaller_grows_again`, all of `insights` |
-//! | [`UploadInterrupted`](GraphError::UploadInterrupted) | goes on with an upload where Meta stands | `errors::too_large_or_interrupted_requests_say_how_to_continue` |
+//! | [`RateLimited`](GraphError::RateLimited) | retries after exactly this time; the app, the account or one action is blocked meanwhile | `errors::a_throttled_call_is_not_retried`, `errors::an_app_that_is_throttled_calls_for_nobody_until_the_time_is_over`, `limits::a_throttle_of_a_minute_costs_a_minute`, `writing::a_fifth_change_of_a_budget_…` |
+//! | [`Transient`](GraphError::Transient) | retries reads and idempotent writes with growing pauses | `errors::transient_errors_are_tried_four_times_with_growing_pauses`, `errors::settings_and_removals_are_repeated` |
+//! | [`RequestTooLarge`](GraphError::RequestTooLarge) | requests fewer rows, days or fields, or a report | `paging::a_page_that_was_made_smaller_grows_again`, all of `insights` |
+//! | [`UploadInterrupted`](GraphError::UploadInterrupted) | resumes the upload at the byte that Meta names | `errors::too_large_or_interrupted_requests_say_how_to_continue` |
 //! | [`Reconnect`](GraphError::Reconnect) | has a person connect again | `errors::errors_that_only_a_person_can_fix_are_not_retried`, `login::a_revoked_token_is_known_to_be_invalid` |
 //! | [`NeedPermission`](GraphError::NeedPermission) | shows the person what is missing at Meta | `errors::errors_that_only_a_person_can_fix_are_not_retried` |
 //! | [`Blocked`](GraphError::Blocked) | stops automation for the account | `errors::errors_that_only_a_person_can_fix_are_not_retried` |
 //! | [`InvalidInput`](GraphError::InvalidInput) | shows the person what to change | `errors::errors_that_only_a_person_can_fix_are_not_retried` |
-//! | [`NotFound`](GraphError::NotFound) | takes the object as hidden, not as deleted | `writing::what_a_launch_creates_is_paused_found_by_name_and_deleted_once` |
-//! | [`UnsupportedVersion`](GraphError::UnsupportedVersion) | tells the developers | `errors::errors_that_only_a_person_can_fix_are_not_retried`, `version::a_retired_version_is_warned_about_once` |
-//! | [`Indeterminate`](GraphError::Indeterminate) | looks before it repeats | `errors::a_create_is_sent_once_whatever_comes_back`, `writing::a_creation_whose_answer_is_lost_is_not_sent_again` |
-//! | [`UnexpectedShape`](GraphError::UnexpectedShape) | tells the developers where in the JSON | `errors::an_answer_of_another_shape_says_where` |
+//! | [`NotFound`](GraphError::NotFound) | treats the object as hidden, not as deleted | `writing::what_a_launch_creates_is_paused_found_by_name_and_deleted_once` |
+//! | [`UnsupportedVersion`](GraphError::UnsupportedVersion) | notifies the developers | `errors::errors_that_only_a_person_can_fix_are_not_retried`, `version::a_retired_version_is_warned_about_once` |
+//! | [`Indeterminate`](GraphError::Indeterminate) | looks for the object before it retries | `errors::a_create_is_sent_once_whatever_comes_back`, `writing::a_creation_whose_answer_is_lost_is_not_sent_again` |
+//! | [`UnexpectedShape`](GraphError::UnexpectedShape) | notifies the developers of the JSON path | `errors::an_answer_of_another_shape_says_where` |
 //!
-//! What a whole sync makes of each is told in `tests/journeys`, `faults`.
+//! `faults` in `tests/journeys` tests how a whole sync handles each of them.
 
 use std::time::Duration;
 
@@ -26,14 +26,14 @@ use serde_json::Value;
 use crate::error_code::{ErrorClass, ThrottleScope, classify};
 use crate::usage::{Usage, UseCase};
 
-/// Meta's own account of an error, for logs and for the person who must fix the input.
+/// Meta's description of an error, for logs and for the person who must fix the input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Details {
     /// Meta's code; 0 when there was no error object.
     pub code: i64,
     /// Meta's subcode.
     pub subcode: Option<i64>,
-    /// What Meta says: `error_user_msg` where given, else `message`.
+    /// Meta's message: `error_user_msg` if present, else `message`.
     pub message: String,
     /// The parameters that Meta blames, each as a path such as `targeting_spec.geo_locations`.
     pub blamed_fields: Vec<String>,
@@ -42,13 +42,14 @@ pub struct Details {
 }
 
 impl Details {
-    /// Whether an error about a token asks its person to do something at facebook.com, after which the token works
-    /// again: log in (459), confirm the account (464), get the role of a Page back (492).
+    /// Returns whether an error about a token requires the user to act at facebook.com, after which the token works
+    /// again: log in (459), confirm the account (464), regain the role on a Page (492).
     pub fn needs_user_action(&self) -> bool {
         matches!((self.code, self.subcode), (190 | 102, Some(459 | 464 | 492)))
     }
 
-    /// Whether an error about a token means that it will never work again. A wrong `appsecret_proof` (104) does not.
+    /// Returns whether an error about a token means that it never works again. A wrong `appsecret_proof` (104) does
+    /// not.
     pub fn invalidates_token(&self) -> bool {
         matches!(self.code, 190 | 102) && !self.needs_user_action()
     }
@@ -75,40 +76,40 @@ impl std::fmt::Display for Details {
 /// A call to Graph that did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GraphError {
-    /// Throttled: come back after this time and not before.
+    /// Throttled: retry after this time and not before.
     #[error("Meta asks us to wait {} s: {details}", after.as_secs())]
     RateLimited {
-        /// How long, as Meta's headers or its documentation say.
+        /// The time to wait, from Meta's headers or documentation.
         after: Duration,
-        /// What has to wait.
+        /// The calls that are throttled.
         scope: ThrottleScope,
-        /// Meta's words.
+        /// Meta's description.
         details: Details,
     },
-    /// A passing fault at Meta or on the way. The call was one that may be repeated, and another try can help.
+    /// A transient fault at Meta or in the network. The call may be repeated, and a retry can succeed.
     #[error("Meta does not answer properly at the moment: {0}")]
     Transient(Details),
-    /// Too much was asked for at once: a smaller page or range can help.
+    /// The request asks for too much at once: a smaller page or range can succeed.
     #[error("Meta asks for a smaller request: {0}")]
     RequestTooLarge(Details),
-    /// A part of an upload did not arrive: go on from this byte.
+    /// A part of an upload did not arrive: resume from this byte.
     #[error("Meta asks to go on with the upload at byte {at}: {details}")]
     UploadInterrupted {
         /// The first byte that Meta still needs.
         at: u64,
-        /// Meta's words.
+        /// Meta's description.
         details: Details,
     },
-    /// The token is dead: a person must connect again.
+    /// The token is invalid: a person must connect again.
     #[error("the connection to Meta must be renewed: {0}")]
     Reconnect(Details),
-    /// The token lives but may not do this, or terms at Meta have not been accepted.
+    /// The token is valid but lacks this permission, or terms at Meta have not been accepted.
     #[error("a permission is missing at Meta: {0}")]
     NeedPermission(Details),
-    /// Meta has closed this kind of action to the account or the person, for breaking its policies.
+    /// Meta has blocked this kind of action for the account or the user, for a violation of its policies.
     #[error("Meta has blocked this action: {0}")]
     Blocked(Details),
-    /// The request itself is refused: only another input can help.
+    /// Meta rejects the request itself: only another input can succeed.
     #[error("Meta refuses this input: {0}")]
     InvalidInput(Details),
     /// The object does not exist, or this token may not see it.
@@ -117,15 +118,15 @@ pub enum GraphError {
     /// This Graph version is no longer served for this call.
     #[error("this version of the Graph API is no longer served: {0}")]
     UnsupportedVersion(Details),
-    /// A write was sent and its answer never came: it may have happened. Look before repeating.
+    /// A write was sent and no response came: it may have taken effect. Look for it before repeating.
     #[error("the outcome of a write at Meta is unknown: {0}")]
     Indeterminate(Details),
-    /// An answer of a shape that we do not understand. A defect to report, on one side or the other.
+    /// A response of an unexpected shape: a defect to report, in this crate or at Meta.
     #[error("Meta answered in an unexpected shape at {at}: {problem}")]
     UnexpectedShape {
-        /// Where in the JSON.
+        /// The path in the JSON.
         at: String,
-        /// What the decoder says.
+        /// The decoder's message.
         problem: String,
     },
 }
@@ -147,12 +148,12 @@ struct Body {
     is_transient: bool,
     error_user_msg: Option<String>,
     fbtrace_id: Option<String>,
-    /// JSON, or text that holds JSON: both have been seen.
+    /// JSON, or a string that holds JSON; both have been seen.
     #[serde(default)]
     error_data: Value,
 }
 
-/// What the error objects of some faults add.
+/// Additional data in the error objects of some faults.
 #[derive(Default, Deserialize)]
 struct ErrorData {
     #[serde(default)]
@@ -160,20 +161,20 @@ struct ErrorData {
     start_offset: Option<Value>,
 }
 
-/// The call that an answer belongs to.
+/// The properties of a call that the classification of its response needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CallKind {
-    /// Whether it creates something, so that a second time makes a second thing.
+    /// Whether it creates an object, so that repeating it creates a second one.
     pub(crate) creates: bool,
-    /// What it counts as.
+    /// The use case that it counts as.
     pub(crate) case: UseCase,
 }
 
 impl GraphError {
-    /// Reads an answer that is not a success, or a success that carries an error object.
+    /// Classifies a response that is not a success, or a success that carries an error object.
     pub(crate) fn from_response(status: u16, body: &[u8], usage: &Usage, kind: CallKind) -> Self {
         let Ok(Envelope { error }) = serde_json::from_slice::<Envelope>(body) else {
-            // HTML of a proxy, half a JSON, an empty 413: Graph itself did not speak.
+            // A proxy's HTML, truncated JSON, an empty 413: not a response of Graph itself.
             let details = Details::of(format!("HTTP {status} without an error object"));
             return if status == 413 {
                 Self::RequestTooLarge(details)
@@ -197,8 +198,8 @@ impl GraphError {
                 let after = usage.retry_after(kind.case).unwrap_or(DEFAULT_RETRY_AFTER);
                 Self::RateLimited { after, scope, details }
             }
-            // "Please reduce the amount of data" also comes as a bare code 1 or 99 with HTTP 500, told from an
-            // unknown fault by its words alone. A read that is taken for it wrongly is merely asked again, smaller.
+            // "Please reduce the amount of data" also comes as a bare code 1 or 99 with HTTP 500, which only its text
+            // distinguishes from an unknown fault. A misclassified read is only repeated with a smaller request.
             _ if status == 500 && details.message.contains("reduce the amount of data") => {
                 Self::RequestTooLarge(details)
             }
@@ -207,7 +208,7 @@ impl GraphError {
                 at.map_or(Self::InvalidInput(details.clone()), |at| Self::UploadInterrupted { at, details })
             }
             Some(ErrorClass::Transient) => Self::unconfirmed(details, kind),
-            // Only a fault of the input is worth doubting: the answer itself may say that it passes.
+            // Only `InvalidInput` and unknown codes yield to the response's own statement that the fault is transient.
             Some(ErrorClass::InvalidInput) | None if error.is_transient || status >= 500 => {
                 Self::unconfirmed(details, kind)
             }
@@ -216,7 +217,7 @@ impl GraphError {
         }
     }
 
-    /// What the numbers mean on their own, as those of a failed report. Without any the fault is one that passes.
+    /// Classifies an error by its codes alone, such as those of a failed report. Without a known code it is transient.
     pub(crate) fn from_codes(details: Details) -> Self {
         match classify(details.code, details.subcode) {
             Some(ErrorClass::RequestTooLarge) => Self::RequestTooLarge(details),
@@ -234,20 +235,21 @@ impl GraphError {
         }
     }
 
-    /// A fault that passes. Meta's codes 1 and 2 do not say whether a write took effect.
+    /// Returns the error of a call that may have taken effect: indeterminate for creations, else transient. Meta's
+    /// codes 1 and 2 do not say whether a write took effect.
     pub(crate) fn unconfirmed(details: Details, kind: CallKind) -> Self {
         if kind.creates { Self::Indeterminate(details) } else { Self::Transient(details) }
     }
 
-    /// A call that got no answer at all. The URL is dropped, for it may carry parameters.
+    /// Classifies a call that got no response. Drops the URL, which may carry parameters.
     pub(crate) fn from_transport(error: reqwest::Error, kind: CallKind) -> Self {
         let error = error.without_url();
         let details = Details::of(describe(&error));
         if kind.case == UseCase::AdsInsights && error.is_timeout() {
-            // Meta counts for as long as it is let: the same question once more takes as long again.
+            // Meta computes until the client gives up: the same query would take as long again.
             return Self::RequestTooLarge(Details { subcode: Some(TIMED_OUT_SUBCODE), ..details });
         }
-        // A connection that was refused has carried nothing.
+        // A refused connection has sent nothing.
         if is_connection_refused(&error) {
             Self::Transient(details)
         } else {
@@ -255,13 +257,13 @@ impl GraphError {
         }
     }
 
-    /// Whether the same call may help if it is made again at once or a little later.
+    /// Returns whether the same call can succeed when it is repeated at once or a little later.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Transient(_))
     }
 }
 
-/// The error with its causes: reqwest's own text alone does not say what happened.
+/// Describes an error with its causes: reqwest's own text does not say what happened.
 fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     causes(error).skip(1).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
@@ -271,20 +273,20 @@ fn is_connection_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     kinds.into_iter().any(|kind| kind == std::io::ErrorKind::ConnectionRefused)
 }
 
-/// An error, what caused it, what caused that, and so on.
+/// Iterates over an error and its chain of causes.
 fn causes<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())
 }
 
-/// A path of `blame_field_specs`.
+/// Joins a path of `blame_field_specs` with dots.
 fn path_of(path: &[Value]) -> String {
     let part = |part: &Value| part.as_str().map_or_else(|| part.to_string(), str::to_owned);
     path.iter().map(part).collect::<Vec<_>>().join(".")
 }
 
-/// An offset, which Meta writes as text.
+/// Parses an offset, which Meta writes as text.
 fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
@@ -307,10 +309,11 @@ impl From<GraphError> for Error {
     }
 }
 
-/// Meta's own number for an insights query that took too long; also ours, when no answer came in time.
+/// Meta's subcode for an insights query that timed out; also used here when no response came in time.
 pub(crate) const TIMED_OUT_SUBCODE: i64 = 1_504_018;
 
-/// Throttled without a word on how long: the longest block of the score model (Marketing API, "Rate limiting").
+/// The wait for a throttle that states no duration: the longest block of the score model (Marketing API, "Rate
+/// limiting").
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! Meta's error numbers, and what each asks of the caller.
+//! Meta's error codes and their classification.
 //!
-//! The number that says most stands in `error_subcode`; Meta's reference also shows such numbers in `code`
-//! ("Marketing API error codes"), so both are looked up in the same table, the subcode first. Numbers that are
-//! in no table are judged by their `code` alone, and by what the answer says of itself (`is_transient`, its
-//! status). Texts decide nothing: they change, and they come in the language of the person.
+//! The most specific code is in `error_subcode`. Meta's reference also shows such codes in `code` ("Marketing API error
+//! codes"), so both are looked up in the same table, the subcode first. Codes in no table are classified by their
+//! `code` alone, and by the response's `is_transient` and status. Texts do not count: they change, and they come in the
+//! user's language.
 
 use std::time::Duration;
 
-/// What a throttle holds up.
+/// The calls that a throttle blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ThrottleScope {
     /// Every call of the app.
@@ -16,19 +16,19 @@ pub enum ThrottleScope {
     Account,
     /// The calls to one ad account that count as the same use case.
     UseCase,
-    /// One kind of change to one object, such as the budget of an ad set. Everything else may go on.
+    /// One kind of change to one object, such as the budget of an ad set. Other calls are not blocked.
     Action,
 }
 
-/// What the caller does next.
+/// The class of an error, which decides how the caller handles it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ErrorClass {
     Reconnect,
     NeedPermission,
     NotFound,
-    /// Wait as long as the headers say.
+    /// Throttled for as long as the headers say.
     RateLimited(ThrottleScope),
-    /// Wait this long, whatever the headers say.
+    /// Throttled for this time, whatever the headers say.
     RateLimitedFor(ThrottleScope, Duration),
     Transient,
     RequestTooLarge,
@@ -41,10 +41,10 @@ pub(crate) enum ErrorClass {
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Too many changes within a second: the next second is another one.
+/// The wait after too many changes within one second.
 const BURST_DELAY: Duration = Duration::from_secs(1);
 
-/// The move that a pair of numbers asks for; none when no table knows either.
+/// Classifies a code and subcode; `None` when neither is known.
 pub(crate) fn classify(code: i64, subcode: Option<i64>) -> Option<ErrorClass> {
     subcode
         .and_then(class_of_subcode)
@@ -52,26 +52,27 @@ pub(crate) fn classify(code: i64, subcode: Option<i64>) -> Option<ErrorClass> {
         .or_else(|| class_of_code(code, subcode))
 }
 
-/// The large numbers, and 33: the same wherever they stand.
+/// Classifies 33 and the large codes, which mean the same in `code` and in `error_subcode`.
 fn class_of_subcode(number: i64) -> Option<ErrorClass> {
     Some(match number {
         33 => ErrorClass::NotFound,
         3_191_001 | 1_815_694 => ErrorClass::NeedPermission,
-        // Terms to accept, an Instagram or WhatsApp account to connect, an app to take live: only a person can.
+        // Terms to accept, an Instagram or WhatsApp account to connect, an app to switch to live mode: a person must
+        // act.
         1_870_034 | 1_870_090 | 1_870_092 | 1_815_199 | 1_885_183 | 2_446_880 => ErrorClass::NeedPermission,
-        // "Reduce the amount of data" and reports that time out or grow too large; and a deep copy of more
-        // children than a synchronous call makes.
+        // "Reduce the amount of data", reports that time out or grow too large, and a deep copy of more children than a
+        // synchronous call copies.
         1_487_534 | 1_504_018 | 1_504_038 | 1_504_045 | 2_490_547 | 1_885_194 => ErrorClass::RequestTooLarge,
         1_504_043 | 1_504_044 | 2_853_001 | 3_910_001 => ErrorClass::Transient,
         // The app-wide limits of insights.
         1_504_022 | 1_504_039 => ErrorClass::RateLimited(ThrottleScope::App),
         // More than about a hundred changes a second by one app to one account.
         5_044_001 => ErrorClass::RateLimitedFor(ThrottleScope::Account, BURST_DELAY),
-        // The budget of an ad set changed four times within the hour; it is closed for an hour.
+        // The budget of an ad set was changed four times within the hour; changes are blocked for an hour.
         1_487_632 => ErrorClass::RateLimitedFor(ThrottleScope::Action, HOUR),
         // Ten changes of the account's spend cap a day; ads created up to the account's daily spend limit.
         1_885_172 | 1_487_225 => ErrorClass::RateLimitedFor(ThrottleScope::Action, DAY),
-        // A chunk of a video did not arrive; `error_data` says where to go on.
+        // A chunk of a video did not arrive; `error_data` names the byte to resume at.
         1_363_037 => ErrorClass::UploadInterrupted,
         1_404_078 | 1_404_163 | 2_490_427 | 2_490_468 | 2_708_008 | 2_859_015 => ErrorClass::Blocked,
         _ => return None,
@@ -81,15 +82,15 @@ fn class_of_subcode(number: i64) -> Option<ErrorClass> {
 fn class_of_code(code: i64, subcode: Option<i64>) -> Option<ErrorClass> {
     Some(match (code, subcode) {
         (190 | 102 | 104, _) => ErrorClass::Reconnect,
-        // A video that cannot be seen, in the middle of the numbers for permissions.
+        // A video that is not visible, although the code is among those for permissions.
         (222, _) => ErrorClass::InvalidInput,
         (3 | 10 | 200..=299, _) => ErrorClass::NeedPermission,
         (803, _) => ErrorClass::NotFound,
         (4 | 341, _) => ErrorClass::RateLimited(ThrottleScope::App),
-        // With 2446079 or without.
+        // With or without subcode 2446079.
         (17 | 32 | 613, _) => ErrorClass::RateLimited(ThrottleScope::Account),
         (80_000..=80_014, _) => ErrorClass::RateLimited(ThrottleScope::UseCase),
-        // A wrong combination of breakdowns or metrics comes with the code of a passing fault.
+        // A wrong combination of breakdowns or metrics has the code of a transient fault.
         (2, Some(1_504_041 | 1_504_042)) => ErrorClass::InvalidInput,
         (1 | 2 | 960 | 5000, _) => ErrorClass::Transient,
         (368, _) => ErrorClass::Blocked,
@@ -98,7 +99,7 @@ fn class_of_code(code: i64, subcode: Option<i64>) -> Option<ErrorClass> {
         (2500 | 2606 | 2607 | 2615 | 2641 | 2654 | 2695 | 2703 | 3018 | 6000 | 6001, _) => {
             ErrorClass::InvalidInput
         }
-        // Large numbers outside the table above name a fault of the input.
+        // Large codes outside the table above are input errors.
         (1_000_000.., _) => ErrorClass::InvalidInput,
         _ => return None,
     })
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(classify(-3, None), None);
     }
 
-    /// Holds the table above against the collected one, where that is at hand.
+    /// Compares the table above with the collected one, where that file exists.
     #[test]
     fn every_documented_code_has_the_documented_class() {
         let path = "../../../shared/meta/spec/data/error_codes.json";

@@ -1,4 +1,4 @@
-//! The readers of answers by themselves, for the tests that give them nonsense.
+//! The decoders of responses, exposed for fuzz tests.
 
 use serde::de::DeserializeOwned;
 
@@ -7,14 +7,14 @@ use crate::page::Page;
 use crate::response::{check_success, decode, is_success_body};
 use crate::usage::{Usage, UseCase};
 
-/// The rows of a page.
+/// Decodes the rows of a page.
 pub fn rows<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, GraphError> {
     Ok(decode::<Page<T>>(body)?.data)
 }
 
-/// What a call ends with that is answered so and was no success.
+/// Classifies a response that is not a success.
 pub fn error(status: u16, body: &[u8], creates: bool) -> GraphError {
-    // Every answer is first asked whether it is one.
+    // The client first checks every body for success.
     let _ = (is_success_body(body), check_success(body));
     let kind = CallKind { creates, case: UseCase::AdsManagement };
     GraphError::from_response(status, body, &Usage::default(), kind)

@@ -1,8 +1,8 @@
-//! Insights: an account's numbers per ad and day.
+//! Insights: an account's metrics per ad and day.
 //!
-//! Asked synchronously first, for that takes seconds where a report run takes minutes. What is too much for one
-//! answer is split into smaller queries, in this order: fewer days, fewer rows a page, campaign by campaign, as a
-//! report run, and half of the fields at a time. A query that runs out of time becomes a report run at once.
+//! A query is synchronous first, because that takes seconds where a report run takes minutes. A query that is too large
+//! for one response is split in this order: fewer days, fewer rows per page, one campaign at a time, a report run, half
+//! of the fields at a time. A query that times out becomes a report run at once.
 
 mod reader;
 mod report;
@@ -18,21 +18,21 @@ use crate::client::Caller;
 pub use reader::InsightsReader;
 pub use row::InsightsRow;
 
-/// Rows of an insights page.
+/// Rows per insights page.
 const PAGE_ROWS: u32 = 500;
 
-/// How much of an account's insights Meta gives at a time. Worth remembering for a day: finding it costs calls.
+/// The size of the queries that Meta serves for an account. Worth storing for a day, because finding it costs calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryShape {
-    /// Days of one query.
+    /// Days per query.
     pub days: u32,
-    /// Rows of one page.
+    /// Rows per page.
     pub rows: u32,
-    /// Whether each campaign is asked for by itself.
+    /// Whether each campaign is queried separately.
     pub by_campaign: bool,
     /// Whether report runs are used.
     pub as_report: bool,
-    /// Whether counts and actions are asked for one after the other.
+    /// Whether counts and actions are queried one after the other.
     pub split_fields: bool,
 }
 
@@ -47,32 +47,32 @@ impl Default for QueryShape {
 pub struct ReportRun {
     /// The days it covers.
     pub range: DateRange,
-    /// Meta's id.
+    /// Meta's id of the run.
     pub id: ObjectId,
-    /// When it was started. One that is much older tells old numbers.
+    /// When it was started. An old run has outdated numbers.
     pub started_at: Timestamp,
 }
 
-/// A run that was left unread for longer is not taken up again.
+/// The age up to which an unread run is resumed.
 const MAX_REPORT_RUN_AGE: SignedDuration = SignedDuration::from_hours(2);
 
 impl ReportRun {
-    /// Whether it covers nothing but these days.
+    /// Returns whether the run covers only days of this range.
     pub fn is_within(&self, range: DateRange) -> bool {
         range.contains(self.range.since) && range.contains(self.range.until)
     }
 
-    /// Whether its numbers are still worth reading.
+    /// Returns whether the run's numbers are recent enough to be read.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         now.duration_since(self.started_at) < MAX_REPORT_RUN_AGE
     }
 }
 
 impl Caller {
-    /// One row per ad and day with delivery, for a whole account. Days are the account's own.
+    /// Reads one row per ad and day with delivery, for a whole account. Days are in the account's time zone.
     ///
-    /// Unfiltered wherever possible: with any `filtering` Meta reports active objects only unless every status is
-    /// named, and the numbers of archived and deleted ads would be missing.
+    /// The query is unfiltered wherever possible: with any `filtering` Meta reports only active objects unless every
+    /// status is named, and the numbers of archived and deleted ads would be missing.
     pub fn insights(&self, account: &AdAccountId, range: DateRange, shape: QueryShape) -> InsightsReader {
         InsightsReader::new(self.clone(), account.clone(), range, shape)
     }

@@ -1,4 +1,4 @@
-//! Creating, changing and deleting campaigns, ad sets and ads.
+//! Creates, changes and deletes campaigns, ad sets and ads.
 
 use domain::id::ObjectId;
 use domain::launch::{Launch, Step};
@@ -12,14 +12,14 @@ use crate::creative::{VALIDATE_ONLY, ad_creative};
 use crate::entities::edge;
 use crate::error::GraphError;
 
-/// What is to be set on an object; absent stays as it is.
+/// Values to set on an object; absent values stay unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// A new name.
+    /// The new name.
     pub name: Option<String>,
-    /// ACTIVE, PAUSED or ARCHIVED.
+    /// The new status: ACTIVE, PAUSED or ARCHIVED.
     pub status: Option<String>,
-    /// Daily budget in minor units.
+    /// The new daily budget in minor units.
     pub daily_budget: Option<i64>,
 }
 
@@ -29,10 +29,10 @@ struct CreatedId {
 }
 
 impl Caller {
-    /// Takes one step of a launch: creates its object PAUSED and answers its id.
+    /// Creates the object of a launch step as PAUSED, and returns its id.
     ///
-    /// Sent once. With [`GraphError::Indeterminate`] the object may exist: look for it by
-    /// [`Launch::object_name`] before trying again.
+    /// Sent once. After [`GraphError::Indeterminate`] the object may exist: look for it with [`Caller::find_step`]
+    /// before retrying.
     pub async fn create_step(&self, launch: &Launch, step: Step) -> Result<ObjectId, GraphError> {
         let form = form(launch, step);
         let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -40,9 +40,9 @@ impl Caller {
         Ok(created.id)
     }
 
-    /// Asks whether Meta would take a step of a launch, whose steps before it have been taken; takes none.
+    /// Validates a launch step at Meta without creating its object. The objects of the steps before it must exist.
     ///
-    /// What a later step meets can differ: Meta checks against what the account holds at that moment.
+    /// The creation may still fail later: Meta checks against the account's state at that moment.
     pub async fn validate_step(&self, launch: &Launch, step: Step) -> Result<(), GraphError> {
         let form = form(launch, step);
         let form = form.iter().map(|(name, value)| (*name, value.as_str()));
@@ -50,14 +50,14 @@ impl Caller {
         self.update(&path(launch, step), &form).await
     }
 
-    /// The object that a step already created, if its answer was lost.
+    /// Finds the object that a step already created, for use after a lost response.
     pub async fn find_step(&self, launch: &Launch, step: Step) -> Result<Option<ObjectId>, GraphError> {
         let name = launch.object_name(step);
         let found = self.objects_named(&launch.ad_account, level_of(step), launch.id.as_str()).await?;
         Ok(found.into_iter().find(|object| object.name.as_ref() == Some(&name)).map(|object| object.id))
     }
 
-    /// Sets values of an object. The values are targets, so a repetition is harmless.
+    /// Sets values of an object. Idempotent, because the values are targets.
     pub async fn change(&self, id: &ObjectId, changes: &Changes) -> Result<(), GraphError> {
         let budget = changes.daily_budget.map(|amount| amount.to_string());
         let form = [
@@ -69,13 +69,13 @@ impl Caller {
         self.update(id.as_str(), &form).await
     }
 
-    /// Deletes an object and everything below it. Already gone is success.
+    /// Deletes an object and everything below it. Succeeds when it is already gone.
     pub async fn remove(&self, id: &ObjectId) -> Result<(), GraphError> {
         self.delete(id.as_str(), &[]).await
     }
 }
 
-/// The level that a step creates.
+/// Returns the level of the object that a step creates.
 pub fn level_of(step: Step) -> Level {
     match step {
         Step::Campaign => Level::Campaign,
@@ -110,10 +110,10 @@ fn campaign_form(launch: &Launch) -> Form {
         ("buying_type", "AUCTION".to_owned()),
         ("special_ad_categories", json!(spec.special_ad_categories).to_string()),
         ("daily_budget", spec.daily_budget.amount.to_string()),
-        // Meta's default would be LOWEST_COST_WITH_BID_CAP, which then demands a bid.
+        // Meta's default is LOWEST_COST_WITH_BID_CAP, which requires a bid.
         ("bid_strategy", "LOWEST_COST_WITHOUT_CAP".to_owned()),
     ]);
-    // "If special ad categories are selected, you must also set" where they hold (Marketing API, "Special Ad Categories").
+    // Special ad categories require the countries in which they apply (Marketing API, "Special Ad Categories").
     if spec.special_ad_categories.iter().any(|category| category != "NONE") {
         form.push(("special_ad_category_country", json!(spec.ad_set.countries).to_string()));
     }
@@ -151,8 +151,8 @@ fn ad_set_form(launch: &Launch) -> Form {
     form
 }
 
-/// Verified identities as Meta takes them: flat, with names that begin with the regulation's. Here it is the payer, where
-/// the EU's law has a payor.
+/// Returns verified identities in Meta's form: flat, with names prefixed by the regulation. The field is `payer` here,
+/// but `payor` for the EU's DSA.
 fn identities(named: &RegionalIdentities) -> Value {
     let fields = named.iter().flat_map(|(regulation, identities)| {
         let regulation = match regulation {

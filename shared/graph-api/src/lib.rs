@@ -1,7 +1,7 @@
-//! Meta's Graph API (v26) and nothing else: it knows no table, no queue and no host.
+//! Client of Meta's Graph API (v26). It depends on no table, queue or host.
 //!
-//! A call is made on behalf of somebody ([`Graph::on_behalf_of`]), answers in the words of [`ads`], and
-//! fails with a [`GraphError`] that names the caller's next move.
+//! Calls use one user's or system user's token ([`Graph::on_behalf_of`]), return types of [`domain`], and fail with a
+//! [`GraphError`] whose variant determines what the caller does next.
 
 mod call;
 pub mod client;

@@ -1,13 +1,13 @@
-//! Meta's quotas of an ad account, kept so that they are never overrun, however many processes call at once.
+//! Tracks Meta's quotas of an ad account, so that concurrent processes never exceed them.
 //!
-//! Two kinds of quota count at the same time (Marketing API, "Rate limiting"): the account's *score* (a read is
-//! one point, a write three, forgotten after five minutes) and the calls of each *use case* within an hour. Headers
-//! name the percentage used, never the quota; how large the quota is at least follows from the app's tier.
+//! Two kinds of quota apply at the same time (Marketing API, "Rate limiting"): the account's *score* (a read costs one
+//! point, a write three, both counted for five minutes) and the calls of each *use case* within an hour. Headers report
+//! the percentage used, never the quota; the minimum size of the quota follows from the app's tier.
 //!
-//! [`AccountLimits`] is one value per app and ad account, to be kept where all processes see it and changed there
-//! by compare-and-set. Before it calls, a process takes a [`LeaseGrant`] of some points; afterwards it returns the lease
-//! with what it spent and what the answers said. Points that are leased count as spent until then, and those of a
-//! process that vanished count as spent until Meta would have forgotten them.
+//! [`AccountLimits`] is one value per app and ad account, stored where all processes see it and updated by
+//! compare-and-set. Before it calls, a process leases some points ([`LeaseGrant`]); afterwards it settles the lease
+//! with the points it spent and the usage that responses reported. Leased points count as spent until they are settled.
+//! Those of a process that vanished count as spent until Meta no longer counts them.
 
 mod meter;
 
@@ -20,7 +20,7 @@ use self::meter::{Meter, Quota};
 use crate::error_code::ThrottleScope;
 use crate::usage::{Tier, Usage, UseCase};
 
-/// What one invocation takes at a time: enough for a handful of calls and their retries.
+/// The points that one invocation leases at a time: enough for a handful of calls and their retries.
 pub const DEFAULT_LEASE_POINTS: u32 = 30;
 
 /// Points of a read.
@@ -28,35 +28,35 @@ pub const READ_POINTS: u32 = 1;
 /// Points of a write.
 pub const WRITE_POINTS: u32 = 3;
 
-/// A lease that is not returned ends by itself: longer than a call may take.
+/// The time after which an unsettled lease expires; longer than a call may take.
 const LEASE_TTL: SignedDuration = SignedDuration::from_secs(120);
 
 /// Points that a process may spend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseGrant {
     id: u64,
-    /// What the calls count as.
+    /// The use case that the calls count as.
     pub case: UseCase,
-    /// How many points.
+    /// The number of points.
     pub points: u32,
-    /// No call may begin after this.
+    /// The time after which no call may begin.
     pub until: Timestamp,
 }
 
-/// What a process did with its lease.
+/// The consumption of a lease by a process.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct QuotaConsumption {
-    /// Points of the calls it made.
+    /// The points of the calls it made.
     pub points: u32,
-    /// Those of them that no answer with usage headers can have counted.
+    /// The points among them that no response with usage headers can have included.
     pub unreported: u32,
-    /// What the answers said.
+    /// The usage that responses reported.
     pub usage: Usage,
-    /// Throttles it ran into.
+    /// The throttles that responses reported.
     pub throttled: Vec<(ThrottleScope, Duration)>,
 }
 
-/// The quotas of one ad account, for one app.
+/// The state of one ad account's quotas, for one app.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct AccountLimits {
     #[serde(default)]
@@ -69,8 +69,8 @@ pub struct AccountLimits {
 }
 
 impl AccountLimits {
-    /// Leases up to `max_points` points for calls of a use case, at least `min_points`; or says when to ask again, in
-    /// which case nothing is leased.
+    /// Leases at least `min_points` and up to `max_points` points for calls of a use case. If that is not possible,
+    /// leases nothing and returns the time to ask again.
     pub fn lease(
         &mut self,
         case: UseCase,
@@ -88,7 +88,7 @@ impl AccountLimits {
             self.meter(quota).available(quota, self.tier, now).saturating_sub(leased)
         });
         let free = free.into_iter().min().unwrap_or(0);
-        // No more than a quarter, so that a few processes can work at once on a small quota.
+        // At most a quarter of the free points, so that several processes can share a small quota.
         let points = max_points.min((free / 4).max(min_points)).min(free);
         if points < min_points {
             return Err(self.retry_at(case, now));
@@ -99,7 +99,7 @@ impl AccountLimits {
         Ok(lease)
     }
 
-    /// Takes a lease back. A second time changes nothing.
+    /// Settles a lease. A second time changes nothing.
     pub fn settle(&mut self, lease: &LeaseGrant, spent: &QuotaConsumption, now: Timestamp) {
         self.expire_leases(now);
         let held = self.leases.iter().position(|held| held.id == lease.id);
@@ -113,7 +113,7 @@ impl AccountLimits {
                 Quota::Score => spent.usage.score,
                 Quota::Calls(case) => spent.usage.percent(case),
             };
-            // A lease that ended by itself was counted as spent whole.
+            // An expired lease was already counted as wholly spent.
             let unreported = if reported.is_some() { spent.unreported } else { spent.points };
             let meter = self.meter_mut(quota);
             meter.spend(quota, if held.is_some() { unreported } else { 0 }, next, now);
@@ -133,13 +133,13 @@ impl AccountLimits {
         }
     }
 
-    /// Until when Meta serves no call of this use case, if it said so.
+    /// Returns the time before which Meta serves no call of this use case, if it reported one.
     pub fn blocked_until(&self, case: UseCase, now: Timestamp) -> Option<Timestamp> {
         let until = self.score.blocked_until.max(self.meter(Quota::Calls(case)).blocked_until);
         until.filter(|until| *until > now)
     }
 
-    /// Leases of processes that vanished: what they could have spent counts as spent.
+    /// Removes expired leases, whose processes vanished, and counts all their points as spent.
     fn expire_leases(&mut self, now: Timestamp) {
         let next = self.next_lease_id;
         let (ended, held): (Vec<_>, Vec<_>) =
@@ -152,7 +152,7 @@ impl AccountLimits {
         }
     }
 
-    /// When there will be something to lease: others return theirs, or Meta forgets.
+    /// Returns when points may be available: other processes settle their leases, or Meta stops counting earlier calls.
     fn retry_at(&self, case: UseCase, now: Timestamp) -> Timestamp {
         if !self.leases.is_empty() {
             return now + SignedDuration::from_secs(2);
@@ -181,16 +181,16 @@ impl AccountLimits {
     }
 }
 
-/// The limit of the app itself: all its accounts together.
+/// The limit of the app itself, across all its accounts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppLimit {
-    /// Meta serves no call of the app before then.
+    /// The time before which Meta serves no call of the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked_until: Option<Timestamp>,
 }
 
 impl AppLimit {
-    /// Takes in what answers said. Whether anything changed.
+    /// Records the app throttles that responses reported. Returns whether anything changed.
     pub fn record_usage(&mut self, spent: &QuotaConsumption, now: Timestamp) -> bool {
         let app = spent.throttled.iter().filter(|(scope, _)| *scope == ThrottleScope::App);
         let until = app.filter_map(|(_, after)| now.checked_add(SignedDuration::try_from(*after).ok()?).ok());
@@ -201,15 +201,16 @@ impl AppLimit {
     }
 }
 
-/// The budget of an ad set may change four times within an hour; a fifth change closes it for an hour (613/1487632).
+/// The recent changes of an ad set's budget. Meta allows four within an hour; after a fifth it blocks changes for an
+/// hour (613/1487632).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetChanges(Vec<Timestamp>);
 
 impl BudgetChanges {
-    /// How many changes an hour bears.
+    /// The number of changes that Meta allows within an hour.
     pub const MAX_PER_HOUR: usize = 4;
 
-    /// Counts a change, or says when the next one is possible.
+    /// Records a change, or returns the time when the next one is possible.
     pub fn admit(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         let hour = SignedDuration::from_hours(1);
         self.0.retain(|at| now.duration_since(*at) < hour);
@@ -236,7 +237,8 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    /// Meta with a limited app: counts exactly, tells whole percents, sometimes nothing, and remembers overruns.
+    /// A model of Meta for an app of the limited tier. It counts exactly, reports whole percents or nothing, and counts
+    /// overruns.
     #[derive(Default)]
     struct Meta {
         score: VecDeque<(Timestamp, u32)>,
@@ -287,8 +289,7 @@ mod tests {
     }
 
     proptest! {
-        /// Workers take leases, call, return them or vanish, in any order and with any pauses: no call is ever
-        /// one too many.
+        /// Workers lease, call, settle or vanish in any order and with any pauses. No call exceeds a quota.
         #[test]
         fn no_interleaving_overruns_a_quota(events in events()) {
             let (mut limits, mut meta, mut now) = (AccountLimits::default(), Meta::default(), at(0));
@@ -325,7 +326,7 @@ mod tests {
             }
         }
 
-        /// However it went: when all is quiet for an hour, the whole quota can be leased again.
+        /// After any history, the whole quota can be leased again after an hour without calls.
         #[test]
         fn nothing_is_lost_for_longer_than_an_hour(leases in prop::collection::vec((1u32..60, any::<bool>()), 1..20)) {
             let mut limits = AccountLimits::default();

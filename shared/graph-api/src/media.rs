@@ -1,7 +1,6 @@
 //! Images and videos of an ad account.
 //!
-//! What is kept of them is a hash or an id: their addresses are signed and end after some days (Marketing API,
-//! "Ad image", "Ad video").
+//! Only hashes and ids are stored: URLs are signed and expire after some days (Marketing API, "Ad image", "Ad video").
 
 mod image;
 mod upload;

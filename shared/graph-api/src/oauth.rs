@@ -1,4 +1,4 @@
-//! Logging in at Meta: the dialog, the exchanges, and what a token may do.
+//! OAuth at Meta: the login dialog, token exchanges, and inspection of tokens.
 
 use std::collections::BTreeSet;
 
@@ -12,27 +12,27 @@ use crate::client::{Caller, Graph};
 use crate::error::{Details, GraphError};
 use crate::response::decode;
 
-/// What we ask a person for. `ads_read` for the numbers, `ads_management` for writes and webhooks,
-/// `business_management` for the accounts that a business owns or was given.
+/// The permissions to request: `ads_read` for metrics, `ads_management` for writes and webhooks, `business_management`
+/// for the accounts that a business owns or was given access to.
 pub const SCOPES: [&str; 3] = ["ads_read", "ads_management", "business_management"];
 
-/// What a person is asked at the dialog.
+/// What the login dialog requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthorizationRequest<'a> {
-    /// Classic login: for these permissions, each of which can be declined.
+    /// Classic login for these permissions, each of which can be declined.
     Scopes(&'a [&'a str]),
-    /// Once more for permissions that were declined before: without saying so the dialog leaves them out.
+    /// Another request for permissions that were declined before. Without the flag for this the dialog leaves them out.
     Rerequest(&'a [&'a str]),
-    /// Facebook Login for Business: for what a configuration of the app names, as a whole.
+    /// Facebook Login for Business with a configuration of the app, which is granted as a whole.
     Configuration {
-        /// Its id.
+        /// The configuration's id.
         id: &'a str,
-        /// Whether it issues tokens of a system user. Such a configuration gives a code only when told to.
+        /// Whether it issues system user tokens. Such a configuration returns a code only on request.
         system_user: bool,
     },
 }
 
-/// A token fresh from an exchange.
+/// A token that an exchange returned.
 #[derive(Debug, Deserialize)]
 pub struct IssuedToken {
     /// The token.
@@ -41,54 +41,54 @@ pub struct IssuedToken {
     pub expires_in: Option<i64>,
 }
 
-/// Whose token one is.
+/// The kind of a token's owner.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TokenKind {
-    /// A person's.
+    /// A user.
     User,
-    /// A system user's of a business.
+    /// A system user of a business.
     SystemUser,
-    /// A Page's.
+    /// A Page.
     Page,
-    /// The app's own.
+    /// The app itself.
     App,
-    /// One that we do not know.
+    /// An unknown kind.
     #[default]
     #[serde(other)]
     Other,
 }
 
-/// What `debug_token` says about a token.
+/// The response of `debug_token` about a token.
 #[derive(Debug, Deserialize)]
 pub struct TokenInfo {
-    /// The app it was issued to; empty when Meta cannot tell.
+    /// The id of the app it was issued to; empty when Meta does not know it.
     #[serde(default)]
     pub app_id: String,
-    /// Whose it is.
+    /// The kind of its owner.
     #[serde(default, rename = "type")]
     pub kind: TokenKind,
-    /// Whether it works.
+    /// Whether it is valid.
     pub is_valid: bool,
-    /// Unix seconds; 0 means never.
+    /// The expiry in Unix seconds; 0 means never.
     #[serde(default)]
     pub expires_at: i64,
-    /// Unix seconds after which data access ends although the token lives; 0 means never.
+    /// The end of data access in Unix seconds, although the token may stay valid; 0 means never.
     #[serde(default)]
     pub data_access_expires_at: i64,
-    /// What was granted.
+    /// The granted permissions.
     #[serde(default)]
     pub scopes: Vec<String>,
-    /// The same, each with the things it is limited to.
+    /// The granted permissions, each with the objects it is limited to.
     #[serde(default)]
     pub granular_scopes: Vec<GranularScope>,
-    /// The app-scoped person.
+    /// The app-scoped user id.
     pub user_id: Option<MetaUserId>,
-    /// Why it does not work.
+    /// The reason why it is invalid.
     error: Option<TokenError>,
 }
 
-/// A permission, and what it holds for.
+/// A permission and the objects it applies to.
 #[derive(Debug, Clone, Deserialize)]
 pub struct GranularScope {
     /// The permission.
@@ -97,7 +97,7 @@ pub struct GranularScope {
     pub target_ids: Option<Vec<String>>,
 }
 
-/// The error inside of an answer about a dead token.
+/// The error in the response about an invalid token.
 #[derive(Debug, Clone, Deserialize)]
 struct TokenError {
     #[serde(default)]
@@ -108,7 +108,7 @@ struct TokenError {
 }
 
 impl TokenInfo {
-    /// Why the token does not work, as a call with it would be told.
+    /// Returns the error that a call with this token would get, if the token is invalid.
     pub fn invalid_reason(&self) -> Option<GraphError> {
         if self.is_valid {
             return None;
@@ -122,7 +122,7 @@ impl TokenInfo {
         Some(GraphError::from_codes(details))
     }
 
-    /// The ad accounts that the person chose; none means every one, now and later.
+    /// Returns the ad accounts that the user selected; `None` means every one, now and later.
     pub fn selected_accounts(&self) -> Option<BTreeSet<AdAccountId>> {
         let of_ads = self.granular_scopes.iter().filter(|granted| granted.scope.starts_with("ads_"));
         let mut selected = None;
@@ -146,19 +146,19 @@ struct Permission {
     status: String,
 }
 
-/// What a person decided about each permission.
+/// A user's decisions about each permission.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Permissions {
-    /// Given.
+    /// Granted.
     pub granted: Vec<String>,
-    /// Refused, or taken back later.
+    /// Declined, or revoked later.
     pub declined: Vec<String>,
-    /// Given, but too long ago.
+    /// Granted, but too long ago.
     pub expired: Vec<String>,
 }
 
 impl Graph {
-    /// Where to send a person. `state` comes back with them and must be ours, fresh and unused.
+    /// Returns the URL of the login dialog. The redirect returns `state`, which must be ours, recent and unused.
     pub fn authorize_url(
         &self,
         redirect_uri: &str,
@@ -189,19 +189,19 @@ impl Graph {
         }
     }
 
-    /// The code of the callback for a token. `redirect_uri` must be the dialog's, byte for byte.
+    /// Exchanges the code of the callback for a token. `redirect_uri` must equal that of the dialog, byte for byte.
     pub async fn exchange_code(&self, code: &str, redirect_uri: &str) -> Result<IssuedToken, GraphError> {
-        // A code works once: when the answer is lost, the token is.
+        // A code works once, so a lost response loses the token.
         self.exchange(&[("code", code), ("redirect_uri", redirect_uri)], Effect::Create).await
     }
 
-    /// A person's token for one that lives about 60 days from now. The old one lives on to its own end.
+    /// Exchanges a user's token for one that expires about 60 days from now. The old token keeps its own expiry.
     pub async fn extend(&self, token: &SecretString) -> Result<IssuedToken, GraphError> {
         let params = [("grant_type", "fb_exchange_token"), ("fb_exchange_token", token.expose_secret())];
         self.exchange(&params, Effect::Set).await
     }
 
-    /// A system user's token of 60 days for a fresh one. One that never expires would get an end by this.
+    /// Exchanges a system user's 60-day token for a new one. A token that never expires would get an expiry by this.
     pub async fn extend_system_user(&self, token: &SecretString) -> Result<IssuedToken, GraphError> {
         let params = [
             ("grant_type", "fb_exchange_token"),
@@ -211,7 +211,7 @@ impl Graph {
         self.exchange(&params, Effect::Set).await
     }
 
-    /// Posted as a form, so that neither the secret nor a token stands in a URL.
+    /// Posts an exchange as a form, so that neither the secret nor a token is in a URL.
     async fn exchange(&self, params: &[(&str, &str)], effect: Effect) -> Result<IssuedToken, GraphError> {
         let config = self.config();
         let app =
@@ -224,7 +224,7 @@ impl Graph {
         decode(&self.as_app().send_with_retry(&call).await?)
     }
 
-    /// What a token is and may do.
+    /// Reads what a token is and what it may do.
     pub async fn debug_token(&self, token: &SecretString) -> Result<TokenInfo, GraphError> {
         let query = [("input_token", token.expose_secret())];
         let answer: Data<TokenInfo> = self.as_app().get("debug_token", &query).await?;
@@ -233,7 +233,7 @@ impl Graph {
 }
 
 impl Caller {
-    /// What the person decided about each permission that they were ever asked for.
+    /// Reads the user's decisions about each permission that was ever requested.
     pub async fn permissions(&self) -> Result<Permissions, GraphError> {
         let answer: Data<Vec<Permission>> = self.get("me/permissions", &[]).await?;
         let mut permissions = Permissions::default();
@@ -241,7 +241,7 @@ impl Caller {
             match status.as_str() {
                 "granted" => permissions.granted.push(permission),
                 "expired" => permissions.expired.push(permission),
-                // Whatever else Meta may say one day, it is not a yes.
+                // An unknown status is not a grant.
                 _ => permissions.declined.push(permission),
             }
         }

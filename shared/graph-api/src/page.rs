@@ -1,4 +1,4 @@
-//! Pages of an edge, followed by cursor.
+//! Reads the pages of an edge by cursor.
 
 use std::marker::PhantomData;
 
@@ -8,17 +8,17 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::client::Caller;
 use crate::error::{Details, GraphError};
 
-/// Below this page size "reduce the amount of data" is not about the page any more.
+/// The minimum page size. Below it "reduce the amount of data" is not about the page.
 const MIN_PAGE_ROWS: u32 = 5;
 
-/// After so many pages without complaint a page that was made smaller grows again.
+/// The number of pages without an error after which a reduced page size grows again.
 const PAGES_TO_GROW: u32 = 8;
 
-/// An edge being read, page by page.
+/// A reader of an edge, page by page.
 ///
-/// `paging.next` holds the access token, so only `cursors.after` is kept. A page may be short or empty
-/// and still have a successor; the end is a missing `next` (Graph API, "Paginated results"). After an error
-/// [`Pages::next`] may be called again: it asks for the same page.
+/// `paging.next` holds the access token, so only `cursors.after` is stored. A page may be short or empty and still have
+/// a successor; the end is a missing `next` (Graph API, "Paginated results"). After an error [`Pages::next`] may be
+/// called again, and requests the same page.
 #[derive(Debug)]
 pub struct Pages<T> {
     caller: Caller,
@@ -56,36 +56,36 @@ impl<T: DeserializeOwned> Pages<T> {
         Self { caller, path, query, size, max_size: size, pages_at_size: 0, after, ended: false, rows }
     }
 
-    /// Starts with smaller pages than the usual ones, because the account is known to bear no larger.
+    /// Starts with smaller pages than usual, for an account that is known to serve no larger ones.
     #[must_use]
     pub fn with_page_size(self, size: u32) -> Self {
         Self { size: size.clamp(MIN_PAGE_ROWS.min(self.max_size), self.max_size), ..self }
     }
 
-    /// Goes on after the page that ended with this cursor.
+    /// Continues after the page that ended with this cursor.
     #[must_use]
     pub fn after(self, cursor: Option<String>) -> Self {
         Self { after: cursor, ..self }
     }
 
-    /// Rows asked for at a time, at the moment.
+    /// Returns the current page size in rows.
     pub fn size(&self) -> u32 {
         self.size
     }
 
-    /// Where the next page begins: to be kept, and given to [`Pages::after`] by whoever goes on. None at the
-    /// beginning. It holds no token, and says nothing once the edge [has ended](Pages::has_ended).
+    /// Returns the cursor of the next page, to be stored and passed to [`Pages::after`] to continue; `None` at the
+    /// beginning. It holds no token, and has no meaning once the edge [has ended](Pages::has_ended).
     pub fn cursor(&self) -> Option<&str> {
         self.after.as_deref()
     }
 
-    /// Whether the last page has been read: going on from the cursor would read it again.
+    /// Returns whether the last page has been read. Continuing from the cursor would read it again.
     pub fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// The next page; `None` after the last one. A page that is too much for Meta is asked for again
-    /// at half the size.
+    /// Returns the next page; `None` after the last one. A page that is too large for Meta is requested again at half
+    /// the size.
     pub async fn next(&mut self) -> Result<Option<Vec<T>>, GraphError> {
         loop {
             match self.next_at_current_size().await {
@@ -95,7 +95,7 @@ impl<T: DeserializeOwned> Pages<T> {
         }
     }
 
-    /// The next page at the size in use.
+    /// Returns the next page at the current size.
     pub(crate) async fn next_at_current_size(&mut self) -> Result<Option<Vec<T>>, GraphError> {
         if self.ended {
             return Ok(None);
@@ -113,7 +113,7 @@ impl<T: DeserializeOwned> Pages<T> {
         Ok(Some(page.data))
     }
 
-    /// Halves the page. False when it is as small as it can usefully be.
+    /// Halves the page size. Returns false when it cannot usefully be smaller.
     pub(crate) fn shrink(&mut self) -> bool {
         let smaller = self.size / 2;
         if smaller < MIN_PAGE_ROWS {
@@ -123,7 +123,7 @@ impl<T: DeserializeOwned> Pages<T> {
         true
     }
 
-    /// Every row of every remaining page.
+    /// Reads every row of the remaining pages.
     pub async fn all(mut self) -> Result<Vec<T>, GraphError> {
         let mut rows = Vec::new();
         while let Some(page) = self.next().await? {
@@ -139,7 +139,7 @@ impl<T: DeserializeOwned> Pages<T> {
         };
         let after = cursors.and_then(|cursors| cursors.after);
         if after.is_none() || after == self.after {
-            // Going on would read the same page for ever.
+            // Continuing would read the same page forever.
             return Err(GraphError::Transient(Details::of("a page names a successor without a new cursor")));
         }
         self.after = after;

@@ -9,48 +9,48 @@ use crate::error_code::ThrottleScope;
 use crate::limit::{LeaseGrant, QuotaConsumption};
 use crate::usage::Usage;
 
-/// A lease being spent, shared by the clones of a [`Caller`](crate::Caller). Nothing may be called before one is put
-/// in.
+/// The current lease of the clones of a [`Caller`](crate::Caller). Before [`QuotaLease::put`] it covers no call.
 #[derive(Debug, Default)]
 pub struct QuotaLease(Mutex<LeaseState>);
 
 #[derive(Debug, Default)]
 struct LeaseState {
     lease: Option<LeaseGrant>,
-    /// There is nothing to lease before then.
+    /// The time before which no points are available.
     unavailable_until: Option<Timestamp>,
     spent: QuotaConsumption,
     in_flight: u32,
-    /// Points whose calls the last usage headers can have counted.
+    /// The points of calls that the last usage headers can have included.
     reported_points: u32,
 }
 
-/// A write with its retries.
+/// The points of a write with all its retries.
 const MAX_CALL_POINTS: u32 = 4 * crate::limit::WRITE_POINTS;
 
 /// A call that has been charged to a lease.
 #[derive(Debug)]
 pub(crate) struct Charge {
     points: u32,
-    /// What had been spent and answered when it was sent, this call included.
+    /// The points of this call and of all calls that were answered before it was sent.
     settled_points: u32,
 }
 
 impl QuotaLease {
-    /// Puts a lease in; or the moment before which there is none to be had.
+    /// Sets the lease, or the time before which none is available.
     pub fn put(&self, lease: Result<LeaseGrant, Timestamp>) {
         let unavailable_until = lease.as_ref().err().copied();
         *self.state() = LeaseState { lease: lease.ok(), unavailable_until, ..LeaseState::default() };
     }
 
-    /// Takes the lease out with what was spent of it, to settle it.
+    /// Removes the lease and returns it with its consumption, for
+    /// [`AccountLimits::settle`](crate::limit::AccountLimits::settle).
     pub fn take(&self) -> Option<(LeaseGrant, QuotaConsumption)> {
         let LeaseState { lease, mut spent, reported_points, .. } = std::mem::take(&mut *self.state());
         spent.unreported = spent.points.saturating_sub(reported_points);
         Some((lease?, spent))
     }
 
-    /// Whether the lease covers one more call with all its retries. When not, the lease should be exchanged.
+    /// Returns whether the lease covers one more call with all its retries. If not, it should be exchanged.
     pub fn covers_call(&self, now: Timestamp) -> bool {
         let state = self.state();
         let Some(lease) = &state.lease else { return false };
@@ -58,7 +58,7 @@ impl QuotaLease {
         state.spent.points + MAX_CALL_POINTS <= lease.points && !ends_soon && state.spent.throttled.is_empty()
     }
 
-    /// Charges a call; or says when to ask again, because the lease does not hold that much or has ended.
+    /// Charges a call, or returns when to ask again because the lease has too few points or has ended.
     pub(crate) fn charge(&self, points: u32, now: Timestamp) -> Result<Charge, Timestamp> {
         let mut state = self.state();
         let spent = state.spent.points + points;
@@ -71,7 +71,7 @@ impl QuotaLease {
         Ok(Charge { points, settled_points })
     }
 
-    /// What the answer to a call said. None when there was no answer.
+    /// Records the usage and the throttle that a response reported. `usage` is `None` when there was no response.
     pub(crate) fn record_usage(
         &self,
         charge: &Charge,
@@ -90,7 +90,7 @@ impl QuotaLease {
     }
 
     fn state(&self) -> MutexGuard<'_, LeaseState> {
-        // A panic elsewhere leaves numbers, not half-done work.
+        // The state is plain numbers, so a panic elsewhere cannot leave it inconsistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What came back: whether it is an answer, and what it says.
+//! Responses: checks them for errors and decodes them.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -7,10 +7,10 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::error::{CallKind, Details, GraphError};
 use crate::usage::Usage;
 
-/// Error objects are small. Longer answers are rows, and are not searched for one.
+/// The body size up to which an error object is searched for. Error objects are small; longer bodies are rows.
 const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 
-/// What came back, from a call of its own or an item of a batch.
+/// The response to a call or to an item of a batch.
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) usage: Usage,
@@ -18,7 +18,7 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// What it says of quotas, and whether it is a success.
+    /// Returns the reported usage, and the body or the error.
     pub(crate) fn check(self, kind: CallKind) -> (Option<Usage>, Result<Bytes, GraphError>) {
         let Self { status, usage, body } = self;
         let result = if (200..300).contains(&status) && is_success_body(&body) {
@@ -30,8 +30,8 @@ impl Response {
     }
 }
 
-/// Whether a body with a status of success is an answer. Graph has been seen to put an error object, or a
-/// proxy its page, into a 200, and half a body to arrive as a whole.
+/// Returns whether a body with a success status is a valid response. Graph has been seen to put an error object, and
+/// proxies their own page, into a 200, and half a body to arrive as a whole one.
 pub(crate) fn is_success_body(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Shape {
@@ -40,7 +40,7 @@ pub(crate) fn is_success_body(body: &[u8]) -> bool {
     let trimmed = body.trim_ascii();
     let [first, .., last] = trimmed else { return false };
     match (first, last) {
-        // A batch answers with a list, whose items carry their own errors.
+        // The response of a batch is a list, whose items carry their own errors.
         (b'[', b']') => true,
         (b'{', b'}') if body.len() > MAX_ERROR_BODY_BYTES => true,
         (b'{', b'}') => serde_json::from_slice::<Shape>(body).is_ok_and(|shape| shape.error.is_none()),
@@ -48,7 +48,7 @@ pub(crate) fn is_success_body(body: &[u8]) -> bool {
     }
 }
 
-/// Whether a change was made: `success` comes as a boolean, and in places as text.
+/// Fails when the response denies the change: `success` is false, as a boolean or, in places, as text.
 pub(crate) fn check_success(body: &[u8]) -> Result<(), GraphError> {
     #[derive(Deserialize)]
     struct Success {
@@ -62,7 +62,7 @@ pub(crate) fn check_success(body: &[u8]) -> Result<(), GraphError> {
     }
 }
 
-/// Decodes an answer. The second pass, which says where it differs from what we expect, is for those that do.
+/// Decodes a response. If that fails, a second pass finds the path of the mismatch.
 pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, GraphError> {
     serde_json::from_slice(body).or_else(|_| {
         let mut json = serde_json::Deserializer::from_slice(body);

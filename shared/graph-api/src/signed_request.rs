@@ -1,5 +1,5 @@
-//! The `signed_request` with which Meta says that a person removed the app, or wants their data deleted
-//! (Facebook Login, "Data Deletion Request Callback").
+//! Verifies the `signed_request` with which Meta reports that a user removed the app or requests the deletion of their
+//! data (Facebook Login, "Data Deletion Request Callback").
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,29 +10,29 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::Sha256;
 
-/// What is longer is none of Meta's.
+/// The maximum length; Meta sends no longer ones.
 const MAX_SIGNED_REQUEST_BYTES: usize = 8 * 1024;
-/// Clocks differ by so much.
+/// The tolerated clock difference.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
-/// Meta calls at once; what is older than this was kept by somebody.
+/// The maximum age. Meta calls at once, so an older request is a replay.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Who it is about.
+/// A verified `signed_request`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedRequest {
-    /// The app-scoped person.
+    /// The app-scoped user id.
     pub user: MetaUserId,
     /// When Meta signed it.
     pub issued_at: Timestamp,
 }
 
-/// Why one is not believed.
+/// The reason why a `signed_request` is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignedRequestError {
-    /// Nobody who knows the app's secret signed it.
+    /// It is not signed with the app's secret.
     #[error("the signed_request is not signed with the app's secret")]
     InvalidSignature,
-    /// It is signed, but not in the form that Meta documents.
+    /// It does not have the form that Meta documents.
     #[error("the signed_request is not of the documented form")]
     Malformed,
     /// It was issued in the future, or too long ago.
@@ -47,9 +47,10 @@ struct Payload {
     issued_at: i64,
 }
 
-/// Reads one, after its signature: by any of these secrets, of which there are two while the app's is being changed.
+/// Verifies the signature and decodes the payload. Any of these secrets may have signed it: there are two while the
+/// app's secret is rotated.
 ///
-/// The signature is over the payload as it was sent, and the comparison takes the same time wherever the difference is.
+/// The signature covers the payload as it was sent. The comparison takes constant time.
 pub fn verify(
     secrets: &[&SecretString],
     text: &str,

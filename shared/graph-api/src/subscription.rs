@@ -1,7 +1,7 @@
-//! What Meta tells us of by webhook: of which kinds of object, and of which ad accounts and Pages.
+//! Webhook subscriptions: to object types, and to single ad accounts and Pages.
 //!
 //! Both are needed (Graph API, "Webhooks"; Marketing API, "Ad account subscribed apps"): the app subscribes to the
-//! fields of a kind of object, and then to each single one. [`crate::webhook`] reads what arrives.
+//! fields of an object type, and then to each single object. [`crate::webhook`] parses the deliveries.
 
 use domain::id::{AdAccountId, PageId};
 use secrecy::{ExposeSecret, SecretString};
@@ -10,27 +10,27 @@ use serde::Deserialize;
 use crate::client::{Caller, Graph};
 use crate::error::GraphError;
 
-/// The field of a Page that tells of new leads.
+/// The field of a Page that reports new leads.
 const LEADS_FIELD: &str = "leadgen";
 
-/// What Meta can tell of.
+/// An object type to subscribe to.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub enum Topic {
-    /// Ad accounts: objects with issues, creatives that wear out.
+    /// Ad accounts: objects with issues, creative fatigue.
     AdAccount,
     /// The app: the status of ad accounts, finished reports.
     Application,
     /// Pages: leads.
     Page,
-    /// People and what they permit.
+    /// Users and their permissions.
     Permissions,
-    /// Another one, which this crate does not read.
+    /// Another type, which this crate does not parse.
     Other(String),
 }
 
 impl Topic {
-    /// Meta's word.
+    /// Returns Meta's name of the type.
     pub fn as_str(&self) -> &str {
         match self {
             Self::AdAccount => "ad_account",
@@ -49,16 +49,16 @@ impl From<String> for Topic {
     }
 }
 
-/// The app's subscription to a kind of object.
+/// The app's subscription to an object type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// The kind.
+    /// The object type.
     pub topic: Topic,
-    /// Where deliveries go.
+    /// The URL that receives deliveries.
     pub callback_url: String,
-    /// Whether Meta delivers: it stops for callbacks that fail for long.
+    /// Whether Meta delivers: it stops for callbacks that fail for a long time.
     pub active: bool,
-    /// Of which changes.
+    /// The subscribed fields.
     pub fields: Vec<String>,
 }
 
@@ -83,7 +83,7 @@ struct Field {
     name: String,
 }
 
-/// An app that is subscribed to an ad account or Page: the two say its id under different names.
+/// An app that is subscribed to an ad account or Page; the two edges return its id under different names.
 #[derive(Deserialize)]
 struct App {
     #[serde(alias = "app_id")]
@@ -93,8 +93,8 @@ struct App {
 }
 
 impl Graph {
-    /// Subscribes the app to fields of a kind of object, in the place of those before. Meta asks the callback at
-    /// once whether it is meant, which must repeat the challenge; [`GraphError::InvalidInput`] when it does not.
+    /// Subscribes the app to fields of an object type, replacing its previous ones. Meta verifies the callback at once,
+    /// which must echo the challenge; fails with [`GraphError::InvalidInput`] when it does not.
     pub async fn subscribe(
         &self,
         topic: &Topic,
@@ -107,19 +107,19 @@ impl Graph {
             ("fields", &fields.join(",")),
             ("callback_url", callback_url),
             ("verify_token", verify_token.expose_secret()),
-            // Without values a change names only its field, and nothing of what it is about.
+            // Without values a change names only its field, not its object.
             ("include_values", "true"),
         ];
         self.as_app().update(&self.subscriptions_path(), &form).await
     }
 
-    /// What the app is subscribed to.
+    /// Reads the app's subscriptions.
     pub async fn subscriptions(&self) -> Result<Vec<Subscription>, GraphError> {
         let rows: Data<Row> = self.as_app().get(&self.subscriptions_path(), &[]).await?;
         Ok(rows.data.into_iter().map(Subscription::from).collect())
     }
 
-    /// Ends the subscription to these fields of a kind of object; to all of them when none is named.
+    /// Ends the subscription to these fields of an object type; to all of them when none is named.
     pub async fn unsubscribe(&self, topic: &Topic, fields: &[&str]) -> Result<(), GraphError> {
         let fields = fields.join(",");
         let mut query = vec![("object", topic.as_str())];
@@ -144,12 +144,12 @@ impl From<Row> for Subscription {
 }
 
 impl Caller {
-    /// Subscribes our app to an ad account. Needs `ads_management`, and a person who may edit the account.
+    /// Subscribes the app to an ad account. Needs `ads_management`, and a user who may edit the account.
     pub async fn subscribe_account(&self, account: &AdAccountId) -> Result<(), GraphError> {
         self.update(&subscribed_apps_path(account), &[("app_id", &self.graph().config().app_id)]).await
     }
 
-    /// Whether our app is subscribed to an ad account.
+    /// Returns whether the app is subscribed to an ad account.
     pub async fn is_subscribed_to_account(&self, account: &AdAccountId) -> Result<bool, GraphError> {
         Ok(self.find_own_app(&subscribed_apps_path(account)).await?.is_some())
     }
@@ -159,13 +159,13 @@ impl Caller {
         self.delete(&subscribed_apps_path(account), &[("app_id", &self.graph().config().app_id)]).await
     }
 
-    /// Subscribes our app to a Page's leads. Needs the Page's own token, with `leads_retrieval` and
+    /// Subscribes the app to a Page's leads. Needs the Page's own token, with `leads_retrieval` and
     /// `pages_manage_metadata`.
     pub async fn subscribe_leads(&self, page: &PageId) -> Result<(), GraphError> {
         self.update(&subscribed_apps_path(page), &[("subscribed_fields", LEADS_FIELD)]).await
     }
 
-    /// Whether our app is subscribed to a Page's leads.
+    /// Returns whether the app is subscribed to a Page's leads.
     pub async fn is_subscribed_to_leads(&self, page: &PageId) -> Result<bool, GraphError> {
         let app = self.find_own_app(&subscribed_apps_path(page)).await?;
         Ok(app.is_some_and(|app| app.subscribed_fields.iter().any(|field| field == LEADS_FIELD)))

@@ -1,4 +1,4 @@
-//! The client's time: what it is, and how to let some of it pass.
+//! The client's clock and pauses.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use backon::{DefaultSleeper, Sleeper};
 use jiff::Timestamp;
 
-/// Where the client takes its time from. Cheap to clone.
+/// The client's source of time. Cheap to clone.
 #[derive(Clone)]
 pub struct Time {
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -15,12 +15,12 @@ pub struct Time {
 }
 
 impl Time {
-    /// A clock, and pauses that really last.
+    /// Creates a source with this clock and real pauses.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self { now: Arc::new(now), pass: None }
     }
 
-    /// A clock that is moved ahead instead of waiting: `pass` gets the length of every pause.
+    /// Creates a source whose clock is advanced instead of waiting: `pass` gets the length of every pause.
     pub fn simulated(
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
         pass: impl Fn(Duration) + Send + Sync + 'static,
@@ -28,7 +28,7 @@ impl Time {
         Self { now: Arc::new(now), pass: Some(Arc::new(pass)) }
     }
 
-    /// The time.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         (self.now)()
     }

@@ -1,7 +1,7 @@
-//! What an answer's headers say about quotas.
+//! The quota usage that response headers report.
 //!
-//! Counts are percent of a quota, blocked at 100. The units of time differ: `estimated_time_to_regain_access`
-//! is minutes, `reset_time_duration` seconds (Marketing API, "Rate limiting"). Not every answer carries them.
+//! Counts are percentages of a quota, blocked at 100. The units of time differ: `estimated_time_to_regain_access` is in
+//! minutes, `reset_time_duration` in seconds (Marketing API, "Rate limiting"). Not every response carries the headers.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// What a call counts as at Meta.
+/// The use case that a call counts as at Meta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UseCase {
@@ -22,19 +22,19 @@ pub enum UseCase {
     Other,
 }
 
-/// How far Meta trusts the app.
+/// The app's access tier at Meta.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tier {
-    /// "Full".
+    /// "Full" access.
     #[serde(rename = "standard_access")]
     Full,
-    /// "Limited", until Meta has reviewed the app. Assumed until a header says otherwise.
+    /// "Limited" access, until Meta has reviewed the app. Assumed until a header says otherwise.
     #[default]
     #[serde(rename = "development_access", other)]
     Limited,
 }
 
-/// What one answer says. Absent means unsaid.
+/// The usage that one response reports. Absent values were not reported.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Usage {
     /// Percent of the app's own quota.
@@ -43,7 +43,7 @@ pub struct Usage {
     pub score: Option<f64>,
     /// Percent of the quota of each use case of the ad account.
     pub cases: Vec<(UseCase, f64)>,
-    /// How long until the ad account is served again.
+    /// The time until the ad account is served again, for one use case or for all.
     pub waits: Vec<(Option<UseCase>, Duration)>,
     /// The app's tier.
     pub tier: Option<Tier>,
@@ -95,14 +95,14 @@ impl AppUsage {
 }
 
 impl Usage {
-    /// Reads the headers; `header` looks one up by its lower-case name. What cannot be read is as if unsaid.
+    /// Parses the headers; `header` looks one up by its lower-case name. Invalid headers are ignored.
     pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Self {
         fn json<T: DeserializeOwned>(text: Option<&str>) -> Option<T> {
             serde_json::from_str(text?).ok()
         }
         let app = json::<AppUsage>(header("x-app-usage")).map(|app| app.percent());
         let mut usage = Self { app, ..Self::default() };
-        // The key is the id of the ad account or of the business: an answer is about one of them.
+        // The key is the id of the ad account or of the business: a response concerns one of them.
         let cases = json::<HashMap<String, Vec<UseCaseUsage>>>(header("x-business-use-case-usage"));
         for case in cases.into_iter().flat_map(HashMap::into_values).flatten() {
             usage.record_percent(case.case, case.counts.percent());
@@ -124,7 +124,7 @@ impl Usage {
         usage
     }
 
-    /// The wait that concerns calls of a use case, if one is named; else whichever is.
+    /// Returns the longest wait that applies to a use case, else the longest of all.
     pub fn retry_after(&self, case: UseCase) -> Option<Duration> {
         let concerns = |of: Option<UseCase>| of.is_none_or(|of| of == case);
         let waits = self.waits.iter();
@@ -132,12 +132,12 @@ impl Usage {
         ours.or_else(|| waits.map(|(_, wait)| *wait).max())
     }
 
-    /// Percent of a use case's quota.
+    /// Returns the percentage used of a use case's quota.
     pub fn percent(&self, case: UseCase) -> Option<f64> {
         self.cases.iter().filter(|(of, _)| *of == case).map(|(_, percent)| *percent).reduce(f64::max)
     }
 
-    /// Takes in what a later answer says, the higher of what both say.
+    /// Merges the usage of a later response, keeping the higher percentages.
     pub fn merge(&mut self, later: Self) {
         let higher = |a: Option<f64>, b: Option<f64>| [a, b].into_iter().flatten().reduce(f64::max);
         self.app = higher(self.app, later.app);
@@ -164,7 +164,7 @@ impl Usage {
     }
 }
 
-/// Nothing that Meta documents blocks for longer than a day.
+/// The upper bound of a wait: nothing that Meta documents blocks for longer than a day.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(test)]

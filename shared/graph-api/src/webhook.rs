@@ -1,5 +1,5 @@
-//! Meta's webhooks: the signature over the raw bytes, and the changes inside the envelope.
-// It runs at the edge, where a panic ends every request of the isolate.
+//! Meta's webhooks: verifies the signature over the raw bytes, and parses the changes in the envelope.
+// This code runs at the edge, where a panic ends every request of the isolate.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 use domain::canonical;
@@ -12,10 +12,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 use sha2::{Digest, Sha256};
 
-/// Whether `header` is the `X-Hub-Signature-256` of exactly these bytes.
+/// Returns whether `header` is the `X-Hub-Signature-256` of exactly these bytes.
 ///
-/// Meta signs the body as sent, with non-ASCII escaped, so nothing may be parsed and written again
-/// before this check. The comparison takes the same time wherever the difference is.
+/// Meta signs the body as sent, with non-ASCII characters escaped, so the body must not be parsed and serialized again
+/// before this check. The comparison takes constant time.
 pub fn is_signed(app_secret: &SecretString, header: &str, body: &[u8]) -> bool {
     let Some(claimed) = header.strip_prefix("sha256=").and_then(|digits| hex::decode(digits).ok()) else {
         return false;
@@ -56,13 +56,13 @@ struct Change {
     value: Value,
 }
 
-/// Unix seconds, also when they are written with a point.
+/// Parses Unix seconds, which may have a decimal point.
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let number = Number::deserialize(deserializer)?;
     Ok(number.as_i64().unwrap_or_else(|| number.as_f64().map_or(0, |seconds| seconds as i64)))
 }
 
-/// Cuts a verified body into its changes. Fields that we do not know are kept without a subject.
+/// Splits a verified body into its changes. Changes of unknown fields have no subject.
 pub fn parse_changes(body: &[u8]) -> Result<Vec<WebhookChange>, serde_json::Error> {
     let envelope: Envelope = serde_json::from_slice(body)?;
     let mut changes = Vec::new();
@@ -82,7 +82,7 @@ pub fn parse_changes(body: &[u8]) -> Result<Vec<WebhookChange>, serde_json::Erro
     Ok(changes)
 }
 
-/// Meta sends no delivery id and re-batches freely: a change is known by its content.
+/// Returns a digest of a change's content, which identifies it: Meta sends no delivery id and re-batches freely.
 fn digest(object: &str, entry: &Value, time: i64, change: &Change) -> String {
     let mut hash = Sha256::new();
     for part in
@@ -94,8 +94,8 @@ fn digest(object: &str, entry: &Value, time: i64, change: &Change) -> String {
     hex::encode(hash.finalize())
 }
 
-/// What a change is about, when that is something we mirror. `entry.id` is "0" in the samples of the
-/// ad_account object, so it names the account only when it is not.
+/// Returns the object that a change concerns, if it is synced. `entry.id` is "0" in the samples of the `ad_account`
+/// object, so it names the account only when it is not.
 fn subject(object: &str, entry: &Value, change: &Change) -> Option<WebhookSubject> {
     let value = &change.value;
     let (id, level) = match (object, change.field.as_str()) {
@@ -121,7 +121,7 @@ fn account(id: &Value) -> Option<AdAccountId> {
     format!("act_{digits}").parse().ok()
 }
 
-/// Ids come as text or as numbers, with or without `act_`.
+/// Parses an id, which comes as text or as a number, with or without `act_`.
 fn digits(id: &Value) -> Option<String> {
     match id {
         Value::String(text) => Some(text.trim_start_matches("act_").to_owned()),

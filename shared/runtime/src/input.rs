@@ -32,6 +32,12 @@ pub(crate) fn query<T: DeserializeOwned>(pairs: &[(String, String)]) -> Result<T
         .map_err(|error: InputError| error.into_field_error("query"))
 }
 
+/// Reads the parameters of a path. The error names the parameter.
+pub(crate) fn path<T: DeserializeOwned>(pairs: &[(&str, String)]) -> Result<T, FieldError> {
+    let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), Value::Query(value.clone())));
+    T::deserialize(Value::Object(pairs.collect())).map_err(|error: InputError| error.into_field_error("path"))
+}
+
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;

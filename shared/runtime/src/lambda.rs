@@ -23,8 +23,8 @@ use crate::clock::Clock;
 use crate::deadline;
 use crate::problem;
 use crate::queue::{Delivery, Queues, consume};
+use crate::request::Origin;
 use crate::response::Response;
-use crate::route::Origin;
 use crate::telemetry::{self, MessageMetadata, Outcome, UnitOfWork};
 
 /// Serves a function that answers requests and has no queue, until Lambda ends the process.

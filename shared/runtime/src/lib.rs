@@ -10,14 +10,15 @@
 pub mod app_secrets;
 pub mod clock;
 pub mod deadline;
-#[cfg(feature = "describe")]
-pub mod describe;
+pub mod endpoint;
 mod input;
+pub mod operation;
 pub mod page;
 pub mod problem;
 pub mod random;
+pub mod request;
 pub mod response;
-pub mod route;
+pub mod router;
 pub mod session;
 pub mod telemetry;
 

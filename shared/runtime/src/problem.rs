@@ -80,18 +80,7 @@ pub fn public_parts(error: &Error) -> (StatusCode, &'static str, String) {
     if status.is_server_error() {
         tracing::error!(kind, %error, "A request failed.");
     }
-    (status, title, detail(error))
-}
-
-/// What happened, as a stranger may read it.
-pub fn detail(error: &Error) -> String {
-    match error {
-        Error::Internal(_) => "An error on our side, which was logged.".to_owned(),
-        Error::Unavailable(_) => {
-            "Meta or a part of the system does not answer properly. Try again in a moment.".to_owned()
-        }
-        other => other.to_string(),
-    }
+    (status, title, error.public_detail())
 }
 
 /// The answer to a request that failed.
@@ -127,7 +116,7 @@ pub fn too_many_requests(wait: SignedDuration) -> Response {
 }
 
 /// A problem that is about the request line or the session, and has no fields.
-pub(crate) fn plain(status: StatusCode, kind: &'static str, title: &'static str, detail: &str) -> Response {
+pub fn plain(status: StatusCode, kind: &'static str, title: &'static str, detail: &str) -> Response {
     problem(status, kind, title, detail, Vec::new())
 }
 

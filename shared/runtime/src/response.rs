@@ -1,9 +1,15 @@
 //! Answers to HTTP requests.
 
 use bytes::Bytes;
+use domain::Error;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
+
+use crate::operation::Described;
+#[cfg(feature = "describe")]
+use crate::operation::Shape;
+use crate::request::Json;
 
 /// What a function answers.
 pub type Response = http::Response<Bytes>;
@@ -18,13 +24,13 @@ pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Byt
 }
 
 /// JSON.
-pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Result<Response, domain::Error> {
-    let body = serde_json::to_vec(value).map_err(|error| domain::Error::Internal(error.to_string()))?;
+pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Result<Response, Error> {
+    let body = serde_json::to_vec(value).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(typed(status, "application/json", body))
 }
 
 /// JSON with status 200.
-pub fn ok<T: Serialize>(value: &T) -> Result<Response, domain::Error> {
+pub fn ok<T: Serialize>(value: &T) -> Result<Response, Error> {
     json(StatusCode::OK, value)
 }
 
@@ -33,6 +39,86 @@ pub fn no_content() -> Response {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
+}
+
+/// What a handler gives.
+pub trait IntoResponse {
+    /// The response with this status.
+    fn into_response(self, status: StatusCode) -> Result<Response, Error>;
+
+    /// Type and shape of its body.
+    #[cfg(feature = "describe")]
+    fn contents() -> Vec<(&'static str, Shape)>;
+}
+
+impl<T: Serialize + Described> IntoResponse for Json<T> {
+    fn into_response(self, status: StatusCode) -> Result<Response, Error> {
+        json(status, &self.0)
+    }
+
+    #[cfg(feature = "describe")]
+    fn contents() -> Vec<(&'static str, Shape)> {
+        vec![("application/json", |generator| generator.subschema_for::<T>())]
+    }
+}
+
+/// A response without a body.
+#[derive(Debug, Clone, Copy)]
+pub struct NoContent;
+
+impl IntoResponse for NoContent {
+    fn into_response(self, status: StatusCode) -> Result<Response, Error> {
+        let mut response = no_content();
+        *response.status_mut() = status;
+        Ok(response)
+    }
+
+    #[cfg(feature = "describe")]
+    fn contents() -> Vec<(&'static str, Shape)> {
+        Vec::new()
+    }
+}
+
+/// Plain text.
+#[derive(Debug, Clone)]
+pub struct Text(pub String);
+
+impl IntoResponse for Text {
+    fn into_response(self, status: StatusCode) -> Result<Response, Error> {
+        Ok(typed(status, "text/plain; charset=utf-8", self.0))
+    }
+
+    #[cfg(feature = "describe")]
+    fn contents() -> Vec<(&'static str, Shape)> {
+        vec![("text/plain", |generator| generator.subschema_for::<String>())]
+    }
+}
+
+/// A response that the handler has made whole; its types are declared beside it.
+impl IntoResponse for Response {
+    fn into_response(self, _: StatusCode) -> Result<Response, Error> {
+        Ok(self)
+    }
+
+    #[cfg(feature = "describe")]
+    fn contents() -> Vec<(&'static str, Shape)> {
+        Vec::new()
+    }
+}
+
+/// A JSON response with headers of its own.
+impl<T: Serialize + Described> IntoResponse for (HeaderMap, Json<T>) {
+    fn into_response(self, status: StatusCode) -> Result<Response, Error> {
+        let (headers, body) = self;
+        let mut response = body.into_response(status)?;
+        response.headers_mut().extend(headers);
+        Ok(response)
+    }
+
+    #[cfg(feature = "describe")]
+    fn contents() -> Vec<(&'static str, Shape)> {
+        Json::<T>::contents()
+    }
 }
 
 /// A page of a list, with the cursor of the next one.

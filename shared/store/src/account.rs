@@ -1,4 +1,4 @@
-//! Ad accounts: whose they are, which connection reaches them, whether they are synced.
+//! Ad accounts: workspace, connection, sync selection and launch defaults.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::account::{AccessPath, Business, LaunchDefaults, check_beneficiaries};
@@ -76,19 +76,20 @@ pub struct AccountDetails {
 }
 
 impl AdAccount {
-    /// The account's local date at `now`.
+    /// Returns the account's local date at `now`.
     pub fn today(&self, now: Timestamp) -> Date {
         now.to_zoned(self.time_zone()).date()
     }
 
-    /// When a day is over, as a moment.
+    /// Returns the moment at which a local day ends.
     pub fn end_of(&self, day: Date) -> Timestamp {
         let midnight = day.tomorrow().unwrap_or(day).to_zoned(self.time_zone());
         midnight.map_or(Timestamp::MAX, |midnight| midnight.timestamp())
     }
 
-    /// What speaks against naming these as the ones that benefit from its ads, through this connection. `field_prefix` is what
-    /// the fields stand below, with its dot.
+    /// Checks whether ads launched through this connection may name these beneficiaries; see
+    /// [`domain::account::check_beneficiaries`]. Only a system user's connection is restricted. Field paths are
+    /// prefixed with `field_prefix`, which ends with a dot.
     pub fn check_beneficiaries(
         &self,
         connection: Option<&Connection>,
@@ -103,13 +104,13 @@ impl AdAccount {
         check_beneficiaries(dsa, identities, owner, access_paths, field_prefix)
     }
 
-    /// The zone. It was known when the account was stored.
+    /// Returns the time zone, which was validated when the account was stored.
     fn time_zone(&self) -> TimeZone {
         TimeZone::get(&self.timezone).unwrap_or(TimeZone::UTC)
     }
 }
 
-/// The canonical name of an IANA time zone, as AWS takes it.
+/// Returns the canonical name of an IANA time zone, as AWS accepts it.
 pub fn canonical_time_zone(timezone: &str) -> Result<String, FieldError> {
     let zone = TimeZone::get(timezone).ok().filter(|zone| !zone.is_unknown());
     zone.and_then(|zone| zone.iana_name().map(str::to_owned)).ok_or_else(|| {
@@ -118,37 +119,37 @@ pub fn canonical_time_zone(timezone: &str) -> Result<String, FieldError> {
     })
 }
 
-/// Who holds one of Meta's ids.
+/// The holder of one of Meta's ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountRef {
     /// The workspace.
     #[serde(with = "domain::tenant::trusted")]
     pub workspace: Tenant,
-    /// The ad account in which it stands.
+    /// The ad account to which the id belongs.
     pub ad_account: AdAccountId,
 }
 
 impl Table {
-    /// One ad account of a workspace, which must be there.
+    /// Reads one ad account of a workspace; [`Error::NotFound`] when it does not exist.
     pub async fn require_account(&self, ws: &Tenant, id: &AdAccountId) -> Result<AdAccount, Error> {
         self.account(ws, id).await?.ok_or_else(|| Error::NotFound(format!("ad account {id}")))
     }
 
-    /// One ad account of a workspace.
+    /// Reads one ad account of a workspace.
     pub async fn account(&self, ws: &Tenant, id: &AdAccountId) -> Result<Option<AdAccount>, StoreError> {
         self.get(&key::account(ws, id)).await
     }
 
-    /// Every ad account of a workspace.
+    /// Lists the ad accounts of a workspace.
     pub async fn accounts(&self, ws: &Tenant) -> Result<Vec<AdAccount>, StoreError> {
         self.query_prefix(&key::workspace(ws), "ACCOUNT#").await
     }
 
-    /// Keeps what Meta says of an account. Whether it is selected and how fresh it is stay as they are,
-    /// whoever changes them at the same time.
+    /// Stores Meta's details of an account. Preserves whether it is selected and when it was synced, because other
+    /// writers may change these at the same time.
     pub async fn upsert_account(&self, ws: &Tenant, account: &AdAccount) -> Result<(), StoreError> {
-        // Together with the index: an account that is stored can always be found by a webhook, and nothing stays in the
-        // index of one that is not.
+        // In one transaction with the index, so that a webhook can always find a stored account and the index has no
+        // entry of an account that is not stored.
         let account_ref = AccountRef { workspace: ws.clone(), ad_account: account.id.clone() };
         let index = self.put_action(&key::meta_index(account.id.digits(), ws, &account.id), &account_ref)?;
         let details = &account.details;
@@ -195,14 +196,14 @@ impl Table {
         let condition = Some("attribute_exists(pk)");
         let account = self.update(&key::account(ws, id), "SET selected = :s", condition, values).await?;
         if selected {
-            // After the row: whoever goes through the index takes out what is not selected.
+            // After the row, because readers of the index remove entries of accounts that are not selected.
             let account_ref = AccountRef { workspace: ws.clone(), ad_account: id.clone() };
             self.put(&key::selected(ws, id), &account_ref, None).await?;
         }
         Ok(account)
     }
 
-    /// Keeps what launches in an account use where their document is silent.
+    /// Stores the launch defaults of an account.
     pub async fn update_launch_defaults(
         &self,
         ws: &Tenant,
@@ -214,7 +215,7 @@ impl Table {
         self.update(&key::account(ws, id), "SET defaults = :defaults", condition, values).await
     }
 
-    /// Records that a connection does not reach an account any more, unless another one has taken it over.
+    /// Records that a connection can no longer access an account, unless another connection has taken the account over.
     pub async fn mark_account_unreachable(
         &self,
         ws: &Tenant,
@@ -235,12 +236,12 @@ impl Table {
         }
     }
 
-    /// Every ad account of any workspace that may be selected; its row says whether it is.
+    /// Lists the ad accounts of all workspaces that may be selected; each account's row says whether it is.
     pub async fn selected_accounts(&self) -> Result<Vec<AccountRef>, StoreError> {
         self.query_prefix(key::SELECTED_PARTITION, "WS#").await
     }
 
-    /// Takes an account out of that index, unless it has been selected meanwhile.
+    /// Removes an account from the index of selected accounts, unless it has been selected in the meantime.
     pub async fn remove_selected_listing(&self, account_ref: &AccountRef) -> Result<(), StoreError> {
         let (ws, id) = (&account_ref.workspace, &account_ref.ad_account);
         let not_selected = ConditionExpression {
@@ -254,7 +255,7 @@ impl Table {
         }
     }
 
-    /// Records that the whole structure was mirrored.
+    /// Records when all entities of an account were last synced.
     pub async fn record_entities_synced(
         &self,
         ws: &Tenant,
@@ -266,7 +267,7 @@ impl Table {
         self.update(&key::account(ws, id), "SET entities_synced_at = :at", condition, values).await
     }
 
-    /// The workspaces that hold one of Meta's ids: an object's, or an account's digits.
+    /// Lists the accounts that hold one of Meta's ids: an object's, or an account's digits.
     pub async fn account_refs(&self, meta_id: &str) -> Result<Vec<AccountRef>, StoreError> {
         self.query_prefix(&key::meta_partition(meta_id), "WS#").await
     }

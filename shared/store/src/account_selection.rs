@@ -1,4 +1,5 @@
-//! Choices under way: which ad accounts a person was shown after a login, so that only their page can choose, once.
+//! Pending selections of the ad accounts that were offered to a person after a login. Only that person's page can
+//! submit one, once.
 
 use domain::role::RoleSource;
 use domain::tenant::{Tenant, trusted};
@@ -10,32 +11,32 @@ use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table};
 
 /// A page that waits for a person's selection, keyed by the hash of the secret in its form.
 ///
-/// What would tell whose accounts it is about is stored as hashes of it together with that secret, which is not stored. So
-/// a row that outlives its end says nothing of anybody whose data was deleted meanwhile.
+/// Values that identify the accounts are stored as hashes that include this secret, which is not stored. So a row that
+/// outlives its expiry reveals nothing about a person whose data was deleted in the meantime.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountSelection {
-    /// For which workspace.
+    /// The workspace.
     #[serde(with = "trusted")]
     pub workspace: Tenant,
-    /// The subject of the session that began the login.
+    /// Subject of the session that began the login.
     pub subject: String,
-    /// Who said that they may.
+    /// Source of that person's role.
     #[serde(default)]
     pub role_source: RoleSource,
     /// Hash of the cookie that was set together with the page.
     pub browser_hash: String,
-    /// Hash of the connection, whose accounts they are.
+    /// Hash of the connection that can access the accounts.
     pub connection: String,
     /// The ad accounts on the page.
     pub accounts: Vec<SelectableAccount>,
-    /// When it ends.
+    /// When the page expires.
     pub expires_at: Timestamp,
-    /// Hash of what was chosen, once all of it is done.
+    /// Hash of the selection, once it has been applied completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection_hash: Option<String>,
 }
 
-/// An ad account on such a page.
+/// An ad account on the page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SelectableAccount {
     /// Hash of its id.
@@ -45,7 +46,7 @@ pub struct SelectableAccount {
 }
 
 impl Table {
-    /// Remembers a page.
+    /// Stores a pending selection; [`StoreError::Conflict`] when it exists.
     pub async fn create_account_selection(
         &self,
         secret_hash: &str,
@@ -54,12 +55,12 @@ impl Table {
         self.put_account_selection(secret_hash, selection, ITEM_NOT_EXISTS).await
     }
 
-    /// One page.
+    /// Reads a pending selection.
     pub async fn account_selection(&self, secret_hash: &str) -> Result<Option<AccountSelection>, StoreError> {
         self.get(&key::account_selection(secret_hash)).await
     }
 
-    /// Notes what was chosen on a page; [`StoreError::Conflict`] when that was noted before.
+    /// Records the completed selection; [`StoreError::Conflict`] when one was recorded before.
     pub async fn complete_account_selection(
         &self,
         secret_hash: &str,

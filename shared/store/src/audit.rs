@@ -14,6 +14,8 @@
 //! to the head. For that the hashes are in the functions' logs as well, where nobody but CloudWatch writes.
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
+mod pending;
+
 use domain::canonical;
 use domain::id::AdAccountId;
 use domain::tenant::Tenant;
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+pub use self::pending::{MAX_EVENTS_PER_TRANSACTION, PendingEvent, connection_target};
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
 

@@ -1,8 +1,8 @@
-//! Chunks: one ad account's numbers for one ISO week, as a small state machine.
+//! Chunks: one ad account's metrics for one ISO week, as a small state machine.
 //!
-//! `planned -> running -> done | failed`, and back to `planned` when the week is wanted again. Taking the
-//! lease raises the fence; every later write of that run is conditional on it, so a run that was thought
-//! dead and comes back can change nothing.
+//! `planned -> running -> done | failed`, and back to `planned` when the week is requested again. Acquiring the lease
+//! raises the fence. Every later write of that run is conditional on the fence, so a run that was presumed dead and
+//! resumes can change nothing.
 
 use domain::date::{DateRange, IsoWeek};
 use domain::id::AdAccountId;
@@ -13,17 +13,17 @@ use serde::{Deserialize, Serialize};
 use crate::key::{self, Key};
 use crate::table::{StoreError, Table, number, text};
 
-/// Where a chunk stands.
+/// The state of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChunkState {
-    /// To be fetched.
+    /// Waiting to be fetched.
     Planned,
-    /// Somebody holds the lease.
+    /// A worker holds the lease.
     Running,
-    /// Stored to the last page, for every request so far.
+    /// Stored up to the last page, for every request so far.
     Done,
-    /// Given up until it is wanted again; the reason stands beside it.
+    /// Given up until it is requested again; `failure` has the reason.
     Failed,
 }
 
@@ -32,32 +32,32 @@ pub enum ChunkState {
 pub struct Chunk {
     /// The week.
     pub week: IsoWeek,
-    /// Where it stands.
+    /// Current state.
     pub state: ChunkState,
-    /// How often the week was asked for.
+    /// Number of times the week was requested.
     pub requested: u64,
-    /// Raised with every lease.
+    /// Fence, raised with every lease.
     #[serde(default)]
     pub fence: u64,
-    /// Until when the lease holds; a wall clock, so it only decides when others may try.
+    /// End of the lease, in wall-clock time; it only decides when other workers may try.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_until: Option<Timestamp>,
     /// Pages stored by the current or last run.
     #[serde(default)]
     pub pages: u64,
-    /// Ad-days in the week.
+    /// Rows (one ad, one day) in the week.
     #[serde(default)]
     pub rows: u64,
-    /// Items that the last run wrote.
+    /// Items written by the last run.
     #[serde(default)]
     pub written: u64,
     /// Items that the last run found unchanged.
     #[serde(default)]
     pub unchanged: u64,
-    /// When it was last complete.
+    /// When the week was last stored completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// Why it failed.
+    /// Reason for the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
@@ -66,32 +66,32 @@ pub struct Chunk {
 #[derive(Debug, Clone)]
 pub struct Lease {
     pub(crate) key: Key,
-    /// The fence of this run; also the order of what it fetches.
+    /// Fence of this run, which also orders the data that it fetches.
     pub fence: u64,
-    /// The request that this run answers.
+    /// The chunk's `requested` count that this run fulfils.
     pub requested: u64,
 }
 
-/// What came of asking for a lease.
+/// The result of trying to acquire a lease.
 #[derive(Debug)]
 pub enum LeaseAttempt {
-    /// It is ours.
+    /// The caller holds the lease.
     Acquired(Lease),
-    /// Somebody works on it until then.
+    /// Another worker holds the lease.
     Held {
-        /// The end of the other lease.
+        /// End of that lease.
         until: Timestamp,
     },
-    /// Done already, or never planned: there is nothing to do.
+    /// The chunk needs no work: it is done, failed or was never planned.
     NotNeeded,
 }
 
-/// How a run ended.
+/// The totals of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunTotals {
     /// Pages read.
     pub pages: u64,
-    /// Ad-days read.
+    /// Rows (one ad, one day) read.
     pub rows: u64,
     /// Items written.
     pub written: u64,
@@ -100,7 +100,7 @@ pub struct RunTotals {
 }
 
 impl Table {
-    /// Asks for a week. A run that is under way is left alone and the week is fetched again after it.
+    /// Requests a week. A run that is in progress is left alone, and the week is fetched again after it.
     pub async fn plan_chunk(
         &self,
         ws: &Tenant,
@@ -123,14 +123,14 @@ impl Table {
             let mut busy = values();
             busy.push((":running", text("running")));
             match self.update(&key, &format!("SET {count}"), Some("#state = :running"), busy).await {
-                // It ended between the two: plan it after all.
+                // The run ended between the two updates: plan the week again.
                 Err(StoreError::Conflict) => {}
                 answer => return answer,
             }
         }
     }
 
-    /// Takes the lease of a chunk that waits for work, or whose worker is overdue.
+    /// Acquires the lease of a chunk that is planned or whose lease has expired.
     pub async fn lease_chunk(
         &self,
         ws: &Tenant,
@@ -167,7 +167,7 @@ impl Table {
         }
     }
 
-    /// Records a page and extends the lease. [`StoreError::Conflict`] when the lease was lost.
+    /// Records the number of stored pages and extends the lease. [`StoreError::Conflict`] when the lease was lost.
     pub async fn record_chunk_progress(
         &self,
         lease: &Lease,
@@ -180,8 +180,8 @@ impl Table {
         self.update::<Chunk>(&lease.key, expression, Some("fence = :fence"), values).await.map(drop)
     }
 
-    /// Ends a run after its last page. When the week was asked for again meanwhile, it is planned anew
-    /// and the answer says so.
+    /// Completes a run after its last page. When the week was requested again in the meantime, plans it again and
+    /// returns [`ChunkState::Planned`]. [`StoreError::Conflict`] when the lease was lost.
     pub async fn complete_chunk(
         &self,
         lease: &Lease,
@@ -215,7 +215,7 @@ impl Table {
         Err(StoreError::Conflict)
     }
 
-    /// Gives the chunk back without a result: to be tried again, or failed with a reason.
+    /// Releases the lease without a result: plans the chunk again, or marks it as failed when a reason is given.
     pub async fn release_chunk(&self, lease: &Lease, failure: Option<&str>) -> Result<(), StoreError> {
         let word = if failure.is_some() { "failed" } else { "planned" };
         let mut values = vec![(":fence", number(lease.fence)), (":state", text(word))];
@@ -227,14 +227,14 @@ impl Table {
             None => "SET #state = :state REMOVE lease_until",
         };
         match self.update::<Chunk>(&lease.key, expression, Some("fence = :fence"), values).await {
-            // Whoever took it over decides now.
+            // The worker that has taken the lease over decides.
             Ok(_) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Takes back the leases of an account whose workers are known to be gone, without waiting for their end.
-    /// The fence keeps this safe even when one of them is not: it can write nothing once the lease is taken.
+    /// Releases the leases of an account whose workers are known to be gone, without waiting for their expiry. The
+    /// fence keeps this safe even when a worker is still alive: it can write nothing once the lease is acquired again.
     pub async fn reclaim_chunks(&self, ws: &Tenant, account: &AdAccountId) -> Result<(), StoreError> {
         let running = |chunk: &Chunk| chunk.state == ChunkState::Running;
         for chunk in self.chunks(ws, account).await?.into_iter().filter(running) {
@@ -244,7 +244,7 @@ impl Table {
         Ok(())
     }
 
-    /// The weeks of a range that are not stored completely: their numbers are missing or partial.
+    /// Lists the weeks of a range that are not stored completely: their metrics are missing or partial.
     pub async fn incomplete_weeks(
         &self,
         ws: &Tenant,
@@ -256,7 +256,7 @@ impl Table {
         Ok(range.weeks().filter(|week| !done(week)).collect())
     }
 
-    /// Every chunk of an account, oldest week first.
+    /// Lists the chunks of an account, oldest week first.
     pub async fn chunks(&self, ws: &Tenant, account: &AdAccountId) -> Result<Vec<Chunk>, StoreError> {
         self.query_prefix(&key::account_partition(ws, account), "CHUNK#").await
     }

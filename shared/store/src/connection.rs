@@ -1,4 +1,4 @@
-//! Connections: a consent at Meta with its sealed token.
+//! Connections: a person's or system user's consent at Meta, with the sealed token.
 
 use domain::id::{AdAccountId, ConnectionId, MetaUserId};
 use domain::tenant::Tenant;
@@ -8,45 +8,46 @@ use serde::{Deserialize, Serialize};
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
 
-/// One person's consent.
+/// The consent of one person or system user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
     /// Its id.
     pub id: ConnectionId,
-    /// The app-scoped person at Meta.
+    /// App-scoped id of the person at Meta.
     pub meta_user: MetaUserId,
-    /// The subject of the session that connected.
+    /// Subject of the session that connected.
     pub connected_by: String,
-    /// The sealed token, as the keyring writes it. Useless without the keyring.
+    /// The token, sealed by the keyring and useless without it.
     pub sealed_token: String,
-    /// What was granted.
+    /// Granted scopes.
     pub scopes: Vec<String>,
-    /// When the token ends; absent means never.
+    /// When the token expires; absent means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// When data access ends although the token lives; absent means never.
+    /// When data access expires although the token is still valid; absent means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_access_expires_at: Option<Timestamp>,
-    /// Whether it works.
+    /// Current state.
     pub state: ConnectionState,
-    /// Why it does not, in words for a person.
+    /// Why it does not work, in words for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When it was made.
+    /// When it was created.
     pub connected_at: Timestamp,
-    /// How it came to be.
+    /// How it was created.
     #[serde(default)]
     pub kind: ConnectionKind,
-    /// Whose token it is, as Meta says; absent in rows of a time when that was not stored, until the next look.
+    /// Owner of the token, as reported by Meta; absent in rows from before this was stored, until the next health
+    /// check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_owner: Option<TokenOwner>,
-    /// What the person was asked for and refused, took back, or let run out.
+    /// Scopes that were requested and that the person declined, revoked or let expire.
     #[serde(default)]
     pub declined: Vec<String>,
-    /// The ad accounts that the person chose; absent means every one, now and later.
+    /// The ad accounts that the person selected; absent means all of them, now and later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen: Option<Vec<AdAccountId>>,
-    /// When Meta was last asked how it is.
+    /// When the last health check ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
 }
@@ -65,18 +66,18 @@ pub enum ConnectionKind {
     SystemUser,
 }
 
-/// Whose token a connection has. A configuration of Facebook Login for Business gives one or the other.
+/// The owner of a connection's token. A configuration of Facebook Login for Business yields either kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenOwner {
-    /// A person's, who acts for every business that lets them in.
+    /// A person, who acts for every business that grants them access.
     Person,
-    /// A system user's, who acts for the business that it belongs to.
+    /// A system user, who acts for the business that it belongs to.
     SystemUser,
 }
 
 impl Connection {
-    /// Whether it acts for one business only.
+    /// Returns whether the connection acts for one business only.
     pub fn is_system_user(&self) -> bool {
         match self.token_owner {
             Some(whose) => whose == TokenOwner::SystemUser,
@@ -98,7 +99,7 @@ pub enum ConnectionState {
     LostPermission,
 }
 
-/// Where a connection stands, for work over all workspaces.
+/// A reference to a connection, for work over all workspaces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionRef {
     /// The workspace.
@@ -109,8 +110,8 @@ pub struct ConnectionRef {
 }
 
 impl Table {
-    /// Keeps a new connection, or one connected anew, together with its entries in the index of all and in that of the
-    /// workspaces that hold something of it.
+    /// Stores a new or renewed connection, together with its entries in the listing of all connections and in the index
+    /// from connections to workspaces.
     pub async fn upsert_connection(&self, ws: &Tenant, connection: &Connection) -> Result<(), StoreError> {
         let connection_ref = ConnectionRef { workspace: ws.clone(), connection: connection.id.clone() };
         let row = self.put_action(&key::connection(ws, &connection.id), connection)?;
@@ -119,12 +120,12 @@ impl Table {
         self.transact(vec![row, entry, index]).await
     }
 
-    /// Every workspace in which something may be stored of a connection: also after it was removed there, for its ad
-    /// accounts and their numbers stay until [`Self::delete_connection_if_empty`].
+    /// Lists the workspaces in which data of a connection may be stored. Includes those from which the connection was
+    /// removed, because its ad accounts and their metrics stay until [`Self::delete_connection_if_empty`].
     pub async fn connection_refs(&self, id: &ConnectionId) -> Result<Vec<ConnectionRef>, StoreError> {
         let mut connection_refs: Vec<ConnectionRef> =
             self.query_prefix(&key::connection_index_partition(id), "WS#").await?;
-        // Those of a time without this index are in that of all.
+        // Connections from before this index are only in the listing of all.
         let mut listed = self.all_connections().await?;
         listed.retain(|connection_ref| {
             connection_ref.connection == *id && !connection_refs.contains(connection_ref)
@@ -133,12 +134,13 @@ impl Table {
         Ok(connection_refs)
     }
 
-    /// Every connection of any workspace. One whose row is gone may still be listed: [`Self::remove_connection_listing`].
+    /// Lists the connections of all workspaces. One whose row is gone may still be listed: see
+    /// [`Self::remove_connection_listing`].
     pub async fn all_connections(&self) -> Result<Vec<ConnectionRef>, StoreError> {
         self.query_prefix(key::CONNECTIONS_PARTITION, "WS#").await
     }
 
-    /// Takes a connection out of that index, unless it is there, again or still.
+    /// Removes a connection from that listing, unless its row exists.
     pub async fn remove_connection_listing(&self, connection_ref: &ConnectionRef) -> Result<(), StoreError> {
         let (ws, id) = (&connection_ref.workspace, &connection_ref.connection);
         let check = self.check_action(&key::connection(ws, id), ITEM_NOT_EXISTS)?;
@@ -148,18 +150,18 @@ impl Table {
         }
     }
 
-    /// One connection.
+    /// Reads one connection.
     pub async fn connection(&self, ws: &Tenant, id: &ConnectionId) -> Result<Option<Connection>, StoreError> {
         self.get(&key::connection(ws, id)).await
     }
 
-    /// Every connection of a workspace.
+    /// Lists the connections of a workspace.
     pub async fn connections(&self, ws: &Tenant) -> Result<Vec<Connection>, StoreError> {
         self.query_prefix(&key::workspace(ws), "CONNECTION#").await
     }
 
-    /// Forgets a connection and its token. A crash after the row leaves an entry in the index that the next work
-    /// over all connections takes out.
+    /// Deletes a connection with its token and returns it. A crash after the row is deleted leaves an entry in the
+    /// listing, which the next work over all connections removes.
     pub async fn delete_connection(
         &self,
         ws: &Tenant,
@@ -171,8 +173,8 @@ impl Table {
         Ok(forgotten)
     }
 
-    /// Puts the same token under another key, and says whether it did: a connection renewed in the meantime is left
-    /// alone.
+    /// Replaces the sealed token by the same token sealed under another key. Returns whether it did: a connection
+    /// renewed since it was `seen` is left alone.
     pub async fn reseal_connection(
         &self,
         ws: &Tenant,
@@ -189,7 +191,7 @@ impl Table {
         }
     }
 
-    /// Records that only a person can mend this connection, and says whether it did: one that was renewed since it was
+    /// Records that only a person can repair this connection. Returns whether it did: a connection renewed since it was
     /// `seen` is left alone.
     pub async fn mark_needs_reconnect(
         &self,
@@ -208,8 +210,8 @@ impl Table {
         }
     }
 
-    /// Keeps what a look at a connection has found. [`StoreError::Conflict`] when its token is another one by now than
-    /// `seen`, for then it was connected or sealed anew and the look is of the past.
+    /// Stores the result of a health check. [`StoreError::Conflict`] when the token is no longer `seen`: the connection
+    /// was renewed or resealed, so the result is outdated.
     pub async fn update_checked_connection(
         &self,
         ws: &Tenant,

@@ -1,4 +1,4 @@
-//! Decisions: what a rule saw and did, at most one for a rule, an object and a day.
+//! Decisions: what a rule evaluated and did, at most one per rule, object and day.
 
 use domain::id::RuleId;
 use domain::rule::Decision;
@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::key;
 use crate::table::{ConditionExpression, StoreError, Table, text};
 
-/// After this long the act of a decision that is still open is taken up by another worker.
+/// Time after which another worker may take over the action of an open decision.
 const DECISION_LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
 
-/// What came of recording a decision.
+/// The result of recording a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecisionClaim {
-    /// It is ours to carry out.
+    /// The caller executes the action.
     Acquired,
-    /// The rule has decided on this object today.
+    /// The rule has already decided on this object today.
     AlreadyDecided,
 }
 
@@ -30,7 +30,7 @@ struct StoredDecision {
 }
 
 impl Table {
-    /// Records a decision before its act. One that the guard held back may be decided again.
+    /// Records a decision before its action is executed. One with insufficient data may be decided again.
     pub async fn record_decision(
         &self,
         ws: &Tenant,
@@ -49,7 +49,8 @@ impl Table {
         }
     }
 
-    /// Takes over a decision whose act was never confirmed; `None` when it was, or somebody is at it.
+    /// Takes over a decision whose action was never confirmed; `None` when it was, or when another worker holds the
+    /// lease.
     pub async fn claim_decision(
         &self,
         ws: &Tenant,
@@ -70,8 +71,8 @@ impl Table {
         }
     }
 
-    /// Writes how far the act of an open decision is, or how it ended. Ended ones stay as they are.
-    /// One that stays open is another worker's to take after `lease_until`.
+    /// Stores the progress or the outcome of an open decision; a closed one stays as it is. Another worker may take
+    /// over one that stays open after `lease_until`.
     pub async fn update_open_decision(
         &self,
         ws: &Tenant,
@@ -89,7 +90,7 @@ impl Table {
         }
     }
 
-    /// A page of a rule's decisions, newest day first. `before` is the day and object of the last one seen.
+    /// Lists a page of a rule's decisions, newest day first. `before` is the day and object of the last one seen.
     pub async fn decisions(
         &self,
         ws: &Tenant,
@@ -101,7 +102,7 @@ impl Table {
         self.query_desc(&key::decision_partition(ws, rule), "DECISION#", before.as_deref(), limit).await
     }
 
-    /// A rule's decisions since a day.
+    /// Lists a rule's decisions since a day, inclusive.
     pub async fn decisions_since(
         &self,
         ws: &Tenant,

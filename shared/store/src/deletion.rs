@@ -1,7 +1,7 @@
-//! Erasing: everything that is stored of an ad account, and what remains of a person's request to be forgotten.
+//! Deletion of everything that is stored for an ad account, and the record of a person's deletion request.
 //!
-//! Each step erases a page of what it finds and is over when it finds nothing, so that whoever is broken off goes on by
-//! beginning again. The row of the account goes last: as long as it is there, something may be left.
+//! Each step deletes a page of what it finds, and is complete when it finds nothing, so an interrupted deletion resumes
+//! by starting again. The row of the account is deleted last: while it exists, something may be left.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::id::{AdAccountId, ConnectionId, MetaUserId, ObjectId, RuleId};
@@ -18,53 +18,53 @@ use crate::key::{self, Key};
 use crate::limit::LimitScope;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
 
-/// Items that are read before they are erased: with the two entries beside an object they fit into one transaction.
+/// Items read per deletion step: with two more entries per object they fit into one transaction.
 const MAX_PAGE_ITEMS: i32 = 30;
 
-/// Whose facts there are.
+/// Levels that have facts.
 const FACT_LEVELS: [Level; 4] = [Level::Account, Level::Campaign, Level::AdSet, Level::Ad];
 
-/// After this time nobody asks any more what became of a request.
+/// Time for which the status of a completed request can be queried.
 const COMPLETED_REQUEST_TTL: SignedDuration = SignedDuration::from_hours(365 * 24);
 
-/// A person's request to have their data deleted. Once it is done, nothing in it says whose it was.
+/// A person's request to have their data deleted. Once it is completed, nothing in it identifies the person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletionRequest {
-    /// Under which the person can ask what became of it.
+    /// Code with which the person can query the status.
     pub code: String,
-    /// Whose, until it is done.
+    /// The person, until the request is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<MetaUserId>,
-    /// When Meta signed the request: what was connected later is none of it.
+    /// When Meta signed the request: connections made later are not affected.
     pub requested_at: Timestamp,
-    /// When everything had been erased once. Work that had begun before may put something back, so it is looked at again.
+    /// When everything was deleted once. Work that had begun before may write data back, so a second pass follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_pass_at: Option<Timestamp>,
-    /// Where to look again, until it is done: the workspaces, and the ad accounts that were erased.
+    /// What to delete again until completion: the workspaces, and the ad accounts that were deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<DeletionScope>,
-    /// When it was done.
+    /// When the request was completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
 }
 
-/// Where something was erased.
+/// A place where data was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletionScope {
     /// The workspace.
     #[serde(with = "domain::tenant::trusted")]
     pub workspace: Tenant,
-    /// The ad account, where it was one and not the workspace's connection.
+    /// The ad account; absent for the workspace's connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ad_account: Option<AdAccountId>,
 }
 
-/// Whether anything is left.
+/// The progress of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeletionProgress {
     /// Another step is needed.
     Partial,
-    /// All is gone.
+    /// Nothing is left.
     Complete,
 }
 
@@ -81,22 +81,22 @@ struct InboxRow {
 }
 
 impl Table {
-    /// Notes a request, before anything is done about it.
+    /// Stores a request, before anything is deleted.
     pub async fn create_deletion_request(&self, request: &DeletionRequest) -> Result<(), StoreError> {
         self.put(&key::deletion_request(&request.code), request, Some(ITEM_NOT_EXISTS)).await
     }
 
-    /// One request.
+    /// Reads one request.
     pub async fn deletion_request(&self, code: &str) -> Result<Option<DeletionRequest>, StoreError> {
         self.get(&key::deletion_request(code)).await
     }
 
-    /// Every request that is still told of.
+    /// Lists the requests whose status can still be queried.
     pub async fn deletion_requests(&self) -> Result<Vec<DeletionRequest>, StoreError> {
         self.query_between(key::DELETION_REQUESTS_PARTITION, " ", "\u{7f}").await
     }
 
-    /// Notes where something is about to be erased, so that it can be found again when its own rows are gone.
+    /// Records where data is about to be deleted, so that it can be found again when its own rows are gone.
     pub async fn add_deletion_scope(&self, code: &str, scope: &DeletionScope) -> Result<(), StoreError> {
         let one = serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(scope)?;
         let none = AttributeValue::L(Vec::new());
@@ -106,14 +106,14 @@ impl Table {
         self.update::<DeletionRequest>(&key::deletion_request(code), expression, open, values).await.map(drop)
     }
 
-    /// Notes that everything was erased once.
+    /// Records that everything was deleted once.
     pub async fn record_first_pass(&self, code: &str, now: Timestamp) -> Result<(), StoreError> {
         let (expression, open) = ("SET first_pass_at = :at", Some("attribute_exists(#user)"));
         let values = vec![(":at", text(now))];
         self.update::<DeletionRequest>(&key::deletion_request(code), expression, open, values).await.map(drop)
     }
 
-    /// Notes that a request is done, and forgets whose it was and where.
+    /// Marks a request as completed and removes the person and the scopes from it.
     pub async fn complete_deletion_request(
         &self,
         request: &DeletionRequest,
@@ -137,7 +137,8 @@ impl Table {
         .await
     }
 
-    /// Forgets a connection's token and leaves the rest. [`StoreError::Conflict`] when the token is another one by now.
+    /// Deletes a connection's token and leaves the rest. [`StoreError::Conflict`] when the token has changed since it
+    /// was `seen`.
     pub async fn delete_token(&self, ws: &Tenant, seen: &Connection, reason: &str) -> Result<(), StoreError> {
         let values = vec![
             (":s", text("needs_reconnect")),
@@ -150,8 +151,8 @@ impl Table {
         self.update::<Connection>(&key, expression, Some("sealed_token = :t"), values).await.map(drop)
     }
 
-    /// Forgets a connection of which nothing else is left, and where it was. [`StoreError::Conflict`] when it has a token
-    /// again, for then its person has connected anew.
+    /// Deletes a connection of which nothing else is left, with its index entries. [`StoreError::Conflict`] when it has
+    /// a token again, because its person has reconnected.
     pub async fn delete_connection_if_empty(&self, connection_ref: &ConnectionRef) -> Result<(), StoreError> {
         let ConnectionRef { workspace, connection } = connection_ref;
         let empty = ConditionExpression {
@@ -164,7 +165,7 @@ impl Table {
         self.transact(vec![row, entry, index]).await
     }
 
-    /// Hands an account to another connection that reaches it.
+    /// Transfers an account to another connection that can access it.
     pub async fn transfer_account(
         &self,
         ws: &Tenant,
@@ -182,7 +183,7 @@ impl Table {
         self.update::<AdAccount>(&key::account(ws, id), expression, condition, values).await.map(drop)
     }
 
-    /// Records that a connection has nothing to do with an account, which another one holds.
+    /// Removes a connection from an account's `reached_by`.
     pub async fn detach_connection(
         &self,
         ws: &Tenant,
@@ -198,8 +199,8 @@ impl Table {
         }
     }
 
-    /// Erases the webhook changes about an account. To be done while its objects are still there: a change may name
-    /// nothing but one of them.
+    /// Deletes the webhook changes that concern an account. Must run while the account's objects still exist, because a
+    /// change may name only one of them.
     pub async fn delete_inbox_items(&self, ws: &Tenant, account: &AdAccountId) -> Result<(), StoreError> {
         let inbox: Vec<InboxRow> = self.query_prefix(&key::workspace(ws), "INBOX#").await?;
         for InboxRow { sk, change } in inbox {
@@ -218,7 +219,7 @@ impl Table {
         Ok(())
     }
 
-    /// Erases a page of what is stored of an account, and its row when nothing else is left.
+    /// Deletes a page of what is stored for an account, and the account's row when nothing else is left.
     pub async fn delete_account_data(
         &self,
         ws: &Tenant,
@@ -250,7 +251,7 @@ impl Table {
             self.delete_keys(launches).await?;
             return Ok(DeletionProgress::Partial);
         }
-        // Rules of this account alone have nothing to judge any more, and name it.
+        // Rules for this account alone have nothing left to evaluate, and contain its id.
         let rules = self.rules(ws).await?;
         let own = rules.into_iter().filter(|rule: &Rule| rule.spec.ad_account.as_ref() == Some(account));
         self.delete_keys(own.map(|rule| key::rule(ws, &rule.id)).collect()).await?;
@@ -258,7 +259,7 @@ impl Table {
         Ok(DeletionProgress::Complete)
     }
 
-    /// Objects have an entry in the index of Meta's ids, and ad sets one among the quotas.
+    /// Deletes rows together with the objects' entries in the index of Meta's ids and the ad sets' quota items.
     async fn delete_rows(
         &self,
         ws: &Tenant,
@@ -279,8 +280,8 @@ impl Table {
         self.delete_keys(keys).await
     }
 
-    /// The row itself, with what names the account outside of the workspace. Quotas are stored when another workspace
-    /// holds the account too.
+    /// Deletes the account's row and the items outside of the workspace that name the account. Quota items stay when
+    /// another workspace holds the account too.
     async fn delete_account_row(
         &self,
         ws: &Tenant,
@@ -300,7 +301,7 @@ impl Table {
         self.delete_keys(keys).await
     }
 
-    /// Every rule that has ever decided, those that were removed included.
+    /// Lists every rule that may have decisions, including removed rules.
     async fn rule_ids(&self, ws: &Tenant) -> Result<Vec<RuleId>, StoreError> {
         let mut ids = Vec::new();
         for prefix in ["RULE#", key::REMOVED_RULE_PREFIX] {
@@ -310,7 +311,7 @@ impl Table {
         Ok(ids)
     }
 
-    /// The first keys of a partition, of items about an account where one is named.
+    /// Lists the first keys of a partition, only of items about an account where one is given.
     async fn list_keys(
         &self,
         pk: &str,
@@ -350,7 +351,7 @@ impl Table {
     }
 }
 
-/// A sort key cannot be empty, not even to begin with.
+/// Returns a lower bound for the sort keys: DynamoDB rejects an empty string, even as a bound.
 fn first_sort_key(prefix: &str) -> &str {
     if prefix.is_empty() { " " } else { prefix }
 }

@@ -1,4 +1,4 @@
-//! Campaigns, ad sets and ads, each with the order of the fetch that showed it.
+//! Campaigns, ad sets and ads, each with the number of the fetch that returned it.
 
 use domain::id::{AdAccountId, ObjectId};
 use domain::object::{AdObject, Level};
@@ -9,26 +9,26 @@ use crate::account::AccountRef;
 use crate::key;
 use crate::table::{ConditionExpression, StoreError, Table, number};
 
-/// An object as stored.
+/// An ad object as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredEntity {
-    /// What Meta showed.
+    /// The object as Meta returned it.
     #[serde(flatten)]
     pub object: AdObject,
-    /// Which fetch showed it; a later one has a higher number.
+    /// Number of the fetch that returned it; a later fetch has a higher number.
     pub as_of: u64,
-    /// Whether Meta no longer shows it even when asked by id. It may have been deleted long ago, or a
-    /// permission may be lost; what is stored is how it was.
+    /// Whether Meta no longer returns it even when requested by id. It may have been deleted long ago, or a permission
+    /// may be lost; the stored object is its last known state.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
 }
 
-/// What a write did.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpsertResult {
-    /// Written.
+    /// The object was written.
     Written,
-    /// A later fetch had been there.
+    /// A later fetch had already written the object.
     Stale,
 }
 
@@ -38,7 +38,7 @@ struct FetchCounter {
 }
 
 impl Table {
-    /// Draws the number of a fetch, before the fetch: whoever starts later wins.
+    /// Allocates the number of a fetch. Call it before the fetch: the one that starts later wins.
     pub async fn begin_fetch(&self, ws: &Tenant, account: &AdAccountId) -> Result<u64, StoreError> {
         let counter: FetchCounter = self
             .update(&key::fetch_counter(ws, account), "ADD fetches :one", None, vec![(":one", number(1))])
@@ -46,7 +46,7 @@ impl Table {
         Ok(counter.fetches)
     }
 
-    /// Keeps an object unless a later fetch has shown it already.
+    /// Stores an object unless a later fetch has already written it.
     pub async fn upsert_entity(
         &self,
         ws: &Tenant,
@@ -54,8 +54,8 @@ impl Table {
         stored: &StoredEntity,
     ) -> Result<UpsertResult, StoreError> {
         let object = &stored.object;
-        // Together with the index: an object that is stored can always be found by a webhook, and nothing stays in the
-        // index of one that is erased.
+        // In one transaction with the index, so that a webhook can always find a stored object and the index has no
+        // entry of a deleted one.
         let account_ref = AccountRef { workspace: ws.clone(), ad_account: account.clone() };
         let index = self.put_action(&key::meta_index(object.id.as_str(), ws, account), &account_ref)?;
         let condition = ConditionExpression {
@@ -70,7 +70,7 @@ impl Table {
         }
     }
 
-    /// One object.
+    /// Reads one object.
     pub async fn entity(
         &self,
         ws: &Tenant,
@@ -81,7 +81,7 @@ impl Table {
         self.get(&key::entity(ws, account, level, id)).await
     }
 
-    /// Every object of one level.
+    /// Lists the objects of one level.
     pub async fn entities(
         &self,
         ws: &Tenant,

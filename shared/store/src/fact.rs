@@ -1,4 +1,4 @@
-//! Facts: one item per object and ISO week, written only by the holder of the week's lease.
+//! Facts: one item per object and ISO week, written only by the holder of the lease of the week's chunk.
 
 use std::collections::HashMap;
 
@@ -13,23 +13,23 @@ use crate::chunk::Lease;
 use crate::key;
 use crate::table::{ConditionExpression, StoreError, Table, number};
 
-/// DynamoDB takes 100 actions in a transaction; one of them checks the fence.
+/// Maximum writes per transaction: DynamoDB accepts 100 actions, one of which checks the fence.
 const MAX_TRANSACTION_WRITES: usize = 99;
 
-/// And 4 MB, of which some is left for names and keys.
+/// Maximum estimated size of a transaction, in bytes: DynamoDB accepts 4 MB, of which some is left for names and keys.
 const MAX_TRANSACTION_BYTES: usize = 3 * 1024 * 1024;
 
-/// One object's week: up to seven days. A day without delivery is missing, as at Meta.
+/// One object's metrics of a week: up to seven days. A day without delivery is absent, as at Meta.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WeekFacts {
-    /// Ad, or the level that was rolled up.
+    /// Ad, or the level that ads were rolled up to.
     pub level: Level,
-    /// The object; for the account its digits.
+    /// The object; at account level, the digits of the account's id.
     pub id: ObjectId,
-    /// The campaign above, for ad sets and ads.
+    /// Parent campaign, for ad sets and ads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign_id: Option<ObjectId>,
-    /// The ad set above, for ads.
+    /// Parent ad set, for ads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adset_id: Option<ObjectId>,
     /// The week.
@@ -38,7 +38,7 @@ pub struct WeekFacts {
     pub days: Vec<DayFacts>,
 }
 
-/// What each object did over a range: the sums of what may be summed.
+/// Sums the additive measures of each object over a range.
 pub fn sum_by_object(weeks: &[WeekFacts], range: DateRange) -> HashMap<&ObjectId, Measures> {
     let mut sums: HashMap<&ObjectId, Measures> = HashMap::new();
     for week in weeks {
@@ -52,13 +52,13 @@ pub fn sum_by_object(weeks: &[WeekFacts], range: DateRange) -> HashMap<&ObjectId
 /// A change to one week's item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FactChange {
-    /// Write these numbers.
+    /// Writes these metrics.
     Put(WeekFacts),
-    /// Meta no longer reports this object for this week.
+    /// Deletes the item, because Meta no longer reports this object for this week.
     Delete(Level, ObjectId),
 }
 
-/// How many changes from the front fit into one transaction, at least one.
+/// Returns how many changes from the front fit into one transaction, at least one.
 fn transaction_batch_len(changes: &[FactChange]) -> usize {
     let mut bytes = 0;
     let fits = |change: &&FactChange| {
@@ -71,7 +71,7 @@ fn transaction_batch_len(changes: &[FactChange]) -> usize {
     changes.iter().take(MAX_TRANSACTION_WRITES).take_while(fits).count().max(1)
 }
 
-/// A day's size in the table, counted generously.
+/// Estimates a day's size in the table in bytes, generously.
 fn estimated_bytes(day: &DayFacts) -> usize {
     let types = day.measures.actions.keys().chain(day.measures.action_values.keys());
     400 + types.map(|action| action.len() + 32).sum::<usize>()
@@ -85,7 +85,7 @@ struct StoredFacts<'a> {
 }
 
 impl Table {
-    /// Facts of one level in the weeks that `range` touches, whole weeks, ordered by week and object.
+    /// Lists the facts of one level for the whole weeks that `range` touches, ordered by week and object.
     pub async fn facts(
         &self,
         ws: &Tenant,
@@ -98,8 +98,8 @@ impl Table {
         self.query_between(&pk, &first.to_string(), &format!("{last}#\u{7f}")).await
     }
 
-    /// Writes the changes of one week in transactions that check the lease's fence, so that a run which
-    /// lost its lease writes nothing. BatchWriteItem would be cheaper and knows no conditions.
+    /// Writes the changes of one week in transactions that check the lease's fence, so that a run that has lost its
+    /// lease writes nothing. BatchWriteItem would be cheaper, but supports no conditions.
     pub async fn write_facts(
         &self,
         ws: &Tenant,

@@ -1,4 +1,4 @@
-//! Answers to writes that came with an `Idempotency-Key`, stored for as long as somebody may ask again.
+//! Responses to writes with an `Idempotency-Key`, stored for as long as the request may be repeated.
 
 use domain::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
@@ -8,41 +8,41 @@ use crate::key;
 use crate::rate_limit_key::RateLimitKey;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
 
-/// How long a key means the same request.
+/// Time for which a key identifies the same request.
 const IDEMPOTENCY_TTL: SignedDuration = SignedDuration::from_hours(24);
 
-/// What is known of a key.
+/// The state of an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyRecord {
-    /// Hash of method, path and body. None when nothing came of it, so that the key is free for another one.
+    /// Hash of method, path and body. `None` when the request had no effect, so that another request may use the key.
     pub request_hash: Option<String>,
-    /// Who works on it, or did last. A new one for every try.
+    /// Id of the worker that processes the request, or was the last to do so. New for every attempt.
     pub worker: String,
-    /// Until when that one counts as alive.
+    /// End of the worker's lease.
     pub lease_until: Timestamp,
-    /// The answer, once there is one.
+    /// The response, once there is one.
     pub response: Option<StoredResponse>,
 }
 
-/// What was answered.
+/// A stored response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredResponse {
-    /// The status.
+    /// HTTP status.
     pub status: u16,
-    /// The headers that belong to the answer itself.
+    /// Headers that belong to the response itself.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
 }
 
-/// The row's own attributes, to remove it.
+/// The sort key of a row, for its deletion.
 #[derive(Deserialize)]
 struct SortKey {
     sk: String,
 }
 
 impl Table {
-    /// What is known of a key, given its hash.
+    /// Reads the state of a key, given the key's hash.
     pub async fn idempotency_record(
         &self,
         caller: &RateLimitKey,
@@ -51,8 +51,8 @@ impl Table {
         self.get(&key::idempotency(caller, key)).await
     }
 
-    /// Writes down what becomes of a key, in the place of what `worker` wrote; [`StoreError::Conflict`] when that is
-    /// not what is there. Nobody's word is the one of a key that is not known yet.
+    /// Replaces the state that `worker` wrote for a key; [`StoreError::Conflict`] when that state is no longer stored.
+    /// `None` creates the state of a key that is not stored yet.
     pub async fn upsert_idempotency_record(
         &self,
         caller: &RateLimitKey,
@@ -70,7 +70,7 @@ impl Table {
         self.put_with_ttl(&key::idempotency(caller, key), stored, expires, Some(condition)).await
     }
 
-    /// Forgets every answer that is stored for a workspace, when what they tell must not be stored any longer.
+    /// Deletes every stored response of a workspace, for when its content must not be stored any longer.
     pub async fn delete_idempotency_records(&self, ws: &Tenant) -> Result<(), StoreError> {
         let partition = key::workspace(ws);
         for SortKey { sk } in self.query_prefix::<SortKey>(&partition, key::IDEMPOTENCY_PREFIX).await? {

@@ -1,4 +1,4 @@
-//! The inbox: each webhook change once per workspace.
+//! The webhook inbox: stores each change once per workspace.
 
 use domain::job::WebhookChange;
 use domain::tenant::Tenant;
@@ -8,33 +8,33 @@ use serde::{Deserialize, Serialize};
 use crate::key;
 use crate::table::{ITEM_NOT_EXISTS, StoreError, Table, text};
 
-/// Meta repeats a delivery for 36 hours; a week leaves room for a queue that stood still.
+/// Retention of a change, in seconds. Meta repeats a delivery for 36 hours; a week leaves margin for a stalled queue.
 const INBOX_TTL_SECONDS: i64 = 7 * 24 * 3600;
 
-/// How long one delivery of a change may be worked on before another one takes over. A few small writes, and less
-/// than any queue waits before it delivers a message again.
+/// Time for which one delivery may process a change before another one takes over. Processing takes a few small writes,
+/// and every queue waits longer than this before it redelivers a message.
 const CLAIM_TTL: SignedDuration = SignedDuration::from_secs(10);
 
-/// Whether what a change causes is to be caused.
+/// The result of claiming a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// By whoever asked.
+    /// The caller processes the change.
     Acquired,
-    /// Another delivery of the change is worked on; a wall clock decides how long that may count.
+    /// Another delivery of the change is being processed; a wall clock decides for how long this counts.
     InProgress {
-        /// Until then, if it breaks off.
+        /// End of that claim, if the delivery is interrupted.
         until: Timestamp,
     },
-    /// No more: it is under way.
+    /// The effect of the change is already in progress.
     Processed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum InboxState {
-    /// Kept; its effect may be missing.
+    /// Stored; its effect may be missing.
     Accepted,
-    /// Its effect is under way elsewhere.
+    /// Its effect is in progress elsewhere.
     Processed,
 }
 
@@ -43,13 +43,13 @@ struct InboxItem {
     change: WebhookChange,
     state: InboxState,
     received_at: Timestamp,
-    /// Until when the delivery that took it last may work on it.
+    /// End of the latest claim.
     claimed_until: Timestamp,
 }
 
 impl Table {
-    /// Keeps a change, and says whether its effect is to be caused now. Of two deliveries in the same instant one
-    /// gets it. One whose handling broke off is taken over by the next delivery after a while.
+    /// Stores a change and claims it for processing. Of two simultaneous deliveries, one acquires the claim. An
+    /// interrupted one is taken over by the next delivery after `CLAIM_TTL`.
     pub async fn claim(
         &self,
         ws: &Tenant,
@@ -88,7 +88,7 @@ impl Table {
         }
     }
 
-    /// Records that the effect of a change is under way.
+    /// Records that the effect of a change is in progress.
     pub async fn mark_processed(&self, ws: &Tenant, digest: &str) -> Result<(), StoreError> {
         let key = key::inbox(ws, digest);
         let done = self.update::<InboxItem>(

@@ -1,5 +1,5 @@
-//! Invitations: an address that may become a member. Whoever comes with a session in which the issuer vouches for the
-//! address can accept it; there is no secret link.
+//! Invitations: an e-mail address that may become a member. Anyone whose session contains this address, verified by the
+//! issuer, can accept the invitation; there is no secret link.
 
 use domain::email::Email;
 use domain::id::{InvitationId, MemberId, WorkspaceId};
@@ -13,21 +13,21 @@ use crate::key;
 use crate::member::{Member, MembershipIndexEntry};
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
 
-/// An invitation that nobody has accepted yet.
+/// An invitation that has not been accepted yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
-    /// To which workspace.
+    /// The workspace.
     #[serde(with = "trusted")]
     pub workspace: Tenant,
     /// Its id.
     pub id: InvitationId,
-    /// To whom.
+    /// Address of the invited person.
     pub email: Email,
-    /// As what.
+    /// Role after acceptance.
     pub role: Role,
-    /// The subject of the session that invited.
+    /// Subject of the session that created the invitation.
     pub invited_by: String,
-    /// Until when.
+    /// When the invitation expires.
     pub expires_at: Timestamp,
 }
 
@@ -39,18 +39,18 @@ struct InvitationIndexEntry {
 }
 
 impl Table {
-    /// Keeps an invitation, in place of an earlier one of its id; it goes away by itself when it is over.
+    /// Stores an invitation, replacing an earlier one with the same id. DynamoDB deletes it after it expires.
     pub async fn invite(&self, invitation: &Invitation) -> Result<(), StoreError> {
         let Invitation { workspace, id, email, .. } = invitation;
         let entry = InvitationIndexEntry { workspace: WorkspaceId::clone(workspace), invitation: id.clone() };
         let expires = invitation.expires_at.as_second();
-        // The index first: an invitation that is stored can be found by the one it is for.
+        // The index first, so that the invited person can find every stored invitation.
         self.put_with_ttl(&key::invitation_index(&address_hash(email), workspace, id), &entry, expires, None)
             .await?;
         self.put_with_ttl(&key::invitation(workspace, id), invitation, expires, None).await
     }
 
-    /// One invitation to this workspace, for somebody who is not in it yet.
+    /// Reads one invitation, for a person who is not a member of the workspace yet.
     pub async fn invitation(
         &self,
         ws: &WorkspaceId,
@@ -59,12 +59,12 @@ impl Table {
         self.get(&key::invitation(ws, id)).await
     }
 
-    /// Every invitation to a workspace. One that is over may still be among them.
+    /// Lists the invitations to a workspace, possibly including expired ones.
     pub async fn invitations(&self, ws: &Tenant) -> Result<Vec<Invitation>, StoreError> {
         self.query_prefix(&key::workspace(ws), "INVITATION#").await
     }
 
-    /// Every invitation to an address, in any workspace. One that is over may still be among them.
+    /// Lists the invitations to an address in all workspaces, possibly including expired ones.
     pub async fn invitations_to(&self, email: &Email) -> Result<Vec<Invitation>, StoreError> {
         let mut invitations = Vec::new();
         for entry in self
@@ -79,7 +79,7 @@ impl Table {
         Ok(invitations)
     }
 
-    /// Takes an invitation back, whether it is there or not.
+    /// Deletes an invitation, whether it exists or not.
     pub async fn withdraw_invitation(&self, invitation: &Invitation) -> Result<(), StoreError> {
         let Invitation { workspace, id, email, .. } = invitation;
         self.transact(vec![
@@ -89,8 +89,8 @@ impl Table {
         .await
     }
 
-    /// Makes a member out of an invitation, once. [`StoreError::Conflict`] when the invitation is gone, or the person
-    /// is a member already.
+    /// Turns an invitation into a membership, once. [`StoreError::Conflict`] when the invitation is gone or the person
+    /// is already a member.
     pub async fn accept_invitation(
         &self,
         invitation: &Invitation,
@@ -114,14 +114,14 @@ impl Table {
             self.put_action_if(&key::member(workspace, &member.id), &member, ITEM_NOT_EXISTS)?,
             self.put_action(&key::membership(&member.id, workspace), &MembershipIndexEntry { workspace })?,
         ];
-        // Before it nobody of that name was an owner.
+        // A person who is no member counts like any role below owner.
         actions.extend(self.owner_count_action(workspace, Role::Viewer, Some(*role)).await?);
         self.transact(actions).await?;
         Ok(member)
     }
 }
 
-/// What stands for an address in a key: it may hold characters that keys do not.
+/// Hashes an address for use in a key, because an address may contain characters that keys do not.
 fn address_hash(email: &Email) -> String {
     hex::encode(Sha256::digest(email.as_str()))
 }

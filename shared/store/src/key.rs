@@ -1,11 +1,15 @@
 //! Every partition and sort key of the table.
 //!
-//! A key begins with the workspace, so that no query can reach another one, and is made of a [`Tenant`], which only a
-//! session check and what it left behind can name. The exceptions are the indexes over all workspaces: from Meta's ids to
-//! those that hold them, for webhooks name no workspace, from people, addresses and connections to theirs, and of all
-//! that is synced or connected, for the work that goes on by itself; what a person asks in no workspace, beside their
-//! index; logins and choices under way and people's requests to be forgotten, for Meta's callbacks and our own forms name no
-//! workspace either; and the state of Meta's quotas, which belong to the app and the ad account.
+//! A key begins with the workspace, so that no query can reach another one. It is built from a [`Tenant`], which only a
+//! checked session, or data stored or queued after such a check, can provide. The exceptions are:
+//!
+//! - indexes across all workspaces: from Meta's ids to the accounts that hold them, because webhooks name no
+//!   workspace; from people, addresses and connections to their workspaces; and of everything that is synced or
+//!   connected, for background work;
+//! - state of a person's requests outside of any workspace, next to the person's index;
+//! - pending logins, pending account selections and deletion requests, because Meta's callbacks and our own forms name
+//!   no workspace;
+//! - the state of Meta's quotas, which belong to the app and the ad account.
 
 use domain::date::IsoWeek;
 use domain::id::{
@@ -18,7 +22,7 @@ use jiff::civil::Date;
 use crate::limit::LimitScope;
 use crate::rate_limit_key::RateLimitKey;
 
-/// One item's key.
+/// The primary key of an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     /// Partition key.
@@ -31,106 +35,109 @@ fn key(pk: String, sk: impl Into<String>) -> Key {
     Key { pk, sk: sk.into() }
 }
 
-/// Partition of what a workspace has few of: connections, accounts, rules, launches, inbox.
+/// Returns the partition of a workspace's small collections: connections, accounts, rules, launches, inbox.
 pub fn workspace(workspace: &Tenant) -> String {
     format!("WS#{workspace}")
 }
 
-/// Partition of one ad account: objects, chunks, schedules.
+/// Returns the partition of one ad account: entities, chunks, schedules.
 pub fn account_partition(workspace: &Tenant, account: &AdAccountId) -> String {
     format!("WS#{workspace}#{account}")
 }
 
-/// Partition of one ad account's facts of one level.
+/// Returns the partition of one ad account's facts of one level.
 pub fn fact_partition(workspace: &Tenant, account: &AdAccountId, level: Level) -> String {
     format!("WS#{workspace}#{account}#FACT#{level}")
 }
 
-/// Partition of one rule's decisions.
+/// Returns the partition of one rule's decisions.
 pub fn decision_partition(workspace: &Tenant, rule: &RuleId) -> String {
     format!("WS#{workspace}#RULE#{rule}")
 }
 
-/// A workspace that a person made. Found by its bare id, like [`member`] and [`invitation`]: these rows decide who gets a
-/// tenant.
+/// Builds the key of a workspace that a person created. Takes a bare id, like [`member`] and [`invitation`], because
+/// these rows decide who gets a tenant.
 pub fn workspace_row(ws: &WorkspaceId) -> Key {
     key(format!("WS#{ws}"), "WORKSPACE")
 }
 
-/// A member of a workspace.
+/// Builds the key of a workspace member.
 pub fn member(ws: &WorkspaceId, id: &MemberId) -> Key {
     key(format!("WS#{ws}"), format!("MEMBER#{id}"))
 }
 
-/// An invitation to a workspace.
+/// Builds the key of an invitation to a workspace.
 pub fn invitation(ws: &WorkspaceId, id: &InvitationId) -> Key {
     key(format!("WS#{ws}"), format!("INVITATION#{id}"))
 }
 
-/// Partition of what belongs to a person in no workspace: the index to their workspaces, and what they asked.
+/// Returns the partition of a person's data outside of any workspace: the index to their workspaces, and the state of
+/// their requests.
 pub fn user_partition(person: &MemberId) -> String {
     format!("USER#{person}")
 }
 
-/// An entry of that index.
+/// Builds the key of an entry in that index.
 pub fn membership(person: &MemberId, ws: &WorkspaceId) -> Key {
     key(user_partition(person), format!("WS#{ws}"))
 }
 
-/// Partition of the index from an address, by its hash, to the invitations that wait for it.
+/// Returns the partition of the index from an address, given its hash, to its pending invitations.
 pub fn invitation_index_partition(address: &str) -> String {
     format!("INVITATION_INDEX#{address}")
 }
 
-/// An entry of that index.
+/// Builds the key of an entry in that index.
 pub fn invitation_index(address: &str, ws: &WorkspaceId, id: &InvitationId) -> Key {
     key(invitation_index_partition(address), format!("WS#{ws}#{id}"))
 }
 
-/// A connection.
+/// Builds the key of a connection.
 pub fn connection(ws: &Tenant, id: &ConnectionId) -> Key {
     key(workspace(ws), format!("CONNECTION#{id}"))
 }
 
-/// A pending login, by the hash of its state: the callback brings no session, so the row says whose it is.
+/// Builds the key of a pending login from the hash of its state: the callback carries no session, so the row identifies
+/// the workspace.
 pub fn oauth_state(state_hash: &str) -> Key {
     key(format!("LOGIN#{state_hash}"), "LOGIN")
 }
 
-/// A choice of ad accounts that waits for a person, by the hash of the secret in its form, which brings no session either.
+/// Builds the key of a pending account selection from the hash of the secret in its form, which carries no session
+/// either.
 pub fn account_selection(secret_hash: &str) -> Key {
     key(format!("ACCOUNT_SELECTION#{secret_hash}"), "ACCOUNT_SELECTION")
 }
 
-/// An ad account.
+/// Builds the key of an ad account.
 pub fn account(ws: &Tenant, id: &AdAccountId) -> Key {
     key(workspace(ws), format!("ACCOUNT#{id}"))
 }
 
-/// A rule.
+/// Builds the key of a rule.
 pub fn rule(ws: &Tenant, id: &RuleId) -> Key {
     key(workspace(ws), format!("RULE#{id}"))
 }
 
-/// A rule that was removed: its decisions stay, and are found by this.
+/// Builds the key of a removed rule's marker, which leads to the decisions that stay.
 pub fn removed_rule(ws: &Tenant, id: &RuleId) -> Key {
     key(workspace(ws), format!("{REMOVED_RULE_PREFIX}{id}"))
 }
 
-/// How the keys of removed rules begin.
+/// Prefix of the sort keys of removed rules.
 pub const REMOVED_RULE_PREFIX: &str = "REMOVED_RULE#";
 
-/// A launch.
+/// Builds the key of a launch.
 pub fn launch(ws: &Tenant, id: &LaunchId) -> Key {
     key(workspace(ws), format!("LAUNCH#{id}"))
 }
 
-/// A webhook change that was accepted.
+/// Builds the key of an accepted webhook change.
 pub fn inbox(ws: &Tenant, digest: &str) -> Key {
     key(workspace(ws), format!("INBOX#{digest}"))
 }
 
-/// Partition of what is known of requests: a workspace's, or those of a person that are for none.
+/// Returns the partition of request state: the workspace's, or the person's for requests outside of any workspace.
 fn caller_partition(caller: &RateLimitKey) -> String {
     match caller {
         RateLimitKey::Workspace(ws) => workspace(ws),
@@ -138,55 +145,56 @@ fn caller_partition(caller: &RateLimitKey) -> String {
     }
 }
 
-/// What requests have used up.
+/// Builds the key of a rate-limit bucket.
 pub fn rate_limit(caller: &RateLimitKey) -> Key {
     key(caller_partition(caller), "RATE_LIMIT#")
 }
 
-/// What was answered under an `Idempotency-Key`, by the hash of that.
+/// Builds the key of a stored response from the hash of its `Idempotency-Key`.
 pub fn idempotency(caller: &RateLimitKey, key_hash: &str) -> Key {
     key(caller_partition(caller), format!("{IDEMPOTENCY_PREFIX}{key_hash}"))
 }
 
-/// What the sort keys of those begin with.
+/// Prefix of the sort keys of stored responses.
 pub const IDEMPOTENCY_PREFIX: &str = "IDEMPOTENCY#";
 
-/// The counter that orders fetches of an account's structure.
+/// Builds the key of the counter that orders the fetches of an account's entities.
 pub fn fetch_counter(ws: &Tenant, account: &AdAccountId) -> Key {
     key(account_partition(ws, account), "FETCHES")
 }
 
-/// A campaign, ad set or ad.
+/// Builds the key of a campaign, ad set or ad.
 pub fn entity(ws: &Tenant, account: &AdAccountId, level: Level, id: &ObjectId) -> Key {
     key(account_partition(ws, account), format!("ENTITY#{level}#{id}"))
 }
 
-/// A chunk.
+/// Builds the key of a chunk.
 pub fn chunk(ws: &Tenant, account: &AdAccountId, week: IsoWeek) -> Key {
     key(account_partition(ws, account), format!("CHUNK#{week}"))
 }
 
-/// A campaign's scheduled activation.
+/// Builds the key of a campaign's scheduled activation.
 pub fn schedule(ws: &Tenant, account: &AdAccountId, campaign: &ObjectId) -> Key {
     key(account_partition(ws, account), format!("SCHEDULE#{campaign}"))
 }
 
-/// One object's numbers of one week. Weeks sort as text because they have a fixed width.
+/// Builds the key of one object's metrics of one week. Weeks sort as text because they have a fixed width.
 pub fn fact(ws: &Tenant, account: &AdAccountId, level: Level, week: IsoWeek, id: &ObjectId) -> Key {
     key(fact_partition(ws, account, level), format!("{week}#{id}"))
 }
 
-/// A decision: at most one for a rule, an object and a day.
+/// Builds the key of a decision: at most one per rule, object and day.
 pub fn decision(ws: &Tenant, rule: &RuleId, day: Date, object: &ObjectId) -> Key {
     key(decision_partition(ws, rule), format!("DECISION#{day}#{object}"))
 }
 
-/// The index from one of Meta's ids (an ad account's or object's digits) to who holds it.
+/// Builds the key of an entry in the index from Meta's ids (the digits of an ad account or object) to the accounts that
+/// hold them.
 pub fn meta_index(id: &str, ws: &Tenant, account: &AdAccountId) -> Key {
     key(meta_partition(id), format!("WS#{ws}#{account}"))
 }
 
-/// The index of the ad accounts that are synced, over all workspaces.
+/// Builds the key of an entry in the index of synced ad accounts, over all workspaces.
 pub fn selected(ws: &Tenant, account: &AdAccountId) -> Key {
     key(SELECTED_PARTITION.to_owned(), format!("WS#{ws}#{account}"))
 }
@@ -194,58 +202,58 @@ pub fn selected(ws: &Tenant, account: &AdAccountId) -> Key {
 /// Partition of that index.
 pub const SELECTED_PARTITION: &str = "SELECTED";
 
-/// The index of all connections, over all workspaces.
+/// Builds the key of an entry in the listing of all connections, over all workspaces.
 pub fn connection_listing(ws: &Tenant, id: &ConnectionId) -> Key {
     key(CONNECTIONS_PARTITION.to_owned(), format!("WS#{ws}#{id}"))
 }
 
-/// Partition of that index.
+/// Partition of that listing.
 pub const CONNECTIONS_PARTITION: &str = "CONNECTIONS";
 
-/// Partition of the index from a connection to the workspaces in which something may be stored of it.
+/// Returns the partition of the index from a connection to the workspaces in which its data may be stored.
 pub fn connection_index_partition(id: &ConnectionId) -> String {
     format!("CONNECTION_INDEX#{id}")
 }
 
-/// An entry of that index. It outlives the connection.
+/// Builds the key of an entry in that index. The entry outlives the connection.
 pub fn connection_index(ws: &Tenant, id: &ConnectionId) -> Key {
     key(connection_index_partition(id), format!("WS#{ws}"))
 }
 
-/// Partition of a workspace's audit log. Roles name it by its end.
+/// Returns the partition of a workspace's audit log. IAM policies match it by its suffix.
 pub fn audit_partition(ws: &WorkspaceId) -> String {
     format!("WS#{ws}#AUDIT")
 }
 
-/// An entry's place in it.
+/// Returns the sort key of an audit entry, padded so that entries sort by number.
 pub fn audit_position(seq: u64) -> String {
     format!("ENTRY#{seq:020}")
 }
 
-/// An entry of the audit log.
+/// Builds the key of an audit entry.
 pub fn audit_entry(ws: &WorkspaceId, seq: u64) -> Key {
     key(audit_partition(ws), audit_position(seq))
 }
 
-/// Where the audit log ends.
+/// Builds the key of the audit log's head.
 pub fn audit_head(ws: &WorkspaceId) -> Key {
     key(audit_partition(ws), "HEAD")
 }
 
-/// That an act has its entry.
+/// Builds the key of the marker that an event has its audit entry.
 pub fn audit_event_marker(ws: &WorkspaceId, event_id: &str) -> Key {
     key(audit_partition(ws), format!("EVENT#{event_id}"))
 }
 
-/// A person's request to be forgotten.
+/// Builds the key of a person's deletion request.
 pub fn deletion_request(code: &str) -> Key {
     key(DELETION_REQUESTS_PARTITION.to_owned(), code)
 }
 
-/// Partition of those requests.
+/// Partition of deletion requests.
 pub const DELETION_REQUESTS_PARTITION: &str = "DELETION_REQUESTS";
 
-/// What is known of one of Meta's limits for an app.
+/// Builds the key of the state of one of Meta's limits for an app.
 pub fn limit(app: &str, of: LimitScope<'_>) -> Key {
     let sk = match of {
         LimitScope::App => "APP".to_owned(),
@@ -256,7 +264,7 @@ pub fn limit(app: &str, of: LimitScope<'_>) -> Key {
     key(format!("LIMIT#{app}"), sk)
 }
 
-/// Partition of that index.
+/// Returns the partition of the index from one of Meta's ids.
 pub fn meta_partition(id: &str) -> String {
     format!("META#{id}")
 }

@@ -1,4 +1,4 @@
-//! Launches: the document, what exists already, and who works on it.
+//! Launches: the document, the objects created so far, and the lease.
 
 use domain::id::LaunchId;
 use domain::launch::Launch;
@@ -15,34 +15,34 @@ pub struct StoredLaunch {
     /// The launch.
     #[serde(flatten)]
     pub launch: Launch,
-    /// Hash of the request: the same `Idempotency-Key` with another body is an error.
+    /// Hash of the request: reusing an `Idempotency-Key` with another body is an error.
     pub request_hash: String,
-    /// The subject of the session that asked for it.
+    /// Subject of the session that requested it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
-    /// Raised with every write; each write is conditional on the one before.
+    /// Raised with every write; each write is conditional on the previous version.
     pub version: u64,
-    /// Until when somebody works on it.
+    /// End of the current worker's lease.
     pub lease_until: Timestamp,
 }
 
 impl Table {
-    /// Begins a launch; [`StoreError::Conflict`] when its id is taken.
+    /// Stores a new launch; [`StoreError::Conflict`] when its id is taken.
     pub async fn create_launch(&self, ws: &Tenant, launch: &StoredLaunch) -> Result<(), StoreError> {
         self.put(&key::launch(ws, &launch.launch.id), launch, Some(ITEM_NOT_EXISTS)).await
     }
 
-    /// One launch.
+    /// Reads one launch.
     pub async fn launch(&self, ws: &Tenant, id: &LaunchId) -> Result<Option<StoredLaunch>, StoreError> {
         self.get(&key::launch(ws, id)).await
     }
 
-    /// Every launch of a workspace.
+    /// Lists the launches of a workspace.
     pub async fn launches(&self, ws: &Tenant) -> Result<Vec<StoredLaunch>, StoreError> {
         self.query_prefix(&key::workspace(ws), "LAUNCH#").await
     }
 
-    /// Takes over a launch on which nobody works any more; [`StoreError::Conflict`] when somebody does.
+    /// Takes over a launch whose lease has expired; [`StoreError::Conflict`] when it has not.
     pub async fn claim_launch(
         &self,
         ws: &Tenant,
@@ -59,7 +59,8 @@ impl Table {
         .await
     }
 
-    /// Writes a launch that this worker holds until then, and raises its version.
+    /// Writes a launch that the caller holds, raises its version and extends its lease to `lease_until`.
+    /// [`StoreError::Conflict`] when another worker has taken it over.
     pub async fn save_launch(
         &self,
         ws: &Tenant,

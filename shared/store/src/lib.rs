@@ -1,9 +1,9 @@
-//! The DynamoDB table and nothing else: keys, then a file per thing stored.
+//! Access to the DynamoDB table: keys, then one module per kind of item.
 //!
-//! Every write that could race names its condition. Facts and objects carry the order in which they were
-//! fetched, so an old answer never replaces a newer one, whatever order messages arrive in.
+//! Every write that could race is conditional. Facts and entities carry the order in which they were fetched, so an
+//! older response never replaces a newer one, whatever order messages arrive in.
 //!
-//! A table is opened by a [`Tenant`](domain::tenant::Tenant); the workspace that a path names opens nothing:
+//! The table requires a [`Tenant`](domain::tenant::Tenant); it does not accept the workspace id of a path:
 //!
 //! ```compile_fail,E0308
 //! async fn accounts(table: &store::Table, path: domain::id::WorkspaceId) -> usize {

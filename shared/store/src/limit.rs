@@ -1,8 +1,8 @@
-//! What is known of Meta's quotas, shared by all functions.
+//! The state of Meta's quotas, shared by all functions.
 //!
-//! A quota belongs to the app and the ad account at Meta, whichever workspace calls; so these items stand outside
-//! the workspaces, and hold nothing but counts. What is in them is the Graph client's business: here they are
-//! values with a version, changed by compare-and-set.
+//! A quota belongs to the app and the ad account at Meta, whichever workspace calls, so these items are outside of the
+//! workspaces and contain only counts. The Graph client defines their content; here they are versioned values, changed
+//! by compare-and-set.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::id::{AdAccountId, ObjectId};
@@ -13,19 +13,19 @@ use serde::{Deserialize, Serialize};
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table};
 
-/// After this time Meta has forgotten every call.
+/// Time after which Meta no longer counts a call.
 const LIMIT_TTL: SignedDuration = SignedDuration::from_hours(48);
 
-/// A value with the number of its changes. Version 0 is one that is not stored yet.
+/// A value with its version. Version 0 is not stored yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versioned<T> {
-    /// How often it was changed.
+    /// Number of changes.
     pub version: u64,
     /// The value.
     pub value: T,
 }
 
-/// What is limited.
+/// The scope of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitScope<'a> {
     /// The calls of the app as a whole.
@@ -34,12 +34,12 @@ pub enum LimitScope<'a> {
     Account(&'a AdAccountId),
     /// Changes of the budget of an ad set.
     Budget(&'a ObjectId),
-    /// How much of an account's insights Meta gives at a time.
+    /// The amount of an account's insights that Meta returns at a time.
     Insights(&'a AdAccountId),
 }
 
 impl Table {
-    /// What is known of a limit.
+    /// Reads the state of a limit; the default when none is stored.
     pub async fn limit<T: DeserializeOwned + Default>(
         &self,
         app: &str,
@@ -48,7 +48,7 @@ impl Table {
         Ok(self.get(&key::limit(app, of)).await?.unwrap_or_default())
     }
 
-    /// Replaces the limit that was read. [`StoreError::Conflict`] when somebody else has changed it since.
+    /// Replaces the state that was `read`. [`StoreError::Conflict`] when another process has changed it since.
     pub async fn upsert_limit<T: Serialize>(
         &self,
         app: &str,

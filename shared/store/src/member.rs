@@ -1,7 +1,6 @@
-//! Who is in a workspace, and as what.
+//! Workspaces and their members.
 //!
-//! The rows here are the only ones that are found by a workspace's bare id: they are what decides whether somebody gets
-//! a [`Tenant`] for it.
+//! These rows are read by a workspace's bare id, because they decide whether a person gets a [`Tenant`] for it.
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use domain::email::Email;
@@ -17,33 +16,33 @@ use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, numb
 /// A member of a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Of which.
+    /// The workspace.
     #[serde(with = "trusted")]
     pub workspace: Tenant,
     /// Its id.
     pub id: MemberId,
-    /// The person, as the issuer names them.
+    /// The issuer's name of the person.
     pub subject: String,
-    /// The address by which they were invited.
+    /// Address that was invited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
-    /// What they may do.
+    /// Role in the workspace.
     pub role: Role,
-    /// Since when.
+    /// When the membership began.
     pub since: Timestamp,
 }
 
-/// A workspace that a person made.
+/// A workspace that a person created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workspace {
     /// Its id.
     #[serde(with = "trusted")]
     pub workspace: Tenant,
-    /// What people call it.
+    /// Display name.
     pub name: String,
-    /// How many of its members are owners.
+    /// Number of members who are owners.
     pub owners: u32,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -54,7 +53,7 @@ struct Membership {
     workspace: Tenant,
 }
 
-/// The rows of a new workspace: there is no tenant before they are written.
+/// The row of a new workspace: no tenant exists before it is written.
 #[derive(Serialize)]
 struct NewWorkspace<'a> {
     workspace: &'a WorkspaceId,
@@ -78,7 +77,7 @@ pub(crate) struct MembershipIndexEntry<'a> {
 }
 
 impl Table {
-    /// Makes a workspace, with the person as its owner. [`StoreError::Conflict`] when the id is taken.
+    /// Creates a workspace with the person as its owner. [`StoreError::Conflict`] when the id is taken.
     pub async fn create_workspace(
         &self,
         id: &WorkspaceId,
@@ -97,33 +96,33 @@ impl Table {
         .await
     }
 
-    /// The member that this person is in this workspace. The only way from a bare id to a tenant.
+    /// Reads a person's membership of a workspace. This is the only way from a bare id to a tenant.
     pub async fn member(&self, id: &WorkspaceId, member: &MemberId) -> Result<Option<Member>, StoreError> {
         self.get(&key::member(id, member)).await
     }
 
-    /// A workspace, if a person made it: one that only the issuer knows has no row.
+    /// Reads a workspace that a person created. One that only the issuer knows has no row.
     pub async fn workspace(&self, ws: &Tenant) -> Result<Option<Workspace>, StoreError> {
         self.get(&key::workspace_row(ws)).await
     }
 
-    /// Every member of a workspace.
+    /// Lists the members of a workspace.
     pub async fn members(&self, ws: &Tenant) -> Result<Vec<Member>, StoreError> {
         self.query_prefix(&key::workspace(ws), "MEMBER#").await
     }
 
-    /// Every workspace of a person, as they are a member of it.
+    /// Lists a person's memberships in all workspaces.
     pub async fn memberships(&self, person: &MemberId) -> Result<Vec<Member>, StoreError> {
         let mut members = Vec::new();
         for entry in self.query_prefix::<Membership>(&key::user_partition(person), "WS#").await? {
-            // The row decides; the index may lag behind by a crash.
+            // The row decides; after a crash the index may be outdated.
             members.extend(self.member(&entry.workspace, person).await?);
         }
         Ok(members)
     }
 
-    /// Gives a member another role. [`StoreError::Conflict`] when it is not the one that was seen any more, or when
-    /// nobody would be left as owner.
+    /// Changes a member's role. [`StoreError::Conflict`] when the role has changed since it was `seen`, or when no
+    /// owner would be left.
     pub async fn change_role(&self, seen: &Member, role: Role) -> Result<(), StoreError> {
         let values = vec![(":seen", text(seen.role)), (":role", text(role))];
         let (key, is_seen) = (key::member(&seen.workspace, &seen.id), Some("#role = :seen"));
@@ -132,7 +131,7 @@ impl Table {
         self.transact(actions).await
     }
 
-    /// Takes a member out. [`StoreError::Conflict`] as with [`Self::change_role`].
+    /// Removes a member. [`StoreError::Conflict`] as in [`Self::change_role`].
     pub async fn remove_member(&self, seen: &Member) -> Result<(), StoreError> {
         let is_seen =
             ConditionExpression { expression: "#role = :seen", values: vec![(":seen", text(seen.role))] };
@@ -144,8 +143,9 @@ impl Table {
         self.transact(actions).await
     }
 
-    /// What keeps the number of owners true, and above nothing, when a role changes. A workspace that only the issuer
-    /// knows has no number: its owners are the issuer's affair.
+    /// Builds the update that keeps the number of owners correct and above zero when a role changes. `None` when the
+    /// number does not change, or when only the issuer knows the workspace: it has no row, and the issuer manages its
+    /// owners.
     pub(crate) async fn owner_count_action(
         &self,
         ws: &Tenant,

@@ -1,7 +1,7 @@
-//! How many requests a workspace or a person may make, shared by every process that answers them.
+//! Rate limits of workspaces and people, shared by every process that serves their requests.
 //!
-//! A bucket that fills steadily, stored as the moment at which it will be full again: so one conditional update takes
-//! something out, and nobody reads before writing.
+//! A token bucket that refills steadily, stored as the time at which it will be full again. So one conditional update
+//! takes tokens, without a read before it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -10,23 +10,24 @@ use crate::key;
 use crate::rate_limit_key::RateLimitKey;
 use crate::table::{StoreError, Table, number};
 
-/// The bucket holds what fills it within this time.
+/// Time in which an empty bucket refills, in microseconds.
 const BUCKET_WINDOW_MICROS: i64 = 60_000_000;
 
-/// A bucket that says it will be full later than any could was written by a clock that is wrong.
+/// Time until full above which the stored value is implausible, in microseconds: a wrong clock wrote it.
 const MAX_PLAUSIBLE_FILL_MICROS: i64 = 5 * BUCKET_WINDOW_MICROS;
 
-/// As often as that the bucket may change between a refused update and the look at it.
+/// Maximum attempts while the bucket changes between a rejected update and the following read.
 const MAX_ACQUIRE_ATTEMPTS: u32 = 5;
 
-/// Requests that are wanted out of a bucket.
+/// A request for tokens from a bucket.
 #[derive(Debug, Clone, Copy)]
 pub struct AcquireRequest {
-    /// How many.
+    /// Number of tokens, one per API request.
     pub count: u32,
-    /// How many the bucket holds, and gets back in a minute.
+    /// Capacity of the bucket, and its refill per minute.
     pub per_minute: u32,
-    /// Whether others have taken some lately, as far as is known: then the first update is the one for that.
+    /// Whether others have taken tokens recently, as far as the caller knows. Selects which of the two updates is tried
+    /// first.
     pub busy: bool,
 }
 
@@ -36,7 +37,7 @@ struct Bucket {
 }
 
 impl Table {
-    /// Takes requests out of a bucket. The inner error says when that many will be there.
+    /// Takes tokens from a bucket. The inner error is the time at which enough of them will be available.
     pub async fn acquire(
         &self,
         caller: &RateLimitKey,

@@ -1,14 +1,14 @@
-//! Whose requests are counted and remembered together.
+//! The scope of rate limits and idempotency keys.
 
 use domain::id::MemberId;
 use domain::tenant::Tenant;
 
-/// Who asks.
+/// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RateLimitKey {
-    /// The people of a workspace, all together.
+    /// All people of a workspace together.
     Workspace(Tenant),
-    /// A person, by the name that the issuer gives them, with what they ask in no workspace.
+    /// A person, identified by the issuer's name for them, for requests outside of any workspace.
     User(MemberId),
 }
 

@@ -26,17 +26,17 @@ impl Table {
         self.put(&key::rule(ws, &rule.id), rule, Some(exists)).await
     }
 
-    /// One rule.
+    /// Reads one rule.
     pub async fn rule(&self, ws: &Tenant, id: &RuleId) -> Result<Option<Rule>, StoreError> {
         self.get(&key::rule(ws, id)).await
     }
 
-    /// Every rule of a workspace.
+    /// Lists the rules of a workspace.
     pub async fn rules(&self, ws: &Tenant) -> Result<Vec<Rule>, StoreError> {
         self.query_prefix(&key::workspace(ws), "RULE#").await
     }
 
-    /// Removes a rule. Its decisions stay, and so does its id, by which they are found.
+    /// Removes a rule and returns it. Its decisions stay, and so does its id, by which they are found.
     pub async fn remove_rule(&self, ws: &Tenant, id: &RuleId) -> Result<Option<Rule>, StoreError> {
         if let Some(rule) = self.rule(ws, id).await? {
             self.put(&key::removed_rule(ws, id), &RemovedRule { id: rule.id }, None).await?;

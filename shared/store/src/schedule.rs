@@ -47,7 +47,7 @@ pub enum ActivationState {
 }
 
 impl Table {
-    /// A campaign's activation.
+    /// Reads a campaign's activation.
     pub async fn activation(
         &self,
         ws: &Tenant,
@@ -57,7 +57,7 @@ impl Table {
         self.get(&key::schedule(ws, account, campaign)).await
     }
 
-    /// Every activation of an account.
+    /// Lists the activations of an account.
     pub async fn activations(
         &self,
         ws: &Tenant,
@@ -66,7 +66,8 @@ impl Table {
         self.query_prefix(&key::account_partition(ws, account), "SCHEDULE#").await
     }
 
-    /// Writes an activation whose version is one above `before`, unless it changed meanwhile.
+    /// Writes an activation whose version is one above `before`; [`StoreError::Conflict`] when it changed in the
+    /// meantime.
     pub async fn upsert_activation(
         &self,
         ws: &Tenant,

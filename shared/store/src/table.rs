@@ -1,4 +1,4 @@
-//! The table: how an item is read, written under a condition, and listed.
+//! The table: reads, conditional writes and queries of items.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
 use crate::key::Key;
 
-/// An item as DynamoDB carries it.
+/// An item in DynamoDB's representation.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// The table did not do what was asked.
+/// The failure of a table operation.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The condition of a write did not hold: somebody else was there first.
+    /// The condition of a write did not hold: another writer was first.
     #[error("somebody else changed this first")]
     Conflict,
-    /// Throttled or out of reach; another try can help.
+    /// DynamoDB throttles or is unreachable; a retry can succeed.
     #[error("the table cannot be reached: {0}")]
     Unavailable(String),
-    /// DynamoDB refuses the request or an item cannot be read: a defect of ours.
+    /// DynamoDB rejects the request, or an item cannot be deserialized: a defect in our code.
     #[error("the table refuses or an item is unreadable: {0}")]
     Internal(String),
 }
@@ -59,7 +59,7 @@ where
         let text = format!("{code} {}", error.message().unwrap_or("no answer"));
         match code {
             "ConditionalCheckFailedException" => Self::Conflict,
-            // A transaction that met another one is worth another try; one whose condition failed is not.
+            // A transaction that conflicted with another one can be retried; one whose condition failed cannot.
             "TransactionCanceledException" if text.contains("ConditionalCheckFailed") => Self::Conflict,
             "ValidationException" | "ResourceNotFoundException" | "AccessDeniedException" => {
                 Self::Internal(text)
@@ -83,16 +83,16 @@ pub(crate) struct ConditionExpression {
     pub(crate) values: Vec<(&'static str, AttributeValue)>,
 }
 
-/// Holds when there is no such item yet.
+/// The condition that the item does not exist yet.
 pub(crate) const ITEM_NOT_EXISTS: ConditionExpression =
     ConditionExpression { expression: "attribute_not_exists(pk)", values: Vec::new() };
 
-/// A number as an attribute.
+/// Converts a number to an attribute.
 pub(crate) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// Text as an attribute.
+/// Converts text to an attribute.
 pub(crate) fn text(value: impl ToString) -> AttributeValue {
     AttributeValue::S(value.to_string())
 }
@@ -103,8 +103,8 @@ impl Key {
     }
 }
 
-/// The `#words` of expressions, each standing for the attribute of that name: several of our names
-/// (`state`, `rows`) are reserved words of DynamoDB's expression language.
+/// Maps each `#name` in the expressions to the attribute of that name: several of our names (`state`, `rows`) are
+/// reserved words of DynamoDB's expression language.
 pub(crate) fn attribute_names(expressions: &[&str]) -> Option<HashMap<String, String>> {
     let words = expressions.iter().flat_map(|expression| expression.split('#').skip(1));
     let names: HashMap<_, _> = words
@@ -114,7 +114,7 @@ pub(crate) fn attribute_names(expressions: &[&str]) -> Option<HashMap<String, St
     (!names.is_empty()).then_some(names)
 }
 
-/// A value as an item under its key.
+/// Serializes a value as an item with its key.
 pub(crate) fn keyed_item<T: Serialize>(key: &Key, value: &T) -> Result<Item, StoreError> {
     let mut item: Item = to_item(value)?;
     item.extend(key.attributes());
@@ -122,12 +122,12 @@ pub(crate) fn keyed_item<T: Serialize>(key: &Key, value: &T) -> Result<Item, Sto
 }
 
 impl Table {
-    /// The table `name` behind `client`.
+    /// Creates a handle of the table `name`.
     pub fn new(client: Client, name: &str) -> Self {
         Self { client, name: name.into() }
     }
 
-    /// Creates the table, unless it exists: two text keys, paid by request, `expires` as time to live.
+    /// Creates the table, unless it exists: two string keys, on-demand billing, `expires` as time to live.
     pub async fn create(&self) -> Result<(), StoreError> {
         let attribute = |name| {
             AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
@@ -156,7 +156,7 @@ impl Table {
         Ok(())
     }
 
-    /// Reads one item as it is now.
+    /// Reads one item with strong consistency.
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
         let answer = self
             .client
@@ -179,7 +179,7 @@ impl Table {
         self.put_item(keyed_item(key, value)?, condition).await
     }
 
-    /// Writes one item that may be removed by itself after `expires` (unix seconds).
+    /// Writes one item that DynamoDB may delete after `expires` (Unix seconds).
     pub(crate) async fn put_with_ttl<T: Serialize>(
         &self,
         key: &Key,
@@ -206,7 +206,7 @@ impl Table {
         Ok(())
     }
 
-    /// Changes one item in place and answers it as it is afterwards.
+    /// Updates one item in place and returns its new state.
     pub(crate) async fn update<T: DeserializeOwned>(
         &self,
         key: &Key,
@@ -230,7 +230,7 @@ impl Table {
         Ok(from_item(item)?)
     }
 
-    /// Deletes one item and answers what it was.
+    /// Deletes one item and returns its previous state.
     pub(crate) async fn delete_returning<T: DeserializeOwned>(
         &self,
         key: &Key,
@@ -246,7 +246,7 @@ impl Table {
         Ok(answer.attributes.map(from_item).transpose()?)
     }
 
-    /// Every item of a partition whose sort key starts with `prefix`, in order.
+    /// Lists the items of a partition whose sort key starts with `prefix`, in order.
     pub(crate) async fn query_prefix<T: DeserializeOwned>(
         &self,
         pk: &str,
@@ -256,7 +256,7 @@ impl Table {
         self.query_between(pk, prefix, &format!("{prefix}\u{7f}")).await
     }
 
-    /// Every item of a partition from sort key `first` to `last`, in order.
+    /// Lists the items of a partition with sort keys from `first` to `last`, both inclusive, in order.
     pub(crate) async fn query_between<T: DeserializeOwned>(
         &self,
         pk: &str,
@@ -278,8 +278,8 @@ impl Table {
         }
     }
 
-    /// Up to `limit` items of a partition whose sort key starts with `prefix` and stands before `before`, the
-    /// last one first.
+    /// Lists up to `limit` items of a partition whose sort key starts with `prefix` and sorts before `before`, in
+    /// descending order.
     pub(crate) async fn query_desc<T: DeserializeOwned>(
         &self,
         pk: &str,
@@ -291,7 +291,7 @@ impl Table {
         let mut items = Vec::new();
         let mut start = None;
         loop {
-            // BETWEEN includes the position itself, which is then left out: hence one more.
+            // BETWEEN includes `before` itself, which is skipped below: request one more item.
             let wanted = i32::try_from(limit + 1 - items.len()).unwrap_or(i32::MAX);
             let query = self.range_query(pk, prefix, &last).scan_index_forward(false).limit(wanted);
             let answer = query.set_exclusive_start_key(start).send().await?;

@@ -1,4 +1,4 @@
-//! Writes that happen together or not at all.
+//! Transactions: writes that are applied together or not at all.
 
 use aws_sdk_dynamodb::error::BuildError;
 use std::collections::HashMap;
@@ -9,12 +9,12 @@ use serde::Serialize;
 use crate::key::Key;
 use crate::table::{ConditionExpression, StoreError, Table, attribute_names, keyed_item};
 
-/// So often a transaction is sent that meets others.
+/// Maximum attempts of a transaction that conflicts with others.
 const MAX_TRANSACTION_ATTEMPTS: u32 = 5;
 
 impl Table {
-    /// Does these actions; [`StoreError::Conflict`] when a condition does not hold. One that meets another transaction
-    /// on the same item has done nothing, and the other one is over by the time it is asked for again.
+    /// Executes the actions; [`StoreError::Conflict`] when a condition does not hold. A transaction that conflicts with
+    /// another one on the same item has changed nothing and is retried at once: the other one is over by then.
     pub(crate) async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<(), StoreError> {
         let mut attempts_left = MAX_TRANSACTION_ATTEMPTS;
         loop {
@@ -29,7 +29,7 @@ impl Table {
         }
     }
 
-    /// Holds the transaction to the state of an item that it does not write.
+    /// Builds a condition on an item that the transaction does not write.
     pub(crate) fn check_action(
         &self,
         key: &Key,
@@ -54,7 +54,7 @@ impl Table {
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
-    /// [`Self::put_action`] under a condition.
+    /// Builds a [`Self::put_action`] with a condition.
     pub(crate) fn put_action_if<T: Serialize>(
         &self,
         key: &Key,
@@ -70,7 +70,7 @@ impl Table {
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
-    /// [`Self::delete_action`] under a condition.
+    /// Builds a [`Self::delete_action`] with a condition.
     pub(crate) fn delete_action_if(
         &self,
         key: &Key,
@@ -85,7 +85,7 @@ impl Table {
         Ok(TransactWriteItem::builder().delete(delete.build()?).build())
     }
 
-    /// Changes one item in place, as [`Self::update`] does.
+    /// Builds an update of one item in place, as [`Self::update`] does it.
     pub(crate) fn update_action(
         &self,
         key: &Key,
@@ -109,13 +109,13 @@ impl Table {
     }
 }
 
-/// An expression's values, as the SDK takes them: none at all rather than an empty map, which DynamoDB refuses.
+/// Converts an expression's values for the SDK: `None` instead of an empty map, which DynamoDB rejects.
 fn attribute_values(values: Vec<(&str, AttributeValue)>) -> Option<HashMap<String, AttributeValue>> {
     let values: HashMap<_, _> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     (!values.is_empty()).then_some(values)
 }
 
-/// A request of ours lacks a part.
+/// Treats a request that lacks a required part as a defect in our code.
 impl From<BuildError> for StoreError {
     fn from(error: BuildError) -> Self {
         Self::Internal(error.to_string())

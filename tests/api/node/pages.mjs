@@ -1,7 +1,7 @@
-// What a person sees, in a browser without scripts: it logs in at Meta, chooses ad accounts, makes mistakes and asks for a
-// deletion, and html-validate and axe check every page on the way.
+// Walks through the HTML pages in a browser without scripts: logs in at Meta, selects ad accounts, makes mistakes and
+// requests a deletion; html-validate and axe check every page on the way.
 //
-// node pages.mjs PACKAGES SYSTEM: the folder of node_modules, and the file in which the served system says what it is.
+// node pages.mjs PACKAGES SYSTEM: the folder of node_modules, and the file that describes the served system.
 
 import { createHash, createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -18,7 +18,7 @@ const system = JSON.parse(readFileSync(file, "utf8"));
 const validator = new HtmlValidate({
   extends: ["html-validate:recommended", "html-validate:document", "html-validate:a11y"],
   rules: {
-    // Each box of a list is one more value of the same field.
+    // Each checkbox of a list is one more value of the same field.
     "form-dup-name": ["error", { shared: ["checkbox"] }],
   },
 });
@@ -28,7 +28,7 @@ async function findViolations(html) {
   const report = await validator.validateString(html);
   const found = report.results.flatMap((result) => result.messages).map((one) => `${one.ruleId}: ${one.message}`);
   const dom = new JSDOM(html, { url: system.url, runScripts: "outside-only", virtualConsole: new VirtualConsole() });
-  // Nothing is drawn here, so nothing lies upon anything, and colours and sizes cannot be checked.
+  // Nothing is rendered, so no element overlaps another, and colours and sizes cannot be checked.
   dom.window.document.elementFromPoint = () => null;
   dom.window.eval(axe);
   const rules = { "color-contrast": { enabled: false }, "target-size": { enabled: false } };
@@ -144,7 +144,7 @@ const { url: status } = await deletion.json();
 await page("a deletion", await browse(status), 200, "Your data is being deleted", "Your data is deleted");
 await page("an unknown deletion", await browse(`${system.url}/v1/auth/meta/data-deletion/404`), 404, "Unknown deletion");
 
-// Checkers that detect nothing would pass everything.
+// Proves that the checkers detect mistakes.
 for (const [what, broken] of [
   ["a missing language", choose.html.replace('<html lang="en">', "<html>")],
   ["a missing title", choose.html.replace(/<title>.*<\/title>/, "")],

@@ -1,5 +1,5 @@
-//! The whole system with a small simulated ad account, for a client that somebody else wrote. The first line that it
-//! prints says where it is, which token to use, and what exists there; it ends with its standard input.
+//! The whole system with a small simulated ad account, for a third-party client. The first line of its output is a
+//! description: its URL, a session token, and what exists there. It ends when its standard input is closed.
 
 use std::io::{BufRead, Write};
 
@@ -22,17 +22,17 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Who the client is.
+/// The subject of the client's sessions.
 const ME: &str = "me";
 
-/// What a system user's token must be good for.
+/// The permissions of a system user's token.
 const SCOPES: [&str; 3] = ["ads_read", "ads_management", "business_management"];
 
 fn address(name: &str) -> String {
     format!("{name}@example.com")
 }
 
-/// A session of somebody with an address.
+/// Returns a session of a user with an email address.
 fn token_of(scenario: &Scenario, name: &str, role: Role) -> anyhow::Result<String> {
     let claims = scenario.system.issuer().claims(WORKSPACE, role, scenario.system.clock.now())?;
     let email = Some(address(name));
@@ -44,7 +44,7 @@ fn token_of(scenario: &Scenario, name: &str, role: Role) -> anyhow::Result<Strin
     })
 }
 
-/// Something of every kind that a path can name.
+/// Creates a resource of every kind that a path can name, and returns the description of the system.
 async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
     let api = scenario.api()?;
     let account = scenario.account()?;

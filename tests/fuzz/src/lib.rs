@@ -1,24 +1,23 @@
-//! Valid documents, made invalid in the ways that readers stumble over.
+//! Valid documents, mutated in the ways that break parsers.
 //!
-//! The targets under `tests/fuzz` give such documents to whatever reads what comes from outside: nothing panics,
-//! hangs or takes memory without end, and what is accepted reads the same when it is written and read again.
-//! `cargo test -p fuzz` tries each for a moment, with other inputs every time; a failure prints the seed that
-//! repeats it. For hours, on stable Rust:
+//! The targets under `tests/fuzz` give such documents to every decoder of outside input: none panics, hangs or
+//! allocates without bound, and what is accepted reads the same after a round trip. `cargo test -p fuzz` runs each for
+//! a moment, with other inputs every time; a failure prints the seed that repeats it. For hours, on stable Rust:
 //!
 //! ```sh
 //! BOLERO_RANDOM_TEST_TIME_MS=14400000 BOLERO_RANDOM_ITERATIONS=9000000000 cargo test --release -p fuzz insights
 //! ```
 //!
-//! or, led by coverage, after `cargo install cargo-bolero`:
+//! or, guided by coverage, after `cargo install cargo-bolero`:
 //!
 //! ```sh
 //! cargo bolero test -p fuzz --sanitizer NONE --time 4h graph::insights
 //! ```
 
-/// A change of a document: what is done, where, over how many bytes, and which of the possible things it is.
+/// An edit of a document: the kind of edit, its place, its length in bytes, and the index of the replacement.
 pub type Edit = (u8, u16, u8, u8);
 
-/// What stands in the place of a value, or anywhere.
+/// Replacements of a value; also inserted anywhere.
 const REPLACEMENTS: [&[u8]; 34] = [
     b"null",
     b"true",
@@ -59,7 +58,7 @@ const REPLACEMENTS: [&[u8]; 34] = [
 /// No edit makes a document longer than this.
 const MAX_DOCUMENT_BYTES: usize = 1 << 16;
 
-/// The document after these changes. Without any it is valid.
+/// Returns the document after these edits. Without edits it stays valid.
 pub fn mutate(document: &str, edits: &[Edit]) -> Vec<u8> {
     edits.iter().fold(document.as_bytes().to_vec(), |bytes, edit| apply_edit(bytes, *edit))
 }
@@ -77,7 +76,7 @@ fn apply_edit(mut bytes: Vec<u8>, (what, at, length, which): Edit) -> Vec<u8> {
         4 => drop(bytes.splice(at..at, br#"{"data":"#.repeat(times * 16))),
         5 => bytes.truncate(at),
         6 => drop(bytes.splice(at..at, replacement.iter().copied())),
-        // Most of all, another value in the place of one.
+        // The most frequent edit: another value in place of one.
         _ => {
             let value = value_range_after(&bytes, at);
             bytes.splice(value, replacement.iter().copied());
@@ -87,7 +86,7 @@ fn apply_edit(mut bytes: Vec<u8>, (what, at, length, which): Edit) -> Vec<u8> {
     bytes
 }
 
-/// Where the first value after this place stands.
+/// Returns the range of the first value after this position.
 fn value_range_after(bytes: &[u8], at: usize) -> std::ops::Range<usize> {
     let find = |from: usize, wanted: &[u8]| {
         let found = bytes.iter().skip(from).position(|byte| wanted.contains(byte));
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn no_document_grows_without_end() {
+    fn no_document_exceeds_the_maximum_size() {
         let edits = [(2, 0, 255, 255); 6];
         assert!(mutate(&"x".repeat(300), &edits).len() <= MAX_DOCUMENT_BYTES);
     }

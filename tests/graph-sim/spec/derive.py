@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes v26.txt, the part of Meta's Marketing API that the simulator checks requests against.
+"""Writes v26.txt, the part of Meta's Marketing API that the simulator validates requests against.
 
     pip download facebook_business==26.0.3 --no-deps && unzip facebook_business-26.0.3-*.whl
     python3 derive.py facebook_business/adobjects > v26.txt
 
-The classes of Meta's official SDK are generated from Meta's own specification; they are read here as text, never run.
-What an SDK does not say (which parameters are required, values its enums lack) stands below with its source.
+The classes of Meta's official SDK are generated from Meta's own specification; they are parsed here, never executed.
+Facts missing in the SDK (required parameters, missing enum values) are listed below with their sources.
 """
 
 import ast
@@ -16,7 +16,8 @@ from pathlib import Path
 CLASSES = """Ad AdAccount AdAccountDsaRecommendations AdActivity AdCreative AdImage AdLabel AdPreview AdReportRun
     AdSet AdVideo AdsInsights AdsPixel AssignedUser Business BusinessUser Campaign CustomConversion HighDemandPeriod MinimumBudget Page User VideoThumbnail""".split()
 
-# Where only some edges matter. Of an account all lists are kept: what is not simulated is empty there, but it exists.
+# Classes of which only some edges are included. All GET edges of an account are included: those that are not simulated
+# return empty lists.
 EDGES = {
     "AdAccount POST": """adcreatives adimages adlabels ads adsets advideos assigned_users async_batch_requests
         asyncadrequestsets campaigns customaudiences customconversions insights subscribed_apps video_ads""".split(),
@@ -28,10 +29,10 @@ EDGES = {
     "BusinessUser": [],
     "User": ["accounts", "adaccounts", "assigned_ad_accounts", "business_users", "businesses", "permissions"],
 }
-# What advertising clients only read.
+# Classes that advertising clients only read.
 READ = ["AdsPixel", "AssignedUser", "Business", "BusinessUser", "Page", "User"]
 
-# Meta's published specification of v25 marks these; there is none of v26.
+# Required parameters. Source: Meta's published specification of v25; none is published for v26.
 REQUIRED = {
     "Ad POST adlabels": "adlabels",
     "Ad GET previews": "ad_format",
@@ -70,14 +71,15 @@ REQUIRED = {
     "Campaign POST budget_schedules": "budget_value budget_value_type time_end time_start",
 }
 
-# Taken by the API according to its documentation (September 2026), but missing in the SDK.
+# Enum values that the API accepts according to its documentation (September 2026), but that the SDK lacks.
 MORE_VALUES = {
     "destination_type": ["PHONE_CALL", "LEAD_FROM_MESSENGER", "LEAD_FROM_IG_DIRECT"],
     "optimization_goal": ["TWO_SECOND_CONTINUOUS_VIDEO_VIEWS"],
 }
-# Read by clients that work (Airbyte's source-facebook-marketing 6.1.9), though the SDK has them as parameters only or not.
+# Fields that working clients read (Airbyte's source-facebook-marketing 6.1.9), although the SDK has them as parameters
+# only or not at all.
 MORE_FIELDS = {"AdImage": ["filename"], "AssignedUser": ["tasks"]}
-# An enum of bare numbers in the SDK, while the API takes names.
+# Parameters whose enum consists of numbers in the SDK, while the API accepts names.
 FREE_TEXT = ["regional_regulated_categories"]
 
 
@@ -93,12 +95,12 @@ class Source:
         types = next((n.value for n in self.tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "_field_types"), None)
         types = ast.literal_eval(types) if types else {}
         names = self.constants["Field"]
-        # Names are sorted; after them, again sorted, come those that can only be written.
+        # Readable fields come first, sorted; write-only fields follow, sorted again.
         readable = next((i for i in range(1, len(names)) if names[i] < names[i - 1]), len(names))
         return {name: types.get(name, "string") for name in names[:readable] + MORE_FIELDS.get(self.tree.name, [])}
 
     def requests(self):
-        """(method, edge, returned class, {parameter: type}, {enum: values or (class, enum)})"""
+        """Yields (method, edge, returned class, {parameter: type}, {enum: values or (class, enum)})."""
         for method in self.tree.body:
             calls = [n for n in ast.walk(method) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "FacebookRequest"]
             if not isinstance(method, ast.FunctionDef) or not calls:
@@ -124,7 +126,7 @@ def values(node):
 
 
 class Enums:
-    """Gives equal lists of values one name."""
+    """Names of enums; equal lists of values share one name."""
 
     def __init__(self):
         self.names = {}

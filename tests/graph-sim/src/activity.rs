@@ -1,7 +1,8 @@
-//! The log of what was done in an ad account: `/act_X/activities`. It is where a changed budget of a campaign shows,
-//! which leaves the campaign's `updated_time` alone.
+//! The activity log of an ad account: `/act_X/activities`. It records a campaign's budget changes, which leave the
+//! campaign's `updated_time` unchanged.
 //!
-//! Meta documents the names of events, but not `extra_data`: its shapes are those that people have met in 2026.
+//! Meta documents the names of events, but not `extra_data`: its shapes here are those reported by practitioners in
+//! 2026.
 
 use serde_json::{Value, json};
 
@@ -10,15 +11,15 @@ use jiff::tz::TimeZone;
 
 use crate::node::{Account, Kind, Node, graph_time, parse_time};
 
-/// One thing that was done.
+/// One entry of the activity log.
 pub(crate) struct Activity {
-    /// Digits of the ad account.
+    /// Ad account id without the `act_` prefix.
     pub(crate) account: String,
     pub(crate) object_id: String,
     pub(crate) fields: Value,
 }
 
-/// What the log says of a new object; nothing of what is no campaign, ad set or ad.
+/// Returns the log entry of a new object; `None` for anything but a campaign, ad set or ad.
 pub(crate) fn for_created(node: &Node, account: &Account) -> Option<Activity> {
     let (event, description) = match node.kind {
         Kind::Campaign => ("create_campaign_group", "Campaign created"),
@@ -30,7 +31,7 @@ pub(crate) fn for_created(node: &Node, account: &Account) -> Option<Activity> {
     Some(activity(node, account, at, event, description, json!({ "new_value": node.text("name") })))
 }
 
-/// What the log says of a changed object: an entry for each field it keeps account of.
+/// Returns the log entries of a changed object: one for each changed field that the log covers.
 pub(crate) fn for_changed(before: &Node, after: &Node, account: &Account, at: Timestamp) -> Vec<Activity> {
     let of_kind = EVENTS.iter().filter(|(kind, ..)| *kind == after.kind);
     let entries = of_kind.filter_map(|(_, field, event, description)| {
@@ -127,7 +128,7 @@ fn extra(field: &str, old: Option<&Value>, new: Option<&Value>, account: &Accoun
     }
 }
 
-/// The number and the word of a status; of archived and deleted objects no number has been met.
+/// Returns the number and the display name of a status. The numbers of archived and deleted objects are not known.
 fn run_status(status: Option<&Value>) -> (Option<u8>, &'static str) {
     match status.and_then(Value::as_str) {
         Some("ACTIVE") => (Some(1), "Active"),

@@ -1,4 +1,4 @@
-//! What to simulate, as a command line says it.
+//! Command-line options that choose what to simulate.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,55 +12,55 @@ use crate::config::{Config, Generator, Limits, Source, Tier};
 use crate::fault::FaultPlan;
 use crate::start_error::StartError;
 
-/// Where a generated account is when nothing else is said.
+/// Time zone of a generated account unless `--timezone` is given.
 const DEFAULT_TIMEZONE: &str = "Asia/Singapore";
 
 /// Options that choose the ad account.
 #[derive(Args, Clone, Debug)]
 pub struct AccountArgs {
-    /// A recorded ad account instead of a generated one: a folder with account.json, campaigns.json, adsets.json,
-    /// ads.json and insights_ad_day.json in Graph's shape.
+    /// Replay a recorded ad account instead of generating one: a folder with account.json, campaigns.json, adsets.json,
+    /// ads.json and insights_ad_day.json in Graph's format.
     #[arg(long, value_name = "DIR")]
     pub account: Option<PathBuf>,
-    /// The account's day [default: the real one; for a recording the day after it ends].
+    /// The account's current day [default: the real one; for a recording the day after its last].
     #[arg(long, value_name = "DATE", value_parser = day)]
     pub today: Option<Date>,
-    /// Shapes the generated account: the same seed gives the same account.
+    /// Seed of the generated account: the same seed gives the same account.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Campaigns of the generated account.
+    /// Number of campaigns in the generated account.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub campaigns: u32,
-    /// Ad sets of the generated account.
+    /// Number of ad sets in the generated account.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub adsets: u32,
-    /// Ads of the generated account.
+    /// Number of ads in the generated account.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub ads: u32,
-    /// Days with numbers in the generated account, up to its day.
+    /// Number of days with insights in the generated account, up to its current day.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(..=1_123))]
     pub days: u32,
-    /// Let every ad of the generated account deliver on every day: one row an ad and day, as benchmarks count.
+    /// Let every ad of the generated account deliver on every day: one row per ad and day, for benchmarks.
     #[arg(long)]
     pub every_day: bool,
     /// Currency of the generated account.
     #[arg(long, default_value = "SGD", value_parser = currency)]
     pub currency: String,
-    /// IANA time zone of the generated account [default: Asia/Singapore], or of a recording that names none.
+    /// IANA time zone of the generated account [default: Asia/Singapore], or of a recording that does not contain one.
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,
 }
 
-/// Options that choose how Meta behaves.
+/// Options that choose how the simulated Meta behaves.
 #[derive(Args, Clone, Debug, Default)]
 pub struct BehaviourArgs {
-    /// Enforce every limit Meta documents for an app of this tier [default: quotas too wide to be met].
+    /// Enforce every limit Meta documents for an app of this tier [default: quotas too large to be reached].
     #[arg(long, value_enum)]
     pub tier: Option<Tier>,
-    /// Refuse parameters that Graph would silently ignore.
+    /// Reject parameters that Graph would silently ignore.
     #[arg(long)]
     pub strict: bool,
-    /// Refuse calls without appsecret_proof.
+    /// Reject calls without appsecret_proof.
     #[arg(long)]
     pub require_proof: bool,
     /// How long new and edited objects are IN_PROCESS.
@@ -72,22 +72,22 @@ pub struct BehaviourArgs {
     /// How long videos are processing.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub encoding: u64,
-    /// Let a generated account's numbers go on growing for 28 days, as Meta's do.
+    /// Let a generated account's numbers grow for 28 days, as Meta's do.
     #[arg(long)]
     pub restates: bool,
-    /// Let calls go wrong as this JSON file says.
+    /// Inject the faults of the plan in this JSON file.
     #[arg(long, value_name = "FILE", conflicts_with = "fault_seed")]
     pub faults: Option<PathBuf>,
-    /// Let calls go wrong in passing ways, the same for the same seed.
+    /// Inject transient faults; the same seed gives the same faults.
     #[arg(long, value_name = "SEED")]
     pub fault_seed: Option<u64>,
 }
 
 impl BehaviourArgs {
-    /// Gives a configuration these manners.
+    /// Applies these options to a configuration.
     ///
     /// # Errors
-    /// When the plan of faults cannot be read.
+    /// When the fault plan cannot be read.
     pub fn apply(&self, config: Config) -> Result<Config, StartError> {
         let limits = self.tier.map_or(config.limits, Limits::of);
         let mut behaviour = config.behaviour;
@@ -107,7 +107,7 @@ impl BehaviourArgs {
 }
 
 impl Default for AccountArgs {
-    /// What an empty command line says.
+    /// Returns the options of an empty command line.
     fn default() -> Self {
         #[derive(Parser)]
         struct Empty {
@@ -119,19 +119,19 @@ impl Default for AccountArgs {
 }
 
 impl AccountArgs {
-    /// The zone of a generated account.
+    /// Returns the time zone of a generated account.
     ///
     /// # Errors
-    /// When no such zone is known.
+    /// When the time zone is unknown.
     pub fn zone(&self) -> Result<TimeZone, StartError> {
         let name = self.timezone.as_deref().unwrap_or(DEFAULT_TIMEZONE);
         TimeZone::get(name).map_err(|_| StartError::Timezone { name: name.to_owned() })
     }
 
-    /// What these options describe at `now`.
+    /// Returns the source that these options describe at `now`.
     ///
     /// # Errors
-    /// When the time zone of a generated account is not known.
+    /// When the time zone of a generated account is unknown.
     pub fn source(&self, now: Timestamp) -> Result<Source, StartError> {
         if let Some(folder) = &self.account {
             return Ok(Source::Recorded { folder: folder.clone(), timezone: self.timezone.clone() });
@@ -151,13 +151,13 @@ impl AccountArgs {
     }
 }
 
-/// A currency code as Meta writes it.
+/// Parses a currency code as Meta writes it.
 fn currency(text: &str) -> Result<String, String> {
     let code = text.len() == 3 && text.bytes().all(|letter| letter.is_ascii_uppercase());
     if code { Ok(text.to_owned()) } else { Err("must be three capital letters, such as SGD".to_owned()) }
 }
 
-/// A day on which an ad account may live.
+/// Parses a day that an ad account's data may have.
 fn day(text: &str) -> Result<Date, String> {
     let day: Date = text.parse().map_err(|error: jiff::Error| error.to_string())?;
     if (2004..=2100).contains(&day.year()) {

@@ -1,4 +1,4 @@
-//! Who calls, and what they may do.
+//! Authentication and authorization of calls.
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -9,24 +9,25 @@ use crate::error::{GraphError, invalid};
 use crate::state::State;
 use crate::token::Claims;
 
-/// Whose token a call carries.
+/// Returns the claims of the user token that a call carries.
 pub(crate) fn authenticate(state: &State, call: &GraphCall, now: Timestamp) -> Result<Claims, GraphError> {
     let token = check_token(state, call)?;
     if state.is_app_token(token) {
-        // A token of the app stands for no user.
+        // An app token stands for no user.
         return Err(missing_token(call));
     }
     state.tokens.verify(&state.app.app_secret, token, now)
 }
 
-/// Refuses a call without a token, or without a proof of it where one is required. Says nothing of whose token it is.
+/// Rejects a call without a token, or without a proof of it where one is required. Does not check who owns the token.
 pub(crate) fn check_token<'a>(state: &State, call: &'a GraphCall) -> Result<&'a str, GraphError> {
     let token = call.token.as_deref().ok_or_else(|| missing_token(call))?;
     check_proof(state, call)?;
     Ok(token)
 }
 
-/// Refuses a wrong `appsecret_proof`, and a missing one where it is required. The words are those of practice.
+/// Rejects a wrong `appsecret_proof`, and a missing one where it is required. The messages are those observed in
+/// practice.
 pub(crate) fn check_proof(state: &State, call: &GraphCall) -> Result<(), GraphError> {
     let token = call.token.as_deref().unwrap_or_default();
     match &call.proof {
@@ -49,7 +50,7 @@ fn missing_token(call: &GraphCall) -> GraphError {
     GraphError::new(104, "An access token is required to request this resource.")
 }
 
-/// Whether a token may call ad accounts.
+/// Rejects a token that may not call ad accounts.
 pub(crate) fn check_permission(claims: &Claims, writes: bool) -> Result<(), GraphError> {
     if let Some(denial) = &claims.denial {
         return Err(denial.clone());

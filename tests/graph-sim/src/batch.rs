@@ -1,4 +1,4 @@
-//! `POST /` with `batch`: up to fifty calls in one. Each goes its own way, as if it had come alone.
+//! `POST /` with `batch`: up to fifty calls in one. Each item is handled like a separate call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,30 +18,30 @@ use crate::state::State;
 
 const MAX_BATCH_ITEMS: usize = 50;
 
-/// One call of a batch, as it was sent.
+/// One call of a batch, as sent.
 #[derive(Deserialize)]
 struct Item {
     method: String,
     relative_url: String,
-    /// Urlencoded.
+    /// URL-encoded form.
     #[serde(default)]
     body: String,
     name: Option<String>,
     depends_on: Option<String>,
     omit_response_on_success: Option<bool>,
-    /// Names of parts of the batch's form, with commas.
+    /// Comma-separated names of parts of the batch's multipart form.
     attached_files: Option<String>,
 }
 
-/// Answers a batch.
+/// Runs a batch and returns its responses.
 pub(crate) fn execute(state: &mut State, batch: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
-    // A token for all is needed even when every item has its own.
+    // The batch needs a token even when every item has its own.
     auth::check_token(state, batch)?;
     let text = batch.params.get("batch").ok_or_else(|| required("batch"))?;
     let items: Vec<Item> =
         serde_json::from_str(text).map_err(|_| invalid("Param batch must be a JSON array"))?;
     if items.len() > MAX_BATCH_ITEMS {
-        // The words and the type are those Airbyte met; the code is a guess.
+        // The message and the type are those Airbyte observed; the code is a guess.
         let text = "An error has occurred. No further information is available.";
         return Err(GraphError::new(1, text).kind("GraphBatchException"));
     }
@@ -63,20 +63,20 @@ pub(crate) fn execute(state: &mut State, batch: &GraphCall, now: Timestamp) -> R
     Ok(Value::Array(answers))
 }
 
-/// What later items need to know of earlier ones.
+/// The state of a batch that later items need from earlier ones.
 struct BatchRun<'a> {
     batch: &'a GraphCall,
-    /// Of named items that succeeded.
+    /// Response bodies of named items that succeeded.
     results: BTreeMap<String, Value>,
-    /// Campaigns that were given an ad set.
+    /// Campaigns in which an earlier item created an ad set.
     campaigns: BTreeSet<String>,
 }
 
 impl BatchRun<'_> {
-    /// The response to an item; none when it never arrives.
+    /// Returns the response to an item; `None` when no response arrives.
     fn item(&mut self, state: &mut State, item: &Item, now: Timestamp) -> Option<GraphResponse> {
-        // What an item that failed or was lost was needed for is left out; Meta's documentation says so of lost ones
-        // only, and nothing of failed ones.
+        // An item that depends on a failed or lost item is skipped. Meta documents this for lost items only and says
+        // nothing about failed ones.
         if item.dependencies().iter().any(|name| !self.results.contains_key(name)) {
             return None;
         }
@@ -94,7 +94,7 @@ impl BatchRun<'_> {
         Some(response)
     }
 
-    /// The call an item stands for.
+    /// Builds the call that an item stands for.
     fn call(&mut self, item: &Item) -> Result<GraphCall, GraphError> {
         let (path, query) = item.relative_url.split_once('?').unwrap_or((&item.relative_url, ""));
         let (version, segments) = call::split_path(path);
@@ -135,7 +135,8 @@ impl BatchRun<'_> {
         names.filter_map(|name| Some((name.to_owned(), self.batch.files.get(name)?.clone()))).collect()
     }
 
-    /// Meta's documentation forbids several ad sets of a campaign in one batch; how it refuses them is not told.
+    /// Rejects a second ad set of the same campaign. Meta's documentation forbids several in one batch, but not how it
+    /// rejects them.
     fn check_campaign(&mut self, call: &GraphCall) -> Result<(), GraphError> {
         let makes_ad_set =
             call.method == Method::POST && call.segments.get(1).is_some_and(|edge| edge == "adsets");
@@ -147,7 +148,7 @@ impl BatchRun<'_> {
         }
     }
 
-    /// A text with every `{result=name:$.path}` replaced by what the named item was answered.
+    /// Replaces every `{result=name:$.path}` in a text by that value in the named item's response.
     fn resolve_references(&self, text: &str) -> Result<String, GraphError> {
         let (mut filled, mut rest) = (String::new(), text);
         while let Some((before, name, path, after)) = reference(rest) {
@@ -164,7 +165,7 @@ impl BatchRun<'_> {
 }
 
 impl Item {
-    /// The items that come before this one and must succeed.
+    /// Returns the names of the items that must have succeeded before this one.
     fn dependencies(&self) -> Vec<String> {
         let texts = [&self.relative_url, &self.body].map(|text| percent::decode(text));
         let mut dependencies: Vec<String> = self.depends_on.iter().cloned().collect();
@@ -179,7 +180,7 @@ impl Item {
     }
 }
 
-/// The first `{result=name:path}` of a text: what is before it, name, path, what is after it.
+/// Splits a text at its first `{result=name:path}`: the text before it, the name, the path and the text after it.
 fn reference(text: &str) -> Option<(&str, &str, &str, &str)> {
     let (before, inner) = text.split_once("{result=")?;
     let (inner, after) = inner.split_once('}')?;
@@ -191,7 +192,7 @@ fn item_json(response: GraphResponse, with_headers: bool) -> Value {
     let mut item = json!({ "code": response.status.as_u16(), "body": response.body });
     if with_headers {
         let kind = ("Content-Type".to_owned(), response.content_type.to_owned());
-        // The later of two headers of one name is the one that is sent.
+        // Of two headers with the same name, the later one is sent.
         let headers: BTreeMap<String, String> = [kind].into_iter().chain(response.headers).collect();
         item["headers"] =
             headers.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();

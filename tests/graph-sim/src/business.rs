@@ -1,4 +1,4 @@
-//! Businesses: whose ad accounts they are, with which partners they share them, and who works for them.
+//! Businesses: the ad accounts they own or share with partners, and their members.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,22 +16,22 @@ use crate::token::{Claims, TokenLifetime, TokenOwner};
 use crate::world::World;
 use crate::write::Write;
 
-/// What a partner lets others do in an ad account of its own.
+/// Tasks that a business can grant in an ad account; the first two allow writes.
 const TASK_NAMES: [&str; 4] = ["MANAGE", "ADVERTISE", "ANALYZE", "DRAFT"];
 
-/// Who belongs where. The businesses of the accounts that the simulator starts with are everybody's; those that a test
-/// adds are nobody's until somebody joins them.
+/// Ownership and membership. A user without an entry in `members` is a member of every business of the accounts; a
+/// business that a test adds has no members until one is added.
 #[derive(Default)]
 pub(crate) struct Businesses {
-    /// Added later, with their names.
+    /// Names of businesses added by a test, by id.
     pub(crate) added: BTreeMap<String, String>,
-    /// By business: the accounts (digits) that partners share with it.
+    /// Accounts (ids without `act_`) that partners share with a business, by business.
     shared: BTreeMap<String, BTreeSet<String>>,
-    /// By person or system user.
+    /// Businesses, by user or system user.
     members: BTreeMap<String, BTreeSet<String>>,
-    /// Accounts (digits) that are assigned to nobody, and so are reached through a business only.
+    /// Accounts (ids without `act_`) that are assigned to no user and can be reached through a business only.
     pub(crate) unassigned: BTreeSet<String>,
-    /// What somebody may do in an account, where it is not everything.
+    /// Tasks of a user in an account, where they are limited.
     tasks: BTreeMap<(String, String), Vec<String>>,
     system_users: u64,
 }
@@ -49,7 +49,7 @@ impl Businesses {
         self.tasks.insert((user.to_owned(), digits.to_owned()), tasks);
     }
 
-    /// What somebody may do in an account, where a test has said so.
+    /// Returns a user's tasks in an account, if a test has limited them.
     pub(crate) fn tasks(&self, user: &str, digits: &str) -> Option<&Vec<String>> {
         self.tasks.get(&(user.to_owned(), digits.to_owned()))
     }
@@ -63,13 +63,13 @@ impl Businesses {
     }
 }
 
-/// The business that owns an account; none for a person's own.
+/// Returns the business that owns an account; `None` for a personal account.
 fn owner(account: &Account) -> Option<&str> {
     account.fields.get("business")?.get("id")?.as_str()
 }
 
-/// Whether a token's owner comes to an account at all: through a business that owns it or was given it, and never
-/// beyond what the person chose at the dialog.
+/// Returns whether a token's owner can access an account: through a business that owns it or that it is shared with,
+/// and only if the user selected it in the login dialog.
 pub(crate) fn can_access(world: &World, claims: &Claims, account: &Account) -> bool {
     let businesses = &world.businesses;
     let through_a_business = || {
@@ -83,7 +83,7 @@ pub(crate) fn can_access(world: &World, claims: &Claims, account: &Account) -> b
     claims.can_see(&account.digits) && (own || through_a_business())
 }
 
-/// Every business, those of the accounts first.
+/// Returns every business, those of the initial accounts first.
 pub(crate) fn all(world: &World) -> Vec<Object<'static>> {
     let mut seen = BTreeSet::new();
     let of_accounts = world.accounts.iter().filter_map(|account| account.fields.get("business").cloned());
@@ -92,14 +92,14 @@ pub(crate) fn all(world: &World) -> Vec<Object<'static>> {
     all.filter(|business| seen.insert(business.id())).collect()
 }
 
-/// The businesses that somebody works for.
+/// Returns the businesses that a user is a member of.
 pub(crate) fn of(world: &World, claims: &Claims) -> Vec<Object<'static>> {
     let mut all = all(world);
     all.retain(|business| world.businesses.has_member(&business.id(), &claims.user));
     all
 }
 
-/// The accounts behind an edge of a business.
+/// Returns the accounts behind an edge of a business.
 pub(crate) fn accounts<'a>(world: &'a World, business: &str, edge: &str) -> Vec<Object<'a>> {
     let accounts = world.accounts.iter().filter(|account| match edge {
         "owned_ad_accounts" => owner(account) == Some(business),
@@ -108,7 +108,7 @@ pub(crate) fn accounts<'a>(world: &'a World, business: &str, edge: &str) -> Vec<
     accounts.map(Object::Account).collect()
 }
 
-/// Refuses what a business does not show to strangers, or to those who were not given the permission.
+/// Rejects users who are not members of a business or have not granted `business_management`.
 pub(crate) fn check_access(world: &World, claims: &Claims, business: Option<&str>) -> Result<(), GraphError> {
     if let Some(id) = business.filter(|id| !world.businesses.has_member(id, &claims.user)) {
         return Err(unsupported("get", id));
@@ -120,7 +120,7 @@ pub(crate) fn check_access(world: &World, claims: &Claims, business: Option<&str
     Ok(())
 }
 
-/// Refuses a write in an account in which the caller may only look on.
+/// Rejects a write in an account in which the user's tasks allow reading only.
 pub(crate) fn check_tasks(world: &World, claims: &Claims, digits: &str) -> Result<(), GraphError> {
     let tasks = world.businesses.tasks(&claims.user, digits);
     let may = tasks.is_none_or(|tasks| tasks.iter().any(|task| TASK_NAMES[..2].contains(&task.as_str())));
@@ -131,8 +131,9 @@ pub(crate) fn check_tasks(world: &World, claims: &Claims, digits: &str) -> Resul
     Err(GraphError::new(200, text).status(StatusCode::FORBIDDEN))
 }
 
-/// A system user acts for its own business. In an account that a partner shares it may do its tasks, but it cannot name
-/// the partner's business as the one that benefits: neither by name nor by an identity of that business.
+/// Rejects a system user's write that names a partner's business as the beneficiary, by name or by an identity of that
+/// business. A system user acts for its own business: in an account that a partner shares it can do its tasks, but the
+/// partner cannot be the beneficiary.
 pub(crate) fn check_beneficiary(world: &World, claims: &Claims, write: &Write) -> Result<(), GraphError> {
     let digits = write.path.split('/').next().and_then(|first| first.strip_prefix("act_"));
     let account = match digits {
@@ -163,7 +164,8 @@ pub(crate) fn check_beneficiary(world: &World, claims: &Claims, write: &Write) -
     Ok(())
 }
 
-/// `POST /{business}/system_users` and `POST /{business}/system_user_access_tokens`: nothing when the call is another.
+/// Handles `POST /{business}/system_users` and `POST /{business}/system_user_access_tokens`; returns `None` for any
+/// other call.
 pub(crate) fn handle(
     state: &mut State,
     call: &GraphCall,
@@ -189,7 +191,7 @@ fn new_system_user(state: &mut State, call: &GraphCall, business: &str) -> Resul
     Ok(json!({ "id": create_system_user(&mut state.world, business) }))
 }
 
-/// Another system user of a business.
+/// Creates a system user of a business and returns its id.
 pub(crate) fn create_system_user(world: &mut World, business: &str) -> String {
     world.businesses.system_users += 1;
     let id = format!("1001000000000{:05}", world.businesses.system_users);

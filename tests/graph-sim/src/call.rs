@@ -1,4 +1,4 @@
-//! One Graph call, whatever way it was written.
+//! One Graph call, parsed from any of the forms it can be sent in.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use crate::config::PagingQuirks;
 use crate::error::{GraphError, invalid};
 
-/// The version a call gets that names none.
+/// The version that serves calls which name none.
 pub(crate) const CURRENT_VERSION: &str = "v26.0";
 const SUPPORTED_VERSIONS: [&str; 2] = ["v25.0", CURRENT_VERSION];
 
@@ -21,20 +21,20 @@ pub(crate) struct GraphCall {
     pub(crate) version: String,
     /// The path after the version.
     pub(crate) segments: Vec<String>,
-    /// From the query and the form; without token and proof.
+    /// Parameters of the query and the form, without token and proof.
     pub(crate) params: BTreeMap<String, String>,
     /// Files of a multipart form, by the name of their part.
     pub(crate) files: BTreeMap<String, File>,
     pub(crate) token: Option<String>,
     pub(crate) proof: Option<String>,
-    /// How listings are cut into pages.
+    /// How listings are split into pages.
     pub(crate) pages: PagingQuirks,
 }
 
-/// A file that came with a call.
+/// A file sent with a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct File {
-    /// As the caller named it.
+    /// The file name the caller gave.
     pub(crate) name: String,
     pub(crate) bytes: Bytes,
 }
@@ -53,28 +53,31 @@ impl GraphCall {
         Ok(call.with_params(params))
     }
 
-    /// A call with these parameters, some of which say who calls and how.
+    /// Sets the parameters of a call; token, proof and method override are removed from them and applied.
     pub(crate) fn with_params(mut self, mut params: BTreeMap<String, String>) -> Self {
         self.token = params.remove("access_token").or(self.token).filter(|token| !token.is_empty());
         self.proof = params.remove("appsecret_proof").or(self.proof);
-        // For clients that can only send GET and POST.
+        // The method override is for clients that can send only GET and POST.
         let method = params.remove("method").and_then(|name| name.to_ascii_uppercase().parse().ok());
         self.method = method.unwrap_or(self.method);
         self.params = params;
         self
     }
 
-    /// Whether it brings a video to an address made for it; the specification does not know such calls.
+    /// Returns whether the call uploads a video to its upload URL; the specification does not contain such calls.
     pub(crate) fn is_upload(&self) -> bool {
         self.segments.get(1).is_some_and(|edge| edge == UPLOAD_PATH)
     }
 
-    /// Segments as text, to match on.
+    /// Returns the path segments as text, for matching.
     pub(crate) fn path(&self) -> Vec<&str> {
         self.segments.iter().map(String::as_str).collect()
     }
 
-    /// The version that serves the call; an error for one that never was, or that has ended and is not upgraded.
+    /// Returns the version that serves the call.
+    ///
+    /// # Errors
+    /// When the version never existed, or has ended and is not upgraded.
     pub(crate) fn resolve_version(&self, auto_upgrade: bool) -> Result<&str, GraphError> {
         if SUPPORTED_VERSIONS.contains(&self.version.as_str())
             || (self.is_graph() && parse_version(&self.version) < parse_version(CURRENT_VERSION))
@@ -95,17 +98,17 @@ impl GraphCall {
         ))
     }
 
-    /// Whether the call is no business of the Marketing API, whose versions end sooner.
+    /// Returns whether the call belongs to the Graph API rather than the Marketing API, whose versions end sooner.
     fn is_graph(&self) -> bool {
         match self.path().as_slice() {
-            // The items of a batch are looked at one by one.
+            // The items of a batch are checked one by one.
             [] | ["oauth" | "debug_token", ..] | ["me"] => true,
             ["me", edge, ..] => !edge.ends_with("accounts") || *edge == "accounts",
             _ => false,
         }
     }
 
-    /// Refuses parameters that were removed in all versions.
+    /// Rejects parameters that were removed in all versions.
     pub(crate) fn check_removed(&self) -> Result<(), GraphError> {
         if self.params.contains_key("ids") {
             return Err(GraphError::new(100, "The ids query parameter is deprecated in v26.0+.")
@@ -118,28 +121,28 @@ impl GraphCall {
     }
 }
 
-/// Splits a path into its version and the rest.
+/// Splits a path into its version and the remaining segments.
 pub(crate) fn split_path(path: &str) -> (String, Vec<String>) {
     let mut segments: Vec<String> = path.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect();
     let version = if has_version(path) { segments.remove(0) } else { CURRENT_VERSION.to_owned() };
     (version, segments)
 }
 
-/// Whether a path begins with a version.
+/// Returns whether a path begins with a version.
 pub(crate) fn has_version(path: &str) -> bool {
     path.split('/').find(|segment| !segment.is_empty()).is_some_and(|first| parse_version(first).is_some())
 }
 
-/// The numbers of a version: 26 and 0 of `v26.0`.
+/// Parses the numbers of a version: 26 and 0 of `v26.0`.
 fn parse_version(version: &str) -> Option<(u32, u32)> {
     let (major, minor) = version.strip_prefix('v')?.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// The host of the addresses that videos are uploaded to, here the first part of their path.
+/// First segment of the path of video upload URLs; at Meta it is the host.
 pub(crate) const UPLOAD_PATH: &str = "video-ads-upload";
 
-/// The address of an upload names the video last: to the simulator it is an edge of the video.
+/// Rewrites the path of an upload URL, which has the video last, as an edge of the video.
 fn normalize_upload(segments: Vec<String>) -> Vec<String> {
     match segments.as_slice() {
         [host, .., video] if host == UPLOAD_PATH => vec![video.clone(), UPLOAD_PATH.to_owned()],
@@ -150,12 +153,12 @@ fn normalize_upload(segments: Vec<String>) -> Vec<String> {
 type Pairs = Vec<(String, String)>;
 type Files = BTreeMap<String, File>;
 
-/// The pairs of the query, then those of a form.
+/// Reads the parameters of the query, then those of a URL-encoded form.
 pub(crate) async fn pairs(request: Request) -> Result<BTreeMap<String, String>, GraphError> {
     Ok(body(request).await?.0)
 }
 
-/// The pairs of the query, then those of a form of either type; and its files.
+/// Reads the parameters of the query, then those of a form of either content type, and its files.
 async fn body(request: Request) -> Result<(BTreeMap<String, String>, Files), GraphError> {
     let Query(mut all) = Query::<Pairs>::try_from_uri(request.uri()).map_err(invalid_params)?;
     let mut files = Files::new();
@@ -178,7 +181,7 @@ async fn body(request: Request) -> Result<(BTreeMap<String, String>, Files), Gra
             }
         }
     } else if is_upload(&request) {
-        // An upload to an address says with headers what it brings.
+        // An upload to an upload URL describes its content in headers.
         for name in ["offset", "file_size", "file_url"] {
             if let Some(value) = request.headers().get(name).and_then(|value| value.to_str().ok()) {
                 all.push((name.to_owned(), value.to_owned()));
@@ -192,7 +195,7 @@ async fn body(request: Request) -> Result<(BTreeMap<String, String>, Files), Gra
     Ok((all.into_iter().collect(), files))
 }
 
-/// Whether a request goes to an address made for a video.
+/// Returns whether a request goes to a video's upload URL.
 pub(crate) fn is_upload(request: &Request) -> bool {
     request.uri().path().split('/').nth(1) == Some(UPLOAD_PATH)
 }

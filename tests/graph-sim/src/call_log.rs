@@ -1,28 +1,28 @@
-//! What clients really sent, for a test to look through afterwards.
+//! A log of the calls that clients sent, for tests to inspect.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::call::GraphCall;
 
-/// How many calls are kept: the newest.
+/// The log keeps the newest calls up to this number.
 const MAX_RECORDED_CALLS: usize = 10_000;
-/// How many bytes of a value are kept: images may come as text.
+/// Parameter values are truncated to this size, because images can be sent as text.
 const MAX_VALUE_BYTES: usize = 64 << 10;
-/// Parameters that let whoever knows them in.
+/// Parameters that are secret.
 const SECRET_PARAMS: [&str; 4] = ["client_secret", "code", "fb_exchange_token", "input_token"];
 
-/// A call as a client made it; an item of a batch is a call of its own.
+/// A call as a client sent it; an item of a batch is a call of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedCall {
-    /// In capitals.
+    /// In upper case.
     pub method: String,
-    /// The class of the object called, as Meta's SDKs name it: `AdAccount`. Empty when the path begins with no
+    /// The class of the called object, as Meta's SDKs name it: `AdAccount`. Empty when the path does not begin with an
     /// object the simulator knows.
     pub class: String,
-    /// The path, without version and object: `campaigns`; empty for a call to the object itself. Where `class` is
-    /// empty, the whole path.
+    /// The path without version and object: `campaigns`; empty for a call to the object itself. Where `class` is empty,
+    /// the whole path.
     pub edge: String,
-    /// Everything sent in query and form, without token, proof and other secrets; of very long values the beginning.
+    /// All parameters of query and form, without token, proof and other secrets; very long values are truncated.
     pub params: BTreeMap<String, String>,
     /// The names of the parts of the form that are files.
     pub files: Vec<String>,
@@ -48,7 +48,7 @@ impl CallLog {
         });
     }
 
-    /// The oldest first.
+    /// Returns the calls, oldest first.
     pub(crate) fn calls(&self) -> Vec<RecordedCall> {
         self.0.iter().cloned().collect()
     }

@@ -1,5 +1,5 @@
-//! Limits on single actions, which are told apart from quotas: a budget changed too often is closed to changes for an
-//! hour, and an ad account's spend cap has a number of changes a day.
+//! Limits on single actions, as opposed to quotas: a budget that is changed too often is locked for an hour, and an ad
+//! account's spend cap can be changed a limited number of times a day.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,20 +11,20 @@ use crate::write::Write;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const MAX_SPEND_CAP_CHANGES_PER_DAY: usize = 10;
-/// Subcode of a budget that was changed four times within an hour.
+/// Subcode of the error for a budget that was changed four times within an hour.
 const BUDGET_CHANGE_LIMIT_SUBCODE: i64 = 1_487_632;
 
-/// How often what was done.
+/// Counts changes and enforces their limits.
 #[derive(Default)]
 pub(crate) struct ChangeLimiter {
-    /// Objects whose budget is closed, until when, and with which words.
+    /// Objects whose budget is locked: until when, and the error to return.
     blocked: BTreeMap<String, (Timestamp, GraphError)>,
-    /// By ad account.
+    /// Times of spend cap changes, by ad account.
     spend_caps: BTreeMap<String, VecDeque<Timestamp>>,
 }
 
 impl ChangeLimiter {
-    /// Refuses a change of a budget that is closed, and of a spend cap that was changed too often.
+    /// Rejects a change of a locked budget, and of a spend cap that was changed too often.
     pub(crate) fn check(&self, write: &Write) -> Result<(), GraphError> {
         if let Some((until, error)) = self.blocked.get(&write.path)
             && changes_budget(write)
@@ -43,14 +43,14 @@ impl ChangeLimiter {
         Ok(())
     }
 
-    /// Takes note of a write that was refused: the fifth change of a budget closes it for an hour.
+    /// Records a rejected write: the fifth change of a budget locks it for an hour.
     pub(crate) fn record_rejection(&mut self, write: &Write, error: &GraphError) {
         if error.subcode == Some(BUDGET_CHANGE_LIMIT_SUBCODE) {
             self.blocked.insert(write.path.clone(), (write.time + HOUR, error.clone()));
         }
     }
 
-    /// Takes note of a write that had its effect.
+    /// Records a successful write.
     pub(crate) fn record_change(&mut self, write: &Write) {
         if changes_spend_cap(write) {
             let caps = self.spend_caps.entry(write.path.clone()).or_default();

@@ -1,4 +1,4 @@
-//! Connections that can be aborted: a call may be carried out and its response never sent.
+//! Connections that can be aborted: a call may be executed without its response being sent.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Accepts connections that can be aborted.
+/// A listener whose connections can be aborted.
 pub(crate) struct AbortableListener(pub(crate) TcpListener);
 
 /// One connection.
@@ -21,12 +21,12 @@ pub(crate) struct AbortableStream {
     abort: ConnectionAbort,
 }
 
-/// Aborts the connection a call came by.
+/// A handle that aborts the connection of a call.
 #[derive(Clone, Default)]
 pub(crate) struct ConnectionAbort(Arc<AtomicBool>);
 
 impl ConnectionAbort {
-    /// From now on nothing is sent any more.
+    /// Stops sending on the connection.
     pub(crate) fn trigger(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
@@ -37,9 +37,10 @@ impl Listener for AbortableListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (AbortableStream, SocketAddr) {
-        // axum's own listener waits out a shortage of file descriptors.
+        // axum's own listener handles a shortage of file descriptors by waiting.
         let (stream, address) = Listener::accept(&mut self.0).await;
-        // A response goes out in two writes; held back until the first is acknowledged, each would take 40 ms more.
+        // A response is sent in two writes; without this option the second waits until the first is acknowledged, about
+        // 40 ms.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "A connection keeps its delay.");
         }

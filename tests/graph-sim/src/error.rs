@@ -1,11 +1,11 @@
-//! Graph's error object, and the errors the simulator answers with.
+//! Graph's error object, and the errors the simulator returns.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::node::Kind;
 
-/// An error as Graph answers it.
+/// An error as Graph returns it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct GraphError {
     pub(crate) status: StatusCode,
@@ -14,14 +14,14 @@ pub(crate) struct GraphError {
     pub(crate) subcode: Option<i64>,
     pub(crate) message: String,
     pub(crate) user_message: Option<&'static str>,
-    /// When not given, it follows from the code.
+    /// When `None`, it is derived from the code.
     pub(crate) is_transient: Option<bool>,
     /// `error_data`.
     pub(crate) data: Option<Value>,
 }
 
 impl GraphError {
-    /// An error with Graph's usual status (400) and type.
+    /// Returns an error with Graph's usual status (400) and type.
     pub(crate) fn new(code: i64, message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -55,12 +55,12 @@ impl GraphError {
         self
     }
 
-    /// Whether it says that something was done too often.
+    /// Returns whether the error reports a rate limit.
     pub(crate) fn is_throttle(&self) -> bool {
         matches!(self.code, 4 | 17 | 613 | 80_000..=80_014)
     }
 
-    /// The response's body.
+    /// Returns the response body.
     pub(crate) fn body(&self, trace: &str) -> Value {
         let mut error = Map::new();
         error.insert("message".into(), json!(self.message));
@@ -92,7 +92,8 @@ impl GraphError {
     }
 }
 
-/// An object that is missing, foreign or not open to this kind of call: Graph does not say which.
+/// Returns the error for an object that is missing, not accessible or does not support the method: Graph does not say
+/// which.
 pub(crate) fn unsupported(method: &str, id: &str) -> GraphError {
     let method = method.to_ascii_lowercase();
     GraphError::new(
@@ -107,7 +108,7 @@ pub(crate) fn unsupported(method: &str, id: &str) -> GraphError {
     .kind("GraphMethodException")
 }
 
-/// A field name (or edge) the node type does not have.
+/// Returns the error for a field name (or edge) that the node type does not have.
 pub(crate) fn nonexisting_field(field: &str, type_name: &str) -> GraphError {
     GraphError::new(
         100,
@@ -115,38 +116,38 @@ pub(crate) fn nonexisting_field(field: &str, type_name: &str) -> GraphError {
     )
 }
 
-/// A parameter that must be given.
+/// Returns the error for a missing required parameter.
 pub(crate) fn required(name: &str) -> GraphError {
     GraphError::new(100, format!("(#100) The parameter {name} is required"))
 }
 
-/// A parameter with a value Graph cannot take.
+/// Returns the error for a parameter with an invalid value.
 pub(crate) fn invalid(text: impl std::fmt::Display) -> GraphError {
     GraphError::new(100, format!("(#100) {text}"))
 }
 
-/// A rule of section 4 that a write breaks: known by its subcode, explained to a person.
+/// Returns the error for a write that breaks one of Meta's rules, with the rule's subcode and a message for the user.
 pub(crate) fn rule_violation(subcode: i64, text: &'static str) -> GraphError {
     GraphError::new(100, "Invalid parameter").subcode(subcode).user_message(text)
 }
 
-/// Says which parameter is to blame, the way Meta mostly does: as JSON in a text.
+/// Adds the parameter at fault the way Meta mostly does: as JSON in a string.
 pub(crate) fn with_blame(error: GraphError, path: &[&str]) -> GraphError {
     let data = json!({ "blame_field_specs": [path] });
     GraphError { data: Some(json!(data.to_string())), ..error }
 }
 
-/// Says which parameter is to blame, the way Meta does at times: as an object.
+/// Adds the parameter at fault the way Meta sometimes does: as an object.
 pub(crate) fn with_blame_object(error: GraphError, path: &[&str]) -> GraphError {
     GraphError { data: Some(json!({ "blame_field_specs": [path] })), ..error }
 }
 
-/// An object that Meta is still working on.
+/// Returns the error for an object that Meta is still processing.
 pub(crate) fn busy() -> GraphError {
     GraphError::new(1, "An unknown error occurred").subcode(99).status(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// The name Graph's messages use for a node type.
+/// Returns the name Graph's messages use for a node type.
 pub(crate) fn type_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Account => "AdAccount",

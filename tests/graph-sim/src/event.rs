@@ -1,13 +1,13 @@
-//! What happens to an account's objects by itself, for those who are told of it.
+//! Asynchronous events of an account's objects, which webhooks deliver.
 
 use jiff::Timestamp;
 
 use crate::node::Kind;
 
-/// Something that happened to an object of an ad account after the call that caused it was answered.
+/// An event of an ad account's object that happens after the response to the call that caused it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AccountEvent {
-    /// Digits of the ad account.
+    /// Ad account id without the `act_` prefix.
     pub(crate) account: String,
     pub(crate) id: String,
     pub(crate) level: &'static str,
@@ -15,27 +15,27 @@ pub(crate) struct AccountEvent {
     pub(crate) at: Timestamp,
 }
 
-/// What happened.
+/// The kind of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum AccountEventKind {
-    /// It is no longer IN_PROCESS; this is its effective status now.
+    /// The object is no longer IN_PROCESS; contains its new effective status.
     Processed { status: String },
-    /// It has become WITH_ISSUES.
+    /// The object has become WITH_ISSUES.
     IssueAdded(Issue),
 }
 
-/// A problem that keeps an object from delivering, as Meta explains it.
+/// A problem that keeps an object from delivering, as Meta describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issue {
-    /// Meta's number of the problem.
+    /// Meta's error code of the problem.
     pub code: i64,
-    /// A few words.
+    /// A short summary.
     pub summary: String,
     /// What is wrong and what to do.
     pub message: String,
 }
 
-/// The name of a level in Meta's webhooks and issues; none for what has no status.
+/// Returns the name of a level in Meta's webhooks and issues; `None` for kinds without a delivery status.
 pub(crate) fn level(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Campaign => Some("CAMPAIGN"),

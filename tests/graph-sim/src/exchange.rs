@@ -1,5 +1,5 @@
-//! One call and its response: counted, carried out, and perhaps spoilt by a fault. An item of a batch goes the same way
-//! as a call of its own.
+//! One call and its response: the call is counted and executed, and a fault may be injected. Items of a batch are
+//! handled like separate calls.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const TEXT_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 const ERROR_PAGE_HTML: &str = "<!DOCTYPE html><html><head><title>Error</title></head><body>\
                      <h1>Sorry, something went wrong.</h1></body></html>";
 
-/// What goes back to the caller.
+/// The response to a call.
 pub(crate) struct GraphResponse {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
@@ -28,11 +28,11 @@ pub(crate) struct GraphResponse {
     pub(crate) send_mode: SendMode,
 }
 
-/// How a response is sent. An item of a batch whose response is not sent is null; one that is late is not waited for.
+/// How a response is sent. An item of a batch whose response is not sent is null; a delay is ignored for items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SendMode {
     Immediate,
-    /// After this time.
+    /// After this delay.
     Delayed(Duration),
     /// Not at all: the connection stays open.
     Never,
@@ -51,7 +51,7 @@ impl GraphResponse {
     }
 }
 
-/// Answers a call; `path` has the query, as faults are matched with it.
+/// Executes a call and returns its response. `path` includes the query, because faults match on it.
 pub(crate) fn respond(
     state: &mut State,
     call: Result<GraphCall, GraphError>,
@@ -64,7 +64,7 @@ pub(crate) fn respond(
     if let Some(call_listener) = &state.call_listener {
         call_listener(path);
     }
-    // Of a batch its items are recorded.
+    // Items of a batch are recorded, not the batch itself.
     if let Some(call) = call.as_ref().ok().filter(|call| !call.segments.is_empty()) {
         state.call_log.add(call, routes::class(&state.world, call));
     }
@@ -106,12 +106,12 @@ pub(crate) fn respond(
             GraphResponse::new(StatusCode::OK, TEXT_CONTENT_TYPE, "Service Unavailable")
         }
         FaultKind::TooLarge => GraphResponse::new(StatusCode::PAYLOAD_TOO_LARGE, HTML_CONTENT_TYPE, ""),
-        // These strike deliveries only.
+        // These faults apply to webhook deliveries only.
         FaultKind::Duplicate | FaultKind::OutOfOrder => finish(state, call, None, now),
     }
 }
 
-/// Carries a call out, unless it is to be refused.
+/// Executes a call, or returns the given error instead.
 fn finish(
     state: &mut State,
     call: Result<GraphCall, GraphError>,
@@ -150,7 +150,7 @@ fn finish(
     headers.push(("x-fb-request-id", format!("R{}", state.calls)));
     headers.push(("x-fb-rev", "1030000000".to_owned()));
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
-    // The later of two headers of one name is the one that is sent.
+    // Of two headers with the same name, the later one is sent.
     let headers =
         headers.chain(error_response.into_iter().flat_map(|error_response| error_response.headers)).collect();
     let (status, body) = match result {
@@ -160,7 +160,7 @@ fn finish(
     GraphResponse { headers, ..GraphResponse::new(status, JSON_CONTENT_TYPE, body.to_string()) }
 }
 
-/// Serves the page before the one asked for, as far as it is known.
+/// Returns the page before the requested one, if it is known.
 fn repeat_page(state: &mut State, call: Result<GraphCall, GraphError>, now: Timestamp) -> GraphResponse {
     let before = call.as_ref().ok().and_then(|call| state.last_pages.get(&listing_key(call))).cloned();
     let response = finish(state, call, None, now);
@@ -170,7 +170,7 @@ fn repeat_page(state: &mut State, call: Result<GraphCall, GraphError>, now: Time
     }
 }
 
-/// Keeps a page that may have to be repeated.
+/// Stores a page that a fault may repeat.
 fn remember_page(state: &mut State, call: &GraphCall, body: &Value) {
     let wanted = || state.faults.may_still_inject(|what| matches!(what, FaultKind::RepeatedPage));
     if body["paging"]["next"].is_string() && wanted() {
@@ -178,7 +178,7 @@ fn remember_page(state: &mut State, call: &GraphCall, body: &Value) {
     }
 }
 
-/// What the pages of one listing have in common.
+/// Returns a key that is the same for all pages of one listing.
 fn listing_key(call: &GraphCall) -> String {
     let mut text = call.segments.join("/");
     for (name, value) in call.params.iter().filter(|(name, _)| !matches!(name.as_str(), "after" | "limit")) {

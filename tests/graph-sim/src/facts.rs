@@ -1,4 +1,4 @@
-//! The ad-day numbers of the main account, kept in the order insights list them in.
+//! The ad-day numbers of the main account, in the order in which insights list them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,18 +8,18 @@ use serde_json::{Map, Value};
 use crate::generator::Delivery;
 use crate::numbers::Numbers;
 
-/// What is known of one ad on one day.
+/// The numbers of one ad on one day.
 #[derive(Clone, Debug)]
 pub(crate) enum Fact {
-    /// Made up: counts, from which rows are written when asked for.
+    /// Generated counts, from which rows are written on demand.
     Counted(Numbers),
-    /// Made up, and taken back some days later: Meta's rows do not all stay.
+    /// Generated counts of a row that is retracted some days later, as Meta does with some rows.
     Retracted(Numbers),
-    /// Recorded or changed by a test: the row's own fields.
+    /// Recorded or changed by a test: the fields of the row.
     Recorded(Map<String, Value>),
 }
 
-/// An ad and what it belongs to.
+/// An ad with its ad set and campaign.
 #[derive(Clone, Debug)]
 pub(crate) struct AdRef {
     pub(crate) ad: String,
@@ -37,17 +37,17 @@ pub(crate) struct Facts {
     restates: bool,
 }
 
-/// How a generated account goes on as days pass.
+/// The state needed to generate further days.
 struct Progress {
     delivery: Delivery,
-    /// The clock's day at the start, and the last day with numbers then.
+    /// The clock's day at the start; `today` is the last day with numbers then.
     started: Date,
     today: Date,
     generated_until: Date,
 }
 
 impl Facts {
-    /// Generated facts: `days` of them up to `today`, more as the clock moves on from `started`.
+    /// Generates facts: `days` of them up to `today`, and more as the clock advances from `started`.
     pub(crate) fn generated(
         ads: Vec<AdRef>,
         delivery: Delivery,
@@ -67,17 +67,17 @@ impl Facts {
         facts
     }
 
-    /// Whether the numbers are made up, so that anything about them can be known.
+    /// Returns whether the numbers are generated, so that any value can be derived from them.
     pub(crate) fn is_generated(&self) -> bool {
         self.progress.is_some()
     }
 
-    /// Whether the numbers of a day are counted for weeks.
+    /// Returns whether a day's numbers change for weeks afterwards.
     pub(crate) fn is_restated(&self) -> bool {
         self.restates && self.is_generated()
     }
 
-    /// From now on the numbers of the last days are not final, and some rows will be taken back.
+    /// Makes the numbers of the last days provisional, and adds rows that will be retracted.
     pub(crate) fn enable_restatement(&mut self) {
         self.restates = true;
         let Some(progress) = &self.progress else { return };
@@ -87,12 +87,12 @@ impl Facts {
         }
     }
 
-    /// The last day with numbers when it is this day for the account.
+    /// Returns the last day with numbers when the account's current day is `today`.
     pub(crate) fn last_day(&self, today: Date) -> Date {
         self.progress.as_ref().map_or(today, |progress| progress.last(today))
     }
 
-    /// The place of an ad, which is added when it is new.
+    /// Returns the index of an ad; adds the ad when it is new.
     pub(crate) fn add_ad(&mut self, ad: AdRef) -> usize {
         if let Some(place) = self.index.get(&ad.ad) {
             return *place;
@@ -114,14 +114,14 @@ impl Facts {
         self.rows.get(&(ad, day))
     }
 
-    /// The facts of one ad from `since` to `until`, both included.
+    /// Returns the facts of one ad from `since` to `until`, both included.
     pub(crate) fn of_ad(&self, ad: usize, since: Date, until: Date) -> impl Iterator<Item = (Date, &Fact)> {
-        // A range that begins after its end would panic.
+        // `range` panics if it begins after its end.
         let until = until.max(since);
         self.rows.range((ad, since)..=(ad, until)).map(|((_, day), fact)| (*day, fact))
     }
 
-    /// Makes the numbers of the days that have come since the last call.
+    /// Generates the numbers of the days since the last call.
     pub(crate) fn generate_until(&mut self, now: Date) {
         let Some(progress) = &mut self.progress else { return };
         let last = progress.last(now);
@@ -146,7 +146,7 @@ impl Progress {
         self.today.saturating_add(jiff::Span::new().days(passed))
     }
 
-    /// Rows of a day that will be taken back.
+    /// Returns the rows of a day that will be retracted.
     fn retracted(&self, day: Date) -> impl Iterator<Item = ((usize, Date), Fact)> {
         let numbers = (0..self.delivery.ads()).map(move |ad| (ad, self.delivery.retracted(ad, day)));
         numbers.filter_map(move |(ad, numbers)| Some(((ad, day), Fact::Retracted(numbers?))))

@@ -1,4 +1,4 @@
-//! What goes wrong, when and where: single faults queued by a test, and whole plans of them.
+//! Faults to inject: single faults queued by a test, and whole plans.
 
 mod case;
 mod error_response;
@@ -14,18 +14,18 @@ pub use error_response::{ErrorData, ErrorResponse, ThrottleKind};
 pub use kind::FaultKind;
 pub use plan::{Area, FaultPlan, FaultRule, RequestMatcher, Trigger};
 
-/// A fault for coming calls.
+/// A fault for future calls.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// Only calls of this method; any when absent.
+    /// Only calls of this method; any when `None`.
     pub method: Option<String>,
-    /// Only calls whose path and query contain this; an item of a batch has those of its `relative_url`.
+    /// Only calls whose path and query contain this text; for an item of a batch, its `relative_url`.
     pub path_contains: String,
     /// How many matching calls fail.
     pub times: u32,
     /// How many matching calls are let through first.
     pub skip: u32,
-    /// What goes wrong.
+    /// The fault to inject.
     pub kind: FaultKind,
 }
 
@@ -39,7 +39,7 @@ impl From<Fault> for FaultRule {
     }
 }
 
-/// What the rules look at of something that may go wrong.
+/// The properties of a request that rules match on.
 #[derive(Clone, Copy)]
 pub(crate) struct RequestInfo<'a> {
     pub(crate) method: &'a Method,
@@ -48,10 +48,10 @@ pub(crate) struct RequestInfo<'a> {
     pub(crate) area: Area,
 }
 
-/// The faults still to come.
+/// The faults that can still be injected.
 #[derive(Default)]
 pub(crate) struct Faults {
-    /// Ordered one by one; asked before the plan.
+    /// Faults queued one by one; they are checked before the plan.
     queued: Vec<RuleState>,
     plan: Vec<RuleState>,
     seed: u64,
@@ -61,7 +61,7 @@ pub(crate) struct Faults {
 /// A rule and how often it has matched.
 struct RuleState {
     rule: FaultRule,
-    /// Its index in the plan, which seeds its random decisions.
+    /// Index of the rule in the plan, which seeds its random decisions.
     number: u64,
     matched: u32,
     injected: u32,
@@ -72,24 +72,24 @@ impl Faults {
         self.queued.push(RuleState::new(fault.into(), 0));
     }
 
-    /// Replaces the plan. Faults queued one by one stay.
+    /// Replaces the plan. Queued faults stay.
     pub(crate) fn set_plan(&mut self, plan: FaultPlan) {
         self.seed = plan.seed;
         self.plan = (0..).zip(plan.rules).map(|(number, rule)| RuleState::new(rule, number)).collect();
     }
 
-    /// Faults injected so far.
+    /// Returns the number of faults injected so far.
     pub(crate) fn injected(&self) -> u64 {
         self.injected
     }
 
-    /// Whether some rule may still want this.
+    /// Returns whether any rule may still inject a fault for which `wanted` holds.
     pub(crate) fn may_still_inject(&self, wanted: impl Fn(&FaultKind) -> bool) -> bool {
         self.queued.iter().chain(&self.plan).any(|state| !state.is_exhausted() && wanted(&state.rule.what))
     }
 
-    /// The fault of this call, delivery or item of a batch, if it has one. The rule that comes first goes first;
-    /// those behind it do not count what it injected.
+    /// Returns the fault to inject into this call, delivery or batch item. The first rule that applies wins; the rules
+    /// after it do not count the request.
     pub(crate) fn next(&mut self, request: RequestInfo<'_>) -> Option<FaultKind> {
         let rng = SeededRng::new(self.seed);
         for state in self.queued.iter_mut().chain(&mut self.plan) {

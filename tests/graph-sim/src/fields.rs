@@ -1,16 +1,15 @@
-//! Whether the objects of a kind have a field, so that one which exists but has no value can be told from one which
-//! does not exist.
+//! The field names of each kind of object, to distinguish a field without a value from one that does not exist.
 
 use crate::error::type_name;
 use crate::node::Kind;
 use crate::spec;
 
-/// Whether nodes of this kind have a field of this name.
+/// Returns whether nodes of this kind have a field of this name.
 pub(crate) fn exists(kind: Kind, field: &str) -> bool {
     spec::has_field(type_name(kind), field)
 }
 
-/// Whether insights rows have a field of this name.
+/// Returns whether insights rows have a field of this name.
 pub(crate) fn exists_in_insights(field: &str) -> bool {
     spec::has_field("AdsInsights", field)
 }

@@ -1,4 +1,4 @@
-//! Conditions on listed objects: `filtering`, `effective_status` and `updated_since`.
+//! Filters of listings: `filtering`, `effective_status` and `updated_since`.
 
 use std::cmp::Ordering;
 
@@ -27,7 +27,7 @@ impl Filter {
         Self { field: field.to_owned(), operator: operator.to_owned(), value: value.into() }
     }
 
-    /// The values of IN and EQUAL.
+    /// Returns the values of an IN or EQUAL filter.
     pub(crate) fn values(&self) -> Result<Vec<String>, GraphError> {
         match (self.operator.as_str(), &self.value) {
             ("IN", Value::Array(values)) => Ok(values.iter().map(text).collect()),
@@ -39,7 +39,7 @@ impl Filter {
         }
     }
 
-    /// Whether the operator is known and takes such a value.
+    /// Returns whether the operator is known and accepts a value of this type.
     pub(crate) fn is_valid(&self) -> bool {
         match self.operator.as_str() {
             "EQUAL" | "NOT_EQUAL" | "GREATER_THAN" | "LESS_THAN" | "CONTAIN" | "NOT_CONTAIN"
@@ -50,7 +50,7 @@ impl Filter {
         }
     }
 
-    /// Whether a value is as the filter wants it. An absent one is nothing: only what excludes lets it through.
+    /// Returns whether a value passes the filter. An absent value passes negated operators only.
     pub(crate) fn matches(&self, found: Option<&Value>) -> bool {
         let wanted = &self.value;
         let is_one_of = |found: &Value| list(wanted).iter().any(|wanted| same(found, wanted));
@@ -97,7 +97,7 @@ fn same(found: &Value, wanted: &Value) -> bool {
     text(found) == text(wanted) || order(found, wanted) == Some(Ordering::Equal)
 }
 
-/// Compares numbers, or moments in any of the forms Graph takes.
+/// Compares two numbers, or two times in any of the formats Graph accepts.
 fn order(found: &Value, wanted: &Value) -> Option<Ordering> {
     let (found, wanted) = (text(found), text(wanted));
     if let (Ok(found), Ok(wanted)) = (found.parse::<f64>(), wanted.parse::<f64>()) {
@@ -106,21 +106,21 @@ fn order(found: &Value, wanted: &Value) -> Option<Ordering> {
     Some(parse_time(&found)?.cmp(&parse_time(&wanted)?))
 }
 
-/// Reads `filtering`.
+/// Parses `filtering`.
 pub(crate) fn filters(params: Params<'_>) -> Result<Vec<Filter>, GraphError> {
     let Some(text) = params.text("filtering") else { return Ok(Vec::new()) };
     serde_json::from_str(text)
         .map_err(|_| invalid("Param filtering must be an array of {\"field\", \"operator\", \"value\"}"))
 }
 
-/// What listed objects must be.
+/// The filters of a listing.
 pub(crate) struct Conditions {
     filters: Vec<(FilterTarget, Filter)>,
-    /// Without a condition on the status, archived and deleted objects are not listed.
+    /// Whether a filter names the status; otherwise archived and deleted objects are not listed.
     any_status: bool,
 }
 
-/// The object whose field is looked at.
+/// The object whose field is compared.
 #[derive(Clone, Copy, PartialEq)]
 enum FilterTarget {
     Own,
@@ -129,7 +129,7 @@ enum FilterTarget {
 }
 
 impl Conditions {
-    /// Reads the conditions on listed objects of a class.
+    /// Reads the filters of a listing of one class.
     pub(crate) fn read(params: Params<'_>, class: &str, now: Timestamp) -> Result<Self, GraphError> {
         let mut conditions = Self { filters: Vec::new(), any_status: false };
         let mut wanted = filters(params)?;
@@ -149,7 +149,7 @@ impl Conditions {
             wanted.push(Filter::new(field, operator, vec![0, now.as_second()]));
         }
         if class == "AdActivity" {
-            // Without `since` the log goes a week back.
+            // Without `since` the log goes back one week.
             let week = (now - SignedDuration::from_hours(7 * 24)).as_second().to_string();
             wanted.push(Filter::new("event_time", "GREATER_THAN", params.text("since").unwrap_or(&week)));
             wanted.extend(params.text("until").map(|until| Filter::new("event_time", "LESS_THAN", until)));
@@ -198,7 +198,8 @@ impl Conditions {
     }
 }
 
-/// `ad.effective_status` on a listing of ads is the ads' own, `campaign.id` on one of ads that of their campaigns.
+/// Resolves the prefix of a filter's field: on a listing of ads, `ad.effective_status` is a field of the ad itself and
+/// `campaign.id` one of its campaign.
 fn filter_target<'a>(field: &'a str, class: &str) -> (FilterTarget, &'a str) {
     let Some((prefix, rest)) = field.split_once('.') else { return (FilterTarget::Own, field) };
     match (prefix, class) {

@@ -1,4 +1,4 @@
-//! A made-up ad account: the same for the same seed, on whatever day it is made.
+//! A generated ad account: the same seed gives the same account on any day.
 
 mod delivery;
 mod plan;
@@ -16,7 +16,7 @@ use crate::facts::Facts;
 use crate::start_error::StartError;
 use crate::world::World;
 
-/// Makes the account.
+/// Generates the account.
 pub(crate) fn world(generator: &Generator, now: Timestamp) -> Result<World, StartError> {
     let zone = TimeZone::get(&generator.timezone)
         .map_err(|_| StartError::Timezone { name: generator.timezone.clone() })?;

@@ -1,4 +1,4 @@
-//! Compressed answers, for clients that say they take them: all official clients do.
+//! Compressed responses for clients that accept them, as all official clients do.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use axum::http::header::ACCEPT_ENCODING;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Whether a caller takes gzip.
+/// Returns whether a client accepts gzip.
 pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
     let names = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     names.split(',').any(|name| {
@@ -16,7 +16,7 @@ pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The same body, compressed.
+/// Compresses a body.
 pub(crate) fn compress(body: &str) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(body.as_bytes())?;

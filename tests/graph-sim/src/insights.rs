@@ -1,4 +1,4 @@
-//! Insights: rows of numbers about an account or one of its objects.
+//! Insights: rows of metrics of an account or one of its objects.
 
 mod action;
 mod breakdown;
@@ -38,17 +38,17 @@ pub(crate) use snapshot::{ReportRequest, Snapshot};
 use table::{Table, sample};
 use writer::Writer;
 
-/// Whose insights are read.
+/// The object whose insights are read.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
-    /// Digits of the ad account.
+    /// Ad account id without the `act_` prefix.
     pub(crate) account: String,
     pub(crate) kind: Kind,
     pub(crate) id: String,
 }
 
 impl Subject {
-    /// The insights of an account or of one of its advertising objects.
+    /// Returns the subject for an account or one of its nodes; `None` for other objects.
     pub(crate) fn of(world: &World, object: &Object<'_>) -> Option<Self> {
         let (account, kind) = match object {
             Object::Account(account) => (*account, Kind::Account),
@@ -60,7 +60,7 @@ impl Subject {
     }
 }
 
-/// Answers `GET /{node}/insights`.
+/// Handles `GET /{node}/insights`.
 pub(crate) fn handle(
     world: &World,
     subject: &Subject,
@@ -83,7 +83,7 @@ pub(crate) fn handle(
     Ok(response)
 }
 
-/// Every ad-day row of the main account with all that is stored, as insights would give it.
+/// Returns every ad-day row of the main account with all stored fields, as insights would return it.
 pub(crate) fn ad_day_rows(world: &World, since: Date, until: Date, as_of: AsOf) -> Vec<Value> {
     let (action_options, breakdown) = (ActionOptions::default(), Breakdown::none());
     let writer = ad_day_writer(world, &action_options, &breakdown, as_of);
@@ -104,7 +104,8 @@ pub(crate) fn ad_day_rows(world: &World, since: Date, until: Date, as_of: AsOf) 
     all
 }
 
-/// Changes an ad-day row, as Meta restates numbers; null takes a field away, and null for all of it the row.
+/// Changes an ad-day row, as Meta restates numbers. A null value removes the field; null instead of an object removes
+/// the row.
 pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value, as_of: AsOf) {
     let of_node =
         |field: &str| world.nodes.get(ad_id).and_then(|ad| ad.text(field)).unwrap_or_default().to_owned();

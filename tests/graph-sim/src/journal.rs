@@ -1,5 +1,4 @@
-//! The journal: every successful write as one JSON line, so that a simulator that is started again has what its
-//! callers made.
+//! The journal: every successful write as one JSON line, so that created objects survive a restart.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -15,12 +14,12 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens a journal for further writes; gives those it holds, with the number of their line.
+    /// Opens a journal for appending and returns the writes it contains, with their line numbers.
     pub(crate) fn open(path: &Path) -> Result<(Self, Vec<(usize, Write)>), StartError> {
         let failed = |cause| StartError::File { file: path.to_owned(), cause };
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
         let mut text = std::fs::read_to_string(path).map_err(failed)?;
-        // A line without its end was cut off by a crash or a full disk; its call was never answered.
+        // A line without a newline was cut off by a crash or a full disk; its call was never answered.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         if whole < text.len() {
             file.set_len(whole as u64).map_err(failed)?;
@@ -38,7 +37,7 @@ impl Journal {
         Ok((Self { file, path: path.to_owned() }, writes))
     }
 
-    /// Keeps a write. A full disk must not fail a call that has already had its effect, so it is only logged.
+    /// Appends a write. A failure, such as a full disk, is only logged, because the write has already taken effect.
     pub(crate) fn append(&mut self, write: &Write) {
         let Ok(mut line) = serde_json::to_vec(write) else { return };
         line.push(b'\n');

@@ -1,8 +1,8 @@
-//! The part of JSONPath that references between the items of a batch are written in: `$.data[0].id`, `$.data.*.id`.
+//! The part of JSONPath that references between batch items use: `$.data[0].id`, `$.data.*.id`.
 
 use serde_json::Value;
 
-/// What stands at a path, as text; several values with commas. None when there is nothing.
+/// Returns the value at a path as text, several values separated by commas; `None` when there is no value.
 pub(crate) fn find(value: &Value, path: &str) -> Option<String> {
     let mut found = vec![value];
     for step in steps(path.strip_prefix('$')?) {

@@ -1,17 +1,17 @@
-//! A local stand-in for Meta's Graph and Marketing API (v26.0), spoken over real HTTP.
+//! A local simulator of Meta's Graph and Marketing API (v26.0) over real HTTP.
 //!
-//! Start a [`GraphSim`], point a client at its [`base_url`](GraphSim::base_url), and tell it which faults to make.
-//! What it holds is either made up from a seed or read from recorded answers; everything it does follows from its
-//! configuration, its calls and the clock it is given.
+//! Start a [`GraphSim`], point a client at its [`base_url`](GraphSim::base_url), and configure the faults to inject.
+//! Its data is either generated from a seed or read from recorded responses. Its behaviour is deterministic: it depends
+//! only on its configuration, the calls and the injected clock.
 
-// Starting and steering it.
+// Configuration and control.
 mod args;
 mod config;
 mod fault;
 mod sim;
 mod start_error;
 
-// Being called.
+// HTTP and dispatch.
 mod batch;
 mod call;
 mod call_log;
@@ -24,7 +24,7 @@ mod routes;
 mod server;
 mod state;
 
-// Letting callers in.
+// Authentication, permissions and limits.
 mod auth;
 mod business;
 mod change_limits;
@@ -36,10 +36,10 @@ mod people;
 mod quota;
 mod token;
 
-// Telling callers.
+// Webhooks.
 mod webhook;
 
-// Reading.
+// Reads.
 mod fields;
 mod filter;
 mod insights;
@@ -53,13 +53,13 @@ mod reports;
 mod selection;
 pub mod spec;
 
-// Writing.
+// Writes.
 mod journal;
 mod media;
 mod write;
 mod write_settings;
 
-// What there is to read.
+// Data model.
 mod activity;
 mod event;
 mod facts;

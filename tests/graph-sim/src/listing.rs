@@ -1,4 +1,4 @@
-//! Listings of objects: narrowed, cut into pages, and counted when asked for.
+//! Listings of objects: filtered, split into pages, and counted on request.
 
 use serde_json::{Value, json};
 
@@ -10,10 +10,10 @@ use crate::paging::{PageRequest, page};
 use crate::params::Params;
 use crate::read::{Reader, check_weight, requested_fields};
 
-/// Meta publishes no greatest page size of structure edges; it refuses pages that take it too long.
+/// Meta publishes no maximum page size for structure edges; it rejects pages that take too long.
 const MAX_PAGE_ROWS: usize = 500;
 
-/// The page a call asks for of these objects, which are all of one class.
+/// Returns the requested page of these objects, which are all of one class.
 pub(crate) fn list<'a>(
     reader: &Reader<'a>,
     class: &str,

@@ -1,4 +1,4 @@
-//! The login dialog: the page on which a person lets the app in, and the codes it sends back.
+//! The login dialog, in which a user grants the app permissions, and the authorization codes it issues.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,14 +11,14 @@ use crate::error::GraphError;
 use crate::percent;
 use crate::token::Tokens;
 
-/// The id of the person who is logged in at the dialog.
+/// The id of the user who is logged in at the dialog.
 pub const LOGIN_USER_ID: &str = "122100000000000042";
-/// What a Login for Business configuration grants.
+/// The permissions that a Login for Business configuration grants.
 const CONFIGURED_SCOPES: &str = "ads_management,ads_read,business_management";
 const SYSTEM_USER: &str = "system_user";
 const CODE_TTL: SignedDuration = SignedDuration::from_mins(10);
 
-/// What the dialog answers: a page, or the way back to the app.
+/// The response of the dialog: a page, or a redirect to the app.
 pub(crate) enum DialogResponse {
     Page(StatusCode, String),
     Redirect(String),
@@ -38,20 +38,21 @@ struct AuthorizationCode {
     used: bool,
 }
 
-/// What a person let the app do.
+/// What a user granted to the app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grant {
     pub(crate) scopes: Vec<String>,
-    /// Of these, the ones the person said no to.
+    /// The scopes among `scopes` that the user declined.
     pub(crate) declined: Vec<String>,
-    /// Whether the token is for a system user of the person's business.
+    /// Whether the token is for a system user of the user's business.
     pub(crate) system: bool,
-    /// The ad accounts (digits) that were selected; all when absent.
+    /// The selected ad accounts (ids without `act_`); `None` means all.
     pub(crate) selected_accounts: Option<BTreeSet<String>>,
 }
 
 impl Grant {
-    /// What a person decides. Permissions that they said no to before are not even shown, unless they are asked again.
+    /// Reads the user's decision. Permissions that the user declined before are neither shown nor granted, unless the
+    /// app rerequests them.
     fn read(params: &BTreeMap<String, String>, tokens: &Tokens) -> Self {
         let names = |name: &str| names(params.get(name).map_or("", String::as_str));
         let scopes: Vec<String> = names("scope").map(str::to_owned).collect();
@@ -68,7 +69,7 @@ impl Grant {
     }
 }
 
-/// The names in a list with commas or spaces.
+/// Splits a list of names at commas and spaces.
 fn names(list: &str) -> impl Iterator<Item = &str> {
     list.split([',', ' ']).filter(|name| !name.is_empty())
 }
@@ -84,7 +85,7 @@ impl AuthorizationCodes {
         code
     }
 
-    /// What a code stands for. A code works once, for ten minutes, with the address it was sent to.
+    /// Redeems a code for its grant. A code is valid once, for ten minutes, and with the redirect URI it was sent to.
     pub(crate) fn redeem(
         &mut self,
         code: &str,
@@ -113,7 +114,7 @@ impl AuthorizationCodes {
     }
 }
 
-/// `GET /dialog/oauth`
+/// Handles `GET /dialog/oauth`.
 pub(crate) fn dialog(app: &App, tokens: &Tokens, params: &BTreeMap<String, String>) -> DialogResponse {
     if let Err(page) = check(app, params) {
         return page;
@@ -122,9 +123,9 @@ pub(crate) fn dialog(app: &App, tokens: &Tokens, params: &BTreeMap<String, Strin
     let configured = params.contains_key("config_id");
     let scope = if configured { CONFIGURED_SCOPES } else { text("scope") };
     let scope = if scope.is_empty() { "public_profile" } else { scope };
-    // A configuration for system users needs this to respond with a code (Login for Business).
+    // A configuration for system users needs this parameter to respond with a code (Login for Business).
     let system = configured && text("override_default_response_type") == "true";
-    // A configuration is asked for as a whole, whatever was said before.
+    // A configuration is requested as a whole, whatever the user declined before.
     let again = configured || text("auth_type") == "rerequest";
     let hidden = [
         ("auth_type", if again { "rerequest" } else { "" }),
@@ -162,7 +163,7 @@ pub(crate) fn dialog(app: &App, tokens: &Tokens, params: &BTreeMap<String, Strin
     )
 }
 
-/// `POST /dialog/oauth/decision`
+/// Handles `POST /dialog/oauth/decision`.
 pub(crate) fn decide(
     app: &App,
     codes: &mut AuthorizationCodes,
@@ -188,7 +189,8 @@ pub(crate) fn decide(
     ))
 }
 
-/// A wrong app or address is never sent anywhere: it could be an attacker's.
+/// Rejects an unknown app or redirect URI with an error page instead of a redirect, because the target could be an
+/// attacker's.
 fn check(app: &App, params: &BTreeMap<String, String>) -> Result<(), DialogResponse> {
     let refuse = |what: &str| {
         Err(DialogResponse::Page(

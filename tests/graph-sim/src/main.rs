@@ -1,4 +1,4 @@
-//! `graph-sim`: a local Graph API to try a client on.
+//! `graph-sim`: a local Graph API to test clients against.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Parser;
 use graph_sim::{AccountArgs, App, BehaviourArgs, Clock, Config, GraphSim, StartError};
 
-/// A local stand-in for Meta's Graph and Marketing API.
+/// A local simulator of Meta's Graph and Marketing API.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -15,14 +15,14 @@ struct Args {
     account: AccountArgs,
     #[command(flatten)]
     behaviour: BehaviourArgs,
-    /// 0 lets the system pick one.
+    /// Port on 127.0.0.1; 0 lets the system pick one.
     #[arg(long, default_value_t = 0)]
     port: u16,
     #[arg(long, default_value = "100000000000001")]
     app_id: String,
     #[arg(long, default_value = "local-app-secret")]
     app_secret: String,
-    /// Keep what callers create in this file.
+    /// Store the objects that callers create in this file.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `/me`: the person behind a token, their permissions, accounts and pages.
+//! `/me`: the user of a token, with permissions, accounts and pages.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::params::Params;
 use crate::read::{Reader, requested_fields};
 use crate::token::Claims;
 
-/// `GET /me`
+/// Handles `GET /me`.
 pub(crate) fn person(reader: &Reader<'_>, claims: &Claims, call: &GraphCall) -> Result<Value, GraphError> {
     let name = if claims.user == LOGIN_USER_ID {
         "Simulated Person".to_owned()
@@ -22,7 +22,7 @@ pub(crate) fn person(reader: &Reader<'_>, claims: &Claims, call: &GraphCall) -> 
     reader.project(&person, &requested_fields(call, "User")?, call)
 }
 
-/// `GET /me/permissions`, narrowed by `permission` and `status`.
+/// Handles `GET /me/permissions`, filtered by `permission` and `status`.
 pub(crate) fn permissions(claims: &Claims, call: &GraphCall) -> Value {
     let params = Params(&call.params);
     let granted = claims.scopes.iter().map(|scope| (scope, "granted"));
@@ -35,7 +35,7 @@ pub(crate) fn permissions(claims: &Claims, call: &GraphCall) -> Value {
     json!({ "data": data })
 }
 
-/// `GET /me/{edge}`
+/// Handles `GET /me/{edge}`.
 pub(crate) fn edge(reader: &Reader<'_>, edge: &str, call: &GraphCall) -> Result<Value, GraphError> {
     let unassigned = &reader.world.businesses.unassigned;
     let accounts = reader.world.accounts.iter().filter(|account| !unassigned.contains(&account.digits));

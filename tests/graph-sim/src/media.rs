@@ -1,4 +1,4 @@
-//! Images and videos. Their content is not kept: what it was is all that is ever asked for.
+//! Images and videos. Their content is not stored, because only its metadata is ever read.
 
 pub(crate) mod image;
 mod image_size;
@@ -16,16 +16,16 @@ use crate::call::GraphCall;
 use crate::error::{GraphError, invalid};
 use crate::write::Write;
 
-/// A file that came with a write, without its content.
+/// The metadata of a file sent with a write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FilePart {
-    /// As the caller named it.
+    /// The file name the caller gave.
     pub(crate) name: String,
     /// In bytes.
     pub(crate) size: u64,
-    /// The same for the same content.
+    /// A hash of the content.
     pub(crate) hash: String,
-    /// Width and height, of an image of a kind Meta takes.
+    /// Width and height in pixels, for an image in a format that Meta accepts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dimensions: Option<(u32, u32)>,
 }
@@ -35,7 +35,7 @@ impl FilePart {
         Self {
             name: name.to_owned(),
             size: content.len() as u64,
-            // As long as Meta's own, which is an MD5.
+            // As long as Meta's hash, which is an MD5.
             hash: hex::encode(&Sha256::digest(content)[..16]),
             dimensions: image_size::size(content),
         }
@@ -43,7 +43,7 @@ impl FilePart {
 }
 
 impl Write {
-    /// The write a call asks for.
+    /// Builds the write that a call asks for.
     pub(crate) fn of(call: &GraphCall, time: Timestamp) -> Result<Self, GraphError> {
         let mut params = call.params.clone();
         let mut files: BTreeMap<String, FilePart> = call

@@ -1,30 +1,31 @@
-//! Currency units: budgets are integers in minor units, insights give major units with decimals.
+//! Currency units: budgets are integers in minor units, insights use major units with decimals.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Value, json};
 
-/// Decimal places of the minor unit by Meta's own table, which differs from ISO 4217 (HUF, IDR, COP, CRC and TWD
-/// have cents there, none here).
+/// Returns the number of decimal places of a currency by Meta's own table, which differs from ISO 4217 (HUF, IDR, COP,
+/// CRC and TWD have cents there, but none here).
 pub(crate) fn decimals(currency: &str) -> u32 {
     const ZERO_DECIMAL_CURRENCIES: [&str; 11] =
         ["CLP", "COP", "CRC", "HUF", "ISK", "IDR", "JPY", "KRW", "PYG", "TWD", "VND"];
     if ZERO_DECIMAL_CURRENCIES.contains(&currency) { 0 } else { 2 }
 }
 
-/// An amount of minor units as insights write it: major units, no trailing zeros.
+/// Converts an amount in minor units to major units as insights write it, without trailing zeros.
 pub(crate) fn major(minor: u64, currency: &str) -> Decimal {
     Decimal::from_i128_with_scale(i128::from(minor), decimals(currency)).normalize()
 }
 
-/// An amount in major units, as people write it, in minor units; nothing if it is not one.
+/// Parses an amount in major units and returns it in minor units; `None` if it is not an amount.
 pub(crate) fn minor(major: &str, currency: &str) -> Option<u64> {
     let amount: Decimal = major.trim().parse().ok()?;
     let scaled = amount.checked_mul(Decimal::from(10_u64.pow(decimals(currency))))?;
     if scaled.fract().is_zero() { scaled.to_u64() } else { None }
 }
 
-/// The minimum daily budget for impressions in minor units, about a dollar. The exact numbers follow exchange rates.
+/// The minimum daily budgets for impressions, in minor units: about a dollar. The exact numbers depend on exchange
+/// rates.
 const MIN_DAILY_BUDGETS: [(&str, u64); 40] = [
     ("AED", 367),
     ("ARS", 140_000),
@@ -68,12 +69,12 @@ const MIN_DAILY_BUDGETS: [(&str, u64); 40] = [
     ("ZAR", 1_750),
 ];
 
-/// The minimum daily budget in a currency, in minor units.
+/// Returns the minimum daily budget in a currency, in minor units.
 pub(crate) fn min_daily_budget(currency: &str) -> u64 {
     MIN_DAILY_BUDGETS.iter().find(|(code, _)| *code == currency).map_or(100, |(_, minimum)| *minimum)
 }
 
-/// `GET /act_X/minimum_budgets`: a row for every currency, whatever the account's is.
+/// Returns the rows of `GET /act_X/minimum_budgets`: one for every currency, whatever the account's is.
 pub(crate) fn minimum_budgets() -> Vec<Value> {
     let row = |(currency, minimum): &(&str, u64)| {
         json!({
@@ -87,7 +88,7 @@ pub(crate) fn minimum_budgets() -> Vec<Value> {
     MIN_DAILY_BUDGETS.iter().map(row).collect()
 }
 
-/// A ratio as insights write it: at most six decimals, no trailing zeros; none without a divisor.
+/// Returns a ratio as insights write it: at most six decimals, no trailing zeros; `None` when the divisor is zero.
 pub(crate) fn ratio(dividend: Decimal, divisor: Decimal) -> Option<Decimal> {
     Some(dividend.checked_div(divisor)?.round_dp(6).normalize())
 }
@@ -110,9 +111,9 @@ mod tests {
         assert_eq!(minor("12.345", "SGD"), None);
         assert_eq!(minor("12000", "JPY"), Some(12_000));
         assert_eq!(minor("12000.5", "JPY"), None);
-        // With cents by ISO 4217, without them here.
+        // These have cents by ISO 4217, but none here.
         assert_eq!((minor("990", "HUF"), minor("15000", "IDR")), (Some(990), Some(15_000)));
-        // With thousandths by ISO 4217, with hundredths here.
+        // JOD has thousandths by ISO 4217, but hundredths here.
         assert_eq!((minor("1.25", "JOD"), minor("1.255", "JOD")), (Some(125), None));
         assert_eq!((minor("-1", "SGD"), minor("much", "SGD")), (None, None));
     }

@@ -1,4 +1,4 @@
-//! Nodes of the graph: ad accounts and the advertising objects in them.
+//! Nodes of the graph: ad accounts and the objects in them.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -15,29 +15,30 @@ pub(crate) enum Kind {
     AdSet,
     Ad,
     Creative,
-    /// An image of the account; its id is the account and its hash.
+    /// An image of the account; its id combines the account's id and the image's hash.
     Image,
     Video,
-    /// What the reference calls a high demand period.
+    /// The reference calls it a high demand period.
     BudgetSchedule,
 }
 
 impl Kind {
-    /// Whether it has a status that its parents and the review have a say in: campaigns, ad sets and ads.
+    /// Returns whether the kind has an effective status that depends on its parents and the review: campaigns, ad sets
+    /// and ads.
     pub(crate) fn delivers(self) -> bool {
         matches!(self, Self::Campaign | Self::AdSet | Self::Ad)
     }
 }
 
-/// One campaign, ad set, ad or creative, or what belongs to one.
+/// One object of an ad account: a campaign, ad set, ad, creative, image, video or budget schedule.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
-    /// Digits of the owning ad account.
+    /// Ad account id without the `act_` prefix.
     pub(crate) account: String,
-    /// Place in listings: ascending, so that newer objects (negative) come first.
+    /// Sort key in listings, ascending; new objects have negative positions and come first.
     pub(crate) position: i64,
-    /// Everything stored. `effective_status` is kept here only while a recorded one still holds.
+    /// All stored fields. `effective_status` is stored only while a recorded value is still valid.
     pub(crate) fields: Map<String, Value>,
     pub(crate) processing: ProcessingState,
 }
@@ -47,12 +48,12 @@ impl Node {
         self.fields.get(field)?.as_str()
     }
 
-    /// The status a person chose. Some recordings hold it under one of its two names only.
+    /// Returns the status a user chose. Some recordings contain it under only one of its two names.
     pub(crate) fn configured_status(&self) -> &str {
         self.text("status").or_else(|| self.text("configured_status")).unwrap_or("ACTIVE")
     }
 
-    /// The node's parent: the ad set of an ad, the campaign of an ad set.
+    /// Returns the id of the parent: the ad set of an ad, the campaign of an ad set.
     pub(crate) fn parent_id(&self) -> Option<&str> {
         match self.kind {
             Kind::AdSet => self.text("campaign_id"),
@@ -61,7 +62,8 @@ impl Node {
         }
     }
 
-    /// Sets the chosen status under both of its names; what was recorded as effective no longer holds.
+    /// Sets the chosen status under both of its names and removes the recorded effective status, which is no longer
+    /// valid.
     pub(crate) fn set_status(&mut self, status: &str) {
         self.fields.insert("status".into(), json!(status));
         self.fields.insert("configured_status".into(), json!(status));
@@ -76,22 +78,23 @@ impl Node {
 /// An ad account.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
-    /// The digits of its id.
+    /// The account's id without the `act_` prefix.
     pub(crate) digits: String,
     pub(crate) currency: String,
     pub(crate) zone: TimeZone,
     pub(crate) zone_name: String,
-    /// The page its ads speak for.
+    /// The page that the account's ads belong to.
     pub(crate) page_id: String,
     pub(crate) fields: Map<String, Value>,
 }
 
-/// A moment as Graph writes it: local time with an offset without colon.
+/// Formats a time as Graph does: local time with an offset without a colon.
 pub(crate) fn graph_time(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%z").to_string()
 }
 
-/// Reads a moment in one of the forms Graph takes: unix seconds, ISO 8601, or a day for its first moment in UTC.
+/// Parses a time in one of the formats Graph accepts: Unix seconds, ISO 8601, or a date, which means its midnight in
+/// UTC.
 pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     if let Ok(seconds) = text.parse::<i64>() {
         return Timestamp::from_second(seconds).ok();

@@ -1,6 +1,6 @@
 //! The counts behind one generated row.
 
-/// What was counted for an ad on a day. Money is in minor units.
+/// The counts of an ad on a day. Money is in minor units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Numbers {
     pub(crate) spend: u64,

@@ -10,10 +10,10 @@ use crate::params::Params;
 use crate::state::State;
 use crate::token::{Claims, TokenLifetime, TokenOwner};
 
-/// The id of the system user that a Login for Business configuration makes.
+/// The id of the system user that a Login for Business configuration creates.
 const SYSTEM_USER_ID: &str = "122100000000000043";
 
-/// Exchanges a code or a token for a token.
+/// Exchanges a code or a token for a new token.
 pub(crate) fn access_token(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
     let params = Params(&call.params);
     let client_id = oauth_param(params, "client_id")?;
@@ -36,11 +36,11 @@ pub(crate) fn access_token(state: &mut State, call: &GraphCall, now: Timestamp) 
             let old = state.tokens.verify(&secret, oauth_param(params, "fb_exchange_token")?, now)?;
             let owner = TokenOwner {
                 selected_accounts: old.selected_accounts.as_ref(),
-                // A new token is no new consent.
+                // An exchanged token does not renew the user's consent.
                 consented_at: Some(old.consented_at),
                 ..TokenOwner::new(&old.user, &old.scopes, old.system)
             };
-            // Only a system user's token can be without an end, and only until it is given one.
+            // Only a system user's token can be non-expiring, and only until it is exchanged for one that expires.
             let sixty_days = params.text("set_token_expires_in_60_days") == Some("true");
             let life = if old.kind == TokenLifetime::NonExpiring && !sixty_days {
                 TokenLifetime::NonExpiring
@@ -80,7 +80,7 @@ fn oauth_param<'a>(params: Params<'a>, name: &str) -> Result<&'a str, GraphError
         .ok_or_else(|| GraphError::new(101, format!("Missing {name} parameter.")))
 }
 
-/// A scope, and the assets it is limited to.
+/// Returns a scope with the assets it is limited to.
 fn granular(scope: &str, claims: &Claims) -> Value {
     match &claims.accounts {
         Some(accounts) if scope.starts_with("ads_") => json!({ "scope": scope, "target_ids": accounts }),
@@ -88,7 +88,7 @@ fn granular(scope: &str, claims: &Claims) -> Value {
     }
 }
 
-/// What is known of a token, dead or alive. Only the app itself may ask.
+/// Returns the details of a token, valid or not. Only the app itself may ask.
 pub(crate) fn debug_token(state: &State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
     if !call.token.as_deref().is_some_and(|token| state.is_app_token(token)) {
         return Err(invalid(

@@ -1,4 +1,4 @@
-//! What can be read: ad accounts, what is in them, and the pages and the business around them.
+//! Readable objects: ad accounts, the objects in them, and the related pages and businesses.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::write;
 pub(crate) enum Object<'a> {
     Account(&'a Account),
     Node(&'a Node),
-    /// An object that is nothing but its class and some values.
+    /// An object that consists of its class and its field values only.
     Plain(&'static str, Map<String, Value>),
 }
 
@@ -36,7 +36,7 @@ impl<'a> Object<'a> {
         pages.chain(business::all(world)).find(|object| object.id() == id)
     }
 
-    /// The name of its class, which Graph's messages use too.
+    /// Returns the name of the object's class, which Graph's messages use too.
     pub(crate) fn class(&self) -> &'static str {
         match self {
             Self::Account(_) => type_name(Kind::Account),
@@ -54,7 +54,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The value of a field; none when Graph would leave the field out.
+    /// Returns the value of a field; `None` when Graph would omit the field.
     pub(crate) fn value(&self, world: &World, field: &str) -> Option<Value> {
         let stored = match self {
             Self::Account(_) if field == "id" => return Some(json!(self.id())),
@@ -68,7 +68,7 @@ impl<'a> Object<'a> {
         stored.get(field).filter(|value| !value.is_null()).cloned()
     }
 
-    /// The object a field points to.
+    /// Returns the object a field refers to.
     pub(crate) fn linked(&self, world: &'a World, field: &str) -> Option<Self> {
         let Self::Node(node) = self else { return None };
         let id = match (node.kind, field) {
@@ -83,7 +83,7 @@ impl<'a> Object<'a> {
         world.nodes.get(id?).map(Object::Node)
     }
 
-    /// What an edge leads to, in listing order; nothing for edges the simulator keeps nothing for.
+    /// Returns the objects of an edge, in listing order; empty for edges the simulator does not store.
     pub(crate) fn members(&self, world: &'a World, edge: &str) -> Vec<Self> {
         let nodes = match self {
             Self::Account(account) => {
@@ -145,7 +145,7 @@ fn of_node<'a>(world: &'a World, node: &Node, edge: &str) -> Vec<&'a Node> {
     nodes
 }
 
-/// The creatives of an ad, or of the ads of an ad set.
+/// Returns the creatives of an ad, or of the ads of an ad set.
 fn creatives<'a>(world: &'a World, node: &Node) -> Vec<&'a Node> {
     let id = node.text("id");
     let uses_creative = |ad: &Node| ad.text("id") == id || ad.text("adset_id") == id;
@@ -158,13 +158,13 @@ fn creatives<'a>(world: &'a World, node: &Node) -> Vec<&'a Node> {
     creatives
 }
 
-/// What was done, the latest first.
+/// Returns entries of the activity log, newest first.
 fn activities(world: &World, wanted: impl Fn(&Activity) -> bool) -> Vec<Object<'static>> {
     let matching = world.activities.iter().rev().filter(|activity| wanted(activity));
     matching.map(|activity| plain("AdActivity", activity.fields.clone())).collect()
 }
 
-/// The pixels that ad sets are optimised for.
+/// Returns the pixels that ad sets are optimised for.
 fn pixels(world: &World, account: &Account) -> Vec<Object<'static>> {
     let adsets = world.of_account(Kind::AdSet, &account.digits);
     let ids: BTreeSet<&str> = adsets
@@ -174,7 +174,7 @@ fn pixels(world: &World, account: &Account) -> Vec<Object<'static>> {
     ids.into_iter().map(|id| plain("AdsPixel", json!({ "id": id, "name": "Simulated pixel" }))).collect()
 }
 
-/// What an ad would look like: a frame that shows it on Meta's site.
+/// Returns the preview of an ad: an iframe of Meta's site.
 fn preview(id: &str) -> Object<'static> {
     let frame = format!(
         "<iframe src=\"https://www.facebook.com/ads/api/preview_iframe.php?d=simulated{id}\" width=\"335\" \
@@ -183,12 +183,12 @@ fn preview(id: &str) -> Object<'static> {
     plain("AdPreview", json!({ "body": frame }))
 }
 
-/// The page an account's ads speak for.
+/// Returns the page that an account's ads belong to.
 pub(crate) fn page(account: &Account) -> Object<'static> {
     plain("Page", json!({ "id": account.page_id, "name": "Simulated Page" }))
 }
 
-/// The one person of the business who works in its accounts, as one or the other class.
+/// Returns the one user of the business who works in its accounts, as an object of the given class.
 pub(crate) fn person(class: &'static str, account: &Account) -> Object<'static> {
     let field = |name: &str| account.fields.get(name).cloned().unwrap_or_default();
     let person = json!({
@@ -201,7 +201,7 @@ pub(crate) fn person(class: &'static str, account: &Account) -> Object<'static> 
     plain(class, person)
 }
 
-/// Objects without a place of their own.
+/// Returns rows as objects of a class.
 fn rows(class: &'static str, rows: Vec<Value>) -> Vec<Object<'static>> {
     rows.into_iter().map(|row| plain(class, row)).collect()
 }

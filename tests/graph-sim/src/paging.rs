@@ -1,4 +1,4 @@
-//! Pages: `limit`, opaque cursors and the links to the neighbouring pages.
+//! Pages: `limit`, opaque cursors and links to neighbouring pages.
 
 use std::collections::BTreeMap;
 
@@ -13,21 +13,21 @@ use crate::percent;
 
 const DEFAULT_PAGE_ROWS: usize = 25;
 
-/// Which part of a listing a caller asks for.
+/// The part of a listing that a caller requests.
 #[derive(Debug, PartialEq)]
 pub(crate) struct PageRequest {
     pub(crate) limit: usize,
     pub(crate) from: PageStart,
-    /// Meta's manners of cutting pages.
+    /// How listings are split into pages.
     pub(crate) pages: PagingQuirks,
 }
 
-/// Where a page begins. The numbers are places of elements, ascending within the listing.
+/// Where a page begins. The numbers are positions of elements, ascending within the listing.
 #[derive(Debug, PartialEq)]
 pub(crate) enum PageStart {
     Start,
     After(i64),
-    /// Behind an element too, but an empty page comes first.
+    /// After an element too, but an empty page comes first.
     EmptyAfter(i64),
     Before(i64),
 }
@@ -54,9 +54,9 @@ impl PageRequest {
         Ok(Self { limit, from, pages: call.pages })
     }
 
-    /// The range of a listing whose elements' places are given, as indexes.
+    /// Returns the index range of the page in a listing of `count` elements with the given positions.
     pub(crate) fn range(&self, count: usize, place: impl Fn(usize) -> i64) -> std::ops::Range<usize> {
-        // The number of elements for which the predicate holds; they stand first, because places ascend.
+        // Returns the number of leading elements for which the predicate holds; positions ascend.
         let first = |holds: &dyn Fn(i64) -> bool| {
             let (mut low, mut high) = (0, count);
             while low < high {
@@ -87,7 +87,7 @@ impl PageRequest {
 const CURSOR_PREFIX: &str = "QVFI";
 const EMPTY_PAGE_CURSOR_PREFIX: &str = "QVFG";
 
-/// A cursor at this place.
+/// Encodes a cursor for a position.
 fn encode(prefix: &str, place: i64) -> String {
     URL_SAFE_NO_PAD.encode(format!("{prefix}{place}"))
 }
@@ -101,12 +101,12 @@ fn decode(cursor: &str) -> Result<PageStart, GraphError> {
     from.ok_or_else(|| invalid("Invalid cursors values"))
 }
 
-/// What is needed to write a link to another page of the same listing.
+/// The data needed to write a link to another page of the same listing.
 pub(crate) struct Link<'a> {
     pub(crate) base_url: &'a str,
     pub(crate) path: &'a str,
     pub(crate) params: &'a BTreeMap<String, String>,
-    /// As Meta does, links carry the token.
+    /// Links contain the token, as Meta's do.
     pub(crate) token: &'a str,
 }
 
@@ -125,7 +125,7 @@ impl Link<'_> {
     }
 }
 
-/// The response for the elements at `range` of `count`.
+/// Returns the response for the elements in `range` of a listing of `count`.
 pub(crate) fn page(
     data: Vec<Value>,
     range: std::ops::Range<usize>,

@@ -1,4 +1,4 @@
-//! Parameters of a call, read the way Graph reads them: plain text, with structured values as JSON text.
+//! Parameters of a call, parsed as Graph parses them: plain text, with structured values as JSON.
 
 use std::collections::BTreeMap;
 
@@ -21,14 +21,14 @@ impl<'a> Params<'a> {
         self.text(name).filter(|text| !text.trim().is_empty()).ok_or_else(|| required(name))
     }
 
-    /// A structured value.
+    /// Parses a structured value.
     pub(crate) fn json(self, name: &str) -> Result<Option<Value>, GraphError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let value = serde_json::from_str(text);
         value.map(Some).map_err(|_| invalid(format!("Param {name} must be valid JSON")))
     }
 
-    /// A list of names, also in the lenient forms Graph takes: a single name, or names with commas.
+    /// Parses a list of names, also in the lenient forms Graph accepts: a single name, or comma-separated names.
     pub(crate) fn names(self, name: &str) -> Result<Option<Vec<String>>, GraphError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         if !text.trim_start().starts_with('[') {
@@ -40,7 +40,7 @@ impl<'a> Params<'a> {
         list.map(Some).map_err(|_| invalid(format!("Param {name} must be an array of text")))
     }
 
-    /// One of several names; absent is left to the caller.
+    /// Returns a parameter that must be one of several values; `None` when it is absent.
     pub(crate) fn one_of(self, name: &str, allowed: &[&str]) -> Result<Option<&'a str>, GraphError> {
         match self.text(name) {
             Some(text) if !allowed.contains(&text) => Err(invalid(format!(
@@ -51,13 +51,13 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// An amount in minor units.
+    /// Parses an amount in minor units.
     pub(crate) fn amount(self, name: &str) -> Result<Option<u64>, GraphError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| invalid(format!("Param {name} must be an unsigned integer")))
     }
 
-    /// Whether the call is only to be checked.
+    /// Returns whether the call is to be validated only.
     pub(crate) fn validate_only(self) -> Result<bool, GraphError> {
         Ok(self
             .names("execution_options")?
@@ -65,7 +65,7 @@ impl<'a> Params<'a> {
     }
 }
 
-/// A written parameter in the form it is read back.
+/// Converts a written parameter into the form in which it is read back.
 pub(crate) fn stored(name: &str, text: &str, zone: &TimeZone) -> Result<Value, GraphError> {
     if name.ends_with("_time") {
         let at = parse_time(text).ok_or_else(|| invalid(format!("Param {name} must be a valid datetime")))?;

@@ -1,5 +1,5 @@
-//! What people do at Meta behind the back of an app: they work for businesses, share accounts, choose, take back, and ask
-//! for their data to be deleted.
+//! Actions that users take at Meta outside of the app: they join businesses, share accounts, withdraw permissions,
+//! remove the app, and request the deletion of their data.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::world;
 /// How long Meta waits for the response to a callback.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the app wants to hear of people who leave (App settings, "Deauthorize callback URL" and "Data deletion request
+/// The app's callbacks for users who remove it (App settings, "Deauthorize callback URL" and "Data deletion request
 /// URL").
 #[derive(Default)]
 pub(crate) struct Callbacks {
@@ -27,7 +27,7 @@ pub(crate) struct Callbacks {
     deletion: Option<String>,
 }
 
-/// An ad account beside the ones that every simulator has.
+/// An ad account in addition to those every simulator has.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
     /// With its prefix: `act_1`.
@@ -38,23 +38,23 @@ pub struct NewAccount {
     pub currency: String,
     /// IANA name.
     pub timezone: String,
-    /// The id of the business that owns it; none for a person's own.
+    /// The id of the business that owns it; `None` for a personal account.
     pub business: Option<String>,
-    /// Whether it is assigned to the people who reach it, or is reached through a business only.
+    /// Whether it is assigned to the users who can reach it; otherwise it can be reached through a business only.
     pub assigned: bool,
 }
 
-/// What an app answered to a callback.
+/// An app's response to a callback.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallbackResponse {
-    /// The status.
+    /// HTTP status.
     pub status: u16,
-    /// The body, when it is JSON.
+    /// The body, if it is JSON.
     pub body: Value,
 }
 
 impl GraphSim {
-    /// Founds a business for which nobody works yet.
+    /// Adds a business without members.
     pub fn add_business(&self, id: &str, name: &str) {
         lock(&self.state).world.businesses.added.insert(id.to_owned(), name.to_owned());
     }
@@ -79,7 +79,8 @@ impl GraphSim {
         state.world.accounts.push(account);
     }
 
-    /// Changes an ad account as Meta or its owner would: its status, why it is disabled, who pays. Null takes a field away.
+    /// Changes fields of an ad account as Meta or its owner would: its status, why it is disabled, who pays. A null
+    /// value removes the field.
     pub fn update_account(&self, id: &str, changes: Value) {
         let mut state = lock(&self.state);
         let digits = id.trim_start_matches("act_");
@@ -93,54 +94,55 @@ impl GraphSim {
         }
     }
 
-    /// Lets the owner of an ad account share it with another business, whose `client_ad_accounts` it joins.
+    /// Shares an ad account with another business, whose `client_ad_accounts` it joins.
     pub fn share_account(&self, id: &str, business: &str) {
         lock(&self.state).world.businesses.share(id.trim_start_matches("act_"), business);
     }
 
-    /// Has a person or system user work for a business: from then on for those only in which they were hired.
+    /// Makes a user or system user a member of a business. From then on the user is a member only of the businesses it
+    /// was added to.
     pub fn add_business_member(&self, user: &str, business: &str) {
         lock(&self.state).world.businesses.add_member(user, business);
     }
 
-    /// Makes a system user of a business, and gives its id.
+    /// Creates a system user of a business and returns its id.
     pub fn create_system_user(&self, business: &str) -> String {
         business::create_system_user(&mut lock(&self.state).world, business)
     }
 
-    /// Limits what somebody may do in an ad account: `MANAGE`, `ADVERTISE`, `ANALYZE`, `DRAFT`.
+    /// Limits a user's tasks in an ad account: `MANAGE`, `ADVERTISE`, `ANALYZE`, `DRAFT`.
     pub fn set_tasks(&self, user: &str, account: &str, tasks: &[&str]) {
         let tasks = tasks.iter().map(|task| (*task).to_owned()).collect();
         let digits = account.trim_start_matches("act_");
         lock(&self.state).world.businesses.set_tasks(user, digits, tasks);
     }
 
-    /// Takes a permission back in the person's settings.
+    /// Withdraws a permission, as the user can in the settings.
     pub fn withdraw_permission(&self, user: &str, scope: &str) {
         let mut state = lock(&self.state);
         let now = state.now();
         state.tokens.withdraw(user, scope, now);
     }
 
-    /// Lets a permission run out that was given too long ago.
+    /// Expires a permission that was granted too long ago.
     pub fn expire_permission(&self, user: &str, scope: &str) {
         let mut state = lock(&self.state);
         let now = state.now();
         state.tokens.expire_permission(user, scope, now);
     }
 
-    /// Enters the address that hears of people who remove the app.
+    /// Sets the URL that is called when a user removes the app.
     pub fn set_deauthorize_url(&self, url: &str) {
         lock(&self.state).callbacks.deauthorize = Some(url.to_owned());
     }
 
-    /// Enters the address that hears of people who want their data deleted.
+    /// Sets the URL that is called when a user requests the deletion of their data.
     pub fn set_data_deletion_url(&self, url: &str) {
         lock(&self.state).callbacks.deletion = Some(url.to_owned());
     }
 
-    /// A person removes the app in their settings: its tokens die, and the app is told. None when it has no address, or
-    /// could not be reached.
+    /// Removes the app in a user's settings: its tokens become invalid and the app's callback is called. Returns `None`
+    /// when there is no callback URL or it could not be reached.
     pub async fn remove_app(&self, user: &str) -> Option<CallbackResponse> {
         let (url, form, http) = {
             let mut state = lock(&self.state);
@@ -152,7 +154,7 @@ impl GraphSim {
         post_callback(&http, &url, &form).await
     }
 
-    /// A person who removed the app asks for their data to be deleted.
+    /// Requests the deletion of the data of a user who removed the app.
     pub async fn request_deletion(&self, user: &str) -> Option<CallbackResponse> {
         let (url, form, http) = {
             let state = lock(&self.state);
@@ -162,7 +164,7 @@ impl GraphSim {
         post_callback(&http, &url, &form).await
     }
 
-    /// The `signed_request` with which Meta would speak of a person now.
+    /// Returns the `signed_request` that Meta would send for a user now.
     pub fn signed_request(&self, user: &str) -> String {
         let state = lock(&self.state);
         sign_request(&state, user, state.now())
@@ -172,7 +174,7 @@ impl GraphSim {
 fn sign_request(state: &State, user: &str, now: Timestamp) -> String {
     let payload = json!({ "algorithm": "HMAC-SHA256", "issued_at": now.as_second(), "user_id": user });
     let payload = URL_SAFE_NO_PAD.encode(payload.to_string());
-    // The signature is over the encoded text.
+    // The signature covers the encoded text.
     format!("{}.{payload}", URL_SAFE_NO_PAD.encode(sign(&state.app.app_secret, &payload)))
 }
 

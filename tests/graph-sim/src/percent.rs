@@ -1,9 +1,9 @@
-//! Percent-encoding: of values in links, and of the calls in a batch.
+//! Percent-encoding of values in links, and of the calls in a batch.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// The value as it may stand in a query.
+/// Encodes a value for use in a query.
 pub(crate) fn encode(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {
@@ -11,14 +11,14 @@ pub(crate) fn encode(value: &str) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 encoded.push(char::from(byte))
             }
-            // Writing into a String cannot fail.
+            // Writing to a `String` cannot fail.
             _ => drop(write!(encoded, "%{byte:02X}")),
         }
     }
     encoded
 }
 
-/// The text that was encoded. What is not encoded rightly stays as it is.
+/// Decodes a text. Invalid escapes stay as they are.
 pub(crate) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -35,7 +35,7 @@ pub(crate) fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The pairs of a query or form.
+/// Parses the pairs of a query or form.
 pub(crate) fn pairs(text: &str) -> BTreeMap<String, String> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     pairs

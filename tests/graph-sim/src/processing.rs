@@ -1,4 +1,4 @@
-//! What Meta still does with an object after a call has changed it: processing, then, for ads, a review.
+//! Meta's asynchronous processing of an object after a change: processing, then, for ads, a review.
 
 use std::collections::BTreeSet;
 
@@ -11,23 +11,23 @@ use crate::node::Kind;
 use crate::world::World;
 use crate::write_settings::WriteSettings;
 
-/// Where an object stands.
+/// The processing state of an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ProcessingState {
-    /// Nothing is going on: its status counts.
+    /// Nothing is pending: the object's status applies.
     #[default]
     Idle,
     /// An ad that failed its review.
     Disapproved,
-    /// An ad under review until this moment.
+    /// An ad under review until this time.
     InReview(Timestamp),
-    /// In process until this moment.
+    /// In process until this time.
     InProcess(Timestamp, AfterProcessing),
-    /// A video being encoded until this moment; whether it fails then.
+    /// A video being encoded until this time; the flag says whether encoding then fails.
     Encoding(Timestamp, bool),
 }
 
-/// What follows processing.
+/// The state that follows processing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AfterProcessing {
     Idle,
@@ -35,7 +35,7 @@ pub(crate) enum AfterProcessing {
     Review,
 }
 
-/// What a review comes to.
+/// The decision of a review.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReviewDecision {
     /// The ad may run.
@@ -44,12 +44,11 @@ pub enum ReviewDecision {
     Disapproved(String),
 }
 
-/// Objects whose stage ends at a known moment, soonest first.
+/// Objects whose state ends at a known time, earliest first.
 pub(crate) type Deadlines = BTreeSet<(Timestamp, String)>;
 
 impl World {
-    /// Begins the processing of an object that was made or changed; a review follows when what people see, or who
-    /// sees it, is new.
+    /// Begins the processing of a new or changed object; a review follows if the ad's content or audience changed.
     pub(crate) fn begin_processing(&mut self, id: &str, reviewed: bool, now: Timestamp) {
         let Some(node) = self.nodes.get_mut(id).filter(|node| level(node.kind).is_some()) else { return };
         let next = match node.processing {
@@ -72,7 +71,7 @@ impl World {
         self.enter_state(id, now + in_process, |until| ProcessingState::InProcess(until, next));
     }
 
-    /// Lets everything happen that is due by now. Called before a response is made up.
+    /// Applies all state changes that are due by now. Called before a response is built.
     pub(crate) fn advance(&mut self, now: Timestamp) {
         while let Some((at, id)) = self.deadlines.first().cloned() {
             if at > now {
@@ -88,13 +87,13 @@ impl World {
                 Some(ProcessingState::Encoding(until, fails)) if until == at => {
                     video::finish(self, &id, fails)
                 }
-                // The stage was replaced in between.
+                // The state was replaced in the meantime.
                 _ => {}
             }
         }
     }
 
-    /// Ends an ad's review; without a decision its name decides.
+    /// Ends an ad's review; without a decision the ad's name determines it.
     pub(crate) fn finish_review(&mut self, id: &str, decision: Option<ReviewDecision>) {
         let marker = self.writing.disapproved_name_marker.clone();
         let Some(node) = self.nodes.get_mut(id).filter(|node| node.kind == Kind::Ad) else { return };
@@ -119,7 +118,7 @@ impl World {
         }
     }
 
-    /// Gives an object a problem that keeps it from delivering, or takes its problems away.
+    /// Sets an issue that keeps an object from delivering, or clears its issues.
     pub(crate) fn set_issue(&mut self, id: &str, issue: Option<Issue>, now: Timestamp) {
         let Some(node) = self.nodes.get_mut(id).filter(|node| node.kind.delivers()) else { return };
         let Some(level) = level(node.kind) else { return };
@@ -127,7 +126,7 @@ impl World {
             node.fields.remove("issues_info");
             return;
         };
-        // What was recorded does not know the issue.
+        // The recorded status does not reflect the issue.
         node.fields.remove("effective_status");
         let issues = json!([{
             "level": level,
@@ -142,13 +141,13 @@ impl World {
         self.events.push(AccountEvent { account, id: id.to_owned(), level, kind, at: now });
     }
 
-    /// Whether an object is still being processed, so that some calls to it fail.
+    /// Returns whether an object is still being processed, so that some calls to it fail.
     pub(crate) fn is_in_process(&self, id: &str) -> bool {
         self.nodes.get(id).is_some_and(|node| matches!(node.processing, ProcessingState::InProcess(..)))
     }
 
     fn finish_processing(&mut self, id: &str, next: AfterProcessing, now: Timestamp) {
-        // A creative has but one status, which shows its processing too.
+        // A creative has a single status, which also shows its processing.
         if let Some(node) = self.nodes.get_mut(id).filter(|node| node.text("status") == Some("IN_PROCESS")) {
             node.fields.insert("status".into(), json!("ACTIVE"));
         }
@@ -161,7 +160,7 @@ impl World {
         }
     }
 
-    /// Puts an object into a stage that ends.
+    /// Puts an object into a state that ends at `until`.
     pub(crate) fn enter_state(
         &mut self,
         id: &str,
@@ -186,7 +185,7 @@ impl World {
     }
 }
 
-/// Whether a node carries problems that keep it from delivering.
+/// Returns whether a node has issues that keep it from delivering.
 pub(crate) fn has_issues(issues: Option<&Value>) -> bool {
     issues.and_then(Value::as_array).is_some_and(|issues| !issues.is_empty())
 }

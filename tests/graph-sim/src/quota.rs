@@ -1,6 +1,6 @@
-//! Rate limits: what callers have used, when they are refused, and the headers that tell them (Marketing API, "Rate
-//! limiting"). Calls are counted per ad account and use case over the last hour; beside that an ad account has a score,
-//! and the app a limit of its own. Refused calls are not counted.
+//! Rate limits: usage, throttling and the usage headers (Marketing API, "Rate limiting"). Calls are counted per ad
+//! account and use case over the last hour; in addition an ad account has a score, and the app has its own limit.
+//! Rejected calls are not counted.
 
 mod score;
 
@@ -14,12 +14,12 @@ use crate::error::GraphError;
 use crate::fault::ThrottleKind;
 use score::{Score, ScoreCheck};
 
-/// What a call to an ad account counts as.
+/// The use case that a call to an ad account counts towards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UseCase {
     /// Structure reads and writes.
     AdsManagement,
-    /// Insights, and reports under way.
+    /// Insights reads and report runs.
     AdsInsights,
     /// Audiences.
     CustomAudience,
@@ -48,23 +48,23 @@ impl UseCase {
 /// What an ad account has used of a quota.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Usage {
-    /// Calls of the last hour.
+    /// Calls in the last hour.
     pub calls: u64,
-    /// Calls that are allowed in an hour.
+    /// Allowed calls per hour.
     pub limit: u64,
-    /// Minutes until a used-up quota has room again; 0 when it has room.
+    /// Minutes until an exhausted quota allows calls again; 0 when it is not exhausted.
     pub minutes_to_wait: i64,
-    /// How full the ad account's score is, over all use cases, in percent.
+    /// How full the ad account's score is over all use cases, in percent.
     pub score_percent: f64,
 }
 
-/// An ad account, for as much as its quotas depend on it.
+/// The properties of an ad account that its quotas depend on.
 #[derive(Clone, Copy)]
 pub(crate) struct QuotaTarget<'a> {
-    /// Without `act_`.
+    /// Without the `act_` prefix.
     pub(crate) account: &'a str,
     pub(crate) case: UseCase,
-    /// 0 when the quotas do not grow with them.
+    /// 0 when the quotas do not grow with active ads.
     pub(crate) active_ads: u64,
 }
 
@@ -88,7 +88,7 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const READ_POINTS: f64 = 1.0;
 const WRITE_POINTS: f64 = 3.0;
-/// Calls an hour that each daily user of an app brings it.
+/// Calls per hour that each daily user adds to an app's limit.
 const HOURLY_CALLS_PER_USER: u64 = 200;
 
 impl Quota {
@@ -100,7 +100,7 @@ impl Quota {
         &self.limits
     }
 
-    /// Counts a call of the app, or refuses it.
+    /// Counts a call of the app, or rejects it.
     pub(crate) fn count_app(&mut self, now: Timestamp) -> Result<(), GraphError> {
         drop_expired(&mut self.app, HOUR, now);
         let users = self.limits.daily_users;
@@ -111,7 +111,7 @@ impl Quota {
         Ok(())
     }
 
-    /// Counts a call to an ad account, or refuses it.
+    /// Counts a call to an ad account, or rejects it.
     pub(crate) fn count(
         &mut self,
         target: QuotaTarget<'_>,
@@ -128,7 +128,7 @@ impl Quota {
         )
     }
 
-    /// What an ad account has used.
+    /// Returns what an ad account has used.
     pub(crate) fn usage(&self, target: QuotaTarget<'_>, now: Timestamp) -> Usage {
         let limit = self.limit(target);
         let account = self.accounts.get(target.account);
@@ -141,7 +141,7 @@ impl Quota {
         }
     }
 
-    /// The headers of a response; `target` is what the call went to.
+    /// Returns the usage headers of a response; `target` is the account the call went to.
     pub(crate) fn headers(
         &self,
         target: Option<QuotaTarget<'_>>,
@@ -159,7 +159,7 @@ impl Quota {
         let score = self.accounts.get(target.account).map(|account| &account.score);
         let mut share = score.map_or(0.0, |score| score.percent(tier, now));
         if !self.limits.score {
-            // Never reported as full where a full one would refuse nothing.
+            // Never reports 100 percent when a full score would reject nothing.
             share = share.min(99.0);
         }
         let reset = score.map_or(0, |score| score.reset_seconds(tier, now));
@@ -185,7 +185,7 @@ impl Quota {
         headers
     }
 
-    /// The use cases an ad account has calls of.
+    /// Returns the usage of each use case that the ad account has calls of.
     fn cases(&self, target: QuotaTarget<'_>, now: Timestamp) -> Vec<Value> {
         let used =
             UseCase::ALL.into_iter().map(|case| (case, self.usage(QuotaTarget { case, ..target }, now)));
@@ -204,11 +204,11 @@ impl Quota {
             .collect()
     }
 
-    /// Calls an hour.
+    /// Returns the quota in calls per hour.
     fn limit(&self, target: QuotaTarget<'_>) -> u64 {
         let limits = &self.limits;
-        // Audiences are not simulated, so their quota stays at its base. User errors lower the quota of insights by a
-        // thousandth of a call each: left out.
+        // Audiences are not simulated, so their quota stays at its base. At Meta, each user error lowers the insights
+        // quota by a thousandth of a call; this is not simulated.
         let (base, per_ad) = match target.case {
             UseCase::AdsManagement => (limits.ads_management, 40),
             UseCase::AdsInsights => (limits.ads_insights, 400),
@@ -244,7 +244,8 @@ impl AccountCalls {
         if limits.score {
             match check {
                 ScoreCheck::Allowed => {}
-                // Meta documents both for an account at its limit; that the one follows the other is our reading.
+                // Meta documents both errors for an account at its limit; that the first call gets one and later calls
+                // the other is our interpretation.
                 ScoreCheck::LimitReached => return Err(ThrottleKind::Account.error()),
                 ScoreCheck::Locked => return Err(ThrottleKind::Burst.error()),
             }
@@ -257,7 +258,7 @@ impl AccountCalls {
     }
 }
 
-/// Minutes until the oldest call is an hour old, for a quota that is used up.
+/// Returns the minutes until the oldest call is an hour old, if the quota is exhausted.
 fn minutes_to_wait(calls: &VecDeque<Timestamp>, limit: u64, now: Timestamp) -> i64 {
     match calls.iter().find(|call| **call + HOUR > now) {
         Some(oldest) if recent(calls, now) >= limit => {

@@ -1,4 +1,4 @@
-//! Reading objects, and the lists behind their edges. An edge within `fields` is read like a call of its own.
+//! Reads of objects and of their edges. An edge within `fields` is read like a separate call.
 
 use std::collections::BTreeMap;
 
@@ -17,24 +17,24 @@ use crate::token::Claims;
 use crate::world::World;
 use crate::{business, insights, listing, spec};
 
-/// What is read from.
+/// The context of a read.
 pub(crate) struct Reader<'a> {
     pub(crate) world: &'a World,
-    /// Who reads.
+    /// The caller.
     pub(crate) claims: &'a Claims,
     pub(crate) base_url: &'a str,
     pub(crate) now: Timestamp,
-    /// How much insights one response may hold.
+    /// How much insights one response may contain.
     pub(crate) insights_limits: InsightsLimits,
 }
 
 impl<'a> Reader<'a> {
-    /// `GET /{object}`
+    /// Handles `GET /{object}`.
     pub(crate) fn object(&self, object: &Object<'a>, call: &GraphCall) -> Result<Value, GraphError> {
         self.project(object, &requested_fields(call, object.class())?, call)
     }
 
-    /// `GET /{object}/{edge}`
+    /// Handles `GET /{object}/{edge}`.
     pub(crate) fn edge(
         &self,
         object: &Object<'a>,
@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
         self.list(class, object.members(self.world, edge), call)
     }
 
-    /// Lists objects of a class, but for accounts the caller may not see.
+    /// Lists objects of a class, without accounts the caller cannot access.
     pub(crate) fn list(
         &self,
         class: &str,
@@ -82,8 +82,8 @@ impl<'a> Reader<'a> {
         make(&Link { base_url: self.base_url, path: &path, params: &call.params, token })
     }
 
-    /// The wanted fields of an object; `id` comes always, fields without a value and edges that lead nowhere not at
-    /// all.
+    /// Returns the requested fields of an object. `id` is always included; fields without a value and edges without a
+    /// target are omitted.
     pub(crate) fn project(
         &self,
         object: &Object<'a>,
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
                 response.insert(name.clone(), value);
             }
         }
-        // Entries of the activity log and the like have none.
+        // Some objects, such as entries of the activity log, have no id.
         let id = object.id();
         if !id.is_empty() {
             response.insert("id".into(), json!(id));
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
 
     fn value(&self, object: &Object<'a>, field: &str) -> Option<Value> {
         match object {
-            // Moves with daylight saving time.
+            // The offset changes with daylight saving time.
             Object::Account(account) if field == "timezone_offset_hours_utc" => {
                 let seconds = account.zone.to_offset(self.now).seconds();
                 Some(if seconds % 3600 == 0 {
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An edge within `fields`.
+    /// Reads an edge within `fields`.
     fn nested(
         &self,
         object: &Object<'a>,
@@ -159,11 +159,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The fields a call asks objects of a class for.
+/// Returns the fields that a call requests of objects of a class.
 pub(crate) fn requested_fields(call: &GraphCall, class: &str) -> Result<Vec<Field>, GraphError> {
     let default = match class {
         "AdAccount" => "id,account_id",
-        // The official SDKs and what is built on them poll without naming fields.
+        // The official SDKs and tools built on them poll without naming fields.
         "AdReportRun" => {
             "id,account_id,time_ref,time_completed,async_status,async_percent_completion,is_running,is_bookmarked,\
              date_start,date_stop,error_code,error_subcode,error_message,error_user_title,error_user_msg"
@@ -182,7 +182,7 @@ pub(crate) fn requested_fields(call: &GraphCall, class: &str) -> Result<Vec<Fiel
     selection::parse(Params(&call.params).text("fields").unwrap_or(default))
 }
 
-/// The wanted parts of a structured value.
+/// Returns the requested parts of a structured value.
 fn pick(value: &Value, inner: Option<&[Field]>) -> Value {
     match (value, inner) {
         (Value::Object(fields), Some(inner)) => inner
@@ -196,13 +196,13 @@ fn pick(value: &Value, inner: Option<&[Field]>) -> Value {
     }
 }
 
-/// How many objects a response may hold at most, edges within `fields` counted with it. Meta's limit is a matter of
-/// time and memory; the number is ours.
+/// Maximum number of objects in a response, including edges within `fields`. Meta's limit depends on time and memory;
+/// this number is our choice.
 const MAX_RESPONSE_OBJECTS: usize = 50_000;
-/// How many objects an edge within `fields` gives when no limit is set.
+/// Number of objects that an edge within `fields` returns when no limit is given.
 const DEFAULT_NESTED_LIMIT: usize = 25;
 
-/// Refuses what would be too much for one response, in the words that clients know to ask for less at once.
+/// Rejects a request that is too large for one response, with the message that makes clients ask for less.
 pub(crate) fn check_weight(class: &str, limit: usize, fields: &[Field]) -> Result<(), GraphError> {
     if weight(class, limit, fields) <= MAX_RESPONSE_OBJECTS {
         return Ok(());

@@ -1,4 +1,4 @@
-//! A recorded account: Graph's own answers, read from a folder. What is absent there stays absent.
+//! A recorded account: Graph's responses, read from a folder. Fields that are absent there stay absent.
 
 mod json_file;
 
@@ -58,10 +58,10 @@ const ROW: ObjectSchema = ObjectSchema {
     ],
 };
 
-/// Where an account is taken to be when its recording does not say and its times fit.
+/// Time zone of a recording that does not contain one, if its creation times match it.
 const FALLBACK_TIMEZONE: &str = "Europe/Prague";
 
-/// Reads the account in `folder`; `timezone` is used when the recording names none.
+/// Reads the account in `folder`; `timezone` is used when the recording contains none.
 pub(crate) fn world(folder: &Path, timezone: Option<&str>) -> Result<World, StartError> {
     let account = read_object(folder, "account.json", ACCOUNT)?;
     let structure = [
@@ -116,7 +116,7 @@ pub(crate) fn world(folder: &Path, timezone: Option<&str>) -> Result<World, Star
     Ok(world)
 }
 
-/// The last day a recording has numbers for.
+/// Returns the last day a recording has numbers for.
 ///
 /// # Errors
 /// When the insights file is missing, not JSON, of the wrong shape or without any row.
@@ -144,7 +144,7 @@ fn text_of(fields: &Map<String, Value>, field: &str) -> String {
     fields.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// The usual zone when every creation time has the offset the zone had at that time.
+/// Returns the fallback zone if every creation time has the offset that zone had at that time.
 fn likely_zone<'a>(nodes: impl Iterator<Item = &'a Map<String, Value>>) -> &'static str {
     let Ok(zone) = TimeZone::get(FALLBACK_TIMEZONE) else { return "UTC" };
     let fits = |fields: &Map<String, Value>| {

@@ -1,4 +1,4 @@
-//! Report runs: insights that are ordered by POST and fetched later.
+//! Report runs: insights that are requested by POST and read later.
 
 mod run;
 
@@ -16,15 +16,15 @@ use crate::paging::Link;
 use crate::world::World;
 use run::Run;
 
-/// How report runs go.
+/// How report runs behave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReportSettings {
-    /// From order to completion, by the simulator's clock.
+    /// From request to completion, by the simulator's clock.
     pub duration: SignedDuration,
-    /// The poll at which a run is complete even if the clock stands still: 1 is the first one, 0 leaves it to the
-    /// clock alone.
+    /// The poll at which a run is complete even if the clock stands still: 1 is the first one; 0 means that only the
+    /// clock counts.
     pub polls: u32,
-    /// How many of a hundred runs have which outcome; the others complete.
+    /// The percentage of runs with each outcome; the remaining runs complete.
     pub outcome_percentages: Vec<(u32, ReportOutcome)>,
 }
 
@@ -35,32 +35,32 @@ impl Default for ReportSettings {
     }
 }
 
-/// What becomes of a report run.
+/// The outcome of a report run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReportOutcome {
     /// `Job Completed` at 100 percent.
     Completed,
     /// `Job Failed` half way.
     Failed(ReportError),
-    /// `Job Skipped`: it expired before it was started, and must be ordered again.
+    /// `Job Skipped`: it expired before it was started and must be requested again.
     Skipped,
-    /// `Job Running` for ever: at 99 percent as often seen, or at 100, which is not complete either.
+    /// `Job Running` for ever: at 99 percent, as often observed, or at 100, which is not complete either.
     Stuck {
         /// The percentage it stays at.
         percent: u8,
     },
-    /// It completes, but the first reads of its rows are refused.
+    /// It completes, but the first reads of its rows are rejected.
     RowsDelayed {
-        /// How many.
+        /// Number of rejected reads.
         reads: u32,
-        /// In which words; [`ReportOutcome::rows_delayed`] has those Meta uses.
+        /// The error; [`ReportOutcome::rows_delayed`] uses Meta's.
         error_response: ErrorResponse,
     },
 }
 
 impl ReportOutcome {
-    /// The first reads of the rows are refused as if the run was not complete (code 2601, subcode 1815107, transient,
-    /// as practitioners report).
+    /// Returns the outcome in which the first reads of the rows are rejected as if the run was not complete (code 2601,
+    /// subcode 1815107, transient, as practitioners report).
     pub fn rows_delayed(reads: u32) -> Self {
         let message = Some("Error accessing adreport job.".to_owned());
         let error_response =
@@ -69,7 +69,7 @@ impl ReportOutcome {
     }
 }
 
-/// Why a run failed, as a run tells it since v25.0.
+/// Why a run failed, in the fields runs have had since v25.0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportError {
     /// `error_code`.
@@ -85,12 +85,12 @@ pub struct ReportError {
 }
 
 impl ReportError {
-    /// Failed for no reason that is given: code -2, subcode 2490547.
+    /// Returns the error without a stated reason: code -2, subcode 2490547.
     pub fn unexplained() -> Self {
         Self::new(-2, 2_490_547, "The report could not be generated.", "Report failed")
     }
 
-    /// Asked for too much: code -3, subcode 1504045.
+    /// Returns the error for a report that is too large: code -3, subcode 1504045.
     pub fn too_large() -> Self {
         Self::new(-3, 1_504_045, "The report is too large. Ask for less data.", "Report too large")
     }
@@ -108,17 +108,17 @@ pub struct ReportRun {
     pub id: String,
     /// The ad account, with its prefix: `act_1`.
     pub account: String,
-    /// The object whose insights were ordered: the account, or a campaign, ad set or ad.
+    /// The object whose insights were requested: the account, or a campaign, ad set or ad.
     pub object: String,
-    /// The parameters of the order.
+    /// The parameters of the request.
     pub params: BTreeMap<String, String>,
-    /// `async_status`, such as `Job Completed`, when it was last looked at.
+    /// `async_status`, such as `Job Completed`, when it was last updated.
     pub status: String,
-    /// `async_percent_completion` then.
+    /// `async_percent_completion` at that time.
     pub percent: u8,
-    /// When it was ordered.
+    /// When it was requested.
     pub ordered_at: Timestamp,
-    /// When it came to an end, good or bad.
+    /// When it ended, successfully or not.
     pub ended_at: Option<Timestamp>,
     /// How often its status was read.
     pub polls: u32,
@@ -133,16 +133,16 @@ pub(crate) struct ReportRuns {
     created: u64,
 }
 
-/// Meta keeps runs so long.
+/// How long Meta keeps runs.
 const RUN_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl ReportRuns {
-    /// Fates of the next runs, before those that chance would give them.
+    /// Queues outcomes for the next runs, which take precedence over random ones.
     pub(crate) fn queue_outcomes(&mut self, outcomes: impl IntoIterator<Item = ReportOutcome>) {
         self.queued_outcomes.extend(outcomes);
     }
 
-    /// Begins a run and gives its id.
+    /// Starts a run and returns its id.
     pub(crate) fn start(
         &mut self,
         subject: Subject,
@@ -169,12 +169,12 @@ impl ReportRuns {
         ReportOutcome::Completed
     }
 
-    /// Digits of the ad account of a run.
+    /// Returns the ad account id of a run, without the `act_` prefix.
     pub(crate) fn account(&self, id: &str) -> Option<&str> {
         self.runs.get(id).map(|run| run.subject.account.as_str())
     }
 
-    /// The fields of a run.
+    /// Returns the fields of a run.
     pub(crate) fn fields(&self, id: &str) -> Option<Map<String, Value>> {
         let run = self.runs.get(id)?;
         Some(run.fields(id))
@@ -187,12 +187,12 @@ impl ReportRuns {
         }
     }
 
-    /// Counts a read of a run's rows, which may be refused for a while.
+    /// Counts a read of a run's rows, which may be rejected for a while.
     pub(crate) fn count_read(&mut self, id: &str) -> Result<(), GraphError> {
         self.runs.get_mut(id).map_or(Ok(()), Run::count_read)
     }
 
-    /// A page of a run's rows.
+    /// Returns a page of a run's rows.
     pub(crate) fn rows(
         &self,
         id: &str,
@@ -203,13 +203,13 @@ impl ReportRuns {
         Some(self.runs.get(id)?.rows(world, call, link))
     }
 
-    /// All runs that are kept, the first ordered first.
+    /// Returns all retained runs, in the order they were requested.
     pub(crate) fn list(&self) -> Vec<ReportRun> {
         self.runs.iter().map(|(id, run)| run.view(id)).collect()
     }
 }
 
-/// Lets every run go as far as it is by now. Rows are made when a run is complete, and stay as they are.
+/// Advances every run to its state at `now`. Rows are created when a run completes, and do not change afterwards.
 pub(crate) fn advance(world: &mut World, now: Timestamp) {
     let mut reports = std::mem::take(&mut world.reports);
     reports.runs.retain(|_, run| now < run.ordered_at + RUN_RETENTION);

@@ -1,4 +1,4 @@
-//! Which call does what.
+//! Dispatch of calls to their handlers.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::world::World;
 use crate::write::{self, Operation, Write};
 use crate::{auth, batch, business, me, oauth, reports, spec, webhook};
 
-/// The ad account a call goes to, and what the call counts as.
+/// Returns the ad account a call goes to, and the use case it counts towards.
 pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase)> {
     let first = call.segments.first()?;
     let digits = match first.strip_prefix("act_") {
@@ -36,7 +36,7 @@ pub(crate) fn target(world: &World, call: &GraphCall) -> Option<(String, UseCase
     Some((digits, case))
 }
 
-/// The class of the object a call goes to.
+/// Returns the class of the object a call goes to.
 pub(crate) fn class(world: &World, call: &GraphCall) -> Option<&'static str> {
     match call.segments.first()?.as_str() {
         "me" => Some("User"),
@@ -44,7 +44,7 @@ pub(crate) fn class(world: &World, call: &GraphCall) -> Option<&'static str> {
     }
 }
 
-/// Answers a call.
+/// Handles a call.
 pub(crate) fn dispatch(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
     if call.method == Method::POST && call.segments.is_empty() {
         return batch::execute(state, call, now);
@@ -77,7 +77,7 @@ pub(crate) fn dispatch(state: &mut State, call: &GraphCall, now: Timestamp) -> R
     }
     reports::advance(&mut state.world, now);
     let Some(class) = class(&state.world, call) else { return Err(unsupported(method, id)) };
-    // A report is ordered by POST, but changes nothing.
+    // A report is requested by POST, but changes nothing.
     let is_report =
         call.method == Method::POST && call.segments.get(1).is_some_and(|edge| edge == "insights");
     let writes = call.method != Method::GET && !is_report;
@@ -106,7 +106,7 @@ pub(crate) fn dispatch(state: &mut State, call: &GraphCall, now: Timestamp) -> R
     }
 }
 
-/// Refuses what the specification does not have; comes before any effect.
+/// Rejects what the specification does not allow; runs before any effect.
 fn check(state: &mut State, call: &GraphCall, class: &str) -> Result<(), GraphError> {
     let (id, edge) = match call.path().as_slice() {
         [id] => ((*id).to_owned(), ""),
@@ -172,7 +172,7 @@ fn dispatch_me(
     }
 }
 
-/// What a person takes back, for the journal.
+/// Returns the journal entry for withdrawn permissions.
 fn permission_write(claims: &Claims, path: &str, now: Timestamp) -> Write {
     let user = Some(claims.user.clone());
     let (params, files) = (BTreeMap::new(), BTreeMap::new());
@@ -190,7 +190,7 @@ fn reader<'a>(state: &'a State, claims: &'a Claims, now: Timestamp) -> Reader<'a
 }
 
 fn read(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) -> Result<Value, GraphError> {
-    // Insights may stand anywhere in `fields`.
+    // Insights may be requested anywhere in `fields`.
     let today = state.world.today(state.world.main(), now);
     state.world.facts.generate_until(today);
     let id = call.segments.first().map_or("", String::as_str);
@@ -205,7 +205,7 @@ fn read(state: &mut State, call: &GraphCall, claims: &Claims, now: Timestamp) ->
     }
 }
 
-/// Begins a report run.
+/// Starts a report run.
 fn start_report(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
     let id = call.segments.first().map_or("", String::as_str);
     let object = Object::find(&state.world, id).ok_or_else(|| unsupported("post", id))?;
@@ -237,8 +237,8 @@ fn execute_write(
     Ok(response)
 }
 
-/// Graph ignores parameters it does not know, so a misspelt one goes unnoticed: here it is at least counted, and
-/// refused in strict mode.
+/// Counts ignored parameters, and rejects them in strict mode. Graph silently ignores unknown parameters, so a misspelt
+/// one would go unnoticed.
 fn record_ignored_params(state: &mut State, call: &GraphCall, unknown: &[String]) -> Result<(), GraphError> {
     if unknown.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The `fields` parameter: which fields and edges of an object are wanted.
+//! The `fields` parameter: the requested fields and edges of an object.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ pub(crate) struct Field {
     pub(crate) inner: Option<Vec<Self>>,
 }
 
-/// Reads `a,b{c,d}`; also a JSON array of names, which some clients send.
+/// Parses `a,b{c,d}`, or a JSON array of names, which some clients send.
 pub(crate) fn parse(text: &str) -> Result<Vec<Field>, GraphError> {
     if let Some(names) = text.trim_start().starts_with('[').then(|| serde_json::from_str::<Vec<String>>(text))
     {
@@ -24,7 +24,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Field>, GraphError> {
     if rest.is_empty() { Ok(fields) } else { Err(syntax(text)) }
 }
 
-/// The text a selection was read from, but for blanks and empty names.
+/// Writes a selection in the syntax it is parsed from, without blanks and empty names.
 pub(crate) fn write(fields: &[Field]) -> String {
     fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
@@ -73,7 +73,7 @@ fn word<'a>(rest: &mut &'a str) -> &'a str {
     word
 }
 
-/// Reads `.limit(5).filtering([{"field":"id",…}])`.
+/// Parses `.limit(5).filtering([{"field":"id",…}])`.
 fn modifiers(rest: &mut &str) -> Result<BTreeMap<String, String>, GraphError> {
     let mut modifiers = BTreeMap::new();
     while let Some(after) = rest.strip_prefix('.') {
@@ -87,7 +87,7 @@ fn modifiers(rest: &mut &str) -> Result<BTreeMap<String, String>, GraphError> {
     Ok(modifiers)
 }
 
-/// Where the bracket is that closes one opened before the text; those in quotes do not count.
+/// Returns the index of the bracket that closes one opened before the text; quoted brackets are skipped.
 fn closing(text: &str) -> Option<usize> {
     let (mut depth, mut quoted, mut escaped) = (0_u32, false, false);
     for (index, c) in text.char_indices() {

@@ -1,4 +1,4 @@
-//! The HTTP side: one handler for every path, because Graph's paths are ids.
+//! The HTTP server: one handler for every path, because Graph's paths are ids.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,14 +22,14 @@ use crate::webhook;
 /// The state, shared by all connections and the test that started the simulator.
 pub(crate) type SharedState = Arc<Mutex<State>>;
 
-/// Locks the state. A panic elsewhere is that test's failure already, so the lock is taken all the same.
+/// Locks the state. Ignores poisoning, because a panic elsewhere already fails its own test.
 pub(crate) fn lock(state: &SharedState) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The whole interface.
+/// Builds the router.
 pub(crate) fn router(state: SharedState) -> Router {
-    // Videos come in one piece from clients that do not cut them up.
+    // Some clients send videos in one piece.
     Router::new().fallback(handle).layer(DefaultBodyLimit::disable()).with_state(state)
 }
 
@@ -84,7 +84,7 @@ async fn graph(state: &SharedState, abort: &ConnectionAbort, request: Request) -
     let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let gzip = gzip::is_accepted(request.headers());
     if is_too_large(state, &request) {
-        // Read to its end all the same, or the caller would see a broken connection instead of the response.
+        // Reads the body to its end; otherwise the caller would see a broken connection instead of the response.
         drop(Bytes::from_request(request, &()).await);
         return respond(StatusCode::PAYLOAD_TOO_LARGE, HTML_CONTENT_TYPE, Body::empty());
     }
@@ -100,7 +100,7 @@ async fn graph(state: &SharedState, abort: &ConnectionAbort, request: Request) -
         (exchange::respond(&mut state, call, &method, &path, area, now), state.stopping.clone())
     };
     wait(graph_response.send_mode, abort, stopping).await;
-    // What cannot be packed goes out as it is.
+    // If compression fails, the body is sent uncompressed.
     let compressed = gzip.then(|| gzip::compress(&graph_response.body).ok()).flatten();
     let encoded = compressed.is_some();
     let body = compressed.map_or_else(|| Body::from(graph_response.body), Body::from);
@@ -112,13 +112,13 @@ async fn graph(state: &SharedState, abort: &ConnectionAbort, request: Request) -
     response
 }
 
-/// Waits until a response is to be sent. A simulator that is told to stop waits for nothing.
+/// Waits until a response is due. Returns at once when the simulator stops.
 async fn wait(send_mode: SendMode, abort: &ConnectionAbort, mut stopping: watch::Receiver<()>) {
     match send_mode {
         SendMode::Immediate => {}
         SendMode::Delayed(delay) => drop(tokio::time::timeout(delay, stopping.changed()).await),
         SendMode::Never => {
-            // Nothing is ever sent on this channel: it ends when the simulator stops.
+            // Nothing is ever sent on this channel: it closes when the simulator stops.
             drop(stopping.changed().await);
             abort.trigger();
         }
@@ -126,7 +126,7 @@ async fn wait(send_mode: SendMode, abort: &ConnectionAbort, mut stopping: watch:
     }
 }
 
-/// Whether a call is larger than Meta takes in one piece; uploads to an address of their own may be.
+/// Returns whether a call is larger than Meta accepts in one request; uploads to a video's upload URL are exempt.
 fn is_too_large(state: &SharedState, request: &Request) -> bool {
     let length =
         request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -141,7 +141,7 @@ fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Body>
     response
 }
 
-/// Adds headers; one that cannot be sent is left out.
+/// Adds headers; invalid ones are skipped.
 fn add_headers(headers: &mut HeaderMap, more: &[(String, String)]) {
     for (name, value) in more {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {

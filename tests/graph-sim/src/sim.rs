@@ -1,4 +1,4 @@
-//! The running simulator, and what a test may see and do behind Graph's back.
+//! The running simulator, and what a test can inspect and change outside of the Graph API.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -51,7 +51,7 @@ pub struct AccountInfo {
     pub currency: String,
     /// IANA name.
     pub timezone: String,
-    /// The page its ads speak for: posts of other pages are refused.
+    /// The page that its ads belong to; posts of other pages are rejected.
     pub page_id: String,
 }
 
@@ -113,7 +113,7 @@ impl GraphSim {
             }
             state.journal = Some(journal);
         }
-        // What happened before the start has been told.
+        // Discards events from before the start, which are not delivered again.
         let now = state.now();
         state.world.advance(now);
         state.world.events.clear();
@@ -123,7 +123,7 @@ impl GraphSim {
         let served = tokio::spawn(async move {
             let serve =
                 axum::serve(AbortableListener(listener), service).with_graceful_shutdown(async move {
-                    // Nothing is ever sent: the channel ends when the simulator is dropped.
+                    // Nothing is ever sent on this channel: it closes when the simulator is dropped.
                     drop(stopped.changed().await);
                 });
             if let Err(error) = serve.await {
@@ -133,7 +133,7 @@ impl GraphSim {
         Ok(Self { state, base_url, stop: Some(stop), served })
     }
 
-    /// Stops, and waits until the port is free and open calls are answered.
+    /// Stops the simulator; waits until open calls are answered and the port is free.
     pub async fn stop(mut self) {
         drop(self.stop.take());
         if let Err(error) = (&mut self.served).await {
@@ -141,17 +141,17 @@ impl GraphSim {
         }
     }
 
-    /// Enters an address into the app's settings as a valid OAuth redirect URI; from then on only such are taken.
+    /// Adds a URI to the app's valid OAuth redirect URIs; from then on only those are accepted.
     pub fn allow_redirect(&self, uri: &str) {
         lock(&self.state).app.redirect_uris.push(uri.to_owned());
     }
 
-    /// Where Graph and the login dialog are, without a slash at the end.
+    /// Returns the base URL of Graph and the login dialog, without a trailing slash.
     pub fn base_url(&self) -> String {
         self.base_url.clone()
     }
 
-    /// The main ad account.
+    /// Returns the main ad account.
     pub fn account(&self) -> AccountInfo {
         let state = lock(&self.state);
         let main = state.world.main();
@@ -163,28 +163,29 @@ impl GraphSim {
         }
     }
 
-    /// Graph calls served so far, batches as well as their items; pages of the login dialog are not counted.
+    /// Returns the number of Graph calls served so far, including batches and their items, but not pages of the login
+    /// dialog.
     pub fn calls(&self) -> u64 {
         lock(&self.state).calls
     }
 
-    /// Parameters that were ignored so far because Graph does not know them for their call.
+    /// Returns the number of parameters ignored so far because Graph does not know them for their call.
     pub fn ignored_params(&self) -> u64 {
         lock(&self.state).ignored_params
     }
 
-    /// Has somebody hear the URL of every Graph call from now on, path and query as they came; also those of the items
+    /// Sets a listener that receives the URL (path and query as sent) of every future Graph call, including the items
     /// of batches.
     pub fn on_graph_call(&self, call_listener: impl Fn(&str) + Send + 'static) {
         lock(&self.state).call_listener = Some(Box::new(call_listener));
     }
 
-    /// What clients sent: the newest 10,000 calls, the oldest of them first.
+    /// Returns the newest 10,000 calls that clients sent, oldest first.
     pub fn requests(&self) -> Vec<RecordedCall> {
         lock(&self.state).call_log.calls()
     }
 
-    /// A campaign as it is stored now.
+    /// Returns a campaign as it is stored now.
     pub fn campaign(&self, id: &str) -> Option<Value> {
         let mut state = lock(&self.state);
         let now = state.now();
@@ -193,7 +194,7 @@ impl GraphSim {
         Some(Value::Object(state.world.all_fields(node)))
     }
 
-    /// Any campaign, ad set, ad, creative or ad account as it is stored now.
+    /// Returns any campaign, ad set, ad, creative or ad account as it is stored now.
     pub fn node(&self, id: &str) -> Option<Value> {
         let mut state = lock(&self.state);
         let now = state.now();
@@ -204,38 +205,39 @@ impl GraphSim {
         state.world.nodes.get(id).map(|node| Value::Object(state.world.all_fields(node)))
     }
 
-    /// Changes a node as a person would in Ads Manager; null takes a field away. Not kept in the journal.
+    /// Changes a node as a user would in Ads Manager; a null value removes the field. Not written to the journal.
     pub fn update_node(&self, id: &str, changes: Value) {
         let mut state = lock(&self.state);
         let now = state.now();
         state.world.update(id, changes, now);
     }
 
-    /// Ends the review of an ad, or overturns it.
+    /// Ends the review of an ad, or overrides its decision.
     pub fn review(&self, ad_id: &str, decision: ReviewDecision) {
         lock(&self.state).world.finish_review(ad_id, Some(decision));
     }
 
-    /// Makes a campaign, ad set or ad WITH_ISSUES; none takes its issues away.
+    /// Makes a campaign, ad set or ad WITH_ISSUES; `None` clears its issues.
     pub fn set_issue(&self, id: &str, issue: Option<Issue>) {
         let mut state = lock(&self.state);
         let now = state.now();
         state.world.set_issue(id, issue, now);
     }
 
-    /// From now on ad sets for Taiwan, Singapore, Thailand and Brazil must name verified identities, as
-    /// [`WriteSettings::require_regional_identities`](crate::WriteSettings::require_regional_identities) says from the start.
+    /// Requires verified identities for ad sets in Taiwan, Singapore, Thailand and Brazil from now on.
+    /// [`WriteSettings::require_regional_identities`](crate::WriteSettings::require_regional_identities) does the same
+    /// from the start.
     pub fn require_regional_identities(&self) {
         lock(&self.state).world.writing.require_regional_identities = true;
     }
 
-    /// Queues a fault for a coming video.
+    /// Queues a fault for a future video.
     pub fn fail_next_video(&self, fault: VideoFault) {
         lock(&self.state).world.uploads.faults.push_back(fault);
     }
 
-    /// The ad-day rows of the main account from `since` to `until`, both included, exactly as insights give them
-    /// with all stored fields.
+    /// Returns the ad-day rows of the main account from `since` to `until`, both included, exactly as insights return
+    /// them with all stored fields.
     pub fn insights_rows(&self, since: Date, until: Date) -> Vec<Value> {
         let mut state = lock(&self.state);
         let now = state.now();
@@ -244,12 +246,12 @@ impl GraphSim {
         insights::ad_day_rows(&state.world, since, until, as_of)
     }
 
-    /// Orders the fates of the next report runs, one each.
+    /// Queues the outcomes of the next report runs, one each.
     pub fn queue_report_outcomes(&self, outcomes: Vec<ReportOutcome>) {
         lock(&self.state).world.reports.queue_outcomes(outcomes);
     }
 
-    /// The report runs of the last thirty days as they are by now, the first ordered first.
+    /// Returns the report runs of the last thirty days in their current state, in the order they were requested.
     pub fn report_runs(&self) -> Vec<ReportRun> {
         let mut state = lock(&self.state);
         let now = state.now();
@@ -257,61 +259,59 @@ impl GraphSim {
         state.world.reports.list()
     }
 
-    /// Changes fields of an ad-day row, as Meta restates numbers; null takes a field away, and null instead of
-    /// fields takes the row away, which Meta does too. A row that did not
-    /// exist comes to be.
+    /// Changes fields of an ad-day row, as Meta restates numbers. A null value removes the field; null instead of an
+    /// object removes the row, which Meta does too. A row that did not exist is created.
     pub fn restate(&self, ad_id: &str, day: Date, changes: Value) {
         let mut state = lock(&self.state);
         let now = state.now();
-        // Runs that were complete before do not change any more.
+        // Runs that completed before do not change any more.
         reports::advance(&mut state.world, now);
         let as_of = AsOf::new(state.world.main(), now);
         insights::restate(&mut state.world, ad_id, day, &changes, as_of);
     }
 
-    /// Orders a fault.
+    /// Queues a fault.
     pub fn fail_next(&self, fault: Fault) {
         lock(&self.state).faults.add(fault);
     }
 
-    /// Lets calls go wrong by this plan from now on, instead of by the one before. Faults ordered one by one come
-    /// first.
+    /// Replaces the fault plan from now on. Queued faults take precedence over it.
     pub fn set_plan(&self, plan: FaultPlan) {
         lock(&self.state).faults.set_plan(plan);
     }
 
-    /// Faults that struck so far, ordered or planned.
+    /// Returns the number of faults injected so far, queued or planned.
     pub fn faults_injected(&self) -> u64 {
         lock(&self.state).faults.injected()
     }
 
-    /// What an ad account, with or without its `act_`, has used of a quota.
+    /// Returns what an ad account, with or without `act_`, has used of a quota.
     pub fn usage(&self, account: &str, case: UseCase) -> Usage {
         let state = lock(&self.state);
         let target = state.target(account.trim_start_matches("act_"), case);
         state.quota.usage(target, state.now())
     }
 
-    /// Calls that were refused because a quota was really used up, or something was changed too often; faults are
-    /// not counted.
+    /// Returns the number of calls rejected because a quota was exhausted or something was changed too often; injected
+    /// faults are not counted.
     pub fn throttled(&self) -> u64 {
         lock(&self.state).throttled
     }
 
-    /// Lets something happen that webhooks tell of, such as `with_issues_ad_objects` of an `ad_account`. Whether
-    /// anybody will be told: the app must have subscribed to the field, and to the ad account or page.
+    /// Posts a change that webhooks report, such as `with_issues_ad_objects` of an `ad_account`. Returns whether it
+    /// will be delivered: the app must have subscribed to the field, and to the ad account or page.
     pub fn post_change(&self, object: &str, field: &str, value: Value) -> bool {
         let mut state = lock(&self.state);
         let now = state.now();
         webhook::record_change(&mut state, object, field, value, now)
     }
 
-    /// Makes the webhook deliveries that are due by the simulator's clock, and those that fail at once a second time.
+    /// Sends the webhook deliveries that are due by the simulator's clock; failed ones are retried once immediately.
     pub async fn deliver_due(&self) -> DeliveryStats {
         webhook::deliver_due(&self.state).await
     }
 
-    /// Makes webhook deliveries as they fall due, until it is dropped: for a simulator whose clock is the real one.
+    /// Sends webhook deliveries as they fall due, until the future is dropped: for a simulator with a real clock.
     pub async fn deliver_continuously(&self) {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -320,24 +320,24 @@ impl GraphSim {
         }
     }
 
-    /// The `X-Hub-Signature-256` with which Meta would deliver this body.
+    /// Returns the `X-Hub-Signature-256` that Meta would send with this body.
     pub fn webhook_signature(&self, body: &str) -> String {
         webhook::signature_256(&lock(&self.state).app.app_secret, body)
     }
 
-    /// Kills all tokens issued so far: they are answered code 190 with this subcode.
+    /// Revokes all tokens issued so far: calls with them fail with code 190 and this subcode.
     pub fn revoke_token(&self, subcode: u32) {
         let mut state = lock(&self.state);
         let now = state.now();
         state.tokens.revoke(None, subcode, now);
     }
 
-    /// A token of sixty days for a person, without the login dialog.
+    /// Issues a user token of sixty days, without the login dialog.
     pub fn issue_token(&self, user: &str, scopes: &[&str]) -> String {
         self.issue(user, scopes, false, TokenLifetime::Long)
     }
 
-    /// A token of a system user, which never expires.
+    /// Issues a token of a system user, which never expires.
     pub fn issue_system_token(&self, user: &str, scopes: &[&str]) -> String {
         self.issue(user, scopes, true, TokenLifetime::NonExpiring)
     }
@@ -350,19 +350,19 @@ impl GraphSim {
         state.tokens.issue(&state.app.app_secret, TokenOwner::new(user, &scopes, system), life, now)
     }
 
-    /// From now on `debug_token` says of the tokens that are issued that they belong to this other app. Meta exchanges no
-    /// code of another app; whoever can put such a token into the response tries it this way.
+    /// Makes `debug_token` report future tokens as belonging to this other app. Meta exchanges no code of another app;
+    /// this simulates an attacker who can put such a token into the response.
     pub fn issue_tokens_as_app(&self, app_id: &str) {
         lock(&self.state).tokens.set_app(app_id);
     }
 
-    /// Breaks one token, or mends it.
+    /// Sets the state of one token: invalid in some way, or valid again.
     pub fn set_token_state(&self, token: &str, state: TokenState) {
         lock(&self.state).tokens.set_state(token, state);
     }
 
-    /// Limits the ad accounts (`act_1`) that a person sees; `debug_token` names them as `target_ids`. The person of
-    /// the login dialog is [`LOGIN_USER_ID`](crate::LOGIN_USER_ID).
+    /// Limits the ad accounts (`act_1`) that a user can see; `debug_token` lists them as `target_ids`. The user of the
+    /// login dialog is [`LOGIN_USER_ID`](crate::LOGIN_USER_ID).
     pub fn set_visible_accounts(&self, user: &str, accounts: &[&str]) {
         let digits = accounts.iter().map(|id| id.trim_start_matches("act_").to_owned()).collect();
         lock(&self.state).tokens.limit_accounts(user, digits);
@@ -371,7 +371,7 @@ impl GraphSim {
 
 impl Drop for GraphSim {
     fn drop(&mut self) {
-        // The end of the channel is the signal; the task is not waited for.
+        // Closing the channel is the signal; the task is not awaited.
         drop(self.stop.take());
     }
 }

@@ -1,7 +1,8 @@
-//! Meta's specification of the Marketing API v26.0, as far as the simulator goes: which classes have which fields and
-//! edges, and what the parameters of a call may be.
+//! Meta's specification of the Marketing API v26.0, as far as it is simulated: the fields and edges of classes, and the
+//! types of parameters.
 //!
-//! It is read from `spec/v26.txt`, which `spec/derive.py` writes from Meta's official SDK. A line of it is one of
+//! It is read from `spec/v26.txt`, which `spec/derive.py` writes from Meta's official SDK. Each line has one of these
+//! forms:
 //!
 //! ```text
 //! enum NAME VALUE…
@@ -11,8 +12,8 @@
 //!                                 for the object itself, PARAMETER is `name:type`, or `name*:type` when required
 //! ```
 //!
-//! The specification knows less than Meta: rules between parameters, limits of values and much of what is required are
-//! not in it.
+//! The specification is incomplete: rules between parameters, limits of values and many required parameters are not in
+//! it.
 
 mod check;
 mod kind;
@@ -34,7 +35,7 @@ struct Class {
 
 /// One call to objects of a class.
 pub(crate) struct Call {
-    /// The class of what is answered.
+    /// The class of the returned objects.
     pub(crate) returned: &'static str,
     params: BTreeMap<&'static str, Param>,
 }
@@ -86,17 +87,17 @@ fn read_param((name, kind): (&'static str, &'static str)) -> (&'static str, Para
     (name, Param { required, kind: Type::read(kind) })
 }
 
-/// A call to objects of a class; an empty edge is the object itself.
+/// Returns the call to objects of a class; an empty edge means the object itself.
 pub(crate) fn call(class: &str, method: &str, edge: &str) -> Option<&'static Call> {
     SPEC.classes.get(class)?.calls.get(method)?.get(if edge.is_empty() { "-" } else { edge })
 }
 
-/// Whether objects of a class can be asked for a field of this name.
+/// Returns whether objects of a class have a readable field of this name.
 pub(crate) fn has_field(class: &str, field: &str) -> bool {
     field == "id" || SPEC.classes.get(class).is_some_and(|class| class.fields.contains_key(field))
 }
 
-/// The class of the object or objects a field holds, if the specification has it.
+/// Returns the class of the object or objects in a field, if the specification has it.
 pub(crate) fn field_class(class: &str, field: &str) -> Option<&'static str> {
     let held = SPEC.classes.get(class)?.fields.get(field)?;
     let held = held.strip_prefix("list<").and_then(|held| held.strip_suffix('>')).unwrap_or(held);

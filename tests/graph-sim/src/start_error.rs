@@ -1,4 +1,4 @@
-//! Why a simulator could not be started.
+//! Errors at the start of a simulator.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,32 +9,32 @@ pub enum StartError {
     /// The port is taken, or may not be used.
     #[error("port {port} on 127.0.0.1: {cause}")]
     Port {
-        /// The port asked for.
+        /// The requested port.
         port: u16,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// A file that is missing or cannot be read or written.
+    /// A file is missing or cannot be read or written.
     #[error("{}: {cause}", file.display())]
     File {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// A recorded file that is not JSON, or not of the shape it should have.
+    /// A recorded file is not JSON, or not of the expected shape.
     #[error("{file}:{line}:{column}: {message}")]
     Recording {
         /// The file's name in its folder.
         file: String,
-        /// Where in the file, counted from 1.
+        /// Line in the file, counted from 1.
         line: usize,
-        /// Where in the line, counted from 1.
+        /// Column in the line, counted from 1.
         column: usize,
         /// What is wrong there.
         message: String,
     },
-    /// A line of the journal that cannot be replayed on this account.
+    /// A line of the journal cannot be replayed on this account.
     #[error("{}:{line}: {message}", file.display())]
     Journal {
         /// The journal.
@@ -44,13 +44,13 @@ pub enum StartError {
         /// What is wrong with it.
         message: String,
     },
-    /// A time zone which the time zone database does not know.
+    /// The time zone is not in the time zone database.
     #[error("unknown time zone {name}")]
     Timezone {
-        /// The name as it was given.
+        /// The name as given.
         name: String,
     },
-    /// The part that calls the callbacks of webhooks cannot be set up.
+    /// The HTTP client for webhook callbacks cannot be created.
     #[error("the HTTP client for webhooks: {0}")]
     Client(#[from] reqwest::Error),
 }

@@ -1,4 +1,4 @@
-//! Everything a running simulator holds.
+//! The state of a running simulator.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +21,10 @@ use crate::webhook::Webhooks;
 use crate::world::World;
 use crate::write::{self, Operation, Write};
 
-/// Who listens to URLs.
+/// A function that receives the URLs of calls.
 pub(crate) type CallListener = Box<dyn Fn(&str) + Send>;
 
-/// Everything a running simulator holds.
+/// The state of a running simulator.
 pub(crate) struct State {
     pub(crate) world: World,
     pub(crate) app: App,
@@ -35,11 +35,11 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) webhooks: Webhooks,
     pub(crate) callbacks: Callbacks,
-    /// Calls the callbacks of webhooks.
+    /// HTTP client for webhook callbacks.
     pub(crate) http: reqwest::Client,
-    /// Of listings that a fault may repeat a page of: the page served last.
+    /// The last page served of each listing that a fault may repeat a page of.
     pub(crate) last_pages: BTreeMap<String, Value>,
-    /// Ends when the simulator stops.
+    /// Closes when the simulator stops.
     pub(crate) stopping: watch::Receiver<()>,
     pub(crate) quota: Quota,
     pub(crate) change_limiter: ChangeLimiter,
@@ -66,7 +66,7 @@ impl State {
         token.split_once('|') == Some((&self.app.app_id, &self.app.app_secret))
     }
 
-    /// Counts a call to an ad account, or refuses it.
+    /// Counts a call to an ad account, or rejects it.
     pub(crate) fn count(
         &mut self,
         account: &str,
@@ -78,14 +78,14 @@ impl State {
         self.quota.count(target, writes, now)
     }
 
-    /// What a call to an ad account is counted against.
+    /// Returns the quota target of a call to an ad account.
     pub(crate) fn target<'a>(&self, account: &'a str, case: UseCase) -> QuotaTarget<'a> {
         let widened = self.quota.limits().with_active_ads;
         let active_ads = if widened { self.world.active_ads(account) } else { 0 };
         QuotaTarget { account, case, active_ads }
     }
 
-    /// Carries out a journaled write again.
+    /// Replays a write from the journal.
     pub(crate) fn replay(&mut self, write: &Write) -> Result<(), GraphError> {
         if let Some(user) = &write.user {
             match write.path.strip_prefix("me/permissions/") {
@@ -98,7 +98,7 @@ impl State {
         write::execute(&mut self.world, &operation, write).map(drop)
     }
 
-    /// Keeps a write for the next start.
+    /// Appends a write to the journal, for the next start.
     pub(crate) fn append_to_journal(&mut self, write: &Write) {
         if let Some(journal) = &mut self.journal {
             journal.append(write);
@@ -106,5 +106,5 @@ impl State {
     }
 }
 
-/// Subcode of tokens whose person removed the app.
+/// Subcode of tokens whose user removed the app.
 pub(crate) const APP_REMOVED_SUBCODE: u32 = 458;

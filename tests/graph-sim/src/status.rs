@@ -1,8 +1,8 @@
-//! Effective statuses: what an object's own status and its parent's come to.
+//! Effective statuses, derived from an object's own status and its parent's.
 
 use crate::node::Kind;
 
-/// The effective status of an object with this own status under a parent with that effective status.
+/// Returns the effective status of an object from its own status and its parent's effective status.
 pub(crate) fn effective(own: &str, parent: Option<(Kind, &str)>) -> &'static str {
     let above = parent.map(|(_, status)| status);
     if own == "DELETED" || above == Some("DELETED") {

@@ -1,4 +1,4 @@
-//! Access tokens. They carry everything that is known about them, signed, so that they survive a restart.
+//! Access tokens. They contain their signed claims, so that they survive a restart.
 
 mod state;
 
@@ -17,7 +17,7 @@ const TOKEN_PREFIX: &str = "EAAS";
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
-/// How long a token lives.
+/// How long a token is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TokenLifetime {
@@ -39,16 +39,16 @@ impl TokenLifetime {
     }
 }
 
-/// Whom a token is for.
+/// The owner of a token to be issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TokenOwner<'a> {
     pub(crate) user: &'a str,
     pub(crate) scopes: &'a [String],
-    /// Not a person, but a system user of a business.
+    /// Whether the owner is a system user of a business instead of a person.
     pub(crate) system: bool,
-    /// The ad accounts (digits) that the person chose; all when absent.
+    /// The ad accounts (ids without `act_`) that the user selected; `None` means all.
     pub(crate) selected_accounts: Option<&'a BTreeSet<String>>,
-    /// When the person logged in, if that was not just now.
+    /// When the user logged in, in Unix seconds, if not now.
     pub(crate) consented_at: Option<i64>,
 }
 
@@ -58,33 +58,33 @@ impl<'a> TokenOwner<'a> {
     }
 }
 
-/// What a token says about itself, and what is known about it beside that.
+/// The claims of a token, with what the simulator knows about it in addition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Claims {
     pub(crate) user: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) issued_at: i64,
-    /// 0 for never.
+    /// In Unix seconds; 0 means never.
     pub(crate) expires_at: i64,
     pub(crate) kind: TokenLifetime,
     #[serde(default)]
     pub(crate) system: bool,
-    /// Keeps tokens of the same second apart.
+    /// Distinguishes tokens of the same second.
     pub(crate) nonce: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) selected_accounts: Option<BTreeSet<String>>,
     #[serde(default)]
     pub(crate) consented_at: i64,
-    /// The app that it belongs to; the simulator's own when absent.
+    /// The app that the token belongs to; `None` means the simulator's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) app: Option<String>,
-    /// Scopes that were asked for and are not granted, each with why.
+    /// Requested scopes that are not granted, each with the reason.
     #[serde(skip)]
     pub(crate) withdrawn: Vec<(String, &'static str)>,
-    /// The ad accounts it may see; all when absent.
+    /// The ad accounts the token can see; `None` means all.
     #[serde(skip)]
     pub(crate) accounts: Option<BTreeSet<String>>,
-    /// What it is told at ad accounts.
+    /// The error for calls to ad accounts, if they are denied.
     #[serde(skip)]
     pub(crate) denial: Option<GraphError>,
 }
@@ -94,35 +94,35 @@ impl Claims {
         self.scopes.iter().any(|granted| granted == scope)
     }
 
-    /// Whether it may see an ad account.
+    /// Returns whether the token can see an ad account.
     pub(crate) fn can_see(&self, digits: &str) -> bool {
         self.accounts.as_ref().is_none_or(|accounts| accounts.contains(digits))
     }
 
-    /// When the app may no longer read the person's data; 0 for never.
+    /// Returns when the app loses access to the user's data, in Unix seconds; 0 means never.
     pub(crate) fn data_access_expires_at(&self) -> i64 {
-        // What was kept before consents were dated has the age of its token.
+        // Tokens from before consents were dated have the age of the token.
         let since = if self.consented_at == 0 { self.issued_at } else { self.consented_at };
         if self.system { 0 } else { since + 90 * DAY }
     }
 }
 
-/// Issues tokens, and knows which of them are dead before their time.
+/// Issues tokens, and knows which of them were invalidated before they expire.
 #[derive(Default)]
 pub(crate) struct Tokens {
     issued: u64,
-    /// The app that tokens are issued for; the simulator's own when absent.
+    /// The app that tokens are issued for; `None` means the simulator's own.
     app: Option<String>,
     revocations: Vec<Revocation>,
     states: BTreeMap<String, TokenState>,
-    /// The ad accounts that people may see; those who are not named see all.
+    /// The ad accounts that users can see; users without an entry see all.
     accounts: BTreeMap<String, BTreeSet<String>>,
-    /// Permissions that people have withdrawn one by one, or that ran out; when, and which of the two.
+    /// Permissions that users have withdrawn or that expired: the time, and which of the two.
     withdrawn: BTreeMap<(String, String), (i64, &'static str)>,
 }
 
 struct Revocation {
-    /// One person's tokens, or everybody's.
+    /// The user whose tokens are revoked; `None` means all users.
     user: Option<String>,
     subcode: u32,
     at: i64,
@@ -155,7 +155,7 @@ impl Tokens {
             accounts: None,
             denial: None,
         };
-        // Who logs in again grants again.
+        // A new login grants the permissions again.
         self.withdrawn.retain(|(user, scope), _| user != owner.user || !owner.scopes.contains(scope));
         // Claims are plain text and numbers, which always serialize.
         let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).unwrap_or_default());
@@ -169,10 +169,10 @@ impl Tokens {
         token
     }
 
-    /// Kills the tokens issued so far.
+    /// Revokes the tokens issued so far.
     pub(crate) fn revoke(&mut self, user: Option<&str>, subcode: u32, now: Timestamp) {
         if let Some(user) = user.filter(|_| subcode == crate::state::APP_REMOVED_SUBCODE) {
-            // Who lets the app in again is asked for everything again.
+            // A user who authorizes the app again is asked for all permissions again.
             self.withdrawn.retain(|(of, _), _| of != user);
         }
         self.revocations.push(Revocation {
@@ -183,37 +183,37 @@ impl Tokens {
         });
     }
 
-    /// From now on tokens belong to this app.
+    /// Issues future tokens for this app.
     pub(crate) fn set_app(&mut self, app_id: &str) {
         self.app = Some(app_id.to_owned());
     }
 
-    /// Orders what becomes of a token.
+    /// Sets the state of a token.
     pub(crate) fn set_state(&mut self, token: &str, state: TokenState) {
         self.states.insert(token.to_owned(), state);
     }
 
-    /// Limits the ad accounts a person may see.
+    /// Limits the ad accounts a user can see.
     pub(crate) fn limit_accounts(&mut self, user: &str, digits: BTreeSet<String>) {
         self.accounts.insert(user.to_owned(), digits);
     }
 
-    /// Takes one permission away from a person's tokens.
+    /// Withdraws one permission from a user's tokens.
     pub(crate) fn withdraw(&mut self, user: &str, scope: &str, now: Timestamp) {
         self.withdrawn.insert((user.to_owned(), scope.to_owned()), (now.as_second(), "declined"));
     }
 
-    /// Ends a permission that was given too long ago.
+    /// Expires a permission that was granted too long ago.
     pub(crate) fn expire_permission(&mut self, user: &str, scope: &str, now: Timestamp) {
         self.withdrawn.insert((user.to_owned(), scope.to_owned()), (now.as_second(), "expired"));
     }
 
-    /// Whether a person said no to a permission before, and was not asked again.
+    /// Returns whether a user lost a permission and has not granted it again.
     pub(crate) fn has_declined(&self, user: &str, scope: &str) -> bool {
         self.withdrawn.contains_key(&(user.to_owned(), scope.to_owned()))
     }
 
-    /// What is known of a token, dead or alive; nothing when this app did not sign it.
+    /// Returns the claims of a token, valid or not; `None` when this app did not sign it.
     pub(crate) fn inspect(&self, secret: &str, token: &str) -> Option<Claims> {
         let mut claims = decode(secret, token)?;
         let withdrawn = |scope: &String| {
@@ -236,7 +236,7 @@ impl Tokens {
         Some(claims)
     }
 
-    /// What a token says, if it is ours and alive.
+    /// Returns the claims of a token that this app signed and that is still valid.
     pub(crate) fn verify(&self, secret: &str, token: &str, now: Timestamp) -> Result<Claims, GraphError> {
         let claims =
             self.inspect(secret, token).ok_or_else(|| GraphError::new(190, "Malformed access token"))?;
@@ -288,7 +288,7 @@ fn invalidated(subcode: u32) -> GraphError {
     GraphError::new(190, format!("Error validating access token: {why}.")).subcode(i64::from(subcode))
 }
 
-/// What a token says about itself, dead or alive; nothing when this app did not sign it.
+/// Decodes the claims of a token, valid or not; `None` when this app did not sign it.
 fn decode(secret: &str, token: &str) -> Option<Claims> {
     let (payload, signature) = token.strip_prefix(TOKEN_PREFIX)?.split_once('.')?;
     if URL_SAFE_NO_PAD.decode(signature).ok()? != sign(secret, payload) {
@@ -297,7 +297,7 @@ fn decode(secret: &str, token: &str) -> Option<Claims> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }
 
-/// A moment in the words of Graph's token errors.
+/// Formats a time as Graph's token errors do.
 fn format_time(second: i64) -> String {
     Timestamp::from_second(second)
         .map_or_else(|_| second.to_string(), |at| at.strftime("%A, %d-%b-%y %H:%M:%S UTC").to_string())

@@ -1,4 +1,4 @@
-//! Webhooks: who wants to hear of what, and the changes that are on their way to them.
+//! Webhooks: subscriptions, and the changes to be delivered.
 
 mod delivery;
 mod envelope;
@@ -16,16 +16,16 @@ pub(crate) use delivery::deliver_due;
 pub(crate) use envelope::signature_256;
 pub(crate) use subscription::{handle_subscribed_apps, handle_subscriptions, verify_callback};
 
-/// What the app wants to hear, and what it has not been told yet.
+/// The app's subscriptions, and the changes not yet delivered.
 #[derive(Default)]
 pub(crate) struct Webhooks {
     /// By object: `ad_account`, `application`, `page`, ….
     subscriptions: BTreeMap<String, Subscription>,
-    /// The fields of each ad account (its digits) or page that the app gets; all when there are none.
+    /// Subscribed fields, by ad account (id without `act_`) or page; an empty set means all fields.
     subscribed_apps: BTreeMap<String, BTreeSet<String>>,
-    /// Callback URLs and tokens that were asked and answered rightly.
+    /// Callback URLs and tokens that passed verification.
     verified: BTreeSet<(String, String)>,
-    /// Report runs whose end is among the changes, or was.
+    /// Report runs whose end has been recorded as a change.
     reported_runs: BTreeSet<String>,
     changes: Vec<Change>,
     deliveries: Vec<delivery::WebhookDelivery>,
@@ -37,27 +37,27 @@ impl Webhooks {
     }
 }
 
-/// What the app wants to hear of one kind of object.
+/// The app's subscription to one kind of object.
 struct Subscription {
     callback_url: String,
     fields: BTreeSet<String>,
-    /// Whether changes come with their values, or only the names of their fields.
+    /// Whether changes contain their values, or only the names of their fields.
     include_values: bool,
 }
 
-/// Something that happened.
+/// A change to be delivered.
 pub(crate) struct Change {
     object: String,
     /// `entry.id`
     entry: String,
     field: String,
     value: Value,
-    /// In seconds.
+    /// In Unix seconds.
     time: i64,
 }
 
-/// Lets something happen. Whether it will be told to anybody: the app must have subscribed to the field, and for ad
-/// accounts and pages also to the single one, as far as the value names one that is known here.
+/// Records a change if it will be delivered, and returns whether it will: the app must have subscribed to the field,
+/// and for ad accounts and pages also to the single object, if the value names one that the simulator knows.
 pub(crate) fn record_change(
     state: &mut State,
     object: &str,
@@ -74,7 +74,7 @@ pub(crate) fn record_change(
     if !webhooks.is_subscribed(object, field) || !app_subscribed {
         return false;
     }
-    // Samples of the ad_account object say "0" in the place of the account (Webhooks reference).
+    // Meta's samples of the ad_account object have "0" in place of the account (Webhooks reference).
     let entry = match object {
         "ad_account" => "0".to_owned(),
         "page" => owner.unwrap_or_else(|| state.world.main().page_id.clone()),
@@ -89,7 +89,7 @@ pub(crate) fn record_change(
     true
 }
 
-/// The ad account (its digits) or page that a change is about, if it is known here.
+/// Returns the ad account (id without `act_`) or page that a change is about, if the simulator knows it.
 fn owner(state: &State, object: &str, value: &Value) -> Option<String> {
     let id = |name: &str| value.get(name).map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
     match object {

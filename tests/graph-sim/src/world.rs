@@ -19,26 +19,26 @@ use crate::reports::ReportRuns;
 use crate::status;
 use crate::write_settings::{MediaLimits, WriteSettings};
 
-/// Everything the simulator knows about ad accounts.
+/// All data of ad accounts.
 pub(crate) struct World {
-    /// The main account first.
+    /// The main account comes first.
     pub(crate) accounts: Vec<Account>,
     pub(crate) nodes: BTreeMap<String, Node>,
-    /// Whose the accounts are.
+    /// The owners of the accounts.
     pub(crate) businesses: Businesses,
     /// The main account's numbers.
     pub(crate) facts: Facts,
-    /// When budgets were changed: Graph allows four changes an hour.
+    /// Times of budget changes, by object: Graph allows four changes an hour.
     pub(crate) budget_changes: BTreeMap<String, Vec<Timestamp>>,
-    /// What happened by itself since somebody last took note.
+    /// Events since they were last collected.
     pub(crate) events: Vec<AccountEvent>,
-    /// What callers and people did, the latest at the end.
+    /// The activity log, newest entry last.
     pub(crate) activities: Vec<Activity>,
-    /// How this Meta works off what is written.
+    /// How this simulator processes writes.
     pub(crate) writing: WriteSettings,
     pub(crate) media: MediaLimits,
     pub(crate) uploads: Uploads,
-    /// Where the simulator is, for addresses to upload to.
+    /// The simulator's base URL, for upload URLs.
     pub(crate) base_url: String,
     pub(crate) deadlines: Deadlines,
     pub(crate) reports: ReportRuns,
@@ -46,7 +46,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A world of this main account and two small ones beside it.
+    /// Creates a world of this main account and two small accounts.
     pub(crate) fn new(main: Account) -> Self {
         let accounts = vec![
             main,
@@ -79,13 +79,13 @@ impl World {
         self.accounts.iter().find(|account| account.digits == digits)
     }
 
-    /// The account that owns a node; every node is made with one of `accounts`.
+    /// Returns the account that owns a node; every node belongs to one of `accounts`.
     pub(crate) fn owner(&self, node: &Node) -> &Account {
         self.account(&node.account).unwrap_or(self.main())
     }
 
-    /// Adds an object made by a caller, in front of all others, and gives its id. Ids follow from the number of
-    /// objects made so far, so that a replayed journal gives the same ones.
+    /// Adds an object created by a caller before all others and returns its id. Ids are derived from the number of
+    /// objects created so far, so that a replayed journal gives the same ones.
     pub(crate) fn create(&mut self, kind: Kind, account: &str, mut fields: Map<String, Value>) -> String {
         let id = self.next_id();
         fields.insert("id".into(), json!(id));
@@ -93,7 +93,7 @@ impl World {
         id
     }
 
-    /// Adds an object that has its id already, in front of all others.
+    /// Adds an object that already has an id, before all others.
     pub(crate) fn insert(&mut self, kind: Kind, account: &str, id: &str, fields: Map<String, Value>) {
         let (account, position) = (account.to_owned(), -self.created);
         let node = Node { kind, account, position, fields, processing: ProcessingState::Idle };
@@ -101,14 +101,14 @@ impl World {
         self.nodes.insert(id.to_owned(), node);
     }
 
-    /// Writes into the log how an object differs from what it was.
+    /// Logs how an object differs from its earlier state.
     pub(crate) fn log_change(&mut self, before: &Node, at: Timestamp) {
         let id = before.text("id").unwrap_or_default();
         let Some(after) = self.nodes.get(id) else { return };
         self.activities.extend(activity::for_changed(before, after, self.owner(after), at));
     }
 
-    /// A number that no object has yet.
+    /// Returns an id that no object has yet.
     pub(crate) fn next_id(&mut self) -> String {
         loop {
             self.created += 1;
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// The nodes of one kind in an account, in listing order.
+    /// Returns the nodes of one kind in an account, in listing order.
     pub(crate) fn of_account(&self, kind: Kind, account: &str) -> Vec<&Node> {
         let mut nodes: Vec<&Node> =
             self.nodes.values().filter(|node| node.kind == kind && node.account == account).collect();
@@ -127,13 +127,13 @@ impl World {
         nodes
     }
 
-    /// How many ads of an account may be delivered.
+    /// Returns the number of active ads in an account.
     pub(crate) fn active_ads(&self, account: &str) -> u64 {
         let ads = self.nodes.values().filter(|node| node.kind == Kind::Ad && node.account == account);
         ads.filter(|ad| self.effective_status(ad) == "ACTIVE").count() as u64
     }
 
-    /// What holds for delivery, after the node's parents are looked at.
+    /// Returns a node's effective status, which takes its parents, processing and issues into account.
     pub(crate) fn effective_status(&self, node: &Node) -> String {
         let inherited = self.inherited_status(node);
         if matches!(inherited.as_str(), "ARCHIVED" | "DELETED") {
@@ -152,7 +152,7 @@ impl World {
         }
     }
 
-    /// What holds for delivery of an object with which nothing is going on.
+    /// Returns the effective status of a node without regard to processing and issues.
     fn inherited_status(&self, node: &Node) -> String {
         if let Some(recorded) = node.text("effective_status") {
             return recorded.to_owned();
@@ -163,7 +163,7 @@ impl World {
         status::effective(node.configured_status(), above).to_owned()
     }
 
-    /// Changes a node's status; what was recorded as effective below it no longer holds.
+    /// Changes a node's status and removes the recorded effective statuses below it, which are no longer valid.
     pub(crate) fn set_status(&mut self, id: &str, status: &str) {
         if let Some(node) = self.nodes.get_mut(id) {
             node.set_status(status);
@@ -181,7 +181,7 @@ impl World {
         }
     }
 
-    /// A change made by a person, outside of the API; null takes a field away.
+    /// Applies a change made by a user outside of the API; a null value removes the field.
     pub(crate) fn update(&mut self, id: &str, changes: Value, now: Timestamp) {
         let Value::Object(changes) = changes else { return };
         let Some(before) = self.nodes.get(id).cloned() else { return };
@@ -192,7 +192,7 @@ impl World {
         }
         let zone = self.owner(&before).zone.clone();
         let Some(node) = self.nodes.get_mut(id) else { return };
-        // Graph leaves a campaign's updated_time alone when only money changes.
+        // Graph leaves a campaign's updated_time unchanged when only money fields change.
         let only_money = changes.keys().all(|name| name.contains("budget") || name == "spend_cap");
         if node.kind.delivers() && !(node.kind == Kind::Campaign && only_money) {
             node.touch(now, &zone);
@@ -214,7 +214,7 @@ impl World {
         }
     }
 
-    /// The node with what follows from other nodes filled in.
+    /// Returns the node's fields, with those derived from other nodes.
     pub(crate) fn all_fields(&self, node: &Node) -> Map<String, Value> {
         let mut fields = node.fields.clone();
         if node.kind.delivers() {
@@ -223,13 +223,13 @@ impl World {
         fields
     }
 
-    /// The day it is in an account.
+    /// Returns the current day in an account's time zone.
     pub(crate) fn today(&self, account: &Account, now: Timestamp) -> Date {
         now.to_zoned(account.zone.clone()).date()
     }
 }
 
-/// The fields every account of the simulator has.
+/// Returns an account with the fields that every account of the simulator has.
 pub(crate) fn account(digits: &str, name: &str, currency: &str, zone_name: &str, zone: TimeZone) -> Account {
     let page_id = format!("61{}", digits.get(digits.len().saturating_sub(12)..).unwrap_or(digits));
     let fields = json!({

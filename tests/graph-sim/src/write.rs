@@ -1,6 +1,6 @@
-//! Writes: what a caller changes in an ad account. A write is first looked at, then carried out; carrying it out needs
-//! the world and the write only, so that the journal can be replayed, and asks nothing that was asked before: what
-//! was once accepted stays, whatever rules came later.
+//! Writes: changes that a caller makes in an ad account. A write is checked first, then executed. Execution needs the
+//! world and the write only, so that the journal can be replayed, and repeats no checks: a write that was once accepted
+//! stays valid, even if rules are added later.
 
 mod account;
 mod ad;
@@ -36,23 +36,23 @@ use crate::world::World;
 pub(crate) use operation::{Operation, WriteAction};
 pub(crate) use targeting::dsa_recommendations;
 
-/// A write, as the journal keeps it.
+/// A write, as stored in the journal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Write {
     pub(crate) method: String,
     /// Without version: `act_1/campaigns`.
     pub(crate) path: String,
     pub(crate) params: BTreeMap<String, String>,
-    /// What came in files, by the name of their part.
+    /// Uploaded files, by the name of their part.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) files: BTreeMap<String, FilePart>,
     pub(crate) time: Timestamp,
-    /// Whose permissions are withdrawn; other writes do not depend on the caller.
+    /// The user whose permissions are withdrawn; other writes do not depend on the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
 }
 
-/// Fields that are written by the simulator itself, whatever a caller sends.
+/// Fields that the simulator derives, whatever a caller sends.
 const DERIVED_FIELDS: [&str; 12] = [
     "id",
     "account_id",
@@ -68,15 +68,15 @@ const DERIVED_FIELDS: [&str; 12] = [
     "issues_info",
 ];
 
-/// Refuses a new object that lacks what Meta asks for beyond its specification. Like everything that is missing, it
-/// is told before anything that is wrong.
+/// Rejects a new object without a parameter that Meta requires beyond its specification. Missing parameters are
+/// reported before invalid ones.
 pub(crate) fn check_required(edge: &str, params: &BTreeMap<String, String>) -> Result<(), GraphError> {
     let param_rules =
         operation::created_kind(edge).and_then(create::rules).map(|(param_rules, _)| param_rules);
     param_rules.map_or(Ok(()), |param_rules| param_rules.check_required(Params(params)))
 }
 
-/// Says why Graph would not carry a write out, if it would not.
+/// Returns the error with which Graph would reject a write.
 pub(crate) fn check(world: &World, operation: &Operation, write: &Write) -> Result<(), GraphError> {
     match operation.action {
         WriteAction::Create(kind) => create::check(world, operation, kind, write),
@@ -92,7 +92,7 @@ pub(crate) fn check(world: &World, operation: &Operation, write: &Write) -> Resu
     }
 }
 
-/// Carries a write out and gives the response to its caller.
+/// Executes a write and returns its response.
 pub(crate) fn execute(world: &mut World, operation: &Operation, write: &Write) -> Result<Value, GraphError> {
     let before = world.nodes.get(&operation.id).cloned();
     let response = apply(world, operation, write)?;
@@ -117,7 +117,7 @@ fn apply(world: &mut World, operation: &Operation, write: &Write) -> Result<Valu
     }
 }
 
-/// Whether the caller only wants to know if the write would be carried out.
+/// Returns whether the caller only wants the write to be validated.
 pub(crate) fn is_validate_only(operation: &Operation, write: &Write) -> Result<bool, GraphError> {
     let takes_options = match operation.action {
         WriteAction::Create(_) => true,

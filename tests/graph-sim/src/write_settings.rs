@@ -1,27 +1,27 @@
-//! How this Meta deals with what is written and uploaded.
+//! How the simulator processes writes and uploads.
 
 use std::time::Duration;
 
-/// How long Meta works on what was written, and how much it takes.
+/// How long Meta processes written objects, and how many it accepts.
 #[derive(Clone, Debug)]
 pub struct WriteSettings {
-    /// How long a new or edited object is IN_PROCESS; not at all at first.
+    /// How long a new or edited object is IN_PROCESS; zero by default.
     pub in_process: Duration,
-    /// How long the review of an ad takes that is new, or whose creative or audience was changed.
+    /// How long the review takes of an ad that is new, or whose creative or audience was changed.
     pub review: Duration,
-    /// Whether editing or copying what is IN_PROCESS fails with code 1, as it does at times.
+    /// Whether editing or copying an object that is IN_PROCESS fails with code 1, as it sometimes does at Meta.
     pub refuse_in_process: bool,
-    /// Ads whose name contains this fail their review.
+    /// Ads whose name contains this text fail their review.
     pub disapproved_name_marker: Option<String>,
-    /// How many campaigns, how many ad sets and how many ads an account may have that are not deleted.
+    /// How many campaigns, ad sets and ads (each counted separately) that are not deleted an account may have.
     pub max_objects_per_kind: usize,
-    /// Whether ad sets for Taiwan, Singapore, Thailand and Brazil must name verified identities, as most
-    /// advertisers' must.
+    /// Whether ad sets for Taiwan, Singapore, Thailand and Brazil must name verified identities, as most advertisers'
+    /// must.
     pub require_regional_identities: bool,
 }
 
 impl Default for WriteSettings {
-    /// Everything at once, and as much as an account for bulk use takes.
+    /// No delays, and the object limit of an account for bulk use.
     fn default() -> Self {
         Self {
             in_process: Duration::ZERO,
@@ -34,12 +34,12 @@ impl Default for WriteSettings {
     }
 }
 
-/// How much Meta takes of images and videos, and how fast it is with them.
+/// The sizes of images and videos that Meta accepts, and how long it processes them.
 #[derive(Clone, Debug)]
 pub struct MediaLimits {
-    /// The largest body of a call, in bytes: a larger one is answered 413 with nothing in it.
+    /// The largest request body in bytes; a larger one is answered with 413 and an empty body.
     pub max_request_bytes: u64,
-    /// How many bytes of a video the simulator asks for at once.
+    /// How many bytes of a video the simulator requests per chunk.
     pub video_chunk_bytes: u64,
     /// How long a video is processing.
     pub encoding: Duration,

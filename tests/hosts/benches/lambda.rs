@@ -1,9 +1,9 @@
-//! What a Lambda program costs before its first event and while it is warm, beside an empty program on the same
-//! runtime library.
+//! Measures a Lambda program before its first event and while it is warm, beside an empty program on the same runtime
+//! library.
 //!
-//! This program is the Runtime API to them, and the parts of AWS that they ask while they start: the time until
-//! the first poll is theirs alone, not that of an emulator. The programs take turns, so that a noisy moment of the
-//! machine meets all of them.
+//! This program serves the Runtime API, and the parts of AWS that the programs call while they start, so the time until
+//! the first poll is theirs alone and not an emulator's. The programs take turns, so that noise on the machine affects
+//! all of them.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
@@ -38,12 +38,12 @@ const START_COUNT: usize = 30;
 /// Events before a program counts as warm.
 const WARMUP_EVENTS: usize = 20;
 
-/// No program may take longer for a step.
+/// The timeout of every step of a program.
 const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
 const EMPTY: &str = "empty";
 
-/// What the programs tell this one.
+/// A program's calls to the Runtime API.
 enum RuntimeCall {
     Polled(Instant),
     Responded(Bytes),
@@ -72,7 +72,7 @@ async fn main() -> anyhow::Result<()> {
     programs.extend(FUNCTIONS.map(|name| (name, bundle(name))));
 
     let mut starts = vec![Vec::with_capacity(START_COUNT); programs.len()];
-    // The first round only brings the programs into the machine's memory.
+    // The first round only loads the programs into the page cache.
     for round in 0..=START_COUNT {
         for ((name, path), took) in programs.iter().zip(&mut starts) {
             let ms = bench.start(name, path).await?;
@@ -125,7 +125,7 @@ impl Bench {
         Ok(Self { calls, events, address, issuer })
     }
 
-    /// Milliseconds from the process's start to its first poll.
+    /// Returns the milliseconds from the process's start to its first poll.
     async fn start(&mut self, name: &str, path: &Path) -> anyhow::Result<f64> {
         let began = Instant::now();
         let mut child = self.spawn(name, path)?;
@@ -136,7 +136,7 @@ impl Bench {
         Ok(at.duration_since(began).as_secs_f64() * 1e3)
     }
 
-    /// Resident megabytes of a warm program.
+    /// Returns the resident memory of a warm program, in MB.
     async fn memory(&mut self, name: &str, path: &Path) -> anyhow::Result<f64> {
         let mut child = self.spawn(name, path)?;
         for _ in 0..WARMUP_EVENTS {
@@ -151,7 +151,7 @@ impl Bench {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kb: f64 = line.trim().trim_end_matches(" kB").parse()?;
         child.kill().await?;
-        // The poll after the last response.
+        // Discards the poll after the last response.
         while self.calls.try_recv().is_ok() {}
         Ok(kb / 1024.0)
     }
@@ -201,7 +201,7 @@ impl Bench {
         call.with_context(|| format!("{name} says nothing"))?.context("the Runtime API is gone")
     }
 
-    /// An event that makes the function check a session and ask the table, or take a message and ask the table.
+    /// Returns an event that makes the function verify a session or take a message, and read the table.
     fn event(&self, name: &str) -> anyhow::Result<String> {
         let message = |job: Value| {
             json!({"Records": [{"messageId": "m", "receiptHandle": "r", "body": job.to_string(), "attributes": {},
@@ -242,7 +242,8 @@ impl Bench {
     }
 }
 
-/// The response must be the one that a table without the account leads to, or the memory would be that of an error.
+/// Fails unless the response is the one for a table without the account; otherwise the memory would be that of an
+/// error.
 fn check(name: &str, response: &[u8]) -> anyhow::Result<()> {
     let response: Value = serde_json::from_slice(response)?;
     let is_expected = match response.get("statusCode") {
@@ -274,7 +275,7 @@ async fn respond(State(api): State<RuntimeApi>, body: Bytes) -> StatusCode {
     StatusCode::ACCEPTED
 }
 
-/// AWS as it is on the first day: two secrets, and nothing else.
+/// Serves AWS as it is on the first day: two secrets and an empty table.
 async fn aws(State(api): State<RuntimeApi>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     let json = |status: StatusCode, value: Value| {

@@ -1,6 +1,5 @@
-// Our Worker and the reference side by side in one workerd, for whoever measures them: says where they are and which
-// signed bodies to send, and ends when its input does. The queue has no consumer here, so what is measured is the
-// way into it.
+// Runs our Worker and the reference side by side in one workerd, for measurements: prints their URLs and the signed
+// bodies to send, and ends when its input is closed. The queue has no consumer here, so only the ingestion is measured.
 import { createHmac } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
@@ -33,7 +32,7 @@ const worker = (name, main) => ({
 const ours = { config: worker("ours", `${bundle}/index.js`), prebuiltWorkerDir: bundle };
 const reference = { config: worker("reference", `${import.meta.dirname}/reference.mjs`) };
 
-// One change, as large as asked for: it is the bytes that are signed and read.
+// One change of the requested size: the cost depends on the bytes that are signed and read.
 function body(bytes) {
   const change = (text) => ({
     object: "ad_account",
@@ -54,7 +53,7 @@ function body(bytes) {
 const signed = (text) => `sha256=${createHmac("sha256", secret).update(text).digest("hex")}`;
 const headers = (text) => ({ "content-type": "application/json", "x-hub-signature-256": signed(text) });
 
-// The first response of a Worker whose code nobody has run yet in this process.
+// The first response of a Worker whose code has not run in this process yet.
 async function firstResponse(which) {
   const server = createTestHarness({ workers: [which] });
   const { url } = await server.listen();

@@ -1,5 +1,5 @@
-// Breaks the Worker's code where a scenario says so, as a panic or a trap does: the run ends in the middle of
-// WebAssembly, nothing of Rust is unwound, and the instance is of no more use. The code itself is as packed.
+// Crashes the Worker's code where a scenario requests it, as a panic or a trap does: the run ends in the middle of
+// WebAssembly, Rust unwinds nothing, and the instance is unusable. The code itself is as packed.
 const TRIGGER = "crash-the-worker";
 
 const { Instance } = WebAssembly;
@@ -11,12 +11,12 @@ WebAssembly.Instance = class extends Instance {
 
 function crashable(imports) {
   const wrapped = { ...imports };
-  // Every string that Rust takes over from JavaScript passes through here.
+  // Every string that Rust receives from JavaScript passes through here.
   replace(wrapped, "__wbindgen_string_get", (original) => (place, value) => {
     if (typeof value === "string" && value.includes(TRIGGER)) trap();
     return original(place, value);
   });
-  // And every answer of somebody else here.
+  // Every response to a fetch passes through here.
   replace(wrapped, "__wbg_status_", (original) => (response) => {
     if (response.headers.has(TRIGGER)) trap();
     return original(response);
@@ -30,7 +30,7 @@ function replace(imports, part, by) {
   imports[names[0]] = by(imports[names[0]]);
 }
 
-// What a panic does: its hook asks for a new instance, and the run ends.
+// Does what a panic does: its hook requests a new instance, and the run ends.
 function trap() {
   console.error("Broken on purpose.");
   globalThis.__worker_init_state.criticalError = true;

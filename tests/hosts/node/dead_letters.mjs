@@ -1,4 +1,4 @@
-// Keeps what arrives in the dead letters, and shows it.
+// Stores the messages of the dead-letter queue and returns them.
 const letters = [];
 
 export default {

@@ -1,7 +1,7 @@
-// An OpenID Connect provider that others wrote, on loopback: `node oidc.mjs PACKAGES`. It answers each line of JSON on
-// its input with one on its output, and ends when its input does.
-//   {"do":"token","alg":"ES256","claims":{...}}  a token for machines, signed with this algorithm
-//   {"do":"rotate"}                              other keys from now on
+// A third-party OpenID Connect provider, on loopback: `node oidc.mjs PACKAGES`. It answers each line of JSON on its
+// input with one on its output, and ends when its input is closed.
+//   {"do":"token","alg":"ES256","claims":{...}}  a machine token, signed with this algorithm
+//   {"do":"rotate"}                              replaces the keys
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -14,7 +14,7 @@ const { Provider } = await import(pathToFileURL(packages.resolve("oidc-provider"
 
 const AUDIENCE = "adflight";
 const client = { client_id: "machine", client_secret: randomUUID() };
-// What the provider wants to say to people is not what a test listens to.
+// The provider's messages to people would mix with the JSON lines.
 console.info = console.warn = console.error;
 
 let provider;

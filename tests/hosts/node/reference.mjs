@@ -1,6 +1,6 @@
-// The least that a Worker in JavaScript does for the same answer: the signature by WebCrypto, the changes out of
-// the envelope, all of them into the queue, and a line for the log, which costs as much as a signature. It gives the
-// changes no digest and refuses nothing but a wrong signature.
+// The minimal Worker in JavaScript with the same response: verifies the signature with WebCrypto, extracts the changes
+// from the envelope, sends all of them to the queue, and writes a log line, which costs as much as a signature. It
+// computes no digests of changes and rejects nothing but a wrong signature.
 const encoder = new TextEncoder();
 let key;
 

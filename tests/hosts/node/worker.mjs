@@ -1,5 +1,5 @@
-// The packed Worker in workerd, spoken to line by line: a JSON command on the input, a JSON answer on the
-// output. It ends when its input does, and takes workerd along.
+// The packed Worker in workerd, controlled line by line: a JSON command on the input, a JSON response on the output. It
+// ends when its input is closed, and stops workerd.
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
@@ -9,7 +9,7 @@ const { createTestHarness } = await import(
   pathToFileURL(`${packages}/wrangler/wrangler-dist/cli.js`).href
 );
 
-// The packed Worker, with something in front that can break it.
+// The packed Worker, with a wrapper that can crash it.
 async function crashableBundle() {
   const folder = await mkdtemp(`${bundle}-crashable-`);
   await cp(bundle, folder, { recursive: true });
@@ -20,7 +20,7 @@ async function crashableBundle() {
   return folder;
 }
 
-// Cloudflare's emulator drops what is sent to a queue without a consumer.
+// Cloudflare's emulator drops messages to a queue without a consumer.
 const deadLetters = {
   name: "dead-letters",
   main: `${import.meta.dirname}/dead_letters.mjs`,
@@ -38,29 +38,29 @@ const worker = {
 const server = createTestHarness({ workers: [worker, { config: deadLetters }] });
 
 const commands = {
-  // The cron trigger.
+  // Fires the cron trigger.
   async cron() {
     return await server.getWorker().scheduled({ cron: "*/5 * * * *" });
   },
-  // Everything that was written to the log since the last question.
+  // Returns everything that was logged since the last call.
   async logs() {
     const logs = server.getLogs().map((line) => line.message);
     server.clearLogs();
     return logs;
   },
-  // Puts messages into the queue behind the Worker's back.
+  // Puts messages into the queue without going through the Worker.
   async enqueue({ messages }) {
     const { WEBHOOK_QUEUE } = await server.getWorker().getEnv();
     await WEBHOOK_QUEUE.sendBatch(messages.map(({ body, contentType }) => ({ body, contentType })));
     return messages.length;
   },
-  // What went to the dead letters so far.
+  // Returns the dead letters so far.
   async dead() {
     return await (await server.getWorker("dead-letters").fetch("/")).json();
   },
 };
 
-// Whatever the packages print goes to stderr: the output is ours alone.
+// Output of the packages goes to stderr: stdout carries only our JSON lines.
 const write = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 console.log = console.info = console.warn = console.debug = console.error;
 

@@ -12,29 +12,29 @@ use crate::process::{ChildProgram, root};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One boto3 process for all scenarios of this process.
+/// One boto3 process for all scenarios of this test process.
 static BOTO_PROCESS: OnceCell<Mutex<ChildProgram>> = OnceCell::const_new();
 
-/// An AWS account at an emulator. Accounts do not see each other.
+/// An AWS account in an emulator. Accounts are isolated from each other.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// Where the emulator answers.
+    /// The emulator's URL.
     pub endpoint: String,
     /// Twelve digits.
     pub id: String,
 }
 
-/// An access key, its secret, and a session's token.
+/// An access key id, its secret, and a session token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials(pub [String; 3]);
 
 impl Account {
-    /// Makes a call, named and filled as in boto3.
+    /// Makes a call, with names and parameters as in boto3.
     pub async fn call(&self, service: &str, call: &str, parameters: Value) -> anyhow::Result<Value> {
         self.call_as(None, service, call, parameters).await
     }
 
-    /// [`Self::call`] as somebody else than the account's root.
+    /// [`Self::call`] with other credentials than the account's root.
     pub async fn call_as(
         &self,
         credentials: Option<&Credentials>,

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::aws::Account;
 use crate::process::root;
 
-/// Every deployable, as its folder in `functions/`.
-pub const FUNCTIONS: [&str; 7] = [
+/// Every deployable, by its folder in `functions/`.
+pub const FUNCTIONS: [&str; 8] = [
     "auth-meta",
     "manage-campaign",
     "sync-entities",
@@ -17,32 +17,33 @@ pub const FUNCTIONS: [&str; 7] = [
     "evaluate-rules",
     "webhook-ingest",
     "query-insights",
+    "workspaces",
 ];
 
-/// Where bundles are put for CloudFormation: a bucket's name is taken for everybody, and each scenario has its own.
+/// Returns the bucket for CloudFormation's bundles. Bucket names are global, so each scenario has its own.
 fn bucket(account: &Account) -> String {
     format!("bundles-{}", account.id)
 }
 
-/// How often CloudFormation is asked whether it is done.
+/// The number of times that CloudFormation is asked whether it is done.
 const STACK_POLLS: std::ops::Range<u32> = 0..300;
 
-/// A stack.
+/// A deployed stack.
 pub struct Deployment {
-    /// The account that it is in.
+    /// Its AWS account.
     pub account: Account,
     /// Its name.
     pub stack: String,
-    /// Where the API answers, without a slash at the end.
+    /// The API's URL, without a trailing slash.
     pub url: String,
     /// The outputs of the stack.
     pub outputs: BTreeMap<String, String>,
-    /// Physical ids by logical ones.
+    /// Physical ids by logical ids.
     pub resources: BTreeMap<String, String>,
 }
 
 impl Deployment {
-    /// Deploys a template with the bundles that `cargo xtask build` has made.
+    /// Deploys a template with the bundles that `cargo xtask build` has built.
     pub async fn create(
         account: Account,
         stack: &str,
@@ -54,7 +55,7 @@ impl Deployment {
             .iter()
             .map(|(name, value)| json!({"ParameterKey": name, "ParameterValue": value}))
             .collect();
-        // Too large for the call itself.
+        // Too large for the request itself.
         let bucket = bucket(&account);
         let put = json!({"Bucket": bucket, "Key": "template.yaml", "Body": template});
         account.call("s3", "put_object", put).await?;
@@ -79,23 +80,23 @@ impl Deployment {
         Ok(Self { account, stack: stack.to_owned(), url, outputs, resources })
     }
 
-    /// An output.
+    /// Returns an output.
     pub fn output(&self, name: &str) -> anyhow::Result<&str> {
         self.outputs.get(name).map(String::as_str).with_context(|| format!("the stack has no output {name}"))
     }
 
-    /// The physical id of a resource.
+    /// Returns the physical id of a resource.
     pub fn resource(&self, name: &str) -> anyhow::Result<&str> {
         self.resources.get(name).map(String::as_str).with_context(|| format!("the stack has no {name}"))
     }
 
-    /// The name of a queue or function of this stack.
+    /// Returns the name of a queue or function of this stack.
     pub fn name(&self, part: &str) -> String {
         format!("{}-{part}", self.stack)
     }
 
-    /// Puts the app's secret in, beside what the template has generated, as the operator does after deploying.
-    /// Answers the verify token.
+    /// Adds the app's secret to the generated document, as the operator does after deploying, and returns the verify
+    /// token.
     pub async fn put_app_secret(&self, secret: &str) -> anyhow::Result<String> {
         let id = self.output("AppSecretName")?;
         let stored = self.account.call("secretsmanager", "get_secret_value", json!({"SecretId": id})).await?;
@@ -106,12 +107,12 @@ impl Deployment {
         Ok(document["verify_token"].as_str().context("no verify token was generated")?.to_owned())
     }
 
-    /// The queues of functions, by name; beside each stands one for its dead letters.
+    /// Returns the queues of functions by name; each has a dead-letter queue.
     pub fn queues(&self) -> impl Iterator<Item = &'static str> {
-        FUNCTIONS.into_iter().filter(|function| *function != "query-insights")
+        FUNCTIONS.into_iter().filter(|function| !["query-insights", "workspaces"].contains(function))
     }
 
-    /// The schedules of a group, whole.
+    /// Returns the complete schedules of a group.
     pub async fn schedules(&self, group: &str) -> anyhow::Result<Vec<Value>> {
         let list = json!({"GroupName": group, "MaxResults": 100});
         let listed = self.account.call("scheduler", "list_schedules", list).await?;
@@ -127,13 +128,13 @@ impl Deployment {
         Ok(schedules)
     }
 
-    /// A schedule of this stack.
+    /// Returns a schedule of this stack.
     pub async fn schedule(&self, group: &str, part: &str) -> anyhow::Result<Value> {
         let get = json!({"GroupName": group, "Name": self.name(part)});
         self.account.call("scheduler", "get_schedule", get).await
     }
 
-    /// The lines that a function has logged.
+    /// Returns the lines that a function has logged.
     pub async fn lines(&self, function: &str) -> anyhow::Result<Vec<String>> {
         let filter = json!({"logGroupName": format!("/aws/lambda/{}", self.name(function))});
         let logged = self.account.call("logs", "filter_log_events", filter).await?;
@@ -142,14 +143,14 @@ impl Deployment {
         Ok(messages.flat_map(str::lines).map(str::to_owned).collect())
     }
 
-    /// The canonical lines among them, one for each unit of work.
+    /// Returns a function's canonical log lines, one for each unit of work.
     pub async fn units(&self, function: &str) -> anyhow::Result<Vec<Value>> {
         let lines = self.lines(function).await?.into_iter();
         let parsed = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
         Ok(parsed.filter(|line| line.get("_aws").is_some()).collect())
     }
 
-    /// What the functions have logged as warnings and errors.
+    /// Returns the warnings and errors that the functions have logged.
     pub async fn warnings_and_errors(&self) -> anyhow::Result<String> {
         let mut warnings_and_errors = String::new();
         for function in FUNCTIONS {
@@ -162,20 +163,20 @@ impl Deployment {
         Ok(warnings_and_errors)
     }
 
-    /// The attributes of a queue.
+    /// Returns the attributes of a queue.
     pub async fn queue(&self, name: &str) -> anyhow::Result<Value> {
         let url = self.queue_url(name).await?;
         let request = json!({"QueueUrl": url, "AttributeNames": ["All"]});
         Ok(self.account.call("sqs", "get_queue_attributes", request).await?["Attributes"].take())
     }
 
-    /// Where a queue is.
+    /// Returns the URL of a queue.
     pub async fn queue_url(&self, name: &str) -> anyhow::Result<String> {
         let found = self.account.call("sqs", "get_queue_url", json!({"QueueName": self.name(name)})).await?;
         Ok(found["QueueUrl"].as_str().context("a queue without a URL")?.to_owned())
     }
 
-    /// How many messages of a queue wait for a worker or are with one. Those that are for later are not counted.
+    /// Returns the number of messages of a queue that are visible or in process. Delayed messages are not counted.
     pub async fn messages(&self, name: &str) -> anyhow::Result<u64> {
         let queue = self.queue(name).await?;
         let count = |kind: &str| queue[kind].as_str().and_then(|count| count.parse::<u64>().ok());
@@ -185,7 +186,8 @@ impl Deployment {
     }
 }
 
-/// Puts the bundles into a bucket and names them in the template, as `sam package` does. Nothing else changes.
+/// Uploads the bundles to a bucket and sets their URIs in the template, as `sam package` does, and changes nothing
+/// else.
 async fn package(account: &Account, template: &str) -> anyhow::Result<String> {
     let mut packaged = template.to_owned();
     let bucket = bucket(account);
@@ -205,7 +207,7 @@ async fn package(account: &Account, template: &str) -> anyhow::Result<String> {
     Ok(packaged)
 }
 
-/// Waits for the stack, and answers its outputs.
+/// Waits for the stack and returns its outputs.
 async fn wait_until_created(account: &Account, stack: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
     for _ in STACK_POLLS {
@@ -228,7 +230,7 @@ fn outputs(stack: &Value) -> BTreeMap<String, String> {
     outputs.iter().map(|output| (text(&output["OutputKey"]), text(&output["OutputValue"]))).collect()
 }
 
-/// What went wrong, as the stack's events say.
+/// Returns the failure reasons in the stack's events.
 async fn failure_reasons(account: &Account, stack: &str) -> anyhow::Result<String> {
     let events = account.call("cloudformation", "describe_stack_events", json!({"StackName": stack})).await?;
     let reasons = events["StackEvents"].as_array().into_iter().flatten().filter_map(|event| {

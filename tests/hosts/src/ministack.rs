@@ -1,4 +1,4 @@
-//! MiniStack: AWS on this machine, with real Lambda processes.
+//! MiniStack: an AWS emulator on this machine, with real Lambda processes.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ pub(crate) const PYTHON: &str = "target/hosts/ministack/bin/python";
 
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(70);
 
-/// What MiniStack does with roles.
+/// How MiniStack treats roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IamMode {
     /// Every call is allowed.
     Ignored,
-    /// Each function comes with the credentials of its role, and may do what the role allows.
+    /// Each function has the credentials of its role, and may do what the role allows.
     Enforced,
 }
 
@@ -36,7 +36,7 @@ static WITHOUT_IAM: OnceCell<MiniStack> = OnceCell::const_new();
 static WITH_IAM: OnceCell<MiniStack> = OnceCell::const_new();
 
 impl MiniStack {
-    /// The MiniStack that all scenarios of this process share, each in an account of its own.
+    /// Returns the MiniStack that all scenarios of this process share, each in an account of its own.
     pub async fn shared(mode: IamMode) -> anyhow::Result<&'static Self> {
         let (shared, name) = match mode {
             IamMode::Ignored => (&WITHOUT_IAM, "ministack"),
@@ -45,7 +45,7 @@ impl MiniStack {
         shared.get_or_try_init(|| Self::start(name, mode)).await
     }
 
-    /// Starts one whose log is `target/hosts/<name>.log`.
+    /// Starts one that logs to `target/hosts/<name>.log`.
     pub async fn start(name: &str, mode: IamMode) -> anyhow::Result<Self> {
         let python = root().join(PYTHON);
         ensure!(python.exists(), "{} is not there: run `cargo xtask hosts`", python.display());
@@ -53,7 +53,7 @@ impl MiniStack {
         let scratch = scratch(&folder.join("tmp"), name)?;
         let log = folder.join(format!("{name}.log"));
         let mut command = Command::new(python);
-        // It hands its whole environment on to the Lambda processes, which must not see that of the test.
+        // It passes its whole environment to the Lambda processes, which must not see that of the test.
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", &folder).env("TMPDIR", &scratch);
         if mode == IamMode::Enforced {
             command.env("AUTH", "true");
@@ -67,30 +67,30 @@ impl MiniStack {
         Ok(Self { helper, endpoint, log })
     }
 
-    /// An account there.
+    /// Returns an account.
     pub fn account(&self, id: &str) -> Account {
         Account { endpoint: self.endpoint.clone(), id: id.to_owned() }
     }
 
-    /// The name of its log in `target/hosts`.
+    /// Returns the name of its log in `target/hosts`.
     pub fn log_name(&self) -> &str {
         self.log.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
 
-    /// What it has logged so far.
+    /// Returns what it has logged so far.
     pub fn log(&self) -> anyhow::Result<String> {
         let bytes = fs::read(&self.log).with_context(|| format!("{}", self.log.display()))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The Lambda processes that it runs.
+    /// Returns the Lambda processes that it runs.
     pub fn lambda_processes(&self) -> anyhow::Result<Vec<LambdaProcess>> {
         let own = self.helper.pid();
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc")? {
             let name = entry?.file_name();
             let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-            // What has ended meanwhile cannot be read any more.
+            // A process that has ended meanwhile cannot be read.
             found.extend(LambdaProcess::read(pid, own));
         }
         Ok(found)
@@ -102,8 +102,8 @@ impl MiniStack {
     }
 }
 
-/// A folder for unpacked bundles, hundreds of megabytes. MiniStack removes it when it ends; what is left of one that
-/// could not is removed here.
+/// Creates a folder for unpacked bundles, hundreds of megabytes. MiniStack removes it when it ends; folders of killed
+/// processes are removed here.
 fn scratch(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(folder)?;
     for left in fs::read_dir(folder)? {
@@ -128,7 +128,7 @@ pub struct LambdaProcess {
 }
 
 impl LambdaProcess {
-    /// Ends it as the system does that runs out of memory: at once.
+    /// Kills it at once, as the system does when it runs out of memory.
     pub fn kill(&self) -> anyhow::Result<()> {
         let killed = Command::new("kill").args(["-9", &self.pid.to_string()]).output()?;
         // It may have ended by itself meanwhile.
@@ -136,10 +136,10 @@ impl LambdaProcess {
         Ok(())
     }
 
-    /// The process when it is a bootstrap and a child of `parent`.
+    /// Returns the process if it is a bootstrap and a child of `parent`.
     fn read(pid: u32, parent: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // pid (name) state ppid …; the name may hold anything.
+        // pid (name) state ppid …; the name may contain anything.
         let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
         let mut rest = rest.split_whitespace();
         let (state, ppid) = (rest.next()?, rest.next()?.parse::<u32>().ok()?);
@@ -150,14 +150,14 @@ impl LambdaProcess {
         Some(Self { pid, function })
     }
 
-    /// As whom it speaks to AWS: its function's role.
+    /// Returns its AWS credentials: those of its function's role.
     pub fn credentials(&self) -> Option<Credentials> {
         let [key, secret, token] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
         Some(Credentials([variable(self.pid, key)?, variable(self.pid, secret)?, variable(self.pid, token)?]))
     }
 }
 
-/// A variable of a process.
+/// Returns an environment variable of a process.
 fn variable(pid: u32, name: &str) -> Option<String> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     environment.split(|byte| *byte == 0).find_map(|variable| {

@@ -1,4 +1,4 @@
-//! template.yaml as its own author means it: before SAM makes plain CloudFormation of it.
+//! template.yaml as written, before SAM expands it to plain CloudFormation.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_yaml_ng::Value as Yaml;
 
 use crate::process::root;
 
-/// What roles may name although it is a pattern: schedules have their names from the code.
+/// The only pattern that roles may name: schedules get their names at run time.
 pub const SCHEDULE_ARN_PATTERN: &str =
     "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${Schedules}/*";
 
@@ -21,11 +21,11 @@ pub struct Template(Value);
 pub struct Function<'a> {
     /// Its logical id, such as `SyncEntities`.
     pub id: &'a str,
-    /// What is said of it.
+    /// Its properties.
     pub properties: &'a Value,
 }
 
-/// One call that somebody may make, on one thing.
+/// One allowed action on one resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
     /// Such as `dynamodb:GetItem`.
@@ -34,29 +34,29 @@ pub struct Grant {
     pub resource: String,
 }
 
-/// The template's file.
+/// Returns the text of the template's file.
 pub fn text() -> anyhow::Result<String> {
     let path = root().join("template.yaml");
     fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
 }
 
 impl Template {
-    /// Reads the template as it stands in the workspace.
+    /// Reads the template in the workspace.
     pub fn read() -> anyhow::Result<Self> {
         Self::parse(&text()?)
     }
 
-    /// Reads a template's text. `!Ref Table` becomes `{"Ref": "Table"}`, `!Sub` and the others `{"Fn::Sub": …}`.
+    /// Parses a template's text. `!Ref Table` becomes `{"Ref": "Table"}`, `!Sub` and the others `{"Fn::Sub": …}`.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         to_json(serde_yaml_ng::from_str(text).context("template.yaml is no YAML")?).map(Self)
     }
 
-    /// What stands under this logical id.
+    /// Returns the resource with this logical id.
     pub fn resource(&self, id: &str) -> &Value {
         &self.0["Resources"][id]
     }
 
-    /// Every resource of a type, with its properties.
+    /// Returns every resource of a type, with its properties.
     pub fn resources<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
         let resources = self.0["Resources"].as_object().into_iter().flatten();
         resources
@@ -64,23 +64,23 @@ impl Template {
             .map(|(id, resource)| (id.as_str(), &resource["Properties"]))
     }
 
-    /// Every function.
+    /// Returns every function.
     pub fn functions(&self) -> impl Iterator<Item = Function<'_>> {
         let functions = self.resources("AWS::Serverless::Function");
         functions.map(|(id, properties)| Function { id, properties })
     }
 
-    /// The statements of a role or a user.
+    /// Returns the statements of a role or a user.
     pub fn statements(&self, id: &str) -> impl Iterator<Item = &Value> {
         let policies = list(&self.resource(id)["Properties"]["Policies"]);
         policies.iter().flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]))
     }
 
-    /// What a role or a user may do, each action on each resource for itself.
+    /// Returns the grants of a role or a user, one for each action on each resource.
     pub fn grants(&self, id: &str) -> anyhow::Result<Vec<Grant>> {
         let mut grants = Vec::new();
         for statement in self.statements(id) {
-            // What is taken away again is looked at where it matters.
+            // Denials are tested separately.
             if statement["Effect"] == "Deny" {
                 continue;
             }
@@ -101,24 +101,24 @@ impl Template {
 }
 
 impl Function<'_> {
-    /// The folder of the function, by the name under which it runs.
+    /// Returns the function's folder, which is also its name.
     pub fn folder(&self) -> Option<&str> {
         self.properties["FunctionName"]["Fn::Sub"].as_str()?.strip_prefix("${AWS::StackName}-")
     }
 
-    /// Its role's logical id.
+    /// Returns its role's logical id.
     pub fn role(&self) -> Option<&str> {
         self.properties["Role"]["Fn::GetAtt"].as_str()?.strip_suffix(".Arn")
     }
 
-    /// Its events of a type.
+    /// Returns its events of a type.
     pub fn events<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
         let events = self.properties["Events"].as_object().into_iter().flatten();
         events.filter(move |(_, event)| event["Type"] == kind).map(|(_, event)| &event["Properties"])
     }
 }
 
-/// CloudFormation takes one thing where it takes a list.
+/// Returns a list: CloudFormation accepts a single value where it takes a list.
 pub fn list(value: &Value) -> &[Value] {
     match value {
         Value::Null => &[],
@@ -127,7 +127,7 @@ pub fn list(value: &Value) -> &[Value] {
     }
 }
 
-/// How the template names something: `Table` of a `!Ref`, `Table.Arn` of a `!GetAtt`, the text of a `!Sub`.
+/// Returns how the template names a value: `Table` of a `!Ref`, `Table.Arn` of a `!GetAtt`, the text of a `!Sub`.
 fn reference_name(value: &Value) -> Option<String> {
     let function = ["Ref", "Fn::GetAtt", "Fn::Sub"].iter().find_map(|function| value.get(function));
     function.unwrap_or(value).as_str().map(str::to_owned)

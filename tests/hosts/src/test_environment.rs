@@ -1,4 +1,4 @@
-//! A deployed Adflight, the simulated Meta that it talks to, and the people who use it.
+//! A deployed Adflight, the simulated Meta that it calls, and its users.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,17 +24,17 @@ use crate::template;
 /// The workspace of the scenarios.
 pub const WORKSPACE: &str = "demo";
 
-/// The front ends that may call the API.
+/// The origins of the front ends that may call the API.
 pub const ORIGINS: [&str; 2] = ["https://app.example.com", "https://staging.example.com"];
 
 const APP_ID: &str = "100000000000001";
-/// What the simulated Meta signs with.
+/// The secret with which the simulated Meta signs.
 pub const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// The seed of the team's own issuer: base64url of 32 bytes.
 const ISSUER_SEED: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
-/// Real time passes on real hosts: how long anything may take on a busy machine.
+/// The timeout of every condition: real hosts run in real time, and the machine may be busy.
 const CONDITION_TIMEOUT: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -42,32 +42,32 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 pub struct TestEnvironment {
     /// The emulator.
     pub ministack: &'static MiniStack,
-    /// What was deployed.
+    /// The deployed stack.
     pub deployment: Deployment,
     /// The simulated Meta.
     pub sim: GraphSim,
-    /// What webhook subscriptions must repeat.
+    /// The verify token of webhook subscriptions.
     pub verify_token: String,
-    /// What must not leave it.
+    /// Searches for leaked secrets.
     pub scanner: LeakScanner,
     clock: Clock,
     issuer: Issuer,
 }
 
-/// The ad account of the scenarios: small, and a month of numbers.
+/// Returns the ad account of the scenarios: small, with a month of data.
 pub fn account() -> AccountArgs {
     AccountArgs { campaigns: 6, adsets: 12, ads: 24, days: 30, ..AccountArgs::default() }
 }
 
-/// Twelve digits that follow from a name.
+/// Returns twelve digits derived from a name.
 fn aws_account(stack: &str) -> String {
     let sum = stack.bytes().fold(0_u64, |sum, byte| (sum * 31 + u64::from(byte)) % 1_000_000_000);
     format!("1{sum:011}")
 }
 
 impl TestEnvironment {
-    /// Deploys the template as a stack of this name into an AWS account of its own, beside a simulator with a small
-    /// ad account. Scenarios run side by side, so each has another name.
+    /// Deploys the template as a stack of this name into an AWS account of its own, with a simulator of a small ad
+    /// account. Scenarios run side by side, so each needs its own name.
     pub async fn deploy(mode: IamMode, stack: &str) -> anyhow::Result<Self> {
         let ministack = MiniStack::shared(mode).await?;
         let clock = Clock::system();
@@ -86,16 +86,16 @@ impl TestEnvironment {
             ("SessionClaims", "trusted"),
             ("SessionAudience", &sessions.audience),
             ("SessionJwks", sessions.jwks.as_deref().unwrap_or_default()),
-            // The scenarios look again and again until something is there.
+            // The scenarios poll often.
             ("RequestsPerMinute", "60000"),
-            // What nobody should write is looked for in all that can be written.
+            // The lowest log level, so that leaked secrets are found at every level.
             ("LogLevel", "debug"),
             ("AllowedOrigins", &ORIGINS.join(",")),
             ("Architecture", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }),
         ];
         let account = ministack.account(&aws_account(stack));
         let deployment = Deployment::create(account, stack, &template::text()?, &parameters).await?;
-        // What an operator does after the first deployment.
+        // An operator does this after the first deployment.
         sim.allow_redirect(deployment.output("LoginRedirect")?);
         let verify_token = deployment.put_app_secret(APP_SECRET).await?;
         let scanner = LeakScanner::default();
@@ -110,16 +110,16 @@ impl TestEnvironment {
         Ok(Self { ministack, deployment, sim, verify_token, scanner, clock, issuer })
     }
 
-    /// Ends the scenario: nothing secret is in what the functions have written, in the messages that were sent, in the
-    /// table, in schedules, and in the URLs that Meta was asked.
+    /// Ends the scenario, and fails when a secret is in the functions' logs, in sent messages, in the table, in
+    /// schedules, or in URLs of calls to Meta.
     pub async fn finish(&self) -> anyhow::Result<()> {
         for function in FUNCTIONS {
             for line in self.deployment.lines(function).await? {
                 self.scanner.record(LeakChannel::LogLine, line);
             }
         }
-        // The emulator's own log has all messages that were sent, those of other scenarios too, and what programs wrote
-        // that ended badly.
+        // The emulator's own log has all sent messages, those of other scenarios too, and the output of programs that
+        // crashed.
         let own = format!("Sent in {}: ", self.deployment.account.id);
         let log = self.ministack.log()?;
         let lines = log.lines().filter(|line| !line.contains("Sent in ") || line.contains(&own));
@@ -139,30 +139,30 @@ impl TestEnvironment {
         self.scanner.assert_no_leaks(&[LeakChannel::LogLine, LeakChannel::Queue, LeakChannel::Table])
     }
 
-    /// The time.
+    /// Returns the time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// The day in the ad account.
+    /// Returns today's date in the ad account.
     pub fn today(&self) -> anyhow::Result<Date> {
         let zone = TimeZone::get(&self.sim.account().timezone)?;
         Ok(self.now().to_zoned(zone).date())
     }
 
-    /// The API as an owner of a workspace finds it.
+    /// Returns a client of the API with the session of a workspace's owner.
     pub fn api(&self, workspace: &str) -> anyhow::Result<ApiClient> {
         let claims = self.issuer.claims(workspace, Role::Owner, self.now())?;
         ApiClient::at(&self.deployment.url, workspace, self.issuer.sign(&claims)?)
     }
 
-    /// The path of the ad account, with a slash at the end.
+    /// Returns the path of the ad account, with a trailing slash.
     pub fn ad_account(&self) -> String {
         format!("ad-accounts/{}/", self.sim.account().id)
     }
 
-    /// Logs in at the simulated Meta. The redirect goes to the address that AWS gives the API, where the emulator
-    /// does not answer: the browser of this scenario knows the way.
+    /// Logs in at the simulated Meta. The redirect names the address that AWS gives the API, where the emulator does
+    /// not listen, so the callback is sent to the emulator's address instead.
     pub async fn connect(&self, api: &ApiClient) -> anyhow::Result<Value> {
         let (dialog, cookie) = api.begin_login().await?;
         let callback = api.confirm_dialog(&dialog).await?;
@@ -176,13 +176,13 @@ impl TestEnvironment {
         api.follow_callback(&format!("{}{path}", self.deployment.url), &cookie).await
     }
 
-    /// Says whether the ad account is synced.
+    /// Selects or deselects the ad account.
     pub async fn select(&self, api: &ApiClient, selected: bool) -> anyhow::Result<()> {
         let path = format!("{}selection", self.ad_account());
         api.call(Method::PUT, &path, Some(&json!({"selected": selected}))).await.map(drop)
     }
 
-    /// How far the sync is.
+    /// Returns the progress of the sync.
     pub async fn progress(&self, api: &ApiClient) -> anyhow::Result<Value> {
         api.call(Method::GET, &format!("{}sync", self.ad_account()), None).await
     }
@@ -199,7 +199,7 @@ impl TestEnvironment {
         .await
     }
 
-    /// Waits until no queue holds a message that could be worked on.
+    /// Waits until no queue holds a visible message or one in process.
     pub async fn wait_until_idle(&self) -> anyhow::Result<()> {
         self.until("the queues are empty", async || {
             for queue in self.deployment.queues() {
@@ -212,7 +212,7 @@ impl TestEnvironment {
         .await
     }
 
-    /// Asks again and again until a condition holds; the inner error is what to show when it never does.
+    /// Polls until a condition holds; the inner error is shown when the timeout is over.
     pub async fn until<T>(
         &self,
         what: &str,

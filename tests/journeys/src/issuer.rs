@@ -1,5 +1,5 @@
-//! An OpenID Connect issuer that can do everything wrong: it signs whatever it is told, rotates its keys, and goes
-//! out of reach.
+//! An OpenID Connect issuer that can misbehave: it signs whatever it is given, rotates its keys, and becomes
+//! unavailable.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,40 +20,40 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
-/// For whom its tokens are.
+/// The audience of its tokens.
 pub const AUDIENCE: &str = "adflight";
 
-/// What comes before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410).
+/// The bytes before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
-// Made with openssl for these tests; nobody trusts them.
+// Made with openssl for these tests; nothing trusts it.
 const RSA_KEY_DER: &[u8] = include_bytes!("issuer/rsa-pkcs1.der");
 const EC_KEY_DER: &[u8] = include_bytes!("issuer/ec-pkcs8.der");
 
-/// A key that signs.
+/// A signing key.
 #[derive(Clone)]
 pub struct SigningKey {
-    /// Its name.
+    /// Its `kid`.
     pub id: String,
-    /// Its public half, as it is published.
+    /// Its public half as a JWK.
     pub public: Value,
     algorithm: Algorithm,
     secret: EncodingKey,
 }
 
 impl SigningKey {
-    /// An Ed25519 key; another seed is another key.
+    /// Returns an Ed25519 key; another seed gives another key.
     pub fn ed(id: &str, seed: u8) -> anyhow::Result<Self> {
         let secret = EncodingKey::from_ed_der(&[&PKCS8_PREFIX[..], &[seed; 32]].concat());
         Self::new(id, Algorithm::EdDSA, secret)
     }
 
-    /// The P-256 key.
+    /// Returns the P-256 key.
     pub fn ec(id: &str) -> anyhow::Result<Self> {
         Self::new(id, Algorithm::ES256, EncodingKey::from_ec_der(EC_KEY_DER))
     }
 
-    /// The RSA key.
+    /// Returns the RSA key.
     pub fn rsa(id: &str) -> anyhow::Result<Self> {
         Self::new(id, Algorithm::RS256, EncodingKey::from_rsa_der(RSA_KEY_DER))
     }
@@ -64,12 +64,12 @@ impl SigningKey {
         Ok(Self { id: id.to_owned(), public, algorithm, secret })
     }
 
-    /// The same key, signing in another of its ways.
+    /// Returns the same key with another of its algorithms.
     pub fn with_algorithm(&self, algorithm: Algorithm) -> Self {
         Self { algorithm, ..self.clone() }
     }
 
-    /// A shared secret.
+    /// Returns a shared secret as a key.
     pub fn hmac(secret: &[u8], algorithm: Algorithm) -> Self {
         let secret = EncodingKey::from_secret(secret);
         Self { id: "hmac".to_owned(), public: Value::Null, algorithm, secret }
@@ -83,18 +83,18 @@ impl SigningKey {
     }
 }
 
-/// How it answers.
+/// How the issuer responds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IssuerBehavior {
-    /// As it should.
+    /// Normally.
     Normal,
-    /// With this status over what it should say.
+    /// With this status and the normal body.
     Status(u16),
-    /// It sends on to this address, over what it should say.
+    /// With a redirect to this address and the normal body.
     Redirects(String),
-    /// It does not respond before its behavior changes.
+    /// Not before its behavior changes.
     Hangs,
-    /// With what it should say after more blanks than anybody should read, and without saying how many.
+    /// With the normal body after excessively many blanks, and without a content length.
     EndlessBody,
 }
 
@@ -132,12 +132,12 @@ impl OidcIssuer {
         Ok(Self { state, behavior, _stop: stop })
     }
 
-    /// Who it is.
+    /// Returns its issuer URL.
     pub fn url(&self) -> String {
         lock(&self.state).url.clone()
     }
 
-    /// How somebody trusts it.
+    /// Returns the configuration that trusts it.
     pub fn config(&self) -> SessionConfig {
         SessionConfig {
             issuer: self.url(),
@@ -148,7 +148,7 @@ impl OidcIssuer {
         }
     }
 
-    /// One of its keys.
+    /// Returns one of its keys.
     pub fn key(&self, id: &str) -> anyhow::Result<SigningKey> {
         lock(&self.state).keys.iter().find(|key| key.id == id).cloned().context("no such key")
     }
@@ -158,17 +158,17 @@ impl OidcIssuer {
         lock(&self.state).keys = keys.to_vec();
     }
 
-    /// Says something else about itself.
+    /// Sets a field of its metadata.
     pub fn set_metadata(&self, name: &str, value: Value) {
         lock(&self.state).document[name] = value;
     }
 
-    /// From now on it answers like this.
+    /// Sets how it responds from now on.
     pub fn set_behavior(&self, behavior: IssuerBehavior) {
         self.behavior.send_replace(behavior);
     }
 
-    /// How many requests it got.
+    /// Returns how many requests it got.
     pub fn request_count(&self) -> usize {
         lock(&self.state).request_count.load(Ordering::SeqCst)
     }

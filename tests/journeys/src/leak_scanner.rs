@@ -1,10 +1,10 @@
-//! Finds secrets of the running system wherever something could carry one away: log lines of the lowest
-//! level, requests and answers, everything that is written into table, queues and schedules, and every URL that Meta
-//! is asked.
+//! Finds secrets of the running system wherever they could leak: log lines of the lowest level, requests and responses,
+//! everything that is written to the table, queues and schedules, and every URL of a call to Meta.
 //!
-//! Where a secret belongs it is not looked for: keys in Secrets Manager, cookies in `Set-Cookie`, a page's secret in its form. Three URLs
-//! carry one because Meta knows no other way: `debug_token` takes the token to inspect as `input_token`; a login's `state`
-//! and `code` come and go with the browser; and the handshake of webhooks repeats the verify token.
+//! Places where a secret belongs are not scanned: keys in Secrets Manager, cookies in `Set-Cookie`, a page's secret in
+//! its form. Three URLs carry a secret because Meta has no other way: `debug_token` takes the token to inspect as
+//! `input_token`; a login's `state` and `code` pass through the browser; and the handshake of webhooks repeats the
+//! verify token.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -22,14 +22,14 @@ use tracing::Dispatch;
 use tracing::dispatcher::{DefaultGuard, get_default, set_default};
 use tracing::subscriber::NoSubscriber;
 
-/// How every token of the simulated Meta begins: a prefix, and the base64 of a JSON object.
+/// The beginning of every token of the simulated Meta: a prefix, and the base64 of a JSON object.
 const TOKEN_PREFIX: &str = "EAASeyJ";
 
-/// How sessions begin: the base64 of a header whose first field is one of these.
+/// The beginnings of session tokens: the base64 of a header whose first field is one of these.
 const JWT_HEADER_PREFIXES: [&str; 3] = [r#"{"typ""#, r#"{"alg""#, r#"{"kid""#];
 
-/// While only one subscriber lives, `tracing` asks the thread that first comes to a line whether anybody wants it,
-/// for all threads and for good. With these two there is never one alone.
+/// While there is only one subscriber, `tracing` asks the thread that first reaches a log line whether anybody wants
+/// it, and caches that for all threads. These two ensure that there is never only one.
 static EXTRA_DISPATCHERS: LazyLock<[Dispatch; 2]> =
     LazyLock::new(|| [NoSubscriber::default(), NoSubscriber::default()].map(Dispatch::new));
 
@@ -38,35 +38,35 @@ pub fn force_per_thread_dispatch() {
     LazyLock::force(&EXTRA_DISPATCHERS);
 }
 
-/// Where a secret could leak.
+/// A place where a secret could leak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LeakChannel {
     /// A log line.
     LogLine,
-    /// A call to AWS: what is written into table, queues, schedules.
+    /// A call to AWS: writes to the table, queues and schedules.
     AwsCall,
-    /// The table as it lies there in the end.
+    /// The table as it is at the end.
     Table,
-    /// A message or a schedule as it lies there.
+    /// A message or a schedule as it is stored.
     Queue,
     /// A request to one of our functions.
     Request,
-    /// Its answer.
+    /// A function's response.
     Response,
     /// The URL of a call to Meta.
     GraphUrl,
 }
 
-/// The secrets of one system, and what could carry them away.
+/// The secrets of one system, and the texts in which they could leak.
 #[derive(Clone)]
 pub struct LeakScanner(Arc<Mutex<Recorded>>);
 
 struct Recorded {
-    /// Every form of every secret, and its name.
+    /// Every encoding of every secret, and its name.
     encodings: BTreeMap<String, &'static str>,
-    /// Kept to the end, since some secrets are made on the way.
+    /// Stored until the end, because some secrets become known later.
     texts: Vec<(LeakChannel, String)>,
-    /// Where a scenario puts secrets itself.
+    /// Channels in which a scenario puts secrets itself.
     allowed: BTreeSet<LeakChannel>,
 }
 
@@ -83,14 +83,14 @@ impl Default for LeakScanner {
 }
 
 impl LeakScanner {
-    /// Looks for this, too, in all that was and will be recorded.
+    /// Adds a secret, which is searched for in everything recorded before and after.
     pub fn add_secret(&self, name: &'static str, secret: &str) {
         self.with_recorded(|recorded| {
             recorded.encodings.extend(encodings_of(secret).into_iter().map(|form| (form, name)))
         });
     }
 
-    /// Looks for every key of a keyring.
+    /// Adds every key of a keyring.
     pub fn add_keyring(&self, document: &str) {
         let document: BTreeMap<String, Value> = serde_json::from_str(document).unwrap_or_default();
         for key in document.values().filter_map(Value::as_str).filter(|key| key.len() >= 32) {
@@ -103,23 +103,23 @@ impl LeakScanner {
         self.with_recorded(|recorded| recorded.allowed.insert(channel));
     }
 
-    /// Looks into a text.
+    /// Records a text.
     pub fn record(&self, channel: LeakChannel, text: impl Into<String>) {
         self.with_recorded(|recorded| recorded.texts.push((channel, text.into())));
     }
 
-    /// Looks into the path and query of a call to Meta.
+    /// Records the path and query of a call to Meta.
     pub fn record_graph_url(&self, url: &str) {
         let is_debug_token = url.split('?').next().is_some_and(|path| path.ends_with("/debug_token"));
         self.record(LeakChannel::GraphUrl, redact(url, if is_debug_token { &["input_token"] } else { &[] }));
     }
 
-    /// Looks into what passes through the system.
+    /// Records an observation of the system.
     pub fn record_observation(&self, observation: &Observation<'_>) {
         match observation {
             Observation::Call { service, uri, body } => {
                 let mut body: Value = serde_json::from_str(body).unwrap_or_else(|_| (*body).into());
-                // Where the keys are kept.
+                // Secrets Manager, where the keyring belongs.
                 if let Some(Value::String(keyring)) =
                     body.as_object_mut().and_then(|body| body.remove("SecretString"))
                 {
@@ -151,7 +151,7 @@ impl LeakScanner {
                 }
                 headers.remove(SET_COOKIE);
                 let mut text = String::from_utf8_lossy(body).into_owned();
-                // What lets the page of the ad accounts choose.
+                // The secret of the account selection page.
                 if let Some((before, rest)) = text.split_once(r#"name="choice" value=""#) {
                     let (secret, after) = rest.split_once('"').unwrap_or_default();
                     self.add_generated("a page's secret", secret);
@@ -174,7 +174,7 @@ impl LeakScanner {
         }
     }
 
-    /// A secret that was made on the way. What is shorter is an empty one, or what a scenario made up.
+    /// Adds a generated secret. A shorter one is empty or made up by a scenario, and is ignored.
     fn add_generated(&self, name: &'static str, secret: &str) {
         if secret.len() >= 32 {
             self.add_secret(name, secret);
@@ -221,7 +221,7 @@ impl LeakScanner {
     }
 }
 
-/// A text around a place, on a few lines.
+/// Returns the text around a place, on a few lines.
 fn excerpt(text: &str, range: std::ops::Range<usize>) -> &str {
     const CONTEXT_BYTES: usize = 200;
     let start = (0..=range.start.saturating_sub(CONTEXT_BYTES)).rev().find(|at| text.is_char_boundary(*at));
@@ -229,7 +229,7 @@ fn excerpt(text: &str, range: std::ops::Range<usize>) -> &str {
     &text[start.unwrap_or_default()..end.unwrap_or(text.len())]
 }
 
-/// A URL without the values of these parameters.
+/// Returns a URL without the values of these parameters.
 fn redact(url: &str, parameters: &[&str]) -> String {
     let Some((path, query)) = url.split_once('?') else { return url.to_owned() };
     let pairs = query.split('&').map(|pair| match pair.split_once('=') {
@@ -239,8 +239,8 @@ fn redact(url: &str, parameters: &[&str]) -> String {
     format!("{path}?{}", pairs.collect::<Vec<_>>().join("&"))
 }
 
-/// What a secret may look like on its way: as it is, percent-encoded, in base64 at whatever place of a longer text, in
-/// hex; and so its bytes, when it is itself the text of some.
+/// Returns the encodings of a secret: as it is, percent-encoded, in base64 at any offset of a longer text, in hex; and
+/// those of the bytes that it encodes, when it is itself encoded.
 fn encodings_of(secret: &str) -> Vec<String> {
     let mut all = vec![secret.to_owned()];
     let percent = secret.bytes().map(|byte| match byte {
@@ -267,7 +267,7 @@ fn lowercase_escapes(percent: &str) -> String {
     })
 }
 
-/// Bytes in hex, and in base64 wherever they begin: characters that also depend on their neighbours are left out.
+/// Returns bytes in hex, and in base64 at every offset: characters that also depend on adjacent bytes are left out.
 fn encoded(bytes: &[u8]) -> Vec<String> {
     let hex = hex::encode(bytes);
     let mut all = vec![hex.to_ascii_uppercase(), hex];

@@ -27,12 +27,12 @@ use crate::leak_scanner::{LeakChannel, LeakScanner};
 /// The day of every scenario: a Friday in a time zone without daylight saving.
 pub const TODAY: Date = date(2026, 11, 20);
 
-/// A running system and a way to talk to it.
+/// A running system with an HTTP client.
 pub struct Scenario {
     /// The system.
     pub system: System,
     http: reqwest::Client,
-    /// What must not leave it.
+    /// Searches for leaked secrets.
     pub scanner: LeakScanner,
     violations: Arc<Mutex<Vec<String>>>,
     _log_guard: Option<DefaultGuard>,
@@ -50,13 +50,13 @@ pub struct Response {
 }
 
 impl Response {
-    /// The body as JSON; null when it is none.
+    /// Returns the body as JSON; null when it is none.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 }
 
-/// Options for a small account whose forty days of numbers end today.
+/// Returns options for a small account whose forty days of data end today.
 pub fn options(data: Data) -> Options {
     let account = AccountArgs {
         campaigns: 12,
@@ -69,7 +69,7 @@ pub fn options(data: Data) -> Options {
     Options { data, account: Account::Simulated(account), ..Options::in_memory() }
 }
 
-/// Records everything for the leak scanner and checks responses against openapi.yaml.
+/// Returns an observer that records everything for the leak scanner and validates responses against openapi.yaml.
 fn observer(scanner: LeakScanner, violations: Arc<Mutex<Vec<String>>>) -> Observer {
     Observer(Arc::new(move |observation| {
         scanner.record_observation(observation);
@@ -87,7 +87,7 @@ fn observer(scanner: LeakScanner, violations: Arc<Mutex<Vec<String>>>) -> Observ
     }))
 }
 
-/// A launch document that Meta accepts for an ad account.
+/// Returns a launch document that Meta accepts for an ad account.
 pub fn launch_document(account: &AccountInfo) -> Value {
     json!({
         "name": "Winter sale",
@@ -103,12 +103,12 @@ pub fn launch_document(account: &AccountInfo) -> Value {
 }
 
 impl Scenario {
-    /// The system, not connected yet.
+    /// Starts the system without a connection.
     pub async fn start() -> anyhow::Result<Self> {
         Self::with_options(options(Data::Memory)).await
     }
 
-    /// The system with these options.
+    /// Starts the system with these options.
     pub async fn with_options(options: Options) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([]);
         let http = http.build()?;
@@ -127,15 +127,15 @@ impl Scenario {
         Ok(Self { system, http, scanner, violations, _log_guard })
     }
 
-    /// Every response was as openapi.yaml says.
+    /// Fails unless every response was as openapi.yaml says.
     fn assert_no_violations(&self) -> anyhow::Result<()> {
         let violations = self.violations.lock().unwrap_or_else(PoisonError::into_inner);
         ensure!(violations.is_empty(), "not as openapi.yaml says: {violations:#?}");
         Ok(())
     }
 
-    /// Finishes the scenario: every response was as openapi.yaml says, and no secret has left the system, nor
-    /// lies open in its table.
+    /// Finishes the scenario, and fails unless every response was as openapi.yaml says, no secret has left the system,
+    /// and none is in its table in plain text.
     pub async fn finish(self) -> anyhow::Result<()> {
         self.assert_no_violations()?;
         let mut start = None;
@@ -152,42 +152,42 @@ impl Scenario {
         self.scanner.assert_no_leaks(&[LeakChannel::AwsCall, LeakChannel::Table])
     }
 
-    /// The system, connected and synced, without any rule.
+    /// Starts the system, connected and synced, without any rule.
     pub async fn synced() -> anyhow::Result<Self> {
         let scenario = Self::start().await?;
         scenario.connect_and_sync().await?;
         Ok(scenario)
     }
 
-    /// Connects, selects the account, and waits for what follows.
+    /// Connects, selects the account, and waits for the resulting jobs.
     pub async fn connect_and_sync(&self) -> anyhow::Result<()> {
         self.api()?.connect().await?;
         self.select(true).await?;
         self.system.runner.settle().await
     }
 
-    /// The simulated Meta.
+    /// Returns the simulated Meta.
     pub fn sim(&self) -> anyhow::Result<&GraphSim> {
         self.system.sim().context("no simulator")
     }
 
-    /// The simulated ad account's id.
+    /// Returns the simulated ad account's id.
     pub fn account(&self) -> anyhow::Result<String> {
         Ok(self.sim()?.account().id)
     }
 
-    /// The API as an owner of the demonstration workspace.
+    /// Returns a client of the API with the session of the demonstration workspace's owner.
     pub fn api(&self) -> anyhow::Result<ApiClient> {
         ApiClient::new(&self.system, WORKSPACE, Role::Owner)
     }
 
-    /// Says whether the account is synced.
+    /// Selects or deselects the ad account.
     pub async fn select(&self, selected: bool) -> anyhow::Result<Value> {
         let path = format!("ad-accounts/{}/selection", self.account()?);
         self.api()?.call(Method::PUT, &path, Some(&json!({"selected": selected}))).await
     }
 
-    /// Asks for a sync and waits for what follows.
+    /// Requests a sync and waits for the resulting jobs.
     pub async fn sync(&self) -> anyhow::Result<()> {
         self.call_as_owner(Method::POST, "sync", None).await?;
         self.system.runner.settle().await
@@ -205,7 +205,7 @@ impl Scenario {
         self.send(method, &path, Some(&token), &[], body.map(|body| body.to_string())).await
     }
 
-    /// [`Self::call_as_owner`] with an idempotency key.
+    /// [`Self::call_as_owner`] for a launch, with an idempotency key.
     pub async fn launch(&self, key: &str, body: &Value) -> anyhow::Result<Response> {
         let path = format!("/v1/workspaces/{WORKSPACE}/ad-accounts/{}/campaigns", self.account()?);
         let token = self.system.token(WORKSPACE, Role::Owner)?;
@@ -246,12 +246,12 @@ impl Scenario {
         self.send(Method::POST, "/v1/webhooks/meta", None, &headers, Some(body.to_owned())).await
     }
 
-    /// A launch document that Meta accepts.
+    /// Returns a launch document that Meta accepts.
     pub fn launch_document(&self) -> anyhow::Result<Value> {
         Ok(launch_document(&self.sim()?.account()))
     }
 
-    /// The id of a campaign that runs and delivered yesterday.
+    /// Returns the id of an active campaign that delivered yesterday.
     pub async fn running_campaign(&self) -> anyhow::Result<String> {
         let list = self
             .call_as_owner(Method::GET, "campaigns?sort=spend&effective_status=ACTIVE&limit=1", None)

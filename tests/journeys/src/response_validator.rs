@@ -11,13 +11,13 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
-/// Under this name the validator knows the document.
+/// The validator's name of the document.
 const DOCUMENT_URL: &str = "https://adflight.invalid/openapi.json";
 
 /// Compiled at first use, for all scenarios of the process.
 static VALIDATOR: LazyLock<anyhow::Result<ResponseValidator>> = LazyLock::new(ResponseValidator::read);
 
-/// Whether openapi.yaml says that a request may be answered like this.
+/// Fails unless openapi.yaml allows this response to the request.
 pub fn validate_response(
     method: &Method,
     path: &str,
@@ -36,13 +36,13 @@ struct ResponseValidator {
     problem: ResponseSpec,
 }
 
-/// The methods of a path.
+/// A path and its methods.
 struct Route {
     parts: Vec<String>,
     methods: BTreeMap<String, BTreeMap<u16, ResponseSpec>>,
 }
 
-/// Bodies by content type, and headers: of each whether it must be there.
+/// The bodies of a response by content type, and its headers, each with whether it is required.
 struct ResponseSpec {
     contents: BTreeMap<String, SchemaIndex>,
     headers: Vec<(String, bool)>,
@@ -84,7 +84,7 @@ impl ResponseValidator {
         self.validate_against(response, headers, body)
     }
 
-    /// The path with most literal parts, of those that it could be.
+    /// Returns the matching path with the most literal segments.
     fn route(&self, path: &str) -> Option<&Route> {
         let parts: Vec<&str> = path.split('/').collect();
         let is_parameter = |part: &str| part.starts_with('{');
@@ -177,7 +177,7 @@ fn object(value: &Value) -> anyhow::Result<&serde_json::Map<String, Value>> {
     Ok(object)
 }
 
-/// A part of a JSON pointer.
+/// Escapes a segment of a JSON pointer.
 fn escaped(part: &str) -> String {
     part.replace('~', "~0").replace('/', "~1")
 }

@@ -1,4 +1,4 @@
-//! Our numbers held against those of the simulated Meta, to the cent.
+//! Compares our insights with those of the simulated Meta, to the cent.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Spend, impressions and clicks by object and day.
 pub type Totals = BTreeMap<(String, String), (Decimal, u64, u64)>;
 
-/// What Meta's ad rows add up to, under the object that `field` names.
+/// Sums Meta's ad rows by the object that `field` names.
 pub fn from_meta(rows: &[Value], field: &str) -> anyhow::Result<Totals> {
     let mut totals = Totals::new();
     for row in rows {
@@ -25,7 +25,7 @@ pub fn from_meta(rows: &[Value], field: &str) -> anyhow::Result<Totals> {
     Ok(totals)
 }
 
-/// What our API says per object and day. Fails when it says something twice.
+/// Returns our API's totals per object and day, and fails when a pair appears twice.
 pub async fn from_api(
     api: &ApiClient,
     account: &str,
@@ -49,7 +49,7 @@ pub async fn from_api(
     Ok(totals)
 }
 
-/// Fails unless every level has exactly the numbers of Meta's ad rows of these days.
+/// Fails unless every level has exactly the totals of Meta's ad rows of these days.
 pub async fn assert_equal(
     api: &ApiClient,
     account: &str,

@@ -1,5 +1,5 @@
-//! Our client of Graph as one of the conformance clients: `graph-read JOB FOLDER` reads an ad account and prints what it read, one
-//! JSON object a line, in the format of tests/peers/README.md.
+//! Our Graph client as one of the conformance clients: `graph-read JOB FOLDER` reads an ad account and prints the
+//! records, one JSON object per line, in the format of tests/peers/README.md.
 
 use std::io::Write;
 
@@ -15,12 +15,12 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Reads an ad account with our client of Graph.
+/// Reads an ad account with our Graph client.
 #[derive(Parser)]
 struct Args {
     /// What to read, as JSON: url, token, app_id, app_secret, account, since, until.
     job: String,
-    /// Where a client may keep files; ours has none.
+    /// A folder for a client's files; ours has none.
     folder: String,
 }
 
@@ -76,7 +76,7 @@ fn object(object: &AdObject) -> Value {
     })
 }
 
-/// Absent numbers are zero, whole ones decimal strings like the others.
+/// Returns a row: absent numbers are zero, whole ones decimal strings like the others.
 fn row(found: &InsightsRow) -> Value {
     let (facts, measures) = (&found.facts, &found.facts.measures);
     json!({

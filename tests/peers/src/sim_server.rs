@@ -1,6 +1,6 @@
 //! A simulated Graph API controlled over its standard input, so that a script in any language can serve one, inject
-//! its faults, count its calls and ask it for the truth. One JSON object a line, in and out; the first line out
-//! says where it is and who may call; it ends with its input.
+//! faults, count calls and read its data. One JSON object per line, in and out; the first line of the output gives its
+//! URL and credentials; it ends with its input.
 
 use std::io::{BufRead, Write};
 use std::sync::Arc;
@@ -20,24 +20,25 @@ const APP_SECRET: &str = "peers-app-secret";
 struct Args {
     #[command(flatten)]
     account: AccountArgs,
-    /// The poll at which a report run is complete. Who finds it incomplete at the first may sleep for half a minute.
+    /// The poll at which a report run is complete. A client that finds it incomplete at first may sleep for half a
+    /// minute.
     #[arg(long, default_value_t = 3)]
     report_polls: u32,
 }
 
-/// What a line of the input asks for.
+/// A command on a line of the input.
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 enum Command {
-    /// How many Graph calls were served so far.
+    /// Returns the number of Graph calls served so far.
     Calls,
-    /// The calls to known objects since this was asked last, as requests for the request check.
+    /// Returns the calls to known objects since the last query, in the format of the request check.
     Requests,
-    /// The ad-day rows from `since` to `until`, both included, as insights give them.
+    /// Returns the ad-day rows from `since` to `until`, both included, as insights give them.
     Rows { since: Date, until: Date },
-    /// An object with all its stored fields, or null.
+    /// Returns an object with all its stored fields, or null.
     Node { id: String },
-    /// The next `times` calls whose path contains `path` fail with this error.
+    /// Fails the next `times` calls whose path contains `path` with this error.
     Fail { path: String, status: u16, code: i64, subcode: Option<i64>, times: u32 },
 }
 
@@ -47,7 +48,7 @@ async fn main() -> anyhow::Result<()> {
     let app = App { app_id: APP_ID.to_owned(), app_secret: APP_SECRET.to_owned(), redirect_uris: Vec::new() };
     let args = Args::parse();
     let mut config = Config::new(args.account.source(clock())?, app, clock);
-    // Whatever these clients send is known to Meta, so the simulator has to know it.
+    // Meta accepts whatever these clients send, so the simulator has to know it.
     config.behaviour.strict = true;
     config.behaviour.reports.polls = args.report_polls;
     let sim = GraphSim::start(config).await?;
@@ -77,7 +78,7 @@ fn describe_simulator(sim: &GraphSim) -> Value {
     })
 }
 
-/// `reported`: how many of the recorded calls were reported already.
+/// Executes a command. `reported` is the number of recorded calls that were reported already.
 fn execute(sim: &GraphSim, command: Command, reported: &mut usize) -> Value {
     match command {
         Command::Calls => json!(sim.calls()),

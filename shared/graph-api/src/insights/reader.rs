@@ -1,4 +1,4 @@
-//! Reads an account's insights to the end, whatever Meta finds too much on the way.
+//! Reads all insights of an account, splitting the queries that are too large for Meta.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -36,18 +36,18 @@ struct AccountTotals {
 struct ActiveQuery {
     sub_query: SubQuery,
     pages: Pages<InsightsRow>,
-    /// How often an unreadable result of a report is asked for again.
+    /// How many more times an unreadable result of a report is requested.
     retries_left: u32,
-    /// How often the report was started.
+    /// The number of times that the report was started.
     starts: u32,
 }
 
-/// A result that is not there yet is asked for so often before the report is started again.
+/// The number of requests for a result that is not readable yet, after which the report is started again.
 const MAX_RESULT_RETRIES: u32 = 4;
 
-/// The rows of an account, sub-query by sub-query. Each row is given once, whatever happens on the way.
+/// A reader of an account's rows, sub-query by sub-query. It returns each row once, whatever is retried or split.
 ///
-/// After an error [`InsightsReader::next`] may be called again, and goes on where it was.
+/// After an error [`InsightsReader::next`] may be called again, and continues where it stopped.
 #[derive(Debug)]
 pub struct InsightsReader {
     caller: Caller,
@@ -57,7 +57,7 @@ pub struct InsightsReader {
     sub_queries: VecDeque<SubQuery>,
     current: Option<ActiveQuery>,
     returned: HashSet<(ObjectId, Date)>,
-    /// What campaigns that are read one by one must still sum up to.
+    /// The totals per day that campaigns read one by one must still add up to.
     missing: BTreeMap<Date, Total>,
     runs: Vec<ReportRun>,
 }
@@ -78,8 +78,7 @@ impl InsightsReader {
         }
     }
 
-    /// Goes on with report runs over these days that an earlier reader has started: a report may take longer than
-    /// an invocation.
+    /// Resumes report runs over these days that an earlier reader started: a report may take longer than an invocation.
     #[must_use]
     pub fn resume(mut self, mut runs: Vec<ReportRun>) -> Self {
         let now = self.caller.graph().now();
@@ -88,17 +87,17 @@ impl InsightsReader {
         self
     }
 
-    /// The report runs that were started and not read to their end.
+    /// Returns the report runs that were started and not read to their end.
     pub fn pending_reports(&self) -> &[ReportRun] {
         &self.runs
     }
 
-    /// The query shape in use, which may have become smaller.
+    /// Returns the query shape in use, which may have become smaller.
     pub fn query_shape(&self) -> QueryShape {
         self.shape
     }
 
-    /// The next rows, which may be none; `None` after the last ones.
+    /// Returns the next rows, which may be none; `None` after the last ones.
     pub async fn next(&mut self) -> Result<Option<Vec<InsightsRow>>, GraphError> {
         loop {
             let Some(mut active) = self.current.take() else {
@@ -132,7 +131,7 @@ impl InsightsReader {
         }
     }
 
-    /// Begins to read a sub-query, in the query shape in use. What could not be begun is still to be read.
+    /// Starts reading a sub-query in the current query shape. After an error the sub-query is queued again.
     async fn begin(&mut self, sub_query: SubQuery) -> Result<Option<Vec<InsightsRow>>, GraphError> {
         let begun = if self.shape.split_fields {
             self.read_in_halves(&sub_query).await.map(Some)
@@ -161,7 +160,7 @@ impl InsightsReader {
             .with_page_size(self.shape.rows)
     }
 
-    /// Opens a sub-query to be read; a report, once it is complete.
+    /// Opens a sub-query to be read. A report is awaited until it is complete.
     async fn open(&mut self, sub_query: &SubQuery, mut starts: u32) -> Result<(), GraphError> {
         let fields = [COUNT_FIELDS, ACTION_FIELDS].join(",");
         let mut pages = self.pages(sub_query, &fields);
@@ -180,7 +179,7 @@ impl InsightsReader {
                         id
                     }
                 };
-                // Whatever goes wrong for good, the next try is another run.
+                // After a permanent error the next attempt starts another run.
                 match report::await_run(&self.caller, &run).await {
                     Ok(report::RunEnd::Complete) => break run,
                     Err(error @ (GraphError::RateLimited { .. } | GraphError::Transient(_))) => {
@@ -213,7 +212,7 @@ impl InsightsReader {
         self.runs.retain(|run| run.range != range);
     }
 
-    /// Hands rows out, each once, and counts them against what campaigns must sum up to.
+    /// Removes rows that were already returned, and subtracts rows of campaigns from the missing totals.
     fn deduplicate(&mut self, sub_query: &SubQuery, rows: Vec<InsightsRow>) -> Vec<InsightsRow> {
         if sub_query.campaign.is_some() {
             for row in &rows {
@@ -226,8 +225,8 @@ impl InsightsReader {
         rows.into_iter().filter(|row| self.returned.insert((row.ad.clone(), row.facts.day))).collect()
     }
 
-    /// Days on which the campaigns did not sum up to the account, as one more sub-query: a campaign that is not
-    /// listed any more has numbers all the same.
+    /// Returns one more sub-query for the days on which the campaigns do not add up to the account: a campaign that is
+    /// no longer listed still has numbers.
     fn reconcile(&mut self) -> Option<SubQuery> {
         let missing = std::mem::take(&mut self.missing);
         let mut days =
@@ -238,8 +237,8 @@ impl InsightsReader {
         Some(SubQuery { range, campaign: None, as_report: true })
     }
 
-    /// Splits a sub-query that was too large: fewer days, fewer rows a page, one campaign at a time, a
-    /// report, half of the fields.
+    /// Splits a sub-query that was too large: fewer days, fewer rows per page, one campaign at a time, a report, half
+    /// of the fields.
     fn split(&mut self, mut active: ActiveQuery, details: Details) -> Result<(), GraphError> {
         let sub_query = &active.sub_query;
         let timed_out =
@@ -258,13 +257,13 @@ impl InsightsReader {
             smaller.by_campaign = true;
             self.sub_queries.push_front(active.sub_query);
         } else if !sub_query.as_report && !smaller.split_fields {
-            // A report is one query however much it holds: all that is still to come is asked for at once.
+            // A report is one query whatever its size, so it covers all that is left to read.
             smaller = QueryShape { as_report: true, ..QueryShape::default() };
             let range = self.sub_queries.drain(..).fold(active.sub_query.range, |all, sub_query| DateRange {
                 since: all.since.min(sub_query.range.since),
                 until: all.until.max(sub_query.range.until),
             });
-            // And with it whatever campaigns did not come to so far.
+            // It also covers the days on which the campaigns read so far do not add up to the account.
             let missing = self.reconcile().map_or(range, |sub_query| sub_query.range);
             let range =
                 DateRange { since: range.since.min(missing.since), until: range.until.max(missing.until) };
@@ -281,7 +280,7 @@ impl InsightsReader {
         Ok(())
     }
 
-    /// A report that is complete may not be readable yet: it is asked for again, and after a while started anew.
+    /// Requests the unreadable result of a complete report again, and starts the report again after the last retry.
     async fn retry_result(&mut self, mut active: ActiveQuery, error: GraphError) -> Result<(), GraphError> {
         if active.retries_left == 0 {
             self.forget_run(active.sub_query.range);
@@ -305,7 +304,7 @@ impl InsightsReader {
         })
     }
 
-    /// The campaigns of an account in the place of the whole, with the sum they must come to.
+    /// Replaces a sub-query by one per campaign, and records the totals that they must add up to.
     async fn split_by_campaign(&mut self, sub_query: &SubQuery) -> Result<(), GraphError> {
         let totals = self.account_totals(sub_query.range).await?;
         let campaigns = self.caller.objects(&self.account, Level::Campaign).all().await?;
@@ -320,7 +319,7 @@ impl InsightsReader {
         Ok(())
     }
 
-    /// What the account as a whole spent and showed, day by day.
+    /// Reads the impressions and spend of the whole account per day.
     async fn account_totals(&self, range: DateRange) -> Result<BTreeMap<Date, Total>, GraphError> {
         let query = vec![
             ("level", "account".to_owned()),
@@ -342,14 +341,14 @@ impl InsightsReader {
             .collect())
     }
 
-    /// Counts first, then actions, put together row by row.
+    /// Reads counts, then actions, and merges them row by row.
     async fn read_in_halves(&mut self, sub_query: &SubQuery) -> Result<Vec<InsightsRow>, GraphError> {
         let mut rows: BTreeMap<(ObjectId, Date), InsightsRow> = BTreeMap::new();
         for row in self.pages(sub_query, COUNT_FIELDS).all().await? {
             rows.insert((row.ad.clone(), row.facts.day), row);
         }
         for row in self.pages(sub_query, ACTION_FIELDS).all().await? {
-            // An action without an impression that day is a row of its own.
+            // An action without an impression on that day has a row of its own.
             let known = rows.entry((row.ad.clone(), row.facts.day)).or_insert_with(|| InsightsRow {
                 facts: DayFacts { measures: Measures::default(), ..row.facts.clone() },
                 ..row.clone()
@@ -360,7 +359,7 @@ impl InsightsReader {
     }
 }
 
-/// The other number of an insights query that took too long.
+/// Meta's other subcode for an insights query that timed out.
 const ALTERNATE_TIMED_OUT_SUBCODE: i64 = 1_504_038;
 
 fn is_unreadable(error: &GraphError) -> bool {

@@ -1,8 +1,8 @@
-//! Asynchronous report runs: for what is too much for one answer.
+//! Asynchronous report runs, for queries that are too large for one response.
 //!
-//! A run is started, watched until it says both "Job Completed" and 100 %, and then read like any edge. Its states
-//! and their spelling, and that a result may not be there at once although the run is complete: Marketing API,
-//! "Asynchronous and batch requests", and issues of Meta's own SDK.
+//! A run is started, polled until it reports both "Job Completed" and 100 %, and then read like any edge. Sources for
+//! its states, for their spelling, and for results that are not readable at once although the run is complete:
+//! Marketing API, "Asynchronous and batch requests", and issues of Meta's own SDK.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::error::{Details, GraphError};
 use crate::error_code::ThrottleScope;
 use crate::response::decode;
 
-/// A run that has not moved for so long does not move any more.
+/// The time without progress after which a run is abandoned.
 const STALL_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The pauses between looks double up to this.
+/// The maximum pause between polls; pauses double up to it.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How often a run that came to nothing is started again.
+/// The number of times that a run is started.
 pub(super) const MAX_STARTS: u32 = 3;
 
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ struct RunStatus {
     error_user_msg: Option<String>,
 }
 
-/// Starts a run over what the same query by GET would read. Started twice, one of the two is never read.
+/// Starts a run of the query that a GET would read. Retried: a duplicate run is merely never read.
 pub(super) async fn start(
     caller: &Caller,
     path: &str,
@@ -53,14 +53,14 @@ pub(super) async fn start(
     Ok(started.report_run_id)
 }
 
-/// How a run ended.
+/// The end of a run.
 pub(super) enum RunEnd {
     Complete,
-    /// Without a reason that another way of asking could avoid: another start may do better.
+    /// Failed without a reason that a different query could avoid; a new run may succeed.
     Retryable(Details),
 }
 
-/// Watches a run to its end. [`GraphError::RateLimited`] when the deadline comes first; the run goes on meanwhile.
+/// Polls a run until it ends. Fails with [`GraphError::RateLimited`] when the deadline comes first; the run continues.
 pub(super) async fn await_run(caller: &Caller, run: &ObjectId) -> Result<RunEnd, GraphError> {
     let fields =
         "async_status,async_percent_completion,error_code,error_subcode,error_message,error_user_msg";
@@ -70,7 +70,7 @@ pub(super) async fn await_run(caller: &Caller, run: &ObjectId) -> Result<RunEnd,
         match status.async_status.as_str() {
             "Job Completed" if status.async_percent_completion >= 100 => return Ok(RunEnd::Complete),
             "Job Failed" => return failed(status),
-            // Meta forgot it before it began.
+            // Meta dropped it before it started.
             "Job Skipped" => return Ok(RunEnd::Retryable(Details::of("Meta skipped the report"))),
             _ => {}
         }
@@ -93,7 +93,7 @@ pub(super) async fn await_run(caller: &Caller, run: &ObjectId) -> Result<RunEnd,
     }
 }
 
-/// Since v25 a failed run says why, in the numbers of all errors.
+/// Classifies a failed run, which since v25 carries Meta's usual error codes.
 fn failed(run: RunStatus) -> Result<RunEnd, GraphError> {
     let message = run.error_user_msg.or(run.error_message).unwrap_or_else(|| "the report failed".to_owned());
     let details =

@@ -1,4 +1,4 @@
-//! One row of insights, read out of the answer without copying what is not kept.
+//! Decodes rows of insights without copying the parts of the response that are not stored.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,16 +10,16 @@ use rust_decimal::Decimal;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// One ad's numbers for one day, with the ad's place in the hierarchy.
+/// One ad's metrics for one day, with the ad's place in the hierarchy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InsightsRow {
-    /// The ad.
+    /// The ad's id.
     pub ad: ObjectId,
-    /// Its ad set.
+    /// The id of its ad set.
     pub adset: ObjectId,
-    /// Its campaign.
+    /// The id of its campaign.
     pub campaign: ObjectId,
-    /// The numbers.
+    /// The metrics.
     pub facts: DayFacts,
 }
 
@@ -29,7 +29,7 @@ impl<'de> Deserialize<'de> for InsightsRow {
     }
 }
 
-/// A row in Graph's shape.
+/// A row in Graph's form.
 #[derive(Deserialize)]
 struct Row<'a> {
     ad_id: ObjectId,
@@ -56,15 +56,15 @@ struct Row<'a> {
     attribution_setting: Option<String>,
 }
 
-/// An entry of a list of actions: its total under the ad set's own attribution setting, and, where asked for,
-/// under each window.
+/// An entry of a list of actions: its total under the ad set's own attribution setting and, if requested, under each
+/// window.
 struct ActionValue<'a> {
     action_type: Cow<'a, str>,
     value: Option<Decimal>,
     windows: Vec<(Cow<'a, str>, Decimal)>,
 }
 
-/// Text that stays in the answer wherever it can.
+/// Text that is borrowed from the response where possible.
 struct Text<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -101,7 +101,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ActionValue<'a> {
                         "action_type" => action_type = Some(map.next_value::<Text<'_>>()?.0),
                         "value" => value = Some(map.next_value::<Number>()?.0),
                         _ if is_window(&name) => windows.push((name, map.next_value::<Number>()?.0)),
-                        // Where the action happened, and whatever else a breakdown adds.
+                        // The place of the action, and the other fields that breakdowns add.
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
@@ -113,17 +113,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for ActionValue<'a> {
     }
 }
 
-/// Attribution windows, such as `7d_click`.
+/// Returns whether a field is an attribution window, such as `7d_click`.
 fn is_window(name: &str) -> bool {
     ["_click", "_view", "_ev"].iter().any(|end| name.ends_with(end))
         && name.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// A decimal number. Graph writes all metrics as text; its older samples show numbers, so both are read.
+/// A decimal number. Graph writes all metrics as text; its older samples show numbers, so both are accepted.
 #[derive(Default)]
 pub(super) struct Number(pub(super) Decimal);
 
-/// No ad has so much of anything in a day, in any currency. Below it, numbers can be added up without end.
+/// The exclusive upper bound of a metric, which no ad reaches in a day in any currency. Sums of such numbers do not
+/// overflow.
 const MAX_METRIC_VALUE: u64 = 1_000_000_000_000_000;
 
 impl<'de> Deserialize<'de> for Number {
@@ -152,7 +153,7 @@ impl<'de> Deserialize<'de> for Number {
                     .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(number), &self))
             }
             fn visit_f64<E: de::Error>(self, number: f64) -> Result<Decimal, E> {
-                // The shortest text that means this number is what was sent.
+                // The shortest text that parses to this number is what was sent.
                 self.visit_str(&number.to_string())
             }
         }
@@ -199,8 +200,8 @@ impl TryFrom<Row<'_>> for InsightsRow {
     }
 }
 
-/// A type may come more than once when Meta splits it by destination; its parts add up. A type that has values
-/// under windows only was not counted under the ad set's own setting.
+/// Sums values by action type. A type may come more than once when Meta splits it by destination. A type with values
+/// only under windows was not counted under the ad set's own setting, and is left out.
 fn by_type(list: &[ActionValue<'_>]) -> ByActionType {
     let mut sums = ByActionType::new();
     for (item, value) in list.iter().filter_map(|item| Some((item, item.value?))) {

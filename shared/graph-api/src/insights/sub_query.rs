@@ -1,4 +1,4 @@
-//! What is asked for at a time.
+//! Sub-queries: the parts into which an insights query is split.
 
 use domain::date::DateRange;
 use domain::id::ObjectId;
@@ -7,28 +7,28 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde_json::json;
 
-/// Windows that Meta still fills, beside `value`, which follows each ad set's own setting.
+/// The attribution windows that Meta still fills, besides `value`, which follows each ad set's own setting.
 const ATTRIBUTION_WINDOWS: &str = r#"["1d_click","7d_click","28d_click","1d_view"]"#;
 
-/// No breakdowns and no `action_breakdowns`: they multiply rows and change totals.
+/// The fields of counts. Breakdowns and `action_breakdowns` are not used: they multiply rows and change totals.
 pub(super) const COUNT_FIELDS: &str = "campaign_id,adset_id,ad_id,impressions,clicks,inline_link_clicks,spend,reach,frequency,\
                       attribution_setting";
 pub(super) const ACTION_FIELDS: &str = "campaign_id,adset_id,ad_id,actions,action_values";
 
-/// Something to ask for.
+/// A part of an insights query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SubQuery {
     pub(super) range: DateRange,
-    /// Only this campaign's.
+    /// The campaign to filter by, if any.
     pub(super) campaign: Option<ObjectId>,
-    /// By a report run.
+    /// Whether a report run is used.
     pub(super) as_report: bool,
 }
 
-/// Longer than anything that Meta keeps.
+/// The maximum number of days of a query, longer than Meta's retention.
 const MAX_QUERY_DAYS: u32 = 10_000;
 
-/// Splits a sub-query into sub-queries of so many days, the oldest first.
+/// Splits a sub-query into sub-queries of at most this many days, the oldest first.
 pub(super) fn split_by_days(sub_query: &SubQuery, days: u32) -> Vec<SubQuery> {
     let days = i32::try_from(days.clamp(1, MAX_QUERY_DAYS)).unwrap_or(1);
     let next = |since: &Date| since.checked_add(i64::from(days).days()).ok();
@@ -45,7 +45,7 @@ pub(super) fn time_range(range: DateRange) -> String {
     json!({"since": range.since, "until": range.until}).to_string()
 }
 
-/// What is asked for.
+/// Returns the parameters of a sub-query.
 pub(super) fn query(sub_query: &SubQuery, fields: &str) -> Vec<(&'static str, String)> {
     let mut query = vec![
         ("level", "ad".to_owned()),

@@ -1,4 +1,4 @@
-//! What is known of one quota.
+//! The known usage of one quota.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::WRITE_POINTS;
 use crate::usage::{Tier, UseCase};
 
-/// What may be spent right after a throttle has ended, before an answer tells how much there is.
+/// The points that may be spent right after a throttle has ended, before a response reports the usage.
 pub(super) const PROBE_POINTS: u32 = WRITE_POINTS;
 
-/// A quota of Meta's, by what is counted.
+/// A quota of Meta, by what it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Quota {
     Score,
@@ -17,7 +17,7 @@ pub(super) enum Quota {
 }
 
 impl Quota {
-    /// Points that the quota holds at least.
+    /// Returns the minimum size of the quota in points.
     pub(super) fn points(self, tier: Tier) -> u32 {
         match (self, tier) {
             (Self::Score, Tier::Limited) => 60,
@@ -29,7 +29,7 @@ impl Quota {
         }
     }
 
-    /// After this time Meta has forgotten a call.
+    /// Returns how long Meta counts a call.
     pub(super) fn window(self) -> SignedDuration {
         match self {
             Self::Score => SignedDuration::from_mins(5),
@@ -38,28 +38,28 @@ impl Quota {
     }
 }
 
-/// What is known of one quota.
+/// The known usage of one quota.
 ///
-/// Reports of processes that call at the same time arrive in any order. The order that can be relied on is that of
-/// leases: a call under a lease was made after whatever was recorded before that lease was given.
+/// Reports of concurrent processes arrive in any order. Only the order of leases is reliable: a call under a lease was
+/// made after everything that was recorded before the lease was granted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Meter {
-    /// Percent used, as the highest of the reports that may be about the same moment said.
+    /// The percentage used: the highest of the reports that may concern the same moment.
     percent: f64,
-    /// The number of the lease that was next when `percent` was last set: an earlier one's report cannot lower it.
+    /// The number of the next lease when `percent` was last set. The report of an earlier lease cannot lower it.
     percent_as_of_lease: u64,
-    /// Points spent that `percent` may not cover, each with the number of the lease that was next.
+    /// Points spent that `percent` may not include, each with the number of the next lease at that time.
     unreported: Vec<(u64, u32)>,
-    /// When something was last spent or said.
+    /// When points were last spent or usage was last reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) updated_at: Option<Timestamp>,
-    /// Meta serves no call that counts here before then.
+    /// The time before which Meta serves no call that counts here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) blocked_until: Option<Timestamp>,
 }
 
 impl Meter {
-    /// What may still be spent without overrunning the quota, leases aside.
+    /// Returns the points that may still be spent without exceeding the quota, leases aside.
     pub(super) fn available(&self, quota: Quota, tier: Tier, now: Timestamp) -> u32 {
         let points = quota.points(tier);
         if self.is_stale(quota, now) {
@@ -68,8 +68,8 @@ impl Meter {
         if self.has_block_ended(now) {
             return PROBE_POINTS;
         }
-        // A percentage may have been rounded down: less than one more percent can hide behind it. A score is no
-        // whole number, for it decays all the time.
+        // A percentage may have been rounded down by less than one percent. A score is no whole number, because it
+        // decays continuously.
         let hidden = (f64::from(points) * (self.percent + 1.0) / 100.0).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the quota")]
         let used = hidden.clamp(0.0, f64::from(points)) as u32;
@@ -77,12 +77,13 @@ impl Meter {
         points.saturating_sub(used).saturating_sub(unreported)
     }
 
-    /// Whether Meta remembers nothing of what is known here.
+    /// Returns whether Meta no longer counts anything that is recorded here.
     fn is_stale(&self, quota: Quota, now: Timestamp) -> bool {
         self.updated_at.is_none_or(|at| now.duration_since(at) >= quota.window())
     }
 
-    /// Whether Meta has said nothing since a throttle ended. It serves again, whatever it said before.
+    /// Returns whether a throttle has ended and no usage was reported since. Meta serves again, whatever it reported
+    /// before.
     fn has_block_ended(&self, now: Timestamp) -> bool {
         self.blocked_until.is_some_and(|until| until <= now && self.updated_at.is_none_or(|at| at < until))
     }
@@ -101,7 +102,7 @@ impl Meter {
         }
         let many = self.unreported.len() >= 8;
         match self.unreported.last_mut() {
-            // Many without any report: taking them for later ones is safe.
+            // Too many entries without a report: counting them as later ones is safe.
             Some(last) if last.0 == next || many => {
                 *last = (next, last.1.saturating_add(points));
             }
@@ -109,7 +110,7 @@ impl Meter {
         }
     }
 
-    /// What the answers to calls under a lease said at the most.
+    /// Records the highest usage that the responses under a lease reported.
     pub(super) fn record_usage(&mut self, percent: f64, lease: u64, next: u64, now: Timestamp) {
         self.unreported.retain(|(stamp, _)| *stamp > lease);
         if lease >= self.percent_as_of_lease || percent > self.percent {

@@ -1,4 +1,4 @@
-//! Images. The same content has the same hash, so that adding one twice is the same as once.
+//! Images. The same content has the same hash, so adding an image is idempotent.
 
 use std::collections::BTreeMap;
 
@@ -16,39 +16,39 @@ use crate::response::decode;
 
 const FIELDS: &str = "hash,name,status,width,height,url,permalink_url";
 
-/// Images of a page.
+/// Images per page.
 const PAGE_ROWS: u32 = 100;
 
-/// Hashes of one read: they stand in the URL.
+/// Hashes per read; they are sent in the URL.
 const MAX_HASHES_PER_REQUEST: usize = 50;
 
 /// An image of an ad account.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Image {
-    /// What creatives name it by.
+    /// The hash, by which creatives refer to it.
     pub hash: ImageHash,
-    /// Its file's name.
+    /// The file name.
     pub name: Option<String>,
-    /// ACTIVE, INTERNAL or DELETED; absent right after it was added.
+    /// The status: ACTIVE, INTERNAL or DELETED; absent right after it was added.
     pub status: Option<String>,
-    /// In pixels.
+    /// The width in pixels.
     pub width: Option<u32>,
-    /// In pixels.
+    /// The height in pixels.
     pub height: Option<u32>,
-    /// Where it can be seen for some days.
+    /// The URL of the image, valid for some days.
     pub url: Option<String>,
-    /// Where a person who may see the ad account can see it for good.
+    /// The permanent URL, for people who may see the ad account.
     pub permalink_url: Option<String>,
 }
 
-/// By the name of the file.
+/// The added images by file name.
 #[derive(Deserialize)]
 struct AddedImages {
     images: BTreeMap<String, Image>,
 }
 
 impl Caller {
-    /// Adds an image: a JPG, PNG or GIF. Meta takes no WebP.
+    /// Adds an image: a JPG, PNG or GIF. Meta rejects WebP.
     pub async fn add_image(
         &self,
         account: &AdAccountId,
@@ -59,7 +59,7 @@ impl Caller {
         self.post_image(account, &[], Some(&file)).await
     }
 
-    /// Takes over an image of another ad account that the token sees.
+    /// Copies an image from another ad account that the token can access.
     pub async fn copy_image(
         &self,
         account: &AdAccountId,
@@ -85,7 +85,7 @@ impl Caller {
         })
     }
 
-    /// Those of these images that the account has, in no order.
+    /// Reads those of these images that the account has, in no particular order.
     pub async fn images(
         &self,
         account: &AdAccountId,
@@ -101,7 +101,7 @@ impl Caller {
         Ok(images)
     }
 
-    /// Every image of an account.
+    /// Lists every image of an account.
     pub fn all_images(&self, account: &AdAccountId) -> Pages<Image> {
         Pages::new(
             self.clone(),
@@ -111,7 +111,7 @@ impl Caller {
         )
     }
 
-    /// Deletes an image. Already gone is success; Meta refuses while a creative uses it.
+    /// Deletes an image. Succeeds when it is already gone; Meta refuses while a creative uses it.
     pub async fn remove_image(&self, account: &AdAccountId, hash: &ImageHash) -> Result<(), GraphError> {
         self.delete(&format!("{account}/adimages"), &[("hash", hash.as_str())]).await
     }

@@ -1,7 +1,7 @@
-//! Videos on their way: from an address, in one piece, or in chunks.
+//! Uploads videos: from a URL, in one request, or in chunks.
 //!
-//! A chunk says at which byte it begins, so that one whose answer was lost may be sent again: Meta then names the
-//! byte that it really needs (Marketing API, "Video uploads", and Meta's SDKs).
+//! A chunk states its first byte, so that it can be sent again after a lost response: Meta then names the byte that it
+//! needs (Marketing API, "Video uploads", and Meta's SDKs).
 
 use bytes::Bytes;
 use domain::id::{AdAccountId, VideoId};
@@ -13,11 +13,11 @@ use crate::client::{Caller, retry_delays};
 use crate::error::{Details, GraphError};
 use crate::response::decode;
 
-/// Up to so many bytes a video goes in one call. A lost answer then leaves a video behind that may be there twice,
-/// so what takes long goes in chunks; above a hundred megabytes Meta takes nothing else.
+/// The size up to which a video is uploaded in one request. After a lost response such a video may exist twice, so
+/// larger ones are uploaded in chunks; above a hundred megabytes Meta accepts only chunks.
 const MAX_SINGLE_UPLOAD_BYTES: usize = 8 << 20;
 
-/// So often in a row Meta may ask for the same byte again.
+/// The number of times in a row that Meta may ask for the same byte again.
 const MAX_RESUMES_PER_BYTE: u32 = 4;
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ struct StartedUpload {
     range: ByteRange,
 }
 
-/// The bytes that Meta wants next; none when both are the same.
+/// The bytes that Meta expects next; none when both offsets are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 struct ByteRange {
     #[serde(deserialize_with = "offset")]
@@ -42,7 +42,7 @@ struct ByteRange {
     end_offset: u64,
 }
 
-/// Offsets are written as text.
+/// Parses an offset, which Meta writes as text.
 fn offset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -57,9 +57,9 @@ fn offset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 }
 
 impl Caller {
-    /// Adds a video that Meta fetches from an address. Whether it could is said by [`Caller::await_video`].
+    /// Adds a video that Meta fetches from a URL. [`Caller::await_video`] reports whether Meta could.
     ///
-    /// Sent once. With [`GraphError::Indeterminate`] look for its title in [`Caller::videos`].
+    /// Sent once. After [`GraphError::Indeterminate`] look for its title in [`Caller::videos`].
     pub async fn add_video_from_url(
         &self,
         account: &AdAccountId,
@@ -71,11 +71,11 @@ impl Caller {
         Ok(made.id)
     }
 
-    /// Adds a video: in one piece when it is small, else in chunks. It can be used once [`Caller::await_video`] says
-    /// so.
+    /// Adds a video, in one request when it is small, else in chunks. It can be used once [`Caller::await_video`]
+    /// succeeds.
     ///
-    /// After an error an upload in chunks is cancelled and leaves nothing behind. With
-    /// [`GraphError::Indeterminate`] look for its title in [`Caller::videos`].
+    /// After an error a chunked upload is cancelled and leaves nothing behind. After [`GraphError::Indeterminate`] look
+    /// for its title in [`Caller::videos`].
     pub async fn add_video(
         &self,
         account: &AdAccountId,
@@ -84,7 +84,7 @@ impl Caller {
     ) -> Result<VideoId, GraphError> {
         if bytes.len() <= MAX_SINGLE_UPLOAD_BYTES {
             match self.upload_whole(account, title, &bytes).await {
-                // An empty 413.
+                // Meta rejected the size with an empty 413: upload in chunks instead.
                 Err(GraphError::RequestTooLarge(_)) => {}
                 answer => return answer,
             }
@@ -114,7 +114,7 @@ impl Caller {
         let params = [("upload_phase", "start"), ("file_size", size.as_str())];
         let call =
             Call { method: Method::POST, path: &path, params: &params, file: None, effect: Effect::Set };
-        // A session that was begun twice is one that nobody goes on with.
+        // Retried: a duplicate session is merely never used.
         let started: StartedUpload = decode(&self.send_with_retry(&call).await?)?;
         let upload =
             Upload { caller: self, account, session: &started.upload_session_id, video: &started.video_id };
@@ -129,7 +129,7 @@ impl Caller {
         Ok(started.video_id)
     }
 
-    /// Sends once.
+    /// Posts to the videos edge once, without retries.
     async fn post_video(
         &self,
         account: &AdAccountId,
@@ -141,7 +141,7 @@ impl Caller {
     }
 }
 
-/// A video that is being sent in chunks.
+/// A chunked upload in progress.
 struct Upload<'a> {
     caller: &'a Caller,
     account: &'a AdAccountId,
@@ -150,7 +150,7 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    /// Sends chunk after chunk, each as long as Meta wants it, until Meta wants no more.
+    /// Sends chunks of the length that Meta asks for, until it asks for no more.
     async fn transfer(&self, bytes: &Bytes, mut range: ByteRange) -> Result<(), GraphError> {
         let (mut furthest, mut resumes_left) = (range.start_offset, MAX_RESUMES_PER_BYTE);
         while range.start_offset < range.end_offset {
@@ -195,7 +195,7 @@ impl Upload<'_> {
         decode(&self.caller.send_with_retry(&call).await?)
     }
 
-    /// Ends the session. A second end is refused, so after a lost answer the video itself is looked at.
+    /// Ends the session. Meta refuses to end it twice, so after a lost response the state of the video is checked.
     async fn finish(&self, title: &str) -> Result<(), GraphError> {
         let params = [("upload_phase", "finish"), ("upload_session_id", self.session), ("title", title)];
         let mut delays = retry_delays();
@@ -217,7 +217,7 @@ impl Upload<'_> {
         }
     }
 
-    /// Gives up, as far as Meta can be reached: a session that is not ended expires by itself.
+    /// Cancels the upload. A failure is only logged, because a session that is not ended expires by itself.
     async fn cancel(&self) {
         let params = [("upload_phase", "cancel"), ("upload_session_id", self.session)];
         if let Err(error) = self.caller.post_video(self.account, &params, None).await {

@@ -1,4 +1,4 @@
-//! Videos: what Meta makes of them, and waiting for it. Only a video that is ready can stand in a creative.
+//! Videos and their processing state. Only a video that is ready can be used in a creative.
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ use crate::page::Pages;
 
 const FIELDS: &str = "id,title,length,picture,status";
 
-/// The pauses between looks double from the first to the second.
+/// The first pause between polls; pauses double up to [`MAX_POLL_INTERVAL`].
 const MIN_POLL_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A video that is processing for longer is never ready.
+/// The time after which a video that is still processing is given up.
 const PROCESSING_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
 
-/// What has become of a video.
+/// The processing state of a video.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VideoState {
-    /// It can be used.
+    /// Ready to use.
     Ready,
-    /// It is arriving, or being encoded.
+    /// Uploading or encoding.
     Processing {
-        /// How far the encoding is.
+        /// The progress of the encoding in percent.
         percent: u32,
     },
-    /// It was not finished in time, and is lost.
+    /// Not finished in time, and lost.
     Expired,
-    /// It cannot be used, for these reasons.
+    /// Unusable, for these reasons.
     Failed(Vec<String>),
 }
 
@@ -41,31 +41,31 @@ pub enum VideoState {
 pub struct Video {
     /// Its id.
     pub id: VideoId,
-    /// What it was named.
+    /// Its title.
     pub title: Option<String>,
-    /// Seconds; known once it is ready.
+    /// Its length in seconds; present once it is ready.
     pub length: Option<f64>,
-    /// A picture of it, for some days; there is one once it is ready.
+    /// The URL of a picture of it, valid for some days; present once it is ready.
     pub picture: Option<String>,
-    /// What has become of it.
+    /// Its processing state.
     pub state: VideoState,
-    /// Whether all of it arrived, and Meta works on it or has done so.
+    /// Whether all of it arrived, so that Meta processes it or has done so.
     pub(super) is_received: bool,
 }
 
-/// A picture of a video, which may stand for it in an ad.
+/// A picture of a video, usable as its cover in an ad.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Thumbnail {
     /// Its id.
     pub id: String,
-    /// Where it can be seen for some days.
+    /// Its URL, valid for some days.
     pub uri: String,
-    /// Whether Meta would take this one.
+    /// Whether Meta prefers this one.
     #[serde(default)]
     pub is_preferred: bool,
-    /// In pixels.
+    /// The width in pixels.
     pub width: Option<u32>,
-    /// In pixels.
+    /// The height in pixels.
     pub height: Option<u32>,
 }
 
@@ -93,7 +93,7 @@ struct Status {
 struct Phase {
     #[serde(default)]
     status: String,
-    /// The reference tells nothing of their shape; objects with a `message` have been seen.
+    /// The reference does not define their shape; objects with a `message` have been seen.
     #[serde(default)]
     errors: Vec<Value>,
 }
@@ -130,16 +130,16 @@ impl Status {
 }
 
 impl Caller {
-    /// A video as it stands now.
+    /// Reads the current state of a video.
     pub async fn video(&self, id: &VideoId) -> Result<Video, GraphError> {
         let node: VideoNode = self.get(id.as_str(), &[("fields", FIELDS)]).await?;
         Ok(node.into())
     }
 
-    /// Waits until a video can be used, with growing pauses.
+    /// Polls a video until it can be used, with growing pauses.
     ///
-    /// [`GraphError::InvalidInput`] when it never can, with Meta's reasons; [`GraphError::RateLimited`] when the deadline
-    /// comes first; [`GraphError::Transient`] when Meta seems to have forgotten it.
+    /// Fails with [`GraphError::InvalidInput`] and Meta's reasons when it never can, with [`GraphError::RateLimited`]
+    /// when the deadline comes first, and with [`GraphError::Transient`] when it is still processing after two hours.
     pub async fn await_video(&self, id: &VideoId) -> Result<Video, GraphError> {
         let (mut pause, mut waited) = (MIN_POLL_INTERVAL, Duration::ZERO);
         loop {
@@ -171,7 +171,7 @@ impl Caller {
         }
     }
 
-    /// Every video of an account, whatever has become of it.
+    /// Reads every video of an account, whatever its state.
     pub async fn videos(&self, account: &AdAccountId) -> Result<Vec<Video>, GraphError> {
         let query = vec![("fields", FIELDS.to_owned())];
         let nodes =
@@ -179,13 +179,13 @@ impl Caller {
         Ok(nodes.into_iter().map(Video::from).collect())
     }
 
-    /// The pictures of a video; none before it is ready.
+    /// Reads the thumbnails of a video; there are none before it is ready.
     pub async fn thumbnails(&self, id: &VideoId) -> Result<Vec<Thumbnail>, GraphError> {
         let query = vec![("fields", "id,uri,is_preferred,width,height".to_owned())];
         Pages::new(self.clone(), format!("{id}/thumbnails"), query, 100).all().await
     }
 
-    /// Deletes a video. Already gone is success.
+    /// Deletes a video. Succeeds when it is already gone.
     pub async fn remove_video(&self, id: &VideoId) -> Result<(), GraphError> {
         self.delete(id.as_str(), &[]).await
     }

@@ -1,4 +1,4 @@
-//! Many calls in one, and what becomes of each of them.
+//! Batches, and the result of each of their items.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,7 +165,7 @@ async fn a_throttled_item_waits_as_its_own_headers_say() {
     let Err(GraphError::RateLimited { after, scope, .. }) = &answers[1].1 else { panic!("{:?}", answers[1]) };
     assert_eq!((*after, *scope), (Duration::from_secs(420), ThrottleScope::UseCase));
 
-    // When the app is out of calls, nobody makes any.
+    // While the app is throttled, nothing is sent.
     meta.sim.fail_next(fault("GET", ads[0].as_str(), throttle(ThrottleKind::App)));
     assert!(meta.caller().objects_by_id(Level::Ad, &ads[..1]).await[0].1.is_err());
     let before = meta.graph.calls();

@@ -1,4 +1,4 @@
-//! The least budgets, and hours with a higher one.
+//! Minimum budgets, and periods with a higher budget.
 
 use domain::object::{AdObject, Level};
 use graph_api::GraphError;

@@ -34,7 +34,7 @@ async fn an_ad_set_goes_into_another_campaign() {
     let ad_set = first(&meta, Level::AdSet).await;
     let campaigns = caller.objects(&meta.account(), Level::Campaign).all().await.unwrap();
     let mut campaigns = campaigns.into_iter().map(|campaign| campaign.into_object(Level::Campaign));
-    // With a budget of its own, so that the ad set needs none there.
+    // A campaign with a budget of its own, so that the ad set needs none.
     let takes = |campaign: &AdObject| {
         let alive = !matches!(campaign.status, Some(Status::Archived | Status::Deleted));
         alive && campaign.daily_budget.is_some() && Some(&campaign.id) != ad_set.campaign_id.as_ref()

@@ -1,9 +1,9 @@
-//! Every public call of the client is told in a story here, so that what the stories send is all that it can send.
+//! Checks that a test makes every public call of the client, so that the tests send all that the client can send.
 
 use std::fs;
 use std::path::Path;
 
-/// The text of every Rust file below a folder.
+/// Returns the text of every Rust file below a folder.
 fn sources(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries
@@ -15,7 +15,7 @@ fn sources(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The public async functions of a file: those that call Meta.
+/// Returns the names of a file's public async functions, which are those that call Meta.
 fn calls(source: &str) -> impl Iterator<Item = &str> {
     let names = source.split("pub async fn ").skip(1);
     names.filter_map(|rest| rest.split(['(', '<']).next())

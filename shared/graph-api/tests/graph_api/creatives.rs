@@ -1,4 +1,4 @@
-//! Creatives, and asking whether something would be made.
+//! Creatives, and validation without creation.
 
 use bytes::Bytes;
 use domain::creative::LinkSpec;

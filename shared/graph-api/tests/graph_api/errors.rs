@@ -1,4 +1,4 @@
-//! Each kind of error, provoked over HTTP, and whether the client makes the right move.
+//! Provokes each kind of error over HTTP and checks how the client handles it.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::support::{Meta, graph_at};
 
 const RANGE: DateRange = DateRange { since: date(2026, 11, 13), until: date(2026, 11, 19) };
 
-/// The error's name.
+/// Returns the name of the error's variant.
 fn name(error: &GraphError) -> String {
     let debug = format!("{error:?}");
     debug.split([' ', '(']).next().unwrap().to_owned()
@@ -35,7 +35,7 @@ fn fail(meta: &Meta, method: &str, times: u32, kind: FaultKind) {
     });
 }
 
-/// What a read ends with that is refused for ever: the error, the calls made, and the time that passed.
+/// Reads while every read fails in this way. Returns the error, the number of calls, and the time that passed.
 async fn refused(kind: FaultKind) -> (GraphError, u64, Duration) {
     let meta = Meta::start().await;
     fail(&meta, "GET", u32::MAX, kind);
@@ -78,7 +78,7 @@ async fn transient_errors_are_tried_four_times_with_growing_pauses() {
     ] {
         let (error, calls, waited) = refused(kind.clone()).await;
         assert_eq!((name(&error).as_str(), calls), ("Transient", 4), "{kind:?}");
-        // 200, 400 and 800 milliseconds, each lengthened at random to twice as much at the most.
+        // 200, 400 and 800 milliseconds, each extended by jitter to at most twice as much.
         assert!((1_400..=2_800).contains(&waited.as_millis()), "{waited:?}");
     }
 }
@@ -136,7 +136,8 @@ const CAMPAIGN: [(&str, &str); 6] = [
     ("bid_strategy", "LOWEST_COST_WITHOUT_CAP"),
 ];
 
-/// Creates a campaign while this goes wrong once; what came of it, the calls made, and how many there are.
+/// Creates a campaign while this fault occurs once. Returns the error, the number of calls, and the number of campaigns
+/// created.
 async fn create(kind: FaultKind) -> (Option<String>, u64, usize) {
     let meta = Meta::start().await;
     fail(&meta, "POST", 1, kind);
@@ -220,7 +221,7 @@ async fn an_answer_of_another_shape_says_where() {
     assert!(at == "id" || at == "name", "{at}");
 }
 
-/// Reads ads and numbers through a fault; how it ended when it did not end complete.
+/// Reads ads and insights through a fault. Returns how the read ended, or `None` when it completed.
 async fn read_through(meta: &Meta) -> Option<ExpectedOutcome> {
     let caller = meta.caller();
     let (mut ads, mut pages) = (0, caller.objects(&meta.account(), Level::Ad).with_page_size(10));

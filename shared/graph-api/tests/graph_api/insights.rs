@@ -1,4 +1,4 @@
-//! Insights of an account that is too much for one answer, in every way that Meta has for this.
+//! Insights of an account that is too large for one response, in every way in which Meta limits queries.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 use crate::rows::{Row, flatten_decoded_row, flatten_graph_row};
 use crate::support::Meta;
 
-/// Twelve days, the last of which is over.
+/// Twelve days, of which the last is over.
 const RANGE: DateRange = DateRange { since: date(2026, 11, 8), until: date(2026, 11, 19) };
 
-/// An account with campaigns that were archived and deleted after they had delivered.
+/// Starts a Meta whose account has campaigns that were archived and deleted after they had delivered.
 async fn account(limits: InsightsLimits, reports: ReportSettings) -> Meta {
     let meta = Meta::with(|config| {
         config.behaviour.insights_limits = limits;
@@ -37,7 +37,7 @@ async fn account(limits: InsightsLimits, reports: ReportSettings) -> Meta {
     meta
 }
 
-/// What there is to read, in the order of the rows.
+/// Returns the rows to be read, sorted.
 fn facts(meta: &Meta) -> Vec<Row> {
     let mut rows: Vec<Row> =
         meta.sim.insights_rows(RANGE.since, RANGE.until).iter().map(flatten_graph_row).collect();
@@ -45,7 +45,7 @@ fn facts(meta: &Meta) -> Vec<Row> {
     rows
 }
 
-/// Everything that is still to come, by a client that waits as long as it is told to.
+/// Reads the remaining rows with a client that waits as long as errors require.
 async fn rest(meta: &Meta, days: &mut InsightsReader) -> Vec<InsightsRow> {
     let mut rows = Vec::new();
     loop {
@@ -59,7 +59,7 @@ async fn rest(meta: &Meta, days: &mut InsightsReader) -> Vec<InsightsRow> {
     }
 }
 
-/// What is read in this query shape, the shape in the end, and how many calls it took.
+/// Reads all rows in this query shape. Returns them sorted, the final query shape, and the number of calls.
 async fn read(meta: &Meta, shape: QueryShape) -> (Vec<Row>, QueryShape, u64) {
     let before = meta.sim.calls();
     let mut days = meta.caller().insights(&meta.account(), RANGE, shape);
@@ -68,8 +68,8 @@ async fn read(meta: &Meta, shape: QueryShape) -> (Vec<Row>, QueryShape, u64) {
     (rows, days.query_shape(), meta.sim.calls() - before)
 }
 
-/// Reads an account that wants to be asked for less: everything comes once; and whoever remembers the query shape does
-/// not stumble again.
+/// Checks that an account with these limits is read completely and without duplicates, and with fewer calls when the
+/// resulting query shape is reused. Returns that query shape.
 async fn is_read_whole(limits: InsightsLimits, reports: ReportSettings) -> QueryShape {
     let meta = account(limits, reports).await;
     let (rows, shape, calls) = read(&meta, QueryShape::default()).await;
@@ -128,7 +128,7 @@ async fn what_is_too_large_for_a_report_is_read_in_two_halves() {
     assert!(shape.split_fields, "{shape:?}");
 }
 
-/// A campaign that is read by itself shows what it had, although it is archived; and a deleted one is not forgotten.
+/// Campaigns that are read one by one include archived ones, and the numbers of a deleted one are not lost.
 #[tokio::test]
 async fn campaigns_read_one_by_one_come_to_the_sum_of_the_account() {
     let meta = account(InsightsLimits::default(), ReportSettings::default()).await;
@@ -169,7 +169,7 @@ async fn a_report_that_is_not_ready_in_time_is_waited_for() {
     let outcome = days.next().await;
     assert!(matches!(outcome, Err(GraphError::RateLimited { .. })), "{outcome:?}");
     assert!(meta.clock.passed() <= Duration::from_secs(60), "the deadline was kept");
-    // The next invocation goes on with the same run.
+    // The next invocation resumes the same run.
     let own = days.pending_reports().to_vec();
     let earlier = DateRange { since: RANGE.since - 7.days(), until: RANGE.since - 1.day() };
     let other = ReportRun { range: earlier, ..own[0].clone() };
@@ -208,7 +208,7 @@ async fn each_action_is_known_under_the_windows_that_were_asked_for() {
     assert!(compared > 20, "{compared}");
 }
 
-/// The rows as Graph writes them.
+/// Returns the rows as Graph writes them.
 async fn raw(caller: &Caller, meta: &Meta, windows: &str) -> Vec<Value> {
     let range = json!({"since": RANGE.since, "until": RANGE.until}).to_string();
     let params = [

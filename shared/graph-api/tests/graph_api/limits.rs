@@ -1,4 +1,4 @@
-//! Meta's quotas, shared by tasks that know of each other only what stands in one place.
+//! Meta's quotas, shared by tasks that coordinate only through one `AccountLimits`.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,17 +17,17 @@ use proptest::test_runner::{Config, TestRunner};
 use crate::support::Meta;
 use crate::task_clock::TaskClock;
 
-/// What all tasks see.
+/// The limits that all tasks share.
 type Shared = Arc<Mutex<AccountLimits>>;
 
-/// Somebody who calls under leases, as a function does.
+/// A task that calls under leases, as a function does.
 struct Worker {
     caller: Caller,
     quota_lease: Arc<QuotaLease>,
     limits: Shared,
     case: UseCase,
     task_clock: TaskClock,
-    /// Whether it keeps its lease over a wait, so that others must take it for lost.
+    /// Whether it holds its lease while it waits, so that the lease expires for others.
     settles_late: bool,
 }
 
@@ -43,7 +43,7 @@ impl Worker {
         self.caller.graph().now()
     }
 
-    /// Gives back what is left and leases anew, unless what there is suffices.
+    /// Settles the lease and takes a new one, unless it covers another call.
     fn refill(&self) {
         if self.quota_lease.covers_call(self.now()) {
             return;
@@ -55,10 +55,10 @@ impl Worker {
         self.quota_lease.put(limits.lease(self.case, WRITE_POINTS, DEFAULT_LEASE_POINTS, self.now()));
     }
 
-    /// Makes one call, however long it must wait for it.
+    /// Makes one call, waiting as long as the quotas require.
     async fn call(&self, call: Call<'_>) {
         loop {
-            // After a wait there may be something to lease again.
+            // After a wait points may be available again.
             self.refill();
             let outcome = match call {
                 Call::Read(campaign) => self.caller.object(Level::Campaign, campaign).await.map(drop),
@@ -86,7 +86,7 @@ impl Worker {
         }
     }
 
-    /// Gives back what is left for good.
+    /// Settles the lease and ends the task.
     fn end(&self) {
         if let Some((lease, spent)) = self.quota_lease.take() {
             self.limits.lock().unwrap().settle(&lease, &spent, self.now());
@@ -102,10 +102,10 @@ enum Call<'a> {
     Insights(&'a ObjectId),
 }
 
-/// What one task does.
+/// The calls of one task.
 #[derive(Debug, Clone)]
 struct Task {
-    /// Which calls, each with the pause after it, in seconds.
+    /// The kinds of the calls, each with the pause after it in seconds.
     calls: Vec<(Kind, u8)>,
     settles_late: bool,
 }
@@ -125,14 +125,14 @@ fn tasks() -> impl Strategy<Value = Vec<Task>> {
     prop::collection::vec(task, 1..6)
 }
 
-/// Does all tasks at the same time.
+/// Runs all tasks concurrently.
 async fn work(meta: &Meta, campaign: &ObjectId, tasks: &[Task]) {
     let (limits, task_clock) = (Shared::default(), TaskClock::new(&meta.clock, tasks.len()));
     let tasks: Vec<_> = tasks
         .iter()
         .map(|task| {
             let (calls, campaign, task_clock) = (task.calls.clone(), campaign.clone(), task_clock.clone());
-            // A function is there for one of Meta's use cases at a time; its first call says which.
+            // A function makes calls of one use case at a time, here that of its first call.
             let insights = matches!(calls[0].0, Kind::Insights);
             let case = if insights { UseCase::AdsInsights } else { UseCase::AdsManagement };
             let settles_late = task.settles_late;
@@ -171,7 +171,7 @@ fn tasks_that_share_a_quota_never_overrun_it_and_end() {
     let campaign = runtime.block_on(first_campaign(&meta));
     let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&tasks(), |tasks| {
-        // Meta has forgotten whatever was before.
+        // Meta no longer counts the calls of earlier cases.
         meta.clock.pass(Duration::from_secs(2 * 3600));
         let before = meta.sim.throttled();
         runtime.block_on(work(&meta, &campaign, &tasks));
@@ -181,7 +181,7 @@ fn tasks_that_share_a_quota_never_overrun_it_and_end() {
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// How long one read of a campaign takes that Meta throttles once.
+/// Returns how long a read of a campaign takes that Meta throttles once.
 async fn waited(limit: ThrottleKind, minutes: u32) -> Duration {
     let meta = Meta::start().await;
     let campaign = first_campaign(&meta).await;
@@ -205,6 +205,6 @@ async fn a_throttle_of_a_minute_costs_a_minute() {
             );
         }
     }
-    // The app's own header names no time.
+    // The app's own header states no time.
     assert_eq!(waited(ThrottleKind::App, 1).await, Duration::from_secs(300));
 }

@@ -1,4 +1,4 @@
-//! A person lets the app in, chooses what it sees, and takes it back.
+//! A person authorizes the app, selects accounts, and revokes access.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::{APP_ID, Meta, SECRET};
 const HOME: &str = "http://127.0.0.1:9/callback";
 const DAY: u64 = 24 * 3600;
 
-/// What Meta's dialog sends back when a person presses "Continue", with these choices.
+/// Returns the code of Meta's dialog after a person presses "Continue" with these choices.
 async fn code(meta: &Meta, request: AuthorizationRequest<'_>, choices: &str) -> String {
     let dialog = meta.graph.authorize_url(HOME, "a state", request);
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -32,7 +32,7 @@ async fn code(meta: &Meta, request: AuthorizationRequest<'_>, choices: &str) -> 
     back.split_once("code=").unwrap().1.split('&').next().unwrap().to_owned()
 }
 
-/// The long-lived token of such a login.
+/// Returns the long-lived token of such a login.
 async fn token(meta: &Meta, request: AuthorizationRequest<'_>, choices: &str) -> SecretString {
     let short = meta.graph.exchange_code(&code(meta, request, choices).await, HOME).await.unwrap();
     meta.graph.extend(&short.access_token).await.unwrap().access_token
@@ -153,7 +153,8 @@ async fn a_system_users_sixty_days_are_renewed_and_one_without_an_end_keeps_none
     assert_eq!(meta.graph.extend(&endless).await.unwrap().expires_in, None);
 }
 
-/// A business with an account of its own, and one that a partner shares with it.
+/// Adds a business with an account of its own, and a partner with two accounts that shares one of them. Returns the
+/// own, the shared and the unshared account.
 fn partners(meta: &Meta) -> [String; 3] {
     meta.sim.add_business("700", "Agency");
     meta.sim.add_business("800", "Client of the agency");
@@ -221,7 +222,7 @@ async fn an_account_accessible_in_several_ways_is_listed_once_over_all_pages() {
         all.iter().all(|found| found.ways.len() == 2 && found.ways[0] == AccessPath::Assigned),
         "{all:?}"
     );
-    // Without the permission for businesses what is assigned is all there is.
+    // Without `business_management` only assigned accounts are listed.
     let less = meta.graph.on_behalf_of(meta.sim.issue_token("7", &["ads_read"]).into());
     let less = less.accessible_accounts().await.unwrap();
     assert_eq!(less.len(), 133);

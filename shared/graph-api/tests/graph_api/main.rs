@@ -1,4 +1,4 @@
-//! The client against a simulated Meta, over HTTP.
+//! Tests of the client against a simulated Meta, over HTTP.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Images and videos: how they get to Meta, and when they can be used.
+//! Uploads of images and videos, and the readiness of videos.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use jiff::SignedDuration;
 
 use crate::support::Meta;
 
-/// The first bytes of a picture of 1200 by 630.
+/// The first bytes of a PNG of 1200 by 630 pixels.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x04\xb0\0\0\x02\x76\x08";
 
 fn upload_fault(skip: u32, kind: FaultKind) -> Fault {
     Fault { method: Some("POST".into()), path_contains: "/advideos".into(), times: 1, skip, kind }
 }
 
-/// A Meta that takes no call of a megabyte, and wants videos in chunks of 300,000 bytes.
+/// Makes Meta reject requests of a megabyte, and ask for videos in chunks of 300,000 bytes.
 fn narrow(config: &mut Config) {
     config.behaviour.media.max_request_bytes = 1 << 20;
     config.behaviour.media.video_chunk_bytes = 300_000;
 }
 
-/// Two million bytes.
+/// Returns a video of two million bytes.
 fn film() -> Bytes {
     Bytes::from(vec![7; 2_000_000])
 }
@@ -138,7 +138,7 @@ async fn a_video_that_is_too_much_for_one_call_goes_in_the_chunks_meta_wants() {
     let before = meta.graph.calls();
     let video = caller.add_video(&account, "Long", film()).await.unwrap();
     assert_eq!(arrived(&meta, &video), 2_000_000);
-    // The whole, start, seven chunks, finish.
+    // The rejected whole video, start, seven chunks, finish.
     assert_eq!(meta.graph.calls() - before, 10);
     let ready = caller.await_video(&video).await.unwrap();
     assert_eq!(ready.title.as_deref(), Some("Long"));
@@ -148,8 +148,8 @@ async fn a_video_that_is_too_much_for_one_call_goes_in_the_chunks_meta_wants() {
 async fn an_upload_goes_on_where_it_broke_off() {
     let meta = Meta::with(narrow).await;
     let (caller, account) = (meta.caller(), meta.account());
-    // Half of the first chunk arrives; the second arrives and is not answered; the third never arrives. The end of
-    // the session is not answered either.
+    // Half of the first chunk arrives; the second arrives, but its response is lost; the third is lost. The response to
+    // the end of the session is lost too.
     meta.sim.fail_next_video(VideoFault::Interrupted);
     meta.sim.fail_next(upload_fault(2, FaultKind::LostResponse));
     meta.sim.fail_next(upload_fault(3, FaultKind::LostRequest));

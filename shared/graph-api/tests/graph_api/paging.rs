@@ -1,4 +1,4 @@
-//! Listings, page by page, however Meta cuts them and whatever goes wrong in between.
+//! Paging, for every way in which Meta splits pages and with faults in between.
 
 use std::cell::RefCell;
 
@@ -13,19 +13,19 @@ use serde_json::{Value, json};
 
 use crate::support::Meta;
 
-/// A way to read a listing.
+/// One way to read a listing.
 #[derive(Debug, Clone)]
 struct Case {
-    /// Which manner Meta has of cutting pages.
+    /// The index of the combination of paging quirks.
     manner: usize,
     /// The page size at the start.
     size: u32,
     faults: Vec<(u32, FaultKind)>,
-    /// After which pages and errors somebody else goes on, with pages of another size.
+    /// For each page or error, whether another reader continues after it, and its page size.
     handovers: Vec<Option<u32>>,
 }
 
-/// What passes, and what a smaller page mends.
+/// Faults that are transient or that a smaller page avoids.
 fn faults() -> impl Strategy<Value = FaultKind> {
     let busy = ErrorResponse::new(2, None).status(500).transient(true);
     prop::sample::select(vec![
@@ -56,7 +56,7 @@ fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
-/// One Meta for each combination of manners.
+/// Starts one Meta for each combination of paging quirks.
 async fn metas() -> Vec<Meta> {
     let mut metas = Vec::new();
     for bits in 0..8 {
@@ -67,7 +67,7 @@ async fn metas() -> Vec<Meta> {
     metas
 }
 
-/// The ids of the account's ads in their order, as one page gives them.
+/// Returns the ids of the account's ads in order, from a single page.
 async fn listing(meta: &Meta) -> Vec<String> {
     let statuses = json!(EffectiveStatus::listable(Level::Ad)).to_string();
     let params = [("fields", "id"), ("effective_status", statuses.as_str()), ("limit", "500")];
@@ -75,7 +75,7 @@ async fn listing(meta: &Meta) -> Vec<String> {
     page["data"].as_array().unwrap().iter().map(|ad| ad["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The ids as a client reads them that does what each error asks for.
+/// Reads the ids with a client that handles each error as it requires.
 async fn read(meta: &Meta, case: &Case) -> Vec<String> {
     let rule = |(n, what): &(u32, FaultKind)| {
         let place = RequestMatcher { path_contains: "/ads".into(), ..RequestMatcher::default() };

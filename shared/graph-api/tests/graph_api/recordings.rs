@@ -1,4 +1,4 @@
-//! A recorded account: nothing that we keep of it is lost in reading.
+//! Decodes a recorded account and checks that nothing to be stored is lost.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::rows::{flatten_decoded_row, flatten_graph_row};
 
-/// Answers recorded outside of the project; tests that need them are skipped where they are missing.
+/// Reads a response that was recorded outside of the project. Tests are skipped where the file is missing.
 fn recorded(file: &str) -> Option<Value> {
     let path = PathBuf::from("../../../shared/recordings/keboola").join(file);
     if !path.is_file() {
@@ -22,7 +22,7 @@ fn recorded(file: &str) -> Option<Value> {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).ok()
 }
 
-/// Each row in Graph's words and in ours, which is read out of the text, as answers are.
+/// Returns each row as Graph wrote it and as decoded from text, as responses are.
 fn rows<T: DeserializeOwned>(file: &str) -> Vec<(Value, T)> {
     let Some(answer) = recorded(file) else { return Vec::new() };
     let rows = answer["data"].as_array().unwrap();
@@ -48,7 +48,7 @@ fn recorded_objects_keep_what_they_say() {
             let fields = serde_json::to_value(&read).unwrap();
             let mut fields = fields.as_object().unwrap().clone();
             assert_eq!(fields.remove("level"), Some(level.as_str().into()));
-            // Our `status` is Meta's, which older answers name `configured_status`.
+            // The domain's `status` is Meta's, which older responses name `configured_status`.
             let status = given.get("status").or(given.get("configured_status"));
             assert_eq!(fields.remove("status").as_ref(), status);
             for name in ["daily_budget", "lifetime_budget"] {
@@ -68,7 +68,7 @@ fn recorded_objects_keep_what_they_say() {
 #[test]
 fn the_recorded_account_is_read_once_it_names_its_zone() {
     let Some(mut given) = recorded("account.json") else { return };
-    // The recording leaves out what we always ask for.
+    // The recording lacks a field that the client always requests.
     given["timezone_name"] = "Europe/Prague".into();
     let read: AdAccount = serde_json::from_value(given.clone()).unwrap();
     assert_eq!(given["id"], read.id.to_string());

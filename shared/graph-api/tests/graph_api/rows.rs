@@ -1,4 +1,4 @@
-//! Rows of insights in one flat form, whether Graph wrote them or our decoder read them, to compare them to the digit.
+//! Flattens rows of insights, as Graph writes them and as the client decodes them, to compare them exactly.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use graph_api::insights::InsightsRow;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-/// What a row says: a name such as `spend` or `actions.link_click`, and the number or text.
+/// A flat row: names such as `spend` or `actions.link_click`, with their number or text.
 pub(crate) type Row = BTreeMap<String, String>;
 
-/// Everything of a row of Graph's that we keep.
+/// Flattens everything that the client decodes of a row of Graph.
 pub(crate) fn flatten_graph_row(row: &Value) -> Row {
     let mut flat = Row::new();
     for name in ["ad_id", "adset_id", "campaign_id", "date_start", "attribution_setting"] {
@@ -32,7 +32,7 @@ pub(crate) fn flatten_graph_row(row: &Value) -> Row {
     flat
 }
 
-/// The same of a row as we read it.
+/// Flattens a decoded row.
 pub(crate) fn flatten_decoded_row(day: &InsightsRow) -> Row {
     let (facts, measures) = (&day.facts, &day.facts.measures);
     let count = |number: Option<u64>| number.map(|number| number.to_string());

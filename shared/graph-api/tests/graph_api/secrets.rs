@@ -1,4 +1,4 @@
-//! What goes wrong is told at length, but never with a secret in it.
+//! Checks that logs and errors are detailed but contain no secret.
 
 use std::fmt::Debug;
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::support::{Meta, SECRET};
 
-/// Everything that was said.
+/// All logs and all recorded values.
 #[derive(Clone, Default)]
 struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
 
@@ -48,7 +48,7 @@ impl Write for CapturedOutput {
     }
 }
 
-/// Does a little of everything.
+/// Makes one call of each kind and records the results.
 async fn work(meta: &Meta, captured: &CapturedOutput) {
     let quota_lease = Arc::new(QuotaLease::default());
     let caller = meta.caller();
@@ -92,11 +92,11 @@ async fn no_secret_is_logged_whatever_goes_wrong() {
     let captured = CapturedOutput::default();
     let writer = captured.clone();
     let subscriber = tracing_subscriber::fmt()
-        // The simulator is no part of what is shipped.
+        // The simulator is not shipped.
         .with_env_filter(EnvFilter::new("trace,graph_sim=off"))
         .with_writer(move || writer.clone())
         .finish();
-    // For every thread: the output of other tests is captured too, and does no harm.
+    // The subscriber is global: the output of other tests is captured too, which does no harm.
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let mut secrets = vec![SECRET.to_owned()];
     let patient = |name: &str| name != "no response";

@@ -1,4 +1,4 @@
-//! Of what Meta tells us, and of whom.
+//! Webhook subscriptions of the app, of ad accounts and of Pages.
 
 use graph_api::GraphError;
 use graph_api::subscription::{Subscription, Topic};
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::support::Meta;
 
-/// A callback that repeats the challenge of whoever knows the token.
+/// Starts a callback that echoes the challenge of requests with this token, and returns its URL.
 async fn callback(token: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());

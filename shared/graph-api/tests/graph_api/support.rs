@@ -1,4 +1,4 @@
-//! A simulated Meta and our client, on one clock.
+//! A simulated Meta and the client, on one clock.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -17,13 +17,13 @@ use serde_json::json;
 pub(crate) const APP_ID: &str = "1234567890";
 pub(crate) const SECRET: &str = "app-secret-of-the-tests";
 
-/// The last day with numbers.
+/// The last day with metrics.
 pub(crate) const TODAY: Date = date(2026, 11, 20);
 
-/// 2026-11-20, 10:00 in Singapore.
+/// The start time in Unix seconds: 2026-11-20, 10:00 in Singapore.
 const START: i64 = 1_795_140_000;
 
-/// The time, which stands still but for pauses of the client and for what tests make of it.
+/// A simulated clock, which advances only by pauses of the client and by calls of tests.
 #[derive(Clone, Default)]
 pub(crate) struct Clock(Arc<AtomicI64>);
 
@@ -36,13 +36,13 @@ impl Clock {
         self.0.fetch_add(length.as_nanos().try_into().unwrap(), Ordering::SeqCst);
     }
 
-    /// Since the test began.
+    /// Returns the time since the test began.
     pub(crate) fn passed(&self) -> Duration {
         Duration::from_nanos(self.0.load(Ordering::SeqCst).try_into().unwrap())
     }
 }
 
-/// A simulated Meta, and the client of it.
+/// A simulated Meta and its client.
 pub(crate) struct Meta {
     pub(crate) sim: GraphSim,
     pub(crate) clock: Clock,
@@ -51,19 +51,19 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
-    /// An account of thirty ads with two weeks of numbers, at a Meta that wants proofs and refuses parameters which
-    /// it does not know.
+    /// Starts a Meta with an account of thirty ads and two weeks of metrics. It requires `appsecret_proof` and rejects
+    /// unknown parameters.
     pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// The same, with other settings.
+    /// Starts the same Meta with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let generator = Generator { campaigns: 5, adsets: 10, ads: 30, days: 14, ..Generator::new(TODAY) };
         Self::of(Source::Generated(generator), change).await
     }
 
-    /// Another account.
+    /// Starts a Meta with another account.
     pub(crate) async fn of(source: Source, change: impl FnOnce(&mut Config)) -> Self {
         let clock = Clock::default();
         let app = App { app_id: APP_ID.into(), app_secret: SECRET.into(), redirect_uris: Vec::new() };
@@ -78,7 +78,7 @@ impl Meta {
         Self { sim, clock, graph, token }
     }
 
-    /// A person who may do everything.
+    /// Returns a caller with the token of a user who has every permission.
     pub(crate) fn caller(&self) -> Caller {
         self.graph.on_behalf_of(self.token.clone().into())
     }
@@ -89,7 +89,7 @@ impl Meta {
 }
 
 impl Drop for Meta {
-    /// Leaves what the client has sent for the judge of requests, where `cargo xtask peers` wants it.
+    /// Appends the client's requests to the file `GRAPH_REQUESTS`, if `cargo xtask peers` sets it to check them.
     #[expect(clippy::disallowed_methods, reason = "the chore says where")]
     fn drop(&mut self) {
         let Ok(path) = std::env::var("GRAPH_REQUESTS") else { return };
@@ -101,13 +101,13 @@ impl Drop for Meta {
             format!("{shown}\n")
         });
         let lines: String = lines.collect::<BTreeSet<_>>().into_iter().collect();
-        // One write, for other tests append at the same time.
+        // One write, because other tests append at the same time.
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
         file.unwrap().write_all(lines.as_bytes()).unwrap();
     }
 }
 
-/// A launch of this document that has not begun.
+/// Returns a launch of this spec that has not begun.
 pub(crate) fn launch_of(meta: &Meta, document: serde_json::Value) -> Launch {
     Launch {
         id: "0123456789abcdef".parse().unwrap(),
@@ -121,12 +121,12 @@ pub(crate) fn launch_of(meta: &Meta, document: serde_json::Value) -> Launch {
     }
 }
 
-/// A client that speaks this version, and moves the clock ahead instead of waiting.
+/// Returns a client of this Graph version that advances the clock instead of waiting.
 pub(crate) fn graph_of(sim: &GraphSim, clock: &Clock, version: &str) -> Graph {
     graph_at(sim.base_url(), clock, version)
 }
 
-/// The same, of whoever is at this address.
+/// Returns such a client for another base URL.
 pub(crate) fn graph_at(url: String, clock: &Clock, version: &str) -> Graph {
     let config = GraphConfig {
         graph_url: url.clone(),

@@ -1,4 +1,4 @@
-//! Tasks that share one clock: time passes only when all of them wait, and then just as far as the next one wants.
+//! A clock shared by tasks. It advances only when all of them wait, and only to the earliest time they wait for.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +20,7 @@ struct Waiting {
 }
 
 impl TaskClock {
-    /// For so many tasks, each of which ends with [`TaskClock::finish_task`].
+    /// Creates a clock for this many tasks, each of which ends with [`TaskClock::finish_task`].
     pub(crate) fn new(clock: &Clock, tasks: usize) -> Self {
         Self { clock: clock.clone(), waiting: Arc::new(Mutex::new(Waiting { tasks, until: Vec::new() })) }
     }
@@ -37,7 +37,7 @@ impl TaskClock {
         self.advance();
     }
 
-    /// Lets time pass if nobody is at work.
+    /// Advances the clock if every task waits.
     fn advance(&self) {
         let mut waiting = self.waiting.lock().unwrap();
         if waiting.until.len() < waiting.tasks {

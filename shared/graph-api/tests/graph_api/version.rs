@@ -1,4 +1,4 @@
-//! What Meta says about the version in use.
+//! Meta's warnings about the Graph version in use.
 
 use domain::object::Level;
 

@@ -1,4 +1,4 @@
-//! Objects are created, found again, changed and deleted.
+//! Creates, finds, changes and deletes objects.
 
 use domain::launch::{Launch, Step};
 use domain::object::{EffectiveStatus, Level, Status};

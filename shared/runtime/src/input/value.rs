@@ -80,7 +80,7 @@ impl de::Error for InputError {
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
         let problem = match expected {
-            [] => "is not known here; nothing is taken".to_owned(),
+            [] => "is not a parameter here; this path takes none".to_owned(),
             expected => format!("is not known here; known are {}", join_names(expected)),
         };
         Self::new(field, problem)

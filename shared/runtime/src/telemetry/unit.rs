@@ -207,7 +207,7 @@ impl UnitOfWork {
     }
 
     /// Answers a request as this unit.
-    pub(crate) async fn respond(self, work: impl Future<Output = Response>) -> Response {
+    pub async fn respond(self, work: impl Future<Output = Response>) -> Response {
         let correlation = HeaderValue::from_str(self.correlation.as_str());
         let work = async {
             let response = work.await;

@@ -9,7 +9,7 @@ use http::{Method, Request, Uri};
 use worker::{Env, Headers, ResponseBuilder};
 
 use super::{Queues, app_secrets, telemetry};
-use crate::route::{MAX_BODY_BYTES, too_large};
+use crate::router::{MAX_BODY_BYTES, too_large};
 use crate::telemetry::{CORRELATION_HEADER, CorrelationId};
 use crate::{AppSecrets, Response, problem};
 

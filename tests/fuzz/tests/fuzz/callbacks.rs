@@ -1,4 +1,4 @@
-//! The forms with which Meta says that somebody left: anybody can send these too.
+//! Meta's signed requests for deauthorization and data deletion, which anybody can forge.
 
 use graph_api::signed_request::verify;
 use jiff::Timestamp;
@@ -6,13 +6,13 @@ use secrecy::SecretString;
 
 use crate::{Input, assert_accepted, document, iterations};
 
-/// `payload=$(printf '{"algorithm":"HMAC-SHA256","issued_at":1000000,"user_id":"42"}' | basenc --base64url -w0 | tr -d =)`,
-/// signed by `printf $payload | openssl dgst -sha256 -hmac secret -binary | basenc --base64url | tr -d =`.
+/// `payload=$(printf '{"algorithm":"HMAC-SHA256","issued_at":1000000,"user_id":"42"}' | basenc --base64url -w0 | tr -d
+/// =)`, signed by `printf $payload | openssl dgst -sha256 -hmac secret -binary | basenc --base64url | tr -d =`.
 const SIGNED: [&str; 1] = [
     "_vpKHmKAz_sGCsq51QwvHkudRaTtJppudP8RzobumEQ.eyJhbGdvcml0aG0iOiJITUFDLVNIQTI1NiIsImlzc3VlZF9hdCI6MTAwMDAwMCwidXNlcl9pZCI6IjQyIn0",
 ];
 
-/// Nothing but the text that Meta signed is believed, whatever is done to it.
+/// Only the text that Meta signed is accepted, however it is mutated.
 #[test]
 fn signed_requests() {
     let secret = SecretString::from("secret");

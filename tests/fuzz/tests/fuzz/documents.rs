@@ -1,4 +1,4 @@
-//! What people send to our own API: launches, rules, money, days.
+//! Bodies and queries of our own API: launches, rules, money, days.
 
 use domain::account::LaunchDefaults;
 use domain::date::{DateRange, IsoWeek};
@@ -80,7 +80,7 @@ fn money() {
 
 const RANGES: [&str; 1] = [r#"{"since":"2026-11-08","until":"2026-11-19"}"#];
 
-/// A range that is accepted is covered by its weeks; one that only has the right shape does no harm.
+/// An accepted range is covered by its weeks; an invalid one of the right shape does no harm.
 #[test]
 fn ranges_and_weeks() {
     assert_accepted(&RANGES, |body| read::<DateRange>(body).is_some());

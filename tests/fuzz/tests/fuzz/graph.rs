@@ -1,4 +1,4 @@
-//! Responses of Graph: rows, objects, errors, usage headers, and what the login answers.
+//! Responses of Graph: rows, objects, errors, usage headers, and login responses.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const INSIGHTS: [&str; 2] = [
     r#"{"data":[{"ad_id":"4","adset_id":"3","campaign_id":"2","date_start":"2026-11-19","date_stop":"2026-11-19","impressions":1,"spend":1.5,"actions":[{"action_type":"purchase","value":1}]}]}"#,
 ];
 
-/// An account's rows are added up, told and kept; numbers that no ad could have are rejected by the parser.
+/// An account's rows are added up, displayed and stored; the parser rejects numbers that no ad can have.
 #[test]
 fn insights() {
     let read = fuzzing::rows::<InsightsRow>;
@@ -59,7 +59,7 @@ const ERRORS: [&str; 3] = [
     r#"{"error":{"message":"m","code":80000,"error_subcode":2446079}}"#,
 ];
 
-/// Whatever a failed call answers with, there is a next move, and no wait is longer than Meta's longest.
+/// Every error response leads to a next action, and no wait is longer than Meta's longest.
 #[test]
 fn errors() {
     let input = bolero::check!().with_type::<(u16, bool, Input)>().with_iterations(iterations());
@@ -89,7 +89,7 @@ const HEADERS: [(&str, &str); 4] = [
     ),
 ];
 
-/// Whatever headers say, quotas can be reckoned with it, and what is known of them can be kept.
+/// Whatever the headers contain, quotas can be computed from them and stored.
 #[test]
 fn usage_headers() {
     let valid = HEADERS.map(|(_, value)| value);
@@ -123,7 +123,7 @@ const LOGIN: [&str; 3] = [
     r#"{"id":"act_1","name":"n","account_status":1,"currency":"SGD","timezone_name":"Asia/Singapore"}"#,
 ];
 
-/// Whatever the login answers: the token in it is not shown.
+/// Whatever the login responds, its token is never displayed.
 #[test]
 fn login() {
     assert_accepted(&LOGIN[..1], |body| serde_json::from_slice::<IssuedToken>(body).is_ok());

@@ -1,4 +1,4 @@
-//! Webhooks: anybody can send these.
+//! Webhooks, which anybody can forge.
 
 use graph_api::webhook::{is_signed, parse_changes};
 use secrecy::SecretString;
@@ -10,7 +10,7 @@ const BODIES: [&str; 2] = [
     r#"{"object":"application","entry":[{"id":"1","time":1,"changed_fields":["a","b"]},{"id":2,"time":1,"changes":[{"field":"ad_account","value":{"id":"act_77","account_status":2}}]}]}"#,
 ];
 
-/// Each change that is cut out can be queued, and is known again when it comes again.
+/// Each extracted change can be queued, and is recognized when it is delivered again.
 #[test]
 fn bodies() {
     assert_accepted(&BODIES, |body| parse_changes(body).is_ok_and(|changes| changes.len() == 3));
@@ -28,7 +28,7 @@ fn bodies() {
 /// `printf body | openssl dgst -sha256 -hmac secret`
 const SIGNED: &str = "sha256=dc46983557fea127b43af721467eb9b3fde2338fe3e14f51952aa8478c13d355";
 
-/// No header but the right one is taken for a signature, apart from its digits in capitals.
+/// Only the right header is accepted as a signature; its hex digits may be in capitals.
 #[test]
 fn signatures() {
     let secret = SecretString::from("secret");

@@ -1,36 +1,36 @@
-//! Every single fault, and what a correct client must end with.
+//! All single faults, with the outcome that a correct client must reach.
 
 use serde_json::json;
 
 use super::{Area, ErrorData, ErrorResponse, FaultKind, FaultPlan, RequestMatcher, ThrottleKind, Trigger};
 
-/// How a correct client ends that meets a fault.
+/// How a correct client ends when it meets a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpectedOutcome {
-    /// With everything it came for.
+    /// With complete data.
     Complete,
-    /// By asking a person to connect again.
+    /// By asking the user to connect again.
     Reconnect,
-    /// By telling a person what is not allowed.
+    /// By telling the user what is not allowed.
     Permission,
     /// By telling its developers that this version is no longer served.
     Version,
 }
 
-/// One fault by itself.
+/// A single fault with its expected outcome.
 #[derive(Clone, Debug)]
 pub struct FaultCase {
-    /// What it is called in a test's output.
+    /// Name in a test's output.
     pub name: &'static str,
-    /// The fault: once on the second read of an ad account if it passes, on all of them if it stays.
+    /// The fault: transient faults affect the second read of an ad account, permanent ones every read.
     pub plan: FaultPlan,
     /// How a correct client ends.
     pub expected: ExpectedOutcome,
 }
 
 impl FaultPlan {
-    /// Every single fault once, each as a plan of its own; [`FaultPlan::with_matcher`] applies it to other requests. Faults of batches
-    /// and of webhook deliveries strike nothing in a client that uses neither.
+    /// Returns every single fault once, each as a plan of its own; [`FaultPlan::with_matcher`] applies it to other
+    /// requests. Faults of batches and of webhook deliveries do not affect a client that uses neither.
     pub fn all_cases() -> Vec<FaultCase> {
         let mut cases: Vec<FaultCase> =
             transient_cases().into_iter().map(|(name, what)| once(name, what)).collect();
@@ -57,7 +57,7 @@ fn ad_account() -> RequestMatcher {
 }
 
 fn once(name: &'static str, what: FaultKind) -> FaultCase {
-    // Where a page is repeated there must be one before it, which the fault itself sees to.
+    // A repeated page needs a page before it, which the fault's own condition ensures.
     let n = if matches!(what, FaultKind::RepeatedPage) { 1 } else { 2 };
     FaultCase {
         name,
@@ -123,7 +123,7 @@ fn permanent_cases() -> Vec<(&'static str, ErrorResponse, ExpectedOutcome)> {
     use ExpectedOutcome::{Permission, Reconnect, Version};
     vec![
         ("app removed", ErrorResponse::token(458), Reconnect),
-        // The person mends these two at facebook.com, and the token goes on.
+        // The user fixes these two at facebook.com, and the token stays valid.
         ("person checkpointed", ErrorResponse::token(459), Permission),
         ("password changed", ErrorResponse::token(460), Reconnect),
         ("token expired", ErrorResponse::token(463), Reconnect),

@@ -1,4 +1,4 @@
-//! Errors as faults tell them.
+//! Error responses of faults.
 
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -10,19 +10,19 @@ use crate::error::GraphError;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ErrorResponse {
-    /// HTTP status; 0 stands for Graph's usual 400. With 200 it is an error where nobody looks for one.
+    /// HTTP status; 0 means Graph's usual 400. With 200 the error is hidden in a success response.
     pub status: u16,
     /// Graph's code.
     pub code: i64,
     /// Graph's subcode.
     pub subcode: Option<i64>,
-    /// `is_transient`, which Graph leaves out more often than not.
+    /// `is_transient`, which Graph mostly leaves out.
     pub is_transient: Option<bool>,
-    /// What Graph says; words that belong to the simulator when absent.
+    /// Graph's message; when `None`, the simulator's own.
     pub message: Option<String>,
     /// `error_data`.
     pub error_data: Option<ErrorData>,
-    /// Headers of the response, beside or instead of the usual ones.
+    /// Response headers, added to the usual ones or replacing them.
     pub headers: Vec<(String, String)>,
 }
 
@@ -30,7 +30,7 @@ pub struct ErrorResponse {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorData {
-    /// As a text that contains JSON.
+    /// As a string that contains JSON.
     Text(Value),
     /// As JSON.
     Object(Value),
@@ -46,28 +46,28 @@ impl ErrorData {
 }
 
 impl ErrorResponse {
-    /// An error of this code with Graph's usual status.
+    /// Returns an error of this code with Graph's usual status.
     pub fn new(code: i64, subcode: Option<i64>) -> Self {
         Self { status: 400, code, subcode, ..Self::default() }
     }
 
-    /// The token is dead for the reason of this subcode.
+    /// Returns the error of an invalid token, with the subcode of the reason.
     pub fn token(subcode: i64) -> Self {
         Self::new(190, Some(subcode))
     }
 
-    /// "Please reduce the amount of data", the way Graph says it most often: code 1 with HTTP 500.
+    /// Returns "Please reduce the amount of data" in its most common form: code 1 with HTTP 500.
     pub fn too_much_data() -> Self {
         let message = "Please reduce the amount of data you're asking for, then retry your request";
         Self { status: 500, message: Some(message.to_owned()), ..Self::new(1, None) }
     }
 
-    /// The same error with another HTTP status.
+    /// Sets the HTTP status.
     pub fn status(self, status: u16) -> Self {
         Self { status, ..self }
     }
 
-    /// The same error with `is_transient`.
+    /// Sets `is_transient`.
     pub fn transient(self, is_transient: bool) -> Self {
         Self { is_transient: Some(is_transient), ..self }
     }
@@ -87,7 +87,7 @@ impl ErrorResponse {
     }
 }
 
-/// A quota that a throttled call is told it has used up.
+/// A quota that a throttled call is reported to have exhausted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThrottleKind {
@@ -106,8 +106,8 @@ pub enum ThrottleKind {
 }
 
 impl ThrottleKind {
-    /// The error and the usage header of a quota that is used up. The header of use cases counts in minutes, that of
-    /// the ad account in seconds, and that of the app names no time (Marketing API, "Rate limiting").
+    /// Returns the error and the usage header of an exhausted quota. The header of use cases counts in minutes, that of
+    /// the ad account in seconds, and that of the app contains no time (Marketing API, "Rate limiting").
     pub(crate) fn error_response(self, minutes: u32, account: &str) -> ErrorResponse {
         const TIER: &str = "standard_access";
         let use_case = |name: &str| {
@@ -133,7 +133,7 @@ impl ThrottleKind {
         ErrorResponse { message, headers, ..ErrorResponse::new(error.code, error.subcode) }
     }
 
-    /// The error alone.
+    /// Returns the error without headers.
     pub(crate) fn error(self) -> GraphError {
         let (code, subcode, message) = match self {
             Self::App => (4, None, "Application request limit reached"),

@@ -1,15 +1,15 @@
-//! What can go wrong.
+//! Kinds of faults.
 
 use axum::http::Method;
 use serde::{Deserialize, Serialize};
 
 use super::{Area, ErrorResponse, RequestInfo, ThrottleKind};
 
-/// What goes wrong.
+/// The kind of a fault.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
-    /// The call has no effect and is answered with this error.
+    /// The call has no effect and returns this error.
     Error {
         /// HTTP status.
         status: u16,
@@ -18,52 +18,52 @@ pub enum FaultKind {
         /// Graph's subcode.
         #[serde(default)]
         subcode: Option<i64>,
-        /// Headers of the response, beside or instead of the usual ones.
+        /// Response headers, added to the usual ones or replacing them.
         #[serde(default)]
         headers: Vec<(String, String)>,
     },
-    /// The call has no effect and is answered with this error, told in full.
+    /// The call has no effect and returns this error, given in full.
     ErrorResponse(ErrorResponse),
-    /// The call has no effect: a quota is said to be used up, and the headers say for how many minutes.
+    /// The call has no effect: a quota is reported as exhausted, and the headers say for how many minutes.
     Throttle {
-        /// Which quota.
+        /// The quota.
         limit: ThrottleKind,
-        /// For how long; the headers convert it where their unit is seconds.
+        /// Duration in minutes; headers whose unit is seconds contain it converted.
         minutes: u32,
     },
     /// The call has its effect, but the connection is closed without a response; an item of a batch is null.
     LostResponse,
-    /// The call is lost on its way: no effect, and the connection is closed without a response. An item of a batch is
-    /// null, and a webhook delivery does not arrive.
+    /// The call is lost on its way: it has no effect, and the connection is closed without a response. An item of a
+    /// batch is null, and a webhook delivery does not arrive.
     LostRequest,
-    /// The call has no effect and is answered 502 with a page instead of JSON.
+    /// The call has no effect and returns 502 with an HTML page instead of JSON.
     Html,
-    /// The call has no effect and is answered 503 with a page instead of JSON.
+    /// The call has no effect and returns 503 with an HTML page instead of JSON.
     HtmlUnavailable,
-    /// The call has no effect and is answered 200 with the plain words "Service Unavailable", as Meta's SDKs
-    /// expect it to happen.
+    /// The call has no effect and returns 200 with the plain text "Service Unavailable", a case that Meta's SDKs
+    /// handle.
     PlainUnavailable,
-    /// The call has no effect and is answered 413 without a body.
+    /// The call has no effect and returns 413 without a body.
     TooLarge,
     /// The call has its effect, but only half of the JSON arrives.
     Truncated,
-    /// The call has its effect, and its response comes late.
+    /// The call has its effect, and its response is late.
     Delay {
-        /// Real time, for clients measure it.
+        /// In real time, because clients measure it.
         millis: u64,
     },
-    /// The call has no effect and is never answered.
+    /// The call has no effect and never gets a response.
     Hang,
-    /// A later page of a listing is not served: the page before it comes again, with the same cursors.
+    /// A later page of a listing is not served: the page before it is returned again, with the same cursors.
     RepeatedPage,
-    /// A webhook delivery is made twice.
+    /// A webhook delivery is sent twice.
     Duplicate,
-    /// A webhook delivery is overtaken by the one after it.
+    /// A webhook delivery arrives after the one that follows it.
     OutOfOrder,
 }
 
 impl FaultKind {
-    /// Whether this can happen to that: some faults need a later page, or a delivery.
+    /// Returns whether the fault can happen to a request: some faults need a later page, or a delivery.
     pub(super) fn applies_to(&self, request: RequestInfo<'_>) -> bool {
         let delivery = request.area == Area::Webhook;
         match self {

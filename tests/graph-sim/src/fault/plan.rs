@@ -1,4 +1,4 @@
-//! Plans of faults.
+//! Fault plans.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::{ErrorResponse, FaultKind, RequestInfo, ThrottleKind};
 use crate::generator::SeededRng;
 use crate::start_error::StartError;
 
-/// Rules by which calls go wrong. The first rule that strikes a call decides. As JSON:
+/// Rules for injecting faults. The first rule that applies to a call decides. As JSON:
 ///
 /// ```json
 /// {"seed": 7, "rules": [
@@ -21,37 +21,37 @@ use crate::start_error::StartError;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FaultPlan {
-    /// Decides the rules that strike at a rate.
+    /// Seed of the random decisions of `per_mille` rules.
     pub seed: u64,
-    /// In the order in which they are asked.
+    /// In order of precedence.
     pub rules: Vec<FaultRule>,
 }
 
-/// One way in which calls go wrong.
+/// One rule of a plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultRule {
-    /// Which of the matching calls.
+    /// Which of the matching calls get the fault.
     #[serde(default)]
     pub when: Trigger,
     /// Which calls match.
     #[serde(default, rename = "where")]
     pub matcher: RequestMatcher,
-    /// What goes wrong.
+    /// The fault.
     pub what: FaultKind,
 }
 
-/// Which of the matching calls go wrong: by default all.
+/// Selects which of the matching calls get a fault: by default all.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Trigger {
-    /// So many are let through first.
+    /// Number of calls let through first.
     pub skip: u32,
-    /// Of the others only every so-manieth, the first included.
+    /// Of the remaining calls, select every n-th only, beginning with the first.
     pub every: u32,
-    /// And of these so many of a thousand, as the plan's seed decides.
+    /// Of those, select this many per thousand, as decided by the plan's seed.
     pub per_mille: u32,
-    /// At most so many in all; without end when absent.
+    /// Maximum number of faults; `None` means no maximum.
     pub times: Option<u32>,
 }
 
@@ -62,27 +62,27 @@ impl Default for Trigger {
 }
 
 impl Trigger {
-    /// Only the n-th matching call, counted from 1.
+    /// Returns a trigger for the n-th matching call only, counted from 1.
     pub fn nth(n: u32) -> Self {
         Self { skip: n.saturating_sub(1), times: Some(1), ..Self::default() }
     }
 }
 
-/// Which calls match: by default all, items of batches included, but webhook deliveries only by their area.
+/// Selects calls: by default all, including items of batches. Webhook deliveries match only by their area.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RequestMatcher {
     /// Only calls of this method.
     pub method: Option<String>,
-    /// Only calls whose path and query contain this. An item of a batch has those of its `relative_url`, and a
-    /// webhook delivery its callback URL.
+    /// Only calls whose path and query contain this text: for an item of a batch, its `relative_url`; for a webhook
+    /// delivery, its callback URL.
     pub path_contains: String,
-    /// Only calls of this part of the API.
+    /// Only calls to this part of the API.
     pub area: Option<Area>,
 }
 
 impl RequestMatcher {
-    /// Reads of a part of the API.
+    /// Returns a matcher for reads of a part of the API.
     pub fn reads(area: Area) -> Self {
         Self { method: Some("GET".into()), path_contains: String::new(), area: Some(area) }
     }
@@ -103,20 +103,20 @@ impl RequestMatcher {
 pub enum Area {
     /// The insights edges.
     Insights,
-    /// Tokens and what they may do: `oauth`, `debug_token`, `me/permissions`.
+    /// Tokens and permissions: `oauth`, `debug_token`, `me/permissions`.
     Oauth,
     /// Whole batch calls.
     Batch,
     /// Everything else: objects, listings, writes, uploads.
     Structure,
-    /// Items of batch calls, whatever they are for.
+    /// Items of batch calls, whatever they call.
     BatchItem,
-    /// Deliveries of webhooks.
+    /// Webhook deliveries.
     Webhook,
 }
 
 impl Area {
-    /// The area of a call of its own.
+    /// Returns the area of a call that is not a batch item.
     pub(crate) fn of_path(path_and_query: &str) -> Self {
         let path = path_and_query.split('?').next().unwrap_or_default();
         let segments = crate::call::split_path(path).1;
@@ -130,12 +130,12 @@ impl Area {
 }
 
 impl FaultPlan {
-    /// A plan of one rule.
+    /// Returns a plan with one rule.
     pub fn single(when: Trigger, matcher: RequestMatcher, what: FaultKind) -> Self {
         Self { seed: 0, rules: vec![FaultRule { when, matcher, what }] }
     }
 
-    /// The plan in a JSON file.
+    /// Reads a plan from a JSON file.
     ///
     /// # Errors
     /// When the file cannot be read, or is not a plan.
@@ -150,17 +150,17 @@ impl FaultPlan {
         })
     }
 
-    /// A mix of faults after which a correct client still ends complete, the same for the same seed: each strikes a
-    /// share of the reads. Writes are only throttled or answered late, since after anything else a client must look
-    /// before it repeats. Clients must wait a minute of their own clock when they are throttled; take those rules out
-    /// of `rules` where that is too long.
+    /// Returns a mix of faults from which a correct client recovers with complete data; the same seed gives the same
+    /// mix. Each fault affects a share of the reads. Writes are only throttled or delayed, because after any other
+    /// fault a client must check the result before it retries. Throttled clients must wait a minute by their own clock;
+    /// remove those rules from `rules` where that is too long.
     pub fn from_seed(seed: u64) -> Self {
         let rng = SeededRng::new(seed);
         let faults = transient_faults();
         let mut rules = Vec::new();
         for (number, (area, what)) in (0_u64..).zip(&faults) {
             let rng = rng.derive(number);
-            // Not every seed has every fault.
+            // Each seed includes about 60 percent of the faults.
             if !rng.derive(1).percent(60) {
                 continue;
             }
@@ -175,7 +175,7 @@ impl FaultPlan {
         Self { seed, rules }
     }
 
-    /// The same faults for other requests.
+    /// Applies the same faults to other requests.
     pub fn with_matcher(mut self, matcher: &RequestMatcher) -> Self {
         for rule in &mut self.rules {
             rule.matcher = matcher.clone();
@@ -188,7 +188,7 @@ fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Faults that pass, and where.
+/// Returns transient faults with the requests they apply to.
 fn transient_faults() -> Vec<(RequestMatcher, FaultKind)> {
     let transient = ErrorResponse::new(2, None).status(500).transient(true);
     let hidden = ErrorResponse::new(2, None).status(200).transient(true);

@@ -1,5 +1,5 @@
-//! What generated ads deliver: each number follows from the seed, the ad and the date alone, so that tomorrow's
-//! run tells the same past.
+//! The delivery of generated ads: each number is derived from the seed, the ad and the date only, so that a run on a
+//! later day gives the same past.
 
 use jiff::civil::{Date, date};
 
@@ -7,14 +7,14 @@ use super::plan::{AdPlan, Goal, Plan};
 use super::seeded_rng::SeededRng;
 use crate::numbers::Numbers;
 
-/// Percent of an ordinary day's spend, Monday first.
+/// Spend by weekday in percent of an average day, Monday first.
 const WEEKDAY_SPEND_PERCENT: [u64; 7] = [92, 94, 97, 100, 108, 119, 111];
-/// Weeks an interrupted ad delivers, and then rests.
+/// Weeks for which an interrupted ad delivers, and then pauses.
 const FLIGHT_WEEKS: i64 = 3;
-/// The Monday weeks are counted from.
+/// The Monday from which weeks are counted.
 const FIRST_MONDAY: Date = date(2020, 1, 6);
 
-/// Gives the numbers of a planned account.
+/// Computes the numbers of a planned account.
 pub(crate) struct Delivery {
     rng: SeededRng,
     ads: Vec<AdPlan>,
@@ -25,12 +25,12 @@ impl Delivery {
         Self { rng: plan.rng.derive(77), ads: plan.ads.clone() }
     }
 
-    /// How many ads there are.
+    /// Returns the number of ads.
     pub(crate) fn ads(&self) -> usize {
         self.ads.len()
     }
 
-    /// The numbers of an ad on a day, if it delivered.
+    /// Returns the numbers of an ad on a day, if it delivered.
     pub(crate) fn numbers(&self, ad: usize, day: Date) -> Option<Numbers> {
         let plan = self.ads[ad];
         let rng = self.rng.derive(ad as u64);
@@ -41,7 +41,7 @@ impl Delivery {
             return None;
         }
         let today = rng.derive(since_monday.unsigned_abs());
-        // Now and then an ad finds no audience for a day.
+        // On about 3 percent of its days an ad finds no audience.
         if plan.rests && today.derive(0).percent(3) {
             return None;
         }
@@ -52,7 +52,8 @@ impl Delivery {
 }
 
 impl Delivery {
-    /// Numbers that are taken back some days later, where the ad did not deliver: now and then.
+    /// Returns numbers that are retracted some days later; they occur on some of the days on which the ad did not
+    /// deliver.
     pub(crate) fn retracted(&self, ad: usize, day: Date) -> Option<Numbers> {
         let since_monday = (day - FIRST_MONDAY).get_days().unsigned_abs();
         let today = self.rng.derive(ad as u64).derive(u64::from(since_monday)).derive(90);
@@ -62,7 +63,7 @@ impl Delivery {
     }
 }
 
-/// Derives the counts of a day from its spend; `ad` decides what is typical of the ad, `today` the day's noise.
+/// Derives the counts of a day from its spend; `ad` determines what is typical of the ad, `today` the day's noise.
 fn count(plan: AdPlan, ad: SeededRng, today: SeededRng, spend: u64) -> Numbers {
     let share = |of: u64, typical: (u64, u64, u64), noise: u64| {
         let per_10_000 =

@@ -3,7 +3,7 @@
 use super::seeded_rng::SeededRng;
 use crate::config::Generator;
 
-/// What a campaign is after.
+/// The goal of a campaign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
     Sales,
@@ -11,13 +11,13 @@ pub(crate) enum Goal {
     Leads,
 }
 
-/// One campaign's part in the account.
+/// The plan of one campaign.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CampaignPlan {
     pub(crate) goal: Goal,
     pub(crate) delivers: bool,
     pub(crate) status: &'static str,
-    /// Budget on the campaign instead of on its ad sets.
+    /// Whether the budget is set on the campaign instead of on its ad sets.
     pub(crate) holds_budget: bool,
 }
 
@@ -33,15 +33,15 @@ pub(crate) struct AdPlan {
     pub(crate) campaign: usize,
     pub(crate) goal: Goal,
     pub(crate) delivers: bool,
-    /// Delivers for some weeks, rests for some weeks: ads that started late, or stopped.
+    /// Whether the ad delivers for some weeks and pauses for some weeks, like ads that started late or stopped.
     pub(crate) in_flights: bool,
-    /// Now and then it finds no audience for a day.
+    /// Whether the ad finds no audience on some days.
     pub(crate) rests: bool,
     pub(crate) video: bool,
     pub(crate) status: &'static str,
 }
 
-/// The whole account.
+/// The plan of the whole account.
 pub(crate) struct Plan {
     pub(crate) rng: SeededRng,
     pub(crate) campaigns: Vec<CampaignPlan>,
@@ -50,8 +50,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Shares are dealt by position rather than drawn, so that a small account has them too and the first
-    /// campaign always runs.
+    /// Plans an account. Properties are assigned by position rather than at random, so that a small account has all of
+    /// them and the first campaign always delivers.
     pub(crate) fn new(generator: &Generator) -> Self {
         let rng = SeededRng::new(generator.identity());
         let campaigns: Vec<CampaignPlan> = (0..generator.campaigns as usize).map(campaign).collect();
@@ -88,7 +88,7 @@ impl Plan {
 }
 
 fn campaign(index: usize) -> CampaignPlan {
-    // Of twenty campaigns three never deliver, two are archived, two are paused.
+    // Of twenty campaigns three never deliver, two are archived and two are paused.
     let slot = (index * 7 + 10) % 20;
     CampaignPlan {
         goal: match index % 10 {

@@ -1,6 +1,6 @@
-//! Deterministic random numbers: they follow from the seed and from what they are for.
+//! Deterministic random numbers, derived from the seed and from what they are used for.
 
-/// A source of numbers for one thing (a campaign, an ad on a day).
+/// A random number generator for one thing (a campaign, an ad on a day).
 #[derive(Clone, Copy)]
 pub(crate) struct SeededRng(u64);
 
@@ -9,22 +9,22 @@ impl SeededRng {
         Self(mix(seed ^ 0x9E37_79B9_7F4A_7C15))
     }
 
-    /// The source of a part or aspect of this thing.
+    /// Returns the generator for a part or aspect of this thing.
     pub(crate) fn derive(self, part: u64) -> Self {
         Self(mix(self.0.wrapping_add(mix(part.wrapping_mul(2).wrapping_add(1)))))
     }
 
-    /// A number from `low` to `high`, both included.
+    /// Returns a number from `low` to `high`, both included.
     pub(crate) fn between(self, low: u64, high: u64) -> u64 {
         low + self.0 % (high - low + 1)
     }
 
-    /// True in so many of a hundred cases.
+    /// Returns true with a probability of `cases` percent.
     pub(crate) fn percent(self, cases: u64) -> bool {
         self.0 % 100 < cases
     }
 
-    /// One of the entries.
+    /// Returns one of the entries.
     pub(crate) fn pick(self, entries: &[&'static str]) -> &'static str {
         entries[self.0 as usize % entries.len()]
     }

@@ -218,7 +218,7 @@ impl Builder<'_> {
         fields.as_object().cloned().unwrap_or_default()
     }
 
-    /// Campaigns were made in 2025; what is in them some hours later.
+    /// Returns the creation time: campaigns were created in 2025, the objects in them some hours later.
     fn created(&self, kind: Kind, index: usize) -> Timestamp {
         let campaign = match kind {
             Kind::AdSet => self.plan.adsets[index].campaign,
@@ -235,7 +235,7 @@ impl Builder<'_> {
     }
 
     fn budget(&self, rng: SeededRng, most: u64) -> String {
-        // Round amounts, in the size people use for the currency.
+        // Budgets are round amounts, in a size that is usual for the currency.
         let step = if money::decimals(&self.generator.currency) == 0 { 100 } else { 500 };
         (rng.derive(5).between(2_000, most) / step * step).to_string()
     }
@@ -244,7 +244,7 @@ impl Builder<'_> {
         self.plan.rng.derive(10 + kind as u64).derive(index as u64)
     }
 
-    /// Ids of eighteen digits like Meta's, apart for each seed and kind.
+    /// Returns an id of eighteen digits, like Meta's; ids differ by seed and kind.
     fn id(&self, kind: Kind, index: usize) -> String {
         let seed = self.plan.rng.derive(2).between(0, 99_999);
         format!("1202{seed:05}{}{index:06}04", kind as u8)

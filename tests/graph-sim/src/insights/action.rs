@@ -1,4 +1,4 @@
-//! Lists of actions: what people did, by kind, attribution window and action breakdown.
+//! Lists of actions, by action type, attribution window and action breakdown.
 
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use crate::error::GraphError;
 use crate::generator::SeededRng;
 use crate::params::Params;
 
-/// The same purchase as Meta lists it, once per name: never to be added up.
+/// The action types under which Meta lists the same purchase. They must not be added up.
 const PURCHASE: [&str; 5] = [
     "omni_purchase",
     "purchase",
@@ -18,16 +18,16 @@ const PURCHASE: [&str; 5] = [
 ];
 const ADD_TO_CART: [&str; 3] = ["omni_add_to_cart", "add_to_cart", "offsite_conversion.fb_pixel_add_to_cart"];
 
-/// One kind of action and how often it was taken (or what it was worth, in minor units).
+/// An action type and its count (or its value in minor units).
 pub(crate) type Action = (&'static str, Windows);
 
-/// How a call wants its lists.
+/// The options of a call that affect lists of actions.
 #[derive(Debug, Default)]
 pub(crate) struct ActionOptions {
     windows: Vec<String>,
-    /// Beside `action_type`, which always is one.
+    /// Action breakdowns in addition to `action_type`, which is always included.
     breakdowns: Vec<String>,
-    /// The only kinds wanted, by `filtering`.
+    /// The only action types requested, by `filtering`.
     pub(crate) only: Option<Vec<String>>,
 }
 
@@ -43,12 +43,12 @@ impl ActionOptions {
         &self.breakdowns
     }
 
-    /// Whether actions of this kind are wanted.
+    /// Returns whether actions of this type are requested.
     pub(crate) fn wants(&self, kind: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == kind))
     }
 
-    /// A list of actions as the call wants it, each number written by `show`; absent when it is empty.
+    /// Returns a list of actions with the requested options, each number formatted by `show`; `None` when it is empty.
     pub(crate) fn list(
         &self,
         actions: impl IntoIterator<Item = Action>,
@@ -63,7 +63,7 @@ impl ActionOptions {
         (!entries.is_empty()).then_some(Value::Array(entries))
     }
 
-    /// Divides an action by the action breakdowns that apply to it.
+    /// Splits an action by the action breakdowns that apply to it.
     fn divide(
         &self,
         kind: &'static str,
@@ -81,7 +81,7 @@ impl ActionOptions {
         entries.extend(parts.into_iter().filter_map(|part| self.entry(kind, part, show)));
     }
 
-    /// An action with its value and the windows that were asked for; a window without anything is absent.
+    /// Builds the entry of an action with its value and the requested windows; windows without actions are omitted.
     fn entry(
         &self,
         kind: &'static str,
@@ -97,7 +97,8 @@ impl ActionOptions {
                 "1d_click" => number.click_1d,
                 "7d_click" => number.click_7d(),
                 "28d_click" => number.click_28d,
-                // `7d_view` and `28d_view` have returned nothing since 2026-01-12, silently; others are not simulated.
+                // `7d_view` and `28d_view` have silently returned nothing since 2026-01-12; other windows are not
+                // simulated.
                 _ => 0,
             };
             if of_window > 0
@@ -110,7 +111,7 @@ impl ActionOptions {
     }
 }
 
-/// A part of an action: what distinguishes it, and its numbers.
+/// A part of an action: its breakdown values and its numbers.
 type Part = (Map<String, Value>, Windows);
 
 fn split<'a>(
@@ -123,7 +124,7 @@ fn split<'a>(
     values.iter().filter_map(move |(value, weight)| {
         let span = (before, before + weight);
         before = span.1;
-        // The same for all numbers, so that a window never exceeds its total.
+        // The same generator for all numbers, so that a window never exceeds its total.
         let rng = SeededRng::new(all);
         let part = number.map(|number| slice(number, span.0, span.1, all, rng));
         let mut keys = keys.clone();
@@ -132,8 +133,8 @@ fn split<'a>(
     })
 }
 
-/// The values by which an action breakdown divides actions of this kind; none where it does not apply to them.
-/// Web conversions come without a device, a destination and a target (Meta, "Limitations" of breakdowns, type 2).
+/// Returns the values of an action breakdown, with their weights, for actions of this type; empty where it does not
+/// apply. Web conversions have no device, destination or target (Meta, "Limitations" of breakdowns, type 2).
 fn values(breakdown: &str, kind: &str) -> &'static [(&'static str, u64)] {
     match (breakdown, kind) {
         ("action_device", _) if !is_off_meta(kind) => {
@@ -154,12 +155,12 @@ fn values(breakdown: &str, kind: &str) -> &'static [(&'static str, u64)] {
     }
 }
 
-/// Whether actions of this kind happen outside of Meta.
+/// Returns whether actions of this type happen outside of Meta.
 pub(crate) fn is_off_meta(kind: &str) -> bool {
     kind.starts_with("offsite_conversion") || PURCHASE.contains(&kind) || ADD_TO_CART.contains(&kind)
 }
 
-/// What people did.
+/// Returns all actions with their counts.
 pub(crate) fn actions(counts: &Counts) -> impl Iterator<Item = Action> {
     let (form, web) = (counts.windows(Count::FormLeads), counts.windows(Count::WebLeads));
     let (purchases, adds) = (counts.windows(Count::Purchases), counts.windows(Count::AddsToCart));
@@ -181,13 +182,13 @@ pub(crate) fn actions(counts: &Counts) -> impl Iterator<Item = Action> {
     others.into_iter().chain(adds).chain(PURCHASE.map(|name| (name, purchases)))
 }
 
-/// What the actions were worth.
+/// Returns the actions that have a value, with their values.
 pub(crate) fn values_of(counts: &Counts) -> impl Iterator<Item = Action> {
     let paid = counts.windows(Count::PurchaseValue);
     PURCHASE.map(|name| (name, paid)).into_iter()
 }
 
-/// Reactions, link clicks and video views together.
+/// Returns the sum of reactions, link clicks and video views.
 pub(crate) fn post_engagement(counts: &Counts) -> u64 {
     counts[Count::LinkClicks] + counts[Count::VideoViews] + counts[Count::Reactions]
 }

@@ -1,4 +1,4 @@
-//! Breakdowns: rows divided by who saw an ad, where and when.
+//! Breakdowns: rows split by audience, placement and time.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use crate::error::{GraphError, invalid};
 use crate::generator::SeededRng;
 use crate::params::Params;
 
-/// A breakdown's values with their usual weight.
+/// The values of a breakdown with their usual weights.
 type Values = &'static [(&'static str, u64)];
 
 const AGES: Values = &[("18-24", 14), ("25-34", 31), ("35-44", 26), ("45-54", 16), ("55-64", 9), ("65+", 4)];
@@ -68,12 +68,12 @@ const HOURS: [&str; 24] = [
     "22:00:00 - 22:59:59",
     "23:00:00 - 23:59:59",
 ];
-/// How awake people are at an hour, midnight first.
+/// Relative activity of people by hour, midnight first.
 const HOUR_WEIGHTS: [u64; 24] =
     [12, 7, 4, 3, 3, 5, 14, 27, 38, 42, 44, 47, 52, 50, 46, 45, 47, 52, 60, 68, 72, 66, 47, 26];
 
-/// What may stand together, by Meta's page "Combining breakdowns"; `device_platform`, the successor of `dma` and
-/// their pairs are not on it, and work.
+/// Allowed combinations of breakdowns, from Meta's page "Combining breakdowns"; `device_platform`, the successor of
+/// `dma` and their pairs are not on that page, but work.
 const ALLOWED_COMBINATIONS: [&str; 18] = [
     "age",
     "gender",
@@ -94,17 +94,17 @@ const ALLOWED_COMBINATIONS: [&str; 18] = [
     HOUR_BREAKDOWNS[1],
     "",
 ];
-/// Action breakdowns that nearly everything may be joined with.
+/// Action breakdowns that can be combined with nearly every breakdown.
 const COMMON_ACTION_BREAKDOWNS: [&str; 4] =
     ["action_type", "action_target_id", "action_destination", "conversion_destination"];
 
-/// Where the actions go that happen outside of Meta.
+/// How a breakdown treats actions that happen outside of Meta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OffMeta {
     Included,
-    /// Meta does not give them by region and hour (type 1).
+    /// Meta does not report them by region and hour (type 1).
     Excluded,
-    /// They come in a row without the breakdown's value (type 2).
+    /// They are in a row without the breakdown's value (type 2).
     Separate,
 }
 
@@ -115,17 +115,18 @@ struct Cell {
     weight: u64,
 }
 
-/// How a call divides its rows.
+/// How a call splits its rows.
 #[derive(Debug)]
 pub(crate) struct Breakdown {
-    /// One without labels where nothing is divided.
+    /// A single cell without labels when nothing is split.
     cells: Vec<Cell>,
     off_meta: OffMeta,
     hourly: bool,
 }
 
 impl Breakdown {
-    /// Reads `breakdowns`, which must go together with each other and with these action breakdowns.
+    /// Reads `breakdowns` and rejects combinations, with each other or with these action breakdowns, that Meta does not
+    /// allow.
     pub(crate) fn read(params: Params<'_>, action_breakdowns: &[String]) -> Result<Self, GraphError> {
         let mut names = params.names("breakdowns")?.unwrap_or_default();
         names.sort();
@@ -154,12 +155,12 @@ impl Breakdown {
         Ok(Self { cells: cells(&names), off_meta, hourly })
     }
 
-    /// Rows that are not divided.
+    /// Returns the breakdown that does not split rows.
     pub(crate) fn none() -> Self {
         Self { cells: cells(&[]), off_meta: OffMeta::Included, hourly: false }
     }
 
-    /// Whether rows are divided at all.
+    /// Returns whether rows are split at all.
     pub(crate) fn divides(&self) -> bool {
         self.cells.iter().any(|cell| !cell.labels.is_empty())
     }
@@ -172,19 +173,20 @@ impl Breakdown {
         self.off_meta != OffMeta::Included
     }
 
-    /// Whether what happened outside of Meta stands in a row of its own, without labels.
+    /// Returns whether actions outside of Meta are in a row of their own, without labels.
     pub(crate) fn separates_off_meta(&self) -> bool {
         self.off_meta == OffMeta::Separate
     }
 
-    /// The impressions of each cell, counted through: a cell's are those between its entry and the one before.
+    /// Returns the cumulative impressions at the end of each cell: a cell's impressions are those between its entry and
+    /// the one before.
     pub(crate) fn cumulative_impressions(
         &self,
         impressions: u64,
         ad_rng: SeededRng,
         day_rng: SeededRng,
     ) -> Vec<u64> {
-        // Each ad has an audience of its own.
+        // Each ad has its own audience.
         let weights = self
             .cells
             .iter()
@@ -197,24 +199,25 @@ impl Breakdown {
             })
             .collect();
         let all = ends.last().copied().unwrap_or(1).max(1);
-        // Always rounding down would leave the last cell what the others lack.
+        // Always rounding down would give all remainders to the last cell.
         let shift = day_rng.between(0, all - 1);
         ends.into_iter().map(|end| (impressions * end + shift) / all).collect()
     }
 
-    /// What distinguishes a cell's rows.
+    /// Adds a cell's breakdown values to a row.
     pub(crate) fn label(&self, cell: usize, row: &mut Map<String, Value>) {
         for (name, value) in self.cells.get(cell).into_iter().flat_map(|cell| &cell.labels) {
             row.insert((*name).to_owned(), Value::String((*value).to_owned()));
         }
     }
 
-    /// The place of rows without labels, after all cells.
+    /// Returns the index of rows without labels, which come after all cells.
     pub(crate) fn unlabelled(&self) -> usize {
         self.cells.len()
     }
 
-    /// What is known of people in a row that begins on a day kept in detail, or before.
+    /// Returns which counts of unique people Meta reports in a row; `in_detail` says whether the row begins within the
+    /// detail retention period.
     pub(crate) fn unique(&self, in_detail: bool) -> Unique {
         match (self.hourly, in_detail || !self.divides()) {
             (true, _) => Unique::Zero,
@@ -228,7 +231,7 @@ fn is_known(name: &str) -> bool {
     ALLOWED_COMBINATIONS.iter().any(|together| together.split(',').any(|known| known == name))
 }
 
-/// Whether rows divided like this may hold actions divided like that.
+/// Returns whether the breakdowns can be combined with the action breakdowns.
 fn can_combine(combined: &str, action_breakdowns: &[String]) -> bool {
     action_breakdowns.iter().all(|action_breakdown| match action_breakdown.as_str() {
         joined if COMMON_ACTION_BREAKDOWNS.contains(&joined) => true,
@@ -285,7 +288,7 @@ fn join(
     joined.collect()
 }
 
-/// Platforms, each with its own positions.
+/// Returns the cells of platforms, each optionally split by its own positions.
 fn placements(positions: bool) -> Vec<Cell> {
     let platforms = PLATFORMS.into_iter().flat_map(|(platform, values)| {
         let all = [Cell {

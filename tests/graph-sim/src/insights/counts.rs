@@ -1,11 +1,11 @@
-//! What insights add up: the stored numbers of an ad-day, and the finer counts that follow from them.
+//! The counts that insights add up: the stored numbers of an ad-day, and finer counts derived from them.
 
 use std::ops::{Index, IndexMut};
 
 use crate::generator::SeededRng;
 use crate::numbers::Numbers;
 
-/// One thing that is counted. Money is in minor units.
+/// One count. Money is in minor units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Count {
     Spend,
@@ -22,7 +22,7 @@ pub(crate) enum Count {
     VideoViews,
     VideoTwoSeconds,
     VideoSixSeconds,
-    /// Fifteen seconds, or to the end: a ThruPlay.
+    /// Watched for fifteen seconds, or to the end: a ThruPlay.
     ThruPlays,
     VideoThirtySeconds,
     VideoQuarter,
@@ -38,10 +38,10 @@ pub(crate) enum Count {
     WebLeads = Self::FormLeads as isize + 4,
 }
 
-/// Of these each has four places: the total by the ad set's own setting (7d_click + 1d_view), and three windows.
+/// Counts with four slots each: the total by the ad set's own setting (7d_click + 1d_view), and three windows.
 const CONVERSIONS: [Count; 5] =
     [Count::AddsToCart, Count::Purchases, Count::PurchaseValue, Count::FormLeads, Count::WebLeads];
-/// What happens outside of Meta, on the advertiser's website.
+/// Conversions that happen outside of Meta, on the advertiser's website.
 const OFF_META: [Count; 4] = [Count::AddsToCart, Count::Purchases, Count::PurchaseValue, Count::WebLeads];
 const COUNT_SLOTS: usize = Count::WebLeads as usize + 4;
 
@@ -56,7 +56,7 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    /// What only clicks lead to, on the spot.
+    /// Returns the windows of an action that follows a click immediately.
     pub(crate) fn immediate(value: u64) -> Self {
         Self { value, view_1d: 0, click_1d: value, click_28d: value }
     }
@@ -65,9 +65,9 @@ impl Windows {
         self.value - self.view_1d
     }
 
-    /// The same for every window.
+    /// Applies a function to every window.
     pub(crate) fn map(self, mut change: impl FnMut(u64) -> u64) -> Self {
-        // Two parts are changed, so that the total stays their sum.
+        // The two parts are changed, so that the total stays their sum.
         let (view_1d, click_7d) = (change(self.view_1d), change(self.click_7d()));
         Self {
             value: view_1d + click_7d,
@@ -87,7 +87,7 @@ impl Windows {
     }
 }
 
-/// Everything counted for a row.
+/// All counts of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counts([u64; COUNT_SLOTS]);
 
@@ -112,10 +112,10 @@ impl IndexMut<Count> for Counts {
 }
 
 impl Counts {
-    /// The counts of an ad-day; `day_rng` is the source of what the stored numbers leave open.
+    /// Returns the counts of an ad-day; `day_rng` decides what the stored numbers do not determine.
     pub(crate) fn of(numbers: &Numbers, day_rng: SeededRng) -> Self {
         let mut counts = Self::default();
-        // Rounds up now and down then, so that small numbers have their share as well.
+        // Rounds up or down at random, so that small numbers get their share as well.
         let share =
             |of: u64, percent: u64, noise: u64| (of * percent + day_rng.derive(noise).between(0, 99)) / 100;
         counts[Count::Spend] = numbers.spend;
@@ -165,7 +165,7 @@ impl Counts {
         counts
     }
 
-    /// A conversion by its windows.
+    /// Returns a conversion by its windows.
     pub(crate) fn windows(&self, conversion: Count) -> Windows {
         debug_assert!(CONVERSIONS.contains(&conversion), "{conversion:?} has no windows");
         let [value, view_1d, click_1d, click_28d] =
@@ -179,14 +179,14 @@ impl Counts {
         self.0[start..start + 4].copy_from_slice(&[value, view_1d, click_1d, click_28d]);
     }
 
-    /// Adds everything up. For reach the sum is only an upper bound of what was really reached.
+    /// Adds another row's counts. For reach the sum is only an upper bound of the real reach.
     pub(crate) fn add(&mut self, other: &Self) {
         for (sum, number) in self.0.iter_mut().zip(other.0) {
             *sum += number;
         }
     }
 
-    /// The part that falls to the impressions from `before` to `after`, counted through; all parts together are
+    /// Returns the part that belongs to the cumulative impressions from `before` to `after`; all parts together are
     /// exactly the whole.
     pub(crate) fn part(&self, before: u64, after: u64, rng: SeededRng) -> Self {
         let all = self[Count::Impressions];
@@ -200,7 +200,7 @@ impl Counts {
         part[Count::Impressions] = after - before;
         part[Count::Reach] = part[Count::Reach].max(1).min(after - before);
         for conversion in CONVERSIONS {
-            // Rounded apart from each other, a window could come out larger than the total.
+            // Because windows are rounded independently, one could exceed the total.
             let mut windows = part.windows(conversion);
             windows.view_1d = windows.view_1d.min(windows.value);
             windows.click_1d = windows.click_1d.min(windows.click_7d());
@@ -210,7 +210,7 @@ impl Counts {
         part
     }
 
-    /// Without what happened outside of Meta.
+    /// Removes the actions that happened outside of Meta.
     pub(crate) fn on_meta(mut self) -> Self {
         for conversion in OFF_META {
             self.set_windows(conversion, Windows::default());
@@ -218,7 +218,7 @@ impl Counts {
         self
     }
 
-    /// Only what happened outside of Meta.
+    /// Returns only the actions that happened outside of Meta.
     pub(crate) fn off_meta(&self) -> Self {
         let mut counts = Self::default();
         for conversion in OFF_META {
@@ -228,7 +228,7 @@ impl Counts {
     }
 }
 
-/// A conversion's windows, where so many percent came after a view alone.
+/// Returns the windows of a conversion, of which `view_percent` percent came after a view without a click.
 fn windows(value: u64, view_percent: u64, rng: SeededRng) -> Windows {
     let share = |of: u64, percent: u64, noise: u64| (of * percent + rng.derive(noise).between(0, 99)) / 100;
     let view_1d = share(value, view_percent, 1);
@@ -236,8 +236,8 @@ fn windows(value: u64, view_percent: u64, rng: SeededRng) -> Windows {
     Windows { value, view_1d, click_1d: share(click_7d, 68, 2), click_28d: click_7d + share(value, 9, 3) }
 }
 
-/// The part of `number` that falls to the span from `before` to `after` of `all`: the parts of spans that meet
-/// add up to the number, and the generator decides where a remainder falls.
+/// Returns the part of `number` that belongs to the span from `before` to `after` of `all`: the parts of adjacent spans
+/// add up to the number, and the generator decides where a remainder goes.
 pub(crate) fn slice(number: u64, before: u64, after: u64, all: u64, rng: SeededRng) -> u64 {
     if number == 0 || before == after {
         return 0;

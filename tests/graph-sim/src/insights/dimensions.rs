@@ -1,4 +1,4 @@
-//! What a row is about: the fields that come from objects rather than from counting.
+//! Dimensions: the fields of a row that come from objects rather than from counts.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use crate::money::ratio;
 use crate::node::Account;
 use crate::world::World;
 
-/// The fields that say what a row is about.
+/// The dimension fields of an ad-day row.
 pub(crate) const DIMENSION_FIELDS: [&str; 10] = [
     "account_id",
     "account_name",
@@ -22,10 +22,10 @@ pub(crate) const DIMENSION_FIELDS: [&str; 10] = [
     "ad_id",
     "ad_name",
 ];
-/// Below this Meta does not compare an ad with others.
+/// Below this number of impressions Meta does not rank an ad.
 const MIN_RANKED_IMPRESSIONS: u64 = 500;
 
-/// The subject of rows of one level.
+/// The dimensions of rows of one level.
 #[derive(Clone, Copy)]
 pub(crate) struct Dimensions<'a> {
     pub(crate) world: &'a World,
@@ -33,12 +33,12 @@ pub(crate) struct Dimensions<'a> {
     pub(crate) level: Level,
 }
 
-/// Whether a field is about the subject; `Dimensions::field` knows its value then, or nobody does.
+/// Returns whether a field is a dimension; only [`Dimensions::field`] can then know its value.
 pub(crate) fn is_dimension(field: &str) -> bool {
     level(field).is_some()
 }
 
-/// The widest level whose rows have a field, if it says what the row is about.
+/// Returns the widest level whose rows have a field, if the field is a dimension.
 fn level(field: &str) -> Option<Level> {
     Some(match field {
         "account_id" | "account_name" | "account_currency" | "attribution_setting" => Level::Account,
@@ -61,7 +61,7 @@ fn level(field: &str) -> Option<Level> {
 }
 
 impl Dimensions<'_> {
-    /// A field of the row's subject; `sample` is a written row of the object, which knows names best.
+    /// Returns a dimension of a row. A value in `sample`, a recorded row of the object, takes precedence.
     pub(crate) fn field(
         &self,
         field: &str,
@@ -91,7 +91,7 @@ impl Dimensions<'_> {
             "ad_id" => Some(json!(ad.ad)),
             "ad_name" => node(&ad.ad, "name"),
             "created_time" | "updated_time" => {
-                // Insights give the day alone.
+                // Insights contain the date only.
                 let moment = node(self.object(ad), field)?;
                 moment.as_str().and_then(|moment| moment.get(..10)).map(Value::from)
             }
@@ -109,7 +109,7 @@ impl Dimensions<'_> {
         }
     }
 
-    /// The id of the object a row is about.
+    /// Returns the id of the object a row is about.
     pub(crate) fn object<'b>(&'b self, ad: &'b AdRef) -> &'b str {
         match self.level {
             Level::Account => &self.account.digits,
@@ -119,8 +119,8 @@ impl Dimensions<'_> {
         }
     }
 
-    /// The ad set's attribution, for recordings from what its learning stage was measured with. Above ad sets it
-    /// is only given where all ad sets have the same.
+    /// Returns the ad set's attribution setting; for recordings, it is the one its learning stage was measured with.
+    /// Above ad sets Meta returns it only where all ad sets have the same.
     fn attribution(&self, ad: &AdRef) -> Option<Value> {
         if self.world.facts.is_generated() {
             return Some(json!("7d_click_1d_view"));
@@ -134,8 +134,8 @@ impl Dimensions<'_> {
         Some(json!(windows.join("_")))
     }
 
-    /// What the ad set is optimised for. Where there was none of it, Meta names the indicator without values
-    /// (seen by practitioners in 2026).
+    /// Returns the results the ad set is optimised for. Where there are none, Meta returns the indicator without values
+    /// (observed by practitioners in 2026).
     fn results(
         &self,
         ad: &AdRef,

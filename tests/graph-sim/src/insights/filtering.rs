@@ -1,4 +1,4 @@
-//! `filtering`: which objects and which rows an insights call is about.
+//! `filtering`: the objects and rows that an insights call requests.
 
 use std::collections::HashMap;
 
@@ -16,11 +16,11 @@ use crate::world::World;
 /// All entries of `filtering`.
 #[derive(Debug, Default)]
 pub(crate) struct InsightsFilter {
-    /// Of the objects rows are about, by their level.
+    /// Filters on objects, by level.
     objects: Vec<(Level, Filter)>,
-    /// Of the rows' measures.
+    /// Filters on the rows' measures.
     rows: Vec<Filter>,
-    /// Kinds of action.
+    /// Action types.
     pub(crate) actions: Option<Vec<String>>,
     given: bool,
 }
@@ -61,7 +61,7 @@ impl InsightsFilter {
         Ok(())
     }
 
-    /// The ads whose numbers count, of these.
+    /// Returns those of the ads whose numbers count.
     pub(crate) fn ads(&self, world: &World, mut ads: Vec<usize>, level: Level) -> Vec<usize> {
         let mut answers = HashMap::new();
         for (level, filter) in &self.objects {
@@ -72,7 +72,7 @@ impl InsightsFilter {
                 *answers.entry(id).or_insert_with(holds)
             });
         }
-        // "With any filtering" Meta takes active objects only, unless the filter is about the status itself.
+        // "With any filtering" Meta includes active objects only, unless the filter is on the status itself.
         let says_status = |(_, filter): &(Level, Filter)| filter.field == "effective_status";
         if self.given && !self.objects.iter().any(says_status) {
             let level = level.max(Level::Campaign);
@@ -86,12 +86,12 @@ impl InsightsFilter {
         ads
     }
 
-    /// Whether rows must be looked at one by one.
+    /// Returns whether rows must be checked one by one.
     pub(crate) fn filters_measures(&self) -> bool {
         !self.rows.is_empty()
     }
 
-    /// Whether a row with these measures is wanted.
+    /// Returns whether a row with these measures passes the filters.
     pub(crate) fn wants(&self, measure: impl Fn(&str) -> Option<Decimal>) -> bool {
         self.rows.iter().all(|filter| {
             let found = measure(&filter.field).map(|number| Value::from(number.to_string()));
@@ -100,7 +100,7 @@ impl InsightsFilter {
     }
 }
 
-/// The id of an ad, or of what it is in.
+/// Returns the id of an ad, or of its ad set or campaign.
 fn object(ad: &AdRef, level: Level) -> &str {
     match level {
         Level::Account => "",

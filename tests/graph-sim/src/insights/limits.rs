@@ -1,4 +1,4 @@
-//! Reads that are too much for one response.
+//! Limits on the size of insights reads.
 
 use axum::http::StatusCode;
 
@@ -6,27 +6,27 @@ use super::query::Query;
 use super::table::Table;
 use crate::error::GraphError;
 
-/// How much one synchronous read of insights may ask for. What is more is refused in Meta's words and numbers, and
-/// for each limit another way of asking for less helps. Report runs know no such limits. By default nothing is too
-/// much.
+/// How much one synchronous read of insights may ask for. Larger reads are rejected with Meta's messages and codes;
+/// each limit requires a different way of asking for less. Report runs have no such limits. By default there are no
+/// limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InsightsLimits {
-    /// Rows of a page: a smaller `limit` helps. Refused with HTTP 500, code 1, "Please reduce the amount of data
+    /// Rows of a page; a smaller `limit` helps. Rejected with HTTP 500, code 1, "Please reduce the amount of data
     /// you're asking for".
     pub rows_per_page: Option<u32>,
-    /// Days: a shorter time range helps. Refused with code 100, subcode 1504018 (a timeout).
+    /// Days; a shorter time range helps. Rejected with code 100, subcode 1504018 (a timeout).
     pub days: Option<u32>,
-    /// Campaigns the rows are taken from: reading a campaign's own insights, or `filtering` by `campaign.id`, helps.
-    /// Refused with code 2, subcode 1504038 (a timeout).
+    /// Campaigns the rows come from; reading a campaign's own insights, or `filtering` by `campaign.id`, helps.
+    /// Rejected with code 2, subcode 1504038 (a timeout).
     pub campaigns: Option<u32>,
-    /// Fields: fewer of them help. Refused with HTTP 500, code 1, subcode 2853001.
+    /// Fields; fewer of them help. Rejected with HTTP 500, code 1, subcode 2853001.
     pub fields: Option<u32>,
-    /// Whether whatever has more than one row must be a report run. Refused with code 100, subcode 1487534.
+    /// Whether every read with more than one row must be a report run. Rejected with code 100, subcode 1487534.
     pub only_reports: bool,
 }
 
 impl InsightsLimits {
-    /// Refuses a page with so many rows when the call asks for too much.
+    /// Rejects a read that exceeds a limit; `rows` is the number of rows on its page.
     pub(crate) fn check(self, query: &Query, table: &Table<'_>, rows: usize) -> Result<(), GraphError> {
         let over = |limit: Option<u32>, asked: usize| limit.is_some_and(|limit| asked > limit as usize);
         let reduce = "Please reduce the amount of data you're asking for, then retry your request";

@@ -1,4 +1,4 @@
-//! The measures of one row, and those that follow from others.
+//! The measures of a row: stored counts, and values derived from them.
 
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
@@ -17,26 +17,26 @@ pub(crate) enum Measures<'a> {
     Summed(Map<String, Value>),
 }
 
-/// How a row's measures are written.
+/// How a row's measures are formatted.
 #[derive(Clone, Copy)]
 pub(crate) struct FormatOptions<'a> {
     pub(crate) currency: &'a str,
     pub(crate) action_options: &'a ActionOptions,
-    /// Whether counts of people are known for the row.
+    /// Whether counts of unique people are known for the row.
     pub(crate) unique: Unique,
 }
 
-/// What Meta tells of how many different people there were.
+/// Which counts of unique people Meta reports.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unique {
     Known,
-    /// Hourly rows say 0.
+    /// Hourly rows contain 0.
     Zero,
-    /// With breakdowns kept for 13 months only, and absent for older days.
+    /// With breakdowns they are kept for 13 months only, and absent for older days.
     Expired,
 }
 
-/// The fields a generated row is made of; others follow from them.
+/// The stored fields of a generated row; others are derived from them.
 pub(crate) const STORED_FIELDS: [&str; 9] = [
     "impressions",
     "reach",
@@ -50,7 +50,7 @@ pub(crate) const STORED_FIELDS: [&str; 9] = [
 ];
 
 impl Measures<'_> {
-    /// The same without what it was read from.
+    /// Returns a copy that does not borrow the recorded row.
     pub(crate) fn into_owned(self) -> Measures<'static> {
         match self {
             Self::Counted(counts) => Measures::Counted(counts),
@@ -59,7 +59,7 @@ impl Measures<'_> {
         }
     }
 
-    /// The recorded row, where there is one: it says best what is in it.
+    /// Returns the recorded or summed row, if there is one; its values take precedence over derived ones.
     fn row(&self) -> Option<&Map<String, Value>> {
         match self {
             Self::Counted(_) => None,
@@ -68,7 +68,7 @@ impl Measures<'_> {
         }
     }
 
-    /// A field, where it is known or follows from what is known.
+    /// Returns a field, if it is stored or can be derived.
     pub(crate) fn field(&self, name: &str, options: FormatOptions<'_>) -> Option<Value> {
         if is_unique(name) && options.unique != Unique::Known {
             return (options.unique == Unique::Zero && !is_list(name)).then(|| json!("0"));
@@ -96,7 +96,7 @@ impl Measures<'_> {
         }
     }
 
-    /// A measure as a number; money in major units.
+    /// Returns a measure as a number; money in major units.
     pub(crate) fn number(&self, name: &str, currency: &str) -> Option<Decimal> {
         match (self, name) {
             (Self::Counted(counts), "spend") => Some(major(counts[Count::Spend], currency)),
@@ -109,7 +109,7 @@ impl Measures<'_> {
         }
     }
 
-    /// A measure that is a ratio of two others.
+    /// Returns a measure that is a ratio of two others.
     fn ratio(&self, name: &str, currency: &str) -> Option<Decimal> {
         let (dividend, factor, divisor) = match name {
             "frequency" => ("impressions", 1, "reach"),
@@ -128,7 +128,7 @@ impl Measures<'_> {
             }
             _ => return None,
         };
-        // A recording that lacks a part lacks the ratio too.
+        // A recording without one of the two has no ratio either.
         ratio(self.number(dividend, currency)? * Decimal::from(factor), self.number(divisor, currency)?)
     }
 
@@ -141,7 +141,7 @@ impl Measures<'_> {
         Some(costs.collect())
     }
 
-    /// How often an action was taken.
+    /// Returns the count of an action type.
     pub(crate) fn action(&self, kind: &str) -> Option<Decimal> {
         match self {
             Self::Counted(counts) => {
@@ -157,7 +157,7 @@ impl Measures<'_> {
     }
 }
 
-/// A recorded value; of lists only the kinds of action that are wanted.
+/// Returns a recorded value; lists are reduced to the requested action types.
 fn listed(value: &Value, action_options: &ActionOptions) -> Value {
     let Value::Array(entries) = value else { return value.clone() };
     let wanted = |entry: &&Value| {
@@ -166,7 +166,7 @@ fn listed(value: &Value, action_options: &ActionOptions) -> Value {
     entries.iter().filter(wanted).cloned().collect()
 }
 
-/// Whether a field is about how many different people there were.
+/// Returns whether a field counts unique people.
 fn is_unique(name: &str) -> bool {
     name == "reach"
         || name == "frequency"
@@ -182,7 +182,7 @@ fn is_list(name: &str) -> bool {
         || name.contains("video")
 }
 
-/// How many of these were different people's.
+/// Estimates how many of `number` actions were by different people.
 fn unique(counts: &Counts, number: u64) -> u64 {
     (number - number / 12).min(counts[Count::Reach])
 }
@@ -203,7 +203,7 @@ fn scalar(counts: &Counts, name: &str) -> Option<u64> {
     })
 }
 
-/// The lists of a generated row.
+/// Returns a list field of a generated row.
 fn list(counts: &Counts, name: &str, options: FormatOptions<'_>) -> Option<Value> {
     let (action_options, currency) = (options.action_options, options.currency);
     let spend = major(counts[Count::Spend], currency);
@@ -250,7 +250,7 @@ fn list(counts: &Counts, name: &str, options: FormatOptions<'_>) -> Option<Value
     }
 }
 
-/// What a list of video views counts.
+/// Returns the count that a list of video views contains.
 fn video_count(name: &str) -> Option<Count> {
     Some(match name {
         "video_play_actions" => Count::VideoPlays,
@@ -268,7 +268,8 @@ fn video_count(name: &str) -> Option<Count> {
     })
 }
 
-/// Percent of the plays that were still watched, at 22 points of the video: numbers in a list, unlike all others.
+/// Returns the percentage of plays that were still watched at 22 points of the video. Unlike in all other lists the
+/// values are numbers.
 fn play_curve(counts: &Counts) -> Option<Value> {
     let plays = counts[Count::VideoPlays];
     let percent = |count: Count| (counts[count] * 100).checked_div(plays);

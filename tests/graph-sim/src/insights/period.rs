@@ -1,4 +1,4 @@
-//! The days an insights call is about, and how they are divided into rows.
+//! The days of an insights call, and how they are split into rows.
 
 use jiff::civil::{Date, Weekday};
 use jiff::{Span, ToSpan};
@@ -8,10 +8,10 @@ use crate::error::{GraphError, invalid};
 use crate::params::Params;
 
 const RETENTION_MONTHS: i64 = 37;
-/// Counts of people with breakdowns, and hourly rows.
+/// Retention of unique counts with breakdowns, and of hourly rows.
 const DETAIL_RETENTION_MONTHS: i64 = 13;
 
-/// How a range is divided into rows.
+/// How a range is split into rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Increment {
     Days(i32),
@@ -19,14 +19,14 @@ pub(crate) enum Increment {
     AllDays,
 }
 
-/// Some days, the first and the last included.
+/// A range of days, the first and the last included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DateRange {
     pub(crate) since: Date,
     pub(crate) until: Date,
 }
 
-/// The days a call is about.
+/// The days of a call.
 #[derive(Debug)]
 pub(crate) struct Period {
     pub(crate) ranges: Vec<DateRange>,
@@ -41,7 +41,7 @@ impl Period {
                 return Err(invalid("Param time_ranges must be an array"));
             };
             let ranges = given.iter().map(|given| range(given, today)).collect::<Result<_, _>>()?;
-            // Each range is one row, whatever else is said.
+            // Each range is one row, whatever `time_increment` says.
             return Ok(Self { ranges, increment: Increment::AllDays });
         }
         let range = match params.json("time_range")? {
@@ -51,19 +51,19 @@ impl Period {
         Ok(Self { ranges: vec![range], increment: increment(params)? })
     }
 
-    /// All days together.
+    /// Returns the number of days of all ranges.
     pub(crate) fn days(&self) -> u32 {
         self.ranges.iter().map(|range| (range.until - range.since).get_days().unsigned_abs() + 1).sum()
     }
 
-    /// From the first day of all to the last.
+    /// Returns the range from the earliest day to the latest.
     pub(crate) fn bounds_of_all(&self) -> DateRange {
         let since = self.ranges.iter().map(|range| range.since).min().unwrap_or_default();
         let until = self.ranges.iter().map(|range| range.until).max().unwrap_or_default();
         DateRange { since, until }
     }
 
-    /// The place of a day's row among the rows of one object and range.
+    /// Returns the index of a day's row among the rows of one object and range.
     pub(crate) fn bucket(&self, range: DateRange, day: Date) -> i32 {
         match self.increment {
             Increment::AllDays => 0,
@@ -72,7 +72,7 @@ impl Period {
         }
     }
 
-    /// The first and last day of a row.
+    /// Returns the first and last day of a row.
     pub(crate) fn bounds(&self, range: DateRange, bucket: i32) -> DateRange {
         let (first, last) = match self.increment {
             Increment::AllDays => (range.since, range.until),
@@ -89,7 +89,7 @@ impl Period {
     }
 }
 
-/// The first day of which details are still kept.
+/// Returns the first day for which details are still kept.
 pub(crate) fn detailed_since(today: Date) -> Date {
     today.saturating_sub(DETAIL_RETENTION_MONTHS.months())
 }
@@ -114,7 +114,7 @@ fn range(given: &Value, today: Date) -> Result<DateRange, GraphError> {
 
 fn day(range: &Value, name: &str) -> Result<Date, GraphError> {
     let text = range.get(name).and_then(Value::as_str);
-    // Graph wants exactly year, month and day; jiff would also take a whole date and time.
+    // Graph accepts exactly year, month and day; jiff would also accept a date and time.
     text.filter(|text| text.len() == 10)
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| invalid(format!("Param time_range[{name}] must be a date of the form YYYY-MM-DD")))

@@ -1,4 +1,4 @@
-//! What an insights call asks for.
+//! The parameters of an insights call.
 
 use jiff::civil::Date;
 
@@ -15,10 +15,10 @@ use crate::params::Params;
 use crate::selection;
 
 const MAX_PAGE_ROWS: usize = 5_000;
-/// What a summary says when it is not told what to say.
+/// The fields of a summary that names none.
 const DEFAULT_SUMMARY_FIELDS: [&str; 2] = ["impressions", "spend"];
 
-/// What rows are about, from the widest to the narrowest.
+/// The level of rows, from the widest to the narrowest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     Account,
@@ -28,7 +28,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The level of an object's own rows.
+    /// Returns the level of an object's own rows.
     fn of(kind: Kind) -> Self {
         match kind {
             Kind::Campaign => Self::Campaign,
@@ -39,15 +39,15 @@ impl Level {
     }
 }
 
-/// By what rows are sorted.
+/// One sort key of rows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SortOrder {
-    /// A measure, or `actions:` and a kind of action.
+    /// A measure, or `actions:` and an action type.
     pub(crate) field: String,
     pub(crate) descending: bool,
 }
 
-/// What an insights call asks for.
+/// The parameters of an insights call.
 #[derive(Debug)]
 pub(crate) struct Query {
     pub(crate) level: Level,
@@ -57,7 +57,7 @@ pub(crate) struct Query {
     pub(crate) breakdown: Breakdown,
     pub(crate) action_options: ActionOptions,
     pub(crate) order: Vec<SortOrder>,
-    /// Fields of the row that sums up all others, if it is wanted.
+    /// Fields of the row that sums up all others, if it is requested.
     pub(crate) summary: Option<Vec<String>>,
 }
 
@@ -92,13 +92,13 @@ impl Query {
     }
 }
 
-/// Which page a call asks for.
+/// Reads the requested page.
 pub(crate) fn page_request(call: &GraphCall) -> Result<PageRequest, GraphError> {
     PageRequest::read(call, MAX_PAGE_ROWS)
 }
 
-/// The fields of the summary, if one is asked for. The official SDKs send `summary=true` with every read, which
-/// insights return without a summary.
+/// Returns the fields of the summary, if one is requested. The official SDKs send `summary=true` with every read, to
+/// which Graph returns no summary.
 pub(crate) fn summary(params: Params<'_>) -> Result<Option<Vec<String>>, GraphError> {
     let names = match params.names("summary")?.unwrap_or_default() {
         names if names.iter().all(|name| ["true", "false", "1", "0"].contains(&name.as_str())) => Vec::new(),

@@ -1,4 +1,4 @@
-//! Numbers that are not final yet: Meta goes on counting for 28 days, most of it in the first three.
+//! Provisional numbers: Meta restates them for 28 days, most of all in the first three.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -9,15 +9,15 @@ use crate::generator::SeededRng;
 use crate::node::Account;
 use crate::numbers::Numbers;
 
-/// Numbers are renewed every quarter of an hour.
+/// Numbers are updated every quarter of an hour.
 const QUARTER_HOURS_PER_DAY: i64 = 96;
-/// Days after which delivery is final, and conversions are.
+/// Days after which delivery numbers are final, and conversions are.
 const DELIVERY_FINAL_AFTER_DAYS: i64 = 3;
 const CONVERSIONS_FINAL_AFTER_DAYS: i64 = 28;
-/// Days after which rows are gone that never should have been.
+/// Days after which retracted rows disappear.
 const RETRACTED_AFTER_DAYS: i64 = 4;
 
-/// When numbers are looked at, in the account's time.
+/// The time at which numbers are read, in the account's time zone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AsOf {
     pub(crate) today: Date,
@@ -25,7 +25,7 @@ pub(crate) struct AsOf {
     quarters: i64,
 }
 
-/// A fact as far as it is known at some moment.
+/// A fact as visible at some time.
 #[derive(Clone, Copy)]
 pub(crate) enum VisibleFact<'a> {
     Counted(Numbers),
@@ -39,7 +39,8 @@ impl AsOf {
         Self { today: local.date(), quarters }
     }
 
-    /// What is known of an ad-day; nothing while there is nothing to tell. `day_rng` decides what comes late.
+    /// Returns the visible part of an ad-day; `None` while there is nothing to report. `day_rng` decides which
+    /// conversions come late.
     pub(crate) fn visible<'a>(
         self,
         facts: &Facts,
@@ -64,11 +65,11 @@ impl AsOf {
     }
 }
 
-/// What is known of numbers so many quarters of an hour after their day began.
+/// Returns the visible part of an ad-day's numbers; `age` is in quarters of an hour since the day began.
 fn restated(numbers: &Numbers, age: i64, day_rng: SeededRng) -> Option<Numbers> {
     let day_quarters = age.clamp(0, QUARTER_HOURS_PER_DAY);
     let days_since = (age - QUARTER_HOURS_PER_DAY).max(0);
-    // Per mille of what there will be.
+    // Per mille of the final number.
     let delivered = day_quarters * (950 + 50 * share(days_since, DELIVERY_FINAL_AFTER_DAYS) / 1_000)
         / QUARTER_HOURS_PER_DAY;
     let missing = 1_000 - share(days_since, CONVERSIONS_FINAL_AFTER_DAYS);
@@ -102,7 +103,7 @@ fn restated(numbers: &Numbers, age: i64, day_rng: SeededRng) -> Option<Numbers> 
     (known.impressions > 0).then_some(known)
 }
 
-/// Per mille of so many days that have passed.
+/// Returns, in per mille, how much of `days` has passed after `quarters` of an hour.
 fn share(quarters: i64, days: i64) -> i64 {
     (quarters * 1_000 / (days * QUARTER_HOURS_PER_DAY)).min(1_000)
 }

@@ -1,4 +1,4 @@
-//! Rows that are made once and read later: what a report run holds.
+//! Snapshots: rows of a report run, created once and read later.
 
 use std::ops::Range;
 
@@ -18,29 +18,29 @@ use crate::paging::{Link, page};
 use crate::params::Params;
 use crate::world::World;
 
-/// Insights that were ordered, to be made later.
+/// The parsed insights request of a report run.
 pub(crate) struct ReportRequest(Query);
 
 impl ReportRequest {
-    /// Reads a request for insights of an object of this kind; what cannot be ordered is refused at once.
+    /// Reads a request for insights of an object of this kind; invalid requests are rejected at once.
     pub(crate) fn read(call: &GraphCall, kind: Kind, today: Date) -> Result<Self, GraphError> {
         Query::read(call, kind, today).map(Self)
     }
 
-    /// The first and the last day.
+    /// Returns the first and the last day.
     pub(crate) fn bounds(&self) -> (Date, Date) {
         let period::DateRange { since, until } = self.0.period.bounds_of_all();
         (since, until)
     }
 }
 
-/// Numbers as they were when they were looked at. Names are those of the time of reading.
+/// The numbers at the time of the snapshot. Names are those at the time of reading.
 pub(crate) struct Snapshot {
     rows: Vec<SnapshotRow>,
     as_of: AsOf,
-    /// Everything a summary may be asked for.
+    /// All fields a summary may be requested with.
     summary: Map<String, Value>,
-    /// What was ordered for the summary.
+    /// The summary fields of the original request.
     summary_fields: Option<Vec<String>>,
     fields: Vec<String>,
 }
@@ -58,7 +58,7 @@ impl Snapshot {
         Self { rows: table.snapshot_rows(), as_of, summary, summary_fields, fields }
     }
 
-    /// Answers `GET /{report run}/insights`.
+    /// Handles `GET /{report run}/insights`.
     pub(crate) fn page(
         &self,
         world: &World,

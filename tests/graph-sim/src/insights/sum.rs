@@ -1,4 +1,4 @@
-//! Several ad-day facts taken together.
+//! Sums of several ad-day facts.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::measures::{FormatOptions, Measures, STORED_FIELDS, Unique};
 use crate::generator::SeededRng;
 use crate::money::ratio;
 
-/// Counts that may be added up. Reach may not: the same person is in several rows.
+/// Counts that can be added up. Reach cannot: the same person is in several rows.
 const ADDITIVE_FIELDS: [&str; 8] = [
     "impressions",
     "clicks",
@@ -23,19 +23,19 @@ const ADDITIVE_FIELDS: [&str; 8] = [
     "instant_experience_clicks_to_open",
 ];
 
-/// A growing sum.
+/// A running sum.
 #[derive(Default)]
 pub(crate) struct Sum<'a> {
     counted: Counts,
     recorded: Option<RecordedSums>,
     reach: u64,
     largest_reach: u64,
-    /// The part, as long as there is only one.
+    /// The only part, as long as there is just one.
     only: Option<Measures<'a>>,
     parts: u32,
 }
 
-/// Sums of written rows, by field, and for lists by action type and by key (`value`, `7d_click`).
+/// Sums of recorded rows, by field, and for lists by action type and by key (`value`, `7d_click`).
 #[derive(Default)]
 struct RecordedSums {
     scalars: BTreeMap<String, Decimal>,
@@ -73,8 +73,7 @@ impl<'a> Sum<'a> {
         decimal(row.get("reach")).and_then(|reach| u64::try_from(reach).ok()).unwrap_or_default()
     }
 
-    /// The result. Reach is known for a single part; for more it is given when `estimated` by this source of
-    /// numbers, and absent otherwise.
+    /// Returns the sum. Reach is known for a single part; for several it is estimated with `estimated`, or else absent.
     pub(crate) fn finish(mut self, currency: &str, estimated: Option<SeededRng>) -> Measures<'a> {
         if let Some(only) = self.only {
             return only;
@@ -161,8 +160,8 @@ impl RecordedSums {
     }
 }
 
-/// The part of a written row that falls to the impressions from `before` to `after` of `all`: what can be added up,
-/// so that all parts together are the whole.
+/// Returns the part of a recorded row that belongs to the impressions from `before` to `after` of `all`. It contains
+/// additive fields only, and all parts together are the whole.
 pub(crate) fn part_of_row(
     row: &Map<String, Value>,
     (before, after, all): (u64, u64, u64),
@@ -204,12 +203,12 @@ fn part_of_entry(entry: &Value, slice_of: impl Fn(&Value) -> Option<Decimal>) ->
     (part.get("value") != Some(&json!("0"))).then_some(Value::Object(part))
 }
 
-/// Lists of counts or amounts; costs and returns are ratios.
+/// Returns whether a list contains counts or amounts; costs and returns are ratios.
 fn is_additive_list(name: &str) -> bool {
     !name.starts_with("cost_per_") && !name.ends_with("_roas") && !name.contains("_avg_")
 }
 
-/// A number, which Graph writes as text.
+/// Parses a number, which Graph writes as text.
 pub(crate) fn decimal(value: Option<&Value>) -> Option<Decimal> {
     match value? {
         Value::String(text) => text.parse().ok(),

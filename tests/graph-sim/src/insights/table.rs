@@ -1,4 +1,4 @@
-//! The rows an insights call comes to, before they are put on pages.
+//! The rows of an insights call, before they are split into pages.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +18,7 @@ use crate::facts::{AdRef, Fact};
 use crate::node::Kind;
 use crate::world::World;
 
-/// The rows of one call, made when they are asked for.
+/// The rows of one call, written on demand.
 pub(crate) struct Table<'a> {
     writer: Writer<'a>,
     query: &'a Query,
@@ -26,7 +26,7 @@ pub(crate) struct Table<'a> {
     entries: Vec<Entry<'a>>,
 }
 
-/// One row to be.
+/// A row that is not written yet.
 struct Entry<'a> {
     /// One of the ads it is about.
     ad: usize,
@@ -41,7 +41,7 @@ enum RowSource<'a> {
     Sum(Box<Measures<'a>>, Option<&'a Map<String, Value>>),
 }
 
-/// A row to be that no longer depends on what it was made of.
+/// A row that is not written yet and no longer depends on the data it was made from.
 pub(super) struct SnapshotRow {
     pub(super) ad: usize,
     pub(super) bounds: DateRange,
@@ -51,7 +51,7 @@ pub(super) struct SnapshotRow {
 }
 
 impl<'a> Table<'a> {
-    /// Finds the rows about a node; only the main account has numbers.
+    /// Finds the rows of a subject; only the main account has numbers.
     pub(crate) fn new(world: &'a World, subject: &Subject, query: &'a Query, as_of: AsOf) -> Self {
         let dimensions = Dimensions { world, account: world.main(), level: query.level };
         let writer =
@@ -70,7 +70,7 @@ impl<'a> Table<'a> {
         self.entries.len()
     }
 
-    /// How many campaigns the rows are taken from.
+    /// Returns the number of campaigns the rows come from.
     pub(crate) fn campaigns(&self) -> usize {
         let ads = &self.writer.dimensions.world.facts.ads;
         let mut campaigns: Vec<&str> = self.ads.iter().map(|ad| ads[*ad].campaign.as_str()).collect();
@@ -79,7 +79,7 @@ impl<'a> Table<'a> {
         campaigns.len()
     }
 
-    /// Some of the rows.
+    /// Writes some of the rows.
     pub(crate) fn rows(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = Value> {
         self.entries[range].iter().map(|entry| {
             let row = self.writer.row(
@@ -93,7 +93,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// All rows, to be written later.
+    /// Returns all rows, to be written later.
     pub(super) fn snapshot_rows(&self) -> Vec<SnapshotRow> {
         let rows = self.entries.iter().map(|entry| SnapshotRow {
             ad: entry.ad,
@@ -105,7 +105,7 @@ impl<'a> Table<'a> {
         rows.collect()
     }
 
-    /// The row that sums up all others, without what would say which of them it is about.
+    /// Writes the row that sums up all others, at account level, so that it names no single object.
     pub(crate) fn summary(&self, fields: &[String]) -> Option<Value> {
         let mut sum = Sum::default();
         for entry in &self.entries {
@@ -128,7 +128,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// One row for each ad-day, or for each of its parts.
+    /// Returns one row for each ad-day, or for each of its parts.
     fn days(&self, range: DateRange) -> Vec<Entry<'a>> {
         let facts = &self.writer.dimensions.world.facts;
         let mut entries = Vec::new();
@@ -148,7 +148,7 @@ impl<'a> Table<'a> {
         entries
     }
 
-    /// One row for each object, part of the period and cell, in a stable order.
+    /// Returns one row for each object, bucket of the period and cell, in a stable order.
     fn sums(&self) -> Vec<Entry<'a>> {
         let period = &self.query.period;
         let facts = &self.writer.dimensions.world.facts;
@@ -192,7 +192,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Leaves out the rows whose measures are not wanted.
+    /// Removes the rows whose measures do not pass the filters.
     fn apply_measure_filters(&mut self) {
         if !self.query.filter.filters_measures() {
             return;
@@ -207,7 +207,7 @@ impl<'a> Table<'a> {
     }
 
     fn sort(&mut self) {
-        // The first order counts most, so it is applied last.
+        // The first sort key has precedence, so it is applied last.
         for order in self.query.order.iter().rev() {
             let mut entries = std::mem::take(&mut self.entries);
             if order.descending {
@@ -219,7 +219,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// What a row is sorted by: a number, or a text such as a name or a day.
+    /// Returns what a row is sorted by: a number, or a text such as a name or a day.
     fn key(&self, entry: &Entry<'a>, order: &SortOrder) -> (Option<Decimal>, String) {
         let measures = self.measures(entry);
         let number = match order.field.split_once(':') {
@@ -248,7 +248,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// A growing row, and one of the ads in it.
+/// A row being summed, and one of the ads in it.
 struct Group<'a> {
     ad: usize,
     sample: Option<&'a Map<String, Value>>,
@@ -261,7 +261,7 @@ impl Group<'_> {
     }
 }
 
-/// A written row, in which names stand.
+/// Returns the recorded row of a fact, which contains names.
 pub(crate) fn sample(fact: &Fact) -> Option<&Map<String, Value>> {
     match fact {
         Fact::Counted(_) | Fact::Retracted(_) => None,

@@ -1,4 +1,4 @@
-//! What an ad did on a day, the parts of it, and the rows that tell it.
+//! Writing of rows: the measures of an ad-day and of its parts.
 
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ use super::sum::{decimal, part_of_row};
 use crate::facts::Fact;
 use crate::generator::SeededRng;
 
-/// The part of an ad-day that falls into a cell of the breakdown.
+/// The part of an ad-day that belongs to a cell of the breakdown.
 #[derive(Clone, Copy)]
 pub(super) struct Part {
     pub(super) cell: usize,
@@ -24,9 +24,9 @@ pub(super) struct Part {
 #[derive(Clone, Copy)]
 enum Share {
     Whole,
-    /// Impressions, counted through.
+    /// Range of cumulative impressions.
     Span(u64, u64),
-    /// What happened outside of Meta and has no value of the breakdown.
+    /// Actions outside of Meta, which have no value of the breakdown.
     OffMeta,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// The wanted fields of a row.
+    /// Returns the requested fields of a row.
     pub(crate) fn row(
         &self,
         fields: &[String],
@@ -78,13 +78,13 @@ impl<'a> Writer<'a> {
         row
     }
 
-    /// What is known of an ad-day.
+    /// Returns the visible part of an ad-day.
     pub(crate) fn visible(&self, ad: usize, day: Date, fact: &'a Fact) -> Option<VisibleFact<'a>> {
         let facts = &self.dimensions.world.facts;
         self.as_of.visible(facts, day, fact, self.day_rng(ad, day))
     }
 
-    /// All an ad did on a day.
+    /// Returns the measures of a whole ad-day.
     pub(crate) fn day_measures(&self, ad: usize, day: Date, known: VisibleFact<'a>) -> Measures<'a> {
         match known {
             VisibleFact::Counted(numbers) => Measures::Counted(Counts::of(&numbers, self.day_rng(ad, day))),
@@ -92,7 +92,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The parts of an ad-day: one, unless there is a breakdown.
+    /// Returns the parts of an ad-day: one, unless there is a breakdown.
     pub(super) fn parts(&self, ad: usize, day: Date, known: VisibleFact<'_>) -> Vec<Part> {
         if !self.breakdown.divides() {
             return vec![Part { cell: 0, share: Share::Whole }];
@@ -138,7 +138,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Where the reach of a sum comes from: nowhere for a recording, which cannot know it.
+    /// Returns the generator for estimating the reach of a sum; `None` for a recording, whose reach cannot be known.
     pub(super) fn estimate(&self, ad: usize, bounds: DateRange) -> Option<SeededRng> {
         if !self.dimensions.world.facts.is_generated() {
             return None;
@@ -161,7 +161,7 @@ fn ordinal(day: Date) -> u64 {
     (i64::from(day.year()) * 1_000 + i64::from(day.day_of_year())).unsigned_abs()
 }
 
-/// What a breakdown divides by: one impression for a written row that has none, so that it falls into a cell.
+/// Returns the number that a breakdown splits: at least one impression, so that every row belongs to a cell.
 fn impressions(known: VisibleFact<'_>) -> u64 {
     let counted = match known {
         VisibleFact::Counted(numbers) => numbers.impressions,
@@ -181,7 +181,7 @@ fn has_off_meta(known: VisibleFact<'_>) -> bool {
     }
 }
 
-/// A written row with only some kinds of action.
+/// Reduces a recorded row to some action types.
 fn filter_actions(mut row: Map<String, Value>, keep: impl Fn(&str) -> bool) -> Map<String, Value> {
     for entries in row.values_mut().filter_map(Value::as_array_mut) {
         entries.retain(|entry| entry.get("action_type").and_then(Value::as_str).is_some_and(&keep));

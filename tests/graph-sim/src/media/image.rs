@@ -1,4 +1,4 @@
-//! `/act_X/adimages`: the same content has the same hash, and is there once.
+//! `/act_X/adimages`: the same content has the same hash, and exists once.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use crate::params::Params;
 use crate::world::World;
 use crate::write::{Operation, Write};
 
-/// The id of an image: its account and its hash.
+/// Returns the id of an image: its account and its hash.
 pub(crate) fn id(account: &str, hash: &str) -> String {
     format!("{account}:{hash}")
 }
@@ -30,7 +30,7 @@ pub(crate) fn check(world: &World, _: &Operation, write: &Write) -> Result<(), G
     Ok(())
 }
 
-/// The image another account has.
+/// Returns the fields of another account's image to copy.
 fn original<'a>(world: &'a World, from: &Value) -> Result<&'a Map<String, Value>, GraphError> {
     let text = |name: &str| from[name].as_str().unwrap_or_default().trim_start_matches("act_").to_owned();
     let id = id(&text("source_account_id"), &text("hash"));
@@ -64,7 +64,7 @@ fn add(world: &mut World, operation: &Operation, write: &Write, part: &FilePart)
     let now = graph_time(write.time, &account.zone);
     let id = id(&operation.account, &part.hash);
     if let Some(node) = world.nodes.get_mut(&id) {
-        // Also one that was deleted.
+        // Restores an image that was deleted.
         node.fields.insert("status".into(), json!("ACTIVE"));
         node.fields.insert("updated_time".into(), json!(now));
         return;
@@ -88,7 +88,7 @@ fn add(world: &mut World, operation: &Operation, write: &Write, part: &FilePart)
         "creatives": [],
         "is_associated_creatives_in_adgroups": false,
     });
-    // Takes a number, so that listings have an order.
+    // Advances the creation counter, by which listings are sorted.
     world.next_id();
     world.insert(Kind::Image, &operation.account, &id, fields.as_object().cloned().unwrap_or_default());
 }
@@ -106,7 +106,7 @@ fn image_json(part: &FilePart) -> Value {
     })
 }
 
-/// A link like Meta's, which end after some days; nothing is behind it.
+/// Returns a URL in the format of Meta's, which expire after some days; nothing is served there.
 fn url(hash: &str, size: &str) -> String {
     format!("https://scontent.invalid/v/{size}/{hash}.jpg?oh={}&oe=6A000000", &hash[..8.min(hash.len())])
 }

@@ -1,6 +1,6 @@
-//! The size of an image, read off its first bytes.
+//! Image dimensions, read from the first bytes of the file.
 
-/// Width and height of a PNG, GIF or JPEG; nothing for anything else, such as WebP.
+/// Returns width and height in pixels of a PNG, GIF or JPEG; `None` for any other format, such as WebP.
 pub(super) fn size(content: &[u8]) -> Option<(u32, u32)> {
     if content.starts_with(b"\x89PNG\r\n\x1a\n") {
         let side = |at: usize| Some(u32::from_be_bytes(content.get(at..at + 4)?.try_into().ok()?));
@@ -13,7 +13,7 @@ pub(super) fn size(content: &[u8]) -> Option<(u32, u32)> {
     content.starts_with(b"\xff\xd8").then(|| jpeg(content)).flatten()
 }
 
-/// Goes from segment to segment until the one that begins the picture.
+/// Skips from segment to segment until the frame header.
 fn jpeg(content: &[u8]) -> Option<(u32, u32)> {
     let short = |at: usize| Some(u16::from_be_bytes(content.get(at..at + 2)?.try_into().ok()?));
     let mut at = 2;

@@ -1,5 +1,5 @@
-//! `/act_X/advideos` and `/act_X/video_ads`: uploads in one piece, in chunks, or to an address, and the encoding that
-//! follows.
+//! `/act_X/advideos` and `/act_X/video_ads`: uploads in one piece, in chunks, or to an upload URL, and the encoding
+//! that follows.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,13 +16,13 @@ use crate::write::{Operation, Write};
 /// A step of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UploadStep {
-    /// A video in one call, or all of a video to its address.
+    /// A whole video in one call, or to its upload URL.
     Whole,
     Start,
     Transfer,
     Finish,
     Cancel,
-    /// Asks for an address to upload to.
+    /// Requests an upload URL.
     StartVideoAd,
     FinishVideoAd,
     /// A phase that does not exist.
@@ -50,10 +50,10 @@ impl UploadStep {
     }
 }
 
-/// What goes wrong with a video.
+/// A fault of a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VideoFault {
-    /// The next chunk arrives by half only: code 6000, subcode 1363037, and where to go on.
+    /// Only half of the next chunk arrives: code 6000, subcode 1363037, with the offset to resume at.
     Interrupted,
     /// The next finished video is processing for ever.
     Stuck,
@@ -61,7 +61,7 @@ pub enum VideoFault {
     EncodingFails,
 }
 
-/// Uploads that are under way, and the faults queued for coming ones.
+/// Uploads in progress, and the faults queued for future ones.
 #[derive(Default)]
 pub(crate) struct Uploads {
     sessions: BTreeMap<String, UploadSession>,
@@ -75,7 +75,7 @@ struct UploadSession {
 }
 
 impl Uploads {
-    /// Takes the queued fault, if it is one of these.
+    /// Removes and returns the first queued fault that is one of these.
     fn take_fault(&mut self, wanted: &[VideoFault]) -> Option<VideoFault> {
         let index = self.faults.iter().position(|fault| wanted.contains(fault))?;
         self.faults.remove(index)
@@ -156,7 +156,7 @@ fn incomplete() -> GraphError {
     GraphError::new(6000, "There was a problem uploading your video file. Please try again.")
 }
 
-/// Source of the shape: the official SDKs, which go on at these offsets.
+/// The shape is that expected by the official SDKs, which resume at these offsets.
 fn interrupted(start: u64, end: u64) -> GraphError {
     let data = json!({ "start_offset": start.to_string(), "end_offset": end.to_string() });
     GraphError { data: Some(data), is_transient: Some(true), ..incomplete().subcode(1363037) }
@@ -209,7 +209,7 @@ pub(crate) fn execute(
     }
 }
 
-/// The bytes a call brings; a file behind an address is taken to have two million.
+/// Returns the number of bytes a call uploads; a file at a URL is assumed to have two million.
 fn size_of(write: &Write) -> u64 {
     let offset = Params(&write.params).amount("offset").ok().flatten().unwrap_or_default();
     write.files.values().next().map_or(2_000_000, |file| offset + file.size)
@@ -279,7 +279,7 @@ fn describe(world: &mut World, id: &str, write: &Write) {
     }
 }
 
-/// Takes note of how much of a video has arrived.
+/// Records how many bytes of a video have arrived.
 fn receive(world: &mut World, id: &str, received: u64) {
     if let Some(node) = world.nodes.get_mut(id) {
         let size = node.fields.get("status").map_or(0, source_size).max(received);
@@ -315,7 +315,7 @@ fn encode(world: &mut World, id: &str, now: Timestamp) {
     world.enter_state(id, now + encoding, |until| ProcessingState::Encoding(until, fails));
 }
 
-/// Ends the encoding of a video: only now it has a length, a picture and thumbnails.
+/// Ends the encoding of a video; only then it has a length, a picture and thumbnails.
 pub(crate) fn finish(world: &mut World, id: &str, fails: bool) {
     let Some(node) = world.nodes.get_mut(id) else { return };
     node.processing = ProcessingState::Idle;
@@ -326,7 +326,7 @@ pub(crate) fn finish(world: &mut World, id: &str, fails: bool) {
         return;
     }
     node.fields.insert("status".into(), status("ready", size, size, "complete", &[]));
-    // Two megabytes are some eight seconds.
+    // Two megabytes correspond to about eight seconds.
     node.fields.insert("length".into(), json!(1.0 + (size / 250_000) as f64));
     node.fields.insert("picture".into(), json!(picture_url(id, 0)));
     node.fields.insert("source".into(), json!(format!("https://video.invalid/v/{id}.mp4?oe=6A000000")));
@@ -352,12 +352,12 @@ fn status(video: &str, received: u64, size: u64, processing: &str, errors: &[Val
     })
 }
 
-/// Whether a video can be used in a creative.
+/// Returns whether a video can be used in a creative.
 pub(crate) fn is_ready(node: &Node) -> bool {
     node.fields.get("status").is_some_and(|status| status["video_status"] == "ready")
 }
 
-/// `GET /{video}/thumbnails`: there are none before the video is ready.
+/// Returns the rows of `GET /{video}/thumbnails`: none before the video is ready.
 pub(crate) fn thumbnails(node: &Node) -> Vec<Value> {
     let id = node.text("id").unwrap_or_default();
     let count = if is_ready(node) { 3 } else { 0 };

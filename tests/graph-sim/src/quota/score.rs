@@ -1,34 +1,34 @@
-//! The score of an ad account: calls fill it, time empties it, and a full one closes the account for a while
+//! The score of an ad account: calls add points, points decay over time, and a full score locks the account for a while
 //! (Marketing API, "Rate limiting").
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Tier;
 
-/// A full score is empty again after this many seconds.
+/// Seconds in which a full score decays to zero.
 const DECAY_SECONDS: f64 = 300.0;
 
 /// The score of one ad account.
 #[derive(Default)]
 pub(super) struct Score {
     points: f64,
-    /// When `points` held.
+    /// The time at which `points` was computed.
     at: Option<Timestamp>,
     locked_until: Option<Timestamp>,
 }
 
-/// What a call does to a score.
+/// The result of charging a call to a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScoreCheck {
     Allowed,
-    /// This call is the one too many.
+    /// This call exceeds the capacity.
     LimitReached,
-    /// The account was closed already.
+    /// The account was locked already.
     Locked,
 }
 
 impl Score {
-    /// Takes a call of so many points, unless the account is closed or closes now.
+    /// Charges a call's points, unless the account is locked or this call locks it.
     pub(super) fn charge(&mut self, points: f64, tier: Tier, now: Timestamp) -> ScoreCheck {
         if self.lockout_seconds(now) > 0 {
             return ScoreCheck::Locked;
@@ -43,7 +43,7 @@ impl Score {
         ScoreCheck::Allowed
     }
 
-    /// How full it is, in percent with two decimals; a closed account is at 100.
+    /// Returns how full the score is, in percent with two decimals; a locked account is at 100.
     pub(super) fn percent(&self, tier: Tier, now: Timestamp) -> f64 {
         if self.lockout_seconds(now) > 0 {
             return 100.0;
@@ -51,7 +51,7 @@ impl Score {
         (self.points_at(tier, now) / tier.max_points() * 10_000.0).round() / 100.0
     }
 
-    /// Seconds until the account opens, or until its score is empty.
+    /// Returns the seconds until the account is unlocked, or until its score is zero.
     pub(super) fn reset_seconds(&self, tier: Tier, now: Timestamp) -> i64 {
         match self.lockout_seconds(now) {
             0 => (self.points_at(tier, now) / tier.max_points() * DECAY_SECONDS).ceil() as i64,
@@ -81,7 +81,7 @@ mod tests {
         let mut score = Score::default();
         assert!((0..20).all(|_| score.charge(3.0, tier, start) == ScoreCheck::Allowed));
         assert_eq!((score.percent(tier, start), score.reset_seconds(tier, start)), (100.0, 300));
-        // A fifth of the score is free again after a minute.
+        // A fifth of the score has decayed after a minute.
         assert_eq!(score.percent(tier, after(60)), 80.0);
         assert!((0..12).all(|_| score.charge(1.0, tier, after(60)) == ScoreCheck::Allowed));
         assert_eq!(score.charge(1.0, tier, after(60)), ScoreCheck::LimitReached);

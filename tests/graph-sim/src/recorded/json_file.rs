@@ -1,4 +1,4 @@
-//! Recorded JSON files, read so that whatever is wrong in one is reported with its place.
+//! Reading of recorded JSON files; errors contain the position of the problem.
 
 use std::fmt;
 use std::path::Path;
@@ -10,16 +10,16 @@ use serde_json::{Map, Value};
 
 use crate::start_error::StartError;
 
-/// What the objects of a file look like. Fields that are not named here may have any value.
+/// The schema of a file's objects. Fields that are not listed may have any value.
 #[derive(Clone, Copy)]
 pub(super) struct ObjectSchema {
-    /// Fields that must be there.
+    /// Fields that must be present.
     pub(super) required: &'static [(&'static str, FieldType)],
     /// Fields that may be absent.
     pub(super) optional: &'static [(&'static str, FieldType)],
 }
 
-/// What Graph writes into a field.
+/// The type of a field's value.
 #[derive(Clone, Copy)]
 pub(super) enum FieldType {
     /// Text.
@@ -78,7 +78,7 @@ impl FieldType {
     }
 }
 
-/// Reads a file that holds one object.
+/// Reads a file that contains one object.
 pub(super) fn read_object(
     folder: &Path,
     file: &str,
@@ -87,7 +87,7 @@ pub(super) fn read_object(
     read(folder, file, schema)
 }
 
-/// Reads a file that holds `{"data": [..]}` or a bare list.
+/// Reads a file that contains `{"data": [..]}` or a bare list.
 pub(super) fn read_list(
     folder: &Path,
     file: &str,

@@ -23,7 +23,7 @@ pub(super) struct Run {
     state: RunState,
 }
 
-/// How far a run is.
+/// The state of a run.
 enum RunState {
     NotStarted,
     Started,
@@ -31,7 +31,7 @@ enum RunState {
     Running(u8),
     Failed(Timestamp, ReportError),
     Skipped(Timestamp),
-    /// The rows are missing only until `complete` is called.
+    /// The snapshot is missing only until `complete` is called.
     Completed(Timestamp, Option<Snapshot>),
 }
 
@@ -46,7 +46,7 @@ impl Run {
         Self { subject, request, params, outcome, ordered_at, polls: 0, state: RunState::NotStarted }
     }
 
-    /// Goes on to where the run is by now; gives the moment of completion when its rows are to be made.
+    /// Advances the run to its state at `now`; returns the completion time when its rows are to be created.
     pub(super) fn advance(&mut self, settings: &ReportSettings, now: Timestamp) -> Option<Timestamp> {
         if self.ended().is_some() {
             return None;
@@ -60,14 +60,14 @@ impl Run {
             (_, 10..25) => RunState::Started,
             (ReportOutcome::Stuck { percent }, progress) => RunState::Running(progress.min(*percent)),
             (_, 100) => RunState::Completed(end, None),
-            // For a moment a run says 100 percent and is still running (practitioners, since 2017).
+            // For a moment a run reports 100 percent while it is still running (practitioners, since 2017).
             (_, 95..) => RunState::Running(100),
             (_, progress) => RunState::Running(progress),
         };
         matches!(self.state, RunState::Completed(..)).then_some(end)
     }
 
-    /// Percent of the way, by the clock or by polls, whichever is further.
+    /// Returns the progress in percent, by the clock or by polls, whichever is further.
     fn progress(&self, settings: &ReportSettings, now: Timestamp) -> u8 {
         let share = |part: i128, whole: i128| u8::try_from(part * 100 / whole).unwrap_or(100).min(100);
         let duration = settings.duration.as_millis();
@@ -94,7 +94,7 @@ impl Run {
         }
     }
 
-    /// `async_status` and `async_percent_completion`.
+    /// Returns `async_status` and `async_percent_completion`.
     fn status(&self) -> (&'static str, u8) {
         match self.state {
             RunState::NotStarted => ("Job Not Started", 0),
@@ -106,7 +106,7 @@ impl Run {
         }
     }
 
-    /// The fields of a run, which Graph also gives when none are asked for.
+    /// Returns the fields of a run, which Graph also returns when none are requested.
     pub(super) fn fields(&self, id: &str) -> Map<String, Value> {
         let (status, percent) = self.status();
         let (since, until) = self.request.bounds();
@@ -136,7 +136,7 @@ impl Run {
         fields
     }
 
-    /// Refuses the first reads of the rows where that is the run's outcome.
+    /// Rejects the first reads of the rows if the run's outcome says so.
     pub(super) fn count_read(&mut self) -> Result<(), GraphError> {
         match &mut self.outcome {
             ReportOutcome::RowsDelayed { reads, error_response }

@@ -1,4 +1,4 @@
-//! What is wrong with a request, validated by the specification alone.
+//! Validation of requests against the specification alone.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use super::{Call, call, field_class, has_class, has_field};
 use crate::error::{GraphError, invalid, nonexisting_field, required};
 use crate::selection::{self, Field};
 
-/// Taken by every call and in no specification. `pretty`, `debug` and `metadata` have no effect any more.
+/// Parameters that every call accepts and that are in no specification. `pretty`, `debug` and `metadata` have no effect
+/// any more.
 const COMMON_PARAMS: [&str; 20] = [
     "access_token",
     "appsecret_proof",
@@ -29,24 +30,24 @@ const COMMON_PARAMS: [&str; 20] = [
     "debug",
     "metadata",
 ];
-/// Modifiers of an edge within `fields`, beside the edge's own parameters.
+/// Modifiers of an edge within `fields`, in addition to the edge's own parameters.
 const MODIFIERS: [&str; 2] = ["as", "order"];
 
 type Params = BTreeMap<String, String>;
 
 impl Call {
-    /// Parameters the call does not have: Graph ignores them without a word.
+    /// Returns the parameters that the call does not have; Graph silently ignores them.
     pub(crate) fn unknown<'a>(&self, params: &'a Params) -> Vec<&'a str> {
         let names = params.keys().map(String::as_str);
         names.filter(|name| !self.params.contains_key(name) && !COMMON_PARAMS.contains(name)).collect()
     }
 
-    /// Whether the call has a parameter of its own of this name.
+    /// Returns whether the call itself has a parameter of this name.
     pub(crate) fn has_param(&self, name: &str) -> bool {
         self.params.contains_key(name)
     }
 
-    /// Refuses a call that lacks a parameter.
+    /// Rejects a call without a required parameter.
     pub(crate) fn check_required(&self, params: &Params) -> Result<(), GraphError> {
         let given = |name: &str| params.get(name).is_some_and(|value| !value.trim().is_empty());
         match self.params.iter().find(|(name, param)| param.required && !given(name)) {
@@ -55,7 +56,7 @@ impl Call {
         }
     }
 
-    /// Refuses a call with a value that is not of its parameter's type.
+    /// Rejects a call with a value that is not of its parameter's type.
     pub(crate) fn check_values(&self, params: &Params) -> Result<(), GraphError> {
         self.value_errors(params).next().map_or(Ok(()), Err)
     }
@@ -68,8 +69,8 @@ impl Call {
     }
 }
 
-/// Refuses names that objects of a class do not have; what nests is looked at too. Gives the modifiers that Graph
-/// would ignore.
+/// Rejects names that objects of a class do not have, including nested ones. Returns the modifiers that Graph would
+/// ignore.
 pub(crate) fn check_fields(class: &str, fields: &[Field]) -> Result<Vec<String>, GraphError> {
     let mut ignored = Vec::new();
     for field in fields {
@@ -92,12 +93,12 @@ pub(crate) fn check_fields(class: &str, fields: &[Field]) -> Result<Vec<String>,
     Ok(ignored)
 }
 
-/// Everything that is wrong with a request, in Graph's words where it has some: with a method, a class as Meta's SDKs
-/// name it (`AdAccount`), an edge (`campaigns`; empty for the object itself) and the decoded parameters of query and
-/// form. Empty for a request as it should be.
+/// Returns everything that is wrong with a request, with Graph's messages where it has them. The request is given as
+/// method, class as Meta's SDKs name it (`AdAccount`), edge (`campaigns`; empty for the object itself) and decoded
+/// parameters of query and form. The result is empty for a valid request.
 ///
-/// Graph itself stops at the first of its errors and ignores unknown parameters: here they are all told. What the
-/// specification does not cover (logins, `/debug_token`, rules between parameters) is not validated.
+/// Graph itself stops at its first error and ignores unknown parameters; here all are reported. Requests that the
+/// specification does not cover (logins, `/debug_token`) and rules between parameters are not validated.
 pub fn validate(method: &str, class: &str, edge: &str, params: &BTreeMap<String, String>) -> Vec<String> {
     if !has_class(class) {
         return vec![format!("There is no class {class} in the specification")];

@@ -1,21 +1,21 @@
-//! The types of parameters, and whether a value is one.
+//! Parameter types, and validation of values against them.
 
 use serde_json::Value;
 
 use super::SPEC;
 use crate::node::parse_time;
 
-/// What a parameter may be. Parameters travel as text, structured ones as JSON.
+/// The type of a parameter. Parameters are sent as text, structured ones as JSON.
 #[derive(Debug, PartialEq)]
 pub(super) enum Type {
-    /// Anything, also what the specification leaves open.
+    /// Any text; also used for types that the specification leaves open.
     Text,
     Int,
     Uint,
     Float,
     Bool,
     Time,
-    /// An object of any shape; some are taken as arrays as well.
+    /// An object of any shape; some parameters accept arrays as well.
     Map,
     Enum(&'static str),
     List(Box<Self>),
@@ -42,7 +42,7 @@ impl Type {
         }
     }
 
-    /// What a value must be and is not.
+    /// Returns a message saying what the value must be; `None` for a valid value.
     pub(super) fn value_error(&self, value: &str) -> Option<String> {
         match self {
             Self::List(inner) => inner.list_error(value),
@@ -50,7 +50,7 @@ impl Type {
                 Ok(Value::Object(_) | Value::Array(_)) => None,
                 _ => Some("must be a map".to_owned()),
             },
-            // Meta reads numbers and names in quotes too.
+            // Meta accepts quoted numbers and names too.
             scalar => scalar.scalar_error(value.trim().trim_matches('"')),
         }
     }
@@ -58,7 +58,7 @@ impl Type {
     fn list_error(&self, value: &str) -> Option<String> {
         match serde_json::from_str(value) {
             Ok(Value::Array(items)) => items.iter().find_map(|item| self.item_error(item)),
-            // A list with keys, as PHP's clients write it.
+            // A list with keys, as PHP clients write it.
             Ok(Value::Object(_)) if matches!(self, Self::Map) => None,
             _ if matches!(self, Self::Map | Self::List(_)) || value.trim_start().starts_with('[') => {
                 Some("must be an array".to_owned())
@@ -100,7 +100,7 @@ impl Type {
         (!fits).then(|| format!("must be {what}"))
     }
 
-    /// The enum whose names the values are.
+    /// Returns the name of the enum that the values belong to.
     #[cfg(test)]
     pub(super) fn enum_name(&self) -> Option<&'static str> {
         match self {

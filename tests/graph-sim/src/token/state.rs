@@ -1,38 +1,38 @@
-//! Ways in which a test breaks a token.
+//! Token states that a test can set.
 
 use axum::http::StatusCode;
 
 use crate::error::GraphError;
 
-/// What becomes of a token that a test breaks.
+/// The state of a token, set by a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
-    /// Mended: whatever was ordered for it no longer holds.
+    /// Valid: a state set earlier no longer applies.
     Valid,
-    /// 190/463: its time is over.
+    /// 190/463: the token has expired.
     Expired,
-    /// 190/458: the person has removed the app.
+    /// 190/458: the user has removed the app.
     Revoked,
-    /// 190/460: the person has changed the password.
+    /// 190/460: the user has changed the password.
     PasswordChanged,
-    /// 190/459: the person must log in at facebook.com first.
+    /// 190/459: the user must log in at facebook.com first.
     Checkpointed,
-    /// 190/464: the person must confirm the account at facebook.com first.
+    /// 190/464: the user must confirm the account at facebook.com first.
     Unconfirmed,
-    /// 190/467: the person has logged out.
+    /// 190/467: the user has logged out.
     LoggedOut,
-    /// Alive, but calls to ad accounts are answered code 10: the app may not do this.
+    /// Valid, but calls to ad accounts fail with code 10: the app has no permission.
     NotAllowed,
-    /// Alive, but calls to ad accounts are answered code 200: its person has not granted the permission.
+    /// Valid, but calls to ad accounts fail with code 200: the user has not granted the permission.
     NotGranted,
-    /// Alive, but calls to ad accounts are answered code 294: it lacks `ads_management`.
+    /// Valid, but calls to ad accounts fail with code 294: the token lacks `ads_management`.
     WithoutManagement,
-    /// Alive, but ad accounts and what is in them are answered 100/33, as if they did not exist.
+    /// Valid, but ad accounts and the objects in them return 100/33, as if they did not exist.
     WithoutAccounts,
 }
 
 impl TokenState {
-    /// The subcode of a dead token.
+    /// Returns the subcode of an invalid token.
     pub(super) fn subcode(self) -> Option<u32> {
         match self {
             Self::Expired => Some(463),
@@ -45,7 +45,7 @@ impl TokenState {
         }
     }
 
-    /// What a live token is told that may not call ad accounts.
+    /// Returns the error for calls to ad accounts with a valid token that may not make them.
     pub(super) fn denial(self) -> Option<GraphError> {
         let (code, message) = match self {
             Self::NotAllowed => (10, "Application does not have permission for this action"),

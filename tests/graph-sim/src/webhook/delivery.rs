@@ -1,5 +1,5 @@
-//! Deliveries: changes are packed into deliveries, and a delivery that is not accepted is retried, ever less often, for
-//! 36 hours (Webhooks, "Getting started").
+//! Deliveries: changes are packed into deliveries, and a rejected delivery is retried, with growing delays, for 36
+//! hours (Webhooks, "Getting started").
 
 use std::mem;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use crate::fault::{Area, FaultKind, RequestInfo};
 use crate::server::{SharedState, lock};
 use crate::state::State;
 
-/// Changes in one delivery.
+/// Maximum number of changes in one delivery.
 const MAX_CHANGES_PER_DELIVERY: usize = 1_000;
 const MAX_RETRY_AGE: SignedDuration = SignedDuration::from_hours(36);
-/// Minutes between attempts; the last value repeats. Meta says no more than "immediately", and "with decreasing frequency".
+/// Minutes between attempts; the last value repeats. Meta documents only "immediately" and "with decreasing frequency".
 const RETRY_DELAYS_MINUTES: [i64; 8] = [0, 1, 5, 15, 60, 120, 240, 480];
 /// How long Meta waits for a response.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One delivery on its way.
+/// One delivery to be sent.
 pub(super) struct WebhookDelivery {
     url: String,
     body: String,
@@ -30,7 +30,7 @@ pub(super) struct WebhookDelivery {
     attempts: usize,
 }
 
-/// What came of the deliveries that were due.
+/// The results of the deliveries that were due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryStats {
     /// Accepted with 200; a duplicate counts twice.
@@ -79,7 +79,7 @@ pub(crate) async fn deliver_due(state: &SharedState) -> DeliveryStats {
     stats
 }
 
-/// The due deliveries in sending order.
+/// Returns the due deliveries in sending order.
 fn due_attempts(state: &mut State) -> Vec<Attempt> {
     let now = state.now();
     source::collect_changes(state, now);
@@ -112,7 +112,7 @@ fn due_attempts(state: &mut State) -> Vec<Attempt> {
 }
 
 impl Webhooks {
-    /// Packs the changes that have come since.
+    /// Packs the changes since the last call into deliveries.
     fn pack(&mut self, secret: &str, now: Timestamp) {
         let mut changes = mem::take(&mut self.changes);
         for (object, subscription) in &self.subscriptions {
@@ -138,7 +138,7 @@ impl Webhooks {
         }
     }
 
-    /// Schedules a retry; false when the delivery is dropped.
+    /// Schedules a retry; returns false when the delivery is dropped.
     fn schedule_retry(&mut self, mut delivery: WebhookDelivery, now: Timestamp) -> bool {
         let delay = RETRY_DELAYS_MINUTES
             .get(delivery.attempts)
@@ -156,7 +156,7 @@ impl Webhooks {
     }
 }
 
-/// Whether the callback accepts a delivery.
+/// Returns whether the callback accepts a delivery.
 async fn send(http: &reqwest::Client, delivery: &WebhookDelivery) -> bool {
     let mut request =
         http.post(&delivery.url).header("Content-Type", "application/json").timeout(CALLBACK_TIMEOUT);

@@ -9,7 +9,7 @@ use sha1::Sha1;
 use super::Change;
 use crate::crypto;
 
-/// The body that tells these changes of one kind of object.
+/// Builds the body for these changes of one kind of object.
 pub(super) fn body(object: &str, changes: &[Change], include_values: bool) -> String {
     let entries: Vec<Value> = changes
         .chunk_by(|one, next| one.entry == next.entry && one.time == next.time)
@@ -18,7 +18,7 @@ pub(super) fn body(object: &str, changes: &[Change], include_values: bool) -> St
     escaped(&json!({ "object": object, "entry": entries }).to_string())
 }
 
-/// The changes of one object at one time.
+/// Builds the entry for the changes of one object at one time.
 fn entry(object: &str, changes: &[Change], include_values: bool) -> Value {
     let mut entry = Map::new();
     if let Some(first) = changes.first() {
@@ -39,7 +39,7 @@ fn entry(object: &str, changes: &[Change], include_values: bool) -> Value {
     Value::Object(entry)
 }
 
-/// Meta escapes what is not ASCII in lower-case hexadecimal, and signs that.
+/// Escapes non-ASCII characters in lower-case hexadecimal. Meta signs the escaped text.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -55,7 +55,7 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// The ids of a lead are JSON numbers, unlike all others.
+/// Converts ids to JSON numbers. Unlike all other ids, those of a lead are numbers.
 pub(super) fn write_ids_as_numbers(value: &mut Value) {
     let Value::Object(fields) = value else { return };
     for (name, value) in fields {
@@ -66,14 +66,14 @@ pub(super) fn write_ids_as_numbers(value: &mut Value) {
     }
 }
 
-/// `X-Hub-Signature-256`
+/// Returns the `X-Hub-Signature-256` header.
 pub(crate) fn signature_256(secret: &str, body: &str) -> String {
     format!("sha256={}", hex::encode(crypto::sign(secret, body)))
 }
 
-/// `X-Hub-Signature`, the old one.
+/// Returns the legacy `X-Hub-Signature` header.
 pub(super) fn signature_1(secret: &str, body: &str) -> String {
-    // HMAC takes keys of any length: the empty arm is never reached.
+    // HMAC accepts keys of any length, so this branch is never reached.
     let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(secret.as_bytes()) else { return String::new() };
     mac.update(body.as_bytes());
     format!("sha1={}", hex::encode(mac.finalize().into_bytes()))

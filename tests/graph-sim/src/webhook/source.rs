@@ -1,4 +1,4 @@
-//! What happens by itself and is told of: objects that leave processing or get issues, and reports that end.
+//! Asynchronous events that webhooks report: objects that leave processing or get issues, and reports that end.
 
 use std::mem;
 
@@ -10,7 +10,7 @@ use crate::event::{AccountEvent, AccountEventKind};
 use crate::reports;
 use crate::state::State;
 
-/// Turns all that has happened by now into changes.
+/// Records a change for every event up to `now`.
 pub(super) fn collect_changes(state: &mut State, now: Timestamp) {
     state.world.advance(now);
     for event in mem::take(&mut state.world.events) {
@@ -25,14 +25,14 @@ pub(super) fn collect_changes(state: &mut State, now: Timestamp) {
         let Some(ended) = run.ended_at else { continue };
         if state.webhooks.reported_runs.insert(run.id.clone()) {
             let verb = if run.status == "Job Completed" { "complete" } else { "fail" };
-            // What Meta writes as the category of a report is not documented.
+            // The category that Meta writes for a report is not documented.
             let value = json!({ "category": "ads_insights", "verb": verb, "report_id": run.id });
             record_change(state, "application", "async_requests", value, ended);
         }
     }
 }
 
-/// The field and value of an event.
+/// Returns the webhook field and value of an event.
 fn webhook_field(event: &AccountEvent) -> (&'static str, Value) {
     match &event.kind {
         AccountEventKind::Processed { status } => {

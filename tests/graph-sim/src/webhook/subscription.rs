@@ -1,5 +1,5 @@
-//! `/{app}/subscriptions`: what the app wants to hear of, and where; `/{object}/subscribed_apps`: of which ad accounts
-//! and pages.
+//! `/{app}/subscriptions`: the fields the app subscribes to, and its callback; `/{object}/subscribed_apps`: the ad
+//! accounts and pages it subscribes to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::server::{SharedState, lock};
 use crate::state::State;
 use crate::token::Claims;
 
-/// What can be heard of (Webhooks reference).
+/// The objects and fields that can be subscribed to (Webhooks reference).
 const FIELDS: [(&str, &[&str]); 5] = [
     (
         "ad_account",
@@ -44,7 +44,7 @@ const FIELDS: [(&str, &[&str]); 5] = [
     ("user", &["about", "email", "name"]),
 ];
 
-/// Asks the callback of a subscription that is about to be made whether it is meant. Meta does so before it answers.
+/// Verifies the callback of a new subscription. Meta does so before it responds to the call.
 pub(crate) async fn verify_callback(state: &SharedState, call: &GraphCall) {
     let (http, challenge) = {
         let state = lock(state);
@@ -70,7 +70,7 @@ pub(crate) async fn verify_callback(state: &SharedState, call: &GraphCall) {
     }
 }
 
-/// Serves `/{app}/subscriptions`, which is open to the app itself only.
+/// Handles `/{app}/subscriptions`, which is open to the app itself only.
 pub(crate) fn handle_subscriptions(state: &mut State, call: &GraphCall) -> Result<Value, GraphError> {
     if !call.token.as_deref().is_some_and(|token| state.is_app_token(token)) {
         return Err(GraphError::new(15, "(#15) This method must be called with an app access_token."));
@@ -84,7 +84,7 @@ pub(crate) fn handle_subscriptions(state: &mut State, call: &GraphCall) -> Resul
             let (object, callback_url) = (params.required("object")?, params.required("callback_url")?);
             let token = params.text("verify_token").unwrap_or_default();
             if !state.webhooks.verified.remove(&(callback_url.to_owned(), token.to_owned())) {
-                // Code and words are those of practice.
+                // The code and the message are those observed in practice.
                 let text = "(#2200) Callback verification failed: the callback did not return the challenge";
                 return Err(GraphError::new(2200, text));
             }
@@ -126,7 +126,7 @@ fn list(subscriptions: &BTreeMap<String, Subscription>) -> Value {
     json!({ "data": data })
 }
 
-/// The fields a call names, which its object must have.
+/// Returns the fields a call names, which its object must have.
 fn fields(params: Params<'_>) -> Result<BTreeSet<String>, GraphError> {
     let Some(object) = params.text("object") else { return Ok(BTreeSet::new()) };
     let Some((_, known)) = FIELDS.iter().find(|(name, _)| *name == object) else {
@@ -140,7 +140,7 @@ fn fields(params: Params<'_>) -> Result<BTreeSet<String>, GraphError> {
     }
 }
 
-/// Serves `/{object}/subscribed_apps` of an ad account or a page.
+/// Handles `/{object}/subscribed_apps` of an ad account or a page.
 pub(crate) fn handle_subscribed_apps(
     state: &mut State,
     call: &GraphCall,
@@ -188,7 +188,7 @@ pub(crate) fn handle_subscribed_apps(
     }
 }
 
-/// Of an ad account Meta documents the text, of a page the boolean.
+/// Returns the success response. Meta documents a text for ad accounts and a boolean for pages.
 fn success(ad_account: Option<&str>) -> Value {
     if ad_account.is_some() { json!({ "success": "true" }) } else { json!({ "success": true }) }
 }

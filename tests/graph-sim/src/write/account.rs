@@ -12,7 +12,7 @@ use crate::node::Kind;
 use crate::params::{Params, stored};
 use crate::world::World;
 
-/// What a caller cannot set.
+/// Fields that a caller cannot set.
 const READ_ONLY_FIELDS: [&str; 10] = [
     "account_id",
     "account_status",
@@ -43,7 +43,7 @@ pub(super) fn check(world: &World, operation: &Operation, write: &Write) -> Resu
     Ok(())
 }
 
-/// The spending limit is written in major units, though it is read in minor ones.
+/// Executes the write. The spending limit is written in major units, but read in minor units.
 pub(super) fn execute(world: &mut World, operation: &Operation, write: &Write) -> Result<Value, GraphError> {
     let params = Params(&write.params);
     let Some(account) = world.accounts.iter_mut().find(|account| account.digits == operation.account) else {

@@ -1,4 +1,4 @@
-//! What an ad must be like.
+//! Rules for ads.
 
 use serde_json::{Map, Value, json};
 
@@ -67,13 +67,13 @@ fn check_creative(draft: &Draft<'_>) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// The creative an ad is given.
+/// The creative of an ad.
 pub(super) enum CreativeRef {
     Existing(String),
     New(Map<String, Value>),
 }
 
-/// Reads `{"creative_id": ..}` or a creative written into the call.
+/// Reads `{"creative_id": ..}` or an inline creative.
 pub(super) fn resolve_creative(
     world: &World,
     account: &Account,
@@ -99,7 +99,7 @@ pub(super) fn resolve_creative(
     Ok(CreativeRef::New(fields))
 }
 
-/// Makes the creative if it is new, and gives the ad's field of that name.
+/// Creates the creative if it is new, and returns the ad's `creative` field.
 pub(super) fn attach(world: &mut World, account: &str, creative: CreativeRef) -> Value {
     match creative {
         CreativeRef::Existing(id) => json!({ "id": id }),

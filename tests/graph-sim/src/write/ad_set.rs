@@ -1,4 +1,4 @@
-//! What an ad set must be like.
+//! Rules for ad sets.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::{budget, goal, object_limits, targeting, timing};
 use crate::error::{GraphError, invalid, required, rule_violation, with_blame};
 use crate::node::Kind;
 
-/// More is required than the specification says: an ad set without it is refused.
+/// More parameters are required than the specification says: Meta rejects an ad set without them.
 pub(super) const PARAM_RULES: ParamRules = ParamRules {
     required: &["name", "campaign_id", "billing_event", "optimization_goal", "targeting"],
     max_chars: &[("dsa_beneficiary", 512), ("dsa_payor", 512)],
@@ -53,7 +53,7 @@ fn check_campaign(draft: &Draft<'_>) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// Each way of bidding has its own figures.
+/// Checks that the bid parameters match the bid strategy.
 fn check_bid(draft: &Draft<'_>) -> Result<(), GraphError> {
     if !draft.touches(&["bid_strategy", "bid_amount", "bid_constraints"]) {
         return Ok(());
@@ -64,7 +64,7 @@ fn check_bid(draft: &Draft<'_>) -> Result<(), GraphError> {
         (None, None) => draft.text("bid_strategy").or(Some(DEFAULT_STRATEGY)),
         (None, Some(_)) => draft.text("bid_strategy"),
     };
-    // What was not made here may lack its strategy.
+    // An object that was not created here may have no strategy.
     let Some(strategy) = strategy else { return Ok(()) };
     let bids = draft.amount("bid_amount").is_some_and(|bid| bid > 0);
     let floor = draft.fields.get("bid_constraints").and_then(|bids| bids.get("roas_average_floor"));
@@ -83,7 +83,7 @@ fn check_bid(draft: &Draft<'_>) -> Result<(), GraphError> {
     }
 }
 
-/// Shares of the campaign's budget are by day or for the lifetime, as the budget is.
+/// Checks that spend limits are daily or lifetime ones, like the campaign's budget.
 fn check_spend_limits(draft: &Draft<'_>) -> Result<(), GraphError> {
     let on_campaign =
         draft.campaign().and_then(|campaign| budget::of(&campaign.fields)).map(|(field, _)| field);
@@ -100,7 +100,7 @@ fn check_spend_limits(draft: &Draft<'_>) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// What a new ad set has beside what was sent.
+/// Adds the fields that Meta sets on a new ad set.
 pub(super) fn complete(draft: &mut Draft<'_>) {
     let budgeted = budget::of(&draft.fields).is_some();
     if budgeted {

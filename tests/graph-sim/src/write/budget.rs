@@ -1,4 +1,4 @@
-//! Rules about budgets, shared by campaigns and ad sets.
+//! Budget rules, shared by campaigns and ad sets.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
@@ -11,13 +11,13 @@ use crate::world::World;
 
 /// Budget changes per object and hour.
 const MAX_CHANGES_PER_HOUR: usize = 4;
-/// Quarter hours of a day: what may be spent while a smaller budget is not yet known everywhere.
+/// Quarter hours of a day: a lowered daily budget must cover what may be spent in the next quarter hour.
 const QUARTER_HOURS_PER_DAY: u64 = 96;
 
 /// A budget: its field and its amount in minor units.
 pub(super) type Budget = (&'static str, u64);
 
-/// The budget of an object; Meta shows the one of the two it does not have as 0, or not at all.
+/// Returns the budget of an object. The other of the two fields is 0 or absent.
 pub(super) fn of(fields: &Map<String, Value>) -> Option<Budget> {
     ["daily_budget", "lifetime_budget"].into_iter().find_map(|field| {
         let amount = amount(fields.get(field)?).filter(|amount| *amount > 0)?;
@@ -25,13 +25,13 @@ pub(super) fn of(fields: &Map<String, Value>) -> Option<Budget> {
     })
 }
 
-/// The minimum daily budget in an account, in minor units.
+/// Returns the minimum daily budget in an account, in minor units.
 pub(super) fn minimum(account: &Account) -> u64 {
     let configured = account.fields.get("min_daily_budget").and_then(amount);
     configured.unwrap_or_else(|| money::min_daily_budget(&account.currency))
 }
 
-/// A budget is by day or for the lifetime, is large enough, and does not change too often.
+/// Checks that a budget is either daily or lifetime, is large enough, and does not change too often.
 pub(super) fn check_one(draft: &Draft<'_>) -> Result<(), GraphError> {
     let given = |name| draft.params.amount(name);
     let budget = match (given("daily_budget")?, given("lifetime_budget")?) {
@@ -84,7 +84,7 @@ fn check_change(draft: &Draft<'_>, before: &Node, (field, amount): Budget) -> Re
     Ok(())
 }
 
-/// A budget is on the campaign or on its ad sets; for an ad set.
+/// Checks that an ad set and its campaign do not both have a budget, and that one of them has.
 pub(super) fn check_level(draft: &Draft<'_>) -> Result<(), GraphError> {
     let on_campaign = draft.campaign().and_then(|campaign| of(&campaign.fields));
     let given = ["daily_budget", "lifetime_budget"].iter().any(|name| draft.params.text(name).is_some());
@@ -98,12 +98,12 @@ pub(super) fn check_level(draft: &Draft<'_>) -> Result<(), GraphError> {
     }
 }
 
-/// Whether a change of these fields changes the budget there was.
+/// Returns whether a change of these fields changes the existing budget.
 pub(super) fn changes(before: &Node, after: &Map<String, Value>) -> bool {
     of(&before.fields) != of(after)
 }
 
-/// Refuses the fifth change within an hour.
+/// Rejects the fifth change within an hour.
 fn check_change_rate(world: &World, id: &str, now: Timestamp) -> Result<(), GraphError> {
     let hour_ago = now - SignedDuration::from_hours(1);
     let recent =

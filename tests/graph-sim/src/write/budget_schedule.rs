@@ -13,10 +13,10 @@ use crate::world::World;
 
 const MAX_SCHEDULES_PER_OBJECT: usize = 50;
 const MIN_DURATION: SignedDuration = SignedDuration::from_hours(3);
-/// How many times its usual daily budget an object may spend on a day.
+/// Maximum factor by which a schedule can raise the daily budget.
 const MAX_BUDGET_FACTOR: u64 = 8;
 
-/// What a schedule says: from when to when, how much, and whether that is a factor.
+/// A budget schedule: start, end, amount, and whether the amount is a factor.
 struct BudgetSchedule {
     start: Timestamp,
     end: Timestamp,
@@ -64,7 +64,7 @@ fn check_schedule(
     Ok(())
 }
 
-/// The schedule a call asks for; what it does not say stays as it was.
+/// Reads the schedule of a call; parameters that are absent keep their earlier value.
 fn read(params: Params<'_>, before: &Map<String, Value>) -> Result<BudgetSchedule, GraphError> {
     let kind = params.text("budget_value_type");
     let time = |name: &str| {

@@ -1,5 +1,5 @@
-//! The types of calls to action. Source: the enumeration of creatives in v26.0; it concerns a value within a value,
-//! which the specification of parameters does not reach.
+//! The types of calls to action. Source: the enumeration of creatives in v26.0; it applies to a nested value, which the
+//! specification of parameters does not cover.
 
 pub(super) const TYPES: [&str; 105] = [
     "ADD_TO_CART",

@@ -1,4 +1,4 @@
-//! What a campaign must be like.
+//! Rules for campaigns.
 
 use serde_json::{Value, json};
 
@@ -16,12 +16,12 @@ const OBJECTIVES: [&str; 6] = [
     "OUTCOME_APP_PROMOTION",
     "OUTCOME_SALES",
 ];
-/// The bid strategy of who names none. Source: Marketing API, "Campaign".
+/// The default bid strategy. Source: Marketing API, "Campaign".
 pub(super) const DEFAULT_STRATEGY: &str = "LOWEST_COST_WITH_BID_CAP";
-/// With more ad sets the campaign's way of spending cannot be changed any more.
+/// With more ad sets a campaign's budget and bid strategy cannot be changed any more.
 const MAX_ADSETS_TO_SWITCH_BUDGET: usize = 70;
 
-/// The old objectives are in Meta's enumeration still, but cannot be created.
+/// The old objectives are still in Meta's enumeration, but cannot be created.
 pub(super) const PARAM_RULES: ParamRules = ParamRules {
     required: &["name", "objective", "special_ad_categories"],
     max_chars: &[],
@@ -38,7 +38,7 @@ pub(super) const RULES: &[ValidationRule] = &[
     check_switch,
 ];
 
-/// NONE beside a category says two things at once. A category holds in some countries.
+/// Rejects NONE together with a category. A category requires countries.
 fn check_categories(draft: &Draft<'_>) -> Result<(), GraphError> {
     let names = draft.params.names("special_ad_categories")?.unwrap_or_default();
     if names.len() > 1 && names.iter().any(|name| name == "NONE") {
@@ -74,7 +74,7 @@ fn check_strategy(draft: &Draft<'_>) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// About a hundred dollars.
+/// Checks the minimum spend cap, about a hundred dollars.
 fn check_cap(draft: &Draft<'_>) -> Result<(), GraphError> {
     let minimum = budget::minimum(draft.account) * 100;
     if draft.params.text("spend_cap").is_some() && draft.amount("spend_cap").is_some_and(|cap| cap < minimum)
@@ -87,7 +87,7 @@ fn check_cap(draft: &Draft<'_>) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// Moves budgets from the campaign to its ad sets, or sets their bids when bidding gets a cap.
+/// Checks a switch of the budget from the campaign to its ad sets, or of the bids of the ad sets to a new bid strategy.
 fn check_switch(draft: &Draft<'_>) -> Result<(), GraphError> {
     let Some(before) = draft.before else { return Ok(()) };
     let id = before.text("id").unwrap_or_default();
@@ -117,7 +117,7 @@ fn check_switch(draft: &Draft<'_>) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// What a new campaign has beside what was sent.
+/// Adds the fields that Meta sets on a new campaign.
 pub(super) fn complete(fields: &mut serde_json::Map<String, serde_json::Value>) {
     fields.entry("buying_type").or_insert_with(|| json!("AUCTION"));
     if budget::of(fields).is_some() {

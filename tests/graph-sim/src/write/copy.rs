@@ -14,7 +14,7 @@ use crate::node::{Kind, Node, graph_time, parse_time};
 use crate::params::Params;
 use crate::world::World;
 
-/// A call that waits for its response copies fewer children than this; more go into an asynchronous batch.
+/// A synchronous call copies fewer children than this; more need an asynchronous batch.
 const ASYNC_COPY_MIN_CHILDREN: usize = 3;
 const RENAME_STRATEGIES: [&str; 3] = ["DEEP_RENAME", "ONLY_TOP_LEVEL_RENAME", "NO_RENAME"];
 
@@ -50,7 +50,7 @@ pub(super) fn check(world: &World, operation: &Operation, write: &Write) -> Resu
     Ok(())
 }
 
-/// The object the copy is put into: another one if the call names it.
+/// Returns the parent of the copy: the source's, unless the call names another.
 fn parent<'a>(world: &'a World, source: &'a Node, params: Params<'a>) -> Option<&'a Node> {
     let name = match source.kind {
         Kind::AdSet => "campaign_id",
@@ -83,7 +83,7 @@ fn is_deep(params: Params<'_>) -> bool {
     matches!(params.text("deep_copy"), Some("true" | "1"))
 }
 
-/// What a deep copy takes along, parents first.
+/// Returns the objects that a deep copy includes, parents first.
 fn descendants<'a>(world: &'a World, id: &str) -> Vec<&'a Node> {
     let direct: Vec<&Node> = object_limits::live_children(world, id)
         .into_iter()
@@ -155,7 +155,7 @@ struct CopyOperation<'a> {
     names: Renaming,
     now: Timestamp,
     zone: TimeZone,
-    /// Type, source and copy of what was made so far.
+    /// Type, source and copy of the objects created so far.
     made: Vec<(&'static str, String, String)>,
 }
 
@@ -186,7 +186,7 @@ impl CopyOperation<'_> {
         Ok(())
     }
 
-    /// What a copy takes over as it is, and what every new object has.
+    /// Returns the fields copied from the source, with those that every new object gets.
     fn fields(&self, source: &Node, is_top: bool) -> Map<String, Value> {
         let mut fields = source.fields.clone();
         for name in ["effective_status", "issues_info", "ad_review_feedback", "is_budget_schedule_enabled"] {
@@ -224,7 +224,7 @@ impl CopyOperation<'_> {
         Ok(())
     }
 
-    /// A copy of an ad set that has ended begins now and lasts as long as the first one did.
+    /// Sets the times of a copied ad set: if the source has ended, the copy starts now and runs for the same duration.
     fn set_times(&self, fields: &mut Map<String, Value>) {
         let time = |name: &str| fields.get(name).and_then(Value::as_str).and_then(parse_time);
         let given = |name: &str| self.params.text(name).and_then(parse_time);
@@ -243,7 +243,7 @@ impl CopyOperation<'_> {
         }
     }
 
-    /// Puts a copy below the copy of its parent, or where the call says.
+    /// Puts a copy below the copy of its parent, or below the parent the call names.
     fn place(&self, world: &World, source: &Node, fields: &mut Map<String, Value>, is_top: bool) {
         let copied =
             |id: &str| self.made.iter().find(|(_, source, _)| source == id).map(|(_, _, copy)| copy.clone());
@@ -271,7 +271,7 @@ impl CopyOperation<'_> {
         }
     }
 
-    /// The source's creative, or one like it with the changes the call asks for.
+    /// Returns the source's creative, or a copy of it with the changes the call asks for.
     fn creative(&self, world: &mut World, source: &Node) -> Result<String, GraphError> {
         let id =
             source.fields.get("creative").and_then(|creative| text_of(&creative["id"])).unwrap_or_default();

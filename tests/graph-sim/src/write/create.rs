@@ -1,4 +1,4 @@
-//! Making campaigns, ad sets, ads and creatives.
+//! Creation of campaigns, ad sets, ads and creatives.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::node::{Kind, graph_time};
 use crate::params::Params;
 use crate::world::World;
 
-/// The forms and rules of a kind of object.
+/// Returns the parameter rules and validation rules of a kind of object.
 pub(super) fn rules(kind: Kind) -> Option<(ParamRules, &'static [ValidationRule])> {
     match kind {
         Kind::Campaign => Some((campaign::PARAM_RULES, campaign::RULES)),

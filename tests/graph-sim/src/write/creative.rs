@@ -1,4 +1,4 @@
-//! What a creative must be like: the post it shows, or the one that is to be made.
+//! Rules for creatives: the existing post, or the one to be created.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ pub(super) const PARAM_RULES: ParamRules = ParamRules { required: &[], max_chars
 
 pub(super) const RULES: &[ValidationRule] = &[check_draft];
 
-/// What can be changed once a creative is made.
+/// Fields that can be changed after creation.
 pub(super) const MUTABLE_FIELDS: [&str; 5] =
     ["name", "status", "adlabels", "account_id", "execution_options"];
 
@@ -21,7 +21,7 @@ fn check_draft(draft: &Draft<'_>) -> Result<(), GraphError> {
     if draft.before.is_none() { check(draft.world, draft.account, &draft.fields) } else { Ok(()) }
 }
 
-/// Checks a new creative, be it a call's own or one written into an ad.
+/// Checks a new creative, created by its own call or inline in an ad.
 pub(super) fn check(world: &World, account: &Account, fields: &Map<String, Value>) -> Result<(), GraphError> {
     const SOURCE_FIELDS: [&str; 8] = [
         "object_story_id",
@@ -127,7 +127,7 @@ fn check_image(world: &World, account: &Account, hash: &str) -> Result<(), Graph
     ))
 }
 
-/// Improvements are agreed to one by one since v22.
+/// Since v22 an advertiser opts in to enhancements feature by feature.
 fn check_features(fields: &Map<String, Value>) -> Result<(), GraphError> {
     let features = fields.get("degrees_of_freedom_spec").map(|spec| &spec["creative_features_spec"]);
     let Some(standard) = features.and_then(|features| features.get("standard_enhancements")) else {
@@ -161,13 +161,13 @@ fn check_assets(fields: &Map<String, Value>) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// The page whose name a creative carries.
+/// Returns the page that a creative belongs to.
 pub(super) fn page(fields: &Map<String, Value>) -> Option<&str> {
     let story = fields.get("object_story_id").and_then(|story| Some(story.as_str()?.split_once('_')?.0));
     story.or_else(|| fields.get("object_story_spec")?.get("page_id")?.as_str())
 }
 
-/// Whether a creative says where a click leads to, as far as can be seen from it.
+/// Returns whether a creative has a destination for clicks, as far as its fields show.
 pub(super) fn has_destination(fields: &Map<String, Value>) -> bool {
     let Some(spec) = fields.get("object_story_spec") else { return true };
     let action = |part: &Value| part["call_to_action"]["value"].is_object();
@@ -178,7 +178,7 @@ pub(super) fn has_destination(fields: &Map<String, Value>) -> bool {
     }
 }
 
-/// Fills in what Meta fills in.
+/// Adds the fields that Meta sets on a new creative.
 pub(super) fn complete(fields: &mut Map<String, Value>) {
     if let Some(story) = fields.get("object_story_id").cloned() {
         fields.insert("effective_object_story_id".into(), story);
@@ -187,7 +187,7 @@ pub(super) fn complete(fields: &mut Map<String, Value>) {
     fields.entry("object_type").or_insert_with(|| json!(if video { "VIDEO" } else { "SHARE" }));
 }
 
-/// An id, also when it came as a number.
+/// Returns an id as text, even if it was sent as a number.
 pub(super) fn text_of(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned).or_else(|| value.as_u64().map(|number| number.to_string()))
 }

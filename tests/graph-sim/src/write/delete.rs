@@ -61,7 +61,7 @@ pub(super) fn execute_many(
         })
         .filter_map(|campaign| Some((time(campaign, "created_time"), campaign.text("id")?.to_owned())))
         .collect();
-    // The oldest first, whichever strategy: "any" leaves the choice to Meta.
+    // Oldest first for every strategy: "any" leaves the choice to Meta.
     to_delete.sort();
     let count = params.amount("object_count")?.and_then(|count| usize::try_from(count).ok());
     let left = to_delete.split_off(count.unwrap_or(to_delete.len()).min(to_delete.len()));

@@ -1,4 +1,4 @@
-//! An object as a write would leave it, for the rules that look at more than one parameter.
+//! An object as a write would leave it, for rules that involve more than one parameter.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -16,14 +16,14 @@ pub(super) struct Draft<'a> {
     pub(super) world: &'a World,
     pub(super) account: &'a Account,
     pub(super) kind: Kind,
-    /// What there is already, for a change.
+    /// The existing object, for a change.
     pub(super) before: Option<&'a Node>,
     pub(super) fields: Map<String, Value>,
     pub(super) params: Params<'a>,
     pub(super) now: Timestamp,
 }
 
-/// A rule about how parameters go together.
+/// A rule that involves more than one parameter.
 pub(super) type ValidationRule = fn(&Draft<'_>) -> Result<(), GraphError>;
 
 impl<'a> Draft<'a> {
@@ -48,7 +48,7 @@ impl<'a> Draft<'a> {
         Ok(Self { world, account, kind: node.kind, before: Some(node), fields, params, now: write.time })
     }
 
-    /// Goes through the rules; the first that is broken answers.
+    /// Checks the rules in order and returns the first error.
     pub(super) fn check_rules(&self, rules: &[ValidationRule]) -> Result<(), GraphError> {
         rules.iter().try_for_each(|rule| rule(self))
     }
@@ -65,23 +65,23 @@ impl<'a> Draft<'a> {
         self.text(name).and_then(parse_time)
     }
 
-    /// Whether the object is new, or one of these parameters is given.
+    /// Returns whether the object is new, or one of these parameters is given.
     pub(super) fn touches(&self, names: &[&str]) -> bool {
         self.before.is_none() || names.iter().any(|name| self.params.text(name).is_some())
     }
 
-    /// The campaign of an ad set.
+    /// Returns the campaign of an ad set.
     pub(super) fn campaign(&self) -> Option<&'a Node> {
         self.text("campaign_id").and_then(|id| self.world.nodes.get(id))
     }
 }
 
-/// An amount in either of the forms it is stored in.
+/// Parses an amount that is stored as a number or as text.
 pub(super) fn amount(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// What a call sets, in the form it is read back; null takes a field away.
+/// Returns the fields a call sets, in the form they are read back; null removes a field.
 pub(super) fn given_fields(
     kind: Kind,
     account: &Account,
@@ -99,13 +99,13 @@ pub(super) fn given_fields(
     let mut given = Vec::new();
     for (name, text) in write.params.iter().filter(|(name, _)| is_set(name)) {
         let value = match (name.as_str(), text.as_str()) {
-            // An end time of 0 means: no end.
+            // An end time of 0 means no end.
             ("end_time" | "stop_time", "0") => Value::Null,
             ("special_ad_categories", _) => {
                 let names = Params(&write.params).names(name)?.unwrap_or_default();
                 json!(names.into_iter().filter(|name| name != "NONE").collect::<Vec<_>>())
             }
-            // The greatest number stands for no cap.
+            // The largest number means no cap.
             ("spend_cap", "922337203685478") => Value::Null,
             _ => stored(name, text, &account.zone)?,
         };
@@ -114,7 +114,7 @@ pub(super) fn given_fields(
     Ok(given)
 }
 
-/// Sets a field; null takes it away.
+/// Sets a field; null removes it.
 pub(super) fn set(fields: &mut Map<String, Value>, name: String, value: Value) {
     match value {
         Value::Null => drop(fields.remove(&name)),

@@ -1,5 +1,5 @@
-//! What an ad set is after: its goal, what is promoted, and which conversions count. Facts are from the table of
-//! objectives in the reference of campaigns; it is no whitelist, so only what contradicts it is refused.
+//! Goals of ad sets: the optimization goal, the promoted object and the attribution. The facts are from the table of
+//! objectives in the reference of campaigns. The table is not exhaustive, so only contradictions to it are rejected.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ const LEADS: &str = "OUTCOME_LEADS";
 const APP: &str = "OUTCOME_APP_PROMOTION";
 const SALES: &str = "OUTCOME_SALES";
 
-/// Goals that some objectives do not have, with those that have them.
+/// Goals that only some objectives have, with those objectives.
 const OBJECTIVES_BY_GOAL: [(&str, &[&str]); 9] = [
     ("AD_RECALL_LIFT", &[AWARENESS]),
     ("APP_INSTALLS", &[APP]),
@@ -26,7 +26,7 @@ const OBJECTIVES_BY_GOAL: [(&str, &[&str]); 9] = [
     ("VALUE", &[APP, SALES]),
 ];
 
-/// Destinations of one objective only.
+/// Destinations that only one objective has.
 const OBJECTIVE_BY_DESTINATION: [(&str, &str); 7] = [
     ("ON_AD", LEADS),
     ("LEAD_FROM_MESSENGER", LEADS),
@@ -46,13 +46,13 @@ pub(super) fn check_goal(draft: &Draft<'_>) -> Result<(), GraphError> {
         return Ok(());
     }
     let objective = objective(draft);
-    // Campaigns with the old objectives have rules of their own.
+    // Campaigns with the old objectives have other rules.
     if !objective.starts_with("OUTCOME_") {
         return Ok(());
     }
     let goal = draft.text("optimization_goal").unwrap_or_default();
     if OBJECTIVES_BY_GOAL.iter().any(|(name, objectives)| *name == goal && !objectives.contains(&objective)) {
-        // The number was seen in a bug report of the official Java client (issue 446).
+        // The subcode is from a bug report of the official Java client (issue 446).
         let error = rule_violation(2490408, "The campaign's objective does not have this performance goal.");
         return Err(with_blame(error, &["optimization_goal"]));
     }
@@ -102,7 +102,7 @@ pub(super) fn check_promoted(draft: &Draft<'_>) -> Result<(), GraphError> {
     Err(with_blame(error, &["promoted_object", "custom_event_type"]))
 }
 
-/// How conversions are credited depends on the goal.
+/// Checks that the goal allows the attribution windows.
 pub(super) fn check_attribution(draft: &Draft<'_>) -> Result<(), GraphError> {
     if draft.params.text("attribution_spec").is_none() {
         return Ok(());
@@ -135,7 +135,7 @@ pub(super) fn check_attribution(draft: &Draft<'_>) -> Result<(), GraphError> {
     ))
 }
 
-/// The days after a click, and the other events, that may count.
+/// Returns the allowed click windows in days, and the other events that may count.
 fn allowed_windows(fields: &Map<String, Value>) -> (&'static [i64], &'static [&'static str]) {
     const VIEW_EVENTS: &[&str] = &["VIEW_THROUGH", "ENGAGED_VIDEO_VIEW"];
     let of_app =
@@ -148,7 +148,7 @@ fn allowed_windows(fields: &Map<String, Value>) -> (&'static [i64], &'static [&'
     }
 }
 
-/// The windows of an ad set that names none: the widest its goal has.
+/// Returns the default attribution of an ad set: the widest windows that its goal allows.
 pub(super) fn default_attribution(fields: &Map<String, Value>) -> Value {
     let (clicks, others) = allowed_windows(fields);
     let mut windows =

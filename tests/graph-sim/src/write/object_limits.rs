@@ -1,14 +1,14 @@
-//! How much an account and a campaign hold.
+//! Maximum numbers of objects in an account and in a campaign.
 
 use super::draft::Draft;
 use crate::error::{GraphError, invalid};
 use crate::node::{Kind, Node};
 use crate::world::World;
 
-/// Ad sets of one campaign. Source: Marketing API, "Ad Account", limits.
+/// Maximum ad sets of one campaign. Source: Marketing API, "Ad Account", limits.
 const MAX_ADSETS_PER_CAMPAIGN: usize = 200;
 
-/// A new object must fit the limits.
+/// Checks that a new object stays within the limits.
 pub(super) fn check_new(draft: &Draft<'_>) -> Result<(), GraphError> {
     if draft.before.is_some() {
         return Ok(());
@@ -21,7 +21,7 @@ pub(super) fn check_new(draft: &Draft<'_>) -> Result<(), GraphError> {
     check(draft.world, &draft.account.digits, draft.kind, 1)
 }
 
-/// Refuses more objects of a kind than the account takes; deleted ones do not count.
+/// Rejects more objects of a kind than the account may have; deleted ones do not count.
 pub(super) fn check(world: &World, account: &str, kind: Kind, more: usize) -> Result<(), GraphError> {
     let alive = world
         .nodes
@@ -37,14 +37,14 @@ pub(super) fn check(world: &World, account: &str, kind: Kind, more: usize) -> Re
     )))
 }
 
-/// The objects directly below one that are not deleted.
+/// Returns the direct children of an object that are not deleted.
 pub(super) fn live_children<'a>(world: &'a World, id: &str) -> Vec<&'a Node> {
     let mut below: Vec<&Node> = world
         .nodes
         .values()
         .filter(|node| node.parent_id() == Some(id) && node.configured_status() != "DELETED")
         .collect();
-    // In the order they were made.
+    // In order of creation.
     below.sort_by_key(|node| std::cmp::Reverse(node.position));
     below
 }

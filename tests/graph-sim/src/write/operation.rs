@@ -1,4 +1,4 @@
-//! What a write is about: read off its method and path.
+//! The operation of a write, derived from its method and path.
 
 use super::Write;
 use crate::call::UPLOAD_PATH;
@@ -8,7 +8,7 @@ use crate::node::{Account, Kind};
 use crate::params::Params;
 use crate::world::World;
 
-/// What a write does.
+/// The action of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriteAction {
     Create(Kind),
@@ -23,20 +23,23 @@ pub(crate) enum WriteAction {
     Upload(UploadStep),
 }
 
-/// A write that goes to something that exists.
+/// A write with its resolved target.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) action: WriteAction,
-    /// Digits of the ad account.
+    /// Ad account id without the `act_` prefix.
     pub(crate) account: String,
-    /// The node the call goes to, without `act_`.
+    /// The id of the target node, without `act_`.
     pub(crate) id: String,
-    /// Its kind.
+    /// The target's kind.
     pub(crate) kind: Kind,
 }
 
 impl Operation {
-    /// Finds out what a write is about; an error when there is nothing like that.
+    /// Resolves a write.
+    ///
+    /// # Errors
+    /// When the target or the action does not exist.
     pub(crate) fn of(world: &World, write: &Write) -> Result<Self, GraphError> {
         let segments: Vec<&str> = write.path.split('/').collect();
         let first = segments[0];
@@ -54,13 +57,13 @@ impl Operation {
         Ok(Self { action, account, id: id.to_owned(), kind })
     }
 
-    /// The account the write goes to.
+    /// Returns the ad account of the target.
     pub(super) fn owner<'a>(&self, world: &'a World) -> &'a Account {
         world.account(&self.account).unwrap_or(world.main())
     }
 }
 
-/// What a call to an edge of an ad account makes.
+/// Returns the kind of object that a call to an edge of an ad account creates.
 pub(super) fn created_kind(edge: &str) -> Option<Kind> {
     match edge {
         "campaigns" => Some(Kind::Campaign),

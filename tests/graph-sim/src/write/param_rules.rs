@@ -1,23 +1,23 @@
-//! What Graph demands of a write's parameters beyond its specification, before it looks at how they go together.
+//! Parameter rules of writes beyond the specification, checked before rules that involve several parameters.
 
 use crate::error::{GraphError, invalid, required};
 use crate::params::Params;
 
-/// The longest name of a campaign, ad set or ad, in characters.
+/// Maximum length of a campaign, ad set or ad name, in characters.
 const MAX_NAME_CHARS: usize = 400;
 
-/// What the parameters of one kind of object must be.
+/// The parameter rules of one kind of object.
 pub(super) struct ParamRules {
-    /// What a new object needs.
+    /// Parameters that a new object requires.
     pub(super) required: &'static [&'static str],
-    /// Parameters whose length is limited, in characters.
+    /// Parameters whose length is limited, with the limit in characters.
     pub(super) max_chars: &'static [(&'static str, usize)],
-    /// Parameters that take fewer values than the specification says.
+    /// Parameters that accept fewer values than the specification says.
     pub(super) one_of: &'static [(&'static str, &'static [&'static str])],
 }
 
 impl ParamRules {
-    /// Refuses a new object without what it needs.
+    /// Rejects a new object without a required parameter.
     pub(super) fn check_required(&self, params: Params<'_>) -> Result<(), GraphError> {
         self.required.iter().try_for_each(|name| params.required(name).map(drop))
     }

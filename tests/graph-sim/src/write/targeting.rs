@@ -1,4 +1,4 @@
-//! Whom an ad set may be shown to, and who must be named for it.
+//! Rules for targeting, and for the payers and beneficiaries that some countries require.
 
 use serde_json::{Value, json};
 
@@ -10,14 +10,14 @@ const DSA_COUNTRIES: [&str; 30] = [
     "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT",
     "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
 ];
-/// Countries whose ads need verified identities, the category to name, and the error without it.
+/// Countries whose ads need verified identities, with the required category and the error code without it.
 const REGULATED_COUNTRIES: [(&str, &str, i64); 4] = [
     ("TW", "TAIWAN_UNIVERSAL", 3858495),
     ("SG", "SINGAPORE_UNIVERSAL", 3858550),
     ("TH", "THAILAND_UNIVERSAL", 3858634),
     ("BR", "BRAZIL_REGULATION", 3858636),
 ];
-/// Categories, and how the names of their two identities begin.
+/// Categories, with the prefix of the names of their two identities.
 const IDENTITY_PREFIXES: [(&str, &str); 7] = [
     ("TAIWAN_UNIVERSAL", "taiwan_universal"),
     ("TAIWAN_FINSERV", "taiwan_finserv"),
@@ -27,7 +27,7 @@ const IDENTITY_PREFIXES: [(&str, &str); 7] = [
     ("AUSTRALIA_FINSERV", "australia_finserv"),
     ("INDIA_FINSERV", "india_finserv"),
 ];
-/// Categories that forbid choosing people by age, gender or postcode.
+/// Categories that forbid targeting by age, gender or postcode.
 const PROTECTED_CATEGORIES: [&str; 3] = ["HOUSING", "EMPLOYMENT", "CREDIT"];
 
 pub(super) fn check(draft: &Draft<'_>) -> Result<(), GraphError> {
@@ -52,7 +52,8 @@ pub(super) fn check(draft: &Draft<'_>) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// Since v23 a new ad set says whether its audience may be widened; if so, ages are only suggestions.
+/// Checks the audience. Since v23 a new ad set must say whether its audience may be widened; if so, ages are only
+/// suggestions.
 fn check_audience(draft: &Draft<'_>, targeting: &Value) -> Result<(), GraphError> {
     let advantage = targeting["targeting_automation"]["advantage_audience"].as_i64();
     if !matches!(advantage, Some(0 | 1)) && (draft.before.is_none() || is_protected(draft)) {
@@ -106,12 +107,12 @@ pub(super) fn check_special_categories(draft: &Draft<'_>) -> Result<(), GraphErr
     Ok(())
 }
 
-/// Ads for the European Economic Area name who pays and who benefits.
+/// Checks that ads for the European Economic Area name a payer and a beneficiary.
 pub(super) fn check_dsa(draft: &Draft<'_>) -> Result<(), GraphError> {
     if !draft.touches(&["targeting", "dsa_payor", "dsa_beneficiary"]) || !needs_dsa(draft) {
         return Ok(());
     }
-    // An ad set from before the rule keeps running; changing its targeting brings it under the rule.
+    // An ad set from before the rule keeps running; changing its targeting makes the rule apply.
     for (field, default, subcode) in
         [("dsa_payor", "default_dsa_payor", 3858079), ("dsa_beneficiary", "default_dsa_beneficiary", 3858081)]
     {
@@ -125,14 +126,14 @@ pub(super) fn check_dsa(draft: &Draft<'_>) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// Each category that is named comes with its payer and its beneficiary, and no identity comes without its category.
+/// Checks that each named category has a payer and a beneficiary, and that each identity has its category.
 pub(super) fn check_identities(draft: &Draft<'_>) -> Result<(), GraphError> {
     if !draft.touches(&["regional_regulated_categories", "regional_regulation_identities"]) {
         return Ok(());
     }
     let named = categories(draft);
     let wrong = |what: String| {
-        // Documented as "lacks beneficiary or payer information"; for what is too much no number is known.
+        // Documented as "lacks beneficiary or payer information"; no code is known for superfluous identities.
         Err(with_blame(invalid(what).subcode(3858152), &["regional_regulation_identities"]))
     };
     let identities = draft.fields.get("regional_regulation_identities").and_then(Value::as_object);
@@ -156,7 +157,8 @@ pub(super) fn check_identities(draft: &Draft<'_>) -> Result<(), GraphError> {
     }
 }
 
-/// Some countries of Asia and South America ask for verified identities; only where the simulator is told so.
+/// Checks that ads for some countries of Asia and South America name their category, if the simulator is configured to
+/// require it.
 pub(super) fn check_regional(draft: &Draft<'_>) -> Result<(), GraphError> {
     if !draft.world.writing.require_regional_identities
         || !draft.touches(&["targeting", "regional_regulated_categories"])
@@ -183,7 +185,7 @@ fn categories<'a>(draft: &'a Draft<'_>) -> Vec<&'a str> {
     named.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// Payor and beneficiary are kept for ads in the European Economic Area only; the account's stand in.
+/// Sets payor and beneficiary from the account's defaults. They are stored for ads in the European Economic Area only.
 pub(super) fn complete(draft: &mut Draft<'_>) {
     let needed = needs_dsa(draft);
     for (field, default) in
@@ -207,7 +209,7 @@ fn needs_dsa(draft: &Draft<'_>) -> bool {
     })
 }
 
-/// The countries and groups of countries in which a targeting looks for people.
+/// Returns the countries and country groups of a targeting.
 fn countries(targeting: &Value) -> Vec<String> {
     let Some(places) = targeting["geo_locations"].as_object() else { return Vec::new() };
     let all = places.values().filter_map(Value::as_array).flatten();
@@ -216,7 +218,7 @@ fn countries(targeting: &Value) -> Vec<String> {
         .collect()
 }
 
-/// `GET /act_X/dsa_recommendations`: names that might be meant.
+/// Returns the rows of `GET /act_X/dsa_recommendations`: names that might be meant.
 pub(crate) fn dsa_recommendations(account: &crate::node::Account) -> Vec<Value> {
     let name = |field: &str| account.fields.get(field).and_then(Value::as_str);
     let names: Vec<&str> =

@@ -1,4 +1,4 @@
-//! When an ad set runs.
+//! Rules for the start, end and schedule of ad sets.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::node::{graph_time, parse_time};
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const MINUTES_PER_DAY: i64 = 1_440;
 
-/// An ad set that has ended can be prolonged, renamed and put away, nothing else.
+/// Rejects edits of an ad set that has ended, except extending, renaming, archiving and deleting it.
 pub(super) fn check_not_over(draft: &Draft<'_>) -> Result<(), GraphError> {
     let Some(before) = draft.before else { return Ok(()) };
     let end = before.text("end_time").and_then(parse_time);
@@ -59,7 +59,7 @@ pub(super) fn check_times(draft: &Draft<'_>) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// Running by the hour of the day needs a budget that does not end with the day.
+/// Checks that an hourly schedule comes with a lifetime budget.
 pub(super) fn check_schedule(draft: &Draft<'_>) -> Result<(), GraphError> {
     let Some(parts) =
         draft.fields.get("adset_schedule").and_then(Value::as_array).filter(|parts| !parts.is_empty())
@@ -98,7 +98,7 @@ fn is_part(part: &Value) -> bool {
         && zone
 }
 
-/// A new ad set starts at once unless it says when.
+/// Sets the start of a new ad set to now, unless it has one.
 pub(super) fn complete(draft: &mut Draft<'_>) {
     let now = graph_time(draft.now, &draft.account.zone);
     draft.fields.entry("start_time").or_insert_with(|| json!(now));

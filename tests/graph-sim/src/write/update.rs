@@ -12,9 +12,9 @@ use crate::node::{Kind, Node};
 use crate::params::Params;
 use crate::world::World;
 
-/// What decides where an ad set's ads are shown and what for: a change is reviewed.
+/// Fields of an object that affect where and why its ads are shown: a change is reviewed.
 const REVIEWED_FIELDS: [&str; 4] = ["targeting", "optimization_goal", "billing_event", "creative"];
-/// Graph leaves a campaign's updated_time alone when only these change.
+/// Graph leaves a campaign's updated_time unchanged when only these change.
 const BUDGET_FIELDS: [&str; 3] = ["daily_budget", "lifetime_budget", "spend_cap"];
 
 pub(super) fn check(world: &World, operation: &Operation, write: &Write) -> Result<(), GraphError> {
@@ -42,7 +42,7 @@ fn node<'a>(world: &'a World, operation: &Operation) -> Result<&'a Node, GraphEr
 
 fn draft<'a>(world: &'a World, node: &'a Node, write: &'a Write) -> Result<Draft<'a>, GraphError> {
     let mut draft = Draft::change(world, node, write)?;
-    // An object stays where it was made.
+    // An object cannot be moved to another parent.
     for parent in ["campaign_id", "adset_id"] {
         set(&mut draft.fields, parent.to_owned(), node.fields.get(parent).cloned().unwrap_or_default());
     }
@@ -78,7 +78,7 @@ pub(super) fn execute(world: &mut World, operation: &Operation, write: &Write) -
     Ok(json!({ "success": true }))
 }
 
-/// Sets fields and the status of an object.
+/// Sets the fields and the status of an object.
 fn apply(world: &mut World, id: &str, changes: Vec<(String, Value)>, write: &Write) {
     let status = write.params.get("status");
     if let Some(status) = status {
@@ -113,7 +113,7 @@ fn process(world: &mut World, id: &str, reviewed: bool, write: &Write) {
     }
 }
 
-/// A budget that comes to a campaign is taken from its ad sets; one that goes to them leaves it.
+/// Moves the budget between a campaign and its ad sets: setting it on one level removes it from the other.
 fn switch_budgets(
     world: &mut World,
     id: &str,
@@ -153,7 +153,7 @@ fn switch_budgets(
     Ok(())
 }
 
-/// Gives an object this budget instead of the one it has; the way of bidding goes with the budget.
+/// Replaces an object's budget; the bid strategy is removed with the budget.
 fn set_budget(world: &mut World, id: &str, budget: Option<budget::Budget>) {
     let Some(node) = world.nodes.get_mut(id) else { return };
     node.fields.remove("daily_budget");
@@ -164,7 +164,7 @@ fn set_budget(world: &mut World, id: &str, budget: Option<budget::Budget>) {
     }
 }
 
-/// Deleted is final, archived can only become deleted; both can still be renamed.
+/// Checks that a deleted object stays deleted and an archived one can only be deleted; both can still be renamed.
 fn check_final_status(world: &World, node: &Node, params: Params<'_>) -> Result<(), GraphError> {
     let status = params.text("status");
     let subcode = match node.kind {
@@ -197,7 +197,7 @@ fn check_final_status(world: &World, node: &Node, params: Params<'_>) -> Result<
     }
 }
 
-/// A creative is what has been reviewed and commented on: it stays as it is.
+/// Checks that only mutable fields of a creative change, because the rest has been reviewed and commented on.
 fn check_creative(params: Params<'_>) -> Result<(), GraphError> {
     params.one_of("status", &["ACTIVE", "IN_PROCESS", "WITH_ISSUES", "DELETED"])?;
     let fixed = params.0.keys().find(|name| {

@@ -1,4 +1,4 @@
-//! Several calls in one.
+//! Tests of batches.
 
 use graph_sim::{Fault, FaultKind, spec};
 use hmac::{Hmac, KeyInit, Mac};
@@ -8,7 +8,7 @@ use sha2::Sha256;
 
 use crate::client::{Client, ManualClock, SECRET, config, generated};
 
-/// The answers of a batch, with their bodies read.
+/// Sends a batch and returns its responses, with their bodies parsed.
 async fn batch(client: &Client, items: &Value, more: &[(&str, &str)]) -> Vec<Value> {
     let items = items.to_string();
     let params: Vec<(&str, &str)> = [("batch", items.as_str())].iter().chain(more).copied().collect();

@@ -1,4 +1,4 @@
-//! Insights divided, narrowed and sorted.
+//! Tests of insights with breakdowns, filters and sorting.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ fn number(value: &Value) -> f64 {
     value.as_str().map_or(0.0, |text| text.parse().unwrap())
 }
 
-/// How often an action was taken in all rows.
+/// Returns the sum of an action type over all rows.
 fn taken(rows: &[Value], action: &str, key: &str) -> f64 {
     let entries = rows.iter().filter_map(|row| row["actions"].as_array()).flatten();
     entries.filter(|entry| entry["action_type"] == action).map(|entry| number(&entry[key])).sum()
@@ -24,7 +24,7 @@ fn sum(rows: &[Value], field: &str) -> f64 {
     (rows.iter().map(|row| number(&row[field])).sum::<f64>() * 100.0).round() / 100.0
 }
 
-/// All rows of the week, as asked for.
+/// Returns all rows of the week with these parameters.
 async fn week(client: &Client, params: &[(&str, &str)]) -> Vec<Value> {
     let common = [("time_range", WEEK), ("limit", "5000")];
     client.all(&client.act("insights"), &[&common[..], params].concat()).await.0
@@ -77,7 +77,7 @@ async fn hours_and_regions_know_nothing_of_what_happens_outside_of_meta() {
         let watched = rows.iter().any(|row| row.get("video_p50_watched_actions").is_some());
         assert_eq!((people, watched), (breakdown == HOURLY, breakdown != HOURLY));
     }
-    // Products leave them in a row without a product.
+    // With product breakdowns they are in a row without a product.
     let products = week(&client, &[fields, ("breakdowns", "product_id")]).await;
     let (with, without): (Vec<_>, Vec<_>) =
         products.into_iter().partition(|row| row.get("product_id").is_some());
@@ -109,7 +109,7 @@ async fn windows_are_keys_beside_the_value() {
     assert_eq!(bought("7d_click") + bought("1d_view"), bought("value"));
     assert!(bought("1d_view") > 0.0 && bought("1d_click") < bought("7d_click"));
     assert!(bought("28d_click") > bought("7d_click"));
-    // Dead since 2026-01-12, and silently so.
+    // These windows have silently returned nothing since 2026-01-12.
     assert_eq!((bought("7d_view"), bought("28d_view")), (0.0, 0.0));
     let by_ad = week(&client, &[&params[..], &[("level", "ad"), ("time_increment", "1")]].concat()).await;
     assert_eq!(taken(&by_ad, "purchase", "28d_click"), bought("28d_click"));
@@ -250,7 +250,7 @@ async fn people_in_parts_are_forgotten_after_thirteen_months() {
     assert_eq!(rows(&[("breakdowns", HOURLY)]).await, [Value::Null; 0]);
 }
 
-/// What Airbyte's default streams and Singer's tap ask for of each ad and day.
+/// The fields that Airbyte's default streams and Singer's tap request for each ad and day.
 const WIDE: &str = "account_currency,account_id,account_name,action_values,actions,ad_id,ad_name,adset_id,adset_name,\
     attribution_setting,buying_type,campaign_id,campaign_name,canvas_avg_view_percent,clicks,conversion_rate_ranking,\
     conversions,cost_per_action_type,cost_per_inline_link_click,cost_per_inline_post_engagement,\

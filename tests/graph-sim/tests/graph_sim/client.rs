@@ -1,4 +1,4 @@
-//! A plain HTTP client of a simulator whose clock stands still until it is moved.
+//! A plain HTTP client of a simulator whose clock is moved manually.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub(crate) const SECRET: &str = "app secret";
 /// 2026-11-20, 10:00 in Singapore.
 const START: i64 = 1_795_140_000;
 
-/// The time, which tests move.
+/// A clock that tests move.
 #[derive(Clone)]
 pub(crate) struct ManualClock(Arc<AtomicI64>);
 
@@ -40,7 +40,8 @@ pub(crate) fn generated() -> Source {
     Source::Generated(Generator::new(date(2026, 11, 20)))
 }
 
-/// Answers recorded outside of the project; tests that need them are skipped where they are missing.
+/// Returns the folder of responses recorded outside of the project; tests that need them are skipped when it is
+/// missing.
 pub(crate) fn recorded() -> Option<PathBuf> {
     let folder = PathBuf::from("../../../shared/recordings/keboola");
     if folder.is_dir() {
@@ -58,7 +59,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client of the usual generated account, who may do everything.
+    /// Starts a client of the default generated account, with all permissions.
     pub(crate) async fn new() -> Self {
         let time = ManualClock::new();
         Self::with_config(config(generated(), &time), time).await.unwrap()
@@ -91,17 +92,17 @@ impl Client {
         request.send().await
     }
 
-    /// The body, which must be a success.
+    /// Returns the body of a call that must succeed.
     pub(crate) async fn get(&self, path: &str, params: &[(&str, &str)]) -> Value {
         success(self.send(Method::GET, path, params).await.unwrap()).await
     }
 
-    /// The body, which must be a success.
+    /// Returns the body of a call that must succeed.
     pub(crate) async fn post(&self, path: &str, params: &[(&str, &str)]) -> Value {
         success(self.send(Method::POST, path, params).await.unwrap()).await
     }
 
-    /// Status, code and subcode of a call that must fail.
+    /// Returns status, code and subcode of a call that must fail.
     pub(crate) async fn error(
         &self,
         method: Method,
@@ -116,7 +117,7 @@ impl Client {
         (status, error["code"].as_i64().unwrap(), error["error_subcode"].as_i64())
     }
 
-    /// All rows of a listing, page by page along `paging.next`; and how many pages there were.
+    /// Returns all rows of a listing, following `paging.next`, and the number of pages.
     pub(crate) async fn all(&self, path: &str, params: &[(&str, &str)]) -> (Vec<Value>, usize) {
         let mut body = self.get(path, params).await;
         let (mut rows, mut pages) = (Vec::new(), 1);
@@ -129,7 +130,7 @@ impl Client {
         }
     }
 
-    /// A paused campaign with a budget of its own.
+    /// Creates a paused campaign with its own budget and returns its id.
     pub(crate) async fn new_campaign(&self) -> String {
         let made = self
             .post(

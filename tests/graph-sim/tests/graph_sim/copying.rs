@@ -1,4 +1,4 @@
-//! Copies, budgets for some hours, and deleting many campaigns.
+//! Tests of copies, budget schedules, and deletion of many campaigns.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! People leave: the app is told, by a signed form.
+//! Tests of the deauthorization and data deletion callbacks, which carry a signed form.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,7 @@ use crate::client::{Client, SECRET};
 
 type Forms = Arc<Mutex<Vec<Vec<(String, String)>>>>;
 
-/// An app that notes what it is told; its server ends with the test.
+/// Starts an app server that records the forms it receives; the server ends with the test.
 async fn app() -> (String, Forms) {
     let forms = Forms::default();
     let received = Arc::clone(&forms);

@@ -1,4 +1,4 @@
-//! Limits and ordered faults.
+//! Tests of quotas and queued faults.
 
 use graph_sim::{Fault, FaultKind, Limits};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! Plans of faults.
+//! Tests of fault plans.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -168,7 +168,7 @@ async fn a_new_plan_takes_the_place_of_the_old_one() {
     client.get(&client.act("ads"), &[]).await;
 }
 
-/// All rows of a listing, for a client that repeats what did not come well and takes no row twice.
+/// Reads all rows of a listing with a client that retries failed reads and keeps no row twice.
 async fn read_with_retries(client: &Client, edge: &str, params: &str) -> BTreeSet<String> {
     let url = format!("{}/v26.0/{}", client.sim.base_url(), client.act(edge));
     let mut next = Some(format!("{url}?access_token={}&{params}", client.token));

@@ -1,4 +1,4 @@
-//! Numbers.
+//! Tests of insights.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::client::{Client, ManualClock, config, recorded};
 
 const NOVEMBER: &str = r#"{"since":"2026-11-01","until":"2026-11-20"}"#;
 
-/// A sum in hundredths.
+/// Returns the sum of a field in hundredths.
 fn cents(rows: &[Value], field: &str) -> i64 {
     rows.iter().map(|row| (row[field].as_str().unwrap().parse::<f64>().unwrap() * 100.0).round() as i64).sum()
 }

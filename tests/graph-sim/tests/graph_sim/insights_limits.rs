@@ -1,4 +1,4 @@
-//! Reads that are too much for one response, and what helps.
+//! Tests of the limits on insights reads, and of the smaller requests that stay within them.
 
 use graph_sim::{Config, InsightsLimits};
 use reqwest::Method;
@@ -21,7 +21,7 @@ async fn client(limits: InsightsLimits) -> Client {
     Client::with_config(config, time).await.unwrap()
 }
 
-/// Asserts that the first way of asking is too much, and the second is not.
+/// Asserts that the first request exceeds the limits, and the second does not.
 async fn helps(limits: InsightsLimits, much: Params<'_>, refused: (u16, i64, Option<i64>), less: Params<'_>) {
     let client = client(limits).await;
     let (much, less) = ([WEEK, much].concat(), [WEEK, less].concat());
@@ -74,7 +74,7 @@ async fn only_a_report_run_helps() {
     let client = client(InsightsLimits { only_reports: true, ..InsightsLimits::default() }).await;
     let refused = client.error(Method::GET, &client.act("insights"), WEEK).await;
     assert_eq!(refused, (400, 100, Some(1_487_534)));
-    // What Airbyte sends for the sake of the headers alone has one row.
+    // The request that Airbyte sends only for its headers has one row.
     assert_eq!(client.get(&client.act("insights"), &[]).await["data"].as_array().map(Vec::len), Some(1));
     let run = client.post(&client.act("insights"), WEEK).await;
     let run = run["report_run_id"].as_str().unwrap();

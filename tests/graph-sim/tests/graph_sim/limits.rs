@@ -1,4 +1,4 @@
-//! Quotas that are used up, and what tells so.
+//! Tests of exhausted quotas and of the usage headers.
 
 use graph_sim::{Limits, Tier, UseCase};
 use reqwest::Method;
@@ -34,7 +34,7 @@ async fn an_account_of_the_limited_tier_closes_for_five_minutes() {
     let usage = header(&client, &account, "x-ad-account-usage").await;
     assert_eq!((&usage["acc_id_util_pct"], &usage["reset_time_duration"]), (&100.0.into(), &300.into()));
     assert_eq!(usage["ads_api_access_tier"], "development_access");
-    // Another account is not concerned, and the calls that were refused did not count.
+    // Another account is not affected, and the rejected calls did not count.
     client.get("act_1000000000000071", &[]).await;
     client.time.advance_minutes(5);
     client.get(&account, &[]).await;
@@ -47,7 +47,7 @@ async fn every_answer_of_an_account_carries_its_usage() {
     let insights = client.act("insights");
     let share = header(&client, &insights, "x-fb-ads-insights-throttle").await;
     assert_eq!(share["acc_id_util_pct"], 25);
-    // A call that fails counts, and tells as much.
+    // A failed call counts, and its headers report so.
     let failed = client.send(Method::GET, &insights, &[("level", "bogus")]).await.unwrap();
     assert_eq!(failed.status(), 400);
     for name in
@@ -76,7 +76,7 @@ async fn the_fifth_change_of_a_budget_closes_it_for_an_hour() {
     client.time.advance_minutes(59);
     let refused = (400, 613, Some(1487632));
     assert_eq!(client.error(Method::POST, &campaign, &[("daily_budget", "5005")]).await, refused);
-    // The four changes are old enough now, but the refused call itself has closed the campaign.
+    // The four changes are old enough now, but the rejected call itself has locked the campaign.
     client.time.advance_minutes(2);
     assert_eq!(client.error(Method::POST, &campaign, &[("daily_budget", "5005")]).await, refused);
     client.time.advance_minutes(58);

@@ -1,4 +1,4 @@
-//! Letting an app in: dialog, codes and tokens.
+//! Tests of login: dialog, codes and tokens.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::client::{APP_ID, Client, SECRET, json as body_of};
 
 const REDIRECT_URI: &str = "http://127.0.0.1:3000/callback";
 
-/// Goes through the dialog; gives where it leads.
+/// Submits the dialog with a decision and returns the redirect location.
 async fn decide(client: &Client, decision: &str) -> String {
     let dialog = format!("{}/v26.0/dialog/oauth", client.sim.base_url());
     let asked = [
@@ -87,7 +87,7 @@ async fn a_person_lets_the_app_in_and_puts_it_out_again() {
     assert_eq!((&dead["is_valid"], &dead["error"]["subcode"]), (&json!(false), &json!(458)));
 }
 
-/// The token of a person who decides with these answers.
+/// Returns the token of a user who submits the dialog with these answers.
 async fn token_of(client: &Client, answers: &[(&str, &str)]) -> Value {
     let form =
         [("client_id", APP_ID), ("redirect_uri", REDIRECT_URI), ("state", "s"), ("decision", "continue")];

@@ -1,4 +1,4 @@
-//! The simulator as a client meets it, over HTTP.
+//! Tests of the simulator over HTTP, as a client uses it.
 
 #![expect(
     clippy::unwrap_used,

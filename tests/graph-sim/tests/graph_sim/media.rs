@@ -1,4 +1,4 @@
-//! Images and videos.
+//! Tests of images and videos.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, ManualClock, config, generated, json};
 
-/// The first bytes of a PNG of 1200 by 630, and something that makes it differ from others.
+/// Returns the first bytes of a PNG of 1200 by 630, with a salt that makes it unique.
 fn png(salt: u8) -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x04\xb0\0\0\x02\x76\x08\x02".to_vec();
     bytes.push(salt);
     bytes
 }
 
-/// Status and body of a form in parts; files are (part, name, content).
+/// Posts a multipart form and returns status and body; files are (part, name, content).
 async fn send_parts(
     client: &Client,
     path: &str,
@@ -139,7 +139,7 @@ async fn a_video_in_one_piece_is_ready_after_a_while_and_then_has_thumbnails() {
     );
 }
 
-/// A client whose simulator asks for four bytes of a video at a time.
+/// Starts a client whose simulator requests four bytes of a video per chunk.
 async fn chunked() -> Client {
     let time = ManualClock::new();
     let mut config = config(generated(), &time);

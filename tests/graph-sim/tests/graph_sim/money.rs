@@ -1,4 +1,4 @@
-//! Amounts in currencies with cents and without.
+//! Tests of amounts in currencies with and without cents.
 
 use graph_sim::{Generator, Source};
 use jiff::civil::date;
@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use crate::client::{Client, ManualClock, config};
 
-/// A client of an account in this currency.
+/// Starts a client of an account in this currency.
 async fn of(currency: &str) -> Client {
     let time = ManualClock::new();
     let generator = Generator { currency: currency.to_owned(), ..Generator::new(date(2026, 11, 20)) };
     Client::with_config(config(Source::Generated(generator), &time), time).await.unwrap()
 }
 
-/// The spending limit an account reads after it was written in major units.
+/// Writes a spending limit in major units and returns it as read back.
 async fn spend_cap(client: &Client, major: &str) -> Value {
     let account = client.sim.account().id;
     client.post(&account, &[("spend_cap", major)]).await;

@@ -1,4 +1,4 @@
-//! What becomes of written objects as time passes.
+//! Tests of the processing and review of written objects.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::client::{Client, ManualClock, config, generated};
 
-/// A client of an account whose objects take a minute to be processed and its ads ten more to be reviewed.
+/// Starts a client of an account whose objects take a minute to be processed and its ads ten more to be reviewed.
 async fn with_processing() -> Client {
     let time = ManualClock::new();
     let mut config = config(generated(), &time);
@@ -24,7 +24,7 @@ async fn effective(client: &Client, id: &str) -> String {
     read["effective_status"].as_str().unwrap().to_owned()
 }
 
-/// An active ad of this name in the account's first running ad set.
+/// Creates an active ad of this name in the account's first running ad set.
 async fn new_ad(client: &Client, name: &str) -> String {
     let running = r#"[{"field":"adset.effective_status","operator":"IN","value":["ACTIVE"]}]"#;
     let sets = client.get(&client.act("adsets"), &[("filtering", running), ("limit", "1")]).await;

@@ -1,4 +1,4 @@
-//! How calls and answers travel.
+//! Tests of the encoding of calls and responses.
 
 use reqwest::header::CONTENT_ENCODING;
 
@@ -44,7 +44,7 @@ async fn secrets_are_not_recorded() {
     assert!(sent.len() == 1 && sent[0].params.is_empty(), "{sent:?}");
 }
 
-/// Status, serving version, whether there was a warning, and the error's code.
+/// Returns status, serving version, whether there was a warning, and the error's code.
 async fn version(client: &Client, version: &str, path: &str) -> (u16, String, bool, Option<i64>) {
     let url = format!("{}/{version}/{path}", client.sim.base_url());
     let response = client.http.get(url).bearer_auth(&client.token).send().await.unwrap();

@@ -1,4 +1,4 @@
-//! Reading accounts and their structure.
+//! Tests of reading accounts and their structure.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Insights that are ordered and fetched later.
+//! Tests of report runs.
 
 use graph_sim::{ErrorResponse, ReportError, ReportOutcome, ReportSettings};
 use jiff::SignedDuration;
@@ -16,7 +16,7 @@ const WEEK: [(&str, &str); 4] = [
 ];
 const NOT_READY: (u16, i64, Option<i64>) = (400, 2601, Some(1_815_107));
 
-/// A client of a simulator whose runs go by the clock, a minute each.
+/// Starts a client of a simulator whose runs complete by the clock, after a minute each.
 async fn by_the_clock(outcome_percentages: Vec<(u32, ReportOutcome)>) -> Client {
     let time = ManualClock::new();
     let mut config = config(generated(), &time);
@@ -30,7 +30,7 @@ async fn order(client: &Client) -> String {
     run["report_run_id"].as_str().unwrap().to_owned()
 }
 
-/// Status and percentage.
+/// Returns status and percentage of a run.
 async fn poll(client: &Client, run: &str) -> (String, i64) {
     let run = client.get(run, &[]).await;
     (run["async_status"].as_str().unwrap().to_owned(), run["async_percent_completion"].as_i64().unwrap())
@@ -186,7 +186,7 @@ async fn a_summary_holds_only_what_was_ordered() {
     let error: Value = crate::client::json(response).await["error"].clone();
     assert_eq!((&error["code"], &error["is_transient"]), (&json!(100), &json!(true)));
     assert!(error["message"].as_str().unwrap().starts_with("(#100) Cannot include clicks in summary param"));
-    // What the official SDKs send with every read.
+    // The official SDKs send this with every read.
     assert_eq!(client.get(&rows, &[("summary", "true")]).await.get("summary"), None);
 }
 

@@ -1,4 +1,4 @@
-//! What outlives the program, and what keeps it from starting.
+//! Tests of what survives a restart, and of what prevents a start.
 
 use std::fs;
 

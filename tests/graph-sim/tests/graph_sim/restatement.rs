@@ -1,4 +1,4 @@
-//! Numbers that go on growing after their day.
+//! Tests of numbers that grow after their day.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ async fn client() -> Client {
     Client::with_config(config, time).await.unwrap()
 }
 
-/// The day's rows, by ad.
+/// Returns the day's rows, by ad.
 fn rows(client: &Client, day: Date) -> BTreeMap<String, Value> {
     let rows = client.sim.insights_rows(day, day);
     rows.into_iter().map(|row| (row["ad_id"].as_str().unwrap().to_owned(), row)).collect()
@@ -63,7 +63,7 @@ async fn actions_come_late_and_some_rows_go_again() {
     let ids = |rows: &BTreeMap<String, Value>| rows.keys().cloned().collect::<BTreeSet<_>>();
     let gone: Vec<_> = ids(&early).difference(&ids(&late)).cloned().collect();
     assert!(!gone.is_empty() && gone.len() < early.len() / 10, "{gone:?}");
-    // Without the switch a day is final at once, and as it is in the end with it.
+    // Without restatement a day is final at once, with the same numbers it ends with under restatement.
     assert_eq!(rows(&Client::new().await, yesterday), late);
 }
 

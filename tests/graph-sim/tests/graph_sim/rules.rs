@@ -1,4 +1,4 @@
-//! What Meta refuses to write: rules between parameters, each with its number.
+//! Tests of the writes that Meta rejects: rules between parameters, each with its code.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,13 +7,13 @@ use crate::client::{Client, json};
 
 type Form = Vec<(String, String)>;
 
-/// A form of text and JSON values.
+/// Builds a form of text and JSON values.
 fn form(values: Value) -> Form {
     let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     values.as_object().unwrap().clone().into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
-/// A form with other values; null takes one away.
+/// Returns a form with some values changed; null removes one.
 fn with(form: &Form, changes: Value) -> Form {
     let mut changed = form.clone();
     let changes = changes.as_object().unwrap().clone();
@@ -23,7 +23,7 @@ fn with(form: &Form, changes: Value) -> Form {
     changed
 }
 
-/// Code and subcode of the error, or nothing.
+/// Returns code and subcode of the error, if there is one.
 async fn error_codes(client: &Client, path: &str, form: &Form) -> Option<(i64, Option<i64>)> {
     let pairs: Vec<(&str, &str)> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let body = json(client.send(Method::POST, path, &pairs).await.unwrap()).await;

@@ -1,4 +1,4 @@
-//! Requests are held against Meta's specification.
+//! Tests of validation against Meta's specification.
 
 use graph_sim::spec;
 use reqwest::Method;

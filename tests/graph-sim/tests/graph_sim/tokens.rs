@@ -1,4 +1,4 @@
-//! Tokens in all their states.
+//! Tests of token states.
 
 use graph_sim::{Behaviour, LOGIN_USER_ID, TokenState};
 use hmac::{Hmac, KeyInit, Mac};

@@ -1,4 +1,4 @@
-//! Webhooks as a callback receives them.
+//! Tests of webhooks, as a callback receives them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::client::{APP_ID, Client, ManualClock, SECRET, config, generated};
 
 const TOKEN: &str = "what we agreed on";
 
-/// A callback that takes what comes, or does not.
+/// A callback server that accepts or rejects deliveries.
 #[derive(Clone)]
 struct Callback {
     url: String,
@@ -54,7 +54,7 @@ impl Callback {
         *self.response_status.lock().unwrap() = status;
     }
 
-    /// What has come since.
+    /// Returns the deliveries received since the last call.
     fn take(&self) -> Vec<(HeaderMap, String)> {
         std::mem::take(&mut *self.got.lock().unwrap())
     }
@@ -94,7 +94,7 @@ async fn subscribe(client: &Client, callback: &Callback, object: &str, fields: &
     assert_eq!(app(client, Method::POST, &params).await, json!({"success": true}));
 }
 
-/// A client whose main account tells of its issues.
+/// Starts a client and a callback that is subscribed to the main account's issues and processing events.
 async fn subscribed_client() -> (Client, Callback) {
     subscribed_client_with(Behaviour::default()).await
 }
@@ -184,7 +184,7 @@ async fn what_is_not_taken_comes_again_ever_less_often_and_then_never() {
     let (client, callback) = subscribed_client().await;
     callback.respond_with(StatusCode::INTERNAL_SERVER_ERROR);
     issue(&client, "a");
-    // At once, and a second time at once.
+    // The first attempt, and an immediate retry.
     let stats = client.sim.deliver_due().await;
     assert_eq!((stats.accepted, stats.failed, stats.pending), (0, 2, 1));
     assert_eq!(client.sim.deliver_due().await.failed, 0);

@@ -1,4 +1,4 @@
-//! Changing an account.
+//! Tests of changing an account.
 
 use reqwest::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! A Lambda program that does nothing: what the runtime library alone costs.
+//! A Lambda program that does nothing: the baseline cost of the runtime library.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;

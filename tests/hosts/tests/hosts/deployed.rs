@@ -1,4 +1,5 @@
-//! What exists after a deployment: the emulator calls a stack complete whatever it has left out.
+//! Verifies that every resource exists after a deployment: the emulator calls a stack complete whatever it has left
+//! out.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +12,11 @@ use hosts::test_environment::{ORIGINS, TestEnvironment};
 use http::Method;
 use runtime::keyring::KeyringDocument;
 use runtime::queue::dead_letter_queue_name;
-use runtime::route::Route;
 use serde_json::{Value, json};
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
-async fn everything_that_the_template_names_is_there() {
+async fn every_resource_of_the_template_exists() {
     let environment = TestEnvironment::deploy(IamMode::Ignored, "deployed").await.unwrap();
     let stack = &environment.deployment;
     routes(stack).await.unwrap();
@@ -43,7 +43,7 @@ async fn leak(environment: &TestEnvironment) -> anyhow::Result<()> {
     let token = environment.sim.issue_token("1", &["ads_read"]);
     let http = reqwest::Client::new();
     http.get(format!("{}/v26.0/me?access_token={token}", environment.sim.base_url())).send().await?;
-    // Every line of a request carries the correlation id that it came with.
+    // Every line of a request carries the correlation id from its header.
     let begins: String = token.chars().filter(|c| c.is_ascii_alphanumeric()).take(30).collect();
     let url = format!("{}/v1/workspaces/demo/connections", environment.deployment.url);
     http.get(url).header("x-correlation-id", begins).send().await?;
@@ -55,18 +55,11 @@ async fn leak(environment: &TestEnvironment) -> anyhow::Result<()> {
     account.call("dynamodb", "put_item", put).await.map(drop)
 }
 
-/// Every route of the code leads to its function, and there is no other.
+/// Checks that every route of the code leads to its function, and that there is no other.
 async fn routes(stack: &Deployment) -> anyhow::Result<()> {
-    fn of<E>(function: &'static str, routes: &'static [Route<E>]) -> impl Iterator<Item = String> {
-        routes.iter().map(move |route| format!("{} {} -> {function}", route.method, route.path))
-    }
-    let expected: BTreeSet<String> = of("auth-meta", auth_meta::ROUTES)
-        .chain(of("manage-campaign", manage_campaign::ROUTES))
-        .chain(of("sync-entities", sync_entities::ROUTES))
-        .chain(of("sync-metrics-chunk", sync_metrics_chunk::ROUTES))
-        .chain(of("evaluate-rules", evaluate_rules::ROUTES))
-        .chain(of("webhook-ingest", webhook_ingest::ROUTES))
-        .chain(of("query-insights", query_insights::ROUTES))
+    let expected: BTreeSet<String> = openapi::routes()
+        .iter()
+        .map(|route| format!("{} {} -> {}", route.method, route.path, route.function))
         .collect();
     let api = json!({"ApiId": stack.resource("Api")?});
     let integrations = stack.account.call("apigatewayv2", "get_integrations", api.clone()).await?;
@@ -83,7 +76,7 @@ async fn routes(stack: &Deployment) -> anyhow::Result<()> {
         .collect();
     let found = found?;
     ensure!(found == expected, "{:#?}", found.symmetric_difference(&expected).collect::<Vec<_>>());
-    // The emulator takes no limits: SAM passes these to the API.
+    // The emulator ignores these limits, and SAM copies them to the API, so the template is checked.
     let template = Template::read()?;
     let limits = &template.resource("Api")["Properties"]["DefaultRouteSettings"];
     let per_second = json!({"Ref": "RequestsPerSecond"});
@@ -94,7 +87,7 @@ async fn routes(stack: &Deployment) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The function runs our program, as its own role, and writes into its own log, which is kept for a while.
+/// Checks that the function runs our program with its own role and its own log group, which has a retention.
 async fn program(stack: &Deployment, function: &str) -> anyhow::Result<()> {
     let name = stack.name(function);
     let found =
@@ -113,7 +106,7 @@ async fn program(stack: &Deployment, function: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The queue is consumed message by message, patiently, and gives up into its dead letters.
+/// Checks that the queue reports failures by message, waits six timeouts before a retry, and has a dead-letter queue.
 async fn consumer(stack: &Deployment, queue: Queue) -> anyhow::Result<()> {
     let (attributes, dead) =
         (stack.queue(queue.name()).await?, stack.queue(&dead_letter_queue_name(queue)).await?);
@@ -141,7 +134,7 @@ async fn consumer(stack: &Deployment, queue: Queue) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The group for what functions plan is there and empty; the recurring jobs are planned.
+/// Checks that the group for run-time schedules exists and is empty, and that the recurring jobs are scheduled.
 async fn schedules(stack: &Deployment) -> anyhow::Result<()> {
     let group = json!({"Name": stack.resource("Schedules")?});
     let group = stack.account.call("scheduler", "get_schedule_group", group).await?;
@@ -159,14 +152,14 @@ async fn schedules(stack: &Deployment) -> anyhow::Result<()> {
         ensure!(text(target, "Arn")?.ends_with(&format!(":function:{}", stack.name(function))), "{schedule}");
         ensure!(text(target, "RoleArn")?.ends_with(stack.resource("RecurringJobsRole")?), "{schedule}");
         ensure!(serde_json::from_str::<Value>(text(target, "Input")?)? == job, "{schedule}");
-        // What could not be done in vain for hours is dead-lettered, where an alarm sees it.
+        // Events that fail for hours are dead-lettered, where an alarm counts them.
         let dead = stack.queue(&format!("{function}-dead")).await?;
         ensure!(target["DeadLetterConfig"]["Arn"] == dead["QueueArn"], "{schedule}");
     }
     Ok(())
 }
 
-/// What an operator must hear of rings, all of it at one place.
+/// Checks that every alarm notifies the one topic, and that the dashboard exists.
 async fn alarms(stack: &Deployment) -> anyhow::Result<()> {
     let found = stack.account.call("cloudwatch", "describe_alarms", json!({"MaxRecords": 100})).await?;
     let topic = stack.output("AlarmTopic")?;
@@ -200,7 +193,7 @@ async fn alarms(stack: &Deployment) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the emulator does not take from the template is looked up there.
+/// Checks the table; properties that the emulator does not support are checked in the template.
 async fn table(stack: &Deployment) -> anyhow::Result<()> {
     let name = json!({"TableName": stack.output("TableName")?});
     let table = stack.account.call("dynamodb", "describe_table", name).await?["Table"].take();
@@ -220,7 +213,7 @@ async fn table(stack: &Deployment) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The generated keyring is one that our programs read.
+/// Checks that our programs can parse the generated keyring.
 async fn secrets(stack: &Deployment) -> anyhow::Result<()> {
     let id = json!({"SecretId": stack.output("KeyringSecretName")?});
     let keyring = stack.account.call("secretsmanager", "get_secret_value", id).await?;
@@ -229,7 +222,7 @@ async fn secrets(stack: &Deployment) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Front ends of the parameter may call the API, others may not, and a call without a session gets 401.
+/// Checks that only the origins of the parameter may call the API, and that a call without a session gets 401.
 async fn check_sessions_and_cors(environment: &TestEnvironment) -> anyhow::Result<()> {
     let http = reqwest::Client::new();
     let url = format!("{}/v1/workspaces/demo/connections", environment.deployment.url);
@@ -255,7 +248,7 @@ async fn check_sessions_and_cors(environment: &TestEnvironment) -> anyhow::Resul
     Ok(())
 }
 
-/// `sync-entities` is `SyncEntities` in the template.
+/// Returns the logical id of a function: `sync-entities` is `SyncEntities` in the template.
 fn logical_id(function: &str) -> String {
     let capitalized = |word: &str| {
         word.chars().take(1).map(|first| first.to_ascii_uppercase()).collect::<String>()

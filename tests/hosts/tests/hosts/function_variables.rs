@@ -1,4 +1,4 @@
-//! Each function of the template gets the variables that its program reads, and the program gets no other.
+//! Each function of the template gets exactly the variables that its program reads.
 
 #![expect(
     clippy::unwrap_used,
@@ -36,10 +36,10 @@ fn every_function_gets_the_variables_that_its_program_reads_and_no_other() {
     );
 }
 
-/// Which variables each method of `runtime::aws::Aws` reads, and who calls it, out of the sources.
+/// The variables that each method of `runtime::aws::Aws` reads, and its callers, from the sources.
 struct VariableReaders {
     by_method: BTreeMap<String, BTreeSet<String>>,
-    /// The calls of `access::lambda::start`.
+    /// The methods that the shared `lambda::start` calls.
     start: BTreeSet<String>,
 }
 
@@ -51,16 +51,16 @@ impl VariableReaders {
             let name = signature.split('(').next().unwrap().to_owned();
             by_method.insert(name, variables_in(method));
         }
-        // Logging begins with everything else.
+        // `load` also sets up logging.
         let logging = variables_in(&source("shared/runtime/src/telemetry.rs"));
         by_method.get_mut("load").unwrap().extend(logging);
-        Self { by_method, start: calls_in(&source("shared/access/src/lambda.rs")) }
+        Self { by_method, start: calls_in(&source("shared/connector/src/lambda.rs")) }
     }
 
     fn variables_of(&self, folder: &str) -> BTreeSet<String> {
         let main = source(&format!("functions/{folder}/src/main.rs"));
         let mut calls = calls_in(&main);
-        if main.contains("access::lambda") {
+        if main.contains("connector::lambda") {
             calls.extend(self.start.iter().cloned());
         }
         calls.insert("load".to_owned());
@@ -79,7 +79,7 @@ fn source(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// `TABLE_NAME` and so on: literals in capital letters.
+/// Returns `TABLE_NAME` and so on: literals in capital letters.
 fn variables_in(text: &str) -> BTreeSet<String> {
     let literals = text.split('"').skip(1).step_by(2);
     let is_variable = |text: &&str| {
@@ -88,7 +88,7 @@ fn variables_in(text: &str) -> BTreeSet<String> {
     literals.filter(is_variable).map(str::to_owned).collect()
 }
 
-/// The methods that are called on `aws`.
+/// Returns the methods that are called on `aws`.
 fn calls_in(text: &str) -> BTreeSet<String> {
     let calls = text.split("aws.").skip(1).filter_map(|rest| rest.split_once('('));
     let names =

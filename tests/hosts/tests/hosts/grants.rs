@@ -1,4 +1,4 @@
-//! What IAM says of the deployed roles: each may do what the template grants it, and nothing of what it grants to others.
+//! Simulates IAM for the deployed roles: each may do what the template grants it, and nothing that it grants to others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::roles::logical_id;
 
 const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
 
-/// Asks for every role and every action on every thing that any role may do.
+/// Simulates every role with every action on every resource that any role may use.
 pub(crate) async fn check_grants(stack: &Deployment) -> anyhow::Result<()> {
     let template = Template::read()?;
     let roles: Vec<String> = template.resources("AWS::IAM::Role").map(|(id, _)| id.to_owned()).collect();
@@ -35,7 +35,7 @@ pub(crate) async fn check_grants(stack: &Deployment) -> anyhow::Result<()> {
             ensure!(decision == expected, "{role} {action} on {resource}: {decision}, not {expected}");
         }
     }
-    // An audit log is not like other rows, in any workspace.
+    // Entries of an audit log may not be changed or deleted, in any workspace.
     let changes = ["dynamodb:DeleteItem", "dynamodb:UpdateItem"].map(str::to_owned).into();
     for function in FUNCTIONS {
         let role = format!("{}Role", logical_id(function));
@@ -49,7 +49,7 @@ pub(crate) async fn check_grants(stack: &Deployment) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What IAM decides on these actions of a role, under these assumptions.
+/// Returns IAM's decisions on these actions of a role, with these context keys.
 async fn decisions(
     stack: &Deployment,
     role: &str,
@@ -77,7 +77,7 @@ async fn decisions(
     Ok(decided)
 }
 
-/// The name in AWS of what the template calls `Table.Arn`.
+/// Returns the ARN of what the template calls `Table.Arn`.
 async fn arn(stack: &Deployment, named: &str) -> anyhow::Result<String> {
     let of = |service: &str, rest: &str| {
         let region = if service == "iam" { "" } else { "us-east-1" };
@@ -91,7 +91,7 @@ async fn arn(stack: &Deployment, named: &str) -> anyhow::Result<String> {
     let physical = stack.resource(id)?;
     let last = physical.rsplit('/').next().unwrap_or(physical);
     if id.ends_with("Secret") {
-        // It ends in letters that nobody knows before.
+        // A secret's ARN ends in random letters.
         let secret = json!({"SecretId": physical});
         let secret = stack.account.call("secretsmanager", "describe_secret", secret).await?;
         return Ok(secret["ARN"].as_str().context("a secret without a name")?.to_owned());

@@ -1,5 +1,5 @@
-//! From the first login to the disconnection: over the deployed API, with real Lambda processes, queues and
-//! schedules between them. The step that fails names itself.
+//! From the first login to the disconnection: over the deployed API, with real Lambda processes, queues and schedules.
+//! The step that fails is named.
 
 use anyhow::{Context, bail, ensure};
 use hosts::ministack::IamMode;
@@ -10,12 +10,12 @@ use journeys::{launch_document, totals};
 use local::demo::ApiClient;
 use serde_json::{Value, json};
 
-/// How far ahead an activation is planned: enough for the call itself on a busy machine.
+/// How far ahead an activation is scheduled: long enough for the call itself on a busy machine.
 const ACTIVATION_DELAY: SignedDuration = SignedDuration::from_secs(4);
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
-async fn an_advertiser_connects_is_synced_launches_schedules_and_leaves() {
+async fn an_advertiser_connects_is_synced_launches_schedules_and_disconnects() {
     journey(IamMode::Ignored, "journey").await.unwrap();
 }
 
@@ -45,7 +45,7 @@ async fn journey(mode: IamMode, stack: &str) -> anyhow::Result<()> {
         return Err(error
             .context(format!("target/hosts/{}; {warnings_and_errors}", environment.ministack.log_name())));
     }
-    // Nothing was given up on the way.
+    // No message was dead-lettered.
     for queue in environment.deployment.queues() {
         let dead = environment.deployment.messages(&format!("{queue}-dead")).await?;
         ensure!(dead == 0, "{queue} has {dead} dead letters");
@@ -67,7 +67,7 @@ async fn connect_and_add_a_rule(environment: &TestEnvironment, api: &ApiClient) 
     text(&added, "id")
 }
 
-/// The account is synced through the queues, and its numbers are Meta's to the cent.
+/// Checks that the account is synced through the queues, and that its insights equal Meta's to the cent.
 async fn backfill(environment: &TestEnvironment, api: &ApiClient) -> anyhow::Result<()> {
     environment.select(api, true).await?;
     let progress = environment.wait_until_measured(api).await?;
@@ -84,7 +84,7 @@ async fn backfill(environment: &TestEnvironment, api: &ApiClient) -> anyhow::Res
     Ok(())
 }
 
-/// The last measured week has had the rules evaluated: they decided, acted, and kept why.
+/// Checks that measuring the last week had the rules evaluated: they decided, acted, and stored their reasons.
 async fn evaluate_the_rule(environment: &TestEnvironment, api: &ApiClient, rule: &str) -> anyhow::Result<()> {
     let made = environment.until("the rule has decided", async || {
         let made = api.all(&format!("rules/{rule}/decisions")).await?;
@@ -99,8 +99,8 @@ async fn evaluate_the_rule(environment: &TestEnvironment, api: &ApiClient, rule:
     Ok(())
 }
 
-/// One correlation id leads from the request through every message that it caused, and the metrics of their lines
-/// are those that the alarms look at.
+/// Checks that one correlation id leads from the request through every message that it caused, and that the log lines
+/// contain the metrics of the alarms.
 async fn check_correlation(environment: &TestEnvironment, api: &ApiClient) -> anyhow::Result<()> {
     let units = async |function: &str, what: &str| {
         let units = environment.deployment.units(function).await?;
@@ -109,7 +109,7 @@ async fn check_correlation(environment: &TestEnvironment, api: &ApiClient) -> an
     let selection = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/selection";
     let [request] = &units("auth-meta", selection).await?[..] else { bail!("one request, one line") };
     let [account] = &units("sync-entities", "sync_account").await?[..] else { bail!("one sync, one line") };
-    // The line of an invocation comes at its end, after the work that others have waited for.
+    // An invocation logs its canonical line at its end, after the work that others have waited for.
     let chunks = environment.until("every chunk has its line", async || {
         let chunks = units("sync-metrics-chunk", "sync_chunk").await?;
         Ok(if chunks.len() < 13 { Err(json!(chunks.len())) } else { Ok(chunks) })
@@ -149,7 +149,7 @@ async fn launch(environment: &TestEnvironment, api: &ApiClient) -> anyhow::Resul
     text(&launched, "campaign_id")
 }
 
-/// What Scheduler is told of an activation in another zone, which the emulator ignores; and that it forgets it.
+/// Checks the schedule of an activation in another time zone, which the emulator ignores, and its deletion.
 async fn cancel_a_schedule(
     environment: &TestEnvironment,
     api: &ApiClient,
@@ -175,7 +175,7 @@ async fn cancel_a_schedule(
     Ok(())
 }
 
-/// The timer fires, the campaign runs at Meta, and the timer is gone.
+/// Checks that the timer fires, that the campaign is active at Meta, and that the timer is deleted.
 async fn activate(environment: &TestEnvironment, api: &ApiClient, campaign: &str) -> anyhow::Result<()> {
     let before = schedules(environment).await?;
     let path = format!("{}campaigns/{campaign}/schedule", environment.ad_account());
@@ -200,7 +200,7 @@ async fn activate(environment: &TestEnvironment, api: &ApiClient, campaign: &str
     Ok(())
 }
 
-/// Meta says that something changed; exactly that is read again, once however often it is said.
+/// Checks that a change from Meta has exactly its object synced, once however often it is delivered.
 async fn receive_a_change(
     environment: &TestEnvironment,
     api: &ApiClient,
@@ -238,7 +238,7 @@ async fn receive_a_change(
     Ok(())
 }
 
-/// What the template's own schedule sends to the function is understood by it.
+/// Checks that the function accepts the event of the template's own schedule.
 async fn watch_accounts(environment: &TestEnvironment) -> anyhow::Result<()> {
     let watch = environment.deployment.schedule("default", "watch-accounts").await?;
     let invoke = json!({
@@ -249,7 +249,7 @@ async fn watch_accounts(environment: &TestEnvironment) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The token is deleted, and each recurring schedule ends with its next message.
+/// Checks that the token is deleted, and that each recurring schedule ends with its next message.
 async fn disconnect(environment: &TestEnvironment, api: &ApiClient) -> anyhow::Result<()> {
     let recurring = schedules(environment).await?;
     ensure!(recurring.len() == 2, "syncs and rules should be scheduled: {recurring:?}");
@@ -260,7 +260,7 @@ async fn disconnect(environment: &TestEnvironment, api: &ApiClient) -> anyhow::R
     ensure!(connections["data"] == json!([]), "{connections}");
     let calls = environment.sim.calls();
     for schedule in &recurring {
-        // What Scheduler sends, to the queue that it sends to.
+        // Sends what Scheduler sends, to the same queue.
         let arn = text(&schedule["Target"], "Arn")?;
         let queue = arn.rsplit_once(&environment.deployment.name("")).context("another stack's queue")?.1;
         let send = json!({
@@ -279,7 +279,7 @@ async fn disconnect(environment: &TestEnvironment, api: &ApiClient) -> anyhow::R
     Ok(())
 }
 
-/// What Scheduler holds for the functions.
+/// Returns the schedules that functions have created.
 async fn schedules(environment: &TestEnvironment) -> anyhow::Result<Vec<Value>> {
     environment.deployment.schedules(environment.deployment.resource("Schedules")?).await
 }

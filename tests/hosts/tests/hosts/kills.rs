@@ -1,4 +1,4 @@
-//! Lambda processes are killed at random in the middle of a backfill, which must not show in the end.
+//! Kills Lambda processes at random during a backfill, which must not change the result.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use local::demo::ApiClient;
 use runtime::env::Env;
 use serde_json::json;
 
-/// How many invocations lose their process: `KILLS`, which `cargo xtask nightly` raises.
+/// Invocations that lose their process: `KILLS`, which `cargo xtask nightly` raises.
 fn kills() -> usize {
     Env::optional("KILLS").and_then(|kills| kills.parse().ok()).unwrap_or(10)
 }
@@ -24,12 +24,12 @@ const WORKSPACES: [&str; 4] = ["north", "east", "south", "west"];
 /// The functions that work on a backfill.
 const KILLED_FUNCTIONS: [&str; 3] = ["sync-entities", "sync-metrics-chunk", "evaluate-rules"];
 
-/// How an invocation says that its process is gone.
+/// The error of an invocation whose process was killed.
 const EXIT_MESSAGE: &str = ": Runtime exited before returning a response";
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
-async fn a_backfill_survives_processes_that_are_killed_in_mid_invocation() {
+async fn a_backfill_completes_although_processes_are_killed_during_invocations() {
     let environment = TestEnvironment::deploy(IamMode::Ignored, "kills").await.unwrap();
     shorten_the_timeouts(&environment).await.unwrap();
     let seed = Env::optional("KILL_SEED").and_then(|seed| seed.parse().ok());
@@ -42,7 +42,7 @@ async fn a_backfill_survives_processes_that_are_killed_in_mid_invocation() {
         environment.connect(&api).await.unwrap();
         apis.push(api);
     }
-    // Meta takes its time, so that there is a middle to be killed in.
+    // Meta responds slowly, so that processes can be killed in the middle of a call.
     let slow = FaultKind::Delay { millis: 120 };
     let anything = RequestMatcher { method: Some("GET".to_owned()), ..RequestMatcher::default() };
     environment.sim.set_plan(FaultPlan::single(Trigger::default(), anything, slow));
@@ -69,7 +69,7 @@ async fn a_backfill_survives_processes_that_are_killed_in_mid_invocation() {
     environment.finish().await.unwrap();
 }
 
-/// Kills processes until enough invocations have lost theirs, and tells how it went.
+/// Kills processes until enough invocations have lost theirs, and returns a summary.
 async fn kill(
     environment: &TestEnvironment,
     apis: &[ApiClient],
@@ -98,8 +98,8 @@ async fn kill(
             running[index].kill()?;
             killed += 1;
         }
-        // Done before the last kill: some more work, which measures weeks again. The process that answers may be
-        // the next one to be killed, so an answer may fail to come.
+        // When the backfill is done before the last kill, another sync measures weeks again. The process that handles
+        // the request may be killed next, so the request may fail.
         let api = &apis[rng.index(apis.len()).context("no workspace")?];
         let Ok(progress) = environment.progress(api).await else { continue };
         if progress["chunks"]["planned"] == 0 && progress["chunks"]["running"] == 0 {
@@ -112,9 +112,9 @@ async fn kill(
     ))
 }
 
-/// Lambda and SQS wait for minutes before they take a worker for dead, as they should: a message comes again after
-/// six timeouts of its function. What is deployed stays as it is; here an operator makes both shorter, by the same
-/// calls as on AWS. Five attempts are not enough for fifty kills in half a minute either.
+/// Shortens the timeouts. Lambda and SQS wait for minutes before they retry the message of a killed process: six
+/// timeouts of its function. The deployed template stays as it is; this makes both shorter by the same calls as on AWS.
+/// It also raises the number of receives, because five are too few for fifty kills in half a minute.
 async fn shorten_the_timeouts(environment: &TestEnvironment) -> anyhow::Result<()> {
     let stack = &environment.deployment;
     for function in KILLED_FUNCTIONS {

@@ -1,5 +1,5 @@
-//! Scenarios on real hosts: the untouched template on an AWS emulator, the built Worker in workerd, sessions of
-//! somebody else's provider. They need what `cargo xtask hosts` installs and builds, so a plain `cargo test` names them
+//! Scenarios on real hosts: the unchanged template on an AWS emulator, the built Worker in workerd, sessions of a
+//! third-party provider. They need what `cargo xtask hosts` installs and builds, so a plain `cargo test` reports them
 //! as ignored.
 
 mod deployed;

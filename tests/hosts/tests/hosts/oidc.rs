@@ -1,4 +1,5 @@
-//! A provider of OpenID Connect that others wrote: its keys are found, its tokens come in, and its rotation is followed.
+//! A third-party OpenID Connect provider: its keys are discovered, its tokens are accepted, and its rotation is
+//! followed.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,7 +17,7 @@ use runtime::session::{Role, SessionConfig, TokenError, VerifyError};
 use runtime::{Clock, SessionVerifier};
 use serde_json::{Value, json};
 
-/// Its RSA keys take a moment to be made.
+/// The provider takes a moment to generate its RSA keys.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn token(provider: &mut ChildProgram, alg: &str, claims: &Value) -> String {
@@ -63,7 +64,7 @@ async fn tokens_of_a_third_party_provider_are_accepted_until_it_rotates_its_keys
     }
     let nobody = token(&mut provider, "ES256", &json!({})).await;
     assert_eq!(sessions.verify(&nobody, clock.now()).await.unwrap().claimed_role, None);
-    // Another audience's is not ours, and neither is one of this provider when another is trusted.
+    // A token for another audience is refused, and so is one of this provider when another one is trusted.
     let refused = trust(&issuer, "elsewhere").verify(&nobody, clock.now()).await;
     assert_eq!(refused, Err(VerifyError::InvalidToken(TokenError::Audience)));
     let refused = trust(&format!("{issuer}/"), "adflight").verify(&nobody, clock.now()).await;

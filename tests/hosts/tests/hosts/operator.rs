@@ -1,4 +1,4 @@
-//! What whoever runs a deployment does with it: changing the keys, and looking whether an audit log was touched.
+//! An operator's tasks: rotating the keys, and verifying an audit log.
 
 use std::process::{Command, Output};
 
@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
-async fn an_operator_changes_the_keys_and_finds_what_was_changed_in_an_audit_log() {
+async fn an_operator_rotates_the_keys_and_detects_a_modified_audit_log() {
     let environment = TestEnvironment::deploy(IamMode::Enforced, "operator").await.unwrap();
     let api = environment.api(WORKSPACE).unwrap();
     environment.connect(&api).await.unwrap();
     rotate_the_keys(&environment).await.unwrap();
-    // Tokens open: Meta answers.
+    // Meta answers, so the tokens can still be opened.
     environment.select(&api, true).await.unwrap();
     environment.wait_until_measured(&api).await.unwrap();
     environment.wait_until_idle().await.unwrap();
@@ -26,7 +26,7 @@ async fn an_operator_changes_the_keys_and_finds_what_was_changed_in_an_audit_log
     environment.finish().await.unwrap();
 }
 
-/// A rotation that is broken off between the new version and its label is gone on with by the next call.
+/// Checks that a rotation that stops between the new version and its label is resumed by the next call.
 async fn rotate_the_keys(environment: &TestEnvironment) -> anyhow::Result<()> {
     let stack = &environment.deployment;
     let role = json!({"RoleName": stack.resource("AuthMetaRole")?, "PolicyName": "auth-meta"});
@@ -62,13 +62,13 @@ async fn rotate_the_keys(environment: &TestEnvironment) -> anyhow::Result<()> {
     ensure!(after[old] == before[old], "the old key stays for ten minutes");
     let current: Vec<_> = labels.iter().filter(|label| *label == "AWSCURRENT").collect();
     ensure!(current.len() == 1, "{labels:?}");
-    // Called again it begins nothing new.
+    // A second call does not begin a new rotation.
     rotate(environment).await?;
     ensure!(keyring(environment).await?.0 == after, "a second one began");
     Ok(())
 }
 
-/// The keyring, and the labels of its versions.
+/// Returns the keyring, and the labels of its versions.
 async fn keyring(environment: &TestEnvironment) -> anyhow::Result<(Value, Vec<String>)> {
     let account = &environment.deployment.account;
     let id = json!({"SecretId": environment.deployment.output("KeyringSecretName")?});
@@ -81,7 +81,7 @@ async fn keyring(environment: &TestEnvironment) -> anyhow::Result<(Value, Vec<St
     Ok((serde_json::from_str(text.as_str().unwrap_or_default())?, labels))
 }
 
-/// As README says it.
+/// Rotates the keyring as the README describes.
 async fn rotate(environment: &TestEnvironment) -> anyhow::Result<()> {
     let payload = json!({"job": "rotate_keyring"}).to_string();
     let invoke = json!({"FunctionName": environment.deployment.name("auth-meta"), "Payload": payload});
@@ -90,7 +90,7 @@ async fn rotate(environment: &TestEnvironment) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// With what a function itself has in its hands.
+/// Checks that no function's credentials can change audit entries.
 async fn audit_entries_cannot_be_changed(environment: &TestEnvironment) -> anyhow::Result<()> {
     let (account, table) = (&environment.deployment.account, environment.deployment.output("TableName")?);
     let mut tried = 0;
@@ -105,7 +105,7 @@ async fn audit_entries_cannot_be_changed(environment: &TestEnvironment) -> anyho
             ensure!(why.contains("AccessDenied"), "{function} {call}: {why}");
         }
         if *function == "auth-meta" {
-            // The credentials are good: other rows it may change.
+            // The credentials are valid: the function may change other rows.
             let row = key("PROBE", "PROBE");
             let [update, delete] = changes();
             change(environment, &credentials, update.0, &row, &update.1).await?;
@@ -140,7 +140,7 @@ async fn change(
     environment.deployment.account.call_as(Some(who), "dynamodb", call, with).await
 }
 
-/// `adflight audit verify`, with what an operator has in the environment.
+/// Runs `adflight audit verify` with an operator's environment.
 async fn verify_the_audit_log(environment: &TestEnvironment) -> anyhow::Result<()> {
     let (account, table) = (&environment.deployment.account, environment.deployment.output("TableName")?);
     let (is_valid, said) = verify(environment)?;

@@ -1,4 +1,4 @@
-//! What the roles of the template allow is what was seen to be required: no call more, no call less.
+//! The roles of the template allow exactly the calls that were recorded.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,14 +17,14 @@ use runtime::queue::dead_letter_queue_name;
 
 use crate::template::{Violations, compare, folder_of, id_of};
 
-/// The calls that the scenarios of `tests/journeys` have made: `sync-entities dynamodb:GetItem adflight` and so on.
-/// `cargo xtask hosts` has them recorded and names the file.
+/// Returns the calls of the scenarios in `tests/journeys`, one a line: `sync-entities dynamodb:GetItem adflight` and so
+/// on. `cargo xtask hosts` records them and names the file.
 fn recorded_calls() -> String {
     let path = Env::optional("AWS_CALLS").expect("AWS_CALLS names no file: run cargo xtask hosts");
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// How the template names what a call was made on.
+/// Returns the template's name of a recorded resource.
 fn resource(recorded: &str) -> String {
     let queue_of = |queue: &Queue| id_of(queue.name());
     match recorded {
@@ -41,7 +41,7 @@ fn resource(recorded: &str) -> String {
     }
 }
 
-/// What a function needs: what it was seen to call, and what its host does in its name.
+/// Returns what a function needs: its recorded calls, and the calls that its host makes with its role.
 fn required_permissions(function: &Function<'_>, recorded: &str) -> BTreeSet<String> {
     let folder = folder_of(function);
     let mut required = BTreeSet::new();
@@ -56,7 +56,7 @@ fn required_permissions(function: &Function<'_>, recorded: &str) -> BTreeSet<Str
     if required.iter().any(|call| call.starts_with("scheduler:CreateSchedule")) {
         required.insert("iam:PassRole on SchedulesRole.Arn".to_owned());
     }
-    // Lambda writes its log, and takes its messages from the queue.
+    // Lambda writes the log, and receives the messages of the queue.
     for action in ["CreateLogStream", "PutLogEvents"] {
         required.insert(format!("logs:{action} on {id}LogGroup.Arn"));
     }
@@ -65,11 +65,11 @@ fn required_permissions(function: &Function<'_>, recorded: &str) -> BTreeSet<Str
             required.insert(format!("sqs:{action} on {id}Queue.Arn"));
         }
     }
-    // Lambda puts there what it invoked in vain.
+    // Lambda sends failed asynchronous invocations there.
     if !function.properties["EventInvokeConfig"]["DestinationConfig"]["OnFailure"].is_null() {
         required.insert(format!("sqs:SendMessage on {id}DeadLetters.Arn"));
     }
-    // The embedded functions are handed their secrets; those on Lambda are told where they are.
+    // The embedded functions get their secrets directly; those on Lambda fetch them.
     let variables = &function.properties["Environment"]["Variables"];
     for (variable, secret) in [("KEYRING_SECRET_ID", "KeyringSecret"), ("META_APP_SECRET_ID", "AppSecret")] {
         if !variables[variable].is_null() {
@@ -96,10 +96,10 @@ fn violations(template: &Template, recorded: &str) -> Violations {
 
 #[test]
 #[ignore = "run by cargo xtask hosts"]
-fn each_role_allows_what_its_function_was_seen_to_call_and_nothing_else() {
+fn each_role_allows_exactly_the_recorded_calls_of_its_function() {
     let (recorded, text) = (recorded_calls(), text().unwrap());
     assert_eq!(violations(&Template::parse(&text).unwrap(), &recorded), Violations::new());
-    // One action too few, one too many, one on another thing.
+    // One action too few, one too many, one on another resource.
     for (sound, broken) in [
         ("[dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem]", "[dynamodb:GetItem, dynamodb:Query]"),
         (
@@ -120,7 +120,7 @@ fn each_role_allows_what_its_function_was_seen_to_call_and_nothing_else() {
 }
 
 #[test]
-fn those_who_are_no_functions_may_do_only_what_they_are_for() {
+fn roles_and_users_without_a_function_have_only_the_expected_permissions() {
     let template = Template::read().unwrap();
     let of = |who: &str| allowed(&template, who).into_iter().collect::<Vec<_>>();
     let targets = ["EvaluateRules", "ManageCampaign", "SyncEntities"];

@@ -1,6 +1,6 @@
-//! A permission of a role is there for something: without it, its function fails at that, and no other function
-//! notices. Tried are those that a request or a message shows at once; that no role has more than its function needs
-//! is held for all of them in `permissions`, and asked of IAM itself in `grants`.
+//! Every tested permission is necessary: without it, its function fails, and the other functions are unaffected. Tested
+//! are the permissions that a single request or message needs at once; `permissions` checks that no role has more than
+//! its function needs, and `grants` simulates it with IAM.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,20 +15,20 @@ use serde_json::{Value, json};
 
 use crate::grants;
 
-/// What to try a function with.
+/// A probe of a function.
 #[derive(Debug)]
 enum Probe {
     /// A call below the workspace.
     Call(Method, String, Value),
-    /// One call that makes something, and one that takes it away.
+    /// A call that creates something, and one that deletes it.
     Pair((Method, String, Value), (Method, String)),
-    /// A message, handed over as Lambda's poller does.
+    /// A message, delivered as Lambda's poller does.
     Message(Value),
     /// A webhook as Meta delivers it.
     Webhook,
 }
 
-/// One permission, and what cannot be done without it.
+/// A permission, and the probe that needs it.
 struct RequiredPermission {
     function: &'static str,
     action: &'static str,
@@ -40,13 +40,13 @@ struct Fixture {
     environment: TestEnvironment,
     api: ApiClient,
     campaign: String,
-    /// Every try is another request.
+    /// Numbers the attempts, so that each is a different request.
     attempts: AtomicU32,
 }
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
-async fn a_permission_that_is_taken_away_breaks_exactly_its_function() {
+async fn removing_a_permission_breaks_only_its_function() {
     let fixture = Fixture::start().await.unwrap();
     let permissions = fixture.required_permissions().await.unwrap();
     for function in FUNCTIONS {
@@ -75,7 +75,7 @@ impl Fixture {
         Ok(Self { environment, api, campaign, attempts: AtomicU32::new(0) })
     }
 
-    /// The permissions that are tried, and by what. Reads of the secrets come last: they need a cold start.
+    /// Returns the tested permissions with their probes. Reads of the secrets come last: they need a cold start.
     async fn required_permissions(&self) -> anyhow::Result<Vec<RequiredPermission>> {
         let account = self.environment.ad_account();
         let id = self.environment.sim.account().id;
@@ -118,7 +118,7 @@ impl Fixture {
             (Method::PUT, format!("{campaign}/schedule"), schedule.clone()),
             (Method::DELETE, format!("{campaign}/schedule")),
         );
-        // What no workspace has any more loses its index entry, or its recurring schedule.
+        // Jobs of a connection or account that no workspace has delete its index entry, or its recurring schedule.
         let no_connection =
             json!({"job": "check_connection", "workspace": WORKSPACE, "connection": "meta-1"});
         let of_unknown_account = |job: &str, cause: Value| {
@@ -179,7 +179,7 @@ impl Fixture {
         Ok(permissions.map(|(function, action, probe)| RequiredPermission { function, action, probe }).into())
     }
 
-    /// With the permission it works, without it does not, and the other functions do not notice.
+    /// Checks that the probe works with the permission and fails without it, and that the other functions still work.
     async fn check_permission(
         &self,
         permission: &RequiredPermission,
@@ -201,7 +201,7 @@ impl Fixture {
         let broken = self.run_probe(permission).await.is_err();
         let mut others = Vec::new();
         for other in all.iter().filter(|other| other.function != permission.function) {
-            // One thing each, and nothing that leaves a trace.
+            // One probe for each function, and only reads, which leave no trace.
             let reads = matches!(&other.probe, Probe::Call(Method::GET, ..));
             if reads && !others.contains(&other.function) {
                 others.push(other.function);
@@ -213,7 +213,7 @@ impl Fixture {
         self.run_probe(permission).await.context("it does not work again")
     }
 
-    /// What is read at the start only is missed by a process that starts.
+    /// Kills the function's processes if the permission is used at the start only.
     fn restart_processes(&self, permission: &RequiredPermission) -> anyhow::Result<()> {
         if permission.action.starts_with("secretsmanager:") {
             let name = self.environment.deployment.name(permission.function);
@@ -253,7 +253,7 @@ impl Fixture {
                 ensure!(response.get("FunctionError").is_none(), "{response}");
                 let payload: Value = serde_json::from_str(response["Payload"].as_str().unwrap_or_default())?;
                 ensure!(payload["batchItemFailures"] == json!([]), "{payload}");
-                // What no other try can mend is put aside at once, and counts as taken.
+                // A message that no retry can help is dead-lettered at once, and counts as processed.
                 ensure!(stack.messages(&dead).await? == before, "it was given up");
                 Ok(())
             }
@@ -266,7 +266,7 @@ impl Fixture {
     }
 }
 
-/// A policy that says the same but for one action.
+/// Returns the same policy without one action.
 fn without(policy: &Value, action: &str) -> anyhow::Result<Value> {
     let mut changed = policy.clone();
     let statements = changed["Statement"].as_array_mut().context("a policy without statements")?;
@@ -283,7 +283,7 @@ fn without(policy: &Value, action: &str) -> anyhow::Result<Value> {
     Ok(changed)
 }
 
-/// `sync-entities` is `SyncEntities` in the template.
+/// Returns the logical id of a function: `sync-entities` is `SyncEntities` in the template.
 pub(crate) fn logical_id(function: &str) -> String {
     function.split('-').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
 }

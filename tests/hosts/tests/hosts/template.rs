@@ -1,5 +1,5 @@
-//! The template and the code say the same. Every rule is held against the template as it is, where it finds
-//! nothing, and against one in which a single thing is broken, where it must.
+//! The template and the code agree. Every rule is checked against the template, where it finds nothing, and against
+//! copies with a single mistake, which it must find.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,15 +16,14 @@ use hosts::template::{Function, SCHEDULE_ARN_PATTERN, Template, list, text};
 use runtime::AppSecrets;
 use runtime::keyring::KeyringDocument;
 use runtime::queue::dead_letter_queue_name;
-use runtime::route::Route;
 use runtime::telemetry::{METRIC_DIMENSION, METRIC_NAMESPACE, Metric};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-/// What a rule finds wrong, in words.
+/// The violations of a rule, in words.
 pub(crate) type Violations = Vec<String>;
 
-/// Holds a rule against the template, and against the template with `sound` replaced by `broken`.
+/// Asserts that a rule accepts the template, and rejects it with each `sound` text replaced by its `broken` one.
 pub(crate) fn assert_rule(rule: impl Fn(&Template) -> Violations, mutations: &[(&str, &str)]) {
     let text = text().unwrap();
     assert_eq!(rule(&Template::parse(&text).unwrap()), Violations::new());
@@ -35,13 +34,13 @@ pub(crate) fn assert_rule(rule: impl Fn(&Template) -> Violations, mutations: &[(
     }
 }
 
-/// What is expected and missing, and what is there unexpected.
+/// Returns what is missing and what was not expected.
 pub(crate) fn compare(expected: &BTreeSet<String>, found: &BTreeSet<String>) -> Violations {
     let missing = expected.difference(found).map(|one| format!("missing: {one}"));
     missing.chain(found.difference(expected).map(|one| format!("not expected: {one}"))).collect()
 }
 
-/// `sync-entities` is `SyncEntities` in the template.
+/// Returns the logical id of a function: `sync-entities` is `SyncEntities` in the template.
 pub(crate) fn id_of(folder: &str) -> String {
     let words = folder.split('-').map(|word| word[..1].to_uppercase() + &word[1..]);
     words.collect()
@@ -59,21 +58,10 @@ fn get_att(id: &str, attribute: &str) -> Value {
 fn the_api_has_the_routes_of_the_code_and_no_other() {
     assert_rule(
         |template| {
-            let mut expected = BTreeSet::new();
-            let mut add = |function: &str, method: &http::Method, path: &str| {
-                expected.insert(format!("{function}: {method} {path}"));
-            };
-            fn each<E>(routes: &[Route<E>], mut add: impl FnMut(&http::Method, &str)) {
-                routes.iter().for_each(|route| add(&route.method, route.path));
-            }
-            each(auth_meta::ROUTES, |method, path| add("auth-meta", method, path));
-            each(manage_campaign::ROUTES, |method, path| add("manage-campaign", method, path));
-            each(sync_entities::ROUTES, |method, path| add("sync-entities", method, path));
-            each(sync_metrics_chunk::ROUTES, |method, path| add("sync-metrics-chunk", method, path));
-            each(evaluate_rules::ROUTES, |method, path| add("evaluate-rules", method, path));
-            each(webhook_ingest::ROUTES, |method, path| add("webhook-ingest", method, path));
-            each(query_insights::ROUTES, |method, path| add("query-insights", method, path));
-
+            let expected = openapi::routes()
+                .iter()
+                .map(|route| format!("{}: {} {}", route.function, route.method, route.path))
+                .collect();
             let mut found = BTreeSet::new();
             for function in template.functions() {
                 for event in function.events("HttpApi") {
@@ -161,7 +149,7 @@ fn every_queue_of_the_code_exists_with_dead_letters_and_a_visibility_of_six_time
 }
 
 #[test]
-fn nobody_may_do_more_than_single_calls_on_single_things() {
+fn every_permission_is_a_single_action_on_a_single_resource() {
     assert_rule(
         |template| {
             let mut violations = Violations::new();
@@ -189,7 +177,7 @@ fn nobody_may_do_more_than_single_calls_on_single_things() {
                 for grant in grants {
                     let (service, call) = grant.action.split_once(':').unwrap_or_default();
                     let one_call = !service.is_empty() && call.bytes().all(|b| b.is_ascii_alphabetic());
-                    // A scan reads what belongs to everybody.
+                    // A scan would read the data of all workspaces.
                     if !one_call || call == "Scan" {
                         violations.push(format!("{id}: {}", grant.action));
                     }
@@ -213,11 +201,11 @@ fn nobody_may_do_more_than_single_calls_on_single_things() {
     );
 }
 
-/// As far as DynamoDB knows how to tell partitions apart: by patterns of their keys. That a put replaces no entry is
-/// beyond it, for a put of a new item and one over an old item are the same call; the code puts on condition that
-/// there is none, and the chain shows what was put otherwise.
+/// As far as DynamoDB can restrict access to partitions: by patterns of their keys. It cannot forbid a put that
+/// replaces an entry, because a put of a new item and one over an old item are the same call; the code puts on the
+/// condition that there is none, and the hash chain reveals any other put.
 #[test]
-fn no_function_may_delete_or_change_what_stands_in_an_audit_log() {
+fn no_function_may_delete_or_change_entries_of_an_audit_log() {
     let partition = store::key::audit_partition(&"demo".parse().unwrap());
     assert!(partition.starts_with("WS#") && partition.ends_with("#AUDIT"), "{partition}");
     let denied = json!({
@@ -238,7 +226,7 @@ fn no_function_may_delete_or_change_what_stands_in_an_audit_log() {
                 if (is_allowed("DeleteItem") || is_allowed("UpdateItem")) && !denies_changes {
                     violations.push(format!("{role} may delete or change entries"));
                 }
-                // Whatever else could remove or replace many at once.
+                // Other calls that could remove or replace many entries at once.
                 for call in
                     ["BatchWriteItem", "PartiQLDelete", "PartiQLUpdate", "DeleteTable", "UpdateTimeToLive"]
                 {
@@ -307,7 +295,7 @@ fn every_failure_has_an_alarm() {
 }
 
 #[test]
-fn every_function_writes_into_a_log_of_its_own_that_is_kept_for_a_while() {
+fn every_function_has_its_own_log_group_with_a_retention() {
     assert_rule(
         |template| {
             let mut violations = Violations::new();
@@ -337,7 +325,7 @@ fn every_function_writes_into_a_log_of_its_own_that_is_kept_for_a_while() {
 }
 
 #[test]
-fn the_dashboard_is_json_and_stays_within_the_fifty_metrics_that_cost_nothing() {
+fn the_dashboard_is_json_and_stays_within_the_fifty_free_metrics() {
     assert_rule(
         |template| {
             let body = &template.resource("Dashboard")["Properties"]["DashboardBody"]["Fn::Sub"];
@@ -354,7 +342,7 @@ fn the_dashboard_is_json_and_stays_within_the_fifty_metrics_that_cost_nothing() 
 }
 
 #[test]
-fn every_metric_of_ours_that_is_looked_at_is_one_that_we_send() {
+fn every_custom_metric_in_an_alarm_or_on_the_dashboard_is_emitted() {
     assert_rule(
         |template| {
             let body = &template.resource("Dashboard")["Properties"]["DashboardBody"]["Fn::Sub"];
@@ -388,7 +376,7 @@ fn every_metric_of_ours_that_is_looked_at_is_one_that_we_send() {
 }
 
 #[test]
-fn the_secrets_that_a_deployment_makes_are_ones_that_the_programs_read() {
+fn the_programs_can_parse_the_generated_secrets() {
     assert_rule(
         |template| {
             let mut violations = Violations::new();
@@ -399,7 +387,7 @@ fn the_secrets_that_a_deployment_makes_are_ones_that_the_programs_read() {
                 document[made(id)["GenerateStringKey"].as_str().unwrap()] = json!(generated);
                 SecretString::from(document.to_string())
             };
-            // What Secrets Manager draws from unless it is told to leave something out.
+            // The printable ASCII characters, from which Secrets Manager draws unless some are excluded.
             let excluded = made("KeyringSecret")["ExcludeCharacters"].as_str().unwrap();
             let digits: String = (b'!'..=b'~').map(char::from).filter(|c| !excluded.contains(*c)).collect();
             if digits != "0123456789abcdef" {
@@ -412,7 +400,7 @@ fn the_secrets_that_a_deployment_makes_are_ones_that_the_programs_read() {
             );
 
             match AppSecrets::parse(&document("AppSecret", "generated")) {
-                // Until a person puts the real one, nothing starts.
+                // Nothing starts until an operator has put the real secret.
                 Err(refused) if refused.to_string().contains("has not been put") => {}
                 other => violations.push(format!("the placeholder of the app's secret is read as {other:?}")),
             }

@@ -1,9 +1,9 @@
-//! The packed Worker in workerd: Meta in front of it, SQS behind it. "Exactly one effect" is counted at the very end,
-//! in what the function on Lambda causes.
+//! The packed Worker in workerd, with Meta in front of it and SQS behind it. "Exactly one effect" is counted at the
+//! very end, in what the function on Lambda causes.
 //!
-//! Cloudflare's emulator keeps a queue in the memory of its process, so a Worker cannot be stopped here and find its
-//! queue again, as it would at Cloudflare. What can be shown is that the code is broken off in the middle of a
-//! batch and instantiated anew, and that the batch comes again.
+//! Cloudflare's emulator holds a queue in the memory of its process, so a Worker cannot be stopped here and find its
+//! queue again, as it would at Cloudflare. These tests show that the code is interrupted in the middle of a batch and
+//! instantiated again, and that the batch is redelivered.
 
 mod aws_backend;
 mod aws_signature;
@@ -25,11 +25,11 @@ use tokio::net::TcpStream;
 
 use self::aws_backend::{ACCOUNT, Availability, AwsBackend};
 
-/// How long anything may take on a busy machine: several attempts with growing pauses between them.
+/// The timeout of every condition on a busy machine: several attempts with growing pauses between them.
 const CONDITION_TIMEOUT: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What the Worker says after each batch, and at each turn of its cron.
+/// The Worker's log messages after each batch and after each run of its cron trigger.
 const BATCH_MESSAGE: &str = "A batch was forwarded.";
 const HEALTH_MESSAGE: &str = "The Worker's health was checked.";
 
@@ -62,7 +62,7 @@ impl Scenario {
         Ok((status, serde_json::from_str(&response.text().await?).unwrap_or_default()))
     }
 
-    /// Posts as Meta does. 200 is the promise that nothing will be lost.
+    /// Posts as Meta does. 200 promises that nothing will be lost.
     async fn deliver(&self, body: &str) -> anyhow::Result<u64> {
         let (status, response) = self.post(body, &[&signature(APP_SECRET, body)?]).await?;
         ensure!(status == 200, "{status} {response}");
@@ -74,7 +74,7 @@ impl Scenario {
         Ok((response.status(), response.text().await?))
     }
 
-    /// Waits until so many messages have arrived at AWS, and lets them be taken in.
+    /// Waits until this many messages have arrived at AWS, and processes them.
     async fn wait_for_messages(&mut self, count: u64) -> anyhow::Result<()> {
         until(&format!("{count} messages have arrived"), async || {
             let waiting = self.backend.waiting_messages().await?;
@@ -87,7 +87,7 @@ impl Scenario {
         self.backend.process_messages().await.map(drop)
     }
 
-    /// Every one of these objects was told to be synced once, and nothing else was.
+    /// Asserts that each of these objects was queued for a sync once, and nothing else was.
     async fn assert_one_effect_each(&self, objects: impl Iterator<Item = u64>) -> anyhow::Result<()> {
         let effects = self.backend.effects().await?;
         let expected = objects.map(|object| (object, 1)).collect();
@@ -95,7 +95,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// Nothing secret is in the Worker's lines, in its calls to AWS and its dead letters.
+    /// Stops the scenario, and fails when a secret is in the Worker's lines, its calls to AWS or its dead letters.
     async fn finish(mut self) -> anyhow::Result<()> {
         let scanner = LeakScanner::default();
         for (name, secret) in [
@@ -140,12 +140,12 @@ fn signature(secret: &str, body: &str) -> anyhow::Result<String> {
     Ok(format!("sha256={}", hex::encode(mac.finalize().into_bytes())))
 }
 
-/// How often the code was broken off.
+/// Returns how often the code was crashed.
 fn crash_count(logs: &[String]) -> usize {
     logs.iter().filter(|line| line.starts_with("Broken on purpose")).count()
 }
 
-/// A delivery that says of each of these ads that it has issues.
+/// Returns a delivery with a change of each of these ads: it has issues.
 fn delivery(ads: impl Iterator<Item = u64>) -> String {
     let changes = ads
         .map(|ad| json!({"field": "with_issues_ad_objects", "value": {"id": ad.to_string(), "level": "AD"}}));
@@ -156,7 +156,7 @@ fn delivery(ads: impl Iterator<Item = u64>) -> String {
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
-async fn the_handshake_answers_the_challenge_to_whom_knows_the_token() {
+async fn the_handshake_echoes_the_challenge_only_for_the_verify_token() {
     let scenario = Scenario::start().await.unwrap();
     let ask = |token: &str| format!("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
     let (status, response) = scenario.handshake(&ask(VERIFY_TOKEN)).await.unwrap();
@@ -176,13 +176,13 @@ async fn the_handshake_answers_the_challenge_to_whom_knows_the_token() {
 #[ignore = "run by cargo xtask hosts"]
 async fn only_webhooks_that_meta_signed_are_accepted() {
     let mut scenario = Scenario::start().await.unwrap();
-    // As Meta writes it: everything beyond ASCII escaped, and signed so.
+    // As Meta writes it: everything beyond ASCII is escaped, and signed in that form.
     let escaped = delivery([1].into_iter())
         .replace(r#""level":"AD""#, r#""level":"AD","error_summary":"\u00fcber \ud83d\ude00""#);
     let good = signature(APP_SECRET, &escaped).unwrap();
     let (status, response) = scenario.post(&escaped, &[&good]).await.unwrap();
     assert_eq!((status.as_u16(), &response), (200, &json!({"accepted": 1})));
-    // While the app's secret is being changed at Meta, either signs.
+    // While the app's secret is being changed at Meta, either secret signs.
     let before = delivery([2].into_iter());
     let (status, response) =
         scenario.post(&before, &[&signature(PREVIOUS_APP_SECRET, &before).unwrap()]).await.unwrap();
@@ -213,10 +213,10 @@ async fn only_webhooks_that_meta_signed_are_accepted() {
         let (status, response) = scenario.post(body, signatures).await.unwrap();
         assert_eq!(status, 403, "{signatures:?} for {body}: {response}");
     }
-    // Hex has no case.
+    // Hex digits may be upper or lower case.
     let (status, response) = scenario.post(&other, &[&upper]).await.unwrap();
     assert_eq!(status, 200, "{response}");
-    // Signed, and no webhook all the same.
+    // Signed, but no valid webhook.
     for broken in ["", "{}", "[1", "\u{0}"] {
         let (status, response) =
             scenario.post(broken, &[&signature(APP_SECRET, broken).unwrap()]).await.unwrap();
@@ -229,7 +229,7 @@ async fn only_webhooks_that_meta_signed_are_accepted() {
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
-async fn a_body_beyond_the_limit_is_refused_whether_it_says_so_or_not() {
+async fn a_body_beyond_the_limit_is_refused_with_and_without_a_content_length() {
     let mut scenario = Scenario::start().await.unwrap();
     let large = " ".repeat(1024 * 1024 + 1);
     let (status, response) = scenario.post(&large, &[&signature(APP_SECRET, &large).unwrap()]).await.unwrap();
@@ -238,7 +238,7 @@ async fn a_body_beyond_the_limit_is_refused_whether_it_says_so_or_not() {
     let body: Vec<_> = (0..17).map(|_| format!("{:x}\r\n{chunk}\r\n", chunk.len())).collect();
     let response = scenario.post_in_chunks(&body.concat()).await.unwrap();
     assert!(response.starts_with("HTTP/1.1 413"), "{response}");
-    // What comes in pieces and keeps to the limit is taken.
+    // A chunked body within the limit is accepted.
     let text = delivery([1].into_iter());
     let signed = signature(APP_SECRET, &text).unwrap();
     let (first, second) = text.split_at(text.len() / 2);
@@ -254,7 +254,7 @@ impl Scenario {
         self.post_in_chunks_signed(chunks, "sha256=00").await
     }
 
-    /// A body whose length nobody tells beforehand. Answers the first line.
+    /// Posts a body of undeclared length, and returns the first line of the response.
     async fn post_in_chunks_signed(&self, chunks: &str, signature: &str) -> anyhow::Result<String> {
         let address = self.edge.url.strip_prefix("http://").context("no address")?;
         let mut stream = TcpStream::connect(address).await?;
@@ -262,7 +262,7 @@ impl Scenario {
             "POST /v1/webhooks/meta HTTP/1.1\r\nhost: {address}\r\ntransfer-encoding: chunked\r\n\
              x-hub-signature-256: {signature}\r\nconnection: close\r\n\r\n"
         );
-        // It may be refused, and the connection closed, before all of it was sent.
+        // The request may be refused, and the connection closed, before all of it is sent.
         let _sent = stream.write_all(format!("{head}{chunks}0\r\n\r\n").as_bytes()).await;
         let mut response = [0; 12];
         stream.read_exact(&mut response).await?;
@@ -272,7 +272,7 @@ impl Scenario {
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
-async fn a_thousand_changes_of_one_delivery_and_one_that_comes_ten_times_have_one_effect_each() {
+async fn a_thousand_changes_in_one_delivery_and_one_delivered_ten_times_have_one_effect_each() {
     let mut scenario = Scenario::start().await.unwrap();
     assert_eq!(scenario.deliver(&delivery(1..=1000)).await.unwrap(), 1000);
     scenario.wait_for_messages(1000).await.unwrap();
@@ -296,7 +296,7 @@ async fn meta_gets_its_response_while_sqs_is_unavailable_and_nothing_is_lost() {
         let before = scenario.backend.calls().len();
         scenario.deliver(&delivery(first..first + 50)).await.unwrap();
         scenario.deliver(&delivery(first + 50..first + 100)).await.unwrap();
-        // It was tried in vain more than once.
+        // It was retried without success.
         until("two attempts", async || {
             let attempts = scenario.backend.calls().len() - before;
             Ok((attempts >= 2).then_some(()).ok_or(json!(attempts)))
@@ -327,7 +327,7 @@ async fn an_unusable_message_is_dead_lettered_with_its_reason_and_the_rest_of_it
     scenario.edge.enqueue(&["no job at all".to_owned(), elsewhere]).await.unwrap();
     scenario.edge.enqueue_json(&json!({"a": [1, 2]})).await.unwrap();
     scenario.edge.enqueue(&["x".repeat(100_000)]).await.unwrap();
-    // What Meta may well send and SQS does not take.
+    // A character that Meta may send and SQS does not accept.
     let odd = delivery(6..=6).replace("with_issues_ad_objects", "\\uffff");
     scenario.deliver(&odd).await.unwrap();
     scenario.deliver(&delivery(7..=9)).await.unwrap();
@@ -356,12 +356,12 @@ async fn an_unusable_message_is_dead_lettered_with_its_reason_and_the_rest_of_it
 async fn a_message_that_crashes_the_worker_is_dead_lettered_and_the_rest_of_its_batch_is_forwarded() {
     let mut scenario = Scenario::start_with(|config| config.crashable = true).await.unwrap();
     let breaking = delivery(4..=4).replace("with_issues_ad_objects", "crash-the-worker");
-    // In one batch with those before and after it.
+    // In one batch with the messages before and after it.
     let both = [delivery(1..=3), breaking, delivery(5..=7)];
     for body in &both {
         scenario.deliver(body).await.unwrap();
     }
-    // Another batch comes between that run and the next try of its messages.
+    // Another batch comes between the crash and the retry of its messages.
     until("the code is broken", async || {
         Ok(if crash_count(scenario.edge.logs().await?) > 0 { Ok(()) } else { Err(Value::Null) })
     })
@@ -399,7 +399,7 @@ async fn a_consumer_that_crashes_after_sqs_has_the_messages_causes_no_second_eff
     .await
     .unwrap();
     scenario.backend.set_availability(Availability::Available);
-    // Thirty, and those again that had arrived before the Worker could hear of it.
+    // Thirty, and again those that had arrived before the Worker got the response.
     scenario.wait_for_messages(31).await.unwrap();
     let settled = until("the queue of the edge is empty", async || {
         scenario.backend.process_messages().await?;
@@ -416,7 +416,7 @@ async fn a_consumer_that_crashes_after_sqs_has_the_messages_causes_no_second_eff
 
 #[tokio::test]
 #[ignore = "run by cargo xtask hosts"]
-async fn the_cron_says_what_the_worker_can_reach() {
+async fn the_cron_logs_the_health_of_sqs_and_the_queue_lengths() {
     let mut scenario = Scenario::start().await.unwrap();
     scenario.edge.cron().await.unwrap();
     scenario.backend.set_availability(Availability::Unavailable);
@@ -458,12 +458,12 @@ async fn from_the_edge_to_lambda() -> anyhow::Result<()> {
     let campaigns = api.all(&format!("{}campaigns", environment.ad_account())).await?;
     let campaign = campaigns.first().and_then(|campaign| campaign["id"].as_str()).context("no campaign")?;
 
-    // What an operator does.
+    // An operator does this.
     let user = json!({"UserName": environment.deployment.output("EdgeUserName")?});
     let key =
         environment.deployment.account.call("iam", "create_access_key", user).await?["AccessKey"].take();
     let text = |field: &str| key[field].as_str().map(str::to_owned).with_context(|| format!("no {field}"));
-    // The emulator names AWS's host, and answers at its own.
+    // The emulator's URL names AWS's host, but it listens at its own.
     let named = environment.deployment.queue_url("webhook-ingest").await?;
     let path = named.splitn(4, '/').last().context("no path")?;
     let mut config = WorkerConfig::for_queue(&format!("{}/{path}", environment.deployment.account.endpoint));

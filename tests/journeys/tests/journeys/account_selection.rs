@@ -1,4 +1,5 @@
-//! After Meta a person chooses ad accounts on a page, whose form is all that says who they are.
+//! The account selection page after a login. Its form identifies the person by a secret and a cookie, without a
+//! session.
 
 use std::sync::atomic::Ordering;
 
@@ -21,12 +22,12 @@ use crate::crash::{crashing_auth_meta, restore_table, table_items};
 const CHOOSE_PATH: &str = "/v1/auth/meta/choose";
 const FORM_CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
 
-/// The page after a login, in the browser that came to it.
+/// The page after a login, in the browser that opened it.
 struct Page {
     response: Response,
     cookie: String,
     secret: String,
-    /// The ad accounts, and whether they have a tick.
+    /// The ad accounts, and whether each is checked.
     checkboxes: Vec<(String, bool)>,
 }
 
@@ -59,7 +60,7 @@ impl Page {
         Self { response, cookie, secret, checkboxes }
     }
 
-    /// The page of the owner of the demonstration.
+    /// Opens the page with the session of the demonstration workspace's owner.
     async fn of_owner(scenario: &Scenario) -> Self {
         let token = scenario.system.token(WORKSPACE, Role::Owner).unwrap();
         let page = Self::open(scenario, WORKSPACE, &token).await;
@@ -81,7 +82,7 @@ fn cookie_of(response: &Response) -> String {
     response.headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned()
 }
 
-/// A browser sends the form.
+/// Sends the form as a browser does.
 async fn send(scenario: &Scenario, cookie: &str, form: String) -> Response {
     let headers = [(COOKIE.as_str(), cookie), (CONTENT_TYPE.as_str(), FORM_CONTENT_TYPE), ("origin", "null")];
     scenario.send(Method::POST, CHOOSE_PATH, None, &headers, Some(form)).await.unwrap()
@@ -92,7 +93,7 @@ async fn selected_accounts(scenario: &Scenario, workspace: &str) -> Vec<String> 
     accounts.into_iter().filter(|account| account.selected).map(|account| account.id.to_string()).collect()
 }
 
-/// What the log says of selections: by whom, which, to what, and how it ended.
+/// Returns actor, ad account, new state and phase of every selection in the audit log.
 async fn selection_events(scenario: &Scenario) -> Vec<(Value, Value, Value, Value)> {
     let mut entries = scenario.api().unwrap().all("audit").await.unwrap();
     entries.reverse();
@@ -118,7 +119,7 @@ fn heading(response: &Response) -> &str {
 }
 
 #[tokio::test]
-async fn what_a_person_selects_after_the_login_is_synced_and_the_audit_log_says_who_did_it() {
+async fn accounts_selected_after_the_login_are_synced_and_the_audit_log_names_the_actor() {
     let scenario = Scenario::start().await.unwrap();
     let account = scenario.account().unwrap();
     let page = Page::of_owner(&scenario).await;
@@ -161,7 +162,7 @@ async fn what_a_person_selects_after_the_login_is_synced_and_the_audit_log_says_
         [event(&account, true, "intended"), event(&account, true, "done")]
     );
 
-    // The next page shows it, and a tick that is taken away is meant.
+    // The next page shows it, and an unchecked box deselects.
     let page = Page::of_owner(&scenario).await;
     let other = page.checkboxes.iter().find(|(_, selected)| !selected).unwrap().0.clone();
     assert_eq!(
@@ -184,7 +185,7 @@ async fn what_a_person_selects_after_the_login_is_synced_and_the_audit_log_says_
 }
 
 #[tokio::test]
-async fn what_others_change_while_a_page_is_open_stays_unless_its_person_says_otherwise() {
+async fn changes_by_others_while_a_page_is_open_are_kept() {
     let scenario = Scenario::start().await.unwrap();
     let page = Page::of_owner(&scenario).await;
     let [(one, _), (two, _), _] = &page.checkboxes[..] else { panic!("{:?}", page.checkboxes) };
@@ -204,7 +205,7 @@ async fn a_selection_is_applied_once_however_often_it_is_sent() {
     let scenario = Scenario::start().await.unwrap();
     let page = Page::of_owner(&scenario).await;
     let [(one, _), (two, _), _] = &page.checkboxes[..] else { panic!("{:?}", page.checkboxes) };
-    // A double click, whose answers are both a page.
+    // A double click: both responses are a page.
     let selected = [one.as_str()];
     let (first, second) = tokio::join!(page.send(&scenario, &selected), page.send(&scenario, &selected));
     for response in [first, second] {
@@ -217,7 +218,7 @@ async fn a_selection_is_applied_once_however_often_it_is_sent() {
     }
     let before = selection_events(&scenario).await;
 
-    // Reloaded, it shows how things are.
+    // Sent again, the page shows the current state.
     scenario
         .system
         .table
@@ -230,7 +231,7 @@ async fn a_selection_is_applied_once_however_often_it_is_sent() {
     assert!(selected_accounts(&scenario, WORKSPACE).await.is_empty(), "what was done since is not undone");
     assert_eq!(selection_events(&scenario).await, before);
 
-    // And it is no second choice.
+    // Another selection with the same page is refused.
     let other = page.send(&scenario, &[two]).await;
     assert_eq!(other.status, 409);
     assert!(
@@ -243,7 +244,7 @@ async fn a_selection_is_applied_once_however_often_it_is_sent() {
 }
 
 #[tokio::test]
-async fn the_first_selection_stays() {
+async fn a_second_selection_with_the_same_page_is_a_conflict() {
     let scenario = Scenario::start().await.unwrap();
     let table = &scenario.system.table;
     let selection = AccountSelection {
@@ -268,7 +269,7 @@ async fn the_first_selection_stays() {
 }
 
 #[tokio::test]
-async fn only_the_page_and_its_browser_select_and_only_what_the_page_showed() {
+async fn a_selection_requires_the_page_its_browser_and_accounts_that_the_page_showed() {
     let scenario = Scenario::start().await.unwrap();
     // Another workspace with a page of its own, open at the same time.
     let stranger = scenario.system.token("stranger", Role::Owner).unwrap();
@@ -334,7 +335,7 @@ async fn only_the_page_and_its_browser_select_and_only_what_the_page_showed() {
     }
     assert!(selected_accounts(&scenario, WORKSPACE).await.is_empty());
 
-    // All of them have left the page as it was.
+    // None of the refusals has invalidated the page.
     let headers = [
         (COOKIE.as_str(), cookie.as_str()),
         (CONTENT_TYPE.as_str(), FORM_CONTENT_TYPE),
@@ -356,14 +357,14 @@ async fn only_the_page_and_its_browser_select_and_only_what_the_page_showed() {
     assert_eq!(selected_accounts(&scenario, WORKSPACE).await, [one.as_str()]);
     assert!(selected_accounts(&scenario, "stranger").await.is_empty());
 
-    // Neither secret lies in the table.
+    // Neither secret is in the table in plain text.
     let dump = format!("{:?}", table_items(&scenario).await);
     assert!(!dump.contains(secret) && !dump.contains(cookie.split_once('=').unwrap().1));
     scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_page_ends_after_half_an_hour() {
+async fn a_page_expires_after_half_an_hour() {
     let scenario = Scenario::start().await.unwrap();
     for (minutes, status) in [(29, 200), (30, 409)] {
         let page = Page::of_owner(&scenario).await;
@@ -374,7 +375,7 @@ async fn a_page_ends_after_half_an_hour() {
     scenario.finish().await.unwrap();
 }
 
-/// Somebody whose issuer knows no workspaces, and the workspace that they made.
+/// Creates a user whose issuer knows no workspaces, and their workspace.
 async fn founder(scenario: &Scenario) -> (String, Member) {
     let issuer = scenario.system.issuer();
     let known = issuer.claims(WORKSPACE, Role::Viewer, scenario.system.clock.now()).unwrap();
@@ -393,7 +394,7 @@ async fn a_person_who_may_no_longer_connect_selects_nothing_and_connects_nothing
     let (token, ada) = founder(&scenario).await;
     let workspace = ada.workspace.to_string();
     let table = &scenario.system.table;
-    // So that there is always another owner.
+    // Ensures that there is always another owner.
     let other = store::invitation::Invitation {
         workspace: ada.workspace.clone(),
         id: "guest".parse().unwrap(),
@@ -422,7 +423,7 @@ async fn a_person_who_may_no_longer_connect_selects_nothing_and_connects_nothing
     assert_eq!(page.send(&scenario, &[&one]).await.status, 200);
     assert_eq!(selected_accounts(&scenario, &workspace).await, [one.as_str()]);
 
-    // Taken out while the page is open, and while Meta's dialog is.
+    // Removed while the page is open, and while Meta's dialog is open.
     let page = Page::open(&scenario, &workspace, &token).await;
     let path = format!("/v1/workspaces/{workspace}/connections/meta/authorize");
     let begun = scenario.send(Method::POST, &path, Some(&token), &[], None).await.unwrap();
@@ -444,7 +445,7 @@ async fn a_person_who_may_no_longer_connect_selects_nothing_and_connects_nothing
 }
 
 #[tokio::test]
-async fn a_page_whose_connection_is_gone_says_so_and_keeps_nothing_of_its_person() {
+async fn a_page_whose_connection_is_gone_says_so_and_stores_no_personal_data() {
     let scenario = Scenario::start().await.unwrap();
     let api = scenario.api().unwrap();
     let page = Page::of_owner(&scenario).await;
@@ -468,7 +469,7 @@ async fn a_page_whose_connection_is_gone_says_so_and_keeps_nothing_of_its_person
     assert_eq!((refused.status.as_u16(), heading(&refused)), (409, "The connection to Meta must be renewed"));
     assert!(selected_accounts(&scenario, WORKSPACE).await.is_empty());
 
-    // Removed, while another connection reaches the same ad accounts.
+    // Removed, while another connection has access to the same ad accounts.
     let page = Page::of_owner(&scenario).await;
     let sim = scenario.sim().unwrap();
     let user = sim.create_system_user("900000000000001");
@@ -481,7 +482,7 @@ async fn a_page_whose_connection_is_gone_says_so_and_keeps_nothing_of_its_person
     assert!(refused.text.contains("was removed meanwhile"), "{}", refused.text);
     assert!(selected_accounts(&scenario, WORKSPACE).await.is_empty());
 
-    // It is out of reach by now, and the other one is not.
+    // One account has become inaccessible, the other has not.
     let page = Page::of_owner(&scenario).await;
     let [(one, _), (two, _), _] = &page.checkboxes[..] else { panic!("{:?}", page.checkboxes) };
     let workspace = tenant(WORKSPACE).unwrap();
@@ -505,7 +506,7 @@ async fn a_page_whose_connection_is_gone_says_so_and_keeps_nothing_of_its_person
 async fn a_selection_that_is_killed_at_any_step_is_applied_when_it_is_sent_again() {
     let scenario = Scenario::start().await.unwrap();
     let account = scenario.account().unwrap();
-    // Connected, and one of them is selected, but nothing is mirrored: what there is is put back many times.
+    // Connected, and one account is selected, but nothing is synced: the table is restored many times.
     scenario.api().unwrap().connect().await.unwrap();
     let table = &scenario.system.table;
     table.select_account(&tenant(WORKSPACE).unwrap(), &account.parse().unwrap(), true).await.unwrap();
@@ -527,7 +528,7 @@ async fn a_selection_that_is_killed_at_any_step_is_applied_when_it_is_sent_again
     let mut unanswered = 0;
     for at in 1..=steps {
         restore_table(&scenario, &before).await;
-        // The process is gone from this call on.
+        // The process dies at this call.
         let (dies, _) = crashing_auth_meta(&scenario, at..=i64::MAX);
         let lost = dies.handle(request()).await;
         unanswered += u32::from(lost.status() != 200);
@@ -546,7 +547,7 @@ async fn a_selection_that_is_killed_at_any_step_is_applied_when_it_is_sent_again
 }
 
 #[tokio::test]
-async fn a_page_shows_what_can_be_selected_however_much_it_is() {
+async fn a_page_lists_up_to_its_limit_and_counts_the_other_accounts() {
     let scenario = Scenario::start().await.unwrap();
     let sim = scenario.sim().unwrap();
     let first: Vec<_> = Page::of_owner(&scenario).await.checkboxes.into_iter().map(|(id, _)| id).collect();
@@ -585,7 +586,7 @@ async fn a_page_shows_what_can_be_selected_however_much_it_is() {
         "{}",
         page.response.text
     );
-    // More than the log takes at once.
+    // More than one audit transaction takes.
     let some: Vec<_> = page.checkboxes.iter().take(60).map(|(id, _)| id.as_str()).collect();
     assert_eq!(page.send(&scenario, &some).await.status, 200);
     let mut now = selected_accounts(&scenario, WORKSPACE).await;
@@ -603,7 +604,7 @@ async fn a_page_shows_what_can_be_selected_however_much_it_is() {
 async fn a_connection_without_ad_accounts_says_what_to_do_and_shows_no_form() {
     let scenario = Scenario::start().await.unwrap();
     for (id, _) in Page::of_owner(&scenario).await.checkboxes {
-        // Nothing can be done with an ad account of which nobody knows what its days are.
+        // An ad account with an unknown time zone cannot be used, because its days are undefined.
         scenario.sim().unwrap().update_account(&id, json!({"timezone_name": "Mars/Base"}));
     }
     let page = Page::of_owner(&scenario).await;

@@ -24,7 +24,7 @@ async fn get(scenario: &Scenario, workspace: &str, path: &str) -> Response {
     scenario.send(Method::GET, &path, Some(&token), &[], None).await.unwrap()
 }
 
-/// A write of the demonstration workspace's owner, under a key.
+/// Sends a write as the demonstration workspace's owner, with an idempotency key.
 async fn write_with_key(
     scenario: &Scenario,
     method: Method,
@@ -46,7 +46,7 @@ fn rule(name: &str) -> Value {
     })
 }
 
-/// The rate limit key of the demonstration workspace.
+/// Returns the rate limit key of the demonstration workspace.
 fn demo_key() -> RateLimitKey {
     tenant("demo").unwrap().into()
 }
@@ -58,7 +58,7 @@ pub(crate) fn status_of(response: &Response) -> (u16, String) {
 #[tokio::test]
 async fn a_workspace_over_the_rate_limit_gets_429_and_other_workspaces_do_not() {
     let scenario = with_rate_limit(6).await;
-    // Two functions, as if they were two processes: what one has let in counts at the other.
+    // Two functions, like two processes, share the limit.
     for n in 0..6 {
         let path = ["connections", "rules"][n % 2];
         assert_eq!(get(&scenario, "demo", path).await.status, 200, "{n}");
@@ -69,7 +69,7 @@ async fn a_workspace_over_the_rate_limit_gets_429_and_other_workspaces_do_not() 
         let wait: i64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
         assert!((1..=10).contains(&wait), "{wait}");
     }
-    // Nobody is counted who is not let in, and the others have room of their own.
+    // Unauthorized requests are not counted, and other workspaces have their own limits.
     let stranger = scenario.system.token("stranger", Role::Owner).unwrap();
     for _ in 0..20 {
         let foreign = "/v1/workspaces/other/rules";
@@ -93,9 +93,9 @@ async fn a_workspace_over_the_rate_limit_gets_429_and_other_workspaces_do_not() 
         assert_eq!(get(&scenario, "demo", "rules").await.status, 200, "{n} of a whole minute's");
     }
     assert_eq!(get(&scenario, "demo", "rules").await.status, 429);
-    // Webhooks and logins of Meta are nobody's requests.
+    // Webhooks and logins from Meta are not rate limited.
     assert_eq!(scenario.deliver(r#"{"object":"ad_account","entry":[]}"#).await.unwrap().status, 200);
-    // A clock that was ahead leaves nobody outside for as long as it was.
+    // After a clock was ahead, nobody is refused for as long as it was.
     scenario.system.clock.advance(SignedDuration::from_hours(-3));
     assert_eq!(get(&scenario, "demo", "rules").await.status, 200);
     scenario.system.stop().await;
@@ -115,7 +115,7 @@ async fn concurrent_processes_acquire_no_more_than_the_limit() {
         let sum: u32 = taken.iter().filter(|(_, taken)| taken.is_ok()).map(|(count, _)| count).sum();
         let fits = if round == 0 { 54..=60 } else { 24..=36 };
         assert!(fits.contains(&sum), "round {round}: {sum}");
-        // Who was refused is told a time at which that many will be there.
+        // The retry time of a refused request is the time at which the bucket will hold enough.
         for (_, refused) in taken {
             let wait = refused.err().map_or(SignedDuration::ZERO, |until| until.duration_since(now));
             assert!(wait <= SignedDuration::from_secs(7), "{wait}");
@@ -126,13 +126,13 @@ async fn concurrent_processes_acquire_no_more_than_the_limit() {
 }
 
 #[tokio::test]
-async fn a_busy_workspace_costs_a_write_for_many_requests() {
+async fn many_requests_of_a_busy_workspace_cost_one_write() {
     let scenario = with_rate_limit(60 * 50).await;
     let (table, demo) = (&scenario.system.table, demo_key());
     for _ in 0..200 {
         assert_eq!(get(&scenario, "demo", "rules").await.status, 200);
     }
-    // What is left of the bucket tells how much was taken out of it: four portions of fifty, and the time that passed.
+    // The rest of the bucket shows how much was taken: four batches of fifty, less what has been refilled since.
     let now = scenario.system.clock.now();
     let wanted = |count| AcquireRequest { count, per_minute: 3000, busy: true };
     assert!(table.acquire(&demo, wanted(2750), now).await.unwrap().is_ok(), "less was taken than that");
@@ -148,7 +148,7 @@ async fn a_write_with_a_key_is_done_once_and_its_response_is_repeated() {
     let first = write_with_key(&scenario, Method::PATCH, &campaign, "pause-1", &pause).await;
     assert_eq!(first.status, 200, "{}", first.text);
     let calls = scenario.sim().unwrap().calls();
-    // Somebody else starts it again meanwhile; the repetition does not undo that.
+    // Somebody reactivates it meanwhile; the repetition does not undo that.
     write_with_key(&scenario, Method::PATCH, &campaign, "start-1", &json!({"status": "ACTIVE"})).await;
     assert!(scenario.sim().unwrap().calls() > calls);
     let calls = scenario.sim().unwrap().calls();
@@ -161,7 +161,7 @@ async fn a_write_with_a_key_is_done_once_and_its_response_is_repeated() {
     let view = scenario.api().unwrap().call(Method::GET, &campaign, None).await.unwrap();
     assert_eq!(view["status"], "ACTIVE");
 
-    // The same key means the same request, in every part of it.
+    // The same key with a request that differs in any part is a conflict.
     let other = campaign.replace("/campaigns/", "/adsets/");
     for (method, path, body) in [
         (Method::PATCH, &campaign, json!({"status": "ACTIVE"})),
@@ -174,7 +174,7 @@ async fn a_write_with_a_key_is_done_once_and_its_response_is_repeated() {
         assert_eq!(status_of(&mismatched), (409, "urn:adflight:conflict".to_owned()), "{method} {path}");
         assert!(mismatched.text.contains("Idempotency-Key"), "{}", mismatched.text);
     }
-    // A read does not mind a key, and another workspace has keys of its own.
+    // A read ignores a key, and another workspace has its own keys.
     assert_eq!(write_with_key(&scenario, Method::GET, &campaign, "pause-1", &Value::Null).await.status, 200);
     let stranger = scenario.system.token("stranger", Role::Owner).unwrap();
     let theirs = "/v1/workspaces/stranger/rules";
@@ -187,7 +187,7 @@ async fn a_write_with_a_key_is_done_once_and_its_response_is_repeated() {
 }
 
 #[tokio::test]
-async fn every_write_takes_a_key() {
+async fn every_write_accepts_a_key() {
     let scenario = Scenario::synced().await.unwrap();
     let account = format!("ad-accounts/{}", scenario.account().unwrap());
     let campaign = format!("{account}/campaigns/{}", scenario.running_campaign().await.unwrap());
@@ -198,7 +198,7 @@ async fn every_write_takes_a_key() {
     let connection = format!("connections/{}", connections["data"][0]["id"].as_str().unwrap());
     let at = json!({"activate_at": "2099-12-01T09:00:00", "timezone": "UTC"});
     let selected = json!({"selected": true});
-    // Of each pair a second one without the key would be answered otherwise, or would be done.
+    // A second request without the key would get another response or have another effect.
     for (method, path, body) in [
         (Method::POST, "rules", rule("Tell me twice")),
         (Method::PUT, &rules, rule("Tell me more")),
@@ -241,7 +241,7 @@ async fn an_invalid_key_is_rejected_by_name() {
 }
 
 #[tokio::test]
-async fn of_requests_under_one_key_at_the_same_time_one_is_done() {
+async fn one_of_several_concurrent_requests_with_the_same_key_is_executed() {
     let scenario = Scenario::start().await.unwrap();
     let mut added = Vec::new();
     for round in 0..5 {
@@ -265,7 +265,7 @@ async fn of_requests_under_one_key_at_the_same_time_one_is_done() {
 }
 
 #[tokio::test]
-async fn after_an_invalid_request_the_key_is_free_and_after_a_delay_it_is_for_the_same_request_only() {
+async fn an_invalid_request_releases_its_key_and_a_retryable_error_reserves_it() {
     let scenario = Scenario::synced().await.unwrap();
     let account = scenario.account().unwrap();
     let campaign = format!("ad-accounts/{account}/campaigns/{}", scenario.running_campaign().await.unwrap());
@@ -276,7 +276,7 @@ async fn after_an_invalid_request_the_key_is_free_and_after_a_delay_it_is_for_th
         write_with_key(&scenario, Method::PATCH, &campaign, "k1", &json!({"status": "PAUSED"})).await;
     assert_eq!(mended.status, 200, "{}", mended.text);
 
-    // What may still come of it may be asked for again, and only that.
+    // After a retryable error the same request may be sent again, and only that.
     let throttled = Fault {
         method: Some("POST".to_owned()),
         path_contains: campaign.rsplit('/').next().unwrap().to_owned(),
@@ -297,12 +297,12 @@ async fn after_an_invalid_request_the_key_is_free_and_after_a_delay_it_is_for_th
 }
 
 #[tokio::test]
-async fn a_request_whose_worker_died_is_waited_for_and_then_repeated() {
+async fn a_request_whose_worker_died_is_repeated_after_its_lease() {
     let scenario = Scenario::start().await.unwrap();
     let (table, demo) = (&scenario.system.table, demo_key());
     let first = write_with_key(&scenario, Method::POST, "rules", "k1", &rule("Tell me")).await;
     assert_eq!(first.status, 201);
-    // As the row stood after the rule was written and before the answer was.
+    // The row as it was after the rule was written and before the response was stored.
     let key = idempotency_key_hashes(&scenario).await.remove(0);
     let stored = table.idempotency_record(&demo, &key).await.unwrap().unwrap();
     assert!(stored.response.is_some());
@@ -330,16 +330,16 @@ async fn a_request_whose_worker_died_is_waited_for_and_then_repeated() {
     let rules = scenario.api().unwrap().call(Method::GET, "rules", None).await.unwrap();
     assert_eq!(rules["data"].as_array().unwrap().len(), 1);
 
-    // The late one is not believed when it comes back.
+    // A late write of the dead worker is refused.
     let late = table.upsert_idempotency_record(&demo, &key, &in_progress, Some(&worker), now).await;
     assert!(matches!(late, Err(store::StoreError::Conflict)), "{late:?}");
-    // And when it is to be forgotten, nothing is left of it.
+    // A deletion leaves no record.
     table.delete_idempotency_records(&tenant("demo").unwrap()).await.unwrap();
     assert_eq!(idempotency_key_hashes(&scenario).await, Vec::<String>::new());
     scenario.system.stop().await;
 }
 
-/// The hashes of the keys under which something is stored.
+/// Returns the hashes of the keys that have a record.
 async fn idempotency_key_hashes(scenario: &Scenario) -> Vec<String> {
     let scan = scenario.system.cloud.dynamodb.scan().table_name(local::cloud::TABLE).send().await.unwrap();
     let items = scan.items.unwrap_or_default();

@@ -1,11 +1,11 @@
-//! Every change is logged, in a hash chain that shows where it was modified.
+//! The audit log: every change is logged, in a hash chain that reveals modifications.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use access::Connector;
 use aws_sdk_dynamodb::types::AttributeValue;
+use connector::Connector;
 use graph_sim::{Fault, FaultKind};
 use http::Method;
 use jiff::SignedDuration;
@@ -21,19 +21,19 @@ use serde_json::{Value, json};
 use store::Table;
 use store::audit::{Actor, AuditEvent, Phase};
 
-/// Every entry of the demonstration's log, oldest first.
+/// Returns every entry of the demonstration workspace's log, oldest first.
 async fn log(scenario: &Scenario) -> Vec<Value> {
     let mut entries = scenario.api().unwrap().all("audit").await.unwrap();
     entries.reverse();
     entries
 }
 
-/// Every entry of one action, oldest first.
+/// Returns every entry of one action, oldest first.
 pub(crate) async fn audit_entries(scenario: &Scenario, action: &str) -> Vec<Value> {
     log(scenario).await.into_iter().filter(|entry| entry["action"] == action).collect()
 }
 
-/// What was done since an entry, as `campaign.changed intended`, without what the rules of others did.
+/// Returns action and phase of each entry, such as `campaign.changed intended`.
 pub(crate) fn summarize(entries: &[Value]) -> Vec<String> {
     let summaries =
         entries.iter().map(|entry| format!("{} {}", entry["action"], entry["phase"]).replace('"', ""));
@@ -46,7 +46,7 @@ async fn verified_length(scenario: &Scenario) -> u64 {
 }
 
 #[tokio::test]
-async fn everything_that_a_person_does_is_in_the_log_with_what_was_before_and_after() {
+async fn every_change_by_a_person_is_logged_with_the_state_before_and_after() {
     let scenario = Scenario::synced().await.unwrap();
     let campaign = scenario.running_campaign().await.unwrap();
     let before =
@@ -110,7 +110,7 @@ async fn everything_that_a_person_does_is_in_the_log_with_what_was_before_and_af
     assert!(entries.iter().all(|entry| entry["actor"] == same), "{}", json!(entries));
     assert_eq!(changed["event_id"], entries[4]["event_id"]);
     assert_eq!(entries[19]["meta"], launched.json()["campaign_id"], "{}", entries[19]);
-    // Who connected is Meta's business, and gone when they ask for it.
+    // The log never names the Meta user, whose data must be deleted on request.
     let dump = json!(entries).to_string();
     assert!(!dump.contains(connection.as_str().unwrap()), "{dump}");
     assert!(!dump.contains("EAA") && !dump.contains('@'), "{dump}");
@@ -118,7 +118,7 @@ async fn everything_that_a_person_does_is_in_the_log_with_what_was_before_and_af
 }
 
 #[tokio::test]
-async fn what_rules_and_schedules_do_is_in_the_log_once_however_often_it_is_tried() {
+async fn changes_by_rules_and_schedules_are_logged_once_despite_retries() {
     let scenario = Scenario::synced().await.unwrap();
     let campaign = scenario.running_campaign().await.unwrap();
     let rule = json!({
@@ -127,7 +127,7 @@ async fn what_rules_and_schedules_do_is_in_the_log_once_however_often_it_is_trie
         "guard": {"min_impressions": 1},
     });
     let added = scenario.api().unwrap().call(Method::POST, "rules", Some(&rule)).await.unwrap();
-    // The first response of Meta is lost, and the next evaluation finishes it.
+    // Meta's first responses are lost, and the next evaluation finishes the change.
     scenario.sim().unwrap().fail_next(Fault {
         method: Some("POST".to_owned()),
         path_contains: campaign.clone(),
@@ -150,7 +150,7 @@ async fn what_rules_and_schedules_do_is_in_the_log_once_however_often_it_is_trie
     assert_eq!(of_it[1]["after"]["status"], "PAUSED");
     assert!(of_it[1]["meta"].is_string(), "{}", of_it[1]);
 
-    // Tomorrow it would pause it again.
+    // It would pause the campaign again tomorrow.
     let one = format!("rules/{}", added["id"].as_str().unwrap());
     scenario.api().unwrap().call(Method::DELETE, &one, None).await.unwrap();
     let at = json!({"activate_at": "2026-11-21T09:00:00"});
@@ -198,7 +198,7 @@ async fn a_change_that_meta_rejects_or_never_answers_is_logged_as_such() {
     assert_eq!(patch().await, 422);
     fail(20, FaultKind::Html);
     assert_eq!(patch().await, 503);
-    // What was a mistake of the request never began.
+    // An invalid request is not logged.
     let path = format!("campaigns/{campaign}");
     assert_eq!(
         scenario.call_as_owner(Method::PATCH, &path, Some(json!({"name": ""}))).await.unwrap().status,
@@ -232,7 +232,7 @@ async fn owners_read_the_log_page_by_page_and_day_by_day() {
                 .unwrap();
         }
     }
-    // A clock that is behind does not put an entry before those that are there.
+    // A clock that is behind does not put an entry before existing ones.
     table.append_audit_events(&workspace, &[event("late")], days[0].parse().unwrap()).await.unwrap();
     let api = scenario.api().unwrap();
     let list = async |query: &str| {
@@ -266,7 +266,7 @@ fn event(id: &str) -> AuditEvent {
     AuditEvent::new(id.to_owned(), Actor::Operator, "test.recorded", format!("test/{id}"))
 }
 
-/// Polls work so many times, and lets it go.
+/// Polls work this many times, and drops it.
 pub(crate) async fn killed_after<F: Future>(polls: usize, work: F) -> Option<F::Output> {
     let (mut work, mut left) = (pin!(work), polls);
     poll_fn(|context| {
@@ -287,7 +287,7 @@ async fn ids(table: &Table) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn many_writers_make_one_chain_and_one_that_died_adds_nothing_twice() {
+async fn concurrent_writers_build_one_chain_and_a_retry_adds_nothing_twice() {
     let local = Data::Memory.secrets().unwrap();
     let clock = Clock::system();
     let table = local::cloud::Cloud::start(&Data::Memory, &local, &clock, 30, None).await.unwrap().table;
@@ -313,7 +313,7 @@ async fn many_writers_make_one_chain_and_one_that_died_adds_nothing_twice() {
         written.unwrap();
     }
     expected.extend(many.into_iter().map(|[event]| event.event_id));
-    // The end of an act is another entry than its intent, and the first one that is said stays.
+    // The end of a change is another entry than its intent, and only the first reported end is stored.
     let ends = [Phase::Done, Phase::Failed].map(|phase| AuditEvent { phase, ..event("1-a") });
     for end in &ends {
         table.append_audit_events(&workspace, std::slice::from_ref(end), clock.now()).await.unwrap();
@@ -326,7 +326,7 @@ async fn many_writers_make_one_chain_and_one_that_died_adds_nothing_twice() {
 }
 
 #[tokio::test]
-async fn a_log_that_somebody_has_touched_is_found_at_its_first_broken_link() {
+async fn a_modified_log_is_reported_at_its_first_broken_link() {
     let folder = tempfile::tempdir().unwrap();
     let data = Data::Folder(folder.path().to_owned());
     let scenario = Scenario::with_options(options(data.clone())).await.unwrap();
@@ -363,14 +363,14 @@ async fn a_log_that_somebody_has_touched_is_found_at_its_first_broken_link() {
     write(third).await;
     assert_eq!(broken().await, Ok(6));
 
-    // The last one is taken away, and then the head is set back as well: the first is seen, and the second only
-    // in the log lines.
+    // The last entry is deleted, and then the head is set back as well: the first is detected, the second only in the
+    // log lines.
     let last = read(&position(6)).await;
     let delete = dynamodb.delete_item().table_name("adflight").set_key(Some(key(&position(6)).into()));
     delete.send().await.unwrap();
     assert_eq!(broken().await, Err(6));
     write(last.clone()).await;
-    // One more behind the end.
+    // One entry more than the head knows.
     let mut behind = last;
     behind.extend(key(&position(7)));
     write(behind).await;

@@ -1,4 +1,4 @@
-//! An account is synced and measured, and its numbers are Meta's.
+//! An account is synced and measured, and its insights equal Meta's.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ async fn assert_equal_to_meta(scenario: &Scenario, since: Date, until: Date) {
 #[tokio::test]
 async fn every_level_equals_metas_ad_rows_to_the_cent_for_any_range() {
     let scenario = Scenario::synced().await.unwrap();
-    // Ranges that begin and end inside weeks, single days, and more than there is.
+    // Ranges that begin and end inside weeks, single days, and more days than there are.
     for (back, days) in [(0, 1), (0, 7), (3, 5), (6, 13), (11, 30), (20, 2), (0, 85)] {
         let until = TODAY.saturating_sub(back.days());
         assert_equal_to_meta(&scenario, until.saturating_sub((days - 1).days()), until).await;
@@ -32,7 +32,7 @@ async fn every_level_equals_metas_ad_rows_to_the_cent_for_any_range() {
 }
 
 #[tokio::test]
-async fn objects_without_delivery_are_there_with_zeros() {
+async fn objects_without_delivery_are_listed_with_zeros() {
     let scenario = Scenario::synced().await.unwrap();
     let account = scenario.account().unwrap();
     let campaigns = scenario.api().unwrap().all(&format!("ad-accounts/{account}/campaigns")).await.unwrap();
@@ -106,7 +106,7 @@ async fn restated_numbers_replace_the_old_ones_and_vanished_rows_vanish() {
     sim.restate(&ad, day, json!({"spend": "1234.56", "impressions": "99999"}));
     let (ad, day) = place(other);
     sim.restate(&ad, day, Value::Null);
-    // And of a third ad, the whole week before this one.
+    // The whole previous week of a third ad.
     let before: Vec<Value> = sim.insights_rows(date(2026, 11, 9), date(2026, 11, 15));
     let third = place(&before[0]).0;
     for (ad, day) in before.iter().map(place).filter(|(ad, _)| *ad == third) {
@@ -118,7 +118,7 @@ async fn restated_numbers_replace_the_old_ones_and_vanished_rows_vanish() {
 }
 
 #[tokio::test]
-async fn transient_faults_at_meta_change_nothing_in_the_end() {
+async fn transient_faults_at_meta_do_not_change_the_result() {
     let scenario = Scenario::start().await.unwrap();
     let sim = scenario.sim().unwrap();
     let fault = |path: &str, skip, kind| Fault {
@@ -159,7 +159,7 @@ async fn a_throttled_chunk_waits_in_the_queue_for_as_long_as_meta_says() {
     });
     scenario.connect_and_sync().await.unwrap();
     let progress = scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json();
-    // The other weeks of the account wait as well, those that were under way excepted.
+    // The other chunks of the account wait as well, except those that were running.
     let planned = progress["chunks"]["planned"].as_u64().unwrap();
     assert!((1..=13).contains(&planned), "{progress}");
     assert_eq!(progress["chunks"]["done"].as_u64().unwrap() + planned, 13, "{progress}");
@@ -172,13 +172,13 @@ async fn a_throttled_chunk_waits_in_the_queue_for_as_long_as_meta_says() {
 }
 
 #[tokio::test]
-async fn what_a_process_left_undone_is_done_by_the_next_one() {
+async fn unfinished_work_of_a_process_is_resumed_by_the_next_one() {
     let folder = tempfile::tempdir().unwrap();
     let data = Data::Folder(folder.path().to_owned());
     let scenario = Scenario::with_options(options(data.clone())).await.unwrap();
     scenario.api().unwrap().connect().await.unwrap();
     scenario.select(true).await.unwrap();
-    // Away in the middle: whatever is in the queues and in flight is gone.
+    // Stopped in the middle: whatever is in the queues and in flight is lost.
     while scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json()["chunks"]["done"] == 0 {}
     scenario.finish().await.unwrap();
 
@@ -197,7 +197,7 @@ async fn what_a_process_left_undone_is_done_by_the_next_one() {
 }
 
 #[tokio::test]
-async fn csv_holds_the_same_numbers_whole() {
+async fn csv_contains_the_complete_numbers() {
     let scenario = Scenario::synced().await.unwrap();
     let account = scenario.account().unwrap();
     let token = scenario.system.token("demo", runtime::session::Role::Viewer).unwrap();

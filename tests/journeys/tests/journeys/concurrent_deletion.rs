@@ -1,4 +1,4 @@
-//! A person is forgotten while work is under way that had begun before.
+//! A person's data is deleted while jobs are running that started before.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::Poll;
 
-use access::Connector;
+use connector::Connector;
 use domain::Error;
 use domain::date::IsoWeek;
 use domain::job::{Job, SyncCause};
@@ -47,7 +47,7 @@ fn start_job(scenario: &Scenario, job: &Job) -> (Work, Arc<AtomicI64>) {
     (work, calls)
 }
 
-/// Polls work until it is about to make its n-th call to the table, or has ended.
+/// Polls work until it is about to make the given call to the table, or has ended.
 async fn poll_until_call(work: &mut Work, calls: &AtomicI64, call: i64) -> Option<Result<(), Error>> {
     poll_fn(|context| {
         if calls.load(Ordering::SeqCst) >= call {
@@ -55,7 +55,7 @@ async fn poll_until_call(work: &mut Work, calls: &AtomicI64, call: i64) -> Optio
         }
         match work.as_mut().poll(context) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
-            // Asked for at this very moment: the call is under way, and nobody has heard it yet.
+            // Stopped at this call: the request is sent, and the table has not handled it yet.
             Poll::Pending if calls.load(Ordering::SeqCst) >= call => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
@@ -63,7 +63,7 @@ async fn poll_until_call(work: &mut Work, calls: &AtomicI64, call: i64) -> Optio
     .await
 }
 
-/// Stops a job before each of its calls to the table, has the person forgotten, and lets it go on.
+/// Stops a job before each of its calls to the table, deletes the person's data, and lets the job continue.
 async fn assert_nothing_remains(is_new: fn(&Item) -> bool, job: fn(&str) -> Job) {
     let args = AccountArgs {
         campaigns: 2,
@@ -83,7 +83,7 @@ async fn assert_nothing_remains(is_new: fn(&Item) -> bool, job: fn(&str) -> Job)
     let (workspace, account) = (tenant(WORKSPACE).unwrap(), scenario.account().unwrap().parse().unwrap());
     let job = job(&scenario.account().unwrap());
     scenario.system.table.plan_chunk(&workspace, &account, IsoWeek::of(TODAY)).await.unwrap();
-    // As it was before the job had ever written something.
+    // The table before the job ever wrote to it.
     let mut before = table_items(&scenario).await;
     before.retain(|item| !is_new(item));
     let begun = scenario.system.clock.now();
@@ -99,7 +99,7 @@ async fn assert_nothing_remains(is_new: fn(&Item) -> bool, job: fn(&str) -> Job)
             .await
             .unwrap();
         if !over {
-            // However that ends.
+            // Any result is accepted.
             let _outcome = work.await;
         }
         scenario.system.runner.settle().await.unwrap();
@@ -120,7 +120,7 @@ fn kind(item: &Item, prefix: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_sync_that_goes_on_after_its_person_was_forgotten_leaves_nothing_behind() {
+async fn a_sync_that_continues_after_the_deletion_of_its_user_leaves_no_data() {
     let job = |account: &str| Job::SyncAccount {
         workspace: tenant(WORKSPACE).unwrap(),
         ad_account: account.parse().unwrap(),
@@ -134,7 +134,7 @@ async fn a_sync_that_goes_on_after_its_person_was_forgotten_leaves_nothing_behin
 }
 
 #[tokio::test]
-async fn a_chunk_that_is_still_measured_after_its_person_was_forgotten_leaves_nothing_behind() {
+async fn a_chunk_that_is_measured_after_the_deletion_of_its_user_leaves_no_data() {
     let job = |account: &str| Job::SyncChunk {
         workspace: tenant(WORKSPACE).unwrap(),
         ad_account: account.parse().unwrap(),

@@ -8,7 +8,7 @@ use reqwest::Url;
 use runtime::session::Role;
 use serde_json::Value;
 
-/// Begins a login and answers the dialog's address and the browser's cookie.
+/// Begins a login and returns the dialog's address and the browser's cookie.
 pub(super) async fn begin_login(scenario: &Scenario) -> (Url, String) {
     let token = scenario.system.token("demo", runtime::session::Role::Owner).unwrap();
     let path = "/v1/workspaces/demo/connections/meta/authorize";
@@ -58,7 +58,7 @@ async fn a_person_connects_and_every_ad_account_is_listed() {
 }
 
 #[tokio::test]
-async fn the_token_is_sealed_where_it_is_kept() {
+async fn the_token_is_stored_sealed() {
     let scenario = Scenario::start().await.unwrap();
     scenario.api().unwrap().connect().await.unwrap();
     let items = scenario.system.cloud.dynamodb.scan().table_name("adflight").send().await.unwrap();
@@ -73,7 +73,7 @@ async fn a_callback_works_once_and_in_its_own_browser_only() {
     let scenario = Scenario::start().await.unwrap();
     let api = scenario.api().unwrap();
 
-    // Somebody else's browser: the state is spent, so the right browser comes too late as well.
+    // Another browser uses up the state, so the right browser is refused as well.
     let (dialog, cookie) = begin_login(&scenario).await;
     let callback = api.confirm_dialog(&dialog).await.unwrap();
     let (status, problem) = complete_login(&scenario, &callback, "adflight_login=guess").await;
@@ -86,7 +86,7 @@ async fn a_callback_works_once_and_in_its_own_browser_only() {
     assert_eq!(complete_login(&scenario, &callback, &cookie).await.0, 200);
     assert_eq!(complete_login(&scenario, &callback, &cookie).await.0, 409);
 
-    // A state that nobody began, and one that took too long.
+    // A forged state, and one that has expired.
     let forged = callback.replace("state=", "state=x");
     assert_eq!(complete_login(&scenario, &forged, &cookie).await.0, 409);
     let (dialog, cookie) = begin_login(&scenario).await;
@@ -127,7 +127,7 @@ async fn a_code_of_another_login_or_of_another_app_connects_nobody() {
             (422, &serde_json::json!("urn:adflight:meta-refused")),
             "{problem}"
         );
-        // The login is spent: what was refused cannot be tried again with another code.
+        // The login is used up: a refused one cannot be repeated with another code.
         assert_eq!(complete_login(&scenario, &own, &cookie).await.0, 409);
     }
     assert_eq!(calls().await, connected_at, "nothing has changed");
@@ -226,7 +226,7 @@ async fn an_invalid_token_asks_for_a_reconnect_and_connecting_again_repairs_it()
 }
 
 #[tokio::test]
-async fn disconnecting_forgets_the_token_and_stops_the_syncs() {
+async fn disconnecting_deletes_the_token_and_stops_the_syncs() {
     let scenario = Scenario::synced().await.unwrap();
     let api = scenario.api().unwrap();
     let connections = api.call(Method::GET, "connections", None).await.unwrap();
@@ -239,7 +239,7 @@ async fn disconnecting_forgets_the_token_and_stops_the_syncs() {
 }
 
 #[tokio::test]
-async fn work_over_all_workspaces_finds_every_connection_and_forgets_those_that_are_gone() {
+async fn the_connection_index_lists_every_connection_and_drops_removed_ones() {
     let scenario = Scenario::start().await.unwrap();
     let table = &scenario.system.table;
     for workspace in ["demo", "other"] {
@@ -251,7 +251,7 @@ async fn work_over_all_workspaces_finds_every_connection_and_forgets_those_that_
     let workspaces: Vec<_> = all.iter().map(|place| place.workspace.as_str()).collect();
     assert_eq!(workspaces, ["demo", "other"], "one entry for a connection, however often it is renewed");
 
-    // Whoever means to take an entry out when its connection is back leaves it.
+    // A removal of an entry whose connection exists again keeps the entry.
     table.remove_connection_listing(&all[0]).await.unwrap();
     assert_eq!(table.all_connections().await.unwrap(), all);
 

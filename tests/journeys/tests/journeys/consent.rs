@@ -1,4 +1,4 @@
-//! What people allow, choose and decline, and tokens that are handed over.
+//! Permissions and accounts that people grant or decline, and system users' tokens.
 
 use graph_sim::{LOGIN_USER_ID, NewAccount, TokenState};
 use http::Method;
@@ -19,7 +19,7 @@ async fn post(scenario: &Scenario, path: &str, body: Option<&Value>) -> Response
     scenario.send(Method::POST, &path, Some(&token), &[], body.map(Value::to_string)).await.unwrap()
 }
 
-/// A person goes through the dialog that this body asks for, with these choices; what the callback answers.
+/// Completes the dialog of this request with these choices, and returns the callback's response.
 pub(super) async fn log_in(
     scenario: &Scenario,
     body: Option<&Value>,
@@ -57,7 +57,7 @@ async fn accounts(scenario: &Scenario) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_was_declined_is_named_and_can_be_asked_for_again() {
+async fn declined_permissions_are_named_and_can_be_requested_again() {
     let scenario = Scenario::start().await.unwrap();
     let (status, view) = log_in(&scenario, None, &[("declined", "ads_management")]).await;
     assert_eq!((status, &view["declined"]), (200, &json!(["ads_management"])));
@@ -66,7 +66,7 @@ async fn what_was_declined_is_named_and_can_be_asked_for_again() {
     let next = connection["next_step"].as_str().unwrap();
     assert!(next.contains(r#"{"rerequest":["ads_management"]}"#), "{next}");
 
-    // Without being told to Meta does not ask again.
+    // Meta asks again only if requested to.
     log_in(&scenario, None, &[]).await;
     assert_eq!(connections(&scenario).await[0]["declined"], json!(["ads_management"]));
     log_in(&scenario, Some(&json!({"rerequest": ["ads_management"]})), &[]).await;
@@ -87,7 +87,7 @@ async fn what_was_declined_is_named_and_can_be_asked_for_again() {
 }
 
 #[tokio::test]
-async fn who_declines_what_everything_needs_is_told_how_to_allow_it() {
+async fn declining_a_required_permission_explains_how_to_grant_it() {
     let scenario = Scenario::start().await.unwrap();
     let (status, problem) = log_in(&scenario, None, &[("declined", "ads_read")]).await;
     assert_eq!(status, 403, "{problem}");
@@ -98,7 +98,7 @@ async fn who_declines_what_everything_needs_is_told_how_to_allow_it() {
 }
 
 #[tokio::test]
-async fn only_the_accounts_that_were_granted_are_stored_and_one_that_no_longer_is_gets_deselected() {
+async fn only_granted_accounts_are_stored_and_a_revoked_one_is_deselected() {
     let scenario = Scenario::start().await.unwrap();
     let (main, other) = (scenario.account().unwrap(), "act_1000000000000072");
     log_in(&scenario, None, &[("accounts", &format!("{main},{other}"))]).await;
@@ -124,7 +124,7 @@ async fn only_the_accounts_that_were_granted_are_stored_and_one_that_no_longer_i
 }
 
 #[tokio::test]
-async fn accounts_show_their_business_how_they_are_reached_and_why_they_cannot_run() {
+async fn accounts_show_their_business_their_access_and_why_they_cannot_run_ads() {
     let scenario = Scenario::start().await.unwrap();
     let sim = scenario.sim().unwrap();
     sim.add_business("800", "Client of the agency");

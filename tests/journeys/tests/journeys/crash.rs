@@ -1,16 +1,16 @@
-//! A process that crashes at a chosen call to the table, and a table that is restored for the next attempt.
+//! A process that crashes at a given call to the table, and a table that is restored for the next attempt.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use access::Connector;
 use auth_meta::{AuthMeta, Settings};
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use connector::Connector;
 use journeys::Scenario;
 use local::cloud::TABLE;
 use store::Table;
@@ -51,7 +51,7 @@ pub(super) async fn restore_table(scenario: &Scenario, items_before: &[Item]) {
     }
 }
 
-/// Dies before one call to the table, which is after the effect of the one before it and all that came of that.
+/// Fails the calls to the table in a range, so that all earlier calls have taken effect.
 #[derive(Debug, Clone)]
 pub(super) struct CrashInterceptor {
     pub(super) calls: Arc<AtomicI64>,
@@ -74,7 +74,7 @@ impl Intercept for CrashInterceptor {
     }
 }
 
-/// The auth-meta function, whose calls to the table fail in this range.
+/// Returns the auth-meta function whose calls to the table fail in this range, and its count of calls.
 pub(super) fn crashing_auth_meta(
     scenario: &Scenario,
     crash_at: RangeInclusive<i64>,

@@ -19,16 +19,16 @@ use crate::audit::{audit_entries, summarize};
 use crate::consent::{connections, log_in};
 use crate::crash::{Item, crashing_auth_meta, restore_table, table_items};
 
-/// A little longer than anything that was under way may live.
+/// Slightly longer than the longest lease of a job.
 const SECOND_PASS_DELAY: SignedDuration = SignedDuration::from_mins(16);
 
-/// What may not be found anywhere, whatever kind of row it is: who it was, and their token.
+/// Personal data that may remain in no row of any kind: the user's id, and the sealed token.
 const PERSONAL_DATA: [&str; 2] = [LOGIN_USER_ID, "v1.k1."];
 
-/// Everything that says of whom or of which ad accounts something is.
+/// Returns every item that contains one of these identifiers.
 pub(super) async fn traces(scenario: &Scenario, of: &[String]) -> Vec<String> {
     let is_found = |item: &Item| {
-        // The audit log is a chain from which nothing can be taken. It names ad accounts and objects, and no person.
+        // Nothing can be deleted from the audit log, which is a chain. It names ad accounts and objects, and no person.
         let is_audit = item["pk"].as_s().is_ok_and(|pk| pk.ends_with("#AUDIT"));
         let dump = format!("{item:?}");
         of.iter().any(|trace| {
@@ -38,7 +38,7 @@ pub(super) async fn traces(scenario: &Scenario, of: &[String]) -> Vec<String> {
     table_items(scenario).await.into_iter().filter(is_found).map(|item| format!("{item:?}")).collect()
 }
 
-/// What may not be found any more: the person, the connection, the accounts and what is in them.
+/// Returns the identifiers that must not remain: the person, the connection, the accounts and their objects.
 pub(super) async fn all_traces(scenario: &Scenario) -> Vec<String> {
     let mut traces: Vec<_> = PERSONAL_DATA.map(str::to_owned).into();
     for item in table_items(scenario).await {
@@ -53,14 +53,14 @@ pub(super) async fn all_traces(scenario: &Scenario) -> Vec<String> {
     traces
 }
 
-/// Which ad accounts the person grants access to.
+/// The ad accounts to which the person grants access.
 #[derive(PartialEq, Eq)]
 enum Grant {
     AllAccounts,
     OneAccount,
 }
 
-/// A workspace with all that comes of an ad account: facts, objects, decisions, a launch, a timer, changes.
+/// Populates a workspace with everything about an ad account: facts, objects, decisions, a launch, a timer, changes.
 async fn populated(options: Options, grant: Grant) -> Scenario {
     let scenario = Scenario::with_options(options).await.unwrap();
     let account = scenario.account().unwrap();
@@ -100,7 +100,7 @@ async fn populated(options: Options, grant: Grant) -> Scenario {
 }
 
 #[tokio::test]
-async fn a_person_who_wants_it_is_forgotten_in_every_workspace() {
+async fn a_deletion_request_deletes_a_users_data_in_every_workspace() {
     let scenario = populated(options(Data::Memory), Grant::AllAccounts).await;
     let second = ApiClient::new(&scenario.system, "second", Role::Owner).unwrap();
     second.connect().await.unwrap();
@@ -164,7 +164,7 @@ async fn a_person_who_wants_it_is_forgotten_in_every_workspace() {
     scenario.finish().await.unwrap();
 }
 
-/// What the queue brings when nothing can be under way any more that had begun before.
+/// Runs the second pass of open deletions, when no job that started before them can still be running.
 pub(super) async fn run_second_pass(scenario: &Scenario) {
     scenario.system.clock.advance(SECOND_PASS_DELAY);
     let requests = scenario.system.table.deletion_requests().await.unwrap().into_iter();
@@ -176,7 +176,7 @@ pub(super) async fn run_second_pass(scenario: &Scenario) {
 }
 
 #[tokio::test]
-async fn a_connection_of_a_time_without_the_index_is_forgotten_too() {
+async fn a_connection_from_before_the_index_is_deleted_too() {
     let scenario = Scenario::synced().await.unwrap();
     let all = all_traces(&scenario).await;
     let is_entry = |item: &Item| item["pk"].as_s().is_ok_and(|pk| pk.starts_with("CONNECTION_INDEX#"));
@@ -193,7 +193,7 @@ async fn a_connection_of_a_time_without_the_index_is_forgotten_too() {
 }
 
 #[tokio::test]
-async fn what_stayed_after_a_connection_was_removed_goes_with_its_person() {
+async fn data_left_after_a_disconnection_is_deleted_with_its_user() {
     let scenario = populated(options(Data::Memory), Grant::AllAccounts).await;
     let all = all_traces(&scenario).await;
     let path = format!("connections/meta-{LOGIN_USER_ID}");
@@ -208,7 +208,7 @@ async fn what_stayed_after_a_connection_was_removed_goes_with_its_person() {
     scenario.finish().await.unwrap();
 }
 
-/// A deletion request that no job has started.
+/// Creates a deletion request that no job has started.
 pub(super) async fn create_deletion_request(scenario: &Scenario) -> String {
     let code = "0123456789abcdef01234567".to_owned();
     let request = store::deletion::DeletionRequest {
@@ -225,7 +225,7 @@ pub(super) async fn create_deletion_request(scenario: &Scenario) -> String {
 
 #[tokio::test]
 async fn a_deletion_that_is_killed_at_any_step_is_completed_by_the_next() {
-    // Small, for it is deleted a hundred times.
+    // Small, because its data is deleted a hundred times.
     let account = AccountArgs {
         campaigns: 3,
         adsets: 3,
@@ -241,7 +241,7 @@ async fn a_deletion_that_is_killed_at_any_step_is_completed_by_the_next() {
     let before = table_items(&scenario).await;
     let erase = Job::DeleteUserData { code };
 
-    // Both passes, and back to the time before them.
+    // Runs both passes, and sets the clock back.
     let both_passes = async |function: &AuthMeta| {
         let first = function.process(erase.clone()).await;
         scenario.system.clock.advance(SECOND_PASS_DELAY);
@@ -265,13 +265,13 @@ async fn a_deletion_that_is_killed_at_any_step_is_completed_by_the_next() {
         let died = both_passes(&dies).await;
         match &died {
             Err(failure) => assert!(failure.is_retryable(), "call {at} of {steps}: {failure}"),
-            // The end of an act that stands is noted in the audit log where that is possible.
+            // The end of a completed change is logged only if that is possible.
             Ok(()) => unbroken += 1,
         }
         let (next, _) = crashing_auth_meta(&scenario, 0..=0);
         for _ in 0..3 {
             scenario.system.clock.advance(SECOND_PASS_DELAY);
-            // The one that died may have got as far as that this one waits.
+            // The crashed run may have got far enough that this one is deferred.
             let _done_or_deferred = next.process(erase.clone()).await;
         }
         let requests = scenario.system.table.deletion_requests().await.unwrap();
@@ -308,7 +308,7 @@ async fn a_deletion_request_whose_message_was_lost_is_resumed_by_the_health_chec
 }
 
 #[tokio::test]
-async fn an_account_that_another_valid_connection_can_access_stays_with_it() {
+async fn an_account_that_another_valid_connection_can_access_is_not_deleted() {
     let scenario = Scenario::start().await.unwrap();
     let sim = scenario.sim().unwrap();
     let user = sim.create_system_user("900000000000001");
@@ -336,7 +336,7 @@ async fn an_account_that_another_valid_connection_can_access_stays_with_it() {
 }
 
 #[tokio::test]
-async fn who_connects_again_after_leaving_stays_whatever_is_sent_once_more() {
+async fn a_redelivered_request_does_not_delete_a_user_who_has_connected_again() {
     let scenario = Scenario::start().await.unwrap();
     let api = scenario.api().unwrap();
     api.connect().await.unwrap();
@@ -357,7 +357,7 @@ async fn who_connects_again_after_leaving_stays_whatever_is_sent_once_more() {
 }
 
 #[tokio::test]
-async fn nobody_but_meta_can_say_that_somebody_left() {
+async fn only_requests_signed_by_meta_are_accepted() {
     let scenario = Scenario::start().await.unwrap();
     scenario.api().unwrap().connect().await.unwrap();
     let before = table_items(&scenario).await.len();

@@ -1,4 +1,4 @@
-//! What launches use where their document is silent.
+//! The defaults that launches use for fields missing in their document.
 
 use graph_sim::{Fault, FaultKind, GraphSim, LOGIN_USER_ID, NewAccount};
 use http::Method;
@@ -16,7 +16,7 @@ async fn set_defaults(scenario: &Scenario, defaults: &Value) -> Response {
     scenario.call_as_owner(Method::PUT, "defaults", Some(defaults.clone())).await.unwrap()
 }
 
-/// An object that a launch has made, as the simulated Meta keeps it.
+/// Returns an object that a launch has created, as the simulated Meta stores it.
 fn created_node(sim: &GraphSim, launched: &Response, field: &str) -> Value {
     let body = launched.json();
     let id = body[field].as_str().unwrap_or_else(|| panic!("{field} in {}", launched.text));
@@ -27,14 +27,14 @@ fn same_identity(id: &str) -> Value {
     json!({"payer": id, "beneficiary": id})
 }
 
-/// The simulated account's creatives.
+/// Returns the number of creatives in the simulated account.
 async fn creatives(scenario: &Scenario) -> usize {
     let token = scenario.sim().unwrap().issue_token(LOGIN_USER_ID, &["ads_read", "ads_management"]);
     let account = scenario.account().unwrap().parse().unwrap();
     scenario.system.graph.on_behalf_of(token.into()).creatives(&account).await.unwrap().len()
 }
 
-/// A launch document whose ad is made of it.
+/// Returns a launch document that defines its ad's creative.
 fn with_link(scenario: &Scenario) -> Value {
     let mut document = scenario.launch_document().unwrap();
     document["ad"]["creative"] = json!({"link": {
@@ -47,7 +47,7 @@ fn with_link(scenario: &Scenario) -> Value {
 }
 
 #[tokio::test]
-async fn an_ad_that_is_made_of_the_document_speaks_for_the_accounts_page() {
+async fn an_ad_with_its_own_creative_uses_the_accounts_default_page() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();
     let mut document = with_link(&scenario);
@@ -91,7 +91,7 @@ async fn an_ad_that_is_made_of_the_document_speaks_for_the_accounts_page() {
         "no products, no catalog"
     );
 
-    // A repetition makes nothing, and neither does an ad that Meta refuses.
+    // A repetition creates nothing, and neither does an ad that Meta refuses.
     assert_eq!(scenario.launch("somebody", &document).await.unwrap().json(), launched.json());
     document["ad"]["creative"]["link"]["page"] = json!("1");
     let refused = scenario.launch("stranger", &document).await.unwrap();
@@ -123,7 +123,7 @@ async fn an_ad_whose_response_is_lost_leaves_one_creative() {
 }
 
 #[tokio::test]
-async fn a_launch_that_waits_goes_on_with_the_defaults_of_its_time() {
+async fn a_throttled_launch_continues_with_the_defaults_of_its_first_attempt() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();
     let page = sim.account().page_id;
@@ -145,14 +145,14 @@ async fn a_launch_that_waits_goes_on_with_the_defaults_of_its_time() {
     let creative = created_node(sim, &launched, "ad_id")["creative"]["id"].clone();
     let creative = sim.node(creative.as_str().unwrap()).unwrap();
     assert_eq!(creative["object_story_spec"]["page_id"], page.as_str());
-    // Another one finds none.
+    // A new launch finds no default.
     let refused = scenario.launch("late", &document).await.unwrap();
     assert_eq!(refused.json()["errors"][0]["field"], "ad.creative.link.page", "{}", refused.text);
     scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_launch_for_products_is_for_the_accounts_catalog() {
+async fn a_product_launch_uses_the_accounts_catalog() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();
     let defaults = json!({"page": sim.account().page_id, "pixel": "123", "catalog": "71"});
@@ -166,14 +166,14 @@ async fn a_launch_for_products_is_for_the_accounts_catalog() {
         created_node(sim, &launched, "campaign_id")["promoted_object"],
         json!({"product_catalog_id": "71"})
     );
-    // The catalog has its pixel.
+    // The catalog has its own pixel, so none is set.
     let promoted = &created_node(sim, &launched, "adset_id")["promoted_object"];
     assert_eq!(*promoted, json!({"product_set_id": "72", "custom_event_type": "PURCHASE"}));
     scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn regional_identities_of_the_account_are_named_where_the_audience_wants_them() {
+async fn the_accounts_regional_identities_are_set_where_the_audience_requires_them() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();
     sim.require_regional_identities();
@@ -206,7 +206,7 @@ async fn regional_identities_of_the_account_are_named_where_the_audience_wants_t
         json!({"singapore_universal_payer": "426040001", "singapore_universal_beneficiary": "426040002"})
     );
 
-    // Financial services are declared in Taiwan only by who says that they are.
+    // In Taiwan financial services are declared only by a launch with that special category.
     document["ad_set"]["countries"] = json!(["TW"]);
     let launched = scenario.launch("taiwan", &document).await.unwrap();
     let named = |launched: &Response| {
@@ -219,7 +219,7 @@ async fn regional_identities_of_the_account_are_named_where_the_audience_wants_t
     assert_eq!(created_node(sim, &launched, "campaign_id")["special_ad_category_country"], json!(["TW"]));
     document["special_ad_categories"] = json!([]);
 
-    // What the document says goes before.
+    // The document's values override defaults.
     document["ad_set"]["countries"] = json!(["BR"]);
     document["ad_set"]["regional_identities"] = json!({"BRAZIL_REGULATION": same_identity("11")});
     let launched = scenario.launch("brazil", &document).await.unwrap();
@@ -232,7 +232,7 @@ async fn regional_identities_of_the_account_are_named_where_the_audience_wants_t
     assert_eq!(refused.status, 400, "{}", refused.text);
     assert_eq!(refused.json()["errors"][0]["field"], "ad_set.regional_identities.BRAZIL_REGULATION");
 
-    // An audience elsewhere wants none.
+    // Other countries require none.
     document["ad_set"]["countries"] = json!(["MY"]);
     document["ad_set"].as_object_mut().unwrap().remove("regional_identities");
     let launched = scenario.launch("malaysia", &document).await.unwrap();
@@ -278,7 +278,7 @@ async fn defaults_with_mistakes_name_every_field() {
 }
 
 #[tokio::test]
-async fn a_person_who_came_by_a_configuration_may_name_the_partner_and_a_system_user_may_not() {
+async fn only_a_users_token_and_not_a_system_users_may_name_a_partner_as_payor() {
     let scenario = Scenario::start().await.unwrap();
     let sim = scenario.sim().unwrap();
     sim.add_business("800", "Client of the agency");
@@ -298,13 +298,13 @@ async fn a_person_who_came_by_a_configuration_may_name_the_partner_and_a_system_
         let response = scenario.send(Method::PUT, &path, Some(&token), &[], Some(dsa.clone())).await.unwrap();
         response.status.as_u16()
     };
-    // The same configuration, which gives one token or the other.
+    // The same configuration can issue either kind of token.
     let business = json!({"kind": "business"});
     for (whose, status) in [("person", 200), ("system_user", 400)] {
         assert_eq!(log_in(&scenario, Some(&business), &[("for", whose)]).await.0, 200);
         assert_eq!(set().await, status, "{whose}");
     }
-    // A row of a time when this was not kept, until Meta is asked again.
+    // An older row without this field, until Meta is asked again.
     let (table, workspace) = (&scenario.system.table, tenant(WORKSPACE).unwrap());
     let stored = table.connections(&workspace).await.unwrap();
     let mut old = stored.into_iter().find(store::connection::Connection::is_system_user).unwrap();

@@ -1,4 +1,4 @@
-//! What Meta no longer lists is asked for by its id, and nothing is taken for deleted that may only be hidden.
+//! Objects that Meta no longer lists are fetched by id, and an object that may only be hidden is not taken for deleted.
 
 use domain::object::{EffectiveStatus, Level};
 use graph_sim::{ErrorResponse, Fault, FaultKind};
@@ -18,7 +18,7 @@ fn is_deleted(stored: &StoredEntity) -> bool {
 }
 
 #[tokio::test]
-async fn ads_that_are_listed_no_more_are_asked_for_in_batches() {
+async fn ads_that_are_no_longer_listed_are_fetched_in_batches() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();
     let before = ads(&scenario).await;
@@ -27,7 +27,7 @@ async fn ads_that_are_listed_no_more_are_asked_for_in_batches() {
     for stored in &listed {
         sim.update_node(stored.object.id.as_str(), json!({"status": "DELETED"}));
     }
-    // Meta does not talk about one, and does not know another.
+    // Meta returns an error for one, and does not know another.
     let odd = |index: usize, code, subcode| Fault {
         method: Some(Method::GET.to_string()),
         path_contains: format!("/{}?", listed[index].object.id),

@@ -1,15 +1,14 @@
-//! A sync under every fault that the simulated Meta can make, and under random mixes of them: it ends
-//! complete and equal to the undisturbed one, or stops with the one right reason. `cargo xtask faults` runs these
-//! scenarios alone.
+//! A sync under every fault that the simulated Meta can produce, and under random mixes of them: it ends complete and
+//! equal to the undisturbed one, or stops with the expected error. `cargo xtask faults` runs these scenarios alone.
 //!
-//! The real functions work on the embedded table; their messages are delivered here, one after the other, the way
-//! a queue would: again when another try can help, later when Meta names a time. Time is simulated, so that a wait
-//! costs nothing but is counted.
+//! The real functions work on the embedded table; their messages are delivered here one after the other, as a queue
+//! would: again when a retry can help, later when Meta names a time. Time is simulated, so that a wait costs nothing
+//! but is counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use access::{Connector, token_context};
+use connector::{Connector, token_context};
 use domain::Error;
 use domain::date::{DateRange, IsoWeek};
 use domain::id::AdAccountId;
@@ -38,10 +37,10 @@ use sync_metrics_chunk::SyncMetricsChunk;
 const APP_ID: &str = "100000000000001";
 const APP_SECRET: &str = "the app's secret";
 
-/// As often as a queue would before it gives a message up, and some more: waits do not count there.
+/// More deliveries than a queue makes before it dead-letters a message, because rate-limit waits do not count there.
 const MAX_DELIVERIES: usize = 60;
 
-/// The simulated time that was waited, which is not the time that the test itself takes.
+/// The simulated time that was waited, as opposed to the time that the test itself takes.
 #[derive(Clone, Default)]
 struct SimulatedWait(Arc<AtomicI64>);
 
@@ -63,10 +62,10 @@ struct Fixture {
     weeks: Vec<IsoWeek>,
 }
 
-/// How a sync ended.
+/// The result of a sync.
 #[derive(Debug, PartialEq, Eq)]
 enum SyncResult {
-    /// With these objects and facts.
+    /// With a dump of its objects and facts.
     Complete(String),
     Stopped(ExpectedOutcome),
     Other(String),
@@ -77,7 +76,7 @@ impl Fixture {
         Self::with(Limits::default()).await
     }
 
-    /// With these quotas at Meta.
+    /// Starts a fixture with these quotas at Meta.
     async fn with(limits: Limits) -> Self {
         let clock = Clock::system();
         let noon = TODAY.at(4, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
@@ -87,7 +86,7 @@ impl Fixture {
             App { app_id: APP_ID.to_owned(), app_secret: APP_SECRET.to_owned(), redirect_uris: Vec::new() };
         let now = clock.clone();
         let config = Config::new(Source::Generated(measures), app, Arc::new(move || now.now()));
-        // Meta at its most irritating, so that there are many calls to strike.
+        // The most complicated paging, so that there are many calls to fail.
         let pages = PagingQuirks { short: true, empty_between: true, empty_last: true };
         let behaviour = Behaviour { pages, strict: true, require_proof: true, ..Behaviour::default() };
         let sim = GraphSim::start(Config { behaviour, limits, ..config }).await.unwrap();
@@ -127,14 +126,14 @@ impl Fixture {
         }
     }
 
-    /// A sync in a workspace of its own, and how it ended.
+    /// Syncs in a workspace of its own, and returns the result.
     async fn sync(&self, workspace: &str, plan: FaultPlan) -> SyncResult {
         let workspace = tenant(workspace).unwrap();
         self.connect(&workspace).await;
         self.sim.set_plan(plan);
         let end = self.sync_connected(&workspace).await;
         self.sim.set_plan(FaultPlan::default());
-        // What one sync was told to wait for does not concern the next one.
+        // Lets the waits of one sync expire before the next one.
         self.clock.advance(SignedDuration::from_mins(6));
         end
     }
@@ -198,7 +197,7 @@ impl Fixture {
         self.result_of(&workspace).await
     }
 
-    /// Delivers many messages at the same time, and those that must wait when all others are through.
+    /// Delivers many messages at the same time, and those that must wait when all others are done.
     async fn deliver_at_once(&self, mut jobs: Vec<Job>) {
         for _ in 0..MAX_DELIVERIES {
             let once = jobs.drain(..).map(|job| async {
@@ -231,7 +230,7 @@ impl Fixture {
         }
     }
 
-    /// Delivers a message until it is done or cannot be.
+    /// Delivers a message until it is done or fails permanently.
     async fn deliver(&self, job: Job) -> Result<(), Error> {
         let mut last = Ok(());
         for _ in 0..MAX_DELIVERIES {
@@ -249,7 +248,7 @@ impl Fixture {
         last
     }
 
-    /// What is in the table.
+    /// Returns the result that is in the table.
     async fn result_of(&self, workspace: &Tenant) -> SyncResult {
         let table = &self.access.table;
         for chunk in table.chunks(workspace, &self.account).await.unwrap() {
@@ -293,7 +292,7 @@ fn stopped_by(failure: &Error) -> SyncResult {
 }
 
 #[tokio::test]
-async fn every_fault_in_turn_ends_as_it_should() {
+async fn a_sync_under_each_fault_ends_with_the_expected_result() {
     let fixture = Fixture::new().await;
     let undisturbed = fixture.sync("undisturbed", FaultPlan::default()).await;
     assert!(matches!(&undisturbed, SyncResult::Complete(all) if all.contains("spend")), "{undisturbed:?}");
@@ -310,18 +309,19 @@ async fn every_fault_in_turn_ends_as_it_should() {
     }
 }
 
-/// How many seeds: `FAULT_SEEDS`, which `cargo xtask faults` sets to a thousand; a few in passing.
+/// Returns the number of seeds: `FAULT_SEEDS`, which `cargo xtask faults` sets to a thousand; a few by default.
 #[expect(clippy::disallowed_methods, reason = "a person who looks for rare faults says how long")]
 fn seed_count() -> u64 {
     std::env::var("FAULT_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(40)
 }
 
-/// Every second seed from `first`, on a fixture of its own. A seed that fails names itself, and fails again alone.
+/// Runs every second seed from `first`. A failing seed names itself, and fails again when run alone.
 #[expect(clippy::print_stdout, reason = "the chore shows what it tried")]
 async fn random_plans(first: u64) {
     let seeds: Vec<u64> = (first..seed_count()).step_by(2).collect();
     let mut struck = 0;
-    // A new fixture now and then: the clock goes on with every sync, and at midnight the account would have another day.
+    // A new fixture now and then: the clock advances with every sync, and after midnight the account would have another
+    // day.
     for seeds in seeds.chunks(50) {
         let fixture = Fixture::new().await;
         let undisturbed = fixture.sync("undisturbed", FaultPlan::default()).await;
@@ -336,7 +336,7 @@ async fn random_plans(first: u64) {
     assert!(struck * 3 > seeds.len(), "a third of the plans at least must strike, only {struck} did");
 }
 
-/// A few words around it: the whole is long.
+/// Returns the text around the first difference, because the dumps are long.
 fn first_difference(end: &SyncResult, undisturbed: &SyncResult) -> String {
     let (end, undisturbed) = (format!("{end:?}"), format!("{undisturbed:?}"));
     let at = end.chars().zip(undisturbed.chars()).take_while(|(a, b)| a == b).count();
@@ -370,7 +370,7 @@ async fn a_throttle_of_a_minute_costs_one_simulated_minute() {
     }
 }
 
-/// An app that Meta has not reviewed may make sixty calls in five minutes. Everything wants them at once here: eight
+/// An app that Meta has not reviewed may make sixty calls in five minutes. Here many jobs compete for them: eight
 /// workspaces with the same ad account, and every message delivered twice.
 #[tokio::test]
 async fn workers_share_the_small_quotas_of_a_new_app_and_never_overrun_them() {

@@ -14,20 +14,20 @@ use crate::audit::{audit_entries, summarize};
 use crate::consent::connections;
 use crate::crash::{crashing_auth_meta, restore_table, table_items};
 
-/// What the daily schedule asks for.
+/// Runs the job of the daily schedule, and returns the connection.
 pub(super) async fn check_connections(scenario: &Scenario) -> Value {
     scenario.system.cloud.queues.send(&[Job::CheckConnections]).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
     connections(scenario).await.remove(0)
 }
 
-/// The token that is stored.
+/// Returns the stored token.
 async fn token(scenario: &Scenario) -> String {
     let stored = scenario.system.table.all_connections().await.unwrap();
     let place = &stored[0];
     let connection =
         scenario.system.table.connection(&place.workspace, &place.connection).await.unwrap().unwrap();
-    let context = access::token_context(&place.workspace, &place.connection);
+    let context = connector::token_context(&place.workspace, &place.connection);
     scenario
         .system
         .cloud
@@ -52,7 +52,7 @@ async fn a_token_is_renewed_in_its_last_ten_days_and_the_end_of_data_access_is_r
     assert_eq!(after["data_access_expires_at"], before["data_access_expires_at"]);
     assert_eq!(after["state"], "connected");
 
-    // Ninety days after the login Meta shows nothing more, whatever the token's own end is.
+    // Ninety days after the login Meta's data access ends, whatever the token's expiry is.
     scenario.system.clock.advance(SignedDuration::from_hours(30 * 24));
     let soon = check_connections(&scenario).await;
     assert_eq!(soon["state"], "expiring");
@@ -64,7 +64,7 @@ async fn a_token_is_renewed_in_its_last_ten_days_and_the_end_of_data_access_is_r
 }
 
 #[tokio::test]
-async fn a_token_without_an_end_is_not_given_one() {
+async fn a_token_without_an_expiry_gets_none() {
     let scenario = Scenario::start().await.unwrap();
     let body = json!({"kind": "business"});
     crate::consent::log_in(&scenario, Some(&body), &[]).await;
@@ -99,7 +99,7 @@ async fn only_errors_of_the_token_ask_for_a_reconnect() {
         let said = connection["next_step"].as_str().unwrap_or_default();
         assert!(said.contains(next), "{state:?}: {connection}");
         assert_eq!(connection["reason"].is_string(), !next.is_empty(), "{state:?}: {connection}");
-        // Mended at Meta, it works again by itself.
+        // When the token is valid again at Meta, the connection recovers by itself.
         sim.set_token_state(&token, TokenState::Valid);
         assert_eq!(check_connections(&scenario).await["state"], "connected", "{state:?}");
     }
@@ -107,7 +107,7 @@ async fn only_errors_of_the_token_ask_for_a_reconnect() {
 }
 
 #[tokio::test]
-async fn a_permission_that_is_taken_back_is_named_with_the_way_to_ask_again() {
+async fn a_withdrawn_permission_is_named_with_the_way_to_request_it_again() {
     let scenario = Scenario::start().await.unwrap();
     scenario.api().unwrap().connect().await.unwrap();
     let sim = scenario.sim().unwrap();
@@ -184,7 +184,7 @@ async fn a_token_that_becomes_invalid_during_a_sync_is_logged_once() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();
     sim.set_token_state(&token(&scenario).await, TokenState::Revoked);
-    // Many weeks are asked for at once, and each is refused.
+    // Many chunks are requested at once, and each is refused.
     scenario.sync().await.unwrap();
     assert_eq!(connections(&scenario).await[0]["state"], "needs_reconnect");
     scenario.sync().await.unwrap();
@@ -220,7 +220,7 @@ async fn a_health_check_killed_at_any_call_has_logged_its_changes_and_the_next_o
     let scenario = Scenario::start().await.unwrap();
     scenario.api().unwrap().connect().await.unwrap();
     scenario.system.clock.advance(SignedDuration::from_hours(51 * 24));
-    // Renewed, and less allowed than before, in one check.
+    // The token is renewed and a permission withdrawn, in one check.
     scenario.sim().unwrap().withdraw_permission(LOGIN_USER_ID, "ads_management");
     let place = scenario.system.table.all_connections().await.unwrap().remove(0);
     let (workspace, id) = (place.workspace.clone(), place.connection.clone());
@@ -233,7 +233,7 @@ async fn a_health_check_killed_at_any_call_has_logged_its_changes_and_the_next_o
     let mut open = 0;
     for at in 1..=steps {
         restore_table(&scenario, &before).await;
-        // An end that cannot be written fails nothing.
+        // A change does not fail because its end cannot be logged.
         let _died = crashing_auth_meta(&scenario, at..=i64::MAX).0.process(check.clone()).await;
         let said = audit_entries(&scenario, "connection.renewed").await.len();
         let renewed = stored().await.sealed_token != old.sealed_token;
@@ -243,7 +243,7 @@ async fn a_health_check_killed_at_any_call_has_logged_its_changes_and_the_next_o
         for what in ["connection.renewed", "connection.changed"] {
             let said = summarize(&audit_entries(&scenario, what).await);
             let whole = [format!("{what} intended"), format!("{what} done")];
-            // Once it is kept nobody comes back to say so.
+            // After the token is stored, nothing repeats the change, so its end may stay unlogged.
             let half = renewed && said == whole[..1];
             assert!(said == whole || half, "killed before call {at}: {said:?}");
             open += usize::from(half);

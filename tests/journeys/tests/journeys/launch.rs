@@ -15,7 +15,7 @@ fn id<'a>(response: &'a Value, field: &str) -> &'a str {
     response[field].as_str().unwrap_or_else(|| panic!("{field} in {response}"))
 }
 
-/// How many objects of a level the simulated Meta lists by this name.
+/// Returns how many objects of a level the simulated Meta lists with this name.
 async fn count_by_name(scenario: &Scenario, level: &str, name: &str) -> usize {
     scenario.sync().await.unwrap();
     let account = scenario.account().unwrap();
@@ -28,7 +28,7 @@ async fn count_by_name(scenario: &Scenario, level: &str, name: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_launch_makes_three_paused_objects_once_per_key() {
+async fn a_launch_creates_three_paused_objects_once_per_key() {
     let scenario = Scenario::synced().await.unwrap();
     let document = scenario.launch_document().unwrap();
     let launched = scenario.launch("spring-1", &document).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_launch_makes_three_paused_objects_once_per_key() {
 
 #[tokio::test]
 async fn the_documents_of_the_readme_work_as_they_are_written() {
-    let readme = std::fs::read_to_string("../../README.md").unwrap();
+    let readme = std::fs::read_to_string("../../docs/api.md").unwrap();
     let blocks = readme.split("```json\n").skip(1);
     let documents: Vec<Value> =
         blocks.map(|block| serde_json::from_str(block.split("```").next().unwrap()).unwrap()).collect();
@@ -102,7 +102,7 @@ async fn a_step_that_fails_undoes_the_ones_before_it() {
 }
 
 #[tokio::test]
-async fn a_lost_response_makes_no_second_object() {
+async fn a_lost_response_creates_no_second_object() {
     for edge in ["campaigns", "adsets", "/ads"] {
         let scenario = Scenario::synced().await.unwrap();
         scenario.sim().unwrap().fail_next(fault("POST", edge, FaultKind::LostResponse));
@@ -141,7 +141,7 @@ async fn a_retryable_refusal_keeps_what_exists_for_the_next_attempt() {
 }
 
 #[tokio::test]
-async fn a_launch_that_was_left_to_a_person_is_not_reported_as_done() {
+async fn a_flagged_launch_is_not_reported_as_done() {
     let scenario = Scenario::synced().await.unwrap();
     let throttled =
         FaultKind::Error { status: 400, code: 80_004, subcode: Some(2_446_079), headers: Vec::new() };
@@ -186,6 +186,7 @@ async fn documents_with_mistakes_name_every_field_and_create_nothing() {
     document["ad_set"]["countries"] = json!("SG");
     let refused = scenario.launch("spring-5", &document).await.unwrap();
     assert_eq!(refused.json()["errors"][0]["field"], "ad_set.countries", "{}", refused.text);
+    document["ad_set"]["countries"] = json!(["SG"]);
     let no_key = scenario.call_as_owner(Method::POST, "campaigns", Some(document)).await.unwrap();
     assert_eq!(no_key.json()["errors"][0]["field"], "Idempotency-Key");
     assert_eq!(scenario.sim().unwrap().calls(), calls, "Meta was not asked");
@@ -196,7 +197,7 @@ async fn schedule(scenario: &Scenario, campaign: &str, body: Value) -> Response 
     scenario.call_as_owner(Method::PUT, &format!("campaigns/{campaign}/schedule"), Some(body)).await.unwrap()
 }
 
-/// Lets local time pass, and waits until what came due has been done.
+/// Advances the clock, and waits until due jobs are done.
 async fn advance(scenario: &Scenario, hours: i64) {
     scenario.system.clock.advance(SignedDuration::from_hours(hours));
     while !scenario.system.cloud.timers.due().is_empty() {
@@ -269,14 +270,14 @@ async fn a_schedule_can_be_moved_and_withdrawn() {
     advance(&scenario, 4).await;
     assert_eq!(status(&scenario), "PAUSED", "it was withdrawn");
     assert_eq!(scenario.call_as_owner(Method::DELETE, &path, None).await.unwrap().status, 404);
-    // Zone names are kept as AWS takes them.
+    // Zone names are stored as AWS accepts them.
     let again = json!({"activate_at": "2026-12-01T09:00:00", "timezone": "asia/singapore"});
     assert_eq!(schedule(&scenario, campaign, again).await.json()["timezone"], "Asia/Singapore");
     scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn times_that_cannot_be_are_refused() {
+async fn invalid_times_are_refused() {
     let scenario = Scenario::synced().await.unwrap();
     let campaign = scenario.running_campaign().await.unwrap();
     for (body, field) in [
@@ -298,7 +299,7 @@ async fn times_that_cannot_be_are_refused() {
 }
 
 #[tokio::test]
-async fn changes_go_to_meta_first_and_are_shown_as_meta_has_them() {
+async fn changes_go_to_meta_first_and_are_shown_as_meta_stores_them() {
     let scenario = Scenario::synced().await.unwrap();
     let campaign = scenario.running_campaign().await.unwrap();
     let path = format!("campaigns/{campaign}");
@@ -317,7 +318,7 @@ async fn changes_go_to_meta_first_and_are_shown_as_meta_has_them() {
         assert_ne!(adset["effective_status"], "ACTIVE", "what is below is shown as it is now: {adset}");
     }
 
-    // Meta refuses: the table keeps what is true.
+    // When Meta refuses, the table keeps the true state.
     let kind = FaultKind::Error { status: 400, code: 100, subcode: Some(1_885_272), headers: Vec::new() };
     sim.fail_next(fault("POST", &campaign, kind));
     assert_eq!(patch(json!({"status": "ACTIVE"})).await.unwrap().status, 422);
@@ -338,7 +339,7 @@ async fn changes_go_to_meta_first_and_are_shown_as_meta_has_them() {
 }
 
 #[tokio::test]
-async fn a_deleted_campaign_takes_what_is_below_with_it() {
+async fn deleting_a_campaign_deletes_its_ad_sets_and_ads() {
     let scenario = Scenario::synced().await.unwrap();
     let launched = scenario.launch("spring-8", &scenario.launch_document().unwrap()).await.unwrap().json();
     let campaign = id(&launched, "campaign_id");
@@ -351,7 +352,7 @@ async fn a_deleted_campaign_takes_what_is_below_with_it() {
         let view = scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json();
         assert_eq!(view["effective_status"], "DELETED", "{level}");
     }
-    // A sync, which does not see it listed any more, leaves it deleted.
+    // A sync, in which it is no longer listed, leaves it deleted.
     scenario.sync().await.unwrap();
     let view =
         scenario.call_as_owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();

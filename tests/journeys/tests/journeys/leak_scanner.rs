@@ -1,4 +1,4 @@
-//! The leak scanner itself: a leaked secret is found, wherever and in whatever form.
+//! The leak scanner itself: a leaked secret is found in every channel and every encoding.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
@@ -53,7 +53,7 @@ fn a_secret_is_found_in_every_encoding() {
     }
 }
 
-/// Lets a secret out in a scenario, which must not end well.
+/// Leaks a secret in a scenario, and asserts that the scanner finds it.
 async fn assert_leak_is_found(what: &str, channels: &[LeakChannel], leak: impl AsyncFnOnce(&Scenario)) {
     let scenario = Scenario::start().await.unwrap();
     leak(&scenario).await;
@@ -140,7 +140,7 @@ async fn what_a_login_generates_is_found_even_when_it_leaked_before_it_was_known
                     query_parameter(&callback, "code"),
                     cookie.split_once('=').unwrap().1.to_owned(),
                 ];
-                // Before anybody else sees the code.
+                // Logged before the code is known to the scanner.
                 tracing::debug!(secret = secrets[nth], "What nobody should write.");
                 put_in_table(scenario, &secrets[nth]).await;
                 assert_eq!(complete_login(scenario, &callback, &cookie).await.0, 200);

@@ -1,5 +1,5 @@
-//! Scenarios across functions, on real parts: the real HTTP API, the real AWS SDK on the embedded cloud, the
-//! real Graph client against the simulator.
+//! Scenarios across functions with real components: the real HTTP API, the real AWS SDK on the embedded cloud, the real
+//! Graph client against the simulator.
 
 #![expect(
     clippy::unwrap_used,

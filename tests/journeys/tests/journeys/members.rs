@@ -1,4 +1,4 @@
-//! Who is in a workspace: made, invited by address, given another role, taken out.
+//! Members of a workspace: created, invited by address, given another role, removed.
 
 use http::Method;
 use jiff::SignedDuration;
@@ -61,7 +61,7 @@ fn text(value: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_person_makes_a_workspace_and_invites_others_by_their_address() {
+async fn a_person_creates_a_workspace_and_invites_others_by_their_address() {
     let scenario = Scenario::start().await.unwrap();
     let ada = TestUser::new(&scenario, "auth0|ada", None);
     assert_eq!(ada.get("workspaces").await["data"], json!([]));
@@ -73,7 +73,7 @@ async fn a_person_makes_a_workspace_and_invites_others_by_their_address() {
     let path = |rest: &str| format!("workspaces/{workspace}/{rest}");
     assert_eq!(ada.get(&path("ad-accounts")).await["data"], json!([]));
 
-    // Nobody else sees that it is there.
+    // Other users cannot see that it exists.
     let bob = TestUser::new(&scenario, "auth0|bob", Some(("Bob@Example.com", true)));
     let elsewhere = bob.send(Method::GET, "workspaces/w-nobody/ad-accounts", None).await;
     let hers = bob.send(Method::GET, &path("ad-accounts"), None).await;
@@ -87,7 +87,7 @@ async fn a_person_makes_a_workspace_and_invites_others_by_their_address() {
     let id = text(&invited.json()["id"]);
     let accept = path(&format!("invitations/{id}/accept"));
 
-    // An address counts only if the issuer vouches for it.
+    // An address counts only if the issuer has verified it.
     let unverified = TestUser::new(&scenario, "auth0|mallory", Some(("bob@example.com", false)));
     let other = TestUser::new(&scenario, "auth0|mallory", Some(("mallory@example.com", true)));
     for stranger in [&unverified, &other] {
@@ -116,7 +116,7 @@ async fn a_person_makes_a_workspace_and_invites_others_by_their_address() {
 }
 
 #[tokio::test]
-async fn an_invitation_ends_by_time_and_by_being_taken_back() {
+async fn an_invitation_ends_by_expiry_and_by_withdrawal() {
     let scenario = Scenario::start().await.unwrap();
     let ada = TestUser::new(&scenario, "ada", None);
     let made = ada.send(Method::POST, "workspaces", Some(json!({"name": "Ada"}))).await.json();
@@ -148,7 +148,7 @@ async fn an_invitation_ends_by_time_and_by_being_taken_back() {
 }
 
 #[tokio::test]
-async fn roles_change_at_once_and_an_owner_stays() {
+async fn roles_change_at_once_and_one_owner_remains() {
     let scenario = Scenario::start().await.unwrap();
     let ada = TestUser::new(&scenario, "ada", None);
     let bob = TestUser::new(&scenario, "bob", Some(("bob@example.com", true)));
@@ -163,7 +163,7 @@ async fn roles_change_at_once_and_an_owner_stays() {
     let adas = members.find(|member| member["subject"] == "ada").unwrap();
     let adas = path(&format!("members/{}", text(&adas["id"])));
 
-    // A workspace without an owner could never be mended.
+    // A workspace without an owner could never be repaired.
     let role = |role: &str| Some(json!({"role": role}));
     let refused = ada.send(Method::PATCH, &adas, role("viewer")).await;
     assert_eq!(refused.status, 409);
@@ -209,7 +209,7 @@ async fn roles_change_at_once_and_an_owner_stays() {
 }
 
 #[tokio::test]
-async fn of_two_owners_who_leave_at_once_one_stays() {
+async fn when_both_owners_leave_at_once_one_remains() {
     let scenario = Scenario::start().await.unwrap();
     let ada = TestUser::new(&scenario, "ada", None);
     let bob = TestUser::new(&scenario, "bob", Some(("bob@example.com", true)));

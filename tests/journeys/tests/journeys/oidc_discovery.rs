@@ -1,4 +1,4 @@
-//! The issuer publishes its keys, changes them, and goes out of reach.
+//! The issuer publishes its keys, rotates them, and becomes unavailable.
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -43,7 +43,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn keys_are_found_where_the_issuer_says_and_kept() {
+async fn keys_are_fetched_from_the_issuers_jwks_uri_and_cached() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.issuer.request_count(), 0, "nothing is asked at the start");
     for id in ["ed", "ec", "rsa", "ed"] {
@@ -83,7 +83,7 @@ async fn a_new_key_is_fetched_and_unknown_keys_cause_no_request_storm() {
     fixture.advance(1);
     assert_eq!(fixture.verify(&new).await, Ok(()));
     assert_eq!(fixture.issuer.request_count(), 4);
-    // A minute under fire, ten requests a second.
+    // A minute of forged tokens, ten requests a second.
     let forged: Vec<_> = (0..600).map(|n| SigningKey::ed(&format!("forged-{n}"), 3).unwrap()).collect();
     for (n, forged) in forged.iter().enumerate() {
         if n % 10 == 0 {
@@ -129,7 +129,7 @@ async fn known_keys_work_while_the_issuer_is_unavailable() {
     let mut fixture = Fixture::new().await;
     let (known, new) = (fixture.issuer.key("ed").unwrap(), SigningKey::ed("new", 2).unwrap());
     fixture.issuer.set_behavior(IssuerBehavior::Status(503));
-    // Nobody can tell yet, so nobody is told that the session is bad; and it is asked no more often for that.
+    // Without keys no session can be rejected as invalid, and the issuer is not asked more often because of that.
     for _ in 0..5 {
         assert_eq!(fixture.verify(&known).await, ISSUER_UNAVAILABLE);
     }
@@ -173,7 +173,7 @@ async fn metadata_of_another_issuer_is_rejected() {
         assert_eq!(fixture.verify(&key).await, ISSUER_UNAVAILABLE, "{issuer}");
     }
     fixture.issuer.set_metadata("issuer", json!(url));
-    // Most of these would lead there, if they were followed.
+    // Most of these would lead to the keys, if they were followed.
     let somebody = url.replace("//", "//somebody:secret@");
     let (any, part) = (url.replace("127.0.0.1", "0.0.0.0"), format!("{url}/keys#keys"));
     for jwks_uri in
@@ -223,7 +223,7 @@ async fn keys_that_cannot_sign_sessions_are_left_out() {
 }
 
 #[test]
-fn a_deployment_that_could_not_trust_anybody_does_not_start() {
+fn a_deployment_with_an_unusable_session_configuration_does_not_start() {
     let of = |issuer: &str| SessionConfig {
         issuer: issuer.to_owned(),
         audience: "adflight".to_owned(),

@@ -45,7 +45,7 @@ async fn a_job_that_keeps_failing_is_dead_lettered_and_the_next_scheduled_run_re
     let scenario =
         Scenario::with_options(Options { visibility_seconds: 1, ..options(Data::Memory) }).await.unwrap();
     let sim = scenario.sim().unwrap();
-    // An outage for five deliveries of four tries each, on the one call that every sync begins with.
+    // An outage for five deliveries of four attempts each, on the first call of every sync.
     sim.fail_next(Fault {
         method: Some("GET".to_owned()),
         path_contains: "/campaigns".to_owned(),
@@ -102,7 +102,7 @@ async fn an_account_is_synced_every_hour_until_it_is_deselected() {
 }
 
 #[tokio::test]
-async fn jobs_of_accounts_that_are_gone_end_quietly() {
+async fn jobs_of_deleted_accounts_end_without_an_error() {
     let scenario = Scenario::synced().await.unwrap();
     let (workspace, ad_account) = (tenant("nobody").unwrap(), "act_404".parse().unwrap());
     let job = Job::SyncAccount { workspace, ad_account, cause: SyncCause::Request };

@@ -1,4 +1,4 @@
-//! What openapi.yaml does not say is noticed.
+//! Responses that openapi.yaml does not describe are rejected.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, StatusCode};
@@ -20,7 +20,7 @@ fn a_response_that_openapi_yaml_does_not_describe_is_rejected() {
     let page = json!({"data": [made]});
     assert!(is_valid(Method::GET, list, 200, &json, &page));
     assert!(is_valid(Method::POST, list, 201, &json, &made));
-    // The status, the content type, a body that is missing, that is too much, of another shape.
+    // A wrong status, a wrong content type, a missing body, an unexpected body, a body of another shape.
     assert!(!is_valid(Method::GET, list, 201, &json, &page));
     assert!(!is_valid(Method::POST, list, 200, &json, &made));
     assert!(!is_valid(Method::GET, list, 200, &problem, &page));
@@ -45,12 +45,12 @@ fn a_response_that_openapi_yaml_does_not_describe_is_rejected() {
     };
     let session = [problem[0], ("www-authenticate", "Bearer")];
     assert!(is_valid(Method::GET, list, 401, &session, &refusal(401, "unauthorized")));
-    // A header that must be there, another kind of problem, one that says another status.
+    // A missing required header, another kind of problem, a problem with another status.
     assert!(!is_valid(Method::GET, list, 401, &problem, &refusal(401, "unauthorized")));
     assert!(!is_valid(Method::GET, list, 401, &session, &refusal(401, "invalid-input")));
     assert!(!is_valid(Method::GET, list, 401, &session, &refusal(403, "unauthorized")));
     assert!(!is_valid(Method::GET, list, 418, &problem, &refusal(418, "teapot")));
-    // What is not there is not found, whatever it is.
+    // An unknown path may only respond with 404.
     assert!(is_valid(Method::GET, "/v1/nowhere", 404, &problem, &refusal(404, "not-found")));
     assert!(!is_valid(Method::GET, "/v1/nowhere", 200, &json, &json!({})));
     assert!(!is_valid(Method::PUT, list, 200, &json, &made));

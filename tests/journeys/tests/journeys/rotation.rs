@@ -1,11 +1,11 @@
-//! The keys that seal tokens are changed while everything goes on.
+//! The keys that seal tokens are rotated while the system runs.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use access::token_context;
 use auth_meta::rotation::{Rotation, RotationStatus};
+use connector::token_context;
 use domain::Error;
 use domain::job::{Job, Queue};
 use domain::tenant::Tenant;
@@ -24,7 +24,7 @@ use runtime::{Clock, Keyring};
 use secrecy::ExposeSecret;
 use store::connection::{Connection, ConnectionState};
 
-/// The embedded cloud with some connections, and no function that works on its own account.
+/// The embedded cloud with some connections, without a runner.
 struct Fixture {
     cloud: Cloud,
     clock: Clock,
@@ -65,7 +65,7 @@ impl Fixture {
         self.cloud.table.upsert_connection(&ws, &connection).await.unwrap();
     }
 
-    /// A process that has just started.
+    /// Returns the keyring of a process that has just started.
     async fn start_process(&self) -> Keyring {
         let secret = StoredSecret::new(self.cloud.secrets.clone(), KEYRING_SECRET);
         Keyring::fetch(secret, self.clock.clone()).await.unwrap()
@@ -93,7 +93,7 @@ impl Fixture {
         }
     }
 
-    /// A whole rotation: what the operator's call and the jobs do that it causes, one after the other.
+    /// Performs a whole rotation: the operator's call and the resulting jobs, one after the other.
     async fn rotate(&self) {
         let rotation = self.rotation().await;
         rotation.begin().await.unwrap();
@@ -111,7 +111,7 @@ impl Fixture {
     }
 }
 
-/// Kills work after it was polled so many times: each time it waits for something is a place to die at.
+/// Drops work after this many polls: each await point is a place where it can be killed.
 async fn killed_after<F: Future>(polls: usize, work: F) -> Option<F::Output> {
     let (mut work, mut left) = (pin!(work), polls);
     poll_fn(|context| {
@@ -129,7 +129,7 @@ async fn a_rotation_killed_anywhere_is_completed_by_the_next_run_and_every_token
     let fixture = Fixture::start().await;
     let mut kill_points = 0;
     loop {
-        // One that started before this rotation and hears of nothing.
+        // A process that started before this rotation and is not notified.
         let old = fixture.start_process().await;
         let before = old.current();
         kill_points += 1;
@@ -151,7 +151,7 @@ async fn a_rotation_killed_anywhere_is_completed_by_the_next_run_and_every_token
             assert_ne!(stored.document.current(), before);
             break;
         }
-        // The old one may ask for the keyring again.
+        // The old process may fetch the keyring again.
         fixture.clock.advance(SignedDuration::from_secs(11));
     }
     assert!(kill_points > 50, "it was killed at only {kill_points} points");
@@ -174,7 +174,7 @@ async fn rotations_at_the_same_time_lose_no_key() {
     );
     fixture.complete(&rotations[1]).await;
     fixture.every_token_opens(&fixture.start_process().await, "completed").await;
-    // Whoever has seen an older keyring changes nothing.
+    // A rotation with an older keyring changes nothing.
     let late = rotations[0].clone();
     let reader = fixture.start_process().await;
     let refused = reader.replace(&stored, &stored.document).await.unwrap_err();
@@ -184,7 +184,7 @@ async fn rotations_at_the_same_time_lose_no_key() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_replaced_while_it_was_sealed_anew_is_left_alone() {
+async fn a_token_that_is_replaced_while_it_is_resealed_is_not_overwritten() {
     let fixture = Fixture::start().await;
     let (workspace, seen) = fixture.rows().await.remove(0);
     fixture.connect("a", "meta-1", "EAA-new").await;
@@ -201,7 +201,7 @@ async fn an_old_key_stays_while_a_process_may_still_seal_with_it() {
     let fixture = Fixture::start().await;
     let (stale, rotation) = (fixture.start_process().await, fixture.rotation().await);
     rotation.begin().await.unwrap();
-    // A login that read its keys before the rotation ends after everything was sealed anew.
+    // A login that read the keys before the rotation ends after everything was resealed.
     let late = stale.seal(&"EAA".into(), "x").await.unwrap();
     assert_eq!(key_id_of(&late), Some("k1"));
     let RotationStatus::Resealing { current, remaining } = rotation.advance().await.unwrap() else {
@@ -215,7 +215,7 @@ async fn an_old_key_stays_while_a_process_may_still_seal_with_it() {
     };
     assert!(remaining.is_empty());
     assert!(fixture.start_process().await.open(&late, "x").await.is_ok());
-    // A minute later it looks before it seals.
+    // After a minute a process fetches the keyring before it seals.
     fixture.clock.advance(SignedDuration::from_secs(61));
     assert_eq!(key_id_of(&stale.seal(&"EAA".into(), "x").await.unwrap()), Some("k2"));
     fixture.clock.advance(SignedDuration::from_mins(10));
@@ -225,19 +225,19 @@ async fn an_old_key_stays_while_a_process_may_still_seal_with_it() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_asked_for_once_by_all_who_meet_it_and_not_again_for_ten_seconds() {
+async fn an_unknown_key_is_fetched_once_for_concurrent_calls_and_not_again_for_ten_seconds() {
     let fixture = Fixture::start().await;
     let stale = fixture.start_process().await;
     fixture.rotate().await;
     let newer = fixture.start_process().await.seal(&"EAA".into(), "x").await.unwrap();
-    // If each of them needed a call of its own, all but one would have been turned away.
+    // If each needed a call of its own, all but one would be refused.
     let opened = (0..20).map(|_| stale.open(&newer, "x"));
     for opened in futures_util::future::join_all(opened).await {
         assert_eq!(opened.unwrap().expose_secret(), "EAA");
     }
     fixture.rotation().await.begin().await.unwrap();
     let newest = fixture.start_process().await.seal(&"EAA".into(), "x").await.unwrap();
-    // The rotations' clock has gone on by eleven minutes since; the last question was just now.
+    // The rotation has advanced the clock by eleven minutes since; the last fetch was just now.
     let early = stale.open(&newest, "x").await.unwrap_err();
     assert!(matches!(early, Error::Unavailable(_)), "it says nothing about the token: {early:?}");
     fixture.clock.advance(SignedDuration::from_secs(10));
@@ -278,7 +278,7 @@ async fn a_token_that_was_tampered_with_asks_for_a_reconnect_and_nothing_else_br
     }
     let view = other.call(Method::GET, &format!("connections/{}", theirs.id), None).await.unwrap();
     assert_eq!(view["state"], "connected");
-    // A rotation is not held up by what nobody can open.
+    // A token that cannot be opened does not delay a rotation.
     scenario.system.cloud.queues.send(&[Job::RotateKeyring]).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
     scenario.system.clock.advance(SignedDuration::from_mins(11));
@@ -296,7 +296,7 @@ async fn a_token_that_was_tampered_with_asks_for_a_reconnect_and_nothing_else_br
 }
 
 #[tokio::test]
-async fn the_keyring_of_a_laptop_is_rotated_while_nothing_runs_and_stays_so() {
+async fn the_local_keyring_is_rotated_while_nothing_runs_and_saved() {
     let folder = tempfile::tempdir().unwrap();
     let data = Data::Folder(folder.path().to_owned());
     let scenario = Scenario::with_options(options(data.clone())).await.unwrap();

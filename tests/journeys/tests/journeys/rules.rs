@@ -1,4 +1,4 @@
-//! Rules look at the numbers and act.
+//! Rules evaluate metrics and act.
 
 use domain::job::{Job, Queue};
 use domain::rule::{Decision, DecisionOutcome, RuleSpec};
@@ -30,7 +30,7 @@ async fn decisions(scenario: &Scenario, rule: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_rule_pauses_a_campaign_at_meta_once_and_remembers_why() {
+async fn a_rule_pauses_a_campaign_at_meta_once_and_stores_why() {
     let scenario = Scenario::synced().await.unwrap();
     let campaign = scenario.running_campaign().await.unwrap();
     let rule = add(&scenario, &pause_spenders()).await;
@@ -47,7 +47,7 @@ async fn a_rule_pauses_a_campaign_at_meta_once_and_remembers_why() {
     assert_eq!(decision["value"], decision["spend"]);
     assert_eq!(decision["window"], json!({"since": "2026-11-13", "until": "2026-11-19"}));
 
-    // A person starts it again: the rule has decided on it today and leaves it alone.
+    // A person reactivates it: the rule has already decided today and does not act again.
     sim.update_node(&campaign, json!({"status": "ACTIVE"}));
     scenario.sync().await.unwrap();
     assert_eq!(sim.campaign(&campaign).unwrap()["status"], "ACTIVE");
@@ -93,7 +93,7 @@ async fn a_rule_that_meta_throttles_acts_after_the_wait() {
 }
 
 #[tokio::test]
-async fn the_guard_holds_a_rule_back_and_says_so() {
+async fn the_guard_prevents_an_action_and_gives_the_reason() {
     let scenario = Scenario::synced().await.unwrap();
     let campaign = scenario.running_campaign().await.unwrap();
     let mut rule = pause_spenders();
@@ -109,7 +109,7 @@ async fn the_guard_holds_a_rule_back_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_change_whose_response_is_lost_is_finished_and_not_repeated() {
+async fn a_change_whose_response_is_lost_is_completed_and_not_repeated() {
     let scenario = Scenario::synced().await.unwrap();
     let campaign = scenario.running_campaign().await.unwrap();
     let rule = add(&scenario, &pause_spenders()).await;
@@ -129,7 +129,7 @@ async fn a_change_whose_response_is_lost_is_finished_and_not_repeated() {
     scenario.finish().await.unwrap();
 }
 
-/// What a process leaves that goes away between deciding and confirming the act.
+/// Returns the decision of a process that crashed between deciding and confirming the change.
 fn open_decision(
     scenario: &Scenario,
     rule: &str,
@@ -164,7 +164,7 @@ fn open_decision(
 async fn a_decision_that_a_crash_left_open_is_finished_on_its_day_and_expires_later() {
     let yesterday = TODAY.yesterday().unwrap();
     for (day, done_before, expected, status) in [
-        // It went away before the act, after the act, and on the day before.
+        // It crashed before the change, after the change, and on the day before.
         (TODAY, false, "done", "PAUSED"),
         (TODAY, true, "done", "PAUSED"),
         (yesterday, false, "expired", "ACTIVE"),
@@ -194,7 +194,7 @@ async fn a_decision_that_a_crash_left_open_is_finished_on_its_day_and_expires_la
 }
 
 #[tokio::test]
-async fn a_budget_is_set_where_it_is_held() {
+async fn a_budget_is_set_on_the_level_that_has_it() {
     let scenario = Scenario::synced().await.unwrap();
     let mut rule = pause_spenders();
     rule["action"] = json!({"type": "set_budget", "daily_budget": {"amount": 4321, "currency": "SGD"}});
@@ -231,7 +231,7 @@ async fn rules_can_be_listed_replaced_disabled_and_removed() {
     let gone = api.call(Method::DELETE, &format!("rules/{rule}"), None).await.unwrap_err().to_string();
     assert!(gone.contains("404"), "{gone}");
 
-    // With the same key the same rule, once.
+    // The same key creates the same rule, once.
     let key = [("idempotency-key", "k")];
     let first = api.call_with(Method::POST, "rules", Some(&pause_spenders()), &key).await.unwrap();
     let again = api.call_with(Method::POST, "rules", Some(&pause_spenders()), &key).await.unwrap();
@@ -242,7 +242,7 @@ async fn rules_can_be_listed_replaced_disabled_and_removed() {
 }
 
 #[tokio::test]
-async fn malformed_rules_name_the_field_and_are_not_kept() {
+async fn malformed_rules_name_the_field_and_are_not_stored() {
     let scenario = Scenario::synced().await.unwrap();
     let token = scenario.system.token("demo", runtime::session::Role::Owner).unwrap();
     let with_value = |at: &str, value: Value| {

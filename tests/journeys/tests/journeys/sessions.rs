@@ -1,4 +1,5 @@
-//! Which sessions are accepted: every known way to forge one is rejected, and a control that differs in nothing else is accepted.
+//! Which sessions are accepted: every known way to forge one is rejected, and a control that differs in nothing else is
+//! accepted.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 const PATH: &str = "/v1/workspaces/demo/ad-accounts";
 
-/// A forged token, what the response says about it, and its control.
+/// A forged token, the reason in the response, and its control.
 struct Case {
     name: String,
     forged: String,
@@ -26,14 +27,14 @@ struct Case {
     reason: &'static str,
 }
 
-/// Writes tokens of an issuer, as they should be and otherwise.
+/// Builds an issuer's tokens, valid and invalid ones.
 struct TokenFactory<'a> {
     issuer: &'a OidcIssuer,
     now: i64,
     cases: Vec<Case>,
 }
 
-/// A text in the place of the part of a token.
+/// Replaces a part of a token by a text.
 fn with_part(token: &str, part: usize, text: &str) -> String {
     let mut parts: Vec<_> = token.split('.').collect();
     parts[part] = text;
@@ -64,7 +65,7 @@ impl TokenFactory<'_> {
         self.sign_raw(&header.to_string(), &claims.to_string())
     }
 
-    /// Any texts, signed by the right key.
+    /// Signs any texts with the right key.
     fn sign_raw(&self, header: &str, claims: &str) -> String {
         self.key("ed").sign(header.as_bytes(), claims.as_bytes()).unwrap()
     }
@@ -73,7 +74,7 @@ impl TokenFactory<'_> {
         self.cases.push(Case { name: name.into(), forged, control, reason });
     }
 
-    /// The header says this, signed by the right key, and its control that.
+    /// Adds a case with a forged header field, signed by the right key; the control has a valid value.
     fn header_case(&mut self, reason: &'static str, name: &str, forged: Value, control: Value) {
         let [forged_token, control] = [&forged, &control].map(|value| {
             let mut header = self.header();
@@ -83,7 +84,7 @@ impl TokenFactory<'_> {
         self.add_case(format!("{name} in the header is {forged}"), reason, forged_token, control);
     }
 
-    /// A claim is this, and in its control that.
+    /// Adds a case with a forged claim; the control has a valid value.
     fn claim_case(&mut self, reason: &'static str, name: &str, forged: Value, control: Value) {
         let [forged_token, control] = [&forged, &control].map(|value| {
             let mut claims = self.claims();
@@ -100,7 +101,7 @@ impl TokenFactory<'_> {
         self.add_case(format!("there is no {name}"), reason, forged, self.valid_token());
     }
 
-    /// A name stands twice in a part, with two values or with the same.
+    /// Adds a case in which a name occurs twice in a part, with two values or the same one.
     fn duplicate_case(&mut self, part: usize, first: &str, second: &str) {
         let parts = [self.header(), self.claims()].map(|part| part.to_string());
         let name = first.split('"').nth(1).unwrap();
@@ -121,7 +122,7 @@ const MALFORMED_CLAIMS: &str = "must say iss, aud, sub and exp";
 const ALGORITHM: &str = "algorithm that is not accepted";
 const SIGNATURE: &str = "signature that does not hold";
 
-/// The algorithm is another one, or none.
+/// Adds cases with another algorithm, or none.
 fn algorithms(factory: &mut TokenFactory<'_>) {
     let good = factory.valid_token();
     for alg in ["none", "None", "NONE", "nOnE", "", "eddsa", "EDDSA", "Ed25519"] {
@@ -140,7 +141,7 @@ fn algorithms(factory: &mut TokenFactory<'_>) {
     }
     factory.missing_case("names no algorithm", 0, "alg");
 
-    // The public key as a shared secret, in all the ways in which somebody might write it down.
+    // The public key as a shared secret, in every plausible spelling.
     for kid in ["ed", "rsa", "ec"] {
         let public = factory.key(kid).public;
         let text = |name: &str| public[name].as_str().unwrap_or_default().to_owned();
@@ -159,7 +160,7 @@ fn algorithms(factory: &mut TokenFactory<'_>) {
         }
     }
 
-    // A key of another kind signs under this key's name, or the right key in a way that it is not for.
+    // A key of another kind signs under this key's id, or the right key signs with an algorithm that it is not for.
     let ways = [
         ("ES256", "ed", factory.key("ec"), ALGORITHM),
         ("RS256", "ed", factory.key("rsa"), ALGORITHM),
@@ -184,7 +185,7 @@ fn algorithms(factory: &mut TokenFactory<'_>) {
     }
 }
 
-/// The key is another one, or its name is no name.
+/// Adds cases with another key, or an invalid key id.
 fn keys(factory: &mut TokenFactory<'_>) {
     let unknown = "signed by an unknown key";
     for kid in [
@@ -207,8 +208,8 @@ fn keys(factory: &mut TokenFactory<'_>) {
     factory.duplicate_case(0, r#""kid":"ed""#, r#""kid":"unknown""#);
     factory.duplicate_case(0, r#""alg":"EdDSA""#, r#""alg":"none""#);
 
-    // The forger's own key, brought along in every way that a header can bring one. The right key's signature makes
-    // the control good: what it brings along is not looked at.
+    // The forger's own key, embedded in every way that a header allows. In the control the right key signs, and the
+    // embedded key is ignored.
     let forger = SigningKey::ed("ed", 9).unwrap();
     let elsewhere = "http://127.0.0.1:9/keys";
     let brought = [
@@ -249,7 +250,7 @@ fn keys(factory: &mut TokenFactory<'_>) {
     }
 }
 
-/// What it says is not what we take, whoever signed.
+/// Adds cases with claims that are not accepted, whoever signed them.
 fn claims(factory: &mut TokenFactory<'_>) {
     let (url, now) = (factory.issuer.url(), factory.now);
     for iss in [format!("{url}/"), url.to_uppercase(), "https://elsewhere.example".to_owned(), String::new()]
@@ -315,7 +316,7 @@ fn claims(factory: &mut TokenFactory<'_>) {
     factory.claim_case("tells of an event", "events", logout, json!(null));
 }
 
-/// It is not written as a token is.
+/// Adds cases with malformed tokens.
 fn malformed(factory: &mut TokenFactory<'_>) {
     let good = factory.valid_token();
     let other = {
@@ -341,7 +342,7 @@ fn malformed(factory: &mut TokenFactory<'_>) {
     }
     let base64url = "base64url without padding";
     let last = signature.chars().last().unwrap();
-    // Two of the last letter's six bits belong to a byte.
+    // Only two of the last letter's six bits belong to a byte.
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let place = alphabet.find(last).unwrap();
     let trailing: String = alphabet.chars().nth(place ^ 1).into_iter().collect();
@@ -512,7 +513,7 @@ async fn a_session_is_accepted_in_the_authorization_header_only() {
         assert_eq!(send(PATH, &[], Some(&format!("{name}={good}"))).await, 401, "{name} in the body");
     }
     assert_eq!(send(PATH, &[], None).await, 401);
-    // A megabyte does not come past the server, and would not come past us.
+    // The server refuses a megabyte, and the verifier would too.
     let huge = format!("Bearer {}", "x".repeat(1 << 20));
     let response = scenario.send(Method::GET, PATH, None, &[("authorization", &huge)], None).await;
     assert!(response.is_err() || [401, 431].contains(&response.unwrap().status.as_u16()));
@@ -533,7 +534,7 @@ async fn a_session_ends_with_its_time_its_key_and_its_workspace() {
         claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         factory.sign(&factory.header(), &claims)
     };
-    // Signed as it should be, and still not of here: as if there were no such place.
+    // Correctly signed, but not for this workspace: the response is the same as if it did not exist.
     for elsewhere in [
         json!({"workspace": "stranger"}),
         json!({"workspace": null}),
@@ -562,7 +563,7 @@ async fn a_session_ends_with_its_time_its_key_and_its_workspace() {
     assert_eq!(over.status, 401);
     assert!(over.text.contains("has expired"), "{}", over.text);
 
-    // The issuer takes the key away; nobody tells us, and within a quarter of an hour it is over.
+    // The issuer withdraws the key; without any notice it is rejected within a quarter of an hour.
     issuer.rotate(&[SigningKey::ed("next", 2).unwrap()]);
     assert_eq!(list_accounts(&scenario, &token).await.status, 200);
     scenario.system.clock.advance(SignedDuration::from_mins(15));
@@ -631,7 +632,7 @@ async fn a_token_with_any_single_byte_changed_is_refused() {
     sessions.verify(&good, now).await.unwrap();
     let mut signatures = 0;
     for place in 0..good.len() {
-        // Single bits, and letters that stand next to each other in the alphabet of base64url.
+        // Single bits, and letters that are neighbours in the base64url alphabet.
         for change in [1, 2, 3, 32, 64, 1 ^ 32] {
             let mut bytes = good.clone().into_bytes();
             bytes[place] ^= change;

@@ -62,7 +62,7 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
     table.write_facts(&ws, &act, week, &quick, &[facts(week, 200)]).await.unwrap();
     assert_eq!(table.complete_chunk(&quick, RunTotals::default(), later).await.unwrap(), ChunkState::Done);
 
-    // The slow one wakes up with what it fetched long ago.
+    // The slow worker continues with what it fetched long ago.
     let stale = table.write_facts(&ws, &act, week, &slow, &[facts(week, 100)]).await;
     assert!(matches!(stale, Err(StoreError::Conflict)), "{stale:?}");
     assert!(matches!(table.record_chunk_progress(&slow, 1, later).await, Err(StoreError::Conflict)));
@@ -174,7 +174,7 @@ async fn of_concurrent_deliveries_one_claims_a_change_and_an_abandoned_claim_is_
     let Claim::InProgress { until } = claim(now).await else { panic!("it is in progress") };
     assert!(until > now);
 
-    // It broke off: nothing says that its effect is under way.
+    // The claim's worker died: its lease has expired.
     let claims = tokio::join!(claim(until), claim(until));
     let ours = [claims.0, claims.1].into_iter().filter(|claim| *claim == Claim::Acquired).count();
     assert_eq!(ours, 1, "{claims:?}");

@@ -1,5 +1,5 @@
-//! What the system tells of itself: one correlation id per request, one canonical line per unit of work, and
-//! never a secret or what somebody wrote.
+//! Observability: one correlation id per request, one canonical line per unit of work, and never a secret or user
+//! input.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ use tracing::subscriber::DefaultGuard;
 
 use crate::connect::{begin_login, complete_login};
 
-/// Captures the log lines of this test as the cloud would: everything of it runs on this one thread.
+/// Captures the log lines of this test as the cloud would: everything in it runs on this one thread.
 struct LogCapture {
     lines: Arc<Mutex<Vec<String>>>,
     _guard: DefaultGuard,
@@ -34,24 +34,24 @@ impl LogCapture {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = lines.clone();
         let print = move |line: &str| sink.lock().unwrap().push(line.to_owned());
-        // The simulator is no part of what is shipped.
+        // The simulator is not part of the product.
         let subscriber = json_lines(&format!("{level},graph_sim=off"), print);
         Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
     }
 
-    /// The lines since the last time.
+    /// Returns the lines since the last call.
     fn drain(&self) -> Vec<Value> {
         let lines = std::mem::take(&mut *self.lines.lock().unwrap());
         lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
-/// The canonical ones among some lines.
+/// Returns the canonical lines.
 fn canonical(lines: &[Value]) -> Vec<&Value> {
     lines.iter().filter(|line| line.get("_aws").is_some()).collect()
 }
 
-/// How often a job or route is named by canonical lines.
+/// Returns how many canonical lines name this job or route.
 fn count_of(lines: &[Value], what: &str) -> usize {
     canonical(lines).iter().filter(|line| line["operation"] == what).count()
 }
@@ -153,7 +153,7 @@ async fn a_webhook_and_what_it_causes_share_one_correlation_id() {
 }
 
 #[tokio::test]
-async fn jobs_that_fail_say_how_they_end() {
+async fn failed_jobs_log_their_outcome() {
     let logs = LogCapture::start("info");
     let scenario =
         Scenario::with_options(Options { visibility_seconds: 1, ..options(Data::Memory) }).await.unwrap();
@@ -165,7 +165,7 @@ async fn jobs_that_fail_say_how_they_end() {
         skip: 0,
         kind,
     };
-    // Of five deliveries with four tries each at least one runs into these, and at least one does not, however
+    // Of five deliveries with four attempts each at least one meets these faults, and at least one does not, however
     // they overlap.
     sim.fail_next(fault("/campaigns", 16, FaultKind::Html));
     scenario.api().unwrap().connect().await.unwrap();

@@ -1,5 +1,5 @@
-//! Whose data is whose: a foreign workspace sees nothing, and a role no more than it may. Both are asked of every route
-//! that there is, as the tables of routes have them.
+//! Tenancy: another workspace sees nothing, and a role may do no more than it allows. Both are tested on every route of
+//! the route tables.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use graph_sim::NewAccount;
 use http::Method;
 use jiff::SignedDuration;
 use journeys::{Response, Scenario};
-use openapi::RouteDescription;
-use runtime::route::Access;
+use openapi::Route;
+use runtime::endpoint::Access;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use serde_json::{Value, json};
 use store::invitation::Invitation;
 
 use crate::consent::log_in;
 
-/// What each parameter of a path names.
+/// The id for each parameter of a path.
 type Ids = BTreeMap<&'static str, String>;
 
 const SCOPES: [&str; 3] = ["ads_read", "ads_management", "business_management"];
@@ -62,7 +62,7 @@ impl TwoWorkspaces {
         Self { scenario, ours, theirs }
     }
 
-    /// A rule, a member and an invitation, and what else is found by listing.
+    /// Creates a rule, a member and an invitation, and lists the ids of the rest.
     async fn populate(scenario: &Scenario, workspace: &'static str, name: &str) -> Ids {
         let tenant = local::system::tenant(workspace).unwrap();
         let now = scenario.system.clock.now();
@@ -103,7 +103,7 @@ impl TwoWorkspaces {
         ])
     }
 
-    /// Everything that the table keeps for our workspace.
+    /// Returns every item of our workspace in the table.
     async fn stored_items(&self) -> Vec<String> {
         let pages = self.scenario.system.cloud.dynamodb.scan().table_name("adflight").into_paginator();
         let items: Vec<_> = pages.items().send().collect::<Result<_, _>>().await.unwrap();
@@ -130,7 +130,7 @@ async fn request(
         .unwrap()
 }
 
-/// A body that the route takes, so that what is refused is refused for its path.
+/// Returns a body that the route accepts, so that a refusal is due to its path.
 fn body_of(scenario: &Scenario, operation: &str) -> Value {
     match operation {
         "launch" => scenario.launch_document().unwrap(),
@@ -146,13 +146,13 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
     }
 }
 
-/// What a route needs to be asked.
+/// Returns the query that a route requires.
 fn query_of(operation: &str) -> &'static str {
     if operation == "query_insights" { "?level=ad&since=2026-11-01&until=2026-11-02" } else { "" }
 }
 
-/// Every route that asks for a session.
-fn authenticated_routes() -> Vec<RouteDescription> {
+/// Returns every route that requires a session.
+fn authenticated_routes() -> Vec<Route> {
     let routes: Vec<_> =
         openapi::routes().into_iter().filter(|route| route.access != Access::Public).collect();
     assert!(routes.len() > 40, "{}", routes.len());
@@ -168,7 +168,7 @@ fn fill_path(path: &str, ids: &Ids) -> String {
 }
 
 #[tokio::test]
-async fn a_foreign_workspace_is_not_found_whatever_is_asked() {
+async fn every_route_of_another_workspace_is_not_found() {
     let two = TwoWorkspaces::start().await;
     let TwoWorkspaces { scenario, ours, theirs } = &two;
     let calls = scenario.sim().unwrap().calls();
@@ -179,7 +179,7 @@ async fn a_foreign_workspace_is_not_found_whatever_is_asked() {
         if names.is_empty() {
             continue;
         }
-        // Our path as it is; our ids below their own workspace; and each of them alone among ids of theirs.
+        // Our path with a foreign session; our ids below their own workspace; and each of our ids alone among theirs.
         let mut paths = vec![fill_path(route.path, ours)];
         for foreign in names.iter().filter(|name| **name != "workspace") {
             let mut ids = theirs.clone();
@@ -208,10 +208,10 @@ async fn a_foreign_workspace_is_not_found_whatever_is_asked() {
 }
 
 #[tokio::test]
-async fn a_role_does_what_the_table_of_routes_says() {
+async fn roles_are_enforced_as_in_the_route_tables() {
     let two = TwoWorkspaces::start().await;
     let TwoWorkspaces { scenario, ours, .. } = &two;
-    // Nothing is there, so that nobody who may do something does it.
+    // Nothing with these ids exists, so that permitted requests have no effect.
     let mut nothing = ours.clone();
     for (name, id) in [("ad_account", "act_404"), ("connection", "none"), ("rule", "none"), ("id", "404")] {
         nothing.insert(name, id.to_owned());
@@ -224,7 +224,7 @@ async fn a_role_does_what_the_table_of_routes_says() {
         let path = fill_path(route.path, ours);
         let nobody = scenario.send(method(), &path, None, &[], None).await.unwrap();
         assert_eq!(nobody.status, 401, "{} {path}", route.method);
-        let Access::Role(needed) = route.access else { continue };
+        let Access::Member(needed) = route.access else { continue };
         for role in [Role::Viewer, Role::Editor, Role::Owner] {
             if role < needed {
                 let body = body_of(scenario, &route.operation.id);
@@ -242,7 +242,7 @@ async fn a_role_does_what_the_table_of_routes_says() {
 }
 
 #[tokio::test]
-async fn unknown_paths_methods_and_accounts_are_told_apart() {
+async fn unknown_paths_methods_and_accounts_are_distinguished() {
     let scenario = Scenario::synced().await.unwrap();
     let token = scenario.system.token("demo", Role::Owner).unwrap();
     for (method, path, status) in [

@@ -1,13 +1,14 @@
 //! Requests of a user outside of workspaces: they are rate limited, and a write with an idempotency key is done once.
 
-use access::Connector;
-use auth_meta::{AuthMeta, Settings};
 use http::Method;
 use jiff::SignedDuration;
 use journeys::Scenario;
 use local::cloud::TABLE;
 use local::system::tenant;
+use middleware::Middleware;
 use serde_json::{Value, json};
+
+use workspaces::Workspaces;
 
 use crate::api_middleware::{status_of, with_rate_limit};
 use crate::audit::killed_after;
@@ -40,14 +41,14 @@ async fn a_user_over_the_rate_limit_gets_429_and_other_users_do_not() {
         let wait: i64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
         assert!((1..=10).contains(&wait), "{wait}");
     }
-    // Her workspace has room of its own, and so have others. What they may not see is counted as well.
+    // Her workspace and other users have their own limits. Requests that are not found are counted as well.
     ada.get(&format!("workspaces/{}/members", made.json()["workspace"].as_str().unwrap())).await;
     let bob = TestUser::new(&scenario, "bob", None);
     for _ in 0..6 {
         assert_eq!(bob.send(Method::POST, accept, None).await.status, 404);
     }
     assert_eq!(bob.send(Method::POST, accept, None).await.status, 429);
-    // Who has no session is counted nowhere, and what Meta sends is nobody's.
+    // Requests without a session are not counted, and neither are Meta's.
     for _ in 0..20 {
         let nobody = scenario.send(Method::GET, "/v1/workspaces", None, &[], None).await.unwrap();
         assert_eq!(nobody.status, 401);
@@ -62,7 +63,7 @@ async fn a_user_over_the_rate_limit_gets_429_and_other_users_do_not() {
 }
 
 #[tokio::test]
-async fn a_user_makes_one_workspace_and_joins_once_per_idempotency_key() {
+async fn a_user_creates_one_workspace_and_joins_once_per_idempotency_key() {
     let scenario = Scenario::start().await.unwrap();
     let ada = TestUser::new(&scenario, "ada", None);
     let make = async |who: &TestUser<'_>, headers: &[(&str, &str)], name: &str| {
@@ -78,13 +79,13 @@ async fn a_user_makes_one_workspace_and_joins_once_per_idempotency_key() {
     let mismatched = make(&ada, &KEY, "Beda").await;
     assert_eq!(status_of(&mismatched), (409, "urn:adflight:conflict".to_owned()), "{}", mismatched.text);
     assert_eq!(make(&ada, &[("idempotency-key", "")], "Ada").await.status, 400);
-    // Keys are a person's own, and without one it is another request.
+    // Each user has their own keys, and a request without one is a new request.
     let bob = TestUser::new(&scenario, "bob", Some(("bob@example.com", true)));
     let his = make(&bob, &KEY, "Ada").await.json();
     assert_ne!(his["workspace"], first.json()["workspace"]);
     assert_ne!(make(&ada, &[], "Ada").await.json()["workspace"], first.json()["workspace"]);
     assert_eq!(ada.get("workspaces").await["data"].as_array().unwrap().len(), 2);
-    // After its day the response is not known any more, and the workspace is still the one of this key.
+    // After a day the response is no longer stored, and the workspace is still the one of this key.
     delete_idempotency_records(&scenario).await;
     let later = make(&ada, &KEY, "Beda").await;
     assert_eq!(later.status, 409, "{}", later.text);
@@ -110,7 +111,7 @@ async fn a_user_makes_one_workspace_and_joins_once_per_idempotency_key() {
     scenario.finish().await.unwrap();
 }
 
-/// Takes away what is kept of writes of persons, as time does.
+/// Deletes the idempotency records of users, as their expiry does.
 async fn delete_idempotency_records(scenario: &Scenario) {
     let dynamodb = &scenario.system.cloud.dynamodb;
     let scan = dynamodb.scan().table_name(TABLE).send().await.unwrap();
@@ -127,12 +128,11 @@ async fn delete_idempotency_records(scenario: &Scenario) {
 }
 
 #[tokio::test]
-async fn a_retry_after_a_crash_finds_the_workspace_that_the_first_attempt_made() {
+async fn a_retry_after_a_crash_finds_the_workspace_that_the_first_attempt_created() {
     let scenario = Scenario::start().await.unwrap();
     let system = &scenario.system;
-    let access = Connector::new(system.table.clone(), system.graph.clone(), system.cloud.keyring.clone());
-    let settings = Settings { secrets: system.secrets.clone(), login: None };
-    let function = AuthMeta::new(access, system.host.clone(), settings);
+    let middleware = Middleware::new(&system.table, &system.host);
+    let function = Workspaces::new(system.table.clone(), system.clock.clone(), middleware);
     let (mut polls, mut found, mut over) = (0, 0, false);
     while !over {
         polls += 1;
@@ -145,7 +145,7 @@ async fn a_retry_after_a_crash_finds_the_workspace_that_the_first_attempt_made()
         over = killed_after(polls, function.handle(request)).await.is_some();
         let left = ada.get("workspaces").await["data"].clone();
         found += usize::from(!over && left != json!([]));
-        // Once nobody can be at it any more, it is followed.
+        // After the lease of the crashed request has expired, the request is repeated.
         system.clock.advance(SignedDuration::from_mins(6));
         let ada = TestUser::new(&scenario, &format!("ada-{polls}"), None);
         let made = ada.send_with(&KEY, Method::POST, "workspaces", workspace_body("Ada")).await;

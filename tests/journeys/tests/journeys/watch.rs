@@ -18,7 +18,7 @@ async fn watch_accounts(scenario: &Scenario) {
     scenario.system.runner.settle().await.unwrap();
 }
 
-/// Lets time pass, and every schedule fire that comes due.
+/// Advances the clock, and lets every due schedule fire.
 async fn advance(scenario: &Scenario, time: SignedDuration) {
     scenario.system.clock.advance(time);
     while !scenario.system.cloud.timers.due().is_empty() {
@@ -69,7 +69,7 @@ async fn an_account_that_is_no_longer_selected_is_not_watched() {
 async fn an_account_without_a_valid_connection_is_neither_stale_nor_synced() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();
-    // Beyond the life of the token, which Meta says once more to whatever still runs.
+    // Past the token's expiry, which Meta reports to jobs that still run.
     advance(&scenario, SignedDuration::from_hours(24 * 100)).await;
     let calls = sim.calls();
     watch_accounts(&scenario).await;

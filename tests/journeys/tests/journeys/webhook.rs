@@ -1,4 +1,4 @@
-//! Meta brings changes.
+//! Webhooks bring changes from Meta.
 
 use graph_api::GraphError;
 use graph_api::subscription::Topic;
@@ -17,7 +17,7 @@ fn change(id: &str, level: &str, time: i64) -> String {
 }
 
 #[tokio::test]
-async fn the_handshake_answers_the_challenge_to_whom_knows_the_token() {
+async fn the_handshake_echoes_the_challenge_only_for_the_verify_token() {
     let scenario = Scenario::start().await.unwrap();
     let token = scenario.system.secrets.verify_token.expose_secret().to_owned();
     let get = |token: String| {
@@ -33,7 +33,7 @@ async fn the_handshake_answers_the_challenge_to_whom_knows_the_token() {
 }
 
 #[tokio::test]
-async fn what_is_subscribed_is_delivered_by_meta_itself_and_comes_again_after_an_outage() {
+async fn subscribed_changes_are_delivered_and_redelivered_after_an_outage() {
     let scenario = Scenario::synced().await.unwrap();
     let (sim, graph) = (scenario.sim().unwrap(), &scenario.system.graph);
     let callback = format!("{}/v1/webhooks/meta", scenario.system.url());
@@ -96,7 +96,7 @@ async fn a_change_about_an_object_has_exactly_that_object_synced_once() {
     scenario.system.runner.settle().await.unwrap();
     assert_eq!(sim.calls() - calls, 1, "the repetitions had no effect");
 
-    // The same about a later moment is another change.
+    // The same content at a later time is another change.
     scenario.deliver(&change(&campaign, "CAMPAIGN", 1_796_000_060)).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
     assert_eq!(sim.calls() - calls, 2);
@@ -104,11 +104,11 @@ async fn a_change_about_an_object_has_exactly_that_object_synced_once() {
 }
 
 #[tokio::test]
-async fn an_object_that_nobody_has_seen_yet_is_found_through_its_account() {
+async fn an_unknown_object_is_attributed_through_its_account() {
     let scenario = Scenario::synced().await.unwrap();
     let launched = scenario.launch("k", &scenario.launch_document().unwrap()).await.unwrap().json();
     let campaign = launched["campaign_id"].as_str().unwrap();
-    // Made in Ads Manager: Meta has it, we do not. The simulator knows the launched one; ours is forgotten.
+    // Created in Ads Manager: Meta has it, we do not. The simulator knows the launched one; our copy is deleted.
     let (ws, act) = (tenant("demo").unwrap(), scenario.account().unwrap());
     let key = store::key::meta_index(campaign, &ws, &act.parse().unwrap());
     let dynamodb = &scenario.system.cloud.dynamodb;
@@ -132,7 +132,7 @@ async fn an_object_that_nobody_has_seen_yet_is_found_through_its_account() {
 }
 
 #[tokio::test]
-async fn changes_about_what_we_do_not_hold_are_accepted_and_cause_nothing() {
+async fn changes_of_unknown_objects_are_accepted_without_effect() {
     let scenario = Scenario::synced().await.unwrap();
     let calls = scenario.sim().unwrap().calls();
     for body in [

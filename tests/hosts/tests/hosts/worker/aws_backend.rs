@@ -1,5 +1,5 @@
-//! AWS as the Worker finds it: SQS by its JSON protocol over HTTP, at every availability, and behind it the function
-//! that takes changes in.
+//! AWS as the Worker calls it: SQS by its JSON protocol over HTTP, with simulated outages, and behind it the function
+//! that processes changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,25 +28,25 @@ use webhook_ingest::WebhookIngest;
 
 use super::aws_signature;
 
-/// The ad account whose changes come, selected in one workspace.
+/// The ad account of the changes, selected in one workspace.
 pub(super) const ACCOUNT: &str = "77";
 
-/// How AWS answers at the moment.
+/// How AWS responds at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Availability {
-    /// As it should.
+    /// Normally.
     Available,
-    /// 503.
+    /// With 503.
     Unavailable,
-    /// Not at all.
+    /// Never.
     Hanging,
-    /// Takes messages, and answers so that a crashable Worker breaks before it has heard.
+    /// Accepts messages, and responds so that a crashable Worker crashes before it reads the response.
     CrashesWorker,
 }
 
 /// The queue at AWS and the function behind it.
 pub(super) struct AwsBackend {
-    /// Where the Worker finds the queue.
+    /// The URL of the queue.
     pub(super) queue_url: String,
     state: Arc<BackendState>,
     ingest: WebhookIngest,
@@ -97,12 +97,12 @@ impl AwsBackend {
         *lock(&self.state.availability) = availability;
     }
 
-    /// Every call that was made, in order: where it went, its target and its document.
+    /// Returns every call in order: its path, its target and its document.
     pub(super) fn calls(&self) -> Vec<Value> {
         lock(&self.state.calls).clone()
     }
 
-    /// Messages that have arrived and were not taken in yet.
+    /// Returns the number of messages that have arrived and are not processed yet.
     pub(super) async fn waiting_messages(&self) -> anyhow::Result<u64> {
         let url = &self.state.cloud.queues.address(Queue::WebhookIngest.name())?.url;
         let request = self.state.cloud.sqs.get_queue_attributes().queue_url(url);
@@ -112,7 +112,7 @@ impl AwsBackend {
         Ok(count.parse()?)
     }
 
-    /// Lets the function take in what has arrived, and answers how many messages that were.
+    /// Processes the messages that have arrived, and returns their number.
     pub(super) async fn process_messages(&self) -> anyhow::Result<usize> {
         let mut taken = 0;
         loop {
@@ -134,7 +134,7 @@ impl AwsBackend {
         }
     }
 
-    /// How many sync jobs each object caused.
+    /// Returns how many sync jobs each object caused.
     pub(super) async fn effects(&self) -> anyhow::Result<BTreeMap<u64, usize>> {
         let mut effects = BTreeMap::new();
         loop {
@@ -164,7 +164,7 @@ impl AwsBackend {
     }
 }
 
-/// A scenario that has failed elsewhere is no reason not to look.
+/// Locks, ignoring a poisoned mutex: a scenario that failed elsewhere still reads its state.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -218,7 +218,7 @@ async fn handle(
     }
 }
 
-/// SQS takes what XML 1.0 can carry, and refuses the rest of a batch message by message.
+/// Sends as SQS does: accepts what XML 1.0 can carry, and refuses the other messages of a batch one by one.
 async fn send(cloud: &Cloud, document: &Value) -> anyhow::Result<Value> {
     let entries = document["Entries"].as_array().context("no entries")?;
     anyhow::ensure!((1..=10).contains(&entries.len()), "{} entries", entries.len());

@@ -1,5 +1,4 @@
-//! AWS's signature, version 4, as its description says to compute it; written without AWS's own library, which
-//! is what the Worker signs with.
+//! AWS Signature Version 4, computed from its specification without AWS's library, which the Worker signs with.
 
 use anyhow::{Context, ensure};
 use hmac::{Hmac, KeyInit, Mac};
@@ -8,10 +7,10 @@ use jiff::civil::DateTime;
 use runtime::Clock;
 use sha2::{Digest, Sha256};
 
-/// AWS refuses what was signed longer ago.
+/// AWS refuses older signatures.
 const WINDOW_S: i64 = 300;
 
-/// Whether a POST of `body` to `/` was signed with this key, just now.
+/// Checks that a POST of `body` to `/` was signed with this key, just now.
 pub(super) fn check(headers: &HeaderMap, body: &[u8], key_id: &str, key: &str) -> anyhow::Result<()> {
     let text = |name: &str| {
         let value = headers.get(name).with_context(|| format!("no header {name}"))?;

@@ -1,17 +1,12 @@
-//! Reaching an ad account: its row in the table, its connection's token opened, and Graph on behalf of it. And the
-//! entrance of the API, which counts and remembers what comes in.
+//! Opens ad accounts: the row in the table, the token of the connection, a lease of Meta's quota, and a client that acts
+//! for the connection.
 //!
-//! The table and Graph do not know each other, and neither do the table and the host; here is where a function brings
-//! them together.
+//! `graph-api` and `store` do not know each other, and only here does a function bring them together.
 
-pub mod audit;
 pub mod consent;
 pub mod lambda;
 
-mod idempotency;
-mod middleware;
 mod quota;
-mod rate_limiter;
 
 use std::sync::Arc;
 
@@ -34,7 +29,6 @@ use store::audit::Actor;
 use store::connection::{Connection, ConnectionState};
 use store::entity::StoredEntity;
 
-pub use crate::middleware::MiddlewareStack;
 use crate::quota::Quotas;
 
 /// What it takes to reach an account. Cheap to clone.

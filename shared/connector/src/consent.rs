@@ -9,9 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use store::Table;
+use store::audit::{self, Actor, AuditEvent};
 use store::connection::{Connection, ConnectionState};
-
-use crate::audit::{self, Actor, AuditEvent};
 
 /// Remembers that only a person can mend a connection, so that no other work runs into it: unless it was connected
 /// anew since it was `seen`.
@@ -25,7 +24,7 @@ pub async fn mark_needs_reconnect(
 ) -> Result<(), Error> {
     let ended = Connection { state: ConnectionState::NeedsReconnect, ..seen.clone() };
     let event = match change_event(workspace, seen, &ended, actor) {
-        Some(event) => Some(audit::record_intent(table, workspace, event, now).await?),
+        Some(event) => Some(table.record_intent(workspace, event, now).await?),
         None => None,
     };
     let stored = table.mark_needs_reconnect(workspace, seen, reason).await?;

@@ -2,15 +2,17 @@
 
 use domain::Error;
 use domain::date::Day;
+use http::{Method, StatusCode};
 use jiff::tz::TimeZone;
+use runtime::endpoint::{self, Endpoint};
 use runtime::page::{Cursor, Limit, encode_cursor};
+use runtime::request::{Json, NoPath, RequestContext};
 use runtime::response::List;
-use runtime::route::RequestContext;
-use runtime::{Response, response};
+use runtime::session::{Role, Session};
 use serde::{Deserialize, Serialize};
 use store::audit::{AuditEntry, StoredEntry};
 
-use crate::{AuthMeta, Endpoint};
+use crate::Workspaces;
 
 /// Which entries.
 #[derive(Deserialize)]
@@ -34,11 +36,24 @@ pub(crate) struct AuditEntryView {
     hash: String,
 }
 
-impl AuthMeta {
+pub(crate) fn list_audit() -> Endpoint<Workspaces> {
+    endpoint::member(Method::GET, "/v1/workspaces/{workspace}/audit", Role::Owner)
+        .named("list_audit", "Lists who did what")
+        .about(
+            "Every entry names the hash of the one before; an act that is only `intended` may have happened.",
+        )
+        .responds(StatusCode::OK, "The entries, newest first.", Workspaces::list_audit)
+}
+
+impl Workspaces {
     /// Newest first.
-    pub(crate) async fn audit(&self, context: &RequestContext<Endpoint>) -> Result<Response, Error> {
-        let (workspace, table) = (context.workspace()?, &self.connector.table);
-        let AuditQuery { day, limit, after } = context.asked()?;
+    async fn list_audit(
+        self,
+        context: RequestContext<Session, NoPath, AuditQuery>,
+    ) -> Result<Json<List<AuditEntryView>>, Error> {
+        let RequestContext { caller: session, query, .. } = context;
+        let (workspace, table) = (&session.workspace, &self.table);
+        let AuditQuery { day, limit, after } = query;
         let limit = limit.rows();
         let before =
             after.map(|after| after.position().parse::<u64>().map_err(|_| Cursor::invalid())).transpose()?;
@@ -59,6 +74,6 @@ impl AuthMeta {
         let more = data.len() > limit;
         data.truncate(limit);
         let after = data.last().filter(|_| more).map(|view| encode_cursor(&view.entry.seq.to_string()));
-        response::ok(&List { data, after })
+        Ok(Json(List { data, after }))
     }
 }

@@ -1,0 +1,101 @@
+//! Connections and the ad accounts that they reach.
+
+use domain::Error;
+use domain::id::ConnectionId;
+use http::{Method, StatusCode};
+use middleware::user_event;
+use runtime::endpoint::{self, Endpoint};
+use runtime::request::{Json, RequestContext};
+use runtime::response::{List, NoContent};
+use runtime::session::{Role, Session};
+use serde::Deserialize;
+use store::audit::connection_target;
+
+use crate::AuthMeta;
+use crate::views::{AdAccountView, ConnectionView};
+
+/// A connection of the path.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct ConnectionPath {
+    /// A connection of the workspace.
+    connection: ConnectionId,
+}
+
+const CONNECTION: &str = "/v1/workspaces/{workspace}/connections/{connection}";
+
+pub(crate) fn list_connections() -> Endpoint<AuthMeta> {
+    endpoint::member(Method::GET, "/v1/workspaces/{workspace}/connections", Role::Viewer)
+        .named("list_connections", "Lists connections to Meta")
+        .responds(StatusCode::OK, "The connections.", AuthMeta::list_connections)
+}
+
+pub(crate) fn show_connection() -> Endpoint<AuthMeta> {
+    endpoint::member(Method::GET, CONNECTION, Role::Viewer)
+        .named("show_connection", "Shows a connection to Meta")
+        .responds(StatusCode::OK, "The connection.", AuthMeta::show_connection)
+}
+
+pub(crate) fn disconnect() -> Endpoint<AuthMeta> {
+    endpoint::member(Method::DELETE, CONNECTION, Role::Owner)
+        .named("disconnect", "Forgets a connection and its token")
+        .about("The ad accounts that it reached are synced no more. What was stored of them stays.")
+        .responds(StatusCode::NO_CONTENT, "It is forgotten.", AuthMeta::disconnect)
+}
+
+pub(crate) fn list_ad_accounts() -> Endpoint<AuthMeta> {
+    endpoint::member(Method::GET, "/v1/workspaces/{workspace}/ad-accounts", Role::Viewer)
+        .named("list_ad_accounts", "Lists ad accounts")
+        .responds(StatusCode::OK, "The ad accounts of every connection.", AuthMeta::list_ad_accounts)
+}
+
+impl AuthMeta {
+    async fn list_connections(
+        self,
+        context: RequestContext<Session>,
+    ) -> Result<Json<List<ConnectionView>>, Error> {
+        let connections = self.connector.table.connections(&context.caller.workspace).await?;
+        let now = self.host.clock.now();
+        let data = connections.into_iter().map(|connection| ConnectionView::of(connection, now)).collect();
+        Ok(Json(List { data, after: None }))
+    }
+
+    async fn show_connection(
+        self,
+        context: RequestContext<Session, ConnectionPath>,
+    ) -> Result<Json<ConnectionView>, Error> {
+        let RequestContext { caller: session, path, .. } = context;
+        let connection = self.connector.table.connection(&session.workspace, &path.connection).await?;
+        let connection = connection.ok_or_else(|| Error::NotFound("this connection".to_owned()))?;
+        Ok(Json(ConnectionView::of(connection, self.host.clock.now())))
+    }
+
+    /// Stops the syncs first, then forgets the token: a crash between leaves a connection that can be deleted again.
+    async fn disconnect(self, context: RequestContext<Session, ConnectionPath>) -> Result<NoContent, Error> {
+        let RequestContext { caller: session, path: ConnectionPath { connection: id }, .. } = context;
+        let (workspace, table) = (&session.workspace, &self.connector.table);
+        let none = || Error::NotFound("this connection".to_owned());
+        table.connection(workspace, &id).await?.ok_or_else(none)?;
+        let event = user_event(&session, "connection.removed", connection_target(workspace, &id))?;
+        let event = table.record_intent(workspace, event, self.host.clock.now()).await?;
+        let removed = async {
+            for account in table.accounts(workspace).await? {
+                if account.connection == id && account.selected {
+                    table.select_account(workspace, &account.id, false).await?;
+                }
+            }
+            table.delete_connection(workspace, &id).await?.map(drop).ok_or_else(none)
+        };
+        let removed = removed.await;
+        event.complete(removed, None, self.host.clock.now()).await?;
+        Ok(NoContent)
+    }
+
+    async fn list_ad_accounts(
+        self,
+        context: RequestContext<Session>,
+    ) -> Result<Json<List<AdAccountView>>, Error> {
+        let accounts = self.connector.table.accounts(&context.caller.workspace).await?;
+        Ok(Json(List { data: accounts.into_iter().map(AdAccountView::from).collect(), after: None }))
+    }
+}

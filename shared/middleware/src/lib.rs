@@ -1,0 +1,135 @@
+//! The middleware of the API: what every request passes before its handler, the same in every function.
+
+mod authentication;
+mod idempotency;
+mod rate_limiter;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::Error;
+use domain::id::MemberId;
+use http::{Method, Request};
+use runtime::endpoint::{Access, Declaration, Endpoint, Principal};
+use runtime::session::Session;
+use runtime::telemetry::UnitOfWork;
+use runtime::{Clock, Host, Response, SessionVerifier, problem, random, request, router};
+use store::Table;
+use store::audit::{Actor, AuditEvent};
+use store::rate_limit_key::RateLimitKey;
+
+use crate::idempotency::Idempotency;
+use crate::rate_limiter::RateLimiter;
+
+/// The middleware of one function. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Middleware {
+    table: Table,
+    sessions: SessionVerifier,
+    clock: Clock,
+    rate_limiter: Arc<RateLimiter>,
+}
+
+impl Middleware {
+    /// The middleware of a function on this host.
+    pub fn new(table: &Table, host: &Host) -> Self {
+        Self::from_parts(table.clone(), host.sessions.clone(), host.clock.clone(), host.requests_per_minute)
+    }
+
+    /// The middleware of a function that has no more of its host than this.
+    pub fn from_parts(
+        table: Table,
+        sessions: SessionVerifier,
+        clock: Clock,
+        requests_per_minute: u32,
+    ) -> Self {
+        Self { table, sessions, clock, rate_limiter: Arc::new(RateLimiter::new(requests_per_minute)) }
+    }
+
+    /// Responds to a request as one unit of work of the function of this name.
+    pub async fn serve<F: Clone>(
+        &self,
+        name: &'static str,
+        endpoints: &[Endpoint<F>],
+        function: &F,
+        request: Request<Bytes>,
+    ) -> Response {
+        let unit = UnitOfWork::request(name, &self.clock, request.method(), request.headers());
+        let work =
+            async { self.respond(endpoints, function, request).await.unwrap_or_else(|rejection| *rejection) };
+        unit.respond(Box::pin(work)).await
+    }
+
+    /// Every step of a request in its order. Public endpoints are neither limited nor repeated here: their callers are
+    /// known by a signature or a state, and the gateway limits how often the whole API is called.
+    async fn respond<F: Clone>(
+        &self,
+        endpoints: &[Endpoint<F>],
+        function: &F,
+        request: Request<Bytes>,
+    ) -> Result<Response, Box<Response>> {
+        let (endpoint, path) = router::find(endpoints, &request)?;
+        let principal = match endpoint.declaration.access {
+            Access::Public => Principal::Anonymous,
+            Access::User => Principal::User(self.authenticate(&request).await?),
+            Access::Member(role) => {
+                let user = self.authenticate(&request).await?;
+                Principal::Member(self.authorize(user, role, &path).await?)
+            }
+        };
+        let caller = rate_limit_key(&principal);
+        if let Some(caller) = &caller {
+            self.limit_rate(caller).await?;
+        }
+        let idempotency = self.idempotency(&endpoint.declaration, caller, &request).map_err(reject)?;
+        let handler = endpoint.call(function.clone(), principal, path, request);
+        let response = match idempotency {
+            Some(idempotency) => idempotency.execute(handler).await,
+            None => handler.await,
+        };
+        response.map_err(reject)
+    }
+
+    async fn limit_rate(&self, caller: &RateLimitKey) -> Result<(), Box<Response>> {
+        let now = self.clock.now();
+        match self.rate_limiter.acquire(&self.table, caller, now).await.map_err(reject)? {
+            None => Ok(()),
+            Some(until) => Err(Box::new(problem::too_many_requests(until.duration_since(now)))),
+        }
+    }
+
+    /// A write under an `Idempotency-Key`, unless the endpoint handles that itself. Of all others it must be harmless to do
+    /// the same again: when a process dies in the middle, a repeated request begins anew.
+    fn idempotency<'a>(
+        &'a self,
+        declaration: &Declaration,
+        caller: Option<RateLimitKey>,
+        request: &Request<Bytes>,
+    ) -> Result<Option<Idempotency<'a>>, Error> {
+        let Some(caller) = caller else { return Ok(None) };
+        let key = request::idempotency_key(request)?;
+        let applies = declaration.method != Method::GET && !declaration.handles_own_idempotency;
+        let key = key.filter(|_| applies);
+        Ok(key.map(|key| Idempotency::new(&self.table, &self.clock, caller, key, request)))
+    }
+}
+
+/// The audit event of what a member does with a request. Each request is an event of its own.
+pub fn user_event(session: &Session, action: &str, target: String) -> Result<AuditEvent, Error> {
+    let actor = Actor::Person { subject: session.subject.clone() };
+    Ok(AuditEvent::new(random::id()?, actor, action, target))
+}
+
+/// What requests are counted against: the workspace, or the user where a request is for none.
+fn rate_limit_key(principal: &Principal) -> Option<RateLimitKey> {
+    match principal {
+        Principal::Anonymous => None,
+        Principal::User(user) => Some(RateLimitKey::User(MemberId::from_subject(&user.subject))),
+        Principal::Member(session) => Some(session.workspace.clone().into()),
+    }
+}
+
+/// The response to a request that failed.
+fn reject(error: Error) -> Box<Response> {
+    Box::new(problem::to_response(&error))
+}

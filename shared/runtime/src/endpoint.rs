@@ -1,0 +1,317 @@
+//! Endpoints: each is declared once, beside its handler. The router, the middleware, openapi.yaml, template.yaml and the
+//! tests of roles and tenancy read that declaration.
+//!
+//! ```text
+//! pub(crate) fn replace_rule() -> Endpoint<EvaluateRules> {
+//!     endpoint::member(Method::PUT, "/v1/workspaces/{workspace}/rules/{rule}", Role::Editor)
+//!         .named("replace_rule", "Replaces a rule")
+//!         .responds(StatusCode::OK, "The rule as it is now.", EvaluateRules::replace)
+//! }
+//! ```
+//!
+//! The types of the handler decide what is read from path, query and body, and what is documented of them. A handler for
+//! members does not compile with an endpoint for everybody, since its constructor decides who the caller is.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use domain::Error;
+use http::{Method, Request, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::operation::{Described, Header, Operation};
+use crate::request::{FromBody, NoPath, RequestContext};
+use crate::response::{IntoResponse, Response};
+use crate::router::Parameters;
+use crate::session::{Role, Session, User};
+
+/// Who may call an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody: the endpoint itself checks what it is given.
+    Public,
+    /// Whoever has a session, in whichever workspace or none.
+    User,
+    /// A member of the path's workspace with at least this role.
+    Member(Role),
+}
+
+/// Who calls an endpoint, as the middleware found out.
+#[derive(Debug)]
+pub enum Principal {
+    /// Nobody knows.
+    Anonymous,
+    /// Somebody with a session.
+    User(User),
+    /// A member of the path's workspace.
+    Member(Session),
+}
+
+/// The caller of a public endpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct Anonymous;
+
+/// What is known of an endpoint without calling it.
+#[derive(Debug)]
+pub struct Declaration {
+    /// The method.
+    pub method: Method,
+    /// The path with `{parameters}`.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    /// Whether it handles repeated requests itself, more strongly than the middleware does, or its response must not be
+    /// stored.
+    pub handles_own_idempotency: bool,
+    /// What it takes and gives.
+    #[cfg(feature = "describe")]
+    pub operation: Operation,
+}
+
+/// The response of a handler that is under way.
+pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
+
+type Handler<F> = Box<dyn Fn(F, Principal, Parameters, Request<Bytes>) -> HandlerFuture + Send + Sync>;
+
+/// An endpoint of the function `F`.
+pub struct Endpoint<F> {
+    /// What is known of it without calling it.
+    pub declaration: Declaration,
+    handler: Handler<F>,
+}
+
+impl<F> AsRef<Declaration> for Endpoint<F> {
+    fn as_ref(&self) -> &Declaration {
+        &self.declaration
+    }
+}
+
+impl AsRef<Self> for Declaration {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl<F> fmt::Debug for Endpoint<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.declaration.fmt(f)
+    }
+}
+
+impl<F> Endpoint<F> {
+    /// Calls the handler.
+    pub fn call(
+        &self,
+        function: F,
+        principal: Principal,
+        path: Parameters,
+        request: Request<Bytes>,
+    ) -> HandlerFuture {
+        (self.handler)(function, principal, path, request)
+    }
+
+    /// Also responds with this type of body.
+    #[must_use]
+    pub fn or_as<T: Described>(mut self, content_type: &'static str) -> Self {
+        self.declaration.document(|operation| operation.add_content::<T>(content_type));
+        self
+    }
+
+    /// Always responds with this header.
+    #[must_use]
+    pub fn with_header(mut self, header: Header) -> Self {
+        self.declaration.document(|operation| operation.response.headers.push(header));
+        self
+    }
+}
+
+/// A kind of caller: what an endpoint's constructor decides.
+pub trait Caller: Sized {
+    /// The caller, if the middleware found this kind.
+    fn from_principal(principal: Principal) -> Option<Self>;
+}
+
+impl Caller for Session {
+    fn from_principal(principal: Principal) -> Option<Self> {
+        if let Principal::Member(session) = principal { Some(session) } else { None }
+    }
+}
+
+impl Caller for User {
+    fn from_principal(principal: Principal) -> Option<Self> {
+        if let Principal::User(user) = principal { Some(user) } else { None }
+    }
+}
+
+impl Caller for Anonymous {
+    fn from_principal(_: Principal) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+/// An endpoint for members of the path's workspace with at least this role.
+pub fn member(method: Method, path: &'static str, role: Role) -> Unnamed<Session> {
+    Unnamed::new(method, path, Access::Member(role))
+}
+
+/// An endpoint for whoever has a session, in whichever workspace or none.
+pub fn user(method: Method, path: &'static str) -> Unnamed<User> {
+    Unnamed::new(method, path, Access::User)
+}
+
+/// An endpoint for everybody.
+pub fn public(method: Method, path: &'static str) -> Unnamed<Anonymous> {
+    Unnamed::new(method, path, Access::Public)
+}
+
+/// An endpoint that has no name yet.
+#[must_use]
+pub struct Unnamed<C> {
+    method: Method,
+    path: &'static str,
+    access: Access,
+    caller: std::marker::PhantomData<C>,
+}
+
+impl<C> Unnamed<C> {
+    fn new(method: Method, path: &'static str, access: Access) -> Self {
+        Self { method, path, access, caller: std::marker::PhantomData }
+    }
+
+    /// Names the operation for those who generate clients, such as `list_rules`, and says in a few words what it does.
+    pub fn named(
+        self,
+        id: impl Into<Cow<'static, str>>,
+        summary: impl Into<Cow<'static, str>>,
+    ) -> Builder<C> {
+        let Self { method, path, access, .. } = self;
+        let declaration = Declaration {
+            method,
+            path,
+            access,
+            handles_own_idempotency: false,
+            #[cfg(feature = "describe")]
+            operation: Operation::default(),
+        };
+        let builder = Builder { declaration, caller: std::marker::PhantomData };
+        builder.document(|operation| (operation.id, operation.summary) = (id.into(), summary.into()))
+    }
+}
+
+/// An endpoint that has no handler yet.
+#[must_use]
+pub struct Builder<C> {
+    declaration: Declaration,
+    caller: std::marker::PhantomData<C>,
+}
+
+impl Declaration {
+    /// Adds to the documentation. Without the feature `describe` nothing of it is in a program.
+    #[cfg(feature = "describe")]
+    fn document(&mut self, write: impl FnOnce(&mut Operation)) {
+        write(&mut self.operation);
+    }
+
+    /// Leaves the documentation out.
+    #[cfg(not(feature = "describe"))]
+    fn document(&mut self, _: impl FnOnce(&mut Operation)) {}
+}
+
+impl<C> Builder<C> {
+    fn document(mut self, write: impl FnOnce(&mut Operation)) -> Self {
+        self.declaration.document(write);
+        self
+    }
+
+    /// Says more.
+    pub fn about(self, description: &'static str) -> Self {
+        self.document(|operation| operation.description = Some(description))
+    }
+
+    /// Reads a header.
+    pub fn header(self, header: Header) -> Self {
+        self.document(|operation| operation.headers.push(header))
+    }
+
+    /// May fail like this, `why` as a sentence: `.may(Error::Conflict, "The campaign is archived.")`.
+    pub fn may(self, error: fn(String) -> Error, why: &'static str) -> Self {
+        self.document(|operation| operation.failures.push((error(String::new()).into(), why)))
+    }
+
+    /// May be told to wait.
+    pub fn may_wait(self, why: &'static str) -> Self {
+        let wait = || Error::RateLimited { retry_after: std::time::Duration::ZERO, reason: String::new() };
+        self.document(|operation| operation.failures.push((wait().into(), why)))
+    }
+
+    /// Fails with a page for a person, unless JSON is asked for.
+    pub fn fails_as_page(self) -> Self {
+        self.document(|operation| operation.fails_as_page = true)
+    }
+
+    /// Calls Meta, which fails in ways of its own.
+    pub fn calls_meta(self) -> Self {
+        self.may(Error::Reconnect, "A person must connect to Meta again.")
+            .may(Error::NeedPermission, "The connection lacks a permission at Meta.")
+            .may(Error::RejectedByPlatform, "Meta refused the input.")
+            .may_wait("Meta wants us to wait.")
+    }
+
+    /// Changes something at Meta, whose confirmation may be lost.
+    pub fn changes_meta(self) -> Self {
+        self.calls_meta().may(Error::Indeterminate, "Meta did not confirm.")
+    }
+
+    /// Needs an `Idempotency-Key`, which every other write with a session may have.
+    pub fn needs_key(self, description: &'static str) -> Self {
+        self.header(Header::idempotency_key(true, description))
+    }
+
+    /// Handles repeated requests itself, more strongly than the middleware does, or responds with what must not be stored.
+    pub fn handles_own_idempotency(mut self) -> Self {
+        self.declaration.handles_own_idempotency = true;
+        self
+    }
+
+    /// Responds with this status, described as a sentence, when all is well. What the handler takes and gives decides what
+    /// is read and documented.
+    pub fn responds<F, P, Q, B, R, H, Fut>(
+        mut self,
+        status: StatusCode,
+        description: &'static str,
+        handler: H,
+    ) -> Endpoint<F>
+    where
+        F: Send + 'static,
+        C: Caller + Send + 'static,
+        P: DeserializeOwned + Described + Send + 'static,
+        Q: DeserializeOwned + Described + Send + 'static,
+        B: FromBody + Send + 'static,
+        R: IntoResponse,
+        H: Fn(F, RequestContext<C, P, Q, B>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, Error>> + Send + 'static,
+    {
+        self.declaration.document(|operation| operation.take_shapes::<P, Q, B, R>(status, description));
+        let call: Handler<F> = Box::new(move |function, principal, path, request| {
+            let handler = handler.clone();
+            Box::pin(async move {
+                let context = RequestContext::read(principal, &path, request)?;
+                handler(function, context).await?.into_response(status)
+            })
+        });
+        Endpoint { declaration: self.declaration, handler: call }
+    }
+
+    /// [`Self::responds`] for an endpoint that is called without a handler of ours, as the Worker does: its declaration.
+    pub fn declares<Q: Described, B: FromBody, R: IntoResponse>(
+        mut self,
+        status: StatusCode,
+        description: &'static str,
+    ) -> Declaration {
+        self.declaration.document(|operation| operation.take_shapes::<NoPath, Q, B, R>(status, description));
+        self.declaration
+    }
+}

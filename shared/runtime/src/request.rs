@@ -1,0 +1,242 @@
+//! What a handler gets: its caller, and what path, query and body say, read strictly.
+
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use domain::id::AdAccountId;
+use domain::{Error, FieldError};
+use http::Request;
+use http::header::CONTENT_TYPE;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer};
+
+use crate::endpoint::{Caller, Principal};
+use crate::input;
+use crate::operation::Described;
+#[cfg(feature = "describe")]
+use crate::operation::{Body, Shape};
+use crate::router::{Parameters, parse_query};
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Longest `Idempotency-Key`.
+const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
+
+/// Where the host received a request, such as `https://api.example.com`: its own knowledge, not a header's claim.
+#[derive(Debug, Clone)]
+pub struct Origin(pub String);
+
+/// A request that the middleware let pass.
+#[derive(Debug)]
+pub struct RequestContext<C, P = NoPath, Q = NoQuery, B = NoBody> {
+    /// Who calls.
+    pub caller: C,
+    /// The parameters of the path, but for the workspace, which is the caller's.
+    pub path: P,
+    /// The parameters of the query.
+    pub query: Q,
+    /// The body.
+    pub body: B,
+    /// The request itself, for its headers.
+    pub request: Request<Bytes>,
+}
+
+/// Of a path without parameters beside the workspace.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct NoPath {}
+
+/// Of a path that names an ad account.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct AdAccountPath {
+    /// An ad account of the workspace.
+    pub ad_account: AdAccountId,
+}
+
+/// Refuses a query: a filter that does nothing must not be ignored.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NoQuery {}
+
+/// A query that the handler reads itself, such as one whose mistakes are shown on a page. `T` is how it is documented.
+#[derive(Debug, Clone, Copy)]
+pub struct UnreadQuery<T>(PhantomData<T>);
+
+impl<'de, T> Deserialize<'de> for UnreadQuery<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self(PhantomData))
+    }
+}
+
+#[cfg(feature = "describe")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for UnreadQuery<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// Ignores the body.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBody;
+
+/// A JSON body, of a request or a response.
+#[derive(Debug, Clone)]
+pub struct Json<T>(pub T);
+
+/// A body that the handler reads from its bytes: a form, or what is signed. `T` is how it is documented.
+#[derive(Debug, Clone)]
+pub struct Raw<T, const FORM: bool>(pub Bytes, PhantomData<T>);
+
+/// The bytes of a form.
+pub type Form<T> = Raw<T, true>;
+
+/// The bytes of a JSON document.
+pub type RawJson<T> = Raw<T, false>;
+
+/// How a body is read.
+pub trait FromBody: Sized {
+    /// Reads the body of a request. Errors name each field.
+    fn from_body(request: &Request<Bytes>) -> Result<Self, Error>;
+
+    /// How it is documented.
+    #[cfg(feature = "describe")]
+    fn describe() -> Option<Body>;
+}
+
+impl FromBody for NoBody {
+    fn from_body(_: &Request<Bytes>) -> Result<Self, Error> {
+        Ok(Self)
+    }
+
+    #[cfg(feature = "describe")]
+    fn describe() -> Option<Body> {
+        None
+    }
+}
+
+/// A request that does not name the type of its body means JSON.
+impl<T: DeserializeOwned + Described> FromBody for Json<T> {
+    fn from_body(request: &Request<Bytes>) -> Result<Self, Error> {
+        if let Some(stated) = request.headers().get(CONTENT_TYPE)
+            && !stated.to_str().is_ok_and(is_json)
+        {
+            return Err(FieldError::new("Content-Type", "must be application/json").into());
+        }
+        Ok(Self(input::json(request.body())?))
+    }
+
+    #[cfg(feature = "describe")]
+    fn describe() -> Option<Body> {
+        Some(Body { content_type: "application/json", shape: shape::<T>(), required: true })
+    }
+}
+
+/// The body may be left out.
+impl<T: DeserializeOwned + Described> FromBody for Option<Json<T>> {
+    fn from_body(request: &Request<Bytes>) -> Result<Self, Error> {
+        if request.body().is_empty() { Ok(None) } else { Json::from_body(request).map(Some) }
+    }
+
+    #[cfg(feature = "describe")]
+    fn describe() -> Option<Body> {
+        Json::<T>::describe().map(|body| Body { required: false, ..body })
+    }
+}
+
+impl<T: Described, const FORM: bool> FromBody for Raw<T, FORM> {
+    fn from_body(request: &Request<Bytes>) -> Result<Self, Error> {
+        Ok(Self(request.body().clone(), PhantomData))
+    }
+
+    #[cfg(feature = "describe")]
+    fn describe() -> Option<Body> {
+        let content_type = if FORM { "application/x-www-form-urlencoded" } else { "application/json" };
+        Some(Body { content_type, shape: shape::<T>(), required: true })
+    }
+}
+
+#[cfg(feature = "describe")]
+fn shape<T: schemars::JsonSchema>() -> Shape {
+    |generator| generator.subschema_for::<T>()
+}
+
+/// Whether a Content-Type means JSON, whatever its parameters.
+fn is_json(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+impl<C, P, Q, B> RequestContext<C, P, Q, B>
+where
+    C: Caller,
+    P: DeserializeOwned,
+    Q: DeserializeOwned,
+    B: FromBody,
+{
+    /// Reads path, query and body in this order. A parameter of the path that cannot be an id names nothing, so it is
+    /// [`Error::NotFound`]; mistakes in query and body are [`Error::Invalid`].
+    pub(crate) fn read(
+        principal: Principal,
+        path: &Parameters,
+        request: Request<Bytes>,
+    ) -> Result<Self, Error> {
+        let wrong_pairing = || Error::Internal("an endpoint was called by another kind of caller".to_owned());
+        let caller = C::from_principal(principal).ok_or_else(wrong_pairing)?;
+        let path = input::path(path).map_err(|error| Error::NotFound(format!("this {}", error.field)))?;
+        let query = query(&request)?;
+        let body = B::from_body(&request)?;
+        Ok(Self { caller, path, query, body, request })
+    }
+}
+
+impl<C, P, Q, B> RequestContext<C, P, Q, B> {
+    /// Where the front end reaches the API from outside, without a trailing slash: as configured, or where this request
+    /// was received.
+    pub fn public_url<'a>(&'a self, configured: Option<&'a str>) -> Result<&'a str, Error> {
+        let origin = || self.request.extensions().get::<Origin>().map(|origin| origin.0.as_str());
+        let unknown = || Error::Internal("neither configuration nor host say where the API is".to_owned());
+        configured.or_else(origin).ok_or_else(unknown)
+    }
+
+    /// The `Idempotency-Key`, if there is one.
+    pub fn idempotency_key(&self) -> Result<Option<&str>, FieldError> {
+        idempotency_key(&self.request)
+    }
+
+    /// A header, when it is there once and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.request, name)
+    }
+}
+
+/// The `Idempotency-Key` of a request, if there is one.
+pub fn idempotency_key(request: &Request<Bytes>) -> Result<Option<&str>, FieldError> {
+    if !request.headers().contains_key(IDEMPOTENCY_KEY) {
+        return Ok(None);
+    }
+    let visible = |key: &&str| key.bytes().all(|byte| byte.is_ascii_graphic());
+    let key =
+        header(request, IDEMPOTENCY_KEY).filter(|key| (1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&key.len()));
+    let problem = "must be there once, with 1 to 255 visible ASCII characters of your own per request";
+    key.filter(visible).map(Some).ok_or_else(|| FieldError::new("Idempotency-Key", problem))
+}
+
+/// The parameters of a request's query.
+pub fn query<Q: DeserializeOwned>(request: &Request<Bytes>) -> Result<Q, FieldError> {
+    input::query(&parse_query(request.uri().query().unwrap_or_default()))
+}
+
+/// A header, when it is there once and is text.
+pub fn header<'a>(request: &'a Request<Bytes>, name: &str) -> Option<&'a str> {
+    let mut values = request.headers().get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    }
+}

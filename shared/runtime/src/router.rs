@@ -1,0 +1,151 @@
+//! Finds the endpoint of a request by its path and method.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use domain::Error;
+use http::header::ALLOW;
+use http::{HeaderValue, Method, Request, StatusCode};
+
+use crate::endpoint::Declaration;
+use crate::problem;
+use crate::response::Response;
+use crate::telemetry;
+
+/// Larger bodies are refused with 413. Meta's own largest webhook stays below.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// The answer to a body over [`MAX_BODY_BYTES`].
+pub fn too_large() -> Response {
+    let detail = format!("The body may have {MAX_BODY_BYTES} bytes at most.");
+    problem::plain(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", &detail)
+}
+
+/// Whether one of these endpoints has this path, whatever the method.
+pub fn has_path<E: AsRef<Declaration>>(endpoints: &[E], path: &str) -> bool {
+    endpoints.iter().any(|endpoint| match_path(endpoint.as_ref().path, path).is_some())
+}
+
+/// The parameters of a path, by name.
+pub type Parameters = Vec<(&'static str, String)>;
+
+/// The response to a path that no endpoint has.
+pub fn not_found() -> Box<Response> {
+    Box::new(problem::to_response(&Error::NotFound("this path".to_owned())))
+}
+
+/// The endpoint of a request, with the parameters of its path; otherwise the response: 404, 405 or 413.
+pub fn find<'a, E: AsRef<Declaration>>(
+    endpoints: &'a [E],
+    request: &Request<Bytes>,
+) -> Result<(&'a E, Parameters), Box<Response>> {
+    let candidates: Vec<_> = endpoints
+        .iter()
+        .filter_map(|endpoint| Some((endpoint, match_path(endpoint.as_ref().path, request.uri().path())?)))
+        .collect();
+    let Some((endpoint, _)) = candidates.first() else { return Err(not_found()) };
+    telemetry::record_operation(endpoint.as_ref().path);
+    let methods: Vec<_> = candidates.iter().map(|(endpoint, _)| endpoint.as_ref().method.clone()).collect();
+    let found = candidates.into_iter().find(|(endpoint, _)| endpoint.as_ref().method == request.method());
+    let Some(found) = found else {
+        let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
+        let methods = methods.join(", ");
+        let mut response = problem::plain(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "Method not allowed",
+            &format!("This path knows {methods}."),
+        );
+        // Names of methods are always a header's text.
+        response.headers_mut().extend(HeaderValue::from_str(&methods).ok().map(|methods| (ALLOW, methods)));
+        return Err(Box::new(response));
+    };
+    if request.body().len() > MAX_BODY_BYTES {
+        return Err(Box::new(too_large()));
+    }
+    Ok(found)
+}
+
+/// The parameters of `path` under `pattern`, if it matches.
+fn match_path(pattern: &'static str, path: &str) -> Option<Parameters> {
+    let mut parameters = Vec::new();
+    let mut segments = path.split('/');
+    for expected in pattern.split('/') {
+        let segment = segments.next()?;
+        match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) if !segment.is_empty() => parameters.push((name, decode(segment).into_owned())),
+            None if expected == segment => {}
+            _ => return None,
+        }
+    }
+    segments.next().is_none().then_some(parameters)
+}
+
+pub(crate) fn parse_query(query: &str) -> Vec<(String, String)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name).into_owned(), decode(&value.replace('+', " ")).into_owned())
+        })
+        .collect()
+}
+
+/// Percent-decoding; text that is not well-formed stays as it is and is refused by whoever parses it.
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex =
+            tail.get(..2).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        match (first, hex) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_match_whole_segments_only() {
+        let pattern = "/v1/workspaces/{workspace}/rules/{id}";
+        let matched = match_path(pattern, "/v1/workspaces/demo/rules/a%2Fb").unwrap();
+        assert_eq!(matched, [("workspace", "demo".to_owned()), ("id", "a/b".to_owned())]);
+        for other in [
+            "/v1/workspaces/demo/rules",
+            "/v1/workspaces/demo/rules/",
+            "/v1/workspaces//rules/1",
+            "/v1/workspaces/demo/rules/1/x",
+        ] {
+            assert!(match_path(pattern, other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn queries_are_decoded_and_broken_escapes_survive() {
+        assert_eq!(
+            parse_query("a=1%2B2&b=x+y&c"),
+            [
+                ("a".to_owned(), "1+2".to_owned()),
+                ("b".to_owned(), "x y".to_owned()),
+                ("c".to_owned(), String::new())
+            ]
+        );
+        assert_eq!(decode("%zz%4"), "%zz%4");
+        assert_eq!(decode("%ff"), "%ff");
+    }
+}
