@@ -103,7 +103,7 @@ impl AuthMeta {
         let saved = self.connector.table.upsert_connection(workspace, &connection).await;
         event.complete(saved.map_err(Error::from), None, self.host.clock.now()).await?;
         let accounts = self.upsert_accounts(workspace, &connection, found, ListingSource::Consent).await?;
-        tracing::info!(%workspace, connection = %connection.id, ad_accounts = accounts.len(), "Connected to Meta.");
+        tracing::info!(%workspace, connection = %connection.id.log_id(), ad_accounts = accounts.len(), "Connected to Meta.");
         Ok((connection, accounts))
     }
 

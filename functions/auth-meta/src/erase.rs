@@ -214,7 +214,7 @@ impl AuthMeta {
         let check = Job::CheckConnection { workspace: workspace.clone(), connection: to.clone() };
         self.host.queues.send(&[check]).await?;
         self.connector.table.transfer_account(workspace, account, from, to).await?;
-        tracing::info!(%workspace, ad_account = %account, connection = %to, "An ad account was handed over.");
+        tracing::info!(%workspace, ad_account = %account, connection = %to.log_id(), "An ad account was handed over.");
         Ok(())
     }
 

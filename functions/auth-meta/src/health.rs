@@ -83,13 +83,13 @@ impl AuthMeta {
         if let Some((at, credential)) =
             next_expiry(&checked).filter(|(at, _)| at.duration_since(now) < EXPIRY_WARNING_PERIOD)
         {
-            tracing::warn!(%workspace, connection = %id, %at, credential, "A connection ends soon.");
+            tracing::warn!(%workspace, connection = %id.log_id(), %at, credential, "A connection ends soon.");
         }
         if checked.state == ConnectionState::Connected {
             self.refresh_accounts(workspace, &checked, token).await?;
         }
         if checked.state != seen.state {
-            tracing::warn!(%workspace, connection = %id, state = ?checked.state, "A connection has changed.");
+            tracing::warn!(%workspace, connection = %id.log_id(), state = ?checked.state, "A connection has changed.");
         }
         Ok(())
     }
@@ -104,7 +104,7 @@ impl AuthMeta {
         let mut found = match self.connector.graph.on_behalf_of(token).accessible_accounts().await {
             // Meta lists nothing for it at the moment, which says nothing of the accounts.
             Err(GraphError::NeedPermission(details) | GraphError::NotFound(details)) => {
-                tracing::warn!(%workspace, connection = %connection.id, %details, "Accounts are not listed.");
+                tracing::warn!(%workspace, connection = %connection.id.log_id(), %details, "Accounts are not listed.");
                 return Ok(());
             }
             found => found.map_err(into_retryable)?,
@@ -148,7 +148,7 @@ impl AuthMeta {
             checked.sealed_token =
                 self.connector.keyring.seal(&renewed, &token_context(workspace, &checked.id)).await?;
             renewal = Some(event.with_after(expiry(&facts)));
-            tracing::info!(%workspace, connection = %checked.id, "A token was renewed.");
+            tracing::info!(%workspace, connection = %checked.id.log_id(), "A token was renewed.");
         }
         let granted = self.granted_permissions(token, &facts).await?;
         (checked.scopes, checked.declined) = (granted.scopes, granted.declined);

@@ -113,7 +113,7 @@ impl EvaluateRules {
     async fn resume_open_decisions(&self, client: &AccountClient, rule: &Rule) -> Result<(), Error> {
         let (table, workspace) = (&self.connector.table, &client.workspace);
         let now = self.host.clock.now();
-        let today = client.account.today(now);
+        let today = client.account.today(now)?;
         let recent = today.saturating_sub(OPEN_DECISION_LOOKBACK_DAYS.days());
         let mut failed = None;
         for decision in table.decisions_since(workspace, &rule.id, recent).await? {
@@ -140,9 +140,13 @@ impl EvaluateRules {
         let (workspace, account) = (&client.workspace, &client.account);
         let table = &self.connector.table;
         let now = self.host.clock.now();
-        let today = account.today(now);
+        let today = account.today(now)?;
         let window = rule.spec.when.window.days(today);
-        if !window.weeks().all(|week| is_fresh(account, window, week, chunks, now)) {
+        let mut is_measured = true;
+        for week in window.weeks() {
+            is_measured &= is_fresh(account, window, week, chunks, now)?;
+        }
+        if !is_measured {
             tracing::info!(%workspace, rule = %rule.id, "A rule waits: its window is not measured to its end.");
             return Ok(Vec::new());
         }
@@ -236,11 +240,17 @@ impl EvaluateRules {
 
 /// Whether a week's numbers are complete up to the end of the window: measured after its last day was over,
 /// or for a window that is not over, lately.
-fn is_fresh(account: &AdAccount, window: DateRange, week: IsoWeek, chunks: &[Chunk], now: Timestamp) -> bool {
-    let window_end = account.end_of(window.until.min(week.range().until));
+fn is_fresh(
+    account: &AdAccount,
+    window: DateRange,
+    week: IsoWeek,
+    chunks: &[Chunk],
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let window_end = account.end_of(window.until.min(week.range().until))?;
     let needed = if window_end <= now { window_end } else { now - MAX_DATA_AGE };
     let chunk = chunks.iter().find(|chunk| chunk.week == week && chunk.state == ChunkState::Done);
-    chunk.and_then(|chunk| chunk.completed_at).is_some_and(|completed| completed >= needed)
+    Ok(chunk.and_then(|chunk| chunk.completed_at).is_some_and(|completed| completed >= needed))
 }
 
 fn is_running(object: &AdObject) -> bool {
@@ -267,7 +277,7 @@ mod tests {
             details: Default::default(),
         };
         let now: Timestamp = now.parse().unwrap();
-        let days = window.days(account.today(now));
+        let days = window.days(account.today(now).unwrap());
         days.weeks().all(|week| {
             let chunk = Chunk {
                 week,
@@ -282,7 +292,7 @@ mod tests {
                 completed_at: Some(completed.parse().unwrap()),
                 failure: None,
             };
-            is_fresh(&account, days, week, &[chunk], now)
+            is_fresh(&account, days, week, &[chunk], now).unwrap()
         })
     }
 

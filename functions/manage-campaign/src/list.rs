@@ -243,8 +243,9 @@ impl ManageCampaign {
         level: Level,
         range: DateRange,
     ) -> Result<Vec<(AdObject, Measures)>, Error> {
-        let objects = self.connector.table.entities(workspace, account, level).await?;
-        let weeks = self.connector.table.facts(workspace, account, level, range).await?;
+        let table = self.connector.table.eventually_consistent();
+        let objects = table.entities(workspace, account, level).await?;
+        let weeks = table.facts(workspace, account, level, range).await?;
         let mut sums = fact::sum_by_object(&weeks, range);
         Ok(objects
             .into_iter()
@@ -256,7 +257,7 @@ impl ManageCampaign {
     }
 
     fn range(&self, since: Option<Day>, until: Option<Day>, account: &AdAccount) -> Result<DateRange, Error> {
-        let today = account.today(self.host.clock.now());
+        let today = account.today(self.host.clock.now())?;
         match (since, until) {
             (Some(Day(since)), until) => Ok(DateRange::new(since, until.map_or(today, |Day(until)| until))?),
             (None, until) => Ok(DateRange::ending(until.map_or(today, |Day(until)| until), DEFAULT_DAYS)),

@@ -292,9 +292,10 @@ impl ManageCampaign {
     }
 
     fn is_late(&self, due: &Activation) -> bool {
-        let zone = TimeZone::get(&due.timezone).unwrap_or(TimeZone::UTC);
-        let at = zone.to_ambiguous_zoned(due.at).compatible();
-        at.is_ok_and(|at| self.host.clock.now().duration_since(at.timestamp()) > MAX_ACTIVATION_DELAY)
+        // A time that cannot be told any more is over.
+        let zone = TimeZone::get(&due.timezone);
+        let at = zone.and_then(|zone| zone.to_ambiguous_zoned(due.at).compatible());
+        at.map_or(true, |at| self.host.clock.now().duration_since(at.timestamp()) > MAX_ACTIVATION_DELAY)
     }
 
     /// Activates a campaign. One that we launched has its ad and ad set activated first and itself last,

@@ -137,7 +137,7 @@ enum Increment {
 impl QueryInsights {
     /// The function on this host.
     pub fn new(table: Table, middleware: Middleware) -> Self {
-        Self { table, middleware }
+        Self { table: table.eventually_consistent(), middleware }
     }
 
     /// Responds to a request.

@@ -106,7 +106,7 @@ impl SyncEntities {
     /// The weeks to measure now: those never asked for, those that Meta may restate, those left undone.
     async fn plan(&self, workspace: &Tenant, account: &AdAccount) -> Result<BTreeSet<IsoWeek>, Error> {
         let table = &self.connector.table;
-        let today = account.today(self.host.clock.now());
+        let today = account.today(self.host.clock.now())?;
         let known = table.chunks(workspace, &account.id).await?;
         let never = IsoWeek::backfill(today).filter(|week| known.iter().all(|chunk| chunk.week != *week));
         let failed = known.iter().filter(|chunk| chunk.state == ChunkState::Failed).map(|chunk| chunk.week);

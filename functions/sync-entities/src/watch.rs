@@ -36,12 +36,12 @@ impl SyncEntities {
             watched += 1;
             let connection = table.connection(&workspace, &account.connection).await?;
             let Some(connection) = connection.filter(|connection| is_usable(connection, now)) else {
-                tracing::warn!(%workspace, %ad_account, connection = %account.connection, "Connect it again.");
+                tracing::warn!(%workspace, %ad_account, connection = %account.connection.log_id(), "Connect it again.");
                 lost.insert((workspace, account.connection));
                 continue;
             };
             if next_expiry(&connection).is_some_and(|at| at.duration_since(now) < EXPIRY_WARNING_PERIOD) {
-                tracing::warn!(%workspace, connection = %connection.id, "A connection ends soon.");
+                tracing::warn!(%workspace, connection = %connection.id.log_id(), "A connection ends soon.");
                 expiring.insert((workspace.clone(), connection.id));
             }
             let synced_at = account.entities_synced_at.unwrap_or(connection.connected_at);

@@ -111,7 +111,7 @@ impl SyncMetricsChunk {
 
     async fn run(&self, client: &AccountClient, week: IsoWeek, lease: &Lease) -> Result<RunResult, Error> {
         let table = &self.connector.table;
-        let Some(range) = measurable_days(week, client, self.host.clock.now()) else {
+        let Some(range) = measurable_days(week, client, self.host.clock.now())? else {
             return Ok(RunResult::Complete(RunTotals::default()));
         };
         let mut days: Vec<InsightsRow> = Vec::new();
@@ -213,9 +213,14 @@ impl SyncMetricsChunk {
 }
 
 /// The days of a week that have begun in the account's time zone.
-fn measurable_days(week: IsoWeek, client: &AccountClient, now: Timestamp) -> Option<DateRange> {
+fn measurable_days(
+    week: IsoWeek,
+    client: &AccountClient,
+    now: Timestamp,
+) -> Result<Option<DateRange>, Error> {
     let range = week.range();
-    DateRange::new(range.since, range.until.min(client.account.today(now))).ok()
+    let today = client.account.today(now)?;
+    Ok(DateRange::new(range.since, range.until.min(today)).ok())
 }
 
 /// Until when a run that is alive now may hold its week.

@@ -1,7 +1,7 @@
 //! The audit log as the API shows it.
 
-use domain::Error;
 use domain::date::Day;
+use domain::{Error, FieldError};
 use http::{Method, StatusCode};
 use jiff::tz::TimeZone;
 use runtime::endpoint::{self, Endpoint};
@@ -10,7 +10,7 @@ use runtime::request::{Json, NoPath, RequestContext};
 use runtime::response::List;
 use runtime::session::{Role, Session};
 use serde::{Deserialize, Serialize};
-use store::audit::{AuditEntry, StoredEntry};
+use store::audit::{AuditEntry, StoredEntry, is_entry_position, position_before};
 
 use crate::Workspaces;
 
@@ -39,9 +39,7 @@ pub(crate) struct AuditEntryView {
 pub(crate) fn list_audit() -> Endpoint<Workspaces> {
     endpoint::member(Method::GET, "/v1/workspaces/{workspace}/audit", Role::Owner)
         .named("list_audit", "Lists who did what")
-        .about(
-            "Every entry names the hash of the one before; an act that is only `intended` may have happened.",
-        )
+        .about("What is only `intended` may have happened. Digests seal the entries by their hashes.")
         .responds(StatusCode::OK, "The entries, newest first.", Workspaces::list_audit)
 }
 
@@ -55,25 +53,26 @@ impl Workspaces {
         let (workspace, table) = (&session.workspace, &self.table);
         let AuditQuery { day, limit, after } = query;
         let limit = limit.rows();
-        let before =
-            after.map(|after| after.position().parse::<u64>().map_err(|_| Cursor::invalid())).transpose()?;
-        let (mut first, mut before) = (0, before);
+        let mut before = after.map(|after| after.position().to_owned());
+        if before.as_deref().is_some_and(|before| !is_entry_position(before)) {
+            return Err(Cursor::invalid().into());
+        }
+        let mut since = None;
         if let Some(Day(day)) = day {
             let start_of =
                 |day: jiff::civil::Date| day.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
             let range = start_of(day).and_then(|begin| Ok((begin, start_of(day.tomorrow()?)?)));
-            let (begin, end) = range.map_err(|error| domain::FieldError::new("day", error.to_string()))?;
-            first = table.audit_seq_before(workspace, begin).await?;
-            let end_seq = table.audit_seq_before(workspace, end).await? + 1;
-            before = Some(before.map_or(end_seq, |before| before.min(end_seq)));
+            let (begin, end) = range.map_err(|error| FieldError::new("day", error.to_string()))?;
+            let end = position_before(end);
+            (since, before) = (Some(begin), Some(before.map_or(end.clone(), |before| before.min(end))));
         }
-        let stored = table.audit_entries(workspace, before, limit + 1).await?;
-        let to_view = |stored: StoredEntry| Ok(AuditEntryView { entry: stored.entry()?, hash: stored.hash });
+        let stored = table.audit_entries(workspace, since, before.as_deref(), limit + 1).await?;
+        let to_view =
+            |stored: StoredEntry| Ok(AuditEntryView { entry: stored.entry()?, hash: stored.hash() });
         let mut data = stored.into_iter().map(to_view).collect::<Result<Vec<_>, Error>>()?;
-        data.retain(|view| view.entry.seq > first);
         let more = data.len() > limit;
         data.truncate(limit);
-        let after = data.last().filter(|_| more).map(|view| encode_cursor(&view.entry.seq.to_string()));
+        let after = data.last().filter(|_| more).map(|view| encode_cursor(&view.entry.id));
         Ok(Json(List { data, after }))
     }
 }

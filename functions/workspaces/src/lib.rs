@@ -1,18 +1,23 @@
-//! Workspaces, their members and invitations, and the view of the audit log.
+//! Workspaces, their members and invitations, and the view of the audit log. It is also the outbox: events are told to
+//! their subscribers as the table's stream delivers them.
 
 mod audit;
 mod invitations;
 mod members;
 mod workspaces;
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use domain::Error;
 use http::Request;
 use middleware::Middleware;
 use runtime::endpoint::Endpoint;
+use runtime::stream::CreatedItem;
 use runtime::{Clock, Response};
 use store::Table;
+use store::audit::PublishedEntry;
 
 /// Every endpoint of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<Workspaces>>> = LazyLock::new(|| {
@@ -43,6 +48,19 @@ impl Workspaces {
     /// The function on this host.
     pub fn new(table: Table, clock: Clock, middleware: Middleware) -> Self {
         Self { table, clock, middleware }
+    }
+
+    /// Publishes created items to the subscribers of events: entries of audit logs are sealed. Publishing an item again
+    /// changes nothing.
+    pub async fn publish(&self, items: Vec<CreatedItem>) -> Result<(), Error> {
+        let entries = items.iter().filter_map(|item| PublishedEntry::from_keys(&item.pk, &item.sk));
+        let workspaces: BTreeSet<_> = entries.map(|entry| entry.workspace).collect();
+        for workspace in workspaces {
+            if let Some(head) = self.table.seal_audit_log(&workspace, self.clock.now()).await? {
+                tracing::info!(%workspace, digest = head.seq, hash = head.hash, "An audit log was sealed.");
+            }
+        }
+        Ok(())
     }
 
     /// Responds to a request.

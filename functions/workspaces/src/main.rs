@@ -2,7 +2,7 @@
 
 use middleware::Middleware;
 use runtime::aws::Aws;
-use runtime::lambda::{BoxError, serve_requests};
+use runtime::lambda::{BoxError, serve_with_stream};
 use runtime::{Clock, SessionVerifier};
 use store::Table;
 use workspaces::Workspaces;
@@ -20,6 +20,12 @@ async fn main() -> Result<(), BoxError> {
         clock.clone(),
         requests_per_minute?,
     );
-    let function = Workspaces::new(table, clock, middleware);
-    serve_requests(|request| function.handle(request)).await
+    let function = Workspaces::new(table, clock.clone(), middleware);
+    serve_with_stream(
+        &clock,
+        "workspaces",
+        |request| function.handle(request),
+        |items| function.publish(items),
+    )
+    .await
 }

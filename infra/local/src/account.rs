@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use graph_api::GraphConfig;
-use graph_sim::{AccountArgs, App, Config, GraphSim};
+use graph_sim::{AccountArgs, App, Config, GraphSim, Source};
 use jiff::civil::{Date, time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -12,6 +12,7 @@ use runtime::Clock;
 use runtime::env::Env;
 
 use crate::data::Data;
+use crate::snapshot::Snapshot;
 
 /// The id of the simulated app.
 const SIMULATED_APP: &str = "100000000000001";
@@ -36,6 +37,8 @@ pub(crate) struct MetaBackend {
 /// What Meta has to know about this app.
 pub(crate) struct AppSettings<'a> {
     pub(crate) data: &'a Data,
+    /// What a simulated Meta begins with, and when.
+    pub(crate) snapshot: Option<&'a Snapshot>,
     pub(crate) app_secret: &'a str,
     pub(crate) verify_token: &'a str,
     pub(crate) redirect_uri: String,
@@ -52,7 +55,9 @@ impl Account {
             Self::Live => return live(settings),
             Self::Simulated(args) => args,
         };
-        if let (None, Some(today)) = (&args.account, args.today) {
+        if let Some(snapshot) = settings.snapshot {
+            clock.advance(snapshot.taken_at.duration_since(clock.now()));
+        } else if let (None, Some(today)) = (&args.account, args.today) {
             set_to_noon(clock, today, &args.zone()?)?;
         }
         let sim_clock = clock.clone();
@@ -61,7 +66,11 @@ impl Account {
             app_secret: settings.app_secret.to_owned(),
             redirect_uris: vec![settings.redirect_uri.clone()],
         };
-        let config = Config::new(args.source(clock.now())?, app, Arc::new(move || sim_clock.now()));
+        let source = match settings.snapshot {
+            Some(snapshot) => Source::Snapshot(snapshot.sim.clone()),
+            None => args.source(clock.now())?,
+        };
+        let config = Config::new(source, app, Arc::new(move || sim_clock.now()));
         let sim =
             GraphSim::start(Config { journal: settings.data.journal(&journal_name(args)), ..config }).await?;
         if let Some(folder) = &args.account {

@@ -7,6 +7,7 @@ use anyhow::Context;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::types::QueueAttributeName;
 use domain::job::Queue;
+use dynoxide::Database;
 use runtime::queue::{QueueAddress, Queues, dead_letter_queue_name};
 use runtime::schedule::{ScheduleConfig, Schedules};
 use runtime::secrets::StoredSecret;
@@ -36,6 +37,8 @@ pub const KEYRING_SECRET: &str = "adflight/keyring";
 pub struct Cloud {
     /// The system's clock.
     pub clock: Clock,
+    /// The embedded engine's database.
+    pub(crate) database: Database,
     /// The table, already created.
     pub table: Table,
     /// The DynamoDB client of the runner, which reads the table as an operator would.
@@ -72,8 +75,9 @@ impl Cloud {
         let timers = Timers::new(clock.clone());
         let sent = Arc::new(Notify::new());
         let recorder = CallRecorder::new(observer);
+        let database = data.database()?;
         let aws = MockAws::builder()
-            .with_service(recorder.recording(Dynamo::new(data.database()?)))
+            .with_service(recorder.recording(Dynamo::new(database.clone())))
             .with_service(recorder.recording(Sqs::new(sent.clone())))
             .with_service(recorder.recording(timers.clone()))
             .with_service(recorder.recording(Secrets::new(data.clone())))
@@ -100,6 +104,7 @@ impl Cloud {
         let keyring = store_keyring(&config, local, clock).await?;
         Ok(Self {
             clock: clock.clone(),
+            database,
             table,
             dynamodb,
             sqs,

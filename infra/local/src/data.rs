@@ -32,7 +32,7 @@ impl std::str::FromStr for Data {
 const SECRETS_FILE: &str = "secrets.json";
 
 /// This machine's secrets. They protect simulated accounts, or a developer's own.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct LocalSecrets {
     /// Seed of the key that signs session tokens.
     pub issuer_seed: String,

@@ -11,7 +11,8 @@ use manage_campaign::ManageCampaign;
 use middleware::Middleware;
 use query_insights::QueryInsights;
 use runtime::router::{self, has_path};
-use runtime::{AppSecrets, Host, Response};
+use runtime::stream::{self, CreatedItem};
+use runtime::{AppSecrets, Clock, Host, Response};
 use sync_entities::SyncEntities;
 use sync_metrics_chunk::SyncMetricsChunk;
 use webhook_ingest::{WebhookIngest, WebhookReceiver};
@@ -78,6 +79,12 @@ impl Functions {
         } else {
             *router::not_found()
         }
+    }
+
+    /// Passes items that were created in the table to the outbox, and returns whether they are published.
+    pub(crate) async fn publish(&self, clock: &Clock, items: Vec<CreatedItem>) -> bool {
+        let publish = |items| async { self.workspaces.publish(items).await };
+        calls::attributed_to("workspaces", stream::publish("workspaces", clock, items, publish)).await
     }
 
     /// Passes a job to the function of the queue that it came from.

@@ -19,6 +19,7 @@ use local::{Options, System};
 use runtime::Clock;
 use runtime::session::Role;
 use runtime::telemetry::{self, Format};
+use store::audit::digest::AuditReport;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The exit code for a mistake in the command line or the environment.
@@ -52,7 +53,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum AuditCommand {
-    /// Verify the hash chain of a workspace's entries and name the first broken link.
+    /// Verify a workspace's entries against their digests and name the first place that does not hold.
     Verify {
         /// The workspace.
         #[arg(long, default_value = WORKSPACE)]
@@ -272,12 +273,15 @@ fn token(args: Token) -> anyhow::Result<ExitCode> {
 
 async fn verify(location: &TableLocation, workspace: &str) -> anyhow::Result<ExitCode> {
     match local::verify::verify(location, workspace).await? {
-        Ok(entries) => {
-            print(&format!("The audit log of {workspace} holds: {entries} entries."))?;
+        Ok(AuditReport { entries, unsealed, digests, head_hash }) => {
+            let head = head_hash.map_or_else(String::new, |hash| format!(" The last digest is {hash}."));
+            print(&format!(
+                "The audit log of {workspace} holds: {entries} entries in {digests} digests, {unsealed} not sealed yet.{head}"
+            ))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            print(&format!("The audit log of {workspace} is broken at {error}."))?;
+            print(&format!("The audit log of {workspace} does not hold: {error}."))?;
             Ok(ExitCode::FAILURE)
         }
     }

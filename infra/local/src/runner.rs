@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::calls;
 use crate::cloud::Cloud;
 use crate::functions::Functions;
+use crate::outbox;
 
 /// The interval at which a queue is polled although nothing was sent, for messages whose delay or timeout is over.
 const POLL: Duration = Duration::from_millis(200);
@@ -46,6 +47,7 @@ impl Runner {
             tasks.spawn(source.poll());
         }
         tasks.spawn(fire(cloud.clone()));
+        tasks.spawn(outbox::deliver(cloud.clone(), functions.clone()));
         Self { tasks, cloud: cloud.clone(), busy }
     }
 

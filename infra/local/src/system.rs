@@ -1,6 +1,7 @@
 //! The complete system: Meta (simulated or real), the embedded AWS, the functions, the runner and HTTP.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use anyhow::Context;
 use connector::Connector;
@@ -15,13 +16,14 @@ use store::Table;
 
 use crate::account::{Account, AppSettings};
 use crate::cloud::Cloud;
-use crate::data::Data;
+use crate::data::{Data, LocalSecrets};
 use crate::functions::Functions;
 use crate::http_server::{self, HttpServer};
 use crate::issuer::Issuer;
 use crate::observer::Observer;
 use crate::recover::{self, AccountSnapshots};
 use crate::runner::Runner;
+use crate::snapshot::Snapshot;
 
 /// The options of a system.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct Options {
     pub sessions: Option<SessionConfig>,
     /// Receives all calls, requests and responses.
     pub observer: Option<Observer>,
+    /// The system that this one begins as a copy of.
+    pub snapshot: Option<Arc<Snapshot>>,
 }
 
 impl Options {
@@ -53,6 +57,7 @@ impl Options {
             requests_per_minute: 60_000,
             sessions: None,
             observer: None,
+            snapshot: None,
         }
     }
 }
@@ -81,6 +86,7 @@ pub struct System {
     issuer: Issuer,
     server: HttpServer,
     url: String,
+    local: LocalSecrets,
     _lock: Option<File>,
 }
 
@@ -90,11 +96,13 @@ impl System {
         let lock = options.data.lock()?;
         let (listener, address) = http_server::bind(options.port)?;
         let url = format!("http://{address}");
-        let mut local = options.data.secrets()?;
+        let copied = options.snapshot.as_deref();
+        let mut local = copied.map_or_else(|| options.data.secrets(), |copied| Ok(copied.secrets.clone()))?;
         let clock = Clock::system();
         let before = clock.now();
         let settings = AppSettings {
             data: &options.data,
+            snapshot: copied,
             app_secret: &local.app_secret,
             verify_token: &local.verify_token,
             redirect_uri: format!("{url}/v1/auth/meta/callback"),
@@ -117,6 +125,10 @@ impl System {
         let cloud =
             Cloud::start(&options.data, &local, &clock, options.visibility_seconds, options.observer.clone())
                 .await?;
+        if let Some(copied) = copied {
+            copied.restore(&cloud.database)?;
+            cloud.timers.restore(copied.timers.clone());
+        }
         let issuer = Issuer::new(&local.issuer_seed)?;
         let host = Host {
             clock: clock.clone(),
@@ -130,7 +142,11 @@ impl System {
         let connector = Connector::new(table.clone(), graph.clone(), cloud.keyring.clone());
         let functions = Functions::new(&connector, &host, secrets.clone());
         let started_at = clock.now();
-        let snapshots = recover::recover(&cloud, &functions).await?;
+        // A copied system had nothing to resume.
+        let snapshots = match copied {
+            Some(_) => AccountSnapshots::default(),
+            None => recover::recover(&cloud, &functions).await?,
+        };
         let runner = Runner::start(&cloud, &functions);
         let server = HttpServer::start(listener, functions, options.observer);
         Ok(Self {
@@ -147,6 +163,7 @@ impl System {
             issuer,
             server,
             url,
+            local,
             _lock: lock,
         })
     }
@@ -169,6 +186,13 @@ impl System {
     /// Returns a session token that is valid now.
     pub fn token(&self, workspace: &str, role: Role) -> anyhow::Result<String> {
         self.issuer.sign(&self.issuer.claims(workspace, role, self.clock.now())?)
+    }
+
+    /// Copies the system, which must be idle: messages in queues are not copied.
+    pub fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        let sim = self.sim.as_ref().context("only a simulated Meta can be copied")?.snapshot();
+        let timers = self.cloud.timers.all();
+        Snapshot::of(&self.cloud.database, sim, timers, self.local.clone(), self.clock.now())
     }
 
     /// Stops everything in order: new requests first, then new messages, then Meta.

@@ -55,6 +55,16 @@ impl Timers {
         Self { service: Arc::new(SchedulerService::new()), timers: Arc::default(), clock }
     }
 
+    /// Returns every schedule, by name.
+    pub(crate) fn all(&self) -> BTreeMap<String, Timer> {
+        self.lock().clone()
+    }
+
+    /// Adds schedules of another system.
+    pub(crate) fn restore(&self, timers: BTreeMap<String, Timer>) {
+        self.lock().extend(timers);
+    }
+
     /// Returns the schedules that are due, by name.
     pub fn due(&self) -> Vec<(String, Timer)> {
         let now = self.clock.now();

@@ -1,9 +1,10 @@
 //! Verifies the audit log of a workspace, in this machine's table or in one in AWS.
 
 use aws_config::BehaviorVersion;
+use jiff::SignedDuration;
 use runtime::Clock;
 use store::Table;
-use store::audit::ChainError;
+use store::audit::digest::{AuditFault, AuditReport};
 
 use crate::cloud::Cloud;
 use crate::data::Data;
@@ -18,21 +19,25 @@ pub enum TableLocation {
     Aws(String),
 }
 
-/// Returns the number of entries in a workspace's log, or its first broken link.
-pub async fn verify(location: &TableLocation, workspace: &str) -> anyhow::Result<Result<u64, ChainError>> {
+/// Returns what a workspace's log consists of, or the first place at which it does not hold.
+pub async fn verify(
+    location: &TableLocation,
+    workspace: &str,
+) -> anyhow::Result<Result<AuditReport, AuditFault>> {
     let workspace = tenant(workspace)?;
     match location {
         TableLocation::Local(data) => {
             // Fails where no system has run, instead of creating secrets.
             let local = data.existing_secrets()?;
             let _lock = data.lock()?;
+            let now = Clock::system().now() + SignedDuration::from_secs(local.clock_ahead_seconds);
             let cloud = Cloud::start(data, &local, &Clock::system(), 30, None).await?;
-            Ok(cloud.table.verify_audit_log(&workspace).await?)
+            Ok(cloud.table.verify_audit_log(&workspace, now).await?)
         }
         TableLocation::Aws(name) => {
             let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
             let table = Table::new(aws_sdk_dynamodb::Client::new(&config), name);
-            Ok(table.verify_audit_log(&workspace).await?)
+            Ok(table.verify_audit_log(&workspace, Clock::system().now()).await?)
         }
     }
 }

@@ -143,3 +143,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
+
+/// Parallel changes of one workspace: tests/journeys/benches/parallel_changes.rs measures.
+pub(crate) fn changes() -> anyhow::Result<()> {
+    run(command("cargo", &["bench", "--quiet", "--package", "journeys", "--bench", "parallel_changes"]))
+}

@@ -21,7 +21,7 @@ const MAX_GZIPPED_BYTES: u64 = 300_000;
 /// The profile of the Worker as it is deployed.
 pub(crate) const OPTIMIZED: &str = "edge";
 /// The profile of the Worker in the check.
-pub(crate) const DEVELOPMENT: &str = "dev";
+pub(crate) const DEVELOPMENT: &str = "edge-dev";
 
 /// Compiles the Worker into target/worker/webhook-ingest/build. wrangler calls this as its build command.
 pub(crate) fn build(profile: &str) -> anyhow::Result<()> {

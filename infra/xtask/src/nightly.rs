@@ -67,7 +67,11 @@ impl Piece {
                 fuzz.env("FUZZ_ITERATIONS", FUZZ_ITERATIONS);
                 run(fuzz)
             }
-            Self::Bench => peers::bench_sync().and_then(|()| bench::hosts()),
+            Self::Bench => {
+                peers::bench_sync()?;
+                bench::changes()?;
+                bench::hosts()
+            }
         }
     }
 }

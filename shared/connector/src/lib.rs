@@ -81,7 +81,7 @@ impl Connector {
         if let Err(Error::Reconnect(why)) = &opened
             && !connection.sealed_token.is_empty()
         {
-            tracing::error!(%workspace, connection = %connection.id, "A sealed token does not open.");
+            tracing::error!(%workspace, connection = %connection.id.log_id(), "A sealed token does not open.");
             consent::mark_needs_reconnect(
                 &self.table,
                 workspace,
@@ -148,7 +148,7 @@ impl AccountClient {
             if details.code == 190 && details.subcode.is_none() && self.caller.is_token_valid().await? {
                 return Err(Error::NeedPermission(details.to_string()));
             }
-            tracing::warn!(connection = %self.connection.id, %details, "A connection must be renewed.");
+            tracing::warn!(connection = %self.connection.id.log_id(), %details, "A connection must be renewed.");
             let (seen, why) = (&self.connection, &details.message);
             consent::mark_needs_reconnect(
                 &self.table,

@@ -133,6 +133,15 @@ impl MemberId {
     }
 }
 
+impl ConnectionId {
+    /// Returns a pseudonym for logs, because the id contains Meta's id of a person: the first 64 bits of its SHA-256.
+    pub fn log_id(&self) -> String {
+        let mut digits = hex::encode(Sha256::digest(self.as_str()));
+        digits.truncate(16);
+        digits
+    }
+}
+
 impl AdAccountId {
     /// Returns the digits alone, as `account_id` fields and usage headers carry them.
     pub fn digits(&self) -> &str {

@@ -26,6 +26,8 @@ const MAX_CACHED_KEYS: usize = 10_000;
 pub(crate) struct RateLimiter {
     per_minute: u32,
     cache: Mutex<HashMap<RateLimitKey, CachedState>>,
+    /// Held while a batch is taken, so that parallel requests share it instead of taking one each and losing the rest.
+    taking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +40,7 @@ enum CachedState {
 
 impl RateLimiter {
     pub(crate) fn new(per_minute: u32) -> Self {
-        Self { per_minute: per_minute.max(1), cache: Mutex::default() }
+        Self { per_minute: per_minute.max(1), cache: Mutex::default(), taking: tokio::sync::Mutex::default() }
     }
 
     /// Counts a request. Says until when there is no room for another one, if there is none.
@@ -48,6 +50,12 @@ impl RateLimiter {
         rate_limit_key: &RateLimitKey,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, Error> {
+        match self.take_cached(rate_limit_key, now) {
+            CacheLookup::Granted => return Ok(None),
+            CacheLookup::Exhausted { until } => return Ok(Some(until)),
+            CacheLookup::Unknown { .. } => {}
+        }
+        let _taking = self.taking.lock().await;
         let busy = match self.take_cached(rate_limit_key, now) {
             CacheLookup::Granted => return Ok(None),
             CacheLookup::Exhausted { until } => return Ok(Some(until)),

@@ -25,6 +25,7 @@ use crate::problem;
 use crate::queue::{Delivery, Queues, consume};
 use crate::request::Origin;
 use crate::response::Response;
+use crate::stream::{self, CreatedItem, StreamBatch};
 use crate::telemetry::{self, MessageMetadata, Outcome, UnitOfWork};
 
 /// Serves a function that answers requests and has no queue, until Lambda ends the process.
@@ -40,6 +41,59 @@ where
     };
     // In a box, for its type is deeper than the compiler cares to look.
     Box::pin(lambda_runtime::run(service_fn(event))).await
+}
+
+/// Serves a function that responds to requests and publishes what is created in the table.
+pub async fn serve_with_stream<H, HF, P, PF>(
+    clock: &Clock,
+    function: &'static str,
+    handle: H,
+    publish: P,
+) -> Result<(), BoxError>
+where
+    H: Fn(Request<Bytes>) -> HF,
+    HF: Future<Output = Response>,
+    P: Fn(Vec<CreatedItem>) -> PF,
+    PF: Future<Output = Result<(), Error>>,
+{
+    let (handle, publish) = (&handle, &publish);
+    let event = |event: LambdaEvent<Box<RawValue>>| async move {
+        let LambdaEvent { payload, context } = event;
+        let shape: EventShape = serde_json::from_str(payload.get())?;
+        let work = async {
+            match shape {
+                EventShape { records: Some(_), .. } => {
+                    publish_batch(clock, function, publish, payload.get()).await
+                }
+                EventShape { .. } => handle_request(handle, payload.get()).await,
+            }
+        };
+        Box::pin(run_invocation(context, work)).await
+    };
+    // Boxed: the future's type is too deep for the compiler.
+    Box::pin(lambda_runtime::run(service_fn(event))).await
+}
+
+/// Publishes a batch of the table's stream. Lambda delivers a batch again from its first failed record on.
+async fn publish_batch<P, PF>(
+    clock: &Clock,
+    function: &'static str,
+    publish: &P,
+    event: &str,
+) -> Result<Box<RawValue>, BoxError>
+where
+    P: Fn(Vec<CreatedItem>) -> PF,
+    PF: Future<Output = Result<(), Error>>,
+{
+    let items = serde_json::from_str::<StreamBatch>(event)?.created();
+    let first = items.first().map(|item| item.sequence_number.clone());
+    let mut response = SqsBatchResponse::default();
+    if let Some(first) = first
+        && !stream::publish(function, clock, items, publish).await
+    {
+        response.add_failure(first);
+    }
+    to_raw(&response)
 }
 
 /// Serves a function with a queue: its requests, batches of its messages, and jobs that a schedule of the template

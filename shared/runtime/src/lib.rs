@@ -38,6 +38,8 @@ pub mod queue;
 pub mod schedule;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod secrets;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod stream;
 #[cfg(target_arch = "wasm32")]
 pub mod workers;
 

@@ -117,6 +117,7 @@ impl Operation {
 
     /// Takes over the status; there are no schemas.
     #[cfg(not(feature = "describe"))]
+    #[expect(clippy::extra_unused_type_parameters, reason = "the types are what would be documented")]
     pub(crate) fn take_shapes<P: Described, Q: Described, B: FromBody, R: IntoResponse>(
         &mut self,
         status: StatusCode,

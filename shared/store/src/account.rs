@@ -76,15 +76,15 @@ pub struct AccountDetails {
 }
 
 impl AdAccount {
-    /// Returns the account's local date at `now`.
-    pub fn today(&self, now: Timestamp) -> Date {
-        now.to_zoned(self.time_zone()).date()
+    /// Returns the account's local date at `now`. Fails where its time zone is not known.
+    pub fn today(&self, now: Timestamp) -> Result<Date, Error> {
+        Ok(now.to_zoned(self.time_zone()?).date())
     }
 
-    /// Returns the moment at which a local day ends.
-    pub fn end_of(&self, day: Date) -> Timestamp {
-        let midnight = day.tomorrow().unwrap_or(day).to_zoned(self.time_zone());
-        midnight.map_or(Timestamp::MAX, |midnight| midnight.timestamp())
+    /// Returns the moment at which a local day ends. Fails where the time zone is not known.
+    pub fn end_of(&self, day: Date) -> Result<Timestamp, Error> {
+        let midnight = day.tomorrow().unwrap_or(day).to_zoned(self.time_zone()?);
+        Ok(midnight.map_or(Timestamp::MAX, |midnight| midnight.timestamp()))
     }
 
     /// Checks whether ads launched through this connection may name these beneficiaries; see
@@ -104,9 +104,14 @@ impl AdAccount {
         check_beneficiaries(dsa, identities, owner, access_paths, field_prefix)
     }
 
-    /// Returns the time zone, which was validated when the account was stored.
-    fn time_zone(&self) -> TimeZone {
-        TimeZone::get(&self.timezone).unwrap_or(TimeZone::UTC)
+    /// Returns the time zone. It was valid when the account was stored; another zone instead would shift every day.
+    fn time_zone(&self) -> Result<TimeZone, Error> {
+        TimeZone::get(&self.timezone).map_err(|_| {
+            let (id, timezone) = (&self.id, &self.timezone);
+            Error::Conflict(format!(
+                "ad account {id} has the time zone {timezone:?}, which is not known here"
+            ))
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::key::{self, Key};
-use crate::table::{StoreError, Table, number, text};
+use crate::table::{StoreError, Table, millis, number, text};
 
 /// The state of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,11 @@ pub struct Chunk {
     #[serde(default)]
     pub fence: u64,
     /// End of the lease, in wall-clock time; it only decides when other workers may try.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "jiff::fmt::serde::timestamp::millisecond::optional"
+    )]
     pub lease_until: Option<Timestamp>,
     /// Pages stored by the current or last run.
     #[serde(default)]
@@ -149,8 +153,8 @@ impl Table {
                 (":planned", text("planned")),
                 (":zero", number(0)),
                 (":one", number(1)),
-                (":until", text(until)),
-                (":now", text(now)),
+                (":until", millis(until)),
+                (":now", millis(now)),
             ],
         );
         match taken.await {
@@ -175,7 +179,7 @@ impl Table {
         until: Timestamp,
     ) -> Result<(), StoreError> {
         let values =
-            vec![(":fence", number(lease.fence)), (":pages", number(pages)), (":until", text(until))];
+            vec![(":fence", number(lease.fence)), (":pages", number(pages)), (":until", millis(until))];
         let expression = "SET pages = :pages, lease_until = :until";
         self.update::<Chunk>(&lease.key, expression, Some("fence = :fence"), values).await.map(drop)
     }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{ConditionExpression, StoreError, Table, text};
+use crate::table::{ConditionExpression, StoreError, Table, millis, text};
 
 /// Time after which another worker may take over the action of an open decision.
 const DECISION_LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
@@ -26,6 +26,7 @@ pub enum DecisionClaim {
 struct StoredDecision {
     #[serde(flatten)]
     decision: Decision,
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     lease_until: Timestamp,
 }
 
@@ -58,8 +59,8 @@ impl Table {
         now: Timestamp,
     ) -> Result<Option<Decision>, StoreError> {
         let values = vec![
-            (":until", text(now + DECISION_LEASE_TTL)),
-            (":now", text(now)),
+            (":until", millis(now + DECISION_LEASE_TTL)),
+            (":now", millis(now)),
             (":deciding", text("deciding")),
         ];
         let condition = Some("outcome = :deciding AND lease_until < :now");

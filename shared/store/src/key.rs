@@ -225,17 +225,17 @@ pub fn audit_partition(ws: &WorkspaceId) -> String {
     format!("WS#{ws}#AUDIT")
 }
 
-/// Returns the sort key of an audit entry, padded so that entries sort by number.
-pub fn audit_position(seq: u64) -> String {
-    format!("ENTRY#{seq:020}")
+/// Returns the sort key of an audit entry. Ids sort by time.
+pub fn audit_entry_sort_key(id: &str) -> String {
+    format!("ENTRY#{id}")
 }
 
-/// Builds the key of an audit entry.
-pub fn audit_entry(ws: &WorkspaceId, seq: u64) -> Key {
-    key(audit_partition(ws), audit_position(seq))
+/// Returns the sort key of a digest, padded so that digests sort by number.
+pub fn audit_digest_sort_key(seq: u64) -> String {
+    format!("DIGEST#{seq:020}")
 }
 
-/// Builds the key of the audit log's head.
+/// Builds the key of the last digest's copy.
 pub fn audit_head(ws: &WorkspaceId) -> Key {
     key(audit_partition(ws), "HEAD")
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, number, text};
+use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, millis, number};
 
 /// A launch as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,7 @@ pub struct StoredLaunch {
     /// Raised with every write; each write is conditional on the previous version.
     pub version: u64,
     /// End of the current worker's lease.
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub lease_until: Timestamp,
 }
 
@@ -54,7 +55,7 @@ impl Table {
             &key::launch(ws, id),
             "SET lease_until = :until, version = version + :one",
             Some("attribute_exists(pk) AND lease_until < :now"),
-            vec![(":until", text(until)), (":one", number(1)), (":now", text(now))],
+            vec![(":until", millis(until)), (":one", number(1)), (":now", millis(now))],
         )
         .await
     }

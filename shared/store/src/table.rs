@@ -8,9 +8,10 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-    TimeToLiveSpecification,
+    StreamSpecification, StreamViewType, TimeToLiveSpecification,
 };
 use domain::Error;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
@@ -74,6 +75,8 @@ where
 pub struct Table {
     pub(crate) client: Client,
     pub(crate) name: Arc<str>,
+    /// Whether reads see every write that was acknowledged before them.
+    is_consistent: bool,
 }
 
 /// A condition of a write: an expression with its values.
@@ -90,6 +93,12 @@ pub(crate) const ITEM_NOT_EXISTS: ConditionExpression =
 /// Converts a number to an attribute.
 pub(crate) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
+}
+
+/// Returns a moment as an attribute that conditions compare: milliseconds since 1970. Text would compare `…:00Z` and
+/// `…:00.5Z` the wrong way round.
+pub(crate) fn millis(moment: Timestamp) -> AttributeValue {
+    number(moment.as_millisecond())
 }
 
 /// Converts text to an attribute.
@@ -124,7 +133,14 @@ pub(crate) fn keyed_item<T: Serialize>(key: &Key, value: &T) -> Result<Item, Sto
 impl Table {
     /// Creates a handle of the table `name`.
     pub fn new(client: Client, name: &str) -> Self {
-        Self { client, name: name.into() }
+        Self { client, name: name.into(), is_consistent: true }
+    }
+
+    /// Returns the table for reads that may lag behind writes by some hundred milliseconds, at half the price: lists and
+    /// numbers for people. What decides a write reads consistently.
+    #[must_use]
+    pub fn eventually_consistent(&self) -> Self {
+        Self { is_consistent: false, ..self.clone() }
     }
 
     /// Creates the table, unless it exists: two string keys, on-demand billing, `expires` as time to live.
@@ -134,11 +150,16 @@ impl Table {
         };
         let element = |name, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
         let internal = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Internal(error.to_string());
+        let stream = StreamSpecification::builder()
+            .stream_enabled(true)
+            .stream_view_type(StreamViewType::KeysOnly)
+            .build();
         let created = self
             .client
             .create_table()
             .table_name(&*self.name)
             .billing_mode(BillingMode::PayPerRequest)
+            .stream_specification(stream.map_err(internal)?)
             .attribute_definitions(attribute("pk").map_err(internal)?)
             .attribute_definitions(attribute("sk").map_err(internal)?)
             .key_schema(element("pk", KeyType::Hash).map_err(internal)?)
@@ -156,14 +177,14 @@ impl Table {
         Ok(())
     }
 
-    /// Reads one item with strong consistency.
+    /// Reads one item.
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
         let answer = self
             .client
             .get_item()
             .table_name(&*self.name)
             .set_key(Some(key.attributes()))
-            .consistent_read(true)
+            .consistent_read(self.is_consistent)
             .send()
             .await?;
         Ok(answer.item.map(from_item).transpose()?)
@@ -309,6 +330,30 @@ impl Table {
         }
     }
 
+    /// Returns up to `limit` items of a partition from sort key `first` to `last`, in order.
+    pub(crate) async fn query_asc<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        first: &str,
+        last: &str,
+        limit: usize,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let wanted = i32::try_from(limit - items.len()).unwrap_or(i32::MAX);
+            let query = self.range_query(pk, first, last).limit(wanted).set_exclusive_start_key(start);
+            let answer = query.send().await?;
+            for item in answer.items.unwrap_or_default() {
+                items.push(from_item(item)?);
+            }
+            start = answer.last_evaluated_key;
+            if start.is_none() || items.len() >= limit {
+                return Ok(items);
+            }
+        }
+    }
+
     pub(crate) fn range_query(&self, pk: &str, first: &str, last: &str) -> QueryFluentBuilder {
         self.client
             .query()
@@ -317,6 +362,6 @@ impl Table {
             .expression_attribute_values(":pk", text(pk))
             .expression_attribute_values(":first", text(first))
             .expression_attribute_values(":last", text(last))
-            .consistent_read(true)
+            .consistent_read(self.is_consistent)
     }
 }

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use crate::node::{Account, Kind, Node, graph_time, parse_time};
 
 /// One entry of the activity log.
+#[derive(Clone)]
 pub(crate) struct Activity {
     /// Ad account id without the `act_` prefix.
     pub(crate) account: String,

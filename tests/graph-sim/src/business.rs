@@ -21,7 +21,7 @@ const TASK_NAMES: [&str; 4] = ["MANAGE", "ADVERTISE", "ANALYZE", "DRAFT"];
 
 /// Ownership and membership. A user without an entry in `members` is a member of every business of the accounts; a
 /// business that a test adds has no members until one is added.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Businesses {
     /// Names of businesses added by a test, by id.
     pub(crate) added: BTreeMap<String, String>,

@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use crate::fault::FaultPlan;
 use crate::insights::InsightsLimits;
 use crate::reports::ReportSettings;
+use crate::sim::SimSnapshot;
 use crate::write_settings::{MediaLimits, WriteSettings};
 
 /// The simulator's source of time: it never reads the wall clock itself.
@@ -111,6 +112,8 @@ pub enum Source {
         /// The account's time zone, for a recording that does not contain it.
         timezone: Option<String>,
     },
+    /// What another simulator knew, with the same app and settings.
+    Snapshot(Arc<SimSnapshot>),
 }
 
 /// The parameters of a generated account.

@@ -28,7 +28,7 @@ pub(crate) struct AdRef {
 }
 
 /// All facts, by ad (in listing order) and day.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Facts {
     pub(crate) ads: Vec<AdRef>,
     index: HashMap<String, usize>,
@@ -38,6 +38,7 @@ pub(crate) struct Facts {
 }
 
 /// The state needed to generate further days.
+#[derive(Clone)]
 struct Progress {
     delivery: Delivery,
     /// The clock's day at the start; `today` is the last day with numbers then.

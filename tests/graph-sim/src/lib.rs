@@ -88,7 +88,7 @@ pub use processing::ReviewDecision;
 pub use quota::{Usage, UseCase};
 pub use recorded::last_recorded_day;
 pub use reports::{ReportError, ReportOutcome, ReportRun, ReportSettings};
-pub use sim::{AccountInfo, GraphSim};
+pub use sim::{AccountInfo, GraphSim, SimSnapshot};
 pub use start_error::StartError;
 pub use token::TokenState;
 pub use webhook::DeliveryStats;

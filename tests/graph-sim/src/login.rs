@@ -25,12 +25,13 @@ pub(crate) enum DialogResponse {
 }
 
 /// Authorization codes that were sent to the app.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct AuthorizationCodes {
     issued: u64,
     codes: BTreeMap<String, AuthorizationCode>,
 }
 
+#[derive(Clone)]
 struct AuthorizationCode {
     redirect_uri: String,
     grant: Grant,

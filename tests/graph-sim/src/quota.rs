@@ -69,6 +69,7 @@ pub(crate) struct QuotaTarget<'a> {
 }
 
 /// The calls of the last hour.
+#[derive(Clone)]
 pub(crate) struct Quota {
     limits: Limits,
     accounts: BTreeMap<String, AccountCalls>,
@@ -76,7 +77,7 @@ pub(crate) struct Quota {
 }
 
 /// The calls to one ad account.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct AccountCalls {
     cases: BTreeMap<UseCase, VecDeque<Timestamp>>,
     score: Score,

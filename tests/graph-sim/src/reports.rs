@@ -125,7 +125,7 @@ pub struct ReportRun {
 }
 
 /// All runs.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ReportRuns {
     pub(crate) settings: ReportSettings,
     queued_outcomes: VecDeque<ReportOutcome>,

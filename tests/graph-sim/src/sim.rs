@@ -42,6 +42,16 @@ pub struct GraphSim {
     served: JoinHandle<()>,
 }
 
+/// What a simulator knows at a moment, for others to start from: the world, tokens, quotas and subscriptions.
+#[derive(Clone)]
+pub struct SimSnapshot {
+    world: World,
+    tokens: Tokens,
+    codes: AuthorizationCodes,
+    quota: Quota,
+    webhooks: Webhooks,
+}
+
 /// The main ad account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountInfo {
@@ -61,7 +71,8 @@ impl GraphSim {
     /// # Errors
     /// When the port is taken, or a recording or the journal cannot be read.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let mut world = world(&config)?;
+        let mut known = snapshot(&config)?;
+        let world = &mut known.world;
         world.writing = config.behaviour.writing;
         world.media = config.behaviour.media;
         let port = |cause| StartError::Port { port: config.port, cause };
@@ -75,19 +86,19 @@ impl GraphSim {
             world.facts.enable_restatement();
         }
         let mut state = State {
-            world,
+            world: known.world,
             app: config.app,
             clock: config.clock,
             base_url: base_url.clone(),
-            tokens: Tokens::default(),
-            codes: AuthorizationCodes::default(),
+            tokens: known.tokens,
+            codes: known.codes,
             faults: Faults::default(),
-            webhooks: Webhooks::default(),
+            webhooks: known.webhooks,
             callbacks: Callbacks::default(),
             http: reqwest::Client::builder().no_proxy().build()?,
             last_pages: BTreeMap::new(),
             stopping: stopped.clone(),
-            quota: Quota::new(config.limits),
+            quota: known.quota,
             change_limiter: ChangeLimiter::default(),
             journal: None,
             calls: 0,
@@ -131,6 +142,18 @@ impl GraphSim {
             }
         });
         Ok(Self { state, base_url, stop: Some(stop), served })
+    }
+
+    /// Copies what the simulator knows now. A simulator that starts from it must have the same app and settings.
+    pub fn snapshot(&self) -> SimSnapshot {
+        let state = lock(&self.state);
+        SimSnapshot {
+            world: state.world.clone(),
+            tokens: state.tokens.clone(),
+            codes: state.codes.clone(),
+            quota: state.quota.clone(),
+            webhooks: state.webhooks.clone(),
+        }
     }
 
     /// Stops the simulator; waits until open calls are answered and the port is free.
@@ -376,9 +399,19 @@ impl Drop for GraphSim {
     }
 }
 
-fn world(config: &Config) -> Result<World, StartError> {
-    match &config.source {
-        Source::Generated(measures) => generator::world(measures, (config.clock)()),
-        Source::Recorded { folder, timezone } => recorded::world(folder, timezone.as_deref()),
-    }
+/// What a simulator knows at its start.
+fn snapshot(config: &Config) -> Result<SimSnapshot, StartError> {
+    let world = match &config.source {
+        Source::Generated(measures) => generator::world(measures, (config.clock)())?,
+        Source::Recorded { folder, timezone } => recorded::world(folder, timezone.as_deref())?,
+        Source::Snapshot(known) => return Ok(SimSnapshot::clone(known)),
+    };
+    let quota = Quota::new(config.limits);
+    Ok(SimSnapshot {
+        world,
+        quota,
+        tokens: Tokens::default(),
+        codes: AuthorizationCodes::default(),
+        webhooks: Webhooks::default(),
+    })
 }

@@ -108,7 +108,7 @@ impl Claims {
 }
 
 /// Issues tokens, and knows which of them were invalidated before they expire.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Tokens {
     issued: u64,
     /// The app that tokens are issued for; `None` means the simulator's own.
@@ -121,6 +121,7 @@ pub(crate) struct Tokens {
     withdrawn: BTreeMap<(String, String), (i64, &'static str)>,
 }
 
+#[derive(Clone)]
 struct Revocation {
     /// The user whose tokens are revoked; `None` means all users.
     user: Option<String>,

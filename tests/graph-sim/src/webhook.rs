@@ -17,7 +17,7 @@ pub(crate) use envelope::signature_256;
 pub(crate) use subscription::{handle_subscribed_apps, handle_subscriptions, verify_callback};
 
 /// The app's subscriptions, and the changes not yet delivered.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Webhooks {
     /// By object: `ad_account`, `application`, `page`, ….
     subscriptions: BTreeMap<String, Subscription>,
@@ -38,6 +38,7 @@ impl Webhooks {
 }
 
 /// The app's subscription to one kind of object.
+#[derive(Clone)]
 struct Subscription {
     callback_url: String,
     fields: BTreeSet<String>,
@@ -46,6 +47,7 @@ struct Subscription {
 }
 
 /// A change to be delivered.
+#[derive(Clone)]
 pub(crate) struct Change {
     object: String,
     /// `entry.id`

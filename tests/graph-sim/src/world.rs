@@ -20,6 +20,7 @@ use crate::status;
 use crate::write_settings::{MediaLimits, WriteSettings};
 
 /// All data of ad accounts.
+#[derive(Clone)]
 pub(crate) struct World {
     /// The main account comes first.
     pub(crate) accounts: Vec<Account>,

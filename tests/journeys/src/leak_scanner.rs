@@ -90,6 +90,12 @@ impl LeakScanner {
         });
     }
 
+    /// Adds the secrets of the system that this one is a copy of.
+    pub fn add_secrets_of(&self, other: &Self) {
+        let encodings = other.with_recorded(|recorded| recorded.encodings.clone());
+        self.with_recorded(|recorded| recorded.encodings.extend(encodings));
+    }
+
     /// Adds every key of a keyring.
     pub fn add_keyring(&self, document: &str) {
         let document: BTreeMap<String, Value> = serde_json::from_str(document).unwrap_or_default();

@@ -16,10 +16,12 @@ use local::cloud::TABLE;
 use local::data::Data;
 use local::demo::{ApiClient, WORKSPACE};
 use local::observer::{Observation, Observer};
+use local::snapshot::Snapshot;
 use local::{Options, System};
 use runtime::session::Role;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use tracing::dispatcher::DefaultGuard;
 
 use crate::leak_scanner::{LeakChannel, LeakScanner};
@@ -153,7 +155,26 @@ impl Scenario {
     }
 
     /// Starts the system, connected and synced, without any rule.
+    ///
+    /// The account is synced once per process; each scenario starts from a copy.
     pub async fn synced() -> anyhow::Result<Self> {
+        static SYNCED: OnceCell<(Arc<Snapshot>, LeakScanner)> = OnceCell::const_new();
+        let sync = async || {
+            let scenario = Self::newly_synced().await?;
+            let (snapshot, scanner) = (scenario.system.snapshot()?, scenario.scanner.clone());
+            scenario.finish().await?;
+            anyhow::Ok((Arc::new(snapshot), scanner))
+        };
+        let (snapshot, scanner) = SYNCED.get_or_try_init(sync).await?;
+        let scenario =
+            Self::with_options(Options { snapshot: Some(snapshot.clone()), ..options(Data::Memory) });
+        let scenario = scenario.await?;
+        scenario.scanner.add_secrets_of(scanner);
+        Ok(scenario)
+    }
+
+    /// [`Self::synced`] without a copy, for scenarios that look at the sync itself or at the schedules that it sets.
+    pub async fn newly_synced() -> anyhow::Result<Self> {
         let scenario = Self::start().await?;
         scenario.connect_and_sync().await?;
         Ok(scenario)

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
-use tracing::field::{Field, Visit};
+use tracing::field::{self, Field};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -49,7 +49,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl field::Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.set_text(field.name(), format!("{value:?}"));
     }

@@ -69,10 +69,7 @@ impl Table {
         events: &[AuditEvent],
         now: Timestamp,
     ) -> Result<(), Error> {
-        if let Some(head) = self.append_audit_events(workspace, events, now).await? {
-            tracing::info!(%workspace, seq = head.seq, hash = head.hash, "An entry of the audit log.");
-        }
-        Ok(())
+        Ok(self.append_audit_events(workspace, events, now).await?)
     }
 }
 

@@ -15,6 +15,7 @@ const FLIGHT_WEEKS: i64 = 3;
 const FIRST_MONDAY: Date = date(2020, 1, 6);
 
 /// Computes the numbers of a planned account.
+#[derive(Clone)]
 pub(crate) struct Delivery {
     rng: SeededRng,
     ads: Vec<AdPlan>,

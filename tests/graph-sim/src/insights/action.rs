@@ -22,7 +22,7 @@ const ADD_TO_CART: [&str; 3] = ["omni_add_to_cart", "add_to_cart", "offsite_conv
 pub(crate) type Action = (&'static str, Windows);
 
 /// The options of a call that affect lists of actions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ActionOptions {
     windows: Vec<String>,
     /// Action breakdowns in addition to `action_type`, which is always included.

@@ -109,14 +109,14 @@ enum OffMeta {
 }
 
 /// One combination of values.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Cell {
     labels: Vec<(&'static str, &'static str)>,
     weight: u64,
 }
 
 /// How a call splits its rows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Breakdown {
     /// A single cell without labels when nothing is split.
     cells: Vec<Cell>,

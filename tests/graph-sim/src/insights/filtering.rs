@@ -14,7 +14,7 @@ use crate::params::Params;
 use crate::world::World;
 
 /// All entries of `filtering`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct InsightsFilter {
     /// Filters on objects, by level.
     objects: Vec<(Level, Filter)>,

@@ -27,7 +27,7 @@ pub(crate) struct DateRange {
 }
 
 /// The days of a call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Period {
     pub(crate) ranges: Vec<DateRange>,
     pub(crate) increment: Increment,

@@ -40,7 +40,7 @@ impl Level {
 }
 
 /// One sort key of rows.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SortOrder {
     /// A measure, or `actions:` and an action type.
     pub(crate) field: String,
@@ -48,7 +48,7 @@ pub(crate) struct SortOrder {
 }
 
 /// The parameters of an insights call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Query {
     pub(crate) level: Level,
     pub(crate) period: Period,

@@ -19,6 +19,7 @@ use crate::params::Params;
 use crate::world::World;
 
 /// The parsed insights request of a report run.
+#[derive(Clone)]
 pub(crate) struct ReportRequest(Query);
 
 impl ReportRequest {
@@ -35,6 +36,7 @@ impl ReportRequest {
 }
 
 /// The numbers at the time of the snapshot. Names are those at the time of reading.
+#[derive(Clone)]
 pub(crate) struct Snapshot {
     rows: Vec<SnapshotRow>,
     as_of: AsOf,

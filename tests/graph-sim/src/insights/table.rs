@@ -42,6 +42,7 @@ enum RowSource<'a> {
 }
 
 /// A row that is not written yet and no longer depends on the data it was made from.
+#[derive(Clone)]
 pub(super) struct SnapshotRow {
     pub(super) ad: usize,
     pub(super) bounds: DateRange,

@@ -62,12 +62,13 @@ pub enum VideoFault {
 }
 
 /// Uploads in progress, and the faults queued for future ones.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Uploads {
     sessions: BTreeMap<String, UploadSession>,
     pub(crate) faults: VecDeque<VideoFault>,
 }
 
+#[derive(Clone)]
 struct UploadSession {
     video: String,
     size: u64,

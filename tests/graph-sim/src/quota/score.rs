@@ -9,7 +9,7 @@ use crate::config::Tier;
 const DECAY_SECONDS: f64 = 300.0;
 
 /// The score of one ad account.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Score {
     points: f64,
     /// The time at which `points` was computed.

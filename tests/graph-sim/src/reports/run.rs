@@ -13,6 +13,7 @@ use crate::paging::Link;
 use crate::world::World;
 
 /// One report run.
+#[derive(Clone)]
 pub(super) struct Run {
     pub(super) subject: Subject,
     pub(super) request: ReportRequest,
@@ -24,6 +25,7 @@ pub(super) struct Run {
 }
 
 /// The state of a run.
+#[derive(Clone)]
 enum RunState {
     NotStarted,
     Started,

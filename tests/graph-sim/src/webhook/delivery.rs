@@ -21,6 +21,7 @@ const RETRY_DELAYS_MINUTES: [i64; 8] = [0, 1, 5, 15, 60, 120, 240, 480];
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One delivery to be sent.
+#[derive(Clone)]
 pub(super) struct WebhookDelivery {
     url: String,
     body: String,

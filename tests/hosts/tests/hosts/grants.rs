@@ -96,6 +96,13 @@ async fn arn(stack: &Deployment, named: &str) -> anyhow::Result<String> {
         let secret = stack.account.call("secretsmanager", "describe_secret", secret).await?;
         return Ok(secret["ARN"].as_str().context("a secret without a name")?.to_owned());
     }
+    if named.ends_with("StreamArn") {
+        let table = stack.account.call("dynamodb", "describe_table", json!({"TableName": physical})).await?;
+        return Ok(table["Table"]["LatestStreamArn"]
+            .as_str()
+            .context("a table without a stream")?
+            .to_owned());
+    }
     Ok(match id {
         "Table" => of("dynamodb", &format!("table/{physical}")),
         _ if id.ends_with("Queue") || id.ends_with("DeadLetters") => of("sqs", last),

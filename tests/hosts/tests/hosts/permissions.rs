@@ -65,6 +65,12 @@ fn required_permissions(function: &Function<'_>, recorded: &str) -> BTreeSet<Str
             required.insert(format!("sqs:{action} on {id}Queue.Arn"));
         }
     }
+    // Lambda reads the table's stream.
+    if function.events("DynamoDB").next().is_some() {
+        for action in ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"] {
+            required.insert(format!("dynamodb:{action} on Table.StreamArn"));
+        }
+    }
     // Lambda sends failed asynchronous invocations there.
     if !function.properties["EventInvokeConfig"]["DestinationConfig"]["OnFailure"].is_null() {
         required.insert(format!("sqs:SendMessage on {id}DeadLetters.Arn"));

@@ -139,7 +139,8 @@ impl Fixture {
             ("auth-meta", "dynamodb:UpdateItem", select()),
             ("auth-meta", "scheduler:CreateSchedule", select()),
             ("auth-meta", "sqs:SendMessage", select()),
-            ("auth-meta", "dynamodb:DeleteItem", withdraw()),
+            ("workspaces", "dynamodb:Query", get("members")),
+            ("workspaces", "dynamodb:DeleteItem", withdraw()),
             ("auth-meta", "dynamodb:ConditionCheckItem", Probe::Message(no_connection)),
             ("manage-campaign", "dynamodb:Query", get(&campaigns)),
             ("manage-campaign", "dynamodb:GetItem", get(&campaign)),
@@ -156,7 +157,7 @@ impl Fixture {
             (
                 "sync-entities",
                 "scheduler:DeleteSchedule",
-                of_unknown_account("sync_account", json!("schedule")),
+                of_unknown_account("sync_account", json!("recurring")),
             ),
             ("sync-metrics-chunk", "dynamodb:GetItem", Probe::Message(chunk.clone())),
             ("sync-metrics-chunk", "dynamodb:Query", Probe::Message(chunk.clone())),

@@ -275,6 +275,7 @@ fn every_failure_has_an_alarm() {
                 need("AWS/SQS ApproximateNumberOfMessagesVisible", dead);
                 need("AWS/SQS ApproximateAgeOfOldestMessage", get_att(&format!("{id}Queue"), "QueueName"));
             }
+            need("AWS/Lambda IteratorAge", json!({"Ref": "Workspaces"}));
             need("AWS/ApiGateway 5xx", json!({"Ref": "Api"}));
             for metric in ["StaleAccounts", "ExpiringTokens", "NeedsReconnect"] {
                 need(&format!("Adflight {metric}"), json!({"Ref": "SyncEntities"}));

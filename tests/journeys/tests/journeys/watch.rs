@@ -29,7 +29,7 @@ async fn advance(scenario: &Scenario, time: SignedDuration) {
 
 #[tokio::test]
 async fn an_account_that_lost_its_schedule_is_found_and_gets_it_back() {
-    let scenario = Scenario::synced().await.unwrap();
+    let scenario = Scenario::newly_synced().await.unwrap();
     let first = synced_at(&scenario).await;
     watch_accounts(&scenario).await;
     assert_eq!(synced_at(&scenario).await, first, "a fresh account is left alone");

@@ -1,0 +1,468 @@
+//! Digests seal the entries of an audit log in batches, as CloudTrail's digest files do.
+//!
+//! A digest names each of its entries with its hash, and the hash of the digest before it. Digests of one workspace are
+//! written one after another, by whoever gets there first; nobody who appends an entry waits for that. Verification finds
+//! any sealed entry that was changed, removed, swapped or inserted, any digest that was, and entries that nobody sealed
+//! within [`MAX_UNSEALED_AGE`].
+//!
+//! What digests cannot show: that somebody who may write everything has written all of it anew from some digest on to the
+//! head. For that the functions log each digest's hash, where nobody but CloudWatch writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::canonical;
+use domain::tenant::Tenant;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::audit::{AuditEntry, StoredEntry, first_id, sha256};
+use crate::key;
+use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
+
+/// Entries may wait this long to be sealed.
+pub const MAX_UNSEALED_AGE: SignedDuration = SignedDuration::from_mins(10);
+
+/// An entry can become visible this long after the moment of its id: its process may have been frozen, and AWS refuses a
+/// request whose signature is older than fifteen minutes.
+const APPEND_DELAY: SignedDuration = SignedDuration::from_mins(30);
+
+/// An item of the table has room for 400 KB, an entry's id and hash take some 130 bytes.
+const MAX_ENTRIES_PER_DIGEST: usize = 1000;
+
+/// The number of digests that one call writes; the next call goes on.
+const MAX_DIGESTS_PER_CALL: u64 = 20;
+
+/// What stands where the first digest names the one before it.
+pub const GENESIS_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// A digest: what its hash is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditDigest {
+    /// Its number, from 1 on.
+    pub seq: u64,
+    /// The hash of the digest before it.
+    pub prev_hash: String,
+    /// The workspace.
+    pub workspace: String,
+    /// Entries of ids up to this moment are sealed, but for those that became visible late.
+    pub sealed_until: Timestamp,
+    /// Hash by id of each entry that it seals.
+    pub entries: BTreeMap<String, String>,
+}
+
+/// A digest as it is stored: the very text that is hashed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredDigest {
+    /// Canonical JSON of an [`AuditDigest`].
+    pub body: String,
+    /// The sort key.
+    #[serde(skip_serializing)]
+    pub sk: String,
+}
+
+/// The last digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DigestHead {
+    /// Its number.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: String,
+    /// As in the digest.
+    pub sealed_until: Timestamp,
+}
+
+impl StoredDigest {
+    fn of(digest: &AuditDigest) -> Result<Self, StoreError> {
+        let value = serde_json::to_value(digest).map_err(|error| StoreError::Internal(error.to_string()))?;
+        Ok(Self { body: canonical::json(&value), sk: key::audit_digest_sort_key(digest.seq) })
+    }
+
+    fn digest(&self) -> Result<AuditDigest, StoreError> {
+        let unreadable = || format!("{} of an audit log cannot be read", self.sk);
+        serde_json::from_str(&self.body).map_err(|_| StoreError::Internal(unreadable()))
+    }
+
+    /// Its hash: SHA-256 of the body in hex.
+    pub fn hash(&self) -> String {
+        sha256(&self.body)
+    }
+
+    fn head(&self, sealed_until: Timestamp, seq: u64) -> DigestHead {
+        DigestHead { seq, hash: self.hash(), sealed_until }
+    }
+}
+
+impl Table {
+    /// Seals the entries that no digest names yet, and returns the last digest. Of two calls at the same moment one seals.
+    pub async fn seal_audit_log(
+        &self,
+        ws: &Tenant,
+        now: Timestamp,
+    ) -> Result<Option<DigestHead>, StoreError> {
+        let mut head = self.audit_head(ws).await?;
+        for _ in 0..MAX_DIGESTS_PER_CALL {
+            let since = head.as_ref().map_or(Timestamp::UNIX_EPOCH, |head| head.sealed_until - APPEND_DELAY);
+            let sealed = self.sealed_since(ws, head.as_ref(), since).await?;
+            let fresh = self.unsealed_entries(ws, since, &sealed).await?;
+            if fresh.is_empty() {
+                return Ok(head);
+            }
+            let is_full = fresh.len() == MAX_ENTRIES_PER_DIGEST;
+            let last_at = fresh.last().map(StoredEntry::entry).transpose()?.map(|entry| entry.at);
+            let mut entries = BTreeMap::new();
+            for stored in &fresh {
+                entries.insert(id_of(stored)?.to_owned(), stored.hash());
+            }
+            let digest = AuditDigest {
+                seq: head.as_ref().map_or(0, |head| head.seq) + 1,
+                prev_hash: head.as_ref().map_or_else(|| GENESIS_HASH.to_owned(), |head| head.hash.clone()),
+                workspace: ws.to_string(),
+                sealed_until: last_at.filter(|_| is_full).unwrap_or(now),
+                entries,
+            };
+            match self.append_digest(ws, head.as_ref(), &digest).await {
+                Ok(next) => head = Some(next),
+                // Another call seals the same entries.
+                Err(StoreError::Conflict) => return self.audit_head(ws).await,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(head)
+    }
+
+    async fn append_digest(
+        &self,
+        ws: &Tenant,
+        seen: Option<&DigestHead>,
+        digest: &AuditDigest,
+    ) -> Result<DigestHead, StoreError> {
+        let stored = StoredDigest::of(digest)?;
+        let head = stored.head(digest.sealed_until, digest.seq);
+        let unchanged = match seen {
+            None => ITEM_NOT_EXISTS,
+            Some(seen) => {
+                ConditionExpression { expression: "#hash = :seen", values: vec![(":seen", text(&seen.hash))] }
+            }
+        };
+        let place = key::Key { pk: key::audit_partition(ws), sk: stored.sk.clone() };
+        let actions = vec![
+            self.put_action_if(&place, &stored, ITEM_NOT_EXISTS)?,
+            self.put_action_if(&key::audit_head(ws), &head, unchanged)?,
+        ];
+        match self.transact(actions).await {
+            Err(StoreError::Unavailable(why)) if why.contains("TransactionConflict") => {
+                Err(StoreError::Conflict)
+            }
+            done => done.map(|()| head),
+        }
+    }
+
+    /// The ids of sealed entries of moments from `since` on.
+    async fn sealed_since(
+        &self,
+        ws: &Tenant,
+        head: Option<&DigestHead>,
+        since: Timestamp,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let mut sealed = BTreeSet::new();
+        let Some(head) = head else { return Ok(sealed) };
+        let mut before = key::audit_digest_sort_key(head.seq + 1);
+        loop {
+            let page: Vec<StoredDigest> =
+                self.query_desc(&key::audit_partition(ws), "DIGEST#", Some(&before), 10).await?;
+            let Some(last) = page.last() else { return Ok(sealed) };
+            before.clone_from(&last.sk);
+            for stored in page {
+                let digest = stored.digest()?;
+                if digest.sealed_until < since {
+                    return Ok(sealed);
+                }
+                sealed.extend(digest.entries.into_keys().filter(|id| *id >= first_id(since)));
+            }
+        }
+    }
+
+    /// The oldest entries of moments from `since` on that are not sealed.
+    async fn unsealed_entries(
+        &self,
+        ws: &Tenant,
+        since: Timestamp,
+        sealed: &BTreeSet<String>,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        let mut first = key::audit_entry_sort_key(&first_id(since));
+        let last = key::audit_entry_sort_key("\u{7f}");
+        let mut fresh = Vec::new();
+        loop {
+            let page: Vec<StoredEntry> =
+                self.query_asc(&key::audit_partition(ws), &first, &last, MAX_ENTRIES_PER_DIGEST).await?;
+            let is_last = page.len() < MAX_ENTRIES_PER_DIGEST;
+            if let Some(end) = page.last() {
+                // The next page begins behind it: '!' sorts after nothing and before every character of our keys.
+                first = format!("{}!", end.sk);
+            }
+            for stored in page {
+                if fresh.len() < MAX_ENTRIES_PER_DIGEST && !sealed.contains(id_of(&stored)?) {
+                    fresh.push(stored);
+                }
+            }
+            if is_last || fresh.len() == MAX_ENTRIES_PER_DIGEST {
+                return Ok(fresh);
+            }
+        }
+    }
+
+    /// The last digest of a workspace's log.
+    pub async fn audit_head(&self, ws: &Tenant) -> Result<Option<DigestHead>, StoreError> {
+        self.get(&key::audit_head(ws)).await
+    }
+
+    /// Verifies a workspace's whole log. The inner error is the first place at which it does not hold.
+    pub async fn verify_audit_log(
+        &self,
+        ws: &Tenant,
+        now: Timestamp,
+    ) -> Result<Result<AuditReport, AuditFault>, StoreError> {
+        // What is sealed while we look stands between the two heads.
+        let known = self.audit_head(ws).await?;
+        let digests = self.query_prefix(&key::audit_partition(ws), "DIGEST#").await?;
+        let head = self.audit_head(ws).await?;
+        let entries = self.query_prefix(&key::audit_partition(ws), "ENTRY#").await?;
+        Ok(verify(ws.as_str(), known.as_ref(), head.as_ref(), &digests, &entries, now))
+    }
+}
+
+fn id_of(stored: &StoredEntry) -> Result<&str, StoreError> {
+    let id = stored.sk.strip_prefix("ENTRY#");
+    id.ok_or_else(|| StoreError::Internal(format!("{} is no entry", stored.sk)))
+}
+
+/// What a log that holds consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditReport {
+    /// Entries, those included that wait to be sealed.
+    pub entries: u64,
+    /// Entries that wait.
+    pub unsealed: u64,
+    /// Digests.
+    pub digests: u64,
+    /// The last digest's hash, to be compared with the functions' logs.
+    pub head_hash: Option<String>,
+}
+
+/// The first place at which a log does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {reason}")]
+pub struct AuditFault {
+    /// The entry or digest, as its sort key names it.
+    pub place: String,
+    /// What is wrong.
+    pub reason: &'static str,
+}
+
+/// Verifies a log: digests and entries in the order of their keys. `known` is the head before they were read, `head` the
+/// one after.
+fn verify(
+    workspace: &str,
+    known: Option<&DigestHead>,
+    head: Option<&DigestHead>,
+    digests: &[StoredDigest],
+    entries: &[StoredEntry],
+    now: Timestamp,
+) -> Result<AuditReport, AuditFault> {
+    let fault = |place: &str, reason| AuditFault { place: place.to_owned(), reason };
+    let by_key: BTreeMap<&str, &StoredEntry> =
+        entries.iter().map(|entry| (entry.sk.as_str(), entry)).collect();
+    let mut sealed = BTreeSet::new();
+    let mut last = DigestHead { seq: 0, hash: GENESIS_HASH.to_owned(), sealed_until: Timestamp::UNIX_EPOCH };
+    for stored in digests {
+        let (seq, sk) = (last.seq + 1, stored.sk.as_str());
+        if sk != key::audit_digest_sort_key(seq) {
+            return Err(fault(
+                &key::audit_digest_sort_key(seq),
+                "it is missing, or another one stands in its place",
+            ));
+        }
+        let digest = stored.digest().map_err(|_| fault(sk, "it cannot be read"))?;
+        if digest.seq != seq || digest.workspace != workspace {
+            return Err(fault(sk, "it is of another place"));
+        }
+        if digest.prev_hash != last.hash {
+            return Err(fault(sk, "it does not follow the one before it"));
+        }
+        if known.is_some_and(|known| known.seq == seq && known.hash != stored.hash()) {
+            return Err(fault(sk, "it is not the one that the head names"));
+        }
+        for (id, hash) in &digest.entries {
+            let place = key::audit_entry_sort_key(id);
+            let Some(entry) = by_key.get(place.as_str()) else {
+                return Err(fault(&place, "it was removed"));
+            };
+            if entry.hash() != *hash {
+                return Err(fault(&place, "it was changed"));
+            }
+            if !sealed.insert(place.clone()) {
+                return Err(fault(&place, "two digests name it"));
+            }
+        }
+        last = stored.head(digest.sealed_until, seq);
+    }
+    let expected = known.map_or(0, |known| known.seq);
+    if last.seq < expected {
+        return Err(fault(&key::audit_digest_sort_key(last.seq + 1), "it is missing"));
+    }
+    let ends = head.map_or(0, |head| head.seq);
+    if last.seq > ends {
+        return Err(fault(&key::audit_digest_sort_key(ends + 1), "it stands behind the head"));
+    }
+    let oldest_unsealed = key::audit_entry_sort_key(&first_id(now - MAX_UNSEALED_AGE));
+    for stored in entries.iter().filter(|stored| !sealed.contains(&stored.sk)) {
+        let entry: AuditEntry =
+            serde_json::from_str(&stored.body).map_err(|_| fault(&stored.sk, "it cannot be read"))?;
+        if key::audit_entry_sort_key(&entry.id) != stored.sk || entry.workspace != workspace {
+            return Err(fault(&stored.sk, "its text is of another place"));
+        }
+        if stored.sk < oldest_unsealed {
+            return Err(fault(&stored.sk, "no digest names it: it was inserted, or sealing does not work"));
+        }
+    }
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    Ok(AuditReport {
+        entries: count(entries.len()),
+        unsealed: count(entries.len() - sealed.len()),
+        digests: last.seq,
+        head_hash: (last.seq > 0).then_some(last.hash),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::audit::{Actor, AuditEvent, new_entry};
+
+    const NOW: Timestamp = Timestamp::constant(1_795_000_000, 0);
+
+    /// A log whose entries are sealed in batches of this size; none is fresh.
+    #[derive(Debug, Clone)]
+    struct Log {
+        digests: Vec<StoredDigest>,
+        entries: Vec<StoredEntry>,
+        head: DigestHead,
+    }
+
+    fn log(events: &[String], batch: usize) -> Log {
+        let mut entries: Vec<_> = events
+            .iter()
+            .enumerate()
+            .map(|(n, event)| {
+                let id = format!("{n}-{event}");
+                let event = AuditEvent::new(id, Actor::Operator, "test.recorded", format!("test/{event}"));
+                let at = NOW - SignedDuration::from_hours(1) + SignedDuration::from_secs(n as i64);
+                new_entry("demo", &event, at).unwrap()
+            })
+            .collect();
+        entries.sort_by(|a, b| a.sk.cmp(&b.sk));
+        let mut log = Log {
+            digests: Vec::new(),
+            entries,
+            head: DigestHead { seq: 0, hash: GENESIS_HASH.to_owned(), sealed_until: Timestamp::UNIX_EPOCH },
+        };
+        for chunk in log.entries.chunks(batch) {
+            let digest = AuditDigest {
+                seq: log.head.seq + 1,
+                prev_hash: log.head.hash.clone(),
+                workspace: "demo".to_owned(),
+                sealed_until: NOW,
+                entries: chunk.iter().map(|entry| (id_of(entry).unwrap().to_owned(), entry.hash())).collect(),
+            };
+            let stored = StoredDigest::of(&digest).unwrap();
+            log.head = stored.head(NOW, digest.seq);
+            log.digests.push(stored);
+        }
+        log
+    }
+
+    fn verified(log: &Log) -> Result<AuditReport, AuditFault> {
+        let mut sorted = log.clone();
+        sorted.entries.sort_by(|a, b| a.sk.cmp(&b.sk));
+        sorted.digests.sort_by(|a, b| a.sk.cmp(&b.sk));
+        verify("demo", Some(&log.head), Some(&log.head), &sorted.digests, &sorted.entries, NOW)
+    }
+
+    fn logs() -> impl Strategy<Value = Log> {
+        (prop::collection::vec("[a-z\"\\\\ é]{0,12}", 2..20), 1_usize..6)
+            .prop_map(|(events, batch)| log(&events, batch))
+    }
+
+    proptest! {
+        #[test]
+        fn an_untouched_log_holds(log in logs()) {
+            let report = verified(&log).unwrap();
+            prop_assert_eq!((report.entries, report.unsealed), (log.entries.len() as u64, 0));
+            prop_assert_eq!(report.digests, log.digests.len() as u64);
+        }
+
+        #[test]
+        fn any_changed_byte_of_an_entry_is_found_where_it_is(mut log in logs(), at: prop::sample::Index, byte: prop::sample::Index) {
+            let entry = at.get(&log.entries).clone();
+            let position = byte.index(entry.body.len());
+            let mut body = entry.body.into_bytes();
+            body[position] = if body[position] == b'x' { b'y' } else { b'x' };
+            let index = at.index(log.entries.len());
+            log.entries[index].body = String::from_utf8_lossy(&body).into_owned();
+            prop_assert_eq!(verified(&log).unwrap_err().place, entry.sk);
+        }
+
+        #[test]
+        fn a_removed_entry_is_found_where_it_was(mut log in logs(), at: prop::sample::Index) {
+            let index = at.index(log.entries.len());
+            let removed = log.entries.remove(index);
+            prop_assert_eq!(verified(&log).unwrap_err().place, removed.sk);
+        }
+
+        #[test]
+        fn swapped_entries_are_found(mut log in logs(), one: prop::sample::Index, other: prop::sample::Index) {
+            let (one, other) = (one.index(log.entries.len()), other.index(log.entries.len()));
+            prop_assume!(one != other);
+            let (a, b) = (log.entries[one].body.clone(), log.entries[other].body.clone());
+            let places = [log.entries[one].sk.clone(), log.entries[other].sk.clone()];
+            (log.entries[one].body, log.entries[other].body) = (b, a);
+            prop_assert!(places.contains(&verified(&log).unwrap_err().place));
+        }
+
+        #[test]
+        fn an_inserted_entry_is_found_once_it_is_old_enough_to_be_sealed(mut log in logs(), forged in "[a-z]{1,9}", minutes in 0_i64..60) {
+            let at = NOW - SignedDuration::from_mins(minutes);
+            let event = AuditEvent::new(forged, Actor::Operator, "test.forged", "test/x".to_owned());
+            let inserted = new_entry("demo", &event, at).unwrap();
+            let place = inserted.sk.clone();
+            log.entries.push(inserted);
+            match verified(&log) {
+                Ok(report) => prop_assert!(minutes <= 10 && report.unsealed == 1),
+                Err(fault) => prop_assert!(minutes > 10 && fault.place == place, "{}", fault),
+            }
+        }
+
+        /// A digest that is written anew with a fitting text breaks the link to the next one, or the head's.
+        #[test]
+        fn a_changed_removed_or_swapped_digest_is_found(mut log in logs(), at: prop::sample::Index, what in 0..3) {
+            let index = at.index(log.digests.len());
+            match what {
+                0 => {
+                    let mut digest = log.digests[index].digest().unwrap();
+                    digest.entries.pop_first();
+                    log.digests[index] = StoredDigest::of(&digest).unwrap();
+                }
+                1 => drop(log.digests.remove(index)),
+                _ => {
+                    prop_assume!(log.digests.len() > 1);
+                    let next = (index + 1) % log.digests.len();
+                    let (a, b) = (log.digests[index].body.clone(), log.digests[next].body.clone());
+                    (log.digests[index].body, log.digests[next].body) = (b, a);
+                }
+            }
+            prop_assert!(verified(&log).is_err());
+        }
+    }
+}
