@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use store::StoreError;
-use store::audit::PendingEvent;
+use store::audit::Recorded;
 
 use crate::EvaluateRules;
 
@@ -95,11 +95,8 @@ impl EvaluateRules {
             )));
         }
         let rule = Rule { id: new_id(idempotency_key(&request)?, workspace)?, spec };
-        let event = self.record_intent(&session, "rule.added", &rule.id, None, Some(&rule)).await?;
-        let added = self.connector.table.add_rule(workspace, &rule).await;
-        // A rule that is there already was added by another event.
-        let ended = added.as_ref().map_err(|error| Error::Conflict(error.to_string())).copied();
-        let _answered_below = event.complete(ended, None, self.host.clock.now()).await;
+        let recorded = self.recorded(&session, "rule.added", &rule.id, None, Some(&rule))?;
+        let added = self.connector.table.add_rule(workspace, &rule, &recorded).await;
         match added {
             Ok(()) => Ok(Json(rule)),
             // The same key again: the same document is a repetition, another one a mistake.
@@ -123,14 +120,11 @@ impl EvaluateRules {
         self.check(workspace, &spec).await?;
         let rule = Rule { id, spec };
         let before = self.connector.table.rule(workspace, &rule.id).await?.ok_or_else(not_found)?;
-        let event =
-            self.record_intent(&session, "rule.changed", &rule.id, Some(&before), Some(&rule)).await?;
-        let replaced =
-            self.connector.table.replace_rule(workspace, &rule).await.map_err(|error| match error {
-                StoreError::Conflict => not_found(),
-                error => error.into(),
-            });
-        event.complete(replaced, None, self.host.clock.now()).await?;
+        let recorded = self.recorded(&session, "rule.changed", &rule.id, Some(&before), Some(&rule))?;
+        match self.connector.table.replace_rule(workspace, &rule, &recorded).await {
+            Err(StoreError::Conflict) => return Err(not_found()),
+            replaced => replaced?,
+        }
         Ok(Json(rule))
     }
 
@@ -138,12 +132,11 @@ impl EvaluateRules {
         let RequestContext { caller: session, path: RulePath { rule: id }, .. } = context;
         let workspace = &session.workspace;
         let before = self.connector.table.rule(workspace, &id).await?.ok_or_else(not_found)?;
-        let event = self.record_intent(&session, "rule.removed", &id, Some(&before), None).await?;
-        let removed = match self.connector.table.remove_rule(workspace, &id).await {
-            Ok(removed) => removed.map(drop).ok_or_else(not_found),
-            Err(error) => Err(error.into()),
-        };
-        event.complete(removed, None, self.host.clock.now()).await?;
+        let recorded = self.recorded(&session, "rule.removed", &id, Some(&before), None)?;
+        match self.connector.table.remove_rule(workspace, &id, &recorded).await {
+            Err(StoreError::Conflict) => return Err(not_found()),
+            removed => removed?,
+        }
         Ok(NoContent)
     }
 
@@ -168,17 +161,16 @@ impl EvaluateRules {
         Ok(Json(List { data, after }))
     }
 
-    async fn record_intent(
+    fn recorded(
         &self,
         session: &Session,
         action: &str,
         id: &RuleId,
         before: Option<&Rule>,
         after: Option<&Rule>,
-    ) -> Result<PendingEvent, Error> {
-        let event =
-            user_event(session, action, format!("rule/{id}"))?.with_change(json!(before), json!(after));
-        self.connector.table.record_intent(&session.workspace, event, self.host.clock.now()).await
+    ) -> Result<Recorded, Error> {
+        let event = user_event(session, action, format!("rule/{id}"))?;
+        Ok(event.with_change(json!(before), json!(after)).done_at(self.host.clock.now()))
     }
 
     async fn check(&self, workspace: &Tenant, spec: &RuleSpec) -> Result<(), Error> {

@@ -135,9 +135,7 @@ impl Workspaces {
         };
         let event = user_event(&session, "member.invited", format!("invitation/{}", invitation.id))?;
         let event = event.with_change(Value::Null, json!({"role": role}));
-        let event = self.table.record_intent(&invitation.workspace, event, self.clock.now()).await?;
-        let saved = self.table.invite(&invitation).await.map_err(Error::from);
-        event.complete(saved, None, self.clock.now()).await?;
+        self.table.invite(&invitation, &event.done_at(self.clock.now())).await?;
         Ok(Json(InvitationView::from(invitation)))
     }
 
@@ -149,9 +147,7 @@ impl Workspaces {
         let invitation = self.table.invitation(&session.workspace, &id).await?;
         let invitation = invitation.ok_or_else(invitation_not_found)?;
         let event = user_event(&session, "invitation.withdrawn", format!("invitation/{id}"))?;
-        let event = self.table.record_intent(&invitation.workspace, event, self.clock.now()).await?;
-        let withdrawn = self.table.withdraw_invitation(&invitation).await.map_err(Error::from);
-        event.complete(withdrawn, None, self.clock.now()).await?;
+        self.table.withdraw_invitation(&invitation, &event.done_at(self.clock.now())).await?;
         Ok(NoContent)
     }
 
@@ -196,10 +192,7 @@ impl Workspaces {
                 let event =
                     AuditEvent::new(random::id()?, actor, "member.joined", format!("invitation/{id}"));
                 let event = event.with_change(Value::Null, json!({"role": invitation.role}));
-                let event = self.table.record_intent(&invitation.workspace, event, now).await?;
-                let accepted =
-                    table.accept_invitation(&invitation, &person.subject, now).await.map_err(Error::from);
-                event.complete(accepted, None, now).await?
+                table.accept_invitation(&invitation, &person.subject, &event.done_at(now)).await?
             }
         };
         Ok(Json(MemberView::from(member)))

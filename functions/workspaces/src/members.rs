@@ -92,10 +92,8 @@ impl Workspaces {
         if member.role != role {
             let event = user_event(&session, "member.changed", format!("member/{}", member.id))?;
             let event = event.with_change(json!({"role": member.role}), json!({"role": role}));
-            let event = self.table.record_intent(&member.workspace, event, self.clock.now()).await?;
-            let changed = self.table.change_role(&member, role).await;
-            let changed = self.explain_conflict(&member, changed).await;
-            event.complete(changed, None, self.clock.now()).await?;
+            let changed = self.table.change_role(&member, role, &event.done_at(self.clock.now())).await;
+            self.explain_conflict(&member, changed).await?;
             member.role = role;
         }
         Ok(Json(MemberView::from(member)))
@@ -111,10 +109,8 @@ impl Workspaces {
         }
         let event = user_event(&session, "member.removed", format!("member/{}", member.id))?;
         let event = event.with_change(json!({"role": member.role}), Value::Null);
-        let event = self.table.record_intent(&member.workspace, event, self.clock.now()).await?;
-        let removed = self.table.remove_member(&member).await;
-        let removed = self.explain_conflict(&member, removed).await;
-        event.complete(removed, None, self.clock.now()).await?;
+        let removed = self.table.remove_member(&member, &event.done_at(self.clock.now())).await;
+        self.explain_conflict(&member, removed).await?;
         Ok(NoContent)
     }
 

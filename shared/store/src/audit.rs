@@ -130,6 +130,20 @@ impl AuditEvent {
     }
 }
 
+/// An event that a change of the table records in its own transaction: both happen, or neither.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    pub(crate) event: AuditEvent,
+    pub(crate) at: Timestamp,
+}
+
+impl AuditEvent {
+    /// Records the event as done at this moment, in the transaction of its change.
+    pub fn done_at(self, at: Timestamp) -> Recorded {
+        Recorded { event: Self { phase: Phase::Done, ..self }, at }
+    }
+}
+
 /// An entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
@@ -270,6 +284,17 @@ impl Table {
             self.put_action_if(&entry, &stored, ITEM_NOT_EXISTS)?,
             self.put_action_if(&key::audit_event_marker(ws, &marker_id(event)), &marker, ITEM_NOT_EXISTS)?,
         ])
+    }
+
+    /// Does these actions and records their event, or neither.
+    pub(crate) async fn transact_recorded(
+        &self,
+        ws: &Tenant,
+        mut actions: Vec<TransactWriteItem>,
+        recorded: &Recorded,
+    ) -> Result<(), StoreError> {
+        actions.extend(self.audit_actions(ws, &recorded.event, recorded.at)?);
+        self.transact(actions).await
     }
 
     /// A page of a workspace's log, newest first: entries before this id, and from `since` on.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::audit::Recorded;
 use crate::key;
 use crate::member::{Member, MembershipIndexEntry};
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
@@ -40,14 +41,16 @@ struct InvitationIndexEntry {
 
 impl Table {
     /// Stores an invitation, replacing an earlier one with the same id. DynamoDB deletes it after it expires.
-    pub async fn invite(&self, invitation: &Invitation) -> Result<(), StoreError> {
+    pub async fn invite(&self, invitation: &Invitation, recorded: &Recorded) -> Result<(), StoreError> {
         let Invitation { workspace, id, email, .. } = invitation;
         let entry = InvitationIndexEntry { workspace: WorkspaceId::clone(workspace), invitation: id.clone() };
         let expires = invitation.expires_at.as_second();
-        // The index first, so that the invited person can find every stored invitation.
-        self.put_with_ttl(&key::invitation_index(&address_hash(email), workspace, id), &entry, expires, None)
-            .await?;
-        self.put_with_ttl(&key::invitation(workspace, id), invitation, expires, None).await
+        let index = key::invitation_index(&address_hash(email), workspace, id);
+        let actions = vec![
+            self.put_action_with_ttl(&index, &entry, expires)?,
+            self.put_action_with_ttl(&key::invitation(workspace, id), invitation, expires)?,
+        ];
+        self.transact_recorded(workspace, actions, recorded).await
     }
 
     /// Reads one invitation, for a person who is not a member of the workspace yet.
@@ -80,13 +83,17 @@ impl Table {
     }
 
     /// Deletes an invitation, whether it exists or not.
-    pub async fn withdraw_invitation(&self, invitation: &Invitation) -> Result<(), StoreError> {
+    pub async fn withdraw_invitation(
+        &self,
+        invitation: &Invitation,
+        recorded: &Recorded,
+    ) -> Result<(), StoreError> {
         let Invitation { workspace, id, email, .. } = invitation;
-        self.transact(vec![
+        let actions = vec![
             self.delete_action(&key::invitation(workspace, id))?,
             self.delete_action(&key::invitation_index(&address_hash(email), workspace, id))?,
-        ])
-        .await
+        ];
+        self.transact_recorded(workspace, actions, recorded).await
     }
 
     /// Turns an invitation into a membership, once. [`StoreError::Conflict`] when the invitation is gone or the person
@@ -95,7 +102,7 @@ impl Table {
         &self,
         invitation: &Invitation,
         subject: &str,
-        now: Timestamp,
+        recorded: &Recorded,
     ) -> Result<Member, StoreError> {
         let Invitation { workspace, id, email, role, .. } = invitation;
         let member = Member {
@@ -104,7 +111,7 @@ impl Table {
             subject: subject.to_owned(),
             email: Some(email.clone()),
             role: *role,
-            since: now,
+            since: recorded.at,
         };
         let is_open =
             ConditionExpression { expression: "email = :email", values: vec![(":email", text(email))] };
@@ -116,7 +123,7 @@ impl Table {
         ];
         // A person who is no member counts like any role below owner.
         actions.extend(self.owner_count_action(workspace, Role::Viewer, Some(*role)).await?);
-        self.transact(actions).await?;
+        self.transact_recorded(workspace, actions, recorded).await?;
         Ok(member)
     }
 }

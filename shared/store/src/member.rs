@@ -10,6 +10,7 @@ use domain::tenant::{Tenant, trusted};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Recorded;
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, number, text};
 
@@ -123,16 +124,21 @@ impl Table {
 
     /// Changes a member's role. [`StoreError::Conflict`] when the role has changed since it was `seen`, or when no
     /// owner would be left.
-    pub async fn change_role(&self, seen: &Member, role: Role) -> Result<(), StoreError> {
+    pub async fn change_role(
+        &self,
+        seen: &Member,
+        role: Role,
+        recorded: &Recorded,
+    ) -> Result<(), StoreError> {
         let values = vec![(":seen", text(seen.role)), (":role", text(role))];
         let (key, is_seen) = (key::member(&seen.workspace, &seen.id), Some("#role = :seen"));
         let mut actions = vec![self.update_action(&key, "SET #role = :role", is_seen, values)?];
         actions.extend(self.owner_count_action(&seen.workspace, seen.role, Some(role)).await?);
-        self.transact(actions).await
+        self.transact_recorded(&seen.workspace, actions, recorded).await
     }
 
     /// Removes a member. [`StoreError::Conflict`] as in [`Self::change_role`].
-    pub async fn remove_member(&self, seen: &Member) -> Result<(), StoreError> {
+    pub async fn remove_member(&self, seen: &Member, recorded: &Recorded) -> Result<(), StoreError> {
         let is_seen =
             ConditionExpression { expression: "#role = :seen", values: vec![(":seen", text(seen.role))] };
         let mut actions = vec![
@@ -140,7 +146,7 @@ impl Table {
             self.delete_action(&key::membership(&seen.id, &seen.workspace))?,
         ];
         actions.extend(self.owner_count_action(&seen.workspace, seen.role, None).await?);
-        self.transact(actions).await
+        self.transact_recorded(&seen.workspace, actions, recorded).await
     }
 
     /// Builds the update that keeps the number of owners correct and above zero when a role changes. `None` when the

@@ -6,8 +6,9 @@ use domain::tenant::Tenant;
 
 use serde::Serialize;
 
+use crate::audit::Recorded;
 use crate::key;
-use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table};
+use crate::table::{ITEM_EXISTS, ITEM_NOT_EXISTS, StoreError, Table};
 
 #[derive(Serialize)]
 struct RemovedRule {
@@ -16,14 +17,20 @@ struct RemovedRule {
 
 impl Table {
     /// Adds a rule; [`StoreError::Conflict`] when its id is taken.
-    pub async fn add_rule(&self, ws: &Tenant, rule: &Rule) -> Result<(), StoreError> {
-        self.put(&key::rule(ws, &rule.id), rule, Some(ITEM_NOT_EXISTS)).await
+    pub async fn add_rule(&self, ws: &Tenant, rule: &Rule, recorded: &Recorded) -> Result<(), StoreError> {
+        let put = self.put_action_if(&key::rule(ws, &rule.id), rule, ITEM_NOT_EXISTS)?;
+        self.transact_recorded(ws, vec![put], recorded).await
     }
 
     /// Replaces a rule; [`StoreError::Conflict`] when there is none.
-    pub async fn replace_rule(&self, ws: &Tenant, rule: &Rule) -> Result<(), StoreError> {
-        let exists = ConditionExpression { expression: "attribute_exists(pk)", values: Vec::new() };
-        self.put(&key::rule(ws, &rule.id), rule, Some(exists)).await
+    pub async fn replace_rule(
+        &self,
+        ws: &Tenant,
+        rule: &Rule,
+        recorded: &Recorded,
+    ) -> Result<(), StoreError> {
+        let put = self.put_action_if(&key::rule(ws, &rule.id), rule, ITEM_EXISTS)?;
+        self.transact_recorded(ws, vec![put], recorded).await
     }
 
     /// Reads one rule.
@@ -36,11 +43,13 @@ impl Table {
         self.query_prefix(&key::workspace(ws), "RULE#").await
     }
 
-    /// Removes a rule and returns it. Its decisions stay, and so does its id, by which they are found.
-    pub async fn remove_rule(&self, ws: &Tenant, id: &RuleId) -> Result<Option<Rule>, StoreError> {
-        if let Some(rule) = self.rule(ws, id).await? {
-            self.put(&key::removed_rule(ws, id), &RemovedRule { id: rule.id }, None).await?;
-        }
-        self.delete_returning(&key::rule(ws, id)).await
+    /// Removes a rule; [`StoreError::Conflict`] when there is none. Its decisions stay, and so does its id, by which they
+    /// are found.
+    pub async fn remove_rule(&self, ws: &Tenant, id: &RuleId, recorded: &Recorded) -> Result<(), StoreError> {
+        let actions = vec![
+            self.delete_action_if(&key::rule(ws, id), ITEM_EXISTS)?,
+            self.put_action(&key::removed_rule(ws, id), &RemovedRule { id: id.clone() })?,
+        ];
+        self.transact_recorded(ws, actions, recorded).await
     }
 }

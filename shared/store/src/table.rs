@@ -90,6 +90,10 @@ pub(crate) struct ConditionExpression {
 pub(crate) const ITEM_NOT_EXISTS: ConditionExpression =
     ConditionExpression { expression: "attribute_not_exists(pk)", values: Vec::new() };
 
+/// Holds when the item exists.
+pub(crate) const ITEM_EXISTS: ConditionExpression =
+    ConditionExpression { expression: "attribute_exists(pk)", values: Vec::new() };
+
 /// Converts a number to an attribute.
 pub(crate) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, Trans
 use serde::Serialize;
 
 use crate::key::Key;
-use crate::table::{ConditionExpression, StoreError, Table, attribute_names, keyed_item};
+use crate::table::{ConditionExpression, StoreError, Table, attribute_names, keyed_item, number};
 
 /// Maximum attempts of a transaction that conflicts with others.
 const MAX_TRANSACTION_ATTEMPTS: u32 = 5;
@@ -51,6 +51,19 @@ impl Table {
         value: &T,
     ) -> Result<TransactWriteItem, StoreError> {
         let put = Put::builder().table_name(&*self.name).set_item(Some(keyed_item(key, value)?));
+        Ok(TransactWriteItem::builder().put(put.build()?).build())
+    }
+
+    /// Puts an item that DynamoDB deletes after `expires`, in Unix seconds.
+    pub(crate) fn put_action_with_ttl<T: Serialize>(
+        &self,
+        key: &Key,
+        value: &T,
+        expires: i64,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let mut item = keyed_item(key, value)?;
+        item.insert("expires".to_owned(), number(expires));
+        let put = Put::builder().table_name(&*self.name).set_item(Some(item));
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 

@@ -17,7 +17,7 @@ use store::StoreError;
 use store::account_selection::AccountSelection;
 use store::member::Member;
 
-use crate::audit::verified_length;
+use crate::audit::{recorded, verified_length};
 use crate::crash::{crashing_auth_meta, restore_table, table_items};
 
 const CHOOSE_PATH: &str = "/v1/auth/meta/choose";
@@ -404,22 +404,22 @@ async fn a_person_who_may_no_longer_connect_selects_nothing_and_connects_nothing
         invited_by: "ada".to_owned(),
         expires_at: scenario.system.clock.now() + SignedDuration::from_hours(1),
     };
-    table.invite(&other).await.unwrap();
-    table.accept_invitation(&other, "bob", scenario.system.clock.now()).await.unwrap();
+    table.invite(&other, &recorded(&scenario, "invited")).await.unwrap();
+    table.accept_invitation(&other, "bob", &recorded(&scenario, "accepted")).await.unwrap();
 
     let page = Page::open(&scenario, &workspace, &token).await;
     assert!(page.response.text.contains("Workspace <strong>Ada</strong>"), "{}", page.response.text);
     let one = page.checkboxes[0].0.clone();
     let mut now = ada.clone();
     for role in [Role::Viewer, Role::Editor] {
-        table.change_role(&now, role).await.unwrap();
+        table.change_role(&now, role, &recorded(&scenario, &format!("{role}"))).await.unwrap();
         now.role = role;
         let refused = page.send(&scenario, &[&one]).await;
         assert_eq!((refused.status.as_u16(), heading(&refused)), (403, "Not allowed"), "{}", refused.text);
         assert!(refused.text.contains("role owner"), "{}", refused.text);
         assert!(selected_accounts(&scenario, &workspace).await.is_empty());
     }
-    table.change_role(&now, Role::Owner).await.unwrap();
+    table.change_role(&now, Role::Owner, &recorded(&scenario, "owner again")).await.unwrap();
     now.role = Role::Owner;
     assert_eq!(page.send(&scenario, &[&one]).await.status, 200);
     assert_eq!(selected_accounts(&scenario, &workspace).await, [one.as_str()]);
@@ -429,7 +429,7 @@ async fn a_person_who_may_no_longer_connect_selects_nothing_and_connects_nothing
     let path = format!("/v1/workspaces/{workspace}/connections/meta/authorize");
     let begun = scenario.send(Method::POST, &path, Some(&token), &[], None).await.unwrap();
     let before = table.connections(&ada.workspace).await.unwrap();
-    table.remove_member(&now).await.unwrap();
+    table.remove_member(&now, &recorded(&scenario, "removed")).await.unwrap();
     let refused = page.send(&scenario, &[]).await;
     assert_eq!(refused.status, 403);
     assert!(refused.text.contains("no member"), "{}", refused.text);

@@ -19,7 +19,7 @@ use runtime::session::Role;
 use runtime::{Clock, Host, SessionVerifier};
 use serde_json::{Value, json};
 use store::Table;
-use store::audit::{Actor, AuditEvent, Phase};
+use store::audit::{Actor, AuditEvent, Phase, Recorded};
 
 /// Returns every entry of the demonstration workspace's log, oldest first.
 async fn log(scenario: &Scenario) -> Vec<Value> {
@@ -96,8 +96,13 @@ async fn every_change_by_a_person_is_logged_with_the_state_before_and_after() {
         "ad_account.selected",
         "connection.removed",
     ];
-    let expected: Vec<_> =
-        actions.iter().flat_map(|action| [format!("{action} intended"), format!("{action} done")]).collect();
+    // A change of the table alone is recorded in its own transaction, and needs no intent.
+    let phases =
+        |action: &str| if action.starts_with("rule.") { &["done"][..] } else { &["intended", "done"] };
+    let expected: Vec<_> = actions
+        .iter()
+        .flat_map(|action| phases(action).iter().map(move |phase| format!("{action} {phase}")))
+        .collect();
     assert_eq!(summarize(&entries), expected, "a repeated launch is no second change");
     assert_eq!(verified_length(&scenario).await, entries.len() as u64);
 
@@ -110,7 +115,8 @@ async fn every_change_by_a_person_is_logged_with_the_state_before_and_after() {
     let same = json!({"kind": "person", "subject": changed["actor"]["subject"]});
     assert!(entries.iter().all(|entry| entry["actor"] == same), "{}", json!(entries));
     assert_eq!(changed["event_id"], entries[4]["event_id"]);
-    assert_eq!(entries[19]["meta"], launched.json()["campaign_id"], "{}", entries[19]);
+    let launch = entries.iter().rfind(|entry| entry["action"] == "campaign.launched").unwrap();
+    assert_eq!(launch["meta"], launched.json()["campaign_id"], "{launch}");
     // The log never names the Meta user, whose data must be deleted on request.
     let dump = json!(entries).to_string();
     assert!(!dump.contains(connection.as_str().unwrap()), "{dump}");
@@ -261,6 +267,11 @@ async fn owners_read_the_log_page_by_page_and_day_by_day() {
     let refused = editor.call(Method::GET, "audit", None).await.unwrap_err().to_string();
     assert!(refused.contains("403"), "{refused}");
     scenario.finish().await.unwrap();
+}
+
+/// Returns what a test records with a change that it makes in the table itself.
+pub(crate) fn recorded(scenario: &Scenario, id: &str) -> Recorded {
+    event(id).done_at(scenario.system.clock.now())
 }
 
 fn event(id: &str) -> AuditEvent {
@@ -446,7 +457,7 @@ async fn two_hundred_parallel_changes_are_all_made_and_logged() {
     assert!(statuses.iter().all(|status| *status == 201), "{statuses:?}");
     let entries = log(&scenario).await;
     let added = entries.iter().filter(|entry| entry["action"] == "rule.added" && entry["phase"] == "done");
-    assert_eq!((added.count(), entries.len() - begun), (200, 400));
+    assert_eq!((added.count(), entries.len() - begun), (200, 200));
     // The stream has them sealed.
     let sealed = async {
         let (table, workspace) = (&scenario.system.table, tenant(WORKSPACE).unwrap());

@@ -15,6 +15,7 @@ use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use serde_json::{Value, json};
 use store::invitation::Invitation;
 
+use crate::audit::recorded;
 use crate::consent::log_in;
 
 /// The id for each parameter of a path.
@@ -76,10 +77,12 @@ impl TwoWorkspaces {
                 invited_by: "the test".to_owned(),
                 expires_at: now + SignedDuration::from_hours(1),
             };
-            table.invite(&invitation).await.unwrap();
+            let id = format!("{workspace}-{name}-{id}");
+            table.invite(&invitation, &recorded(scenario, &id)).await.unwrap();
             invitation
         };
-        table.accept_invitation(&invite("member").await, name, now).await.unwrap();
+        let joined = recorded(scenario, &format!("{workspace}-{name}-joined"));
+        table.accept_invitation(&invite("member").await, name, &joined).await.unwrap();
         let invitation = invite("guest").await;
         let path = format!("/v1/workspaces/{workspace}/rules");
         let rule = request(
