@@ -178,22 +178,30 @@ class Conditions:
     def __init__(self, iam_actions, iam_evaluator, iam):
         self.context_of = iam_actions.dynamodb_service_context
         iam_actions.dynamodb_service_context = self.dynamodb_context
+        self.transaction_actions = iam_actions._DYNAMODB_TRANSACT_ITEM_ACTIONS
         self.assumed = contextvars.ContextVar("assumed", default={})
         self.evaluate, self.simulate = iam_evaluator.evaluate, iam._simulate_principal_policy
         iam_evaluator.evaluate = self.evaluate_with_context
         iam._simulate_principal_policy = iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = self.simulate_with_context
 
     def dynamodb_context(self, body):
-        """Returns the keys of all parts of a transaction together. AWS evaluates each part separately, so this refuses
-        more than AWS does, and nothing less."""
+        """Returns the keys of a call, those of a transaction by the action of their part: AWS evaluates each part
+        separately. All parts of one action are evaluated together, which refuses more than AWS does, and nothing
+        less."""
         request = json.loads(body or b"{}")
-        parts = [part for item in request.get("TransactItems") or [] for part in item.values()] or [request]
-        items = [item for part in parts for item in (part.get("Key"), part.get("Item")) if item]
-        keys = [item["pk"]["S"] for item in items if "S" in item.get("pk", {})]
-        values = request.get("ExpressionAttributeValues") or {}
-        if request.get("KeyConditionExpression") and ":pk" in values:
-            keys.append(values[":pk"]["S"])
+        keys = {}
+        for item in request.get("TransactItems") or []:
+            for member, part in item.items():
+                keys.setdefault(self.transaction_actions[member], []).extend(self.partition_keys(part))
+        keys = keys or self.partition_keys(request)
         return {**self.context_of(body), **({self.LEADING_KEYS: keys} if keys else {})}
+
+    def partition_keys(self, part):
+        keys = [item["pk"]["S"] for item in (part.get("Key"), part.get("Item")) if "S" in (item or {}).get("pk", {})]
+        values = part.get("ExpressionAttributeValues") or {}
+        if part.get("KeyConditionExpression") and ":pk" in values:
+            keys.append(values[":pk"]["S"])
+        return keys
 
     def simulate_with_context(self, request):
         def text(name):
@@ -215,6 +223,9 @@ class Conditions:
 
     def evaluate_with_context(self, context, *policies):
         context.service_context = {**context.service_context, **self.assumed.get()}
+        keys = context.service_context.get(self.LEADING_KEYS.lower())
+        if isinstance(keys, dict):
+            context.service_context[self.LEADING_KEYS.lower()] = keys[context.action]
         return self.evaluate(context, *policies)
 
 

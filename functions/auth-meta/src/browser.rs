@@ -1,4 +1,4 @@
-//! What ties an answer to one browser: secrets that only it has, kept here as hashes.
+//! Binds a response to one browser: secrets that only the browser holds, stored here as hashes.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,11 +11,11 @@ use runtime::{Response, random};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// A cookie that no script reads.
+/// An HttpOnly cookie: scripts cannot read it.
 pub(crate) struct Cookie<'a> {
     pub(crate) name: &'static str,
     pub(crate) value: &'a str,
-    /// The one path to which the browser sends it.
+    /// Only path to which the browser sends it.
     pub(crate) path: &'static str,
     pub(crate) max_age: SignedDuration,
     pub(crate) same_site: &'static str,
@@ -23,7 +23,7 @@ pub(crate) struct Cookie<'a> {
 }
 
 impl Cookie<'_> {
-    /// Sets it with this answer.
+    /// Adds the cookie to a response.
     pub(crate) fn set(&self, response: &mut Response) -> Result<(), Error> {
         let Self { name, value, path, max_age, same_site, secure } = self;
         let secure = if *secure { "; Secure" } else { "" };
@@ -36,19 +36,19 @@ impl Cookie<'_> {
     }
 }
 
-/// Whether a request comes from the browser in which the cookie of this hash was set.
+/// Checks, in constant time, whether a request carries the cookie with this hash.
 pub(crate) fn is_same_browser(request: &Request<Bytes>, name: &str, browser_hash: &str) -> bool {
     let presented = cookie(request, name).map(hash).unwrap_or_default();
     presented.as_bytes().ct_eq(browser_hash.as_bytes()).into()
 }
 
-/// Whether somebody asks for JSON where there is a page for people.
+/// Checks whether the client accepts JSON instead of the HTML page.
 pub(crate) fn wants_json(request: &Request<Bytes>) -> bool {
     let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     accepts.is_some_and(|accepts| accepts.contains("application/json"))
 }
 
-/// 256 random bits as text.
+/// Generates 256 random bits in base64url.
 pub(crate) fn random_secret() -> Result<String, Error> {
     Ok(URL_SAFE_NO_PAD.encode(random::bytes::<32>()?))
 }
@@ -57,7 +57,7 @@ pub(crate) fn hash(text: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(text))
 }
 
-/// The value of one of our cookies.
+/// Returns the value of one of our cookies.
 fn cookie<'a>(request: &'a Request<Bytes>, name: &str) -> Option<&'a str> {
     let cookies = request.headers().get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
     cookies

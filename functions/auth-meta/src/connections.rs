@@ -1,4 +1,4 @@
-//! Connections and the ad accounts that they reach.
+//! Connections and the ad accounts they give access to.
 
 use domain::Error;
 use domain::id::ConnectionId;
@@ -70,7 +70,7 @@ impl AuthMeta {
         Ok(Json(ConnectionView::of(connection, self.host.clock.now())))
     }
 
-    /// Stops the syncs first, then forgets the token: a crash between leaves a connection that can be deleted again.
+    /// Stops the syncs before it deletes the token: after a crash in between, the connection can be deleted again.
     async fn disconnect(self, context: RequestContext<Session, ConnectionPath>) -> Result<NoContent, Error> {
         let RequestContext { caller: session, path: ConnectionPath { connection: id }, .. } = context;
         let (workspace, table) = (&session.workspace, &self.connector.table);

@@ -1,4 +1,4 @@
-//! From a token to a connection: what it may do, which ad accounts it reaches, and what is kept of both.
+//! Turns a token into a connection: its permissions, its ad accounts, and what is stored of both.
 
 use connector::token_context;
 use domain::Error;
@@ -18,42 +18,44 @@ use store::connection::{Connection, ConnectionKind, ConnectionState, TokenOwner}
 use crate::AuthMeta;
 use crate::health::health_check_actor;
 
-/// Without this the product can do nothing for anybody.
+/// Permission without which no feature of the product works.
 pub(crate) const REQUIRED_SCOPE: &str = "ads_read";
 
-/// Which accounts a connection may claim that another connection of the workspace holds.
+/// Decides which accounts a connection takes over from another connection of the workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListingSource {
-    /// All that it reaches: a person has just chosen them. What it does not reach is out of reach.
+    /// Takes over every listed account, because a person has just chosen them. An account that is not listed is marked
+    /// unreachable.
     Consent,
-    /// None: it is merely looked at. A listing that lacks an account says nothing of it.
+    /// Takes over none. An account that is missing from the listing keeps its state, unless the person did not choose
+    /// it.
     HealthCheck,
 }
 
-/// A token that Meta gave for this app, and what Meta says of it.
+/// A token that Meta issued for this app, with Meta's information about it.
 pub(crate) struct Consent {
     pub(crate) token: SecretString,
     pub(crate) facts: TokenInfo,
     pub(crate) kind: ConnectionKind,
-    /// The subject of the session that connects.
+    /// Subject of the session that connects.
     pub(crate) subject: String,
 }
 
-/// What a person or system user may do.
+/// Permissions of a person or system user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GrantedPermissions {
     pub(crate) scopes: Vec<String>,
-    /// Asked for and not granted, or not any more.
+    /// Permissions that were requested and not granted, or that were revoked.
     pub(crate) declined: Vec<String>,
 }
 
-/// The connection of a person or system user: connecting again renews it.
+/// Returns the connection id of a person or system user. Connecting again renews the same connection.
 pub(crate) fn connection_id_for(user: &MetaUserId) -> Result<ConnectionId, Error> {
     Ok(format!("meta-{user}").parse()?)
 }
 
 impl AuthMeta {
-    /// Keeps a consent as a connection, with the ad accounts that were chosen.
+    /// Stores a consent as a connection, with the ad accounts that the person chose.
     pub(crate) async fn save_consent(
         &self,
         workspace: &Tenant,
@@ -69,7 +71,7 @@ impl AuthMeta {
             return Err(Error::NeedPermission(why));
         }
         let chosen = facts.selected_accounts();
-        // Read before anything is kept: a login that fails leaves no connection without its accounts.
+        // Read before anything is stored, so that a failed login leaves no connection without its accounts.
         let mut found = self.connector.graph.on_behalf_of(token.clone()).accessible_accounts().await?;
         found.retain(|found| chosen.as_ref().is_none_or(|chosen| chosen.contains(&found.account.id)));
         let meta_user = facts
@@ -107,7 +109,8 @@ impl AuthMeta {
         Ok((connection, accounts))
     }
 
-    /// What a token may do. A person can take single permissions back; a system user has what its token was made with.
+    /// Returns the permissions of a token. A person can revoke single permissions; a system user has those that its
+    /// token was created with.
     pub(crate) async fn granted_permissions(
         &self,
         token: &SecretString,
@@ -121,7 +124,8 @@ impl AuthMeta {
         Ok(GrantedPermissions { scopes: permissions.granted, declined })
     }
 
-    /// Keeps what a connection reaches; what it reached before and may not any more is not synced any longer.
+    /// Stores the ad accounts that a connection reaches. Accounts that it no longer reaches are marked unreachable and
+    /// deselected.
     pub(crate) async fn upsert_accounts(
         &self,
         workspace: &Tenant,
@@ -138,7 +142,7 @@ impl AuthMeta {
             if source == ListingSource::HealthCheck && others(&account.id) {
                 continue;
             }
-            // One odd account must not keep a person from the others.
+            // One account with an invalid time zone must not block the others.
             let timezone = match canonical_time_zone(&account.timezone_name) {
                 Ok(timezone) => timezone,
                 Err(invalid) => {
@@ -154,7 +158,7 @@ impl AuthMeta {
                 default_dsa_payor: account.default_dsa_payor,
                 default_dsa_beneficiary: account.default_dsa_beneficiary,
                 reached_by: Vec::new(),
-                // Those that are kept stay as they are.
+                // Defaults that are already stored are not changed.
                 defaults: LaunchDefaults::default(),
             };
             reachable.push(account.id.clone());
@@ -213,7 +217,7 @@ impl AuthMeta {
     }
 }
 
-/// Whose token it is. Pages' and the app's make no connections.
+/// Returns who owns the token. Page and app tokens create no connection.
 pub(crate) fn token_owner(kind: TokenKind) -> Option<TokenOwner> {
     match kind {
         TokenKind::User => Some(TokenOwner::Person),
@@ -222,7 +226,7 @@ pub(crate) fn token_owner(kind: TokenKind) -> Option<TokenOwner> {
     }
 }
 
-/// Meta's unix seconds, where 0 means never.
+/// Converts Meta's Unix seconds, where 0 means never.
 pub(crate) fn timestamp_from_unix(unix: i64) -> Option<Timestamp> {
     (unix != 0).then(|| Timestamp::from_second(unix).ok()).flatten()
 }

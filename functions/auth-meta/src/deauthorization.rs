@@ -1,5 +1,5 @@
-//! People leave: Meta says so with a `signed_request`, when a person removes the app, and when they want their data
-//! deleted. Both are answered once the work is in the queue.
+//! Deauthorization and data deletion: Meta sends a `signed_request` when a person removes the app and when they ask for
+//! their data to be deleted. Both are confirmed as soon as the job is in the queue.
 
 use bytes::Bytes;
 use connector::consent;
@@ -23,7 +23,7 @@ use store::deletion::DeletionRequest;
 use crate::consent::connection_id_for;
 use crate::{AuthMeta, page};
 
-/// Meta's clock and ours differ by this much: what was connected so little after a request is part of it.
+/// Maximum difference between Meta's clock and ours. A connection made this soon after a request is covered by it.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// What Meta shows to the person who asked.
@@ -78,7 +78,7 @@ pub(crate) fn show_deletion() -> Endpoint<AuthMeta> {
 }
 
 impl AuthMeta {
-    /// A person has removed the app: their tokens are of no use to anybody.
+    /// Handles the removal of the app by a person, after which their tokens are useless.
     async fn deauthorize(self, context: SignedContext) -> Result<Json<Map<String, Value>>, Error> {
         let SignedRequest { user, issued_at } = self.verify_signed_request(&context.body.0)?;
         self.host
@@ -88,8 +88,8 @@ impl AuthMeta {
         Ok(Json(Map::new()))
     }
 
-    /// A person wants their data deleted. The request is kept before it is queued, so that a lost message is made up for
-    /// by the daily look.
+    /// Handles a request to delete a person's data. Stores the request before it queues the job, so that the daily
+    /// health check replaces a lost message.
     async fn delete_data(self, context: SignedContext) -> Result<Json<Confirmation>, Error> {
         let SignedRequest { user, issued_at } = self.verify_signed_request(&context.body.0)?;
         let code = random::id()?;
@@ -109,7 +109,7 @@ impl AuthMeta {
         Ok(Json(Confirmation { url, confirmation_code: code }))
     }
 
-    /// What became of a request, for the person who asked.
+    /// Returns the status of a deletion request, for the person who made it.
     async fn show_deletion(
         self,
         context: RequestContext<Anonymous, DeletionPath, UnreadQuery<NoQuery>>,
@@ -120,7 +120,7 @@ impl AuthMeta {
         Ok(response)
     }
 
-    /// The one field of Meta's form, believed.
+    /// Reads the one field of Meta's form and verifies its signature.
     fn verify_signed_request(&self, form: &Bytes) -> Result<SignedRequest, Error> {
         let fields: Vec<_> = form_urlencoded::parse(form).collect();
         let [(name, text)] = fields.as_slice() else {
@@ -129,21 +129,21 @@ impl AuthMeta {
         if name != "signed_request" {
             return Err(FieldError::new("body", "must be a form with the one field signed_request").into());
         }
-        // While the app's secret is being changed Meta may sign with either.
+        // During a rotation of the app secret Meta may sign with either one.
         let AppSecrets { app_secret, previous_app_secret, .. } = &self.settings.secrets;
         let secrets: Vec<_> = std::iter::once(app_secret).chain(previous_app_secret).collect();
         signed_request::verify(&secrets, text, self.host.clock.now())
             .map_err(|error| Error::Forbidden(error.to_string()))
     }
 
-    /// Forgets the tokens of a person in every workspace.
+    /// Deletes a person's tokens in every workspace.
     pub(crate) async fn forget_person(&self, user: &MetaUserId, until: i64) -> Result<(), Error> {
         let table = &self.connector.table;
         for ConnectionRef { workspace, connection } in
             table.connection_refs(&connection_id_for(user)?).await?
         {
             let Some(seen) = table.connection(&workspace, &connection).await? else { continue };
-            // Who has connected again since has not left.
+            // A connection made after the request is a new consent.
             if seen.connected_at.as_second() > until || seen.sealed_token.is_empty() {
                 continue;
             }
@@ -161,7 +161,7 @@ impl AuthMeta {
                 match table.delete_token(&workspace, &seen, "the person removed the app at Meta").await {
                     Ok(()) => Ok(()),
                     Err(StoreError::Conflict) => Err(consent::superseded()),
-                    // The message comes again, and with it this event.
+                    // The message is redelivered and repeats this event.
                     Err(error) => return Err(error.into()),
                 };
             event.complete(forgotten, None, self.host.clock.now()).await.map_err(|_| concurrent_change())?;
@@ -171,12 +171,12 @@ impl AuthMeta {
     }
 }
 
-/// A connection was sealed anew, renewed or made again at this moment: the message comes again and looks again.
+/// A concurrent write resealed, renewed or recreated the connection. The message is redelivered and reads it again.
 pub(crate) fn concurrent_change() -> Error {
     Error::Unavailable("a connection was being changed".to_owned())
 }
 
-/// What a person is told of their request.
+/// Returns the status, title and text that describe a request to its person.
 pub(crate) fn status_text(request: Option<&DeletionRequest>) -> (StatusCode, &'static str, String) {
     match request {
         None => {

@@ -1,4 +1,4 @@
-//! What launches in an ad account use where their document is silent.
+//! Defaults of an ad account for fields that a launch document leaves out.
 
 use domain::Error;
 use domain::account::LaunchDefaults;
@@ -36,7 +36,7 @@ impl AuthMeta {
         Ok(Json(account.details.defaults))
     }
 
-    /// Replaces all of them. What no launch could use is refused here already.
+    /// Replaces all defaults. Rejects values that no launch could use.
     async fn set_defaults(
         self,
         context: RequestContext<Session, AdAccountPath, NoQuery, Json<LaunchDefaults>>,

@@ -1,11 +1,11 @@
-//! Deleting what is kept of a person: tokens, ad accounts and all that is in them, in every workspace.
+//! Deletion of everything stored about a person: tokens, ad accounts and their data, in every workspace.
 //!
-//! Every step can be broken off. Rows that name what is left go last: the accounts of a connection before the
-//! connection, it before the request. So the next run finds what this one has not done, whether the queue brings the
-//! message again or the daily look does.
+//! Every step can be interrupted. Rows that lead to remaining work are deleted last: the accounts of a connection
+//! before the connection, the connection before the request. The next run, started by redelivery or by the daily health
+//! check, therefore finds what is left.
 //!
-//! A sync or an evaluation that had begun before may put something back. So a request is done only after a second look, when
-//! nothing of that can be alive any more.
+//! A sync or an evaluation that started earlier may write rows again. A request is therefore complete only after a
+//! second pass, when no such work can still be running.
 
 use std::time::Duration;
 
@@ -26,14 +26,14 @@ use crate::AuthMeta;
 use crate::consent::connection_id_for;
 use crate::deauthorization::concurrent_change;
 
-/// Less time than this before the end of an invocation is left to the next one.
+/// Minimum time left in an invocation to continue; below it, the next invocation takes over.
 const MIN_REMAINING_TIME: SignedDuration = SignedDuration::from_secs(20);
 
-/// Lambda lets nothing live longer. What is begun later looks at the account first, and finds none.
+/// Lambda's maximum duration. Work that starts later reads the account first and finds none.
 const SETTLE_DELAY: SignedDuration = SignedDuration::from_mins(15);
 
 impl AuthMeta {
-    /// Requests whose message was lost or given up are taken up again.
+    /// Queues the deletion requests whose message was lost or dead-lettered.
     pub(crate) async fn resume_deletions(&self) -> Result<(), Error> {
         let open = self
             .connector
@@ -46,7 +46,7 @@ impl AuthMeta {
         self.host.queues.send(&jobs).await
     }
 
-    /// Does what a person wished, as far as this invocation goes.
+    /// Deletes a person's data as far as this invocation allows.
     pub(crate) async fn erase_person(&self, code: &str) -> Result<(), Error> {
         let table = &self.connector.table;
         let Some(request) = table.deletion_request(code).await? else { return Ok(()) };
@@ -76,8 +76,8 @@ impl AuthMeta {
         Ok(())
     }
 
-    /// Work that had read an account before it was erased writes what it has got, and may make rows anew that name it.
-    /// Nothing of that is alive any more, and what begins now finds no account.
+    /// Deletes rows that were recreated by work that had read an account before it was erased. No such work is running
+    /// any more, and work that starts now finds no account.
     async fn erase_recreated(
         &self,
         connection: &ConnectionId,
@@ -92,7 +92,7 @@ impl AuthMeta {
                         Some(account) => table.connection(workspace, &account.connection).await?.is_some(),
                         None => false,
                     };
-                    // Somebody who reaches it has connected it since.
+                    // A connection that exists now has taken the account over since.
                     if !held {
                         self.erase_account(workspace, id).await?;
                     }
@@ -107,7 +107,7 @@ impl AuthMeta {
         Ok(())
     }
 
-    /// Says whether there was something that the request is about.
+    /// Deletes a connection and its accounts. Returns whether there was something to delete.
     async fn erase_connection(
         &self,
         place: &ConnectionRef,
@@ -115,7 +115,7 @@ impl AuthMeta {
     ) -> Result<bool, Error> {
         let ConnectionRef { workspace, connection: id } = place;
         let table = &self.connector.table;
-        // That it is done stays, without whose it was. However often it is gone on with, it is one event.
+        // The log keeps that it was done, without the person. All attempts share one event.
         let target = audit::connection_target(workspace, id);
         let event = hex::encode(&Sha256::digest(format!("{}|{target}", request.code))[..12]);
         let event = AuditEvent::new(event, Actor::Webhook, "connection.erased", target);
@@ -126,7 +126,7 @@ impl AuthMeta {
                 let (Ok(()) | Err(_)) = event.complete(Err(why), None, self.host.clock.now()).await;
                 return Ok(false);
             }
-            // The token first: whatever else is under way comes to an end by it.
+            // The token first, which stops all other work of the connection.
             match table.delete_token(workspace, &seen, "the person wants their data deleted").await {
                 Err(StoreError::Conflict) => return Err(concurrent_change()),
                 forgotten => forgotten?,
@@ -134,7 +134,7 @@ impl AuthMeta {
         }
         self.record_scope(request, workspace, None).await?;
         self.erase_accounts(workspace, id, request).await?;
-        // Answers that are kept for requests that come again may show what was reached.
+        // Stored idempotent responses may contain ad accounts of the connection.
         table.delete_idempotency_records(workspace).await?;
         table.delete_connection_if_empty(place).await.map_err(|error| match error {
             StoreError::Conflict => concurrent_change(),
@@ -143,7 +143,8 @@ impl AuthMeta {
         event.complete(Ok(true), None, self.host.clock.now()).await
     }
 
-    /// Every account that nobody reaches but this connection.
+    /// Deletes the connection's accounts that no other working connection reaches, transfers the others, and detaches
+    /// the connection from accounts of other connections.
     async fn erase_accounts(
         &self,
         workspace: &Tenant,
@@ -169,7 +170,7 @@ impl AuthMeta {
         Ok(())
     }
 
-    /// Notes where to look again, before the rows go that say so themselves.
+    /// Records what the second pass must check, before the rows that lead there are deleted.
     async fn record_scope(
         &self,
         request: &DeletionRequest,
@@ -181,13 +182,13 @@ impl AuthMeta {
             return Ok(());
         }
         match self.connector.table.add_deletion_scope(&request.code, &scope).await {
-            // Done by another worker, who has found the same.
+            // Another worker has recorded the same scope.
             Err(StoreError::Conflict) => Err(concurrent_change()),
             recorded => Ok(recorded?),
         }
     }
 
-    /// Another connection of the workspace that reaches the account and works.
+    /// Returns another working connection of the workspace that reaches the account.
     async fn other_working_connection(
         &self,
         workspace: &Tenant,
@@ -203,7 +204,7 @@ impl AuthMeta {
         Ok(None)
     }
 
-    /// The other connection is looked at afterwards, which finds out how it reaches the account.
+    /// Transfers an account to another connection, whose health check then refreshes its permissions on the account.
     async fn transfer_account(
         &self,
         workspace: &Tenant,
@@ -221,7 +222,7 @@ impl AuthMeta {
     async fn erase_account(&self, workspace: &Tenant, account: &AdAccountId) -> Result<(), Error> {
         let table = &self.connector.table;
         match table.select_account(workspace, account, false).await {
-            // The row itself is gone, and what is left of the rest is not.
+            // The account row is already deleted; related rows may remain.
             Ok(_) | Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }

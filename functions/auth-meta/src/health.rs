@@ -1,7 +1,7 @@
-//! How connections are: once a day Meta is asked about each, and tokens that end are renewed.
+//! Daily health check of connections: asks Meta about each token and renews those that expire.
 //!
-//! Only what Meta says of the token itself changes a connection. An outage, a throttle or an app secret that is wrong
-//! fails the job, which comes again, and says nothing of anybody's consent.
+//! Only Meta's information about the token itself changes a connection. An outage, throttling or a wrong app secret
+//! fails the job, which is retried, and leaves the consent untouched.
 
 use connector::{consent, token_context};
 use domain::Error;
@@ -22,7 +22,7 @@ use crate::consent::{ListingSource, REQUIRED_SCOPE, timestamp_from_unix, token_o
 use crate::views::{EXPIRY_WARNING_PERIOD, next_expiry};
 
 impl AuthMeta {
-    /// A job for each connection of any workspace, so that each is tried again by itself.
+    /// Queues a job per connection of every workspace, so that each is retried independently.
     pub(crate) async fn check_connections(&self) -> Result<(), Error> {
         self.resume_deletions().await?;
         let places = self.connector.table.all_connections().await?;
@@ -33,7 +33,7 @@ impl AuthMeta {
         Ok(())
     }
 
-    /// Asks Meta about one connection, renews its token in its last ten days, and keeps what came of it.
+    /// Asks Meta about one connection, renews its token in the last ten days, and stores the result.
     pub(crate) async fn check_connection(&self, workspace: &Tenant, id: &ConnectionId) -> Result<(), Error> {
         let table = &self.connector.table;
         let Some(seen) = table.connection(workspace, id).await? else {
@@ -41,7 +41,7 @@ impl AuthMeta {
             return Ok(table.remove_connection_listing(&place).await?);
         };
         if seen.sealed_token.is_empty() {
-            // Its person removed the app: there is nothing to ask about.
+            // The person removed the app, so there is no token to check.
             return Ok(());
         }
         let token = match self.connector.keyring.open(&seen.sealed_token, &token_context(workspace, id)).await
@@ -53,7 +53,7 @@ impl AuthMeta {
             }
             opened => opened?,
         };
-        // Asked as the app: what fails here says nothing of the person.
+        // Called with the app's token: an error here does not concern the person.
         let facts = self.connector.graph.debug_token(&token).await.map_err(into_retryable)?;
         let mut checked = Connection { checked_at: Some(self.host.clock.now()), ..seen.clone() };
         let mut events = Vec::new();
@@ -68,9 +68,9 @@ impl AuthMeta {
         }
         let saved = match table.update_checked_connection(workspace, &seen.sealed_token, &checked).await {
             Ok(()) => Ok(()),
-            // Connected or sealed anew meanwhile: the next look is at that.
+            // Reconnected or resealed meanwhile; the next check reads that state.
             Err(StoreError::Conflict) => Err(consent::superseded()),
-            // The look comes again, and with it what it did.
+            // The check is retried and repeats its events.
             Err(error) => return Err(error.into()),
         };
         for event in events {
@@ -94,7 +94,7 @@ impl AuthMeta {
         Ok(())
     }
 
-    /// Asks how the connection's ad accounts are by now: their status, why they rest, what may be done in them.
+    /// Refreshes the connection's ad accounts: status, disable reason and permitted tasks.
     async fn refresh_accounts(
         &self,
         workspace: &Tenant,
@@ -102,7 +102,7 @@ impl AuthMeta {
         token: SecretString,
     ) -> Result<(), Error> {
         let mut found = match self.connector.graph.on_behalf_of(token).accessible_accounts().await {
-            // Meta lists nothing for it at the moment, which says nothing of the accounts.
+            // Meta lists no accounts at the moment, which does not mean that access was lost.
             Err(GraphError::NeedPermission(details) | GraphError::NotFound(details)) => {
                 tracing::warn!(%workspace, connection = %connection.id.log_id(), %details, "Accounts are not listed.");
                 return Ok(());
@@ -114,8 +114,8 @@ impl AuthMeta {
         self.upsert_accounts(workspace, connection, found, ListingSource::HealthCheck).await.map(drop)
     }
 
-    /// A token that lives: what it may do by now, and until when. Answers the renewal that is still to be kept, if there
-    /// is one: a try that fails leaves it as intended, and the next one goes on with it.
+    /// Refreshes permissions and expiry of a valid token. Returns the renewal that is still to be stored, if there is
+    /// one. A failed attempt leaves its event as intended; the next attempt continues the same event.
     async fn refresh_connection(
         &self,
         workspace: &Tenant,
@@ -167,18 +167,18 @@ impl AuthMeta {
     }
 }
 
-/// Who finds out what is different, and renews.
+/// Returns the actor of health checks and renewals in the audit log.
 pub(crate) fn health_check_actor() -> Actor {
     Actor::Schedule { timer: "check-connections".to_owned() }
 }
 
-/// Whether a token has an end within its last days. One without an end keeps none.
+/// Checks whether a token expires within the warning period. A token without an expiry never does.
 fn expires_soon(facts: &TokenInfo, now: Timestamp) -> bool {
     timestamp_from_unix(facts.expires_at)
         .is_some_and(|at| at > now && at.duration_since(now) < EXPIRY_WARNING_PERIOD)
 }
 
-/// What a dead token means for its connection.
+/// Sets the state of a connection whose token is invalid.
 fn classify(checked: &mut Connection, reason: GraphError) -> Result<(), Error> {
     match reason {
         GraphError::Reconnect(details) if details.needs_user_action() => {
@@ -194,7 +194,7 @@ fn classify(checked: &mut Connection, reason: GraphError) -> Result<(), Error> {
     Ok(())
 }
 
-/// A fault that must not be taken for a word about somebody's consent: the job comes again.
+/// Converts an error that says nothing about the person's consent into a retryable one.
 fn into_retryable(error: GraphError) -> Error {
     match Error::from(error) {
         Error::Reconnect(why) | Error::NeedPermission(why) | Error::RejectedByPlatform(why) => {

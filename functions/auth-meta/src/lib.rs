@@ -1,9 +1,9 @@
-//! Sends an advertiser to Meta and keeps the token that comes back.
+//! Connects advertisers to Meta and stores their tokens.
 //!
-//! `authorize` remembers a random state for the browser that asked, and answers where to go. The callback
-//! takes the state away (so it works once), checks that the same browser came back, and trades the code for
-//! a long-lived token, which is sealed before it is kept. On the page that follows the person chooses ad accounts;
-//! selecting one starts its sync.
+//! `authorize` stores a random state for the requesting browser and returns the URL of Meta's dialog. The callback
+//! consumes the state, so that it works once, verifies that the same browser returned, and exchanges the code for a
+//! long-lived token, which is sealed before it is stored. On the next page the person chooses ad accounts; selecting
+//! one starts its sync.
 
 mod browser;
 mod connections;
@@ -33,10 +33,10 @@ use runtime::{AppSecrets, Host, Response};
 
 use crate::rotation::Rotation;
 
-/// What it takes to connect, when a login begins and when it has come back.
+/// Role required to connect, both when a login begins and when it completes.
 pub(crate) const CONNECT_ROLE: Role = Role::Owner;
 
-/// Every endpoint of this function.
+/// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<AuthMeta>>> = LazyLock::new(|| {
     vec![
         login::authorize(),
@@ -56,7 +56,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<AuthMeta>>> = LazyLock::new(|| {
     ]
 });
 
-/// The function.
+/// The `auth-meta` function.
 #[derive(Debug, Clone)]
 pub struct AuthMeta {
     connector: Connector,
@@ -65,37 +65,37 @@ pub struct AuthMeta {
     middleware: Middleware,
 }
 
-/// What this function knows of the app at Meta beside how to call it.
+/// Settings of the app at Meta beyond those needed to call the Graph API.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// With which Meta signs what it says of people.
+    /// Secrets with which Meta signs deauthorization and deletion requests.
     pub secrets: AppSecrets,
-    /// How people may log in for their business, where that is set up.
+    /// Login for Business, where it is configured.
     pub login: Option<LoginConfiguration>,
 }
 
 /// A configuration of Facebook Login for Business.
 #[derive(Debug, Clone)]
 pub struct LoginConfiguration {
-    /// Its id.
+    /// Configuration id.
     pub id: String,
-    /// Whether it issues tokens of system users.
+    /// Whether it issues system-user tokens.
     pub system_user: bool,
 }
 
 impl AuthMeta {
-    /// The function on this host.
+    /// Creates the function.
     pub fn new(connector: Connector, host: Host, settings: Settings) -> Self {
         let middleware = Middleware::new(&connector.table, &host);
         Self { connector, host, settings, middleware }
     }
 
-    /// Responds to a request.
+    /// Handles a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
         self.middleware.serve("auth-meta", &ENDPOINTS, self, request).await
     }
 
-    /// Does a job of this function's queue.
+    /// Processes a job of this function's queue.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::RotateKeyring => self.rotation().begin().await,

@@ -1,4 +1,4 @@
-//! The login: state, callback, exchanges, and what is kept of them.
+//! The login: OAuth state, callback, token exchange, and what is stored of them.
 
 use bytes::Bytes;
 use domain::id::MemberId;
@@ -26,7 +26,7 @@ use crate::page::{self, ConnectResponse};
 use crate::views::ConnectionView;
 use crate::{AuthMeta, CONNECT_ROLE, LoginConfiguration};
 
-/// A person has this long to decide at Meta.
+/// Maximum time from `authorize` to the callback.
 const LOGIN_TTL: SignedDuration = SignedDuration::from_mins(10);
 
 /// Binds a login to the browser that began it.
@@ -56,7 +56,7 @@ enum LoginKind {
     Business,
 }
 
-/// Meta's tokens have a few hundred characters.
+/// Upper bound for a token; Meta's have a few hundred characters.
 const MAX_TOKEN_CHARS: usize = 4096;
 
 #[derive(Deserialize)]
@@ -87,7 +87,7 @@ pub(crate) struct CallbackQuery {
     error: Option<String>,
 }
 
-/// Where Meta sends a person back to.
+/// Path of the redirect URI.
 const CALLBACK: &str = "/v1/auth/meta/callback";
 
 pub(crate) fn authorize() -> Endpoint<AuthMeta> {
@@ -95,7 +95,7 @@ pub(crate) fn authorize() -> Endpoint<AuthMeta> {
     endpoint::member(Method::POST, path, CONNECT_ROLE)
         .named("authorize", "Begins a login at Meta")
         .about("Send the person's browser, which must keep the cookie of this answer, to `authorize_url`.")
-        // The response is for one browser.
+        // The response is bound to one browser.
         .handles_own_idempotency()
         .responds(StatusCode::OK, "Where to send the person.", AuthMeta::authorize)
         .or_as::<Authorization>("application/json")
@@ -156,7 +156,7 @@ impl AuthMeta {
             value: &browser,
             path: CALLBACK,
             max_age: LOGIN_TTL,
-            // Meta sends the person back, which is another site.
+            // The redirect from Meta is a cross-site navigation.
             same_site: "Lax",
             secure: public_url.starts_with("https:"),
         };
@@ -164,7 +164,7 @@ impl AuthMeta {
         Ok(response)
     }
 
-    /// What the dialog is to ask, as this deployment can.
+    /// Returns the dialog request for this deployment's configuration.
     fn dialog_request(
         &self,
         request: &LoginRequest,
@@ -177,7 +177,7 @@ impl AuthMeta {
             (LoginKind::Classic, _) if request.rerequest.is_empty() => {
                 Ok((AuthorizationRequest::Scopes(&SCOPES), ConnectionKind::Classic))
             }
-            // For all of them: what was granted before is merely confirmed.
+            // Requests every permission again; those already granted are only confirmed.
             (LoginKind::Classic, _) => {
                 Ok((AuthorizationRequest::Rerequest(&SCOPES), ConnectionKind::Classic))
             }
@@ -197,13 +197,13 @@ impl AuthMeta {
         }
     }
 
-    /// Keeps the token of a system user that somebody hands over: the road that needs no review of the app.
+    /// Stores a system user's token that the caller provides, which needs no app review.
     async fn connect_system_user(
         self,
         context: RequestContext<Session, NoPath, NoQuery, RawJson<SystemUserToken>>,
     ) -> Result<Json<ConnectionView>, Error> {
         let session = context.caller;
-        // Read here, because the messages of the decoder quote what they do not like.
+        // Parsed here because the decoder's messages quote the input.
         let body = serde_json::from_slice::<SystemUserToken>(&context.body.0);
         let token =
             body.map_err(|_| FieldError::new("body", r#"must be {"token":"..."} and nothing else"#))?.token;
@@ -213,7 +213,7 @@ impl AuthMeta {
         }
         let graph = &self.connector.graph;
         let facts = match graph.debug_token(&token).await {
-            // Meta says nothing of the tokens of other apps.
+            // Meta rejects tokens of other apps.
             Err(GraphError::InvalidInput(_)) => {
                 return Err(wrong("is no token of this app at Meta".to_owned()));
             }
@@ -241,7 +241,7 @@ impl AuthMeta {
         Ok(Json(ConnectionView::of(connection, self.host.clock.now())))
     }
 
-    /// Answers a page, for it is a browser that comes; JSON for those who ask for it.
+    /// Responds with an HTML page, or with JSON to clients that accept it.
     async fn callback(
         self,
         context: RequestContext<Anonymous, NoPath, UnreadQuery<CallbackQuery>>,
@@ -280,7 +280,7 @@ impl AuthMeta {
         let graph = &self.connector.graph;
         let mut token = graph.exchange_code(code, &login.redirect_uri).await?.access_token;
         let mut facts = graph.debug_token(&token).await?;
-        // A person's token lives two hours until it is exchanged; a system user's came as it is to stay.
+        // A person's token lives two hours until it is exchanged; a system user's token is long-lived already.
         if facts.kind != TokenKind::SystemUser {
             token = graph.extend(&token).await?.access_token;
             facts = graph.debug_token(&token).await?;
@@ -301,7 +301,7 @@ impl AuthMeta {
         })
     }
 
-    /// The login that this callback belongs to. It is taken away whatever comes next.
+    /// Returns the login of this callback and deletes it, whatever follows.
     async fn consume_login(&self, request: &Request<Bytes>, state: &str) -> Result<OauthState, Error> {
         let invalid_login = || {
             let why = "this login is unknown, over, or was used already; begin again from the product";
@@ -317,9 +317,9 @@ impl AuthMeta {
         Ok(login)
     }
 
-    /// Whether whoever began a login may still do so, for no session comes with what follows. A member's row is asked
-    /// again. What only the issuer says cannot be asked without a session: it is taken as it was when they began, which
-    /// is as long ago as a login and a choice last together.
+    /// Checks whether the person who began a login may still connect, because the callback and the selection carry no
+    /// session. A member's row is read again. A role that comes from a claim cannot be checked without a session: it is
+    /// trusted from the start of the login, at most the lifetimes of a login and a selection ago.
     pub(crate) async fn check_may_connect(
         &self,
         workspace: &Tenant,

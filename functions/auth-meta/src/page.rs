@@ -1,4 +1,4 @@
-//! What a person sees before and after Meta: plain HTML, no scripts, nothing from elsewhere.
+//! HTML pages shown before and after Meta's dialog: no scripts and no external resources.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +18,7 @@ use store::deletion::DeletionRequest;
 use crate::deauthorization::status_text;
 use crate::selection_page::CHOOSE;
 
-/// What makes a long list readable and its lines large enough for a finger; nothing is lost without it.
+/// Stylesheet for long lists and touch-sized rows. Pages work without it.
 const STYLE: &str = ":root{color-scheme:light dark}body{max-width:40rem;margin:2rem auto;padding:0 1rem;\
                      font:1rem/1.5 system-ui,sans-serif}fieldset ul{list-style:none;padding:0}\
                      label{display:block;padding:.5rem 0}button{font:inherit;padding:.5rem 1rem}";
@@ -44,15 +44,15 @@ pub(crate) struct SelectionResponse {
     pub(crate) ad_accounts: Vec<AdAccount>,
 }
 
-/// What a page lets a person choose of.
+/// Form with the ad accounts to choose from.
 pub(crate) struct SelectionForm<'a> {
     pub(crate) secret: &'a str,
     pub(crate) accounts: &'a [&'a AdAccount],
-    /// How many more there are.
+    /// Number of accounts beyond those listed.
     pub(crate) remaining: usize,
 }
 
-/// What was connected, and which ad accounts of it are to be synced.
+/// Renders what was connected, with its ad accounts to choose from.
 pub(crate) fn choose(workspace: &str, declined: &[String], form: &SelectionForm<'_>) -> Response {
     let body = html! {
         p { "Workspace " strong { (workspace) } " is connected to Meta. Choose which ad accounts it syncs." }
@@ -87,7 +87,7 @@ pub(crate) fn choose(workspace: &str, declined: &[String], form: &SelectionForm<
     page(StatusCode::OK, "Choose ad accounts", &body)
 }
 
-/// A connection that reaches nothing.
+/// Renders a connection without ad accounts.
 pub(crate) fn nothing_to_choose(workspace: &str, declined: &[String]) -> Response {
     let body = html! {
         p { "Workspace " strong { (workspace) } " is connected to Meta, but Meta shows it no ad account." }
@@ -100,7 +100,7 @@ pub(crate) fn nothing_to_choose(workspace: &str, declined: &[String]) -> Respons
     page(StatusCode::OK, "Connected to Meta, without ad accounts", &body)
 }
 
-/// What is synced now.
+/// Renders the synced ad accounts.
 pub(crate) fn chosen(workspace: &str, accounts: &[AdAccount]) -> Response {
     let (synced, others): (Vec<_>, Vec<_>) = accounts.iter().partition(|account| account.selected);
     let body = html! {
@@ -118,7 +118,7 @@ pub(crate) fn chosen(workspace: &str, accounts: &[AdAccount]) -> Response {
     page(StatusCode::OK, "Your choice is saved", &body)
 }
 
-/// The person did not want to.
+/// Renders a login that the person cancelled.
 pub(crate) fn cancelled() -> Response {
     let body = html! {
         p { "You cancelled the login at Meta. Nothing was connected, and nothing has changed." }
@@ -127,7 +127,7 @@ pub(crate) fn cancelled() -> Response {
     page(StatusCode::UNPROCESSABLE_ENTITY, "The login was cancelled", &body)
 }
 
-/// What went wrong, and what the person can do next.
+/// Renders an error and the person's next step.
 pub(crate) fn failed(error: &Error, next: &str) -> Response {
     let (status, title, detail) = problem::public_parts(error);
     let body = html! {
@@ -143,7 +143,7 @@ pub(crate) fn failed(error: &Error, next: &str) -> Response {
     response
 }
 
-/// What became of a person's request to have their data deleted.
+/// Renders the status of a data deletion request.
 pub(crate) fn deletion(request: Option<&DeletionRequest>) -> Response {
     let (status, title, text) = status_text(request);
     let code = request.map(|request| request.code.as_str());
@@ -166,12 +166,12 @@ fn declined_list(names: &[String]) -> Markup {
     }
 }
 
-/// An ad account as its owner knows it.
+/// Returns the label of an ad account, as its owner knows it.
 fn account_label(account: &AdAccount) -> Markup {
     html! { (account.name.as_deref().unwrap_or("Unnamed")) " (" (account.id) ", " (account.currency) ")" }
 }
 
-/// Why no ads can run in an ad account, which can be synced all the same.
+/// Returns why no ads can run in an ad account. It can be synced all the same.
 fn cannot_run(account: &AdAccount) -> Option<String> {
     match account.details.disable_reason.and_then(disabled_because) {
         Some(why) => Some(format!("Disabled at Meta, no ads can run in it: {why}.")),
@@ -180,7 +180,7 @@ fn cannot_run(account: &AdAccount) -> Option<String> {
     }
 }
 
-/// A failure's detail, as a person reads it.
+/// Formats an error detail as a sentence.
 fn sentence(detail: &str) -> String {
     let mut letters = detail.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
@@ -207,9 +207,9 @@ fn page(status: StatusCode, title: &str, body: &Markup) -> Response {
         STANDARD.encode(Sha256::digest(STYLE))
     );
     let headers = response.headers_mut();
-    // Base64 is always a header's text.
+    // Base64 is always a valid header value.
     headers.extend(HeaderValue::from_str(&allowed).ok().map(|allowed| (CONTENT_SECURITY_POLICY, allowed)));
-    // The address of a page may hold the code and the state.
+    // The page's URL may contain the code and the state.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     response

@@ -1,9 +1,9 @@
-//! Changing the keys that seal tokens, without a moment in which a token does not open.
+//! Rotation of the keys that seal tokens. Every token opens at every moment.
 //!
-//! Every step is read off the keyring itself, so that whoever comes after a process that died goes on where it stood:
-//! a key is added that does not seal yet; it becomes the one that seals; every connection is sealed anew; and when
-//! nothing is left under the old key, that key goes. Several at once do no harm: the keyring changes only under
-//! those who have seen its present state, a token only if it is still the one that was opened.
+//! Each step is derived from the keyring itself, so that any process continues where a crashed one stopped: add a key
+//! that does not seal yet; make it the current key; reseal every connection; remove the old key when nothing is sealed
+//! with it. Concurrent runs are harmless: the keyring is replaced only if it is unchanged, a token only if it is still
+//! the one that was opened.
 
 use connector::{consent, token_context};
 use domain::Error;
@@ -18,17 +18,17 @@ use store::Table;
 use store::audit::{self, Actor, AuditEvent};
 use store::connection::{ConnectionRef, ConnectionState};
 
-/// A key that has stopped sealing stays at least this long. A process that has not heard of its successor may seal
-/// with it for [`runtime::keyring::MAX_KEYRING_AGE`], and take as long as Lambda lets it live until the row is written.
+/// Minimum time a retired key remains. A process that has not seen its successor may seal with it for
+/// [`runtime::keyring::MAX_KEYRING_AGE`], and write the row until Lambda ends its invocation.
 const RETIRED_KEY_GRACE_PERIOD: SignedDuration = SignedDuration::from_mins(10);
 
-/// SQS delays no longer than 15 minutes.
+/// Delay of the next check. SQS allows at most 15 minutes.
 const RECHECK_DELAY: SignedDuration = SignedDuration::from_mins(11);
 
-/// As often as that somebody else may have changed the keyring first.
+/// Attempts to change the keyring while other processes change it.
 const MAX_ATTEMPTS: u32 = 10;
 
-/// The keys, and what is sealed with them.
+/// Rotates the keyring and reseals the tokens.
 #[derive(Debug, Clone)]
 pub struct Rotation {
     table: Table,
@@ -37,35 +37,35 @@ pub struct Rotation {
     clock: Clock,
 }
 
-/// How far a rotation is.
+/// Progress of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RotationStatus {
-    /// Nothing but the key that seals.
+    /// The keyring holds only the current key.
     Complete,
-    /// Under an older key than this one there is still something, or there may be.
+    /// Tokens are, or may be, sealed with an older key.
     Resealing {
-        /// The key that seals.
+        /// Id of the current key.
         current: String,
-        /// What is left.
+        /// Connections to reseal.
         remaining: Vec<ConnectionRef>,
     },
 }
 
 impl Rotation {
-    /// The rotation of this deployment's keyring.
+    /// Creates the rotation of this deployment's keyring.
     pub fn new(table: Table, keyring: Keyring, queues: Queues, clock: Clock) -> Self {
         Self { table, keyring, queues, clock }
     }
 
-    /// Begins a rotation, or goes on with the one that is under way.
+    /// Starts a rotation, or resumes the one in progress.
     pub async fn begin(&self) -> Result<(), Error> {
         let stored = self.keyring.refetch().await?;
         if stored.document.has_single_key() {
-            // Whoever is to complete it is told first: a process that dies after this line leaves nothing undone.
+            // Scheduled before the change: a process that crashes after this line leaves nothing undone.
             self.schedule_recheck().await?;
             let VersionedKeyring { document, .. } = &stored;
             match self.keyring.replace(&stored, &document.with_new_key()?).await {
-                // Somebody else has begun at the same time.
+                // Another process started at the same time.
                 Ok(()) | Err(Error::Conflict(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -73,7 +73,7 @@ impl Rotation {
         self.resume().await
     }
 
-    /// Goes on with what is under way, and begins nothing.
+    /// Resumes a rotation in progress and starts none.
     pub async fn resume(&self) -> Result<(), Error> {
         if let RotationStatus::Resealing { current, remaining } = self.advance().await? {
             tracing::info!(key = current, remaining = remaining.len(), "Tokens are sealed anew.");
@@ -88,7 +88,7 @@ impl Rotation {
         Ok(())
     }
 
-    /// Takes every step that can be taken at once.
+    /// Takes every step that is possible now.
     pub async fn advance(&self) -> Result<RotationStatus, Error> {
         for _ in 0..MAX_ATTEMPTS {
             let stored = self.keyring.refetch().await?;
@@ -105,7 +105,7 @@ impl Rotation {
                 }
                 document.with_current_only()
             } else {
-                // Somebody has put two keys there by hand: the time begins to run now.
+                // Two keys were added by hand: the grace period starts now.
                 document.with_current_key(document.current(), now)
             };
             match self.keyring.replace(&stored, &next).await {
@@ -120,13 +120,13 @@ impl Rotation {
         Err(Error::Unavailable("the keyring is being changed by others".to_owned()))
     }
 
-    /// The connections whose tokens are under other keys, and whether any of them keeps its key alive. One that only
-    /// a person can mend does not: connecting again seals anew, and some of them open under no key at all.
+    /// Returns the connections sealed with other keys, and whether any of them still needs its key. A connection that
+    /// needs reconnecting does not: reconnecting seals a new token, and its token may open with no key at all.
     async fn remaining(&self, current: &str) -> Result<(Vec<ConnectionRef>, bool), Error> {
         let (mut remaining, mut held) = (Vec::new(), false);
         for place in self.table.all_connections().await? {
             match self.table.connection(&place.workspace, &place.connection).await? {
-                // Of one whose person has left us no token is kept.
+                // The person removed the app; no token is stored.
                 Some(connection) if connection.sealed_token.is_empty() => {}
                 Some(connection) if key_id_of(&connection.sealed_token) == Some(current) => {}
                 Some(connection) => {
@@ -139,7 +139,7 @@ impl Rotation {
         Ok((remaining, held))
     }
 
-    /// Seals one connection's token with the key that seals now. Somebody who replaces the token meanwhile wins.
+    /// Seals one connection's token with the current key. A concurrent replacement of the token wins.
     pub async fn reseal(
         &self,
         workspace: &Tenant,

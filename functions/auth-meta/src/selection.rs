@@ -1,4 +1,4 @@
-//! Which ad accounts are synced: said through the API, or on the page after a login.
+//! Selects the ad accounts to sync, through the API or on the page after a login.
 
 use domain::Error;
 use domain::job::{Job, SyncCause};
@@ -43,11 +43,10 @@ impl AuthMeta {
         Ok(Json(AdAccountView::from(set.into_iter().next().ok_or_else(missing)?)))
     }
 
-    /// Says for a person whether ad accounts are synced, and leaves a trace of each. When one fails
-    /// the others may be set.
+    /// Selects or deselects ad accounts for a person and records an audit event for each. When one fails, the others
+    /// may have been set.
     ///
-    /// Selecting twice syncs twice, which is harmless; a selection whose message was lost is mended by
-    /// selecting again.
+    /// Selecting twice syncs twice, which is harmless; selecting again repairs a selection whose message was lost.
     pub(crate) async fn select_accounts(
         &self,
         subject: &str,
@@ -81,7 +80,7 @@ impl AuthMeta {
         Ok(set)
     }
 
-    /// Sets each of them, in order.
+    /// Sets each account in order.
     async fn set_selected(
         &self,
         workspace: &Tenant,
@@ -97,7 +96,7 @@ impl AuthMeta {
             let set = async {
                 let set = self.connector.table.select_account(workspace, &account.id, *selected).await?;
                 if *selected {
-                    // The recurring schedule first: from now on the account is synced, whatever becomes of this first time.
+                    // The recurring schedule first: the account is synced even if this first job is lost.
                     let recurring = sync(account, SyncCause::Recurring);
                     self.host
                         .schedules

@@ -1,13 +1,13 @@
-//! The page on which a person chooses ad accounts, after Meta has sent them back.
+//! Page on which a person chooses ad accounts after Meta's redirect.
 //!
-//! Its form brings no session. Two secrets say whose choice it is, one in the form and one in a cookie of the browser that
-//! was shown it, and what they may choose is kept beside their hashes. What is changed is what differs from what the page
-//! showed: whatever others have changed meanwhile stays.
+//! The form carries no session. Two secrets authenticate it, one in the form and one in a cookie of the browser; the
+//! available accounts are stored under their hashes. Only differences from what the page showed are applied, so that
+//! concurrent changes by others stay.
 //!
-//! A choice is made once: that it is made is noted after everything else, and whoever sends it again then is answered
-//! and changes nothing. A process that dies in between leaves some ad accounts set and others not, and a person without
-//! an answer; sent again, all of them are set, which does no harm to those that were. Pressed twice at the same moment it
-//! is done twice, which does no harm either.
+//! A selection is applied once. Its completion is recorded last, and submitting the same form again returns the result
+//! without changes. A crash in between leaves some accounts set and the person without a response; submitting again
+//! sets them all. Two concurrent submissions apply the selection twice. Both cases are harmless, because setting an
+//! account is idempotent.
 
 use std::collections::BTreeSet;
 
@@ -33,21 +33,21 @@ use crate::AuthMeta;
 use crate::browser::{self, Cookie, hash, random_secret, wants_json};
 use crate::page::{self, ConnectResponse, SelectionForm, SelectionResponse};
 
-/// A person has this long to choose.
+/// Maximum time to choose.
 const SELECTION_TTL: SignedDuration = SignedDuration::from_mins(30);
 
-/// Binds a choice to the browser that was shown it.
+/// Binds a selection to the browser that was shown it.
 const COOKIE_NAME: &str = "adflight_selection";
 
-/// So many ad accounts stand on one page, and can be set within the time that a browser gets.
+/// Maximum number of ad accounts on one page: as many as one request can set before its timeout.
 const MAX_LISTED_ACCOUNTS: usize = 200;
 
-/// Room for that many ids.
+/// Large enough for [`MAX_LISTED_ACCOUNTS`] ids.
 const MAX_FORM_BYTES: usize = 16 * 1024;
 
-/// The form that a person submitted.
+/// The submitted form.
 struct SubmittedForm {
-    /// The secret of the page.
+    /// Secret of the page.
     secret: String,
     selected: BTreeSet<AdAccountId>,
 }
@@ -66,7 +66,7 @@ pub(crate) struct AccountSelectionForm {
     ad_account: Vec<AdAccountId>,
 }
 
-/// Where the form of the page goes.
+/// Path that the form is posted to.
 pub(crate) const CHOOSE: &str = "/v1/auth/meta/choose";
 
 pub(crate) fn choose_ad_accounts() -> Endpoint<AuthMeta> {
@@ -86,7 +86,7 @@ pub(crate) fn choose_ad_accounts() -> Endpoint<AuthMeta> {
 }
 
 impl AuthMeta {
-    /// Shows a person what they have connected, and lets them choose of it.
+    /// Renders the page with the connected ad accounts.
     pub(crate) async fn render_selection(
         &self,
         login: &OauthState,
@@ -134,7 +134,7 @@ impl AuthMeta {
         Ok(response)
     }
 
-    /// Answers a page, for it is a person's form; JSON for those who ask for it.
+    /// Responds with an HTML page, or with JSON to clients that accept it.
     async fn choose_ad_accounts(
         self,
         context: RequestContext<Anonymous, NoPath, UnreadQuery<NoQuery>, Form<AccountSelectionForm>>,
@@ -158,7 +158,7 @@ impl AuthMeta {
         Ok(page::chosen(&self.display_name(&chosen.workspace).await?, &chosen.ad_accounts))
     }
 
-    /// What people call a workspace: its name, or its id where only the issuer knows it.
+    /// Returns a workspace's name, or its id where only the issuer knows the workspace.
     async fn display_name(&self, workspace: &Tenant) -> Result<String, Error> {
         let known = self.connector.table.workspace(workspace).await?;
         Ok(known.map_or_else(|| workspace.to_string(), |known| known.name))
@@ -187,7 +187,7 @@ impl AuthMeta {
         let applied = AccountSelection { selection_hash: Some(form.hash()), ..selection };
         let applied = match self.connector.table.complete_account_selection(&key, &applied).await {
             Ok(()) => applied,
-            // Sent twice at the same moment.
+            // Submitted twice at the same moment.
             Err(StoreError::Conflict) => {
                 self.connector.table.account_selection(&key).await?.ok_or_else(expired)?
             }
@@ -196,7 +196,7 @@ impl AuthMeta {
         self.selection_response(&applied, &form).await
     }
 
-    /// What is to be set, and how. Nothing of a choice is done when a part of it cannot be.
+    /// Returns the accounts to change and their new state. Applies nothing when any part is invalid.
     async fn changes(
         &self,
         selection: &AccountSelection,
@@ -223,7 +223,7 @@ impl AuthMeta {
             return Err(Error::Reconnect(format!("the connection must be renewed: {why}")));
         }
         let mut accounts = table.accounts(&selection.workspace).await?;
-        // Whichever connection of the workspace it is by now that reaches them.
+        // Another connection of the workspace may reach them by now.
         accounts.retain(|account| !account.details.reached.is_empty());
         if let Some(gone) = form.selected.iter().find(|id| accounts.iter().all(|account| account.id != **id))
         {
@@ -239,8 +239,8 @@ impl AuthMeta {
         Ok(accounts.into_iter().filter_map(change).collect())
     }
 
-    /// The answer to a choice that is made. The first one may not have arrived: the same choice gets it again, and shows
-    /// how things are now.
+    /// Returns the result of an applied selection, with the current state of the accounts. The first response may have
+    /// been lost, so the same selection gets it again.
     async fn selection_response(
         &self,
         selection: &AccountSelection,
@@ -260,19 +260,19 @@ impl AuthMeta {
 }
 
 impl SubmittedForm {
-    /// Tells two choices apart, and says nothing of either.
+    /// Identifies a selection without revealing it.
     fn hash(&self) -> String {
         let selected: Vec<_> = self.selected.iter().map(ToString::to_string).collect();
         keyed_hash(&self.secret, selected.join(","))
     }
 }
 
-/// What a row may keep of an id: whoever does not have the page cannot tell which it is.
+/// Hashes an id so that a stored row reveals it only to whoever has the page.
 fn keyed_hash(secret: &str, id: impl std::fmt::Display) -> String {
     hash(format!("{secret}|{id}"))
 }
 
-/// Reads the form, which has nothing that our page does not send.
+/// Parses the form and rejects any field that our page does not send.
 fn parse_form(request: &Request<Bytes>) -> Result<SubmittedForm, Error> {
     let stated = request::header(request, CONTENT_TYPE.as_str()).unwrap_or_default();
     let kind = stated.split(';').next().unwrap_or_default().trim();

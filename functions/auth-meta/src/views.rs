@@ -7,7 +7,7 @@ use serde::Serialize;
 use store::account::AdAccount;
 use store::connection::{Connection, ConnectionKind, ConnectionState};
 
-/// A connection that ends within this time is worth a word, for a person may have to come and connect again.
+/// A connection that expires within this time is reported, because a person may have to reconnect it.
 pub(crate) const EXPIRY_WARNING_PERIOD: SignedDuration = SignedDuration::from_hours(10 * 24);
 
 /// How a connection is.
@@ -48,7 +48,7 @@ pub(crate) struct ConnectionView {
     checked_at: Option<Timestamp>,
 }
 
-/// The nearer of a connection's two ends, and what it ends.
+/// Returns the earlier expiry of a connection, and what expires.
 pub(crate) fn next_expiry(connection: &Connection) -> Option<(Timestamp, &'static str)> {
     let token = connection.expires_at.map(|at| (at, "the token"));
     let data = connection.data_access_expires_at.map(|at| (at, "the access to the person's data"));
@@ -100,7 +100,7 @@ impl ConnectionView {
     }
 }
 
-/// How a person is asked again for what they declined.
+/// Returns how to ask a person again for declined permissions.
 fn ask_again(declined: &[String]) -> Option<String> {
     if declined.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Acting on one object: read it fresh, write down what it was, set the target.
+//! Applies a decision to one object: reads it from Meta, records its previous value, sets the target.
 
 use connector::AccountClient;
 use domain::Error;
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use store::Table;
 use store::audit::{Actor, AuditEvent, Phase};
 
-/// Carries out a recorded decision, and writes into it how it ended. A failure that may pass is an error:
-/// the decision stays open and is taken up again.
+/// Executes a recorded decision and sets its outcome. After an error the decision stays open, and a later evaluation
+/// resumes it.
 pub(crate) async fn execute(
     table: &Table,
     client: &AccountClient,
@@ -24,12 +24,12 @@ pub(crate) async fn execute(
         decision.outcome = DecisionOutcome::Done;
         return Ok(());
     }
-    // People change things in Ads Manager: what is there now decides, not what was mirrored an hour ago.
+    // People also change objects in Ads Manager, so the current state counts, not the last sync.
     let Some(object) = client.refresh(decision.level, &decision.object).await? else {
         return reject(decision, "Meta does not show the object any more");
     };
     let (before, changes) = match plan(&decision.action, &object, client) {
-        // Written down before the change: if it is so now, an earlier try of ours has done it.
+        // The previous value is recorded before the change: if the target is set now, an earlier attempt set it.
         Plan::NoChange if decision.before.is_some() => {
             decision.outcome = DecisionOutcome::Done;
             return Ok(());
@@ -59,10 +59,10 @@ pub(crate) async fn execute(
     }
 }
 
-/// A change with all its retries takes no longer; until then the decision is ours.
+/// Lease on an open decision. One change takes less, including all retries.
 const DECISION_LEASE_TTL: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
-/// What a decision does, for the audit log: one act, however many evaluations it takes.
+/// Returns the audit event of a decision. All evaluations that work on it share one event.
 pub(crate) fn audit_event(decision: &Decision, phase: Phase, meta: Option<String>) -> AuditEvent {
     let Decision { rule, day, object, level, .. } = decision;
     let (verb, field, after) = match &decision.action {

@@ -1,8 +1,8 @@
-//! Compares facts with rules and acts.
+//! Evaluates rules over facts and applies their decisions.
 //!
-//! An account is evaluated when its last open week completes, and on a schedule. Each rule sums the facts of
-//! its window per object; where the condition holds and the guard is satisfied, the decision is recorded
-//! before the act, at most one for a rule, an object and a day. Numbers that are not complete decide nothing.
+//! An account is evaluated when its last open chunk completes, and on a schedule. Each rule sums the facts of its
+//! window per object. Where the condition holds and the guard is satisfied, the decision is recorded before it is
+//! executed, at most once per rule, object and day. Incomplete facts lead to no decision.
 
 mod execute;
 mod rules;
@@ -30,13 +30,13 @@ use store::chunk::{Chunk, ChunkState};
 use store::decision::DecisionClaim;
 use store::fact;
 
-/// Today's numbers may be this old. A sync runs every hour.
+/// Maximum age of today's facts. A sync runs every hour.
 const MAX_DATA_AGE: SignedDuration = SignedDuration::from_hours(2);
 
-/// Decisions of so many days ago are looked through for ones that nobody confirmed.
+/// Days to look back for decisions that were left open.
 const OPEN_DECISION_LOOKBACK_DAYS: i32 = 7;
 
-/// Every endpoint of this function.
+/// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<EvaluateRules>>> = LazyLock::new(|| {
     vec![
         rules::list_rules(),
@@ -47,7 +47,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<EvaluateRules>>> = LazyLock::new(|| 
     ]
 });
 
-/// The function.
+/// The `evaluate-rules` function.
 #[derive(Debug, Clone)]
 pub struct EvaluateRules {
     connector: Connector,
@@ -56,18 +56,18 @@ pub struct EvaluateRules {
 }
 
 impl EvaluateRules {
-    /// The function on this host.
+    /// Creates the function.
     pub fn new(connector: Connector, host: Host) -> Self {
         let middleware = Middleware::new(&connector.table, &host);
         Self { connector, host, middleware }
     }
 
-    /// Responds to a request.
+    /// Handles a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
         self.middleware.serve("evaluate-rules", &ENDPOINTS, self, request).await
     }
 
-    /// Does a job.
+    /// Processes a job.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::EvaluateRules { workspace, ad_account } => self.evaluate(&workspace, &ad_account).await,
@@ -94,7 +94,7 @@ impl EvaluateRules {
 
     async fn evaluate_all(&self, client: &AccountClient, rules: &[Rule]) -> Result<(), Error> {
         let chunks = self.connector.table.chunks(&client.workspace, &client.account.id).await?;
-        // One object that must wait, such as after four budget changes in an hour, does not hold up the others.
+        // One throttled object, such as after four budget changes in an hour, does not hold up the others.
         let mut failed = None;
         for rule in rules {
             if let Err(error) = self.resume_open_decisions(client, rule).await {
@@ -109,7 +109,7 @@ impl EvaluateRules {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Finishes what an earlier evaluation decided and nobody confirmed: today's is done, older is too late.
+    /// Resumes decisions that an earlier evaluation left open: executes today's and expires older ones.
     async fn resume_open_decisions(&self, client: &AccountClient, rule: &Rule) -> Result<(), Error> {
         let (table, workspace) = (&self.connector.table, &client.workspace);
         let now = self.host.clock.now();
@@ -130,7 +130,7 @@ impl EvaluateRules {
         failed.map_or(Ok(()), Err)
     }
 
-    /// What a rule wants done now.
+    /// Returns the decisions of a rule for the current facts.
     async fn evaluate_rule(
         &self,
         client: &AccountClient,
@@ -154,7 +154,7 @@ impl EvaluateRules {
         let sums = fact::sum_by_object(&weeks, window);
         let objects = table.entities(workspace, &account.id, rule.spec.level).await?;
         let mut decisions = Vec::new();
-        // Only what runs is looked at: nothing can be done about the rest.
+        // Only delivering objects are evaluated: no action applies to the others.
         for object in objects.iter().map(|stored| &stored.object).filter(|object| is_running(object)) {
             let measures = sums.get(&object.id).cloned().unwrap_or_default();
             let Evaluation::Met(value) = rule.spec.when.evaluate(&measures) else { continue };
@@ -187,7 +187,7 @@ impl EvaluateRules {
         Ok(decisions)
     }
 
-    /// Records a decision before its act; one that was made today already is left alone.
+    /// Records a decision before it is executed. Skips one that was already made today.
     async fn record_decision(&self, client: &AccountClient, decision: Decision) -> Result<(), Error> {
         let (table, now) = (&self.connector.table, self.host.clock.now());
         match table.record_decision(&client.workspace, &decision, now).await? {
@@ -199,8 +199,8 @@ impl EvaluateRules {
         }
     }
 
-    /// Acts and records how it ended. A crash or a failure that may pass leaves the decision open, and a
-    /// later evaluation takes it up: acts set targets, so doing one twice is doing it once.
+    /// Executes a decision and records its outcome. A crash or a retryable error leaves the decision open, and a later
+    /// evaluation resumes it: actions set targets, so repeating one is idempotent.
     async fn execute_decision(
         &self,
         client: &AccountClient,
@@ -209,8 +209,8 @@ impl EvaluateRules {
     ) -> Result<(), Error> {
         let (table, workspace) = (&self.connector.table, &client.workspace);
         let result = execute::execute(table, client, &mut decision, today, self.host.clock.now()).await;
-        // What was intended is ended before the decision says so: if this process dies between, the decision is
-        // taken up again and says the same.
+        // The event is completed before the decision: after a crash in between, the decision is resumed and records the
+        // same outcome.
         if result.is_ok() && decision.before.is_some() {
             let phase = match decision.outcome {
                 DecisionOutcome::Done | DecisionOutcome::NoChange => Phase::Done,
@@ -227,7 +227,7 @@ impl EvaluateRules {
             && decision.outcome == DecisionOutcome::Done
             && !matches!(decision.action, Action::Notify {})
         {
-            // What Meta made of it; a sync would show it later as well.
+            // Stores the state after the change without waiting for the next sync.
             client.refresh(decision.level, &decision.object).await?;
             if matches!(decision.action, Action::Pause {}) {
                 client.refresh_descendants(decision.level, &decision.object).await?;
@@ -238,8 +238,8 @@ impl EvaluateRules {
     }
 }
 
-/// Whether a week's numbers are complete up to the end of the window: measured after its last day was over,
-/// or for a window that is not over, lately.
+/// Checks whether a week's facts are complete up to the end of the window: measured after the window's last day ended
+/// or, for a window that has not ended, recently.
 fn is_fresh(
     account: &AdAccount,
     window: DateRange,
@@ -263,7 +263,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether a rule with this window may decide at `now`, when the week was completed at `completed`.
+    /// Returns whether a rule with this window decides at `now` when the week was completed at `completed`.
     fn decides(window: Window, completed: &str, now: &str) -> bool {
         let account = AdAccount {
             id: "act_1".parse().unwrap(),
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn yesterday_is_evaluated_once_it_was_measured_to_its_end() {
-        // Midnight in Singapore is 16:00 in London's winter.
+        // Midnight in Singapore is 16:00 UTC.
         let now = "2026-11-20T16:05:00Z";
         assert!(!decides(Window::Yesterday, "2026-11-20T15:55:00Z", now), "five minutes were missing");
         assert!(decides(Window::Yesterday, "2026-11-20T16:01:00Z", now));

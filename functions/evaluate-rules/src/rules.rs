@@ -1,4 +1,4 @@
-//! Rules as the front end keeps them, and what they decided.
+//! Rules as the front end stores them, and their decisions.
 
 use domain::id::{ObjectId, RuleId};
 use domain::rule::{Action, Decision, Rule, RuleSpec};
@@ -21,7 +21,7 @@ use store::audit::Recorded;
 
 use crate::EvaluateRules;
 
-/// More rules than this help nobody, and each costs a look at every object.
+/// Limit of rules per workspace: each one costs a pass over every object.
 const MAX_RULES_PER_WORKSPACE: usize = 250;
 
 /// Which decisions.
@@ -99,7 +99,7 @@ impl EvaluateRules {
         let added = self.connector.table.add_rule(workspace, &rule, &recorded).await;
         match added {
             Ok(()) => Ok(Json(rule)),
-            // The same key again: the same document is a repetition, another one a mistake.
+            // The same key with the same document is a retry; with another document it is a conflict.
             Err(StoreError::Conflict) => match self.connector.table.rule(workspace, &rule.id).await? {
                 Some(stored) if stored == rule => Ok(Json(stored)),
                 _ => {
@@ -140,7 +140,7 @@ impl EvaluateRules {
         Ok(NoContent)
     }
 
-    /// Newest day first.
+    /// Lists decisions, newest day first.
     async fn list_decisions(
         self,
         context: RequestContext<Session, RulePath, DecisionsQuery, NoBody>,
@@ -188,7 +188,8 @@ impl EvaluateRules {
     }
 }
 
-/// With an `Idempotency-Key` the id follows from it, so that a repeated request meets its own rule.
+/// Generates a rule id. With an `Idempotency-Key` the id is derived from it, so that a repeated request finds its own
+/// rule.
 fn new_id(key: Option<&str>, workspace: &Tenant) -> Result<RuleId, Error> {
     let id = match key {
         Some(key) => hex::encode(&Sha256::digest(format!("{workspace}|rule|{key}"))[..12]),
@@ -197,7 +198,7 @@ fn new_id(key: Option<&str>, workspace: &Tenant) -> Result<RuleId, Error> {
     Ok(id.parse()?)
 }
 
-/// Whether this is a decision's place in the list: its day and its object.
+/// Checks whether a text is a decision's position in the list: day and object.
 fn is_position(place: &str) -> bool {
     let parts = place.split_once('#');
     parts.is_some_and(|(day, object)| day.parse::<Date>().is_ok() && object.parse::<ObjectId>().is_ok())

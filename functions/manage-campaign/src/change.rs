@@ -1,4 +1,4 @@
-//! Changing and deleting objects: Meta first, then the table.
+//! Changes and deletes objects: at Meta first, then in the table.
 
 use connector::{AccountClient, UseCase};
 use domain::id::{AdAccountId, ObjectId};
@@ -39,10 +39,10 @@ pub(crate) struct Patch {
     daily_budget: Option<Money>,
 }
 
-/// Longest name, in characters.
+/// Maximum length of a name, in characters.
 const MAX_NAME_CHARS: usize = 400;
 
-/// A field that is there has a value: null would look like a wish to remove something.
+/// Rejects null, which could be taken for a request to remove the value.
 fn non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
@@ -139,12 +139,12 @@ impl ManageCampaign {
         client.close(removed).await?;
         if level == Level::Campaign {
             match self.withdraw(workspace, &account, &id).await {
-                // An activation that is under way finds the campaign gone and says so; the deletion stands.
+                // An activation in progress finds the campaign deleted and fails; the deletion stands.
                 Ok(_) | Err(Error::Conflict(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        // Meta deletes what is below as well, and stops listing all of it.
+        // Meta deletes the descendants as well and no longer lists any of them.
         let table = &self.connector.table;
         let as_of = table.begin_fetch(workspace, &account).await?;
         for below in [Level::Campaign, Level::AdSet, Level::Ad].into_iter().filter(|below| *below >= level) {
@@ -167,7 +167,7 @@ impl ManageCampaign {
     }
 }
 
-/// What is changed, for the audit log.
+/// Returns the values before and after a change, for the audit log.
 fn audit_diff(object: &AdObject, changes: &Changes) -> (Value, Value) {
     let (mut before, mut after) = (Map::new(), Map::new());
     let mut record = |name: &str, was: Value, becomes: Value| {
@@ -186,7 +186,7 @@ fn audit_diff(object: &AdObject, changes: &Changes) -> (Value, Value) {
     (before.into(), after.into())
 }
 
-/// What Meta made of a change, which also shows what that did to the effective status.
+/// Reads an object again after a change, which may also have changed its effective status.
 async fn refetch(
     client: &AccountClient,
     level: Level,

@@ -1,4 +1,4 @@
-//! What to do about a refusal of Meta's that speaks of fields by other names than a launch document, or of none.
+//! Error hints for rejections by Meta that name fields differently than a launch document does, or name none.
 
 use domain::Error;
 use domain::creative::CreativeSpec;
@@ -6,7 +6,7 @@ use domain::launch::LaunchSpec;
 use domain::regulation::Regulation;
 use graph_api::GraphError;
 
-/// Where the document says what Meta misses, and where it can be said once for all launches.
+/// Returns where the document, or the ad account's defaults, can set what Meta requires.
 pub(crate) fn error_hint(error: &GraphError, spec: &LaunchSpec) -> Option<String> {
     let GraphError::InvalidInput(details) = error else { return None };
     let is_link_creative = matches!(spec.ad.creative, CreativeSpec::Link(_));
@@ -17,11 +17,11 @@ pub(crate) fn error_hint(error: &GraphError, spec: &LaunchSpec) -> Option<String
         3_858_152 | 3_858_495 | 3_858_498 | 3_858_550 | 3_858_634 | 3_858_636 => {
             format!("who pays and who benefits in {}", missing_identities(spec))
         }
-        // Ads on Instagram have no account there to speak for.
+        // Ads on Instagram lack an Instagram account.
         1_772_103 if is_link_creative => {
             "the Instagram account in ad.creative.link.instagram_user".to_owned()
         }
-        // The Page is not that of the ad set, or not this ad account's.
+        // The Page is not the ad set's, or not available to this ad account.
         1_885_029 if is_link_creative => "another Page in ad.creative.link.page".to_owned(),
         _ => return None,
     };
@@ -29,7 +29,7 @@ pub(crate) fn error_hint(error: &GraphError, spec: &LaunchSpec) -> Option<String
     Some(format!("name {subject}, or {place}"))
 }
 
-/// A refusal together with the hint.
+/// Appends the hint to a rejection.
 pub(crate) fn with_hint(error: Error, hint: Option<String>) -> Error {
     match (error, hint) {
         (Error::RejectedByPlatform(why), Some(hint)) => Error::RejectedByPlatform(format!("{why}; {hint}")),
@@ -37,7 +37,7 @@ pub(crate) fn with_hint(error: Error, hint: Option<String>) -> Error {
     }
 }
 
-/// The fields for the countries of the audience that the document leaves out.
+/// Returns the identity fields that the targeted countries require and the document leaves out.
 fn missing_identities(spec: &LaunchSpec) -> String {
     let (countries, named) = (&spec.ad_set.countries, &spec.ad_set.regional_identities);
     let missing = Regulation::ALL.into_iter().filter(|regulation| {

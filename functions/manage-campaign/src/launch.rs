@@ -1,8 +1,8 @@
 //! A launch: one document becomes a campaign, an ad set and an ad, all PAUSED, or nothing.
 //!
-//! Before each call to Meta the step is written down as an intent, after it the id. A crash between leaves an
-//! intent whose outcome is unknown; the next worker looks the object up by its name, which carries the
-//! launch's id, before it creates anything. A step that fails for good undoes the ones before it in reverse.
+//! Each step is saved as an intent before its call to Meta, and with the object's id after it. A crash in between
+//! leaves an intent with an unknown outcome; the next worker searches for the object by its name, which contains the
+//! launch id, before it creates anything. A step that fails permanently undoes the previous ones in reverse order.
 
 use std::time::Duration;
 
@@ -33,17 +33,16 @@ use crate::ManageCampaign;
 use crate::error_hint::{error_hint, with_hint};
 use crate::list::CAMPAIGNS;
 
-/// How long a worker may be silent. It saves before and after each call to Meta, and one call with its
-/// retries takes less.
+/// Lease of a launch's worker. It saves before and after each call to Meta, and one call with its retries takes less.
 const LAUNCH_LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
 
-/// When a launch is looked after in case its worker went away.
+/// Delay of the job that resumes a launch whose worker crashed.
 const RECOVERY_DELAY: Duration = Duration::from_secs(330);
 
-/// A launch that is neither done nor undone after this long is left to a person.
+/// A launch that is neither committed nor undone after this time is flagged for a person.
 const MAX_LAUNCH_AGE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Longest launch document, in bytes: it is stored as one item.
+/// Maximum size of a launch document: it is stored as one item.
 const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
 #[derive(Serialize)]
@@ -132,13 +131,13 @@ impl ManageCampaign {
         let requested = self.draft(&session, &request, &account.id, key, spec)?;
         let earlier = self.connector.table.launch(workspace, &requested.launch.id).await?;
         let earlier = earlier.filter(|earlier| earlier.request_hash == requested.request_hash);
-        // One that was written down goes on with the defaults of its time.
+        // A launch that already exists continues with the defaults of its time.
         if earlier.is_none() && !field_errors.is_empty() {
             return Err(Error::Invalid(field_errors));
         }
         let stored = match earlier.filter(|earlier| is_settled(&earlier.launch)) {
             Some(settled) => settled,
-            // Opened before it is written down: what cannot be launched leaves nothing to look after.
+            // The account is opened before the launch is stored: a launch that cannot start leaves nothing to recover.
             None => {
                 let client = self.connector.open(workspace, &account.id, UseCase::AdsManagement).await?;
                 let (event, now) = (audit_event(&requested), self.host.clock.now());
@@ -179,7 +178,7 @@ impl ManageCampaign {
         Ok(Json(LaunchView::from(stored.launch)))
     }
 
-    /// Takes a launch up again whose worker may have gone away, until it is settled or a day has passed.
+    /// Resumes a launch whose worker may have crashed, until it is settled or a day has passed.
     pub(crate) async fn resume(&self, workspace: &Tenant, id: &LaunchId) -> Result<(), Error> {
         let table = &self.connector.table;
         match table.launch(workspace, id).await? {
@@ -225,7 +224,7 @@ impl ManageCampaign {
         Ok(stored)
     }
 
-    /// The launch that a request asks for. The same key always means the same launch.
+    /// Builds the launch of a request. The same key always gives the same launch id.
     fn draft(
         &self,
         session: &Session,
@@ -255,11 +254,11 @@ impl ManageCampaign {
         })
     }
 
-    /// Writes the launch down, or finds the one that the same key began.
+    /// Stores the launch, or loads the one that the same key created.
     async fn create_or_load(&self, workspace: &Tenant, stored: StoredLaunch) -> Result<StoredLaunch, Error> {
         let table = &self.connector.table;
         let (id, now) = (stored.launch.id.clone(), self.host.clock.now());
-        // The look-after message goes first: a launch that exists is always looked after.
+        // The recovery job first, so that every stored launch has one.
         let job = Job::ResumeLaunch { workspace: workspace.clone(), launch: id.clone() };
         self.host.queues.send_delayed(&job, RECOVERY_DELAY).await?;
         match table.create_launch(workspace, &stored).await {
@@ -284,11 +283,11 @@ impl ManageCampaign {
         })
     }
 
-    /// Works until the launch is committed or undone, or an error stops it; then others may take over.
+    /// Runs until the launch is committed or undone. On an error it releases the lease to other workers.
     async fn run(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
         let outcome = self.run_steps(client, stored).await;
         if outcome.is_err() {
-            // A second in the past, so that the next request need not wait for this one's end.
+            // One second in the past, so that the next request can claim the launch at once.
             let free = self.host.clock.now() - SignedDuration::from_secs(1);
             self.connector.table.save_launch(&client.workspace, stored, free).await?;
         }
@@ -336,14 +335,14 @@ impl ManageCampaign {
         stored.launch.intent = Some(step);
         self.save(client, stored).await?;
         match client.caller.create_step(&stored.launch, step).await {
-            // The answer was lost. The object may be there; if it is not, a later look decides.
+            // The response was lost. The object may exist; if it is not found, a later attempt decides.
             Err(GraphError::Indeterminate(details)) => {
                 self.save(client, stored).await?;
                 let found = find(client, stored, step).await?;
                 found.ok_or_else(|| GraphError::Indeterminate(details).into())
             }
             answer => {
-                // Meta has spoken: nothing is unknown about this step any more.
+                // Meta responded, so the outcome of this step is known.
                 stored.launch.intent = None;
                 let hint = answer.as_ref().err().and_then(|error| error_hint(error, &stored.launch.spec));
                 client.check_response(answer).await.map_err(|error| with_hint(error, hint))
@@ -363,7 +362,8 @@ impl ManageCampaign {
         self.save(client, stored).await
     }
 
-    /// The last first, and before it whatever a lost answer may have left. Already gone is success.
+    /// Deletes the created objects, newest first, starting with one that a lost response may have left. An object that
+    /// is already gone counts as deleted.
     async fn undo(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
         if let Some(step) = stored.launch.intent {
             match find(client, stored, step).await? {
@@ -381,8 +381,8 @@ impl ManageCampaign {
         self.save(client, stored).await
     }
 
-    /// Leaves in the audit log how a launch ended, before the launch says so itself: a worker that comes later says
-    /// the same again, which adds nothing.
+    /// Records the outcome of a launch in the audit log before the launch itself is saved. A later worker repeats the
+    /// same event, which adds nothing.
     async fn audit_outcome(&self, workspace: &Tenant, stored: &StoredLaunch) -> Result<(), Error> {
         let launch = &stored.launch;
         let created =
@@ -403,14 +403,14 @@ impl ManageCampaign {
         self.connector.table.record_event(workspace, &event, self.host.clock.now()).await
     }
 
-    /// Saves, and holds the launch for another while.
+    /// Saves the launch and extends its lease.
     async fn save(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
         let until = self.host.clock.now() + LAUNCH_LEASE_TTL;
         Ok(self.connector.table.save_launch(&client.workspace, stored, until).await?)
     }
 }
 
-/// A launch in the audit log: one act of whoever asked for it, however many workers it takes.
+/// Returns the audit event of a launch. All workers share one event of the requesting person.
 fn audit_event(stored: &StoredLaunch) -> AuditEvent {
     let (launch, spec) = (&stored.launch, &stored.launch.spec);
     let actor = stored.requested_by.clone().map_or(Actor::Operator, |subject| Actor::Person { subject });
@@ -424,7 +424,7 @@ fn audit_event(stored: &StoredLaunch) -> AuditEvent {
     event.in_account(&launch.ad_account).with_change(Value::Null, after)
 }
 
-/// The object that a step whose answer was lost has created, if it has.
+/// Finds the object that a step with a lost response created, if it exists.
 async fn find(client: &AccountClient, stored: &StoredLaunch, step: Step) -> Result<Option<ObjectId>, Error> {
     client.check_response(client.caller.find_step(&stored.launch, step).await).await
 }

@@ -1,8 +1,8 @@
 //! Launches, schedules, changes and deletes campaigns, ad sets and ads.
 //!
-//! Reads come from the table. A write goes to Meta first and to the table after Meta has confirmed it, as
-//! Meta shows the object then. A launch and a scheduled activation are state machines in the table, so a
-//! crash between any two steps is taken up again.
+//! Reads come from the table. A write goes to Meta first and, after Meta has confirmed it, to the table as Meta then
+//! returns the object. A launch and a scheduled activation are state machines in the table, so that work resumes after
+//! a crash between any two steps.
 
 mod change;
 mod error_hint;
@@ -22,7 +22,7 @@ use middleware::Middleware;
 use runtime::endpoint::Endpoint;
 use runtime::{Host, Response};
 
-/// Every endpoint of this function.
+/// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(|| {
     vec![
         list::list_entities(list::CAMPAIGNS, Level::Campaign),
@@ -45,7 +45,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
     ]
 });
 
-/// The function.
+/// The `manage-campaign` function.
 #[derive(Debug, Clone)]
 pub struct ManageCampaign {
     connector: Connector,
@@ -54,18 +54,18 @@ pub struct ManageCampaign {
 }
 
 impl ManageCampaign {
-    /// The function on this host.
+    /// Creates the function.
     pub fn new(connector: Connector, host: Host) -> Self {
         let middleware = Middleware::new(&connector.table, &host);
         Self { connector, host, middleware }
     }
 
-    /// Responds to a request.
+    /// Handles a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
         self.middleware.serve("manage-campaign", &ENDPOINTS, self, request).await
     }
 
-    /// Does a job.
+    /// Processes a job.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::ActivateCampaign { workspace, ad_account, campaign, timer } => {

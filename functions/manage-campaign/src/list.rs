@@ -1,4 +1,4 @@
-//! Objects with their numbers over a range, zeros included.
+//! Lists objects with their metrics over a date range, including objects without delivery.
 
 use domain::date::{DateRange, Day, IsoWeek};
 use domain::id::{AdAccountId, ObjectId};
@@ -20,7 +20,7 @@ use store::fact;
 use crate::ManageCampaign;
 use crate::change::EntityPath;
 
-/// Days shown when the range is left out.
+/// Default length of the date range, in days.
 const DEFAULT_DAYS: i32 = 30;
 
 /// Which objects, over which days, in which order.
@@ -64,7 +64,7 @@ pub(crate) struct DateRangeQuery {
     until: Option<Day>,
 }
 
-/// A state that can be asked for: a misspelt one would find nothing.
+/// A known effective status. A misspelled one would silently match nothing.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 struct KnownStatus(String);
@@ -158,8 +158,8 @@ pub(crate) fn show_entity(path: &'static str, level: Level) -> Endpoint<ManageCa
         })
 }
 
-/// An object's place in the list: the metric first (unknown last), then the id, so that a page begins where
-/// the one before ended.
+/// Position of an object in the list: the sort metric (unknown values last), then the id, so that a page starts where
+/// the previous one ended.
 type Position = (Option<Decimal>, String);
 
 impl ManageCampaign {
@@ -224,7 +224,7 @@ impl ManageCampaign {
         Ok(Json(EntityView::new(object, account.currency, Some(&measures))))
     }
 
-    /// An object of this account, as stored.
+    /// Returns a stored object of this account.
     pub(crate) async fn object(
         &self,
         workspace: &Tenant,
@@ -280,7 +280,7 @@ impl Order {
         let by_value = match (&a.0, &b.0) {
             (Some(a), Some(b)) if self == Self::Descending => b.cmp(a),
             (Some(a), Some(b)) => a.cmp(b),
-            // Unknown is neither high nor low.
+            // Unknown values sort last in both orders.
             (a, b) => b.is_some().cmp(&a.is_some()),
         };
         by_value.then_with(|| a.1.cmp(&b.1))

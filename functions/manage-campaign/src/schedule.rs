@@ -1,6 +1,6 @@
-//! Scheduled activation: a campaign starts at a local time of a named zone.
+//! Scheduled activation: starts a campaign at a local time in a named time zone.
 //!
-//! The table decides: it names the timer that counts, and one that was replaced or withdrawn does nothing.
+//! The table is authoritative: it names the valid timer, and a replaced or withdrawn timer does nothing.
 
 use std::time::Duration;
 
@@ -32,13 +32,13 @@ use store::schedule::{Activation, ActivationState};
 use crate::ManageCampaign;
 use crate::change::EntityPath;
 
-/// An activation that Meta keeps from happening is tried again for this long after its time.
+/// Maximum time after the scheduled activation during which a failing one is retried.
 const MAX_ACTIVATION_DELAY: SignedDuration = SignedDuration::from_hours(6);
 
-/// Nobody plans further ahead.
+/// Latest accepted year.
 const MAX_SCHEDULE_YEAR: i16 = 2100;
 
-/// Time between two tries.
+/// Delay between two attempts.
 const RETRY_DELAY: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize)]
@@ -81,8 +81,8 @@ pub(crate) fn withdraw_schedule() -> Endpoint<ManageCampaign> {
 }
 
 impl ManageCampaign {
-    /// The timer first, under a name of its own: until the table names it, it does nothing. A crash between
-    /// leaves a timer that comes to nothing, and a caller who got no answer.
+    /// Creates the timer first, under a unique name: until the table names it, it does nothing. A crash in between
+    /// leaves a timer without effect and a caller without a response.
     async fn set_schedule(
         self,
         context: RequestContext<Session, EntityPath, NoQuery, Json<NewSchedule>>,
@@ -129,7 +129,7 @@ impl ManageCampaign {
         Ok(Json(activation))
     }
 
-    /// Sets the timer of an activation; setting it again changes nothing.
+    /// Creates the timer of an activation. Repeating it changes nothing.
     pub async fn set_timer(
         &self,
         workspace: &Tenant,
@@ -173,7 +173,7 @@ impl ManageCampaign {
         Ok(NoContent)
     }
 
-    /// Withdraws an activation that is still to come, and says whether there was one.
+    /// Withdraws a pending activation. Returns whether there was one.
     pub(crate) async fn withdraw(
         &self,
         workspace: &Tenant,
@@ -196,10 +196,10 @@ impl ManageCampaign {
         Ok(true)
     }
 
-    /// A local time that exists in the zone and is still to come.
+    /// Parses a local time that exists in the zone and lies in the future.
     fn local_time(&self, text: &str, timezone: &str) -> Result<DateTime, Error> {
         let invalid = |message: String| Error::from(FieldError::new("activate_at", message));
-        // An offset would be dropped in silence, and the campaign would start at another hour.
+        // An offset would be dropped silently, and the campaign would start at another hour.
         let shape = || {
             invalid(format!("{text:?} must be a local time without an offset, such as 2026-12-01T09:00:00"))
         };
@@ -215,7 +215,7 @@ impl ManageCampaign {
                 "{at} does not exist in {timezone}: clocks are set forward over it"
             )));
         }
-        // A time that comes twice means the first, as everywhere in AWS.
+        // An ambiguous local time means the first one, as everywhere in AWS.
         let moment = local.compatible().map_err(|error| invalid(error.to_string()))?;
         if moment.timestamp() <= self.host.clock.now() {
             return Err(invalid(format!("{at} in {timezone} is over")));
@@ -226,7 +226,7 @@ impl ManageCampaign {
         Ok(at)
     }
 
-    /// The time has come.
+    /// Handles a timer that fired.
     pub(crate) async fn activate(
         &self,
         workspace: &Tenant,
@@ -241,7 +241,7 @@ impl ManageCampaign {
             tracing::info!(%workspace, %campaign, "A timer came due that is no longer wanted.");
             return Ok(());
         };
-        // Said before it is done: from here on it cannot be withdrawn, and whoever finds it goes on.
+        // Recorded before it is executed: from here on it cannot be withdrawn, and any worker resumes it.
         let activating =
             Activation { state: ActivationState::Activating, version: due.version + 1, ..due.clone() };
         match table.upsert_activation(workspace, ad_account, &activating, Some(&due)).await {
@@ -249,7 +249,7 @@ impl ManageCampaign {
             Err(StoreError::Conflict) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        // However often it is tried, it is one event.
+        // All attempts share one event.
         let actor = Actor::Schedule { timer: timer.to_owned() };
         let event = AuditEvent::new(
             format!("timer/{timer}"),
@@ -292,14 +292,14 @@ impl ManageCampaign {
     }
 
     fn is_late(&self, due: &Activation) -> bool {
-        // A time that cannot be told any more is over.
+        // A time that cannot be resolved counts as past.
         let zone = TimeZone::get(&due.timezone);
         let at = zone.and_then(|zone| zone.to_ambiguous_zoned(due.at).compatible());
         at.map_or(true, |at| self.host.clock.now().duration_since(at.timestamp()) > MAX_ACTIVATION_DELAY)
     }
 
-    /// Activates a campaign. One that we launched has its ad and ad set activated first and itself last,
-    /// for only together do they deliver, and nothing may run before all of it is ready.
+    /// Activates a campaign. For one that was launched here, the ad and the ad set are activated first and the campaign
+    /// last, because only all three together deliver, and nothing may run before all of them are ready.
     async fn start(&self, client: &AccountClient, campaign: &ObjectId) -> Result<(), Error> {
         let launches = self.connector.table.launches(&client.workspace).await?;
         let ours = launches
@@ -313,13 +313,13 @@ impl ManageCampaign {
         for id in &objects {
             client.check_response(client.caller.change(id, &active).await).await?;
         }
-        // What is below shows its effective status only now that what is above it runs.
+        // The descendants' effective status changes only once the campaign is active.
         client.refresh(Level::Campaign, campaign).await?;
         client.refresh_descendants(Level::Campaign, campaign).await
     }
 }
 
-/// An activation, for the audit log.
+/// Returns an activation as a value of the audit log.
 fn audit_value(activation: &Activation) -> Value {
     json!({"activate_at": activation.at.to_string(), "timezone": activation.timezone, "timer": activation.timer})
 }

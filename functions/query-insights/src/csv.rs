@@ -1,11 +1,11 @@
-//! Insights as CSV, for spreadsheets. Columns are fixed, so action types stay out.
+//! Insights as CSV for spreadsheets. Columns are fixed, so action types are left out.
 
 use domain::Error;
 use domain::metrics::Metric;
 
 use crate::Row;
 
-/// A header line and a line per row.
+/// Writes a header line and one line per row.
 pub(crate) fn write(rows: &[Row]) -> Result<Vec<u8>, Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let before = ["level", "id", "name", "campaign_id", "adset_id", "date_start", "date_stop"];
@@ -29,12 +29,12 @@ pub(crate) fn write(rows: &[Row]) -> Result<Vec<u8>, Error> {
     writer.into_inner().map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// A name that a spreadsheet would run as a formula gets an apostrophe before it.
+/// Prefixes a name that a spreadsheet would run as a formula with an apostrophe.
 fn escape_formula(name: &str) -> String {
     if name.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{name}") } else { name.to_owned() }
 }
 
-/// An unknown value is an empty cell, which is not a zero.
+/// Formats a value. An unknown value becomes an empty cell, not a zero.
 fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }

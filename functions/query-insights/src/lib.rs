@@ -1,7 +1,7 @@
-//! Answers the front end's questions about numbers, out of the table and never out of Meta.
+//! Serves insights from the table, never from Meta.
 //!
-//! Additive measures come from the item of each object and week; a range is their sum. Reach and frequency
-//! are shown only where Meta was asked for exactly that row: an ad and a day.
+//! Additive measures are stored per object and week; a range is their sum. Reach and frequency are returned only for
+//! rows that Meta reported as such: an ad and a day.
 
 mod csv;
 
@@ -32,13 +32,13 @@ use store::account::AdAccount;
 use store::entity::StoredEntity;
 use store::fact::{self, WeekFacts};
 
-/// Rows of a page: 5,000 rows with all their actions stay below Lambda's 6 MB answer.
+/// Rows per page: 5,000 rows with all their actions stay below Lambda's 6 MB response limit.
 type RowLimit = Limit<1000, 5000>;
 
-/// A CSV is whole or refused: nobody reads on from a file. Its lines are short enough for 6 MB of these.
+/// Maximum rows of a CSV, which has no pages: a larger one is rejected. This many lines stay below 6 MB.
 const MAX_CSV_ROWS: usize = 30_000;
 
-/// Every endpoint of this function.
+/// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<QueryInsights>>> = LazyLock::new(|| vec![query_insights()]);
 
 fn query_insights() -> Endpoint<QueryInsights> {
@@ -51,7 +51,7 @@ fn query_insights() -> Endpoint<QueryInsights> {
         .or_as::<String>("text/csv")
 }
 
-/// The function.
+/// The `query-insights` function.
 #[derive(Debug, Clone)]
 pub struct QueryInsights {
     table: Table,
@@ -135,12 +135,12 @@ enum Increment {
 }
 
 impl QueryInsights {
-    /// The function on this host.
+    /// Creates the function.
     pub fn new(table: Table, middleware: Middleware) -> Self {
         Self { table: table.eventually_consistent(), middleware }
     }
 
-    /// Responds to a request.
+    /// Handles a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
         self.middleware.serve("query-insights", &ENDPOINTS, self, request).await
     }
@@ -209,7 +209,7 @@ impl QueryInsights {
     }
 }
 
-/// A row per object and day with delivery.
+/// Returns a row per object and day with delivery.
 fn by_day(weeks: &[WeekFacts], range: DateRange) -> Vec<Row> {
     let mut rows = Vec::new();
     for week in weeks {
@@ -232,7 +232,7 @@ fn by_day(weeks: &[WeekFacts], range: DateRange) -> Vec<Row> {
     rows
 }
 
-/// A row per object, zeros where nothing was delivered: an object that is not shown looks lost.
+/// Returns a row per object, with zeros where nothing was delivered, so that no object seems to be missing.
 fn over_range(
     level: Level,
     account: &AdAccount,
@@ -263,7 +263,7 @@ fn over_range(
         let digits = account.id.digits();
         rows.insert(digits, row(digits, None, None));
     }
-    // Numbers of an object that the structure does not know (deleted before we came) are shown too.
+    // Objects that are not synced (deleted before the first sync) are included too.
     for week in weeks {
         let id = week.id.as_str();
         rows.entry(id).or_insert_with(|| row(id, week.campaign_id.clone(), week.adset_id.clone()));
@@ -276,7 +276,7 @@ fn over_range(
     rows.into_values().collect()
 }
 
-/// The page after a position, and the position of the next one. Rows are in the order of id and day.
+/// Returns the page after a position, and the position of the next page. Rows are sorted by id and day.
 fn page(mut rows: Vec<Row>, after: Option<&str>, limit: usize) -> (Vec<Row>, Option<String>) {
     let position = |row: &Row| format!("{}#{}", row.id, row.date_start);
     rows.sort_by_cached_key(position);
@@ -288,7 +288,7 @@ fn page(mut rows: Vec<Row>, after: Option<&str>, limit: usize) -> (Vec<Row>, Opt
     (rows, after)
 }
 
-/// Whether this is a row's place in the list: its object and its day.
+/// Checks whether a text is a row's position in the list: object and day.
 fn is_position(place: &str) -> bool {
     let parts = place.split_once('#');
     parts.is_some_and(|(id, day)| id.parse::<ObjectId>().is_ok() && day.parse::<Date>().is_ok())

@@ -1,4 +1,4 @@
-//! The structure: what Meta lists, what changed since, and what is no longer listed.
+//! Entity sync: what Meta lists, what changed since, and what is no longer listed.
 
 use std::collections::HashMap;
 
@@ -10,21 +10,21 @@ use graph_api::GraphError;
 use store::Table;
 use store::entity::{StoredEntity, UpsertResult};
 
-/// What one pass over the structure did.
+/// Counts of one sync.
 #[derive(Debug, Default)]
 pub(crate) struct EntitySyncStats {
     /// Objects that Meta listed.
     pub(crate) listed: usize,
-    /// New or changed, and written.
+    /// New or changed objects that were written.
     pub(crate) written: usize,
-    /// No longer listed, and written as Meta showed them when asked by id.
+    /// Objects that are no longer listed, written as Meta returned them by id.
     pub(crate) vanished: usize,
 }
 
-/// Reads all three levels, campaigns first, so that a parent is there before its children.
+/// Reads all three levels, campaigns first, so that a parent exists before its children.
 pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<EntitySyncStats, Error> {
     let (workspace, account) = (&client.workspace, &client.account.id);
-    // Drawn before the first page: whatever starts later than this pass and sees something newer wins.
+    // Taken before the first page: a fetch that starts later sees newer state and wins.
     let as_of = table.begin_fetch(workspace, account).await?;
     let mut stats = EntitySyncStats::default();
     for level in [Level::Campaign, Level::AdSet, Level::Ad] {
@@ -50,8 +50,8 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<Entity
     Ok(stats)
 }
 
-/// Objects that are not listed any more. Deleted ones never are, and one that is missing may only be hidden, so Meta
-/// is asked by id, once; for as many as the leased calls cover, and then for the others.
+/// Refetches objects that are no longer listed. Deleted objects are never listed, and a missing one may only be hidden,
+/// so Meta is asked once by id: in batches that the leased calls cover.
 async fn refetch_unlisted(
     table: &Table,
     client: &AccountClient,
@@ -85,12 +85,12 @@ async fn refetch_unlisted(
     Ok(written)
 }
 
-/// Whether an error says something of one object, and not of Meta, the token or the quota.
+/// Checks whether an error concerns one object rather than Meta, the token or the quota.
 fn is_about_the_object(error: &GraphError) -> bool {
     matches!(error, GraphError::NotFound(_) | GraphError::NeedPermission(_) | GraphError::InvalidInput(_))
 }
 
-/// What is to be stored of an object that is not listed; none when it stays as it was.
+/// Returns what to store for an unlisted object; none when it stays unchanged.
 fn resolve_unlisted(
     object: AdObject,
     answer: Result<AdObject, GraphError>,
@@ -99,7 +99,7 @@ fn resolve_unlisted(
     match answer {
         Ok(object) => Some(StoredEntity { object, as_of, hidden: false }),
         Err(GraphError::NotFound(_)) => Some(StoredEntity { object, as_of, hidden: true }),
-        // One object that Meta will not talk about must not stop the account.
+        // An object that Meta does not return must not stop the account's sync.
         Err(error) => {
             tracing::warn!(object_level = %object.level, object = %object.id, %error, "An object is left as it was.");
             None

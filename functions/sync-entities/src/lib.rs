@@ -1,9 +1,9 @@
-//! Mirrors campaigns, ad sets and ads, and splits what must be measured into chunks.
+//! Syncs campaigns, ad sets and ads, and plans the chunks to measure.
 //!
-//! A full sync draws its place in the order of fetches, reads every page of the three levels, keeps what is
-//! new or changed, asks by id for what is no longer listed, and plans the weeks to measure. It runs when an
-//! account is selected, every hour, on request, and takes up whatever an earlier run left undone. Once an hour
-//! somebody looks whether all of that still happens.
+//! A full sync takes its place in the order of fetches, reads every page of the three levels, stores what is new or
+//! changed, refetches by id what is no longer listed, and plans the weeks to measure. It runs when an account is
+//! selected, every hour, and on request, and resumes what an earlier run left undone. An hourly watch job checks that
+//! this happens for every selected account.
 
 mod entities;
 mod status;
@@ -26,14 +26,14 @@ use runtime::{Host, Response};
 use store::account::AdAccount;
 use store::chunk::ChunkState;
 
-/// How often an account's rules are evaluated when nothing else causes it.
+/// Interval of rule evaluations, independent of syncs.
 const RULE_EVALUATION_INTERVAL_MINUTES: u32 = 30;
 
-/// Every endpoint of this function.
+/// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<SyncEntities>>> =
     LazyLock::new(|| vec![status::request_sync(), status::show_sync()]);
 
-/// The function.
+/// The `sync-entities` function.
 #[derive(Debug, Clone)]
 pub struct SyncEntities {
     connector: Connector,
@@ -42,18 +42,18 @@ pub struct SyncEntities {
 }
 
 impl SyncEntities {
-    /// The function on this host.
+    /// Creates the function.
     pub fn new(connector: Connector, host: Host) -> Self {
         let middleware = Middleware::new(&connector.table, &host);
         Self { connector, host, middleware }
     }
 
-    /// Responds to a request.
+    /// Handles a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
         self.middleware.serve("sync-entities", &ENDPOINTS, self, request).await
     }
 
-    /// Does a job.
+    /// Processes a job.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::SyncAccount { workspace, ad_account, cause } => {
@@ -86,8 +86,8 @@ impl SyncEntities {
         {
             return self.host.schedules.stop_recurring(&recurring).await;
         }
-        // The recurring schedules first: they bring this account back whatever becomes of this run. The rules have one of
-        // their own, for they must be looked at even when no week can be measured.
+        // The recurring schedules first: they bring the account back even if this run fails. Rules have their own
+        // schedule, because they must be evaluated even when no week can be measured.
         let rules = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
         self.host.schedules.ensure_recurring(&recurring, SyncCause::SYNC_INTERVAL_MINUTES).await?;
         self.host.schedules.ensure_recurring(&rules, RULE_EVALUATION_INTERVAL_MINUTES).await?;
@@ -95,7 +95,7 @@ impl SyncEntities {
         let account = client.account.clone();
         let stats = entities::sync(&self.connector.table, &client).await;
         let stats = client.close(stats).await?;
-        // Planned before it is said to be synced: whoever sees the one can count on the other.
+        // Planned before the sync is recorded: an account recorded as synced has its chunks planned.
         let weeks = self.plan(workspace, &account).await?;
         self.connector.table.record_entities_synced(workspace, ad_account, self.host.clock.now()).await?;
         let entities::EntitySyncStats { listed, written, vanished } = stats;
@@ -103,7 +103,8 @@ impl SyncEntities {
         self.request_chunks(workspace, ad_account, &weeks).await
     }
 
-    /// The weeks to measure now: those never asked for, those that Meta may restate, those left undone.
+    /// Plans and returns the weeks to measure now: weeks never measured, weeks that Meta may restate, and weeks left
+    /// unfinished or failed.
     async fn plan(&self, workspace: &Tenant, account: &AdAccount) -> Result<BTreeSet<IsoWeek>, Error> {
         let table = &self.connector.table;
         let today = account.today(self.host.clock.now())?;
@@ -118,7 +119,7 @@ impl SyncEntities {
         Ok(fresh.iter().copied().chain(unfinished).collect())
     }
 
-    /// Newest first: a person who has just connected looks at this week.
+    /// Queues the chunks, newest first, because a person who has just connected looks at the current week.
     async fn request_chunks(
         &self,
         workspace: &Tenant,

@@ -1,4 +1,4 @@
-//! How far an account's sync is, and asking for one.
+//! Status of an account's sync, and the request for one.
 
 use domain::Error;
 use domain::date::IsoWeek;
@@ -47,7 +47,7 @@ struct ChunkCounts {
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 struct FactCounts {
-    ad_days: u64,
+    rows: u64,
     items_written: u64,
     items_unchanged: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,7 +115,7 @@ impl SyncEntities {
                 failed: count(ChunkState::Failed),
             },
             facts: FactCounts {
-                ad_days: sum(|chunk| chunk.rows),
+                rows: sum(|chunk| chunk.rows),
                 items_written: sum(|chunk| chunk.written),
                 items_unchanged: sum(|chunk| chunk.unchanged),
                 oldest_completion: chunks.iter().filter_map(|chunk| chunk.completed_at).min(),

@@ -1,5 +1,5 @@
-//! Whether every selected account is still fresh and its connection lasts. An account that lost its rhythm
-//! would go stale without anything failing, so this look comes from outside of all rhythms.
+//! Watches that every selected account is fresh and its connection valid. An account without its recurring schedule
+//! would go stale without any error, so this check runs on a separate schedule.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ use store::connection::{Connection, ConnectionState};
 
 use crate::SyncEntities;
 
-/// An account that was not mirrored for three beats has missed two of them.
+/// An account is stale after three sync intervals: it has missed two syncs.
 const STALE_AFTER: SignedDuration = SignedDuration::from_mins(3 * SyncCause::SYNC_INTERVAL_MINUTES as i64);
 
-/// A connection that ends within this time is worth a word: a person may have to come and connect again.
+/// A connection that expires within this time is reported, because a person may have to reconnect it.
 const EXPIRY_WARNING_PERIOD: SignedDuration = SignedDuration::from_hours(10 * 24);
 
 impl SyncEntities {
-    /// Looks at every selected account of every workspace, says what is not well, and has what is stale synced,
-    /// which gives it its rhythm back.
+    /// Checks every selected account of every workspace, reports problems, and queues a sync for stale accounts, which
+    /// also restores their recurring schedule.
     pub(crate) async fn watch(&self) -> Result<(), Error> {
         let table = &self.connector.table;
         let now = self.host.clock.now();
         let (mut watched, mut stale) = (0_u64, Vec::new());
-        // By connection, for one may serve many accounts.
+        // Counted by connection, because one may serve many accounts.
         let (mut expiring, mut lost) = (BTreeSet::new(), BTreeSet::new());
         for account_ref in table.selected_accounts().await? {
             let (workspace, ad_account) = (account_ref.workspace.clone(), account_ref.ad_account.clone());
@@ -64,7 +64,7 @@ impl SyncEntities {
     }
 }
 
-/// The nearer of a connection's two ends.
+/// Returns the earlier expiry of a connection.
 fn next_expiry(connection: &Connection) -> Option<Timestamp> {
     connection.expires_at.into_iter().chain(connection.data_access_expires_at).min()
 }

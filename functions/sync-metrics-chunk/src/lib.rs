@@ -1,8 +1,8 @@
-//! One ad account's numbers for one ISO week: the only writer of facts.
+//! Measures one ad account for one ISO week; the only writer of facts.
 //!
-//! It takes the week's lease, reads insights page by page (level ad, one row per day), compares with what is
-//! kept, writes the difference for ads, ad sets, campaigns and the account, and completes. Everything it
-//! writes is conditional on its lease, so running twice, late or twice at once changes nothing.
+//! It leases the week's chunk, reads insights page by page (level ad, one row per day), compares them with the stored
+//! facts, writes the differences for ads, ad sets, campaigns and the account, and completes the chunk. Every write is
+//! conditional on the lease, so that running twice, late or concurrently changes nothing.
 
 mod rollup;
 
@@ -23,31 +23,31 @@ use store::StoreError;
 use store::chunk::{ChunkState, Lease, LeaseAttempt, RunTotals};
 use store::fact::{FactChange, WeekFacts};
 
-/// How long a run may be silent before others take over. Extended with every page, but never beyond the end of
-/// its invocation: a run that the host has ended holds nothing up.
+/// Lease of a run, after which others take over. Extended with every page, but never beyond the end of the invocation,
+/// so that a run that the host has ended blocks nobody.
 const LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
 
-/// The function.
+/// The `sync-metrics-chunk` function.
 #[derive(Debug, Clone)]
 pub struct SyncMetricsChunk {
     connector: Connector,
     host: Host,
 }
 
-/// How a run over one week ended.
+/// Result of one run over a week.
 enum RunResult {
     Complete(RunTotals),
-    /// Another run holds the lease now; it will complete the week.
+    /// Another run holds the lease and will complete the week.
     Superseded,
 }
 
 impl SyncMetricsChunk {
-    /// The function on this host.
+    /// Creates the function.
     pub fn new(connector: Connector, host: Host) -> Self {
         Self { connector, host }
     }
 
-    /// Does a job.
+    /// Processes a job.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::SyncChunk { workspace, ad_account, week } => self.sync(&workspace, &ad_account, week).await,
@@ -62,7 +62,7 @@ impl SyncMetricsChunk {
             return Ok(());
         }
         let client = match self.connector.open(workspace, ad_account, UseCase::AdsInsights).await {
-            // The account is throttled: asking now would only make it longer.
+            // The account is throttled: another call would only prolong it.
             Err(error @ Error::RateLimited { .. }) => return Err(error),
             client => client,
         };
@@ -78,7 +78,7 @@ impl SyncMetricsChunk {
                         retry_after: retry_delay(now, until),
                         reason: "another run holds this week".to_owned(),
                     }),
-                    // Measured already. Whoever did it may have gone away before saying so.
+                    // Already measured. The run that completed it may have crashed before it requested the evaluation.
                     _ => self.request_evaluation(workspace, ad_account).await,
                 };
             }
@@ -95,12 +95,12 @@ impl SyncMetricsChunk {
             Ok(RunResult::Complete(totals)) => {
                 self.complete(workspace, ad_account, week, &lease, totals).await
             }
-            // Another try can help: the week stays planned and its message comes again.
+            // Retryable: the week stays planned and its message is redelivered.
             Err(error) if error.is_retryable() => {
                 table.release_chunk(&lease, None).await?;
                 Err(error)
             }
-            // It cannot: the reason is kept with the week, where a person sees it, and the next sync asks again.
+            // Permanent: the reason is stored with the week, where the API shows it, and the next sync plans it again.
             Err(error) => {
                 tracing::warn!(%workspace, %ad_account, %week, %error, "A week cannot be measured.");
                 table.release_chunk(&lease, Some(&error.public_detail())).await?;
@@ -141,7 +141,7 @@ impl SyncMetricsChunk {
         }
     }
 
-    /// What must be written so that the kept week equals the fresh one. Rows can vanish at Meta.
+    /// Returns the changes that make the stored week equal the fresh one. Rows can disappear at Meta.
     async fn differences(
         &self,
         client: &AccountClient,
@@ -169,7 +169,7 @@ impl SyncMetricsChunk {
         Ok(changes)
     }
 
-    /// Ends the run, and asks for another when the week was wanted again meanwhile.
+    /// Completes the run, and queues another one when the week was requested again meanwhile.
     async fn complete(
         &self,
         workspace: &Tenant,
@@ -200,7 +200,7 @@ impl SyncMetricsChunk {
         self.request_evaluation(workspace, ad_account).await
     }
 
-    /// Has the rules look at the account when no week is open any more.
+    /// Requests a rule evaluation when no week of the account is open any more.
     async fn request_evaluation(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
         let chunks = self.connector.table.chunks(workspace, ad_account).await?;
         let open = |state| matches!(state, ChunkState::Planned | ChunkState::Running);
@@ -212,7 +212,7 @@ impl SyncMetricsChunk {
     }
 }
 
-/// The days of a week that have begun in the account's time zone.
+/// Returns the days of a week that have begun in the account's time zone.
 fn measurable_days(
     week: IsoWeek,
     client: &AccountClient,
@@ -223,13 +223,13 @@ fn measurable_days(
     Ok(DateRange::new(range.since, range.until.min(today)).ok())
 }
 
-/// Until when a run that is alive now may hold its week.
+/// Returns the lease end of a run at `now`.
 fn lease_end(now: Timestamp) -> Timestamp {
     let longest = now + LEASE_TTL;
     deadline::invocation_deadline().map_or(longest, |end| end.min(longest))
 }
 
-/// Until a moment, at least a second.
+/// Returns the time until a moment, at least one second.
 fn retry_delay(now: Timestamp, until: Timestamp) -> Duration {
     let seconds = until.duration_since(now).as_secs().max(1);
     Duration::from_secs(seconds.unsigned_abs())

@@ -1,4 +1,4 @@
-//! A week's rows as items: one per ad, and the sums of ad set, campaign and account.
+//! Rolls a week's rows up into items: one per ad, and the sums per ad set, campaign and account.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use graph_api::insights::InsightsRow;
 use jiff::civil::Date;
 use store::fact::WeekFacts;
 
-/// Every item of a week. A row that Meta repeats on two pages counts once, the later one.
+/// Returns every item of a week. Of a row that Meta repeats on two pages, the later one counts.
 pub(crate) fn weeks(
     account: &AdAccountId,
     week: IsoWeek,
@@ -55,7 +55,7 @@ fn empty(
     WeekFacts { level, id, campaign_id, adset_id, week, days: Vec::new() }
 }
 
-/// Adds what may be added. Reach and frequency stay out: Meta was not asked for them at this level.
+/// Adds the additive measures. Reach and frequency are left out: Meta was not asked for them at this level.
 fn add(sums: &mut WeekFacts, day: Date, measures: &Measures) {
     match sums.days.iter_mut().find(|facts| facts.day == day) {
         Some(facts) => facts.measures += measures,

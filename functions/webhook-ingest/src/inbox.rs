@@ -1,4 +1,4 @@
-//! What a change causes: kept once per workspace that holds its subject, then synced.
+//! Processes changes: claims each once per workspace that holds its subject, then queues a sync.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use store::Table;
 use store::account::AccountRef;
 use store::inbox::Claim;
 
-/// The function behind the receiver.
+/// The function behind the webhook receiver.
 #[derive(Debug, Clone)]
 pub struct WebhookIngest {
     table: Table,
@@ -18,12 +18,12 @@ pub struct WebhookIngest {
 }
 
 impl WebhookIngest {
-    /// The function on this host.
+    /// Creates the function.
     pub fn new(table: Table, queues: Queues, clock: Clock) -> Self {
         Self { table, queues, clock }
     }
 
-    /// Does a job.
+    /// Processes a job.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::WebhookChange(change) => self.accept(&change).await,
@@ -55,14 +55,14 @@ impl WebhookIngest {
                 Claim::Processed => {}
             }
         }
-        // Not forgotten: whoever works on it may break off.
+        // Retried, because the worker in progress may crash.
         let Some(left) = in_progress else { return Ok(()) };
         let why = "another delivery of this change is being taken in".to_owned();
         Err(Error::RateLimited { retry_after: left.unsigned_abs().max(Duration::from_secs(1)), reason: why })
     }
 
-    /// Who holds what a change is about, among those who want it synced. An object that nobody has seen yet
-    /// is its account's.
+    /// Returns the selected accounts that a change concerns. An object that is not stored yet is resolved to its
+    /// account.
     async fn affected_accounts(&self, subject: &WebhookSubject) -> Result<Vec<AccountRef>, Error> {
         let mut accounts = match subject {
             WebhookSubject::Object { id, .. } => self.table.account_refs(id.as_str()).await?,
@@ -84,7 +84,7 @@ impl WebhookIngest {
     }
 }
 
-/// What a change causes for one holder of its subject.
+/// Returns the job that a change causes for one account.
 fn effect(subject: &WebhookSubject, account_ref: &AccountRef) -> Job {
     let (workspace, ad_account) = (account_ref.workspace.clone(), account_ref.ad_account.clone());
     match subject {

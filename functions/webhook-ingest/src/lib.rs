@@ -1,8 +1,8 @@
-//! Verifies Meta's webhooks, keeps each change once, causes what follows.
+//! Verifies Meta's webhooks, stores each change once, and queues the syncs.
 //!
-//! The [`WebhookReceiver`] checks the signature over the raw bytes and hands every change to the queue, and only then
-//! answers 200. It needs no table, so it can stand at the edge and answers Meta even while the rest is down.
-//! [`WebhookIngest`] keeps each change once per workspace that holds the object, and has it synced.
+//! The [`WebhookReceiver`] verifies the signature over the raw bytes, queues every change, and only then responds with
+//! 200. It needs no table, so that it can run at the edge and accepts deliveries while everything else is down.
+//! [`WebhookIngest`] claims each change once per workspace that holds the object, and queues its sync.
 
 // At the edge a panic ends every request of the isolate.
 #![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
@@ -37,7 +37,7 @@ const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 
 const PATH: &str = "/v1/webhooks/meta";
 
-/// Every endpoint of this function. Its Worker is small and calls its handlers itself.
+/// All endpoints of this function. Its Worker must stay small and calls the handlers itself.
 pub static DECLARATIONS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
     let signature = Header::required("X-Hub-Signature-256", "`sha256=` and the HMAC of the body.");
     vec![
@@ -57,7 +57,7 @@ pub static DECLARATIONS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
     ]
 });
 
-/// Meta may add to the address that it was given.
+/// Meta may add parameters to the callback URL.
 type AnyQuery = NoPath;
 
 /// What Meta asks with, and whatever else it may add one day.
@@ -83,7 +83,7 @@ struct Accepted {
     accepted: usize,
 }
 
-/// Where Meta comes in.
+/// Receives webhook deliveries from Meta.
 #[derive(Debug, Clone)]
 pub struct WebhookReceiver {
     clock: Clock,
@@ -92,15 +92,15 @@ pub struct WebhookReceiver {
 }
 
 impl WebhookReceiver {
-    /// The headers that it reads.
+    /// Request headers that it reads.
     pub const HEADERS: [&str; 1] = [SIGNATURE_HEADER];
 
-    /// The receiver on this host.
+    /// Creates the receiver.
     pub fn new(clock: Clock, queues: Queues, secrets: AppSecrets) -> Self {
         Self { clock, queues, secrets }
     }
 
-    /// Responds to a request.
+    /// Handles a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
         let unit = UnitOfWork::request("webhook-ingest", &self.clock, request.method(), request.headers());
         unit.respond(Box::pin(self.respond(&request))).await
@@ -124,10 +124,11 @@ impl WebhookReceiver {
         Text(challenge).into_response(StatusCode::OK)
     }
 
-    /// 200 means that the queue has every change. Anything else makes Meta deliver again.
+    /// Queues the changes of a delivery. Responds with 200 once the queue has every change; Meta repeats the delivery
+    /// after any other status.
     async fn deliver(&self, request: &Request<Bytes>) -> Result<Response, Error> {
         let body = request.body();
-        // While the app's secret is being changed Meta may sign with either.
+        // During a rotation of the app secret Meta may sign with either one.
         let AppSecrets { app_secret, previous_app_secret, .. } = &self.secrets;
         let mut secrets = iter::once(app_secret).chain(previous_app_secret);
         let signature = request::header(request, SIGNATURE_HEADER);

@@ -17,7 +17,7 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
     serve(request, &env, &WebhookReceiver::HEADERS, receiver).await
 }
 
-/// What `event(queue)` makes does not tell how often a message was tried.
+/// Processes a batch. Written by hand because the `event(queue)` macro does not expose a message's number of attempts.
 #[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen, wasm_bindgen_futures = ::worker::wasm_bindgen_futures, js_sys = ::worker::js_sys)]
 #[expect(unreachable_pub, reason = "what JavaScript calls must be public")]
 pub async fn queue(batch: MessageBatch, env: Env) {

@@ -44,7 +44,7 @@ pub(crate) fn list_audit() -> Endpoint<Workspaces> {
 }
 
 impl Workspaces {
-    /// Newest first.
+    /// Lists entries, newest first.
     async fn list_audit(
         self,
         context: RequestContext<Session, NoPath, AuditQuery>,

@@ -1,4 +1,4 @@
-//! Invitations: an address is invited, and whoever the issuer vouches for may accept.
+//! Invitations: an email address is invited, and a user whose address the issuer has verified accepts.
 
 use domain::Error;
 use domain::email::Email;
@@ -22,7 +22,7 @@ use store::member::Member;
 use crate::Workspaces;
 use crate::members::MemberView;
 
-/// How long an invitation waits.
+/// Lifetime of an invitation.
 const INVITATION_TTL: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 #[derive(Serialize)]
@@ -118,7 +118,7 @@ impl Workspaces {
         Ok(Json(List { data: self.unexpired(invitations), after: None }))
     }
 
-    /// Inviting an address again replaces the invitation and begins its time anew.
+    /// Invites an address. Inviting it again replaces the invitation and restarts its lifetime.
     async fn invite(
         self,
         context: RequestContext<Session, NoPath, NoQuery, Json<NewInvitation>>,
@@ -151,7 +151,7 @@ impl Workspaces {
         Ok(NoContent)
     }
 
-    /// What waits for the person, by the address that the issuer vouches for.
+    /// Lists the invitations to the user's verified address.
     async fn list_my_invitations(
         self,
         context: RequestContext<User>,
@@ -163,7 +163,8 @@ impl Workspaces {
         Ok(Json(List { data: self.unexpired(invitations), after: None }))
     }
 
-    /// Accepting again is answered like the first time. An invitation that is not for this person is not there.
+    /// Accepts an invitation. Accepting again gives the same response. An invitation to somebody else is reported as
+    /// not found.
     async fn accept_invitation(
         self,
         context: RequestContext<User, ForeignInvitationPath>,
@@ -180,7 +181,7 @@ impl Workspaces {
         };
         let member = match table.member(&workspace, &MemberId::from_subject(&person.subject)).await? {
             Some(member) => {
-                // Accepted before, which they may not have heard; or they were in already.
+                // Accepted before, possibly with a lost response, or already a member.
                 if !joined_by(&member, &id)? {
                     own_invitation().await?;
                 }
@@ -198,7 +199,7 @@ impl Workspaces {
         Ok(Json(MemberView::from(member)))
     }
 
-    /// Those that are not over: the table removes them late.
+    /// Filters out expired invitations, which the table deletes late.
     fn unexpired(&self, invitations: Vec<Invitation>) -> Vec<InvitationView> {
         let now = self.clock.now();
         let open = invitations.into_iter().filter(|invitation| invitation.expires_at > now);
@@ -206,7 +207,7 @@ impl Workspaces {
     }
 }
 
-/// An address has one invitation to a workspace at a time.
+/// Derives the id: an address has at most one invitation to a workspace.
 fn invitation_id(workspace: &WorkspaceId, invited: &Email) -> Result<InvitationId, Error> {
     let digest = Sha256::digest(format!("{workspace}|{invited}"));
     Ok(hex::encode(&digest[..12]).parse()?)

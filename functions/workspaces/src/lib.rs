@@ -1,5 +1,5 @@
-//! Workspaces, their members and invitations, and the view of the audit log. It is also the outbox: events are told to
-//! their subscribers as the table's stream delivers them.
+//! Workspaces, their members and invitations, and the view of the audit log. The function is also the outbox: it
+//! publishes events to their subscribers as the table's stream delivers them.
 
 mod audit;
 mod invitations;
@@ -19,7 +19,7 @@ use runtime::{Clock, Response};
 use store::Table;
 use store::audit::PublishedEntry;
 
-/// Every endpoint of this function.
+/// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<Workspaces>>> = LazyLock::new(|| {
     vec![
         audit::list_audit(),
@@ -36,7 +36,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<Workspaces>>> = LazyLock::new(|| {
     ]
 });
 
-/// The function.
+/// The `workspaces` function.
 #[derive(Debug, Clone)]
 pub struct Workspaces {
     table: Table,
@@ -45,12 +45,12 @@ pub struct Workspaces {
 }
 
 impl Workspaces {
-    /// The function on this host.
+    /// Creates the function.
     pub fn new(table: Table, clock: Clock, middleware: Middleware) -> Self {
         Self { table, clock, middleware }
     }
 
-    /// Publishes created items to the subscribers of events: entries of audit logs are sealed. Publishing an item again
+    /// Publishes created items to the subscribers of events: seals entries of audit logs. Publishing an item again
     /// changes nothing.
     pub async fn publish(&self, items: Vec<CreatedItem>) -> Result<(), Error> {
         let entries = items.iter().filter_map(|item| PublishedEntry::from_keys(&item.pk, &item.sk));
@@ -63,7 +63,7 @@ impl Workspaces {
         Ok(())
     }
 
-    /// Responds to a request.
+    /// Handles a request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
         self.middleware.serve("workspaces", &ENDPOINTS, self, request).await
     }

@@ -1,4 +1,4 @@
-//! Who is in a workspace, with which role.
+//! Members of a workspace and their roles.
 
 use domain::Error;
 use domain::email::Email;
@@ -67,7 +67,7 @@ pub(crate) fn change_member() -> Endpoint<Workspaces> {
         .responds(StatusCode::OK, "The member.", Workspaces::change_member)
 }
 
-/// Everybody may take themselves out.
+/// Declares the endpoint for every role, because all members may remove themselves.
 pub(crate) fn remove_member() -> Endpoint<Workspaces> {
     endpoint::member(Method::DELETE, MEMBER, Role::Viewer)
         .named("remove_member", "Takes a member out")
@@ -99,7 +99,7 @@ impl Workspaces {
         Ok(Json(MemberView::from(member)))
     }
 
-    /// An owner takes a member out; everybody may leave.
+    /// Removes a member. An owner may remove anybody, every other member only themselves.
     async fn remove_member(self, context: RequestContext<Session, MemberPath>) -> Result<NoContent, Error> {
         let RequestContext { caller: session, path, .. } = context;
         let member = self.require_member(&session.workspace, &path.member).await?;
@@ -119,7 +119,7 @@ impl Workspaces {
         member.ok_or_else(|| Error::NotFound("this member".to_owned()))
     }
 
-    /// Names the one conflict that trying again does not solve.
+    /// Replaces the conflict on the last owner, which a retry does not solve, with an explanation.
     async fn explain_conflict(&self, seen: &Member, changed: Result<(), StoreError>) -> Result<(), Error> {
         if matches!(changed, Err(StoreError::Conflict)) && seen.role == Role::Owner {
             let owners = self.table.workspace(&seen.workspace).await?.map(|row| row.owners);

@@ -1,4 +1,4 @@
-//! Workspaces: made by a person, who becomes the owner.
+//! Workspaces: created by a person, who becomes their owner.
 
 use domain::id::{MemberId, WorkspaceId};
 use domain::role::Role;
@@ -16,10 +16,10 @@ use store::StoreError;
 
 use crate::Workspaces;
 
-/// A person makes no more than this many workspaces by mistake.
+/// Limit of workspaces per person, against mistakes.
 const MAX_WORKSPACES_PER_PERSON: usize = 50;
 
-/// Longest name of a workspace, in characters.
+/// Maximum length of a workspace's name, in characters.
 const MAX_NAME_CHARS: usize = 100;
 
 /// A workspace as one of its members sees it.
@@ -58,7 +58,8 @@ pub(crate) fn list_workspaces() -> Endpoint<Workspaces> {
 }
 
 impl Workspaces {
-    /// The id is ours: one that a person could choose might be a workspace that only the issuer knows of.
+    /// Creates a workspace. The id is generated: a chosen one might be the id of a workspace that only the issuer
+    /// knows.
     async fn create_workspace(
         self,
         context: RequestContext<User, NoPath, NoQuery, Json<NewWorkspace>>,
@@ -71,7 +72,7 @@ impl Workspaces {
         let (table, founder) = (&self.table, MemberId::from_subject(&person.subject));
         let workspace = new_id(idempotency_key(&request)?, &founder)?;
         if let Some(member) = table.member(&workspace, &founder).await? {
-            // Made by an earlier try that nobody heard the end of.
+            // Created by an earlier attempt whose response was lost.
             let stored = table.workspace(&member.workspace).await?.map(|row| row.name);
             if stored.as_deref() != Some(name) {
                 let why =
@@ -116,7 +117,8 @@ impl Workspaces {
     }
 }
 
-/// With an `Idempotency-Key` the id follows from it, so that a repeated request meets its own workspace.
+/// Generates a workspace id. With an `Idempotency-Key` the id is derived from it, so that a repeated request finds its
+/// own workspace.
 fn new_id(key: Option<&str>, founder: &MemberId) -> Result<WorkspaceId, Error> {
     let id = match key {
         Some(key) => hex::encode(&Sha256::digest(format!("{founder}|workspace|{key}"))[..12]),

@@ -35,7 +35,7 @@ const README: Step = Step { name: "commands", budget: 20, inputs: sources!("READ
 
 /// Runs every step. The first failure ends the check and names its step.
 pub(crate) fn check(all: bool) -> anyhow::Result<()> {
-    let mut steps = Steps::new(all);
+    let mut steps = Steps::new(all)?;
     tools::prerequisites()?;
     steps.run(FORMAT, || run(command("cargo", &["fmt", "--all", "--check"])))?;
     steps.run(WORDS, words::check)?;

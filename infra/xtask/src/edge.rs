@@ -29,9 +29,13 @@ pub(crate) fn build(profile: &str) -> anyhow::Result<()> {
     let packages = root().join(PACKAGES).join("node_modules");
     let mut build = command(
         &tools::installed("worker-build", "0.8.7")?,
-        &["--profile", profile, "--out-dir", "../../target/worker/webhook-ingest/build", "--", "--locked"],
+        &["--profile", profile, "--out-dir", "../../target/worker/webhook-ingest/build"],
     );
     build.current_dir(root().join("functions").join(FUNCTION));
+    if profile != OPTIMIZED {
+        build.arg("--no-opt");
+    }
+    build.args(["--", "--locked"]);
     // worker-build downloads what it is not pointed to. The binary of esbuild is the platform's own.
     build.env("WASM_BINDGEN_BIN", tools::install_own("bindgen")?);
     build.env("WASM_OPT_BIN", packages.join("binaryen/bin/wasm-opt"));

@@ -39,9 +39,9 @@ enum Task {
     },
     /// Runs the long forms: optimized bundles, fifty kills, a thousand fault mixes, long fuzzing, benchmarks.
     Nightly {
-        /// Only this piece.
+        /// Only this suite.
         #[arg(value_enum)]
-        piece: Option<nightly::Piece>,
+        suite: Option<nightly::Suite>,
     },
     /// The Worker, compiled. `wrangler` calls this before it runs or uploads it.
     Worker {
@@ -97,7 +97,7 @@ enum Bench {
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Check { all } => check::check(all),
-        Task::Nightly { piece } => nightly::nightly(piece),
+        Task::Nightly { suite } => nightly::nightly(suite),
         Task::Worker { pack: false } => edge::build(&worker_profile()),
         Task::Worker { pack: true } => edge::pack(edge::OPTIMIZED),
         Task::Peers => peers::test(),

@@ -1,13 +1,13 @@
-//! `cargo xtask nightly`: the long forms of what the check runs in short. Each piece also runs alone.
+//! `cargo xtask nightly`: the long forms of what the check runs in short. Each suite also runs alone.
 
 use clap::ValueEnum;
 
 use crate::steps::{Step, Steps};
 use crate::{bench, build, command, edge, hosts, peers, run};
 
-/// A piece of the nightly run.
+/// A suite of the nightly run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Piece {
+pub(crate) enum Suite {
     /// The optimized bundles of the Lambda functions and the packed Worker, with their sizes and limits.
     Bundles,
     /// The stories on hosts, with optimized programs and fifty killed processes.
@@ -25,11 +25,11 @@ const KILLS: &str = "50";
 const FAULT_SEEDS: u64 = 1000;
 const FUZZ_ITERATIONS: &str = "10000";
 
-/// Runs one piece, or all of them in their order.
-pub(crate) fn nightly(piece: Option<Piece>) -> anyhow::Result<()> {
-    let mut steps = Steps::new(true);
-    for one in Piece::value_variants() {
-        if piece.is_none_or(|wanted| wanted == *one) {
+/// Runs one suite, or all of them in their order.
+pub(crate) fn nightly(suite: Option<Suite>) -> anyhow::Result<()> {
+    let mut steps = Steps::new(true)?;
+    for one in Suite::value_variants() {
+        if suite.is_none_or(|wanted| wanted == *one) {
             let (name, budget) = one.step();
             steps.run(Step { name, budget, inputs: &[] }, || one.run())?;
         }
@@ -38,7 +38,7 @@ pub(crate) fn nightly(piece: Option<Piece>) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl Piece {
+impl Suite {
     /// Its name and budget in seconds.
     fn step(self) -> (&'static str, u64) {
         match self {

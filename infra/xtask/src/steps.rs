@@ -30,6 +30,8 @@ pub(crate) struct Step {
 pub(crate) struct Steps {
     /// Also runs steps whose inputs have not changed since they last held.
     all: bool,
+    /// This program's path, while it is known: the build may replace the file.
+    program: PathBuf,
     began: Instant,
     done: Vec<(Step, Option<Duration>)>,
 }
@@ -46,8 +48,9 @@ struct Running {
 pub(crate) struct Beside(JoinHandle<Vec<Running>>, Vec<Step>);
 
 impl Steps {
-    pub(crate) fn new(all: bool) -> Self {
-        Self { all, began: now(), done: Vec::new() }
+    pub(crate) fn new(all: bool) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("the path of xtask is unknown")?;
+        Ok(Self { all, program, began: now(), done: Vec::new() })
     }
 
     /// Runs a step, unless nothing that it depends on has changed since it last held. The first failure ends the check.
@@ -69,7 +72,7 @@ impl Steps {
 
     /// Starts steps that run beside the following ones, each by the `cargo xtask` command of its name.
     pub(crate) fn start(&self, steps: &[Step]) -> anyhow::Result<Beside> {
-        let own = std::env::current_exe().context("the path of xtask is unknown")?;
+        let program = self.program.clone();
         let (mut due, mut unchanged) = (Vec::new(), Vec::new());
         for step in steps {
             let digest = digest(*step)?;
@@ -86,7 +89,7 @@ impl Steps {
         let work = move || {
             let run = |(step, digest): (Step, Option<String>)| {
                 let began = now();
-                let output = Command::new(&own).args(step.name.split(' ')).current_dir(root()).output();
+                let output = Command::new(&program).args(step.name.split(' ')).current_dir(root()).output();
                 let output = output.with_context(|| format!("{} cannot be started", step.name));
                 Running { step, digest, took: began.elapsed(), output }
             };

@@ -1,5 +1,5 @@
-//! What becomes of a consent by itself: it ends, or changes what it allows. Each change leaves a trace, and a look that
-//! changes nothing leaves none.
+//! Changes of a consent outside of a login: it expires or its permissions change. Each change is recorded as an audit
+//! event; a check without a change records none.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use store::Table;
 use store::audit::{self, Actor, AuditEvent};
 use store::connection::{Connection, ConnectionState};
 
-/// Remembers that only a person can mend a connection, so that no other work runs into it: unless it was connected
-/// anew since it was `seen`.
+/// Marks a connection as needing a reconnect, so that no other work uses it, unless it was reconnected since it was
+/// `seen`.
 pub async fn mark_needs_reconnect(
     table: &Table,
     workspace: &Tenant,
@@ -30,13 +30,13 @@ pub async fn mark_needs_reconnect(
     let stored = table.mark_needs_reconnect(workspace, seen, reason).await?;
     if let Some(event) = event {
         let stored = if stored { Ok(()) } else { Err(superseded()) };
-        // Whose consent was renewed at this moment has not ended; both are well.
+        // A connection that was renewed at the same moment is still valid, so the conflict is no error.
         let (Ok(()) | Err(_)) = event.complete(stored, None, now).await;
     }
     Ok(())
 }
 
-/// The event of changing a connection from what was seen into something else; none when nothing would be another.
+/// Returns the event of changing a connection from what was seen; none when nothing changes.
 pub fn change_event(
     workspace: &Tenant,
     seen: &Connection,
@@ -58,8 +58,8 @@ pub fn change_event(
     (before != json!({})).then(|| event.with_change(before, after))
 }
 
-/// An event of a connection as it was seen: whoever does the same to the same is repeating it, after a crash or beside
-/// another worker. What Meta says in words is left out, for it may name the person.
+/// Returns an event of a connection as it was seen. The id derives from the change, so that repeating it, after a crash
+/// or by another worker, gives the same event. Meta's messages are left out, because they may name the person.
 pub fn connection_event(
     workspace: &Tenant,
     seen: &Connection,
@@ -73,7 +73,7 @@ pub fn connection_event(
     AuditEvent::new(event_id, actor, action, audit::connection_target(workspace, id))
 }
 
-/// Why a change of what was seen did not happen.
+/// Returns the error of a change whose connection was changed concurrently.
 pub fn superseded() -> Error {
     Error::Conflict("it was connected, renewed or sealed anew at the same time".to_owned())
 }

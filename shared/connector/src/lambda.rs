@@ -1,4 +1,4 @@
-//! On AWS Lambda: what a function that works with ad accounts is built from, out of the environment.
+//! Builds the connector and host of a function on AWS Lambda from the environment.
 
 use graph_api::{Graph, GraphConfig, Time};
 use runtime::aws::{Aws, MetaApp};
@@ -8,13 +8,13 @@ use store::Table;
 
 use crate::Connector;
 
-/// Reads the configuration and fetches the secrets; every missing variable is named at once.
+/// Reads the configuration and fetches the secrets. Reports every missing variable at once.
 pub async fn start() -> Result<(Connector, Host), BoxError> {
     let (access, host, ..) = start_with(|_| ()).await?;
     Ok((access, host))
 }
 
-/// [`start`] for a function that needs the app's secrets themselves, and something more out of the environment.
+/// [`start`] for a function that also needs the app's secrets and further configuration.
 pub async fn start_with<T>(
     more: impl FnOnce(&mut Aws) -> T,
 ) -> Result<(Connector, Host, AppSecrets, T), BoxError> {
@@ -28,7 +28,7 @@ pub async fn start_with<T>(
     let public_url = aws.public_url().map(Into::into);
     aws.check()?;
 
-    // Side by side: nobody is served before both are here.
+    // In parallel, because both are needed before any request.
     let clock = Clock::system();
     let keyring = Keyring::fetch(keyring, clock.clone());
     let (app_secrets, keyring) = tokio::try_join!(app_secrets.fetch(), keyring)?;

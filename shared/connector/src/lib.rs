@@ -1,7 +1,7 @@
-//! Opens ad accounts: the row in the table, the token of the connection, a lease of Meta's quota, and a client that acts
+//! Opens ad accounts: reads the row, opens the connection's token, leases Meta's quota, and returns a client that acts
 //! for the connection.
 //!
-//! `graph-api` and `store` do not know each other, and only here does a function bring them together.
+//! `graph-api` and `store` do not depend on each other; only this crate combines them for functions.
 
 pub mod consent;
 pub mod lambda;
@@ -31,25 +31,25 @@ use store::entity::StoredEntity;
 
 use crate::quota::Quotas;
 
-/// What it takes to reach an account. Cheap to clone.
+/// Opens ad accounts. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Connector {
     /// The table.
     pub table: Table,
     /// The app at Meta.
     pub graph: Graph,
-    /// The keys that open tokens.
+    /// Keyring that opens tokens.
     pub keyring: Keyring,
 }
 
-/// An ad account within reach.
+/// An opened ad account.
 #[derive(Debug)]
 pub struct AccountClient {
-    /// Whose it is.
+    /// Workspace of the account.
     pub workspace: Tenant,
-    /// Its row.
+    /// Row of the account.
     pub account: AdAccount,
-    /// Graph, on behalf of its connection.
+    /// Graph API client that acts for the account's connection.
     pub caller: Caller,
     connection: Connection,
     table: Table,
@@ -57,20 +57,19 @@ pub struct AccountClient {
     quota_lease: Arc<QuotaLease>,
 }
 
-/// The place a token is sealed for: it opens nowhere else.
+/// Returns the context that a token is sealed for.
 pub fn token_context(workspace: &Tenant, connection: &ConnectionId) -> String {
     format!("{workspace}|{connection}")
 }
 
 impl Connector {
-    /// The app at Meta, its calls counted for the work that makes them.
+    /// Creates a connector that counts Graph API calls for the current unit of work.
     pub fn new(table: Table, graph: Graph, keyring: Keyring) -> Self {
         graph.set_call_listener(|| telemetry::count(Metric::GraphCalls, 1));
         Self { table, graph, keyring }
     }
 
-    /// A connection's token. One that cannot be opened any more is remembered as lost: only connecting again makes
-    /// another one.
+    /// Opens a connection's token. A token that no longer opens marks the connection as needing a reconnect.
     pub async fn open_token(
         &self,
         workspace: &Tenant,
@@ -95,10 +94,10 @@ impl Connector {
         opened
     }
 
-    /// An account with its token opened and some calls leased, to be given back with [`AccountClient::close`].
+    /// Opens an account with its token and leases calls, which [`AccountClient::close`] returns.
     ///
-    /// [`Error::Reconnect`] when only a person can mend the connection, [`Error::RateLimited`] while Meta would
-    /// refuse every call of this use case.
+    /// Returns [`Error::Reconnect`] when a person must reconnect, and [`Error::RateLimited`] while Meta would reject
+    /// every call of this use case.
     pub async fn open(
         &self,
         workspace: &Tenant,
@@ -133,9 +132,9 @@ impl Connector {
 }
 
 impl AccountClient {
-    /// Turns Graph's response into ours. A token that Meta declares dead is remembered as dead, so that no
-    /// other work runs into it. Code 190 without a subcode has been seen for a missing Page permission,
-    /// so then Meta is asked about the token itself.
+    /// Converts Graph's response. A token that Meta declares invalid marks the connection as needing a reconnect, so
+    /// that no other work uses it. Code 190 without a subcode has been seen for a missing Page permission, so in that
+    /// case Meta is asked about the token itself.
     pub async fn check_response<T>(&self, response: Result<T, GraphError>) -> Result<T, Error> {
         if let Err(GraphError::Reconnect(details)) = &response {
             if details.needs_user_action() {
@@ -162,7 +161,7 @@ impl AccountClient {
         }
         if !self.quota_lease.covers_call(self.now()) {
             let lease = self.quotas.renew(self.quota_lease.take(), self.now()).await;
-            // What Meta has done stands, whatever becomes of the quota: without a lease the next call waits.
+            // The result from Meta stands even if the renewal fails: without a lease the next call waits.
             self.quota_lease.put(lease.unwrap_or_else(|error| {
                 tracing::warn!(ad_account = %self.account.id, %error, "Calls could not be leased.");
                 Err(self.now())
@@ -171,18 +170,18 @@ impl AccountClient {
         response.map_err(Error::from)
     }
 
-    /// Gives back what is left of the leased calls, and hands on how the work ended.
+    /// Returns the remaining leased calls and passes on the result of the work.
     pub async fn close<T>(self, result: Result<T, Error>) -> Result<T, Error> {
         if let Some((lease, spent)) = self.quota_lease.take()
             && let Err(error) = self.quotas.release(lease, spent, self.now()).await
         {
-            // The work stands as it is, and the lease ends by itself.
+            // The result stands, and the lease expires by itself.
             tracing::warn!(ad_account = %self.account.id, %error, "Leased calls could not be given back.");
         }
         result
     }
 
-    /// Sets values of an object. The budget of an ad set only as often as Meta lets it change.
+    /// Changes an object. An ad set's budget changes only as often as Meta allows.
     pub async fn change(&self, level: Level, id: &ObjectId, changes: &Changes) -> Result<(), Error> {
         if level == Level::AdSet && changes.daily_budget.is_some() {
             self.quotas.admit_budget_change(id, self.now()).await?;
@@ -190,14 +189,14 @@ impl AccountClient {
         self.check_response(self.caller.change(id, changes).await).await
     }
 
-    /// The account's insights of these days, in portions that Meta is known to give.
+    /// Reads the account's insights of these days, in query sizes that Meta is known to handle.
     pub async fn insights(&self, range: DateRange) -> Result<InsightsReader, Error> {
         let (shape, reports) = self.quotas.load(self.now()).await?;
         Ok(self.caller.insights(&self.account.id, range, shape).resume(reports))
     }
 
-    /// The next rows of these days. What had to be made smaller is remembered for the next time, and a report
-    /// that is not ready yet for the next invocation.
+    /// Returns the next rows of these days. Saves a reduced query size for the next time, and a pending report for the
+    /// next invocation.
     pub async fn next_rows(
         &self,
         days: &mut InsightsReader,
@@ -215,8 +214,8 @@ impl AccountClient {
         self.caller.graph().now()
     }
 
-    /// Reads one object at Meta and keeps it. `None` when Meta does not show it: that can be a lost
-    /// permission, so one such response declares nothing deleted.
+    /// Reads one object at Meta and stores it. Returns `None` when Meta does not return it: that can be a lost
+    /// permission, so nothing is marked deleted.
     pub async fn refresh(&self, level: Level, id: &ObjectId) -> Result<Option<AdObject>, Error> {
         let as_of = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
         let object = match self.caller.object(level, id).await {
@@ -228,7 +227,7 @@ impl AccountClient {
         Ok(Some(stored.object))
     }
 
-    /// Reads and keeps what is below an object: a change of its status changes theirs.
+    /// Reads and stores the descendants of an object: a change of its status changes theirs.
     pub async fn refresh_descendants(&self, level: Level, id: &ObjectId) -> Result<(), Error> {
         for below in [Level::AdSet, Level::Ad].into_iter().filter(|below| *below > level) {
             let as_of = self.table.begin_fetch(&self.workspace, &self.account.id).await?;

@@ -1,4 +1,4 @@
-//! Meta's quotas, shared by every process through the table.
+//! Meta's quotas, shared by all processes through the table.
 
 use domain::Error;
 use domain::date::DateRange;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use store::limit::LimitScope;
 use store::{StoreError, Table};
 
-/// As often as that others may be faster; each time at least one of them has got through.
+/// Attempts while other processes update the same limit; in each round at least one of them succeeds.
 const MAX_UPDATE_ATTEMPTS: u32 = 50;
 
 /// A query shape that worked.
@@ -25,7 +25,7 @@ struct SavedQueryShape {
     reports: Vec<ReportRun>,
 }
 
-/// The quotas of one ad account.
+/// Quotas of one ad account.
 #[derive(Debug, Clone)]
 pub(crate) struct Quotas {
     pub(crate) table: Table,
@@ -35,7 +35,7 @@ pub(crate) struct Quotas {
 }
 
 impl Quotas {
-    /// Leases some calls. The inner error says when to ask again.
+    /// Leases calls. The inner error is the time to try again.
     pub(crate) async fn lease(&self, now: Timestamp) -> Result<Result<LeaseGrant, Timestamp>, Error> {
         let app = self.table.limit::<AppLimit>(&self.app, LimitScope::App).await?.value;
         if let Some(until) = app.blocked_until.filter(|until| *until > now) {
@@ -47,7 +47,7 @@ impl Quotas {
         .await
     }
 
-    /// Returns a lease, and leases anew in the same step.
+    /// Settles a lease and takes a new one in the same write.
     pub(crate) async fn renew(
         &self,
         spent: Option<(LeaseGrant, QuotaConsumption)>,
@@ -63,7 +63,7 @@ impl Quotas {
         .await
     }
 
-    /// Returns a lease for good.
+    /// Settles a lease without a new one.
     pub(crate) async fn release(
         &self,
         lease: LeaseGrant,
@@ -80,7 +80,7 @@ impl Quotas {
         .await
     }
 
-    /// Counts a change of an ad set's budget, or fails while Meta would refuse it.
+    /// Counts a change of an ad set's budget, or fails while Meta would reject it.
     pub(crate) async fn admit_budget_change(&self, adset: &ObjectId, now: Timestamp) -> Result<(), Error> {
         let admitted = self
             .update(LimitScope::Budget(adset), now, |changes: &mut BudgetChanges| changes.admit(now))
@@ -91,7 +91,7 @@ impl Quotas {
         })
     }
 
-    /// How much of the account's insights to ask for at a time, and the reports that were left unread.
+    /// Loads the query shape of the account's insights and the pending reports.
     pub(crate) async fn load(&self, now: Timestamp) -> Result<(QueryShape, Vec<ReportRun>), Error> {
         let saved =
             self.table.limit::<SavedQueryShape>(&self.app, LimitScope::Insights(&self.account)).await?.value;
@@ -99,8 +99,8 @@ impl Quotas {
         Ok(if valid { (saved.shape, saved.reports) } else { Default::default() })
     }
 
-    /// Remembers what Meta bore, for a day, for accounts and Meta's own load change; and the reports of these days
-    /// that are still to be read.
+    /// Saves a query shape that Meta handled, for a day, because accounts and Meta's load change, and the pending
+    /// reports of these days.
     pub(crate) async fn save(
         &self,
         shape: QueryShape,
@@ -116,7 +116,7 @@ impl Quotas {
         .await
     }
 
-    /// What concerns the app as a whole is rare, and kept apart.
+    /// Records usage of the app as a whole, which is rarely limited and stored separately.
     async fn record_usage(
         &self,
         spent: Option<&(LeaseGrant, QuotaConsumption)>,
@@ -133,7 +133,7 @@ impl Quotas {
         }
     }
 
-    /// Reads, changes and replaces, until nobody else was faster.
+    /// Reads, updates and conditionally replaces a limit, until no other process interferes.
     async fn update<T, R>(
         &self,
         of: LimitScope<'_>,

@@ -1,4 +1,4 @@
-//! Who sends a request, and what they may do in the path's workspace.
+//! Authenticates the sender of a request and authorizes it in the path's workspace.
 
 use bytes::Bytes;
 use domain::Error;
@@ -14,7 +14,7 @@ use runtime::{Response, problem, telemetry};
 use crate::{Middleware, reject};
 
 impl Middleware {
-    /// The user whose session token a request carries.
+    /// Authenticates the user of the request's session token.
     pub(crate) async fn authenticate(&self, request: &Request<Bytes>) -> Result<User, Box<Response>> {
         let token = bearer_token(request).map_err(unauthorized)?;
         self.sessions.verify(token, self.clock.now()).await.map_err(|why| match why {
@@ -25,8 +25,8 @@ impl Middleware {
         })
     }
 
-    /// The session of a user in the path's workspace, where they need this role. A foreign workspace is not told apart from
-    /// one that does not exist.
+    /// Authorizes a user for a role in the path's workspace and returns the session. A foreign workspace is
+    /// indistinguishable from one that does not exist.
     pub(crate) async fn authorize(
         &self,
         user: User,
@@ -64,7 +64,7 @@ fn unauthorized(detail: &str) -> Box<Response> {
     Box::new(response)
 }
 
-/// The session token of a request, or what is wrong with how it was sent.
+/// Returns the session token of a request, or what is wrong with the header.
 fn bearer_token(request: &Request<Bytes>) -> Result<&str, &'static str> {
     let mut headers = request.headers().get_all(AUTHORIZATION).iter();
     let (Some(header), None) = (headers.next(), headers.next()) else {

@@ -1,7 +1,7 @@
-//! A write under an `Idempotency-Key` is done once, and answered the same way as often as it comes.
+//! Idempotency: a write with an `Idempotency-Key` is executed once, and repeated requests get the same response.
 //!
-//! That somebody works on it is written down before, the answer after. A process that dies in between leaves a row
-//! that says "in progress" until its worker cannot be alive any more; then a repeated request begins anew.
+//! The key is claimed before the work, and the response is stored after it. A process that crashes in between leaves a
+//! record in progress until its worker cannot be running any more; then a repeated request executes again.
 
 use std::future::Future;
 
@@ -16,16 +16,16 @@ use store::idempotency::{IdempotencyRecord, StoredResponse};
 use store::rate_limit_key::RateLimitKey;
 use store::{StoreError, Table};
 
-/// How long a worker counts as alive where no host ends its invocation.
+/// Lease of a worker where no host ends its invocation.
 const WORKER_TTL: SignedDuration = SignedDuration::from_mins(5);
 
-/// Larger answers are not stored: an item of the table has room for 400 KB.
+/// Maximum size of a stored body: an item of the table holds 400 KB.
 const MAX_STORED_BODY_BYTES: usize = 256 * 1024;
 
-/// The headers that belong to the answer itself.
+/// Headers that are stored with the response.
 const STORED_HEADERS: [HeaderName; 2] = [CONTENT_TYPE, LOCATION];
 
-/// A write under a key.
+/// A write with an idempotency key.
 pub(crate) struct Idempotency<'a> {
     table: &'a Table,
     clock: &'a Clock,
@@ -49,7 +49,7 @@ impl<'a> Idempotency<'a> {
         Self { table, clock, rate_limit_key, key_hash, request_hash }
     }
 
-    /// Does the work, or answers what was answered.
+    /// Executes the work, or returns the stored response.
     pub(crate) async fn execute(
         self,
         work: impl Future<Output = Result<Response, Error>>,
@@ -59,14 +59,14 @@ impl<'a> Idempotency<'a> {
             return restore(answer);
         }
         let answer = work.await;
-        // What was done stands. A row that is not completed is taken over when it is old enough.
+        // The work stands. An incomplete record can be taken over after its lease.
         if let Err(error) = self.complete(&worker, &answer).await {
             tracing::warn!(%error, "The answer under an Idempotency-Key was not stored.");
         }
         answer
     }
 
-    /// Takes the key, or finds what was answered under it.
+    /// Claims the key, or returns the response stored under it.
     async fn acquire(&self, worker: &str) -> Result<Option<StoredResponse>, Error> {
         let now = self.clock.now();
         let stored = IdempotencyRecord {
@@ -103,8 +103,8 @@ impl<'a> Idempotency<'a> {
         }
     }
 
-    /// A success is stored. After an error the key is free at once: for the same request where nobody knows what came
-    /// of it, for any where nothing did.
+    /// Stores a success. After an error the key is released at once: for the same request if the effect is unknown, for
+    /// any request if there was none.
     async fn complete(&self, worker: &str, answer: &Result<Response, Error>) -> Result<(), StoreError> {
         let had_no_effect = match answer {
             Ok(response) => response.status().is_client_error(),
@@ -121,7 +121,7 @@ impl<'a> Idempotency<'a> {
                 .and_then(to_stored),
         };
         match self.write(&stored, Some(worker)).await {
-            // It took so long that another one has begun anew; that one's answer counts.
+            // The lease expired and another worker has taken over; its response counts.
             Err(StoreError::Conflict) => Ok(()),
             stored => stored,
         }

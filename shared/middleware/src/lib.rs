@@ -1,4 +1,4 @@
-//! The middleware of the API: what every request passes before its handler, the same in every function.
+//! Middleware of the API: the steps that every request passes before its handler, identical in every function.
 
 mod authentication;
 mod idempotency;
@@ -21,7 +21,7 @@ use store::rate_limit_key::RateLimitKey;
 use crate::idempotency::Idempotency;
 use crate::rate_limiter::RateLimiter;
 
-/// The middleware of one function. Cheap to clone.
+/// Middleware of one function. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Middleware {
     table: Table,
@@ -31,12 +31,12 @@ pub struct Middleware {
 }
 
 impl Middleware {
-    /// The middleware of a function on this host.
+    /// Creates the middleware of a function.
     pub fn new(table: &Table, host: &Host) -> Self {
         Self::from_parts(table.clone(), host.sessions.clone(), host.clock.clone(), host.requests_per_minute)
     }
 
-    /// The middleware of a function that has no more of its host than this.
+    /// Creates the middleware of a function without a full host.
     pub fn from_parts(
         table: Table,
         sessions: SessionVerifier,
@@ -46,7 +46,7 @@ impl Middleware {
         Self { table, sessions, clock, rate_limiter: Arc::new(RateLimiter::new(requests_per_minute)) }
     }
 
-    /// Responds to a request as one unit of work of the function of this name.
+    /// Handles a request as one unit of work of the function with this name.
     pub async fn serve<F: Clone>(
         &self,
         name: &'static str,
@@ -60,8 +60,8 @@ impl Middleware {
         unit.respond(Box::pin(work)).await
     }
 
-    /// Every step of a request in its order. Public endpoints are neither limited nor repeated here: their callers are
-    /// known by a signature or a state, and the gateway limits how often the whole API is called.
+    /// Runs every step of a request in order. Public endpoints have no rate limit and no idempotency here: their
+    /// callers are authenticated by a signature or a state, and the gateway limits requests to the whole API.
     async fn respond<F: Clone>(
         &self,
         endpoints: &[Endpoint<F>],
@@ -98,8 +98,8 @@ impl Middleware {
         }
     }
 
-    /// A write under an `Idempotency-Key`, unless the endpoint handles that itself. Of all others it must be harmless to do
-    /// the same again: when a process dies in the middle, a repeated request begins anew.
+    /// Returns the idempotency of a write with an `Idempotency-Key`, unless the endpoint handles it itself. All other
+    /// writes must be safe to repeat: after a crash, a repeated request executes again.
     fn idempotency<'a>(
         &'a self,
         declaration: &Declaration,
@@ -114,13 +114,13 @@ impl Middleware {
     }
 }
 
-/// The audit event of what a member does with a request. Each request is an event of its own.
+/// Creates the audit event of a member's request. Each request is an event of its own.
 pub fn user_event(session: &Session, action: &str, target: String) -> Result<AuditEvent, Error> {
     let actor = Actor::Person { subject: session.subject.clone() };
     Ok(AuditEvent::new(random::id()?, actor, action, target))
 }
 
-/// What requests are counted against: the workspace, or the user where a request is for none.
+/// Returns the rate limit key: the workspace, or the user for requests without a workspace.
 fn rate_limit_key(principal: &Principal) -> Option<RateLimitKey> {
     match principal {
         Principal::Anonymous => None,
@@ -129,7 +129,7 @@ fn rate_limit_key(principal: &Principal) -> Option<RateLimitKey> {
     }
 }
 
-/// The response to a request that failed.
+/// Creates the response of a failed request.
 fn reject(error: Error) -> Box<Response> {
     Box::new(problem::to_response(&error))
 }

@@ -1,7 +1,7 @@
-//! How often a workspace or a person may ask, over all processes.
+//! Rate limit per workspace or user, across all processes.
 //!
-//! Requests are taken out of the table in batches, so that a busy workspace costs one write for many requests. What
-//! a process has taken and not used is lost, so all of them together never let in more than the bucket holds.
+//! Requests are acquired from the table in batches, so that a busy workspace costs one write for many requests. Unused
+//! requests of a process are lost, so that all processes together never exceed the bucket.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,29 +12,30 @@ use store::Table;
 use store::rate_limit::AcquireRequest;
 use store::rate_limit_key::RateLimitKey;
 
-/// Batches of a minute's worth: one is a second's.
+/// Batches per minute: one batch covers a second.
 const BATCHES_PER_MINUTE: u32 = 60;
 
-/// A batch is used within this time, or never: else many old ones could be used at once.
+/// Lifetime of a batch: otherwise many old batches could be used at once.
 const BATCH_TTL: SignedDuration = SignedDuration::from_secs(10);
 
-/// The number of keys that a process caches at a time.
+/// Maximum number of cached keys per process.
 const MAX_CACHED_KEYS: usize = 10_000;
 
-/// Counts requests, with a cache of what was taken out of the table.
+/// Counts requests, with a cache of acquired batches.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     per_minute: u32,
     cache: Mutex<HashMap<RateLimitKey, CachedState>>,
-    /// Held while a batch is taken, so that parallel requests share it instead of taking one each and losing the rest.
+    /// Held while a batch is acquired, so that parallel requests share it instead of each acquiring one and losing the
+    /// rest.
     taking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum CachedState {
-    /// Taken and not used.
+    /// Acquired and unused requests.
     Available { count: u32, until: Timestamp },
-    /// Nothing is there before then.
+    /// No request is available before `until`.
     Exhausted { until: Timestamp },
 }
 
@@ -43,7 +44,7 @@ impl RateLimiter {
         Self { per_minute: per_minute.max(1), cache: Mutex::default(), taking: tokio::sync::Mutex::default() }
     }
 
-    /// Counts a request. Says until when there is no room for another one, if there is none.
+    /// Counts a request. Returns until when the limit is exhausted, if it is.
     pub(crate) async fn acquire(
         &self,
         table: &Table,
@@ -63,7 +64,7 @@ impl RateLimiter {
         };
         let batch = (self.per_minute / BATCHES_PER_MINUTE).max(1);
         let mut until = now;
-        // Where there is no batch any more, there may be one request.
+        // One request may be available when a batch is not.
         for count in [batch, 1] {
             let wanted = AcquireRequest { count, per_minute: self.per_minute, busy };
             match table.acquire(rate_limit_key, wanted, now).await? {
@@ -123,12 +124,12 @@ enum CacheLookup {
         until: Timestamp,
     },
     Unknown {
-        /// Whether this process has asked the table not long ago.
+        /// Whether this process asked the table recently.
         busy: bool,
     },
 }
 
-/// Also false when the clock was set back: nothing here is cached for longer than a minute.
+/// Checks that `until` is ahead. False after the clock was set back: nothing is cached for longer than a minute.
 fn is_before(now: Timestamp, until: Timestamp) -> bool {
     now < until && until.duration_since(now) <= SignedDuration::from_mins(1)
 }

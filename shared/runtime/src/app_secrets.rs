@@ -1,27 +1,26 @@
-//! What the app and Meta both know.
+//! The secrets that the app and Meta share.
 
 use domain::FieldError;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-/// The secrets of the app, as they are kept in one place.
+/// Secrets of the app, stored together in one JSON object.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AppSecrets {
-    /// Meta signs with it, and we prove our calls with it.
+    /// App secret: Meta signs with it, and we prove our calls with it.
     pub app_secret: SecretString,
-    /// While it is being changed: the one before, with which Meta may still sign.
+    /// Previous app secret during a rotation, with which Meta may still sign.
     #[serde(default)]
     pub previous_app_secret: Option<SecretString>,
-    /// The text that was given when subscribing to webhooks.
+    /// Verify token of the webhook subscription.
     pub verify_token: SecretString,
 }
 
-/// What a deployment puts in the place of the app's secret until a person has put the real one. Everybody knows it, so
-/// nothing may be signed with it.
+/// App secret of a fresh deployment until the real one is stored. It is public, so nothing may be signed with it.
 pub const PLACEHOLDER_APP_SECRET: &str = "put the real one here";
 
 impl AppSecrets {
-    /// Reads the JSON object in which they are kept.
+    /// Parses the JSON object that holds the secrets.
     pub fn parse(json: &SecretString) -> Result<Self, FieldError> {
         let invalid = |problem| FieldError::new("the app's secret", problem);
         // serde's message could quote a secret, so it is dropped.

@@ -1,4 +1,4 @@
-//! Endpoints: each is declared once, beside its handler. The router, the middleware, openapi.yaml, template.yaml and the
+//! Endpoints, each declared once beside its handler. The router, the middleware, openapi.yaml, template.yaml and the
 //! tests of roles and tenancy read that declaration.
 //!
 //! ```text
@@ -9,8 +9,8 @@
 //! }
 //! ```
 //!
-//! The types of the handler decide what is read from path, query and body, and what is documented of them. A handler for
-//! members does not compile with an endpoint for everybody, since its constructor decides who the caller is.
+//! The handler's types determine what is read from path, query and body, and how it is documented. The constructor
+//! determines the caller's type, so that a handler for members does not compile with a public endpoint.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -31,54 +31,54 @@ use crate::session::{Role, Session, User};
 /// Who may call an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody: the endpoint itself checks what it is given.
+    /// Everybody. The endpoint itself verifies its input.
     Public,
-    /// Whoever has a session, in whichever workspace or none.
+    /// Any user with a session, with or without a workspace.
     User,
     /// A member of the path's workspace with at least this role.
     Member(Role),
 }
 
-/// Who calls an endpoint, as the middleware found out.
+/// Caller of an endpoint, as the middleware authenticated it.
 #[derive(Debug)]
 pub enum Principal {
-    /// Nobody knows.
+    /// No authentication.
     Anonymous,
-    /// Somebody with a session.
+    /// A user with a session.
     User(User),
     /// A member of the path's workspace.
     Member(Session),
 }
 
-/// The caller of a public endpoint.
+/// Caller of a public endpoint.
 #[derive(Debug, Clone, Copy)]
 pub struct Anonymous;
 
-/// What is known of an endpoint without calling it.
+/// Static description of an endpoint.
 #[derive(Debug)]
 pub struct Declaration {
-    /// The method.
+    /// HTTP method.
     pub method: Method,
-    /// The path with `{parameters}`.
+    /// Path with `{parameters}`.
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
-    /// Whether it handles repeated requests itself, more strongly than the middleware does, or its response must not be
-    /// stored.
+    /// Whether it handles repeated requests itself, with stronger guarantees than the middleware, or its response must
+    /// not be stored.
     pub handles_own_idempotency: bool,
-    /// What it takes and gives.
+    /// Inputs and outputs, for the documentation.
     #[cfg(feature = "describe")]
     pub operation: Operation,
 }
 
-/// The response of a handler that is under way.
+/// Future of a handler's response.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
 
 type Handler<F> = Box<dyn Fn(F, Principal, Parameters, Request<Bytes>) -> HandlerFuture + Send + Sync>;
 
 /// An endpoint of the function `F`.
 pub struct Endpoint<F> {
-    /// What is known of it without calling it.
+    /// Static description of the endpoint.
     pub declaration: Declaration,
     handler: Handler<F>,
 }
@@ -113,14 +113,14 @@ impl<F> Endpoint<F> {
         (self.handler)(function, principal, path, request)
     }
 
-    /// Also responds with this type of body.
+    /// Adds a content type and body type of the response.
     #[must_use]
     pub fn or_as<T: Described>(mut self, content_type: &'static str) -> Self {
         self.declaration.document(|operation| operation.add_content::<T>(content_type));
         self
     }
 
-    /// Always responds with this header.
+    /// Adds a header that every response carries.
     #[must_use]
     pub fn with_header(mut self, header: Header) -> Self {
         self.declaration.document(|operation| operation.response.headers.push(header));
@@ -128,9 +128,9 @@ impl<F> Endpoint<F> {
     }
 }
 
-/// A kind of caller: what an endpoint's constructor decides.
+/// A kind of caller, determined by an endpoint's constructor.
 pub trait Caller: Sized {
-    /// The caller, if the middleware found this kind.
+    /// Returns the caller if the principal is of this kind.
     fn from_principal(principal: Principal) -> Option<Self>;
 }
 
@@ -152,22 +152,22 @@ impl Caller for Anonymous {
     }
 }
 
-/// An endpoint for members of the path's workspace with at least this role.
+/// Declares an endpoint for members of the path's workspace with at least this role.
 pub fn member(method: Method, path: &'static str, role: Role) -> Unnamed<Session> {
     Unnamed::new(method, path, Access::Member(role))
 }
 
-/// An endpoint for whoever has a session, in whichever workspace or none.
+/// Declares an endpoint for any user with a session, with or without a workspace.
 pub fn user(method: Method, path: &'static str) -> Unnamed<User> {
     Unnamed::new(method, path, Access::User)
 }
 
-/// An endpoint for everybody.
+/// Declares a public endpoint.
 pub fn public(method: Method, path: &'static str) -> Unnamed<Anonymous> {
     Unnamed::new(method, path, Access::Public)
 }
 
-/// An endpoint that has no name yet.
+/// An endpoint without a name.
 #[must_use]
 pub struct Unnamed<C> {
     method: Method,
@@ -181,7 +181,7 @@ impl<C> Unnamed<C> {
         Self { method, path, access, caller: std::marker::PhantomData }
     }
 
-    /// Names the operation for those who generate clients, such as `list_rules`, and says in a few words what it does.
+    /// Sets the operation id for client generators, such as `list_rules`, and a short summary.
     pub fn named(
         self,
         id: impl Into<Cow<'static, str>>,
@@ -201,7 +201,7 @@ impl<C> Unnamed<C> {
     }
 }
 
-/// An endpoint that has no handler yet.
+/// An endpoint without a handler.
 #[must_use]
 pub struct Builder<C> {
     declaration: Declaration,
@@ -209,13 +209,13 @@ pub struct Builder<C> {
 }
 
 impl Declaration {
-    /// Adds to the documentation. Without the feature `describe` nothing of it is in a program.
+    /// Adds to the documentation, which exists only with the feature `describe`.
     #[cfg(feature = "describe")]
     fn document(&mut self, write: impl FnOnce(&mut Operation)) {
         write(&mut self.operation);
     }
 
-    /// Leaves the documentation out.
+    /// Does nothing without the feature `describe`.
     #[cfg(not(feature = "describe"))]
     fn document(&mut self, _: impl FnOnce(&mut Operation)) {}
 }
@@ -226,33 +226,33 @@ impl<C> Builder<C> {
         self
     }
 
-    /// Says more.
+    /// Sets the description.
     pub fn about(self, description: &'static str) -> Self {
         self.document(|operation| operation.description = Some(description))
     }
 
-    /// Reads a header.
+    /// Declares a request header.
     pub fn header(self, header: Header) -> Self {
         self.document(|operation| operation.headers.push(header))
     }
 
-    /// May fail like this, `why` as a sentence: `.may(Error::Conflict, "The campaign is archived.")`.
+    /// Declares a failure, with `why` as a sentence: `.may(Error::Conflict, "The campaign is archived.")`.
     pub fn may(self, error: fn(String) -> Error, why: &'static str) -> Self {
         self.document(|operation| operation.failures.push((error(String::new()).into(), why)))
     }
 
-    /// May be told to wait.
+    /// Declares a rate-limited failure.
     pub fn may_wait(self, why: &'static str) -> Self {
         let wait = || Error::RateLimited { retry_after: std::time::Duration::ZERO, reason: String::new() };
         self.document(|operation| operation.failures.push((wait().into(), why)))
     }
 
-    /// Fails with a page for a person, unless JSON is asked for.
+    /// Declares that failures are HTML pages, except for clients that accept JSON.
     pub fn fails_as_page(self) -> Self {
         self.document(|operation| operation.fails_as_page = true)
     }
 
-    /// Calls Meta, which fails in ways of its own.
+    /// Declares the failures of calls to Meta.
     pub fn calls_meta(self) -> Self {
         self.may(Error::Reconnect, "A person must connect to Meta again.")
             .may(Error::NeedPermission, "The connection lacks a permission at Meta.")
@@ -260,24 +260,25 @@ impl<C> Builder<C> {
             .may_wait("Meta wants us to wait.")
     }
 
-    /// Changes something at Meta, whose confirmation may be lost.
+    /// Declares the failures of changes at Meta, whose confirmation may be lost.
     pub fn changes_meta(self) -> Self {
         self.calls_meta().may(Error::Indeterminate, "Meta did not confirm.")
     }
 
-    /// Needs an `Idempotency-Key`, which every other write with a session may have.
+    /// Requires an `Idempotency-Key`, which is optional for every other authenticated write.
     pub fn needs_key(self, description: &'static str) -> Self {
         self.header(Header::idempotency_key(true, description))
     }
 
-    /// Handles repeated requests itself, more strongly than the middleware does, or responds with what must not be stored.
+    /// Exempts the endpoint from the middleware's idempotency: it handles repeated requests itself, with stronger
+    /// guarantees, or its response must not be stored.
     pub fn handles_own_idempotency(mut self) -> Self {
         self.declaration.handles_own_idempotency = true;
         self
     }
 
-    /// Responds with this status, described as a sentence, when all is well. What the handler takes and gives decides what
-    /// is read and documented.
+    /// Completes the endpoint with its success status, a sentence that describes it, and its handler. The handler's
+    /// types determine what is read and documented.
     pub fn responds<F, P, Q, B, R, H, Fut>(
         mut self,
         status: StatusCode,
@@ -305,7 +306,7 @@ impl<C> Builder<C> {
         Endpoint { declaration: self.declaration, handler: call }
     }
 
-    /// [`Self::responds`] for an endpoint that is called without a handler of ours, as the Worker does: its declaration.
+    /// Declares an endpoint without a handler, for the Worker, which calls its handlers itself. See [`Self::responds`].
     pub fn declares<Q: Described, B: FromBody, R: IntoResponse>(
         mut self,
         status: StatusCode,

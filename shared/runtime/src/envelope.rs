@@ -1,4 +1,4 @@
-//! What travels through the queue of the edge, and how much of it at once.
+//! Message format and batch limits of the edge's queue.
 
 use domain::Error;
 use domain::job::{Job, Queue};
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 /// A message of the edge's queue.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Envelope {
-    /// Which request brought it.
+    /// Correlation id of the request that sent it.
     pub(crate) correlation: String,
     /// The job.
     pub(crate) job: Job,
 }
 
 impl Envelope {
-    /// What is in a message of `queue`, or why it can never be used.
+    /// Parses a message of `queue`. The error says why it can never be processed.
     pub(crate) fn parse(text: &str, queue: Queue) -> Result<Self, String> {
         let envelope: Self = serde_json::from_str(text).map_err(|error| format!("not a job: {error}"))?;
         if envelope.job.queue() != queue {
@@ -23,31 +23,30 @@ impl Envelope {
         Ok(envelope)
     }
 
-    /// As JSON.
+    /// Serializes to JSON.
     pub(crate) fn to_json(&self) -> Result<String, Error> {
         serde_json::to_string(self).map_err(|error| Error::Internal(error.to_string()))
     }
 }
 
-/// How much a queue takes in one call.
+/// Limits of one batch call to a queue.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BatchLimits {
-    /// Messages.
+    /// Maximum number of messages.
     pub(crate) max_messages: usize,
-    /// Bytes, of all messages together.
+    /// Maximum size of all messages together, in bytes.
     pub(crate) max_bytes: usize,
-    /// Bytes that each message weighs beyond its text.
+    /// Overhead per message, in bytes.
     pub(crate) overhead_bytes: usize,
 }
 
 impl BatchLimits {
-    /// What one message counts.
+    /// Returns the size that one message counts, in bytes.
     pub(crate) fn message_bytes(&self, text: usize) -> usize {
         text.saturating_add(self.overhead_bytes)
     }
 
-    /// Cuts a list into batches that a call may carry, in order. An item that is too heavy by itself gets a
-    /// batch of its own.
+    /// Splits a list into batches within the limits, in order. An item that exceeds them alone gets a batch of its own.
     pub(crate) fn batches<T>(&self, items: Vec<T>, text: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
         let mut batches = Vec::new();
         let (mut batch, mut bytes) = (Vec::new(), 0_usize);

@@ -1,8 +1,7 @@
-//! What callers send, read strictly: JSON bodies and queries.
+//! Strict parsing of input: JSON bodies, queries and paths.
 //!
-//! serde alone is more lenient than an API should be: it takes a list for a struct, by position, and the last of
-//! several values of one name. Here an object is an object, each name comes once, and an error names the field
-//! that it is about.
+//! serde alone accepts a list for a struct, by position, and the last of several values with one name. Here an object
+//! must be an object, each name may occur once, and an error names its field.
 
 mod value;
 
@@ -11,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use self::value::{InputError, Value};
 
-/// Reads a JSON body.
+/// Parses a JSON body.
 pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     let invalid = |problem: String| FieldError::new("body", problem);
     if body.trim_ascii().is_empty() {
@@ -25,14 +24,14 @@ pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     T::deserialize(value).map_err(|error| error.into_field_error("body"))
 }
 
-/// Reads a query: values are text, and lists are separated by commas.
+/// Parses a query: values are text, and lists are comma-separated.
 pub(crate) fn query<T: DeserializeOwned>(pairs: &[(String, String)]) -> Result<T, FieldError> {
     let pairs = pairs.iter().map(|(name, value)| (name.clone(), Value::Query(value.clone())));
     T::deserialize(Value::Object(pairs.collect()))
         .map_err(|error: InputError| error.into_field_error("query"))
 }
 
-/// Reads the parameters of a path. The error names the parameter.
+/// Parses the parameters of a path. The error names the parameter.
 pub(crate) fn path<T: DeserializeOwned>(pairs: &[(&str, String)]) -> Result<T, FieldError> {
     let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), Value::Query(value.clone())));
     T::deserialize(Value::Object(pairs.collect())).map_err(|error: InputError| error.into_field_error("path"))

@@ -1,8 +1,8 @@
-//! The keyring that seals tokens at rest: one secret for everybody, for a secret per person would cost by the head.
+//! Keyring that seals tokens at rest: one secret for all tokens, because a secret per person would cost per person.
 //!
-//! While the keys are changed two of them live: the newer one seals and both open. A program that meets a token under
-//! a key it does not know fetches the keyring again, so no change of keys needs a restart. Keys and opened tokens
-//! are wiped when they are dropped; what the SDK's own HTTP client had in its buffers is out of our reach.
+//! During a rotation there are two keys: the newer one seals and both open. A process that meets a token under an
+//! unknown key fetches the keyring again, so that a rotation needs no restart. Keys and opened tokens are zeroized when
+//! they are dropped; buffers of the SDK's HTTP client are beyond our control.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,23 +24,23 @@ use tokio::sync::Mutex;
 use crate::clock::Clock;
 use crate::secrets::{SecretVersion, StoredSecret, exact_size_secret};
 
-/// Bytes of a GCM nonce.
+/// Size of a GCM nonce, in bytes.
 const NONCE_BYTES: usize = 12;
 
-/// Bytes of a key.
+/// Size of a key, in bytes.
 const KEY_BYTES: usize = 32;
 
-/// The form of sealed text; part of what is authenticated.
+/// Version of the sealed format; part of the authenticated data.
 const FORMAT_VERSION: &str = "v1";
 
-/// For unknown keys the keyring is fetched at most this often.
+/// Minimum interval between fetches for unknown keys.
 const MIN_REFETCH_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
-/// Tokens are sealed with a keyring that was fetched at most this long ago.
+/// Maximum age of the keyring that tokens are sealed with.
 pub const MAX_KEYRING_AGE: SignedDuration = SignedDuration::from_secs(60);
 
-/// The keyring as it is kept: keys of 32 bytes in hex by id, and beside them the id of the one that seals. The
-/// form is flat, so that CloudFormation can generate the first key.
+/// The stored keyring: 32-byte keys in hex by id, and the id of the current key. The format is flat, so that
+/// CloudFormation can generate the first key.
 #[derive(Clone)]
 pub struct KeyringDocument {
     current: String,
@@ -48,7 +48,7 @@ pub struct KeyringDocument {
     keys: BTreeMap<String, Key>,
 }
 
-/// Bytes that nobody can print.
+/// Key bytes without a printable form.
 #[derive(Clone)]
 struct Key(Zeroizing<[u8; KEY_BYTES]>);
 
@@ -64,19 +64,20 @@ impl Key {
     }
 }
 
-/// Keys are numbered in the order in which they were made. A number is never given twice: `k1`, `k2`, ...
+/// Returns the number of a key id. Keys are numbered in order of creation, and numbers are never reused: `k1`, `k2`,
+/// ...
 fn key_number(id: &str) -> u64 {
     id.strip_prefix('k').and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 impl KeyringDocument {
-    /// A keyring with one fresh key.
+    /// Generates a keyring with one key.
     pub fn generate() -> Result<Self, Error> {
         let keys = BTreeMap::from([("k1".to_owned(), Key::generate()?)]);
         Ok(Self { current: "k1".to_owned(), since: None, keys })
     }
 
-    /// Reads it. What is wrong is told without quoting anything, for it could be a key.
+    /// Parses a keyring. Errors quote no input, because it could be a key.
     pub fn parse(json: &SecretString) -> Result<Self, FieldError> {
         let invalid = |_| {
             let form = r#"must be {"current":"k1","k1":"<32 bytes in hex>"}, and `current` one of the keys"#;
@@ -85,41 +86,41 @@ impl KeyringDocument {
         serde_json::from_str(json.expose_secret()).map_err(invalid)
     }
 
-    /// Writes it.
+    /// Serializes to JSON.
     pub fn to_json(&self) -> Result<SecretString, Error> {
-        // Room for all of it: text that grows leaves copies behind.
+        // Allocated at full size: a growing buffer leaves copies behind.
         let mut json = Zeroizing::new(Vec::with_capacity(256 + self.keys.len() * 256));
         serde_json::to_writer(&mut *json, self).map_err(|error| Error::Internal(error.to_string()))?;
         let text = std::str::from_utf8(&json).map_err(|error| Error::Internal(error.to_string()))?;
         Ok(exact_size_secret(text))
     }
 
-    /// The key that seals.
+    /// Returns the id of the current key.
     pub fn current(&self) -> &str {
         &self.current
     }
 
-    /// Since when it does, where that is known.
+    /// Returns since when the current key seals, if that is known.
     pub fn since(&self) -> Option<Timestamp> {
         self.since
     }
 
-    /// Every key that opens.
+    /// Returns the ids of all keys.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.keys.keys().map(String::as_str)
     }
 
-    /// Whether there is nothing but the key that seals.
+    /// Checks whether the current key is the only one.
     pub fn has_single_key(&self) -> bool {
         self.keys.len() == 1
     }
 
-    /// A key that was added and does not seal yet.
+    /// Returns a key that was added and does not seal yet.
     pub fn pending_key(&self) -> Option<&str> {
         self.ids().filter(|id| key_number(id) > key_number(&self.current)).max_by_key(|id| key_number(id))
     }
 
-    /// The same with one more key.
+    /// Returns a copy with one more key.
     pub fn with_new_key(&self) -> Result<Self, Error> {
         let mut with = self.clone();
         let newest = self.ids().map(key_number).max().unwrap_or(0);
@@ -127,12 +128,12 @@ impl KeyringDocument {
         Ok(with)
     }
 
-    /// The same, with this key sealing from now on.
+    /// Returns a copy in which this key is the current one from now on.
     pub fn with_current_key(&self, id: &str, now: Timestamp) -> Self {
         Self { current: id.to_owned(), since: Some(now), keys: self.keys.clone() }
     }
 
-    /// The same with nothing but the key that seals.
+    /// Returns a copy with only the current key.
     pub fn with_current_only(&self) -> Self {
         let mut without = self.clone();
         without.keys.retain(|id, _| *id == self.current);
@@ -154,7 +155,7 @@ impl Serialize for KeyringDocument {
     }
 }
 
-/// By hand, for serde's own way of reading a flat form keeps copies of the keys that nobody wipes.
+/// Written by hand because serde's `flatten` keeps copies of the keys that are not zeroized.
 impl<'de> Deserialize<'de> for KeyringDocument {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Flat;
@@ -192,18 +193,18 @@ impl<'de> Deserialize<'de> for KeyringDocument {
     }
 }
 
-/// Ids stand between dots in sealed text.
+/// Checks the form of a key id, which is delimited by dots in sealed text.
 fn is_id(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-/// The key under which something was sealed.
+/// Returns the id of the key that sealed a text.
 pub fn key_id_of(sealed: &str) -> Option<&str> {
     let mut parts = sealed.split('.');
     (parts.next() == Some(FORMAT_VERSION)).then(|| parts.next()).flatten()
 }
 
-/// The keys as they were at one moment.
+/// Keys of one fetched keyring.
 struct Keys {
     current: String,
     ciphers: BTreeMap<String, Aes256Gcm>,
@@ -213,7 +214,7 @@ struct Keys {
 impl Keys {
     fn new(document: &KeyringDocument, requested_at: Timestamp) -> Self {
         let ciphers = document.keys.iter().filter_map(|(id, key)| {
-            // A key of another length could not have been read.
+            // Parsing has verified the length.
             Some((id.clone(), Aes256Gcm::new_from_slice(key.0.as_slice()).ok()?))
         });
         let ciphers = ciphers.collect();
@@ -247,14 +248,14 @@ fn associated_data(key: &str, context: &str) -> String {
     format!("{FORMAT_VERSION}|{key}|{context}")
 }
 
-/// The keyring, and the version of the secret in which it was found.
+/// A keyring and the version of the secret it was read from.
 pub struct VersionedKeyring {
-    /// What it says.
+    /// The keyring.
     pub document: KeyringDocument,
     version: SecretVersion,
 }
 
-/// The keys that seal tokens. Cheap to clone; prints nothing of them.
+/// Seals and opens tokens. Cheap to clone; its debug output shows no keys.
 #[derive(Clone)]
 pub struct Keyring(Arc<Inner>);
 
@@ -262,7 +263,8 @@ struct Inner {
     secret: StoredSecret,
     clock: Clock,
     keys: RwLock<Arc<Keys>>,
-    /// When the keyring was last fetched for an unknown key. Whoever holds the lock fetches; the others wait for the result.
+    /// When the keyring was last fetched for an unknown key. The holder of the lock fetches; others wait for the
+    /// result.
     last_refetch_at: Mutex<Option<Timestamp>>,
 }
 
@@ -281,10 +283,10 @@ impl Keyring {
         Ok(Self(Arc::new(Inner { secret, clock, keys, last_refetch_at: Mutex::default() })))
     }
 
-    /// Seals a secret for one place: `context` names the place, and the text opens nowhere else.
+    /// Seals a secret for one `context`; it opens with the same context only.
     pub async fn seal(&self, secret: &SecretString, context: &str) -> Result<String, Error> {
         let mut keys = self.keys();
-        // Long after a key has stopped sealing, nobody who has not heard of it may still seal with it.
+        // Bounds how long a process that has not seen a rotation can seal with a retired key.
         if self.0.clock.now() > keys.requested_at + MAX_KEYRING_AGE {
             self.refetch().await?;
             keys = self.keys();
@@ -292,8 +294,8 @@ impl Keyring {
         keys.seal(secret.expose_secret(), context)
     }
 
-    /// Opens what [`Self::seal`] made for the same context. [`Error::Reconnect`] when that cannot be: the text was
-    /// changed, belongs elsewhere, or its key is gone.
+    /// Opens what [`Self::seal`] sealed for the same context. Returns [`Error::Reconnect`] when the text was changed,
+    /// belongs to another context, or its key no longer exists.
     pub async fn open(&self, sealed: &str, context: &str) -> Result<SecretString, Error> {
         let keys = match key_id_of(sealed) {
             Some(id) => self.keys_including(id).await?,
@@ -303,7 +305,7 @@ impl Keyring {
         keys.open(sealed, context).ok_or_else(|| Error::Reconnect(lost.to_owned()))
     }
 
-    /// The keys, with this one among them if it exists.
+    /// Returns keys that include this one, if it exists.
     async fn keys_including(&self, id: &str) -> Result<Arc<Keys>, Error> {
         let met_at = self.0.clock.now();
         let settled = |keys: &Keys| keys.ciphers.contains_key(id) || keys.requested_at > met_at;
@@ -324,29 +326,28 @@ impl Keyring {
         Ok(self.keys())
     }
 
-    /// Makes sure that what is sealed from now on is sealed with this key, or with a later one.
+    /// Ensures that from now on tokens are sealed with this key or a later one.
     pub async fn ensure_current_key(&self, current: &str) -> Result<(), Error> {
         if self.keys().current == current { Ok(()) } else { self.refetch().await.map(drop) }
     }
 
-    /// The key that seals, as far as this process knows.
+    /// Returns the id of the current key, as far as this process knows.
     pub fn current(&self) -> String {
         self.keys().current.clone()
     }
 
-    /// Fetches the keyring as it is now, for this process and for whoever means to change it.
+    /// Fetches the current keyring, for this process and for a replacement.
     pub async fn refetch(&self) -> Result<VersionedKeyring, Error> {
         let requested_at = self.0.clock.now();
         let (version, json) = self.0.secret.fetch_with_version().await?;
-        // This process goes on with the keys that it has when somebody has put nonsense there.
+        // Invalid content is a retryable error: this process continues with the keys it has.
         let nonsense = |invalid: FieldError| Error::Unavailable(invalid.to_string());
         let document = KeyringDocument::parse(&json).map_err(nonsense)?;
         self.set_keys(Keys::new(&document, requested_at));
         Ok(VersionedKeyring { document, version })
     }
 
-    /// Puts another keyring in the place of the one that was read. [`Error::Conflict`] when that is not the
-    /// present one any more.
+    /// Replaces the keyring that was read. Returns [`Error::Conflict`] when it has changed since.
     pub async fn replace(&self, seen: &VersionedKeyring, document: &KeyringDocument) -> Result<(), Error> {
         let requested_at = self.0.clock.now();
         self.0.secret.replace(&seen.version, &document.to_json()?).await?;
@@ -358,7 +359,7 @@ impl Keyring {
         self.0.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// An earlier request never replaces the result of a later one.
+    /// Sets the keys, unless they come from an earlier request than the present ones.
     fn set_keys(&self, keys: Keys) {
         let mut held = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
         if keys.requested_at >= held.requested_at {

@@ -1,4 +1,4 @@
-//! AWS Lambda: one entry for requests of the HTTP API and for batches of the function's queue.
+//! AWS Lambda: one entry point for requests of the HTTP API, batches of the function's queue, and the table's stream.
 
 use std::future::Future;
 
@@ -28,7 +28,7 @@ use crate::response::Response;
 use crate::stream::{self, CreatedItem, StreamBatch};
 use crate::telemetry::{self, MessageMetadata, Outcome, UnitOfWork};
 
-/// Serves a function that answers requests and has no queue, until Lambda ends the process.
+/// Serves a function that handles requests and has no queue.
 pub async fn serve_requests<H, HF>(handle: H) -> Result<(), BoxError>
 where
     H: Fn(Request<Bytes>) -> HF,
@@ -39,11 +39,11 @@ where
         let LambdaEvent { payload, context } = event;
         run_invocation(context, handle_request(handle, payload.get())).await
     };
-    // In a box, for its type is deeper than the compiler cares to look.
+    // Boxed: the future's type is too deep for the compiler.
     Box::pin(lambda_runtime::run(service_fn(event))).await
 }
 
-/// Serves a function that responds to requests and publishes what is created in the table.
+/// Serves a function that handles requests and publishes items created in the table.
 pub async fn serve_with_stream<H, HF, P, PF>(
     clock: &Clock,
     function: &'static str,
@@ -74,7 +74,7 @@ where
     Box::pin(lambda_runtime::run(service_fn(event))).await
 }
 
-/// Publishes a batch of the table's stream. Lambda delivers a batch again from its first failed record on.
+/// Publishes a batch of the table's stream. Lambda delivers the batch again from its first failed record on.
 async fn publish_batch<P, PF>(
     clock: &Clock,
     function: &'static str,
@@ -96,8 +96,8 @@ where
     to_raw(&response)
 }
 
-/// Serves a function with a queue: its requests, batches of its messages, and jobs that a schedule of the template
-/// gives to it directly.
+/// Serves a function with a queue: requests, batches of messages, and jobs that a schedule of the template invokes
+/// directly.
 pub async fn serve<H, HF, P, PF>(
     queues: &Queues,
     clock: &Clock,
@@ -113,11 +113,11 @@ where
 {
     let (handle, process) = (&handle, &process);
     let event = |event| dispatch(queues, clock, queue, handle, process, event);
-    // In a box, for its type is deeper than the compiler cares to look.
+    // Boxed: the future's type is too deep for the compiler.
     Box::pin(lambda_runtime::run(service_fn(event))).await
 }
 
-/// Finds out what an event is and does it.
+/// Determines the kind of an event and processes it.
 async fn dispatch<H, HF, P, PF>(
     queues: &Queues,
     clock: &Clock,
@@ -142,11 +142,11 @@ where
             EventShape { .. } => handle_request(handle, event).await,
         }
     };
-    // In a box, for its type is deeper than the compiler cares to look.
+    // Boxed: the future's type is too deep for the compiler.
     Box::pin(run_invocation(context, work)).await
 }
 
-/// Work that Lambda ends at a certain time, and knows by an id.
+/// Runs work with the deadline and the request id of its Lambda invocation.
 async fn run_invocation<F: Future>(context: Context, work: F) -> F::Output {
     let end = i64::try_from(context.deadline).ok().and_then(|end| Timestamp::from_millisecond(end).ok());
     deadline::with_deadline(
@@ -156,7 +156,7 @@ async fn run_invocation<F: Future>(context: Context, work: F) -> F::Output {
     .await
 }
 
-/// What tells a batch of messages and a single job from a request.
+/// Distinguishes a batch of messages and a single job from a request.
 #[derive(Deserialize)]
 struct EventShape {
     #[serde(rename = "Records")]
@@ -202,7 +202,7 @@ where
 fn delivery(record: SqsMessage) -> Delivery {
     let correlation = record.message_attributes.get(telemetry::CORRELATION_ATTRIBUTE);
     let metadata = MessageMetadata {
-        // An empty id in the response makes Lambda repeat the whole batch, which is right for a record without one.
+        // An empty id in the response makes Lambda retry the whole batch, which is right for a record without an id.
         message_id: record.message_id.unwrap_or_default(),
         attempt: record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()),
         correlation: correlation.and_then(|value| value.string_value.as_deref()?.parse().ok()),
@@ -210,8 +210,8 @@ fn delivery(record: SqsMessage) -> Delivery {
     Delivery { metadata, body: record.body.unwrap_or_default() }
 }
 
-/// One job that came without a queue. Lambda invokes again, some time later, what fails: so only an error that
-/// may pass fails the invocation.
+/// Processes one job that was invoked without a queue. Lambda retries a failed invocation later, so only a retryable
+/// error fails it.
 async fn process_direct<P, PF>(
     clock: &Clock,
     queue: Queue,
@@ -255,7 +255,7 @@ fn to_raw<T: Serialize>(value: &T) -> Result<Box<RawValue>, BoxError> {
     Ok(serde_json::value::to_raw_value(value)?)
 }
 
-/// API Gateway takes cookies apart from the other headers.
+/// Converts a response. API Gateway takes cookies apart from the other headers.
 fn gateway_response(response: Response) -> ApiGatewayV2httpResponse {
     let (mut parts, body) = response.into_parts();
     let mut gateway = ApiGatewayV2httpResponse::default();
@@ -321,7 +321,7 @@ mod tests {
         Queues::new(aws_sdk_sqs::Client::from_conf(config.region(region).build()), HashMap::new())
     }
 
-    /// What an event is answered, and the lines that it leaves.
+    /// Dispatches an event. Returns the response and the log lines.
     async fn dispatched<PF>(
         event: &str,
         process: impl Fn(Job) -> PF,

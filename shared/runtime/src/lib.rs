@@ -1,10 +1,10 @@
-//! Where a function meets its host: the clock, queues, schedules, secrets, sessions, HTTP, and the two hosts.
+//! The runtime of a function: clock, queues, schedules, secrets, sessions, HTTP, and the hosts.
 //!
-//! It knows no business. Functions are `handle(http::Request<Bytes>)` and `process(job)` on concrete
-//! types; the hosts call them, and only this crate knows the difference between the hosts: natively AWS
-//! Lambda and the laptop, on wasm32 Cloudflare Workers, where a function at the edge finds queues and HTTP.
+//! It contains no business logic. A function is `handle(http::Request<Bytes>)` and `process(job)` on a concrete type;
+//! hosts call both, and only this crate knows the hosts: natively AWS Lambda and the local server, on wasm32 Cloudflare
+//! Workers, which provide queues and HTTP to a function at the edge.
 
-// Where a panic ends every request of the isolate.
+// On Workers a panic ends every request of the isolate.
 #![cfg_attr(target_arch = "wasm32", warn(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 pub mod app_secrets;
@@ -56,21 +56,21 @@ pub use session::SessionVerifier;
 #[cfg(target_arch = "wasm32")]
 pub use workers::Queues;
 
-/// What a function gets from its host that does more than answer questions. Cheap to clone.
+/// Services of the host for a function. Cheap to clone.
 #[cfg(not(target_arch = "wasm32"))]
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// The time.
+    /// Current time.
     pub clock: Clock,
-    /// Messages to functions, this one included.
+    /// Sends jobs to functions, this one included.
     pub queues: Queues,
-    /// Messages to functions at a later time.
+    /// Sends jobs to functions at a later time.
     pub schedules: Schedules,
-    /// Who may come in.
+    /// Verifies session tokens.
     pub sessions: SessionVerifier,
-    /// How many requests a workspace may make in a minute, and at once.
+    /// Rate limit of a workspace: requests per minute, which is also the burst size.
     pub requests_per_minute: u32,
-    /// Where the front end reaches the API from outside, without a trailing slash. Unless it is configured,
-    /// it is where the request came in.
+    /// Public URL of the API as the front end uses it, without a trailing slash. Unless it is configured, it is where
+    /// the request was received.
     pub public_url: Option<std::sync::Arc<str>>,
 }

@@ -1,8 +1,8 @@
-//! What an endpoint takes and gives: openapi.yaml is made of this.
+//! Inputs and outputs of an endpoint, from which openapi.yaml is generated.
 //!
-//! Schemas come from the very types that requests are read into and responses written from. What follows from an
-//! endpoint's access, such as 401, is not repeated. Schemas exist only with the feature `describe`, without which no
-//! operation is ever filled in, so that none of its texts is in a deployed program.
+//! Schemas are generated from the types that requests are parsed into and responses serialized from. What follows from
+//! an endpoint's access, such as 401, is not repeated. Schemas exist only with the feature `describe`; without it no
+//! operation is filled in, so that a deployed program contains none of these texts.
 
 use std::borrow::Cow;
 
@@ -13,84 +13,84 @@ use crate::problem;
 use crate::request::FromBody;
 use crate::response::IntoResponse;
 
-/// A type with a JSON schema, where the API is documented; otherwise any type.
+/// A type with a JSON schema, with the feature `describe`; without it any type.
 #[cfg(feature = "describe")]
 pub trait Described: schemars::JsonSchema {}
 #[cfg(feature = "describe")]
 impl<T: schemars::JsonSchema> Described for T {}
 
-/// A type with a JSON schema, where the API is documented; otherwise any type.
+/// A type with a JSON schema, with the feature `describe`; without it any type.
 #[cfg(not(feature = "describe"))]
 pub trait Described {}
 #[cfg(not(feature = "describe"))]
 impl<T> Described for T {}
 
-/// Makes the schema of a type.
+/// Generates the schema of a type.
 #[cfg(feature = "describe")]
 pub type Shape = fn(&mut schemars::SchemaGenerator) -> schemars::Schema;
 
-/// What an endpoint takes and gives.
+/// Inputs and outputs of an endpoint.
 #[derive(Debug, Default)]
 pub struct Operation {
-    /// Its name for those who generate clients, such as `list_rules`.
+    /// Operation id for client generators, such as `list_rules`.
     pub id: Cow<'static, str>,
-    /// What it does, in a few words.
+    /// Short summary.
     pub summary: Cow<'static, str>,
-    /// What else there is to know.
+    /// Further description.
     pub description: Option<&'static str>,
-    /// A struct whose fields are the parameters of the path, but for the workspace.
+    /// A struct whose fields are the parameters of the path, except the workspace.
     #[cfg(feature = "describe")]
     pub path: Option<Shape>,
     /// A struct whose fields are the parameters of the query.
     #[cfg(feature = "describe")]
     pub query: Option<Shape>,
-    /// The headers that it reads, beside those that follow from its access.
+    /// Request headers, beyond those that follow from the endpoint's access.
     pub headers: Vec<Header>,
-    /// The body.
+    /// Request body.
     #[cfg(feature = "describe")]
     pub body: Option<Body>,
-    /// How it responds when all is well.
+    /// Response on success.
     pub response: Success,
-    /// How it fails, beside what follows from its access and from what it takes.
+    /// Failures, beyond those that follow from the endpoint's access and inputs.
     pub failures: Vec<(Problem, &'static str)>,
-    /// Whether failures are pages for a person, unless JSON is asked for.
+    /// Whether failures are HTML pages, except for clients that accept JSON.
     pub fails_as_page: bool,
 }
 
-/// A body of a request.
+/// A request body.
 #[cfg(feature = "describe")]
 #[derive(Debug)]
 pub struct Body {
-    /// Its type.
+    /// Content type.
     pub content_type: &'static str,
-    /// What it looks like.
+    /// Schema.
     pub shape: Shape,
-    /// Whether it must be there.
+    /// Whether it is required.
     pub required: bool,
 }
 
-/// How an endpoint responds when all is well.
+/// The response of an endpoint on success.
 #[derive(Debug, Default)]
 pub struct Success {
-    /// The status.
+    /// HTTP status.
     pub status: StatusCode,
-    /// What it means, as a sentence.
+    /// Description, as a sentence.
     pub description: &'static str,
-    /// Type and shape of the body, one of them; none without a body.
+    /// Content type and schema of the body, one of them; empty without a body.
     #[cfg(feature = "describe")]
     pub contents: Vec<(&'static str, Shape)>,
-    /// Headers that are always there.
+    /// Headers that every response carries.
     pub headers: Vec<Header>,
 }
 
 /// Status, `type` and title of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem {
-    /// The status.
+    /// HTTP status.
     pub status: StatusCode,
-    /// The stable last part of its `type`.
+    /// Stable last segment of `type`.
     pub kind: &'static str,
-    /// The title.
+    /// Title.
     pub title: &'static str,
 }
 
@@ -102,7 +102,7 @@ impl From<Error> for Problem {
 }
 
 impl Operation {
-    /// Takes over what the types of a handler say.
+    /// Sets schemas and status from the handler's types.
     #[cfg(feature = "describe")]
     pub(crate) fn take_shapes<P: Described, Q: Described, B: FromBody, R: IntoResponse>(
         &mut self,
@@ -115,7 +115,7 @@ impl Operation {
         self.response = Success { status, description, contents: R::contents(), headers: Vec::new() };
     }
 
-    /// Takes over the status; there are no schemas.
+    /// Sets the status; there are no schemas.
     #[cfg(not(feature = "describe"))]
     #[expect(clippy::extra_unused_type_parameters, reason = "the types are what would be documented")]
     pub(crate) fn take_shapes<P: Described, Q: Described, B: FromBody, R: IntoResponse>(
@@ -126,13 +126,13 @@ impl Operation {
         self.response = Success { status, description, headers: Vec::new() };
     }
 
-    /// Adds another type of body that it may respond with.
+    /// Adds a content type of the response.
     #[cfg(feature = "describe")]
     pub(crate) fn add_content<T: Described>(&mut self, content_type: &'static str) {
         self.response.contents.push((content_type, |generator| generator.subschema_for::<T>()));
     }
 
-    /// Adds nothing; there are no schemas.
+    /// Does nothing; there are no schemas.
     #[cfg(not(feature = "describe"))]
     pub(crate) fn add_content<T: Described>(&mut self, _: &'static str) {}
 }
@@ -140,37 +140,37 @@ impl Operation {
 /// A header of a request or response. Its value is text.
 #[derive(Debug, Clone, Copy)]
 pub struct Header {
-    /// Its name.
+    /// Name.
     pub name: &'static str,
-    /// What it is for, as a sentence.
+    /// Purpose, as a sentence.
     pub description: &'static str,
-    /// Whether it must be there.
+    /// Whether it is required.
     pub required: bool,
-    /// A format of JSON schema.
+    /// JSON Schema format.
     pub format: Option<&'static str>,
 }
 
-/// The name of the header under which a write is done once.
+/// Name of the header that makes a write idempotent.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 impl Header {
-    /// A header that must be there.
+    /// Creates a required header.
     pub const fn required(name: &'static str, description: &'static str) -> Self {
         Self { name, description, required: true, format: None }
     }
 
-    /// The same header, in this format of JSON schema.
+    /// Sets the JSON Schema format.
     #[must_use]
     pub const fn with_format(self, format: &'static str) -> Self {
         Self { format: Some(format), ..self }
     }
 
-    /// The header under which a write is done once.
+    /// Creates the header that makes a write idempotent.
     pub const fn idempotency_key(required: bool, description: &'static str) -> Self {
         Self { name: IDEMPOTENCY_KEY, description, required, format: None }
     }
 
-    /// What its value looks like, as a JSON schema.
+    /// Returns the JSON Schema of the value.
     #[cfg(feature = "describe")]
     pub fn schema(&self) -> serde_json::Value {
         use serde_json::json;

@@ -1,17 +1,17 @@
-//! Pages of a list: the number of rows, and the cursor of the next page.
+//! Pagination: the number of rows per page and the cursor of the next page.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::FieldError;
 use serde::Deserialize;
 
-/// `limit`: the rows of a page, `DEFAULT` unless the caller says otherwise, and `MAX` at most.
+/// `limit`: rows per page, `DEFAULT` unless given and at most `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u64")]
 pub struct Limit<const DEFAULT: u16, const MAX: u16>(u16);
 
 impl<const DEFAULT: u16, const MAX: u16> Limit<DEFAULT, MAX> {
-    /// So many rows.
+    /// Returns the number of rows.
     pub fn rows(self) -> usize {
         self.0.into()
     }
@@ -32,18 +32,18 @@ impl<const DEFAULT: u16, const MAX: u16> TryFrom<u64> for Limit<DEFAULT, MAX> {
     }
 }
 
-/// `after`: where a list goes on. Opaque to the caller, text to us.
+/// `after`: the position at which a list continues. Opaque to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Cursor(String);
 
 impl Cursor {
-    /// The position that the page before ended at.
+    /// Returns the position at which the previous page ended.
     pub fn position(&self) -> &str {
         &self.0
     }
 
-    /// What is said of an `after` that names no position of this list.
+    /// Returns the error of an `after` that is no position of this list.
     pub fn invalid() -> FieldError {
         FieldError::new("after", "must be the `after` of the page before")
     }
@@ -58,7 +58,7 @@ impl TryFrom<String> for Cursor {
     }
 }
 
-/// The opaque form of a position.
+/// Encodes a position as an opaque cursor.
 pub fn encode_cursor(position: &str) -> String {
     URL_SAFE_NO_PAD.encode(position)
 }

@@ -1,4 +1,4 @@
-//! Failures as RFC 9457 problem details. The one place where an error becomes an HTTP status.
+//! Errors as RFC 9457 problem details. The only place that maps an error to an HTTP status.
 
 use domain::Error;
 use http::StatusCode;
@@ -40,7 +40,7 @@ struct FieldError<'a> {
     message: &'a str,
 }
 
-/// Status, the stable last part of `type`, and title.
+/// Returns status, stable last segment of `type`, and title.
 pub(crate) fn classify(error: &Error) -> (StatusCode, &'static str, &'static str) {
     match error {
         Error::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid-input", "The request has a mistake"),
@@ -67,13 +67,13 @@ pub(crate) fn classify(error: &Error) -> (StatusCode, &'static str, &'static str
     }
 }
 
-/// The stable last part of an error's `type`.
+/// Returns the stable last segment of an error's `type`.
 pub fn kind(error: &Error) -> &'static str {
     classify(error).1
 }
 
-/// Status, title and detail of an error, as a stranger may see them. Details of parts that are out of
-/// reach and of defects are for the log.
+/// Returns status, title and detail of an error for external clients. Details of unavailable services and internal
+/// errors are only logged.
 pub fn public_parts(error: &Error) -> (StatusCode, &'static str, String) {
     let (status, kind, title) = classify(error);
     telemetry::record_problem(kind);
@@ -83,7 +83,7 @@ pub fn public_parts(error: &Error) -> (StatusCode, &'static str, String) {
     (status, title, error.public_detail())
 }
 
-/// The answer to a request that failed.
+/// Creates the response of a failed request.
 pub fn to_response(error: &Error) -> Response {
     let (_, kind, _) = classify(error);
     let (status, title, detail) = public_parts(error);
@@ -98,14 +98,14 @@ pub fn to_response(error: &Error) -> Response {
     response
 }
 
-/// Names the time to wait, where an error has one.
+/// Sets Retry-After if the error has a delay.
 pub fn set_retry_after(error: &Error, response: &mut Response) {
     if let Error::RateLimited { retry_after: after, .. } = error {
         response.headers_mut().insert(RETRY_AFTER, after.as_secs().max(1).into());
     }
 }
 
-/// The answer to a workspace that asks too often.
+/// Creates the response of a rate-limited request.
 pub fn too_many_requests(wait: SignedDuration) -> Response {
     let seconds = u64::try_from(wait.as_millis()).unwrap_or(0).div_ceil(1000).max(1);
     let detail = format!("This workspace has used up its requests; the next one has room in {seconds} s.");
@@ -115,7 +115,7 @@ pub fn too_many_requests(wait: SignedDuration) -> Response {
     response
 }
 
-/// A problem that is about the request line or the session, and has no fields.
+/// Creates a problem without field errors, about the request line or the session.
 pub fn plain(status: StatusCode, kind: &'static str, title: &'static str, detail: &str) -> Response {
     problem(status, kind, title, detail, Vec::new())
 }

@@ -1,4 +1,4 @@
-//! Queues: sending messages, and what becomes of a message that was received.
+//! Queues: sending jobs and processing received messages.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -15,27 +15,27 @@ use crate::clock::Clock;
 use crate::problem;
 use crate::telemetry::{self, MessageMetadata, Outcome, UnitOfWork};
 
-/// SQS delays a message by 15 minutes at most.
+/// Maximum delay of an SQS message: 15 minutes.
 const MAX_DELAY: Duration = Duration::from_secs(900);
 
-/// SQS takes ten messages in a call.
+/// Maximum number of messages per SQS batch call.
 const MAX_BATCH_MESSAGES: usize = 10;
 
-/// Where a queue is.
+/// Address of a queue.
 #[derive(Debug, Clone)]
 pub struct QueueAddress {
-    /// For sending and receiving.
+    /// URL, for sending and receiving.
     pub url: String,
-    /// For schedules that send to it.
+    /// ARN, for schedules that send to it.
     pub arn: String,
 }
 
-/// The name of the queue that takes what `queue` gave up.
+/// Returns the name of the dead-letter queue of `queue`.
 pub fn dead_letter_queue_name(queue: Queue) -> String {
     format!("{}-dead", queue.name())
 }
 
-/// The queues of a deployment. Cheap to clone.
+/// Queues of a deployment. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Queues {
     client: Client,
@@ -43,18 +43,18 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// The queues at these addresses, by name.
+    /// Creates the queues with these addresses, by name.
     pub fn new(client: Client, addresses: HashMap<String, QueueAddress>) -> Self {
         Self { client, addresses: Arc::new(addresses) }
     }
 
-    /// Where a queue is.
+    /// Returns the address of a queue.
     pub fn address(&self, queue: &str) -> Result<&QueueAddress, Error> {
         let unknown = || Error::Internal(format!("no address for queue {queue} is configured"));
         self.addresses.get(queue).ok_or_else(unknown)
     }
 
-    /// Sends jobs to the queues of their functions. Ok means that the queues have every one of them.
+    /// Sends jobs to the queues of their functions. Ok means that every job is enqueued.
     pub async fn send(&self, jobs: &[Job]) -> Result<(), Error> {
         for queue in Queue::ALL {
             let of_queue: Vec<&Job> = jobs.iter().filter(|job| job.queue() == queue).collect();
@@ -63,7 +63,7 @@ impl Queues {
         Ok(())
     }
 
-    /// Sends a job that becomes visible after a delay, of 15 minutes at most.
+    /// Sends a job that becomes visible after a delay of at most 15 minutes.
     pub async fn send_delayed(&self, job: &Job, delay: Duration) -> Result<(), Error> {
         self.send_to(job.queue(), &[job], delay).await
     }
@@ -101,7 +101,7 @@ impl Queues {
         Ok(())
     }
 
-    /// Puts a message that nobody can use beside the queue, with the reason.
+    /// Sends a message that cannot be processed to the dead-letter queue, with the reason.
     async fn dead_letter(&self, queue: Queue, body: &str, reason: &str) -> Result<(), Error> {
         let name = dead_letter_queue_name(queue);
         let send = self.client.send_message().queue_url(&self.address(&name)?.url).message_body(body);
@@ -117,7 +117,7 @@ fn text(value: &str) -> Result<MessageAttributeValue, Error> {
     value.map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// The correlation id of the current unit of work, as an attribute of what it sends.
+/// Returns the correlation id of the current unit of work as a message attribute.
 fn correlation_attribute() -> Result<Option<HashMap<String, MessageAttributeValue>>, Error> {
     let correlation =
         telemetry::correlation_id().map(|correlation| text(correlation.as_str())).transpose()?;
@@ -125,23 +125,21 @@ fn correlation_attribute() -> Result<Option<HashMap<String, MessageAttributeValu
         .map(|correlation| HashMap::from([(telemetry::CORRELATION_ATTRIBUTE.to_owned(), correlation)])))
 }
 
-/// A message as it was received.
+/// A received message.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Its id, and what is known of its way here. Partial batch answers name the id.
+    /// Metadata of the message. Partial batch responses contain its id.
     pub metadata: MessageMetadata,
-    /// What it says.
+    /// Message body.
     pub body: String,
 }
 
-/// Processes received messages one by one, each as a unit of work, and answers the ids of those that must come
-/// again.
+/// Processes received messages one by one, each as a unit of work, and returns the ids of those to redeliver.
 ///
-/// A message that cannot be read, or whose error another try cannot mend, goes to the dead letters at
-/// once with its reason; one that only a new connection can mend is dropped, for the account's recurring job brings
-/// it back. One that Meta wants to wait is sent anew with a delay, so that waiting does not
-/// count as failing. Every other error leaves the message to the queue: it comes back after the
-/// visibility timeout and is given up after the queue's number of tries.
+/// A message that is unreadable or fails permanently is sent to the dead-letter queue at once, with its reason. One
+/// that requires a reconnect is dropped, because the account's recurring job creates it again. A rate-limited one is
+/// sent again with a delay, so that waiting does not count as a failed attempt. After any other error the queue
+/// redelivers the message once its visibility timeout ends, up to the queue's number of attempts.
 pub async fn consume<F, Fut>(
     queues: &Queues,
     clock: &Clock,
@@ -179,7 +177,7 @@ where
     to_retry
 }
 
-/// What it says stays beside the queue and out of the log.
+/// Dead-letters an unreadable message. Its content stays out of the log.
 async fn dead_letter_unreadable(
     queues: &Queues,
     queue: Queue,
@@ -192,7 +190,7 @@ async fn dead_letter_unreadable(
     Ok(Outcome::DeadLettered)
 }
 
-/// What becomes of a message whose job ended like this. Fails when the message must stay where it is.
+/// Settles a message by the result of its job. An error leaves the message in its queue.
 async fn settle(
     queues: &Queues,
     queue: Queue,
@@ -209,7 +207,7 @@ async fn settle(
             Ok(Outcome::Deferred)
         }
         error if error.is_retryable() => Err(error),
-        // The connection says so itself, and what was to be done is done after a person has mended it.
+        // The connection's state shows this, and the job is created again after a person reconnects.
         Error::Reconnect(why) => {
             tracing::warn!(why, "A job needs a new connection.");
             Ok(Outcome::NeedsReconnect)

@@ -1,8 +1,8 @@
-//! The one source of randomness: the operating system's.
+//! Random values from the operating system, the only source of randomness.
 
 use domain::Error;
 
-/// Random bytes.
+/// Generates random bytes.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that draws randomness")]
 pub fn bytes<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
@@ -10,7 +10,7 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], Error> {
     Ok(bytes)
 }
 
-/// A fresh id of 96 random bits in lower-case hex.
+/// Generates an id of 96 random bits in lower-case hex.
 pub fn id() -> Result<String, Error> {
     bytes::<12>().map(hex::encode)
 }

@@ -1,4 +1,4 @@
-//! What a handler gets: its caller, and what path, query and body say, read strictly.
+//! Input of a handler: its caller, and the parsed path, query and body.
 
 use std::marker::PhantomData;
 
@@ -19,23 +19,24 @@ use crate::router::{Parameters, parse_query};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Longest `Idempotency-Key`.
+/// Maximum length of an `Idempotency-Key`, in bytes.
 const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 
-/// Where the host received a request, such as `https://api.example.com`: its own knowledge, not a header's claim.
+/// Origin at which the host received a request, such as `https://api.example.com`. It comes from the host, not from a
+/// header.
 #[derive(Debug, Clone)]
 pub struct Origin(pub String);
 
-/// A request that the middleware let pass.
+/// A request that passed the middleware.
 #[derive(Debug)]
 pub struct RequestContext<C, P = NoPath, Q = NoQuery, B = NoBody> {
-    /// Who calls.
+    /// Caller.
     pub caller: C,
-    /// The parameters of the path, but for the workspace, which is the caller's.
+    /// Parameters of the path, except the workspace, which is part of the caller.
     pub path: P,
-    /// The parameters of the query.
+    /// Parameters of the query.
     pub query: Q,
-    /// The body.
+    /// Body.
     pub body: B,
     /// The request itself, for its headers.
     pub request: Request<Bytes>,
@@ -60,7 +61,7 @@ pub struct AdAccountPath {
 #[serde(deny_unknown_fields)]
 pub struct NoQuery {}
 
-/// A query that the handler reads itself, such as one whose mistakes are shown on a page. `T` is how it is documented.
+/// A query that the handler parses itself, for example to show errors on a page. `T` is its documented type.
 #[derive(Debug, Clone, Copy)]
 pub struct UnreadQuery<T>(PhantomData<T>);
 
@@ -85,26 +86,26 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for UnreadQuery<T> {
 #[derive(Debug, Clone, Copy)]
 pub struct NoBody;
 
-/// A JSON body, of a request or a response.
+/// A JSON body of a request or response.
 #[derive(Debug, Clone)]
 pub struct Json<T>(pub T);
 
-/// A body that the handler reads from its bytes: a form, or what is signed. `T` is how it is documented.
+/// A body that the handler parses from its bytes: a form or a signed document. `T` is its documented type.
 #[derive(Debug, Clone)]
 pub struct Raw<T, const FORM: bool>(pub Bytes, PhantomData<T>);
 
-/// The bytes of a form.
+/// Bytes of a form.
 pub type Form<T> = Raw<T, true>;
 
-/// The bytes of a JSON document.
+/// Bytes of a JSON document.
 pub type RawJson<T> = Raw<T, false>;
 
-/// How a body is read.
+/// A type that a request body is parsed into.
 pub trait FromBody: Sized {
-    /// Reads the body of a request. Errors name each field.
+    /// Parses the body of a request. Errors name each field.
     fn from_body(request: &Request<Bytes>) -> Result<Self, Error>;
 
-    /// How it is documented.
+    /// Returns the documentation of the body.
     #[cfg(feature = "describe")]
     fn describe() -> Option<Body>;
 }
@@ -120,7 +121,7 @@ impl FromBody for NoBody {
     }
 }
 
-/// A request that does not name the type of its body means JSON.
+/// A request without a Content-Type counts as JSON.
 impl<T: DeserializeOwned + Described> FromBody for Json<T> {
     fn from_body(request: &Request<Bytes>) -> Result<Self, Error> {
         if let Some(stated) = request.headers().get(CONTENT_TYPE)
@@ -137,7 +138,7 @@ impl<T: DeserializeOwned + Described> FromBody for Json<T> {
     }
 }
 
-/// The body may be left out.
+/// An optional body.
 impl<T: DeserializeOwned + Described> FromBody for Option<Json<T>> {
     fn from_body(request: &Request<Bytes>) -> Result<Self, Error> {
         if request.body().is_empty() { Ok(None) } else { Json::from_body(request).map(Some) }
@@ -166,7 +167,7 @@ fn shape<T: schemars::JsonSchema>() -> Shape {
     |generator| generator.subschema_for::<T>()
 }
 
-/// Whether a Content-Type means JSON, whatever its parameters.
+/// Checks whether a Content-Type is JSON, ignoring its parameters.
 fn is_json(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/json")
@@ -179,8 +180,8 @@ where
     Q: DeserializeOwned,
     B: FromBody,
 {
-    /// Reads path, query and body in this order. A parameter of the path that cannot be an id names nothing, so it is
-    /// [`Error::NotFound`]; mistakes in query and body are [`Error::Invalid`].
+    /// Parses path, query and body, in this order. An invalid id in the path is [`Error::NotFound`]; errors in query
+    /// and body are [`Error::Invalid`].
     pub(crate) fn read(
         principal: Principal,
         path: &Parameters,
@@ -196,26 +197,25 @@ where
 }
 
 impl<C, P, Q, B> RequestContext<C, P, Q, B> {
-    /// Where the front end reaches the API from outside, without a trailing slash: as configured, or where this request
-    /// was received.
+    /// Returns the public URL of the API, without a trailing slash: as configured, or where this request was received.
     pub fn public_url<'a>(&'a self, configured: Option<&'a str>) -> Result<&'a str, Error> {
         let origin = || self.request.extensions().get::<Origin>().map(|origin| origin.0.as_str());
         let unknown = || Error::Internal("neither configuration nor host say where the API is".to_owned());
         configured.or_else(origin).ok_or_else(unknown)
     }
 
-    /// The `Idempotency-Key`, if there is one.
+    /// Returns the `Idempotency-Key`, if there is one.
     pub fn idempotency_key(&self) -> Result<Option<&str>, FieldError> {
         idempotency_key(&self.request)
     }
 
-    /// A header, when it is there once and is text.
+    /// Returns a header that occurs once and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(&self.request, name)
     }
 }
 
-/// The `Idempotency-Key` of a request, if there is one.
+/// Returns the `Idempotency-Key` of a request, if there is one.
 pub fn idempotency_key(request: &Request<Bytes>) -> Result<Option<&str>, FieldError> {
     if !request.headers().contains_key(IDEMPOTENCY_KEY) {
         return Ok(None);
@@ -227,12 +227,12 @@ pub fn idempotency_key(request: &Request<Bytes>) -> Result<Option<&str>, FieldEr
     key.filter(visible).map(Some).ok_or_else(|| FieldError::new("Idempotency-Key", problem))
 }
 
-/// The parameters of a request's query.
+/// Parses the query of a request.
 pub fn query<Q: DeserializeOwned>(request: &Request<Bytes>) -> Result<Q, FieldError> {
     input::query(&parse_query(request.uri().query().unwrap_or_default()))
 }
 
-/// A header, when it is there once and is text.
+/// Returns a header that occurs once and is text.
 pub fn header<'a>(request: &'a Request<Bytes>, name: &str) -> Option<&'a str> {
     let mut values = request.headers().get_all(name).iter();
     match (values.next(), values.next()) {

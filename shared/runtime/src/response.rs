@@ -1,4 +1,4 @@
-//! Answers to HTTP requests.
+//! HTTP responses.
 
 use bytes::Bytes;
 use domain::Error;
@@ -11,10 +11,10 @@ use crate::operation::Described;
 use crate::operation::Shape;
 use crate::request::Json;
 
-/// What a function answers.
+/// Response of a function.
 pub type Response = http::Response<Bytes>;
 
-/// A body of a given type. Nothing that the API answers may be cached by somebody in between.
+/// Creates a response with a content type. Intermediaries must not cache any response of the API.
 pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
@@ -23,30 +23,30 @@ pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Byt
     response
 }
 
-/// JSON.
+/// Creates a JSON response.
 pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Result<Response, Error> {
     let body = serde_json::to_vec(value).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(typed(status, "application/json", body))
 }
 
-/// JSON with status 200.
+/// Creates a JSON response with status 200.
 pub fn ok<T: Serialize>(value: &T) -> Result<Response, Error> {
     json(StatusCode::OK, value)
 }
 
-/// Nothing to say.
+/// Creates a response with status 204.
 pub fn no_content() -> Response {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
 }
 
-/// What a handler gives.
+/// A handler's result that converts into a response.
 pub trait IntoResponse {
-    /// The response with this status.
+    /// Converts into a response with this status.
     fn into_response(self, status: StatusCode) -> Result<Response, Error>;
 
-    /// Type and shape of its body.
+    /// Returns the content types and schemas of the body.
     #[cfg(feature = "describe")]
     fn contents() -> Vec<(&'static str, Shape)>;
 }
@@ -94,7 +94,7 @@ impl IntoResponse for Text {
     }
 }
 
-/// A response that the handler has made whole; its types are declared beside it.
+/// A response that the handler built itself; its types are declared with the endpoint.
 impl IntoResponse for Response {
     fn into_response(self, _: StatusCode) -> Result<Response, Error> {
         Ok(self)
@@ -106,7 +106,7 @@ impl IntoResponse for Response {
     }
 }
 
-/// A JSON response with headers of its own.
+/// A JSON response with additional headers.
 impl<T: Serialize + Described> IntoResponse for (HeaderMap, Json<T>) {
     fn into_response(self, status: StatusCode) -> Result<Response, Error> {
         let (headers, body) = self;

@@ -1,4 +1,4 @@
-//! Finds the endpoint of a request by its path and method.
+//! Finds the endpoint of a request by path and method.
 
 use std::borrow::Cow;
 
@@ -12,29 +12,29 @@ use crate::problem;
 use crate::response::Response;
 use crate::telemetry;
 
-/// Larger bodies are refused with 413. Meta's own largest webhook stays below.
+/// Maximum body size; larger bodies are rejected with 413. Meta's largest webhook is smaller.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// The answer to a body over [`MAX_BODY_BYTES`].
+/// Creates the response to a body over [`MAX_BODY_BYTES`].
 pub fn too_large() -> Response {
     let detail = format!("The body may have {MAX_BODY_BYTES} bytes at most.");
     problem::plain(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", &detail)
 }
 
-/// Whether one of these endpoints has this path, whatever the method.
+/// Checks whether an endpoint has this path, with any method.
 pub fn has_path<E: AsRef<Declaration>>(endpoints: &[E], path: &str) -> bool {
     endpoints.iter().any(|endpoint| match_path(endpoint.as_ref().path, path).is_some())
 }
 
-/// The parameters of a path, by name.
+/// Parameters of a path, by name.
 pub type Parameters = Vec<(&'static str, String)>;
 
-/// The response to a path that no endpoint has.
+/// Creates the response to an unknown path.
 pub fn not_found() -> Box<Response> {
     Box::new(problem::to_response(&Error::NotFound("this path".to_owned())))
 }
 
-/// The endpoint of a request, with the parameters of its path; otherwise the response: 404, 405 or 413.
+/// Returns the endpoint of a request with its path parameters, or the error response: 404, 405 or 413.
 pub fn find<'a, E: AsRef<Declaration>>(
     endpoints: &'a [E],
     request: &Request<Bytes>,
@@ -56,7 +56,7 @@ pub fn find<'a, E: AsRef<Declaration>>(
             "Method not allowed",
             &format!("This path knows {methods}."),
         );
-        // Names of methods are always a header's text.
+        // Method names are always valid header values.
         response.headers_mut().extend(HeaderValue::from_str(&methods).ok().map(|methods| (ALLOW, methods)));
         return Err(Box::new(response));
     };
@@ -66,7 +66,7 @@ pub fn find<'a, E: AsRef<Declaration>>(
     Ok(found)
 }
 
-/// The parameters of `path` under `pattern`, if it matches.
+/// Returns the parameters of `path` if it matches `pattern`.
 fn match_path(pattern: &'static str, path: &str) -> Option<Parameters> {
     let mut parameters = Vec::new();
     let mut segments = path.split('/');
@@ -92,7 +92,7 @@ pub(crate) fn parse_query(query: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Percent-decoding; text that is not well-formed stays as it is and is refused by whoever parses it.
+/// Percent-decodes text. Malformed text stays unchanged and is rejected by the parser.
 fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);

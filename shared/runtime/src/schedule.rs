@@ -1,4 +1,4 @@
-//! Schedules: a job for a function's queue at a later time, by EventBridge Scheduler.
+//! Schedules: jobs for a function's queue at a later time, by EventBridge Scheduler.
 
 use aws_sdk_scheduler::Client;
 use aws_sdk_scheduler::error::{DisplayErrorContext, ProvideErrorMetadata};
@@ -10,16 +10,16 @@ use sha2::{Digest, Sha256};
 
 use crate::queue::Queues;
 
-/// Where schedules live and as whom they send.
+/// Configuration of EventBridge Scheduler.
 #[derive(Debug, Clone)]
 pub struct ScheduleConfig {
-    /// The schedule group.
+    /// Schedule group.
     pub group: String,
-    /// The role that may send to the queues.
+    /// Role that may send to the queues.
     pub role_arn: String,
 }
 
-/// The schedules of a deployment. Cheap to clone.
+/// Schedules of a deployment. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Schedules {
     client: Client,
@@ -27,30 +27,30 @@ pub struct Schedules {
     queues: Queues,
 }
 
-/// The time or the period of a schedule.
+/// Time or period of a schedule.
 enum Timing<'a> {
     Once { at: DateTime, timezone: &'a str },
     EveryMinutes(u32),
 }
 
 impl Schedules {
-    /// Schedules in this group that send to these queues.
+    /// Creates the schedules of this group, which send to these queues.
     pub fn new(client: Client, config: ScheduleConfig, queues: Queues) -> Self {
         Self { client, config, queues }
     }
 
-    /// Has a job come once, at a local time of an IANA zone; the schedule deletes itself afterwards. The same
-    /// name a second time changes nothing, so a name stands for one time and one job.
+    /// Schedules a job once, at a local time of an IANA zone; the schedule deletes itself afterwards. An existing name
+    /// is left unchanged, so that a name stands for one time and one job.
     pub async fn set_timer(&self, name: &str, at: DateTime, timezone: &str, job: &Job) -> Result<(), Error> {
         self.create(name, &Timing::Once { at, timezone }, job).await
     }
 
-    /// Removes a timer. One that is gone already counts as removed.
+    /// Deletes a timer. One that no longer exists counts as deleted.
     pub async fn cancel_timer(&self, name: &str) -> Result<(), Error> {
         self.delete(name).await
     }
 
-    /// Makes sure that a job comes again and again; an existing schedule is kept.
+    /// Ensures that a job recurs; an existing schedule is left unchanged.
     pub async fn ensure_recurring(&self, job: &Job, minutes: u32) -> Result<(), Error> {
         self.create(&recurring_name(job)?, &Timing::EveryMinutes(minutes), job).await
     }
@@ -99,14 +99,15 @@ impl Schedules {
     }
 }
 
-/// The name of a job's recurring schedule. Scheduler takes 64 characters, which workspace and account may exceed.
+/// Returns the name of a job's recurring schedule: a hash, because Scheduler allows 64 characters, which workspace and
+/// account may exceed.
 fn recurring_name(job: &Job) -> Result<String, Error> {
     let text = serde_json::to_string(job).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(format!("{}-{}", job.queue().name(), hex::encode(&Sha256::digest(text)[..12])))
 }
 
-/// The expression, its zone, and how freely it may be moved: recurring work is spread over its period,
-/// so that a thousand accounts do not all begin on the hour.
+/// Returns the expression, its time zone and the flexible window. Recurring jobs are spread over their period, so that
+/// a thousand accounts do not start at the same moment.
 fn schedule_timing<'a>(when: &Timing<'a>) -> Result<(String, &'a str, FlexibleTimeWindow), Error> {
     let window = FlexibleTimeWindow::builder();
     let (expression, timezone, window) = match when {

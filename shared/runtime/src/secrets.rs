@@ -1,4 +1,4 @@
-//! Secrets in Secrets Manager: read, and replaced only by whoever has seen what is there.
+//! Secrets in Secrets Manager, with conditional replacement.
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata};
@@ -6,10 +6,10 @@ use domain::Error;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-/// The label of a version that is about to become the present one.
+/// Staging label of a version that is about to become current.
 const NEXT_STAGE: &str = "adflight-next";
 
-/// The label of the present version.
+/// Staging label of the current version.
 const CURRENT_STAGE: &str = "AWSCURRENT";
 
 /// A secret in Secrets Manager.
@@ -18,21 +18,21 @@ pub struct StoredSecret {
     id: String,
 }
 
-/// Names one state of a secret.
+/// Version of a secret.
 pub struct SecretVersion(String);
 
 impl StoredSecret {
-    /// The secret of this id.
+    /// Creates a handle to the secret with this id.
     pub fn new(client: Client, id: &str) -> Self {
         Self { client, id: id.to_owned() }
     }
 
-    /// Reads its text.
+    /// Fetches the text.
     pub async fn fetch(&self) -> Result<SecretString, Error> {
         self.fetch_with_version().await.map(|(_, text)| text)
     }
 
-    /// Reads its text, and which state that is.
+    /// Fetches the text and its version.
     pub async fn fetch_with_version(&self) -> Result<(SecretVersion, SecretString), Error> {
         let id = &self.id;
         let response = self.client.get_secret_value().secret_id(id).send().await;
@@ -43,10 +43,10 @@ impl StoredSecret {
         Ok((version, exact_size_secret(&text)))
     }
 
-    /// Replaces its text, unless somebody else has done so since it was `seen`: then [`Error::Conflict`].
+    /// Replaces the text, or returns [`Error::Conflict`] if it has changed since it was `seen`.
     ///
-    /// To put a text is not conditional; to move the label of the present version away from a certain version is.
-    /// So the text is put beside the present one first, which nobody reads.
+    /// Writing a version is not conditional, but moving the current label away from a given version is. The new version
+    /// is therefore written under another label first, which nobody reads.
     pub async fn replace(&self, seen: &SecretVersion, text: &SecretString) -> Result<(), Error> {
         let next = hex::encode(crate::random::bytes::<16>()?);
         let put = self.client.put_secret_value().secret_id(&self.id).client_request_token(&next);
@@ -56,8 +56,7 @@ impl StoredSecret {
         let moved = step.move_to_version_id(&next).remove_from_version_id(&seen.0).send().await;
         match moved {
             Ok(_) => Ok(()),
-            // The label is elsewhere; or our version has lost its own label to another one that was put since, and
-            // is gone.
+            // The label has moved, or the new version has lost its own label to a later one and no longer exists.
             Err(error)
                 if matches!(
                     error.code(),
@@ -75,7 +74,7 @@ impl StoredSecret {
     }
 }
 
-/// Secret text in memory of exactly its size: what is shrunk or grown leaves a copy behind that nobody wipes.
+/// Allocates secret text at its exact size: shrinking or growing leaves a copy behind that is not zeroized.
 pub(crate) fn exact_size_secret(text: &str) -> SecretString {
     SecretString::from(Box::<str>::from(text))
 }

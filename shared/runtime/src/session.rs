@@ -1,7 +1,7 @@
-//! Session tokens: who sends a request, and whose data they see.
+//! Session tokens: who sends a request, and which workspace they may access.
 //!
-//! A session is a JWT of the team's own OIDC issuer, in the Authorization header of every request. Its keys are
-//! given as a JWK set, or found where the issuer publishes them.
+//! A session is a JWT of the team's own OIDC issuer, in the Authorization header of every request. The issuer's keys
+//! are configured as a JWK set or fetched from where the issuer publishes them.
 
 mod claims;
 mod discovery;
@@ -25,7 +25,7 @@ pub use domain::role::{Role, RoleSource};
 
 pub use crate::session::claims::Claims;
 
-/// The algorithms that a deployment may choose from: all that are signed with one key and checked with another.
+/// Algorithms that a deployment may choose from: all asymmetric ones.
 const SUPPORTED_ALGORITHMS: [Algorithm; 9] = [
     Algorithm::EdDSA,
     Algorithm::ES256,
@@ -38,61 +38,61 @@ const SUPPORTED_ALGORITHMS: [Algorithm; 9] = [
     Algorithm::PS512,
 ];
 
-/// What is accepted unless a deployment says otherwise: every large provider signs with one of these.
+/// Default algorithms: every large provider signs with one of them.
 const DEFAULT_ALGORITHMS: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
 
-/// Who is asking, as the issuer says.
+/// Authenticated user, according to the issuer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// The user, as the issuer names them.
+    /// Subject of the user.
     pub subject: String,
-    /// Their address, if the issuer has verified it.
+    /// Email address, if the issuer has verified it.
     pub verified_email: Option<Email>,
-    /// The workspace and the role there, when the issuer knows about workspaces and is trusted with them.
+    /// Workspace and role from the token's claims, when the issuer provides them and is trusted with them.
     pub claimed_role: Option<(Tenant, Role)>,
 }
 
-/// Who is asking, in which workspace, and what they may do there.
+/// A user in a workspace, with a role.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// The user, as the issuer names them.
+    /// Subject of the user.
     pub subject: String,
-    /// Whose data they see.
+    /// Workspace.
     pub workspace: Tenant,
-    /// What they may do.
+    /// Role in the workspace.
     pub role: Role,
-    /// Who says so.
+    /// Source of the role.
     pub role_source: RoleSource,
 }
 
-/// Why a token is refused, to follow "The session token".
+/// Why a token is rejected. The text follows "The session token".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It cannot be read as a signed JWT, or says something in a way that nobody should.
+    /// It is no signed JWT, or is written in a form that is not accepted.
     #[error("{0}")]
     Malformed(&'static str),
     /// It was signed by a key that the issuer does not publish.
     #[error("is signed by an unknown key")]
     UnknownKey,
-    /// It says an algorithm that is not accepted, or that its key is not for.
+    /// It names an algorithm that is not accepted or does not fit its key.
     #[error("is signed with an algorithm that is not accepted for its key")]
     Algorithm,
-    /// Its signature does not hold.
+    /// Its signature is invalid.
     #[error("has a signature that does not hold")]
     Signature,
-    /// It is of somebody else.
+    /// It is from another issuer.
     #[error("is of another issuer")]
     Issuer,
-    /// It is for somebody else.
+    /// It is for another audience.
     #[error("is not for this audience")]
     Audience,
-    /// It is over.
+    /// It has expired.
     #[error("has expired")]
     Expired,
-    /// It has not begun.
+    /// It is not valid yet.
     #[error("is not valid yet")]
     NotYetValid,
-    /// It is no session but a key for ever.
+    /// Its lifetime exceeds that of a session.
     #[error("lasts too long: a session ends within 31 days")]
     LifetimeTooLong,
 }
@@ -100,9 +100,9 @@ pub enum TokenError {
 /// Why a token could not be verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VerifyError {
-    /// It does not let anybody in.
+    /// The token is rejected.
     InvalidToken(TokenError),
-    /// Nobody can tell: the issuer's keys cannot be had at the moment.
+    /// The issuer's keys cannot be fetched at the moment.
     IssuerUnavailable,
 }
 
@@ -112,23 +112,23 @@ impl From<TokenError> for VerifyError {
     }
 }
 
-/// Whom a deployment trusts, as it is configured.
+/// Configuration of the trusted issuer.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
-    /// The issuer, letter by letter as its tokens say it in `iss`.
+    /// Issuer, exactly as its tokens contain it in `iss`.
     pub issuer: String,
-    /// For whom it must have signed.
+    /// Expected audience.
     pub audience: String,
-    /// The accepted algorithms with commas between them; EdDSA, ES256 and RS256 unless it is said.
+    /// Accepted algorithms, comma-separated; by default EdDSA, ES256 and RS256.
     pub algorithms: Option<String>,
-    /// The issuer's keys: a JWK set as JSON. Without it they are found where the issuer publishes them.
+    /// The issuer's keys as a JWK set. Without it they are fetched from the issuer.
     pub jwks: Option<String>,
-    /// Whether the claims `workspace` and `role` let a user in, beside the rows of members. Only where nobody but the
-    /// issuer's operator can set them: some providers let people write claims of their own.
+    /// Whether the claims `workspace` and `role` authorize a user, in addition to member rows. Only safe where nobody
+    /// but the issuer's operator can set them: some providers let people set claims of their own.
     pub trust_role_claims: bool,
 }
 
-/// Whom we trust to say who somebody is. Cheap to clone; clones share the keys that were found.
+/// Verifies session tokens. Cheap to clone; clones share the fetched keys.
 #[derive(Clone)]
 pub struct SessionVerifier(Arc<Inner>);
 
@@ -151,7 +151,7 @@ impl fmt::Debug for SessionVerifier {
 }
 
 impl SessionVerifier {
-    /// Trusts the issuer's keys to speak for it to this audience. Asks nobody for anything yet.
+    /// Creates a verifier for the issuer and audience. Makes no request yet.
     pub fn new(config: SessionConfig) -> Result<Self, FieldError> {
         let SessionConfig { issuer, audience, algorithms, jwks, trust_role_claims } = config;
         let accepted =
@@ -168,7 +168,7 @@ impl SessionVerifier {
         Ok(Self(Arc::new(Inner { issuer, audience, keys, trust_role_claims })))
     }
 
-    /// Checks a token: its form, its signature by the key that it names, and what it says.
+    /// Verifies a token: its form, its signature by the key it names, and its claims.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<User, VerifyError> {
         let Inner { issuer, audience, keys, trust_role_claims } = &*self.0;
         let token = Token::parse(token)?;

@@ -1,5 +1,5 @@
-//! The table's stream: what was written into the table is told to the function that serves as the outbox, at least once
-//! and in the order of each partition. The stream carries keys only; whoever needs an item reads it.
+//! The table's stream: items written into the table are published by the function that serves as the outbox, at least
+//! once and in order per partition. The stream carries keys only; a consumer reads the item itself.
 
 use std::future::Future;
 
@@ -10,14 +10,14 @@ use crate::clock::Clock;
 use crate::problem;
 use crate::telemetry::{self, Outcome, UnitOfWork};
 
-/// An item that was created.
+/// A created item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreatedItem {
-    /// Its place in the stream.
+    /// Sequence number in the stream.
     pub sequence_number: String,
-    /// The partition key.
+    /// Partition key.
     pub pk: String,
-    /// The sort key.
+    /// Sort key.
     pub sk: String,
 }
 
@@ -55,7 +55,7 @@ struct Text {
 }
 
 impl StreamBatch {
-    /// The items that were created, in their order.
+    /// Returns the created items, in order.
     pub fn created(self) -> Vec<CreatedItem> {
         let created = self.records.into_iter().filter(|record| record.event_name == "INSERT");
         let item = |Record { dynamodb: Change { sequence_number, keys }, .. }| CreatedItem {
@@ -67,7 +67,7 @@ impl StreamBatch {
     }
 }
 
-/// Publishes created items as one unit of work of a function. Returns whether they are published: if not, they are to be
+/// Publishes created items as one unit of work of a function. Returns whether they are published; if not, they must be
 /// delivered again.
 pub async fn publish<P, PF>(
     function: &'static str,

@@ -1,5 +1,5 @@
-//! What the system tells: sentences that carry fields, as JSON in the cloud and as text on a terminal, and one
-//! canonical line per unit of work. Never payloads, tokens, query strings, or more of a path than its route.
+//! Telemetry: log lines with fields, as JSON in the cloud and as text on a terminal, and one canonical line per unit of
+//! work. Never payloads, tokens, query strings, or more of a path than its route.
 
 mod canonical;
 #[cfg(test)]
@@ -23,25 +23,24 @@ pub use self::metric::{METRIC_DIMENSION, METRIC_NAMESPACE, Metric};
 pub use self::unit::{MessageMetadata, Outcome, UnitOfWork, with_request_id};
 use crate::clock::Clock;
 
-/// Crates of others say at their lower levels what passes through them. They are logged from warnings on, unless
-/// enabled by name.
+/// Third-party crates that log payloads at lower levels. They are logged from warnings on, unless enabled by name.
 const THIRD_PARTY_TARGETS: [&str; 8] =
     ["aws_", "h2", "hyper", "lambda_", "reqwest", "rustls", "tokio", "tower"];
 
-/// JSON lines down to `level`, such as `debug` or `info,graph_api=debug`, each given to `print`.
+/// Creates a subscriber that passes JSON lines down to `level`, such as `debug` or `info,graph_api=debug`, to `print`.
 pub fn json_lines(
     level: &str,
     print: impl Fn(&str) + Send + Sync + 'static,
 ) -> impl Subscriber + Send + Sync {
     let filter = targets(level).with_target(unit::CANONICAL_TARGET, LevelFilter::INFO);
-    // Its end is told once.
+    // The canonical line already reports the unit's end.
     let filter = filter.with_target(unit::UNIT_TARGET, LevelFilter::ERROR);
     let lines = lines::JsonLines { print, clock: Clock::system() };
     tracing_subscriber::registry().with(filter).with(lines)
 }
 
-/// Which lines are written, each of them with the fields of its unit. What cannot be understood counts as `info`:
-/// nobody shall be left without lines for a slip of the pen.
+/// Parses which lines are written, each with the fields of its unit. An invalid level counts as `info`, so that a typo
+/// does not disable logging.
 fn targets(level: &str) -> Targets {
     let requested: Targets = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let default = requested.default_level().unwrap_or(LevelFilter::OFF);
@@ -65,22 +64,22 @@ mod start {
     use super::{json_lines, targets, unit};
     use crate::env::Env;
 
-    /// How log lines look.
+    /// Format of log lines.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Format {
-        /// One JSON object a line, on stdout, where Lambda takes them from.
+        /// One JSON object per line on stdout, for Lambda.
         Json,
-        /// For people, on stderr.
+        /// Text for people, on stderr.
         Text,
     }
 
     /// Starts logging. `ADFLIGHT_LOG` sets the level, such as `debug` or `graph_api=debug`.
     pub fn init(format: Format, default: &str) {
         let level = Env::optional("ADFLIGHT_LOG").unwrap_or_else(|| default.to_owned());
-        // Of two callers in one process, such as two tests, the first has its way.
+        // Of two callers in one process, such as two tests, the first wins.
         let _already_set = match format {
             Format::Json => tracing::subscriber::set_global_default(json_lines(&level, |line| {
-                // Nobody is left to tell when stdout is closed.
+                // Nothing can be reported when stdout is closed.
                 let _closed = writeln!(std::io::stdout(), "{line}");
             })),
             Format::Text => {

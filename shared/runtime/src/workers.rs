@@ -1,7 +1,7 @@
-//! Cloudflare Workers: HTTP at the edge, the queue behind it, and the way from that queue to AWS.
+//! Cloudflare Workers: HTTP at the edge, its queue, and the forwarder from that queue to AWS.
 //!
-//! Rust on a Worker cannot unwind: a panic ends every request of the isolate. So nothing here may panic, and
-//! what reads a stranger's bytes says whose they are before it does (see [`forward`]).
+//! Rust cannot unwind on a Worker: a panic ends every request of the isolate. Nothing here may panic, and code that
+//! parses external bytes first marks the message they belong to (see [`forward`]).
 
 mod forward;
 mod health;
@@ -23,11 +23,11 @@ pub use self::health::report_health;
 pub use self::http::serve;
 pub use self::queues::Queues;
 
-/// The bindings of wrangler.toml.
+/// Bindings of wrangler.toml.
 const QUEUE_BINDING: &str = "WEBHOOK_QUEUE";
 const DEAD_LETTER_BINDING: &str = "WEBHOOK_DEAD_LETTERS";
 
-/// Reads variables and secrets, and remembers which are missing.
+/// Reads variables and secrets, and collects the missing ones.
 struct Settings<'a> {
     env: &'a Env,
     missing: Vec<&'static str>,
@@ -59,7 +59,7 @@ impl<'a> Settings<'a> {
         (!found.is_empty()).then(|| found.into())
     }
 
-    /// Names everything that is missing at once.
+    /// Reports everything that is missing at once.
     fn check(self) -> Result<(), Error> {
         if self.missing.is_empty() {
             return Ok(());
@@ -68,7 +68,7 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// What the app and Meta both know, out of the Worker's secrets.
+/// Reads the app's secrets from the Worker's secrets.
 fn app_secrets(env: &Env) -> Result<AppSecrets, Error> {
     let mut settings = Settings::of(env);
     let secrets = AppSecrets {

@@ -1,11 +1,11 @@
 //! The audit log of a workspace: who did what to which target.
 //!
-//! A change outside of the table is recorded twice: its intent before the effect, and its outcome after it. A crash leaves
-//! an intent without an outcome, which may have happened, and never an effect without a trace. An entry is added once,
-//! however often its event is repeated.
+//! A change outside of the table is recorded twice: its intent before the effect, and its outcome after it. A crash
+//! leaves an intent without an outcome, which may have happened, and never an effect without a record. An entry is
+//! added once, however often its event is repeated.
 //!
-//! Entries are appended without contention: each has a key of its own that sorts by time. Afterwards they are sealed in
-//! batches ([`digest`]): a digest names the hash of each entry and of the digest before it. An entry costs one
+//! Entries are appended without contention: each has a key of its own that sorts by time. They are sealed in batches
+//! afterwards ([`digest`]): a digest contains the hash of each entry and of the previous digest. An entry costs one
 //! transaction of two small items, four write units.
 
 pub mod digest;
@@ -25,7 +25,7 @@ pub use self::pending::{MAX_EVENTS_PER_TRANSACTION, PendingEvent, connection_tar
 use crate::key;
 use crate::table::{ITEM_NOT_EXISTS, StoreError, Table};
 
-/// How long a repeated event is recognized: longer than any message waits.
+/// How long a repeated event is recognized: longer than any message is retained.
 const EVENT_MARKER_TTL: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Who did something.
@@ -101,7 +101,7 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
-    /// An event of which nothing is known but who means to do what to which object.
+    /// Creates an intended event without further details.
     pub fn new(event_id: String, actor: Actor, action: &str, target: String) -> Self {
         Self {
             event_id,
@@ -117,20 +117,20 @@ impl AuditEvent {
         }
     }
 
-    /// Says which ad account it concerns.
+    /// Sets the ad account.
     #[must_use]
     pub fn in_account(self, account: &AdAccountId) -> Self {
         Self { ad_account: Some(account.to_string()), ..self }
     }
 
-    /// Says what it changes, and into what.
+    /// Sets the values before and after the change.
     #[must_use]
     pub fn with_change(self, before: Value, after: Value) -> Self {
         Self { before, after, ..self }
     }
 }
 
-/// An event that a change of the table records in its own transaction: both happen, or neither.
+/// An event that is recorded in the transaction of its change, so that both happen or neither does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     pub(crate) event: AuditEvent,
@@ -138,7 +138,7 @@ pub struct Recorded {
 }
 
 impl AuditEvent {
-    /// Records the event as done at this moment, in the transaction of its change.
+    /// Completes the event at this time, for the transaction of its change.
     pub fn done_at(self, at: Timestamp) -> Recorded {
         Recorded { event: Self { phase: Phase::Done, ..self }, at }
     }
@@ -159,40 +159,40 @@ pub struct AuditEntry {
     pub event: AuditEvent,
 }
 
-/// An entry as it is stored: the very text that is hashed, so that no reader's idea of JSON comes between.
+/// An entry as it is stored: the exact text that is hashed, independent of any JSON serializer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredEntry {
     /// Canonical JSON of an [`AuditEntry`].
     pub body: String,
-    /// The sort key.
+    /// Sort key.
     #[serde(skip_serializing)]
     pub sk: String,
 }
 
 impl StoredEntry {
-    /// What it says.
+    /// Parses the entry.
     pub fn entry(&self) -> Result<AuditEntry, StoreError> {
         let unreadable = || format!("{} of an audit log cannot be read", self.sk);
         serde_json::from_str(&self.body).map_err(|_| StoreError::Internal(unreadable()))
     }
 
-    /// The hash by which a digest names it: SHA-256 of the body in hex.
+    /// Returns the hash that a digest contains: SHA-256 of the body in hex.
     pub fn hash(&self) -> String {
         sha256(&self.body)
     }
 }
 
-/// An entry that was added, as the keys of the table's stream name it.
+/// An added entry, identified by the keys in the table's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedEntry {
-    /// The workspace.
+    /// Workspace.
     pub workspace: Tenant,
-    /// The entry's id.
+    /// Id of the entry.
     pub id: String,
 }
 
 impl PublishedEntry {
-    /// The entry of these keys; none when they are of another item. Only for keys that our own table's stream names.
+    /// Returns the entry of these keys; none for keys of another item. Only for keys from our own table's stream.
     pub fn from_keys(pk: &str, sk: &str) -> Option<Self> {
         let id = sk.strip_prefix("ENTRY#")?.to_owned();
         let workspace = pk.strip_prefix("WS#")?.strip_suffix("#AUDIT")?;
@@ -205,15 +205,15 @@ fn sha256(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
 
-/// Id of an entry: sixteen hex digits of microseconds, the outcome after its intent, and what tells it from others of the
-/// same instant.
+/// Returns the id of an entry: sixteen hex digits of microseconds, a digit that sorts an outcome after its intent, and
+/// a suffix that distinguishes entries of the same instant.
 fn entry_id(event: &AuditEvent, at: Timestamp) -> String {
     let order = u8::from(event.phase != Phase::Intended);
     let digest = sha256(&marker_id(event));
     format!("{:016x}-{order}-{}", at.as_microsecond(), digest.get(..12).unwrap_or(&digest))
 }
 
-/// The first id that an entry of this moment can have.
+/// Returns the lowest id of an entry at this time.
 fn first_id(at: Timestamp) -> String {
     format!("{:016x}", at.as_microsecond())
 }
@@ -233,13 +233,13 @@ pub(crate) fn new_entry(
 /// Exists while a repetition of an event is recognized.
 #[derive(Serialize, Deserialize)]
 struct EventMarker {
-    /// The table removes it after this, in Unix seconds.
+    /// Time to live, in Unix seconds.
     expires: i64,
 }
 
 impl Table {
-    /// Appends entries of different events in one transaction. Events that were recorded before are left out. A transaction
-    /// has room for [`MAX_EVENTS_PER_TRANSACTION`].
+    /// Appends entries of different events in one transaction of at most [`MAX_EVENTS_PER_TRANSACTION`]. Skips events
+    /// that are recorded already.
     pub async fn append_audit_events(
         &self,
         ws: &Tenant,
@@ -247,7 +247,7 @@ impl Table {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut events = events.to_vec();
-        // A second attempt is made without those that turn out to be recorded.
+        // Retries without those that turn out to be recorded.
         for _ in 0..=events.len() {
             if events.is_empty() {
                 return Ok(());
@@ -270,7 +270,7 @@ impl Table {
         Err(StoreError::Unavailable("an event is being recorded by somebody else".to_owned()))
     }
 
-    /// What records an event in a transaction of a change: the entry, and the marker that it is recorded.
+    /// Returns the actions that record an event in the transaction of its change: the entry and its marker.
     pub(crate) fn audit_actions(
         &self,
         ws: &Tenant,
@@ -286,7 +286,7 @@ impl Table {
         ])
     }
 
-    /// Does these actions and records their event, or neither.
+    /// Executes these actions and records their event in one transaction.
     pub(crate) async fn transact_recorded(
         &self,
         ws: &Tenant,
@@ -297,7 +297,7 @@ impl Table {
         self.transact(actions).await
     }
 
-    /// A page of a workspace's log, newest first: entries before this id, and from `since` on.
+    /// Returns a page of a workspace's log, newest first: entries before this id, from `since` on.
     pub async fn audit_entries(
         &self,
         ws: &Tenant,
@@ -313,12 +313,12 @@ impl Table {
     }
 }
 
-/// The id that an entry of this moment sorts before, for a page that ends there.
+/// Returns the id that sorts after every entry before this moment, for a page that ends there.
 pub fn position_before(moment: Timestamp) -> String {
     first_id(moment)
 }
 
-/// Whether a text has the form of an entry's id or of the beginning of one.
+/// Checks whether a text has the form of an entry id or of its beginning.
 pub fn is_entry_position(text: &str) -> bool {
     let hex = |part: &str, digits| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     match text.split('-').collect::<Vec<_>>()[..] {
@@ -328,7 +328,7 @@ pub fn is_entry_position(text: &str) -> bool {
     }
 }
 
-/// An event is recorded once as an intent and once as an outcome.
+/// Returns the marker id of an event, which is recorded once as an intent and once as an outcome.
 fn marker_id(event: &AuditEvent) -> String {
     let phase = match event.phase {
         Phase::Intended => "intended",

@@ -1,4 +1,4 @@
-//! A value that structs are read from, with errors that name the field they are about.
+//! A value that structs are deserialized from, with errors that name their field.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-/// A value as somebody sent it.
+/// A value as it was sent.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Null,
@@ -19,13 +19,13 @@ pub(super) enum Value {
     Signed(i64),
     Float(f64),
     Text(String),
-    /// A value of a query: text that may stand for a number, a flag or a list.
+    /// A query value: text that may stand for a number, a boolean or a list.
     Query(String),
     List(Vec<Self>),
     Object(Vec<(String, Self)>),
 }
 
-/// Why a value is not what was to be read from it.
+/// Why a value could not be deserialized.
 #[derive(Debug)]
 pub(super) struct InputError {
     field: String,
@@ -37,7 +37,7 @@ impl InputError {
         Self { field: field.to_owned(), problem }
     }
 
-    /// Said of something inside `segment`.
+    /// Prepends `segment` to the error's field path.
     fn prefixed(self, segment: &str) -> Self {
         let field = match self.field.as_str() {
             "" => segment.to_owned(),
@@ -47,7 +47,7 @@ impl InputError {
         Self { field, ..self }
     }
 
-    /// For the sender; `whole` stands where no field is named.
+    /// Converts into a field error; `whole` is the field's name when the path is empty.
     pub(super) fn into_field_error(self, whole: &str) -> FieldError {
         FieldError::new(if self.field.is_empty() { whole.to_owned() } else { self.field }, self.problem)
     }
@@ -159,7 +159,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// Whole numbers that a float holds exactly.
+/// Largest magnitude up to which a float represents every integer exactly.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 impl Value {
@@ -176,7 +176,7 @@ impl Value {
         }
     }
 
-    /// As a number, where it is one: `2.0` is the whole number 2, and a query's digits are a number.
+    /// Converts into an integer where possible: `2.0` becomes 2, and a query's digits become a number.
     fn into_number(self) -> Self {
         match self {
             #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
@@ -214,7 +214,7 @@ impl<'de> Deserializer<'de> for Value {
             Self::Null => visitor.visit_unit(),
             Self::Bool(value) => visitor.visit_bool(value),
             Self::Unsigned(value) => visitor.visit_u64(value),
-            // What fits either is the same number: some visitors know only the unsigned ones.
+            // Non-negative values are passed as unsigned: some visitors accept only those.
             Self::Signed(value) => match u64::try_from(value) {
                 Ok(value) => visitor.visit_u64(value),
                 Err(_) => visitor.visit_i64(value),
@@ -381,7 +381,7 @@ impl<'de> EnumAccess<'de> for Variant {
     }
 }
 
-/// The value that comes with a variant's name, if one does.
+/// Content of an enum variant, if there is any.
 struct VariantContent(Variant);
 
 impl VariantContent {

@@ -1,4 +1,4 @@
-//! What a token says, once its signature holds.
+//! Claims of a token with a valid signature.
 
 use domain::id::WorkspaceId;
 use domain::tenant::{Tenant, trusted};
@@ -9,39 +9,39 @@ use serde_json::Value;
 use crate::session::token::JsonObject;
 use crate::session::{Role, TokenError, User};
 
-/// How far the issuer's clock may be off, in seconds.
+/// Tolerated difference between the issuer's clock and ours, in seconds.
 const CLOCK_SKEW_LEEWAY_SECS: i64 = 60;
 
-/// A session ends within this many seconds: 31 days.
+/// Maximum lifetime of a session: 31 days, in seconds.
 const MAX_SESSION_SECS: i64 = 31 * 24 * 60 * 60;
 
-/// As long as OpenID Connect lets a subject be.
+/// Maximum length of a subject according to OpenID Connect.
 const MAX_SUBJECT_BYTES: usize = 255;
 
-/// What an issuer writes into a session token.
+/// Claims of a session token.
 #[derive(Debug, Clone, Serialize)]
 pub struct Claims {
-    /// The issuer.
+    /// Issuer.
     pub iss: String,
-    /// The audience.
+    /// Audience.
     pub aud: String,
-    /// The person.
+    /// Subject.
     pub sub: String,
-    /// Unix seconds at which it ends.
+    /// Expiry, in Unix seconds.
     pub exp: i64,
-    /// Unix seconds before which it does not hold.
+    /// Start of validity, in Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
-    /// The person's address.
+    /// Email address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// Whether the issuer knows that the address is theirs.
+    /// Whether the issuer has verified the address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email_verified: Option<bool>,
-    /// The workspace, if the issuer knows about workspaces.
+    /// Workspace, if the issuer provides workspaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceId>,
-    /// The role there.
+    /// Role in the workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
 }
@@ -54,11 +54,11 @@ struct RawClaims {
     exp: i64,
     nbf: Option<i64>,
     iat: Option<i64>,
-    /// What makes a signed text one of RFC 8417, which tells of an event such as a logout.
+    /// Marks a security event token (RFC 8417), such as a logout.
     events: Option<Value>,
     email: Option<String>,
     email_verified: Option<Value>,
-    // Other products give these names other meanings, so what is none of ours is not there.
+    // Other products use these names with other meanings, so an invalid value counts as absent.
     workspace: Option<Value>,
     role: Option<Value>,
 }
@@ -70,7 +70,7 @@ enum Audience {
     Multiple(Vec<String>),
 }
 
-/// Holds the claims against whom we trust and what time it is.
+/// Validates the claims against the trusted issuer and the current time.
 pub(super) fn validate(
     JsonObject(members): &JsonObject,
     issuer: &str,
@@ -127,7 +127,7 @@ fn role(claim: Option<Value>) -> Option<Role> {
     claim?.as_str()?.parse().ok()
 }
 
-/// Some providers write their booleans as text.
+/// Reads a boolean. Some providers write booleans as text.
 fn is_true(claim: Option<&Value>) -> bool {
     matches!(claim, Some(Value::Bool(true))) || claim.and_then(Value::as_str) == Some("true")
 }

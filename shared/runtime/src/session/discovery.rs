@@ -1,8 +1,7 @@
-//! The keys that an issuer publishes (OpenID Connect Discovery), fetched when they are needed and kept.
+//! Keys that an issuer publishes (OpenID Connect Discovery), fetched on demand and cached.
 //!
-//! Keys are asked for when a token names one that is not known, and in passing when the known ones are old; whatever
-//! comes in, at most every ten seconds, by one request for all that wait. While the issuer is out of reach, the keys
-//! that are known go on working.
+//! Keys are fetched when a token names an unknown one and refreshed when the cached ones are old: at most every ten
+//! seconds, with one request for all waiting callers. While the issuer is unreachable, cached keys remain valid.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -17,36 +16,36 @@ use serde::Deserialize;
 use crate::session::VerifyError;
 use crate::session::keys::KeySet;
 
-/// No more often than this is the issuer asked.
+/// Minimum interval between requests to the issuer.
 const MIN_FETCH_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 
-/// After this long, a key that the issuer has withdrawn is known no more.
+/// Age after which cached keys are refreshed, so that a key the issuer has withdrawn is dropped.
 const MAX_KEY_AGE: SignedDuration = SignedDuration::from_mins(15);
 
-/// How long the issuer may take for each of its two documents. A person waits meanwhile.
+/// Timeout for each of the issuer's two documents. A person waits meanwhile.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Larger documents are not read: 64 RSA keys with their certificates would fit.
+/// Maximum size of a document: 64 RSA keys with their certificates would fit.
 const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
-/// What an issuer publishes about itself.
+/// Discovers and caches the keys of an issuer.
 pub(super) struct Discovery {
     issuer: String,
     document: Url,
     accepted: Vec<Algorithm>,
-    /// Made when it is first needed: it reads every root certificate of the machine.
+    /// Created on first use: it reads every root certificate of the machine.
     http: OnceLock<Client>,
     cache: Mutex<KeyCache>,
-    /// Held by the one who asks.
+    /// Held while fetching.
     fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Default)]
 struct KeyCache {
     keys: Option<Arc<KeySet>>,
-    /// When they came.
+    /// When the keys were fetched.
     fetched_at: Option<Timestamp>,
-    /// When the issuer was asked last, and whether it has answered that.
+    /// When the issuer was last asked.
     last_attempt_at: Option<Timestamp>,
     last_attempt_succeeded: bool,
 }
@@ -57,7 +56,7 @@ impl KeyCache {
     }
 }
 
-/// Clocks can be set back, so a moment in the future is as far away as one in the past.
+/// Checks whether a moment is less than `length` away. Clocks can be set back, so the future counts like the past.
 fn within(length: SignedDuration, of: Option<Timestamp>, now: Timestamp) -> bool {
     of.is_some_and(|moment| now.duration_since(moment).abs() < length)
 }
@@ -80,20 +79,20 @@ impl Discovery {
         })
     }
 
-    /// The issuer's keys, the one of this name among them if the issuer has it.
+    /// Returns the issuer's keys, including this one if the issuer has it.
     pub(super) async fn key_set_for(&self, key_id: &str, now: Timestamp) -> Result<Arc<KeySet>, VerifyError> {
         let cached = self.cached();
         let usable = cached.containing(key_id);
         let _fetching = match usable {
             Some(keys) if within(MAX_KEY_AGE, cached.fetched_at, now) => return Ok(keys),
-            // Somebody is fetching already, and what is known will do.
+            // Another task is fetching, and the cached key suffices.
             Some(keys) => match self.fetching.try_lock() {
                 Ok(fetching) => fetching,
                 Err(_) => return Ok(keys),
             },
             None => self.fetching.lock().await,
         };
-        // Whoever had to wait has perhaps been answered by now.
+        // The task that held the lock may have fetched already.
         if !within(MIN_FETCH_INTERVAL, self.cached().last_attempt_at, now) {
             self.refresh(now).await;
         }
@@ -102,7 +101,7 @@ impl Discovery {
             .ok_or(VerifyError::IssuerUnavailable)
     }
 
-    /// Asks the issuer. That it was asked is noted first: a request that breaks off in the middle counts as well.
+    /// Fetches the keys. The attempt is recorded first, so that a cancelled request counts as well.
     async fn refresh(&self, now: Timestamp) {
         self.update(|cache| (cache.last_attempt_at, cache.last_attempt_succeeded) = (Some(now), false));
         match self.fetch().await {
@@ -129,7 +128,7 @@ impl Discovery {
             return Err(format!("its openid-configuration is of {:?}", document.issuer));
         }
         let jwks_uri = Url::parse(&document.jwks_uri).ok();
-        // Only an issuer on loopback may send us on to an address without TLS.
+        // Only an issuer on loopback may refer to a URL without TLS.
         let jwks_uri = jwks_uri
             .filter(|uri| is_safe(uri) && (uri.scheme() == "https" || self.document.scheme() == "http"))
             .ok_or("its jwks_uri is not an address with https")?;
@@ -142,7 +141,7 @@ impl Discovery {
         let failed = |error: reqwest::Error| format!("{url} does not answer: {error}");
         let request = http.get(url.clone()).header(ACCEPT, "application/json").timeout(FETCH_TIMEOUT);
         let response = request.send().await.map_err(failed)?;
-        // A Worker's fetch follows redirects by itself; what was found elsewhere is not the issuer's.
+        // A Worker's fetch follows redirects; a document from another URL is not the issuer's.
         if response.status() != StatusCode::OK || response.url() != url {
             return Err(format!("{url} answers {}", response.status()));
         }
@@ -173,7 +172,7 @@ impl Discovery {
     }
 }
 
-/// Whether what is found at an address can be trusted to be from there.
+/// Checks whether a URL is authenticated: https, or http on loopback.
 fn is_safe(url: &Url) -> bool {
     let loopback = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
     let encrypted = url.scheme() == "https" || (url.scheme() == "http" && loopback);
@@ -184,7 +183,7 @@ fn is_safe(url: &Url) -> bool {
         && url.fragment().is_none()
 }
 
-/// The body, unless it is too large.
+/// Reads the body. None when it is too large.
 #[cfg(not(target_arch = "wasm32"))]
 async fn body(mut response: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
     let mut body = Vec::new();
@@ -197,7 +196,7 @@ async fn body(mut response: Response) -> Result<Option<Vec<u8>>, reqwest::Error>
     Ok(Some(body))
 }
 
-/// The body, unless it is too large. A Worker hands it over as a whole.
+/// Reads the body. None when it is too large. A Worker returns it as a whole.
 #[cfg(target_arch = "wasm32")]
 async fn body(response: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
     Ok(Some(response.bytes().await?.to_vec()).filter(|body| body.len() <= MAX_DOCUMENT_BYTES))

@@ -1,4 +1,4 @@
-//! The issuer's keys.
+//! Keys of the issuer.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,28 +10,28 @@ use serde_json::Value;
 use crate::session::TokenError;
 use crate::session::token::Token;
 
-/// RSA keys below 2048 bits do not sign (RFC 7518), above 8192 they are there to keep us busy.
+/// Accepted RSA modulus sizes: RFC 7518 requires 2048 bits, and more than 8192 would only cost time.
 const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
-/// A JWK set as far as it can be used here.
+/// Usable keys of a JWK set.
 #[derive(Debug)]
 pub(super) struct KeySet(Vec<Key>);
 
 #[derive(Debug)]
 struct Key {
     id: String,
-    /// What the key is for: said by the key, never by a token.
+    /// Algorithms of the key: defined by the key, never by a token.
     algorithms: Vec<Algorithm>,
     key: DecodingKey,
 }
 
-/// An algorithm, as tokens and configurations write it.
+/// Returns the name of an algorithm as used in tokens and configuration.
 pub(super) fn name(algorithm: Algorithm) -> String {
     format!("{algorithm:?}")
 }
 
 impl KeySet {
-    /// The keys of a set that sign with an accepted algorithm. Issuers publish others beside them, which are left out.
+    /// Parses the keys of a set that sign with an accepted algorithm. Other published keys are skipped.
     pub(super) fn parse(json: &[u8], accepted: &[Algorithm]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Set {
@@ -48,12 +48,12 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// Whether a key of this name is there.
+    /// Checks whether a key with this id exists.
     pub(super) fn contains(&self, id: &str) -> bool {
         self.0.iter().any(|key| key.id == id)
     }
 
-    /// Whether the key that the token names has signed it, with an algorithm that the key is for.
+    /// Verifies the token's signature with the key it names and an algorithm of that key.
     pub(super) fn verify_signature(&self, token: &Token<'_>) -> Result<(), TokenError> {
         if !self.contains(&token.key_id) {
             return Err(TokenError::UnknownKey);
@@ -98,7 +98,7 @@ impl Key {
     }
 }
 
-/// What a key can do by what it is. Those of RSA that are too short or too long can do nothing.
+/// Returns the algorithms that a key's type supports; none for RSA keys of unsuitable size.
 fn algorithms_for(parameters: &AlgorithmParameters) -> &'static [Algorithm] {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     match parameters {

@@ -1,4 +1,4 @@
-//! A token taken apart: strictly, and nothing of it believed yet.
+//! Strict parsing of a token, before any verification.
 
 use std::fmt;
 
@@ -10,22 +10,21 @@ use serde_json::{Map, Value};
 
 use crate::session::TokenError;
 
-/// Nobody needs a longer token; parsing stops here.
+/// Maximum size of a token, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// Three parts of base64url, each written in the one way in which its bytes are written.
+/// Three base64url parts, each in its only canonical encoding.
 #[derive(Debug)]
 pub(super) struct Token<'a> {
     pub(super) algorithm: String,
     pub(super) key_id: String,
     pub(super) payload: JsonObject,
-    /// What is signed: the first two parts as they came.
+    /// Signed bytes: the first two parts as received.
     pub(super) signed: &'a [u8],
     pub(super) signature: &'a str,
 }
 
-/// A JSON object in which no name stands twice. Of two values one program checks the first and another uses the
-/// second.
+/// A JSON object without duplicate names. Of two values, one program could check the first and another use the second.
 #[derive(Debug)]
 pub(super) struct JsonObject(pub(super) Map<String, Value>);
 
@@ -62,7 +61,7 @@ impl<'a> Token<'a> {
         let (signed, signature) = token.rsplit_once('.').ok_or(three)?;
         let (header, payload) =
             signed.split_once('.').filter(|(_, rest)| !rest.contains('.')).ok_or(three)?;
-        // All parts, before any of them means something.
+        // Decodes all parts before it interprets any.
         let [Ok(header), Ok(payload), Ok(_)] =
             [header, payload, signature].map(|part| URL_SAFE_NO_PAD.decode(part))
         else {
@@ -85,8 +84,8 @@ impl<'a> Token<'a> {
     }
 }
 
-/// What providers write for tokens that let somebody in. Their other tokens (of a logout, of an event) are signed
-/// with the same keys.
+/// Checks the `typ` that providers use for session tokens. Their other tokens (logout, events) are signed with the same
+/// keys.
 fn is_session_type(typ: &Value) -> bool {
     let Some(typ) = typ.as_str().map(str::to_ascii_lowercase) else { return false };
     matches!(typ.strip_prefix("application/").unwrap_or(&typ), "jwt" | "at+jwt")

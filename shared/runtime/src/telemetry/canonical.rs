@@ -1,4 +1,4 @@
-//! The canonical line of a unit of work: one JSON object, which CloudWatch reads as metrics too.
+//! Canonical line of a unit of work: one JSON object, which CloudWatch also reads as metrics.
 
 use std::collections::BTreeMap;
 #[cfg(not(target_arch = "wasm32"))]
@@ -15,20 +15,21 @@ use crate::telemetry::correlation::CorrelationId;
 use crate::telemetry::metric::{EmfMetadata, Metric};
 use crate::telemetry::unit::{Outcome, UnitKind, UnitOfWork};
 
-/// The function's name on AWS, which holds the stack's: two deployments in one account have metrics of their own.
+/// Returns the function's name on AWS. It contains the stack's name, so that two deployments in one account have
+/// separate metrics.
 #[cfg(not(target_arch = "wasm32"))]
 fn deployed_function_name() -> Option<&'static str> {
     static NAME: LazyLock<Option<String>> = LazyLock::new(|| Env::optional("AWS_LAMBDA_FUNCTION_NAME"));
     NAME.as_deref()
 }
 
-/// CloudWatch does not read what a Worker says.
+/// Returns none: CloudWatch does not read a Worker's log.
 #[cfg(target_arch = "wasm32")]
 fn deployed_function_name() -> Option<&'static str> {
     None
 }
 
-/// The line of a unit that ends now.
+/// Builds the line of a unit that ends now.
 pub(super) fn line(unit: &UnitOfWork) -> String {
     let state = unit.state();
     let outcome = state.outcome.unwrap_or(Outcome::Abandoned);
@@ -65,7 +66,7 @@ pub(super) fn line(unit: &UnitOfWork) -> String {
     serde_json::to_string(&line).unwrap_or_default()
 }
 
-/// Its order is the reading order.
+/// Fields in reading order.
 #[derive(Serialize)]
 struct CanonicalLine<'a> {
     timestamp: Timestamp,
@@ -105,7 +106,7 @@ struct CanonicalLine<'a> {
     emf: EmfMetadata,
 }
 
-/// The value of a metric.
+/// Value of a metric.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(untagged)]
 enum MetricValue {

@@ -1,4 +1,4 @@
-//! For tests: captures the log lines of this thread as the cloud would get them.
+//! Test support: captures the log lines of this thread as they are written in the cloud.
 
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -8,12 +8,12 @@ use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 use crate::telemetry::json_lines;
 
-/// While only one subscriber lives, `tracing` asks the thread that first comes to a line whether anybody wants it,
-/// for all threads and for good. With these two there is never one alone.
+/// Keeps more than one subscriber registered. With a single one, `tracing` caches for all threads whether the first
+/// thread that reaches a line is interested in it.
 static IDLE_SUBSCRIBERS: LazyLock<[Dispatch; 2]> =
     LazyLock::new(|| [NoSubscriber::default(), NoSubscriber::default()].map(Dispatch::new));
 
-/// The lines since the capture started.
+/// Lines since the capture started.
 pub(crate) struct LogCapture {
     lines: Arc<Mutex<Vec<Value>>>,
     _guard: DefaultGuard,

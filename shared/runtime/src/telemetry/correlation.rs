@@ -1,4 +1,4 @@
-//! The id that everything caused by one request, message or event has in common.
+//! Correlation id shared by everything that one request, message or event causes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,29 +8,29 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::random;
 
-/// The header that carries it over HTTP, both ways.
+/// HTTP header that carries it, in requests and responses.
 pub const CORRELATION_HEADER: &str = "x-correlation-id";
 
-/// The message attribute that carries it through SQS.
+/// SQS message attribute that carries it.
 pub const CORRELATION_ATTRIBUTE: &str = "correlation";
 
-/// An id that is safe to log and to send on: 8 to 64 ASCII letters, digits, `-` and `_`. A UUID and a trace id fit;
-/// line breaks, quotes and session tokens do not.
+/// An id that is safe to log and to forward: 8 to 64 ASCII letters, digits, `-` and `_`. UUIDs and trace ids fit; line
+/// breaks, quotes and session tokens do not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CorrelationId(Arc<str>);
 
-/// What is said to a text of another form.
+/// Error for text of another form.
 #[derive(Debug, thiserror::Error)]
 #[error("a correlation id has 8 to 64 letters, digits, - and _")]
 pub struct InvalidCorrelationId;
 
 impl CorrelationId {
-    /// A new one, of 96 random bits.
+    /// Generates an id of 96 random bits.
     pub fn generate() -> Self {
         Self(random::id().map_or_else(|_| "no-randomness".into(), Into::into))
     }
 
-    /// As text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

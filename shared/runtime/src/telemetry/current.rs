@@ -1,5 +1,5 @@
-//! The unit of work of the current task: code records facts about it without being given the unit. Outside of
-//! a unit of work these functions do nothing.
+//! The unit of work of the current task: code records facts about it without passing it along. Outside of a unit of
+//! work these functions do nothing.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -32,13 +32,13 @@ pub fn count(metric: Metric, by: u64) {
     });
 }
 
-/// The correlation id of the current unit, for whatever it sends.
+/// Returns the correlation id of the current unit, for what it sends.
 pub fn correlation_id() -> Option<CorrelationId> {
     CURRENT.try_with(|unit| unit.correlation.clone()).ok()
 }
 
-/// Records the workspace and the ad account of the current unit. For verified ids only: a path can name anything before the session is
-/// checked.
+/// Records the workspace and the ad account of the current unit. Pass verified ids only: before the session is checked,
+/// a path can name anything.
 pub fn record_workspace(workspace: &WorkspaceId, ad_account: Option<&AdAccountId>) {
     with_current(|unit| {
         let mut state = unit.state();
@@ -74,7 +74,7 @@ pub fn record_outcome(outcome: Outcome) {
     with_current(|unit| unit.state().outcome = Some(outcome));
 }
 
-/// Records the problem of the current unit, by the stable last part of its type.
+/// Records the problem of the current unit, by the stable last segment of its type.
 pub fn record_problem(problem: &'static str) {
     with_current(|unit| unit.state().problem = Some(problem));
 }

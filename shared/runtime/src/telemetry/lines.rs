@@ -1,4 +1,4 @@
-//! Log lines as JSON: one flat object a line, with the fields of the spans around it.
+//! Log lines as JSON: one flat object per line, with the fields of the enclosing spans.
 
 use std::fmt;
 
@@ -14,16 +14,16 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::clock::Clock;
 use crate::telemetry::unit;
 
-/// Gives every line to `print`. A canonical line is given as it is.
+/// Formats each line for `print`. A canonical line is passed through unchanged.
 pub(super) struct JsonLines<P> {
     pub(super) print: P,
     pub(super) clock: Clock,
 }
 
-/// Names that a line has for itself. A field of such a name gets `field_` before it.
+/// Names of a line's own fields. Other fields with these names get the prefix `field_`.
 const RESERVED_FIELDS: [&str; 3] = ["timestamp", "level", "target"];
 
-/// The fields of a span or of an event, in the order of their mention.
+/// Fields of a span or event, in order.
 #[derive(Debug, Clone, Default)]
 struct Fields {
     message: Option<String>,
@@ -31,7 +31,7 @@ struct Fields {
 }
 
 impl Fields {
-    /// The sentence comes first; a field that is called so as well is a field.
+    /// Sets text. The message comes first; another field named `message` is an ordinary field.
     fn set_text(&mut self, name: &'static str, text: String) {
         match name {
             "message" if self.message.is_none() => self.message = Some(text),
@@ -40,7 +40,7 @@ impl Fields {
         }
     }
 
-    /// The later word on the same field is the one that counts.
+    /// Sets a field; a later value replaces an earlier one.
     fn set(&mut self, name: &'static str, value: Value) {
         match self.others.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value,

@@ -1,41 +1,41 @@
-//! What is measured, in CloudWatch's embedded metric format: the log line is the metric, no call is made.
+//! Metrics in CloudWatch's embedded metric format: the log line is the metric, without a call.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-/// Where CloudWatch keeps the metrics.
+/// CloudWatch namespace of the metrics.
 pub const METRIC_NAMESPACE: &str = "Adflight";
 
-/// The one dimension of every metric: the function's name, on AWS with its stack's.
+/// The only dimension of every metric: the function's name, on AWS including the stack's.
 pub const METRIC_DIMENSION: &str = "Function";
 
-/// Something that is counted or measured.
+/// A counted or measured quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
-    /// How long the unit took.
+    /// Duration of the unit, in milliseconds.
     DurationMs,
-    /// Units that failed, for now or for good.
+    /// Failed units, whether or not they are retried.
     Failures,
-    /// Jobs that wait, as Meta or another run demands.
+    /// Jobs deferred because of Meta's limits or another run.
     Deferred,
-    /// Messages put beside their queue.
+    /// Messages sent to a dead-letter queue.
     DeadLettered,
-    /// Webhooks whose signature was missing or wrong.
+    /// Webhooks with a missing or wrong signature.
     SignatureFailures,
-    /// Items of facts written.
+    /// Fact items written.
     FactsWritten,
     /// HTTP calls to the Graph API, retries included.
     GraphCalls,
     /// Selected accounts that have not been synced for too long.
     StaleAccounts,
-    /// Connections whose token ends soon.
+    /// Connections whose token expires soon.
     ExpiringTokens,
-    /// Connections that only a person can mend.
+    /// Connections that a person must renew.
     NeedsReconnect,
 }
 
 impl Metric {
-    /// Every metric.
+    /// All metrics.
     pub const ALL: [Self; 10] = [
         Self::DurationMs,
         Self::Failures,
@@ -49,7 +49,7 @@ impl Metric {
         Self::NeedsReconnect,
     ];
 
-    /// Its name in CloudWatch.
+    /// Returns the name in CloudWatch.
     pub fn name(self) -> &'static str {
         match self {
             Self::DurationMs => "DurationMs",
@@ -65,7 +65,7 @@ impl Metric {
         }
     }
 
-    /// Its unit in CloudWatch.
+    /// Returns the unit in CloudWatch.
     pub fn unit(self) -> &'static str {
         match self {
             Self::DurationMs => "Milliseconds",
@@ -80,7 +80,7 @@ impl Serialize for Metric {
     }
 }
 
-/// The member `_aws`: which members of the line are metrics.
+/// The member `_aws`, which declares which members of the line are metrics.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct EmfMetadata {

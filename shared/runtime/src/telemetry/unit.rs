@@ -1,5 +1,5 @@
-//! A unit of work: one request, one message or one event. It has a span, so that every line written meanwhile
-//! names it, and at its end it leaves one canonical line with everything that was recorded on the way.
+//! A unit of work: one request, one message or one event. It has a span, so that every line written during it names it,
+//! and at its end it writes one canonical line with everything recorded during it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,20 +21,20 @@ use crate::telemetry::correlation::{CORRELATION_HEADER, CorrelationId};
 use crate::telemetry::metric::Metric;
 use crate::telemetry::{canonical, current};
 
-/// The target of the spans, and of the sentence for people at a unit's end.
+/// Target of the spans, and of the readable line at a unit's end.
 pub(super) const UNIT_TARGET: &str = "unit";
 
-/// The target of canonical lines, whose message is the whole line.
+/// Target of canonical lines, whose message is the whole line.
 pub(super) const CANONICAL_TARGET: &str = "canonical";
 
 tokio::task_local! {
     static REQUEST_ID: String;
 }
 
-/// Nothing was done yet in this process.
+/// True until the first unit of this process.
 static COLD_START: AtomicBool = AtomicBool::new(true);
 
-/// What kind of work it is.
+/// Kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum UnitKind {
@@ -47,21 +47,21 @@ pub(super) enum UnitKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Well.
+    /// Succeeded.
     Done,
-    /// It is done later, as Meta or another run demands.
+    /// Deferred because of Meta's limits or another run.
     Deferred,
-    /// It failed, and comes again by itself.
+    /// Failed and will be retried automatically.
     WillRetry,
-    /// Another try cannot help: the message was put beside its queue.
+    /// Failed permanently; the message is in the dead-letter queue.
     DeadLettered,
-    /// It was dropped until a person has connected to Meta again.
+    /// Dropped until a person reconnects to Meta.
     NeedsReconnect,
-    /// What was asked for is not possible or not allowed.
+    /// Rejected: the request is not possible or not allowed.
     Rejected,
-    /// It failed for good.
+    /// Failed permanently.
     Failed,
-    /// It stopped in the middle: a panic, or nobody waits for it any more.
+    /// Stopped midway: a panic, or a caller that no longer waits.
     Abandoned,
 }
 
@@ -75,7 +75,7 @@ impl Outcome {
         }
     }
 
-    /// The metric that counts such ends.
+    /// Returns the metrics that count this outcome.
     pub(super) fn metrics(self) -> &'static [Metric] {
         match self {
             Self::Done | Self::NeedsReconnect | Self::Rejected => &[],
@@ -86,7 +86,7 @@ impl Outcome {
     }
 }
 
-/// One request, message or event, while it is worked on.
+/// A request, message or event in progress.
 #[derive(Debug)]
 pub struct UnitOfWork {
     pub(super) function: &'static str,
@@ -103,7 +103,7 @@ pub struct UnitOfWork {
     state: Mutex<UnitState>,
 }
 
-/// What is known only on the way.
+/// State recorded during the work.
 #[derive(Debug, Default)]
 pub(super) struct UnitState {
     pub(super) operation: Option<Cow<'static, str>>,
@@ -116,24 +116,24 @@ pub(super) struct UnitState {
     pub(super) counts: BTreeMap<Metric, u64>,
 }
 
-/// What is known of a queued message beside its body.
+/// Metadata of a queued message.
 #[derive(Debug, Clone, Default)]
 pub struct MessageMetadata {
-    /// The queue's id of the message.
+    /// Message id of the queue.
     pub message_id: String,
-    /// How often it has been received, this time included, where the queue says so.
+    /// Number of receives, this one included, where the queue reports it.
     pub attempt: Option<u32>,
-    /// What the sender's unit of work was part of.
+    /// Correlation id of the sender's unit of work.
     pub correlation: Option<CorrelationId>,
 }
 
-/// Does the work of an invocation that the host knows by this id.
+/// Runs the work of an invocation with its request id at the host.
 pub async fn with_request_id<F: Future>(request_id: String, work: F) -> F::Output {
     REQUEST_ID.scope(request_id, work).await
 }
 
 impl UnitOfWork {
-    /// An HTTP request. It goes on with the caller's correlation id if that is safe.
+    /// Creates the unit of an HTTP request. Adopts the caller's correlation id if it is safe.
     pub fn request(function: &'static str, clock: &Clock, method: &Method, headers: &HeaderMap) -> Self {
         let given = headers.get(CORRELATION_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         let unit = Self::begin(function, clock, UnitKind::Request, given, MessageMetadata::default());
@@ -141,13 +141,13 @@ impl UnitOfWork {
         unit
     }
 
-    /// A message of a queue. One that nobody gave a correlation id begins a story of its own: its own id.
+    /// Creates the unit of a queue message. Without a correlation id, its message id becomes one.
     pub fn message(function: &'static str, clock: &Clock, metadata: MessageMetadata) -> Self {
         let given = metadata.correlation.clone().or_else(|| metadata.message_id.parse().ok());
         Self::begin(function, clock, UnitKind::Message, given, metadata)
     }
 
-    /// What the host starts without a request and without a message, such as a schedule.
+    /// Creates the unit of an event that is neither a request nor a message, such as a schedule.
     pub fn event(function: &'static str, clock: &Clock) -> Self {
         let given = REQUEST_ID.try_with(|id| id.parse().ok()).ok().flatten();
         Self::begin(function, clock, UnitKind::Event, given, MessageMetadata::default())
@@ -163,7 +163,7 @@ impl UnitOfWork {
         let correlation = correlation.unwrap_or_else(CorrelationId::generate);
         let message_id = Some(metadata.message_id).filter(|id| !id.is_empty());
         let request_id = REQUEST_ID.try_with(Clone::clone).ok();
-        // At the level of errors: where any line is written at all, it says to what it belongs.
+        // At error level, so that every written line names its unit.
         let span = tracing::error_span!(
             target: UNIT_TARGET,
             parent: None,
@@ -192,13 +192,13 @@ impl UnitOfWork {
         }
     }
 
-    /// What this unit and all that it causes have in common.
+    /// Returns the correlation id shared by this unit and everything it causes.
     pub fn correlation(&self) -> &CorrelationId {
         &self.correlation
     }
 
-    /// Does the work as this unit. When it has ended, also by a panic or by being dropped, the canonical line is
-    /// written. Large work should come in a box: it is handed through several layers.
+    /// Runs the work as this unit and writes the canonical line at its end, also after a panic or a drop. Box large
+    /// futures: they pass through several layers.
     pub async fn run<F: Future>(self, work: F) -> F::Output {
         let unit = Arc::new(self);
         let _emit = EmitOnDrop(unit.clone());
@@ -206,7 +206,7 @@ impl UnitOfWork {
         current::scope(unit, work).instrument(span).await
     }
 
-    /// Answers a request as this unit.
+    /// Runs a request's work as this unit and returns its response.
     pub async fn respond(self, work: impl Future<Output = Response>) -> Response {
         let correlation = HeaderValue::from_str(self.correlation.as_str());
         let work = async {
@@ -245,7 +245,7 @@ impl UnitOfWork {
     }
 }
 
-/// Writes the line of a unit when it goes.
+/// Writes a unit's line when it is dropped.
 struct EmitOnDrop(Arc<UnitOfWork>);
 
 impl Drop for EmitOnDrop {
@@ -254,7 +254,7 @@ impl Drop for EmitOnDrop {
     }
 }
 
-/// A stranger may invent methods; they are not repeated.
+/// Returns the name of a known method. Invented ones are logged as `other`.
 fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -281,7 +281,7 @@ mod tests {
 
     const FUNCTION: &str = "sync-entities";
 
-    /// The lines that work writes, as the cloud sees them.
+    /// Returns the lines that work writes, as in the cloud.
     async fn lines_of<F: Future>(level: &str, work: impl FnOnce() -> F) -> Vec<Value> {
         let capture = LogCapture::start(level);
         work().await;
@@ -301,7 +301,7 @@ mod tests {
         UnitOfWork::message(FUNCTION, &Clock::system(), metadata(Some("story-0001")))
     }
 
-    /// The rules of CloudWatch's "Specification: Embedded metric format".
+    /// Checks a line against CloudWatch's "Specification: Embedded metric format".
     fn assert_valid_emf(line: &Value) {
         let units = ["Milliseconds", "Count"];
         let aws = &line["_aws"];
@@ -460,7 +460,7 @@ mod tests {
         assert_eq!(emitted, [stopped("a long job"), stopped("a broken job")]);
     }
 
-    /// Lets a future go as far as it can. Whether it is not finished.
+    /// Polls a future once. Returns whether it is pending.
     async fn begin_only(mut work: std::pin::Pin<&mut impl Future>) -> bool {
         std::future::poll_fn(|context| std::task::Poll::Ready(work.as_mut().poll(context).is_pending())).await
     }

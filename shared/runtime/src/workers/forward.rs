@@ -1,4 +1,4 @@
-//! From the queue of the edge to the queue at AWS.
+//! Forwards messages from the edge's queue to the queue at AWS.
 
 use domain::Error;
 use domain::job::Queue;
@@ -14,18 +14,18 @@ use crate::Clock;
 use crate::envelope::Envelope;
 use crate::telemetry::{Metric, Outcome, UnitOfWork, count, record_operation, record_outcome};
 
-/// A batch is given back after this, so that Cloudflare need not break it off.
+/// Processing time after which the rest of a batch is returned, before Cloudflare aborts it.
 const MAX_BATCH_MS: u64 = 120_000;
 
-/// Forwards the messages of a batch to the queue of `queue`'s function at AWS, and settles each by itself: what
-/// SQS has is acknowledged, what it could not take comes again later and later, and what nobody can ever use
-/// goes to the dead letters with its reason.
+/// Forwards the messages of a batch to the queue of `queue`'s function at AWS and settles each one: a message that SQS
+/// accepted is acknowledged, one it could not accept is retried with a growing delay, and one that can never be
+/// processed is dead-lettered with its reason.
 ///
-/// A message whose handling breaks the code takes the whole run along, and Cloudflare brings the batch again.
-/// Then its messages are handled one by one, and the one whose id was left in the poison marker is dead-lettered unread.
+/// A message whose handling panics ends the whole run, and Cloudflare redelivers the batch. Its messages are then
+/// handled one by one, and the one whose id is in the poison marker is dead-lettered unread.
 pub async fn forward(batch: &MessageBatch, env: &Env, queue: Queue) {
     telemetry::init();
-    // The functions bear the names of their queues.
+    // A function has the name of its queue.
     let unit = UnitOfWork::event(queue.name(), &Clock::system());
     unit.run(Box::pin(forward_all(batch, env, queue))).await;
 }
@@ -46,7 +46,7 @@ async fn forward_all(batch: &MessageBatch, env: &Env, queue: Queue) {
         retried: 0,
     };
     let (mut retries, fresh): (Vec<_>, Vec<_>) = messages.into_iter().partition(|one| one.attempt() > 1);
-    // From the other end at every other try: whatever stops the run, both sides of it are reached.
+    // Reversed on every other attempt, so that messages on both sides of one that stops the run are reached.
     if retries.first().is_some_and(|one| one.attempt().is_multiple_of(2)) {
         retries.reverse();
     }
@@ -64,18 +64,18 @@ async fn forward_all(batch: &MessageBatch, env: &Env, queue: Queue) {
     tracing::info!(received, forwarded, dead_lettered, retried, sqs_error, "A batch was forwarded.");
 }
 
-/// A message that was read.
+/// A parsed message.
 struct ReadMessage {
     message: Message,
     outgoing: OutgoingMessage,
 }
 
-/// The work on one batch.
+/// State of forwarding one batch.
 struct ForwardRun<'a> {
     env: &'a Env,
     queue: Queue,
     started_at_ms: u64,
-    /// Where to, or why nothing more can be sent in this run: what one call did not reach, the next will not.
+    /// The queue at AWS, or why this run sends nothing more: after one failed call the next would fail too.
     sqs: Result<Sqs, Error>,
     forwarded: usize,
     dead_lettered: usize,
@@ -83,7 +83,7 @@ struct ForwardRun<'a> {
 }
 
 impl ForwardRun<'_> {
-    /// Reads messages; those that cannot be used are settled here.
+    /// Parses messages; settles those that cannot be processed.
     async fn read(&mut self, messages: Vec<Message>) -> Vec<ReadMessage> {
         let mut read = Vec::with_capacity(messages.len());
         for message in messages {
@@ -107,7 +107,7 @@ impl ForwardRun<'_> {
         read
     }
 
-    /// Sends messages and settles each of them.
+    /// Sends messages and settles each one.
     async fn send(&mut self, read: Vec<ReadMessage>) {
         if read.is_empty() {
             return;
@@ -118,7 +118,7 @@ impl ForwardRun<'_> {
                     self.settle(read, outcome).await;
                 }
             }
-            // One of them is at fault, and SQS does not say which.
+            // One of them is invalid, and SQS does not say which.
             Err(Error::RejectedByPlatform(_)) if read.len() > 1 => {
                 for one in read {
                     Box::pin(self.send(vec![one])).await;
@@ -144,7 +144,7 @@ impl ForwardRun<'_> {
         if worker::Date::now().as_millis().saturating_sub(self.started_at_ms) > MAX_BATCH_MS {
             return Err(Error::Unavailable("the batch took too long".to_owned()));
         }
-        // Of one message alone its name; of several no name fits, and the next try takes them one by one.
+        // Marks a single message by its id. A batch has no single id; the next attempt sends its messages one by one.
         let name = || match read {
             [one] => one.message.message_id(),
             _ => String::new(),
@@ -183,7 +183,7 @@ impl ForwardRun<'_> {
         let name = message.message_id();
         match dead_letter(self.env, &message.raw(), reason).await {
             Ok(()) => {
-                // Why is said there: a reason may quote what the message says.
+                // The reason is in the dead letter only: it may quote the message.
                 tracing::error!(message_id = name, "A message went to the dead letters.");
                 count(Metric::DeadLettered, 1);
                 self.dead_lettered = self.dead_lettered.saturating_add(1);
@@ -198,7 +198,7 @@ impl ForwardRun<'_> {
     }
 }
 
-/// What SQS gets of a message.
+/// Converts a message for SQS.
 fn to_outgoing(text: &str, queue: Queue) -> Result<OutgoingMessage, String> {
     let Envelope { correlation, job } = Envelope::parse(text, queue)?;
     let body = serde_json::to_string(&job).map_err(|error| error.to_string())?;

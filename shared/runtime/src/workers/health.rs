@@ -1,4 +1,4 @@
-//! What a Worker says of itself when nobody asks.
+//! Health report of a Worker.
 
 use domain::Error;
 use worker::Env;
@@ -9,8 +9,8 @@ use super::{DEAD_LETTER_BINDING, QUEUE_BINDING, app_secrets, telemetry};
 use crate::Clock;
 use crate::telemetry::{Outcome, UnitOfWork, record_operation, record_outcome};
 
-/// Writes one line about what this Worker can reach: whether its secrets are there, whether SQS answers for its
-/// queue with its key, and how much waits on either side, as far as the queues tell.
+/// Logs what this Worker can reach: whether its secrets are set, whether SQS accepts its key for its queue, and the
+/// backlog on either side, as far as the queues report it.
 pub async fn report_health(env: &Env, function: &'static str) {
     telemetry::init();
     UnitOfWork::event(function, &Clock::system()).run(Box::pin(check_health(env))).await;

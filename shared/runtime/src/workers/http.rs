@@ -1,4 +1,4 @@
-//! HTTP as a Worker gets it, and as our functions speak it.
+//! Converts HTTP between a Worker and a function.
 
 use std::future::Future;
 
@@ -13,8 +13,8 @@ use crate::router::{MAX_BODY_BYTES, too_large};
 use crate::telemetry::{CORRELATION_HEADER, CorrelationId};
 use crate::{AppSecrets, Response, problem};
 
-/// Answers a request with `handler`, which gets the queue and the secrets of this Worker. Only the headers that
-/// the function reads are brought over from JavaScript: copying all of them costs more than a signature.
+/// Handles a request with `handler`, which gets the queue and the secrets of this Worker. Copies only the headers that
+/// the function reads from JavaScript: copying all of them costs more than verifying a signature.
 pub async fn serve<F, Fut>(
     request: worker::Request,
     env: &Env,
@@ -53,7 +53,7 @@ async fn prepare(
     Ok((from_worker(request, headers, correlation).await?, queues, secrets))
 }
 
-/// Cloudflare's own name of the request, so that its logs and ours meet; else a name of ours.
+/// Returns Cloudflare's id of the request, which correlates its logs with ours; otherwise a generated id.
 fn correlation(headers: &Headers) -> CorrelationId {
     let ray = headers.get("cf-ray").ok().flatten();
     ray.and_then(|ray| ray.parse().ok()).unwrap_or_else(CorrelationId::generate)
@@ -70,7 +70,7 @@ async fn from_worker(
     let mut builder =
         Request::builder().method(method).uri(uri).header(CORRELATION_HEADER, correlation.as_str());
     for name in wanted {
-        // Two headers of one name come as one value with a comma.
+        // Repeated headers arrive as one comma-separated value.
         if let Some(value) = request.headers().get(name).ok().flatten() {
             builder = builder.header(*name, value);
         }
@@ -79,7 +79,7 @@ async fn from_worker(
     builder.body(body).map_err(|_| invalid())
 }
 
-/// The body, as far as it keeps to the limit: by what it claims, else by counting as it comes.
+/// Reads the body within the limit: by its declared length, otherwise by counting.
 async fn body(request: &mut worker::Request) -> Result<Bytes, Box<Response>> {
     let broken_off =
         |_| Box::new(problem::to_response(&FieldError::new("body", "did not come whole").into()));
@@ -88,10 +88,10 @@ async fn body(request: &mut worker::Request) -> Result<Bytes, Box<Response>> {
         if declared_length > MAX_BODY_BYTES {
             return Err(Box::new(too_large()));
         }
-        // HTTP holds it to its claim.
+        // HTTP enforces the declared length.
         return request.bytes().await.map(Bytes::from).map_err(broken_off);
     }
-    // A GET has no stream at all.
+    // A GET has no stream.
     let Ok(mut stream) = request.stream() else { return Ok(Bytes::new()) };
     let mut body = BytesMut::new();
     while let Some(chunk) = stream.next().await {

@@ -1,4 +1,4 @@
-//! A message as a consumer gets it. `worker`'s own type does not tell how often it was tried.
+//! A message as a consumer receives it. The type of the `worker` crate does not expose the number of attempts.
 
 use worker::js_sys::{self, JsString, Object, Reflect};
 use worker::wasm_bindgen::prelude::*;
@@ -25,39 +25,39 @@ extern "C" {
     fn retry(this: &Message, options: &Object) -> Result<(), JsValue>;
 }
 
-/// The longest that a message waits between two tries.
+/// Maximum delay between two attempts, in seconds.
 const MAX_RETRY_DELAY_SECS: u32 = 3600;
 
-/// The messages of a batch.
+/// Returns the messages of a batch.
 pub(super) fn messages(batch: &MessageBatch) -> Vec<Message> {
     let messages = batch.messages().unwrap_or_default();
     messages.iter().map(JsCast::unchecked_into).collect()
 }
 
 impl Message {
-    /// The queue's own name of it.
+    /// Returns the queue's id of the message.
     pub(super) fn message_id(&self) -> String {
         self.id().map(String::from).unwrap_or_default()
     }
 
-    /// 1 at first.
+    /// Returns the number of the attempt, from 1 on.
     pub(super) fn attempt(&self) -> u32 {
         let count = self.attempts().ok().and_then(|attempts| attempts.as_f64());
-        // The queue counts in small whole numbers.
+        // The queue counts in small integers.
         count.map_or(1, |attempts| attempts as u32).max(1)
     }
 
-    /// What it says, if it is text. Everything that we send is.
+    /// Returns the body if it is text, as in everything we send.
     pub(super) fn text(&self) -> Option<String> {
         self.body().ok()?.as_string()
     }
 
-    /// What it says, as it came.
+    /// Returns the body as received.
     pub(super) fn raw(&self) -> JsValue {
         self.body().unwrap_or(JsValue::UNDEFINED)
     }
 
-    /// It is done with.
+    /// Acknowledges the message.
     pub(super) fn acknowledge(&self) {
         if self.ack().is_err() {
             tracing::error!(
@@ -67,7 +67,7 @@ impl Message {
         }
     }
 
-    /// It comes again, the later the more often it has come: after 2, 4, 8 seconds and so on up to an hour.
+    /// Retries the message with exponential backoff: after 2, 4, 8 seconds and so on, up to an hour.
     pub(super) fn retry_later(&self) {
         let delay = 2_u32.saturating_pow(self.attempt().min(31)).min(MAX_RETRY_DELAY_SECS);
         let options = Object::new();

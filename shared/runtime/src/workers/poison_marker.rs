@@ -1,29 +1,29 @@
-//! A marker with the id of the message that is handled at this moment, kept where a run that panics leaves it.
+//! Marker with the id of the message in progress, stored where it survives a panic.
 //!
-//! When Rust panics in a Worker, or wasm traps, nothing of the run is left but the isolate's JavaScript, in
-//! which the code is instantiated anew for the next event. A name noted there is the evidence: while the code
-//! runs, nothing else does, so the name that is left is that of the message that broke it.
+//! When Rust panics in a Worker, or wasm traps, only the isolate's JavaScript state survives, in which the module is
+//! instantiated again for the next event. While the module runs, nothing else does, so an id that is left there belongs
+//! to the message that caused the panic.
 
 use worker::js_sys::{Reflect, global};
 use worker::wasm_bindgen::JsValue;
 
 const IN_PROGRESS_KEY: &str = "adflightMessageInProgress";
-/// Names that were left, until their messages come again: other batches may come before.
+/// Ids left by panics, stored until their messages are redelivered: other batches may come before.
 const POISON_KEY: &str = "adflightPoisonMessages";
-/// So many characters of them are remembered, which is dozens of names.
+/// Maximum total length of the stored ids, enough for dozens.
 const MAX_POISON_IDS_CHARS: usize = 4096;
 
-/// Notes a name until it is dropped, which a trap does not do.
+/// Holds a message id until it is dropped. A trap does not drop it.
 pub(super) struct PoisonMarker;
 
 impl PoisonMarker {
-    /// To be held only where nothing is awaited: other events run meanwhile.
+    /// Sets the marker. Do not hold it across an await: other events run meanwhile.
     pub(super) fn set(name: &str) -> Self {
         write(IN_PROGRESS_KEY, &name.into());
         Self
     }
 
-    /// Remembers what a run left that was broken off. To be called before any message is handled.
+    /// Stores the id left by an aborted run. Call it before handling any message.
     pub(super) fn recover() {
         let Some(name) = read(IN_PROGRESS_KEY).filter(|name| !name.is_empty()) else { return };
         let known = read(POISON_KEY).unwrap_or_default();
@@ -32,7 +32,7 @@ impl PoisonMarker {
         write(IN_PROGRESS_KEY, &JsValue::UNDEFINED);
     }
 
-    /// Whether a run was broken off while it handled this message.
+    /// Checks whether a run was aborted while it handled this message.
     pub(super) fn is_poison(name: &str) -> bool {
         read(POISON_KEY).is_some_and(|known| known.lines().any(|left| left == name))
     }
@@ -49,6 +49,6 @@ fn read(place: &str) -> Option<String> {
 }
 
 fn write(place: &str, value: &JsValue) {
-    // The global object takes every property.
+    // Setting a property of the global object cannot fail.
     let _set = Reflect::set(&global(), &place.into(), value);
 }

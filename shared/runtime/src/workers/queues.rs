@@ -1,4 +1,4 @@
-//! The queue between the webhook receiver at the edge and AWS, as a producer sees it.
+//! The queue from the webhook receiver at the edge to AWS, for producers.
 
 use std::fmt;
 
@@ -13,15 +13,15 @@ use super::{DEAD_LETTER_BINDING, QUEUE_BINDING, unavailable};
 use crate::envelope::{BatchLimits, Envelope};
 use crate::telemetry::{self, CorrelationId};
 
-/// Cloudflare's: 100 messages and 256 KB a call, with 100 bytes of its own for each.
+/// Cloudflare's limits: 100 messages and 256 KB per call, with 100 bytes of overhead per message.
 const SEND_BATCH_LIMITS: BatchLimits =
     BatchLimits { max_messages: 100, max_bytes: 256_000, overhead_bytes: 100 };
-/// 128 KB a message.
+/// Cloudflare's limit: 128 KB per message.
 const MAX_MESSAGE_BYTES: usize = 128_000;
-/// Of a message that cannot be used so many characters are kept, for each may become six bytes of JSON.
+/// Maximum characters stored of a message that cannot be processed; each may become six bytes of JSON.
 const MAX_DEAD_LETTER_CHARS: u32 = 20_000;
 
-/// Where a function at the edge leaves jobs: the Cloudflare Queue whose consumer forwards them to AWS.
+/// Queue for jobs of a function at the edge: the Cloudflare Queue whose consumer forwards them to AWS.
 #[derive(Clone)]
 pub struct Queues {
     queue: Queue,
@@ -34,21 +34,21 @@ impl fmt::Debug for Queues {
 }
 
 impl Queues {
-    /// The queue behind the Worker's binding.
+    /// Returns the queue of the Worker's binding.
     pub(super) fn of(env: &Env) -> Result<Self, Error> {
         let queue =
             env.queue(QUEUE_BINDING).map_err(|error| Error::Internal(format!("{QUEUE_BINDING}: {error}")))?;
         Ok(Self { queue })
     }
 
-    /// Leaves jobs. Ok means that the queue has every one of them.
+    /// Sends jobs. Ok means that every job is enqueued.
     pub async fn send(&self, jobs: &[Job]) -> Result<(), Error> {
         let correlation = telemetry::correlation_id().unwrap_or_else(CorrelationId::generate);
         let mut messages = Vec::with_capacity(jobs.len());
         for job in jobs {
             let envelope = Envelope { correlation: correlation.to_string(), job: job.clone() };
             let message = envelope.to_json()?;
-            // No queue takes it, now or later; refused before a part of the request is accepted.
+            // No queue ever accepts it; rejected before any part of the request is enqueued.
             if SEND_BATCH_LIMITS.message_bytes(message.len()) > MAX_MESSAGE_BYTES {
                 return Err(FieldError::new("body", "has a change that is too large for a queue").into());
             }
@@ -67,8 +67,8 @@ impl Queues {
     }
 }
 
-/// Puts a message that nobody can use into the dead letters, with the reason. The message stays on
-/// JavaScript's side: it may be the one that breaks the code when it is read.
+/// Dead-letters a message that cannot be processed, with the reason. The message stays a JavaScript value, because
+/// reading it may cause the panic.
 pub(super) async fn dead_letter(env: &Env, message: &JsValue, reason: &str) -> Result<(), Error> {
     let dead_letters =
         env.queue(DEAD_LETTER_BINDING).map_err(|error| unavailable(DEAD_LETTER_BINDING, &error))?;
@@ -80,7 +80,7 @@ pub(super) async fn dead_letter(env: &Env, message: &JsValue, reason: &str) -> R
     for (name, value) in
         [("reason", &reason.into()), ("message", text.slice(0, MAX_DEAD_LETTER_CHARS).as_ref())]
     {
-        // A fresh object takes every property.
+        // Setting a property of a new object cannot fail.
         let _set = Reflect::set(&letter, &name.into(), value);
     }
     let letter = RawMessageBuilder::new(letter.into()).build_with_content_type(QueueContentType::Json);
@@ -88,12 +88,12 @@ pub(super) async fn dead_letter(env: &Env, message: &JsValue, reason: &str) -> R
     sent.map_err(|error| unavailable(DEAD_LETTER_BINDING, &error))
 }
 
-/// How many messages wait in the queue of a binding, where Cloudflare tells.
+/// Returns the backlog of a binding's queue, where Cloudflare reports it.
 pub(super) async fn backlog(env: &Env, binding: &str) -> Option<u64> {
     let queue = JsValue::from(env.queue(binding).ok()?);
     let metrics: Function = Reflect::get(&queue, &"metrics".into()).ok()?.dyn_into().ok()?;
     let reported: Promise = metrics.call0(&queue).ok()?.dyn_into().ok()?;
     let reported = JsFuture::from(reported).await.ok()?;
-    // The queue counts in whole numbers.
+    // The queue counts in integers.
     Reflect::get(&reported, &"backlogCount".into()).ok()?.as_f64().map(|count| count as u64)
 }

@@ -1,4 +1,4 @@
-//! The queue at AWS, reached from a Worker by signed requests. AWS's own client would double the Worker.
+//! SQS client for a Worker, with signed requests. The AWS SDK would double the Worker's size.
 
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
@@ -16,10 +16,10 @@ use worker::{AbortController, Delay, Env, Fetch, Headers, Method, Request, Reque
 use super::{Settings, unavailable};
 use crate::envelope::BatchLimits;
 
-/// Ten messages and 1 MiB in a call; each brings its frame, its group and its correlation.
+/// SQS limits: ten messages and 1 MiB per call, with overhead for each message's frame, group and correlation id.
 pub(super) const SEND_BATCH_LIMITS: BatchLimits =
     BatchLimits { max_messages: 10, max_bytes: 1_000_000, overhead_bytes: 500 };
-/// After this a call counts as failed.
+/// Timeout of a call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A message for SQS.
@@ -31,14 +31,14 @@ pub(super) struct OutgoingMessage {
     pub(super) correlation: String,
 }
 
-/// What SQS said of one message of a call.
+/// Result of sending one message of a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SendOutcome {
-    /// It has it.
+    /// SQS accepted it.
     Accepted,
-    /// It will never take it, and says why.
+    /// SQS will never accept it, with its reason.
     Rejected(String),
-    /// It did not take it this time.
+    /// SQS did not accept it this time, with its reason.
     Retry(String),
 }
 
@@ -50,17 +50,17 @@ pub(super) struct Sqs {
     key: SecretString,
 }
 
-/// A signed call that was not sent yet.
+/// A signed call that is not sent yet.
 pub(super) struct SignedCall(Request);
 
-/// Status and body of an answer.
+/// Status and body of a response.
 pub(super) struct SqsResponse {
     status: u16,
     body: String,
 }
 
 impl Sqs {
-    /// The queue that the Worker's settings name.
+    /// Returns the queue of the Worker's settings.
     pub(super) fn of(env: &Env) -> Result<Self, Error> {
         let mut settings = Settings::of(env);
         let sqs = Self {
@@ -73,7 +73,7 @@ impl Sqs {
         Ok(sqs)
     }
 
-    /// A call that sends these messages, in their order.
+    /// Creates a call that sends these messages, in order.
     pub(super) fn send_batch_call<'a>(
         &self,
         messages: impl Iterator<Item = &'a OutgoingMessage>,
@@ -90,7 +90,7 @@ impl Sqs {
         self.call("AmazonSQS.SendMessageBatch", &body)
     }
 
-    /// A call that asks how many messages wait.
+    /// Creates a call for the number of waiting messages.
     pub(super) fn queue_attributes_call(&self) -> Result<SignedCall, Error> {
         let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
         let body = GetQueueAttributesRequest { queue_url: &self.url, attribute_names: names };
@@ -124,13 +124,13 @@ impl Sqs {
         }
         let mut init = RequestInit::new();
         init.with_method(Method::Post).with_headers(headers).with_body(Some(JsValue::from_str(&body)));
-        // SQS does not redirect; a signed request is for nobody else.
+        // SQS does not redirect, and a signed request must not be sent elsewhere.
         init.with_redirect(RequestRedirect::Manual);
         Request::new_with_init(endpoint, &init).map(SignedCall).map_err(|error| defect(&error))
     }
 }
 
-/// `https://host/`, out of the queue's address.
+/// Returns `https://host/` of the queue's URL.
 fn endpoint(url: &str) -> Result<&str, Error> {
     let host = url.find("://").map(|at| at.saturating_add(3));
     let slash = host.and_then(|host| Some(host.saturating_add(url.get(host..)?.find('/')?)));
@@ -139,7 +139,7 @@ fn endpoint(url: &str) -> Result<&str, Error> {
 }
 
 impl SignedCall {
-    /// Makes the call. An answer that does not come is waited for no longer than [`CALL_TIMEOUT`].
+    /// Sends the call, with a timeout of [`CALL_TIMEOUT`].
     pub(super) async fn send(self) -> Result<SqsResponse, Error> {
         let abort = AbortController::default();
         let signal = abort.signal();
@@ -161,7 +161,7 @@ impl SignedCall {
 }
 
 impl SqsResponse {
-    /// What became of each of `count` messages, or why none of them went anywhere.
+    /// Returns the outcome of each of `count` messages, or why the whole call failed.
     pub(super) fn outcomes(&self, count: usize) -> Result<Vec<SendOutcome>, Error> {
         if self.status != 200 {
             return Err(self.failure());
@@ -182,7 +182,7 @@ impl SqsResponse {
         Ok((0..count).map(|index| outcome(index.to_string())).collect())
     }
 
-    /// How many messages wait at AWS, and how many are being worked on.
+    /// Returns the numbers of waiting messages and of messages in flight at AWS.
     pub(super) fn backlog(&self) -> Result<(u64, u64), Error> {
         if self.status != 200 {
             return Err(self.failure());
@@ -196,8 +196,8 @@ impl SqsResponse {
         serde_json::from_str(&self.body).map_err(|error| Error::Unavailable(format!("SQS: {error}")))
     }
 
-    /// `Refused` where the error lies in a message. Every other one is about the key, the queue, or SQS itself, and
-    /// a later try may find it mended.
+    /// Classifies a failed call. Returns [`Error::RejectedByPlatform`] when a message is at fault. Every other error
+    /// concerns the key, the queue or SQS itself, and a later attempt may succeed.
     fn failure(&self) -> Error {
         let error: SqsError = serde_json::from_str(&self.body).unwrap_or_default();
         let code = error.kind.rsplit('#').next().unwrap_or_default();
@@ -211,7 +211,8 @@ impl SqsResponse {
     }
 }
 
-/// KMS and permissions count as the sender's fault too, but not as that of the message.
+/// Checks whether a code blames a message. KMS and permission errors count as sender faults too, but not as the
+/// message's.
 fn blames_message(code: &str) -> bool {
     !["kms", "accessdenied", "throttl"].iter().any(|other| code.to_ascii_lowercase().contains(other))
 }

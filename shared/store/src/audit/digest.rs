@@ -1,12 +1,12 @@
-//! Digests seal the entries of an audit log in batches, as CloudTrail's digest files do.
+//! Digests that seal the entries of an audit log in batches, like CloudTrail's digest files.
 //!
-//! A digest names each of its entries with its hash, and the hash of the digest before it. Digests of one workspace are
-//! written one after another, by whoever gets there first; nobody who appends an entry waits for that. Verification finds
-//! any sealed entry that was changed, removed, swapped or inserted, any digest that was, and entries that nobody sealed
-//! within [`MAX_UNSEALED_AGE`].
+//! A digest contains the id and hash of each of its entries, and the hash of the previous digest. Digests of one
+//! workspace are written one after another by concurrent callers, of which one succeeds; appending an entry does not
+//! wait for them. Verification detects any sealed entry or digest that was changed, removed, swapped or inserted, and
+//! entries that were not sealed within [`MAX_UNSEALED_AGE`].
 //!
-//! What digests cannot show: that somebody who may write everything has written all of it anew from some digest on to the
-//! head. For that the functions log each digest's hash, where nobody but CloudWatch writes.
+//! Digests do not detect that somebody with full write access has rewritten everything from some digest to the head.
+//! For that the functions log each digest's hash to CloudWatch, where nobody else can write.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,43 +19,43 @@ use crate::audit::{AuditEntry, StoredEntry, first_id, sha256};
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
 
-/// Entries may wait this long to be sealed.
+/// Maximum time until an entry is sealed.
 pub const MAX_UNSEALED_AGE: SignedDuration = SignedDuration::from_mins(10);
 
-/// An entry can become visible this long after the moment of its id: its process may have been frozen, and AWS refuses a
-/// request whose signature is older than fifteen minutes.
+/// Maximum delay between an entry's id and its visibility: its process may have been frozen, and AWS rejects a request
+/// whose signature is older than fifteen minutes.
 const APPEND_DELAY: SignedDuration = SignedDuration::from_mins(30);
 
-/// An item of the table has room for 400 KB, an entry's id and hash take some 130 bytes.
+/// Maximum entries per digest: an item of the table holds 400 KB, and an entry's id and hash take about 130 bytes.
 const MAX_ENTRIES_PER_DIGEST: usize = 1000;
 
-/// The number of digests that one call writes; the next call goes on.
+/// Maximum digests written by one call; the next call continues.
 const MAX_DIGESTS_PER_CALL: u64 = 20;
 
-/// What stands where the first digest names the one before it.
+/// Previous hash of the first digest.
 pub const GENESIS_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// A digest: what its hash is made of.
+/// A digest: the content that its hash covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditDigest {
-    /// Its number, from 1 on.
+    /// Sequence number, from 1 on.
     pub seq: u64,
-    /// The hash of the digest before it.
+    /// Hash of the previous digest.
     pub prev_hash: String,
-    /// The workspace.
+    /// Workspace.
     pub workspace: String,
-    /// Entries of ids up to this moment are sealed, but for those that became visible late.
+    /// Entries with ids up to this time are sealed, except those that became visible late.
     pub sealed_until: Timestamp,
-    /// Hash by id of each entry that it seals.
+    /// Hashes of the sealed entries, by id.
     pub entries: BTreeMap<String, String>,
 }
 
-/// A digest as it is stored: the very text that is hashed.
+/// A digest as it is stored: the exact text that is hashed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredDigest {
     /// Canonical JSON of an [`AuditDigest`].
     pub body: String,
-    /// The sort key.
+    /// Sort key.
     #[serde(skip_serializing)]
     pub sk: String,
 }
@@ -63,9 +63,9 @@ pub struct StoredDigest {
 /// The last digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestHead {
-    /// Its number.
+    /// Sequence number.
     pub seq: u64,
-    /// Its hash.
+    /// Hash.
     pub hash: String,
     /// As in the digest.
     pub sealed_until: Timestamp,
@@ -82,7 +82,7 @@ impl StoredDigest {
         serde_json::from_str(&self.body).map_err(|_| StoreError::Internal(unreadable()))
     }
 
-    /// Its hash: SHA-256 of the body in hex.
+    /// Returns the hash: SHA-256 of the body in hex.
     pub fn hash(&self) -> String {
         sha256(&self.body)
     }
@@ -93,7 +93,7 @@ impl StoredDigest {
 }
 
 impl Table {
-    /// Seals the entries that no digest names yet, and returns the last digest. Of two calls at the same moment one seals.
+    /// Seals the entries that no digest contains yet and returns the last digest. Of two concurrent calls one seals.
     pub async fn seal_audit_log(
         &self,
         ws: &Tenant,
@@ -122,7 +122,7 @@ impl Table {
             };
             match self.append_digest(ws, head.as_ref(), &digest).await {
                 Ok(next) => head = Some(next),
-                // Another call seals the same entries.
+                // A concurrent call seals the same entries.
                 Err(StoreError::Conflict) => return self.audit_head(ws).await,
                 Err(error) => return Err(error),
             }
@@ -157,7 +157,7 @@ impl Table {
         }
     }
 
-    /// The ids of sealed entries of moments from `since` on.
+    /// Returns the ids of sealed entries from `since` on.
     async fn sealed_since(
         &self,
         ws: &Tenant,
@@ -182,7 +182,7 @@ impl Table {
         }
     }
 
-    /// The oldest entries of moments from `since` on that are not sealed.
+    /// Returns the oldest unsealed entries from `since` on.
     async fn unsealed_entries(
         &self,
         ws: &Tenant,
@@ -197,7 +197,7 @@ impl Table {
                 self.query_asc(&key::audit_partition(ws), &first, &last, MAX_ENTRIES_PER_DIGEST).await?;
             let is_last = page.len() < MAX_ENTRIES_PER_DIGEST;
             if let Some(end) = page.last() {
-                // The next page begins behind it: '!' sorts after nothing and before every character of our keys.
+                // The next page starts after this key: '!' sorts before every character of our keys.
                 first = format!("{}!", end.sk);
             }
             for stored in page {
@@ -211,18 +211,18 @@ impl Table {
         }
     }
 
-    /// The last digest of a workspace's log.
+    /// Returns the last digest of a workspace's log.
     pub async fn audit_head(&self, ws: &Tenant) -> Result<Option<DigestHead>, StoreError> {
         self.get(&key::audit_head(ws)).await
     }
 
-    /// Verifies a workspace's whole log. The inner error is the first place at which it does not hold.
+    /// Verifies a workspace's whole log. The inner error is the first fault.
     pub async fn verify_audit_log(
         &self,
         ws: &Tenant,
         now: Timestamp,
     ) -> Result<Result<AuditReport, AuditFault>, StoreError> {
-        // What is sealed while we look stands between the two heads.
+        // Reading the head before and after covers digests written meanwhile.
         let known = self.audit_head(ws).await?;
         let digests = self.query_prefix(&key::audit_partition(ws), "DIGEST#").await?;
         let head = self.audit_head(ws).await?;
@@ -236,31 +236,31 @@ fn id_of(stored: &StoredEntry) -> Result<&str, StoreError> {
     id.ok_or_else(|| StoreError::Internal(format!("{} is no entry", stored.sk)))
 }
 
-/// What a log that holds consists of.
+/// Contents of a valid log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditReport {
-    /// Entries, those included that wait to be sealed.
+    /// Entries, including unsealed ones.
     pub entries: u64,
-    /// Entries that wait.
+    /// Entries not sealed yet.
     pub unsealed: u64,
     /// Digests.
     pub digests: u64,
-    /// The last digest's hash, to be compared with the functions' logs.
+    /// Hash of the last digest, to compare with the functions' logs.
     pub head_hash: Option<String>,
 }
 
-/// The first place at which a log does not hold.
+/// First fault of an invalid log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {reason}")]
 pub struct AuditFault {
-    /// The entry or digest, as its sort key names it.
+    /// Sort key of the entry or digest.
     pub place: String,
     /// What is wrong.
     pub reason: &'static str,
 }
 
-/// Verifies a log: digests and entries in the order of their keys. `known` is the head before they were read, `head` the
-/// one after.
+/// Verifies a log: digests and entries in the order of their keys. `known` is the head before they were read, `head`
+/// the one after.
 fn verify(
     workspace: &str,
     known: Option<&DigestHead>,
@@ -343,7 +343,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::constant(1_795_000_000, 0);
 
-    /// A log whose entries are sealed in batches of this size; none is fresh.
+    /// A log whose entries are sealed in batches of this size, with none unsealed.
     #[derive(Debug, Clone)]
     struct Log {
         digests: Vec<StoredDigest>,
@@ -444,7 +444,7 @@ mod tests {
             }
         }
 
-        /// A digest that is written anew with a fitting text breaks the link to the next one, or the head's.
+        /// A rewritten digest with consistent content breaks the link to the next one or to the head.
         #[test]
         fn a_changed_removed_or_swapped_digest_is_found(mut log in logs(), at: prop::sample::Index, what in 0..3) {
             let index = at.index(log.digests.len());

@@ -10,11 +10,11 @@ use sha2::{Digest, Sha256};
 use crate::Table;
 use crate::audit::{AuditEvent, Phase};
 
-/// The number of events that one transaction of the log has room for.
+/// Maximum number of events per transaction of the log.
 pub const MAX_EVENTS_PER_TRANSACTION: usize = 49;
 
-/// An event whose intent is in the log. It is to be ended, whatever comes of it; what is not is shown as an event that
-/// may have happened. Work that comes again under the same event ends it then.
+/// An event whose intent is recorded. It must be completed, whatever its result; one that is not appears as an event
+/// that may have happened. Work that is retried under the same event completes it.
 #[derive(Debug)]
 #[must_use]
 pub struct PendingEvent {
@@ -23,14 +23,15 @@ pub struct PendingEvent {
     event: AuditEvent,
 }
 
-/// A connection in the log. Its id holds Meta's id of a person, which must not outlive them there.
+/// Returns the audit target of a connection. It is hashed because the connection id contains Meta's id of a person,
+/// which must not remain in the log after the person's data is deleted.
 pub fn connection_target(workspace: &Tenant, id: &ConnectionId) -> String {
     let digest = Sha256::digest(format!("{workspace}|connection|{id}"));
     format!("connection/{}", hex::encode(&digest[..8]))
 }
 
 impl Table {
-    /// Records the intent of an event. Nothing may be done before this has succeeded.
+    /// Records the intent of an event. Must succeed before the effect.
     pub async fn record_intent(
         &self,
         workspace: &Tenant,
@@ -41,7 +42,7 @@ impl Table {
         Ok(PendingEvent { table: self.clone(), workspace: workspace.clone(), event })
     }
 
-    /// [`Table::record_intent`] for up to [`MAX_EVENTS_PER_TRANSACTION`] events: the log has all of them or none.
+    /// [`Table::record_intent`] for up to [`MAX_EVENTS_PER_TRANSACTION`] events, recorded all or none.
     pub async fn record_intents(
         &self,
         workspace: &Tenant,
@@ -53,7 +54,7 @@ impl Table {
         Ok(events.into_iter().map(pending).collect())
     }
 
-    /// Records an event as it is.
+    /// Records an event as given.
     pub async fn record_event(
         &self,
         workspace: &Tenant,
@@ -74,14 +75,13 @@ impl Table {
 }
 
 impl PendingEvent {
-    /// Says what it has changed things into, where that was not known before.
+    /// Sets the values after the change, where they were not known before.
     pub fn with_after(mut self, after: Value) -> Self {
         self.event.after = after;
         self
     }
 
-    /// Says how it ended, by what is about to be answered, and hands that on. The event stands as it is, whether or
-    /// not this can be written: then its intent remains.
+    /// Records the outcome by the result of the work, and passes the result on. If recording fails, the intent remains.
     pub async fn complete<T>(
         self,
         result: Result<T, Error>,
@@ -113,7 +113,7 @@ impl PendingEvent {
     }
 }
 
-/// What the log says of how an event ended.
+/// Returns the event with its outcome.
 fn finished<T>(event: AuditEvent, result: &Result<T, Error>, meta: Option<String>) -> AuditEvent {
     let (phase, reason) = match result {
         Ok(_) => (Phase::Done, None),
