@@ -93,7 +93,8 @@ impl StoredDigest {
 }
 
 impl Table {
-    /// Seals the entries that no digest contains yet and returns the last digest. Of two concurrent calls one seals.
+    /// Seals the entries that no digest contains yet and returns the last digest. Of two concurrent calls one
+    /// seals an entry.
     pub async fn seal_audit_log(
         &self,
         ws: &Tenant,
@@ -122,8 +123,8 @@ impl Table {
             };
             match self.append_digest(ws, head.as_ref(), &digest).await {
                 Ok(next) => head = Some(next),
-                // A concurrent call seals the same entries.
-                Err(StoreError::Conflict) => return self.audit_head(ws).await,
+                // A concurrent call was faster, and may not have seen the newest entries.
+                Err(StoreError::Conflict) => head = self.audit_head(ws).await?,
                 Err(error) => return Err(error),
             }
         }
