@@ -9,6 +9,7 @@ use runtime::request::{Json, RequestContext};
 use runtime::response::{List, NoContent};
 use runtime::session::{Role, Session};
 use serde::Deserialize;
+use store::StoreError;
 use store::audit::connection_target;
 
 use crate::AuthMeta;
@@ -77,18 +78,17 @@ impl AuthMeta {
         let none = || Error::NotFound("this connection".to_owned());
         table.connection(workspace, &id).await?.ok_or_else(none)?;
         let event = user_event(&session, "connection.removed", connection_target(workspace, &id))?;
-        let event = table.record_intent(workspace, event, self.host.clock.now()).await?;
-        let removed = async {
-            for account in table.accounts(workspace).await? {
-                if account.connection == id && account.selected {
-                    table.select_account(workspace, &account.id, false).await?;
-                }
+        for account in table.accounts(workspace).await? {
+            if account.connection == id && account.selected {
+                self.select_account(&session.subject, workspace, &account, false).await?;
             }
-            table.delete_connection(workspace, &id).await?.map(drop).ok_or_else(none)
-        };
-        let removed = removed.await;
-        event.complete(removed, None, self.host.clock.now()).await?;
-        Ok(NoContent)
+        }
+        match table.delete_connection(workspace, &id, &event.done_at(self.host.clock.now())).await {
+            Ok(()) => Ok(NoContent),
+            // Removed by another request.
+            Err(StoreError::Conflict) => Err(none()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn list_ad_accounts(

@@ -101,9 +101,7 @@ impl AuthMeta {
         let target = audit::connection_target(workspace, &connection.id);
         let event = AuditEvent::new(random::id()?, actor, "connection.made", target);
         let event = event.with_change(Value::Null, json!({"scopes": connection.scopes}));
-        let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
-        let saved = self.connector.table.upsert_connection(workspace, &connection).await;
-        event.complete(saved.map_err(Error::from), None, self.host.clock.now()).await?;
+        self.connector.table.upsert_connection(workspace, &connection, &event.done_at(now)).await?;
         let accounts = self.upsert_accounts(workspace, &connection, found, ListingSource::Consent).await?;
         tracing::info!(%workspace, connection = %connection.id.log_id(), ad_accounts = accounts.len(), "Connected to Meta.");
         Ok((connection, accounts))
@@ -171,6 +169,7 @@ impl AuthMeta {
                 timezone,
                 selected: false,
                 entities_synced_at: None,
+                sync_problem: None,
                 details,
             };
             table.upsert_account(workspace, &account).await?;
@@ -187,9 +186,8 @@ impl AuthMeta {
                 continue;
             }
             tracing::info!(%workspace, ad_account = %account.id, "An ad account is out of reach by now.");
-            let lost = table.mark_account_unreachable(workspace, &account.id, id);
             if !account.selected && account.details.reached.is_empty() {
-                lost.await?;
+                table.mark_account_unreachable(workspace, &account.id, id, None).await?;
                 continue;
             }
             let actor = match source {
@@ -206,12 +204,8 @@ impl AuthMeta {
                 json!({"selected": account.selected, "in_reach": true}),
                 json!({"selected": false, "in_reach": false}),
             );
-            let event = self
-                .connector
-                .table
-                .record_intent(workspace, event.in_account(&account.id), self.host.clock.now())
-                .await?;
-            event.complete(lost.await.map_err(Error::from), None, self.host.clock.now()).await?;
+            let event = event.in_account(&account.id).done_at(self.host.clock.now());
+            table.mark_account_unreachable(workspace, &account.id, id, Some(&event)).await?;
         }
         Ok(stored)
     }

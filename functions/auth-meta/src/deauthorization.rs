@@ -156,15 +156,12 @@ impl AuthMeta {
             );
             let after = json!({"state": ConnectionState::NeedsReconnect});
             let event = event.with_change(json!({"state": seen.state}), after);
-            let event = table.record_intent(&workspace, event, self.host.clock.now()).await?;
-            let forgotten =
-                match table.delete_token(&workspace, &seen, "the person removed the app at Meta").await {
-                    Ok(()) => Ok(()),
-                    Err(StoreError::Conflict) => Err(consent::superseded()),
-                    // The message is redelivered and repeats this event.
-                    Err(error) => return Err(error.into()),
-                };
-            event.complete(forgotten, None, self.host.clock.now()).await.map_err(|_| concurrent_change())?;
+            let event = event.done_at(self.host.clock.now());
+            let why = "the person removed the app at Meta";
+            match table.delete_token(&workspace, &seen, why, Some(&event)).await {
+                Err(StoreError::Conflict) => return Err(concurrent_change()),
+                forgotten => forgotten?,
+            }
             tracing::info!(%workspace, "A person removed the app; their token is forgotten.");
         }
         Ok(())

@@ -54,9 +54,8 @@ impl AuthMeta {
         }
         let event = user_event(&session, "ad_account.defaults", format!("ad_account/{id}"))?;
         let event = event.with_change(json!(account.details.defaults), json!(defaults));
-        let event = table.record_intent(workspace, event, self.host.clock.now()).await?;
-        let stored = table.update_launch_defaults(workspace, &id, &defaults).await.map_err(Error::from);
-        let stored = event.complete(stored, None, self.host.clock.now()).await?;
-        Ok(Json(stored.details.defaults))
+        let event = event.done_at(self.host.clock.now());
+        table.update_launch_defaults(workspace, &id, &defaults, &event).await?;
+        Ok(Json(defaults))
     }
 }

@@ -127,7 +127,7 @@ impl AuthMeta {
                 return Ok(false);
             }
             // The token first, which stops all other work of the connection.
-            match table.delete_token(workspace, &seen, "the person wants their data deleted").await {
+            match table.delete_token(workspace, &seen, "the person wants their data deleted", None).await {
                 Err(StoreError::Conflict) => return Err(concurrent_change()),
                 forgotten => forgotten?,
             }
@@ -221,7 +221,7 @@ impl AuthMeta {
 
     async fn erase_account(&self, workspace: &Tenant, account: &AdAccountId) -> Result<(), Error> {
         let table = &self.connector.table;
-        match table.select_account(workspace, account, false).await {
+        match table.select_account(workspace, account, false, None).await {
             // The account row is already deleted; related rows may remain.
             Ok(_) | Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),

@@ -13,8 +13,9 @@ use graph_api::oauth::{TokenInfo, TokenKind};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use store::StoreError;
-use store::audit::{Actor, PendingEvent};
+use store::audit::{self, Actor, AuditEvent, PendingEvent};
 use store::connection::{Connection, ConnectionRef, ConnectionState};
 
 use crate::AuthMeta;
@@ -36,10 +37,7 @@ impl AuthMeta {
     /// Asks Meta about one connection, renews its token in the last ten days, and stores the result.
     pub(crate) async fn check_connection(&self, workspace: &Tenant, id: &ConnectionId) -> Result<(), Error> {
         let table = &self.connector.table;
-        let Some(seen) = table.connection(workspace, id).await? else {
-            let place = ConnectionRef { workspace: workspace.clone(), connection: id.clone() };
-            return Ok(table.remove_connection_listing(&place).await?);
-        };
+        let Some(seen) = table.connection(workspace, id).await? else { return Ok(()) };
         if seen.sealed_token.is_empty() {
             // The person removed the app, so there is no token to check.
             return Ok(());
@@ -56,34 +54,38 @@ impl AuthMeta {
         // Called with the app's token: an error here does not concern the person.
         let facts = self.connector.graph.debug_token(&token).await.map_err(into_retryable)?;
         let mut checked = Connection { checked_at: Some(self.host.clock.now()), ..seen.clone() };
-        let mut events = Vec::new();
-        match facts.invalid_reason() {
-            Some(reason) => classify(&mut checked, reason)?,
-            None => {
-                events.extend(self.refresh_connection(workspace, &seen, &mut checked, &token, facts).await?)
+        let renewal = match facts.invalid_reason() {
+            Some(reason) => {
+                classify(&mut checked, reason)?;
+                None
             }
-        }
-        if let Some(event) = consent::change_event(workspace, &seen, &checked, health_check_actor()) {
-            events.push(self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?);
-        }
-        let saved = match table.update_checked_connection(workspace, &seen.sealed_token, &checked).await {
-            Ok(()) => Ok(()),
-            // Reconnected or resealed meanwhile; the next check reads that state.
-            Err(StoreError::Conflict) => Err(consent::superseded()),
-            // The check is retried and repeats its events.
-            Err(error) => return Err(error.into()),
+            None => self.refresh_connection(workspace, &seen, &mut checked, &token, facts).await?,
         };
-        for event in events {
-            let (Ok(()) | Err(_)) = event.complete(saved.clone(), None, self.host.clock.now()).await;
-        }
-        if saved.is_err() {
-            return Ok(());
-        }
         let now = self.host.clock.now();
+        let change = consent::change_event(workspace, &seen, &checked, health_check_actor());
+        let change = change.map(|event| AuditEvent { reason: checked.reason.clone(), ..event }.done_at(now));
+        let events: Vec<_> = renewal.iter().map(|event| event.done_at(now)).chain(change).collect();
+        match table.update_checked_connection(workspace, &seen.sealed_token, &checked, &events).await {
+            // Reconnected or resealed meanwhile; the next check reads that state.
+            Err(StoreError::Conflict) => {
+                if let Some(event) = renewal {
+                    let (Ok(()) | Err(_)) =
+                        event.complete(Err::<(), _>(consent::superseded()), None, now).await;
+                }
+                return Ok(());
+            }
+            stored => stored?,
+        }
         if let Some((at, credential)) =
             next_expiry(&checked).filter(|(at, _)| at.duration_since(now) < EXPIRY_WARNING_PERIOD)
         {
             tracing::warn!(%workspace, connection = %id.log_id(), %at, credential, "A connection ends soon.");
+            // Once per expiry, because every check of the same expiry has the same event.
+            let target = audit::connection_target(workspace, id);
+            let event_id = hex::encode(&Sha256::digest(format!("{workspace}|{id}|expiring|{at}"))[..12]);
+            let event = AuditEvent::new(event_id, health_check_actor(), "connection.expiring", target);
+            let event = event.with_change(Value::Null, json!({"expires_at": at, "expires": credential}));
+            table.record_event(workspace, &event.done_at(now)).await?;
         }
         if checked.state == ConnectionState::Connected {
             self.refresh_accounts(workspace, &checked, token).await?;

@@ -133,7 +133,8 @@ impl Rotation {
                     held |= connection.state != ConnectionState::NeedsReconnect;
                     remaining.push(place);
                 }
-                None => self.table.remove_connection_listing(&place).await?,
+                // Removed since the list was read.
+                None => {}
             }
         }
         Ok((remaining, held))
@@ -168,16 +169,10 @@ impl Rotation {
         let target = audit::connection_target(workspace, connection);
         let event = AuditEvent::new(random::id()?, Actor::Operator, "connection.resealed", target);
         let event = event.with_change(keys(&seen.sealed_token), keys(&sealed));
-        let event = self.table.record_intent(workspace, event, self.clock.now()).await?;
-        let resealed = match self.table.reseal_connection(workspace, &seen, &sealed).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::Conflict("the token was replaced meanwhile".to_owned())),
-            Err(error) => Err(error.into()),
-        };
-        match event.complete(resealed, None, self.clock.now()).await {
-            Err(Error::Conflict(_)) => Ok(()),
-            done => done,
-        }
+        let event = event.done_at(self.clock.now());
+        // A token that was replaced meanwhile is sealed with the current key already.
+        self.table.reseal_connection(workspace, &seen, &sealed, &event).await?;
+        Ok(())
     }
 
     async fn schedule_recheck(&self) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use runtime::session::{Role, Session};
 use serde::Deserialize;
 use serde_json::json;
 use store::account::AdAccount;
-use store::audit::{Actor, AuditEvent, MAX_EVENTS_PER_TRANSACTION, PendingEvent};
+use store::audit::{Actor, AuditEvent};
 
 use crate::AuthMeta;
 use crate::views::AdAccountView;
@@ -38,82 +38,33 @@ impl AuthMeta {
         let RequestContext { caller: session, path: AdAccountPath { ad_account }, body, .. } = context;
         let Json(Selection { selected }) = body;
         let account = self.connector.table.require_account(&session.workspace, &ad_account).await?;
-        let set = self.select_accounts(&session.subject, &session.workspace, &[(account, selected)]).await?;
-        let missing = || Error::Internal("a selection had no outcome".to_owned());
-        Ok(Json(AdAccountView::from(set.into_iter().next().ok_or_else(missing)?)))
+        let account = self.select_account(&session.subject, &session.workspace, &account, selected).await?;
+        Ok(Json(AdAccountView::from(account)))
     }
 
-    /// Selects or deselects ad accounts for a person and records an audit event for each. When one fails, the others
-    /// may have been set.
+    /// Selects or deselects an ad account for a person.
     ///
     /// Selecting twice syncs twice, which is harmless; selecting again repairs a selection whose message was lost.
-    pub(crate) async fn select_accounts(
+    pub(crate) async fn select_account(
         &self,
         subject: &str,
         workspace: &Tenant,
-        changes: &[(AdAccount, bool)],
-    ) -> Result<Vec<AdAccount>, Error> {
-        let mut set = Vec::with_capacity(changes.len());
-        for batch in changes.chunks(MAX_EVENTS_PER_TRANSACTION) {
-            let events: Result<Vec<_>, _> = batch
-                .iter()
-                .map(|(account, selected)| {
-                    let (id, actor) = (&account.id, Actor::Person { subject: subject.to_owned() });
-                    let event = AuditEvent::new(
-                        random::id()?,
-                        actor,
-                        "ad_account.selected",
-                        format!("ad_account/{id}"),
-                    );
-                    let (before, after) =
-                        (json!({"selected": account.selected}), json!({"selected": selected}));
-                    Ok::<_, Error>(event.in_account(id).with_change(before, after))
-                })
-                .collect();
-            let now = self.host.clock.now();
-            let events = self.connector.table.record_intents(workspace, events?, now).await?;
-            let results = self.set_selected(workspace, batch).await;
-            for result in PendingEvent::complete_all(events, results, self.host.clock.now()).await {
-                set.push(result?);
-            }
+        account: &AdAccount,
+        selected: bool,
+    ) -> Result<AdAccount, Error> {
+        let (id, actor) = (&account.id, Actor::Person { subject: subject.to_owned() });
+        let event = AuditEvent::new(random::id()?, actor, "ad_account.selected", format!("ad_account/{id}"));
+        let (before, after) = (json!({"selected": account.selected}), json!({"selected": selected}));
+        let event = event.in_account(id).with_change(before, after).done_at(self.host.clock.now());
+        self.connector.table.select_account(workspace, id, selected, Some(&event)).await?;
+        if selected {
+            let sync =
+                |cause| Job::SyncAccount { workspace: workspace.clone(), ad_account: id.clone(), cause };
+            // The recurring schedule first: the account is synced even if the first job is lost.
+            let recurring = sync(SyncCause::Recurring);
+            self.host.schedules.ensure_recurring(&recurring, SyncCause::SYNC_INTERVAL_MINUTES).await?;
+            self.host.queues.send(&[sync(SyncCause::Selected)]).await?;
         }
-        Ok(set)
-    }
-
-    /// Sets each account in order.
-    async fn set_selected(
-        &self,
-        workspace: &Tenant,
-        changes: &[(AdAccount, bool)],
-    ) -> Vec<Result<AdAccount, Error>> {
-        let sync = |account: &AdAccount, cause| Job::SyncAccount {
-            workspace: workspace.clone(),
-            ad_account: account.id.clone(),
-            cause,
-        };
-        let mut results = Vec::with_capacity(changes.len());
-        for (account, selected) in changes {
-            let set = async {
-                let set = self.connector.table.select_account(workspace, &account.id, *selected).await?;
-                if *selected {
-                    // The recurring schedule first: the account is synced even if this first job is lost.
-                    let recurring = sync(account, SyncCause::Recurring);
-                    self.host
-                        .schedules
-                        .ensure_recurring(&recurring, SyncCause::SYNC_INTERVAL_MINUTES)
-                        .await?;
-                }
-                Ok(set)
-            };
-            results.push(set.await);
-        }
-        let newly_selected = results.iter().flatten().filter(|account| account.selected);
-        let jobs: Vec<_> = newly_selected.map(|account| sync(account, SyncCause::Selected)).collect();
-        if let Err(error) = self.host.queues.send(&jobs).await {
-            for result in results.iter_mut().filter(|result| result.as_ref().is_ok_and(|set| set.selected)) {
-                *result = Err(error.clone());
-            }
-        }
-        results
+        Ok(AdAccount { selected, ..account.clone() })
     }
 }

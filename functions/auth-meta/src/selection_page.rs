@@ -183,7 +183,9 @@ impl AuthMeta {
             return self.selection_response(&selection, &form).await;
         }
         let changes = self.changes(&selection, &form).await?;
-        self.select_accounts(&selection.subject, &selection.workspace, &changes).await?;
+        for (account, selected) in &changes {
+            self.select_account(&selection.subject, &selection.workspace, account, *selected).await?;
+        }
         let applied = AccountSelection { selection_hash: Some(form.hash()), ..selection };
         let applied = match self.connector.table.complete_account_selection(&key, &applied).await {
             Ok(()) => applied,

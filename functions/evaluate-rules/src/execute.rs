@@ -46,9 +46,12 @@ pub(crate) async fn execute(
         }
         Plan::Change { before, changes } => (before, changes),
     };
+    // All evaluations that work on the decision share one event, which the first one records.
+    let intended = decision.before.is_none();
     decision.before = Some(before);
-    table.update_open_decision(&client.workspace, decision, now + DECISION_LEASE_TTL).await?;
-    table.record_event(&client.workspace, &audit_event(decision, Phase::Intended, None), now).await?;
+    let intended = intended.then(|| audit_event(decision, Phase::Intended, None).at(now));
+    let lease_until = now + DECISION_LEASE_TTL;
+    table.update_open_decision(&client.workspace, decision, lease_until, intended.as_ref()).await?;
     match client.change(object.level, &object.id, &changes).await {
         Ok(()) => {
             decision.outcome = DecisionOutcome::Done;

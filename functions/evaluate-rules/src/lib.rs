@@ -209,9 +209,8 @@ impl EvaluateRules {
     ) -> Result<(), Error> {
         let (table, workspace) = (&self.connector.table, &client.workspace);
         let result = execute::execute(table, client, &mut decision, today, self.host.clock.now()).await;
-        // The event is completed before the decision: after a crash in between, the decision is resumed and records the
-        // same outcome.
-        if result.is_ok() && decision.before.is_some() {
+        let now = self.host.clock.now();
+        let ended = (result.is_ok() && decision.before.is_some()).then(|| {
             let phase = match decision.outcome {
                 DecisionOutcome::Done | DecisionOutcome::NoChange => Phase::Done,
                 DecisionOutcome::Expired => Phase::Unknown,
@@ -219,10 +218,9 @@ impl EvaluateRules {
                     Phase::Failed
                 }
             };
-            let ended = execute::audit_event(&decision, phase, client.caller.trace_id());
-            table.record_event(workspace, &ended, self.host.clock.now()).await?;
-        }
-        table.update_open_decision(workspace, &decision, self.host.clock.now()).await?;
+            execute::audit_event(&decision, phase, client.caller.trace_id()).at(now)
+        });
+        table.update_open_decision(workspace, &decision, now, ended.as_ref()).await?;
         if result.is_ok()
             && decision.outcome == DecisionOutcome::Done
             && !matches!(decision.action, Action::Notify {})
@@ -274,6 +272,7 @@ mod tests {
             timezone: "Asia/Singapore".to_owned(),
             selected: true,
             entities_synced_at: None,
+            sync_problem: None,
             details: Default::default(),
         };
         let now: Timestamp = now.parse().unwrap();

@@ -138,7 +138,7 @@ impl ManageCampaign {
         let removed = removed.await;
         client.close(removed).await?;
         if level == Level::Campaign {
-            match self.withdraw(workspace, &account, &id).await {
+            match self.withdraw(&session, &account, &id).await {
                 // An activation in progress finds the campaign deleted and fails; the deletion stands.
                 Ok(_) | Err(Error::Conflict(_)) => {}
                 Err(error) => return Err(error),

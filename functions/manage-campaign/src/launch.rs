@@ -140,12 +140,7 @@ impl ManageCampaign {
             // The account is opened before the launch is stored: a launch that cannot start leaves nothing to recover.
             None => {
                 let client = self.connector.open(workspace, &account.id, UseCase::AdsManagement).await?;
-                let (event, now) = (audit_event(&requested), self.host.clock.now());
-                let recorded = self.connector.table.record_event(workspace, &event, now).await;
-                let stored = match recorded {
-                    Ok(()) => self.create_and_run(&client, requested).await,
-                    Err(error) => Err(error),
-                };
+                let stored = self.create_and_run(&client, requested).await;
                 client.close(stored).await?
             }
         };
@@ -208,8 +203,7 @@ impl ManageCampaign {
         tracing::error!(%workspace, launch = %id, %error, "A launch is left to a person.");
         stored.launch.state = LaunchState::Flagged;
         stored.launch.failure = Some(error.public_detail());
-        self.audit_outcome(workspace, &stored).await?;
-        Ok(table.save_launch(workspace, &mut stored, now).await?)
+        self.finish(workspace, &mut stored).await
     }
 
     async fn create_and_run(
@@ -261,7 +255,7 @@ impl ManageCampaign {
         // The recovery job first, so that every stored launch has one.
         let job = Job::ResumeLaunch { workspace: workspace.clone(), launch: id.clone() };
         self.host.queues.send_delayed(&job, RECOVERY_DELAY).await?;
-        match table.create_launch(workspace, &stored).await {
+        match table.create_launch(workspace, &stored, &audit_event(&stored).at(now)).await {
             Ok(()) => return Ok(stored),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
@@ -289,7 +283,7 @@ impl ManageCampaign {
         if outcome.is_err() {
             // One second in the past, so that the next request can claim the launch at once.
             let free = self.host.clock.now() - SignedDuration::from_secs(1);
-            self.connector.table.save_launch(&client.workspace, stored, free).await?;
+            self.connector.table.save_launch(&client.workspace, stored, free, None).await?;
         }
         outcome
     }
@@ -301,8 +295,7 @@ impl ManageCampaign {
                     client.refresh(level_of(created.step), &created.id).await?;
                 }
                 stored.launch.state = LaunchState::Committed;
-                self.audit_outcome(&client.workspace, stored).await?;
-                self.save(client, stored).await?;
+                self.finish(&client.workspace, stored).await?;
                 break;
             };
             match self.run_step(client, stored, step).await {
@@ -377,18 +370,15 @@ impl ManageCampaign {
             self.save(client, stored).await?;
         }
         stored.launch.state = LaunchState::Undone;
-        self.audit_outcome(&client.workspace, stored).await?;
-        self.save(client, stored).await
+        self.finish(&client.workspace, stored).await
     }
 
-    /// Records the outcome of a launch in the audit log before the launch itself is saved. A later worker repeats the
-    /// same event, which adds nothing.
-    async fn audit_outcome(&self, workspace: &Tenant, stored: &StoredLaunch) -> Result<(), Error> {
+    /// Saves a launch that has ended, and records its outcome in the same transaction.
+    async fn finish(&self, workspace: &Tenant, stored: &mut StoredLaunch) -> Result<(), Error> {
         let launch = &stored.launch;
         let created =
             launch.created.iter().map(|created| (level_of(created.step).to_string(), json!(created.id)));
         let created: Map<String, Value> = created.collect();
-        let event = audit_event(stored);
         let event = AuditEvent {
             phase: match launch.state {
                 LaunchState::Committed => Phase::Done,
@@ -398,15 +388,16 @@ impl ManageCampaign {
             meta: launch.id_of(Step::Campaign).map(ToString::to_string),
             reason: launch.failure.clone(),
             after: created.into(),
-            ..event
+            ..audit_event(stored)
         };
-        self.connector.table.record_event(workspace, &event, self.host.clock.now()).await
+        let now = self.host.clock.now();
+        Ok(self.connector.table.save_launch(workspace, stored, now, Some(&event.at(now))).await?)
     }
 
     /// Saves the launch and extends its lease.
     async fn save(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
         let until = self.host.clock.now() + LAUNCH_LEASE_TTL;
-        Ok(self.connector.table.save_launch(&client.workspace, stored, until).await?)
+        Ok(self.connector.table.save_launch(&client.workspace, stored, until, None).await?)
     }
 }
 

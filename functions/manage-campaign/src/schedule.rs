@@ -115,14 +115,10 @@ impl ManageCampaign {
         let event = event
             .in_account(&account.id)
             .with_change(before.as_ref().map_or(Value::Null, audit_value), audit_value(&activation));
-        let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
-        let set = async {
-            self.set_timer(workspace, &account.id, &activation).await?;
-            let table = &self.connector.table;
-            Ok(table.upsert_activation(workspace, &account.id, &activation, before.as_ref()).await?)
-        };
-        let set = set.await;
-        event.complete(set, None, self.host.clock.now()).await?;
+        self.set_timer(workspace, &account.id, &activation).await?;
+        let event = event.done_at(self.host.clock.now());
+        let table = &self.connector.table;
+        table.upsert_activation(workspace, &account.id, &activation, before.as_ref(), Some(&event)).await?;
         if let Some(before) = before {
             self.host.schedules.cancel_timer(&before.timer).await?;
         }
@@ -160,27 +156,22 @@ impl ManageCampaign {
         context: RequestContext<Session, EntityPath>,
     ) -> Result<NoContent, Error> {
         let RequestContext { caller: session, path, .. } = context;
-        let (workspace, EntityPath { ad_account: account, id: campaign }) = (&session.workspace, path);
-        let none = || Error::NotFound("a schedule of this campaign".to_owned());
-        let before =
-            self.connector.table.activation(workspace, &account, &campaign).await?.ok_or_else(none)?;
-        let event = user_event(&session, "campaign.unscheduled", format!("campaign/{campaign}"))?;
-        let event = event.in_account(&account).with_change(audit_value(&before), Value::Null);
-        let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
-        let withdrawn = self.withdraw(workspace, &account, &campaign).await;
-        let withdrawn = withdrawn.and_then(|there_was| there_was.then_some(()).ok_or_else(none));
-        event.complete(withdrawn, None, self.host.clock.now()).await?;
+        let EntityPath { ad_account: account, id: campaign } = path;
+        if !self.withdraw(&session, &account, &campaign).await? {
+            return Err(Error::NotFound("a schedule of this campaign".to_owned()));
+        }
         Ok(NoContent)
     }
 
-    /// Withdraws a pending activation. Returns whether there was one.
+    /// Withdraws a pending activation for a person. Returns whether there was one.
     pub(crate) async fn withdraw(
         &self,
-        workspace: &Tenant,
+        session: &Session,
         account: &AdAccountId,
         campaign: &ObjectId,
     ) -> Result<bool, Error> {
-        let before = self.connector.table.activation(workspace, account, campaign).await?;
+        let (table, workspace) = (&self.connector.table, &session.workspace);
+        let before = table.activation(workspace, account, campaign).await?;
         let Some(before) = before else { return Ok(false) };
         match before.state {
             ActivationState::Scheduled => {}
@@ -191,7 +182,10 @@ impl ManageCampaign {
         }
         let withdrawn =
             Activation { version: before.version + 1, state: ActivationState::Cancelled, ..before.clone() };
-        self.connector.table.upsert_activation(workspace, account, &withdrawn, Some(&before)).await?;
+        let event = user_event(session, "campaign.unscheduled", format!("campaign/{campaign}"))?;
+        let event = event.in_account(account).with_change(audit_value(&before), Value::Null);
+        let event = event.done_at(self.host.clock.now());
+        table.upsert_activation(workspace, account, &withdrawn, Some(&before), Some(&event)).await?;
         self.host.schedules.cancel_timer(&before.timer).await?;
         Ok(true)
     }
@@ -244,12 +238,7 @@ impl ManageCampaign {
         // Recorded before it is executed: from here on it cannot be withdrawn, and any worker resumes it.
         let activating =
             Activation { state: ActivationState::Activating, version: due.version + 1, ..due.clone() };
-        match table.upsert_activation(workspace, ad_account, &activating, Some(&due)).await {
-            Ok(()) => {}
-            Err(StoreError::Conflict) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-        // All attempts share one event.
+        // All attempts share one event, which the first one records.
         let actor = Actor::Schedule { timer: timer.to_owned() };
         let event = AuditEvent::new(
             format!("timer/{timer}"),
@@ -259,7 +248,13 @@ impl ManageCampaign {
         );
         let event =
             event.in_account(ad_account).with_change(audit_value(&due), json!({"status": Status::Active}));
-        let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
+        let intended = event.clone().at(self.host.clock.now());
+        let intended = (due.state == ActivationState::Scheduled).then_some(&intended);
+        match table.upsert_activation(workspace, ad_account, &activating, Some(&due), intended).await {
+            Ok(()) => {}
+            Err(StoreError::Conflict) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
         let mut trace = None;
         let outcome = match self.connector.open(workspace, ad_account, UseCase::AdsManagement).await {
             Ok(client) => {
@@ -269,10 +264,7 @@ impl ManageCampaign {
             }
             Err(error) => Err(error),
         };
-        let outcome = match outcome {
-            Err(error) if error.is_retryable() && !self.is_late(&due) => Err(error),
-            settled => event.complete(settled, trace, self.host.clock.now()).await,
-        };
+        let event = event.ended(&outcome, trace);
         let (state, failure) = match outcome {
             Ok(()) => (ActivationState::Activated, None),
             Err(error) if error.is_retryable() && !self.is_late(&due) => {
@@ -285,7 +277,11 @@ impl ManageCampaign {
         };
         tracing::info!(%workspace, %campaign, ?state, failure, "A scheduled activation came due.");
         let concluded = Activation { state, failure, version: activating.version + 1, ..activating.clone() };
-        match table.upsert_activation(workspace, ad_account, &concluded, Some(&activating)).await {
+        let event = event.at(self.host.clock.now());
+        match table
+            .upsert_activation(workspace, ad_account, &concluded, Some(&activating), Some(&event))
+            .await
+        {
             Ok(()) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -7,6 +7,8 @@ use domain::Error;
 use domain::job::{Job, SyncCause};
 use jiff::{SignedDuration, Timestamp};
 use runtime::telemetry::{self, Metric};
+use store::account::{AccountRef, SyncProblem};
+use store::audit::AuditEvent;
 use store::connection::{Connection, ConnectionState};
 
 use crate::SyncEntities;
@@ -26,13 +28,10 @@ impl SyncEntities {
         let (mut watched, mut stale) = (0_u64, Vec::new());
         // Counted by connection, because one may serve many accounts.
         let (mut expiring, mut lost) = (BTreeSet::new(), BTreeSet::new());
-        for account_ref in table.selected_accounts().await? {
-            let (workspace, ad_account) = (account_ref.workspace.clone(), account_ref.ad_account.clone());
+        for AccountRef { workspace, ad_account } in table.selected_accounts().await? {
             let account = table.account(&workspace, &ad_account).await?.filter(|account| account.selected);
-            let Some(account) = account else {
-                table.remove_selected_listing(&account_ref).await?;
-                continue;
-            };
+            // Deselected since the list was read.
+            let Some(account) = account else { continue };
             watched += 1;
             let connection = table.connection(&workspace, &account.connection).await?;
             let Some(connection) = connection.filter(|connection| is_usable(connection, now)) else {
@@ -47,6 +46,11 @@ impl SyncEntities {
             let synced_at = account.entities_synced_at.unwrap_or(connection.connected_at);
             if now.duration_since(synced_at) > STALE_AFTER {
                 tracing::warn!(%workspace, %ad_account, %synced_at, "A selected account is stale.");
+                let reason = format!("nothing was synced since {synced_at}; a new sync is on its way");
+                let problem = SyncProblem { since: now, reason };
+                let id = format!("stale/{ad_account}/{synced_at}");
+                let event = AuditEvent::sync(id, "sync.stale", &ad_account, &problem).done_at(now);
+                table.begin_sync_problem(&workspace, &ad_account, &problem, &event).await?;
                 stale.push(Job::SyncAccount { workspace, ad_account, cause: SyncCause::Resume });
             }
         }

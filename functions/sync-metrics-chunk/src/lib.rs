@@ -20,6 +20,8 @@ use jiff::{SignedDuration, Timestamp};
 use runtime::telemetry::{self, Metric};
 use runtime::{Host, deadline};
 use store::StoreError;
+use store::account::SyncProblem;
+use store::audit::AuditEvent;
 use store::chunk::{ChunkState, Lease, LeaseAttempt, RunTotals};
 use store::fact::{FactChange, WeekFacts};
 
@@ -97,13 +99,22 @@ impl SyncMetricsChunk {
             }
             // Retryable: the week stays planned and its message is redelivered.
             Err(error) if error.is_retryable() => {
-                table.release_chunk(&lease, None).await?;
+                table.release_chunk(&lease).await?;
                 Err(error)
             }
             // Permanent: the reason is stored with the week, where the API shows it, and the next sync plans it again.
             Err(error) => {
                 tracing::warn!(%workspace, %ad_account, %week, %error, "A week cannot be measured.");
-                table.release_chunk(&lease, Some(&error.public_detail())).await?;
+                let (reason, now) = (error.public_detail(), self.host.clock.now());
+                let problem = SyncProblem {
+                    since: now,
+                    reason: format!("week {week} cannot be measured: {reason}; every sync tries it again"),
+                };
+                let id = format!("chunk/{ad_account}/{week}/{}", lease.fence);
+                let event = AuditEvent::sync(id, "sync.failed", ad_account, &problem).done_at(now);
+                // A connection that must be renewed has an event of its own.
+                let problem = (!matches!(error, Error::Reconnect(_))).then_some((&problem, &event));
+                table.fail_chunk(workspace, ad_account, &lease, &reason, problem).await?;
                 self.request_evaluation(workspace, ad_account).await
             }
         }
@@ -200,15 +211,28 @@ impl SyncMetricsChunk {
         self.request_evaluation(workspace, ad_account).await
     }
 
-    /// Requests a rule evaluation when no week of the account is open any more.
+    /// Requests a rule evaluation when no week of the account is open any more. If none has failed either, the
+    /// account's sync problem is over.
     async fn request_evaluation(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
         let chunks = self.connector.table.chunks(workspace, ad_account).await?;
         let open = |state| matches!(state, ChunkState::Planned | ChunkState::Running);
         if chunks.iter().any(|chunk| open(chunk.state)) {
             return Ok(());
         }
+        if chunks.iter().all(|chunk| chunk.state == ChunkState::Done) {
+            self.end_sync_problem(workspace, ad_account).await?;
+        }
         let job = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
         self.host.queues.send(&[job]).await
+    }
+
+    async fn end_sync_problem(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
+        let table = &self.connector.table;
+        let account = table.account(workspace, ad_account).await?;
+        let Some(problem) = account.and_then(|account| account.sync_problem) else { return Ok(()) };
+        let id = format!("sync/{ad_account}/{}", problem.since);
+        let event = AuditEvent::sync(id, "sync.recovered", ad_account, &problem);
+        Ok(table.end_sync_problem(workspace, ad_account, &event.done_at(self.host.clock.now())).await?)
     }
 }
 

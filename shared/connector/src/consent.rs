@@ -23,16 +23,11 @@ pub async fn mark_needs_reconnect(
     now: Timestamp,
 ) -> Result<(), Error> {
     let ended = Connection { state: ConnectionState::NeedsReconnect, ..seen.clone() };
-    let event = match change_event(workspace, seen, &ended, actor) {
-        Some(event) => Some(table.record_intent(workspace, event, now).await?),
-        None => None,
-    };
-    let stored = table.mark_needs_reconnect(workspace, seen, reason).await?;
-    if let Some(event) = event {
-        let stored = if stored { Ok(()) } else { Err(superseded()) };
-        // A connection that was renewed at the same moment is still valid, so the conflict is no error.
-        let (Ok(()) | Err(_)) = event.complete(stored, None, now).await;
-    }
+    let event = change_event(workspace, seen, &ended, actor).map(|event| {
+        let event = AuditEvent { reason: Some(reason.to_owned()), ..event };
+        event.done_at(now)
+    });
+    table.mark_needs_reconnect(workspace, seen, reason, event.as_ref()).await?;
     Ok(())
 }
 

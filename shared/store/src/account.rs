@@ -1,6 +1,6 @@
 //! Ad accounts: workspace, connection, sync selection and launch defaults.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use domain::account::{AccessPath, Business, LaunchDefaults, check_beneficiaries};
 use domain::id::{AdAccountId, ConnectionId};
 use domain::money::Currency;
@@ -13,9 +13,10 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
+use crate::audit::Recorded;
 use crate::connection::Connection;
 use crate::key;
-use crate::table::{ConditionExpression, StoreError, Table, number, text};
+use crate::table::{StoreError, Table, number, text};
 
 /// An ad account of a workspace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,12 +38,25 @@ pub struct AdAccount {
     pub timezone: String,
     /// Whether a person wants it synced.
     pub selected: bool,
-    /// When its structure was last mirrored completely.
+    /// When its entities were last synced completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entities_synced_at: Option<Timestamp>,
+    /// Why it is not up to date; absent when it is, or is about to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_problem: Option<SyncProblem>,
     /// What else Meta says of it.
     #[serde(flatten)]
     pub details: AccountDetails,
+}
+
+/// Why an ad account is not up to date. It ends when a later sync has measured everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct SyncProblem {
+    /// Since when.
+    pub since: Timestamp,
+    /// What is wrong, and what happens next, in words for a person.
+    pub reason: String,
 }
 
 /// What Meta says of an account to the one who reaches it.
@@ -190,22 +204,27 @@ impl Table {
         self.transact(vec![index, row]).await
     }
 
-    /// Records whether a person wants the account synced.
+    /// Records whether a person wants the account synced; [`StoreError::Conflict`] when it does not exist.
     pub async fn select_account(
         &self,
         ws: &Tenant,
         id: &AdAccountId,
         selected: bool,
-    ) -> Result<AdAccount, StoreError> {
+        event: Option<&Recorded>,
+    ) -> Result<(), StoreError> {
         let values = vec![(":s", AttributeValue::Bool(selected))];
         let condition = Some("attribute_exists(pk)");
-        let account = self.update(&key::account(ws, id), "SET selected = :s", condition, values).await?;
-        if selected {
-            // After the row, because readers of the index remove entries of accounts that are not selected.
+        // An account that is selected again starts without the problem of an earlier time.
+        let expression = "SET selected = :s REMOVE sync_problem";
+        let row = self.update_action(&key::account(ws, id), expression, condition, values)?;
+        let listing = key::selected(ws, id);
+        let listing = if selected {
             let account_ref = AccountRef { workspace: ws.clone(), ad_account: id.clone() };
-            self.put(&key::selected(ws, id), &account_ref, None).await?;
-        }
-        Ok(account)
+            self.put_action(&listing, &account_ref)?
+        } else {
+            self.delete_action(&listing)?
+        };
+        self.transact_recorded(ws, vec![row, listing], event).await
     }
 
     /// Stores the launch defaults of an account.
@@ -214,10 +233,12 @@ impl Table {
         ws: &Tenant,
         id: &AdAccountId,
         defaults: &LaunchDefaults,
-    ) -> Result<AdAccount, StoreError> {
+        event: &Recorded,
+    ) -> Result<(), StoreError> {
         let values = vec![(":defaults", to_attribute_value(defaults)?)];
         let condition = Some("attribute_exists(pk)");
-        self.update(&key::account(ws, id), "SET defaults = :defaults", condition, values).await
+        let row = self.update_action(&key::account(ws, id), "SET defaults = :defaults", condition, values)?;
+        self.transact_recorded(ws, vec![row], [event]).await
     }
 
     /// Records that a connection can no longer access an account, unless another connection has taken the account over.
@@ -226,6 +247,7 @@ impl Table {
         ws: &Tenant,
         id: &AdAccountId,
         connection: &ConnectionId,
+        event: Option<&Recorded>,
     ) -> Result<(), StoreError> {
         self.detach_connection(ws, id, connection).await?;
         let values = vec![
@@ -235,29 +257,17 @@ impl Table {
         ];
         let expression = "SET reached = :none, selected = :no";
         let condition = Some("#connection = :id");
-        match self.update::<AdAccount>(&key::account(ws, id), expression, condition, values).await {
-            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+        let row = self.update_action(&key::account(ws, id), expression, condition, values)?;
+        let listing = self.delete_action(&key::selected(ws, id))?;
+        match self.transact_recorded(ws, vec![row, listing], event).await {
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Lists the ad accounts of all workspaces that may be selected; each account's row says whether it is.
+    /// Lists the selected ad accounts of all workspaces.
     pub async fn selected_accounts(&self) -> Result<Vec<AccountRef>, StoreError> {
         self.query_prefix(key::SELECTED_PARTITION, "WS#").await
-    }
-
-    /// Removes an account from the index of selected accounts, unless it has been selected in the meantime.
-    pub async fn remove_selected_listing(&self, account_ref: &AccountRef) -> Result<(), StoreError> {
-        let (ws, id) = (&account_ref.workspace, &account_ref.ad_account);
-        let not_selected = ConditionExpression {
-            expression: "attribute_not_exists(pk) OR selected = :no",
-            values: vec![(":no", AttributeValue::Bool(false))],
-        };
-        let check = self.check_action(&key::account(ws, id), not_selected)?;
-        match self.transact(vec![check, self.delete_action(&key::selected(ws, id))?]).await {
-            Err(StoreError::Conflict) => Ok(()),
-            done => done,
-        }
     }
 
     /// Records when all entities of an account were last synced.
@@ -270,6 +280,47 @@ impl Table {
         let values = vec![(":at", text(at))];
         let condition = Some("attribute_exists(pk)");
         self.update(&key::account(ws, id), "SET entities_synced_at = :at", condition, values).await
+    }
+
+    /// Records why an account is not up to date, unless it has a problem already.
+    pub async fn begin_sync_problem(
+        &self,
+        ws: &Tenant,
+        id: &AdAccountId,
+        problem: &SyncProblem,
+        event: &Recorded,
+    ) -> Result<(), StoreError> {
+        let row = self.sync_problem_action(ws, id, problem)?;
+        match self.transact_recorded(ws, vec![row], [event]).await {
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn sync_problem_action(
+        &self,
+        ws: &Tenant,
+        id: &AdAccountId,
+        problem: &SyncProblem,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let values = vec![(":problem", to_attribute_value(problem)?)];
+        let condition = Some("attribute_exists(pk) AND attribute_not_exists(sync_problem)");
+        self.update_action(&key::account(ws, id), "SET sync_problem = :problem", condition, values)
+    }
+
+    /// Records that an account is up to date again, unless somebody else has.
+    pub async fn end_sync_problem(
+        &self,
+        ws: &Tenant,
+        id: &AdAccountId,
+        event: &Recorded,
+    ) -> Result<(), StoreError> {
+        let condition = Some("attribute_exists(sync_problem)");
+        let row = self.update_action(&key::account(ws, id), "REMOVE sync_problem", condition, Vec::new())?;
+        match self.transact_recorded(ws, vec![row], [event]).await {
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lists the accounts that hold one of Meta's ids: an object's, or an account's digits.

@@ -12,6 +12,7 @@ pub mod digest;
 mod pending;
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
+use domain::Error;
 use domain::canonical;
 use domain::id::AdAccountId;
 use domain::tenant::{Tenant, trusted};
@@ -21,7 +22,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-pub use self::pending::{MAX_EVENTS_PER_TRANSACTION, PendingEvent, connection_target};
+pub use self::pending::{PendingEvent, connection_target};
+use crate::account::SyncProblem;
 use crate::key;
 use crate::table::{ITEM_NOT_EXISTS, StoreError, Table};
 
@@ -117,6 +119,12 @@ impl AuditEvent {
         }
     }
 
+    /// Creates an event of an account's sync, which the deployment does by itself.
+    pub fn sync(event_id: String, action: &str, account: &AdAccountId, problem: &SyncProblem) -> Self {
+        let event = Self::new(event_id, Actor::Operator, action, format!("ad_account/{account}"));
+        Self { reason: Some(problem.reason.clone()), ..event.in_account(account) }
+    }
+
     /// Sets the ad account.
     #[must_use]
     pub fn in_account(self, account: &AdAccountId) -> Self {
@@ -138,9 +146,27 @@ pub struct Recorded {
 }
 
 impl AuditEvent {
+    /// Returns the event as it is, for the transaction of its change.
+    pub fn at(self, at: Timestamp) -> Recorded {
+        Recorded { event: self, at }
+    }
+
     /// Completes the event at this time, for the transaction of its change.
     pub fn done_at(self, at: Timestamp) -> Recorded {
-        Recorded { event: Self { phase: Phase::Done, ..self }, at }
+        Self { phase: Phase::Done, ..self }.at(at)
+    }
+
+    /// Returns the event with its outcome. `meta` is what Meta calls what it did or made.
+    #[must_use]
+    pub fn ended<T>(self, result: &Result<T, Error>, meta: Option<String>) -> Self {
+        let (phase, reason) = match result {
+            Ok(_) => (Phase::Done, None),
+            Err(error @ (Error::Indeterminate(_) | Error::Unavailable(_))) => {
+                (Phase::Unknown, Some(error.public_detail()))
+            }
+            Err(error) => (Phase::Failed, Some(error.public_detail())),
+        };
+        Self { phase, reason, meta, ..self }
     }
 }
 
@@ -238,36 +264,19 @@ struct EventMarker {
 }
 
 impl Table {
-    /// Appends entries of different events in one transaction of at most [`MAX_EVENTS_PER_TRANSACTION`]. Skips events
-    /// that are recorded already.
-    pub async fn append_audit_events(
-        &self,
-        ws: &Tenant,
-        events: &[AuditEvent],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut events = events.to_vec();
-        // Retries without those that turn out to be recorded.
-        for _ in 0..=events.len() {
-            if events.is_empty() {
-                return Ok(());
-            }
-            let actions: Result<Vec<_>, _> =
-                events.iter().map(|event| self.audit_actions(ws, event, now)).collect();
-            match self.transact(actions?.into_iter().flatten().collect()).await {
-                Err(StoreError::Conflict) => {}
-                done => return done,
-            }
-            let mut missing = Vec::new();
-            for event in events {
-                let marker = key::audit_event_marker(ws, &marker_id(&event));
-                if self.get::<EventMarker>(&marker).await?.is_none() {
-                    missing.push(event);
-                }
-            }
-            events = missing;
+    /// Records an event that has no transaction of its own. An event that is recorded already stays as it is.
+    pub async fn record_event(&self, ws: &Tenant, recorded: &Recorded) -> Result<(), StoreError> {
+        match self.transact_recorded(ws, Vec::new(), [recorded]).await {
+            Err(StoreError::Conflict) => {}
+            done => return done,
         }
-        Err(StoreError::Unavailable("an event is being recorded by somebody else".to_owned()))
+        let marker = key::audit_event_marker(ws, &marker_id(&recorded.event));
+        match self.get::<EventMarker>(&marker).await? {
+            Some(_) => Ok(()),
+            None => {
+                Err(StoreError::Unavailable("an audit entry has the same place as another one".to_owned()))
+            }
+        }
     }
 
     /// Returns the actions that record an event in the transaction of its change: the entry and its marker.
@@ -286,14 +295,17 @@ impl Table {
         ])
     }
 
-    /// Executes these actions and records their event in one transaction.
-    pub(crate) async fn transact_recorded(
+    /// Executes these actions and records their events in one transaction. [`StoreError::Conflict`] also when an event
+    /// is recorded already.
+    pub(crate) async fn transact_recorded<'a>(
         &self,
         ws: &Tenant,
         mut actions: Vec<TransactWriteItem>,
-        recorded: &Recorded,
+        events: impl IntoIterator<Item = &'a Recorded>,
     ) -> Result<(), StoreError> {
-        actions.extend(self.audit_actions(ws, &recorded.event, recorded.at)?);
+        for Recorded { event, at } in events {
+            actions.extend(self.audit_actions(ws, event, *at)?);
+        }
         self.transact(actions).await
     }
 

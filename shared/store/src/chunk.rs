@@ -10,6 +10,8 @@ use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::account::SyncProblem;
+use crate::audit::Recorded;
 use crate::key::{self, Key};
 use crate::table::{StoreError, Table, millis, number, text};
 
@@ -219,20 +221,43 @@ impl Table {
         Err(StoreError::Conflict)
     }
 
-    /// Releases the lease without a result: plans the chunk again, or marks it as failed when a reason is given.
-    pub async fn release_chunk(&self, lease: &Lease, failure: Option<&str>) -> Result<(), StoreError> {
-        let word = if failure.is_some() { "failed" } else { "planned" };
-        let mut values = vec![(":fence", number(lease.fence)), (":state", text(word))];
-        let expression = match failure {
-            Some(reason) => {
-                values.push((":failure", text(reason)));
-                "SET #state = :state, failure = :failure REMOVE lease_until"
-            }
-            None => "SET #state = :state REMOVE lease_until",
-        };
+    /// Releases the lease without a result, and plans the chunk again.
+    pub async fn release_chunk(&self, lease: &Lease) -> Result<(), StoreError> {
+        let values = vec![(":fence", number(lease.fence)), (":state", text("planned"))];
+        let expression = "SET #state = :state REMOVE lease_until";
         match self.update::<Chunk>(&lease.key, expression, Some("fence = :fence"), values).await {
             // The worker that has taken the lease over decides.
             Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends a run without a result: the chunk failed. A problem of its account is stored in the same transaction, with
+    /// its event, unless the account has a problem already.
+    pub async fn fail_chunk(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        lease: &Lease,
+        reason: &str,
+        problem: Option<(&SyncProblem, &Recorded)>,
+    ) -> Result<(), StoreError> {
+        let failed = || {
+            let values =
+                vec![(":fence", number(lease.fence)), (":state", text("failed")), (":failure", text(reason))];
+            let expression = "SET #state = :state, failure = :failure REMOVE lease_until";
+            self.update_action(&lease.key, expression, Some("fence = :fence"), values)
+        };
+        if let Some((problem, event)) = problem {
+            let row = self.sync_problem_action(ws, account, problem)?;
+            match self.transact_recorded(ws, vec![failed()?, row], [event]).await {
+                Err(StoreError::Conflict) => {}
+                done => return done,
+            }
+        }
+        match self.transact(vec![failed()?]).await {
+            // The worker that has taken the lease over decides.
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -243,7 +268,7 @@ impl Table {
         let running = |chunk: &Chunk| chunk.state == ChunkState::Running;
         for chunk in self.chunks(ws, account).await?.into_iter().filter(running) {
             let key = key::chunk(ws, account, chunk.week);
-            self.release_chunk(&Lease { key, fence: chunk.fence, requested: chunk.requested }, None).await?;
+            self.release_chunk(&Lease { key, fence: chunk.fence, requested: chunk.requested }).await?;
         }
         Ok(())
     }

@@ -5,8 +5,9 @@ use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Recorded;
 use crate::key;
-use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
+use crate::table::{ConditionExpression, ITEM_EXISTS, StoreError, Table, text};
 
 /// The consent of one person or system user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,12 +113,17 @@ pub struct ConnectionRef {
 impl Table {
     /// Stores a new or renewed connection, together with its entries in the listing of all connections and in the index
     /// from connections to workspaces.
-    pub async fn upsert_connection(&self, ws: &Tenant, connection: &Connection) -> Result<(), StoreError> {
+    pub async fn upsert_connection(
+        &self,
+        ws: &Tenant,
+        connection: &Connection,
+        event: &Recorded,
+    ) -> Result<(), StoreError> {
         let connection_ref = ConnectionRef { workspace: ws.clone(), connection: connection.id.clone() };
         let row = self.put_action(&key::connection(ws, &connection.id), connection)?;
         let entry = self.put_action(&key::connection_listing(ws, &connection.id), &connection_ref)?;
         let index = self.put_action(&key::connection_index(ws, &connection.id), &connection_ref)?;
-        self.transact(vec![row, entry, index]).await
+        self.transact_recorded(ws, vec![row, entry, index], [event]).await
     }
 
     /// Lists the workspaces in which data of a connection may be stored. Includes those from which the connection was
@@ -134,20 +140,9 @@ impl Table {
         Ok(connection_refs)
     }
 
-    /// Lists the connections of all workspaces. One whose row is gone may still be listed: see
-    /// [`Self::remove_connection_listing`].
+    /// Lists the connections of all workspaces.
     pub async fn all_connections(&self) -> Result<Vec<ConnectionRef>, StoreError> {
         self.query_prefix(key::CONNECTIONS_PARTITION, "WS#").await
-    }
-
-    /// Removes a connection from that listing, unless its row exists.
-    pub async fn remove_connection_listing(&self, connection_ref: &ConnectionRef) -> Result<(), StoreError> {
-        let (ws, id) = (&connection_ref.workspace, &connection_ref.connection);
-        let check = self.check_action(&key::connection(ws, id), ITEM_NOT_EXISTS)?;
-        match self.transact(vec![check, self.delete_action(&key::connection_listing(ws, id))?]).await {
-            Err(StoreError::Conflict) => Ok(()),
-            done => done,
-        }
     }
 
     /// Reads one connection.
@@ -160,17 +155,17 @@ impl Table {
         self.query_prefix(&key::workspace(ws), "CONNECTION#").await
     }
 
-    /// Deletes a connection with its token and returns it. A crash after the row is deleted leaves an entry in the
-    /// listing, which the next work over all connections removes.
+    /// Deletes a connection with its token; [`StoreError::Conflict`] when it does not exist. The index from connections
+    /// to workspaces keeps its entry, because the ad accounts stay.
     pub async fn delete_connection(
         &self,
         ws: &Tenant,
         id: &ConnectionId,
-    ) -> Result<Option<Connection>, StoreError> {
-        let forgotten = self.delete_returning(&key::connection(ws, id)).await?;
-        self.remove_connection_listing(&ConnectionRef { workspace: ws.clone(), connection: id.clone() })
-            .await?;
-        Ok(forgotten)
+        event: &Recorded,
+    ) -> Result<(), StoreError> {
+        let row = self.delete_action_if(&key::connection(ws, id), ITEM_EXISTS)?;
+        let entry = self.delete_action(&key::connection_listing(ws, id))?;
+        self.transact_recorded(ws, vec![row, entry], [event]).await
     }
 
     /// Replaces the sealed token by the same token sealed under another key. Returns whether it did: a connection
@@ -180,12 +175,14 @@ impl Table {
         ws: &Tenant,
         seen: &Connection,
         sealed_token: &str,
+        event: &Recorded,
     ) -> Result<bool, StoreError> {
         let values = vec![(":new", text(sealed_token)), (":seen", text(&seen.sealed_token))];
         let key = key::connection(ws, &seen.id);
         let condition = Some("sealed_token = :seen");
-        match self.update::<Connection>(&key, "SET sealed_token = :new", condition, values).await {
-            Ok(_) => Ok(true),
+        let update = self.update_action(&key, "SET sealed_token = :new", condition, values)?;
+        match self.transact_recorded(ws, vec![update], [event]).await {
+            Ok(()) => Ok(true),
             Err(StoreError::Conflict) => Ok(false),
             Err(error) => Err(error),
         }
@@ -198,29 +195,33 @@ impl Table {
         ws: &Tenant,
         seen: &Connection,
         reason: &str,
+        event: Option<&Recorded>,
     ) -> Result<bool, StoreError> {
         let values =
             vec![(":s", text("needs_reconnect")), (":r", text(reason)), (":t", text(&seen.sealed_token))];
         let key = key::connection(ws, &seen.id);
         let expression = "SET #state = :s, reason = :r";
-        match self.update::<Connection>(&key, expression, Some("sealed_token = :t"), values).await {
-            Ok(_) => Ok(true),
+        let update = self.update_action(&key, expression, Some("sealed_token = :t"), values)?;
+        match self.transact_recorded(ws, vec![update], event).await {
+            Ok(()) => Ok(true),
             Err(StoreError::Conflict) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Stores the result of a health check. [`StoreError::Conflict`] when the token is no longer `seen`: the connection
-    /// was renewed or resealed, so the result is outdated.
+    /// Stores the result of a health check with the events of what it changed. [`StoreError::Conflict`] when the token
+    /// is no longer `seen`: the connection was renewed or resealed, so the result is outdated.
     pub async fn update_checked_connection(
         &self,
         ws: &Tenant,
         seen: &str,
         checked: &Connection,
+        events: &[Recorded],
     ) -> Result<(), StoreError> {
         let same =
             ConditionExpression { expression: "sealed_token = :seen", values: vec![(":seen", text(seen))] };
-        self.put(&key::connection(ws, &checked.id), checked, Some(same)).await
+        let put = self.put_action_if(&key::connection(ws, &checked.id), checked, same)?;
+        self.transact_recorded(ws, vec![put], events).await
     }
 }
 

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Recorded;
 use crate::key;
 use crate::table::{ConditionExpression, StoreError, Table, millis, text};
 
@@ -72,20 +73,22 @@ impl Table {
         }
     }
 
-    /// Stores the progress or the outcome of an open decision; a closed one stays as it is. Another worker may take
-    /// over one that stays open after `lease_until`.
+    /// Stores the progress or the outcome of an open decision, with its event if there is one; a closed decision stays
+    /// as it is. Another worker may take over one that stays open after `lease_until`.
     pub async fn update_open_decision(
         &self,
         ws: &Tenant,
         decision: &Decision,
         lease_until: Timestamp,
+        event: Option<&Recorded>,
     ) -> Result<(), StoreError> {
         let open = ConditionExpression {
             expression: "outcome = :deciding",
             values: vec![(":deciding", text("deciding"))],
         };
         let stored = StoredDecision { decision: decision.clone(), lease_until };
-        match self.put(&decision_key(ws, decision), &stored, Some(open)).await {
+        let put = self.put_action_if(&decision_key(ws, decision), &stored, open)?;
+        match self.transact_recorded(ws, vec![put], event).await {
             Ok(()) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }

@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::account::AdAccount;
+use crate::audit::Recorded;
 use crate::connection::{Connection, ConnectionRef};
 use crate::key::{self, Key};
 use crate::limit::LimitScope;
@@ -139,7 +140,13 @@ impl Table {
 
     /// Deletes a connection's token and leaves the rest. [`StoreError::Conflict`] when the token has changed since it
     /// was `seen`.
-    pub async fn delete_token(&self, ws: &Tenant, seen: &Connection, reason: &str) -> Result<(), StoreError> {
+    pub async fn delete_token(
+        &self,
+        ws: &Tenant,
+        seen: &Connection,
+        reason: &str,
+        event: Option<&Recorded>,
+    ) -> Result<(), StoreError> {
         let values = vec![
             (":s", text("needs_reconnect")),
             (":r", text(reason)),
@@ -148,7 +155,8 @@ impl Table {
         ];
         let expression = "SET #state = :s, reason = :r, sealed_token = :none";
         let key = key::connection(ws, &seen.id);
-        self.update::<Connection>(&key, expression, Some("sealed_token = :t"), values).await.map(drop)
+        let update = self.update_action(&key, expression, Some("sealed_token = :t"), values)?;
+        self.transact_recorded(ws, vec![update], event).await
     }
 
     /// Deletes a connection of which nothing else is left, with its index entries. [`StoreError::Conflict`] when it has

@@ -50,7 +50,7 @@ impl Table {
             self.put_action_with_ttl(&index, &entry, expires)?,
             self.put_action_with_ttl(&key::invitation(workspace, id), invitation, expires)?,
         ];
-        self.transact_recorded(workspace, actions, recorded).await
+        self.transact_recorded(workspace, actions, [recorded]).await
     }
 
     /// Reads one invitation, for a person who is not a member of the workspace yet.
@@ -93,7 +93,7 @@ impl Table {
             self.delete_action(&key::invitation(workspace, id))?,
             self.delete_action(&key::invitation_index(&address_hash(email), workspace, id))?,
         ];
-        self.transact_recorded(workspace, actions, recorded).await
+        self.transact_recorded(workspace, actions, [recorded]).await
     }
 
     /// Turns an invitation into a membership, once. [`StoreError::Conflict`] when the invitation is gone or the person
@@ -123,7 +123,7 @@ impl Table {
         ];
         // A person who is no member counts like any role below owner.
         actions.extend(self.owner_count_action(workspace, Role::Viewer, Some(*role)).await?);
-        self.transact_recorded(workspace, actions, recorded).await?;
+        self.transact_recorded(workspace, actions, [recorded]).await?;
         Ok(member)
     }
 }

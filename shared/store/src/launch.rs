@@ -6,6 +6,7 @@ use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Recorded;
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, millis, number};
 
@@ -28,9 +29,15 @@ pub struct StoredLaunch {
 }
 
 impl Table {
-    /// Stores a new launch; [`StoreError::Conflict`] when its id is taken.
-    pub async fn create_launch(&self, ws: &Tenant, launch: &StoredLaunch) -> Result<(), StoreError> {
-        self.put(&key::launch(ws, &launch.launch.id), launch, Some(ITEM_NOT_EXISTS)).await
+    /// Stores a new launch and records that it is intended; [`StoreError::Conflict`] when its id is taken.
+    pub async fn create_launch(
+        &self,
+        ws: &Tenant,
+        launch: &StoredLaunch,
+        event: &Recorded,
+    ) -> Result<(), StoreError> {
+        let put = self.put_action_if(&key::launch(ws, &launch.launch.id), launch, ITEM_NOT_EXISTS)?;
+        self.transact_recorded(ws, vec![put], [event]).await
     }
 
     /// Reads one launch.
@@ -60,20 +67,22 @@ impl Table {
         .await
     }
 
-    /// Writes a launch that the caller holds, raises its version and extends its lease to `lease_until`.
-    /// [`StoreError::Conflict`] when another worker has taken it over.
+    /// Writes a launch that the caller holds, raises its version and extends its lease to `lease_until`. Records the
+    /// event of its end, if this is the end. [`StoreError::Conflict`] when another worker has taken it over.
     pub async fn save_launch(
         &self,
         ws: &Tenant,
         stored: &mut StoredLaunch,
         lease_until: Timestamp,
+        event: Option<&Recorded>,
     ) -> Result<(), StoreError> {
         let condition = ConditionExpression {
             expression: "version = :version",
             values: vec![(":version", number(stored.version))],
         };
         let next = StoredLaunch { version: stored.version + 1, lease_until, ..stored.clone() };
-        self.put(&key::launch(ws, &stored.launch.id), &next, Some(condition)).await?;
+        let put = self.put_action_if(&key::launch(ws, &stored.launch.id), &next, condition)?;
+        self.transact_recorded(ws, vec![put], event).await?;
         *stored = next;
         Ok(())
     }

@@ -134,7 +134,7 @@ impl Table {
         let (key, is_seen) = (key::member(&seen.workspace, &seen.id), Some("#role = :seen"));
         let mut actions = vec![self.update_action(&key, "SET #role = :role", is_seen, values)?];
         actions.extend(self.owner_count_action(&seen.workspace, seen.role, Some(role)).await?);
-        self.transact_recorded(&seen.workspace, actions, recorded).await
+        self.transact_recorded(&seen.workspace, actions, [recorded]).await
     }
 
     /// Removes a member. [`StoreError::Conflict`] as in [`Self::change_role`].
@@ -146,7 +146,7 @@ impl Table {
             self.delete_action(&key::membership(&seen.id, &seen.workspace))?,
         ];
         actions.extend(self.owner_count_action(&seen.workspace, seen.role, None).await?);
-        self.transact_recorded(&seen.workspace, actions, recorded).await
+        self.transact_recorded(&seen.workspace, actions, [recorded]).await
     }
 
     /// Builds the update that keeps the number of owners correct and above zero when a role changes. `None` when the

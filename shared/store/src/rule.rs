@@ -19,7 +19,7 @@ impl Table {
     /// Adds a rule; [`StoreError::Conflict`] when its id is taken.
     pub async fn add_rule(&self, ws: &Tenant, rule: &Rule, recorded: &Recorded) -> Result<(), StoreError> {
         let put = self.put_action_if(&key::rule(ws, &rule.id), rule, ITEM_NOT_EXISTS)?;
-        self.transact_recorded(ws, vec![put], recorded).await
+        self.transact_recorded(ws, vec![put], [recorded]).await
     }
 
     /// Replaces a rule; [`StoreError::Conflict`] when there is none.
@@ -30,7 +30,7 @@ impl Table {
         recorded: &Recorded,
     ) -> Result<(), StoreError> {
         let put = self.put_action_if(&key::rule(ws, &rule.id), rule, ITEM_EXISTS)?;
-        self.transact_recorded(ws, vec![put], recorded).await
+        self.transact_recorded(ws, vec![put], [recorded]).await
     }
 
     /// Reads one rule.
@@ -50,6 +50,6 @@ impl Table {
             self.delete_action_if(&key::rule(ws, id), ITEM_EXISTS)?,
             self.put_action(&key::removed_rule(ws, id), &RemovedRule { id: id.clone() })?,
         ];
-        self.transact_recorded(ws, actions, recorded).await
+        self.transact_recorded(ws, actions, [recorded]).await
     }
 }

@@ -5,6 +5,7 @@ use domain::tenant::Tenant;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Recorded;
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, number};
 
@@ -66,14 +67,15 @@ impl Table {
         self.query_prefix(&key::account_partition(ws, account), "SCHEDULE#").await
     }
 
-    /// Writes an activation whose version is one above `before`; [`StoreError::Conflict`] when it changed in the
-    /// meantime.
+    /// Writes an activation whose version is one above `before`, and records its event. [`StoreError::Conflict`] when
+    /// it changed in the meantime.
     pub async fn upsert_activation(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
         activation: &Activation,
         before: Option<&Activation>,
+        event: Option<&Recorded>,
     ) -> Result<(), StoreError> {
         let condition = match before {
             None => ITEM_NOT_EXISTS,
@@ -82,6 +84,7 @@ impl Table {
                 values: vec![(":version", number(before.version))],
             },
         };
-        self.put(&key::schedule(ws, account, &activation.campaign), activation, Some(condition)).await
+        let key = key::schedule(ws, account, &activation.campaign);
+        self.transact_recorded(ws, vec![self.put_action_if(&key, activation, condition)?], event).await
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, ensure};
 use graph_sim::{AccountArgs, AccountInfo, GraphSim};
 use http::{HeaderMap, Method, StatusCode};
+use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use local::account::Account;
 use local::cloud::TABLE;
@@ -18,9 +19,11 @@ use local::demo::{ApiClient, WORKSPACE};
 use local::observer::{Observation, Observer};
 use local::snapshot::Snapshot;
 use local::{Options, System};
+use runtime::random;
 use runtime::session::Role;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use store::audit::{Actor, AuditEvent, Recorded};
 use tokio::sync::OnceCell;
 use tracing::dispatcher::DefaultGuard;
 
@@ -87,6 +90,11 @@ fn observer(scanner: LeakScanner, violations: Arc<Mutex<Vec<String>>>) -> Observ
             violations.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{violation:#}"));
         }
     }))
+}
+
+/// Returns an event for rows that a story writes by itself.
+pub fn test_event(now: Timestamp) -> anyhow::Result<Recorded> {
+    Ok(AuditEvent::new(random::id()?, Actor::Operator, "test", "test".to_owned()).done_at(now))
 }
 
 /// Returns a launch document that Meta accepts for an ad account.

@@ -118,9 +118,7 @@ impl Fixture {
             (Method::PUT, format!("{campaign}/schedule"), schedule.clone()),
             (Method::DELETE, format!("{campaign}/schedule")),
         );
-        // Jobs of a connection or account that no workspace has delete its index entry, or its recurring schedule.
-        let no_connection =
-            json!({"job": "check_connection", "workspace": WORKSPACE, "connection": "meta-1"});
+        // A job of an account that no workspace has deletes its recurring schedule.
         let of_unknown_account = |job: &str, cause: Value| {
             let mut job = json!({"job": job, "workspace": WORKSPACE, "ad_account": "act_1"});
             if !cause.is_null() {
@@ -141,7 +139,6 @@ impl Fixture {
             ("auth-meta", "sqs:SendMessage", select()),
             ("workspaces", "dynamodb:Query", get("members")),
             ("workspaces", "dynamodb:DeleteItem", withdraw()),
-            ("auth-meta", "dynamodb:ConditionCheckItem", Probe::Message(no_connection)),
             ("manage-campaign", "dynamodb:Query", get(&campaigns)),
             ("manage-campaign", "dynamodb:GetItem", get(&campaign)),
             (

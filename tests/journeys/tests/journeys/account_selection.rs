@@ -158,10 +158,7 @@ async fn accounts_selected_after_the_login_are_synced_and_the_audit_log_names_th
     let event = |account: &str, selected: bool, phase| {
         (who.clone(), json!(account), json!({"selected": selected}), json!(phase))
     };
-    assert_eq!(
-        selection_events(&scenario).await,
-        [event(&account, true, "intended"), event(&account, true, "done")]
-    );
+    assert_eq!(selection_events(&scenario).await, [event(&account, true, "done")]);
 
     // The next page shows it, and an unchecked box deselects.
     let page = Page::of_owner(&scenario).await;
@@ -172,14 +169,9 @@ async fn accounts_selected_after_the_login_are_synced_and_the_audit_log_names_th
     );
     assert_eq!(page.send(&scenario, &[&other]).await.status, 200);
     assert_eq!(selected_accounts(&scenario, WORKSPACE).await, [other.as_str()]);
-    let mut latest = selection_events(&scenario).await.split_off(2);
+    let mut latest = selection_events(&scenario).await.split_off(1);
     latest.sort_by_key(|(_, id, ..)| *id != json!(account));
-    let expected = [
-        event(&account, false, "intended"),
-        event(&account, false, "done"),
-        event(&other, true, "intended"),
-        event(&other, true, "done"),
-    ];
+    let expected = [event(&account, false, "done"), event(&other, true, "done")];
     assert_eq!(latest, expected);
     verified_length(&scenario).await;
     scenario.finish().await.unwrap();
@@ -223,7 +215,7 @@ async fn a_selection_is_applied_once_however_often_it_is_sent() {
     scenario
         .system
         .table
-        .select_account(&tenant(WORKSPACE).unwrap(), &one.parse().unwrap(), false)
+        .select_account(&tenant(WORKSPACE).unwrap(), &one.parse().unwrap(), false, None)
         .await
         .unwrap();
     let again = page.send(&scenario, &[one]).await;
@@ -491,7 +483,7 @@ async fn a_page_whose_connection_is_gone_says_so_and_stores_no_personal_data() {
     scenario
         .system
         .table
-        .mark_account_unreachable(&workspace, &one.parse().unwrap(), &connection)
+        .mark_account_unreachable(&workspace, &one.parse().unwrap(), &connection, None)
         .await
         .unwrap();
     let refused = page.send(&scenario, &[one, two]).await;
@@ -510,7 +502,7 @@ async fn a_selection_that_is_killed_at_any_step_is_applied_when_it_is_sent_again
     // Connected, and one account is selected, but nothing is synced: the table is restored many times.
     scenario.api().unwrap().connect().await.unwrap();
     let table = &scenario.system.table;
-    table.select_account(&tenant(WORKSPACE).unwrap(), &account.parse().unwrap(), true).await.unwrap();
+    table.select_account(&tenant(WORKSPACE).unwrap(), &account.parse().unwrap(), true, None).await.unwrap();
     let page = Page::of_owner(&scenario).await;
     let other = page.checkboxes.iter().find(|(_, selected)| !selected).unwrap().0.clone();
     let request = || {
@@ -522,7 +514,7 @@ async fn a_selection_that_is_killed_at_any_step_is_applied_when_it_is_sent_again
     let (whole, calls) = crashing_auth_meta(&scenario, 0..=0);
     assert_eq!(whole.handle(request()).await.status(), 200);
     let steps = calls.load(Ordering::SeqCst);
-    assert!(steps > 10, "{steps} calls");
+    assert!(steps >= 8, "{steps} calls");
     let is_done = async || selected_accounts(&scenario, WORKSPACE).await == [other.as_str()];
     assert!(is_done().await);
 
@@ -587,14 +579,13 @@ async fn a_page_lists_up_to_its_limit_and_counts_the_other_accounts() {
         "{}",
         page.response.text
     );
-    // More than one audit transaction takes.
     let some: Vec<_> = page.checkboxes.iter().take(60).map(|(id, _)| id.as_str()).collect();
     assert_eq!(page.send(&scenario, &some).await.status, 200);
     let mut now = selected_accounts(&scenario, WORKSPACE).await;
     now.sort_by_key(|id| some.iter().position(|known| known == id));
     assert_eq!(now, some);
-    assert_eq!(selection_events(&scenario).await.len(), 2 * 60, "one had its tick before");
-    assert_eq!(verified_length(&scenario).await % 2, 0);
+    assert_eq!(selection_events(&scenario).await.len(), 60, "one had its tick before");
+    assert!(verified_length(&scenario).await >= 60);
     scenario.finish().await.unwrap();
 }
 

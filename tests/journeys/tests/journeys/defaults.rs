@@ -3,7 +3,7 @@
 use graph_sim::{Fault, FaultKind, GraphSim, LOGIN_USER_ID, NewAccount};
 use http::Method;
 use jiff::SignedDuration;
-use journeys::{Response, Scenario};
+use journeys::{Response, Scenario, test_event};
 use local::demo::WORKSPACE;
 use local::system::tenant;
 use runtime::session::Role;
@@ -309,7 +309,10 @@ async fn only_a_users_token_and_not_a_system_users_may_name_a_partner_as_payor()
     let stored = table.connections(&workspace).await.unwrap();
     let mut old = stored.into_iter().find(store::connection::Connection::is_system_user).unwrap();
     old.token_owner = None;
-    table.upsert_connection(&workspace, &old).await.unwrap();
+    table
+        .upsert_connection(&workspace, &old, &test_event(scenario.system.clock.now()).unwrap())
+        .await
+        .unwrap();
     assert_eq!(set().await, 200, "Meta itself would refuse it");
     check_connections(&scenario).await;
     assert_eq!(set().await, 400);

@@ -22,7 +22,7 @@ use graph_sim::{
     Tier,
 };
 use jiff::SignedDuration;
-use journeys::TODAY;
+use journeys::{TODAY, test_event};
 use local::cloud::Cloud;
 use local::data::Data;
 use local::issuer::Issuer;
@@ -154,6 +154,7 @@ impl Fixture {
             timezone: info.timezone,
             selected: true,
             entities_synced_at: None,
+            sync_problem: None,
             details: Default::default(),
         };
         let connection = Connection {
@@ -173,7 +174,7 @@ impl Fixture {
             chosen: None,
             checked_at: None,
         };
-        table.upsert_connection(workspace, &connection).await.unwrap();
+        table.upsert_connection(workspace, &connection, &test_event(now).unwrap()).await.unwrap();
         table.upsert_account(workspace, &account).await.unwrap();
     }
 

@@ -11,7 +11,7 @@ use domain::job::{Job, Queue};
 use domain::tenant::Tenant;
 use http::Method;
 use jiff::SignedDuration;
-use journeys::{Scenario, options};
+use journeys::{Scenario, options, test_event};
 use local::cloud::{Cloud, KEYRING_SECRET};
 use local::data::Data;
 use local::demo::ApiClient;
@@ -62,7 +62,11 @@ impl Fixture {
             chosen: None,
             checked_at: None,
         };
-        self.cloud.table.upsert_connection(&ws, &connection).await.unwrap();
+        self.cloud
+            .table
+            .upsert_connection(&ws, &connection, &test_event(self.clock.now()).unwrap())
+            .await
+            .unwrap();
     }
 
     /// Returns the keyring of a process that has just started.
@@ -189,7 +193,12 @@ async fn a_token_that_is_replaced_while_it_is_resealed_is_not_overwritten() {
     let (workspace, seen) = fixture.rows().await.remove(0);
     fixture.connect("a", "meta-1", "EAA-new").await;
     let stale = fixture.start_process().await.seal(&"EAA-old".into(), "elsewhere").await.unwrap();
-    fixture.cloud.table.reseal_connection(&workspace, &seen, &stale).await.unwrap();
+    fixture
+        .cloud
+        .table
+        .reseal_connection(&workspace, &seen, &stale, &test_event(fixture.clock.now()).unwrap())
+        .await
+        .unwrap();
     let (_, row) = fixture.rows().await.remove(0);
     let token =
         fixture.start_process().await.open(&row.sealed_token, &token_context(&workspace, &row.id)).await;
@@ -260,7 +269,14 @@ async fn a_token_that_was_tampered_with_asks_for_a_reconnect_and_nothing_else_br
         ours.sealed_token.chars().rev().collect(),
         "v1.k1.".to_owned(),
     ] {
-        table.upsert_connection(&demo, &Connection { sealed_token, ..ours.clone() }).await.unwrap();
+        table
+            .upsert_connection(
+                &demo,
+                &Connection { sealed_token, ..ours.clone() },
+                &test_event(scenario.system.clock.now()).unwrap(),
+            )
+            .await
+            .unwrap();
         let response = scenario.call_as_owner(Method::GET, "campaigns?limit=1", None).await.unwrap();
         assert_eq!(response.status, 200, "what is kept is shown as ever");
         let campaign = format!("campaigns/{}", response.json()["data"][0]["id"].as_str().unwrap());

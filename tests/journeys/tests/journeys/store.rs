@@ -68,7 +68,7 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
     assert!(matches!(table.record_chunk_progress(&slow, 1, later).await, Err(StoreError::Conflict)));
     let late = table.complete_chunk(&slow, RunTotals { rows: 5, ..RunTotals::default() }, later).await;
     assert!(matches!(late, Err(StoreError::Conflict)));
-    table.release_chunk(&slow, Some("late")).await.unwrap();
+    table.release_chunk(&slow).await.unwrap();
     let stored = table.facts(&ws, &act, Level::Ad, week.range()).await.unwrap();
     assert_eq!(stored[0].days[0].measures.impressions, 200);
     assert_eq!(table.chunks(&ws, &act).await.unwrap()[0].state, ChunkState::Done);

@@ -74,6 +74,7 @@ impl AwsBackend {
             timezone: "Asia/Singapore".to_owned(),
             selected: true,
             entities_synced_at: None,
+            sync_problem: None,
             details: Default::default(),
         };
         cloud.table.upsert_account(&workspace, &account).await?;
