@@ -40,7 +40,7 @@ pub(crate) fn show_connection() -> Endpoint<AuthMeta> {
 pub(crate) fn disconnect() -> Endpoint<AuthMeta> {
     endpoint::member(Method::DELETE, CONNECTION, Role::Owner)
         .named("disconnect", "Forgets a connection and its token")
-        .about("The ad accounts that it reached are synced no more. What was stored of them stays.")
+        .description("The ad accounts that it reached are synced no more. What was stored of them stays.")
         .responds(StatusCode::NO_CONTENT, "It is forgotten.", AuthMeta::disconnect)
 }
 
@@ -96,6 +96,7 @@ impl AuthMeta {
         context: RequestContext<Session>,
     ) -> Result<Json<List<AdAccountView>>, Error> {
         let accounts = self.connector.table.accounts(&context.caller.workspace).await?;
-        Ok(Json(List { data: accounts.into_iter().map(AdAccountView::from).collect(), after: None }))
+        let data = accounts.into_iter().map(AdAccountView::try_from).collect::<Result<_, _>>()?;
+        Ok(Json(List { data, after: None }))
     }
 }

@@ -2,8 +2,8 @@
 
 use connector::token_context;
 use domain::Error;
-use domain::account::LaunchDefaults;
-use domain::id::{AdAccountId, ConnectionId, MetaUserId};
+use domain::id::{AdAccountId, ConnectionId, PlatformUserId};
+use domain::platform::PlatformData;
 use domain::tenant::Tenant;
 use graph_api::account::AccessibleAccount;
 use graph_api::oauth::{TokenInfo, TokenKind};
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use runtime::random;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use store::account::{AccountDetails, AdAccount, canonical_time_zone};
+use store::account::{AdAccount, canonical_time_zone};
 use store::audit::{self, Actor, AuditEvent};
 use store::connection::{Connection, ConnectionKind, ConnectionState, TokenOwner};
 
@@ -35,7 +35,7 @@ pub(crate) enum ListingSource {
 /// A token that Meta issued for this app, with Meta's information about it.
 pub(crate) struct Consent {
     pub(crate) token: SecretString,
-    pub(crate) facts: TokenInfo,
+    pub(crate) token_info: TokenInfo,
     pub(crate) kind: ConnectionKind,
     /// Subject of the session that connects.
     pub(crate) subject: String,
@@ -50,7 +50,7 @@ pub(crate) struct GrantedPermissions {
 }
 
 /// Returns the connection id of a person or system user. Connecting again renews the same connection.
-pub(crate) fn connection_id_for(user: &MetaUserId) -> Result<ConnectionId, Error> {
+pub(crate) fn connection_id_for(user: &PlatformUserId) -> Result<ConnectionId, Error> {
     Ok(format!("meta-{user}").parse()?)
 }
 
@@ -61,8 +61,8 @@ impl AuthMeta {
         workspace: &Tenant,
         consent: Consent,
     ) -> Result<(Connection, Vec<AdAccount>), Error> {
-        let Consent { token, facts, kind, subject } = consent;
-        let granted = self.granted_permissions(&token, &facts).await?;
+        let Consent { token, token_info, kind, subject } = consent;
+        let granted = self.granted_permissions(&token, &token_info).await?;
         if !granted.scopes.iter().any(|scope| scope == REQUIRED_SCOPE) {
             let why = format!(
                 "the permission {REQUIRED_SCOPE} was declined; connect again and allow it, with \
@@ -70,29 +70,29 @@ impl AuthMeta {
             );
             return Err(Error::NeedPermission(why));
         }
-        let chosen = facts.selected_accounts();
+        let chosen = token_info.selected_accounts();
         // Read before anything is stored, so that a failed login leaves no connection without its accounts.
         let mut found = self.connector.graph.on_behalf_of(token.clone()).accessible_accounts().await?;
-        found.retain(|found| chosen.as_ref().is_none_or(|chosen| chosen.contains(&found.account.id)));
-        let meta_user = facts
+        found.retain(|found| chosen.as_ref().is_none_or(|chosen| chosen.contains(&found.id)));
+        let platform_user = token_info
             .user_id
             .ok_or_else(|| Error::RejectedByPlatform("Meta gave a token without a person".to_owned()))?;
-        let id = connection_id_for(&meta_user)?;
+        let id = connection_id_for(&platform_user)?;
         let sealed_token = self.connector.keyring.seal(&token, &token_context(workspace, &id)).await?;
         let now = self.host.clock.now();
         let connection = Connection {
             id,
-            meta_user,
+            platform_user,
             connected_by: subject,
             sealed_token,
             scopes: granted.scopes,
-            expires_at: timestamp_from_unix(facts.expires_at),
-            data_access_expires_at: timestamp_from_unix(facts.data_access_expires_at),
+            expires_at: timestamp_from_unix(token_info.expires_at),
+            data_access_expires_at: timestamp_from_unix(token_info.data_access_expires_at),
             state: ConnectionState::Connected,
             reason: None,
             connected_at: now,
             kind,
-            token_owner: token_owner(facts.kind),
+            token_owner: token_owner(token_info.kind),
             declined: granted.declined,
             chosen: chosen.map(|chosen| chosen.into_iter().collect()),
             checked_at: Some(now),
@@ -112,10 +112,10 @@ impl AuthMeta {
     pub(crate) async fn granted_permissions(
         &self,
         token: &SecretString,
-        facts: &TokenInfo,
+        token_info: &TokenInfo,
     ) -> Result<GrantedPermissions, Error> {
-        if facts.kind == TokenKind::SystemUser {
-            return Ok(GrantedPermissions { scopes: facts.scopes.clone(), declined: Vec::new() });
+        if token_info.kind == TokenKind::SystemUser {
+            return Ok(GrantedPermissions { scopes: token_info.scopes.clone(), declined: Vec::new() });
         }
         let permissions = self.connector.graph.on_behalf_of(token.clone()).permissions().await?;
         let declined = permissions.declined.into_iter().chain(permissions.expired).collect();
@@ -136,41 +136,33 @@ impl AuthMeta {
         let others =
             |account: &AdAccountId| known.iter().any(|known| known.id == *account && known.connection != *id);
         let mut reachable: Vec<AdAccountId> = Vec::with_capacity(found.len());
-        for AccessibleAccount { account, ways } in found {
+        for account in found {
             if source == ListingSource::HealthCheck && others(&account.id) {
                 continue;
             }
             // One account with an invalid time zone must not block the others.
-            let timezone = match canonical_time_zone(&account.timezone_name) {
+            let timezone = match canonical_time_zone(&account.timezone) {
                 Ok(timezone) => timezone,
                 Err(invalid) => {
                     tracing::warn!(%workspace, ad_account = %account.id, %invalid, "An ad account is left out.");
                     continue;
                 }
             };
-            let details = AccountDetails {
-                disable_reason: account.disable_reason,
-                business: account.business,
-                tasks: account.user_tasks,
-                reached: ways,
-                default_dsa_payor: account.default_dsa_payor,
-                default_dsa_beneficiary: account.default_dsa_beneficiary,
-                reached_by: Vec::new(),
-                // Defaults that are already stored are not changed.
-                defaults: LaunchDefaults::default(),
-            };
             reachable.push(account.id.clone());
             let account = AdAccount {
+                details: PlatformData::new(&account.details)?,
                 id: account.id,
                 connection: id.clone(),
                 name: account.name,
-                account_status: account.account_status,
                 currency: account.currency,
                 timezone,
+                accessible: true,
                 selected: false,
                 entities_synced_at: None,
                 sync_problem: None,
-                details,
+                // Those that are already stored are not changed.
+                launch_defaults: PlatformData::default(),
+                connections: Vec::new(),
             };
             table.upsert_account(workspace, &account).await?;
         }
@@ -186,8 +178,8 @@ impl AuthMeta {
                 continue;
             }
             tracing::info!(%workspace, ad_account = %account.id, "An ad account is out of reach by now.");
-            if !account.selected && account.details.reached.is_empty() {
-                table.mark_account_unreachable(workspace, &account.id, id, None).await?;
+            if !account.selected && !account.accessible {
+                table.mark_account_inaccessible(workspace, &account.id, id, None).await?;
                 continue;
             }
             let actor = match source {
@@ -205,7 +197,7 @@ impl AuthMeta {
                 json!({"selected": false, "in_reach": false}),
             );
             let event = event.in_account(&account.id).done_at(self.host.clock.now());
-            table.mark_account_unreachable(workspace, &account.id, id, Some(&event)).await?;
+            table.mark_account_inaccessible(workspace, &account.id, id, Some(&event)).await?;
         }
         Ok(stored)
     }

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use connector::consent;
-use domain::id::MetaUserId;
+use domain::id::PlatformUserId;
 use domain::job::Job;
 use domain::{Error, FieldError};
 use graph_api::signed_request::{self, SignedRequest};
@@ -57,24 +57,24 @@ type SignedContext = RequestContext<Anonymous, NoPath, NoQuery, Form<SignedReque
 pub(crate) fn deauthorize() -> Endpoint<AuthMeta> {
     endpoint::public(Method::POST, "/v1/auth/meta/deauthorize")
         .named("deauthorize", "Hears of a person who removed the app")
-        .may(Error::Forbidden, "The request is not signed by Meta, or not of its time.")
+        .fails_with(Error::Forbidden, "The request is not signed by Meta, or not of its time.")
         .responds(StatusCode::OK, "Their tokens are being forgotten.", AuthMeta::deauthorize)
 }
 
 pub(crate) fn delete_data() -> Endpoint<AuthMeta> {
     endpoint::public(Method::POST, "/v1/auth/meta/data-deletion")
         .named("delete_data", "Hears of a person who wants their data deleted")
-        .may(Error::Forbidden, "The request is not signed by Meta, or not of its time.")
+        .fails_with(Error::Forbidden, "The request is not signed by Meta, or not of its time.")
         .responds(StatusCode::OK, "Where they can ask what became of it.", AuthMeta::delete_data)
 }
 
 pub(crate) fn show_deletion() -> Endpoint<AuthMeta> {
     endpoint::public(Method::GET, "/v1/auth/meta/data-deletion/{code}")
         .named("show_deletion", "Shows what became of a person's request")
-        .may(Error::NotFound, "Nothing is known under this code.")
+        .fails_with(Error::NotFound, "Nothing is known under this code.")
         .fails_as_page()
         .responds(StatusCode::OK, "It is done, or under way.", AuthMeta::show_deletion)
-        .or_as::<String>("text/html")
+        .with_content::<String>("text/html")
 }
 
 impl AuthMeta {
@@ -137,7 +137,7 @@ impl AuthMeta {
     }
 
     /// Deletes a person's tokens in every workspace.
-    pub(crate) async fn forget_person(&self, user: &MetaUserId, until: i64) -> Result<(), Error> {
+    pub(crate) async fn forget_person(&self, user: &PlatformUserId, until: i64) -> Result<(), Error> {
         let table = &self.connector.table;
         for ConnectionRef { workspace, connection } in
             table.connection_refs(&connection_id_for(user)?).await?

@@ -1,7 +1,9 @@
 //! Defaults of an ad account for fields that a launch document leaves out.
 
 use domain::Error;
-use domain::account::LaunchDefaults;
+use domain::platform::PlatformData;
+use graph_api::account::AccountDetails;
+use graph_api::launch::LaunchDefaults;
 use http::{Method, StatusCode};
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
@@ -22,7 +24,7 @@ pub(crate) fn show_defaults() -> Endpoint<AuthMeta> {
 pub(crate) fn set_defaults() -> Endpoint<AuthMeta> {
     endpoint::member(Method::PUT, DEFAULTS, Role::Editor)
         .named("set_defaults", "Says what launches use where they are silent")
-        .about("All of them are replaced.")
+        .description("All of them are replaced.")
         .responds(StatusCode::OK, "The defaults.", AuthMeta::set_defaults)
 }
 
@@ -33,7 +35,7 @@ impl AuthMeta {
     ) -> Result<Json<LaunchDefaults>, Error> {
         let RequestContext { caller: session, path, .. } = context;
         let account = self.connector.table.require_account(&session.workspace, &path.ad_account).await?;
-        Ok(Json(account.details.defaults))
+        Ok(Json(account.launch_defaults.read()?))
     }
 
     /// Replaces all defaults. Rejects values that no launch could use.
@@ -48,14 +50,17 @@ impl AuthMeta {
         let connection = table.connection(workspace, &account.connection).await?;
         let mut field_errors = defaults.check();
         let (dsa, identities) = (defaults.dsa.as_ref(), &defaults.regional_identities);
-        field_errors.extend(account.check_beneficiaries(connection.as_ref(), dsa, identities, ""));
+        let details: AccountDetails = account.details.read()?;
+        let is_system_user = connection.is_some_and(|connection| connection.is_system_user());
+        field_errors.extend(details.check_beneficiaries(is_system_user, dsa, identities, ""));
         if !field_errors.is_empty() {
             return Err(Error::Invalid(field_errors));
         }
         let event = user_event(&session, "ad_account.defaults", format!("ad_account/{id}"))?;
-        let event = event.with_change(json!(account.details.defaults), json!(defaults));
+        let before: LaunchDefaults = account.launch_defaults.read()?;
+        let event = event.with_change(json!(before), json!(defaults));
         let event = event.done_at(self.host.clock.now());
-        table.update_launch_defaults(workspace, &id, &defaults, &event).await?;
+        table.update_launch_defaults(workspace, &id, &PlatformData::new(&defaults)?, &event).await?;
         Ok(Json(defaults))
     }
 }

@@ -26,9 +26,9 @@ impl AuthMeta {
     /// Queues a job per connection of every workspace, so that each is retried independently.
     pub(crate) async fn check_connections(&self) -> Result<(), Error> {
         self.resume_deletions().await?;
-        let places = self.connector.table.all_connections().await?;
+        let connections = self.connector.table.all_connections().await?;
         let check = |ConnectionRef { workspace, connection }| Job::CheckConnection { workspace, connection };
-        let jobs: Vec<_> = places.into_iter().map(check).collect();
+        let jobs: Vec<_> = connections.into_iter().map(check).collect();
         self.host.queues.send(&jobs).await?;
         tracing::info!(connections = jobs.len(), "Every connection is looked at.");
         Ok(())
@@ -52,18 +52,18 @@ impl AuthMeta {
             opened => opened?,
         };
         // Called with the app's token: an error here does not concern the person.
-        let facts = self.connector.graph.debug_token(&token).await.map_err(into_retryable)?;
+        let token_info = self.connector.graph.debug_token(&token).await.map_err(into_retryable)?;
         let mut checked = Connection { checked_at: Some(self.host.clock.now()), ..seen.clone() };
-        let renewal = match facts.invalid_reason() {
+        let renewal = match token_info.invalid_reason() {
             Some(reason) => {
                 classify(&mut checked, reason)?;
                 None
             }
-            None => self.refresh_connection(workspace, &seen, &mut checked, &token, facts).await?,
+            None => self.refresh_connection(workspace, &seen, &mut checked, &token, token_info).await?,
         };
         let now = self.host.clock.now();
         let change = consent::change_event(workspace, &seen, &checked, health_check_actor());
-        let change = change.map(|event| AuditEvent { reason: checked.reason.clone(), ..event }.done_at(now));
+        let change = change.map(|event| event.done_at(now));
         let events: Vec<_> = renewal.iter().map(|event| event.done_at(now)).chain(change).collect();
         match table.update_checked_connection(workspace, &seen.sealed_token, &checked, &events).await {
             // Reconnected or resealed meanwhile; the next check reads that state.
@@ -112,7 +112,7 @@ impl AuthMeta {
             found => found.map_err(into_retryable)?,
         };
         let chosen = connection.chosen.as_ref();
-        found.retain(|found| chosen.is_none_or(|chosen| chosen.contains(&found.account.id)));
+        found.retain(|found| chosen.is_none_or(|chosen| chosen.contains(&found.id)));
         self.upsert_accounts(workspace, connection, found, ListingSource::HealthCheck).await.map(drop)
     }
 
@@ -124,11 +124,12 @@ impl AuthMeta {
         seen: &Connection,
         checked: &mut Connection,
         token: &SecretString,
-        mut facts: TokenInfo,
+        mut token_info: TokenInfo,
     ) -> Result<Option<PendingEvent>, Error> {
         let mut renewal = None;
-        if expires_soon(&facts, self.host.clock.now()) {
-            let expiry = |facts: &TokenInfo| json!({"expires_at": timestamp_from_unix(facts.expires_at)});
+        if expires_soon(&token_info, self.host.clock.now()) {
+            let expiry =
+                |token_info: &TokenInfo| json!({"expires_at": timestamp_from_unix(token_info.expires_at)});
             let event =
                 consent::connection_event(workspace, seen, "connection.renewed", "", health_check_actor());
             let event = self
@@ -136,28 +137,28 @@ impl AuthMeta {
                 .table
                 .record_intent(
                     workspace,
-                    event.with_change(expiry(&facts), Value::Null),
+                    event.with_change(expiry(&token_info), Value::Null),
                     self.host.clock.now(),
                 )
                 .await?;
             let graph = &self.connector.graph;
-            let renewed = match facts.kind {
+            let renewed = match token_info.kind {
                 TokenKind::SystemUser => graph.extend_system_user(token).await,
                 _ => graph.extend(token).await,
             };
             let renewed = renewed.map_err(into_retryable)?.access_token;
-            facts = graph.debug_token(&renewed).await.map_err(into_retryable)?;
+            token_info = graph.debug_token(&renewed).await.map_err(into_retryable)?;
             checked.sealed_token =
                 self.connector.keyring.seal(&renewed, &token_context(workspace, &checked.id)).await?;
-            renewal = Some(event.with_after(expiry(&facts)));
+            renewal = Some(event.with_after(expiry(&token_info)));
             tracing::info!(%workspace, connection = %checked.id.log_id(), "A token was renewed.");
         }
-        let granted = self.granted_permissions(token, &facts).await?;
+        let granted = self.granted_permissions(token, &token_info).await?;
         (checked.scopes, checked.declined) = (granted.scopes, granted.declined);
-        checked.token_owner = token_owner(facts.kind).or(checked.token_owner);
-        checked.expires_at = timestamp_from_unix(facts.expires_at);
-        checked.data_access_expires_at = timestamp_from_unix(facts.data_access_expires_at);
-        checked.chosen = facts.selected_accounts().map(|chosen| chosen.into_iter().collect());
+        checked.token_owner = token_owner(token_info.kind).or(checked.token_owner);
+        checked.expires_at = timestamp_from_unix(token_info.expires_at);
+        checked.data_access_expires_at = timestamp_from_unix(token_info.data_access_expires_at);
+        checked.chosen = token_info.selected_accounts().map(|chosen| chosen.into_iter().collect());
         let may_read = checked.scopes.iter().any(|scope| scope == REQUIRED_SCOPE);
         (checked.state, checked.reason) = if may_read {
             (ConnectionState::Connected, None)
@@ -175,8 +176,8 @@ pub(crate) fn health_check_actor() -> Actor {
 }
 
 /// Checks whether a token expires within the warning period. A token without an expiry never does.
-fn expires_soon(facts: &TokenInfo, now: Timestamp) -> bool {
-    timestamp_from_unix(facts.expires_at)
+fn expires_soon(token_info: &TokenInfo, now: Timestamp) -> bool {
+    timestamp_from_unix(token_info.expires_at)
         .is_some_and(|at| at > now && at.duration_since(now) < EXPIRY_WARNING_PERIOD)
 }
 

@@ -10,7 +10,7 @@ mod connections;
 mod consent;
 mod deauthorization;
 mod defaults;
-mod erase;
+mod deletion;
 mod health;
 mod login;
 mod page;
@@ -108,7 +108,7 @@ impl AuthMeta {
                 self.check_connection(&workspace, &connection).await
             }
             Job::DeauthorizeUser { user, until } => self.forget_person(&user, until).await,
-            Job::DeleteUserData { code: erasure } => self.erase_person(&erasure).await,
+            Job::DeleteUserData { code } => self.delete_person(&code).await,
             other => Err(other.wrong_queue()),
         }
     }

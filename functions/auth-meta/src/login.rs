@@ -23,7 +23,7 @@ use store::oauth_state::OauthState;
 use crate::browser::{self, Cookie, hash, random_secret, wants_json};
 use crate::consent::{Consent, REQUIRED_SCOPE};
 use crate::page::{self, ConnectResponse};
-use crate::views::ConnectionView;
+use crate::views::{AdAccountView, ConnectionView};
 use crate::{AuthMeta, CONNECT_ROLE, LoginConfiguration};
 
 /// Maximum time from `authorize` to the callback.
@@ -94,11 +94,13 @@ pub(crate) fn authorize() -> Endpoint<AuthMeta> {
     let path = "/v1/workspaces/{workspace}/connections/meta/authorize";
     endpoint::member(Method::POST, path, CONNECT_ROLE)
         .named("authorize", "Begins a login at Meta")
-        .about("Send the person's browser, which must keep the cookie of this answer, to `authorize_url`.")
+        .description(
+            "Send the person's browser, which must keep the cookie of this answer, to `authorize_url`.",
+        )
         // The response is bound to one browser.
         .handles_own_idempotency()
         .responds(StatusCode::OK, "Where to send the person.", AuthMeta::authorize)
-        .or_as::<Authorization>("application/json")
+        .with_content::<Authorization>("application/json")
         .with_header(Header::required("Set-Cookie", "Binds the login to the browser."))
 }
 
@@ -106,7 +108,9 @@ pub(crate) fn connect_system_user() -> Endpoint<AuthMeta> {
     let path = "/v1/workspaces/{workspace}/connections/meta/token";
     endpoint::member(Method::POST, path, CONNECT_ROLE)
         .named("connect_system_user", "Keeps the token of a system user")
-        .about("The road that needs no review of the app. The token is sealed, and shown to nobody again.")
+        .description(
+            "The road that needs no review of the app. The token is sealed, and shown to nobody again.",
+        )
         .calls_meta()
         .responds(StatusCode::OK, "The connection.", AuthMeta::connect_system_user)
 }
@@ -114,16 +118,16 @@ pub(crate) fn connect_system_user() -> Endpoint<AuthMeta> {
 pub(crate) fn finish_login() -> Endpoint<AuthMeta> {
     endpoint::public(Method::GET, CALLBACK)
         .named("finish_login", "Takes the person in whom Meta sends back")
-        .about(
+        .description(
             "A page for a browser, on which the person chooses ad accounts, or JSON for those who accept it.",
         )
-        .may(Error::Conflict, "The login is unknown, over, or was used already.")
-        .may(Error::Forbidden, "The person may not connect any more.")
+        .fails_with(Error::Conflict, "The login is unknown, over, or was used already.")
+        .fails_with(Error::Forbidden, "The person may not connect any more.")
         .changes_meta()
         .fails_as_page()
         .responds(StatusCode::OK, "What was connected.", AuthMeta::callback)
-        .or_as::<ConnectResponse>("application/json")
-        .or_as::<String>("text/html")
+        .with_content::<ConnectResponse>("application/json")
+        .with_content::<String>("text/html")
 }
 
 impl AuthMeta {
@@ -212,31 +216,31 @@ impl AuthMeta {
             return Err(wrong(format!("must have 1 to {MAX_TOKEN_CHARS} characters")));
         }
         let graph = &self.connector.graph;
-        let facts = match graph.debug_token(&token).await {
+        let token_info = match graph.debug_token(&token).await {
             // Meta rejects tokens of other apps.
             Err(GraphError::InvalidInput(_)) => {
                 return Err(wrong("is no token of this app at Meta".to_owned()));
             }
-            facts => facts?,
+            token_info => token_info?,
         };
-        if let Some(reason) = facts.invalid_reason() {
+        if let Some(reason) = token_info.invalid_reason() {
             return Err(wrong(format!("does not work: {reason}")));
         }
-        if facts.app_id != graph.config().app_id {
+        if token_info.app_id != graph.config().app_id {
             return Err(wrong("belongs to another app; make one for this app".to_owned()));
         }
-        if facts.kind != TokenKind::SystemUser {
+        if token_info.kind != TokenKind::SystemUser {
             let message = "is not a system user's; people connect by POST connections/meta/authorize";
             return Err(wrong(message.to_owned()));
         }
-        if !facts.scopes.iter().any(|scope| scope == REQUIRED_SCOPE) {
+        if !token_info.scopes.iter().any(|scope| scope == REQUIRED_SCOPE) {
             return Err(wrong(format!(
                 "was made without {REQUIRED_SCOPE}; make one with {}",
                 SCOPES.join(", ")
             )));
         }
         let (kind, subject) = (ConnectionKind::SystemUser, session.subject.clone());
-        let consent = Consent { token, facts, kind, subject };
+        let consent = Consent { token, token_info, kind, subject };
         let (connection, _) = self.save_consent(&session.workspace, consent).await?;
         Ok(Json(ConnectionView::of(connection, self.host.clock.now())))
     }
@@ -279,25 +283,25 @@ impl AuthMeta {
     async fn finish_login(&self, code: &str, login: &OauthState) -> Result<ConnectResponse, Error> {
         let graph = &self.connector.graph;
         let mut token = graph.exchange_code(code, &login.redirect_uri).await?.access_token;
-        let mut facts = graph.debug_token(&token).await?;
+        let mut token_info = graph.debug_token(&token).await?;
         // A person's token lives two hours until it is exchanged; a system user's token is long-lived already.
-        if facts.kind != TokenKind::SystemUser {
+        if token_info.kind != TokenKind::SystemUser {
             token = graph.extend(&token).await?.access_token;
-            facts = graph.debug_token(&token).await?;
+            token_info = graph.debug_token(&token).await?;
         }
-        if !facts.is_valid || facts.app_id != graph.config().app_id {
+        if !token_info.is_valid || token_info.app_id != graph.config().app_id {
             return Err(Error::RejectedByPlatform(
                 "Meta gave a token that is not valid for this app".to_owned(),
             ));
         }
-        let consent = Consent { token, facts, kind: login.kind, subject: login.subject.clone() };
+        let consent = Consent { token, token_info, kind: login.kind, subject: login.subject.clone() };
         let (connection, ad_accounts) = self.save_consent(&login.workspace, consent).await?;
         let workspace = login.workspace.clone();
         Ok(ConnectResponse {
             connection: connection.id,
             workspace,
             declined: connection.declined,
-            ad_accounts,
+            ad_accounts: ad_accounts.into_iter().map(AdAccountView::try_from).collect::<Result<_, _>>()?,
         })
     }
 

@@ -3,7 +3,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::Error;
-use domain::account::{can_run, disabled_because};
 use domain::id::ConnectionId;
 use domain::tenant::Tenant;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
@@ -12,11 +11,11 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use runtime::{Response, problem, response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use store::account::AdAccount;
 use store::deletion::DeletionRequest;
 
 use crate::deauthorization::status_text;
-use crate::selection_page::CHOOSE;
+use crate::selection_page::SELECTION_PATH;
+use crate::views::AdAccountView;
 
 /// Stylesheet for long lists and touch-sized rows. Pages work without it.
 const STYLE: &str = ":root{color-scheme:light dark}body{max-width:40rem;margin:2rem auto;padding:0 1rem;\
@@ -32,7 +31,7 @@ pub(crate) struct ConnectResponse {
     /// What the person said no to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) declined: Vec<String>,
-    pub(crate) ad_accounts: Vec<AdAccount>,
+    pub(crate) ad_accounts: Vec<AdAccountView>,
 }
 
 /// What came of a choice.
@@ -41,23 +40,23 @@ pub(crate) struct ConnectResponse {
 pub(crate) struct SelectionResponse {
     pub(crate) workspace: Tenant,
     /// Those that were on the page, as they are now.
-    pub(crate) ad_accounts: Vec<AdAccount>,
+    pub(crate) ad_accounts: Vec<AdAccountView>,
 }
 
 /// Form with the ad accounts to choose from.
 pub(crate) struct SelectionForm<'a> {
     pub(crate) secret: &'a str,
-    pub(crate) accounts: &'a [&'a AdAccount],
+    pub(crate) accounts: &'a [&'a AdAccountView],
     /// Number of accounts beyond those listed.
     pub(crate) remaining: usize,
 }
 
 /// Renders what was connected, with its ad accounts to choose from.
-pub(crate) fn choose(workspace: &str, declined: &[String], form: &SelectionForm<'_>) -> Response {
+pub(crate) fn selection_form(workspace: &str, declined: &[String], form: &SelectionForm<'_>) -> Response {
     let body = html! {
         p { "Workspace " strong { (workspace) } " is connected to Meta. Choose which ad accounts it syncs." }
         (declined_list(declined))
-        form method="post" action=(CHOOSE) {
+        form method="post" action=(SELECTION_PATH) {
             input type="hidden" name="choice" value=(form.secret);
             fieldset {
                 legend { "Ad accounts to sync" }
@@ -88,7 +87,7 @@ pub(crate) fn choose(workspace: &str, declined: &[String], form: &SelectionForm<
 }
 
 /// Renders a connection without ad accounts.
-pub(crate) fn nothing_to_choose(workspace: &str, declined: &[String]) -> Response {
+pub(crate) fn no_accounts(workspace: &str, declined: &[String]) -> Response {
     let body = html! {
         p { "Workspace " strong { (workspace) } " is connected to Meta, but Meta shows it no ad account." }
         (declined_list(declined))
@@ -101,7 +100,7 @@ pub(crate) fn nothing_to_choose(workspace: &str, declined: &[String]) -> Respons
 }
 
 /// Renders the synced ad accounts.
-pub(crate) fn chosen(workspace: &str, accounts: &[AdAccount]) -> Response {
+pub(crate) fn selection_result(workspace: &str, accounts: &[AdAccountView]) -> Response {
     let (synced, others): (Vec<_>, Vec<_>) = accounts.iter().partition(|account| account.selected);
     let body = html! {
         @if synced.is_empty() {
@@ -167,15 +166,15 @@ fn declined_list(names: &[String]) -> Markup {
 }
 
 /// Returns the label of an ad account, as its owner knows it.
-fn account_label(account: &AdAccount) -> Markup {
+fn account_label(account: &AdAccountView) -> Markup {
     html! { (account.name.as_deref().unwrap_or("Unnamed")) " (" (account.id) ", " (account.currency) ")" }
 }
 
 /// Returns why no ads can run in an ad account. It can be synced all the same.
-fn cannot_run(account: &AdAccount) -> Option<String> {
-    match account.details.disable_reason.and_then(disabled_because) {
+fn cannot_run(account: &AdAccountView) -> Option<String> {
+    match account.disable_reason_text {
         Some(why) => Some(format!("Disabled at Meta, no ads can run in it: {why}.")),
-        None if account.account_status.is_none_or(can_run) => None,
+        None if account.can_run => None,
         None => Some("No ads can run in it at the moment.".to_owned()),
     }
 }

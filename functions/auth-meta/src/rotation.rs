@@ -124,14 +124,14 @@ impl Rotation {
     /// needs reconnecting does not: reconnecting seals a new token, and its token may open with no key at all.
     async fn remaining(&self, current: &str) -> Result<(Vec<ConnectionRef>, bool), Error> {
         let (mut remaining, mut held) = (Vec::new(), false);
-        for place in self.table.all_connections().await? {
-            match self.table.connection(&place.workspace, &place.connection).await? {
+        for connection_ref in self.table.all_connections().await? {
+            match self.table.connection(&connection_ref.workspace, &connection_ref.connection).await? {
                 // The person removed the app; no token is stored.
                 Some(connection) if connection.sealed_token.is_empty() => {}
                 Some(connection) if key_id_of(&connection.sealed_token) == Some(current) => {}
                 Some(connection) => {
                     held |= connection.state != ConnectionState::NeedsReconnect;
-                    remaining.push(place);
+                    remaining.push(connection_ref);
                 }
                 // Removed since the list was read.
                 None => {}
@@ -155,8 +155,8 @@ impl Rotation {
         if key_id_of(&seen.sealed_token) == Some(&self.keyring.current()) {
             return Ok(());
         }
-        let place = token_context(workspace, connection);
-        let token = match self.keyring.open(&seen.sealed_token, &place).await {
+        let context = token_context(workspace, connection);
+        let token = match self.keyring.open(&seen.sealed_token, &context).await {
             Err(Error::Reconnect(why)) => {
                 tracing::error!(%workspace, %connection, "A sealed token does not open.");
                 let (actor, now) = (Actor::Operator, self.clock.now());
@@ -164,7 +164,7 @@ impl Rotation {
             }
             opened => opened?,
         };
-        let sealed = self.keyring.seal(&token, &place).await?;
+        let sealed = self.keyring.seal(&token, &context).await?;
         let keys = |sealed: &str| json!({"key": key_id_of(sealed)});
         let target = audit::connection_target(workspace, connection);
         let event = AuditEvent::new(random::id()?, Actor::Operator, "connection.resealed", target);

@@ -39,7 +39,7 @@ impl AuthMeta {
         let Json(Selection { selected }) = body;
         let account = self.connector.table.require_account(&session.workspace, &ad_account).await?;
         let account = self.select_account(&session.subject, &session.workspace, &account, selected).await?;
-        Ok(Json(AdAccountView::from(account)))
+        Ok(Json(AdAccountView::try_from(account)?))
     }
 
     /// Selects or deselects an ad account for a person.

@@ -32,6 +32,7 @@ use store::oauth_state::OauthState;
 use crate::AuthMeta;
 use crate::browser::{self, Cookie, hash, random_secret, wants_json};
 use crate::page::{self, ConnectResponse, SelectionForm, SelectionResponse};
+use crate::views::AdAccountView;
 
 /// Maximum time to choose.
 const SELECTION_TTL: SignedDuration = SignedDuration::from_mins(30);
@@ -67,22 +68,22 @@ pub(crate) struct AccountSelectionForm {
 }
 
 /// Path that the form is posted to.
-pub(crate) const CHOOSE: &str = "/v1/auth/meta/choose";
+pub(crate) const SELECTION_PATH: &str = "/v1/auth/meta/choose";
 
 pub(crate) fn choose_ad_accounts() -> Endpoint<AuthMeta> {
-    endpoint::public(Method::POST, CHOOSE)
+    endpoint::public(Method::POST, SELECTION_PATH)
         .named("choose_ad_accounts", "Says which ad accounts are synced, after a login")
-        .about(
+        .description(
             "The form of the page that ends a login, with the cookie that came with it. What differs from what that page \
              showed is changed, once.",
         )
-        .may(Error::Conflict, "The page is over, of another browser, or was used for another choice.")
-        .may(Error::Reconnect, "A person must connect to Meta again.")
-        .may(Error::Forbidden, "The person may not connect any more.")
+        .fails_with(Error::Conflict, "The page is over, of another browser, or was used for another choice.")
+        .fails_with(Error::Reconnect, "A person must connect to Meta again.")
+        .fails_with(Error::Forbidden, "The person may not connect any more.")
         .fails_as_page()
         .responds(StatusCode::OK, "What is synced now.", AuthMeta::choose_ad_accounts)
-        .or_as::<SelectionResponse>("application/json")
-        .or_as::<String>("text/html")
+        .with_content::<SelectionResponse>("application/json")
+        .with_content::<String>("text/html")
 }
 
 impl AuthMeta {
@@ -95,7 +96,7 @@ impl AuthMeta {
         let workspace = self.display_name(&login.workspace).await?;
         let mut accounts: Vec<_> = connected.ad_accounts.iter().collect();
         if accounts.is_empty() {
-            return Ok(page::nothing_to_choose(&workspace, &connected.declined));
+            return Ok(page::no_accounts(&workspace, &connected.declined));
         }
         accounts.sort_by_key(|account| {
             (!account.selected, account.name.as_ref().map(|name| name.to_lowercase()))
@@ -117,7 +118,7 @@ impl AuthMeta {
             selection_hash: None,
         };
         self.connector.table.create_account_selection(&hash(&secret), &selection).await?;
-        let mut response = page::choose(
+        let mut response = page::selection_form(
             &workspace,
             &connected.declined,
             &SelectionForm { secret: &secret, accounts: &accounts, remaining },
@@ -125,7 +126,7 @@ impl AuthMeta {
         let cookie = Cookie {
             name: COOKIE_NAME,
             value: &browser,
-            path: CHOOSE,
+            path: SELECTION_PATH,
             max_age: SELECTION_TTL,
             same_site: "Strict",
             secure: login.redirect_uri.starts_with("https:"),
@@ -155,7 +156,7 @@ impl AuthMeta {
         if json {
             return Json(chosen).into_response(StatusCode::OK);
         }
-        Ok(page::chosen(&self.display_name(&chosen.workspace).await?, &chosen.ad_accounts))
+        Ok(page::selection_result(&self.display_name(&chosen.workspace).await?, &chosen.ad_accounts))
     }
 
     /// Returns a workspace's name, or its id where only the issuer knows the workspace.
@@ -182,7 +183,7 @@ impl AuthMeta {
         if selection.selection_hash.is_some() {
             return self.selection_response(&selection, &form).await;
         }
-        let changes = self.changes(&selection, &form).await?;
+        let changes = self.selection_changes(&selection, &form).await?;
         for (account, selected) in &changes {
             self.select_account(&selection.subject, &selection.workspace, account, *selected).await?;
         }
@@ -199,7 +200,7 @@ impl AuthMeta {
     }
 
     /// Returns the accounts to change and their new state. Applies nothing when any part is invalid.
-    async fn changes(
+    async fn selection_changes(
         &self,
         selection: &AccountSelection,
         form: &SubmittedForm,
@@ -226,7 +227,7 @@ impl AuthMeta {
         }
         let mut accounts = table.accounts(&selection.workspace).await?;
         // Another connection of the workspace may reach them by now.
-        accounts.retain(|account| !account.details.reached.is_empty());
+        accounts.retain(|account| account.accessible);
         if let Some(gone) = form.selected.iter().find(|id| accounts.iter().all(|account| account.id != **id))
         {
             let why = format!("{gone} is not within reach any more; connect again from the product");
@@ -257,7 +258,8 @@ impl AuthMeta {
             let account = keyed_hash(&form.secret, &account.id);
             selection.accounts.iter().any(|offered| offered.account == account)
         });
-        Ok(SelectionResponse { workspace: selection.workspace.clone(), ad_accounts: accounts })
+        let ad_accounts = accounts.into_iter().map(AdAccountView::try_from).collect::<Result<_, _>>()?;
+        Ok(SelectionResponse { workspace: selection.workspace.clone(), ad_accounts })
     }
 }
 

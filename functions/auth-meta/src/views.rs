@@ -1,10 +1,14 @@
 //! Connections and ad accounts as the API shows them.
 
-use domain::account::{can_run, disabled_because};
+use domain::Error;
 use domain::id::{AdAccountId, ConnectionId};
+use domain::money::Currency;
+use graph_api::account::AccountDetails;
+use graph_api::currency::minor_units;
+use graph_api::launch::LaunchDefaults;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use store::account::AdAccount;
+use store::account::{AdAccount, SyncProblem};
 use store::connection::{Connection, ConnectionKind, ConnectionState};
 
 /// A connection that expires within this time is reported, because a person may have to reconnect it.
@@ -113,26 +117,65 @@ fn ask_again(declined: &[String]) -> Option<String> {
 
 /// An ad account.
 #[derive(Serialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema), schemars(rename = "AdAccount"))]
 pub(crate) struct AdAccountView {
+    /// `act_` and digits.
+    pub(crate) id: AdAccountId,
+    /// The connection whose token has access to it.
+    connection: ConnectionId,
+    /// Its name at Meta.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// Its currency.
+    pub(crate) currency: Currency,
+    /// Its IANA time zone: all its days are days there.
+    timezone: String,
+    /// Whether a person wants it synced.
+    pub(crate) selected: bool,
+    /// When its entities were last synced completely.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entities_synced_at: Option<Timestamp>,
+    /// Why it is not up to date; absent when it is, or is about to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sync_problem: Option<SyncProblem>,
     #[serde(flatten)]
-    account: AdAccount,
+    details: AccountDetails,
+    /// What launches in it use where their document is silent.
+    defaults: LaunchDefaults,
+    /// Every connection of the workspace that has had access to it.
+    connections: Vec<ConnectionId>,
     /// Minor units of a major unit in budgets, by Meta's table: 1 or 100.
     minor_units: u32,
     /// Whether ads can run in it.
-    can_run: bool,
+    pub(crate) can_run: bool,
     /// Why it is disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
-    disabled_because: Option<&'static str>,
+    pub(crate) disable_reason_text: Option<&'static str>,
 }
 
-impl From<AdAccount> for AdAccountView {
-    fn from(account: AdAccount) -> Self {
-        Self {
-            minor_units: account.currency.minor_units(),
-            can_run: account.account_status.is_none_or(can_run),
-            disabled_because: account.details.disable_reason.and_then(disabled_because),
-            account,
+impl TryFrom<AdAccount> for AdAccountView {
+    type Error = Error;
+
+    fn try_from(account: AdAccount) -> Result<Self, Error> {
+        let mut details: AccountDetails = account.details.read()?;
+        if !account.accessible {
+            details.access_paths.clear();
         }
+        Ok(Self {
+            minor_units: minor_units(account.currency),
+            can_run: details.can_run(),
+            disable_reason_text: details.disable_reason_text(),
+            defaults: account.launch_defaults.read()?,
+            details,
+            id: account.id,
+            connection: account.connection,
+            name: account.name,
+            currency: account.currency,
+            timezone: account.timezone,
+            selected: account.selected,
+            entities_synced_at: account.entities_synced_at,
+            sync_problem: account.sync_problem,
+            connections: account.connections,
+        })
     }
 }

@@ -2,9 +2,8 @@
 
 use connector::AccountClient;
 use domain::Error;
-use domain::object::{AdObject, Level, Status};
+use domain::entity::{Changes, Entity, Level, Status};
 use domain::rule::{Action, Decision, DecisionOutcome};
-use graph_api::launch::Changes;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Value, json};
@@ -38,7 +37,7 @@ pub(crate) async fn execute(
             decision.outcome = DecisionOutcome::NoChange;
             return Ok(());
         }
-        Plan::Impossible(reason) => return reject(decision, reason),
+        Plan::NotApplicable(reason) => return reject(decision, reason),
         Plan::Change { .. } if decision.day != today => {
             decision.outcome = DecisionOutcome::Expired;
             decision.reason = Some("it could not be done on its day".to_owned());
@@ -52,7 +51,7 @@ pub(crate) async fn execute(
     let intended = intended.then(|| audit_event(decision, Phase::Intended, None).at(now));
     let lease_until = now + DECISION_LEASE_TTL;
     table.update_open_decision(&client.workspace, decision, lease_until, intended.as_ref()).await?;
-    match client.change(object.level, &object.id, &changes).await {
+    match client.apply_change(object.level, &object.id, &changes).await {
         Ok(()) => {
             decision.outcome = DecisionOutcome::Done;
             Ok(())
@@ -87,27 +86,27 @@ pub(crate) fn audit_event(decision: &Decision, phase: Phase, meta: Option<String
 }
 
 fn reject(decision: &mut Decision, reason: impl Into<String>) -> Result<(), Error> {
-    decision.outcome = DecisionOutcome::Refused;
+    decision.outcome = DecisionOutcome::Rejected;
     decision.reason = Some(reason.into());
     Ok(())
 }
 
 enum Plan {
     NoChange,
-    Impossible(&'static str),
+    NotApplicable(&'static str),
     Change { before: String, changes: Changes },
 }
 
-fn plan(action: &Action, object: &AdObject, client: &AccountClient) -> Plan {
+fn plan(action: &Action, object: &Entity, client: &AccountClient) -> Plan {
     match action {
         Action::Notify {} => Plan::NoChange,
         Action::Pause {} if object.status != Some(Status::Active) => Plan::NoChange,
         Action::Pause {} => Plan::Change {
             before: Status::Active.as_str().to_owned(),
-            changes: Changes { status: Some(Status::Paused.as_str().to_owned()), ..Changes::default() },
+            changes: Changes { status: Some(Status::Paused), ..Changes::default() },
         },
         Action::SetBudget { daily_budget } if daily_budget.currency != client.account.currency => {
-            Plan::Impossible("the rule's budget is in another currency than the ad account")
+            Plan::NotApplicable("the rule's budget is in another currency than the ad account")
         }
         Action::SetBudget { daily_budget } => match object.daily_budget {
             Some(now) if now == daily_budget.amount => Plan::NoChange,
@@ -116,12 +115,12 @@ fn plan(action: &Action, object: &AdObject, client: &AccountClient) -> Plan {
                 changes: Changes { daily_budget: Some(daily_budget.amount), ..Changes::default() },
             },
             None if object.lifetime_budget.is_some() => {
-                Plan::Impossible("it has a lifetime budget, which is not set by the day")
+                Plan::NotApplicable("it has a lifetime budget, which is not set by the day")
             }
             None if object.level == Level::Campaign => {
-                Plan::Impossible("the campaign holds no budget; its ad sets do")
+                Plan::NotApplicable("the campaign holds no budget; its ad sets do")
             }
-            None => Plan::Impossible("the ad set holds no budget; its campaign does"),
+            None => Plan::NotApplicable("the ad set holds no budget; its campaign does"),
         },
     }
 }

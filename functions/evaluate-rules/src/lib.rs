@@ -10,12 +10,12 @@ mod rules;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use connector::{AccountClient, Connector, UseCase};
+use connector::{AccountClient, Connector, Purpose};
 use domain::Error;
 use domain::date::{DateRange, IsoWeek};
+use domain::entity::{EffectiveStatus, Entity};
 use domain::id::AdAccountId;
 use domain::job::Job;
-use domain::object::{AdObject, EffectiveStatus};
 use domain::rule::{Action, Decision, DecisionOutcome, Evaluation, Rule};
 use domain::tenant::Tenant;
 use http::Request;
@@ -87,7 +87,7 @@ impl EvaluateRules {
         if rules.is_empty() {
             return Ok(());
         }
-        let client = self.connector.open(workspace, ad_account, UseCase::AdsManagement).await?;
+        let client = self.connector.open(workspace, ad_account, Purpose::Management).await?;
         let result = self.evaluate_all(&client, &rules).await;
         client.close(result).await
     }
@@ -155,7 +155,7 @@ impl EvaluateRules {
         let objects = table.entities(workspace, &account.id, rule.spec.level).await?;
         let mut decisions = Vec::new();
         // Only delivering objects are evaluated: no action applies to the others.
-        for object in objects.iter().map(|stored| &stored.object).filter(|object| is_running(object)) {
+        for object in objects.iter().map(|stored| &stored.entity).filter(|object| is_running(object)) {
             let measures = sums.get(&object.id).cloned().unwrap_or_default();
             let Evaluation::Met(value) = rule.spec.when.evaluate(&measures) else { continue };
             let reason = rule.spec.guard.insufficient_data(&measures);
@@ -214,11 +214,11 @@ impl EvaluateRules {
             let phase = match decision.outcome {
                 DecisionOutcome::Done | DecisionOutcome::NoChange => Phase::Done,
                 DecisionOutcome::Expired => Phase::Unknown,
-                DecisionOutcome::Refused | DecisionOutcome::InsufficientData | DecisionOutcome::Deciding => {
+                DecisionOutcome::Rejected | DecisionOutcome::InsufficientData | DecisionOutcome::Deciding => {
                     Phase::Failed
                 }
             };
-            execute::audit_event(&decision, phase, client.caller.trace_id()).at(now)
+            execute::audit_event(&decision, phase, client.request_id()).at(now)
         });
         table.update_open_decision(workspace, &decision, now, ended.as_ref()).await?;
         if result.is_ok()
@@ -251,7 +251,7 @@ fn is_fresh(
     Ok(chunk.and_then(|chunk| chunk.completed_at).is_some_and(|completed| completed >= needed))
 }
 
-fn is_running(object: &AdObject) -> bool {
+fn is_running(object: &Entity) -> bool {
     matches!(object.effective_status, Some(EffectiveStatus::Active | EffectiveStatus::WithIssues))
 }
 
@@ -267,13 +267,15 @@ mod tests {
             id: "act_1".parse().unwrap(),
             connection: "c".parse().unwrap(),
             name: None,
-            account_status: None,
             currency: "SGD".parse().unwrap(),
             timezone: "Asia/Singapore".to_owned(),
             selected: true,
             entities_synced_at: None,
             sync_problem: None,
+            accessible: true,
             details: Default::default(),
+            launch_defaults: Default::default(),
+            connections: Vec::new(),
         };
         let now: Timestamp = now.parse().unwrap();
         let days = window.days(account.today(now).unwrap());

@@ -1,6 +1,6 @@
 //! Rules as the front end stores them, and their decisions.
 
-use domain::id::{ObjectId, RuleId};
+use domain::id::{EntityId, RuleId};
 use domain::rule::{Action, Decision, Rule, RuleSpec};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
@@ -53,7 +53,7 @@ pub(crate) fn list_rules() -> Endpoint<EvaluateRules> {
 pub(crate) fn add_rule() -> Endpoint<EvaluateRules> {
     endpoint::member(Method::POST, "/v1/workspaces/{workspace}/rules", Role::Editor)
         .named("add_rule", "Adds a rule")
-        .may(Error::Conflict, "The workspace is full, or the key was used for another rule.")
+        .fails_with(Error::Conflict, "The workspace is full, or the key was used for another rule.")
         .responds(StatusCode::CREATED, "The rule with its id.", EvaluateRules::add_rule)
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn replace_rule() -> Endpoint<EvaluateRules> {
 pub(crate) fn remove_rule() -> Endpoint<EvaluateRules> {
     endpoint::member(Method::DELETE, "/v1/workspaces/{workspace}/rules/{rule}", Role::Editor)
         .named("remove_rule", "Removes a rule")
-        .about("What it decided stays.")
+        .description("What it decided stays.")
         .responds(StatusCode::NO_CONTENT, "It is removed.", EvaluateRules::remove_rule)
 }
 
@@ -199,9 +199,9 @@ fn new_id(key: Option<&str>, workspace: &Tenant) -> Result<RuleId, Error> {
 }
 
 /// Checks whether a text is a decision's position in the list: day and object.
-fn is_position(place: &str) -> bool {
-    let parts = place.split_once('#');
-    parts.is_some_and(|(day, object)| day.parse::<Date>().is_ok() && object.parse::<ObjectId>().is_ok())
+fn is_position(position: &str) -> bool {
+    let parts = position.split_once('#');
+    parts.is_some_and(|(day, object)| day.parse::<Date>().is_ok() && object.parse::<EntityId>().is_ok())
 }
 
 fn not_found() -> Error {

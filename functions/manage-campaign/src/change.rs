@@ -1,12 +1,11 @@
 //! Changes and deletes objects: at Meta first, then in the table.
 
-use connector::{AccountClient, UseCase};
-use domain::id::{AdAccountId, ObjectId};
+use connector::{AccountClient, Purpose};
+use domain::entity::{Changes, EffectiveStatus, Entity, Level, Status};
+use domain::id::{AdAccountId, EntityId};
 use domain::money::{Currency, Money};
-use domain::object::{AdObject, EffectiveStatus, Level, Status};
 use domain::text::is_single_line;
 use domain::{Error, FieldError};
-use graph_api::launch::Changes;
 use http::{Method, StatusCode};
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
@@ -68,14 +67,14 @@ pub(crate) struct EntityPath {
     /// An ad account of the workspace.
     pub(crate) ad_account: AdAccountId,
     /// Meta's id of the object.
-    pub(crate) id: ObjectId,
+    pub(crate) id: EntityId,
 }
 
 pub(crate) fn change_entity(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
     let description = "It, as Meta shows it afterwards, without numbers.";
     endpoint::member(Method::PATCH, path, Role::Editor)
         .named(format!("change_{level}"), format!("Changes one {level} at Meta"))
-        .may(Error::Conflict, "It holds no budget that could be changed.")
+        .fails_with(Error::Conflict, "It holds no budget that could be changed.")
         .changes_meta()
         .responds(StatusCode::OK, description, move |function: ManageCampaign, context| {
             function.change_entity(context, level)
@@ -85,7 +84,7 @@ pub(crate) fn change_entity(path: &'static str, level: Level) -> Endpoint<Manage
 pub(crate) fn delete_entity(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
     endpoint::member(Method::DELETE, path, Role::Editor)
         .named(format!("delete_{level}"), format!("Deletes one {level} at Meta"))
-        .about("Meta deletes what is below it as well.")
+        .description("Meta deletes what is below it as well.")
         .changes_meta()
         .responds(StatusCode::NO_CONTENT, "It is deleted.", move |function: ManageCampaign, context| {
             function.delete_entity(context, level)
@@ -103,14 +102,14 @@ impl ManageCampaign {
         let currency = self.connector.table.require_account(workspace, &account).await?.currency;
         let object = self.object(workspace, &account, level, &id).await?;
         let changes = patch.changes(&object, currency)?;
-        let client = self.connector.open(workspace, &account, UseCase::AdsManagement).await?;
+        let client = self.connector.open(workspace, &account, Purpose::Management).await?;
         let result = async {
             let (before, after) = audit_diff(&object, &changes);
             let event = user_event(&session, &format!("{level}.changed"), format!("{level}/{id}"))?;
             let event = event.in_account(&account).with_change(before, after);
             let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
-            let changed = client.change(level, &id, &changes).await;
-            event.complete(changed, client.caller.trace_id(), self.host.clock.now()).await?;
+            let changed = client.apply_change(level, &id, &changes).await;
+            event.complete(changed, client.request_id(), self.host.clock.now()).await?;
             refetch(&client, level, &id, &changes).await
         };
         let result = result.await;
@@ -126,14 +125,14 @@ impl ManageCampaign {
         let RequestContext { caller: session, path, .. } = context;
         let (workspace, EntityPath { ad_account: account, id }) = (&session.workspace, path);
         let object = self.object(workspace, &account, level, &id).await?;
-        let client = self.connector.open(workspace, &account, UseCase::AdsManagement).await?;
+        let client = self.connector.open(workspace, &account, Purpose::Management).await?;
         let removed = async {
             let event = user_event(&session, &format!("{level}.deleted"), format!("{level}/{id}"))?;
             let before = json!({"name": object.name, "status": object.status});
             let event = event.in_account(&account).with_change(before, json!({"status": Status::Deleted}));
             let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
-            let removed = client.check_response(client.caller.remove(&id).await).await;
-            event.complete(removed, client.caller.trace_id(), self.host.clock.now()).await
+            let removed = client.delete(&id).await;
+            event.complete(removed, client.request_id(), self.host.clock.now()).await
         };
         let removed = removed.await;
         client.close(removed).await?;
@@ -149,7 +148,7 @@ impl ManageCampaign {
         let as_of = table.begin_fetch(workspace, &account).await?;
         for below in [Level::Campaign, Level::AdSet, Level::Ad].into_iter().filter(|below| *below >= level) {
             for stored in table.entities(workspace, &account, below).await? {
-                let mut object = stored.object;
+                let mut object = stored.entity;
                 let parents = [Some(&object.id), object.campaign_id.as_ref(), object.adset_id.as_ref()];
                 if !parents.contains(&Some(&id)) {
                     continue;
@@ -159,7 +158,11 @@ impl ManageCampaign {
                 }
                 object.effective_status = Some(EffectiveStatus::Deleted);
                 table
-                    .upsert_entity(workspace, &account, &StoredEntity { object, as_of, hidden: false })
+                    .upsert_entity(
+                        workspace,
+                        &account,
+                        &StoredEntity { entity: object, as_of, hidden: false },
+                    )
                     .await?;
             }
         }
@@ -168,7 +171,7 @@ impl ManageCampaign {
 }
 
 /// Returns the values before and after a change, for the audit log.
-fn audit_diff(object: &AdObject, changes: &Changes) -> (Value, Value) {
+fn audit_diff(object: &Entity, changes: &Changes) -> (Value, Value) {
     let (mut before, mut after) = (Map::new(), Map::new());
     let mut record = |name: &str, was: Value, becomes: Value| {
         before.insert(name.to_owned(), was);
@@ -190,9 +193,9 @@ fn audit_diff(object: &AdObject, changes: &Changes) -> (Value, Value) {
 async fn refetch(
     client: &AccountClient,
     level: Level,
-    id: &ObjectId,
+    id: &EntityId,
     changes: &Changes,
-) -> Result<Option<AdObject>, Error> {
+) -> Result<Option<Entity>, Error> {
     let current = client.refresh(level, id).await?;
     if changes.status.is_some() {
         client.refresh_descendants(level, id).await?;
@@ -201,7 +204,7 @@ async fn refetch(
 }
 
 impl Patch {
-    fn changes(self, object: &AdObject, currency: Currency) -> Result<Changes, Error> {
+    fn changes(self, object: &Entity, currency: Currency) -> Result<Changes, Error> {
         if self.name.is_none() && self.status.is_none() && self.daily_budget.is_none() {
             return Err(FieldError::new("body", "must set name, status or daily_budget").into());
         }
@@ -228,10 +231,6 @@ impl Patch {
             NewStatus::Paused => Status::Paused,
             NewStatus::Archived => Status::Archived,
         });
-        Ok(Changes {
-            name: self.name,
-            status: status.map(|status| status.as_str().to_owned()),
-            daily_budget: self.daily_budget.map(|budget| budget.amount),
-        })
+        Ok(Changes { name: self.name, status, daily_budget: self.daily_budget.map(|budget| budget.amount) })
     }
 }

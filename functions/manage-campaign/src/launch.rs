@@ -7,14 +7,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use connector::{AccountClient, UseCase};
-use domain::id::{AdAccountId, LaunchId, ObjectId};
+use connector::{AccountClient, Purpose};
+use domain::id::{AdAccountId, EntityId, LaunchId};
 use domain::job::Job;
-use domain::launch::{Created, Launch, LaunchSpec, LaunchState, Step};
+use domain::launch::{Created, Launch, LaunchState, Step};
+use domain::platform::PlatformData;
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
-use graph_api::GraphError;
-use graph_api::launch::level_of;
+use graph_api::account::AccountDetails;
+use graph_api::launch::{LaunchDefaults, LaunchSpec};
 use http::header::{HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, StatusCode};
 use jiff::SignedDuration;
@@ -30,7 +31,6 @@ use store::audit::{Actor, AuditEvent, Phase};
 use store::launch::StoredLaunch;
 
 use crate::ManageCampaign;
-use crate::error_hint::{error_hint, with_hint};
 use crate::list::CAMPAIGNS;
 
 /// Lease of a launch's worker. It saves before and after each call to Meta, and one call with its retries takes less.
@@ -52,11 +52,11 @@ pub(crate) struct LaunchView {
     state: LaunchState,
     ad_account: AdAccountId,
     #[serde(skip_serializing_if = "Option::is_none")]
-    campaign_id: Option<ObjectId>,
+    campaign_id: Option<EntityId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    adset_id: Option<ObjectId>,
+    adset_id: Option<EntityId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ad_id: Option<ObjectId>,
+    ad_id: Option<EntityId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
 }
@@ -86,13 +86,13 @@ struct LaunchPath {
 pub(crate) fn launch() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::POST, CAMPAIGNS, Role::Editor)
         .named("launch", "Launches a campaign")
-        .about(
+        .description(
             "A campaign, an ad set and an ad, all of them paused, or nothing. Where the document is silent, it takes the ad \
              account's defaults.",
         )
         .needs_key("Of your own per launch: a repeated request with the same text launches once.")
         .handles_own_idempotency()
-        .may(Error::Conflict, "The key was used for another document, or the launch is under way or flagged.")
+        .fails_with(Error::Conflict, "The key was used for another document, or the launch is under way or flagged.")
         .changes_meta()
         .responds(StatusCode::CREATED, "The launch.", ManageCampaign::launch)
         .with_header(
@@ -123,12 +123,15 @@ impl ManageCampaign {
                 FieldError::new("body", format!("may have {MAX_DOCUMENT_BYTES} bytes at most")).into()
             );
         }
-        account.details.defaults.fill(&mut spec);
+        let defaults: LaunchDefaults = account.launch_defaults.read()?;
+        defaults.fill(&mut spec);
         let mut field_errors = spec.check(account.currency);
         let connection = self.connector.table.connection(workspace, &account.connection).await?;
         let (dsa, identities) = (spec.ad_set.dsa.as_ref(), &spec.ad_set.regional_identities);
-        field_errors.extend(account.check_beneficiaries(connection.as_ref(), dsa, identities, "ad_set."));
-        let requested = self.draft(&session, &request, &account.id, key, spec)?;
+        let details: AccountDetails = account.details.read()?;
+        let is_system_user = connection.is_some_and(|connection| connection.is_system_user());
+        field_errors.extend(details.check_beneficiaries(is_system_user, dsa, identities, "ad_set."));
+        let requested = self.draft(&session, &request, &account.id, key, &spec)?;
         let earlier = self.connector.table.launch(workspace, &requested.launch.id).await?;
         let earlier = earlier.filter(|earlier| earlier.request_hash == requested.request_hash);
         // A launch that already exists continues with the defaults of its time.
@@ -139,8 +142,8 @@ impl ManageCampaign {
             Some(settled) => settled,
             // The account is opened before the launch is stored: a launch that cannot start leaves nothing to recover.
             None => {
-                let client = self.connector.open(workspace, &account.id, UseCase::AdsManagement).await?;
-                let stored = self.create_and_run(&client, requested).await;
+                let client = self.connector.open(workspace, &account.id, Purpose::Management).await?;
+                let stored = self.create_and_run(&client, requested, &spec).await;
                 client.close(stored).await?
             }
         };
@@ -189,7 +192,7 @@ impl ManageCampaign {
             Err(error) => return Err(error.into()),
         };
         let ad_account = stored.launch.ad_account.clone();
-        let result = match self.connector.open(workspace, &ad_account, UseCase::AdsManagement).await {
+        let result = match self.connector.open(workspace, &ad_account, Purpose::Management).await {
             Ok(client) => {
                 let result = self.run(&client, &mut stored).await;
                 client.close(result).await
@@ -210,8 +213,9 @@ impl ManageCampaign {
         &self,
         client: &AccountClient,
         requested: StoredLaunch,
+        spec: &LaunchSpec,
     ) -> Result<StoredLaunch, Error> {
-        let mut stored = self.create_or_load(&client.workspace, requested).await?;
+        let mut stored = self.create_or_load(&client.workspace, requested, spec).await?;
         if !is_settled(&stored.launch) {
             self.run(client, &mut stored).await?;
         }
@@ -225,7 +229,7 @@ impl ManageCampaign {
         request: &Request<Bytes>,
         ad_account: &AdAccountId,
         key: &str,
-        spec: LaunchSpec,
+        spec: &LaunchSpec,
     ) -> Result<StoredLaunch, Error> {
         let now = self.host.clock.now();
         let digest = Sha256::digest(format!("{}|{ad_account}|{key}", session.workspace));
@@ -234,7 +238,7 @@ impl ManageCampaign {
             launch: Launch {
                 id,
                 ad_account: ad_account.clone(),
-                spec,
+                document: PlatformData::new(spec)?,
                 state: LaunchState::Running,
                 created: Vec::new(),
                 intent: None,
@@ -249,13 +253,21 @@ impl ManageCampaign {
     }
 
     /// Stores the launch, or loads the one that the same key created.
-    async fn create_or_load(&self, workspace: &Tenant, stored: StoredLaunch) -> Result<StoredLaunch, Error> {
+    async fn create_or_load(
+        &self,
+        workspace: &Tenant,
+        stored: StoredLaunch,
+        spec: &LaunchSpec,
+    ) -> Result<StoredLaunch, Error> {
         let table = &self.connector.table;
         let (id, now) = (stored.launch.id.clone(), self.host.clock.now());
         // The recovery job first, so that every stored launch has one.
         let job = Job::ResumeLaunch { workspace: workspace.clone(), launch: id.clone() };
         self.host.queues.send_delayed(&job, RECOVERY_DELAY).await?;
-        match table.create_launch(workspace, &stored, &audit_event(&stored).at(now)).await {
+        let after =
+            json!({"name": spec.name, "objective": spec.objective, "daily_budget": spec.daily_budget});
+        let event = AuditEvent { after, ..audit_event(&stored) };
+        match table.create_launch(workspace, &stored, &event.at(now)).await {
             Ok(()) => return Ok(stored),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
@@ -292,7 +304,7 @@ impl ManageCampaign {
         while stored.launch.state == LaunchState::Running {
             let Some(step) = stored.launch.next_step() else {
                 for created in &stored.launch.created {
-                    client.refresh(level_of(created.step), &created.id).await?;
+                    client.refresh(created.step.level(), &created.id).await?;
                 }
                 stored.launch.state = LaunchState::Committed;
                 self.finish(&client.workspace, stored).await?;
@@ -303,7 +315,7 @@ impl ManageCampaign {
                 Err(error) if error.is_retryable() => return Err(error),
                 Err(error) => {
                     stored.launch.state = LaunchState::Undoing;
-                    stored.launch.failure = Some(format!("{}: {}", level_of(step), error.public_detail()));
+                    stored.launch.failure = Some(format!("{}: {}", step.level(), error.public_detail()));
                     self.save(client, stored).await?;
                 }
             }
@@ -319,26 +331,24 @@ impl ManageCampaign {
         client: &AccountClient,
         stored: &mut StoredLaunch,
         step: Step,
-    ) -> Result<ObjectId, Error> {
+    ) -> Result<EntityId, Error> {
         if stored.launch.intent == Some(step)
-            && let Some(id) = find(client, stored, step).await?
+            && let Some(id) = client.find_created(&stored.launch, step).await?
         {
             return Ok(id);
         }
         stored.launch.intent = Some(step);
         self.save(client, stored).await?;
-        match client.caller.create_step(&stored.launch, step).await {
-            // The response was lost. The object may exist; if it is not found, a later attempt decides.
-            Err(GraphError::Indeterminate(details)) => {
+        match client.create(&stored.launch, step).await {
+            // The response was lost. The entity may exist; if it is not found, a later attempt decides.
+            Err(error @ Error::Indeterminate(_)) => {
                 self.save(client, stored).await?;
-                let found = find(client, stored, step).await?;
-                found.ok_or_else(|| GraphError::Indeterminate(details).into())
+                client.find_created(&stored.launch, step).await?.ok_or(error)
             }
-            answer => {
-                // Meta responded, so the outcome of this step is known.
+            response => {
+                // The platform responded, so the outcome of this step is known.
                 stored.launch.intent = None;
-                let hint = answer.as_ref().err().and_then(|error| error_hint(error, &stored.launch.spec));
-                client.check_response(answer).await.map_err(|error| with_hint(error, hint))
+                response
             }
         }
     }
@@ -348,7 +358,7 @@ impl ManageCampaign {
         client: &AccountClient,
         stored: &mut StoredLaunch,
         step: Step,
-        id: ObjectId,
+        id: EntityId,
     ) -> Result<(), Error> {
         stored.launch.created.push(Created { step, id });
         stored.launch.intent = None;
@@ -359,13 +369,13 @@ impl ManageCampaign {
     /// is already gone counts as deleted.
     async fn undo(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
         if let Some(step) = stored.launch.intent {
-            match find(client, stored, step).await? {
+            match client.find_created(&stored.launch, step).await? {
                 Some(id) => self.record_created(client, stored, step, id).await?,
                 None => stored.launch.intent = None,
             }
         }
         while let Some(created) = stored.launch.created.last().cloned() {
-            client.check_response(client.caller.remove(&created.id).await).await?;
+            client.delete(&created.id).await?;
             stored.launch.created.pop();
             self.save(client, stored).await?;
         }
@@ -377,7 +387,7 @@ impl ManageCampaign {
     async fn finish(&self, workspace: &Tenant, stored: &mut StoredLaunch) -> Result<(), Error> {
         let launch = &stored.launch;
         let created =
-            launch.created.iter().map(|created| (level_of(created.step).to_string(), json!(created.id)));
+            launch.created.iter().map(|created| (created.step.level().to_string(), json!(created.id)));
         let created: Map<String, Value> = created.collect();
         let event = AuditEvent {
             phase: match launch.state {
@@ -403,21 +413,15 @@ impl ManageCampaign {
 
 /// Returns the audit event of a launch. All workers share one event of the requesting person.
 fn audit_event(stored: &StoredLaunch) -> AuditEvent {
-    let (launch, spec) = (&stored.launch, &stored.launch.spec);
+    let launch = &stored.launch;
     let actor = stored.requested_by.clone().map_or(Actor::Operator, |subject| Actor::Person { subject });
-    let after = json!({"name": spec.name, "objective": spec.objective, "daily_budget": spec.daily_budget});
     let event = AuditEvent::new(
         format!("launch/{}", launch.id),
         actor,
         "campaign.launched",
         format!("launch/{}", launch.id),
     );
-    event.in_account(&launch.ad_account).with_change(Value::Null, after)
-}
-
-/// Finds the object that a step with a lost response created, if it exists.
-async fn find(client: &AccountClient, stored: &StoredLaunch, step: Step) -> Result<Option<ObjectId>, Error> {
-    client.check_response(client.caller.find_step(&stored.launch, step).await).await
+    event.in_account(&launch.ad_account)
 }
 
 fn is_settled(launch: &Launch) -> bool {

@@ -5,7 +5,6 @@
 //! a crash between any two steps.
 
 mod change;
-mod error_hint;
 mod launch;
 mod list;
 mod schedule;
@@ -15,8 +14,8 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use connector::Connector;
 use domain::Error;
+use domain::entity::Level;
 use domain::job::Job;
-use domain::object::Level;
 use http::Request;
 use middleware::Middleware;
 use runtime::endpoint::Endpoint;

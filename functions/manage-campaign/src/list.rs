@@ -1,10 +1,10 @@
 //! Lists objects with their metrics over a date range, including objects without delivery.
 
 use domain::date::{DateRange, Day, IsoWeek};
-use domain::id::{AdAccountId, ObjectId};
+use domain::entity::{EffectiveStatus, Entity, Level, Status};
+use domain::id::{AdAccountId, EntityId};
 use domain::metrics::{Measures, MeasuresView, Metric};
 use domain::money::{Currency, Money};
-use domain::object::{AdObject, EffectiveStatus, Level, Status};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};
@@ -41,7 +41,7 @@ pub(crate) struct ListQuery {
     /// Only objects in one of these states.
     effective_status: Option<Vec<KnownStatus>>,
     /// Only what is below this campaign.
-    campaign_id: Option<ObjectId>,
+    campaign_id: Option<EntityId>,
     /// Objects of a page.
     #[serde(default)]
     limit: Limit<50, 500>,
@@ -84,11 +84,11 @@ impl TryFrom<String> for KnownStatus {
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct EntityView {
-    id: ObjectId,
+    id: EntityId,
     #[serde(skip_serializing_if = "Option::is_none")]
-    campaign_id: Option<ObjectId>,
+    campaign_id: Option<EntityId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    adset_id: Option<ObjectId>,
+    adset_id: Option<EntityId>,
     name: Option<String>,
     status: Option<Status>,
     effective_status: Option<EffectiveStatus>,
@@ -105,7 +105,7 @@ pub(crate) struct EntityView {
 }
 
 impl EntityView {
-    pub(crate) fn new(object: AdObject, currency: Currency, measures: Option<&Measures>) -> Self {
+    pub(crate) fn new(object: Entity, currency: Currency, measures: Option<&Measures>) -> Self {
         let money = |amount: Option<i64>| amount.map(|amount| Money { amount, currency });
         Self {
             daily_budget: money(object.daily_budget),
@@ -144,7 +144,7 @@ pub(crate) const ADS: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account
 pub(crate) fn list_entities(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
     endpoint::member(Method::GET, path, Role::Viewer)
         .named(format!("list_{level}s"), format!("Lists {level}s with their numbers"))
-        .about("Those without delivery are listed with zeros.")
+        .description("Those without delivery are listed with zeros.")
         .responds(StatusCode::OK, "A page of them.", move |function: ManageCampaign, context| {
             function.list_entities(context, level)
         })
@@ -184,7 +184,7 @@ impl ManageCampaign {
         if query.campaign_id.is_some() {
             objects.retain(|(object, _)| object.campaign_id == query.campaign_id);
         }
-        let position = |(object, measures): &(AdObject, Measures)| -> Position {
+        let position = |(object, measures): &(Entity, Measures)| -> Position {
             (query.sort.of(measures), object.id.to_string())
         };
         let compare = |a: &Position, b: &Position| query.order.compare(a, b);
@@ -230,10 +230,10 @@ impl ManageCampaign {
         workspace: &Tenant,
         account: &AdAccountId,
         level: Level,
-        id: &ObjectId,
-    ) -> Result<AdObject, Error> {
+        id: &EntityId,
+    ) -> Result<Entity, Error> {
         let stored = self.connector.table.entity(workspace, account, level, id).await?;
-        stored.map(|stored| stored.object).ok_or_else(|| Error::NotFound(format!("{level} {id}")))
+        stored.map(|stored| stored.entity).ok_or_else(|| Error::NotFound(format!("{level} {id}")))
     }
 
     async fn objects_with_measures(
@@ -242,7 +242,7 @@ impl ManageCampaign {
         account: &AdAccountId,
         level: Level,
         range: DateRange,
-    ) -> Result<Vec<(AdObject, Measures)>, Error> {
+    ) -> Result<Vec<(Entity, Measures)>, Error> {
         let table = self.connector.table.eventually_consistent();
         let objects = table.entities(workspace, account, level).await?;
         let weeks = table.facts(workspace, account, level, range).await?;
@@ -250,8 +250,8 @@ impl ManageCampaign {
         Ok(objects
             .into_iter()
             .map(|stored| {
-                let measures = sums.remove(&stored.object.id).unwrap_or_default();
-                (stored.object, measures)
+                let measures = sums.remove(&stored.entity.id).unwrap_or_default();
+                (stored.entity, measures)
             })
             .collect())
     }

@@ -4,14 +4,13 @@
 
 use std::time::Duration;
 
-use connector::{AccountClient, UseCase};
-use domain::id::{AdAccountId, ObjectId};
+use connector::{AccountClient, Purpose};
+use domain::entity::{Changes, EffectiveStatus, Level, Status};
+use domain::id::{AdAccountId, EntityId};
 use domain::job::Job;
 use domain::launch::Step;
-use domain::object::{EffectiveStatus, Level, Status};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
-use graph_api::launch::Changes;
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
@@ -68,15 +67,15 @@ pub(crate) fn show_schedule() -> Endpoint<ManageCampaign> {
 pub(crate) fn set_schedule() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::PUT, SCHEDULE, Role::Editor)
         .named("schedule", "Sets the time at which a campaign is activated")
-        .about("An activation that is set already is replaced.")
-        .may(Error::Conflict, "The campaign is over, or is being activated at this moment.")
+        .description("An activation that is set already is replaced.")
+        .fails_with(Error::Conflict, "The campaign is over, or is being activated at this moment.")
         .responds(StatusCode::OK, "The activation.", ManageCampaign::set_schedule)
 }
 
 pub(crate) fn withdraw_schedule() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::DELETE, SCHEDULE, Role::Editor)
         .named("unschedule", "Withdraws the activation of a campaign")
-        .may(Error::Conflict, "The campaign is being activated at this moment.")
+        .fails_with(Error::Conflict, "The campaign is being activated at this moment.")
         .responds(StatusCode::NO_CONTENT, "It is withdrawn.", ManageCampaign::withdraw_schedule)
 }
 
@@ -168,7 +167,7 @@ impl ManageCampaign {
         &self,
         session: &Session,
         account: &AdAccountId,
-        campaign: &ObjectId,
+        campaign: &EntityId,
     ) -> Result<bool, Error> {
         let (table, workspace) = (&self.connector.table, &session.workspace);
         let before = table.activation(workspace, account, campaign).await?;
@@ -225,7 +224,7 @@ impl ManageCampaign {
         &self,
         workspace: &Tenant,
         ad_account: &AdAccountId,
-        campaign: &ObjectId,
+        campaign: &EntityId,
         timer: &str,
     ) -> Result<(), Error> {
         let table = &self.connector.table;
@@ -256,10 +255,10 @@ impl ManageCampaign {
             Err(error) => return Err(error.into()),
         }
         let mut trace = None;
-        let outcome = match self.connector.open(workspace, ad_account, UseCase::AdsManagement).await {
+        let outcome = match self.connector.open(workspace, ad_account, Purpose::Management).await {
             Ok(client) => {
                 let started = self.start(&client, campaign).await;
-                trace = client.caller.trace_id();
+                trace = client.request_id();
                 client.close(started).await
             }
             Err(error) => Err(error),
@@ -296,18 +295,17 @@ impl ManageCampaign {
 
     /// Activates a campaign. For one that was launched here, the ad and the ad set are activated first and the campaign
     /// last, because only all three together deliver, and nothing may run before all of them are ready.
-    async fn start(&self, client: &AccountClient, campaign: &ObjectId) -> Result<(), Error> {
+    async fn start(&self, client: &AccountClient, campaign: &EntityId) -> Result<(), Error> {
         let launches = self.connector.table.launches(&client.workspace).await?;
         let ours = launches
             .into_iter()
             .map(|stored| stored.launch)
             .find(|launch| launch.id_of(Step::Campaign) == Some(campaign));
         let below = ours.map(|launch| launch.created).unwrap_or_default();
-        let mut objects: Vec<_> = below.into_iter().skip(1).rev().map(|created| created.id).collect();
-        objects.push(campaign.clone());
-        let active = Changes { status: Some(Status::Active.as_str().to_owned()), ..Changes::default() };
-        for id in &objects {
-            client.check_response(client.caller.change(id, &active).await).await?;
+        let below = below.into_iter().skip(1).rev().map(|created| (created.step.level(), created.id));
+        let active = Changes { status: Some(Status::Active), ..Changes::default() };
+        for (level, id) in below.chain([(Level::Campaign, campaign.clone())]) {
+            client.apply_change(level, &id, &active).await?;
         }
         // The descendants' effective status changes only once the campaign is active.
         client.refresh(Level::Campaign, campaign).await?;

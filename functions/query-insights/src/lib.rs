@@ -10,10 +10,10 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use domain::date::{DateRange, Day, IsoWeek};
-use domain::id::{AdAccountId, ObjectId};
+use domain::entity::Level;
+use domain::id::{AdAccountId, EntityId};
 use domain::metrics::{Measures, MeasuresView};
 use domain::money::Currency;
-use domain::object::Level;
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use http::header::ACCEPT;
@@ -45,10 +45,10 @@ fn query_insights() -> Endpoint<QueryInsights> {
     let path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/insights";
     endpoint::member(Method::GET, path, Role::Viewer)
         .named("query_insights", "Answers with numbers of an ad account")
-        .about("JSON in pages; CSV, whole, for those who accept `text/csv`.")
+        .description("JSON in pages; CSV, whole, for those who accept `text/csv`.")
         .responds(StatusCode::OK, "The numbers.", QueryInsights::query_insights)
-        .or_as::<Insights>("application/json")
-        .or_as::<String>("text/csv")
+        .with_content::<Insights>("application/json")
+        .with_content::<String>("text/csv")
 }
 
 /// The `query-insights` function.
@@ -67,9 +67,9 @@ pub(crate) struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    campaign_id: Option<ObjectId>,
+    campaign_id: Option<EntityId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    adset_id: Option<ObjectId>,
+    adset_id: Option<EntityId>,
     date_start: Date,
     date_stop: Date,
     #[serde(flatten, serialize_with = "serialize_measures")]
@@ -115,7 +115,7 @@ pub(crate) struct InsightsQuery {
     #[serde(default)]
     increment: Increment,
     /// Only these objects.
-    ids: Option<Vec<ObjectId>>,
+    ids: Option<Vec<EntityId>>,
     /// Rows of a page; not for CSV, which has no pages.
     limit: Option<RowLimit>,
     /// The `after` of the page before; not for CSV.
@@ -165,7 +165,7 @@ impl QueryInsights {
         rows.retain(|row| only.as_ref().is_none_or(|only| only.contains(&row.id)));
         let name_of = |row: &Row| match level {
             Level::Account => account.name.clone(),
-            _ => objects.get(row.id.as_str()).and_then(|stored| stored.object.name.clone()),
+            _ => objects.get(row.id.as_str()).and_then(|stored| stored.entity.name.clone()),
         };
         let csv = wants_csv(&request);
         if csv && (query.limit.is_some() || query.after.is_some()) {
@@ -205,7 +205,7 @@ impl QueryInsights {
             return Ok(HashMap::new());
         }
         let objects = self.table.entities(workspace, account, level).await?;
-        Ok(objects.into_iter().map(|stored| (stored.object.id.to_string(), stored)).collect())
+        Ok(objects.into_iter().map(|stored| (stored.entity.id.to_string(), stored)).collect())
     }
 }
 
@@ -240,7 +240,7 @@ fn over_range(
     weeks: &[WeekFacts],
     range: DateRange,
 ) -> Vec<Row> {
-    let row = |id: &str, campaign_id: Option<ObjectId>, adset_id: Option<ObjectId>| Row {
+    let row = |id: &str, campaign_id: Option<EntityId>, adset_id: Option<EntityId>| Row {
         level,
         id: id.to_owned(),
         name: None,
@@ -256,12 +256,12 @@ fn over_range(
     let mut rows: HashMap<&str, Row> = objects
         .iter()
         .map(|(id, stored)| {
-            (id.as_str(), row(id, stored.object.campaign_id.clone(), stored.object.adset_id.clone()))
+            (id.as_str(), row(id, stored.entity.campaign_id.clone(), stored.entity.adset_id.clone()))
         })
         .collect();
     if level == Level::Account {
-        let digits = account.id.digits();
-        rows.insert(digits, row(digits, None, None));
+        let id = account.id.as_str();
+        rows.insert(id, row(id, None, None));
     }
     // Objects that are not synced (deleted before the first sync) are included too.
     for week in weeks {
@@ -289,9 +289,9 @@ fn page(mut rows: Vec<Row>, after: Option<&str>, limit: usize) -> (Vec<Row>, Opt
 }
 
 /// Checks whether a text is a row's position in the list: object and day.
-fn is_position(place: &str) -> bool {
-    let parts = place.split_once('#');
-    parts.is_some_and(|(id, day)| id.parse::<ObjectId>().is_ok() && day.parse::<Date>().is_ok())
+fn is_position(position: &str) -> bool {
+    let parts = position.split_once('#');
+    parts.is_some_and(|(id, day)| id.parse::<EntityId>().is_ok() && day.parse::<Date>().is_ok())
 }
 
 fn wants_csv(request: &Request<Bytes>) -> bool {

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use connector::{Connector, UseCase};
+use connector::{Connector, Purpose};
 use domain::Error;
 use domain::date::IsoWeek;
 use domain::id::AdAccountId;
@@ -61,7 +61,7 @@ impl SyncEntities {
             }
             Job::WatchAccounts => self.watch().await,
             Job::SyncObject { workspace, ad_account, level, object } => {
-                let client = self.connector.open(&workspace, &ad_account, UseCase::AdsManagement).await?;
+                let client = self.connector.open(&workspace, &ad_account, Purpose::Management).await?;
                 let refreshed = client.refresh(level, &object).await;
                 let refreshed = client.close(refreshed).await?;
                 tracing::info!(%workspace, %ad_account, object_level = %level, %object, found = refreshed.is_some(), "Refreshed one object.");
@@ -91,15 +91,21 @@ impl SyncEntities {
         let rules = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
         self.host.schedules.ensure_recurring(&recurring, SyncCause::SYNC_INTERVAL_MINUTES).await?;
         self.host.schedules.ensure_recurring(&rules, RULE_EVALUATION_INTERVAL_MINUTES).await?;
-        let client = self.connector.open(workspace, ad_account, UseCase::AdsManagement).await?;
+        let client = self.connector.open(workspace, ad_account, Purpose::Management).await?;
         let account = client.account.clone();
+        // Not at every sync, because the subscription stays. A connection that may not subscribe is synced all the same.
+        if cause != SyncCause::Recurring
+            && let Err(error) = client.subscribe_webhooks().await
+        {
+            tracing::warn!(%workspace, %ad_account, %error, "An ad account's webhooks could not be subscribed to.");
+        }
         let stats = entities::sync(&self.connector.table, &client).await;
         let stats = client.close(stats).await?;
         // Planned before the sync is recorded: an account recorded as synced has its chunks planned.
         let weeks = self.plan(workspace, &account).await?;
         self.connector.table.record_entities_synced(workspace, ad_account, self.host.clock.now()).await?;
-        let entities::EntitySyncStats { listed, written, vanished } = stats;
-        tracing::info!(?cause, listed, written, vanished, weeks = weeks.len(), "Synced the entities.");
+        let entities::EntitySyncStats { listed, written, refetched } = stats;
+        tracing::info!(?cause, listed, written, refetched, weeks = weeks.len(), "Synced the entities.");
         self.request_chunks(workspace, ad_account, &weeks).await
     }
 

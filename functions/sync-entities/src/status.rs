@@ -66,7 +66,7 @@ const SYNC: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync";
 pub(crate) fn request_sync() -> Endpoint<SyncEntities> {
     endpoint::member(Method::POST, SYNC, Role::Editor)
         .named("sync", "Asks for a sync of an ad account")
-        .may(Error::Conflict, "The ad account is not selected.")
+        .fails_with(Error::Conflict, "The ad account is not selected.")
         .responds(StatusCode::ACCEPTED, "It will be synced.", SyncEntities::request_sync)
 }
 

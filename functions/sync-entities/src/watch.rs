@@ -7,6 +7,7 @@ use domain::Error;
 use domain::job::{Job, SyncCause};
 use jiff::{SignedDuration, Timestamp};
 use runtime::telemetry::{self, Metric};
+use serde_json::{Value, json};
 use store::account::{AccountRef, SyncProblem};
 use store::audit::AuditEvent;
 use store::connection::{Connection, ConnectionState};
@@ -49,7 +50,9 @@ impl SyncEntities {
                 let reason = format!("nothing was synced since {synced_at}; a new sync is on its way");
                 let problem = SyncProblem { since: now, reason };
                 let id = format!("stale/{ad_account}/{synced_at}");
-                let event = AuditEvent::sync(id, "sync.stale", &ad_account, &problem).done_at(now);
+                let event = AuditEvent::sync(id, "sync.stale", &ad_account)
+                    .with_change(Value::Null, json!({"synced_at": synced_at}))
+                    .done_at(now);
                 table.begin_sync_problem(&workspace, &ad_account, &problem, &event).await?;
                 stale.push(Job::SyncAccount { workspace, ad_account, cause: SyncCause::Resume });
             }

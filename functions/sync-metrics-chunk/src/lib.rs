@@ -8,17 +8,18 @@ mod rollup;
 
 use std::time::Duration;
 
-use connector::{AccountClient, Connector, UseCase};
+use connector::{AccountClient, Connector, Purpose};
 use domain::Error;
 use domain::date::{DateRange, IsoWeek};
+use domain::entity::Level;
 use domain::id::AdAccountId;
 use domain::job::Job;
-use domain::object::Level;
+use domain::metrics::InsightsRow;
 use domain::tenant::Tenant;
-use graph_api::insights::InsightsRow;
 use jiff::{SignedDuration, Timestamp};
 use runtime::telemetry::{self, Metric};
 use runtime::{Host, deadline};
+use serde_json::{Value, json};
 use store::StoreError;
 use store::account::SyncProblem;
 use store::audit::AuditEvent;
@@ -63,7 +64,7 @@ impl SyncMetricsChunk {
         if account.is_none() {
             return Ok(());
         }
-        let client = match self.connector.open(workspace, ad_account, UseCase::AdsInsights).await {
+        let client = match self.connector.open(workspace, ad_account, Purpose::Reporting).await {
             // The account is throttled: another call would only prolong it.
             Err(error @ Error::RateLimited { .. }) => return Err(error),
             client => client,
@@ -111,8 +112,11 @@ impl SyncMetricsChunk {
                     reason: format!("week {week} cannot be measured: {reason}; every sync tries it again"),
                 };
                 let id = format!("chunk/{ad_account}/{week}/{}", lease.fence);
-                let event = AuditEvent::sync(id, "sync.failed", ad_account, &problem).done_at(now);
-                // A connection that must be renewed has an event of its own.
+                let event = AuditEvent::sync(id, "sync.failed", ad_account)
+                    .with_change(Value::Null, json!({"week": week}))
+                    .done_at(now);
+                // The event leaves Meta's message out, which may name a person. A connection that must be renewed has an
+                // event of its own.
                 let problem = (!matches!(error, Error::Reconnect(_))).then_some((&problem, &event));
                 table.fail_chunk(workspace, ad_account, &lease, &reason, problem).await?;
                 self.request_evaluation(workspace, ad_account).await
@@ -127,8 +131,8 @@ impl SyncMetricsChunk {
         };
         let mut days: Vec<InsightsRow> = Vec::new();
         let mut totals = RunTotals::default();
-        let mut pages = client.insights(range).await?;
-        while let Some(page) = client.next_rows(&mut pages, range).await? {
+        let mut report = client.report_rows(range).await?;
+        while let Some(page) = client.next_rows(&mut report).await? {
             days.extend(page);
             totals.pages += 1;
             let until = lease_end(self.host.clock.now());
@@ -138,7 +142,7 @@ impl SyncMetricsChunk {
                 Err(error) => return Err(error.into()),
             }
         }
-        let fresh = rollup::weeks(&client.account.id, week, days)?;
+        let fresh = rollup::rollup(&client.account.id, week, days)?;
         totals.rows =
             fresh.iter().filter(|facts| facts.level == Level::Ad).map(|facts| facts.days.len() as u64).sum();
         let changes = self.differences(client, week, fresh, &mut totals).await?;
@@ -231,7 +235,8 @@ impl SyncMetricsChunk {
         let account = table.account(workspace, ad_account).await?;
         let Some(problem) = account.and_then(|account| account.sync_problem) else { return Ok(()) };
         let id = format!("sync/{ad_account}/{}", problem.since);
-        let event = AuditEvent::sync(id, "sync.recovered", ad_account, &problem);
+        let event = AuditEvent::sync(id, "sync.recovered", ad_account)
+            .with_change(json!({"since": problem.since}), Value::Null);
         Ok(table.end_sync_problem(workspace, ad_account, &event.done_at(self.host.clock.now())).await?)
     }
 }

@@ -4,23 +4,22 @@ use std::collections::BTreeMap;
 
 use domain::Error;
 use domain::date::IsoWeek;
-use domain::id::{AdAccountId, ObjectId};
-use domain::metrics::{DayFacts, Measures};
-use domain::object::Level;
-use graph_api::insights::InsightsRow;
+use domain::entity::Level;
+use domain::id::{AdAccountId, EntityId};
+use domain::metrics::{DayFacts, InsightsRow, Measures};
 use jiff::civil::Date;
 use store::fact::WeekFacts;
 
 /// Returns every item of a week. Of a row that Meta repeats on two pages, the later one counts.
-pub(crate) fn weeks(
+pub(crate) fn rollup(
     account: &AdAccountId,
     week: IsoWeek,
     rows: Vec<InsightsRow>,
 ) -> Result<Vec<WeekFacts>, Error> {
-    let account: ObjectId = account.digits().parse()?;
-    let rows: BTreeMap<(ObjectId, Date), InsightsRow> =
+    let account = EntityId::from(account);
+    let rows: BTreeMap<(EntityId, Date), InsightsRow> =
         rows.into_iter().map(|row| ((row.ad.clone(), row.facts.day), row)).collect();
-    let mut weeks: BTreeMap<(Level, ObjectId), WeekFacts> = BTreeMap::new();
+    let mut weeks: BTreeMap<(Level, EntityId), WeekFacts> = BTreeMap::new();
     for row in rows.into_values() {
         let parents = [
             (Level::Account, &account, None),
@@ -47,9 +46,9 @@ pub(crate) fn weeks(
 
 fn empty(
     level: Level,
-    id: ObjectId,
-    campaign_id: Option<ObjectId>,
-    adset_id: Option<ObjectId>,
+    id: EntityId,
+    campaign_id: Option<EntityId>,
+    adset_id: Option<EntityId>,
     week: IsoWeek,
 ) -> WeekFacts {
     WeekFacts { level, id, campaign_id, adset_id, week, days: Vec::new() }
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     fn row(ad: u8, day: i8, cents: i64) -> InsightsRow {
-        let id = |n: u8| n.to_string().parse::<ObjectId>().unwrap();
+        let id = |n: u8| n.to_string().parse::<EntityId>().unwrap();
         InsightsRow {
             ad: id(100 + ad),
             adset: id(50 + ad / 2),
@@ -103,8 +102,8 @@ mod tests {
             let rows: Vec<_> = rows.into_iter().map(|(ad, day, cents)| row(ad, day, cents)).collect();
             let account = "act_1".parse().unwrap();
             let week = "2026-W47".parse().unwrap();
-            let weeks = weeks(&account, week, rows.clone()).unwrap();
-            let repeated = super::weeks(&account, week, [rows.clone(), rows].concat()).unwrap();
+            let weeks = rollup(&account, week, rows.clone()).unwrap();
+            let repeated = rollup(&account, week, [rows.clone(), rows].concat()).unwrap();
             prop_assert_eq!(&weeks, &repeated);
             let total = of_level(&weeks, Level::Ad);
             for level in [Level::AdSet, Level::Campaign, Level::Account] {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::Error;
 use domain::job::{Job, SyncCause, WebhookChange, WebhookSubject};
+use domain::platform::Platform;
 use runtime::{Clock, Queues};
 use store::Table;
 use store::account::AccountRef;
@@ -65,13 +66,15 @@ impl WebhookIngest {
     /// account.
     async fn affected_accounts(&self, subject: &WebhookSubject) -> Result<Vec<AccountRef>, Error> {
         let mut accounts = match subject {
-            WebhookSubject::Object { id, .. } => self.table.account_refs(id.as_str()).await?,
-            WebhookSubject::Account(account) => self.table.account_refs(account.digits()).await?,
+            WebhookSubject::Object { id, .. } => self.table.account_refs(Platform::Meta, id).await?,
+            WebhookSubject::Account(account) => {
+                self.table.account_refs(Platform::Meta, &account.into()).await?
+            }
         };
         if let (true, WebhookSubject::Object { ad_account: Some(account), .. }) =
             (accounts.is_empty(), subject)
         {
-            accounts = self.table.account_refs(account.digits()).await?;
+            accounts = self.table.account_refs(Platform::Meta, &account.into()).await?;
         }
         let mut selected = Vec::new();
         for account_ref in accounts {

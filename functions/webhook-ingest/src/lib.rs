@@ -43,14 +43,14 @@ pub static DECLARATIONS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
     vec![
         endpoint::public(Method::GET, PATH)
             .named("confirm_webhook", "Shows Meta that this address is ours")
-            .may(Error::Forbidden, "The mode or the verify token is not ours.")
-            .declares::<Handshake, NoBody, Text>(StatusCode::OK, "The challenge."),
+            .fails_with(Error::Forbidden, "The mode or the verify token is not ours.")
+            .without_handler::<Handshake, NoBody, Text>(StatusCode::OK, "The challenge."),
         endpoint::public(Method::POST, PATH)
             .named("deliver_webhook", "Takes changes in that Meta brings")
-            .about("The body must be signed with the app's secret. What it holds is Meta's to say.")
+            .description("The body must be signed with the app's secret. What it holds is Meta's to say.")
             .header(signature)
-            .may(Error::Forbidden, "The signature is missing, doubled or wrong.")
-            .declares::<AnyQuery, RawJson<webhook::Envelope>, Json<Accepted>>(
+            .fails_with(Error::Forbidden, "The signature is missing, doubled or wrong.")
+            .without_handler::<AnyQuery, RawJson<webhook::Envelope>, Json<Accepted>>(
                 StatusCode::OK,
                 "Every change is kept.",
             ),

@@ -39,7 +39,7 @@ pub(crate) struct AuditEntryView {
 pub(crate) fn list_audit() -> Endpoint<Workspaces> {
     endpoint::member(Method::GET, "/v1/workspaces/{workspace}/audit", Role::Owner)
         .named("list_audit", "Lists who did what")
-        .about("What is only `intended` may have happened. Digests seal the entries by their hashes.")
+        .description("What is only `intended` may have happened. Digests seal the entries by their hashes.")
         .responds(StatusCode::OK, "The entries, newest first.", Workspaces::list_audit)
 }
 

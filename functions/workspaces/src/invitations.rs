@@ -80,7 +80,7 @@ pub(crate) fn list_invitations() -> Endpoint<Workspaces> {
 pub(crate) fn invite() -> Endpoint<Workspaces> {
     endpoint::member(Method::POST, INVITATIONS, Role::Owner)
         .named("invite", "Invites an address")
-        .about(
+        .description(
             "Nothing is sent: tell the person yourself. Whoever comes with a session in which the issuer vouches for \
              the address may accept. Inviting it again replaces the invitation.",
         )
@@ -97,15 +97,15 @@ pub(crate) fn withdraw_invitation() -> Endpoint<Workspaces> {
 pub(crate) fn list_my_invitations() -> Endpoint<Workspaces> {
     endpoint::user(Method::GET, "/v1/invitations")
         .named("list_my_invitations", "Lists invitations that wait for the person")
-        .about("By the address that the issuer vouches for (`email` with `email_verified`).")
+        .description("By the address that the issuer vouches for (`email` with `email_verified`).")
         .responds(StatusCode::OK, "The invitations.", Workspaces::list_my_invitations)
 }
 
 pub(crate) fn accept_invitation() -> Endpoint<Workspaces> {
     endpoint::user(Method::POST, "/v1/workspaces/{workspace}/invitations/{invitation}/accept")
         .named("accept_invitation", "Makes the person a member")
-        .about("Accepting again is answered like the first time.")
-        .may(Error::Conflict, "The invitation went away at the same time.")
+        .description("Accepting again is answered like the first time.")
+        .fails_with(Error::Conflict, "The invitation went away at the same time.")
         .responds(StatusCode::OK, "The member that the person is now.", Workspaces::accept_invitation)
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn list_members() -> Endpoint<Workspaces> {
 pub(crate) fn change_member() -> Endpoint<Workspaces> {
     endpoint::member(Method::PATCH, MEMBER, Role::Owner)
         .named("change_member", "Gives a member another role")
-        .may(Error::Conflict, "It would leave nobody as owner, or somebody else changed it first.")
+        .fails_with(Error::Conflict, "It would leave nobody as owner, or somebody else changed it first.")
         .responds(StatusCode::OK, "The member.", Workspaces::change_member)
 }
 
@@ -71,9 +71,9 @@ pub(crate) fn change_member() -> Endpoint<Workspaces> {
 pub(crate) fn remove_member() -> Endpoint<Workspaces> {
     endpoint::member(Method::DELETE, MEMBER, Role::Viewer)
         .named("remove_member", "Takes a member out")
-        .about("An owner takes out anybody, every other member only themselves.")
-        .may(Error::Forbidden, "Only an owner takes others out.")
-        .may(Error::Conflict, "It would leave nobody as owner, or somebody else changed it first.")
+        .description("An owner takes out anybody, every other member only themselves.")
+        .fails_with(Error::Forbidden, "Only an owner takes others out.")
+        .fails_with(Error::Conflict, "It would leave nobody as owner, or somebody else changed it first.")
         .responds(StatusCode::NO_CONTENT, "It is no member any more.", Workspaces::remove_member)
 }
 

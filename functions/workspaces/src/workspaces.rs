@@ -43,8 +43,8 @@ pub(crate) struct NewWorkspace {
 pub(crate) fn create_workspace() -> Endpoint<Workspaces> {
     endpoint::user(Method::POST, "/v1/workspaces")
         .named("create_workspace", "Makes a workspace")
-        .about("The person becomes its owner.")
-        .may(
+        .description("The person becomes its owner.")
+        .fails_with(
             Error::Conflict,
             "The person is in too many workspaces, or the Idempotency-Key made another one.",
         )

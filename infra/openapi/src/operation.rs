@@ -7,7 +7,7 @@ use domain::Error;
 use domain::id::WorkspaceId;
 use http::{Method, StatusCode};
 use runtime::endpoint::Access;
-use runtime::operation::{Header, IDEMPOTENCY_KEY, Operation, Problem, Shape, Success};
+use runtime::operation::{Header, IDEMPOTENCY_KEY, Operation, Problem, SchemaFn, Success};
 use runtime::router::MAX_BODY_BYTES;
 use runtime::session::Role;
 use serde_json::{Map, Value, json};
@@ -111,7 +111,7 @@ fn access_description(access: Access, description: Option<&str>) -> Option<Strin
 }
 
 /// Returns the parameters of a path: the workspace, and the fields of the struct that the handler reads.
-fn path_parameters(schemas: &mut Schemas, path: &str, shape: Option<Shape>) -> anyhow::Result<Vec<Value>> {
+fn path_parameters(schemas: &mut Schemas, path: &str, shape: Option<SchemaFn>) -> anyhow::Result<Vec<Value>> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let read = fields(schemas, shape);
     let parameter = |name: &str| {
@@ -145,7 +145,7 @@ struct Field {
     required: bool,
 }
 
-fn fields(schemas: &mut Schemas, shape: Option<Shape>) -> Vec<Field> {
+fn fields(schemas: &mut Schemas, shape: Option<SchemaFn>) -> Vec<Field> {
     let Some(shape) = shape else { return Vec::new() };
     let shape = schemas.request(shape);
     let required = shape["required"].as_array().cloned().unwrap_or_default();
@@ -160,7 +160,7 @@ fn fields(schemas: &mut Schemas, shape: Option<Shape>) -> Vec<Field> {
 }
 
 /// Returns a parameter for each field of the query's struct.
-fn query_parameters(schemas: &mut Schemas, query: Option<Shape>) -> Vec<Value> {
+fn query_parameters(schemas: &mut Schemas, query: Option<SchemaFn>) -> Vec<Value> {
     let parameter = |Field { name, schema, description, required }| {
         // It is there or not; there is no null in a query.
         let schema = if required { schema } else { without_null(schema) };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::ensure;
-use runtime::operation::Shape;
+use runtime::operation::SchemaFn;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -32,7 +32,7 @@ impl Schemas {
     }
 
     /// Returns the schema of a request. References to it are marked until [`Self::finish`].
-    pub(crate) fn request(&mut self, shape: Shape) -> Value {
+    pub(crate) fn request(&mut self, shape: SchemaFn) -> Value {
         let mut schema = shape(&mut self.requests).to_value();
         rename(&mut schema, &|name| format!("{REQUEST_MARKER}{name}"));
         schema

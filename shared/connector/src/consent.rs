@@ -23,10 +23,8 @@ pub async fn mark_needs_reconnect(
     now: Timestamp,
 ) -> Result<(), Error> {
     let ended = Connection { state: ConnectionState::NeedsReconnect, ..seen.clone() };
-    let event = change_event(workspace, seen, &ended, actor).map(|event| {
-        let event = AuditEvent { reason: Some(reason.to_owned()), ..event };
-        event.done_at(now)
-    });
+    // Without the reason: Meta's message may name the person, and the log keeps what it says.
+    let event = change_event(workspace, seen, &ended, actor).map(|event| event.done_at(now));
     table.mark_needs_reconnect(workspace, seen, reason, event.as_ref()).await?;
     Ok(())
 }

@@ -1,18 +1,16 @@
 //! Identifiers. Each kind is its own type, validated when it is parsed.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::FieldError;
+use crate::platform::Platform;
 
-/// Declares an id type over a string that `$check` accepts; `$pattern` matches the same strings.
-macro_rules! id {
+/// Declares an id type over a string that `$check` accepts; `$pattern` matches the same strings. Platforms' own crates
+/// declare theirs with it.
+#[macro_export]
+macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident, $field:literal, $check:expr, $pattern:literal, $message:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
         #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
         #[cfg_attr(feature = "describe", schemars(!try_from, !into, extend("pattern" = $pattern)))]
@@ -25,15 +23,15 @@ macro_rules! id {
             }
         }
 
-        impl FromStr for $name {
-            type Err = FieldError;
+        impl std::str::FromStr for $name {
+            type Err = $crate::FieldError;
 
-            fn from_str(text: &str) -> Result<Self, FieldError> {
+            fn from_str(text: &str) -> Result<Self, $crate::FieldError> {
                 let check: fn(&str) -> bool = $check;
                 if check(text) {
                     Ok(Self(text.into()))
                 } else {
-                    Err(FieldError::new($field, $message))
+                    Err($crate::FieldError::new($field, $message))
                 }
             }
         }
@@ -43,7 +41,7 @@ macro_rules! id {
             type Error = String;
 
             fn try_from(text: String) -> Result<Self, String> {
-                text.parse().map_err(|error: FieldError| error.message)
+                text.parse().map_err(|error: $crate::FieldError| error.message)
             }
         }
 
@@ -53,16 +51,24 @@ macro_rules! id {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
     };
 }
 
-fn is_digits(text: &str) -> bool {
-    (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+/// Returns whether a text can be an id of some platform: digits, UUIDs, URN parts and the like. It can stand in a URL's
+/// path, and in a key of the table.
+fn is_native_id(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'~' | b':' | b'-'))
+}
+
+fn is_ad_account_id(text: &str) -> bool {
+    let native = |platform: Platform| text.strip_prefix(platform.account_prefix());
+    Platform::ALL.into_iter().find_map(native).is_some_and(is_native_id)
 }
 
 fn is_slug(text: &str) -> bool {
@@ -70,55 +76,43 @@ fn is_slug(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-id!(
+id_type!(
     /// A tenant: the team whose data this is. Every key of the table begins with it.
     WorkspaceId, "workspace", is_slug, "^[a-z0-9-]{1,64}$", "must be 1 to 64 of a-z, 0-9 and '-'"
 );
-id!(
-    /// An ad account as Meta's edges take it: `act_` and digits.
-    AdAccountId, "ad_account", |text| text.strip_prefix("act_").is_some_and(is_digits),
-    "^act_[0-9]{1,32}$", "must be 'act_' followed by digits, such as act_1234567890"
+id_type!(
+    /// An ad account. Opaque but for its beginning, which tells the platform: `act_` is Meta's.
+    AdAccountId, "ad_account", is_ad_account_id,
+    "^act_[A-Za-z0-9_~:-]{1,64}$", "must be an ad account's id with its platform's prefix, such as act_1234567890"
 );
-id!(
-    /// A campaign, ad set or ad. Meta's ids exceed 2^53, so they stay text.
-    ObjectId, "id", is_digits, "^[0-9]{1,32}$", "must be the digits of a Meta object id"
+id_type!(
+    /// A campaign, ad set or ad, as its platform names it; the platform is that of the ad account. Opaque: ids exceed
+    /// 2^53 at Meta, and are no numbers elsewhere.
+    EntityId, "id", is_native_id, "^[A-Za-z0-9_~:-]{1,64}$", "must be the id of a campaign, ad set or ad"
 );
-id!(
-    /// A Facebook Page, for which ads speak.
-    PageId, "page", is_digits, "^[0-9]{1,32}$", "must be the digits of a Page's id"
+id_type!(
+    /// A person at an ad platform, as our app sees them.
+    PlatformUserId, "user", is_native_id, "^[A-Za-z0-9_~:-]{1,64}$", "must be a user's id at the platform"
 );
-id!(
-    /// A video of an ad account.
-    VideoId, "video", is_digits, "^[0-9]{1,32}$", "must be the digits of a video's id"
-);
-id!(
-    /// An image of an ad account, known by its content: the same image has the same hash in every account.
-    ImageHash, "image", |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric()),
-    "^[A-Za-z0-9]{1,64}$", "must be the hash that Meta gave the image"
-);
-id!(
-    /// A person at Meta, as our app sees them (app-scoped).
-    MetaUserId, "meta_user", is_digits, "^[0-9]{1,32}$", "must be the digits of a Meta user id"
-);
-id!(
+id_type!(
     /// One person's or system user's consent at Meta, with the token that came of it.
     ConnectionId, "connection", is_slug, "^[a-z0-9-]{1,64}$", "must be a connection id as GET connections shows it"
 );
-id!(
+id_type!(
     /// An automation rule.
     RuleId, "rule", is_slug, "^[a-z0-9-]{1,64}$", "must be a rule id as GET rules shows it"
 );
-id!(
+id_type!(
     /// One run of a launch document.
     LaunchId, "launch", is_slug, "^[a-z0-9-]{1,64}$", "must be a launch id as POST campaigns answered it"
 );
 
-id!(
+id_type!(
     /// A member of a workspace: what stands for the issuer's name of a person where that name would be too long or
     /// too odd.
     MemberId, "member", is_slug, "^[a-z0-9-]{1,64}$", "must be a member id as GET members shows it"
 );
-id!(
+id_type!(
     /// An invitation to a workspace.
     InvitationId, "invitation", is_slug, "^[a-z0-9-]{1,64}$", "must be an invitation id as GET invitations shows it"
 );
@@ -143,9 +137,18 @@ impl ConnectionId {
 }
 
 impl AdAccountId {
-    /// Returns the digits alone, as `account_id` fields and usage headers carry them.
-    pub fn digits(&self) -> &str {
-        self.0.trim_start_matches("act_")
+    /// Returns the platform of the account.
+    pub fn platform(&self) -> Platform {
+        let known = Platform::ALL.into_iter().find(|platform| self.0.starts_with(platform.account_prefix()));
+        // Every id was checked when it was parsed.
+        known.unwrap_or(Platform::Meta)
+    }
+}
+
+impl From<&AdAccountId> for EntityId {
+    /// Returns the account as the one entity of its level.
+    fn from(account: &AdAccountId) -> Self {
+        Self(account.0.clone())
     }
 }
 
@@ -155,15 +158,21 @@ mod tests {
 
     #[test]
     fn ids_are_checked_when_parsed() {
-        assert_eq!("act_12".parse::<AdAccountId>().unwrap().digits(), "12");
-        for bad in ["12", "act_", "act_1x", "act_1#2", ""] {
+        assert_eq!("act_12".parse::<AdAccountId>().unwrap().platform(), Platform::Meta);
+        for bad in ["12", "act_", "act_1/2", "act_1#2", "other_1", ""] {
             assert!(bad.parse::<AdAccountId>().is_err(), "{bad}");
         }
         assert!("demo".parse::<WorkspaceId>().is_ok());
         for bad in ["", "Demo", "a|b", "a#b", "../x"] {
             assert!(bad.parse::<WorkspaceId>().is_err(), "{bad}");
         }
-        let parsed: Result<ObjectId, _> = serde_json::from_str("\"12a\"");
-        assert!(parsed.unwrap_err().to_string().contains("digits"));
+        for good in ["120210000000000001", "444~555", "urn:li:1", "8e0f-4a", "gz1k"] {
+            assert!(good.parse::<EntityId>().is_ok(), "{good}");
+        }
+        for bad in ["", "..", "a/b", "a#b", "a?b", "a b"] {
+            assert!(bad.parse::<EntityId>().is_err(), "{bad}");
+        }
+        let parsed: Result<EntityId, _> = serde_json::from_str("\"1/2\"");
+        assert!(parsed.unwrap_err().to_string().contains("campaign"));
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::date::IsoWeek;
-use crate::id::{AdAccountId, ConnectionId, LaunchId, MetaUserId, ObjectId, WorkspaceId};
-use crate::object::Level;
+use crate::entity::Level;
+use crate::id::{AdAccountId, ConnectionId, EntityId, LaunchId, PlatformUserId, WorkspaceId};
 use crate::tenant::{Tenant, trusted};
 
 /// A job queue: one per function that processes jobs, each with a dead-letter queue.
@@ -97,7 +97,7 @@ pub enum Job {
     /// Deletes the tokens of a person who has removed the app, in every workspace.
     DeauthorizeUser {
         /// App-scoped id of the person at Meta.
-        user: MetaUserId,
+        user: PlatformUserId,
         /// Unix seconds; connections made later stay. A number, because the Cloudflare Worker reads jobs as well, where
         /// parsing times from text would be a sixth of the code.
         until: i64,
@@ -117,7 +117,7 @@ pub enum Job {
         /// Campaign, ad set or ad.
         level: Level,
         /// The object.
-        object: ObjectId,
+        object: EntityId,
     },
     /// Fetches one account's metrics for one week.
     SyncChunk {
@@ -147,7 +147,7 @@ pub enum Job {
         /// The ad account.
         ad_account: AdAccountId,
         /// The campaign.
-        campaign: ObjectId,
+        campaign: EntityId,
         /// Id of the timer. A timer that has been replaced or withdrawn does nothing.
         timer: String,
     },
@@ -269,7 +269,7 @@ pub enum WebhookSubject {
     /// A campaign, ad set or ad.
     Object {
         /// Meta's id.
-        id: ObjectId,
+        id: EntityId,
         /// The object's level.
         level: Level,
         /// The object's ad account, where Meta names it. The object may be one that we have never seen.

@@ -1,20 +1,18 @@
-//! Domain types: ids, money, dates, metrics, ad objects, rules, launches and jobs.
+//! Domain types, the same for every ad platform: ids, money, dates, metrics, entities, rules, launches and jobs.
 //!
 //! Nothing here does I/O, reads a clock or depends on a host, so every other crate can use these types.
 
-pub mod account;
 pub mod canonical;
-pub mod creative;
 pub mod date;
 pub mod email;
+pub mod entity;
 pub mod error;
 pub mod id;
 pub mod job;
 pub mod launch;
 pub mod metrics;
 pub mod money;
-pub mod object;
-pub mod regulation;
+pub mod platform;
 pub mod role;
 pub mod rule;
 pub mod tenant;

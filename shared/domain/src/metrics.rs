@@ -1,4 +1,4 @@
-//! Metrics: what Meta measures for an ad and a day, and which values may be summed.
+//! Metrics: what a platform measures for an ad and a day, and which values may be summed.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -10,22 +10,10 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
 use crate::FieldError;
-
-/// Action types under which Meta reports one purchase, best first.
-///
-/// Meta's list of actions nests and overlaps: the same purchase appears under several types, so they are alternatives
-/// and must never be added up. Source: Marketing API, "Action types" and recorded accounts.
-pub const PURCHASE_KEYS: [&str; 3] = ["omni_purchase", "purchase", "offsite_conversion.fb_pixel_purchase"];
-
-/// Action types under which Meta reports one lead, best first.
-pub const LEAD_KEYS: [&str; 3] =
-    ["lead", "onsite_conversion.lead_grouped", "offsite_conversion.fb_pixel_lead"];
+use crate::id::EntityId;
 
 /// Values by action type. Types overlap: sum one type over days and ads, never several types.
 pub type ByActionType = BTreeMap<String, Decimal>;
-
-/// Action values by attribution window: action type, window such as `7d_click`, value.
-pub type WindowedValues<'a> = Vec<(&'a str, &'a str, Decimal)>;
 
 /// Conversions under one attribution window. Windows overlap: never add window to window.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -54,13 +42,13 @@ pub struct Measures {
     pub link_clicks: Option<u64>,
     /// Amount spent, in major units of the account's currency.
     pub spend: Decimal,
-    /// Purchases, de-duplicated per ad and day by [`PURCHASE_KEYS`].
+    /// Purchases, each counted once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purchases: Option<Decimal>,
     /// Value of those purchases under the same key, in major units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purchase_value: Option<Decimal>,
-    /// Leads, de-duplicated per ad and day by [`LEAD_KEYS`].
+    /// Leads, each counted once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leads: Option<Decimal>,
     /// The same conversions under each attribution window that was requested from Meta.
@@ -72,35 +60,6 @@ pub struct Measures {
     /// Monetary values by action type, in major units.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub action_values: ByActionType,
-}
-
-impl Measures {
-    /// Selects the purchases and leads from `actions`. The selection is made per ad and day, before anything is summed,
-    /// because ads of one account may report under different keys.
-    pub fn choose_conversions(&mut self, actions: &WindowedValues<'_>, values: &WindowedValues<'_>) {
-        let chosen = |keys: [&'static str; 3]| {
-            let under_windows = |key: &&str| actions.iter().any(|(action, ..)| action == key);
-            let counted = keys.into_iter().find(|key| self.actions.contains_key(*key));
-            counted.or_else(|| keys.into_iter().find(under_windows))
-        };
-        let (purchase, lead) = (chosen(PURCHASE_KEYS), chosen(LEAD_KEYS));
-        let total = |sums: &ByActionType, key: Option<&str>| sums.get(key?).copied();
-        self.purchases = total(&self.actions, purchase);
-        self.purchase_value = total(&self.action_values, purchase);
-        self.leads = total(&self.actions, lead);
-        for (action, window, value) in actions {
-            if ![purchase, lead].contains(&Some(*action)) {
-                continue;
-            }
-            let conversions = self.by_window.entry((*window).to_owned()).or_default();
-            let count =
-                if Some(*action) == purchase { &mut conversions.purchases } else { &mut conversions.leads };
-            add(count, Some(*value));
-        }
-        for (_, window, value) in values.iter().filter(|(action, ..)| Some(*action) == purchase) {
-            add(&mut self.by_window.entry((*window).to_owned()).or_default().purchase_value, Some(*value));
-        }
-    }
 }
 
 /// Adds the known values; the sum of two unknown values stays unknown.
@@ -139,6 +98,19 @@ impl AddAssign<&Self> for Measures {
         add_types(&mut self.actions, &other.actions);
         add_types(&mut self.action_values, &other.action_values);
     }
+}
+
+/// One ad's metrics for one day, with the ad's place in the hierarchy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InsightsRow {
+    /// The ad's id.
+    pub ad: EntityId,
+    /// The id of its ad set.
+    pub adset: EntityId,
+    /// The id of its campaign.
+    pub campaign: EntityId,
+    /// The metrics.
+    pub facts: DayFacts,
 }
 
 /// One object's metrics for one day.
@@ -345,38 +317,9 @@ mod tests {
 
     use super::*;
 
-    fn with_actions(actions: &[(&str, i64)]) -> Measures {
-        let mut measures = Measures {
-            actions: actions.iter().map(|(k, v)| ((*k).to_owned(), Decimal::from(*v))).collect(),
-            ..Measures::default()
-        };
-        measures.choose_conversions(&Vec::new(), &Vec::new());
-        measures
-    }
-
-    #[test]
-    fn a_purchase_that_meta_reports_four_times_counts_once() {
-        let day = with_actions(&[
-            ("offsite_conversion.fb_pixel_purchase", 3),
-            ("omni_purchase", 3),
-            ("onsite_web_purchase", 3),
-            ("purchase", 3),
-        ]);
-        assert_eq!(day.purchases, Some(Decimal::from(3)));
-    }
-
-    #[test]
-    fn ads_that_report_under_different_keys_add_up_right() {
-        let mut sum = with_actions(&[("omni_purchase", 3), ("purchase", 3)]);
-        sum += &with_actions(&[("purchase", 2)]);
-        assert_eq!(sum.purchases, Some(Decimal::from(5)));
-        assert_eq!(sum.actions["omni_purchase"], Decimal::from(3));
-    }
-
     #[test]
     fn unknown_is_not_zero() {
-        let none = with_actions(&[("link_click", 2)]);
-        assert_eq!(none.purchases, None);
+        let none = Measures::default();
         assert_eq!(Metric::Roas.of(&none), None);
         assert_eq!(Metric::Ctr.of(&none), None);
         assert_eq!(Metric::Clicks.of(&none), Some(Decimal::ZERO));
@@ -389,18 +332,16 @@ mod tests {
     fn measures() -> impl Strategy<Value = Measures> {
         let types =
             proptest::collection::btree_map("omni_purchase|purchase|lead|link_click", 0i64..1000, 0..4);
-        (0u64..1_000_000, 0u64..10_000, 0i64..10_000_000, proptest::option::of(0u64..99), types).prop_map(
-            |(impressions, clicks, cents, link_clicks, types)| {
-                let mut measures = Measures {
-                    impressions,
-                    clicks,
-                    link_clicks,
-                    spend: Decimal::new(cents, 2),
-                    actions: types.into_iter().map(|(k, v)| (k, Decimal::from(v))).collect(),
-                    ..Measures::default()
-                };
-                measures.choose_conversions(&Vec::new(), &Vec::new());
-                measures
+        let count = proptest::option::of(0u64..99);
+        (0u64..1_000_000, 0u64..10_000, 0i64..10_000_000, count.clone(), count, types).prop_map(
+            |(impressions, clicks, cents, link_clicks, purchases, types)| Measures {
+                impressions,
+                clicks,
+                link_clicks,
+                spend: Decimal::new(cents, 2),
+                purchases: purchases.map(Decimal::from),
+                actions: types.into_iter().map(|(k, v)| (k, Decimal::from(v))).collect(),
+                ..Measures::default()
             },
         )
     }

@@ -1,4 +1,4 @@
-//! Money. Budgets are integers in Meta's minor units; measured amounts are decimals in major units.
+//! Money. Budgets are integers in the platform's minor units; measured amounts are decimals in major units.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,13 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::FieldError;
 
-/// Currencies without minor units *at Meta*. This is Meta's table, not ISO 4217: HUF, IDR, COP, CRC
-/// and TWD have cents elsewhere and none here; BHD and JOD have three decimals elsewhere, two here.
-/// Source: Marketing API, "Currencies".
-const ZERO_DECIMAL_CURRENCIES: [&str; 11] =
-    ["CLP", "COP", "CRC", "HUF", "IDR", "ISK", "JPY", "KRW", "PYG", "TWD", "VND"];
-
-/// A currency code as Meta writes it, such as `SGD`.
+/// A currency code, such as `SGD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
@@ -24,11 +18,6 @@ impl Currency {
     /// Returns the three letters.
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-
-    /// Returns how many minor units make one major unit in budgets: 1 or 100.
-    pub fn minor_units(&self) -> u32 {
-        if ZERO_DECIMAL_CURRENCIES.contains(&self.code()) { 1 } else { 100 }
     }
 }
 
@@ -63,7 +52,7 @@ impl fmt::Display for Currency {
     }
 }
 
-/// A budget, bid or cap: an integer in Meta's minor units.
+/// A budget, bid or cap: an integer in the platform's minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -107,9 +96,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn minor_units_follow_metas_table_and_not_iso() {
-        let units = |code: &str| code.parse::<Currency>().unwrap().minor_units();
-        assert_eq!(["SGD", "JOD", "JPY", "HUF", "TWD"].map(units), [100, 100, 1, 1, 1]);
+    fn a_currency_is_three_capital_letters() {
+        assert_eq!("SGD".parse::<Currency>().unwrap().code(), "SGD");
         assert!("sgd".parse::<Currency>().is_err());
     }
 }

@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::FieldError;
 use crate::date::DateRange;
-use crate::id::{AdAccountId, ObjectId, RuleId};
+use crate::entity::Level;
+use crate::id::{AdAccountId, EntityId, RuleId};
 use crate::metrics::{Measures, Metric};
 use crate::money::Money;
-use crate::object::Level;
 use crate::text::is_single_line;
 
 /// Maximum length of a rule's name, in characters.
@@ -344,7 +344,7 @@ pub enum DecisionOutcome {
     /// The guard held the rule back.
     InsufficientData,
     /// Meta or we refused; the reason stands beside it.
-    Refused,
+    Rejected,
     /// Not confirmed on its day; nothing is done about it any more.
     Expired,
 }
@@ -362,7 +362,7 @@ pub struct Decision {
     /// Campaign, ad set or ad.
     pub level: Level,
     /// Which object.
-    pub object: ObjectId,
+    pub object: EntityId,
     /// The object's name, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_name: Option<String>,

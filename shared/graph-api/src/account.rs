@@ -1,8 +1,9 @@
 //! The ad accounts that a token can access: assigned ones, those of its businesses, and those that partners share.
 
+mod details;
+
 use std::collections::BTreeMap;
 
-use domain::account::{AccessPath, Business};
 use domain::id::AdAccountId;
 use domain::money::Currency;
 use serde::Deserialize;
@@ -11,45 +12,64 @@ use crate::client::Caller;
 use crate::error::GraphError;
 use crate::page::Pages;
 
+pub use self::details::{AccessPath, AccountDetails, Business};
+
 const FIELDS: &str = "id,name,account_status,disable_reason,currency,timezone_name,business{id,name},user_tasks,\
                       default_dsa_payor,default_dsa_beneficiary";
 
 /// Rows per page.
 const PAGE_ROWS: u32 = 100;
 
+/// Returns Meta's number of an ad account, as `account_id` fields and usage headers carry it.
+pub fn digits(account: &AdAccountId) -> &str {
+    account.as_str().trim_start_matches("act_")
+}
+
+/// A row of an edge that lists ad accounts.
+#[derive(Debug, Clone, Deserialize)]
+struct AccountRow {
+    id: AdAccountId,
+    name: Option<String>,
+    account_status: Option<i64>,
+    disable_reason: Option<i64>,
+    currency: Currency,
+    timezone_name: String,
+    business: Option<Business>,
+    #[serde(default)]
+    user_tasks: Vec<String>,
+    default_dsa_payor: Option<String>,
+    default_dsa_beneficiary: Option<String>,
+}
+
 /// An ad account that a token can access.
 #[derive(Debug, Clone, Deserialize)]
-pub struct AdAccount {
-    /// The id: `act_` and digits.
+#[serde(from = "AccountRow")]
+pub struct AccessibleAccount {
+    /// The id.
     pub id: AdAccountId,
     /// Its name.
     pub name: Option<String>,
-    /// The status: 1 is active; Marketing API, "Ad account", lists the others.
-    pub account_status: Option<i64>,
-    /// The reason why it is disabled; 0 when it is not.
-    pub disable_reason: Option<i64>,
     /// The currency, fixed for the account's life.
     pub currency: Currency,
     /// The IANA time zone, which defines the days of insights.
-    pub timezone_name: String,
-    /// The business that owns it; absent for a user's own account.
-    pub business: Option<Business>,
-    /// The tasks that the user or system user may do in it: `MANAGE`, `ADVERTISE`, `ANALYZE`, `DRAFT`.
-    #[serde(default)]
-    pub user_tasks: Vec<String>,
-    /// The payor of ads in the European Economic Area, for ad sets that name none.
-    pub default_dsa_payor: Option<String>,
-    /// The beneficiary of such ads.
-    pub default_dsa_beneficiary: Option<String>,
+    pub timezone: String,
+    /// What else Meta says of it, with every access path to it, at least one.
+    pub details: AccountDetails,
 }
 
-/// An ad account with every access path to it.
-#[derive(Debug, Clone)]
-pub struct AccessibleAccount {
-    /// The account.
-    pub account: AdAccount,
-    /// The access paths, at least one.
-    pub ways: Vec<AccessPath>,
+impl From<AccountRow> for AccessibleAccount {
+    fn from(row: AccountRow) -> Self {
+        let details = AccountDetails {
+            account_status: row.account_status,
+            disable_reason: row.disable_reason,
+            business: row.business,
+            tasks: row.user_tasks,
+            access_paths: Vec::new(),
+            default_dsa_payor: row.default_dsa_payor,
+            default_dsa_beneficiary: row.default_dsa_beneficiary,
+        };
+        Self { id: row.id, name: row.name, currency: row.currency, timezone: row.timezone_name, details }
+    }
 }
 
 impl Caller {
@@ -88,14 +108,14 @@ impl Caller {
 /// Merges accounts into `found`: one entry per account, with all its access paths.
 fn merge_accounts(
     found: &mut BTreeMap<AdAccountId, AccessibleAccount>,
-    accounts: Vec<AdAccount>,
-    way: &AccessPath,
+    accounts: Vec<AccessibleAccount>,
+    path: &AccessPath,
 ) {
     for account in accounts {
-        let id = account.id.clone();
-        let accessible = found.entry(id).or_insert_with(|| AccessibleAccount { account, ways: Vec::new() });
-        if !accessible.ways.contains(way) {
-            accessible.ways.push(way.clone());
+        let account = found.entry(account.id.clone()).or_insert(account);
+        let paths = &mut account.details.access_paths;
+        if !paths.contains(path) {
+            paths.push(path.clone());
         }
     }
 }

@@ -6,8 +6,8 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use domain::id::ObjectId;
-use domain::object::{AdObject, Level};
+use domain::entity::{Entity, Level};
+use domain::id::EntityId;
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::call::{Call, Effect, use_case};
 use crate::client::{Caller, retry_delays};
-use crate::entities::{GraphObject, fields};
+use crate::entities::{GraphEntity, fields};
 use crate::error::{CallKind, Details, GraphError};
 use crate::quota_lease::Charge;
 use crate::response::{Response, check_success, decode};
@@ -183,16 +183,16 @@ impl Caller {
         answers.into_iter().map(|answer| decode(&answer?)).collect()
     }
 
-    /// Reads the current state of objects of a level, each as [`Caller::object`] does.
-    pub async fn objects_by_id(
+    /// Reads the current state of objects of a level, each as [`Caller::entity`] does.
+    pub async fn entities_by_id(
         &self,
         level: Level,
-        ids: &[ObjectId],
-    ) -> Vec<(ObjectId, Result<AdObject, GraphError>)> {
-        let read = |id: &ObjectId| Item::get(id.as_str(), vec![("fields", fields(level).to_owned())]);
+        ids: &[EntityId],
+    ) -> Vec<(EntityId, Result<Entity, GraphError>)> {
+        let read = |id: &EntityId| Item::get(id.as_str(), vec![("fields", fields(level).to_owned())]);
         let items: Vec<_> = ids.iter().map(read).collect();
-        let answers = self.batch::<GraphObject>(&items).await;
-        let objects = answers.into_iter().map(|answer| answer.map(|object| object.into_object(level)));
+        let answers = self.batch::<GraphEntity>(&items).await;
+        let objects = answers.into_iter().map(|answer| answer.map(|object| object.into_entity(level)));
         ids.iter().cloned().zip(objects).collect()
     }
 

@@ -1,9 +1,9 @@
 //! Minimum daily budgets, and periods with a higher budget.
 
 use domain::FieldError;
-use domain::id::{AdAccountId, ObjectId};
+use domain::entity::Entity;
+use domain::id::{AdAccountId, EntityId};
 use domain::money::Currency;
-use domain::object::AdObject;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
@@ -47,7 +47,7 @@ pub struct BudgetPeriod {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredBudgetPeriod {
     /// Its id, with which [`Caller::remove`] deletes it.
-    pub id: ObjectId,
+    pub id: EntityId,
     /// The period.
     pub period: BudgetPeriod,
 }
@@ -73,12 +73,12 @@ pub struct MinimumBudget {
 
 #[derive(Deserialize)]
 struct Created {
-    id: ObjectId,
+    id: EntityId,
 }
 
 #[derive(Deserialize)]
 struct Row {
-    id: ObjectId,
+    id: EntityId,
     time_start: String,
     time_end: String,
     budget_value: i64,
@@ -123,9 +123,9 @@ impl Caller {
     /// Sent once. After [`GraphError::Indeterminate`] look for it in [`Caller::budget_periods`].
     pub async fn add_budget_period(
         &self,
-        owner: &AdObject,
+        owner: &Entity,
         period: &BudgetPeriod,
-    ) -> Result<ObjectId, GraphError> {
+    ) -> Result<EntityId, GraphError> {
         period.check(owner.daily_budget, self.graph().now()).map_err(|invalid| {
             GraphError::InvalidInput(Details {
                 blamed_fields: vec![invalid.field],
@@ -149,7 +149,7 @@ impl Caller {
     }
 
     /// Reads the periods of a campaign or ad set. [`Caller::remove`] deletes one.
-    pub async fn budget_periods(&self, owner: &ObjectId) -> Result<Vec<StoredBudgetPeriod>, GraphError> {
+    pub async fn budget_periods(&self, owner: &EntityId) -> Result<Vec<StoredBudgetPeriod>, GraphError> {
         let query = vec![("fields", "id,time_start,time_end,budget_value,budget_value_type".to_owned())];
         let rows = Pages::<Row>::new(self.clone(), format!("{owner}/budget_schedules"), query, PAGE_ROWS);
         rows.all().await?.into_iter().map(StoredBudgetPeriod::try_from).collect()

@@ -1,12 +1,12 @@
 //! Copies of campaigns, ad sets and ads (Marketing API, "Ad copies").
 
-use domain::id::ObjectId;
-use domain::object::{AdObject, Level};
+use domain::entity::{Entity, Level};
+use domain::id::EntityId;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::client::Caller;
-use crate::entities::{GraphObject, fields};
+use crate::entities::{GraphEntity, fields};
 use crate::error::{Details, GraphError};
 use crate::page::Pages;
 
@@ -24,7 +24,7 @@ pub struct CopyOptions {
     /// The naming of the copies.
     pub renaming: RenameStrategy,
     /// The campaign for the copy of an ad set, or the ad set for the copy of an ad; by default the source's own.
-    pub into: Option<ObjectId>,
+    pub into: Option<EntityId>,
 }
 
 /// The status of a copy.
@@ -62,7 +62,7 @@ pub enum RenameStrategy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyResult {
     /// The id of the copy.
-    pub id: ObjectId,
+    pub id: EntityId,
     /// Every copied object, if Meta lists them.
     pub objects: Vec<CopiedObject>,
 }
@@ -73,17 +73,17 @@ pub struct CopiedObject {
     /// Meta's name of its type: `campaign`, `ad_set`, `ad`.
     pub ad_object_type: String,
     /// The id of the source.
-    pub source_id: ObjectId,
+    pub source_id: EntityId,
     /// The id of the copy.
-    pub copied_id: ObjectId,
+    pub copied_id: EntityId,
 }
 
 /// The response to a copy, in which each level has a field of its own.
 #[derive(Deserialize)]
 struct CopyResponse {
-    copied_campaign_id: Option<ObjectId>,
-    copied_adset_id: Option<ObjectId>,
-    copied_ad_id: Option<ObjectId>,
+    copied_campaign_id: Option<EntityId>,
+    copied_adset_id: Option<EntityId>,
+    copied_ad_id: Option<EntityId>,
     #[serde(default)]
     ad_object_ids: Vec<CopiedObject>,
 }
@@ -96,7 +96,7 @@ impl Caller {
     pub async fn copy(
         &self,
         level: Level,
-        id: &ObjectId,
+        id: &EntityId,
         options: &CopyOptions,
     ) -> Result<CopyResult, GraphError> {
         let form = form(level, options)?;
@@ -116,10 +116,10 @@ impl Caller {
     }
 
     /// Reads the copies of an object that still exist.
-    pub async fn copies(&self, level: Level, id: &ObjectId) -> Result<Vec<AdObject>, GraphError> {
+    pub async fn copies(&self, level: Level, id: &EntityId) -> Result<Vec<Entity>, GraphError> {
         let query = vec![("fields", fields(level).to_owned())];
-        let copies = Pages::<GraphObject>::new(self.clone(), format!("{id}/copies"), query, PAGE_ROWS);
-        Ok(copies.all().await?.into_iter().map(|copy| copy.into_object(level)).collect())
+        let copies = Pages::<GraphEntity>::new(self.clone(), format!("{id}/copies"), query, PAGE_ROWS);
+        Ok(copies.all().await?.into_iter().map(|copy| copy.into_entity(level)).collect())
     }
 }
 

@@ -1,13 +1,17 @@
 //! Creatives of ads. Only their name and status can be changed, so a new text requires a new creative.
 
-use domain::creative::{CreativeSpec, LinkSpec};
-use domain::id::{AdAccountId, ImageHash, ObjectId, PageId, VideoId};
+mod spec;
+
+use domain::id::AdAccountId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::client::Caller;
 use crate::error::GraphError;
+use crate::id::{ImageHash, ObjectId, PageId, VideoId};
 use crate::page::Pages;
+
+pub use self::spec::{CreativeSpec, LinkSpec};
 
 const FIELDS: &str =
     "id,name,status,object_story_id,effective_object_story_id,object_story_spec,thumbnail_url";

@@ -1,7 +1,7 @@
 //! Reads campaigns, ad sets and ads.
 
-use domain::id::{AdAccountId, ObjectId};
-use domain::object::{AdObject, EffectiveStatus, Level, Status};
+use domain::entity::{EffectiveStatus, Entity, Level, Status};
+use domain::id::{AdAccountId, EntityId};
 use serde::{Deserialize, Deserializer};
 
 use crate::client::Caller;
@@ -13,46 +13,70 @@ const PAGE_ROWS: u32 = 500;
 
 impl Caller {
     /// Lists every object of a level in an account, archived ones included.
-    pub fn objects(&self, account: &AdAccountId, level: Level) -> Pages<GraphObject> {
-        let statuses = EffectiveStatus::listable(level).join("\",\"");
+    pub fn entities(&self, account: &AdAccountId, level: Level) -> Pages<GraphEntity> {
+        let statuses = listable_statuses(level).join("\",\"");
         let query =
             vec![("fields", fields(level).to_owned()), ("effective_status", format!("[\"{statuses}\"]"))];
         Pages::new(self.clone(), format!("{account}/{}", edge(level)), query, PAGE_ROWS)
     }
 
     /// Lists every object of a level below a campaign or ad set.
-    pub fn objects_below(
+    pub fn entities_below(
         &self,
         account: &AdAccountId,
         level: Level,
-        parent: (Level, &ObjectId),
-    ) -> Pages<GraphObject> {
+        parent: (Level, &EntityId),
+    ) -> Pages<GraphEntity> {
         let filter = serde_json::json!([
             {"field": format!("{}.id", parent.0), "operator": "EQUAL", "value": parent.1},
-            {"field": "effective_status", "operator": "IN", "value": EffectiveStatus::listable(level)},
+            {"field": "effective_status", "operator": "IN", "value": listable_statuses(level)},
         ]);
         let query = vec![("fields", fields(level).to_owned()), ("filtering", filter.to_string())];
         Pages::new(self.clone(), format!("{account}/{}", edge(level)), query, PAGE_ROWS)
     }
 
     /// Reads the objects of a level whose name contains `mark`, without deleted ones.
-    pub async fn objects_named(
+    pub async fn entities_named(
         &self,
         account: &AdAccountId,
         level: Level,
         mark: &str,
-    ) -> Result<Vec<AdObject>, GraphError> {
+    ) -> Result<Vec<Entity>, GraphError> {
         let filter = serde_json::json!([{"field": "name", "operator": "CONTAIN", "value": mark}]);
         let query = vec![("fields", fields(level).to_owned()), ("filtering", filter.to_string())];
         let found =
-            Pages::<GraphObject>::new(self.clone(), format!("{account}/{}", edge(level)), query, PAGE_ROWS);
-        Ok(found.all().await?.into_iter().map(|object| object.into_object(level)).collect())
+            Pages::<GraphEntity>::new(self.clone(), format!("{account}/{}", edge(level)), query, PAGE_ROWS);
+        Ok(found.all().await?.into_iter().map(|object| object.into_entity(level)).collect())
     }
 
     /// Reads the current state of an object.
-    pub async fn object(&self, level: Level, id: &ObjectId) -> Result<AdObject, GraphError> {
-        let object: GraphObject = self.get(id.as_str(), &[("fields", fields(level))]).await?;
-        Ok(object.into_object(level))
+    pub async fn entity(&self, level: Level, id: &EntityId) -> Result<Entity, GraphError> {
+        let entity: GraphEntity = self.get(id.as_str(), &[("fields", fields(level))]).await?;
+        Ok(entity.into_entity(level))
+    }
+}
+
+/// Returns the statuses to request from a Graph edge, so that archived objects are listed too.
+///
+/// Without this filter Meta omits archived objects. It rejects DELETED on an edge (Marketing API, "Object status").
+pub(crate) fn listable_statuses(level: Level) -> &'static [&'static str] {
+    match level {
+        Level::Account => &[],
+        Level::Campaign => &["ACTIVE", "PAUSED", "ARCHIVED", "IN_PROCESS", "WITH_ISSUES"],
+        Level::AdSet => &["ACTIVE", "PAUSED", "ARCHIVED", "IN_PROCESS", "WITH_ISSUES", "CAMPAIGN_PAUSED"],
+        Level::Ad => &[
+            "ACTIVE",
+            "PAUSED",
+            "ARCHIVED",
+            "IN_PROCESS",
+            "WITH_ISSUES",
+            "CAMPAIGN_PAUSED",
+            "ADSET_PAUSED",
+            "PENDING_REVIEW",
+            "DISAPPROVED",
+            "PREAPPROVED",
+            "PENDING_BILLING_INFO",
+        ],
     }
 }
 
@@ -82,10 +106,10 @@ pub(crate) fn fields(level: Level) -> &'static str {
 
 /// A campaign, ad set or ad in Graph's form.
 #[derive(Debug, Deserialize)]
-pub struct GraphObject {
-    id: ObjectId,
-    campaign_id: Option<ObjectId>,
-    adset_id: Option<ObjectId>,
+pub struct GraphEntity {
+    id: EntityId,
+    campaign_id: Option<EntityId>,
+    adset_id: Option<EntityId>,
     name: Option<String>,
     status: Option<Status>,
     configured_status: Option<Status>,
@@ -98,10 +122,10 @@ pub struct GraphObject {
     created_time: Option<String>,
 }
 
-impl GraphObject {
+impl GraphEntity {
     /// Converts the object to the domain's form. `status` and `configured_status` are two names of the same value.
-    pub fn into_object(self, level: Level) -> AdObject {
-        AdObject {
+    pub fn into_entity(self, level: Level) -> Entity {
+        Entity {
             level,
             id: self.id,
             campaign_id: self.campaign_id,
@@ -140,8 +164,8 @@ mod tests {
     #[test]
     fn budgets_are_read_as_graph_writes_them() {
         let read = |json: &str| -> Option<i64> {
-            let object: GraphObject = serde_json::from_str(json).unwrap();
-            object.into_object(Level::Campaign).daily_budget
+            let entity: GraphEntity = serde_json::from_str(json).unwrap();
+            entity.into_entity(Level::Campaign).daily_budget
         };
         assert_eq!(read(r#"{"id":"1","daily_budget":"1000"}"#), Some(1000));
         assert_eq!(read(r#"{"id":"1","daily_budget":1000}"#), Some(1000));

@@ -4,19 +4,22 @@
 //! for one response is split in this order: fewer days, fewer rows per page, one campaign at a time, a report run, half
 //! of the fields at a time. A query that times out becomes a report run at once.
 
+mod conversions;
 mod reader;
 mod report;
 mod row;
 mod sub_query;
 
 use domain::date::DateRange;
-use domain::id::{AdAccountId, ObjectId};
+use domain::id::AdAccountId;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Caller;
+use crate::id::ObjectId;
+pub use conversions::PURCHASE_KEYS;
 pub use reader::InsightsReader;
-pub use row::InsightsRow;
+pub use row::GraphRow;
 
 /// Rows per insights page.
 const PAGE_ROWS: u32 = 500;

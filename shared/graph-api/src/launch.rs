@@ -1,9 +1,12 @@
 //! Creates, changes and deletes campaigns, ad sets and ads.
 
-use domain::id::ObjectId;
+mod defaults;
+mod error_hint;
+mod spec;
+
+use domain::entity::{Changes, Status};
+use domain::id::EntityId;
 use domain::launch::{Launch, Step};
-use domain::object::Level;
-use domain::regulation::{RegionalIdentities, Regulation};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -11,21 +14,15 @@ use crate::client::Caller;
 use crate::creative::{VALIDATE_ONLY, ad_creative};
 use crate::entities::edge;
 use crate::error::GraphError;
+use crate::regulation::{RegionalIdentities, Regulation};
 
-/// Values to set on an object; absent values stay unchanged.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// The new name.
-    pub name: Option<String>,
-    /// The new status: ACTIVE, PAUSED or ARCHIVED.
-    pub status: Option<String>,
-    /// The new daily budget in minor units.
-    pub daily_budget: Option<i64>,
-}
+pub use self::defaults::LaunchDefaults;
+pub use self::error_hint::error_hint;
+pub use self::spec::{AdSetSpec, AdSpec, LaunchSpec};
 
 #[derive(Deserialize)]
 struct CreatedId {
-    id: ObjectId,
+    id: EntityId,
 }
 
 impl Caller {
@@ -33,8 +30,13 @@ impl Caller {
     ///
     /// Sent once. After [`GraphError::Indeterminate`] the object may exist: look for it with [`Caller::find_step`]
     /// before retrying.
-    pub async fn create_step(&self, launch: &Launch, step: Step) -> Result<ObjectId, GraphError> {
-        let form = form(launch, step);
+    pub async fn create_step(
+        &self,
+        launch: &Launch,
+        spec: &LaunchSpec,
+        step: Step,
+    ) -> Result<EntityId, GraphError> {
+        let form = form(launch, spec, step);
         let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let created: CreatedId = self.create(&path(launch, step), &form).await?;
         Ok(created.id)
@@ -43,26 +45,36 @@ impl Caller {
     /// Validates a launch step at Meta without creating its object. The objects of the steps before it must exist.
     ///
     /// The creation may still fail later: Meta checks against the account's state at that moment.
-    pub async fn validate_step(&self, launch: &Launch, step: Step) -> Result<(), GraphError> {
-        let form = form(launch, step);
+    pub async fn validate_step(
+        &self,
+        launch: &Launch,
+        spec: &LaunchSpec,
+        step: Step,
+    ) -> Result<(), GraphError> {
+        let form = form(launch, spec, step);
         let form = form.iter().map(|(name, value)| (*name, value.as_str()));
         let form: Vec<_> = form.chain([VALIDATE_ONLY]).collect();
         self.update(&path(launch, step), &form).await
     }
 
     /// Finds the object that a step already created, for use after a lost response.
-    pub async fn find_step(&self, launch: &Launch, step: Step) -> Result<Option<ObjectId>, GraphError> {
-        let name = launch.object_name(step);
-        let found = self.objects_named(&launch.ad_account, level_of(step), launch.id.as_str()).await?;
+    pub async fn find_step(
+        &self,
+        launch: &Launch,
+        spec: &LaunchSpec,
+        step: Step,
+    ) -> Result<Option<EntityId>, GraphError> {
+        let name = spec.object_name(launch, step);
+        let found = self.entities_named(&launch.ad_account, step.level(), launch.id.as_str()).await?;
         Ok(found.into_iter().find(|object| object.name.as_ref() == Some(&name)).map(|object| object.id))
     }
 
     /// Sets values of an object. Idempotent, because the values are targets.
-    pub async fn change(&self, id: &ObjectId, changes: &Changes) -> Result<(), GraphError> {
+    pub async fn change(&self, id: &EntityId, changes: &Changes) -> Result<(), GraphError> {
         let budget = changes.daily_budget.map(|amount| amount.to_string());
         let form = [
             ("name", changes.name.as_deref()),
-            ("status", changes.status.as_deref()),
+            ("status", changes.status.as_ref().map(Status::as_str)),
             ("daily_budget", budget.as_deref()),
         ];
         let form: Vec<_> = form.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
@@ -70,41 +82,31 @@ impl Caller {
     }
 
     /// Deletes an object and everything below it. Succeeds when it is already gone.
-    pub async fn remove(&self, id: &ObjectId) -> Result<(), GraphError> {
+    pub async fn remove(&self, id: &EntityId) -> Result<(), GraphError> {
         self.delete(id.as_str(), &[]).await
     }
 }
 
-/// Returns the level of the object that a step creates.
-pub fn level_of(step: Step) -> Level {
-    match step {
-        Step::Campaign => Level::Campaign,
-        Step::AdSet => Level::AdSet,
-        Step::Ad => Level::Ad,
-    }
-}
-
 fn path(launch: &Launch, step: Step) -> String {
-    format!("{}/{}", launch.ad_account, edge(level_of(step)))
+    format!("{}/{}", launch.ad_account, edge(step.level()))
 }
 
 type Form = Vec<(&'static str, String)>;
 
-fn form(launch: &Launch, step: Step) -> Form {
+fn form(launch: &Launch, spec: &LaunchSpec, step: Step) -> Form {
     match step {
-        Step::Campaign => campaign_form(launch),
-        Step::AdSet => ad_set_form(launch),
-        Step::Ad => ad_form(launch),
+        Step::Campaign => campaign_form(launch, spec),
+        Step::AdSet => ad_set_form(launch, spec),
+        Step::Ad => ad_form(launch, spec),
     }
 }
 
-fn paused(launch: &Launch, step: Step) -> Form {
-    vec![("name", launch.object_name(step)), ("status", "PAUSED".to_owned())]
+fn paused(launch: &Launch, spec: &LaunchSpec, step: Step) -> Form {
+    vec![("name", spec.object_name(launch, step)), ("status", "PAUSED".to_owned())]
 }
 
-fn campaign_form(launch: &Launch) -> Form {
-    let spec = &launch.spec;
-    let mut form = paused(launch, Step::Campaign);
+fn campaign_form(launch: &Launch, spec: &LaunchSpec) -> Form {
+    let mut form = paused(launch, spec, Step::Campaign);
     form.extend([
         ("objective", spec.objective.clone()),
         ("buying_type", "AUCTION".to_owned()),
@@ -122,9 +124,9 @@ fn campaign_form(launch: &Launch) -> Form {
     form
 }
 
-fn ad_set_form(launch: &Launch) -> Form {
-    let spec = &launch.spec.ad_set;
-    let mut form = paused(launch, Step::AdSet);
+fn ad_set_form(launch: &Launch, spec: &LaunchSpec) -> Form {
+    let mut form = paused(launch, spec, Step::AdSet);
+    let spec = &spec.ad_set;
     let targeting = json!({
         "geo_locations": {"countries": spec.countries},
         "targeting_automation": {"advantage_audience": u8::from(spec.advantage_audience)},
@@ -169,12 +171,11 @@ fn identities(named: &RegionalIdentities) -> Value {
     Value::Object(fields.collect::<Map<_, _>>())
 }
 
-fn ad_form(launch: &Launch) -> Form {
-    let spec = &launch.spec.ad;
-    let creative = ad_creative(&spec.creative, &launch.object_name(Step::Ad));
-    let mut form = paused(launch, Step::Ad);
+fn ad_form(launch: &Launch, spec: &LaunchSpec) -> Form {
+    let creative = ad_creative(&spec.ad.creative, &spec.object_name(launch, Step::Ad));
+    let mut form = paused(launch, spec, Step::Ad);
     form.extend([("adset_id", id_text(launch, Step::AdSet)), ("creative", creative.to_string())]);
-    form.extend(spec.conversion_domain.clone().map(|domain| ("conversion_domain", domain)));
+    form.extend(spec.ad.conversion_domain.clone().map(|domain| ("conversion_domain", domain)));
     form
 }
 

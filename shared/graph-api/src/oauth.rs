@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::id::{AdAccountId, MetaUserId};
+use domain::id::{AdAccountId, PlatformUserId};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -83,7 +83,7 @@ pub struct TokenInfo {
     #[serde(default)]
     pub granular_scopes: Vec<GranularScope>,
     /// The app-scoped user id.
-    pub user_id: Option<MetaUserId>,
+    pub user_id: Option<PlatformUserId>,
     /// The reason why it is invalid.
     error: Option<TokenError>,
 }

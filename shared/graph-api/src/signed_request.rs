@@ -3,7 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::id::MetaUserId;
+use domain::id::PlatformUserId;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -21,7 +21,7 @@ const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedRequest {
     /// The app-scoped user id.
-    pub user: MetaUserId,
+    pub user: PlatformUserId,
     /// When Meta signed it.
     pub issued_at: Timestamp,
 }
@@ -43,7 +43,7 @@ pub enum SignedRequestError {
 #[derive(Deserialize)]
 struct Payload {
     algorithm: String,
-    user_id: MetaUserId,
+    user_id: PlatformUserId,
     issued_at: i64,
 }
 

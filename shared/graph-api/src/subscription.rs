@@ -3,12 +3,13 @@
 //! Both are needed (Graph API, "Webhooks"; Marketing API, "Ad account subscribed apps"): the app subscribes to the
 //! fields of an object type, and then to each single object. [`crate::webhook`] parses the deliveries.
 
-use domain::id::{AdAccountId, PageId};
+use domain::id::AdAccountId;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::client::{Caller, Graph};
 use crate::error::GraphError;
+use crate::id::PageId;
 
 /// The field of a Page that reports new leads.
 const LEADS_FIELD: &str = "leadgen";

@@ -3,9 +3,9 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 use domain::canonical;
+use domain::entity::Level;
 use domain::id::AdAccountId;
 use domain::job::{WebhookChange, WebhookSubject};
-use domain::object::Level;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};

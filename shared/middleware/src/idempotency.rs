@@ -55,15 +55,15 @@ impl<'a> Idempotency<'a> {
         work: impl Future<Output = Result<Response, Error>>,
     ) -> Result<Response, Error> {
         let worker = random::id()?;
-        if let Some(answer) = self.acquire(&worker).await? {
-            return restore(answer);
+        if let Some(response) = self.acquire(&worker).await? {
+            return restore(response);
         }
-        let answer = work.await;
+        let response = work.await;
         // The work stands. An incomplete record can be taken over after its lease.
-        if let Err(error) = self.complete(&worker, &answer).await {
-            tracing::warn!(%error, "The answer under an Idempotency-Key was not stored.");
+        if let Err(error) = self.complete(&worker, &response).await {
+            tracing::warn!(%error, "The response under an Idempotency-Key was not stored.");
         }
-        answer
+        response
     }
 
     /// Claims the key, or returns the response stored under it.
@@ -105,8 +105,8 @@ impl<'a> Idempotency<'a> {
 
     /// Stores a success. After an error the key is released at once: for the same request if the effect is unknown, for
     /// any request if there was none.
-    async fn complete(&self, worker: &str, answer: &Result<Response, Error>) -> Result<(), StoreError> {
-        let had_no_effect = match answer {
+    async fn complete(&self, worker: &str, response: &Result<Response, Error>) -> Result<(), StoreError> {
+        let had_no_effect = match response {
             Ok(response) => response.status().is_client_error(),
             Err(error) => !error.is_retryable() && !matches!(error, Error::Internal(_)),
         };
@@ -114,7 +114,7 @@ impl<'a> Idempotency<'a> {
             request_hash: (!had_no_effect).then(|| self.request_hash.clone()),
             worker: worker.to_owned(),
             lease_until: self.clock.now(),
-            response: answer
+            response: response
                 .as_ref()
                 .ok()
                 .filter(|response| response.status().is_success())
@@ -149,7 +149,7 @@ fn to_stored(response: &Response) -> Option<StoredResponse> {
 }
 
 fn restore(stored: StoredResponse) -> Result<Response, Error> {
-    let unreadable = |_| Error::Internal("a stored answer is unreadable".to_owned());
+    let unreadable = |_| Error::Internal("a stored response is unreadable".to_owned());
     let status = StatusCode::from_u16(stored.status).map_err(|error| unreadable(error.to_string()))?;
     let mut response = if stored.body.is_empty() {
         response::no_content()

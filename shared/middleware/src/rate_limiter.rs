@@ -28,7 +28,7 @@ pub(crate) struct RateLimiter {
     cache: Mutex<HashMap<RateLimitKey, CachedState>>,
     /// Held while a batch is acquired, so that parallel requests share it instead of each acquiring one and losing the
     /// rest.
-    taking: tokio::sync::Mutex<()>,
+    acquiring: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,11 @@ enum CachedState {
 
 impl RateLimiter {
     pub(crate) fn new(per_minute: u32) -> Self {
-        Self { per_minute: per_minute.max(1), cache: Mutex::default(), taking: tokio::sync::Mutex::default() }
+        Self {
+            per_minute: per_minute.max(1),
+            cache: Mutex::default(),
+            acquiring: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Counts a request. Returns until when the limit is exhausted, if it is.
@@ -51,13 +55,13 @@ impl RateLimiter {
         rate_limit_key: &RateLimitKey,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, Error> {
-        match self.take_cached(rate_limit_key, now) {
+        match self.acquire_cached(rate_limit_key, now) {
             CacheLookup::Granted => return Ok(None),
             CacheLookup::Exhausted { until } => return Ok(Some(until)),
             CacheLookup::Unknown { .. } => {}
         }
-        let _taking = self.taking.lock().await;
-        let busy = match self.take_cached(rate_limit_key, now) {
+        let _taking = self.acquiring.lock().await;
+        let busy = match self.acquire_cached(rate_limit_key, now) {
             CacheLookup::Granted => return Ok(None),
             CacheLookup::Exhausted { until } => return Ok(Some(until)),
             CacheLookup::Unknown { busy } => busy,
@@ -83,7 +87,7 @@ impl RateLimiter {
         Ok(Some(until))
     }
 
-    fn take_cached(&self, rate_limit_key: &RateLimitKey, now: Timestamp) -> CacheLookup {
+    fn acquire_cached(&self, rate_limit_key: &RateLimitKey, now: Timestamp) -> CacheLookup {
         match self.cache().get_mut(rate_limit_key) {
             Some(CachedState::Available { count, until }) if *count > 0 && is_before(now, *until) => {
                 *count -= 1;

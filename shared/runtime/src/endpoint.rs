@@ -115,7 +115,7 @@ impl<F> Endpoint<F> {
 
     /// Adds a content type and body type of the response.
     #[must_use]
-    pub fn or_as<T: Described>(mut self, content_type: &'static str) -> Self {
+    pub fn with_content<T: Described>(mut self, content_type: &'static str) -> Self {
         self.declaration.document(|operation| operation.add_content::<T>(content_type));
         self
     }
@@ -227,7 +227,7 @@ impl<C> Builder<C> {
     }
 
     /// Sets the description.
-    pub fn about(self, description: &'static str) -> Self {
+    pub fn description(self, description: &'static str) -> Self {
         self.document(|operation| operation.description = Some(description))
     }
 
@@ -236,13 +236,13 @@ impl<C> Builder<C> {
         self.document(|operation| operation.headers.push(header))
     }
 
-    /// Declares a failure, with `why` as a sentence: `.may(Error::Conflict, "The campaign is archived.")`.
-    pub fn may(self, error: fn(String) -> Error, why: &'static str) -> Self {
+    /// Declares a failure, with `why` as a sentence: `.fails_with(Error::Conflict, "The campaign is archived.")`.
+    pub fn fails_with(self, error: fn(String) -> Error, why: &'static str) -> Self {
         self.document(|operation| operation.failures.push((error(String::new()).into(), why)))
     }
 
     /// Declares a rate-limited failure.
-    pub fn may_wait(self, why: &'static str) -> Self {
+    pub fn may_be_rate_limited(self, why: &'static str) -> Self {
         let wait = || Error::RateLimited { retry_after: std::time::Duration::ZERO, reason: String::new() };
         self.document(|operation| operation.failures.push((wait().into(), why)))
     }
@@ -254,15 +254,15 @@ impl<C> Builder<C> {
 
     /// Declares the failures of calls to Meta.
     pub fn calls_meta(self) -> Self {
-        self.may(Error::Reconnect, "A person must connect to Meta again.")
-            .may(Error::NeedPermission, "The connection lacks a permission at Meta.")
-            .may(Error::RejectedByPlatform, "Meta refused the input.")
-            .may_wait("Meta wants us to wait.")
+        self.fails_with(Error::Reconnect, "A person must connect to Meta again.")
+            .fails_with(Error::NeedPermission, "The connection lacks a permission at Meta.")
+            .fails_with(Error::RejectedByPlatform, "Meta refused the input.")
+            .may_be_rate_limited("Meta wants us to wait.")
     }
 
     /// Declares the failures of changes at Meta, whose confirmation may be lost.
     pub fn changes_meta(self) -> Self {
-        self.calls_meta().may(Error::Indeterminate, "Meta did not confirm.")
+        self.calls_meta().fails_with(Error::Indeterminate, "Meta did not confirm.")
     }
 
     /// Requires an `Idempotency-Key`, which is optional for every other authenticated write.
@@ -295,7 +295,7 @@ impl<C> Builder<C> {
         H: Fn(F, RequestContext<C, P, Q, B>) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<R, Error>> + Send + 'static,
     {
-        self.declaration.document(|operation| operation.take_shapes::<P, Q, B, R>(status, description));
+        self.declaration.document(|operation| operation.set_schemas::<P, Q, B, R>(status, description));
         let call: Handler<F> = Box::new(move |function, principal, path, request| {
             let handler = handler.clone();
             Box::pin(async move {
@@ -307,12 +307,12 @@ impl<C> Builder<C> {
     }
 
     /// Declares an endpoint without a handler, for the Worker, which calls its handlers itself. See [`Self::responds`].
-    pub fn declares<Q: Described, B: FromBody, R: IntoResponse>(
+    pub fn without_handler<Q: Described, B: FromBody, R: IntoResponse>(
         mut self,
         status: StatusCode,
         description: &'static str,
     ) -> Declaration {
-        self.declaration.document(|operation| operation.take_shapes::<NoPath, Q, B, R>(status, description));
+        self.declaration.document(|operation| operation.set_schemas::<NoPath, Q, B, R>(status, description));
         self.declaration
     }
 }

@@ -341,8 +341,8 @@ impl Keyring {
         let requested_at = self.0.clock.now();
         let (version, json) = self.0.secret.fetch_with_version().await?;
         // Invalid content is a retryable error: this process continues with the keys it has.
-        let nonsense = |invalid: FieldError| Error::Unavailable(invalid.to_string());
-        let document = KeyringDocument::parse(&json).map_err(nonsense)?;
+        let invalid = |error: FieldError| Error::Unavailable(error.to_string());
+        let document = KeyringDocument::parse(&json).map_err(invalid)?;
         self.set_keys(Keys::new(&document, requested_at));
         Ok(VersionedKeyring { document, version })
     }

@@ -27,7 +27,7 @@ impl<T> Described for T {}
 
 /// Generates the schema of a type.
 #[cfg(feature = "describe")]
-pub type Shape = fn(&mut schemars::SchemaGenerator) -> schemars::Schema;
+pub type SchemaFn = fn(&mut schemars::SchemaGenerator) -> schemars::Schema;
 
 /// Inputs and outputs of an endpoint.
 #[derive(Debug, Default)]
@@ -40,10 +40,10 @@ pub struct Operation {
     pub description: Option<&'static str>,
     /// A struct whose fields are the parameters of the path, except the workspace.
     #[cfg(feature = "describe")]
-    pub path: Option<Shape>,
+    pub path: Option<SchemaFn>,
     /// A struct whose fields are the parameters of the query.
     #[cfg(feature = "describe")]
-    pub query: Option<Shape>,
+    pub query: Option<SchemaFn>,
     /// Request headers, beyond those that follow from the endpoint's access.
     pub headers: Vec<Header>,
     /// Request body.
@@ -64,7 +64,7 @@ pub struct Body {
     /// Content type.
     pub content_type: &'static str,
     /// Schema.
-    pub shape: Shape,
+    pub shape: SchemaFn,
     /// Whether it is required.
     pub required: bool,
 }
@@ -78,7 +78,7 @@ pub struct Success {
     pub description: &'static str,
     /// Content type and schema of the body, one of them; empty without a body.
     #[cfg(feature = "describe")]
-    pub contents: Vec<(&'static str, Shape)>,
+    pub contents: Vec<(&'static str, SchemaFn)>,
     /// Headers that every response carries.
     pub headers: Vec<Header>,
 }
@@ -104,7 +104,7 @@ impl From<Error> for Problem {
 impl Operation {
     /// Sets schemas and status from the handler's types.
     #[cfg(feature = "describe")]
-    pub(crate) fn take_shapes<P: Described, Q: Described, B: FromBody, R: IntoResponse>(
+    pub(crate) fn set_schemas<P: Described, Q: Described, B: FromBody, R: IntoResponse>(
         &mut self,
         status: StatusCode,
         description: &'static str,
@@ -118,7 +118,7 @@ impl Operation {
     /// Sets the status; there are no schemas.
     #[cfg(not(feature = "describe"))]
     #[expect(clippy::extra_unused_type_parameters, reason = "the types are what would be documented")]
-    pub(crate) fn take_shapes<P: Described, Q: Described, B: FromBody, R: IntoResponse>(
+    pub(crate) fn set_schemas<P: Described, Q: Described, B: FromBody, R: IntoResponse>(
         &mut self,
         status: StatusCode,
         description: &'static str,

@@ -14,7 +14,7 @@ use crate::endpoint::{Caller, Principal};
 use crate::input;
 use crate::operation::Described;
 #[cfg(feature = "describe")]
-use crate::operation::{Body, Shape};
+use crate::operation::{Body, SchemaFn};
 use crate::router::{Parameters, parse_query};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -163,7 +163,7 @@ impl<T: Described, const FORM: bool> FromBody for Raw<T, FORM> {
 }
 
 #[cfg(feature = "describe")]
-fn shape<T: schemars::JsonSchema>() -> Shape {
+fn shape<T: schemars::JsonSchema>() -> SchemaFn {
     |generator| generator.subschema_for::<T>()
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::operation::Described;
 #[cfg(feature = "describe")]
-use crate::operation::Shape;
+use crate::operation::SchemaFn;
 use crate::request::Json;
 
 /// Response of a function.
@@ -48,7 +48,7 @@ pub trait IntoResponse {
 
     /// Returns the content types and schemas of the body.
     #[cfg(feature = "describe")]
-    fn contents() -> Vec<(&'static str, Shape)>;
+    fn contents() -> Vec<(&'static str, SchemaFn)>;
 }
 
 impl<T: Serialize + Described> IntoResponse for Json<T> {
@@ -57,7 +57,7 @@ impl<T: Serialize + Described> IntoResponse for Json<T> {
     }
 
     #[cfg(feature = "describe")]
-    fn contents() -> Vec<(&'static str, Shape)> {
+    fn contents() -> Vec<(&'static str, SchemaFn)> {
         vec![("application/json", |generator| generator.subschema_for::<T>())]
     }
 }
@@ -74,7 +74,7 @@ impl IntoResponse for NoContent {
     }
 
     #[cfg(feature = "describe")]
-    fn contents() -> Vec<(&'static str, Shape)> {
+    fn contents() -> Vec<(&'static str, SchemaFn)> {
         Vec::new()
     }
 }
@@ -89,7 +89,7 @@ impl IntoResponse for Text {
     }
 
     #[cfg(feature = "describe")]
-    fn contents() -> Vec<(&'static str, Shape)> {
+    fn contents() -> Vec<(&'static str, SchemaFn)> {
         vec![("text/plain", |generator| generator.subschema_for::<String>())]
     }
 }
@@ -101,7 +101,7 @@ impl IntoResponse for Response {
     }
 
     #[cfg(feature = "describe")]
-    fn contents() -> Vec<(&'static str, Shape)> {
+    fn contents() -> Vec<(&'static str, SchemaFn)> {
         Vec::new()
     }
 }
@@ -116,7 +116,7 @@ impl<T: Serialize + Described> IntoResponse for (HeaderMap, Json<T>) {
     }
 
     #[cfg(feature = "describe")]
-    fn contents() -> Vec<(&'static str, Shape)> {
+    fn contents() -> Vec<(&'static str, SchemaFn)> {
         Json::<T>::contents()
     }
 }

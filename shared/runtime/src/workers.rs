@@ -34,7 +34,7 @@ struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    fn of(env: &'a Env) -> Self {
+    fn from_env(env: &'a Env) -> Self {
         Self { env, missing: Vec::new() }
     }
 
@@ -70,7 +70,7 @@ impl<'a> Settings<'a> {
 
 /// Reads the app's secrets from the Worker's secrets.
 fn app_secrets(env: &Env) -> Result<AppSecrets, Error> {
-    let mut settings = Settings::of(env);
+    let mut settings = Settings::from_env(env);
     let secrets = AppSecrets {
         app_secret: settings.secret("META_APP_SECRET"),
         previous_app_secret: settings.optional_secret("META_APP_SECRET_PREVIOUS"),

@@ -1,10 +1,9 @@
 //! Ad accounts: workspace, connection, sync selection and launch defaults.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
-use domain::account::{AccessPath, Business, LaunchDefaults, check_beneficiaries};
-use domain::id::{AdAccountId, ConnectionId};
+use domain::id::{AdAccountId, ConnectionId, EntityId};
 use domain::money::Currency;
-use domain::regulation::{Dsa, RegionalIdentities};
+use domain::platform::{Platform, PlatformData};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use jiff::Timestamp;
@@ -14,28 +13,25 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
 use crate::audit::Recorded;
-use crate::connection::Connection;
 use crate::key;
-use crate::table::{StoreError, Table, number, text};
+use crate::table::{StoreError, Table, text};
 
 /// An ad account of a workspace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct AdAccount {
-    /// `act_` and digits.
+    /// Its id.
     pub id: AdAccountId,
-    /// The connection whose token reaches it.
+    /// The connection whose token has access to it.
     pub connection: ConnectionId,
-    /// Its name at Meta.
+    /// Its name at the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Meta's status number; 1 is active.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account_status: Option<i64>,
     /// Its currency.
     pub currency: Currency,
     /// Its IANA time zone: all its days are days there.
     pub timezone: String,
+    /// Whether its connection has access to it.
+    pub accessible: bool,
     /// Whether a person wants it synced.
     pub selected: bool,
     /// When its entities were last synced completely.
@@ -44,9 +40,15 @@ pub struct AdAccount {
     /// Why it is not up to date; absent when it is, or is about to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_problem: Option<SyncProblem>,
-    /// What else Meta says of it.
-    #[serde(flatten)]
-    pub details: AccountDetails,
+    /// What its platform says of it beyond that.
+    #[serde(default)]
+    pub details: PlatformData,
+    /// What launches in it use where their document is silent.
+    #[serde(default)]
+    pub launch_defaults: PlatformData,
+    /// Every connection of the workspace that has had access to it.
+    #[serde(default)]
+    pub connections: Vec<ConnectionId>,
 }
 
 /// Why an ad account is not up to date. It ends when a later sync has measured everything.
@@ -59,36 +61,6 @@ pub struct SyncProblem {
     pub reason: String,
 }
 
-/// What Meta says of an account to the one who reaches it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub struct AccountDetails {
-    /// Meta's number for why it is disabled; 0 is not at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disable_reason: Option<i64>,
-    /// The business that owns it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub business: Option<Business>,
-    /// What the connection may do in it.
-    #[serde(default)]
-    pub tasks: Vec<String>,
-    /// Every way of its connection to it; none when it is no longer within reach.
-    #[serde(default)]
-    pub reached: Vec<AccessPath>,
-    /// Who pays for ads in the European Economic Area, where an ad set does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_dsa_payor: Option<String>,
-    /// Who benefits from them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_dsa_beneficiary: Option<String>,
-    /// What launches in it use where their document is silent.
-    #[serde(default)]
-    pub defaults: LaunchDefaults,
-    /// Every connection of the workspace that has reached it.
-    #[serde(default)]
-    pub reached_by: Vec<ConnectionId>,
-}
-
 impl AdAccount {
     /// Returns the account's local date at `now`. Fails where its time zone is not known.
     pub fn today(&self, now: Timestamp) -> Result<Date, Error> {
@@ -99,23 +71,6 @@ impl AdAccount {
     pub fn end_of(&self, day: Date) -> Result<Timestamp, Error> {
         let midnight = day.tomorrow().unwrap_or(day).to_zoned(self.time_zone()?);
         Ok(midnight.map_or(Timestamp::MAX, |midnight| midnight.timestamp()))
-    }
-
-    /// Checks whether ads launched through this connection may name these beneficiaries; see
-    /// [`domain::account::check_beneficiaries`]. Only a system user's connection is restricted. Field paths are
-    /// prefixed with `field_prefix`, which ends with a dot.
-    pub fn check_beneficiaries(
-        &self,
-        connection: Option<&Connection>,
-        dsa: Option<&Dsa>,
-        identities: &RegionalIdentities,
-        field_prefix: &str,
-    ) -> Vec<FieldError> {
-        if !connection.is_some_and(Connection::is_system_user) {
-            return Vec::new();
-        }
-        let (owner, access_paths) = (self.details.business.as_ref(), &self.details.reached);
-        check_beneficiaries(dsa, identities, owner, access_paths, field_prefix)
     }
 
     /// Returns the time zone. It was valid when the account was stored; another zone instead would shift every day.
@@ -138,13 +93,13 @@ pub fn canonical_time_zone(timezone: &str) -> Result<String, FieldError> {
     })
 }
 
-/// The holder of one of Meta's ids.
+/// A reference to an ad account, for work over all workspaces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountRef {
     /// The workspace.
     #[serde(with = "domain::tenant::trusted")]
     pub workspace: Tenant,
-    /// The ad account to which the id belongs.
+    /// The ad account.
     pub ad_account: AdAccountId,
 }
 
@@ -164,42 +119,34 @@ impl Table {
         self.query_prefix(&key::workspace(ws), "ACCOUNT#").await
     }
 
-    /// Stores Meta's details of an account. Preserves whether it is selected and when it was synced, because other
-    /// writers may change these at the same time.
+    /// Stores what the platform says of an account. Preserves whether it is selected, when it was synced and its
+    /// defaults, because other writers may change these at the same time.
     pub async fn upsert_account(&self, ws: &Tenant, account: &AdAccount) -> Result<(), StoreError> {
         // In one transaction with the index, so that a webhook can always find a stored account and the index has no
         // entry of an account that is not stored.
         let account_ref = AccountRef { workspace: ws.clone(), ad_account: account.id.clone() };
-        let index = self.put_action(&key::meta_index(account.id.digits(), ws, &account.id), &account_ref)?;
-        let details = &account.details;
-        let mut expression = "SET id = :id, #connection = :connection, currency = :currency, #timezone = :timezone, \
-                              selected = if_not_exists(selected, :selected), disable_reason = :disable_reason, \
-                              business = :business, tasks = :tasks, reached = :reached, \
-                              default_dsa_payor = :payor, default_dsa_beneficiary = :beneficiary"
-            .to_owned();
+        let index =
+            self.put_action(&key::entity_index(&(&account.id).into(), ws, &account.id), &account_ref)?;
+        let mut expression =
+            "SET id = :id, #connection = :connection, currency = :currency, #timezone = :timezone, \
+                              accessible = :accessible, selected = if_not_exists(selected, :selected), \
+                              details = :details"
+                .to_owned();
         let mut values = vec![
             (":id", text(&account.id)),
             (":connection", text(&account.connection)),
             (":currency", text(account.currency)),
             (":timezone", text(&account.timezone)),
+            (":accessible", AttributeValue::Bool(account.accessible)),
             (":selected", AttributeValue::Bool(account.selected)),
-            (":disable_reason", to_attribute_value(details.disable_reason)?),
-            (":business", to_attribute_value(&details.business)?),
-            (":tasks", to_attribute_value(&details.tasks)?),
-            (":reached", to_attribute_value(&details.reached)?),
-            (":payor", to_attribute_value(&details.default_dsa_payor)?),
-            (":beneficiary", to_attribute_value(&details.default_dsa_beneficiary)?),
+            (":details", to_attribute_value(&account.details)?),
             (":by", AttributeValue::Ss(vec![account.connection.to_string()])),
         ];
         if let Some(name) = &account.name {
             expression.push_str(", #name = :name");
             values.push((":name", text(name)));
         }
-        if let Some(status) = account.account_status {
-            expression.push_str(", account_status = :status");
-            values.push((":status", number(status)));
-        }
-        expression.push_str(" ADD reached_by :by");
+        expression.push_str(" ADD connections :by");
         let row = self.update_action(&key::account(ws, &account.id), &expression, None, values)?;
         self.transact(vec![index, row]).await
     }
@@ -232,17 +179,18 @@ impl Table {
         &self,
         ws: &Tenant,
         id: &AdAccountId,
-        defaults: &LaunchDefaults,
+        defaults: &PlatformData,
         event: &Recorded,
     ) -> Result<(), StoreError> {
         let values = vec![(":defaults", to_attribute_value(defaults)?)];
         let condition = Some("attribute_exists(pk)");
-        let row = self.update_action(&key::account(ws, id), "SET defaults = :defaults", condition, values)?;
+        let row =
+            self.update_action(&key::account(ws, id), "SET launch_defaults = :defaults", condition, values)?;
         self.transact_recorded(ws, vec![row], [event]).await
     }
 
     /// Records that a connection can no longer access an account, unless another connection has taken the account over.
-    pub async fn mark_account_unreachable(
+    pub async fn mark_account_inaccessible(
         &self,
         ws: &Tenant,
         id: &AdAccountId,
@@ -250,12 +198,8 @@ impl Table {
         event: Option<&Recorded>,
     ) -> Result<(), StoreError> {
         self.detach_connection(ws, id, connection).await?;
-        let values = vec![
-            (":none", AttributeValue::L(Vec::new())),
-            (":no", AttributeValue::Bool(false)),
-            (":id", text(connection)),
-        ];
-        let expression = "SET reached = :none, selected = :no";
+        let values = vec![(":no", AttributeValue::Bool(false)), (":id", text(connection))];
+        let expression = "SET accessible = :no, selected = :no";
         let condition = Some("#connection = :id");
         let row = self.update_action(&key::account(ws, id), expression, condition, values)?;
         let listing = self.delete_action(&key::selected(ws, id))?;
@@ -323,8 +267,12 @@ impl Table {
         }
     }
 
-    /// Lists the accounts that hold one of Meta's ids: an object's, or an account's digits.
-    pub async fn account_refs(&self, meta_id: &str) -> Result<Vec<AccountRef>, StoreError> {
-        self.query_prefix(&key::meta_partition(meta_id), "WS#").await
+    /// Lists the accounts, in all workspaces, that have an entity of a platform: themselves, or one in them.
+    pub async fn account_refs(
+        &self,
+        platform: Platform,
+        id: &EntityId,
+    ) -> Result<Vec<AccountRef>, StoreError> {
+        self.query_prefix(&key::entity_index_partition(platform, id), "WS#").await
     }
 }

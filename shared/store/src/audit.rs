@@ -23,7 +23,6 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub use self::pending::{PendingEvent, connection_target};
-use crate::account::SyncProblem;
 use crate::key;
 use crate::table::{ITEM_NOT_EXISTS, StoreError, Table};
 
@@ -120,9 +119,8 @@ impl AuditEvent {
     }
 
     /// Creates an event of an account's sync, which the deployment does by itself.
-    pub fn sync(event_id: String, action: &str, account: &AdAccountId, problem: &SyncProblem) -> Self {
-        let event = Self::new(event_id, Actor::Operator, action, format!("ad_account/{account}"));
-        Self { reason: Some(problem.reason.clone()), ..event.in_account(account) }
+    pub fn sync(event_id: String, action: &str, account: &AdAccountId) -> Self {
+        Self::new(event_id, Actor::Operator, action, format!("ad_account/{account}")).in_account(account)
     }
 
     /// Sets the ad account.

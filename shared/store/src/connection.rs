@@ -1,6 +1,6 @@
 //! Connections: a person's or system user's consent at Meta, with the sealed token.
 
-use domain::id::{AdAccountId, ConnectionId, MetaUserId};
+use domain::id::{AdAccountId, ConnectionId, PlatformUserId};
 use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub struct Connection {
     /// Its id.
     pub id: ConnectionId,
     /// App-scoped id of the person at Meta.
-    pub meta_user: MetaUserId,
+    pub platform_user: PlatformUserId,
     /// Subject of the session that connected.
     pub connected_by: String,
     /// The token, sealed by the keyring and useless without it.
@@ -233,7 +233,7 @@ mod tests {
     fn the_token_owner_is_what_meta_says_or_else_follows_from_the_kind() {
         let of = |kind: &str, token_owner: &str| {
             let row = format!(
-                r#"{{"id":"meta-1","meta_user":"1","connected_by":"ann","sealed_token":"v1","scopes":[],
+                r#"{{"id":"meta-1","platform_user":"1","connected_by":"ann","sealed_token":"v1","scopes":[],
                      "state":"connected","connected_at":"2026-11-20T00:00:00Z","kind":"{kind}"{token_owner}}}"#
             );
             serde_json::from_str::<Connection>(&row).unwrap().is_system_user()

@@ -4,9 +4,9 @@
 //! by starting again. The row of the account is deleted last: while it exists, something may be left.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::id::{AdAccountId, ConnectionId, MetaUserId, ObjectId, RuleId};
+use domain::entity::Level;
+use domain::id::{AdAccountId, ConnectionId, EntityId, PlatformUserId, RuleId};
 use domain::job::{WebhookChange, WebhookSubject};
-use domain::object::Level;
 use domain::rule::Rule;
 use domain::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
@@ -35,7 +35,7 @@ pub struct DeletionRequest {
     pub code: String,
     /// The person, until the request is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<MetaUserId>,
+    pub user: Option<PlatformUserId>,
     /// When Meta signed the request: connections made later are not affected.
     pub requested_at: Timestamp,
     /// When everything was deleted once. Work that had begun before may write data back, so a second pass follows.
@@ -183,15 +183,15 @@ impl Table {
     ) -> Result<(), StoreError> {
         let values = vec![
             (":to", text(to)),
-            (":none", AttributeValue::L(Vec::new())),
+            (":no", AttributeValue::Bool(false)),
             (":from", AttributeValue::Ss(vec![from.to_string()])),
         ];
-        let expression = "SET #connection = :to, reached = :none DELETE reached_by :from";
+        let expression = "SET #connection = :to, accessible = :no DELETE connections :from";
         let condition = Some("attribute_exists(pk)");
         self.update::<AdAccount>(&key::account(ws, id), expression, condition, values).await.map(drop)
     }
 
-    /// Removes a connection from an account's `reached_by`.
+    /// Removes a connection from an account's `connections`.
     pub async fn detach_connection(
         &self,
         ws: &Tenant,
@@ -201,7 +201,7 @@ impl Table {
         let values = vec![(":from", AttributeValue::Ss(vec![connection.to_string()]))];
         let condition = Some("attribute_exists(pk)");
         let key = key::account(ws, id);
-        match self.update::<AdAccount>(&key, "DELETE reached_by :from", condition, values).await {
+        match self.update::<AdAccount>(&key, "DELETE connections :from", condition, values).await {
             Ok(_) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }
@@ -267,7 +267,7 @@ impl Table {
         Ok(DeletionProgress::Complete)
     }
 
-    /// Deletes rows together with the objects' entries in the index of Meta's ids and the ad sets' quota items.
+    /// Deletes rows together with the entities' entries in the index over all workspaces and the ad sets' quota items.
     async fn delete_rows(
         &self,
         ws: &Tenant,
@@ -277,11 +277,10 @@ impl Table {
     ) -> Result<(), StoreError> {
         let mut keys = Vec::with_capacity(rows.len() * 3);
         for row in rows {
-            if let Some(object) = row.sk.strip_prefix("ENTITY#").and_then(|rest| rest.split('#').nth(1)) {
-                keys.push(key::meta_index(object, ws, account));
-                keys.extend(
-                    object.parse::<ObjectId>().ok().map(|id| key::limit(app, LimitScope::Budget(&id))),
-                );
+            let entity = row.sk.strip_prefix("ENTITY#").and_then(|rest| rest.split('#').nth(1));
+            if let Some(id) = entity.and_then(|id| id.parse::<EntityId>().ok()) {
+                keys.push(key::entity_index(&id, ws, account));
+                keys.push(key::limit(app, LimitScope::Budget(&id)));
             }
             keys.push(row);
         }
@@ -299,9 +298,9 @@ impl Table {
         let mut keys = vec![
             key::account(ws, account),
             key::selected(ws, account),
-            key::meta_index(account.digits(), ws, account),
+            key::entity_index(&account.into(), ws, account),
         ];
-        let account_refs = self.account_refs(account.digits()).await?;
+        let account_refs = self.account_refs(account.platform(), &account.into()).await?;
         if account_refs.iter().all(|account_ref| account_ref.workspace == *ws) {
             keys.push(key::limit(app, LimitScope::Account(account)));
             keys.push(key::limit(app, LimitScope::Insights(account)));

@@ -1,7 +1,7 @@
 //! Campaigns, ad sets and ads, each with the number of the fetch that returned it.
 
-use domain::id::{AdAccountId, ObjectId};
-use domain::object::{AdObject, Level};
+use domain::entity::{Entity, Level};
+use domain::id::{AdAccountId, EntityId};
 use domain::tenant::Tenant;
 use serde::{Deserialize, Serialize};
 
@@ -9,16 +9,16 @@ use crate::account::AccountRef;
 use crate::key;
 use crate::table::{ConditionExpression, StoreError, Table, number};
 
-/// An ad object as stored.
+/// An entity as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredEntity {
-    /// The object as Meta returned it.
+    /// The entity as the platform returned it.
     #[serde(flatten)]
-    pub object: AdObject,
+    pub entity: Entity,
     /// Number of the fetch that returned it; a later fetch has a higher number.
     pub as_of: u64,
-    /// Whether Meta no longer returns it even when requested by id. It may have been deleted long ago, or a permission
-    /// may be lost; the stored object is its last known state.
+    /// Whether the platform no longer returns it even when requested by id. It may have been deleted long ago, or a permission
+    /// may be lost; the stored entity is its last known state.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
 }
@@ -53,16 +53,16 @@ impl Table {
         account: &AdAccountId,
         stored: &StoredEntity,
     ) -> Result<UpsertResult, StoreError> {
-        let object = &stored.object;
+        let entity = &stored.entity;
         // In one transaction with the index, so that a webhook can always find a stored object and the index has no
         // entry of a deleted one.
         let account_ref = AccountRef { workspace: ws.clone(), ad_account: account.clone() };
-        let index = self.put_action(&key::meta_index(object.id.as_str(), ws, account), &account_ref)?;
+        let index = self.put_action(&key::entity_index(&entity.id, ws, account), &account_ref)?;
         let condition = ConditionExpression {
             expression: "attribute_not_exists(pk) OR as_of < :as_of",
             values: vec![(":as_of", number(stored.as_of))],
         };
-        let row = key::entity(ws, account, object.level, &object.id);
+        let row = key::entity(ws, account, entity.level, &entity.id);
         match self.transact(vec![index, self.put_action_if(&row, stored, condition)?]).await {
             Ok(()) => Ok(UpsertResult::Written),
             Err(StoreError::Conflict) => Ok(UpsertResult::Stale),
@@ -76,7 +76,7 @@ impl Table {
         ws: &Tenant,
         account: &AdAccountId,
         level: Level,
-        id: &ObjectId,
+        id: &EntityId,
     ) -> Result<Option<StoredEntity>, StoreError> {
         self.get(&key::entity(ws, account, level, id)).await
     }

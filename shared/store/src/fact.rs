@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use domain::date::{DateRange, IsoWeek};
-use domain::id::{AdAccountId, ObjectId};
+use domain::entity::Level;
+use domain::id::{AdAccountId, EntityId};
 use domain::metrics::{DayFacts, Measures};
-use domain::object::Level;
 use domain::tenant::Tenant;
 use serde::{Deserialize, Serialize};
 
@@ -25,13 +25,13 @@ pub struct WeekFacts {
     /// Ad, or the level that ads were rolled up to.
     pub level: Level,
     /// The object; at account level, the digits of the account's id.
-    pub id: ObjectId,
+    pub id: EntityId,
     /// Parent campaign, for ad sets and ads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub campaign_id: Option<ObjectId>,
+    pub campaign_id: Option<EntityId>,
     /// Parent ad set, for ads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adset_id: Option<ObjectId>,
+    pub adset_id: Option<EntityId>,
     /// The week.
     pub week: IsoWeek,
     /// The days, in order.
@@ -39,8 +39,8 @@ pub struct WeekFacts {
 }
 
 /// Sums the additive measures of each object over a range.
-pub fn sum_by_object(weeks: &[WeekFacts], range: DateRange) -> HashMap<&ObjectId, Measures> {
-    let mut sums: HashMap<&ObjectId, Measures> = HashMap::new();
+pub fn sum_by_object(weeks: &[WeekFacts], range: DateRange) -> HashMap<&EntityId, Measures> {
+    let mut sums: HashMap<&EntityId, Measures> = HashMap::new();
     for week in weeks {
         for day in week.days.iter().filter(|day| range.contains(day.day)) {
             *sums.entry(&week.id).or_default() += &day.measures;
@@ -55,7 +55,7 @@ pub enum FactChange {
     /// Writes these metrics.
     Put(WeekFacts),
     /// Deletes the item, because Meta no longer reports this object for this week.
-    Delete(Level, ObjectId),
+    Delete(Level, EntityId),
 }
 
 /// Returns how many changes from the front fit into one transaction, at least one.
@@ -108,7 +108,7 @@ impl Table {
         lease: &Lease,
         changes: &[FactChange],
     ) -> Result<(), StoreError> {
-        let key_of = |level, id: &ObjectId| key::fact(ws, account, level, week, id);
+        let key_of = |level, id: &EntityId| key::fact(ws, account, level, week, id);
         let mut rest = changes;
         while !rest.is_empty() {
             let (changes, later) = rest.split_at(transaction_batch_len(rest));

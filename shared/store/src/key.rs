@@ -12,10 +12,11 @@
 //! - the state of Meta's quotas, which belong to the app and the ad account.
 
 use domain::date::IsoWeek;
+use domain::entity::Level;
 use domain::id::{
-    AdAccountId, ConnectionId, InvitationId, LaunchId, MemberId, ObjectId, RuleId, WorkspaceId,
+    AdAccountId, ConnectionId, EntityId, InvitationId, LaunchId, MemberId, RuleId, WorkspaceId,
 };
-use domain::object::Level;
+use domain::platform::Platform;
 use domain::tenant::Tenant;
 use jiff::civil::Date;
 
@@ -164,7 +165,7 @@ pub fn fetch_counter(ws: &Tenant, account: &AdAccountId) -> Key {
 }
 
 /// Builds the key of a campaign, ad set or ad.
-pub fn entity(ws: &Tenant, account: &AdAccountId, level: Level, id: &ObjectId) -> Key {
+pub fn entity(ws: &Tenant, account: &AdAccountId, level: Level, id: &EntityId) -> Key {
     key(account_partition(ws, account), format!("ENTITY#{level}#{id}"))
 }
 
@@ -174,24 +175,24 @@ pub fn chunk(ws: &Tenant, account: &AdAccountId, week: IsoWeek) -> Key {
 }
 
 /// Builds the key of a campaign's scheduled activation.
-pub fn schedule(ws: &Tenant, account: &AdAccountId, campaign: &ObjectId) -> Key {
+pub fn schedule(ws: &Tenant, account: &AdAccountId, campaign: &EntityId) -> Key {
     key(account_partition(ws, account), format!("SCHEDULE#{campaign}"))
 }
 
 /// Builds the key of one object's metrics of one week. Weeks sort as text because they have a fixed width.
-pub fn fact(ws: &Tenant, account: &AdAccountId, level: Level, week: IsoWeek, id: &ObjectId) -> Key {
+pub fn fact(ws: &Tenant, account: &AdAccountId, level: Level, week: IsoWeek, id: &EntityId) -> Key {
     key(fact_partition(ws, account, level), format!("{week}#{id}"))
 }
 
 /// Builds the key of a decision: at most one per rule, object and day.
-pub fn decision(ws: &Tenant, rule: &RuleId, day: Date, object: &ObjectId) -> Key {
+pub fn decision(ws: &Tenant, rule: &RuleId, day: Date, object: &EntityId) -> Key {
     key(decision_partition(ws, rule), format!("DECISION#{day}#{object}"))
 }
 
 /// Builds the key of an entry in the index from Meta's ids (the digits of an ad account or object) to the accounts that
 /// hold them.
-pub fn meta_index(id: &str, ws: &Tenant, account: &AdAccountId) -> Key {
-    key(meta_partition(id), format!("WS#{ws}#{account}"))
+pub fn entity_index(id: &EntityId, ws: &Tenant, account: &AdAccountId) -> Key {
+    key(entity_index_partition(account.platform(), id), format!("WS#{ws}#{account}"))
 }
 
 /// Builds the key of an entry in the index of synced ad accounts, over all workspaces.
@@ -264,9 +265,9 @@ pub fn limit(app: &str, of: LimitScope<'_>) -> Key {
     key(format!("LIMIT#{app}"), sk)
 }
 
-/// Returns the partition of the index from one of Meta's ids.
-pub fn meta_partition(id: &str) -> String {
-    format!("META#{id}")
+/// Returns the partition of the index from an entity of a platform to the ad accounts that have it.
+pub fn entity_index_partition(platform: Platform, id: &EntityId) -> String {
+    format!("PLATFORM#{}#{id}", platform.as_str())
 }
 
 #[cfg(test)]

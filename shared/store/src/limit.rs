@@ -5,7 +5,7 @@
 //! by compare-and-set.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::id::{AdAccountId, ObjectId};
+use domain::id::{AdAccountId, EntityId};
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ pub enum LimitScope<'a> {
     /// The calls to an ad account.
     Account(&'a AdAccountId),
     /// Changes of the budget of an ad set.
-    Budget(&'a ObjectId),
+    Budget(&'a EntityId),
     /// The amount of an account's insights that Meta returns at a time.
     Insights(&'a AdAccountId),
 }

@@ -1,6 +1,6 @@
 //! Scheduled activations of campaigns.
 
-use domain::id::{AdAccountId, ObjectId};
+use domain::id::{AdAccountId, EntityId};
 use domain::tenant::Tenant;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, numb
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Activation {
     /// The campaign.
-    pub campaign: ObjectId,
+    pub campaign: EntityId,
     /// Local time.
     pub at: DateTime,
     /// The IANA zone in which `at` is read.
@@ -53,7 +53,7 @@ impl Table {
         &self,
         ws: &Tenant,
         account: &AdAccountId,
-        campaign: &ObjectId,
+        campaign: &EntityId,
     ) -> Result<Option<Activation>, StoreError> {
         self.get(&key::schedule(ws, account, campaign)).await
     }

@@ -6,9 +6,10 @@ use std::io::Write;
 use anyhow::Context;
 use clap::Parser;
 use domain::date::DateRange;
+use domain::entity::{Entity, Level};
 use domain::id::AdAccountId;
-use domain::object::{AdObject, Level};
-use graph_api::insights::{InsightsRow, QueryShape};
+use domain::metrics::InsightsRow;
+use graph_api::insights::QueryShape;
 use graph_api::{Graph, GraphConfig, Time};
 use jiff::civil::Date;
 use secrecy::SecretString;
@@ -49,10 +50,10 @@ async fn main() -> anyhow::Result<()> {
     let caller = Graph::new(config, real_time()).on_behalf_of(job.token);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for (level, stream) in [(Level::Campaign, "campaigns"), (Level::AdSet, "adsets"), (Level::Ad, "ads")] {
-        let mut pages = caller.objects(&job.account, level);
+        let mut pages = caller.entities(&job.account, level);
         while let Some(page) = pages.next().await? {
             for found in page {
-                writeln!(out, "{}", json!({"stream": stream, "record": object(&found.into_object(level))}))?;
+                writeln!(out, "{}", json!({"stream": stream, "record": object(&found.into_entity(level))}))?;
             }
         }
     }
@@ -66,7 +67,7 @@ async fn main() -> anyhow::Result<()> {
     out.flush().context("standard output cannot be written")
 }
 
-fn object(object: &AdObject) -> Value {
+fn object(object: &Entity) -> Value {
     json!({
         "id": object.id,
         "name": object.name,

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use domain::date::DateRange;
-use domain::id::{AdAccountId, ObjectId};
-use domain::metrics::{DayFacts, Measures};
-use domain::object::Level;
+use domain::entity::Level;
+use domain::id::{AdAccountId, EntityId};
+use domain::metrics::{DayFacts, InsightsRow, Measures};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use super::row::{InsightsRow, Number};
+use super::row::{GraphRow, Number};
 use super::sub_query::{ACTION_FIELDS, COUNT_FIELDS, SubQuery, query, split_by_days, time_range};
 use super::{PAGE_ROWS, QueryShape, ReportRun, report};
 use crate::client::Caller;
@@ -35,7 +35,7 @@ struct AccountTotals {
 #[derive(Debug)]
 struct ActiveQuery {
     sub_query: SubQuery,
-    pages: Pages<InsightsRow>,
+    pages: Pages<GraphRow>,
     /// How many more times an unreadable result of a report is requested.
     retries_left: u32,
     /// The number of times that the report was started.
@@ -56,7 +56,7 @@ pub struct InsightsReader {
     shape: QueryShape,
     sub_queries: VecDeque<SubQuery>,
     current: Option<ActiveQuery>,
-    returned: HashSet<(ObjectId, Date)>,
+    returned: HashSet<(EntityId, Date)>,
     /// The totals per day that campaigns read one by one must still add up to.
     missing: BTreeMap<Date, Total>,
     runs: Vec<ReportRun>,
@@ -111,6 +111,7 @@ impl InsightsReader {
             };
             match active.pages.next_at_current_size().await {
                 Ok(Some(rows)) => {
+                    let rows = rows.into_iter().map(|GraphRow(row)| row).collect();
                     let rows = self.deduplicate(&active.sub_query, rows);
                     self.current = Some(active);
                     return Ok(Some(rows));
@@ -154,7 +155,7 @@ impl InsightsReader {
         }
     }
 
-    fn pages(&self, sub_query: &SubQuery, fields: &str) -> Pages<InsightsRow> {
+    fn pages(&self, sub_query: &SubQuery, fields: &str) -> Pages<GraphRow> {
         let path = format!("{}/insights", self.account);
         Pages::new(self.caller.clone(), path, query(sub_query, fields), PAGE_ROWS)
             .with_page_size(self.shape.rows)
@@ -307,9 +308,9 @@ impl InsightsReader {
     /// Replaces a sub-query by one per campaign, and records the totals that they must add up to.
     async fn split_by_campaign(&mut self, sub_query: &SubQuery) -> Result<(), GraphError> {
         let totals = self.account_totals(sub_query.range).await?;
-        let campaigns = self.caller.objects(&self.account, Level::Campaign).all().await?;
+        let campaigns = self.caller.entities(&self.account, Level::Campaign).all().await?;
         for campaign in campaigns {
-            let campaign = Some(campaign.into_object(Level::Campaign).id);
+            let campaign = Some(campaign.into_entity(Level::Campaign).id);
             self.sub_queries.push_front(SubQuery { campaign, ..sub_query.clone() });
         }
         for (day, (impressions, spend)) in totals {
@@ -343,11 +344,11 @@ impl InsightsReader {
 
     /// Reads counts, then actions, and merges them row by row.
     async fn read_in_halves(&mut self, sub_query: &SubQuery) -> Result<Vec<InsightsRow>, GraphError> {
-        let mut rows: BTreeMap<(ObjectId, Date), InsightsRow> = BTreeMap::new();
-        for row in self.pages(sub_query, COUNT_FIELDS).all().await? {
+        let mut rows: BTreeMap<(EntityId, Date), InsightsRow> = BTreeMap::new();
+        for GraphRow(row) in self.pages(sub_query, COUNT_FIELDS).all().await? {
             rows.insert((row.ad.clone(), row.facts.day), row);
         }
-        for row in self.pages(sub_query, ACTION_FIELDS).all().await? {
+        for GraphRow(row) in self.pages(sub_query, ACTION_FIELDS).all().await? {
             // An action without an impression on that day has a row of its own.
             let known = rows.entry((row.ad.clone(), row.facts.day)).or_insert_with(|| InsightsRow {
                 facts: DayFacts { measures: Measures::default(), ..row.facts.clone() },

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use domain::id::ObjectId;
 use reqwest::Method;
 use serde::Deserialize;
 
@@ -14,6 +13,7 @@ use crate::call::{Call, Effect};
 use crate::client::Caller;
 use crate::error::{Details, GraphError};
 use crate::error_code::ThrottleScope;
+use crate::id::ObjectId;
 use crate::response::decode;
 
 /// The time without progress after which a run is abandoned.

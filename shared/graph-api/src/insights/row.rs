@@ -3,38 +3,31 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use domain::id::ObjectId;
-use domain::metrics::{ByActionType, DayFacts, Measures, WindowedValues};
+use domain::id::EntityId;
+use domain::metrics::{ByActionType, DayFacts, InsightsRow, Measures};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// One ad's metrics for one day, with the ad's place in the hierarchy.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InsightsRow {
-    /// The ad's id.
-    pub ad: ObjectId,
-    /// The id of its ad set.
-    pub adset: ObjectId,
-    /// The id of its campaign.
-    pub campaign: ObjectId,
-    /// The metrics.
-    pub facts: DayFacts,
-}
+use super::conversions::{WindowedValues, choose_conversions};
 
-impl<'de> Deserialize<'de> for InsightsRow {
+/// A row as Graph returns it.
+#[derive(Debug)]
+pub struct GraphRow(pub InsightsRow);
+
+impl<'de> Deserialize<'de> for GraphRow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Row::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
+        Row::deserialize(deserializer)?.try_into().map(Self).map_err(de::Error::custom)
     }
 }
 
 /// A row in Graph's form.
 #[derive(Deserialize)]
 struct Row<'a> {
-    ad_id: ObjectId,
-    adset_id: ObjectId,
-    campaign_id: ObjectId,
+    ad_id: EntityId,
+    adset_id: EntityId,
+    campaign_id: EntityId,
     date_start: Date,
     date_stop: Date,
     #[serde(default)]
@@ -184,7 +177,7 @@ impl TryFrom<Row<'_>> for InsightsRow {
             action_values: by_type(&row.action_values),
             ..Measures::default()
         };
-        measures.choose_conversions(&windowed(&row.actions), &windowed(&row.action_values));
+        choose_conversions(&mut measures, &windowed(&row.actions), &windowed(&row.action_values));
         Ok(Self {
             ad: row.ad_id,
             adset: row.adset_id,
@@ -234,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_row_is_read_to_the_cent_whether_text_or_number() {
-        let day: InsightsRow = serde_json::from_str(ROW).unwrap();
+        let GraphRow(day) = serde_json::from_str(ROW).unwrap();
         let measures = &day.facts.measures;
         assert_eq!(measures.spend.to_string(), "42.17");
         assert_eq!(measures.clicks, 120);
@@ -247,7 +240,7 @@ mod tests {
 
     #[test]
     fn conversions_are_known_by_window_under_the_chosen_key() {
-        let day: InsightsRow = serde_json::from_str(ROW).unwrap();
+        let GraphRow(day) = serde_json::from_str(ROW).unwrap();
         let windows = &day.facts.measures.by_window;
         assert_eq!(windows.keys().collect::<Vec<_>>(), ["1d_view", "28d_click", "7d_click"]);
         assert_eq!(windows["7d_click"].purchases, Some(Decimal::from(2)));
@@ -260,16 +253,16 @@ mod tests {
     #[test]
     fn a_broken_number_says_which_and_where() {
         let body = ROW.replace("\"8801\"", "\"88 01\"");
-        let error = serde_json::from_str::<InsightsRow>(&body).unwrap_err().to_string();
+        let error = serde_json::from_str::<GraphRow>(&body).unwrap_err().to_string();
         assert!(error.contains("88 01"), "{error}");
         let error =
-            serde_json::from_str::<InsightsRow>(&ROW.replace("\"8801\"", "\"-1\"")).unwrap_err().to_string();
+            serde_json::from_str::<GraphRow>(&ROW.replace("\"8801\"", "\"-1\"")).unwrap_err().to_string();
         assert!(error.contains("impressions"), "{error}");
         let body = ROW.replace("289.9", "79228162514264337593543950335");
-        assert!(serde_json::from_str::<InsightsRow>(&body).is_err(), "two of these cannot be added");
+        assert!(serde_json::from_str::<GraphRow>(&body).is_err(), "two of these cannot be added");
         let body = ROW.replace("\"8801\"", "\"88 01\"");
         let error =
-            crate::response::decode::<Vec<InsightsRow>>(format!("[{ROW},{body}]").as_bytes()).unwrap_err();
+            crate::response::decode::<Vec<GraphRow>>(format!("[{ROW},{body}]").as_bytes()).unwrap_err();
         assert!(error.to_string().contains("[1].impressions"), "{error}");
     }
 }

@@ -1,11 +1,13 @@
 //! Sub-queries: the parts into which an insights query is split.
 
 use domain::date::DateRange;
-use domain::id::ObjectId;
-use domain::object::{EffectiveStatus, Level};
+use domain::entity::Level;
+use domain::id::EntityId;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde_json::json;
+
+use crate::entities::listable_statuses;
 
 /// The attribution windows that Meta still fills, besides `value`, which follows each ad set's own setting.
 const ATTRIBUTION_WINDOWS: &str = r#"["1d_click","7d_click","28d_click","1d_view"]"#;
@@ -20,7 +22,7 @@ pub(super) const ACTION_FIELDS: &str = "campaign_id,adset_id,ad_id,actions,actio
 pub(super) struct SubQuery {
     pub(super) range: DateRange,
     /// The campaign to filter by, if any.
-    pub(super) campaign: Option<ObjectId>,
+    pub(super) campaign: Option<EntityId>,
     /// Whether a report run is used.
     pub(super) as_report: bool,
 }
@@ -55,7 +57,7 @@ pub(super) fn query(sub_query: &SubQuery, fields: &str) -> Vec<(&'static str, St
         ("fields", fields.to_owned()),
     ];
     if let Some(campaign) = &sub_query.campaign {
-        let mut statuses = EffectiveStatus::listable(Level::Ad).to_vec();
+        let mut statuses = listable_statuses(Level::Ad).to_vec();
         statuses.push("DELETED");
         let filter = json!([
             {"field": "campaign.id", "operator": "IN", "value": [campaign]},

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use domain::id::{AdAccountId, ImageHash};
+use domain::id::AdAccountId;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::account::digits;
 use crate::call::{Call, Effect, File};
 use crate::client::Caller;
 use crate::error::GraphError;
+use crate::id::ImageHash;
 use crate::page::Pages;
 use crate::response::decode;
 
@@ -66,7 +68,7 @@ impl Caller {
         from: &AdAccountId,
         hash: &ImageHash,
     ) -> Result<Image, GraphError> {
-        let from = json!({"source_account_id": from.digits(), "hash": hash}).to_string();
+        let from = json!({"source_account_id": digits(from), "hash": hash}).to_string();
         self.post_image(account, &[("copy_from", &from)], None).await
     }
 

@@ -4,13 +4,14 @@
 //! needs (Marketing API, "Video uploads", and Meta's SDKs).
 
 use bytes::Bytes;
-use domain::id::{AdAccountId, VideoId};
+use domain::id::AdAccountId;
 use reqwest::Method;
 use serde::{Deserialize, Deserializer};
 
 use crate::call::{Call, Effect, File};
 use crate::client::{Caller, retry_delays};
 use crate::error::{Details, GraphError};
+use crate::id::VideoId;
 use crate::response::decode;
 
 /// The size up to which a video is uploaded in one request. After a lost response such a video may exist twice, so

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use domain::id::{AdAccountId, VideoId};
+use domain::id::AdAccountId;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::client::Caller;
 use crate::error::{Details, GraphError};
 use crate::error_code::ThrottleScope;
+use crate::id::VideoId;
 use crate::page::Pages;
 
 const FIELDS: &str = "id,title,length,picture,status";

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::id::ObjectId;
-use domain::object::Level;
+use domain::entity::Level;
+use domain::id::EntityId;
 use graph_api::batch::Item;
 use graph_api::limit::AccountLimits;
 use graph_api::usage::UseCase;
@@ -16,12 +16,12 @@ use crate::support::Meta;
 
 #[derive(Debug, Deserialize)]
 struct Made {
-    id: ObjectId,
+    id: EntityId,
 }
 
-async fn ad_ids(meta: &Meta) -> Vec<ObjectId> {
-    let ads = meta.caller().objects(&meta.account(), Level::Ad).all().await.unwrap();
-    ads.into_iter().map(|ad| ad.into_object(Level::Ad).id).collect()
+async fn ad_ids(meta: &Meta) -> Vec<EntityId> {
+    let ads = meta.caller().entities(&meta.account(), Level::Ad).all().await.unwrap();
+    ads.into_iter().map(|ad| ad.into_entity(Level::Ad).id).collect()
 }
 
 fn new_campaign(meta: &Meta, name: &str) -> Item {
@@ -45,10 +45,10 @@ fn fault(method: &str, path_contains: &str, kind: FaultKind) -> Fault {
 async fn objects_are_read_fifty_at_a_time_and_missing_ones_fail_alone() {
     let meta = Meta::start().await;
     let ads = ad_ids(&meta).await;
-    let unknown: ObjectId = "42".parse().unwrap();
-    let asked: Vec<ObjectId> = ads.iter().cloned().cycle().take(100).chain([unknown.clone()]).collect();
+    let unknown: EntityId = "42".parse().unwrap();
+    let asked: Vec<EntityId> = ads.iter().cloned().cycle().take(100).chain([unknown.clone()]).collect();
     let before = meta.graph.calls();
-    let answers = meta.caller().objects_by_id(Level::Ad, &asked).await;
+    let answers = meta.caller().entities_by_id(Level::Ad, &asked).await;
     assert_eq!(meta.graph.calls() - before, 3);
     assert!(answers.iter().map(|(id, _)| id).eq(&asked));
     for (id, answer) in &answers[..100] {
@@ -82,7 +82,7 @@ async fn what_reads_or_sets_is_sent_again_and_what_creates_is_not() {
     assert_eq!((meta.graph.calls() - before, meta.sim.faults_injected()), (2, 4));
     assert_eq!(meta.sim.node(ads[1].as_str()).unwrap()["name"], "A new & better name");
     assert_eq!(meta.sim.node(ads[2].as_str()).unwrap()["status"], "DELETED");
-    let made = meta.caller().objects_named(&account, Level::Campaign, "Made once").await.unwrap();
+    let made = meta.caller().entities_named(&account, Level::Campaign, "Made once").await.unwrap();
     assert_eq!(made.len(), 1, "it was made, and not made again");
 }
 
@@ -99,7 +99,7 @@ async fn a_batch_that_fails_as_a_whole_fails_for_each_item_in_its_own_way() {
 
     let dead = FaultKind::ErrorResponse(ErrorResponse::token(460));
     meta.sim.set_plan(FaultPlan::single(Trigger::default(), whole, dead));
-    for (_, answer) in meta.caller().objects_by_id(Level::Ad, &ads).await {
+    for (_, answer) in meta.caller().entities_by_id(Level::Ad, &ads).await {
         assert!(matches!(answer, Err(GraphError::Reconnect(_))), "{answer:?}");
     }
 }
@@ -142,7 +142,7 @@ async fn an_item_costs_as_much_as_a_call() {
     let mut limits = AccountLimits::default();
     quota_lease.put(Ok(limits.lease(UseCase::AdsManagement, 1, 6, now).unwrap()));
     let caller = meta.caller().with_quota_lease(Arc::clone(&quota_lease));
-    let answers = caller.objects_by_id(Level::Ad, &ads[..10]).await;
+    let answers = caller.entities_by_id(Level::Ad, &ads[..10]).await;
     let waits = |answer: &Result<_, GraphError>| {
         matches!(answer, Err(GraphError::RateLimited { scope: ThrottleScope::Action, .. }))
     };
@@ -160,16 +160,16 @@ async fn a_throttled_item_waits_as_its_own_headers_say() {
     let ads = ad_ids(&meta).await;
     let throttle = |limit| FaultKind::Throttle { limit, minutes: 7 };
     meta.sim.fail_next(fault("GET", ads[1].as_str(), throttle(ThrottleKind::Management)));
-    let answers = meta.caller().objects_by_id(Level::Ad, &ads[..3]).await;
+    let answers = meta.caller().entities_by_id(Level::Ad, &ads[..3]).await;
     assert!(answers[0].1.is_ok() && answers[2].1.is_ok());
     let Err(GraphError::RateLimited { after, scope, .. }) = &answers[1].1 else { panic!("{:?}", answers[1]) };
     assert_eq!((*after, *scope), (Duration::from_secs(420), ThrottleScope::UseCase));
 
     // While the app is throttled, nothing is sent.
     meta.sim.fail_next(fault("GET", ads[0].as_str(), throttle(ThrottleKind::App)));
-    assert!(meta.caller().objects_by_id(Level::Ad, &ads[..1]).await[0].1.is_err());
+    assert!(meta.caller().entities_by_id(Level::Ad, &ads[..1]).await[0].1.is_err());
     let before = meta.graph.calls();
-    let answers = meta.caller().objects_by_id(Level::Ad, &ads).await;
+    let answers = meta.caller().entities_by_id(Level::Ad, &ads).await;
     let blocked = |answer: &Result<_, GraphError>| {
         matches!(answer, Err(GraphError::RateLimited { scope: ThrottleScope::App, .. }))
     };

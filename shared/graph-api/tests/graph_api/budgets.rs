@@ -1,16 +1,16 @@
 //! Minimum budgets, and periods with a higher budget.
 
-use domain::object::{AdObject, Level};
+use domain::entity::{Entity, Level};
 use graph_api::GraphError;
 use graph_api::budget::{BudgetIncrease, BudgetPeriod};
 use jiff::SignedDuration;
 
 use crate::support::Meta;
 
-async fn with_budget(meta: &Meta) -> AdObject {
+async fn with_budget(meta: &Meta) -> Entity {
     for level in [Level::Campaign, Level::AdSet] {
-        let objects = meta.caller().objects(&meta.account(), level).all().await.unwrap();
-        let mut objects = objects.into_iter().map(|object| object.into_object(level));
+        let objects = meta.caller().entities(&meta.account(), level).all().await.unwrap();
+        let mut objects = objects.into_iter().map(|object| object.into_entity(level));
         if let Some(object) = objects.find(|object| object.daily_budget.is_some()) {
             return object;
         }

@@ -1,15 +1,15 @@
 //! Copies of campaigns, ad sets and ads.
 
-use domain::object::{AdObject, Level, Status};
+use domain::entity::{Entity, Level, Status};
 use graph_api::GraphError;
 use graph_api::copy::{CopyOptions, CopyStatus, RenameStrategy};
 use graph_sim::{Fault, FaultKind};
 
 use crate::support::Meta;
 
-async fn first(meta: &Meta, level: Level) -> AdObject {
-    let objects = meta.caller().objects(&meta.account(), level).all().await.unwrap();
-    objects.into_iter().next().unwrap().into_object(level)
+async fn first(meta: &Meta, level: Level) -> Entity {
+    let objects = meta.caller().entities(&meta.account(), level).all().await.unwrap();
+    objects.into_iter().next().unwrap().into_entity(level)
 }
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn an_ad_is_copied_paused_and_named_as_asked() {
     let affix = RenameStrategy::Affix { prefix: "Test: ".into(), suffix: " (2)".into(), deep: false };
     let options = CopyOptions { renaming: affix, ..CopyOptions::default() };
     let copied = caller.copy(Level::Ad, &ad.id, &options).await.unwrap();
-    let copy = caller.object(Level::Ad, &copied.id).await.unwrap();
+    let copy = caller.entity(Level::Ad, &copied.id).await.unwrap();
     assert_eq!(copy.name.unwrap(), format!("Test: {} (2)", ad.name.unwrap()));
     assert_eq!((copy.status, copy.adset_id), (Some(Status::Paused), ad.adset_id));
     assert_eq!(copied.objects.len(), 1);
@@ -32,10 +32,10 @@ async fn an_ad_set_goes_into_another_campaign() {
     let meta = Meta::start().await;
     let caller = meta.caller();
     let ad_set = first(&meta, Level::AdSet).await;
-    let campaigns = caller.objects(&meta.account(), Level::Campaign).all().await.unwrap();
-    let mut campaigns = campaigns.into_iter().map(|campaign| campaign.into_object(Level::Campaign));
+    let campaigns = caller.entities(&meta.account(), Level::Campaign).all().await.unwrap();
+    let mut campaigns = campaigns.into_iter().map(|campaign| campaign.into_entity(Level::Campaign));
     // A campaign with a budget of its own, so that the ad set needs none.
-    let takes = |campaign: &AdObject| {
+    let takes = |campaign: &Entity| {
         let alive = !matches!(campaign.status, Some(Status::Archived | Status::Deleted));
         alive && campaign.daily_budget.is_some() && Some(&campaign.id) != ad_set.campaign_id.as_ref()
     };
@@ -47,7 +47,7 @@ async fn an_ad_set_goes_into_another_campaign() {
         deep: false,
     };
     let copied = caller.copy(Level::AdSet, &ad_set.id, &options).await.unwrap();
-    let copy = caller.object(Level::AdSet, &copied.id).await.unwrap();
+    let copy = caller.entity(Level::AdSet, &copied.id).await.unwrap();
     assert_eq!((copy.campaign_id.as_ref(), copy.name), (Some(other), ad_set.name));
     assert_eq!(copy.status, ad_set.status);
 

@@ -1,11 +1,12 @@
 //! Creatives, and validation without creation.
 
 use bytes::Bytes;
-use domain::creative::LinkSpec;
-use domain::id::{ObjectId, PageId};
+use domain::id::EntityId;
 use domain::launch::Step;
 use graph_api::GraphError;
+use graph_api::creative::LinkSpec;
 use graph_api::creative::{Cover, NewCreative, Story, VideoStory};
+use graph_api::id::PageId;
 use graph_sim::VideoFault;
 use serde_json::json;
 
@@ -110,10 +111,10 @@ async fn products_of_a_catalog_make_a_template_within_the_ad() {
             }},
         },
     });
-    let mut launch = launch_of(&meta, spec);
+    let (mut launch, spec) = launch_of(&meta, spec);
     let before = caller.creatives(&meta.account()).await.unwrap().len();
     for step in Step::ALL {
-        let id = caller.create_step(&launch, step).await.unwrap();
+        let id = caller.create_step(&launch, &spec, step).await.unwrap();
         launch.created.push(domain::launch::Created { step, id });
     }
     let stored = |step| meta.sim.node(launch.id_of(step).unwrap().as_str()).unwrap();
@@ -139,14 +140,14 @@ async fn a_step_of_a_launch_is_validated_by_meta_without_creating_anything() {
         "ad_set": {"optimization_goal": "LINK_CLICKS", "countries": ["SG"]},
         "ad": {"creative": {"post_id": format!("{}_77", page(&meta))}},
     });
-    let mut launch = launch_of(&meta, spec);
+    let (mut launch, mut spec) = launch_of(&meta, spec);
     for step in Step::ALL {
-        caller.validate_step(&launch, step).await.unwrap();
-        assert_eq!(caller.find_step(&launch, step).await.unwrap(), None::<ObjectId>, "{step:?}");
-        let id = caller.create_step(&launch, step).await.unwrap();
+        caller.validate_step(&launch, &spec, step).await.unwrap();
+        assert_eq!(caller.find_step(&launch, &spec, step).await.unwrap(), None::<EntityId>, "{step:?}");
+        let id = caller.create_step(&launch, &spec, step).await.unwrap();
         launch.created.push(domain::launch::Created { step, id });
     }
-    launch.spec.daily_budget.amount = 1;
-    let refused = caller.validate_step(&launch, Step::Campaign).await;
+    spec.daily_budget.amount = 1;
+    let refused = caller.validate_step(&launch, &spec, Step::Campaign).await;
     assert!(matches!(refused, Err(GraphError::InvalidInput(_))), "{refused:?}");
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use domain::date::DateRange;
-use domain::id::ObjectId;
-use domain::object::Level;
+use domain::entity::Changes;
+use domain::entity::Level;
+use domain::id::EntityId;
 use graph_api::insights::QueryShape;
-use graph_api::launch::Changes;
 use graph_api::{GraphError, ThrottleScope};
 use graph_sim::{
     ErrorData, ErrorResponse, ExpectedOutcome, Fault, FaultCase, FaultKind, FaultPlan, ThrottleKind,
@@ -39,7 +39,7 @@ fn fail(meta: &Meta, method: &str, times: u32, kind: FaultKind) {
 async fn refused(kind: FaultKind) -> (GraphError, u64, Duration) {
     let meta = Meta::start().await;
     fail(&meta, "GET", u32::MAX, kind);
-    let error = meta.caller().object(Level::Campaign, &"1".parse().unwrap()).await.unwrap_err();
+    let error = meta.caller().entity(Level::Campaign, &"1".parse().unwrap()).await.unwrap_err();
     (error, meta.sim.calls(), meta.clock.passed())
 }
 
@@ -144,7 +144,7 @@ async fn create(kind: FaultKind) -> (Option<String>, u64, usize) {
     let path = format!("{}/campaigns", meta.account());
     let outcome = meta.caller().create::<Value>(&path, &CAMPAIGN).await;
     let calls = meta.sim.calls();
-    let all = meta.caller().objects(&meta.account(), Level::Campaign).all().await.unwrap();
+    let all = meta.caller().entities(&meta.account(), Level::Campaign).all().await.unwrap();
     (outcome.err().as_ref().map(name), calls, all.len() - 5)
 }
 
@@ -197,8 +197,8 @@ async fn a_create_that_was_not_delivered_may_be_sent_again() {
 #[tokio::test]
 async fn settings_and_removals_are_repeated() {
     let meta = Meta::start().await;
-    let pages = meta.caller().objects(&meta.account(), Level::Campaign).all().await.unwrap();
-    let campaign: ObjectId = pages.into_iter().next().unwrap().into_object(Level::Campaign).id;
+    let pages = meta.caller().entities(&meta.account(), Level::Campaign).all().await.unwrap();
+    let campaign: EntityId = pages.into_iter().next().unwrap().into_entity(Level::Campaign).id;
     for kind in [FaultKind::LostResponse, FaultKind::LostRequest, FaultKind::Html, FaultKind::Truncated] {
         let before = meta.sim.calls();
         fail(&meta, "POST", 1, kind.clone());
@@ -224,7 +224,7 @@ async fn an_answer_of_another_shape_says_where() {
 /// Reads ads and insights through a fault. Returns how the read ended, or `None` when it completed.
 async fn read_through(meta: &Meta) -> Option<ExpectedOutcome> {
     let caller = meta.caller();
-    let (mut ads, mut pages) = (0, caller.objects(&meta.account(), Level::Ad).with_page_size(10));
+    let (mut ads, mut pages) = (0, caller.entities(&meta.account(), Level::Ad).with_page_size(10));
     let shape = QueryShape { rows: 20, ..QueryShape::default() };
     let (mut rows, mut days) = (Vec::new(), caller.insights(&meta.account(), RANGE, shape));
     let (mut listed, mut counted) = (false, false);

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::date::DateRange;
-use domain::metrics::PURCHASE_KEYS;
-use domain::object::Level;
-use graph_api::insights::{InsightsReader, InsightsRow, QueryShape, ReportRun};
-use graph_api::launch::Changes;
+use domain::entity::Changes;
+use domain::entity::{Level, Status};
+use domain::metrics::InsightsRow;
+use graph_api::insights::PURCHASE_KEYS;
+use graph_api::insights::{InsightsReader, QueryShape, ReportRun};
 use graph_api::{Caller, GraphError};
 use graph_sim::{InsightsLimits, ReportError, ReportOutcome, ReportSettings};
 use jiff::civil::date;
@@ -32,7 +33,7 @@ async fn account(limits: InsightsLimits, reports: ReportSettings) -> Meta {
     let (first, last) = (&rows[0]["campaign_id"], &rows[rows.len() - 1]["campaign_id"]);
     assert_ne!(first, last);
     meta.caller().remove(&first.as_str().unwrap().parse().unwrap()).await.unwrap();
-    let archived = Changes { status: Some("ARCHIVED".to_owned()), ..Changes::default() };
+    let archived = Changes { status: Some(Status::Archived), ..Changes::default() };
     meta.caller().change(&last.as_str().unwrap().parse().unwrap(), &archived).await.unwrap();
     meta
 }
@@ -86,9 +87,9 @@ async fn an_ordinary_account_is_one_answer_with_its_archived_and_deleted_ads() {
     let (rows, shape, calls) = read(&meta, QueryShape::default()).await;
     assert_eq!(rows, facts(&meta));
     assert_eq!((shape, calls), (QueryShape::default(), 1));
-    let campaigns = meta.caller().objects(&meta.account(), Level::Campaign).all().await.unwrap();
+    let campaigns = meta.caller().entities(&meta.account(), Level::Campaign).all().await.unwrap();
     let listed: Vec<_> =
-        campaigns.into_iter().map(|campaign| campaign.into_object(Level::Campaign).id.to_string()).collect();
+        campaigns.into_iter().map(|campaign| campaign.into_entity(Level::Campaign).id.to_string()).collect();
     assert!(rows.iter().any(|row| !listed.contains(&row["campaign_id"])), "numbers of a deleted campaign");
 }
 

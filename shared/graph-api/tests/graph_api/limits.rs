@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::id::ObjectId;
-use domain::object::Level;
-use graph_api::launch::Changes;
+use domain::entity::Changes;
+use domain::entity::Level;
+use domain::id::EntityId;
 use graph_api::limit::{AccountLimits, DEFAULT_LEASE_POINTS, WRITE_POINTS};
 use graph_api::usage::UseCase;
 use graph_api::{Caller, GraphError, QuotaLease};
@@ -61,7 +61,7 @@ impl Worker {
             // After a wait points may be available again.
             self.refill();
             let outcome = match call {
-                Call::Read(campaign) => self.caller.object(Level::Campaign, campaign).await.map(drop),
+                Call::Read(campaign) => self.caller.entity(Level::Campaign, campaign).await.map(drop),
                 Call::Write(campaign) => {
                     let name = Changes { name: Some("Renamed".to_owned()), ..Changes::default() };
                     self.caller.change(campaign, &name).await
@@ -97,9 +97,9 @@ impl Worker {
 
 #[derive(Debug, Clone, Copy)]
 enum Call<'a> {
-    Read(&'a ObjectId),
-    Write(&'a ObjectId),
-    Insights(&'a ObjectId),
+    Read(&'a EntityId),
+    Write(&'a EntityId),
+    Insights(&'a EntityId),
 }
 
 /// The calls of one task.
@@ -126,7 +126,7 @@ fn tasks() -> impl Strategy<Value = Vec<Task>> {
 }
 
 /// Runs all tasks concurrently.
-async fn work(meta: &Meta, campaign: &ObjectId, tasks: &[Task]) {
+async fn work(meta: &Meta, campaign: &EntityId, tasks: &[Task]) {
     let (limits, task_clock) = (Shared::default(), TaskClock::new(&meta.clock, tasks.len()));
     let tasks: Vec<_> = tasks
         .iter()
@@ -158,9 +158,9 @@ async fn work(meta: &Meta, campaign: &ObjectId, tasks: &[Task]) {
     }
 }
 
-async fn first_campaign(meta: &Meta) -> ObjectId {
-    let campaigns = meta.caller().objects(&meta.account(), Level::Campaign).next().await.unwrap().unwrap();
-    campaigns.into_iter().next().unwrap().into_object(Level::Campaign).id
+async fn first_campaign(meta: &Meta) -> EntityId {
+    let campaigns = meta.caller().entities(&meta.account(), Level::Campaign).next().await.unwrap().unwrap();
+    campaigns.into_iter().next().unwrap().into_entity(Level::Campaign).id
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use domain::account::AccessPath;
 use graph_api::GraphError;
+use graph_api::account::AccessPath;
 use graph_api::oauth::{AuthorizationRequest, SCOPES, TokenKind};
 use graph_api::signed_request;
 use graph_sim::{LOGIN_USER_ID, NewAccount, TokenState};
@@ -57,7 +57,7 @@ async fn a_code_becomes_a_token_of_sixty_days() {
     let granted = caller.permissions().await.unwrap().granted;
     assert!(SCOPES.iter().all(|scope| granted.iter().any(|granted| granted == scope)), "{granted:?}");
     let accounts = caller.accessible_accounts().await.unwrap();
-    assert!(accounts.iter().any(|accessible| accessible.account.id == meta.account()));
+    assert!(accounts.iter().any(|accessible| accessible.id == meta.account()));
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn only_the_accounts_that_the_person_chose_are_seen() {
     assert_eq!(facts.selected_accounts().unwrap().into_iter().collect::<Vec<_>>(), [chosen.parse().unwrap()]);
     let accounts = meta.graph.on_behalf_of(token).accessible_accounts().await.unwrap();
     assert_eq!(accounts.len(), 1);
-    assert_eq!(accounts[0].account.id.to_string(), chosen);
+    assert_eq!(accounts[0].id.to_string(), chosen);
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn a_system_user_has_access_to_its_own_business_and_what_partners_share_an
     let caller = meta.graph.on_behalf_of(meta.sim.issue_system_token(&user, &scopes).into());
     let found = caller.accessible_accounts().await.unwrap();
     let ways: Vec<_> =
-        found.iter().map(|found| (found.account.id.to_string(), found.ways.as_slice())).collect();
+        found.iter().map(|found| (found.id.to_string(), found.details.access_paths.as_slice())).collect();
     let [(first, [AccessPath::Owned { business }]), (second, [AccessPath::Client { business: through }])] =
         ways.as_slice()
     else {
@@ -193,10 +193,10 @@ async fn a_system_user_has_access_to_its_own_business_and_what_partners_share_an
     };
     assert_eq!((first, second), (&own, &shared));
     assert_eq!((business.id.as_str(), through.id.as_str()), ("700", "700"));
-    let partners = &found[1].account;
+    let partners = &found[1].details;
     assert_eq!(partners.business.as_ref().unwrap().name.as_deref(), Some("Client of the agency"));
     assert_eq!((partners.account_status, partners.disable_reason), (Some(2), Some(3)));
-    assert_eq!(partners.user_tasks, ["ANALYZE"]);
+    assert_eq!(partners.tasks, ["ANALYZE"]);
     let refused = caller.get::<serde_json::Value>(&foreign, &[("fields", "id")]).await;
     assert!(matches!(refused, Err(GraphError::NotFound(_))));
     let elsewhere = caller.get::<serde_json::Value>("800/owned_ad_accounts", &[]).await;
@@ -219,14 +219,15 @@ async fn an_account_accessible_in_several_ways_is_listed_once_over_all_pages() {
     let all = meta.caller().accessible_accounts().await.unwrap();
     assert_eq!(all.len(), 133);
     assert!(
-        all.iter().all(|found| found.ways.len() == 2 && found.ways[0] == AccessPath::Assigned),
+        all.iter().all(|found| found.details.access_paths.len() == 2
+            && found.details.access_paths[0] == AccessPath::Assigned),
         "{all:?}"
     );
     // Without `business_management` only assigned accounts are listed.
     let less = meta.graph.on_behalf_of(meta.sim.issue_token("7", &["ads_read"]).into());
     let less = less.accessible_accounts().await.unwrap();
     assert_eq!(less.len(), 133);
-    assert!(less.iter().all(|found| found.ways == [AccessPath::Assigned]));
+    assert!(less.iter().all(|found| found.details.access_paths == [AccessPath::Assigned]));
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::id::{ImageHash, VideoId};
 use graph_api::GraphError;
+use graph_api::id::{ImageHash, VideoId};
 use graph_api::media::VideoState;
 use graph_sim::{Config, ErrorResponse, Fault, FaultKind, VideoFault};
 use jiff::SignedDuration;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use domain::object::{EffectiveStatus, Level};
+use domain::entity::{EffectiveStatus, Level};
 use graph_api::GraphError;
 use graph_sim::{
     ErrorResponse, FaultKind, FaultPlan, FaultRule, PagingQuirks, RequestMatcher, ThrottleKind, Trigger,
@@ -69,7 +69,8 @@ async fn metas() -> Vec<Meta> {
 
 /// Returns the ids of the account's ads in order, from a single page.
 async fn listing(meta: &Meta) -> Vec<String> {
-    let statuses = json!(EffectiveStatus::listable(Level::Ad)).to_string();
+    let statuses: Vec<_> = EffectiveStatus::KNOWN.iter().filter(|status| **status != "DELETED").collect();
+    let statuses = json!(statuses).to_string();
     let params = [("fields", "id"), ("effective_status", statuses.as_str()), ("limit", "500")];
     let page: Value = meta.caller().get(&format!("{}/ads", meta.account()), &params).await.unwrap();
     page["data"].as_array().unwrap().iter().map(|ad| ad["id"].as_str().unwrap().to_owned()).collect()
@@ -82,7 +83,7 @@ async fn read(meta: &Meta, case: &Case) -> Vec<String> {
         FaultRule { when: Trigger::nth(*n), matcher: place, what: what.clone() }
     };
     meta.sim.set_plan(FaultPlan { seed: 0, rules: case.faults.iter().map(rule).collect() });
-    let begin = || meta.caller().objects(&meta.account(), Level::Ad);
+    let begin = || meta.caller().entities(&meta.account(), Level::Ad);
     let mut pages = begin().with_page_size(case.size);
     let mut handovers = case.handovers.iter();
     let mut ids = Vec::new();
@@ -90,7 +91,7 @@ async fn read(meta: &Meta, case: &Case) -> Vec<String> {
         match pages.next().await {
             Ok(None) => return ids,
             Ok(Some(rows)) => {
-                ids.extend(rows.into_iter().map(|row| row.into_object(Level::Ad).id.to_string()));
+                ids.extend(rows.into_iter().map(|row| row.into_entity(Level::Ad).id.to_string()));
             }
             Err(GraphError::RateLimited { after, .. }) => meta.clock.pass(after),
             Err(GraphError::Transient(_) | GraphError::RequestTooLarge(_)) => {}
@@ -132,7 +133,7 @@ async fn a_page_that_was_made_smaller_grows_again() {
         RequestMatcher::default(),
         few,
     ));
-    let mut pages = meta.caller().objects(&meta.account(), Level::Ad);
+    let mut pages = meta.caller().entities(&meta.account(), Level::Ad);
     assert_eq!(pages.next().await.unwrap().map(|rows| rows.len()), Some(7));
     assert_eq!((pages.size(), meta.graph.calls()), (7, 7));
     assert!(meta.clock.passed().is_zero(), "asking for less needs no pause");

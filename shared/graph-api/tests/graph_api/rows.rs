@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use graph_api::insights::InsightsRow;
+use domain::metrics::InsightsRow;
 use rust_decimal::Decimal;
 use serde_json::Value;
 

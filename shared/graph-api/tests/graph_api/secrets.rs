@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use domain::date::DateRange;
-use domain::object::Level;
+use domain::entity::Level;
 use graph_api::batch::Item;
 use graph_api::insights::QueryShape;
 use graph_api::oauth::{AuthorizationRequest, SCOPES};
@@ -65,7 +65,7 @@ async fn work(meta: &Meta, captured: &CapturedOutput) {
         captured.record(captured.error(outcome));
     }
     captured.error(caller.videos(&meta.account()).await);
-    let mut pages = caller.objects(&meta.account(), Level::Ad).with_page_size(10);
+    let mut pages = caller.entities(&meta.account(), Level::Ad).with_page_size(10);
     for _ in 0..4 {
         captured.error(pages.next().await);
         captured.record((&pages, pages.cursor()));

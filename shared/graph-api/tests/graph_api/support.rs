@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use domain::id::AdAccountId;
 use domain::launch::{Launch, LaunchState};
+use domain::platform::PlatformData;
+use graph_api::launch::LaunchSpec;
 use graph_api::{Caller, Graph, GraphConfig, Time};
 use graph_sim::{App, Config, Generator, GraphSim, Source};
 use jiff::civil::{Date, date};
@@ -107,18 +109,20 @@ impl Drop for Meta {
     }
 }
 
-/// Returns a launch of this spec that has not begun.
-pub(crate) fn launch_of(meta: &Meta, document: serde_json::Value) -> Launch {
-    Launch {
+/// Returns a launch of this document that has not begun.
+pub(crate) fn launch_of(meta: &Meta, document: serde_json::Value) -> (Launch, LaunchSpec) {
+    let spec: LaunchSpec = serde_json::from_value(document).unwrap();
+    let launch = Launch {
         id: "0123456789abcdef".parse().unwrap(),
         ad_account: meta.account(),
-        spec: serde_json::from_value(document).unwrap(),
+        document: PlatformData::new(&spec).unwrap(),
         state: LaunchState::Running,
         created: Vec::new(),
         intent: None,
         failure: None,
         started_at: meta.clock.now(),
-    }
+    };
+    (launch, spec)
 }
 
 /// Returns a client of this Graph version that advances the clock instead of waiting.

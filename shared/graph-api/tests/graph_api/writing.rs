@@ -1,9 +1,9 @@
 //! Creates, finds, changes and deletes objects.
 
+use domain::entity::{Changes, EffectiveStatus, Level, Status};
 use domain::launch::{Launch, Step};
-use domain::object::{EffectiveStatus, Level, Status};
-use domain::regulation::{Identities, Regulation};
-use graph_api::launch::{Changes, level_of};
+use graph_api::launch::LaunchSpec;
+use graph_api::regulation::{Identities, Regulation};
 use graph_api::{GraphError, ThrottleScope};
 use graph_sim::{Fault, FaultKind, Limits, Tier};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::support::{Meta, launch_of};
 
 const STEPS: [Step; 3] = [Step::Campaign, Step::AdSet, Step::Ad];
 
-fn launch(meta: &Meta) -> Launch {
+fn launch(meta: &Meta) -> (Launch, LaunchSpec) {
     let account = meta.sim.account();
     let spec = json!({
         "name": "Winter sale",
@@ -31,24 +31,24 @@ fn launch(meta: &Meta) -> Launch {
 #[tokio::test]
 async fn what_a_launch_creates_is_paused_found_by_name_and_deleted_once() {
     let meta = Meta::start().await;
-    let (caller, mut launch) = (meta.caller(), launch(&meta));
+    let (caller, (mut launch, spec)) = (meta.caller(), launch(&meta));
     for step in STEPS {
-        let id = caller.create_step(&launch, step).await.unwrap();
+        let id = caller.create_step(&launch, &spec, step).await.unwrap();
         launch.created.push(domain::launch::Created { step, id });
     }
     for created in &launch.created {
-        let object = caller.object(level_of(created.step), &created.id).await.unwrap();
+        let object = caller.entity(created.step.level(), &created.id).await.unwrap();
         assert_eq!(object.status, Some(Status::Paused));
-        assert_eq!(caller.find_step(&launch, created.step).await.unwrap().as_ref(), Some(&created.id));
+        assert_eq!(caller.find_step(&launch, &spec, created.step).await.unwrap().as_ref(), Some(&created.id));
     }
     let campaign = launch.created[0].id.clone();
-    let below = caller.objects_below(&launch.ad_account, Level::Ad, (Level::Campaign, &campaign));
+    let below = caller.entities_below(&launch.ad_account, Level::Ad, (Level::Campaign, &campaign));
     assert_eq!(below.all().await.unwrap().len(), 1);
-    let named = caller.objects_named(&launch.ad_account, Level::Campaign, "Winter sale").await.unwrap();
+    let named = caller.entities_named(&launch.ad_account, Level::Campaign, "Winter sale").await.unwrap();
     assert_eq!(named.len(), 1);
     caller.remove(&campaign).await.unwrap();
     caller.remove(&campaign).await.unwrap();
-    let gone = caller.object(Level::Campaign, &campaign).await;
+    let gone = caller.entity(Level::Campaign, &campaign).await;
     let deleted = |status: Option<EffectiveStatus>| status == Some(EffectiveStatus::Deleted);
     assert!(matches!(&gone, Err(GraphError::NotFound(_))) || deleted(gone.unwrap().effective_status));
 }
@@ -56,35 +56,35 @@ async fn what_a_launch_creates_is_paused_found_by_name_and_deleted_once() {
 #[tokio::test]
 async fn an_audience_in_the_eu_wants_to_know_who_stands_behind_the_ads() {
     let meta = Meta::start().await;
-    let (caller, mut launch) = (meta.caller(), launch(&meta));
-    launch.spec.ad_set.countries = vec!["DE".to_owned()];
-    let id = caller.create_step(&launch, Step::Campaign).await.unwrap();
+    let (caller, (mut launch, mut spec)) = (meta.caller(), launch(&meta));
+    spec.ad_set.countries = vec!["DE".to_owned()];
+    let id = caller.create_step(&launch, &spec, Step::Campaign).await.unwrap();
     launch.created.push(domain::launch::Created { step: Step::Campaign, id });
-    let refused = caller.create_step(&launch, Step::AdSet).await;
+    let refused = caller.create_step(&launch, &spec, Step::AdSet).await;
     let Err(GraphError::InvalidInput(details)) = refused else { panic!("{refused:?}") };
     assert_eq!(details.blamed_fields, ["dsa_payor"], "the person is told which field");
     let payor = "Winter GmbH".to_owned();
-    launch.spec.ad_set.dsa = Some(domain::regulation::Dsa { beneficiary: payor.clone(), payor });
-    caller.create_step(&launch, Step::AdSet).await.unwrap();
+    spec.ad_set.dsa = Some(graph_api::regulation::Dsa { beneficiary: payor.clone(), payor });
+    caller.create_step(&launch, &spec, Step::AdSet).await.unwrap();
 }
 
 #[tokio::test]
 async fn verified_identities_go_with_the_categories_that_they_are_for() {
     let meta = Meta::with(|config| config.behaviour.writing.require_regional_identities = true).await;
-    let (caller, mut launch) = (meta.caller(), launch(&meta));
-    launch.spec.ad_set.countries = ["TW", "SG", "TH", "BR", "AU", "IN"].map(str::to_owned).to_vec();
-    launch.spec.special_ad_categories = vec!["FINANCIAL_PRODUCTS_SERVICES".to_owned()];
-    let id = caller.create_step(&launch, Step::Campaign).await.unwrap();
+    let (caller, (mut launch, mut spec)) = (meta.caller(), launch(&meta));
+    spec.ad_set.countries = ["TW", "SG", "TH", "BR", "AU", "IN"].map(str::to_owned).to_vec();
+    spec.special_ad_categories = vec!["FINANCIAL_PRODUCTS_SERVICES".to_owned()];
+    let id = caller.create_step(&launch, &spec, Step::Campaign).await.unwrap();
     launch.created.push(domain::launch::Created { step: Step::Campaign, id });
     let campaign = meta.sim.node(launch.created[0].id.as_str()).unwrap();
-    assert_eq!(campaign["special_ad_category_country"], json!(launch.spec.ad_set.countries));
-    let refused = caller.validate_step(&launch, Step::AdSet).await;
+    assert_eq!(campaign["special_ad_category_country"], json!(spec.ad_set.countries));
+    let refused = caller.validate_step(&launch, &spec, Step::AdSet).await;
     let Err(GraphError::InvalidInput(details)) = refused else { panic!("{refused:?}") };
     assert_eq!((details.code, details.subcode), (100, Some(3_858_495)));
     let identities = Identities { payer: "41".parse().unwrap(), beneficiary: "42".parse().unwrap() };
-    launch.spec.ad_set.regional_identities =
+    spec.ad_set.regional_identities =
         Regulation::ALL.into_iter().map(|regulation| (regulation, identities.clone())).collect();
-    let id = caller.create_step(&launch, Step::AdSet).await.unwrap();
+    let id = caller.create_step(&launch, &spec, Step::AdSet).await.unwrap();
     let ad_set = meta.sim.node(id.as_str()).unwrap();
     assert_eq!(ad_set["regional_regulated_categories"], json!(Regulation::ALL));
     let named = ad_set["regional_regulation_identities"].as_object().unwrap();
@@ -98,7 +98,7 @@ async fn verified_identities_go_with_the_categories_that_they_are_for() {
 #[tokio::test]
 async fn a_creation_whose_answer_is_lost_is_not_sent_again() {
     let meta = Meta::start().await;
-    let (caller, launch) = (meta.caller(), launch(&meta));
+    let (caller, (launch, spec)) = (meta.caller(), launch(&meta));
     meta.sim.fail_next(Fault {
         method: Some("POST".to_owned()),
         path_contains: "/campaigns".to_owned(),
@@ -107,10 +107,10 @@ async fn a_creation_whose_answer_is_lost_is_not_sent_again() {
         kind: FaultKind::LostResponse,
     });
     let calls = meta.sim.calls();
-    let lost = caller.create_step(&launch, Step::Campaign).await;
+    let lost = caller.create_step(&launch, &spec, Step::Campaign).await;
     assert!(matches!(lost, Err(GraphError::Indeterminate(_))), "{lost:?}");
     assert_eq!(meta.sim.calls() - calls, 1);
-    assert!(caller.find_step(&launch, Step::Campaign).await.unwrap().is_some(), "it had happened");
+    assert!(caller.find_step(&launch, &spec, Step::Campaign).await.unwrap().is_some(), "it had happened");
 }
 
 #[tokio::test]
@@ -118,8 +118,8 @@ async fn a_fifth_change_of_a_budget_within_the_hour_waits_for_an_hour_and_holds_
     let limited = |config: &mut graph_sim::Config| config.limits = Limits::of(Tier::Full);
     let meta = Meta::with(limited).await;
     let caller = meta.caller();
-    let adsets = caller.objects(&meta.account(), Level::AdSet).all().await.unwrap();
-    let mut adsets = adsets.into_iter().map(|adset| adset.into_object(Level::AdSet));
+    let adsets = caller.entities(&meta.account(), Level::AdSet).all().await.unwrap();
+    let mut adsets = adsets.into_iter().map(|adset| adset.into_entity(Level::AdSet));
     let adset = adsets.find(|adset| adset.daily_budget.is_some()).unwrap();
     let budget = |cents| Changes { daily_budget: Some(cents), ..Changes::default() };
     for cents in [5001, 5002, 5003, 5004] {

@@ -57,7 +57,7 @@ impl KeyCache {
 }
 
 /// Checks whether a moment is less than `length` away. Clocks can be set back, so the future counts like the past.
-fn within(length: SignedDuration, of: Option<Timestamp>, now: Timestamp) -> bool {
+fn is_within(length: SignedDuration, of: Option<Timestamp>, now: Timestamp) -> bool {
     of.is_some_and(|moment| now.duration_since(moment).abs() < length)
 }
 
@@ -84,7 +84,7 @@ impl Discovery {
         let cached = self.cached();
         let usable = cached.containing(key_id);
         let _fetching = match usable {
-            Some(keys) if within(MAX_KEY_AGE, cached.fetched_at, now) => return Ok(keys),
+            Some(keys) if is_within(MAX_KEY_AGE, cached.fetched_at, now) => return Ok(keys),
             // Another task is fetching, and the cached key suffices.
             Some(keys) => match self.fetching.try_lock() {
                 Ok(fetching) => fetching,
@@ -93,7 +93,7 @@ impl Discovery {
             None => self.fetching.lock().await,
         };
         // The task that held the lock may have fetched already.
-        if !within(MIN_FETCH_INTERVAL, self.cached().last_attempt_at, now) {
+        if !is_within(MIN_FETCH_INTERVAL, self.cached().last_attempt_at, now) {
             self.refresh(now).await;
         }
         let KeyCache { keys, last_attempt_succeeded, .. } = self.cached();

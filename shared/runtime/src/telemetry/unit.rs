@@ -445,7 +445,7 @@ mod tests {
                 record_operation("a long job");
                 std::future::pending::<()>().await;
             }));
-            assert!(begin_only(work.as_mut()).await);
+            assert!(poll_once(work.as_mut()).await);
             drop(work);
             let panics = message().run(async {
                 record_operation("a broken job");
@@ -461,7 +461,7 @@ mod tests {
     }
 
     /// Polls a future once. Returns whether it is pending.
-    async fn begin_only(mut work: std::pin::Pin<&mut impl Future>) -> bool {
+    async fn poll_once(mut work: std::pin::Pin<&mut impl Future>) -> bool {
         std::future::poll_fn(|context| std::task::Poll::Ready(work.as_mut().poll(context).is_pending())).await
     }
 

@@ -40,7 +40,7 @@ async fn forward_all(batch: &MessageBatch, env: &Env, queue: Queue) {
         env,
         queue,
         started_at_ms,
-        sqs: Sqs::of(env),
+        sqs: Sqs::from_env(env),
         forwarded: 0,
         dead_lettered: 0,
         retried: 0,

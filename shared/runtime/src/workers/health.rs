@@ -39,5 +39,5 @@ async fn check_health(env: &Env) {
 }
 
 async fn sqs_backlog(env: &Env) -> Result<(u64, u64), Error> {
-    Sqs::of(env)?.queue_attributes_call()?.send().await?.backlog()
+    Sqs::from_env(env)?.queue_attributes_call()?.send().await?.backlog()
 }

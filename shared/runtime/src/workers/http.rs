@@ -48,7 +48,7 @@ async fn prepare(
     correlation: &CorrelationId,
 ) -> Result<(Request<Bytes>, Queues, AppSecrets), Box<Response>> {
     let failed = |error: Error| Box::new(problem::to_response(&error));
-    let queues = Queues::of(env).map_err(failed)?;
+    let queues = Queues::from_env(env).map_err(failed)?;
     let secrets = app_secrets(env).map_err(failed)?;
     Ok((from_worker(request, headers, correlation).await?, queues, secrets))
 }

@@ -35,7 +35,7 @@ impl fmt::Debug for Queues {
 
 impl Queues {
     /// Returns the queue of the Worker's binding.
-    pub(super) fn of(env: &Env) -> Result<Self, Error> {
+    pub(super) fn from_env(env: &Env) -> Result<Self, Error> {
         let queue =
             env.queue(QUEUE_BINDING).map_err(|error| Error::Internal(format!("{QUEUE_BINDING}: {error}")))?;
         Ok(Self { queue })

@@ -61,8 +61,8 @@ pub(super) struct SqsResponse {
 
 impl Sqs {
     /// Returns the queue of the Worker's settings.
-    pub(super) fn of(env: &Env) -> Result<Self, Error> {
-        let mut settings = Settings::of(env);
+    pub(super) fn from_env(env: &Env) -> Result<Self, Error> {
+        let mut settings = Settings::from_env(env);
         let sqs = Self {
             url: settings.var("WEBHOOK_QUEUE_URL"),
             region: settings.var("AWS_REGION"),

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use domain::Error;
+use domain::entity::Level;
 use domain::metrics::{Measures, MeasuresView, Metric};
-use domain::object::Level;
-use graph_api::account::AdAccount;
-use graph_api::entities::GraphObject;
-use graph_api::insights::InsightsRow;
+use graph_api::account::AccessibleAccount;
+use graph_api::entities::GraphEntity;
+use graph_api::insights::GraphRow;
 use graph_api::limit::{AccountLimits, QuotaConsumption};
 use graph_api::oauth::{IssuedToken, TokenInfo};
 use graph_api::usage::{Usage, UseCase};
@@ -24,14 +24,14 @@ const INSIGHTS: [&str; 2] = [
 /// An account's rows are added up, displayed and stored; the parser rejects numbers that no ad can have.
 #[test]
 fn insights() {
-    let read = fuzzing::rows::<InsightsRow>;
+    let read = fuzzing::rows::<GraphRow>;
     assert_accepted(&INSIGHTS, |body| read(body).is_ok());
     bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         let Ok(days) = read(&document(&INSIGHTS, input)) else { return };
         let mut sum = Measures::default();
         for day in &days {
-            assert_round_trips(&day.facts);
-            sum += &day.facts.measures;
+            assert_round_trips(&day.0.facts);
+            sum += &day.0.facts.measures;
         }
         let _ = Metric::ALL.map(|metric| metric.of(&sum));
         serde_json::to_string(&MeasuresView::from(&sum)).unwrap();
@@ -44,11 +44,11 @@ const OBJECTS: [&str; 1] = [
 
 #[test]
 fn objects() {
-    let read = fuzzing::rows::<GraphObject>;
+    let read = fuzzing::rows::<GraphEntity>;
     assert_accepted(&OBJECTS, |body| read(body).is_ok());
     bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         for object in read(&document(&OBJECTS, input)).into_iter().flatten() {
-            assert_round_trips(&object.into_object(Level::AdSet));
+            assert_round_trips(&object.into_entity(Level::AdSet));
         }
     });
 }
@@ -128,14 +128,14 @@ const LOGIN: [&str; 3] = [
 fn login() {
     assert_accepted(&LOGIN[..1], |body| serde_json::from_slice::<IssuedToken>(body).is_ok());
     assert_accepted(&LOGIN[1..2], |body| serde_json::from_slice::<TokenInfo>(body).is_ok());
-    assert_accepted(&LOGIN[2..], |body| serde_json::from_slice::<AdAccount>(body).is_ok());
+    assert_accepted(&LOGIN[2..], |body| serde_json::from_slice::<AccessibleAccount>(body).is_ok());
     bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         let body = document(&LOGIN, input);
         if let Ok(token) = serde_json::from_slice::<IssuedToken>(&body) {
             assert!(!format!("{token:?}").contains("EAAB"));
         }
         drop(serde_json::from_slice::<TokenInfo>(&body));
-        if let Ok(account) = serde_json::from_slice::<AdAccount>(&body) {
+        if let Ok(account) = serde_json::from_slice::<AccessibleAccount>(&body) {
             assert_round_trips(&account.id);
             assert_round_trips(&account.currency);
         }

@@ -20,7 +20,7 @@ use store::member::Member;
 use crate::audit::{recorded, verified_length};
 use crate::crash::{crashing_auth_meta, restore_table, table_items};
 
-const CHOOSE_PATH: &str = "/v1/auth/meta/choose";
+const SELECTION_PATH: &str = "/v1/auth/meta/choose";
 const FORM_CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
 
 /// The page after a login, in the browser that opened it.
@@ -86,7 +86,7 @@ fn cookie_of(response: &Response) -> String {
 /// Sends the form as a browser does.
 async fn send(scenario: &Scenario, cookie: &str, form: String) -> Response {
     let headers = [(COOKIE.as_str(), cookie), (CONTENT_TYPE.as_str(), FORM_CONTENT_TYPE), ("origin", "null")];
-    scenario.send(Method::POST, CHOOSE_PATH, None, &headers, Some(form)).await.unwrap()
+    scenario.send(Method::POST, SELECTION_PATH, None, &headers, Some(form)).await.unwrap()
 }
 
 async fn selected_accounts(scenario: &Scenario, workspace: &str) -> Vec<String> {
@@ -318,7 +318,7 @@ async fn a_selection_requires_the_page_its_browser_and_accounts_that_the_page_sh
         let (scenario, good) = (&scenario, good.clone());
         async move { scenario.send(Method::POST, path, None, &headers, Some(good)).await.unwrap() }
     };
-    assert_eq!(plain("text/plain", CHOOSE_PATH).await.status, 400);
+    assert_eq!(plain("text/plain", SELECTION_PATH).await.status, 400);
     let asked = plain(FORM_CONTENT_TYPE, "/v1/auth/meta/choose?workspace=stranger").await;
     assert_eq!((asked.status.as_u16(), heading(&asked)), (400, "The request has a mistake"));
     // An account of the workspace that only a later page shows, and one of another workspace.
@@ -334,10 +334,12 @@ async fn a_selection_requires_the_page_its_browser_and_accounts_that_the_page_sh
         (CONTENT_TYPE.as_str(), FORM_CONTENT_TYPE),
         (ACCEPT.as_str(), "application/json"),
     ];
-    let refused =
-        scenario.send(Method::POST, CHOOSE_PATH, None, &headers, Some(format!("{good}&x=1"))).await.unwrap();
+    let refused = scenario
+        .send(Method::POST, SELECTION_PATH, None, &headers, Some(format!("{good}&x=1")))
+        .await
+        .unwrap();
     assert_eq!((refused.status.as_u16(), &refused.json()["errors"][0]["field"]), (400, &json!("x")));
-    let chosen = scenario.send(Method::POST, CHOOSE_PATH, None, &headers, Some(good)).await.unwrap();
+    let chosen = scenario.send(Method::POST, SELECTION_PATH, None, &headers, Some(good)).await.unwrap();
     assert_eq!(chosen.status, 200, "{}", chosen.text);
     let view = chosen.json();
     let synced: Vec<_> = view["ad_accounts"]
@@ -483,7 +485,7 @@ async fn a_page_whose_connection_is_gone_says_so_and_stores_no_personal_data() {
     scenario
         .system
         .table
-        .mark_account_unreachable(&workspace, &one.parse().unwrap(), &connection, None)
+        .mark_account_inaccessible(&workspace, &one.parse().unwrap(), &connection, None)
         .await
         .unwrap();
     let refused = page.send(&scenario, &[one, two]).await;
@@ -506,8 +508,9 @@ async fn a_selection_that_is_killed_at_any_step_is_applied_when_it_is_sent_again
     let page = Page::of_owner(&scenario).await;
     let other = page.checkboxes.iter().find(|(_, selected)| !selected).unwrap().0.clone();
     let request = || {
-        let request =
-            Request::post(CHOOSE_PATH).header(COOKIE, &page.cookie).header(CONTENT_TYPE, FORM_CONTENT_TYPE);
+        let request = Request::post(SELECTION_PATH)
+            .header(COOKIE, &page.cookie)
+            .header(CONTENT_TYPE, FORM_CONTENT_TYPE);
         request.body(page.form(&[&other]).into()).unwrap()
     };
     let before = table_items(&scenario).await;

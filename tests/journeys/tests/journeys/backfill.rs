@@ -237,7 +237,7 @@ async fn invalid_queries_name_the_field() {
         ("level=ad&since=2026-11-01&until=2026-11-02&increment=week", "increment"),
         ("level=ad&since=2026-11-01&until=2026-11-02&limit=0", "limit"),
         ("level=ad&since=2026-11-01&until=2026-11-02&after=%21", "after"),
-        ("level=ad&since=2026-11-01&until=2026-11-02&ids=1,x", "ids[1]"),
+        ("level=ad&since=2026-11-01&until=2026-11-02&ids=1,%2F", "ids[1]"),
         ("level=ad&since=2026-11-01&until=2026-11-02&sinse=1", "sinse"),
         ("level=ad&level=ad&since=2026-11-01&until=2026-11-02", "level"),
         ("level=ad&since=20261101&until=2026-11-02", "since"),

@@ -127,7 +127,7 @@ async fn a_sync_that_continues_after_the_deletion_of_its_user_leaves_no_data() {
         cause: SyncCause::Recurring,
     };
     let is_new = |item: &Item| {
-        let is_of_an_object = item["pk"].as_s().is_ok_and(|pk| pk.starts_with("META#"));
+        let is_of_an_object = item["pk"].as_s().is_ok_and(|pk| pk.starts_with("PLATFORM#"));
         kind(item, "ENTITY#") || kind(item, "CHUNK#") || is_of_an_object
     };
     assert_nothing_remains(is_new, job).await;

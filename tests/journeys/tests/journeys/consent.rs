@@ -106,7 +106,7 @@ async fn only_granted_accounts_are_stored_and_a_revoked_one_is_deselected() {
     scenario.system.runner.settle().await.unwrap();
     let of = |accounts: Vec<Value>| -> Vec<(String, bool, usize)> {
         let view = accounts.iter().map(|account| {
-            let ways = account["reached"].as_array().unwrap().len();
+            let ways = account["access_paths"].as_array().unwrap().len();
             (account["id"].as_str().unwrap().to_owned(), account["selected"] == true, ways)
         });
         view.collect()
@@ -139,10 +139,10 @@ async fn accounts_show_their_business_their_access_and_why_they_cannot_run_ads()
     let all = accounts(&scenario).await;
     let shared = all.iter().find(|account| account["id"] == "act_81").unwrap();
     assert_eq!(shared["business"], json!({"id": "800", "name": "Client of the agency"}));
-    assert_eq!(shared["reached"][0]["how"], "client");
+    assert_eq!(shared["access_paths"][0]["type"], "client");
     assert_eq!(shared["tasks"], json!(["ANALYZE"]));
     assert_eq!((&shared["can_run"], &shared["account_status"]), (&json!(false), &json!(2)));
-    assert_eq!(shared["disabled_because"], "Meta saw a risk in its payments");
+    assert_eq!(shared["disable_reason_text"], "Meta saw a risk in its payments");
     scenario.finish().await.unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! Objects that Meta no longer lists are fetched by id, and an object that may only be hidden is not taken for deleted.
 
-use domain::object::{EffectiveStatus, Level};
+use domain::entity::{EffectiveStatus, Level};
 use graph_sim::{ErrorResponse, Fault, FaultKind};
 use http::Method;
 use journeys::Scenario;
@@ -14,7 +14,7 @@ async fn ads(scenario: &Scenario) -> Vec<StoredEntity> {
 }
 
 fn is_deleted(stored: &StoredEntity) -> bool {
-    stored.object.effective_status == Some(EffectiveStatus::Deleted)
+    stored.entity.effective_status == Some(EffectiveStatus::Deleted)
 }
 
 #[tokio::test]
@@ -25,12 +25,12 @@ async fn ads_that_are_no_longer_listed_are_fetched_in_batches() {
     let listed: Vec<_> = before.iter().filter(|stored| !is_deleted(stored)).collect();
     assert!(listed.len() > 40);
     for stored in &listed {
-        sim.update_node(stored.object.id.as_str(), json!({"status": "DELETED"}));
+        sim.update_node(stored.entity.id.as_str(), json!({"status": "DELETED"}));
     }
     // Meta returns an error for one, and does not know another.
     let odd = |index: usize, code, subcode| Fault {
         method: Some(Method::GET.to_string()),
-        path_contains: format!("/{}?", listed[index].object.id),
+        path_contains: format!("/{}?", listed[index].entity.id),
         times: 1,
         skip: 0,
         kind: FaultKind::ErrorResponse(ErrorResponse::new(code, subcode)),
@@ -42,11 +42,11 @@ async fn ads_that_are_no_longer_listed_are_fetched_in_batches() {
 
     let after = ads(&scenario).await;
     let now = |index: usize| {
-        let id = &listed[index].object.id;
-        after.iter().find(|stored| stored.object.id == *id).unwrap()
+        let id = &listed[index].entity.id;
+        after.iter().find(|stored| stored.entity.id == *id).unwrap()
     };
     assert_eq!(now(5), listed[5], "one stays as it was");
-    assert!(now(9).hidden && now(9).object == listed[9].object, "one is hidden");
+    assert!(now(9).hidden && now(9).entity == listed[9].entity, "one is hidden");
     let others = (0..listed.len()).filter(|index| ![5, 9].contains(index));
     assert!(others.clone().all(|index| is_deleted(now(index)) && !now(index).hidden));
 

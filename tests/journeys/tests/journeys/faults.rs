@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use connector::{Connector, token_context};
 use domain::Error;
 use domain::date::{DateRange, IsoWeek};
+use domain::entity::Level;
 use domain::id::AdAccountId;
 use domain::job::{Job, SyncCause};
-use domain::object::Level;
 use domain::tenant::Tenant;
 use futures_util::future::join_all;
 use graph_api::{Graph, GraphConfig, Time};
@@ -149,17 +149,19 @@ impl Fixture {
             id: self.account.clone(),
             connection: connection.clone(),
             name: None,
-            account_status: Some(1),
             currency: info.currency.parse().unwrap(),
             timezone: info.timezone,
             selected: true,
             entities_synced_at: None,
             sync_problem: None,
+            accessible: true,
             details: Default::default(),
+            launch_defaults: Default::default(),
+            connections: Vec::new(),
         };
         let connection = Connection {
             id: connection,
-            meta_user: "1".parse().unwrap(),
+            platform_user: "1".parse().unwrap(),
             connected_by: "the test".to_owned(),
             sealed_token,
             scopes: Vec::new(),
@@ -269,8 +271,8 @@ impl Fixture {
         let mut all = String::new();
         for level in [Level::Campaign, Level::AdSet, Level::Ad] {
             let mut objects = table.entities(workspace, &self.account, level).await.unwrap();
-            objects.sort_by(|a, b| a.object.id.as_str().cmp(b.object.id.as_str()));
-            let objects: Vec<_> = objects.into_iter().map(|stored| (stored.object, stored.hidden)).collect();
+            objects.sort_by(|a, b| a.entity.id.as_str().cmp(b.entity.id.as_str()));
+            let objects: Vec<_> = objects.into_iter().map(|stored| (stored.entity, stored.hidden)).collect();
             all += &format!("{objects:?}\n");
         }
         for level in [Level::Account, Level::Campaign, Level::AdSet, Level::Ad] {

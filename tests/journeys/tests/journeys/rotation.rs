@@ -48,7 +48,7 @@ impl Fixture {
         let connection = Connection {
             sealed_token: keyring.seal(&token.into(), &token_context(&ws, &id)).await.unwrap(),
             id,
-            meta_user: "1".parse().unwrap(),
+            platform_user: "1".parse().unwrap(),
             connected_by: "somebody".to_owned(),
             scopes: Vec::new(),
             expires_at: None,

@@ -1,8 +1,9 @@
 //! Guarantees of the table, on the embedded DynamoDB.
 
+use domain::entity::{Entity, Level};
 use domain::job::WebhookChange;
 use domain::metrics::{DayFacts, Measures};
-use domain::object::{AdObject, Level};
+use domain::platform::Platform;
 use jiff::{SignedDuration, Timestamp};
 use journeys::{Scenario, TODAY};
 use local::system::tenant;
@@ -129,7 +130,7 @@ async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
     let (early, late) =
         (table.begin_fetch(&ws, &act).await.unwrap(), table.begin_fetch(&ws, &act).await.unwrap());
     let object = |name: &str, as_of| StoredEntity {
-        object: AdObject {
+        entity: Entity {
             level: Level::Campaign,
             id: "5".parse().unwrap(),
             campaign_id: None,
@@ -148,8 +149,8 @@ async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
     assert_eq!(table.upsert_entity(&ws, &act, &object("new", late)).await.unwrap(), UpsertResult::Written);
     assert_eq!(table.upsert_entity(&ws, &act, &object("old", early)).await.unwrap(), UpsertResult::Stale);
     let stored = table.entity(&ws, &act, Level::Campaign, &"5".parse().unwrap()).await.unwrap().unwrap();
-    assert_eq!(stored.object.name.as_deref(), Some("new"));
-    let accounts = table.account_refs("5").await.unwrap();
+    assert_eq!(stored.entity.name.as_deref(), Some("new"));
+    let accounts = table.account_refs(Platform::Meta, &"5".parse().unwrap()).await.unwrap();
     assert_eq!(accounts[0].ad_account, act);
     scenario.finish().await.unwrap();
 }

@@ -13,14 +13,12 @@ async fn synced_at(scenario: &Scenario) -> Value {
     scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json()["entities_synced_at"].clone()
 }
 
-/// Returns action and reason of every event about the sync, oldest first.
-async fn sync_events(scenario: &Scenario) -> Vec<(String, String)> {
+/// Returns the action of every event about the sync, oldest first.
+async fn sync_events(scenario: &Scenario) -> Vec<String> {
     let mut entries = scenario.api().unwrap().all("audit").await.unwrap();
     entries.reverse();
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let events = entries.iter().map(|entry| (text(&entry["action"]), entry));
-    let events = events.filter(|(action, _)| action.starts_with("sync."));
-    events.map(|(action, entry)| (action, text(&entry["reason"]))).collect()
+    let actions = entries.iter().map(|entry| entry["action"].as_str().unwrap().to_owned());
+    actions.filter(|action| action.starts_with("sync.")).collect()
 }
 
 /// Returns why the account is not up to date, as its list shows it.
@@ -62,11 +60,7 @@ async fn an_account_that_lost_its_schedule_is_found_and_gets_it_back() {
     advance(&scenario, SignedDuration::from_mins(150)).await;
     let second = synced_at(&scenario).await;
     assert_ne!(second, first, "it was found");
-    let reason = format!("nothing was synced since {}; a new sync is on its way", first.as_str().unwrap());
-    assert_eq!(
-        sync_events(&scenario).await,
-        [("sync.stale".into(), reason.clone()), ("sync.recovered".into(), reason)]
-    );
+    assert_eq!(sync_events(&scenario).await, ["sync.stale", "sync.recovered"]);
     advance(&scenario, SignedDuration::from_mins(61)).await;
     assert_ne!(synced_at(&scenario).await, second, "it is scheduled again");
     scenario.finish().await.unwrap();
@@ -111,13 +105,11 @@ async fn a_failed_sync_is_an_event_once_until_everything_is_measured_again() {
     let problem = sync_problem(&scenario).await;
     let reason = problem["reason"].as_str().unwrap();
     assert!(reason.starts_with("week 2026-W") && reason.ends_with("every sync tries it again"), "{problem}");
-    let failed = ("sync.failed".to_owned(), reason.to_owned());
-    assert_eq!(sync_events(&scenario).await, std::slice::from_ref(&failed), "several weeks failed, twice");
+    assert_eq!(sync_events(&scenario).await, ["sync.failed"], "several weeks failed, twice");
 
     sim.set_plan(FaultPlan::default());
     scenario.sync().await.unwrap();
     assert_eq!(sync_problem(&scenario).await, Value::Null);
-    let recovered = ("sync.recovered".to_owned(), reason.to_owned());
-    assert_eq!(sync_events(&scenario).await, [failed, recovered]);
+    assert_eq!(sync_events(&scenario).await, ["sync.failed", "sync.recovered"]);
     scenario.finish().await.unwrap();
 }

@@ -2,10 +2,11 @@
 
 use graph_api::GraphError;
 use graph_api::subscription::Topic;
-use graph_sim::{Area, FaultKind, FaultPlan, Issue, RequestMatcher, Trigger};
+use graph_sim::{Area, FaultKind, FaultPlan, Issue, LOGIN_USER_ID, RequestMatcher, Trigger};
 use http::Method;
 use jiff::SignedDuration;
 use journeys::Scenario;
+use local::demo::WORKSPACE;
 use local::system::tenant;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -110,7 +111,7 @@ async fn an_unknown_object_is_attributed_through_its_account() {
     let campaign = launched["campaign_id"].as_str().unwrap();
     // Created in Ads Manager: Meta has it, we do not. The simulator knows the launched one; our copy is deleted.
     let (ws, act) = (tenant("demo").unwrap(), scenario.account().unwrap());
-    let key = store::key::meta_index(campaign, &ws, &act.parse().unwrap());
+    let key = store::key::entity_index(&campaign.parse().unwrap(), &ws, &act.parse().unwrap());
     let dynamodb = &scenario.system.cloud.dynamodb;
     let text = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
     dynamodb
@@ -175,5 +176,22 @@ async fn only_webhooks_that_meta_signed_are_accepted() {
     assert_eq!(scenario.deliver("not json").await.unwrap().status, 400);
     scenario.system.runner.settle().await.unwrap();
     assert_eq!(scenario.sim().unwrap().calls(), calls);
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_selected_account_is_subscribed_to_the_apps_webhooks() {
+    let scenario = Scenario::start().await.unwrap();
+    scenario.api().unwrap().connect().await.unwrap();
+    let (system, account) = (&scenario.system, scenario.account().unwrap().parse().unwrap());
+    let (workspace, id) = (tenant(WORKSPACE).unwrap(), format!("meta-{LOGIN_USER_ID}").parse().unwrap());
+    let connection = system.table.connection(&workspace, &id).await.unwrap().unwrap();
+    let context = connector::token_context(&workspace, &id);
+    let token = system.cloud.keyring.open(&connection.sealed_token, &context).await.unwrap();
+    let caller = system.graph.on_behalf_of(token);
+    assert!(!caller.is_subscribed_to_account(&account).await.unwrap());
+    scenario.select(true).await.unwrap();
+    scenario.system.runner.settle().await.unwrap();
+    assert!(caller.is_subscribed_to_account(&account).await.unwrap());
     scenario.finish().await.unwrap();
 }

@@ -69,13 +69,15 @@ impl AwsBackend {
             id: account,
             connection: "c1".parse()?,
             name: None,
-            account_status: Some(1),
             currency: "SGD".parse()?,
             timezone: "Asia/Singapore".to_owned(),
             selected: true,
             entities_synced_at: None,
             sync_problem: None,
+            accessible: true,
             details: Default::default(),
+            launch_defaults: Default::default(),
+            connections: Vec::new(),
         };
         cloud.table.upsert_account(&workspace, &account).await?;
         let ingest = WebhookIngest::new(cloud.table.clone(), cloud.queues.clone(), clock);

@@ -2,7 +2,7 @@
 
 use domain::Error;
 use domain::date::DateRange;
-use domain::id::{AdAccountId, ObjectId};
+use domain::id::{AdAccountId, EntityId};
 use graph_api::insights::{QueryShape, ReportRun};
 use graph_api::limit::{
     AccountLimits, AppLimit, BudgetChanges, DEFAULT_LEASE_POINTS, LeaseGrant, QuotaConsumption, WRITE_POINTS,
@@ -27,16 +27,16 @@ struct SavedQueryShape {
 
 /// Quotas of one ad account.
 #[derive(Debug, Clone)]
-pub(crate) struct Quotas {
-    pub(crate) table: Table,
-    pub(crate) app: String,
-    pub(crate) account: AdAccountId,
-    pub(crate) case: UseCase,
+pub(super) struct Quotas {
+    pub(super) table: Table,
+    pub(super) app: String,
+    pub(super) account: AdAccountId,
+    pub(super) case: UseCase,
 }
 
 impl Quotas {
     /// Leases calls. The inner error is the time to try again.
-    pub(crate) async fn lease(&self, now: Timestamp) -> Result<Result<LeaseGrant, Timestamp>, Error> {
+    pub(super) async fn lease(&self, now: Timestamp) -> Result<Result<LeaseGrant, Timestamp>, Error> {
         let app = self.table.limit::<AppLimit>(&self.app, LimitScope::App).await?.value;
         if let Some(until) = app.blocked_until.filter(|until| *until > now) {
             return Ok(Err(until));
@@ -48,7 +48,7 @@ impl Quotas {
     }
 
     /// Settles a lease and takes a new one in the same write.
-    pub(crate) async fn renew(
+    pub(super) async fn renew(
         &self,
         spent: Option<(LeaseGrant, QuotaConsumption)>,
         now: Timestamp,
@@ -64,7 +64,7 @@ impl Quotas {
     }
 
     /// Settles a lease without a new one.
-    pub(crate) async fn release(
+    pub(super) async fn release(
         &self,
         lease: LeaseGrant,
         spent: QuotaConsumption,
@@ -81,7 +81,7 @@ impl Quotas {
     }
 
     /// Counts a change of an ad set's budget, or fails while Meta would reject it.
-    pub(crate) async fn admit_budget_change(&self, adset: &ObjectId, now: Timestamp) -> Result<(), Error> {
+    pub(super) async fn admit_budget_change(&self, adset: &EntityId, now: Timestamp) -> Result<(), Error> {
         let admitted = self
             .update(LimitScope::Budget(adset), now, |changes: &mut BudgetChanges| changes.admit(now))
             .await?;
@@ -92,7 +92,7 @@ impl Quotas {
     }
 
     /// Loads the query shape of the account's insights and the pending reports.
-    pub(crate) async fn load(&self, now: Timestamp) -> Result<(QueryShape, Vec<ReportRun>), Error> {
+    pub(super) async fn load(&self, now: Timestamp) -> Result<(QueryShape, Vec<ReportRun>), Error> {
         let saved =
             self.table.limit::<SavedQueryShape>(&self.app, LimitScope::Insights(&self.account)).await?.value;
         let valid = saved.until.is_some_and(|until| until > now);
@@ -101,7 +101,7 @@ impl Quotas {
 
     /// Saves a query shape that Meta handled, for a day, because accounts and Meta's load change, and the pending
     /// reports of these days.
-    pub(crate) async fn save(
+    pub(super) async fn save(
         &self,
         shape: QueryShape,
         range: DateRange,

@@ -1,10 +1,10 @@
-//! Ad creatives.
+//! What the ad of a launch shows.
 
+use domain::FieldError;
+use domain::text::{is_enum_constant, is_http_url, is_multi_line, is_single_line};
 use serde::{Deserialize, Serialize};
 
-use crate::FieldError;
 use crate::id::{ImageHash, ObjectId, PageId};
-use crate::text::{is_enum_constant, is_http_url, is_multi_line, is_single_line};
 
 /// Maximum length of the text above the picture, in characters.
 const MAX_MESSAGE_CHARS: usize = 5_000;
@@ -37,18 +37,18 @@ pub struct LinkSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instagram_user: Option<ObjectId>,
     /// Where a click leads to.
-    #[cfg_attr(feature = "describe", schemars(length(max = crate::text::MAX_URL_BYTES), extend("pattern" = crate::text::HTTP_URL_PATTERN)))]
+    #[cfg_attr(feature = "describe", schemars(length(max = domain::text::MAX_URL_BYTES), extend("pattern" = domain::text::HTTP_URL_PATTERN)))]
     pub link: String,
     /// The text above the picture; it may have several lines.
-    #[cfg_attr(feature = "describe", schemars(length(max = MAX_MESSAGE_CHARS), extend("pattern" = crate::text::MULTI_LINE_PATTERN)))]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_MESSAGE_CHARS), extend("pattern" = domain::text::MULTI_LINE_PATTERN)))]
     pub message: String,
     /// The headline below it; the link's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "describe", schemars(length(max = MAX_LINE_CHARS), extend("pattern" = crate::text::SINGLE_LINE_PATTERN)))]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_LINE_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
     pub headline: Option<String>,
     /// The text below the headline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "describe", schemars(length(max = MAX_LINE_CHARS), extend("pattern" = crate::text::SINGLE_LINE_PATTERN)))]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_LINE_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
     pub description: Option<String>,
     /// The picture, by its hash in the ad account's library; the link's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,7 @@ pub struct LinkSpec {
     pub product_set: Option<ObjectId>,
     /// The button, such as `SHOP_NOW`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "describe", schemars(extend("pattern" = crate::text::ENUM_CONSTANT_PATTERN)))]
+    #[cfg_attr(feature = "describe", schemars(extend("pattern" = domain::text::ENUM_CONSTANT_PATTERN)))]
     pub call_to_action: Option<String>,
 }
 

@@ -47,7 +47,7 @@ impl AuthMeta {
     }
 
     /// Deletes a person's data as far as this invocation allows.
-    pub(crate) async fn erase_person(&self, code: &str) -> Result<(), Error> {
+    pub(crate) async fn delete_person(&self, code: &str) -> Result<(), Error> {
         let table = &self.connector.table;
         let Some(request) = table.deletion_request(code).await? else { return Ok(()) };
         let Some(user) = &request.user else { return Ok(()) };
@@ -62,15 +62,15 @@ impl AuthMeta {
         }
         let connection = connection_id_for(user)?;
         let mut fresh = false;
-        for place in table.connection_refs(&connection).await? {
-            fresh |= self.erase_connection(&place, &request).await?;
+        for connection_ref in table.connection_refs(&connection).await? {
+            fresh |= self.delete_connection(&connection_ref, &request).await?;
         }
         if fresh || request.first_pass_at.is_none() {
             table.record_first_pass(code, now).await?;
             let again = Job::DeleteUserData { code: code.to_owned() };
             return self.host.queues.send_delayed(&again, SETTLE_DELAY.unsigned_abs()).await;
         }
-        self.erase_recreated(&connection, &request).await?;
+        self.delete_recreated(&connection, &request).await?;
         table.complete_deletion_request(&request, now).await?;
         tracing::info!(deletion_request = %code, "A person's data is deleted.");
         Ok(())
@@ -78,7 +78,7 @@ impl AuthMeta {
 
     /// Deletes rows that were recreated by work that had read an account before it was erased. No such work is running
     /// any more, and work that starts now finds no account.
-    async fn erase_recreated(
+    async fn delete_recreated(
         &self,
         connection: &ConnectionId,
         request: &DeletionRequest,
@@ -94,11 +94,11 @@ impl AuthMeta {
                     };
                     // A connection that exists now has taken the account over since.
                     if !held {
-                        self.erase_account(workspace, id).await?;
+                        self.delete_account(workspace, id).await?;
                     }
                 }
                 None if table.connection(workspace, connection).await?.is_none() => {
-                    self.erase_accounts(workspace, connection, request).await?;
+                    self.delete_accounts(workspace, connection, request).await?;
                     table.delete_idempotency_records(workspace).await?;
                 }
                 None => {}
@@ -108,17 +108,17 @@ impl AuthMeta {
     }
 
     /// Deletes a connection and its accounts. Returns whether there was something to delete.
-    async fn erase_connection(
+    async fn delete_connection(
         &self,
-        place: &ConnectionRef,
+        connection_ref: &ConnectionRef,
         request: &DeletionRequest,
     ) -> Result<bool, Error> {
-        let ConnectionRef { workspace, connection: id } = place;
+        let ConnectionRef { workspace, connection: id } = connection_ref;
         let table = &self.connector.table;
         // The log keeps that it was done, without the person. All attempts share one event.
         let target = audit::connection_target(workspace, id);
         let event = hex::encode(&Sha256::digest(format!("{}|{target}", request.code))[..12]);
-        let event = AuditEvent::new(event, Actor::Webhook, "connection.erased", target);
+        let event = AuditEvent::new(event, Actor::Webhook, "connection.deleted", target);
         let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
         if let Some(seen) = table.connection(workspace, id).await? {
             if seen.connected_at > request.requested_at {
@@ -133,10 +133,10 @@ impl AuthMeta {
             }
         }
         self.record_scope(request, workspace, None).await?;
-        self.erase_accounts(workspace, id, request).await?;
+        self.delete_accounts(workspace, id, request).await?;
         // Stored idempotent responses may contain ad accounts of the connection.
         table.delete_idempotency_records(workspace).await?;
-        table.delete_connection_if_empty(place).await.map_err(|error| match error {
+        table.delete_connection_if_empty(connection_ref).await.map_err(|error| match error {
             StoreError::Conflict => concurrent_change(),
             error => error.into(),
         })?;
@@ -145,7 +145,7 @@ impl AuthMeta {
 
     /// Deletes the connection's accounts that no other working connection reaches, transfers the others, and detaches
     /// the connection from accounts of other connections.
-    async fn erase_accounts(
+    async fn delete_accounts(
         &self,
         workspace: &Tenant,
         connection: &ConnectionId,
@@ -154,7 +154,7 @@ impl AuthMeta {
         let table = &self.connector.table;
         for account in table.accounts(workspace).await? {
             if account.connection != *connection {
-                if account.details.reached_by.contains(connection) {
+                if account.connections.contains(connection) {
                     table.detach_connection(workspace, &account.id, connection).await?;
                 }
                 continue;
@@ -163,7 +163,7 @@ impl AuthMeta {
                 Some(other) => self.transfer_account(workspace, &account.id, connection, &other).await?,
                 None => {
                     self.record_scope(request, workspace, Some(&account.id)).await?;
-                    self.erase_account(workspace, &account.id).await?;
+                    self.delete_account(workspace, &account.id).await?;
                 }
             }
         }
@@ -195,7 +195,7 @@ impl AuthMeta {
         account: &AdAccount,
         not: &ConnectionId,
     ) -> Result<Option<ConnectionId>, Error> {
-        for id in account.details.reached_by.iter().filter(|id| *id != not) {
+        for id in account.connections.iter().filter(|id| *id != not) {
             let connection = self.connector.table.connection(workspace, id).await?;
             if connection.is_some_and(|connection| connection.state == ConnectionState::Connected) {
                 return Ok(Some(id.clone()));
@@ -219,7 +219,7 @@ impl AuthMeta {
         Ok(())
     }
 
-    async fn erase_account(&self, workspace: &Tenant, account: &AdAccountId) -> Result<(), Error> {
+    async fn delete_account(&self, workspace: &Tenant, account: &AdAccountId) -> Result<(), Error> {
         let table = &self.connector.table;
         match table.select_account(workspace, account, false, None).await {
             // The account row is already deleted; related rows may remain.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use domain::FieldError;
+use domain::text::is_single_line;
 use serde::{Deserialize, Serialize};
 
-use crate::FieldError;
 use crate::id::ObjectId;
-use crate::text::is_single_line;
 
 /// Meta's limit for the names of payor and beneficiary, in characters.
 const MAX_NAME_CHARS: usize = 512;
@@ -18,10 +18,10 @@ const MAX_NAME_CHARS: usize = 512;
 #[serde(deny_unknown_fields)]
 pub struct Dsa {
     /// Who pays.
-    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = crate::text::SINGLE_LINE_PATTERN)))]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
     pub payor: String,
     /// On whose behalf the ad is shown.
-    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = crate::text::SINGLE_LINE_PATTERN)))]
+    #[cfg_attr(feature = "describe", schemars(length(max = MAX_NAME_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
     pub beneficiary: String,
 }
 

@@ -1,13 +1,12 @@
 //! Error hints for rejections by Meta that name fields differently than a launch document does, or name none.
 
-use domain::Error;
-use domain::creative::CreativeSpec;
-use domain::launch::LaunchSpec;
-use domain::regulation::Regulation;
-use graph_api::GraphError;
+use super::LaunchSpec;
+use crate::creative::CreativeSpec;
+use crate::error::GraphError;
+use crate::regulation::Regulation;
 
 /// Returns where the document, or the ad account's defaults, can set what Meta requires.
-pub(crate) fn error_hint(error: &GraphError, spec: &LaunchSpec) -> Option<String> {
+pub fn error_hint(error: &GraphError, spec: &LaunchSpec) -> Option<String> {
     let GraphError::InvalidInput(details) = error else { return None };
     let is_link_creative = matches!(spec.ad.creative, CreativeSpec::Link(_));
     let subject = match details.subcode? {
@@ -27,14 +26,6 @@ pub(crate) fn error_hint(error: &GraphError, spec: &LaunchSpec) -> Option<String
     };
     let place = "for all launches in the ad account's defaults (PUT ad-accounts/{act}/defaults)";
     Some(format!("name {subject}, or {place}"))
-}
-
-/// Appends the hint to a rejection.
-pub(crate) fn with_hint(error: Error, hint: Option<String>) -> Error {
-    match (error, hint) {
-        (Error::RejectedByPlatform(why), Some(hint)) => Error::RejectedByPlatform(format!("{why}; {hint}")),
-        (error, _) => error,
-    }
 }
 
 /// Returns the identity fields that the targeted countries require and the document leaves out.

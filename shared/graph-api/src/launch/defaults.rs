@@ -1,15 +1,15 @@
-//! Ad account details beside the name: access paths, launch defaults, beneficiaries and status.
+//! Defaults of an ad account for what its launch documents leave out.
 
 use std::collections::BTreeMap;
 
+use domain::FieldError;
+use domain::text::{INVALID_DOMAIN_MESSAGE, is_domain};
 use serde::{Deserialize, Serialize};
 
-use crate::FieldError;
+use super::LaunchSpec;
 use crate::creative::CreativeSpec;
 use crate::id::{ObjectId, PageId};
-use crate::launch::LaunchSpec;
 use crate::regulation::{Dsa, RegionalIdentities, check_identities};
-use crate::text::{INVALID_DOMAIN_MESSAGE, is_domain};
 
 const AWARENESS_OBJECTIVE: &str = "OUTCOME_AWARENESS";
 const SALES_OBJECTIVE: &str = "OUTCOME_SALES";
@@ -29,47 +29,6 @@ const EVENT_SOURCE_KEYS: [&str; 5] = [
 
 /// The special ad category of ads for financial services (Marketing API, "Special Ad Category").
 const FINANCIAL_SERVICES_CATEGORY: &str = "FINANCIAL_PRODUCTS_SERVICES";
-
-/// A business at Meta.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub struct Business {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-}
-
-/// A way to an ad account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case", tag = "how")]
-pub enum AccessPath {
-    /// It is assigned to the person or system user.
-    Assigned,
-    /// A business of theirs owns it.
-    Owned {
-        /// Which.
-        business: Business,
-    },
-    /// A partner shares it with a business of theirs.
-    Client {
-        /// Theirs, not the partner.
-        business: Business,
-    },
-}
-
-impl AccessPath {
-    /// Returns the business of the person or system user through which the account is accessible; `None` for a direct
-    /// assignment.
-    pub fn business(&self) -> Option<&Business> {
-        match self {
-            Self::Assigned => None,
-            Self::Owned { business } | Self::Client { business } => Some(business),
-        }
-    }
-}
 
 /// What launches in an account use where their document is silent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +52,7 @@ pub struct LaunchDefaults {
     /// The domain where conversions happen, such as `example.com`: without a path, and, as Meta wants it, without
     /// subdomains. A launch takes it when it names a pixel or a custom conversion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "describe", schemars(length(max = 253), regex(pattern = crate::text::DOMAIN_PATTERN)))]
+    #[cfg_attr(feature = "describe", schemars(length(max = 253), regex(pattern = domain::text::DOMAIN_PATTERN)))]
     pub domain: Option<String>,
     /// Who stands behind ads in the European Economic Area.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,68 +130,6 @@ impl LaunchDefaults {
             }
         }
     }
-}
-
-/// Checks whether the launching system user may name these beneficiaries. A system user acts for its own business: it
-/// can manage an account that a partner shares with it, but cannot name the partner's business as beneficiary. The
-/// owner of a verified identity is unknown, unless the identity is the partner's business itself. Field paths are
-/// prefixed with `field_prefix`, which ends with a dot.
-pub fn check_beneficiaries(
-    dsa: Option<&Dsa>,
-    identities: &RegionalIdentities,
-    owner: Option<&Business>,
-    access_paths: &[AccessPath],
-    field_prefix: &str,
-) -> Vec<FieldError> {
-    let own = access_paths.iter().filter_map(AccessPath::business).next();
-    let (Some(own), Some(owner)) = (own, owner) else { return Vec::new() };
-    if owner.id == own.id {
-        return Vec::new();
-    }
-    let partner = owner.name.as_deref().unwrap_or(&owner.id);
-    let own = own.name.as_deref().unwrap_or(&own.id);
-    let message = format!(
-        "names {partner}, a partner whose ad account is shared with {own}; a system user can only name its own \
-         business, so name {own}, or launch through a connection of {partner}"
-    );
-    let known = owner.name.as_deref().map(str::trim);
-    let is_partner = |name: &str| known.is_some_and(|known| known.eq_ignore_ascii_case(name.trim()));
-    let by_name = dsa.filter(|dsa| is_partner(&dsa.beneficiary)).map(|_| "dsa.beneficiary".to_owned());
-    let by_id = identities.iter().filter(|(_, named)| named.beneficiary.as_str() == owner.id);
-    let by_id = by_id.map(|(regulation, _)| format!("regional_identities.{regulation}.beneficiary"));
-    by_name
-        .into_iter()
-        .chain(by_id)
-        .map(|field| FieldError::new(format!("{field_prefix}{field}"), message.as_str()))
-        .collect()
-}
-
-/// Returns whether ads can run in an account of this status: active, pending settlement or in grace period (Marketing
-/// API, "Ad account").
-pub fn can_run(account_status: i64) -> bool {
-    matches!(account_status, 1 | 8 | 9)
-}
-
-/// Describes why an account is disabled (Marketing API, "Ad account"); `None` when it is not.
-pub fn disabled_because(disable_reason: i64) -> Option<&'static str> {
-    Some(match disable_reason {
-        0 => return None,
-        1 => "its ads broke Meta's policies",
-        2 => "Meta reviews its intellectual property",
-        3 => "Meta saw a risk in its payments",
-        4 => "Meta shut the account down as one of a hidden owner",
-        5 => "Meta reviews the account",
-        6 => "Meta doubts the integrity of the business",
-        7 => "it was closed for good",
-        8 | 9 => "it was not used",
-        10 => "it is an umbrella account",
-        11 => "its business portfolio broke Meta's policies",
-        12 => "it misrepresents who advertises",
-        13 => "its legal entity was taken away",
-        14 => "Meta reviews its conversations",
-        15 => "somebody else may have got hold of it",
-        _ => "Meta gives a reason that is not known here",
-    })
 }
 
 #[cfg(test)]
@@ -331,27 +228,5 @@ mod tests {
             named(&["TW", "AU"], &[FINANCIAL_SERVICES_CATEGORY]),
             ["TAIWAN_UNIVERSAL", "TAIWAN_FINSERV", "AUSTRALIA_FINSERV"]
         );
-    }
-
-    #[test]
-    fn the_partners_business_is_no_beneficiary_of_a_system_user() {
-        let business = |id: &str, name: &str| Business { id: id.to_owned(), name: Some(name.to_owned()) };
-        let (agency, client) = (business("7", "Agency"), business("8", "The client"));
-        let access_paths = [AccessPath::Assigned, AccessPath::Client { business: agency.clone() }];
-        let named = defaults(
-            r#"{"dsa":{"payor":"Agency","beneficiary":" the Client "},
-                "regional_identities":{"SINGAPORE_UNIVERSAL":{"payer":"8","beneficiary":"8"},
-                                       "TAIWAN_UNIVERSAL":{"payer":"8","beneficiary":"9"}}}"#,
-        );
-        let fields = |owner: Option<&Business>| {
-            let (dsa, identities) = (named.dsa.as_ref(), &named.regional_identities);
-            let found = check_beneficiaries(dsa, identities, owner, &access_paths, "ad_set.");
-            found.into_iter().map(|found| found.field).collect::<Vec<_>>()
-        };
-        let of_client =
-            ["ad_set.dsa.beneficiary", "ad_set.regional_identities.SINGAPORE_UNIVERSAL.beneficiary"];
-        assert_eq!(fields(Some(&client)), of_client);
-        assert_eq!(fields(Some(&agency)), [""; 0], "its own");
-        assert_eq!(fields(None), [""; 0], "a person's");
     }
 }

@@ -1,4 +1,4 @@
-//! Ad objects of an ad account, in Meta's three levels.
+//! Entities of an ad account: campaigns, ad sets and ads.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,9 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::FieldError;
-use crate::id::ObjectId;
+use crate::id::EntityId;
 
-/// Where in the hierarchy numbers or objects stand.
+/// Where in the hierarchy metrics or entities are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -24,7 +24,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// Returns the level's name at Meta and in our routes.
+    /// Returns the level's name, as routes have it.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Account => "account",
@@ -52,7 +52,7 @@ impl FromStr for Level {
     }
 }
 
-/// Declares an enum that Meta may extend at any time: an unknown value is stored, not rejected.
+/// Declares an enum that a platform may extend at any time: an unknown value is stored, not rejected.
 macro_rules! open_enum {
     ($(#[doc = $text:literal])+ $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
         $(#[doc = $text])+
@@ -132,46 +132,20 @@ open_enum!(
     }
 );
 
-impl EffectiveStatus {
-    /// Returns the statuses to request from a Graph edge, so that archived objects are listed too.
-    ///
-    /// Without this filter Meta omits archived objects. It rejects DELETED on an edge (Marketing API, "Object status").
-    pub fn listable(level: Level) -> &'static [&'static str] {
-        match level {
-            Level::Account => &[],
-            Level::Campaign => &["ACTIVE", "PAUSED", "ARCHIVED", "IN_PROCESS", "WITH_ISSUES"],
-            Level::AdSet => &["ACTIVE", "PAUSED", "ARCHIVED", "IN_PROCESS", "WITH_ISSUES", "CAMPAIGN_PAUSED"],
-            Level::Ad => &[
-                "ACTIVE",
-                "PAUSED",
-                "ARCHIVED",
-                "IN_PROCESS",
-                "WITH_ISSUES",
-                "CAMPAIGN_PAUSED",
-                "ADSET_PAUSED",
-                "PENDING_REVIEW",
-                "DISAPPROVED",
-                "PREAPPROVED",
-                "PENDING_BILLING_INFO",
-            ],
-        }
-    }
-}
-
 /// A campaign, ad set or ad as Meta last returned it. An absent field was not returned, which does not mean that it is
 /// empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AdObject {
+pub struct Entity {
     /// Campaign, ad set or ad.
     pub level: Level,
     /// Meta's id.
-    pub id: ObjectId,
+    pub id: EntityId,
     /// Parent campaign, for ad sets and ads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub campaign_id: Option<ObjectId>,
+    pub campaign_id: Option<EntityId>,
     /// Parent ad set, for ads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adset_id: Option<ObjectId>,
+    pub adset_id: Option<EntityId>,
     /// Name given by a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -195,6 +169,17 @@ pub struct AdObject {
     pub created_time: Option<String>,
 }
 
+/// Values to set on an entity; absent values stay unchanged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The new name.
+    pub name: Option<String>,
+    /// The new status: active, paused or archived.
+    pub status: Option<Status>,
+    /// The new daily budget in minor units.
+    pub daily_budget: Option<i64>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +189,5 @@ mod tests {
         let status: EffectiveStatus = serde_json::from_str("\"SLEEPING\"").unwrap();
         assert_eq!(status, EffectiveStatus::Other("SLEEPING".into()));
         assert_eq!(serde_json::to_string(&status).unwrap(), "\"SLEEPING\"");
-        assert_eq!(EffectiveStatus::listable(Level::Ad).len(), EffectiveStatus::KNOWN.len() - 1);
     }
 }

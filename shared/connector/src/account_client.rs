@@ -1,0 +1,207 @@
+//! An opened ad account: one set of verbs for every platform.
+
+use domain::Error;
+use domain::date::DateRange;
+use domain::entity::{Changes, Entity, Level};
+use domain::id::EntityId;
+use domain::launch::{Launch, Step};
+use domain::metrics::InsightsRow;
+use domain::tenant::Tenant;
+use store::Table;
+use store::account::AdAccount;
+use store::entity::StoredEntity;
+
+use crate::meta::{MetaClient, MetaPages, MetaRows};
+
+/// What an account is opened for. Platforms count the calls of each purpose separately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Reading and changing entities.
+    Management,
+    /// Reading metrics.
+    Reporting,
+}
+
+/// An opened ad account. It acts for the account's connection, within the calls that it has leased, which
+/// [`AccountClient::close`] returns.
+#[derive(Debug)]
+pub struct AccountClient {
+    /// Workspace of the account.
+    pub workspace: Tenant,
+    /// Row of the account.
+    pub account: AdAccount,
+    pub(crate) table: Table,
+    pub(crate) platform: PlatformClient,
+}
+
+/// The client of the account's platform.
+#[derive(Debug)]
+pub(crate) enum PlatformClient {
+    Meta(Box<MetaClient>),
+}
+
+/// Pages of a list of entities; see [`AccountClient::next_entities`].
+#[derive(Debug)]
+pub struct EntityPages(PlatformPages);
+
+#[derive(Debug)]
+enum PlatformPages {
+    Meta(MetaPages),
+}
+
+/// Rows of a report; see [`AccountClient::next_rows`].
+#[derive(Debug)]
+pub struct ReportRows(PlatformRows);
+
+#[derive(Debug)]
+enum PlatformRows {
+    Meta(Box<MetaRows>),
+}
+
+/// What a platform returned for an entity that was requested by its id.
+#[derive(Debug)]
+pub enum EntityRead {
+    /// Its current state.
+    Found(Box<Entity>),
+    /// Nothing: it may have been deleted long ago, or a permission may be lost.
+    NotFound,
+    /// An error about this entity alone.
+    Failed(Error),
+}
+
+impl AccountClient {
+    /// Lists the entities of a level, archived ones included.
+    pub fn list_entities(&self, level: Level) -> EntityPages {
+        match &self.platform {
+            PlatformClient::Meta(meta) => EntityPages(PlatformPages::Meta(meta.list_entities(level))),
+        }
+    }
+
+    /// Lists the entities of a level below a campaign or ad set.
+    pub fn list_descendants(&self, level: Level, parent: (Level, &EntityId)) -> EntityPages {
+        match &self.platform {
+            PlatformClient::Meta(meta) => {
+                EntityPages(PlatformPages::Meta(meta.list_descendants(level, parent)))
+            }
+        }
+    }
+
+    /// Returns the next page; `None` after the last one. After an error it continues where it stopped.
+    pub async fn next_entities(&self, pages: &mut EntityPages) -> Result<Option<Vec<Entity>>, Error> {
+        match (&self.platform, &mut pages.0) {
+            (PlatformClient::Meta(meta), PlatformPages::Meta(pages)) => meta.next_entities(pages).await,
+        }
+    }
+
+    /// Reads an entity. Returns `None` when the platform does not return it: that can be a lost permission.
+    pub async fn read_entity(&self, level: Level, id: &EntityId) -> Result<Option<Entity>, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.read_entity(level, id).await,
+        }
+    }
+
+    /// Reads entities by their ids. Returns at least one of them, in the given order; the others are to be requested
+    /// again.
+    pub async fn read_entities(
+        &self,
+        level: Level,
+        ids: &[EntityId],
+    ) -> Result<Vec<(EntityId, EntityRead)>, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.read_entities(level, ids).await,
+        }
+    }
+
+    /// Opens the report of these days: one row per ad and day with delivery. Days are the account's own.
+    pub async fn report_rows(&self, range: DateRange) -> Result<ReportRows, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => {
+                Ok(ReportRows(PlatformRows::Meta(Box::new(meta.report_rows(range).await?))))
+            }
+        }
+    }
+
+    /// Returns the next rows of a report, which may be none; `None` after the last ones. After an error it continues
+    /// where it stopped, also in a later invocation.
+    pub async fn next_rows(&self, rows: &mut ReportRows) -> Result<Option<Vec<InsightsRow>>, Error> {
+        match (&self.platform, &mut rows.0) {
+            (PlatformClient::Meta(meta), PlatformRows::Meta(rows)) => meta.next_rows(rows).await,
+        }
+    }
+
+    /// Sets values of an entity. Idempotent, because the values are targets.
+    pub async fn apply_change(&self, level: Level, id: &EntityId, changes: &Changes) -> Result<(), Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.apply_change(level, id, changes).await,
+        }
+    }
+
+    /// Creates the entity of a launch step, paused, and returns its id. After [`Error::Indeterminate`] it may exist:
+    /// look for it with [`AccountClient::find_created`].
+    pub async fn create(&self, launch: &Launch, step: Step) -> Result<EntityId, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.create(launch, step).await,
+        }
+    }
+
+    /// Finds the entity that a step has created, by its name.
+    pub async fn find_created(&self, launch: &Launch, step: Step) -> Result<Option<EntityId>, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.find_created(launch, step).await,
+        }
+    }
+
+    /// Deletes an entity and everything below it. Succeeds when it is already gone.
+    pub async fn delete(&self, id: &EntityId) -> Result<(), Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.delete(id).await,
+        }
+    }
+
+    /// Subscribes the app to the account's webhooks. Idempotent.
+    pub async fn subscribe_webhooks(&self) -> Result<(), Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.subscribe_webhooks().await,
+        }
+    }
+
+    /// Returns what the platform calls the last request, for its support and the audit log.
+    pub fn request_id(&self) -> Option<String> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.request_id(),
+        }
+    }
+
+    /// Returns the remaining leased calls and passes on the result of the work.
+    pub async fn close<T>(self, result: Result<T, Error>) -> Result<T, Error> {
+        match self.platform {
+            PlatformClient::Meta(meta) => meta.close().await,
+        }
+        result
+    }
+
+    /// Reads one entity and stores it. Returns `None` when the platform does not return it: that can be a lost
+    /// permission, so nothing is marked deleted.
+    pub async fn refresh(&self, level: Level, id: &EntityId) -> Result<Option<Entity>, Error> {
+        let as_of = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
+        let Some(entity) = self.read_entity(level, id).await? else { return Ok(None) };
+        let stored = StoredEntity { entity, as_of, hidden: false };
+        self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
+        Ok(Some(stored.entity))
+    }
+
+    /// Reads and stores the descendants of an entity: a change of its status changes theirs.
+    pub async fn refresh_descendants(&self, level: Level, id: &EntityId) -> Result<(), Error> {
+        for below in [Level::AdSet, Level::Ad].into_iter().filter(|below| *below > level) {
+            let as_of = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
+            let mut pages = self.list_descendants(below, (level, id));
+            while let Some(page) = self.next_entities(&mut pages).await? {
+                for entity in page {
+                    let stored = StoredEntity { entity, as_of, hidden: false };
+                    self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

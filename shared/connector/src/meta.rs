@@ -1,0 +1,235 @@
+//! The account client of Meta.
+
+mod quota;
+
+use std::sync::Arc;
+
+use domain::Error;
+use domain::date::DateRange;
+use domain::entity::{Changes, Entity, Level};
+use domain::id::{AdAccountId, EntityId};
+use domain::launch::{Launch, Step};
+use domain::metrics::InsightsRow;
+use domain::tenant::Tenant;
+use graph_api::entities::GraphEntity;
+use graph_api::insights::InsightsReader;
+use graph_api::launch::{LaunchSpec, error_hint};
+use graph_api::page::Pages;
+use graph_api::usage::UseCase;
+use graph_api::{Caller, Graph, GraphError, QuotaLease};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use store::Table;
+use store::account::AdAccount;
+use store::audit::Actor;
+use store::connection::Connection;
+
+use self::quota::Quotas;
+use crate::{EntityRead, Purpose, consent};
+
+/// Meta's side of an opened ad account.
+#[derive(Debug)]
+pub(crate) struct MetaClient {
+    workspace: Tenant,
+    account: AdAccountId,
+    connection: Connection,
+    table: Table,
+    caller: Caller,
+    quotas: Quotas,
+    quota_lease: Arc<QuotaLease>,
+}
+
+#[derive(Debug)]
+pub(crate) struct MetaPages {
+    level: Level,
+    pages: Pages<GraphEntity>,
+}
+
+#[derive(Debug)]
+pub(crate) struct MetaRows {
+    range: DateRange,
+    reader: InsightsReader,
+}
+
+impl MetaClient {
+    /// Leases calls. Returns [`Error::RateLimited`] while Meta would reject every call of this purpose.
+    pub(crate) async fn open(
+        graph: &Graph,
+        table: &Table,
+        workspace: &Tenant,
+        account: &AdAccount,
+        (connection, token): (Connection, SecretString),
+        purpose: Purpose,
+    ) -> Result<Self, Error> {
+        let case = match purpose {
+            Purpose::Management => UseCase::AdsManagement,
+            Purpose::Reporting => UseCase::AdsInsights,
+        };
+        let (table, account) = (table.clone(), account.id.clone());
+        let app = graph.config().app_id.clone();
+        let quotas = Quotas { table: table.clone(), app, account: account.clone(), case };
+        let now = graph.now();
+        let lease = quotas.lease(now).await?.map_err(|until| Error::RateLimited {
+            retry_after: until.duration_since(now).unsigned_abs(),
+            reason: format!("Meta's quota for {account} is used up for now"),
+        })?;
+        let quota_lease = Arc::new(QuotaLease::default());
+        quota_lease.put(Ok(lease));
+        let mut caller = graph.on_behalf_of(token).with_quota_lease(Arc::clone(&quota_lease));
+        if let Some(deadline) = runtime::deadline::soft_deadline() {
+            caller = caller.with_deadline(deadline);
+        }
+        let workspace = workspace.clone();
+        Ok(Self { workspace, account, connection, table, caller, quotas, quota_lease })
+    }
+
+    /// Converts Graph's response. A token that Meta declares invalid marks the connection as needing a reconnect, so
+    /// that no other work uses it. Code 190 without a subcode has been seen for a missing Page permission, so in that
+    /// case Meta is asked about the token itself.
+    async fn check_response<T>(&self, response: Result<T, GraphError>) -> Result<T, Error> {
+        if let Err(GraphError::Reconnect(details)) = &response {
+            if details.needs_user_action() {
+                let why = format!("{details}; the person mends this at facebook.com");
+                return Err(Error::NeedPermission(why));
+            }
+            if !details.invalidates_token() {
+                return Err(Error::Internal(format!("Meta does not take our proof of a token: {details}")));
+            }
+            if details.code == 190 && details.subcode.is_none() && self.caller.is_token_valid().await? {
+                return Err(Error::NeedPermission(details.to_string()));
+            }
+            tracing::warn!(connection = %self.connection.id.log_id(), %details, "A connection must be renewed.");
+            let (table, seen, now) = (&self.table, &self.connection, self.now());
+            let why = &details.message;
+            consent::mark_needs_reconnect(table, &self.workspace, seen, why, Actor::Webhook, now).await?;
+        }
+        if !self.quota_lease.covers_call(self.now()) {
+            let lease = self.quotas.renew(self.quota_lease.take(), self.now()).await;
+            // The result from Meta stands even if the renewal fails: without a lease the next call waits.
+            self.quota_lease.put(lease.unwrap_or_else(|error| {
+                tracing::warn!(ad_account = %self.account, %error, "Calls could not be leased.");
+                Err(self.now())
+            }));
+        }
+        response.map_err(Error::from)
+    }
+
+    pub(crate) async fn close(self) {
+        if let Some((lease, spent)) = self.quota_lease.take()
+            && let Err(error) = self.quotas.release(lease, spent, self.now()).await
+        {
+            // The result stands, and the lease expires by itself.
+            tracing::warn!(ad_account = %self.account, %error, "Leased calls could not be given back.");
+        }
+    }
+
+    pub(crate) fn list_entities(&self, level: Level) -> MetaPages {
+        MetaPages { level, pages: self.caller.entities(&self.account, level) }
+    }
+
+    pub(crate) fn list_descendants(&self, level: Level, parent: (Level, &EntityId)) -> MetaPages {
+        MetaPages { level, pages: self.caller.entities_below(&self.account, level, parent) }
+    }
+
+    pub(crate) async fn next_entities(&self, pages: &mut MetaPages) -> Result<Option<Vec<Entity>>, Error> {
+        let page = self.check_response(pages.pages.next().await).await?;
+        Ok(page.map(|page| page.into_iter().map(|entity| entity.into_entity(pages.level)).collect()))
+    }
+
+    pub(crate) async fn read_entity(&self, level: Level, id: &EntityId) -> Result<Option<Entity>, Error> {
+        match self.caller.entity(level, id).await {
+            Err(GraphError::NotFound(_)) => Ok(None),
+            response => self.check_response(response).await.map(Some),
+        }
+    }
+
+    /// Reads entities in one batch. The quota lease may cover only some of them.
+    pub(crate) async fn read_entities(
+        &self,
+        level: Level,
+        ids: &[EntityId],
+    ) -> Result<Vec<(EntityId, EntityRead)>, Error> {
+        let (mut read, mut failed) = (Vec::new(), None);
+        for (id, response) in self.caller.entities_by_id(level, ids).await {
+            let result = match response {
+                Ok(entity) => EntityRead::Found(Box::new(entity)),
+                Err(GraphError::NotFound(_)) => EntityRead::NotFound,
+                Err(error @ (GraphError::NeedPermission(_) | GraphError::InvalidInput(_))) => {
+                    EntityRead::Failed(error.into())
+                }
+                // An error about Meta, the token or the quota.
+                Err(error) => {
+                    failed = failed.or(Some(error));
+                    continue;
+                }
+            };
+            read.push((id, result));
+        }
+        let failed = failed.filter(|_| read.is_empty()).map_or(Ok(()), Err);
+        self.check_response(failed).await.map(|()| read)
+    }
+
+    /// Reads the days in query sizes that Meta is known to handle.
+    pub(crate) async fn report_rows(&self, range: DateRange) -> Result<MetaRows, Error> {
+        let (shape, reports) = self.quotas.load(self.now()).await?;
+        Ok(MetaRows { range, reader: self.caller.insights(&self.account, range, shape).resume(reports) })
+    }
+
+    /// Saves a reduced query size for the next time, and a pending report for the next invocation.
+    pub(crate) async fn next_rows(&self, rows: &mut MetaRows) -> Result<Option<Vec<InsightsRow>>, Error> {
+        let MetaRows { range, reader } = rows;
+        let before = (reader.query_shape(), reader.pending_reports().to_vec());
+        let response = self.check_response(reader.next().await).await;
+        if (reader.query_shape(), reader.pending_reports()) != (before.0, &before.1) {
+            self.quotas.save(reader.query_shape(), *range, reader.pending_reports(), self.now()).await?;
+        }
+        response
+    }
+
+    /// Changes an ad set's budget only as often as Meta allows.
+    pub(crate) async fn apply_change(
+        &self,
+        level: Level,
+        id: &EntityId,
+        changes: &Changes,
+    ) -> Result<(), Error> {
+        if level == Level::AdSet && changes.daily_budget.is_some() {
+            self.quotas.admit_budget_change(id, self.now()).await?;
+        }
+        self.check_response(self.caller.change(id, changes).await).await
+    }
+
+    /// Adds to a rejection where the launch document can set what Meta requires.
+    pub(crate) async fn create(&self, launch: &Launch, step: Step) -> Result<EntityId, Error> {
+        let spec: LaunchSpec = launch.document.read()?;
+        let response = self.caller.create_step(launch, &spec, step).await;
+        let hint = response.as_ref().err().and_then(|error| error_hint(error, &spec));
+        self.check_response(response).await.map_err(|error| match (error, hint) {
+            (Error::RejectedByPlatform(why), Some(hint)) => {
+                Error::RejectedByPlatform(format!("{why}; {hint}"))
+            }
+            (error, _) => error,
+        })
+    }
+
+    pub(crate) async fn find_created(&self, launch: &Launch, step: Step) -> Result<Option<EntityId>, Error> {
+        let spec: LaunchSpec = launch.document.read()?;
+        self.check_response(self.caller.find_step(launch, &spec, step).await).await
+    }
+
+    pub(crate) async fn delete(&self, id: &EntityId) -> Result<(), Error> {
+        self.check_response(self.caller.remove(id).await).await
+    }
+
+    pub(crate) async fn subscribe_webhooks(&self) -> Result<(), Error> {
+        self.check_response(self.caller.subscribe_account(&self.account).await).await
+    }
+
+    pub(crate) fn request_id(&self) -> Option<String> {
+        self.caller.trace_id()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.caller.graph().now()
+    }
+}
