@@ -19,7 +19,7 @@ use local::{Options, System};
 use runtime::Clock;
 use runtime::session::Role;
 use runtime::telemetry::{self, Format};
-use store::audit::digest::AuditReport;
+use store::audit::digest::{AuditReport, AuditRoot};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The exit code for a mistake in the command line or the environment.
@@ -64,6 +64,9 @@ enum AuditCommand {
         /// A table in AWS instead, with the credentials and the region of the environment.
         #[arg(long, value_name = "NAME", conflicts_with = "data")]
         table: Option<String>,
+        /// A digest that an earlier verification printed and that was kept elsewhere; may be repeated.
+        #[arg(long = "root", value_name = "NUMBER:HASH")]
+        roots: Vec<AuditRoot>,
     },
 }
 
@@ -139,8 +142,8 @@ async fn main() -> ExitCode {
         Some(Command::Up(args)) => up(*args).await,
         Some(Command::Sim(args)) => sim(args).await,
         Some(Command::Token(args)) => token(args),
-        Some(Command::Audit(AuditCommand::Verify { workspace, data, table })) => {
-            verify(&table.map_or(TableLocation::Local(data), TableLocation::Aws), &workspace).await
+        Some(Command::Audit(AuditCommand::Verify { workspace, data, table, roots })) => {
+            verify(&table.map_or(TableLocation::Local(data), TableLocation::Aws), &workspace, &roots).await
         }
         Some(Command::Keyring(KeyringCommand::Rotate { data })) => rotate(&data).await,
     };
@@ -271,12 +274,12 @@ fn token(args: Token) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn verify(location: &TableLocation, workspace: &str) -> anyhow::Result<ExitCode> {
-    match local::verify::verify(location, workspace).await? {
-        Ok(AuditReport { entries, unsealed, digests, head_hash }) => {
-            let head = head_hash.map_or_else(String::new, |hash| format!(" The last digest is {hash}."));
+async fn verify(location: &TableLocation, workspace: &str, roots: &[AuditRoot]) -> anyhow::Result<ExitCode> {
+    match local::verify::verify(location, workspace, roots).await? {
+        Ok(AuditReport { entries, unsealed, digests, root }) => {
+            let root = root.map_or_else(String::new, |root| format!(" Root: {root}"));
             print(&format!(
-                "The audit log of {workspace} holds: {entries} entries in {digests} digests, {unsealed} not sealed yet.{head}"
+                "The audit log of {workspace} holds: {entries} entries in {digests} digests, {unsealed} not sealed yet.{root}"
             ))?;
             Ok(ExitCode::SUCCESS)
         }

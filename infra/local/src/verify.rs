@@ -4,7 +4,7 @@ use aws_config::BehaviorVersion;
 use jiff::SignedDuration;
 use runtime::Clock;
 use store::Table;
-use store::audit::digest::{AuditFault, AuditReport};
+use store::audit::digest::{AuditFault, AuditReport, AuditRoot};
 
 use crate::cloud::Cloud;
 use crate::data::Data;
@@ -19,10 +19,11 @@ pub enum TableLocation {
     Aws(String),
 }
 
-/// Returns what a workspace's log consists of, or the first place at which it does not hold.
+/// Returns what a workspace's log consists of, or the first place at which it, or one of the roots, does not hold.
 pub async fn verify(
     location: &TableLocation,
     workspace: &str,
+    roots: &[AuditRoot],
 ) -> anyhow::Result<Result<AuditReport, AuditFault>> {
     let workspace = tenant(workspace)?;
     match location {
@@ -32,12 +33,12 @@ pub async fn verify(
             let _lock = data.lock()?;
             let now = Clock::system().now() + SignedDuration::from_secs(local.clock_ahead_seconds);
             let cloud = Cloud::start(data, &local, &Clock::system(), 30, None).await?;
-            Ok(cloud.table.verify_audit_log(&workspace, now).await?)
+            Ok(cloud.table.verify_audit_log(&workspace, roots, now).await?)
         }
         TableLocation::Aws(name) => {
             let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
             let table = Table::new(aws_sdk_dynamodb::Client::new(&config), name);
-            Ok(table.verify_audit_log(&workspace, Clock::system().now()).await?)
+            Ok(table.verify_audit_log(&workspace, roots, Clock::system().now()).await?)
         }
     }
 }

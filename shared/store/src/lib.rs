@@ -12,6 +12,7 @@
 //! ```
 
 pub mod key;
+mod modify;
 pub mod table;
 mod transaction;
 

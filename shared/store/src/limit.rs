@@ -4,26 +4,17 @@
 //! workspaces and contain only counts. The Graph client defines their content; here they are versioned values, changed
 //! by compare-and-set.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use domain::id::{AdAccountId, EntityId};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::key;
-use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table};
+use crate::modify::Versioned;
+use crate::table::{StoreError, Table};
 
 /// Time after which Meta no longer counts a call.
 const LIMIT_TTL: SignedDuration = SignedDuration::from_hours(48);
-
-/// A value with its version. Version 0 is not stored yet.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Versioned<T> {
-    /// Number of changes.
-    pub version: u64,
-    /// The value.
-    pub value: T,
-}
 
 /// The scope of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,25 +35,19 @@ impl Table {
         &self,
         app: &str,
         of: LimitScope<'_>,
-    ) -> Result<Versioned<T>, StoreError> {
-        Ok(self.get(&key::limit(app, of)).await?.unwrap_or_default())
+    ) -> Result<T, StoreError> {
+        Ok(self.get::<Versioned<T>>(&key::limit(app, of)).await?.unwrap_or_default().value)
     }
 
-    /// Replaces the state that was `read`. [`StoreError::Conflict`] when another process has changed it since.
-    pub async fn upsert_limit<T: Serialize>(
+    /// Updates the state of a limit, and returns what the update returns.
+    pub async fn modify_limit<T: DeserializeOwned + Serialize + Default, R>(
         &self,
         app: &str,
         of: LimitScope<'_>,
-        read: Versioned<T>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let same = ConditionExpression {
-            expression: "#version = :version",
-            values: vec![(":version", AttributeValue::N(read.version.to_string()))],
-        };
-        let condition = if read.version == 0 { ITEM_NOT_EXISTS } else { same };
-        let changed = Versioned { version: read.version + 1, value: read.value };
+        update: impl FnMut(&mut T) -> R,
+    ) -> Result<R, StoreError> {
         let expires = now.saturating_add(LIMIT_TTL).map_or(i64::MAX, Timestamp::as_second);
-        self.put_with_ttl(&key::limit(app, of), &changed, expires, Some(condition)).await
+        self.modify(&key::limit(app, of), expires, update).await
     }
 }

@@ -90,6 +90,7 @@ impl TestEnvironment {
             ("RequestsPerMinute", "60000"),
             // The lowest log level, so that leaked secrets are found at every level.
             ("LogLevel", "debug"),
+            ("AuditRootDays", "1"),
             ("AllowedOrigins", &ORIGINS.join(",")),
             ("Architecture", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }),
         ];

@@ -33,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
         let each = 1000.0 * seconds / f64::from(changes);
         let first = *reference.get_or_insert(each);
         let (table, now) = (&scenario.system.table, scenario.system.clock.now());
-        let report = table.verify_audit_log(&tenant(&workspace)?, now).await??;
+        let report = table.verify_audit_log(&tenant(&workspace)?, &[], now).await??;
         ensure!(report.entries == u64::from(changes), "{workspace}: {report:?}");
         let ratio = each / first;
         writeln!(out, "{changes:>8}{seconds:>12.2}{each:>14.2}{ratio:>12.2}{:>10}", report.unsealed)?;

@@ -11,11 +11,8 @@ use graph_api::usage::UseCase;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use store::Table;
 use store::limit::LimitScope;
-use store::{StoreError, Table};
-
-/// Attempts while other processes update the same limit; in each round at least one of them succeeds.
-const MAX_UPDATE_ATTEMPTS: u32 = 50;
 
 /// A query shape that worked.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -37,7 +34,7 @@ pub(super) struct Quotas {
 impl Quotas {
     /// Leases calls. The inner error is the time to try again.
     pub(super) async fn lease(&self, now: Timestamp) -> Result<Result<LeaseGrant, Timestamp>, Error> {
-        let app = self.table.limit::<AppLimit>(&self.app, LimitScope::App).await?.value;
+        let app = self.table.limit::<AppLimit>(&self.app, LimitScope::App).await?;
         if let Some(until) = app.blocked_until.filter(|until| *until > now) {
             return Ok(Err(until));
         }
@@ -94,7 +91,7 @@ impl Quotas {
     /// Loads the query shape of the account's insights and the pending reports.
     pub(super) async fn load(&self, now: Timestamp) -> Result<(QueryShape, Vec<ReportRun>), Error> {
         let saved =
-            self.table.limit::<SavedQueryShape>(&self.app, LimitScope::Insights(&self.account)).await?.value;
+            self.table.limit::<SavedQueryShape>(&self.app, LimitScope::Insights(&self.account)).await?;
         let valid = saved.until.is_some_and(|until| until > now);
         Ok(if valid { (saved.shape, saved.reports) } else { Default::default() })
     }
@@ -133,25 +130,15 @@ impl Quotas {
         }
     }
 
-    /// Reads, updates and conditionally replaces a limit, until no other process interferes.
     async fn update<T, R>(
         &self,
         of: LimitScope<'_>,
         now: Timestamp,
-        mut update: impl FnMut(&mut T) -> R,
+        update: impl FnMut(&mut T) -> R,
     ) -> Result<R, Error>
     where
         T: DeserializeOwned + Serialize + Default,
     {
-        for _ in 0..MAX_UPDATE_ATTEMPTS {
-            let mut read = self.table.limit::<T>(&self.app, of).await?;
-            let result = update(&mut read.value);
-            match self.table.upsert_limit(&self.app, of, read, now).await {
-                Ok(()) => return Ok(result),
-                Err(StoreError::Conflict) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Error::Unavailable("too many processes share one limit at this moment".to_owned()))
+        Ok(self.table.modify_limit(&self.app, of, now, update).await?)
     }
 }

@@ -9,9 +9,11 @@
 //! For that the functions log each digest's hash to CloudWatch, where nobody else can write.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 
-use domain::canonical;
 use domain::tenant::Tenant;
+use domain::{FieldError, canonical};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -217,18 +219,21 @@ impl Table {
         self.get(&key::audit_head(ws)).await
     }
 
-    /// Verifies a workspace's whole log. The inner error is the first fault.
+    /// Verifies a workspace's whole log, also against roots that were kept elsewhere. The inner error is the first fault.
     pub async fn verify_audit_log(
         &self,
         ws: &Tenant,
+        roots: &[AuditRoot],
         now: Timestamp,
     ) -> Result<Result<AuditReport, AuditFault>, StoreError> {
         // Reading the head before and after covers digests written meanwhile.
         let known = self.audit_head(ws).await?;
+        let known = known.into_iter().map(|head| AuditRoot { seq: head.seq, hash: head.hash });
+        let known: Vec<_> = known.chain(roots.iter().cloned()).collect();
         let digests = self.query_prefix(&key::audit_partition(ws), "DIGEST#").await?;
         let head = self.audit_head(ws).await?;
         let entries = self.query_prefix(&key::audit_partition(ws), "ENTRY#").await?;
-        Ok(verify(ws.as_str(), known.as_ref(), head.as_ref(), &digests, &entries, now))
+        Ok(verify(ws.as_str(), &known, head.as_ref(), &digests, &entries, now))
     }
 }
 
@@ -246,8 +251,40 @@ pub struct AuditReport {
     pub unsealed: u64,
     /// Digests.
     pub digests: u64,
-    /// Hash of the last digest, to compare with the functions' logs.
-    pub head_hash: Option<String>,
+    /// The last digest, to keep elsewhere or to compare with the functions' logs.
+    pub root: Option<AuditRoot>,
+}
+
+/// A digest by its number and hash, written `12:` and 64 hex digits. It covers every entry that was sealed until then:
+/// kept where nobody can rewrite it, it reveals a log that was rewritten as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRoot {
+    /// Sequence number of the digest.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: String,
+}
+
+impl fmt::Display for AuditRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.seq, self.hash)
+    }
+}
+
+impl FromStr for AuditRoot {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let parts = text.split_once(':').and_then(|(seq, hash)| Some((seq.parse().ok()?, hash)));
+        let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match parts {
+            Some((seq, hash)) if is_hash(hash) => Ok(Self { seq, hash: hash.to_owned() }),
+            _ => {
+                let message = "must be a digest's number, ':' and its hash of 64 hex digits";
+                Err(FieldError::new("root", message))
+            }
+        }
+    }
 }
 
 /// First fault of an invalid log.
@@ -260,11 +297,11 @@ pub struct AuditFault {
     pub reason: &'static str,
 }
 
-/// Verifies a log: digests and entries in the order of their keys. `known` is the head before they were read, `head`
-/// the one after.
+/// Verifies a log: digests and entries in the order of their keys. `known` are digests that must be part of it: the head
+/// before they were read, and roots. `head` is the one after.
 fn verify(
     workspace: &str,
-    known: Option<&DigestHead>,
+    known: &[AuditRoot],
     head: Option<&DigestHead>,
     digests: &[StoredDigest],
     entries: &[StoredEntry],
@@ -290,8 +327,9 @@ fn verify(
         if digest.prev_hash != last.hash {
             return Err(fault(sk, "it does not follow the one before it"));
         }
-        if known.is_some_and(|known| known.seq == seq && known.hash != stored.hash()) {
-            return Err(fault(sk, "it is not the one that the head names"));
+        let hash = stored.hash();
+        if known.iter().any(|known| known.seq == seq && known.hash != hash) {
+            return Err(fault(sk, "it is not the one that the head or a root names"));
         }
         for (id, hash) in &digest.entries {
             let place = key::audit_entry_sort_key(id);
@@ -307,7 +345,7 @@ fn verify(
         }
         last = stored.head(digest.sealed_until, seq);
     }
-    let expected = known.map_or(0, |known| known.seq);
+    let expected = known.iter().map(|known| known.seq).max().unwrap_or(0);
     if last.seq < expected {
         return Err(fault(&key::audit_digest_sort_key(last.seq + 1), "it is missing"));
     }
@@ -331,7 +369,7 @@ fn verify(
         entries: count(entries.len()),
         unsealed: count(entries.len() - sealed.len()),
         digests: last.seq,
-        head_hash: (last.seq > 0).then_some(last.hash),
+        root: (last.seq > 0).then_some(AuditRoot { seq: last.seq, hash: last.hash }),
     })
 }
 
@@ -385,10 +423,19 @@ mod tests {
     }
 
     fn verified(log: &Log) -> Result<AuditReport, AuditFault> {
+        verified_with(log, root(log))
+    }
+
+    fn root(log: &Log) -> AuditRoot {
+        AuditRoot { seq: log.head.seq, hash: log.head.hash.clone() }
+    }
+
+    /// Verifies a log in order against a root.
+    fn verified_with(log: &Log, root: AuditRoot) -> Result<AuditReport, AuditFault> {
         let mut sorted = log.clone();
         sorted.entries.sort_by(|a, b| a.sk.cmp(&b.sk));
         sorted.digests.sort_by(|a, b| a.sk.cmp(&b.sk));
-        verify("demo", Some(&log.head), Some(&log.head), &sorted.digests, &sorted.entries, NOW)
+        verify("demo", &[root], Some(&log.head), &sorted.digests, &sorted.entries, NOW)
     }
 
     fn logs() -> impl Strategy<Value = Log> {
@@ -443,6 +490,20 @@ mod tests {
                 Ok(report) => prop_assert!(minutes <= 10 && report.unsealed == 1),
                 Err(fault) => prop_assert!(minutes > 10 && fault.place == place, "{}", fault),
             }
+        }
+
+        /// Whoever may write the table could forge a log that is consistent in itself.
+        #[test]
+        fn a_log_that_is_rewritten_as_a_whole_is_found_by_a_root_that_was_kept(
+            events in prop::collection::vec("[a-z]{1,9}", 2..20), batch in 1_usize..6, at: prop::sample::Index,
+        ) {
+            let honest = log(&events, batch);
+            let mut forged = events.clone();
+            forged[at.index(events.len())].push('x');
+            let forged = log(&forged, batch);
+            prop_assert!(verified(&forged).is_ok());
+            prop_assert!(verified_with(&forged, root(&honest)).is_err());
+            prop_assert_eq!(root(&honest).to_string().parse::<AuditRoot>(), Ok(root(&honest)));
         }
 
         /// A rewritten digest with consistent content breaks the link to the next one or to the head.

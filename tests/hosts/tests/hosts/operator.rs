@@ -168,12 +168,24 @@ async fn verify_the_audit_log(environment: &TestEnvironment) -> anyhow::Result<(
     put(&item).await?;
     let (is_valid, said) = verify(environment)?;
     ensure!(is_valid, "{said}");
+    // The stack has a bucket to keep the root in. The emulator does not lock what is in it.
+    environment.deployment.output("AuditRootsBucket")?;
+    let (_, root) = said.rsplit_once("Root: ").context("no root")?;
+    let (is_valid, said) = verify_with(environment, &["--root", root])?;
+    ensure!(is_valid, "{said}");
+    let other = format!("1:{}", "0".repeat(64));
+    let (is_valid, said) = verify_with(environment, &["--root", root, "--root", &other])?;
+    ensure!(!is_valid && said.contains("root names"), "{said}");
     Ok(())
 }
 
 fn verify(environment: &TestEnvironment) -> anyhow::Result<(bool, String)> {
+    verify_with(environment, &[])
+}
+
+fn verify_with(environment: &TestEnvironment, arguments: &[&str]) -> anyhow::Result<(bool, String)> {
     let mut command = Command::new(root().join("target/debug/adflight"));
-    command.args(["audit", "verify"]);
+    command.args(["audit", "verify"]).args(arguments);
     command.args(["--workspace", WORKSPACE, "--table", environment.deployment.output("TableName")?]);
     command.env("AWS_ENDPOINT_URL", &environment.deployment.account.endpoint).env("AWS_REGION", "us-east-1");
     command.env("AWS_ACCESS_KEY_ID", &environment.deployment.account.id).env("AWS_SECRET_ACCESS_KEY", "test");

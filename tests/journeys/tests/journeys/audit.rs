@@ -19,6 +19,7 @@ use runtime::session::Role;
 use runtime::{Clock, Host, SessionVerifier};
 use serde_json::{Value, json};
 use store::Table;
+use store::audit::digest::AuditRoot;
 use store::audit::{Actor, AuditEvent, Phase, Recorded};
 
 /// Returns every entry of the demonstration workspace's log, oldest first.
@@ -43,7 +44,7 @@ pub(crate) fn summarize(entries: &[Value]) -> Vec<String> {
 /// Verifies the demonstration workspace's log and returns the number of its entries.
 pub(crate) async fn verified_length(scenario: &Scenario) -> u64 {
     let (table, workspace) = (&scenario.system.table, tenant(WORKSPACE).unwrap());
-    table.verify_audit_log(&workspace, scenario.system.clock.now()).await.unwrap().unwrap().entries
+    table.verify_audit_log(&workspace, &[], scenario.system.clock.now()).await.unwrap().unwrap().entries
 }
 
 #[tokio::test]
@@ -349,10 +350,14 @@ async fn concurrent_writers_do_not_wait_for_each_other_and_a_retry_adds_nothing_
         }
     }
     table.seal_audit_log(&workspace, clock.now()).await.unwrap();
-    let report = table.verify_audit_log(&workspace, clock.now()).await.unwrap().unwrap();
+    let report = table.verify_audit_log(&workspace, &[], clock.now()).await.unwrap().unwrap();
     assert_eq!((report.entries, report.unsealed), (expected.len() as u64, 0));
     let nobody = tenant("nobody").unwrap();
-    assert_eq!(table.verify_audit_log(&nobody, clock.now()).await.unwrap().unwrap().entries, 0);
+    assert_eq!(table.verify_audit_log(&nobody, &[], clock.now()).await.unwrap().unwrap().entries, 0);
+}
+
+fn digest_key(seq: u64) -> String {
+    format!("DIGEST#{seq:020}")
 }
 
 #[tokio::test]
@@ -367,7 +372,7 @@ async fn a_modified_log_is_reported_where_it_does_not_hold() {
         table.seal_audit_log(&workspace, clock.now()).await.unwrap();
     }
     let here = || TableLocation::Local(data.clone());
-    assert!(verify(&here(), WORKSPACE).await.unwrap_err().to_string().contains("in use"));
+    assert!(verify(&here(), WORKSPACE, &[]).await.unwrap_err().to_string().contains("in use"));
 
     let dynamodb = scenario.system.cloud.dynamodb.clone();
     let key = |sk: &str| {
@@ -386,7 +391,7 @@ async fn a_modified_log_is_reported_where_it_does_not_hold() {
         delete.send().await.unwrap();
     };
     let place = async || {
-        let verified = table.verify_audit_log(&workspace, clock.now()).await.unwrap();
+        let verified = table.verify_audit_log(&workspace, &[], clock.now()).await.unwrap();
         verified.map_err(|fault| fault.place).map(|report| report.entries)
     };
     let entries = table.audit_entries(&workspace, None, None, 100).await.unwrap();
@@ -403,14 +408,27 @@ async fn a_modified_log_is_reported_where_it_does_not_hold() {
     write(kept).await;
     assert_eq!(place().await, Ok(6));
 
+    // A root that was kept is part of the log, and one of another log is not.
+    let holds = async |root: &AuditRoot| {
+        let roots = std::slice::from_ref(root);
+        let verified = table.verify_audit_log(&workspace, roots, clock.now()).await.unwrap();
+        verified.map_err(|fault| fault.place).map(|report| report.root.unwrap())
+    };
+    let report = table.verify_audit_log(&workspace, &[], clock.now()).await.unwrap().unwrap();
+    let root = report.root.unwrap();
+    assert_eq!(holds(&root).await, Ok(root.clone()));
+    let forged = AuditRoot { hash: root.hash.chars().rev().collect(), ..root.clone() };
+    assert_eq!(holds(&forged).await, Err(digest_key(6)));
+    assert_eq!(holds(&AuditRoot { seq: 7, ..root }).await, Err(digest_key(7)), "digests were cut off");
+
     // The last digest is removed: its copy, the head, still names it.
-    let last = format!("DIGEST#{:020}", 6);
+    let last = digest_key(6);
     let kept = read(&last).await;
     delete(&last).await;
     assert_eq!(place().await, Err(last.clone()));
     write(kept.clone()).await;
     // One digest more than the head knows.
-    let behind = format!("DIGEST#{:020}", 7);
+    let behind = digest_key(7);
     let mut item = kept;
     item.extend(key(&behind));
     write(item).await;
@@ -425,9 +443,9 @@ async fn a_modified_log_is_reported_where_it_does_not_hold() {
     assert!(found.starts_with("ENTRY#"), "{found}");
     scenario.finish().await.unwrap();
 
-    let fault = verify(&here(), WORKSPACE).await.unwrap().unwrap_err();
+    let fault = verify(&here(), WORKSPACE, &[]).await.unwrap().unwrap_err();
     assert_eq!(fault.place, found);
-    assert_eq!(verify(&here(), "other").await.unwrap().unwrap().entries, 0);
+    assert_eq!(verify(&here(), "other", &[]).await.unwrap().unwrap().entries, 0);
 }
 
 /// What 120 changes at the same time did to a log with one conditional head: fifteen were answered 503.
@@ -462,7 +480,12 @@ async fn two_hundred_parallel_changes_are_all_made_and_logged() {
     // The stream has them sealed.
     let sealed = async {
         let (table, workspace) = (&scenario.system.table, tenant(WORKSPACE).unwrap());
-        while table.verify_audit_log(&workspace, scenario.system.clock.now()).await.unwrap().unwrap().unsealed
+        while table
+            .verify_audit_log(&workspace, &[], scenario.system.clock.now())
+            .await
+            .unwrap()
+            .unwrap()
+            .unsealed
             > 0
         {
             scenario.system.runner.settle().await.unwrap();
