@@ -2,8 +2,9 @@
 
 use connector::token_context;
 use domain::Error;
-use domain::id::{AdAccountId, ConnectionId, PlatformUserId};
+use domain::id::{AdAccountId, ConnectionId, MemberId, PlatformUserId};
 use domain::platform::PlatformData;
+use domain::role::RoleSource;
 use domain::tenant::Tenant;
 use graph_api::account::AccessibleAccount;
 use graph_api::oauth::{TokenInfo, TokenKind};
@@ -15,8 +16,7 @@ use store::account::{AdAccount, canonical_time_zone};
 use store::audit::{self, Actor, AuditEvent};
 use store::connection::{Connection, ConnectionKind, ConnectionState, TokenOwner};
 
-use crate::AuthMeta;
-use crate::health::health_check_actor;
+use crate::{AuthMeta, CONNECT_ROLE};
 
 /// Permission without which no feature of the product works.
 pub(crate) const REQUIRED_SCOPE: &str = "ads_read";
@@ -99,7 +99,7 @@ impl AuthMeta {
         };
         let actor = Actor::Person { subject: connection.connected_by.clone() };
         let target = audit::connection_target(workspace, &connection.id);
-        let event = AuditEvent::new(random::id()?, actor, "connection.made", target);
+        let event = AuditEvent::new(random::id()?, actor, "connection.created", target);
         let event = event.with_change(Value::Null, json!({"scopes": connection.scopes}));
         self.connector.table.upsert_connection(workspace, &connection, &event.done_at(now)).await?;
         let accounts = self.upsert_accounts(workspace, &connection, found, ListingSource::Consent).await?;
@@ -120,6 +120,29 @@ impl AuthMeta {
         let permissions = self.connector.graph.on_behalf_of(token.clone()).permissions().await?;
         let declined = permissions.declined.into_iter().chain(permissions.expired).collect();
         Ok(GrantedPermissions { scopes: permissions.granted, declined })
+    }
+
+    /// Checks whether the person who began a login may still connect, because the callback and the selection carry no
+    /// session. A member's row is read again. A role that comes from a claim cannot be checked without a session: it is
+    /// trusted from the start of the login, at most the lifetimes of a login and a selection ago.
+    pub(crate) async fn check_may_connect(
+        &self,
+        workspace: &Tenant,
+        subject: &str,
+        role_source: RoleSource,
+    ) -> Result<(), Error> {
+        if role_source == RoleSource::Claim {
+            return Ok(());
+        }
+        let why = match self.connector.table.member(workspace, &MemberId::from_subject(subject)).await? {
+            Some(member) if member.role >= CONNECT_ROLE => return Ok(()),
+            Some(member) => format!(
+                "this needs the role {CONNECT_ROLE}, and by now you have {}; ask an owner of the workspace",
+                member.role
+            ),
+            None => "you are no member of this workspace any more; ask an owner to invite you".to_owned(),
+        };
+        Err(Error::Forbidden(why))
     }
 
     /// Stores the ad accounts that a connection reaches. Accounts that it no longer reaches are marked unreachable and
@@ -144,7 +167,7 @@ impl AuthMeta {
             let timezone = match canonical_time_zone(&account.timezone) {
                 Ok(timezone) => timezone,
                 Err(invalid) => {
-                    tracing::warn!(%workspace, ad_account = %account.id, %invalid, "An ad account is left out.");
+                    tracing::warn!(%workspace, ad_account = %account.id, %invalid, "An ad account was skipped.");
                     continue;
                 }
             };
@@ -158,6 +181,7 @@ impl AuthMeta {
                 timezone,
                 accessible: true,
                 selected: false,
+                selected_at: None,
                 entities_synced_at: None,
                 sync_problem: None,
                 // Those that are already stored are not changed.
@@ -177,7 +201,7 @@ impl AuthMeta {
             if source == ListingSource::HealthCheck && chosen(&account.id) {
                 continue;
             }
-            tracing::info!(%workspace, ad_account = %account.id, "An ad account is out of reach by now.");
+            tracing::info!(%workspace, ad_account = %account.id, "A connection lost access to an ad account.");
             if !account.selected && !account.accessible {
                 table.mark_account_inaccessible(workspace, &account.id, id, None).await?;
                 continue;
@@ -189,18 +213,23 @@ impl AuthMeta {
             let event = AuditEvent::new(
                 random::id()?,
                 actor,
-                "ad_account.lost",
+                "ad_account.access_lost",
                 format!("ad_account/{}", account.id),
             );
             let event = event.with_change(
-                json!({"selected": account.selected, "in_reach": true}),
-                json!({"selected": false, "in_reach": false}),
+                json!({"selected": account.selected, "accessible": true}),
+                json!({"selected": false, "accessible": false}),
             );
             let event = event.in_account(&account.id).done_at(self.host.clock.now());
             table.mark_account_inaccessible(workspace, &account.id, id, Some(&event)).await?;
         }
         Ok(stored)
     }
+}
+
+/// Returns the actor of health checks and renewals in the audit log.
+pub(crate) fn health_check_actor() -> Actor {
+    Actor::Schedule { timer: "check-connections".to_owned() }
 }
 
 /// Returns who owns the token. Page and app tokens create no connection.

@@ -56,22 +56,26 @@ type SignedContext = RequestContext<Anonymous, NoPath, NoQuery, Form<SignedReque
 
 pub(crate) fn deauthorize() -> Endpoint<AuthMeta> {
     endpoint::public(Method::POST, "/v1/auth/meta/deauthorize")
-        .named("deauthorize", "Hears of a person who removed the app")
+        .named("deauthorize", "Receives Meta's deauthorization callback")
         .fails_with(Error::Forbidden, "The request is not signed by Meta, or not of its time.")
-        .responds(StatusCode::OK, "Their tokens are being forgotten.", AuthMeta::deauthorize)
+        .responds(StatusCode::OK, "The deletion of their tokens is queued.", AuthMeta::deauthorize)
 }
 
 pub(crate) fn delete_data() -> Endpoint<AuthMeta> {
     endpoint::public(Method::POST, "/v1/auth/meta/data-deletion")
-        .named("delete_data", "Hears of a person who wants their data deleted")
+        .named("delete_data", "Receives Meta's data deletion callback")
         .fails_with(Error::Forbidden, "The request is not signed by Meta, or not of its time.")
-        .responds(StatusCode::OK, "Where they can ask what became of it.", AuthMeta::delete_data)
+        .responds(
+            StatusCode::OK,
+            "The address of its status, and the confirmation code.",
+            AuthMeta::delete_data,
+        )
 }
 
 pub(crate) fn show_deletion() -> Endpoint<AuthMeta> {
     endpoint::public(Method::GET, "/v1/auth/meta/data-deletion/{code}")
-        .named("show_deletion", "Shows what became of a person's request")
-        .fails_with(Error::NotFound, "Nothing is known under this code.")
+        .named("show_deletion", "Shows the status of a deletion request")
+        .fails_with(Error::NotFound, "No deletion request has this code.")
         .fails_as_page()
         .responds(StatusCode::OK, "It is done, or under way.", AuthMeta::show_deletion)
         .with_content::<String>("text/html")
@@ -115,7 +119,9 @@ impl AuthMeta {
         context: RequestContext<Anonymous, DeletionPath, UnreadQuery<NoQuery>>,
     ) -> Result<Response, Error> {
         let request = self.connector.table.deletion_request(&context.path.code).await?;
-        let mut response = page::deletion(request.as_ref());
+        let (status, title, text) = status_text(request.as_ref());
+        let code = request.as_ref().map(|request| request.code.as_str());
+        let mut response = page::deletion(status, title, &text, code);
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Ok(response)
     }
@@ -147,13 +153,8 @@ impl AuthMeta {
             if seen.connected_at.as_second() > until || seen.sealed_token.is_empty() {
                 continue;
             }
-            let event = consent::connection_event(
-                &workspace,
-                &seen,
-                "connection.token_forgotten",
-                "",
-                Actor::Webhook,
-            );
+            let event =
+                consent::connection_event(&workspace, &seen, "connection.token_deleted", "", Actor::Platform);
             let after = json!({"state": ConnectionState::NeedsReconnect});
             let event = event.with_change(json!({"state": seen.state}), after);
             let event = event.done_at(self.host.clock.now());
@@ -174,11 +175,11 @@ pub(crate) fn concurrent_change() -> Error {
 }
 
 /// Returns the status, title and text that describe a request to its person.
-pub(crate) fn status_text(request: Option<&DeletionRequest>) -> (StatusCode, &'static str, String) {
+fn status_text(request: Option<&DeletionRequest>) -> (StatusCode, &'static str, String) {
     match request {
         None => {
             let text =
-                "Nothing is known under this code. A deletion is told of for a year after it was done.";
+                "No deletion request has this code. Requests are kept for a year after they are completed.";
             (StatusCode::NOT_FOUND, "Unknown deletion", text.to_owned())
         }
         Some(DeletionRequest { completed_at: Some(at), .. }) => {

@@ -17,13 +17,13 @@ const DEFAULTS: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defa
 
 pub(crate) fn show_defaults() -> Endpoint<AuthMeta> {
     endpoint::member(Method::GET, DEFAULTS, Role::Viewer)
-        .named("show_defaults", "Shows what launches use where they are silent")
+        .named("show_defaults", "Shows the launch defaults of an ad account")
         .responds(StatusCode::OK, "The defaults.", AuthMeta::show_defaults)
 }
 
 pub(crate) fn set_defaults() -> Endpoint<AuthMeta> {
     endpoint::member(Method::PUT, DEFAULTS, Role::Editor)
-        .named("set_defaults", "Says what launches use where they are silent")
+        .named("set_defaults", "Replaces the launch defaults of an ad account")
         .description("All of them are replaced.")
         .responds(StatusCode::OK, "The defaults.", AuthMeta::set_defaults)
 }
@@ -51,12 +51,13 @@ impl AuthMeta {
         let mut field_errors = defaults.check();
         let (dsa, identities) = (defaults.dsa.as_ref(), &defaults.regional_identities);
         let details: AccountDetails = account.details.read()?;
-        let is_system_user = connection.is_some_and(|connection| connection.is_system_user());
+        let is_system_user =
+            account.accessible && connection.is_some_and(|connection| connection.is_system_user());
         field_errors.extend(details.check_beneficiaries(is_system_user, dsa, identities, ""));
         if !field_errors.is_empty() {
             return Err(Error::Invalid(field_errors));
         }
-        let event = user_event(&session, "ad_account.defaults", format!("ad_account/{id}"))?;
+        let event = user_event(&session, "ad_account.defaults_changed", format!("ad_account/{id}"))?;
         let before: LaunchDefaults = account.launch_defaults.read()?;
         let event = event.with_change(json!(before), json!(defaults));
         let event = event.done_at(self.host.clock.now());

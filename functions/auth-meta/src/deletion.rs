@@ -118,7 +118,7 @@ impl AuthMeta {
         // The log keeps that it was done, without the person. All attempts share one event.
         let target = audit::connection_target(workspace, id);
         let event = hex::encode(&Sha256::digest(format!("{}|{target}", request.code))[..12]);
-        let event = AuditEvent::new(event, Actor::Webhook, "connection.deleted", target);
+        let event = AuditEvent::new(event, Actor::Platform, "connection.deleted", target);
         let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
         if let Some(seen) = table.connection(workspace, id).await? {
             if seen.connected_at > request.requested_at {
@@ -136,11 +136,12 @@ impl AuthMeta {
         self.delete_accounts(workspace, id, request).await?;
         // Stored idempotent responses may contain ad accounts of the connection.
         table.delete_idempotency_records(workspace).await?;
-        table.delete_connection_if_empty(connection_ref).await.map_err(|error| match error {
+        let done = event.done_at(self.host.clock.now());
+        table.delete_connection_if_empty(connection_ref, &done).await.map_err(|error| match error {
             StoreError::Conflict => concurrent_change(),
             error => error.into(),
         })?;
-        event.complete(Ok(true), None, self.host.clock.now()).await
+        Ok(true)
     }
 
     /// Deletes the connection's accounts that no other working connection reaches, transfers the others, and detaches
@@ -215,13 +216,13 @@ impl AuthMeta {
         let check = Job::CheckConnection { workspace: workspace.clone(), connection: to.clone() };
         self.host.queues.send(&[check]).await?;
         self.connector.table.transfer_account(workspace, account, from, to).await?;
-        tracing::info!(%workspace, ad_account = %account, connection = %to.log_id(), "An ad account was handed over.");
+        tracing::info!(%workspace, ad_account = %account, connection = %to.log_id(), "An ad account was transferred to another connection.");
         Ok(())
     }
 
     async fn delete_account(&self, workspace: &Tenant, account: &AdAccountId) -> Result<(), Error> {
         let table = &self.connector.table;
-        match table.select_account(workspace, account, false, None).await {
+        match table.select_account(workspace, account, false, self.host.clock.now(), None).await {
             // The account row is already deleted; related rows may remain.
             Ok(_) | Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),

@@ -19,7 +19,7 @@ use store::audit::{self, Actor, AuditEvent, PendingEvent};
 use store::connection::{Connection, ConnectionRef, ConnectionState};
 
 use crate::AuthMeta;
-use crate::consent::{ListingSource, REQUIRED_SCOPE, timestamp_from_unix, token_owner};
+use crate::consent::{ListingSource, REQUIRED_SCOPE, health_check_actor, timestamp_from_unix, token_owner};
 use crate::views::{EXPIRY_WARNING_PERIOD, next_expiry};
 
 impl AuthMeta {
@@ -30,7 +30,7 @@ impl AuthMeta {
         let check = |ConnectionRef { workspace, connection }| Job::CheckConnection { workspace, connection };
         let jobs: Vec<_> = connections.into_iter().map(check).collect();
         self.host.queues.send(&jobs).await?;
-        tracing::info!(connections = jobs.len(), "Every connection is looked at.");
+        tracing::info!(connections = jobs.len(), "Queued a health check for every connection.");
         Ok(())
     }
 
@@ -79,7 +79,7 @@ impl AuthMeta {
         if let Some((at, credential)) =
             next_expiry(&checked).filter(|(at, _)| at.duration_since(now) < EXPIRY_WARNING_PERIOD)
         {
-            tracing::warn!(%workspace, connection = %id.log_id(), %at, credential, "A connection ends soon.");
+            tracing::warn!(%workspace, connection = %id.log_id(), %at, credential, "A connection expires soon.");
             // Once per expiry, because every check of the same expiry has the same event.
             let target = audit::connection_target(workspace, id);
             let event_id = hex::encode(&Sha256::digest(format!("{workspace}|{id}|expiring|{at}"))[..12]);
@@ -163,16 +163,11 @@ impl AuthMeta {
         (checked.state, checked.reason) = if may_read {
             (ConnectionState::Connected, None)
         } else {
-            let why = format!("the permission {REQUIRED_SCOPE} was taken back at Meta");
+            let why = format!("the permission {REQUIRED_SCOPE} was revoked at Meta");
             (ConnectionState::LostPermission, Some(why))
         };
         Ok(renewal)
     }
-}
-
-/// Returns the actor of health checks and renewals in the audit log.
-pub(crate) fn health_check_actor() -> Actor {
-    Actor::Schedule { timer: "check-connections".to_owned() }
 }
 
 /// Checks whether a token expires within the warning period. A token without an expiry never does.

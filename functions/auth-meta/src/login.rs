@@ -1,9 +1,6 @@
 //! The login: OAuth state, callback, token exchange, and what is stored of them.
 
 use bytes::Bytes;
-use domain::id::MemberId;
-use domain::role::RoleSource;
-use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use graph_api::GraphError;
 use graph_api::oauth::{AuthorizationRequest, SCOPES, TokenKind};
@@ -319,28 +316,5 @@ impl AuthMeta {
         }
         telemetry::record_workspace(&login.workspace, None);
         Ok(login)
-    }
-
-    /// Checks whether the person who began a login may still connect, because the callback and the selection carry no
-    /// session. A member's row is read again. A role that comes from a claim cannot be checked without a session: it is
-    /// trusted from the start of the login, at most the lifetimes of a login and a selection ago.
-    pub(crate) async fn check_may_connect(
-        &self,
-        workspace: &Tenant,
-        subject: &str,
-        role_source: RoleSource,
-    ) -> Result<(), Error> {
-        if role_source == RoleSource::Claim {
-            return Ok(());
-        }
-        let why = match self.connector.table.member(workspace, &MemberId::from_subject(subject)).await? {
-            Some(member) if member.role >= CONNECT_ROLE => return Ok(()),
-            Some(member) => format!(
-                "this needs the role {CONNECT_ROLE}, and by now you have {}; ask an owner of the workspace",
-                member.role
-            ),
-            None => "you are no member of this workspace any more; ask an owner to invite you".to_owned(),
-        };
-        Err(Error::Forbidden(why))
     }
 }

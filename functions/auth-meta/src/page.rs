@@ -11,16 +11,16 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use runtime::{Response, problem, response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use store::deletion::DeletionRequest;
 
-use crate::deauthorization::status_text;
-use crate::selection_page::SELECTION_PATH;
 use crate::views::AdAccountView;
 
 /// Stylesheet for long lists and touch-sized rows. Pages work without it.
 const STYLE: &str = ":root{color-scheme:light dark}body{max-width:40rem;margin:2rem auto;padding:0 1rem;\
                      font:1rem/1.5 system-ui,sans-serif}fieldset ul{list-style:none;padding:0}\
                      label{display:block;padding:.5rem 0}button{font:inherit;padding:.5rem 1rem}";
+
+/// Path that the selection form is sent to, and that its cookie is for.
+pub(crate) const SELECTION_PATH: &str = "/v1/auth/meta/choose";
 
 /// What came of a callback.
 #[derive(Serialize)]
@@ -143,17 +143,12 @@ pub(crate) fn failed(error: &Error, next: &str) -> Response {
 }
 
 /// Renders the status of a data deletion request.
-pub(crate) fn deletion(request: Option<&DeletionRequest>) -> Response {
-    let (status, title, text) = status_text(request);
-    let code = request.map(|request| request.code.as_str());
-    page(
-        status,
-        title,
-        &html! {
-            p { (text) }
-            @if let Some(code) = code { p { "Confirmation code: " code { (code) } } }
-        },
-    )
+pub(crate) fn deletion(status: StatusCode, title: &str, text: &str, code: Option<&str>) -> Response {
+    let body = html! {
+        p { (text) }
+        @if let Some(code) = code { p { "Confirmation code: " code { (code) } } }
+    };
+    page(status, title, &body)
 }
 
 fn declined_list(names: &[String]) -> Markup {

@@ -76,7 +76,7 @@ impl Rotation {
     /// Resumes a rotation in progress and starts none.
     pub async fn resume(&self) -> Result<(), Error> {
         if let RotationStatus::Resealing { current, remaining } = self.advance().await? {
-            tracing::info!(key = current, remaining = remaining.len(), "Tokens are sealed anew.");
+            tracing::info!(key = current, remaining = remaining.len(), "Queued tokens for resealing.");
             let reseal = |ConnectionRef { workspace, connection }| Job::Reseal {
                 workspace,
                 connection,
@@ -158,7 +158,7 @@ impl Rotation {
         let context = token_context(workspace, connection);
         let token = match self.keyring.open(&seen.sealed_token, &context).await {
             Err(Error::Reconnect(why)) => {
-                tracing::error!(%workspace, %connection, "A sealed token does not open.");
+                tracing::error!(%workspace, connection = %connection.log_id(), "A sealed token does not open.");
                 let (actor, now) = (Actor::Operator, self.clock.now());
                 return consent::mark_needs_reconnect(&self.table, workspace, &seen, &why, actor, now).await;
             }

@@ -26,7 +26,7 @@ pub(crate) struct Selection {
 pub(crate) fn select_ad_account() -> Endpoint<AuthMeta> {
     let path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/selection";
     endpoint::member(Method::PUT, path, Role::Editor)
-        .named("select_ad_account", "Says whether an ad account is synced")
+        .named("select_ad_account", "Selects or deselects an ad account for sync")
         .responds(StatusCode::OK, "The ad account.", AuthMeta::select_ad_account)
 }
 
@@ -56,7 +56,8 @@ impl AuthMeta {
         let event = AuditEvent::new(random::id()?, actor, "ad_account.selected", format!("ad_account/{id}"));
         let (before, after) = (json!({"selected": account.selected}), json!({"selected": selected}));
         let event = event.in_account(id).with_change(before, after).done_at(self.host.clock.now());
-        self.connector.table.select_account(workspace, id, selected, Some(&event)).await?;
+        let now = self.host.clock.now();
+        self.connector.table.select_account(workspace, id, selected, now, Some(&event)).await?;
         if selected {
             let sync =
                 |cause| Job::SyncAccount { workspace: workspace.clone(), ad_account: id.clone(), cause };
@@ -65,6 +66,6 @@ impl AuthMeta {
             self.host.schedules.ensure_recurring(&recurring, SyncCause::SYNC_INTERVAL_MINUTES).await?;
             self.host.queues.send(&[sync(SyncCause::Selected)]).await?;
         }
-        Ok(AdAccount { selected, ..account.clone() })
+        Ok(AdAccount { selected, sync_problem: None, ..account.clone() })
     }
 }

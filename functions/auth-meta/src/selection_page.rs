@@ -31,7 +31,7 @@ use store::oauth_state::OauthState;
 
 use crate::AuthMeta;
 use crate::browser::{self, Cookie, hash, random_secret, wants_json};
-use crate::page::{self, ConnectResponse, SelectionForm, SelectionResponse};
+use crate::page::{self, ConnectResponse, SELECTION_PATH, SelectionForm, SelectionResponse};
 use crate::views::AdAccountView;
 
 /// Maximum time to choose.
@@ -67,12 +67,9 @@ pub(crate) struct AccountSelectionForm {
     ad_account: Vec<AdAccountId>,
 }
 
-/// Path that the form is posted to.
-pub(crate) const SELECTION_PATH: &str = "/v1/auth/meta/choose";
-
 pub(crate) fn choose_ad_accounts() -> Endpoint<AuthMeta> {
     endpoint::public(Method::POST, SELECTION_PATH)
-        .named("choose_ad_accounts", "Says which ad accounts are synced, after a login")
+        .named("choose_ad_accounts", "Submits the selection of ad accounts after a login")
         .description(
             "The form of the page that ends a login, with the cookie that came with it. What differs from what that page \
              showed is changed, once.",

@@ -82,9 +82,10 @@ impl ConnectionView {
             (Health::NeedsReconnect | Health::Expiring, _) => {
                 Some("Have the person connect again: POST connections/meta/authorize.".to_owned())
             }
-            (Health::LostPermission, _) if connection.declined.is_empty() => {
-                Some("Have the person mend it at facebook.com; it is looked at again every day.".to_owned())
-            }
+            (Health::LostPermission, _) if connection.declined.is_empty() => Some(
+                "The person must resolve this at facebook.com; the daily health check sees when it is done."
+                    .to_owned(),
+            ),
             (Health::Connected | Health::LostPermission, _) => ask_again(&connection.declined),
         };
         Self {

@@ -25,7 +25,7 @@ pub(crate) async fn execute(
     }
     // People also change objects in Ads Manager, so the current state counts, not the last sync.
     let Some(object) = client.refresh(decision.level, &decision.object).await? else {
-        return reject(decision, "Meta does not show the object any more");
+        return reject(decision, "the platform no longer returns it");
     };
     let (before, changes) = match plan(&decision.action, &object, client) {
         // The previous value is recorded before the change: if the target is set now, an earlier attempt set it.
@@ -46,18 +46,21 @@ pub(crate) async fn execute(
         Plan::Change { before, changes } => (before, changes),
     };
     // All evaluations that work on the decision share one event, which the first one records.
-    let intended = decision.before.is_none();
-    decision.before = Some(before);
-    let intended = intended.then(|| audit_event(decision, Phase::Intended, None).at(now));
+    let known = Decision { before: Some(before), ..decision.clone() };
+    let intended = decision.before.is_none().then(|| audit_event(&known, Phase::Intended, None).at(now));
     let lease_until = now + DECISION_LEASE_TTL;
-    table.update_open_decision(&client.workspace, decision, lease_until, intended.as_ref()).await?;
+    if !table.update_open_decision(&client.workspace, &known, lease_until, intended.as_ref()).await? {
+        // Closed or deleted since: nothing is left to do.
+        return Ok(());
+    }
+    *decision = known;
     match client.apply_change(object.level, &object.id, &changes).await {
         Ok(()) => {
             decision.outcome = DecisionOutcome::Done;
             Ok(())
         }
         Err(error) if error.is_retryable() => Err(error),
-        Err(error) => reject(decision, error.public_detail()),
+        Err(error) => reject(decision, error.audit_detail()),
     }
 }
 

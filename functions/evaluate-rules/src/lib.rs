@@ -147,7 +147,7 @@ impl EvaluateRules {
             is_measured &= is_fresh(account, window, week, chunks, now)?;
         }
         if !is_measured {
-            tracing::info!(%workspace, rule = %rule.id, "A rule waits: its window is not measured to its end.");
+            tracing::info!(%workspace, rule = %rule.id, "A rule was skipped: the facts of its window are incomplete.");
             return Ok(Vec::new());
         }
         let weeks = table.facts(workspace, &account.id, rule.spec.level, window).await?;
@@ -231,7 +231,7 @@ impl EvaluateRules {
                 client.refresh_descendants(decision.level, &decision.object).await?;
             }
         }
-        tracing::info!(rule = %decision.rule, object = %decision.object, outcome = ?decision.outcome, "A rule decided.");
+        tracing::info!(rule = %decision.rule, object = %decision.object, outcome = ?decision.outcome, "Executed a decision.");
         result
     }
 }
@@ -270,6 +270,7 @@ mod tests {
             currency: "SGD".parse().unwrap(),
             timezone: "Asia/Singapore".to_owned(),
             selected: true,
+            selected_at: None,
             entities_synced_at: None,
             sync_problem: None,
             accessible: true,

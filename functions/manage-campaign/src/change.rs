@@ -71,7 +71,7 @@ pub(crate) struct EntityPath {
 }
 
 pub(crate) fn change_entity(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
-    let description = "It, as Meta shows it afterwards, without numbers.";
+    let description = "It as the platform returns it after the change, without metrics.";
     endpoint::member(Method::PATCH, path, Role::Editor)
         .named(format!("change_{level}"), format!("Changes one {level} at Meta"))
         .fails_with(Error::Conflict, "It holds no budget that could be changed.")

@@ -96,7 +96,7 @@ pub(crate) fn launch() -> Endpoint<ManageCampaign> {
         .changes_meta()
         .responds(StatusCode::CREATED, "The launch.", ManageCampaign::launch)
         .with_header(
-            Header::required("Location", "Where the launch can be looked at.").with_format("uri-reference"),
+            Header::required("Location", "URL of the launch.").with_format("uri-reference"),
         )
 }
 
@@ -129,7 +129,8 @@ impl ManageCampaign {
         let connection = self.connector.table.connection(workspace, &account.connection).await?;
         let (dsa, identities) = (spec.ad_set.dsa.as_ref(), &spec.ad_set.regional_identities);
         let details: AccountDetails = account.details.read()?;
-        let is_system_user = connection.is_some_and(|connection| connection.is_system_user());
+        let is_system_user =
+            account.accessible && connection.is_some_and(|connection| connection.is_system_user());
         field_errors.extend(details.check_beneficiaries(is_system_user, dsa, identities, "ad_set."));
         let requested = self.draft(&session, &request, &account.id, key, &spec)?;
         let earlier = self.connector.table.launch(workspace, &requested.launch.id).await?;
@@ -188,7 +189,7 @@ impl ManageCampaign {
             |why: &str| Err(Error::RateLimited { retry_after: RECOVERY_DELAY, reason: why.to_owned() });
         let mut stored = match table.claim_launch(workspace, id, now, now + LAUNCH_LEASE_TTL).await {
             Ok(stored) => stored,
-            Err(StoreError::Conflict) => return retry_later("another worker is at it"),
+            Err(StoreError::Conflict) => return retry_later("another worker holds the lease of the launch"),
             Err(error) => return Err(error.into()),
         };
         let ad_account = stored.launch.ad_account.clone();
@@ -203,10 +204,10 @@ impl ManageCampaign {
         if now.duration_since(stored.launch.started_at) < MAX_LAUNCH_AGE {
             return retry_later(&error.to_string());
         }
-        tracing::error!(%workspace, launch = %id, %error, "A launch is left to a person.");
-        stored.launch.state = LaunchState::Flagged;
+        tracing::error!(%workspace, launch = %id, %error, "A launch needs a person.");
         stored.launch.failure = Some(error.public_detail());
-        self.finish(workspace, &mut stored).await
+        stored.audit_reason = Some(error.audit_detail());
+        self.finish(workspace, &mut stored, LaunchState::Flagged).await
     }
 
     async fn create_and_run(
@@ -247,6 +248,7 @@ impl ManageCampaign {
             },
             request_hash: hex::encode(Sha256::digest(request.body())),
             requested_by: Some(session.subject.clone()),
+            audit_reason: None,
             version: 0,
             lease_until: now + LAUNCH_LEASE_TTL,
         })
@@ -273,7 +275,8 @@ impl ManageCampaign {
             Err(error) => return Err(error.into()),
         }
         let earlier = table.launch(workspace, &id).await?;
-        let earlier = earlier.ok_or_else(|| Error::Internal(format!("launch {id} came and went")))?;
+        let earlier = earlier
+            .ok_or_else(|| Error::Internal(format!("launch {id} disappeared while it was created")))?;
         if earlier.request_hash != stored.request_hash {
             let why = "this Idempotency-Key was used with another body; take a new key for a new launch";
             return Err(Error::Conflict(why.to_owned()));
@@ -306,8 +309,7 @@ impl ManageCampaign {
                 for created in &stored.launch.created {
                     client.refresh(created.step.level(), &created.id).await?;
                 }
-                stored.launch.state = LaunchState::Committed;
-                self.finish(&client.workspace, stored).await?;
+                self.finish(&client.workspace, stored, LaunchState::Committed).await?;
                 break;
             };
             match self.run_step(client, stored, step).await {
@@ -316,6 +318,7 @@ impl ManageCampaign {
                 Err(error) => {
                     stored.launch.state = LaunchState::Undoing;
                     stored.launch.failure = Some(format!("{}: {}", step.level(), error.public_detail()));
+                    stored.audit_reason = Some(format!("{}: {}", step.level(), error.audit_detail()));
                     self.save(client, stored).await?;
                 }
             }
@@ -379,13 +382,20 @@ impl ManageCampaign {
             stored.launch.created.pop();
             self.save(client, stored).await?;
         }
-        stored.launch.state = LaunchState::Undone;
-        self.finish(&client.workspace, stored).await
+        self.finish(&client.workspace, stored, LaunchState::Undone).await
     }
 
-    /// Saves a launch that has ended, and records its outcome in the same transaction.
-    async fn finish(&self, workspace: &Tenant, stored: &mut StoredLaunch) -> Result<(), Error> {
-        let launch = &stored.launch;
+    /// Saves the final state of a launch, and records its outcome in the same transaction. If that fails, the launch is
+    /// not in that state, and the next worker finishes it.
+    async fn finish(
+        &self,
+        workspace: &Tenant,
+        stored: &mut StoredLaunch,
+        state: LaunchState,
+    ) -> Result<(), Error> {
+        let mut ended = stored.clone();
+        ended.launch.state = state;
+        let launch = &ended.launch;
         let created =
             launch.created.iter().map(|created| (created.step.level().to_string(), json!(created.id)));
         let created: Map<String, Value> = created.collect();
@@ -396,12 +406,14 @@ impl ManageCampaign {
                 LaunchState::Running | LaunchState::Undoing | LaunchState::Flagged => Phase::Unknown,
             },
             meta: launch.id_of(Step::Campaign).map(ToString::to_string),
-            reason: launch.failure.clone(),
+            reason: ended.audit_reason.clone(),
             after: created.into(),
-            ..audit_event(stored)
+            ..audit_event(&ended)
         };
         let now = self.host.clock.now();
-        Ok(self.connector.table.save_launch(workspace, stored, now, Some(&event.at(now))).await?)
+        self.connector.table.save_launch(workspace, &mut ended, now, Some(&event.at(now))).await?;
+        *stored = ended;
+        Ok(())
     }
 
     /// Saves the launch and extends its lease.
@@ -416,7 +428,8 @@ fn audit_event(stored: &StoredLaunch) -> AuditEvent {
     let launch = &stored.launch;
     let actor = stored.requested_by.clone().map_or(Actor::Operator, |subject| Actor::Person { subject });
     let event = AuditEvent::new(
-        format!("launch/{}", launch.id),
+        // With the time, because a launch whose account was deleted may be repeated under its key.
+        format!("launch/{}/{}", launch.id, launch.started_at),
         actor,
         "campaign.launched",
         format!("launch/{}", launch.id),

@@ -231,7 +231,7 @@ impl ManageCampaign {
         let due = table.activation(workspace, ad_account, campaign).await?;
         let pending = [ActivationState::Scheduled, ActivationState::Activating];
         let Some(due) = due.filter(|due| due.timer == timer && pending.contains(&due.state)) else {
-            tracing::info!(%workspace, %campaign, "A timer came due that is no longer wanted.");
+            tracing::info!(%workspace, %campaign, "An obsolete timer fired.");
             return Ok(());
         };
         // Recorded before it is executed: from here on it cannot be withdrawn, and any worker resumes it.
@@ -274,7 +274,7 @@ impl ManageCampaign {
                 (ActivationState::Failed, Some(error.public_detail()))
             }
         };
-        tracing::info!(%workspace, %campaign, ?state, failure, "A scheduled activation came due.");
+        tracing::info!(%workspace, %campaign, ?state, failure, "Ran a scheduled activation.");
         let concluded = Activation { state, failure, version: activating.version + 1, ..activating.clone() };
         let event = event.at(self.host.clock.now());
         match table

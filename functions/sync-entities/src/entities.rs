@@ -61,16 +61,15 @@ async fn refetch_unlisted(
     while !unlisted.is_empty() {
         let ids: Vec<EntityId> = unlisted.keys().cloned().collect();
         for (id, read) in client.read_entities(level, &ids).await? {
-            let last_known = unlisted.remove(&id);
-            let stored = match (read, last_known) {
-                (EntityRead::Found(entity), _) => StoredEntity { entity: *entity, as_of, hidden: false },
-                (EntityRead::NotFound, Some(entity)) => StoredEntity { entity, as_of, hidden: true },
+            let Some(last_known) = unlisted.remove(&id) else { continue };
+            let stored = match read {
+                EntityRead::Found(entity) => StoredEntity { entity: *entity, as_of, hidden: false },
+                EntityRead::NotFound => StoredEntity { entity: last_known, as_of, hidden: true },
                 // An entity that cannot be read must not stop the account's sync.
-                (EntityRead::Failed(error), _) => {
-                    tracing::warn!(%level, entity = %id, %error, "An entity stays as it was.");
+                EntityRead::Failed(error) => {
+                    tracing::warn!(%level, entity = %id, %error, "An entity could not be refetched; its stored state is kept.");
                     continue;
                 }
-                (EntityRead::NotFound, None) => continue,
             };
             written += upsert(table, client, stored).await?;
         }

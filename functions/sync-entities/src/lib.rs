@@ -23,7 +23,7 @@ use http::Request;
 use middleware::Middleware;
 use runtime::endpoint::Endpoint;
 use runtime::{Host, Response};
-use store::account::AdAccount;
+use store::account::{AdAccount, SyncProblemKind};
 use store::chunk::ChunkState;
 
 /// Interval of rule evaluations, independent of syncs.
@@ -93,8 +93,9 @@ impl SyncEntities {
         self.host.schedules.ensure_recurring(&rules, RULE_EVALUATION_INTERVAL_MINUTES).await?;
         let client = self.connector.open(workspace, ad_account, Purpose::Management).await?;
         let account = client.account.clone();
-        // Not at every sync, because the subscription stays. A connection that may not subscribe is synced all the same.
-        if cause != SyncCause::Recurring
+        // Skipped in recurring syncs, because the subscription persists. A connection that may not subscribe is synced
+        // all the same.
+        if (cause != SyncCause::Recurring || account.entities_synced_at.is_none())
             && let Err(error) = client.subscribe_webhooks().await
         {
             tracing::warn!(%workspace, %ad_account, %error, "An ad account's webhooks could not be subscribed to.");
@@ -103,7 +104,11 @@ impl SyncEntities {
         let stats = client.close(stats).await?;
         // Planned before the sync is recorded: an account recorded as synced has its chunks planned.
         let weeks = self.plan(workspace, &account).await?;
-        self.connector.table.record_entities_synced(workspace, ad_account, self.host.clock.now()).await?;
+        let now = self.host.clock.now();
+        let synced = self.connector.table.record_entities_synced(workspace, ad_account, now).await?;
+        if let Some(stale) = synced.sync_problem.filter(|problem| problem.kind == SyncProblemKind::Stale) {
+            self.connector.table.end_sync_problem(workspace, ad_account, &stale, now).await?;
+        }
         let entities::EntitySyncStats { listed, written, refetched } = stats;
         tracing::info!(?cause, listed, written, refetched, weeks = weeks.len(), "Synced the entities.");
         self.request_chunks(workspace, ad_account, &weeks).await

@@ -65,15 +65,15 @@ const SYNC: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync";
 
 pub(crate) fn request_sync() -> Endpoint<SyncEntities> {
     endpoint::member(Method::POST, SYNC, Role::Editor)
-        .named("sync", "Asks for a sync of an ad account")
+        .named("sync", "Requests a sync of an ad account")
         .fails_with(Error::Conflict, "The ad account is not selected.")
-        .responds(StatusCode::ACCEPTED, "It will be synced.", SyncEntities::request_sync)
+        .responds(StatusCode::ACCEPTED, "The sync is queued.", SyncEntities::request_sync)
 }
 
 pub(crate) fn show_sync() -> Endpoint<SyncEntities> {
     endpoint::member(Method::GET, SYNC, Role::Viewer)
-        .named("show_sync", "Shows how far an ad account's sync is")
-        .responds(StatusCode::OK, "Counted from the weeks themselves.", SyncEntities::show_sync)
+        .named("show_sync", "Shows the status of an ad account's sync")
+        .responds(StatusCode::OK, "The status.", SyncEntities::show_sync)
 }
 
 impl SyncEntities {

@@ -8,7 +8,7 @@ use domain::job::{Job, SyncCause};
 use jiff::{SignedDuration, Timestamp};
 use runtime::telemetry::{self, Metric};
 use serde_json::{Value, json};
-use store::account::{AccountRef, SyncProblem};
+use store::account::{AccountRef, SyncProblem, SyncProblemKind};
 use store::audit::AuditEvent;
 use store::connection::{Connection, ConnectionState};
 
@@ -36,20 +36,21 @@ impl SyncEntities {
             watched += 1;
             let connection = table.connection(&workspace, &account.connection).await?;
             let Some(connection) = connection.filter(|connection| is_usable(connection, now)) else {
-                tracing::warn!(%workspace, %ad_account, connection = %account.connection.log_id(), "Connect it again.");
+                tracing::warn!(%workspace, %ad_account, connection = %account.connection.log_id(), "A selected account has no usable connection.");
                 lost.insert((workspace, account.connection));
                 continue;
             };
             if next_expiry(&connection).is_some_and(|at| at.duration_since(now) < EXPIRY_WARNING_PERIOD) {
-                tracing::warn!(%workspace, connection = %connection.id.log_id(), "A connection ends soon.");
+                tracing::warn!(%workspace, connection = %connection.id.log_id(), "A connection expires soon.");
                 expiring.insert((workspace.clone(), connection.id));
             }
             let synced_at = account.entities_synced_at.unwrap_or(connection.connected_at);
+            let synced_at = account.selected_at.map_or(synced_at, |selected| synced_at.max(selected));
             if now.duration_since(synced_at) > STALE_AFTER {
                 tracing::warn!(%workspace, %ad_account, %synced_at, "A selected account is stale.");
-                let reason = format!("nothing was synced since {synced_at}; a new sync is on its way");
-                let problem = SyncProblem { since: now, reason };
-                let id = format!("stale/{ad_account}/{synced_at}");
+                let reason = format!("no sync has completed since {synced_at}; a sync is queued");
+                let problem = SyncProblem { kind: SyncProblemKind::Stale, since: now, reason };
+                let id = format!("stale/{ad_account}/{now}");
                 let event = AuditEvent::sync(id, "sync.stale", &ad_account)
                     .with_change(Value::Null, json!({"synced_at": synced_at}))
                     .done_at(now);
@@ -66,7 +67,7 @@ impl SyncEntities {
         ] {
             telemetry::count(metric, found as u64);
         }
-        tracing::info!(watched, stale, expiring, lost, "Looked over all accounts.");
+        tracing::info!(watched, stale, expiring, lost, "Checked all selected accounts.");
         Ok(())
     }
 }

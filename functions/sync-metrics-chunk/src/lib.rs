@@ -21,7 +21,7 @@ use runtime::telemetry::{self, Metric};
 use runtime::{Host, deadline};
 use serde_json::{Value, json};
 use store::StoreError;
-use store::account::SyncProblem;
+use store::account::{SyncProblem, SyncProblemKind};
 use store::audit::AuditEvent;
 use store::chunk::{ChunkState, Lease, LeaseAttempt, RunTotals};
 use store::fact::{FactChange, WeekFacts};
@@ -79,7 +79,7 @@ impl SyncMetricsChunk {
                 return match other {
                     LeaseAttempt::Held { until } => Err(Error::RateLimited {
                         retry_after: retry_delay(now, until),
-                        reason: "another run holds this week".to_owned(),
+                        reason: "another run holds the lease of this chunk".to_owned(),
                     }),
                     // Already measured. The run that completed it may have crashed before it requested the evaluation.
                     _ => self.request_evaluation(workspace, ad_account).await,
@@ -105,9 +105,10 @@ impl SyncMetricsChunk {
             }
             // Permanent: the reason is stored with the week, where the API shows it, and the next sync plans it again.
             Err(error) => {
-                tracing::warn!(%workspace, %ad_account, %week, %error, "A week cannot be measured.");
+                tracing::warn!(%workspace, %ad_account, %week, %error, "A chunk failed.");
                 let (reason, now) = (error.public_detail(), self.host.clock.now());
                 let problem = SyncProblem {
+                    kind: SyncProblemKind::Failed,
                     since: now,
                     reason: format!("week {week} cannot be measured: {reason}; every sync tries it again"),
                 };
@@ -206,7 +207,7 @@ impl SyncMetricsChunk {
             facts_written = totals.written,
             facts_unchanged = totals.unchanged,
             ?state,
-            "Measured a week."
+            "Measured a chunk."
         );
         if state == ChunkState::Planned {
             let job = Job::SyncChunk { workspace: workspace.clone(), ad_account: ad_account.clone(), week };
@@ -233,11 +234,12 @@ impl SyncMetricsChunk {
     async fn end_sync_problem(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
         let table = &self.connector.table;
         let account = table.account(workspace, ad_account).await?;
-        let Some(problem) = account.and_then(|account| account.sync_problem) else { return Ok(()) };
-        let id = format!("sync/{ad_account}/{}", problem.since);
-        let event = AuditEvent::sync(id, "sync.recovered", ad_account)
-            .with_change(json!({"since": problem.since}), Value::Null);
-        Ok(table.end_sync_problem(workspace, ad_account, &event.done_at(self.host.clock.now())).await?)
+        match account.and_then(|account| account.sync_problem) {
+            Some(problem) if problem.kind == SyncProblemKind::Failed => {
+                Ok(table.end_sync_problem(workspace, ad_account, &problem, self.host.clock.now()).await?)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl WebhookIngest {
         }
         // Retried, because the worker in progress may crash.
         let Some(left) = in_progress else { return Ok(()) };
-        let why = "another delivery of this change is being taken in".to_owned();
+        let why = "another delivery of this change is being processed".to_owned();
         Err(Error::RateLimited { retry_after: left.unsigned_abs().max(Duration::from_secs(1)), reason: why })
     }
 

@@ -46,7 +46,7 @@ pub static DECLARATIONS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
             .fails_with(Error::Forbidden, "The mode or the verify token is not ours.")
             .without_handler::<Handshake, NoBody, Text>(StatusCode::OK, "The challenge."),
         endpoint::public(Method::POST, PATH)
-            .named("deliver_webhook", "Takes changes in that Meta brings")
+            .named("deliver_webhook", "Receives webhook deliveries")
             .description("The body must be signed with the app's secret. What it holds is Meta's to say.")
             .header(signature)
             .fails_with(Error::Forbidden, "The signature is missing, doubled or wrong.")

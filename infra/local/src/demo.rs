@@ -14,7 +14,8 @@ use reqwest::Url;
 use runtime::session::Role;
 use serde_json::{Value, json};
 
-use crate::system::{System, tenant};
+use crate::system::System;
+use crate::tenant::tenant;
 
 /// The workspace of the demonstration.
 pub const WORKSPACE: &str = "demo";

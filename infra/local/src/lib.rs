@@ -22,6 +22,7 @@ mod secrets;
 pub mod snapshot;
 pub mod sqs;
 pub mod system;
+pub mod tenant;
 pub mod timers;
 pub mod verify;
 

@@ -22,7 +22,7 @@ use store::schedule::{Activation, ActivationState};
 
 use crate::cloud::{Cloud, TABLE};
 use crate::functions::Functions;
-use crate::system::tenant;
+use crate::tenant::tenant;
 
 /// The state of an account when the system started; every later change belongs to this run. Timestamps cannot show
 /// that, because the clock may be set back between two runs.

@@ -13,7 +13,8 @@ use serde_json::Value;
 use store::chunk::ChunkState;
 
 use crate::demo::{ApiClient, WORKSPACE};
-use crate::system::{System, tenant};
+use crate::system::System;
+use crate::tenant::tenant;
 
 /// What a run did, in the shape of `--json`.
 #[derive(Debug, Serialize)]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use connector::Connector;
-use domain::tenant::{Tenant, trusted};
 use graph_api::{Graph, Time};
 use graph_sim::{AccountArgs, GraphSim};
 use jiff::SignedDuration;
@@ -203,12 +202,6 @@ impl System {
             sim.stop().await;
         }
     }
-}
-
-/// Parses a workspace named by an operator: whoever runs the process owns its data.
-pub fn tenant(workspace: &str) -> anyhow::Result<Tenant> {
-    let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(workspace);
-    trusted::deserialize(name).context("workspace")
 }
 
 /// Returns a session token for the system that runs, or ran last, on this data.

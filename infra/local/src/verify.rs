@@ -8,7 +8,7 @@ use store::audit::digest::{AuditFault, AuditReport, AuditRoot};
 
 use crate::cloud::Cloud;
 use crate::data::Data;
-use crate::system::tenant;
+use crate::tenant::tenant;
 
 /// The table to verify.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,49 +1,12 @@
 //! The whole document.
 
-use std::ops::Deref;
-
 use anyhow::{Context, ensure};
-use runtime::endpoint::Declaration;
 use serde_json::{Map, Value, json};
 
 use crate::links;
 use crate::operation;
+use crate::routes::routes;
 use crate::schemas::Schemas;
-
-/// An endpoint of a function.
-#[derive(Debug, Clone, Copy)]
-pub struct Route {
-    /// The function.
-    pub function: &'static str,
-    /// The endpoint's declaration.
-    pub declaration: &'static Declaration,
-}
-
-impl Deref for Route {
-    type Target = Declaration;
-
-    fn deref(&self) -> &Declaration {
-        self.declaration
-    }
-}
-
-/// Returns every endpoint of every function, in the order of their lists.
-pub fn routes() -> Vec<Route> {
-    fn of<E: AsRef<Declaration>>(
-        function: &'static str,
-        endpoints: &'static [E],
-    ) -> impl Iterator<Item = Route> {
-        endpoints.iter().map(move |endpoint| Route { function, declaration: endpoint.as_ref() })
-    }
-    of("auth-meta", &auth_meta::ENDPOINTS)
-        .chain(of("workspaces", &workspaces::ENDPOINTS))
-        .chain(of("manage-campaign", &manage_campaign::ENDPOINTS))
-        .chain(of("query-insights", &query_insights::ENDPOINTS))
-        .chain(of("sync-entities", &sync_entities::ENDPOINTS))
-        .chain(of("evaluate-rules", &evaluate_rules::ENDPOINTS))
-        .chain(of("webhook-ingest", &webhook_ingest::DECLARATIONS))
-        .collect()
-}
 
 /// Returns the description of the API.
 pub fn document() -> anyhow::Result<Value> {

@@ -4,11 +4,13 @@
 pub mod document;
 mod links;
 mod operation;
+mod routes;
 mod schemas;
 pub mod template;
 mod yaml;
 
-pub use document::{Route, document, routes};
+pub use document::document;
+pub use routes::{Route, routes};
 pub use yaml::yaml;
 
 /// The description's file, below the workspace's folder.

@@ -12,7 +12,7 @@ use runtime::router::MAX_BODY_BYTES;
 use runtime::session::Role;
 use serde_json::{Map, Value, json};
 
-use crate::document::Route;
+use crate::routes::Route;
 use crate::schemas::{Schemas, without_null};
 
 /// The reference to the schema of problems.

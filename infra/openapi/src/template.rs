@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use http::Method;
 
-use crate::document::{Route, routes};
+use crate::routes::{Route, routes};
 
 /// Where the template is, below the workspace's folder.
 pub const TEMPLATE: &str = "template.yaml";

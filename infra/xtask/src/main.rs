@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod check;
 mod edge;
+mod examples;
 mod hosts;
 mod nightly;
 mod peers;

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use crate::steps::{Step, Steps};
-use crate::{bench, build, command, edge, hosts, peers, run};
+use crate::{bench, build, command, edge, examples, hosts, peers, run};
 
 /// A suite of the nightly run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -16,6 +16,8 @@ pub(crate) enum Suite {
     Faults,
     /// Broken documents for every decoder, ten thousand each.
     Fuzz,
+    /// The worked examples of docs/develop.md, each built and tested.
+    Examples,
     /// What a sync costs, side by side with other clients; starts, memory and throughput on the hosts.
     Bench,
 }
@@ -46,6 +48,7 @@ impl Suite {
             Self::Hosts => ("hosts", 300),
             Self::Faults => ("faults", 900),
             Self::Fuzz => ("fuzz", 300),
+            Self::Examples => ("examples", 900),
             Self::Bench => ("bench", 900),
         }
     }
@@ -67,6 +70,7 @@ impl Suite {
                 fuzz.env("FUZZ_ITERATIONS", FUZZ_ITERATIONS);
                 run(fuzz)
             }
+            Self::Examples => examples::build(),
             Self::Bench => {
                 peers::bench_sync()?;
                 bench::changes()?;

@@ -89,11 +89,11 @@ impl MetaClient {
     async fn check_response<T>(&self, response: Result<T, GraphError>) -> Result<T, Error> {
         if let Err(GraphError::Reconnect(details)) = &response {
             if details.needs_user_action() {
-                let why = format!("{details}; the person mends this at facebook.com");
+                let why = format!("{details}; the person must resolve this at facebook.com");
                 return Err(Error::NeedPermission(why));
             }
             if !details.invalidates_token() {
-                return Err(Error::Internal(format!("Meta does not take our proof of a token: {details}")));
+                return Err(Error::Internal(format!("Meta rejected the appsecret_proof: {details}")));
             }
             if details.code == 190 && details.subcode.is_none() && self.caller.is_token_valid().await? {
                 return Err(Error::NeedPermission(details.to_string()));
@@ -101,13 +101,13 @@ impl MetaClient {
             tracing::warn!(connection = %self.connection.id.log_id(), %details, "A connection must be renewed.");
             let (table, seen, now) = (&self.table, &self.connection, self.now());
             let why = &details.message;
-            consent::mark_needs_reconnect(table, &self.workspace, seen, why, Actor::Webhook, now).await?;
+            consent::mark_needs_reconnect(table, &self.workspace, seen, why, Actor::Platform, now).await?;
         }
         if !self.quota_lease.covers_call(self.now()) {
             let lease = self.quotas.renew(self.quota_lease.take(), self.now()).await;
             // The result from Meta stands even if the renewal fails: without a lease the next call waits.
             self.quota_lease.put(lease.unwrap_or_else(|error| {
-                tracing::warn!(ad_account = %self.account, %error, "Calls could not be leased.");
+                tracing::warn!(ad_account = %self.account, %error, "A quota lease could not be acquired.");
                 Err(self.now())
             }));
         }
@@ -119,7 +119,7 @@ impl MetaClient {
             && let Err(error) = self.quotas.release(lease, spent, self.now()).await
         {
             // The result stands, and the lease expires by itself.
-            tracing::warn!(ad_account = %self.account, %error, "Leased calls could not be given back.");
+            tracing::warn!(ad_account = %self.account, %error, "A quota lease could not be released.");
         }
     }
 

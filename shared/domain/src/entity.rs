@@ -60,7 +60,7 @@ macro_rules! open_enum {
         #[serde(from = "String", into = "String")]
         pub enum $name {
             $(#[doc = concat!("`", $word, "`.")] $variant,)+
-            /// A value that Meta has added since.
+            /// A value that was added since.
             Other(Box<str>),
         }
 
@@ -68,7 +68,7 @@ macro_rules! open_enum {
             /// Every value known today.
             pub const KNOWN: &[&str] = &[$($word),+];
 
-            /// Returns the value as Meta writes it.
+            /// Returns the value as the platform writes it.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -115,7 +115,7 @@ open_enum!(
 );
 
 open_enum!(
-    /// What Meta makes of it, with the parents and review taken into account.
+    /// The platform's delivery status, derived from the parents and the review. The known values are Meta's.
     EffectiveStatus {
         Active = "ACTIVE",
         Paused = "PAUSED",
@@ -132,13 +132,13 @@ open_enum!(
     }
 );
 
-/// A campaign, ad set or ad as Meta last returned it. An absent field was not returned, which does not mean that it is
+/// A campaign, ad set or ad as its platform last returned it. An absent field was not returned, which does not mean that it is
 /// empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entity {
     /// Campaign, ad set or ad.
     pub level: Level,
-    /// Meta's id.
+    /// The platform's id.
     pub id: EntityId,
     /// Parent campaign, for ad sets and ads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,7 +152,7 @@ pub struct Entity {
     /// Status set by a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
-    /// Status that Meta derives from it, the parents and the review.
+    /// Status that the platform derives from it, the parents and the review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_status: Option<EffectiveStatus>,
     /// A campaign's objective, such as `OUTCOME_SALES`.
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_that_meta_invents_tomorrow_survives() {
+    fn a_status_that_is_unknown_survives() {
         let status: EffectiveStatus = serde_json::from_str("\"SLEEPING\"").unwrap();
         assert_eq!(status, EffectiveStatus::Other("SLEEPING".into()));
         assert_eq!(serde_json::to_string(&status).unwrap(), "\"SLEEPING\"");

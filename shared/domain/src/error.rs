@@ -20,7 +20,7 @@ pub enum Error {
     /// The session's role does not allow the operation.
     #[error("{0}")]
     Forbidden(String),
-    /// Meta's limits, or work in progress, require a wait.
+    /// The platform's limits, or work in progress, require a wait.
     #[error("{reason}")]
     RateLimited {
         /// Minimum wait.
@@ -28,16 +28,16 @@ pub enum Error {
         /// Reason for the wait.
         reason: String,
     },
-    /// A person must connect to Meta again.
+    /// A person must connect again.
     #[error("{0}")]
     Reconnect(String),
-    /// The connection lacks a permission at Meta.
+    /// The connection lacks a permission at the platform.
     #[error("{0}")]
     NeedPermission(String),
-    /// Meta rejected the input.
+    /// The platform rejected the input.
     #[error("{0}")]
     RejectedByPlatform(String),
-    /// A part of the system or Meta is unreachable; a retry can succeed.
+    /// A part of the system or the platform is unreachable; a retry can succeed.
     #[error("{0}")]
     Unavailable(String),
     /// A write may or may not have happened. The next run checks before it writes.
@@ -70,9 +70,21 @@ impl Error {
         match self {
             Self::Internal(_) => "An error on our side, which was logged.".to_owned(),
             Self::Unavailable(_) => {
-                "Meta or a part of the system does not answer properly. Try again in a moment.".to_owned()
+                "The platform or a part of the system is unavailable. Try again in a moment.".to_owned()
             }
             shown => shown.to_string(),
+        }
+    }
+}
+
+impl Error {
+    /// Describes the error for the audit log, which outlives the deletion of a person's data: leaves out the platform's
+    /// messages about a token or its permissions, which may name the person.
+    pub fn audit_detail(&self) -> String {
+        match self {
+            Self::Reconnect(_) => "The connection must be reconnected.".to_owned(),
+            Self::NeedPermission(_) => "The connection lacks a permission at the platform.".to_owned(),
+            other => other.public_detail(),
         }
     }
 }

@@ -68,7 +68,7 @@ fn is_native_id(text: &str) -> bool {
 
 fn is_ad_account_id(text: &str) -> bool {
     let native = |platform: Platform| text.strip_prefix(platform.account_prefix());
-    Platform::ALL.into_iter().find_map(native).is_some_and(is_native_id)
+    text.len() <= 64 && Platform::ALL.into_iter().find_map(native).is_some_and(is_native_id)
 }
 
 fn is_slug(text: &str) -> bool {
@@ -83,7 +83,7 @@ id_type!(
 id_type!(
     /// An ad account. Opaque but for its beginning, which tells the platform: `act_` is Meta's.
     AdAccountId, "ad_account", is_ad_account_id,
-    "^act_[A-Za-z0-9_~:-]{1,64}$", "must be an ad account's id with its platform's prefix, such as act_1234567890"
+    "^act_[A-Za-z0-9_~:-]{1,60}$", "must be an ad account's id with its platform's prefix, such as act_1234567890"
 );
 id_type!(
     /// A campaign, ad set or ad, as its platform names it; the platform is that of the ad account. Opaque: ids exceed

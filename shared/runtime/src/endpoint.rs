@@ -5,7 +5,7 @@
 //! pub(crate) fn replace_rule() -> Endpoint<EvaluateRules> {
 //!     endpoint::member(Method::PUT, "/v1/workspaces/{workspace}/rules/{rule}", Role::Editor)
 //!         .named("replace_rule", "Replaces a rule")
-//!         .responds(StatusCode::OK, "The rule as it is now.", EvaluateRules::replace)
+//!         .responds(StatusCode::OK, "The rule as it is now.", EvaluateRules::replace_rule)
 //! }
 //! ```
 //!

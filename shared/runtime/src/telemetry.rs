@@ -8,6 +8,7 @@ mod correlation;
 mod current;
 mod lines;
 mod metric;
+mod run;
 mod unit;
 
 use tracing::level_filters::LevelFilter;

@@ -11,8 +11,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
+use serde_json::{Value, json};
 
-use crate::audit::Recorded;
+use crate::audit::{AuditEvent, Recorded};
 use crate::key;
 use crate::table::{StoreError, Table, text};
 
@@ -34,6 +35,9 @@ pub struct AdAccount {
     pub accessible: bool,
     /// Whether a person wants it synced.
     pub selected: bool,
+    /// When it was last selected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected_at: Option<Timestamp>,
     /// When its entities were last synced completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entities_synced_at: Option<Timestamp>,
@@ -51,14 +55,27 @@ pub struct AdAccount {
     pub connections: Vec<ConnectionId>,
 }
 
-/// Why an ad account is not up to date. It ends when a later sync has measured everything.
+/// Why an ad account is not up to date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct SyncProblem {
-    /// Since when.
+    /// Its kind.
+    pub kind: SyncProblemKind,
+    /// When it began.
     pub since: Timestamp,
     /// What is wrong, and what happens next, in words for a person.
     pub reason: String,
+}
+
+/// Kinds of sync problems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SyncProblemKind {
+    /// No sync has completed for three hours. Ends with the next sync of the entities.
+    Stale,
+    /// A chunk failed. Ends when every chunk is complete.
+    Failed,
 }
 
 impl AdAccount {
@@ -157,12 +174,13 @@ impl Table {
         ws: &Tenant,
         id: &AdAccountId,
         selected: bool,
+        now: Timestamp,
         event: Option<&Recorded>,
     ) -> Result<(), StoreError> {
-        let values = vec![(":s", AttributeValue::Bool(selected))];
+        let values = vec![(":s", AttributeValue::Bool(selected)), (":now", text(now))];
         let condition = Some("attribute_exists(pk)");
         // An account that is selected again starts without the problem of an earlier time.
-        let expression = "SET selected = :s REMOVE sync_problem";
+        let expression = "SET selected = :s, selected_at = :now REMOVE sync_problem";
         let row = self.update_action(&key::account(ws, id), expression, condition, values)?;
         let listing = key::selected(ws, id);
         let listing = if selected {
@@ -189,6 +207,22 @@ impl Table {
         self.transact_recorded(ws, vec![row], [event]).await
     }
 
+    /// Removes a connection from an account's `connections`.
+    pub async fn detach_connection(
+        &self,
+        ws: &Tenant,
+        id: &AdAccountId,
+        connection: &ConnectionId,
+    ) -> Result<(), StoreError> {
+        let values = vec![(":from", AttributeValue::Ss(vec![connection.to_string()]))];
+        let condition = Some("attribute_exists(pk)");
+        let key = key::account(ws, id);
+        match self.update::<AdAccount>(&key, "DELETE connections :from", condition, values).await {
+            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Records that a connection can no longer access an account, unless another connection has taken the account over.
     pub async fn mark_account_inaccessible(
         &self,
@@ -199,7 +233,7 @@ impl Table {
     ) -> Result<(), StoreError> {
         self.detach_connection(ws, id, connection).await?;
         let values = vec![(":no", AttributeValue::Bool(false)), (":id", text(connection))];
-        let expression = "SET accessible = :no, selected = :no";
+        let expression = "SET accessible = :no, selected = :no REMOVE sync_problem";
         let condition = Some("#connection = :id");
         let row = self.update_action(&key::account(ws, id), expression, condition, values)?;
         let listing = self.delete_action(&key::selected(ws, id))?;
@@ -226,7 +260,7 @@ impl Table {
         self.update(&key::account(ws, id), "SET entities_synced_at = :at", condition, values).await
     }
 
-    /// Records why an account is not up to date, unless it has a problem already.
+    /// Records why an account is not up to date, with its event, unless it has a problem already.
     pub async fn begin_sync_problem(
         &self,
         ws: &Tenant,
@@ -241,27 +275,38 @@ impl Table {
         }
     }
 
+    /// A failed chunk says more than a stale account, and takes its place.
     pub(crate) fn sync_problem_action(
         &self,
         ws: &Tenant,
         id: &AdAccountId,
         problem: &SyncProblem,
     ) -> Result<TransactWriteItem, StoreError> {
-        let values = vec![(":problem", to_attribute_value(problem)?)];
-        let condition = Some("attribute_exists(pk) AND attribute_not_exists(sync_problem)");
-        self.update_action(&key::account(ws, id), "SET sync_problem = :problem", condition, values)
+        let mut values = vec![(":problem", to_attribute_value(problem)?)];
+        let condition = match problem.kind {
+            SyncProblemKind::Stale => "attribute_exists(pk) AND attribute_not_exists(sync_problem)",
+            SyncProblemKind::Failed => {
+                values.push((":stale", to_attribute_value(SyncProblemKind::Stale)?));
+                "attribute_exists(pk) AND (attribute_not_exists(sync_problem) OR sync_problem.#kind = :stale)"
+            }
+        };
+        self.update_action(&key::account(ws, id), "SET sync_problem = :problem", Some(condition), values)
     }
 
-    /// Records that an account is up to date again, unless somebody else has.
+    /// Records that a problem is over, with its event, unless it is not the account's problem any more.
     pub async fn end_sync_problem(
         &self,
         ws: &Tenant,
         id: &AdAccountId,
-        event: &Recorded,
+        problem: &SyncProblem,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
-        let condition = Some("attribute_exists(sync_problem)");
-        let row = self.update_action(&key::account(ws, id), "REMOVE sync_problem", condition, Vec::new())?;
-        match self.transact_recorded(ws, vec![row], [event]).await {
+        let event = AuditEvent::sync(format!("sync/{id}/{}", problem.since), "sync.recovered", id);
+        let event = event.with_change(json!({"since": problem.since}), Value::Null).done_at(now);
+        let values = vec![(":since", to_attribute_value(problem.since)?)];
+        let condition = Some("sync_problem.#since = :since");
+        let row = self.update_action(&key::account(ws, id), "REMOVE sync_problem", condition, values)?;
+        match self.transact_recorded(ws, vec![row], [&event]).await {
             Ok(()) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }

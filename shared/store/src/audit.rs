@@ -34,28 +34,28 @@ const EVENT_MARKER_TTL: SignedDuration = SignedDuration::from_hours(30 * 24);
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Actor {
-    /// A person, by the issuer's name for them, which is a pseudonym.
+    /// A person, by the subject of their session, which is a pseudonym.
     Person {
         /// The subject of their session.
         subject: String,
     },
     /// A rule.
     Rule {
-        /// Which.
+        /// The rule's id.
         rule: String,
     },
-    /// A time that a person has set, or a look that the deployment takes day by day.
+    /// A scheduled activation, or a recurring job of the deployment.
     Schedule {
-        /// Which timer, or which look.
+        /// The timer or job.
         timer: String,
     },
-    /// Meta, by a webhook, a callback, or an answer that ends a consent.
-    Webhook,
-    /// Whoever runs the deployment, and what it does by itself.
+    /// The ad platform, by a webhook, a callback, or a response that ends a consent.
+    Platform,
+    /// The operator of the deployment, and the deployment itself.
     Operator,
 }
 
-/// How far an event was when its entry was made.
+/// Progress of an event when its entry was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -70,30 +70,30 @@ pub enum Phase {
     Unknown,
 }
 
-/// What is said of an event.
+/// An audit event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct AuditEvent {
-    /// Follows from the event: the same event has the same id, whoever repeats it.
+    /// Derived from the change, so that a retry has the same id.
     pub event_id: String,
-    /// How far it is.
+    /// Progress.
     pub phase: Phase,
     /// Who did it.
     pub actor: Actor,
-    /// What was done, such as `campaign.changed`.
+    /// The action, such as `campaign.changed`.
     pub action: String,
-    /// To which target, such as `campaign/120210000000000001`.
+    /// The target, such as `campaign/120210000000000001`.
     pub target: String,
-    /// In which ad account.
+    /// The ad account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ad_account: Option<String>,
-    /// What was before, as far as it was changed.
+    /// Values before the change, as far as they changed.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub before: Value,
-    /// What is after it, as far as it was changed.
+    /// Values after the change, as far as they changed.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub after: Value,
-    /// What Meta calls what it did or made.
+    /// Id of the platform's request, or of what it created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<String>,
     /// Why it failed.
@@ -154,15 +154,15 @@ impl AuditEvent {
         Self { phase: Phase::Done, ..self }.at(at)
     }
 
-    /// Returns the event with its outcome. `meta` is what Meta calls what it did or made.
+    /// Returns the event with its outcome. `meta` is the id of the platform's request.
     #[must_use]
     pub fn ended<T>(self, result: &Result<T, Error>, meta: Option<String>) -> Self {
         let (phase, reason) = match result {
             Ok(_) => (Phase::Done, None),
             Err(error @ (Error::Indeterminate(_) | Error::Unavailable(_))) => {
-                (Phase::Unknown, Some(error.public_detail()))
+                (Phase::Unknown, Some(error.audit_detail()))
             }
-            Err(error) => (Phase::Failed, Some(error.public_detail())),
+            Err(error) => (Phase::Failed, Some(error.audit_detail())),
         };
         Self { phase, reason, meta, ..self }
     }
@@ -172,7 +172,7 @@ impl AuditEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct AuditEntry {
-    /// Its place in the log: ids sort by time.
+    /// Its id. Ids sort by time.
     pub id: String,
     /// The workspace.
     pub workspace: String,
@@ -271,9 +271,7 @@ impl Table {
         let marker = key::audit_event_marker(ws, &marker_id(&recorded.event));
         match self.get::<EventMarker>(&marker).await? {
             Some(_) => Ok(()),
-            None => {
-                Err(StoreError::Unavailable("an audit entry has the same place as another one".to_owned()))
-            }
+            None => Err(StoreError::Unavailable("two audit entries have the same id".to_owned())),
         }
     }
 

@@ -48,7 +48,7 @@ pub struct Chunk {
         with = "jiff::fmt::serde::timestamp::millisecond::optional"
     )]
     pub lease_until: Option<Timestamp>,
-    /// Pages stored by the current or last run.
+    /// Pages read by the current or last run.
     #[serde(default)]
     pub pages: u64,
     /// Rows (one ad, one day) in the week.
@@ -173,7 +173,7 @@ impl Table {
         }
     }
 
-    /// Records the number of stored pages and extends the lease. [`StoreError::Conflict`] when the lease was lost.
+    /// Records the number of pages read and extends the lease. [`StoreError::Conflict`] when the lease was lost.
     pub async fn record_chunk_progress(
         &self,
         lease: &Lease,
@@ -251,7 +251,8 @@ impl Table {
         if let Some((problem, event)) = problem {
             let row = self.sync_problem_action(ws, account, problem)?;
             match self.transact_recorded(ws, vec![failed()?, row], [event]).await {
-                Err(StoreError::Conflict) => {}
+                // The account has a problem already, or other chunks write its row at this moment.
+                Err(StoreError::Conflict | StoreError::Unavailable(_)) => {}
                 done => return done,
             }
         }

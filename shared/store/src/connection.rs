@@ -168,7 +168,7 @@ impl Table {
         self.transact_recorded(ws, vec![row, entry], [event]).await
     }
 
-    /// Replaces the sealed token by the same token sealed under another key. Returns whether it did: a connection
+    /// Replaces the sealed token by the same token sealed under another key. A connection that was
     /// renewed since it was `seen` is left alone.
     pub async fn reseal_connection(
         &self,
@@ -176,35 +176,32 @@ impl Table {
         seen: &Connection,
         sealed_token: &str,
         event: &Recorded,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         let values = vec![(":new", text(sealed_token)), (":seen", text(&seen.sealed_token))];
         let key = key::connection(ws, &seen.id);
         let condition = Some("sealed_token = :seen");
         let update = self.update_action(&key, "SET sealed_token = :new", condition, values)?;
         match self.transact_recorded(ws, vec![update], [event]).await {
-            Ok(()) => Ok(true),
-            Err(StoreError::Conflict) => Ok(false),
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Records that only a person can repair this connection. Returns whether it did: a connection renewed since it was
-    /// `seen` is left alone.
+    /// Records that only a person can repair this connection. One that was renewed since it was `seen` is left alone.
     pub async fn mark_needs_reconnect(
         &self,
         ws: &Tenant,
         seen: &Connection,
         reason: &str,
         event: Option<&Recorded>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         let values =
             vec![(":s", text("needs_reconnect")), (":r", text(reason)), (":t", text(&seen.sealed_token))];
         let key = key::connection(ws, &seen.id);
         let expression = "SET #state = :s, reason = :r";
         let update = self.update_action(&key, expression, Some("sealed_token = :t"), values)?;
         match self.transact_recorded(ws, vec![update], event).await {
-            Ok(()) => Ok(true),
-            Err(StoreError::Conflict) => Ok(false),
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }
     }

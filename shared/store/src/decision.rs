@@ -74,14 +74,14 @@ impl Table {
     }
 
     /// Stores the progress or the outcome of an open decision, with its event if there is one; a closed decision stays
-    /// as it is. Another worker may take over one that stays open after `lease_until`.
+    /// as it is. Returns whether it was open. Another worker may take over one that stays open after `lease_until`.
     pub async fn update_open_decision(
         &self,
         ws: &Tenant,
         decision: &Decision,
         lease_until: Timestamp,
         event: Option<&Recorded>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let open = ConditionExpression {
             expression: "outcome = :deciding",
             values: vec![(":deciding", text("deciding"))],
@@ -89,7 +89,8 @@ impl Table {
         let stored = StoredDecision { decision: decision.clone(), lease_until };
         let put = self.put_action_if(&decision_key(ws, decision), &stored, open)?;
         match self.transact_recorded(ws, vec![put], event).await {
-            Ok(()) | Err(StoreError::Conflict) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(StoreError::Conflict) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -7,16 +7,18 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::entity::Level;
 use domain::id::{AdAccountId, ConnectionId, EntityId, PlatformUserId, RuleId};
 use domain::job::{WebhookChange, WebhookSubject};
+use domain::platform::PlatformData;
 use domain::rule::Rule;
 use domain::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
 use crate::account::AdAccount;
 use crate::audit::Recorded;
 use crate::connection::{Connection, ConnectionRef};
 use crate::key::{self, Key};
-use crate::limit::LimitScope;
+use crate::limit_scope::LimitScope;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
 
 /// Items read per deletion step: with two more entries per object they fit into one transaction.
@@ -159,9 +161,13 @@ impl Table {
         self.transact_recorded(ws, vec![update], event).await
     }
 
-    /// Deletes a connection of which nothing else is left, with its index entries. [`StoreError::Conflict`] when it has
-    /// a token again, because its person has reconnected.
-    pub async fn delete_connection_if_empty(&self, connection_ref: &ConnectionRef) -> Result<(), StoreError> {
+    /// Deletes a connection of which nothing else is left, with its index entries, and records the event if it is not
+    /// recorded yet. [`StoreError::Conflict`] when it has a token again, because its person has reconnected.
+    pub async fn delete_connection_if_empty(
+        &self,
+        connection_ref: &ConnectionRef,
+        event: &Recorded,
+    ) -> Result<(), StoreError> {
         let ConnectionRef { workspace, connection } = connection_ref;
         let empty = ConditionExpression {
             expression: "attribute_not_exists(pk) OR sealed_token = :none",
@@ -170,7 +176,11 @@ impl Table {
         let row = self.delete_action_if(&key::connection(workspace, connection), empty)?;
         let entry = self.delete_action(&key::connection_listing(workspace, connection))?;
         let index = self.delete_action(&key::connection_index(workspace, connection))?;
-        self.transact(vec![row, entry, index]).await
+        let actions = vec![row, entry, index];
+        match self.transact_recorded(workspace, actions.clone(), [event]).await {
+            Err(StoreError::Conflict) => self.transact(actions).await,
+            done => done,
+        }
     }
 
     /// Transfers an account to another connection that can access it.
@@ -184,27 +194,13 @@ impl Table {
         let values = vec![
             (":to", text(to)),
             (":no", AttributeValue::Bool(false)),
+            // They name the businesses of the person before.
+            (":details", to_attribute_value(PlatformData::default())?),
             (":from", AttributeValue::Ss(vec![from.to_string()])),
         ];
-        let expression = "SET #connection = :to, accessible = :no DELETE connections :from";
+        let expression = "SET #connection = :to, accessible = :no, details = :details REMOVE sync_problem DELETE connections :from";
         let condition = Some("attribute_exists(pk)");
         self.update::<AdAccount>(&key::account(ws, id), expression, condition, values).await.map(drop)
-    }
-
-    /// Removes a connection from an account's `connections`.
-    pub async fn detach_connection(
-        &self,
-        ws: &Tenant,
-        id: &AdAccountId,
-        connection: &ConnectionId,
-    ) -> Result<(), StoreError> {
-        let values = vec![(":from", AttributeValue::Ss(vec![connection.to_string()]))];
-        let condition = Some("attribute_exists(pk)");
-        let key = key::account(ws, id);
-        match self.update::<AdAccount>(&key, "DELETE connections :from", condition, values).await {
-            Ok(_) | Err(StoreError::Conflict) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 
     /// Deletes the webhook changes that concern an account. Must run while the account's objects still exist, because a

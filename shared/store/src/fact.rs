@@ -24,7 +24,7 @@ const MAX_TRANSACTION_BYTES: usize = 3 * 1024 * 1024;
 pub struct WeekFacts {
     /// Ad, or the level that ads were rolled up to.
     pub level: Level,
-    /// The object; at account level, the digits of the account's id.
+    /// The object; at account level, the account itself.
     pub id: EntityId,
     /// Parent campaign, for ad sets and ads.
     #[serde(default, skip_serializing_if = "Option::is_none")]

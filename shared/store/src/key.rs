@@ -20,7 +20,7 @@ use domain::platform::Platform;
 use domain::tenant::Tenant;
 use jiff::civil::Date;
 
-use crate::limit::LimitScope;
+use crate::limit_scope::LimitScope;
 use crate::rate_limit_key::RateLimitKey;
 
 /// The primary key of an item.

@@ -30,6 +30,7 @@ pub mod inbox;
 pub mod invitation;
 pub mod launch;
 pub mod limit;
+pub mod limit_scope;
 pub mod member;
 pub mod oauth_state;
 pub mod rate_limit;

@@ -4,30 +4,17 @@
 //! workspaces and contain only counts. The Graph client defines their content; here they are versioned values, changed
 //! by compare-and-set.
 
-use domain::id::{AdAccountId, EntityId};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::key;
+use crate::limit_scope::LimitScope;
 use crate::modify::Versioned;
 use crate::table::{StoreError, Table};
 
 /// Time after which Meta no longer counts a call.
 const LIMIT_TTL: SignedDuration = SignedDuration::from_hours(48);
-
-/// The scope of a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitScope<'a> {
-    /// The calls of the app as a whole.
-    App,
-    /// The calls to an ad account.
-    Account(&'a AdAccountId),
-    /// Changes of the budget of an ad set.
-    Budget(&'a EntityId),
-    /// The amount of an account's insights that Meta returns at a time.
-    Insights(&'a AdAccountId),
-}
 
 impl Table {
     /// Reads the state of a limit; the default when none is stored.

@@ -8,7 +8,7 @@ use anyhow::ensure;
 use futures_util::future::join_all;
 use http::Method;
 use journeys::Scenario;
-use local::system::tenant;
+use local::tenant::tenant;
 use runtime::session::Role;
 use serde_json::json;
 

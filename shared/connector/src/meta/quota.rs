@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::Table;
-use store::limit::LimitScope;
+use store::limit_scope::LimitScope;
 
 /// A query shape that worked.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use http::{Method, Request};
 use jiff::SignedDuration;
 use journeys::{Response, Scenario};
 use local::demo::WORKSPACE;
-use local::system::tenant;
+use local::tenant::tenant;
 use reqwest::Url;
 use runtime::session::{Claims, Role, RoleSource};
 use serde_json::{Value, json};
@@ -215,7 +215,13 @@ async fn a_selection_is_applied_once_however_often_it_is_sent() {
     scenario
         .system
         .table
-        .select_account(&tenant(WORKSPACE).unwrap(), &one.parse().unwrap(), false, None)
+        .select_account(
+            &tenant(WORKSPACE).unwrap(),
+            &one.parse().unwrap(),
+            false,
+            scenario.system.clock.now(),
+            None,
+        )
         .await
         .unwrap();
     let again = page.send(&scenario, &[one]).await;
@@ -504,7 +510,16 @@ async fn a_selection_that_is_killed_at_any_step_is_applied_when_it_is_sent_again
     // Connected, and one account is selected, but nothing is synced: the table is restored many times.
     scenario.api().unwrap().connect().await.unwrap();
     let table = &scenario.system.table;
-    table.select_account(&tenant(WORKSPACE).unwrap(), &account.parse().unwrap(), true, None).await.unwrap();
+    table
+        .select_account(
+            &tenant(WORKSPACE).unwrap(),
+            &account.parse().unwrap(),
+            true,
+            scenario.system.clock.now(),
+            None,
+        )
+        .await
+        .unwrap();
     let page = Page::of_owner(&scenario).await;
     let other = page.checkboxes.iter().find(|(_, selected)| !selected).unwrap().0.clone();
     let request = || {

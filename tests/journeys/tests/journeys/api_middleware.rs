@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use journeys::{Response, Scenario, options};
 use local::Options;
 use local::data::Data;
-use local::system::tenant;
+use local::tenant::tenant;
 use runtime::session::Role;
 use serde_json::{Value, json};
 use store::idempotency::IdempotencyRecord;

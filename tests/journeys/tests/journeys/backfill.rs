@@ -10,7 +10,7 @@ use jiff::civil::{Date, date};
 use journeys::{Scenario, TODAY, options, totals};
 use local::account::Account;
 use local::data::Data;
-use local::system::tenant;
+use local::tenant::tenant;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 

@@ -16,7 +16,7 @@ use local::Options;
 use local::account::Account;
 use local::cloud::TABLE;
 use local::demo::WORKSPACE;
-use local::system::tenant;
+use local::tenant::tenant;
 use store::Table;
 use sync_entities::SyncEntities;
 use sync_metrics_chunk::SyncMetricsChunk;

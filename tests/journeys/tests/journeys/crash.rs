@@ -31,21 +31,24 @@ pub(super) async fn table_items(scenario: &Scenario) -> Vec<Item> {
     }
 }
 
-/// Restores the table.
+/// Restores the table: writes what has changed, and deletes what is new.
 pub(super) async fn restore_table(scenario: &Scenario, items_before: &[Item]) {
     let key = |item: &Item| (item["pk"].clone(), item["sk"].clone());
-    let known: Vec<_> = items_before.iter().map(key).collect();
-    let new =
-        table_items(scenario).await.into_iter().map(|item| key(&item)).filter(|key| !known.contains(key));
-    let deletes = new.map(|(pk, sk)| {
+    let place = |item: &Item| (item["pk"].as_s().unwrap().clone(), item["sk"].as_s().unwrap().clone());
+    let mut now: HashMap<_, _> =
+        table_items(scenario).await.into_iter().map(|item| (place(&item), item)).collect();
+    let mut actions = Vec::new();
+    for item in items_before {
+        if now.remove(&place(item)).as_ref() != Some(item) {
+            let put = Put::builder().table_name(TABLE).set_item(Some(item.clone())).build().unwrap();
+            actions.push(TransactWriteItem::builder().put(put).build());
+        }
+    }
+    for (pk, sk) in now.values().map(key) {
         let delete = Delete::builder().table_name(TABLE).key("pk", pk).key("sk", sk).build().unwrap();
-        TransactWriteItem::builder().delete(delete).build()
-    });
-    let puts = items_before.iter().map(|item| {
-        let put = Put::builder().table_name(TABLE).set_item(Some(item.clone())).build().unwrap();
-        TransactWriteItem::builder().put(put).build()
-    });
-    for some in deletes.chain(puts).collect::<Vec<_>>().chunks(100) {
+        actions.push(TransactWriteItem::builder().delete(delete).build());
+    }
+    for some in actions.chunks(100) {
         let client = &scenario.system.cloud.dynamodb;
         client.transact_write_items().set_transact_items(Some(some.to_vec())).send().await.unwrap();
     }
@@ -74,16 +77,25 @@ impl Intercept for CrashInterceptor {
     }
 }
 
+/// Returns a connector whose calls to the table fail in this range, and its count of calls.
+pub(super) fn crashing_connector(
+    scenario: &Scenario,
+    crash_at: RangeInclusive<i64>,
+) -> (Connector, Arc<AtomicI64>) {
+    let calls = Arc::new(AtomicI64::new(0));
+    let interceptor = CrashInterceptor { calls: calls.clone(), crash_at };
+    let config = scenario.system.cloud.dynamodb.config().to_builder().interceptor(interceptor).build();
+    let table = Table::new(aws_sdk_dynamodb::Client::from_conf(config), TABLE);
+    let (graph, keyring) = (scenario.system.graph.clone(), scenario.system.cloud.keyring.clone());
+    (Connector::new(table, graph, keyring), calls)
+}
+
 /// Returns the auth-meta function whose calls to the table fail in this range, and its count of calls.
 pub(super) fn crashing_auth_meta(
     scenario: &Scenario,
     crash_at: RangeInclusive<i64>,
 ) -> (AuthMeta, Arc<AtomicI64>) {
-    let calls = Arc::new(AtomicI64::new(0));
-    let interceptor = CrashInterceptor { calls: calls.clone(), crash_at };
-    let config = scenario.system.cloud.dynamodb.config().to_builder().interceptor(interceptor).build();
-    let table = Table::new(aws_sdk_dynamodb::Client::from_conf(config), TABLE);
-    let access = Connector::new(table, scenario.system.graph.clone(), scenario.system.cloud.keyring.clone());
+    let (connector, calls) = crashing_connector(scenario, crash_at);
     let settings = Settings { secrets: scenario.system.secrets.clone(), login: None };
-    (AuthMeta::new(access, scenario.system.host.clone(), settings), calls)
+    (AuthMeta::new(connector, scenario.system.host.clone(), settings), calls)
 }

@@ -116,9 +116,9 @@ async fn a_deletion_request_deletes_a_users_data_in_every_workspace() {
         (&json!("needs_reconnect"), &json!("the person removed the app at Meta"))
     );
     assert!(traces(&scenario, &["v1.k1.".to_owned()]).await.is_empty(), "no token is left");
-    let forgotten = audit_entries(&scenario, "connection.token_forgotten").await;
-    assert_eq!(summarize(&forgotten), ["connection.token_forgotten done"]);
-    assert_eq!(forgotten[0]["actor"], json!({"kind": "webhook"}));
+    let forgotten = audit_entries(&scenario, "connection.token_deleted").await;
+    assert_eq!(summarize(&forgotten), ["connection.token_deleted done"]);
+    assert_eq!(forgotten[0]["actor"], json!({"kind": "platform"}));
     assert_eq!(
         (&forgotten[0]["before"], &forgotten[0]["after"]),
         (&json!({"state": "connected"}), &json!({"state": "needs_reconnect"}))

@@ -5,7 +5,7 @@ use http::Method;
 use jiff::SignedDuration;
 use journeys::{Response, Scenario, test_event};
 use local::demo::WORKSPACE;
-use local::system::tenant;
+use local::tenant::tenant;
 use runtime::session::Role;
 use serde_json::{Value, json};
 

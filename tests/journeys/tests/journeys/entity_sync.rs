@@ -4,7 +4,7 @@ use domain::entity::{EffectiveStatus, Level};
 use graph_sim::{ErrorResponse, Fault, FaultKind};
 use http::Method;
 use journeys::Scenario;
-use local::system::tenant;
+use local::tenant::tenant;
 use serde_json::json;
 use store::entity::StoredEntity;
 

@@ -26,7 +26,7 @@ use journeys::{TODAY, test_event};
 use local::cloud::Cloud;
 use local::data::Data;
 use local::issuer::Issuer;
-use local::system::tenant;
+use local::tenant::tenant;
 use runtime::{Clock, Host, SessionVerifier};
 use store::account::AdAccount;
 use store::chunk::ChunkState;
@@ -152,6 +152,7 @@ impl Fixture {
             currency: info.currency.parse().unwrap(),
             timezone: info.timezone,
             selected: true,
+            selected_at: None,
             entities_synced_at: None,
             sync_problem: None,
             accessible: true,

@@ -192,7 +192,7 @@ async fn a_token_that_becomes_invalid_during_a_sync_is_logged_once() {
     assert_eq!(summarize(&log), ["connection.changed done"]);
     assert_eq!(
         (&log[0]["actor"]["kind"], &log[0]["before"], &log[0]["after"]),
-        (&json!("webhook"), &json!({"state": "connected"}), &json!({"state": "needs_reconnect"}))
+        (&json!("platform"), &json!({"state": "connected"}), &json!({"state": "needs_reconnect"}))
     );
     scenario.finish().await.unwrap();
 }
@@ -204,11 +204,11 @@ async fn an_account_that_is_no_longer_accessible_is_logged_once() {
     scenario.sim().unwrap().set_visible_accounts(LOGIN_USER_ID, &["act_1"]);
     check_connections(&scenario).await;
     check_connections(&scenario).await;
-    let mut log = audit_entries(&scenario, "ad_account.lost").await;
+    let mut log = audit_entries(&scenario, "ad_account.access_lost").await;
     log.retain(|entry| entry["ad_account"] == account.as_str());
-    assert_eq!(summarize(&log), ["ad_account.lost done"]);
-    assert_eq!(log[0]["before"], json!({"selected": true, "in_reach": true}));
-    assert_eq!(log[0]["after"], json!({"selected": false, "in_reach": false}));
+    assert_eq!(summarize(&log), ["ad_account.access_lost done"]);
+    assert_eq!(log[0]["before"], json!({"selected": true, "accessible": true}));
+    assert_eq!(log[0]["after"], json!({"selected": false, "accessible": false}));
     assert_eq!(log[0]["actor"]["kind"], "schedule");
     let refused = scenario.call_as_owner(Method::POST, "sync", None).await.unwrap();
     assert_eq!(refused.status, 409, "it is not synced any more: {}", refused.text);

@@ -4,7 +4,7 @@ use graph_sim::{Fault, FaultKind};
 use http::Method;
 use jiff::SignedDuration;
 use journeys::{Response, Scenario};
-use local::system::tenant;
+use local::tenant::tenant;
 use serde_json::{Value, json};
 
 fn fault(method: &str, path: &str, kind: FaultKind) -> Fault {

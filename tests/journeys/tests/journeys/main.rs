@@ -30,6 +30,7 @@ mod rotation;
 mod rules;
 mod sessions;
 mod store;
+mod table_faults;
 mod telemetry;
 mod tenancy;
 mod users;

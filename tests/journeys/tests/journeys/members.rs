@@ -3,7 +3,7 @@
 use http::Method;
 use jiff::SignedDuration;
 use journeys::{Response, Scenario};
-use local::system::tenant;
+use local::tenant::tenant;
 use runtime::session::{Claims, Role};
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use journeys::{Scenario, options};
 use local::Options;
 use local::data::Data;
-use local::system::tenant;
+use local::tenant::tenant;
 use runtime::queue::dead_letter_queue_name;
 
 async fn send_raw(scenario: &Scenario, queue: Queue, body: &str) {

@@ -16,7 +16,7 @@ use local::cloud::{Cloud, KEYRING_SECRET};
 use local::data::Data;
 use local::demo::ApiClient;
 use local::rotate::rotate;
-use local::system::tenant;
+use local::tenant::tenant;
 use runtime::keyring::key_id_of;
 use runtime::secrets::StoredSecret;
 use runtime::session::Role;

@@ -7,7 +7,7 @@ use http::Method;
 use jiff::SignedDuration;
 use journeys::{Scenario, TODAY};
 use local::demo::WORKSPACE;
-use local::system::tenant;
+use local::tenant::tenant;
 use serde_json::{Value, json};
 
 fn pause_spenders() -> Value {

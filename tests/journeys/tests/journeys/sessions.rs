@@ -12,7 +12,7 @@ use journeys::{Response, Scenario, options};
 use jsonwebtoken::Algorithm;
 use local::Options;
 use local::data::Data;
-use local::system::tenant;
+use local::tenant::tenant;
 use runtime::SessionVerifier;
 use runtime::session::{Role, TokenError, VerifyError};
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use domain::metrics::{DayFacts, Measures};
 use domain::platform::Platform;
 use jiff::{SignedDuration, Timestamp};
 use journeys::{Scenario, TODAY};
-use local::system::tenant;
+use local::tenant::tenant;
 use store::StoreError;
 use store::chunk::{ChunkState, Lease, LeaseAttempt, RunTotals};
 use store::entity::{StoredEntity, UpsertResult};

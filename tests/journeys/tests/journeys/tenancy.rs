@@ -65,7 +65,7 @@ impl TwoWorkspaces {
 
     /// Creates a rule, a member and an invitation, and lists the ids of the rest.
     async fn populate(scenario: &Scenario, workspace: &'static str, name: &str) -> Ids {
-        let tenant = local::system::tenant(workspace).unwrap();
+        let tenant = local::tenant::tenant(workspace).unwrap();
         let now = scenario.system.clock.now();
         let table = &scenario.system.table;
         let invite = async |id: &str| {

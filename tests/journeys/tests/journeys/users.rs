@@ -4,7 +4,7 @@ use http::Method;
 use jiff::SignedDuration;
 use journeys::Scenario;
 use local::cloud::TABLE;
-use local::system::tenant;
+use local::tenant::tenant;
 use middleware::Middleware;
 use serde_json::{Value, json};
 

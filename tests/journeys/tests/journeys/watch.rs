@@ -6,7 +6,7 @@ use http::Method;
 use jiff::SignedDuration;
 use journeys::Scenario;
 use local::demo::WORKSPACE;
-use local::system::tenant;
+use local::tenant::tenant;
 use serde_json::Value;
 
 async fn synced_at(scenario: &Scenario) -> Value {

@@ -7,7 +7,7 @@ use http::Method;
 use jiff::SignedDuration;
 use journeys::Scenario;
 use local::demo::WORKSPACE;
-use local::system::tenant;
+use local::tenant::tenant;
 use secrecy::ExposeSecret;
 use serde_json::json;
 

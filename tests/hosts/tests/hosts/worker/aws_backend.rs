@@ -16,7 +16,7 @@ use hosts::edge::AWS_KEY;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use local::cloud::Cloud;
 use local::data::Data;
-use local::system::tenant;
+use local::tenant::tenant;
 use runtime::Clock;
 use runtime::queue::{Delivery, consume};
 use runtime::telemetry::MessageMetadata;
@@ -72,6 +72,7 @@ impl AwsBackend {
             currency: "SGD".parse()?,
             timezone: "Asia/Singapore".to_owned(),
             selected: true,
+            selected_at: None,
             entities_synced_at: None,
             sync_problem: None,
             accessible: true,
