@@ -219,14 +219,19 @@ async fn an_account_that_is_no_longer_accessible_is_logged_once() {
 async fn a_health_check_killed_at_any_call_has_logged_its_changes_and_the_next_one_finishes_it() {
     let scenario = Scenario::start().await.unwrap();
     scenario.api().unwrap().connect().await.unwrap();
-    scenario.system.clock.advance(SignedDuration::from_hours(51 * 24));
-    // The token is renewed and a permission withdrawn, in one check.
-    scenario.sim().unwrap().withdraw_permission(LOGIN_USER_ID, "ads_management");
     let place = scenario.system.table.all_connections().await.unwrap().remove(0);
     let (workspace, id) = (place.workspace.clone(), place.connection.clone());
     let check = Job::CheckConnection { workspace: place.workspace, connection: place.connection };
     let stored = async || scenario.system.table.connection(&workspace, &id).await.unwrap().unwrap();
     let (before, old) = (table_items(&scenario).await, stored().await);
+    // The token is renewed and a permission withdrawn, in one check. Those that the clock causes come first.
+    scenario.sim().unwrap().withdraw_permission(LOGIN_USER_ID, "ads_management");
+    scenario.system.clock.advance(SignedDuration::from_hours(51 * 24));
+    while !scenario.system.cloud.timers.due().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    scenario.system.runner.settle().await.unwrap();
+    restore_table(&scenario, &before).await;
     let (whole, calls) = crashing_auth_meta(&scenario, 0..=0);
     whole.process(check.clone()).await.unwrap();
     let steps = calls.load(Ordering::SeqCst);
