@@ -69,8 +69,9 @@ impl AuthMeta {
             // Reconnected or resealed meanwhile; the next check reads that state.
             Err(StoreError::Conflict) => {
                 if let Some(event) = renewal {
-                    let (Ok(()) | Err(_)) =
-                        event.complete(Err::<(), _>(consent::superseded()), None, now).await;
+                    let why = "it was connected, renewed or resealed at the same time".to_owned();
+                    let superseded: Result<(), Error> = Err(Error::Conflict(why));
+                    let (Ok(()) | Err(_)) = event.complete(superseded, None, now).await;
                 }
                 return Ok(());
             }

@@ -120,7 +120,7 @@ fn ask_again(declined: &[String]) -> Option<String> {
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema), schemars(rename = "AdAccount"))]
 pub(crate) struct AdAccountView {
-    /// `act_` and digits.
+    /// Its id.
     pub(crate) id: AdAccountId,
     /// The connection whose token has access to it.
     connection: ConnectionId,

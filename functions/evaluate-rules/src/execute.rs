@@ -69,7 +69,7 @@ const DECISION_LEASE_TTL: jiff::SignedDuration = jiff::SignedDuration::from_mins
 
 /// Returns the audit event of a decision. All evaluations that work on it share one event.
 pub(crate) fn audit_event(decision: &Decision, phase: Phase, meta: Option<String>) -> AuditEvent {
-    let Decision { rule, day, object, level, .. } = decision;
+    let Decision { rule, day, object, level, at, .. } = decision;
     let (verb, field, after) = match &decision.action {
         Action::Notify {} => ("noted", "", Value::Null),
         Action::Pause {} => ("paused", "status", json!(Status::Paused)),
@@ -77,7 +77,8 @@ pub(crate) fn audit_event(decision: &Decision, phase: Phase, meta: Option<String
     };
     let actor = Actor::Rule { rule: rule.to_string() };
     let event = AuditEvent::new(
-        format!("rule/{rule}/{day}/{object}"),
+        // With the time, because a decision whose account was deleted may be made again that day.
+        format!("rule/{rule}/{day}/{object}/{at}"),
         actor,
         &format!("{level}.{verb}"),
         format!("{level}/{object}"),

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use store::StoreError;
-use store::audit::Recorded;
+use store::audit::EventRecord;
 
 use crate::EvaluateRules;
 
@@ -168,7 +168,7 @@ impl EvaluateRules {
         id: &RuleId,
         before: Option<&Rule>,
         after: Option<&Rule>,
-    ) -> Result<Recorded, Error> {
+    ) -> Result<EventRecord, Error> {
         let event = user_event(session, action, format!("rule/{id}"))?;
         Ok(event.with_change(json!(before), json!(after)).done_at(self.host.clock.now()))
     }

@@ -78,7 +78,7 @@ impl AccountClient {
     }
 
     /// Lists the entities of a level below a campaign or ad set.
-    pub fn list_descendants(&self, level: Level, parent: (Level, &EntityId)) -> EntityPages {
+    fn list_descendants(&self, level: Level, parent: (Level, &EntityId)) -> EntityPages {
         match &self.platform {
             PlatformClient::Meta(meta) => {
                 EntityPages(PlatformPages::Meta(meta.list_descendants(level, parent)))

@@ -65,8 +65,3 @@ pub fn connection_event(
     let event_id = hex::encode(&Sha256::digest(of)[..12]);
     AuditEvent::new(event_id, actor, action, audit::connection_target(workspace, id))
 }
-
-/// Returns the error of a change whose connection was changed concurrently.
-pub fn superseded() -> Error {
-    Error::Conflict("it was connected, renewed or sealed anew at the same time".to_owned())
-}

@@ -27,6 +27,9 @@ use store::connection::Connection;
 use self::quota::Quotas;
 use crate::{EntityRead, Purpose, consent};
 
+/// Entities that are read by their ids and held in memory at a time.
+const MAX_ENTITIES_PER_READ: usize = 500;
+
 /// Meta's side of an opened ad account.
 #[derive(Debug)]
 pub(crate) struct MetaClient {
@@ -143,12 +146,13 @@ impl MetaClient {
         }
     }
 
-    /// Reads entities in one batch. The quota lease may cover only some of them.
+    /// Reads the first of these entities in batches. The quota lease may cover only some of them.
     pub(crate) async fn read_entities(
         &self,
         level: Level,
         ids: &[EntityId],
     ) -> Result<Vec<(EntityId, EntityRead)>, Error> {
+        let ids = ids.get(..MAX_ENTITIES_PER_READ).unwrap_or(ids);
         let (mut read, mut failed) = (Vec::new(), None);
         for (id, response) in self.caller.entities_by_id(level, ids).await {
             let result = match response {

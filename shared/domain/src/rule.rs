@@ -335,7 +335,7 @@ impl RuleSpec {
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DecisionOutcome {
-    /// Recorded, the act not confirmed yet. A crash leaves this, and the next evaluation finishes it.
+    /// Decided; the action is not confirmed yet. A crash leaves this, and the next evaluation finishes it.
     Deciding,
     /// Done at Meta, or noted where the action is a notification.
     Done,

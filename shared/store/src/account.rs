@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 use serde_json::{Value, json};
 
-use crate::audit::{AuditEvent, Recorded};
+use crate::audit::{AuditEvent, EventRecord};
 use crate::key;
 use crate::table::{StoreError, Table, text};
 
@@ -146,8 +146,8 @@ impl Table {
             self.put_action(&key::entity_index(&(&account.id).into(), ws, &account.id), &account_ref)?;
         let mut expression =
             "SET id = :id, #connection = :connection, currency = :currency, #timezone = :timezone, \
-                              accessible = :accessible, selected = if_not_exists(selected, :selected), \
-                              details = :details"
+                              accessible = :accessible, details = :details, \
+                              selected = if_not_exists(selected, :selected)"
                 .to_owned();
         let mut values = vec![
             (":id", text(&account.id)),
@@ -175,20 +175,20 @@ impl Table {
         id: &AdAccountId,
         selected: bool,
         now: Timestamp,
-        event: Option<&Recorded>,
+        event: Option<&EventRecord>,
     ) -> Result<(), StoreError> {
-        let values = vec![(":s", AttributeValue::Bool(selected)), (":now", text(now))];
-        let condition = Some("attribute_exists(pk)");
+        let (row, listing) = (key::account(ws, id), key::selected(ws, id));
+        let mut values = vec![(":s", AttributeValue::Bool(selected))];
         // An account that is selected again starts without the problem of an earlier time.
-        let expression = "SET selected = :s, selected_at = :now REMOVE sync_problem";
-        let row = self.update_action(&key::account(ws, id), expression, condition, values)?;
-        let listing = key::selected(ws, id);
-        let listing = if selected {
+        let (expression, listing) = if selected {
+            values.push((":now", text(now)));
             let account_ref = AccountRef { workspace: ws.clone(), ad_account: id.clone() };
-            self.put_action(&listing, &account_ref)?
+            let listing = self.put_action(&listing, &account_ref)?;
+            ("SET selected = :s, selected_at = :now REMOVE sync_problem", listing)
         } else {
-            self.delete_action(&listing)?
+            ("SET selected = :s REMOVE sync_problem", self.delete_action(&listing)?)
         };
+        let row = self.update_action(&row, expression, Some("attribute_exists(pk)"), values)?;
         self.transact_recorded(ws, vec![row, listing], event).await
     }
 
@@ -198,7 +198,7 @@ impl Table {
         ws: &Tenant,
         id: &AdAccountId,
         defaults: &PlatformData,
-        event: &Recorded,
+        event: &EventRecord,
     ) -> Result<(), StoreError> {
         let values = vec![(":defaults", to_attribute_value(defaults)?)];
         let condition = Some("attribute_exists(pk)");
@@ -229,7 +229,7 @@ impl Table {
         ws: &Tenant,
         id: &AdAccountId,
         connection: &ConnectionId,
-        event: Option<&Recorded>,
+        event: Option<&EventRecord>,
     ) -> Result<(), StoreError> {
         self.detach_connection(ws, id, connection).await?;
         let values = vec![(":no", AttributeValue::Bool(false)), (":id", text(connection))];
@@ -266,7 +266,7 @@ impl Table {
         ws: &Tenant,
         id: &AdAccountId,
         problem: &SyncProblem,
-        event: &Recorded,
+        event: &EventRecord,
     ) -> Result<(), StoreError> {
         let row = self.sync_problem_action(ws, id, problem)?;
         match self.transact_recorded(ws, vec![row], [event]).await {
@@ -275,7 +275,7 @@ impl Table {
         }
     }
 
-    /// A failed chunk says more than a stale account, and takes its place.
+    /// Sets the problem of an account that has none. A failed chunk replaces staleness, because it names the cause.
     pub(crate) fn sync_problem_action(
         &self,
         ws: &Tenant,

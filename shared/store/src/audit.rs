@@ -138,19 +138,19 @@ impl AuditEvent {
 
 /// An event that is recorded in the transaction of its change, so that both happen or neither does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct EventRecord {
     pub(crate) event: AuditEvent,
     pub(crate) at: Timestamp,
 }
 
 impl AuditEvent {
     /// Returns the event as it is, for the transaction of its change.
-    pub fn at(self, at: Timestamp) -> Recorded {
-        Recorded { event: self, at }
+    pub fn at(self, at: Timestamp) -> EventRecord {
+        EventRecord { event: self, at }
     }
 
     /// Completes the event at this time, for the transaction of its change.
-    pub fn done_at(self, at: Timestamp) -> Recorded {
+    pub fn done_at(self, at: Timestamp) -> EventRecord {
         Self { phase: Phase::Done, ..self }.at(at)
     }
 
@@ -263,7 +263,7 @@ struct EventMarker {
 
 impl Table {
     /// Records an event that has no transaction of its own. An event that is recorded already stays as it is.
-    pub async fn record_event(&self, ws: &Tenant, recorded: &Recorded) -> Result<(), StoreError> {
+    pub async fn record_event(&self, ws: &Tenant, recorded: &EventRecord) -> Result<(), StoreError> {
         match self.transact_recorded(ws, Vec::new(), [recorded]).await {
             Err(StoreError::Conflict) => {}
             done => return done,
@@ -297,9 +297,9 @@ impl Table {
         &self,
         ws: &Tenant,
         mut actions: Vec<TransactWriteItem>,
-        events: impl IntoIterator<Item = &'a Recorded>,
+        events: impl IntoIterator<Item = &'a EventRecord>,
     ) -> Result<(), StoreError> {
-        for Recorded { event, at } in events {
+        for EventRecord { event, at } in events {
             actions.extend(self.audit_actions(ws, event, *at)?);
         }
         self.transact(actions).await

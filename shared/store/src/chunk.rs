@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::account::SyncProblem;
-use crate::audit::Recorded;
+use crate::audit::EventRecord;
 use crate::key::{self, Key};
 use crate::table::{StoreError, Table, millis, number, text};
 
@@ -240,7 +240,7 @@ impl Table {
         account: &AdAccountId,
         lease: &Lease,
         reason: &str,
-        problem: Option<(&SyncProblem, &Recorded)>,
+        problem: Option<(&SyncProblem, &EventRecord)>,
     ) -> Result<(), StoreError> {
         let failed = || {
             let values =

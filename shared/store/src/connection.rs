@@ -5,7 +5,7 @@ use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::audit::Recorded;
+use crate::audit::EventRecord;
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_EXISTS, StoreError, Table, text};
 
@@ -117,7 +117,7 @@ impl Table {
         &self,
         ws: &Tenant,
         connection: &Connection,
-        event: &Recorded,
+        event: &EventRecord,
     ) -> Result<(), StoreError> {
         let connection_ref = ConnectionRef { workspace: ws.clone(), connection: connection.id.clone() };
         let row = self.put_action(&key::connection(ws, &connection.id), connection)?;
@@ -161,7 +161,7 @@ impl Table {
         &self,
         ws: &Tenant,
         id: &ConnectionId,
-        event: &Recorded,
+        event: &EventRecord,
     ) -> Result<(), StoreError> {
         let row = self.delete_action_if(&key::connection(ws, id), ITEM_EXISTS)?;
         let entry = self.delete_action(&key::connection_listing(ws, id))?;
@@ -175,7 +175,7 @@ impl Table {
         ws: &Tenant,
         seen: &Connection,
         sealed_token: &str,
-        event: &Recorded,
+        event: &EventRecord,
     ) -> Result<(), StoreError> {
         let values = vec![(":new", text(sealed_token)), (":seen", text(&seen.sealed_token))];
         let key = key::connection(ws, &seen.id);
@@ -193,7 +193,7 @@ impl Table {
         ws: &Tenant,
         seen: &Connection,
         reason: &str,
-        event: Option<&Recorded>,
+        event: Option<&EventRecord>,
     ) -> Result<(), StoreError> {
         let values =
             vec![(":s", text("needs_reconnect")), (":r", text(reason)), (":t", text(&seen.sealed_token))];
@@ -213,7 +213,7 @@ impl Table {
         ws: &Tenant,
         seen: &str,
         checked: &Connection,
-        events: &[Recorded],
+        events: &[EventRecord],
     ) -> Result<(), StoreError> {
         let same =
             ConditionExpression { expression: "sealed_token = :seen", values: vec![(":seen", text(seen))] };

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::audit::Recorded;
+use crate::audit::EventRecord;
 use crate::key;
 use crate::table::{ConditionExpression, StoreError, Table, millis, text};
 
@@ -80,7 +80,7 @@ impl Table {
         ws: &Tenant,
         decision: &Decision,
         lease_until: Timestamp,
-        event: Option<&Recorded>,
+        event: Option<&EventRecord>,
     ) -> Result<bool, StoreError> {
         let open = ConditionExpression {
             expression: "outcome = :deciding",

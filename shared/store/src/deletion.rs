@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
 use crate::account::AdAccount;
-use crate::audit::Recorded;
+use crate::audit::EventRecord;
 use crate::connection::{Connection, ConnectionRef};
 use crate::key::{self, Key};
 use crate::limit_scope::LimitScope;
@@ -147,7 +147,7 @@ impl Table {
         ws: &Tenant,
         seen: &Connection,
         reason: &str,
-        event: Option<&Recorded>,
+        event: Option<&EventRecord>,
     ) -> Result<(), StoreError> {
         let values = vec![
             (":s", text("needs_reconnect")),
@@ -166,7 +166,7 @@ impl Table {
     pub async fn delete_connection_if_empty(
         &self,
         connection_ref: &ConnectionRef,
-        event: &Recorded,
+        event: &EventRecord,
     ) -> Result<(), StoreError> {
         let ConnectionRef { workspace, connection } = connection_ref;
         let empty = ConditionExpression {

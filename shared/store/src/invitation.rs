@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::audit::Recorded;
+use crate::audit::EventRecord;
 use crate::key;
 use crate::member::{Member, MembershipIndexEntry};
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
@@ -41,7 +41,7 @@ struct InvitationIndexEntry {
 
 impl Table {
     /// Stores an invitation, replacing an earlier one with the same id. DynamoDB deletes it after it expires.
-    pub async fn invite(&self, invitation: &Invitation, recorded: &Recorded) -> Result<(), StoreError> {
+    pub async fn invite(&self, invitation: &Invitation, recorded: &EventRecord) -> Result<(), StoreError> {
         let Invitation { workspace, id, email, .. } = invitation;
         let entry = InvitationIndexEntry { workspace: WorkspaceId::clone(workspace), invitation: id.clone() };
         let expires = invitation.expires_at.as_second();
@@ -86,7 +86,7 @@ impl Table {
     pub async fn withdraw_invitation(
         &self,
         invitation: &Invitation,
-        recorded: &Recorded,
+        recorded: &EventRecord,
     ) -> Result<(), StoreError> {
         let Invitation { workspace, id, email, .. } = invitation;
         let actions = vec![
@@ -102,7 +102,7 @@ impl Table {
         &self,
         invitation: &Invitation,
         subject: &str,
-        recorded: &Recorded,
+        recorded: &EventRecord,
     ) -> Result<Member, StoreError> {
         let Invitation { workspace, id, email, role, .. } = invitation;
         let member = Member {

@@ -189,8 +189,7 @@ pub fn decision(ws: &Tenant, rule: &RuleId, day: Date, object: &EntityId) -> Key
     key(decision_partition(ws, rule), format!("DECISION#{day}#{object}"))
 }
 
-/// Builds the key of an entry in the index from Meta's ids (the digits of an ad account or object) to the accounts that
-/// hold them.
+/// Builds the key of an entry in the index from an ad account or entity of a platform to the accounts that have it.
 pub fn entity_index(id: &EntityId, ws: &Tenant, account: &AdAccountId) -> Key {
     key(entity_index_partition(account.platform(), id), format!("WS#{ws}#{account}"))
 }
@@ -279,7 +278,7 @@ mod tests {
 
     #[test]
     fn one_workspace_cannot_name_another_ones_items() {
-        // Ids admit neither '#' nor capital letters, so no id can imitate a longer key.
+        // No id admits '#', so none can imitate a longer key.
         let tenant = |name| trusted::deserialize(StrDeserializer::<Error>::new(name));
         assert!(tenant("a#act_1").is_err());
         let (a, b) = (tenant("a").unwrap(), tenant("ab").unwrap());

@@ -6,7 +6,7 @@ use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::audit::Recorded;
+use crate::audit::EventRecord;
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, millis, number};
 
@@ -37,7 +37,7 @@ impl Table {
         &self,
         ws: &Tenant,
         launch: &StoredLaunch,
-        event: &Recorded,
+        event: &EventRecord,
     ) -> Result<(), StoreError> {
         let put = self.put_action_if(&key::launch(ws, &launch.launch.id), launch, ITEM_NOT_EXISTS)?;
         self.transact_recorded(ws, vec![put], [event]).await
@@ -77,7 +77,7 @@ impl Table {
         ws: &Tenant,
         stored: &mut StoredLaunch,
         lease_until: Timestamp,
-        event: Option<&Recorded>,
+        event: Option<&EventRecord>,
     ) -> Result<(), StoreError> {
         let condition = ConditionExpression {
             expression: "version = :version",

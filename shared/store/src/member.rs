@@ -10,7 +10,7 @@ use domain::tenant::{Tenant, trusted};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::audit::Recorded;
+use crate::audit::EventRecord;
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, number, text};
 
@@ -128,7 +128,7 @@ impl Table {
         &self,
         seen: &Member,
         role: Role,
-        recorded: &Recorded,
+        recorded: &EventRecord,
     ) -> Result<(), StoreError> {
         let values = vec![(":seen", text(seen.role)), (":role", text(role))];
         let (key, is_seen) = (key::member(&seen.workspace, &seen.id), Some("#role = :seen"));
@@ -138,7 +138,7 @@ impl Table {
     }
 
     /// Removes a member. [`StoreError::Conflict`] as in [`Self::change_role`].
-    pub async fn remove_member(&self, seen: &Member, recorded: &Recorded) -> Result<(), StoreError> {
+    pub async fn remove_member(&self, seen: &Member, recorded: &EventRecord) -> Result<(), StoreError> {
         let is_seen =
             ConditionExpression { expression: "#role = :seen", values: vec![(":seen", text(seen.role))] };
         let mut actions = vec![

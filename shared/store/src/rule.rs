@@ -6,7 +6,7 @@ use domain::tenant::Tenant;
 
 use serde::Serialize;
 
-use crate::audit::Recorded;
+use crate::audit::EventRecord;
 use crate::key;
 use crate::table::{ITEM_EXISTS, ITEM_NOT_EXISTS, StoreError, Table};
 
@@ -17,7 +17,7 @@ struct RemovedRule {
 
 impl Table {
     /// Adds a rule; [`StoreError::Conflict`] when its id is taken.
-    pub async fn add_rule(&self, ws: &Tenant, rule: &Rule, recorded: &Recorded) -> Result<(), StoreError> {
+    pub async fn add_rule(&self, ws: &Tenant, rule: &Rule, recorded: &EventRecord) -> Result<(), StoreError> {
         let put = self.put_action_if(&key::rule(ws, &rule.id), rule, ITEM_NOT_EXISTS)?;
         self.transact_recorded(ws, vec![put], [recorded]).await
     }
@@ -27,7 +27,7 @@ impl Table {
         &self,
         ws: &Tenant,
         rule: &Rule,
-        recorded: &Recorded,
+        recorded: &EventRecord,
     ) -> Result<(), StoreError> {
         let put = self.put_action_if(&key::rule(ws, &rule.id), rule, ITEM_EXISTS)?;
         self.transact_recorded(ws, vec![put], [recorded]).await
@@ -45,7 +45,12 @@ impl Table {
 
     /// Removes a rule; [`StoreError::Conflict`] when there is none. Its decisions stay, and so does its id, by which they
     /// are found.
-    pub async fn remove_rule(&self, ws: &Tenant, id: &RuleId, recorded: &Recorded) -> Result<(), StoreError> {
+    pub async fn remove_rule(
+        &self,
+        ws: &Tenant,
+        id: &RuleId,
+        recorded: &EventRecord,
+    ) -> Result<(), StoreError> {
         let actions = vec![
             self.delete_action_if(&key::rule(ws, id), ITEM_EXISTS)?,
             self.put_action(&key::removed_rule(ws, id), &RemovedRule { id: id.clone() })?,

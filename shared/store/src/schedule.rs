@@ -5,7 +5,7 @@ use domain::tenant::Tenant;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
-use crate::audit::Recorded;
+use crate::audit::EventRecord;
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, number};
 
@@ -75,7 +75,7 @@ impl Table {
         account: &AdAccountId,
         activation: &Activation,
         before: Option<&Activation>,
-        event: Option<&Recorded>,
+        event: Option<&EventRecord>,
     ) -> Result<(), StoreError> {
         let condition = match before {
             None => ITEM_NOT_EXISTS,

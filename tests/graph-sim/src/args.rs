@@ -134,7 +134,7 @@ impl AccountArgs {
     /// When the time zone of a generated account is unknown.
     pub fn source(&self, now: Timestamp) -> Result<Source, StartError> {
         if let Some(folder) = &self.account {
-            return Ok(Source::Recorded { folder: folder.clone(), timezone: self.timezone.clone() });
+            return Ok(Source::EventRecord { folder: folder.clone(), timezone: self.timezone.clone() });
         }
         let zone = self.zone()?;
         Ok(Source::Generated(Generator {

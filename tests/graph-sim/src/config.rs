@@ -106,7 +106,7 @@ pub enum Source {
     /// Generated; the same seed gives the same account.
     Generated(Generator),
     /// Read from recorded responses.
-    Recorded {
+    EventRecord {
         /// Contains `account.json`, `campaigns.json`, `adsets.json`, `ads.json` and `insights_ad_day.json`.
         folder: PathBuf,
         /// The account's time zone, for a recording that does not contain it.

@@ -16,7 +16,7 @@ pub(crate) enum Fact {
     /// Generated counts of a row that is retracted some days later, as Meta does with some rows.
     Retracted(Numbers),
     /// Recorded or changed by a test: the fields of the row.
-    Recorded(Map<String, Value>),
+    EventRecord(Map<String, Value>),
 }
 
 /// An ad with its ad set and campaign.

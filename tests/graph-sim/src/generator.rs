@@ -44,7 +44,7 @@ mod tests {
     fn numbers(world: &World, ad: usize, day: Date) -> Option<Numbers> {
         match world.facts.get(ad, day)? {
             Fact::Counted(numbers) => Some(*numbers),
-            Fact::Retracted(_) | Fact::Recorded(_) => None,
+            Fact::Retracted(_) | Fact::EventRecord(_) => None,
         }
     }
 

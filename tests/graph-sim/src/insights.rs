@@ -95,7 +95,7 @@ pub(crate) fn ad_day_rows(world: &World, since: Date, until: Date, as_of: AsOf) 
                 VisibleFact::Counted(_) => {
                     DIMENSION_FIELDS.iter().chain(&STORED_FIELDS).map(|name| (*name).to_owned()).collect()
                 }
-                VisibleFact::Recorded(row) => row.keys().cloned().collect(),
+                VisibleFact::EventRecord(row) => row.keys().cloned().collect(),
             };
             let measures = writer.day_measures(ad, day, fact);
             all.push(Value::Object(one_day(&writer, &fields, ad, day, &measures, sample(stored))));
@@ -120,13 +120,13 @@ pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value
     let dimension_fields: Vec<String> = DIMENSION_FIELDS.iter().map(|name| (*name).to_owned()).collect();
     let fact = world.facts.get(ad, day).and_then(|fact| writer.visible(ad, day, fact));
     let mut row = match fact {
-        Some(VisibleFact::Recorded(row)) => row.clone(),
+        Some(VisibleFact::EventRecord(row)) => row.clone(),
         Some(fact) => {
             let fields: Vec<String> =
                 dimension_fields.into_iter().chain(STORED_FIELDS.map(str::to_owned)).collect();
             one_day(&writer, &fields, ad, day, &writer.day_measures(ad, day, fact), None)
         }
-        None => one_day(&writer, &dimension_fields, ad, day, &Measures::Recorded(&Map::new()), None),
+        None => one_day(&writer, &dimension_fields, ad, day, &Measures::EventRecord(&Map::new()), None),
     };
     for (name, value) in changes.as_object().into_iter().flatten() {
         match value {
@@ -134,7 +134,7 @@ pub(crate) fn restate(world: &mut World, ad_id: &str, day: Date, changes: &Value
             value => drop(row.insert(name.clone(), value.clone())),
         }
     }
-    world.facts.set(ad, day, Fact::Recorded(row));
+    world.facts.set(ad, day, Fact::EventRecord(row));
 }
 
 fn ad_day_writer<'a>(

@@ -110,7 +110,7 @@ pub(crate) fn world(folder: &Path, timezone: Option<&str>) -> Result<World, Star
         }
         let ad = world.facts.add_ad(ad_ref(&row, "ad_id"));
         if let Ok(day) = text_of(&row, "date_start").parse() {
-            world.facts.set(ad, day, Fact::Recorded(row));
+            world.facts.set(ad, day, Fact::EventRecord(row));
         }
     }
     Ok(world)

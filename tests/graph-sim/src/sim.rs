@@ -403,7 +403,7 @@ impl Drop for GraphSim {
 fn snapshot(config: &Config) -> Result<SimSnapshot, StartError> {
     let world = match &config.source {
         Source::Generated(measures) => generator::world(measures, (config.clock)())?,
-        Source::Recorded { folder, timezone } => recorded::world(folder, timezone.as_deref())?,
+        Source::EventRecord { folder, timezone } => recorded::world(folder, timezone.as_deref())?,
         Source::Snapshot(known) => return Ok(SimSnapshot::clone(known)),
     };
     let quota = Quota::new(config.limits);

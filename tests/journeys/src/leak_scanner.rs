@@ -59,9 +59,9 @@ pub enum LeakChannel {
 
 /// The secrets of one system, and the texts in which they could leak.
 #[derive(Clone)]
-pub struct LeakScanner(Arc<Mutex<Recorded>>);
+pub struct LeakScanner(Arc<Mutex<EventRecord>>);
 
-struct Recorded {
+struct EventRecord {
     /// Every encoding of every secret, and its name.
     encodings: BTreeMap<String, &'static str>,
     /// Stored until the end, because some secrets become known later.
@@ -73,7 +73,7 @@ struct Recorded {
 impl Default for LeakScanner {
     fn default() -> Self {
         let (encodings, texts, allowed) = Default::default();
-        let scanner = Self(Arc::new(Mutex::new(Recorded { encodings, texts, allowed })));
+        let scanner = Self(Arc::new(Mutex::new(EventRecord { encodings, texts, allowed })));
         scanner.add_secret("a token", TOKEN_PREFIX);
         for header in JWT_HEADER_PREFIXES {
             scanner.add_secret("a session", &URL_SAFE_NO_PAD.encode(header));
@@ -222,7 +222,7 @@ impl LeakScanner {
         })
     }
 
-    fn with_recorded<T>(&self, action: impl FnOnce(&mut Recorded) -> T) -> T {
+    fn with_recorded<T>(&self, action: impl FnOnce(&mut EventRecord) -> T) -> T {
         action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -23,7 +23,7 @@ use runtime::random;
 use runtime::session::Role;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use store::audit::{Actor, AuditEvent, Recorded};
+use store::audit::{Actor, AuditEvent, EventRecord};
 use tokio::sync::OnceCell;
 use tracing::dispatcher::DefaultGuard;
 
@@ -93,7 +93,7 @@ fn observer(scanner: LeakScanner, violations: Arc<Mutex<Vec<String>>>) -> Observ
 }
 
 /// Returns an event for rows that a story writes by itself.
-pub fn test_event(now: Timestamp) -> anyhow::Result<Recorded> {
+pub fn test_event(now: Timestamp) -> anyhow::Result<EventRecord> {
     Ok(AuditEvent::new(random::id()?, Actor::Operator, "test", "test".to_owned()).done_at(now))
 }
 

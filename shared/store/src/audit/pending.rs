@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::Table;
-use crate::audit::{AuditEvent, Recorded};
+use crate::audit::{AuditEvent, EventRecord};
 
 /// An event whose intent is recorded. It must be completed, whatever its result; one that is not appears as an event
 /// that may have happened. Work that is retried under the same event completes it.
@@ -63,7 +63,7 @@ impl PendingEvent {
     }
 
     /// Returns the event as done, for the transaction that stores its result.
-    pub fn done_at(&self, now: Timestamp) -> Recorded {
+    pub fn done_at(&self, now: Timestamp) -> EventRecord {
         self.event.clone().done_at(now)
     }
 }

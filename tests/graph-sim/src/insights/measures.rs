@@ -13,7 +13,7 @@ use crate::money::{major, ratio};
 #[expect(clippy::large_enum_variant, reason = "nearly all rows are counted, and no box is made for each")]
 pub(crate) enum Measures<'a> {
     Counted(Counts),
-    Recorded(&'a Map<String, Value>),
+    EventRecord(&'a Map<String, Value>),
     Summed(Map<String, Value>),
 }
 
@@ -54,7 +54,7 @@ impl Measures<'_> {
     pub(crate) fn into_owned(self) -> Measures<'static> {
         match self {
             Self::Counted(counts) => Measures::Counted(counts),
-            Self::Recorded(row) => Measures::Summed(row.clone()),
+            Self::EventRecord(row) => Measures::Summed(row.clone()),
             Self::Summed(row) => Measures::Summed(row),
         }
     }
@@ -63,7 +63,7 @@ impl Measures<'_> {
     fn row(&self) -> Option<&Map<String, Value>> {
         match self {
             Self::Counted(_) => None,
-            Self::Recorded(row) => Some(row),
+            Self::EventRecord(row) => Some(row),
             Self::Summed(row) => Some(row),
         }
     }
@@ -104,7 +104,7 @@ impl Measures<'_> {
             (Self::Counted(counts), _) => {
                 scalar(counts, name).map(Decimal::from).or_else(|| self.ratio(name, currency))
             }
-            (Self::Recorded(row), _) => decimal(row.get(name)).or_else(|| self.ratio(name, currency)),
+            (Self::EventRecord(row), _) => decimal(row.get(name)).or_else(|| self.ratio(name, currency)),
             (Self::Summed(row), _) => decimal(row.get(name)).or_else(|| self.ratio(name, currency)),
         }
     }

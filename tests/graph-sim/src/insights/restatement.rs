@@ -29,7 +29,7 @@ pub(crate) struct AsOf {
 #[derive(Clone, Copy)]
 pub(crate) enum VisibleFact<'a> {
     Counted(Numbers),
-    Recorded(&'a Map<String, Value>),
+    EventRecord(&'a Map<String, Value>),
 }
 
 impl AsOf {
@@ -53,7 +53,7 @@ impl AsOf {
             days * QUARTER_HOURS_PER_DAY + self.quarters
         };
         match fact {
-            Fact::Recorded(row) => Some(VisibleFact::Recorded(row)),
+            Fact::EventRecord(row) => Some(VisibleFact::EventRecord(row)),
             Fact::Counted(numbers) if !facts.is_restated() => Some(VisibleFact::Counted(*numbers)),
             Fact::Counted(numbers) => restated(numbers, age(), day_rng).map(VisibleFact::Counted),
             Fact::Retracted(numbers) => {

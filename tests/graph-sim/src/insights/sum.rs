@@ -61,7 +61,7 @@ impl<'a> Sum<'a> {
                 self.counted.add(counts);
                 counts[Count::Reach]
             }
-            Measures::Recorded(row) => self.include_row(row),
+            Measures::EventRecord(row) => self.include_row(row),
             Measures::Summed(row) => self.include_row(row),
         };
         self.reach += reach;
@@ -229,7 +229,7 @@ mod tests {
     fn row(measures: Measures<'_>) -> Value {
         match measures {
             Measures::Counted(counts) => panic!("{counts:?}"),
-            Measures::Recorded(row) => Value::Object(row.clone()),
+            Measures::EventRecord(row) => Value::Object(row.clone()),
             Measures::Summed(row) => Value::Object(row),
         }
     }

@@ -266,7 +266,7 @@ impl Group<'_> {
 pub(crate) fn sample(fact: &Fact) -> Option<&Map<String, Value>> {
     match fact {
         Fact::Counted(_) | Fact::Retracted(_) => None,
-        Fact::Recorded(row) => Some(row),
+        Fact::EventRecord(row) => Some(row),
     }
 }
 

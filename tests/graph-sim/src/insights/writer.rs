@@ -88,7 +88,7 @@ impl<'a> Writer<'a> {
     pub(crate) fn day_measures(&self, ad: usize, day: Date, known: VisibleFact<'a>) -> Measures<'a> {
         match known {
             VisibleFact::Counted(numbers) => Measures::Counted(Counts::of(&numbers, self.day_rng(ad, day))),
-            VisibleFact::Recorded(row) => Measures::Recorded(row),
+            VisibleFact::EventRecord(row) => Measures::EventRecord(row),
         }
     }
 
@@ -124,12 +124,12 @@ impl<'a> Writer<'a> {
                 Measures::Counted(if self.breakdown.drops_off_meta() { part.on_meta() } else { part })
             }
             (Measures::Counted(counts), Share::OffMeta) => Measures::Counted(counts.off_meta()),
-            (Measures::Recorded(row), Share::Span(before, after)) => {
+            (Measures::EventRecord(row), Share::Span(before, after)) => {
                 let part = part_of_row(row, (before, after, impressions(known)), rng.derive(31));
                 let drops = self.breakdown.drops_off_meta();
                 Measures::Summed(if drops { filter_actions(part, |kind| !is_off_meta(kind)) } else { part })
             }
-            (Measures::Recorded(row), Share::OffMeta) => {
+            (Measures::EventRecord(row), Share::OffMeta) => {
                 let lists = row.iter().filter(|(_, value)| value.is_array());
                 let lists = lists.map(|(name, value)| (name.clone(), value.clone())).collect();
                 Measures::Summed(filter_actions(lists, is_off_meta))
@@ -165,7 +165,7 @@ fn ordinal(day: Date) -> u64 {
 fn impressions(known: VisibleFact<'_>) -> u64 {
     let counted = match known {
         VisibleFact::Counted(numbers) => numbers.impressions,
-        VisibleFact::Recorded(row) => {
+        VisibleFact::EventRecord(row) => {
             decimal(row.get("impressions")).and_then(|count| u64::try_from(count).ok()).unwrap_or_default()
         }
     };
@@ -175,7 +175,7 @@ fn impressions(known: VisibleFact<'_>) -> u64 {
 fn has_off_meta(known: VisibleFact<'_>) -> bool {
     match known {
         VisibleFact::Counted(numbers) => numbers.adds_to_cart + numbers.purchases + numbers.web_leads > 0,
-        VisibleFact::Recorded(row) => {
+        VisibleFact::EventRecord(row) => {
             !filter_actions(row.clone(), is_off_meta).values().all(|value| !value.is_array())
         }
     }

@@ -121,7 +121,7 @@ async fn a_recorded_account_answers_what_was_recorded() {
 
     let time = ManualClock::new();
     let client =
-        Client::with_config(config(Source::Recorded { folder, timezone: None }, &time), time.clone())
+        Client::with_config(config(Source::EventRecord { folder, timezone: None }, &time), time.clone())
             .await
             .unwrap();
     assert_eq!(client.sim.account().timezone, "Europe/Prague");

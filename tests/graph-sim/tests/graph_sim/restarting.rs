@@ -54,7 +54,7 @@ async fn a_broken_journal_is_reported_with_its_line() {
 async fn a_broken_recording_names_its_file_and_place() {
     let folder = tempfile::tempdir().unwrap();
     let start = async || {
-        let source = Source::Recorded { folder: folder.path().to_owned(), timezone: None };
+        let source = Source::EventRecord { folder: folder.path().to_owned(), timezone: None };
         GraphSim::start(config(source, &ManualClock::new())).await.err().map(|error| error.to_string())
     };
     let write = |file: &str, text: &str| fs::write(folder.path().join(file), text).unwrap();

@@ -20,7 +20,7 @@ use runtime::{Clock, Host, SessionVerifier};
 use serde_json::{Value, json};
 use store::Table;
 use store::audit::digest::AuditRoot;
-use store::audit::{Actor, AuditEvent, Phase, Recorded};
+use store::audit::{Actor, AuditEvent, EventRecord, Phase};
 
 /// Returns every entry of the demonstration workspace's log, oldest first.
 async fn log(scenario: &Scenario) -> Vec<Value> {
@@ -39,6 +39,15 @@ pub(crate) fn summarize(entries: &[Value]) -> Vec<String> {
     let summaries =
         entries.iter().map(|entry| format!("{} {}", entry["action"], entry["phase"]).replace('"', ""));
     summaries.collect()
+}
+
+/// Returns a rule that pauses every campaign with delivery.
+pub(crate) fn pause_rule() -> Value {
+    json!({
+        "name": "Pause", "level": "campaign", "action": {"type": "pause"},
+        "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
+        "guard": {"min_impressions": 1},
+    })
 }
 
 /// Verifies the demonstration workspace's log and returns the number of its entries.
@@ -129,11 +138,7 @@ async fn every_change_by_a_person_is_logged_with_the_state_before_and_after() {
 async fn changes_by_rules_and_schedules_are_logged_once_despite_retries() {
     let scenario = Scenario::synced().await.unwrap();
     let campaign = scenario.running_campaign().await.unwrap();
-    let rule = json!({
-        "name": "Pause", "level": "campaign", "action": {"type": "pause"},
-        "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
-        "guard": {"min_impressions": 1},
-    });
+    let rule = pause_rule();
     let added = scenario.api().unwrap().call(Method::POST, "rules", Some(&rule)).await.unwrap();
     // Meta's first responses are lost, and the next evaluation finishes the change.
     scenario.sim().unwrap().fail_next(Fault {
@@ -271,7 +276,7 @@ async fn owners_read_the_log_page_by_page_and_day_by_day() {
 }
 
 /// Returns what a test records with a change that it makes in the table itself.
-pub(crate) fn recorded(scenario: &Scenario, id: &str) -> Recorded {
+pub(crate) fn recorded(scenario: &Scenario, id: &str) -> EventRecord {
     event(id).done_at(scenario.system.clock.now())
 }
 
