@@ -74,7 +74,7 @@ def before_load_schema(context, raw_schema):
                 elif name == "hub.verify_token":
                     restrict(schema, [SYSTEM["verify_token"]])
             body = operation.get("requestBody", {}).get("content", {}).get("application/json")
-            example = {"launch": "launch_document", "add_rule": "rule_document"}.get(operation["operationId"])
+            example = {"launch_campaign": "launch_document", "create_rule": "rule_document"}.get(operation["operationId"])
             if example:
                 body["examples"] = {"real": {"value": SYSTEM[example]}}
     schemas = raw_schema["components"]["schemas"]
@@ -150,7 +150,7 @@ def choose_accounts():
     page = requests.get(
         f"{SYSTEM['url']}/v1/auth/meta/callback", params=query, headers={"Cookie": cookie}, timeout=20)
     fields = dict(Form(page.text).fields)
-    return {"choice": fields["choice"], "ad_account": [fields["ad_account"]]}, cookie_of(page)
+    return {"selection": fields["selection"], "ad_account": [fields["ad_account"]]}, cookie_of(page)
 
 
 KEY = "Idempotency-Key"
@@ -171,22 +171,22 @@ def before_call(context, case, kwargs):
         # A used key could only show a conflict.
         case.headers[KEY] = f"{case.operation.definition.raw['operationId']}-{next(WRITES)}"
     match case.operation.definition.raw["operationId"]:
-        case "deliver_webhook" if case.meta.generation.mode.is_positive:
+        case "receive_webhook" if case.meta.generation.mode.is_positive:
             body = json.dumps(case.body).encode()
             signature = hmac.new(SYSTEM["app_secret"].encode(), body, hashlib.sha256).hexdigest()
             case.headers["X-Hub-Signature-256"] = f"sha256={signature}"
         case "deauthorize" | "delete_data" if uses_real_data(case):
             case.body = {"signed_request": STRANGER}
-        case "sync" if uses_real_data(case):
+        case "request_sync" if uses_real_data(case):
             # An earlier request may have deselected it.
             selection = f"{SYSTEM['url']}/v1/workspaces/{SYSTEM['workspace']}/ad-accounts/{SYSTEM['ad_account']}/selection"
             requests.put(
                 selection, json={"selected": True}, headers={"Authorization": f"Bearer {SYSTEM['token']}"}, timeout=20)
         case "connect_system_user" if uses_real_data(case):
             case.body = {"token": SYSTEM["system_token"]}
-        case "finish_login" if uses_real_data(case):
+        case "login_callback" if uses_real_data(case):
             case.query, case.headers["Cookie"] = log_in()
-        case "choose_ad_accounts" if uses_real_data(case):
+        case "submit_account_selection" if uses_real_data(case):
             case.body, case.headers["Cookie"] = choose_accounts()
 
 

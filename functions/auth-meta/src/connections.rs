@@ -31,15 +31,15 @@ pub(crate) fn list_connections() -> Endpoint<AuthMeta> {
         .responds(StatusCode::OK, "The connections.", AuthMeta::list_connections)
 }
 
-pub(crate) fn show_connection() -> Endpoint<AuthMeta> {
+pub(crate) fn get_connection() -> Endpoint<AuthMeta> {
     endpoint::member(Method::GET, CONNECTION, Role::Viewer)
-        .named("show_connection", "Shows a connection to Meta")
-        .responds(StatusCode::OK, "The connection.", AuthMeta::show_connection)
+        .named("get_connection", "Returns a connection to Meta")
+        .responds(StatusCode::OK, "The connection.", AuthMeta::get_connection)
 }
 
 pub(crate) fn disconnect() -> Endpoint<AuthMeta> {
     endpoint::member(Method::DELETE, CONNECTION, Role::Owner)
-        .named("disconnect", "Forgets a connection and its token")
+        .named("delete_connection", "Deletes a connection and its token")
         .description("The ad accounts that it reached are synced no more. What was stored of them stays.")
         .responds(StatusCode::NO_CONTENT, "It is forgotten.", AuthMeta::disconnect)
 }
@@ -61,7 +61,7 @@ impl AuthMeta {
         Ok(Json(List { data, after: None }))
     }
 
-    async fn show_connection(
+    async fn get_connection(
         self,
         context: RequestContext<Session, ConnectionPath>,
     ) -> Result<Json<ConnectionView>, Error> {

@@ -94,7 +94,7 @@ impl AuthMeta {
             kind,
             token_owner: token_owner(token_info.kind),
             declined: granted.declined,
-            chosen: chosen.map(|chosen| chosen.into_iter().collect()),
+            granted_accounts: chosen.map(|chosen| chosen.into_iter().collect()),
             checked_at: Some(now),
         };
         let actor = Actor::Person { subject: connection.connected_by.clone() };
@@ -196,7 +196,8 @@ impl AuthMeta {
             .into_iter()
             .filter(|account| account.connection == *id)
             .partition(|account| reachable.contains(&account.id));
-        let chosen = |id: &AdAccountId| connection.chosen.as_ref().is_none_or(|chosen| chosen.contains(id));
+        let chosen =
+            |id: &AdAccountId| connection.granted_accounts.as_ref().is_none_or(|chosen| chosen.contains(id));
         for account in lost {
             if source == ListingSource::HealthCheck && chosen(&account.id) {
                 continue;

@@ -11,7 +11,7 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method, StatusCode};
 use jiff::SignedDuration;
 use runtime::endpoint::{self, Anonymous, Endpoint};
-use runtime::request::{Form, Json, NoPath, NoQuery, RequestContext, UnreadQuery};
+use runtime::request::{Form, IgnoredQuery, Json, NoPath, NoQuery, RequestContext};
 use runtime::{AppSecrets, Response, random};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -72,12 +72,12 @@ pub(crate) fn delete_data() -> Endpoint<AuthMeta> {
         )
 }
 
-pub(crate) fn show_deletion() -> Endpoint<AuthMeta> {
+pub(crate) fn get_deletion() -> Endpoint<AuthMeta> {
     endpoint::public(Method::GET, "/v1/auth/meta/data-deletion/{code}")
-        .named("show_deletion", "Shows the status of a deletion request")
+        .named("get_deletion", "Returns the status of a deletion request")
         .fails_with(Error::NotFound, "No deletion request has this code.")
         .fails_as_page()
-        .responds(StatusCode::OK, "It is done, or under way.", AuthMeta::show_deletion)
+        .responds(StatusCode::OK, "It is done, or under way.", AuthMeta::get_deletion)
         .with_content::<String>("text/html")
 }
 
@@ -114,9 +114,9 @@ impl AuthMeta {
     }
 
     /// Returns the status of a deletion request, for the person who made it.
-    async fn show_deletion(
+    async fn get_deletion(
         self,
-        context: RequestContext<Anonymous, DeletionPath, UnreadQuery<NoQuery>>,
+        context: RequestContext<Anonymous, DeletionPath, IgnoredQuery<NoQuery>>,
     ) -> Result<Response, Error> {
         let request = self.connector.table.deletion_request(&context.path.code).await?;
         let (status, title, text) = status_text(request.as_ref());
@@ -143,7 +143,7 @@ impl AuthMeta {
     }
 
     /// Deletes a person's tokens in every workspace.
-    pub(crate) async fn forget_person(&self, user: &PlatformUserId, until: i64) -> Result<(), Error> {
+    pub(crate) async fn deauthorize_user(&self, user: &PlatformUserId, until: i64) -> Result<(), Error> {
         let table = &self.connector.table;
         for ConnectionRef { workspace, connection } in
             table.connection_refs(&connection_id_for(user)?).await?

@@ -15,10 +15,10 @@ use crate::AuthMeta;
 
 const DEFAULTS: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults";
 
-pub(crate) fn show_defaults() -> Endpoint<AuthMeta> {
+pub(crate) fn get_defaults() -> Endpoint<AuthMeta> {
     endpoint::member(Method::GET, DEFAULTS, Role::Viewer)
-        .named("show_defaults", "Shows the launch defaults of an ad account")
-        .responds(StatusCode::OK, "The defaults.", AuthMeta::show_defaults)
+        .named("get_defaults", "Returns the launch defaults of an ad account")
+        .responds(StatusCode::OK, "The defaults.", AuthMeta::get_defaults)
 }
 
 pub(crate) fn set_defaults() -> Endpoint<AuthMeta> {
@@ -29,7 +29,7 @@ pub(crate) fn set_defaults() -> Endpoint<AuthMeta> {
 }
 
 impl AuthMeta {
-    async fn show_defaults(
+    async fn get_defaults(
         self,
         context: RequestContext<Session, AdAccountPath>,
     ) -> Result<Json<LaunchDefaults>, Error> {

@@ -47,7 +47,7 @@ impl AuthMeta {
     }
 
     /// Deletes a person's data as far as this invocation allows.
-    pub(crate) async fn delete_person(&self, code: &str) -> Result<(), Error> {
+    pub(crate) async fn delete_user_data(&self, code: &str) -> Result<(), Error> {
         let table = &self.connector.table;
         let Some(request) = table.deletion_request(code).await? else { return Ok(()) };
         let Some(user) = &request.user else { return Ok(()) };

@@ -15,12 +15,11 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::StoreError;
-use store::audit::{self, Actor, AuditEvent, PendingEvent};
-use store::connection::{Connection, ConnectionRef, ConnectionState};
+use store::audit::{self, AuditEvent, PendingEvent};
+use store::connection::{Connection, ConnectionRef, ConnectionState, EXPIRY_WARNING_PERIOD};
 
 use crate::AuthMeta;
 use crate::consent::{ListingSource, REQUIRED_SCOPE, health_check_actor, timestamp_from_unix, token_owner};
-use crate::views::{EXPIRY_WARNING_PERIOD, next_expiry};
 
 impl AuthMeta {
     /// Queues a job per connection of every workspace, so that each is retried independently.
@@ -42,13 +41,10 @@ impl AuthMeta {
             // The person removed the app, so there is no token to check.
             return Ok(());
         }
-        let token = match self.connector.keyring.open(&seen.sealed_token, &token_context(workspace, id)).await
-        {
-            Err(Error::Reconnect(why)) => {
-                let now = self.host.clock.now();
-                return consent::mark_needs_reconnect(table, workspace, &seen, &why, Actor::Operator, now)
-                    .await;
-            }
+        let (keyring, now) = (&self.connector.keyring, self.host.clock.now());
+        let token = match consent::open_token(table, keyring, workspace, &seen, now).await {
+            // The connection is marked.
+            Err(Error::Reconnect(_)) => return Ok(()),
             opened => opened?,
         };
         // Called with the app's token: an error here does not concern the person.
@@ -77,9 +73,7 @@ impl AuthMeta {
             }
             stored => stored?,
         }
-        if let Some((at, credential)) =
-            next_expiry(&checked).filter(|(at, _)| at.duration_since(now) < EXPIRY_WARNING_PERIOD)
-        {
+        if let Some((at, credential)) = checked.expires_soon(now) {
             tracing::warn!(%workspace, connection = %id.log_id(), %at, credential, "A connection expires soon.");
             // Once per expiry, because every check of the same expiry has the same event.
             let target = audit::connection_target(workspace, id);
@@ -112,7 +106,7 @@ impl AuthMeta {
             }
             found => found.map_err(into_retryable)?,
         };
-        let chosen = connection.chosen.as_ref();
+        let chosen = connection.granted_accounts.as_ref();
         found.retain(|found| chosen.is_none_or(|chosen| chosen.contains(&found.id)));
         self.upsert_accounts(workspace, connection, found, ListingSource::HealthCheck).await.map(drop)
     }
@@ -159,7 +153,7 @@ impl AuthMeta {
         checked.token_owner = token_owner(token_info.kind).or(checked.token_owner);
         checked.expires_at = timestamp_from_unix(token_info.expires_at);
         checked.data_access_expires_at = timestamp_from_unix(token_info.data_access_expires_at);
-        checked.chosen = token_info.selected_accounts().map(|chosen| chosen.into_iter().collect());
+        checked.granted_accounts = token_info.selected_accounts().map(|chosen| chosen.into_iter().collect());
         let may_read = checked.scopes.iter().any(|scope| scope == REQUIRED_SCOPE);
         (checked.state, checked.reason) = if may_read {
             (ConnectionState::Connected, None)

@@ -41,17 +41,17 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<AuthMeta>>> = LazyLock::new(|| {
     vec![
         login::authorize(),
         login::connect_system_user(),
-        login::finish_login(),
-        selection_page::choose_ad_accounts(),
+        login::login_callback(),
+        selection_page::submit_account_selection(),
         deauthorization::deauthorize(),
         deauthorization::delete_data(),
-        deauthorization::show_deletion(),
+        deauthorization::get_deletion(),
         connections::list_connections(),
-        connections::show_connection(),
+        connections::get_connection(),
         connections::disconnect(),
         connections::list_ad_accounts(),
         selection::select_ad_account(),
-        defaults::show_defaults(),
+        defaults::get_defaults(),
         defaults::set_defaults(),
     ]
 });
@@ -107,8 +107,8 @@ impl AuthMeta {
             Job::CheckConnection { workspace, connection } => {
                 self.check_connection(&workspace, &connection).await
             }
-            Job::DeauthorizeUser { user, until } => self.forget_person(&user, until).await,
-            Job::DeleteUserData { code } => self.delete_person(&code).await,
+            Job::DeauthorizeUser { user, until } => self.deauthorize_user(&user, until).await,
+            Job::DeleteUserData { code } => self.delete_user_data(&code).await,
             other => Err(other.wrong_queue()),
         }
     }

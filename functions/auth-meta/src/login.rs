@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use runtime::endpoint::{self, Anonymous, Endpoint};
 use runtime::operation::Header;
-use runtime::request::{self, Json, NoPath, NoQuery, RawJson, RequestContext, UnreadQuery};
+use runtime::request::{self, IgnoredQuery, Json, NoPath, NoQuery, RawJson, RequestContext};
 use runtime::response::IntoResponse;
 use runtime::session::Session;
 use runtime::{Response, problem, telemetry};
@@ -104,23 +104,23 @@ pub(crate) fn authorize() -> Endpoint<AuthMeta> {
 pub(crate) fn connect_system_user() -> Endpoint<AuthMeta> {
     let path = "/v1/workspaces/{workspace}/connections/meta/token";
     endpoint::member(Method::POST, path, CONNECT_ROLE)
-        .named("connect_system_user", "Keeps the token of a system user")
+        .named("connect_system_user", "Stores the token of a system user")
         .description(
             "The road that needs no review of the app. The token is sealed, and shown to nobody again.",
         )
-        .calls_meta()
+        .calls_platform()
         .responds(StatusCode::OK, "The connection.", AuthMeta::connect_system_user)
 }
 
-pub(crate) fn finish_login() -> Endpoint<AuthMeta> {
+pub(crate) fn login_callback() -> Endpoint<AuthMeta> {
     endpoint::public(Method::GET, CALLBACK)
-        .named("finish_login", "Takes the person in whom Meta sends back")
+        .named("login_callback", "Completes a login when Meta redirects back")
         .description(
             "A page for a browser, on which the person chooses ad accounts, or JSON for those who accept it.",
         )
         .fails_with(Error::Conflict, "The login is unknown, over, or was used already.")
         .fails_with(Error::Forbidden, "The person may not connect any more.")
-        .changes_meta()
+        .changes_platform()
         .fails_as_page()
         .responds(StatusCode::OK, "What was connected.", AuthMeta::callback)
         .with_content::<ConnectResponse>("application/json")
@@ -245,7 +245,7 @@ impl AuthMeta {
     /// Responds with an HTML page, or with JSON to clients that accept it.
     async fn callback(
         self,
-        context: RequestContext<Anonymous, NoPath, UnreadQuery<CallbackQuery>>,
+        context: RequestContext<Anonymous, NoPath, IgnoredQuery<CallbackQuery>>,
     ) -> Result<Response, Error> {
         let json = wants_json(&context.request);
         let completed = self.complete_login(&context.request, json).await;
@@ -270,14 +270,14 @@ impl AuthMeta {
         }
         self.check_may_connect(&login.workspace, &login.subject, login.role_source).await?;
         let code = code.ok_or_else(|| FieldError::new("code", "is missing; Meta sends it"))?;
-        let connected = self.finish_login(&code, &login).await?;
+        let connected = self.save_login(&code, &login).await?;
         if json {
             return Json(connected).into_response(StatusCode::OK);
         }
         self.render_selection(&login, &connected).await
     }
 
-    async fn finish_login(&self, code: &str, login: &OauthState) -> Result<ConnectResponse, Error> {
+    async fn save_login(&self, code: &str, login: &OauthState) -> Result<ConnectResponse, Error> {
         let graph = &self.connector.graph;
         let mut token = graph.exchange_code(code, &login.redirect_uri).await?.access_token;
         let mut token_info = graph.debug_token(&token).await?;

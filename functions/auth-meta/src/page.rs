@@ -34,7 +34,7 @@ pub(crate) struct ConnectResponse {
     pub(crate) ad_accounts: Vec<AdAccountView>,
 }
 
-/// What came of a choice.
+/// Result of a selection.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct SelectionResponse {
@@ -57,7 +57,7 @@ pub(crate) fn selection_form(workspace: &str, declined: &[String], form: &Select
         p { "Workspace " strong { (workspace) } " is connected to Meta. Choose which ad accounts it syncs." }
         (declined_list(declined))
         form method="post" action=(SELECTION_PATH) {
-            input type="hidden" name="choice" value=(form.secret);
+            input type="hidden" name="selection" value=(form.secret);
             fieldset {
                 legend { "Ad accounts to sync" }
                 p {
@@ -114,7 +114,7 @@ pub(crate) fn selection_result(workspace: &str, accounts: &[AdAccountView]) -> R
         }
         p { "You can change this in the product whenever you like. You can close this page." }
     };
-    page(StatusCode::OK, "Your choice is saved", &body)
+    page(StatusCode::OK, "Your selection is saved", &body)
 }
 
 /// Renders a login that the person cancelled.

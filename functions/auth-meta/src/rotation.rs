@@ -155,16 +155,13 @@ impl Rotation {
         if key_id_of(&seen.sealed_token) == Some(&self.keyring.current()) {
             return Ok(());
         }
-        let context = token_context(workspace, connection);
-        let token = match self.keyring.open(&seen.sealed_token, &context).await {
-            Err(Error::Reconnect(why)) => {
-                tracing::error!(%workspace, connection = %connection.log_id(), "A sealed token does not open.");
-                let (actor, now) = (Actor::Operator, self.clock.now());
-                return consent::mark_needs_reconnect(&self.table, workspace, &seen, &why, actor, now).await;
-            }
+        let (table, keyring, now) = (&self.table, &self.keyring, self.clock.now());
+        let token = match consent::open_token(table, keyring, workspace, &seen, now).await {
+            // The connection is marked.
+            Err(Error::Reconnect(_)) => return Ok(()),
             opened => opened?,
         };
-        let sealed = self.keyring.seal(&token, &context).await?;
+        let sealed = keyring.seal(&token, &token_context(workspace, connection)).await?;
         let keys = |sealed: &str| json!({"key": key_id_of(sealed)});
         let target = audit::connection_target(workspace, connection);
         let event = AuditEvent::new(random::id()?, Actor::Operator, "connection.resealed", target);

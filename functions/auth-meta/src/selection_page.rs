@@ -19,7 +19,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, Request, StatusCode};
 use jiff::SignedDuration;
 use runtime::endpoint::{self, Anonymous, Endpoint};
-use runtime::request::{self, Form, Json, NoPath, NoQuery, RequestContext, UnreadQuery};
+use runtime::request::{self, Form, IgnoredQuery, Json, NoPath, NoQuery, RequestContext};
 use runtime::response::IntoResponse;
 use runtime::{Response, problem, telemetry};
 use serde::Deserialize;
@@ -60,25 +60,25 @@ struct SubmittedForm {
 #[expect(dead_code, reason = "the form is read by hand")]
 pub(crate) struct AccountSelectionForm {
     /// The secret of the page.
-    choice: String,
+    selection: String,
     /// Those that are selected; it is there once for each.
     #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(extend("uniqueItems" = true)))]
     ad_account: Vec<AdAccountId>,
 }
 
-pub(crate) fn choose_ad_accounts() -> Endpoint<AuthMeta> {
+pub(crate) fn submit_account_selection() -> Endpoint<AuthMeta> {
     endpoint::public(Method::POST, SELECTION_PATH)
-        .named("choose_ad_accounts", "Submits the selection of ad accounts after a login")
+        .named("submit_account_selection", "Submits the selection of ad accounts after a login")
         .description(
             "The form of the page that ends a login, with the cookie that came with it. What differs from what that page \
              showed is changed, once.",
         )
-        .fails_with(Error::Conflict, "The page is over, of another browser, or was used for another choice.")
+        .fails_with(Error::Conflict, "The page is over, of another browser, or was used for another selection.")
         .fails_with(Error::Reconnect, "A person must connect to Meta again.")
         .fails_with(Error::Forbidden, "The person may not connect any more.")
         .fails_as_page()
-        .responds(StatusCode::OK, "What is synced now.", AuthMeta::choose_ad_accounts)
+        .responds(StatusCode::OK, "What is synced now.", AuthMeta::submit_account_selection)
         .with_content::<SelectionResponse>("application/json")
         .with_content::<String>("text/html")
 }
@@ -133,16 +133,16 @@ impl AuthMeta {
     }
 
     /// Responds with an HTML page, or with JSON to clients that accept it.
-    async fn choose_ad_accounts(
+    async fn submit_account_selection(
         self,
-        context: RequestContext<Anonymous, NoPath, UnreadQuery<NoQuery>, Form<AccountSelectionForm>>,
+        context: RequestContext<Anonymous, NoPath, IgnoredQuery<NoQuery>, Form<AccountSelectionForm>>,
     ) -> Result<Response, Error> {
         let json = wants_json(&context.request);
         let submitted = self.submit_selection(&context.request, json).await;
         Ok(submitted.unwrap_or_else(|error| match error {
             error if json => problem::to_response(&error),
             error if error.is_retryable() => {
-                page::failed(&error, "Reload this page to send your choice again.")
+                page::failed(&error, "Reload this page to send your selection again.")
             }
             error => page::failed(&error, "To choose anew, begin again from the product."),
         }))
@@ -247,7 +247,7 @@ impl AuthMeta {
         form: &SubmittedForm,
     ) -> Result<SelectionResponse, Error> {
         if selection.selection_hash != Some(form.hash()) {
-            let why = "this page was used for another choice already; the product shows what is synced";
+            let why = "this page was used for another selection already; the product shows what is synced";
             return Err(Error::Conflict(why.to_owned()));
         }
         let mut accounts = self.connector.table.accounts(&selection.workspace).await?;
@@ -288,7 +288,7 @@ fn parse_form(request: &Request<Bytes>) -> Result<SubmittedForm, Error> {
     let (mut secret, mut selected) = (None, BTreeSet::new());
     for (name, value) in form_urlencoded::parse(body) {
         let is_new = match &*name {
-            "choice" => secret.replace(value.into_owned()).is_none(),
+            "selection" => secret.replace(value.into_owned()).is_none(),
             "ad_account" => {
                 let id = value
                     .parse::<AdAccountId>()
@@ -296,7 +296,7 @@ fn parse_form(request: &Request<Bytes>) -> Result<SubmittedForm, Error> {
                 selected.insert(id)
             }
             other => {
-                let message = "is no field of this form, which has choice and ad_account";
+                let message = "is no field of this form, which has selection and ad_account";
                 return Err(FieldError::new(other, message).into());
             }
         };
@@ -304,6 +304,6 @@ fn parse_form(request: &Request<Bytes>) -> Result<SubmittedForm, Error> {
             return Err(FieldError::new(&*name, "is there more than once; send each value once").into());
         }
     }
-    let missing = || FieldError::new("choice", "is missing; send the form of the page as it is");
+    let missing = || FieldError::new("selection", "is missing; send the form of the page as it is");
     Ok(SubmittedForm { secret: secret.ok_or_else(missing)?, selected })
 }

@@ -6,13 +6,10 @@ use domain::money::Currency;
 use graph_api::account::AccountDetails;
 use graph_api::currency::minor_units;
 use graph_api::launch::LaunchDefaults;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use store::account::{AdAccount, SyncProblem};
 use store::connection::{Connection, ConnectionKind, ConnectionState};
-
-/// A connection that expires within this time is reported, because a person may have to reconnect it.
-pub(crate) const EXPIRY_WARNING_PERIOD: SignedDuration = SignedDuration::from_hours(10 * 24);
 
 /// How a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,7 +39,7 @@ pub(crate) struct ConnectionView {
     declined: Vec<String>,
     /// The ad accounts that were chosen; absent means every one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    chosen_ad_accounts: Option<Vec<AdAccountId>>,
+    granted_ad_accounts: Option<Vec<AdAccountId>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,17 +49,9 @@ pub(crate) struct ConnectionView {
     checked_at: Option<Timestamp>,
 }
 
-/// Returns the earlier expiry of a connection, and what expires.
-pub(crate) fn next_expiry(connection: &Connection) -> Option<(Timestamp, &'static str)> {
-    let token = connection.expires_at.map(|at| (at, "the token"));
-    let data = connection.data_access_expires_at.map(|at| (at, "the access to the person's data"));
-    token.into_iter().chain(data).min()
-}
-
 impl ConnectionView {
     pub(crate) fn of(connection: Connection, now: Timestamp) -> Self {
-        let expiry =
-            next_expiry(&connection).filter(|(at, _)| at.duration_since(now) < EXPIRY_WARNING_PERIOD);
+        let expiry = connection.expires_soon(now);
         let (state, reason) = match (connection.state, expiry) {
             (ConnectionState::NeedsReconnect, _) => (Health::NeedsReconnect, connection.reason),
             (_, Some((at, credential))) if at <= now => {
@@ -96,7 +85,7 @@ impl ConnectionView {
             next_step,
             scopes: connection.scopes,
             declined: connection.declined,
-            chosen_ad_accounts: connection.chosen,
+            granted_ad_accounts: connection.granted_accounts,
             expires_at: connection.expires_at,
             data_access_expires_at: connection.data_access_expires_at,
             connected_at: connection.connected_at,

@@ -1,4 +1,4 @@
-//! Applies a decision to one object: reads it from Meta, records its previous value, sets the target.
+//! Applies a decision to one entity: reads it from Meta, records its previous value, sets the target.
 
 use connector::AccountClient;
 use domain::Error;
@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use serde_json::{Value, json};
 use store::Table;
 use store::audit::{Actor, AuditEvent, Phase};
+use store::decision::DECISION_LEASE_TTL;
 
 /// Executes a recorded decision and sets its outcome. After an error the decision stays open, and a later evaluation
 /// resumes it.
@@ -23,11 +24,11 @@ pub(crate) async fn execute(
         decision.outcome = DecisionOutcome::Done;
         return Ok(());
     }
-    // People also change objects in Ads Manager, so the current state counts, not the last sync.
-    let Some(object) = client.refresh(decision.level, &decision.object).await? else {
+    // People also change entities in Ads Manager, so the current state counts, not the last sync.
+    let Some(entity) = client.refresh(decision.level, &decision.entity).await? else {
         return reject(decision, "the platform no longer returns it");
     };
-    let (before, changes) = match plan(&decision.action, &object, client) {
+    let (before, changes) = match plan(&decision.action, &entity, client) {
         // The previous value is recorded before the change: if the target is set now, an earlier attempt set it.
         Plan::NoChange if decision.before.is_some() => {
             decision.outcome = DecisionOutcome::Done;
@@ -54,7 +55,7 @@ pub(crate) async fn execute(
         return Ok(());
     }
     *decision = known;
-    match client.apply_change(object.level, &object.id, &changes).await {
+    match client.apply_change(entity.level, &entity.id, &changes).await {
         Ok(()) => {
             decision.outcome = DecisionOutcome::Done;
             Ok(())
@@ -64,12 +65,9 @@ pub(crate) async fn execute(
     }
 }
 
-/// Lease on an open decision. One change takes less, including all retries.
-const DECISION_LEASE_TTL: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
-
 /// Returns the audit event of a decision. All evaluations that work on it share one event.
 pub(crate) fn audit_event(decision: &Decision, phase: Phase, meta: Option<String>) -> AuditEvent {
-    let Decision { rule, day, object, level, at, .. } = decision;
+    let Decision { rule, day, entity, level, at, .. } = decision;
     let (verb, field, after) = match &decision.action {
         Action::Notify {} => ("noted", "", Value::Null),
         Action::Pause {} => ("paused", "status", json!(Status::Paused)),
@@ -78,10 +76,10 @@ pub(crate) fn audit_event(decision: &Decision, phase: Phase, meta: Option<String
     let actor = Actor::Rule { rule: rule.to_string() };
     let event = AuditEvent::new(
         // With the time, because a decision whose account was deleted may be made again that day.
-        format!("rule/{rule}/{day}/{object}/{at}"),
+        format!("rule/{rule}/{day}/{entity}/{at}"),
         actor,
         &format!("{level}.{verb}"),
-        format!("{level}/{object}"),
+        format!("{level}/{entity}"),
     );
     let event = event
         .in_account(&decision.ad_account)
@@ -101,10 +99,10 @@ enum Plan {
     Change { before: String, changes: Changes },
 }
 
-fn plan(action: &Action, object: &Entity, client: &AccountClient) -> Plan {
+fn plan(action: &Action, entity: &Entity, client: &AccountClient) -> Plan {
     match action {
         Action::Notify {} => Plan::NoChange,
-        Action::Pause {} if object.status != Some(Status::Active) => Plan::NoChange,
+        Action::Pause {} if entity.status != Some(Status::Active) => Plan::NoChange,
         Action::Pause {} => Plan::Change {
             before: Status::Active.as_str().to_owned(),
             changes: Changes { status: Some(Status::Paused), ..Changes::default() },
@@ -112,16 +110,16 @@ fn plan(action: &Action, object: &Entity, client: &AccountClient) -> Plan {
         Action::SetBudget { daily_budget } if daily_budget.currency != client.account.currency => {
             Plan::NotApplicable("the rule's budget is in another currency than the ad account")
         }
-        Action::SetBudget { daily_budget } => match object.daily_budget {
+        Action::SetBudget { daily_budget } => match entity.daily_budget {
             Some(now) if now == daily_budget.amount => Plan::NoChange,
             Some(now) => Plan::Change {
                 before: now.to_string(),
                 changes: Changes { daily_budget: Some(daily_budget.amount), ..Changes::default() },
             },
-            None if object.lifetime_budget.is_some() => {
+            None if entity.lifetime_budget.is_some() => {
                 Plan::NotApplicable("it has a lifetime budget, which is not set by the day")
             }
-            None if object.level == Level::Campaign => {
+            None if entity.level == Level::Campaign => {
                 Plan::NotApplicable("the campaign holds no budget; its ad sets do")
             }
             None => Plan::NotApplicable("the ad set holds no budget; its campaign does"),

@@ -1,8 +1,8 @@
 //! Evaluates rules over facts and applies their decisions.
 //!
 //! An account is evaluated when its last open chunk completes, and on a schedule. Each rule sums the facts of its
-//! window per object. Where the condition holds and the guard is satisfied, the decision is recorded before it is
-//! executed, at most once per rule, object and day. Incomplete facts lead to no decision.
+//! window per entity. Where the condition holds and the guard is satisfied, the decision is recorded before it is
+//! executed, at most once per rule, entity and day. Incomplete facts lead to no decision.
 
 mod execute;
 mod rules;
@@ -40,9 +40,9 @@ const OPEN_DECISION_LOOKBACK_DAYS: i32 = 7;
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<EvaluateRules>>> = LazyLock::new(|| {
     vec![
         rules::list_rules(),
-        rules::add_rule(),
+        rules::create_rule(),
         rules::replace_rule(),
-        rules::remove_rule(),
+        rules::delete_rule(),
         rules::list_decisions(),
     ]
 });
@@ -94,7 +94,7 @@ impl EvaluateRules {
 
     async fn evaluate_all(&self, client: &AccountClient, rules: &[Rule]) -> Result<(), Error> {
         let chunks = self.connector.table.chunks(&client.workspace, &client.account.id).await?;
-        // One throttled object, such as after four budget changes in an hour, does not hold up the others.
+        // One throttled entity, such as after four budget changes in an hour, does not hold up the others.
         let mut failed = None;
         for rule in rules {
             if let Err(error) = self.resume_open_decisions(client, rule).await {
@@ -118,7 +118,7 @@ impl EvaluateRules {
         let mut failed = None;
         for decision in table.decisions_since(workspace, &rule.id, recent).await? {
             let open =
-                decision.outcome == DecisionOutcome::Deciding && decision.ad_account == client.account.id;
+                decision.outcome == DecisionOutcome::Pending && decision.ad_account == client.account.id;
             if !open {
                 continue;
             }
@@ -151,12 +151,12 @@ impl EvaluateRules {
             return Ok(Vec::new());
         }
         let weeks = table.facts(workspace, &account.id, rule.spec.level, window).await?;
-        let sums = fact::sum_by_object(&weeks, window);
-        let objects = table.entities(workspace, &account.id, rule.spec.level).await?;
+        let sums = fact::sum_by_entity(&weeks, window);
+        let entities = table.entities(workspace, &account.id, rule.spec.level).await?;
         let mut decisions = Vec::new();
-        // Only delivering objects are evaluated: no action applies to the others.
-        for object in objects.iter().map(|stored| &stored.entity).filter(|object| is_running(object)) {
-            let measures = sums.get(&object.id).cloned().unwrap_or_default();
+        // Only delivering entities are evaluated: no action applies to the others.
+        for entity in entities.iter().map(|stored| &stored.entity).filter(|entity| is_running(entity)) {
+            let measures = sums.get(&entity.id).cloned().unwrap_or_default();
             let Evaluation::Met(value) = rule.spec.when.evaluate(&measures) else { continue };
             let reason = rule.spec.guard.insufficient_data(&measures);
             decisions.push(Decision {
@@ -164,8 +164,8 @@ impl EvaluateRules {
                 rule_name: rule.spec.name.clone(),
                 ad_account: account.id.clone(),
                 level: rule.spec.level,
-                object: object.id.clone(),
-                object_name: object.name.clone(),
+                entity: entity.id.clone(),
+                entity_name: entity.name.clone(),
                 day: today,
                 window,
                 condition: rule.spec.when.clone(),
@@ -176,14 +176,14 @@ impl EvaluateRules {
                 outcome: if reason.is_some() {
                     DecisionOutcome::InsufficientData
                 } else {
-                    DecisionOutcome::Deciding
+                    DecisionOutcome::Pending
                 },
                 reason,
                 before: None,
                 at: now,
             });
         }
-        tracing::info!(%workspace, rule = %rule.id, objects = objects.len(), matched = decisions.len(), "Evaluated a rule.");
+        tracing::info!(%workspace, rule = %rule.id, entities = entities.len(), matched = decisions.len(), "Evaluated a rule.");
         Ok(decisions)
     }
 
@@ -191,7 +191,7 @@ impl EvaluateRules {
     async fn record_decision(&self, client: &AccountClient, decision: Decision) -> Result<(), Error> {
         let (table, now) = (&self.connector.table, self.host.clock.now());
         match table.record_decision(&client.workspace, &decision, now).await? {
-            DecisionClaim::Acquired if decision.outcome == DecisionOutcome::Deciding => {
+            DecisionClaim::Acquired if decision.outcome == DecisionOutcome::Pending => {
                 let day = decision.day;
                 self.execute_decision(client, decision, day).await
             }
@@ -214,7 +214,7 @@ impl EvaluateRules {
             let phase = match decision.outcome {
                 DecisionOutcome::Done | DecisionOutcome::NoChange => Phase::Done,
                 DecisionOutcome::Expired => Phase::Unknown,
-                DecisionOutcome::Rejected | DecisionOutcome::InsufficientData | DecisionOutcome::Deciding => {
+                DecisionOutcome::Rejected | DecisionOutcome::InsufficientData | DecisionOutcome::Pending => {
                     Phase::Failed
                 }
             };
@@ -226,12 +226,12 @@ impl EvaluateRules {
             && !matches!(decision.action, Action::Notify {})
         {
             // Stores the state after the change without waiting for the next sync.
-            client.refresh(decision.level, &decision.object).await?;
+            client.refresh(decision.level, &decision.entity).await?;
             if matches!(decision.action, Action::Pause {}) {
-                client.refresh_descendants(decision.level, &decision.object).await?;
+                client.refresh_descendants(decision.level, &decision.entity).await?;
             }
         }
-        tracing::info!(rule = %decision.rule, object = %decision.object, outcome = ?decision.outcome, "Executed a decision.");
+        tracing::info!(rule = %decision.rule, entity = %decision.entity, outcome = ?decision.outcome, "Executed a decision.");
         result
     }
 }
@@ -251,8 +251,8 @@ fn is_fresh(
     Ok(chunk.and_then(|chunk| chunk.completed_at).is_some_and(|completed| completed >= needed))
 }
 
-fn is_running(object: &Entity) -> bool {
-    matches!(object.effective_status, Some(EffectiveStatus::Active | EffectiveStatus::WithIssues))
+fn is_running(entity: &Entity) -> bool {
+    matches!(entity.effective_status, Some(EffectiveStatus::Active | EffectiveStatus::WithIssues))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use store::audit::EventRecord;
 
 use crate::EvaluateRules;
 
-/// Limit of rules per workspace: each one costs a pass over every object.
+/// Limit of rules per workspace: each one costs a pass over every entity.
 const MAX_RULES_PER_WORKSPACE: usize = 250;
 
 /// Which decisions.
@@ -50,11 +50,11 @@ pub(crate) fn list_rules() -> Endpoint<EvaluateRules> {
         .responds(StatusCode::OK, "Every rule of the workspace.", EvaluateRules::list_rules)
 }
 
-pub(crate) fn add_rule() -> Endpoint<EvaluateRules> {
+pub(crate) fn create_rule() -> Endpoint<EvaluateRules> {
     endpoint::member(Method::POST, "/v1/workspaces/{workspace}/rules", Role::Editor)
-        .named("add_rule", "Adds a rule")
+        .named("create_rule", "Creates a rule")
         .fails_with(Error::Conflict, "The workspace is full, or the key was used for another rule.")
-        .responds(StatusCode::CREATED, "The rule with its id.", EvaluateRules::add_rule)
+        .responds(StatusCode::CREATED, "The rule with its id.", EvaluateRules::create_rule)
 }
 
 pub(crate) fn replace_rule() -> Endpoint<EvaluateRules> {
@@ -63,16 +63,16 @@ pub(crate) fn replace_rule() -> Endpoint<EvaluateRules> {
         .responds(StatusCode::OK, "The rule as it is now.", EvaluateRules::replace_rule)
 }
 
-pub(crate) fn remove_rule() -> Endpoint<EvaluateRules> {
+pub(crate) fn delete_rule() -> Endpoint<EvaluateRules> {
     endpoint::member(Method::DELETE, "/v1/workspaces/{workspace}/rules/{rule}", Role::Editor)
-        .named("remove_rule", "Removes a rule")
+        .named("delete_rule", "Deletes a rule")
         .description("What it decided stays.")
-        .responds(StatusCode::NO_CONTENT, "It is removed.", EvaluateRules::remove_rule)
+        .responds(StatusCode::NO_CONTENT, "It is removed.", EvaluateRules::delete_rule)
 }
 
 pub(crate) fn list_decisions() -> Endpoint<EvaluateRules> {
     endpoint::member(Method::GET, "/v1/workspaces/{workspace}/rules/{rule}/decisions", Role::Viewer)
-        .named("list_decisions", "Lists what a rule decided")
+        .named("list_decisions", "Lists the decisions of a rule")
         .responds(StatusCode::OK, "The decisions, newest day first.", EvaluateRules::list_decisions)
 }
 
@@ -82,7 +82,7 @@ impl EvaluateRules {
         Ok(Json(List { data: rules, after: None }))
     }
 
-    async fn add_rule(
+    async fn create_rule(
         self,
         context: RequestContext<Session, NoPath, NoQuery, Json<RuleSpec>>,
     ) -> Result<Json<Rule>, Error> {
@@ -96,7 +96,7 @@ impl EvaluateRules {
         }
         let rule = Rule { id: new_id(idempotency_key(&request)?, workspace)?, spec };
         let recorded = self.recorded(&session, "rule.added", &rule.id, None, Some(&rule))?;
-        let added = self.connector.table.add_rule(workspace, &rule, &recorded).await;
+        let added = self.connector.table.create_rule(workspace, &rule, &recorded).await;
         match added {
             Ok(()) => Ok(Json(rule)),
             // The same key with the same document is a retry; with another document it is a conflict.
@@ -128,12 +128,12 @@ impl EvaluateRules {
         Ok(Json(rule))
     }
 
-    async fn remove_rule(self, context: RequestContext<Session, RulePath>) -> Result<NoContent, Error> {
+    async fn delete_rule(self, context: RequestContext<Session, RulePath>) -> Result<NoContent, Error> {
         let RequestContext { caller: session, path: RulePath { rule: id }, .. } = context;
         let workspace = &session.workspace;
         let before = self.connector.table.rule(workspace, &id).await?.ok_or_else(not_found)?;
         let recorded = self.recorded(&session, "rule.removed", &id, Some(&before), None)?;
-        match self.connector.table.remove_rule(workspace, &id, &recorded).await {
+        match self.connector.table.delete_rule(workspace, &id, &recorded).await {
             Err(StoreError::Conflict) => return Err(not_found()),
             removed => removed?,
         }
@@ -156,7 +156,7 @@ impl EvaluateRules {
         let mut data = self.connector.table.decisions(workspace, &rule, before, limit + 1).await?;
         let more = data.len() > limit;
         data.truncate(limit);
-        let position = |decision: &Decision| format!("{}#{}", decision.day, decision.object);
+        let position = |decision: &Decision| format!("{}#{}", decision.day, decision.entity);
         let after = data.last().filter(|_| more).map(|decision| page::encode_cursor(&position(decision)));
         Ok(Json(List { data, after }))
     }
@@ -198,10 +198,10 @@ fn new_id(key: Option<&str>, workspace: &Tenant) -> Result<RuleId, Error> {
     Ok(id.parse()?)
 }
 
-/// Checks whether a text is a decision's position in the list: day and object.
+/// Checks whether a text is a decision's position in the list: day and entity.
 fn is_position(position: &str) -> bool {
     let parts = position.split_once('#');
-    parts.is_some_and(|(day, object)| day.parse::<Date>().is_ok() && object.parse::<EntityId>().is_ok())
+    parts.is_some_and(|(day, entity)| day.parse::<Date>().is_ok() && entity.parse::<EntityId>().is_ok())
 }
 
 fn not_found() -> Error {

@@ -1,4 +1,4 @@
-//! Changes and deletes objects: at Meta first, then in the table.
+//! Changes and deletes entities: at Meta first, then in the table.
 
 use connector::{AccountClient, Purpose};
 use domain::entity::{Changes, EffectiveStatus, Entity, Level, Status};
@@ -32,7 +32,7 @@ pub(crate) struct Patch {
     #[serde(default, deserialize_with = "non_null")]
     #[cfg_attr(feature = "describe", schemars(with = "NewStatus"))]
     status: Option<NewStatus>,
-    /// A new daily budget, where this object holds one.
+    /// A new daily budget, where this entity holds one.
     #[serde(default, deserialize_with = "non_null")]
     #[cfg_attr(feature = "describe", schemars(with = "domain::money::Budget"))]
     daily_budget: Option<Money>,
@@ -66,16 +66,16 @@ pub(crate) const AD: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}
 pub(crate) struct EntityPath {
     /// An ad account of the workspace.
     pub(crate) ad_account: AdAccountId,
-    /// Meta's id of the object.
+    /// Meta's id of the entity.
     pub(crate) id: EntityId,
 }
 
 pub(crate) fn change_entity(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
     let description = "It as the platform returns it after the change, without metrics.";
     endpoint::member(Method::PATCH, path, Role::Editor)
-        .named(format!("change_{level}"), format!("Changes one {level} at Meta"))
+        .named(format!("update_{level}"), format!("Updates one {level} at Meta"))
         .fails_with(Error::Conflict, "It holds no budget that could be changed.")
-        .changes_meta()
+        .changes_platform()
         .responds(StatusCode::OK, description, move |function: ManageCampaign, context| {
             function.change_entity(context, level)
         })
@@ -85,7 +85,7 @@ pub(crate) fn delete_entity(path: &'static str, level: Level) -> Endpoint<Manage
     endpoint::member(Method::DELETE, path, Role::Editor)
         .named(format!("delete_{level}"), format!("Deletes one {level} at Meta"))
         .description("Meta deletes what is below it as well.")
-        .changes_meta()
+        .changes_platform()
         .responds(StatusCode::NO_CONTENT, "It is deleted.", move |function: ManageCampaign, context| {
             function.delete_entity(context, level)
         })
@@ -100,11 +100,11 @@ impl ManageCampaign {
         let RequestContext { caller: session, path, body: Json(patch), .. } = context;
         let (workspace, EntityPath { ad_account: account, id }) = (&session.workspace, path);
         let currency = self.connector.table.require_account(workspace, &account).await?.currency;
-        let object = self.object(workspace, &account, level, &id).await?;
-        let changes = patch.changes(&object, currency)?;
+        let entity = self.entity(workspace, &account, level, &id).await?;
+        let changes = patch.changes(&entity, currency)?;
         let client = self.connector.open(workspace, &account, Purpose::Management).await?;
         let result = async {
-            let (before, after) = audit_diff(&object, &changes);
+            let (before, after) = audit_diff(&entity, &changes);
             let event = user_event(&session, &format!("{level}.changed"), format!("{level}/{id}"))?;
             let event = event.in_account(&account).with_change(before, after);
             let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
@@ -113,7 +113,7 @@ impl ManageCampaign {
             refetch(&client, level, &id, &changes).await
         };
         let result = result.await;
-        let current = client.close(result).await?.unwrap_or(object);
+        let current = client.close(result).await?.unwrap_or(entity);
         Ok(Json(EntityView::new(current, currency, None)))
     }
 
@@ -124,11 +124,11 @@ impl ManageCampaign {
     ) -> Result<NoContent, Error> {
         let RequestContext { caller: session, path, .. } = context;
         let (workspace, EntityPath { ad_account: account, id }) = (&session.workspace, path);
-        let object = self.object(workspace, &account, level, &id).await?;
+        let entity = self.entity(workspace, &account, level, &id).await?;
         let client = self.connector.open(workspace, &account, Purpose::Management).await?;
         let removed = async {
             let event = user_event(&session, &format!("{level}.deleted"), format!("{level}/{id}"))?;
-            let before = json!({"name": object.name, "status": object.status});
+            let before = json!({"name": entity.name, "status": entity.status});
             let event = event.in_account(&account).with_change(before, json!({"status": Status::Deleted}));
             let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
             let removed = client.delete(&id).await;
@@ -137,7 +137,7 @@ impl ManageCampaign {
         let removed = removed.await;
         client.close(removed).await?;
         if level == Level::Campaign {
-            match self.withdraw(&session, &account, &id).await {
+            match self.cancel_activation(&session, &account, &id).await {
                 // An activation in progress finds the campaign deleted and fails; the deletion stands.
                 Ok(_) | Err(Error::Conflict(_)) => {}
                 Err(error) => return Err(error),
@@ -145,24 +145,20 @@ impl ManageCampaign {
         }
         // Meta deletes the descendants as well and no longer lists any of them.
         let table = &self.connector.table;
-        let as_of = table.begin_fetch(workspace, &account).await?;
+        let fetch_number = table.begin_fetch(workspace, &account).await?;
         for below in [Level::Campaign, Level::AdSet, Level::Ad].into_iter().filter(|below| *below >= level) {
             for stored in table.entities(workspace, &account, below).await? {
-                let mut object = stored.entity;
-                let parents = [Some(&object.id), object.campaign_id.as_ref(), object.adset_id.as_ref()];
+                let mut entity = stored.entity;
+                let parents = [Some(&entity.id), entity.campaign_id.as_ref(), entity.adset_id.as_ref()];
                 if !parents.contains(&Some(&id)) {
                     continue;
                 }
-                if object.id == id {
-                    object.status = Some(Status::Deleted);
+                if entity.id == id {
+                    entity.status = Some(Status::Deleted);
                 }
-                object.effective_status = Some(EffectiveStatus::Deleted);
+                entity.effective_status = Some(EffectiveStatus::Deleted);
                 table
-                    .upsert_entity(
-                        workspace,
-                        &account,
-                        &StoredEntity { entity: object, as_of, hidden: false },
-                    )
+                    .upsert_entity(workspace, &account, &StoredEntity { entity, fetch_number, hidden: false })
                     .await?;
             }
         }
@@ -171,25 +167,25 @@ impl ManageCampaign {
 }
 
 /// Returns the values before and after a change, for the audit log.
-fn audit_diff(object: &Entity, changes: &Changes) -> (Value, Value) {
+fn audit_diff(entity: &Entity, changes: &Changes) -> (Value, Value) {
     let (mut before, mut after) = (Map::new(), Map::new());
     let mut record = |name: &str, was: Value, becomes: Value| {
         before.insert(name.to_owned(), was);
         after.insert(name.to_owned(), becomes);
     };
     if let Some(name) = &changes.name {
-        record("name", json!(object.name), json!(name));
+        record("name", json!(entity.name), json!(name));
     }
     if let Some(status) = &changes.status {
-        record("status", json!(object.status), json!(status));
+        record("status", json!(entity.status), json!(status));
     }
     if let Some(budget) = changes.daily_budget {
-        record("daily_budget", json!(object.daily_budget), json!(budget));
+        record("daily_budget", json!(entity.daily_budget), json!(budget));
     }
     (before.into(), after.into())
 }
 
-/// Reads an object again after a change, which may also have changed its effective status.
+/// Reads an entity again after a change, which may also have changed its effective status.
 async fn refetch(
     client: &AccountClient,
     level: Level,
@@ -204,7 +200,7 @@ async fn refetch(
 }
 
 impl Patch {
-    fn changes(self, object: &Entity, currency: Currency) -> Result<Changes, Error> {
+    fn changes(self, entity: &Entity, currency: Currency) -> Result<Changes, Error> {
         if self.name.is_none() && self.status.is_none() && self.daily_budget.is_none() {
             return Err(FieldError::new("body", "must set name, status or daily_budget").into());
         }
@@ -220,9 +216,9 @@ impl Patch {
             if !budget.is_budget() {
                 return Err(FieldError::new("daily_budget.amount", Money::invalid_budget_message()).into());
             }
-            if object.daily_budget.is_none() {
+            if entity.daily_budget.is_none() {
                 let why =
-                    format!("{} {} holds no daily budget that could be changed", object.level, object.id);
+                    format!("{} {} holds no daily budget that could be changed", entity.level, entity.id);
                 return Err(Error::Conflict(why));
             }
         }

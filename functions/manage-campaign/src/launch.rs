@@ -1,7 +1,7 @@
 //! A launch: one document becomes a campaign, an ad set and an ad, all PAUSED, or nothing.
 //!
-//! Each step is saved as an intent before its call to Meta, and with the object's id after it. A crash in between
-//! leaves an intent with an unknown outcome; the next worker searches for the object by its name, which contains the
+//! Each step is saved as an intent before its call to Meta, and with the entity's id after it. A crash in between
+//! leaves an intent with an unknown outcome; the next worker searches for the entity by its name, which contains the
 //! launch id, before it creates anything. A step that fails permanently undoes the previous ones in reverse order.
 
 use std::time::Duration;
@@ -85,25 +85,25 @@ struct LaunchPath {
 
 pub(crate) fn launch() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::POST, CAMPAIGNS, Role::Editor)
-        .named("launch", "Launches a campaign")
+        .named("launch_campaign", "Launches a campaign")
         .description(
             "A campaign, an ad set and an ad, all of them paused, or nothing. Where the document is silent, it takes the ad \
              account's defaults.",
         )
-        .needs_key("Of your own per launch: a repeated request with the same text launches once.")
+        .requires_idempotency_key("Chosen by the client, one per launch. A repeated request with the same key launches once.")
         .handles_own_idempotency()
-        .fails_with(Error::Conflict, "The key was used for another document, or the launch is under way or flagged.")
-        .changes_meta()
+        .fails_with(Error::Conflict, "The key was used for another document, or the launch is in progress or needs review.")
+        .changes_platform()
         .responds(StatusCode::CREATED, "The launch.", ManageCampaign::launch)
         .with_header(
             Header::required("Location", "URL of the launch.").with_format("uri-reference"),
         )
 }
 
-pub(crate) fn show_launch() -> Endpoint<ManageCampaign> {
+pub(crate) fn get_launch() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::GET, "/v1/workspaces/{workspace}/launches/{launch}", Role::Viewer)
-        .named("show_launch", "Shows a launch")
-        .responds(StatusCode::OK, "The launch.", ManageCampaign::show_launch)
+        .named("get_launch", "Returns a launch")
+        .responds(StatusCode::OK, "The launch.", ManageCampaign::get_launch)
 }
 
 impl ManageCampaign {
@@ -151,12 +151,12 @@ impl ManageCampaign {
         let launch = stored.launch;
         let why = launch.failure.as_deref().unwrap_or("a step failed");
         match launch.state {
-            LaunchState::Committed | LaunchState::Running | LaunchState::Undoing => {}
-            LaunchState::Undone => {
+            LaunchState::Committed | LaunchState::Running | LaunchState::RollingBack => {}
+            LaunchState::RolledBack => {
                 let why = format!("{why}; everything that was created has been deleted again");
                 return Err(Error::RejectedByPlatform(why));
             }
-            LaunchState::Flagged => {
+            LaunchState::NeedsReview => {
                 let why =
                     format!("{why}; GET launches/{} shows what exists and must be looked at", launch.id);
                 return Err(Error::Conflict(why));
@@ -168,7 +168,7 @@ impl ManageCampaign {
         Ok((HeaderMap::from_iter([(LOCATION, location)]), Json(LaunchView::from(launch))))
     }
 
-    async fn show_launch(
+    async fn get_launch(
         self,
         context: RequestContext<Session, LaunchPath>,
     ) -> Result<Json<LaunchView>, Error> {
@@ -207,7 +207,7 @@ impl ManageCampaign {
         tracing::error!(%workspace, launch = %id, %error, "A launch needs a person.");
         stored.launch.failure = Some(error.public_detail());
         stored.audit_reason = Some(error.audit_detail());
-        self.finish(workspace, &mut stored, LaunchState::Flagged).await
+        self.finish(workspace, &mut stored, LaunchState::NeedsReview).await
     }
 
     async fn create_and_run(
@@ -316,14 +316,14 @@ impl ManageCampaign {
                 Ok(id) => self.record_created(client, stored, step, id).await?,
                 Err(error) if error.is_retryable() => return Err(error),
                 Err(error) => {
-                    stored.launch.state = LaunchState::Undoing;
+                    stored.launch.state = LaunchState::RollingBack;
                     stored.launch.failure = Some(format!("{}: {}", step.level(), error.public_detail()));
                     stored.audit_reason = Some(format!("{}: {}", step.level(), error.audit_detail()));
                     self.save(client, stored).await?;
                 }
             }
         }
-        if stored.launch.state == LaunchState::Undoing {
+        if stored.launch.state == LaunchState::RollingBack {
             self.undo(client, stored).await?;
         }
         Ok(())
@@ -368,7 +368,7 @@ impl ManageCampaign {
         self.save(client, stored).await
     }
 
-    /// Deletes the created objects, newest first, starting with one that a lost response may have left. An object that
+    /// Deletes the created entities, newest first, starting with one that a lost response may have left. An entity that
     /// is already gone counts as deleted.
     async fn undo(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
         if let Some(step) = stored.launch.intent {
@@ -382,7 +382,7 @@ impl ManageCampaign {
             stored.launch.created.pop();
             self.save(client, stored).await?;
         }
-        self.finish(&client.workspace, stored, LaunchState::Undone).await
+        self.finish(&client.workspace, stored, LaunchState::RolledBack).await
     }
 
     /// Saves the final state of a launch, and records its outcome in the same transaction. If that fails, the launch is
@@ -402,8 +402,8 @@ impl ManageCampaign {
         let event = AuditEvent {
             phase: match launch.state {
                 LaunchState::Committed => Phase::Done,
-                LaunchState::Undone => Phase::Failed,
-                LaunchState::Running | LaunchState::Undoing | LaunchState::Flagged => Phase::Unknown,
+                LaunchState::RolledBack => Phase::Failed,
+                LaunchState::Running | LaunchState::RollingBack | LaunchState::NeedsReview => Phase::Unknown,
             },
             meta: launch.id_of(Step::Campaign).map(ToString::to_string),
             reason: ended.audit_reason.clone(),
@@ -438,5 +438,5 @@ fn audit_event(stored: &StoredLaunch) -> AuditEvent {
 }
 
 fn is_settled(launch: &Launch) -> bool {
-    matches!(launch.state, LaunchState::Committed | LaunchState::Undone | LaunchState::Flagged)
+    matches!(launch.state, LaunchState::Committed | LaunchState::RolledBack | LaunchState::NeedsReview)
 }

@@ -1,7 +1,7 @@
 //! Launches, schedules, changes and deletes campaigns, ad sets and ads.
 //!
 //! Reads come from the table. A write goes to Meta first and, after Meta has confirmed it, to the table as Meta then
-//! returns the object. A launch and a scheduled activation are state machines in the table, so that work resumes after
+//! returns the entity. A launch and a scheduled activation are state machines in the table, so that work resumes after
 //! a crash between any two steps.
 
 mod change;
@@ -29,9 +29,9 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
         list::show_entity(change::CAMPAIGN, Level::Campaign),
         change::change_entity(change::CAMPAIGN, Level::Campaign),
         change::delete_entity(change::CAMPAIGN, Level::Campaign),
-        schedule::show_schedule(),
+        schedule::get_schedule(),
         schedule::set_schedule(),
-        schedule::withdraw_schedule(),
+        schedule::cancel_schedule(),
         list::list_entities(list::ADSETS, Level::AdSet),
         list::show_entity(change::ADSET, Level::AdSet),
         change::change_entity(change::ADSET, Level::AdSet),
@@ -40,7 +40,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<ManageCampaign>>> = LazyLock::new(||
         list::show_entity(change::AD, Level::Ad),
         change::change_entity(change::AD, Level::Ad),
         change::delete_entity(change::AD, Level::Ad),
-        launch::show_launch(),
+        launch::get_launch(),
     ]
 });
 

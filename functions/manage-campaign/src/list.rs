@@ -1,4 +1,4 @@
-//! Lists objects with their metrics over a date range, including objects without delivery.
+//! Lists entities with their metrics over a date range, including entities without delivery.
 
 use domain::date::{DateRange, Day, IsoWeek};
 use domain::entity::{EffectiveStatus, Entity, Level, Status};
@@ -23,7 +23,7 @@ use crate::change::EntityPath;
 /// Default length of the date range, in days.
 const DEFAULT_DAYS: i32 = 30;
 
-/// Which objects, over which days, in which order.
+/// Which entities, over which days, in which order.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -32,13 +32,13 @@ pub(crate) struct ListQuery {
     since: Option<Day>,
     /// Last day, included; today when it is left out.
     until: Option<Day>,
-    /// The metric to sort by; objects for which it is unknown come last.
+    /// The metric to sort by; entities for which it is unknown come last.
     #[serde(default = "by_spend")]
     sort: Metric,
     /// Whether the highest or the lowest comes first.
     #[serde(default)]
     order: Order,
-    /// Only objects in one of these states.
+    /// Only entities in one of these states.
     effective_status: Option<Vec<KnownStatus>>,
     /// Only what is below this campaign.
     campaign_id: Option<EntityId>,
@@ -105,19 +105,19 @@ pub(crate) struct EntityView {
 }
 
 impl EntityView {
-    pub(crate) fn new(object: Entity, currency: Currency, measures: Option<&Measures>) -> Self {
+    pub(crate) fn new(entity: Entity, currency: Currency, measures: Option<&Measures>) -> Self {
         let money = |amount: Option<i64>| amount.map(|amount| Money { amount, currency });
         Self {
-            daily_budget: money(object.daily_budget),
-            lifetime_budget: money(object.lifetime_budget),
-            id: object.id,
-            campaign_id: object.campaign_id,
-            adset_id: object.adset_id,
-            name: object.name,
-            status: object.status,
-            effective_status: object.effective_status,
-            objective: object.objective,
-            created_time: object.created_time,
+            daily_budget: money(entity.daily_budget),
+            lifetime_budget: money(entity.lifetime_budget),
+            id: entity.id,
+            campaign_id: entity.campaign_id,
+            adset_id: entity.adset_id,
+            name: entity.name,
+            status: entity.status,
+            effective_status: entity.effective_status,
+            objective: entity.objective,
+            created_time: entity.created_time,
             metrics: measures.map(MeasuresView::from),
         }
     }
@@ -143,7 +143,7 @@ pub(crate) const ADS: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account
 
 pub(crate) fn list_entities(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
     endpoint::member(Method::GET, path, Role::Viewer)
-        .named(format!("list_{level}s"), format!("Lists {level}s with their numbers"))
+        .named(format!("list_{level}s"), format!("Lists {level}s with their metrics"))
         .description("Those without delivery are listed with zeros.")
         .responds(StatusCode::OK, "A page of them.", move |function: ManageCampaign, context| {
             function.list_entities(context, level)
@@ -152,13 +152,13 @@ pub(crate) fn list_entities(path: &'static str, level: Level) -> Endpoint<Manage
 
 pub(crate) fn show_entity(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
     endpoint::member(Method::GET, path, Role::Viewer)
-        .named(format!("show_{level}"), format!("Shows one {level} with its numbers"))
+        .named(format!("get_{level}"), format!("Returns one {level} with its metrics"))
         .responds(StatusCode::OK, "It, as Meta last showed it.", move |function: ManageCampaign, context| {
             function.show_entity(context, level)
         })
 }
 
-/// Position of an object in the list: the sort metric (unknown values last), then the id, so that a page starts where
+/// Position of an entity in the list: the sort metric (unknown values last), then the id, so that a page starts where
 /// the previous one ended.
 type Position = (Option<Decimal>, String);
 
@@ -174,34 +174,34 @@ impl ManageCampaign {
         let range = self.range(query.since, query.until, &account)?;
         let after = query.after.map(|after| parse_position(after.position())).transpose()?;
 
-        let mut objects = self.objects_with_measures(workspace, &account.id, level, range).await?;
+        let mut entities = self.entities_with_measures(workspace, &account.id, level, range).await?;
         if let Some(statuses) = &query.effective_status {
-            objects.retain(|(object, _)| {
-                let status = object.effective_status.as_ref().map(EffectiveStatus::as_str);
+            entities.retain(|(entity, _)| {
+                let status = entity.effective_status.as_ref().map(EffectiveStatus::as_str);
                 statuses.iter().any(|wanted| Some(wanted.0.as_str()) == status)
             });
         }
         if query.campaign_id.is_some() {
-            objects.retain(|(object, _)| object.campaign_id == query.campaign_id);
+            entities.retain(|(entity, _)| entity.campaign_id == query.campaign_id);
         }
-        let position = |(object, measures): &(Entity, Measures)| -> Position {
-            (query.sort.of(measures), object.id.to_string())
+        let position = |(entity, measures): &(Entity, Measures)| -> Position {
+            (query.sort.of(measures), entity.id.to_string())
         };
         let compare = |a: &Position, b: &Position| query.order.compare(a, b);
-        objects.sort_by(|a, b| compare(&position(a), &position(b)));
+        entities.sort_by(|a, b| compare(&position(a), &position(b)));
         if let Some(after) = after {
-            objects.retain(|entry| compare(&position(entry), &after).is_gt());
+            entities.retain(|entry| compare(&position(entry), &after).is_gt());
         }
         let limit = query.limit.rows();
-        let more = objects.len() > limit;
-        objects.truncate(limit);
-        let after = objects
+        let more = entities.len() > limit;
+        entities.truncate(limit);
+        let after = entities
             .last()
             .filter(|_| more)
             .map(|entry| page::encode_cursor(&write_position(&position(entry))));
-        let data = objects
+        let data = entities
             .into_iter()
-            .map(|(object, measures)| EntityView::new(object, account.currency, Some(&measures)))
+            .map(|(entity, measures)| EntityView::new(entity, account.currency, Some(&measures)))
             .collect();
         let incomplete_weeks = self.connector.table.incomplete_weeks(workspace, &account.id, range).await?;
         let (since, until) = (range.since, range.until);
@@ -218,14 +218,14 @@ impl ManageCampaign {
         let (workspace, DateRangeQuery { since, until }) = (&session.workspace, query);
         let account = self.connector.table.require_account(workspace, &ad_account).await?;
         let range = self.range(since, until, &account)?;
-        let object = self.object(workspace, &account.id, level, &id).await?;
+        let entity = self.entity(workspace, &account.id, level, &id).await?;
         let weeks = self.connector.table.facts(workspace, &account.id, level, range).await?;
-        let measures = fact::sum_by_object(&weeks, range).remove(&object.id).unwrap_or_default();
-        Ok(Json(EntityView::new(object, account.currency, Some(&measures))))
+        let measures = fact::sum_by_entity(&weeks, range).remove(&entity.id).unwrap_or_default();
+        Ok(Json(EntityView::new(entity, account.currency, Some(&measures))))
     }
 
-    /// Returns a stored object of this account.
-    pub(crate) async fn object(
+    /// Returns a stored entity of this account.
+    pub(crate) async fn entity(
         &self,
         workspace: &Tenant,
         account: &AdAccountId,
@@ -236,7 +236,7 @@ impl ManageCampaign {
         stored.map(|stored| stored.entity).ok_or_else(|| Error::NotFound(format!("{level} {id}")))
     }
 
-    async fn objects_with_measures(
+    async fn entities_with_measures(
         &self,
         workspace: &Tenant,
         account: &AdAccountId,
@@ -244,10 +244,10 @@ impl ManageCampaign {
         range: DateRange,
     ) -> Result<Vec<(Entity, Measures)>, Error> {
         let table = self.connector.table.eventually_consistent();
-        let objects = table.entities(workspace, account, level).await?;
+        let entities = table.entities(workspace, account, level).await?;
         let weeks = table.facts(workspace, account, level, range).await?;
-        let mut sums = fact::sum_by_object(&weeks, range);
-        Ok(objects
+        let mut sums = fact::sum_by_entity(&weeks, range);
+        Ok(entities
             .into_iter()
             .map(|stored| {
                 let measures = sums.remove(&stored.entity.id).unwrap_or_default();

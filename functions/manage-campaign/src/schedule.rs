@@ -1,6 +1,6 @@
 //! Scheduled activation: starts a campaign at a local time in a named time zone.
 //!
-//! The table is authoritative: it names the valid timer, and a replaced or withdrawn timer does nothing.
+//! The table is authoritative: it names the valid timer, and a replaced or cancelled timer does nothing.
 
 use std::time::Duration;
 
@@ -58,25 +58,25 @@ pub(crate) struct NewSchedule {
 
 const SCHEDULE: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}/schedule";
 
-pub(crate) fn show_schedule() -> Endpoint<ManageCampaign> {
+pub(crate) fn get_schedule() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::GET, SCHEDULE, Role::Viewer)
-        .named("show_schedule", "Shows the time at which a campaign is activated")
-        .responds(StatusCode::OK, "The activation.", ManageCampaign::show_schedule)
+        .named("get_schedule", "Returns the time at which a campaign is activated")
+        .responds(StatusCode::OK, "The activation.", ManageCampaign::get_schedule)
 }
 
 pub(crate) fn set_schedule() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::PUT, SCHEDULE, Role::Editor)
-        .named("schedule", "Sets the time at which a campaign is activated")
+        .named("schedule_campaign", "Sets the time at which a campaign is activated")
         .description("An activation that is set already is replaced.")
         .fails_with(Error::Conflict, "The campaign is over, or is being activated at this moment.")
         .responds(StatusCode::OK, "The activation.", ManageCampaign::set_schedule)
 }
 
-pub(crate) fn withdraw_schedule() -> Endpoint<ManageCampaign> {
+pub(crate) fn cancel_schedule() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::DELETE, SCHEDULE, Role::Editor)
-        .named("unschedule", "Withdraws the activation of a campaign")
+        .named("cancel_schedule", "Cancels the activation of a campaign")
         .fails_with(Error::Conflict, "The campaign is being activated at this moment.")
-        .responds(StatusCode::NO_CONTENT, "It is withdrawn.", ManageCampaign::withdraw_schedule)
+        .responds(StatusCode::NO_CONTENT, "It is cancelled.", ManageCampaign::cancel_schedule)
 }
 
 impl ManageCampaign {
@@ -89,9 +89,9 @@ impl ManageCampaign {
         let RequestContext { caller: session, path, body: Json(requested), .. } = context;
         let (workspace, EntityPath { ad_account, id: campaign }) = (&session.workspace, path);
         let account = self.connector.table.require_account(workspace, &ad_account).await?;
-        let object = self.object(workspace, &account.id, Level::Campaign, &campaign).await?;
+        let entity = self.entity(workspace, &account.id, Level::Campaign, &campaign).await?;
         let ended = [EffectiveStatus::Archived, EffectiveStatus::Deleted];
-        if object.effective_status.is_some_and(|status| ended.contains(&status)) {
+        if entity.effective_status.is_some_and(|status| ended.contains(&status)) {
             return Err(Error::Conflict("the campaign is archived or deleted".to_owned()));
         }
         let timezone = canonical_time_zone(requested.timezone.as_deref().unwrap_or(&account.timezone))?;
@@ -140,7 +140,7 @@ impl ManageCampaign {
         self.host.schedules.set_timer(&activation.timer, activation.at, &activation.timezone, &job).await
     }
 
-    async fn show_schedule(
+    async fn get_schedule(
         self,
         context: RequestContext<Session, EntityPath>,
     ) -> Result<Json<Activation>, Error> {
@@ -150,20 +150,17 @@ impl ManageCampaign {
         activation.map(Json).ok_or_else(none)
     }
 
-    async fn withdraw_schedule(
-        self,
-        context: RequestContext<Session, EntityPath>,
-    ) -> Result<NoContent, Error> {
+    async fn cancel_schedule(self, context: RequestContext<Session, EntityPath>) -> Result<NoContent, Error> {
         let RequestContext { caller: session, path, .. } = context;
         let EntityPath { ad_account: account, id: campaign } = path;
-        if !self.withdraw(&session, &account, &campaign).await? {
+        if !self.cancel_activation(&session, &account, &campaign).await? {
             return Err(Error::NotFound("a schedule of this campaign".to_owned()));
         }
         Ok(NoContent)
     }
 
-    /// Withdraws a pending activation for a person. Returns whether there was one.
-    pub(crate) async fn withdraw(
+    /// Cancels a pending activation for a person. Returns whether there was one.
+    pub(crate) async fn cancel_activation(
         &self,
         session: &Session,
         account: &AdAccountId,
@@ -179,12 +176,12 @@ impl ManageCampaign {
                 return Ok(false);
             }
         }
-        let withdrawn =
+        let cancelled =
             Activation { version: before.version + 1, state: ActivationState::Cancelled, ..before.clone() };
-        let event = user_event(session, "campaign.unscheduled", format!("campaign/{campaign}"))?;
+        let event = user_event(session, "campaign.schedule_cancelled", format!("campaign/{campaign}"))?;
         let event = event.in_account(account).with_change(audit_value(&before), Value::Null);
         let event = event.done_at(self.host.clock.now());
-        table.upsert_activation(workspace, account, &withdrawn, Some(&before), Some(&event)).await?;
+        table.upsert_activation(workspace, account, &cancelled, Some(&before), Some(&event)).await?;
         self.host.schedules.cancel_timer(&before.timer).await?;
         Ok(true)
     }
@@ -234,7 +231,7 @@ impl ManageCampaign {
             tracing::info!(%workspace, %campaign, "An obsolete timer fired.");
             return Ok(());
         };
-        // Recorded before it is executed: from here on it cannot be withdrawn, and any worker resumes it.
+        // Recorded before it is executed: from here on it cannot be cancelled, and any worker resumes it.
         let activating =
             Activation { state: ActivationState::Activating, version: due.version + 1, ..due.clone() };
         // All attempts share one event, which the first one records.

@@ -1,6 +1,6 @@
 //! Serves insights from the table, never from Meta.
 //!
-//! Additive measures are stored per object and week; a range is their sum. Reach and frequency are returned only for
+//! Additive measures are stored per entity and week; a range is their sum. Reach and frequency are returned only for
 //! rows that Meta reported as such: an ad and a day.
 
 mod csv;
@@ -44,7 +44,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<QueryInsights>>> = LazyLock::new(|| 
 fn query_insights() -> Endpoint<QueryInsights> {
     let path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/insights";
     endpoint::member(Method::GET, path, Role::Viewer)
-        .named("query_insights", "Answers with numbers of an ad account")
+        .named("query_insights", "Returns metrics of an ad account")
         .description("JSON in pages; CSV, whole, for those who accept `text/csv`.")
         .responds(StatusCode::OK, "The numbers.", QueryInsights::query_insights)
         .with_content::<Insights>("application/json")
@@ -58,7 +58,7 @@ pub struct QueryInsights {
     middleware: Middleware,
 }
 
-/// One object's numbers for a day or a range.
+/// One entity's numbers for a day or a range.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct Row {
@@ -114,7 +114,7 @@ pub(crate) struct InsightsQuery {
     /// How days are put together.
     #[serde(default)]
     increment: Increment,
-    /// Only these objects.
+    /// Only these entities.
     ids: Option<Vec<EntityId>>,
     /// Rows of a page; not for CSV, which has no pages.
     limit: Option<RowLimit>,
@@ -127,9 +127,9 @@ pub(crate) struct InsightsQuery {
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Increment {
-    /// A row per object and day with delivery.
+    /// A row per entity and day with delivery.
     Day,
-    /// A row per object.
+    /// A row per entity.
     #[default]
     All,
 }
@@ -157,15 +157,15 @@ impl QueryInsights {
         let only: Option<Vec<_>> = query.ids.map(|ids| ids.into_iter().map(|id| id.to_string()).collect());
 
         let weeks = self.table.facts(workspace, &account.id, level, range).await?;
-        let objects = self.objects(workspace, &account.id, level).await?;
+        let entities = self.entities(workspace, &account.id, level).await?;
         let mut rows = match query.increment {
             Increment::Day => by_day(&weeks, range),
-            Increment::All => over_range(level, &account, &objects, &weeks, range),
+            Increment::All => over_range(level, &account, &entities, &weeks, range),
         };
         rows.retain(|row| only.as_ref().is_none_or(|only| only.contains(&row.id)));
         let name_of = |row: &Row| match level {
             Level::Account => account.name.clone(),
-            _ => objects.get(row.id.as_str()).and_then(|stored| stored.entity.name.clone()),
+            _ => entities.get(row.id.as_str()).and_then(|stored| stored.entity.name.clone()),
         };
         let csv = wants_csv(&request);
         if csv && (query.limit.is_some() || query.after.is_some()) {
@@ -195,7 +195,7 @@ impl QueryInsights {
         response::ok(&Insights { ad_account, currency, timezone, incomplete_weeks, data, after })
     }
 
-    async fn objects(
+    async fn entities(
         &self,
         workspace: &Tenant,
         account: &AdAccountId,
@@ -204,12 +204,12 @@ impl QueryInsights {
         if level == Level::Account {
             return Ok(HashMap::new());
         }
-        let objects = self.table.entities(workspace, account, level).await?;
-        Ok(objects.into_iter().map(|stored| (stored.entity.id.to_string(), stored)).collect())
+        let entities = self.table.entities(workspace, account, level).await?;
+        Ok(entities.into_iter().map(|stored| (stored.entity.id.to_string(), stored)).collect())
     }
 }
 
-/// Returns a row per object and day with delivery.
+/// Returns a row per entity and day with delivery.
 fn by_day(weeks: &[WeekFacts], range: DateRange) -> Vec<Row> {
     let mut rows = Vec::new();
     for week in weeks {
@@ -232,11 +232,11 @@ fn by_day(weeks: &[WeekFacts], range: DateRange) -> Vec<Row> {
     rows
 }
 
-/// Returns a row per object, with zeros where nothing was delivered, so that no object seems to be missing.
+/// Returns a row per entity, with zeros where nothing was delivered, so that no entity seems to be missing.
 fn over_range(
     level: Level,
     account: &AdAccount,
-    objects: &HashMap<String, StoredEntity>,
+    entities: &HashMap<String, StoredEntity>,
     weeks: &[WeekFacts],
     range: DateRange,
 ) -> Vec<Row> {
@@ -253,7 +253,7 @@ fn over_range(
         frequency: None,
         attribution_setting: None,
     };
-    let mut rows: HashMap<&str, Row> = objects
+    let mut rows: HashMap<&str, Row> = entities
         .iter()
         .map(|(id, stored)| {
             (id.as_str(), row(id, stored.entity.campaign_id.clone(), stored.entity.adset_id.clone()))
@@ -268,7 +268,7 @@ fn over_range(
         let id = week.id.as_str();
         rows.entry(id).or_insert_with(|| row(id, week.campaign_id.clone(), week.adset_id.clone()));
     }
-    for (id, sum) in fact::sum_by_object(weeks, range) {
+    for (id, sum) in fact::sum_by_entity(weeks, range) {
         if let Some(row) = rows.get_mut(id.as_str()) {
             row.measures = sum;
         }
@@ -288,7 +288,7 @@ fn page(mut rows: Vec<Row>, after: Option<&str>, limit: usize) -> (Vec<Row>, Opt
     (rows, after)
 }
 
-/// Checks whether a text is a row's position in the list: object and day.
+/// Checks whether a text is a row's position in the list: entity and day.
 fn is_position(position: &str) -> bool {
     let parts = position.split_once('#');
     parts.is_some_and(|(id, day)| id.parse::<EntityId>().is_ok() && day.parse::<Date>().is_ok())

@@ -24,7 +24,7 @@ pub(crate) struct EntitySyncStats {
 pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<EntitySyncStats, Error> {
     let (workspace, account) = (&client.workspace, &client.account.id);
     // Taken before the first page: a fetch that starts later sees newer state and wins.
-    let as_of = table.begin_fetch(workspace, account).await?;
+    let fetch_number = table.begin_fetch(workspace, account).await?;
     let mut stats = EntitySyncStats::default();
     for level in [Level::Campaign, Level::AdSet, Level::Ad] {
         let stored = table.entities(workspace, account, level).await?;
@@ -37,13 +37,13 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<Entity
                 let known = unlisted.remove(&entity.id);
                 if !known.is_some_and(|known| known.entity == entity && !known.hidden) {
                     stats.written +=
-                        upsert(table, client, StoredEntity { entity, as_of, hidden: false }).await?;
+                        upsert(table, client, StoredEntity { entity, fetch_number, hidden: false }).await?;
                 }
             }
         }
         let unlisted = unlisted.into_values().filter(|stored| !stored.hidden && !is_deleted(&stored.entity));
         let unlisted = unlisted.map(|stored| (stored.entity.id.clone(), stored.entity)).collect();
-        stats.refetched += refetch_unlisted(table, client, level, unlisted, as_of).await?;
+        stats.refetched += refetch_unlisted(table, client, level, unlisted, fetch_number).await?;
     }
     Ok(stats)
 }
@@ -55,7 +55,7 @@ async fn refetch_unlisted(
     client: &AccountClient,
     level: Level,
     mut unlisted: BTreeMap<EntityId, Entity>,
-    as_of: u64,
+    fetch_number: u64,
 ) -> Result<usize, Error> {
     let mut written = 0;
     while !unlisted.is_empty() {
@@ -63,8 +63,8 @@ async fn refetch_unlisted(
         for (id, read) in client.read_entities(level, &ids).await? {
             let Some(last_known) = unlisted.remove(&id) else { continue };
             let stored = match read {
-                EntityRead::Found(entity) => StoredEntity { entity: *entity, as_of, hidden: false },
-                EntityRead::NotFound => StoredEntity { entity: last_known, as_of, hidden: true },
+                EntityRead::Found(entity) => StoredEntity { entity: *entity, fetch_number, hidden: false },
+                EntityRead::NotFound => StoredEntity { entity: last_known, fetch_number, hidden: true },
                 // An entity that cannot be read must not stop the account's sync.
                 EntityRead::Failed(error) => {
                     tracing::warn!(%level, entity = %id, %error, "An entity could not be refetched; its stored state is kept.");

@@ -31,7 +31,7 @@ const RULE_EVALUATION_INTERVAL_MINUTES: u32 = 30;
 
 /// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<SyncEntities>>> =
-    LazyLock::new(|| vec![status::request_sync(), status::show_sync()]);
+    LazyLock::new(|| vec![status::request_sync(), status::get_sync()]);
 
 /// The `sync-entities` function.
 #[derive(Debug, Clone)]
@@ -60,11 +60,11 @@ impl SyncEntities {
                 self.sync_account(&workspace, &ad_account, cause).await
             }
             Job::WatchAccounts => self.watch().await,
-            Job::SyncObject { workspace, ad_account, level, object } => {
+            Job::SyncEntity { workspace, ad_account, level, entity } => {
                 let client = self.connector.open(&workspace, &ad_account, Purpose::Management).await?;
-                let refreshed = client.refresh(level, &object).await;
+                let refreshed = client.refresh(level, &entity).await;
                 let refreshed = client.close(refreshed).await?;
-                tracing::info!(%workspace, %ad_account, object_level = %level, %object, found = refreshed.is_some(), "Refreshed one object.");
+                tracing::info!(%workspace, %ad_account, entity_level = %level, %entity, found = refreshed.is_some(), "Refreshed one entity.");
                 Ok(())
             }
             other => Err(other.wrong_queue()),

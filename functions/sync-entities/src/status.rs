@@ -65,15 +65,15 @@ const SYNC: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync";
 
 pub(crate) fn request_sync() -> Endpoint<SyncEntities> {
     endpoint::member(Method::POST, SYNC, Role::Editor)
-        .named("sync", "Requests a sync of an ad account")
+        .named("request_sync", "Requests a sync of an ad account")
         .fails_with(Error::Conflict, "The ad account is not selected.")
         .responds(StatusCode::ACCEPTED, "The sync is queued.", SyncEntities::request_sync)
 }
 
-pub(crate) fn show_sync() -> Endpoint<SyncEntities> {
+pub(crate) fn get_sync() -> Endpoint<SyncEntities> {
     endpoint::member(Method::GET, SYNC, Role::Viewer)
-        .named("show_sync", "Shows the status of an ad account's sync")
-        .responds(StatusCode::OK, "The status.", SyncEntities::show_sync)
+        .named("get_sync", "Returns the status of an ad account's sync")
+        .responds(StatusCode::OK, "The status.", SyncEntities::get_sync)
 }
 
 impl SyncEntities {
@@ -96,7 +96,7 @@ impl SyncEntities {
         Ok(Json(SyncAccepted { accepted: true }))
     }
 
-    async fn show_sync(
+    async fn get_sync(
         self,
         context: RequestContext<Session, AdAccountPath>,
     ) -> Result<Json<SyncStatus>, Error> {

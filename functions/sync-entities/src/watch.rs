@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use domain::Error;
 use domain::job::{Job, SyncCause};
 use jiff::{SignedDuration, Timestamp};
-use runtime::telemetry::{self, Metric};
+use runtime::telemetry::{self, TelemetryMetric};
 use serde_json::{Value, json};
 use store::account::{AccountRef, SyncProblem, SyncProblemKind};
 use store::audit::AuditEvent;
@@ -16,9 +16,6 @@ use crate::SyncEntities;
 
 /// An account is stale after three sync intervals: it has missed two syncs.
 const STALE_AFTER: SignedDuration = SignedDuration::from_mins(3 * SyncCause::SYNC_INTERVAL_MINUTES as i64);
-
-/// A connection that expires within this time is reported, because a person may have to reconnect it.
-const EXPIRY_WARNING_PERIOD: SignedDuration = SignedDuration::from_hours(10 * 24);
 
 impl SyncEntities {
     /// Checks every selected account of every workspace, reports problems, and queues a sync for stale accounts, which
@@ -40,7 +37,7 @@ impl SyncEntities {
                 lost.insert((workspace, account.connection));
                 continue;
             };
-            if next_expiry(&connection).is_some_and(|at| at.duration_since(now) < EXPIRY_WARNING_PERIOD) {
+            if connection.expires_soon(now).is_some() {
                 tracing::warn!(%workspace, connection = %connection.id.log_id(), "A connection expires soon.");
                 expiring.insert((workspace.clone(), connection.id));
             }
@@ -61,9 +58,9 @@ impl SyncEntities {
         self.host.queues.send(&stale).await?;
         let (stale, expiring, lost) = (stale.len(), expiring.len(), lost.len());
         for (metric, found) in [
-            (Metric::StaleAccounts, stale),
-            (Metric::ExpiringTokens, expiring),
-            (Metric::NeedsReconnect, lost),
+            (TelemetryMetric::StaleAccounts, stale),
+            (TelemetryMetric::ExpiringTokens, expiring),
+            (TelemetryMetric::NeedsReconnect, lost),
         ] {
             telemetry::count(metric, found as u64);
         }
@@ -72,11 +69,6 @@ impl SyncEntities {
     }
 }
 
-/// Returns the earlier expiry of a connection.
-fn next_expiry(connection: &Connection) -> Option<Timestamp> {
-    connection.expires_at.into_iter().chain(connection.data_access_expires_at).min()
-}
-
 fn is_usable(connection: &Connection, now: Timestamp) -> bool {
-    connection.state == ConnectionState::Connected && next_expiry(connection).is_none_or(|at| at > now)
+    connection.state == ConnectionState::Connected && connection.next_expiry().is_none_or(|(at, _)| at > now)
 }

@@ -17,7 +17,7 @@ use domain::job::Job;
 use domain::metrics::InsightsRow;
 use domain::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
-use runtime::telemetry::{self, Metric};
+use runtime::telemetry::{self, TelemetryMetric};
 use runtime::{Host, deadline};
 use serde_json::{Value, json};
 use store::StoreError;
@@ -149,7 +149,7 @@ impl SyncMetricsChunk {
         let changes = self.differences(client, week, fresh, &mut totals).await?;
         match table.write_facts(&client.workspace, &client.account.id, week, lease, &changes).await {
             Ok(()) => {
-                telemetry::count(Metric::FactsWritten, totals.written);
+                telemetry::count(TelemetryMetric::FactsWritten, totals.written);
                 Ok(RunResult::Complete(totals))
             }
             Err(StoreError::Conflict) => Ok(RunResult::Superseded),

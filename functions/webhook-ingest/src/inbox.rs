@@ -66,12 +66,12 @@ impl WebhookIngest {
     /// account.
     async fn affected_accounts(&self, subject: &WebhookSubject) -> Result<Vec<AccountRef>, Error> {
         let mut accounts = match subject {
-            WebhookSubject::Object { id, .. } => self.table.account_refs(Platform::Meta, id).await?,
+            WebhookSubject::Entity { id, .. } => self.table.account_refs(Platform::Meta, id).await?,
             WebhookSubject::Account(account) => {
                 self.table.account_refs(Platform::Meta, &account.into()).await?
             }
         };
-        if let (true, WebhookSubject::Object { ad_account: Some(account), .. }) =
+        if let (true, WebhookSubject::Entity { ad_account: Some(account), .. }) =
             (accounts.is_empty(), subject)
         {
             accounts = self.table.account_refs(Platform::Meta, &account.into()).await?;
@@ -91,8 +91,8 @@ impl WebhookIngest {
 fn effect(subject: &WebhookSubject, account_ref: &AccountRef) -> Job {
     let (workspace, ad_account) = (account_ref.workspace.clone(), account_ref.ad_account.clone());
     match subject {
-        WebhookSubject::Object { id, level, .. } => {
-            Job::SyncObject { workspace, ad_account, level: *level, object: id.clone() }
+        WebhookSubject::Entity { id, level, .. } => {
+            Job::SyncEntity { workspace, ad_account, level: *level, entity: id.clone() }
         }
         WebhookSubject::Account(_) => Job::SyncAccount { workspace, ad_account, cause: SyncCause::Request },
     }

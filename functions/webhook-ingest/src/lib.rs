@@ -24,7 +24,7 @@ use runtime::endpoint::{self, Declaration};
 use runtime::operation::Header;
 use runtime::request::{self, Json, NoBody, NoPath, RawJson};
 use runtime::response::{IntoResponse, Text};
-use runtime::telemetry::{self, Metric, UnitOfWork};
+use runtime::telemetry::{self, TelemetryMetric, UnitOfWork};
 use runtime::{AppSecrets, Clock, Queues, Response, problem, router};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -42,11 +42,11 @@ pub static DECLARATIONS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
     let signature = Header::required("X-Hub-Signature-256", "`sha256=` and the HMAC of the body.");
     vec![
         endpoint::public(Method::GET, PATH)
-            .named("confirm_webhook", "Shows Meta that this address is ours")
+            .named("verify_webhook", "Confirms the webhook address to Meta")
             .fails_with(Error::Forbidden, "The mode or the verify token is not ours.")
             .without_handler::<Handshake, NoBody, Text>(StatusCode::OK, "The challenge."),
         endpoint::public(Method::POST, PATH)
-            .named("deliver_webhook", "Receives webhook deliveries")
+            .named("receive_webhook", "Receives webhook deliveries")
             .description("The body must be signed with the app's secret. What it holds is Meta's to say.")
             .header(signature)
             .fails_with(Error::Forbidden, "The signature is missing, doubled or wrong.")
@@ -134,7 +134,7 @@ impl WebhookReceiver {
         let signature = request::header(request, SIGNATURE_HEADER);
         let signed = |signature| secrets.any(|secret| webhook::is_signed(secret, signature, body));
         if !signature.is_some_and(signed) {
-            telemetry::count(Metric::SignatureFailures, 1);
+            telemetry::count(TelemetryMetric::SignatureFailures, 1);
             return Err(Error::Forbidden("X-Hub-Signature-256 is missing, doubled or wrong".to_owned()));
         }
         let changes = webhook::parse_changes(body)

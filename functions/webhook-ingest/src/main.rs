@@ -1,7 +1,7 @@
 //! `webhook-ingest` on AWS Lambda.
 
 use domain::job::Queue;
-use runtime::aws::Aws;
+use runtime::aws;
 use runtime::lambda::{BoxError, serve};
 use runtime::{AppSecrets, Clock};
 use store::Table;
@@ -9,9 +9,8 @@ use webhook_ingest::{WebhookIngest, WebhookReceiver};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    let mut aws = Aws::load().await;
-    let ((client, name), queues, secrets) = (aws.table(), aws.queues(), aws.app_secrets());
-    aws.check()?;
+    let ((client, name), queues, secrets) =
+        aws::start(|aws| (aws.table(), aws.queues(), aws.app_secrets())).await?;
     let clock = Clock::system();
     let secrets = AppSecrets::parse(&secrets.fetch().await?)?;
     let receiver = WebhookReceiver::new(clock.clone(), queues.clone(), secrets);

@@ -10,7 +10,7 @@ use runtime::request::{Json, NoPath, RequestContext};
 use runtime::response::List;
 use runtime::session::{Role, Session};
 use serde::{Deserialize, Serialize};
-use store::audit::{AuditEntry, StoredEntry, is_entry_position, position_before};
+use store::audit::{AuditEntry, StoredEntry, is_entry_id_prefix, position_before};
 
 use crate::Workspaces;
 
@@ -38,7 +38,7 @@ pub(crate) struct AuditEntryView {
 
 pub(crate) fn list_audit() -> Endpoint<Workspaces> {
     endpoint::member(Method::GET, "/v1/workspaces/{workspace}/audit", Role::Owner)
-        .named("list_audit", "Lists who did what")
+        .named("list_audit", "Lists the entries of the audit log")
         .description("What is only `intended` may have happened. Digests seal the entries by their hashes.")
         .responds(StatusCode::OK, "The entries, newest first.", Workspaces::list_audit)
 }
@@ -54,7 +54,7 @@ impl Workspaces {
         let AuditQuery { day, limit, after } = query;
         let limit = limit.rows();
         let mut before = after.map(|after| after.position().to_owned());
-        if before.as_deref().is_some_and(|before| !is_entry_position(before)) {
+        if before.as_deref().is_some_and(|before| !is_entry_id_prefix(before)) {
             return Err(Cursor::invalid().into());
         }
         let mut since = None;

@@ -79,7 +79,7 @@ pub(crate) fn list_invitations() -> Endpoint<Workspaces> {
 
 pub(crate) fn invite() -> Endpoint<Workspaces> {
     endpoint::member(Method::POST, INVITATIONS, Role::Owner)
-        .named("invite", "Invites an address")
+        .named("create_invitation", "Invites an email address")
         .description(
             "Nothing is sent: tell the person yourself. Whoever comes with a session in which the issuer vouches for \
              the address may accept. Inviting it again replaces the invitation.",
@@ -87,11 +87,11 @@ pub(crate) fn invite() -> Endpoint<Workspaces> {
         .responds(StatusCode::CREATED, "The invitation.", Workspaces::invite)
 }
 
-pub(crate) fn withdraw_invitation() -> Endpoint<Workspaces> {
+pub(crate) fn revoke_invitation() -> Endpoint<Workspaces> {
     let path = "/v1/workspaces/{workspace}/invitations/{invitation}";
     endpoint::member(Method::DELETE, path, Role::Owner)
-        .named("withdraw_invitation", "Takes an invitation back")
-        .responds(StatusCode::NO_CONTENT, "It is gone.", Workspaces::withdraw_invitation)
+        .named("revoke_invitation", "Revokes an invitation")
+        .responds(StatusCode::NO_CONTENT, "It is gone.", Workspaces::revoke_invitation)
 }
 
 pub(crate) fn list_my_invitations() -> Endpoint<Workspaces> {
@@ -103,7 +103,7 @@ pub(crate) fn list_my_invitations() -> Endpoint<Workspaces> {
 
 pub(crate) fn accept_invitation() -> Endpoint<Workspaces> {
     endpoint::user(Method::POST, "/v1/workspaces/{workspace}/invitations/{invitation}/accept")
-        .named("accept_invitation", "Makes the person a member")
+        .named("accept_invitation", "Accepts an invitation")
         .description("Accepting again is answered like the first time.")
         .fails_with(Error::Conflict, "The invitation went away at the same time.")
         .responds(StatusCode::OK, "The member that the person is now.", Workspaces::accept_invitation)
@@ -118,7 +118,7 @@ impl Workspaces {
         Ok(Json(List { data: self.unexpired(invitations), after: None }))
     }
 
-    /// Invites an address. Inviting it again replaces the invitation and restarts its lifetime.
+    /// Invites an email address. Inviting it again replaces the invitation and restarts its lifetime.
     async fn invite(
         self,
         context: RequestContext<Session, NoPath, NoQuery, Json<NewInvitation>>,
@@ -139,7 +139,7 @@ impl Workspaces {
         Ok(Json(InvitationView::from(invitation)))
     }
 
-    async fn withdraw_invitation(
+    async fn revoke_invitation(
         self,
         context: RequestContext<Session, InvitationPath>,
     ) -> Result<NoContent, Error> {
@@ -147,7 +147,7 @@ impl Workspaces {
         let invitation = self.table.invitation(&session.workspace, &id).await?;
         let invitation = invitation.ok_or_else(invitation_not_found)?;
         let event = user_event(&session, "invitation.withdrawn", format!("invitation/{id}"))?;
-        self.table.withdraw_invitation(&invitation, &event.done_at(self.clock.now())).await?;
+        self.table.revoke_invitation(&invitation, &event.done_at(self.clock.now())).await?;
         Ok(NoContent)
     }
 

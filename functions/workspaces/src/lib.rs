@@ -17,7 +17,7 @@ use runtime::endpoint::Endpoint;
 use runtime::stream::CreatedItem;
 use runtime::{Clock, Response};
 use store::Table;
-use store::audit::PublishedEntry;
+use store::audit::EntryKey;
 
 /// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<Workspaces>>> = LazyLock::new(|| {
@@ -26,11 +26,11 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<Workspaces>>> = LazyLock::new(|| {
         workspaces::create_workspace(),
         workspaces::list_workspaces(),
         members::list_members(),
-        members::change_member(),
+        members::update_member(),
         members::remove_member(),
         invitations::list_invitations(),
         invitations::invite(),
-        invitations::withdraw_invitation(),
+        invitations::revoke_invitation(),
         invitations::list_my_invitations(),
         invitations::accept_invitation(),
     ]
@@ -53,7 +53,7 @@ impl Workspaces {
     /// Publishes created items to the subscribers of events: seals entries of audit logs. Publishing an item again
     /// changes nothing.
     pub async fn publish(&self, items: Vec<CreatedItem>) -> Result<(), Error> {
-        let entries = items.iter().filter_map(|item| PublishedEntry::from_keys(&item.pk, &item.sk));
+        let entries = items.iter().filter_map(|item| EntryKey::from_keys(&item.pk, &item.sk));
         let workspaces: BTreeSet<_> = entries.map(|entry| entry.workspace).collect();
         for workspace in workspaces {
             if let Some(head) = self.table.seal_audit_log(&workspace, self.clock.now()).await? {

@@ -60,17 +60,17 @@ pub(crate) fn list_members() -> Endpoint<Workspaces> {
         .responds(StatusCode::OK, "The members.", Workspaces::list_members)
 }
 
-pub(crate) fn change_member() -> Endpoint<Workspaces> {
+pub(crate) fn update_member() -> Endpoint<Workspaces> {
     endpoint::member(Method::PATCH, MEMBER, Role::Owner)
-        .named("change_member", "Gives a member another role")
+        .named("update_member", "Changes a member's role")
         .fails_with(Error::Conflict, "It would leave nobody as owner, or somebody else changed it first.")
-        .responds(StatusCode::OK, "The member.", Workspaces::change_member)
+        .responds(StatusCode::OK, "The member.", Workspaces::update_member)
 }
 
 /// Declares the endpoint for every role, because all members may remove themselves.
 pub(crate) fn remove_member() -> Endpoint<Workspaces> {
     endpoint::member(Method::DELETE, MEMBER, Role::Viewer)
-        .named("remove_member", "Takes a member out")
+        .named("remove_member", "Removes a member")
         .description("An owner takes out anybody, every other member only themselves.")
         .fails_with(Error::Forbidden, "Only an owner takes others out.")
         .fails_with(Error::Conflict, "It would leave nobody as owner, or somebody else changed it first.")
@@ -83,7 +83,7 @@ impl Workspaces {
         Ok(Json(List { data: members.into_iter().map(MemberView::from).collect(), after: None }))
     }
 
-    async fn change_member(
+    async fn update_member(
         self,
         context: RequestContext<Session, MemberPath, NoQuery, Json<NewRole>>,
     ) -> Result<Json<MemberView>, Error> {

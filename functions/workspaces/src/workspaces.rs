@@ -42,7 +42,7 @@ pub(crate) struct NewWorkspace {
 
 pub(crate) fn create_workspace() -> Endpoint<Workspaces> {
     endpoint::user(Method::POST, "/v1/workspaces")
-        .named("create_workspace", "Makes a workspace")
+        .named("create_workspace", "Creates a workspace")
         .description("The person becomes its owner.")
         .fails_with(
             Error::Conflict,

@@ -102,7 +102,7 @@ impl ApiClient {
     }
 
     /// Delivers a change of a campaign as Meta does: signed, from outside, without a session.
-    pub async fn deliver_webhook(
+    pub async fn receive_webhook(
         &self,
         sim: &GraphSim,
         campaign: &Value,
@@ -120,7 +120,7 @@ impl ApiClient {
     }
 
     /// Adds a rule under a key; returns `false` when that key was used and the rule has been changed since.
-    async fn add_rule(&self, key: &str, rule: &Value) -> anyhow::Result<bool> {
+    async fn create_rule(&self, key: &str, rule: &Value) -> anyhow::Result<bool> {
         let added = self.call_with(Method::POST, "rules", Some(rule), &[("idempotency-key", key)]).await;
         match added {
             Err(error) if error.to_string().contains("answered 409") => Ok(false),
@@ -195,7 +195,7 @@ pub async fn run(system: &System, api: &ApiClient, mut show: impl FnMut(DemoStag
         show(DemoStage::Connecting);
         api.connect().await?;
         for (name, rule) in sample_rules(&account) {
-            let added = api.add_rule(&format!("{name}-{account}"), &rule).await?;
+            let added = api.create_rule(&format!("{name}-{account}"), &rule).await?;
             tracing::debug!(name, added, "Asked for a sample rule.");
         }
         let path = format!("ad-accounts/{account}/selection");
@@ -204,7 +204,7 @@ pub async fn run(system: &System, api: &ApiClient, mut show: impl FnMut(DemoStag
     wait_for_sync(system, api, &account, &mut show).await?;
     show(DemoStage::Webhook);
     if let Some(campaign) = api.all(&format!("ad-accounts/{account}/campaigns")).await?.first() {
-        api.deliver_webhook(sim, &campaign["id"], system.clock.now()).await?;
+        api.receive_webhook(sim, &campaign["id"], system.clock.now()).await?;
     }
     system.runner.settle().await
 }

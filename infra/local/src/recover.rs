@@ -52,7 +52,7 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
         }
     }
     for (workspace, _, stored) in scan::<StoredLaunch>(cloud, "LAUNCH#").await? {
-        if matches!(stored.launch.state, LaunchState::Running | LaunchState::Undoing) {
+        if matches!(stored.launch.state, LaunchState::Running | LaunchState::RollingBack) {
             jobs.push(Job::ResumeLaunch { workspace, launch: stored.launch.id });
         }
     }

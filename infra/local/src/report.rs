@@ -226,8 +226,8 @@ const MAX_SHOWN_DECISIONS: usize = 5;
 /// One decision: what was done, why, and its outcome.
 #[derive(Debug, Serialize)]
 struct DecisionPart {
-    object: String,
-    object_name: Option<String>,
+    entity: String,
+    entity_name: Option<String>,
     action: String,
     outcome: String,
     reason: Option<String>,
@@ -241,8 +241,8 @@ impl DecisionPart {
         let text = |at: &str| decision.pointer(at).and_then(Value::as_str).map(str::to_owned);
         let needed = |at: &str| text(at).with_context(|| format!("a decision without {at}"));
         Ok(Self {
-            object: needed("/object")?,
-            object_name: text("/object_name"),
+            entity: needed("/entity")?,
+            entity_name: text("/entity_name"),
             action: needed("/action/type")?,
             outcome: needed("/outcome")?,
             reason: text("/reason"),
@@ -260,7 +260,7 @@ impl DecisionPart {
             ("no_change", _) => "no change",
             (other, _) => other,
         };
-        let name = self.object_name.as_deref().unwrap_or(&self.object);
+        let name = self.entity_name.as_deref().unwrap_or(&self.entity);
         let reason = self.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         let metric = self.metric.replace('_', " ");
         format!(

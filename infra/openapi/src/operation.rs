@@ -7,7 +7,7 @@ use domain::Error;
 use domain::id::WorkspaceId;
 use http::{Method, StatusCode};
 use runtime::endpoint::Access;
-use runtime::operation::{Header, IDEMPOTENCY_KEY, Operation, Problem, SchemaFn, Success};
+use runtime::operation::{Header, IDEMPOTENCY_KEY, Operation, ProblemKind, SchemaFn, Success};
 use runtime::router::MAX_BODY_BYTES;
 use runtime::session::Role;
 use serde_json::{Map, Value, json};
@@ -31,20 +31,24 @@ const COMMON: [Common; 5] = [
     ("Unavailable", || Error::Unavailable(String::new()).into(), "Out of reach at the moment; try again."),
 ];
 
-fn unauthorized() -> Problem {
-    Problem { status: StatusCode::UNAUTHORIZED, kind: "unauthorized", title: "A valid session is needed" }
+fn unauthorized() -> ProblemKind {
+    ProblemKind { status: StatusCode::UNAUTHORIZED, kind: "unauthorized", title: "A valid session is needed" }
 }
 
-fn too_many_requests() -> Problem {
-    Problem { status: StatusCode::TOO_MANY_REQUESTS, kind: "too-many-requests", title: "Too many requests" }
+fn too_many_requests() -> ProblemKind {
+    ProblemKind {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        kind: "too-many-requests",
+        title: "Too many requests",
+    }
 }
 
-fn too_large() -> Problem {
-    Problem { status: StatusCode::PAYLOAD_TOO_LARGE, kind: "too-large", title: "The body is too large" }
+fn too_large() -> ProblemKind {
+    ProblemKind { status: StatusCode::PAYLOAD_TOO_LARGE, kind: "too-large", title: "The body is too large" }
 }
 
 /// The response's name, its problem, and the description.
-type Common = (&'static str, fn() -> Problem, &'static str);
+type Common = (&'static str, fn() -> ProblemKind, &'static str);
 
 /// Returns the responses that routes share.
 pub(crate) fn common_responses() -> Value {
@@ -215,7 +219,10 @@ fn success(schemas: &mut Schemas, answer: &Success) -> Value {
 }
 
 /// Returns a route's problem responses by status: its own, and those that follow from its access and its body.
-fn problem_responses(schemas: &mut Schemas, route: &Route) -> BTreeMap<u16, Vec<(Problem, &'static str)>> {
+fn problem_responses(
+    schemas: &mut Schemas,
+    route: &Route,
+) -> BTreeMap<u16, Vec<(ProblemKind, &'static str)>> {
     let Operation { query, headers, body, .. } = &route.operation;
     let reads_query = !fields(schemas, *query).is_empty();
     let mut all = route.operation.failures.clone();
@@ -261,7 +268,7 @@ fn problem_responses(schemas: &mut Schemas, route: &Route) -> BTreeMap<u16, Vec<
     by_status
 }
 
-fn problem_response(problems: &[(Problem, &'static str)]) -> Value {
+fn problem_response(problems: &[(ProblemKind, &'static str)]) -> Value {
     let mut kinds: Vec<_> =
         problems.iter().map(|(problem, _)| format!("urn:adflight:{}", problem.kind)).collect();
     kinds.sort_unstable();

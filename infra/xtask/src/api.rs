@@ -35,7 +35,10 @@ pub(crate) fn test() -> anyhow::Result<()> {
     // The operation that disconnects the ad account comes last, because nothing but connecting works after it.
     let results = [
         system.schemathesis(false, &[]),
-        system.schemathesis(true, &["--include-operation-id", "disconnect", "--phases", "coverage,fuzzing"]),
+        system.schemathesis(
+            true,
+            &["--include-operation-id", "delete_connection", "--phases", "coverage,fuzzing"],
+        ),
         check_pages(),
         system.stop(),
     ];

@@ -183,9 +183,9 @@ impl AccountClient {
     /// Reads one entity and stores it. Returns `None` when the platform does not return it: that can be a lost
     /// permission, so nothing is marked deleted.
     pub async fn refresh(&self, level: Level, id: &EntityId) -> Result<Option<Entity>, Error> {
-        let as_of = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
+        let fetch_number = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
         let Some(entity) = self.read_entity(level, id).await? else { return Ok(None) };
-        let stored = StoredEntity { entity, as_of, hidden: false };
+        let stored = StoredEntity { entity, fetch_number, hidden: false };
         self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
         Ok(Some(stored.entity))
     }
@@ -193,11 +193,11 @@ impl AccountClient {
     /// Reads and stores the descendants of an entity: a change of its status changes theirs.
     pub async fn refresh_descendants(&self, level: Level, id: &EntityId) -> Result<(), Error> {
         for below in [Level::AdSet, Level::Ad].into_iter().filter(|below| *below > level) {
-            let as_of = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
+            let fetch_number = self.table.begin_fetch(&self.workspace, &self.account.id).await?;
             let mut pages = self.list_descendants(below, (level, id));
             while let Some(page) = self.next_entities(&mut pages).await? {
                 for entity in page {
-                    let stored = StoredEntity { entity, as_of, hidden: false };
+                    let stored = StoredEntity { entity, fetch_number, hidden: false };
                     self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
                 }
             }

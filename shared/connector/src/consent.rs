@@ -6,11 +6,34 @@ use std::collections::BTreeSet;
 use domain::Error;
 use domain::tenant::Tenant;
 use jiff::Timestamp;
+use runtime::Keyring;
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use store::Table;
 use store::audit::{self, Actor, AuditEvent};
 use store::connection::{Connection, ConnectionState};
+
+use crate::token_context;
+
+/// Opens a connection's token. A token that no longer opens marks the connection as needing a reconnect.
+pub async fn open_token(
+    table: &Table,
+    keyring: &Keyring,
+    workspace: &Tenant,
+    connection: &Connection,
+    now: Timestamp,
+) -> Result<SecretString, Error> {
+    let context = token_context(workspace, &connection.id);
+    let opened = keyring.open(&connection.sealed_token, &context).await;
+    if let Err(Error::Reconnect(why)) = &opened
+        && !connection.sealed_token.is_empty()
+    {
+        tracing::error!(%workspace, connection = %connection.id.log_id(), "A sealed token does not open.");
+        mark_needs_reconnect(table, workspace, connection, why, Actor::Operator, now).await?;
+    }
+    opened
+}
 
 /// Marks a connection as needing a reconnect, so that no other work uses it, unless it was reconnected since it was
 /// `seen`.

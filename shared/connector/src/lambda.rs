@@ -1,7 +1,7 @@
 //! Builds the connector and host of a function on AWS Lambda from the environment.
 
 use graph_api::{Graph, GraphConfig, Time};
-use runtime::aws::{Aws, MetaApp};
+use runtime::aws::{self, Aws, MetaApp};
 use runtime::lambda::BoxError;
 use runtime::{AppSecrets, Clock, Host, Keyring, SessionVerifier};
 use store::Table;
@@ -18,15 +18,16 @@ pub async fn start() -> Result<(Connector, Host), BoxError> {
 pub async fn start_with<T>(
     more: impl FnOnce(&mut Aws) -> T,
 ) -> Result<(Connector, Host, AppSecrets, T), BoxError> {
-    let mut aws = Aws::load().await;
-    let more = more(&mut aws);
-    let (client, name) = aws.table();
-    let queues = aws.queues();
-    let (schedules, sessions, app) = (aws.schedules(&queues), aws.sessions(), aws.meta_app());
-    let (app_secrets, keyring) = (aws.app_secrets(), aws.keyring());
-    let requests_per_minute = aws.requests_per_minute();
-    let public_url = aws.public_url().map(Into::into);
-    aws.check()?;
+    let read = |aws: &mut Aws| {
+        let queues = aws.queues();
+        let (schedules, public_url) = (aws.schedules(&queues), aws.public_url().map(Into::into));
+        let secrets = (aws.app_secrets(), aws.keyring(), aws.meta_app());
+        let requests = (aws.sessions(), aws.requests_per_minute());
+        (aws.table(), secrets, requests, (queues, schedules, public_url), more(aws))
+    };
+    let (table, secrets, requests, (queues, schedules, public_url), more) = aws::start(read).await?;
+    let ((client, name), (app_secrets, keyring, app)) = (table, secrets);
+    let (sessions, requests_per_minute) = (SessionVerifier::new(requests.0)?, requests.1?);
 
     // In parallel, because both are needed before any request.
     let clock = Clock::system();
@@ -46,7 +47,6 @@ pub async fn start_with<T>(
     let time = clock.clone();
     let graph = Graph::new(config, Time::new(move || time.now()));
     let access = Connector::new(Table::new(client, &name), graph, keyring);
-    let (sessions, requests_per_minute) = (SessionVerifier::new(sessions)?, requests_per_minute?);
     let host = Host { clock, queues, schedules, sessions, requests_per_minute, public_url };
     Ok((access, host, app_secrets, more))
 }

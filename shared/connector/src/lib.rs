@@ -16,11 +16,9 @@ use domain::platform::Platform;
 use domain::tenant::Tenant;
 use graph_api::Graph;
 use runtime::Keyring;
-use runtime::telemetry::{self, Metric};
-use secrecy::SecretString;
+use runtime::telemetry::{self, TelemetryMetric};
 use store::Table;
-use store::audit::Actor;
-use store::connection::{Connection, ConnectionState};
+use store::connection::ConnectionState;
 
 use self::account_client::PlatformClient;
 pub use self::account_client::{AccountClient, EntityPages, EntityRead, Purpose, ReportRows};
@@ -45,33 +43,8 @@ pub fn token_context(workspace: &Tenant, connection: &ConnectionId) -> String {
 impl Connector {
     /// Creates a connector that counts Graph API calls for the current unit of work.
     pub fn new(table: Table, graph: Graph, keyring: Keyring) -> Self {
-        graph.set_call_listener(|| telemetry::count(Metric::GraphCalls, 1));
+        graph.set_call_listener(|| telemetry::count(TelemetryMetric::GraphCalls, 1));
         Self { table, graph, keyring }
-    }
-
-    /// Opens a connection's token. A token that no longer opens marks the connection as needing a reconnect.
-    pub async fn open_token(
-        &self,
-        workspace: &Tenant,
-        connection: &Connection,
-    ) -> Result<SecretString, Error> {
-        let place = token_context(workspace, &connection.id);
-        let opened = self.keyring.open(&connection.sealed_token, &place).await;
-        if let Err(Error::Reconnect(why)) = &opened
-            && !connection.sealed_token.is_empty()
-        {
-            tracing::error!(%workspace, connection = %connection.id.log_id(), "A sealed token does not open.");
-            consent::mark_needs_reconnect(
-                &self.table,
-                workspace,
-                connection,
-                why,
-                Actor::Operator,
-                self.graph.now(),
-            )
-            .await?;
-        }
-        opened
     }
 
     /// Opens an account with its token and leases calls, which [`AccountClient::close`] returns.
@@ -91,7 +64,8 @@ impl Connector {
             let reason = connection.reason.unwrap_or_else(|| "its token is no longer accepted".to_owned());
             return Err(Error::Reconnect(format!("the connection of {id} must be renewed: {reason}")));
         }
-        let token = self.open_token(workspace, &connection).await?;
+        let now = self.graph.now();
+        let token = consent::open_token(&self.table, &self.keyring, workspace, &connection, now).await?;
         let credentials = (connection, token);
         let platform = match id.platform() {
             Platform::Meta => {

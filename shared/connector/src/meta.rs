@@ -16,7 +16,7 @@ use graph_api::insights::InsightsReader;
 use graph_api::launch::{LaunchSpec, error_hint};
 use graph_api::page::Pages;
 use graph_api::usage::UseCase;
-use graph_api::{Caller, Graph, GraphError, QuotaLease};
+use graph_api::{Graph, GraphError, QuotaLease, UserClient};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use store::Table;
@@ -37,7 +37,7 @@ pub(crate) struct MetaClient {
     account: AdAccountId,
     connection: Connection,
     table: Table,
-    caller: Caller,
+    caller: UserClient,
     quotas: Quotas,
     quota_lease: Arc<QuotaLease>,
 }

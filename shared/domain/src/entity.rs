@@ -158,10 +158,10 @@ pub struct Entity {
     /// A campaign's objective, such as `OUTCOME_SALES`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
-    /// Daily budget in minor units of the account's currency, where this object holds the budget.
+    /// Daily budget in minor units of the account's currency, where this entity holds the budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily_budget: Option<i64>,
-    /// Lifetime budget in minor units, where this object holds the budget.
+    /// Lifetime budget in minor units, where this entity holds the budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_budget: Option<i64>,
     /// When it was created, as Meta writes it: `2026-05-06T15:32:58+0200`.

@@ -95,7 +95,7 @@ id_type!(
     PlatformUserId, "user", is_native_id, "^[A-Za-z0-9_~:-]{1,64}$", "must be a user's id at the platform"
 );
 id_type!(
-    /// One person's or system user's consent at Meta, with the token that came of it.
+    /// One person's or system user's consent on a platform, with the token that came of it.
     ConnectionId, "connection", is_slug, "^[a-z0-9-]{1,64}$", "must be a connection id as GET connections shows it"
 );
 id_type!(
@@ -128,7 +128,7 @@ impl MemberId {
 }
 
 impl ConnectionId {
-    /// Returns a pseudonym for logs, because the id contains Meta's id of a person: the first 64 bits of its SHA-256.
+    /// Returns a pseudonym for logs, because the id contains the platform's id of a person: the first 64 bits of its SHA-256.
     pub fn log_id(&self) -> String {
         let mut digits = hex::encode(Sha256::digest(self.as_str()));
         digits.truncate(16);

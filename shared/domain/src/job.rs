@@ -84,9 +84,9 @@ pub enum Job {
     },
     /// Checks that all selected accounts are fresh and that their connections do not expire soon.
     WatchAccounts,
-    /// Checks every connection of every workspace at Meta.
+    /// Checks every connection of every workspace on its platform.
     CheckConnections,
-    /// Checks one connection at Meta and renews its token when it expires soon.
+    /// Checks one connection on its platform and renews its token when it expires soon.
     CheckConnection {
         /// The workspace.
         #[serde(with = "trusted")]
@@ -96,7 +96,7 @@ pub enum Job {
     },
     /// Deletes the tokens of a person who has removed the app, in every workspace.
     DeauthorizeUser {
-        /// App-scoped id of the person at Meta.
+        /// App-scoped id of the person on the platform.
         user: PlatformUserId,
         /// Unix seconds; connections made later stay. A number, because the Cloudflare Worker reads jobs as well, where
         /// parsing times from text would be a sixth of the code.
@@ -107,8 +107,8 @@ pub enum Job {
         /// Code of the deletion request.
         code: String,
     },
-    /// Syncs one object that Meta has reported as changed.
-    SyncObject {
+    /// Syncs one entity that the platform has reported as changed.
+    SyncEntity {
         /// The workspace.
         #[serde(with = "trusted")]
         workspace: Tenant,
@@ -116,8 +116,8 @@ pub enum Job {
         ad_account: AdAccountId,
         /// Campaign, ad set or ad.
         level: Level,
-        /// The object.
-        object: EntityId,
+        /// The entity.
+        entity: EntityId,
     },
     /// Fetches one account's metrics for one week.
     SyncChunk {
@@ -179,7 +179,7 @@ impl Job {
     /// Returns the queue that carries the job.
     pub fn queue(&self) -> Queue {
         match self {
-            Self::SyncAccount { .. } | Self::WatchAccounts | Self::SyncObject { .. } => Queue::SyncEntities,
+            Self::SyncAccount { .. } | Self::WatchAccounts | Self::SyncEntity { .. } => Queue::SyncEntities,
             Self::RotateKeyring | Self::CompleteRotation | Self::Reseal { .. } => Queue::AuthMeta,
             Self::CheckConnections
             | Self::CheckConnection { .. }
@@ -212,7 +212,7 @@ impl Job {
             Self::SyncAccount { workspace, ad_account, .. } => {
                 of("sync_account", workspace, Some(ad_account))
             }
-            Self::SyncObject { workspace, ad_account, .. } => of("sync_object", workspace, Some(ad_account)),
+            Self::SyncEntity { workspace, ad_account, .. } => of("sync_entity", workspace, Some(ad_account)),
             Self::SyncChunk { workspace, ad_account, .. } => of("sync_chunk", workspace, Some(ad_account)),
             Self::EvaluateRules { workspace, ad_account } => {
                 of("evaluate_rules", workspace, Some(ad_account))
@@ -255,24 +255,24 @@ pub struct WebhookChange {
     pub object: String,
     /// The field, such as `with_issues_ad_objects`.
     pub field: String,
-    /// Unix seconds, as reported by Meta.
+    /// Unix seconds, as the platform reported it.
     pub time: i64,
-    /// The ad object concerned, where the change names one.
+    /// The entity concerned, where the change names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<WebhookSubject>,
 }
 
-/// The ad object that a change concerns.
+/// The entity that a change concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookSubject {
     /// A campaign, ad set or ad.
-    Object {
-        /// Meta's id.
+    Entity {
+        /// The platform's id.
         id: EntityId,
-        /// The object's level.
+        /// The entity's level.
         level: Level,
-        /// The object's ad account, where Meta names it. The object may be one that we have never seen.
+        /// The entity's ad account, where the platform names it. The entity may be one that we have never seen.
         ad_account: Option<AdAccountId>,
     },
     /// The status of a whole ad account.
@@ -296,12 +296,16 @@ mod tests {
         let account = r#""workspace":"demo","ad_account":"act_1""#;
         for fields in [
             format!(r#""job":"sync_account",{account},"cause":"request""#),
-            format!(r#""job":"sync_object",{account},"level":"ad","object":"1""#),
+            format!(r#""job":"sync_entity",{account},"level":"ad","entity":"1""#),
             format!(r#""job":"sync_chunk",{account},"week":"2026-W21""#),
             format!(r#""job":"evaluate_rules",{account}"#),
             r#""job":"webhook_change","digest":"d","object":"o","field":"f","time":1"#.to_owned(),
             format!(r#""job":"activate_campaign",{account},"campaign":"1","timer":"t""#),
             r#""job":"watch_accounts""#.to_owned(),
+            r#""job":"check_connections""#.to_owned(),
+            r#""job":"check_connection","workspace":"demo","connection":"meta-1""#.to_owned(),
+            r#""job":"deauthorize_user","user":"1","until":1"#.to_owned(),
+            r#""job":"delete_user_data","code":"c""#.to_owned(),
             r#""job":"rotate_keyring""#.to_owned(),
             r#""job":"complete_rotation""#.to_owned(),
             r#""job":"reseal","workspace":"demo","connection":"meta-1","key":"k2""#.to_owned(),

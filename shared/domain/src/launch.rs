@@ -42,19 +42,19 @@ pub enum LaunchState {
     /// Everything exists, PAUSED.
     Committed,
     /// A step failed for good; what exists is being deleted.
-    Undoing,
-    /// A step failed for good and nothing is left at Meta.
-    Undone,
+    RollingBack,
+    /// A step failed for good and nothing is left on the platform.
+    RolledBack,
     /// Neither done nor undone within a day: a person must look. The ids say what exists.
-    Flagged,
+    NeedsReview,
 }
 
 /// One run of a launch document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
-    /// The launch's id, part of every object name that it creates.
+    /// The launch's id, part of every entity name that it creates.
     pub id: LaunchId,
-    /// The ad account in which it creates objects.
+    /// The ad account in which it creates entities.
     pub ad_account: AdAccountId,
     /// The launch document, in the words of the account's platform.
     pub document: PlatformData,
@@ -63,7 +63,7 @@ pub struct Launch {
     /// Entities that exist at the platform.
     #[serde(default)]
     pub created: Vec<Created>,
-    /// The step whose request to Meta is in flight. Its outcome is unknown until the object is found or recorded.
+    /// The step whose request to the platform is in flight. Its outcome is unknown until the entity is found or recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Step>,
     /// Why the launch was undone.
@@ -83,12 +83,12 @@ pub struct Created {
 }
 
 impl Launch {
-    /// Returns the id of the object that a step created, if it has.
+    /// Returns the id of the entity that a step created, if it has.
     pub fn id_of(&self, step: Step) -> Option<&EntityId> {
         self.created.iter().find(|created| created.step == step).map(|created| &created.id)
     }
 
-    /// Returns the first step that has not created its object.
+    /// Returns the first step that has not created its entity.
     pub fn next_step(&self) -> Option<Step> {
         Step::ALL.into_iter().find(|step| self.id_of(*step).is_none())
     }

@@ -37,7 +37,7 @@ pub struct Measures {
     pub impressions: u64,
     /// All clicks.
     pub clicks: u64,
-    /// Clicks on links, where Meta reported them.
+    /// Clicks on links, where the platform reported them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_clicks: Option<u64>,
     /// Amount spent, in major units of the account's currency.
@@ -51,10 +51,10 @@ pub struct Measures {
     /// Leads, each counted once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leads: Option<Decimal>,
-    /// The same conversions under each attribution window that was requested from Meta.
+    /// The same conversions under each attribution window that was requested.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by_window: BTreeMap<String, Conversions>,
-    /// Counts of every action type that Meta reported.
+    /// Counts of every action type that the platform reported.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: ByActionType,
     /// Monetary values by action type, in major units.
@@ -113,14 +113,14 @@ pub struct InsightsRow {
     pub facts: DayFacts,
 }
 
-/// One object's metrics for one day.
+/// One entity's metrics for one day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DayFacts {
     /// Local date of the ad account.
     pub day: Date,
     /// Additive measures.
     pub measures: Measures,
-    /// People reached. Never summed; present only in rows that were requested from Meta at this level.
+    /// People reached. Never summed; present only in rows that were requested at this level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<u64>,
     /// Impressions per person, with the same restriction.
@@ -274,7 +274,7 @@ pub struct MeasuresView {
     action_values: ByActionType,
 }
 
-/// A count as a JSON number: an integer, but for the fractions that Meta's modelled conversions may have.
+/// A count as a JSON number: an integer, but for the fractions that modelled conversions may have.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 struct Count(#[cfg_attr(feature = "describe", schemars(with = "f64", extend("minimum" = 0)))] Decimal);

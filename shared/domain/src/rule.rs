@@ -113,7 +113,7 @@ pub enum ComparisonOperator {
     AtMost,
 }
 
-/// What a number means that Meta did not report, such as conversions of an ad without any.
+/// What a number means that the platform did not report, such as conversions of an ad without any.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -201,7 +201,7 @@ impl Default for Guard {
     }
 }
 
-/// What a rule does to an object that meets its condition.
+/// What a rule does to an entity that meets its condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -209,9 +209,9 @@ pub enum Action {
     // Struct variants, because `deny_unknown_fields` has no effect on unit variants.
     /// Keep the decision for people to see.
     Notify {},
-    /// Pause the object at Meta.
+    /// Pause the entity.
     Pause {},
-    /// Set the daily budget at Meta.
+    /// Set the daily budget.
     SetBudget {
         /// The target; not a step, so that doing it twice is doing it once. Accounts of another currency are left alone.
         #[cfg_attr(feature = "describe", schemars(with = "crate::money::Budget"))]
@@ -259,7 +259,7 @@ impl Action {
     }
 }
 
-/// The result of evaluating a condition for one object.
+/// The result of evaluating a condition for one entity.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Evaluation {
     /// The condition holds, with this value.
@@ -336,20 +336,20 @@ impl RuleSpec {
 #[serde(rename_all = "snake_case")]
 pub enum DecisionOutcome {
     /// Decided; the action is not confirmed yet. A crash leaves this, and the next evaluation finishes it.
-    Deciding,
-    /// Done at Meta, or noted where the action is a notification.
+    Pending,
+    /// Done on the platform, or recorded where the action is a notification.
     Done,
-    /// The object already was as the rule wants it.
+    /// The entity already was as the rule wants it.
     NoChange,
     /// The guard held the rule back.
     InsufficientData,
-    /// Meta or we refused; the reason stands beside it.
+    /// The platform or we refused; `reason` says why.
     Rejected,
     /// Not confirmed on its day; nothing is done about it any more.
     Expired,
 }
 
-/// One rule, one object, one day: what was seen and what was done.
+/// One rule, one entity, one day: what was seen and what was done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct Decision {
@@ -361,12 +361,12 @@ pub struct Decision {
     pub ad_account: AdAccountId,
     /// Campaign, ad set or ad.
     pub level: Level,
-    /// Which object.
-    pub object: EntityId,
-    /// The object's name, where known.
+    /// Which entity.
+    pub entity: EntityId,
+    /// The entity's name, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub object_name: Option<String>,
-    /// The account's day on which it was decided: a rule acts on an object once a day at most.
+    pub entity_name: Option<String>,
+    /// The account's day on which it was decided: a rule acts on an entity once a day at most.
     pub day: Date,
     /// First and last day that were looked at.
     pub window: DateRange,
@@ -385,7 +385,7 @@ pub struct Decision {
     /// Why, where there is something to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What the object was before, such as its status or daily budget.
+    /// What the entity was before, such as its status or daily budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
     /// When it was decided, RFC 3339.

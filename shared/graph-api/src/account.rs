@@ -8,7 +8,7 @@ use domain::id::AdAccountId;
 use domain::money::Currency;
 use serde::Deserialize;
 
-use crate::client::Caller;
+use crate::client::UserClient;
 use crate::error::GraphError;
 use crate::page::Pages;
 
@@ -72,7 +72,7 @@ impl From<AccountRow> for AccessibleAccount {
     }
 }
 
-impl Caller {
+impl UserClient {
     /// Reads the businesses of the user, or the one that a system user belongs to.
     pub async fn businesses(&self) -> Result<Vec<Business>, GraphError> {
         self.pages("me/businesses".to_owned(), "id,name").all().await

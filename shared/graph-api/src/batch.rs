@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::call::{Call, Effect, use_case};
-use crate::client::{Caller, retry_delays};
+use crate::client::{UserClient, retry_delays};
 use crate::entities::{GraphEntity, fields};
 use crate::error::{CallKind, Details, GraphError};
 use crate::quota_lease::Charge;
@@ -152,7 +152,7 @@ struct Header {
 /// The kind of a whole batch: when it fails, any of its items may have taken effect.
 const WHOLE_BATCH: CallKind = CallKind { creates: true, case: UseCase::AdsManagement };
 
-impl Caller {
+impl UserClient {
     /// Makes calls, up to fifty per batch, and returns their results in the order of the items. Each item is handled as
     /// a single call: reads and updates are retried after retryable errors, creations are sent once.
     ///
@@ -183,7 +183,7 @@ impl Caller {
         answers.into_iter().map(|answer| decode(&answer?)).collect()
     }
 
-    /// Reads the current state of objects of a level, each as [`Caller::entity`] does.
+    /// Reads the current state of objects of a level, each as [`UserClient::entity`] does.
     pub async fn entities_by_id(
         &self,
         level: Level,

@@ -7,7 +7,7 @@ use domain::money::Currency;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use crate::client::Caller;
+use crate::client::UserClient;
 use crate::error::{Details, GraphError};
 use crate::page::Pages;
 
@@ -46,7 +46,7 @@ pub struct BudgetPeriod {
 /// A period that an object has at Meta.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredBudgetPeriod {
-    /// Its id, with which [`Caller::remove`] deletes it.
+    /// Its id, with which [`UserClient::remove`] deletes it.
     pub id: EntityId,
     /// The period.
     pub period: BudgetPeriod,
@@ -116,11 +116,11 @@ impl BudgetPeriod {
     }
 }
 
-impl Caller {
+impl UserClient {
     /// Adds a period with a higher budget to a campaign or ad set, given in its current state, and returns the period's
     /// id.
     ///
-    /// Sent once. After [`GraphError::Indeterminate`] look for it in [`Caller::budget_periods`].
+    /// Sent once. After [`GraphError::Indeterminate`] look for it in [`UserClient::budget_periods`].
     pub async fn add_budget_period(
         &self,
         owner: &Entity,
@@ -148,7 +148,7 @@ impl Caller {
         Ok(created.id)
     }
 
-    /// Reads the periods of a campaign or ad set. [`Caller::remove`] deletes one.
+    /// Reads the periods of a campaign or ad set. [`UserClient::remove`] deletes one.
     pub async fn budget_periods(&self, owner: &EntityId) -> Result<Vec<StoredBudgetPeriod>, GraphError> {
         let query = vec![("fields", "id,time_start,time_end,budget_value,budget_value_type".to_owned())];
         let rows = Pages::<Row>::new(self.clone(), format!("{owner}/budget_schedules"), query, PAGE_ROWS);

@@ -132,12 +132,12 @@ impl Graph {
 
     /// Returns a caller with a user's or system user's token. It has no quota lease: only throttles that responses
     /// report limit it.
-    pub fn on_behalf_of(&self, token: SecretString) -> Caller {
-        Caller { graph: self.clone(), token, quota_lease: None, deadline: None, trace_id: Arc::default() }
+    pub fn on_behalf_of(&self, token: SecretString) -> UserClient {
+        UserClient { graph: self.clone(), token, quota_lease: None, deadline: None, trace_id: Arc::default() }
     }
 
     /// Returns a caller with the app's own token.
-    pub(crate) fn as_app(&self) -> Caller {
+    pub(crate) fn as_app(&self) -> UserClient {
         let config = self.config();
         self.on_behalf_of(format!("{}|{}", config.app_id, config.app_secret.expose_secret()).into())
     }
@@ -170,7 +170,7 @@ impl Graph {
 
 /// A client that calls with one token.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub struct UserClient {
     graph: Graph,
     token: SecretString,
     quota_lease: Option<Arc<QuotaLease>>,
@@ -178,7 +178,7 @@ pub struct Caller {
     trace_id: Arc<Mutex<Option<String>>>,
 }
 
-impl Caller {
+impl UserClient {
     /// Returns Meta's trace id of the last response, which Meta's support asks for.
     pub fn trace_id(&self) -> Option<String> {
         self.trace_id.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -5,7 +5,7 @@ use domain::id::EntityId;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::client::Caller;
+use crate::client::UserClient;
 use crate::entities::{GraphEntity, fields};
 use crate::error::{Details, GraphError};
 use crate::page::Pages;
@@ -88,10 +88,10 @@ struct CopyResponse {
     ad_object_ids: Vec<CopiedObject>,
 }
 
-impl Caller {
+impl UserClient {
     /// Copies a campaign, ad set or ad.
     ///
-    /// Sent once. After [`GraphError::Indeterminate`] the copy may exist: look for it with [`Caller::copies`] before
+    /// Sent once. After [`GraphError::Indeterminate`] the copy may exist: look for it with [`UserClient::copies`] before
     /// retrying.
     pub async fn copy(
         &self,

@@ -6,7 +6,7 @@ use domain::id::AdAccountId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::client::Caller;
+use crate::client::UserClient;
 use crate::error::GraphError;
 use crate::id::{ImageHash, ObjectId, PageId, VideoId};
 use crate::page::Pages;
@@ -170,7 +170,7 @@ impl From<Row> for Creative {
     }
 }
 
-impl Caller {
+impl UserClient {
     /// Reads the current state of a creative.
     pub async fn creative(&self, id: &ObjectId) -> Result<Creative, GraphError> {
         let query = [
@@ -191,7 +191,7 @@ impl Caller {
 
     /// Creates a creative.
     ///
-    /// Sent once. After [`GraphError::Indeterminate`] look for its name in [`Caller::creatives`]; a duplicate does no
+    /// Sent once. After [`GraphError::Indeterminate`] look for its name in [`UserClient::creatives`]; a duplicate does no
     /// harm.
     pub async fn create_creative(
         &self,

@@ -4,14 +4,14 @@ use domain::entity::{EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
 use serde::{Deserialize, Deserializer};
 
-use crate::client::Caller;
+use crate::client::UserClient;
 use crate::error::GraphError;
 use crate::page::Pages;
 
 /// Rows per page. Graph serves 500 flat rows, but not 500 rows with nested fields.
 const PAGE_ROWS: u32 = 500;
 
-impl Caller {
+impl UserClient {
     /// Lists every object of a level in an account, archived ones included.
     pub fn entities(&self, account: &AdAccountId, level: Level) -> Pages<GraphEntity> {
         let statuses = listable_statuses(level).join("\",\"");

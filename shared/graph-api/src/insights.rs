@@ -15,7 +15,7 @@ use domain::id::AdAccountId;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::client::Caller;
+use crate::client::UserClient;
 use crate::id::ObjectId;
 pub use conversions::PURCHASE_KEYS;
 pub use reader::InsightsReader;
@@ -71,7 +71,7 @@ impl ReportRun {
     }
 }
 
-impl Caller {
+impl UserClient {
     /// Reads one row per ad and day with delivery, for a whole account. Days are in the account's time zone.
     ///
     /// The query is unfiltered wherever possible: with any `filtering` Meta reports only active objects unless every

@@ -10,7 +10,7 @@ use domain::launch::{Launch, Step};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::client::Caller;
+use crate::client::UserClient;
 use crate::creative::{VALIDATE_ONLY, ad_creative};
 use crate::entities::edge;
 use crate::error::GraphError;
@@ -25,10 +25,10 @@ struct CreatedId {
     id: EntityId,
 }
 
-impl Caller {
+impl UserClient {
     /// Creates the object of a launch step as PAUSED, and returns its id.
     ///
-    /// Sent once. After [`GraphError::Indeterminate`] the object may exist: look for it with [`Caller::find_step`]
+    /// Sent once. After [`GraphError::Indeterminate`] the object may exist: look for it with [`UserClient::find_step`]
     /// before retrying.
     pub async fn create_step(
         &self,

@@ -35,7 +35,7 @@ pub mod signed_request;
 pub mod subscription;
 pub mod webhook;
 
-pub use client::{Caller, Graph, GraphConfig};
+pub use client::{Graph, GraphConfig, UserClient};
 pub use error::GraphError;
 pub use error_code::ThrottleScope;
 pub use quota_lease::QuotaLease;

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::call::{Call, Effect};
-use crate::client::{Caller, Graph};
+use crate::client::{Graph, UserClient};
 use crate::error::{Details, GraphError};
 use crate::response::decode;
 
@@ -232,7 +232,7 @@ impl Graph {
     }
 }
 
-impl Caller {
+impl UserClient {
     /// Reads the user's decisions about each permission that was ever requested.
     pub async fn permissions(&self) -> Result<Permissions, GraphError> {
         let answer: Data<Vec<Permission>> = self.get("me/permissions", &[]).await?;

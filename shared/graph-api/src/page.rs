@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::client::Caller;
+use crate::client::UserClient;
 use crate::error::{Details, GraphError};
 
 /// The minimum page size. Below it "reduce the amount of data" is not about the page.
@@ -21,7 +21,7 @@ const PAGES_TO_GROW: u32 = 8;
 /// called again, and requests the same page.
 #[derive(Debug)]
 pub struct Pages<T> {
-    caller: Caller,
+    caller: UserClient,
     path: String,
     query: Vec<(&'static str, String)>,
     size: u32,
@@ -51,7 +51,12 @@ struct Cursors {
 }
 
 impl<T: DeserializeOwned> Pages<T> {
-    pub(crate) fn new(caller: Caller, path: String, query: Vec<(&'static str, String)>, size: u32) -> Self {
+    pub(crate) fn new(
+        caller: UserClient,
+        path: String,
+        query: Vec<(&'static str, String)>,
+        size: u32,
+    ) -> Self {
         let (after, rows) = (None, PhantomData);
         Self { caller, path, query, size, max_size: size, pages_at_size: 0, after, ended: false, rows }
     }

@@ -9,7 +9,7 @@ use crate::error_code::ThrottleScope;
 use crate::limit::{LeaseGrant, QuotaConsumption};
 use crate::usage::Usage;
 
-/// The current lease of the clones of a [`Caller`](crate::Caller). Before [`QuotaLease::put`] it covers no call.
+/// The current lease of the clones of a [`UserClient`](crate::UserClient). Before [`QuotaLease::put`] it covers no call.
 #[derive(Debug, Default)]
 pub struct QuotaLease(Mutex<LeaseState>);
 

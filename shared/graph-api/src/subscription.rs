@@ -7,7 +7,7 @@ use domain::id::AdAccountId;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::client::{Caller, Graph};
+use crate::client::{Graph, UserClient};
 use crate::error::GraphError;
 use crate::id::PageId;
 
@@ -144,7 +144,7 @@ impl From<Row> for Subscription {
     }
 }
 
-impl Caller {
+impl UserClient {
     /// Subscribes the app to an ad account. Needs `ads_management`, and a user who may edit the account.
     pub async fn subscribe_account(&self, account: &AdAccountId) -> Result<(), GraphError> {
         self.update(&subscribed_apps_path(account), &[("app_id", &self.graph().config().app_id)]).await

@@ -113,7 +113,7 @@ fn subject(object: &str, entry: &Value, change: &Change) -> Option<WebhookSubjec
         _ => return None,
     };
     let ad_account = value.get("ad_account_id").and_then(account).or_else(|| account(entry));
-    Some(WebhookSubject::Object { id: digits(id)?.parse().ok()?, level, ad_account })
+    Some(WebhookSubject::Entity { id: digits(id)?.parse().ok()?, level, ad_account })
 }
 
 fn account(id: &Value) -> Option<AdAccountId> {
@@ -146,7 +146,7 @@ mod tests {
             parse_changes(BODY.as_bytes()).unwrap().into_iter().map(|c| c.subject).collect();
         let object = |id: &str, level, account: Option<&str>| {
             let ad_account = account.map(|account| account.parse().unwrap());
-            Some(WebhookSubject::Object { id: id.parse().unwrap(), level, ad_account })
+            Some(WebhookSubject::Entity { id: id.parse().unwrap(), level, ad_account })
         };
         let expected =
             [object("23", Level::AdSet, None), object("42", Level::Ad, Some("act_77")), None, None];

@@ -2,6 +2,7 @@
 
 mod authentication;
 mod idempotency;
+pub mod lambda;
 mod rate_limiter;
 
 use std::sync::Arc;
@@ -37,7 +38,7 @@ impl Middleware {
     }
 
     /// Creates the middleware of a function without a full host.
-    pub fn from_parts(
+    pub(crate) fn from_parts(
         table: Table,
         sessions: SessionVerifier,
         clock: Clock,

@@ -11,9 +11,18 @@ use crate::secrets::StoredSecret;
 use crate::session::SessionConfig;
 use crate::telemetry::{self, Format};
 
+/// Starts a function on AWS: starts logging, resolves region and credentials, and returns the configuration that `read`
+/// reads. Reports every missing variable at once.
+pub async fn start<T>(read: impl FnOnce(&mut Aws) -> T) -> Result<T, MissingVariables> {
+    telemetry::init(Format::Json, "info");
+    let sdk = aws_config::defaults(BehaviorVersion::latest()).load().await;
+    let mut aws = Aws { env: Env::default(), sdk };
+    let configuration = read(&mut aws);
+    aws.env.check()?;
+    Ok(configuration)
+}
+
 /// Environment and AWS clients of a function at its start.
-///
-/// Read all configuration first; [`Aws::check`] then reports every missing variable at once.
 pub struct Aws {
     env: Env,
     sdk: SdkConfig,
@@ -32,17 +41,6 @@ pub struct MetaApp {
 }
 
 impl Aws {
-    /// Starts logging and resolves region and credentials.
-    pub async fn load() -> Self {
-        telemetry::init(Format::Json, "info");
-        Self { env: Env::default(), sdk: aws_config::defaults(BehaviorVersion::latest()).load().await }
-    }
-
-    /// Fails when a required variable is missing.
-    pub fn check(&mut self) -> Result<(), MissingVariables> {
-        std::mem::take(&mut self.env).check()
-    }
-
     /// Returns the DynamoDB client and the table's name.
     pub fn table(&mut self) -> (aws_sdk_dynamodb::Client, String) {
         (aws_sdk_dynamodb::Client::new(&self.sdk), self.env.required("TABLE_NAME"))

@@ -253,7 +253,7 @@ impl<C> Builder<C> {
     }
 
     /// Declares the failures of calls to Meta.
-    pub fn calls_meta(self) -> Self {
+    pub fn calls_platform(self) -> Self {
         self.fails_with(Error::Reconnect, "A person must connect to Meta again.")
             .fails_with(Error::NeedPermission, "The connection lacks a permission at Meta.")
             .fails_with(Error::RejectedByPlatform, "Meta refused the input.")
@@ -261,12 +261,12 @@ impl<C> Builder<C> {
     }
 
     /// Declares the failures of changes at Meta, whose confirmation may be lost.
-    pub fn changes_meta(self) -> Self {
-        self.calls_meta().fails_with(Error::Indeterminate, "Meta did not confirm.")
+    pub fn changes_platform(self) -> Self {
+        self.calls_platform().fails_with(Error::Indeterminate, "Meta did not confirm.")
     }
 
     /// Requires an `Idempotency-Key`, which is optional for every other authenticated write.
-    pub fn needs_key(self, description: &'static str) -> Self {
+    pub fn requires_idempotency_key(self, description: &'static str) -> Self {
         self.header(Header::idempotency_key(true, description))
     }
 

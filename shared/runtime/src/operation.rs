@@ -52,7 +52,7 @@ pub struct Operation {
     /// Response on success.
     pub response: Success,
     /// Failures, beyond those that follow from the endpoint's access and inputs.
-    pub failures: Vec<(Problem, &'static str)>,
+    pub failures: Vec<(ProblemKind, &'static str)>,
     /// Whether failures are HTML pages, except for clients that accept JSON.
     pub fails_as_page: bool,
 }
@@ -85,7 +85,7 @@ pub struct Success {
 
 /// Status, `type` and title of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Problem {
+pub struct ProblemKind {
     /// HTTP status.
     pub status: StatusCode,
     /// Stable last segment of `type`.
@@ -94,7 +94,7 @@ pub struct Problem {
     pub title: &'static str,
 }
 
-impl From<Error> for Problem {
+impl From<Error> for ProblemKind {
     fn from(error: Error) -> Self {
         let (status, kind, title) = problem::classify(&error);
         Self { status, kind, title }

@@ -63,16 +63,16 @@ pub struct NoQuery {}
 
 /// A query that the handler parses itself, for example to show errors on a page. `T` is its documented type.
 #[derive(Debug, Clone, Copy)]
-pub struct UnreadQuery<T>(PhantomData<T>);
+pub struct IgnoredQuery<T>(PhantomData<T>);
 
-impl<'de, T> Deserialize<'de> for UnreadQuery<T> {
+impl<'de, T> Deserialize<'de> for IgnoredQuery<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         IgnoredAny::deserialize(deserializer).map(|_| Self(PhantomData))
     }
 }
 
 #[cfg(feature = "describe")]
-impl<T: schemars::JsonSchema> schemars::JsonSchema for UnreadQuery<T> {
+impl<T: schemars::JsonSchema> schemars::JsonSchema for IgnoredQuery<T> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         T::schema_name()
     }

@@ -20,7 +20,7 @@ pub use self::correlation::{CORRELATION_ATTRIBUTE, CORRELATION_HEADER, Correlati
 pub use self::current::{
     correlation_id, count, record_job, record_operation, record_outcome, record_problem, record_workspace,
 };
-pub use self::metric::{METRIC_DIMENSION, METRIC_NAMESPACE, Metric};
+pub use self::metric::{METRIC_DIMENSION, METRIC_NAMESPACE, TelemetryMetric};
 pub use self::unit::{MessageMetadata, Outcome, UnitOfWork, with_request_id};
 use crate::clock::Clock;
 

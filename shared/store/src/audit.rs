@@ -208,14 +208,14 @@ impl StoredEntry {
 
 /// An added entry, identified by the keys in the table's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublishedEntry {
+pub struct EntryKey {
     /// Workspace.
     pub workspace: Tenant,
     /// Id of the entry.
     pub id: String,
 }
 
-impl PublishedEntry {
+impl EntryKey {
     /// Returns the entry of these keys; none for keys of another item. Only for keys from our own table's stream.
     pub fn from_keys(pk: &str, sk: &str) -> Option<Self> {
         let id = sk.strip_prefix("ENTRY#")?.to_owned();
@@ -327,7 +327,7 @@ pub fn position_before(moment: Timestamp) -> String {
 }
 
 /// Checks whether a text has the form of an entry id or of its beginning.
-pub fn is_entry_position(text: &str) -> bool {
+pub fn is_entry_id_prefix(text: &str) -> bool {
     let hex = |part: &str, digits| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     match text.split('-').collect::<Vec<_>>()[..] {
         [at] => hex(at, 16),

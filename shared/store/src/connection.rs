@@ -1,20 +1,23 @@
-//! Connections: a person's or system user's consent at Meta, with the sealed token.
+//! Connections: a person's or system user's consent on a platform, with the sealed token.
 
 use domain::id::{AdAccountId, ConnectionId, PlatformUserId};
 use domain::tenant::Tenant;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::EventRecord;
 use crate::key;
 use crate::table::{ConditionExpression, ITEM_EXISTS, StoreError, Table, text};
 
+/// A connection that expires within this time is reported.
+pub const EXPIRY_WARNING_PERIOD: SignedDuration = SignedDuration::from_hours(10 * 24);
+
 /// The consent of one person or system user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
     /// Its id.
     pub id: ConnectionId,
-    /// App-scoped id of the person at Meta.
+    /// App-scoped id of the person on the platform.
     pub platform_user: PlatformUserId,
     /// Subject of the session that connected.
     pub connected_by: String,
@@ -47,7 +50,7 @@ pub struct Connection {
     pub declined: Vec<String>,
     /// The ad accounts that the person selected; absent means all of them, now and later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chosen: Option<Vec<AdAccountId>>,
+    pub granted_accounts: Option<Vec<AdAccountId>>,
     /// When the last health check ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
@@ -78,6 +81,18 @@ pub enum TokenOwner {
 }
 
 impl Connection {
+    /// Returns the earlier expiry of the token and of the access to data, and which of them it is.
+    pub fn next_expiry(&self) -> Option<(Timestamp, &'static str)> {
+        let token = self.expires_at.map(|at| (at, "the token"));
+        let data = self.data_access_expires_at.map(|at| (at, "the access to the person's data"));
+        token.into_iter().chain(data).min()
+    }
+
+    /// Returns [`Connection::next_expiry`] when it has passed or is near, because a person may have to reconnect.
+    pub fn expires_soon(&self, now: Timestamp) -> Option<(Timestamp, &'static str)> {
+        self.next_expiry().filter(|(at, _)| at.duration_since(now) < EXPIRY_WARNING_PERIOD)
+    }
+
     /// Returns whether the connection acts for one business only.
     pub fn is_system_user(&self) -> bool {
         match self.token_owner {

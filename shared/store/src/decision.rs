@@ -1,4 +1,4 @@
-//! Decisions: what a rule evaluated and did, at most one per rule, object and day.
+//! Decisions: what a rule evaluated and did, at most one per rule, entity and day.
 
 use domain::id::RuleId;
 use domain::rule::Decision;
@@ -11,15 +11,16 @@ use crate::audit::EventRecord;
 use crate::key;
 use crate::table::{ConditionExpression, StoreError, Table, millis, text};
 
-/// Time after which another worker may take over the action of an open decision.
-const DECISION_LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
+/// Time after which another worker may take over the action of an open decision. One change takes less, including all
+/// retries.
+pub const DECISION_LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
 
 /// The result of recording a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecisionClaim {
     /// The caller executes the action.
     Acquired,
-    /// The rule has already decided on this object today.
+    /// The rule has already decided on this entity today.
     AlreadyDecided,
 }
 
@@ -62,9 +63,9 @@ impl Table {
         let values = vec![
             (":until", millis(now + DECISION_LEASE_TTL)),
             (":now", millis(now)),
-            (":deciding", text("deciding")),
+            (":pending", text("pending")),
         ];
-        let condition = Some("outcome = :deciding AND lease_until < :now");
+        let condition = Some("outcome = :pending AND lease_until < :now");
         let key = decision_key(ws, decision);
         match self.update::<StoredDecision>(&key, "SET lease_until = :until", condition, values).await {
             Ok(stored) => Ok(Some(stored.decision)),
@@ -83,8 +84,8 @@ impl Table {
         event: Option<&EventRecord>,
     ) -> Result<bool, StoreError> {
         let open = ConditionExpression {
-            expression: "outcome = :deciding",
-            values: vec![(":deciding", text("deciding"))],
+            expression: "outcome = :pending",
+            values: vec![(":pending", text("pending"))],
         };
         let stored = StoredDecision { decision: decision.clone(), lease_until };
         let put = self.put_action_if(&decision_key(ws, decision), &stored, open)?;
@@ -95,7 +96,7 @@ impl Table {
         }
     }
 
-    /// Lists a page of a rule's decisions, newest day first. `before` is the day and object of the last one seen.
+    /// Lists a page of a rule's decisions, newest day first. `before` is the day and entity of the last one seen.
     pub async fn decisions(
         &self,
         ws: &Tenant,
@@ -120,5 +121,5 @@ impl Table {
 }
 
 fn decision_key(ws: &Tenant, decision: &Decision) -> key::Key {
-    key::decision(ws, &decision.rule, decision.day, &decision.object)
+    key::decision(ws, &decision.rule, decision.day, &decision.entity)
 }

@@ -38,7 +38,7 @@ pub struct DeletionRequest {
     /// The person, until the request is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<PlatformUserId>,
-    /// When Meta signed the request: connections made later are not affected.
+    /// When the platform signed the request: connections made later are not affected.
     pub requested_at: Timestamp,
     /// When everything was deleted once. Work that had begun before may write data back, so a second pass follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -211,8 +211,8 @@ impl Table {
             let concerned = match &change.subject {
                 None => false,
                 Some(WebhookSubject::Account(id)) => id == account,
-                Some(WebhookSubject::Object { ad_account: Some(id), .. }) => id == account,
-                Some(WebhookSubject::Object { id, level, ad_account: None }) => {
+                Some(WebhookSubject::Entity { ad_account: Some(id), .. }) => id == account,
+                Some(WebhookSubject::Entity { id, level, ad_account: None }) => {
                     self.entity(ws, account, *level, id).await?.is_some()
                 }
             };

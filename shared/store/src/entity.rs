@@ -16,7 +16,7 @@ pub struct StoredEntity {
     #[serde(flatten)]
     pub entity: Entity,
     /// Number of the fetch that returned it; a later fetch has a higher number.
-    pub as_of: u64,
+    pub fetch_number: u64,
     /// Whether the platform no longer returns it even when requested by id. It may have been deleted long ago, or a permission
     /// may be lost; the stored entity is its last known state.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -26,9 +26,9 @@ pub struct StoredEntity {
 /// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpsertResult {
-    /// The object was written.
+    /// The entity was written.
     Written,
-    /// A later fetch had already written the object.
+    /// A later fetch had already written the entity.
     Stale,
 }
 
@@ -46,7 +46,7 @@ impl Table {
         Ok(counter.fetches)
     }
 
-    /// Stores an object unless a later fetch has already written it.
+    /// Stores an entity unless a later fetch has already written it.
     pub async fn upsert_entity(
         &self,
         ws: &Tenant,
@@ -54,13 +54,13 @@ impl Table {
         stored: &StoredEntity,
     ) -> Result<UpsertResult, StoreError> {
         let entity = &stored.entity;
-        // In one transaction with the index, so that a webhook can always find a stored object and the index has no
+        // In one transaction with the index, so that a webhook can always find a stored entity and the index has no
         // entry of a deleted one.
         let account_ref = AccountRef { workspace: ws.clone(), ad_account: account.clone() };
         let index = self.put_action(&key::entity_index(&entity.id, ws, account), &account_ref)?;
         let condition = ConditionExpression {
-            expression: "attribute_not_exists(pk) OR as_of < :as_of",
-            values: vec![(":as_of", number(stored.as_of))],
+            expression: "attribute_not_exists(pk) OR fetch_number < :fetch_number",
+            values: vec![(":fetch_number", number(stored.fetch_number))],
         };
         let row = key::entity(ws, account, entity.level, &entity.id);
         match self.transact(vec![index, self.put_action_if(&row, stored, condition)?]).await {
@@ -70,7 +70,7 @@ impl Table {
         }
     }
 
-    /// Reads one object.
+    /// Reads one entity.
     pub async fn entity(
         &self,
         ws: &Tenant,
@@ -81,7 +81,7 @@ impl Table {
         self.get(&key::entity(ws, account, level, id)).await
     }
 
-    /// Lists the objects of one level.
+    /// Lists the entities of one level.
     pub async fn entities(
         &self,
         ws: &Tenant,

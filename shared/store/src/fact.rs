@@ -1,4 +1,4 @@
-//! Facts: one item per object and ISO week, written only by the holder of the lease of the week's chunk.
+//! Facts: one item per entity and ISO week, written only by the holder of the lease of the week's chunk.
 
 use std::collections::HashMap;
 
@@ -19,12 +19,12 @@ const MAX_TRANSACTION_WRITES: usize = 99;
 /// Maximum estimated size of a transaction, in bytes: DynamoDB accepts 4 MB, of which some is left for names and keys.
 const MAX_TRANSACTION_BYTES: usize = 3 * 1024 * 1024;
 
-/// One object's metrics of a week: up to seven days. A day without delivery is absent, as at Meta.
+/// One entity's metrics of a week: up to seven days. A day without delivery is absent, as at Meta.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WeekFacts {
     /// Ad, or the level that ads were rolled up to.
     pub level: Level,
-    /// The object; at account level, the account itself.
+    /// The entity; at account level, the account itself.
     pub id: EntityId,
     /// Parent campaign, for ad sets and ads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,8 +38,8 @@ pub struct WeekFacts {
     pub days: Vec<DayFacts>,
 }
 
-/// Sums the additive measures of each object over a range.
-pub fn sum_by_object(weeks: &[WeekFacts], range: DateRange) -> HashMap<&EntityId, Measures> {
+/// Sums the additive measures of each entity over a range.
+pub fn sum_by_entity(weeks: &[WeekFacts], range: DateRange) -> HashMap<&EntityId, Measures> {
     let mut sums: HashMap<&EntityId, Measures> = HashMap::new();
     for week in weeks {
         for day in week.days.iter().filter(|day| range.contains(day.day)) {
@@ -54,7 +54,7 @@ pub fn sum_by_object(weeks: &[WeekFacts], range: DateRange) -> HashMap<&EntityId
 pub enum FactChange {
     /// Writes these metrics.
     Put(WeekFacts),
-    /// Deletes the item, because Meta no longer reports this object for this week.
+    /// Deletes the item, because the platform no longer reports this entity for this week.
     Delete(Level, EntityId),
 }
 
@@ -81,11 +81,11 @@ fn estimated_bytes(day: &DayFacts) -> usize {
 struct StoredFacts<'a> {
     #[serde(flatten)]
     facts: &'a WeekFacts,
-    as_of: u64,
+    fence: u64,
 }
 
 impl Table {
-    /// Lists the facts of one level for the whole weeks that `range` touches, ordered by week and object.
+    /// Lists the facts of one level for the whole weeks that `range` touches, ordered by week and entity.
     pub async fn facts(
         &self,
         ws: &Tenant,
@@ -121,7 +121,7 @@ impl Table {
             for change in changes {
                 actions.push(match change {
                     FactChange::Put(facts) => {
-                        let stored = StoredFacts { facts, as_of: lease.fence };
+                        let stored = StoredFacts { facts, fence: lease.fence };
                         self.put_action(&key_of(facts.level, &facts.id), &stored)?
                     }
                     FactChange::Delete(level, id) => self.delete_action(&key_of(*level, id))?,

@@ -83,7 +83,7 @@ impl Table {
     }
 
     /// Deletes an invitation, whether it exists or not.
-    pub async fn withdraw_invitation(
+    pub async fn revoke_invitation(
         &self,
         invitation: &Invitation,
         recorded: &EventRecord,

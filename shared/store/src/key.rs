@@ -3,13 +3,13 @@
 //! A key begins with the workspace, so that no query can reach another one. It is built from a [`Tenant`], which only a
 //! checked session, or data stored or queued after such a check, can provide. The exceptions are:
 //!
-//! - indexes across all workspaces: from Meta's ids to the accounts that hold them, because webhooks name no
+//! - indexes across all workspaces: from the platforms' ids to the accounts that hold them, because webhooks name no
 //!   workspace; from people, addresses and connections to their workspaces; and of everything that is synced or
 //!   connected, for background work;
 //! - state of a person's requests outside of any workspace, next to the person's index;
-//! - pending logins, pending account selections and deletion requests, because Meta's callbacks and our own forms name
+//! - pending logins, pending account selections and deletion requests, because callbacks and our own forms name
 //!   no workspace;
-//! - the state of Meta's quotas, which belong to the app and the ad account.
+//! - the state of the platforms' quotas, which belong to the app and the ad account.
 
 use domain::date::IsoWeek;
 use domain::entity::Level;
@@ -179,14 +179,14 @@ pub fn schedule(ws: &Tenant, account: &AdAccountId, campaign: &EntityId) -> Key 
     key(account_partition(ws, account), format!("SCHEDULE#{campaign}"))
 }
 
-/// Builds the key of one object's metrics of one week. Weeks sort as text because they have a fixed width.
+/// Builds the key of one entity's metrics of one week. Weeks sort as text because they have a fixed width.
 pub fn fact(ws: &Tenant, account: &AdAccountId, level: Level, week: IsoWeek, id: &EntityId) -> Key {
     key(fact_partition(ws, account, level), format!("{week}#{id}"))
 }
 
-/// Builds the key of a decision: at most one per rule, object and day.
-pub fn decision(ws: &Tenant, rule: &RuleId, day: Date, object: &EntityId) -> Key {
-    key(decision_partition(ws, rule), format!("DECISION#{day}#{object}"))
+/// Builds the key of a decision: at most one per rule, entity and day.
+pub fn decision(ws: &Tenant, rule: &RuleId, day: Date, entity: &EntityId) -> Key {
+    key(decision_partition(ws, rule), format!("DECISION#{day}#{entity}"))
 }
 
 /// Builds the key of an entry in the index from an ad account or entity of a platform to the accounts that have it.
@@ -253,12 +253,12 @@ pub fn deletion_request(code: &str) -> Key {
 /// Partition of deletion requests.
 pub const DELETION_REQUESTS_PARTITION: &str = "DELETION_REQUESTS";
 
-/// Builds the key of the state of one of Meta's limits for an app.
+/// Builds the key of the state of one of the platform's limits for an app.
 pub fn limit(app: &str, of: LimitScope<'_>) -> Key {
     let sk = match of {
         LimitScope::App => "APP".to_owned(),
         LimitScope::Account(account) => format!("ACCOUNT#{account}"),
-        LimitScope::Budget(object) => format!("BUDGET#{object}"),
+        LimitScope::Budget(entity) => format!("BUDGET#{entity}"),
         LimitScope::Insights(account) => format!("INSIGHTS#{account}"),
     };
     key(format!("LIMIT#{app}"), sk)

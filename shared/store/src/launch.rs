@@ -1,4 +1,4 @@
-//! Launches: the document, the objects created so far, and the lease.
+//! Launches: the document, the entities created so far, and the lease.
 
 use domain::id::LaunchId;
 use domain::launch::Launch;

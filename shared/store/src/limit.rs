@@ -1,6 +1,6 @@
-//! The state of Meta's quotas, shared by all functions.
+//! The state of the platforms' quotas, shared by all functions.
 //!
-//! A quota belongs to the app and the ad account at Meta, whichever workspace calls, so these items are outside of the
+//! A quota belongs to the app and the ad account at the platform, whichever workspace calls, so these items are outside of the
 //! workspaces and contain only counts. The Graph client defines their content; here they are versioned values, changed
 //! by compare-and-set.
 
@@ -13,7 +13,7 @@ use crate::limit_scope::LimitScope;
 use crate::modify::Versioned;
 use crate::table::{StoreError, Table};
 
-/// Time after which Meta no longer counts a call.
+/// Time after which the platform no longer counts a call.
 const LIMIT_TTL: SignedDuration = SignedDuration::from_hours(48);
 
 impl Table {

@@ -9,7 +9,7 @@ use crate::connection::ConnectionKind;
 use crate::key;
 use crate::table::{ITEM_NOT_EXISTS, StoreError, Table};
 
-/// A login that waits for Meta's callback, keyed by the hash of its `state`; the state itself is not stored.
+/// A login that waits for the platform's callback, keyed by the hash of its `state`; the state itself is not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OauthState {
     /// The workspace.

@@ -17,7 +17,12 @@ struct RemovedRule {
 
 impl Table {
     /// Adds a rule; [`StoreError::Conflict`] when its id is taken.
-    pub async fn add_rule(&self, ws: &Tenant, rule: &Rule, recorded: &EventRecord) -> Result<(), StoreError> {
+    pub async fn create_rule(
+        &self,
+        ws: &Tenant,
+        rule: &Rule,
+        recorded: &EventRecord,
+    ) -> Result<(), StoreError> {
         let put = self.put_action_if(&key::rule(ws, &rule.id), rule, ITEM_NOT_EXISTS)?;
         self.transact_recorded(ws, vec![put], [recorded]).await
     }
@@ -45,7 +50,7 @@ impl Table {
 
     /// Removes a rule; [`StoreError::Conflict`] when there is none. Its decisions stay, and so does its id, by which they
     /// are found.
-    pub async fn remove_rule(
+    pub async fn delete_rule(
         &self,
         ws: &Tenant,
         id: &RuleId,

@@ -37,13 +37,13 @@ pub struct Activation {
 pub enum ActivationState {
     /// Waiting for its time.
     Scheduled,
-    /// Its time has come and the campaign is being activated: too late to withdraw.
+    /// Its time has come and the campaign is being activated: too late to cancel.
     Activating,
     /// Withdrawn by a person.
     Cancelled,
     /// The campaign was activated.
     Activated,
-    /// Meta refused; the reason stands beside it.
+    /// The platform refused; `reason` says why.
     Failed,
 }
 

@@ -158,7 +158,7 @@ impl LeakScanner {
                 headers.remove(SET_COOKIE);
                 let mut text = String::from_utf8_lossy(body).into_owned();
                 // The secret of the account selection page.
-                if let Some((before, rest)) = text.split_once(r#"name="choice" value=""#) {
+                if let Some((before, rest)) = text.split_once(r#"name="selection" value=""#) {
                     let (secret, after) = rest.split_once('"').unwrap_or_default();
                     self.add_generated("a page's secret", secret);
                     text = format!("{before}{after}");

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::row::{GraphRow, Number};
 use super::sub_query::{ACTION_FIELDS, COUNT_FIELDS, SubQuery, query, split_by_days, time_range};
 use super::{PAGE_ROWS, QueryShape, ReportRun, report};
-use crate::client::Caller;
+use crate::client::UserClient;
 use crate::error::{Details, GraphError, TIMED_OUT_SUBCODE};
 use crate::error_code::ThrottleScope;
 use crate::page::Pages;
@@ -50,7 +50,7 @@ const MAX_RESULT_RETRIES: u32 = 4;
 /// After an error [`InsightsReader::next`] may be called again, and continues where it stopped.
 #[derive(Debug)]
 pub struct InsightsReader {
-    caller: Caller,
+    caller: UserClient,
     account: AdAccountId,
     range: DateRange,
     shape: QueryShape,
@@ -63,7 +63,7 @@ pub struct InsightsReader {
 }
 
 impl InsightsReader {
-    pub(super) fn new(caller: Caller, account: AdAccountId, range: DateRange, shape: QueryShape) -> Self {
+    pub(super) fn new(caller: UserClient, account: AdAccountId, range: DateRange, shape: QueryShape) -> Self {
         let whole = SubQuery { range, campaign: None, as_report: shape.as_report };
         Self {
             caller,

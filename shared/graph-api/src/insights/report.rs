@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use crate::call::{Call, Effect};
-use crate::client::Caller;
+use crate::client::UserClient;
 use crate::error::{Details, GraphError};
 use crate::error_code::ThrottleScope;
 use crate::id::ObjectId;
@@ -43,7 +43,7 @@ struct RunStatus {
 
 /// Starts a run of the query that a GET would read. Retried: a duplicate run is merely never read.
 pub(super) async fn start(
-    caller: &Caller,
+    caller: &UserClient,
     path: &str,
     query: &[(&'static str, String)],
 ) -> Result<ObjectId, GraphError> {
@@ -61,7 +61,7 @@ pub(super) enum RunEnd {
 }
 
 /// Polls a run until it ends. Fails with [`GraphError::RateLimited`] when the deadline comes first; the run continues.
-pub(super) async fn await_run(caller: &Caller, run: &ObjectId) -> Result<RunEnd, GraphError> {
+pub(super) async fn await_run(caller: &UserClient, run: &ObjectId) -> Result<RunEnd, GraphError> {
     let fields =
         "async_status,async_percent_completion,error_code,error_subcode,error_message,error_user_msg";
     let (mut pause, mut stalled_for, mut percent) = (Duration::from_secs(1), Duration::ZERO, 0);

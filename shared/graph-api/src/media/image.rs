@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::account::digits;
 use crate::call::{Call, Effect, File};
-use crate::client::Caller;
+use crate::client::UserClient;
 use crate::error::GraphError;
 use crate::id::ImageHash;
 use crate::page::Pages;
@@ -49,7 +49,7 @@ struct AddedImages {
     images: BTreeMap<String, Image>,
 }
 
-impl Caller {
+impl UserClient {
     /// Adds an image: a JPG, PNG or GIF. Meta rejects WebP.
     pub async fn add_image(
         &self,

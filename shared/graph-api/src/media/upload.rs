@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde::{Deserialize, Deserializer};
 
 use crate::call::{Call, Effect, File};
-use crate::client::{Caller, retry_delays};
+use crate::client::{UserClient, retry_delays};
 use crate::error::{Details, GraphError};
 use crate::id::VideoId;
 use crate::response::decode;
@@ -57,10 +57,10 @@ fn offset<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     }
 }
 
-impl Caller {
-    /// Adds a video that Meta fetches from a URL. [`Caller::await_video`] reports whether Meta could.
+impl UserClient {
+    /// Adds a video that Meta fetches from a URL. [`UserClient::await_video`] reports whether Meta could.
     ///
-    /// Sent once. After [`GraphError::Indeterminate`] look for its title in [`Caller::videos`].
+    /// Sent once. After [`GraphError::Indeterminate`] look for its title in [`UserClient::videos`].
     pub async fn add_video_from_url(
         &self,
         account: &AdAccountId,
@@ -72,11 +72,11 @@ impl Caller {
         Ok(made.id)
     }
 
-    /// Adds a video, in one request when it is small, else in chunks. It can be used once [`Caller::await_video`]
+    /// Adds a video, in one request when it is small, else in chunks. It can be used once [`UserClient::await_video`]
     /// succeeds.
     ///
     /// After an error a chunked upload is cancelled and leaves nothing behind. After [`GraphError::Indeterminate`] look
-    /// for its title in [`Caller::videos`].
+    /// for its title in [`UserClient::videos`].
     pub async fn add_video(
         &self,
         account: &AdAccountId,
@@ -144,7 +144,7 @@ impl Caller {
 
 /// A chunked upload in progress.
 struct Upload<'a> {
-    caller: &'a Caller,
+    caller: &'a UserClient,
     account: &'a AdAccountId,
     session: &'a str,
     video: &'a VideoId,

@@ -6,7 +6,7 @@ use domain::id::AdAccountId;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::client::Caller;
+use crate::client::UserClient;
 use crate::error::{Details, GraphError};
 use crate::error_code::ThrottleScope;
 use crate::id::VideoId;
@@ -130,7 +130,7 @@ impl Status {
     }
 }
 
-impl Caller {
+impl UserClient {
     /// Reads the current state of a video.
     pub async fn video(&self, id: &VideoId) -> Result<Video, GraphError> {
         let node: VideoNode = self.get(id.as_str(), &[("fields", FIELDS)]).await?;

@@ -9,7 +9,7 @@ use domain::entity::{Level, Status};
 use domain::metrics::InsightsRow;
 use graph_api::insights::PURCHASE_KEYS;
 use graph_api::insights::{InsightsReader, QueryShape, ReportRun};
-use graph_api::{Caller, GraphError};
+use graph_api::{GraphError, UserClient};
 use graph_sim::{InsightsLimits, ReportError, ReportOutcome, ReportSettings};
 use jiff::civil::date;
 use jiff::{SignedDuration, ToSpan};
@@ -210,7 +210,7 @@ async fn each_action_is_known_under_the_windows_that_were_asked_for() {
 }
 
 /// Returns the rows as Graph writes them.
-async fn raw(caller: &Caller, meta: &Meta, windows: &str) -> Vec<Value> {
+async fn raw(caller: &UserClient, meta: &Meta, windows: &str) -> Vec<Value> {
     let range = json!({"since": RANGE.since, "until": RANGE.until}).to_string();
     let params = [
         ("level", "ad"),

@@ -8,7 +8,7 @@ use domain::entity::Level;
 use domain::id::EntityId;
 use graph_api::limit::{AccountLimits, DEFAULT_LEASE_POINTS, WRITE_POINTS};
 use graph_api::usage::UseCase;
-use graph_api::{Caller, GraphError, QuotaLease};
+use graph_api::{GraphError, QuotaLease, UserClient};
 use graph_sim::{Fault, FaultKind, Limits, ThrottleKind, Tier};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ type Shared = Arc<Mutex<AccountLimits>>;
 
 /// A task that calls under leases, as a function does.
 struct Worker {
-    caller: Caller,
+    caller: UserClient,
     quota_lease: Arc<QuotaLease>,
     limits: Shared,
     case: UseCase,

@@ -10,7 +10,7 @@ use domain::id::AdAccountId;
 use domain::launch::{Launch, LaunchState};
 use domain::platform::PlatformData;
 use graph_api::launch::LaunchSpec;
-use graph_api::{Caller, Graph, GraphConfig, Time};
+use graph_api::{Graph, GraphConfig, Time, UserClient};
 use graph_sim::{App, Config, Generator, GraphSim, Source};
 use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp};
@@ -81,7 +81,7 @@ impl Meta {
     }
 
     /// Returns a caller with the token of a user who has every permission.
-    pub(crate) fn caller(&self) -> Caller {
+    pub(crate) fn caller(&self) -> UserClient {
         self.graph.on_behalf_of(self.token.clone().into())
     }
 

@@ -12,7 +12,7 @@ use tracing::Level;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::env::Env;
 use crate::telemetry::correlation::CorrelationId;
-use crate::telemetry::metric::{EmfMetadata, Metric};
+use crate::telemetry::metric::{EmfMetadata, TelemetryMetric};
 use crate::telemetry::unit::{Outcome, UnitKind, UnitOfWork};
 
 /// Returns the function's name on AWS. It contains the stack's name, so that two deployments in one account have
@@ -35,10 +35,10 @@ pub(super) fn line(unit: &UnitOfWork) -> String {
     let outcome = state.outcome.unwrap_or(Outcome::Abandoned);
     let now = unit.clock.now();
     let duration_ms = unit.stopwatch.elapsed_ms();
-    let mut metrics: BTreeMap<Metric, MetricValue> =
+    let mut metrics: BTreeMap<TelemetryMetric, MetricValue> =
         state.counts.iter().map(|(metric, count)| (*metric, MetricValue::Count(*count))).collect();
     metrics.extend(outcome.metrics().iter().map(|metric| (*metric, MetricValue::Count(1))));
-    metrics.insert(Metric::DurationMs, MetricValue::Measure(duration_ms));
+    metrics.insert(TelemetryMetric::DurationMs, MetricValue::Measure(duration_ms));
     let line = CanonicalLine {
         timestamp: now,
         level: Level::INFO.as_str(),
@@ -101,7 +101,7 @@ struct CanonicalLine<'a> {
     #[serde(rename = "Function")]
     dimension: &'a str,
     #[serde(flatten)]
-    metrics: BTreeMap<Metric, MetricValue>,
+    metrics: BTreeMap<TelemetryMetric, MetricValue>,
     #[serde(rename = "_aws")]
     emf: EmfMetadata,
 }

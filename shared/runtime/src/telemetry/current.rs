@@ -11,7 +11,7 @@ use http::StatusCode;
 use tracing::field::display;
 
 use crate::telemetry::correlation::CorrelationId;
-use crate::telemetry::metric::Metric;
+use crate::telemetry::metric::TelemetryMetric;
 use crate::telemetry::unit::{Outcome, UnitOfWork};
 
 tokio::task_local! {
@@ -24,7 +24,7 @@ pub(super) async fn scope<F: Future>(unit: Arc<UnitOfWork>, work: F) -> F::Outpu
 }
 
 /// Adds to a counter of the current unit.
-pub fn count(metric: Metric, by: u64) {
+pub fn count(metric: TelemetryMetric, by: u64) {
     with_current(|unit| {
         let mut state = unit.state();
         let counted = state.counts.entry(metric).or_default();

@@ -11,7 +11,7 @@ pub const METRIC_DIMENSION: &str = "Function";
 
 /// A counted or measured quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Metric {
+pub enum TelemetryMetric {
     /// Duration of the unit, in milliseconds.
     DurationMs,
     /// Failed units, whether or not they are retried.
@@ -34,7 +34,7 @@ pub enum Metric {
     NeedsReconnect,
 }
 
-impl Metric {
+impl TelemetryMetric {
     /// All metrics.
     pub const ALL: [Self; 10] = [
         Self::DurationMs,
@@ -74,7 +74,7 @@ impl Metric {
     }
 }
 
-impl Serialize for Metric {
+impl Serialize for TelemetryMetric {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
     }
@@ -99,12 +99,12 @@ struct Directive {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Definition {
-    name: Metric,
+    name: TelemetryMetric,
     unit: &'static str,
 }
 
 impl EmfMetadata {
-    pub(super) fn new(at: Timestamp, metrics: impl Iterator<Item = Metric>) -> Self {
+    pub(super) fn new(at: Timestamp, metrics: impl Iterator<Item = TelemetryMetric>) -> Self {
         let metrics = metrics.map(|name| Definition { name, unit: name.unit() }).collect();
         let directive = Directive { namespace: METRIC_NAMESPACE, dimensions: [[METRIC_DIMENSION]], metrics };
         Self { timestamp: at.as_millisecond(), cloud_watch_metrics: [directive] }

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::telemetry::capture::LogCapture;
-    use crate::telemetry::metric::Metric;
+    use crate::telemetry::metric::TelemetryMetric;
     use crate::telemetry::unit::{MessageMetadata, known_method, with_request_id};
     use crate::telemetry::{
         METRIC_DIMENSION, count, record_job, record_operation, record_outcome, record_workspace,
@@ -142,9 +142,9 @@ mod tests {
             let work = async {
                 let job = json!({"job": "evaluate_rules", "workspace": "demo", "ad_account": "act_1"});
                 record_job(&serde_json::from_value::<Job>(job).unwrap());
-                count(Metric::GraphCalls, 2);
-                count(Metric::GraphCalls, 1);
-                count(Metric::FactsWritten, 0);
+                count(TelemetryMetric::GraphCalls, 2);
+                count(TelemetryMetric::GraphCalls, 1);
+                count(TelemetryMetric::FactsWritten, 0);
                 record_outcome(Outcome::Done);
             };
             message().run(work).await;
@@ -193,7 +193,7 @@ mod tests {
         for (outcome, counted) in all {
             let work = async {
                 record_outcome(outcome);
-                Metric::ALL.into_iter().for_each(|metric| count(metric, 1));
+                TelemetryMetric::ALL.into_iter().for_each(|metric| count(metric, 1));
             };
             let lines = lines_of("info", || message().run(work)).await;
             assert_valid_emf(&lines[0]);
@@ -223,7 +223,7 @@ mod tests {
                 record_outcome(Outcome::Done);
             };
             message().run(work).await;
-            count(Metric::GraphCalls, 1);
+            count(TelemetryMetric::GraphCalls, 1);
         });
         let lines = lines.await;
         let [nobodys, before, after, canonical] = &lines[..] else { panic!("{lines:?}") };

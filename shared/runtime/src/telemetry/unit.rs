@@ -17,7 +17,7 @@ use tracing::field::Empty;
 use crate::clock::{Clock, Stopwatch};
 use crate::deadline;
 use crate::telemetry::correlation::{CORRELATION_HEADER, CorrelationId};
-use crate::telemetry::metric::Metric;
+use crate::telemetry::metric::TelemetryMetric;
 
 /// Target of the spans, and of the readable line at a unit's end.
 pub(super) const UNIT_TARGET: &str = "unit";
@@ -74,12 +74,12 @@ impl Outcome {
     }
 
     /// Returns the metrics that count this outcome.
-    pub(super) fn metrics(self) -> &'static [Metric] {
+    pub(super) fn metrics(self) -> &'static [TelemetryMetric] {
         match self {
             Self::Done | Self::NeedsReconnect | Self::Rejected => &[],
-            Self::Deferred => &[Metric::Deferred],
-            Self::WillRetry | Self::Failed | Self::Abandoned => &[Metric::Failures],
-            Self::DeadLettered => &[Metric::Failures, Metric::DeadLettered],
+            Self::Deferred => &[TelemetryMetric::Deferred],
+            Self::WillRetry | Self::Failed | Self::Abandoned => &[TelemetryMetric::Failures],
+            Self::DeadLettered => &[TelemetryMetric::Failures, TelemetryMetric::DeadLettered],
         }
     }
 }
@@ -111,7 +111,7 @@ pub(super) struct UnitState {
     pub(super) ad_account: Option<AdAccountId>,
     pub(super) problem: Option<&'static str>,
     pub(super) outcome: Option<Outcome>,
-    pub(super) counts: BTreeMap<Metric, u64>,
+    pub(super) counts: BTreeMap<TelemetryMetric, u64>,
 }
 
 /// Metadata of a queued message.

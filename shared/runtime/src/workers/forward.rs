@@ -12,7 +12,7 @@ use super::sqs::{OutgoingMessage, SEND_BATCH_LIMITS, SendOutcome, Sqs};
 use super::telemetry;
 use crate::Clock;
 use crate::envelope::Envelope;
-use crate::telemetry::{Metric, Outcome, UnitOfWork, count, record_operation, record_outcome};
+use crate::telemetry::{Outcome, TelemetryMetric, UnitOfWork, count, record_operation, record_outcome};
 
 /// Processing time after which the rest of a batch is returned, before Cloudflare aborts it.
 const MAX_BATCH_MS: u64 = 120_000;
@@ -185,7 +185,7 @@ impl ForwardRun<'_> {
             Ok(()) => {
                 // The reason is in the dead letter only: it may quote the message.
                 tracing::error!(message_id = name, "A message went to the dead letters.");
-                count(Metric::DeadLettered, 1);
+                count(TelemetryMetric::DeadLettered, 1);
                 self.dead_lettered = self.dead_lettered.saturating_add(1);
                 message.acknowledge();
             }

@@ -20,7 +20,7 @@ pub struct PendingEvent {
     event: AuditEvent,
 }
 
-/// Returns the audit target of a connection. It is hashed because the connection id contains Meta's id of a person,
+/// Returns the audit target of a connection. It is hashed because the connection id contains the platform's id of a person,
 /// which must not remain in the log after the person's data is deleted.
 pub fn connection_target(workspace: &Tenant, id: &ConnectionId) -> String {
     let digest = Sha256::digest(format!("{workspace}|connection|{id}"));

@@ -39,8 +39,10 @@ fn every_function_gets_the_variables_that_its_program_reads_and_no_other() {
 /// The variables that each method of `runtime::aws::Aws` reads, and its callers, from the sources.
 struct VariableReaders {
     by_method: BTreeMap<String, BTreeSet<String>>,
-    /// The methods that the shared `lambda::start` calls.
-    start: BTreeSet<String>,
+    /// What logging reads, which every program starts.
+    logging: BTreeSet<String>,
+    /// The methods that the start of each crate calls.
+    starts: [(&'static str, BTreeSet<String>); 2],
 }
 
 impl VariableReaders {
@@ -51,26 +53,22 @@ impl VariableReaders {
             let name = signature.split('(').next().unwrap().to_owned();
             by_method.insert(name, variables_in(method));
         }
-        // `load` also sets up logging.
-        let logging = variables_in(&source("shared/runtime/src/telemetry.rs"));
-        by_method.get_mut("load").unwrap().extend(logging);
-        Self { by_method, start: calls_in(&source("shared/connector/src/lambda.rs")) }
+        let starts = ["connector", "middleware"]
+            .map(|name| (name, calls_in(&source(&format!("shared/{name}/src/lambda.rs")))));
+        Self { by_method, logging: variables_in(&source("shared/runtime/src/telemetry.rs")), starts }
     }
 
     fn variables_of(&self, folder: &str) -> BTreeSet<String> {
         let main = source(&format!("functions/{folder}/src/main.rs"));
-        let mut calls = calls_in(&main);
-        if main.contains("connector::lambda") {
-            calls.extend(self.start.iter().cloned());
-        }
-        calls.insert("load".to_owned());
-        let read = calls.iter().map(|call| {
-            self.by_method
-                .get(call)
-                .unwrap_or_else(|| panic!("{folder} calls aws.{call}, which is not known"))
+        let used = self.starts.iter().filter(|(name, _)| main.contains(&format!("{name}::lambda")));
+        let calls = calls_in(&main).into_iter().chain(used.flat_map(|(_, calls)| calls.iter().cloned()));
+        let read = calls.flat_map(|call| match self.by_method.get(&call) {
+            Some(variables) => variables.clone(),
+            None => panic!("{folder} calls aws.{call}, which is not known"),
         });
-        let read: BTreeSet<String> = read.flatten().cloned().collect();
+        let mut read: BTreeSet<String> = read.collect();
         assert!(read.contains("TABLE_NAME"), "{folder} reads {read:?}: the sources are read wrongly");
+        read.extend(self.logging.iter().cloned());
         read
     }
 }

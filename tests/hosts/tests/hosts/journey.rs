@@ -88,13 +88,13 @@ async fn backfill(environment: &TestEnvironment, api: &ApiClient) -> anyhow::Res
 async fn evaluate_the_rule(environment: &TestEnvironment, api: &ApiClient, rule: &str) -> anyhow::Result<()> {
     let made = environment.until("the rule has decided", async || {
         let made = api.all(&format!("rules/{rule}/decisions")).await?;
-        let open = made.is_empty() || made.iter().any(|decision| decision["outcome"] == "deciding");
+        let open = made.is_empty() || made.iter().any(|decision| decision["outcome"] == "pending");
         Ok(if open { Err(json!(made)) } else { Ok(made) })
     });
     let made = made.await?;
     let paused = made.iter().find(|decision| decision["outcome"] == "done");
     let paused = paused.with_context(|| format!("nothing was paused: {made:?}"))?;
-    let campaign = environment.sim.campaign(&text(paused, "object")?).context("an unknown campaign")?;
+    let campaign = environment.sim.campaign(&text(paused, "entity")?).context("an unknown campaign")?;
     ensure!(campaign["status"] == "PAUSED", "{campaign}");
     Ok(())
 }
@@ -220,7 +220,7 @@ async fn receive_a_change(
 
     environment.sim.update_node(campaign, json!({"name": "Renamed in Ads Manager"}));
     let (calls, now) = (environment.sim.calls(), environment.now());
-    api.deliver_webhook(&environment.sim, &json!(campaign), now).await?;
+    api.receive_webhook(&environment.sim, &json!(campaign), now).await?;
     let path = format!("{}campaigns/{campaign}", environment.ad_account());
     environment
         .until("the change is read", async || {
@@ -230,7 +230,7 @@ async fn receive_a_change(
         .await?;
     environment.wait_until_idle().await?;
     for _ in 0..3 {
-        api.deliver_webhook(&environment.sim, &json!(campaign), now).await?;
+        api.receive_webhook(&environment.sim, &json!(campaign), now).await?;
     }
     environment.wait_until_idle().await?;
     let read = environment.sim.calls() - calls;

@@ -94,7 +94,7 @@ impl Fixture {
         let change = json!({
             "job": "webhook_change", "digest": "0".repeat(64), "object": "ad_account",
             "field": "in_process_ad_objects", "time": 1,
-            "subject": {"object": {"id": self.campaign, "level": "campaign", "ad_account": null}},
+            "subject": {"entity": {"id": self.campaign, "level": "campaign", "ad_account": null}},
         });
         let select = || Probe::Call(Method::PUT, format!("{account}selection"), json!({"selected": true}));
         let rule = json!({
@@ -257,7 +257,7 @@ impl Fixture {
             }
             Probe::Webhook => {
                 self.api
-                    .deliver_webhook(&self.environment.sim, &json!(self.campaign), self.environment.now())
+                    .receive_webhook(&self.environment.sim, &json!(self.campaign), self.environment.now())
                     .await
             }
         }

@@ -16,7 +16,7 @@ use hosts::template::{Function, SCHEDULE_ARN_PATTERN, Template, list, text};
 use runtime::AppSecrets;
 use runtime::keyring::KeyringDocument;
 use runtime::queue::dead_letter_queue_name;
-use runtime::telemetry::{METRIC_DIMENSION, METRIC_NAMESPACE, Metric};
+use runtime::telemetry::{METRIC_DIMENSION, METRIC_NAMESPACE, TelemetryMetric};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -357,7 +357,7 @@ fn every_custom_metric_in_an_alarm_or_on_the_dashboard_is_emitted() {
                 (alarm["Namespace"].clone(), alarm["MetricName"].clone(), dimension.clone())
             });
             let of_aws = |namespace: &Value| namespace.as_str().is_some_and(|name| name.starts_with("AWS/"));
-            let sent = |metric: &Value| Metric::ALL.iter().any(|known| metric == known.name());
+            let sent = |metric: &Value| TelemetryMetric::ALL.iter().any(|known| metric == known.name());
             dashboard_metrics
                 .chain(alarm_metrics)
                 .filter(|(namespace, _, _)| !of_aws(namespace))

@@ -52,7 +52,7 @@ impl Page {
         let (mut secret, mut checkboxes) = (String::new(), Vec::new());
         for input in inputs {
             let input = input.split_once('>').unwrap().0;
-            if input.contains("name=\"choice\"") {
+            if input.contains("name=\"selection\"") {
                 secret = value(input);
             } else {
                 checkboxes.push((value(input), input.contains(" checked")));
@@ -71,7 +71,7 @@ impl Page {
 
     fn form(&self, selected: &[&str]) -> String {
         let ids = selected.iter().map(|id| format!("&ad_account={id}"));
-        format!("choice={}{}", self.secret, ids.collect::<String>())
+        format!("selection={}{}", self.secret, ids.collect::<String>())
     }
 
     async fn send(&self, scenario: &Scenario, selected: &[&str]) -> Response {
@@ -135,7 +135,12 @@ async fn accounts_selected_after_the_login_are_synced_and_the_audit_log_names_th
     assert!(page.checkboxes.iter().all(|(_, selected)| !selected), "{:?}", page.checkboxes);
 
     let chosen = page.send(&scenario, &[&account]).await;
-    assert_eq!((chosen.status.as_u16(), heading(&chosen)), (200, "Your choice is saved"), "{}", chosen.text);
+    assert_eq!(
+        (chosen.status.as_u16(), heading(&chosen)),
+        (200, "Your selection is saved"),
+        "{}",
+        chosen.text
+    );
     assert!(
         chosen.text.contains(&account) && chosen.text.contains("does not sync the other 2"),
         "{}",
@@ -204,7 +209,7 @@ async fn a_selection_is_applied_once_however_often_it_is_sent() {
     for response in [first, second] {
         assert_eq!(
             (response.status.as_u16(), heading(&response)),
-            (200, "Your choice is saved"),
+            (200, "Your selection is saved"),
             "{}",
             response.text
         );
@@ -225,7 +230,7 @@ async fn a_selection_is_applied_once_however_often_it_is_sent() {
         .await
         .unwrap();
     let again = page.send(&scenario, &[one]).await;
-    assert_eq!((again.status.as_u16(), heading(&again)), (200, "Your choice is saved"));
+    assert_eq!((again.status.as_u16(), heading(&again)), (200, "Your selection is saved"));
     assert!(again.text.contains("syncs none of these"), "{}", again.text);
     assert!(selected_accounts(&scenario, WORKSPACE).await.is_empty(), "what was done since is not undone");
     assert_eq!(selection_events(&scenario).await, before);
@@ -234,7 +239,7 @@ async fn a_selection_is_applied_once_however_often_it_is_sent() {
     let other = page.send(&scenario, &[two]).await;
     assert_eq!(other.status, 409);
     assert!(
-        other.text.contains("used for another choice") && other.text.contains("begin again"),
+        other.text.contains("used for another selection") && other.text.contains("begin again"),
         "{}",
         other.text
     );
@@ -301,11 +306,17 @@ async fn a_selection_requires_the_page_its_browser_and_accounts_that_the_page_sh
             409,
             "another browser",
         ),
-        ("a guessed page", cookie.clone(), format!("choice=guess&ad_account={one}"), 409, "another browser"),
+        (
+            "a guessed page",
+            cookie.clone(),
+            format!("selection=guess&ad_account={one}"),
+            409,
+            "another browser",
+        ),
         ("somebody else's page", cookie.clone(), theirs.form(&[&one]), 409, "another browser"),
-        ("no secret", cookie.clone(), format!("ad_account={one}"), 400, "choice"),
-        ("nothing", cookie.clone(), none(), 400, "choice"),
-        ("two secrets", cookie.clone(), format!("{good}&choice={secret}"), 400, "more than once"),
+        ("no secret", cookie.clone(), format!("ad_account={one}"), 400, "selection"),
+        ("nothing", cookie.clone(), none(), 400, "selection"),
+        ("two secrets", cookie.clone(), format!("{good}&selection={secret}"), 400, "more than once"),
         ("an account twice", cookie.clone(), format!("{good}&ad_account={one}"), 400, "more than once"),
         ("an unknown account", cookie.clone(), format!("{good}&ad_account=act_4242"), 400, "act_4242"),
         ("no account", cookie.clone(), format!("{good}&ad_account=all"), 400, "ad_account"),

@@ -96,7 +96,7 @@ async fn every_change_by_a_person_is_logged_with_the_state_before_and_after() {
         "ad_account.selected",
         "campaign.changed",
         "campaign.scheduled",
-        "campaign.unscheduled",
+        "campaign.schedule_cancelled",
         "campaign.deleted",
         "rule.added",
         "rule.changed",

@@ -114,7 +114,7 @@ async fn only_granted_accounts_are_stored_and_a_revoked_one_is_deselected() {
     let mut expected = vec![(main.clone(), true, 2), (other.to_owned(), false, 2)];
     expected.sort();
     assert_eq!(of(accounts(&scenario).await), expected);
-    assert_eq!(connections(&scenario).await[0]["chosen_ad_accounts"].as_array().unwrap().len(), 2);
+    assert_eq!(connections(&scenario).await[0]["granted_ad_accounts"].as_array().unwrap().len(), 2);
 
     log_in(&scenario, None, &[("accounts", other)]).await;
     let mut expected = vec![(main, false, 0), (other.to_owned(), false, 2)];

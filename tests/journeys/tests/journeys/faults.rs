@@ -174,7 +174,7 @@ impl Fixture {
             kind: Default::default(),
             token_owner: None,
             declined: Vec::new(),
-            chosen: None,
+            granted_accounts: None,
             checked_at: None,
         };
         table.upsert_connection(workspace, &connection, &test_event(now).unwrap()).await.unwrap();

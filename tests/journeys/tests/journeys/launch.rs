@@ -150,7 +150,7 @@ async fn a_flagged_launch_is_not_reported_as_done() {
     assert_eq!(scenario.launch("spring-10", &document).await.unwrap().status, 429);
     let (table, workspace) = (&scenario.system.table, tenant("demo").unwrap());
     let mut stored = table.launches(&workspace).await.unwrap().remove(0);
-    stored.launch.state = domain::launch::LaunchState::Flagged;
+    stored.launch.state = domain::launch::LaunchState::NeedsReview;
     table.save_launch(&workspace, &mut stored, scenario.system.clock.now(), None).await.unwrap();
 
     let calls = scenario.sim().unwrap().calls();

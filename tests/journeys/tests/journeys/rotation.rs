@@ -59,7 +59,7 @@ impl Fixture {
             kind: Default::default(),
             token_owner: None,
             declined: Vec::new(),
-            chosen: None,
+            granted_accounts: None,
             checked_at: None,
         };
         self.cloud

@@ -42,7 +42,7 @@ async fn a_rule_pauses_a_campaign_at_meta_once_and_stores_why() {
         scenario.call_as_owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
     assert_eq!(view["status"], "PAUSED", "the table knows at once");
     let made = decisions(&scenario, &rule).await;
-    let decision = made.iter().find(|decision| decision["object"] == campaign.as_str()).unwrap();
+    let decision = made.iter().find(|decision| decision["entity"] == campaign.as_str()).unwrap();
     assert_eq!((decision["outcome"].as_str(), decision["before"].as_str()), (Some("done"), Some("ACTIVE")));
     assert_eq!(decision["value"], decision["spend"]);
     assert_eq!(decision["window"], json!({"since": "2026-11-13", "until": "2026-11-19"}));
@@ -122,7 +122,7 @@ async fn a_change_whose_response_is_lost_is_completed_and_not_repeated() {
     });
     scenario.sync().await.unwrap();
     let made = decisions(&scenario, &rule).await;
-    let ours: Vec<_> = made.iter().filter(|decision| decision["object"] == campaign.as_str()).collect();
+    let ours: Vec<_> = made.iter().filter(|decision| decision["entity"] == campaign.as_str()).collect();
     assert_eq!(ours.len(), 1);
     assert_eq!(ours[0]["outcome"], "done");
     assert_eq!(scenario.sim().unwrap().campaign(&campaign).unwrap()["status"], "PAUSED");
@@ -144,8 +144,8 @@ fn open_decision(
         rule_name: spec.name,
         ad_account: scenario.account().unwrap().parse().unwrap(),
         level: spec.level,
-        object: campaign.parse().unwrap(),
-        object_name: None,
+        entity: campaign.parse().unwrap(),
+        entity_name: None,
         day,
         window,
         condition: spec.when,
@@ -153,7 +153,7 @@ fn open_decision(
         impressions: 1,
         spend: 1.into(),
         action: spec.action,
-        outcome: DecisionOutcome::Deciding,
+        outcome: DecisionOutcome::Pending,
         reason: None,
         before: before.map(str::to_owned),
         at: scenario.system.clock.now(),
@@ -205,8 +205,8 @@ async fn a_budget_is_set_on_the_level_that_has_it() {
     let done: Vec<_> = made.iter().filter(|decision| decision["outcome"] == "done").collect();
     assert!(!done.is_empty(), "{made:?}");
     for decision in &made {
-        assert_ne!(decision["outcome"], "deciding");
-        let budget = sim.campaign(decision["object"].as_str().unwrap()).unwrap()["daily_budget"].clone();
+        assert_ne!(decision["outcome"], "pending");
+        let budget = sim.campaign(decision["entity"].as_str().unwrap()).unwrap()["daily_budget"].clone();
         match decision["outcome"].as_str() {
             Some("done") => assert_eq!(budget, "4321"),
             _ => assert!(decision["reason"].as_str().unwrap().contains("its ad sets do"), "{decision}"),

@@ -129,7 +129,7 @@ async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
     let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
     let (early, late) =
         (table.begin_fetch(&ws, &act).await.unwrap(), table.begin_fetch(&ws, &act).await.unwrap());
-    let object = |name: &str, as_of| StoredEntity {
+    let object = |name: &str, fetch_number| StoredEntity {
         entity: Entity {
             level: Level::Campaign,
             id: "5".parse().unwrap(),
@@ -143,7 +143,7 @@ async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
             lifetime_budget: None,
             created_time: None,
         },
-        as_of,
+        fetch_number,
         hidden: false,
     };
     assert_eq!(table.upsert_entity(&ws, &act, &object("new", late)).await.unwrap(), UpsertResult::Written);

@@ -15,7 +15,7 @@ use local::demo::WORKSPACE;
 use reqwest::Url;
 use runtime::queue::dead_letter_queue_name;
 use runtime::session::Role;
-use runtime::telemetry::{Metric, json_lines};
+use runtime::telemetry::{TelemetryMetric, json_lines};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tracing::subscriber::DefaultGuard;
@@ -56,7 +56,7 @@ fn count_of(lines: &[Value], what: &str) -> usize {
     canonical(lines).iter().filter(|line| line["operation"] == what).count()
 }
 
-fn sum(lines: &[Value], metric: Metric) -> u64 {
+fn sum(lines: &[Value], metric: TelemetryMetric) -> u64 {
     canonical(lines).iter().filter_map(|line| line.get(metric.name())?.as_u64()).sum()
 }
 
@@ -67,8 +67,12 @@ async fn everything_that_a_request_causes_carries_its_correlation_id() {
     let logs = LogCapture::start("info");
     let scenario = Scenario::newly_synced().await.unwrap();
     let first = logs.drain();
-    assert_eq!(sum(&first, Metric::GraphCalls), scenario.system.graph.calls(), "each call belongs to a unit");
-    assert!(sum(&first, Metric::FactsWritten) > 0);
+    assert_eq!(
+        sum(&first, TelemetryMetric::GraphCalls),
+        scenario.system.graph.calls(),
+        "each call belongs to a unit"
+    );
+    assert!(sum(&first, TelemetryMetric::FactsWritten) > 0);
 
     let calls = scenario.system.graph.calls();
     let path = format!("/v1/workspaces/{WORKSPACE}/ad-accounts/{}/sync", scenario.account().unwrap());
@@ -85,7 +89,7 @@ async fn everything_that_a_request_causes_carries_its_correlation_id() {
         assert_eq!(line["correlation"], "front-end-42", "{line}");
     }
     let calls = scenario.system.graph.calls() - calls;
-    assert_eq!(sum(&lines, Metric::GraphCalls), calls);
+    assert_eq!(sum(&lines, TelemetryMetric::GraphCalls), calls);
     assert_eq!((count_of(&lines, SYNC), count_of(&lines, "sync_account")), (1, 1));
     let chunks = count_of(&lines, "sync_chunk");
     assert!(chunks > 1, "{lines:?}");
@@ -136,7 +140,7 @@ async fn a_webhook_and_what_it_causes_share_one_correlation_id() {
         [
             ("webhook-ingest", "/v1/webhooks/meta"),
             ("webhook-ingest", "webhook_change"),
-            ("sync-entities", "sync_object")
+            ("sync-entities", "sync_entity")
         ]
     );
     let correlation = response.headers["x-correlation-id"].to_str().unwrap();
@@ -277,7 +281,9 @@ async fn the_account_watch_emits_its_metrics_also_when_all_is_well() {
     scenario.system.runner.settle().await.unwrap();
     let lines = logs.drain();
     let watch = canonical(&lines).into_iter().find(|line| line["operation"] == "watch_accounts").unwrap();
-    for metric in [Metric::StaleAccounts, Metric::ExpiringTokens, Metric::NeedsReconnect] {
+    for metric in
+        [TelemetryMetric::StaleAccounts, TelemetryMetric::ExpiringTokens, TelemetryMetric::NeedsReconnect]
+    {
         assert_eq!(watch[metric.name()], 0, "{metric:?}");
     }
     scenario.finish().await.unwrap();

@@ -91,7 +91,7 @@ impl TwoWorkspaces {
             Role::Owner,
             Method::POST,
             &path,
-            Some(&body_of(scenario, "add_rule")),
+            Some(&body_of(scenario, "create_rule")),
         )
         .await;
         assert_eq!(rule.status, 201, "{}", rule.text);
@@ -139,15 +139,15 @@ async fn request(
 /// Returns a body that the route accepts, so that a refusal is due to its path.
 fn body_of(scenario: &Scenario, operation: &str) -> Value {
     match operation {
-        "launch" => scenario.launch_document().unwrap(),
-        "add_rule" | "replace_rule" => json!({
+        "launch_campaign" => scenario.launch_document().unwrap(),
+        "create_rule" | "replace_rule" => json!({
             "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
             "when": {"metric": "spend", "window": "today", "operator": "above", "value": "1"},
         }),
         "select_ad_account" => json!({"selected": false}),
-        "change_member" => json!({"role": "viewer"}),
+        "update_member" => json!({"role": "viewer"}),
         operation if operation.contains("schedule") => json!({"activate_at": "2026-12-24T09:00:00"}),
-        operation if operation.starts_with("change_") => json!({"status": "PAUSED"}),
+        operation if operation.starts_with("update_") => json!({"status": "PAUSED"}),
         _ => json!({}),
     }
 }

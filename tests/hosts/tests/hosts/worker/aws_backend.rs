@@ -147,10 +147,10 @@ impl AwsBackend {
                 return Ok(effects);
             }
             for body in bodies {
-                let Job::SyncObject { object, .. } = serde_json::from_str(&body)? else {
+                let Job::SyncEntity { entity, .. } = serde_json::from_str(&body)? else {
                     anyhow::bail!("another effect: {body}");
                 };
-                *effects.entry(object.as_str().parse()?).or_default() += 1;
+                *effects.entry(entity.as_str().parse()?).or_default() += 1;
             }
         }
     }
