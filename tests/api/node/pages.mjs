@@ -112,7 +112,7 @@ for (const box of boxes) box.checked = true;
 const { url, sent } = formData(choose.document);
 const mistaken = new URLSearchParams([...sent, ["colour", "red"]]);
 await page("a mistake", await browse(url, mistaken), 400, "The request has a mistake");
-const chosen = await page("what was chosen", await browse(url, sent), 200, "Your choice is saved");
+const chosen = await page("what was chosen", await browse(url, sent), 200, "Your selection is saved");
 for (const box of boxes) {
   if (!chosen.html.includes(box.value)) {
     console.error(`${box.value} was ticked and is not said to be synced`);
@@ -129,7 +129,7 @@ if (again.document.querySelectorAll("input:checked").length !== boxes.length) {
 }
 const none = formData(again.document);
 none.sent.delete("ad_account");
-await page("nothing chosen", await browse(none.url, none.sent), 200, "Your choice is saved");
+await page("nothing chosen", await browse(none.url, none.sent), 200, "Your selection is saved");
 
 await page("a cancelled login", await browse(await login({}, "cancel")), 422, "The login was cancelled");
 const nothing = await browse(await login({ accounts: "act_404" }));
