@@ -115,15 +115,21 @@ asked = requests.post(f"{SYSTEM['url']}/v1/auth/meta/data-deletion", data={"sign
 SYSTEM["code"] = asked.json()["confirmation_code"]
 
 
+def authorize():
+    """Returns the `start_url` of a login."""
+    path = f"{SYSTEM['url']}/v1/workspaces/{SYSTEM['workspace']}/connections/meta/authorize"
+    return requests.post(path, headers={"Authorization": f"Bearer {SYSTEM['token']}"}, timeout=20).json()["start_url"]
+
+
 def log_in():
     """Logs in at Meta and presses "Continue"; returns the query of the browser's callback, and its cookie."""
-    authorize = f"{SYSTEM['url']}/v1/workspaces/{SYSTEM['workspace']}/connections/meta/authorize"
-    begun = requests.post(authorize, headers={"Authorization": f"Bearer {SYSTEM['token']}"}, timeout=20)
-    dialog = urllib.parse.urlsplit(begun.json()["authorize_url"])
+    started = requests.get(
+        authorize(), headers={"Referer": "http://localhost:5173/"}, allow_redirects=False, timeout=20)
+    dialog = urllib.parse.urlsplit(started.headers["location"])
     form = dict(urllib.parse.parse_qsl(dialog.query), decision="continue")
     decision = f"{dialog.scheme}://{dialog.netloc}/dialog/oauth/decision"
     back = requests.post(decision, data=form, allow_redirects=False, timeout=20).headers["location"]
-    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(back).query)), cookie_of(begun)
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(back).query)), cookie_of(started)
 
 
 def cookie_of(response):
@@ -184,6 +190,8 @@ def before_call(context, case, kwargs):
                 selection, json={"selected": True}, headers={"Authorization": f"Bearer {SYSTEM['token']}"}, timeout=20)
         case "connect_system_user" if uses_real_data(case):
             case.body = {"token": SYSTEM["system_token"]}
+        case "start_login" if uses_real_data(case):
+            case.query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(authorize()).query))
         case "login_callback" if uses_real_data(case):
             case.query, case.headers["Cookie"] = log_in()
         case "submit_account_selection" if uses_real_data(case):

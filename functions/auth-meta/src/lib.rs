@@ -14,9 +14,11 @@ mod deletion;
 mod health;
 mod login;
 mod page;
+mod return_url;
 pub mod rotation;
 mod selection;
 mod selection_page;
+mod system_user;
 mod views;
 
 use std::sync::LazyLock;
@@ -28,6 +30,7 @@ use domain::job::Job;
 use http::Request;
 use middleware::Middleware;
 use runtime::endpoint::Endpoint;
+use runtime::origins::AllowedOrigins;
 use runtime::session::Role;
 use runtime::{AppSecrets, Host, Response};
 
@@ -40,7 +43,8 @@ pub(crate) const CONNECT_ROLE: Role = Role::Owner;
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<AuthMeta>>> = LazyLock::new(|| {
     vec![
         login::authorize(),
-        login::connect_system_user(),
+        login::start_login(),
+        system_user::connect_system_user(),
         login::login_callback(),
         selection_page::submit_account_selection(),
         deauthorization::deauthorize(),
@@ -72,6 +76,8 @@ pub struct Settings {
     pub secrets: AppSecrets,
     /// Login for Business, where it is configured.
     pub login: Option<LoginConfiguration>,
+    /// Front ends to which a login may lead back.
+    pub allowed_origins: AllowedOrigins,
 }
 
 /// A configuration of Facebook Login for Business.

@@ -2,32 +2,37 @@
 
 use bytes::Bytes;
 use domain::{Error, FieldError};
-use graph_api::GraphError;
 use graph_api::oauth::{AuthorizationRequest, SCOPES, TokenKind};
+use http::header::REFERER;
 use http::{Method, Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use runtime::endpoint::{self, Anonymous, Endpoint};
 use runtime::operation::Header;
-use runtime::request::{self, IgnoredQuery, Json, NoPath, NoQuery, RawJson, RequestContext};
+use runtime::request::{self, IgnoredQuery, Json, NoPath, NoQuery, RequestContext};
 use runtime::response::IntoResponse;
 use runtime::session::Session;
 use runtime::{Response, problem, telemetry};
-use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use store::StoreError;
 use store::connection::ConnectionKind;
-use store::oauth_state::OauthState;
+use store::login::Login;
+use subtle::ConstantTimeEq;
 
-use crate::browser::{self, Cookie, hash, random_secret, wants_json};
-use crate::consent::{Consent, REQUIRED_SCOPE};
+use crate::browser::{CookieKind, hash, keyed_hash, random_secret, wants_json};
+use crate::consent::Consent;
 use crate::page::{self, ConnectResponse};
-use crate::views::{AdAccountView, ConnectionView};
+use crate::return_url::{self, Outcome, ReturnLink};
+use crate::views::AdAccountView;
 use crate::{AuthMeta, CONNECT_ROLE, LoginConfiguration};
 
-/// Maximum time from `authorize` to the callback.
+/// Maximum time from `authorize` to the first visit of `start_url`. Short, because whoever has the URL can begin.
+const TICKET_TTL: SignedDuration = SignedDuration::from_mins(5);
+
+/// Maximum time from the first visit to the callback.
 const LOGIN_TTL: SignedDuration = SignedDuration::from_mins(10);
 
 /// Binds a login to the browser that began it.
-const COOKIE_NAME: &str = "adflight_login";
+const COOKIE: CookieKind = CookieKind { name: "adflight_login", path: LOGIN_PATH, same_site: "Lax" };
 
 /// How a person is to be asked. Without a body: classic login, for everything.
 #[derive(Default, Clone, Deserialize)]
@@ -40,6 +45,11 @@ pub(crate) struct LoginRequest {
     #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(extend("items" = serde_json::json!({"enum": SCOPES}))))]
     rerequest: Vec<String>,
+    /// The page of the front end that the login leads back to, of an allowed origin. `outcome` is added to its query:
+    /// `connected`, `cancelled` or `failed`; with `failed` also `error`, the last part of the problem's `type`.
+    #[serde(default)]
+    #[cfg_attr(feature = "describe", schemars(extend("format" = "uri")))]
+    return_url: Option<String>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -53,23 +63,22 @@ enum LoginKind {
     Business,
 }
 
-/// Upper bound for a token; Meta's have a few hundred characters.
-const MAX_TOKEN_CHARS: usize = 4096;
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct LoginStart {
+    /// Where the person's browser has to go, once.
+    start_url: String,
+    expires_at: Timestamp,
+}
 
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SystemUserToken {
-    /// Of a system user, made for this app.
-    #[cfg_attr(feature = "describe", schemars(with = "String", length(min = 1, max = MAX_TOKEN_CHARS)))]
-    token: SecretString,
-}
-
-#[derive(Serialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct Authorization {
-    authorize_url: String,
-    expires_at: Timestamp,
+pub(crate) struct StartQuery {
+    /// From `start_url`.
+    ticket: String,
+    /// From the link of the page that asks whether to go on.
+    confirmation: Option<String>,
 }
 
 /// What Meta's dialog sends back. It may add to it, so nothing else is refused.
@@ -84,6 +93,12 @@ pub(crate) struct CallbackQuery {
     error: Option<String>,
 }
 
+/// Beginning of the paths of a login, to which its cookie is sent.
+const LOGIN_PATH: &str = "/v1/auth/meta";
+
+/// Path of `start_url`.
+const START: &str = "/v1/auth/meta/start";
+
 /// Path of the redirect URI.
 const CALLBACK: &str = "/v1/auth/meta/callback";
 
@@ -91,25 +106,24 @@ pub(crate) fn authorize() -> Endpoint<AuthMeta> {
     let path = "/v1/workspaces/{workspace}/connections/meta/authorize";
     endpoint::member(Method::POST, path, CONNECT_ROLE)
         .named("authorize", "Begins a login at Meta")
-        .description(
-            "Send the person's browser, which must keep the cookie of this answer, to `authorize_url`.",
-        )
-        // The response is bound to one browser.
+        .description("Navigate the person's browser to `start_url`, from a page of an allowed origin.")
+        // The response is a secret, and asking again is harmless.
         .handles_own_idempotency()
         .responds(StatusCode::OK, "Where to send the person.", AuthMeta::authorize)
-        .with_content::<Authorization>("application/json")
-        .with_header(Header::required("Set-Cookie", "Binds the login to the browser."))
 }
 
-pub(crate) fn connect_system_user() -> Endpoint<AuthMeta> {
-    let path = "/v1/workspaces/{workspace}/connections/meta/token";
-    endpoint::member(Method::POST, path, CONNECT_ROLE)
-        .named("connect_system_user", "Stores the token of a system user")
+pub(crate) fn start_login() -> Endpoint<AuthMeta> {
+    endpoint::public(Method::GET, START)
+        .named("start_login", "Binds a login to the browser and redirects it to Meta's dialog")
         .description(
-            "The road that needs no review of the app. The token is sealed, and shown to nobody again.",
+            "For a browser. One that does not come from a page of an allowed origin is asked first whether to go on, \
+             because a link to a login could come from anybody.",
         )
-        .calls_platform()
-        .responds(StatusCode::OK, "The connection.", AuthMeta::connect_system_user)
+        .fails_with(Error::Conflict, "The link is unknown, over, or was used already.")
+        .fails_as_page()
+        .responds(StatusCode::FOUND, "Meta's dialog.", AuthMeta::start_login)
+        .with_header(Header::required("Location", "Meta's dialog."))
+        .or_responds::<String>(StatusCode::OK, "text/html", "A page that asks whether to go on.")
 }
 
 pub(crate) fn login_callback() -> Endpoint<AuthMeta> {
@@ -123,6 +137,7 @@ pub(crate) fn login_callback() -> Endpoint<AuthMeta> {
         .changes_platform()
         .fails_as_page()
         .responds(StatusCode::OK, "What was connected.", AuthMeta::callback)
+        .or_redirects(StatusCode::SEE_OTHER, "The login's `return_url`, when the person cancelled.")
         .with_content::<ConnectResponse>("application/json")
         .with_content::<String>("text/html")
 }
@@ -131,115 +146,135 @@ impl AuthMeta {
     async fn authorize(
         self,
         context: RequestContext<Session, NoPath, NoQuery, Option<Json<LoginRequest>>>,
-    ) -> Result<Response, Error> {
+    ) -> Result<Json<LoginStart>, Error> {
         let session = &context.caller;
         let request = context.body.as_ref().map_or_else(LoginRequest::default, |Json(body)| body.clone());
-        let (dialog, kind) = self.dialog_request(&request)?;
-        let state = random_secret()?;
-        let browser = random_secret()?;
-        let expires_at = self.host.clock.now() + LOGIN_TTL;
+        let (kind, rerequest) = self.check_login_request(&request)?;
+        let ticket = random_secret()?;
         let public_url = context.public_url(self.host.public_url.as_deref())?;
-        let redirect_uri = format!("{public_url}{CALLBACK}");
-        let login = OauthState {
+        let login = Login {
             workspace: session.workspace.clone(),
             subject: session.subject.clone(),
             role_source: session.role_source,
-            browser_hash: hash(&browser),
-            redirect_uri,
-            expires_at,
             kind,
+            rerequest,
+            redirect_uri: format!("{public_url}{CALLBACK}"),
+            return_url: request.return_url,
+            browser_hash: None,
+            expires_at: self.host.clock.now() + TICKET_TTL,
         };
-        self.connector.table.create_oauth_state(&hash(&state), &login).await?;
-        let authorize_url = self.connector.graph.authorize_url(&login.redirect_uri, &state, dialog);
-        let mut response = Json(Authorization { authorize_url, expires_at }).into_response(StatusCode::OK)?;
-        let cookie = Cookie {
-            name: COOKIE_NAME,
-            value: &browser,
-            path: CALLBACK,
-            max_age: LOGIN_TTL,
-            // The redirect from Meta is a cross-site navigation.
-            same_site: "Lax",
-            secure: public_url.starts_with("https:"),
+        self.connector.table.create_login_ticket(&hash(&ticket), &login).await?;
+        let start_url = format!("{public_url}{START}?ticket={ticket}");
+        Ok(Json(LoginStart { start_url, expires_at: login.expires_at }))
+    }
+
+    /// Checks a request against this deployment's configuration. Returns the kind of connection, and whether declined
+    /// permissions are asked for again.
+    fn check_login_request(&self, request: &LoginRequest) -> Result<(ConnectionKind, bool), Error> {
+        let mut errors = Vec::new();
+        if let Some(place) = request.rerequest.iter().position(|scope| !SCOPES.contains(&scope.as_str())) {
+            let message = format!("is not a permission of this product; those are {}", SCOPES.join(", "));
+            errors.push(FieldError::new(format!("rerequest[{place}]"), message));
+        }
+        if let Some(url) = &request.return_url {
+            errors.extend(return_url::check(url, &self.settings.allowed_origins).err());
+        }
+        let rerequest = !request.rerequest.is_empty();
+        if request.kind == LoginKind::Business && rerequest {
+            let message = "is for the kind classic; a configuration is granted as a whole or not at all";
+            errors.push(FieldError::new("rerequest", message));
+        }
+        if request.kind == LoginKind::Business && self.settings.login.is_none() {
+            let message = "is not set up in this deployment: its META_LOGIN_CONFIG_ID names no configuration of \
+                           Facebook Login for Business; use classic";
+            errors.push(FieldError::new("kind", message));
+        }
+        if !errors.is_empty() {
+            return Err(Error::Invalid(errors));
+        }
+        let kind = match request.kind {
+            LoginKind::Classic => ConnectionKind::Classic,
+            LoginKind::Business => ConnectionKind::Business,
         };
+        Ok((kind, rerequest))
+    }
+
+    async fn start_login(
+        self,
+        context: RequestContext<Anonymous, NoPath, IgnoredQuery<StartQuery>>,
+    ) -> Result<Response, Error> {
+        let (table, request) = (&self.connector.table, &context.request);
+        let begun = async {
+            let StartQuery { ticket, confirmation } = request::query(request)?;
+            let login = table.login_ticket(&hash(&ticket)).await?.ok_or_else(ticket_is_over)?;
+            Ok::<_, Error>((ticket, confirmation, login))
+        };
+        let (ticket, confirmation, login) = match begun.await {
+            Ok(begun) => begun,
+            Err(error) => return Ok(self.failed_page(&error, None, BEGIN_AGAIN)),
+        };
+        let begun = self.open_dialog(request, &ticket, confirmation.as_deref(), &login).await;
+        Ok(begun.unwrap_or_else(|error| self.failed_page(&error, Some(&login), BEGIN_AGAIN)))
+    }
+
+    /// Redirects to Meta's dialog, or asks the person first.
+    ///
+    /// Without a question, anybody could have a stranger connect their ad accounts to a workspace of the sender, by a
+    /// link. The question's link works only with the cookie that was set with it, so it cannot be skipped.
+    async fn open_dialog(
+        &self,
+        request: &Request<Bytes>,
+        ticket: &str,
+        confirmation: Option<&str>,
+        login: &Login,
+    ) -> Result<Response, Error> {
+        let now = self.host.clock.now();
+        if login.expires_at <= now {
+            return Err(ticket_is_over());
+        }
+        telemetry::record_workspace(&login.workspace, None);
+        let secure = login.redirect_uri.starts_with("https:");
+        let browser = random_secret()?;
+        let cookie = COOKIE.with(&browser, LOGIN_TTL, secure);
+        let is_confirmed = confirmation.is_some_and(|confirmation| {
+            let expected = COOKIE.read(request, secure).map(|browser| keyed_hash(browser, ticket));
+            expected.is_some_and(|expected| expected.as_bytes().ct_eq(confirmation.as_bytes()).into())
+        });
+        let referrer = request::header(request, REFERER.as_str()).and_then(return_url::origin_of);
+        let origins = &self.settings.allowed_origins;
+        if !is_confirmed && !referrer.is_some_and(|origin| origins.contains(&origin)) {
+            let workspace = self.display_name(&login.workspace).await?;
+            let go_on = format!("{START}?ticket={ticket}&confirmation={}", keyed_hash(&browser, ticket));
+            let mut response = page::confirmation(&workspace, &go_on);
+            cookie.set(&mut response)?;
+            return Ok(response);
+        }
+        let state = random_secret()?;
+        let started =
+            Login { browser_hash: Some(hash(&browser)), expires_at: now + LOGIN_TTL, ..login.clone() };
+        match self.connector.table.start_login(&hash(ticket), &hash(&state), &started).await {
+            Err(StoreError::Conflict) => return Err(ticket_is_over()),
+            stored => stored?,
+        }
+        let dialog = self.connector.graph.authorize_url(&login.redirect_uri, &state, self.dialog(login)?);
+        let mut response = page::redirect(StatusCode::FOUND, &dialog)?;
         cookie.set(&mut response)?;
         Ok(response)
     }
 
-    /// Returns the dialog request for this deployment's configuration.
-    fn dialog_request(
-        &self,
-        request: &LoginRequest,
-    ) -> Result<(AuthorizationRequest<'_>, ConnectionKind), Error> {
-        if let Some(place) = request.rerequest.iter().position(|scope| !SCOPES.contains(&scope.as_str())) {
-            let message = format!("is not a permission of this product; those are {}", SCOPES.join(", "));
-            return Err(FieldError::new(format!("rerequest[{place}]"), message).into());
-        }
-        match (request.kind, &self.settings.login) {
-            (LoginKind::Classic, _) if request.rerequest.is_empty() => {
-                Ok((AuthorizationRequest::Scopes(&SCOPES), ConnectionKind::Classic))
+    /// Returns what is asked of the person.
+    fn dialog(&self, login: &Login) -> Result<AuthorizationRequest<'_>, Error> {
+        match (login.kind, &self.settings.login) {
+            (ConnectionKind::Business, Some(LoginConfiguration { id, system_user })) => {
+                Ok(AuthorizationRequest::Configuration { id, system_user: *system_user })
+            }
+            (ConnectionKind::Business, None) => {
+                Err(Error::Conflict("Facebook Login for Business is no longer set up".to_owned()))
             }
             // Requests every permission again; those already granted are only confirmed.
-            (LoginKind::Classic, _) => {
-                Ok((AuthorizationRequest::Rerequest(&SCOPES), ConnectionKind::Classic))
-            }
-            (LoginKind::Business, _) if !request.rerequest.is_empty() => {
-                let message = "is for the kind classic; a configuration is granted as a whole or not at all";
-                Err(FieldError::new("rerequest", message).into())
-            }
-            (LoginKind::Business, Some(LoginConfiguration { id, system_user })) => Ok((
-                AuthorizationRequest::Configuration { id, system_user: *system_user },
-                ConnectionKind::Business,
-            )),
-            (LoginKind::Business, None) => {
-                let message = "is not set up in this deployment: its META_LOGIN_CONFIG_ID names no configuration of \
-                               Facebook Login for Business; use classic";
-                Err(FieldError::new("kind", message).into())
-            }
+            _ if login.rerequest => Ok(AuthorizationRequest::Rerequest(&SCOPES)),
+            _ => Ok(AuthorizationRequest::Scopes(&SCOPES)),
         }
-    }
-
-    /// Stores a system user's token that the caller provides, which needs no app review.
-    async fn connect_system_user(
-        self,
-        context: RequestContext<Session, NoPath, NoQuery, RawJson<SystemUserToken>>,
-    ) -> Result<Json<ConnectionView>, Error> {
-        let session = context.caller;
-        // Parsed here because the decoder's messages quote the input.
-        let body = serde_json::from_slice::<SystemUserToken>(&context.body.0);
-        let token =
-            body.map_err(|_| FieldError::new("body", r#"must be {"token":"..."} and nothing else"#))?.token;
-        let wrong = |message: String| Error::from(FieldError::new("token", message));
-        if !(1..=MAX_TOKEN_CHARS).contains(&token.expose_secret().len()) {
-            return Err(wrong(format!("must have 1 to {MAX_TOKEN_CHARS} characters")));
-        }
-        let graph = &self.connector.graph;
-        let token_info = match graph.debug_token(&token).await {
-            // Meta rejects tokens of other apps.
-            Err(GraphError::InvalidInput(_)) => {
-                return Err(wrong("is no token of this app at Meta".to_owned()));
-            }
-            token_info => token_info?,
-        };
-        if let Some(reason) = token_info.invalid_reason() {
-            return Err(wrong(format!("does not work: {reason}")));
-        }
-        if token_info.app_id != graph.config().app_id {
-            return Err(wrong("belongs to another app; make one for this app".to_owned()));
-        }
-        if token_info.kind != TokenKind::SystemUser {
-            let message = "is not a system user's; people connect by POST connections/meta/authorize";
-            return Err(wrong(message.to_owned()));
-        }
-        if !token_info.scopes.iter().any(|scope| scope == REQUIRED_SCOPE) {
-            return Err(wrong(format!(
-                "was made without {REQUIRED_SCOPE}; make one with {}",
-                SCOPES.join(", ")
-            )));
-        }
-        let (kind, subject) = (ConnectionKind::SystemUser, session.subject.clone());
-        let consent = Consent { token, token_info, kind, subject };
-        let (connection, _) = self.save_consent(&session.workspace, consent).await?;
-        Ok(Json(ConnectionView::of(connection, self.host.clock.now())))
     }
 
     /// Responds with an HTML page, or with JSON to clients that accept it.
@@ -247,37 +282,65 @@ impl AuthMeta {
         self,
         context: RequestContext<Anonymous, NoPath, IgnoredQuery<CallbackQuery>>,
     ) -> Result<Response, Error> {
-        let json = wants_json(&context.request);
-        let completed = self.complete_login(&context.request, json).await;
-        Ok(completed.unwrap_or_else(|error| {
-            if json {
-                return problem::to_response(&error);
-            }
-            page::failed(&error, "You can close this page and begin again from the product.")
-        }))
+        let (table, request) = (&self.connector.table, &context.request);
+        let json = wants_json(request);
+        let failed = |error: &Error, login: Option<&Login>| match json {
+            true => problem::to_response(error),
+            false => self.failed_page(error, login, BEGIN_AGAIN),
+        };
+        let begun = async {
+            let query: CallbackQuery = request::query(request)?;
+            let login = table.oauth_state(&hash(&query.state)).await?.ok_or_else(login_is_over)?;
+            Ok::<_, Error>((query, login))
+        };
+        let (query, login) = match begun.await {
+            Ok(begun) => begun,
+            Err(error) => return Ok(failed(&error, None)),
+        };
+        let completed = self.complete_login(request, query, &login, json).await;
+        Ok(completed.unwrap_or_else(|error| failed(&error, Some(&login))))
     }
 
-    async fn complete_login(&self, request: &Request<Bytes>, json: bool) -> Result<Response, Error> {
-        let CallbackQuery { state, code, error } = request::query(request)?;
-        let login = self.consume_login(request, &state).await?;
-        if let Some(error) = error {
+    async fn complete_login(
+        &self,
+        request: &Request<Bytes>,
+        query: CallbackQuery,
+        login: &Login,
+        json: bool,
+    ) -> Result<Response, Error> {
+        self.consume_login(request, &query.state, login).await?;
+        if let Some(error) = query.error {
             let cancelled = error == "access_denied";
             if cancelled && !json {
-                return Ok(page::cancelled());
+                let back = self.return_link(Some(login), &Outcome::Cancelled);
+                return match (&login.return_url, back) {
+                    (Some(_), Some(back)) => page::redirect(StatusCode::SEE_OTHER, &back.url),
+                    (_, back) => Ok(page::cancelled(back.as_ref())),
+                };
             }
             let why = if cancelled { "the login was cancelled at Meta" } else { "Meta refused the login" };
             return Err(Error::RejectedByPlatform(why.to_owned()));
         }
         self.check_may_connect(&login.workspace, &login.subject, login.role_source).await?;
-        let code = code.ok_or_else(|| FieldError::new("code", "is missing; Meta sends it"))?;
-        let connected = self.save_login(&code, &login).await?;
+        let code = query.code.ok_or_else(|| FieldError::new("code", "is missing; Meta sends it"))?;
+        let connected = self.save_login(&code, login).await?;
         if json {
             return Json(connected).into_response(StatusCode::OK);
         }
-        self.render_selection(&login, &connected).await
+        self.render_selection(login, &connected).await
     }
 
-    async fn save_login(&self, code: &str, login: &OauthState) -> Result<ConnectResponse, Error> {
+    /// Renders an error with the way back to the front end, as far as it is known.
+    pub(crate) fn failed_page(&self, error: &Error, login: Option<&Login>, next: &str) -> Response {
+        page::failed(error, next, self.return_link(login, &Outcome::Failed(error)).as_ref())
+    }
+
+    fn return_link(&self, login: Option<&Login>, outcome: &Outcome<'_>) -> Option<ReturnLink> {
+        let return_url = login.and_then(|login| login.return_url.as_deref());
+        ReturnLink::new(return_url, &self.settings.allowed_origins, outcome)
+    }
+
+    async fn save_login(&self, code: &str, login: &Login) -> Result<ConnectResponse, Error> {
         let graph = &self.connector.graph;
         let mut token = graph.exchange_code(code, &login.redirect_uri).await?.access_token;
         let mut token_info = graph.debug_token(&token).await?;
@@ -302,19 +365,27 @@ impl AuthMeta {
         })
     }
 
-    /// Returns the login of this callback and deletes it, whatever follows.
-    async fn consume_login(&self, request: &Request<Bytes>, state: &str) -> Result<OauthState, Error> {
-        let invalid_login = || {
-            let why = "this login is unknown, over, or was used already; begin again from the product";
-            Error::Conflict(why.to_owned())
-        };
-        let login =
-            self.connector.table.consume_oauth_state(&hash(state)).await?.ok_or_else(invalid_login)?;
-        let same_browser = browser::is_same_browser(request, COOKIE_NAME, &login.browser_hash);
-        if !same_browser || login.expires_at <= self.host.clock.now() {
-            return Err(invalid_login());
+    /// Uses up the login, whatever follows. A callback in another browser uses up nothing: the right one may follow.
+    async fn consume_login(&self, request: &Request<Bytes>, state: &str, login: &Login) -> Result<(), Error> {
+        let secure = login.redirect_uri.starts_with("https:");
+        let browser_hash = login.browser_hash.as_deref().unwrap_or_default();
+        if !COOKIE.matches(request, secure, browser_hash) || login.expires_at <= self.host.clock.now() {
+            return Err(login_is_over());
+        }
+        if !self.connector.table.consume_oauth_state(&hash(state), browser_hash).await? {
+            return Err(login_is_over());
         }
         telemetry::record_workspace(&login.workspace, None);
-        Ok(login)
+        Ok(())
     }
+}
+
+const BEGIN_AGAIN: &str = "Begin again from the product.";
+
+fn ticket_is_over() -> Error {
+    Error::Conflict("this link to a login is unknown, over, or was used already".to_owned())
+}
+
+fn login_is_over() -> Error {
+    Error::Conflict("this login is unknown, over, was used already, or began in another browser".to_owned())
 }

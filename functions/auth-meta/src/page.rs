@@ -5,13 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 use domain::Error;
 use domain::id::ConnectionId;
 use domain::tenant::Tenant;
-use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, LOCATION, REFERRER_POLICY};
 use http::{HeaderName, StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use runtime::{Response, problem, response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::return_url::ReturnLink;
 use crate::views::AdAccountView;
 
 /// Stylesheet for long lists and touch-sized rows. Pages work without it.
@@ -51,8 +52,36 @@ pub(crate) struct SelectionForm<'a> {
     pub(crate) remaining: usize,
 }
 
+/// Asks whether to go on to Meta's dialog.
+pub(crate) fn confirmation(workspace: &str, go_on: &str) -> Response {
+    let body = html! {
+        p {
+            "The ad accounts that you choose at Meta are connected to the workspace " strong { (workspace) }
+            ". Its members then see their numbers and can change their campaigns."
+        }
+        p { "Go on only if you asked for this. If somebody sent you this link, close the page." }
+        p { a href=(go_on) { "Go on to Meta" } }
+    };
+    page(StatusCode::OK, "Connect ad accounts", &body)
+}
+
+/// Redirects a browser. The address of the page that is left is shown to nobody, because it may contain secrets.
+pub(crate) fn redirect(status: StatusCode, url: &str) -> Result<Response, Error> {
+    let mut response = response::no_content();
+    *response.status_mut() = status;
+    let url = HeaderValue::from_str(url).map_err(|error| Error::Internal(error.to_string()))?;
+    response.headers_mut().insert(LOCATION, url);
+    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    Ok(response)
+}
+
 /// Renders what was connected, with its ad accounts to choose from.
-pub(crate) fn selection_form(workspace: &str, declined: &[String], form: &SelectionForm<'_>) -> Response {
+pub(crate) fn selection_form(
+    workspace: &str,
+    declined: &[String],
+    form: &SelectionForm<'_>,
+    back: Option<&ReturnLink>,
+) -> Response {
     let body = html! {
         p { "Workspace " strong { (workspace) } " is connected to Meta. Choose which ad accounts it syncs." }
         (declined_list(declined))
@@ -82,12 +111,14 @@ pub(crate) fn selection_form(workspace: &str, declined: &[String], form: &Select
             p { button type="submit" { "Sync these accounts" } }
         }
         p { "You can choose within half an hour here, and in the product whenever you like." }
+        (link_back(back))
     };
-    page(StatusCode::OK, "Choose ad accounts", &body)
+    // The response to the form may redirect there, which browsers hold to the policy as well.
+    form_page(StatusCode::OK, "Choose ad accounts", &body, back.map(|back| back.origin.as_str()))
 }
 
 /// Renders a connection without ad accounts.
-pub(crate) fn no_accounts(workspace: &str, declined: &[String]) -> Response {
+pub(crate) fn no_accounts(workspace: &str, declined: &[String], back: Option<&ReturnLink>) -> Response {
     let body = html! {
         p { "Workspace " strong { (workspace) } " is connected to Meta, but Meta shows it no ad account." }
         (declined_list(declined))
@@ -95,12 +126,17 @@ pub(crate) fn no_accounts(workspace: &str, declined: &[String]) -> Response {
             "Either you left out every ad account in Meta's dialog, or none is assigned to you at Meta. Have one assigned \
              to you, then begin again from the product and choose it in the dialog."
         }
+        (link_back(back))
     };
     page(StatusCode::OK, "Connected to Meta, without ad accounts", &body)
 }
 
 /// Renders the synced ad accounts.
-pub(crate) fn selection_result(workspace: &str, accounts: &[AdAccountView]) -> Response {
+pub(crate) fn selection_result(
+    workspace: &str,
+    accounts: &[AdAccountView],
+    back: Option<&ReturnLink>,
+) -> Response {
     let (synced, others): (Vec<_>, Vec<_>) = accounts.iter().partition(|account| account.selected);
     let body = html! {
         @if synced.is_empty() {
@@ -112,22 +148,24 @@ pub(crate) fn selection_result(workspace: &str, accounts: &[AdAccountView]) -> R
         @if !others.is_empty() && !synced.is_empty() {
             p { "It does not sync the other " (others.len()) "." }
         }
-        p { "You can change this in the product whenever you like. You can close this page." }
+        p { "You can change this in the product whenever you like." }
+        (link_back(back))
     };
     page(StatusCode::OK, "Your selection is saved", &body)
 }
 
 /// Renders a login that the person cancelled.
-pub(crate) fn cancelled() -> Response {
+pub(crate) fn cancelled(back: Option<&ReturnLink>) -> Response {
     let body = html! {
         p { "You cancelled the login at Meta. Nothing was connected, and nothing has changed." }
         p { "To connect after all, go back to the product and begin again: Meta then asks you again." }
+        (link_back(back))
     };
     page(StatusCode::UNPROCESSABLE_ENTITY, "The login was cancelled", &body)
 }
 
 /// Renders an error and the person's next step.
-pub(crate) fn failed(error: &Error, next: &str) -> Response {
+pub(crate) fn failed(error: &Error, next: &str, back: Option<&ReturnLink>) -> Response {
     let (status, title, detail) = problem::public_parts(error);
     let body = html! {
         @if let Error::Invalid(field_errors) = error {
@@ -136,6 +174,7 @@ pub(crate) fn failed(error: &Error, next: &str) -> Response {
             p { (sentence(&detail)) }
         }
         p { (next) }
+        (link_back(back))
     };
     let mut response = page(status, title, &body);
     problem::set_retry_after(error, &mut response);
@@ -149,6 +188,10 @@ pub(crate) fn deletion(status: StatusCode, title: &str, text: &str, code: Option
         @if let Some(code) = code { p { "Confirmation code: " code { (code) } } }
     };
     page(status, title, &body)
+}
+
+fn link_back(back: Option<&ReturnLink>) -> Markup {
+    html! { @if let Some(back) = back { p { a href=(back.url) { "Back to " (back.host) } } } }
 }
 
 fn declined_list(names: &[String]) -> Markup {
@@ -183,6 +226,11 @@ fn sentence(detail: &str) -> String {
 }
 
 fn page(status: StatusCode, title: &str, body: &Markup) -> Response {
+    form_page(status, title, body, None)
+}
+
+/// Renders a page whose form is sent to us, and may be redirected to this origin as well.
+fn form_page(status: StatusCode, title: &str, body: &Markup, form_origin: Option<&str>) -> Response {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -197,8 +245,9 @@ fn page(status: StatusCode, title: &str, body: &Markup) -> Response {
     };
     let mut response = response::typed(status, "text/html; charset=utf-8", page.into_string());
     let allowed = format!(
-        "default-src 'none'; style-src 'sha256-{}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-        STANDARD.encode(Sha256::digest(STYLE))
+        "default-src 'none'; style-src 'sha256-{}'; form-action 'self'{}; base-uri 'none'; frame-ancestors 'none'",
+        STANDARD.encode(Sha256::digest(STYLE)),
+        form_origin.map(|origin| format!(" {origin}")).unwrap_or_default()
     );
     let headers = response.headers_mut();
     // Base64 is always a valid header value.

@@ -27,18 +27,20 @@ use store::StoreError;
 use store::account::AdAccount;
 use store::account_selection::{AccountSelection, SelectableAccount};
 use store::connection::ConnectionState;
-use store::oauth_state::OauthState;
+use store::login::Login;
 
 use crate::AuthMeta;
-use crate::browser::{self, Cookie, hash, random_secret, wants_json};
+use crate::browser::{CookieKind, hash, keyed_hash, random_secret, wants_json};
 use crate::page::{self, ConnectResponse, SELECTION_PATH, SelectionForm, SelectionResponse};
+use crate::return_url::{Outcome, ReturnLink};
 use crate::views::AdAccountView;
 
 /// Maximum time to choose.
 const SELECTION_TTL: SignedDuration = SignedDuration::from_mins(30);
 
 /// Binds a selection to the browser that was shown it.
-const COOKIE_NAME: &str = "adflight_selection";
+const COOKIE: CookieKind =
+    CookieKind { name: "adflight_selection", path: SELECTION_PATH, same_site: "Strict" };
 
 /// Maximum number of ad accounts on one page: as many as one request can set before its timeout.
 const MAX_LISTED_ACCOUNTS: usize = 200;
@@ -79,6 +81,7 @@ pub(crate) fn submit_account_selection() -> Endpoint<AuthMeta> {
         .fails_with(Error::Forbidden, "The person may not connect any more.")
         .fails_as_page()
         .responds(StatusCode::OK, "What is synced now.", AuthMeta::submit_account_selection)
+        .or_redirects(StatusCode::SEE_OTHER, "The login's `return_url`, with the outcome.")
         .with_content::<SelectionResponse>("application/json")
         .with_content::<String>("text/html")
 }
@@ -87,13 +90,15 @@ impl AuthMeta {
     /// Renders the page with the connected ad accounts.
     pub(crate) async fn render_selection(
         &self,
-        login: &OauthState,
+        login: &Login,
         connected: &ConnectResponse,
     ) -> Result<Response, Error> {
         let workspace = self.display_name(&login.workspace).await?;
+        let origins = &self.settings.allowed_origins;
+        let back = ReturnLink::new(login.return_url.as_deref(), origins, &Outcome::Connected);
         let mut accounts: Vec<_> = connected.ad_accounts.iter().collect();
         if accounts.is_empty() {
-            return Ok(page::no_accounts(&workspace, &connected.declined));
+            return Ok(page::no_accounts(&workspace, &connected.declined, back.as_ref()));
         }
         accounts.sort_by_key(|account| {
             (!account.selected, account.name.as_ref().map(|name| name.to_lowercase()))
@@ -113,22 +118,17 @@ impl AuthMeta {
             accounts: offered.collect(),
             expires_at: self.host.clock.now() + SELECTION_TTL,
             selection_hash: None,
+            secure: login.redirect_uri.starts_with("https:"),
+            return_url: login.return_url.clone(),
         };
         self.connector.table.create_account_selection(&hash(&secret), &selection).await?;
         let mut response = page::selection_form(
             &workspace,
             &connected.declined,
             &SelectionForm { secret: &secret, accounts: &accounts, remaining },
+            back.as_ref(),
         );
-        let cookie = Cookie {
-            name: COOKIE_NAME,
-            value: &browser,
-            path: SELECTION_PATH,
-            max_age: SELECTION_TTL,
-            same_site: "Strict",
-            secure: login.redirect_uri.starts_with("https:"),
-        };
-        cookie.set(&mut response)?;
+        COOKIE.with(&browser, SELECTION_TTL, selection.secure).set(&mut response)?;
         Ok(response)
     }
 
@@ -137,41 +137,58 @@ impl AuthMeta {
         self,
         context: RequestContext<Anonymous, NoPath, IgnoredQuery<NoQuery>, Form<AccountSelectionForm>>,
     ) -> Result<Response, Error> {
-        let json = wants_json(&context.request);
-        let submitted = self.submit_selection(&context.request, json).await;
-        Ok(submitted.unwrap_or_else(|error| match error {
-            error if json => problem::to_response(&error),
-            error if error.is_retryable() => {
-                page::failed(&error, "Reload this page to send your selection again.")
+        let request = &context.request;
+        let json = wants_json(request);
+        let form = parse_form(request);
+        let selection = match &form {
+            Ok(form) => self.connector.table.account_selection(&hash(&form.secret)).await,
+            Err(_) => Ok(None),
+        };
+        let return_url = selection.as_ref().ok().and_then(|known| known.as_ref()?.return_url.clone());
+        let submitted = async { self.apply_selection(request, form?, selection?).await }.await;
+        let back = |outcome: &Outcome<'_>| {
+            ReturnLink::new(return_url.as_deref(), &self.settings.allowed_origins, outcome)
+        };
+        match submitted {
+            Ok(selected) if json => Json(selected).into_response(StatusCode::OK),
+            Err(error) if json => Ok(problem::to_response(&error)),
+            Ok(selected) => match (&return_url, back(&Outcome::Connected)) {
+                (Some(_), Some(back)) => page::redirect(StatusCode::SEE_OTHER, &back.url),
+                (_, back) => {
+                    let workspace = self.display_name(&selected.workspace).await?;
+                    Ok(page::selection_result(&workspace, &selected.ad_accounts, back.as_ref()))
+                }
+            },
+            Err(error) => {
+                let next = match error.is_retryable() {
+                    true => "Reload this page to send your selection again.",
+                    false => "To choose anew, begin again from the product.",
+                };
+                Ok(page::failed(&error, next, back(&Outcome::Failed(&error)).as_ref()))
             }
-            error => page::failed(&error, "To choose anew, begin again from the product."),
-        }))
-    }
-
-    async fn submit_selection(&self, request: &Request<Bytes>, json: bool) -> Result<Response, Error> {
-        let chosen = self.apply_selection(request).await?;
-        if json {
-            return Json(chosen).into_response(StatusCode::OK);
         }
-        Ok(page::selection_result(&self.display_name(&chosen.workspace).await?, &chosen.ad_accounts))
     }
 
     /// Returns a workspace's name, or its id where only the issuer knows the workspace.
-    async fn display_name(&self, workspace: &Tenant) -> Result<String, Error> {
+    pub(crate) async fn display_name(&self, workspace: &Tenant) -> Result<String, Error> {
         let known = self.connector.table.workspace(workspace).await?;
         Ok(known.map_or_else(|| workspace.to_string(), |known| known.name))
     }
 
-    async fn apply_selection(&self, request: &Request<Bytes>) -> Result<SelectionResponse, Error> {
+    async fn apply_selection(
+        &self,
+        request: &Request<Bytes>,
+        form: SubmittedForm,
+        selection: Option<AccountSelection>,
+    ) -> Result<SelectionResponse, Error> {
         let NoQuery {} = request::query(request)?;
-        let form = parse_form(request)?;
         let expired = || {
             let why = "this page is over or was opened in another browser; begin again from the product";
             Error::Conflict(why.to_owned())
         };
         let key = hash(&form.secret);
-        let selection = self.connector.table.account_selection(&key).await?.ok_or_else(expired)?;
-        let same_browser = browser::is_same_browser(request, COOKIE_NAME, &selection.browser_hash);
+        let selection = selection.ok_or_else(expired)?;
+        let same_browser = COOKIE.matches(request, selection.secure, &selection.browser_hash);
         if !same_browser || selection.expires_at <= self.host.clock.now() {
             return Err(expired());
         }
@@ -266,11 +283,6 @@ impl SubmittedForm {
         let selected: Vec<_> = self.selected.iter().map(ToString::to_string).collect();
         keyed_hash(&self.secret, selected.join(","))
     }
-}
-
-/// Hashes an id so that a stored row reveals it only to whoever has the page.
-fn keyed_hash(secret: &str, id: impl std::fmt::Display) -> String {
-    hash(format!("{secret}|{id}"))
 }
 
 /// Parses the form and rejects any field that our page does not send.

@@ -152,6 +152,27 @@ impl ApiClient {
 
     /// Begins a login and returns the dialog's address and the browser's cookie.
     pub async fn begin_login(&self) -> anyhow::Result<(Url, String)> {
+        // The API may listen elsewhere than at its public address, such as in an emulator.
+        let start_url: Url = self.authorize().await?.parse()?;
+        let query = start_url.query().context("start_url has no ticket")?;
+        let start_url = format!("{}{}?{query}", self.url, start_url.path());
+        let page = self.http.get(&start_url).send().await?;
+        ensure!(page.status() == StatusCode::OK, "start_url answered {}", page.status());
+        let cookie = cookie_of(&page)?;
+        // The browser does not come from a page of the front end, so it is asked whether to go on.
+        let question = page.text().await?;
+        let link = question.split_once("confirmation=").and_then(|(_, rest)| rest.split_once('"'));
+        let (confirmation, _) = link.context("the page has no link to Meta")?;
+        let go_on = format!("{start_url}&confirmation={confirmation}");
+        let redirected = self.http.get(go_on).header(COOKIE, cookie).send().await?;
+        let location = redirected.headers().get(LOCATION);
+        let location =
+            location.ok_or_else(|| anyhow!("the link to Meta answered {}", redirected.status()))?;
+        Ok((Url::parse(location.to_str()?)?, cookie_of(&redirected)?))
+    }
+
+    /// Returns the `start_url` of a new login.
+    async fn authorize(&self) -> anyhow::Result<String> {
         let authorize = self.http.post(self.workspace_url("connections/meta/authorize"));
         let authorize = authorize.header(AUTHORIZATION, format!("Bearer {}", self.token));
         let answer = authorize.send().await?;
@@ -161,10 +182,8 @@ impl ApiClient {
             answer.status(),
             answer.text().await?
         );
-        let cookie = answer.headers().get(SET_COOKIE).context("authorize set no cookie")?.to_str()?;
-        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
-        let dialog: Value = serde_json::from_str(&answer.text().await?)?;
-        Ok((Url::parse(dialog["authorize_url"].as_str().context("no authorize_url")?)?, cookie))
+        let begun: Value = serde_json::from_str(&answer.text().await?)?;
+        Ok(begun["start_url"].as_str().context("no start_url")?.to_owned())
     }
 
     /// Presses "Continue" in the simulator's dialog and returns the URL of its redirect.
@@ -185,6 +204,12 @@ impl ApiClient {
         ensure!(status == StatusCode::OK, "the callback answered {status}: {text}");
         Ok(serde_json::from_str(&text)?)
     }
+}
+
+/// Returns the cookie that a response sets.
+fn cookie_of(response: &reqwest::Response) -> anyhow::Result<String> {
+    let cookie = response.headers().get(SET_COOKIE).context("no cookie was set")?.to_str()?;
+    Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
 
 /// Runs the main workflow on the simulated account: until the sync, what it causes, and a webhook are done.

@@ -10,6 +10,7 @@ use http::Request;
 use manage_campaign::ManageCampaign;
 use middleware::Middleware;
 use query_insights::QueryInsights;
+use runtime::origins::AllowedOrigins;
 use runtime::router::{self, has_path};
 use runtime::stream::{self, CreatedItem};
 use runtime::{AppSecrets, Clock, Host, Response};
@@ -36,11 +37,16 @@ pub struct Functions {
 
 impl Functions {
     /// Creates the functions on this host.
-    pub fn new(connector: &Connector, host: &Host, secrets: AppSecrets) -> Self {
+    pub fn new(
+        connector: &Connector,
+        host: &Host,
+        secrets: AppSecrets,
+        allowed_origins: AllowedOrigins,
+    ) -> Self {
         let table = || connector.table.clone();
         // The simulated Meta accepts every configuration, and issues a system user's token for it.
         let login = LoginConfiguration { id: "1000".to_owned(), system_user: true };
-        let settings = Settings { secrets: secrets.clone(), login: Some(login) };
+        let settings = Settings { secrets: secrets.clone(), login: Some(login), allowed_origins };
         Self {
             auth_meta: AuthMeta::new(connector.clone(), host.clone(), settings),
             evaluate_rules: EvaluateRules::new(connector.clone(), host.clone()),

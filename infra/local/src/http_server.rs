@@ -1,16 +1,21 @@
 //! HTTP on 127.0.0.1: the counterpart of API Gateway in the cloud.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue};
+use runtime::origins::{self, AllowedOrigins};
 use runtime::router;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::data::retry_briefly;
 use crate::functions::Functions;
@@ -34,10 +39,15 @@ pub fn bind(port: u16) -> anyhow::Result<(TcpListener, SocketAddr)> {
 }
 
 impl HttpServer {
-    /// Serves the functions.
-    pub fn start(listener: TcpListener, functions: Functions, observer: Option<Observer>) -> Self {
+    /// Serves the functions. Browsers of these origins may call them.
+    pub fn start(
+        listener: TcpListener,
+        functions: Functions,
+        origins: AllowedOrigins,
+        observer: Option<Observer>,
+    ) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
-        let router = Router::new().fallback(answer).with_state((functions, observer));
+        let router = Router::new().fallback(answer).layer(cors(origins)).with_state((functions, observer));
         let served = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
@@ -54,6 +64,18 @@ impl HttpServer {
             tracing::error!(%error, "The HTTP server did not stop in order.");
         }
     }
+}
+
+/// Returns what API Gateway does for cross-origin requests in the cloud.
+fn cors(origins: AllowedOrigins) -> CorsLayer {
+    let is_allowed =
+        move |origin: &HeaderValue, _: &Parts| origin.to_str().is_ok_and(|origin| origins.contains(origin));
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(is_allowed))
+        .allow_methods(origins::METHODS)
+        .allow_headers(origins::REQUEST_HEADERS.map(HeaderName::from_static))
+        .expose_headers(origins::RESPONSE_HEADERS.map(HeaderName::from_static))
+        .max_age(Duration::from_secs(origins::MAX_AGE_SECONDS))
 }
 
 async fn answer(

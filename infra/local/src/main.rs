@@ -17,6 +17,7 @@ use local::system::token_for;
 use local::verify::TableLocation;
 use local::{Options, System};
 use runtime::Clock;
+use runtime::origins::AllowedOrigins;
 use runtime::session::Role;
 use runtime::telemetry::{self, Format};
 use store::audit::digest::{AuditReport, AuditRoot};
@@ -96,6 +97,10 @@ struct Up {
     /// The port on 127.0.0.1; 0 picks a free one.
     #[arg(long, default_value_t = 8787)]
     port: u16,
+    /// The origin of a front end that may call the API from a browser; may be repeated. Pages of this machine always
+    /// may.
+    #[arg(long = "allow-origin", value_name = "ORIGIN", value_parser = origin)]
+    allowed_origins: Vec<String>,
     /// Which Meta to use.
     #[arg(long, value_enum, default_value_t = MetaKind::Simulated, value_name = "KIND")]
     meta: MetaKind,
@@ -164,12 +169,27 @@ fn print(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("stdout is closed")
 }
 
+/// Checks one origin of the command line.
+fn origin(text: &str) -> Result<String, String> {
+    match AllowedOrigins::parse(text) {
+        Ok(_) if !text.is_empty() => Ok(text.to_owned()),
+        Ok(_) => Err("must look like https://app.example.com".to_owned()),
+        Err(error) => Err(error.message),
+    }
+}
+
 async fn up(args: Up) -> anyhow::Result<ExitCode> {
     let account = match args.meta {
         MetaKind::Live => Account::Live,
         MetaKind::Simulated => Account::Simulated(args.account.clone()),
     };
-    let options = Options { data: args.data.clone(), port: args.port, account, ..Options::in_memory() };
+    let options = Options {
+        data: args.data.clone(),
+        port: args.port,
+        account,
+        allowed_origins: AllowedOrigins::parse(&args.allowed_origins.join(","))?,
+        ..Options::in_memory()
+    };
     let system = System::start(options).await?;
     let code = match args.meta {
         MetaKind::Live => {
@@ -236,9 +256,9 @@ fn live_hint(system: &System, data: &Data) -> anyhow::Result<()> {
     print(&format!(
         "Serving on {url} with the real Graph API{where_}.\n\
          Valid OAuth redirect URI of the app: {url}/v1/auth/meta/callback\n\
-         A login belongs to the browser that began it: let your front end POST\n  \
+         To connect, POST\n  \
          {url}/v1/workspaces/{WORKSPACE}/connections/meta/authorize\n\
-         with this session token, and send the person to the authorize_url it answers.\n\n{token}\n"
+         with this session token, and open the start_url that it answers in a browser.\n\n{token}\n"
     ))
 }
 

@@ -9,6 +9,7 @@ use graph_api::{Graph, Time};
 use graph_sim::{AccountArgs, GraphSim};
 use jiff::SignedDuration;
 use jiff::Timestamp;
+use runtime::origins::AllowedOrigins;
 use runtime::session::{Role, SessionConfig};
 use runtime::{AppSecrets, Clock, Host, SessionVerifier};
 use store::Table;
@@ -35,6 +36,8 @@ pub struct Options {
     pub account: Account,
     /// Seconds after which a received and unfinished message becomes visible again.
     pub visibility_seconds: u32,
+    /// Front ends that may call the API from a browser, besides those of this machine.
+    pub allowed_origins: AllowedOrigins,
     /// Requests per minute and workspace; also the size of a burst.
     pub requests_per_minute: u32,
     /// The trusted issuer of sessions; the local issuer when `None`.
@@ -53,6 +56,7 @@ impl Options {
             port: 0,
             account: Account::Simulated(AccountArgs::default()),
             visibility_seconds: 30,
+            allowed_origins: AllowedOrigins::default(),
             requests_per_minute: 60_000,
             sessions: None,
             observer: None,
@@ -139,7 +143,8 @@ impl System {
         };
         let table = cloud.table.clone();
         let connector = Connector::new(table.clone(), graph.clone(), cloud.keyring.clone());
-        let functions = Functions::new(&connector, &host, secrets.clone());
+        let origins = options.allowed_origins.with_loopback();
+        let functions = Functions::new(&connector, &host, secrets.clone(), origins.clone());
         let started_at = clock.now();
         // A copied system had nothing to resume.
         let snapshots = match copied {
@@ -147,7 +152,7 @@ impl System {
             None => recover::recover(&cloud, &functions).await?,
         };
         let runner = Runner::start(&cloud, &functions);
-        let server = HttpServer::start(listener, functions, options.observer);
+        let server = HttpServer::start(listener, functions, origins, options.observer);
         Ok(Self {
             clock,
             table,

@@ -189,7 +189,9 @@ fn request_header(header: &Header) -> Value {
 
 fn responses(schemas: &mut Schemas, route: &Route, response: &Success) -> Value {
     let mut responses: BTreeMap<u16, Value> = BTreeMap::new();
-    responses.insert(response.status.as_u16(), success(schemas, response));
+    for response in std::iter::once(response).chain(&route.operation.alternatives) {
+        responses.insert(response.status.as_u16(), success(schemas, response));
+    }
     let as_page = route.operation.fails_as_page;
     for (status, problems) in problem_responses(schemas, route) {
         let mut response = problem_response(&problems);

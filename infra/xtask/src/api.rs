@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::{build, command, edge, python, root, run, say};
+use crate::{browser, build, command, edge, python, root, run, say};
 
 const FILE: &str = "openapi.yaml";
 const VENV: &str = "target/api/schemathesis";
@@ -40,6 +40,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
             &["--include-operation-id", "delete_connection", "--phases", "coverage,fuzzing"],
         ),
         check_pages(),
+        system.log_in_from_another_site(),
         system.stop(),
     ];
     results.into_iter().collect::<anyhow::Result<()>>()?;
@@ -67,15 +68,17 @@ fn check_every_operation_succeeded() -> anyhow::Result<()> {
 /// Runs the HTML and accessibility validators from npm on every page that a person sees.
 pub(crate) fn test_pages() -> anyhow::Result<()> {
     install_packages()?;
+    browser::install()?;
     let mut system = System::start()?;
-    let results = [check_pages(), system.stop()];
+    let results = [check_pages(), system.log_in_from_another_site(), system.stop()];
     results.into_iter().collect()
 }
 
 /// Installs the validators once, so that no two steps install them at the same time.
 pub(crate) fn install() -> anyhow::Result<()> {
     python::venv(VENV, "tests/api/locks/schemathesis.txt")?;
-    install_packages()
+    install_packages()?;
+    browser::install()
 }
 
 fn install_packages() -> anyhow::Result<()> {
@@ -127,6 +130,15 @@ impl System {
         let status = schemathesis.status().context("schemathesis cannot be started")?;
         ensure!(status.success(), "schemathesis found something ({status})");
         Ok(())
+    }
+
+    /// Has a front end that another site serves log in and list campaigns, in Chromium.
+    fn log_in_from_another_site(&self) -> anyhow::Result<()> {
+        let mut system: serde_json::Value = serde_json::from_str(&fs::read_to_string(root().join(SYSTEM))?)?;
+        system["at"] = system["url"].clone();
+        system["front_end"] = "http://localhost:0".into();
+        system["campaigns"] = true.into();
+        browser::login(&system)
     }
 
     fn stop(&mut self) -> anyhow::Result<()> {

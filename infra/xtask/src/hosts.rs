@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Context;
 
-use crate::{build, command, edge, python, root, run, template};
+use crate::{browser, build, command, edge, python, root, run, template};
 
 /// MiniStack's virtual environment; tests/hosts finds it there.
 const MINISTACK: &str = "target/hosts/ministack";
@@ -55,7 +55,7 @@ fn run_tests(selected: &[&str]) -> anyhow::Result<()> {
 /// Installs MiniStack and the packages of the Worker, once per lock.
 pub(crate) fn install() -> anyhow::Result<()> {
     python::venv(MINISTACK, "tests/hosts/locks/ministack.txt")?;
-    edge::install()
+    browser::install()
 }
 
 /// Puts the programs in place and runs the stories.

@@ -5,6 +5,7 @@ use domain::FieldError;
 use domain::job::Queue;
 
 use crate::env::{Env, MissingVariables};
+use crate::origins::AllowedOrigins;
 use crate::queue::{QueueAddress, Queues, dead_letter_queue_name};
 use crate::schedule::{ScheduleConfig, Schedules};
 use crate::secrets::StoredSecret;
@@ -99,6 +100,12 @@ impl Aws {
         let id = Env::optional("META_LOGIN_CONFIG_ID")?;
         let system_user = Env::optional("META_LOGIN_CONFIG_TOKEN").is_some_and(|kind| kind == "system_user");
         Some((id, system_user))
+    }
+
+    /// Returns the origins of front ends.
+    pub fn allowed_origins(&mut self) -> Result<AllowedOrigins, FieldError> {
+        AllowedOrigins::parse(&Env::optional("ALLOWED_ORIGINS").unwrap_or_default())
+            .map_err(|error| FieldError::new("ALLOWED_ORIGINS", error.message))
     }
 
     /// Returns the API's public URL, if it differs from where requests are received.

@@ -22,7 +22,7 @@ use domain::Error;
 use http::{Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::operation::{Described, Header, Operation};
+use crate::operation::{Described, Header, Operation, Success};
 use crate::request::{FromBody, NoPath, RequestContext};
 use crate::response::{IntoResponse, Response};
 use crate::router::Parameters;
@@ -117,6 +117,29 @@ impl<F> Endpoint<F> {
     #[must_use]
     pub fn with_content<T: Described>(mut self, content_type: &'static str) -> Self {
         self.declaration.document(|operation| operation.add_content::<T>(content_type));
+        self
+    }
+
+    /// Adds another response on success, with a status of its own.
+    #[must_use]
+    pub fn or_responds<T: Described>(
+        mut self,
+        status: StatusCode,
+        content_type: &'static str,
+        description: &'static str,
+    ) -> Self {
+        self.declaration
+            .document(|operation| operation.add_alternative::<T>(status, content_type, description));
+        self
+    }
+
+    /// Adds a redirection as another response on success.
+    #[must_use]
+    pub fn or_redirects(mut self, status: StatusCode, description: &'static str) -> Self {
+        self.declaration.document(|operation| {
+            let headers = vec![Header::required("Location", description)];
+            operation.alternatives.push(Success { status, description, headers, ..Success::default() });
+        });
         self
     }
 

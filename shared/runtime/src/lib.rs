@@ -13,6 +13,8 @@ pub mod deadline;
 pub mod endpoint;
 mod input;
 pub mod operation;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod origins;
 pub mod page;
 pub mod problem;
 pub mod random;

@@ -51,6 +51,8 @@ pub struct Operation {
     pub body: Option<Body>,
     /// Response on success.
     pub response: Success,
+    /// Further responses on success, each with another status.
+    pub alternatives: Vec<Success>,
     /// Failures, beyond those that follow from the endpoint's access and inputs.
     pub failures: Vec<(ProblemKind, &'static str)>,
     /// Whether failures are HTML pages, except for clients that accept JSON.
@@ -125,6 +127,23 @@ impl Operation {
     ) {
         self.response = Success { status, description, headers: Vec::new() };
     }
+
+    /// Adds another response on success.
+    #[cfg(feature = "describe")]
+    pub(crate) fn add_alternative<T: Described>(
+        &mut self,
+        status: StatusCode,
+        content_type: &'static str,
+        description: &'static str,
+    ) {
+        let shape: SchemaFn = |generator| generator.subschema_for::<T>();
+        let contents = vec![(content_type, shape)];
+        self.alternatives.push(Success { status, description, contents, headers: Vec::new() });
+    }
+
+    /// Does nothing; there are no schemas.
+    #[cfg(not(feature = "describe"))]
+    pub(crate) fn add_alternative<T: Described>(&mut self, _: StatusCode, _: &'static str, _: &'static str) {}
 
     /// Adds a content type of the response.
     #[cfg(feature = "describe")]

@@ -40,8 +40,8 @@ struct FieldError<'a> {
     message: &'a str,
 }
 
-/// Returns status, stable last segment of `type`, and title.
-pub(crate) fn classify(error: &Error) -> (StatusCode, &'static str, &'static str) {
+/// Returns the status, the last part of `type`, and the title of an error.
+pub fn classify(error: &Error) -> (StatusCode, &'static str, &'static str) {
     match error {
         Error::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid-input", "The request has a mistake"),
         Error::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),

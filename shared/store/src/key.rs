@@ -98,8 +98,13 @@ pub fn connection(ws: &Tenant, id: &ConnectionId) -> Key {
     key(workspace(ws), format!("CONNECTION#{id}"))
 }
 
-/// Builds the key of a pending login from the hash of its state: the callback carries no session, so the row identifies
-/// the workspace.
+/// Builds the key of a login that waits for its browser from the hash of its ticket.
+pub fn login_ticket(ticket_hash: &str) -> Key {
+    key(format!("LOGIN_TICKET#{ticket_hash}"), "LOGIN_TICKET")
+}
+
+/// Builds the key of a login that waits for its callback from the hash of its state: the callback carries no session,
+/// so the row identifies the workspace.
 pub fn oauth_state(state_hash: &str) -> Key {
     key(format!("LOGIN#{state_hash}"), "LOGIN")
 }

@@ -94,8 +94,10 @@ function formData(document, button) {
 async function login(fill, value = "continue") {
   const authorize = `${system.url}/v1/workspaces/${system.workspace}/connections/meta/authorize`;
   const begun = await fetch(authorize, { method: "POST", headers: { authorization: `Bearer ${system.token}` } });
-  storeCookies(begun);
-  const dialog = await browse((await begun.json()).authorize_url);
+  const question = await browse((await begun.json()).start_url);
+  const { document: asked } = await page("the question", question, 200, "Connect ad accounts");
+  const started = await browse(new URL(asked.querySelector("a").getAttribute("href"), system.url).href);
+  const dialog = await browse(started.headers.get("location"));
   const { document } = new JSDOM(await dialog.text(), { url: dialog.url }).window;
   for (const [name, text] of Object.entries(fill)) document.querySelector(`[name=${name}]`).value = text;
   const { url, sent } = formData(document, { name: "decision", value });

@@ -13,7 +13,7 @@ use aho_corasick::AhoCorasick;
 use anyhow::{Context, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use http::header::SET_COOKIE;
+use http::header::{LOCATION, SET_COOKIE};
 use local::observer::Observation;
 use reqwest::Url;
 use runtime::telemetry::json_lines;
@@ -137,6 +137,7 @@ impl LeakScanner {
                 let uri = &request.uri;
                 let protocol_parameters: &[&str] = match uri.path() {
                     "/v1/auth/meta/callback" => &["code", "state"],
+                    "/v1/auth/meta/start" => &["ticket", "confirmation"],
                     "/v1/webhooks/meta" => &["hub.verify_token"],
                     _ => &[],
                 };
@@ -163,10 +164,20 @@ impl LeakScanner {
                     self.add_generated("a page's secret", secret);
                     text = format!("{before}{after}");
                 }
-                let dialog = serde_json::from_str::<Value>(&text).unwrap_or_default();
-                if let Some(dialog) = dialog["authorize_url"].as_str() {
-                    self.add_parameter("a login's state", dialog, "state");
-                    text = text.replace(dialog, &redact(dialog, &["state"]));
+                let begun = serde_json::from_str::<Value>(&text).unwrap_or_default();
+                if let Some(start_url) = begun["start_url"].as_str() {
+                    self.add_parameter("a login's ticket", start_url, "ticket");
+                    text = text.replace(start_url, &redact(start_url, &["ticket"]));
+                }
+                // The link of the page that asks whether to go on.
+                if let Some((before, rest)) = text.split_once("?ticket=") {
+                    let (_, after) = rest.split_once('"').unwrap_or_default();
+                    text = format!("{before}{after}");
+                }
+                if let Some(dialog) = headers.remove(LOCATION) {
+                    let dialog = String::from_utf8_lossy(dialog.as_bytes());
+                    self.add_parameter("a login's state", &dialog, "state");
+                    text += &redact(&dialog, &["state"]);
                 }
                 self.record(LeakChannel::Response, format!("{} {headers:?} {text}", request.method));
             }

@@ -10,7 +10,6 @@ use jiff::SignedDuration;
 use journeys::{Response, Scenario};
 use local::demo::WORKSPACE;
 use local::tenant::tenant;
-use reqwest::Url;
 use runtime::session::{Claims, Role, RoleSource};
 use serde_json::{Value, json};
 use store::StoreError;
@@ -18,6 +17,7 @@ use store::account_selection::AccountSelection;
 use store::member::Member;
 
 use crate::audit::{recorded, verified_length};
+use crate::connect::start_login;
 use crate::crash::{crashing_auth_meta, restore_table, table_items};
 
 const SELECTION_PATH: &str = "/v1/auth/meta/choose";
@@ -37,9 +37,7 @@ impl Page {
     async fn open(scenario: &Scenario, workspace: &str, token: &str) -> Self {
         let path = format!("/v1/workspaces/{workspace}/connections/meta/authorize");
         let begun = scenario.send(Method::POST, &path, Some(token), &[], None).await.unwrap();
-        assert_eq!(begun.status, 200, "{}", begun.text);
-        let login = cookie_of(&begun);
-        let dialog: Url = begun.json()["authorize_url"].as_str().unwrap().parse().unwrap();
+        let (dialog, login) = start_login(scenario, &begun).await;
         let callback = scenario.api().unwrap().confirm_dialog(&dialog).await.unwrap();
         let path = callback.strip_prefix(scenario.system.url()).unwrap();
         let response =
@@ -260,6 +258,8 @@ async fn a_second_selection_with_the_same_page_is_a_conflict() {
         accounts: Vec::new(),
         expires_at: scenario.system.clock.now() + SignedDuration::from_mins(30),
         selection_hash: None,
+        secure: false,
+        return_url: None,
     };
     let made = |what: &str| AccountSelection { selection_hash: Some(what.to_owned()), ..selection.clone() };
     let conflict = |stored| matches!(stored, Err(StoreError::Conflict));
@@ -439,6 +439,7 @@ async fn a_person_who_may_no_longer_connect_selects_nothing_and_connects_nothing
     let page = Page::open(&scenario, &workspace, &token).await;
     let path = format!("/v1/workspaces/{workspace}/connections/meta/authorize");
     let begun = scenario.send(Method::POST, &path, Some(&token), &[], None).await.unwrap();
+    let (dialog, cookie) = start_login(&scenario, &begun).await;
     let before = table.connections(&ada.workspace).await.unwrap();
     table.remove_member(&now, &recorded(&scenario, "removed")).await.unwrap();
     let refused = page.send(&scenario, &[]).await;
@@ -446,10 +447,8 @@ async fn a_person_who_may_no_longer_connect_selects_nothing_and_connects_nothing
     assert!(refused.text.contains("no member"), "{}", refused.text);
     assert_eq!(selected_accounts(&scenario, &workspace).await, [one.as_str()]);
 
-    let dialog: Url = begun.json()["authorize_url"].as_str().unwrap().parse().unwrap();
     let callback = scenario.api().unwrap().confirm_dialog(&dialog).await.unwrap();
     let path = callback.strip_prefix(scenario.system.url()).unwrap();
-    let cookie = cookie_of(&begun);
     let refused = scenario.send(Method::GET, path, None, &[(COOKIE.as_str(), &cookie)], None).await.unwrap();
     assert_eq!((refused.status.as_u16(), heading(&refused)), (403, "Not allowed"), "{}", refused.text);
     assert_eq!(table.connections(&ada.workspace).await.unwrap(), before);

@@ -2,7 +2,7 @@
 
 use http::Method;
 use http::header::{COOKIE, SET_COOKIE};
-use journeys::Scenario;
+use journeys::{Response, Scenario};
 use local::demo::ApiClient;
 use reqwest::Url;
 use runtime::session::Role;
@@ -13,11 +13,22 @@ pub(super) async fn begin_login(scenario: &Scenario) -> (Url, String) {
     let token = scenario.system.token("demo", runtime::session::Role::Owner).unwrap();
     let path = "/v1/workspaces/demo/connections/meta/authorize";
     let response = scenario.send(Method::POST, path, Some(&token), &[], None).await.unwrap();
-    assert_eq!(response.status, 200, "{}", response.text);
+    start_login(scenario, &response).await
+}
+
+/// Follows the `start_url` of this response from a page of a front end, as a browser does. Returns the dialog's address
+/// and the browser's cookie.
+pub(super) async fn start_login(scenario: &Scenario, begun: &Response) -> (Url, String) {
+    assert_eq!(begun.status, 200, "{}", begun.text);
+    let start_url = begun.json()["start_url"].as_str().unwrap().to_owned();
+    let path = start_url.strip_prefix(scenario.system.url()).unwrap();
+    let headers = [("referer", "http://localhost:5173/")];
+    let response = scenario.send(Method::GET, path, None, &headers, None).await.unwrap();
+    assert_eq!(response.status, 302, "{}", response.text);
     let cookie = response.headers[SET_COOKIE].to_str().unwrap();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
-    let cookie = cookie.split(';').next().unwrap().to_owned();
-    (response.json()["authorize_url"].as_str().unwrap().parse().unwrap(), cookie)
+    let dialog = response.headers["location"].to_str().unwrap().parse().unwrap();
+    (dialog, cookie.split(';').next().unwrap().to_owned())
 }
 
 pub(super) async fn complete_login(scenario: &Scenario, callback: &str, cookie: &str) -> (u16, Value) {
@@ -73,12 +84,12 @@ async fn a_callback_works_once_and_in_its_own_browser_only() {
     let scenario = Scenario::start().await.unwrap();
     let api = scenario.api().unwrap();
 
-    // Another browser uses up the state, so the right browser is refused as well.
+    // A visit in another browser is refused and uses up nothing.
     let (dialog, cookie) = begin_login(&scenario).await;
     let callback = api.confirm_dialog(&dialog).await.unwrap();
     let (status, problem) = complete_login(&scenario, &callback, "adflight_login=guess").await;
     assert_eq!((status, problem["type"].as_str()), (409, Some("urn:adflight:conflict")));
-    assert_eq!(complete_login(&scenario, &callback, &cookie).await.0, 409);
+    assert_eq!(complete_login(&scenario, &callback, &cookie).await.0, 200);
 
     // The same callback twice.
     let (dialog, cookie) = begin_login(&scenario).await;
@@ -160,9 +171,9 @@ async fn a_login_comes_back_to_this_deployment_whatever_the_request_claims() {
         [("host", "evil.example"), ("x-forwarded-host", "evil.example"), ("forwarded", "host=evil.example")];
     for headers in claims.iter().map(std::slice::from_ref).chain([&claims[..]]) {
         let response = scenario.send(Method::POST, path, Some(&token), headers, None).await.unwrap();
-        let url = response.json()["authorize_url"].as_str().unwrap().to_owned();
+        let (dialog, _) = start_login(&scenario, &response).await;
         assert_eq!(
-            query_parameter(&url, "redirect_uri"),
+            query_parameter(dialog.as_str(), "redirect_uri"),
             format!("{}/v1/auth/meta/callback", scenario.system.url())
         );
     }

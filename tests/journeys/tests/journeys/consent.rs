@@ -2,14 +2,12 @@
 
 use graph_sim::{LOGIN_USER_ID, NewAccount, TokenState};
 use http::Method;
-use http::header::SET_COOKIE;
 use journeys::{Response, Scenario};
 use local::demo::WORKSPACE;
-use reqwest::Url;
 use runtime::session::Role;
 use serde_json::{Value, json};
 
-use crate::connect::complete_login;
+use crate::connect::{complete_login, start_login};
 
 const ALL_SCOPES: [&str; 3] = ["ads_read", "ads_management", "business_management"];
 
@@ -26,9 +24,7 @@ pub(super) async fn log_in(
     choices: &[(&str, &str)],
 ) -> (u16, Value) {
     let response = post(scenario, "authorize", body).await;
-    assert_eq!(response.status, 200, "{}", response.text);
-    let cookie = response.headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
-    let dialog: Url = response.json()["authorize_url"].as_str().unwrap().parse().unwrap();
+    let (dialog, cookie) = start_login(scenario, &response).await;
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let page = http.get(dialog.clone()).send().await.unwrap().text().await.unwrap();
     let mut form: Vec<(String, String)> = page

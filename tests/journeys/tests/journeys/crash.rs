@@ -13,6 +13,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use connector::Connector;
 use journeys::Scenario;
 use local::cloud::TABLE;
+use runtime::origins::AllowedOrigins;
 use store::Table;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -96,6 +97,10 @@ pub(super) fn crashing_auth_meta(
     crash_at: RangeInclusive<i64>,
 ) -> (AuthMeta, Arc<AtomicI64>) {
     let (connector, calls) = crashing_connector(scenario, crash_at);
-    let settings = Settings { secrets: scenario.system.secrets.clone(), login: None };
+    let settings = Settings {
+        secrets: scenario.system.secrets.clone(),
+        login: None,
+        allowed_origins: AllowedOrigins::default(),
+    };
     (AuthMeta::new(connector, scenario.system.host.clone(), settings), calls)
 }

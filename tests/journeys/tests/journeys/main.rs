@@ -19,6 +19,7 @@ mod deauthorization;
 mod defaults;
 mod entity_sync;
 mod faults;
+mod front_end_login;
 mod health;
 mod launch;
 mod leak_scanner;
