@@ -2,11 +2,12 @@
 
 use connector::token_context;
 use domain::Error;
+use domain::gap::{Gap, Gaps};
 use domain::id::{AdAccountId, ConnectionId, MemberId, PlatformUserId};
 use domain::platform::PlatformData;
 use domain::role::RoleSource;
 use domain::tenant::Tenant;
-use graph_api::account::AccessibleAccount;
+use graph_api::account::AccessibleAccounts;
 use graph_api::oauth::{TokenInfo, TokenKind};
 use jiff::Timestamp;
 use runtime::random;
@@ -73,7 +74,7 @@ impl AuthMeta {
         let chosen = token_info.selected_accounts();
         // Read before anything is stored, so that a failed login leaves no connection without its accounts.
         let mut found = self.connector.graph.on_behalf_of(token.clone()).accessible_accounts().await?;
-        found.retain(|found| chosen.as_ref().is_none_or(|chosen| chosen.contains(&found.id)));
+        found.accounts.retain(|found| chosen.as_ref().is_none_or(|chosen| chosen.contains(&found.id)));
         let platform_user = token_info
             .user_id
             .ok_or_else(|| Error::RejectedByPlatform("Meta gave a token without a person".to_owned()))?;
@@ -96,6 +97,7 @@ impl AuthMeta {
             declined: granted.declined,
             granted_accounts: chosen.map(|chosen| chosen.into_iter().collect()),
             checked_at: Some(now),
+            gaps: Gaps::default(),
         };
         let actor = Actor::Person { subject: connection.connected_by.clone() };
         let target = audit::connection_target(workspace, &connection.id);
@@ -151,13 +153,14 @@ impl AuthMeta {
         &self,
         workspace: &Tenant,
         connection: &Connection,
-        found: Vec<AccessibleAccount>,
+        found: AccessibleAccounts,
         source: ListingSource,
     ) -> Result<Vec<AdAccount>, Error> {
         let (table, id) = (&self.connector.table, &connection.id);
         let known = table.accounts(workspace).await?;
         let others =
             |account: &AdAccountId| known.iter().any(|known| known.id == *account && known.connection != *id);
+        let AccessibleAccounts { accounts: found, mut gaps } = found;
         let mut reachable: Vec<AdAccountId> = Vec::with_capacity(found.len());
         for account in found {
             if source == ListingSource::HealthCheck && others(&account.id) {
@@ -167,7 +170,9 @@ impl AuthMeta {
             let timezone = match canonical_time_zone(&account.timezone) {
                 Ok(timezone) => timezone,
                 Err(invalid) => {
-                    tracing::warn!(%workspace, ad_account = %account.id, %invalid, "An ad account was skipped.");
+                    let id = Some(account.id.to_string());
+                    let field = Some("timezone_name".to_owned());
+                    gaps.push(Gap { id, field, ..Gap::new(invalid.to_string()) });
                     continue;
                 }
             };
@@ -183,6 +188,7 @@ impl AuthMeta {
                 selected: false,
                 selected_at: None,
                 entities_synced_at: None,
+                entity_gaps: Gaps::default(),
                 sync_problem: None,
                 // Those that are already stored are not changed.
                 launch_defaults: PlatformData::default(),
@@ -190,11 +196,25 @@ impl AuthMeta {
             };
             table.upsert_account(workspace, &account).await?;
         }
+        for Gap { id: account, field, reason, .. } in &gaps {
+            tracing::warn!(%workspace, ?account, ?field, reason, "Something of an ad account could not be read.");
+        }
+        // An account that cannot be read is not lost.
+        let is_unread = |id: &AdAccountId| {
+            gaps.iter().any(|gap| match (&gap.id, &gap.field) {
+                (Some(unread), _) => {
+                    id.as_str().trim_start_matches("act_") == unread.trim_start_matches("act_")
+                }
+                // Which account it is could not be read either.
+                (None, None) => true,
+                (None, Some(_)) => false,
+            })
+        };
         let (stored, lost): (Vec<_>, Vec<_>) = table
             .accounts(workspace)
             .await?
             .into_iter()
-            .filter(|account| account.connection == *id)
+            .filter(|account| account.connection == *id && !is_unread(&account.id))
             .partition(|account| reachable.contains(&account.id));
         let chosen =
             |id: &AdAccountId| connection.granted_accounts.as_ref().is_none_or(|chosen| chosen.contains(id));
@@ -224,6 +244,9 @@ impl AuthMeta {
             let event = event.in_account(&account.id).done_at(self.host.clock.now());
             table.mark_account_inaccessible(workspace, &account.id, id, Some(&event)).await?;
         }
+        let mut all = Gaps::default();
+        all.extend(gaps);
+        table.record_connection_gaps(workspace, id, &all).await?;
         Ok(stored)
     }
 }

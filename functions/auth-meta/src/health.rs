@@ -107,7 +107,7 @@ impl AuthMeta {
             found => found.map_err(into_retryable)?,
         };
         let chosen = connection.granted_accounts.as_ref();
-        found.retain(|found| chosen.is_none_or(|chosen| chosen.contains(&found.id)));
+        found.accounts.retain(|found| chosen.is_none_or(|chosen| chosen.contains(&found.id)));
         self.upsert_accounts(workspace, connection, found, ListingSource::HealthCheck).await.map(drop)
     }
 

@@ -1,6 +1,7 @@
 //! Connections and ad accounts as the API shows them.
 
 use domain::Error;
+use domain::gap::Gaps;
 use domain::id::{AdAccountId, ConnectionId};
 use domain::money::Currency;
 use graph_api::account::AccountDetails;
@@ -47,6 +48,9 @@ pub(crate) struct ConnectionView {
     connected_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     checked_at: Option<Timestamp>,
+    /// What Meta's list of its ad accounts did not say, or not readably.
+    #[serde(skip_serializing_if = "Gaps::is_empty")]
+    gaps: Gaps,
 }
 
 impl ConnectionView {
@@ -90,6 +94,7 @@ impl ConnectionView {
             data_access_expires_at: connection.data_access_expires_at,
             connected_at: connection.connected_at,
             checked_at: connection.checked_at,
+            gaps: connection.gaps,
         }
     }
 }

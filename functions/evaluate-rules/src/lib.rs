@@ -272,6 +272,7 @@ mod tests {
             selected: true,
             selected_at: None,
             entities_synced_at: None,
+            entity_gaps: domain::gap::Gaps::default(),
             sync_problem: None,
             accessible: true,
             details: Default::default(),
@@ -293,6 +294,7 @@ mod tests {
                 unchanged: 0,
                 completed_at: Some(completed.parse().unwrap()),
                 failure: None,
+                gaps: domain::gap::Gaps::default(),
             };
             is_fresh(&account, days, week, &[chunk], now).unwrap()
         })

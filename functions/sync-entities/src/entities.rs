@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use connector::{AccountClient, EntityRead};
 use domain::Error;
 use domain::entity::{EffectiveStatus, Entity, Level};
+use domain::gap::Gaps;
 use domain::id::EntityId;
 use store::Table;
 use store::entity::{StoredEntity, UpsertResult};
@@ -18,6 +19,8 @@ pub(crate) struct EntitySyncStats {
     pub(crate) written: usize,
     /// Entities that are no longer listed, written as the platform returned them by id.
     pub(crate) refetched: usize,
+    /// What could not be read.
+    pub(crate) gaps: Gaps,
 }
 
 /// Reads all three levels, campaigns first, so that a parent exists before its children.
@@ -32,6 +35,10 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<Entity
             stored.into_iter().map(|stored| (stored.entity.id.clone(), stored)).collect();
         let mut pages = client.list_entities(level);
         while let Some(page) = client.next_entities(&mut pages).await? {
+            for gap in client.take_entity_gaps(&mut pages) {
+                tracing::warn!(%account, %level, entity = ?gap.id, field = ?gap.field, reason = gap.reason, "An entity is odd.");
+                stats.gaps.push(gap);
+            }
             for entity in page {
                 stats.listed += 1;
                 let known = unlisted.remove(&entity.id);

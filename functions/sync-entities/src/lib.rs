@@ -105,11 +105,12 @@ impl SyncEntities {
         // Planned before the sync is recorded: an account recorded as synced has its chunks planned.
         let weeks = self.plan(workspace, &account).await?;
         let now = self.host.clock.now();
-        let synced = self.connector.table.record_entities_synced(workspace, ad_account, now).await?;
+        let synced =
+            self.connector.table.record_entities_synced(workspace, ad_account, now, &stats.gaps).await?;
         if let Some(stale) = synced.sync_problem.filter(|problem| problem.kind == SyncProblemKind::Stale) {
             self.connector.table.end_sync_problem(workspace, ad_account, &stale, now).await?;
         }
-        let entities::EntitySyncStats { listed, written, refetched } = stats;
+        let entities::EntitySyncStats { listed, written, refetched, .. } = stats;
         tracing::info!(?cause, listed, written, refetched, weeks = weeks.len(), "Synced the entities.");
         self.request_chunks(workspace, ad_account, &weeks).await
     }

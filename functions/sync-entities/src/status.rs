@@ -2,6 +2,7 @@
 
 use domain::Error;
 use domain::date::IsoWeek;
+use domain::gap::Gaps;
 use domain::job::{Job, SyncCause};
 use http::{Method, StatusCode};
 use jiff::Timestamp;
@@ -24,6 +25,20 @@ pub(crate) struct SyncStatus {
     facts: FactCounts,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failures: Vec<ChunkFailure>,
+    /// What Meta's answers did not say readably. Everything else is stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gaps: Vec<SyncGaps>,
+}
+
+/// Gaps of the entities, or of the metrics of a week.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct SyncGaps {
+    /// The week; absent for entities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    week: Option<IsoWeek>,
+    #[serde(flatten)]
+    gaps: Gaps,
 }
 
 /// A sync was asked for.
@@ -105,7 +120,12 @@ impl SyncEntities {
         let chunks = self.connector.table.chunks(workspace, &account.id).await?;
         let count = |state| chunks.iter().filter(|chunk| chunk.state == state).count();
         let sum = |of: fn(&Chunk) -> u64| chunks.iter().map(of).sum();
+        let of_weeks = chunks.iter().map(|chunk| (Some(chunk.week), &chunk.gaps));
+        let gaps = std::iter::once((None, &account.entity_gaps)).chain(of_weeks);
+        let gaps = gaps.filter(|(_, gaps)| !gaps.is_empty());
+        let gaps = gaps.map(|(week, gaps)| SyncGaps { week, gaps: gaps.clone() }).collect();
         Ok(Json(SyncStatus {
+            gaps,
             selected: account.selected,
             entities_synced_at: account.entities_synced_at,
             chunks: ChunkCounts {

@@ -5,6 +5,7 @@
 //! conditional on the lease, so that running twice, late or concurrently changes nothing.
 
 mod rollup;
+mod unread;
 
 use std::time::Duration;
 
@@ -143,6 +144,13 @@ impl SyncMetricsChunk {
                 Err(error) => return Err(error.into()),
             }
         }
+        let unread = client.unread_rows(&report);
+        if !unread.is_empty() {
+            tracing::warn!(ad_account = %client.account.id, %week, rows = unread.len(), "Rows could not be read.");
+            let stored = table.facts(&client.workspace, &client.account.id, Level::Ad, range).await?;
+            unread::keep_stored(unread, &stored, &mut days);
+        }
+        totals.gaps.extend(client.missing_fields(&report).into_iter().chain(unread.iter().cloned()));
         let fresh = rollup::rollup(&client.account.id, week, days)?;
         totals.rows =
             fresh.iter().filter(|facts| facts.level == Level::Ad).map(|facts| facts.days.len() as u64).sum();
@@ -195,7 +203,7 @@ impl SyncMetricsChunk {
         totals: RunTotals,
     ) -> Result<(), Error> {
         let table = &self.connector.table;
-        let state = match table.complete_chunk(lease, totals, self.host.clock.now()).await {
+        let state = match table.complete_chunk(lease, &totals, self.host.clock.now()).await {
             Ok(state) => state,
             Err(StoreError::Conflict) => return Ok(()),
             Err(error) => return Err(error.into()),

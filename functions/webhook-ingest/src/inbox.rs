@@ -33,6 +33,14 @@ impl WebhookIngest {
     }
 
     async fn accept(&self, change: &WebhookChange) -> Result<(), Error> {
+        if let Some(reason) = &change.unreadable {
+            tracing::warn!(
+                object = change.object,
+                reason,
+                "A webhook change cannot be read and is set aside."
+            );
+            self.table.set_aside(change, self.clock.now()).await?;
+        }
         let Some(subject) = &change.subject else {
             tracing::info!(
                 object = change.object,

@@ -49,6 +49,7 @@ pub static DECLARATIONS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
             .named("receive_webhook", "Receives webhook deliveries")
             .description("The body must be signed with the app's secret. What it holds is Meta's to say.")
             .header(signature)
+            .accepts_body_of(MAX_DELIVERY_BYTES)
             .fails_with(Error::Forbidden, "The signature is missing, doubled or wrong.")
             .without_handler::<AnyQuery, RawJson<webhook::Envelope>, Json<Accepted>>(
                 StatusCode::OK,
@@ -56,6 +57,10 @@ pub static DECLARATIONS: LazyLock<Vec<Declaration>> = LazyLock::new(|| {
             ),
     ]
 });
+
+/// Size of a delivery that is accepted. Meta puts up to 1,000 changes into one, and escapes each character beyond ASCII
+/// with six bytes; API Gateway and Lambda pass six megabytes.
+const MAX_DELIVERY_BYTES: usize = 5 * 1024 * 1024;
 
 /// Meta may add parameters to the callback URL.
 type AnyQuery = NoPath;
@@ -76,11 +81,12 @@ struct Handshake {
     challenge: String,
 }
 
-/// How many changes were taken in.
+/// How many changes were taken in, and how many were set aside because they cannot be read.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 struct Accepted {
     accepted: usize,
+    set_aside: usize,
 }
 
 /// Receives webhook deliveries from Meta.
@@ -139,9 +145,11 @@ impl WebhookReceiver {
         }
         let changes = webhook::parse_changes(body)
             .map_err(|error| FieldError::new("body", format!("is not a webhook of Meta: {error}")))?;
-        tracing::info!(changes = changes.len(), "Meta delivered a webhook.");
+        let set_aside = changes.iter().filter(|change| change.unreadable.is_some()).count();
+        tracing::info!(changes = changes.len(), set_aside, "Meta delivered a webhook.");
         let jobs: Vec<_> = changes.into_iter().map(Job::WebhookChange).collect();
         self.queues.send(&jobs).await?;
-        Json(Accepted { accepted: jobs.len() }).into_response(StatusCode::OK)
+        Json(Accepted { accepted: jobs.len().saturating_sub(set_aside), set_aside })
+            .into_response(StatusCode::OK)
     }
 }

@@ -87,10 +87,10 @@ async fn answer(
     if let Some((Observer(observe), request)) = &observed {
         observe(&Observation::Request(request));
     }
-    let response = match to_bytes(body, router::MAX_BODY_BYTES).await {
+    let response = match to_bytes(body, router::MAX_READ_BYTES).await {
         Ok(body) => functions.handle(http::Request::from_parts(parts, body)).await,
         // The length limit, or a client that disconnected and does not read the response.
-        Err(_) => router::too_large(),
+        Err(_) => router::too_large(router::MAX_READ_BYTES),
     };
     if let Some((Observer(observe), request)) = &observed {
         let (status, headers) = (response.status(), response.headers());

@@ -8,7 +8,7 @@ use domain::id::WorkspaceId;
 use http::{Method, StatusCode};
 use runtime::endpoint::Access;
 use runtime::operation::{Header, IDEMPOTENCY_KEY, Operation, ProblemKind, SchemaFn, Success};
-use runtime::router::MAX_BODY_BYTES;
+use runtime::router::{MAX_BODY_BYTES, MAX_READ_BYTES};
 use runtime::session::Role;
 use serde_json::{Map, Value, json};
 
@@ -292,7 +292,8 @@ fn problem_response(problems: &[(ProblemKind, &'static str)]) -> Value {
         }});
     }
     if status == StatusCode::PAYLOAD_TOO_LARGE.as_u16() {
-        response["description"] = format!("The body has more than {MAX_BODY_BYTES} bytes.").into();
+        let text = format!("The body has more than {MAX_BODY_BYTES} bytes; of a webhook, {MAX_READ_BYTES}.");
+        response["description"] = text.into();
     }
     response
 }

@@ -3,6 +3,7 @@
 use domain::Error;
 use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level};
+use domain::gap::Gap;
 use domain::id::EntityId;
 use domain::launch::{Launch, Step};
 use domain::metrics::InsightsRow;
@@ -93,6 +94,14 @@ impl AccountClient {
         }
     }
 
+    /// Takes what could not be read of the entities since the last time: whole ones, each with its id where that could
+    /// be read, and fields.
+    pub fn take_entity_gaps(&self, pages: &mut EntityPages) -> Vec<Gap> {
+        match &mut pages.0 {
+            PlatformPages::Meta(pages) => pages.take_gaps(),
+        }
+    }
+
     /// Reads an entity. Returns `None` when the platform does not return it: that can be a lost permission.
     pub async fn read_entity(&self, level: Level, id: &EntityId) -> Result<Option<Entity>, Error> {
         match &self.platform {
@@ -126,6 +135,20 @@ impl AccountClient {
     pub async fn next_rows(&self, rows: &mut ReportRows) -> Result<Option<Vec<InsightsRow>>, Error> {
         match (&self.platform, &mut rows.0) {
             (PlatformClient::Meta(meta), PlatformRows::Meta(rows)) => meta.next_rows(rows).await,
+        }
+    }
+
+    /// Returns the rows of a report that could not be read so far: each with its ad and day, where these could be.
+    pub fn unread_rows<'a>(&self, rows: &'a ReportRows) -> &'a [Gap] {
+        match &rows.0 {
+            PlatformRows::Meta(rows) => rows.unread_rows(),
+        }
+    }
+
+    /// Returns the fields that the platform no longer reports.
+    pub fn missing_fields(&self, rows: &ReportRows) -> Vec<Gap> {
+        match &rows.0 {
+            PlatformRows::Meta(rows) => rows.missing_fields(),
         }
     }
 

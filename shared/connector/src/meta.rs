@@ -7,6 +7,7 @@ use std::sync::Arc;
 use domain::Error;
 use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level};
+use domain::gap::Gap;
 use domain::id::{AdAccountId, EntityId};
 use domain::launch::{Launch, Step};
 use domain::metrics::InsightsRow;
@@ -52,6 +53,22 @@ pub(crate) struct MetaPages {
 pub(crate) struct MetaRows {
     range: DateRange,
     reader: InsightsReader,
+}
+
+impl MetaPages {
+    pub(crate) fn take_gaps(&mut self) -> Vec<Gap> {
+        self.pages.take_gaps()
+    }
+}
+
+impl MetaRows {
+    pub(crate) fn unread_rows(&self) -> &[Gap] {
+        self.reader.unread_rows()
+    }
+
+    pub(crate) fn missing_fields(&self) -> Vec<Gap> {
+        self.reader.missing_fields().collect()
+    }
 }
 
 impl MetaClient {
@@ -158,9 +175,11 @@ impl MetaClient {
             let result = match response {
                 Ok(entity) => EntityRead::Found(Box::new(entity)),
                 Err(GraphError::NotFound(_)) => EntityRead::NotFound,
-                Err(error @ (GraphError::NeedPermission(_) | GraphError::InvalidInput(_))) => {
-                    EntityRead::Failed(error.into())
-                }
+                Err(
+                    error @ (GraphError::NeedPermission(_)
+                    | GraphError::InvalidInput(_)
+                    | GraphError::UnexpectedShape { .. }),
+                ) => EntityRead::Failed(error.into()),
                 // An error about Meta, the token or the quota.
                 Err(error) => {
                     failed = failed.or(Some(error));

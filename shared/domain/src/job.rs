@@ -260,6 +260,9 @@ pub struct WebhookChange {
     /// The entity concerned, where the change names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<WebhookSubject>,
+    /// Why the change could not be read; it is kept aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }
 
 /// The entity that a change concerns.

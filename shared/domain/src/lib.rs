@@ -7,6 +7,7 @@ pub mod date;
 pub mod email;
 pub mod entity;
 pub mod error;
+pub mod gap;
 pub mod id;
 pub mod job;
 pub mod launch;

@@ -13,13 +13,14 @@ use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::call::{Call, Effect, use_case};
 use crate::client::{UserClient, retry_delays};
 use crate::entities::{GraphEntity, fields};
 use crate::error::{CallKind, Details, GraphError};
 use crate::quota_lease::Charge;
-use crate::response::{Response, check_success, decode};
+use crate::response::{Response, check_success, decode, decode_partly};
 use crate::usage::{Usage, UseCase};
 
 /// Meta's maximum number of items per batch.
@@ -191,8 +192,10 @@ impl UserClient {
     ) -> Vec<(EntityId, Result<Entity, GraphError>)> {
         let read = |id: &EntityId| Item::get(id.as_str(), vec![("fields", fields(level).to_owned())]);
         let items: Vec<_> = ids.iter().map(read).collect();
-        let answers = self.batch::<GraphEntity>(&items).await;
-        let objects = answers.into_iter().map(|answer| answer.map(|object| object.into_entity(level)));
+        let answers = self.batch::<Box<RawValue>>(&items).await;
+        let objects = answers
+            .into_iter()
+            .map(|answer| Ok(decode_partly::<GraphEntity>(answer?.get().as_bytes())?.into_entity(level)));
         ids.iter().cloned().zip(objects).collect()
     }
 

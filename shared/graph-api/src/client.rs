@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
+use domain::gap::Gap;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
@@ -17,8 +18,10 @@ use sha2::Sha256;
 use crate::call::{Call, Effect, multipart};
 use crate::error::{Details, GraphError};
 use crate::error_code::ThrottleScope;
+use crate::lenient::OddFields;
+use crate::page::Page;
 use crate::quota_lease::{Charge, QuotaLease};
-use crate::response::{Response, check_success, decode};
+use crate::response::{Response, check_success, decode, decode_page};
 use crate::time::Time;
 use crate::usage::Usage;
 
@@ -214,6 +217,17 @@ impl UserClient {
     ) -> Result<T, GraphError> {
         let call = Call { method: Method::GET, path, params, file: None, effect: Effect::Read };
         decode(&self.send_with_retry(&call).await?)
+    }
+
+    /// Reads one page of an edge. Returns what was left out of it as well.
+    pub(crate) async fn get_page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        params: &[(&str, &str)],
+        odd: OddFields,
+    ) -> Result<(Page<T>, Vec<Gap>), GraphError> {
+        let call = Call { method: Method::GET, path, params, file: None, effect: Effect::Read };
+        decode_page(&self.send_with_retry(&call).await?, odd)
     }
 
     /// Creates an object. Sent once: when the response is lost, the outcome is unknown and the caller must look for the

@@ -3,10 +3,12 @@
 use domain::entity::{EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::client::UserClient;
 use crate::error::GraphError;
 use crate::page::Pages;
+use crate::response::decode_partly;
 
 /// Rows per page. Graph serves 500 flat rows, but not 500 rows with nested fields.
 const PAGE_ROWS: u32 = 500;
@@ -51,8 +53,8 @@ impl UserClient {
 
     /// Reads the current state of an object.
     pub async fn entity(&self, level: Level, id: &EntityId) -> Result<Entity, GraphError> {
-        let entity: GraphEntity = self.get(id.as_str(), &[("fields", fields(level))]).await?;
-        Ok(entity.into_entity(level))
+        let body: Box<RawValue> = self.get(id.as_str(), &[("fields", fields(level))]).await?;
+        Ok(decode_partly::<GraphEntity>(body.get().as_bytes())?.into_entity(level))
     }
 }
 

@@ -21,9 +21,10 @@ use std::time::Duration;
 
 use domain::Error;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error_code::{ErrorClass, ThrottleScope, classify};
+use crate::lenient;
 use crate::usage::{Usage, UseCase};
 
 /// Meta's description of an error, for logs and for the person who must fix the input.
@@ -33,7 +34,7 @@ pub struct Details {
     pub code: i64,
     /// Meta's subcode.
     pub subcode: Option<i64>,
-    /// Meta's message: `error_user_msg` if present, else `message`.
+    /// What Meta says to people: its title and explanation, `error_user_msg` or else `message`.
     pub message: String,
     /// The parameters that Meta blames, each as a path such as `targeting_spec.geo_locations`.
     pub blamed_fields: Vec<String>,
@@ -131,26 +132,39 @@ pub enum GraphError {
     },
 }
 
-/// Graph's error object.
-#[derive(Deserialize)]
-struct Envelope {
-    error: Body,
-}
+/// Graph's error object. A field of another type than usual counts as absent.
+struct Body(Map<String, Value>);
 
-#[derive(Deserialize)]
-struct Body {
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    code: i64,
-    error_subcode: Option<i64>,
-    #[serde(default)]
-    is_transient: bool,
-    error_user_msg: Option<String>,
-    fbtrace_id: Option<String>,
-    /// JSON, or a string that holds JSON; both have been seen.
-    #[serde(default)]
-    error_data: Value,
+impl Body {
+    fn parse(body: &[u8]) -> Option<Self> {
+        let mut answer: Value = serde_json::from_str(&lenient::clean(body)).ok()?;
+        match answer.get_mut("error")?.take() {
+            Value::Object(error) => Some(Self(error)),
+            _ => None,
+        }
+    }
+
+    /// Returns a text that says something.
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    fn integer(&self, name: &str) -> Option<i64> {
+        let value = self.0.get(name)?;
+        value.as_i64().or_else(|| value.as_str()?.parse().ok())
+    }
+
+    /// Returns what a person needs to read: title and explanation, as far as Meta gives them.
+    fn message(&self) -> String {
+        let explanation = self.text("error_user_msg").or_else(|| self.text("message"));
+        match (self.text("error_user_title"), explanation) {
+            (Some(title), Some(explanation)) if title != explanation => {
+                format!("{}: {explanation}", title.trim_end_matches(['.', ':']))
+            }
+            (Some(text), _) | (None, Some(text)) => text.to_owned(),
+            (None, None) => "Meta gives no reason".to_owned(),
+        }
+    }
 }
 
 /// Additional data in the error objects of some faults.
@@ -173,7 +187,7 @@ pub(crate) struct CallKind {
 impl GraphError {
     /// Classifies a response that is not a success, or a success that carries an error object.
     pub(crate) fn from_response(status: u16, body: &[u8], usage: &Usage, kind: CallKind) -> Self {
-        let Ok(Envelope { error }) = serde_json::from_slice::<Envelope>(body) else {
+        let Some(error) = Body::parse(body) else {
             // A proxy's HTML, truncated JSON, an empty 413: not a response of Graph itself.
             let details = Details::of(format!("HTTP {status} without an error object"));
             return if status == 413 {
@@ -182,18 +196,21 @@ impl GraphError {
                 Self::unconfirmed(details, kind)
             };
         };
-        let data = match &error.error_data {
-            Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
-            data => ErrorData::deserialize(data).unwrap_or_default(),
+        // JSON, or a string that holds JSON; both have been seen.
+        let data: ErrorData = match error.0.get("error_data") {
+            Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+            Some(data) => ErrorData::deserialize(data).unwrap_or_default(),
+            None => ErrorData::default(),
         };
+        let is_transient = error.0.get("is_transient") == Some(&Value::Bool(true));
         let details = Details {
-            code: error.code,
-            subcode: error.error_subcode,
-            message: error.error_user_msg.unwrap_or(error.message),
+            code: error.integer("code").unwrap_or_default(),
+            subcode: error.integer("error_subcode"),
+            message: error.message(),
             blamed_fields: data.blame_field_specs.iter().map(|path| path_of(path)).collect(),
-            trace_id: error.fbtrace_id,
+            trace_id: error.text("fbtrace_id").map(str::to_owned),
         };
-        match classify(error.code, error.error_subcode) {
+        match classify(details.code, details.subcode) {
             Some(ErrorClass::RateLimited(scope)) => {
                 let after = usage.retry_after(kind.case).unwrap_or(DEFAULT_RETRY_AFTER);
                 Self::RateLimited { after, scope, details }
@@ -209,7 +226,7 @@ impl GraphError {
             }
             Some(ErrorClass::Transient) => Self::unconfirmed(details, kind),
             // Only `InvalidInput` and unknown codes yield to the response's own statement that the fault is transient.
-            Some(ErrorClass::InvalidInput) | None if error.is_transient || status >= 500 => {
+            Some(ErrorClass::InvalidInput) | None if is_transient || status >= 500 => {
                 Self::unconfirmed(details, kind)
             }
             None => Self::InvalidInput(details),

@@ -5,6 +5,7 @@
 //! of the fields at a time. A query that times out becomes a report run at once.
 
 mod conversions;
+mod optional_field;
 mod reader;
 mod report;
 mod row;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::UserClient;
 use crate::id::ObjectId;
 pub use conversions::PURCHASE_KEYS;
+pub use optional_field::{OptionalField, OptionalFields};
 pub use reader::InsightsReader;
 pub use row::GraphRow;
 
@@ -37,11 +39,21 @@ pub struct QueryShape {
     pub as_report: bool,
     /// Whether counts and actions are queried one after the other.
     pub split_fields: bool,
+    /// Fields that Meta no longer has.
+    #[serde(default)]
+    pub without: OptionalFields,
 }
 
 impl Default for QueryShape {
     fn default() -> Self {
-        Self { days: u32::MAX, rows: PAGE_ROWS, by_campaign: false, as_report: false, split_fields: false }
+        Self {
+            days: u32::MAX,
+            rows: PAGE_ROWS,
+            by_campaign: false,
+            as_report: false,
+            split_fields: false,
+            without: OptionalFields::default(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod call;
 pub mod client;
 pub mod error;
 mod error_code;
+mod lenient;
 mod response;
 pub mod time;
 

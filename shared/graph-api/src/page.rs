@@ -2,11 +2,13 @@
 
 use std::marker::PhantomData;
 
+use domain::gap::Gap;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::client::UserClient;
 use crate::error::{Details, GraphError};
+use crate::lenient::OddFields;
 
 /// The minimum page size. Below it "reduce the amount of data" is not about the page.
 const MIN_PAGE_ROWS: u32 = 5;
@@ -30,17 +32,19 @@ pub struct Pages<T> {
     pages_at_size: u32,
     after: Option<String>,
     ended: bool,
+    odd_fields: OddFields,
+    gaps: Vec<Gap>,
     rows: PhantomData<fn() -> T>,
 }
 
 #[derive(Deserialize)]
 pub(crate) struct Page<T> {
     pub(crate) data: Vec<T>,
-    paging: Option<Paging>,
+    pub(crate) paging: Option<Paging>,
 }
 
 #[derive(Deserialize)]
-struct Paging {
+pub(crate) struct Paging {
     cursors: Option<Cursors>,
     next: Option<IgnoredAny>,
 }
@@ -57,8 +61,30 @@ impl<T: DeserializeOwned> Pages<T> {
         query: Vec<(&'static str, String)>,
         size: u32,
     ) -> Self {
-        let (after, rows) = (None, PhantomData);
-        Self { caller, path, query, size, max_size: size, pages_at_size: 0, after, ended: false, rows }
+        Self {
+            caller,
+            path,
+            query,
+            size,
+            max_size: size,
+            pages_at_size: 0,
+            after: None,
+            ended: false,
+            odd_fields: OddFields::LeaveOut,
+            gaps: Vec::new(),
+            rows: PhantomData,
+        }
+    }
+
+    /// Leaves out whole rows that have an odd field.
+    #[must_use]
+    pub(crate) fn rejecting_odd_rows(self) -> Self {
+        Self { odd_fields: OddFields::RejectRow, ..self }
+    }
+
+    /// Takes what was left out of the pages since the last time.
+    pub fn take_gaps(&mut self) -> Vec<Gap> {
+        std::mem::take(&mut self.gaps)
     }
 
     /// Starts with smaller pages than usual, for an account that is known to serve no larger ones.
@@ -109,7 +135,8 @@ impl<T: DeserializeOwned> Pages<T> {
         let mut query: Vec<_> = self.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
         query.push(("limit", &size));
         query.extend(self.after.as_deref().map(|after| ("after", after)));
-        let page: Page<T> = self.caller.get(&self.path, &query).await?;
+        let (page, gaps) = self.caller.get_page::<T>(&self.path, &query, self.odd_fields).await?;
+        self.gaps.extend(gaps);
         self.advance(page.paging)?;
         self.pages_at_size += 1;
         if self.pages_at_size >= PAGES_TO_GROW && self.size < self.max_size {
@@ -128,13 +155,22 @@ impl<T: DeserializeOwned> Pages<T> {
         true
     }
 
-    /// Reads every row of the remaining pages.
-    pub async fn all(mut self) -> Result<Vec<T>, GraphError> {
+    /// Reads every row of the remaining pages. What cannot be read is logged.
+    pub async fn all(self) -> Result<Vec<T>, GraphError> {
+        let (rows, gaps) = self.all_with_gaps().await?;
+        for Gap { id, field, reason, .. } in gaps {
+            tracing::warn!(?id, ?field, reason, "A row of Meta's is odd, and what is odd of it is left out.");
+        }
+        Ok(rows)
+    }
+
+    /// Reads every row of the remaining pages, and returns what was left out of them.
+    pub(crate) async fn all_with_gaps(mut self) -> Result<(Vec<T>, Vec<Gap>), GraphError> {
         let mut rows = Vec::new();
         while let Some(page) = self.next().await? {
             rows.extend(page);
         }
-        Ok(rows)
+        Ok((rows, self.gaps))
     }
 
     fn advance(&mut self, paging: Option<Paging>) -> Result<(), GraphError> {

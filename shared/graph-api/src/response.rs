@@ -1,10 +1,14 @@
 //! Responses: checks them for errors and decodes them.
 
 use bytes::Bytes;
+use domain::gap::Gap;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
 use crate::error::{CallKind, Details, GraphError};
+use crate::lenient::{self, OddFields};
+use crate::page::Page;
 use crate::usage::Usage;
 
 /// The body size up to which an error object is searched for. Error objects are small; longer bodies are rows.
@@ -20,8 +24,12 @@ pub(crate) struct Response {
 impl Response {
     /// Returns the reported usage, and the body or the error.
     pub(crate) fn check(self, kind: CallKind) -> (Option<Usage>, Result<Bytes, GraphError>) {
-        let Self { status, usage, body } = self;
-        let result = if (200..300).contains(&status) && is_success_body(&body) {
+        let Self { status, usage, mut body } = self;
+        let is_success = (200..300).contains(&status);
+        if is_success && !is_success_body(&body) {
+            body = lenient::clean(&body).into();
+        }
+        let result = if is_success && is_success_body(&body) {
             Ok(body)
         } else {
             Err(GraphError::from_response(status, &body, &usage, kind))
@@ -52,7 +60,7 @@ pub(crate) fn is_success_body(body: &[u8]) -> bool {
 pub(crate) fn check_success(body: &[u8]) -> Result<(), GraphError> {
     #[derive(Deserialize)]
     struct Success {
-        success: Option<serde_json::Value>,
+        success: Option<Value>,
     }
     match decode::<Success>(body)?.success {
         Some(success) if success == false || success == "false" => {
@@ -62,15 +70,51 @@ pub(crate) fn check_success(body: &[u8]) -> Result<(), GraphError> {
     }
 }
 
-/// Decodes a response. If that fails, a second pass finds the path of the mismatch.
+/// Decodes a response. An odd field is an error: what a token may do, for instance, must not be guessed.
 pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, GraphError> {
-    serde_json::from_slice(body).or_else(|_| {
-        let mut json = serde_json::Deserializer::from_slice(body);
-        serde_path_to_error::deserialize(&mut json).map_err(|error| GraphError::UnexpectedShape {
-            at: error.path().to_string(),
-            problem: error.into_inner().to_string(),
-        })
+    if let Ok(read) = serde_json::from_slice(body) {
+        return Ok(read);
+    }
+    let read = lenient::decode(parse(body)?, OddFields::RejectRow);
+    read.map(|(read, _)| read).map_err(unexpected_shape)
+}
+
+/// Decodes a response without the odd fields that it can do without, which are logged.
+pub(crate) fn decode_partly<T: DeserializeOwned>(body: &[u8]) -> Result<T, GraphError> {
+    if let Ok(read) = serde_json::from_slice(body) {
+        return Ok(read);
+    }
+    let (read, gaps) = lenient::decode(parse(body)?, OddFields::LeaveOut).map_err(unexpected_shape)?;
+    for Gap { id, field, reason, .. } in gaps {
+        tracing::warn!(?id, ?field, reason, "Meta's answer has an odd field, which is left out.");
+    }
+    Ok(read)
+}
+
+/// Decodes a page of rows. Returns what was left out of them as well: odd rows, and odd fields where these may be.
+pub(crate) fn decode_page<T: DeserializeOwned>(
+    body: &[u8],
+    odd: OddFields,
+) -> Result<(Page<T>, Vec<Gap>), GraphError> {
+    if let Ok(page) = serde_json::from_slice(body) {
+        return Ok((page, Vec::new()));
+    }
+    let (page, mut gaps): (Page<Value>, _) =
+        lenient::decode(parse(body)?, OddFields::LeaveOut).map_err(unexpected_shape)?;
+    let (data, of_rows) = lenient::decode_rows(page.data, odd);
+    gaps.extend(of_rows);
+    Ok((Page { data, paging: page.paging }, gaps))
+}
+
+fn parse(body: &[u8]) -> Result<Value, GraphError> {
+    serde_json::from_str(&lenient::clean(body)).map_err(|error| GraphError::UnexpectedShape {
+        at: ".".to_owned(),
+        problem: lenient::without_values(&error.to_string()),
     })
+}
+
+fn unexpected_shape(gap: Gap) -> GraphError {
+    GraphError::UnexpectedShape { at: gap.field.unwrap_or_else(|| ".".to_owned()), problem: gap.reason }
 }
 
 #[cfg(test)]

@@ -8,9 +8,12 @@ use domain::id::AdAccountId;
 use domain::job::{WebhookChange, WebhookSubject};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer};
-use serde_json::{Number, Value};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+
+use crate::lenient;
 
 /// Returns whether `header` is the `X-Hub-Signature-256` of exactly these bytes.
 ///
@@ -24,27 +27,31 @@ pub fn is_signed(app_secret: &SecretString, header: &str, body: &[u8]) -> bool {
         .is_ok_and(|mac| mac.chain_update(body).verify_slice(&claimed).is_ok())
 }
 
-/// What Meta delivers: changes of objects, in entries by account or Page.
+/// What Meta delivers: changes of objects, in entries by account or Page. Entries and changes are read one by one, so
+/// that an odd one costs none of the others.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "describe", schemars(rename = "Webhook"))]
 pub struct Envelope {
     object: String,
-    entry: Vec<Entry>,
+    #[cfg_attr(feature = "describe", schemars(with = "Vec<Entry>"))]
+    entry: Vec<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "describe", schemars(rename = "WebhookEntry"))]
 struct Entry {
+    #[serde(default)]
     id: Value,
-    #[serde(default, deserialize_with = "seconds")]
+    /// Unix seconds, which may have a decimal point.
+    #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(with = "f64"))]
-    time: i64,
-    #[serde(default)]
-    changes: Vec<Change>,
-    #[serde(default)]
-    changed_fields: Vec<String>,
+    time: Value,
+    #[cfg_attr(feature = "describe", schemars(with = "Vec<Change>"))]
+    changes: Option<Vec<Box<RawValue>>>,
+    #[cfg_attr(feature = "describe", schemars(with = "Vec<String>"))]
+    changed_fields: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -56,30 +63,66 @@ struct Change {
     value: Value,
 }
 
-/// Parses Unix seconds, which may have a decimal point.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    let number = Number::deserialize(deserializer)?;
-    Ok(number.as_i64().unwrap_or_else(|| number.as_f64().map_or(0, |seconds| seconds as i64)))
-}
-
-/// Splits a verified body into its changes. Changes of unknown fields have no subject.
+/// Splits a verified body into its changes. Changes of unknown fields have no subject. One that cannot be read has a
+/// reason instead, and concerns the whole account if its entry names one. Fails only when the body is no envelope.
 pub fn parse_changes(body: &[u8]) -> Result<Vec<WebhookChange>, serde_json::Error> {
-    let envelope: Envelope = serde_json::from_slice(body)?;
+    let Envelope { object, entry } = serde_json::from_str(&lenient::clean(body))?;
     let mut changes = Vec::new();
-    for entry in envelope.entry {
-        // Subscriptions without values send only the names of the fields.
-        let named = entry.changed_fields.into_iter().map(|field| Change { field, value: Value::Null });
-        for change in entry.changes.into_iter().chain(named) {
-            changes.push(WebhookChange {
-                digest: digest(&envelope.object, &entry.id, entry.time, &change),
-                subject: subject(&envelope.object, &entry.id, &change),
-                object: envelope.object.clone(),
-                field: change.field,
-                time: entry.time,
+    for raw in entry {
+        let Entry { id, time, changes: listed, changed_fields } = match serde_json::from_str(raw.get()) {
+            Ok(entry) => entry,
+            Err(error) => {
+                changes.push(unreadable(&object, &Value::Null, 0, &raw, &error));
+                continue;
+            }
+        };
+        let time = seconds(&time);
+        for raw in listed.unwrap_or_default() {
+            changes.push(match serde_json::from_str(raw.get()) {
+                Ok(change) => readable(&object, &id, time, change),
+                Err(error) => unreadable(&object, &id, time, &raw, &error),
             });
         }
+        // Subscriptions without values send only the names of the fields.
+        let named = changed_fields.unwrap_or_default().into_iter();
+        changes.extend(named.map(|field| readable(&object, &id, time, Change { field, value: Value::Null })));
     }
     Ok(changes)
+}
+
+fn readable(object: &str, entry: &Value, time: i64, change: Change) -> WebhookChange {
+    WebhookChange {
+        digest: digest(object, entry, time, &change),
+        subject: subject(object, entry, &change),
+        object: object.to_owned(),
+        field: change.field,
+        time,
+        unreadable: None,
+    }
+}
+
+fn unreadable(
+    object: &str,
+    entry: &Value,
+    time: i64,
+    raw: &RawValue,
+    error: &serde_json::Error,
+) -> WebhookChange {
+    let change = Change { field: "unreadable".to_owned(), value: Value::String(raw.get().to_owned()) };
+    WebhookChange {
+        digest: digest(object, entry, time, &change),
+        subject: account(entry).filter(|_| object == "ad_account").map(WebhookSubject::Account),
+        object: object.to_owned(),
+        field: change.field,
+        time,
+        unreadable: Some(lenient::without_values(&error.to_string())),
+    }
+}
+
+/// Returns Unix seconds, 0 where Meta sends none. They tell equal changes apart and decide nothing.
+fn seconds(time: &Value) -> i64 {
+    let number = time.as_i64().or_else(|| time.as_f64().map(|seconds| seconds as i64));
+    number.or_else(|| time.as_str()?.parse().ok()).unwrap_or_default()
 }
 
 /// Returns a digest of a change's content, which identifies it: Meta sends no delivery id and re-batches freely.
@@ -155,6 +198,42 @@ mod tests {
             {"field":"ad_account","value":{"id":"77","account_status":2}}]}]}"#;
         let status = parse_changes(status.as_bytes()).unwrap().remove(0).subject;
         assert_eq!(status, Some(WebhookSubject::Account("act_77".parse().unwrap())));
+    }
+
+    #[test]
+    fn an_odd_change_costs_none_of_the_others() {
+        let good = r#"{"field":"in_process_ad_objects","value":{"id":"1","level":"AD"}}"#;
+        let deep = format!(r#"{{"field":"f","value":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
+        for (odd, is_readable) in [
+            (r#"{"field":"f","value":{"error_message":"cut \ud83d"}}"#, true),
+            ("{\"field\":\"f\",\"value\":\"form\u{c}feed\"}", true),
+            (r#"{"field":7}"#, false),
+            (r#"{"value":{}}"#, false),
+            (r#""text""#, false),
+            ("null", false),
+            (&deep, false),
+        ] {
+            let body = format!(
+                r#"{{"object":"ad_account","entry":[7,{{"id":"77","time":"x","changes":[{good},{odd},{good}]}},
+                    {{"id":"0","time":1.5,"changes":null,"changed_fields":null}},{{"id":null,"changes":[{good}]}}]}}"#
+            );
+            let changes = parse_changes(body.as_bytes()).unwrap();
+            assert_eq!(changes.len(), 5, "{odd}");
+            assert!(changes[0].unreadable.is_some() && changes[0].subject.is_none(), "an entry that is none");
+            for good in [&changes[1], &changes[3], &changes[4]] {
+                assert!(
+                    matches!(&good.subject, Some(WebhookSubject::Entity { id, .. }) if id.as_str() == "1")
+                );
+            }
+            assert_eq!(changes[2].unreadable.is_none(), is_readable, "{odd}");
+            if !is_readable {
+                let account = WebhookSubject::Account("act_77".parse().unwrap());
+                assert_eq!(changes[2].subject, Some(account), "the whole account is synced instead");
+            }
+        }
+        for none in ["", "[]", r#"{"object":"o"}"#, r#"{"object":"o","entry":7}"#] {
+            assert!(parse_changes(none.as_bytes()).is_err(), "{none}");
+        }
     }
 
     #[test]

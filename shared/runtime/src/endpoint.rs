@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use crate::operation::{Described, Header, Operation, Success};
 use crate::request::{FromBody, NoPath, RequestContext};
 use crate::response::{IntoResponse, Response};
-use crate::router::Parameters;
+use crate::router::{MAX_BODY_BYTES, Parameters};
 use crate::session::{Role, Session, User};
 
 /// Who may call an endpoint.
@@ -66,6 +66,8 @@ pub struct Declaration {
     /// Whether it handles repeated requests itself, with stronger guarantees than the middleware, or its response must
     /// not be stored.
     pub handles_own_idempotency: bool,
+    /// Maximum body size in bytes.
+    pub max_body_bytes: usize,
     /// Inputs and outputs, for the documentation.
     #[cfg(feature = "describe")]
     pub operation: Operation,
@@ -216,6 +218,7 @@ impl<C> Unnamed<C> {
             path,
             access,
             handles_own_idempotency: false,
+            max_body_bytes: MAX_BODY_BYTES,
             #[cfg(feature = "describe")]
             operation: Operation::default(),
         };
@@ -297,6 +300,13 @@ impl<C> Builder<C> {
     /// guarantees, or its response must not be stored.
     pub fn handles_own_idempotency(mut self) -> Self {
         self.declaration.handles_own_idempotency = true;
+        self
+    }
+
+    /// Accepts bodies of this size instead of [`MAX_BODY_BYTES`]; [`MAX_READ_BYTES`](crate::router::MAX_READ_BYTES) at
+    /// most.
+    pub fn accepts_body_of(mut self, max_bytes: usize) -> Self {
+        self.declaration.max_body_bytes = max_bytes;
         self
     }
 

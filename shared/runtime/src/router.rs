@@ -12,12 +12,15 @@ use crate::problem;
 use crate::response::Response;
 use crate::telemetry;
 
-/// Maximum body size; larger bodies are rejected with 413. Meta's largest webhook is smaller.
+/// Maximum body size of most endpoints; larger bodies are rejected with 413.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// Creates the response to a body over [`MAX_BODY_BYTES`].
-pub fn too_large() -> Response {
-    let detail = format!("The body may have {MAX_BODY_BYTES} bytes at most.");
+/// Maximum body size of any endpoint, up to which a host reads a body.
+pub const MAX_READ_BYTES: usize = 5 * 1024 * 1024;
+
+/// Creates the response to a body that is too large.
+pub fn too_large(max_bytes: usize) -> Response {
+    let detail = format!("The body may have {max_bytes} bytes at most.");
     problem::plain(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", &detail)
 }
 
@@ -60,8 +63,9 @@ pub fn find<'a, E: AsRef<Declaration>>(
         response.headers_mut().extend(HeaderValue::from_str(&methods).ok().map(|methods| (ALLOW, methods)));
         return Err(Box::new(response));
     };
-    if request.body().len() > MAX_BODY_BYTES {
-        return Err(Box::new(too_large()));
+    let max_bytes = found.0.as_ref().max_body_bytes;
+    if request.body().len() > max_bytes {
+        return Err(Box::new(too_large(max_bytes)));
     }
     Ok(found)
 }

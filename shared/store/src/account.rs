@@ -1,6 +1,7 @@
 //! Ad accounts: workspace, connection, sync selection and launch defaults.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use domain::gap::Gaps;
 use domain::id::{AdAccountId, ConnectionId, EntityId};
 use domain::money::Currency;
 use domain::platform::{Platform, PlatformData};
@@ -44,6 +45,9 @@ pub struct AdAccount {
     /// Why it is not up to date; absent when it is, or is about to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_problem: Option<SyncProblem>,
+    /// What the last sync of its entities could not read.
+    #[serde(default, skip_serializing_if = "Gaps::is_empty")]
+    pub entity_gaps: Gaps,
     /// What its platform says of it beyond that.
     #[serde(default)]
     pub details: PlatformData,
@@ -248,16 +252,18 @@ impl Table {
         self.query_prefix(key::SELECTED_PARTITION, "WS#").await
     }
 
-    /// Records when all entities of an account were last synced.
+    /// Records when all entities of an account were last synced, and what could not be read of them.
     pub async fn record_entities_synced(
         &self,
         ws: &Tenant,
         id: &AdAccountId,
         at: Timestamp,
+        gaps: &Gaps,
     ) -> Result<AdAccount, StoreError> {
-        let values = vec![(":at", text(at))];
-        let condition = Some("attribute_exists(pk)");
-        self.update(&key::account(ws, id), "SET entities_synced_at = :at", condition, values).await
+        let values = vec![(":at", text(at)), (":gaps", to_attribute_value(gaps)?)];
+        let (expression, condition) =
+            ("SET entities_synced_at = :at, entity_gaps = :gaps", Some("attribute_exists(pk)"));
+        self.update(&key::account(ws, id), expression, condition, values).await
     }
 
     /// Records why an account is not up to date, with its event, unless it has a problem already.

@@ -5,10 +5,12 @@
 //! resumes can change nothing.
 
 use domain::date::{DateRange, IsoWeek};
+use domain::gap::Gaps;
 use domain::id::AdAccountId;
 use domain::tenant::Tenant;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
 use crate::account::SyncProblem;
 use crate::audit::EventRecord;
@@ -66,6 +68,9 @@ pub struct Chunk {
     /// Reason for the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// What the last completed run could not read.
+    #[serde(default, skip_serializing_if = "Gaps::is_empty")]
+    pub gaps: Gaps,
 }
 
 /// The right to work on a chunk.
@@ -93,7 +98,7 @@ pub enum LeaseAttempt {
 }
 
 /// The totals of a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunTotals {
     /// Pages read.
     pub pages: u64,
@@ -103,6 +108,8 @@ pub struct RunTotals {
     pub written: u64,
     /// Items found unchanged.
     pub unchanged: u64,
+    /// What could not be read.
+    pub gaps: Gaps,
 }
 
 impl Table {
@@ -191,11 +198,10 @@ impl Table {
     pub async fn complete_chunk(
         &self,
         lease: &Lease,
-        totals: RunTotals,
+        totals: &RunTotals,
         at: Timestamp,
     ) -> Result<ChunkState, StoreError> {
-        let count =
-            "pages = :pages, #rows = :rows, written = :written, unchanged = :unchanged, completed_at = :at";
+        let count = "pages = :pages, #rows = :rows, written = :written, unchanged = :unchanged, completed_at = :at, gaps = :gaps";
         for (state, condition) in [
             (ChunkState::Done, "fence = :fence AND requested = :requested"),
             (ChunkState::Planned, "fence = :fence AND requested > :requested"),
@@ -210,6 +216,7 @@ impl Table {
                 (":written", number(totals.written)),
                 (":unchanged", number(totals.unchanged)),
                 (":at", text(at)),
+                (":gaps", to_attribute_value(&totals.gaps)?),
             ];
             let expression = format!("SET {count}, #state = :state REMOVE lease_until, failure");
             match self.update::<Chunk>(&lease.key, &expression, Some(condition), values).await {

@@ -1,9 +1,11 @@
 //! Connections: a person's or system user's consent on a platform, with the sealed token.
 
+use domain::gap::Gaps;
 use domain::id::{AdAccountId, ConnectionId, PlatformUserId};
 use domain::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
 use crate::audit::EventRecord;
 use crate::key;
@@ -54,6 +56,9 @@ pub struct Connection {
     /// When the last health check ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
+    /// What could not be read of its ad accounts.
+    #[serde(default, skip_serializing_if = "Gaps::is_empty")]
+    pub gaps: Gaps,
 }
 
 /// How a connection came to be.
@@ -168,6 +173,23 @@ impl Table {
     /// Lists the connections of a workspace.
     pub async fn connections(&self, ws: &Tenant) -> Result<Vec<Connection>, StoreError> {
         self.query_prefix(&key::workspace(ws), "CONNECTION#").await
+    }
+
+    /// Records what could not be read of the ad accounts of a connection.
+    pub async fn record_connection_gaps(
+        &self,
+        ws: &Tenant,
+        id: &ConnectionId,
+        gaps: &Gaps,
+    ) -> Result<(), StoreError> {
+        let values = vec![(":gaps", to_attribute_value(gaps)?)];
+        let condition = Some("attribute_exists(pk)");
+        match self.update::<Connection>(&key::connection(ws, id), "SET gaps = :gaps", condition, values).await
+        {
+            // Deleted since.
+            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes a connection with its token; [`StoreError::Conflict`] when it does not exist. The index from connections

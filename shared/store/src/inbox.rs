@@ -48,6 +48,12 @@ struct InboxItem {
 }
 
 impl Table {
+    /// Keeps a change that could not be read, with its reason, for whoever looks into it. Repeating it changes nothing.
+    pub async fn set_aside(&self, change: &WebhookChange, now: Timestamp) -> Result<(), StoreError> {
+        let expires = now.as_second() + INBOX_TTL_SECONDS;
+        self.put_with_ttl(&key::unreadable_change(&change.digest), change, expires, None).await
+    }
+
     /// Stores a change and claims it for processing. Of two simultaneous deliveries, one acquires the claim. An
     /// interrupted one is taken over by the next delivery after `CLAIM_TTL`.
     pub async fn claim(

@@ -93,6 +93,11 @@ pub fn invitation_index(address: &str, ws: &WorkspaceId, id: &InvitationId) -> K
     key(invitation_index_partition(address), format!("WS#{ws}#{id}"))
 }
 
+/// Builds the key of a webhook change that could not be read: it belongs to no workspace.
+pub fn unreadable_change(digest: &str) -> Key {
+    key("UNREADABLE_CHANGES".to_owned(), format!("CHANGE#{digest}"))
+}
+
 /// Builds the key of a connection.
 pub fn connection(ws: &Tenant, id: &ConnectionId) -> Key {
     key(workspace(ws), format!("CONNECTION#{id}"))

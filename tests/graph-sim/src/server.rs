@@ -97,7 +97,13 @@ async fn graph(state: &SharedState, abort: &ConnectionAbort, request: Request) -
         let mut state = lock(state);
         let now = state.now();
         let area = Area::of_path(&path);
-        (exchange::respond(&mut state, call, &method, &path, area, now), state.stopping.clone())
+        let mut response = exchange::respond(&mut state, call, &method, &path, area, now);
+        if let Some(edit) = &state.answer_editor {
+            let mut status = response.status.as_u16();
+            edit(&path, &mut status, &mut response.body);
+            response.status = StatusCode::from_u16(status).unwrap_or(response.status);
+        }
+        (response, state.stopping.clone())
     };
     wait(graph_response.send_mode, abort, stopping).await;
     // If compression fails, the body is sent uncompressed.

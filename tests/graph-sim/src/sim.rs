@@ -111,6 +111,7 @@ impl GraphSim {
             ignored_params: 0,
             call_log: CallLog::default(),
             call_listener: None,
+            answer_editor: None,
         };
         state.faults.set_plan(config.faults);
         if let Some(path) = config.journal {
@@ -201,6 +202,11 @@ impl GraphSim {
     /// of batches.
     pub fn on_graph_call(&self, call_listener: impl Fn(&str) + Send + 'static) {
         lock(&self.state).call_listener = Some(Box::new(call_listener));
+    }
+
+    /// Changes answers before they are sent: gets the path and query of each call, and its answer's status and body.
+    pub fn edit_answers(&self, edit: impl Fn(&str, &mut u16, &mut String) + Send + 'static) {
+        lock(&self.state).answer_editor = Some(Box::new(edit));
     }
 
     /// Returns the newest 10,000 calls that clients sent, oldest first.

@@ -22,6 +22,9 @@ use crate::world::World;
 use crate::write::{self, Operation, Write};
 
 /// A function that receives the URLs of calls.
+/// Gets the path and query of a call, and its answer's status and body.
+pub(crate) type AnswerEditor = Box<dyn Fn(&str, &mut u16, &mut String) + Send>;
+
 pub(crate) type CallListener = Box<dyn Fn(&str) + Send>;
 
 /// The state of a running simulator.
@@ -55,6 +58,8 @@ pub(crate) struct State {
     pub(crate) call_log: CallLog,
     /// Called with the URL of each call, without its host.
     pub(crate) call_listener: Option<CallListener>,
+    /// Changes answers before they are sent, to those that Meta is known to give at times.
+    pub(crate) answer_editor: Option<AnswerEditor>,
 }
 
 impl State {

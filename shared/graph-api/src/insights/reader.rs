@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use domain::date::DateRange;
 use domain::entity::Level;
+use domain::gap::Gap;
 use domain::id::{AdAccountId, EntityId};
 use domain::metrics::{DayFacts, InsightsRow, Measures};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
+use super::optional_field::OptionalField;
 use super::row::{GraphRow, Number};
 use super::sub_query::{ACTION_FIELDS, COUNT_FIELDS, SubQuery, query, split_by_days, time_range};
 use super::{PAGE_ROWS, QueryShape, ReportRun, report};
@@ -60,6 +62,7 @@ pub struct InsightsReader {
     /// The totals per day that campaigns read one by one must still add up to.
     missing: BTreeMap<Date, Total>,
     runs: Vec<ReportRun>,
+    gaps: Vec<Gap>,
 }
 
 impl InsightsReader {
@@ -75,7 +78,18 @@ impl InsightsReader {
             returned: HashSet::new(),
             missing: BTreeMap::new(),
             runs: Vec::new(),
+            gaps: Vec::new(),
         }
+    }
+
+    /// Returns the rows that could not be read so far: each with its ad and day, where these could be.
+    pub fn unread_rows(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// Returns the fields that are left out because Meta no longer has them.
+    pub fn missing_fields(&self) -> impl Iterator<Item = Gap> {
+        self.shape.without.iter().map(OptionalField::gap)
     }
 
     /// Resumes report runs over these days that an earlier reader started: a report may take longer than an invocation.
@@ -111,6 +125,7 @@ impl InsightsReader {
             };
             match active.pages.next_at_current_size().await {
                 Ok(Some(rows)) => {
+                    self.gaps.extend(active.pages.take_gaps());
                     let rows = rows.into_iter().map(|GraphRow(row)| row).collect();
                     let rows = self.deduplicate(&active.sub_query, rows);
                     self.current = Some(active);
@@ -120,6 +135,10 @@ impl InsightsReader {
                 Err(GraphError::RequestTooLarge(details)) => {
                     self.forget_run(active.sub_query.range);
                     self.split(active, details)?;
+                }
+                Err(GraphError::InvalidInput(details)) if self.leave_out_field(&details) => {
+                    self.forget_run(active.sub_query.range);
+                    self.sub_queries.push_front(active.sub_query);
                 }
                 Err(error) if active.sub_query.as_report && is_unreadable(&error) => {
                     self.retry_result(active, error).await?;
@@ -144,8 +163,13 @@ impl InsightsReader {
         match begun {
             Ok(rows) => Ok(rows),
             Err(GraphError::RequestTooLarge(details)) => {
-                let pages = self.pages(&sub_query, &[COUNT_FIELDS, ACTION_FIELDS].join(","));
+                let pages = self.pages(&sub_query, &self.fields(&[COUNT_FIELDS, ACTION_FIELDS]));
                 self.split(ActiveQuery { sub_query, pages, retries_left: 0, starts: 0 }, details)?;
+                Ok(None)
+            }
+            Err(GraphError::InvalidInput(details)) if self.leave_out_field(&details) => {
+                self.forget_run(sub_query.range);
+                self.sub_queries.push_front(sub_query);
                 Ok(None)
             }
             Err(error) => {
@@ -155,15 +179,33 @@ impl InsightsReader {
         }
     }
 
+    /// Returns these fields without those that Meta no longer has.
+    fn fields(&self, lists: &[&str]) -> String {
+        let gone = &self.shape.without;
+        let names = lists.iter().flat_map(|list| list.split(','));
+        names.filter(|name| !gone.iter().any(|gone| gone.name() == *name)).collect::<Vec<_>>().join(",")
+    }
+
+    /// Leaves out a field that Meta no longer has, if rows can do without it. Returns whether that changes the query.
+    fn leave_out_field(&mut self, details: &Details) -> bool {
+        let Some(field) = OptionalField::named_by(details) else { return false };
+        if !self.shape.without.insert(field) {
+            return false;
+        }
+        tracing::warn!(ad_account = %self.account, field = field.name(), %details, "Meta no longer has a field.");
+        true
+    }
+
     fn pages(&self, sub_query: &SubQuery, fields: &str) -> Pages<GraphRow> {
         let path = format!("{}/insights", self.account);
         Pages::new(self.caller.clone(), path, query(sub_query, fields), PAGE_ROWS)
+            .rejecting_odd_rows()
             .with_page_size(self.shape.rows)
     }
 
     /// Opens a sub-query to be read. A report is awaited until it is complete.
     async fn open(&mut self, sub_query: &SubQuery, mut starts: u32) -> Result<(), GraphError> {
-        let fields = [COUNT_FIELDS, ACTION_FIELDS].join(",");
+        let fields = self.fields(&[COUNT_FIELDS, ACTION_FIELDS]);
         let mut pages = self.pages(sub_query, &fields);
         if sub_query.as_report {
             let path = format!("{}/insights", self.account);
@@ -198,7 +240,8 @@ impl InsightsReader {
                     }
                 }
             };
-            pages = Pages::new(self.caller.clone(), format!("{run}/insights"), Vec::new(), PAGE_ROWS);
+            pages = Pages::new(self.caller.clone(), format!("{run}/insights"), Vec::new(), PAGE_ROWS)
+                .rejecting_odd_rows();
         }
         self.current = Some(ActiveQuery {
             sub_query: sub_query.clone(),
@@ -259,7 +302,7 @@ impl InsightsReader {
             self.sub_queries.push_front(active.sub_query);
         } else if !sub_query.as_report && !smaller.split_fields {
             // A report is one query whatever its size, so it covers all that is left to read.
-            smaller = QueryShape { as_report: true, ..QueryShape::default() };
+            smaller = QueryShape { as_report: true, without: smaller.without, ..QueryShape::default() };
             let range = self.sub_queries.drain(..).fold(active.sub_query.range, |all, sub_query| DateRange {
                 since: all.since.min(sub_query.range.since),
                 until: all.until.max(sub_query.range.until),
@@ -333,7 +376,8 @@ impl InsightsReader {
             format!("{}/insights", self.account),
             query,
             PAGE_ROWS,
-        );
+        )
+        .rejecting_odd_rows();
         Ok(days
             .all()
             .await?
@@ -345,10 +389,17 @@ impl InsightsReader {
     /// Reads counts, then actions, and merges them row by row.
     async fn read_in_halves(&mut self, sub_query: &SubQuery) -> Result<Vec<InsightsRow>, GraphError> {
         let mut rows: BTreeMap<(EntityId, Date), InsightsRow> = BTreeMap::new();
-        for GraphRow(row) in self.pages(sub_query, COUNT_FIELDS).all().await? {
+        let (counts, odd_counts) =
+            self.pages(sub_query, &self.fields(&[COUNT_FIELDS])).all_with_gaps().await?;
+        let (actions, odd_actions) =
+            self.pages(sub_query, &self.fields(&[ACTION_FIELDS])).all_with_gaps().await?;
+        let odd: HashSet<_> =
+            odd_counts.iter().chain(&odd_actions).map(|gap| (gap.id.clone(), gap.day.clone())).collect();
+        self.gaps.extend(odd_counts.into_iter().chain(odd_actions));
+        for GraphRow(row) in counts {
             rows.insert((row.ad.clone(), row.facts.day), row);
         }
-        for GraphRow(row) in self.pages(sub_query, ACTION_FIELDS).all().await? {
+        for GraphRow(row) in actions {
             // An action without an impression on that day has a row of its own.
             let known = rows.entry((row.ad.clone(), row.facts.day)).or_insert_with(|| InsightsRow {
                 facts: DayFacts { measures: Measures::default(), ..row.facts.clone() },
@@ -356,6 +407,8 @@ impl InsightsReader {
             });
             known.facts.measures += &row.facts.measures;
         }
+        // Half of a row is a wrong row.
+        rows.retain(|(ad, day), _| !odd.contains(&(Some(ad.to_string()), Some(day.to_string()))));
         Ok(self.deduplicate(sub_query, rows.into_values().collect()))
     }
 }

@@ -56,7 +56,7 @@ async fn a_code_becomes_a_token_of_sixty_days() {
     let caller = meta.graph.on_behalf_of(long.access_token);
     let granted = caller.permissions().await.unwrap().granted;
     assert!(SCOPES.iter().all(|scope| granted.iter().any(|granted| granted == scope)), "{granted:?}");
-    let accounts = caller.accessible_accounts().await.unwrap();
+    let accounts = caller.accessible_accounts().await.unwrap().accounts;
     assert!(accounts.iter().any(|accessible| accessible.id == meta.account()));
 }
 
@@ -106,7 +106,7 @@ async fn only_the_accounts_that_the_person_chose_are_seen() {
     let token = token(&meta, AuthorizationRequest::Scopes(&SCOPES), &format!("&accounts={chosen}")).await;
     let facts = meta.graph.debug_token(&token).await.unwrap();
     assert_eq!(facts.selected_accounts().unwrap().into_iter().collect::<Vec<_>>(), [chosen.parse().unwrap()]);
-    let accounts = meta.graph.on_behalf_of(token).accessible_accounts().await.unwrap();
+    let accounts = meta.graph.on_behalf_of(token).accessible_accounts().await.unwrap().accounts;
     assert_eq!(accounts.len(), 1);
     assert_eq!(accounts[0].id.to_string(), chosen);
 }
@@ -183,7 +183,7 @@ async fn a_system_user_has_access_to_its_own_business_and_what_partners_share_an
     meta.sim.set_tasks(&user, &shared, &["ANALYZE"]);
     let scopes = ["ads_read", "ads_management", "business_management"];
     let caller = meta.graph.on_behalf_of(meta.sim.issue_system_token(&user, &scopes).into());
-    let found = caller.accessible_accounts().await.unwrap();
+    let found = caller.accessible_accounts().await.unwrap().accounts;
     let ways: Vec<_> =
         found.iter().map(|found| (found.id.to_string(), found.details.access_paths.as_slice())).collect();
     let [(first, [AccessPath::Owned { business }]), (second, [AccessPath::Client { business: through }])] =
@@ -216,7 +216,7 @@ async fn an_account_accessible_in_several_ways_is_listed_once_over_all_pages() {
             assigned: true,
         });
     }
-    let all = meta.caller().accessible_accounts().await.unwrap();
+    let all = meta.caller().accessible_accounts().await.unwrap().accounts;
     assert_eq!(all.len(), 133);
     assert!(
         all.iter().all(|found| found.details.access_paths.len() == 2
@@ -225,7 +225,7 @@ async fn an_account_accessible_in_several_ways_is_listed_once_over_all_pages() {
     );
     // Without `business_management` only assigned accounts are listed.
     let less = meta.graph.on_behalf_of(meta.sim.issue_token("7", &["ads_read"]).into());
-    let less = less.accessible_accounts().await.unwrap();
+    let less = less.accessible_accounts().await.unwrap().accounts;
     assert_eq!(less.len(), 133);
     assert!(less.iter().all(|found| found.details.access_paths == [AccessPath::Assigned]));
 }

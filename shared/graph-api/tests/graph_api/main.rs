@@ -21,6 +21,7 @@ mod insights;
 mod limits;
 mod login;
 mod media;
+mod odd_answers;
 mod paging;
 mod recordings;
 mod secrets;

@@ -9,7 +9,7 @@ use http::{Method, Request, Uri};
 use worker::{Env, Headers, ResponseBuilder};
 
 use super::{Queues, app_secrets, telemetry};
-use crate::router::{MAX_BODY_BYTES, too_large};
+use crate::router::{MAX_READ_BYTES, too_large};
 use crate::telemetry::{CORRELATION_HEADER, CorrelationId};
 use crate::{AppSecrets, Response, problem};
 
@@ -85,8 +85,8 @@ async fn body(request: &mut worker::Request) -> Result<Bytes, Box<Response>> {
         |_| Box::new(problem::to_response(&FieldError::new("body", "did not come whole").into()));
     let declared_length = request.headers().get("content-length").ok().flatten();
     if let Some(declared_length) = declared_length.and_then(|digits| digits.parse::<usize>().ok()) {
-        if declared_length > MAX_BODY_BYTES {
-            return Err(Box::new(too_large()));
+        if declared_length > MAX_READ_BYTES {
+            return Err(Box::new(too_large(MAX_READ_BYTES)));
         }
         // HTTP enforces the declared length.
         return request.bytes().await.map(Bytes::from).map_err(broken_off);
@@ -96,8 +96,8 @@ async fn body(request: &mut worker::Request) -> Result<Bytes, Box<Response>> {
     let mut body = BytesMut::new();
     while let Some(chunk) = stream.next().await {
         body.extend_from_slice(&chunk.map_err(broken_off)?);
-        if body.len() > MAX_BODY_BYTES {
-            return Err(Box::new(too_large()));
+        if body.len() > MAX_READ_BYTES {
+            return Err(Box::new(too_large(MAX_READ_BYTES)));
         }
     }
     Ok(body.freeze())

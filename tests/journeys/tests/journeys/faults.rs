@@ -154,6 +154,7 @@ impl Fixture {
             selected: true,
             selected_at: None,
             entities_synced_at: None,
+            entity_gaps: domain::gap::Gaps::default(),
             sync_problem: None,
             accessible: true,
             details: Default::default(),
@@ -175,6 +176,7 @@ impl Fixture {
             token_owner: None,
             declined: Vec::new(),
             granted_accounts: None,
+            gaps: domain::gap::Gaps::default(),
             checked_at: None,
         };
         table.upsert_connection(workspace, &connection, &test_event(now).unwrap()).await.unwrap();

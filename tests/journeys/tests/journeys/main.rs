@@ -24,6 +24,7 @@ mod health;
 mod launch;
 mod leak_scanner;
 mod members;
+mod odd_answers;
 mod oidc_discovery;
 mod queues;
 mod response_validator;

@@ -61,13 +61,13 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
     let later = now + SignedDuration::from_mins(4);
     let quick = expect_lease(acquire_lease(&scenario, later).await);
     table.write_facts(&ws, &act, week, &quick, &[facts(week, 200)]).await.unwrap();
-    assert_eq!(table.complete_chunk(&quick, RunTotals::default(), later).await.unwrap(), ChunkState::Done);
+    assert_eq!(table.complete_chunk(&quick, &RunTotals::default(), later).await.unwrap(), ChunkState::Done);
 
     // The slow worker continues with what it fetched long ago.
     let stale = table.write_facts(&ws, &act, week, &slow, &[facts(week, 100)]).await;
     assert!(matches!(stale, Err(StoreError::Conflict)), "{stale:?}");
     assert!(matches!(table.record_chunk_progress(&slow, 1, later).await, Err(StoreError::Conflict)));
-    let late = table.complete_chunk(&slow, RunTotals { rows: 5, ..RunTotals::default() }, later).await;
+    let late = table.complete_chunk(&slow, &RunTotals { rows: 5, ..RunTotals::default() }, later).await;
     assert!(matches!(late, Err(StoreError::Conflict)));
     table.release_chunk(&slow).await.unwrap();
     let stored = table.facts(&ws, &act, Level::Ad, week.range()).await.unwrap();
@@ -91,9 +91,9 @@ async fn a_chunk_that_is_requested_again_during_a_run_is_planned_again_after_it(
     let lease = expect_lease(acquire_lease(&scenario, now).await);
     let planned = table.plan_chunk(&ws, &act, week).await.unwrap();
     assert_eq!((planned.state, planned.requested), (ChunkState::Running, 2));
-    assert_eq!(table.complete_chunk(&lease, RunTotals::default(), now).await.unwrap(), ChunkState::Planned);
+    assert_eq!(table.complete_chunk(&lease, &RunTotals::default(), now).await.unwrap(), ChunkState::Planned);
     let second = expect_lease(acquire_lease(&scenario, now).await);
-    assert_eq!(table.complete_chunk(&second, RunTotals::default(), now).await.unwrap(), ChunkState::Done);
+    assert_eq!(table.complete_chunk(&second, &RunTotals::default(), now).await.unwrap(), ChunkState::Done);
     scenario.finish().await.unwrap();
 }
 
@@ -166,6 +166,7 @@ async fn of_concurrent_deliveries_one_claims_a_change_and_an_abandoned_claim_is_
         field: "in_process_ad_objects".to_owned(),
         time: 1,
         subject: None,
+        unreadable: None,
     };
     let claim = async |now| table.claim(&ws, &change, now).await.unwrap();
     let now = scenario.system.clock.now();

@@ -83,7 +83,7 @@ async fn a_change_about_an_object_has_exactly_that_object_synced_once() {
     let calls = sim.calls();
     let body = change(&campaign, "CAMPAIGN", 1_796_000_000);
     let response = scenario.deliver(&body).await.unwrap();
-    assert_eq!((response.status.as_u16(), response.json()), (200, json!({"accepted": 1})));
+    assert_eq!((response.status.as_u16(), response.json()), (200, json!({"accepted": 1, "set_aside": 0})));
     scenario.system.runner.settle().await.unwrap();
     assert_eq!(sim.calls() - calls, 1, "one read of one object");
     let view =
@@ -150,6 +150,44 @@ async fn changes_of_unknown_objects_are_accepted_without_effect() {
 }
 
 #[tokio::test]
+async fn an_odd_change_is_set_aside_and_a_full_batch_fits() {
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
+    let calls = scenario.sim().unwrap().calls();
+    // Text that Meta cut inside an emoji, a form feed, and two changes that are none.
+    let good = json!({"field": "in_process_ad_objects", "value": {"id": campaign, "level": "CAMPAIGN"}});
+    let cut =
+        r#"{"field":"with_issues_ad_objects","value":{"id":"0","level":"AD","error_message":"cut \ud83d"}}"#;
+    let changes = format!("{cut},{},[],{{\"field\":null}},{good}", cut.replace("\\ud83d", "\u{c}"));
+    let body = format!(
+        r#"{{"object":"ad_account","entry":[{{"id":"0","time":1796000003,"changes":[{changes}]}}]}}"#
+    );
+    let response = scenario.deliver(&body).await.unwrap();
+    assert_eq!((response.status.as_u16(), response.json()), (200, json!({"accepted": 3, "set_aside": 2})));
+    scenario.system.runner.settle().await.unwrap();
+    assert_eq!(scenario.sim().unwrap().calls() - calls, 1, "the good change had its effect");
+    let kept = scenario.system.cloud.dynamodb.query().table_name("adflight");
+    let kept = kept.key_condition_expression("pk = :pk");
+    let pk = aws_sdk_dynamodb::types::AttributeValue::S("UNREADABLE_CHANGES".to_owned());
+    let kept = kept.expression_attribute_values(":pk", pk).send().await.unwrap();
+    assert_eq!(kept.count(), 2);
+    assert!(kept.items().iter().all(|item| item.contains_key("unreadable") && item.contains_key("expires")));
+
+    let long = "\\ud83d\\ude00".repeat(180);
+    let many: Vec<_> =
+        (0..1000).map(|n| cut.replace("cut \\ud83d", &long).replace("\"0\"", &format!("\"{n}\""))).collect();
+    let body = format!(
+        r#"{{"object":"ad_account","entry":[{{"id":"0","time":1,"changes":[{}]}}]}}"#,
+        many.join(",")
+    );
+    assert!(body.len() > 2 * 1024 * 1024);
+    let response = scenario.deliver(&body).await.unwrap();
+    assert_eq!((response.status.as_u16(), response.json()), (200, json!({"accepted": 1000, "set_aside": 0})));
+    scenario.system.runner.settle().await.unwrap();
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn only_webhooks_that_meta_signed_are_accepted() {
     let scenario = Scenario::synced().await.unwrap();
     let campaign = scenario.running_campaign().await.unwrap();
@@ -171,7 +209,7 @@ async fn only_webhooks_that_meta_signed_are_accepted() {
         let refused = scenario.send(Method::POST, path, None, &headers, Some(body.clone())).await.unwrap();
         assert_eq!(refused.status, 403, "{headers:?}");
     }
-    let huge = " ".repeat(1024 * 1024 + 1);
+    let huge = " ".repeat(5 * 1024 * 1024 + 1);
     assert_eq!(scenario.deliver(&huge).await.unwrap().status, 413);
     assert_eq!(scenario.deliver("not json").await.unwrap().status, 400);
     scenario.system.runner.settle().await.unwrap();

@@ -74,6 +74,7 @@ impl AwsBackend {
             selected: true,
             selected_at: None,
             entities_synced_at: None,
+            entity_gaps: domain::gap::Gaps::default(),
             sync_problem: None,
             accessible: true,
             details: Default::default(),
