@@ -134,7 +134,10 @@ impl ManageCampaign {
         field_errors.extend(details.check_beneficiaries(is_system_user, dsa, identities, "ad_set."));
         let requested = self.draft(&session, &request, &account.id, key, &spec)?;
         let earlier = self.connector.table.launch(workspace, &requested.launch.id).await?;
-        let earlier = earlier.filter(|earlier| earlier.request_hash == requested.request_hash);
+        // After a launch that was rolled back the key is free: what was wrong may be mended by now.
+        let earlier = earlier.filter(|earlier| {
+            earlier.request_hash == requested.request_hash && earlier.launch.state != LaunchState::RolledBack
+        });
         // A launch that already exists continues with the defaults of its time.
         if earlier.is_none() && !field_errors.is_empty() {
             return Err(Error::Invalid(field_errors));
@@ -254,7 +257,7 @@ impl ManageCampaign {
         })
     }
 
-    /// Stores the launch, or loads the one that the same key created.
+    /// Stores the launch, or loads the one that the same key created and that was not rolled back.
     async fn create_or_load(
         &self,
         workspace: &Tenant,
@@ -268,8 +271,8 @@ impl ManageCampaign {
         self.host.queues.send_delayed(&job, RECOVERY_DELAY).await?;
         let after =
             json!({"name": spec.name, "objective": spec.objective, "daily_budget": spec.daily_budget});
-        let event = AuditEvent { after, ..audit_event(&stored) };
-        match table.create_launch(workspace, &stored, &event.at(now)).await {
+        let event = AuditEvent { after, ..audit_event(&stored) }.at(now);
+        match table.create_launch(workspace, &stored, &event).await {
             Ok(()) => return Ok(stored),
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
@@ -277,6 +280,14 @@ impl ManageCampaign {
         let earlier = table.launch(workspace, &id).await?;
         let earlier = earlier
             .ok_or_else(|| Error::Internal(format!("launch {id} disappeared while it was created")))?;
+        if earlier.launch.state == LaunchState::RolledBack {
+            let stored = StoredLaunch { version: earlier.version + 1, ..stored };
+            return match table.restart_launch(workspace, &earlier, &stored, &event).await {
+                Ok(()) => Ok(stored),
+                Err(StoreError::Conflict) => Err(in_progress()),
+                Err(error) => Err(error.into()),
+            };
+        }
         if earlier.request_hash != stored.request_hash {
             let why = "this Idempotency-Key was used with another body; take a new key for a new launch";
             return Err(Error::Conflict(why.to_owned()));
@@ -285,9 +296,7 @@ impl ManageCampaign {
             return Ok(earlier);
         }
         table.claim_launch(workspace, &id, now, now + LAUNCH_LEASE_TTL).await.map_err(|error| match error {
-            StoreError::Conflict => {
-                Error::Conflict("this launch is under way; ask again in a moment".to_owned())
-            }
+            StoreError::Conflict => in_progress(),
             error => error.into(),
         })
     }
@@ -435,6 +444,10 @@ fn audit_event(stored: &StoredLaunch) -> AuditEvent {
         format!("launch/{}", launch.id),
     );
     event.in_account(&launch.ad_account)
+}
+
+fn in_progress() -> Error {
+    Error::Conflict("this launch is in progress; ask again in a moment".to_owned())
 }
 
 fn is_settled(launch: &Launch) -> bool {

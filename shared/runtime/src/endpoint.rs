@@ -140,7 +140,7 @@ impl<F> Endpoint<F> {
     pub fn or_redirects(mut self, status: StatusCode, description: &'static str) -> Self {
         self.declaration.document(|operation| {
             let headers = vec![Header::required("Location", description)];
-            operation.alternatives.push(Success { status, description, headers, ..Success::default() });
+            operation.alternatives.push(Success::without_body(status, description, headers));
         });
         self
     }

@@ -85,6 +85,18 @@ pub struct Success {
     pub headers: Vec<Header>,
 }
 
+impl Success {
+    pub(crate) fn without_body(status: StatusCode, description: &'static str, headers: Vec<Header>) -> Self {
+        Self {
+            status,
+            description,
+            #[cfg(feature = "describe")]
+            contents: Vec::new(),
+            headers,
+        }
+    }
+}
+
 /// Status, `type` and title of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProblemKind {

@@ -43,6 +43,23 @@ impl Table {
         self.transact_recorded(ws, vec![put], [event]).await
     }
 
+    /// Begins a launch anew in the place of one that was rolled back, and records that it is intended.
+    /// [`StoreError::Conflict`] when another worker has done so.
+    pub async fn restart_launch(
+        &self,
+        ws: &Tenant,
+        rolled_back: &StoredLaunch,
+        launch: &StoredLaunch,
+        event: &EventRecord,
+    ) -> Result<(), StoreError> {
+        let condition = ConditionExpression {
+            expression: "version = :version",
+            values: vec![(":version", number(rolled_back.version))],
+        };
+        let put = self.put_action_if(&key::launch(ws, &launch.launch.id), launch, condition)?;
+        self.transact_recorded(ws, vec![put], [event]).await
+    }
+
     /// Reads one launch.
     pub async fn launch(&self, ws: &Tenant, id: &LaunchId) -> Result<Option<StoredLaunch>, StoreError> {
         self.get(&key::launch(ws, id)).await

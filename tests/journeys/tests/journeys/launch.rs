@@ -95,9 +95,49 @@ async fn a_step_that_fails_undoes_the_ones_before_it() {
     assert!(refused.text.contains("deleted again"), "{}", refused.text);
     assert_eq!(count_by_name(&scenario, "campaigns", "Winter sale").await, 0);
     assert_eq!(count_by_name(&scenario, "adsets", "Winter sale").await, 0);
-    // The same key gets the same response and creates nothing.
+    // The failure has left the key free: it fails again as long as the cause is there, and then it launches.
     assert_eq!(scenario.launch("spring-2", &document).await.unwrap().status, 422);
     assert_eq!(count_by_name(&scenario, "campaigns", "Winter sale").await, 0);
+    let mended = scenario.launch_document().unwrap();
+    let launched = scenario.launch("spring-2", &mended).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    assert_eq!(scenario.launch("spring-2", &mended).await.unwrap().json(), launched.json());
+    assert_eq!(scenario.launch("spring-2", &document).await.unwrap().status, 409, "now the key is used");
+    for level in ["campaigns", "adsets", "ads"] {
+        assert_eq!(count_by_name(&scenario, level, "Winter sale").await, 1, "{level}");
+    }
+    let log = scenario.api().unwrap().all("audit").await.unwrap();
+    let of_launches = log.iter().filter(|entry| entry["action"] == "campaign.launched");
+    let phases: Vec<_> = of_launches.map(|entry| entry["phase"].as_str().unwrap()).collect();
+    assert_eq!(phases, ["done", "intended", "failed", "intended", "failed", "intended"]);
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refusal_of_meta_that_is_mended_there_launches_under_the_same_key() {
+    let scenario = Scenario::synced().await.unwrap();
+    // The case W-05: terms that a person accepts at Meta, and presses retry.
+    let refused = std::sync::atomic::AtomicBool::new(false);
+    scenario.sim().unwrap().edit_answers(move |path, status, body| {
+        if path.contains("/adsets")
+            && !path.contains('?')
+            && !refused.swap(true, std::sync::atomic::Ordering::Relaxed)
+        {
+            *status = 400;
+            let error = json!({
+                "message": "Invalid parameter", "code": 100, "error_subcode": 1_815_089,
+                "error_user_title": "Terms not accepted", "error_user_msg": "Accept the terms first.",
+            });
+            *body = json!({"error": error}).to_string();
+        }
+    });
+    let document = scenario.launch_document().unwrap();
+    let refused = scenario.launch("terms-1", &document).await.unwrap();
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    assert!(refused.text.contains("Terms not accepted: Accept the terms first."), "{}", refused.text);
+    let launched = scenario.launch("terms-1", &document).await.unwrap();
+    assert_eq!(launched.status, 201, "{}", launched.text);
+    assert_eq!(count_by_name(&scenario, "campaigns", "Winter sale").await, 1);
     scenario.finish().await.unwrap();
 }
 

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 /// Changes the answers to calls whose path contains this text, row by row where they have rows.
 fn edit(scenario: &Scenario, path: &'static str, change: impl Fn(&mut Value) + Send + 'static) {
-    scenario.sim().unwrap().edit_answers(move |called, _, body| {
-        let is_wanted = called.split('?').next().is_some_and(|called| called.ends_with(path));
+    scenario.sim().unwrap().edit_answers(move |path_of_call, _, body| {
+        let is_wanted =
+            path_of_call.split('?').next().is_some_and(|path_of_call| path_of_call.ends_with(path));
         let Ok(mut answer) = serde_json::from_str::<Value>(body) else { return };
         if !is_wanted {
             return;
