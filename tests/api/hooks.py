@@ -96,6 +96,8 @@ def before_load_schema(context, raw_schema):
         restrict(schemas[name]["properties"]["regional_identities"]["propertyNames"], alone)
     # The simulated app has no configuration of Facebook Login for Business.
     schemas["LoginRequest"]["properties"]["kind"] = {"const": "classic"}
+    # Of the origins that a laptop allows.
+    schemas["LoginRequest"]["properties"]["return_url"] = {"enum": [None, "http://localhost:5173/back"]}
     for name in schemas:
         if name.startswith("RuleSpec"):
             schemas[name]["properties"]["ad_account"] = {"type": "null"}
