@@ -10,7 +10,9 @@ use runtime::response::{List, NoContent};
 use runtime::session::{Role, Session};
 use serde::Deserialize;
 use store::StoreError;
+use store::account::AdAccount;
 use store::audit::connection_target;
+use store::connection::{Connection, ConnectionState};
 
 use crate::AuthMeta;
 use crate::views::{AdAccountView, ConnectionView};
@@ -95,8 +97,28 @@ impl AuthMeta {
         self,
         context: RequestContext<Session>,
     ) -> Result<Json<List<AdAccountView>>, Error> {
-        let accounts = self.connector.table.accounts(&context.caller.workspace).await?;
-        let data = accounts.into_iter().map(AdAccountView::try_from).collect::<Result<_, _>>()?;
+        let (table, workspace) = (&self.connector.table, &context.caller.workspace);
+        let (accounts, connections) =
+            tokio::try_join!(table.accounts(workspace), table.connections(workspace))?;
+        let view = |account: AdAccount| {
+            let fallback = fallback_connection(&account, &connections);
+            let mut view = AdAccountView::try_from(account)?;
+            view.fallback_connection = fallback;
+            Ok::<_, Error>(view)
+        };
+        let data = accounts.into_iter().map(view).collect::<Result<_, _>>()?;
         Ok(Json(List { data, after: None }))
     }
+}
+
+/// Returns the connection that is used for an account as long as its own must be renewed.
+fn fallback_connection(account: &AdAccount, connections: &[Connection]) -> Option<ConnectionId> {
+    let known = |id: &ConnectionId| connections.iter().find(|connection| connection.id == *id);
+    if known(&account.connection).is_some_and(Connection::is_usable) {
+        return None;
+    }
+    let others = account.connections.iter().filter(|other| **other != account.connection).filter_map(known);
+    others
+        .map(|other| (other.state, &other.id))
+        .find_map(|(state, id)| (state == ConnectionState::Connected).then(|| id.clone()))
 }

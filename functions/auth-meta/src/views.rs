@@ -118,6 +118,9 @@ pub(crate) struct AdAccountView {
     pub(crate) id: AdAccountId,
     /// The connection whose token has access to it.
     connection: ConnectionId,
+    /// Another connection, which is used as long as that one must be renewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fallback_connection: Option<ConnectionId>,
     /// Its name at Meta.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
@@ -157,6 +160,7 @@ impl TryFrom<AdAccount> for AdAccountView {
             details.access_paths.clear();
         }
         Ok(Self {
+            fallback_connection: None,
             minor_units: minor_units(account.currency),
             can_run: details.can_run(),
             disable_reason_text: details.disable_reason_text(),

@@ -18,7 +18,8 @@ use graph_api::Graph;
 use runtime::Keyring;
 use runtime::telemetry::{self, TelemetryMetric};
 use store::Table;
-use store::connection::ConnectionState;
+use store::account::AdAccount;
+use store::connection::{Connection, ConnectionState};
 
 use self::account_client::PlatformClient;
 pub use self::account_client::{AccountClient, EntityPages, EntityRead, Purpose, ReportRows};
@@ -58,12 +59,7 @@ impl Connector {
         purpose: Purpose,
     ) -> Result<AccountClient, Error> {
         let account = self.table.require_account(workspace, id).await?;
-        let lost = || Error::Reconnect(format!("{id} has no connection any more; connect it again"));
-        let connection = self.table.connection(workspace, &account.connection).await?.ok_or_else(lost)?;
-        if connection.state == ConnectionState::NeedsReconnect {
-            let reason = connection.reason.unwrap_or_else(|| "its token is no longer accepted".to_owned());
-            return Err(Error::Reconnect(format!("the connection of {id} must be renewed: {reason}")));
-        }
+        let connection = self.living_connection(workspace, &account).await?;
         let now = self.graph.now();
         let token = consent::open_token(&self.table, &self.keyring, workspace, &connection, now).await?;
         let credentials = (connection, token);
@@ -75,5 +71,28 @@ impl Connector {
             }
         };
         Ok(AccountClient { workspace: workspace.clone(), account, table: self.table.clone(), platform })
+    }
+
+    /// Returns the connection of an account, or, while that must be renewed, another one that has had access to it and
+    /// works.
+    async fn living_connection(&self, workspace: &Tenant, account: &AdAccount) -> Result<Connection, Error> {
+        let AdAccount { id, connection: own, connections: others, .. } = account;
+        let mut why = format!("{id} has no connection any more; connect it again");
+        let candidates = std::iter::once(own).chain(others.iter().filter(|other| *other != own));
+        for candidate in candidates {
+            let Some(connection) = self.table.connection(workspace, candidate).await? else { continue };
+            let is_own = candidate == own;
+            if connection.state == ConnectionState::Connected || (is_own && connection.is_usable()) {
+                if !is_own {
+                    tracing::warn!(%workspace, ad_account = %id, connection = %candidate.log_id(), "Another connection is used.");
+                }
+                return Ok(connection);
+            }
+            if is_own {
+                let reason = connection.reason.as_deref().unwrap_or("its token is no longer accepted");
+                why = format!("the connection of {id} must be renewed: {reason}");
+            }
+        }
+        Err(Error::Reconnect(why))
     }
 }

@@ -104,8 +104,8 @@ impl MetaClient {
     }
 
     /// Converts Graph's response. A token that Meta declares invalid marks the connection as needing a reconnect, so
-    /// that no other work uses it. Code 190 without a subcode has been seen for a missing Page permission, so in that
-    /// case Meta is asked about the token itself.
+    /// that no other work uses it. Code 190 has also been seen for a missing Page permission and for an endpoint that
+    /// takes no tokens of users, so unless Meta documents that the error ends a consent, it is asked about the token.
     async fn check_response<T>(&self, response: Result<T, GraphError>) -> Result<T, Error> {
         if let Err(GraphError::Reconnect(details)) = &response {
             if details.needs_user_action() {
@@ -115,7 +115,7 @@ impl MetaClient {
             if !details.invalidates_token() {
                 return Err(Error::Internal(format!("Meta rejected the appsecret_proof: {details}")));
             }
-            if details.code == 190 && details.subcode.is_none() && self.caller.is_token_valid().await? {
+            if !details.ends_consent() && self.caller.is_token_valid().await? {
                 return Err(Error::NeedPermission(details.to_string()));
             }
             tracing::warn!(connection = %self.connection.id.log_id(), %details, "A connection must be renewed.");

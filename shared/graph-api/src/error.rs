@@ -55,6 +55,12 @@ impl Details {
         matches!(self.code, 190 | 102) && !self.needs_user_action()
     }
 
+    /// Returns whether Meta documents that this error ends a consent: the app was removed (458), the password changed
+    /// (460), the token expired (463), or was invalidated (466, 467).
+    pub fn ends_consent(&self) -> bool {
+        matches!((self.code, self.subcode), (190 | 102, Some(458 | 460 | 463 | 466 | 467)))
+    }
+
     pub(crate) fn of(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }

@@ -361,6 +361,13 @@ impl GraphSim {
         state.tokens.revoke(None, subcode, now);
     }
 
+    /// Invalidates every token of a user, with this subcode as the reason.
+    pub fn revoke_tokens_of(&self, user: &str, subcode: u32) {
+        let mut state = lock(&self.state);
+        let now = state.now();
+        state.tokens.revoke(Some(user), subcode, now);
+    }
+
     /// Issues a user token of sixty days, without the login dialog.
     pub fn issue_token(&self, user: &str, scopes: &[&str]) -> String {
         self.issue(user, scopes, false, TokenLifetime::Long)

@@ -35,6 +35,7 @@ mod store;
 mod table_faults;
 mod telemetry;
 mod tenancy;
+mod token_errors;
 mod users;
 mod watch;
 mod webhook;
