@@ -87,7 +87,7 @@ impl EvaluateRules {
         if rules.is_empty() {
             return Ok(());
         }
-        let client = self.connector.open(workspace, ad_account, Purpose::Management).await?;
+        let client = self.connector.open(workspace, ad_account, Purpose::Action).await?;
         let result = self.evaluate_all(&client, &rules).await;
         client.close(result).await
     }

@@ -102,7 +102,7 @@ impl ManageCampaign {
         let currency = self.connector.table.require_account(workspace, &account).await?.currency;
         let entity = self.entity(workspace, &account, level, &id).await?;
         let changes = patch.changes(&entity, currency)?;
-        let client = self.connector.open(workspace, &account, Purpose::Management).await?;
+        let client = self.connector.open(workspace, &account, Purpose::Action).await?;
         let result = async {
             let (before, after) = audit_diff(&entity, &changes);
             let event = user_event(&session, &format!("{level}.changed"), format!("{level}/{id}"))?;
@@ -125,7 +125,7 @@ impl ManageCampaign {
         let RequestContext { caller: session, path, .. } = context;
         let (workspace, EntityPath { ad_account: account, id }) = (&session.workspace, path);
         let entity = self.entity(workspace, &account, level, &id).await?;
-        let client = self.connector.open(workspace, &account, Purpose::Management).await?;
+        let client = self.connector.open(workspace, &account, Purpose::Action).await?;
         let removed = async {
             let event = user_event(&session, &format!("{level}.deleted"), format!("{level}/{id}"))?;
             let before = json!({"name": entity.name, "status": entity.status});

@@ -146,7 +146,7 @@ impl ManageCampaign {
             Some(settled) => settled,
             // The account is opened before the launch is stored: a launch that cannot start leaves nothing to recover.
             None => {
-                let client = self.connector.open(workspace, &account.id, Purpose::Management).await?;
+                let client = self.connector.open(workspace, &account.id, Purpose::Action).await?;
                 let stored = self.create_and_run(&client, requested, &spec).await;
                 client.close(stored).await?
             }
@@ -196,7 +196,7 @@ impl ManageCampaign {
             Err(error) => return Err(error.into()),
         };
         let ad_account = stored.launch.ad_account.clone();
-        let result = match self.connector.open(workspace, &ad_account, Purpose::Management).await {
+        let result = match self.connector.open(workspace, &ad_account, Purpose::Action).await {
             Ok(client) => {
                 let result = self.run(&client, &mut stored).await;
                 client.close(result).await

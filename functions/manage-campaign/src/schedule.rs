@@ -252,7 +252,7 @@ impl ManageCampaign {
             Err(error) => return Err(error.into()),
         }
         let mut trace = None;
-        let outcome = match self.connector.open(workspace, ad_account, Purpose::Management).await {
+        let outcome = match self.connector.open(workspace, ad_account, Purpose::Action).await {
             Ok(client) => {
                 let started = self.start(&client, campaign).await;
                 trace = client.request_id();

@@ -61,7 +61,7 @@ impl SyncEntities {
             }
             Job::WatchAccounts => self.watch().await,
             Job::SyncEntity { workspace, ad_account, level, entity } => {
-                let client = self.connector.open(&workspace, &ad_account, Purpose::Management).await?;
+                let client = self.connector.open(&workspace, &ad_account, Purpose::Sync).await?;
                 let refreshed = client.refresh(level, &entity).await;
                 let refreshed = client.close(refreshed).await?;
                 tracing::info!(%workspace, %ad_account, entity_level = %level, %entity, found = refreshed.is_some(), "Refreshed one entity.");
@@ -91,7 +91,7 @@ impl SyncEntities {
         let rules = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
         self.host.schedules.ensure_recurring(&recurring, SyncCause::SYNC_INTERVAL_MINUTES).await?;
         self.host.schedules.ensure_recurring(&rules, RULE_EVALUATION_INTERVAL_MINUTES).await?;
-        let client = self.connector.open(workspace, ad_account, Purpose::Management).await?;
+        let client = self.connector.open(workspace, ad_account, Purpose::Sync).await?;
         let account = client.account.clone();
         // Skipped in recurring syncs, because the subscription persists. A connection that may not subscribe is synced
         // all the same.

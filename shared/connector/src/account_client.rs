@@ -14,12 +14,14 @@ use store::entity::StoredEntity;
 
 use crate::meta::{MetaClient, MetaPages, MetaRows};
 
-/// What an account is opened for. Platforms count the calls of each purpose separately.
+/// What an account is opened for. Platforms count calls for entities and for metrics separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Reading and changing entities.
-    Management,
-    /// Reading metrics.
+    /// Changing entities now, for a person, a schedule or a rule. A part of every quota is kept for this.
+    Action,
+    /// Reading entities in the background.
+    Sync,
+    /// Reading metrics in the background.
     Reporting,
 }
 

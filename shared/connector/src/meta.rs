@@ -15,6 +15,7 @@ use domain::tenant::Tenant;
 use graph_api::entities::GraphEntity;
 use graph_api::insights::InsightsReader;
 use graph_api::launch::{LaunchSpec, error_hint};
+use graph_api::limit::QuotaShare;
 use graph_api::page::Pages;
 use graph_api::usage::UseCase;
 use graph_api::{Graph, GraphError, QuotaLease, UserClient};
@@ -81,13 +82,14 @@ impl MetaClient {
         (connection, token): (Connection, SecretString),
         purpose: Purpose,
     ) -> Result<Self, Error> {
-        let case = match purpose {
-            Purpose::Management => UseCase::AdsManagement,
-            Purpose::Reporting => UseCase::AdsInsights,
+        let (case, share) = match purpose {
+            Purpose::Action => (UseCase::AdsManagement, QuotaShare::Whole),
+            Purpose::Sync => (UseCase::AdsManagement, QuotaShare::Background),
+            Purpose::Reporting => (UseCase::AdsInsights, QuotaShare::Background),
         };
         let (table, account) = (table.clone(), account.id.clone());
         let app = graph.config().app_id.clone();
-        let quotas = Quotas { table: table.clone(), app, account: account.clone(), case };
+        let quotas = Quotas { table: table.clone(), app, account: account.clone(), case, share };
         let now = graph.now();
         let lease = quotas.lease(now).await?.map_err(|until| Error::RateLimited {
             retry_after: until.duration_since(now).unsigned_abs(),

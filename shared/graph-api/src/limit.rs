@@ -31,6 +31,15 @@ pub const WRITE_POINTS: u32 = 3;
 /// The time after which an unsettled lease expires; longer than a call may take.
 const LEASE_TTL: SignedDuration = SignedDuration::from_secs(120);
 
+/// The share of a quota that work may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuotaShare {
+    /// All of it: for actions, for which a person, a schedule or a rule cannot wait.
+    Whole,
+    /// All but a fifth, which is kept for actions: for syncs and other reads in the background.
+    Background,
+}
+
 /// Points that a process may spend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseGrant {
@@ -74,6 +83,7 @@ impl AccountLimits {
     pub fn lease(
         &mut self,
         case: UseCase,
+        share: QuotaShare,
         min_points: u32,
         max_points: u32,
         now: Timestamp,
@@ -85,13 +95,13 @@ impl AccountLimits {
         let free = [Quota::Score, Quota::Calls(case)].map(|quota| {
             let counts = |lease: &&LeaseGrant| quota == Quota::Score || Quota::Calls(lease.case) == quota;
             let leased: u32 = self.leases.iter().filter(counts).map(|lease| lease.points).sum();
-            self.meter(quota).available(quota, self.tier, now).saturating_sub(leased)
+            self.meter(quota).available(quota, self.tier, share, now).saturating_sub(leased)
         });
         let free = free.into_iter().min().unwrap_or(0);
         // At most a quarter of the free points, so that several processes can share a small quota.
         let points = max_points.min((free / 4).max(min_points)).min(free);
         if points < min_points {
-            return Err(self.retry_at(case, now));
+            return Err(self.retry_at(case, share, now));
         }
         let lease = LeaseGrant { id: self.next_lease_id, case, points, until: now + LEASE_TTL };
         self.next_lease_id += 1;
@@ -153,12 +163,12 @@ impl AccountLimits {
     }
 
     /// Returns when points may be available: other processes settle their leases, or Meta stops counting earlier calls.
-    fn retry_at(&self, case: UseCase, now: Timestamp) -> Timestamp {
+    fn retry_at(&self, case: UseCase, share: QuotaShare, now: Timestamp) -> Timestamp {
         if !self.leases.is_empty() {
             return now + SignedDuration::from_secs(2);
         }
         let forgotten = [Quota::Score, Quota::Calls(case)].map(|quota| {
-            let full = self.meter(quota).available(quota, self.tier, now) < WRITE_POINTS;
+            let full = self.meter(quota).available(quota, self.tier, share, now) < WRITE_POINTS;
             self.meter(quota).updated_at.filter(|_| full).map(|at| at + quota.window())
         });
         forgotten.into_iter().flatten().max().unwrap_or(now).max(now + SignedDuration::from_secs(2))
@@ -297,7 +307,7 @@ mod tests {
             for event in events {
                 match event {
                     Event::Lease { wanted } => {
-                        if let Ok(lease) = limits.lease(UseCase::AdsManagement, 1, wanted, now) {
+                        if let Ok(lease) = limits.lease(UseCase::AdsManagement, QuotaShare::Whole, 1, wanted, now) {
                             workers.push((lease, QuotaConsumption::default()));
                         }
                     }
@@ -331,21 +341,40 @@ mod tests {
         fn nothing_is_lost_for_longer_than_an_hour(leases in prop::collection::vec((1u32..60, any::<bool>()), 1..20)) {
             let mut limits = AccountLimits::default();
             for (wanted, vanishes) in leases {
-                let Ok(lease) = limits.lease(UseCase::AdsInsights, 1, wanted, at(0)) else { continue };
+                let Ok(lease) = limits.lease(UseCase::AdsInsights, QuotaShare::Whole, 1, wanted, at(0)) else { continue };
                 if !vanishes {
                     let spent = QuotaConsumption { points: wanted, unreported: wanted, ..QuotaConsumption::default() };
                     limits.settle(&lease, &spent, at(1));
                 }
             }
-            let lease = limits.lease(UseCase::AdsInsights, 1, 1000, at(3600 + 120)).unwrap();
+            let lease = limits.lease(UseCase::AdsInsights, QuotaShare::Whole, 1, 1000, at(3600 + 120)).unwrap();
             prop_assert_eq!(lease.points, 60 / 4);
         }
     }
 
     #[test]
+    fn background_work_leaves_a_fifth_of_a_quota_to_actions() {
+        let mut limits = AccountLimits::default();
+        let mut spent = 0;
+        while let Ok(lease) = limits.lease(UseCase::AdsManagement, QuotaShare::Background, 3, 30, at(0)) {
+            spent += lease.points;
+            let all =
+                QuotaConsumption { points: lease.points, unreported: lease.points, ..Default::default() };
+            limits.settle(&lease, &all, at(0));
+        }
+        assert!((46..=48).contains(&spent), "{spent} of 60");
+        for _ in 0..4 {
+            let lease = limits.lease(UseCase::AdsManagement, QuotaShare::Whole, 3, 3, at(0)).unwrap();
+            let all = QuotaConsumption { points: 3, unreported: 3, ..Default::default() };
+            limits.settle(&lease, &all, at(0));
+        }
+        assert!(limits.lease(UseCase::AdsManagement, QuotaShare::Whole, 3, 3, at(0)).is_err());
+    }
+
+    #[test]
     fn a_throttle_holds_up_its_use_case_for_exactly_the_time_named() {
         let mut limits = AccountLimits::default();
-        let lease = limits.lease(UseCase::AdsInsights, READ_POINTS, 10, at(0)).unwrap();
+        let lease = limits.lease(UseCase::AdsInsights, QuotaShare::Whole, READ_POINTS, 10, at(0)).unwrap();
         let throttled = vec![
             (ThrottleScope::UseCase, Duration::from_secs(60)),
             (ThrottleScope::App, Duration::from_secs(900)),
@@ -353,9 +382,12 @@ mod tests {
         let usage = Usage { cases: vec![(UseCase::AdsInsights, 100.0)], ..Usage::default() };
         let spent = QuotaConsumption { points: 1, usage, throttled, ..QuotaConsumption::default() };
         limits.settle(&lease, &spent, at(0));
-        assert_eq!(limits.lease(UseCase::AdsInsights, READ_POINTS, 10, at(59)), Err(at(60)));
-        assert!(limits.lease(UseCase::AdsInsights, READ_POINTS, 10, at(60)).is_ok());
-        assert!(limits.lease(UseCase::AdsManagement, WRITE_POINTS, 10, at(1)).is_ok());
+        assert_eq!(
+            limits.lease(UseCase::AdsInsights, QuotaShare::Whole, READ_POINTS, 10, at(59)),
+            Err(at(60))
+        );
+        assert!(limits.lease(UseCase::AdsInsights, QuotaShare::Whole, READ_POINTS, 10, at(60)).is_ok());
+        assert!(limits.lease(UseCase::AdsManagement, QuotaShare::Whole, WRITE_POINTS, 10, at(1)).is_ok());
         let mut app = AppLimit::default();
         assert!(app.record_usage(&spent, at(0)) && !app.record_usage(&spent, at(0)));
         assert_eq!(app.blocked_until, Some(at(900)));
@@ -364,32 +396,42 @@ mod tests {
     #[test]
     fn after_a_throttle_one_call_finds_out_how_much_there_is() {
         let mut limits = AccountLimits::default();
-        let lease = limits.lease(UseCase::AdsManagement, WRITE_POINTS, 30, at(0)).unwrap();
+        let lease = limits.lease(UseCase::AdsManagement, QuotaShare::Whole, WRITE_POINTS, 30, at(0)).unwrap();
         let usage = Usage { score: Some(100.0), ..Usage::default() };
         let throttled = vec![(ThrottleScope::Account, Duration::from_secs(60))];
         let spent = QuotaConsumption { points: 1, usage, throttled, ..QuotaConsumption::default() };
         limits.settle(&lease, &spent, at(0));
         assert_eq!(
-            limits.lease(UseCase::AdsInsights, READ_POINTS, 30, at(59)),
+            limits.lease(UseCase::AdsInsights, QuotaShare::Whole, READ_POINTS, 30, at(59)),
             Err(at(60)),
             "the score is everybody's"
         );
-        let probe = limits.lease(UseCase::AdsManagement, WRITE_POINTS, 30, at(60)).unwrap();
+        let probe =
+            limits.lease(UseCase::AdsManagement, QuotaShare::Whole, WRITE_POINTS, 30, at(60)).unwrap();
         assert_eq!(probe.points, PROBE_POINTS);
-        assert!(limits.lease(UseCase::AdsManagement, WRITE_POINTS, 30, at(60)).is_err(), "one at a time");
+        assert!(
+            limits.lease(UseCase::AdsManagement, QuotaShare::Whole, WRITE_POINTS, 30, at(60)).is_err(),
+            "one at a time"
+        );
         let usage = Usage { score: Some(0.0), ..Usage::default() };
         limits.settle(&probe, &QuotaConsumption { points: 1, usage, ..QuotaConsumption::default() }, at(61));
-        assert_eq!(limits.lease(UseCase::AdsManagement, WRITE_POINTS, 30, at(61)).unwrap().points, 59 / 4);
+        assert_eq!(
+            limits.lease(UseCase::AdsManagement, QuotaShare::Whole, WRITE_POINTS, 30, at(61)).unwrap().points,
+            59 / 4
+        );
     }
 
     #[test]
     fn an_app_with_full_access_is_held_to_larger_quotas_once_a_header_says_so() {
         let mut limits = AccountLimits::default();
-        let lease = limits.lease(UseCase::AdsInsights, READ_POINTS, 1000, at(0)).unwrap();
+        let lease = limits.lease(UseCase::AdsInsights, QuotaShare::Whole, READ_POINTS, 1000, at(0)).unwrap();
         assert_eq!(lease.points, 60 / 4);
         let usage = Usage { tier: Some(Tier::Full), score: Some(0.0), ..Usage::default() };
         limits.settle(&lease, &QuotaConsumption { points: 2, usage, ..QuotaConsumption::default() }, at(1));
-        assert_eq!(limits.lease(UseCase::AdsInsights, READ_POINTS, 1000, at(2)).unwrap().points, 1000);
+        assert_eq!(
+            limits.lease(UseCase::AdsInsights, QuotaShare::Whole, READ_POINTS, 1000, at(2)).unwrap().points,
+            1000
+        );
     }
 
     #[test]

@@ -5,7 +5,8 @@ use domain::date::DateRange;
 use domain::id::{AdAccountId, EntityId};
 use graph_api::insights::{QueryShape, ReportRun};
 use graph_api::limit::{
-    AccountLimits, AppLimit, BudgetChanges, DEFAULT_LEASE_POINTS, LeaseGrant, QuotaConsumption, WRITE_POINTS,
+    AccountLimits, AppLimit, BudgetChanges, DEFAULT_LEASE_POINTS, LeaseGrant, QuotaConsumption, QuotaShare,
+    WRITE_POINTS,
 };
 use graph_api::usage::UseCase;
 use jiff::{SignedDuration, Timestamp};
@@ -29,6 +30,7 @@ pub(super) struct Quotas {
     pub(super) app: String,
     pub(super) account: AdAccountId,
     pub(super) case: UseCase,
+    pub(super) share: QuotaShare,
 }
 
 impl Quotas {
@@ -39,7 +41,7 @@ impl Quotas {
             return Ok(Err(until));
         }
         self.update(LimitScope::Account(&self.account), now, |limits: &mut AccountLimits| {
-            limits.lease(self.case, WRITE_POINTS, DEFAULT_LEASE_POINTS, now)
+            limits.lease(self.case, self.share, WRITE_POINTS, DEFAULT_LEASE_POINTS, now)
         })
         .await
     }
@@ -55,7 +57,7 @@ impl Quotas {
             if let Some((lease, spent)) = &spent {
                 limits.settle(lease, spent, now);
             }
-            limits.lease(self.case, WRITE_POINTS, DEFAULT_LEASE_POINTS, now)
+            limits.lease(self.case, self.share, WRITE_POINTS, DEFAULT_LEASE_POINTS, now)
         })
         .await
     }

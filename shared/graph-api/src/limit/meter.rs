@@ -3,11 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::WRITE_POINTS;
+use super::{QuotaShare, WRITE_POINTS};
 use crate::usage::{Tier, UseCase};
 
 /// The points that may be spent right after a throttle has ended, before a response reports the usage.
 pub(super) const PROBE_POINTS: u32 = WRITE_POINTS;
+
+/// The part of each quota that background work leaves to actions: one in this many points.
+const KEPT_PART: u32 = 5;
 
 /// A quota of Meta, by what it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,11 +62,15 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Returns the points that may still be spent without exceeding the quota, leases aside.
-    pub(super) fn available(&self, quota: Quota, tier: Tier, now: Timestamp) -> u32 {
+    /// Returns the points of this share that may still be spent without exceeding the quota, leases aside.
+    pub(super) fn available(&self, quota: Quota, tier: Tier, share: QuotaShare, now: Timestamp) -> u32 {
         let points = quota.points(tier);
+        let kept = match share {
+            QuotaShare::Whole => 0,
+            QuotaShare::Background => points / KEPT_PART,
+        };
         if self.is_stale(quota, now) {
-            return points;
+            return points - kept;
         }
         if self.has_block_ended(now) {
             return PROBE_POINTS;
@@ -74,7 +81,7 @@ impl Meter {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the quota")]
         let used = hidden.clamp(0.0, f64::from(points)) as u32;
         let unreported = self.unreported.iter().map(|(_, points)| points).sum();
-        points.saturating_sub(used).saturating_sub(unreported)
+        points.saturating_sub(used).saturating_sub(unreported).saturating_sub(kept)
     }
 
     /// Returns whether Meta no longer counts anything that is recorded here.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::entity::Level;
 use domain::id::EntityId;
 use graph_api::batch::Item;
-use graph_api::limit::AccountLimits;
+use graph_api::limit::{AccountLimits, QuotaShare};
 use graph_api::usage::UseCase;
 use graph_api::{GraphError, QuotaLease, ThrottleScope};
 use graph_sim::{Area, ErrorResponse, Fault, FaultKind, FaultPlan, RequestMatcher, ThrottleKind, Trigger};
@@ -140,7 +140,7 @@ async fn an_item_costs_as_much_as_a_call() {
     let quota_lease = Arc::new(QuotaLease::default());
     let now = meta.graph.now();
     let mut limits = AccountLimits::default();
-    quota_lease.put(Ok(limits.lease(UseCase::AdsManagement, 1, 6, now).unwrap()));
+    quota_lease.put(Ok(limits.lease(UseCase::AdsManagement, QuotaShare::Whole, 1, 6, now).unwrap()));
     let caller = meta.caller().with_quota_lease(Arc::clone(&quota_lease));
     let answers = caller.entities_by_id(Level::Ad, &ads[..10]).await;
     let waits = |answer: &Result<_, GraphError>| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::entity::Changes;
 use domain::entity::Level;
 use domain::id::EntityId;
-use graph_api::limit::{AccountLimits, DEFAULT_LEASE_POINTS, WRITE_POINTS};
+use graph_api::limit::{AccountLimits, DEFAULT_LEASE_POINTS, QuotaShare, WRITE_POINTS};
 use graph_api::usage::UseCase;
 use graph_api::{GraphError, QuotaLease, UserClient};
 use graph_sim::{Fault, FaultKind, Limits, ThrottleKind, Tier};
@@ -52,7 +52,13 @@ impl Worker {
         if let Some((lease, spent)) = self.quota_lease.take() {
             limits.settle(&lease, &spent, self.now());
         }
-        self.quota_lease.put(limits.lease(self.case, WRITE_POINTS, DEFAULT_LEASE_POINTS, self.now()));
+        self.quota_lease.put(limits.lease(
+            self.case,
+            QuotaShare::Whole,
+            WRITE_POINTS,
+            DEFAULT_LEASE_POINTS,
+            self.now(),
+        ));
     }
 
     /// Makes one call, waiting as long as the quotas require.

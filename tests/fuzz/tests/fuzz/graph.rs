@@ -8,7 +8,7 @@ use domain::metrics::{Measures, MeasuresView, Metric};
 use graph_api::account::AccessibleAccount;
 use graph_api::entities::GraphEntity;
 use graph_api::insights::GraphRow;
-use graph_api::limit::{AccountLimits, QuotaConsumption};
+use graph_api::limit::{AccountLimits, QuotaConsumption, QuotaShare};
 use graph_api::oauth::{IssuedToken, TokenInfo};
 use graph_api::usage::{Usage, UseCase};
 use graph_api::{GraphError, fuzzing};
@@ -106,12 +106,14 @@ fn usage_headers() {
             });
             assert!(usage.waits.iter().all(|(_, wait)| *wait <= Duration::from_secs(24 * 3600)), "{usage:?}");
             let (now, mut limits) = (Timestamp::UNIX_EPOCH, AccountLimits::default());
-            let lease = limits.lease(UseCase::AdsInsights, 1, 30, now).unwrap();
+            let lease = limits.lease(UseCase::AdsInsights, QuotaShare::Whole, 1, 30, now).unwrap();
             limits.settle(&lease, &QuotaConsumption { points: 3, usage, ..QuotaConsumption::default() }, now);
             let written = serde_json::to_string(&limits).unwrap();
             let mut restored: AccountLimits = serde_json::from_str(&written).unwrap();
             let later = now + SignedDuration::from_secs(61);
-            let lease = |limits: &mut AccountLimits| limits.lease(UseCase::AdsInsights, 1, 30, later);
+            let lease = |limits: &mut AccountLimits| {
+                limits.lease(UseCase::AdsInsights, QuotaShare::Whole, 1, 30, later)
+            };
             assert_eq!(lease(&mut restored), lease(&mut limits), "{written}");
         },
     );

@@ -27,6 +27,7 @@ mod members;
 mod odd_answers;
 mod oidc_discovery;
 mod queues;
+mod quota_share;
 mod response_validator;
 mod rotation;
 mod rules;

@@ -1,0 +1,58 @@
+//! What a person asks goes first: background work leaves a part of each quota.
+
+use graph_api::limit::{AccountLimits, QuotaConsumption, QuotaShare};
+use graph_api::usage::UseCase;
+use http::Method;
+use jiff::SignedDuration;
+use journeys::Scenario;
+use serde_json::json;
+use store::limit_scope::LimitScope;
+
+/// Spends all that background work may of the quotas of a new app.
+async fn spend_background_share(scenario: &Scenario) {
+    let account = scenario.account().unwrap().parse().unwrap();
+    let app = &scenario.system.graph.config().app_id;
+    let now = scenario.system.clock.now();
+    let spend = |limits: &mut AccountLimits| {
+        *limits = AccountLimits::default();
+        while let Ok(lease) = limits.lease(UseCase::AdsManagement, QuotaShare::Background, 1, 30, now) {
+            let spent =
+                QuotaConsumption { points: lease.points, unreported: lease.points, ..Default::default() };
+            limits.settle(&lease, &spent, now);
+        }
+    };
+    scenario.system.table.modify_limit(app, LimitScope::Account(&account), now, spend).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_persons_pause_is_taken_at_once_while_syncs_wait_for_quota() {
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
+    spend_background_share(&scenario).await;
+    let calls = scenario.sim().unwrap().calls();
+    for time in 1..=100 {
+        let value = json!({"id": campaign, "level": "CAMPAIGN", "status_name": time});
+        let changes = json!([{"field": "in_process_ad_objects", "value": value}]);
+        let body = json!({"object": "ad_account", "entry": [{"id": "0", "time": time, "changes": changes}]});
+        assert_eq!(scenario.deliver(&body.to_string()).await.unwrap().status, 200);
+    }
+    scenario.system.runner.settle().await.unwrap();
+    assert_eq!(scenario.sim().unwrap().calls(), calls, "no read in the background takes what is kept");
+
+    let asked = std::time::Instant::now();
+    let change = Some(json!({"status": "PAUSED"}));
+    let paused =
+        scenario.call_as_owner(Method::PATCH, &format!("campaigns/{campaign}"), change).await.unwrap();
+    assert_eq!(paused.status, 200, "{}", paused.text);
+    println!("A pause after 100 webhooks on the smallest tier: {} ms.", asked.elapsed().as_millis());
+    assert_eq!(scenario.sim().unwrap().campaign(&campaign).unwrap()["status"], "PAUSED");
+
+    // Meta forgets the calls, and what waited is read.
+    scenario.system.clock.advance(SignedDuration::from_mins(6));
+    scenario.sim().unwrap().update_node(&campaign, json!({"name": "Seen later"}));
+    scenario.sync().await.unwrap();
+    let view =
+        scenario.call_as_owner(Method::GET, &format!("campaigns/{campaign}"), None).await.unwrap().json();
+    assert_eq!(view["name"], "Seen later");
+    scenario.finish().await.unwrap();
+}
