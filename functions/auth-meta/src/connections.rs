@@ -1,11 +1,13 @@
 //! Connections and the ad accounts they give access to.
 
-use domain::Error;
-use domain::id::ConnectionId;
+use domain::id::{AdAccountId, ConnectionId};
+use domain::{Error, FieldError};
+use graph_api::account::AccountDetails;
 use http::{Method, StatusCode};
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
-use runtime::request::{Json, RequestContext};
+use runtime::page::{self, Cursor, Limit};
+use runtime::request::{Json, NoPath, RequestContext};
 use runtime::response::{List, NoContent};
 use runtime::session::{Role, Session};
 use serde::Deserialize;
@@ -49,7 +51,56 @@ pub(crate) fn disconnect() -> Endpoint<AuthMeta> {
 pub(crate) fn list_ad_accounts() -> Endpoint<AuthMeta> {
     endpoint::member(Method::GET, "/v1/workspaces/{workspace}/ad-accounts", Role::Viewer)
         .named("list_ad_accounts", "Lists ad accounts")
+        .description("In the order of their ids.")
         .responds(StatusCode::OK, "The ad accounts of every connection.", AuthMeta::list_ad_accounts)
+}
+
+/// Which ad accounts.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AdAccountsQuery {
+    /// Only those whose name or id contains this, in whatever case.
+    #[cfg_attr(feature = "describe", schemars(length(min = 1, max = 200)))]
+    q: Option<String>,
+    /// Only those that are synced, or only the others.
+    selected: Option<bool>,
+    /// Only those of the business with this id.
+    #[cfg_attr(feature = "describe", schemars(length(min = 1, max = 64)))]
+    business: Option<String>,
+    /// Ad accounts per page.
+    #[serde(default)]
+    limit: Limit<100, 500>,
+    /// The `after` of the page before.
+    after: Option<Cursor>,
+}
+
+impl AdAccountsQuery {
+    fn check(&self) -> Result<(), Error> {
+        let texts = [("q", &self.q, 200), ("business", &self.business, 64)];
+        let wrong = texts.into_iter().filter_map(|(name, text, most)| {
+            let length = text.as_ref()?.chars().count();
+            let message = format!("must have 1 to {most} characters");
+            (!(1..=most).contains(&length)).then(|| FieldError::new(name, message))
+        });
+        let wrong: Vec<_> = wrong.collect();
+        if wrong.is_empty() { Ok(()) } else { Err(Error::Invalid(wrong)) }
+    }
+
+    fn wants(&self, account: &AdAccount) -> bool {
+        let has = |text: &str| {
+            let text = text.to_lowercase();
+            account.id.as_str().contains(&text)
+                || account.name.as_ref().is_some_and(|name| name.to_lowercase().contains(&text))
+        };
+        let of_business = |id: &str| {
+            let details = account.details.read::<AccountDetails>();
+            details.is_ok_and(|details| details.business.is_some_and(|business| business.id.as_str() == id))
+        };
+        self.q.as_deref().is_none_or(has)
+            && self.selected.is_none_or(|selected| selected == account.selected)
+            && self.business.as_deref().is_none_or(of_business)
+    }
 }
 
 impl AuthMeta {
@@ -95,11 +146,20 @@ impl AuthMeta {
 
     async fn list_ad_accounts(
         self,
-        context: RequestContext<Session>,
+        context: RequestContext<Session, NoPath, AdAccountsQuery>,
     ) -> Result<Json<List<AdAccountView>>, Error> {
         let (table, workspace) = (&self.connector.table, &context.caller.workspace);
-        let (accounts, connections) =
-            tokio::try_join!(table.accounts(workspace), table.connections(workspace))?;
+        let query = context.query;
+        query.check()?;
+        let (limit, after) = (query.limit.rows(), query.after.as_ref().map(Cursor::position));
+        if after.is_some_and(|after| after.parse::<AdAccountId>().is_err()) {
+            return Err(Cursor::invalid().into());
+        }
+        let page = table.accounts_page(workspace, after, limit + 1, |account| query.wants(account));
+        let (mut accounts, connections) = tokio::try_join!(page, table.connections(workspace))?;
+        let more = accounts.len() > limit;
+        accounts.truncate(limit);
+        let after = accounts.last().filter(|_| more).map(|last| page::encode_cursor(last.id.as_str()));
         let view = |account: AdAccount| {
             let fallback = fallback_connection(&account, &connections);
             let mut view = AdAccountView::try_from(account)?;
@@ -107,7 +167,7 @@ impl AuthMeta {
             Ok::<_, Error>(view)
         };
         let data = accounts.into_iter().map(view).collect::<Result<_, _>>()?;
-        Ok(Json(List { data, after: None }))
+        Ok(Json(List { data, after }))
     }
 }
 

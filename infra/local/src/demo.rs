@@ -236,7 +236,7 @@ pub async fn run(system: &System, api: &ApiClient, mut show: impl FnMut(DemoStag
 
 /// Returns whether an earlier run on this data has connected and selected the account, with a token that works.
 async fn is_selected(api: &ApiClient, account: &str) -> anyhow::Result<bool> {
-    let accounts = api.call(Method::GET, "ad-accounts", None).await?;
+    let accounts = api.call(Method::GET, &format!("ad-accounts?q={account}"), None).await?;
     let ours = accounts["data"].as_array().and_then(|all| all.iter().find(|known| known["id"] == account));
     let Some(connection) =
         ours.filter(|ours| ours["selected"] == true).and_then(|ours| ours["connection"].as_str())

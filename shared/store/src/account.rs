@@ -140,6 +140,19 @@ impl Table {
         self.query_prefix(&key::workspace(ws), "ACCOUNT#").await
     }
 
+    /// Lists a page of the ad accounts of a workspace that are wanted, by id, after the one with this id.
+    pub async fn accounts_page(
+        &self,
+        ws: &Tenant,
+        after: Option<&str>,
+        limit: usize,
+        is_wanted: impl Fn(&AdAccount) -> bool,
+    ) -> Result<Vec<AdAccount>, StoreError> {
+        // '\u{1}' sorts before every character of an id, '\u{7f}' after.
+        let first = after.map_or_else(|| "ACCOUNT#".to_owned(), |after| format!("ACCOUNT#{after}\u{1}"));
+        self.query_first(&key::workspace(ws), &first, "ACCOUNT#\u{7f}", limit, is_wanted).await
+    }
+
     /// Stores what the platform says of an account. Preserves whether it is selected, when it was synced and its
     /// defaults, because other writers may change these at the same time.
     pub async fn upsert_account(&self, ws: &Tenant, account: &AdAccount) -> Result<(), StoreError> {

@@ -288,13 +288,31 @@ impl Table {
         first: &str,
         last: &str,
     ) -> Result<Vec<T>, StoreError> {
+        self.query_first(pk, first, last, usize::MAX, |_| true).await
+    }
+
+    /// Lists the first items with sort keys from `first` to `last` that are wanted, up to `limit`, in order.
+    pub(crate) async fn query_first<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        first: &str,
+        last: &str,
+        limit: usize,
+        is_wanted: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, StoreError> {
         let mut items = Vec::new();
         let mut start = None;
         loop {
             let query = self.range_query(pk, first, last).set_exclusive_start_key(start);
             let answer = query.send().await?;
             for item in answer.items.unwrap_or_default() {
-                items.push(from_item(item)?);
+                let item = from_item(item)?;
+                if is_wanted(&item) {
+                    items.push(item);
+                }
+                if items.len() >= limit {
+                    return Ok(items);
+                }
             }
             start = answer.last_evaluated_key;
             if start.is_none() {

@@ -267,3 +267,56 @@ async fn the_connection_index_lists_every_connection_and_drops_removed_ones() {
     assert_eq!(table.all_connections().await.unwrap(), all[1..]);
     scenario.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn ad_accounts_are_listed_in_pages_and_filtered() {
+    let scenario = Scenario::start().await.unwrap();
+    let (api, sim) = (scenario.api().unwrap(), scenario.sim().unwrap());
+    for number in 1..=12 {
+        sim.add_account(&graph_sim::NewAccount {
+            id: format!("act_{}", 7_000_000_000_000_000_u64 + number),
+            name: format!("Client {number} GmbH"),
+            currency: "EUR".to_owned(),
+            timezone: "Europe/Berlin".to_owned(),
+            business: None,
+            assigned: true,
+        });
+    }
+    api.connect().await.unwrap();
+    let (mut ids, mut after, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let page = api.call(Method::GET, &format!("ad-accounts?limit=4{after}"), None).await.unwrap();
+        ids.extend(page["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+        pages += 1;
+        match page["after"].as_str() {
+            Some(cursor) => after = format!("&after={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!((ids.len(), pages), (15, 4));
+    assert!(ids.is_sorted());
+    let account = scenario.account().unwrap();
+    let path = format!("ad-accounts/{account}/selection");
+    api.call(Method::PUT, &path, Some(&serde_json::json!({"selected": true}))).await.unwrap();
+    for (filter, count) in [
+        ("q=client%201", 4),
+        ("q=CLIENT%2012", 1),
+        ("q=act_70000", 12),
+        ("selected=true", 1),
+        ("selected=false", 14),
+        ("selected=true&q=client", 0),
+        ("business=900000000000001", 3),
+        ("business=1", 0),
+    ] {
+        let found = api.all(&format!("ad-accounts?{filter}")).await.unwrap();
+        assert_eq!(found.len(), count, "{filter}");
+    }
+    for (wrong, field) in
+        [("limit=0", "limit"), ("after=eA", "after"), ("q=", "q"), ("selected=1", "selected")]
+    {
+        let error =
+            api.call(Method::GET, &format!("ad-accounts?{wrong}"), None).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("\"field\":\"{field}\"")), "{error}");
+    }
+    scenario.finish().await.unwrap();
+}
