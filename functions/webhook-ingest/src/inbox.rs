@@ -27,13 +27,15 @@ impl WebhookIngest {
     /// Processes a job.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
-            Job::WebhookChange(change) => self.accept(&change).await,
+            Job::WebhookChanges { changes } => self.accept(&changes).await,
             other => Err(other.wrong_queue()),
         }
     }
 
-    async fn accept(&self, change: &WebhookChange) -> Result<(), Error> {
-        if let Some(reason) = &change.unreadable {
+    /// Accepts changes of one subject. Those that are new have one effect together.
+    async fn accept(&self, changes: &[WebhookChange]) -> Result<(), Error> {
+        for change in changes {
+            let Some(reason) = &change.unreadable else { continue };
             tracing::warn!(
                 object = change.object,
                 reason,
@@ -41,27 +43,32 @@ impl WebhookIngest {
             );
             self.table.set_aside(change, self.clock.now()).await?;
         }
-        let Some(subject) = &change.subject else {
-            tracing::info!(
-                object = change.object,
-                field = change.field,
-                "A webhook change names nothing that we mirror."
-            );
+        let Some(first) = changes.first() else { return Ok(()) };
+        let (object, field, count) = (&first.object, &first.field, changes.len());
+        let Some(subject) = &first.subject else {
+            tracing::info!(object, field, count, "Webhook changes name nothing that we mirror.");
             return Ok(());
         };
         let accounts = self.affected_accounts(subject).await?;
-        tracing::info!(field = change.field, accounts = accounts.len(), "Processing a webhook change.");
+        tracing::info!(field, count, accounts = accounts.len(), "Processing webhook changes.");
         let mut in_progress = None;
         for account_ref in accounts {
             let now = self.clock.now();
-            match self.table.claim(&account_ref.workspace, change, now).await? {
-                Claim::Acquired => {
-                    // The effect first: a crash before the mark repeats it, and a repeated sync is harmless.
-                    self.queues.send(&[effect(subject, &account_ref)]).await?;
-                    self.table.mark_processed(&account_ref.workspace, &change.digest).await?;
+            let mut acquired = Vec::new();
+            for change in changes {
+                match self.table.claim(&account_ref.workspace, change, now).await? {
+                    Claim::Acquired => acquired.push(&change.digest),
+                    Claim::InProgress { until } => in_progress = Some(until.duration_since(now)),
+                    Claim::Processed => {}
                 }
-                Claim::InProgress { until } => in_progress = Some(until.duration_since(now)),
-                Claim::Processed => {}
+            }
+            if acquired.is_empty() {
+                continue;
+            }
+            // The effect first: a crash before the marks repeats it, and a repeated sync is harmless.
+            self.queues.send(&[effect(subject, &account_ref)]).await?;
+            for digest in acquired {
+                self.table.mark_processed(&account_ref.workspace, digest).await?;
             }
         }
         // Retried, because the worker in progress may crash.

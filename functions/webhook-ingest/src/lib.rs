@@ -12,11 +12,12 @@ mod inbox;
 #[cfg(target_arch = "wasm32")]
 mod worker;
 
+use std::collections::HashMap;
 use std::iter;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use domain::job::Job;
+use domain::job::{Job, WebhookChange, WebhookSubject};
 use domain::{Error, FieldError};
 use graph_api::webhook;
 use http::{Method, Request, StatusCode};
@@ -147,9 +148,25 @@ impl WebhookReceiver {
             .map_err(|error| FieldError::new("body", format!("is not a webhook of Meta: {error}")))?;
         let set_aside = changes.iter().filter(|change| change.unreadable.is_some()).count();
         tracing::info!(changes = changes.len(), set_aside, "Meta delivered a webhook.");
-        let jobs: Vec<_> = changes.into_iter().map(Job::WebhookChange).collect();
-        self.queues.send(&jobs).await?;
-        Json(Accepted { accepted: jobs.len().saturating_sub(set_aside), set_aside })
-            .into_response(StatusCode::OK)
+        let accepted = changes.len().saturating_sub(set_aside);
+        self.queues.send(&jobs(changes)).await?;
+        Json(Accepted { accepted, set_aside }).into_response(StatusCode::OK)
     }
+}
+
+/// Changes of a job. Their size stays far below that of a message.
+const MAX_CHANGES_PER_JOB: usize = 100;
+
+/// Brings the changes of one subject together, because they cause one read.
+fn jobs(changes: Vec<WebhookChange>) -> Vec<Job> {
+    let mut by_subject: HashMap<Option<WebhookSubject>, Vec<WebhookChange>> = HashMap::new();
+    for change in changes {
+        by_subject.entry(change.subject.clone()).or_default().push(change);
+    }
+    let groups = by_subject.into_values();
+    let jobs = groups.flat_map(|group| {
+        let parts: Vec<_> = group.chunks(MAX_CHANGES_PER_JOB).map(<[WebhookChange]>::to_vec).collect();
+        parts.into_iter().map(|changes| Job::WebhookChanges { changes })
+    });
+    jobs.collect()
 }

@@ -137,8 +137,11 @@ pub enum Job {
         /// The ad account.
         ad_account: AdAccountId,
     },
-    /// Processes one verified webhook change.
-    WebhookChange(WebhookChange),
+    /// Processes verified webhook changes.
+    WebhookChanges {
+        /// The changes of one delivery that concern the same subject.
+        changes: Vec<WebhookChange>,
+    },
     /// Activates a campaign at its scheduled time.
     ActivateCampaign {
         /// The workspace.
@@ -187,7 +190,7 @@ impl Job {
             | Self::DeleteUserData { .. } => Queue::AuthMeta,
             Self::SyncChunk { .. } => Queue::SyncMetricsChunk,
             Self::EvaluateRules { .. } => Queue::EvaluateRules,
-            Self::WebhookChange(_) => Queue::WebhookIngest,
+            Self::WebhookChanges { .. } => Queue::WebhookIngest,
             Self::ActivateCampaign { .. } | Self::ResumeLaunch { .. } => Queue::ManageCampaign,
         }
     }
@@ -217,7 +220,7 @@ impl Job {
             Self::EvaluateRules { workspace, ad_account } => {
                 of("evaluate_rules", workspace, Some(ad_account))
             }
-            Self::WebhookChange(_) => unattributed("webhook_change"),
+            Self::WebhookChanges { .. } => unattributed("webhook_changes"),
             Self::WatchAccounts => unattributed("watch_accounts"),
             Self::RotateKeyring => unattributed("rotate_keyring"),
             Self::CompleteRotation => unattributed("complete_rotation"),
@@ -266,7 +269,7 @@ pub struct WebhookChange {
 }
 
 /// The entity that a change concerns.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookSubject {
     /// A campaign, ad set or ad.
@@ -302,7 +305,8 @@ mod tests {
             format!(r#""job":"sync_entity",{account},"level":"ad","entity":"1""#),
             format!(r#""job":"sync_chunk",{account},"week":"2026-W21""#),
             format!(r#""job":"evaluate_rules",{account}"#),
-            r#""job":"webhook_change","digest":"d","object":"o","field":"f","time":1"#.to_owned(),
+            r#""job":"webhook_changes","changes":[{"digest":"d","object":"o","field":"f","time":1}]"#
+                .to_owned(),
             format!(r#""job":"activate_campaign",{account},"campaign":"1","timer":"t""#),
             r#""job":"watch_accounts""#.to_owned(),
             r#""job":"check_connections""#.to_owned(),

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn an_envelope_is_parsed_or_says_why_it_cannot_be() {
         let parse = |text: &str| Envelope::parse(text, Queue::WebhookIngest);
-        let text = r#"{"correlation":"c","job":{"job":"webhook_change","digest":"d","object":"o","field":"f","time":1}}"#;
+        let text = r#"{"correlation":"c","job":{"job":"webhook_changes","changes":[{"digest":"d","object":"o","field":"f","time":1}]}}"#;
         let envelope = parse(text).unwrap();
         assert_eq!(envelope.to_json().unwrap(), text);
         let evaluate =

@@ -219,8 +219,8 @@ impl Bench {
             "workspaces" => self.request("/v1/workspaces/demo/members", "")?,
             "sync-entities" => self.request(&format!("{account}sync"), "")?,
             "webhook-ingest" => {
-                message(json!({"job": "webhook_change", "digest": "d", "object": "ad_account",
-                "field": "with_issues_ad_objects", "time": 1, "subject": {"account": "act_1"}}))
+                message(json!({"job": "webhook_changes", "changes": [{"digest": "d", "object": "ad_account",
+                "field": "with_issues_ad_objects", "time": 1, "subject": {"account": "act_1"}}]}))
             }
             "evaluate-rules" => {
                 message(json!({"job": "evaluate_rules", "workspace": "demo", "ad_account": "act_1"}))

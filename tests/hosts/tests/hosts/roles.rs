@@ -91,11 +91,10 @@ impl Fixture {
         let sync =
             json!({"job": "sync_account", "workspace": WORKSPACE, "ad_account": id, "cause": "request"});
         let evaluate = json!({"job": "evaluate_rules", "workspace": WORKSPACE, "ad_account": id});
-        let change = json!({
-            "job": "webhook_change", "digest": "0".repeat(64), "object": "ad_account",
-            "field": "in_process_ad_objects", "time": 1,
+        let change = json!({"job": "webhook_changes", "changes": [{
+            "digest": "0".repeat(64), "object": "ad_account", "field": "in_process_ad_objects", "time": 1,
             "subject": {"entity": {"id": self.campaign, "level": "campaign", "ad_account": null}},
-        });
+        }]});
         let select = || Probe::Call(Method::PUT, format!("{account}selection"), json!({"selected": true}));
         let rule = json!({
             "name": "Tell me", "level": "campaign", "action": {"type": "notify"},

@@ -24,6 +24,38 @@ async fn spend_background_share(scenario: &Scenario) {
     scenario.system.table.modify_limit(app, LimitScope::Account(&account), now, spend).await.unwrap();
 }
 
+/// The case W-24: Meta puts what it has gathered into one delivery.
+#[tokio::test]
+async fn a_burst_of_changes_causes_one_read_per_object() {
+    let scenario = Scenario::synced().await.unwrap();
+    let ads = scenario
+        .api()
+        .unwrap()
+        .all(&format!("ad-accounts/{}/ads", scenario.account().unwrap()))
+        .await
+        .unwrap();
+    let changes: Vec<_> = (0..1000)
+        .map(|number| {
+            let value = json!({"id": ads[number % 10]["id"], "level": "AD", "status_name": number});
+            json!({"field": "in_process_ad_objects", "value": value})
+        })
+        .collect();
+    let body =
+        json!({"object": "ad_account", "entry": [{"id": "0", "time": 1, "changes": changes}]}).to_string();
+    let calls = scenario.sim().unwrap().calls();
+    let response = scenario.deliver(&body).await.unwrap();
+    assert_eq!((response.status.as_u16(), response.json()), (200, json!({"accepted": 1000, "set_aside": 0})));
+    scenario.system.runner.settle().await.unwrap();
+    let reads = scenario.sim().unwrap().calls() - calls;
+    println!("1,000 changes of 10 ads caused {reads} reads.");
+    assert_eq!(reads, 10);
+    // The same delivery again has no effect.
+    scenario.deliver(&body).await.unwrap();
+    scenario.system.runner.settle().await.unwrap();
+    assert_eq!(scenario.sim().unwrap().calls() - calls, 10);
+    scenario.finish().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_persons_pause_is_taken_at_once_while_syncs_wait_for_quota() {
     let scenario = Scenario::synced().await.unwrap();

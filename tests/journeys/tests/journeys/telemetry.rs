@@ -139,7 +139,7 @@ async fn a_webhook_and_what_it_causes_share_one_correlation_id() {
         reported,
         [
             ("webhook-ingest", "/v1/webhooks/meta"),
-            ("webhook-ingest", "webhook_change"),
+            ("webhook-ingest", "webhook_changes"),
             ("sync-entities", "sync_entity")
         ]
     );
