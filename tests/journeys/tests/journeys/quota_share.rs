@@ -71,12 +71,15 @@ async fn a_persons_pause_is_taken_at_once_while_syncs_wait_for_quota() {
     scenario.system.runner.settle().await.unwrap();
     assert_eq!(scenario.sim().unwrap().calls(), calls, "no read in the background takes what is kept");
 
-    let asked = std::time::Instant::now();
+    let asked = scenario.system.clock.now();
     let change = Some(json!({"status": "PAUSED"}));
     let paused =
         scenario.call_as_owner(Method::PATCH, &format!("campaigns/{campaign}"), change).await.unwrap();
     assert_eq!(paused.status, 200, "{}", paused.text);
-    println!("A pause after 100 webhooks on the smallest tier: {} ms.", asked.elapsed().as_millis());
+    println!(
+        "A pause after 100 webhooks on the smallest tier: {} ms.",
+        scenario.system.clock.now().duration_since(asked).as_millis()
+    );
     assert_eq!(scenario.sim().unwrap().campaign(&campaign).unwrap()["status"], "PAUSED");
 
     // Meta forgets the calls, and what waited is read.
