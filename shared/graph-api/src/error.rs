@@ -56,9 +56,10 @@ impl Details {
     }
 
     /// Returns whether Meta documents that this error ends a consent: the app was removed (458), the password changed
-    /// (460), the token expired (463), or was invalidated (466, 467).
+    /// (460), the token expired (463), or was invalidated (466, 467); code 102 also without a subcode.
     pub fn ends_consent(&self) -> bool {
-        matches!((self.code, self.subcode), (190 | 102, Some(458 | 460 | 463 | 466 | 467)))
+        let is_documented = matches!(self.subcode, Some(458 | 460 | 463 | 466 | 467));
+        matches!(self.code, 190 | 102) && (is_documented || (self.code == 102 && self.subcode.is_none()))
     }
 
     pub(crate) fn of(message: impl Into<String>) -> Self {
