@@ -23,6 +23,9 @@ use runtime::telemetry::{self, Format};
 use store::audit::digest::{AuditReport, AuditRoot};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// The rate limit, as the template has it by default.
+const REQUESTS_PER_MINUTE: u32 = 1200;
+
 /// The exit code for a mistake in the command line or the environment.
 const USAGE: u8 = 2;
 
@@ -188,6 +191,7 @@ async fn up(args: Up) -> anyhow::Result<ExitCode> {
         port: args.port,
         account,
         allowed_origins: AllowedOrigins::parse(&args.allowed_origins.join(","))?,
+        requests_per_minute: REQUESTS_PER_MINUTE,
         ..Options::in_memory()
     };
     let system = System::start(options).await?;

@@ -1,7 +1,8 @@
 //! Rate limit per workspace or user, across all processes.
 //!
-//! Requests are acquired from the table in batches, so that a busy workspace costs one write for many requests. Unused
-//! requests of a process are lost, so that all processes together never exceed the bucket.
+//! Each request is one write to the bucket, so that a burst over many processes is admitted to the last request. Only
+//! where a limit allows more than an item of the table takes, requests are acquired in batches; a process loses the rest
+//! of its last one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,8 +13,8 @@ use store::Table;
 use store::rate_limit::AcquireRequest;
 use store::rate_limit_key::RateLimitKey;
 
-/// Batches per minute: one batch covers a second.
-const BATCHES_PER_MINUTE: u32 = 60;
+/// Writes per minute to one bucket at most: DynamoDB takes five times as many to one item.
+const MAX_WRITES_PER_MINUTE: u32 = 12_000;
 
 /// Lifetime of a batch: otherwise many old batches could be used at once.
 const BATCH_TTL: SignedDuration = SignedDuration::from_secs(10);
@@ -66,7 +67,7 @@ impl RateLimiter {
             CacheLookup::Exhausted { until } => return Ok(Some(until)),
             CacheLookup::Unknown { busy } => busy,
         };
-        let batch = (self.per_minute / BATCHES_PER_MINUTE).max(1);
+        let batch = (self.per_minute / MAX_WRITES_PER_MINUTE).max(1);
         let mut until = now;
         // One request may be available when a batch is not.
         for count in [batch, 1] {

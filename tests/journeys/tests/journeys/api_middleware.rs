@@ -8,6 +8,8 @@ use journeys::{Response, Scenario, options};
 use local::Options;
 use local::data::Data;
 use local::tenant::tenant;
+use middleware::Middleware;
+use query_insights::QueryInsights;
 use runtime::session::Role;
 use serde_json::{Value, json};
 use store::idempotency::IdempotencyRecord;
@@ -126,16 +128,36 @@ async fn concurrent_processes_acquire_no_more_than_the_limit() {
 }
 
 #[tokio::test]
-async fn many_requests_of_a_busy_workspace_cost_one_write() {
-    let scenario = with_rate_limit(60 * 50).await;
-    let (table, demo) = (&scenario.system.table, demo_key());
-    for _ in 0..200 {
-        assert_eq!(get(&scenario, "demo", "rules").await.status, 200);
+async fn a_burst_over_many_processes_is_admitted_to_the_last_request() {
+    let scenario = with_rate_limit(1200).await;
+    let (table, host) = (&scenario.system.table, &scenario.system.host);
+    // Each has a middleware of its own, as another process has.
+    let process = |_| QueryInsights::new(table.clone(), Middleware::new(table, host));
+    let processes: Vec<_> = (0..60).map(process).collect();
+    let token = scenario.system.token("demo", Role::Viewer).unwrap();
+    let path = "/v1/workspaces/demo/ad-accounts/act_1/insights?level=ad&since=2026-11-01&until=2026-11-02";
+    let ask = async |number: usize| {
+        let request = http::Request::get(path).header("authorization", format!("Bearer {token}"));
+        let request = request.body(Default::default()).unwrap();
+        processes[number % processes.len()].handle(request).await
+    };
+    for number in 0..1200 {
+        assert_eq!(
+            ask(number).await.status(),
+            404,
+            "{number} of 1,200 is admitted: there is no such account"
+        );
     }
-    // The rest of the bucket shows how much was taken: four batches of fifty, less what has been refilled since.
-    let now = scenario.system.clock.now();
-    let wanted = |count| AcquireRequest { count, per_minute: 3000, busy: true };
-    assert!(table.acquire(&demo, wanted(2750), now).await.unwrap().is_ok(), "less was taken than that");
+    // Twenty more are admitted each second.
+    let mut refused = None;
+    for number in 0..600 {
+        let response = ask(number).await;
+        if response.status() == 429 {
+            refused = Some(response);
+            break;
+        }
+    }
+    assert_eq!(refused.unwrap().headers()["retry-after"], "1");
     scenario.system.stop().await;
 }
 
