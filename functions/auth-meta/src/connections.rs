@@ -14,7 +14,7 @@ use serde::Deserialize;
 use store::StoreError;
 use store::account::AdAccount;
 use store::audit::connection_target;
-use store::connection::{Connection, ConnectionState};
+use store::connection::ConnectionState;
 
 use crate::AuthMeta;
 use crate::views::{AdAccountView, ConnectionView};
@@ -161,7 +161,10 @@ impl AuthMeta {
         accounts.truncate(limit);
         let after = accounts.last().filter(|_| more).map(|last| page::encode_cursor(last.id.as_str()));
         let view = |account: AdAccount| {
-            let fallback = fallback_connection(&account, &connections);
+            let own = connections.iter().find(|connection| connection.id == account.connection);
+            let is_usable = own.is_some_and(|own| own.state != ConnectionState::NeedsReconnect);
+            let fallback = account.fallback_connection(&connections).filter(|_| !is_usable);
+            let fallback = fallback.map(|fallback| fallback.id.clone());
             let mut view = AdAccountView::try_from(account)?;
             view.fallback_connection = fallback;
             Ok::<_, Error>(view)
@@ -169,16 +172,4 @@ impl AuthMeta {
         let data = accounts.into_iter().map(view).collect::<Result<_, _>>()?;
         Ok(Json(List { data, after }))
     }
-}
-
-/// Returns the connection that is used for an account as long as its own must be renewed.
-fn fallback_connection(account: &AdAccount, connections: &[Connection]) -> Option<ConnectionId> {
-    let known = |id: &ConnectionId| connections.iter().find(|connection| connection.id == *id);
-    if known(&account.connection).is_some_and(Connection::is_usable) {
-        return None;
-    }
-    let others = account.connections.iter().filter(|other| **other != account.connection).filter_map(known);
-    others
-        .map(|other| (other.state, &other.id))
-        .find_map(|(state, id)| (state == ConnectionState::Connected).then(|| id.clone()))
 }

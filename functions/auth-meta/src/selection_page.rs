@@ -118,7 +118,6 @@ impl AuthMeta {
             accounts: offered.collect(),
             expires_at: self.host.clock.now() + SELECTION_TTL,
             selection_hash: None,
-            secure: login.redirect_uri.starts_with("https:"),
             return_url: login.return_url.clone(),
         };
         self.connector.table.create_account_selection(&hash(&secret), &selection).await?;
@@ -128,7 +127,8 @@ impl AuthMeta {
             &SelectionForm { secret: &secret, accounts: &accounts, remaining },
             back.as_ref(),
         );
-        COOKIE.with(&browser, SELECTION_TTL, selection.secure).set(&mut response)?;
+        let secure = login.redirect_uri.starts_with("https:");
+        COOKIE.with(&browser, SELECTION_TTL, secure).set(&mut response)?;
         Ok(response)
     }
 
@@ -139,13 +139,14 @@ impl AuthMeta {
     ) -> Result<Response, Error> {
         let request = &context.request;
         let json = wants_json(request);
+        let secure = context.public_url(self.host.public_url.as_deref())?.starts_with("https:");
         let form = parse_form(request);
         let selection = match &form {
             Ok(form) => self.connector.table.account_selection(&hash(&form.secret)).await,
             Err(_) => Ok(None),
         };
         let return_url = selection.as_ref().ok().and_then(|known| known.as_ref()?.return_url.clone());
-        let submitted = async { self.apply_selection(request, form?, selection?).await }.await;
+        let submitted = async { self.apply_selection(request, secure, form?, selection?).await }.await;
         let back = |outcome: &Outcome<'_>| {
             ReturnLink::new(return_url.as_deref(), &self.settings.allowed_origins, outcome)
         };
@@ -178,6 +179,7 @@ impl AuthMeta {
     async fn apply_selection(
         &self,
         request: &Request<Bytes>,
+        secure: bool,
         form: SubmittedForm,
         selection: Option<AccountSelection>,
     ) -> Result<SelectionResponse, Error> {
@@ -188,7 +190,7 @@ impl AuthMeta {
         };
         let key = hash(&form.secret);
         let selection = selection.ok_or_else(expired)?;
-        let same_browser = COOKIE.matches(request, selection.secure, &selection.browser_hash);
+        let same_browser = COOKIE.matches(request, secure, &selection.browser_hash);
         if !same_browser || selection.expires_at <= self.host.clock.now() {
             return Err(expired());
         }

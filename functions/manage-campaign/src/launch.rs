@@ -39,7 +39,7 @@ const LAUNCH_LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
 /// Delay of the job that resumes a launch whose worker crashed.
 const RECOVERY_DELAY: Duration = Duration::from_secs(330);
 
-/// A launch that is neither committed nor undone after this time is flagged for a person.
+/// A launch that is neither committed nor rolled back after this time needs a person's review.
 const MAX_LAUNCH_AGE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Maximum size of a launch document: it is stored as one item.
@@ -301,7 +301,7 @@ impl ManageCampaign {
         })
     }
 
-    /// Runs until the launch is committed or undone. On an error it releases the lease to other workers.
+    /// Runs until the launch is committed or rolled back. On an error it releases the lease to other workers.
     async fn run(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
         let outcome = self.run_steps(client, stored).await;
         if outcome.is_err() {

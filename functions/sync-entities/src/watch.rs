@@ -31,8 +31,12 @@ impl SyncEntities {
             // Deselected since the list was read.
             let Some(account) = account else { continue };
             watched += 1;
-            let connection = table.connection(&workspace, &account.connection).await?;
-            let Some(connection) = connection.filter(|connection| is_usable(connection, now)) else {
+            let own = table.connection(&workspace, &account.connection).await?;
+            let connection = match own.filter(|own| is_usable(own, now)) {
+                Some(own) => Some(own),
+                None => account.fallback_connection(&table.connections(&workspace).await?).cloned(),
+            };
+            let Some(connection) = connection else {
                 tracing::warn!(%workspace, %ad_account, connection = %account.connection.log_id(), "A selected account has no usable connection.");
                 lost.insert((workspace, account.connection));
                 continue;

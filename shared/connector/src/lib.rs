@@ -76,23 +76,19 @@ impl Connector {
     /// Returns the connection of an account, or, while that must be renewed, another one that has had access to it and
     /// works.
     async fn living_connection(&self, workspace: &Tenant, account: &AdAccount) -> Result<Connection, Error> {
-        let AdAccount { id, connection: own, connections: others, .. } = account;
-        let mut why = format!("{id} has no connection any more; connect it again");
-        let candidates = std::iter::once(own).chain(others.iter().filter(|other| *other != own));
-        for candidate in candidates {
-            let Some(connection) = self.table.connection(workspace, candidate).await? else { continue };
-            let is_own = candidate == own;
-            if connection.state == ConnectionState::Connected || (is_own && connection.is_usable()) {
-                if !is_own {
-                    tracing::warn!(%workspace, ad_account = %id, connection = %candidate.log_id(), "Another connection is used.");
-                }
-                return Ok(connection);
+        let id = &account.id;
+        let own = self.table.connection(workspace, &account.connection).await?;
+        let why = match own {
+            Some(own) if own.state != ConnectionState::NeedsReconnect => return Ok(own),
+            Some(own) => {
+                let reason = own.reason.unwrap_or_else(|| "its token is no longer accepted".to_owned());
+                format!("the connection of {id} must be renewed: {reason}")
             }
-            if is_own {
-                let reason = connection.reason.as_deref().unwrap_or("its token is no longer accepted");
-                why = format!("the connection of {id} must be renewed: {reason}");
-            }
-        }
-        Err(Error::Reconnect(why))
+            None => format!("{id} has no connection any more; connect it again"),
+        };
+        let connections = self.table.connections(workspace).await?;
+        let fallback = account.fallback_connection(&connections).ok_or(Error::Reconnect(why))?;
+        tracing::warn!(%workspace, ad_account = %id, connection = %fallback.id.log_id(), "Another connection is used.");
+        Ok(fallback.clone())
     }
 }

@@ -45,7 +45,7 @@ pub enum LaunchState {
     RollingBack,
     /// A step failed for good and nothing is left on the platform.
     RolledBack,
-    /// Neither done nor undone within a day: a person must look. The ids say what exists.
+    /// Neither committed nor rolled back within a day: a person must look. The ids say what exists.
     NeedsReview,
 }
 
@@ -66,7 +66,7 @@ pub struct Launch {
     /// The step whose request to the platform is in flight. Its outcome is unknown until the entity is found or recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Step>,
-    /// Why the launch was undone.
+    /// Why the launch was rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// When the launch began.

@@ -15,6 +15,7 @@ use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 use serde_json::{Value, json};
 
 use crate::audit::{AuditEvent, EventRecord};
+use crate::connection::{Connection, ConnectionState};
 use crate::key;
 use crate::table::{StoreError, Table, text};
 
@@ -83,6 +84,16 @@ pub enum SyncProblemKind {
 }
 
 impl AdAccount {
+    /// Returns the connection of the workspace that is used while the account's own must be renewed: one that has had
+    /// access to it and works.
+    pub fn fallback_connection<'a>(&self, connections: &'a [Connection]) -> Option<&'a Connection> {
+        connections.iter().find(|other| {
+            other.id != self.connection
+                && self.connections.contains(&other.id)
+                && other.state == ConnectionState::Connected
+        })
+    }
+
     /// Returns the account's local date at `now`. Fails where its time zone is not known.
     pub fn today(&self, now: Timestamp) -> Result<Date, Error> {
         Ok(now.to_zoned(self.time_zone()?).date())

@@ -34,9 +34,6 @@ pub struct AccountSelection {
     /// Hash of the selection, once it has been applied completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection_hash: Option<String>,
-    /// Whether the API is reached over HTTPS, on which the cookie's name depends.
-    #[serde(default)]
-    pub secure: bool,
     /// The front end's page that the login returns to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub return_url: Option<String>,

@@ -86,11 +86,6 @@ pub enum TokenOwner {
 }
 
 impl Connection {
-    /// Returns whether calls with its token may succeed.
-    pub fn is_usable(&self) -> bool {
-        self.state != ConnectionState::NeedsReconnect
-    }
-
     /// Returns the earlier expiry of the token and of the access to data, and which of them it is.
     pub fn next_expiry(&self) -> Option<(Timestamp, &'static str)> {
         let token = self.expires_at.map(|at| (at, "the token"));

@@ -21,7 +21,7 @@ pub struct StoredLaunch {
     /// Subject of the session that requested it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
-    /// Why it was undone or flagged, without the platform's words, for the audit log.
+    /// Why it was rolled back or needs review, without the platform's words, for the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit_reason: Option<String>,
     /// Raised with every write; each write is conditional on the previous version.

@@ -15,6 +15,7 @@ use hosts::process::root;
 use hosts::template::{Function, SCHEDULE_ARN_PATTERN, Template, list, text};
 use runtime::AppSecrets;
 use runtime::keyring::KeyringDocument;
+use runtime::origins;
 use runtime::queue::dead_letter_queue_name;
 use runtime::telemetry::{METRIC_DIMENSION, METRIC_NAMESPACE, TelemetryMetric};
 use secrecy::SecretString;
@@ -52,6 +53,21 @@ pub(crate) fn folder_of(function: &Function<'_>) -> String {
 
 fn get_att(id: &str, attribute: &str) -> Value {
     json!({"Fn::GetAtt": format!("{id}.{attribute}")})
+}
+
+#[test]
+fn browsers_may_do_in_the_cloud_what_they_may_on_a_laptop() {
+    let text = text().unwrap();
+    let list = |names: &[&str]| format!("[{}]", names.join(", "));
+    let methods = origins::METHODS.map(|method| method.to_string());
+    for line in [
+        format!("AllowMethods: [{}]", methods.join(", ")),
+        format!("AllowHeaders: {}", list(&origins::REQUEST_HEADERS)),
+        format!("ExposeHeaders: {}", list(&origins::RESPONSE_HEADERS)),
+        format!("MaxAge: {}", origins::MAX_AGE_SECONDS),
+    ] {
+        assert!(text.contains(&line), "the template does not say {line}");
+    }
 }
 
 #[test]

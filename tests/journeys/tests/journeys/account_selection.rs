@@ -258,7 +258,6 @@ async fn a_second_selection_with_the_same_page_is_a_conflict() {
         accounts: Vec::new(),
         expires_at: scenario.system.clock.now() + SignedDuration::from_mins(30),
         selection_hash: None,
-        secure: false,
         return_url: None,
     };
     let made = |what: &str| AccountSelection { selection_hash: Some(what.to_owned()), ..selection.clone() };
