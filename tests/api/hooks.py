@@ -41,6 +41,8 @@ def existing_values(path, method, name):
         return [SYSTEM["own_invitation"]]
     if name == "member":
         return SYSTEM["member"][-1:] if method == "delete" else SYSTEM["member"][:-1]
+    if path == "/v1/workspaces/{workspace}" and method == "delete" and "ADFLIGHT_FINAL_RUN" not in os.environ:
+        return ["nothing-there"]
     if name == "connection" and method == "delete" and "ADFLIGHT_FINAL_RUN" not in os.environ:
         return ["meta-0"]  # Without its connection nothing could be tried any more: that comes last.
     value = SYSTEM.get(name, "nothing-there")
@@ -57,9 +59,8 @@ def restrict(schema, values):
 def before_load_schema(context, raw_schema):
     for path, methods in raw_schema["paths"].items():
         for method, operation in methods.items():
-            # A list without a known cursor is read from its beginning.
-            cursor = SYSTEM["after"].get(operation["operationId"])
-            parameters = [one for one in operation.get("parameters", []) if cursor or one["name"] != "after"]
+            # A cursor belongs to the parameters of its list: before_call sets them together.
+            parameters = [one for one in operation.get("parameters", []) if one["name"] != "after"]
             operation["parameters"] = parameters
             for parameter in parameters:
                 schema, name = parameter["schema"], parameter["name"]
@@ -69,8 +70,8 @@ def before_load_schema(context, raw_schema):
                     restrict(schema, SINCE)
                 elif name == "until":
                     restrict(schema, UNTIL)
-                elif name == "after":
-                    restrict(schema, [cursor])
+                elif name == "campaign_id":
+                    restrict(schema, SYSTEM["campaigns"][:-3])
                 elif name == "hub.verify_token":
                     restrict(schema, [SYSTEM["verify_token"]])
             body = operation.get("requestBody", {}).get("content", {}).get("application/json")
@@ -178,7 +179,16 @@ def before_call(context, case, kwargs):
     if KEY in case.headers and (headers is None or headers.mode.is_positive) and next(WRITES) % 8:
         # A used key could only show a conflict.
         case.headers[KEY] = f"{case.operation.definition.raw['operationId']}-{next(WRITES)}"
-    match case.operation.definition.raw["operationId"]:
+    if "If-Match" in case.headers and next(WRITES) % 8:
+        # Any tag could only show that the version is old.
+        del case.headers["If-Match"]
+    operation = case.operation.definition.raw["operationId"]
+    if operation in SYSTEM["next_page"] and uses_real_data(case):
+        case.query = SYSTEM["next_page"][operation]
+    if case.meta.generation.mode.is_positive and "ids" in case.query:
+        # Ids belong to a level.
+        case.query["level"], case.query["ids"] = "campaign", SYSTEM["campaigns"][:2]
+    match operation:
         case "receive_webhook" if case.meta.generation.mode.is_positive:
             body = json.dumps(case.body).encode()
             signature = hmac.new(SYSTEM["app_secret"].encode(), body, hashlib.sha256).hexdigest()

@@ -159,7 +159,8 @@ impl AuthMeta {
         let (mut accounts, connections) = tokio::try_join!(page, table.connections(workspace))?;
         let more = accounts.len() > limit;
         accounts.truncate(limit);
-        let after = accounts.last().filter(|_| more).map(|last| page::encode_cursor(last.id.as_str()));
+        let last = accounts.last().filter(|_| more);
+        let after = last.map(|last| page::encode_cursor(&context.request, last.id.as_str()));
         let view = |account: AdAccount| {
             let own = connections.iter().find(|connection| connection.id == account.connection);
             let is_usable = own.is_some_and(|own| own.state != ConnectionState::NeedsReconnect);

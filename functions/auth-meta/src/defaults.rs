@@ -6,6 +6,7 @@ use graph_api::account::AccountDetails;
 use graph_api::launch::LaunchDefaults;
 use http::{Method, StatusCode};
 use middleware::user_event;
+use middleware::version::require_match;
 use runtime::endpoint::{self, Endpoint};
 use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext};
 use runtime::session::{Role, Session};
@@ -25,6 +26,7 @@ pub(crate) fn set_defaults() -> Endpoint<AuthMeta> {
     endpoint::member(Method::PUT, DEFAULTS, Role::Editor)
         .named("set_defaults", "Replaces the launch defaults of an ad account")
         .description("All of them are replaced.")
+        .checks_version()
         .responds(StatusCode::OK, "The defaults.", AuthMeta::set_defaults)
 }
 
@@ -43,7 +45,7 @@ impl AuthMeta {
         self,
         context: RequestContext<Session, AdAccountPath, NoQuery, Json<LaunchDefaults>>,
     ) -> Result<Json<LaunchDefaults>, Error> {
-        let RequestContext { caller: session, path, body: Json(defaults), .. } = context;
+        let RequestContext { caller: session, path, body: Json(defaults), request, .. } = context;
         let (workspace, id) = (&session.workspace, path.ad_account);
         let table = &self.connector.table;
         let account = table.require_account(workspace, &id).await?;
@@ -59,9 +61,11 @@ impl AuthMeta {
         }
         let event = user_event(&session, "ad_account.defaults_changed", format!("ad_account/{id}"))?;
         let before: LaunchDefaults = account.launch_defaults.read()?;
+        require_match(&request, &before)?;
         let event = event.with_change(json!(before), json!(defaults));
         let event = event.done_at(self.host.clock.now());
-        table.update_launch_defaults(workspace, &id, &PlatformData::new(&defaults)?, &event).await?;
+        let replacement = PlatformData::new(&defaults)?;
+        table.update_launch_defaults(workspace, &account, &replacement, &event).await?;
         Ok(Json(defaults))
     }
 }

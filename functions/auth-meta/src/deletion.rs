@@ -30,7 +30,7 @@ use crate::deauthorization::concurrent_change;
 const MIN_REMAINING_TIME: SignedDuration = SignedDuration::from_secs(20);
 
 /// Lambda's maximum duration. Work that starts later reads the account first and finds none.
-const SETTLE_DELAY: SignedDuration = SignedDuration::from_mins(15);
+pub(crate) const SETTLE_DELAY: SignedDuration = SignedDuration::from_mins(15);
 
 impl AuthMeta {
     /// Queues the deletion requests whose message was lost or dead-lettered.
@@ -220,7 +220,8 @@ impl AuthMeta {
         Ok(())
     }
 
-    async fn delete_account(&self, workspace: &Tenant, account: &AdAccountId) -> Result<(), Error> {
+    /// Ends an account's syncs and scheduled activations.
+    pub(crate) async fn stop_account(&self, workspace: &Tenant, account: &AdAccountId) -> Result<(), Error> {
         let table = &self.connector.table;
         match table.select_account(workspace, account, false, self.host.clock.now(), None).await {
             // The account row is already deleted; related rows may remain.
@@ -233,16 +234,33 @@ impl AuthMeta {
         for activation in table.activations(workspace, account).await? {
             schedules.cancel_timer(&activation.timer).await?;
         }
+        Ok(())
+    }
+
+    /// Stops an account and deletes everything that is stored of it.
+    pub(crate) async fn delete_account(
+        &self,
+        workspace: &Tenant,
+        account: &AdAccountId,
+    ) -> Result<(), Error> {
+        self.stop_account(workspace, account).await?;
+        let table = &self.connector.table;
         table.delete_inbox_items(workspace, account).await?;
         let app = &self.connector.graph.config().app_id;
         while table.delete_account_data(workspace, account, app).await? == DeletionProgress::Partial {
-            let left = deadline::soft_deadline().map(|end| end.duration_since(self.host.clock.now()));
-            if left.is_some_and(|left| left < MIN_REMAINING_TIME) {
-                let why = "more is to be deleted than one invocation can".to_owned();
-                return Err(Error::RateLimited { retry_after: Duration::from_secs(1), reason: why });
-            }
+            self.check_time_left()?;
         }
         tracing::info!(%workspace, "An ad account was deleted.");
+        Ok(())
+    }
+
+    /// Hands the rest over to the next invocation when little time is left in this one.
+    pub(crate) fn check_time_left(&self) -> Result<(), Error> {
+        let left = deadline::soft_deadline().map(|end| end.duration_since(self.host.clock.now()));
+        if left.is_some_and(|left| left < MIN_REMAINING_TIME) {
+            let why = "more is to be deleted than one invocation can".to_owned();
+            return Err(Error::RateLimited { retry_after: Duration::from_secs(1), reason: why });
+        }
         Ok(())
     }
 }

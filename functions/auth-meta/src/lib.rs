@@ -20,6 +20,7 @@ mod selection;
 mod selection_page;
 mod system_user;
 mod views;
+mod workspace_deletion;
 
 use std::sync::LazyLock;
 
@@ -57,6 +58,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<AuthMeta>>> = LazyLock::new(|| {
         selection::select_ad_account(),
         defaults::get_defaults(),
         defaults::set_defaults(),
+        workspace_deletion::delete_workspace(),
     ]
 });
 
@@ -115,6 +117,7 @@ impl AuthMeta {
             }
             Job::DeauthorizeUser { user, until } => self.deauthorize_user(&user, until).await,
             Job::DeleteUserData { code } => self.delete_user_data(&code).await,
+            Job::DeleteWorkspace { workspace } => self.delete_workspace_data(&workspace).await,
             other => Err(other.wrong_queue()),
         }
     }

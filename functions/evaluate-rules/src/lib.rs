@@ -41,6 +41,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<EvaluateRules>>> = LazyLock::new(|| 
     vec![
         rules::list_rules(),
         rules::create_rule(),
+        rules::get_rule(),
         rules::replace_rule(),
         rules::delete_rule(),
         rules::list_decisions(),

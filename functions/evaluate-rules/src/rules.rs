@@ -7,6 +7,7 @@ use domain::{Error, FieldError};
 use http::{Method, StatusCode};
 use jiff::civil::Date;
 use middleware::user_event;
+use middleware::version::require_match;
 use runtime::endpoint::{self, Endpoint};
 use runtime::page::{self, Cursor, Limit};
 use runtime::random;
@@ -23,6 +24,9 @@ use crate::EvaluateRules;
 
 /// Limit of rules per workspace: each one costs a pass over every entity.
 const MAX_RULES_PER_WORKSPACE: usize = 250;
+
+/// Attempts to replace a rule that others change at the same time.
+const MAX_ATTEMPTS: usize = 5;
 
 /// Which decisions.
 #[derive(Deserialize)]
@@ -53,13 +57,20 @@ pub(crate) fn list_rules() -> Endpoint<EvaluateRules> {
 pub(crate) fn create_rule() -> Endpoint<EvaluateRules> {
     endpoint::member(Method::POST, "/v1/workspaces/{workspace}/rules", Role::Editor)
         .named("create_rule", "Creates a rule")
-        .fails_with(Error::Conflict, "The workspace is full, or the key was used for another rule.")
+        .fails_with(Error::Conflict, "The workspace is full.")
         .responds(StatusCode::CREATED, "The rule with its id.", EvaluateRules::create_rule)
+}
+
+pub(crate) fn get_rule() -> Endpoint<EvaluateRules> {
+    endpoint::member(Method::GET, "/v1/workspaces/{workspace}/rules/{rule}", Role::Viewer)
+        .named("get_rule", "Returns a rule")
+        .responds(StatusCode::OK, "The rule.", EvaluateRules::get_rule)
 }
 
 pub(crate) fn replace_rule() -> Endpoint<EvaluateRules> {
     endpoint::member(Method::PUT, "/v1/workspaces/{workspace}/rules/{rule}", Role::Editor)
         .named("replace_rule", "Replaces a rule")
+        .checks_version()
         .responds(StatusCode::OK, "The rule as it is now.", EvaluateRules::replace_rule)
 }
 
@@ -67,6 +78,7 @@ pub(crate) fn delete_rule() -> Endpoint<EvaluateRules> {
     endpoint::member(Method::DELETE, "/v1/workspaces/{workspace}/rules/{rule}", Role::Editor)
         .named("delete_rule", "Deletes a rule")
         .description("What it decided stays.")
+        .checks_version()
         .responds(StatusCode::NO_CONTENT, "It is removed.", EvaluateRules::delete_rule)
 }
 
@@ -80,6 +92,10 @@ impl EvaluateRules {
     async fn list_rules(self, context: RequestContext<Session>) -> Result<Json<List<Rule>>, Error> {
         let rules = self.connector.table.rules(&context.caller.workspace).await?;
         Ok(Json(List { data: rules, after: None }))
+    }
+
+    async fn get_rule(self, context: RequestContext<Session, RulePath>) -> Result<Json<Rule>, Error> {
+        self.rule(&context.caller.workspace, &context.path.rule).await.map(Json)
     }
 
     async fn create_rule(
@@ -104,7 +120,7 @@ impl EvaluateRules {
                 Some(stored) if stored == rule => Ok(Json(stored)),
                 _ => {
                     let why = "this Idempotency-Key was used for another rule, or the rule was changed since";
-                    Err(Error::Conflict(why.to_owned()))
+                    Err(Error::KeyReused(why.to_owned()))
                 }
             },
             Err(error) => Err(error.into()),
@@ -115,29 +131,42 @@ impl EvaluateRules {
         self,
         context: RequestContext<Session, RulePath, NoQuery, Json<RuleSpec>>,
     ) -> Result<Json<Rule>, Error> {
-        let RequestContext { caller: session, path: RulePath { rule: id }, body: Json(spec), .. } = context;
+        let RequestContext {
+            caller: session, path: RulePath { rule: id }, body: Json(spec), request, ..
+        } = context;
         let workspace = &session.workspace;
         self.check(workspace, &spec).await?;
         let rule = Rule { id, spec };
-        let before = self.connector.table.rule(workspace, &rule.id).await?.ok_or_else(not_found)?;
-        let recorded = self.recorded(&session, "rule.changed", &rule.id, Some(&before), Some(&rule))?;
-        match self.connector.table.replace_rule(workspace, &rule, &recorded).await {
-            Err(StoreError::Conflict) => return Err(not_found()),
-            replaced => replaced?,
+        for _ in 0..MAX_ATTEMPTS {
+            let before = self.rule(workspace, &rule.id).await?;
+            require_match(&request, &before)?;
+            let recorded = self.recorded(&session, "rule.changed", &rule.id, Some(&before), Some(&rule))?;
+            match self.connector.table.replace_rule(workspace, &before, &rule, &recorded).await {
+                Err(StoreError::Conflict) => {}
+                replaced => return Ok(replaced.map(|()| Json(rule))?),
+            }
         }
-        Ok(Json(rule))
+        Err(contended())
     }
 
     async fn delete_rule(self, context: RequestContext<Session, RulePath>) -> Result<NoContent, Error> {
-        let RequestContext { caller: session, path: RulePath { rule: id }, .. } = context;
+        let RequestContext { caller: session, path: RulePath { rule: id }, request, .. } = context;
         let workspace = &session.workspace;
-        let before = self.connector.table.rule(workspace, &id).await?.ok_or_else(not_found)?;
-        let recorded = self.recorded(&session, "rule.removed", &id, Some(&before), None)?;
-        match self.connector.table.delete_rule(workspace, &id, &recorded).await {
-            Err(StoreError::Conflict) => return Err(not_found()),
-            removed => removed?,
+        for _ in 0..MAX_ATTEMPTS {
+            let before = self.rule(workspace, &id).await?;
+            require_match(&request, &before)?;
+            let recorded = self.recorded(&session, "rule.removed", &id, Some(&before), None)?;
+            match self.connector.table.delete_rule(workspace, &before, &recorded).await {
+                Err(StoreError::Conflict) => {}
+                removed => return Ok(removed.map(|()| NoContent)?),
+            }
         }
-        Ok(NoContent)
+        Err(contended())
+    }
+
+    async fn rule(&self, workspace: &Tenant, id: &RuleId) -> Result<Rule, Error> {
+        let rule = self.connector.table.rule(workspace, id).await?;
+        rule.ok_or_else(|| Error::NotFound("this rule".to_owned()))
     }
 
     /// Lists decisions, newest day first.
@@ -145,10 +174,10 @@ impl EvaluateRules {
         self,
         context: RequestContext<Session, RulePath, DecisionsQuery, NoBody>,
     ) -> Result<Json<List<Decision>>, Error> {
-        let RequestContext { caller: session, path: RulePath { rule }, query, .. } = context;
+        let RequestContext { caller: session, path: RulePath { rule }, query, request, .. } = context;
         let DecisionsQuery { limit, after } = query;
         let (workspace, limit) = (&session.workspace, limit.rows());
-        self.connector.table.rule(workspace, &rule).await?.ok_or_else(not_found)?;
+        self.rule(workspace, &rule).await?;
         let before = after.as_ref().map(Cursor::position);
         if before.is_some_and(|before| !is_position(before)) {
             return Err(Cursor::invalid().into());
@@ -157,7 +186,8 @@ impl EvaluateRules {
         let more = data.len() > limit;
         data.truncate(limit);
         let position = |decision: &Decision| format!("{}#{}", decision.day, decision.entity);
-        let after = data.last().filter(|_| more).map(|decision| page::encode_cursor(&position(decision)));
+        let last = data.last().filter(|_| more);
+        let after = last.map(|decision| page::encode_cursor(&request, &position(decision)));
         Ok(Json(List { data, after }))
     }
 
@@ -204,6 +234,6 @@ fn is_position(position: &str) -> bool {
     parts.is_some_and(|(day, entity)| day.parse::<Date>().is_ok() && entity.parse::<EntityId>().is_ok())
 }
 
-fn not_found() -> Error {
-    Error::NotFound("this rule".to_owned())
+fn contended() -> Error {
+    Error::Unavailable("a rule was changed by others at every attempt".to_owned())
 }

@@ -1,13 +1,16 @@
 //! Changes and deletes entities: at Meta first, then in the table.
 
+use bytes::Bytes;
 use connector::{AccountClient, Purpose};
 use domain::entity::{Changes, EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
 use domain::money::{Currency, Money};
 use domain::text::is_single_line;
 use domain::{Error, FieldError};
-use http::{Method, StatusCode};
+use http::header::IF_MATCH;
+use http::{HeaderMap, Method, Request, StatusCode};
 use middleware::user_event;
+use middleware::version::require_match;
 use runtime::endpoint::{self, Endpoint};
 use runtime::request::{Json, NoQuery, RequestContext};
 use runtime::response::NoContent;
@@ -17,7 +20,7 @@ use serde_json::{Map, Value, json};
 use store::entity::StoredEntity;
 
 use crate::ManageCampaign;
-use crate::list::EntityView;
+use crate::list::{EntityFields, EntityReport};
 
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
@@ -71,10 +74,11 @@ pub(crate) struct EntityPath {
 }
 
 pub(crate) fn change_entity(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
-    let description = "It as the platform returns it after the change, without metrics.";
+    let description = "It as the platform returns it after the change, with the metrics of the last 30 days.";
     endpoint::member(Method::PATCH, path, Role::Editor)
         .named(format!("update_{level}"), format!("Updates one {level} at Meta"))
-        .fails_with(Error::Conflict, "It holds no budget that could be changed.")
+        .checks_version()
+        .fails_with(Error::NoBudget, "It holds no budget that could be changed.")
         .changes_platform()
         .responds(StatusCode::OK, description, move |function: ManageCampaign, context| {
             function.change_entity(context, level)
@@ -85,6 +89,7 @@ pub(crate) fn delete_entity(path: &'static str, level: Level) -> Endpoint<Manage
     endpoint::member(Method::DELETE, path, Role::Editor)
         .named(format!("delete_{level}"), format!("Deletes one {level} at Meta"))
         .description("Meta deletes what is below it as well.")
+        .checks_version()
         .changes_platform()
         .responds(StatusCode::NO_CONTENT, "It is deleted.", move |function: ManageCampaign, context| {
             function.delete_entity(context, level)
@@ -96,25 +101,26 @@ impl ManageCampaign {
         self,
         context: RequestContext<Session, EntityPath, NoQuery, Json<Patch>>,
         level: Level,
-    ) -> Result<Json<EntityView>, Error> {
-        let RequestContext { caller: session, path, body: Json(patch), .. } = context;
-        let (workspace, EntityPath { ad_account: account, id }) = (&session.workspace, path);
-        let currency = self.connector.table.require_account(workspace, &account).await?.currency;
-        let entity = self.entity(workspace, &account, level, &id).await?;
-        let changes = patch.changes(&entity, currency)?;
-        let client = self.connector.open(workspace, &account, Purpose::Action).await?;
+    ) -> Result<(HeaderMap, Json<EntityReport>), Error> {
+        let RequestContext { caller: session, path, body: Json(patch), request, .. } = context;
+        let (workspace, EntityPath { ad_account, id }) = (&session.workspace, path);
+        let account = self.connector.table.require_account(workspace, &ad_account).await?;
+        let entity = self.entity(workspace, &account.id, level, &id).await?;
+        let changes = patch.changes(&entity, account.currency)?;
+        let client = self.connector.open(workspace, &account.id, Purpose::Action).await?;
         let result = async {
+            let entity = current(&client, &request, entity, account.currency).await?;
             let (before, after) = audit_diff(&entity, &changes);
             let event = user_event(&session, &format!("{level}.changed"), format!("{level}/{id}"))?;
-            let event = event.in_account(&account).with_change(before, after);
+            let event = event.in_account(&account.id).with_change(before, after);
             let event = self.connector.table.record_intent(workspace, event, self.host.clock.now()).await?;
             let changed = client.apply_change(level, &id, &changes).await;
             event.complete(changed, client.request_id(), self.host.clock.now()).await?;
-            refetch(&client, level, &id, &changes).await
+            Ok(refetch(&client, level, &id, &changes).await?.unwrap_or(entity))
         };
         let result = result.await;
-        let current = client.close(result).await?.unwrap_or(entity);
-        Ok(Json(EntityView::new(current, currency, None)))
+        let changed = client.close(result).await?;
+        self.report(workspace, &account, changed, self.range(None, None, &account)?).await
     }
 
     async fn delete_entity(
@@ -122,11 +128,13 @@ impl ManageCampaign {
         context: RequestContext<Session, EntityPath>,
         level: Level,
     ) -> Result<NoContent, Error> {
-        let RequestContext { caller: session, path, .. } = context;
+        let RequestContext { caller: session, path, request, .. } = context;
         let (workspace, EntityPath { ad_account: account, id }) = (&session.workspace, path);
+        let currency = self.connector.table.require_account(workspace, &account).await?.currency;
         let entity = self.entity(workspace, &account, level, &id).await?;
         let client = self.connector.open(workspace, &account, Purpose::Action).await?;
         let removed = async {
+            let entity = current(&client, &request, entity, currency).await?;
             let event = user_event(&session, &format!("{level}.deleted"), format!("{level}/{id}"))?;
             let before = json!({"name": entity.name, "status": entity.status});
             let event = event.in_account(&account).with_change(before, json!({"status": Status::Deleted}));
@@ -185,6 +193,23 @@ fn audit_diff(entity: &Entity, changes: &Changes) -> (Value, Value) {
     (before.into(), after.into())
 }
 
+/// Returns the entity to change. With an `If-Match` it is what the platform shows now, which nobody may have changed since
+/// the client read it, there or here. The platform has no conditional changes: one at the same moment is not seen.
+async fn current(
+    client: &AccountClient,
+    request: &Request<Bytes>,
+    stored: Entity,
+    currency: Currency,
+) -> Result<Entity, Error> {
+    if !request.headers().contains_key(IF_MATCH) {
+        return Ok(stored);
+    }
+    let shown = client.refresh(stored.level, &stored.id).await?;
+    let shown = shown.ok_or_else(|| Error::NotFound(format!("{} {}", stored.level, stored.id)))?;
+    require_match(request, &EntityFields::new(shown.clone(), currency))?;
+    Ok(shown)
+}
+
 /// Reads an entity again after a change, which may also have changed its effective status.
 async fn refetch(
     client: &AccountClient,
@@ -219,7 +244,7 @@ impl Patch {
             if entity.daily_budget.is_none() {
                 let why =
                     format!("{} {} holds no daily budget that could be changed", entity.level, entity.id);
-                return Err(Error::Conflict(why));
+                return Err(Error::NoBudget(why));
             }
         }
         let status = self.status.map(|status| match status {

@@ -92,7 +92,7 @@ pub(crate) fn launch() -> Endpoint<ManageCampaign> {
         )
         .requires_idempotency_key("Chosen by the client, one per launch. A repeated request with the same key launches once.")
         .handles_own_idempotency()
-        .fails_with(Error::Conflict, "The key was used for another document, or the launch is in progress or needs review.")
+        .fails_with(Error::Conflict, "The launch needs review.")
         .changes_platform()
         .responds(StatusCode::CREATED, "The launch.", ManageCampaign::launch)
         .with_header(
@@ -290,7 +290,7 @@ impl ManageCampaign {
         }
         if earlier.request_hash != stored.request_hash {
             let why = "this Idempotency-Key was used with another body; take a new key for a new launch";
-            return Err(Error::Conflict(why.to_owned()));
+            return Err(Error::KeyReused(why.to_owned()));
         }
         if is_settled(&earlier.launch) {
             return Ok(earlier);
@@ -447,7 +447,7 @@ fn audit_event(stored: &StoredLaunch) -> AuditEvent {
 }
 
 fn in_progress() -> Error {
-    Error::Conflict("this launch is in progress; ask again in a moment".to_owned())
+    Error::InProgress("this launch is in progress; ask again in a moment".to_owned())
 }
 
 fn is_settled(launch: &Launch) -> bool {

@@ -1,13 +1,15 @@
 //! Lists entities with their metrics over a date range, including entities without delivery.
 
-use domain::date::{DateRange, Day, IsoWeek};
+use domain::date::{DateRange, Day};
 use domain::entity::{EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
-use domain::metrics::{Measures, MeasuresView, Metric};
+use domain::metrics::{Measures, Metric, Metrics};
 use domain::money::{Currency, Money};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
+use jiff::Timestamp;
+use middleware::version::version_header;
 use runtime::endpoint::{self, Endpoint};
 use runtime::page::{self, Cursor, Limit};
 use runtime::request::{AdAccountPath, Json, RequestContext};
@@ -16,6 +18,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use store::account::AdAccount;
 use store::fact;
+use store::scope::Scope;
 
 use crate::ManageCampaign;
 use crate::change::EntityPath;
@@ -81,16 +84,20 @@ impl TryFrom<String> for KnownStatus {
     }
 }
 
+/// A campaign, ad set or ad as the platform last showed it.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct EntityView {
+pub(crate) struct EntityFields {
     id: EntityId,
     #[serde(skip_serializing_if = "Option::is_none")]
     campaign_id: Option<EntityId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     adset_id: Option<EntityId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     effective_status: Option<EffectiveStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     objective: Option<String>,
@@ -99,13 +106,11 @@ pub(crate) struct EntityView {
     #[serde(skip_serializing_if = "Option::is_none")]
     lifetime_budget: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    created_time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metrics: Option<MeasuresView>,
+    created_time: Option<Timestamp>,
 }
 
-impl EntityView {
-    pub(crate) fn new(entity: Entity, currency: Currency, measures: Option<&Measures>) -> Self {
+impl EntityFields {
+    pub(crate) fn new(entity: Entity, currency: Currency) -> Self {
         let money = |amount: Option<i64>| amount.map(|amount| Money { amount, currency });
         Self {
             daily_budget: money(entity.daily_budget),
@@ -117,22 +122,38 @@ impl EntityView {
             status: entity.status,
             effective_status: entity.effective_status,
             objective: entity.objective,
-            created_time: entity.created_time,
-            metrics: measures.map(MeasuresView::from),
+            created_time: entity.created_time.and_then(|time| time.parse().ok()),
         }
     }
 }
 
+/// An entity of a list.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct EntityView {
+    #[serde(flatten)]
+    fields: EntityFields,
+    metrics: Metrics,
+}
+
+/// One entity with its metrics, and what they are about.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct EntityReport {
+    #[serde(flatten)]
+    entity: EntityView,
+    #[serde(flatten)]
+    scope: Scope,
+}
+
+/// A page of entities with their metrics, and what they are about.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct EntityList {
-    ad_account: AdAccountId,
-    currency: Currency,
-    since: jiff::civil::Date,
-    until: jiff::civil::Date,
-    /// Weeks of the range that are not stored completely: their numbers are missing or partial.
-    incomplete_weeks: Vec<IsoWeek>,
+    #[serde(flatten)]
+    scope: Scope,
     data: Vec<EntityView>,
+    /// Give it back as `after` to read on; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
 }
@@ -168,7 +189,8 @@ impl ManageCampaign {
         context: RequestContext<Session, AdAccountPath, ListQuery>,
         level: Level,
     ) -> Result<Json<EntityList>, Error> {
-        let RequestContext { caller: session, path: AdAccountPath { ad_account }, query, .. } = context;
+        let RequestContext { caller: session, path: AdAccountPath { ad_account }, query, request, .. } =
+            context;
         let workspace = &session.workspace;
         let account = self.connector.table.require_account(workspace, &ad_account).await?;
         let range = self.range(query.since, query.until, &account)?;
@@ -181,7 +203,13 @@ impl ManageCampaign {
                 statuses.iter().any(|wanted| Some(wanted.0.as_str()) == status)
             });
         }
-        if query.campaign_id.is_some() {
+        if let Some(campaign) = &query.campaign_id {
+            let known =
+                self.connector.table.entity(workspace, &account.id, Level::Campaign, campaign).await?;
+            if known.is_none() {
+                let message = format!("{campaign} is no campaign of {}", account.id);
+                return Err(FieldError::new("campaign_id", message).into());
+            }
             entities.retain(|(entity, _)| entity.campaign_id == query.campaign_id);
         }
         let position = |(entity, measures): &(Entity, Measures)| -> Position {
@@ -198,30 +226,44 @@ impl ManageCampaign {
         let after = entities
             .last()
             .filter(|_| more)
-            .map(|entry| page::encode_cursor(&write_position(&position(entry))));
-        let data = entities
-            .into_iter()
-            .map(|(entity, measures)| EntityView::new(entity, account.currency, Some(&measures)))
-            .collect();
-        let incomplete_weeks = self.connector.table.incomplete_weeks(workspace, &account.id, range).await?;
-        let (since, until) = (range.since, range.until);
-        let (ad_account, currency) = (account.id, account.currency);
-        Ok(Json(EntityList { ad_account, currency, since, until, incomplete_weeks, data, after }))
+            .map(|entry| page::encode_cursor(&request, &write_position(&position(entry))));
+        let view = |(entity, measures): (Entity, Measures)| EntityView {
+            fields: EntityFields::new(entity, account.currency),
+            metrics: Metrics::from(&measures),
+        };
+        let data = entities.into_iter().map(view).collect();
+        let scope = self.connector.table.scope(workspace, &account, range).await?;
+        Ok(Json(EntityList { scope, data, after }))
     }
 
     async fn show_entity(
         self,
         context: RequestContext<Session, EntityPath, DateRangeQuery>,
         level: Level,
-    ) -> Result<Json<EntityView>, Error> {
+    ) -> Result<(HeaderMap, Json<EntityReport>), Error> {
         let RequestContext { caller: session, path: EntityPath { ad_account, id }, query, .. } = context;
-        let (workspace, DateRangeQuery { since, until }) = (&session.workspace, query);
-        let account = self.connector.table.require_account(workspace, &ad_account).await?;
-        let range = self.range(since, until, &account)?;
-        let entity = self.entity(workspace, &account.id, level, &id).await?;
-        let weeks = self.connector.table.facts(workspace, &account.id, level, range).await?;
+        let account = self.connector.table.require_account(&session.workspace, &ad_account).await?;
+        let range = self.range(query.since, query.until, &account)?;
+        let entity = self.entity(&session.workspace, &account.id, level, &id).await?;
+        self.report(&session.workspace, &account, entity, range).await
+    }
+
+    /// Returns an entity with its metrics. Its version is that of what can be changed, not of the metrics.
+    pub(crate) async fn report(
+        &self,
+        workspace: &Tenant,
+        account: &AdAccount,
+        entity: Entity,
+        range: DateRange,
+    ) -> Result<(HeaderMap, Json<EntityReport>), Error> {
+        let table = &self.connector.table;
+        let weeks = table.facts(workspace, &account.id, entity.level, range).await?;
         let measures = fact::sum_by_entity(&weeks, range).remove(&entity.id).unwrap_or_default();
-        Ok(Json(EntityView::new(entity, account.currency, Some(&measures))))
+        let scope = table.scope(workspace, account, range).await?;
+        let fields = EntityFields::new(entity, account.currency);
+        let version = version_header(&fields)?;
+        let entity = EntityView { fields, metrics: Metrics::from(&measures) };
+        Ok((version, Json(EntityReport { entity, scope })))
     }
 
     /// Returns a stored entity of this account.
@@ -256,7 +298,12 @@ impl ManageCampaign {
             .collect())
     }
 
-    fn range(&self, since: Option<Day>, until: Option<Day>, account: &AdAccount) -> Result<DateRange, Error> {
+    pub(crate) fn range(
+        &self,
+        since: Option<Day>,
+        until: Option<Day>,
+        account: &AdAccount,
+    ) -> Result<DateRange, Error> {
         let today = account.today(self.host.clock.now())?;
         match (since, until) {
             (Some(Day(since)), until) => Ok(DateRange::new(since, until.map_or(today, |Day(until)| until))?),

@@ -16,6 +16,7 @@ use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use middleware::user_event;
+use middleware::version::require_match;
 use runtime::endpoint::{self, Endpoint};
 use runtime::random;
 use runtime::request::{Json, NoQuery, RequestContext};
@@ -68,6 +69,7 @@ pub(crate) fn set_schedule() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::PUT, SCHEDULE, Role::Editor)
         .named("schedule_campaign", "Sets the time at which a campaign is activated")
         .description("An activation that is set already is replaced.")
+        .checks_version()
         .fails_with(Error::Conflict, "The campaign is over, or is being activated at this moment.")
         .responds(StatusCode::OK, "The activation.", ManageCampaign::set_schedule)
 }
@@ -75,6 +77,7 @@ pub(crate) fn set_schedule() -> Endpoint<ManageCampaign> {
 pub(crate) fn cancel_schedule() -> Endpoint<ManageCampaign> {
     endpoint::member(Method::DELETE, SCHEDULE, Role::Editor)
         .named("cancel_schedule", "Cancels the activation of a campaign")
+        .checks_version()
         .fails_with(Error::Conflict, "The campaign is being activated at this moment.")
         .responds(StatusCode::NO_CONTENT, "It is cancelled.", ManageCampaign::cancel_schedule)
 }
@@ -86,7 +89,7 @@ impl ManageCampaign {
         self,
         context: RequestContext<Session, EntityPath, NoQuery, Json<NewSchedule>>,
     ) -> Result<Json<Activation>, Error> {
-        let RequestContext { caller: session, path, body: Json(requested), .. } = context;
+        let RequestContext { caller: session, path, body: Json(requested), request, .. } = context;
         let (workspace, EntityPath { ad_account, id: campaign }) = (&session.workspace, path);
         let account = self.connector.table.require_account(workspace, &ad_account).await?;
         let entity = self.entity(workspace, &account.id, Level::Campaign, &campaign).await?;
@@ -98,6 +101,7 @@ impl ManageCampaign {
         let at = self.local_time(&requested.activate_at, &timezone)?;
 
         let before = self.connector.table.activation(workspace, &account.id, &campaign).await?;
+        require_match(&request, &before)?;
         if before.as_ref().is_some_and(|before| before.state == ActivationState::Activating) {
             return Err(activation_in_progress());
         }
@@ -151,8 +155,10 @@ impl ManageCampaign {
     }
 
     async fn cancel_schedule(self, context: RequestContext<Session, EntityPath>) -> Result<NoContent, Error> {
-        let RequestContext { caller: session, path, .. } = context;
+        let RequestContext { caller: session, path, request, .. } = context;
         let EntityPath { ad_account: account, id: campaign } = path;
+        let before = self.connector.table.activation(&session.workspace, &account, &campaign).await?;
+        require_match(&request, &before)?;
         if !self.cancel_activation(&session, &account, &campaign).await? {
             return Err(Error::NotFound("a schedule of this campaign".to_owned()));
         }

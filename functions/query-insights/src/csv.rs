@@ -22,8 +22,8 @@ pub(crate) fn write(rows: &[Row]) -> Result<Vec<u8>, Error> {
             row.date_start.to_string(),
             row.date_stop.to_string(),
         ];
-        record.extend(Metric::ALL.iter().map(|metric| text(metric.of(&row.measures))));
-        record.extend([text(row.reach), text(row.frequency)]);
+        record.extend(Metric::ALL.iter().map(|metric| text(metric.of(&row.metrics.measures))));
+        record.extend([text(row.metrics.reach), text(row.metrics.frequency)]);
         writer.write_record(record).map_err(internal)?;
     }
     writer.into_inner().map_err(|error| Error::Internal(error.to_string()))

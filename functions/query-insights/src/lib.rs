@@ -9,20 +9,18 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use domain::date::{DateRange, Day, IsoWeek};
+use domain::date::{DateRange, Day};
 use domain::entity::Level;
 use domain::id::{AdAccountId, EntityId};
-use domain::metrics::{Measures, MeasuresView};
-use domain::money::Currency;
+use domain::metrics::{Measures, Metrics};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
-use http::header::ACCEPT;
 use http::{Method, Request, StatusCode};
 use jiff::civil::Date;
 use middleware::Middleware;
 use runtime::endpoint::{self, Endpoint};
 use runtime::page::{self, Cursor, Limit};
-use runtime::request::{AdAccountPath, RequestContext};
+use runtime::request::{AdAccountPath, Json, RequestContext};
 use runtime::session::{Role, Session};
 use runtime::{Response, response};
 use rust_decimal::Decimal;
@@ -31,6 +29,7 @@ use store::Table;
 use store::account::AdAccount;
 use store::entity::StoredEntity;
 use store::fact::{self, WeekFacts};
+use store::scope::Scope;
 
 /// Rows per page: 5,000 rows with all their actions stay below Lambda's 6 MB response limit.
 type RowLimit = Limit<1000, 5000>;
@@ -39,15 +38,21 @@ type RowLimit = Limit<1000, 5000>;
 const MAX_CSV_ROWS: usize = 30_000;
 
 /// All endpoints of this function.
-pub static ENDPOINTS: LazyLock<Vec<Endpoint<QueryInsights>>> = LazyLock::new(|| vec![query_insights()]);
+pub static ENDPOINTS: LazyLock<Vec<Endpoint<QueryInsights>>> =
+    LazyLock::new(|| vec![query_insights(), export_insights()]);
 
 fn query_insights() -> Endpoint<QueryInsights> {
     let path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/insights";
     endpoint::member(Method::GET, path, Role::Viewer)
         .named("query_insights", "Returns metrics of an ad account")
-        .description("JSON in pages; CSV, whole, for those who accept `text/csv`.")
-        .responds(StatusCode::OK, "The numbers.", QueryInsights::query_insights)
-        .with_content::<Insights>("application/json")
+        .responds(StatusCode::OK, "A page of rows.", QueryInsights::query_insights)
+}
+
+fn export_insights() -> Endpoint<QueryInsights> {
+    let path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/insights.csv";
+    endpoint::member(Method::GET, path, Role::Viewer)
+        .named("export_insights", "Returns metrics of an ad account as a file for spreadsheets")
+        .responds(StatusCode::OK, "Every row, 30,000 at most.", QueryInsights::export_insights)
         .with_content::<String>("text/csv")
 }
 
@@ -72,30 +77,33 @@ pub(crate) struct Row {
     adset_id: Option<EntityId>,
     date_start: Date,
     date_stop: Date,
-    #[serde(flatten, serialize_with = "serialize_measures")]
-    #[cfg_attr(feature = "describe", schemars(with = "MeasuresView"))]
-    measures: Measures,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reach: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency: Option<Decimal>,
+    #[serde(serialize_with = "serialize_measures")]
+    #[cfg_attr(feature = "describe", schemars(with = "Metrics"))]
+    metrics: RowMetrics,
     #[serde(skip_serializing_if = "Option::is_none")]
     attribution_setting: Option<String>,
 }
 
-fn serialize_measures<S: serde::Serializer>(measures: &Measures, serializer: S) -> Result<S::Ok, S::Error> {
-    MeasuresView::from(measures).serialize(serializer)
+/// A row's measures, and what cannot be summed.
+#[derive(Debug, Clone, Default)]
+struct RowMetrics {
+    measures: Measures,
+    reach: Option<u64>,
+    frequency: Option<Decimal>,
 }
 
+fn serialize_measures<S: serde::Serializer>(row: &RowMetrics, serializer: S) -> Result<S::Ok, S::Error> {
+    Metrics::from(&row.measures).with_reach(row.reach, row.frequency).serialize(serializer)
+}
+
+/// A page of rows, and what they are about.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct Insights {
-    ad_account: AdAccountId,
-    currency: Currency,
-    timezone: String,
-    /// Weeks of the range that are not stored completely: their numbers are missing or partial.
-    incomplete_weeks: Vec<IsoWeek>,
+    #[serde(flatten)]
+    scope: Scope,
     data: Vec<Row>,
+    /// Give it back as `after` to read on; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
 }
@@ -116,10 +124,37 @@ pub(crate) struct InsightsQuery {
     increment: Increment,
     /// Only these entities.
     ids: Option<Vec<EntityId>>,
-    /// Rows of a page; not for CSV, which has no pages.
-    limit: Option<RowLimit>,
-    /// The `after` of the page before; not for CSV.
+    /// Rows of a page.
+    #[serde(default)]
+    limit: RowLimit,
+    /// The `after` of the page before.
     after: Option<Cursor>,
+}
+
+/// Whose numbers, over which days. A file has no pages.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExportQuery {
+    /// What a row is about.
+    level: Level,
+    /// First day.
+    since: Day,
+    /// Last day, included.
+    until: Day,
+    /// How days are put together.
+    #[serde(default)]
+    increment: Increment,
+    /// Only these entities.
+    ids: Option<Vec<EntityId>>,
+}
+
+/// Rows that were asked for.
+struct RowSelection {
+    level: Level,
+    range: DateRange,
+    increment: Increment,
+    ids: Option<Vec<EntityId>>,
 }
 
 /// How days are put together.
@@ -148,51 +183,74 @@ impl QueryInsights {
     async fn query_insights(
         self,
         context: RequestContext<Session, AdAccountPath, InsightsQuery>,
-    ) -> Result<Response, Error> {
+    ) -> Result<Json<Insights>, Error> {
         let RequestContext { caller: session, path, query, request, .. } = context;
-        let workspace = &session.workspace;
-        let account = self.table.require_account(workspace, &path.ad_account).await?;
-        let level = query.level;
-        let range = DateRange::new(query.since.0, query.until.0)?;
-        let only: Option<Vec<_>> = query.ids.map(|ids| ids.into_iter().map(|id| id.to_string()).collect());
-
-        let weeks = self.table.facts(workspace, &account.id, level, range).await?;
-        let entities = self.entities(workspace, &account.id, level).await?;
-        let mut rows = match query.increment {
-            Increment::Day => by_day(&weeks, range),
-            Increment::All => over_range(level, &account, &entities, &weeks, range),
-        };
-        rows.retain(|row| only.as_ref().is_none_or(|only| only.contains(&row.id)));
-        let name_of = |row: &Row| match level {
-            Level::Account => account.name.clone(),
-            _ => entities.get(row.id.as_str()).and_then(|stored| stored.entity.name.clone()),
-        };
-        let csv = wants_csv(&request);
-        if csv && (query.limit.is_some() || query.after.is_some()) {
-            return Err(FieldError::new("limit", "CSV has no pages; leave limit and after out").into());
-        }
-        if csv && rows.len() > MAX_CSV_ROWS {
-            let message =
-                format!("{} rows are too many for one CSV of {MAX_CSV_ROWS}; ask for fewer days", rows.len());
-            return Err(FieldError::new("since", message).into());
-        }
-        let limit = if csv { MAX_CSV_ROWS } else { query.limit.unwrap_or_default().rows() };
-        if query.after.as_ref().is_some_and(|after| !is_position(after.position())) {
+        let InsightsQuery { level, since, until, increment, ids, limit, after } = query;
+        if after.as_ref().is_some_and(|after| !is_position(after.position())) {
             return Err(Cursor::invalid().into());
         }
-        let (mut data, after) = page(rows, query.after.as_ref().map(Cursor::position), limit);
-        for row in &mut data {
-            row.name = name_of(row);
+        let range = DateRange::new(since.0, until.0)?;
+        let wanted = RowSelection { level, range, increment, ids };
+        let account = self.table.require_account(&session.workspace, &path.ad_account).await?;
+        let mut rows = self.rows(&session.workspace, &account, wanted).await?;
+        let after = after.as_ref().map(Cursor::position);
+        let start = after.map_or(0, |after| rows.partition_point(|row| position(row).as_str() <= after));
+        let mut data = rows.split_off(start);
+        let more = data.len() > limit.rows();
+        data.truncate(limit.rows());
+        let last = data.last().filter(|_| more);
+        let after = last.map(|row| page::encode_cursor(&request, &position(row)));
+        let scope = self.table.scope(&session.workspace, &account, range).await?;
+        Ok(Json(Insights { scope, data, after }))
+    }
+
+    async fn export_insights(
+        self,
+        context: RequestContext<Session, AdAccountPath, ExportQuery>,
+    ) -> Result<Response, Error> {
+        let RequestContext { caller: session, path, query, .. } = context;
+        let ExportQuery { level, since, until, increment, ids } = query;
+        let wanted = RowSelection { level, range: DateRange::new(since.0, until.0)?, increment, ids };
+        let account = self.table.require_account(&session.workspace, &path.ad_account).await?;
+        let rows = self.rows(&session.workspace, &account, wanted).await?;
+        if rows.len() > MAX_CSV_ROWS {
+            let message = format!(
+                "{} rows are too many for one file of {MAX_CSV_ROWS}; ask for fewer days",
+                rows.len()
+            );
+            return Err(FieldError::new("since", message).into());
+        }
+        Ok(response::typed(StatusCode::OK, "text/csv; charset=utf-8", csv::write(&rows)?))
+    }
+
+    /// Returns rows in the order of ids and days.
+    async fn rows(
+        &self,
+        workspace: &Tenant,
+        account: &AdAccount,
+        wanted: RowSelection,
+    ) -> Result<Vec<Row>, Error> {
+        let RowSelection { level, range, increment, ids } = wanted;
+        let weeks = self.table.facts(workspace, &account.id, level, range).await?;
+        let entities = self.entities(workspace, &account.id, level).await?;
+        if let Some(ids) = &ids {
+            check_known(ids, level, &entities, &weeks)?;
+        }
+        let mut rows = match increment {
+            Increment::Day => by_day(&weeks, range),
+            Increment::All => over_range(level, account, &entities, &weeks, range),
+        };
+        rows.retain(|row| ids.as_ref().is_none_or(|ids| ids.iter().any(|id| id.as_str() == row.id)));
+        rows.sort_by_cached_key(position);
+        for row in &mut rows {
             if level == Level::Account {
                 row.id = account.id.to_string();
+                row.name = account.name.clone();
+            } else {
+                row.name = entities.get(row.id.as_str()).and_then(|stored| stored.entity.name.clone());
             }
         }
-        if csv {
-            return Ok(response::typed(StatusCode::OK, "text/csv; charset=utf-8", csv::write(&data)?));
-        }
-        let incomplete_weeks = self.table.incomplete_weeks(workspace, &account.id, range).await?;
-        let (ad_account, currency, timezone) = (account.id, account.currency, account.timezone);
-        response::ok(&Insights { ad_account, currency, timezone, incomplete_weeks, data, after })
+        Ok(rows)
     }
 
     async fn entities(
@@ -222,9 +280,11 @@ fn by_day(weeks: &[WeekFacts], range: DateRange) -> Vec<Row> {
                 adset_id: week.adset_id.clone(),
                 date_start: day.day,
                 date_stop: day.day,
-                measures: day.measures.clone(),
-                reach: day.reach,
-                frequency: day.frequency,
+                metrics: RowMetrics {
+                    measures: day.measures.clone(),
+                    reach: day.reach,
+                    frequency: day.frequency,
+                },
                 attribution_setting: day.attribution_setting.clone(),
             });
         }
@@ -248,9 +308,7 @@ fn over_range(
         adset_id,
         date_start: range.since,
         date_stop: range.until,
-        measures: Measures::default(),
-        reach: None,
-        frequency: None,
+        metrics: RowMetrics::default(),
         attribution_setting: None,
     };
     let mut rows: HashMap<&str, Row> = entities
@@ -270,31 +328,36 @@ fn over_range(
     }
     for (id, sum) in fact::sum_by_entity(weeks, range) {
         if let Some(row) = rows.get_mut(id.as_str()) {
-            row.measures = sum;
+            row.metrics.measures = sum;
         }
     }
     rows.into_values().collect()
 }
 
-/// Returns the page after a position, and the position of the next page. Rows are sorted by id and day.
-fn page(mut rows: Vec<Row>, after: Option<&str>, limit: usize) -> (Vec<Row>, Option<String>) {
-    let position = |row: &Row| format!("{}#{}", row.id, row.date_start);
-    rows.sort_by_cached_key(position);
-    let start = after.map_or(0, |after| rows.partition_point(|row| position(row).as_str() <= after));
-    let mut rows = rows.split_off(start);
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let after = rows.last().filter(|_| more).map(|row| page::encode_cursor(&position(row)));
-    (rows, after)
+/// Refuses ids that this level does not have: an empty answer would look like no delivery.
+fn check_known(
+    ids: &[EntityId],
+    level: Level,
+    entities: &HashMap<String, StoredEntity>,
+    weeks: &[WeekFacts],
+) -> Result<(), FieldError> {
+    let is_known =
+        |id: &&EntityId| entities.contains_key(id.as_str()) || weeks.iter().any(|week| week.id == **id);
+    let unknown: Vec<_> = ids.iter().filter(|id| !is_known(id)).map(EntityId::as_str).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let message = format!("holds what is no {level} of this ad account: {}", unknown.join(", "));
+    Err(FieldError::new("ids", message))
+}
+
+/// The position of a row in the list.
+fn position(row: &Row) -> String {
+    format!("{}#{}", row.id, row.date_start)
 }
 
 /// Checks whether a text is a row's position in the list: entity and day.
 fn is_position(position: &str) -> bool {
     let parts = position.split_once('#');
     parts.is_some_and(|(id, day)| id.parse::<EntityId>().is_ok() && day.parse::<Date>().is_ok())
-}
-
-fn wants_csv(request: &Request<Bytes>) -> bool {
-    let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
-    accepts.is_some_and(|accepts| accepts.contains("text/csv"))
 }

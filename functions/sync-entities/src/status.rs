@@ -81,7 +81,7 @@ const SYNC: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync";
 pub(crate) fn request_sync() -> Endpoint<SyncEntities> {
     endpoint::member(Method::POST, SYNC, Role::Editor)
         .named("request_sync", "Requests a sync of an ad account")
-        .fails_with(Error::Conflict, "The ad account is not selected.")
+        .fails_with(Error::NotSelected, "The ad account is not selected.")
         .responds(StatusCode::ACCEPTED, "The sync is queued.", SyncEntities::request_sync)
 }
 
@@ -100,7 +100,7 @@ impl SyncEntities {
         let workspace = &session.workspace;
         if !self.connector.table.require_account(workspace, &ad_account).await?.selected {
             let why = format!("{ad_account} is not selected; PUT ad-accounts/{ad_account}/selection first");
-            return Err(Error::Conflict(why));
+            return Err(Error::NotSelected(why));
         }
         let event = user_event(&session, "ad_account.sync_requested", format!("ad_account/{ad_account}"))?;
         let (event, now) = (event.in_account(&ad_account), self.host.clock.now());

@@ -72,7 +72,7 @@ impl Workspaces {
         let mut data = stored.into_iter().map(to_view).collect::<Result<Vec<_>, Error>>()?;
         let more = data.len() > limit;
         data.truncate(limit);
-        let after = data.last().filter(|_| more).map(|view| encode_cursor(&view.entry.id));
+        let after = data.last().filter(|_| more).map(|view| encode_cursor(&context.request, &view.entry.id));
         Ok(Json(List { data, after }))
     }
 }

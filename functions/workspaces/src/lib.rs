@@ -25,6 +25,8 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<Workspaces>>> = LazyLock::new(|| {
         audit::list_audit(),
         workspaces::create_workspace(),
         workspaces::list_workspaces(),
+        workspaces::get_workspace(),
+        workspaces::rename_workspace(),
         members::list_members(),
         members::update_member(),
         members::remove_member(),

@@ -11,7 +11,7 @@ use manage_campaign::ManageCampaign;
 use middleware::Middleware;
 use query_insights::QueryInsights;
 use runtime::origins::AllowedOrigins;
-use runtime::router::{self, has_path};
+use runtime::router::{self, Fit};
 use runtime::stream::{self, CreatedItem};
 use runtime::{AppSecrets, Clock, Host, Response};
 use sync_entities::SyncEntities;
@@ -67,24 +67,31 @@ impl Functions {
 
     /// Routes a request as the HTTP API does in the cloud: by the functions' own route tables.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
-        let path = request.uri().path();
-        if has_path(&auth_meta::ENDPOINTS, path) {
-            calls::attributed_to("auth-meta", self.auth_meta.handle(request)).await
-        } else if has_path(&evaluate_rules::ENDPOINTS, path) {
-            calls::attributed_to("evaluate-rules", self.evaluate_rules.handle(request)).await
-        } else if has_path(&manage_campaign::ENDPOINTS, path) {
-            calls::attributed_to("manage-campaign", self.manage_campaign.handle(request)).await
-        } else if has_path(&query_insights::ENDPOINTS, path) {
-            calls::attributed_to("query-insights", self.query_insights.handle(request)).await
-        } else if has_path(&sync_entities::ENDPOINTS, path) {
-            calls::attributed_to("sync-entities", self.sync_entities.handle(request)).await
-        } else if has_path(&webhook_ingest::DECLARATIONS, path) {
-            calls::attributed_to("webhook-ingest", self.webhook_receiver.handle(request)).await
-        } else if has_path(&workspaces::ENDPOINTS, path) {
-            calls::attributed_to("workspaces", self.workspaces.handle(request)).await
-        } else {
-            *router::not_found()
-        }
+        let fits = [
+            ("auth-meta", router::fit(&auth_meta::ENDPOINTS, &request)),
+            ("evaluate-rules", router::fit(&evaluate_rules::ENDPOINTS, &request)),
+            ("manage-campaign", router::fit(&manage_campaign::ENDPOINTS, &request)),
+            ("query-insights", router::fit(&query_insights::ENDPOINTS, &request)),
+            ("sync-entities", router::fit(&sync_entities::ENDPOINTS, &request)),
+            ("webhook-ingest", router::fit(&webhook_ingest::DECLARATIONS, &request)),
+            ("workspaces", router::fit(&workspaces::ENDPOINTS, &request)),
+        ];
+        // Two functions may share a path. One that only shares it knows how to refuse the method.
+        let best =
+            [Fit::Full, Fit::Path].iter().find_map(|wanted| fits.iter().find(|(_, fit)| fit == wanted));
+        let Some((name, _)) = best else { return *router::not_found() };
+        let handled = async {
+            match *name {
+                "auth-meta" => self.auth_meta.handle(request).await,
+                "evaluate-rules" => self.evaluate_rules.handle(request).await,
+                "manage-campaign" => self.manage_campaign.handle(request).await,
+                "query-insights" => self.query_insights.handle(request).await,
+                "sync-entities" => self.sync_entities.handle(request).await,
+                "webhook-ingest" => self.webhook_receiver.handle(request).await,
+                _ => self.workspaces.handle(request).await,
+            }
+        };
+        calls::attributed_to(name, handled).await
     }
 
     /// Passes items that were created in the table to the outbox, and returns whether they are published.

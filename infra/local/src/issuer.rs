@@ -63,7 +63,8 @@ impl Issuer {
         Ok(Claims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
-            sub: "local-developer".to_owned(),
+            // A person per workspace, so that a token for one opens no other.
+            sub: format!("developer-of-{workspace}"),
             exp: (now + TOKEN_TTL).as_second(),
             nbf: None,
             email: None,

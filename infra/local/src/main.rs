@@ -195,6 +195,7 @@ async fn up(args: Up) -> anyhow::Result<ExitCode> {
         ..Options::in_memory()
     };
     let system = System::start(options).await?;
+    system.create_workspace(WORKSPACE, "Demo").await?;
     let code = match args.meta {
         MetaKind::Live => {
             live_hint(&system, &args.data)?;

@@ -100,9 +100,11 @@ impl Report {
             let range = format!("since={}&until={}", first.week.range().since, last.week.range().until);
             for row in api.all(&format!("{path}/insights?level=account&increment=day&{range}")).await? {
                 days.push(row["date_start"].as_str().context("a row without a day")?.parse()?);
-                totals.spend += row["spend"].as_str().context("a row without spend")?.parse::<Decimal>()?;
-                totals.impressions += row["impressions"].as_u64().context("a row without impressions")?;
-                totals.clicks += row["clicks"].as_u64().context("a row without clicks")?;
+                let metrics = &row["metrics"];
+                let spend = metrics["spend"].as_str().context("a row without spend")?;
+                totals.spend += spend.parse::<Decimal>()?;
+                totals.impressions += metrics["impressions"].as_u64().context("a row without impressions")?;
+                totals.clicks += metrics["clicks"].as_u64().context("a row without clicks")?;
             }
         }
         let mut rules = Vec::new();

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use runtime::origins::AllowedOrigins;
 use runtime::session::{Role, SessionConfig};
 use runtime::{AppSecrets, Clock, Host, SessionVerifier};
-use store::Table;
+use store::{StoreError, Table};
 
 use crate::account::{Account, AppSettings};
 use crate::cloud::Cloud;
@@ -180,6 +180,16 @@ impl System {
     /// Returns the simulator; `None` when Meta is the real one.
     pub fn sim(&self) -> Option<&GraphSim> {
         self.sim.as_ref()
+    }
+
+    /// Creates a workspace, unless it exists, whose owner is the local developer.
+    pub async fn create_workspace(&self, id: &str, name: &str) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        let owner = self.issuer.claims(id, Role::Owner, now)?.sub;
+        match self.table.create_workspace(&id.parse()?, name, &owner, now).await {
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Returns the issuer of session tokens.

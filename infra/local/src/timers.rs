@@ -56,7 +56,7 @@ impl Timers {
     }
 
     /// Returns every schedule, by name.
-    pub(crate) fn all(&self) -> BTreeMap<String, Timer> {
+    pub fn all(&self) -> BTreeMap<String, Timer> {
         self.lock().clone()
     }
 

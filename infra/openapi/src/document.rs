@@ -5,24 +5,26 @@ use serde_json::{Map, Value, json};
 
 use crate::links;
 use crate::operation;
+use crate::problems::{PROBLEM, ProblemResponses};
 use crate::routes::routes;
 use crate::schemas::Schemas;
 
 /// Returns the description of the API.
 pub fn document() -> anyhow::Result<Value> {
     let mut schemas = Schemas::new();
+    let mut problems = ProblemResponses::default();
     let mut paths: Map<String, Value> = Map::new();
     let routes = routes();
     let mut ids = std::collections::BTreeSet::new();
     for route in &routes {
-        let description = operation::describe(&mut schemas, route)
+        let description = operation::describe(&mut schemas, &mut problems, route)
             .with_context(|| format!("{} {}", route.method, route.path))?;
         ensure!(ids.insert(route.operation.id.clone()), "{} stands for two routes", route.operation.id);
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method.as_str().to_ascii_lowercase()] = description;
     }
     let problem = schemas.response(|generator| generator.subschema_for::<runtime::problem::Problem<'_>>());
-    debug_assert_eq!(problem, json!({"$ref": operation::PROBLEM}));
+    debug_assert_eq!(problem, json!({"$ref": PROBLEM}));
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -35,7 +37,6 @@ pub fn document() -> anyhow::Result<Value> {
         "servers": [{"url": "http://127.0.0.1:8787", "description": "The whole system on a laptop: `cargo run`."}],
         "paths": paths,
         "components": {
-            "responses": operation::common_responses(),
             "securitySchemes": {"session": {
                 "type": "http",
                 "scheme": "bearer",
@@ -45,6 +46,7 @@ pub fn document() -> anyhow::Result<Value> {
         },
     });
     schemas.finish(&mut document)?;
+    problems.finish(&mut document);
     links::add(&mut document);
     Ok(document)
 }

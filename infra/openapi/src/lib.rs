@@ -4,6 +4,7 @@
 pub mod document;
 mod links;
 mod operation;
+mod problems;
 mod routes;
 mod schemas;
 pub mod template;

@@ -3,68 +3,22 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
-use domain::Error;
 use domain::id::WorkspaceId;
-use http::{Method, StatusCode};
+use http::Method;
 use runtime::endpoint::Access;
-use runtime::operation::{Header, IDEMPOTENCY_KEY, Operation, ProblemKind, SchemaFn, Success};
-use runtime::router::{MAX_BODY_BYTES, MAX_READ_BYTES};
-use runtime::session::Role;
+use runtime::operation::{Header, IDEMPOTENCY_KEY, Operation, SchemaFn, Success};
 use serde_json::{Map, Value, json};
 
+use crate::problems::{self, ProblemResponses};
 use crate::routes::Route;
 use crate::schemas::{Schemas, without_null};
 
-/// The reference to the schema of problems.
-pub(crate) const PROBLEM: &str = "#/components/schemas/Problem";
-
-/// Responses of every route, or of every route with a session.
-const COMMON: [Common; 5] = [
-    ("Unauthorized", unauthorized, "A valid session is needed."),
-    (
-        "NotFound",
-        || Error::NotFound(String::new()).into(),
-        "Something that the path names is not there, or not yours.",
-    ),
-    ("TooLarge", too_large, "The body is too large."),
-    ("Internal", || Error::Internal(String::new()).into(), "An error on our side, which was logged."),
-    ("Unavailable", || Error::Unavailable(String::new()).into(), "Out of reach at the moment; try again."),
-];
-
-fn unauthorized() -> ProblemKind {
-    ProblemKind { status: StatusCode::UNAUTHORIZED, kind: "unauthorized", title: "A valid session is needed" }
-}
-
-fn too_many_requests() -> ProblemKind {
-    ProblemKind {
-        status: StatusCode::TOO_MANY_REQUESTS,
-        kind: "too-many-requests",
-        title: "Too many requests",
-    }
-}
-
-fn too_large() -> ProblemKind {
-    ProblemKind { status: StatusCode::PAYLOAD_TOO_LARGE, kind: "too-large", title: "The body is too large" }
-}
-
-/// The response's name, its problem, and the description.
-type Common = (&'static str, fn() -> ProblemKind, &'static str);
-
-/// Returns the responses that routes share.
-pub(crate) fn common_responses() -> Value {
-    let answers = COMMON.iter().map(|(name, problem, why)| {
-        let mut answer = problem_response(&[(problem(), why)]);
-        if *name == "Unauthorized" {
-            answer["headers"] =
-                json!({"WWW-Authenticate": {"required": true, "schema": {"const": "Bearer"}}});
-        }
-        ((*name).to_owned(), answer)
-    });
-    Value::Object(answers.collect())
-}
-
 /// Returns the OpenAPI operation of a route.
-pub(crate) fn describe(schemas: &mut Schemas, route: &Route) -> anyhow::Result<Value> {
+pub(crate) fn describe(
+    schemas: &mut Schemas,
+    problems: &mut ProblemResponses,
+    route: &Route,
+) -> anyhow::Result<Value> {
     let Operation { id, summary, description, path, query, headers, body, response, .. } = &route.operation;
     let mut parameters = path_parameters(schemas, route.path, *path)?;
     parameters.extend(query_parameters(schemas, *query));
@@ -74,11 +28,19 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Route) -> anyhow::Result<V
             "Of your own per request: a repeated request with the same text is done once and answered alike.";
         parameters.push(request_header(&Header::idempotency_key(false, text)));
     }
+    if route.checks_version {
+        let text = "The `ETag` that `GET` gave: the change is made only if nothing else changed since.";
+        parameters.push(common_header("If-Match", text));
+    }
+    if is_tagged_read(route, response) {
+        let text = "The `ETag` of an earlier answer: 304 if it is still the same.";
+        parameters.push(common_header("If-None-Match", text));
+    }
     let mut operation = Map::from_iter([
         ("tags".to_owned(), json!([route.function])),
         ("summary".to_owned(), json!(summary)),
         ("operationId".to_owned(), json!(id)),
-        ("responses".to_owned(), responses(schemas, route, response)),
+        ("responses".to_owned(), responses(schemas, problems, route, response)),
     ]);
     if let Some(text) = access_description(route.access, *description) {
         operation.insert("description".to_owned(), text.into());
@@ -100,7 +62,7 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Route) -> anyhow::Result<V
 }
 
 /// Returns whether a route is a write with a session, which accepts an idempotency key.
-fn is_write(route: &Route) -> bool {
+pub(crate) fn is_write(route: &Route) -> bool {
     route.access != Access::Public && route.method != Method::GET
 }
 
@@ -172,7 +134,7 @@ fn query_parameters(schemas: &mut Schemas, query: Option<SchemaFn>) -> Vec<Value
         if let Some(description) = description {
             parameter["description"] = description;
         }
-        // Lists are separated by commas, in one parameter.
+        // Separated by commas in one parameter, or each in its own.
         if parameter["schema"]["type"] == "array" {
             parameter["schema"]["minItems"] = 1.into();
             parameter["explode"] = false.into();
@@ -182,33 +144,72 @@ fn query_parameters(schemas: &mut Schemas, query: Option<SchemaFn>) -> Vec<Value
     fields(schemas, query).into_iter().map(parameter).collect()
 }
 
+/// Whether the answer of a route gets an entity tag: data that is read.
+fn is_tagged_read(route: &Route, answer: &Success) -> bool {
+    let is_data = |content_type: &str| ["application/json", "text/csv"].contains(&content_type);
+    route.method == Method::GET && answer.contents.iter().any(|(kind, _)| is_data(kind))
+}
+
+/// Headers of every response to a request that counts.
+pub(crate) fn limit_headers() -> Value {
+    json!({
+        "RateLimit": {
+            "description": "Requests that are left, and for how many seconds: `\"requests\";r=1199;t=60`.",
+            "schema": {"type": "string"},
+        },
+        "RateLimit-Policy": {
+            "description": "Requests per window in seconds: `\"requests\";q=1200;w=60`.",
+            "schema": {"type": "string"},
+        },
+    })
+}
+
+/// A parameter in the header that every route of a kind takes.
+fn common_header(name: &str, description: &str) -> Value {
+    json!({"name": name, "in": "header", "required": false, "description": description, "schema": {"type": "string"}})
+}
+
 fn request_header(header: &Header) -> Value {
     let Header { name, description, required, .. } = header;
     json!({"name": name, "in": "header", "required": required, "description": description, "schema": header.schema()})
 }
 
-fn responses(schemas: &mut Schemas, route: &Route, response: &Success) -> Value {
+fn responses(
+    schemas: &mut Schemas,
+    problems: &mut ProblemResponses,
+    route: &Route,
+    response: &Success,
+) -> Value {
     let mut responses: BTreeMap<u16, Value> = BTreeMap::new();
     for response in std::iter::once(response).chain(&route.operation.alternatives) {
-        responses.insert(response.status.as_u16(), success(schemas, response));
+        responses.insert(response.status.as_u16(), success(schemas, route, response));
     }
-    let as_page = route.operation.fails_as_page;
-    for (status, problems) in problem_responses(schemas, route) {
-        let mut response = problem_response(&problems);
-        let common =
-            COMMON.iter().find(|(_, common, _)| matches!(problems[..], [(one, _)] if one == common()));
-        if let (Some((name, ..)), false) = (common, as_page) {
-            response = json!({"$ref": format!("#/components/responses/{name}")});
-        } else if as_page {
-            response["content"]["text/html"] = json!({"schema": {"type": "string"}});
-        }
-        responses.insert(status, response);
+    if is_tagged_read(route, response) {
+        responses.insert(304, json!({"description": "It is what `If-None-Match` names."}));
+    }
+    for (status, kinds) in problems::of(route, reads(schemas, route)) {
+        responses.insert(status, problems.response(&kinds, route.operation.fails_as_page));
     }
     responses.into_iter().map(|(status, answer)| (status.to_string(), answer)).collect::<Map<_, _>>().into()
 }
 
-fn success(schemas: &mut Schemas, answer: &Success) -> Value {
+/// Whether a route reads something that can be wrong.
+fn reads(schemas: &mut Schemas, route: &Route) -> bool {
+    let Operation { query, headers, body, .. } = &route.operation;
+    !fields(schemas, *query).is_empty() || body.is_some() || !headers.is_empty()
+}
+
+fn success(schemas: &mut Schemas, route: &Route, answer: &Success) -> Value {
     let mut response = json!({"description": answer.description});
+    if route.access != Access::Public {
+        response["headers"] = limit_headers();
+    }
+    if is_tagged_read(route, answer) {
+        response["headers"]["ETag"] = json!({
+            "description": "For `If-None-Match` of the next read, and for `If-Match` of a change where one is taken.",
+            "schema": {"type": "string"},
+        });
+    }
     for (content_type, shape) in &answer.contents {
         response["content"][content_type] = json!({"schema": schemas.response(shape)});
     }
@@ -216,84 +217,6 @@ fn success(schemas: &mut Schemas, answer: &Success) -> Value {
         let Header { name, description, required, .. } = header;
         response["headers"][name] =
             json!({"required": required, "description": description, "schema": header.schema()});
-    }
-    response
-}
-
-/// Returns a route's problem responses by status: its own, and those that follow from its access and its body.
-fn problem_responses(
-    schemas: &mut Schemas,
-    route: &Route,
-) -> BTreeMap<u16, Vec<(ProblemKind, &'static str)>> {
-    let Operation { query, headers, body, .. } = &route.operation;
-    let reads_query = !fields(schemas, *query).is_empty();
-    let mut all = route.operation.failures.clone();
-    let common = |name: &str| {
-        let found = COMMON.iter().find(|(known, ..)| *known == name);
-        found.map(|(_, problem, why)| (problem(), *why))
-    };
-    let mut names = vec!["TooLarge", "Internal", "Unavailable"];
-    match route.access {
-        Access::Public => {}
-        Access::User => {
-            names.push("Unauthorized");
-            if route.path.contains('{') {
-                names.push("NotFound");
-            }
-            all.push((too_many_requests(), "The person has used up their requests."));
-        }
-        Access::Member(role) => {
-            names.extend(["Unauthorized", "NotFound"]);
-            all.push((too_many_requests(), "The workspace has used up its requests."));
-            if role > Role::Viewer {
-                let forbidden = Error::Forbidden(String::new());
-                all.push((forbidden.into(), "The session's role does not allow this."));
-            }
-        }
-    }
-    if is_write(route) {
-        let why = "The Idempotency-Key was used for another request, or its request is under way.";
-        all.push((Error::Conflict(String::new()).into(), why));
-    }
-    all.extend(names.into_iter().filter_map(common));
-    if reads_query || body.is_some() || !headers.is_empty() {
-        let invalid = Error::Invalid(Vec::new());
-        all.push((invalid.into(), "What was sent has mistakes; each is named with its field."));
-    } else {
-        let invalid = Error::Invalid(Vec::new());
-        all.push((invalid.into(), "The query holds a parameter; this path takes none."));
-    }
-    let mut by_status: BTreeMap<u16, Vec<_>> = BTreeMap::new();
-    for (problem, why) in all {
-        by_status.entry(problem.status.as_u16()).or_default().push((problem, why));
-    }
-    by_status
-}
-
-fn problem_response(problems: &[(ProblemKind, &'static str)]) -> Value {
-    let mut kinds: Vec<_> =
-        problems.iter().map(|(problem, _)| format!("urn:adflight:{}", problem.kind)).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    let why: Vec<_> = problems.iter().map(|(_, why)| *why).collect();
-    let status = problems.first().map_or(0, |(problem, _)| problem.status.as_u16());
-    let schema = json!({
-        "$ref": PROBLEM,
-        "properties": {"type": {"enum": kinds}, "status": {"const": status}},
-    });
-    let mut response = json!({
-        "description": why.join(" "),
-        "content": {"application/problem+json": {"schema": schema}},
-    });
-    if status == StatusCode::TOO_MANY_REQUESTS.as_u16() {
-        let seconds = json!({"type": "integer", "minimum": 1});
-        response["headers"] = json!({"Retry-After": {
-            "required": true, "description": "Seconds to wait, at least.", "schema": seconds,
-        }});
-    }
-    if status == StatusCode::PAYLOAD_TOO_LARGE.as_u16() {
-        let text = format!("The body has more than {MAX_BODY_BYTES} bytes; of a webhook, {MAX_READ_BYTES}.");
-        response["description"] = text.into();
     }
     response
 }

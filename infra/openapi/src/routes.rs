@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use http::Method;
 use runtime::endpoint::Declaration;
 
 /// An endpoint of a function.
@@ -11,6 +12,14 @@ pub struct Route {
     pub function: &'static str,
     /// The endpoint's declaration.
     pub declaration: &'static Declaration,
+}
+
+impl Route {
+    /// Returns the methods with which it is asked for. What can be read can be asked for without its body.
+    pub fn methods(&self) -> Vec<Method> {
+        let head = (self.declaration.method == Method::GET).then_some(Method::HEAD);
+        std::iter::once(self.declaration.method.clone()).chain(head).collect()
+    }
 }
 
 impl Deref for Route {

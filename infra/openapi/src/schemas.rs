@@ -76,8 +76,10 @@ impl Schemas {
         rename(document, &|name| {
             if name.starts_with(REQUEST_MARKER) { input(name) } else { name.to_owned() }
         });
-        let sorted: Map<String, Value> = responses.into_iter().collect();
+        let mut sorted: Map<String, Value> = responses.into_iter().collect();
+        sorted.values_mut().for_each(describe_defaults);
         document["components"]["schemas"] = json!(sorted);
+        list_words(document);
         Ok(())
     }
 }
@@ -137,6 +139,76 @@ pub(crate) fn without_null(mut schema: Value) -> Value {
         }
     }
     schema
+}
+
+/// Moves the default of a property into its description: for generators a property with a default is one that is always
+/// there, also in what is sent.
+fn describe_defaults(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::Object(properties)) = object.get_mut("properties") {
+                for property in properties.values_mut().filter_map(Value::as_object_mut) {
+                    let default = property.remove("default").filter(|default| !default.is_null());
+                    if let Some(default) = default {
+                        let text = property.get("description").and_then(Value::as_str).unwrap_or_default();
+                        let text = format!("{text} By default `{default}`.").trim().to_owned();
+                        property.insert("description".to_owned(), text.into());
+                    }
+                }
+            }
+            object.values_mut().for_each(describe_defaults);
+        }
+        Value::Array(items) => items.iter_mut().for_each(describe_defaults),
+        _ => {}
+    }
+}
+
+/// Replaces alternatives that are each one word by a list of the words, which generators make an enum of. What each word
+/// means goes into the description.
+fn list_words(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            object.values_mut().for_each(list_words);
+            // Some of the words of a type: generators look at the type only.
+            if object.contains_key("enum") && object.remove("$ref").is_some() {
+                object.insert("type".to_owned(), "string".into());
+            }
+            let Some(words) = object.get("oneOf").and_then(Value::as_array).and_then(|all| words(all)) else {
+                return;
+            };
+            object.remove("oneOf");
+            let mut lines: Vec<String> =
+                object.get("description").and_then(Value::as_str).map(str::to_owned).into_iter().collect();
+            let meaning = |(word, meaning): &(Value, Option<String>)| {
+                meaning
+                    .as_ref()
+                    .map(|meaning| format!("- `{}`: {meaning}", word.as_str().unwrap_or_default()))
+            };
+            lines.extend(words.iter().filter_map(meaning));
+            object.insert("description".to_owned(), lines.join("\n").into());
+            object.insert("type".to_owned(), "string".into());
+            let words: Vec<_> = words.into_iter().map(|(word, _)| word).collect();
+            object.insert("enum".to_owned(), words.into());
+        }
+        Value::Array(items) => items.iter_mut().for_each(list_words),
+        _ => {}
+    }
+}
+
+/// Returns the words of alternatives with what each means, if all of them are words.
+fn words(alternatives: &[Value]) -> Option<Vec<(Value, Option<String>)>> {
+    let mut words = Vec::new();
+    for one in alternatives {
+        let meaning = one["description"].as_str().map(str::to_owned);
+        match (&one["const"], &one["enum"]) {
+            (word @ Value::String(_), _) => words.push((word.clone(), meaning)),
+            (_, Value::Array(several)) if several.iter().all(Value::is_string) => {
+                words.extend(several.iter().map(|word| (word.clone(), None)));
+            }
+            _ => return None,
+        }
+    }
+    Some(words)
 }
 
 fn refers_to(schema: &Value, names: &BTreeSet<String>) -> bool {

@@ -32,19 +32,22 @@ pub fn with_events(template: &str) -> anyhow::Result<String> {
     Ok(made)
 }
 
-/// One event, named after the operation.
+/// The events of an operation, named after it.
 fn event(route: &Route) -> String {
     let name: String = route.operation.id.split('_').map(capitalized).collect();
     let Route { declaration, .. } = route;
-    let method: &Method = &declaration.method;
     let path = declaration.path;
     let path = if path.contains('{') { format!("'{path}'") } else { path.to_owned() };
-    format!(
-        "        {name}:\n          Type: HttpApi\n          Properties: {{ApiId: !Ref Api, Method: {method}, Path: {path}}}\n"
-    )
+    let event = |method: Method| {
+        let suffix = if method == Method::HEAD { "Head" } else { "" };
+        format!(
+            "        {name}{suffix}:\n          Type: HttpApi\n          Properties: {{ApiId: !Ref Api, Method: {method}, Path: {path}}}\n"
+        )
+    };
+    route.methods().into_iter().map(event).collect()
 }
 
-fn capitalized(word: &str) -> String {
+pub(crate) fn capitalized(word: &str) -> String {
     let (first, rest) = word.split_at(usize::from(!word.is_empty()));
     first.to_ascii_uppercase() + rest
 }

@@ -8,12 +8,12 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::{browser, build, command, edge, python, root, run, say};
+use crate::{browser, build, clients, command, edge, python, root, run, say};
 
 const FILE: &str = "openapi.yaml";
 const VENV: &str = "target/api/schemathesis";
 /// The installed packages of tests/api/node.
-const PACKAGES: &str = "target/api/node";
+pub(crate) const PACKAGES: &str = "target/api/node";
 
 /// Writes the description of the API.
 pub(crate) fn write() -> anyhow::Result<()> {
@@ -32,17 +32,19 @@ pub(crate) fn test() -> anyhow::Result<()> {
         fs::remove_file(&counts).with_context(|| STATUS_COUNTS.to_owned())?;
     }
     let mut system = System::start()?;
-    // The operation that disconnects the ad account comes last, because nothing but connecting works after it.
+    let last = |operation| {
+        system.schemathesis(true, &["--include-operation-id", operation, "--phases", "coverage,fuzzing"])
+    };
+    // What disconnects the ad account comes last, and what deletes the workspace after it: nothing works any more then.
     let results = [
+        clients::test(SYSTEM),
         system.schemathesis(false, &[]),
-        system.schemathesis(
-            true,
-            &["--include-operation-id", "delete_connection", "--phases", "coverage,fuzzing"],
-        ),
         check_pages(),
         system.log_in_from_another_site(),
-        system.stop(),
+        last("delete_connection"),
+        last("delete_workspace"),
     ];
+    let results = results.into_iter().chain([system.stop()]);
     results.into_iter().collect::<anyhow::Result<()>>()?;
     check_every_operation_succeeded()
 }
@@ -65,6 +67,14 @@ fn check_every_operation_succeeded() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs the programs of the generated clients alone.
+pub(crate) fn test_clients() -> anyhow::Result<()> {
+    install()?;
+    let mut system = System::start()?;
+    let results = [clients::test(SYSTEM), system.stop()];
+    results.into_iter().collect()
+}
+
 /// Runs the HTML and accessibility validators from npm on every page that a person sees.
 pub(crate) fn test_pages() -> anyhow::Result<()> {
     install_packages()?;
@@ -78,6 +88,7 @@ pub(crate) fn test_pages() -> anyhow::Result<()> {
 pub(crate) fn install() -> anyhow::Result<()> {
     python::venv(VENV, "tests/api/locks/schemathesis.txt")?;
     install_packages()?;
+    clients::install()?;
     browser::install()
 }
 

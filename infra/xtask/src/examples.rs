@@ -1,7 +1,9 @@
 //! The worked examples of docs/develop.md: each is a patch that applies to the code of today, touches only the files that
-//! its recipe names, and, at night, passes the tests.
+//! its recipe names, and, at night, passes the tests. What is generated is left out of the patches and made anew.
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 
@@ -59,9 +61,23 @@ pub(crate) fn build() -> anyhow::Result<()> {
         git(&["reset", "--quiet", "--hard", "FETCH_HEAD"])?;
         git(&["clean", "--quiet", "-d", "--force"])?;
         git(&["apply", patch]).with_context(|| format!("{patch} cannot be applied"))?;
+        generate(&work)?;
         let mut tests = command("cargo", &["test", "--workspace", "--quiet"]);
         tests.current_dir(&work).env("CARGO_TARGET_DIR", root().join(TARGET));
         run(tests).with_context(|| format!("the tests do not hold with {patch}"))?;
+    }
+    Ok(())
+}
+
+/// Writes openapi.yaml and template.yaml of the clone anew.
+fn generate(work: &Path) -> anyhow::Result<()> {
+    for (file, task) in [("openapi.yaml", None), ("template.yaml", Some("template"))] {
+        let mut openapi = command("cargo", &["run", "--quiet", "--package", "openapi", "--"]);
+        openapi.args(task).current_dir(work).env("CARGO_TARGET_DIR", root().join(TARGET));
+        let path = work.join(file);
+        let output = openapi.stdin(File::open(&path)?).stderr(Stdio::inherit()).output()?;
+        ensure!(output.status.success(), "{file} cannot be generated ({})", output.status);
+        fs::write(&path, output.stdout)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 mod build;
 mod check;
+mod clients;
 mod edge;
 mod examples;
 mod hosts;
@@ -63,6 +64,8 @@ enum Task {
     Api,
     /// Judges of accessibility from npm, over every page that a person sees. `api` does that, too.
     Pages,
+    /// Runs the programs of the clients that generators make of openapi.yaml.
+    Clients,
     /// Writes openapi.yaml anew, as the routes say it. A test holds the file to them.
     Openapi,
     /// Writes the HttpApi events of template.yaml as the endpoints are declared. A test compares the two.
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
         Task::Build { arch } => build::bundles(arch),
         Task::Api => api::test(),
         Task::Pages => api::test_pages(),
+        Task::Clients => api::test_clients(),
         Task::Openapi => api::write(),
         Task::Template => template::write(),
         Task::Hosts { bundles: false } => hosts::all(hosts::Programs::Development),

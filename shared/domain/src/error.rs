@@ -17,6 +17,28 @@ pub enum Error {
     /// The state of the resource forbids the operation.
     #[error("{0}")]
     Conflict(String),
+    /// The same request is being executed; its response is available in a moment.
+    #[error("{0}")]
+    InProgress(String),
+    /// The `Idempotency-Key` belongs to another request; a new request takes a new key.
+    #[error("{0}")]
+    KeyReused(String),
+    /// The ad account is not selected, so nothing of it is synced.
+    #[error("{0}")]
+    NotSelected(String),
+    /// The entity holds no budget; it is on the campaign, or on its ad sets.
+    #[error("{0}")]
+    NoBudget(String),
+    /// The resource was changed since the client read it.
+    #[error(
+        "it was changed since {sent} was read and is {current} now; read it again and repeat the change on what it is now"
+    )]
+    StaleVersion {
+        /// The entity tag of `If-Match`.
+        sent: String,
+        /// The entity tag of the resource now.
+        current: String,
+    },
     /// The session's role does not allow the operation.
     #[error("{0}")]
     Forbidden(String),
@@ -56,6 +78,11 @@ impl Error {
             Self::Invalid(_)
             | Self::NotFound(_)
             | Self::Conflict(_)
+            | Self::InProgress(_)
+            | Self::KeyReused(_)
+            | Self::NotSelected(_)
+            | Self::NoBudget(_)
+            | Self::StaleVersion { .. }
             | Self::Forbidden(_)
             | Self::Reconnect(_)
             | Self::NeedPermission(_)

@@ -107,6 +107,12 @@ pub enum Job {
         /// Code of the deletion request.
         code: String,
     },
+    /// Deletes a workspace that one of its owners has deleted.
+    DeleteWorkspace {
+        /// The workspace.
+        #[serde(with = "trusted")]
+        workspace: Tenant,
+    },
     /// Syncs one entity that the platform has reported as changed.
     SyncEntity {
         /// The workspace.
@@ -187,7 +193,8 @@ impl Job {
             Self::CheckConnections
             | Self::CheckConnection { .. }
             | Self::DeauthorizeUser { .. }
-            | Self::DeleteUserData { .. } => Queue::AuthMeta,
+            | Self::DeleteUserData { .. }
+            | Self::DeleteWorkspace { .. } => Queue::AuthMeta,
             Self::SyncChunk { .. } => Queue::SyncMetricsChunk,
             Self::EvaluateRules { .. } => Queue::EvaluateRules,
             Self::WebhookChanges { .. } => Queue::WebhookIngest,
@@ -228,6 +235,7 @@ impl Job {
             Self::CheckConnections => unattributed("check_connections"),
             Self::DeauthorizeUser { .. } => unattributed("deauthorize_user"),
             Self::DeleteUserData { .. } => unattributed("delete_user_data"),
+            Self::DeleteWorkspace { workspace } => of("delete_workspace", workspace, None),
             Self::CheckConnection { workspace, .. } => of("check_connection", workspace, None),
             Self::ActivateCampaign { workspace, ad_account, .. } => {
                 of("activate_campaign", workspace, Some(ad_account))

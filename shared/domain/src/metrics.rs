@@ -238,11 +238,11 @@ impl FromStr for Metric {
     }
 }
 
-/// Measures as the API shows them: counts as numbers, money and ratios as decimal strings, and what is
-/// unknown left out.
+/// Metrics as the API shows them everywhere: counts as numbers, money and ratios as decimal strings, and what is unknown
+/// left out.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub struct MeasuresView {
+pub struct Metrics {
     impressions: u64,
     clicks: u64,
     spend: Decimal,
@@ -272,6 +272,20 @@ pub struct MeasuresView {
     actions: BTreeMap<String, Count>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     action_values: ByActionType,
+    /// People reached, where the platform reported this row as such: an ad and a day. Never summed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reach: Option<u64>,
+    /// Impressions per person, where there is a reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency: Option<Decimal>,
+}
+
+impl Metrics {
+    /// Adds what the platform reported for this row and which cannot be summed.
+    #[must_use]
+    pub fn with_reach(self, reach: Option<u64>, frequency: Option<Decimal>) -> Self {
+        Self { reach, frequency, ..self }
+    }
 }
 
 /// A count as a JSON number: an integer, but for the fractions that modelled conversions may have.
@@ -288,7 +302,7 @@ impl Serialize for Count {
     }
 }
 
-impl From<&Measures> for MeasuresView {
+impl From<&Measures> for Metrics {
     fn from(m: &Measures) -> Self {
         Self {
             impressions: m.impressions,
@@ -307,6 +321,8 @@ impl From<&Measures> for MeasuresView {
             by_window: m.by_window.clone(),
             actions: m.actions.iter().map(|(action, value)| (action.clone(), Count(*value))).collect(),
             action_values: m.action_values.clone(),
+            reach: None,
+            frequency: None,
         }
     }
 }

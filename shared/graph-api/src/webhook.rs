@@ -43,14 +43,15 @@ pub struct Envelope {
 #[cfg_attr(feature = "describe", schemars(rename = "WebhookEntry"))]
 struct Entry {
     #[serde(default)]
+    #[cfg_attr(feature = "describe", schemars(with = "String"))]
     id: Value,
     /// Unix seconds, which may have a decimal point.
     #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(with = "f64"))]
     time: Value,
-    #[cfg_attr(feature = "describe", schemars(with = "Vec<Change>"))]
+    #[cfg_attr(feature = "describe", schemars(with = "Option<Vec<Change>>"))]
     changes: Option<Vec<Box<RawValue>>>,
-    #[cfg_attr(feature = "describe", schemars(with = "Vec<String>"))]
+    #[cfg_attr(feature = "describe", schemars(with = "Option<Vec<String>>"))]
     changed_fields: Option<Vec<String>>,
 }
 

@@ -82,13 +82,13 @@ impl<'a> Idempotency<'a> {
         }
         let in_progress = || {
             let why = "a request with this Idempotency-Key is under way; ask again in a moment";
-            Error::Conflict(why.to_owned())
+            Error::InProgress(why.to_owned())
         };
         let earlier = self.table.idempotency_record(&self.rate_limit_key, &self.key_hash).await?;
         let earlier = earlier.ok_or_else(in_progress)?;
         if earlier.request_hash.is_some_and(|hash| hash != self.request_hash) {
             let why = "this Idempotency-Key was used with another method, path or body; take a new key for a new request";
-            return Err(Error::Conflict(why.to_owned()));
+            return Err(Error::KeyReused(why.to_owned()));
         }
         if earlier.response.is_some() {
             return Ok(earlier.response);

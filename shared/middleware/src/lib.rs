@@ -4,13 +4,15 @@ mod authentication;
 mod idempotency;
 pub mod lambda;
 mod rate_limiter;
+mod representation;
+pub mod version;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::Error;
 use domain::id::MemberId;
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 use runtime::endpoint::{Access, Declaration, Endpoint, Principal};
 use runtime::session::Session;
 use runtime::telemetry::UnitOfWork;
@@ -20,7 +22,8 @@ use store::audit::{Actor, AuditEvent};
 use store::rate_limit_key::RateLimitKey;
 
 use crate::idempotency::Idempotency;
-use crate::rate_limiter::RateLimiter;
+use crate::rate_limiter::{Admission, RateLimiter};
+use crate::representation::Representation;
 
 /// Middleware of one function. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -70,6 +73,7 @@ impl Middleware {
         request: Request<Bytes>,
     ) -> Result<Response, Box<Response>> {
         let (endpoint, path) = router::find(endpoints, &request)?;
+        let representation = Representation::requested(&request, &endpoint.declaration).map_err(reject)?;
         let principal = match endpoint.declaration.access {
             Access::Public => Principal::Anonymous,
             Access::User => Principal::User(self.authenticate(&request).await?),
@@ -79,23 +83,33 @@ impl Middleware {
             }
         };
         let caller = rate_limit_key(&principal);
-        if let Some(caller) = &caller {
-            self.limit_rate(caller).await?;
-        }
+        let limits = match &caller {
+            Some(caller) => self.limit_rate(caller).await?,
+            None => HeaderMap::new(),
+        };
         let idempotency = self.idempotency(&endpoint.declaration, caller, &request).map_err(reject)?;
         let handler = endpoint.call(function.clone(), principal, path, request);
         let response = match idempotency {
             Some(idempotency) => idempotency.execute(handler).await,
             None => handler.await,
         };
-        response.map_err(reject)
+        let mut response = response.unwrap_or_else(|error| problem::to_response(&error));
+        response.headers_mut().extend(limits);
+        Ok(representation.apply(response))
     }
 
-    async fn limit_rate(&self, caller: &RateLimitKey) -> Result<(), Box<Response>> {
+    /// Counts a request. Returns the headers that say how many more there are.
+    async fn limit_rate(&self, caller: &RateLimitKey) -> Result<HeaderMap, Box<Response>> {
         let now = self.clock.now();
         match self.rate_limiter.acquire(&self.table, caller, now).await.map_err(reject)? {
-            None => Ok(()),
-            Some(until) => Err(Box::new(problem::too_many_requests(until.duration_since(now)))),
+            Admission::Granted { left } => Ok(self.rate_limiter.headers(left, 60)),
+            Admission::Exhausted { until } => {
+                let wait = u64::try_from(until.duration_since(now).as_millis()).unwrap_or(0);
+                let seconds = wait.div_ceil(1000).max(1);
+                let mut response = problem::too_many_requests(seconds);
+                response.headers_mut().extend(self.rate_limiter.headers(0, seconds));
+                Err(Box::new(response))
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::Error;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 use store::Table;
 use store::rate_limit::AcquireRequest;
@@ -34,8 +35,8 @@ pub(crate) struct RateLimiter {
 
 #[derive(Debug, Clone, Copy)]
 enum CachedState {
-    /// Acquired and unused requests.
-    Available { count: u32, until: Timestamp },
+    /// Acquired and unused requests, and those left in the bucket when they were acquired.
+    Available { count: u32, left: u32, until: Timestamp },
     /// No request is available before `until`.
     Exhausted { until: Timestamp },
 }
@@ -49,22 +50,20 @@ impl RateLimiter {
         }
     }
 
-    /// Counts a request. Returns until when the limit is exhausted, if it is.
+    /// Counts a request.
     pub(crate) async fn acquire(
         &self,
         table: &Table,
         rate_limit_key: &RateLimitKey,
         now: Timestamp,
-    ) -> Result<Option<Timestamp>, Error> {
+    ) -> Result<Admission, Error> {
         match self.acquire_cached(rate_limit_key, now) {
-            CacheLookup::Granted => return Ok(None),
-            CacheLookup::Exhausted { until } => return Ok(Some(until)),
+            CacheLookup::Known(admission) => return Ok(admission),
             CacheLookup::Unknown { .. } => {}
         }
         let _taking = self.acquiring.lock().await;
         let busy = match self.acquire_cached(rate_limit_key, now) {
-            CacheLookup::Granted => return Ok(None),
-            CacheLookup::Exhausted { until } => return Ok(Some(until)),
+            CacheLookup::Known(admission) => return Ok(admission),
             CacheLookup::Unknown { busy } => busy,
         };
         let batch = (self.per_minute / MAX_WRITES_PER_MINUTE).max(1);
@@ -73,29 +72,36 @@ impl RateLimiter {
         for count in [batch, 1] {
             let wanted = AcquireRequest { count, per_minute: self.per_minute, busy };
             match table.acquire(rate_limit_key, wanted, now).await? {
-                Ok(()) => {
-                    self.put(
-                        rate_limit_key,
-                        CachedState::Available { count: count - 1, until: now + BATCH_TTL },
-                        now,
-                    );
-                    return Ok(None);
+                Ok(left) => {
+                    let cached = CachedState::Available { count: count - 1, left, until: now + BATCH_TTL };
+                    self.put(rate_limit_key, cached, now);
+                    return Ok(Admission::Granted { left: left + count - 1 });
                 }
                 Err(later) => until = later,
             }
         }
         self.put(rate_limit_key, CachedState::Exhausted { until }, now);
-        Ok(Some(until))
+        Ok(Admission::Exhausted { until })
+    }
+
+    /// Returns the headers of the IETF draft on rate limits: the limit per minute, and what is left of it for how many
+    /// seconds.
+    pub(crate) fn headers(&self, left: u32, seconds: u64) -> HeaderMap {
+        let policy = format!("\"requests\";q={};w=60", self.per_minute);
+        let limit = format!("\"requests\";r={left};t={seconds}");
+        let header = |name, text: String| HeaderValue::try_from(text).ok().map(|value| (name, value));
+        let policy = header(HeaderName::from_static("ratelimit-policy"), policy);
+        policy.into_iter().chain(header(HeaderName::from_static("ratelimit"), limit)).collect()
     }
 
     fn acquire_cached(&self, rate_limit_key: &RateLimitKey, now: Timestamp) -> CacheLookup {
         match self.cache().get_mut(rate_limit_key) {
-            Some(CachedState::Available { count, until }) if *count > 0 && is_before(now, *until) => {
+            Some(CachedState::Available { count, left, until }) if *count > 0 && is_before(now, *until) => {
                 *count -= 1;
-                CacheLookup::Granted
+                CacheLookup::Known(Admission::Granted { left: *left + *count })
             }
             Some(CachedState::Exhausted { until }) if is_before(now, *until) => {
-                CacheLookup::Exhausted { until: *until }
+                CacheLookup::Known(Admission::Exhausted { until: *until })
             }
             Some(CachedState::Available { until, .. } | CachedState::Exhausted { until }) => {
                 CacheLookup::Unknown { busy: is_before(now, *until + BATCH_TTL) }
@@ -123,11 +129,17 @@ impl RateLimiter {
     }
 }
 
+/// Whether a request is admitted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Admission {
+    /// It is, and this many more would be.
+    Granted { left: u32 },
+    /// None is before `until`.
+    Exhausted { until: Timestamp },
+}
+
 enum CacheLookup {
-    Granted,
-    Exhausted {
-        until: Timestamp,
-    },
+    Known(Admission),
     Unknown {
         /// Whether this process asked the table recently.
         busy: bool,

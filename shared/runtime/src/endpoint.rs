@@ -66,6 +66,8 @@ pub struct Declaration {
     /// Whether it handles repeated requests itself, with stronger guarantees than the middleware, or its response must
     /// not be stored.
     pub handles_own_idempotency: bool,
+    /// Whether it refuses to change what was changed since the version of `If-Match`.
+    pub checks_version: bool,
     /// Maximum body size in bytes.
     pub max_body_bytes: usize,
     /// Inputs and outputs, for the documentation.
@@ -218,6 +220,7 @@ impl<C> Unnamed<C> {
             path,
             access,
             handles_own_idempotency: false,
+            checks_version: false,
             max_body_bytes: MAX_BODY_BYTES,
             #[cfg(feature = "describe")]
             operation: Operation::default(),
@@ -300,6 +303,12 @@ impl<C> Builder<C> {
     /// guarantees, or its response must not be stored.
     pub fn handles_own_idempotency(mut self) -> Self {
         self.declaration.handles_own_idempotency = true;
+        self
+    }
+
+    /// Declares that the handler holds `If-Match` against what it changes.
+    pub fn checks_version(mut self) -> Self {
+        self.declaration.checks_version = true;
         self
     }
 

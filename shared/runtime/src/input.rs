@@ -1,18 +1,20 @@
 //! Strict parsing of input: JSON bodies, queries and paths.
 //!
 //! serde alone accepts a list for a struct, by position, and the last of several values with one name. Here an object
-//! must be an object, each name may occur once, and an error names its field.
+//! must be an object, each name may occur once, and errors name their fields in the words of JSON.
 
+mod mistakes;
 mod value;
+mod words;
 
 use domain::FieldError;
 use serde::de::DeserializeOwned;
 
 use self::value::{InputError, Value};
 
-/// Parses a JSON body.
-pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
-    let invalid = |problem: String| FieldError::new("body", problem);
+/// Parses a JSON body. Returns every mistake that can be found.
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Vec<FieldError>> {
+    let invalid = |problem: String| vec![FieldError::new("body", problem)];
     if body.trim_ascii().is_empty() {
         return Err(invalid("is missing; send a JSON object".to_owned()));
     }
@@ -21,19 +23,24 @@ pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     if !matches!(value, Value::Object(_)) {
         return Err(invalid("must be a JSON object".to_owned()));
     }
-    T::deserialize(value).map_err(|error| error.into_field_error("body"))
+    mistakes::deserialize(value, "body")
 }
 
-/// Parses a query: values are text, and lists are comma-separated.
-pub(crate) fn query<T: DeserializeOwned>(pairs: &[(String, String)]) -> Result<T, FieldError> {
-    let pairs = pairs.iter().map(|(name, value)| (name.clone(), Value::Query(value.clone())));
-    T::deserialize(Value::Object(pairs.collect()))
-        .map_err(|error: InputError| error.into_field_error("query"))
+/// Parses a query: values are text, and a list is comma-separated, given several times, or both.
+pub(crate) fn query<T: DeserializeOwned>(pairs: &[(String, String)]) -> Result<T, Vec<FieldError>> {
+    let mut values: Vec<(String, Value)> = Vec::new();
+    for (name, value) in pairs {
+        match values.iter_mut().find(|(known, _)| known == name) {
+            Some((_, Value::Query(texts))) => texts.push(value.clone()),
+            _ => values.push((name.clone(), Value::Query(vec![value.clone()]))),
+        }
+    }
+    mistakes::deserialize(Value::Object(values), "query")
 }
 
 /// Parses the parameters of a path. The error names the parameter.
 pub(crate) fn path<T: DeserializeOwned>(pairs: &[(&str, String)]) -> Result<T, FieldError> {
-    let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), Value::Query(value.clone())));
+    let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), Value::Query(vec![value.clone()])));
     T::deserialize(Value::Object(pairs.collect())).map_err(|error: InputError| error.into_field_error("path"))
 }
 
@@ -61,7 +68,8 @@ mod tests {
     }
 
     fn error_of(body: &str) -> String {
-        json::<Order>(body.as_bytes()).unwrap_err().to_string()
+        let mistakes = json::<Order>(body.as_bytes()).unwrap_err();
+        mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
     }
 
     #[test]
@@ -80,19 +88,43 @@ mod tests {
             (r#"{"name":"\ud800"}"#, "body: is not JSON"),
             (r#"{"name":"x"} {}"#, "body: is not JSON"),
             ("{}", "name: is missing"),
-            (r#"{"name":1}"#, "name: "),
+            (r#"{"name":1}"#, "name: must be a text, not 1"),
+            (r#"{"name":null}"#, "name: must be a text, not null"),
+            (r#"{"name":"x","sizes":{}}"#, "sizes: must be a list, not an object"),
             (r#"{"name":"x","nmae":"y"}"#, "nmae: is not known here; known are name, sizes, count, to"),
             (r#"{"name":"x","name":"x"}"#, "name: is given more than once"),
             (r#"{"name":"x","sizes":["small","huge"]}"#, "sizes[1]: must be one of small, large"),
             (r#"{"name":"x","sizes":[{"small":null}]}"#, "sizes[0]: "),
             (r#"{"name":"x","count":1.5}"#, "count: "),
-            (r#"{"name":"x","count":-1}"#, "count: "),
+            (r#"{"name":"x","count":-1}"#, "count: must be a whole number from 0 to 4294967295, not -1"),
+            (r#"{"name":"x","count":true}"#, "count: must be a whole number from 0 to 4294967295, not true"),
             (r#"{"name":"x","count":4294967296}"#, "count: "),
             (r#"{"name":"x","to":["y",[],1,null]}"#, "to: "),
             (r#"{"name":"x","to":{"name":"y","to":{"name":null}}}"#, "to.to.name: "),
         ] {
             let error = error_of(body);
             assert!(error.starts_with(said), "{body} → {error}");
+            assert!(!error.contains(" | "), "{body} → {error}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_said_once() {
+        for (body, said) in [
+            (r#"{"name":1,"count":-1,"nmae":2}"#, &["name", "count", "nmae"][..]),
+            (r#"{"sizes":["huge","small",null],"count":"1"}"#, &["sizes[0]", "sizes[2]", "count", "name"]),
+            (
+                r#"{"to":{"count":"x","to":{}},"count":[]}"#,
+                &["to.count", "to.to.name", "to.name", "count", "name"],
+            ),
+            (r#"{"name":"x","name":"y","count":{}}"#, &["name", "count"]),
+        ] {
+            let mistakes = json::<Order>(body.as_bytes()).unwrap_err();
+            let mut fields: Vec<_> = mistakes.iter().map(|mistake| mistake.field.as_str()).collect();
+            let mut said = said.to_vec();
+            fields.sort_unstable();
+            said.sort_unstable();
+            assert_eq!(fields, said, "{body} → {mistakes:?}");
         }
     }
 
@@ -100,13 +132,18 @@ mod tests {
     fn a_query_has_each_name_once_and_numbers_in_digits() {
         let ask = |pairs: &[(&str, &str)]| {
             let pairs: Vec<_> = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-            query::<Order>(&pairs).map_err(|invalid| invalid.to_string())
+            let said = |mistakes: Vec<FieldError>| {
+                mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
+            };
+            query::<Order>(&pairs).map_err(said)
         };
         let order = ask(&[("name", "x"), ("sizes", "small,large"), ("count", "7")]).unwrap();
         assert_eq!(
             order,
             Order { name: "x".to_owned(), sizes: vec![Size::Small, Size::Large], count: Some(7), to: None }
         );
+        let several = [("name", "x"), ("sizes", "small"), ("sizes", "large,small")];
+        assert_eq!(ask(&several).unwrap().sizes, [Size::Small, Size::Large, Size::Small]);
         for (pairs, said) in [
             (&[("name", "x"), ("name", "x")][..], "name: is given more than once"),
             (&[("name", "x"), ("count", "+7")], "count: "),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use domain::Error;
 use domain::job::{Job, Queue};
 use http::Request;
-use http::header::SET_COOKIE;
+use http::header::{CONTENT_ENCODING, SET_COOKIE};
 use jiff::Timestamp;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
@@ -268,11 +268,12 @@ fn gateway_response(response: Response) -> ApiGatewayV2httpResponse {
         .collect();
     parts.headers.remove(SET_COOKIE);
     gateway.headers = parts.headers;
+    let is_text = !gateway.headers.contains_key(CONTENT_ENCODING);
     gateway.body = Some(match String::from_utf8(body.to_vec()) {
-        Ok(text) => Body::Text(text),
-        Err(bytes) => {
+        Ok(text) if is_text => Body::Text(text),
+        Ok(_) | Err(_) => {
             gateway.is_base64_encoded = true;
-            Body::Binary(bytes.into_bytes())
+            Body::Binary(body.to_vec())
         }
     });
     gateway

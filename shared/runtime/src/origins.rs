@@ -4,14 +4,16 @@ use domain::FieldError;
 use http::{Method, Uri};
 
 /// Methods of the API, which a browser of an allowed origin may use.
-pub const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+pub const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// Request headers that a browser of an allowed origin may send.
-pub const REQUEST_HEADERS: [&str; 4] =
-    ["authorization", "content-type", "idempotency-key", "x-correlation-id"];
+pub const REQUEST_HEADERS: [&str; 6] =
+    ["authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "x-correlation-id"];
 
 /// Response headers that a script of an allowed origin may read.
-pub const RESPONSE_HEADERS: [&str; 3] = ["location", "retry-after", "x-correlation-id"];
+pub const RESPONSE_HEADERS: [&str; 6] =
+    ["etag", "location", "ratelimit", "ratelimit-policy", "retry-after", "x-correlation-id"];
 
 /// Seconds for which a browser may remember a preflight.
 pub const MAX_AGE_SECONDS: u64 = 3600;

@@ -3,7 +3,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::FieldError;
+use http::Request;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::router::parse_query;
 
 /// `limit`: rows per page, `DEFAULT` unless given and at most `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -32,20 +36,35 @@ impl<const DEFAULT: u16, const MAX: u16> TryFrom<u64> for Limit<DEFAULT, MAX> {
     }
 }
 
-/// `after`: the position at which a list continues. Opaque to the caller.
+/// `after`: the position at which a list continues. Opaque to the caller, and bound to the parameters of the list: with
+/// others the position would mean another place, or none.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Cursor(String);
+pub struct Cursor {
+    parameters: String,
+    position: String,
+}
 
 impl Cursor {
     /// Returns the position at which the previous page ended.
     pub fn position(&self) -> &str {
-        &self.0
+        &self.position
     }
 
     /// Returns the error of an `after` that is no position of this list.
     pub fn invalid() -> FieldError {
         FieldError::new("after", "must be the `after` of the page before")
+    }
+
+    /// Refuses a cursor of a list with other parameters. A query without a readable cursor is refused elsewhere.
+    pub(crate) fn check<B>(request: &Request<B>, query: &[(String, String)]) -> Result<(), FieldError> {
+        let after = query.iter().find(|(name, _)| name == AFTER);
+        let cursor = after.and_then(|(_, text)| Self::try_from(text.clone()).ok());
+        if cursor.is_none_or(|cursor| cursor.parameters == parameters(request)) {
+            return Ok(());
+        }
+        let message = "belongs to a list with other parameters; repeat those, or leave it out to begin anew";
+        Err(FieldError::new(AFTER, message))
     }
 }
 
@@ -53,14 +72,31 @@ impl TryFrom<String> for Cursor {
     type Error = String;
 
     fn try_from(cursor: String) -> Result<Self, String> {
-        let position = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        position.filter(|position| !position.is_empty()).map(Self).ok_or_else(|| Self::invalid().message)
+        let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let parts = text.as_deref().and_then(|text| text.split_once(' '));
+        let parts = parts.filter(|(_, position)| !position.is_empty());
+        let (parameters, position) = parts.ok_or_else(|| Self::invalid().message)?;
+        Ok(Self { parameters: parameters.to_owned(), position: position.to_owned() })
     }
 }
 
-/// Encodes a position as an opaque cursor.
-pub fn encode_cursor(position: &str) -> String {
-    URL_SAFE_NO_PAD.encode(position)
+const AFTER: &str = "after";
+
+/// Parameters that may differ from page to page.
+const OF_A_PAGE: [&str; 2] = [AFTER, "limit"];
+
+/// Returns the cursor of a position in the list of a request.
+pub fn encode_cursor<B>(request: &Request<B>, position: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{} {position}", parameters(request)))
+}
+
+/// Identifies the list of a request: its path and its parameters, in whatever order.
+fn parameters<B>(request: &Request<B>) -> String {
+    let mut query = parse_query(request.uri().query().unwrap_or_default());
+    query.retain(|(name, _)| !OF_A_PAGE.contains(&name.as_str()));
+    query.sort();
+    let digest = Sha256::digest(format!("{} {query:?}", request.uri().path()));
+    URL_SAFE_NO_PAD.encode(digest.get(..6).unwrap_or_default())
 }
 
 #[cfg(feature = "describe")]

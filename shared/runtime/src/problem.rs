@@ -3,7 +3,6 @@
 use domain::Error;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
-use jiff::SignedDuration;
 use serde::Serialize;
 
 use crate::response::Response;
@@ -18,10 +17,18 @@ pub struct Problem<'a> {
     r#type: String,
     /// The kind in words.
     title: &'static str,
+    #[serde(skip)]
+    kind: &'static str,
     /// The status of the answer.
     status: u16,
     /// What happened, and what to do about it.
     detail: &'a str,
+    /// The entity tag of `If-Match`, where the resource was changed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<&'a str>,
+    /// The entity tag that the resource has instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<&'a str>,
     /// The fields that were refused, with what would be right.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError<'a>>,
@@ -46,6 +53,17 @@ pub fn classify(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid-input", "The request has a mistake"),
         Error::NotFound(_) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
         Error::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Not possible in the present state"),
+        Error::InProgress(_) => (StatusCode::CONFLICT, "in-progress", "The same request is under way"),
+        Error::KeyReused(_) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            "The Idempotency-Key belongs to another request",
+        ),
+        Error::NotSelected(_) => (StatusCode::CONFLICT, "not-selected", "The ad account is not selected"),
+        Error::NoBudget(_) => (StatusCode::CONFLICT, "no-budget", "There is no budget to change here"),
+        Error::StaleVersion { .. } => {
+            (StatusCode::PRECONDITION_FAILED, "stale-version", "It was changed since it was read")
+        }
         Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
         Error::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "throttled", "Meta asks us to wait"),
         Error::Reconnect(_) => (StatusCode::CONFLICT, "reconnect", "The connection to Meta must be renewed"),
@@ -87,27 +105,38 @@ pub fn public_parts(error: &Error) -> (StatusCode, &'static str, String) {
 pub fn to_response(error: &Error) -> Response {
     let (_, kind, _) = classify(error);
     let (status, title, detail) = public_parts(error);
-    let errors = match error {
+    let mut problem = Problem::new(status, kind, title, &detail);
+    match error {
         Error::Invalid(fields) => {
-            fields.iter().map(|field| FieldError { field: &field.field, message: &field.message }).collect()
+            let refused = fields.iter();
+            problem.errors =
+                refused.map(|field| FieldError { field: &field.field, message: &field.message }).collect();
         }
-        _ => Vec::new(),
-    };
-    let mut response = problem(status, kind, title, &detail, errors);
+        Error::StaleVersion { sent, current } => {
+            (problem.sent, problem.current) = (Some(sent.as_str()), Some(current.as_str()));
+        }
+        _ => {}
+    }
+    let mut response = problem.into_response();
     set_retry_after(error, &mut response);
     response
 }
 
+/// Seconds after which to ask again for the response of a request that is under way.
+const IN_PROGRESS_SECONDS: u64 = 2;
+
 /// Sets Retry-After if the error has a delay.
 pub fn set_retry_after(error: &Error, response: &mut Response) {
-    if let Error::RateLimited { retry_after: after, .. } = error {
-        response.headers_mut().insert(RETRY_AFTER, after.as_secs().max(1).into());
-    }
+    let seconds = match error {
+        Error::RateLimited { retry_after: after, .. } => after.as_secs().max(1),
+        Error::InProgress(_) => IN_PROGRESS_SECONDS,
+        _ => return,
+    };
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
 }
 
-/// Creates the response of a rate-limited request.
-pub fn too_many_requests(wait: SignedDuration) -> Response {
-    let seconds = u64::try_from(wait.as_millis()).unwrap_or(0).div_ceil(1000).max(1);
+/// Creates the response of a rate-limited request, which has room again after `seconds`.
+pub fn too_many_requests(seconds: u64) -> Response {
     let detail = format!("This workspace has used up its requests; the next one has room in {seconds} s.");
     let mut response =
         plain(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", &detail);
@@ -117,30 +146,33 @@ pub fn too_many_requests(wait: SignedDuration) -> Response {
 
 /// Creates a problem without field errors, about the request line or the session.
 pub fn plain(status: StatusCode, kind: &'static str, title: &'static str, detail: &str) -> Response {
-    problem(status, kind, title, detail, Vec::new())
+    Problem::new(status, kind, title, detail).into_response()
 }
 
-fn problem(
-    status: StatusCode,
-    kind: &'static str,
-    title: &'static str,
-    detail: &str,
-    errors: Vec<FieldError<'_>>,
-) -> Response {
-    telemetry::record_problem(kind);
-    let problem = Problem {
-        r#type: format!("urn:adflight:{kind}"),
-        title,
-        status: status.as_u16(),
-        detail,
-        errors,
-        correlation: telemetry::correlation_id(),
-    };
-    crate::response::typed(
-        status,
-        "application/problem+json",
-        serde_json::to_vec(&problem).unwrap_or_default(),
-    )
+impl<'a> Problem<'a> {
+    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: &'a str) -> Self {
+        Self {
+            r#type: format!("urn:adflight:{kind}"),
+            title,
+            kind,
+            status: status.as_u16(),
+            detail,
+            sent: None,
+            current: None,
+            errors: Vec::new(),
+            correlation: telemetry::correlation_id(),
+        }
+    }
+
+    fn into_response(self) -> Response {
+        telemetry::record_problem(self.kind);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        crate::response::typed(
+            status,
+            "application/problem+json",
+            serde_json::to_vec(&self).unwrap_or_default(),
+        )
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::input;
 use crate::operation::Described;
 #[cfg(feature = "describe")]
 use crate::operation::{Body, SchemaFn};
+use crate::page::Cursor;
 use crate::router::{Parameters, parse_query};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -129,7 +130,7 @@ impl<T: DeserializeOwned + Described> FromBody for Json<T> {
         {
             return Err(FieldError::new("Content-Type", "must be application/json").into());
         }
-        Ok(Self(input::json(request.body())?))
+        Ok(Self(input::json(request.body()).map_err(Error::Invalid)?))
     }
 
     #[cfg(feature = "describe")]
@@ -180,8 +181,8 @@ where
     Q: DeserializeOwned,
     B: FromBody,
 {
-    /// Parses path, query and body, in this order. An invalid id in the path is [`Error::NotFound`]; errors in query
-    /// and body are [`Error::Invalid`].
+    /// Parses path, query and body. An invalid id in the path is [`Error::NotFound`]; the mistakes of query and body are
+    /// one [`Error::Invalid`].
     pub(crate) fn read(
         principal: Principal,
         path: &Parameters,
@@ -190,9 +191,14 @@ where
         let wrong_pairing = || Error::Internal("an endpoint was called by another kind of caller".to_owned());
         let caller = C::from_principal(principal).ok_or_else(wrong_pairing)?;
         let path = input::path(path).map_err(|error| Error::NotFound(format!("this {}", error.field)))?;
-        let query = query(&request)?;
-        let body = B::from_body(&request)?;
-        Ok(Self { caller, path, query, body, request })
+        match (query(&request), B::from_body(&request)) {
+            (Ok(query), Ok(body)) => Ok(Self { caller, path, query, body, request }),
+            (Err(Error::Invalid(mut mistakes)), Err(Error::Invalid(more))) => {
+                mistakes.extend(more);
+                Err(Error::Invalid(mistakes))
+            }
+            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+        }
     }
 }
 
@@ -228,8 +234,11 @@ pub fn idempotency_key(request: &Request<Bytes>) -> Result<Option<&str>, FieldEr
 }
 
 /// Parses the query of a request.
-pub fn query<Q: DeserializeOwned>(request: &Request<Bytes>) -> Result<Q, FieldError> {
-    input::query(&parse_query(request.uri().query().unwrap_or_default()))
+pub fn query<Q: DeserializeOwned>(request: &Request<Bytes>) -> Result<Q, Error> {
+    let pairs = parse_query(request.uri().query().unwrap_or_default());
+    let query = input::query(&pairs).map_err(Error::Invalid)?;
+    Cursor::check(request, &pairs)?;
+    Ok(query)
 }
 
 /// Returns a header that occurs once and is text.

@@ -24,9 +24,32 @@ pub fn too_large(max_bytes: usize) -> Response {
     problem::plain(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", &detail)
 }
 
-/// Checks whether an endpoint has this path, with any method.
-pub fn has_path<E: AsRef<Declaration>>(endpoints: &[E], path: &str) -> bool {
-    endpoints.iter().any(|endpoint| match_path(endpoint.as_ref().path, path).is_some())
+/// How well endpoints fit a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// None has its path.
+    None,
+    /// One has its path, with another method.
+    Path,
+    /// One serves it.
+    Full,
+}
+
+/// Returns how well a function's endpoints fit a request.
+pub fn fit<E: AsRef<Declaration>>(endpoints: &[E], request: &Request<Bytes>) -> Fit {
+    let path = request.uri().path();
+    let mut with_path =
+        endpoints.iter().filter(|one| match_path(one.as_ref().path, path).is_some()).peekable();
+    if with_path.peek().is_none() {
+        return Fit::None;
+    }
+    let method = served_method(request);
+    if with_path.any(|endpoint| endpoint.as_ref().method == method) { Fit::Full } else { Fit::Path }
+}
+
+/// What can be read can be asked for without its body.
+fn served_method(request: &Request<Bytes>) -> &Method {
+    if request.method() == Method::HEAD { &Method::GET } else { request.method() }
 }
 
 /// Parameters of a path, by name.
@@ -48,8 +71,13 @@ pub fn find<'a, E: AsRef<Declaration>>(
         .collect();
     let Some((endpoint, _)) = candidates.first() else { return Err(not_found()) };
     telemetry::record_operation(endpoint.as_ref().path);
-    let methods: Vec<_> = candidates.iter().map(|(endpoint, _)| endpoint.as_ref().method.clone()).collect();
-    let found = candidates.into_iter().find(|(endpoint, _)| endpoint.as_ref().method == request.method());
+    let mut methods: Vec<_> =
+        candidates.iter().map(|(endpoint, _)| endpoint.as_ref().method.clone()).collect();
+    if methods.contains(&Method::GET) {
+        methods.push(Method::HEAD);
+    }
+    let method = served_method(request);
+    let found = candidates.into_iter().find(|(endpoint, _)| endpoint.as_ref().method == method);
     let Some(found) = found else {
         let methods: Vec<_> = methods.iter().map(Method::as_str).collect();
         let methods = methods.join(", ");

@@ -224,14 +224,18 @@ impl Table {
     pub async fn update_launch_defaults(
         &self,
         ws: &Tenant,
-        id: &AdAccountId,
+        account: &AdAccount,
         defaults: &PlatformData,
         event: &EventRecord,
     ) -> Result<(), StoreError> {
-        let values = vec![(":defaults", to_attribute_value(defaults)?)];
-        let condition = Some("attribute_exists(pk)");
-        let row =
-            self.update_action(&key::account(ws, id), "SET launch_defaults = :defaults", condition, values)?;
+        let values = vec![
+            (":defaults", to_attribute_value(defaults)?),
+            (":before", to_attribute_value(&account.launch_defaults)?),
+        ];
+        let unchanged =
+            "attribute_exists(pk) AND (attribute_not_exists(launch_defaults) OR launch_defaults = :before)";
+        let set = "SET launch_defaults = :defaults";
+        let row = self.update_action(&key::account(ws, &account.id), set, Some(unchanged), values)?;
         self.transact_recorded(ws, vec![row], [event]).await
     }
 

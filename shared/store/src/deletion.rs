@@ -305,7 +305,7 @@ impl Table {
     }
 
     /// Lists every rule that may have decisions, including removed rules.
-    async fn rule_ids(&self, ws: &Tenant) -> Result<Vec<RuleId>, StoreError> {
+    pub(crate) async fn rule_ids(&self, ws: &Tenant) -> Result<Vec<RuleId>, StoreError> {
         let mut ids = Vec::new();
         for prefix in ["RULE#", key::REMOVED_RULE_PREFIX] {
             let rows = self.query_prefix::<ItemKey>(&key::workspace(ws), prefix).await?;
@@ -315,7 +315,7 @@ impl Table {
     }
 
     /// Lists the first keys of a partition, only of items about an account where one is given.
-    async fn list_keys(
+    pub(crate) async fn list_keys(
         &self,
         pk: &str,
         prefix: &str,
@@ -345,7 +345,7 @@ impl Table {
         }
     }
 
-    async fn delete_keys(&self, keys: Vec<Key>) -> Result<(), StoreError> {
+    pub(crate) async fn delete_keys(&self, keys: Vec<Key>) -> Result<(), StoreError> {
         for some in keys.chunks(100) {
             let actions: Result<Vec<_>, _> = some.iter().map(|key| self.delete_action(key)).collect();
             self.transact(actions?).await?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key;
 use crate::rate_limit_key::RateLimitKey;
-use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
+use crate::table::{ConditionExpression, StoreError, Table, number, text};
 
 /// Time for which a key identifies the same request.
 const IDEMPOTENCY_TTL: SignedDuration = SignedDuration::from_hours(24);
@@ -52,7 +52,7 @@ impl Table {
     }
 
     /// Replaces the state that `worker` wrote for a key; [`StoreError::Conflict`] when that state is no longer stored.
-    /// `None` creates the state of a key that is not stored yet.
+    /// `None` creates the state of a key that is not stored, or whose time is over: DynamoDB may take days to delete it.
     pub async fn upsert_idempotency_record(
         &self,
         caller: &RateLimitKey,
@@ -66,7 +66,11 @@ impl Table {
             values: vec![(":worker", text(worker))],
         };
         let expires = now.saturating_add(IDEMPOTENCY_TTL).map_or(i64::MAX, Timestamp::as_second);
-        let condition = worker.map_or(ITEM_NOT_EXISTS, same);
+        let none = ConditionExpression {
+            expression: "attribute_not_exists(pk) OR #expires <= :now",
+            values: vec![(":now", number(now.as_second()))],
+        };
+        let condition = worker.map_or(none, same);
         self.put_with_ttl(&key::idempotency(caller, key), stored, expires, Some(condition)).await
     }
 

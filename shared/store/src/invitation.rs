@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::audit::EventRecord;
-use crate::key;
+use crate::key::{self, Key};
 use crate::member::{Member, MembershipIndexEntry};
 use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text};
 
@@ -37,6 +37,12 @@ pub struct Invitation {
 struct InvitationIndexEntry {
     workspace: WorkspaceId,
     invitation: InvitationId,
+}
+
+/// The items of an invitation.
+pub(crate) fn invitation_keys(invitation: &Invitation) -> [Key; 2] {
+    let Invitation { workspace, id, email, .. } = invitation;
+    [key::invitation_index(&address_hash(email), workspace, id), key::invitation(workspace, id)]
 }
 
 impl Table {

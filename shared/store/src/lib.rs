@@ -15,6 +15,7 @@ pub mod key;
 mod modify;
 pub mod table;
 mod transaction;
+mod workspace_deletion;
 
 pub mod account;
 pub mod account_selection;
@@ -37,5 +38,6 @@ pub mod rate_limit;
 pub mod rate_limit_key;
 pub mod rule;
 pub mod schedule;
+pub mod scope;
 
 pub use table::{StoreError, Table};

@@ -45,6 +45,12 @@ pub struct Workspace {
     pub owners: u32,
     /// When it was created.
     pub created_at: Timestamp,
+    /// When an owner deleted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
+    /// When everything in it was stopped: its data is deleted some time later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<Timestamp>,
 }
 
 /// An entry of the index from a person to their workspaces.
@@ -95,6 +101,24 @@ impl Table {
             self.put_action(&key::membership(member, id), &MembershipIndexEntry { workspace: id })?,
         ])
         .await
+    }
+
+    /// Renames a workspace. [`StoreError::Conflict`] when its name is not `before` any more.
+    pub async fn rename_workspace(
+        &self,
+        ws: &Tenant,
+        before: &str,
+        name: &str,
+        recorded: &EventRecord,
+    ) -> Result<(), StoreError> {
+        let values = vec![(":before", text(before)), (":name", text(name))];
+        let rename = self.update_action(
+            &key::workspace_row(ws),
+            "SET #name = :name",
+            Some("#name = :before"),
+            values,
+        )?;
+        self.transact_recorded(ws, vec![rename], [recorded]).await
     }
 
     /// Reads a person's membership of a workspace. This is the only way from a bare id to a tenant.

@@ -37,15 +37,17 @@ struct Bucket {
 }
 
 impl Table {
-    /// Takes tokens from a bucket. The inner error is the time at which enough of them will be available.
+    /// Takes tokens from a bucket. Returns how many are left in it, or the time at which enough of them will be
+    /// available.
     pub async fn acquire(
         &self,
         caller: &RateLimitKey,
         request: AcquireRequest,
         now: Timestamp,
-    ) -> Result<Result<(), Timestamp>, StoreError> {
+    ) -> Result<Result<u32, Timestamp>, StoreError> {
         let key = key::rate_limit(caller);
-        let cost = BUCKET_WINDOW_MICROS / i64::from(request.per_minute.max(1)) * i64::from(request.count);
+        let token = BUCKET_WINDOW_MICROS / i64::from(request.per_minute.max(1));
+        let cost = token * i64::from(request.count);
         let (moment, latest) = (now.as_microsecond(), now.as_microsecond() + BUCKET_WINDOW_MICROS - cost);
         let expires =
             now.saturating_add(SignedDuration::from_hours(1)).map_or(i64::MAX, Timestamp::as_second);
@@ -74,7 +76,10 @@ impl Table {
                     self.update(&key, take, Some(enough), values).await
                 };
                 match taken {
-                    Ok(_) => return Ok(Ok(())),
+                    Ok(Bucket { full_at }) => {
+                        let left = (moment + BUCKET_WINDOW_MICROS - full_at) / token;
+                        return Ok(Ok(u32::try_from(left).unwrap_or(0).min(request.per_minute)));
+                    }
                     Err(StoreError::Conflict) => from_full = !from_full,
                     Err(error) => return Err(error),
                 }

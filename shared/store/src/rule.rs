@@ -1,18 +1,42 @@
 //! Rules of a workspace.
 
 use domain::id::RuleId;
-use domain::rule::Rule;
+use domain::rule::{Rule, RuleSpec};
 use domain::tenant::Tenant;
 
 use serde::Serialize;
+use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
 use crate::audit::EventRecord;
 use crate::key;
-use crate::table::{ITEM_EXISTS, ITEM_NOT_EXISTS, StoreError, Table};
+use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table};
 
 #[derive(Serialize)]
 struct RemovedRule {
     id: RuleId,
+}
+
+/// The condition that a stored rule is this one, field by field.
+fn is_still(rule: &Rule) -> Result<ConditionExpression, StoreError> {
+    let RuleSpec { name, state, level, ad_account, when, guard, action } = &rule.spec;
+    let mut values = vec![
+        (":name", to_attribute_value(name)?),
+        (":state", to_attribute_value(state)?),
+        (":level", to_attribute_value(level)?),
+        (":when", to_attribute_value(when)?),
+        (":guard", to_attribute_value(guard)?),
+        (":action", to_attribute_value(action)?),
+    ];
+    let expression = match ad_account {
+        Some(account) => {
+            values.push((":account", to_attribute_value(account)?));
+            "#name = :name AND #state = :state AND #level = :level AND #when = :when AND #guard = :guard AND #action = :action AND ad_account = :account"
+        }
+        None => {
+            "#name = :name AND #state = :state AND #level = :level AND #when = :when AND #guard = :guard AND #action = :action AND attribute_not_exists(ad_account)"
+        }
+    };
+    Ok(ConditionExpression { expression, values })
 }
 
 impl Table {
@@ -27,14 +51,15 @@ impl Table {
         self.transact_recorded(ws, vec![put], [recorded]).await
     }
 
-    /// Replaces a rule; [`StoreError::Conflict`] when there is none.
+    /// Replaces a rule; [`StoreError::Conflict`] when it is not `before` any more.
     pub async fn replace_rule(
         &self,
         ws: &Tenant,
+        before: &Rule,
         rule: &Rule,
         recorded: &EventRecord,
     ) -> Result<(), StoreError> {
-        let put = self.put_action_if(&key::rule(ws, &rule.id), rule, ITEM_EXISTS)?;
+        let put = self.put_action_if(&key::rule(ws, &rule.id), rule, is_still(before)?)?;
         self.transact_recorded(ws, vec![put], [recorded]).await
     }
 
@@ -48,16 +73,17 @@ impl Table {
         self.query_prefix(&key::workspace(ws), "RULE#").await
     }
 
-    /// Removes a rule; [`StoreError::Conflict`] when there is none. Its decisions stay, and so does its id, by which they
+    /// Removes a rule; [`StoreError::Conflict`] when it is not `before` any more. Its decisions stay, and so does its id, by which they
     /// are found.
     pub async fn delete_rule(
         &self,
         ws: &Tenant,
-        id: &RuleId,
+        before: &Rule,
         recorded: &EventRecord,
     ) -> Result<(), StoreError> {
+        let id = &before.id;
         let actions = vec![
-            self.delete_action_if(&key::rule(ws, id), ITEM_EXISTS)?,
+            self.delete_action_if(&key::rule(ws, id), is_still(before)?)?,
             self.put_action(&key::removed_rule(ws, id), &RemovedRule { id: id.clone() })?,
         ];
         self.transact_recorded(ws, actions, [recorded]).await

@@ -46,6 +46,7 @@ fn token_of(scenario: &Scenario, name: &str, role: Role) -> anyhow::Result<Strin
 
 /// Creates a resource of every kind that a path can name, and returns the description of the system.
 async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
+    scenario.system.create_workspace(WORKSPACE, "Demo").await?;
     let api = scenario.api()?;
     let account = scenario.account()?;
     let call = async |method, path: &str, body: Option<Value>| {
@@ -81,13 +82,25 @@ async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
         members.push(member_api.call(Method::POST, &path, None).await?["id"].clone());
     }
     let invitations = [invite("ann", "viewer").await?, invite("bob", "viewer").await?];
-    let after = async |path: &str| {
-        let page = call(Method::GET, &format!("ad-accounts/{account}/{path}&limit=1"), None).await?;
-        anyhow::Ok(page["after"].clone())
+    // A cursor belongs to its list: path and parameters.
+    let next_page = async |path: &str, query: Value| {
+        let mut query = query;
+        let pairs = query.as_object().into_iter().flatten();
+        let pairs: Vec<_> =
+            pairs.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
+        let page = call(Method::GET, &format!("{path}?{}", pairs.join("&")), None).await?;
+        query["after"] = page["after"].clone();
+        anyhow::Ok(query)
     };
-    let after_row = after("insights?level=ad&since=2026-11-01&until=2026-11-02").await?;
-    let after_object = after("ads?order=desc").await?;
-    let after_entry = call(Method::GET, "audit?limit=1", None).await?["after"].clone();
+    let days = json!({"level": "ad", "since": "2026-11-01", "until": "2026-11-02", "limit": "1"});
+    let rows = next_page(&format!("ad-accounts/{account}/insights"), days).await?;
+    let one = || json!({"limit": "1"});
+    let [campaigns_after, adsets_after, ads_after] = [
+        next_page(&format!("ad-accounts/{account}/campaigns"), one()).await?,
+        next_page(&format!("ad-accounts/{account}/adsets"), one()).await?,
+        next_page(&format!("ad-accounts/{account}/ads"), one()).await?,
+    ];
+    let entries = next_page("audit", one()).await?;
     Ok(json!({
         "url": scenario.system.url(),
         "now": scenario.system.clock.now().as_second(),
@@ -98,13 +111,12 @@ async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
         "verify_token": scenario.system.secrets.verify_token.expose_secret(),
         "launch_document": scenario.launch_document()?,
         "rule_document": rule_document,
-        "after": {
-            "query_insights": after_row,
-            "list_campaigns": after_object,
-            "list_adsets": after_object,
-            "list_ads": after_object,
-            "list_audit": after_entry,
-            "list_decisions": runtime::page::encode_cursor("2026-11-20#1"),
+        "next_page": {
+            "query_insights": rows,
+            "list_campaigns": campaigns_after,
+            "list_adsets": adsets_after,
+            "list_ads": ads_after,
+            "list_audit": entries,
         },
         "workspace": WORKSPACE,
         "ad_account": account,

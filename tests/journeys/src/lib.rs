@@ -5,10 +5,14 @@ pub mod leak_scanner;
 pub mod response_validator;
 pub mod totals;
 
+use std::borrow::Cow;
+use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, ensure};
+use flate2::read::GzDecoder;
 use graph_sim::{AccountArgs, AccountInfo, GraphSim};
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
@@ -77,19 +81,30 @@ pub fn options(data: Data) -> Options {
 /// Returns an observer that records everything for the leak scanner and validates responses against openapi.yaml.
 fn observer(scanner: LeakScanner, violations: Arc<Mutex<Vec<String>>>) -> Observer {
     Observer(Arc::new(move |observation| {
-        scanner.record_observation(observation);
-        let Observation::Response { request, status, headers, body } = observation else { return };
-        let result = response_validator::validate_response(
-            &request.method,
-            request.uri.path(),
-            *status,
-            headers,
-            body,
-        );
+        let Observation::Response { request, status, headers, body } = observation else {
+            return scanner.record_observation(observation);
+        };
+        let body = &*decoded(headers, body);
+        scanner.record_observation(&Observation::Response { request, status: *status, headers, body });
+        let (method, path) = (&request.method, request.uri.path());
+        let result = response_validator::validate_response(method, path, *status, headers, body);
         if let Err(violation) = result {
             violations.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{violation:#}"));
         }
     }))
+}
+
+/// Returns a body without its encoding.
+fn decoded<'a>(headers: &HeaderMap, body: &'a [u8]) -> Cow<'a, [u8]> {
+    let mut plain = Vec::new();
+    let encoding = headers.get(CONTENT_ENCODING).and_then(|encoding| encoding.to_str().ok());
+    let read = match encoding {
+        Some("gzip") => GzDecoder::new(body).read_to_end(&mut plain),
+        Some("br") => brotli::Decompressor::new(body, 4096).read_to_end(&mut plain),
+        _ => return Cow::Borrowed(body),
+    };
+    // What cannot be read is judged as it is.
+    read.map_or(Cow::Borrowed(body), |_| Cow::Owned(plain))
 }
 
 /// Returns an event for rows that a story writes by itself.

@@ -38,12 +38,14 @@ pub async fn from_api(
     let mut totals = Totals::new();
     for row in api.all(&path).await? {
         let text = |name: &str| row[name].as_str().with_context(|| format!("{name} in {row}"));
-        let count = |name: &str| row[name].as_u64().with_context(|| format!("{name} in {row}"));
+        let metrics = &row["metrics"];
+        let count = |name: &str| metrics[name].as_u64().with_context(|| format!("{name} in {row}"));
+        let spend = metrics["spend"].as_str().with_context(|| format!("spend in {row}"))?;
         let id = if level == "account" { "account" } else { text("id")? };
         let key = (id.to_owned(), text("date_start")?.to_owned());
-        let sum = (text("spend")?.parse()?, count("impressions")?, count("clicks")?);
+        let sum = (spend.parse()?, count("impressions")?, count("clicks")?);
         ensure!(totals.insert(key, sum).is_none(), "twice: {row}");
-        let reach_known = row.get("reach").is_some();
+        let reach_known = metrics.get("reach").is_some();
         ensure!(reach_known == (level == "ad"), "reach is never summed: {row}");
     }
     Ok(totals)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::words;
 use domain::FieldError;
 use serde::de::value::StrDeserializer;
 use serde::de::{
@@ -19,16 +20,22 @@ pub(super) enum Value {
     Signed(i64),
     Float(f64),
     Text(String),
-    /// A query value: text that may stand for a number, a boolean or a list.
-    Query(String),
+    /// The values that a query has under one name: text that may stand for a number, a boolean or a list.
+    Query(Vec<String>),
     List(Vec<Self>),
     Object(Vec<(String, Self)>),
+    /// Stands for a value that is missing or wrong, so that mistakes elsewhere are found as well. It is whatever its
+    /// reader wants, if that can be empty.
+    Any,
+    /// As if it was not there. In a list it keeps its place.
+    Absent,
 }
 
 /// Why a value could not be deserialized.
 #[derive(Debug)]
 pub(super) struct InputError {
-    field: String,
+    /// Where it is, such as `ad_set.countries[0]`; empty for the whole.
+    pub(super) field: String,
     problem: String,
 }
 
@@ -61,6 +68,8 @@ impl fmt::Display for InputError {
 
 impl std::error::Error for InputError {}
 
+const GIVEN_TWICE: &str = "is given more than once";
+
 fn join_names(words: &[&str]) -> String {
     words.join(", ")
 }
@@ -71,11 +80,15 @@ impl de::Error for InputError {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new("", format!("must be {expected}, not {found}"))
+        Self::new("", format!("must be {}, not {}", words::expected(expected), words::found(found)))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new("", format!("must be {expected}, not {found}"))
+        Self::invalid_type(found, expected)
+    }
+
+    fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
+        Self::new("", format!("must be {}, not {length} values", words::expected(expected)))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -95,7 +108,7 @@ impl de::Error for InputError {
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new(field, "is given more than once".to_owned())
+        Self::new(field, GIVEN_TWICE.to_owned())
     }
 }
 
@@ -163,16 +176,41 @@ impl<'de> Visitor<'de> for ValueVisitor {
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 impl Value {
+    /// Returns the value at a place such as `ad_set.countries[0]`. What is missing from an object is [`Self::Absent`]
+    /// there.
+    pub(super) fn at(&mut self, place: &str) -> Option<&mut Self> {
+        let mut value = self;
+        for part in place.split('.').flat_map(|part| part.split_inclusive(']')) {
+            let (name, index) = part.split_once('[').unwrap_or((part, ""));
+            if !name.is_empty() {
+                let Self::Object(entries) = value else { return None };
+                let known = entries.iter().position(|(known, _)| known == name);
+                let known = known.unwrap_or_else(|| {
+                    entries.push((name.to_owned(), Self::Absent));
+                    entries.len().saturating_sub(1)
+                });
+                value = &mut entries.get_mut(known)?.1;
+            }
+            if !index.is_empty() {
+                let index: usize = index.trim_end_matches(']').parse().ok()?;
+                let Self::List(items) = value else { return None };
+                value = items.get_mut(index)?;
+            }
+        }
+        Some(value)
+    }
+
     fn unexpected(&self) -> Unexpected<'_> {
         match self {
-            Self::Null => Unexpected::Other("null"),
+            Self::Null => Unexpected::Option,
             Self::Bool(value) => Unexpected::Bool(*value),
             Self::Unsigned(value) => Unexpected::Unsigned(*value),
             Self::Signed(value) => Unexpected::Signed(*value),
             Self::Float(value) => Unexpected::Float(*value),
             Self::Text(_) | Self::Query(_) => Unexpected::Other("this text"),
-            Self::List(_) => Unexpected::Other("a list"),
-            Self::Object(_) => Unexpected::Other("an object"),
+            Self::List(_) => Unexpected::Seq,
+            Self::Object(_) => Unexpected::Map,
+            Self::Any | Self::Absent => Unexpected::Option,
         }
     }
 
@@ -183,16 +221,18 @@ impl Value {
             Self::Float(value) if value.fract() == 0.0 && value.abs() < MAX_EXACT_INTEGER => {
                 Self::Signed(value as i64)
             }
-            Self::Query(text) => {
-                let digits = text.strip_prefix('-').unwrap_or(&text);
+            Self::Query(texts) => {
+                let [text] = texts.as_slice() else { return Self::Query(texts) };
+                let digits = text.strip_prefix('-').unwrap_or(text);
                 let plain =
                     digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
                 match (plain, text.parse(), text.parse()) {
                     (true, Ok(value), _) => Self::Unsigned(value),
                     (true, _, Ok(value)) => Self::Signed(value),
-                    _ => Self::Query(text),
+                    _ => Self::Query(texts),
                 }
             }
+            Self::Any => Self::Unsigned(0),
             other => other,
         }
     }
@@ -220,13 +260,19 @@ impl<'de> Deserializer<'de> for Value {
                 Err(_) => visitor.visit_i64(value),
             },
             Self::Float(value) => visitor.visit_f64(value),
-            Self::Text(text) | Self::Query(text) => visitor.visit_string(text),
+            Self::Text(text) => visitor.visit_string(text),
+            Self::Query(mut texts) => match (texts.pop(), texts.is_empty()) {
+                (Some(text), true) => visitor.visit_string(text),
+                _ => Err(InputError::new("", GIVEN_TWICE.to_owned())),
+            },
+            Self::Any | Self::Absent => visitor.visit_unit(),
             Self::List(items) => visitor.visit_seq(Items { items: items.into_iter(), index: 0 }),
             Self::Object(entries) => {
-                let mut names: Vec<_> = entries.iter().map(|(name, _)| name.as_str()).collect();
+                let present = entries.iter().filter(|(_, value)| !matches!(value, Self::Absent));
+                let mut names: Vec<_> = present.map(|(name, _)| name.as_str()).collect();
                 names.sort_unstable();
                 if let Some((twice, _)) = names.iter().zip(names.iter().skip(1)).find(|(a, b)| a == b) {
-                    return Err(InputError::new(twice, "is given more than once".to_owned()));
+                    return Err(InputError::new(twice, GIVEN_TWICE.to_owned()));
                 }
                 visitor.visit_map(Entries { entries: entries.into_iter(), value: None })
             }
@@ -235,7 +281,7 @@ impl<'de> Deserializer<'de> for Value {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
         match self {
-            Self::Null => visitor.visit_none(),
+            Self::Null | Self::Any => visitor.visit_none(),
             value => visitor.visit_some(value),
         }
     }
@@ -253,25 +299,40 @@ impl<'de> Deserializer<'de> for Value {
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
         match self {
-            Self::Query(text) if text == "true" => visitor.visit_bool(true),
-            Self::Query(text) if text == "false" => visitor.visit_bool(false),
+            Self::Query(texts) if texts == ["true"] => visitor.visit_bool(true),
+            Self::Query(texts) if texts == ["false"] => visitor.visit_bool(false),
+            Self::Any => visitor.visit_bool(false),
             other => other.deserialize_any(visitor),
         }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
         match self {
-            Self::Query(text) => {
-                let items = text.split(',').map(|item| Self::Query(item.to_owned())).collect();
+            Self::Query(texts) => {
+                let items = texts.iter().flat_map(|text| text.split(','));
+                let items = items.map(|item| Self::Query(vec![item.to_owned()])).collect();
                 Self::List(items).deserialize_any(visitor)
             }
+            Self::Any => Self::List(Vec::new()).deserialize_any(visitor),
             other => other.deserialize_any(visitor),
         }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
+        match self {
+            Self::Any => visitor.visit_str(""),
+            other => other.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
+        self.deserialize_string(visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, InputError> {
         match self {
             Self::Object(_) => self.deserialize_any(visitor),
+            Self::Any => Self::Object(Vec::new()).deserialize_any(visitor),
             other => Err(de::Error::invalid_type(other.unexpected(), &"an object")),
         }
     }
@@ -296,11 +357,19 @@ impl<'de> Deserializer<'de> for Value {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, InputError> {
         match self {
-            Self::Text(name) | Self::Query(name) => visitor.visit_enum(Variant { name, value: None }),
+            Self::Any => {
+                let name = variants.first().copied().unwrap_or_default().to_owned();
+                visitor.visit_enum(Variant { name, value: Some(Self::Any) })
+            }
+            Self::Text(name) => visitor.visit_enum(Variant { name, value: None }),
+            Self::Query(mut texts) => match (texts.pop(), texts.is_empty()) {
+                (Some(name), true) => visitor.visit_enum(Variant { name, value: None }),
+                _ => Err(InputError::new("", GIVEN_TWICE.to_owned())),
+            },
             Self::Object(entries) => {
                 let mut entries = entries.into_iter();
                 match (entries.next(), entries.next()) {
@@ -317,7 +386,7 @@ impl<'de> Deserializer<'de> for Value {
     }
 
     forward_to_deserialize_any! {
-        i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple tuple_struct identifier
+        i128 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct identifier
     }
 }
 
@@ -333,9 +402,11 @@ impl<'de> SeqAccess<'de> for Items {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, InputError> {
-        let Some(item) = self.items.next() else { return Ok(None) };
-        let here = format!("[{}]", self.index);
-        self.index = self.index.saturating_add(1);
+        let mut present = self.items.by_ref().enumerate().filter(|(_, item)| !matches!(item, Value::Absent));
+        let Some((skipped, item)) = present.next() else { return Ok(None) };
+        let index = self.index.saturating_add(skipped);
+        self.index = index.saturating_add(1);
+        let here = format!("[{index}]");
         seed.deserialize(item).map(Some).map_err(|error| error.prefixed(&here))
     }
 }
@@ -349,7 +420,8 @@ impl<'de> MapAccess<'de> for Entries {
     type Error = InputError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, InputError> {
-        let Some((name, value)) = self.entries.next() else { return Ok(None) };
+        let present = self.entries.find(|(_, value)| !matches!(value, Value::Absent));
+        let Some((name, value)) = present else { return Ok(None) };
         let key: StrDeserializer<'_, InputError> = name.as_str().into_deserializer();
         let key = seed.deserialize(key)?;
         self.value = Some((name, value));
@@ -397,7 +469,7 @@ impl<'de> VariantAccess<'de> for VariantContent {
 
     fn unit_variant(self) -> Result<(), InputError> {
         match self.0.value {
-            None => Ok(()),
+            None | Some(Value::Any) => Ok(()),
             Some(_) => Err(InputError::new("", format!("must be the text \"{}\"", self.0.name))),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::Error;
 use domain::entity::Level;
-use domain::metrics::{Measures, MeasuresView, Metric};
+use domain::metrics::{Measures, Metric, Metrics};
 use graph_api::account::AccessibleAccount;
 use graph_api::entities::GraphEntity;
 use graph_api::insights::GraphRow;
@@ -34,7 +34,7 @@ fn insights() {
             sum += &day.0.facts.measures;
         }
         let _ = Metric::ALL.map(|metric| metric.of(&sum));
-        serde_json::to_string(&MeasuresView::from(&sum)).unwrap();
+        serde_json::to_string(&Metrics::from(&sum)).unwrap();
     });
 }
 

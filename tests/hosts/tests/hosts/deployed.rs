@@ -68,7 +68,10 @@ async fn leak(environment: &TestEnvironment) -> anyhow::Result<()> {
 async fn routes(stack: &Deployment) -> anyhow::Result<()> {
     let expected: BTreeSet<String> = openapi::routes()
         .iter()
-        .map(|route| format!("{} {} -> {}", route.method, route.path, route.function))
+        .flat_map(|route| {
+            let (path, function) = (route.path, route.function);
+            route.methods().into_iter().map(move |method| format!("{method} {path} -> {function}"))
+        })
         .collect();
     let api = json!({"ApiId": stack.resource("Api")?});
     let integrations = stack.account.call("apigatewayv2", "get_integrations", api.clone()).await?;

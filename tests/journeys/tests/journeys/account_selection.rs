@@ -157,7 +157,7 @@ async fn accounts_selected_after_the_login_are_synced_and_the_audit_log_names_th
         "{schedules:?}"
     );
 
-    let who = json!({"kind": "person", "subject": "local-developer"});
+    let who = json!({"kind": "person", "subject": "developer-of-demo"});
     let event = |account: &str, selected: bool, phase| {
         (who.clone(), json!(account), json!({"selected": selected}), json!(phase))
     };

@@ -183,7 +183,7 @@ async fn a_write_with_a_key_is_done_once_and_its_response_is_repeated() {
     let view = scenario.api().unwrap().call(Method::GET, &campaign, None).await.unwrap();
     assert_eq!(view["status"], "ACTIVE");
 
-    // The same key with a request that differs in any part is a conflict.
+    // The same key with a request that differs in any part is refused.
     let other = campaign.replace("/campaigns/", "/adsets/");
     for (method, path, body) in [
         (Method::PATCH, &campaign, json!({"status": "ACTIVE"})),
@@ -193,7 +193,8 @@ async fn a_write_with_a_key_is_done_once_and_its_response_is_repeated() {
         (Method::POST, &"rules".to_owned(), rule("x")),
     ] {
         let mismatched = write_with_key(&scenario, method.clone(), path, "pause-1", &body).await;
-        assert_eq!(status_of(&mismatched), (409, "urn:adflight:conflict".to_owned()), "{method} {path}");
+        let reused = (422, "urn:adflight:idempotency-key-reused".to_owned());
+        assert_eq!(status_of(&mismatched), reused, "{method} {path}");
         assert!(mismatched.text.contains("Idempotency-Key"), "{}", mismatched.text);
     }
     // A read ignores a key, and another workspace has its own keys.
@@ -312,7 +313,7 @@ async fn an_invalid_request_releases_its_key_and_a_retryable_error_reserves_it()
     assert_eq!(status_of(&delayed), (429, "urn:adflight:throttled".to_owned()), "{}", delayed.text);
     scenario.system.clock.advance(SignedDuration::from_secs(300));
     let other = write_with_key(&scenario, Method::PATCH, &campaign, "k2", &json!({"name": "Summer"})).await;
-    assert_eq!(other.status, 409, "{}", other.text);
+    assert_eq!(other.status, 422, "{}", other.text);
     let again = write_with_key(&scenario, Method::PATCH, &campaign, "k2", &wanted).await;
     assert_eq!((again.status.as_u16(), again.json()["name"].as_str()), (200, Some("Spring")));
     scenario.system.stop().await;

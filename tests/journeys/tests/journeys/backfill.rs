@@ -49,7 +49,7 @@ async fn objects_without_delivery_are_listed_with_zeros() {
     let path = format!("ad-accounts/{account}/insights?level=campaign&since=2026-11-01&until=2026-11-20");
     let rows = scenario.api().unwrap().all(&path).await.unwrap();
     assert_eq!(rows.len(), 12);
-    assert!(rows.iter().any(|row| row["impressions"] == 0));
+    assert!(rows.iter().any(|row| row["metrics"]["impressions"] == 0));
     scenario.finish().await.unwrap();
 }
 
@@ -202,11 +202,9 @@ async fn csv_contains_the_complete_numbers() {
     let account = scenario.account().unwrap();
     let token = scenario.system.token("demo", runtime::session::Role::Viewer).unwrap();
     let ask = |query: &str| {
-        let path = format!("/v1/workspaces/demo/ad-accounts/{account}/insights?{query}");
+        let path = format!("/v1/workspaces/demo/ad-accounts/{account}/insights.csv?{query}");
         let (scenario, token) = (&scenario, &token);
-        async move {
-            scenario.send(Method::GET, &path, Some(token), &[("accept", "text/csv")], None).await.unwrap()
-        }
+        async move { scenario.send(Method::GET, &path, Some(token), &[], None).await.unwrap() }
     };
     let query = "level=ad&increment=day&since=2026-10-01&until=2026-11-20";
     let csv = ask(query).await;

@@ -48,7 +48,8 @@ async fn a_launch_creates_three_paused_objects_once_per_key() {
     let mut other = document.clone();
     other["name"] = json!("Another sale");
     let mismatch = scenario.launch("spring-1", &other).await.unwrap();
-    assert_eq!(mismatch.status, 409);
+    assert_eq!(mismatch.status, 422);
+    assert_eq!(mismatch.json()["type"], "urn:adflight:idempotency-key-reused");
     assert!(mismatch.text.contains("Idempotency-Key"), "{}", mismatch.text);
 
     // It is in the table at once, before any sync.
@@ -102,7 +103,8 @@ async fn a_step_that_fails_undoes_the_ones_before_it() {
     let launched = scenario.launch("spring-2", &mended).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
     assert_eq!(scenario.launch("spring-2", &mended).await.unwrap().json(), launched.json());
-    assert_eq!(scenario.launch("spring-2", &document).await.unwrap().status, 409, "now the key is used");
+    let used = scenario.launch("spring-2", &document).await.unwrap();
+    assert_eq!(used.json()["type"], "urn:adflight:idempotency-key-reused", "{}", used.text);
     for level in ["campaigns", "adsets", "ads"] {
         assert_eq!(count_by_name(&scenario, level, "Winter sale").await, 1, "{level}");
     }

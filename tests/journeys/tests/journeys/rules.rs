@@ -237,7 +237,7 @@ async fn rules_can_be_listed_replaced_disabled_and_removed() {
     let again = api.call_with(Method::POST, "rules", Some(&pause_spenders()), &key).await.unwrap();
     assert_eq!(first, again);
     let other = api.call_with(Method::POST, "rules", Some(&disabled), &key).await.unwrap_err().to_string();
-    assert!(other.contains("409"), "{other}");
+    assert!(other.contains("422"), "{other}");
     scenario.finish().await.unwrap();
 }
 

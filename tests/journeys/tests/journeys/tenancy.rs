@@ -146,6 +146,7 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
         }),
         "select_ad_account" => json!({"selected": false}),
         "update_member" => json!({"role": "viewer"}),
+        "rename_workspace" => json!({"name": "Theirs now"}),
         operation if operation.contains("schedule") => json!({"activate_at": "2026-12-24T09:00:00"}),
         operation if operation.starts_with("update_") => json!({"status": "PAUSED"}),
         _ => json!({}),
@@ -154,7 +155,8 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
 
 /// Returns the query that a route requires.
 fn query_of(operation: &str) -> &'static str {
-    if operation == "query_insights" { "?level=ad&since=2026-11-01&until=2026-11-02" } else { "" }
+    let wants_days = ["query_insights", "export_insights"].contains(&operation);
+    if wants_days { "?level=ad&since=2026-11-01&until=2026-11-02" } else { "" }
 }
 
 /// Returns every route that requires a session.

@@ -77,7 +77,8 @@ async fn a_user_creates_one_workspace_and_joins_once_per_idempotency_key() {
     }
     assert_eq!(ada.get("workspaces").await["data"], json!([first.json()]));
     let mismatched = make(&ada, &KEY, "Beda").await;
-    assert_eq!(status_of(&mismatched), (409, "urn:adflight:conflict".to_owned()), "{}", mismatched.text);
+    let reused = (422, "urn:adflight:idempotency-key-reused".to_owned());
+    assert_eq!(status_of(&mismatched), reused, "{}", mismatched.text);
     assert_eq!(make(&ada, &[("idempotency-key", "")], "Ada").await.status, 400);
     // Each user has their own keys, and a request without one is a new request.
     let bob = TestUser::new(&scenario, "bob", Some(("bob@example.com", true)));
@@ -88,7 +89,7 @@ async fn a_user_creates_one_workspace_and_joins_once_per_idempotency_key() {
     // After a day the response is no longer stored, and the workspace is still the one of this key.
     delete_idempotency_records(&scenario).await;
     let later = make(&ada, &KEY, "Beda").await;
-    assert_eq!(later.status, 409, "{}", later.text);
+    assert_eq!(later.status, 422, "{}", later.text);
     assert!(later.text.contains("a workspace of another name"), "{}", later.text);
     assert_eq!(make(&ada, &KEY, "Ada").await.json(), first.json());
     let rows = scenario.system.table.clone();
@@ -106,7 +107,7 @@ async fn a_user_creates_one_workspace_and_joins_once_per_idempotency_key() {
     let again = bob.send_with(&key, Method::POST, &accept, None).await;
     assert_eq!((again.status, &again.text), (joined.status, &joined.text));
     let other = bob.send_with(&key, Method::POST, "workspaces", workspace_body("Bob")).await;
-    assert_eq!(status_of(&other).0, 409, "{}", other.text);
+    assert_eq!(status_of(&other).0, 422, "{}", other.text);
     assert_eq!(rows.members(&workspace).await.unwrap().len(), 2);
     scenario.finish().await.unwrap();
 }
