@@ -3,7 +3,7 @@
 use connector::token_context;
 use domain::Error;
 use domain::gap::{Gap, Gaps};
-use domain::id::{AdAccountId, ConnectionId, MemberId, PlatformUserId};
+use domain::id::{AdAccountId, ConnectionId, MemberId};
 use domain::platform::PlatformData;
 use domain::role::RoleSource;
 use domain::tenant::Tenant;
@@ -50,11 +50,6 @@ pub(crate) struct GrantedPermissions {
     pub(crate) declined: Vec<String>,
 }
 
-/// Returns the connection id of a person or system user. Connecting again renews the same connection.
-pub(crate) fn connection_id_for(user: &PlatformUserId) -> Result<ConnectionId, Error> {
-    Ok(format!("meta-{user}").parse()?)
-}
-
 impl AuthMeta {
     /// Stores a consent as a connection, with the ad accounts that the person chose.
     pub(crate) async fn save_consent(
@@ -78,7 +73,7 @@ impl AuthMeta {
         let platform_user = token_info
             .user_id
             .ok_or_else(|| Error::RejectedByPlatform("Meta gave a token without a person".to_owned()))?;
-        let id = connection_id_for(&platform_user)?;
+        let id = ConnectionId::of_meta_user(&platform_user)?;
         let sealed_token = self.connector.keyring.seal(&token, &token_context(workspace, &id)).await?;
         let now = self.host.clock.now();
         let connection = Connection {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use connector::consent;
-use domain::id::PlatformUserId;
+use domain::id::{ConnectionId, PlatformUserId};
 use domain::job::Job;
 use domain::{Error, FieldError};
 use graph_api::signed_request::{self, SignedRequest};
@@ -20,7 +20,6 @@ use store::audit::Actor;
 use store::connection::{ConnectionRef, ConnectionState};
 use store::deletion::DeletionRequest;
 
-use crate::consent::connection_id_for;
 use crate::{AuthMeta, page};
 
 /// Maximum difference between Meta's clock and ours. A connection made this soon after a request is covered by it.
@@ -146,7 +145,7 @@ impl AuthMeta {
     pub(crate) async fn deauthorize_user(&self, user: &PlatformUserId, until: i64) -> Result<(), Error> {
         let table = &self.connector.table;
         for ConnectionRef { workspace, connection } in
-            table.connection_refs(&connection_id_for(user)?).await?
+            table.connection_refs(&ConnectionId::of_meta_user(user)?).await?
         {
             let Some(seen) = table.connection(&workspace, &connection).await? else { continue };
             // A connection made after the request is a new consent.

@@ -23,7 +23,6 @@ use store::connection::{ConnectionRef, ConnectionState};
 use store::deletion::{DeletionProgress, DeletionRequest, DeletionScope};
 
 use crate::AuthMeta;
-use crate::consent::connection_id_for;
 use crate::deauthorization::concurrent_change;
 
 /// Minimum time left in an invocation to continue; below it, the next invocation takes over.
@@ -60,7 +59,7 @@ impl AuthMeta {
             let why = "work that had begun before a deletion may still be under way".to_owned();
             return Err(Error::RateLimited { retry_after: left.unsigned_abs(), reason: why });
         }
-        let connection = connection_id_for(user)?;
+        let connection = ConnectionId::of_meta_user(user)?;
         let mut fresh = false;
         for connection_ref in table.connection_refs(&connection).await? {
             fresh |= self.delete_connection(&connection_ref, &request).await?;
@@ -136,6 +135,9 @@ impl AuthMeta {
         self.delete_accounts(workspace, id, request).await?;
         // Stored idempotent responses may contain ad accounts of the connection.
         table.delete_idempotency_records(workspace).await?;
+        if let Some(user) = &request.user {
+            table.delete_inbox_items_of_user(workspace, user).await?;
+        }
         let done = event.done_at(self.host.clock.now());
         table.delete_connection_if_empty(connection_ref, &done).await.map_err(|error| match error {
             StoreError::Conflict => concurrent_change(),

@@ -25,6 +25,7 @@ impl AuthMeta {
     /// Queues a job per connection of every workspace, so that each is retried independently.
     pub(crate) async fn check_connections(&self) -> Result<(), Error> {
         self.resume_deletions().await?;
+        self.subscribe_app(None).await;
         let connections = self.connector.table.all_connections().await?;
         let check = |ConnectionRef { workspace, connection }| Job::CheckConnection { workspace, connection };
         let jobs: Vec<_> = connections.into_iter().map(check).collect();

@@ -5,6 +5,7 @@
 //! long-lived token, which is sealed before it is stored. On the next page the person chooses ad accounts; selecting
 //! one starts its sync.
 
+mod app_webhooks;
 mod browser;
 mod connections;
 mod consent;

@@ -297,7 +297,8 @@ impl AuthMeta {
             Ok(begun) => begun,
             Err(error) => return Ok(failed(&error, None)),
         };
-        let completed = self.complete_login(request, query, &login, json).await;
+        let public_url = context.public_url(self.host.public_url.as_deref()).ok();
+        let completed = self.complete_login(request, query, &login, (json, public_url)).await;
         Ok(completed.unwrap_or_else(|error| failed(&error, Some(&login))))
     }
 
@@ -306,7 +307,7 @@ impl AuthMeta {
         request: &Request<Bytes>,
         query: CallbackQuery,
         login: &Login,
-        json: bool,
+        (json, public_url): (bool, Option<&str>),
     ) -> Result<Response, Error> {
         self.consume_login(request, &query.state, login).await?;
         if let Some(error) = query.error {
@@ -324,6 +325,7 @@ impl AuthMeta {
         self.check_may_connect(&login.workspace, &login.subject, login.role_source).await?;
         let code = query.code.ok_or_else(|| FieldError::new("code", "is missing; Meta sends it"))?;
         let connected = self.save_login(&code, login).await?;
+        self.subscribe_app(public_url).await;
         if json {
             return Json(connected).into_response(StatusCode::OK);
         }

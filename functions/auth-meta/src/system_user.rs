@@ -44,6 +44,7 @@ impl AuthMeta {
         self,
         context: RequestContext<Session, NoPath, NoQuery, RawJson<SystemUserToken>>,
     ) -> Result<Json<ConnectionView>, Error> {
+        let public_url = context.public_url(self.host.public_url.as_deref()).ok().map(str::to_owned);
         let session = context.caller;
         // Parsed here because the decoder's messages quote the input.
         let body = serde_json::from_slice::<SystemUserToken>(&context.body.0);
@@ -80,6 +81,7 @@ impl AuthMeta {
         let (kind, subject) = (ConnectionKind::SystemUser, session.subject.clone());
         let consent = Consent { token, token_info, kind, subject };
         let (connection, _) = self.save_consent(&session.workspace, consent).await?;
+        self.subscribe_app(public_url.as_deref()).await;
         Ok(Json(ConnectionView::of(connection, self.host.clock.now())))
     }
 }

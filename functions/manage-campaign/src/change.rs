@@ -206,7 +206,7 @@ async fn current(
     }
     let shown = client.refresh(stored.level, &stored.id).await?;
     let shown = shown.ok_or_else(|| Error::NotFound(format!("{} {}", stored.level, stored.id)))?;
-    require_match(request, &EntityFields::new(shown.clone(), currency))?;
+    require_match(request, &EntityFields::new(shown.clone(), currency).version())?;
     Ok(shown)
 }
 

@@ -1,7 +1,7 @@
 //! Lists entities with their metrics over a date range, including entities without delivery.
 
 use domain::date::{DateRange, Day};
-use domain::entity::{EffectiveStatus, Entity, Level, Status};
+use domain::entity::{EffectiveStatus, Entity, Issue, Level, ReviewFeedback, Status};
 use domain::id::{AdAccountId, EntityId};
 use domain::metrics::{Measures, Metric, Metrics};
 use domain::money::{Currency, Money};
@@ -107,6 +107,12 @@ pub(crate) struct EntityFields {
     lifetime_budget: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_time: Option<Timestamp>,
+    /// What keeps it from delivering.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    issues: Vec<Issue>,
+    /// Why the review refused an ad.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    review_feedback: Vec<ReviewFeedback>,
 }
 
 impl EntityFields {
@@ -123,7 +129,16 @@ impl EntityFields {
             effective_status: entity.effective_status,
             objective: entity.objective,
             created_time: entity.created_time.and_then(|time| time.parse().ok()),
+            issues: entity.issues,
+            review_feedback: entity.review_feedback,
         }
+    }
+}
+
+impl EntityFields {
+    /// What people change; the rest is the platform's to say.
+    pub(crate) fn version(&self) -> impl Serialize {
+        (&self.id, &self.name, &self.status, self.daily_budget, self.lifetime_budget)
     }
 }
 
@@ -261,7 +276,7 @@ impl ManageCampaign {
         let measures = fact::sum_by_entity(&weeks, range).remove(&entity.id).unwrap_or_default();
         let scope = table.scope(workspace, account, range).await?;
         let fields = EntityFields::new(entity, account.currency);
-        let version = version_header(&fields)?;
+        let version = version_header(&fields.version())?;
         let entity = EntityView { fields, metrics: Metrics::from(&measures) };
         Ok((version, Json(EntityReport { entity, scope })))
     }

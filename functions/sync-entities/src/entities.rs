@@ -8,6 +8,7 @@ use domain::entity::{EffectiveStatus, Entity, Level};
 use domain::gap::Gaps;
 use domain::id::EntityId;
 use store::Table;
+use store::changed_entities::ChangedEntity;
 use store::entity::{StoredEntity, UpsertResult};
 
 /// Counts of one sync.
@@ -49,10 +50,45 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<Entity
             }
         }
         let unlisted = unlisted.into_values().filter(|stored| !stored.hidden && !is_deleted(&stored.entity));
-        let unlisted = unlisted.map(|stored| (stored.entity.id.clone(), stored.entity)).collect();
+        let unlisted = unlisted.map(|stored| (stored.entity.id.clone(), Some(stored.entity))).collect();
         stats.refetched += refetch_unlisted(table, client, level, unlisted, fetch_number).await?;
     }
     Ok(stats)
+}
+
+/// Entities that one call reads.
+const MAX_ENTITIES_PER_CALL: usize = 50;
+
+/// Reads entities that the platform has reported as changed, many in one call. Returns how many were written.
+pub(crate) async fn sync_changed(
+    table: &Table,
+    client: &AccountClient,
+    changed: &[ChangedEntity],
+) -> Result<usize, Error> {
+    let (workspace, account) = (&client.workspace, &client.account.id);
+    let fetch_number = table.begin_fetch(workspace, account).await?;
+    let mut written = 0;
+    for level in [Level::Campaign, Level::AdSet, Level::Ad] {
+        let of_level = changed.iter().filter(|(of, _)| *of == level).map(|(_, id)| id.clone());
+        let of_level: Vec<EntityId> = of_level.collect();
+        for ids in of_level.chunks(MAX_ENTITIES_PER_CALL) {
+            let mut unlisted: BTreeMap<EntityId, Option<Entity>> = BTreeMap::new();
+            for id in ids {
+                let stored = table.entity(workspace, account, level, id).await?;
+                unlisted.insert(id.clone(), stored.map(|stored| stored.entity));
+            }
+            let mut pages = client.list_entities_in(level, ids);
+            while let Some(page) = client.next_entities(&mut pages).await? {
+                for entity in page {
+                    unlisted.remove(&entity.id);
+                    written +=
+                        upsert(table, client, StoredEntity { entity, fetch_number, hidden: false }).await?;
+                }
+            }
+            written += refetch_unlisted(table, client, level, unlisted, fetch_number).await?;
+        }
+    }
+    Ok(written)
 }
 
 /// Refetches entities that are no longer listed. Deleted ones are never listed, and a missing one may only be hidden, so
@@ -61,7 +97,7 @@ async fn refetch_unlisted(
     table: &Table,
     client: &AccountClient,
     level: Level,
-    mut unlisted: BTreeMap<EntityId, Entity>,
+    mut unlisted: BTreeMap<EntityId, Option<Entity>>,
     fetch_number: u64,
 ) -> Result<usize, Error> {
     let mut written = 0;
@@ -71,7 +107,10 @@ async fn refetch_unlisted(
             let Some(last_known) = unlisted.remove(&id) else { continue };
             let stored = match read {
                 EntityRead::Found(entity) => StoredEntity { entity: *entity, fetch_number, hidden: false },
-                EntityRead::NotFound => StoredEntity { entity: last_known, fetch_number, hidden: true },
+                EntityRead::NotFound => match last_known {
+                    Some(entity) => StoredEntity { entity, fetch_number, hidden: true },
+                    None => continue,
+                },
                 // An entity that cannot be read must not stop the account's sync.
                 EntityRead::Failed(error) => {
                     tracing::warn!(%level, entity = %id, %error, "An entity could not be refetched; its stored state is kept.");

@@ -11,6 +11,7 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use bytes::Bytes;
 use connector::{Connector, Purpose};
@@ -28,6 +29,9 @@ use store::chunk::ChunkState;
 
 /// Interval of rule evaluations, independent of syncs.
 const RULE_EVALUATION_INTERVAL_MINUTES: u32 = 30;
+
+/// Time between two reads of an account's changed entities, while changes keep coming.
+const CHANGES_INTERVAL: Duration = Duration::from_secs(2);
 
 /// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<SyncEntities>>> =
@@ -60,15 +64,30 @@ impl SyncEntities {
                 self.sync_account(&workspace, &ad_account, cause).await
             }
             Job::WatchAccounts => self.watch().await,
-            Job::SyncEntity { workspace, ad_account, level, entity } => {
-                let client = self.connector.open(&workspace, &ad_account, Purpose::Sync).await?;
-                let refreshed = client.refresh(level, &entity).await;
-                let refreshed = client.close(refreshed).await?;
-                tracing::info!(%workspace, %ad_account, entity_level = %level, %entity, found = refreshed.is_some(), "Refreshed one entity.");
-                Ok(())
+            Job::SyncChangedEntities { workspace, ad_account } => {
+                self.sync_changed_entities(&workspace, &ad_account).await
             }
             other => Err(other.wrong_queue()),
         }
+    }
+
+    /// Reads the entities that the platform has reported as changed.
+    async fn sync_changed_entities(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
+        let table = &self.connector.table;
+        let changed = table.take_changed_entities(workspace, ad_account).await?;
+        if !changed.is_empty() {
+            let client = self.connector.open(workspace, ad_account, Purpose::Sync).await?;
+            let synced = entities::sync_changed(table, &client, &changed).await;
+            let written = client.close(synced).await?;
+            tracing::info!(%workspace, %ad_account, changed = changed.len(), written, "Synced changed entities.");
+        }
+        let now = self.host.clock.now();
+        if table.complete_changed_entities(workspace, ad_account, &changed, now).await? {
+            let (workspace, ad_account) = (workspace.clone(), ad_account.clone());
+            let again = Job::SyncChangedEntities { workspace, ad_account };
+            self.host.queues.send_delayed(&again, CHANGES_INTERVAL).await?;
+        }
+        Ok(())
     }
 
     async fn sync_account(

@@ -157,7 +157,7 @@ impl WebhookReceiver {
 /// Changes of a job. Their size stays far below that of a message.
 const MAX_CHANGES_PER_JOB: usize = 100;
 
-/// Brings the changes of one subject together, because they cause one read.
+/// Brings the changes of one subject together, because they have one effect.
 fn jobs(changes: Vec<WebhookChange>) -> Vec<Job> {
     let mut by_subject: HashMap<Option<WebhookSubject>, Vec<WebhookChange>> = HashMap::new();
     for change in changes {

@@ -123,6 +123,13 @@ impl AccountClient {
         }
     }
 
+    /// Opens the list of those of these entities that the platform lists: not the deleted ones.
+    pub fn list_entities_in(&self, level: Level, ids: &[EntityId]) -> EntityPages {
+        match &self.platform {
+            PlatformClient::Meta(meta) => EntityPages(PlatformPages::Meta(meta.list_entities_in(level, ids))),
+        }
+    }
+
     /// Opens the report of these days: one row per ad and day with delivery. Days are the account's own.
     pub async fn report_rows(&self, range: DateRange) -> Result<ReportRows, Error> {
         match &self.platform {

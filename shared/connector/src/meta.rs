@@ -153,6 +153,10 @@ impl MetaClient {
         MetaPages { level, pages: self.caller.entities_below(&self.account, level, parent) }
     }
 
+    pub(crate) fn list_entities_in(&self, level: Level, ids: &[EntityId]) -> MetaPages {
+        MetaPages { level, pages: self.caller.entities_in(&self.account, level, ids) }
+    }
+
     pub(crate) async fn next_entities(&self, pages: &mut MetaPages) -> Result<Option<Vec<Entity>>, Error> {
         let page = self.check_response(pages.pages.next().await).await?;
         Ok(page.map(|page| page.into_iter().map(|entity| entity.into_entity(pages.level)).collect()))
@@ -247,7 +251,8 @@ impl MetaClient {
     }
 
     pub(crate) async fn subscribe_webhooks(&self) -> Result<(), Error> {
-        self.check_response(self.caller.subscribe_account(&self.account).await).await
+        self.check_response(self.caller.subscribe_account(&self.account).await).await?;
+        self.check_response(self.caller.subscribe_to_edits(&self.account).await).await
     }
 
     pub(crate) fn request_id(&self) -> Option<String> {

@@ -167,6 +167,46 @@ pub struct Entity {
     /// When it was created, as Meta writes it: `2026-05-06T15:32:58+0200`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_time: Option<String>,
+    /// What keeps it from delivering.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issues: Vec<Issue>,
+    /// Why the review refused an ad.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub review_feedback: Vec<ReviewFeedback>,
+}
+
+/// Something that keeps an entity from delivering, in the platform's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct Issue {
+    /// The platform's number of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i64>,
+    /// What it is, in a few words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// What it is and what to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Where it is: Meta's `CAMPAIGN`, `AD_SET` or `AD`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// How severe: Meta's `HARD_ERROR` or `SOFT_ERROR`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<String>,
+}
+
+/// One reason for which a review refused an ad.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct ReviewFeedback {
+    /// The policy, as the platform names it.
+    pub policy: String,
+    /// What it says about the ad.
+    pub explanation: String,
+    /// The placement in which it holds; absent for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<String>,
 }
 
 /// Values to set on an entity; absent values stay unchanged.

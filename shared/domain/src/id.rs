@@ -128,6 +128,11 @@ impl MemberId {
 }
 
 impl ConnectionId {
+    /// Returns the id of the connections of a person or system user at Meta: the same in every workspace.
+    pub fn of_meta_user(user: &PlatformUserId) -> Result<Self, crate::FieldError> {
+        format!("meta-{user}").parse()
+    }
+
     /// Returns a pseudonym for logs, because the id contains the platform's id of a person: the first 64 bits of its SHA-256.
     pub fn log_id(&self) -> String {
         let mut digits = hex::encode(Sha256::digest(self.as_str()));

@@ -113,17 +113,14 @@ pub enum Job {
         #[serde(with = "trusted")]
         workspace: Tenant,
     },
-    /// Syncs one entity that the platform has reported as changed.
-    SyncEntity {
+    /// Syncs the entities of an account that the platform has reported as changed. The table lists them, so that many
+    /// changes of the same entities cause one read.
+    SyncChangedEntities {
         /// The workspace.
         #[serde(with = "trusted")]
         workspace: Tenant,
         /// The ad account.
         ad_account: AdAccountId,
-        /// Campaign, ad set or ad.
-        level: Level,
-        /// The entity.
-        entity: EntityId,
     },
     /// Fetches one account's metrics for one week.
     SyncChunk {
@@ -188,7 +185,9 @@ impl Job {
     /// Returns the queue that carries the job.
     pub fn queue(&self) -> Queue {
         match self {
-            Self::SyncAccount { .. } | Self::WatchAccounts | Self::SyncEntity { .. } => Queue::SyncEntities,
+            Self::SyncAccount { .. } | Self::WatchAccounts | Self::SyncChangedEntities { .. } => {
+                Queue::SyncEntities
+            }
             Self::RotateKeyring | Self::CompleteRotation | Self::Reseal { .. } => Queue::AuthMeta,
             Self::CheckConnections
             | Self::CheckConnection { .. }
@@ -222,7 +221,9 @@ impl Job {
             Self::SyncAccount { workspace, ad_account, .. } => {
                 of("sync_account", workspace, Some(ad_account))
             }
-            Self::SyncEntity { workspace, ad_account, .. } => of("sync_entity", workspace, Some(ad_account)),
+            Self::SyncChangedEntities { workspace, ad_account } => {
+                of("sync_changed_entities", workspace, Some(ad_account))
+            }
             Self::SyncChunk { workspace, ad_account, .. } => of("sync_chunk", workspace, Some(ad_account)),
             Self::EvaluateRules { workspace, ad_account } => {
                 of("evaluate_rules", workspace, Some(ad_account))
@@ -291,6 +292,8 @@ pub enum WebhookSubject {
     },
     /// The status of a whole ad account.
     Account(AdAccountId),
+    /// The permissions of a person.
+    User(PlatformUserId),
 }
 
 #[cfg(test)]
@@ -310,7 +313,7 @@ mod tests {
         let account = r#""workspace":"demo","ad_account":"act_1""#;
         for fields in [
             format!(r#""job":"sync_account",{account},"cause":"request""#),
-            format!(r#""job":"sync_entity",{account},"level":"ad","entity":"1""#),
+            format!(r#""job":"sync_changed_entities",{account}"#),
             format!(r#""job":"sync_chunk",{account},"week":"2026-W21""#),
             format!(r#""job":"evaluate_rules",{account}"#),
             r#""job":"webhook_changes","changes":[{"digest":"d","object":"o","field":"f","time":1}]"#
@@ -321,6 +324,7 @@ mod tests {
             r#""job":"check_connection","workspace":"demo","connection":"meta-1""#.to_owned(),
             r#""job":"deauthorize_user","user":"1","until":1"#.to_owned(),
             r#""job":"delete_user_data","code":"c""#.to_owned(),
+            r#""job":"delete_workspace","workspace":"demo""#.to_owned(),
             r#""job":"rotate_keyring""#.to_owned(),
             r#""job":"complete_rotation""#.to_owned(),
             r#""job":"reseal","workspace":"demo","connection":"meta-1","key":"k2""#.to_owned(),

@@ -1,6 +1,8 @@
 //! Reads campaigns, ad sets and ads.
 
-use domain::entity::{EffectiveStatus, Entity, Level, Status};
+use std::collections::BTreeMap;
+
+use domain::entity::{EffectiveStatus, Entity, Issue, Level, ReviewFeedback, Status};
 use domain::id::{AdAccountId, EntityId};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -31,6 +33,16 @@ impl UserClient {
     ) -> Pages<GraphEntity> {
         let filter = serde_json::json!([
             {"field": format!("{}.id", parent.0), "operator": "EQUAL", "value": parent.1},
+            {"field": "effective_status", "operator": "IN", "value": listable_statuses(level)},
+        ]);
+        let query = vec![("fields", fields(level).to_owned()), ("filtering", filter.to_string())];
+        Pages::new(self.clone(), format!("{account}/{}", edge(level)), query, PAGE_ROWS)
+    }
+
+    /// Reads objects of a level by their ids, in one call for a page of them. Deleted ones are not listed.
+    pub fn entities_in(&self, account: &AdAccountId, level: Level, ids: &[EntityId]) -> Pages<GraphEntity> {
+        let filter = serde_json::json!([
+            {"field": format!("{level}.id"), "operator": "IN", "value": ids},
             {"field": "effective_status", "operator": "IN", "value": listable_statuses(level)},
         ]);
         let query = vec![("fields", fields(level).to_owned()), ("filtering", filter.to_string())];
@@ -97,12 +109,14 @@ pub(crate) fn fields(level: Level) -> &'static str {
     match level {
         Level::Account => "id",
         Level::Campaign => {
-            "id,name,status,configured_status,effective_status,objective,daily_budget,lifetime_budget,created_time"
+            "id,name,status,configured_status,effective_status,objective,daily_budget,lifetime_budget,created_time,issues_info"
         }
         Level::AdSet => {
-            "id,campaign_id,name,status,configured_status,effective_status,daily_budget,lifetime_budget,created_time"
+            "id,campaign_id,name,status,configured_status,effective_status,daily_budget,lifetime_budget,created_time,issues_info"
         }
-        Level::Ad => "id,campaign_id,adset_id,name,status,configured_status,effective_status,created_time",
+        Level::Ad => {
+            "id,campaign_id,adset_id,name,status,configured_status,effective_status,created_time,issues_info,ad_review_feedback"
+        }
     }
 }
 
@@ -122,6 +136,53 @@ pub struct GraphEntity {
     #[serde(default, deserialize_with = "minor_units")]
     lifetime_budget: Option<i64>,
     created_time: Option<String>,
+    issues_info: Option<Vec<IssueInfo>>,
+    ad_review_feedback: Option<AdReviewFeedback>,
+}
+
+/// Marketing API, "Ad Campaign Issues Info".
+#[derive(Debug, Deserialize)]
+struct IssueInfo {
+    error_code: Option<i64>,
+    error_summary: Option<String>,
+    error_message: Option<String>,
+    error_type: Option<String>,
+    level: Option<String>,
+}
+
+/// Explanations by policy; for single placements below the placement's name (Marketing API, "Ad Review Feedback").
+#[derive(Debug, Deserialize)]
+struct AdReviewFeedback {
+    global: Option<BTreeMap<String, String>>,
+    placement_specific: Option<BTreeMap<String, BTreeMap<String, String>>>,
+}
+
+impl From<IssueInfo> for Issue {
+    fn from(info: IssueInfo) -> Self {
+        Self {
+            code: info.error_code,
+            summary: info.error_summary,
+            message: info.error_message,
+            level: info.level,
+            severity: info.error_type,
+        }
+    }
+}
+
+impl AdReviewFeedback {
+    fn into_list(self) -> Vec<ReviewFeedback> {
+        let everywhere = self.global.into_iter().map(|reasons| (None, reasons));
+        let placed = self.placement_specific.into_iter().flatten();
+        let placed = placed.map(|(placement, reasons)| (Some(placement), reasons));
+        let all = everywhere.chain(placed).flat_map(|(placement, reasons)| {
+            reasons.into_iter().map(move |(policy, explanation)| ReviewFeedback {
+                policy,
+                explanation,
+                placement: placement.clone(),
+            })
+        });
+        all.collect()
+    }
 }
 
 impl GraphEntity {
@@ -139,6 +200,8 @@ impl GraphEntity {
             daily_budget: self.daily_budget,
             lifetime_budget: self.lifetime_budget,
             created_time: self.created_time,
+            issues: self.issues_info.into_iter().flatten().map(Issue::from).collect(),
+            review_feedback: self.ad_review_feedback.map(AdReviewFeedback::into_list).unwrap_or_default(),
         }
     }
 }

@@ -14,6 +14,9 @@ use crate::id::PageId;
 /// The field of a Page that reports new leads.
 const LEADS_FIELD: &str = "leadgen";
 
+/// Fields of campaigns, ad sets and ads that we mirror and that people edit. Statuses have a push of their own.
+const MIRRORED_FIELDS: [&str; 4] = ["name", "objective", "daily_budget", "lifetime_budget"];
+
 /// An object type to subscribe to.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
@@ -93,6 +96,14 @@ struct App {
     subscribed_fields: Vec<String>,
 }
 
+/// A subscription of the app to events in one ad account.
+#[derive(Deserialize)]
+struct EditSubscription {
+    event_type: String,
+    #[serde(default)]
+    field: Option<String>,
+}
+
 impl Graph {
     /// Subscribes the app to fields of an object type, replacing its previous ones. Meta verifies the callback at once,
     /// which must echo the challenge; fails with [`GraphError::InvalidInput`] when it does not.
@@ -148,6 +159,26 @@ impl UserClient {
     /// Subscribes the app to an ad account. Needs `ads_management`, and a user who may edit the account.
     pub async fn subscribe_account(&self, account: &AdAccountId) -> Result<(), GraphError> {
         self.update(&subscribed_apps_path(account), &[("app_id", &self.graph().config().app_id)]).await
+    }
+
+    /// Has Meta report every new object of an ad account, and every edit of what is mirrored, as changes of the field
+    /// `subscriptions`. Idempotent. The app must be subscribed to that field and to the account. (Marketing API, ads
+    /// webhooks, July 2026; the SDKs do not have this edge yet.)
+    pub async fn subscribe_to_edits(&self, account: &AdAccountId) -> Result<(), GraphError> {
+        let path = format!("{account}/subscriptions");
+        let known: Data<EditSubscription> = self.get(&path, &[]).await?;
+        let is_known = |event: &str, field: Option<&str>| {
+            known.data.iter().any(|one| one.event_type == event && one.field.as_deref() == field)
+        };
+        let edits = MIRRORED_FIELDS.iter().map(|field| ("OBJECT_UPDATED", Some(*field)));
+        for (event, field) in std::iter::once(("OBJECT_CREATED", None)).chain(edits) {
+            if !is_known(event, field) {
+                let mut form = vec![("event_type", event), ("status", "ENABLED")];
+                form.extend(field.map(|field| ("field", field)));
+                self.update(&path, &form).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether the app is subscribed to an ad account.

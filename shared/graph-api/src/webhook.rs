@@ -144,20 +144,33 @@ fn subject(object: &str, entry: &Value, change: &Change) -> Option<WebhookSubjec
     let value = &change.value;
     let (id, level) = match (object, change.field.as_str()) {
         ("ad_account", "in_process_ad_objects" | "with_issues_ad_objects") => {
-            let level = match value.get("level")?.as_str()? {
-                "CAMPAIGN" => Level::Campaign,
-                "AD_SET" => Level::AdSet,
-                "AD" => Level::Ad,
-                _ => return None,
-            };
-            (value.get("id")?, level)
+            (value.get("id")?, level_of(value.get("level")?.as_str()?)?)
         }
         ("ad_account", "creative_fatigue") => (value.get("adgroup_id")?, Level::Ad),
+        // Since July 2026: edits, and statuses of all levels, without their new values.
+        ("ad_account", "field_changed" | "subscriptions") => {
+            (value.get("object_id")?, level_of(value.get("object_type")?.as_str()?)?)
+        }
+        ("permissions", _) => {
+            let user = value.get("uid").or(Some(entry)).and_then(digits)?;
+            return user.parse().ok().map(WebhookSubject::User);
+        }
         ("application", "ad_account") => return account(value.get("id")?).map(WebhookSubject::Account),
         _ => return None,
     };
-    let ad_account = value.get("ad_account_id").and_then(account).or_else(|| account(entry));
+    let named = ["ad_account_id", "account_id"].iter().find_map(|name| value.get(*name).and_then(account));
+    let ad_account = named.or_else(|| account(entry));
     Some(WebhookSubject::Entity { id: digits(id)?.parse().ok()?, level, ad_account })
+}
+
+/// Returns the level that Meta means: `AD_SET` in older pushes, `adset` in newer ones.
+fn level_of(word: &str) -> Option<Level> {
+    match word.replace('_', "").to_ascii_lowercase().as_str() {
+        "campaign" => Some(Level::Campaign),
+        "adset" => Some(Level::AdSet),
+        "ad" => Some(Level::Ad),
+        _ => None,
+    }
 }
 
 fn account(id: &Value) -> Option<AdAccountId> {

@@ -209,7 +209,7 @@ impl Table {
         let inbox: Vec<InboxRow> = self.query_prefix(&key::workspace(ws), "INBOX#").await?;
         for InboxRow { sk, change } in inbox {
             let concerned = match &change.subject {
-                None => false,
+                None | Some(WebhookSubject::User(_)) => false,
                 Some(WebhookSubject::Account(id)) => id == account,
                 Some(WebhookSubject::Entity { ad_account: Some(id), .. }) => id == account,
                 Some(WebhookSubject::Entity { id, level, ad_account: None }) => {
@@ -221,6 +221,18 @@ impl Table {
             }
         }
         Ok(())
+    }
+
+    /// Deletes the webhook changes that concern a person.
+    pub async fn delete_inbox_items_of_user(
+        &self,
+        ws: &Tenant,
+        user: &PlatformUserId,
+    ) -> Result<(), StoreError> {
+        let mut inbox: Vec<InboxRow> = self.query_prefix(&key::workspace(ws), "INBOX#").await?;
+        inbox.retain(|row| row.change.subject.as_ref() == Some(&WebhookSubject::User(user.clone())));
+        self.delete_keys(inbox.into_iter().map(|row| Key { pk: key::workspace(ws), sk: row.sk }).collect())
+            .await
     }
 
     /// Deletes a page of what is stored for an account, and the account's row when nothing else is left.

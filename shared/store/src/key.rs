@@ -174,6 +174,11 @@ pub fn fetch_counter(ws: &Tenant, account: &AdAccountId) -> Key {
     key(account_partition(ws, account), "FETCHES")
 }
 
+/// Builds the key of the list of an account's entities that have changed at the platform.
+pub fn changed_entities(ws: &Tenant, account: &AdAccountId) -> Key {
+    key(account_partition(ws, account), "CHANGED_ENTITIES")
+}
+
 /// Builds the key of a campaign, ad set or ad.
 pub fn entity(ws: &Tenant, account: &AdAccountId, level: Level, id: &EntityId) -> Key {
     key(account_partition(ws, account), format!("ENTITY#{level}#{id}"))

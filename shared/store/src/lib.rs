@@ -20,6 +20,7 @@ mod workspace_deletion;
 pub mod account;
 pub mod account_selection;
 pub mod audit;
+pub mod changed_entities;
 pub mod chunk;
 pub mod connection;
 pub mod decision;

@@ -14,6 +14,7 @@ use crate::crypto::sign;
 use crate::server::lock;
 use crate::sim::GraphSim;
 use crate::state::{APP_REMOVED_SUBCODE, State};
+use crate::webhook::record_change;
 use crate::world;
 
 /// How long Meta waits for the response to a callback.
@@ -122,6 +123,8 @@ impl GraphSim {
         let mut state = lock(&self.state);
         let now = state.now();
         state.tokens.withdraw(user, scope, now);
+        let value = json!({ "uid": user, "verb": "revoke" });
+        record_change(&mut state, "permissions", scope, value, now);
     }
 
     /// Expires a permission that was granted too long ago.

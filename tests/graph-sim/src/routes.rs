@@ -67,6 +67,9 @@ pub(crate) fn dispatch(state: &mut State, call: &GraphCall, now: Timestamp) -> R
     if let [object, "subscribed_apps"] = call.path().as_slice() {
         return webhook::handle_subscribed_apps(state, call, &claims, object);
     }
+    if let [account, "subscriptions"] = call.path().as_slice() {
+        return webhook::handle_event_subscriptions(state, call, &claims, account);
+    }
     if let Some(response) = business::handle(state, call, &claims, now) {
         return response;
     }

@@ -1,6 +1,7 @@
 //! Webhooks: subscriptions, and the changes to be delivered.
 
 mod delivery;
+mod edits;
 mod envelope;
 mod source;
 mod subscription;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::state::State;
 pub use delivery::DeliveryStats;
 pub(crate) use delivery::deliver_due;
+pub(crate) use edits::handle_event_subscriptions;
 pub(crate) use envelope::signature_256;
 pub(crate) use subscription::{handle_subscribed_apps, handle_subscriptions, verify_callback};
 
@@ -27,6 +29,10 @@ pub(crate) struct Webhooks {
     verified: BTreeSet<(String, String)>,
     /// Report runs whose end has been recorded as a change.
     reported_runs: BTreeSet<String>,
+    /// Subscriptions to events in single ad accounts, by account (id without `act_`).
+    event_subscriptions: BTreeMap<String, Vec<edits::EventSubscription>>,
+    /// What was last seen of each object, once somebody wants to hear of edits.
+    seen: Option<edits::Seen>,
     changes: Vec<Change>,
     deliveries: Vec<delivery::WebhookDelivery>,
 }
@@ -73,17 +79,20 @@ pub(crate) fn record_change(
         let fields = webhooks.subscribed_apps.get(id);
         fields.is_some_and(|fields| fields.is_empty() || fields.contains(field))
     });
-    if !webhooks.is_subscribed(object, field) || !app_subscribed {
+    // Statuses are subscribed to by their name, and arrive as a change of a field.
+    let subscribed = if field == edits::FIELD_CHANGED { "effective_status" } else { field };
+    if !webhooks.is_subscribed(object, subscribed) || !app_subscribed {
         return false;
     }
     // Meta's samples of the ad_account object have "0" in place of the account (Webhooks reference).
     let entry = match object {
+        "ad_account" if edits::FIELDS.contains(&field) => owner.unwrap_or_default(),
         "ad_account" => "0".to_owned(),
         "page" => owner.unwrap_or_else(|| state.world.main().page_id.clone()),
         "user" | "permissions" => value["uid"].as_str().unwrap_or(crate::login::LOGIN_USER_ID).to_owned(),
         _ => state.app.app_id.clone(),
     };
-    if object == "page" && field == "leadgen" {
+    if field == edits::SUBSCRIPTIONS || (object == "page" && field == "leadgen") {
         envelope::write_ids_as_numbers(&mut value);
     }
     let (object, field, time) = (object.to_owned(), field.to_owned(), at.as_second());
@@ -95,12 +104,14 @@ pub(crate) fn record_change(
 fn owner(state: &State, object: &str, value: &Value) -> Option<String> {
     let id = |name: &str| value.get(name).map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
     match object {
-        "ad_account" => ["ad_account_id", "account_id", "adgroup_id", "id"].into_iter().find_map(|name| {
-            let id = id(name)?;
-            let account = state.world.account(id.trim_start_matches("act_"));
-            let node = state.world.nodes.get(&id).map(|node| &node.account);
-            account.map(|account| &account.digits).or(node).cloned()
-        }),
+        "ad_account" => {
+            ["ad_account_id", "account_id", "adgroup_id", "id", "object_id"].into_iter().find_map(|name| {
+                let id = id(name)?;
+                let account = state.world.account(id.trim_start_matches("act_"));
+                let node = state.world.nodes.get(&id).map(|node| &node.account);
+                account.map(|account| &account.digits).or(node).cloned()
+            })
+        }
         "page" => {
             let id = id("page_id")?;
             state.world.accounts.iter().any(|account| account.page_id == id).then_some(id)

@@ -68,6 +68,16 @@ async fn the_app_is_subscribed_to_an_ad_account_until_it_unsubscribes() {
 }
 
 #[tokio::test]
+async fn edits_of_what_is_mirrored_are_subscribed_to_once() {
+    let meta = Meta::start().await;
+    let (caller, account) = (meta.caller(), meta.account());
+    caller.subscribe_to_edits(&account).await.unwrap();
+    let calls = meta.sim.calls();
+    caller.subscribe_to_edits(&account).await.unwrap();
+    assert_eq!(meta.sim.calls() - calls, 1, "nothing is missing");
+}
+
+#[tokio::test]
 async fn leads_need_the_token_of_who_manages_the_page() {
     let meta = Meta::start().await;
     let page = meta.sim.account().page_id.parse().unwrap();

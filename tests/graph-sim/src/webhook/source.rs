@@ -5,7 +5,7 @@ use std::mem;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::record_change;
+use super::{edits, record_change};
 use crate::event::{AccountEvent, AccountEventKind};
 use crate::reports;
 use crate::state::State;
@@ -17,6 +17,7 @@ pub(super) fn collect_changes(state: &mut State, now: Timestamp) {
         let (field, value) = webhook_field(&event);
         record_change(state, "ad_account", field, value, event.at);
     }
+    edits::collect(state, now);
     if !state.webhooks.is_subscribed("application", "async_requests") {
         return;
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::Subscription;
+use super::{Subscription, edits};
 use crate::auth;
 use crate::call::{CURRENT_VERSION, GraphCall};
 use crate::error::{GraphError, invalid, unsupported};
@@ -23,8 +23,10 @@ const FIELDS: [(&str, &[&str]); 5] = [
             "ad_recommendations",
             "ads_async_creation_request",
             "creative_fatigue",
+            "effective_status",
             "in_process_ad_objects",
             "product_set_issue",
+            "subscriptions",
             "with_issues_ad_objects",
         ],
     ),
@@ -92,6 +94,7 @@ pub(crate) fn handle_subscriptions(state: &mut State, call: &GraphCall) -> Resul
             let callback_url = callback_url.to_owned();
             let subscription = Subscription { callback_url, fields, include_values };
             state.webhooks.subscriptions.insert(object.to_owned(), subscription);
+            edits::begin(state);
             Ok(json!({ "success": true }))
         }
         Method::DELETE => {

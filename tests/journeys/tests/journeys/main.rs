@@ -27,6 +27,7 @@ mod leak_scanner;
 mod members;
 mod odd_answers;
 mod oidc_discovery;
+mod pushes;
 mod queues;
 mod quota_share;
 mod response_validator;

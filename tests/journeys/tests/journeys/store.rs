@@ -142,6 +142,8 @@ async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
             daily_budget: None,
             lifetime_budget: None,
             created_time: None,
+            issues: Vec::new(),
+            review_feedback: Vec::new(),
         },
         fetch_number,
         hidden: false,

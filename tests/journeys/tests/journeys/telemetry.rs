@@ -140,7 +140,7 @@ async fn a_webhook_and_what_it_causes_share_one_correlation_id() {
         [
             ("webhook-ingest", "/v1/webhooks/meta"),
             ("webhook-ingest", "webhook_changes"),
-            ("sync-entities", "sync_entity")
+            ("sync-entities", "sync_changed_entities")
         ]
     );
     let correlation = response.headers["x-correlation-id"].to_str().unwrap();

@@ -139,7 +139,7 @@ impl AwsBackend {
         }
     }
 
-    /// Returns how many sync jobs each object caused.
+    /// Returns how often each object was listed to be synced.
     pub(super) async fn effects(&self) -> anyhow::Result<BTreeMap<u64, usize>> {
         let mut effects = BTreeMap::new();
         loop {
@@ -148,10 +148,22 @@ impl AwsBackend {
                 return Ok(effects);
             }
             for body in bodies {
-                let Job::SyncEntity { entity, .. } = serde_json::from_str(&body)? else {
+                let Job::SyncChangedEntities { workspace, ad_account } = serde_json::from_str(&body)? else {
                     anyhow::bail!("another effect: {body}");
                 };
-                *effects.entry(entity.as_str().parse()?).or_default() += 1;
+                let table = &self.state.cloud.table;
+                let changed = table.take_changed_entities(&workspace, &ad_account).await?;
+                table
+                    .complete_changed_entities(
+                        &workspace,
+                        &ad_account,
+                        &changed,
+                        self.state.cloud.clock.now(),
+                    )
+                    .await?;
+                for (_, entity) in changed {
+                    *effects.entry(entity.as_str().parse()?).or_default() += 1;
+                }
             }
         }
     }
