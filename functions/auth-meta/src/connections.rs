@@ -10,11 +10,11 @@ use runtime::page::{self, Cursor, Limit};
 use runtime::request::{Json, NoPath, RequestContext};
 use runtime::response::{List, NoContent};
 use runtime::session::{Role, Session};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use store::StoreError;
 use store::account::AdAccount;
 use store::audit::connection_target;
-use store::connection::ConnectionState;
+use store::connection::{Connection, ConnectionState, Discovery, DiscoveryState};
 
 use crate::AuthMeta;
 use crate::views::{AdAccountView, ConnectionView};
@@ -103,6 +103,34 @@ impl AdAccountsQuery {
     }
 }
 
+/// A page of ad accounts, and whether more are to come.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct AdAccountList {
+    data: Vec<AdAccountView>,
+    /// Give it back as `after` to read on; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    /// Connections whose ad accounts are still being read, or could not be.
+    discovery: Vec<ConnectionDiscovery>,
+}
+
+/// A connection whose ad accounts are not all listed.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct ConnectionDiscovery {
+    connection: ConnectionId,
+    #[serde(flatten)]
+    discovery: Discovery,
+}
+
+impl ConnectionDiscovery {
+    fn of(connection: Connection) -> Option<Self> {
+        let discovery = connection.discovery.filter(|one| one.state != DiscoveryState::Complete)?;
+        Some(Self { connection: connection.id, discovery })
+    }
+}
+
 impl AuthMeta {
     async fn list_connections(
         self,
@@ -147,7 +175,7 @@ impl AuthMeta {
     async fn list_ad_accounts(
         self,
         context: RequestContext<Session, NoPath, AdAccountsQuery>,
-    ) -> Result<Json<List<AdAccountView>>, Error> {
+    ) -> Result<Json<AdAccountList>, Error> {
         let (table, workspace) = (&self.connector.table, &context.caller.workspace);
         let query = context.query;
         query.check()?;
@@ -171,6 +199,7 @@ impl AuthMeta {
             Ok::<_, Error>(view)
         };
         let data = accounts.into_iter().map(view).collect::<Result<_, _>>()?;
-        Ok(Json(List { data, after }))
+        let discovery = connections.into_iter().filter_map(ConnectionDiscovery::of).collect();
+        Ok(Json(AdAccountList { data, after, discovery }))
     }
 }

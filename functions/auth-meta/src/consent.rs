@@ -1,12 +1,16 @@
 //! Turns a token into a connection: its permissions, its ad accounts, and what is stored of both.
 
+use std::collections::{HashMap, HashSet};
+
 use connector::token_context;
 use domain::Error;
 use domain::gap::{Gap, Gaps};
 use domain::id::{AdAccountId, ConnectionId, MemberId};
+use domain::job::Job;
 use domain::platform::PlatformData;
 use domain::role::RoleSource;
 use domain::tenant::Tenant;
+use futures_util::future::try_join_all;
 use graph_api::account::AccessibleAccounts;
 use graph_api::oauth::{TokenInfo, TokenKind};
 use jiff::Timestamp;
@@ -15,12 +19,18 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use store::account::{AdAccount, canonical_time_zone};
 use store::audit::{self, Actor, AuditEvent};
-use store::connection::{Connection, ConnectionKind, ConnectionState, TokenOwner};
+use store::connection::{Connection, ConnectionKind, ConnectionState, DiscoveryState, TokenOwner};
 
 use crate::{AuthMeta, CONNECT_ROLE};
 
 /// Permission without which no feature of the product works.
 pub(crate) const REQUIRED_SCOPE: &str = "ads_read";
+
+/// Ad accounts that a login waits for: a few pages of them.
+const MAX_AWAITED_ACCOUNTS: usize = 500;
+
+/// Accounts that are stored at the same time.
+const PARALLEL_WRITES: usize = 16;
 
 /// Decides which accounts a connection takes over from another connection of the workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +78,12 @@ impl AuthMeta {
         }
         let chosen = token_info.selected_accounts();
         // Read before anything is stored, so that a failed login leaves no connection without its accounts.
-        let mut found = self.connector.graph.on_behalf_of(token.clone()).accessible_accounts().await?;
-        found.accounts.retain(|found| chosen.as_ref().is_none_or(|chosen| chosen.contains(&found.id)));
+        let caller = self.connector.graph.on_behalf_of(token.clone());
+        let mut found = caller.few_accessible_accounts(MAX_AWAITED_ACCOUNTS).await?;
+        if let Some(found) = &mut found {
+            found.accounts.retain(|found| chosen.as_ref().is_none_or(|chosen| chosen.contains(&found.id)));
+        }
+        let discovery = found.is_none().then(|| self.discovery(DiscoveryState::Running, None));
         let platform_user = token_info
             .user_id
             .ok_or_else(|| Error::RejectedByPlatform("Meta gave a token without a person".to_owned()))?;
@@ -92,6 +106,7 @@ impl AuthMeta {
             declined: granted.declined,
             granted_accounts: chosen.map(|chosen| chosen.into_iter().collect()),
             checked_at: Some(now),
+            discovery,
             gaps: Gaps::default(),
         };
         let actor = Actor::Person { subject: connection.connected_by.clone() };
@@ -99,7 +114,16 @@ impl AuthMeta {
         let event = AuditEvent::new(random::id()?, actor, "connection.created", target);
         let event = event.with_change(Value::Null, json!({"scopes": connection.scopes}));
         self.connector.table.upsert_connection(workspace, &connection, &event.done_at(now)).await?;
-        let accounts = self.upsert_accounts(workspace, &connection, found, ListingSource::Consent).await?;
+        let accounts = match found {
+            Some(found) => {
+                self.upsert_accounts(workspace, &connection, found, ListingSource::Consent).await?
+            }
+            None => {
+                let (workspace, connection) = (workspace.clone(), connection.id.clone());
+                self.host.queues.send(&[Job::DiscoverAccounts { workspace, connection }]).await?;
+                Vec::new()
+            }
+        };
         tracing::info!(%workspace, connection = %connection.id.log_id(), ad_accounts = accounts.len(), "Connected to Meta.");
         Ok((connection, accounts))
     }
@@ -152,11 +176,12 @@ impl AuthMeta {
         source: ListingSource,
     ) -> Result<Vec<AdAccount>, Error> {
         let (table, id) = (&self.connector.table, &connection.id);
-        let known = table.accounts(workspace).await?;
-        let others =
-            |account: &AdAccountId| known.iter().any(|known| known.id == *account && known.connection != *id);
+        let known: HashMap<AdAccountId, AdAccount> =
+            table.accounts(workspace).await?.into_iter().map(|known| (known.id.clone(), known)).collect();
+        let others = |account: &AdAccountId| known.get(account).is_some_and(|known| known.connection != *id);
         let AccessibleAccounts { accounts: found, mut gaps } = found;
-        let mut reachable: Vec<AdAccountId> = Vec::with_capacity(found.len());
+        let mut reachable: HashSet<AdAccountId> = HashSet::with_capacity(found.len());
+        let mut changed = Vec::new();
         for account in found {
             if source == ListingSource::HealthCheck && others(&account.id) {
                 continue;
@@ -171,7 +196,7 @@ impl AuthMeta {
                     continue;
                 }
             };
-            reachable.push(account.id.clone());
+            reachable.insert(account.id.clone());
             let account = AdAccount {
                 details: PlatformData::new(&account.details)?,
                 id: account.id,
@@ -189,7 +214,12 @@ impl AuthMeta {
                 launch_defaults: PlatformData::default(),
                 connections: Vec::new(),
             };
-            table.upsert_account(workspace, &account).await?;
+            if !known.get(&account.id).is_some_and(|known| is_listed_alike(known, &account)) {
+                changed.push(account);
+            }
+        }
+        for some in changed.chunks(PARALLEL_WRITES) {
+            try_join_all(some.iter().map(|account| table.upsert_account(workspace, account))).await?;
         }
         for Gap { id: account, field, reason, .. } in &gaps {
             tracing::warn!(%workspace, ?account, ?field, reason, "Something of an ad account could not be read.");
@@ -244,6 +274,15 @@ impl AuthMeta {
         table.record_connection_gaps(workspace, id, &all).await?;
         Ok(stored)
     }
+}
+
+/// Whether a listing says of a stored account what is stored already.
+fn is_listed_alike(known: &AdAccount, listed: &AdAccount) -> bool {
+    let of = |account: &AdAccount| {
+        let AdAccount { connection, name, currency, timezone, accessible, details, .. } = account;
+        (connection.clone(), name.clone(), *currency, timezone.clone(), *accessible, details.clone())
+    };
+    of(known) == of(listed) && known.connections.contains(&listed.connection)
 }
 
 /// Returns the actor of health checks and renewals in the audit log.

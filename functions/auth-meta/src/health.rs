@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::StoreError;
 use store::audit::{self, AuditEvent, PendingEvent};
-use store::connection::{Connection, ConnectionRef, ConnectionState, EXPIRY_WARNING_PERIOD};
+use store::connection::{Connection, ConnectionRef, ConnectionState, DiscoveryState, EXPIRY_WARNING_PERIOD};
 
 use crate::AuthMeta;
 use crate::consent::{ListingSource, REQUIRED_SCOPE, health_check_actor, timestamp_from_unix, token_owner};
@@ -109,7 +109,14 @@ impl AuthMeta {
         };
         let chosen = connection.granted_accounts.as_ref();
         found.accounts.retain(|found| chosen.is_none_or(|chosen| chosen.contains(&found.id)));
-        self.upsert_accounts(workspace, connection, found, ListingSource::HealthCheck).await.map(drop)
+        let listed = found.accounts.len() as u64;
+        self.upsert_accounts(workspace, connection, found, ListingSource::HealthCheck).await?;
+        // A discovery that failed, or whose job was lost, is made up for.
+        if connection.discovery.as_ref().is_some_and(|one| one.state != DiscoveryState::Complete) {
+            let complete = self.discovery(DiscoveryState::Complete, Some(listed));
+            self.connector.table.record_discovery(workspace, &connection.id, &complete).await?;
+        }
+        Ok(())
     }
 
     /// Refreshes permissions and expiry of a valid token. Returns the renewal that is still to be stored, if there is
@@ -189,7 +196,7 @@ fn classify(checked: &mut Connection, reason: GraphError) -> Result<(), Error> {
 }
 
 /// Converts an error that says nothing about the person's consent into a retryable one.
-fn into_retryable(error: GraphError) -> Error {
+pub(crate) fn into_retryable(error: GraphError) -> Error {
     match Error::from(error) {
         Error::Reconnect(why) | Error::NeedPermission(why) | Error::RejectedByPlatform(why) => {
             Error::Unavailable(why)

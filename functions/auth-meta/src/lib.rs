@@ -12,6 +12,7 @@ mod consent;
 mod deauthorization;
 mod defaults;
 mod deletion;
+mod discovery;
 mod health;
 mod login;
 mod page;
@@ -115,6 +116,9 @@ impl AuthMeta {
             Job::CheckConnections => self.check_connections().await,
             Job::CheckConnection { workspace, connection } => {
                 self.check_connection(&workspace, &connection).await
+            }
+            Job::DiscoverAccounts { workspace, connection } => {
+                self.discover_accounts(&workspace, &connection).await
             }
             Job::DeauthorizeUser { user, until } => self.deauthorize_user(&user, until).await,
             Job::DeleteUserData { code } => self.delete_user_data(&code).await,

@@ -363,6 +363,7 @@ impl AuthMeta {
             connection: connection.id,
             workspace,
             declined: connection.declined,
+            discovery: connection.discovery,
             ad_accounts: ad_accounts.into_iter().map(AdAccountView::try_from).collect::<Result<_, _>>()?,
         })
     }

@@ -32,6 +32,9 @@ pub(crate) struct ConnectResponse {
     /// What the person said no to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) declined: Vec<String>,
+    /// The search for its ad accounts, where there are too many to be listed here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) discovery: Option<store::connection::Discovery>,
     pub(crate) ad_accounts: Vec<AdAccountView>,
 }
 
@@ -129,6 +132,20 @@ pub(crate) fn no_accounts(workspace: &str, declined: &[String], back: Option<&Re
         (link_back(back))
     };
     page(StatusCode::OK, "Connected to Meta, without ad accounts", &body)
+}
+
+/// Says that there are more ad accounts than a page lists.
+pub(crate) fn discovering(workspace: &str, declined: &[String], back: Option<&ReturnLink>) -> Response {
+    let body = html! {
+        p {
+            "Workspace " strong { (workspace) } " is connected to Meta. There are many ad accounts; they are being read \
+             now, which can take some minutes."
+        }
+        (declined_list(declined))
+        p { "The product shows them as they come. Choose there which ones to sync." }
+        (link_back(back))
+    };
+    page(StatusCode::OK, "Connected to Meta, ad accounts are being read", &body)
 }
 
 /// Renders the synced ad accounts.

@@ -96,6 +96,9 @@ impl AuthMeta {
         let workspace = self.display_name(&login.workspace).await?;
         let origins = &self.settings.allowed_origins;
         let back = ReturnLink::new(login.return_url.as_deref(), origins, &Outcome::Connected);
+        if connected.discovery.is_some() {
+            return Ok(page::discovering(&workspace, &connected.declined, back.as_ref()));
+        }
         let mut accounts: Vec<_> = connected.ad_accounts.iter().collect();
         if accounts.is_empty() {
             return Ok(page::no_accounts(&workspace, &connected.declined, back.as_ref()));

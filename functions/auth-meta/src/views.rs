@@ -10,7 +10,7 @@ use graph_api::launch::LaunchDefaults;
 use jiff::Timestamp;
 use serde::Serialize;
 use store::account::{AdAccount, SyncProblem};
-use store::connection::{Connection, ConnectionKind, ConnectionState};
+use store::connection::{Connection, ConnectionKind, ConnectionState, Discovery};
 
 /// How a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -48,6 +48,9 @@ pub(crate) struct ConnectionView {
     connected_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     checked_at: Option<Timestamp>,
+    /// The search for its ad accounts, where it takes longer than a login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discovery: Option<Discovery>,
     /// What Meta's list of its ad accounts did not say, or not readably.
     #[serde(skip_serializing_if = "Gaps::is_empty")]
     gaps: Gaps,
@@ -94,6 +97,7 @@ impl ConnectionView {
             data_access_expires_at: connection.data_access_expires_at,
             connected_at: connection.connected_at,
             checked_at: connection.checked_at,
+            discovery: connection.discovery,
             gaps: connection.gaps,
         }
     }

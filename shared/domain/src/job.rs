@@ -94,6 +94,14 @@ pub enum Job {
         /// The connection.
         connection: ConnectionId,
     },
+    /// Searches for the ad accounts of a connection that reaches too many to be listed during a login.
+    DiscoverAccounts {
+        /// The workspace.
+        #[serde(with = "trusted")]
+        workspace: Tenant,
+        /// The connection.
+        connection: ConnectionId,
+    },
     /// Deletes the tokens of a person who has removed the app, in every workspace.
     DeauthorizeUser {
         /// App-scoped id of the person on the platform.
@@ -191,6 +199,7 @@ impl Job {
             Self::RotateKeyring | Self::CompleteRotation | Self::Reseal { .. } => Queue::AuthMeta,
             Self::CheckConnections
             | Self::CheckConnection { .. }
+            | Self::DiscoverAccounts { .. }
             | Self::DeauthorizeUser { .. }
             | Self::DeleteUserData { .. }
             | Self::DeleteWorkspace { .. } => Queue::AuthMeta,
@@ -236,6 +245,7 @@ impl Job {
             Self::CheckConnections => unattributed("check_connections"),
             Self::DeauthorizeUser { .. } => unattributed("deauthorize_user"),
             Self::DeleteUserData { .. } => unattributed("delete_user_data"),
+            Self::DiscoverAccounts { workspace, .. } => of("discover_accounts", workspace, None),
             Self::DeleteWorkspace { workspace } => of("delete_workspace", workspace, None),
             Self::CheckConnection { workspace, .. } => of("check_connection", workspace, None),
             Self::ActivateCampaign { workspace, ad_account, .. } => {
@@ -322,6 +332,7 @@ mod tests {
             r#""job":"watch_accounts""#.to_owned(),
             r#""job":"check_connections""#.to_owned(),
             r#""job":"check_connection","workspace":"demo","connection":"meta-1""#.to_owned(),
+            r#""job":"discover_accounts","workspace":"demo","connection":"meta-1""#.to_owned(),
             r#""job":"deauthorize_user","user":"1","until":1"#.to_owned(),
             r#""job":"delete_user_data","code":"c""#.to_owned(),
             r#""job":"delete_workspace","workspace":"demo""#.to_owned(),

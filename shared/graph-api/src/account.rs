@@ -27,6 +27,9 @@ const FIELDS: [&str; 3] = [
 /// Rows per page.
 const PAGE_ROWS: u32 = 100;
 
+/// Businesses whose accounts are listed while somebody waits: two calls each.
+const MAX_AWAITED_BUSINESSES: usize = 8;
+
 /// Returns Meta's number of an ad account, as `account_id` fields and usage headers carry it.
 pub fn digits(account: &AdAccountId) -> &str {
     account.as_str().trim_start_matches("act_")
@@ -97,45 +100,76 @@ impl UserClient {
     /// Reads every ad account that the token can access, each once. Accounts of a business require the permission
     /// `business_management` and a role that not every user has; without them only the others are returned.
     pub async fn accessible_accounts(&self) -> Result<AccessibleAccounts, GraphError> {
+        Ok(self.read_accounts(usize::MAX).await?.unwrap_or_default())
+    }
+
+    /// [`Self::accessible_accounts`] for somebody who waits for them: `None` when there are more than `max` accounts, or
+    /// more businesses than can be asked meanwhile.
+    pub async fn few_accessible_accounts(
+        &self,
+        max: usize,
+    ) -> Result<Option<AccessibleAccounts>, GraphError> {
+        self.read_accounts(max).await
+    }
+
+    async fn read_accounts(&self, max: usize) -> Result<Option<AccessibleAccounts>, GraphError> {
         let mut found = BTreeMap::new();
-        let (assigned, mut gaps) = self.account_rows("me/adaccounts").await?;
+        let Some((assigned, mut gaps)) = self.account_rows("me/adaccounts", max).await? else {
+            return Ok(None);
+        };
         merge_accounts(&mut found, assigned, &AccessPath::Assigned);
-        for business in empty_if_forbidden(self.businesses().await)? {
+        let businesses = empty_if_forbidden(self.businesses().await)?;
+        if max < usize::MAX && businesses.len() > MAX_AWAITED_BUSINESSES {
+            return Ok(None);
+        }
+        for business in businesses {
             for (edge, path) in [
                 ("owned_ad_accounts", AccessPath::Owned { business: business.clone() }),
                 ("client_ad_accounts", AccessPath::Client { business: business.clone() }),
             ] {
-                let rows = self.account_rows(&format!("{}/{edge}", business.id)).await;
+                let rows = match self.account_rows(&format!("{}/{edge}", business.id), max).await {
+                    Ok(None) => return Ok(None),
+                    Ok(Some(rows)) => Ok(rows),
+                    Err(error) => Err(error),
+                };
                 let (rows, odd) = empty_if_forbidden(rows)?;
                 merge_accounts(&mut found, rows, &path);
                 gaps.extend(odd);
+                if found.len() > max {
+                    return Ok(None);
+                }
             }
         }
         // What one edge lists oddly, another may list as usual.
         let is_found = |id: &str| found.keys().any(|found| digits(found) == id.trim_start_matches("act_"));
         gaps.retain(|gap| gap.field.is_some() || !gap.id.as_deref().is_some_and(is_found));
-        Ok(AccessibleAccounts { accounts: found.into_values().collect(), gaps })
+        Ok(Some(AccessibleAccounts { accounts: found.into_values().collect(), gaps }))
     }
 
     /// Reads an edge of ad accounts with as many fields as Meta allows. A field that is only nice to have never decides
     /// over the whole list.
-    async fn account_rows(&self, edge: &str) -> Result<(Vec<AccessibleAccount>, Vec<Gap>), GraphError> {
+    async fn account_rows(
+        &self,
+        edge: &str,
+        max: usize,
+    ) -> Result<Option<(Vec<AccessibleAccount>, Vec<Gap>)>, GraphError> {
         let mut refused: Option<GraphError> = None;
         for fields in FIELDS {
-            match self.pages(edge.to_owned(), fields).all_with_gaps().await {
+            match self.pages(edge.to_owned(), fields).few_with_gaps(max).await {
                 Err(error @ (GraphError::NeedPermission(_) | GraphError::InvalidInput(_))) => {
                     // The first refusal names what is missing; the last one may only repeat that the edge is closed.
                     refused.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
-                Ok((rows, mut gaps)) => {
+                Ok(None) => return Ok(None),
+                Ok(Some((rows, mut gaps))) => {
                     if let Some(error) = refused {
                         let all = FIELDS.first().copied().unwrap_or_default().split(',');
                         let missing = all.filter(|field| !fields.split(',').any(|kept| kept == *field));
                         let field = Some(missing.collect::<Vec<_>>().join(","));
                         gaps.push(Gap { field, ..Gap::new(error.to_string()) });
                     }
-                    return Ok((rows, gaps));
+                    return Ok(Some((rows, gaps)));
                 }
             }
         }

@@ -164,6 +164,21 @@ impl<T: DeserializeOwned> Pages<T> {
         Ok(rows)
     }
 
+    /// [`Self::all_with_gaps`] if there are not more than `max` rows; stops reading when there are.
+    pub(crate) async fn few_with_gaps(
+        mut self,
+        max: usize,
+    ) -> Result<Option<(Vec<T>, Vec<Gap>)>, GraphError> {
+        let mut rows = Vec::new();
+        while let Some(page) = self.next().await? {
+            rows.extend(page);
+            if rows.len() > max {
+                return Ok(None);
+            }
+        }
+        Ok(Some((rows, self.gaps)))
+    }
+
     /// Reads every row of the remaining pages, and returns what was left out of them.
     pub(crate) async fn all_with_gaps(mut self) -> Result<(Vec<T>, Vec<Gap>), GraphError> {
         let mut rows = Vec::new();

@@ -56,9 +56,41 @@ pub struct Connection {
     /// When the last health check ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
+    /// The search for its ad accounts, where it takes longer than a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
     /// What could not be read of its ad accounts.
     #[serde(default, skip_serializing_if = "Gaps::is_empty")]
     pub gaps: Gaps,
+}
+
+/// The search for a connection's ad accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct Discovery {
+    /// Where it stands.
+    pub state: DiscoveryState,
+    /// Ad accounts that the platform listed, once it has listed all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<u64>,
+    /// When it came there.
+    pub at: Timestamp,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Where the search for ad accounts stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DiscoveryState {
+    /// Queued, or under way.
+    Running,
+    /// Every ad account is listed.
+    Complete,
+    /// The platform refused; the daily health check searches again.
+    Failed,
 }
 
 /// How a connection came to be.
@@ -203,6 +235,22 @@ impl Table {
         let row = self.delete_action_if(&key::connection(ws, id), ITEM_EXISTS)?;
         let entry = self.delete_action(&key::connection_listing(ws, id))?;
         self.transact_recorded(ws, vec![row, entry], [event]).await
+    }
+
+    /// Records where the search for a connection's ad accounts stands.
+    pub async fn record_discovery(
+        &self,
+        ws: &Tenant,
+        id: &ConnectionId,
+        discovery: &Discovery,
+    ) -> Result<(), StoreError> {
+        let values = vec![(":discovery", to_attribute_value(discovery)?)];
+        let (set, exists) = ("SET discovery = :discovery", Some("attribute_exists(pk)"));
+        match self.update::<Connection>(&key::connection(ws, id), set, exists, values).await {
+            // Deleted since.
+            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Replaces the sealed token by the same token sealed under another key. A connection that was

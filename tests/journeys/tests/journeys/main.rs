@@ -17,6 +17,7 @@ mod consent;
 mod crash;
 mod deauthorization;
 mod defaults;
+mod discovery;
 mod entity_sync;
 mod faults;
 mod front_end_login;

@@ -1,0 +1,48 @@
+//! An agency with thousands of ad accounts connects without a time-out.
+
+use domain::role::Role;
+use graph_sim::NewAccount;
+use http::Method;
+use journeys::Scenario;
+use serde_json::{Value, json};
+
+const ACCOUNTS: usize = 5_000;
+
+#[tokio::test]
+async fn five_thousand_ad_accounts_connect_without_a_time_out() {
+    let scenario = Scenario::start().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    for n in 0..ACCOUNTS {
+        sim.add_account(&NewAccount {
+            id: format!("act_{}", 500_000_000 + n),
+            name: format!("Client {n}"),
+            currency: "SGD".to_owned(),
+            timezone: "Asia/Singapore".to_owned(),
+            business: None,
+            assigned: true,
+        });
+    }
+    let api = scenario.api().unwrap();
+    let calls = sim.calls();
+    // The callback reads a few pages only, and the rest is a job.
+    let connected = api.connect().await.unwrap();
+    assert!(sim.calls() - calls < 20, "{} calls", sim.calls() - calls);
+    assert_eq!(connected["discovery"]["state"], "running", "{connected}");
+    let accounts = async |query: &str| {
+        let token = scenario.system.token("demo", Role::Viewer).unwrap();
+        let path = format!("/v1/workspaces/demo/ad-accounts{query}");
+        scenario.send(Method::GET, &path, Some(&token), &[], None).await.unwrap().json()
+    };
+    scenario.system.runner.settle().await.unwrap();
+    let page = accounts("?limit=1").await;
+    assert_eq!(page["discovery"], json!([]), "nothing is under way any more");
+    let all = api.all("ad-accounts").await.unwrap().len();
+    assert!(all > ACCOUNTS, "{all}");
+    let connections = api.call(Method::GET, "connections", None).await.unwrap();
+    let discovery = &connections["data"][0]["discovery"];
+    assert_eq!((&discovery["state"], &discovery["found"]), (&json!("complete"), &json!(all)));
+    let found = accounts("?q=client%204999").await;
+    let names: Vec<&Value> = found["data"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, [&json!("Client 4999")]);
+    scenario.finish().await.unwrap();
+}
