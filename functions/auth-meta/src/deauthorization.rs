@@ -101,7 +101,6 @@ impl AuthMeta {
             user: Some(user),
             requested_at: issued_at + MAX_CLOCK_SKEW,
             first_pass_at: None,
-            scopes: Vec::new(),
             completed_at: None,
         };
         self.connector.table.create_deletion_request(&request).await?;

@@ -83,25 +83,45 @@ impl AuthMeta {
         request: &DeletionRequest,
     ) -> Result<(), Error> {
         let table = &self.connector.table;
-        for DeletionScope { workspace, ad_account } in &request.scopes {
-            match ad_account {
-                Some(id) => {
-                    let account = table.account(workspace, id).await?;
-                    let held = match &account {
-                        Some(account) => table.connection(workspace, &account.connection).await?.is_some(),
-                        None => false,
-                    };
-                    // A connection that exists now has taken the account over since.
-                    if !held {
-                        self.delete_account(workspace, id).await?;
-                    }
-                }
-                None if table.connection(workspace, connection).await?.is_none() => {
-                    self.delete_accounts(workspace, connection, request).await?;
-                    table.delete_idempotency_records(workspace).await?;
-                }
-                None => {}
+        loop {
+            let scopes = table.deletion_scopes(&request.code).await?;
+            if scopes.is_empty() {
+                return Ok(());
             }
+            // What is found again adds places, which come next.
+            for scope in scopes {
+                self.delete_scope(connection, request, &scope).await?;
+                table.remove_deletion_scope(&request.code, &scope).await?;
+                self.check_time_left()?;
+            }
+        }
+    }
+
+    async fn delete_scope(
+        &self,
+        connection: &ConnectionId,
+        request: &DeletionRequest,
+        scope: &DeletionScope,
+    ) -> Result<(), Error> {
+        let table = &self.connector.table;
+        let DeletionScope { workspace, ad_account } = scope;
+        match ad_account {
+            Some(id) => {
+                let account = table.account(workspace, id).await?;
+                let held = match &account {
+                    Some(account) => table.connection(workspace, &account.connection).await?.is_some(),
+                    None => false,
+                };
+                // A connection that exists now has taken the account over since.
+                if !held {
+                    self.delete_account(workspace, id).await?;
+                }
+            }
+            None if table.connection(workspace, connection).await?.is_none() => {
+                self.delete_accounts(workspace, connection, request).await?;
+                table.delete_idempotency_records(workspace).await?;
+            }
+            None => {}
         }
         Ok(())
     }
@@ -169,6 +189,7 @@ impl AuthMeta {
                     self.delete_account(workspace, &account.id).await?;
                 }
             }
+            self.check_time_left()?;
         }
         Ok(())
     }
@@ -181,14 +202,7 @@ impl AuthMeta {
         account: Option<&AdAccountId>,
     ) -> Result<(), Error> {
         let scope = DeletionScope { workspace: workspace.clone(), ad_account: account.cloned() };
-        if request.scopes.contains(&scope) {
-            return Ok(());
-        }
-        match self.connector.table.add_deletion_scope(&request.code, &scope).await {
-            // Another worker has recorded the same scope.
-            Err(StoreError::Conflict) => Err(concurrent_change()),
-            recorded => Ok(recorded?),
-        }
+        Ok(self.connector.table.add_deletion_scope(&request.code, &scope).await?)
     }
 
     /// Returns another working connection of the workspace that reaches the account.

@@ -21,16 +21,29 @@ use store::connection::{Connection, ConnectionRef, ConnectionState, DiscoverySta
 use crate::AuthMeta;
 use crate::consent::{ListingSource, REQUIRED_SCOPE, health_check_actor, timestamp_from_unix, token_owner};
 
+/// Connections whose checks one invocation queues.
+const CONNECTIONS_PER_RUN: usize = 2_000;
+
 impl AuthMeta {
-    /// Queues a job per connection of every workspace, so that each is retried independently.
-    pub(crate) async fn check_connections(&self) -> Result<(), Error> {
-        self.resume_deletions().await?;
-        self.subscribe_app(None).await;
-        let connections = self.connector.table.all_connections().await?;
+    /// Queues a job per connection of every workspace, so that each is retried independently; the next invocation goes
+    /// on where this one ends.
+    pub(crate) async fn check_connections(&self, after: Option<&str>) -> Result<(), Error> {
+        if after.is_none() {
+            self.resume_deletions().await?;
+            self.subscribe_app(None).await;
+        }
+        let (connections, next) = self.connector.table.connections_after(after, CONNECTIONS_PER_RUN).await?;
         let check = |ConnectionRef { workspace, connection }| Job::CheckConnection { workspace, connection };
         let jobs: Vec<_> = connections.into_iter().map(check).collect();
         self.host.queues.send(&jobs).await?;
-        tracing::info!(connections = jobs.len(), "Queued a health check for every connection.");
+        tracing::info!(
+            connections = jobs.len(),
+            more = next.is_some(),
+            "Queued health checks of connections."
+        );
+        if next.is_some() {
+            self.host.queues.send(&[Job::CheckConnections { after: next }]).await?;
+        }
         Ok(())
     }
 

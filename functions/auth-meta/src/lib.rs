@@ -113,7 +113,7 @@ impl AuthMeta {
             Job::Reseal { workspace, connection, key } => {
                 self.rotation().reseal(&workspace, &connection, &key).await
             }
-            Job::CheckConnections => self.check_connections().await,
+            Job::CheckConnections { after } => self.check_connections(after.as_deref()).await,
             Job::CheckConnection { workspace, connection } => {
                 self.check_connection(&workspace, &connection).await
             }

@@ -63,7 +63,7 @@ impl SyncEntities {
             Job::SyncAccount { workspace, ad_account, cause } => {
                 self.sync_account(&workspace, &ad_account, cause).await
             }
-            Job::WatchAccounts => self.watch().await,
+            Job::WatchAccounts { after } => self.watch(after.as_deref()).await,
             Job::SyncChangedEntities { workspace, ad_account } => {
                 self.sync_changed_entities(&workspace, &ad_account).await
             }

@@ -17,16 +17,20 @@ use crate::SyncEntities;
 /// An account is stale after three sync intervals: it has missed two syncs.
 const STALE_AFTER: SignedDuration = SignedDuration::from_mins(3 * SyncCause::SYNC_INTERVAL_MINUTES as i64);
 
+/// Accounts that one invocation checks.
+const ACCOUNTS_PER_RUN: usize = 1_000;
+
 impl SyncEntities {
     /// Checks every selected account of every workspace, reports problems, and queues a sync for stale accounts, which
-    /// also restores their recurring schedule.
-    pub(crate) async fn watch(&self) -> Result<(), Error> {
+    /// also restores their recurring schedule. The next invocation goes on where this one ends.
+    pub(crate) async fn watch(&self, after: Option<&str>) -> Result<(), Error> {
         let table = &self.connector.table;
         let now = self.host.clock.now();
         let (mut watched, mut stale) = (0_u64, Vec::new());
         // Counted by connection, because one may serve many accounts.
         let (mut expiring, mut lost) = (BTreeSet::new(), BTreeSet::new());
-        for AccountRef { workspace, ad_account } in table.selected_accounts().await? {
+        let (accounts, next) = table.selected_accounts_after(after, ACCOUNTS_PER_RUN).await?;
+        for AccountRef { workspace, ad_account } in accounts {
             let account = table.account(&workspace, &ad_account).await?.filter(|account| account.selected);
             // Deselected since the list was read.
             let Some(account) = account else { continue };
@@ -59,7 +63,9 @@ impl SyncEntities {
                 stale.push(Job::SyncAccount { workspace, ad_account, cause: SyncCause::Resume });
             }
         }
-        self.host.queues.send(&stale).await?;
+        let go_on = next.map(|next| Job::WatchAccounts { after: Some(next) });
+        let more = go_on.is_some();
+        self.host.queues.send(&stale.iter().cloned().chain(go_on).collect::<Vec<_>>()).await?;
         let (stale, expiring, lost) = (stale.len(), expiring.len(), lost.len());
         for (metric, found) in [
             (TelemetryMetric::StaleAccounts, stale),
@@ -68,7 +74,7 @@ impl SyncEntities {
         ] {
             telemetry::count(metric, found as u64);
         }
-        tracing::info!(watched, stale, expiring, lost, "Checked all selected accounts.");
+        tracing::info!(watched, stale, expiring, lost, more, "Checked selected accounts.");
         Ok(())
     }
 }

@@ -62,8 +62,11 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
             functions.manage_campaign().set_timer(&workspace, &account, &activation).await?;
         }
     }
-    cloud.schedules.ensure_recurring(&Job::CheckConnections, 24 * 60).await?;
-    cloud.schedules.ensure_recurring(&Job::WatchAccounts, SyncCause::SYNC_INTERVAL_MINUTES).await?;
+    cloud.schedules.ensure_recurring(&Job::CheckConnections { after: None }, 24 * 60).await?;
+    cloud
+        .schedules
+        .ensure_recurring(&Job::WatchAccounts { after: None }, SyncCause::SYNC_INTERVAL_MINUTES)
+        .await?;
     let requests =
         cloud.table.deletion_requests().await?.into_iter().filter(|request| request.completed_at.is_none());
     jobs.extend(requests.map(|request| Job::DeleteUserData { code: request.code }));

@@ -83,9 +83,17 @@ pub enum Job {
         cause: SyncCause,
     },
     /// Checks that all selected accounts are fresh and that their connections do not expire soon.
-    WatchAccounts,
+    WatchAccounts {
+        /// Where the invocation before ended; absent for the first one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
     /// Checks every connection of every workspace on its platform.
-    CheckConnections,
+    CheckConnections {
+        /// Where the invocation before ended; absent for the first one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
     /// Checks one connection on its platform and renews its token when it expires soon.
     CheckConnection {
         /// The workspace.
@@ -193,11 +201,11 @@ impl Job {
     /// Returns the queue that carries the job.
     pub fn queue(&self) -> Queue {
         match self {
-            Self::SyncAccount { .. } | Self::WatchAccounts | Self::SyncChangedEntities { .. } => {
+            Self::SyncAccount { .. } | Self::WatchAccounts { .. } | Self::SyncChangedEntities { .. } => {
                 Queue::SyncEntities
             }
             Self::RotateKeyring | Self::CompleteRotation | Self::Reseal { .. } => Queue::AuthMeta,
-            Self::CheckConnections
+            Self::CheckConnections { .. }
             | Self::CheckConnection { .. }
             | Self::DiscoverAccounts { .. }
             | Self::DeauthorizeUser { .. }
@@ -238,11 +246,11 @@ impl Job {
                 of("evaluate_rules", workspace, Some(ad_account))
             }
             Self::WebhookChanges { .. } => unattributed("webhook_changes"),
-            Self::WatchAccounts => unattributed("watch_accounts"),
+            Self::WatchAccounts { .. } => unattributed("watch_accounts"),
             Self::RotateKeyring => unattributed("rotate_keyring"),
             Self::CompleteRotation => unattributed("complete_rotation"),
             Self::Reseal { workspace, .. } => of("reseal", workspace, None),
-            Self::CheckConnections => unattributed("check_connections"),
+            Self::CheckConnections { .. } => unattributed("check_connections"),
             Self::DeauthorizeUser { .. } => unattributed("deauthorize_user"),
             Self::DeleteUserData { .. } => unattributed("delete_user_data"),
             Self::DiscoverAccounts { workspace, .. } => of("discover_accounts", workspace, None),
@@ -331,6 +339,7 @@ mod tests {
             format!(r#""job":"activate_campaign",{account},"campaign":"1","timer":"t""#),
             r#""job":"watch_accounts""#.to_owned(),
             r#""job":"check_connections""#.to_owned(),
+            r#""job":"check_connections","after":"demo#meta-1""#.to_owned(),
             r#""job":"check_connection","workspace":"demo","connection":"meta-1""#.to_owned(),
             r#""job":"discover_accounts","workspace":"demo","connection":"meta-1""#.to_owned(),
             r#""job":"deauthorize_user","user":"1","until":1"#.to_owned(),

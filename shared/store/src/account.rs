@@ -275,9 +275,15 @@ impl Table {
         }
     }
 
-    /// Lists the selected ad accounts of all workspaces.
-    pub async fn selected_accounts(&self) -> Result<Vec<AccountRef>, StoreError> {
-        self.query_prefix(key::SELECTED_PARTITION, "WS#").await
+    /// Lists selected ad accounts of all workspaces that come after a position, `limit` at most; with more, also the
+    /// position at which to go on.
+    pub async fn selected_accounts_after(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<AccountRef>, Option<String>), StoreError> {
+        let position = |one: &AccountRef| format!("{}#{}", one.workspace, one.ad_account);
+        self.query_after(key::SELECTED_PARTITION, after, limit, position).await
     }
 
     /// Records when all entities of an account were last synced, and what could not be read of them.

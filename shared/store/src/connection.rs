@@ -181,20 +181,23 @@ impl Table {
     /// Lists the workspaces in which data of a connection may be stored. Includes those from which the connection was
     /// removed, because its ad accounts and their metrics stay until [`Self::delete_connection_if_empty`].
     pub async fn connection_refs(&self, id: &ConnectionId) -> Result<Vec<ConnectionRef>, StoreError> {
-        let mut connection_refs: Vec<ConnectionRef> =
-            self.query_prefix(&key::connection_index_partition(id), "WS#").await?;
-        // Connections from before this index are only in the listing of all.
-        let mut listed = self.all_connections().await?;
-        listed.retain(|connection_ref| {
-            connection_ref.connection == *id && !connection_refs.contains(connection_ref)
-        });
-        connection_refs.extend(listed);
-        Ok(connection_refs)
+        self.query_prefix(&key::connection_index_partition(id), "WS#").await
     }
 
     /// Lists the connections of all workspaces.
     pub async fn all_connections(&self) -> Result<Vec<ConnectionRef>, StoreError> {
         self.query_prefix(key::CONNECTIONS_PARTITION, "WS#").await
+    }
+
+    /// Lists connections of all workspaces that come after a position, `limit` at most; with more, also the position at
+    /// which to go on.
+    pub async fn connections_after(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<ConnectionRef>, Option<String>), StoreError> {
+        let position = |one: &ConnectionRef| format!("{}#{}", one.workspace, one.connection);
+        self.query_after(key::CONNECTIONS_PARTITION, after, limit, position).await
     }
 
     /// Reads one connection.

@@ -43,15 +43,13 @@ pub struct DeletionRequest {
     /// When everything was deleted once. Work that had begun before may write data back, so a second pass follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_pass_at: Option<Timestamp>,
-    /// What to delete again until completion: the workspaces, and the ad accounts that were deleted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub scopes: Vec<DeletionScope>,
     /// When the request was completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
 }
 
-/// A place where data was deleted.
+/// A place where data was deleted and is deleted again in the second pass. Each is an item of its own: a person may reach
+/// more ad accounts than one item holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletionScope {
     /// The workspace.
@@ -101,12 +99,19 @@ impl Table {
 
     /// Records where data is about to be deleted, so that it can be found again when its own rows are gone.
     pub async fn add_deletion_scope(&self, code: &str, scope: &DeletionScope) -> Result<(), StoreError> {
-        let one = serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(scope)?;
-        let none = AttributeValue::L(Vec::new());
-        let values = vec![(":one", AttributeValue::L(vec![one])), (":none", none)];
-        let expression = "SET scopes = list_append(if_not_exists(scopes, :none), :one)";
-        let open = Some("attribute_exists(#user)");
-        self.update::<DeletionRequest>(&key::deletion_request(code), expression, open, values).await.map(drop)
+        let DeletionScope { workspace, ad_account } = scope;
+        self.put(&key::deletion_scope(code, workspace, ad_account.as_ref()), scope, None).await
+    }
+
+    /// Lists where data of a request was deleted and is not deleted again yet.
+    pub async fn deletion_scopes(&self, code: &str) -> Result<Vec<DeletionScope>, StoreError> {
+        self.query_prefix(&key::deletion_scopes_partition(code), "WS#").await
+    }
+
+    /// Removes a place in which nothing is left.
+    pub async fn remove_deletion_scope(&self, code: &str, scope: &DeletionScope) -> Result<(), StoreError> {
+        let DeletionScope { workspace, ad_account } = scope;
+        self.delete_keys(vec![key::deletion_scope(code, workspace, ad_account.as_ref())]).await
     }
 
     /// Records that everything was deleted once.
@@ -116,21 +121,15 @@ impl Table {
         self.update::<DeletionRequest>(&key::deletion_request(code), expression, open, values).await.map(drop)
     }
 
-    /// Marks a request as completed and removes the person and the scopes from it.
+    /// Marks a request as completed and removes the person from it.
     pub async fn complete_deletion_request(
         &self,
         request: &DeletionRequest,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let DeletionRequest { code, requested_at, .. } = request.clone();
-        let done = DeletionRequest {
-            code,
-            user: None,
-            requested_at,
-            first_pass_at: None,
-            scopes: Vec::new(),
-            completed_at: Some(now),
-        };
+        let done =
+            DeletionRequest { code, user: None, requested_at, first_pass_at: None, completed_at: Some(now) };
         self.put_with_ttl(
             &key::deletion_request(&done.code),
             &done,

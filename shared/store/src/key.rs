@@ -265,6 +265,17 @@ pub fn deletion_request(code: &str) -> Key {
     key(DELETION_REQUESTS_PARTITION.to_owned(), code)
 }
 
+/// Returns the partition of the places in which a deletion request deletes.
+pub fn deletion_scopes_partition(code: &str) -> String {
+    format!("DELETION_SCOPES#{code}")
+}
+
+/// Builds the key of one of these places: an ad account, or a workspace's connection.
+pub fn deletion_scope(code: &str, ws: &Tenant, account: Option<&AdAccountId>) -> Key {
+    let account = account.map(|account| format!("#{account}")).unwrap_or_default();
+    key(deletion_scopes_partition(code), format!("WS#{ws}{account}"))
+}
+
 /// Partition of deletion requests.
 pub const DELETION_REQUESTS_PARTITION: &str = "DELETION_REQUESTS";
 

@@ -291,6 +291,23 @@ impl Table {
         self.query_first(pk, first, last, usize::MAX, |_| true).await
     }
 
+    /// Lists items of an index over all workspaces, whose sort keys are `WS#` and a position, after a position.
+    pub(crate) async fn query_after<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        after: Option<&str>,
+        limit: usize,
+        position: impl Fn(&T) -> String,
+    ) -> Result<(Vec<T>, Option<String>), StoreError> {
+        // '\u{1}' sorts before every character of an id, '\u{7f}' after.
+        let first = after.map_or_else(|| "WS#".to_owned(), |after| format!("WS#{after}\u{1}"));
+        let mut items = self.query_first(pk, &first, "WS#\u{7f}", limit + 1, |_| true).await?;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(position);
+        Ok((items, next))
+    }
+
     /// Lists the first items with sort keys from `first` to `last` that are wanted, up to `limit`, in order.
     pub(crate) async fn query_first<T: DeserializeOwned>(
         &self,

@@ -1,19 +1,19 @@
 //! An agency with thousands of ad accounts connects without a time-out.
 
 use domain::role::Role;
-use graph_sim::NewAccount;
+use graph_sim::{LOGIN_USER_ID, NewAccount};
 use http::Method;
 use journeys::Scenario;
 use serde_json::{Value, json};
 
+use crate::crash::table_items;
+use crate::deauthorization::run_second_pass;
+
 const ACCOUNTS: usize = 5_000;
 
-#[tokio::test]
-async fn five_thousand_ad_accounts_connect_without_a_time_out() {
-    let scenario = Scenario::start().await.unwrap();
-    let sim = scenario.sim().unwrap();
-    for n in 0..ACCOUNTS {
-        sim.add_account(&NewAccount {
+fn add_accounts(scenario: &Scenario, count: usize) {
+    for n in 0..count {
+        scenario.sim().unwrap().add_account(&NewAccount {
             id: format!("act_{}", 500_000_000 + n),
             name: format!("Client {n}"),
             currency: "SGD".to_owned(),
@@ -22,6 +22,13 @@ async fn five_thousand_ad_accounts_connect_without_a_time_out() {
             assigned: true,
         });
     }
+}
+
+#[tokio::test]
+async fn five_thousand_ad_accounts_connect_without_a_time_out() {
+    let scenario = Scenario::start().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    add_accounts(&scenario, ACCOUNTS);
     let api = scenario.api().unwrap();
     let calls = sim.calls();
     // The callback reads a few pages only, and the rest is a job.
@@ -44,5 +51,26 @@ async fn five_thousand_ad_accounts_connect_without_a_time_out() {
     let found = accounts("?q=client%204999").await;
     let names: Vec<&Value> = found["data"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, [&json!("Client 4999")]);
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_person_with_many_ad_accounts_is_deleted_whole() {
+    let scenario = Scenario::start().await.unwrap();
+    add_accounts(&scenario, 300);
+    scenario.api().unwrap().connect().await.unwrap();
+    let of_accounts = async || {
+        let items = table_items(&scenario).await;
+        let keys = items.iter().map(|item| format!("{:?} {:?}", item["pk"], item["sk"]));
+        keys.filter(|key| key.contains("act_5000") || key.contains("DELETION_SCOPES")).collect::<Vec<_>>()
+    };
+    assert!(of_accounts().await.len() >= 600);
+    scenario.sim().unwrap().request_deletion(LOGIN_USER_ID).await.unwrap();
+    scenario.system.runner.settle().await.unwrap();
+    // Where it deleted is kept, one item for each place, until the second pass.
+    let places = of_accounts().await;
+    assert!(places.len() >= 300 && places.iter().all(|key| key.contains("DELETION_SCOPES")), "{places:?}");
+    run_second_pass(&scenario).await;
+    assert_eq!(of_accounts().await, Vec::<String>::new());
     scenario.finish().await.unwrap();
 }

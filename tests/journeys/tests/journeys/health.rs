@@ -16,7 +16,7 @@ use crate::crash::{crashing_auth_meta, restore_table, table_items};
 
 /// Runs the job of the daily schedule, and returns the connection.
 pub(super) async fn check_connections(scenario: &Scenario) -> Value {
-    scenario.system.cloud.queues.send(&[Job::CheckConnections]).await.unwrap();
+    scenario.system.cloud.queues.send(&[Job::CheckConnections { after: None }]).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
     connections(scenario).await.remove(0)
 }

@@ -187,3 +187,40 @@ async fn of_concurrent_deliveries_one_claims_a_change_and_an_abandoned_claim_is_
     assert_eq!(claim(until + SignedDuration::from_hours(1)).await, Claim::Processed);
     scenario.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn work_over_all_connections_goes_on_where_it_ended() {
+    let scenario = Scenario::start().await.unwrap();
+    let table = &scenario.system.table;
+    let dynamodb = &scenario.system.cloud.dynamodb;
+    let text = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
+    let count = 4_000;
+    let requests: Vec<_> = (0..count)
+        .map(|n| {
+            let (workspace, connection) = (format!("w-{:05}", n / 3), format!("meta-{n}"));
+            let put = aws_sdk_dynamodb::types::Put::builder().table_name("adflight");
+            let put = put
+                .item("pk", text("CONNECTIONS".to_owned()))
+                .item("sk", text(format!("WS#{workspace}#{connection}")))
+                .item("workspace", text(workspace))
+                .item("connection", text(connection));
+            aws_sdk_dynamodb::types::TransactWriteItem::builder().put(put.build().unwrap()).build()
+        })
+        .collect();
+    for some in requests.chunks(100) {
+        dynamodb.transact_write_items().set_transact_items(Some(some.to_vec())).send().await.unwrap();
+    }
+    let (mut seen, mut after, mut runs) = (std::collections::BTreeSet::new(), None, 0);
+    loop {
+        let (page, next) = table.connections_after(after.as_deref(), 500).await.unwrap();
+        assert!(page.len() <= 500);
+        seen.extend(page.iter().map(|one| format!("{}#{}", one.workspace, one.connection)));
+        runs += 1;
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((seen.len(), runs), (count, 8), "each once, and none twice");
+    scenario.finish().await.unwrap();
+}

@@ -277,7 +277,7 @@ async fn a_message_that_cannot_be_processed_is_dead_lettered_with_its_correlatio
 async fn the_account_watch_emits_its_metrics_also_when_all_is_well() {
     let scenario = Scenario::synced().await.unwrap();
     let logs = LogCapture::start("info");
-    scenario.system.cloud.queues.send(&[Job::WatchAccounts]).await.unwrap();
+    scenario.system.cloud.queues.send(&[Job::WatchAccounts { after: None }]).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
     let lines = logs.drain();
     let watch = canonical(&lines).into_iter().find(|line| line["operation"] == "watch_accounts").unwrap();

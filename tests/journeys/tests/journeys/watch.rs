@@ -31,7 +31,7 @@ async fn sync_problem(scenario: &Scenario) -> Value {
 
 /// Runs the hourly job.
 async fn watch_accounts(scenario: &Scenario) {
-    scenario.system.cloud.queues.send(&[Job::WatchAccounts]).await.unwrap();
+    scenario.system.cloud.queues.send(&[Job::WatchAccounts { after: None }]).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
 }
 
@@ -70,12 +70,12 @@ async fn an_account_that_lost_its_schedule_is_found_and_gets_it_back() {
 async fn an_account_that_is_no_longer_selected_is_not_watched() {
     let scenario = Scenario::synced().await.unwrap();
     let table = &scenario.system.table;
-    assert_eq!(table.selected_accounts().await.unwrap().len(), 1);
+    assert_eq!(table.selected_accounts_after(None, 9).await.unwrap().0.len(), 1);
     scenario.select(false).await.unwrap();
-    assert!(table.selected_accounts().await.unwrap().is_empty());
+    assert!(table.selected_accounts_after(None, 9).await.unwrap().0.is_empty());
 
     scenario.select(true).await.unwrap();
-    assert_eq!(table.selected_accounts().await.unwrap().len(), 1);
+    assert_eq!(table.selected_accounts_after(None, 9).await.unwrap().0.len(), 1);
     scenario.finish().await.unwrap();
 }
 
