@@ -58,6 +58,14 @@ mod tests {
         sizes: Vec<Size>,
         count: Option<u32>,
         to: Option<Box<Self>>,
+        strict: Option<Strict>,
+    }
+
+    /// A field that no empty value can stand for.
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Strict {
+        at: std::net::Ipv4Addr,
+        until: std::net::Ipv4Addr,
     }
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -91,7 +99,10 @@ mod tests {
             (r#"{"name":1}"#, "name: must be a text, not 1"),
             (r#"{"name":null}"#, "name: must be a text, not null"),
             (r#"{"name":"x","sizes":{}}"#, "sizes: must be a list, not an object"),
-            (r#"{"name":"x","nmae":"y"}"#, "nmae: is not known here; known are name, sizes, count, to"),
+            (
+                r#"{"name":"x","nmae":"y"}"#,
+                "nmae: is not known here; known are name, sizes, count, to, strict",
+            ),
             (r#"{"name":"x","name":"x"}"#, "name: is given more than once"),
             (r#"{"name":"x","sizes":["small","huge"]}"#, "sizes[1]: must be one of small, large"),
             (r#"{"name":"x","sizes":[{"small":null}]}"#, "sizes[0]: "),
@@ -117,6 +128,11 @@ mod tests {
                 r#"{"to":{"count":"x","to":{}},"count":[]}"#,
                 &["to.count", "to.to.name", "to.name", "count", "name"],
             ),
+            (
+                r#"{"to":{"sizes":["huge"],"level":1},"nmae":1}"#,
+                &["to.sizes[0]", "to.level", "to.name", "nmae", "name"],
+            ),
+            (r#"{"strict":{"at":"x"},"nmae":1}"#, &["strict.at", "nmae", "name"]),
             (r#"{"name":"x","name":"y","count":{}}"#, &["name", "count"]),
         ] {
             let mistakes = json::<Order>(body.as_bytes()).unwrap_err();
@@ -140,7 +156,13 @@ mod tests {
         let order = ask(&[("name", "x"), ("sizes", "small,large"), ("count", "7")]).unwrap();
         assert_eq!(
             order,
-            Order { name: "x".to_owned(), sizes: vec![Size::Small, Size::Large], count: Some(7), to: None }
+            Order {
+                name: "x".to_owned(),
+                sizes: vec![Size::Small, Size::Large],
+                count: Some(7),
+                to: None,
+                strict: None
+            }
         );
         let several = [("name", "x"), ("sizes", "small"), ("sizes", "large,small")];
         assert_eq!(ask(&several).unwrap().sizes, [Size::Small, Size::Large, Size::Small]);

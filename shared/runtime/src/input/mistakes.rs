@@ -19,16 +19,21 @@ pub(super) fn deserialize<T: DeserializeOwned>(mut value: Value, whole: &str) ->
         Err(error) => error,
     };
     let mut mistakes: Vec<InputError> = Vec::new();
+    // Objects and lists that were given up: what is said of them is about the mending.
+    let mut closed: Vec<String> = Vec::new();
     let mut next = Some(first);
     while let Some(error) = next.take().filter(|_| mistakes.len() < MAX_MISTAKES) {
         let place = error.field.clone();
-        let is_new = mistakes.iter().all(|known| !overlap(&known.field, &place));
+        let known = mistakes.iter().map(|known| &known.field).chain(&closed);
+        let is_new = known.into_iter().all(|known| !overlap(known, &place));
         if is_new {
             mistakes.push(error);
         }
-        if mend(&mut value, &place, is_new) {
-            next = T::deserialize(value.clone()).err();
+        if !mend(&mut value, &place, is_new) {
+            let Some(outer) = give_up(&mut value, &place) else { break };
+            closed.push(outer);
         }
+        next = T::deserialize(value.clone()).err();
     }
     Err(mistakes.into_iter().map(|error| error.into_field_error(whole)).collect())
 }
@@ -42,6 +47,19 @@ fn mend(value: &mut Value, place: &str, is_new: bool) -> bool {
         _ => return false,
     }
     true
+}
+
+/// Leaves out the innermost object or list around a place that cannot be mended, so that the rest is looked at. Returns
+/// where it is.
+fn give_up(value: &mut Value, place: &str) -> Option<String> {
+    let mut outer = place;
+    loop {
+        outer = outer.get(..outer.rfind(['.', '['])?)?;
+        if let Some(whole @ (Value::Object(_) | Value::List(_))) = value.at(outer) {
+            *whole = Value::Absent;
+            return Some(outer.to_owned());
+        }
+    }
 }
 
 /// Whether one place is the other, or lies within it.
