@@ -11,12 +11,12 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use bytes::Bytes;
 use connector::{Connector, Purpose};
 use domain::Error;
 use domain::date::IsoWeek;
+use domain::entity::Level;
 use domain::id::AdAccountId;
 use domain::job::{Job, SyncCause};
 use domain::tenant::Tenant;
@@ -29,9 +29,6 @@ use store::chunk::ChunkState;
 
 /// Interval of rule evaluations, independent of syncs.
 const RULE_EVALUATION_INTERVAL_MINUTES: u32 = 30;
-
-/// Time between two reads of an account's changed entities, while changes keep coming.
-const CHANGES_INTERVAL: Duration = Duration::from_secs(2);
 
 /// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<SyncEntities>>> =
@@ -75,19 +72,21 @@ impl SyncEntities {
     async fn sync_changed_entities(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
         let table = &self.connector.table;
         let changed = table.take_changed_entities(workspace, ad_account).await?;
-        if !changed.is_empty() {
+        let queues = &self.host.queues;
+        if changed.iter().any(|(level, _)| *level == Level::Account) {
+            let (workspace, ad_account, cause) = (workspace.clone(), ad_account.clone(), SyncCause::Request);
+            queues.send(&[Job::SyncAccount { workspace, ad_account, cause }]).await?;
+        } else if !changed.is_empty() {
             let client = self.connector.open(workspace, ad_account, Purpose::Sync).await?;
             let synced = entities::sync_changed(table, &client, &changed).await;
             let written = client.close(synced).await?;
             tracing::info!(%workspace, %ad_account, changed = changed.len(), written, "Synced changed entities.");
         }
         let now = self.host.clock.now();
-        if table.complete_changed_entities(workspace, ad_account, &changed, now).await? {
-            let (workspace, ad_account) = (workspace.clone(), ad_account.clone());
-            let again = Job::SyncChangedEntities { workspace, ad_account };
-            self.host.queues.send_delayed(&again, CHANGES_INTERVAL).await?;
-        }
-        Ok(())
+        let again = table.complete_changed_entities(workspace, ad_account, &changed, now).await?;
+        let Some(delay) = again else { return Ok(()) };
+        let (workspace, ad_account) = (workspace.clone(), ad_account.clone());
+        queues.send_delayed(&Job::SyncChangedEntities { workspace, ad_account }, delay).await
     }
 
     async fn sync_account(

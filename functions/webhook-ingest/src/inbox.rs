@@ -1,17 +1,16 @@
 //! Processes changes: claims each once per workspace that holds its subject, then queues a sync.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::Error;
 use domain::id::ConnectionId;
-use domain::job::{Job, SyncCause, WebhookChange, WebhookSubject};
+use domain::job::{Job, WebhookChange, WebhookSubject};
 use domain::platform::Platform;
 use domain::tenant::Tenant;
 use runtime::{Clock, Queues};
 use store::Table;
 use store::account::AccountRef;
-use store::changed_entities::{Added, ChangedEntity};
+use store::changed_entities::whole_account;
 use store::connection::ConnectionRef;
 use store::inbox::Claim;
 
@@ -37,35 +36,40 @@ impl WebhookIngest {
         }
     }
 
-    /// Accepts changes. Those that are new have one effect together in each workspace.
+    /// Accepts changes of one subject. Those that are new have one effect together in each place.
     async fn accept(&self, changes: &[WebhookChange]) -> Result<(), Error> {
-        let mut effects: BTreeMap<String, Effects> = BTreeMap::new();
-        let mut in_progress = None;
         for change in changes {
-            if let Some(reason) = &change.unreadable {
-                let object = &change.object;
-                tracing::warn!(object, reason, "A webhook change cannot be read and is set aside.");
-                self.table.set_aside(change, self.clock.now()).await?;
-            }
-            for place in self.places(change).await? {
-                let now = self.clock.now();
+            let Some(reason) = &change.unreadable else { continue };
+            let object = &change.object;
+            tracing::warn!(object, reason, "A webhook change cannot be read and is set aside.");
+            self.table.set_aside(change, self.clock.now()).await?;
+        }
+        let Some(first) = changes.first() else { return Ok(()) };
+        let (object, field, count) = (&first.object, &first.field, changes.len());
+        let Some(subject) = &first.subject else {
+            tracing::info!(object, field, count, "Webhook changes name nothing that we mirror.");
+            return Ok(());
+        };
+        let places = self.places(subject).await?;
+        tracing::info!(field, count, places = places.len(), "Processing webhook changes.");
+        let mut in_progress = None;
+        for place in places {
+            let now = self.clock.now();
+            let mut acquired = Vec::new();
+            for change in changes {
                 match self.table.claim(place.workspace(), change, now).await? {
-                    Claim::Acquired => {
-                        let of_place = effects.entry(place.key()).or_insert_with(|| Effects::new(place));
-                        of_place.add(change);
-                    }
+                    Claim::Acquired => acquired.push(&change.digest),
                     Claim::InProgress { until } => in_progress = Some(until.duration_since(now)),
                     Claim::Processed => {}
                 }
             }
-        }
-        let (count, places) = (changes.len(), effects.len());
-        tracing::info!(count, places, "Processing webhook changes.");
-        for Effects { place, entities, whole, digests } in effects.into_values() {
+            if acquired.is_empty() {
+                continue;
+            }
             // The effect first: a crash before the marks repeats it, and a repeated sync is harmless.
-            self.cause(&place, &entities, whole).await?;
-            for digest in digests {
-                self.table.mark_processed(place.workspace(), &digest).await?;
+            self.cause(subject, &place).await?;
+            for digest in acquired {
+                self.table.mark_processed(place.workspace(), digest).await?;
             }
         }
         // Retried, because the worker in progress may crash.
@@ -74,45 +78,32 @@ impl WebhookIngest {
         Err(Error::RateLimited { retry_after: left.unsigned_abs().max(Duration::from_secs(1)), reason: why })
     }
 
-    /// Queues what changes cause in one place.
-    async fn cause(&self, place: &Place, entities: &[ChangedEntity], whole: bool) -> Result<(), Error> {
-        let (workspace, account) = match place {
+    /// Causes what a change of a subject has as its effect in one place.
+    async fn cause(&self, subject: &WebhookSubject, place: &Place) -> Result<(), Error> {
+        match place.clone() {
             Place::Connection(ConnectionRef { workspace, connection }) => {
-                let (workspace, connection) = (workspace.clone(), connection.clone());
-                return self.queues.send(&[Job::CheckConnection { workspace, connection }]).await;
+                self.queues.send(&[Job::CheckConnection { workspace, connection }]).await
             }
-            Place::Account(AccountRef { workspace, ad_account }) => (workspace, ad_account),
-        };
-        let (mut whole, mut job_needed) = (whole, false);
-        if !entities.is_empty() {
-            let now = self.clock.now();
-            match self.table.add_changed_entities(workspace, account, entities, now).await? {
-                Added::JobNeeded => job_needed = true,
-                Added::JobExpected => {}
-                Added::Full => whole = true,
+            Place::Account(AccountRef { workspace, ad_account }) => {
+                let changed = match subject {
+                    WebhookSubject::Entity { id, level, .. } => (*level, id.clone()),
+                    WebhookSubject::Account(_) | WebhookSubject::User(_) => whole_account(&ad_account),
+                };
+                let now = self.clock.now();
+                let job = self.table.add_changed_entity(&workspace, &ad_account, &changed, now).await?;
+                let Some(delay) = job else { return Ok(()) };
+                self.queues.send_delayed(&Job::SyncChangedEntities { workspace, ad_account }, delay).await
             }
         }
-        let (workspace, ad_account) = (workspace.clone(), account.clone());
-        let changed =
-            Job::SyncChangedEntities { workspace: workspace.clone(), ad_account: ad_account.clone() };
-        let sync = Job::SyncAccount { workspace, ad_account, cause: SyncCause::Request };
-        let jobs: Vec<_> = job_needed.then_some(changed).into_iter().chain(whole.then_some(sync)).collect();
-        self.queues.send(&jobs).await
     }
 
-    /// Returns where a change has an effect: in selected accounts, or on connections.
-    async fn places(&self, change: &WebhookChange) -> Result<Vec<Place>, Error> {
-        match &change.subject {
-            None => Ok(Vec::new()),
-            Some(WebhookSubject::User(user)) => {
-                let connections = self.table.connection_refs(&ConnectionId::of_meta_user(user)?).await?;
-                Ok(connections.into_iter().map(Place::Connection).collect())
-            }
-            Some(subject) => {
-                let accounts = self.affected_accounts(subject).await?;
-                Ok(accounts.into_iter().map(Place::Account).collect())
-            }
+    /// Returns where a change of a subject has an effect: in selected accounts, or on connections.
+    async fn places(&self, subject: &WebhookSubject) -> Result<Vec<Place>, Error> {
+        if let WebhookSubject::User(user) = subject {
+            let connections = self.table.connection_refs(&ConnectionId::of_meta_user(user)?).await?;
+            return Ok(connections.into_iter().map(Place::Connection).collect());
         }
+        Ok(self.affected_accounts(subject).await?.into_iter().map(Place::Account).collect())
     }
 
     /// Returns the selected accounts that a change concerns. An object that is not stored yet is resolved to its
@@ -142,7 +133,7 @@ impl WebhookIngest {
 }
 
 /// Where a change has an effect.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Place {
     /// An ad account of a workspace.
     Account(AccountRef),
@@ -155,44 +146,6 @@ impl Place {
         match self {
             Self::Account(account) => &account.workspace,
             Self::Connection(connection) => &connection.workspace,
-        }
-    }
-
-    /// Tells places apart. No id holds a space.
-    fn key(&self) -> String {
-        match self {
-            Self::Account(AccountRef { workspace, ad_account }) => format!("{workspace} {ad_account}"),
-            Self::Connection(ConnectionRef { workspace, connection }) => format!("{workspace} {connection}"),
-        }
-    }
-}
-
-/// What the changes of a job cause in one place.
-#[derive(Debug)]
-struct Effects {
-    place: Place,
-    entities: Vec<ChangedEntity>,
-    /// Whether the whole account has changed.
-    whole: bool,
-    digests: Vec<String>,
-}
-
-impl Effects {
-    fn new(place: Place) -> Self {
-        Self { place, entities: Vec::new(), whole: false, digests: Vec::new() }
-    }
-
-    fn add(&mut self, change: &WebhookChange) {
-        self.digests.push(change.digest.clone());
-        match &change.subject {
-            Some(WebhookSubject::Entity { id, level, .. }) => {
-                let entity = (*level, id.clone());
-                if !self.entities.contains(&entity) {
-                    self.entities.push(entity);
-                }
-            }
-            Some(WebhookSubject::Account(_)) => self.whole = true,
-            Some(WebhookSubject::User(_)) | None => {}
         }
     }
 }

@@ -98,6 +98,7 @@ async fn a_change_about_an_object_has_exactly_that_object_synced_once() {
     assert_eq!(sim.calls() - calls, 1, "the repetitions had no effect");
 
     // The same content at a later time is another change.
+    scenario.system.clock.advance(SignedDuration::from_mins(1));
     scenario.deliver(&change(&campaign, "CAMPAIGN", 1_796_000_060)).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
     assert_eq!(sim.calls() - calls, 2);
