@@ -32,7 +32,7 @@ const MIN_REMAINING_TIME: SignedDuration = SignedDuration::from_secs(20);
 pub(crate) const SETTLE_DELAY: SignedDuration = SignedDuration::from_mins(15);
 
 impl AuthMeta {
-    /// Queues the deletion requests whose message was lost or dead-lettered.
+    /// Queues the deletions of people and workspaces whose message was lost or dead-lettered.
     pub(crate) async fn resume_deletions(&self) -> Result<(), Error> {
         let open = self
             .connector
@@ -41,8 +41,10 @@ impl AuthMeta {
             .await?
             .into_iter()
             .filter(|request| request.completed_at.is_none());
-        let jobs: Vec<_> = open.map(|request| Job::DeleteUserData { code: request.code }).collect();
-        self.host.queues.send(&jobs).await
+        let workspaces = self.connector.table.deleted_workspaces().await?;
+        let people = open.map(|request| Job::DeleteUserData { code: request.code });
+        let workspaces = workspaces.into_iter().map(|workspace| Job::DeleteWorkspace { workspace });
+        self.host.queues.send(&people.chain(workspaces).collect::<Vec<_>>()).await
     }
 
     /// Deletes a person's data as far as this invocation allows.

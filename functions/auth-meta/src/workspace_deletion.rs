@@ -37,7 +37,8 @@ pub(crate) fn delete_workspace() -> Endpoint<AuthMeta> {
 }
 
 impl AuthMeta {
-    /// The mark comes first: after a crash before the job is queued, the owner, who is still a member, asks again.
+    /// The mark comes first: after a crash before the job is queued, the owner, who is still a member, asks again, or the
+    /// daily health check queues it.
     async fn delete_workspace(self, context: RequestContext<Session>) -> Result<NoContent, Error> {
         let session = context.caller;
         let (table, workspace) = (&self.connector.table, &session.workspace);
@@ -74,6 +75,7 @@ impl AuthMeta {
         }
         for account in table.accounts(workspace).await? {
             self.delete_account(workspace, &account.id).await?;
+            self.check_time_left()?;
         }
         self.delete_tokens(workspace).await?;
         for connection in table.connections(workspace).await? {

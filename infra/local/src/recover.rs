@@ -70,6 +70,8 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
     let requests =
         cloud.table.deletion_requests().await?.into_iter().filter(|request| request.completed_at.is_none());
     jobs.extend(requests.map(|request| Job::DeleteUserData { code: request.code }));
+    let workspaces = cloud.table.deleted_workspaces().await?;
+    jobs.extend(workspaces.into_iter().map(|workspace| Job::DeleteWorkspace { workspace }));
     if !cloud.keyring.refetch().await?.document.has_single_key() {
         jobs.push(Job::CompleteRotation);
     }

@@ -276,6 +276,14 @@ pub fn deletion_scope(code: &str, ws: &Tenant, account: Option<&AdAccountId>) ->
     key(deletion_scopes_partition(code), format!("WS#{ws}{account}"))
 }
 
+/// Builds the key of an entry in the listing of workspaces that are being deleted.
+pub fn deleted_workspace(ws: &Tenant) -> Key {
+    key(DELETED_WORKSPACES_PARTITION.to_owned(), format!("WS#{ws}"))
+}
+
+/// Partition of that listing.
+pub const DELETED_WORKSPACES_PARTITION: &str = "DELETED_WORKSPACES";
+
 /// Partition of deletion requests.
 pub const DELETION_REQUESTS_PARTITION: &str = "DELETION_REQUESTS";
 

@@ -1,8 +1,9 @@
 //! Deletion of a workspace. Its row is deleted last: while it exists, something may be left. The audit log stays for as
 //! long as every audit log does.
 
-use domain::tenant::Tenant;
+use domain::tenant::{Tenant, trusted};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::audit::EventRecord;
 use crate::deletion::DeletionProgress;
@@ -10,6 +11,13 @@ use crate::invitation::invitation_keys;
 use crate::key::{self, Key};
 use crate::member::Workspace;
 use crate::table::{StoreError, Table, text};
+
+/// An entry of the listing of workspaces that are being deleted.
+#[derive(Serialize, Deserialize)]
+struct DeletedWorkspace {
+    #[serde(with = "trusted")]
+    workspace: Tenant,
+}
 
 impl Table {
     /// Marks a workspace for deletion, once. [`StoreError::Conflict`] when it has no row, or is marked already.
@@ -21,7 +29,16 @@ impl Table {
         let unmarked = Some("attribute_exists(pk) AND attribute_not_exists(deleted_at)");
         let values = vec![(":at", text(recorded.at))];
         let mark = self.update_action(&key::workspace_row(ws), "SET deleted_at = :at", unmarked, values)?;
-        self.transact_recorded(ws, vec![mark], [recorded]).await
+        let listing = DeletedWorkspace { workspace: ws.clone() };
+        let listing = self.put_action(&key::deleted_workspace(ws), &listing)?;
+        self.transact_recorded(ws, vec![mark, listing], [recorded]).await
+    }
+
+    /// Lists the workspaces that are being deleted.
+    pub async fn deleted_workspaces(&self) -> Result<Vec<Tenant>, StoreError> {
+        let listed: Vec<DeletedWorkspace> =
+            self.query_prefix(key::DELETED_WORKSPACES_PARTITION, "WS#").await?;
+        Ok(listed.into_iter().map(|one| one.workspace).collect())
     }
 
     /// Records that nobody can begin anything in the workspace any more.
@@ -60,7 +77,7 @@ impl Table {
             self.delete_keys(rest).await?;
             return Ok(DeletionProgress::Partial);
         }
-        self.delete_keys(vec![row]).await?;
+        self.delete_keys(vec![row, key::deleted_workspace(ws)]).await?;
         Ok(DeletionProgress::Complete)
     }
 }
