@@ -79,7 +79,7 @@ impl AuthMeta {
         let chosen = token_info.selected_accounts();
         // Read before anything is stored, so that a failed login leaves no connection without its accounts.
         let caller = self.connector.graph.on_behalf_of(token.clone());
-        let mut found = caller.few_accessible_accounts(MAX_AWAITED_ACCOUNTS).await?;
+        let mut found = caller.accessible_accounts_up_to(MAX_AWAITED_ACCOUNTS).await?;
         if let Some(found) = &mut found {
             found.accounts.retain(|found| chosen.as_ref().is_none_or(|chosen| chosen.contains(&found.id)));
         }

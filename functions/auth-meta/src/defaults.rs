@@ -27,6 +27,7 @@ pub(crate) fn set_defaults() -> Endpoint<AuthMeta> {
         .named("set_defaults", "Replaces the launch defaults of an ad account")
         .description("All of them are replaced.")
         .checks_version()
+        .fails_with(Error::Conflict, "Somebody else replaced them at the same moment.")
         .responds(StatusCode::OK, "The defaults.", AuthMeta::set_defaults)
 }
 

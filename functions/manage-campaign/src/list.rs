@@ -18,7 +18,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use store::account::AdAccount;
 use store::fact;
-use store::scope::Scope;
+use store::report_scope::ReportScope;
 
 use crate::ManageCampaign;
 use crate::change::EntityPath;
@@ -158,7 +158,7 @@ pub(crate) struct EntityReport {
     #[serde(flatten)]
     entity: EntityView,
     #[serde(flatten)]
-    scope: Scope,
+    scope: ReportScope,
 }
 
 /// A page of entities with their metrics, and what they are about.
@@ -166,7 +166,7 @@ pub(crate) struct EntityReport {
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct EntityList {
     #[serde(flatten)]
-    scope: Scope,
+    scope: ReportScope,
     data: Vec<EntityView>,
     /// Give it back as `after` to read on; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,7 +247,7 @@ impl ManageCampaign {
             metrics: Metrics::from(&measures),
         };
         let data = entities.into_iter().map(view).collect();
-        let scope = self.connector.table.scope(workspace, &account, range).await?;
+        let scope = self.connector.table.report_scope(workspace, &account, range).await?;
         Ok(Json(EntityList { scope, data, after }))
     }
 
@@ -274,7 +274,7 @@ impl ManageCampaign {
         let table = &self.connector.table;
         let weeks = table.facts(workspace, &account.id, entity.level, range).await?;
         let measures = fact::sum_by_entity(&weeks, range).remove(&entity.id).unwrap_or_default();
-        let scope = table.scope(workspace, account, range).await?;
+        let scope = table.report_scope(workspace, account, range).await?;
         let fields = EntityFields::new(entity, account.currency);
         let version = version_header(&fields.version())?;
         let entity = EntityView { fields, metrics: Metrics::from(&measures) };

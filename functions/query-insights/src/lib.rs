@@ -29,7 +29,7 @@ use store::Table;
 use store::account::AdAccount;
 use store::entity::StoredEntity;
 use store::fact::{self, WeekFacts};
-use store::scope::Scope;
+use store::report_scope::ReportScope;
 
 /// Rows per page: 5,000 rows with all their actions stay below Lambda's 6 MB response limit.
 type RowLimit = Limit<1000, 5000>;
@@ -101,7 +101,7 @@ fn serialize_measures<S: serde::Serializer>(row: &RowMetrics, serializer: S) -> 
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct Insights {
     #[serde(flatten)]
-    scope: Scope,
+    scope: ReportScope,
     data: Vec<Row>,
     /// Give it back as `after` to read on; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,7 +135,7 @@ pub(crate) struct InsightsQuery {
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ExportQuery {
+pub(crate) struct RowQuery {
     /// What a row is about.
     level: Level,
     /// First day.
@@ -149,12 +149,10 @@ pub(crate) struct ExportQuery {
     ids: Option<Vec<EntityId>>,
 }
 
-/// Rows that were asked for.
-struct RowSelection {
-    level: Level,
-    range: DateRange,
-    increment: Increment,
-    ids: Option<Vec<EntityId>>,
+impl RowQuery {
+    fn range(&self) -> Result<DateRange, FieldError> {
+        DateRange::new(self.since.0, self.until.0)
+    }
 }
 
 /// How days are put together.
@@ -189,8 +187,8 @@ impl QueryInsights {
         if after.as_ref().is_some_and(|after| !is_position(after.position())) {
             return Err(Cursor::invalid().into());
         }
-        let range = DateRange::new(since.0, until.0)?;
-        let wanted = RowSelection { level, range, increment, ids };
+        let wanted = RowQuery { level, since, until, increment, ids };
+        let range = wanted.range()?;
         let account = self.table.require_account(&session.workspace, &path.ad_account).await?;
         let mut rows = self.rows(&session.workspace, &account, wanted).await?;
         let after = after.as_ref().map(Cursor::position);
@@ -200,19 +198,17 @@ impl QueryInsights {
         data.truncate(limit.rows());
         let last = data.last().filter(|_| more);
         let after = last.map(|row| page::encode_cursor(&request, &position(row)));
-        let scope = self.table.scope(&session.workspace, &account, range).await?;
+        let scope = self.table.report_scope(&session.workspace, &account, range).await?;
         Ok(Json(Insights { scope, data, after }))
     }
 
     async fn export_insights(
         self,
-        context: RequestContext<Session, AdAccountPath, ExportQuery>,
+        context: RequestContext<Session, AdAccountPath, RowQuery>,
     ) -> Result<Response, Error> {
         let RequestContext { caller: session, path, query, .. } = context;
-        let ExportQuery { level, since, until, increment, ids } = query;
-        let wanted = RowSelection { level, range: DateRange::new(since.0, until.0)?, increment, ids };
         let account = self.table.require_account(&session.workspace, &path.ad_account).await?;
-        let rows = self.rows(&session.workspace, &account, wanted).await?;
+        let rows = self.rows(&session.workspace, &account, query).await?;
         if rows.len() > MAX_CSV_ROWS {
             let message = format!(
                 "{} rows are too many for one file of {MAX_CSV_ROWS}; ask for fewer days",
@@ -228,9 +224,10 @@ impl QueryInsights {
         &self,
         workspace: &Tenant,
         account: &AdAccount,
-        wanted: RowSelection,
+        wanted: RowQuery,
     ) -> Result<Vec<Row>, Error> {
-        let RowSelection { level, range, increment, ids } = wanted;
+        let range = wanted.range()?;
+        let RowQuery { level, increment, ids, .. } = wanted;
         let weeks = self.table.facts(workspace, &account.id, level, range).await?;
         let entities = self.entities(workspace, &account.id, level).await?;
         if let Some(ids) = &ids {

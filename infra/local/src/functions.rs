@@ -67,31 +67,25 @@ impl Functions {
 
     /// Routes a request as the HTTP API does in the cloud: by the functions' own route tables.
     pub async fn handle(&self, request: Request<Bytes>) -> Response {
-        let fits = [
-            ("auth-meta", router::fit(&auth_meta::ENDPOINTS, &request)),
-            ("evaluate-rules", router::fit(&evaluate_rules::ENDPOINTS, &request)),
-            ("manage-campaign", router::fit(&manage_campaign::ENDPOINTS, &request)),
-            ("query-insights", router::fit(&query_insights::ENDPOINTS, &request)),
-            ("sync-entities", router::fit(&sync_entities::ENDPOINTS, &request)),
-            ("webhook-ingest", router::fit(&webhook_ingest::DECLARATIONS, &request)),
-            ("workspaces", router::fit(&workspaces::ENDPOINTS, &request)),
-        ];
         // Two functions may share a path. One that only shares it knows how to refuse the method.
-        let best =
-            [Fit::Full, Fit::Path].iter().find_map(|wanted| fits.iter().find(|(_, fit)| fit == wanted));
-        let Some((name, _)) = best else { return *router::not_found() };
-        let handled = async {
-            match *name {
-                "auth-meta" => self.auth_meta.handle(request).await,
-                "evaluate-rules" => self.evaluate_rules.handle(request).await,
-                "manage-campaign" => self.manage_campaign.handle(request).await,
-                "query-insights" => self.query_insights.handle(request).await,
-                "sync-entities" => self.sync_entities.handle(request).await,
-                "webhook-ingest" => self.webhook_receiver.handle(request).await,
-                _ => self.workspaces.handle(request).await,
+        for wanted in [Fit::Full, Fit::Path] {
+            if router::fit(&auth_meta::ENDPOINTS, &request) == wanted {
+                return calls::attributed_to("auth-meta", self.auth_meta.handle(request)).await;
+            } else if router::fit(&evaluate_rules::ENDPOINTS, &request) == wanted {
+                return calls::attributed_to("evaluate-rules", self.evaluate_rules.handle(request)).await;
+            } else if router::fit(&manage_campaign::ENDPOINTS, &request) == wanted {
+                return calls::attributed_to("manage-campaign", self.manage_campaign.handle(request)).await;
+            } else if router::fit(&query_insights::ENDPOINTS, &request) == wanted {
+                return calls::attributed_to("query-insights", self.query_insights.handle(request)).await;
+            } else if router::fit(&sync_entities::ENDPOINTS, &request) == wanted {
+                return calls::attributed_to("sync-entities", self.sync_entities.handle(request)).await;
+            } else if router::fit(&webhook_ingest::DECLARATIONS, &request) == wanted {
+                return calls::attributed_to("webhook-ingest", self.webhook_receiver.handle(request)).await;
+            } else if router::fit(&workspaces::ENDPOINTS, &request) == wanted {
+                return calls::attributed_to("workspaces", self.workspaces.handle(request)).await;
             }
-        };
-        calls::attributed_to(name, handled).await
+        }
+        *router::not_found()
     }
 
     /// Passes items that were created in the table to the outbox, and returns whether they are published.

@@ -105,7 +105,7 @@ impl UserClient {
 
     /// [`Self::accessible_accounts`] for somebody who waits for them: `None` when there are more than `max` accounts, or
     /// more businesses than can be asked meanwhile.
-    pub async fn few_accessible_accounts(
+    pub async fn accessible_accounts_up_to(
         &self,
         max: usize,
     ) -> Result<Option<AccessibleAccounts>, GraphError> {
@@ -155,7 +155,7 @@ impl UserClient {
     ) -> Result<Option<(Vec<AccessibleAccount>, Vec<Gap>)>, GraphError> {
         let mut refused: Option<GraphError> = None;
         for fields in FIELDS {
-            match self.pages(edge.to_owned(), fields).few_with_gaps(max).await {
+            match self.pages(edge.to_owned(), fields).up_to_with_gaps(max).await {
                 Err(error @ (GraphError::NeedPermission(_) | GraphError::InvalidInput(_))) => {
                     // The first refusal names what is missing; the last one may only repeat that the edge is closed.
                     refused.get_or_insert(error);

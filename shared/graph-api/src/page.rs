@@ -165,7 +165,7 @@ impl<T: DeserializeOwned> Pages<T> {
     }
 
     /// [`Self::all_with_gaps`] if there are not more than `max` rows; stops reading when there are.
-    pub(crate) async fn few_with_gaps(
+    pub(crate) async fn up_to_with_gaps(
         mut self,
         max: usize,
     ) -> Result<Option<(Vec<T>, Vec<Gap>)>, GraphError> {

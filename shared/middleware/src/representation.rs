@@ -63,6 +63,10 @@ impl Representation {
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let is_data =
             content_type.is_some_and(|kind| COMPRESSED_TYPES.iter().any(|data| kind.starts_with(data)));
+        let is_large = is_data && response.body().len() >= MIN_COMPRESSED_BYTES;
+        if is_large {
+            response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
+        }
         if self.is_read && is_data && response.status() == StatusCode::OK {
             let is_known = version::tag(&mut response, self.if_none_match.as_deref());
             if is_known {
@@ -71,14 +75,11 @@ impl Representation {
                 *response.body_mut() = Bytes::new();
             }
         }
-        if is_data && response.body().len() >= MIN_COMPRESSED_BYTES {
-            response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
-            if let Some(encoding) = self.encoding
-                && let Some(compressed) = encoding.compress(response.body())
-            {
-                *response.body_mut() = compressed;
-                response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
-            }
+        if let Some(encoding) = self.encoding.filter(|_| is_large && !response.body().is_empty())
+            && let Some(compressed) = encoding.compress(response.body())
+        {
+            *response.body_mut() = compressed;
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
         }
         if self.is_head {
             let length = response.body().len();

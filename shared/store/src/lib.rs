@@ -37,8 +37,8 @@ pub mod login;
 pub mod member;
 pub mod rate_limit;
 pub mod rate_limit_key;
+pub mod report_scope;
 pub mod rule;
 pub mod schedule;
-pub mod scope;
 
 pub use table::{StoreError, Table};

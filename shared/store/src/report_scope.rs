@@ -13,7 +13,7 @@ use crate::table::{StoreError, Table};
 /// What the metrics of a response are about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub struct Scope {
+pub struct ReportScope {
     /// The ad account.
     pub ad_account: AdAccountId,
     /// The currency of every amount.
@@ -30,13 +30,13 @@ pub struct Scope {
 
 impl Table {
     /// Returns the scope of metrics of an account over a range.
-    pub async fn scope(
+    pub async fn report_scope(
         &self,
         workspace: &Tenant,
         account: &AdAccount,
         range: DateRange,
-    ) -> Result<Scope, StoreError> {
-        Ok(Scope {
+    ) -> Result<ReportScope, StoreError> {
+        Ok(ReportScope {
             ad_account: account.id.clone(),
             currency: account.currency,
             timezone: account.timezone.clone(),

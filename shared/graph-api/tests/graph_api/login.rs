@@ -217,9 +217,9 @@ async fn an_account_accessible_in_several_ways_is_listed_once_over_all_pages() {
         });
     }
     let all = meta.caller().accessible_accounts().await.unwrap().accounts;
-    let few = meta.caller().few_accessible_accounts(all.len()).await.unwrap();
+    let few = meta.caller().accessible_accounts_up_to(all.len()).await.unwrap();
     assert_eq!(few.unwrap().accounts.len(), all.len());
-    assert!(meta.caller().few_accessible_accounts(all.len() - 1).await.unwrap().is_none());
+    assert!(meta.caller().accessible_accounts_up_to(all.len() - 1).await.unwrap().is_none());
     assert_eq!(all.len(), 133);
     assert!(
         all.iter().all(|found| found.details.access_paths.len() == 2
