@@ -20,8 +20,8 @@ use crate::table::{StoreError, Table, number};
 pub type ChangedEntity = (Level, EntityId);
 
 /// Entities that wait on a list, at most; beyond, the whole account has changed. Every change pays for the size of the
-/// list: this many are some 25 KB.
-const MAX_PENDING: i64 = 1_000;
+/// list: this many are some 50 KB.
+const MAX_PENDING: i64 = 2_000;
 
 /// Time for which a job is trusted to come. Only a job that was lost between two writes, or that waits for quota, takes
 /// longer; a second one does no harm.
