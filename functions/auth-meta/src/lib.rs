@@ -23,6 +23,7 @@ mod selection_page;
 mod system_user;
 mod views;
 mod workspace_deletion;
+mod workspace_health;
 
 use std::sync::LazyLock;
 
@@ -61,6 +62,7 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<AuthMeta>>> = LazyLock::new(|| {
         defaults::get_defaults(),
         defaults::set_defaults(),
         workspace_deletion::delete_workspace(),
+        workspace_health::get_health(),
     ]
 });
 

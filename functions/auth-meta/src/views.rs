@@ -10,7 +10,7 @@ use graph_api::launch::LaunchDefaults;
 use jiff::Timestamp;
 use serde::Serialize;
 use store::account::{AdAccount, SyncProblem};
-use store::connection::{Connection, ConnectionKind, ConnectionState, Discovery};
+use store::connection::{Connection, ConnectionKind, ConnectionState, Discovery, DiscoveryState};
 
 /// How a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -100,6 +100,18 @@ impl ConnectionView {
             discovery: connection.discovery,
             gaps: connection.gaps,
         }
+    }
+
+    /// Describes what is wrong with the connection, and what to do; `None` while it works.
+    pub(crate) fn problem(self) -> Option<(String, Option<String>)> {
+        let failed = self.discovery.filter(|one| one.state == DiscoveryState::Failed);
+        let why = match (self.state, failed) {
+            (Health::Connected, None) => return None,
+            (Health::Connected, Some(discovery)) => discovery.reason,
+            _ => self.reason,
+        };
+        let why = why.unwrap_or_else(|| "it does not work".to_owned());
+        Some((format!("the connection to Meta: {why}"), self.next_step))
     }
 }
 

@@ -146,6 +146,7 @@ impl ManageCampaign {
             Some(settled) => settled,
             // The account is opened before the launch is stored: a launch that cannot start leaves nothing to recover.
             None => {
+                self.connector.graph_version().await?.check_launch()?;
                 let client = self.connector.open(workspace, &account.id, Purpose::Action).await?;
                 let stored = self.create_and_run(&client, requested, &spec).await;
                 client.close(stored).await?

@@ -1,4 +1,4 @@
-//! Watches that every selected account is fresh and its connection valid. An account without its recurring schedule
+//! Watches that every selected account is fresh, its connection valid, and the version of the platform's API served. An account without its recurring schedule
 //! would go stale without any error, so this check runs on a separate schedule.
 
 use std::collections::BTreeSet;
@@ -24,6 +24,14 @@ impl SyncEntities {
     /// Checks every selected account of every workspace, reports problems, and queues a sync for stale accounts, which
     /// also restores their recurring schedule. The next invocation goes on where this one ends.
     pub(crate) async fn watch(&self, after: Option<&str>) -> Result<(), Error> {
+        if after.is_none() {
+            let version = self.connector.graph_version().await?;
+            let problem = version.problem();
+            if let Some(problem) = &problem {
+                tracing::warn!(problem, "The version of the Graph API needs attention.");
+            }
+            telemetry::count(TelemetryMetric::VersionProblems, problem.into_iter().count() as u64);
+        }
         let table = &self.connector.table;
         let now = self.host.clock.now();
         let (mut watched, mut stale) = (0_u64, Vec::new());

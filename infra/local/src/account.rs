@@ -39,6 +39,7 @@ pub(crate) struct AppSettings<'a> {
     pub(crate) data: &'a Data,
     /// What a simulated Meta begins with, and when.
     pub(crate) snapshot: Option<&'a Snapshot>,
+    pub(crate) graph_version: &'a str,
     pub(crate) app_secret: &'a str,
     pub(crate) verify_token: &'a str,
     pub(crate) redirect_uri: String,
@@ -83,7 +84,7 @@ impl Account {
         let graph = GraphConfig {
             graph_url: url.clone(),
             dialog_url: url,
-            version: "v26.0".to_owned(),
+            version: settings.graph_version.to_owned(),
             app_id: SIMULATED_APP.to_owned(),
             app_secret: settings.app_secret.to_owned().into(),
             timeout: GraphConfig::DEFAULT_TIMEOUT,
@@ -111,7 +112,7 @@ fn live(settings: AppSettings<'_>) -> anyhow::Result<MetaBackend> {
     let graph = GraphConfig {
         graph_url: "https://graph.facebook.com".to_owned(),
         dialog_url: "https://www.facebook.com".to_owned(),
-        version: Env::optional("META_GRAPH_VERSION").unwrap_or_else(|| "v26.0".to_owned()),
+        version: settings.graph_version.to_owned(),
         app_id,
         app_secret: app_secret.into(),
         timeout: GraphConfig::DEFAULT_TIMEOUT,

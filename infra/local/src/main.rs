@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use graph_api::version::DEFAULT_VERSION;
 use graph_sim::{AccountArgs, App, BehaviourArgs, Config, GraphSim};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use local::account::Account;
@@ -17,6 +18,7 @@ use local::system::token_for;
 use local::verify::TableLocation;
 use local::{Options, System};
 use runtime::Clock;
+use runtime::env::Env;
 use runtime::origins::AllowedOrigins;
 use runtime::session::Role;
 use runtime::telemetry::{self, Format};
@@ -187,6 +189,7 @@ async fn up(args: Up) -> anyhow::Result<ExitCode> {
         MetaKind::Simulated => Account::Simulated(args.account.clone()),
     };
     let options = Options {
+        graph_version: Env::optional("META_GRAPH_VERSION").unwrap_or_else(|| DEFAULT_VERSION.to_owned()),
         data: args.data.clone(),
         port: args.port,
         account,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use connector::Connector;
+use graph_api::version::DEFAULT_VERSION;
 use graph_api::{Graph, Time};
 use graph_sim::{AccountArgs, GraphSim};
 use jiff::SignedDuration;
@@ -34,6 +35,8 @@ pub struct Options {
     pub port: u16,
     /// The ad account, and its day.
     pub account: Account,
+    /// The version of the Graph API to ask for.
+    pub graph_version: String,
     /// Seconds after which a received and unfinished message becomes visible again.
     pub visibility_seconds: u32,
     /// Front ends that may call the API from a browser, besides those of this machine.
@@ -55,6 +58,7 @@ impl Options {
             data: Data::Memory,
             port: 0,
             account: Account::Simulated(AccountArgs::default()),
+            graph_version: DEFAULT_VERSION.to_owned(),
             visibility_seconds: 30,
             allowed_origins: AllowedOrigins::default(),
             requests_per_minute: 60_000,
@@ -106,6 +110,7 @@ impl System {
         let settings = AppSettings {
             data: &options.data,
             snapshot: copied,
+            graph_version: &options.graph_version,
             app_secret: &local.app_secret,
             verify_token: &local.verify_token,
             redirect_uri: format!("{url}/v1/auth/meta/callback"),

@@ -51,6 +51,13 @@ fn common() -> Vec<(&'static str, Kind)> {
         ("StaleVersion", (of(stale), "It was changed since the version of If-Match.")),
         ("TooLarge", (plain(StatusCode::PAYLOAD_TOO_LARGE, "too-large", ""), "The body is too large.")),
         ("MetaRefused", (of(Error::RejectedByPlatform(text())), "Meta refused the input.")),
+        (
+            "PlatformVersion",
+            (
+                of(Error::PlatformVersion(text())),
+                "Meta does not serve the version in use; the operator chooses another one.",
+            ),
+        ),
         ("KeyReused", (of(Error::KeyReused(text())), "The Idempotency-Key was used for another request.")),
         ("Throttled", (of(wait), "Meta wants us to wait.")),
         (

@@ -47,7 +47,7 @@ fn run_tests(selected: &[&str]) -> anyhow::Result<()> {
     let failed = || format!("{} cannot be written", calls.display());
     fs::create_dir_all(root().join("target/hosts")).with_context(failed)?;
     fs::write(&calls, "").with_context(failed)?;
-    let mut tests = command("cargo", &["test", "--workspace", "--quiet"]);
+    let mut tests = command("cargo", &["test", "--workspace", "--quiet", "--no-fail-fast"]);
     tests.args(selected).env("AWS_CALLS", &calls).env("RUST_TEST_THREADS", TEST_THREADS);
     run(tests)
 }

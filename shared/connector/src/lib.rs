@@ -6,6 +6,7 @@
 
 pub mod consent;
 pub mod lambda;
+pub mod version;
 
 mod account_client;
 mod meta;
@@ -15,6 +16,7 @@ use domain::id::{AdAccountId, ConnectionId};
 use domain::platform::Platform;
 use domain::tenant::Tenant;
 use graph_api::Graph;
+use graph_api::client::CallEvent;
 use runtime::Keyring;
 use runtime::telemetry::{self, TelemetryMetric};
 use store::Table;
@@ -44,7 +46,10 @@ pub fn token_context(workspace: &Tenant, connection: &ConnectionId) -> String {
 impl Connector {
     /// Creates a connector that counts Graph API calls for the current unit of work.
     pub fn new(table: Table, graph: Graph, keyring: Keyring) -> Self {
-        graph.set_call_listener(|| telemetry::count(TelemetryMetric::GraphCalls, 1));
+        graph.set_listener(|event| match event {
+            CallEvent::Sent => telemetry::count(TelemetryMetric::GraphCalls, 1),
+            CallEvent::OtherVersion => telemetry::count(TelemetryMetric::OtherVersionAnswers, 1),
+        });
         Self { table, graph, keyring }
     }
 

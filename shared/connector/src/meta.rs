@@ -18,6 +18,7 @@ use graph_api::launch::{LaunchSpec, error_hint};
 use graph_api::limit::QuotaShare;
 use graph_api::page::Pages;
 use graph_api::usage::UseCase;
+use graph_api::version::VersionNotice;
 use graph_api::{Graph, GraphError, QuotaLease, UserClient};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -27,6 +28,7 @@ use store::audit::Actor;
 use store::connection::Connection;
 
 use self::quota::Quotas;
+use crate::version::check_defaults;
 use crate::{EntityRead, Purpose, consent};
 
 /// Entities that are read by their ids and held in memory at a time.
@@ -137,11 +139,25 @@ impl MetaClient {
     }
 
     pub(crate) async fn close(self) {
+        self.report_version().await;
         if let Some((lease, spent)) = self.quota_lease.take()
             && let Err(error) = self.quotas.release(lease, spent, self.now()).await
         {
             // The result stands, and the lease expires by itself.
             tracing::warn!(ad_account = %self.account, %error, "A quota lease could not be released.");
+        }
+    }
+
+    /// Tells the other functions what this process has seen of the version in use.
+    async fn report_version(&self) {
+        let graph = self.caller.graph();
+        let Some(VersionNotice { served, warning }) = graph.take_version_notice() else { return };
+        let (config, now) = (graph.config(), graph.now());
+        let recorded =
+            self.table.record_served_version(&config.app_id, &config.version, served, warning, now).await;
+        if let Err(error) = recorded {
+            // The result stands; it is seen again.
+            tracing::warn!(%error, "What Meta says about the Graph version could not be recorded.");
         }
     }
 
@@ -228,8 +244,12 @@ impl MetaClient {
         self.check_response(self.caller.change(id, changes).await).await
     }
 
-    /// Adds to a rejection where the launch document can set what Meta requires.
+    /// Adds to a rejection where the launch document can set what Meta requires. Creates nothing where Meta has served this
+    /// process a newer version than the requested one.
     pub(crate) async fn create(&self, launch: &Launch, step: Step) -> Result<EntityId, Error> {
+        let graph = self.caller.graph();
+        let served = graph.version_notice().and_then(|notice| notice.served);
+        check_defaults(&graph.config().version, served.as_deref())?;
         let spec: LaunchSpec = launch.document.read()?;
         let response = self.caller.create_step(launch, &spec, step).await;
         let hint = response.as_ref().err().and_then(|error| error_hint(error, &spec));

@@ -59,6 +59,10 @@ pub enum Error {
     /// The platform rejected the input.
     #[error("{0}")]
     RejectedByPlatform(String),
+    /// The platform does not serve the version of its API that this installation asks for; its operator must choose
+    /// another one.
+    #[error("{0}")]
+    PlatformVersion(String),
     /// A part of the system or the platform is unreachable; a retry can succeed.
     #[error("{0}")]
     Unavailable(String),
@@ -87,6 +91,7 @@ impl Error {
             | Self::Reconnect(_)
             | Self::NeedPermission(_)
             | Self::RejectedByPlatform(_)
+            | Self::PlatformVersion(_)
             | Self::Internal(_) => false,
         }
     }

@@ -16,7 +16,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::call::{Call, Effect, use_case};
-use crate::client::{UserClient, retry_delays};
+use crate::client::{Graph, UserClient, retry_delays};
 use crate::entities::{GraphEntity, fields};
 use crate::error::{CallKind, Details, GraphError};
 use crate::quota_lease::Charge;
@@ -79,12 +79,20 @@ impl Item {
     }
 
     /// Returns the usage and the result of this item.
-    fn parse(&self, received: Option<ItemResponse>) -> (Option<Usage>, Result<Bytes, GraphError>) {
+    fn parse(
+        &self,
+        graph: &Graph,
+        received: Option<ItemResponse>,
+    ) -> (Option<Usage>, Result<Bytes, GraphError>) {
         let Some(ItemResponse { code, headers, body }) = received else {
             return (None, Err(self.missing_response()));
         };
-        let find_header = |name: &str| headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
-        let usage = Usage::read(|name| Some(find_header(name)?.value.as_str()));
+        let find_header = |name: &str| {
+            let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+            found.map(|header| header.value.as_str())
+        };
+        graph.check_version(&self.path, find_header);
+        let usage = Usage::read(find_header);
         let body = Bytes::from(body.unwrap_or_default());
         Response { status: code, usage, body }.check(self.kind())
     }
@@ -224,7 +232,7 @@ impl UserClient {
         match self.exchange_items(items).await {
             Ok(received) => {
                 let mut received = received.into_iter();
-                items.iter().map(|item| item.parse(received.next().flatten())).collect()
+                items.iter().map(|item| item.parse(self.graph(), received.next().flatten())).collect()
             }
             Err(error) => items.iter().map(|item| (None, Err(item.map_batch_error(&error)))).collect(),
         }

@@ -57,6 +57,19 @@ pub(crate) fn use_case(path: &str) -> UseCase {
     if path.ends_with("/insights") { UseCase::AdsInsights } else { UseCase::AdsManagement }
 }
 
+/// Returns the kind of endpoint of a path: its edge, `object` where it has none, `batch` for the root. Names no object.
+pub(crate) fn endpoint_class(path: &str) -> &str {
+    match path.rsplit('/').next() {
+        Some("") | None => "batch",
+        Some(last)
+            if last.starts_with("act_") || !last.starts_with(|first: char| first.is_ascii_lowercase()) =>
+        {
+            "object"
+        }
+        Some(edge) => edge,
+    }
+}
+
 /// Builds the multipart form of a call with a file.
 pub(crate) fn multipart(params: &[(&str, &str)], file: &File) -> reqwest::multipart::Form {
     let part = reqwest::multipart::Part::stream(file.bytes.clone()).file_name(file.name.clone());

@@ -10,12 +10,11 @@ use domain::gap::Gap;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
-use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
-use crate::call::{Call, Effect, multipart};
+use crate::call::{Call, Effect, endpoint_class, multipart};
 use crate::error::{Details, GraphError};
 use crate::error_code::ThrottleScope;
 use crate::lenient::OddFields;
@@ -24,6 +23,7 @@ use crate::quota_lease::{Charge, QuotaLease};
 use crate::response::{Response, check_success, decode, decode_page};
 use crate::time::Time;
 use crate::usage::Usage;
+use crate::version::{VersionNotice, VersionWatch};
 
 /// The factor by which a file upload may exceed the timeout: fifty megabytes at one megabit per second.
 const UPLOAD_TIMEOUT_FACTOR: u32 = 10;
@@ -71,11 +71,20 @@ struct Inner {
     config: GraphConfig,
     time: Time,
     calls: AtomicU64,
-    /// Called for every HTTP call.
-    listener: OnceLock<fn()>,
+    listener: OnceLock<fn(CallEvent)>,
     /// The time before which Meta serves no call of this app.
     blocked_until: Mutex<Option<Timestamp>>,
-    version_warning: OnceLock<String>,
+    versions: VersionWatch,
+}
+
+/// What a listener hears of; see [`Graph::set_listener`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallEvent {
+    /// An HTTP call is made, which may be a repeated one. A batch is one call.
+    Sent,
+    /// An answer, or an item of a batch, was served by another version than the one that was asked for, which has ended or
+    /// does not exist.
+    OtherVersion,
 }
 
 impl Graph {
@@ -88,7 +97,7 @@ impl Graph {
             calls: AtomicU64::new(0),
             listener: OnceLock::new(),
             blocked_until: Mutex::new(None),
-            version_warning: OnceLock::new(),
+            versions: VersionWatch::default(),
         }))
     }
 
@@ -117,14 +126,26 @@ impl Graph {
         self.0.calls.load(Ordering::Relaxed)
     }
 
-    /// Sets a function that is called for every HTTP call, in the task that makes it. Only the first listener is kept.
-    pub fn set_call_listener(&self, listener: fn()) {
+    /// Sets a function that is called in the task that makes a call. Only the first listener is kept.
+    pub fn set_listener(&self, listener: fn(CallEvent)) {
         let _already_set = self.0.listener.set(listener);
     }
 
-    /// Returns the first warning about the version in use: Meta served another one, or announced its end.
-    pub fn version_warning(&self) -> Option<&str> {
-        self.0.version_warning.get().map(String::as_str)
+    fn tell(&self, event: CallEvent) {
+        if let Some(listener) = self.0.listener.get() {
+            listener(event);
+        }
+    }
+
+    /// Returns the last notice of the last three hours, in this process, about the version in use: Meta served another one,
+    /// or it has ended.
+    pub fn version_notice(&self) -> Option<VersionNotice> {
+        self.0.versions.notice(self.now())
+    }
+
+    /// Returns the last notice about the version in use if there was one since this was last called, at most once an hour.
+    pub fn take_version_notice(&self) -> Option<VersionNotice> {
+        self.0.versions.take(self.now())
     }
 
     /// Blocks every call of this app until a time that Meta reported to another process.
@@ -155,18 +176,20 @@ impl Graph {
         })
     }
 
-    /// Logs a warning once when a response was not served by the requested version, or announces that version's end
-    /// (Graph API, "Versioning"; Marketing API, "Versions").
-    fn check_version(&self, headers: &HeaderMap) {
+    /// Looks at the headers of an answer, or of an item of a batch, for the version that served it.
+    pub(crate) fn check_version<'a>(&self, path: &str, header: impl Fn(&str) -> Option<&'a str>) {
+        if let Some(notice) = VersionNotice::read(&self.config().version, header) {
+            self.record_version_notice(notice, endpoint_class(path));
+        }
+    }
+
+    /// Counts a notice, and logs the first one of this process.
+    fn record_version_notice(&self, notice: VersionNotice, endpoint: &str) {
+        self.tell(CallEvent::OtherVersion);
         let requested = self.config().version.as_str();
-        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let other = header("facebook-api-version").filter(|served| *served != requested);
-        let other = other.map(|served| format!("Meta served {served} where {requested} was requested"));
-        let warning = header("x-ad-api-version-warning").map(str::to_owned).or(other);
-        if let Some(warning) = warning
-            && self.0.version_warning.set(warning.clone()).is_ok()
-        {
-            tracing::warn!(warning, "The Graph version in use is not the one that serves.");
+        if self.0.versions.record(notice.clone(), self.now()) {
+            let VersionNotice { served, warning } = notice;
+            tracing::warn!(requested, ?served, ?warning, endpoint, "Meta does not serve the version in use.");
         }
     }
 }
@@ -342,6 +365,10 @@ impl UserClient {
         usage: Option<&Usage>,
         error: Option<&GraphError>,
     ) {
+        if let Some(GraphError::UnsupportedVersion(details)) = error {
+            let notice = VersionNotice { served: None, warning: Some(details.message.clone()) };
+            self.graph.record_version_notice(notice, "");
+        }
         let throttled = match error {
             Some(GraphError::RateLimited { after, scope, .. }) => Some((*scope, *after)),
             _ => None,
@@ -372,11 +399,9 @@ impl UserClient {
             None => request.query(call.params).query(&proof),
         };
         self.graph.0.calls.fetch_add(1, Ordering::Relaxed);
-        if let Some(listener) = self.graph.0.listener.get() {
-            listener();
-        }
+        self.graph.tell(CallEvent::Sent);
         let response = request.send().await?;
-        self.graph.check_version(response.headers());
+        self.graph.check_version(call.path, |name| response.headers().get(name)?.to_str().ok());
         let trace_id = response.headers().get("x-fb-trace-id").and_then(|trace| trace.to_str().ok());
         *self.trace_id.lock().unwrap_or_else(PoisonError::into_inner) = trace_id.map(str::to_owned);
         let usage = Usage::read(|name| response.headers().get(name)?.to_str().ok());

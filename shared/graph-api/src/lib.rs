@@ -1,4 +1,4 @@
-//! Client of Meta's Graph API (v26). It depends on no table, queue or host.
+//! Client of Meta's Graph API. It depends on no table, queue or host.
 //!
 //! Calls use one user's or system user's token ([`Graph::on_behalf_of`]), return types of [`domain`], and fail with a
 //! [`GraphError`] whose variant determines what the caller does next.
@@ -10,6 +10,7 @@ mod error_code;
 mod lenient;
 mod response;
 pub mod time;
+pub mod version;
 
 #[doc(hidden)]
 pub mod fuzzing;

@@ -286,6 +286,10 @@ impl<C> Builder<C> {
         self.fails_with(Error::Reconnect, "A person must connect to Meta again.")
             .fails_with(Error::NeedPermission, "The connection lacks a permission at Meta.")
             .fails_with(Error::RejectedByPlatform, "Meta refused the input.")
+            .fails_with(
+                Error::PlatformVersion,
+                "Meta does not serve the version in use; the operator chooses another one.",
+            )
             .may_be_rate_limited("Meta wants us to wait.")
     }
 

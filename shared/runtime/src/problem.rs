@@ -73,6 +73,9 @@ pub fn classify(error: &Error) -> (StatusCode, &'static str, &'static str) {
         Error::RejectedByPlatform(_) => {
             (StatusCode::UNPROCESSABLE_ENTITY, "meta-refused", "Meta refused the input")
         }
+        Error::PlatformVersion(_) => {
+            (StatusCode::CONFLICT, "platform-version", "Meta no longer serves the version in use")
+        }
         Error::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Out of reach at the moment; try again")
         }

@@ -9,7 +9,8 @@
 //! - state of a person's requests outside of any workspace, next to the person's index;
 //! - pending logins, pending account selections and deletion requests, because callbacks and our own forms name
 //!   no workspace;
-//! - the state of the platforms' quotas, which belong to the app and the ad account.
+//! - the state of the platforms' quotas, which belong to the app and the ad account, and the versions that an app is
+//!   served by.
 
 use domain::date::IsoWeek;
 use domain::entity::Level;
@@ -296,6 +297,11 @@ pub fn limit(app: &str, of: LimitScope<'_>) -> Key {
         LimitScope::Insights(account) => format!("INSIGHTS#{account}"),
     };
     key(format!("LIMIT#{app}"), sk)
+}
+
+/// Builds the key of what a platform says about a version of its API that an app asks for.
+pub fn served_version(app: &str, requested: &str) -> Key {
+    key(format!("VERSION#{app}"), requested)
 }
 
 /// Returns the partition of the index from an entity of a platform to the ad accounts that have it.

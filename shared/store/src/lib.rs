@@ -40,5 +40,6 @@ pub mod rate_limit_key;
 pub mod report_scope;
 pub mod rule;
 pub mod schedule;
+pub mod served_version;
 
 pub use table::{StoreError, Table};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::config::{Config, Generator, Limits, Source, Tier};
+use crate::config::{AppAge, Config, Generator, Limits, Source, Tier};
 use crate::fault::FaultPlan;
 use crate::start_error::StartError;
 
@@ -57,6 +57,9 @@ pub struct BehaviourArgs {
     /// Enforce every limit Meta documents for an app of this tier [default: quotas too large to be reached].
     #[arg(long, value_enum)]
     pub tier: Option<Tier>,
+    /// When the app was created: Meta refuses new ones old parts of its protocol [default: new].
+    #[arg(long, value_enum, value_name = "AGE")]
+    pub app: Option<AppAge>,
     /// Reject parameters that Graph would silently ignore.
     #[arg(long)]
     pub strict: bool,
@@ -91,6 +94,7 @@ impl BehaviourArgs {
     pub fn apply(&self, config: Config) -> Result<Config, StartError> {
         let limits = self.tier.map_or(config.limits, Limits::of);
         let mut behaviour = config.behaviour;
+        behaviour.app_age = self.app.unwrap_or(behaviour.app_age);
         behaviour.strict |= self.strict;
         behaviour.require_proof |= self.require_proof;
         behaviour.writing.in_process = Duration::from_secs(self.in_process);

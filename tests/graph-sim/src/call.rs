@@ -7,17 +7,17 @@ use axum::extract::{Form, FromRequest, Multipart, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
 
-use crate::config::PagingQuirks;
+use crate::config::{AppAge, PagingQuirks};
 use crate::error::{GraphError, invalid};
-
-/// The version that serves calls which name none.
-pub(crate) const CURRENT_VERSION: &str = "v26.0";
-const SUPPORTED_VERSIONS: [&str; 2] = ["v25.0", CURRENT_VERSION];
+use crate::selection::{self, Field};
+use crate::version::{self, DEFAULT_VERSION};
 
 /// One Graph call.
 #[derive(Debug, Default)]
 pub(crate) struct GraphCall {
     pub(crate) method: Method,
+    /// Whether the method comes from a parameter.
+    pub(crate) method_overridden: bool,
     pub(crate) version: String,
     /// The path after the version.
     pub(crate) segments: Vec<String>,
@@ -58,8 +58,10 @@ impl GraphCall {
         self.token = params.remove("access_token").or(self.token).filter(|token| !token.is_empty());
         self.proof = params.remove("appsecret_proof").or(self.proof);
         // The method override is for clients that can send only GET and POST.
-        let method = params.remove("method").and_then(|name| name.to_ascii_uppercase().parse().ok());
-        self.method = method.unwrap_or(self.method);
+        if let Some(method) = params.remove("method") {
+            self.method_overridden = true;
+            self.method = method.to_ascii_uppercase().parse().unwrap_or(self.method);
+        }
         self.params = params;
         self
     }
@@ -74,69 +76,52 @@ impl GraphCall {
         self.segments.iter().map(String::as_str).collect()
     }
 
-    /// Returns the version that serves the call.
-    ///
-    /// # Errors
-    /// When the version never existed, or has ended and is not upgraded.
-    pub(crate) fn resolve_version(&self, auto_upgrade: bool) -> Result<&str, GraphError> {
-        if SUPPORTED_VERSIONS.contains(&self.version.as_str())
-            || (self.is_graph() && parse_version(&self.version) < parse_version(CURRENT_VERSION))
-        {
-            return Ok(&self.version);
-        }
-        let has_been =
-            parse_version(&self.version).is_some_and(|(major, minor)| (2..25).contains(&major) && minor < 13);
-        if has_been && auto_upgrade {
-            return Ok(CURRENT_VERSION);
-        }
-        Err(GraphError::new(
-            2635,
-            format!(
-                "(#2635) You are calling a deprecated version of the Ads API. Please update to the latest version: \
-                 {CURRENT_VERSION}."
-            ),
-        ))
-    }
-
-    /// Returns whether the call belongs to the Graph API rather than the Marketing API, whose versions end sooner.
-    fn is_graph(&self) -> bool {
-        match self.path().as_slice() {
-            // The items of a batch are checked one by one.
-            [] | ["oauth" | "debug_token", ..] | ["me"] => true,
-            ["me", edge, ..] => !edge.ends_with("accounts") || *edge == "accounts",
-            _ => false,
-        }
-    }
-
-    /// Rejects parameters that were removed in all versions.
-    pub(crate) fn check_removed(&self) -> Result<(), GraphError> {
-        if self.params.contains_key("ids") {
+    /// Rejects what was removed in all versions, and what apps created since November 2026 may not use. Meta's words are
+    /// known for `ids` only.
+    pub(crate) fn check_protocol(&self, app: AppAge) -> Result<(), GraphError> {
+        let has = |name: &str| self.params.contains_key(name);
+        if has("ids") {
             return Err(GraphError::new(100, "The ids query parameter is deprecated in v26.0+.")
                 .status(StatusCode::INTERNAL_SERVER_ERROR));
         }
-        if self.params.contains_key("date_format") {
+        if has("date_format") {
             return Err(invalid("The date_format query parameter is deprecated in v26.0+."));
         }
-        Ok(())
+        if app == AppAge::Old {
+            return Ok(());
+        }
+        let has_alias =
+            || self.params.get("fields").and_then(|text| selection::parse(text).ok()).is_some_and(has_alias);
+        let closed = if self.method_overridden {
+            "method"
+        } else if has("callback") {
+            "callback"
+        } else if has("asyncbatch") {
+            "asyncbatch"
+        } else if has_alias() {
+            "fields with .as()"
+        } else {
+            return Ok(());
+        };
+        Err(invalid(format_args!("{closed} is not available to apps created after November 4, 2026.")))
     }
+}
+
+/// Returns whether a field at any depth has another name in the answer.
+fn has_alias(fields: Vec<Field>) -> bool {
+    fields.into_iter().any(|field| field.modifiers.contains_key("as") || field.inner.is_some_and(has_alias))
 }
 
 /// Splits a path into its version and the remaining segments.
 pub(crate) fn split_path(path: &str) -> (String, Vec<String>) {
     let mut segments: Vec<String> = path.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect();
-    let version = if has_version(path) { segments.remove(0) } else { CURRENT_VERSION.to_owned() };
+    let version = if has_version(path) { segments.remove(0) } else { DEFAULT_VERSION.to_owned() };
     (version, segments)
 }
 
 /// Returns whether a path begins with a version.
 pub(crate) fn has_version(path: &str) -> bool {
-    path.split('/').find(|segment| !segment.is_empty()).is_some_and(|first| parse_version(first).is_some())
-}
-
-/// Parses the numbers of a version: 26 and 0 of `v26.0`.
-fn parse_version(version: &str) -> Option<(u32, u32)> {
-    let (major, minor) = version.strip_prefix('v')?.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
+    path.split('/').find(|segment| !segment.is_empty()).is_some_and(|first| version::numbers(first).is_some())
 }
 
 /// First segment of the path of video upload URLs; at Meta it is the host.
@@ -218,7 +203,7 @@ mod tests {
             split_path("/v25.0/act_1/ads"),
             ("v25.0".to_owned(), vec!["act_1".to_owned(), "ads".to_owned()])
         );
-        assert_eq!(split_path("/me"), (CURRENT_VERSION.to_owned(), vec!["me".to_owned()]));
-        assert_eq!(split_path("/very.old/x").0, CURRENT_VERSION);
+        assert_eq!(split_path("/me"), (DEFAULT_VERSION.to_owned(), vec!["me".to_owned()]));
+        assert_eq!(split_path("/very.old/x").0, DEFAULT_VERSION);
     }
 }

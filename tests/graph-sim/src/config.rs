@@ -61,7 +61,9 @@ pub struct Behaviour {
     /// hour: delivery for three days, conversions (and with them action types) for all 28, and some rows are retracted
     /// after four days. Otherwise a day's numbers are final from its first moment.
     pub restates: bool,
-    /// Whether calls of a version that has ended are served by the current one, with a warning, as Meta has done since
+    /// Whether the app may use parts of the protocol that are closed to new apps.
+    pub app_age: AppAge,
+    /// Whether calls of a version that has ended are served by the newest one, with a warning, as Meta has done since
     /// July 2026. The app's settings can switch this off; such calls then fail.
     pub auto_upgrade: bool,
     /// How listings are split into pages.
@@ -90,6 +92,7 @@ impl Default for Behaviour {
         Self {
             strict: false,
             require_proof: false,
+            app_age: AppAge::default(),
             auto_upgrade: true,
             pages: PagingQuirks::default(),
             insights_limits: InsightsLimits::default(),
@@ -178,6 +181,16 @@ pub struct App {
     pub app_secret: String,
     /// Where the login dialog may redirect to; when empty, any URL on this machine is allowed.
     pub redirect_uris: Vec<String>,
+}
+
+/// When the app was created at Meta.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum AppAge {
+    /// Since 2026-11-04: Meta refuses it the method override, field aliases, JSONP and asynchronous batches.
+    #[default]
+    New,
+    /// Before.
+    Old,
 }
 
 /// An app's access tier (Marketing API, "Rate limiting").

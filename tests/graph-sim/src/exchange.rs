@@ -7,12 +7,13 @@ use axum::http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::call::{self, GraphCall};
+use crate::call::GraphCall;
 use crate::error::GraphError;
 use crate::fault::{Area, ErrorResponse, FaultKind, RequestInfo};
 use crate::routes;
 use crate::server::HTML_CONTENT_TYPE;
 use crate::state::State;
+use crate::version::{self, DEFAULT_VERSION};
 
 const JSON_CONTENT_TYPE: &str = "application/json; charset=UTF-8";
 const TEXT_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
@@ -119,17 +120,12 @@ fn finish(
     now: Timestamp,
 ) -> GraphResponse {
     let trace = format!("A{:010}", state.calls);
-    let mut version = call::CURRENT_VERSION.to_owned();
+    let (mut version, mut ended) = (DEFAULT_VERSION, false);
     let mut target = None;
-    let mut warning = None;
     let result = call.and_then(|mut call| {
         call.pages = state.pages;
-        version = call.resolve_version(state.auto_upgrade)?.to_owned();
-        if version != call.version {
-            let old = std::mem::replace(&mut call.version, version.clone());
-            warning =
-                Some(format!("The call has been auto-upgraded to {version} as {old} has been deprecated"));
-        }
+        (version, ended) = version::serving(&call, now, state.auto_upgrade)?;
+        version.clone_into(&mut call.version);
         target = routes::target(&state.world, &call);
         let result = match &error_response {
             Some(error_response) => Err(error_response.error()),
@@ -144,8 +140,8 @@ fn finish(
     let target = target.as_ref().map(|(account, case)| (account.as_str(), *case));
     let target = target.map(|(account, case)| state.target(account, case));
     let mut headers = state.quota.headers(target, now);
-    headers.push(("facebook-api-version", version));
-    headers.extend(warning.map(|warning| ("x-ad-api-version-warning", warning)));
+    headers.push(("facebook-api-version", version.to_owned()));
+    headers.extend(ended.then(|| ("x-ad-api-version-warning", version::WARNING.to_owned())));
     headers.push(("x-fb-trace-id", trace.clone()));
     headers.push(("x-fb-request-id", format!("R{}", state.calls)));
     headers.push(("x-fb-rev", "1030000000".to_owned()));

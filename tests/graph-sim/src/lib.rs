@@ -1,4 +1,4 @@
-//! A local simulator of Meta's Graph and Marketing API (v26.0) over real HTTP.
+//! A local simulator of Meta's Graph and Marketing API over real HTTP.
 //!
 //! Start a [`GraphSim`], point a client at its [`base_url`](GraphSim::base_url), and configure the faults to inject.
 //! Its data is either generated from a seed or read from recorded responses. Its behaviour is deterministic: it depends
@@ -23,6 +23,7 @@ mod json_path;
 mod routes;
 mod server;
 mod state;
+mod version;
 
 // Authentication, permissions and limits.
 mod auth;
@@ -74,7 +75,7 @@ mod world;
 
 pub use args::{AccountArgs, BehaviourArgs};
 pub use call_log::RecordedCall;
-pub use config::{App, Behaviour, Clock, Config, Generator, Limits, PagingQuirks, Source, Tier};
+pub use config::{App, AppAge, Behaviour, Clock, Config, Generator, Limits, PagingQuirks, Source, Tier};
 pub use event::Issue;
 pub use fault::{
     Area, ErrorData, ErrorResponse, ExpectedOutcome, Fault, FaultCase, FaultKind, FaultPlan, FaultRule,

@@ -46,10 +46,10 @@ pub(crate) fn class(world: &World, call: &GraphCall) -> Option<&'static str> {
 
 /// Handles a call.
 pub(crate) fn dispatch(state: &mut State, call: &GraphCall, now: Timestamp) -> Result<Value, GraphError> {
+    call.check_protocol(state.app_age)?;
     if call.method == Method::POST && call.segments.is_empty() {
         return batch::execute(state, call, now);
     }
-    call.check_removed()?;
     state.quota.count_app(now)?;
     state.world.advance(now);
     match call.path().as_slice() {

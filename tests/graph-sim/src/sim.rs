@@ -104,6 +104,7 @@ impl GraphSim {
             calls: 0,
             throttled: 0,
             strict: config.behaviour.strict,
+            app_age: config.behaviour.app_age,
             auto_upgrade: config.behaviour.auto_upgrade,
             pages: config.behaviour.pages,
             require_proof: config.behaviour.require_proof,

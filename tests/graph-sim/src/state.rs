@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::call_log::CallLog;
 use crate::change_limits::ChangeLimiter;
-use crate::config::{App, Clock, PagingQuirks};
+use crate::config::{App, AppAge, Clock, PagingQuirks};
 use crate::error::GraphError;
 use crate::fault::Faults;
 use crate::insights::InsightsLimits;
@@ -50,6 +50,7 @@ pub(crate) struct State {
     pub(crate) calls: u64,
     pub(crate) throttled: u64,
     pub(crate) strict: bool,
+    pub(crate) app_age: AppAge,
     pub(crate) auto_upgrade: bool,
     pub(crate) pages: PagingQuirks,
     pub(crate) require_proof: bool,

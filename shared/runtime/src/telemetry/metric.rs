@@ -26,6 +26,10 @@ pub enum TelemetryMetric {
     FactsWritten,
     /// HTTP calls to the Graph API, retries included.
     GraphCalls,
+    /// Answers of the Graph API that another version than the requested one has given.
+    OtherVersionAnswers,
+    /// The version of the Graph API in use is not served, or ends soon: 1 in each hour.
+    VersionProblems,
     /// Selected accounts that have not been synced for too long.
     StaleAccounts,
     /// Connections whose token expires soon.
@@ -36,7 +40,7 @@ pub enum TelemetryMetric {
 
 impl TelemetryMetric {
     /// All metrics.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::DurationMs,
         Self::Failures,
         Self::Deferred,
@@ -44,6 +48,8 @@ impl TelemetryMetric {
         Self::SignatureFailures,
         Self::FactsWritten,
         Self::GraphCalls,
+        Self::OtherVersionAnswers,
+        Self::VersionProblems,
         Self::StaleAccounts,
         Self::ExpiringTokens,
         Self::NeedsReconnect,
@@ -59,6 +65,8 @@ impl TelemetryMetric {
             Self::SignatureFailures => "SignatureFailures",
             Self::FactsWritten => "FactsWritten",
             Self::GraphCalls => "GraphCalls",
+            Self::OtherVersionAnswers => "OtherVersionAnswers",
+            Self::VersionProblems => "VersionProblems",
             Self::StaleAccounts => "StaleAccounts",
             Self::ExpiringTokens => "ExpiringTokens",
             Self::NeedsReconnect => "NeedsReconnect",

@@ -197,7 +197,10 @@ mod tests {
             };
             let lines = lines_of("info", || message().run(work)).await;
             assert_valid_emf(&lines[0]);
-            assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().len(), 10);
+            assert_eq!(
+                lines[0]["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().len(),
+                TelemetryMetric::ALL.len()
+            );
 
             let lines = lines_of("info", || message().run(async { record_outcome(outcome) })).await;
             assert_valid_emf(&lines[0]);

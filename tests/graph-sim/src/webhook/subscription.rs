@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 
 use super::{Subscription, edits};
 use crate::auth;
-use crate::call::{CURRENT_VERSION, GraphCall};
+use crate::call::GraphCall;
 use crate::error::{GraphError, invalid, unsupported};
 use crate::params::Params;
 use crate::server::{SharedState, lock};
 use crate::state::State;
 use crate::token::Claims;
+use crate::version::DEFAULT_VERSION;
 
 /// The objects and fields that can be subscribed to (Webhooks reference).
 const FIELDS: [(&str, &[&str]); 5] = [
@@ -117,7 +118,7 @@ fn list(subscriptions: &BTreeMap<String, Subscription>) -> Value {
         .iter()
         .map(|(object, subscription)| {
             let fields =
-                subscription.fields.iter().map(|field| json!({ "name": field, "version": CURRENT_VERSION }));
+                subscription.fields.iter().map(|field| json!({ "name": field, "version": DEFAULT_VERSION }));
             json!({
                 "object": object,
                 "callback_url": subscription.callback_url,

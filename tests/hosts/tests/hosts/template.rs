@@ -295,7 +295,7 @@ fn every_failure_has_an_alarm() {
             }
             need("AWS/Lambda IteratorAge", json!({"Ref": "Workspaces"}));
             need("AWS/ApiGateway 5xx", json!({"Ref": "Api"}));
-            for metric in ["StaleAccounts", "ExpiringTokens", "NeedsReconnect"] {
+            for metric in ["StaleAccounts", "ExpiringTokens", "NeedsReconnect", "VersionProblems"] {
                 need(&format!("Adflight {metric}"), json!({"Ref": "SyncEntities"}));
             }
             need("Adflight SignatureFailures", json!({"Ref": "WebhookIngest"}));

@@ -293,7 +293,7 @@ fn stopped_by(failure: &Error) -> SyncResult {
     match failure {
         Error::Reconnect(_) => SyncResult::Stopped(ExpectedOutcome::Reconnect),
         Error::NeedPermission(_) => SyncResult::Stopped(ExpectedOutcome::Permission),
-        Error::Internal(why) if why.contains("version") => SyncResult::Stopped(ExpectedOutcome::Version),
+        Error::PlatformVersion(_) => SyncResult::Stopped(ExpectedOutcome::Version),
         failure => SyncResult::Other(format!("{failure:?}")),
     }
 }

@@ -41,6 +41,7 @@ mod telemetry;
 mod tenancy;
 mod token_errors;
 mod users;
+mod versions;
 mod watch;
 mod webhook;
 mod workspace_lifecycle;
