@@ -1,6 +1,6 @@
 //! Turns a token into a connection: its permissions, its ad accounts, and what is stored of both.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use connector::token_context;
 use domain::Error;
@@ -79,10 +79,7 @@ impl AuthMeta {
         let chosen = token_info.selected_accounts();
         // Read before anything is stored, so that a failed login leaves no connection without its accounts.
         let caller = self.connector.graph.on_behalf_of(token.clone());
-        let mut found = caller.accessible_accounts_up_to(MAX_AWAITED_ACCOUNTS).await?;
-        if let Some(found) = &mut found {
-            found.accounts.retain(|found| chosen.as_ref().is_none_or(|chosen| chosen.contains(&found.id)));
-        }
+        let found = caller.accessible_accounts_up_to(MAX_AWAITED_ACCOUNTS).await?;
         let discovery = found.is_none().then(|| self.discovery(DiscoveryState::Running, None));
         let platform_user = token_info
             .user_id
@@ -90,7 +87,7 @@ impl AuthMeta {
         let id = ConnectionId::of_meta_user(&platform_user)?;
         let sealed_token = self.connector.keyring.seal(&token, &token_context(workspace, &id)).await?;
         let now = self.host.clock.now();
-        let connection = Connection {
+        let mut connection = Connection {
             id,
             platform_user,
             connected_by: subject,
@@ -104,11 +101,13 @@ impl AuthMeta {
             kind,
             token_owner: token_owner(token_info.kind),
             declined: granted.declined,
-            granted_accounts: chosen.map(|chosen| chosen.into_iter().collect()),
+            granted_accounts: None,
+            granted_account_count: None,
             checked_at: Some(now),
             discovery,
             gaps: Gaps::default(),
         };
+        name_chosen(&mut connection, chosen.as_ref());
         let actor = Actor::Person { subject: connection.connected_by.clone() };
         let target = audit::connection_target(workspace, &connection.id);
         let event = AuditEvent::new(random::id()?, actor, "connection.created", target);
@@ -116,7 +115,8 @@ impl AuthMeta {
         self.connector.table.upsert_connection(workspace, &connection, &event.done_at(now)).await?;
         let accounts = match found {
             Some(found) => {
-                self.upsert_accounts(workspace, &connection, found, ListingSource::Consent).await?
+                self.upsert_accounts(workspace, &connection, found, chosen.as_ref(), ListingSource::Consent)
+                    .await?
             }
             None => {
                 let (workspace, connection) = (workspace.clone(), connection.id.clone());
@@ -166,16 +166,19 @@ impl AuthMeta {
         Err(Error::Forbidden(why))
     }
 
-    /// Stores the ad accounts that a connection reaches. Accounts that it no longer reaches are marked unreachable and
-    /// deselected.
+    /// Stores the ad accounts that a connection reaches, of those that the person chose. Accounts that it no longer
+    /// reaches are marked unreachable and deselected. Returns those that it reaches.
     pub(crate) async fn upsert_accounts(
         &self,
         workspace: &Tenant,
         connection: &Connection,
-        found: AccessibleAccounts,
+        mut found: AccessibleAccounts,
+        chosen: Option<&BTreeSet<AdAccountId>>,
         source: ListingSource,
     ) -> Result<Vec<AdAccount>, Error> {
         let (table, id) = (&self.connector.table, &connection.id);
+        let is_chosen = |id: &AdAccountId| chosen.is_none_or(|chosen| chosen.contains(id));
+        found.accounts.retain(|found| is_chosen(&found.id));
         let known: HashMap<AdAccountId, AdAccount> =
             table.accounts(workspace).await?.into_iter().map(|known| (known.id.clone(), known)).collect();
         let others = |account: &AdAccountId| known.get(account).is_some_and(|known| known.connection != *id);
@@ -241,10 +244,8 @@ impl AuthMeta {
             .into_iter()
             .filter(|account| account.connection == *id && !is_unread(&account.id))
             .partition(|account| reachable.contains(&account.id));
-        let chosen =
-            |id: &AdAccountId| connection.granted_accounts.as_ref().is_none_or(|chosen| chosen.contains(id));
         for account in lost {
-            if source == ListingSource::HealthCheck && chosen(&account.id) {
+            if source == ListingSource::HealthCheck && is_chosen(&account.id) {
                 continue;
             }
             tracing::info!(%workspace, ad_account = %account.id, "A connection lost access to an ad account.");
@@ -274,6 +275,17 @@ impl AuthMeta {
         table.record_connection_gaps(workspace, id, &all).await?;
         Ok(stored)
     }
+}
+
+/// Ad accounts that a connection's row names of those that were chosen: it is read for each job, and what decides is the
+/// token itself.
+const MAX_NAMED_ACCOUNTS: usize = 500;
+
+/// Notes on a connection which ad accounts the person chose; `None` means every one.
+pub(crate) fn name_chosen(connection: &mut Connection, chosen: Option<&BTreeSet<AdAccountId>>) {
+    connection.granted_account_count = chosen.map(|chosen| chosen.len() as u64);
+    connection.granted_accounts =
+        chosen.map(|chosen| chosen.iter().take(MAX_NAMED_ACCOUNTS).cloned().collect());
 }
 
 /// Whether a listing says of a stored account what is stored already.

@@ -40,15 +40,16 @@ impl AuthMeta {
     async fn list_and_store(&self, workspace: &Tenant, connection: &Connection) -> Result<u64, Error> {
         let (table, keyring, now) = (&self.connector.table, &self.connector.keyring, self.host.clock.now());
         let token = consent::open_token(table, keyring, workspace, connection, now).await?;
-        let listed = self.connector.graph.on_behalf_of(token).accessible_accounts().await;
-        let mut listed = listed.map_err(into_retryable)?;
-        let chosen = connection.granted_accounts.as_ref();
-        listed.accounts.retain(|found| chosen.is_none_or(|chosen| chosen.contains(&found.id)));
+        let graph = &self.connector.graph;
+        let chosen = graph.debug_token(&token).await.map_err(into_retryable)?.selected_accounts();
+        let listed = graph.on_behalf_of(token).accessible_accounts().await.map_err(into_retryable)?;
         let found = listed.accounts.len() as u64;
         let running = self.discovery(DiscoveryState::Running, Some(found));
         table.record_discovery(workspace, &connection.id, &running).await?;
-        self.upsert_accounts(workspace, connection, listed, ListingSource::Consent).await?;
-        Ok(found)
+        let chosen = chosen.as_ref();
+        let reached =
+            self.upsert_accounts(workspace, connection, listed, chosen, ListingSource::Consent).await?;
+        Ok(reached.len() as u64)
     }
 
     /// A discovery that comes into this state now.

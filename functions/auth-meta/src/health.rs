@@ -3,9 +3,11 @@
 //! Only Meta's information about the token itself changes a connection. An outage, throttling or a wrong app secret
 //! fails the job, which is retried, and leaves the consent untouched.
 
+use std::collections::BTreeSet;
+
 use connector::{consent, token_context};
 use domain::Error;
-use domain::id::ConnectionId;
+use domain::id::{AdAccountId, ConnectionId};
 use domain::job::Job;
 use domain::tenant::Tenant;
 use graph_api::GraphError;
@@ -19,7 +21,9 @@ use store::audit::{self, AuditEvent, PendingEvent};
 use store::connection::{Connection, ConnectionRef, ConnectionState, DiscoveryState, EXPIRY_WARNING_PERIOD};
 
 use crate::AuthMeta;
-use crate::consent::{ListingSource, REQUIRED_SCOPE, health_check_actor, timestamp_from_unix, token_owner};
+use crate::consent::{
+    ListingSource, REQUIRED_SCOPE, health_check_actor, name_chosen, timestamp_from_unix, token_owner,
+};
 
 /// Connections whose checks one invocation queues.
 const CONNECTIONS_PER_RUN: usize = 2_000;
@@ -64,6 +68,7 @@ impl AuthMeta {
         // Called with the app's token: an error here does not concern the person.
         let token_info = self.connector.graph.debug_token(&token).await.map_err(into_retryable)?;
         let mut checked = Connection { checked_at: Some(self.host.clock.now()), ..seen.clone() };
+        let chosen = token_info.selected_accounts();
         let renewal = match token_info.invalid_reason() {
             Some(reason) => {
                 classify(&mut checked, reason)?;
@@ -97,7 +102,7 @@ impl AuthMeta {
             table.record_event(workspace, &event.done_at(now)).await?;
         }
         if checked.state == ConnectionState::Connected {
-            self.refresh_accounts(workspace, &checked, token).await?;
+            self.refresh_accounts(workspace, &checked, chosen.as_ref(), token).await?;
         }
         if checked.state != seen.state {
             tracing::warn!(%workspace, connection = %id.log_id(), state = ?checked.state, "A connection has changed.");
@@ -110,9 +115,10 @@ impl AuthMeta {
         &self,
         workspace: &Tenant,
         connection: &Connection,
+        chosen: Option<&BTreeSet<AdAccountId>>,
         token: SecretString,
     ) -> Result<(), Error> {
-        let mut found = match self.connector.graph.on_behalf_of(token).accessible_accounts().await {
+        let found = match self.connector.graph.on_behalf_of(token).accessible_accounts().await {
             // Meta lists no accounts at the moment, which does not mean that access was lost.
             Err(GraphError::NeedPermission(details) | GraphError::NotFound(details)) => {
                 tracing::warn!(%workspace, connection = %connection.id.log_id(), %details, "Accounts are not listed.");
@@ -120,13 +126,11 @@ impl AuthMeta {
             }
             found => found.map_err(into_retryable)?,
         };
-        let chosen = connection.granted_accounts.as_ref();
-        found.accounts.retain(|found| chosen.is_none_or(|chosen| chosen.contains(&found.id)));
-        let listed = found.accounts.len() as u64;
-        self.upsert_accounts(workspace, connection, found, ListingSource::HealthCheck).await?;
+        let source = ListingSource::HealthCheck;
+        let reached = self.upsert_accounts(workspace, connection, found, chosen, source).await?.len() as u64;
         // A discovery that failed, or whose job was lost, is made up for.
         if connection.discovery.as_ref().is_some_and(|one| one.state != DiscoveryState::Complete) {
-            let complete = self.discovery(DiscoveryState::Complete, Some(listed));
+            let complete = self.discovery(DiscoveryState::Complete, Some(reached));
             self.connector.table.record_discovery(workspace, &connection.id, &complete).await?;
         }
         Ok(())
@@ -174,7 +178,7 @@ impl AuthMeta {
         checked.token_owner = token_owner(token_info.kind).or(checked.token_owner);
         checked.expires_at = timestamp_from_unix(token_info.expires_at);
         checked.data_access_expires_at = timestamp_from_unix(token_info.data_access_expires_at);
-        checked.granted_accounts = token_info.selected_accounts().map(|chosen| chosen.into_iter().collect());
+        name_chosen(checked, token_info.selected_accounts().as_ref());
         let may_read = checked.scopes.iter().any(|scope| scope == REQUIRED_SCOPE);
         (checked.state, checked.reason) = if may_read {
             (ConnectionState::Connected, None)

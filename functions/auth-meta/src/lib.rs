@@ -111,7 +111,7 @@ impl AuthMeta {
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::RotateKeyring => self.rotation().begin().await,
-            Job::CompleteRotation => self.rotation().resume().await,
+            Job::CompleteRotation { pass } => self.rotation().resume(pass).await,
             Job::Reseal { workspace, connection, key } => {
                 self.rotation().reseal(&workspace, &connection, &key).await
             }

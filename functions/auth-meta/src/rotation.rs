@@ -2,13 +2,14 @@
 //!
 //! Each step is derived from the keyring itself, so that any process continues where a crashed one stopped: add a key
 //! that does not seal yet; make it the current key; reseal every connection; remove the old key when nothing is sealed
-//! with it. Concurrent runs are harmless: the keyring is replaced only if it is unchanged, a token only if it is still
+//! with it. All connections are looked at page by page, and the old key goes only after a whole pass that began when no
+//! process sealed with it any more and found nothing that needs it. Concurrent runs are harmless: the keyring is replaced only if it is unchanged, a token only if it is still
 //! the one that was opened.
 
 use connector::{consent, token_context};
 use domain::Error;
 use domain::id::ConnectionId;
-use domain::job::Job;
+use domain::job::{Job, ResealingPass};
 use domain::tenant::Tenant;
 use jiff::SignedDuration;
 use runtime::keyring::{VersionedKeyring, key_id_of};
@@ -28,6 +29,9 @@ const RECHECK_DELAY: SignedDuration = SignedDuration::from_mins(11);
 /// Attempts to change the keyring while other processes change it.
 const MAX_ATTEMPTS: u32 = 10;
 
+/// Connections that one invocation looks at.
+const CONNECTIONS_PER_RUN: usize = 2_000;
+
 /// Rotates the keyring and reseals the tokens.
 #[derive(Debug, Clone)]
 pub struct Rotation {
@@ -35,6 +39,7 @@ pub struct Rotation {
     keyring: Keyring,
     queues: Queues,
     clock: Clock,
+    connections_per_run: usize,
 }
 
 /// Progress of a rotation.
@@ -46,15 +51,23 @@ pub enum RotationStatus {
     Resealing {
         /// Id of the current key.
         current: String,
-        /// Connections to reseal.
+        /// Connections of this page to reseal.
         remaining: Vec<ConnectionRef>,
+        /// The pass to go on with; `None` after the last page.
+        next: Option<ResealingPass>,
     },
 }
 
 impl Rotation {
     /// Creates the rotation of this deployment's keyring.
     pub fn new(table: Table, keyring: Keyring, queues: Queues, clock: Clock) -> Self {
-        Self { table, keyring, queues, clock }
+        Self { table, keyring, queues, clock, connections_per_run: CONNECTIONS_PER_RUN }
+    }
+
+    /// Sets how many connections one call of [`Rotation::advance`] looks at.
+    #[must_use]
+    pub fn with_connections_per_run(self, connections_per_run: usize) -> Self {
+        Self { connections_per_run, ..self }
     }
 
     /// Starts a rotation, or resumes the one in progress.
@@ -70,26 +83,31 @@ impl Rotation {
                 Err(error) => return Err(error),
             }
         }
-        self.resume().await
+        self.resume(None).await
     }
 
-    /// Resumes a rotation in progress and starts none.
-    pub async fn resume(&self) -> Result<(), Error> {
-        if let RotationStatus::Resealing { current, remaining } = self.advance().await? {
+    /// Resumes a rotation in progress and starts none. The next job goes on where this one ends.
+    pub async fn resume(&self, pass: Option<ResealingPass>) -> Result<(), Error> {
+        if let RotationStatus::Resealing { current, remaining, next } = self.advance(pass).await? {
             tracing::info!(key = current, remaining = remaining.len(), "Queued tokens for resealing.");
             let reseal = |ConnectionRef { workspace, connection }| Job::Reseal {
                 workspace,
                 connection,
                 key: current.clone(),
             };
-            self.queues.send(&remaining.into_iter().map(reseal).collect::<Vec<_>>()).await?;
-            self.schedule_recheck().await?;
+            let go_on = next.map(|pass| Job::CompleteRotation { pass: Some(pass) });
+            let is_last = go_on.is_none();
+            self.queues.send(&remaining.into_iter().map(reseal).chain(go_on).collect::<Vec<_>>()).await?;
+            if is_last {
+                self.schedule_recheck().await?;
+            }
         }
         Ok(())
     }
 
-    /// Takes every step that is possible now.
-    pub async fn advance(&self) -> Result<RotationStatus, Error> {
+    /// Takes every step that is possible now. Looks at the next page of connections of a pass; of a new one when `None`, or
+    /// when the key has changed since.
+    pub async fn advance(&self, pass: Option<ResealingPass>) -> Result<RotationStatus, Error> {
         for _ in 0..MAX_ATTEMPTS {
             let stored = self.keyring.refetch().await?;
             let (document, now) = (&stored.document, self.clock.now());
@@ -99,9 +117,18 @@ impl Rotation {
                 document.with_current_key(fresh, now)
             } else if let Some(since) = document.since() {
                 let current = document.current().to_owned();
-                let (remaining, held) = self.remaining(&current).await?;
-                if held || now < since + RETIRED_KEY_GRACE_PERIOD {
-                    return Ok(RotationStatus::Resealing { current, remaining });
+                let pass = pass.clone().filter(|pass| pass.key == current);
+                let mut pass = pass.unwrap_or_else(|| ResealingPass {
+                    key: current.clone(),
+                    began_at: now,
+                    after: None,
+                    held: false,
+                });
+                let remaining = self.next_page(&mut pass).await?;
+                let is_over = pass.after.is_none();
+                if !is_over || pass.held || pass.began_at < since + RETIRED_KEY_GRACE_PERIOD {
+                    let next = (!is_over).then_some(pass);
+                    return Ok(RotationStatus::Resealing { current, remaining, next });
                 }
                 document.with_current_only()
             } else {
@@ -120,24 +147,28 @@ impl Rotation {
         Err(Error::Unavailable("the keyring is being changed by others".to_owned()))
     }
 
-    /// Returns the connections sealed with other keys, and whether any of them still needs its key. A connection that
-    /// needs reconnecting does not: reconnecting seals a new token, and its token may open with no key at all.
-    async fn remaining(&self, current: &str) -> Result<(Vec<ConnectionRef>, bool), Error> {
-        let (mut remaining, mut held) = (Vec::new(), false);
-        for connection_ref in self.table.all_connections().await? {
+    /// Looks at the next page of a pass and moves it on; after the last page its position is `None`. Returns the
+    /// connections that are sealed with other keys. Those that need reconnecting hold no key: reconnecting seals a new
+    /// token, and theirs may open with no key at all.
+    async fn next_page(&self, pass: &mut ResealingPass) -> Result<Vec<ConnectionRef>, Error> {
+        let mut remaining = Vec::new();
+        let page = self.table.connections_after(pass.after.as_deref(), self.connections_per_run);
+        let (page, next) = page.await?;
+        for connection_ref in page {
             match self.table.connection(&connection_ref.workspace, &connection_ref.connection).await? {
                 // The person removed the app; no token is stored.
                 Some(connection) if connection.sealed_token.is_empty() => {}
-                Some(connection) if key_id_of(&connection.sealed_token) == Some(current) => {}
+                Some(connection) if key_id_of(&connection.sealed_token) == Some(&pass.key) => {}
                 Some(connection) => {
-                    held |= connection.state != ConnectionState::NeedsReconnect;
+                    pass.held |= connection.state != ConnectionState::NeedsReconnect;
                     remaining.push(connection_ref);
                 }
                 // Removed since the list was read.
                 None => {}
             }
         }
-        Ok((remaining, held))
+        pass.after = next;
+        Ok(remaining)
     }
 
     /// Seals one connection's token with the current key. A concurrent replacement of the token wins.
@@ -173,6 +204,6 @@ impl Rotation {
     }
 
     async fn schedule_recheck(&self) -> Result<(), Error> {
-        self.queues.send_delayed(&Job::CompleteRotation, RECHECK_DELAY.unsigned_abs()).await
+        self.queues.send_delayed(&Job::CompleteRotation { pass: None }, RECHECK_DELAY.unsigned_abs()).await
     }
 }

@@ -38,9 +38,12 @@ pub(crate) struct ConnectionView {
     next_step: Option<String>,
     scopes: Vec<String>,
     declined: Vec<String>,
-    /// The ad accounts that were chosen; absent means every one.
+    /// The first five hundred of the ad accounts that were chosen; absent means every one.
     #[serde(skip_serializing_if = "Option::is_none")]
     granted_ad_accounts: Option<Vec<AdAccountId>>,
+    /// How many were chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted_ad_account_count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +96,7 @@ impl ConnectionView {
             scopes: connection.scopes,
             declined: connection.declined,
             granted_ad_accounts: connection.granted_accounts,
+            granted_ad_account_count: connection.granted_account_count,
             expires_at: connection.expires_at,
             data_access_expires_at: connection.data_access_expires_at,
             connected_at: connection.connected_at,

@@ -73,7 +73,7 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
     let workspaces = cloud.table.deleted_workspaces().await?;
     jobs.extend(workspaces.into_iter().map(|workspace| Job::DeleteWorkspace { workspace }));
     if !cloud.keyring.refetch().await?.document.has_single_key() {
-        jobs.push(Job::CompleteRotation);
+        jobs.push(Job::CompleteRotation { pass: None });
     }
     cloud.queues.send(&jobs).await?;
     tracing::debug!(jobs = jobs.len(), "Looked for unfinished work.");

@@ -18,8 +18,8 @@ pub async fn rotate(data: &Data) -> anyhow::Result<String> {
     let cloud = Cloud::start(data, &local, &clock, 30, None).await?;
     let rotation = Rotation::new(cloud.table.clone(), cloud.keyring.clone(), cloud.queues.clone(), clock);
     rotation.begin().await?;
-    let mut sealed = 0;
-    if let RotationStatus::Resealing { current, remaining } = rotation.advance().await? {
+    let (mut sealed, mut pass) = (0, None);
+    while let RotationStatus::Resealing { current, remaining, next } = rotation.advance(pass).await? {
         for place in remaining {
             let done = rotation.reseal(&place.workspace, &place.connection, &current).await;
             done.with_context(|| {
@@ -27,14 +27,28 @@ pub async fn rotate(data: &Data) -> anyhow::Result<String> {
             })?;
             sealed += 1;
         }
+        if next.is_none() {
+            break;
+        }
+        pass = next;
     }
     let current = cloud.keyring.current();
-    Ok(match rotation.advance().await? {
-        RotationStatus::Complete => format!("Sealed anew: {sealed}. {current} is the only key."),
-        RotationStatus::Resealing { remaining, .. } => format!(
-            "Sealed anew: {sealed}, with {current}. The old key goes ten minutes after it has stopped sealing: run this \
-             again then, or start the system. Tokens that no key opens any more: {}.",
-            remaining.len()
-        ),
-    })
+    let (mut pass, mut unopened) = (None, 0);
+    loop {
+        match rotation.advance(pass).await? {
+            RotationStatus::Complete => {
+                return Ok(format!("Sealed anew: {sealed}. {current} is the only key."));
+            }
+            RotationStatus::Resealing { remaining, next, .. } => {
+                (unopened, pass) = (unopened + remaining.len(), next);
+            }
+        }
+        if pass.is_none() {
+            break;
+        }
+    }
+    Ok(format!(
+        "Sealed anew: {sealed}, with {current}. The old key goes ten minutes after it has stopped sealing: run this again \
+         then, or start the system. Tokens that no key opens any more: {unopened}."
+    ))
 }

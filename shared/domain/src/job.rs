@@ -1,5 +1,6 @@
 //! Jobs: the messages that travel through the queues.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -176,7 +177,11 @@ pub enum Job {
     /// Begins to rotate the keys that seal tokens, or resumes a rotation. Requested by an operator.
     RotateKeyring,
     /// Resumes a rotation of the keys, if one is in progress.
-    CompleteRotation,
+    CompleteRotation {
+        /// The pass over all connections to go on with; a new one when `None`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pass: Option<ResealingPass>,
+    },
     /// Reseals one connection's token.
     Reseal {
         /// The workspace.
@@ -197,6 +202,19 @@ pub enum Job {
     },
 }
 
+/// One look at every connection, page by page: is its token sealed with the current key?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResealingPass {
+    /// The current key.
+    pub key: String,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// The position after which it goes on.
+    pub after: Option<String>,
+    /// Whether a token that it came by still needs another key.
+    pub held: bool,
+}
+
 impl Job {
     /// Returns the queue that carries the job.
     pub fn queue(&self) -> Queue {
@@ -204,7 +222,7 @@ impl Job {
             Self::SyncAccount { .. } | Self::WatchAccounts { .. } | Self::SyncChangedEntities { .. } => {
                 Queue::SyncEntities
             }
-            Self::RotateKeyring | Self::CompleteRotation | Self::Reseal { .. } => Queue::AuthMeta,
+            Self::RotateKeyring | Self::CompleteRotation { .. } | Self::Reseal { .. } => Queue::AuthMeta,
             Self::CheckConnections { .. }
             | Self::CheckConnection { .. }
             | Self::DiscoverAccounts { .. }
@@ -248,7 +266,7 @@ impl Job {
             Self::WebhookChanges { .. } => unattributed("webhook_changes"),
             Self::WatchAccounts { .. } => unattributed("watch_accounts"),
             Self::RotateKeyring => unattributed("rotate_keyring"),
-            Self::CompleteRotation => unattributed("complete_rotation"),
+            Self::CompleteRotation { .. } => unattributed("complete_rotation"),
             Self::Reseal { workspace, .. } => of("reseal", workspace, None),
             Self::CheckConnections { .. } => unattributed("check_connections"),
             Self::DeauthorizeUser { .. } => unattributed("deauthorize_user"),

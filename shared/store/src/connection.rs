@@ -50,9 +50,12 @@ pub struct Connection {
     /// Scopes that were requested and that the person declined, revoked or let expire.
     #[serde(default)]
     pub declined: Vec<String>,
-    /// The ad accounts that the person selected; absent means all of them, now and later.
+    /// The first of the ad accounts that the person selected, to be shown; absent means all of them, now and later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_accounts: Option<Vec<AdAccountId>>,
+    /// How many the person selected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_account_count: Option<u64>,
     /// When the last health check ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
@@ -70,7 +73,7 @@ pub struct Connection {
 pub struct Discovery {
     /// Where it stands.
     pub state: DiscoveryState,
-    /// Ad accounts that the platform listed, once it has listed all.
+    /// Ad accounts that it reaches, once all are listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<u64>,
     /// When it came there.

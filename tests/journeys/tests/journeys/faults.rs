@@ -176,6 +176,7 @@ impl Fixture {
             token_owner: None,
             declined: Vec::new(),
             granted_accounts: None,
+            granted_account_count: None,
             discovery: None,
             gaps: domain::gap::Gaps::default(),
             checked_at: None,

@@ -60,6 +60,7 @@ impl Fixture {
             token_owner: None,
             declined: Vec::new(),
             granted_accounts: None,
+            granted_account_count: None,
             discovery: None,
             gaps: domain::gap::Gaps::default(),
             checked_at: None,
@@ -79,7 +80,9 @@ impl Fixture {
 
     async fn rotation(&self) -> Rotation {
         let Cloud { table, queues, .. } = self.cloud.clone();
+        // Pages of two, so that one pass over the connections takes several.
         Rotation::new(table, self.start_process().await, queues, self.clock.clone())
+            .with_connections_per_run(2)
     }
 
     async fn rows(&self) -> Vec<(Tenant, Connection)> {
@@ -107,13 +110,30 @@ impl Fixture {
     }
 
     async fn complete(&self, rotation: &Rotation) {
-        if let RotationStatus::Resealing { current, remaining } = rotation.advance().await.unwrap() {
-            for place in remaining {
-                rotation.reseal(&place.workspace, &place.connection, &current).await.unwrap();
-            }
+        if self.reseal_all(rotation).await.is_some() {
             self.clock.advance(SignedDuration::from_mins(11));
         }
-        assert_eq!(rotation.advance().await.unwrap(), RotationStatus::Complete);
+        assert_eq!(self.reseal_all(rotation).await, None);
+    }
+
+    /// Performs one pass over all connections and returns how many it resealed; `None` when the rotation is complete.
+    async fn reseal_all(&self, rotation: &Rotation) -> Option<usize> {
+        let (mut pass, mut resealed) = (None, 0);
+        loop {
+            match rotation.advance(pass).await.unwrap() {
+                RotationStatus::Complete => return None,
+                RotationStatus::Resealing { current, remaining, next } => {
+                    resealed += remaining.len();
+                    for place in remaining {
+                        rotation.reseal(&place.workspace, &place.connection, &current).await.unwrap();
+                    }
+                    pass = next;
+                }
+            }
+            if pass.is_none() {
+                return Some(resealed);
+            }
+        }
     }
 }
 
@@ -185,7 +205,7 @@ async fn rotations_at_the_same_time_lose_no_key() {
     let reader = fixture.start_process().await;
     let refused = reader.replace(&stored, &stored.document).await.unwrap_err();
     assert!(matches!(refused, Error::Conflict(_)), "{refused:?}");
-    late.resume().await.unwrap();
+    late.resume(None).await.unwrap();
     assert_eq!(fixture.start_process().await.current(), "k2", "going on begins nothing");
 }
 
@@ -215,22 +235,14 @@ async fn an_old_key_stays_while_a_process_may_still_seal_with_it() {
     // A login that read the keys before the rotation ends after everything was resealed.
     let late = stale.seal(&"EAA".into(), "x").await.unwrap();
     assert_eq!(key_id_of(&late), Some("k1"));
-    let RotationStatus::Resealing { current, remaining } = rotation.advance().await.unwrap() else {
-        panic!("at rest")
-    };
-    for place in remaining {
-        rotation.reseal(&place.workspace, &place.connection, &current).await.unwrap();
-    }
-    let RotationStatus::Resealing { remaining, .. } = rotation.advance().await.unwrap() else {
-        panic!("at rest")
-    };
-    assert!(remaining.is_empty());
+    assert_eq!(fixture.reseal_all(&rotation).await, Some(3));
+    assert_eq!(fixture.reseal_all(&rotation).await, Some(0));
     assert!(fixture.start_process().await.open(&late, "x").await.is_ok());
     // After a minute a process fetches the keyring before it seals.
     fixture.clock.advance(SignedDuration::from_secs(61));
     assert_eq!(key_id_of(&stale.seal(&"EAA".into(), "x").await.unwrap()), Some("k2"));
     fixture.clock.advance(SignedDuration::from_mins(10));
-    assert_eq!(rotation.advance().await.unwrap(), RotationStatus::Complete);
+    assert_eq!(fixture.reseal_all(&rotation).await, None);
     let gone = fixture.start_process().await.open(&late, "x").await.unwrap_err();
     assert!(matches!(gone, Error::Reconnect(_)), "{gone:?}");
 }
@@ -300,7 +312,7 @@ async fn a_token_that_was_tampered_with_asks_for_a_reconnect_and_nothing_else_br
     scenario.system.cloud.queues.send(&[Job::RotateKeyring]).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
     scenario.system.clock.advance(SignedDuration::from_mins(11));
-    scenario.system.cloud.queues.send(&[Job::CompleteRotation]).await.unwrap();
+    scenario.system.cloud.queues.send(&[Job::CompleteRotation { pass: None }]).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
     assert!(scenario.system.cloud.keyring.refetch().await.unwrap().document.has_single_key());
     assert_eq!(scenario.system.cloud.keyring.current(), "k2");
