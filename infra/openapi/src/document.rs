@@ -3,6 +3,7 @@
 use anyhow::{Context, ensure};
 use serde_json::{Map, Value, json};
 
+use crate::examples::Examples;
 use crate::links;
 use crate::operation;
 use crate::problems::{PROBLEM, ProblemResponses};
@@ -48,5 +49,6 @@ pub fn document() -> anyhow::Result<Value> {
     schemas.finish(&mut document)?;
     problems.finish(&mut document);
     links::add(&mut document);
+    Examples::kept()?.add_to(&mut document);
     Ok(document)
 }

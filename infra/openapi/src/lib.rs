@@ -2,6 +2,7 @@
 //! requests and responses.
 
 pub mod document;
+pub mod examples;
 mod links;
 mod operation;
 mod problems;

@@ -11,9 +11,9 @@ use runtime::router::{MAX_BODY_BYTES, MAX_READ_BYTES};
 use runtime::session::Role;
 use serde_json::{Value, json};
 
+use crate::examples::schema_of;
 use crate::operation::{is_write, limit_headers};
 use crate::routes::Route;
-use crate::template::capitalized;
 
 /// The reference to the schema of problems.
 pub(crate) const PROBLEM: &str = "#/components/schemas/Problem";
@@ -149,7 +149,7 @@ impl ProblemResponses {
         let status = kinds.first().map_or(0, |(kind, _)| kind.status.as_u16());
         let mut references = Vec::new();
         for kind in names {
-            let name: String = kind.split('-').map(capitalized).collect::<String>() + "Problem";
+            let name = schema_of(kind);
             references.push(json!({"$ref": format!("#/components/schemas/{name}")}));
             let own = json!({"type": "object", "required": ["type", "status"], "properties": {
                 "type": {"type": "string", "enum": [format!("urn:adflight:{kind}")]},

@@ -15,13 +15,43 @@ const VENV: &str = "target/api/schemathesis";
 /// The installed packages of tests/api/node.
 pub(crate) const PACKAGES: &str = "target/api/node";
 
-/// Writes the description of the API.
-pub(crate) fn write() -> anyhow::Result<()> {
+/// The examples of responses.
+pub(crate) const EXAMPLES: &str = "infra/openapi/examples.json";
+
+/// Responses that the stories received.
+const RECORDING: &str = "target/api/responses.jsonl";
+
+/// Writes the description of the API, with `record` after its examples.
+pub(crate) fn write(record: bool) -> anyhow::Result<()> {
     build::development()?;
-    let output =
-        Command::new(build::program("openapi")).current_dir(root()).stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "the description cannot be made ({})", output.status);
-    fs::write(root().join(FILE), output.stdout).with_context(|| format!("{FILE} cannot be written"))
+    if record {
+        record_examples()?;
+        build::development()?;
+    }
+    let mut program = Command::new(build::program("openapi"));
+    write_output(program.current_dir(root()), FILE)
+}
+
+/// Runs the stories and chooses examples from what they receive. What does not match the routes yet fails afterwards.
+fn record_examples() -> anyhow::Result<()> {
+    let recording = root().join(RECORDING);
+    let failed = || format!("{RECORDING} cannot be written");
+    fs::create_dir_all(root().join("target/api")).with_context(failed)?;
+    fs::write(&recording, "").with_context(failed)?;
+    let mut stories = command(
+        "cargo",
+        &["test", "--quiet", "--package", "journeys", "--test", "journeys", "--no-fail-fast"],
+    );
+    stories.env("RECORD_RESPONSES", &recording);
+    run(stories)?;
+    let mut program = Command::new(build::program("openapi"));
+    write_output(program.arg("examples").stdin(fs::File::open(&recording)?), EXAMPLES)
+}
+
+fn write_output(program: &mut Command, file: &str) -> anyhow::Result<()> {
+    let output = program.stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "{file} cannot be made ({})", output.status);
+    fs::write(root().join(file), output.stdout).with_context(|| format!("{file} cannot be written"))
 }
 
 /// Runs schemathesis against the whole system, with requests that the description allows and that it does not.

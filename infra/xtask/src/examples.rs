@@ -7,13 +7,16 @@ use std::process::Stdio;
 
 use anyhow::{Context, ensure};
 
-use crate::{command, root, run, tools};
+use crate::{api, command, root, run, tools};
 
 const GUIDE: &str = "docs/develop.md";
 
 /// Where the examples are built, beside their own target folder.
 const WORK: &str = "target/examples/work";
 const TARGET: &str = "target/examples/target";
+
+/// The responses that the tests of the clone receive, below it. Git ignores it.
+const RECORDING: &str = "target/responses.jsonl";
 
 /// A worked example: its heading in the guide, and its patch.
 const EXAMPLES: [(&str, &str); 3] = [
@@ -61,25 +64,37 @@ pub(crate) fn build() -> anyhow::Result<()> {
         git(&["reset", "--quiet", "--hard", "FETCH_HEAD"])?;
         git(&["clean", "--quiet", "-d", "--force"])?;
         git(&["apply", patch]).with_context(|| format!("{patch} cannot be applied"))?;
-        generate(&work)?;
-        let mut tests = command("cargo", &["test", "--workspace", "--quiet"]);
-        tests.current_dir(&work).env("CARGO_TARGET_DIR", root().join(TARGET));
+        let template = work.join("template.yaml");
+        generate(&work, "openapi.yaml", None, &template)?;
+        generate(&work, "template.yaml", Some("template"), &template)?;
+        // The examples of responses come from these tests.
+        let recording = work.join(RECORDING);
+        fs::create_dir_all(work.join("target"))?;
+        fs::write(&recording, "")?;
+        let mut tests =
+            command("cargo", &["test", "--workspace", "--quiet", "--", "--skip", "every_success_has"]);
+        tests
+            .current_dir(&work)
+            .env("CARGO_TARGET_DIR", root().join(TARGET))
+            .env("RECORD_RESPONSES", &recording);
         run(tests).with_context(|| format!("the tests do not hold with {patch}"))?;
+        generate(&work, api::EXAMPLES, Some("examples"), &recording)?;
+        generate(&work, "openapi.yaml", None, &template)?;
+        let mut tests = command("cargo", &["test", "--quiet", "--package", "openapi"]);
+        tests.current_dir(&work).env("CARGO_TARGET_DIR", root().join(TARGET));
+        run(tests).with_context(|| format!("the examples of responses do not hold with {patch}"))?;
     }
     Ok(())
 }
 
-/// Writes openapi.yaml and template.yaml of the clone anew.
-fn generate(work: &Path) -> anyhow::Result<()> {
-    for (file, task) in [("openapi.yaml", None), ("template.yaml", Some("template"))] {
-        let mut openapi = command("cargo", &["run", "--quiet", "--package", "openapi", "--"]);
-        openapi.args(task).current_dir(work).env("CARGO_TARGET_DIR", root().join(TARGET));
-        let path = work.join(file);
-        let output = openapi.stdin(File::open(&path)?).stderr(Stdio::inherit()).output()?;
-        ensure!(output.status.success(), "{file} cannot be generated ({})", output.status);
-        fs::write(&path, output.stdout)?;
-    }
-    Ok(())
+/// Writes a file of the clone anew. The input counts for some tasks only.
+fn generate(work: &Path, file: &str, task: Option<&str>, input: &Path) -> anyhow::Result<()> {
+    let mut openapi = command("cargo", &["run", "--quiet", "--package", "openapi", "--"]);
+    openapi.args(task).current_dir(work).env("CARGO_TARGET_DIR", root().join(TARGET));
+    let input = File::open(input).with_context(|| format!("nothing to make {file} from"))?;
+    let output = openapi.stdin(input).stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "{file} cannot be generated ({})", output.status);
+    fs::write(work.join(file), output.stdout).with_context(|| format!("{file} cannot be written"))
 }
 
 /// Returns the files that a patch touches.

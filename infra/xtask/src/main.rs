@@ -67,7 +67,11 @@ enum Task {
     /// Runs the programs of the clients that generators make of openapi.yaml.
     Clients,
     /// Writes openapi.yaml anew, as the routes say it. A test holds the file to them.
-    Openapi,
+    Openapi {
+        /// Runs the stories and chooses the examples of responses anew, from those that they receive.
+        #[arg(long)]
+        record: bool,
+    },
     /// Writes the HttpApi events of template.yaml as the endpoints are declared. A test compares the two.
     Template,
     /// Whole stories on real hosts: the template on an AWS emulator, the Worker in workerd.
@@ -110,7 +114,7 @@ fn main() -> ExitCode {
         Task::Api => api::test(),
         Task::Pages => api::test_pages(),
         Task::Clients => api::test_clients(),
-        Task::Openapi => api::write(),
+        Task::Openapi { record } => api::write(record),
         Task::Template => template::write(),
         Task::Hosts { bundles: false } => hosts::all(hosts::Programs::Development),
         Task::Hosts { bundles: true } => hosts::all(hosts::Programs::Bundles),

@@ -6,7 +6,9 @@ pub mod response_validator;
 pub mod totals;
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, ensure};
@@ -23,6 +25,7 @@ use local::demo::{ApiClient, WORKSPACE};
 use local::observer::{Observation, Observer};
 use local::snapshot::Snapshot;
 use local::{Options, System};
+use runtime::env::Env;
 use runtime::random;
 use runtime::session::Role;
 use secrecy::ExposeSecret;
@@ -80,6 +83,7 @@ pub fn options(data: Data) -> Options {
 
 /// Returns an observer that records everything for the leak scanner and validates responses against openapi.yaml.
 fn observer(scanner: LeakScanner, violations: Arc<Mutex<Vec<String>>>) -> Observer {
+    let recording = Env::optional(RECORDING).map(PathBuf::from);
     Observer(Arc::new(move |observation| {
         let Observation::Response { request, status, headers, body } = observation else {
             return scanner.record_observation(observation);
@@ -87,11 +91,31 @@ fn observer(scanner: LeakScanner, violations: Arc<Mutex<Vec<String>>>) -> Observ
         let body = &*decoded(headers, body);
         scanner.record_observation(&Observation::Response { request, status: *status, headers, body });
         let (method, path) = (&request.method, request.uri.path());
-        let result = response_validator::validate_response(method, path, *status, headers, body);
+        let recorded = recording.as_deref().map_or(Ok(()), |file| record(file, method, path, *status, body));
+        let result = recorded
+            .and_then(|()| response_validator::validate_response(method, path, *status, headers, body));
         if let Err(violation) = result {
             violations.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{violation:#}"));
         }
     }))
+}
+
+/// The variable that names the file to which every JSON response is appended; examples of openapi.yaml are chosen from it.
+const RECORDING: &str = "RECORD_RESPONSES";
+
+fn record(
+    recording: &Path,
+    method: &Method,
+    path: &str,
+    status: StatusCode,
+    body: &[u8],
+) -> anyhow::Result<()> {
+    let Ok(Value::Object(body)) = serde_json::from_slice(body) else { return Ok(()) };
+    let received = json!({"method": method.as_str(), "path": path, "status": status.as_u16(), "body": body});
+    let file = OpenOptions::new().create(true).append(true).open(recording);
+    // In one call, so that the lines of stories that run at the same time stay whole.
+    let written = file.and_then(|mut file| file.write_all(format!("{received}\n").as_bytes()));
+    written.with_context(|| recording.display().to_string())
 }
 
 /// Returns a body without its encoding.

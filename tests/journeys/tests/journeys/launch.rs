@@ -401,3 +401,22 @@ async fn deleting_a_campaign_deletes_its_ad_sets_and_ads() {
     assert_eq!(view["effective_status"], "DELETED");
     scenario.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_was_launched_is_read_and_changed_at_each_level() {
+    let scenario = Scenario::synced().await.unwrap();
+    let launched = scenario.launch("spring", &scenario.launch_document().unwrap()).await.unwrap().json();
+    let path = format!("launches/{}", id(&launched, "launch_id"));
+    assert_eq!(scenario.api().unwrap().call(Method::GET, &path, None).await.unwrap(), launched);
+    for (level, field) in [("campaigns", "campaign_id"), ("adsets", "adset_id"), ("ads", "ad_id")] {
+        let path = format!("{level}/{}", id(&launched, field));
+        let change = json!({"name": "Renamed"});
+        let changed = scenario.call_as_owner(Method::PATCH, &path, Some(change)).await.unwrap();
+        assert_eq!(changed.status, 200, "{}", changed.text);
+        assert_eq!(changed.json()["name"], "Renamed");
+        let read = scenario.call_as_owner(Method::GET, &path, None).await.unwrap();
+        assert_eq!(read.json(), changed.json(), "a change answers what a read does");
+        assert_eq!(scenario.sim().unwrap().node(id(&launched, field)).unwrap()["name"], "Renamed");
+    }
+    scenario.finish().await.unwrap();
+}

@@ -55,3 +55,26 @@ fn a_response_that_openapi_yaml_does_not_describe_is_rejected() {
     assert!(!is_valid(Method::GET, "/v1/nowhere", 200, &json, &json!({})));
     assert!(!is_valid(Method::PUT, list, 200, &json, &made));
 }
+
+#[test]
+fn the_examples_of_openapi_yaml_are_as_it_says() {
+    let document = std::fs::read_to_string("../../openapi.yaml").unwrap();
+    let document: Value = serde_yaml_ng::from_str(&document).unwrap();
+    let headers = [(CONTENT_TYPE.as_str(), "application/json"), ("location", "/v1/launches/1")];
+    let mut examples = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let example = &response["content"]["application/json"]["example"];
+                if example.is_null() {
+                    continue;
+                }
+                let method: Method = method.to_uppercase().parse().unwrap();
+                let valid = is_valid(method, path, status.parse().unwrap(), &headers, example);
+                assert!(valid, "{path} {status}; run `cargo xtask openapi --record`");
+                examples += 1;
+            }
+        }
+    }
+    assert!(examples > 40, "{examples}");
+}
