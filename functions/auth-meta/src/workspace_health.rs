@@ -99,12 +99,12 @@ impl AuthMeta {
         let (connections, accounts) = tokio::try_join!(table.connections(workspace), accounts)?;
         let version = self.connector.graph_version().await?;
         let now = self.host.clock.now();
-        let of_version = version.problem().map(|message| HealthProblem {
+        let of_version = version.problems().into_iter().map(|(message, since)| HealthProblem {
             subject: HealthSubject::GraphVersion,
             id: None,
             message,
             next_step: None,
-            since: version.notice.as_ref().map(|notice| notice.first_seen_at),
+            since,
         });
         let of_connections = connections.into_iter().filter_map(|connection| {
             let id = connection.id.to_string();
@@ -122,7 +122,7 @@ impl AuthMeta {
                 since: Some(problem.since),
             })
         });
-        let problems: Vec<_> = of_version.into_iter().chain(of_connections).chain(of_accounts).collect();
+        let problems: Vec<_> = of_version.chain(of_connections).chain(of_accounts).collect();
         Ok(Json(HealthView { healthy: problems.is_empty(), problems, graph_version: version.into() }))
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! An account is evaluated when its last open chunk completes, and on a schedule. Each rule sums the facts of its
 //! window per entity. Where the condition holds and the guard is satisfied, the decision is recorded before it is
-//! executed, at most once per rule, entity and day. Incomplete facts lead to no decision.
+//! executed, at most once per rule, entity and day. Incomplete facts lead to no decision, and a row that could not be
+//! read to one of insufficient data.
 
 mod execute;
 mod rules;
+mod unread;
 
 use std::sync::LazyLock;
 
@@ -29,6 +31,8 @@ use store::audit::Phase;
 use store::chunk::{Chunk, ChunkState};
 use store::decision::DecisionClaim;
 use store::fact;
+
+use crate::unread::Unread;
 
 /// Maximum age of today's facts. A sync runs every hour.
 const MAX_DATA_AGE: SignedDuration = SignedDuration::from_hours(2);
@@ -153,13 +157,14 @@ impl EvaluateRules {
         }
         let weeks = table.facts(workspace, &account.id, rule.spec.level, window).await?;
         let sums = fact::sum_by_entity(&weeks, window);
+        let unread = Unread::find(table, workspace, account, (rule.spec.level, window), chunks).await?;
         let entities = table.entities(workspace, &account.id, rule.spec.level).await?;
         let mut decisions = Vec::new();
         // Only delivering entities are evaluated: no action applies to the others.
         for entity in entities.iter().map(|stored| &stored.entity).filter(|entity| is_running(entity)) {
             let measures = sums.get(&entity.id).cloned().unwrap_or_default();
             let Evaluation::Met(value) = rule.spec.when.evaluate(&measures) else { continue };
-            let reason = rule.spec.guard.insufficient_data(&measures);
+            let reason = rule.spec.guard.insufficient_data(&measures).or_else(|| unread.reason(&entity.id));
             decisions.push(Decision {
                 rule: rule.id.clone(),
                 rule_name: rule.spec.name.clone(),

@@ -26,11 +26,11 @@ impl SyncEntities {
     pub(crate) async fn watch(&self, after: Option<&str>) -> Result<(), Error> {
         if after.is_none() {
             let version = self.connector.graph_version().await?;
-            let problem = version.problem();
-            if let Some(problem) = &problem {
-                tracing::warn!(problem, "The version of the Graph API needs attention.");
+            let problems = version.problems();
+            for (problem, since) in &problems {
+                tracing::warn!(problem, ?since, "The version of the Graph API needs attention.");
             }
-            telemetry::count(TelemetryMetric::VersionProblems, problem.into_iter().count() as u64);
+            telemetry::count(TelemetryMetric::VersionProblems, problems.len() as u64);
         }
         let table = &self.connector.table;
         let now = self.host.clock.now();

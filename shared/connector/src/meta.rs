@@ -91,7 +91,8 @@ impl MetaClient {
         };
         let (table, account) = (table.clone(), account.id.clone());
         let app = graph.config().app_id.clone();
-        let quotas = Quotas { table: table.clone(), app, account: account.clone(), case, share };
+        let version = graph.config().version.clone();
+        let quotas = Quotas { table: table.clone(), app, version, account: account.clone(), case, share };
         let now = graph.now();
         let lease = quotas.lease(now).await?.map_err(|until| Error::RateLimited {
             retry_after: until.duration_since(now).unsigned_abs(),

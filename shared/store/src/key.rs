@@ -295,6 +295,7 @@ pub fn limit(app: &str, of: LimitScope<'_>) -> Key {
         LimitScope::Account(account) => format!("ACCOUNT#{account}"),
         LimitScope::Budget(entity) => format!("BUDGET#{entity}"),
         LimitScope::Insights(account) => format!("INSIGHTS#{account}"),
+        LimitScope::RemovedFields(version) => format!("REMOVED_FIELDS#{version}"),
     };
     key(format!("LIMIT#{app}"), sk)
 }

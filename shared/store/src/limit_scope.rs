@@ -13,4 +13,6 @@ pub enum LimitScope<'a> {
     Budget(&'a EntityId),
     /// The amount of an account's insights that Meta returns at a time.
     Insights(&'a AdAccountId),
+    /// The fields that a version of the platform's API no longer has.
+    RemovedFields(&'a str),
 }

@@ -3,7 +3,7 @@
 use domain::Error;
 use domain::date::DateRange;
 use domain::id::{AdAccountId, EntityId};
-use graph_api::insights::{QueryShape, ReportRun};
+use graph_api::insights::{OptionalFields, QueryShape, ReportRun};
 use graph_api::limit::{
     AccountLimits, AppLimit, BudgetChanges, DEFAULT_LEASE_POINTS, LeaseGrant, QuotaConsumption, QuotaShare,
     WRITE_POINTS,
@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::Table;
 use store::limit_scope::LimitScope;
+
+use crate::version::RemovedFields;
 
 /// A query shape that worked.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ struct SavedQueryShape {
 pub(super) struct Quotas {
     pub(super) table: Table,
     pub(super) app: String,
+    /// The version of the API.
+    pub(super) version: String,
     pub(super) account: AdAccountId,
     pub(super) case: UseCase,
     pub(super) share: QuotaShare,
@@ -92,14 +96,16 @@ impl Quotas {
 
     /// Loads the query shape of the account's insights and the pending reports.
     pub(super) async fn load(&self, now: Timestamp) -> Result<(QueryShape, Vec<ReportRun>), Error> {
-        let saved =
-            self.table.limit::<SavedQueryShape>(&self.app, LimitScope::Insights(&self.account)).await?;
+        let saved = self.table.limit::<SavedQueryShape>(&self.app, LimitScope::Insights(&self.account));
+        let removed = RemovedFields::load(&self.table, &self.app, &self.version, now);
+        let (saved, without) = tokio::try_join!(saved, removed)?;
         let valid = saved.until.is_some_and(|until| until > now);
-        Ok(if valid { (saved.shape, saved.reports) } else { Default::default() })
+        let (shape, reports) = if valid { (saved.shape, saved.reports) } else { Default::default() };
+        Ok((QueryShape { without, ..shape }, reports))
     }
 
     /// Saves a query shape that Meta handled, for a day, because accounts and Meta's load change, and the pending
-    /// reports of these days.
+    /// reports of these days. What Meta no longer has is saved for every account.
     pub(super) async fn save(
         &self,
         shape: QueryShape,
@@ -107,6 +113,8 @@ impl Quotas {
         reports: &[ReportRun],
         now: Timestamp,
     ) -> Result<(), Error> {
+        RemovedFields::save(shape.without, &self.table, &self.app, &self.version, now).await?;
+        let shape = QueryShape { without: OptionalFields::default(), ..shape };
         self.update(LimitScope::Insights(&self.account), now, |saved: &mut SavedQueryShape| {
             saved.reports.retain(|run| !run.is_within(range) && run.is_fresh(now));
             saved.reports.extend_from_slice(reports);

@@ -80,6 +80,12 @@ impl OptionalFields {
         is_new
     }
 
+    /// Returns the fields of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Iterates over the fields.
     pub fn iter(self) -> impl Iterator<Item = OptionalField> {
         OptionalField::ALL.into_iter().filter(move |field| self.0 & field.bit() != 0)

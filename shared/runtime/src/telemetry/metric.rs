@@ -28,7 +28,8 @@ pub enum TelemetryMetric {
     GraphCalls,
     /// Answers of the Graph API that another version than the requested one has given.
     OtherVersionAnswers,
-    /// The version of the Graph API in use is not served, or ends soon: 1 in each hour.
+    /// Things to mend about the version of the Graph API in use, counted each hour: it is not served, ends soon, or lacks
+    /// fields.
     VersionProblems,
     /// Selected accounts that have not been synced for too long.
     StaleAccounts,

@@ -277,3 +277,38 @@ async fn malformed_rules_name_the_field_and_are_not_stored() {
     assert_eq!(listed["data"].as_array().unwrap().len(), 0);
     scenario.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_rule_does_not_act_on_numbers_that_lack_a_row_until_it_can_be_read() {
+    let scenario = Scenario::synced().await.unwrap();
+    let campaign = scenario.running_campaign().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    let odd = campaign.clone();
+    sim.edit_answers(move |path, _, body| {
+        let Ok(mut answer) = serde_json::from_str::<Value>(body) else { return };
+        let rows = answer["data"].as_array_mut().filter(|_| path.contains("/insights"));
+        let Some(rows) = rows else { return };
+        let of_day =
+            |row: &&mut Value| row["campaign_id"] == odd.as_str() && row["date_start"] == "2026-11-18";
+        rows.iter_mut().filter(of_day).for_each(|row| row["spend"] = json!({}));
+        *body = answer.to_string();
+    });
+    let rule = add(&scenario, &pause_spenders()).await;
+    scenario.sync().await.unwrap();
+    let decision_of = async |entity: &str| {
+        let made = decisions(&scenario, &rule).await;
+        made.into_iter().find(|decision| decision["entity"] == entity).unwrap()
+    };
+    let decision = decision_of(&campaign).await;
+    assert_eq!(decision["outcome"], "insufficient_data", "{decision}");
+    assert!(decision["reason"].as_str().unwrap().contains("2026-11-18 could not be read"), "{decision}");
+    assert_eq!(sim.campaign(&campaign).unwrap()["status"], "ACTIVE");
+    let others = decisions(&scenario, &rule).await;
+    assert!(others.iter().any(|decision| decision["outcome"] == "done"), "the others are not held up");
+
+    sim.edit_answers(|_, _, _| {});
+    scenario.sync().await.unwrap();
+    assert_eq!(decision_of(&campaign).await["outcome"], "done");
+    assert_eq!(sim.campaign(&campaign).unwrap()["status"], "PAUSED");
+    scenario.finish().await.unwrap();
+}
