@@ -97,18 +97,24 @@ struct Watched {
 }
 
 impl VersionWatch {
-    /// Keeps a notice. Returns whether it is the first one.
-    pub(crate) fn record(&self, notice: VersionNotice, now: Timestamp) -> bool {
+    /// Keeps a notice. Returns whether it is the first one. One that names no serving version, as on calls that only warn,
+    /// leaves the one that is known.
+    pub(crate) fn record(&self, mut notice: VersionNotice, now: Timestamp) -> bool {
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         watched.is_new = true;
-        watched.notice.replace((notice, now)).is_none()
+        let known = watched.notice.take();
+        let served =
+            known.as_ref().filter(|(_, at)| counts(*at, now)).and_then(|(known, _)| known.served.clone());
+        notice.served = notice.served.or(served);
+        watched.notice = Some((notice, now));
+        known.is_none()
     }
 
     /// Returns the last notice of the last three hours.
     pub(crate) fn notice(&self, now: Timestamp) -> Option<VersionNotice> {
         let watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (notice, at) = watched.notice.as_ref()?;
-        (now.duration_since(*at) < NOTICE_TTL).then(|| notice.clone())
+        counts(*at, now).then(|| notice.clone())
     }
 
     /// Returns the last notice if one came since the last report, at most once an hour.
@@ -123,9 +129,29 @@ impl VersionWatch {
     }
 }
 
+fn counts(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at) < NOTICE_TTL
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warning_does_not_hide_which_version_serves_and_no_notice_lasts() {
+        let (watch, start) = (VersionWatch::default(), Timestamp::UNIX_EPOCH);
+        let notice = |served: Option<&str>| VersionNotice {
+            served: served.map(str::to_owned),
+            warning: Some("deprecated".to_owned()),
+        };
+        assert!(watch.record(notice(Some("v27.0")), start));
+        assert!(!watch.record(notice(None), start));
+        assert_eq!(watch.notice(start), Some(notice(Some("v27.0"))));
+        let later = start + NOTICE_TTL;
+        assert_eq!(watch.notice(later), None);
+        assert!(!watch.record(notice(None), later));
+        assert_eq!(watch.notice(later), Some(notice(None)));
+    }
 
     #[test]
     fn the_end_of_a_version_is_known_sixty_days_ahead() {

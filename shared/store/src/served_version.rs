@@ -39,8 +39,10 @@ impl Table {
         let expires = now.saturating_add(NOTICE_TTL).map_or(i64::MAX, Timestamp::as_second);
         self.modify::<Option<ServedVersion>, _>(&key, expires, |stored| {
             let earlier = stored.take().filter(|earlier| counts(earlier, now));
-            let first_seen_at = earlier.map_or(now, |earlier| earlier.first_seen_at);
-            let (served, warning) = (served.clone(), warning.clone());
+            let first_seen_at = earlier.as_ref().map_or(now, |earlier| earlier.first_seen_at);
+            // A process that was only warned leaves what another one knows.
+            let served = served.clone().or_else(|| earlier.and_then(|earlier| earlier.served));
+            let warning = warning.clone();
             *stored = Some(ServedVersion { served, warning, first_seen_at, last_seen_at: now });
         })
         .await
