@@ -142,11 +142,15 @@ impl ManageCampaign {
         if earlier.is_none() && !field_errors.is_empty() {
             return Err(Error::Invalid(field_errors));
         }
+        let is_new = earlier.is_none();
         let stored = match earlier.filter(|earlier| is_settled(&earlier.launch)) {
             Some(settled) => settled,
             // The account is opened before the launch is stored: a launch that cannot start leaves nothing to recover.
             None => {
-                self.connector.graph_version().await?.check_launch()?;
+                // One that is under way decides by itself whether it goes on.
+                if is_new {
+                    self.connector.check_launch().await?;
+                }
                 let client = self.connector.open(workspace, &account.id, Purpose::Action).await?;
                 let stored = self.create_and_run(&client, requested, &spec).await;
                 client.close(stored).await?
@@ -315,6 +319,17 @@ impl ManageCampaign {
 
     async fn run_steps(&self, client: &AccountClient, stored: &mut StoredLaunch) -> Result<(), Error> {
         while stored.launch.state == LaunchState::Running {
+            // Also after the last step, whose answer may be the first that tells.
+            if let Err(error) = self.connector.check_launch().await {
+                if error.is_retryable() {
+                    return Err(error);
+                }
+                stored.launch.state = LaunchState::RollingBack;
+                stored.launch.failure = Some(error.public_detail());
+                stored.audit_reason = Some(error.audit_detail());
+                self.save(client, stored).await?;
+                break;
+            }
             let Some(step) = stored.launch.next_step() else {
                 for created in &stored.launch.created {
                     client.refresh(created.step.level(), &created.id).await?;

@@ -28,7 +28,6 @@ use store::audit::Actor;
 use store::connection::Connection;
 
 use self::quota::Quotas;
-use crate::version::check_defaults;
 use crate::{EntityRead, Purpose, consent};
 
 /// Entities that are read by their ids and held in memory at a time.
@@ -227,7 +226,9 @@ impl MetaClient {
         let before = (reader.query_shape(), reader.pending_reports().to_vec());
         let response = self.check_response(reader.next().await).await;
         if (reader.query_shape(), reader.pending_reports()) != (before.0, &before.1) {
-            self.quotas.save(reader.query_shape(), *range, reader.pending_reports(), self.now()).await?;
+            let shape = reader.query_shape();
+            let missing = shape.without.minus(before.0.without);
+            self.quotas.save(shape, missing, *range, reader.pending_reports(), self.now()).await?;
         }
         response
     }
@@ -245,12 +246,8 @@ impl MetaClient {
         self.check_response(self.caller.change(id, changes).await).await
     }
 
-    /// Adds to a rejection where the launch document can set what Meta requires. Creates nothing where Meta has served this
-    /// process a newer version than the requested one.
+    /// Adds to a rejection where the launch document can set what Meta requires.
     pub(crate) async fn create(&self, launch: &Launch, step: Step) -> Result<EntityId, Error> {
-        let graph = self.caller.graph();
-        let served = graph.version_notice().and_then(|notice| notice.served);
-        check_defaults(&graph.config().version, served.as_deref())?;
         let spec: LaunchSpec = launch.document.read()?;
         let response = self.caller.create_step(launch, &spec, step).await;
         let hint = response.as_ref().err().and_then(|error| error_hint(error, &spec));

@@ -76,6 +76,13 @@ impl RemovedFields {
 }
 
 impl Connector {
+    /// Fails when something new must not be made: Meta serves a newer version, as this process or another one has seen.
+    pub async fn check_launch(&self) -> Result<(), Error> {
+        let seen_here = self.graph.version_notice().and_then(|notice| notice.served);
+        check_defaults(&self.graph.config().version, seen_here.as_deref())?;
+        self.graph_version().await?.check_launch()
+    }
+
     /// Returns the version in use, with what every function has seen of it in the last hours.
     pub async fn graph_version(&self) -> Result<GraphVersion, Error> {
         let (config, now) = (self.graph.config(), self.graph.now());
@@ -136,13 +143,13 @@ impl GraphVersion {
     }
 
     /// Fails when something new must not be made: Meta serves a newer version, which may choose other defaults.
-    pub fn check_launch(&self) -> Result<(), Error> {
+    fn check_launch(&self) -> Result<(), Error> {
         check_defaults(&self.requested, self.notice.as_ref().and_then(|notice| notice.served.as_deref()))
     }
 }
 
 /// Fails when calls are served by a version that is newer than the requested one.
-pub(crate) fn check_defaults(requested: &str, served: Option<&str>) -> Result<(), Error> {
+fn check_defaults(requested: &str, served: Option<&str>) -> Result<(), Error> {
     match served.filter(|served| is_newer(served, requested)) {
         None => Ok(()),
         Some(served) => Err(Error::PlatformVersion(format!(

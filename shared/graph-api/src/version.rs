@@ -125,7 +125,8 @@ impl VersionWatch {
             return None;
         }
         (watched.is_new, watched.reported_at) = (false, Some(now));
-        watched.notice.as_ref().map(|(notice, _)| notice.clone())
+        let current = watched.notice.as_ref().filter(|(_, at)| counts(*at, now));
+        current.map(|(notice, _)| notice.clone())
     }
 }
 

@@ -105,15 +105,16 @@ impl Quotas {
     }
 
     /// Saves a query shape that Meta handled, for a day, because accounts and Meta's load change, and the pending
-    /// reports of these days. What Meta no longer has is saved for every account.
+    /// reports of these days. What was found missing is saved for every account.
     pub(super) async fn save(
         &self,
         shape: QueryShape,
+        missing: OptionalFields,
         range: DateRange,
         reports: &[ReportRun],
         now: Timestamp,
     ) -> Result<(), Error> {
-        RemovedFields::save(shape.without, &self.table, &self.app, &self.version, now).await?;
+        RemovedFields::save(missing, &self.table, &self.app, &self.version, now).await?;
         let shape = QueryShape { without: OptionalFields::default(), ..shape };
         self.update(LimitScope::Insights(&self.account), now, |saved: &mut SavedQueryShape| {
             saved.reports.retain(|run| !run.is_within(range) && run.is_fresh(now));

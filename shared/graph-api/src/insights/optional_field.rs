@@ -86,6 +86,12 @@ impl OptionalFields {
         Self(self.0 | other.0)
     }
 
+    /// Returns the fields that the other set does not have.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Iterates over the fields.
     pub fn iter(self) -> impl Iterator<Item = OptionalField> {
         OptionalField::ALL.into_iter().filter(move |field| self.0 & field.bit() != 0)
