@@ -6,8 +6,8 @@
 //! read to one of insufficient data.
 
 mod execute;
+mod incomplete;
 mod rules;
-mod unread;
 
 use std::sync::LazyLock;
 
@@ -32,7 +32,7 @@ use store::chunk::{Chunk, ChunkState};
 use store::decision::DecisionClaim;
 use store::fact;
 
-use crate::unread::Unread;
+use crate::incomplete::IncompleteMetrics;
 
 /// Maximum age of today's facts. A sync runs every hour.
 const MAX_DATA_AGE: SignedDuration = SignedDuration::from_hours(2);
@@ -157,14 +157,16 @@ impl EvaluateRules {
         }
         let weeks = table.facts(workspace, &account.id, rule.spec.level, window).await?;
         let sums = fact::sum_by_entity(&weeks, window);
-        let unread = Unread::find(table, workspace, account, (rule.spec.level, window), chunks).await?;
+        let incomplete =
+            IncompleteMetrics::find(table, workspace, account, (rule.spec.level, window), chunks).await?;
         let entities = table.entities(workspace, &account.id, rule.spec.level).await?;
         let mut decisions = Vec::new();
         // Only delivering entities are evaluated: no action applies to the others.
         for entity in entities.iter().map(|stored| &stored.entity).filter(|entity| is_running(entity)) {
             let measures = sums.get(&entity.id).cloned().unwrap_or_default();
             let Evaluation::Met(value) = rule.spec.when.evaluate(&measures) else { continue };
-            let reason = rule.spec.guard.insufficient_data(&measures).or_else(|| unread.reason(&entity.id));
+            let reason =
+                rule.spec.guard.insufficient_data(&measures).or_else(|| incomplete.reason(&entity.id));
             decisions.push(Decision {
                 rule: rule.id.clone(),
                 rule_name: rule.spec.name.clone(),
@@ -301,6 +303,7 @@ mod tests {
                 completed_at: Some(completed.parse().unwrap()),
                 failure: None,
                 gaps: domain::gap::Gaps::default(),
+                unreadable_rows: Vec::new(),
             };
             is_fresh(&account, days, week, &[chunk], now).unwrap()
         })

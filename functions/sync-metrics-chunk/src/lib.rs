@@ -150,7 +150,8 @@ impl SyncMetricsChunk {
             let stored = table.facts(&client.workspace, &client.account.id, Level::Ad, range).await?;
             unread::keep_stored(unread, &stored, &mut days);
         }
-        totals.gaps.extend(client.missing_fields(&report).into_iter().chain(unread.iter().cloned()));
+        totals.gaps.extend(client.missing_fields(&report));
+        totals.add_unreadable_rows(unread);
         let fresh = rollup::rollup(&client.account.id, week, days)?;
         totals.rows =
             fresh.iter().filter(|facts| facts.level == Level::Ad).map(|facts| facts.days.len() as u64).sum();

@@ -5,10 +5,11 @@
 //! resumes can change nothing.
 
 use domain::date::{DateRange, IsoWeek};
-use domain::gap::Gaps;
-use domain::id::AdAccountId;
+use domain::gap::{Gap, Gaps};
+use domain::id::{AdAccountId, EntityId};
 use domain::tenant::Tenant;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
@@ -71,7 +72,24 @@ pub struct Chunk {
     /// What the last completed run could not read.
     #[serde(default, skip_serializing_if = "Gaps::is_empty")]
     pub gaps: Gaps,
+    /// Which rows it could not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable_rows: Vec<RowRef>,
 }
+
+/// A row of metrics, as far as it could be read which one it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowRef {
+    /// The ad; any when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ad: Option<EntityId>,
+    /// The day; any of the week when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<Date>,
+}
+
+/// Unreadable rows that a chunk lists; beyond them, one stands for any.
+const MAX_UNREADABLE_ROWS: usize = 300;
 
 /// The right to work on a chunk.
 #[derive(Debug, Clone)]
@@ -110,6 +128,23 @@ pub struct RunTotals {
     pub unchanged: u64,
     /// What could not be read.
     pub gaps: Gaps,
+    /// Which rows could not be read.
+    pub unreadable_rows: Vec<RowRef>,
+}
+
+impl RunTotals {
+    /// Adds rows that could not be read. Too many to be listed are any row of the week.
+    pub fn add_unreadable_rows(&mut self, rows: &[Gap]) {
+        let row = |gap: &Gap| RowRef {
+            ad: gap.id.as_deref().and_then(|id| id.parse().ok()),
+            day: gap.day.as_deref().and_then(|day| day.parse().ok()),
+        };
+        self.gaps.extend(rows.iter().cloned());
+        self.unreadable_rows.extend(rows.iter().map(row));
+        if self.unreadable_rows.len() > MAX_UNREADABLE_ROWS {
+            self.unreadable_rows = vec![RowRef::default()];
+        }
+    }
 }
 
 impl Table {
@@ -201,7 +236,7 @@ impl Table {
         totals: &RunTotals,
         at: Timestamp,
     ) -> Result<ChunkState, StoreError> {
-        let count = "pages = :pages, #rows = :rows, written = :written, unchanged = :unchanged, completed_at = :at, gaps = :gaps";
+        let count = "pages = :pages, #rows = :rows, written = :written, unchanged = :unchanged, completed_at = :at, gaps = :gaps, unreadable_rows = :unreadable";
         for (state, condition) in [
             (ChunkState::Done, "fence = :fence AND requested = :requested"),
             (ChunkState::Planned, "fence = :fence AND requested > :requested"),
@@ -217,6 +252,7 @@ impl Table {
                 (":unchanged", number(totals.unchanged)),
                 (":at", text(at)),
                 (":gaps", to_attribute_value(&totals.gaps)?),
+                (":unreadable", to_attribute_value(&totals.unreadable_rows)?),
             ];
             let expression = format!("SET {count}, #state = :state REMOVE lease_until, failure");
             match self.update::<Chunk>(&lease.key, &expression, Some(condition), values).await {

@@ -288,9 +288,12 @@ async fn a_rule_does_not_act_on_numbers_that_lack_a_row_until_it_can_be_read() {
         let Ok(mut answer) = serde_json::from_str::<Value>(body) else { return };
         let rows = answer["data"].as_array_mut().filter(|_| path.contains("/insights"));
         let Some(rows) = rows else { return };
-        let of_day =
-            |row: &&mut Value| row["campaign_id"] == odd.as_str() && row["date_start"] == "2026-11-18";
-        rows.iter_mut().filter(of_day).for_each(|row| row["spend"] = json!({}));
+        // And more rows than a sync lists, of a day in the same week as the window's first.
+        let is_odd = |row: &&mut Value| {
+            (row["campaign_id"] == odd.as_str() && row["date_start"] == "2026-11-18")
+                || row["date_start"] == "2026-11-12"
+        };
+        rows.iter_mut().filter(is_odd).for_each(|row| row["spend"] = json!({}));
         *body = answer.to_string();
     });
     let rule = add(&scenario, &pause_spenders()).await;
@@ -303,6 +306,8 @@ async fn a_rule_does_not_act_on_numbers_that_lack_a_row_until_it_can_be_read() {
     assert_eq!(decision["outcome"], "insufficient_data", "{decision}");
     assert!(decision["reason"].as_str().unwrap().contains("2026-11-18 could not be read"), "{decision}");
     assert_eq!(sim.campaign(&campaign).unwrap()["status"], "ACTIVE");
+    let sync = scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json();
+    assert!(sync["gaps"][0]["count"].as_u64() > Some(20), "{sync}");
     let others = decisions(&scenario, &rule).await;
     assert!(others.iter().any(|decision| decision["outcome"] == "done"), "the others are not held up");
 
