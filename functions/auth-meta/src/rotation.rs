@@ -3,8 +3,8 @@
 //! Each step is derived from the keyring itself, so that any process continues where a crashed one stopped: add a key
 //! that does not seal yet; make it the current key; reseal every connection; remove the old key when nothing is sealed
 //! with it. All connections are looked at page by page, and the old key goes only after a whole pass that began when no
-//! process sealed with it any more and found nothing that needs it. Concurrent runs are harmless: the keyring is replaced only if it is unchanged, a token only if it is still
-//! the one that was opened.
+//! process sealed with it any more and found nothing that it opens. Concurrent runs are harmless: the keyring is
+//! replaced only if it is unchanged, a token only if it is still the one that was opened.
 
 use connector::{consent, token_context};
 use domain::Error;
@@ -148,8 +148,8 @@ impl Rotation {
     }
 
     /// Looks at the next page of a pass and moves it on; after the last page its position is `None`. Returns the
-    /// connections that are sealed with other keys. Those that need reconnecting hold no key: reconnecting seals a new
-    /// token, and theirs may open with no key at all.
+    /// connections that are sealed with other keys. A connection that must be renewed holds
+    /// no key that does not open its token.
     async fn next_page(&self, pass: &mut ResealingPass) -> Result<Vec<ConnectionRef>, Error> {
         let mut remaining = Vec::new();
         let page = self.table.connections_after(pass.after.as_deref(), self.connections_per_run);
@@ -160,7 +160,9 @@ impl Rotation {
                 Some(connection) if connection.sealed_token.is_empty() => {}
                 Some(connection) if key_id_of(&connection.sealed_token) == Some(&pass.key) => {}
                 Some(connection) => {
-                    pass.held |= connection.state != ConnectionState::NeedsReconnect;
+                    let context = token_context(&connection_ref.workspace, &connection_ref.connection);
+                    let opens = self.keyring.open(&connection.sealed_token, &context).await.is_ok();
+                    pass.held |= opens || connection.state != ConnectionState::NeedsReconnect;
                     remaining.push(connection_ref);
                 }
                 // Removed since the list was read.

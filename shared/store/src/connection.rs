@@ -187,11 +187,6 @@ impl Table {
         self.query_prefix(&key::connection_index_partition(id), "WS#").await
     }
 
-    /// Lists the connections of all workspaces.
-    pub async fn all_connections(&self) -> Result<Vec<ConnectionRef>, StoreError> {
-        self.query_prefix(key::CONNECTIONS_PARTITION, "WS#").await
-    }
-
     /// Lists connections of all workspaces that come after a position, `limit` at most; with more, also the position at
     /// which to go on.
     pub async fn connections_after(

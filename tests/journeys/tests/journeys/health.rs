@@ -23,7 +23,7 @@ pub(super) async fn check_connections(scenario: &Scenario) -> Value {
 
 /// Returns the stored token.
 async fn token(scenario: &Scenario) -> String {
-    let stored = scenario.system.table.all_connections().await.unwrap();
+    let stored = scenario.system.table.connections_after(None, 100).await.unwrap().0;
     let place = &stored[0];
     let connection =
         scenario.system.table.connection(&place.workspace, &place.connection).await.unwrap().unwrap();
@@ -219,7 +219,7 @@ async fn an_account_that_is_no_longer_accessible_is_logged_once() {
 async fn a_health_check_killed_at_any_call_has_logged_its_changes_and_the_next_one_finishes_it() {
     let scenario = Scenario::start().await.unwrap();
     scenario.api().unwrap().connect().await.unwrap();
-    let place = scenario.system.table.all_connections().await.unwrap().remove(0);
+    let place = scenario.system.table.connections_after(None, 100).await.unwrap().0.remove(0);
     let (workspace, id) = (place.workspace.clone(), place.connection.clone());
     let check = Job::CheckConnection { workspace: place.workspace, connection: place.connection };
     let stored = async || scenario.system.table.connection(&workspace, &id).await.unwrap().unwrap();
