@@ -107,7 +107,7 @@ impl AuthMeta {
             discovery,
             gaps: Gaps::default(),
         };
-        name_chosen(&mut connection, chosen.as_ref());
+        record_granted_accounts(&mut connection, chosen.as_ref());
         let actor = Actor::Person { subject: connection.connected_by.clone() };
         let target = audit::connection_target(workspace, &connection.id);
         let event = AuditEvent::new(random::id()?, actor, "connection.created", target);
@@ -242,9 +242,9 @@ impl AuthMeta {
             .accounts(workspace)
             .await?
             .into_iter()
-            .filter(|account| account.connection == *id && !is_unread(&account.id))
+            .filter(|account| account.connection == *id)
             .partition(|account| reachable.contains(&account.id));
-        for account in lost {
+        for account in lost.into_iter().filter(|account| !is_unread(&account.id)) {
             if source == ListingSource::HealthCheck && is_chosen(&account.id) {
                 continue;
             }
@@ -277,15 +277,15 @@ impl AuthMeta {
     }
 }
 
-/// Ad accounts that a connection's row names of those that were chosen: it is read for each job, and what decides is the
+/// Ad accounts that a connection's row lists of those that were chosen: it is read for each job, and what decides is the
 /// token itself.
-const MAX_NAMED_ACCOUNTS: usize = 500;
+const MAX_LISTED_ACCOUNTS: usize = 500;
 
-/// Notes on a connection which ad accounts the person chose; `None` means every one.
-pub(crate) fn name_chosen(connection: &mut Connection, chosen: Option<&BTreeSet<AdAccountId>>) {
+/// Records in a connection which ad accounts the person chose; `None` means every one.
+pub(crate) fn record_granted_accounts(connection: &mut Connection, chosen: Option<&BTreeSet<AdAccountId>>) {
     connection.granted_account_count = chosen.map(|chosen| chosen.len() as u64);
     connection.granted_accounts =
-        chosen.map(|chosen| chosen.iter().take(MAX_NAMED_ACCOUNTS).cloned().collect());
+        chosen.map(|chosen| chosen.iter().take(MAX_LISTED_ACCOUNTS).cloned().collect());
 }
 
 /// Whether a listing says of a stored account what is stored already.

@@ -43,9 +43,6 @@ impl AuthMeta {
         let graph = &self.connector.graph;
         let chosen = graph.debug_token(&token).await.map_err(into_retryable)?.selected_accounts();
         let listed = graph.on_behalf_of(token).accessible_accounts().await.map_err(into_retryable)?;
-        let found = listed.accounts.len() as u64;
-        let running = self.discovery(DiscoveryState::Running, Some(found));
-        table.record_discovery(workspace, &connection.id, &running).await?;
         let chosen = chosen.as_ref();
         let reached =
             self.upsert_accounts(workspace, connection, listed, chosen, ListingSource::Consent).await?;

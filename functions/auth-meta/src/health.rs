@@ -22,7 +22,8 @@ use store::connection::{Connection, ConnectionRef, ConnectionState, DiscoverySta
 
 use crate::AuthMeta;
 use crate::consent::{
-    ListingSource, REQUIRED_SCOPE, health_check_actor, name_chosen, timestamp_from_unix, token_owner,
+    ListingSource, REQUIRED_SCOPE, health_check_actor, record_granted_accounts, timestamp_from_unix,
+    token_owner,
 };
 
 /// Connections whose checks one invocation queues.
@@ -178,7 +179,7 @@ impl AuthMeta {
         checked.token_owner = token_owner(token_info.kind).or(checked.token_owner);
         checked.expires_at = timestamp_from_unix(token_info.expires_at);
         checked.data_access_expires_at = timestamp_from_unix(token_info.data_access_expires_at);
-        name_chosen(checked, token_info.selected_accounts().as_ref());
+        record_granted_accounts(checked, token_info.selected_accounts().as_ref());
         let may_read = checked.scopes.iter().any(|scope| scope == REQUIRED_SCOPE);
         (checked.state, checked.reason) = if may_read {
             (ConnectionState::Connected, None)

@@ -109,13 +109,16 @@ impl ConnectionView {
     /// Describes what is wrong with the connection, and what to do; `None` while it works.
     pub(crate) fn problem(self) -> Option<(String, Option<String>)> {
         let failed = self.discovery.filter(|one| one.state == DiscoveryState::Failed);
-        let why = match (self.state, failed) {
+        let (why, next_step) = match (self.state, failed) {
             (Health::Connected, None) => return None,
-            (Health::Connected, Some(discovery)) => discovery.reason,
-            _ => self.reason,
+            (Health::Connected, Some(discovery)) => {
+                let next_step = "The daily health check looks for its ad accounts again.".to_owned();
+                (discovery.reason, Some(next_step))
+            }
+            _ => (self.reason, self.next_step),
         };
         let why = why.unwrap_or_else(|| "it does not work".to_owned());
-        Some((format!("the connection to Meta: {why}"), self.next_step))
+        Some((format!("the connection to Meta: {why}"), next_step))
     }
 }
 
