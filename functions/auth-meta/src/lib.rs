@@ -109,7 +109,7 @@ impl AuthMeta {
 
     /// Processes a job of this function's queue.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
-        match job {
+        let result = match job {
             Job::RotateKeyring => self.rotation().begin().await,
             Job::CompleteRotation { pass } => self.rotation().resume(pass).await,
             Job::Reseal { workspace, connection, key } => {
@@ -126,7 +126,9 @@ impl AuthMeta {
             Job::DeleteUserData { code } => self.delete_user_data(&code).await,
             Job::DeleteWorkspace { workspace } => self.delete_workspace_data(&workspace).await,
             other => Err(other.wrong_queue()),
-        }
+        };
+        self.connector.report_version().await;
+        result
     }
 
     fn rotation(&self) -> Rotation {

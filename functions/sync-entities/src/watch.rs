@@ -1,5 +1,5 @@
-//! Watches that every selected account is fresh, its connection valid, and the version of the platform's API served. An account without its recurring schedule
-//! would go stale without any error, so this check runs on a separate schedule.
+//! Watches that every selected account is fresh, its connection valid, and the version of the platform's API served. An
+//! account without its recurring schedule would go stale without any error, so this check runs on a separate schedule.
 
 use std::collections::BTreeSet;
 

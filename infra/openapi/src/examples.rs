@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 
+use runtime::router::match_path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -51,8 +52,9 @@ impl Examples {
             let Received { method, path, status, body } = serde_json::from_str(&line?)?;
             let kind =
                 body["type"].as_str().and_then(|kind| kind.strip_prefix(PROBLEM_TYPE)).map(str::to_owned);
-            let matching =
-                routes.iter().filter(|route| route.method.as_str() == method && matches(route.path, &path));
+            let matching = routes
+                .iter()
+                .filter(|route| route.method.as_str() == method && match_path(route.path, &path).is_some());
             let route = matching.min_by_key(|route| route.path.matches('{').count());
             let name = match (kind, route) {
                 (Some(kind), _) => (kind, 0),
@@ -155,17 +157,6 @@ fn collect_fields(value: &Value, path: &str, into: &mut BTreeSet<String>) {
             }
         }
         _ => {}
-    }
-}
-
-fn matches(pattern: &str, path: &str) -> bool {
-    let (mut parts, mut given) = (pattern.split('/'), path.split('/'));
-    loop {
-        match (parts.next(), given.next()) {
-            (None, None) => return true,
-            (Some(part), Some(given)) if part == given || (part.starts_with('{') && !given.is_empty()) => {}
-            _ => return false,
-        }
     }
 }
 

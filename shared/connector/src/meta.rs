@@ -18,7 +18,6 @@ use graph_api::launch::{LaunchSpec, error_hint};
 use graph_api::limit::QuotaShare;
 use graph_api::page::Pages;
 use graph_api::usage::UseCase;
-use graph_api::version::VersionNotice;
 use graph_api::{Graph, GraphError, QuotaLease, UserClient};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -28,6 +27,7 @@ use store::audit::Actor;
 use store::connection::Connection;
 
 use self::quota::Quotas;
+use crate::version::report_version;
 use crate::{EntityRead, Purpose, consent};
 
 /// Entities that are read by their ids and held in memory at a time.
@@ -139,25 +139,12 @@ impl MetaClient {
     }
 
     pub(crate) async fn close(self) {
-        self.report_version().await;
+        report_version(self.caller.graph(), &self.table).await;
         if let Some((lease, spent)) = self.quota_lease.take()
             && let Err(error) = self.quotas.release(lease, spent, self.now()).await
         {
             // The result stands, and the lease expires by itself.
             tracing::warn!(ad_account = %self.account, %error, "A quota lease could not be released.");
-        }
-    }
-
-    /// Tells the other functions what this process has seen of the version in use.
-    async fn report_version(&self) {
-        let graph = self.caller.graph();
-        let Some(VersionNotice { served, warning }) = graph.take_version_notice() else { return };
-        let (config, now) = (graph.config(), graph.now());
-        let recorded =
-            self.table.record_served_version(&config.app_id, &config.version, served, warning, now).await;
-        if let Err(error) = recorded {
-            // The result stands; it is seen again.
-            tracing::warn!(%error, "What Meta says about the Graph version could not be recorded.");
         }
     }
 
@@ -227,7 +214,7 @@ impl MetaClient {
         let response = self.check_response(reader.next().await).await;
         if (reader.query_shape(), reader.pending_reports()) != (before.0, &before.1) {
             let shape = reader.query_shape();
-            let missing = shape.without.minus(before.0.without);
+            let missing = shape.without.difference(before.0.without);
             self.quotas.save(shape, missing, *range, reader.pending_reports(), self.now()).await?;
         }
         response

@@ -1,8 +1,9 @@
 //! The version of the Graph API that this installation asks for: whether Meta serves it, and for how long.
 
 use domain::Error;
+use graph_api::Graph;
 use graph_api::insights::{OptionalField, OptionalFields};
-use graph_api::version::{Support, is_newer, support};
+use graph_api::version::{NOTICE_TTL, Support, VersionNotice, support};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -31,12 +32,9 @@ pub struct GraphVersion {
 /// Time after which a removed field is asked for again.
 const REMOVED_FIELD_TTL: SignedDuration = SignedDuration::from_hours(24);
 
-/// The fields of insights that a version no longer has, for every ad account.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct RemovedFields {
-    fields: OptionalFields,
-    until: Option<Timestamp>,
-}
+/// The fields of insights that a version no longer has, for every ad account, each until it is asked for again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct RemovedFields(Vec<(OptionalField, Timestamp)>);
 
 impl RemovedFields {
     /// Returns the fields that some account found missing within the last day.
@@ -47,55 +45,96 @@ impl RemovedFields {
         now: Timestamp,
     ) -> Result<OptionalFields, StoreError> {
         let known = table.limit::<Self>(app, LimitScope::RemovedFields(version)).await?;
-        Ok(known.current(now))
+        let current: Vec<_> = known.0.into_iter().filter(|(_, until)| *until > now).collect();
+        Ok(current.into_iter().map(|(field, _)| field).collect::<Vec<_>>().into())
     }
 
-    /// Adds fields for a day, where they are new.
-    pub(crate) async fn save(
-        fields: OptionalFields,
+    /// Adds fields that were found missing now, for a day.
+    pub(crate) async fn add(
+        missing: OptionalFields,
         table: &Table,
         app: &str,
         version: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let known = Self::load(table, app, version, now).await?;
-        if known.and(fields) == known {
+        if missing == OptionalFields::default() {
             return Ok(());
         }
         table
             .modify_limit(app, LimitScope::RemovedFields(version), now, |known: &mut Self| {
-                let fields = known.current(now).and(fields);
-                *known = Self { fields, until: Some(now + REMOVED_FIELD_TTL) };
+                known.0.retain(|(field, until)| *until > now && !missing.iter().any(|new| new == *field));
+                known.0.extend(missing.iter().map(|field| (field, now + REMOVED_FIELD_TTL)));
             })
             .await
-    }
-
-    fn current(self, now: Timestamp) -> OptionalFields {
-        self.until.filter(|until| *until > now).map_or_else(OptionalFields::default, |_| self.fields)
     }
 }
 
 impl Connector {
-    /// Fails when something new must not be made: Meta serves a newer version, as this process or another one has seen.
+    /// Fails when something new must not be made: Meta does not serve the version in use, as this process or another one
+    /// has seen, or by its announced end. What another version sets by itself may differ.
     pub async fn check_launch(&self) -> Result<(), Error> {
-        let seen_here = self.graph.version_notice().and_then(|notice| notice.served);
-        check_defaults(&self.graph.config().version, seen_here.as_deref())?;
-        self.graph_version().await?.check_launch()
+        let requested = &self.graph.config().version;
+        if let Some(VersionNotice { served, warning }) = self.graph.version_notice() {
+            return Err(refused(requested, served.as_deref(), warning.as_deref()));
+        }
+        if let Some(ServedVersion { served, warning, .. }) = self.served_version().await? {
+            return Err(refused(requested, served.as_deref(), warning.as_deref()));
+        }
+        match self.support() {
+            Support::EndedOn(day) => Err(refused(requested, None, Some(&format!("It ended on {day}.")))),
+            Support::Served | Support::EndsOn(_) | Support::Unknown => Ok(()),
+        }
     }
 
     /// Returns the version in use, with what every function has seen of it in the last hours.
     pub async fn graph_version(&self) -> Result<GraphVersion, Error> {
         let (config, now) = (self.graph.config(), self.graph.now());
         let removed = RemovedFields::load(&self.table, &config.app_id, &config.version, now);
-        let notice = self.table.served_version(&config.app_id, &config.version, now);
-        let (removed, notice) = tokio::try_join!(removed, notice)?;
+        let (removed, notice) = tokio::try_join!(removed, self.served_version())?;
         Ok(GraphVersion {
             requested: config.version.clone(),
-            support: support(&config.version, now.to_zoned(TimeZone::UTC).date()),
+            support: self.support(),
             notice,
             removed_fields: removed.iter().collect(),
         })
     }
+
+    /// Tells the other functions what this process has seen of the version in use.
+    pub async fn report_version(&self) {
+        report_version(&self.graph, &self.table).await;
+    }
+
+    async fn served_version(&self) -> Result<Option<ServedVersion>, StoreError> {
+        let (config, now) = (self.graph.config(), self.graph.now());
+        self.table.served_version(&config.app_id, &config.version, NOTICE_TTL, now).await
+    }
+
+    fn support(&self) -> Support {
+        support(&self.graph.config().version, self.graph.now().to_zoned(TimeZone::UTC).date())
+    }
+}
+
+/// See [`Connector::report_version`].
+pub(crate) async fn report_version(graph: &Graph, table: &Table) {
+    let Some((VersionNotice { served, warning }, at)) = graph.take_version_notice() else { return };
+    let config = graph.config();
+    let seen = ServedVersion { served, warning, first_seen_at: at, last_seen_at: at };
+    let recorded = table.record_served_version(&config.app_id, &config.version, &seen, NOTICE_TTL).await;
+    if let Err(error) = recorded {
+        // The work that was done stands; the version is seen again.
+        tracing::warn!(%error, "What Meta says about the Graph version could not be recorded.");
+    }
+}
+
+/// Describes a version that Meta does not serve, and what to do.
+fn refused(requested: &str, served: Option<&str>, warning: Option<&str>) -> Error {
+    let by = served.map(|served| format!(" but {served}")).unwrap_or_default();
+    let says = warning.map(|warning| format!(" ({warning})")).unwrap_or_default();
+    Error::PlatformVersion(format!(
+        "Meta does not serve {requested}, for which this installation asks,{by}{says}. What Meta sets by itself may differ, \
+         so nothing is launched. The operator goes on by setting {SETTING} to a version that Meta serves; what runs can be \
+         paused and changed meanwhile."
+    ))
 }
 
 impl GraphVersion {
@@ -118,13 +157,7 @@ impl GraphVersion {
     fn version_problem(&self) -> Option<String> {
         let requested = &self.requested;
         if let Some(ServedVersion { served, warning, .. }) = &self.notice {
-            if let Err(error) = check_defaults(requested, served.as_deref()) {
-                return Some(error.to_string());
-            }
-            let says = warning.as_deref().or(served.as_deref()).unwrap_or_default();
-            return Some(format!(
-                "Meta does not serve {requested} as asked for: {says} The operator chooses another version by {SETTING}."
-            ));
+            return Some(refused(requested, served.as_deref(), warning.as_deref()).to_string());
         }
         match self.support {
             Support::Served => None,
@@ -132,30 +165,13 @@ impl GraphVersion {
                 "{requested} of the Graph API ends on {day}. From then on Meta serves a newer version, and nothing is \
                  launched any more. The operator chooses a newer one before, by {SETTING}."
             )),
-            Support::EndedOn(day) => Some(format!(
-                "{requested} of the Graph API ended on {day}. The operator chooses a newer one by {SETTING}."
-            )),
+            Support::EndedOn(day) => {
+                Some(refused(requested, None, Some(&format!("It ended on {day}."))).to_string())
+            }
             Support::Unknown => Some(format!(
                 "{requested} is no version of the Graph API that this program knows. If it exists, update the \
                  program; if not, the operator corrects {SETTING}."
             )),
         }
-    }
-
-    /// Fails when something new must not be made: Meta serves a newer version, which may choose other defaults.
-    fn check_launch(&self) -> Result<(), Error> {
-        check_defaults(&self.requested, self.notice.as_ref().and_then(|notice| notice.served.as_deref()))
-    }
-}
-
-/// Fails when calls are served by a version that is newer than the requested one.
-fn check_defaults(requested: &str, served: Option<&str>) -> Result<(), Error> {
-    match served.filter(|served| is_newer(served, requested)) {
-        None => Ok(()),
-        Some(served) => Err(Error::PlatformVersion(format!(
-            "Meta serves {served} where this installation asks for {requested}. What Meta sets by itself may differ, \
-             so nothing is launched. The operator goes on by setting {SETTING} to {served}; what runs can be paused \
-             and changed meanwhile."
-        ))),
     }
 }

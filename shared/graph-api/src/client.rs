@@ -143,8 +143,9 @@ impl Graph {
         self.0.versions.notice(self.now())
     }
 
-    /// Returns the last notice about the version in use if there was one since this was last called, at most once an hour.
-    pub fn take_version_notice(&self) -> Option<VersionNotice> {
+    /// Returns the last notice about the version in use, with the time at which it came, if there was one since this was
+    /// last called; at most once an hour.
+    pub fn take_version_notice(&self) -> Option<(VersionNotice, Timestamp)> {
         self.0.versions.take(self.now())
     }
 

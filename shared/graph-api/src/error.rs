@@ -11,7 +11,7 @@
 //! | [`Blocked`](GraphError::Blocked) | stops automation for the account | `errors::errors_that_only_a_person_can_fix_are_not_retried` |
 //! | [`InvalidInput`](GraphError::InvalidInput) | shows the person what to change | `errors::errors_that_only_a_person_can_fix_are_not_retried` |
 //! | [`NotFound`](GraphError::NotFound) | treats the object as hidden, not as deleted | `writing::what_a_launch_creates_is_paused_found_by_name_and_deleted_once` |
-//! | [`UnsupportedVersion`](GraphError::UnsupportedVersion) | notifies the developers | `errors::errors_that_only_a_person_can_fix_are_not_retried`, `version::a_version_that_does_not_exist_is_not_retried` |
+//! | [`UnsupportedVersion`](GraphError::UnsupportedVersion) | asks the operator for another version | `errors::errors_that_only_a_person_can_fix_are_not_retried`, `version::a_version_that_does_not_exist_is_not_retried` |
 //! | [`Indeterminate`](GraphError::Indeterminate) | looks for the object before it retries | `errors::a_create_is_sent_once_whatever_comes_back`, `writing::a_creation_whose_answer_is_lost_is_not_sent_again` |
 //! | [`UnexpectedShape`](GraphError::UnexpectedShape) | notifies the developers of the JSON path | `errors::an_answer_of_another_shape_says_where` |
 //!

@@ -14,8 +14,8 @@ pub const DEFAULT_VERSION: &str = "v26.0";
 /// Days before the end of a version from which on it is warned about.
 const DAYS_OF_WARNING: i32 = 60;
 
-/// The versions with the day on which the Marketing API no longer serves them, as far as Meta has announced it (Marketing
-/// API, "Versions", November 2026).
+/// The versions with the day on which the Marketing API no longer serves them, as far as Meta has announced it
+/// (Marketing API, "Versions", November 2026).
 pub const VERSIONS: [(&str, Option<Date>); 7] = [
     ("v21.0", Some(date(2025, 9, 9))),
     ("v22.0", Some(date(2026, 2, 19))),
@@ -68,22 +68,11 @@ impl VersionNotice {
     }
 }
 
-/// Returns whether a version is newer than another one.
-pub fn is_newer(version: &str, than: &str) -> bool {
-    numbers(version).zip(numbers(than)).is_some_and(|(version, than)| version > than)
-}
-
-/// Parses the numbers of a version: 26 and 0 of `v26.0`.
-fn numbers(version: &str) -> Option<(u32, u32)> {
-    let (major, minor) = version.strip_prefix('v')?.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
 /// Time between two reports of what Meta says about the version in use.
 const REPORT_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 
-/// Time for which a notice counts.
-const NOTICE_TTL: SignedDuration = SignedDuration::from_hours(3);
+/// Time for which a notice counts: every hour that its cause lasts, some function sees it again.
+pub const NOTICE_TTL: SignedDuration = SignedDuration::from_hours(3);
 
 /// The last notice of this process, and whether others know of it.
 #[derive(Debug, Default)]
@@ -117,16 +106,15 @@ impl VersionWatch {
         counts(*at, now).then(|| notice.clone())
     }
 
-    /// Returns the last notice if one came since the last report, at most once an hour.
-    pub(crate) fn take(&self, now: Timestamp) -> Option<VersionNotice> {
+    /// Returns the last notice, with the time at which it came, if one came since the last report; at most once an hour.
+    pub(crate) fn take(&self, now: Timestamp) -> Option<(VersionNotice, Timestamp)> {
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let rests = |at: Timestamp| now.duration_since(at) < REPORT_INTERVAL;
         if !watched.is_new || watched.reported_at.is_some_and(rests) {
             return None;
         }
         (watched.is_new, watched.reported_at) = (false, Some(now));
-        let current = watched.notice.as_ref().filter(|(_, at)| counts(*at, now));
-        current.map(|(notice, _)| notice.clone())
+        watched.notice.clone().filter(|(_, at)| counts(*at, now))
     }
 }
 
@@ -162,12 +150,6 @@ mod tests {
         assert_eq!(support("v25.0", date(2027, 2, 22)), Support::EndsOn(date(2027, 2, 23)));
         assert_eq!(support("v25.0", date(2027, 2, 23)), Support::EndedOn(date(2027, 2, 23)));
         assert_eq!(support("v99.0", date(2026, 11, 28)), Support::Unknown);
-    }
-
-    #[test]
-    fn versions_compare_as_numbers() {
-        assert!(is_newer("v100.0", "v26.0") && is_newer("v26.1", "v26.0"));
-        assert!(!is_newer("v26.0", "v26.0") && !is_newer("v9.0", "v26.0") && !is_newer("new", "v26.0"));
     }
 
     /// Compares the dates with the collected ones, where that file exists.

@@ -99,7 +99,7 @@ pub fn find<'a, E: AsRef<Declaration>>(
 }
 
 /// Returns the parameters of `path` if it matches `pattern`.
-fn match_path(pattern: &'static str, path: &str) -> Option<Parameters> {
+pub fn match_path(pattern: &'static str, path: &str) -> Option<Parameters> {
     let mut parameters = Vec::new();
     let mut segments = path.split('/');
     for expected in pattern.split('/') {

@@ -9,11 +9,8 @@ use crate::key;
 use crate::modify::Versioned;
 use crate::table::{StoreError, Table};
 
-/// Time for which a notice counts: every hour that it lasts, some function sees it again.
-const NOTICE_TTL: SignedDuration = SignedDuration::from_hours(3);
-
 /// An app does not get the version that it asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ServedVersion {
     /// The version that served a call instead, where the platform says so.
     pub served: Option<String>,
@@ -26,41 +23,44 @@ pub struct ServedVersion {
 }
 
 impl Table {
-    /// Records that an app was served by another version, or warned about the one that it asks for.
+    /// Records what was seen of the version that an app asks for. What was seen longer than `ttl` ago is forgotten.
     pub async fn record_served_version(
         &self,
         app: &str,
         requested: &str,
-        served: Option<String>,
-        warning: Option<String>,
-        now: Timestamp,
+        seen: &ServedVersion,
+        ttl: SignedDuration,
     ) -> Result<(), StoreError> {
         let key = key::served_version(app, requested);
-        let expires = now.saturating_add(NOTICE_TTL).map_or(i64::MAX, Timestamp::as_second);
+        let expires = seen.last_seen_at.saturating_add(ttl).map_or(i64::MAX, Timestamp::as_second);
         self.modify::<Option<ServedVersion>, _>(&key, expires, |stored| {
-            let earlier = stored.take().filter(|earlier| counts(earlier, now));
-            let first_seen_at = earlier.as_ref().map_or(now, |earlier| earlier.first_seen_at);
+            let earlier = stored.take().filter(|earlier| earlier.counts(ttl, seen.last_seen_at));
+            let first_seen_at = earlier.as_ref().map_or(seen.first_seen_at, |earlier| earlier.first_seen_at);
+            let last_seen_at = earlier.as_ref().map_or(seen.last_seen_at, |earlier| earlier.last_seen_at);
             // A process that was only warned leaves what another one knows.
-            let served = served.clone().or_else(|| earlier.and_then(|earlier| earlier.served));
-            let warning = warning.clone();
-            *stored = Some(ServedVersion { served, warning, first_seen_at, last_seen_at: now });
+            let served = seen.served.clone().or_else(|| earlier.and_then(|earlier| earlier.served));
+            let last_seen_at = last_seen_at.max(seen.last_seen_at);
+            *stored = Some(ServedVersion { served, first_seen_at, last_seen_at, ..seen.clone() });
         })
         .await
     }
 
-    /// Returns what was recorded about the version that an app asks for within the last three hours.
+    /// Returns what was seen within `ttl` of the version that an app asks for.
     pub async fn served_version(
         &self,
         app: &str,
         requested: &str,
+        ttl: SignedDuration,
         now: Timestamp,
     ) -> Result<Option<ServedVersion>, StoreError> {
         let stored: Option<Versioned<Option<ServedVersion>>> =
             self.get(&key::served_version(app, requested)).await?;
-        Ok(stored.and_then(|stored| stored.value).filter(|stored| counts(stored, now)))
+        Ok(stored.and_then(|stored| stored.value).filter(|stored| stored.counts(ttl, now)))
     }
 }
 
-fn counts(stored: &ServedVersion, now: Timestamp) -> bool {
-    now.duration_since(stored.last_seen_at) < NOTICE_TTL
+impl ServedVersion {
+    fn counts(&self, ttl: SignedDuration, now: Timestamp) -> bool {
+        now.duration_since(self.last_seen_at) < ttl
+    }
 }

@@ -96,6 +96,11 @@ pub(crate) fn respond(
             let half = response.body.chars().take(response.body.chars().count() / 2).collect();
             GraphResponse { body: half, ..response }
         }
+        FaultKind::OtherVersion { version } => {
+            let mut response = finish(state, call, None, now);
+            response.headers.push(("facebook-api-version".to_owned(), version));
+            response
+        }
         FaultKind::RepeatedPage => repeat_page(state, call, now),
         FaultKind::LostRequest => GraphResponse::unsent(SendMode::Abort),
         FaultKind::Hang => GraphResponse::unsent(SendMode::Never),

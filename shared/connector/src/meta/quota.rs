@@ -114,7 +114,7 @@ impl Quotas {
         reports: &[ReportRun],
         now: Timestamp,
     ) -> Result<(), Error> {
-        RemovedFields::save(missing, &self.table, &self.app, &self.version, now).await?;
+        RemovedFields::add(missing, &self.table, &self.app, &self.version, now).await?;
         let shape = QueryShape { without: OptionalFields::default(), ..shape };
         self.update(LimitScope::Insights(&self.account), now, |saved: &mut SavedQueryShape| {
             saved.reports.retain(|run| !run.is_within(range) && run.is_fresh(now));

@@ -80,15 +80,9 @@ impl OptionalFields {
         is_new
     }
 
-    /// Returns the fields of both.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
     /// Returns the fields that the other set does not have.
     #[must_use]
-    pub fn minus(self, other: Self) -> Self {
+    pub fn difference(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 

@@ -39,15 +39,16 @@ async fn a_version_that_has_ended_is_noticed_on_every_answer_and_reported_once_a
         warning: Some("You are calling a deprecated version of the Ads API.".to_owned()),
     };
     assert_eq!(graph.version_notice(), Some(notice.clone()));
-    assert_eq!(graph.take_version_notice(), Some(notice.clone()));
+    assert_eq!(graph.take_version_notice(), Some((notice.clone(), meta.clock.now())));
     assert_eq!(graph.take_version_notice(), None, "nothing new");
 
     let ids = ids(campaigns);
     old.entities_by_id(Level::Campaign, &ids).await;
+    let seen_at = meta.clock.now();
     assert_eq!(NOTICES.swap(0, Ordering::Relaxed), 1 + ids.len(), "the batch and each of its items");
     assert_eq!(graph.take_version_notice(), None, "reported within the hour");
     meta.clock.pass(Duration::from_secs(3600));
-    assert_eq!(graph.take_version_notice(), Some(notice));
+    assert_eq!(graph.take_version_notice(), Some((notice, seen_at)), "with the time at which it came");
 }
 
 #[tokio::test]

@@ -52,6 +52,11 @@ pub enum FaultKind {
         /// In real time, because clients measure it.
         millis: u64,
     },
+    /// The call has its effect, and its response names another version as the one that served it.
+    OtherVersion {
+        /// That version.
+        version: String,
+    },
     /// The call has no effect and never gets a response.
     Hang,
     /// A later page of a listing is not served: the page before it is returned again, with the same cursors.

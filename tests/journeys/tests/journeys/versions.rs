@@ -2,6 +2,7 @@
 
 use graph_sim::{ErrorResponse, Fault, FaultKind};
 use http::{Method, StatusCode};
+use jiff::SignedDuration;
 use journeys::{Scenario, options};
 use local::Options;
 use local::data::Data;
@@ -37,7 +38,7 @@ async fn where_a_newer_version_serves_everything_works_but_a_launch() {
     let refused = scenario.launch("spring", &document).await.unwrap();
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
     assert_eq!(refused.json()["type"], "urn:adflight:platform-version");
-    assert!(refused.json()["detail"].as_str().unwrap().contains("to v27.0"), "{}", refused.text);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("v27.0"), "{}", refused.text);
     assert_eq!(writes(&scenario), before);
     // A person can stop what spends money.
     let campaign = scenario.running_campaign().await.unwrap();
@@ -58,6 +59,32 @@ async fn a_process_launches_nothing_after_its_first_answer_of_a_newer_version() 
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
     assert_eq!(refused.json()["type"], "urn:adflight:platform-version", "{}", refused.text);
     scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_launch_that_notices_another_version_is_undone_even_after_its_last_step() {
+    // The path of an ad set contains that of an ad.
+    for (path, skip, created) in [("/campaigns", 0, 1), ("/ads", 1, 3)] {
+        let scenario = Scenario::synced().await.unwrap();
+        let sim = scenario.sim().unwrap();
+        let kind = FaultKind::OtherVersion { version: "v27.0".to_owned() };
+        let method = Some("POST".to_owned());
+        sim.fail_next(Fault { method, path_contains: path.to_owned(), times: 1, skip, kind });
+        let document = scenario.launch_document().unwrap();
+        let undone = scenario.launch("spring", &document).await.unwrap();
+        assert_eq!(undone.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", undone.text);
+        let detail = undone.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("v27.0") && detail.contains("deleted again"), "{detail}");
+        let deleted = sim.requests().iter().filter(|call| call.method == "DELETE").count();
+        assert_eq!(deleted, created);
+        let refused = scenario.launch("spring", &document).await.unwrap();
+        assert_eq!(refused.json()["type"], "urn:adflight:platform-version", "{}", refused.text);
+        // What was seen counts for three hours.
+        scenario.system.clock.advance(SignedDuration::from_hours(3));
+        let launched = scenario.launch("spring", &document).await.unwrap();
+        assert_eq!(launched.status, StatusCode::CREATED, "{}", launched.text);
+        scenario.finish().await.unwrap();
+    }
 }
 
 #[tokio::test]
