@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use domain::Error;
-use domain::date::DateRange;
+use domain::date::{DateRange, IsoWeek};
 use domain::entity::Level;
 use domain::id::EntityId;
 use domain::tenant::Tenant;
 use store::Table;
 use store::account::AdAccount;
-use store::chunk::{Chunk, RowRef};
+use store::chunk::Chunk;
 
 /// The entities of a level whose metrics of a window lack a row, each with the reason.
 #[derive(Debug, Default)]
@@ -29,11 +29,9 @@ impl IncompleteMetrics {
         chunks: &[Chunk],
     ) -> Result<Self, Error> {
         let mut incomplete = Self::default();
-        for week in window.weeks() {
-            let chunk = chunks.iter().find(|chunk| chunk.week == week);
-            let rows = chunk.into_iter().flat_map(|chunk| &chunk.unreadable_rows);
-            for RowRef { ad, day } in rows.filter(|row| row.day.is_none_or(|day| window.contains(day))) {
-                let day = day.map_or_else(|| format!("a day of {week}"), |day| day.to_string());
+        for day in window.days_within(window) {
+            let chunk = chunks.iter().find(|chunk| chunk.week == IsoWeek::of(day));
+            for ad in chunk.map_or(&[][..], |chunk| chunk.unreadable_rows(day)) {
                 let reason = format!("a row of {day} could not be read");
                 let entity = match ad {
                     Some(ad) if level == Level::Ad => Some(ad.clone()),

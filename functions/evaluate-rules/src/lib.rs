@@ -14,23 +14,26 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use connector::{AccountClient, Connector, Purpose};
 use domain::Error;
-use domain::date::{DateRange, IsoWeek};
+use domain::dataset::Dataset;
+use domain::date::IsoWeek;
 use domain::entity::{EffectiveStatus, Entity};
 use domain::id::AdAccountId;
 use domain::job::Job;
 use domain::rule::{Action, Decision, DecisionOutcome, Evaluation, Rule};
 use domain::tenant::Tenant;
+use facts::Grouping;
 use http::Request;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use middleware::Middleware;
 use runtime::endpoint::Endpoint;
 use runtime::{Host, Response};
+use store::StoreError;
 use store::account::AdAccount;
 use store::audit::Phase;
-use store::chunk::{Chunk, ChunkState};
+use store::chunk::Chunk;
 use store::decision::DecisionClaim;
-use store::fact;
+use store::fact_reader::SumQuery;
 
 use crate::incomplete::IncompleteMetrics;
 
@@ -98,7 +101,9 @@ impl EvaluateRules {
     }
 
     async fn evaluate_all(&self, client: &AccountClient, rules: &[Rule]) -> Result<(), Error> {
-        let chunks = self.connector.table.chunks(&client.workspace, &client.account.id).await?;
+        let (workspace, account) = (&client.workspace, &client.account.id);
+        let chunks = self.connector.table.chunks(workspace, account).await?;
+        let chunks: Vec<_> = chunks.into_iter().filter(|chunk| chunk.dataset == Dataset::AD_DAY).collect();
         // One throttled entity, such as after four budget changes in an hour, does not hold up the others.
         let mut failed = None;
         for rule in rules {
@@ -148,22 +153,30 @@ impl EvaluateRules {
         let today = account.today(now)?;
         let window = rule.spec.when.window.days(today);
         let mut is_measured = true;
-        for week in window.weeks() {
-            is_measured &= is_fresh(account, window, week, chunks, now)?;
+        for day in window.days_within(window) {
+            let chunk = chunks.iter().find(|chunk| chunk.week == IsoWeek::of(day));
+            is_measured &= is_fresh(account, day, chunk.and_then(|chunk| chunk.measured_at(day)), now)?;
         }
         if !is_measured {
             tracing::info!(%workspace, rule = %rule.id, "A rule was skipped: the facts of its window are incomplete.");
             return Ok(Vec::new());
         }
-        let weeks = table.facts(workspace, &account.id, rule.spec.level, window).await?;
-        let sums = fact::sum_by_entity(&weeks, window);
+        let query = SumQuery {
+            dataset: Dataset::AD_DAY,
+            range: window,
+            grouping: Grouping { level: rule.spec.level, by_day: false },
+            with_detail: false,
+            ids: None,
+        };
+        let sums = table.sum_facts(workspace, &account.id, &query).await?;
         let incomplete =
             IncompleteMetrics::find(table, workspace, account, (rule.spec.level, window), chunks).await?;
         let entities = table.entities(workspace, &account.id, rule.spec.level).await?;
         let mut decisions = Vec::new();
         // Only delivering entities are evaluated: no action applies to the others.
         for entity in entities.iter().map(|stored| &stored.entity).filter(|entity| is_running(entity)) {
-            let measures = sums.get(&entity.id).cloned().unwrap_or_default();
+            let sum = sums.find(None, Some(&entity.id)).map(|group| sums.measures(group)).transpose();
+            let measures = sum.map_err(StoreError::from)?.unwrap_or_default();
             let Evaluation::Met(value) = rule.spec.when.evaluate(&measures) else { continue };
             let reason =
                 rule.spec.guard.insufficient_data(&measures).or_else(|| incomplete.reason(&entity.id));
@@ -244,19 +257,16 @@ impl EvaluateRules {
     }
 }
 
-/// Checks whether a week's facts are complete up to the end of the window: measured after the window's last day ended
-/// or, for a window that has not ended, recently.
+/// Checks whether a day's facts are complete: measured after it ended or, while it has not ended, recently.
 fn is_fresh(
     account: &AdAccount,
-    window: DateRange,
-    week: IsoWeek,
-    chunks: &[Chunk],
+    day: Date,
+    measured_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let window_end = account.end_of(window.until.min(week.range().until))?;
-    let needed = if window_end <= now { window_end } else { now - MAX_DATA_AGE };
-    let chunk = chunks.iter().find(|chunk| chunk.week == week && chunk.state == ChunkState::Done);
-    Ok(chunk.and_then(|chunk| chunk.completed_at).is_some_and(|completed| completed >= needed))
+    let end = account.end_of(day)?;
+    let needed = if end <= now { end } else { now - MAX_DATA_AGE };
+    Ok(measured_at.is_some_and(|measured_at| measured_at >= needed))
 }
 
 fn is_running(entity: &Entity) -> bool {
@@ -269,8 +279,8 @@ mod tests {
 
     use super::*;
 
-    /// Returns whether a rule with this window decides at `now` when the week was completed at `completed`.
-    fn decides(window: Window, completed: &str, now: &str) -> bool {
+    /// Returns whether a rule with this window decides at `now` when its days were last measured at `measured`.
+    fn decides(window: Window, measured: &str, now: &str) -> bool {
         let account = AdAccount {
             id: "act_1".parse().unwrap(),
             connection: "c".parse().unwrap(),
@@ -289,24 +299,8 @@ mod tests {
         };
         let now: Timestamp = now.parse().unwrap();
         let days = window.days(account.today(now).unwrap());
-        days.weeks().all(|week| {
-            let chunk = Chunk {
-                week,
-                state: ChunkState::Done,
-                requested: 1,
-                fence: 1,
-                lease_until: None,
-                pages: 1,
-                rows: 1,
-                written: 1,
-                unchanged: 0,
-                completed_at: Some(completed.parse().unwrap()),
-                failure: None,
-                gaps: domain::gap::Gaps::default(),
-                unreadable_rows: Vec::new(),
-            };
-            is_fresh(&account, days, week, &[chunk], now).unwrap()
-        })
+        let measured = measured.parse().unwrap();
+        days.days_within(days).all(|day| is_fresh(&account, day, Some(measured), now).unwrap())
     }
 
     #[test]

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use connector::{AccountClient, Purpose};
 use domain::entity::{Changes, EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
+use domain::metrics::Details;
 use domain::money::{Currency, Money};
 use domain::text::is_single_line;
 use domain::{Error, FieldError};
@@ -120,7 +121,8 @@ impl ManageCampaign {
         };
         let result = result.await;
         let changed = client.close(result).await?;
-        self.report(workspace, &account, changed, self.range(None, None, &account)?).await
+        let range = self.range(None, None, &account)?;
+        self.report(workspace, &account, changed, range, Details::default()).await
     }
 
     async fn delete_entity(

@@ -1,12 +1,16 @@
 //! Lists entities with their metrics over a date range, including entities without delivery.
 
+use std::collections::HashSet;
+
+use domain::dataset::Dataset;
 use domain::date::{DateRange, Day};
 use domain::entity::{EffectiveStatus, Entity, Issue, Level, ReviewFeedback, Status};
 use domain::id::{AdAccountId, EntityId};
-use domain::metrics::{Measures, Metric, Metrics};
+use domain::metrics::{Detail, Details, Measures, Metric, Metrics};
 use domain::money::{Currency, Money};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
+use facts::{Grouping, Sums};
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use middleware::version::version_header;
@@ -16,8 +20,10 @@ use runtime::request::{AdAccountPath, Json, RequestContext};
 use runtime::session::{Role, Session};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use store::StoreError;
 use store::account::AdAccount;
-use store::fact;
+use store::entity::StoredEntity;
+use store::fact_reader::SumQuery;
 use store::report_scope::ReportScope;
 
 use crate::ManageCampaign;
@@ -45,6 +51,8 @@ pub(crate) struct ListQuery {
     effective_status: Option<Vec<KnownStatus>>,
     /// Only what is below this campaign.
     campaign_id: Option<EntityId>,
+    /// What to add to the metrics.
+    include: Option<Vec<Detail>>,
     /// Objects of a page.
     #[serde(default)]
     limit: Limit<50, 500>,
@@ -65,6 +73,8 @@ pub(crate) struct DateRangeQuery {
     since: Option<Day>,
     /// Last day, included; today when it is left out.
     until: Option<Day>,
+    /// What to add to the metrics.
+    include: Option<Vec<Detail>>,
 }
 
 /// A known effective status. A misspelled one would silently match nothing.
@@ -211,7 +221,8 @@ impl ManageCampaign {
         let range = self.range(query.since, query.until, &account)?;
         let after = query.after.map(|after| parse_position(after.position())).transpose()?;
 
-        let mut entities = self.entities_with_measures(workspace, &account.id, level, range).await?;
+        let details = Details::from(query.include);
+        let mut entities = self.entities_with_measures(workspace, &account.id, level, range, details).await?;
         if let Some(statuses) = &query.effective_status {
             entities.retain(|(entity, _)| {
                 let status = entity.effective_status.as_ref().map(EffectiveStatus::as_str);
@@ -260,7 +271,7 @@ impl ManageCampaign {
         let account = self.connector.table.require_account(&session.workspace, &ad_account).await?;
         let range = self.range(query.since, query.until, &account)?;
         let entity = self.entity(&session.workspace, &account.id, level, &id).await?;
-        self.report(&session.workspace, &account, entity, range).await
+        self.report(&session.workspace, &account, entity, range, Details::from(query.include)).await
     }
 
     /// Returns an entity with its metrics. Its version is that of what can be changed, not of the metrics.
@@ -270,10 +281,13 @@ impl ManageCampaign {
         account: &AdAccount,
         entity: Entity,
         range: DateRange,
+        details: Details,
     ) -> Result<(HeaderMap, Json<EntityReport>), Error> {
         let table = &self.connector.table;
-        let weeks = table.facts(workspace, &account.id, entity.level, range).await?;
-        let measures = fact::sum_by_entity(&weeks, range).remove(&entity.id).unwrap_or_default();
+        let ids = HashSet::from([entity.id.clone()]);
+        let query = SumQuery { ids: Some(&ids), ..all_of(entity.level, range, details) };
+        let sums = table.eventually_consistent().sum_facts(workspace, &account.id, &query).await?;
+        let measures = measures_of(&sums, &entity.id, details)?;
         let scope = table.report_scope(workspace, account, range).await?;
         let fields = EntityFields::new(entity, account.currency);
         let version = version_header(&fields.version())?;
@@ -299,18 +313,16 @@ impl ManageCampaign {
         account: &AdAccountId,
         level: Level,
         range: DateRange,
+        details: Details,
     ) -> Result<Vec<(Entity, Measures)>, Error> {
         let table = self.connector.table.eventually_consistent();
         let entities = table.entities(workspace, account, level).await?;
-        let weeks = table.facts(workspace, account, level, range).await?;
-        let mut sums = fact::sum_by_entity(&weeks, range);
-        Ok(entities
-            .into_iter()
-            .map(|stored| {
-                let measures = sums.remove(&stored.entity.id).unwrap_or_default();
-                (stored.entity, measures)
-            })
-            .collect())
+        let sums = table.sum_facts(workspace, account, &all_of(level, range, details)).await?;
+        let with_measures = |stored: StoredEntity| {
+            let measures = measures_of(&sums, &stored.entity.id, details)?;
+            Ok((stored.entity, measures))
+        };
+        entities.into_iter().map(with_measures).collect()
     }
 
     pub(crate) fn range(
@@ -325,6 +337,23 @@ impl ManageCampaign {
             (None, until) => Ok(DateRange::ending(until.map_or(today, |Day(until)| until), DEFAULT_DAYS)),
         }
     }
+}
+
+/// Sums every entity of a level.
+fn all_of(level: Level, range: DateRange, details: Details) -> SumQuery<'static> {
+    SumQuery {
+        dataset: Dataset::AD_DAY,
+        range,
+        grouping: Grouping { level, by_day: false },
+        with_detail: details != Details::default(),
+        ids: None,
+    }
+}
+
+/// Returns the sums of an entity: zeros where nothing was delivered.
+fn measures_of(sums: &Sums, id: &EntityId, details: Details) -> Result<Measures, StoreError> {
+    let measures = sums.find(None, Some(id)).map(|group| sums.measures(group)).transpose()?;
+    Ok(details.of(measures.unwrap_or_default()))
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

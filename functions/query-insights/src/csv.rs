@@ -3,7 +3,7 @@
 use domain::Error;
 use domain::metrics::Metric;
 
-use crate::Row;
+use crate::rows::Row;
 
 /// Writes a header line and one line per row.
 pub(crate) fn write(rows: &[Row]) -> Result<Vec<u8>, Error> {

@@ -1,19 +1,18 @@
 //! Serves insights from the table, never from Meta.
 //!
-//! Additive measures are stored per entity and week; a range is their sum. Reach and frequency are returned only for
-//! rows that Meta reported as such: an ad and a day.
+//! Additive measures are summed over the stored blocks. Reach and frequency are returned only for rows that Meta
+//! reported as such: an ad and a day.
 
 mod csv;
+mod rows;
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
 use domain::date::{DateRange, Day};
 use domain::entity::Level;
-use domain::id::{AdAccountId, EntityId};
-use domain::metrics::{Measures, Metrics};
-use domain::tenant::Tenant;
+use domain::id::EntityId;
+use domain::metrics::{Detail, Details};
 use domain::{Error, FieldError};
 use http::{Method, Request, StatusCode};
 use jiff::civil::Date;
@@ -23,13 +22,11 @@ use runtime::page::{self, Cursor, Limit};
 use runtime::request::{AdAccountPath, Json, RequestContext};
 use runtime::session::{Role, Session};
 use runtime::{Response, response};
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use store::Table;
-use store::account::AdAccount;
-use store::entity::StoredEntity;
-use store::fact::{self, WeekFacts};
 use store::report_scope::ReportScope;
+
+use crate::rows::{Row, position};
 
 /// Rows per page: 5,000 rows with all their actions stay below Lambda's 6 MB response limit.
 type RowLimit = Limit<1000, 5000>;
@@ -63,39 +60,6 @@ pub struct QueryInsights {
     middleware: Middleware,
 }
 
-/// One entity's numbers for a day or a range.
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub(crate) struct Row {
-    level: Level,
-    id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    campaign_id: Option<EntityId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    adset_id: Option<EntityId>,
-    date_start: Date,
-    date_stop: Date,
-    #[serde(serialize_with = "serialize_measures")]
-    #[cfg_attr(feature = "describe", schemars(with = "Metrics"))]
-    metrics: RowMetrics,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attribution_setting: Option<String>,
-}
-
-/// A row's measures, and what cannot be summed.
-#[derive(Debug, Clone, Default)]
-struct RowMetrics {
-    measures: Measures,
-    reach: Option<u64>,
-    frequency: Option<Decimal>,
-}
-
-fn serialize_measures<S: serde::Serializer>(row: &RowMetrics, serializer: S) -> Result<S::Ok, S::Error> {
-    Metrics::from(&row.measures).with_reach(row.reach, row.frequency).serialize(serializer)
-}
-
 /// A page of rows, and what they are about.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
@@ -124,6 +88,8 @@ pub(crate) struct InsightsQuery {
     increment: Increment,
     /// Only these entities.
     ids: Option<Vec<EntityId>>,
+    /// What to add to the metrics of each row.
+    include: Option<Vec<Detail>>,
     /// Rows of a page.
     #[serde(default)]
     limit: RowLimit,
@@ -183,14 +149,14 @@ impl QueryInsights {
         context: RequestContext<Session, AdAccountPath, InsightsQuery>,
     ) -> Result<Json<Insights>, Error> {
         let RequestContext { caller: session, path, query, request, .. } = context;
-        let InsightsQuery { level, since, until, increment, ids, limit, after } = query;
+        let InsightsQuery { level, since, until, increment, ids, include, limit, after } = query;
         if after.as_ref().is_some_and(|after| !is_position(after.position())) {
             return Err(Cursor::invalid().into());
         }
         let wanted = RowQuery { level, since, until, increment, ids };
-        let range = wanted.range()?;
+        let (range, details) = (wanted.range()?, Details::from(include));
         let account = self.table.require_account(&session.workspace, &path.ad_account).await?;
-        let mut rows = self.rows(&session.workspace, &account, wanted).await?;
+        let mut rows = self.rows(&session.workspace, &account, wanted, details).await?;
         let after = after.as_ref().map(Cursor::position);
         let start = after.map_or(0, |after| rows.partition_point(|row| position(row).as_str() <= after));
         let mut data = rows.split_off(start);
@@ -208,7 +174,7 @@ impl QueryInsights {
     ) -> Result<Response, Error> {
         let RequestContext { caller: session, path, query, .. } = context;
         let account = self.table.require_account(&session.workspace, &path.ad_account).await?;
-        let rows = self.rows(&session.workspace, &account, query).await?;
+        let rows = self.rows(&session.workspace, &account, query, Details::default()).await?;
         if rows.len() > MAX_CSV_ROWS {
             let message = format!(
                 "{} rows are too many for one file of {MAX_CSV_ROWS}; ask for fewer days",
@@ -218,139 +184,6 @@ impl QueryInsights {
         }
         Ok(response::typed(StatusCode::OK, "text/csv; charset=utf-8", csv::write(&rows)?))
     }
-
-    /// Returns rows in the order of ids and days.
-    async fn rows(
-        &self,
-        workspace: &Tenant,
-        account: &AdAccount,
-        wanted: RowQuery,
-    ) -> Result<Vec<Row>, Error> {
-        let range = wanted.range()?;
-        let RowQuery { level, increment, ids, .. } = wanted;
-        let weeks = self.table.facts(workspace, &account.id, level, range).await?;
-        let entities = self.entities(workspace, &account.id, level).await?;
-        if let Some(ids) = &ids {
-            check_known(ids, level, &entities, &weeks)?;
-        }
-        let mut rows = match increment {
-            Increment::Day => by_day(&weeks, range),
-            Increment::All => over_range(level, account, &entities, &weeks, range),
-        };
-        rows.retain(|row| ids.as_ref().is_none_or(|ids| ids.iter().any(|id| id.as_str() == row.id)));
-        rows.sort_by_cached_key(position);
-        for row in &mut rows {
-            if level == Level::Account {
-                row.id = account.id.to_string();
-                row.name = account.name.clone();
-            } else {
-                row.name = entities.get(row.id.as_str()).and_then(|stored| stored.entity.name.clone());
-            }
-        }
-        Ok(rows)
-    }
-
-    async fn entities(
-        &self,
-        workspace: &Tenant,
-        account: &AdAccountId,
-        level: Level,
-    ) -> Result<HashMap<String, StoredEntity>, Error> {
-        if level == Level::Account {
-            return Ok(HashMap::new());
-        }
-        let entities = self.table.entities(workspace, account, level).await?;
-        Ok(entities.into_iter().map(|stored| (stored.entity.id.to_string(), stored)).collect())
-    }
-}
-
-/// Returns a row per entity and day with delivery.
-fn by_day(weeks: &[WeekFacts], range: DateRange) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for week in weeks {
-        for day in week.days.iter().filter(|day| range.contains(day.day)) {
-            rows.push(Row {
-                level: week.level,
-                id: week.id.to_string(),
-                name: None,
-                campaign_id: week.campaign_id.clone(),
-                adset_id: week.adset_id.clone(),
-                date_start: day.day,
-                date_stop: day.day,
-                metrics: RowMetrics {
-                    measures: day.measures.clone(),
-                    reach: day.reach,
-                    frequency: day.frequency,
-                },
-                attribution_setting: day.attribution_setting.clone(),
-            });
-        }
-    }
-    rows
-}
-
-/// Returns a row per entity, with zeros where nothing was delivered, so that no entity seems to be missing.
-fn over_range(
-    level: Level,
-    account: &AdAccount,
-    entities: &HashMap<String, StoredEntity>,
-    weeks: &[WeekFacts],
-    range: DateRange,
-) -> Vec<Row> {
-    let row = |id: &str, campaign_id: Option<EntityId>, adset_id: Option<EntityId>| Row {
-        level,
-        id: id.to_owned(),
-        name: None,
-        campaign_id,
-        adset_id,
-        date_start: range.since,
-        date_stop: range.until,
-        metrics: RowMetrics::default(),
-        attribution_setting: None,
-    };
-    let mut rows: HashMap<&str, Row> = entities
-        .iter()
-        .map(|(id, stored)| {
-            (id.as_str(), row(id, stored.entity.campaign_id.clone(), stored.entity.adset_id.clone()))
-        })
-        .collect();
-    if level == Level::Account {
-        let id = account.id.as_str();
-        rows.insert(id, row(id, None, None));
-    }
-    // Objects that are not synced (deleted before the first sync) are included too.
-    for week in weeks {
-        let id = week.id.as_str();
-        rows.entry(id).or_insert_with(|| row(id, week.campaign_id.clone(), week.adset_id.clone()));
-    }
-    for (id, sum) in fact::sum_by_entity(weeks, range) {
-        if let Some(row) = rows.get_mut(id.as_str()) {
-            row.metrics.measures = sum;
-        }
-    }
-    rows.into_values().collect()
-}
-
-/// Refuses ids that this level does not have: an empty answer would look like no delivery.
-fn check_known(
-    ids: &[EntityId],
-    level: Level,
-    entities: &HashMap<String, StoredEntity>,
-    weeks: &[WeekFacts],
-) -> Result<(), FieldError> {
-    let is_known =
-        |id: &&EntityId| entities.contains_key(id.as_str()) || weeks.iter().any(|week| week.id == **id);
-    let unknown: Vec<_> = ids.iter().filter(|id| !is_known(id)).map(EntityId::as_str).collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let message = format!("holds what is no {level} of this ad account: {}", unknown.join(", "));
-    Err(FieldError::new("ids", message))
-}
-
-/// The position of a row in the list.
-fn position(row: &Row) -> String {
-    format!("{}#{}", row.id, row.date_start)
 }
 
 /// Checks whether a text is a row's position in the list: entity and day.

@@ -6,6 +6,7 @@
 //! this happens for every selected account.
 
 mod entities;
+mod plan;
 mod status;
 mod watch;
 
@@ -24,8 +25,7 @@ use http::Request;
 use middleware::Middleware;
 use runtime::endpoint::Endpoint;
 use runtime::{Host, Response};
-use store::account::{AdAccount, SyncProblemKind};
-use store::chunk::ChunkState;
+use store::account::SyncProblemKind;
 
 /// Interval of rule evaluations, independent of syncs.
 const RULE_EVALUATION_INTERVAL_MINUTES: u32 = 30;
@@ -121,7 +121,7 @@ impl SyncEntities {
         let stats = entities::sync(&self.connector.table, &client).await;
         let stats = client.close(stats).await?;
         // Planned before the sync is recorded: an account recorded as synced has its chunks planned.
-        let weeks = self.plan(workspace, &account).await?;
+        let weeks = self.plan(workspace, &account, cause).await?;
         let now = self.host.clock.now();
         let synced =
             self.connector.table.record_entities_synced(workspace, ad_account, now, &stats.gaps).await?;
@@ -131,22 +131,6 @@ impl SyncEntities {
         let entities::EntitySyncStats { listed, written, refetched, .. } = stats;
         tracing::info!(?cause, listed, written, refetched, weeks = weeks.len(), "Synced the entities.");
         self.request_chunks(workspace, ad_account, &weeks).await
-    }
-
-    /// Plans and returns the weeks to measure now: weeks never measured, weeks that Meta may restate, and weeks left
-    /// unfinished or failed.
-    async fn plan(&self, workspace: &Tenant, account: &AdAccount) -> Result<BTreeSet<IsoWeek>, Error> {
-        let table = &self.connector.table;
-        let today = account.today(self.host.clock.now())?;
-        let known = table.chunks(workspace, &account.id).await?;
-        let never = IsoWeek::backfill(today).filter(|week| known.iter().all(|chunk| chunk.week != *week));
-        let failed = known.iter().filter(|chunk| chunk.state == ChunkState::Failed).map(|chunk| chunk.week);
-        let fresh: BTreeSet<IsoWeek> = never.chain(IsoWeek::restated(today)).chain(failed).collect();
-        for week in &fresh {
-            table.plan_chunk(workspace, &account.id, *week).await?;
-        }
-        let unfinished = known.iter().filter(|chunk| chunk.state != ChunkState::Done).map(|chunk| chunk.week);
-        Ok(fresh.iter().copied().chain(unfinished).collect())
     }
 
     /// Queues the chunks, newest first, because a person who has just connected looks at the current week.

@@ -62,9 +62,11 @@ struct ChunkCounts {
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 struct FactCounts {
+    /// One for each ad and day with delivery.
     rows: u64,
-    items_written: u64,
-    items_unchanged: u64,
+    /// Stored pieces of a day's numbers.
+    segments_written: u64,
+    segments_unchanged: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_completion: Option<Timestamp>,
 }
@@ -120,10 +122,10 @@ impl SyncEntities {
         let chunks = self.connector.table.chunks(workspace, &account.id).await?;
         let count = |state| chunks.iter().filter(|chunk| chunk.state == state).count();
         let sum = |of: fn(&Chunk) -> u64| chunks.iter().map(of).sum();
-        let of_weeks = chunks.iter().map(|chunk| (Some(chunk.week), &chunk.gaps));
-        let gaps = std::iter::once((None, &account.entity_gaps)).chain(of_weeks);
-        let gaps = gaps.filter(|(_, gaps)| !gaps.is_empty());
-        let gaps = gaps.map(|(week, gaps)| SyncGaps { week, gaps: gaps.clone() }).collect();
+        let of_weeks = chunks.iter().map(|chunk| SyncGaps { week: Some(chunk.week), gaps: chunk.gaps() });
+        let of_entities = SyncGaps { week: None, gaps: account.entity_gaps };
+        let gaps =
+            std::iter::once(of_entities).chain(of_weeks).filter(|gaps| !gaps.gaps.is_empty()).collect();
         Ok(Json(SyncStatus {
             gaps,
             selected: account.selected,
@@ -135,9 +137,9 @@ impl SyncEntities {
                 failed: count(ChunkState::Failed),
             },
             facts: FactCounts {
-                rows: sum(|chunk| chunk.rows),
-                items_written: sum(|chunk| chunk.written),
-                items_unchanged: sum(|chunk| chunk.unchanged),
+                rows: sum(|chunk| chunk.manifest.rows()),
+                segments_written: sum(|chunk| chunk.written),
+                segments_unchanged: sum(|chunk| chunk.unchanged),
                 oldest_completion: chunks.iter().filter_map(|chunk| chunk.completed_at).min(),
             },
             failures: chunks

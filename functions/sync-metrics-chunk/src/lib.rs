@@ -1,48 +1,44 @@
 //! Measures one ad account for one ISO week; the only writer of facts.
 //!
-//! It leases the week's chunk, reads insights page by page (level ad, one row per day), compares them with the stored
-//! facts, writes the differences for ads, ad sets, campaigns and the account, and completes the chunk. Every write is
-//! conditional on the lease, so that running twice, late or concurrently changes nothing.
+//! It leases the week's chunk, reads the days that are due from insights page by page (level ad, one row per day),
+//! publishes each day as blocks, and completes the chunk. Every write is conditional on the lease, so that running
+//! twice, late or concurrently changes nothing. A finished day is progress: an account that is too large for one
+//! invocation is measured by several.
 
-mod rollup;
+mod measure;
 mod unread;
 
 use std::time::Duration;
 
-use connector::{AccountClient, Connector, Purpose};
+use connector::{Connector, Purpose};
 use domain::Error;
-use domain::date::{DateRange, IsoWeek};
-use domain::entity::Level;
+use domain::dataset::Dataset;
+use domain::date::IsoWeek;
 use domain::id::AdAccountId;
 use domain::job::Job;
-use domain::metrics::InsightsRow;
 use domain::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
-use runtime::telemetry::{self, TelemetryMetric};
 use runtime::{Host, deadline};
 use serde_json::{Value, json};
 use store::StoreError;
 use store::account::{SyncProblem, SyncProblemKind};
 use store::audit::AuditEvent;
 use store::chunk::{ChunkState, Lease, LeaseAttempt, RunTotals};
-use store::fact::{FactChange, WeekFacts};
 
-/// Lease of a run, after which others take over. Extended with every page, but never beyond the end of the invocation,
+use crate::measure::RunResult;
+
+/// Lease of a run, after which others take over. Extended while pages come, but never beyond the end of the invocation,
 /// so that a run that the host has ended blocks nobody.
 const LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
+
+/// What a run measures.
+const DATASET: Dataset = Dataset::AD_DAY;
 
 /// The `sync-metrics-chunk` function.
 #[derive(Debug, Clone)]
 pub struct SyncMetricsChunk {
     connector: Connector,
     host: Host,
-}
-
-/// Result of one run over a week.
-enum RunResult {
-    Complete(RunTotals),
-    /// Another run holds the lease and will complete the week.
-    Superseded,
 }
 
 impl SyncMetricsChunk {
@@ -61,9 +57,11 @@ impl SyncMetricsChunk {
 
     async fn sync(&self, workspace: &Tenant, ad_account: &AdAccountId, week: IsoWeek) -> Result<(), Error> {
         let table = &self.connector.table;
-        let account = table.account(workspace, ad_account).await?.filter(|account| account.selected);
-        if account.is_none() {
-            return Ok(());
+        match table.account(workspace, ad_account).await? {
+            Some(account) if account.selected => {}
+            Some(_) => return Ok(()),
+            // Deleted, perhaps while a run was writing.
+            None => return Ok(table.delete_orphaned_facts(workspace, ad_account, (DATASET, week)).await?),
         }
         let client = match self.connector.open(workspace, ad_account, Purpose::Reporting).await {
             // The account is throttled: another call would only prolong it.
@@ -71,8 +69,9 @@ impl SyncMetricsChunk {
             client => client,
         };
         let now = self.host.clock.now();
-        let lease = match table.lease_chunk(workspace, ad_account, week, now, lease_end(now)).await? {
-            LeaseAttempt::Acquired(lease) => lease,
+        let leased = table.lease_chunk(workspace, ad_account, (DATASET, week), now, lease_end(now)).await?;
+        let mut lease = match leased {
+            LeaseAttempt::Acquired(lease) => *lease,
             other => {
                 if let Ok(client) = client {
                     client.close(Ok(())).await?;
@@ -89,13 +88,22 @@ impl SyncMetricsChunk {
         };
         let run = match client {
             Ok(client) => {
-                let run = self.run(&client, week, &lease).await;
+                let run = self.run(&client, &mut lease).await;
                 client.close(run).await
             }
             Err(error) => Err(error),
         };
         match run {
-            Ok(RunResult::Superseded) => Ok(()),
+            Ok(RunResult::Superseded) => match table.account(workspace, ad_account).await? {
+                Some(_) => Ok(()),
+                None => Ok(table.delete_orphaned_facts(workspace, ad_account, (DATASET, week)).await?),
+            },
+            Ok(RunResult::Unfinished) => {
+                table.release_chunk(&lease).await?;
+                let job =
+                    Job::SyncChunk { workspace: workspace.clone(), ad_account: ad_account.clone(), week };
+                self.host.queues.send(&[job]).await
+            }
             Ok(RunResult::Complete(totals)) => {
                 self.complete(workspace, ad_account, week, &lease, totals).await
             }
@@ -126,74 +134,6 @@ impl SyncMetricsChunk {
         }
     }
 
-    async fn run(&self, client: &AccountClient, week: IsoWeek, lease: &Lease) -> Result<RunResult, Error> {
-        let table = &self.connector.table;
-        let Some(range) = measurable_days(week, client, self.host.clock.now())? else {
-            return Ok(RunResult::Complete(RunTotals::default()));
-        };
-        let mut days: Vec<InsightsRow> = Vec::new();
-        let mut totals = RunTotals::default();
-        let mut report = client.report_rows(range).await?;
-        while let Some(page) = client.next_rows(&mut report).await? {
-            days.extend(page);
-            totals.pages += 1;
-            let until = lease_end(self.host.clock.now());
-            match table.record_chunk_progress(lease, totals.pages, until).await {
-                Ok(()) => {}
-                Err(StoreError::Conflict) => return Ok(RunResult::Superseded),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let unread = client.unread_rows(&report);
-        if !unread.is_empty() {
-            tracing::warn!(ad_account = %client.account.id, %week, rows = unread.len(), "Rows could not be read.");
-            let stored = table.facts(&client.workspace, &client.account.id, Level::Ad, range).await?;
-            unread::keep_stored(unread, &stored, &mut days);
-        }
-        totals.gaps.extend(client.missing_fields(&report));
-        totals.add_unreadable_rows(unread);
-        let fresh = rollup::rollup(&client.account.id, week, days)?;
-        totals.rows =
-            fresh.iter().filter(|facts| facts.level == Level::Ad).map(|facts| facts.days.len() as u64).sum();
-        let changes = self.differences(client, week, fresh, &mut totals).await?;
-        match table.write_facts(&client.workspace, &client.account.id, week, lease, &changes).await {
-            Ok(()) => {
-                telemetry::count(TelemetryMetric::FactsWritten, totals.written);
-                Ok(RunResult::Complete(totals))
-            }
-            Err(StoreError::Conflict) => Ok(RunResult::Superseded),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Returns the changes that make the stored week equal the fresh one. Rows can disappear at Meta.
-    async fn differences(
-        &self,
-        client: &AccountClient,
-        week: IsoWeek,
-        fresh: Vec<WeekFacts>,
-        totals: &mut RunTotals,
-    ) -> Result<Vec<FactChange>, Error> {
-        let mut stored = std::collections::HashMap::new();
-        for level in [Level::Ad, Level::AdSet, Level::Campaign, Level::Account] {
-            let table = &self.connector.table;
-            for facts in table.facts(&client.workspace, &client.account.id, level, week.range()).await? {
-                stored.insert((level, facts.id.clone()), facts);
-            }
-        }
-        let mut changes = Vec::new();
-        for facts in fresh {
-            if stored.remove(&(facts.level, facts.id.clone())).as_ref() == Some(&facts) {
-                totals.unchanged += 1;
-            } else {
-                changes.push(FactChange::Put(facts));
-            }
-        }
-        changes.extend(stored.into_keys().map(|(level, id)| FactChange::Delete(level, id)));
-        totals.written = changes.len() as u64;
-        Ok(changes)
-    }
-
     /// Completes the run, and queues another one when the week was requested again meanwhile.
     async fn complete(
         &self,
@@ -212,9 +152,9 @@ impl SyncMetricsChunk {
         tracing::info!(
             %week,
             pages = totals.pages,
-            rows = totals.rows,
-            facts_written = totals.written,
-            facts_unchanged = totals.unchanged,
+            rows = lease.chunk.manifest.rows(),
+            segments_written = totals.written,
+            segments_unchanged = totals.unchanged,
             ?state,
             "Measured a chunk."
         );
@@ -250,17 +190,6 @@ impl SyncMetricsChunk {
             _ => Ok(()),
         }
     }
-}
-
-/// Returns the days of a week that have begun in the account's time zone.
-fn measurable_days(
-    week: IsoWeek,
-    client: &AccountClient,
-    now: Timestamp,
-) -> Result<Option<DateRange>, Error> {
-    let range = week.range();
-    let today = client.account.today(now)?;
-    Ok(DateRange::new(range.since, range.until.min(today)).ok())
 }
 
 /// Returns the lease end of a run at `now`.

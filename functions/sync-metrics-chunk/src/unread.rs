@@ -2,28 +2,46 @@
 
 use std::collections::HashSet;
 
+use connector::AccountClient;
+use domain::Error;
+use domain::date::DateRange;
 use domain::gap::Gap;
-use domain::id::EntityId;
-use domain::metrics::InsightsRow;
+use facts::{BlockLevel, Rows};
 use jiff::civil::Date;
-use store::fact::WeekFacts;
+use store::Table;
+use store::fact_reader::FactSelection;
 
-/// Adds the stored days of ads whose fresh rows could not be read. A row whose ad or day could not be read either may
-/// be any: then every stored day that was not read again stays.
-pub(crate) fn keep_stored(unread: &[Gap], stored: &[WeekFacts], days: &mut Vec<InsightsRow>) {
-    let unread: HashSet<(Option<&str>, Option<&str>)> =
-        unread.iter().map(|gap| (gap.id.as_deref(), gap.day.as_deref())).collect();
-    let read: HashSet<(EntityId, Date)> = days.iter().map(|row| (row.ad.clone(), row.facts.day)).collect();
-    for ad in stored {
-        let (Some(campaign), Some(adset)) = (&ad.campaign_id, &ad.adset_id) else { continue };
-        for facts in &ad.days {
-            let (id, day) = (ad.id.as_str(), facts.day.to_string());
-            let candidates = [(Some(id), Some(&*day)), (Some(id), None), (None, Some(&*day)), (None, None)];
-            let is_unread = candidates.iter().any(|candidate| unread.contains(candidate));
-            if is_unread && !read.contains(&(ad.id.clone(), facts.day)) {
-                let (campaign, adset) = (campaign.clone(), adset.clone());
-                days.push(InsightsRow { ad: ad.id.clone(), adset, campaign, facts: facts.clone() });
+use crate::DATASET;
+use crate::measure::is_of_day;
+
+/// Adds what is stored of a day about ads whose fresh rows could not be read. A row whose ad could not be read either may
+/// be any: then everything stays that was not read again.
+pub(crate) async fn keep_stored(
+    table: &Table,
+    client: &AccountClient,
+    day: Date,
+    unread: &[Gap],
+    rows: &mut Rows,
+) -> Result<(), Error> {
+    let unread: HashSet<Option<&str>> =
+        unread.iter().filter(|row| is_of_day(row, day)).map(|row| row.id.as_deref()).collect();
+    let selection = FactSelection {
+        dataset: DATASET,
+        range: DateRange { since: day, until: day },
+        level: BlockLevel::Ad,
+        with_detail: true,
+        only: None,
+    };
+    let mut stored = table.read_facts(&client.workspace, &client.account.id, selection).await?;
+    while let Some(blocks) = stored.next().await? {
+        for block in blocks.decode() {
+            for row in block?.to_rows(day).map_err(|error| Error::Internal(error.to_string()))? {
+                let is_unread = unread.contains(&None) || unread.contains(&Some(row.ad.as_str()));
+                if is_unread && !rows.contains(&row.ad) {
+                    rows.push(&row);
+                }
             }
         }
     }
+    Ok(())
 }

@@ -75,6 +75,11 @@ fn permissions(service: &str, request: &MockRequest) -> Vec<(String, String)> {
             let parts = parts.flat_map(|part| part.iter());
             parts.map(|(part, item)| (format!("{part}Item"), text(&item["TableName"]))).collect()
         }
+        ("dynamodb", "BatchGetItem") => {
+            let body = body();
+            let tables = body["RequestItems"].as_object().into_iter().flat_map(|tables| tables.keys());
+            tables.map(|table| (operation.to_owned(), table.clone())).collect()
+        }
         ("dynamodb", operation) => vec![(operation.to_owned(), text(&body()["TableName"]))],
         ("sqs", operation) => {
             let url = text(&body()["QueueUrl"]);

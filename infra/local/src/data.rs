@@ -66,11 +66,17 @@ fn hex_id() -> anyhow::Result<String> {
 impl Data {
     /// Opens the table's database for the embedded engine.
     pub fn database(&self) -> anyhow::Result<dynoxide::Database> {
-        let opened = match self {
-            Self::Memory => dynoxide::Database::memory(),
-            Self::Folder(folder) => dynoxide::Database::new(&folder.join("table.db").to_string_lossy()),
-        };
-        opened.map_err(|error| anyhow!("the table cannot be opened: {error}"))
+        match self {
+            Self::Memory => {
+                let folder = tempfile::tempdir().context("a folder for a new table")?;
+                let path = folder.path().join("table.db");
+                drop(open(&path)?);
+                let database = dynoxide::Database::memory().map_err(not_opened)?;
+                database.restore_from(&path.to_string_lossy()).map_err(not_opened)?;
+                Ok(database)
+            }
+            Self::Folder(folder) => open(&folder.join("table.db")),
+        }
     }
 
     /// Returns the file in which the simulator stores what was created in it; `None` in memory.
@@ -148,6 +154,23 @@ impl Data {
         let secrets = LocalSecrets { keyring, ..self.existing_secrets()? };
         write_private(&folder.join(SECRETS_FILE), &serde_json::to_vec_pretty(&secrets)?)
     }
+}
+
+/// The engine numbers each record of the stream after a search for the last one, for which it has no index: without
+/// this one, every write would read the whole stream.
+const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS adflight_stream_order
+    ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
+
+/// Opens the file of a table.
+fn open(path: &Path) -> anyhow::Result<dynoxide::Database> {
+    let database = dynoxide::Database::new(&path.to_string_lossy()).map_err(not_opened)?;
+    let connection = rusqlite::Connection::open(path)?;
+    connection.execute(STREAM_INDEX, []).context("the index of the table's stream")?;
+    Ok(database)
+}
+
+fn not_opened(error: dynoxide::errors::DynoxideError) -> anyhow::Error {
+    anyhow!("the table cannot be opened: {error}")
 }
 
 /// Retries for a short time: a process that was just killed holds its locks until it is gone.

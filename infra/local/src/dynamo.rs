@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use dynoxide::Database;
+use dynoxide::actions::transact_write_items::TransactWriteItemsRequest;
 use dynoxide::errors::DynoxideError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +20,20 @@ impl Dynamo {
     pub fn new(database: Database) -> Self {
         Self { database }
     }
+
+    /// Returns which operation a request asks for.
+    pub fn operation(request: &MockRequest) -> &str {
+        let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+        target.and_then(|target| target.rsplit('.').next()).unwrap_or_default()
+    }
+
+    /// Answers a request. Blocks.
+    pub fn answer(&self, request: &MockRequest) -> MockResponse {
+        match answer(&self.database, Self::operation(request), &request.body) {
+            Ok(body) => MockResponse::json(200, body),
+            Err(error) => MockResponse::json(error.status_code(), error.to_json()),
+        }
+    }
 }
 
 impl MockService for Dynamo {
@@ -31,19 +46,11 @@ impl MockService for Dynamo {
     }
 
     fn handle(&self, request: MockRequest) -> Pin<Box<dyn Future<Output = MockResponse> + Send + '_>> {
-        let database = self.database.clone();
+        let engine = self.clone();
         Box::pin(async move {
-            let target = request.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
-            let operation =
-                target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
             // SQLite blocks, so it must not run on a thread that polls.
-            let answer =
-                tokio::task::spawn_blocking(move || answer(&database, &operation, &request.body)).await;
-            match answer {
-                Ok(Ok(body)) => MockResponse::json(200, body),
-                Ok(Err(error)) => MockResponse::json(error.status_code(), error.to_json()),
-                Err(panic) => MockResponse::json(500, internal_error(&panic.to_string())),
-            }
+            let answer = tokio::task::spawn_blocking(move || engine.answer(&request)).await;
+            answer.unwrap_or_else(|panic| MockResponse::json(500, internal_error(&panic.to_string())))
         })
     }
 }
@@ -59,12 +66,19 @@ fn answer(database: &Database, operation: &str, body: &[u8]) -> Result<String, D
         "DescribeTable" => write(&database.describe_table(read(body)?)?),
         "UpdateTimeToLive" => write(&database.update_time_to_live(read(body)?)?),
         "GetItem" => write(&database.get_item(read(body)?)?),
+        "BatchGetItem" => write(&database.batch_get_item(read(body)?)?),
         "PutItem" => write(&database.put_item(read(body)?)?),
         "UpdateItem" => write(&database.update_item(read(body)?)?),
         "DeleteItem" => write(&database.delete_item(read(body)?)?),
         "Query" => write(&database.query(read(body)?)?),
         "Scan" => write(&database.scan(read(body)?)?),
-        "TransactWriteItems" => write(&database.transact_write_items(read(body)?)?),
+        "TransactWriteItems" => {
+            let mut request: TransactWriteItemsRequest = read(body)?;
+            // At each transaction the engine searches the tokens of all those of ten minutes. Nothing is sent to an
+            // engine in this process a second time, so that it need not know them.
+            request.client_request_token = None;
+            write(&database.transact_write_items(request)?)
+        }
         other => {
             Err(DynoxideError::ValidationException(format!("{other} is not served by the embedded table")))
         }

@@ -54,9 +54,9 @@ struct Facts {
     first_day: Option<Date>,
     last_day: Option<Date>,
     /// Items of the table that this run wrote.
-    items_written: u64,
+    segments_written: u64,
     /// Items that were unchanged and therefore not written again.
-    items_unchanged: u64,
+    segments_unchanged: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -90,7 +90,7 @@ impl Report {
         let chunks = system.table.chunks(&workspace, &account).await?;
         let before = system.snapshots.get(&(workspace.clone(), account.clone())).cloned().unwrap_or_default();
         let this_run = chunks.iter().filter(|chunk| before.fences.get(&chunk.week) != Some(&chunk.fence));
-        let (items_written, items_unchanged) =
+        let (segments_written, segments_unchanged) =
             this_run.fold((0, 0), |sum, chunk| (sum.0 + chunk.written, sum.1 + chunk.unchanged));
         let count = |state| chunks.iter().filter(|chunk| chunk.state == state).count();
 
@@ -130,11 +130,11 @@ impl Report {
                 timezone: row.timezone,
             },
             facts: Facts {
-                rows: chunks.iter().map(|chunk| chunk.rows).sum(),
+                rows: chunks.iter().map(|chunk| chunk.manifest.rows()).sum(),
                 first_day: days.iter().min().copied(),
                 last_day: days.iter().max().copied(),
-                items_written,
-                items_unchanged,
+                segments_written,
+                segments_unchanged,
             },
             totals: Totals { spend: totals.spend, impressions: totals.impressions, clicks: totals.clicks },
             graph_calls: system.graph.calls(),
@@ -160,7 +160,7 @@ impl Report {
         let mut text = format!(
             "\n{} ({}), {}, {}\n{} campaigns, {} ad sets, {} ads; {} ad-days, {days}\n\
              {} {} spent, {} impressions, {} clicks in all\n\
-             {} Graph calls, {} weeks measured, {} failed; {} items written, {} unchanged and skipped; {:.1} s\n\n\
+             {} Graph calls, {} weeks measured, {} failed; {} segments of facts written, {} unchanged; {:.1} s\n\n\
              Campaigns with most spend, last 30 days\n{}\n",
             account.name,
             account.id,
@@ -177,8 +177,8 @@ impl Report {
             self.graph_calls,
             self.chunks.done,
             self.chunks.failed,
-            facts.items_written,
-            facts.items_unchanged,
+            facts.segments_written,
+            facts.segments_unchanged,
             self.seconds,
             self.campaign_grid(),
         );

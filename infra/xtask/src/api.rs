@@ -40,8 +40,10 @@ fn record_examples() -> anyhow::Result<()> {
     fs::write(&recording, "").with_context(failed)?;
     let mut stories = command(
         "cargo",
-        &["test", "--quiet", "--package", "journeys", "--test", "journeys", "--no-fail-fast"],
+        &["test", "--quiet", "--package", "journeys", "--test", "journeys", "--no-fail-fast", "--"],
     );
+    // It compares the former examples with what they are now.
+    stories.args(["--skip", "the_examples_of_openapi_yaml"]);
     stories.env("RECORD_RESPONSES", &recording);
     run(stories)?;
     let mut program = Command::new(build::program("openapi"));

@@ -8,6 +8,7 @@ use domain::id::EntityId;
 use domain::launch::{Launch, Step};
 use domain::metrics::InsightsRow;
 use domain::tenant::Tenant;
+use jiff::Timestamp;
 use store::Table;
 use store::account::AdAccount;
 use store::entity::StoredEntity;
@@ -144,6 +145,14 @@ impl AccountClient {
     pub async fn next_rows(&self, rows: &mut ReportRows) -> Result<Option<Vec<InsightsRow>>, Error> {
         match (&self.platform, &mut rows.0) {
             (PlatformClient::Meta(meta), PlatformRows::Meta(rows)) => meta.next_rows(rows).await,
+        }
+    }
+
+    /// Returns when the measurement of a report that was opened `now` began: earlier when an invocation before has
+    /// requested it.
+    pub fn measured_at(&self, rows: &ReportRows, now: Timestamp) -> Timestamp {
+        match &rows.0 {
+            PlatformRows::Meta(rows) => rows.measured_at(now),
         }
     }
 

@@ -64,6 +64,15 @@ impl MetaPages {
 }
 
 impl MetaRows {
+    pub(crate) fn measured_at(&self, now: Timestamp) -> Timestamp {
+        self.reader
+            .pending_reports()
+            .iter()
+            .map(|run| run.started_at)
+            .min()
+            .map_or(now, |began| began.min(now))
+    }
+
     pub(crate) fn unread_rows(&self) -> &[Gap] {
         self.reader.unread_rows()
     }

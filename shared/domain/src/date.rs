@@ -72,6 +72,12 @@ impl DateRange {
         self.since <= day && day <= self.until
     }
 
+    /// Iterates over the days that are in another range, too, the oldest first.
+    pub fn days_within(&self, other: Self) -> impl Iterator<Item = Date> + use<> {
+        let (first, last) = (self.since.max(other.since), self.until.min(other.until));
+        std::iter::successors(Some(first), |day| day.tomorrow().ok()).take_while(move |day| *day <= last)
+    }
+
     /// Iterates over the ISO weeks that the range touches, oldest first.
     pub fn weeks(&self) -> impl Iterator<Item = IsoWeek> + use<> {
         let last = IsoWeek::of(self.until);

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or depends on a host, so every other crate can use these types.
 
 pub mod canonical;
+pub mod dataset;
 pub mod date;
 pub mod email;
 pub mod entity;

@@ -62,6 +62,57 @@ pub struct Measures {
     pub action_values: ByActionType,
 }
 
+/// Measures that are shown only when they are asked for: there are many of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Detail {
+    /// Counts by action type.
+    Actions,
+    /// Values by action type.
+    ActionValues,
+    /// Conversions by attribution window.
+    ByWindow,
+}
+
+/// Which details are asked for; none by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Details {
+    actions: bool,
+    action_values: bool,
+    by_window: bool,
+}
+
+impl From<Option<Vec<Detail>>> for Details {
+    fn from(wanted: Option<Vec<Detail>>) -> Self {
+        let mut details = Self::default();
+        for detail in wanted.into_iter().flatten() {
+            match detail {
+                Detail::Actions => details.actions = true,
+                Detail::ActionValues => details.action_values = true,
+                Detail::ByWindow => details.by_window = true,
+            }
+        }
+        details
+    }
+}
+
+impl Details {
+    /// Leaves out the details that are not asked for.
+    #[must_use]
+    pub fn of(self, measures: Measures) -> Measures {
+        fn kept<K, V>(is_wanted: bool, values: BTreeMap<K, V>) -> BTreeMap<K, V> {
+            if is_wanted { values } else { BTreeMap::new() }
+        }
+        Measures {
+            actions: kept(self.actions, measures.actions),
+            action_values: kept(self.action_values, measures.action_values),
+            by_window: kept(self.by_window, measures.by_window),
+            ..measures
+        }
+    }
+}
+
 /// Adds the known values; the sum of two unknown values stays unknown.
 fn add<T: Copy + std::ops::Add<Output = T>>(sum: &mut Option<T>, part: Option<T>) {
     *sum = match (*sum, part) {

@@ -1,21 +1,25 @@
-//! Chunks: one ad account's metrics for one ISO week, as a small state machine.
+//! Chunks: one ad account's facts of a dataset for one ISO week, as a small state machine.
 //!
-//! `planned -> running -> done | failed`, and back to `planned` when the week is requested again. Acquiring the lease
+//! `planned -> running -> done | failed`, and back to `planned` when days are requested again. Acquiring the lease
 //! raises the fence. Every later write of that run is conditional on the fence, so a run that was presumed dead and
-//! resumes can change nothing.
+//! resumes can change nothing. A run publishes day by day; what is left of a chunk is measured by the next run.
 
+use std::collections::BTreeMap;
+
+use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
 use domain::gap::{Gap, Gaps};
 use domain::id::{AdAccountId, EntityId};
 use domain::tenant::Tenant;
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
-use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
 use crate::account::SyncProblem;
 use crate::audit::EventRecord;
 use crate::key::{self, Key};
+use crate::manifest::{DayEntry, Manifest, weekday};
 use crate::table::{StoreError, Table, millis, number, text};
 
 /// The state of a chunk.
@@ -35,12 +39,23 @@ pub enum ChunkState {
 /// A chunk as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
+    /// The dataset.
+    pub dataset: Dataset,
     /// The week.
     pub week: IsoWeek,
     /// Current state.
     pub state: ChunkState,
-    /// Number of times the week was requested.
+    /// Number of times that days of it were requested.
     pub requested: u64,
+    /// The request that each day must answer, from Monday on.
+    #[serde(default, flatten)]
+    pub(crate) requests: DayRequests,
+    /// What is measured.
+    #[serde(default)]
+    pub manifest: Manifest,
+    /// Number of times that a day was published.
+    #[serde(default)]
+    pub(crate) published: u64,
     /// Fence, raised with every lease.
     #[serde(default)]
     pub fence: u64,
@@ -54,58 +69,111 @@ pub struct Chunk {
     /// Pages read by the current or last run.
     #[serde(default)]
     pub pages: u64,
-    /// Rows (one ad, one day) in the week.
-    #[serde(default)]
-    pub rows: u64,
-    /// Items written by the last run.
+    /// Segments of blocks that the last run wrote.
     #[serde(default)]
     pub written: u64,
-    /// Items that the last run found unchanged.
+    /// Segments that the last run found unchanged.
     #[serde(default)]
     pub unchanged: u64,
-    /// When the week was last stored completely.
+    /// When a run last answered every request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
     /// Reason for the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// What the last completed run could not read.
-    #[serde(default, skip_serializing_if = "Gaps::is_empty")]
-    pub gaps: Gaps,
-    /// Which rows it could not read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unreadable_rows: Vec<RowRef>,
+    /// What could not be read of each day.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) day_gaps: BTreeMap<Date, DayGaps>,
 }
 
-/// A row of metrics, as far as it could be read which one it is.
+/// What could not be read of a day.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RowRef {
-    /// The ad; any when `None`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ad: Option<EntityId>,
-    /// The day; any of the week when `None`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub day: Option<Date>,
+pub struct DayGaps {
+    /// All of it, for people.
+    pub gaps: Gaps,
+    /// The ads whose rows could not be read; any ad where `None`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable_rows: Vec<Option<EntityId>>,
 }
 
-/// Unreadable rows that a chunk lists; beyond them, one stands for any.
-const MAX_UNREADABLE_ROWS: usize = 300;
+/// Unreadable rows that are listed for a day; beyond them, one stands for any.
+const MAX_UNREADABLE_ROWS: usize = 100;
+
+impl DayGaps {
+    /// Adds a row that could not be read.
+    pub fn add_unreadable_row(&mut self, row: &Gap) {
+        self.gaps.push(row.clone());
+        self.unreadable_rows.push(row.id.as_deref().and_then(|id| id.parse().ok()));
+        if self.unreadable_rows.len() > MAX_UNREADABLE_ROWS {
+            self.unreadable_rows = vec![None];
+        }
+    }
+}
+
+/// For each day of the week the last request that names it; 0 for none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct DayRequests {
+    request_1: u64,
+    request_2: u64,
+    request_3: u64,
+    request_4: u64,
+    request_5: u64,
+    request_6: u64,
+    request_7: u64,
+}
+
+impl DayRequests {
+    fn of(self, day: Date) -> u64 {
+        let Self { request_1, request_2, request_3, request_4, request_5, request_6, request_7 } = self;
+        let all = [request_1, request_2, request_3, request_4, request_5, request_6, request_7];
+        usize::try_from(weekday(day) - 1).ok().and_then(|day| all.get(day).copied()).unwrap_or_default()
+    }
+}
+
+impl Chunk {
+    /// Returns whether a day was requested and not measured since.
+    pub fn is_due(&self, day: Date) -> bool {
+        self.manifest.day(day).map_or(0, |entry| entry.answers) < self.requests.of(day)
+    }
+
+    /// Returns what could not be read, of all days together.
+    pub fn gaps(&self) -> Gaps {
+        let mut all = Gaps::default();
+        for Gaps { count, first } in self.day_gaps.values().map(|day| &day.gaps) {
+            all.extend(first.iter().cloned());
+            all.count += count - first.len() as u64;
+        }
+        all
+    }
+
+    /// Returns the ads whose rows of a day could not be read; any ad where `None`.
+    pub fn unreadable_rows(&self, day: Date) -> &[Option<EntityId>] {
+        self.day_gaps.get(&day).map_or(&[], |gaps| &gaps.unreadable_rows)
+    }
+
+    /// Returns when a day was last measured.
+    pub fn measured_at(&self, day: Date) -> Option<Timestamp> {
+        self.manifest.day(day).map(DayEntry::measured_at)
+    }
+}
 
 /// The right to work on a chunk.
 #[derive(Debug, Clone)]
 pub struct Lease {
     pub(crate) key: Key,
+    pub(crate) dataset: Dataset,
     /// Fence of this run, which also orders the data that it fetches.
     pub fence: u64,
-    /// The chunk's `requested` count that this run fulfils.
-    pub requested: u64,
+    /// The chunk, with what this run has published.
+    pub chunk: Chunk,
 }
 
 /// The result of trying to acquire a lease.
 #[derive(Debug)]
 pub enum LeaseAttempt {
     /// The caller holds the lease.
-    Acquired(Lease),
+    Acquired(Box<Lease>),
     /// Another worker holds the lease.
     Held {
         /// End of that lease.
@@ -120,48 +188,46 @@ pub enum LeaseAttempt {
 pub struct RunTotals {
     /// Pages read.
     pub pages: u64,
-    /// Rows (one ad, one day) read.
-    pub rows: u64,
-    /// Items written.
+    /// Segments written.
     pub written: u64,
-    /// Items found unchanged.
+    /// Segments found unchanged.
     pub unchanged: u64,
-    /// What could not be read.
-    pub gaps: Gaps,
-    /// Which rows could not be read.
-    pub unreadable_rows: Vec<RowRef>,
-}
-
-impl RunTotals {
-    /// Adds rows that could not be read. Too many to be listed are any row of the week.
-    pub fn add_unreadable_rows(&mut self, rows: &[Gap]) {
-        let row = |gap: &Gap| RowRef {
-            ad: gap.id.as_deref().and_then(|id| id.parse().ok()),
-            day: gap.day.as_deref().and_then(|day| day.parse().ok()),
-        };
-        self.gaps.extend(rows.iter().cloned());
-        self.unreadable_rows.extend(rows.iter().map(row));
-        if self.unreadable_rows.len() > MAX_UNREADABLE_ROWS {
-            self.unreadable_rows = vec![RowRef::default()];
-        }
-    }
 }
 
 impl Table {
-    /// Requests a week. A run that is in progress is left alone, and the week is fetched again after it.
+    /// Requests days of a week. A run that is in progress is left alone, and the days are measured again after it.
     pub async fn plan_chunk(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
-        week: IsoWeek,
+        (dataset, week): (Dataset, IsoWeek),
+        days: DateRange,
+        now: Timestamp,
     ) -> Result<Chunk, StoreError> {
-        let key = key::chunk(ws, account, week);
-        let count = "requested = if_not_exists(requested, :zero) + :one, week = :week";
-        let values = || vec![(":zero", number(0)), (":one", number(1)), (":week", text(week))];
+        let key = key::chunk(ws, account, dataset, week);
+        let mut set = "requested = if_not_exists(requested, :zero) + :one, week = :week, dataset = :dataset, \
+                       published = if_not_exists(published, :zero), fence = if_not_exists(fence, :first_fence), \
+                       expires = :expires"
+            .to_owned();
+        for day in week.range().days_within(days) {
+            set += &format!(", request_{} = if_not_exists(requested, :zero) + :one", weekday(day));
+        }
+        let values = || {
+            vec![
+                (":zero", number(0)),
+                (":one", number(1)),
+                (":week", text(week)),
+                (":dataset", text(dataset.name)),
+                // Higher than every fence of a chunk of this week that was deleted: what a run for it may have left
+                // behind is then replaced.
+                (":first_fence", number(now.as_second())),
+                (":expires", number(expiry(dataset, week.range().until))),
+            ]
+        };
         loop {
             let mut idle = values();
             idle.extend([(":planned", text("planned")), (":running", text("running"))]);
-            let expression = format!("SET {count}, #state = :planned REMOVE failure");
+            let expression = format!("SET {set}, #state = :planned REMOVE failure");
             let planned =
                 self.update(&key, &expression, Some("attribute_not_exists(pk) OR #state <> :running"), idle);
             match planned.await {
@@ -170,7 +236,7 @@ impl Table {
             }
             let mut busy = values();
             busy.push((":running", text("running")));
-            match self.update(&key, &format!("SET {count}"), Some("#state = :running"), busy).await {
+            match self.update(&key, &format!("SET {set}"), Some("#state = :running"), busy).await {
                 // The run ended between the two updates: plan the week again.
                 Err(StoreError::Conflict) => {}
                 answer => return answer,
@@ -183,14 +249,14 @@ impl Table {
         &self,
         ws: &Tenant,
         account: &AdAccountId,
-        week: IsoWeek,
+        (dataset, week): (Dataset, IsoWeek),
         now: Timestamp,
         until: Timestamp,
     ) -> Result<LeaseAttempt, StoreError> {
-        let key = key::chunk(ws, account, week);
+        let key = key::chunk(ws, account, dataset, week);
         let taken = self.update::<Chunk>(
             &key,
-            "SET #state = :running, fence = if_not_exists(fence, :zero) + :one, lease_until = :until, pages = :zero",
+            "SET #state = :running, fence = fence + :one, lease_until = :until, pages = :zero",
             Some("#state = :planned OR (#state = :running AND lease_until < :now)"),
             vec![
                 (":running", text("running")),
@@ -203,7 +269,7 @@ impl Table {
         );
         match taken.await {
             Ok(chunk) => {
-                Ok(LeaseAttempt::Acquired(Lease { key, fence: chunk.fence, requested: chunk.requested }))
+                Ok(LeaseAttempt::Acquired(Box::new(Lease { key, dataset, fence: chunk.fence, chunk })))
             }
             Err(StoreError::Conflict) => Ok(match self.get::<Chunk>(&key).await? {
                 Some(Chunk { state: ChunkState::Running, lease_until: Some(until), .. }) => {
@@ -228,7 +294,7 @@ impl Table {
         self.update::<Chunk>(&lease.key, expression, Some("fence = :fence"), values).await.map(drop)
     }
 
-    /// Completes a run after its last page. When the week was requested again in the meantime, plans it again and
+    /// Completes a run that has published every day that was due. When days were requested again in the meantime, plans it again and
     /// returns [`ChunkState::Planned`]. [`StoreError::Conflict`] when the lease was lost.
     pub async fn complete_chunk(
         &self,
@@ -236,7 +302,7 @@ impl Table {
         totals: &RunTotals,
         at: Timestamp,
     ) -> Result<ChunkState, StoreError> {
-        let count = "pages = :pages, #rows = :rows, written = :written, unchanged = :unchanged, completed_at = :at, gaps = :gaps, unreadable_rows = :unreadable";
+        let count = "pages = :pages, written = :written, unchanged = :unchanged, completed_at = :at";
         for (state, condition) in [
             (ChunkState::Done, "fence = :fence AND requested = :requested"),
             (ChunkState::Planned, "fence = :fence AND requested > :requested"),
@@ -244,15 +310,12 @@ impl Table {
             let word = if state == ChunkState::Done { "done" } else { "planned" };
             let values = vec![
                 (":fence", number(lease.fence)),
-                (":requested", number(lease.requested)),
+                (":requested", number(lease.chunk.requested)),
                 (":state", text(word)),
                 (":pages", number(totals.pages)),
-                (":rows", number(totals.rows)),
                 (":written", number(totals.written)),
                 (":unchanged", number(totals.unchanged)),
                 (":at", text(at)),
-                (":gaps", to_attribute_value(&totals.gaps)?),
-                (":unreadable", to_attribute_value(&totals.unreadable_rows)?),
             ];
             let expression = format!("SET {count}, #state = :state REMOVE lease_until, failure");
             match self.update::<Chunk>(&lease.key, &expression, Some(condition), values).await {
@@ -311,26 +374,34 @@ impl Table {
     pub async fn reclaim_chunks(&self, ws: &Tenant, account: &AdAccountId) -> Result<(), StoreError> {
         let running = |chunk: &Chunk| chunk.state == ChunkState::Running;
         for chunk in self.chunks(ws, account).await?.into_iter().filter(running) {
-            let key = key::chunk(ws, account, chunk.week);
-            self.release_chunk(&Lease { key, fence: chunk.fence, requested: chunk.requested }).await?;
+            let key = key::chunk(ws, account, chunk.dataset, chunk.week);
+            self.release_chunk(&Lease { key, dataset: chunk.dataset, fence: chunk.fence, chunk }).await?;
         }
         Ok(())
     }
 
-    /// Lists the weeks of a range that are not stored completely: their metrics are missing or partial.
-    pub async fn incomplete_weeks(
+    /// Lists the chunks of an account: by dataset, the oldest week first.
+    pub async fn chunks(&self, ws: &Tenant, account: &AdAccountId) -> Result<Vec<Chunk>, StoreError> {
+        self.query_prefix(&key::account_partition(ws, account), key::CHUNK_PREFIX).await
+    }
+
+    /// Lists the chunks of a dataset for the weeks that a range touches, the oldest first.
+    pub async fn chunks_of(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
+        dataset: Dataset,
         range: DateRange,
-    ) -> Result<Vec<IsoWeek>, StoreError> {
-        let chunks = self.chunks(ws, account).await?;
-        let done = |week: &IsoWeek| chunks.iter().any(|c| c.week == *week && c.state == ChunkState::Done);
-        Ok(range.weeks().filter(|week| !done(week)).collect())
+    ) -> Result<Vec<Chunk>, StoreError> {
+        let key = |day| key::chunk(ws, account, dataset, IsoWeek::of(day));
+        let (first, last) = (key(range.since), key(range.until));
+        self.query_between(&first.pk, &first.sk, &last.sk).await
     }
+}
 
-    /// Lists the chunks of an account, oldest week first.
-    pub async fn chunks(&self, ws: &Tenant, account: &AdAccountId) -> Result<Vec<Chunk>, StoreError> {
-        self.query_prefix(&key::account_partition(ws, account), "CHUNK#").await
-    }
+/// Returns when the facts of a day may be deleted, in Unix seconds. It depends on nothing but the day, so that an item is
+/// never written for its sake.
+pub(crate) fn expiry(dataset: Dataset, day: Date) -> i64 {
+    let last = day.saturating_add(i64::from(dataset.kept_days).days());
+    last.to_zoned(TimeZone::UTC).map_or(i64::MAX, |end| end.timestamp().as_second())
 }

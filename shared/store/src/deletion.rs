@@ -4,7 +4,6 @@
 //! by starting again. The row of the account is deleted last: while it exists, something may be left.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::entity::Level;
 use domain::id::{AdAccountId, ConnectionId, EntityId, PlatformUserId, RuleId};
 use domain::job::{WebhookChange, WebhookSubject};
 use domain::platform::PlatformData;
@@ -23,9 +22,6 @@ use crate::table::{ConditionExpression, ITEM_NOT_EXISTS, StoreError, Table, text
 
 /// Items read per deletion step: with two more entries per object they fit into one transaction.
 const MAX_PAGE_ITEMS: i32 = 30;
-
-/// Levels that have facts.
-const FACT_LEVELS: [Level; 4] = [Level::Account, Level::Campaign, Level::AdSet, Level::Ad];
 
 /// Time for which the status of a completed request can be queried.
 const COMPLETED_REQUEST_TTL: SignedDuration = SignedDuration::from_hours(365 * 24);
@@ -241,12 +237,17 @@ impl Table {
         account: &AdAccountId,
         app: &str,
     ) -> Result<DeletionProgress, StoreError> {
-        for level in FACT_LEVELS {
-            let facts = self.list_keys(&key::fact_partition(ws, account, level), "", None).await?;
-            if !facts.is_empty() {
-                self.delete_keys(facts).await?;
+        // Every fact lies in a week that has a chunk, which therefore goes last.
+        let chunks = self.list_keys(&key::account_partition(ws, account), key::CHUNK_PREFIX, None).await?;
+        for chunk in &chunks {
+            let Some(week) = key::parse_chunk(&chunk.sk) else { continue };
+            if self.delete_facts(ws, account, week).await? {
                 return Ok(DeletionProgress::Partial);
             }
+        }
+        if !chunks.is_empty() {
+            self.delete_keys(chunks).await?;
+            return Ok(DeletionProgress::Partial);
         }
         let rows = self.list_keys(&key::account_partition(ws, account), "", None).await?;
         if !rows.is_empty() {

@@ -1,134 +1,242 @@
-//! Facts: one item per entity and ISO week, written only by the holder of the lease of the week's chunk.
+//! Facts: written as blocks by the holder of a chunk's lease, published day by day.
+//!
+//! A segment is put into the one of its two slots that the manifest does not name, so that what readers read stays until
+//! a single conditional update of the chunk publishes the new one. The condition of the put lets no other run's segment
+//! be overwritten by an earlier one, and that of the update no other run's manifest.
 
-use std::collections::HashMap;
-
-use domain::date::{DateRange, IsoWeek};
-use domain::entity::Level;
-use domain::id::{AdAccountId, EntityId};
-use domain::metrics::{DayFacts, Measures};
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::dataset::Dataset;
+use domain::date::IsoWeek;
+use domain::id::AdAccountId;
 use domain::tenant::Tenant;
-use serde::{Deserialize, Serialize};
+use facts::{BlockLevel, EncodedSegment, EncodedShard, FactsError, Rows, Segment};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
-use crate::chunk::Lease;
-use crate::key;
-use crate::table::{ConditionExpression, StoreError, Table, number};
+use crate::chunk::{Chunk, DayGaps, Lease, expiry};
+use crate::key::{self, SegmentPlace};
+use crate::manifest::{DayEntry, SegmentEntry};
+use crate::table::{ConditionExpression, Item, StoreError, Table, number};
 
-/// Maximum writes per transaction: DynamoDB accepts 100 actions, one of which checks the fence.
-const MAX_TRANSACTION_WRITES: usize = 99;
+/// The most bits of a shard: a day is stored as 1,024 shards at most.
+const MAX_BITS: u8 = 10;
 
-/// Maximum estimated size of a transaction, in bytes: DynamoDB accepts 4 MB, of which some is left for names and keys.
-const MAX_TRANSACTION_BYTES: usize = 3 * 1024 * 1024;
+/// Seconds by which segments outlive their manifest.
+const SEGMENT_GRACE_SECONDS: i64 = 7 * 24 * 3600;
 
-/// One entity's metrics of a week: up to seven days. A day without delivery is absent, as at Meta.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct WeekFacts {
-    /// Ad, or the level that ads were rolled up to.
-    pub level: Level,
-    /// The entity; at account level, the account itself.
-    pub id: EntityId,
-    /// Parent campaign, for ad sets and ads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub campaign_id: Option<EntityId>,
-    /// Parent ad set, for ads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adset_id: Option<EntityId>,
-    /// The week.
-    pub week: IsoWeek,
-    /// The days, in order.
-    pub days: Vec<DayFacts>,
-}
-
-/// Sums the additive measures of each entity over a range.
-pub fn sum_by_entity(weeks: &[WeekFacts], range: DateRange) -> HashMap<&EntityId, Measures> {
-    let mut sums: HashMap<&EntityId, Measures> = HashMap::new();
-    for week in weeks {
-        for day in week.days.iter().filter(|day| range.contains(day.day)) {
-            *sums.entry(&week.id).or_default() += &day.measures;
-        }
+impl From<FactsError> for StoreError {
+    fn from(error: FactsError) -> Self {
+        Self::Internal(error.to_string())
     }
-    sums
 }
 
-/// A change to one week's item.
-#[derive(Debug, Clone, PartialEq)]
-pub enum FactChange {
-    /// Writes these metrics.
-    Put(WeekFacts),
-    /// Deletes the item, because the platform no longer reports this entity for this week.
-    Delete(Level, EntityId),
+/// A day as it was measured.
+#[derive(Debug)]
+pub struct MeasuredDay<'a> {
+    /// The day.
+    pub day: Date,
+    /// When its measurement began.
+    pub measured_at: Timestamp,
+    /// The ads' rows.
+    pub rows: &'a Rows,
+    /// What could not be read.
+    pub gaps: DayGaps,
 }
 
-/// Returns how many changes from the front fit into one transaction, at least one.
-fn transaction_batch_len(changes: &[FactChange]) -> usize {
-    let mut bytes = 0;
-    let fits = |change: &&FactChange| {
-        bytes += match change {
-            FactChange::Put(facts) => facts.days.iter().map(estimated_bytes).sum(),
-            FactChange::Delete(..) => 0,
-        };
-        bytes <= MAX_TRANSACTION_BYTES
-    };
-    changes.iter().take(MAX_TRANSACTION_WRITES).take_while(fits).count().max(1)
-}
-
-/// Estimates a day's size in the table in bytes, generously.
-fn estimated_bytes(day: &DayFacts) -> usize {
-    let types = day.measures.actions.keys().chain(day.measures.action_values.keys());
-    400 + types.map(|action| action.len() + 32).sum::<usize>()
-}
-
-#[derive(Serialize)]
-struct StoredFacts<'a> {
-    #[serde(flatten)]
-    facts: &'a WeekFacts,
-    fence: u64,
+/// What a published day has cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PublishedDay {
+    /// Segments that were written.
+    pub written: u64,
+    /// Segments that had not changed.
+    pub unchanged: u64,
 }
 
 impl Table {
-    /// Lists the facts of one level for the whole weeks that `range` touches, ordered by week and entity.
-    pub async fn facts(
+    /// Writes the ads' rows of a day, and their sums per campaign, and publishes them: readers see all of it or nothing.
+    /// [`StoreError::Conflict`] when the lease was lost.
+    pub async fn publish_day(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
-        level: Level,
-        range: DateRange,
-    ) -> Result<Vec<WeekFacts>, StoreError> {
-        let pk = key::fact_partition(ws, account, level);
-        let (first, last) = (IsoWeek::of(range.since), IsoWeek::of(range.until));
-        self.query_between(&pk, &first.to_string(), &format!("{last}#\u{7f}")).await
+        lease: &mut Lease,
+        day: MeasuredDay<'_>,
+    ) -> Result<PublishedDay, StoreError> {
+        let MeasuredDay { day, measured_at, rows, gaps } = day;
+        let mut entry = DayEntry::new(measured_at, lease.chunk.requested, rows.len() as u64);
+        let mut published = PublishedDay::default();
+        if !rows.is_empty() {
+            let campaigns = rows.roll_up()?;
+            for (level, rows) in [(BlockLevel::Ad, rows), (BlockLevel::Campaign, &campaigns)] {
+                let put = self.put_level(ws, account, lease, (level, day), rows, &mut entry).await?;
+                published.written += put.written;
+                published.unchanged += put.unchanged;
+            }
+        }
+        self.publish(lease, day, entry, gaps).await?;
+        Ok(published)
     }
 
-    /// Writes the changes of one week in transactions that check the lease's fence, so that a run that has lost its
-    /// lease writes nothing. BatchWriteItem would be cheaper, but supports no conditions.
-    pub async fn write_facts(
+    /// Puts the segments of a level into the slots that are free, except those that are stored already.
+    async fn put_level(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
-        week: IsoWeek,
         lease: &Lease,
-        changes: &[FactChange],
-    ) -> Result<(), StoreError> {
-        let key_of = |level, id: &EntityId| key::fact(ws, account, level, week, id);
-        let mut rest = changes;
-        while !rest.is_empty() {
-            let (changes, later) = rest.split_at(transaction_batch_len(rest));
-            rest = later;
-            let fence = ConditionExpression {
-                expression: "fence = :fence",
-                values: vec![(":fence", number(lease.fence))],
-            };
-            let mut actions = vec![self.check_action(&lease.key, fence)?];
-            for change in changes {
-                actions.push(match change {
-                    FactChange::Put(facts) => {
-                        let stored = StoredFacts { facts, fence: lease.fence };
-                        self.put_action(&key_of(facts.level, &facts.id), &stored)?
-                    }
-                    FactChange::Delete(level, id) => self.delete_action(&key_of(*level, id))?,
+        (level, day): (BlockLevel, Date),
+        rows: &Rows,
+        entry: &mut DayEntry,
+    ) -> Result<PublishedDay, StoreError> {
+        let mut put = PublishedDay::default();
+        let (bits, shards) = encode(rows, lease.bits(day, level), lease.dataset.segment_bytes)?;
+        let segments: &[Segment] = if level == BlockLevel::Ad { &Segment::ALL } else { &[Segment::Core] };
+        for segment in segments {
+            let stored = lease.chunk.manifest.day(day).and_then(|entry| entry.part(level, *segment));
+            let stored = stored.filter(|part| part.bits == bits);
+            let mut entries = Vec::with_capacity(shards.len());
+            for (shard, encoded) in shards.iter().enumerate() {
+                let encoded = encoded.as_ref().and_then(|encoded| match segment {
+                    Segment::Core => Some(&encoded.core),
+                    Segment::Detail => encoded.detail.as_ref(),
                 });
+                let Some(encoded) = encoded else {
+                    entries.push(None);
+                    continue;
+                };
+                let before = stored.and_then(|part| part.shards.get(shard).copied().flatten());
+                if let Some(before) = before.filter(|before| before.digest == encoded.digest) {
+                    entries.push(Some(before));
+                    put.unchanged += 1;
+                    continue;
+                }
+                let slot = before.map_or(0, |before| 1 - before.slot);
+                let place = SegmentPlace { level, segment: *segment, day, bits, shard, slot };
+                self.put_segment(ws, account, lease, &place, encoded).await?;
+                put.written += 1;
+                entries.push(Some(SegmentEntry {
+                    slot,
+                    fence: lease.fence,
+                    digest: encoded.digest,
+                    bytes: encoded.data.len() as u32,
+                }));
             }
-            self.transact(actions).await?;
+            entry.push_part((level, *segment, bits), entries);
         }
+        Ok(put)
+    }
+
+    async fn put_segment(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        lease: &Lease,
+        place: &SegmentPlace,
+        encoded: &EncodedSegment,
+    ) -> Result<(), StoreError> {
+        let dataset = lease.dataset;
+        let digest = AttributeValue::B(Blob::new(encoded.digest));
+        let mut item: Item = key::segment(ws, account, dataset, place).attributes();
+        item.insert("fence".to_owned(), number(lease.fence));
+        item.insert("digest".to_owned(), digest.clone());
+        item.insert("data".to_owned(), AttributeValue::B(Blob::new(encoded.data.clone())));
+        let expires = expiry(dataset, place.day) + SEGMENT_GRACE_SECONDS;
+        item.insert("expires".to_owned(), number(expires));
+        // Of this run, only the same segment again: a copy that arrives late must not replace what followed it.
+        let condition = ConditionExpression {
+            expression: "attribute_not_exists(pk) OR fence < :fence OR (fence = :fence AND digest = :digest)",
+            values: vec![(":fence", number(lease.fence)), (":digest", digest)],
+        };
+        self.put_item(item, Some(condition)).await
+    }
+
+    /// Makes an entry the day's current one.
+    async fn publish(
+        &self,
+        lease: &mut Lease,
+        day: Date,
+        entry: DayEntry,
+        gaps: DayGaps,
+    ) -> Result<(), StoreError> {
+        let manifest = lease.chunk.manifest.with(day, entry);
+        let (seen, next) = (lease.chunk.published, lease.chunk.published + 1);
+        let mut day_gaps = lease.chunk.day_gaps.clone();
+        day_gaps.remove(&day);
+        if gaps != DayGaps::default() {
+            day_gaps.insert(day, gaps);
+        }
+        let values = vec![
+            (":fence", number(lease.fence)),
+            (":seen", number(seen)),
+            (":next", number(next)),
+            (":manifest", to_attribute_value(&manifest)?),
+            (":gaps", to_attribute_value(&day_gaps)?),
+        ];
+        let expression = "SET manifest = :manifest, day_gaps = :gaps, published = :next";
+        let condition = Some("fence = :fence AND published = :seen");
+        if let Err(error) = self.update::<Chunk>(&lease.key, expression, condition, values).await {
+            // The update may have been applied although its response was lost: only this run publishes with its fence.
+            let is_applied = |chunk: &Chunk| (chunk.fence, chunk.published) == (lease.fence, next);
+            if !self.consistent().get::<Chunk>(&lease.key).await?.as_ref().is_some_and(is_applied) {
+                return Err(error);
+            }
+        }
+        lease.chunk.manifest = manifest;
+        lease.chunk.day_gaps = day_gaps;
+        lease.chunk.published = next;
         Ok(())
     }
+
+    /// Deletes the segments of a week of an account that is not stored any more: a run that had begun before its
+    /// deletion may have left some.
+    pub async fn delete_orphaned_facts(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        (dataset, week): (Dataset, IsoWeek),
+    ) -> Result<(), StoreError> {
+        while self.delete_facts(ws, account, (dataset, week)).await? {}
+        Ok(())
+    }
+
+    /// Deletes a page of the segments of a week. Returns whether there were any.
+    pub(crate) async fn delete_facts(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        (dataset, week): (Dataset, IsoWeek),
+    ) -> Result<bool, StoreError> {
+        let keys = self.list_keys(&key::fact_partition(ws, account, dataset, week), "", None).await?;
+        // One by one: the sizes of the items count for a transaction, even where it deletes them.
+        for key in &keys {
+            self.client.delete_item().table_name(&*self.name).set_key(Some(key.attributes())).send().await?;
+        }
+        Ok(!keys.is_empty())
+    }
+}
+
+impl Lease {
+    /// Returns the number of bits to begin with: those of the day itself, or of its neighbours. They never shrink, so that
+    /// a day which is measured again stays in its slots.
+    fn bits(&self, day: Date, level: BlockLevel) -> u8 {
+        let manifest = &self.chunk.manifest;
+        let bits = |entry: &DayEntry| entry.part(level, Segment::Core).map_or(0, |part| part.bits);
+        match manifest.day(day).filter(|entry| !entry.parts.is_empty()) {
+            Some(entry) => bits(entry),
+            None => manifest.days.values().map(bits).max().unwrap_or(0),
+        }
+    }
+}
+
+/// Encodes rows with as many bits as keep every segment small enough.
+fn encode(rows: &Rows, bits: u8, max_bytes: usize) -> Result<(u8, Vec<Option<EncodedShard>>), StoreError> {
+    for bits in bits..=MAX_BITS {
+        let shards = rows.encode(bits)?;
+        let fits = |segment: &EncodedSegment| segment.data.len() <= max_bytes;
+        if shards.iter().flatten().all(|shard| fits(&shard.core) && shard.detail.as_ref().is_none_or(fits)) {
+            return Ok((bits, shards));
+        }
+    }
+    Err(StoreError::Internal("the rows of one day are too many to be stored".to_owned()))
 }

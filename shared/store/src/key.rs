@@ -12,6 +12,7 @@
 //! - the state of the platforms' quotas, which belong to the app and the ad account, and the versions that an app is
 //!   served by.
 
+use domain::dataset::Dataset;
 use domain::date::IsoWeek;
 use domain::entity::Level;
 use domain::id::{
@@ -19,6 +20,7 @@ use domain::id::{
 };
 use domain::platform::Platform;
 use domain::tenant::Tenant;
+use facts::{BlockLevel, Segment};
 use jiff::civil::Date;
 
 use crate::limit_scope::LimitScope;
@@ -47,9 +49,9 @@ pub fn account_partition(workspace: &Tenant, account: &AdAccountId) -> String {
     format!("WS#{workspace}#{account}")
 }
 
-/// Returns the partition of one ad account's facts of one level.
-pub fn fact_partition(workspace: &Tenant, account: &AdAccountId, level: Level) -> String {
-    format!("WS#{workspace}#{account}#FACT#{level}")
+/// Returns the partition of one ad account's facts of one week, which spreads those of a large account.
+pub fn fact_partition(workspace: &Tenant, account: &AdAccountId, dataset: Dataset, week: IsoWeek) -> String {
+    format!("WS#{workspace}#{account}#FACTS#{}#{week}", dataset.name)
 }
 
 /// Returns the partition of one rule's decisions.
@@ -185,19 +187,55 @@ pub fn entity(ws: &Tenant, account: &AdAccountId, level: Level, id: &EntityId) -
     key(account_partition(ws, account), format!("ENTITY#{level}#{id}"))
 }
 
-/// Builds the key of a chunk.
-pub fn chunk(ws: &Tenant, account: &AdAccountId, week: IsoWeek) -> Key {
-    key(account_partition(ws, account), format!("CHUNK#{week}"))
+/// Builds the key of a chunk. Weeks sort as text because they have a fixed width.
+pub fn chunk(ws: &Tenant, account: &AdAccountId, dataset: Dataset, week: IsoWeek) -> Key {
+    key(account_partition(ws, account), format!("{CHUNK_PREFIX}{}#{week}", dataset.name))
+}
+
+/// Prefix of the sort keys of chunks.
+pub const CHUNK_PREFIX: &str = "CHUNK#";
+
+/// Returns the dataset and week of a chunk's sort key.
+pub fn parse_chunk(sk: &str) -> Option<(Dataset, IsoWeek)> {
+    let (name, week) = sk.strip_prefix(CHUNK_PREFIX)?.split_once('#')?;
+    let dataset = Dataset::ALL.into_iter().find(|dataset| dataset.name == name)?;
+    Some((dataset, week.parse().ok()?))
+}
+
+/// Where a segment of a block of facts is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SegmentPlace {
+    /// Level of its rows.
+    pub level: BlockLevel,
+    /// Which segment.
+    pub segment: Segment,
+    /// Day of its rows.
+    pub day: Date,
+    /// Number of bits that tell the day's shards apart.
+    pub bits: u8,
+    /// The shard.
+    pub shard: usize,
+    /// Which of the two slots, between which generations alternate.
+    pub slot: u8,
+}
+
+impl SegmentPlace {
+    /// Returns the sort key, inside the partition of its week.
+    pub fn sort_key(&self) -> String {
+        let Self { level, segment, day, bits, shard, slot } = self;
+        let slot = if *slot == 0 { 'a' } else { 'b' };
+        format!("{}#{}#{day}#{bits}.{shard:03}#{slot}", level.as_str(), segment.as_str())
+    }
+}
+
+/// Builds the key of a segment of a block of facts.
+pub fn segment(ws: &Tenant, account: &AdAccountId, dataset: Dataset, place: &SegmentPlace) -> Key {
+    key(fact_partition(ws, account, dataset, IsoWeek::of(place.day)), place.sort_key())
 }
 
 /// Builds the key of a campaign's scheduled activation.
 pub fn schedule(ws: &Tenant, account: &AdAccountId, campaign: &EntityId) -> Key {
     key(account_partition(ws, account), format!("SCHEDULE#{campaign}"))
-}
-
-/// Builds the key of one entity's metrics of one week. Weeks sort as text because they have a fixed width.
-pub fn fact(ws: &Tenant, account: &AdAccountId, level: Level, week: IsoWeek, id: &EntityId) -> Key {
-    key(fact_partition(ws, account, level), format!("{week}#{id}"))
 }
 
 /// Builds the key of a decision: at most one per rule, entity and day.
@@ -325,9 +363,16 @@ mod tests {
         let (a, b) = (tenant("a").unwrap(), tenant("ab").unwrap());
         let act = "act_1".parse().unwrap();
         assert_ne!(account_partition(&a, &act), account_partition(&b, &act));
-        assert_eq!(
-            fact(&a, &act, Level::Ad, "2026-W05".parse().unwrap(), &"9".parse().unwrap()),
-            Key { pk: "WS#a#act_1#FACT#ad".into(), sk: "2026-W05#9".into() }
-        );
+        let place = SegmentPlace {
+            level: BlockLevel::Ad,
+            segment: Segment::Detail,
+            day: jiff::civil::date(2026, 11, 18),
+            bits: 3,
+            shard: 5,
+            slot: 1,
+        };
+        let pk = "WS#a#act_1#FACTS#ad_day#2026-W47".to_owned();
+        let sk = "ad#detail#2026-11-18#3.005#b".to_owned();
+        assert_eq!(segment(&a, &act, Dataset::AD_DAY, &place), Key { pk, sk });
     }
 }

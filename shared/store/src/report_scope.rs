@@ -1,14 +1,18 @@
 //! What reported metrics are about: an ad account, its currency and time zone, a range of days, and what is missing.
 
+use domain::Error;
+use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
 use domain::id::AdAccountId;
 use domain::money::Currency;
 use domain::tenant::Tenant;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::account::AdAccount;
-use crate::table::{StoreError, Table};
+use crate::chunk::ChunkState;
+use crate::table::Table;
 
 /// What the metrics of a response are about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,8 +28,36 @@ pub struct ReportScope {
     pub since: Date,
     /// Last day, included.
     pub until: Date,
-    /// Weeks of the range that are not stored completely: their numbers are missing or partial.
-    pub incomplete_weeks: Vec<IsoWeek>,
+    /// When the last measured day of the range was measured; absent while none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
+    /// Days whose numbers are missing or may still grow. Every other day was measured after its end.
+    pub incomplete_days: Vec<IncompleteDays>,
+}
+
+/// Consecutive days whose numbers are not complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct IncompleteDays {
+    /// The first of them.
+    pub since: Date,
+    /// The last of them.
+    pub until: Date,
+    /// Why.
+    pub state: IncompleteState,
+}
+
+/// Why the numbers of a day are not complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum IncompleteState {
+    /// Measured before the day had ended, as today always is.
+    Partial,
+    /// Not measured yet.
+    Pending,
+    /// Not measured, and no measurement is planned: it failed, was never requested, or the day has not begun.
+    Unavailable,
 }
 
 impl Table {
@@ -35,14 +67,36 @@ impl Table {
         workspace: &Tenant,
         account: &AdAccount,
         range: DateRange,
-    ) -> Result<ReportScope, StoreError> {
+    ) -> Result<ReportScope, Error> {
+        let chunks = self.chunks_of(workspace, &account.id, Dataset::AD_DAY, range).await?;
+        let (mut as_of, mut incomplete_days) = (None, Vec::<IncompleteDays>::new());
+        for day in range.days_within(range) {
+            let chunk = chunks.iter().find(|chunk| chunk.week == IsoWeek::of(day));
+            let measured_at = chunk.and_then(|chunk| chunk.measured_at(day));
+            as_of = measured_at.or(as_of);
+            let state = match measured_at {
+                Some(measured_at) if measured_at >= account.end_of(day)? => continue,
+                Some(_) => IncompleteState::Partial,
+                None if chunk.is_some_and(|chunk| chunk.state != ChunkState::Failed && chunk.is_due(day)) => {
+                    IncompleteState::Pending
+                }
+                None => IncompleteState::Unavailable,
+            };
+            match incomplete_days.last_mut() {
+                Some(days) if days.state == state && days.until.tomorrow().ok() == Some(day) => {
+                    days.until = day
+                }
+                _ => incomplete_days.push(IncompleteDays { since: day, until: day, state }),
+            }
+        }
         Ok(ReportScope {
             ad_account: account.id.clone(),
             currency: account.currency,
             timezone: account.timezone.clone(),
             since: range.since,
             until: range.until,
-            incomplete_weeks: self.incomplete_weeks(workspace, &account.id, range).await?,
+            as_of,
+            incomplete_days,
         })
     }
 }

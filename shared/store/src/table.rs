@@ -76,7 +76,7 @@ pub struct Table {
     pub(crate) client: Client,
     pub(crate) name: Arc<str>,
     /// Whether reads see every write that was acknowledged before them.
-    is_consistent: bool,
+    pub(crate) is_consistent: bool,
 }
 
 /// A condition of a write: an expression with its values.
@@ -145,6 +145,12 @@ impl Table {
     #[must_use]
     pub fn eventually_consistent(&self) -> Self {
         Self { is_consistent: false, ..self.clone() }
+    }
+
+    /// Returns the table for reads that see every write that was acknowledged before them.
+    #[must_use]
+    pub(crate) fn consistent(&self) -> Self {
+        Self { is_consistent: true, ..self.clone() }
     }
 
     /// Creates the table, unless it exists: two string keys, on-demand billing, `expires` as time to live.
@@ -217,7 +223,11 @@ impl Table {
         self.put_item(item, condition).await
     }
 
-    async fn put_item(&self, item: Item, condition: Option<ConditionExpression>) -> Result<(), StoreError> {
+    pub(crate) async fn put_item(
+        &self,
+        item: Item,
+        condition: Option<ConditionExpression>,
+    ) -> Result<(), StoreError> {
         let mut put = self.client.put_item().table_name(&*self.name).set_item(Some(item));
         if let Some(condition) = condition {
             put = put

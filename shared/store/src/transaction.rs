@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::error::BuildError;
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use serde::Serialize;
 
 use crate::key::Key;
@@ -27,22 +27,6 @@ impl Table {
                 done => return done.map(drop),
             }
         }
-    }
-
-    /// Builds a condition on an item that the transaction does not write.
-    pub(crate) fn check_action(
-        &self,
-        key: &Key,
-        condition: ConditionExpression,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let mut check = ConditionCheck::builder()
-            .table_name(&*self.name)
-            .set_key(Some(key.attributes()))
-            .condition_expression(condition.expression);
-        for (name, value) in condition.values {
-            check = check.expression_attribute_values(name, value);
-        }
-        Ok(TransactWriteItem::builder().condition_check(check.build()?).build())
     }
 
     pub(crate) fn put_action<T: Serialize>(

@@ -22,7 +22,7 @@ pub enum TelemetryMetric {
     DeadLettered,
     /// Webhooks with a missing or wrong signature.
     SignatureFailures,
-    /// Fact items written.
+    /// Segments of facts written.
     FactsWritten,
     /// HTTP calls to the Graph API, retries included.
     GraphCalls,

@@ -130,7 +130,7 @@ async fn check_correlation(environment: &TestEnvironment, api: &ApiClient) -> an
     );
     let written: u64 = chunks.iter().filter_map(|chunk| chunk["FactsWritten"].as_u64()).sum();
     let progress = environment.progress(api).await?;
-    ensure!(progress["facts"]["items_written"] == written, "{written} facts in the lines, {progress}");
+    ensure!(progress["facts"]["segments_written"] == written, "{written} facts in the lines, {progress}");
     Ok(())
 }
 

@@ -107,10 +107,13 @@ fn each_role_allows_exactly_the_recorded_calls_of_its_function() {
     assert_eq!(violations(&Template::parse(&text).unwrap(), &recorded), Violations::new());
     // One action too few, one too many, one on another resource.
     for (sound, broken) in [
-        ("[dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem]", "[dynamodb:GetItem, dynamodb:Query]"),
         (
-            "[dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem]",
-            "[dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem, dynamodb:PutItem]",
+            "[dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:UpdateItem]",
+            "[dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query]",
+        ),
+        (
+            "[dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:UpdateItem]",
+            "[dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:UpdateItem, dynamodb:PutItem]",
         ),
         ("- !GetAtt EvaluateRulesDeadLetters.Arn", "- !GetAtt SyncEntitiesDeadLetters.Arn"),
         ("Action: scheduler:DeleteSchedule", "Action: [scheduler:CreateSchedule, scheduler:DeleteSchedule]"),

@@ -209,8 +209,14 @@ fn every_permission_is_a_single_action_on_a_single_resource() {
             violations
         },
         &[
-            ("[dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem]", "[dynamodb:*]"),
-            ("[dynamodb:GetItem, dynamodb:Query, dynamodb:UpdateItem]", "[dynamodb:GetItem, dynamodb:Scan]"),
+            (
+                "[dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:UpdateItem]",
+                "[dynamodb:*]",
+            ),
+            (
+                "[dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:UpdateItem]",
+                "[dynamodb:GetItem, dynamodb:Scan]",
+            ),
             ("Resource: !GetAtt Table.Arn", "Resource: '*'"),
             ("schedule/${Schedules}/*'", "schedule/*'"),
             ("      Role: !GetAtt WebhookIngestRole.Arn\n", ""),

@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use connector::{Connector, token_context};
 use domain::Error;
+use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
 use domain::entity::Level;
 use domain::id::AdAccountId;
 use domain::job::{Job, SyncCause};
 use domain::tenant::Tenant;
+use facts::{BlockLevel, Grouping, Sums};
 use futures_util::future::join_all;
 use graph_api::{Graph, GraphConfig, Time};
 use graph_sim::{
@@ -31,6 +33,7 @@ use runtime::{Clock, Host, SessionVerifier};
 use store::account::AdAccount;
 use store::chunk::ChunkState;
 use store::connection::{Connection, ConnectionState};
+use store::fact_reader::FactSelection;
 use sync_entities::SyncEntities;
 use sync_metrics_chunk::SyncMetricsChunk;
 
@@ -280,11 +283,23 @@ impl Fixture {
             let objects: Vec<_> = objects.into_iter().map(|stored| (stored.entity, stored.hidden)).collect();
             all += &format!("{objects:?}\n");
         }
-        for level in [Level::Account, Level::Campaign, Level::AdSet, Level::Ad] {
-            let days = DateRange::ending(TODAY, 12);
-            let mut facts = table.facts(workspace, &self.account, level, days).await.unwrap();
-            facts.sort_by(|a, b| (a.week, a.id.as_str()).cmp(&(b.week, b.id.as_str())));
-            all += &format!("{facts:?}\n");
+        let (dataset, range) = (Dataset::AD_DAY, DateRange::ending(TODAY, 12));
+        for level in BlockLevel::ALL {
+            let with_detail = level == BlockLevel::Ad;
+            let selection = FactSelection { dataset, range, level, with_detail, only: None };
+            let mut reader = table.read_facts(workspace, &self.account, selection).await.unwrap();
+            while let Some(blocks) = reader.next().await.unwrap() {
+                let mut sums = Sums::new(Grouping { level: Level::Campaign, by_day: true });
+                for block in blocks.decode().map(Result::unwrap) {
+                    if with_detail {
+                        all += &format!("{:?}\n", block.to_rows(blocks.day).unwrap());
+                    }
+                    sums.add(blocks.day, &block, |_, _| true).unwrap();
+                }
+                for (number, group) in sums.groups().iter().enumerate() {
+                    all += &format!("{group:?} {:?}\n", sums.measures(number).unwrap());
+                }
+            }
         }
         SyncResult::Complete(all)
     }

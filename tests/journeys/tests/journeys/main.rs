@@ -19,6 +19,7 @@ mod deauthorization;
 mod defaults;
 mod discovery;
 mod entity_sync;
+mod fact_schedules;
 mod faults;
 mod front_end_login;
 mod health;

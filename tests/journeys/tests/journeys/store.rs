@@ -1,10 +1,17 @@
 //! Guarantees of the table, on the embedded DynamoDB.
 
+use std::collections::HashSet;
+use std::ops::Range;
+
 use auth_meta::rotation::{Rotation, RotationStatus};
+use domain::dataset::Dataset;
+use domain::date::{DateRange, IsoWeek};
 use domain::entity::{Entity, Level};
-use domain::job::WebhookChange;
-use domain::metrics::{DayFacts, Measures};
+use domain::id::EntityId;
+use domain::job::{Job, WebhookChange};
+use domain::metrics::{DayFacts, InsightsRow, Measures};
 use domain::platform::Platform;
+use facts::{BlockLevel, Grouping, Rows};
 use jiff::{SignedDuration, Timestamp};
 use journeys::{Scenario, TODAY};
 use local::cloud::Cloud;
@@ -12,71 +19,111 @@ use local::data::Data;
 use local::tenant::tenant;
 use runtime::Clock;
 use runtime::env::Env;
+use rust_decimal::Decimal;
 use store::StoreError;
-use store::chunk::{ChunkState, Lease, LeaseAttempt, RunTotals};
+use store::chunk::{Chunk, ChunkState, DayGaps, Lease, LeaseAttempt, RunTotals};
 use store::entity::{StoredEntity, UpsertResult};
-use store::fact::{FactChange, WeekFacts};
+use store::fact::{MeasuredDay, PublishedDay};
+use store::fact_reader::{FactSelection, SumQuery};
 use store::inbox::Claim;
 
-fn facts(week: domain::date::IsoWeek, impressions: u64) -> FactChange {
-    let measures = Measures { impressions, ..Measures::default() };
-    let day = DayFacts {
-        day: week.range().since,
-        measures,
-        reach: None,
-        frequency: None,
-        attribution_setting: None,
-    };
-    FactChange::Put(WeekFacts {
-        level: Level::Ad,
-        id: "7".parse().unwrap(),
-        campaign_id: None,
-        adset_id: None,
-        week,
-        days: vec![day],
-    })
+use crate::crash::table_items;
+
+/// A day's rows: these ads, each with so many impressions.
+fn rows(ads: Range<u64>, impressions: u64) -> Rows {
+    let mut rows = Rows::new(BlockLevel::Ad);
+    for ad in ads {
+        let id = |n: u64| n.to_string().parse().unwrap();
+        let measures = Measures {
+            impressions,
+            actions: [("lead".to_owned(), (impressions * ad).into())].into(),
+            ..Measures::default()
+        };
+        let facts =
+            DayFacts { day: TODAY, measures, reach: None, frequency: None, attribution_setting: None };
+        rows.push(&InsightsRow {
+            ad: id(ad),
+            adset: id(50_000 + ad / 3),
+            campaign: id(60_000 + ad / 12),
+            facts,
+        });
+    }
+    rows
+}
+
+async fn publish(scenario: &Scenario, lease: &mut Lease, rows: &Rows) -> Result<PublishedDay, StoreError> {
+    let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
+    let measured_at = scenario.system.clock.now();
+    let day = MeasuredDay { day: TODAY, measured_at, rows, gaps: DayGaps::default() };
+    scenario.system.table.publish_day(&ws, &act, lease, day).await
+}
+
+/// Returns what is stored of today: the rows of ads, and the impressions of all campaigns.
+async fn stored(scenario: &Scenario, only: Option<&HashSet<EntityId>>) -> (Vec<InsightsRow>, u64) {
+    let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
+    let range = DateRange { since: TODAY, until: TODAY };
+    let (dataset, level) = (Dataset::AD_DAY, BlockLevel::Ad);
+    let selection = FactSelection { dataset, range, level, with_detail: true, only };
+    let mut reader = scenario.system.table.read_facts(&ws, &act, selection).await.unwrap();
+    let mut rows = Vec::new();
+    while let Some(blocks) = reader.next().await.unwrap() {
+        for block in blocks.decode() {
+            rows.extend(block.unwrap().to_rows(blocks.day).unwrap());
+        }
+    }
+    let grouping = Grouping { level: Level::Account, by_day: false };
+    let query = SumQuery { dataset, range, grouping, with_detail: false, ids: None };
+    let sums = scenario.system.table.sum_facts(&ws, &act, &query).await.unwrap();
+    let account = sums.find(None, None).map(|group| sums.measures(group).unwrap());
+    (rows, account.map_or(0, |account| account.impressions))
+}
+
+async fn plan(scenario: &Scenario) -> Chunk {
+    let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
+    let today = DateRange { since: TODAY, until: TODAY };
+    let chunk = (Dataset::AD_DAY, IsoWeek::of(TODAY));
+    scenario.system.table.plan_chunk(&ws, &act, chunk, today, scenario.system.clock.now()).await.unwrap()
 }
 
 async fn acquire_lease(scenario: &Scenario, now: Timestamp) -> LeaseAttempt {
     let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
-    let week = domain::date::IsoWeek::of(TODAY);
     let until = now + SignedDuration::from_mins(3);
-    scenario.system.table.lease_chunk(&ws, &act, week, now, until).await.unwrap()
+    let chunk = (Dataset::AD_DAY, IsoWeek::of(TODAY));
+    scenario.system.table.lease_chunk(&ws, &act, chunk, now, until).await.unwrap()
 }
 
 fn expect_lease(result: LeaseAttempt) -> Lease {
     match result {
-        LeaseAttempt::Acquired(lease) => lease,
+        LeaseAttempt::Acquired(lease) => *lease,
         other => panic!("not leased: {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_worker_that_lost_its_lease_can_write_nothing() {
+async fn a_worker_that_lost_its_lease_can_publish_nothing() {
     let scenario = Scenario::start().await.unwrap();
     let table = &scenario.system.table;
     let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
-    let week = domain::date::IsoWeek::of(TODAY);
     let now = scenario.system.clock.now();
     assert!(matches!(acquire_lease(&scenario, now).await, LeaseAttempt::NotNeeded), "never planned");
-    table.plan_chunk(&ws, &act, week).await.unwrap();
+    plan(&scenario).await;
 
-    let slow = expect_lease(acquire_lease(&scenario, now).await);
+    let mut slow = expect_lease(acquire_lease(&scenario, now).await);
     assert!(matches!(acquire_lease(&scenario, now).await, LeaseAttempt::Held { .. }));
     let later = now + SignedDuration::from_mins(4);
-    let quick = expect_lease(acquire_lease(&scenario, later).await);
-    table.write_facts(&ws, &act, week, &quick, &[facts(week, 200)]).await.unwrap();
+    let mut quick = expect_lease(acquire_lease(&scenario, later).await);
+    publish(&scenario, &mut quick, &rows(7..8, 200)).await.unwrap();
     assert_eq!(table.complete_chunk(&quick, &RunTotals::default(), later).await.unwrap(), ChunkState::Done);
 
     // The slow worker continues with what it fetched long ago.
-    let stale = table.write_facts(&ws, &act, week, &slow, &[facts(week, 100)]).await;
+    let stale = publish(&scenario, &mut slow, &rows(7..8, 100)).await;
     assert!(matches!(stale, Err(StoreError::Conflict)), "{stale:?}");
     assert!(matches!(table.record_chunk_progress(&slow, 1, later).await, Err(StoreError::Conflict)));
-    let late = table.complete_chunk(&slow, &RunTotals { rows: 5, ..RunTotals::default() }, later).await;
+    let late = table.complete_chunk(&slow, &RunTotals { pages: 5, ..RunTotals::default() }, later).await;
     assert!(matches!(late, Err(StoreError::Conflict)));
     table.release_chunk(&slow).await.unwrap();
-    let stored = table.facts(&ws, &act, Level::Ad, week.range()).await.unwrap();
-    assert_eq!(stored[0].days[0].measures.impressions, 200);
+    let (rows, of_campaigns) = stored(&scenario, None).await;
+    assert_eq!((rows[0].facts.measures.impressions, of_campaigns), (200, 200));
     assert_eq!(table.chunks(&ws, &act).await.unwrap()[0].state, ChunkState::Done);
     assert!(
         matches!(acquire_lease(&scenario, later).await, LeaseAttempt::NotNeeded),
@@ -86,44 +133,74 @@ async fn a_worker_that_lost_its_lease_can_write_nothing() {
 }
 
 #[tokio::test]
-async fn a_chunk_that_is_requested_again_during_a_run_is_planned_again_after_it() {
+async fn a_day_that_is_requested_again_during_a_run_is_measured_again_after_it() {
     let scenario = Scenario::start().await.unwrap();
     let table = &scenario.system.table;
-    let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
-    let week = domain::date::IsoWeek::of(TODAY);
     let now = scenario.system.clock.now();
-    table.plan_chunk(&ws, &act, week).await.unwrap();
-    let lease = expect_lease(acquire_lease(&scenario, now).await);
-    let planned = table.plan_chunk(&ws, &act, week).await.unwrap();
+    plan(&scenario).await;
+    let mut lease = expect_lease(acquire_lease(&scenario, now).await);
+    let planned = plan(&scenario).await;
     assert_eq!((planned.state, planned.requested), (ChunkState::Running, 2));
+    publish(&scenario, &mut lease, &rows(0..1, 1)).await.unwrap();
     assert_eq!(table.complete_chunk(&lease, &RunTotals::default(), now).await.unwrap(), ChunkState::Planned);
-    let second = expect_lease(acquire_lease(&scenario, now).await);
+    let mut second = expect_lease(acquire_lease(&scenario, now).await);
+    assert!(second.chunk.is_due(TODAY), "what was measured answers the first request only");
+    assert!(!second.chunk.is_due(TODAY.yesterday().unwrap()), "nobody asked for it");
+    publish(&scenario, &mut second, &rows(0..1, 1)).await.unwrap();
+    assert!(!second.chunk.is_due(TODAY));
     assert_eq!(table.complete_chunk(&second, &RunTotals::default(), now).await.unwrap(), ChunkState::Done);
     scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
-async fn more_changes_than_a_transaction_holds_are_all_written() {
+async fn what_a_run_left_of_a_deleted_account_is_deleted_by_its_message() {
+    let scenario = Scenario::start().await.unwrap();
+    plan(&scenario).await;
+    let mut lease = expect_lease(acquire_lease(&scenario, scenario.system.clock.now()).await);
+    publish(&scenario, &mut lease, &rows(0..3, 3)).await.unwrap();
+    let facts = async || {
+        let items = table_items(&scenario).await;
+        items.iter().filter(|item| item["pk"].as_s().unwrap().contains("#FACTS#")).count()
+    };
+    assert_eq!(facts().await, 3);
+    let (workspace, week) = (tenant("demo").unwrap(), IsoWeek::of(TODAY));
+    let job = Job::SyncChunk { workspace, ad_account: "act_9".parse().unwrap(), week };
+    scenario.system.host.queues.send(&[job]).await.unwrap();
+    scenario.system.runner.settle().await.unwrap();
+    assert_eq!(facts().await, 0);
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_day_of_more_rows_than_a_segment_holds_is_stored_in_shards_that_are_read_one_by_one() {
     let scenario = Scenario::start().await.unwrap();
     let table = &scenario.system.table;
     let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
-    let week = domain::date::IsoWeek::of(TODAY);
-    table.plan_chunk(&ws, &act, week).await.unwrap();
-    let lease = expect_lease(acquire_lease(&scenario, scenario.system.clock.now()).await);
-    let changes: Vec<_> = (0..250)
-        .map(|n| match facts(week, n) {
-            FactChange::Put(facts) => {
-                FactChange::Put(WeekFacts { id: n.to_string().parse().unwrap(), ..facts })
-            }
-            vanished => vanished,
-        })
-        .collect();
-    table.write_facts(&ws, &act, week, &lease, &changes).await.unwrap();
-    assert_eq!(table.facts(&ws, &act, Level::Ad, week.range()).await.unwrap().len(), 250);
-    let gone: Vec<_> =
-        (0..250).map(|n: u64| FactChange::Delete(Level::Ad, n.to_string().parse().unwrap())).collect();
-    table.write_facts(&ws, &act, week, &lease, &gone).await.unwrap();
-    assert!(table.facts(&ws, &act, Level::Ad, week.range()).await.unwrap().is_empty());
+    plan(&scenario).await;
+    let now = scenario.system.clock.now();
+    let small = Dataset { segment_bytes: 2_000, ..Dataset::AD_DAY };
+    let chunk = (small, IsoWeek::of(TODAY));
+    let lease = table.lease_chunk(&ws, &act, chunk, now, now + SignedDuration::from_mins(3)).await.unwrap();
+    let mut lease = expect_lease(lease);
+    let first = publish(&scenario, &mut lease, &rows(0..3_000, 3)).await.unwrap();
+    assert!(first.written > 8, "{first:?}");
+    let unchanged = publish(&scenario, &mut lease, &rows(0..3_000, 3)).await.unwrap();
+    assert_eq!(unchanged, PublishedDay { written: 0, unchanged: first.written });
+    let (all, of_campaigns) = stored(&scenario, None).await;
+    assert_eq!((all.len(), of_campaigns), (3_000, 9_000));
+    assert_eq!(
+        all.iter().map(|row| row.facts.measures.actions["lead"]).sum::<Decimal>(),
+        (3 * 2_999 * 1_500).into()
+    );
+    let one = HashSet::from(["17".parse().unwrap()]);
+    let (shard, _) = stored(&scenario, Some(&one)).await;
+    assert!(shard.len() < 1_500 && shard.iter().any(|row| row.ad.as_str() == "17"), "{}", shard.len());
+
+    // Rows vanish at the platform, then all of them.
+    publish(&scenario, &mut lease, &rows(0..10, 3)).await.unwrap();
+    assert_eq!(stored(&scenario, None).await.0.len(), 10);
+    publish(&scenario, &mut lease, &rows(0..0, 3)).await.unwrap();
+    assert_eq!(stored(&scenario, None).await, (Vec::new(), 0));
     scenario.finish().await.unwrap();
 }
 

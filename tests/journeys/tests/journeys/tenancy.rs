@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::id::MemberId;
 use domain::role::Role;
 use graph_sim::NewAccount;
@@ -17,6 +18,7 @@ use store::invitation::Invitation;
 
 use crate::audit::recorded;
 use crate::consent::log_in;
+use crate::crash::Item;
 
 /// The id for each parameter of a path.
 type Ids = BTreeMap<&'static str, String>;
@@ -114,8 +116,13 @@ impl TwoWorkspaces {
         let is_seal = |sk: &str| sk.starts_with("DIGEST#") || sk == "HEAD";
         let items = items.iter().filter(|item| !is_seal(item["sk"].as_s().unwrap()));
         let ours = items.filter(|item| item["pk"].as_s().unwrap().starts_with("WS#demo"));
-        let mut stored: Vec<_> =
-            ours.map(|item| from_item::<Value>(item.clone()).unwrap().to_string()).collect();
+        // JSON has no bytes.
+        let text = |(name, value): (&String, &AttributeValue)| match value {
+            AttributeValue::B(bytes) => (name.clone(), AttributeValue::S(format!("{bytes:?}"))),
+            value => (name.clone(), value.clone()),
+        };
+        let json = |item: &Item| from_item::<Value>(item.iter().map(text).collect()).unwrap().to_string();
+        let mut stored: Vec<_> = ours.map(json).collect();
         stored.sort();
         stored
     }

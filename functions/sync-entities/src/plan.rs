@@ -1,0 +1,105 @@
+//! Planning: which days are measured now. The older a day, the less often its numbers change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::Error;
+use domain::dataset::Dataset;
+use domain::date::{DateRange, IsoWeek, RESTATEMENT_WINDOW_DAYS};
+use domain::job::SyncCause;
+use domain::tenant::Tenant;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use store::account::AdAccount;
+use store::chunk::{Chunk, ChunkState};
+
+use crate::SyncEntities;
+
+/// How long the numbers of a day count as fresh, by its age in days; older days are not measured again.
+const FRESHNESS: [(i32, SignedDuration); 3] = [
+    (1, SignedDuration::ZERO),
+    (7, SignedDuration::from_hours(6)),
+    (RESTATEMENT_WINDOW_DAYS, SignedDuration::from_hours(24)),
+];
+
+/// By how much a schedule may come early: a day that becomes due minutes later is measured now.
+const TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
+
+impl SyncEntities {
+    /// Requests the days to measure now, and returns their weeks with those that were left unfinished. A person's request
+    /// asks for every day whose numbers Meta may restate.
+    pub(crate) async fn plan(
+        &self,
+        workspace: &Tenant,
+        account: &AdAccount,
+        cause: SyncCause,
+    ) -> Result<BTreeSet<IsoWeek>, Error> {
+        let table = &self.connector.table;
+        let now = self.host.clock.now();
+        let today = account.today(now)?;
+        let known = table.chunks(workspace, &account.id).await?;
+        let known: BTreeMap<IsoWeek, Chunk> = known
+            .into_iter()
+            .filter(|chunk| chunk.dataset == Dataset::AD_DAY)
+            .map(|chunk| (chunk.week, chunk))
+            .collect();
+        let failed = known.values().filter(|chunk| chunk.state == ChunkState::Failed).map(|chunk| chunk.week);
+        let unfinished = |chunk: &&Chunk| matches!(chunk.state, ChunkState::Planned | ChunkState::Running);
+        let mut weeks: BTreeSet<IsoWeek> =
+            known.values().filter(unfinished).map(|chunk| chunk.week).collect();
+        for week in
+            IsoWeek::backfill(today).chain(IsoWeek::restated(today)).chain(failed).collect::<BTreeSet<_>>()
+        {
+            let chunk = known.get(&week);
+            let days = DateRange { since: week.range().since, until: week.range().until.min(today) };
+            let is_due = |day: &Date| {
+                let measured_at = chunk.and_then(|chunk| chunk.measured_at(*day));
+                let is_lacking = chunk.is_some_and(|chunk| {
+                    chunk.state == ChunkState::Failed && chunk.is_due(*day)
+                        || !chunk.unreadable_rows(*day).is_empty()
+                });
+                is_due(*day, today, measured_at, now, is_lacking || cause == SyncCause::Request)
+            };
+            let mut due = days.days_within(days).filter(is_due);
+            let Some(first) = due.next() else { continue };
+            let due = DateRange { since: first, until: due.last().unwrap_or(first) };
+            table.plan_chunk(workspace, &account.id, (Dataset::AD_DAY, week), due, now).await?;
+            weeks.insert(week);
+        }
+        Ok(weeks)
+    }
+}
+
+/// Returns whether a day is to be measured; one that is wanted is, as long as its numbers may change.
+fn is_due(day: Date, today: Date, measured_at: Option<Timestamp>, now: Timestamp, is_wanted: bool) -> bool {
+    let Some(measured_at) = measured_at else { return true };
+    let age = (today - day).get_days();
+    match FRESHNESS.iter().find(|(up_to, _)| age <= *up_to) {
+        Some((_, freshness)) => is_wanted || now.duration_since(measured_at) + TOLERANCE >= *freshness,
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan;
+    use jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn the_older_a_day_the_less_often_it_is_measured() {
+        let (today, now): (Date, Timestamp) = (date(2026, 11, 20), "2026-11-20T12:00:00Z".parse().unwrap());
+        let due = |age: i32, hours: i64, is_wanted| {
+            let measured_at = now - SignedDuration::from_hours(hours);
+            is_due(today.saturating_sub(age.days()), today, Some(measured_at), now, is_wanted)
+        };
+        for (age, hours) in [(0, 0), (1, 1), (2, 6), (7, 6), (8, 24), (28, 24)] {
+            assert!(due(age, hours, false), "day {age} after {hours} hours");
+        }
+        for (age, hours) in [(2, 5), (7, 5), (8, 23), (28, 20), (29, 900)] {
+            assert!(!due(age, hours, false), "day {age} after {hours} hours");
+            assert_eq!(due(age, hours, true), age <= 28, "day {age}, requested by a person");
+        }
+        assert!(is_due(date(2026, 1, 1), today, None, now, false), "never measured");
+    }
+}

@@ -1,0 +1,258 @@
+//! Which column holds which measure.
+
+use domain::metrics::{DayFacts, InsightsRow, Measures};
+use jiff::civil::Date;
+use rust_decimal::prelude::ToPrimitive;
+use rust_decimal::{Decimal, RoundingStrategy};
+
+use crate::FactsError;
+use crate::block::{Block, Segment};
+use crate::rows::{Rows, Value};
+
+/// Prefixes of the columns of the detail segment: counts and values by action type, conversions by window.
+const ACTIONS: &str = "a/";
+const ACTION_VALUES: &str = "v/";
+const WINDOWS: &str = "w/";
+
+/// Says that a row has no frequency although it has a reach.
+const NO_FREQUENCY: &str = "no_frequency";
+
+/// Decimal places of a frequency. Recorded rows have impressions / reach rounded to them, but for one in 769.
+const FREQUENCY_PLACES: u32 = 6;
+
+/// Returns the segment that has a column.
+pub(crate) fn segment_of(name: &str) -> Segment {
+    let is_detail = [ACTIONS, ACTION_VALUES, WINDOWS].iter().any(|prefix| name.starts_with(prefix));
+    if is_detail { Segment::Detail } else { Segment::Core }
+}
+
+/// Returns whether the numbers of a column may be summed over objects and days.
+pub(crate) fn is_additive(name: &str) -> bool {
+    !matches!(name, "reach" | "frequency" | NO_FREQUENCY | "attribution_setting")
+}
+
+fn computed_frequency(impressions: u64, reach: Option<u64>) -> Option<Decimal> {
+    let ratio = Decimal::from(impressions).checked_div(Decimal::from(reach?))?;
+    Some(ratio.round_dp_with_strategy(FREQUENCY_PLACES, RoundingStrategy::MidpointAwayFromZero))
+}
+
+impl Rows {
+    /// Adds a row of the level ad.
+    pub fn push(&mut self, row: &InsightsRow) {
+        self.begin(vec![row.campaign.clone(), row.adset.clone(), row.ad.clone()]);
+        let DayFacts { measures, reach, frequency, attribution_setting, .. } = &row.facts;
+        let Measures { by_window, actions, action_values, .. } = measures;
+        let numbers = [
+            ("impressions", Some(measures.impressions.into())),
+            ("clicks", Some(measures.clicks.into())),
+            ("link_clicks", measures.link_clicks.map(Decimal::from)),
+            ("spend", Some(measures.spend)),
+            ("purchases", measures.purchases),
+            ("purchase_value", measures.purchase_value),
+            ("leads", measures.leads),
+            ("reach", reach.map(Decimal::from)),
+        ];
+        for (name, value) in numbers.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            self.put(name, Value::Number(value));
+        }
+        match (*frequency, computed_frequency(measures.impressions, *reach)) {
+            (frequency, computed) if frequency == computed => {}
+            (Some(frequency), _) => self.put("frequency", Value::Number(frequency)),
+            (None, _) => self.put(NO_FREQUENCY, Value::Number(Decimal::ONE)),
+        }
+        if let Some(setting) = attribution_setting {
+            self.put("attribution_setting", Value::Text(setting));
+        }
+        let mut name = String::new();
+        for (prefix, values) in [(ACTIONS, actions), (ACTION_VALUES, action_values)] {
+            for (action, value) in values {
+                name.clear();
+                name.extend([prefix, action]);
+                self.put(&name, Value::Number(*value));
+            }
+        }
+        for (window, conversions) in by_window {
+            let parts = [
+                ("/purchases", conversions.purchases),
+                ("/purchase_value", conversions.purchase_value),
+                ("/leads", conversions.leads),
+            ];
+            for (part, value) in parts.into_iter().filter_map(|(part, value)| Some((part, value?))) {
+                name.clear();
+                name.extend([WINDOWS, window, part]);
+                self.put(&name, Value::Number(value));
+            }
+        }
+    }
+}
+
+/// Sets the measure that a column holds. Columns that are none are left out.
+pub(crate) fn set_measure(measures: &mut Measures, name: &str, value: Decimal) {
+    match name {
+        "impressions" => measures.impressions = value.to_u64().unwrap_or_default(),
+        "clicks" => measures.clicks = value.to_u64().unwrap_or_default(),
+        "link_clicks" => measures.link_clicks = value.to_u64(),
+        "spend" => measures.spend = value,
+        "purchases" => measures.purchases = Some(value),
+        "purchase_value" => measures.purchase_value = Some(value),
+        "leads" => measures.leads = Some(value),
+        _ => {
+            if let Some(action) = name.strip_prefix(ACTIONS) {
+                measures.actions.insert(action.to_owned(), value);
+            } else if let Some(action) = name.strip_prefix(ACTION_VALUES) {
+                measures.action_values.insert(action.to_owned(), value);
+            } else if let Some((window, part)) =
+                name.strip_prefix(WINDOWS).and_then(|name| name.rsplit_once('/'))
+            {
+                let conversions = measures.by_window.entry(window.to_owned()).or_default();
+                match part {
+                    "purchases" => conversions.purchases = Some(value),
+                    "purchase_value" => conversions.purchase_value = Some(value),
+                    "leads" => conversions.leads = Some(value),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// Returns a number of a column as a decimal without trailing zeros.
+pub(crate) fn decimal(value: i128, scale: u8, name: &str) -> Result<Decimal, FactsError> {
+    let number = Decimal::try_from_i128_with_scale(value, u32::from(scale));
+    Ok(number.map_err(|_| FactsError::TooLarge(name.to_owned()))?.normalize())
+}
+
+impl Block {
+    /// Returns the rows of a block of the level ad as they were pushed; trailing zeros of numbers are gone.
+    pub fn to_rows(&self, day: Date) -> Result<Vec<InsightsRow>, FactsError> {
+        use domain::entity::Level;
+        let mut rows = Vec::with_capacity(self.len());
+        for row in 0..self.len() {
+            let id = |level| {
+                self.id(row, level).cloned().ok_or(FactsError::Malformed("its rows are not those of ads"))
+            };
+            rows.push(InsightsRow {
+                ad: id(Level::Ad)?,
+                adset: id(Level::AdSet)?,
+                campaign: id(Level::Campaign)?,
+                facts: DayFacts {
+                    day,
+                    measures: Measures::default(),
+                    reach: None,
+                    frequency: None,
+                    attribution_setting: None,
+                },
+            });
+        }
+        let mut without_frequency = vec![false; rows.len()];
+        for (name, column, bytes) in self.columns() {
+            if column.is_text() {
+                column.for_each_text(bytes, self.len(), |row, text| {
+                    if name == "attribution_setting" {
+                        rows[row].facts.attribution_setting = Some(text.to_owned());
+                    }
+                })?;
+                continue;
+            }
+            column.for_each(bytes, self.len(), |row, value| {
+                let facts = &mut rows[row].facts;
+                let value = decimal(value, column.scale(), name)?;
+                match name {
+                    "reach" => facts.reach = value.to_u64(),
+                    "frequency" => facts.frequency = Some(value),
+                    NO_FREQUENCY => without_frequency[row] = true,
+                    _ => set_measure(&mut facts.measures, name, value),
+                }
+                Ok(())
+            })?;
+        }
+        for (row, without) in rows.iter_mut().zip(without_frequency) {
+            let facts = &mut row.facts;
+            if facts.frequency.is_none() && !without {
+                facts.frequency = computed_frequency(facts.measures.impressions, facts.reach);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use domain::metrics::Conversions;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) const DAY: Date = jiff::civil::date(2026, 11, 18);
+
+    /// A row of an ad that differs from every other ad's.
+    pub(crate) fn insights_row(ad: u64) -> InsightsRow {
+        let id = |n: u64| (120_210_000_000_000_001 + n * 10_000).to_string().parse().unwrap();
+        let measures =
+            Measures { impressions: 100 + ad, spend: Decimal::new(12_345, 2), ..Measures::default() };
+        let facts =
+            DayFacts { day: DAY, measures, reach: Some(80), frequency: None, attribution_setting: None };
+        InsightsRow { ad: id(ad), adset: id(1_000 + ad / 3), campaign: id(2_000 + ad / 6), facts }
+    }
+
+    fn known(range: std::ops::Range<i64>, scale: u32) -> impl Strategy<Value = Option<Decimal>> {
+        proptest::option::of(range.prop_map(move |n| Decimal::new(n, scale).normalize()))
+    }
+
+    prop_compose! {
+        fn conversions()(purchases in known(0..99, 0), purchase_value in known(0..99_999, 2), leads in known(1..9, 1)) -> Conversions {
+            Conversions { purchases, purchase_value, leads }
+        }
+    }
+
+    prop_compose! {
+        fn facts()(
+            (impressions, clicks, link_clicks) in (0u64..1 << 40, 0u64..9_999, proptest::option::of(0u64..99)),
+            spend in -5i64..9_999_999, purchases in known(0..99, 0), purchase_value in known(-9..99_999, 4),
+            leads in known(0..99, 0),
+            by_window in proptest::collection::btree_map("[17]d_(click|view)", conversions(), 0..3),
+            actions in proptest::collection::btree_map("lead|purchase|offsite[a-c]|\u{e9}/x", 0i64..999, 0..4),
+            values in proptest::collection::btree_map("purchase|omni_purchase", -9i64..99_999, 0..2),
+            reach in proptest::option::of(0u64..5_000), frequency in known(0..9_999_999, 6), computed in any::<bool>(),
+            attribution_setting in proptest::option::of("(7d_click|1d_view|)"),
+        ) -> DayFacts {
+            // An empty set of conversions says nothing, and is not stored.
+            let by_window = by_window.into_iter().filter(|(_, conversions)| *conversions != Conversions::default());
+            let numbers = |values: BTreeMap<String, i64>| {
+                values.into_iter().map(|(action, value)| (action, Decimal::new(value, 2).normalize())).collect()
+            };
+            let measures = Measures {
+                impressions, clicks, link_clicks, purchases, purchase_value, leads,
+                spend: Decimal::new(spend, 2).normalize(),
+                by_window: by_window.collect(),
+                actions: numbers(actions),
+                action_values: numbers(values),
+            };
+            let frequency = if computed { computed_frequency(impressions, reach) } else { frequency };
+            DayFacts { day: DAY, measures, reach, frequency, attribution_setting }
+        }
+    }
+
+    /// Rows of different ads, sorted by their ids.
+    pub(crate) fn rows() -> impl Strategy<Value = Vec<InsightsRow>> {
+        let odd = |id: u64| id.is_multiple_of(7);
+        let id = move |n: u64| {
+            let id =
+                if odd(n) { format!("urn:li:{n}") } else { (120_210_000_000_000_001 + n * 30).to_string() };
+            id.parse().unwrap()
+        };
+        proptest::collection::btree_map(0u64..400, facts(), 0..30).prop_map(move |facts| {
+            let row = |(ad, facts)| InsightsRow {
+                ad: id(ad),
+                adset: id(1_000 + ad / 3),
+                campaign: id(2_001 + ad / 9),
+                facts,
+            };
+            let mut rows: Vec<InsightsRow> = facts.into_iter().map(row).collect();
+            rows.sort_by(|a, b| a.ad.cmp(&b.ad));
+            rows
+        })
+    }
+}

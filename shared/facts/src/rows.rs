@@ -1,0 +1,292 @@
+//! Rows on their way into blocks: collected as they are read, in a fraction of the memory of the rows themselves.
+
+use std::collections::HashMap;
+
+use domain::id::EntityId;
+use rust_decimal::Decimal;
+
+use crate::FactsError;
+use crate::block::{EncodedSegment, Segment, encode_core, encode_detail};
+use crate::column::{encode_numbers, encode_texts};
+use crate::level::BlockLevel;
+use crate::measures::{is_additive, segment_of};
+use crate::objects::{Objects, Path, sort_key};
+use crate::shard::shard_of;
+
+/// The rows of one level and day. Of a row that comes again, the last one counts.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    level: BlockLevel,
+    rows: Vec<Row>,
+    cells: Vec<Cell>,
+    columns: Vec<ColumnName>,
+    column_numbers: HashMap<String, u16>,
+    row_numbers: HashMap<EntityId, usize>,
+}
+
+#[derive(Debug, Clone)]
+struct Row {
+    path: Path,
+    cells: std::ops::Range<usize>,
+}
+
+/// A known value of a row. A text is the number of one of its column's.
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    column: u16,
+    value: Decimal,
+}
+
+#[derive(Debug, Clone)]
+struct ColumnName {
+    name: String,
+    /// The texts so far, of a column of texts.
+    texts: Option<Vec<String>>,
+}
+
+/// A value that is put into a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Value<'a> {
+    Number(Decimal),
+    Text(&'a str),
+}
+
+/// The segments of a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedShard {
+    /// The core segment.
+    pub core: EncodedSegment,
+    /// The detail segment; `None` at levels that have none.
+    pub detail: Option<EncodedSegment>,
+}
+
+impl Rows {
+    /// Creates an empty collection.
+    pub fn new(level: BlockLevel) -> Self {
+        Self {
+            level,
+            rows: Vec::new(),
+            cells: Vec::new(),
+            columns: Vec::new(),
+            column_numbers: HashMap::new(),
+            row_numbers: HashMap::new(),
+        }
+    }
+
+    /// Returns the number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Returns whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Returns whether there is a row about this object.
+    pub fn contains(&self, id: &EntityId) -> bool {
+        self.row_numbers.contains_key(id)
+    }
+
+    /// Begins a row; what is put follows. An earlier row about the same object is replaced.
+    pub(crate) fn begin(&mut self, path: Path) {
+        let row = Row { path, cells: self.cells.len()..self.cells.len() };
+        let last = row.path.last().cloned();
+        // Replaced in place, as the last one, so that what is put belongs to it.
+        if let Some(place) = last.as_ref().and_then(|id| self.row_numbers.remove(id)) {
+            self.rows.swap_remove(place);
+            if let Some(id) = self.rows.get(place).and_then(|moved| moved.path.last()) {
+                self.row_numbers.insert(id.clone(), place);
+            }
+        }
+        self.row_numbers.extend(last.map(|id| (id, self.rows.len())));
+        self.rows.push(row);
+    }
+
+    /// Puts a value into the row that was begun last. `name` and `more` are the parts of the column's name.
+    pub(crate) fn put(&mut self, name: &str, value: Value<'_>) {
+        let known = self.column_numbers.get(name).copied();
+        let column = known.unwrap_or_else(|| {
+            let number = self.columns.len() as u16;
+            let texts = matches!(value, Value::Text(_)).then(Vec::new);
+            self.columns.push(ColumnName { name: name.to_owned(), texts });
+            self.column_numbers.insert(name.to_owned(), number);
+            number
+        });
+        let value = match value {
+            Value::Number(number) => number,
+            Value::Text(text) => {
+                let texts = self.columns[usize::from(column)].texts.get_or_insert_default();
+                let known = texts.iter().position(|known| known == text);
+                Decimal::from(known.unwrap_or_else(|| {
+                    texts.push(text.to_owned());
+                    texts.len() - 1
+                }))
+            }
+        };
+        self.cells.push(Cell { column, value });
+        if let Some(row) = self.rows.last_mut() {
+            row.cells.end = self.cells.len();
+        }
+    }
+
+    /// Sums the ads of each campaign. What may not be summed is left out, and so is the detail.
+    pub fn roll_up(&self) -> Result<Self, FactsError> {
+        let is_summed = |column: &ColumnName| {
+            column.texts.is_none() && is_additive(&column.name) && segment_of(&column.name) == Segment::Core
+        };
+        let summed: Vec<bool> = self.columns.iter().map(is_summed).collect();
+        let mut sums: HashMap<&EntityId, HashMap<u16, Decimal>> = HashMap::new();
+        for row in &self.rows {
+            let Some(campaign) = row.path.first() else { continue };
+            let sums = sums.entry(campaign).or_default();
+            for cell in self.cells[row.cells.clone()].iter().filter(|cell| summed[usize::from(cell.column)]) {
+                let sum = sums.entry(cell.column).or_default();
+                let added = sum.checked_add(cell.value);
+                *sum = added.ok_or_else(|| {
+                    FactsError::TooLarge(self.columns[usize::from(cell.column)].name.clone())
+                })?;
+            }
+        }
+        let mut campaigns = Self::new(BlockLevel::Campaign);
+        for (campaign, sums) in sums {
+            campaigns.begin(vec![campaign.clone()]);
+            for (column, sum) in sums {
+                campaigns.put(&self.columns[usize::from(column)].name, Value::Number(sum));
+            }
+        }
+        Ok(campaigns)
+    }
+
+    /// Encodes the rows as `2^bits` shards; `None` for a shard without rows.
+    pub fn encode(&self, bits: u8) -> Result<Vec<Option<EncodedShard>>, FactsError> {
+        let mut shards: Vec<Vec<&Row>> = vec![Vec::new(); 1 << bits];
+        for row in &self.rows {
+            let shard = row.path.last().map_or(0, |id| shard_of(id, bits));
+            shards[shard].push(row);
+        }
+        let encode = |rows: Vec<&Row>| (!rows.is_empty()).then(|| self.encode_shard(rows)).transpose();
+        shards.into_iter().map(encode).collect()
+    }
+
+    fn encode_shard(&self, mut rows: Vec<&Row>) -> Result<EncodedShard, FactsError> {
+        rows.sort_by(|a, b| a.path.iter().map(sort_key).cmp(b.path.iter().map(sort_key)));
+        let (objects, object_of_row) = Objects::of(self.level.depth(), rows.iter().map(|row| &row.path));
+        let mut columns: Vec<Vec<(u32, Decimal)>> = vec![Vec::new(); self.columns.len()];
+        for (number, row) in rows.iter().enumerate() {
+            for cell in &self.cells[row.cells.clone()] {
+                columns[usize::from(cell.column)].push((number as u32, cell.value));
+            }
+        }
+        let mut order: Vec<usize> =
+            (0..columns.len()).filter(|column| !columns[*column].is_empty()).collect();
+        order.sort_by_key(|column| &self.columns[*column].name);
+        let encode = |segment: Segment| -> Result<(usize, Vec<u8>), FactsError> {
+            let (mut count, mut out) = (0, Vec::new());
+            for column in &order {
+                let ColumnName { name, texts } = &self.columns[*column];
+                if segment_of(name) != segment {
+                    continue;
+                }
+                let values = &columns[*column];
+                match texts {
+                    None => encode_numbers(&mut out, name, rows.len(), values)?,
+                    Some(texts) => {
+                        let text = |(row, index): &(u32, Decimal)| {
+                            let index = usize::try_from(index.mantissa()).unwrap_or_default();
+                            (*row, texts[index].as_str())
+                        };
+                        encode_texts(
+                            &mut out,
+                            name,
+                            rows.len(),
+                            &values.iter().map(text).collect::<Vec<_>>(),
+                        );
+                    }
+                }
+                count += 1;
+            }
+            Ok((count, out))
+        };
+        let (count, core) = encode(Segment::Core)?;
+        let (core, binding) = encode_core(&objects, &object_of_row, (count, &core))?;
+        let detail = match self.level {
+            BlockLevel::Campaign => None,
+            BlockLevel::Ad => {
+                let (count, detail) = encode(Segment::Detail)?;
+                Some(encode_detail(rows.len(), binding, (count, &detail))?)
+            }
+        };
+        Ok(EncodedShard { core, detail })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::metrics::InsightsRow;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Block;
+    use crate::measures::tests::{DAY, insights_row, rows};
+
+    fn collect(rows: &[InsightsRow]) -> Rows {
+        let mut collected = Rows::new(BlockLevel::Ad);
+        rows.iter().for_each(|row| collected.push(row));
+        collected
+    }
+
+    fn decode(shards: Vec<Option<EncodedShard>>) -> Vec<InsightsRow> {
+        let mut rows = Vec::new();
+        for shard in shards.into_iter().flatten() {
+            let detail = shard.detail.as_ref().map(|detail| &detail.data[..]);
+            rows.extend(Block::decode(&shard.core.data, detail).unwrap().to_rows(DAY).unwrap());
+        }
+        rows.sort_by(|a, b| a.ad.cmp(&b.ad));
+        rows
+    }
+
+    proptest! {
+        #[test]
+        fn rows_come_back_as_they_were(rows in rows(), bits in 0u8..4) {
+            let decoded = decode(collect(&rows).encode(bits).unwrap());
+            prop_assert_eq!(decoded, rows);
+        }
+
+        #[test]
+        fn equal_rows_have_equal_bytes_in_any_order(rows in rows(), seed in any::<u64>()) {
+            let mut shuffled = rows.clone();
+            shuffled.sort_by_key(|row| shard_of(&row.ad, 32) as u64 ^ seed);
+            // A row that comes again replaces the first.
+            let mut repeated: Vec<_> = shuffled.iter().cloned().map(|mut row| {
+                row.facts.measures.impressions += 1;
+                row
+            }).collect();
+            repeated.extend(shuffled);
+            prop_assert_eq!(collect(&rows).encode(1).unwrap(), collect(&repeated).encode(1).unwrap());
+        }
+
+        #[test]
+        fn damaged_bytes_are_an_error_and_never_a_panic(rows in rows(), at in any::<usize>(), bit in 0u8..8) {
+            let Some(Some(shard)) = collect(&rows).encode(0).unwrap().pop() else { return Ok(()) };
+            let detail = shard.detail.unwrap();
+            for damage_core in [true, false] {
+                let (mut core, mut detail) = (shard.core.data.clone(), detail.data.clone());
+                let damaged = if damage_core { &mut core } else { &mut detail };
+                let at = at % damaged.len();
+                damaged[at] ^= 1 << bit;
+                if let Ok(block) = Block::decode(&core, Some(&detail)) {
+                    let _ = block.to_rows(DAY);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn segments_of_different_rows_are_refused() {
+        let encode = |ad| collect(&[insights_row(ad)]).encode(0).unwrap().pop().flatten().unwrap();
+        let (one, other) = (encode(1), encode(2));
+        let mixed = Block::decode(&one.core.data, Some(&other.detail.unwrap().data));
+        assert!(matches!(mixed, Err(FactsError::Malformed(_))), "{mixed:?}");
+    }
+}

@@ -1,0 +1,139 @@
+//! Manifests: which stored segments are the facts of each day of a chunk. A segment that no manifest names is not read.
+
+use std::collections::BTreeMap;
+
+use facts::{BlockLevel, Segment};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::key::SegmentPlace;
+
+/// First byte of a stored manifest.
+const FORMAT: u8 = 1;
+
+/// The days of a chunk that are measured, by their number in the week (Monday is 1).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ByteBuf", into = "ByteBuf")]
+pub struct Manifest {
+    pub(crate) days: BTreeMap<i8, DayEntry>,
+}
+
+/// A measured day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayEntry {
+    /// When its measurement began, in milliseconds since 1970.
+    measured_at: i64,
+    /// The chunk's count of requests that it answers.
+    pub(crate) answers: u64,
+    /// Its rows: one for each ad with delivery.
+    pub(crate) rows: u64,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// The segments of one kind, one for each shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    level: u8,
+    segment: u8,
+    pub(crate) bits: u8,
+    /// `None` for a shard without rows.
+    pub(crate) shards: Vec<Option<SegmentEntry>>,
+}
+
+/// A segment: where it is, and what must be found there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SegmentEntry {
+    pub(crate) slot: u8,
+    pub(crate) fence: u64,
+    pub(crate) digest: [u8; 16],
+    pub(crate) bytes: u32,
+}
+
+impl Manifest {
+    /// Returns the entry of a day, if it is measured.
+    pub fn day(&self, day: Date) -> Option<&DayEntry> {
+        self.days.get(&weekday(day))
+    }
+
+    /// Returns the rows of all days.
+    pub fn rows(&self) -> u64 {
+        self.days.values().map(|entry| entry.rows).sum()
+    }
+
+    /// Returns the rows of the day with the most of them.
+    pub fn most_rows(&self) -> Option<u64> {
+        self.days.values().map(|entry| entry.rows).max()
+    }
+
+    /// Returns the manifest with another entry of a day.
+    pub(crate) fn with(&self, day: Date, entry: DayEntry) -> Self {
+        let mut changed = self.clone();
+        changed.days.insert(weekday(day), entry);
+        changed
+    }
+}
+
+/// Returns the number of a day in its week, from 1 for Monday.
+pub(crate) fn weekday(day: Date) -> i8 {
+    day.weekday().to_monday_one_offset()
+}
+
+impl DayEntry {
+    pub(crate) fn new(measured_at: Timestamp, answers: u64, rows: u64) -> Self {
+        Self { measured_at: measured_at.as_millisecond(), answers, rows, parts: Vec::new() }
+    }
+
+    /// Returns when the measurement began: what happened later may be missing.
+    pub fn measured_at(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.measured_at).unwrap_or_default()
+    }
+
+    /// Returns the segments of one kind; `None` on a day without rows.
+    pub(crate) fn part(&self, level: BlockLevel, segment: Segment) -> Option<&Part> {
+        self.parts.iter().find(|part| (part.level, part.segment) == (level as u8, segment as u8))
+    }
+
+    pub(crate) fn push_part(
+        &mut self,
+        (level, segment, bits): (BlockLevel, Segment, u8),
+        shards: Vec<Option<SegmentEntry>>,
+    ) {
+        self.parts.push(Part { level: level as u8, segment: segment as u8, bits, shards });
+    }
+}
+
+impl Part {
+    /// Returns a segment's place and entry; `None` for a shard without rows.
+    pub(crate) fn segment(
+        &self,
+        (level, segment, day): (BlockLevel, Segment, Date),
+        shard: usize,
+    ) -> Option<(SegmentPlace, SegmentEntry)> {
+        let entry = self.shards.get(shard).copied().flatten()?;
+        Some((SegmentPlace { level, segment, day, bits: self.bits, shard, slot: entry.slot }, entry))
+    }
+}
+
+impl From<Manifest> for ByteBuf {
+    fn from(manifest: Manifest) -> Self {
+        // Writing to memory does not fail.
+        Self::from(postcard::to_extend(&manifest.days, vec![FORMAT]).unwrap_or_default())
+    }
+}
+
+impl TryFrom<ByteBuf> for Manifest {
+    type Error = &'static str;
+
+    fn try_from(bytes: ByteBuf) -> Result<Self, Self::Error> {
+        match bytes.split_first() {
+            None => Ok(Self::default()),
+            Some((&FORMAT, days)) => {
+                let days = postcard::from_bytes(days).map_err(|_| "a manifest is malformed")?;
+                Ok(Self { days })
+            }
+            Some(_) => Err("a newer version wrote this manifest"),
+        }
+    }
+}
