@@ -40,7 +40,7 @@ def main(job: dict) -> None:
             "level": "ad",
             "time_increment": 1,
             "limit": 500,
-            "action_attribution_windows": ["1d_click", "7d_click", "28d_click", "1d_view"],
+            "action_attribution_windows": ["1d_click", "7d_click", "28d_click", "1d_view", "1d_ev"],
             "time_range": {"since": str(day), "until": str(last)},
         }
         show("insights", account.get_insights(job["fields"], params))

@@ -25,7 +25,9 @@ use http::Request;
 use middleware::Middleware;
 use runtime::endpoint::Endpoint;
 use runtime::{Host, Response};
-use store::account::SyncProblemKind;
+use serde_json::{Value, json};
+use store::account::{AdAccount, SyncProblem, SyncProblemKind};
+use store::audit::AuditEvent;
 
 /// Interval of rule evaluations, independent of syncs.
 const RULE_EVALUATION_INTERVAL_MINUTES: u32 = 30;
@@ -119,18 +121,53 @@ impl SyncEntities {
             tracing::warn!(%workspace, %ad_account, %error, "An ad account's webhooks could not be subscribed to.");
         }
         let stats = entities::sync(&self.connector.table, &client).await;
-        let stats = client.close(stats).await?;
-        // Planned before the sync is recorded: an account recorded as synced has its chunks planned.
+        let stats = match client.close(stats).await {
+            Err(error) if error.is_retryable() || matches!(error, Error::Reconnect(_)) => return Err(error),
+            stats => stats,
+        };
+        // Planned before the sync is recorded: an account recorded as synced has its chunks planned. Numbers do not depend
+        // on entities, so they are measured even when those cannot be read.
         let weeks = self.plan(workspace, &account, cause).await?;
-        let now = self.host.clock.now();
-        let synced =
-            self.connector.table.record_entities_synced(workspace, ad_account, now, &stats.gaps).await?;
-        if let Some(stale) = synced.sync_problem.filter(|problem| problem.kind == SyncProblemKind::Stale) {
-            self.connector.table.end_sync_problem(workspace, ad_account, &stale, now).await?;
+        self.record_sync(&account, workspace, stats).await?;
+        tracing::info!(?cause, weeks = weeks.len(), "Requested the chunks.");
+        self.request_chunks(workspace, ad_account, weeks).await
+    }
+
+    /// Records what a sync of the entities has read, or why it cannot read them.
+    async fn record_sync(
+        &self,
+        account: &AdAccount,
+        workspace: &Tenant,
+        stats: Result<entities::EntitySyncStats, Error>,
+    ) -> Result<(), Error> {
+        let (table, ad_account, now) = (&self.connector.table, &account.id, self.host.clock.now());
+        let stats = match stats {
+            Ok(stats) => stats,
+            Err(error) => {
+                tracing::warn!(%workspace, %ad_account, %error, "The entities of an ad account cannot be read.");
+                let reason = error.public_detail();
+                let problem = SyncProblem {
+                    kind: SyncProblemKind::Entities,
+                    since: now,
+                    reason: format!(
+                        "campaigns, ad sets and ads cannot be read: {reason}; their numbers are measured all the same, and every sync tries it again"
+                    ),
+                };
+                let event =
+                    AuditEvent::sync(format!("entities/{ad_account}/{now}"), "sync.failed", ad_account)
+                        .with_change(Value::Null, json!({"entities": true}))
+                        .done_at(now);
+                return Ok(table.begin_sync_problem(workspace, ad_account, &problem, &event).await?);
+            }
+        };
+        let synced = table.record_entities_synced(workspace, ad_account, now, &stats.gaps).await?;
+        let over = |problem: &SyncProblem| problem.kind != SyncProblemKind::Failed;
+        if let Some(problem) = synced.sync_problem.filter(over) {
+            table.end_sync_problem(workspace, ad_account, &problem, now).await?;
         }
         let entities::EntitySyncStats { listed, written, refetched, .. } = stats;
-        tracing::info!(?cause, listed, written, refetched, weeks = weeks.len(), "Synced the entities.");
-        self.request_chunks(workspace, ad_account, &weeks).await
+        tracing::info!(listed, written, refetched, "Synced the entities.");
+        Ok(())
     }
 
     /// Queues the chunks, newest first, because a person who has just connected looks at the current week.
@@ -138,17 +175,11 @@ impl SyncEntities {
         &self,
         workspace: &Tenant,
         ad_account: &AdAccountId,
-        weeks: &BTreeSet<IsoWeek>,
+        weeks: BTreeSet<IsoWeek>,
     ) -> Result<(), Error> {
-        let jobs: Vec<_> = weeks
-            .iter()
-            .rev()
-            .map(|week| Job::SyncChunk {
-                workspace: workspace.clone(),
-                ad_account: ad_account.clone(),
-                week: *week,
-            })
-            .collect();
+        let job =
+            |week| Job::SyncChunk { workspace: workspace.clone(), ad_account: ad_account.clone(), week };
+        let jobs: Vec<_> = weeks.into_iter().rev().map(job).collect();
         self.host.queues.send(&jobs).await
     }
 }

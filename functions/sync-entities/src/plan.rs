@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::Error;
 use domain::dataset::Dataset;
-use domain::date::{DateRange, IsoWeek, RESTATEMENT_WINDOW_DAYS};
+use domain::date::{DateRange, IsoWeek, MAX_RANGE_DAYS, RESTATEMENT_WINDOW_DAYS};
 use domain::job::SyncCause;
 use domain::tenant::Tenant;
+use domain::{Error, FieldError};
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use store::account::AdAccount;
 use store::chunk::{Chunk, ChunkState};
 
@@ -69,6 +69,46 @@ impl SyncEntities {
     }
 }
 
+/// Days before today for which numbers can be requested: Meta keeps 37 months.
+const MAX_HISTORY_DAYS: i32 = MAX_RANGE_DAYS - 1;
+
+impl SyncEntities {
+    /// Requests every day of a range, and returns their weeks.
+    pub(crate) async fn plan_range(
+        &self,
+        workspace: &Tenant,
+        account: &AdAccount,
+        range: DateRange,
+    ) -> Result<BTreeSet<IsoWeek>, Error> {
+        let (table, now) = (&self.connector.table, self.host.clock.now());
+        for week in range.weeks() {
+            table.plan_chunk(workspace, &account.id, (Dataset::AD_DAY, week), range, now).await?;
+        }
+        Ok(range.weeks().collect())
+    }
+
+    /// Returns the days that a person asks for, which must have begun and not be too old.
+    pub(crate) fn requested_range(
+        &self,
+        account: &AdAccount,
+        since: Date,
+        until: Option<Date>,
+    ) -> Result<DateRange, Error> {
+        let today = account.today(self.host.clock.now())?;
+        let range = DateRange::new(since, until.unwrap_or(today))?;
+        if range.until > today {
+            let message = format!("{} has not begun; today is {today} in the ad account", range.until);
+            return Err(FieldError::new("until", message).into());
+        }
+        let first = today.saturating_sub(MAX_HISTORY_DAYS.days());
+        if range.since < first {
+            let message = format!("{since} is too long ago; the platform keeps 37 months, since {first}");
+            return Err(FieldError::new("since", message).into());
+        }
+        Ok(range)
+    }
+}
+
 /// Returns whether a day is to be measured; one that is wanted is, as long as its numbers may change.
 fn is_due(day: Date, today: Date, measured_at: Option<Timestamp>, now: Timestamp, is_wanted: bool) -> bool {
     let Some(measured_at) = measured_at else { return true };
@@ -81,7 +121,6 @@ fn is_due(day: Date, today: Date, measured_at: Option<Timestamp>, now: Timestamp
 
 #[cfg(test)]
 mod tests {
-    use jiff::ToSpan;
     use jiff::civil::date;
 
     use super::*;

@@ -1,16 +1,19 @@
 //! Status of an account's sync, and the request for one.
 
 use domain::Error;
-use domain::date::IsoWeek;
+use domain::date::{DateRange, Day, IsoWeek};
 use domain::gap::Gaps;
 use domain::job::{Job, SyncCause};
+use domain::tenant::Tenant;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
-use runtime::request::{AdAccountPath, Json, RequestContext};
+use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext};
 use runtime::session::{Role, Session};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::account::{AdAccount, SyncProblem};
 use store::chunk::{Chunk, ChunkState};
 
 use crate::SyncEntities;
@@ -19,6 +22,9 @@ use crate::SyncEntities;
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct SyncStatus {
     selected: bool,
+    /// Why the ad account is not up to date: what failed, since when, and what happens next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<SyncProblem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     entities_synced_at: Option<Timestamp>,
     chunks: ChunkCounts,
@@ -41,11 +47,25 @@ struct SyncGaps {
     gaps: Gaps,
 }
 
+/// Which days to measure.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SyncRequest {
+    /// First day: 37 months ago at most.
+    since: Day,
+    /// Last day, included; today when it is left out.
+    until: Option<Day>,
+}
+
 /// A sync was asked for.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct SyncAccepted {
     accepted: bool,
+    /// Weeks that are measured for the requested days; `GET sync` counts them until they are done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weeks: Option<usize>,
 }
 
 /// Counted from the chunks themselves: a counter would drift with every repeated message.
@@ -83,6 +103,9 @@ const SYNC: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync";
 pub(crate) fn request_sync() -> Endpoint<SyncEntities> {
     endpoint::member(Method::POST, SYNC, Role::Editor)
         .named("request_sync", "Requests a sync of an ad account")
+        .description(
+            "Without a body, entities and every day whose numbers may still change are read again. With a body, its days are measured.",
+        )
         .fails_with(Error::NotSelected, "The ad account is not selected.")
         .responds(StatusCode::ACCEPTED, "The sync is queued.", SyncEntities::request_sync)
 }
@@ -96,21 +119,52 @@ pub(crate) fn get_sync() -> Endpoint<SyncEntities> {
 impl SyncEntities {
     async fn request_sync(
         self,
-        context: RequestContext<Session, AdAccountPath>,
+        context: RequestContext<Session, AdAccountPath, NoQuery, Option<Json<SyncRequest>>>,
     ) -> Result<Json<SyncAccepted>, Error> {
-        let RequestContext { caller: session, path: AdAccountPath { ad_account }, .. } = context;
+        let RequestContext { caller: session, path: AdAccountPath { ad_account }, body, .. } = context;
         let workspace = &session.workspace;
-        if !self.connector.table.require_account(workspace, &ad_account).await?.selected {
+        let account = self.connector.table.require_account(workspace, &ad_account).await?;
+        if !account.selected {
             let why = format!("{ad_account} is not selected; PUT ad-accounts/{ad_account}/selection first");
             return Err(Error::NotSelected(why));
         }
+        let range = body.map(|Json(SyncRequest { since, until })| {
+            self.requested_range(&account, since.0, until.map(|Day(until)| until))
+        });
+        let range = range.transpose()?;
         let event = user_event(&session, "ad_account.sync_requested", format!("ad_account/{ad_account}"))?;
+        let event = match range {
+            Some(range) => event.with_change(Value::Null, json!(range)),
+            None => event,
+        };
         let (event, now) = (event.in_account(&ad_account), self.host.clock.now());
         let event = self.connector.table.record_intent(workspace, event, now).await?;
-        let job = Job::SyncAccount { workspace: workspace.clone(), ad_account, cause: SyncCause::Request };
-        let sent = self.host.queues.send(&[job]).await;
-        event.complete(sent, None, self.host.clock.now()).await?;
-        Ok(Json(SyncAccepted { accepted: true }))
+        let sent = match range {
+            Some(range) => self.measure_range(workspace, &account, range).await.map(Some),
+            None => {
+                let (workspace, cause) = (workspace.clone(), SyncCause::Request);
+                self.host
+                    .queues
+                    .send(&[Job::SyncAccount { workspace, ad_account, cause }])
+                    .await
+                    .map(|()| None)
+            }
+        };
+        let weeks = event.complete(sent, None, self.host.clock.now()).await?;
+        Ok(Json(SyncAccepted { accepted: true, weeks }))
+    }
+
+    /// Requests and queues days. What is requested and not queued, because this ends in between, the next sync queues.
+    async fn measure_range(
+        &self,
+        workspace: &Tenant,
+        account: &AdAccount,
+        range: DateRange,
+    ) -> Result<usize, Error> {
+        let weeks = self.plan_range(workspace, account, range).await?;
+        let count = weeks.len();
+        self.request_chunks(workspace, &account.id, weeks).await?;
+        Ok(count)
     }
 
     async fn get_sync(
@@ -129,6 +183,7 @@ impl SyncEntities {
         Ok(Json(SyncStatus {
             gaps,
             selected: account.selected,
+            problem: account.sync_problem,
             entities_synced_at: account.entities_synced_at,
             chunks: ChunkCounts {
                 planned: count(ChunkState::Planned),

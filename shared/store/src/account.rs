@@ -81,6 +81,8 @@ pub enum SyncProblemKind {
     Stale,
     /// A chunk failed. Ends when every chunk is complete.
     Failed,
+    /// Campaigns, ad sets and ads cannot be read. Ends with the next sync of them.
+    Entities,
 }
 
 impl AdAccount {
@@ -315,7 +317,7 @@ impl Table {
         }
     }
 
-    /// Sets the problem of an account that has none. A failed chunk replaces staleness, because it names the cause.
+    /// Sets the problem of an account that has none. What names a cause replaces staleness.
     pub(crate) fn sync_problem_action(
         &self,
         ws: &Tenant,
@@ -325,7 +327,7 @@ impl Table {
         let mut values = vec![(":problem", to_attribute_value(problem)?)];
         let condition = match problem.kind {
             SyncProblemKind::Stale => "attribute_exists(pk) AND attribute_not_exists(sync_problem)",
-            SyncProblemKind::Failed => {
+            SyncProblemKind::Failed | SyncProblemKind::Entities => {
                 values.push((":stale", to_attribute_value(SyncProblemKind::Stale)?));
                 "attribute_exists(pk) AND (attribute_not_exists(sync_problem) OR sync_problem.#kind = :stale)"
             }

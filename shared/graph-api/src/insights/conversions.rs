@@ -24,7 +24,11 @@ pub(super) fn choose_conversions(
 ) {
     let chosen = |keys: [&'static str; 3]| {
         let under_windows = |key: &&str| actions.iter().any(|(action, ..)| action == key);
-        let counted = keys.into_iter().find(|key| measures.actions.contains_key(*key));
+        let is_counted = |key: &&str| measures.actions.contains_key(*key);
+        // A count whose value stands under another key would make up a return of nothing.
+        let has_value = |key: &&str| measures.action_values.get(*key).is_some_and(|value| !value.is_zero());
+        let valued = keys.into_iter().find(|key| is_counted(key) && has_value(key));
+        let counted = valued.or_else(|| keys.into_iter().find(is_counted));
         counted.or_else(|| keys.into_iter().find(under_windows))
     };
     let (purchase, lead) = (chosen(PURCHASE_KEYS), chosen(LEAD_KEYS));
@@ -80,6 +84,31 @@ mod tests {
         sum += &with_actions(&[("purchase", 2)]);
         assert_eq!(sum.purchases, Some(Decimal::from(5)));
         assert_eq!(sum.actions["omni_purchase"], Decimal::from(3));
+    }
+
+    #[test]
+    fn purchases_and_their_value_are_of_the_first_key_that_has_a_value() {
+        let day = |values: &[(&str, i64)]| {
+            let decimals = |list: &[(&str, i64)]| {
+                list.iter().map(|(key, value)| ((*key).to_owned(), Decimal::from(*value))).collect()
+            };
+            let mut measures = Measures {
+                actions: decimals(&[("omni_purchase", 4), ("purchase", 3)]),
+                action_values: decimals(values),
+                ..Measures::default()
+            };
+            choose_conversions(&mut measures, &Vec::new(), &Vec::new());
+            (measures.purchases.unwrap(), measures.purchase_value)
+        };
+        assert_eq!(day(&[("omni_purchase", 400), ("purchase", 300)]), (4.into(), Some(400.into())));
+        assert_eq!(day(&[("omni_purchase", 0), ("purchase", 300)]), (3.into(), Some(300.into())));
+        assert_eq!(day(&[("purchase", 300)]), (3.into(), Some(300.into())));
+        assert_eq!(
+            day(&[("omni_purchase", 0)]),
+            (4.into(), Some(0.into())),
+            "Meta says that they were worth nothing"
+        );
+        assert_eq!(day(&[]), (4.into(), None), "unknown, which is not zero");
     }
 
     #[test]

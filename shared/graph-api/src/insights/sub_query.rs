@@ -9,8 +9,9 @@ use serde_json::json;
 
 use crate::entities::listable_statuses;
 
-/// The attribution windows that Meta still fills, besides `value`, which follows each ad set's own setting.
-const ATTRIBUTION_WINDOWS: &str = r#"["1d_click","7d_click","28d_click","1d_view"]"#;
+/// The attribution windows that Meta still fills, besides `value`, which follows each ad set's own setting. `1d_ev` has what
+/// followed a like, a share or an engaged view, which have not counted as clicks since March 2026.
+const ATTRIBUTION_WINDOWS: &str = r#"["1d_click","7d_click","28d_click","1d_view","1d_ev"]"#;
 
 /// The fields of counts. Breakdowns and `action_breakdowns` are not used: they multiply rows and change totals.
 pub(super) const COUNT_FIELDS: &str = "campaign_id,adset_id,ad_id,impressions,clicks,inline_link_clicks,spend,reach,frequency,\

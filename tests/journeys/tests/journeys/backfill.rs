@@ -95,6 +95,49 @@ async fn a_second_sync_of_the_same_numbers_writes_no_fact() {
 }
 
 #[tokio::test]
+async fn older_days_are_measured_when_a_person_asks_for_them() {
+    let args = AccountArgs {
+        days: 250,
+        campaigns: 3,
+        adsets: 3,
+        ads: 3,
+        today: Some(TODAY),
+        ..AccountArgs::default()
+    };
+    let account = Account::Simulated(args);
+    let scenario = Scenario::with_options(local::Options { account, ..options(Data::Memory) }).await.unwrap();
+    scenario.connect_and_sync().await.unwrap();
+    let (since, until) = (date(2026, 4, 10), date(2026, 5, 20));
+    let insights = async || {
+        let path = format!("insights?level=account&since={since}&until={until}");
+        scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json()
+    };
+    let before = insights().await;
+    let missing = json!([{"since": since, "until": until, "state": "unavailable"}]);
+    assert_eq!((&before["incomplete_days"], before.get("as_of")), (&missing, None), "{before}");
+
+    let wanted = json!({"since": since, "until": until});
+    let accepted = scenario.call_as_owner(Method::POST, "sync", Some(wanted)).await.unwrap();
+    assert_eq!((accepted.status.as_u16(), &accepted.json()["weeks"]), (202, &json!(7)), "{}", accepted.text);
+    scenario.system.runner.settle().await.unwrap();
+    assert_equal_to_meta(&scenario, since, until).await;
+    assert_eq!(insights().await["incomplete_days"], json!([]));
+    let status = scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json();
+    assert_eq!(status["chunks"]["done"], 20, "{status}");
+
+    for (wrong, field) in [
+        (json!({"since": "2022-01-01", "until": "2022-02-01"}), "since"),
+        (json!({"since": "2026-11-01", "until": "2026-11-21"}), "until"),
+        (json!({"since": "2026-11-02", "until": "2026-11-01"}), "since"),
+        (json!({"until": "2026-11-01"}), "since"),
+    ] {
+        let refused = scenario.call_as_owner(Method::POST, "sync", Some(wrong.clone())).await.unwrap();
+        assert_eq!(refused.json()["errors"][0]["field"], field, "{wrong}: {}", refused.text);
+    }
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn restated_numbers_replace_the_old_ones_and_vanished_rows_vanish() {
     let scenario = Scenario::synced().await.unwrap();
     let sim = scenario.sim().unwrap();

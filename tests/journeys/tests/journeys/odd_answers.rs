@@ -197,3 +197,39 @@ async fn a_token_without_business_management_connects_and_an_odd_account_is_no_l
     assert_eq!(connection["gaps"]["first"][0]["id"], account.as_str(), "{connection}");
     scenario.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn entities_that_cannot_be_read_are_said_and_numbers_are_measured_all_the_same() {
+    let scenario = Scenario::start().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    sim.edit_answers(|path, status, body| {
+        if path.contains("/adsets") {
+            *status = 400;
+            let message = "(#100) Tried accessing nonexisting field (configured_status) on node type (AdSet)";
+            *body = json!({"error": {"message": message, "type": "OAuthException", "code": 100}}).to_string();
+        }
+    });
+    scenario.connect_and_sync().await.unwrap();
+    let status = sync_status(&scenario).await;
+    assert_eq!(
+        (&status["chunks"]["done"], &status["chunks"]["planned"]),
+        (&json!(13), &json!(0)),
+        "{status}"
+    );
+    let problem = &status["problem"];
+    assert_eq!(problem["kind"], "entities", "{status}");
+    let reason = problem["reason"].as_str().unwrap();
+    assert!(reason.contains("configured_status") && reason.contains("measured all the same"), "{reason}");
+    let day = date(2026, 11, 18);
+    let rows = sim.insights_rows(day, day);
+    let cents = |spend: &str| (spend.parse::<f64>().unwrap() * 100.0).round() as i64;
+    let expected: i64 = rows.iter().map(|row| cents(row["spend"].as_str().unwrap())).sum();
+    let stored = spend(&scenario, "2026-11-18").await;
+    assert_eq!(cents(stored.as_str().unwrap()), expected);
+
+    edit(&scenario, "/nothing", |_| {});
+    scenario.sync().await.unwrap();
+    let status = sync_status(&scenario).await;
+    assert!(status["problem"].is_null() && status["entities_synced_at"].is_string(), "{status}");
+    scenario.finish().await.unwrap();
+}
