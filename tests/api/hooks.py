@@ -75,6 +75,15 @@ def before_load_schema(context, raw_schema):
                 elif name == "hub.verify_token":
                     restrict(schema, [SYSTEM["verify_token"]])
             body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if operation["operationId"] == "request_sync":
+                # Days are in order, have begun and are at most 37 months old.
+                range_of = raw_schema["components"]["schemas"]["SyncRequest"]
+                for name, days in (("since", SINCE), ("until", UNTIL)):
+                    range_of["properties"][name] = {"enum": [*days, None]}
+                day = {"type": "string"}
+                until = {"properties": {"until": day}, "required": ["until"]}
+                since = {"properties": {"since": day}, "required": ["since"]}
+                range_of["anyOf"] = [since, {"not": until}]
             example = {"launch_campaign": "launch_document", "create_rule": "rule_document"}.get(operation["operationId"])
             if example:
                 body["examples"] = {"real": {"value": SYSTEM[example]}}

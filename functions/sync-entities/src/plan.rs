@@ -52,7 +52,9 @@ impl SyncEntities {
             let chunk = known.get(&week);
             let days = DateRange { since: week.range().since, until: week.range().until.min(today) };
             let is_due = |day: &Date| {
-                let measured_at = chunk.and_then(|chunk| chunk.measured_at(*day));
+                // What was measured before the day had ended lacks its rest, however old it is.
+                let is_whole = |at: &Timestamp| account.end_of(*day).is_ok_and(|end| *at >= end);
+                let measured_at = chunk.and_then(|chunk| chunk.measured_at(*day)).filter(is_whole);
                 let is_lacking = chunk.is_some_and(|chunk| {
                     chunk.state == ChunkState::Failed && chunk.is_due(*day)
                         || !chunk.unreadable_rows(*day).is_empty()
@@ -109,7 +111,8 @@ impl SyncEntities {
     }
 }
 
-/// Returns whether a day is to be measured; one that is wanted is, as long as its numbers may change.
+/// Returns whether a day is to be measured, which was last measured whole at this time; one that is wanted is, as long as
+/// its numbers may change.
 fn is_due(day: Date, today: Date, measured_at: Option<Timestamp>, now: Timestamp, is_wanted: bool) -> bool {
     let Some(measured_at) = measured_at else { return true };
     let age = (today - day).get_days();

@@ -1,10 +1,10 @@
 //! Status of an account's sync, and the request for one.
 
-use domain::Error;
 use domain::date::{DateRange, Day, IsoWeek};
 use domain::gap::Gaps;
 use domain::job::{Job, SyncCause};
 use domain::tenant::Tenant;
+use domain::{Error, FieldError};
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use middleware::user_event;
@@ -52,8 +52,8 @@ struct SyncGaps {
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SyncRequest {
-    /// First day: 37 months ago at most.
-    since: Day,
+    /// First day: 37 months ago at most. Without it, everything that may have changed is read again.
+    since: Option<Day>,
     /// Last day, included; today when it is left out.
     until: Option<Day>,
 }
@@ -104,7 +104,7 @@ pub(crate) fn request_sync() -> Endpoint<SyncEntities> {
     endpoint::member(Method::POST, SYNC, Role::Editor)
         .named("request_sync", "Requests a sync of an ad account")
         .description(
-            "Without a body, entities and every day whose numbers may still change are read again. With a body, its days are measured.",
+            "Without days, entities and every day whose numbers may still change are read again. With them, these are measured.",
         )
         .fails_with(Error::NotSelected, "The ad account is not selected.")
         .responds(StatusCode::ACCEPTED, "The sync is queued.", SyncEntities::request_sync)
@@ -128,10 +128,17 @@ impl SyncEntities {
             let why = format!("{ad_account} is not selected; PUT ad-accounts/{ad_account}/selection first");
             return Err(Error::NotSelected(why));
         }
-        let range = body.map(|Json(SyncRequest { since, until })| {
-            self.requested_range(&account, since.0, until.map(|Day(until)| until))
-        });
-        let range = range.transpose()?;
+        let Json(SyncRequest { since, until }) =
+            body.unwrap_or(Json(SyncRequest { since: None, until: None }));
+        let range = match (since, until) {
+            (Some(Day(since)), until) => {
+                Some(self.requested_range(&account, since, until.map(|Day(until)| until))?)
+            }
+            (None, Some(_)) => {
+                return Err(FieldError::new("since", "is missing, although until is there").into());
+            }
+            (None, None) => None,
+        };
         let event = user_event(&session, "ad_account.sync_requested", format!("ad_account/{ad_account}"))?;
         let event = match range {
             Some(range) => event.with_change(Value::Null, json!(range)),

@@ -146,5 +146,14 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Parallel changes of one workspace: tests/journeys/benches/parallel_changes.rs measures.
 pub(crate) fn changes() -> anyhow::Result<()> {
-    run(command("cargo", &["bench", "--quiet", "--package", "journeys", "--bench", "parallel_changes"]))
+    of_journeys("parallel_changes")
+}
+
+/// Measures facts: written, stored and read, beside a plain loop of the SDK.
+pub(crate) fn facts() -> anyhow::Result<()> {
+    of_journeys("facts")
+}
+
+fn of_journeys(name: &str) -> anyhow::Result<()> {
+    run(command("cargo", &["bench", "--quiet", "--package", "journeys", "--bench", name]))
 }

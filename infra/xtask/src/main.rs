@@ -97,6 +97,8 @@ enum Task {
 enum Bench {
     /// Measures parallel changes of one workspace, which one audit log records.
     Changes,
+    /// Facts, written, stored and read, on the embedded table, beside one item per ad and week.
+    Facts,
     /// Reading an ad account's structure and thirty days of numbers: our client, and those of others.
     Sync,
     /// Starts, memory and sizes of the Lambda programs, and the Worker's verified POST beside one in JavaScript.
@@ -120,6 +122,7 @@ fn main() -> ExitCode {
         Task::Hosts { bundles: true } => hosts::all(hosts::Programs::Bundles),
         Task::Faults { seeds } => nightly::faults(seeds),
         Task::Bench { what: Bench::Changes } => bench::changes(),
+        Task::Bench { what: Bench::Facts } => bench::facts(),
         Task::Bench { what: Bench::Sync } => peers::bench_sync(),
         Task::Bench { what: Bench::Hosts } => bench::hosts(),
     };

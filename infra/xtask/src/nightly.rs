@@ -49,7 +49,7 @@ impl Suite {
             Self::Faults => ("faults", 900),
             Self::Fuzz => ("fuzz", 300),
             Self::Examples => ("examples", 900),
-            Self::Bench => ("bench", 900),
+            Self::Bench => ("bench", 1500),
         }
     }
 
@@ -74,16 +74,21 @@ impl Suite {
             Self::Bench => {
                 peers::bench_sync()?;
                 bench::changes()?;
+                bench::facts()?;
                 bench::hosts()
             }
         }
     }
 }
 
-/// The fault stories with this many random mixes.
+/// The fault stories with this many random mixes, and three times as many schedules of the publication of facts.
 pub(crate) fn faults(seeds: u64) -> anyhow::Result<()> {
     let stories = ["test", "--workspace", "--quiet", "--test", "journeys", "--", "faults::", "--nocapture"];
     let mut test = command("cargo", &stories);
     test.env("FAULT_SEEDS", seeds.to_string());
+    run(test)?;
+    let schedules = ["test", "--quiet", "--package", "journeys", "--test", "journeys", "fact_schedules"];
+    let mut test = command("cargo", &schedules);
+    test.env("FACT_SCHEDULES", (3 * seeds).to_string());
     run(test)
 }

@@ -17,7 +17,7 @@ pub struct Dataset {
 
 impl Dataset {
     /// One row per ad and day with delivery.
-    pub const AD_DAY: Self = Self { name: "ad_day", kept_days: 37 * 31, segment_bytes: 256 * 1024 };
+    pub const AD_DAY: Self = Self { name: "ad_day", kept_days: 37 * 31, segment_bytes: 64 * 1024 };
 
     /// Every dataset.
     pub const ALL: [Self; 1] = [Self::AD_DAY];

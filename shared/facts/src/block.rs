@@ -183,7 +183,7 @@ impl Block {
     }
 
     /// Returns the id of the object of a row, or of what that is below; `None` at a level that the block does not have.
-    pub fn id(&self, row: usize, level: Level) -> Option<&EntityId> {
+    pub fn id(&self, row: usize, level: Level) -> Option<EntityId> {
         self.objects.id(*self.rows.get(row)?, level)
     }
 

@@ -17,6 +17,7 @@ mod wire;
 
 pub use block::{Block, EncodedSegment, Segment};
 pub use level::BlockLevel;
+pub use objects::IdSet;
 pub use rows::{EncodedShard, Rows};
 pub use shard::shard_of;
 pub use sums::{Group, Grouping, Sums};

@@ -128,9 +128,8 @@ impl Block {
         use domain::entity::Level;
         let mut rows = Vec::with_capacity(self.len());
         for row in 0..self.len() {
-            let id = |level| {
-                self.id(row, level).cloned().ok_or(FactsError::Malformed("its rows are not those of ads"))
-            };
+            let id =
+                |level| self.id(row, level).ok_or(FactsError::Malformed("its rows are not those of ads"));
             rows.push(InsightsRow {
                 ad: id(Level::Ad)?,
                 adset: id(Level::AdSet)?,

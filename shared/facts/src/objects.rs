@@ -9,10 +9,94 @@ use crate::wire::{Reader, put_len, put_text, put_uint, unzigzag, zigzag};
 /// Ids of one account often end in the same digits (all 769 recorded rows do), which compress better apart.
 const ENDING: u128 = 10_000;
 
+/// Ids of objects, as numbers where all of them are: reading a block then allocates no text per object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ids {
+    Numbers(Vec<u128>),
+    Texts(Vec<EntityId>),
+}
+
+/// An id, as it is compared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum IdKey {
+    Number(u128),
+    Text(EntityId),
+}
+
+/// Ids to look for.
+#[derive(Debug, Clone, Default)]
+pub struct IdSet {
+    numbers: Vec<u128>,
+    texts: Vec<EntityId>,
+}
+
+impl<'a> FromIterator<&'a EntityId> for IdSet {
+    fn from_iter<I: IntoIterator<Item = &'a EntityId>>(ids: I) -> Self {
+        let mut set = Self::default();
+        for id in ids {
+            match IdKey::from(id) {
+                IdKey::Number(number) => set.numbers.push(number),
+                IdKey::Text(id) => set.texts.push(id),
+            }
+        }
+        set.numbers.sort_unstable();
+        set.texts.sort_unstable();
+        set
+    }
+}
+
+impl IdSet {
+    /// Returns whether an object of these ids is looked for.
+    pub(crate) fn contains(&self, ids: &Ids, index: usize) -> bool {
+        match ids {
+            Ids::Numbers(numbers) => self.numbers.binary_search(&numbers[index]).is_ok(),
+            // Among texts, there may be numbers.
+            Ids::Texts(texts) => match IdKey::from(&texts[index]) {
+                IdKey::Number(number) => self.numbers.binary_search(&number).is_ok(),
+                IdKey::Text(id) => self.texts.binary_search(&id).is_ok(),
+            },
+        }
+    }
+}
+
+impl From<&EntityId> for IdKey {
+    fn from(id: &EntityId) -> Self {
+        as_number(id).map_or_else(|| Self::Text(id.clone()), Self::Number)
+    }
+}
+
+impl Ids {
+    fn of(ids: Vec<EntityId>) -> Self {
+        let numbers: Option<Vec<u128>> = ids.iter().map(as_number).collect();
+        numbers.map_or(Self::Texts(ids), Self::Numbers)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Numbers(numbers) => numbers.len(),
+            Self::Texts(texts) => texts.len(),
+        }
+    }
+
+    pub(crate) fn key(&self, index: usize) -> IdKey {
+        match self {
+            Self::Numbers(numbers) => IdKey::Number(numbers[index]),
+            Self::Texts(texts) => IdKey::from(&texts[index]),
+        }
+    }
+
+    fn get(&self, index: usize) -> Option<EntityId> {
+        match self {
+            Self::Numbers(numbers) => numbers[index].to_string().parse().ok(),
+            Self::Texts(texts) => Some(texts[index].clone()),
+        }
+    }
+}
+
 /// The ids of one level, grouped by their parents.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ObjectLevel {
-    pub(crate) ids: Vec<EntityId>,
+    pub(crate) ids: Ids,
     /// Index of each object's parent in the level above; empty at the first level.
     pub(crate) parents: Vec<u32>,
 }
@@ -34,20 +118,21 @@ pub(crate) fn sort_key(id: &EntityId) -> (usize, &str) {
 impl Objects {
     /// Collects the objects of sorted paths, and returns for each path the index of its last object.
     pub(crate) fn of<'a>(depth: usize, paths: impl Iterator<Item = &'a Path>) -> (Self, Vec<u32>) {
-        let mut levels = vec![ObjectLevel::default(); depth];
+        let mut levels: Vec<(Vec<EntityId>, Vec<u32>)> = vec![Default::default(); depth];
         let mut rows = Vec::new();
         let mut last: Option<&Path> = None;
         for path in paths {
             let same = last.map_or(0, |last| last.iter().zip(path).take_while(|(a, b)| a == b).count());
             for (depth, id) in path.iter().enumerate().skip(same) {
-                let parent = depth.checked_sub(1).map(|above| levels[above].ids.len() - 1);
-                levels[depth].ids.push(id.clone());
-                levels[depth].parents.extend(parent.map(|parent| parent as u32));
+                let parent = depth.checked_sub(1).map(|above| levels[above].0.len() - 1);
+                levels[depth].0.push(id.clone());
+                levels[depth].1.extend(parent.map(|parent| parent as u32));
             }
-            rows.push((levels[depth - 1].ids.len() - 1) as u32);
+            rows.push((levels[depth - 1].0.len() - 1) as u32);
             last = Some(path);
         }
-        (Self { levels }, rows)
+        let level = |(ids, parents)| ObjectLevel { ids: Ids::of(ids), parents };
+        (Self { levels: levels.into_iter().map(level).collect() }, rows)
     }
 
     /// Returns the number of objects that have rows.
@@ -55,8 +140,9 @@ impl Objects {
         self.levels.last().map_or(0, |level| level.ids.len())
     }
 
-    /// Returns the id of an object, or of what it is below; `None` at a level that the block does not have.
-    pub(crate) fn id(&self, object: u32, level: Level) -> Option<&EntityId> {
+    /// Returns the ids of a level, and there the index of an object or of what it is below; `None` at a level that the
+    /// block does not have.
+    pub(crate) fn place(&self, object: u32, level: Level) -> Option<(&Ids, usize)> {
         let wanted = match level {
             Level::Account => return None,
             Level::Campaign => 0,
@@ -67,7 +153,12 @@ impl Objects {
         for depth in (wanted + 1..self.levels.len()).rev() {
             index = self.levels[depth].parents[index] as usize;
         }
-        self.levels.get(wanted).map(|level| &level.ids[index])
+        self.levels.get(wanted).map(|level| (&level.ids, index))
+    }
+
+    /// Returns the id of an object, or of what it is below.
+    pub(crate) fn id(&self, object: u32, level: Level) -> Option<EntityId> {
+        self.place(object, level).and_then(|(ids, index)| ids.get(index))
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -113,16 +204,19 @@ fn as_number(id: &EntityId) -> Option<u128> {
     (number.to_string() == id.as_str()).then_some(number)
 }
 
-fn encode_ids(out: &mut Vec<u8>, ids: &[EntityId]) {
+fn encode_ids(out: &mut Vec<u8>, ids: &Ids) {
     put_len(out, ids.len());
-    let numbers: Option<Vec<u128>> = ids.iter().map(as_number).collect();
-    out.push(u8::from(numbers.is_some()));
-    let Some(numbers) = numbers else {
-        ids.iter().for_each(|id| put_text(out, id.as_str()));
-        return;
+    let numbers = match ids {
+        Ids::Texts(texts) => {
+            out.push(0);
+            texts.iter().for_each(|id| put_text(out, id.as_str()));
+            return;
+        }
+        Ids::Numbers(numbers) => numbers,
     };
+    out.push(1);
     let mut before = 0;
-    for number in &numbers {
+    for number in numbers {
         let beginning = (number / ENDING) as i128;
         put_uint(out, zigzag(beginning - before));
         before = beginning;
@@ -130,25 +224,23 @@ fn encode_ids(out: &mut Vec<u8>, ids: &[EntityId]) {
     numbers.iter().for_each(|number| put_uint(out, number % ENDING));
 }
 
-fn decode_ids(reader: &mut Reader<'_>) -> Result<Vec<EntityId>, FactsError> {
+fn decode_ids(reader: &mut Reader<'_>) -> Result<Ids, FactsError> {
     let bad = || FactsError::Malformed("an id");
     let count = reader.count()?;
-    let mut ids = Vec::with_capacity(count);
     if reader.byte()? == 0 {
-        for _ in 0..count {
-            ids.push(reader.text()?.parse().map_err(|_| bad())?);
-        }
-        return Ok(ids);
+        let ids: Result<Vec<EntityId>, _> =
+            (0..count).map(|_| reader.text()?.parse().map_err(|_| bad())).collect();
+        return ids.map(Ids::Texts);
     }
-    let mut beginnings = Vec::with_capacity(count);
+    let mut numbers = Vec::with_capacity(count);
     let mut before: i128 = 0;
     for _ in 0..count {
         before = before.checked_add(unzigzag(reader.uint()?)).ok_or_else(bad)?;
-        beginnings.push(u128::try_from(before).map_err(|_| bad())?);
+        numbers.push(u128::try_from(before).map_err(|_| bad())?);
     }
-    for beginning in beginnings {
-        let number = beginning.checked_mul(ENDING).and_then(|number| number.checked_add(reader.uint().ok()?));
-        ids.push(number.ok_or_else(bad)?.to_string().parse().map_err(|_| bad())?);
+    for number in &mut numbers {
+        let ending = reader.uint()?;
+        *number = number.checked_mul(ENDING).and_then(|number| number.checked_add(ending)).ok_or_else(bad)?;
     }
-    Ok(ids)
+    Ok(Ids::Numbers(numbers))
 }

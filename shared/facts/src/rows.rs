@@ -20,7 +20,7 @@ pub struct Rows {
     rows: Vec<Row>,
     cells: Vec<Cell>,
     columns: Vec<ColumnName>,
-    column_numbers: HashMap<String, u16>,
+    column_numbers: HashMap<String, u32>,
     row_numbers: HashMap<EntityId, usize>,
 }
 
@@ -33,7 +33,7 @@ struct Row {
 /// A known value of a row. A text is the number of one of its column's.
 #[derive(Debug, Clone, Copy)]
 struct Cell {
-    column: u16,
+    column: u32,
     value: Decimal,
 }
 
@@ -107,7 +107,7 @@ impl Rows {
     pub(crate) fn put(&mut self, name: &str, value: Value<'_>) {
         let known = self.column_numbers.get(name).copied();
         let column = known.unwrap_or_else(|| {
-            let number = self.columns.len() as u16;
+            let number = self.columns.len() as u32;
             let texts = matches!(value, Value::Text(_)).then(Vec::new);
             self.columns.push(ColumnName { name: name.to_owned(), texts });
             self.column_numbers.insert(name.to_owned(), number);
@@ -116,7 +116,7 @@ impl Rows {
         let value = match value {
             Value::Number(number) => number,
             Value::Text(text) => {
-                let texts = self.columns[usize::from(column)].texts.get_or_insert_default();
+                let texts = self.columns[column as usize].texts.get_or_insert_default();
                 let known = texts.iter().position(|known| known == text);
                 Decimal::from(known.unwrap_or_else(|| {
                     texts.push(text.to_owned());
@@ -136,23 +136,22 @@ impl Rows {
             column.texts.is_none() && is_additive(&column.name) && segment_of(&column.name) == Segment::Core
         };
         let summed: Vec<bool> = self.columns.iter().map(is_summed).collect();
-        let mut sums: HashMap<&EntityId, HashMap<u16, Decimal>> = HashMap::new();
+        let mut sums: HashMap<&EntityId, HashMap<u32, Decimal>> = HashMap::new();
         for row in &self.rows {
             let Some(campaign) = row.path.first() else { continue };
             let sums = sums.entry(campaign).or_default();
-            for cell in self.cells[row.cells.clone()].iter().filter(|cell| summed[usize::from(cell.column)]) {
+            for cell in self.cells[row.cells.clone()].iter().filter(|cell| summed[cell.column as usize]) {
                 let sum = sums.entry(cell.column).or_default();
                 let added = sum.checked_add(cell.value);
-                *sum = added.ok_or_else(|| {
-                    FactsError::TooLarge(self.columns[usize::from(cell.column)].name.clone())
-                })?;
+                *sum = added
+                    .ok_or_else(|| FactsError::TooLarge(self.columns[cell.column as usize].name.clone()))?;
             }
         }
         let mut campaigns = Self::new(BlockLevel::Campaign);
         for (campaign, sums) in sums {
             campaigns.begin(vec![campaign.clone()]);
             for (column, sum) in sums {
-                campaigns.put(&self.columns[usize::from(column)].name, Value::Number(sum));
+                campaigns.put(&self.columns[column as usize].name, Value::Number(sum));
             }
         }
         Ok(campaigns)
@@ -175,7 +174,7 @@ impl Rows {
         let mut columns: Vec<Vec<(u32, Decimal)>> = vec![Vec::new(); self.columns.len()];
         for (number, row) in rows.iter().enumerate() {
             for cell in &self.cells[row.cells.clone()] {
-                columns[usize::from(cell.column)].push((number as u32, cell.value));
+                columns[cell.column as usize].push((number as u32, cell.value));
             }
         }
         let mut order: Vec<usize> =

@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use crate::FactsError;
 use crate::block::Block;
 use crate::measures::{decimal, is_additive, set_measure};
+use crate::objects::{IdKey, IdSet};
 
 /// What belongs together in a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub struct Group {
 pub struct Sums {
     grouping: Grouping,
     groups: Vec<Group>,
-    numbers: HashMap<(Option<Date>, Option<EntityId>), usize>,
+    numbers: HashMap<(Option<Date>, Option<IdKey>), usize>,
     columns: HashMap<Box<str>, Sum>,
 }
 
@@ -55,28 +56,28 @@ impl Sums {
         Self { grouping, groups: Vec::new(), numbers: HashMap::new(), columns: HashMap::new() }
     }
 
-    /// Adds the rows of a block whose object is wanted.
-    pub fn add(
-        &mut self,
-        day: Date,
-        block: &Block,
-        is_wanted: impl Fn(&Block, usize) -> bool,
-    ) -> Result<(), FactsError> {
+    /// Adds the rows of a block, or only those about some objects of the grouping's level.
+    pub fn add(&mut self, day: Date, block: &Block, only: Option<&IdSet>) -> Result<(), FactsError> {
         let mut group_of_row = Vec::with_capacity(block.len());
-        let mut last = None;
-        for row in 0..block.len() {
-            if !is_wanted(block, row) {
-                group_of_row.push(None);
-                continue;
-            }
-            let id = block.id(row, self.grouping.level);
+        let (mut last, mut is_any) = (None, false);
+        for object in &block.rows {
+            let place = block.objects.place(*object, self.grouping.level);
             // Rows are ordered by their objects, so that most belong to the same group as the one before.
+            let index = place.map(|(_, index)| index);
             let group = match last {
-                Some((last_id, group)) if last_id == id => group,
-                _ => self.group(day, block, row, id),
+                Some((last_index, group)) if last_index == index => group,
+                _ => {
+                    let is_wanted =
+                        only.is_none_or(|only| place.is_some_and(|(ids, index)| only.contains(ids, index)));
+                    is_wanted.then(|| self.group(day, block, *object))
+                }
             };
-            last = Some((id, group));
-            group_of_row.push(Some(group));
+            is_any |= group.is_some();
+            last = Some((index, group));
+            group_of_row.push(group);
+        }
+        if !is_any {
+            return Ok(());
         }
         for (name, column, bytes) in
             block.columns().filter(|(name, column, _)| !column.is_text() && is_additive(name))
@@ -101,17 +102,17 @@ impl Sums {
         Ok(())
     }
 
-    fn group(&mut self, day: Date, block: &Block, row: usize, id: Option<&EntityId>) -> usize {
+    fn group(&mut self, day: Date, block: &Block, object: u32) -> usize {
         let Grouping { level, by_day } = self.grouping;
         let day = by_day.then_some(day);
-        let key = (day, id.cloned());
+        let key = (day, block.objects.place(object, level).map(|(ids, index)| ids.key(index)));
         if let Some(group) = self.numbers.get(&key) {
             return *group;
         }
-        let parent = |parent: Level| (level > parent).then(|| block.id(row, parent).cloned()).flatten();
+        let parent = |parent: Level| (level > parent).then(|| block.objects.id(object, parent)).flatten();
         self.groups.push(Group {
             day,
-            id: key.1.clone(),
+            id: block.objects.id(object, level),
             campaign: parent(Level::Campaign),
             adset: parent(Level::AdSet),
         });
@@ -126,7 +127,7 @@ impl Sums {
 
     /// Returns the group of an object over all days, or of a day.
     pub fn find(&self, day: Option<Date>, id: Option<&EntityId>) -> Option<usize> {
-        self.numbers.get(&(day, id.cloned())).copied()
+        self.numbers.get(&(day, id.map(IdKey::from))).copied()
     }
 
     /// Returns the sums of a group.
@@ -209,10 +210,10 @@ mod tests {
                     let mut collected = Rows::new(BlockLevel::Ad);
                     rows.iter().for_each(|row| collected.push(row));
                     for block in blocks(&collected, bits) {
-                        sums.add(*day, &block, |_, _| true).unwrap();
+                        sums.add(*day, &block, None).unwrap();
                     }
                     for block in blocks(&collected.roll_up().unwrap(), bits) {
-                        of_campaigns.add(*day, &block, |_, _| true).unwrap();
+                        of_campaigns.add(*day, &block, None).unwrap();
                     }
                 }
                 let key = |group: &Group| format!("{:?} {:?}", group.day, group.id);
@@ -220,6 +221,21 @@ mod tests {
                     sums.groups().iter().enumerate().map(|(n, group)| (key(group), sums.measures(n).unwrap())).collect()
                 };
                 let expected = summed(&days, grouping);
+                // One object alone has the same sums.
+                if let Some(id) = sums.groups().first().and_then(|group| group.id.clone()) {
+                    let mut alone = Sums::new(grouping);
+                    for (day, rows) in &days {
+                        let mut collected = Rows::new(BlockLevel::Ad);
+                        rows.iter().for_each(|row| collected.push(row));
+                        for block in blocks(&collected, bits) {
+                            alone.add(*day, &block, Some(&IdSet::from_iter([&id]))).unwrap();
+                        }
+                    }
+                    let end = format!("{:?}", Some(&id));
+                    let expected = expected.iter().filter(|(key, _)| key.ends_with(&end));
+                    let expected: BTreeMap<_, _> = expected.map(|(key, sums)| (key.clone(), sums.clone())).collect();
+                    prop_assert_eq!(of(&alone), expected);
+                }
                 prop_assert_eq!(&of(&sums), &expected);
                 if level <= Level::Campaign {
                     let core = |measures: &Measures| Measures {

@@ -382,7 +382,9 @@ impl Table {
 
     /// Lists the chunks of an account: by dataset, the oldest week first.
     pub async fn chunks(&self, ws: &Tenant, account: &AdAccountId) -> Result<Vec<Chunk>, StoreError> {
-        self.query_prefix(&key::account_partition(ws, account), key::CHUNK_PREFIX).await
+        // Names of datasets begin with a letter. Before there were datasets, a week stood in their place.
+        let (first, last) = (format!("{}a", key::CHUNK_PREFIX), format!("{}\u{7f}", key::CHUNK_PREFIX));
+        self.query_between(&key::account_partition(ws, account), &first, &last).await
     }
 
     /// Lists the chunks of a dataset for the weeks that a range touches, the oldest first.

@@ -6,9 +6,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
+use domain::entity::Level;
 use domain::id::{AdAccountId, EntityId};
 use domain::tenant::Tenant;
-use facts::{Block, BlockLevel, Grouping, Segment, Sums, shard_of};
+use facts::{Block, BlockLevel, Grouping, IdSet, Segment, Sums, shard_of};
 use jiff::civil::Date;
 
 use crate::chunk::Chunk;
@@ -98,17 +99,18 @@ impl Table {
         query: &SumQuery<'_>,
     ) -> Result<Sums, StoreError> {
         let SumQuery { dataset, range, grouping, with_detail, ids } = *query;
+        // At account level there is one object, whose id is no part of the rows.
+        let ids = ids.filter(|_| grouping.level != Level::Account);
         let level = BlockLevel::source_of(grouping.level, with_detail);
         // The shards of other levels' objects are not known.
         let only = ids.filter(|_| grouping.level.as_str() == level.as_str());
         let selection = FactSelection { dataset, range, level, with_detail, only };
         let mut reader = self.read_facts(ws, account, selection).await?;
         let mut sums = Sums::new(grouping);
+        let ids = ids.map(|ids| ids.iter().collect::<IdSet>());
         while let Some(blocks) = reader.next().await? {
             for block in blocks.decode() {
-                sums.add(blocks.day, &block?, |block, row| {
-                    ids.is_none_or(|ids| block.id(row, grouping.level).is_some_and(|id| ids.contains(id)))
-                })?;
+                sums.add(blocks.day, &block?, ids.as_ref())?;
             }
         }
         Ok(sums)

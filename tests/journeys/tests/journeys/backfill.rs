@@ -7,8 +7,8 @@ use domain::date::{DateRange, IsoWeek};
 use domain::job::Queue;
 use graph_sim::{AccountArgs, Fault, FaultKind};
 use http::Method;
-use jiff::ToSpan;
 use jiff::civil::{Date, date};
+use jiff::{SignedDuration, ToSpan};
 use journeys::{Scenario, TODAY, options, totals};
 use local::account::Account;
 use local::data::Data;
@@ -47,6 +47,11 @@ async fn objects_without_delivery_are_listed_with_zeros() {
         .map(|campaign| campaign["metrics"]["spend"].as_str().unwrap().parse().unwrap())
         .collect();
     assert!(spend.is_sorted_by(|a, b| a >= b), "sorted by spend: {spend:?}");
+
+    let path = format!("ad-accounts/{account}/insights?level=account&since=2026-11-20&until=2026-11-20");
+    let whole = scenario.api().unwrap().all(&path).await.unwrap();
+    let by_id = scenario.api().unwrap().all(&format!("{path}&ids={account}")).await.unwrap();
+    assert!(whole == by_id && by_id[0]["metrics"]["impressions"].as_u64() > Some(0), "{by_id:?}");
 
     let path = format!("ad-accounts/{account}/insights?level=campaign&since=2026-11-01&until=2026-11-20");
     let rows = scenario.api().unwrap().all(&path).await.unwrap();
@@ -91,6 +96,18 @@ async fn a_second_sync_of_the_same_numbers_writes_no_fact() {
     assert_eq!(again.len(), 5, "the weeks that the last 28 days touch");
     assert!(again.iter().all(|chunk| chunk.written == 0));
     assert_eq!(again.iter().map(|chunk| chunk.unchanged).sum::<u64>(), 3 * 29, "three segments a day");
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_day_that_was_never_measured_to_its_end_is_measured_however_old_it_is() {
+    let scenario = Scenario::synced().await.unwrap();
+    scenario.system.clock.advance(SignedDuration::from_hours(40 * 24));
+    let path = format!("insights?level=account&since={TODAY}&until={TODAY}");
+    let insights = async || scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json();
+    assert_eq!(insights().await["incomplete_days"][0]["state"], "partial");
+    scenario.system.runner.settle().await.unwrap();
+    assert_eq!(insights().await["incomplete_days"], json!([]), "the next sync by schedule has measured it");
     scenario.finish().await.unwrap();
 }
 

@@ -326,7 +326,7 @@ impl Schedule {
                 } else {
                     let grouping = facts::Grouping { level: domain::entity::Level::Campaign, by_day: false };
                     let mut sums = facts::Sums::new(grouping);
-                    sums.add(blocks.day, &block, |_, _| true).unwrap();
+                    sums.add(blocks.day, &block, None).unwrap();
                     found.extend((0..sums.groups().len()).map(|group| {
                         let impressions = sums.measures(group).unwrap().impressions;
                         impressions / (ADS / 2)

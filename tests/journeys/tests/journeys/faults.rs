@@ -270,7 +270,9 @@ impl Fixture {
                     return SyncResult::Stopped(ExpectedOutcome::Reconnect);
                 }
                 return match () {
-                    () if reason.contains("permission") => SyncResult::Stopped(ExpectedOutcome::Permission),
+                    () if reason.contains("permission") || reason.contains("must resolve this") => {
+                        SyncResult::Stopped(ExpectedOutcome::Permission)
+                    }
                     () if reason.contains("version") => SyncResult::Stopped(ExpectedOutcome::Version),
                     () => SyncResult::Other(reason),
                 };
@@ -294,7 +296,7 @@ impl Fixture {
                     if with_detail {
                         all += &format!("{:?}\n", block.to_rows(blocks.day).unwrap());
                     }
-                    sums.add(blocks.day, &block, |_, _| true).unwrap();
+                    sums.add(blocks.day, &block, None).unwrap();
                 }
                 for (number, group) in sums.groups().iter().enumerate() {
                     all += &format!("{group:?} {:?}\n", sums.measures(number).unwrap());
