@@ -116,6 +116,10 @@ fn is_window(name: &str) -> bool {
 #[derive(Default)]
 pub(super) struct Number(pub(super) Decimal);
 
+/// Decimal places of a metric. Platforms report six at most; what follows the twelfth is the error of a binary fraction, as
+/// in `109.97000000000001`, and would not fit into a column of facts.
+const MAX_DECIMAL_PLACES: u32 = 12;
+
 /// The exclusive upper bound of a metric, which no ad reaches in a day in any currency. Sums of such numbers do not
 /// overflow.
 const MAX_METRIC_VALUE: u64 = 1_000_000_000_000_000;
@@ -131,6 +135,7 @@ impl<'de> Deserialize<'de> for Number {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Decimal, E> {
                 let exact = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
                 let possible = exact.ok().filter(|number| number.abs() < MAX_METRIC_VALUE.into());
+                let possible = possible.map(|number| number.round_dp(MAX_DECIMAL_PLACES));
                 possible.ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
             }
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<Decimal, E> {
@@ -248,6 +253,18 @@ mod tests {
         assert_eq!(windows["1d_view"].purchase_value, None, "unknown, which is not zero");
         assert_eq!(windows["28d_click"].leads, Some(Decimal::ONE));
         assert_eq!(day.facts.measures.leads, None, "no lead under the ad set's own setting");
+    }
+
+    #[test]
+    fn the_error_of_a_binary_fraction_is_no_part_of_a_number() {
+        for text in [r#""109.97000000000001""#, "109.97000000000001"] {
+            let GraphRow(day) = serde_json::from_str(&ROW.replace("\"289.9\"", text)).unwrap();
+            assert_eq!(
+                day.facts.measures.purchase_value.unwrap().normalize().to_string(),
+                "109.97",
+                "{text}"
+            );
+        }
     }
 
     #[test]
