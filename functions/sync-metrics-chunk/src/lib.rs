@@ -57,11 +57,15 @@ impl SyncMetricsChunk {
 
     async fn sync(&self, workspace: &Tenant, ad_account: &AdAccountId, week: IsoWeek) -> Result<(), Error> {
         let table = &self.connector.table;
+        let began_at = self.host.clock.now().as_millisecond().unsigned_abs();
         match table.account(workspace, ad_account).await? {
             Some(account) if account.selected => {}
             Some(_) => return Ok(()),
             // Deleted, perhaps while a run was writing.
-            None => return Ok(table.delete_orphaned_facts(workspace, ad_account, (DATASET, week)).await?),
+            None => {
+                let chunk = (DATASET, week);
+                return Ok(table.delete_orphaned_facts(workspace, ad_account, chunk, began_at).await?);
+            }
         }
         let client = match self.connector.open(workspace, ad_account, Purpose::Reporting).await {
             // The account is throttled: another call would only prolong it.
@@ -96,7 +100,10 @@ impl SyncMetricsChunk {
         match run {
             Ok(RunResult::Superseded) => match table.account(workspace, ad_account).await? {
                 Some(_) => Ok(()),
-                None => Ok(table.delete_orphaned_facts(workspace, ad_account, (DATASET, week)).await?),
+                None => {
+                    let chunk = (DATASET, week);
+                    Ok(table.delete_orphaned_facts(workspace, ad_account, chunk, lease.fence()).await?)
+                }
             },
             Ok(RunResult::Unfinished) => {
                 table.release_chunk(&lease).await?;
@@ -121,7 +128,7 @@ impl SyncMetricsChunk {
                     since: now,
                     reason: format!("week {week} cannot be measured: {reason}; every sync tries it again"),
                 };
-                let id = format!("chunk/{ad_account}/{week}/{}", lease.fence);
+                let id = format!("chunk/{ad_account}/{week}/{}", lease.fence());
                 let event = AuditEvent::sync(id, "sync.failed", ad_account)
                     .with_change(Value::Null, json!({"week": week}))
                     .done_at(now);

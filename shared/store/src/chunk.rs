@@ -162,11 +162,17 @@ impl Chunk {
 #[derive(Debug, Clone)]
 pub struct Lease {
     pub(crate) key: Key,
+    /// The dataset, as the run has it.
     pub(crate) dataset: Dataset,
-    /// Fence of this run, which also orders the data that it fetches.
-    pub fence: u64,
     /// The chunk, with what this run has published.
     pub chunk: Chunk,
+}
+
+impl Lease {
+    /// Returns the fence of this run, which also orders the data that it fetches.
+    pub fn fence(&self) -> u64 {
+        self.chunk.fence
+    }
 }
 
 /// The result of trying to acquire a lease.
@@ -220,7 +226,7 @@ impl Table {
                 (":dataset", text(dataset.name)),
                 // Higher than every fence of a chunk of this week that was deleted: what a run for it may have left
                 // behind is then replaced.
-                (":first_fence", number(now.as_second())),
+                (":first_fence", millis(now)),
                 (":expires", number(expiry(dataset, week.range().until))),
             ]
         };
@@ -268,9 +274,7 @@ impl Table {
             ],
         );
         match taken.await {
-            Ok(chunk) => {
-                Ok(LeaseAttempt::Acquired(Box::new(Lease { key, dataset, fence: chunk.fence, chunk })))
-            }
+            Ok(chunk) => Ok(LeaseAttempt::Acquired(Box::new(Lease { key, dataset, chunk }))),
             Err(StoreError::Conflict) => Ok(match self.get::<Chunk>(&key).await? {
                 Some(Chunk { state: ChunkState::Running, lease_until: Some(until), .. }) => {
                     LeaseAttempt::Held { until }
@@ -289,7 +293,7 @@ impl Table {
         until: Timestamp,
     ) -> Result<(), StoreError> {
         let values =
-            vec![(":fence", number(lease.fence)), (":pages", number(pages)), (":until", millis(until))];
+            vec![(":fence", number(lease.fence())), (":pages", number(pages)), (":until", millis(until))];
         let expression = "SET pages = :pages, lease_until = :until";
         self.update::<Chunk>(&lease.key, expression, Some("fence = :fence"), values).await.map(drop)
     }
@@ -309,7 +313,7 @@ impl Table {
         ] {
             let word = if state == ChunkState::Done { "done" } else { "planned" };
             let values = vec![
-                (":fence", number(lease.fence)),
+                (":fence", number(lease.fence())),
                 (":requested", number(lease.chunk.requested)),
                 (":state", text(word)),
                 (":pages", number(totals.pages)),
@@ -329,7 +333,7 @@ impl Table {
 
     /// Releases the lease without a result, and plans the chunk again.
     pub async fn release_chunk(&self, lease: &Lease) -> Result<(), StoreError> {
-        let values = vec![(":fence", number(lease.fence)), (":state", text("planned"))];
+        let values = vec![(":fence", number(lease.fence())), (":state", text("planned"))];
         let expression = "SET #state = :state REMOVE lease_until";
         match self.update::<Chunk>(&lease.key, expression, Some("fence = :fence"), values).await {
             // The worker that has taken the lease over decides.
@@ -349,8 +353,11 @@ impl Table {
         problem: Option<(&SyncProblem, &EventRecord)>,
     ) -> Result<(), StoreError> {
         let failed = || {
-            let values =
-                vec![(":fence", number(lease.fence)), (":state", text("failed")), (":failure", text(reason))];
+            let values = vec![
+                (":fence", number(lease.fence())),
+                (":state", text("failed")),
+                (":failure", text(reason)),
+            ];
             let expression = "SET #state = :state, failure = :failure REMOVE lease_until";
             self.update_action(&lease.key, expression, Some("fence = :fence"), values)
         };
@@ -375,7 +382,7 @@ impl Table {
         let running = |chunk: &Chunk| chunk.state == ChunkState::Running;
         for chunk in self.chunks(ws, account).await?.into_iter().filter(running) {
             let key = key::chunk(ws, account, chunk.dataset, chunk.week);
-            self.release_chunk(&Lease { key, dataset: chunk.dataset, fence: chunk.fence, chunk }).await?;
+            self.release_chunk(&Lease { key, dataset: chunk.dataset, chunk }).await?;
         }
         Ok(())
     }

@@ -241,7 +241,7 @@ impl Table {
         let chunks = self.list_keys(&key::account_partition(ws, account), key::CHUNK_PREFIX, None).await?;
         for chunk in &chunks {
             let Some(week) = key::parse_chunk(&chunk.sk) else { continue };
-            if self.delete_facts(ws, account, week).await? {
+            if self.delete_facts(ws, account, week, None).await? {
                 return Ok(DeletionProgress::Partial);
             }
         }

@@ -117,7 +117,7 @@ impl Table {
                 put.written += 1;
                 entries.push(Some(SegmentEntry {
                     slot,
-                    fence: lease.fence,
+                    fence: lease.fence(),
                     digest: encoded.digest,
                     bytes: encoded.data.len() as u32,
                 }));
@@ -138,7 +138,7 @@ impl Table {
         let dataset = lease.dataset;
         let digest = AttributeValue::B(Blob::new(encoded.digest));
         let mut item: Item = key::segment(ws, account, dataset, place).attributes();
-        item.insert("fence".to_owned(), number(lease.fence));
+        item.insert("fence".to_owned(), number(lease.fence()));
         item.insert("digest".to_owned(), digest.clone());
         item.insert("data".to_owned(), AttributeValue::B(Blob::new(encoded.data.clone())));
         let expires = expiry(dataset, place.day) + SEGMENT_GRACE_SECONDS;
@@ -146,7 +146,7 @@ impl Table {
         // Of this run, only the same segment again: a copy that arrives late must not replace what followed it.
         let condition = ConditionExpression {
             expression: "attribute_not_exists(pk) OR fence < :fence OR (fence = :fence AND digest = :digest)",
-            values: vec![(":fence", number(lease.fence)), (":digest", digest)],
+            values: vec![(":fence", number(lease.fence())), (":digest", digest)],
         };
         self.put_item(item, Some(condition)).await
     }
@@ -167,7 +167,7 @@ impl Table {
             day_gaps.insert(day, gaps);
         }
         let values = vec![
-            (":fence", number(lease.fence)),
+            (":fence", number(lease.fence())),
             (":seen", number(seen)),
             (":next", number(next)),
             (":manifest", to_attribute_value(&manifest)?),
@@ -177,7 +177,7 @@ impl Table {
         let condition = Some("fence = :fence AND published = :seen");
         if let Err(error) = self.update::<Chunk>(&lease.key, expression, condition, values).await {
             // The update may have been applied although its response was lost: only this run publishes with its fence.
-            let is_applied = |chunk: &Chunk| (chunk.fence, chunk.published) == (lease.fence, next);
+            let is_applied = |chunk: &Chunk| (chunk.fence, chunk.published) == (lease.fence(), next);
             if !self.consistent().get::<Chunk>(&lease.key).await?.as_ref().is_some_and(is_applied) {
                 return Err(error);
             }
@@ -188,29 +188,45 @@ impl Table {
         Ok(())
     }
 
-    /// Deletes the segments of a week of an account that is not stored any more: a run that had begun before its
-    /// deletion may have left some.
+    /// Deletes the segments of a week of an account that is not stored any more, up to a fence: a run that had begun
+    /// before its deletion may have left some. Those of an account that was connected again since stay: the fences of a
+    /// chunk begin with the time at which it was planned, in milliseconds since 1970.
     pub async fn delete_orphaned_facts(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
-        (dataset, week): (Dataset, IsoWeek),
+        chunk: (Dataset, IsoWeek),
+        max_fence: u64,
     ) -> Result<(), StoreError> {
-        while self.delete_facts(ws, account, (dataset, week)).await? {}
-        Ok(())
+        loop {
+            match self.delete_facts(ws, account, chunk, Some(max_fence)).await {
+                Ok(true) => {}
+                Ok(false) | Err(StoreError::Conflict) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
-    /// Deletes a page of the segments of a week. Returns whether there were any.
+    /// Deletes a page of the segments of a week, and returns whether there were any. [`StoreError::Conflict`] when one
+    /// has a higher fence.
     pub(crate) async fn delete_facts(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
         (dataset, week): (Dataset, IsoWeek),
+        max_fence: Option<u64>,
     ) -> Result<bool, StoreError> {
         let keys = self.list_keys(&key::fact_partition(ws, account, dataset, week), "", None).await?;
         // One by one: the sizes of the items count for a transaction, even where it deletes them.
         for key in &keys {
-            self.client.delete_item().table_name(&*self.name).set_key(Some(key.attributes())).send().await?;
+            let mut delete =
+                self.client.delete_item().table_name(&*self.name).set_key(Some(key.attributes()));
+            if let Some(max_fence) = max_fence {
+                delete = delete
+                    .condition_expression("attribute_not_exists(pk) OR fence <= :max_fence")
+                    .expression_attribute_values(":max_fence", number(max_fence));
+            }
+            delete.send().await?;
         }
         Ok(!keys.is_empty())
     }

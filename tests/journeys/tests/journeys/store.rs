@@ -164,7 +164,19 @@ async fn what_a_run_left_of_a_deleted_account_is_deleted_by_its_message() {
     };
     assert_eq!(facts().await, 3);
     let (workspace, week) = (tenant("demo").unwrap(), IsoWeek::of(TODAY));
-    let job = Job::SyncChunk { workspace, ad_account: "act_9".parse().unwrap(), week };
+    // Seen before the account was connected again, and its week planned.
+    let (account, before) =
+        ("act_9".parse().unwrap(), scenario.system.clock.now() - SignedDuration::from_secs(9));
+    let (table, chunk) = (&scenario.system.table, (Dataset::AD_DAY, week));
+    table
+        .delete_orphaned_facts(&workspace, &account, chunk, before.as_millisecond().unsigned_abs())
+        .await
+        .unwrap();
+    assert_eq!(facts().await, 3, "they belong to the new account");
+
+    // A later job finds no account.
+    scenario.system.clock.advance(SignedDuration::from_secs(9));
+    let job = Job::SyncChunk { workspace, ad_account: account, week };
     scenario.system.host.queues.send(&[job]).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
     assert_eq!(facts().await, 0);
