@@ -128,9 +128,8 @@ impl SyncEntities {
         // Planned before the sync is recorded: an account recorded as synced has its chunks planned. Numbers do not depend
         // on entities, so they are measured even when those cannot be read.
         let weeks = self.plan(workspace, &account, cause).await?;
-        self.record_sync(&account, workspace, stats).await?;
-        tracing::info!(?cause, weeks = weeks.len(), "Requested the chunks.");
-        self.request_chunks(workspace, ad_account, weeks).await
+        self.request_chunks(workspace, ad_account, weeks).await?;
+        self.record_sync(&account, workspace, stats).await
     }
 
     /// Records what a sync of the entities has read, or why it cannot read them.
@@ -143,6 +142,8 @@ impl SyncEntities {
         let (table, ad_account, now) = (&self.connector.table, &account.id, self.host.clock.now());
         let stats = match stats {
             Ok(stats) => stats,
+            // A defect of ours: the message becomes a dead letter, which the operator sees.
+            Err(error @ Error::Internal(_)) => return Err(error),
             Err(error) => {
                 tracing::warn!(%workspace, %ad_account, %error, "The entities of an ad account cannot be read.");
                 let reason = error.public_detail();
