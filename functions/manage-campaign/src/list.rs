@@ -221,6 +221,8 @@ impl ManageCampaign {
         let range = self.range(query.since, query.until, &account)?;
         let after = query.after.map(|after| parse_position(after.position())).transpose()?;
 
+        // Before the numbers, which then are at least as fresh as it says.
+        let scope = self.connector.table.report_scope(workspace, &account, range).await?;
         let details = Details::from(query.include);
         let mut entities = self.entities_with_measures(workspace, &account.id, level, range, details).await?;
         if let Some(statuses) = &query.effective_status {
@@ -258,7 +260,6 @@ impl ManageCampaign {
             metrics: Metrics::from(&measures),
         };
         let data = entities.into_iter().map(view).collect();
-        let scope = self.connector.table.report_scope(workspace, &account, range).await?;
         Ok(Json(EntityList { scope, data, after }))
     }
 
@@ -284,11 +285,11 @@ impl ManageCampaign {
         details: Details,
     ) -> Result<(HeaderMap, Json<EntityReport>), Error> {
         let table = &self.connector.table;
+        let scope = table.report_scope(workspace, account, range).await?;
         let ids = HashSet::from([entity.id.clone()]);
         let query = SumQuery { ids: Some(&ids), ..all_of(entity.level, range, details) };
         let sums = table.eventually_consistent().sum_facts(workspace, &account.id, &query).await?;
         let measures = measures_of(&sums, &entity.id, details)?;
-        let scope = table.report_scope(workspace, account, range).await?;
         let fields = EntityFields::new(entity, account.currency);
         let version = version_header(&fields.version())?;
         let entity = EntityView { fields, metrics: Metrics::from(&measures) };

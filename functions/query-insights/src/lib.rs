@@ -156,6 +156,8 @@ impl QueryInsights {
         let wanted = RowQuery { level, since, until, increment, ids };
         let (range, details) = (wanted.range()?, Details::from(include));
         let account = self.table.require_account(&session.workspace, &path.ad_account).await?;
+        // Before the numbers, which then are at least as fresh as it says.
+        let scope = self.table.report_scope(&session.workspace, &account, range).await?;
         let mut rows = self.rows(&session.workspace, &account, wanted, details).await?;
         let after = after.as_ref().map(Cursor::position);
         let start = after.map_or(0, |after| rows.partition_point(|row| position(row).as_str() <= after));
@@ -164,7 +166,6 @@ impl QueryInsights {
         data.truncate(limit.rows());
         let last = data.last().filter(|_| more);
         let after = last.map(|row| page::encode_cursor(&request, &position(row)));
-        let scope = self.table.report_scope(&session.workspace, &account, range).await?;
         Ok(Json(Insights { scope, data, after }))
     }
 
