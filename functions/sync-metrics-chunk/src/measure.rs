@@ -62,7 +62,6 @@ impl SyncMetricsChunk {
             let took = self.host.clock.now().duration_since(begun);
             longest_batch = longest_batch.max(Some(took));
         }
-        telemetry::count(TelemetryMetric::FactsWritten, totals.written);
         Ok(RunResult::Complete(totals))
     }
 
@@ -111,6 +110,7 @@ impl SyncMetricsChunk {
             }
             match self.publish(client, lease, MeasuredDay { day, measured_at, rows: &rows, gaps }).await {
                 Ok(published) => {
+                    telemetry::count(TelemetryMetric::FactsWritten, published.written);
                     totals.written += published.written;
                     totals.unchanged += published.unchanged;
                 }

@@ -15,11 +15,11 @@ impl BlockLevel {
     /// Every stored level.
     pub const ALL: [Self; 2] = [Self::Campaign, Self::Ad];
 
-    /// Returns the level's name in keys.
-    pub fn as_str(self) -> &'static str {
+    /// Returns the level of its rows.
+    pub fn level(self) -> Level {
         match self {
-            Self::Campaign => "campaign",
-            Self::Ad => "ad",
+            Self::Campaign => Level::Campaign,
+            Self::Ad => Level::Ad,
         }
     }
 

@@ -103,7 +103,7 @@ impl Table {
         let ids = ids.filter(|_| grouping.level != Level::Account);
         let level = BlockLevel::source_of(grouping.level, with_detail);
         // The shards of other levels' objects are not known.
-        let only = ids.filter(|_| grouping.level.as_str() == level.as_str());
+        let only = ids.filter(|_| grouping.level == level.level());
         let selection = FactSelection { dataset, range, level, with_detail, only };
         let mut reader = self.read_facts(ws, account, selection).await?;
         let mut sums = Sums::new(grouping);

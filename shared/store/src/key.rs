@@ -224,7 +224,7 @@ impl SegmentPlace {
     pub fn sort_key(&self) -> String {
         let Self { level, segment, day, bits, shard, slot } = self;
         let slot = if *slot == 0 { 'a' } else { 'b' };
-        format!("{}#{}#{day}#{bits}.{shard:03}#{slot}", level.as_str(), segment.as_str())
+        format!("{}#{}#{day}#{bits}.{shard:03}#{slot}", level.level(), segment.as_str())
     }
 }
 
