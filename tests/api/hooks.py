@@ -70,8 +70,8 @@ def before_load_schema(context, raw_schema):
                     restrict(schema, SINCE)
                 elif name == "until":
                     restrict(schema, UNTIL)
-                elif name == "campaign_id":
-                    restrict(schema, SYSTEM["campaigns"][:-3])
+                elif name in ("campaign_id", "adset_id"):
+                    restrict(schema, SYSTEM[f"{name[:-3]}s"][:-3])
                 elif name == "hub.verify_token":
                     restrict(schema, [SYSTEM["verify_token"]])
             body = operation.get("requestBody", {}).get("content", {}).get("application/json")
@@ -84,10 +84,14 @@ def before_load_schema(context, raw_schema):
                 until = {"properties": {"until": day}, "required": ["until"]}
                 since = {"properties": {"since": day}, "required": ["since"]}
                 range_of["anyOf"] = [since, {"not": until}]
+            for answer in operation["responses"].values():
+                # A new workspace has no ad account.
+                answer.get("links", {}).pop("run_query", None)
             example = {"launch_campaign": "launch_document", "create_rule": "rule_document"}.get(operation["operationId"])
             if example:
                 body["examples"] = {"real": {"value": SYSTEM[example]}}
     schemas = raw_schema["components"]["schemas"]
+    restrict_query(schemas)
     # A rule for every account may name any currency; one for a single account, only that account's.
     budget = copy.deepcopy(schemas["Budget"])
     for action in schemas["Action"]["oneOf"]:
@@ -111,6 +115,30 @@ def before_load_schema(context, raw_schema):
     for name in schemas:
         if name.startswith("RuleSpec"):
             schemas[name]["properties"]["ad_account"] = {"type": "null"}
+
+
+def restrict_query(schemas):
+    """Leaves out of queries what is valid only together with something else, or only in other ad accounts."""
+    query = schemas["Query"]["properties"]
+    query["ad_accounts"] = {"type": ["array", "null"], "items": {"enum": [SYSTEM["ad_account"]]}, "minItems": 1, "maxItems": 100}
+    query["convert"] = {"enum": [None, {"to": "USD", "rates": {SYSTEM["currency"]: "0.75"}}]}
+    for name, days in (("since", SINCE), ("until", UNTIL)):
+        schemas["Days"]["properties"][name] = {"enum": days}
+    # Budgets and counts are known of entities and whole ranges, and changes only where something is compared.
+    metrics = schemas["Measure"]["anyOf"][0]["enum"]
+    query["measures"] = {"type": "array", "items": {"enum": metrics[:-3]}, "maxItems": 30}
+    query["dimensions"] = {"type": "array", "items": {"enum": ["week"]}, "maxItems": 1}
+    query["sparklines"] = {"enum": [None, []]}
+    query["after"] = {"type": "null"}
+    schemas["OrderBy"]["properties"]["by"] = {"enum": [*metrics[:-3], "name"]}
+    schemas["OrderBy"]["properties"]["of"] = {"const": "value"}
+    for filter_of in schemas["Filter"]["anyOf"]:
+        field = filter_of["properties"]["field"].get("const")
+        existing = {"account": [SYSTEM["ad_account"]], "campaign": SYSTEM["campaigns"][:-3],
+                    "adset": SYSTEM["adsets"][:-3], "ad": SYSTEM["ads"][:-3]}.get(field)
+        if existing:
+            filter_of["properties"]["value"]["items"] = {"enum": existing}
+            filter_of["properties"]["op"] = {"enum": ["in"]}
 
 
 def signed_request(user):
@@ -196,7 +224,10 @@ def before_call(context, case, kwargs):
         case.query = SYSTEM["next_page"][operation]
     if case.meta.generation.mode.is_positive and "ids" in case.query:
         # Ids belong to a level.
-        case.query["level"], case.query["ids"] = "campaign", SYSTEM["campaigns"][:2]
+        level = {"list_adsets": "adsets", "list_ads": "ads"}.get(operation, "campaigns")
+        case.query["ids"] = SYSTEM[level][:2]
+        if "level" in case.query:
+            case.query["level"] = "campaign"
     match operation:
         case "receive_webhook" if case.meta.generation.mode.is_positive:
             body = json.dumps(case.body).encode()

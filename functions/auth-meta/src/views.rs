@@ -5,7 +5,6 @@ use domain::gap::Gaps;
 use domain::id::{AdAccountId, ConnectionId};
 use domain::money::Currency;
 use graph_api::account::AccountDetails;
-use graph_api::currency::minor_units;
 use graph_api::launch::LaunchDefaults;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -184,7 +183,7 @@ impl TryFrom<AdAccount> for AdAccountView {
         }
         Ok(Self {
             fallback_connection: None,
-            minor_units: minor_units(account.currency),
+            minor_units: account.id.platform().minor_units(account.currency),
             can_run: details.can_run(),
             disable_reason_text: details.disable_reason_text(),
             defaults: account.launch_defaults.read()?,

@@ -9,6 +9,7 @@ mod execute;
 mod incomplete;
 mod rules;
 
+use std::slice;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -16,24 +17,23 @@ use connector::{AccountClient, Connector, Purpose};
 use domain::Error;
 use domain::dataset::Dataset;
 use domain::date::IsoWeek;
-use domain::entity::{EffectiveStatus, Entity};
+use domain::entity::EffectiveStatus;
 use domain::id::AdAccountId;
 use domain::job::Job;
+use domain::metrics::Metric;
 use domain::rule::{Action, Decision, DecisionOutcome, Evaluation, Rule};
 use domain::tenant::Tenant;
-use facts::Grouping;
 use http::Request;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use middleware::Middleware;
+use query::{Attribute, Filter, Measure, Query};
 use runtime::endpoint::Endpoint;
 use runtime::{Host, Response};
-use store::StoreError;
 use store::account::AdAccount;
 use store::audit::Phase;
 use store::chunk::Chunk;
 use store::decision::DecisionClaim;
-use store::fact_reader::SumQuery;
 
 use crate::incomplete::IncompleteMetrics;
 
@@ -161,22 +161,30 @@ impl EvaluateRules {
             tracing::info!(%workspace, rule = %rule.id, "A rule was skipped: the facts of its window are incomplete.");
             return Ok(Vec::new());
         }
-        let query = SumQuery {
-            dataset: Dataset::AD_DAY,
-            range: window,
-            grouping: Grouping { level: rule.spec.level, by_day: false },
-            with_detail: false,
-            ids: None,
+        let needed = [rule.spec.when.measure, Metric::Spend, Metric::Impressions];
+        let running = RUNNING.iter().map(|status| status.as_str().to_owned()).collect();
+        let query = Query {
+            measures: needed.map(Measure::Metric).into(),
+            // No action applies to the others.
+            filters: vec![Filter::Attribute {
+                attribute: Attribute::EffectiveStatus,
+                values: running,
+                is_among: true,
+            }],
+            order: Some(Vec::new()),
+            limit: Some(u16::MAX),
+            ..Query::new(rule.spec.level, window)
         };
-        let sums = table.sum_facts(workspace, &account.id, &query).await?;
+        let answer = query::execute(table, workspace, slice::from_ref(account), &query, None).await?;
+        if answer.more {
+            tracing::warn!(%workspace, rule = %rule.id, evaluated = answer.rows.len(), of = answer.totals.rows, "A rule has more entities than one evaluation takes.");
+        }
         let incomplete =
             IncompleteMetrics::find(table, workspace, account, (rule.spec.level, window), chunks).await?;
-        let entities = table.entities(workspace, &account.id, rule.spec.level).await?;
+        let entities = answer.rows.len();
         let mut decisions = Vec::new();
-        // Only delivering entities are evaluated: no action applies to the others.
-        for entity in entities.iter().map(|stored| &stored.entity).filter(|entity| is_running(entity)) {
-            let sum = sums.find(None, Some(&entity.id)).map(|group| sums.measures(group)).transpose();
-            let measures = sum.map_err(StoreError::from)?.unwrap_or_default();
+        for row in answer.rows {
+            let (Some(entity), Some(measures)) = (row.entity, row.numbers.measures) else { continue };
             let Evaluation::Met(value) = rule.spec.when.evaluate(&measures) else { continue };
             let reason =
                 rule.spec.guard.insufficient_data(&measures).or_else(|| incomplete.reason(&entity.id));
@@ -204,7 +212,7 @@ impl EvaluateRules {
                 at: now,
             });
         }
-        tracing::info!(%workspace, rule = %rule.id, entities = entities.len(), matched = decisions.len(), "Evaluated a rule.");
+        tracing::info!(%workspace, rule = %rule.id, entities, matched = decisions.len(), "Evaluated a rule.");
         Ok(decisions)
     }
 
@@ -257,6 +265,9 @@ impl EvaluateRules {
     }
 }
 
+/// The states of entities that are evaluated.
+const RUNNING: [EffectiveStatus; 2] = [EffectiveStatus::Active, EffectiveStatus::WithIssues];
+
 /// Checks whether a day's facts are complete: measured after it ended or, while it has not ended, recently.
 fn is_fresh(
     account: &AdAccount,
@@ -267,10 +278,6 @@ fn is_fresh(
     let end = account.end_of(day)?;
     let needed = if end <= now { end } else { now - MAX_DATA_AGE };
     Ok(measured_at.is_some_and(|measured_at| measured_at >= needed))
-}
-
-fn is_running(entity: &Entity) -> bool {
-    matches!(entity.effective_status, Some(EffectiveStatus::Active | EffectiveStatus::WithIssues))
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use connector::{AccountClient, Purpose};
 use domain::entity::{Changes, EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
-use domain::metrics::Details;
 use domain::money::{Currency, Money};
 use domain::text::is_single_line;
 use domain::{Error, FieldError};
@@ -122,7 +121,7 @@ impl ManageCampaign {
         let result = result.await;
         let changed = client.close(result).await?;
         let range = self.range(None, None, &account)?;
-        self.report(workspace, &account, changed, range, Details::default()).await
+        self.report(workspace, &account, changed, range, None).await
     }
 
     async fn delete_entity(

@@ -1,29 +1,29 @@
-//! Lists entities with their metrics over a date range, including entities without delivery.
+//! Lists entities with their measures over a date range, including entities without delivery.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
+use std::slice;
 
-use domain::dataset::Dataset;
 use domain::date::{DateRange, Day};
 use domain::entity::{EffectiveStatus, Entity, Issue, Level, ReviewFeedback, Status};
 use domain::id::{AdAccountId, EntityId};
-use domain::metrics::{Detail, Details, Measures, Metric, Metrics};
+use domain::metrics::{Detail, Metric};
 use domain::money::{Currency, Money};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
-use facts::{Grouping, Sums};
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use middleware::version::version_header;
+use query::{
+    AccountScope, Answer, Attribute, Changes, Compare, Dimension, Direction, Filter, Measure, OrderBy,
+    OrderKey, OrderOf, Query, Row, TotalsView, Values,
+};
 use runtime::endpoint::{self, Endpoint};
 use runtime::page::{self, Cursor, Limit};
 use runtime::request::{AdAccountPath, Json, RequestContext};
 use runtime::session::{Role, Session};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use store::StoreError;
 use store::account::AdAccount;
-use store::entity::StoredEntity;
-use store::fact_reader::SumQuery;
 use store::report_scope::ReportScope;
 
 use crate::ManageCampaign;
@@ -41,18 +41,33 @@ pub(crate) struct ListQuery {
     since: Option<Day>,
     /// Last day, included; today when it is left out.
     until: Option<Day>,
-    /// The metric to sort by; entities for which it is unknown come last.
+    /// The period to compare with.
+    compare: Option<ComparedPeriod>,
+    /// What to sort by: a measure, `name`, `status`, `effective_status` or, of campaigns, `objective`. What is unknown comes
+    /// last.
     #[serde(default = "by_spend")]
-    sort: Metric,
+    sort: SortKey,
     /// Whether the highest or the lowest comes first.
     #[serde(default)]
-    order: Order,
+    order: Direction,
+    /// Only entities with this text in their names.
+    q: Option<SearchText>,
+    /// Only these entities.
+    ids: Option<Vec<EntityId>>,
     /// Only entities in one of these states.
     effective_status: Option<Vec<KnownStatus>>,
+    /// Only what is below a campaign with one of these objectives.
+    objective: Option<Vec<String>>,
     /// Only what is below this campaign.
     campaign_id: Option<EntityId>,
-    /// What to add to the metrics.
+    /// Only what is below this ad set.
+    adset_id: Option<EntityId>,
+    /// The measures of each entity; all of them when left out.
+    fields: Option<Vec<Measure>>,
+    /// What to add to the measures.
     include: Option<Vec<Detail>>,
+    /// Measures whose values of each day are added, as lists.
+    sparklines: Option<Vec<Measure>>,
     /// Objects of a page.
     #[serde(default)]
     limit: Limit<50, 500>,
@@ -60,8 +75,68 @@ pub(crate) struct ListQuery {
     after: Option<Cursor>,
 }
 
-fn by_spend() -> Metric {
-    Metric::Spend
+/// Longest text to search for, in characters.
+const MAX_SEARCH_CHARS: usize = 400;
+
+/// A text to search for.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(try_from = "String")]
+#[cfg_attr(feature = "describe", schemars(!try_from))]
+struct SearchText(
+    #[cfg_attr(feature = "describe", schemars(length(min = 1, max = MAX_SEARCH_CHARS)))] String,
+);
+
+impl TryFrom<String> for SearchText {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if (1..=MAX_SEARCH_CHARS).contains(&text.chars().count()) {
+            return Ok(Self(text));
+        }
+        Err(format!("must have 1 to {MAX_SEARCH_CHARS} characters"))
+    }
+}
+
+/// The period to compare with.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum ComparedPeriod {
+    /// As many days, right before.
+    PreviousPeriod,
+    /// The same dates a year before.
+    PreviousYear,
+}
+
+/// What entities are sorted by.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct SortKey(OrderKey);
+
+fn by_spend() -> SortKey {
+    SortKey(OrderKey::Measure(Measure::Metric(Metric::Spend)))
+}
+
+/// What entities are sorted by that is no measure.
+const SORT_ATTRIBUTES: [(&str, OrderKey); 4] = [
+    ("name", OrderKey::Name),
+    ("status", OrderKey::Dimension(Dimension::Status)),
+    ("effective_status", OrderKey::Dimension(Dimension::EffectiveStatus)),
+    ("objective", OrderKey::Dimension(Dimension::Objective)),
+];
+
+impl TryFrom<String> for SortKey {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let attribute = SORT_ATTRIBUTES.iter().find(|(name, _)| *name == text);
+        let key = attribute.map(|(_, key)| Ok(key.clone()));
+        let key = key.unwrap_or_else(|| text.parse().map(OrderKey::Measure));
+        key.map(Self).map_err(|error: String| {
+            format!("{error}; or {}", SORT_ATTRIBUTES.map(|(name, _)| name).join(", "))
+        })
+    }
 }
 
 /// Over which days.
@@ -73,7 +148,7 @@ pub(crate) struct DateRangeQuery {
     since: Option<Day>,
     /// Last day, included; today when it is left out.
     until: Option<Day>,
-    /// What to add to the metrics.
+    /// What to add to the measures.
     include: Option<Vec<Detail>>,
 }
 
@@ -158,10 +233,31 @@ impl EntityFields {
 pub(crate) struct EntityView {
     #[serde(flatten)]
     fields: EntityFields,
-    metrics: Metrics,
+    measures: Values,
+    /// The measures of the days that are compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<Values>,
+    /// How the measures have changed against them. What is unknown in one of the periods is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<Changes>,
+    /// For each sparkline a value for each day; `null` where it is unknown.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sparklines: BTreeMap<Measure, Vec<Option<Decimal>>>,
 }
 
-/// One entity with its metrics, and what they are about.
+impl EntityView {
+    fn new(entity: Entity, row: &Row, currency: Currency, query: &Query) -> Self {
+        Self {
+            fields: EntityFields::new(entity, currency),
+            measures: row.numbers.values(&query.measures, query.details()),
+            previous: row.previous(query),
+            change: row.change(query),
+            sparklines: row.sparklines(query),
+        }
+    }
+}
+
+/// One entity with its measures, and what they are about.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct EntityReport {
@@ -171,13 +267,17 @@ pub(crate) struct EntityReport {
     scope: ReportScope,
 }
 
-/// A page of entities with their metrics, and what they are about.
+/// A page of entities with their measures, and what they are about.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct EntityList {
     #[serde(flatten)]
     scope: ReportScope,
+    /// The days that are compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared: Option<DateRange>,
     data: Vec<EntityView>,
+    totals: TotalsView,
     /// Give it back as `after` to read on; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
@@ -189,8 +289,8 @@ pub(crate) const ADS: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account
 
 pub(crate) fn list_entities(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
     endpoint::member(Method::GET, path, Role::Viewer)
-        .named(format!("list_{level}s"), format!("Lists {level}s with their metrics"))
-        .description("Those without delivery are listed with zeros.")
+        .named(format!("list_{level}s"), format!("Lists {level}s with their measures"))
+        .description("Those without delivery are listed with zeros. `totals` are those of all pages.")
         .responds(StatusCode::OK, "A page of them.", move |function: ManageCampaign, context| {
             function.list_entities(context, level)
         })
@@ -198,15 +298,11 @@ pub(crate) fn list_entities(path: &'static str, level: Level) -> Endpoint<Manage
 
 pub(crate) fn show_entity(path: &'static str, level: Level) -> Endpoint<ManageCampaign> {
     endpoint::member(Method::GET, path, Role::Viewer)
-        .named(format!("get_{level}"), format!("Returns one {level} with its metrics"))
+        .named(format!("get_{level}"), format!("Returns one {level} with its measures"))
         .responds(StatusCode::OK, "It, as Meta last showed it.", move |function: ManageCampaign, context| {
             function.show_entity(context, level)
         })
 }
-
-/// Position of an entity in the list: the sort metric (unknown values last), then the id, so that a page starts where
-/// the previous one ended.
-type Position = (Option<Decimal>, String);
 
 impl ManageCampaign {
     async fn list_entities(
@@ -214,53 +310,45 @@ impl ManageCampaign {
         context: RequestContext<Session, AdAccountPath, ListQuery>,
         level: Level,
     ) -> Result<Json<EntityList>, Error> {
-        let RequestContext { caller: session, path: AdAccountPath { ad_account }, query, request, .. } =
-            context;
+        let RequestContext {
+            caller: session,
+            path: AdAccountPath { ad_account },
+            query: wanted,
+            request,
+            ..
+        } = context;
         let workspace = &session.workspace;
         let account = self.connector.table.require_account(workspace, &ad_account).await?;
-        let range = self.range(query.since, query.until, &account)?;
-        let after = query.after.map(|after| parse_position(after.position())).transpose()?;
-
-        // Before the numbers, which then are at least as fresh as it says.
-        let scope = self.connector.table.report_scope(workspace, &account, range).await?;
-        let details = Details::from(query.include);
-        let mut entities = self.entities_with_measures(workspace, &account.id, level, range, details).await?;
-        if let Some(statuses) = &query.effective_status {
-            entities.retain(|(entity, _)| {
-                let status = entity.effective_status.as_ref().map(EffectiveStatus::as_str);
-                statuses.iter().any(|wanted| Some(wanted.0.as_str()) == status)
-            });
-        }
-        if let Some(campaign) = &query.campaign_id {
-            let known =
-                self.connector.table.entity(workspace, &account.id, Level::Campaign, campaign).await?;
-            if known.is_none() {
-                let message = format!("{campaign} is no campaign of {}", account.id);
-                return Err(FieldError::new("campaign_id", message).into());
+        for (parent, field, id) in [
+            (Level::Campaign, "campaign_id", &wanted.campaign_id),
+            (Level::AdSet, "adset_id", &wanted.adset_id),
+        ] {
+            let Some(id) = id else { continue };
+            if self.connector.table.entity(workspace, &account.id, parent, id).await?.is_none() {
+                let message = format!("{id} is no {parent} of {}", account.id);
+                return Err(FieldError::new(field, message).into());
             }
-            entities.retain(|(entity, _)| entity.campaign_id == query.campaign_id);
         }
-        let position = |(entity, measures): &(Entity, Measures)| -> Position {
-            (query.sort.of(measures), entity.id.to_string())
+        let range = self.range(wanted.since, wanted.until, &account)?;
+        let after = wanted.after.clone();
+        let query = wanted.into_query(level, range);
+        let table = self.connector.table.eventually_consistent();
+        let after = after.as_ref().map(Cursor::position);
+        let answer = query::execute(&table, workspace, slice::from_ref(&account), &query, after).await;
+        let answer = answer.map_err(|error| error.with_field_renamed("filters[0].value", "ids"))?;
+        let after = answer.after().map(|position| page::encode_cursor(&request, &position));
+        let Answer { accounts, compared, rows, totals, .. } = answer;
+        let view = |row: Row| {
+            let entity = row.entity.as_ref().map(|entity| Entity::clone(entity));
+            entity.map(|entity| EntityView::new(entity, &row, account.currency, &query))
         };
-        let compare = |a: &Position, b: &Position| query.order.compare(a, b);
-        entities.sort_by(|a, b| compare(&position(a), &position(b)));
-        if let Some(after) = after {
-            entities.retain(|entry| compare(&position(entry), &after).is_gt());
-        }
-        let limit = query.limit.rows();
-        let more = entities.len() > limit;
-        entities.truncate(limit);
-        let after = entities
-            .last()
-            .filter(|_| more)
-            .map(|entry| page::encode_cursor(&request, &write_position(&position(entry))));
-        let view = |(entity, measures): (Entity, Measures)| EntityView {
-            fields: EntityFields::new(entity, account.currency),
-            metrics: Metrics::from(&measures),
-        };
-        let data = entities.into_iter().map(view).collect();
-        Ok(Json(EntityList { scope, data, after }))
+        Ok(Json(EntityList {
+            scope: only_scope(accounts)?,
+            compared,
+            data: rows.into_iter().filter_map(view).collect(),
+            totals: TotalsView::new(&totals, &query),
+            after,
+        }))
     }
 
     async fn show_entity(
@@ -272,28 +360,33 @@ impl ManageCampaign {
         let account = self.connector.table.require_account(&session.workspace, &ad_account).await?;
         let range = self.range(query.since, query.until, &account)?;
         let entity = self.entity(&session.workspace, &account.id, level, &id).await?;
-        self.report(&session.workspace, &account, entity, range, Details::from(query.include)).await
+        self.report(&session.workspace, &account, entity, range, query.include).await
     }
 
-    /// Returns an entity with its metrics. Its version is that of what can be changed, not of the metrics.
+    /// Returns an entity with its measures. Its version is that of what can be changed, not of the measures.
     pub(crate) async fn report(
         &self,
         workspace: &Tenant,
         account: &AdAccount,
         entity: Entity,
         range: DateRange,
-        details: Details,
+        details: Option<Vec<Detail>>,
     ) -> Result<(HeaderMap, Json<EntityReport>), Error> {
+        // Consistently, because the entity may have been created a moment ago.
         let table = &self.connector.table;
-        let scope = table.report_scope(workspace, account, range).await?;
-        let ids = HashSet::from([entity.id.clone()]);
-        let query = SumQuery { ids: Some(&ids), ..all_of(entity.level, range, details) };
-        let sums = table.eventually_consistent().sum_facts(workspace, &account.id, &query).await?;
-        let measures = measures_of(&sums, &entity.id, details)?;
-        let fields = EntityFields::new(entity, account.currency);
-        let version = version_header(&fields.version())?;
-        let entity = EntityView { fields, metrics: Metrics::from(&measures) };
-        Ok((version, Json(EntityReport { entity, scope })))
+        let filter = Filter::Entities { level: entity.level, ids: vec![entity.id.clone()], is_among: true };
+        let query = Query {
+            measures: all_measures(),
+            filters: vec![filter],
+            include: details,
+            ..Query::new(entity.level, range)
+        };
+        let answer = query::execute(table, workspace, slice::from_ref(account), &query, None).await?;
+        let row = answer.rows.into_iter().next();
+        let row = row.ok_or_else(|| Error::NotFound(format!("{} {}", entity.level, entity.id)))?;
+        let entity = EntityView::new(entity, &row, account.currency, &query);
+        let version = version_header(&entity.fields.version())?;
+        Ok((version, Json(EntityReport { entity, scope: only_scope(answer.accounts)? })))
     }
 
     /// Returns a stored entity of this account.
@@ -306,24 +399,6 @@ impl ManageCampaign {
     ) -> Result<Entity, Error> {
         let stored = self.connector.table.entity(workspace, account, level, id).await?;
         stored.map(|stored| stored.entity).ok_or_else(|| Error::NotFound(format!("{level} {id}")))
-    }
-
-    async fn entities_with_measures(
-        &self,
-        workspace: &Tenant,
-        account: &AdAccountId,
-        level: Level,
-        range: DateRange,
-        details: Details,
-    ) -> Result<Vec<(Entity, Measures)>, Error> {
-        let table = self.connector.table.eventually_consistent();
-        let entities = table.entities(workspace, account, level).await?;
-        let sums = table.sum_facts(workspace, account, &all_of(level, range, details)).await?;
-        let with_measures = |stored: StoredEntity| {
-            let measures = measures_of(&sums, &stored.entity.id, details)?;
-            Ok((stored.entity, measures))
-        };
-        entities.into_iter().map(with_measures).collect()
     }
 
     pub(crate) fn range(
@@ -340,54 +415,48 @@ impl ManageCampaign {
     }
 }
 
-/// Sums every entity of a level.
-fn all_of(level: Level, range: DateRange, details: Details) -> SumQuery<'static> {
-    SumQuery {
-        dataset: Dataset::AD_DAY,
-        range,
-        grouping: Grouping { level, by_day: false },
-        with_detail: details != Details::default(),
-        ids: None,
+impl ListQuery {
+    /// Returns the query for this list. Pages are of its parameters, so that it has no cursor of its own.
+    fn into_query(self, level: Level, range: DateRange) -> Query {
+        let of = |level, ids| Filter::Entities { level, ids, is_among: true };
+        let among = |attribute, values| Filter::Attribute { attribute, values, is_among: true };
+        let statuses =
+            self.effective_status.map(|statuses| statuses.into_iter().map(|status| status.0).collect());
+        let filters = [
+            self.ids.map(|ids| of(level, ids)),
+            self.q.map(|text| Filter::NameContains { text: text.0.to_lowercase(), is_there: true }),
+            self.campaign_id.map(|id| of(Level::Campaign, vec![id])),
+            self.adset_id.map(|id| of(Level::AdSet, vec![id])),
+            statuses.map(|statuses| among(Attribute::EffectiveStatus, statuses)),
+            self.objective.map(|objectives| among(Attribute::Objective, objectives)),
+        ];
+        let compare = self.compare.map(|period| match period {
+            ComparedPeriod::PreviousPeriod => Compare::PreviousPeriod,
+            ComparedPeriod::PreviousYear => Compare::PreviousYear,
+        });
+        Query {
+            measures: self.fields.unwrap_or_else(all_measures),
+            filters: filters.into_iter().flatten().collect(),
+            order: Some(vec![OrderBy { by: self.sort.0, direction: self.order, of: OrderOf::Value }]),
+            limit: u16::try_from(self.limit.rows()).ok(),
+            compare,
+            include: self.include,
+            sparklines: self.sparklines,
+            ..Query::new(level, range)
+        }
     }
 }
 
-/// Returns the sums of an entity: zeros where nothing was delivered.
-fn measures_of(sums: &Sums, id: &EntityId, details: Details) -> Result<Measures, StoreError> {
-    let measures = sums.find(None, Some(id)).map(|group| sums.measures(group)).transpose()?;
-    Ok(details.of(measures.unwrap_or_default()))
+/// Every metric: what an entity shows unless some measures are chosen.
+fn all_measures() -> Vec<Measure> {
+    Metric::ALL.iter().map(|metric| Measure::Metric(*metric)).collect()
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-enum Order {
-    #[serde(rename = "asc")]
-    Ascending,
-    #[default]
-    #[serde(rename = "desc")]
-    Descending,
-}
-
-impl Order {
-    fn compare(self, a: &Position, b: &Position) -> std::cmp::Ordering {
-        let by_value = match (&a.0, &b.0) {
-            (Some(a), Some(b)) if self == Self::Descending => b.cmp(a),
-            (Some(a), Some(b)) => a.cmp(b),
-            // Unknown values sort last in both orders.
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        };
-        by_value.then_with(|| a.1.cmp(&b.1))
-    }
-}
-
-fn write_position((value, id): &Position) -> String {
-    format!("{}#{id}", value.map(|value| value.to_string()).unwrap_or_default())
-}
-
-fn parse_position(text: &str) -> Result<Position, FieldError> {
-    let invalid = Cursor::invalid;
-    let (value, id) = text.split_once('#').ok_or_else(invalid)?;
-    let value = (!value.is_empty()).then(|| value.parse()).transpose().map_err(|_| invalid())?;
-    Ok((value, id.to_owned()))
+/// Returns what the answer about a single ad account is about.
+fn only_scope(accounts: Vec<AccountScope>) -> Result<ReportScope, Error> {
+    let account = accounts.into_iter().next();
+    let account = account.ok_or_else(|| Error::Internal("an answer without its ad account".to_owned()))?;
+    Ok(account.scope)
 }
 
 #[cfg(feature = "describe")]
@@ -402,5 +471,23 @@ impl schemars::JsonSchema for KnownStatus {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({"type": "string", "enum": EffectiveStatus::KNOWN})
+    }
+}
+
+#[cfg(feature = "describe")]
+impl schemars::JsonSchema for SortKey {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SortKey".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let attributes = SORT_ATTRIBUTES.map(|(name, _)| name);
+        schemars::json_schema!({
+            "anyOf": [{"type": "string", "enum": attributes}, generator.subschema_for::<Measure>()],
+        })
     }
 }

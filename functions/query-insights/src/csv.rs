@@ -1,32 +1,69 @@
-//! Insights as CSV for spreadsheets. Columns are fixed, so action types are left out.
+//! Insights as CSV. Columns are fixed, so action types are left out.
 
 use domain::Error;
-use domain::metrics::Metric;
+use domain::date::DateRange;
+use jiff::civil::Date;
+use query::{Query, Row};
+use store::account::AdAccount;
+use store::report_scope::ReportScope;
 
-use crate::rows::Row;
+/// What a file is about.
+pub(crate) struct File<'a> {
+    pub(crate) account: &'a AdAccount,
+    pub(crate) scope: &'a ReportScope,
+    pub(crate) query: &'a Query,
+    pub(crate) range: DateRange,
+    /// Whether it is for a program such as Excel.
+    pub(crate) spreadsheet: bool,
+}
 
-/// Writes a header line and one line per row.
-pub(crate) fn write(rows: &[Row]) -> Result<Vec<u8>, Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let before = ["level", "id", "name", "campaign_id", "adset_id", "date_start", "date_stop"];
-    let metrics = Metric::ALL.iter().map(Metric::as_str);
-    let header: Vec<_> = before.into_iter().chain(metrics).chain(["reach", "frequency"]).collect();
-    writer.write_record(header).map_err(internal)?;
-    for row in rows {
-        let mut record = vec![
-            row.level.to_string(),
-            row.id.clone(),
-            row.name.as_deref().map(escape_formula).unwrap_or_default(),
-            text(row.campaign_id.as_ref()),
-            text(row.adset_id.as_ref()),
-            row.date_start.to_string(),
-            row.date_stop.to_string(),
-        ];
-        record.extend(Metric::ALL.iter().map(|metric| text(metric.of(&row.metrics.measures))));
-        record.extend([text(row.metrics.reach), text(row.metrics.frequency)]);
-        writer.write_record(record).map_err(internal)?;
+/// Tells such programs that a file is UTF-8.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+impl File<'_> {
+    /// Writes a header line and one line per row.
+    pub(crate) fn write(&self, rows: &[Row]) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::new();
+        if self.spreadsheet {
+            out.extend_from_slice(BYTE_ORDER_MARK.as_bytes());
+        }
+        let mut writer = csv::Writer::from_writer(out);
+        let before = ["level", "id", "name", "campaign_id", "adset_id", "date_start", "date_stop"];
+        let before = before.into_iter().map(str::to_owned);
+        let measures = self.query.measures.iter().map(ToString::to_string);
+        let after = ["currency", "as_of", "freshness"].into_iter().map(str::to_owned);
+        writer.write_record(before.chain(measures).chain(after)).map_err(internal)?;
+        let as_of = text(self.scope.as_of);
+        for row in rows {
+            let days = row.bucket.map_or(self.range, |day| DateRange { since: day, until: day });
+            let mut record = vec![
+                self.query.level.to_string(),
+                self.id(row.id.as_ref().map_or(self.account.id.as_str(), |id| id.as_str())),
+                row.name(self.account).as_deref().map(escape_formula).unwrap_or_default(),
+                row.campaign_id.as_ref().map(|id| self.id(id.as_str())).unwrap_or_default(),
+                row.adset_id.as_ref().map(|id| self.id(id.as_str())).unwrap_or_default(),
+                days.since.to_string(),
+                days.until.to_string(),
+            ];
+            record.extend(self.query.measures.iter().map(|measure| text(row.numbers.of(measure))));
+            record.extend([self.scope.currency.to_string(), as_of.clone(), self.freshness(days)]);
+            writer.write_record(record).map_err(internal)?;
+        }
+        writer.into_inner().map_err(|error| Error::Internal(error.to_string()))
     }
-    writer.into_inner().map_err(|error| Error::Internal(error.to_string()))
+
+    /// Writes an id. A spreadsheet would make a number of it and keep fifteen digits; of a formula that is a text, it
+    /// keeps all.
+    fn id(&self, id: &str) -> String {
+        if self.spreadsheet { format!("=\"{id}\"") } else { id.to_owned() }
+    }
+
+    /// Says whether the numbers of some days are complete, or why not; of several reasons the first.
+    fn freshness(&self, days: DateRange) -> String {
+        let overlaps = |since: Date, until: Date| since <= days.until && days.since <= until;
+        let incomplete = self.scope.incomplete_days.iter().find(|days| overlaps(days.since, days.until));
+        incomplete.map_or("complete", |days| days.state.as_str()).to_owned()
+    }
 }
 
 /// Prefixes a name that a spreadsheet would run as a formula with an apostrophe.

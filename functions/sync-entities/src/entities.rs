@@ -9,7 +9,7 @@ use domain::gap::Gaps;
 use domain::id::EntityId;
 use store::Table;
 use store::changed_entities::ChangedEntity;
-use store::entity::{StoredEntity, UpsertResult};
+use store::entity::StoredEntity;
 
 /// Counts of one sync.
 #[derive(Debug, Default)]
@@ -31,9 +31,11 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<Entity
     let fetch_number = table.begin_fetch(workspace, account).await?;
     let mut stats = EntitySyncStats::default();
     for level in [Level::Campaign, Level::AdSet, Level::Ad] {
-        let stored = table.entities(workspace, account, level).await?;
+        let index = table.entity_index(workspace, account, level).await?;
+        let has_many_changes = index.has_many_changes();
         let mut unlisted: HashMap<EntityId, StoredEntity> =
-            stored.into_iter().map(|stored| (stored.entity.id.clone(), stored)).collect();
+            index.into_entities().map(|stored| (stored.entity.id.clone(), stored)).collect();
+        let mut changed = Changed::new(table, client, level);
         let mut pages = client.list_entities(level);
         while let Some(page) = client.next_entities(&mut pages).await? {
             for gap in client.take_entity_gaps(&mut pages) {
@@ -44,16 +46,55 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<Entity
                 stats.listed += 1;
                 let known = unlisted.remove(&entity.id);
                 if !known.is_some_and(|known| known.entity == entity && !known.hidden) {
-                    stats.written +=
-                        upsert(table, client, StoredEntity { entity, fetch_number, hidden: false }).await?;
+                    changed.push(StoredEntity { entity, fetch_number, hidden: false }).await?;
                 }
             }
         }
+        stats.written += changed.write().await?;
         let unlisted = unlisted.into_values().filter(|stored| !stored.hidden && !is_deleted(&stored.entity));
         let unlisted = unlisted.map(|stored| (stored.entity.id.clone(), Some(stored.entity))).collect();
         stats.refetched += refetch_unlisted(table, client, level, unlisted, fetch_number).await?;
+        if has_many_changes {
+            table.fold_entities(workspace, account, level, &[]).await?;
+        }
     }
     Ok(stats)
+}
+
+/// New and changed entities that are kept in memory at most.
+const MAX_CHANGED: usize = 5_000;
+
+/// New and changed entities of a level, on their way into the table: many of them are cheaper together.
+struct Changed<'a> {
+    table: &'a Table,
+    client: &'a AccountClient,
+    level: Level,
+    entities: Vec<StoredEntity>,
+    written: usize,
+}
+
+impl<'a> Changed<'a> {
+    fn new(table: &'a Table, client: &'a AccountClient, level: Level) -> Self {
+        Self { table, client, level, entities: Vec::new(), written: 0 }
+    }
+
+    async fn push(&mut self, stored: StoredEntity) -> Result<(), Error> {
+        self.entities.push(stored);
+        if self.entities.len() >= MAX_CHANGED { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        let (workspace, account) = (&self.client.workspace, &self.client.account.id);
+        let entities = std::mem::take(&mut self.entities);
+        self.written += self.table.upsert_entities(workspace, account, self.level, entities).await?;
+        Ok(())
+    }
+
+    /// Writes what is left. Returns how many were written in all.
+    async fn write(mut self) -> Result<usize, Error> {
+        self.flush().await?;
+        Ok(self.written)
+    }
 }
 
 /// Entities that one call reads.
@@ -77,14 +118,15 @@ pub(crate) async fn sync_changed(
                 let stored = table.entity(workspace, account, level, id).await?;
                 unlisted.insert(id.clone(), stored.map(|stored| stored.entity));
             }
+            let mut changed = Changed::new(table, client, level);
             let mut pages = client.list_entities_in(level, ids);
             while let Some(page) = client.next_entities(&mut pages).await? {
                 for entity in page {
                     unlisted.remove(&entity.id);
-                    written +=
-                        upsert(table, client, StoredEntity { entity, fetch_number, hidden: false }).await?;
+                    changed.push(StoredEntity { entity, fetch_number, hidden: false }).await?;
                 }
             }
+            written += changed.write().await?;
             written += refetch_unlisted(table, client, level, unlisted, fetch_number).await?;
         }
     }
@@ -100,7 +142,7 @@ async fn refetch_unlisted(
     mut unlisted: BTreeMap<EntityId, Option<Entity>>,
     fetch_number: u64,
 ) -> Result<usize, Error> {
-    let mut written = 0;
+    let mut changed = Changed::new(table, client, level);
     while !unlisted.is_empty() {
         let ids: Vec<EntityId> = unlisted.keys().cloned().collect();
         for (id, read) in client.read_entities(level, &ids).await? {
@@ -117,15 +159,10 @@ async fn refetch_unlisted(
                     continue;
                 }
             };
-            written += upsert(table, client, stored).await?;
+            changed.push(stored).await?;
         }
     }
-    Ok(written)
-}
-
-async fn upsert(table: &Table, client: &AccountClient, stored: StoredEntity) -> Result<usize, Error> {
-    let stored = table.upsert_entity(&client.workspace, &client.account.id, &stored).await?;
-    Ok(usize::from(stored == UpsertResult::Written))
+    changed.write().await
 }
 
 fn is_deleted(entity: &Entity) -> bool {

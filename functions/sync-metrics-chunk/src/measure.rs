@@ -106,7 +106,7 @@ impl SyncMetricsChunk {
         for (day, mut rows) in days {
             let gaps = gaps_of(day, unread, &missing);
             if !gaps.unreadable_rows.is_empty() {
-                unread::keep_stored(table, client, day, unread, &mut rows).await?;
+                unread::keep_stored(table, client, (&lease.chunk, day), unread, &mut rows).await?;
             }
             match self.publish(client, lease, MeasuredDay { day, measured_at, rows: &rows, gaps }).await {
                 Ok(published) => {

@@ -1,14 +1,16 @@
 //! Rows that cannot be read: what was stored of them before stays, and nothing else changes because of them.
 
 use std::collections::HashSet;
+use std::slice;
 
 use connector::AccountClient;
 use domain::Error;
 use domain::date::DateRange;
 use domain::gap::Gap;
-use facts::{BlockLevel, Rows};
+use facts::{BlockLevel, Rows, Selection};
 use jiff::civil::Date;
 use store::Table;
+use store::chunk::Chunk;
 use store::fact_reader::FactSelection;
 
 use crate::DATASET;
@@ -19,7 +21,7 @@ use crate::measure::is_of_day;
 pub(crate) async fn keep_stored(
     table: &Table,
     client: &AccountClient,
-    day: Date,
+    (chunk, day): (&Chunk, Date),
     unread: &[Gap],
     rows: &mut Rows,
 ) -> Result<(), Error> {
@@ -28,11 +30,13 @@ pub(crate) async fn keep_stored(
     let selection = FactSelection {
         dataset: DATASET,
         range: DateRange { since: day, until: day },
+        weekdays: None,
         level: BlockLevel::Ad,
         with_detail: true,
-        only: None,
+        objects: &Selection::default(),
     };
-    let mut stored = table.read_facts(&client.workspace, &client.account.id, selection).await?;
+    let chunks = slice::from_ref(chunk);
+    let mut stored = table.read_facts(&client.workspace, &client.account.id, chunks, selection);
     while let Some(blocks) = stored.next().await? {
         for block in blocks.decode() {
             for row in block?.to_rows(day).map_err(|error| Error::Internal(error.to_string()))? {

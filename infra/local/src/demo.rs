@@ -294,7 +294,7 @@ fn sample_rules(account: &str) -> [(&'static str, Value); 2] {
         "name": "Tell me about campaigns that return less than four times their spend",
         "ad_account": account,
         "level": "campaign",
-        "when": {"metric": "roas", "window": "last_7_days", "operator": "below", "value": "4"},
+        "when": {"measure": "roas", "window": "last_7_days", "operator": "below", "value": "4"},
         "guard": {"min_impressions": 1000},
         "action": {"type": "notify"},
     });
@@ -302,7 +302,7 @@ fn sample_rules(account: &str) -> [(&'static str, Value); 2] {
         "name": "Pause ads whose purchases cost more than 40 in the account's currency",
         "ad_account": account,
         "level": "ad",
-        "when": {"metric": "cost_per_purchase", "window": "last_7_days", "operator": "above", "value": "40"},
+        "when": {"measure": "cost_per_purchase", "window": "last_7_days", "operator": "above", "value": "40"},
         "guard": {"min_spend": "50", "min_impressions": 1000},
         "action": {"type": "pause"},
     });

@@ -100,11 +100,12 @@ impl Report {
             let range = format!("since={}&until={}", first.week.range().since, last.week.range().until);
             for row in api.all(&format!("{path}/insights?level=account&increment=day&{range}")).await? {
                 days.push(row["date_start"].as_str().context("a row without a day")?.parse()?);
-                let metrics = &row["metrics"];
-                let spend = metrics["spend"].as_str().context("a row without spend")?;
+                let measures = &row["measures"];
+                let spend = measures["spend"].as_str().context("a row without spend")?;
                 totals.spend += spend.parse::<Decimal>()?;
-                totals.impressions += metrics["impressions"].as_u64().context("a row without impressions")?;
-                totals.clicks += metrics["clicks"].as_u64().context("a row without clicks")?;
+                totals.impressions +=
+                    measures["impressions"].as_u64().context("a row without impressions")?;
+                totals.clicks += measures["clicks"].as_u64().context("a row without clicks")?;
             }
         }
         let mut rules = Vec::new();
@@ -193,26 +194,26 @@ impl Report {
         grid.load_style(UTF8_BORDERS_ONLY);
         grid.set_header(["Campaign", "Spend", "Impressions", "Clicks", "CTR", "Purchases", "ROAS"]);
         for campaign in &self.campaigns {
-            let metrics = &campaign["metrics"];
-            let cell = |field: &str| match &metrics[field] {
+            let measures = &campaign["measures"];
+            let cell = |field: &str| match &measures[field] {
                 Value::String(text) => text.clone(),
                 Value::Null => "-".to_owned(),
                 number => number.to_string(),
             };
-            let rounded = |field: &str| {
-                let value = metrics[field].as_str().and_then(|text| text.parse::<Decimal>().ok());
+            let number = |field: &str| measures[field].as_str().and_then(|text| text.parse::<Decimal>().ok());
+            let rounded = |value: Option<Decimal>| {
                 value.map_or_else(|| "-".to_owned(), |value| format!("{:.2}", value.round_dp(2)))
             };
             let purchases =
-                metrics["purchases"].as_f64().map_or_else(|| "-".to_owned(), |count| count.to_string());
+                measures["purchases"].as_f64().map_or_else(|| "-".to_owned(), |count| count.to_string());
             grid.add_row([
                 campaign["name"].as_str().unwrap_or("(unnamed)").to_owned(),
                 cell("spend"),
                 cell("impressions"),
                 cell("clicks"),
-                format!("{} %", rounded("ctr")),
+                format!("{} %", rounded(number("ctr").map(|rate| rate * Decimal::ONE_HUNDRED))),
                 purchases,
-                rounded("roas"),
+                rounded(number("roas")),
             ]);
         }
         for column in grid.column_iter_mut().skip(1) {
@@ -233,7 +234,7 @@ struct DecisionPart {
     action: String,
     outcome: String,
     reason: Option<String>,
-    metric: String,
+    measure: String,
     value: Decimal,
     spend: Decimal,
 }
@@ -248,7 +249,7 @@ impl DecisionPart {
             action: needed("/action/type")?,
             outcome: needed("/outcome")?,
             reason: text("/reason"),
-            metric: needed("/condition/metric")?,
+            measure: needed("/condition/measure")?,
             value: needed("/value")?.parse()?,
             spend: needed("/spend")?.parse()?,
         })
@@ -264,9 +265,9 @@ impl DecisionPart {
         };
         let name = self.entity_name.as_deref().unwrap_or(&self.entity);
         let reason = self.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let metric = self.metric.replace('_', " ");
+        let measure = self.measure.replace('_', " ");
         format!(
-            "  {ended}: {name}: {metric} {:.2}, spend {:.2}{reason}\n",
+            "  {ended}: {name}: {measure} {:.2}, spend {:.2}{reason}\n",
             self.value.round_dp(2),
             self.spend
         )

@@ -63,7 +63,7 @@ pub(crate) fn describe(
 
 /// Returns whether a route is a write with a session, which accepts an idempotency key.
 pub(crate) fn is_write(route: &Route) -> bool {
-    route.access != Access::Public && route.method != Method::GET
+    route.access != Access::Public && !route.is_read
 }
 
 fn access_description(access: Access, description: Option<&str>) -> Option<String> {

@@ -22,7 +22,7 @@ const RECORDING: &str = "target/responses.jsonl";
 const EXAMPLES: [(&str, &str); 3] = [
     ("## Add an endpoint", "docs/examples/endpoint.patch"),
     ("## Add a job", "docs/examples/job.patch"),
-    ("## Add a metric", "docs/examples/metric.patch"),
+    ("## Add a measure", "docs/examples/measure.patch"),
 ];
 
 /// Checks that each patch applies, and that its recipe names the patch and every file that it touches.

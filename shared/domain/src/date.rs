@@ -86,6 +86,41 @@ impl DateRange {
     }
 }
 
+/// How days are put together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Grain {
+    /// All days of the range together.
+    #[default]
+    All,
+    /// Each day.
+    Day,
+    /// Weeks from Monday to Sunday.
+    Week,
+    /// Calendar months.
+    Month,
+    /// All Mondays, all Tuesdays, and so on.
+    Weekday,
+}
+
+/// A week that stands for all weeks: it begins on a Monday.
+const ANY_WEEK: Date = jiff::civil::date(2001, 1, 1);
+
+impl Grain {
+    /// Returns the day that stands for all days that belong together with this one: the first of its week or month, or
+    /// for weekdays one of a fixed week; `None` for all days.
+    pub fn bucket(self, day: Date) -> Option<Date> {
+        match self {
+            Self::All => None,
+            Self::Day => Some(day),
+            Self::Week => Some(IsoWeek::of(day).range().since),
+            Self::Month => Some(day.first_of_month()),
+            Self::Weekday => Some(ANY_WEEK.saturating_add(day.weekday().to_monday_zero_offset().days())),
+        }
+    }
+}
+
 /// A day in a request, accepted only in the form `2026-11-20`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

@@ -75,6 +75,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Names a field at fault as the caller knows it.
+    #[must_use]
+    pub fn with_field_renamed(self, from: &str, to: &str) -> Self {
+        let Self::Invalid(errors) = self else { return self };
+        let rename = |error: FieldError| {
+            if error.field == from { FieldError::new(to, error.message) } else { error }
+        };
+        Self::Invalid(errors.into_iter().map(rename).collect())
+    }
+
     /// Returns whether a retry may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
 use crate::FieldError;
@@ -51,6 +50,24 @@ pub struct Measures {
     /// Leads, each counted once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leads: Option<Decimal>,
+    /// Landing pages that were loaded after a click.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landing_page_views: Option<Decimal>,
+    /// Additions to a cart, each counted once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add_to_cart: Option<Decimal>,
+    /// Checkouts that were begun, each counted once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initiate_checkout: Option<Decimal>,
+    /// Installations of an app, each counted once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_installs: Option<Decimal>,
+    /// Videos that were watched for three seconds, or to their end if they are shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_views: Option<Decimal>,
+    /// Videos that were watched for 15 seconds, or to their end if they are shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thruplays: Option<Decimal>,
     /// The same conversions under each attribution window that was requested.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by_window: BTreeMap<String, Conversions>,
@@ -140,6 +157,12 @@ impl AddAssign<&Self> for Measures {
         add(&mut self.purchases, other.purchases);
         add(&mut self.purchase_value, other.purchase_value);
         add(&mut self.leads, other.leads);
+        add(&mut self.landing_page_views, other.landing_page_views);
+        add(&mut self.add_to_cart, other.add_to_cart);
+        add(&mut self.initiate_checkout, other.initiate_checkout);
+        add(&mut self.app_installs, other.app_installs);
+        add(&mut self.video_views, other.video_views);
+        add(&mut self.thruplays, other.thruplays);
         for (window, part) in &other.by_window {
             let sum = self.by_window.entry(window.clone()).or_default();
             add(&mut sum.purchases, part.purchases);
@@ -182,99 +205,157 @@ pub struct DayFacts {
     pub attribution_setting: Option<String>,
 }
 
-/// A number that can be sorted by or compared in a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Times on screen.
-    Impressions,
-    /// All clicks.
-    Clicks,
-    /// Clicks on links.
-    LinkClicks,
-    /// Amount spent, major units.
-    Spend,
-    /// Clicks per impression, in percent.
-    Ctr,
-    /// Spend per click.
-    Cpc,
-    /// Spend per thousand impressions.
-    Cpm,
-    /// De-duplicated purchases.
-    Purchases,
-    /// Their value, major units.
-    PurchaseValue,
-    /// Purchase value per spend.
-    Roas,
-    /// Spend per purchase.
-    CostPerPurchase,
-    /// De-duplicated leads.
-    Leads,
-    /// Spend per lead.
-    CostPerLead,
+/// Declares the metrics with their names.
+macro_rules! metrics {
+    ($($(#[doc = $text:literal])+ $variant:ident = $name:literal),+ $(,)?) => {
+        /// A number that can be sorted by, filtered by or compared in a rule.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+        #[serde(rename_all = "snake_case")]
+        pub enum Metric {
+            $($(#[doc = $text])+ $variant,)+
+        }
+
+        impl Metric {
+            /// Every metric, in display order.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Returns the metric's name in requests and responses.
+            pub fn as_str(&self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
 }
 
+metrics! {
+    /// Times on screen.
+    Impressions = "impressions",
+    /// All clicks.
+    Clicks = "clicks",
+    /// Clicks on links.
+    LinkClicks = "link_clicks",
+    /// Amount spent, major units.
+    Spend = "spend",
+    /// Clicks per impression, as a fraction: 0.01 is 1 %.
+    Ctr = "ctr",
+    /// Link clicks per impression, as a fraction.
+    LinkCtr = "link_ctr",
+    /// Spend per click.
+    Cpc = "cpc",
+    /// Spend per link click.
+    CostPerLinkClick = "cost_per_link_click",
+    /// Spend per thousand impressions.
+    Cpm = "cpm",
+    /// Landing pages that were loaded after a click.
+    LandingPageViews = "landing_page_views",
+    /// De-duplicated additions to a cart.
+    AddToCart = "add_to_cart",
+    /// De-duplicated checkouts that were begun.
+    InitiateCheckout = "initiate_checkout",
+    /// De-duplicated purchases.
+    Purchases = "purchases",
+    /// Their value, major units.
+    PurchaseValue = "purchase_value",
+    /// Purchase value per spend.
+    Roas = "roas",
+    /// Spend per purchase.
+    CostPerPurchase = "cost_per_purchase",
+    /// Purchase value per purchase.
+    AverageOrderValue = "average_order_value",
+    /// Purchases per link click, as a fraction.
+    ConversionRate = "conversion_rate",
+    /// Purchase value less spend; the cost of goods is not known.
+    Profit = "profit",
+    /// De-duplicated leads.
+    Leads = "leads",
+    /// Spend per lead.
+    CostPerLead = "cost_per_lead",
+    /// De-duplicated installations of an app.
+    AppInstalls = "app_installs",
+    /// Spend per installation.
+    CostPerInstall = "cost_per_install",
+    /// Videos watched for three seconds, or to their end.
+    VideoViews = "video_views",
+    /// Videos watched for 15 seconds, or to their end.
+    Thruplays = "thruplays",
+}
+
+/// Decimal places of ratios.
+const RATIO_PLACES: u32 = 6;
+
+/// Decimal places of rates, which are fractions: Meta reports them in percent with six places.
+const RATE_PLACES: u32 = 8;
+
 impl Metric {
-    /// Every metric, in display order.
-    pub const ALL: [Self; 13] = [
-        Self::Impressions,
-        Self::Clicks,
-        Self::LinkClicks,
-        Self::Spend,
-        Self::Ctr,
-        Self::Cpc,
-        Self::Cpm,
-        Self::Purchases,
-        Self::PurchaseValue,
-        Self::Roas,
-        Self::CostPerPurchase,
-        Self::Leads,
-        Self::CostPerLead,
-    ];
-
-    /// Returns the metric's name in requests and responses.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Impressions => "impressions",
-            Self::Clicks => "clicks",
-            Self::LinkClicks => "link_clicks",
-            Self::Spend => "spend",
-            Self::Ctr => "ctr",
-            Self::Cpc => "cpc",
-            Self::Cpm => "cpm",
-            Self::Purchases => "purchases",
-            Self::PurchaseValue => "purchase_value",
-            Self::Roas => "roas",
-            Self::CostPerPurchase => "cost_per_purchase",
-            Self::Leads => "leads",
-            Self::CostPerLead => "cost_per_lead",
-        }
-    }
-
     /// Computes the metric from these measures; `None` where an input is unknown or the divisor is zero.
     pub fn of(&self, m: &Measures) -> Option<Decimal> {
-        let ratio = |above: Option<Decimal>, below: Option<Decimal>| {
-            above?.checked_div(below?).map(|ratio| ratio.round_dp(6).normalize())
+        let quotient = |above: Option<Decimal>, below: Option<Decimal>, places| {
+            above?.checked_div(below?).map(|ratio| ratio.round_dp(places).normalize())
         };
+        let rate = |above, below| quotient(above, below, RATE_PLACES);
+        let ratio = |above, below| quotient(above, below, RATIO_PLACES);
         let clicks = Some(Decimal::from(m.clicks));
         let impressions = Some(Decimal::from(m.impressions));
+        let link_clicks = m.link_clicks.map(Decimal::from);
         let spend = Some(m.spend);
         match self {
             Self::Impressions => impressions,
             Self::Clicks => clicks,
-            Self::LinkClicks => m.link_clicks.map(Decimal::from),
+            Self::LinkClicks => link_clicks,
             Self::Spend => spend,
-            Self::Ctr => ratio(clicks.map(|c| c * Decimal::ONE_HUNDRED), impressions),
+            Self::Ctr => rate(clicks, impressions),
+            Self::LinkCtr => rate(link_clicks, impressions),
             Self::Cpc => ratio(spend, clicks),
-            Self::Cpm => ratio(spend.map(|s| s * Decimal::ONE_THOUSAND), impressions),
+            Self::CostPerLinkClick => ratio(spend, link_clicks),
+            Self::Cpm => ratio(m.spend.checked_mul(Decimal::ONE_THOUSAND), impressions),
+            Self::LandingPageViews => m.landing_page_views,
+            Self::AddToCart => m.add_to_cart,
+            Self::InitiateCheckout => m.initiate_checkout,
             Self::Purchases => m.purchases,
             Self::PurchaseValue => m.purchase_value,
             Self::Roas => ratio(m.purchase_value, spend),
             Self::CostPerPurchase => ratio(spend, m.purchases),
+            Self::AverageOrderValue => ratio(m.purchase_value, m.purchases),
+            Self::ConversionRate => rate(m.purchases, link_clicks),
+            Self::Profit => m.purchase_value.map(|value| (value - m.spend).normalize()),
             Self::Leads => m.leads,
             Self::CostPerLead => ratio(spend, m.leads),
+            Self::AppInstalls => m.app_installs,
+            Self::CostPerInstall => ratio(spend, m.app_installs),
+            Self::VideoViews => m.video_views,
+            Self::Thruplays => m.thruplays,
         }
+    }
+
+    /// Returns whether it is a count, which the API shows as a number; the others are decimal strings.
+    pub fn is_count(&self) -> bool {
+        matches!(
+            self,
+            Self::Impressions
+                | Self::Clicks
+                | Self::LinkClicks
+                | Self::LandingPageViews
+                | Self::AddToCart
+                | Self::InitiateCheckout
+                | Self::Purchases
+                | Self::Leads
+                | Self::AppInstalls
+                | Self::VideoViews
+                | Self::Thruplays
+        )
+    }
+
+    /// Returns whether it is a rate: a fraction that people read in percent.
+    pub fn is_rate(&self) -> bool {
+        matches!(self, Self::Ctr | Self::LinkCtr | Self::ConversionRate)
+    }
+
+    /// Returns whether it is an amount of money, in major units of a currency.
+    pub fn is_money(&self) -> bool {
+        !self.is_count() && !self.is_rate() && *self != Self::Roas
     }
 }
 
@@ -282,99 +363,10 @@ impl FromStr for Metric {
     type Err = FieldError;
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
-        Self::ALL.into_iter().find(|metric| metric.as_str() == text).ok_or_else(|| {
+        Self::ALL.iter().copied().find(|metric| metric.as_str() == text).ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(Self::as_str).collect();
             FieldError::new("metric", format!("must be one of {}", names.join(", ")))
         })
-    }
-}
-
-/// Metrics as the API shows them everywhere: counts as numbers, money and ratios as decimal strings, and what is unknown
-/// left out.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-pub struct Metrics {
-    impressions: u64,
-    clicks: u64,
-    spend: Decimal,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    link_clicks: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ctr: Option<Decimal>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpc: Option<Decimal>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpm: Option<Decimal>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    purchases: Option<Count>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    purchase_value: Option<Decimal>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    roas: Option<Decimal>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost_per_purchase: Option<Decimal>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    leads: Option<Count>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost_per_lead: Option<Decimal>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    by_window: BTreeMap<String, Conversions>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    actions: BTreeMap<String, Count>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    action_values: ByActionType,
-    /// People reached, where the platform reported this row as such: an ad and a day. Never summed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reach: Option<u64>,
-    /// Impressions per person, where there is a reach.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency: Option<Decimal>,
-}
-
-impl Metrics {
-    /// Adds what the platform reported for this row and which cannot be summed.
-    #[must_use]
-    pub fn with_reach(self, reach: Option<u64>, frequency: Option<Decimal>) -> Self {
-        Self { reach, frequency, ..self }
-    }
-}
-
-/// A count as a JSON number: an integer, but for the fractions that modelled conversions may have.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-struct Count(#[cfg_attr(feature = "describe", schemars(with = "f64", extend("minimum" = 0)))] Decimal);
-
-impl Serialize for Count {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.to_u64().filter(|whole| Decimal::from(*whole) == self.0) {
-            Some(whole) => serializer.serialize_u64(whole),
-            None => serializer.serialize_f64(self.0.to_f64().unwrap_or_default()),
-        }
-    }
-}
-
-impl From<&Measures> for Metrics {
-    fn from(m: &Measures) -> Self {
-        Self {
-            impressions: m.impressions,
-            clicks: m.clicks,
-            spend: m.spend,
-            link_clicks: m.link_clicks,
-            ctr: Metric::Ctr.of(m),
-            cpc: Metric::Cpc.of(m),
-            cpm: Metric::Cpm.of(m),
-            purchases: m.purchases.map(Count),
-            purchase_value: m.purchase_value,
-            roas: Metric::Roas.of(m),
-            cost_per_purchase: Metric::CostPerPurchase.of(m),
-            leads: m.leads.map(Count),
-            cost_per_lead: Metric::CostPerLead.of(m),
-            by_window: m.by_window.clone(),
-            actions: m.actions.iter().map(|(action, value)| (action.clone(), Count(*value))).collect(),
-            action_values: m.action_values.clone(),
-            reach: None,
-            frequency: None,
-        }
     }
 }
 
@@ -391,7 +383,7 @@ mod tests {
         assert_eq!(Metric::Ctr.of(&none), None);
         assert_eq!(Metric::Clicks.of(&none), Some(Decimal::ZERO));
         for metric in Metric::ALL {
-            assert_eq!(metric.as_str().parse::<Metric>().unwrap(), metric);
+            assert_eq!(metric.as_str().parse::<Metric>().unwrap(), *metric);
             assert_eq!(serde_json::to_value(metric).unwrap(), metric.as_str());
         }
     }

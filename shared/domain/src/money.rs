@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::FieldError;
 
 /// A currency code, such as `SGD`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "describe", schemars(!try_from, !into, extend("pattern" = "^[A-Z]{3}$")))]

@@ -4,6 +4,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::money::Currency;
+
+/// Currencies without minor units *at Meta*. This is Meta's table, not ISO 4217: HUF, IDR, COP, CRC and TWD have cents
+/// elsewhere and none here; BHD and JOD have three decimals elsewhere, two here. Source: Marketing API, "Currencies".
+const ZERO_DECIMAL_CURRENCIES_OF_META: [&str; 11] =
+    ["CLP", "COP", "CRC", "HUF", "IDR", "ISK", "JPY", "KRW", "PYG", "TWD", "VND"];
 
 /// An ad platform. Each has a crate of its own and a variant of the connector's account client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +34,14 @@ impl Platform {
         match self {
             // Meta's own prefix, under which people know their accounts.
             Self::Meta => "act_",
+        }
+    }
+
+    /// Returns how many minor units make one major unit in its budgets: 1 or 100.
+    pub fn minor_units(self, currency: Currency) -> u32 {
+        match self {
+            Self::Meta if ZERO_DECIMAL_CURRENCIES_OF_META.contains(&currency.code()) => 1,
+            Self::Meta => 100,
         }
     }
 }
@@ -56,5 +70,16 @@ impl Default for PlatformData {
     /// An empty object.
     fn default() -> Self {
         Self("{}".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minor_units_follow_metas_table_and_not_iso() {
+        let units = |code: &str| Platform::Meta.minor_units(code.parse().unwrap());
+        assert_eq!(["SGD", "JOD", "JPY", "HUF", "TWD"].map(units), [100, 100, 1, 1, 1]);
     }
 }

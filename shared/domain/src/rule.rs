@@ -55,6 +55,15 @@ fn ads_without_budgets() -> serde_json::Value {
     })
 }
 
+/// Describes the combination that the schema excludes: rates are fractions, so that 1 and more is meant in percent.
+#[cfg(feature = "describe")]
+fn rates_in_percent() -> serde_json::Value {
+    let rates: Vec<_> = Metric::ALL.iter().filter(|metric| metric.is_rate()).collect();
+    serde_json::json!({
+        "properties": {"measure": {"enum": rates}, "value": {"pattern": "^0*[1-9]"}},
+    })
+}
+
 /// Whether a rule is evaluated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
@@ -78,18 +87,19 @@ pub struct Rule {
     pub spec: RuleSpec,
 }
 
-/// A comparison of one metric over one window with a constant.
+/// A comparison of one measure over one window with a constant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "describe", schemars(extend("not" = rates_in_percent())))]
 pub struct Condition {
     /// What is compared.
-    pub metric: Metric,
+    pub measure: Metric,
     /// Over which days.
     pub window: Window,
     /// How.
     pub operator: ComparisonOperator,
-    /// With what: a decimal string; money in major units, rates such as `ctr` in percent.
+    /// With what: a decimal string; money in major units, rates such as `ctr` as fractions.
     #[serde(deserialize_with = "crate::text::deserialize_decimal")]
     #[cfg_attr(feature = "describe", schemars(with = "String", extend("pattern" = crate::text::DECIMAL_PATTERN)))]
     pub value: Decimal,
@@ -98,7 +108,7 @@ pub struct Condition {
     pub missing: Missing,
 }
 
-/// How the metric must stand to the value.
+/// How the measure must stand to the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -266,14 +276,14 @@ pub enum Evaluation {
     Met(Decimal),
     /// The condition does not hold, with this value.
     NotMet(Decimal),
-    /// The metric is unknown.
+    /// The measure is unknown.
     Unknown,
 }
 
 impl Condition {
     /// Evaluates the condition on these measures.
     pub fn evaluate(&self, measures: &Measures) -> Evaluation {
-        let value = match (self.metric.of(measures), self.missing) {
+        let value = match (self.measure.of(measures), self.missing) {
             (Some(value), _) => value,
             (None, Missing::Zero) => Decimal::ZERO,
             (None, Missing::Unknown) => return Evaluation::Unknown,
@@ -305,6 +315,11 @@ impl RuleSpec {
                 "level",
                 "must be campaign, adset or ad: an account cannot be acted on",
             ));
+        }
+        if self.when.measure.is_rate() && self.when.value >= Decimal::ONE {
+            let message =
+                format!("must be below 1: {} is a fraction, so that 1 % is 0.01", self.when.measure.as_str());
+            return Err(FieldError::new("when.value", message));
         }
         if self.guard.min_spend.is_sign_negative() {
             return Err(FieldError::new("guard.min_spend", "must not be negative"));
@@ -408,7 +423,7 @@ mod tests {
     fn a_rule_reads_as_a_sentence() {
         let rule = spec(
             r#"{"name":"Stop the bleeding","level":"adset",
-                "when":{"metric":"purchases","window":"last_7_days","operator":"below","value":"1","missing":"zero"},
+                "when":{"measure":"purchases","window":"last_7_days","operator":"below","value":"1","missing":"zero"},
                 "guard":{"min_spend":"50"},"action":{"type":"pause"}}"#,
         )
         .unwrap();
@@ -422,7 +437,7 @@ mod tests {
     #[test]
     fn missing_numbers_do_not_decide_unless_told() {
         let condition = Condition {
-            metric: Metric::Roas,
+            measure: Metric::Roas,
             window: Window::Yesterday,
             operator: ComparisonOperator::Below,
             value: Decimal::TWO,
@@ -446,7 +461,7 @@ mod tests {
     fn malformed_rules_name_the_field() {
         let rule = |level: &str, action: &str, more: &str| {
             spec(&format!(
-                r#"{{"name":"x","level":"{level}","when":{{"metric":"ctr","window":"today","operator":"below","value":"1"}},"action":{action}{more}}}"#
+                r#"{{"name":"x","level":"{level}","when":{{"measure":"ctr","window":"today","operator":"below","value":"0.01"}},"action":{action}{more}}}"#
             ))
         };
         assert!(rule("campaign", r#"{"type":"pause"}"#, "").is_ok());

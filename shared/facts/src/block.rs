@@ -54,16 +54,22 @@ pub struct EncodedSegment {
 
 impl EncodedSegment {
     fn pack(bytes: &[u8]) -> Result<Self, FactsError> {
-        let len = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= MAX_SEGMENT_BYTES);
-        let len = len.ok_or_else(|| FactsError::TooLarge("a segment".to_owned()))?;
-        let mut data = len.to_le_bytes().to_vec();
-        let frame = zstd::bulk::compress(bytes, COMPRESSION_LEVEL);
-        data.extend(frame.map_err(|_| FactsError::Malformed("it cannot be compressed"))?);
-        Ok(Self { data, digest: digest(bytes) })
+        Ok(Self { data: compress(bytes)?, digest: digest(bytes) })
     }
 }
 
-fn unpack(data: &[u8]) -> Result<Vec<u8>, FactsError> {
+/// Compresses bytes: their length, and one zstd frame. Fails with [`FactsError::TooLarge`] above 16 MB.
+pub fn compress(bytes: &[u8]) -> Result<Vec<u8>, FactsError> {
+    let len = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= MAX_SEGMENT_BYTES);
+    let len = len.ok_or_else(|| FactsError::TooLarge("a segment".to_owned()))?;
+    let mut data = len.to_le_bytes().to_vec();
+    let frame = zstd::bulk::compress(bytes, COMPRESSION_LEVEL);
+    data.extend(frame.map_err(|_| FactsError::Malformed("it cannot be compressed"))?);
+    Ok(data)
+}
+
+/// Decompresses what [`compress`] returned. Damaged bytes are an error, whatever they are.
+pub fn decompress(data: &[u8]) -> Result<Vec<u8>, FactsError> {
     let (len, frame) = data.split_first_chunk().ok_or(FactsError::Malformed("it ends too early"))?;
     let len = u32::from_le_bytes(*len) as usize;
     if len > MAX_SEGMENT_BYTES {
@@ -134,7 +140,7 @@ pub struct Block {
 impl Block {
     /// Decodes a block of its stored segments. Without the detail segment, what that holds is unknown.
     pub fn decode(core: &[u8], detail: Option<&[u8]>) -> Result<Self, FactsError> {
-        let core = unpack(core)?;
+        let core = decompress(core)?;
         let mut reader = format_reader(&core)?;
         let objects = Objects::decode(&mut reader)?;
         let mut rows: Vec<u32> = (0..objects.len() as u32).collect();
@@ -153,7 +159,7 @@ impl Block {
         block.read_columns(&mut reader)?;
         block.segments.push(core);
         if let Some(detail) = detail {
-            let detail = unpack(detail)?;
+            let detail = decompress(detail)?;
             let mut reader = format_reader(&detail)?;
             if reader.len()? != block.rows.len() || reader.take(binding.len())? != binding {
                 return Err(FactsError::Malformed("its segments do not belong together"));

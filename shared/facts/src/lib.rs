@@ -15,12 +15,13 @@ mod shard;
 mod sums;
 mod wire;
 
-pub use block::{Block, EncodedSegment, Segment};
+pub use block::{Block, EncodedSegment, Segment, compress, decompress};
 pub use level::BlockLevel;
-pub use objects::IdSet;
+pub use measures::{ATTRIBUTION_SETTING, REACH_COLUMNS, action_column, action_value_column, columns_of};
+pub use objects::Selection;
 pub use rows::{EncodedShard, Rows};
 pub use shard::shard_of;
-pub use sums::{Group, Grouping, Sums};
+pub use sums::{Columns, Group, Grouping, Sums};
 
 /// Why a block cannot be written or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

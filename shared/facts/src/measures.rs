@@ -1,6 +1,6 @@
 //! Which column holds which measure.
 
-use domain::metrics::{DayFacts, InsightsRow, Measures};
+use domain::metrics::{DayFacts, InsightsRow, Measures, Metric};
 use jiff::civil::Date;
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -14,8 +14,15 @@ const ACTIONS: &str = "a/";
 const ACTION_VALUES: &str = "v/";
 const WINDOWS: &str = "w/";
 
+/// What cannot be summed.
+pub(crate) const REACH: &str = "reach";
+pub(crate) const FREQUENCY: &str = "frequency";
+
+/// The column of attribution settings, which are texts.
+pub const ATTRIBUTION_SETTING: &str = "attribution_setting";
+
 /// Says that a row has no frequency although it has a reach.
-const NO_FREQUENCY: &str = "no_frequency";
+pub(crate) const NO_FREQUENCY: &str = "no_frequency";
 
 /// Decimal places of a frequency. Recorded rows have impressions / reach rounded to them, but for one in 769.
 const FREQUENCY_PLACES: u32 = 6;
@@ -28,10 +35,53 @@ pub(crate) fn segment_of(name: &str) -> Segment {
 
 /// Returns whether the numbers of a column may be summed over objects and days.
 pub(crate) fn is_additive(name: &str) -> bool {
-    !matches!(name, "reach" | "frequency" | NO_FREQUENCY | "attribution_setting")
+    !matches!(name, REACH | FREQUENCY | NO_FREQUENCY | ATTRIBUTION_SETTING)
 }
 
-fn computed_frequency(impressions: u64, reach: Option<u64>) -> Option<Decimal> {
+/// Returns the columns of which a metric is computed; those of reach and frequency are [`REACH_COLUMNS`].
+pub fn columns_of(metric: Metric) -> &'static [&'static str] {
+    match metric {
+        Metric::Impressions => &["impressions"],
+        Metric::Clicks => &["clicks"],
+        Metric::LinkClicks => &["link_clicks"],
+        Metric::Spend => &["spend"],
+        Metric::Ctr => &["clicks", "impressions"],
+        Metric::LinkCtr => &["link_clicks", "impressions"],
+        Metric::Cpc => &["spend", "clicks"],
+        Metric::CostPerLinkClick => &["spend", "link_clicks"],
+        Metric::Cpm => &["spend", "impressions"],
+        Metric::LandingPageViews => &["landing_page_views"],
+        Metric::AddToCart => &["add_to_cart"],
+        Metric::InitiateCheckout => &["initiate_checkout"],
+        Metric::Purchases => &["purchases"],
+        Metric::PurchaseValue => &["purchase_value"],
+        Metric::Roas | Metric::Profit => &["purchase_value", "spend"],
+        Metric::CostPerPurchase => &["spend", "purchases"],
+        Metric::AverageOrderValue => &["purchase_value", "purchases"],
+        Metric::ConversionRate => &["purchases", "link_clicks"],
+        Metric::Leads => &["leads"],
+        Metric::CostPerLead => &["spend", "leads"],
+        Metric::AppInstalls => &["app_installs"],
+        Metric::CostPerInstall => &["spend", "app_installs"],
+        Metric::VideoViews => &["video_views"],
+        Metric::Thruplays => &["thruplays"],
+    }
+}
+
+/// The columns of which reach and frequency are computed.
+pub const REACH_COLUMNS: [&str; 4] = [REACH, FREQUENCY, NO_FREQUENCY, "impressions"];
+
+/// Returns the column of the counts of an action type.
+pub fn action_column(action_type: &str) -> String {
+    format!("{ACTIONS}{action_type}")
+}
+
+/// Returns the column of the values of an action type.
+pub fn action_value_column(action_type: &str) -> String {
+    format!("{ACTION_VALUES}{action_type}")
+}
+
+pub(crate) fn computed_frequency(impressions: u64, reach: Option<u64>) -> Option<Decimal> {
     let ratio = Decimal::from(impressions).checked_div(Decimal::from(reach?))?;
     Some(ratio.round_dp_with_strategy(FREQUENCY_PLACES, RoundingStrategy::MidpointAwayFromZero))
 }
@@ -50,18 +100,24 @@ impl Rows {
             ("purchases", measures.purchases),
             ("purchase_value", measures.purchase_value),
             ("leads", measures.leads),
-            ("reach", reach.map(Decimal::from)),
+            ("landing_page_views", measures.landing_page_views),
+            ("add_to_cart", measures.add_to_cart),
+            ("initiate_checkout", measures.initiate_checkout),
+            ("app_installs", measures.app_installs),
+            ("video_views", measures.video_views),
+            ("thruplays", measures.thruplays),
+            (REACH, reach.map(Decimal::from)),
         ];
         for (name, value) in numbers.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             self.put(name, Value::Number(value));
         }
         match (*frequency, computed_frequency(measures.impressions, *reach)) {
             (frequency, computed) if frequency == computed => {}
-            (Some(frequency), _) => self.put("frequency", Value::Number(frequency)),
+            (Some(frequency), _) => self.put(FREQUENCY, Value::Number(frequency)),
             (None, _) => self.put(NO_FREQUENCY, Value::Number(Decimal::ONE)),
         }
         if let Some(setting) = attribution_setting {
-            self.put("attribution_setting", Value::Text(setting));
+            self.put(ATTRIBUTION_SETTING, Value::Text(setting));
         }
         let mut name = String::new();
         for (prefix, values) in [(ACTIONS, actions), (ACTION_VALUES, action_values)] {
@@ -96,6 +152,12 @@ pub(crate) fn set_measure(measures: &mut Measures, name: &str, value: Decimal) {
         "purchases" => measures.purchases = Some(value),
         "purchase_value" => measures.purchase_value = Some(value),
         "leads" => measures.leads = Some(value),
+        "landing_page_views" => measures.landing_page_views = Some(value),
+        "add_to_cart" => measures.add_to_cart = Some(value),
+        "initiate_checkout" => measures.initiate_checkout = Some(value),
+        "app_installs" => measures.app_installs = Some(value),
+        "video_views" => measures.video_views = Some(value),
+        "thruplays" => measures.thruplays = Some(value),
         _ => {
             if let Some(action) = name.strip_prefix(ACTIONS) {
                 measures.actions.insert(action.to_owned(), value);
@@ -147,7 +209,7 @@ impl Block {
         for (name, column, bytes) in self.columns() {
             if column.is_text() {
                 column.for_each_text(bytes, self.len(), |row, text| {
-                    if name == "attribution_setting" {
+                    if name == ATTRIBUTION_SETTING {
                         rows[row].facts.attribution_setting = Some(text.to_owned());
                     }
                 })?;
@@ -157,8 +219,8 @@ impl Block {
                 let facts = &mut rows[row].facts;
                 let value = decimal(value, column.scale(), name)?;
                 match name {
-                    "reach" => facts.reach = value.to_u64(),
-                    "frequency" => facts.frequency = Some(value),
+                    REACH => facts.reach = value.to_u64(),
+                    FREQUENCY => facts.frequency = Some(value),
                     NO_FREQUENCY => without_frequency[row] = true,
                     _ => set_measure(&mut facts.measures, name, value),
                 }
@@ -210,7 +272,7 @@ pub(crate) mod tests {
         fn facts()(
             (impressions, clicks, link_clicks) in (0u64..1 << 40, 0u64..9_999, proptest::option::of(0u64..99)),
             spend in -5i64..9_999_999, purchases in known(0..99, 0), purchase_value in known(-9..99_999, 4),
-            leads in known(0..99, 0),
+            (leads, add_to_cart, thruplays) in (known(0..99, 0), known(0..99, 0), known(0..99, 0)),
             by_window in proptest::collection::btree_map("[17]d_(click|view)", conversions(), 0..3),
             actions in proptest::collection::btree_map("lead|purchase|offsite[a-c]|\u{e9}/x", 0i64..999, 0..4),
             values in proptest::collection::btree_map("purchase|omni_purchase", -9i64..99_999, 0..2),
@@ -223,7 +285,11 @@ pub(crate) mod tests {
                 values.into_iter().map(|(action, value)| (action, Decimal::new(value, 2).normalize())).collect()
             };
             let measures = Measures {
-                impressions, clicks, link_clicks, purchases, purchase_value, leads,
+                impressions, clicks, link_clicks, purchases, purchase_value, leads, add_to_cart, thruplays,
+                landing_page_views: add_to_cart,
+                initiate_checkout: leads,
+                app_installs: purchases,
+                video_views: thruplays,
                 spend: Decimal::new(spend, 2).normalize(),
                 by_window: by_window.collect(),
                 actions: numbers(actions),

@@ -1,9 +1,13 @@
 //! The objects of a block: its campaigns and, below them, ad sets and ads.
 
+use std::collections::HashSet;
+
 use domain::entity::Level;
 use domain::id::EntityId;
 
 use crate::FactsError;
+use crate::level::BlockLevel;
+use crate::shard::shard_of;
 use crate::wire::{Reader, put_len, put_text, put_uint, unzigzag, zigzag};
 
 /// Ids of one account often end in the same digits (all 769 recorded rows do), which compress better apart.
@@ -25,9 +29,68 @@ pub(crate) enum IdKey {
 
 /// Ids to look for.
 #[derive(Debug, Clone, Default)]
-pub struct IdSet {
+struct IdSet {
     numbers: Vec<u128>,
     texts: Vec<EntityId>,
+}
+
+/// Which objects to look at: those that pass every condition. By default all do.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Clone)]
+struct Condition {
+    level: Level,
+    ids: IdSet,
+    is_among: bool,
+}
+
+impl Selection {
+    /// Selects some objects of a level, and what is below them.
+    pub fn only<'a>(level: Level, ids: impl IntoIterator<Item = &'a EntityId>) -> Self {
+        let mut selection = Self::default();
+        selection.push(level, ids, true);
+        selection
+    }
+
+    /// Adds a condition: the object of a level must, or must not, be among these.
+    pub fn push<'a>(&mut self, level: Level, ids: impl IntoIterator<Item = &'a EntityId>, is_among: bool) {
+        self.conditions.push(Condition { level, ids: ids.into_iter().collect(), is_among });
+    }
+
+    /// Returns the shards of a stored level that can hold selected objects; `None` for all of them.
+    pub fn shards(&self, level: BlockLevel, bits: u8) -> Option<HashSet<usize>> {
+        let conditions = self.conditions.iter();
+        let conditions =
+            conditions.filter(|condition| condition.is_among && condition.level == level.level());
+        let shards = conditions.map(|condition| condition.ids.shards(bits));
+        shards.reduce(|shards, others| shards.intersection(&others).copied().collect())
+    }
+
+    /// Returns the deepest level with a condition.
+    pub fn level(&self) -> Level {
+        self.conditions.iter().map(|condition| condition.level).max().unwrap_or(Level::Account)
+    }
+
+    /// Returns for each object of the last level whether it passes; `None` when all do.
+    pub(crate) fn of(&self, objects: &Objects) -> Option<Vec<bool>> {
+        let mut selected = (!self.conditions.is_empty()).then(|| vec![true; objects.len()])?;
+        for Condition { level, ids, is_among } in &self.conditions {
+            // A level that the block does not have cannot exclude its objects.
+            let Some(depth) = Objects::depth(*level).filter(|depth| *depth < objects.levels.len()) else {
+                continue;
+            };
+            let level_ids = &objects.levels[depth].ids;
+            let passes: Vec<bool> =
+                (0..level_ids.len()).map(|index| ids.contains(level_ids, index) == *is_among).collect();
+            for (object, selected) in selected.iter_mut().enumerate() {
+                *selected &= objects.place(object as u32, *level).is_some_and(|(_, index)| passes[index]);
+            }
+        }
+        Some(selected)
+    }
 }
 
 impl<'a> FromIterator<&'a EntityId> for IdSet {
@@ -46,8 +109,13 @@ impl<'a> FromIterator<&'a EntityId> for IdSet {
 }
 
 impl IdSet {
+    fn shards(&self, bits: u8) -> HashSet<usize> {
+        let numbers = self.numbers.iter().filter_map(|number| number.to_string().parse::<EntityId>().ok());
+        numbers.chain(self.texts.iter().cloned()).map(|id| shard_of(&id, bits)).collect()
+    }
+
     /// Returns whether an object of these ids is looked for.
-    pub(crate) fn contains(&self, ids: &Ids, index: usize) -> bool {
+    fn contains(&self, ids: &Ids, index: usize) -> bool {
         match ids {
             Ids::Numbers(numbers) => self.numbers.binary_search(&numbers[index]).is_ok(),
             // Among texts, there may be numbers.
@@ -140,15 +208,20 @@ impl Objects {
         self.levels.last().map_or(0, |level| level.ids.len())
     }
 
+    /// Returns the depth of a level's ids; the account has none.
+    fn depth(level: Level) -> Option<usize> {
+        match level {
+            Level::Account => None,
+            Level::Campaign => Some(0),
+            Level::AdSet => Some(1),
+            Level::Ad => Some(2),
+        }
+    }
+
     /// Returns the ids of a level, and there the index of an object or of what it is below; `None` at a level that the
     /// block does not have.
     pub(crate) fn place(&self, object: u32, level: Level) -> Option<(&Ids, usize)> {
-        let wanted = match level {
-            Level::Account => return None,
-            Level::Campaign => 0,
-            Level::AdSet => 1,
-            Level::Ad => 2,
-        };
+        let wanted = Self::depth(level)?;
         let mut index = object as usize;
         for depth in (wanted + 1..self.levels.len()).rev() {
             index = self.levels[depth].parents[index] as usize;

@@ -1,31 +1,71 @@
 //! Sums over blocks, column by column: exact, in integers, and without a value per row.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use domain::date::Grain;
 use domain::entity::Level;
 use domain::id::EntityId;
 use domain::metrics::Measures;
 use jiff::civil::Date;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
 use crate::FactsError;
-use crate::block::Block;
-use crate::measures::{decimal, is_additive, set_measure};
-use crate::objects::{IdKey, IdSet};
+use crate::block::{Block, Segment};
+use crate::measures::{
+    ATTRIBUTION_SETTING, FREQUENCY, NO_FREQUENCY, REACH, computed_frequency, decimal, is_additive,
+    segment_of, set_measure,
+};
+use crate::objects::{IdKey, Selection};
 
 /// What belongs together in a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grouping {
     /// The objects that are told apart; at account level, none are.
     pub level: Level,
-    /// Whether days are told apart.
-    pub by_day: bool,
+    /// Which days belong together.
+    pub grain: Grain,
 }
 
-/// The object and day of a sum.
+impl Grouping {
+    /// Returns whether a group is a row as the platform reported it, so that its reach is known.
+    fn is_of_rows(self) -> bool {
+        self.level == Level::Ad && self.grain == Grain::Day
+    }
+}
+
+/// Which columns are summed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Columns {
+    /// All that the blocks have.
+    #[default]
+    All,
+    /// These.
+    Only(BTreeSet<String>),
+}
+
+impl Columns {
+    fn contain(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.contains(name),
+        }
+    }
+
+    /// Returns whether some of them are in the detail segment.
+    pub fn need_detail(&self) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(|name| segment_of(name) == Segment::Detail),
+        }
+    }
+}
+
+/// The object and days of a sum.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Group {
-    /// The day; `None` for all days.
-    pub day: Option<Date>,
+    /// What [`Grain::bucket`] returns for its days.
+    pub bucket: Option<Date>,
     /// The object; `None` at account level.
     pub id: Option<EntityId>,
     /// Its campaign, below that level.
@@ -38,80 +78,115 @@ pub struct Group {
 #[derive(Debug, Clone)]
 pub struct Sums {
     grouping: Grouping,
+    wanted: Columns,
     groups: Vec<Group>,
     numbers: HashMap<(Option<Date>, Option<IdKey>), usize>,
     columns: HashMap<Box<str>, Sum>,
+    settings: HashMap<usize, Setting>,
 }
 
-/// A column of sums: one for each group that has one.
+/// The attribution setting of a group's rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Setting {
+    Same(Box<str>),
+    Mixed,
+}
+
+/// A column of sums: one for each group.
 #[derive(Debug, Clone, Default)]
 struct Sum {
     scale: u8,
-    values: Vec<Option<i128>>,
+    values: Vec<i128>,
 }
 
+/// Stands for the sum of a group without a known value. Sums are checked, and none is as small.
+const UNKNOWN: i128 = i128::MIN;
+
 impl Sums {
-    /// Creates empty sums.
-    pub fn new(grouping: Grouping) -> Self {
-        Self { grouping, groups: Vec::new(), numbers: HashMap::new(), columns: HashMap::new() }
+    /// Creates empty sums of these columns.
+    pub fn new(grouping: Grouping, wanted: Columns) -> Self {
+        Self {
+            grouping,
+            wanted,
+            groups: Vec::new(),
+            numbers: HashMap::new(),
+            columns: HashMap::new(),
+            settings: HashMap::new(),
+        }
     }
 
-    /// Adds the rows of a block, or only those about some objects of the grouping's level.
-    pub fn add(&mut self, day: Date, block: &Block, only: Option<&IdSet>) -> Result<(), FactsError> {
+    /// Adds the rows of a block about the selected objects.
+    pub fn add(&mut self, day: Date, block: &Block, selection: &Selection) -> Result<(), FactsError> {
+        let is_selected = selection.of(&block.objects);
         let mut group_of_row = Vec::with_capacity(block.len());
         let (mut last, mut is_any) = (None, false);
         for object in &block.rows {
-            let place = block.objects.place(*object, self.grouping.level);
+            if is_selected.as_ref().is_some_and(|selected| !selected[*object as usize]) {
+                group_of_row.push(None);
+                continue;
+            }
             // Rows are ordered by their objects, so that most belong to the same group as the one before.
-            let index = place.map(|(_, index)| index);
+            let index = block.objects.place(*object, self.grouping.level).map(|(_, index)| index);
             let group = match last {
                 Some((last_index, group)) if last_index == index => group,
-                _ => {
-                    let is_wanted =
-                        only.is_none_or(|only| place.is_some_and(|(ids, index)| only.contains(ids, index)));
-                    is_wanted.then(|| self.group(day, block, *object))
-                }
+                _ => self.group(day, block, *object),
             };
-            is_any |= group.is_some();
+            is_any = true;
             last = Some((index, group));
-            group_of_row.push(group);
+            group_of_row.push(Some(group));
         }
         if !is_any {
             return Ok(());
         }
-        for (name, column, bytes) in
-            block.columns().filter(|(name, column, _)| !column.is_text() && is_additive(name))
-        {
-            if !self.columns.contains_key(name) {
-                self.columns.insert(name.into(), Sum { scale: column.scale(), values: Vec::new() });
-            }
-            let Some(sum) = self.columns.get_mut(name) else { continue };
-            sum.widen(column.scale(), name)?;
-            sum.values.resize(self.groups.len(), None);
-            let too_large = || FactsError::TooLarge(name.to_owned());
-            let factor = 10_i128.pow(u32::from(sum.scale - column.scale()));
-            column.for_each(bytes, block.len(), |row, value| {
-                if let Some(group) = group_of_row[row] {
-                    let value = value.checked_mul(factor).ok_or_else(too_large)?;
-                    let before = sum.values[group].unwrap_or(0);
-                    sum.values[group] = Some(before.checked_add(value).ok_or_else(too_large)?);
+        let of_rows = self.grouping.is_of_rows();
+        for (name, column, bytes) in block.columns() {
+            let is_summed = is_additive(name) || of_rows;
+            if column.is_text() && name == ATTRIBUTION_SETTING && self.wanted.contain(name) {
+                column.for_each_text(bytes, block.len(), |row, text| {
+                    if let Some(group) = group_of_row[row] {
+                        self.add_setting(group, text);
+                    }
+                })?;
+            } else if !column.is_text() && is_summed && self.wanted.contain(name) {
+                if !self.columns.contains_key(name) {
+                    self.columns.insert(name.into(), Sum { scale: column.scale(), values: Vec::new() });
                 }
-                Ok(())
-            })?;
+                let Some(sum) = self.columns.get_mut(name) else { continue };
+                sum.widen(column.scale(), name)?;
+                sum.values.resize(self.groups.len(), UNKNOWN);
+                let too_large = || FactsError::TooLarge(name.to_owned());
+                let factor = 10_i128.pow(u32::from(sum.scale - column.scale()));
+                column.for_each(bytes, block.len(), |row, value| {
+                    if let Some(group) = group_of_row[row] {
+                        let value = value.checked_mul(factor).ok_or_else(too_large)?;
+                        let before = Some(sum.values[group]).filter(|sum| *sum != UNKNOWN).unwrap_or(0);
+                        sum.values[group] = before.checked_add(value).ok_or_else(too_large)?;
+                    }
+                    Ok(())
+                })?;
+            }
         }
         Ok(())
     }
 
+    fn add_setting(&mut self, group: usize, text: &str) {
+        match self.settings.get_mut(&group) {
+            None => drop(self.settings.insert(group, Setting::Same(text.into()))),
+            Some(Setting::Same(same)) if **same == *text => {}
+            Some(setting) => *setting = Setting::Mixed,
+        }
+    }
+
     fn group(&mut self, day: Date, block: &Block, object: u32) -> usize {
-        let Grouping { level, by_day } = self.grouping;
-        let day = by_day.then_some(day);
-        let key = (day, block.objects.place(object, level).map(|(ids, index)| ids.key(index)));
+        let Grouping { level, grain } = self.grouping;
+        let bucket = grain.bucket(day);
+        let key = (bucket, block.objects.place(object, level).map(|(ids, index)| ids.key(index)));
         if let Some(group) = self.numbers.get(&key) {
             return *group;
         }
         let parent = |parent: Level| (level > parent).then(|| block.objects.id(object, parent)).flatten();
         self.groups.push(Group {
-            day,
+            bucket,
             id: block.objects.id(object, level),
             campaign: parent(Level::Campaign),
             adset: parent(Level::AdSet),
@@ -125,20 +200,47 @@ impl Sums {
         &self.groups
     }
 
-    /// Returns the group of an object over all days, or of a day.
-    pub fn find(&self, day: Option<Date>, id: Option<&EntityId>) -> Option<usize> {
-        self.numbers.get(&(day, id.map(IdKey::from))).copied()
+    /// Returns the group of an object over all days, or of a bucket.
+    pub fn find(&self, bucket: Option<Date>, id: Option<&EntityId>) -> Option<usize> {
+        self.numbers.get(&(bucket, id.map(IdKey::from))).copied()
     }
 
     /// Returns the sums of a group.
     pub fn measures(&self, group: usize) -> Result<Measures, FactsError> {
         let mut measures = Measures::default();
-        for (name, sum) in &self.columns {
-            if let Some(value) = sum.values.get(group).copied().flatten() {
-                set_measure(&mut measures, name, decimal(value, sum.scale, name)?);
+        for name in self.columns.keys().filter(|name| is_additive(name)) {
+            if let Some(value) = self.value(name, group)? {
+                set_measure(&mut measures, name, value);
             }
         }
         Ok(measures)
+    }
+
+    /// Returns the reach and frequency of a group that is a row of the platform's: of an ad and a day.
+    pub fn reach(&self, group: usize) -> Result<(Option<u64>, Option<Decimal>), FactsError> {
+        let reach = self.value(REACH, group)?.and_then(|reach| reach.to_u64());
+        let frequency = match self.value(FREQUENCY, group)? {
+            None if self.value(NO_FREQUENCY, group)?.is_none() => {
+                let impressions = self.value("impressions", group)?.and_then(|number| number.to_u64());
+                computed_frequency(impressions.unwrap_or_default(), reach)
+            }
+            frequency => frequency,
+        };
+        Ok((reach, frequency))
+    }
+
+    /// Returns the attribution setting behind the conversions of a group, if all its rows have the same.
+    pub fn attribution_setting(&self, group: usize) -> Option<&str> {
+        match self.settings.get(&group)? {
+            Setting::Same(text) => Some(text),
+            Setting::Mixed => None,
+        }
+    }
+
+    fn value(&self, name: &str, group: usize) -> Result<Option<Decimal>, FactsError> {
+        let Some(sum) = self.columns.get(name) else { return Ok(None) };
+        let value = sum.values.get(group).copied().filter(|value| *value != UNKNOWN);
+        value.map(|value| decimal(value, sum.scale, name)).transpose()
     }
 }
 
@@ -149,7 +251,7 @@ impl Sum {
             return Ok(());
         }
         let factor = 10_i128.pow(u32::from(scale - self.scale));
-        for value in self.values.iter_mut().flatten() {
+        for value in self.values.iter_mut().filter(|value| **value != UNKNOWN) {
             *value = value.checked_mul(factor).ok_or_else(|| FactsError::TooLarge(name.to_owned()))?;
         }
         self.scale = scale;
@@ -191,7 +293,7 @@ mod tests {
         let mut sums = BTreeMap::<String, Measures>::new();
         for (day, rows) in days {
             for row in rows {
-                let key = format!("{:?} {:?}", grouping.by_day.then_some(*day), id_of(row, grouping.level));
+                let key = format!("{:?} {:?}", grouping.grain.bucket(*day), id_of(row, grouping.level));
                 *sums.entry(key).or_default() += &row.facts.measures;
             }
         }
@@ -200,35 +302,35 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sums_over_blocks_equal_sums_over_rows(first in rows(), second in rows(), bits in 0u8..3, by_day in any::<bool>()) {
+        fn sums_over_blocks_equal_sums_over_rows(first in rows(), second in rows(), bits in 0u8..3, grain in prop_oneof![Just(Grain::All), Just(Grain::Day), Just(Grain::Month), Just(Grain::Weekday)]) {
             let days = [(DAY, first), (DAY.tomorrow().unwrap(), second)];
             for level in [Level::Account, Level::Campaign, Level::AdSet, Level::Ad] {
-                let grouping = Grouping { level, by_day };
-                let mut sums = Sums::new(grouping);
-                let mut of_campaigns = Sums::new(grouping);
+                let grouping = Grouping { level, grain };
+                let mut sums = Sums::new(grouping, Columns::All);
+                let mut of_campaigns = Sums::new(grouping, Columns::All);
                 for (day, rows) in &days {
                     let mut collected = Rows::new(BlockLevel::Ad);
                     rows.iter().for_each(|row| collected.push(row));
                     for block in blocks(&collected, bits) {
-                        sums.add(*day, &block, None).unwrap();
+                        sums.add(*day, &block, &Selection::default()).unwrap();
                     }
                     for block in blocks(&collected.roll_up().unwrap(), bits) {
-                        of_campaigns.add(*day, &block, None).unwrap();
+                        of_campaigns.add(*day, &block, &Selection::default()).unwrap();
                     }
                 }
-                let key = |group: &Group| format!("{:?} {:?}", group.day, group.id);
+                let key = |group: &Group| format!("{:?} {:?}", group.bucket, group.id);
                 let of = |sums: &Sums| -> BTreeMap<String, Measures> {
                     sums.groups().iter().enumerate().map(|(n, group)| (key(group), sums.measures(n).unwrap())).collect()
                 };
                 let expected = summed(&days, grouping);
                 // One object alone has the same sums.
                 if let Some(id) = sums.groups().first().and_then(|group| group.id.clone()) {
-                    let mut alone = Sums::new(grouping);
+                    let mut alone = Sums::new(grouping, Columns::All);
                     for (day, rows) in &days {
                         let mut collected = Rows::new(BlockLevel::Ad);
                         rows.iter().for_each(|row| collected.push(row));
                         for block in blocks(&collected, bits) {
-                            alone.add(*day, &block, Some(&IdSet::from_iter([&id]))).unwrap();
+                            alone.add(*day, &block, &Selection::only(level, [&id])).unwrap();
                         }
                     }
                     let end = format!("{:?}", Some(&id));

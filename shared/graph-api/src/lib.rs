@@ -24,7 +24,6 @@ pub mod batch;
 pub mod budget;
 pub mod copy;
 pub mod creative;
-pub mod currency;
 pub mod entities;
 pub mod id;
 pub mod insights;

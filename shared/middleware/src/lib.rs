@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::Error;
 use domain::id::MemberId;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Request};
 use runtime::endpoint::{Access, Declaration, Endpoint, Principal};
 use runtime::session::Session;
 use runtime::telemetry::UnitOfWork;
@@ -123,7 +123,7 @@ impl Middleware {
     ) -> Result<Option<Idempotency<'a>>, Error> {
         let Some(caller) = caller else { return Ok(None) };
         let key = request::idempotency_key(request)?;
-        let applies = declaration.method != Method::GET && !declaration.handles_own_idempotency;
+        let applies = !declaration.is_read && !declaration.handles_own_idempotency;
         let key = key.filter(|_| applies);
         Ok(key.map(|key| Idempotency::new(&self.table, &self.clock, caller, key, request)))
     }

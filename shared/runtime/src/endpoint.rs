@@ -66,6 +66,8 @@ pub struct Declaration {
     /// Whether it handles repeated requests itself, with stronger guarantees than the middleware, or its response must
     /// not be stored.
     pub handles_own_idempotency: bool,
+    /// Whether it changes nothing. What only reads needs no idempotency.
+    pub is_read: bool,
     /// Whether it refuses to change what was changed since the version of `If-Match`.
     pub checks_version: bool,
     /// Maximum body size in bytes.
@@ -216,6 +218,7 @@ impl<C> Unnamed<C> {
     ) -> Builder<C> {
         let Self { method, path, access, .. } = self;
         let declaration = Declaration {
+            is_read: method == Method::GET,
             method,
             path,
             access,
@@ -307,6 +310,12 @@ impl<C> Builder<C> {
     /// guarantees, or its response must not be stored.
     pub fn handles_own_idempotency(mut self) -> Self {
         self.declaration.handles_own_idempotency = true;
+        self
+    }
+
+    /// Declares that the endpoint changes nothing although its method is not GET: what it is asked is too much for a query.
+    pub fn only_reads(mut self) -> Self {
+        self.declaration.is_read = true;
         self
     }
 

@@ -51,6 +51,11 @@ impl Cursor {
         &self.position
     }
 
+    /// Returns the position in the list that a document describes. Refuses a cursor of another document.
+    pub fn position_in(&self, document: &str) -> Result<&str, FieldError> {
+        if self.parameters == digest(document) { Ok(&self.position) } else { Err(other_list()) }
+    }
+
     /// Returns the error of an `after` that is no position of this list.
     pub fn invalid() -> FieldError {
         FieldError::new("after", "must be the `after` of the page before")
@@ -63,8 +68,7 @@ impl Cursor {
         if cursor.is_none_or(|cursor| cursor.parameters == parameters(request)) {
             return Ok(());
         }
-        let message = "belongs to a list with other parameters; repeat those, or leave it out to begin anew";
-        Err(FieldError::new(AFTER, message))
+        Err(other_list())
     }
 }
 
@@ -90,13 +94,26 @@ pub fn encode_cursor<B>(request: &Request<B>, position: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{} {position}", parameters(request)))
 }
 
+/// Returns the cursor of a position in the list that a document describes.
+pub fn document_cursor(document: &str, position: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{} {position}", digest(document)))
+}
+
+fn other_list() -> FieldError {
+    let message = "belongs to a list with other parameters; repeat those, or leave it out to begin anew";
+    FieldError::new(AFTER, message)
+}
+
 /// Identifies the list of a request: its path and its parameters, in whatever order.
 fn parameters<B>(request: &Request<B>) -> String {
     let mut query = parse_query(request.uri().query().unwrap_or_default());
     query.retain(|(name, _)| !OF_A_PAGE.contains(&name.as_str()));
     query.sort();
-    let digest = Sha256::digest(format!("{} {query:?}", request.uri().path()));
-    URL_SAFE_NO_PAD.encode(digest.get(..6).unwrap_or_default())
+    digest(&format!("{} {query:?}", request.uri().path()))
+}
+
+fn digest(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(text).get(..6).unwrap_or_default())
 }
 
 #[cfg(feature = "describe")]

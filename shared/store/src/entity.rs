@@ -1,11 +1,15 @@
 //! Campaigns, ad sets and ads, each with the number of the fetch that returned it.
 
+use std::collections::BTreeSet;
+
 use domain::entity::{Entity, Level};
 use domain::id::{AdAccountId, EntityId};
 use domain::tenant::Tenant;
 use serde::{Deserialize, Serialize};
+use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::account::AccountRef;
+use crate::entity_index::ChangeItem;
 use crate::key;
 use crate::table::{ConditionExpression, StoreError, Table, number};
 
@@ -53,17 +57,33 @@ impl Table {
         account: &AdAccountId,
         stored: &StoredEntity,
     ) -> Result<UpsertResult, StoreError> {
+        self.write_entity(ws, account, stored, true).await
+    }
+
+    /// Stores an entity, as a change of the index or, if the caller writes it into the index, without.
+    pub(crate) async fn write_entity(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        stored: &StoredEntity,
+        as_change: bool,
+    ) -> Result<UpsertResult, StoreError> {
         let entity = &stored.entity;
-        // In one transaction with the index, so that a webhook can always find a stored entity and the index has no
-        // entry of a deleted one.
+        // In one transaction, so that a webhook and a list can always find a stored entity, and neither finds a deleted
+        // one.
         let account_ref = AccountRef { workspace: ws.clone(), ad_account: account.clone() };
-        let index = self.put_action(&key::entity_index(&entity.id, ws, account), &account_ref)?;
+        let mut actions = vec![self.put_action(&key::entity_index(&entity.id, ws, account), &account_ref)?];
         let condition = ConditionExpression {
             expression: "attribute_not_exists(pk) OR fetch_number < :fetch_number",
             values: vec![(":fetch_number", number(stored.fetch_number))],
         };
         let row = key::entity(ws, account, entity.level, &entity.id);
-        match self.transact(vec![index, self.put_action_if(&row, stored, condition)?]).await {
+        actions.push(self.put_action_if(&row, stored, condition)?);
+        if as_change {
+            let change = key::entity_change(ws, account, entity.level, &entity.id);
+            actions.push(self.put_action(&change, &ChangeItem::new(stored))?);
+        }
+        match self.transact(actions).await {
             Ok(()) => Ok(UpsertResult::Written),
             Err(StoreError::Conflict) => Ok(UpsertResult::Stale),
             Err(error) => Err(error),
@@ -81,13 +101,27 @@ impl Table {
         self.get(&key::entity(ws, account, level, id)).await
     }
 
-    /// Lists the entities of one level.
+    /// Reads some entities of one level, in any order. Those that are not stored are left out.
+    pub async fn entities_by_id(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        level: Level,
+        ids: &[EntityId],
+    ) -> Result<Vec<StoredEntity>, StoreError> {
+        let ids: BTreeSet<&EntityId> = ids.iter().collect();
+        let keys: Vec<_> = ids.iter().map(|id| key::entity(ws, account, level, id).attributes()).collect();
+        let items = self.batch_get(keys).await?;
+        items.into_iter().map(|item| Ok(from_item(item)?)).collect()
+    }
+
+    /// Lists the entities of one level, from the index.
     pub async fn entities(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
         level: Level,
     ) -> Result<Vec<StoredEntity>, StoreError> {
-        self.query_prefix(&key::account_partition(ws, account), &format!("ENTITY#{level}#")).await
+        Ok(self.entity_index(ws, account, level).await?.into_entities().collect())
     }
 }

@@ -1,24 +1,21 @@
 //! Reads facts: block by block, in batches, at half the price where the table reads so, and never two generations of a
 //! day at once.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
-use domain::entity::Level;
-use domain::id::{AdAccountId, EntityId};
+use domain::id::AdAccountId;
 use domain::tenant::Tenant;
-use facts::{Block, BlockLevel, Grouping, IdSet, Segment, Sums, shard_of};
+use facts::{Block, BlockLevel, Segment, Selection};
 use jiff::civil::Date;
 
+use crate::batch::MAX_BATCH_KEYS;
 use crate::chunk::Chunk;
 use crate::key::{self, SegmentPlace};
 use crate::manifest::{DayEntry, SegmentEntry};
 use crate::table::{Item, StoreError, Table};
-
-/// DynamoDB's limit of keys per batch.
-const MAX_BATCH_KEYS: usize = 100;
 
 /// Bytes of segments in a batch: they are in memory at once. DynamoDB answers with 16 MB at most.
 const MAX_BATCH_BYTES: u64 = 8 * 1024 * 1024;
@@ -33,12 +30,14 @@ pub struct FactSelection<'a> {
     pub dataset: Dataset,
     /// The days.
     pub range: DateRange,
+    /// Only these days of the week, from Monday on.
+    pub weekdays: Option<[bool; 7]>,
     /// The stored level.
     pub level: BlockLevel,
     /// Whether values by action type and window are read, too.
     pub with_detail: bool,
-    /// Only the shards of these objects of that level; other objects of these shards come along.
-    pub only: Option<&'a HashSet<EntityId>>,
+    /// Only the shards of these objects; other objects of these shards come along.
+    pub objects: &'a Selection,
 }
 
 /// The blocks of one day, of one generation.
@@ -74,62 +73,27 @@ type Wanted = (SegmentPlace, SegmentEntry);
 type StoredBlock = (Vec<u8>, Option<Vec<u8>>);
 
 impl Table {
-    /// Opens the facts of a selection. Days that are not measured are left out.
-    pub async fn read_facts<'a>(
+    /// Opens the facts of a selection that these chunks have. Days that are not measured are left out; a day that is
+    /// published anew meanwhile is read as it is then.
+    pub fn read_facts<'a>(
         &'a self,
         ws: &'a Tenant,
         account: &'a AdAccountId,
+        chunks: &[Chunk],
         selection: FactSelection<'a>,
-    ) -> Result<FactReader<'a>, StoreError> {
-        let chunks = self.chunks_of(ws, account, selection.dataset, selection.range).await?;
+    ) -> FactReader<'a> {
         let mut days = VecDeque::new();
-        for chunk in &chunks {
+        for chunk in chunks.iter().filter(|chunk| chunk.dataset.name == selection.dataset.name) {
             for day in chunk.week.range().days_within(selection.range) {
-                days.extend(chunk.manifest.day(day).map(|entry| (day, entry.clone())));
+                let is_wanted = selection.weekdays.is_none_or(|days| {
+                    days[usize::from(day.weekday().to_monday_zero_offset().unsigned_abs())]
+                });
+                let entry = chunk.manifest.day(day).filter(|_| is_wanted);
+                days.extend(entry.map(|entry| (day, entry.clone())));
             }
         }
-        Ok(FactReader { table: self, ws, account, selection, days, ready: VecDeque::new() })
+        FactReader { table: self, ws, account, selection, days, ready: VecDeque::new() }
     }
-
-    /// Sums the facts of a range.
-    pub async fn sum_facts(
-        &self,
-        ws: &Tenant,
-        account: &AdAccountId,
-        query: &SumQuery<'_>,
-    ) -> Result<Sums, StoreError> {
-        let SumQuery { dataset, range, grouping, with_detail, ids } = *query;
-        // At account level there is one object, whose id is no part of the rows.
-        let ids = ids.filter(|_| grouping.level != Level::Account);
-        let level = BlockLevel::source_of(grouping.level, with_detail);
-        // The shards of other levels' objects are not known.
-        let only = ids.filter(|_| grouping.level == level.level());
-        let selection = FactSelection { dataset, range, level, with_detail, only };
-        let mut reader = self.read_facts(ws, account, selection).await?;
-        let mut sums = Sums::new(grouping);
-        let ids = ids.map(|ids| ids.iter().collect::<IdSet>());
-        while let Some(blocks) = reader.next().await? {
-            for block in blocks.decode() {
-                sums.add(blocks.day, &block?, ids.as_ref())?;
-            }
-        }
-        Ok(sums)
-    }
-}
-
-/// Which facts to sum, and how.
-#[derive(Debug, Clone, Copy)]
-pub struct SumQuery<'a> {
-    /// The dataset.
-    pub dataset: Dataset,
-    /// The days.
-    pub range: DateRange,
-    /// What belongs together.
-    pub grouping: Grouping,
-    /// Whether values by action type and window are summed, too.
-    pub with_detail: bool,
-    /// Only these objects of the grouping's level.
-    pub ids: Option<&'a HashSet<EntityId>>,
 }
 
 impl FactReader<'_> {
@@ -189,10 +153,10 @@ impl FactReader<'_> {
 
     /// Returns the segments of a day to read: each core, followed by its detail if that is read.
     fn wanted(&self, day: Date, entry: &DayEntry) -> Vec<Wanted> {
-        let FactSelection { level, with_detail, only, .. } = self.selection;
+        let FactSelection { level, with_detail, objects, .. } = self.selection;
         let Some(core) = entry.part(level, Segment::Core) else { return Vec::new() };
         let detail = entry.part(level, Segment::Detail).filter(|_| with_detail);
-        let shards = only.map(|ids| ids.iter().map(|id| shard_of(id, core.bits)).collect::<HashSet<_>>());
+        let shards = objects.shards(level, core.bits);
         let mut wanted = Vec::new();
         for shard in 0..core.shards.len() {
             if shards.as_ref().is_some_and(|shards| !shards.contains(&shard)) {
@@ -213,12 +177,10 @@ impl FactReader<'_> {
             key::segment(self.ws, self.account, self.selection.dataset, place).attributes()
         };
         let mut items = HashMap::with_capacity(wanted.len());
-        for some in wanted.chunks(MAX_BATCH_KEYS) {
-            for item in table.batch_get(some.iter().map(key).collect()).await? {
-                // The day is part of the sort key, which therefore is unique among all weeks.
-                if let Some(AttributeValue::S(sk)) = item.get("sk") {
-                    items.insert(sk.clone(), item);
-                }
+        for item in table.batch_get(wanted.iter().map(key).collect()).await? {
+            // The day is part of the sort key, which therefore is unique among all weeks.
+            if let Some(AttributeValue::S(sk)) = item.get("sk") {
+                items.insert(sk.clone(), item);
             }
         }
         Ok(items)
@@ -241,28 +203,4 @@ fn assemble(wanted: &[Wanted], items: &mut HashMap<String, Item>) -> Option<Vec<
         }
     }
     Some(blocks)
-}
-
-impl Table {
-    /// Reads up to 100 items by their keys, in any order; those that do not exist are left out.
-    async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
-        let mut items = Vec::with_capacity(keys.len());
-        let mut left = keys;
-        // An answer may leave keys for the next request: when it would become too large, or the table is busy.
-        for _ in 0..MAX_BATCH_KEYS {
-            if left.is_empty() {
-                return Ok(items);
-            }
-            let request = KeysAndAttributes::builder()
-                .set_keys(Some(left))
-                .consistent_read(self.is_consistent)
-                .build()
-                .map_err(|error| StoreError::Internal(error.to_string()))?;
-            let answer = self.client.batch_get_item().request_items(&*self.name, request).send().await?;
-            items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
-            let unprocessed = answer.unprocessed_keys.unwrap_or_default().remove(&*self.name);
-            left = unprocessed.map(|unprocessed| unprocessed.keys).unwrap_or_default();
-        }
-        Err(StoreError::Unavailable("the table does not answer a batch".to_owned()))
-    }
 }

@@ -187,6 +187,26 @@ pub fn entity(ws: &Tenant, account: &AdAccountId, level: Level, id: &EntityId) -
     key(account_partition(ws, account), format!("ENTITY#{level}#{id}"))
 }
 
+/// Prefix of the sort keys of the index of a level's entities.
+pub fn entity_blocks_prefix(level: Level) -> String {
+    format!("INDEX#{level}#")
+}
+
+/// Returns the sort key of a block of that index: one of `2^bits`.
+pub fn entity_block(level: Level, bits: u8, shard: usize) -> String {
+    format!("{}{bits:02}.{shard:04}", entity_blocks_prefix(level))
+}
+
+/// Returns the bits of a block's sort key.
+pub fn parse_entity_block(sk: &str) -> Option<u8> {
+    sk.rsplit('#').next()?.split_once('.')?.0.parse().ok()
+}
+
+/// Builds the key of a change that the blocks do not have yet. It sorts before them.
+pub fn entity_change(ws: &Tenant, account: &AdAccountId, level: Level, id: &EntityId) -> Key {
+    key(account_partition(ws, account), format!("{}!{id}", entity_blocks_prefix(level)))
+}
+
 /// Builds the key of a chunk. Weeks sort as text because they have a fixed width.
 pub fn chunk(ws: &Tenant, account: &AdAccountId, dataset: Dataset, week: IsoWeek) -> Key {
     key(account_partition(ws, account), format!("{CHUNK_PREFIX}{}#{week}", dataset.name))

@@ -27,7 +27,6 @@ pub struct DayEntry {
     measured_at: i64,
     /// The chunk's count of requests that it answers.
     pub(crate) answers: u64,
-    /// Its rows: one for each ad with delivery.
     pub(crate) rows: u64,
     pub(crate) parts: Vec<Part>,
 }
@@ -88,6 +87,11 @@ impl DayEntry {
     /// Returns when the measurement began: what happened later may be missing.
     pub fn measured_at(&self) -> Timestamp {
         Timestamp::from_millisecond(self.measured_at).unwrap_or_default()
+    }
+
+    /// Returns its rows: one for each ad with delivery.
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// Returns the segments of one kind; `None` on a day without rows.

@@ -1,18 +1,15 @@
 //! What reported metrics are about: an ad account, its currency and time zone, a range of days, and what is missing.
 
 use domain::Error;
-use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
 use domain::id::AdAccountId;
 use domain::money::Currency;
-use domain::tenant::Tenant;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::account::AdAccount;
-use crate::chunk::ChunkState;
-use crate::table::Table;
+use crate::chunk::{Chunk, ChunkState};
 
 /// What the metrics of a response are about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,15 +57,20 @@ pub enum IncompleteState {
     Unavailable,
 }
 
-impl Table {
-    /// Returns the scope of metrics of an account over a range.
-    pub async fn report_scope(
-        &self,
-        workspace: &Tenant,
-        account: &AdAccount,
-        range: DateRange,
-    ) -> Result<ReportScope, Error> {
-        let chunks = self.chunks_of(workspace, &account.id, Dataset::AD_DAY, range).await?;
+impl IncompleteState {
+    /// Returns the state's name in responses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Partial => "partial",
+            Self::Pending => "pending",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl ReportScope {
+    /// Returns what the metrics of an account over a range are about, as far as these chunks of the range have them.
+    pub fn new(account: &AdAccount, range: DateRange, chunks: &[Chunk]) -> Result<Self, Error> {
         let (mut as_of, mut incomplete_days) = (None, Vec::<IncompleteDays>::new());
         for day in range.days_within(range) {
             let chunk = chunks.iter().find(|chunk| chunk.week == IsoWeek::of(day));
@@ -89,7 +91,7 @@ impl Table {
                 _ => incomplete_days.push(IncompleteDays { since: day, until: day, state }),
             }
         }
-        Ok(ReportScope {
+        Ok(Self {
             ad_account: account.id.clone(),
             currency: account.currency,
             timezone: account.timezone.clone(),

@@ -265,6 +265,27 @@ impl Table {
         Ok(from_item(item)?)
     }
 
+    /// Deletes one item; [`StoreError::Conflict`] when the condition does not hold.
+    pub(crate) async fn delete_if(
+        &self,
+        key: &Key,
+        condition: &str,
+        values: Vec<(&str, AttributeValue)>,
+    ) -> Result<(), StoreError> {
+        let mut delete = self
+            .client
+            .delete_item()
+            .table_name(&*self.name)
+            .set_key(Some(key.attributes()))
+            .condition_expression(condition)
+            .set_expression_attribute_names(attribute_names(&[condition]));
+        for (name, value) in values {
+            delete = delete.expression_attribute_values(name, value);
+        }
+        delete.send().await?;
+        Ok(())
+    }
+
     /// Deletes one item and returns its previous state.
     pub(crate) async fn delete_returning<T: DeserializeOwned>(
         &self,

@@ -29,7 +29,7 @@ async function main() {
     body: {
       name: "Notice what is dear",
       level: "campaign",
-      when: { metric: "cpc", window: "yesterday", operator: "above", value: "9.50" },
+      when: { measure: "cpc", window: "yesterday", operator: "above", value: "9.50" },
       action: { type: "notify" },
     },
     throwOnError: true,

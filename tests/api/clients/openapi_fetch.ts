@@ -30,7 +30,7 @@ async function allCampaigns(): Promise<Campaign[]> {
 async function main() {
   const campaigns = await allCampaigns();
   check(campaigns.length > 5, "more than a page of campaigns");
-  check(campaigns.every(({ metrics }) => Number(metrics.spend) >= 0), "each with its spend");
+  check(campaigns.every(({ measures }) => Number(measures.spend) >= 0), "each with its spend");
 
   const id = system.campaigns[0];
   const path = { ...account, id };
@@ -42,7 +42,7 @@ async function main() {
       params: { path },
       body: { status },
     });
-    check(data?.status === status && data.metrics.spend === one.data?.metrics.spend, `patched to ${status}`);
+    check(data?.status === status && data.measures.spend === one.data?.measures.spend, `patched to ${status}`);
   }
   const renamed = await client.PATCH("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}", {
     params: { path, header: { "If-Match": '"another"' } },
@@ -55,7 +55,7 @@ async function main() {
     body: {
       name: "Stop what does not sell",
       level: "adset",
-      when: { metric: "purchases", window: "last_7_days", operator: "below", value: "1" },
+      when: { measure: "purchases", window: "last_7_days", operator: "below", value: "1" },
       action: { type: "pause" },
     },
   });

@@ -35,7 +35,7 @@ while True:
     after = page.after
     if after is UNSET:
         break
-assert len(found) > 5 and all(float(one.metrics.spend) >= 0 for one in found)
+assert len(found) > 5 and all(float(one.measures.spend) >= 0 for one in found)
 
 one = {"id": system["campaigns"][2], **account}
 before = get_campaign.sync(**one, client=client)

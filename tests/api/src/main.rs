@@ -58,7 +58,7 @@ async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
     };
     let rule_document = json!({
         "name": "Stop what does not sell", "level": "adset", "action": {"type": "pause"},
-        "when": {"metric": "purchases", "window": "last_7_days", "operator": "below", "value": "1"},
+        "when": {"measure": "purchases", "window": "last_7_days", "operator": "below", "value": "1"},
     });
     let rule = call(Method::POST, "rules", Some(rule_document.clone())).await?;
     let launched =

@@ -1,7 +1,7 @@
 //! What facts cost: written, stored and read, on the embedded table. `cargo xtask bench facts` runs this in release mode.
 //! The reference is a loop of the SDK that writes one item per ad and week, as a plain program would.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::time::Instant;
 
@@ -9,22 +9,23 @@ use anyhow::{Context, ensure};
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
-use domain::entity::Level;
 use domain::id::{AdAccountId, EntityId};
 use domain::metrics::{Conversions, DayFacts, InsightsRow, Measures};
 use domain::tenant::Tenant;
-use facts::{BlockLevel, Grouping, Rows};
+use facts::{BlockLevel, Rows};
 use jiff::civil::Date;
 use jiff::{SignedDuration, ToSpan};
 use journeys::{Scenario, TODAY, options};
 use local::cloud::TABLE;
 use local::data::Data;
 use local::tenant::tenant;
+use query::Query;
 use rust_decimal::Decimal;
+use serde_json::{Value, json};
 use store::Table;
+use store::account::AdAccount;
 use store::chunk::{DayGaps, LeaseAttempt, RunTotals};
 use store::fact::MeasuredDay;
-use store::fact_reader::SumQuery;
 
 /// Ads of each account, all of which deliver on every day, and its days.
 const ACCOUNTS: [(u64, i32); 3] = [(200, 90), (1_000, 90), (10_000, 90)];
@@ -120,6 +121,7 @@ fn row(ad: u64, day: Date) -> anyhow::Result<InsightsRow> {
         by_window: windows.into(),
         actions: actions.collect(),
         action_values: values.collect(),
+        ..Measures::default()
     };
     let reach = Some(impressions * 4 / 5);
     let attribution_setting = Some("7d_click_1d_view".to_owned());
@@ -193,32 +195,63 @@ impl<'a> Bench<'a> {
     }
 
     async fn read(&self, out: &mut impl Write) -> anyhow::Result<()> {
-        let one: HashSet<EntityId> = [id(self.ads / 2)?].into();
-        let days = |count: i32, back: i32| DateRange::ending(TODAY.saturating_sub(back.days()), count);
-        let sum = |level, by_day, range| SumQuery {
-            dataset: Dataset::AD_DAY,
-            range,
-            grouping: Grouping { level, by_day },
-            with_detail: false,
-            ids: None,
+        let ad = id(self.ads / 2)?;
+        let all =
+            ["spend", "impressions", "clicks", "ctr", "cpm", "purchases", "purchase_value", "roas", "leads"];
+        let days = |count: i32| DateRange::ending(TODAY, count);
+        let document = |mut document: Value, days: DateRange| -> anyhow::Result<Query> {
+            document["range"] = json!({"since": days.since, "until": days.until});
+            Ok(serde_json::from_value(document)?)
         };
-        let month = sum(Level::Campaign, false, days(30, 0));
-        let before = sum(Level::Campaign, false, days(30, 30));
-        let ads = sum(Level::Ad, false, days(30, 0));
         let queries = [
-            ("account by day, 90 days", vec![sum(Level::Account, true, days(90, 0))]),
-            ("campaigns, 30 days, with the 30 before", vec![month, before]),
+            (
+                "account by day, 90 days",
+                document(json!({"level": "account", "measures": all, "dimensions": ["day"]}), days(90))?,
+            ),
+            (
+                "campaigns, 30 days, with the 30 before",
+                document(
+                    json!({"level": "campaign", "measures": all, "compare": "previous_period"}),
+                    days(30),
+                )?,
+            ),
             (
                 "one ad by day, 90 days",
-                vec![SumQuery { ids: Some(&one), ..sum(Level::Ad, true, days(90, 0)) }],
+                document(
+                    json!({"level": "ad", "measures": all, "dimensions": ["day"], "filters": [{"field": "ad", "op": "in", "value": [ad]}]}),
+                    days(90),
+                )?,
             ),
-            ("all ads, 30 days", vec![ads]),
-            ("all ads, 30 days, with every action type", vec![SumQuery { with_detail: true, ..ads }]),
+            (
+                "page of ads, 30 days",
+                document(json!({"level": "ad", "measures": all, "limit": 50}), days(30))?,
+            ),
+            (
+                "page of ads, searched and sorted by name",
+                document(
+                    json!({"level": "ad", "measures": all, "limit": 50, "order": [{"by": "name", "direction": "asc"}], "filters": [{"field": "name", "op": "contains", "value": "7"}]}),
+                    days(30),
+                )?,
+            ),
+            (
+                "page of ads with sparklines",
+                document(
+                    json!({"level": "ad", "measures": all, "limit": 50, "sparklines": ["spend"]}),
+                    days(30),
+                )?,
+            ),
+            (
+                "page of ads with every action type",
+                document(
+                    json!({"level": "ad", "measures": all, "limit": 50, "include": ["actions"]}),
+                    days(30),
+                )?,
+            ),
         ];
-        for (name, queries) in queries {
+        for (name, query) in queries {
             let mut times = Vec::new();
             for _ in 0..if self.ads > 5_000 { QUERIES / 3 } else { QUERIES } {
-                times.push(self.time(&queries).await?);
+                times.push(self.time(&query).await?);
             }
             times.sort_by(f64::total_cmp);
             let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
@@ -228,19 +261,25 @@ impl<'a> Bench<'a> {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-    async fn time(&self, queries: &[SumQuery<'_>]) -> anyhow::Result<f64> {
+    async fn time(&self, query: &Query) -> anyhow::Result<f64> {
         let table = self.table.eventually_consistent();
+        let account = ad_account(&self.account)?;
         let began = Instant::now();
-        for query in queries {
-            let sums = table.sum_facts(&self.workspace, &self.account, query).await?;
-            ensure!(!sums.groups().is_empty(), "nothing was read");
-            // What an answer shows: a page of rows.
-            for group in 0..sums.groups().len().min(500) {
-                sums.measures(group)?;
-            }
-        }
+        let answer =
+            query::execute(&table, &self.workspace, std::slice::from_ref(&account), query, None).await?;
+        ensure!(!answer.rows.is_empty(), "nothing was read");
+        let shown: Vec<_> =
+            answer.rows.iter().map(|row| row.numbers.values(&query.measures, query.details())).collect();
+        ensure!(!serde_json::to_vec(&shown)?.is_empty(), "nothing is shown");
         Ok(began.elapsed().as_secs_f64() * 1000.0)
     }
+}
+
+/// The ad account as the table has it.
+fn ad_account(id: &AdAccountId) -> anyhow::Result<AdAccount> {
+    Ok(serde_json::from_value(json!({
+        "id": id, "connection": "c", "currency": "SGD", "timezone": "Asia/Singapore", "accessible": true, "selected": true,
+    }))?)
 }
 
 /// Returns the size of an item as DynamoDB counts it, nearly.

@@ -48,7 +48,7 @@ async fn run(scenario: &Scenario, workspace: &str, changes: u32) -> anyhow::Resu
     let path = format!("/v1/workspaces/{workspace}/rules");
     let rule = json!({
         "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
-        "when": {"metric": "spend", "window": "today", "operator": "above", "value": "1"},
+        "when": {"measure": "spend", "window": "today", "operator": "above", "value": "1"},
     });
     let rule = rule.to_string();
     let began = Instant::now();

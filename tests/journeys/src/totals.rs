@@ -38,14 +38,14 @@ pub async fn from_api(
     let mut totals = Totals::new();
     for row in api.all(&path).await? {
         let text = |name: &str| row[name].as_str().with_context(|| format!("{name} in {row}"));
-        let metrics = &row["metrics"];
-        let count = |name: &str| metrics[name].as_u64().with_context(|| format!("{name} in {row}"));
-        let spend = metrics["spend"].as_str().with_context(|| format!("spend in {row}"))?;
+        let measures = &row["measures"];
+        let count = |name: &str| measures[name].as_u64().with_context(|| format!("{name} in {row}"));
+        let spend = measures["spend"].as_str().with_context(|| format!("spend in {row}"))?;
         let id = if level == "account" { "account" } else { text("id")? };
         let key = (id.to_owned(), text("date_start")?.to_owned());
         let sum = (spend.parse()?, count("impressions")?, count("clicks")?);
         ensure!(totals.insert(key, sum).is_none(), "twice: {row}");
-        let reach_known = metrics.get("reach").is_some();
+        let reach_known = measures.get("reach").is_some();
         ensure!(reach_known == (level == "ad"), "reach is never summed: {row}");
     }
     Ok(totals)

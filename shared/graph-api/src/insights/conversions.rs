@@ -1,4 +1,4 @@
-//! Which of Meta's overlapping action types count as purchases and leads.
+//! Which of Meta's overlapping action types count as purchases, leads and other conversions.
 
 use domain::metrics::{ByActionType, Measures};
 use rust_decimal::Decimal;
@@ -12,10 +12,27 @@ pub const PURCHASE_KEYS: [&str; 3] = ["omni_purchase", "purchase", "offsite_conv
 /// Action types under which Meta reports one lead, best first.
 const LEAD_KEYS: [&str; 3] = ["lead", "onsite_conversion.lead_grouped", "offsite_conversion.fb_pixel_lead"];
 
+/// Action types under which Meta reports one addition to a cart, best first.
+const ADD_TO_CART_KEYS: [&str; 3] =
+    ["omni_add_to_cart", "add_to_cart", "offsite_conversion.fb_pixel_add_to_cart"];
+
+/// Action types under which Meta reports one checkout that was begun, best first.
+const INITIATE_CHECKOUT_KEYS: [&str; 3] =
+    ["omni_initiated_checkout", "initiate_checkout", "offsite_conversion.fb_pixel_initiate_checkout"];
+
+/// Action types under which Meta reports one installation of an app, best first.
+const APP_INSTALL_KEYS: [&str; 3] = ["omni_app_install", "mobile_app_install", "app_install"];
+
+/// Action types under which Meta reports one landing page that was loaded, best first.
+const LANDING_PAGE_VIEW_KEYS: [&str; 2] = ["landing_page_view", "omni_landing_page_view"];
+
+/// The action type of a video that was watched for three seconds, and that of each list of video measures.
+pub(super) const VIDEO_VIEW: &str = "video_view";
+
 /// Action values by attribution window: action type, window such as `7d_click`, value.
 pub(super) type WindowedValues<'a> = Vec<(&'a str, &'a str, Decimal)>;
 
-/// Selects the purchases and leads from the row's actions. The selection is made per ad and day, before anything is summed,
+/// Selects the conversions from the row's actions. The selection is made per ad and day, before anything is summed,
 /// because ads of one account may report under different keys.
 pub(super) fn choose_conversions(
     measures: &mut Measures,
@@ -36,6 +53,12 @@ pub(super) fn choose_conversions(
     measures.purchases = total(&measures.actions, purchase);
     measures.purchase_value = total(&measures.action_values, purchase);
     measures.leads = total(&measures.actions, lead);
+    let counted = |keys: &[&str]| keys.iter().find_map(|key| total(&measures.actions, Some(key)));
+    measures.landing_page_views = counted(&LANDING_PAGE_VIEW_KEYS);
+    measures.add_to_cart = counted(&ADD_TO_CART_KEYS);
+    measures.initiate_checkout = counted(&INITIATE_CHECKOUT_KEYS);
+    measures.app_installs = counted(&APP_INSTALL_KEYS);
+    measures.video_views = counted(&[VIDEO_VIEW]);
     for (action, window, value) in actions {
         if ![purchase, lead].contains(&Some(*action)) {
             continue;

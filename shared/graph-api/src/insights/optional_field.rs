@@ -21,6 +21,8 @@ pub enum OptionalField {
     Actions,
     /// Values of conversions.
     ActionValues,
+    /// Videos watched to their end or for 15 seconds.
+    Thruplays,
 }
 
 /// A set of optional fields.
@@ -29,13 +31,14 @@ pub enum OptionalField {
 pub struct OptionalFields(u8);
 
 impl OptionalField {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::InlineLinkClicks,
         Self::Reach,
         Self::Frequency,
         Self::AttributionSetting,
         Self::Actions,
         Self::ActionValues,
+        Self::Thruplays,
     ];
 
     /// Returns Meta's name.
@@ -47,6 +50,7 @@ impl OptionalField {
             Self::AttributionSetting => "attribution_setting",
             Self::Actions => "actions",
             Self::ActionValues => "action_values",
+            Self::Thruplays => "video_thruplay_watched_actions",
         }
     }
 

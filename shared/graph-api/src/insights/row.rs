@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::conversions::{WindowedValues, choose_conversions};
+use super::conversions::{VIDEO_VIEW, WindowedValues, choose_conversions};
 
 /// A row as Graph returns it.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ struct Row<'a> {
     actions: Vec<ActionValue<'a>>,
     #[serde(default, borrow)]
     action_values: Vec<ActionValue<'a>>,
+    #[serde(default, borrow)]
+    video_thruplay_watched_actions: Vec<ActionValue<'a>>,
     attribution_setting: Option<String>,
 }
 
@@ -180,6 +182,7 @@ impl TryFrom<Row<'_>> for InsightsRow {
             spend: row.spend.map_or(Decimal::ZERO, |spend| spend.0),
             actions: by_type(&row.actions),
             action_values: by_type(&row.action_values),
+            thruplays: by_type(&row.video_thruplay_watched_actions).remove(VIDEO_VIEW),
             ..Measures::default()
         };
         choose_conversions(&mut measures, &windowed(&row.actions), &windowed(&row.action_values));

@@ -3,8 +3,8 @@
 use domain::date::{DateRange, IsoWeek};
 use domain::metrics::Measures;
 use domain::money::Money;
+use domain::platform::Platform;
 use domain::rule::RuleSpec;
-use graph_api::currency::minor_units;
 use graph_api::launch::LaunchDefaults;
 use graph_api::launch::LaunchSpec;
 use jiff::civil::{Date, date};
@@ -50,8 +50,8 @@ fn defaults() {
 }
 
 const RULES: [&str; 2] = [
-    r#"{"name":"Stop","ad_account":"act_1","level":"ad","when":{"metric":"cost_per_purchase","window":"last_7_days","operator":"above","value":"25.5","missing":"zero"},"guard":{"min_spend":"10","min_impressions":800},"action":{"type":"pause"}}"#,
-    r#"{"name":"More","state":"disabled","level":"campaign","when":{"metric":"roas","window":"today","operator":"at_least","value":"2"},"action":{"type":"set_budget","daily_budget":{"amount":9000,"currency":"SGD"}}}"#,
+    r#"{"name":"Stop","ad_account":"act_1","level":"ad","when":{"measure":"cost_per_purchase","window":"last_7_days","operator":"above","value":"25.5","missing":"zero"},"guard":{"min_spend":"10","min_impressions":800},"action":{"type":"pause"}}"#,
+    r#"{"name":"More","state":"disabled","level":"campaign","when":{"measure":"roas","window":"today","operator":"at_least","value":"2"},"action":{"type":"set_budget","daily_budget":{"amount":9000,"currency":"SGD"}}}"#,
 ];
 
 #[test]
@@ -74,7 +74,7 @@ fn money() {
     assert_accepted(&MONEY, |body| read::<Money>(body).is_some());
     bolero::check!().with_type::<Input>().with_iterations(iterations()).for_each(|input: &Input| {
         let Some(money) = read::<Money>(&document(&MONEY, input)) else { return };
-        assert!([1, 100].contains(&minor_units(money.currency)));
+        assert!([1, 100].contains(&Platform::Meta.minor_units(money.currency)));
         assert_round_trips(&money);
     });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::Error;
 use domain::entity::Level;
-use domain::metrics::{Measures, Metric, Metrics};
+use domain::metrics::{Details, Measures, Metric};
 use graph_api::account::AccessibleAccount;
 use graph_api::entities::GraphEntity;
 use graph_api::insights::GraphRow;
@@ -13,6 +13,7 @@ use graph_api::oauth::{IssuedToken, TokenInfo};
 use graph_api::usage::{Usage, UseCase};
 use graph_api::{GraphError, fuzzing};
 use jiff::{SignedDuration, Timestamp};
+use query::{Measure, Numbers};
 
 use crate::{Input, assert_accepted, assert_round_trips, document, iterations};
 
@@ -33,8 +34,9 @@ fn insights() {
             assert_round_trips(&day.0.facts);
             sum += &day.0.facts.measures;
         }
-        let _ = Metric::ALL.map(|metric| metric.of(&sum));
-        serde_json::to_string(&Metrics::from(&sum)).unwrap();
+        let measures: Vec<_> = Metric::ALL.iter().map(|metric| Measure::Metric(*metric)).collect();
+        let numbers = Numbers { measures: Some(sum), ..Numbers::default() };
+        serde_json::to_string(&numbers.values(&measures, Details::default())).unwrap();
     });
 }
 

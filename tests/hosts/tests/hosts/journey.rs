@@ -59,7 +59,7 @@ async fn connect_and_add_a_rule(environment: &TestEnvironment, api: &ApiClient) 
     let rule = json!({
         "name": "Pause whatever spends",
         "level": "campaign",
-        "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
+        "when": {"measure": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
         "guard": {"min_impressions": 1},
         "action": {"type": "pause"},
     });

@@ -98,7 +98,7 @@ impl Fixture {
         let select = || Probe::Call(Method::PUT, format!("{account}selection"), json!({"selected": true}));
         let rule = json!({
             "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
-            "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
+            "when": {"measure": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
             "guard": {"min_impressions": 1},
         });
         let schedule = json!({"activate_at": "2099-12-01T09:00:00", "timezone": "UTC"});

@@ -43,7 +43,7 @@ async fn write_with_key(
 fn rule(name: &str) -> Value {
     json!({
         "name": name, "level": "campaign", "action": {"type": "notify"},
-        "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
+        "when": {"measure": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
         "guard": {"min_impressions": 1},
     })
 }

@@ -45,7 +45,7 @@ pub(crate) fn summarize(entries: &[Value]) -> Vec<String> {
 pub(crate) fn pause_rule() -> Value {
     json!({
         "name": "Pause", "level": "campaign", "action": {"type": "pause"},
-        "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
+        "when": {"measure": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
         "guard": {"min_impressions": 1},
     })
 }
@@ -75,7 +75,7 @@ async fn every_change_by_a_person_is_logged_with_the_state_before_and_after() {
     ok(Method::DELETE, &path, None).await;
     let rule = json!({
         "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
-        "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
+        "when": {"measure": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
         "guard": {"min_impressions": 1},
     });
     let added = api.call(Method::POST, "rules", Some(&rule)).await.unwrap();
@@ -460,7 +460,7 @@ async fn two_hundred_parallel_changes_are_all_made_and_logged() {
     let begun = log(&scenario).await.len();
     let rule = json!({
         "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
-        "when": {"metric": "spend", "window": "today", "operator": "above", "value": "1"},
+        "when": {"measure": "spend", "window": "today", "operator": "above", "value": "1"},
     });
     let path = format!("/v1/workspaces/{WORKSPACE}/rules");
     let token = scenario.system.token(WORKSPACE, Role::Owner).unwrap();

@@ -39,24 +39,24 @@ async fn objects_without_delivery_are_listed_with_zeros() {
     let account = scenario.account().unwrap();
     let campaigns = scenario.api().unwrap().all(&format!("ad-accounts/{account}/campaigns")).await.unwrap();
     assert_eq!(campaigns.len(), 12);
-    let idle = campaigns.iter().find(|campaign| campaign["metrics"]["impressions"] == 0).unwrap();
-    assert_eq!(idle["metrics"]["spend"], "0");
-    assert!(idle["metrics"].get("roas").is_none(), "a ratio of nothing is unknown");
+    let idle = campaigns.iter().find(|campaign| campaign["measures"]["impressions"] == 0).unwrap();
+    assert_eq!(idle["measures"]["spend"], "0");
+    assert!(idle["measures"].get("roas").is_none(), "a ratio of nothing is unknown");
     let spend: Vec<Decimal> = campaigns
         .iter()
-        .map(|campaign| campaign["metrics"]["spend"].as_str().unwrap().parse().unwrap())
+        .map(|campaign| campaign["measures"]["spend"].as_str().unwrap().parse().unwrap())
         .collect();
     assert!(spend.is_sorted_by(|a, b| a >= b), "sorted by spend: {spend:?}");
 
     let path = format!("ad-accounts/{account}/insights?level=account&since=2026-11-20&until=2026-11-20");
     let whole = scenario.api().unwrap().all(&path).await.unwrap();
     let by_id = scenario.api().unwrap().all(&format!("{path}&ids={account}")).await.unwrap();
-    assert!(whole == by_id && by_id[0]["metrics"]["impressions"].as_u64() > Some(0), "{by_id:?}");
+    assert!(whole == by_id && by_id[0]["measures"]["impressions"].as_u64() > Some(0), "{by_id:?}");
 
     let path = format!("ad-accounts/{account}/insights?level=campaign&since=2026-11-01&until=2026-11-20");
     let rows = scenario.api().unwrap().all(&path).await.unwrap();
     assert_eq!(rows.len(), 12);
-    assert!(rows.iter().any(|row| row["metrics"]["impressions"] == 0));
+    assert!(rows.iter().any(|row| row["measures"]["impressions"] == 0));
     scenario.finish().await.unwrap();
 }
 

@@ -72,7 +72,7 @@ async fn populated(options: Options, grant: Grant) -> Scenario {
     let api = scenario.api().unwrap();
     let rule = |name: &str, account: Option<&str>| {
         json!({"name": name, "ad_account": account, "level": "ad", "action": {"type": "notify"},
-               "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "1"}})
+               "when": {"measure": "spend", "window": "last_7_days", "operator": "above", "value": "1"}})
     };
     let stored = api.call(Method::POST, "rules", Some(&rule("One of all", None))).await.unwrap();
     let removed = api.call(Method::POST, "rules", Some(&rule("One that goes", None))).await.unwrap();

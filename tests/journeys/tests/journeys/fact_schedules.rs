@@ -301,12 +301,20 @@ impl Schedule {
     async fn read(&self, table: &Table, level: BlockLevel) -> BTreeMap<Date, i64> {
         let range = DateRange { since: self.days[0], until: self.days[1] };
         let with_detail = level == BlockLevel::Ad;
-        let selection = FactSelection { dataset: DATASET, range, level, with_detail, only: None };
+        let selection = FactSelection {
+            dataset: DATASET,
+            range,
+            level,
+            with_detail,
+            weekdays: None,
+            objects: &facts::Selection::default(),
+        };
         let mut numbers = BTreeMap::new();
         let published = self.astray.published.load(Ordering::SeqCst);
-        let Ok(mut reader) = table.read_facts(&self.workspace, &self.account, selection).await else {
+        let Ok(chunks) = table.chunks_of(&self.workspace, &self.account, DATASET, range).await else {
             return numbers;
         };
+        let mut reader = table.read_facts(&self.workspace, &self.account, &chunks, selection);
         while let Some(blocks) = match reader.next().await {
             Err(StoreError::Unavailable(why)) => {
                 // It may change faster than it can be read, but not be damaged.
@@ -324,9 +332,12 @@ impl Schedule {
                         found.push(impressions);
                     }
                 } else {
-                    let grouping = facts::Grouping { level: domain::entity::Level::Campaign, by_day: false };
-                    let mut sums = facts::Sums::new(grouping);
-                    sums.add(blocks.day, &block, None).unwrap();
+                    let grouping = facts::Grouping {
+                        level: domain::entity::Level::Campaign,
+                        grain: domain::date::Grain::All,
+                    };
+                    let mut sums = facts::Sums::new(grouping, facts::Columns::All);
+                    sums.add(blocks.day, &block, &facts::Selection::default()).unwrap();
                     found.extend((0..sums.groups().len()).map(|group| {
                         let impressions = sums.measures(group).unwrap().impressions;
                         impressions / (ADS / 2)

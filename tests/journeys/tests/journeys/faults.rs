@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use connector::{Connector, token_context};
 use domain::Error;
 use domain::dataset::Dataset;
-use domain::date::{DateRange, IsoWeek};
+use domain::date::{DateRange, Grain, IsoWeek};
 use domain::entity::Level;
 use domain::id::AdAccountId;
 use domain::job::{Job, SyncCause};
 use domain::tenant::Tenant;
-use facts::{BlockLevel, Grouping, Sums};
+use facts::{BlockLevel, Columns, Grouping, Selection, Sums};
 use futures_util::future::join_all;
 use graph_api::{Graph, GraphConfig, Time};
 use graph_sim::{
@@ -288,15 +288,24 @@ impl Fixture {
         let (dataset, range) = (Dataset::AD_DAY, DateRange::ending(TODAY, 12));
         for level in BlockLevel::ALL {
             let with_detail = level == BlockLevel::Ad;
-            let selection = FactSelection { dataset, range, level, with_detail, only: None };
-            let mut reader = table.read_facts(workspace, &self.account, selection).await.unwrap();
+            let selection = FactSelection {
+                dataset,
+                range,
+                level,
+                with_detail,
+                weekdays: None,
+                objects: &Selection::default(),
+            };
+            let chunks = table.chunks_of(workspace, &self.account, dataset, range).await.unwrap();
+            let mut reader = table.read_facts(workspace, &self.account, &chunks, selection);
             while let Some(blocks) = reader.next().await.unwrap() {
-                let mut sums = Sums::new(Grouping { level: Level::Campaign, by_day: true });
+                let mut sums =
+                    Sums::new(Grouping { level: Level::Campaign, grain: Grain::Day }, Columns::All);
                 for block in blocks.decode().map(Result::unwrap) {
                     if with_detail {
                         all += &format!("{:?}\n", block.to_rows(blocks.day).unwrap());
                     }
-                    sums.add(blocks.day, &block, None).unwrap();
+                    sums.add(blocks.day, &block, &Selection::default()).unwrap();
                 }
                 for (number, group) in sums.groups().iter().enumerate() {
                     all += &format!("{group:?} {:?}\n", sums.measures(number).unwrap());

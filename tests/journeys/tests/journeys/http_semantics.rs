@@ -27,7 +27,7 @@ fn tag(response: &Response) -> String {
 fn rule(name: &str) -> Value {
     json!({
         "name": name, "level": "campaign", "action": {"type": "notify"},
-        "when": {"metric": "spend", "window": "today", "operator": "above", "value": "1"},
+        "when": {"measure": "spend", "window": "today", "operator": "above", "value": "1"},
     })
 }
 

@@ -55,7 +55,7 @@ async fn a_launch_creates_three_paused_objects_once_per_key() {
     // It is in the table at once, before any sync.
     let campaign = format!("campaigns/{}", id(&body, "campaign_id"));
     let view = scenario.call_as_owner(Method::GET, &campaign, None).await.unwrap().json();
-    assert_eq!((view["status"].as_str(), view["metrics"]["spend"].as_str()), (Some("PAUSED"), Some("0")));
+    assert_eq!((view["status"].as_str(), view["measures"]["spend"].as_str()), (Some("PAUSED"), Some("0")));
     assert_eq!(view["daily_budget"], json!({"amount": 5000, "currency": "SGD"}));
     let launch = format!("/v1/workspaces/demo/launches/{}", id(&body, "launch_id"));
     assert_eq!(launched.headers["location"], launch.as_str());
@@ -68,7 +68,7 @@ async fn the_documents_of_the_readme_work_as_they_are_written() {
     let blocks = readme.split("```json\n").skip(1);
     let documents: Vec<Value> =
         blocks.map(|block| serde_json::from_str(block.split("```").next().unwrap()).unwrap()).collect();
-    let [launch, creative, rule] = &documents[..] else { panic!("{} documents", documents.len()) };
+    let [launch, creative, rule, query] = &documents[..] else { panic!("{} documents", documents.len()) };
     // The account of a plain `cargo run`.
     let scenario = Scenario::with_options(local::Options::in_memory()).await.unwrap();
     let api = scenario.api().unwrap();
@@ -80,6 +80,9 @@ async fn the_documents_of_the_readme_work_as_they_are_written() {
     let launched = scenario.launch("readme-made", &made).await.unwrap();
     assert_eq!(launched.status, 201, "{}", launched.text);
     api.call(Method::POST, "rules", Some(rule)).await.unwrap();
+    let mut query = query.clone();
+    query["ad_accounts"] = json!([scenario.account().unwrap()]);
+    api.call(Method::POST, "query", Some(&query)).await.unwrap();
     scenario.finish().await.unwrap();
 }
 

@@ -30,6 +30,7 @@ mod members;
 mod odd_answers;
 mod oidc_discovery;
 mod pushes;
+mod queries;
 mod queues;
 mod quota_share;
 mod response_validator;

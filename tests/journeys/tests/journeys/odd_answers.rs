@@ -33,7 +33,7 @@ async fn sync_status(scenario: &Scenario) -> Value {
 /// Returns the account's whole spend of a day, as the API answers it.
 async fn spend(scenario: &Scenario, day: &str) -> Value {
     let path = format!("insights?level=account&since={day}&until={day}");
-    scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json()["data"][0]["metrics"]["spend"]
+    scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json()["data"][0]["measures"]["spend"]
         .clone()
 }
 
@@ -120,7 +120,7 @@ async fn a_field_that_meta_removes_leaves_its_measure_unknown_and_the_rest_compl
     assert_eq!(spend(&scenario, "2026-11-18").await, before);
     let path = "insights?level=account&since=2026-11-18&until=2026-11-18";
     let metrics =
-        scenario.call_as_owner(Method::GET, path, None).await.unwrap().json()["data"][0]["metrics"].clone();
+        scenario.call_as_owner(Method::GET, path, None).await.unwrap().json()["data"][0]["measures"].clone();
     assert!(metrics.get("link_clicks").is_none(), "unknown, not zero: {metrics}");
     scenario.sync().await.unwrap();
     // Another ad account of the same app and version.

@@ -14,7 +14,7 @@ fn pause_spenders() -> Value {
     json!({
         "name": "Pause whatever spends",
         "level": "campaign",
-        "when": {"metric": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
+        "when": {"measure": "spend", "window": "last_7_days", "operator": "above", "value": "0"},
         "guard": {"min_impressions": 1},
         "action": {"type": "pause"},
     })
@@ -251,7 +251,7 @@ async fn malformed_rules_name_the_field_and_are_not_stored() {
         rule.to_string()
     };
     for (body, field, status) in [
-        (with_value("/when/metric", json!("happiness")), "when.metric", 400),
+        (with_value("/when/measure", json!("happiness")), "when.measure", 400),
         (with_value("/when/window", json!("last_8_days")), "when.window", 400),
         (with_value("/when/value", json!(true)), "when.value", 400),
         (with_value("/name", json!("")), "name", 400),

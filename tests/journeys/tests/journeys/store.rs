@@ -1,22 +1,23 @@
 //! Guarantees of the table, on the embedded DynamoDB.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use auth_meta::rotation::{Rotation, RotationStatus};
 use domain::dataset::Dataset;
-use domain::date::{DateRange, IsoWeek};
+use domain::date::{DateRange, Grain, IsoWeek};
 use domain::entity::{Entity, Level};
 use domain::id::EntityId;
 use domain::job::{Job, WebhookChange};
 use domain::metrics::{DayFacts, InsightsRow, Measures};
 use domain::platform::Platform;
-use facts::{BlockLevel, Grouping, Rows};
+use facts::{BlockLevel, Columns, Grouping, Rows, Selection};
 use jiff::{SignedDuration, Timestamp};
 use journeys::{Scenario, TODAY};
 use local::cloud::Cloud;
 use local::data::Data;
 use local::tenant::tenant;
+use query::{FactQuery, sum_facts};
 use runtime::Clock;
 use runtime::env::Env;
 use rust_decimal::Decimal;
@@ -24,10 +25,11 @@ use store::StoreError;
 use store::chunk::{Chunk, ChunkState, DayGaps, Lease, LeaseAttempt, RunTotals};
 use store::entity::{StoredEntity, UpsertResult};
 use store::fact::{MeasuredDay, PublishedDay};
-use store::fact_reader::{FactSelection, SumQuery};
+use store::fact_reader::FactSelection;
 use store::inbox::Claim;
 
 use crate::crash::table_items;
+use crate::queries::mix;
 
 /// A day's rows: these ads, each with so many impressions.
 fn rows(ads: Range<u64>, impressions: u64) -> Rows {
@@ -59,21 +61,28 @@ async fn publish(scenario: &Scenario, lease: &mut Lease, rows: &Rows) -> Result<
 }
 
 /// Returns what is stored of today: the rows of ads, and the impressions of all campaigns.
-async fn stored(scenario: &Scenario, only: Option<&HashSet<EntityId>>) -> (Vec<InsightsRow>, u64) {
+async fn stored(scenario: &Scenario, objects: &Selection) -> (Vec<InsightsRow>, u64) {
     let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
     let range = DateRange { since: TODAY, until: TODAY };
     let (dataset, level) = (Dataset::AD_DAY, BlockLevel::Ad);
-    let selection = FactSelection { dataset, range, level, with_detail: true, only };
-    let mut reader = scenario.system.table.read_facts(&ws, &act, selection).await.unwrap();
+    let table = &scenario.system.table;
+    let chunks = table.chunks_of(&ws, &act, dataset, range).await.unwrap();
+    let selection = FactSelection { dataset, range, weekdays: None, level, with_detail: true, objects };
+    let mut reader = table.read_facts(&ws, &act, &chunks, selection);
     let mut rows = Vec::new();
     while let Some(blocks) = reader.next().await.unwrap() {
         for block in blocks.decode() {
             rows.extend(block.unwrap().to_rows(blocks.day).unwrap());
         }
     }
-    let grouping = Grouping { level: Level::Account, by_day: false };
-    let query = SumQuery { dataset, range, grouping, with_detail: false, ids: None };
-    let sums = scenario.system.table.sum_facts(&ws, &act, &query).await.unwrap();
+    let query = FactQuery {
+        range,
+        weekdays: None,
+        grouping: Grouping { level: Level::Account, grain: Grain::All },
+        objects: Selection::default(),
+        columns: Columns::Only(["impressions".to_owned()].into()),
+    };
+    let sums = sum_facts(table, &ws, &act, &chunks, query).await.unwrap();
     let account = sums.find(None, None).map(|group| sums.measures(group).unwrap());
     (rows, account.map_or(0, |account| account.impressions))
 }
@@ -122,7 +131,7 @@ async fn a_worker_that_lost_its_lease_can_publish_nothing() {
     let late = table.complete_chunk(&slow, &RunTotals { pages: 5, ..RunTotals::default() }, later).await;
     assert!(matches!(late, Err(StoreError::Conflict)));
     table.release_chunk(&slow).await.unwrap();
-    let (rows, of_campaigns) = stored(&scenario, None).await;
+    let (rows, of_campaigns) = stored(&scenario, &Selection::default()).await;
     assert_eq!((rows[0].facts.measures.impressions, of_campaigns), (200, 200));
     assert_eq!(table.chunks(&ws, &act).await.unwrap()[0].state, ChunkState::Done);
     assert!(
@@ -198,21 +207,101 @@ async fn a_day_of_more_rows_than_a_segment_holds_is_stored_in_shards_that_are_re
     assert!(first.written > 8, "{first:?}");
     let unchanged = publish(&scenario, &mut lease, &rows(0..3_000, 3)).await.unwrap();
     assert_eq!(unchanged, PublishedDay { written: 0, unchanged: first.written });
-    let (all, of_campaigns) = stored(&scenario, None).await;
+    let (all, of_campaigns) = stored(&scenario, &Selection::default()).await;
     assert_eq!((all.len(), of_campaigns), (3_000, 9_000));
     assert_eq!(
         all.iter().map(|row| row.facts.measures.actions["lead"]).sum::<Decimal>(),
         (3 * 2_999 * 1_500).into()
     );
-    let one = HashSet::from(["17".parse().unwrap()]);
-    let (shard, _) = stored(&scenario, Some(&one)).await;
+    let one = Selection::only(Level::Ad, [&"17".parse().unwrap()]);
+    let (shard, _) = stored(&scenario, &one).await;
     assert!(shard.len() < 1_500 && shard.iter().any(|row| row.ad.as_str() == "17"), "{}", shard.len());
 
     // Rows vanish at the platform, then all of them.
     publish(&scenario, &mut lease, &rows(0..10, 3)).await.unwrap();
-    assert_eq!(stored(&scenario, None).await.0.len(), 10);
+    assert_eq!(stored(&scenario, &Selection::default()).await.0.len(), 10);
     publish(&scenario, &mut lease, &rows(0..0, 3)).await.unwrap();
-    assert_eq!(stored(&scenario, None).await, (Vec::new(), 0));
+    assert_eq!(stored(&scenario, &Selection::default()).await, (Vec::new(), 0));
+    scenario.finish().await.unwrap();
+}
+
+fn campaign(id: u64, name: &str, fetch_number: u64) -> StoredEntity {
+    let entity = Entity {
+        level: Level::Campaign,
+        id: id.to_string().parse().unwrap(),
+        campaign_id: None,
+        adset_id: None,
+        name: Some(name.to_owned()),
+        status: None,
+        effective_status: None,
+        objective: None,
+        daily_budget: None,
+        lifetime_budget: None,
+        created_time: None,
+        issues: Vec::new(),
+        review_feedback: Vec::new(),
+    };
+    StoredEntity { entity, fetch_number, hidden: false }
+}
+
+#[tokio::test]
+async fn the_index_has_every_entity_as_it_is_stored_whoever_writes_and_folds_at_the_same_time() {
+    let scenario = Scenario::start().await.unwrap();
+    let table = &scenario.system.table;
+    let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
+    let level = Level::Campaign;
+    // Names that hardly compress, so that a few thousand entities are many blocks.
+    let name = |id: u64, fetch: u64| {
+        (0..8).map(|n| format!("{:016x}", mix(id * 977 + fetch * 31 + n))).collect::<String>()
+    };
+    let many =
+        |ids: Range<u64>, fetch| ids.map(|id| campaign(id, &name(id, fetch), fetch)).collect::<Vec<_>>();
+    let assert_equal = async |count: usize| {
+        let mut listed = table.entities(&ws, &act, level).await.unwrap();
+        listed.sort_by(|a, b| a.entity.id.cmp(&b.entity.id));
+        let ids: Vec<EntityId> = listed.iter().map(|stored| stored.entity.id.clone()).collect();
+        let mut stored = table.entities_by_id(&ws, &act, level, &ids).await.unwrap();
+        stored.sort_by(|a, b| a.entity.id.cmp(&b.entity.id));
+        assert_eq!((listed.len(), listed == stored), (count, true));
+    };
+    let blocks = async || {
+        let items = table_items(&scenario).await.into_iter();
+        let items = items.map(|item| (item["sk"].as_s().unwrap().clone(), item));
+        let of_index = items.filter(|(key, _)| key.starts_with("INDEX#campaign#"));
+        of_index.partition::<BTreeMap<_, _>, _>(|(key, _)| !key.contains('!'))
+    };
+
+    // A new account: few entities are changes, many are blocks.
+    table.upsert_entities(&ws, &act, level, many(0..20, 1)).await.unwrap();
+    assert_eq!((blocks().await.0.len(), blocks().await.1.len()), (0, 20));
+    table.upsert_entities(&ws, &act, level, many(0..800, 2)).await.unwrap();
+    let (few, changes) = blocks().await;
+    assert!(few.len() >= 2 && changes.is_empty(), "{} blocks, {} changes", few.len(), changes.len());
+    assert_equal(800).await;
+
+    // Single writers and two syncs at the same time, all in any order.
+    let single = async |n: u64| {
+        let (id, fetch) = (mix(n) % 820, 3 + mix(n + 1_000) % 40);
+        table.upsert_entity(&ws, &act, &campaign(id, &name(id, fetch), fetch)).await.unwrap();
+    };
+    let sync = |fetch| table.upsert_entities(&ws, &act, level, many(0..810, fetch));
+    let singles = futures_util::future::join_all((0..300).map(single));
+    let (_, first, second) = futures_util::join!(singles, sync(20), sync(21));
+    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
+    let count = table.entities(&ws, &act, level).await.unwrap().len();
+    assert_equal(count).await;
+
+    // It grows into more blocks, and leaves no old ones.
+    table.upsert_entities(&ws, &act, level, many(800..3_000, 50)).await.unwrap();
+    let (grown, changes) = blocks().await;
+    let bits = |key: &str| key.rsplit('#').next().unwrap()[..2].to_owned();
+    let all: BTreeSet<_> = grown.keys().map(|key| bits(key)).collect();
+    assert!(grown.len() > few.len() && all.len() == 1 && changes.is_empty(), "{all:?}");
+    assert_equal(3_000).await;
+
+    // What is found again as it was is not written again.
+    table.fold_entities(&ws, &act, level, &many(0..100, 0)).await.unwrap();
+    assert_eq!(blocks().await.0, grown);
     scenario.finish().await.unwrap();
 }
 
@@ -223,25 +312,7 @@ async fn an_object_shown_by_an_earlier_fetch_does_not_replace_a_later_one() {
     let (ws, act) = (tenant("demo").unwrap(), "act_9".parse().unwrap());
     let (early, late) =
         (table.begin_fetch(&ws, &act).await.unwrap(), table.begin_fetch(&ws, &act).await.unwrap());
-    let object = |name: &str, fetch_number| StoredEntity {
-        entity: Entity {
-            level: Level::Campaign,
-            id: "5".parse().unwrap(),
-            campaign_id: None,
-            adset_id: None,
-            name: Some(name.to_owned()),
-            status: None,
-            effective_status: None,
-            objective: None,
-            daily_budget: None,
-            lifetime_budget: None,
-            created_time: None,
-            issues: Vec::new(),
-            review_feedback: Vec::new(),
-        },
-        fetch_number,
-        hidden: false,
-    };
+    let object = |name: &str, fetch_number| campaign(5, name, fetch_number);
     assert_eq!(table.upsert_entity(&ws, &act, &object("new", late)).await.unwrap(), UpsertResult::Written);
     assert_eq!(table.upsert_entity(&ws, &act, &object("old", early)).await.unwrap(), UpsertResult::Stale);
     let stored = table.entity(&ws, &act, Level::Campaign, &"5".parse().unwrap()).await.unwrap().unwrap();

@@ -149,7 +149,7 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
         "launch_campaign" => scenario.launch_document().unwrap(),
         "create_rule" | "replace_rule" => json!({
             "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
-            "when": {"metric": "spend", "window": "today", "operator": "above", "value": "1"},
+            "when": {"measure": "spend", "window": "today", "operator": "above", "value": "1"},
         }),
         "select_ad_account" => json!({"selected": false}),
         "update_member" => json!({"role": "viewer"}),

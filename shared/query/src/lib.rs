@@ -1,0 +1,28 @@
+//! Queries over entities and facts: one document, and one executor for all who ask.
+//!
+//! The query endpoint, insights, lists and rules ask with a [`Query`]. [`execute`] reads the index of entities and the
+//! blocks of facts that the answer needs, and nothing else. Sums are exact, ratios are ratios of sums, and what is not
+//! known stays unknown.
+
+mod answer;
+mod currency;
+mod document;
+mod execute;
+mod filter;
+mod measure;
+mod numbers;
+mod order;
+mod rows;
+mod sum;
+mod view;
+
+pub use answer::{AccountScope, Answer, Row, Totals};
+pub use currency::Convert;
+pub use document::{Compare, Days, Dimension, Query};
+pub use execute::execute;
+pub use filter::{Attribute, Filter, FilterOperator};
+pub use measure::Measure;
+pub use numbers::{Numbers, Values};
+pub use order::{Direction, OrderBy, OrderKey, OrderOf, day_of_position};
+pub use sum::{FactQuery, sum_facts};
+pub use view::{Change, Changes, TotalsView};

@@ -1,0 +1,91 @@
+//! Parts of answers as the API shows them.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::answer::{Row, Totals};
+use crate::document::Query;
+use crate::measure::Measure;
+use crate::numbers::{Numbers, Values};
+
+/// Decimal places of a relative change.
+const CHANGE_PLACES: u32 = 6;
+
+/// How a measure has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct Change {
+    /// The difference.
+    pub absolute: Decimal,
+    /// The difference as a fraction of the number before; absent where that is zero.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relative: Option<Decimal>,
+}
+
+/// How measures have changed. What is unknown in one of the periods is left out.
+pub type Changes = BTreeMap<Measure, Change>;
+
+impl Change {
+    /// Returns how a number differs; `None` where one of them is unknown.
+    pub fn of(measure: &Measure, numbers: &Numbers, previous: &Numbers) -> Option<Self> {
+        let before = previous.of(measure)?;
+        let absolute = numbers.of(measure)? - before;
+        let relative = absolute.checked_div(before.abs());
+        Some(Self { absolute, relative: relative.map(|change| change.round_dp(CHANGE_PLACES).normalize()) })
+    }
+}
+
+fn changes(numbers: &Numbers, previous: &Numbers, query: &Query) -> Changes {
+    let change = |measure: &Measure| Some((measure.clone(), Change::of(measure, numbers, previous)?));
+    query.measures.iter().filter_map(change).collect()
+}
+
+impl Row {
+    /// Returns the measures of the days that are compared with.
+    pub fn previous(&self, query: &Query) -> Option<Values> {
+        self.previous.as_ref().map(|previous| previous.values(&query.measures, query.details()))
+    }
+
+    /// Returns how the measures have changed against them.
+    pub fn change(&self, query: &Query) -> Option<Changes> {
+        self.previous.as_ref().map(|previous| changes(&self.numbers, previous, query))
+    }
+
+    /// Returns the sparklines by their measures.
+    pub fn sparklines(&self, query: &Query) -> BTreeMap<Measure, Vec<Option<Decimal>>> {
+        query.sparklines.iter().flatten().cloned().zip(self.sparklines.iter().cloned()).collect()
+    }
+}
+
+/// All rows of an answer together, also those of other pages.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "describe", schemars(rename = "Totals"))]
+pub struct TotalsView {
+    /// How many there are.
+    rows: usize,
+    /// Ratios are ratios of sums. What cannot be summed is left out.
+    measures: Values,
+    /// The measures of the days that are compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<Values>,
+    /// How the measures have changed against them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<Changes>,
+}
+
+impl TotalsView {
+    /// Returns the totals of a query's answer.
+    pub fn new(totals: &Totals, query: &Query) -> Self {
+        let Totals { rows, numbers, previous } = totals;
+        let values = |numbers: &Numbers| numbers.values(&query.measures, query.details());
+        Self {
+            rows: *rows,
+            measures: values(numbers),
+            previous: previous.as_ref().map(values),
+            change: previous.as_ref().map(|previous| changes(numbers, previous, query)),
+        }
+    }
+}
