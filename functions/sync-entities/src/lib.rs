@@ -16,6 +16,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use connector::{Connector, Purpose};
 use domain::Error;
+use domain::dataset::Dataset;
 use domain::date::IsoWeek;
 use domain::entity::Level;
 use domain::id::AdAccountId;
@@ -31,6 +32,9 @@ use store::audit::AuditEvent;
 
 /// Interval of rule evaluations, independent of syncs.
 const RULE_EVALUATION_INTERVAL_MINUTES: u32 = 30;
+
+/// A week, and the name of a dataset.
+type ChunkId = (IsoWeek, &'static str);
 
 /// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<SyncEntities>>> =
@@ -176,11 +180,14 @@ impl SyncEntities {
         &self,
         workspace: &Tenant,
         ad_account: &AdAccountId,
-        weeks: BTreeSet<IsoWeek>,
+        chunks: BTreeSet<ChunkId>,
     ) -> Result<(), Error> {
-        let job =
-            |week| Job::SyncChunk { workspace: workspace.clone(), ad_account: ad_account.clone(), week };
-        let jobs: Vec<_> = weeks.into_iter().rev().map(job).collect();
+        let job = |(week, dataset): ChunkId| {
+            let dataset = Dataset::named(dataset)?;
+            let (workspace, ad_account) = (workspace.clone(), ad_account.clone());
+            Some(Job::SyncChunk { workspace, ad_account, dataset, week })
+        };
+        let jobs: Vec<_> = chunks.into_iter().rev().filter_map(job).collect();
         self.host.queues.send(&jobs).await
     }
 }

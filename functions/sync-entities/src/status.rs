@@ -1,5 +1,6 @@
 //! Status of an account's sync, and the request for one.
 
+use domain::dataset::Dataset;
 use domain::date::{DateRange, Day, IsoWeek};
 use domain::gap::Gaps;
 use domain::job::{Job, SyncCause};
@@ -40,6 +41,9 @@ pub(crate) struct SyncStatus {
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 struct SyncGaps {
+    /// The dataset; absent for entities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataset: Option<Dataset>,
     /// The week; absent for entities.
     #[serde(skip_serializing_if = "Option::is_none")]
     week: Option<IsoWeek>,
@@ -56,14 +60,21 @@ pub(crate) struct SyncRequest {
     since: Option<Day>,
     /// Last day, included; today when it is left out.
     until: Option<Day>,
+    /// What to measure of these days; `ad_day` when it is left out. A dataset that was asked for once is kept fresh from
+    /// those days on.
+    #[cfg_attr(feature = "describe", schemars(length(min = 1, max = MAX_DATASETS)))]
+    datasets: Option<Vec<Dataset>>,
 }
+
+/// Datasets of a request at most.
+const MAX_DATASETS: usize = Dataset::ALL.len();
 
 /// A sync was asked for.
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct SyncAccepted {
     accepted: bool,
-    /// Weeks that are measured for the requested days; `GET sync` counts them until they are done.
+    /// Weeks of datasets that are measured for the requested days; `GET sync` counts them until they are done.
     #[serde(skip_serializing_if = "Option::is_none")]
     weeks: Option<usize>,
 }
@@ -94,6 +105,7 @@ struct FactCounts {
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 struct ChunkFailure {
+    dataset: Dataset,
     week: IsoWeek,
     reason: String,
 }
@@ -104,7 +116,7 @@ pub(crate) fn request_sync() -> Endpoint<SyncEntities> {
     endpoint::member(Method::POST, SYNC, Role::Editor)
         .named("request_sync", "Requests a sync of an ad account")
         .description(
-            "Without days, entities and every day whose numbers may still change are read again. With them, these are measured.",
+            "Without days, entities and every day whose numbers may still change are read again. With them, these are measured, of the datasets that are named.",
         )
         .fails_with(Error::NotSelected, "The ad account is not selected.")
         .responds(StatusCode::ACCEPTED, "The sync is queued.", SyncEntities::request_sync)
@@ -128,8 +140,19 @@ impl SyncEntities {
             let why = format!("{ad_account} is not selected; PUT ad-accounts/{ad_account}/selection first");
             return Err(Error::NotSelected(why));
         }
-        let Json(SyncRequest { since, until }) =
-            body.unwrap_or(Json(SyncRequest { since: None, until: None }));
+        let body = body.map(|Json(body)| body);
+        let SyncRequest { since, until, datasets } =
+            body.unwrap_or(SyncRequest { since: None, until: None, datasets: None });
+        if let Some(datasets) = &datasets {
+            if since.is_none() {
+                return Err(FieldError::new("since", "is missing, although datasets are there").into());
+            }
+            if !(1..=MAX_DATASETS).contains(&datasets.len()) {
+                let message = format!("must have 1 to {MAX_DATASETS} entries");
+                return Err(FieldError::new("datasets", message).into());
+            }
+        }
+        let datasets = datasets.unwrap_or_else(|| vec![Dataset::AD_DAY]);
         let range = match (since, until) {
             (Some(Day(since)), until) => {
                 Some(self.requested_range(&account, since, until.map(|Day(until)| until))?)
@@ -141,13 +164,16 @@ impl SyncEntities {
         };
         let event = user_event(&session, "ad_account.sync_requested", format!("ad_account/{ad_account}"))?;
         let event = match range {
-            Some(range) => event.with_change(Value::Null, json!(range)),
+            Some(range) => {
+                let DateRange { since, until } = range;
+                event.with_change(Value::Null, json!({"since": since, "until": until, "datasets": datasets}))
+            }
             None => event,
         };
         let (event, now) = (event.in_account(&ad_account), self.host.clock.now());
         let event = self.connector.table.record_intent(workspace, event, now).await?;
         let sent = match range {
-            Some(range) => self.measure_range(workspace, &account, range).await.map(Some),
+            Some(range) => self.measure_range(workspace, &account, &datasets, range).await.map(Some),
             None => {
                 let (workspace, cause) = (workspace.clone(), SyncCause::Request);
                 self.host
@@ -166,11 +192,12 @@ impl SyncEntities {
         &self,
         workspace: &Tenant,
         account: &AdAccount,
+        datasets: &[Dataset],
         range: DateRange,
     ) -> Result<usize, Error> {
-        let weeks = self.plan_range(workspace, account, range).await?;
-        let count = weeks.len();
-        self.request_chunks(workspace, &account.id, weeks).await?;
+        let chunks = self.plan_range(workspace, account, datasets, range).await?;
+        let count = chunks.len();
+        self.request_chunks(workspace, &account.id, chunks).await?;
         Ok(count)
     }
 
@@ -183,8 +210,12 @@ impl SyncEntities {
         let chunks = self.connector.table.chunks(workspace, &account.id).await?;
         let count = |state| chunks.iter().filter(|chunk| chunk.state == state).count();
         let sum = |of: fn(&Chunk) -> u64| chunks.iter().map(of).sum();
-        let of_weeks = chunks.iter().map(|chunk| SyncGaps { week: Some(chunk.week), gaps: chunk.gaps() });
-        let of_entities = SyncGaps { week: None, gaps: account.entity_gaps };
+        let of_weeks = chunks.iter().map(|chunk| SyncGaps {
+            dataset: Some(chunk.dataset),
+            week: Some(chunk.week),
+            gaps: chunk.gaps(),
+        });
+        let of_entities = SyncGaps { dataset: None, week: None, gaps: account.entity_gaps };
         let gaps =
             std::iter::once(of_entities).chain(of_weeks).filter(|gaps| !gaps.gaps.is_empty()).collect();
         Ok(Json(SyncStatus {
@@ -206,7 +237,10 @@ impl SyncEntities {
             },
             failures: chunks
                 .into_iter()
-                .filter_map(|chunk| Some(ChunkFailure { week: chunk.week, reason: chunk.failure? }))
+                .filter_map(|chunk| {
+                    let Chunk { dataset, week, failure, .. } = chunk;
+                    Some(ChunkFailure { dataset, week, reason: failure? })
+                })
                 .collect(),
         }))
     }

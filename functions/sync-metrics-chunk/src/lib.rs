@@ -1,4 +1,4 @@
-//! Measures one ad account for one ISO week; the only writer of facts.
+//! Measures a dataset of one ad account for one ISO week; the only writer of facts.
 //!
 //! It leases the week's chunk, reads the days that are due from insights page by page (level ad, one row per day),
 //! publishes each day as blocks, and completes the chunk. Every write is conditional on the lease, so that running
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use store::StoreError;
 use store::account::{SyncProblem, SyncProblemKind};
 use store::audit::AuditEvent;
-use store::chunk::{ChunkState, Lease, LeaseAttempt, RunTotals};
+use store::chunk::{Chunk, ChunkState, Lease, LeaseAttempt, RunTotals};
 
 use crate::measure::RunResult;
 
@@ -31,8 +31,8 @@ use crate::measure::RunResult;
 /// so that a run that the host has ended blocks nobody.
 const LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
 
-/// What a run measures.
-const DATASET: Dataset = Dataset::AD_DAY;
+/// A dataset's week.
+type ChunkId = (Dataset, IsoWeek);
 
 /// The `sync-metrics-chunk` function.
 #[derive(Debug, Clone)]
@@ -50,12 +50,14 @@ impl SyncMetricsChunk {
     /// Processes a job.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
-            Job::SyncChunk { workspace, ad_account, week } => self.sync(&workspace, &ad_account, week).await,
+            Job::SyncChunk { workspace, ad_account, dataset, week } => {
+                self.sync(&workspace, &ad_account, (dataset, week)).await
+            }
             other => Err(other.wrong_queue()),
         }
     }
 
-    async fn sync(&self, workspace: &Tenant, ad_account: &AdAccountId, week: IsoWeek) -> Result<(), Error> {
+    async fn sync(&self, workspace: &Tenant, ad_account: &AdAccountId, chunk: ChunkId) -> Result<(), Error> {
         let table = &self.connector.table;
         let began_at = self.host.clock.now().as_millisecond().unsigned_abs();
         match table.account(workspace, ad_account).await? {
@@ -63,7 +65,6 @@ impl SyncMetricsChunk {
             Some(_) => return Ok(()),
             // Deleted, perhaps while a run was writing.
             None => {
-                let chunk = (DATASET, week);
                 return Ok(table.delete_orphaned_facts(workspace, ad_account, chunk, began_at).await?);
             }
         }
@@ -73,7 +74,7 @@ impl SyncMetricsChunk {
             client => client,
         };
         let now = self.host.clock.now();
-        let leased = table.lease_chunk(workspace, ad_account, (DATASET, week), now, lease_end(now)).await?;
+        let leased = table.lease_chunk(workspace, ad_account, chunk, now, lease_end(now)).await?;
         let mut lease = match leased {
             LeaseAttempt::Acquired(lease) => *lease,
             other => {
@@ -86,7 +87,7 @@ impl SyncMetricsChunk {
                         reason: "another run holds the lease of this chunk".to_owned(),
                     }),
                     // Already measured. The run that completed it may have crashed before it requested the evaluation.
-                    _ => self.request_evaluation(workspace, ad_account).await,
+                    _ => self.request_evaluation(workspace, ad_account, chunk).await,
                 };
             }
         };
@@ -100,19 +101,14 @@ impl SyncMetricsChunk {
         match run {
             Ok(RunResult::Superseded) => match table.account(workspace, ad_account).await? {
                 Some(_) => Ok(()),
-                None => {
-                    let chunk = (DATASET, week);
-                    Ok(table.delete_orphaned_facts(workspace, ad_account, chunk, lease.fence()).await?)
-                }
+                None => Ok(table.delete_orphaned_facts(workspace, ad_account, chunk, lease.fence()).await?),
             },
             Ok(RunResult::Unfinished) => {
                 table.release_chunk(&lease).await?;
-                let job =
-                    Job::SyncChunk { workspace: workspace.clone(), ad_account: ad_account.clone(), week };
-                self.host.queues.send(&[job]).await
+                self.host.queues.send(&[job(workspace, ad_account, chunk)]).await
             }
             Ok(RunResult::Complete(totals)) => {
-                self.complete(workspace, ad_account, week, &lease, totals).await
+                self.complete(workspace, ad_account, chunk, &lease, totals).await
             }
             // Retryable: the week stays planned and its message is redelivered.
             Err(error) if error.is_retryable() => {
@@ -121,22 +117,25 @@ impl SyncMetricsChunk {
             }
             // Permanent: the reason is stored with the week, where the API shows it, and the next sync plans it again.
             Err(error) => {
-                tracing::warn!(%workspace, %ad_account, %week, %error, "A chunk failed.");
+                let (dataset, week) = (chunk.0.name, chunk.1);
+                tracing::warn!(%workspace, %ad_account, dataset, %week, %error, "A chunk failed.");
                 let (reason, now) = (error.public_detail(), self.host.clock.now());
                 let problem = SyncProblem {
                     kind: SyncProblemKind::Failed,
                     since: now,
-                    reason: format!("week {week} cannot be measured: {reason}; every sync tries it again"),
+                    reason: format!(
+                        "week {week} of {dataset} cannot be measured: {reason}; every sync tries it again"
+                    ),
                 };
-                let id = format!("chunk/{ad_account}/{week}/{}", lease.fence());
+                let id = format!("chunk/{ad_account}/{dataset}/{week}/{}", lease.fence());
                 let event = AuditEvent::sync(id, "sync.failed", ad_account)
-                    .with_change(Value::Null, json!({"week": week}))
+                    .with_change(Value::Null, json!({"dataset": dataset, "week": week}))
                     .done_at(now);
                 // The event leaves Meta's message out, which may name a person. A connection that must be renewed has an
                 // event of its own.
                 let problem = (!matches!(error, Error::Reconnect(_))).then_some((&problem, &event));
                 table.fail_chunk(workspace, ad_account, &lease, &reason, problem).await?;
-                self.request_evaluation(workspace, ad_account).await
+                self.request_evaluation(workspace, ad_account, chunk).await
             }
         }
     }
@@ -146,7 +145,7 @@ impl SyncMetricsChunk {
         &self,
         workspace: &Tenant,
         ad_account: &AdAccountId,
-        week: IsoWeek,
+        chunk: ChunkId,
         lease: &Lease,
         totals: RunTotals,
     ) -> Result<(), Error> {
@@ -157,7 +156,8 @@ impl SyncMetricsChunk {
             Err(error) => return Err(error.into()),
         };
         tracing::info!(
-            %week,
+            dataset = chunk.0.name,
+            week = %chunk.1,
             pages = totals.pages,
             rows = lease.chunk.manifest.rows(),
             segments_written = totals.written,
@@ -166,22 +166,29 @@ impl SyncMetricsChunk {
             "Measured a chunk."
         );
         if state == ChunkState::Planned {
-            let job = Job::SyncChunk { workspace: workspace.clone(), ad_account: ad_account.clone(), week };
-            return self.host.queues.send(&[job]).await;
+            return self.host.queues.send(&[job(workspace, ad_account, chunk)]).await;
         }
-        self.request_evaluation(workspace, ad_account).await
+        self.request_evaluation(workspace, ad_account, chunk).await
     }
 
-    /// Requests a rule evaluation when no week of the account is open any more. If none has failed either, the
-    /// account's sync problem is over.
-    async fn request_evaluation(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
+    /// Requests a rule evaluation when no week that rules read is open any more. If none of any dataset is open or has
+    /// failed, the account's sync problem is over.
+    async fn request_evaluation(
+        &self,
+        workspace: &Tenant,
+        ad_account: &AdAccountId,
+        (dataset, _): ChunkId,
+    ) -> Result<(), Error> {
         let chunks = self.connector.table.chunks(workspace, ad_account).await?;
-        let open = |state| matches!(state, ChunkState::Planned | ChunkState::Running);
-        if chunks.iter().any(|chunk| open(chunk.state)) {
-            return Ok(());
-        }
         if chunks.iter().all(|chunk| chunk.state == ChunkState::Done) {
             self.end_sync_problem(workspace, ad_account).await?;
+        }
+        let is_open = |chunk: &Chunk| {
+            chunk.dataset == Dataset::AD_DAY
+                && matches!(chunk.state, ChunkState::Planned | ChunkState::Running)
+        };
+        if dataset != Dataset::AD_DAY || chunks.iter().any(is_open) {
+            return Ok(());
         }
         let job = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
         self.host.queues.send(&[job]).await
@@ -197,6 +204,10 @@ impl SyncMetricsChunk {
             _ => Ok(()),
         }
     }
+}
+
+fn job(workspace: &Tenant, ad_account: &AdAccountId, (dataset, week): ChunkId) -> Job {
+    Job::SyncChunk { workspace: workspace.clone(), ad_account: ad_account.clone(), dataset, week }
 }
 
 /// Returns the lease end of a run at `now`.

@@ -74,7 +74,7 @@ impl SyncMetricsChunk {
         totals: &mut RunTotals,
     ) -> Result<BatchResult, Error> {
         let table = &self.connector.table;
-        let mut report = client.report_rows(range).await?;
+        let mut report = client.report_rows(lease.chunk.dataset, range).await?;
         let measured_at = client.measured_at(&report, self.host.clock.now());
         let mut days: BTreeMap<Date, Rows> =
             range.days_within(range).map(|day| (day, Rows::new(BlockLevel::Ad))).collect();

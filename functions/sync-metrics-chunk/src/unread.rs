@@ -13,7 +13,6 @@ use store::Table;
 use store::chunk::Chunk;
 use store::fact_reader::FactSelection;
 
-use crate::DATASET;
 use crate::measure::is_of_day;
 
 /// Adds what is stored of a day about ads whose fresh rows could not be read. A row whose ad could not be read either may
@@ -28,7 +27,7 @@ pub(crate) async fn keep_stored(
     let unread: HashSet<Option<&str>> =
         unread.iter().filter(|row| is_of_day(row, day)).map(|row| row.id.as_deref()).collect();
     let selection = FactSelection {
-        dataset: DATASET,
+        dataset: chunk.dataset,
         range: DateRange { since: day, until: day },
         weekdays: None,
         level: BlockLevel::Ad,
@@ -41,7 +40,7 @@ pub(crate) async fn keep_stored(
         for block in blocks.decode() {
             for row in block?.to_rows(day).map_err(|error| Error::Internal(error.to_string()))? {
                 let is_unread = unread.contains(&None) || unread.contains(&Some(row.ad.as_str()));
-                if is_unread && !rows.contains(&row.ad) {
+                if is_unread && !rows.contains(&row) {
                     rows.push(&row);
                 }
             }

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
+use domain::dataset::Dataset;
 use domain::date::IsoWeek;
 use domain::id::AdAccountId;
 use domain::job::{Job, SyncCause};
@@ -45,7 +46,8 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
         if account.selected {
             cloud.table.reclaim_chunks(&workspace, &account.id).await?;
             let chunks = cloud.table.chunks(&workspace, &account.id).await?;
-            let fences = chunks.iter().map(|chunk| (chunk.week, chunk.fence)).collect();
+            let chunks = chunks.iter().filter(|chunk| chunk.dataset == Dataset::AD_DAY);
+            let fences = chunks.map(|chunk| (chunk.week, chunk.fence)).collect();
             let snapshot = AccountSnapshot { entities_synced_at: account.entities_synced_at, fences };
             snapshots.insert((workspace.clone(), account.id.clone()), snapshot);
             jobs.push(Job::SyncAccount { workspace, ad_account: account.id, cause: SyncCause::Resume });

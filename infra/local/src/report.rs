@@ -3,6 +3,7 @@
 use anyhow::Context;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table as Grid};
+use domain::dataset::Dataset;
 use domain::id::AdAccountId;
 use domain::metrics::Measures;
 use http::Method;
@@ -87,7 +88,8 @@ impl Report {
         let row = system.table.account(&workspace, &account).await?.context("the account is not there")?;
         let path = format!("ad-accounts/{account}");
 
-        let chunks = system.table.chunks(&workspace, &account).await?;
+        let mut chunks = system.table.chunks(&workspace, &account).await?;
+        chunks.retain(|chunk| chunk.dataset == Dataset::AD_DAY);
         let before = system.snapshots.get(&(workspace.clone(), account.clone())).cloned().unwrap_or_default();
         let this_run = chunks.iter().filter(|chunk| before.fences.get(&chunk.week) != Some(&chunk.fence));
         let (segments_written, segments_unchanged) =

@@ -1,6 +1,7 @@
 //! An opened ad account: one set of verbs for every platform.
 
 use domain::Error;
+use domain::dataset::Dataset;
 use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level};
 use domain::gap::Gap;
@@ -131,11 +132,12 @@ impl AccountClient {
         }
     }
 
-    /// Opens the report of these days: one row per ad and day with delivery. Days are the account's own.
-    pub async fn report_rows(&self, range: DateRange) -> Result<ReportRows, Error> {
+    /// Opens the report of these days: one row per ad and day with delivery, or several as the dataset splits them. Days
+    /// are the account's own.
+    pub async fn report_rows(&self, dataset: Dataset, range: DateRange) -> Result<ReportRows, Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => {
-                Ok(ReportRows(PlatformRows::Meta(Box::new(meta.report_rows(range).await?))))
+                Ok(ReportRows(PlatformRows::Meta(Box::new(meta.report_rows(dataset, range).await?))))
             }
         }
     }

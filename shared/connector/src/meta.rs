@@ -5,6 +5,7 @@ mod quota;
 use std::sync::Arc;
 
 use domain::Error;
+use domain::dataset::Dataset;
 use domain::date::DateRange;
 use domain::entity::{Changes, Entity, Level};
 use domain::gap::Gap;
@@ -211,9 +212,10 @@ impl MetaClient {
     }
 
     /// Reads the days in query sizes that Meta is known to handle.
-    pub(crate) async fn report_rows(&self, range: DateRange) -> Result<MetaRows, Error> {
+    pub(crate) async fn report_rows(&self, dataset: Dataset, range: DateRange) -> Result<MetaRows, Error> {
         let (shape, reports) = self.quotas.load(self.now()).await?;
-        Ok(MetaRows { range, reader: self.caller.insights(&self.account, range, shape).resume(reports) })
+        let reader = self.caller.insights(&self.account, range, shape).with_breakdowns(dataset.breakdowns);
+        Ok(MetaRows { range, reader: reader.resume(reports) })
     }
 
     /// Saves a reduced query size for the next time, and a pending report for the next invocation.

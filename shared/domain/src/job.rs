@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::dataset::Dataset;
 use crate::date::IsoWeek;
 use crate::entity::Level;
 use crate::id::{AdAccountId, ConnectionId, EntityId, LaunchId, PlatformUserId, WorkspaceId};
@@ -139,13 +140,16 @@ pub enum Job {
         /// The ad account.
         ad_account: AdAccountId,
     },
-    /// Fetches one account's metrics for one week.
+    /// Measures a dataset of one account for one week.
     SyncChunk {
         /// The workspace.
         #[serde(with = "trusted")]
         workspace: Tenant,
         /// The ad account.
         ad_account: AdAccountId,
+        /// What is measured; messages of earlier versions name none.
+        #[serde(default)]
+        dataset: Dataset,
         /// The week.
         week: IsoWeek,
     },

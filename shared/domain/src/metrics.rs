@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::FieldError;
+use crate::dataset::Breakdown;
 use crate::id::EntityId;
 
 /// Values by action type. Types overlap: sum one type over days and ads, never several types.
@@ -174,7 +175,7 @@ impl AddAssign<&Self> for Measures {
     }
 }
 
-/// One ad's metrics for one day, with the ad's place in the hierarchy.
+/// One ad's metrics for one day, or for the part of it that a breakdown tells, with the ad's place in the hierarchy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InsightsRow {
     /// The ad's id.
@@ -183,6 +184,8 @@ pub struct InsightsRow {
     pub adset: EntityId,
     /// The id of its campaign.
     pub campaign: EntityId,
+    /// What splits the ad's row of the day; nothing in most datasets.
+    pub breakdowns: BTreeMap<Breakdown, String>,
     /// The metrics.
     pub facts: DayFacts,
 }

@@ -1,5 +1,8 @@
 //! Which column holds which measure.
 
+use std::collections::BTreeMap;
+
+use domain::dataset::Breakdown;
 use domain::metrics::{DayFacts, InsightsRow, Measures, Metric};
 use jiff::civil::Date;
 use rust_decimal::prelude::ToPrimitive;
@@ -26,6 +29,37 @@ pub(crate) const NO_FREQUENCY: &str = "no_frequency";
 
 /// Decimal places of a frequency. Recorded rows have impressions / reach rounded to them, but for one in 769.
 const FREQUENCY_PLACES: u32 = 6;
+
+/// Returns the column of a breakdown's values.
+pub(crate) fn breakdown_column(breakdown: Breakdown) -> &'static str {
+    match breakdown {
+        Breakdown::PublisherPlatform => "b/publisher_platform",
+        Breakdown::PlatformPosition => "b/platform_position",
+        Breakdown::Age => "b/age",
+        Breakdown::Gender => "b/gender",
+        Breakdown::Country => "b/country",
+        Breakdown::ComscoreMarket => "b/comscore_market",
+        Breakdown::DevicePlatform => "b/device_platform",
+        Breakdown::ImpressionDevice => "b/impression_device",
+        Breakdown::HourOfDay => "b/hour_of_day",
+    }
+}
+
+/// Returns the breakdown whose values a column has.
+fn breakdown_of(name: &str) -> Option<Breakdown> {
+    Breakdown::ALL.into_iter().find(|breakdown| breakdown_column(*breakdown) == name)
+}
+
+/// Returns whether a column has the values of a breakdown.
+pub(crate) fn is_breakdown(name: &str) -> bool {
+    name.starts_with("b/")
+}
+
+/// Returns what tells the rows of an ad and a day apart.
+pub(crate) fn part_of(row: &InsightsRow) -> Box<str> {
+    let values: Vec<_> = row.breakdowns.values().map(String::as_str).collect();
+    values.join("\u{1f}").into()
+}
 
 /// Returns the segment that has a column.
 pub(crate) fn segment_of(name: &str) -> Segment {
@@ -89,7 +123,10 @@ pub(crate) fn computed_frequency(impressions: u64, reach: Option<u64>) -> Option
 impl Rows {
     /// Adds a row of the level ad.
     pub fn push(&mut self, row: &InsightsRow) {
-        self.begin(vec![row.campaign.clone(), row.adset.clone(), row.ad.clone()]);
+        self.begin(vec![row.campaign.clone(), row.adset.clone(), row.ad.clone()], part_of(row));
+        for (breakdown, value) in &row.breakdowns {
+            self.put(breakdown_column(*breakdown), Value::Text(value));
+        }
         let DayFacts { measures, reach, frequency, attribution_setting, .. } = &row.facts;
         let Measures { by_window, actions, action_values, .. } = measures;
         let numbers = [
@@ -196,6 +233,7 @@ impl Block {
                 ad: id(Level::Ad)?,
                 adset: id(Level::AdSet)?,
                 campaign: id(Level::Campaign)?,
+                breakdowns: BTreeMap::new(),
                 facts: DayFacts {
                     day,
                     measures: Measures::default(),
@@ -211,6 +249,8 @@ impl Block {
                 column.for_each_text(bytes, self.len(), |row, text| {
                     if name == ATTRIBUTION_SETTING {
                         rows[row].facts.attribution_setting = Some(text.to_owned());
+                    } else if let Some(breakdown) = breakdown_of(name) {
+                        rows[row].breakdowns.insert(breakdown, text.to_owned());
                     }
                 })?;
                 continue;
@@ -239,8 +279,6 @@ impl Block {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::BTreeMap;
-
     use domain::metrics::Conversions;
     use proptest::prelude::*;
 
@@ -255,7 +293,13 @@ pub(crate) mod tests {
             Measures { impressions: 100 + ad, spend: Decimal::new(12_345, 2), ..Measures::default() };
         let facts =
             DayFacts { day: DAY, measures, reach: Some(80), frequency: None, attribution_setting: None };
-        InsightsRow { ad: id(ad), adset: id(1_000 + ad / 3), campaign: id(2_000 + ad / 6), facts }
+        InsightsRow {
+            ad: id(ad),
+            adset: id(1_000 + ad / 3),
+            campaign: id(2_000 + ad / 6),
+            breakdowns: BTreeMap::new(),
+            facts,
+        }
     }
 
     fn known(range: std::ops::Range<i64>, scale: u32) -> impl Strategy<Value = Option<Decimal>> {
@@ -300,7 +344,13 @@ pub(crate) mod tests {
         }
     }
 
-    /// Rows of different ads, sorted by their ids.
+    /// An ad has up to three rows, by age and gender.
+    fn breakdowns(part: u64) -> BTreeMap<Breakdown, String> {
+        let (age, gender) = [("18-24", "female"), ("25-34", "female"), ("25-34", "male")][part as usize];
+        [(Breakdown::Age, age.to_owned()), (Breakdown::Gender, gender.to_owned())].into()
+    }
+
+    /// Rows of ads, sorted by their ids and parts.
     pub(crate) fn rows() -> impl Strategy<Value = Vec<InsightsRow>> {
         let odd = |id: u64| id.is_multiple_of(7);
         let id = move |n: u64| {
@@ -308,15 +358,16 @@ pub(crate) mod tests {
                 if odd(n) { format!("urn:li:{n}") } else { (120_210_000_000_000_001 + n * 30).to_string() };
             id.parse().unwrap()
         };
-        proptest::collection::btree_map(0u64..400, facts(), 0..30).prop_map(move |facts| {
-            let row = |(ad, facts)| InsightsRow {
+        proptest::collection::btree_map((0u64..400, 0u64..3), facts(), 0..30).prop_map(move |facts| {
+            let row = |((ad, part), facts)| InsightsRow {
                 ad: id(ad),
                 adset: id(1_000 + ad / 3),
                 campaign: id(2_001 + ad / 9),
+                breakdowns: breakdowns(part),
                 facts,
             };
             let mut rows: Vec<InsightsRow> = facts.into_iter().map(row).collect();
-            rows.sort_by(|a, b| a.ad.cmp(&b.ad));
+            rows.sort_by(|a, b| (&a.ad, &a.breakdowns).cmp(&(&b.ad, &b.breakdowns)));
             rows
         })
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use domain::dataset::Breakdown;
 use domain::entity::Level;
 use domain::id::EntityId;
 
@@ -34,10 +35,26 @@ struct IdSet {
     texts: Vec<EntityId>,
 }
 
-/// Which objects to look at: those that pass every condition. By default all do.
+/// Which objects, and which parts of their rows, to look at: those that pass every condition. By default all do.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
     conditions: Vec<Condition>,
+    values: Vec<ValueCondition>,
+}
+
+/// A condition on what splits a row.
+#[derive(Debug, Clone)]
+pub(crate) struct ValueCondition {
+    pub(crate) breakdown: Breakdown,
+    values: Vec<String>,
+    is_among: bool,
+}
+
+impl ValueCondition {
+    /// Returns whether a value passes; one that is not known is among none.
+    pub(crate) fn passes(&self, value: Option<&str>) -> bool {
+        value.is_some_and(|value| self.values.iter().any(|wanted| wanted == value)) == self.is_among
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -58,6 +75,15 @@ impl Selection {
     /// Adds a condition: the object of a level must, or must not, be among these.
     pub fn push<'a>(&mut self, level: Level, ids: impl IntoIterator<Item = &'a EntityId>, is_among: bool) {
         self.conditions.push(Condition { level, ids: ids.into_iter().collect(), is_among });
+    }
+
+    /// Adds a condition: the value of a breakdown must, or must not, be one of these.
+    pub fn push_values(&mut self, breakdown: Breakdown, values: Vec<String>, is_among: bool) {
+        self.values.push(ValueCondition { breakdown, values, is_among });
+    }
+
+    pub(crate) fn value_conditions(&self) -> &[ValueCondition] {
+        &self.values
     }
 
     /// Returns the shards of a stored level that can hold selected objects; `None` for all of them.

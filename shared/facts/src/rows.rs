@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use domain::id::EntityId;
+use domain::metrics::InsightsRow;
 use rust_decimal::Decimal;
 
 use crate::FactsError;
 use crate::block::{EncodedSegment, Segment, encode_core, encode_detail};
 use crate::column::{encode_numbers, encode_texts};
 use crate::level::BlockLevel;
-use crate::measures::{is_additive, segment_of};
+use crate::measures::{is_additive, is_breakdown, part_of, segment_of};
 use crate::objects::{Objects, Path, sort_key};
 use crate::shard::shard_of;
 
@@ -21,12 +22,16 @@ pub struct Rows {
     cells: Vec<Cell>,
     columns: Vec<ColumnName>,
     column_numbers: HashMap<String, u32>,
-    row_numbers: HashMap<EntityId, usize>,
+    row_numbers: HashMap<RowKey, usize>,
 }
+
+/// The object of a row, and what tells several rows of an object apart.
+type RowKey = (EntityId, Box<str>);
 
 #[derive(Debug, Clone)]
 struct Row {
     path: Path,
+    part: Box<str>,
     cells: std::ops::Range<usize>,
 }
 
@@ -83,23 +88,24 @@ impl Rows {
         self.rows.is_empty()
     }
 
-    /// Returns whether there is a row about this object.
-    pub fn contains(&self, id: &EntityId) -> bool {
-        self.row_numbers.contains_key(id)
+    /// Returns whether there is a row about this object, or this part of it.
+    pub fn contains(&self, row: &InsightsRow) -> bool {
+        self.row_numbers.contains_key(&(row.ad.clone(), part_of(row)))
     }
 
-    /// Begins a row; what is put follows. An earlier row about the same object is replaced.
-    pub(crate) fn begin(&mut self, path: Path) {
-        let row = Row { path, cells: self.cells.len()..self.cells.len() };
-        let last = row.path.last().cloned();
+    /// Begins a row; what is put follows. An earlier row about the same part of the same object is replaced.
+    pub(crate) fn begin(&mut self, path: Path, part: Box<str>) {
+        let key = |row: &Row| row.path.last().map(|id| (id.clone(), row.part.clone()));
+        let row = Row { path, part, cells: self.cells.len()..self.cells.len() };
+        let last = key(&row);
         // Replaced in place, as the last one, so that what is put belongs to it.
-        if let Some(place) = last.as_ref().and_then(|id| self.row_numbers.remove(id)) {
+        if let Some(place) = last.as_ref().and_then(|last| self.row_numbers.remove(last)) {
             self.rows.swap_remove(place);
-            if let Some(id) = self.rows.get(place).and_then(|moved| moved.path.last()) {
-                self.row_numbers.insert(id.clone(), place);
+            if let Some(moved) = self.rows.get(place).and_then(key) {
+                self.row_numbers.insert(moved, place);
             }
         }
-        self.row_numbers.extend(last.map(|id| (id, self.rows.len())));
+        self.row_numbers.extend(last.map(|last| (last, self.rows.len())));
         self.rows.push(row);
     }
 
@@ -130,16 +136,17 @@ impl Rows {
         }
     }
 
-    /// Sums the ads of each campaign. What may not be summed is left out, and so is the detail.
+    /// Sums the ads of each campaign, apart by what splits their rows. What may not be summed is left out, and so is the
+    /// detail.
     pub fn roll_up(&self) -> Result<Self, FactsError> {
         let is_summed = |column: &ColumnName| {
             column.texts.is_none() && is_additive(&column.name) && segment_of(&column.name) == Segment::Core
         };
         let summed: Vec<bool> = self.columns.iter().map(is_summed).collect();
-        let mut sums: HashMap<&EntityId, HashMap<u32, Decimal>> = HashMap::new();
+        let mut sums: HashMap<(&EntityId, &str), (&Row, HashMap<u32, Decimal>)> = HashMap::new();
         for row in &self.rows {
             let Some(campaign) = row.path.first() else { continue };
-            let sums = sums.entry(campaign).or_default();
+            let (_, sums) = sums.entry((campaign, &row.part)).or_insert_with(|| (row, HashMap::new()));
             for cell in self.cells[row.cells.clone()].iter().filter(|cell| summed[cell.column as usize]) {
                 let sum = sums.entry(cell.column).or_default();
                 let added = sum.checked_add(cell.value);
@@ -148,8 +155,16 @@ impl Rows {
             }
         }
         let mut campaigns = Self::new(BlockLevel::Campaign);
-        for (campaign, sums) in sums {
-            campaigns.begin(vec![campaign.clone()]);
+        for ((campaign, part), (row, sums)) in sums {
+            campaigns.begin(vec![campaign.clone()], part.into());
+            for cell in &self.cells[row.cells.clone()] {
+                let ColumnName { name, texts } = &self.columns[cell.column as usize];
+                let index = usize::try_from(cell.value.mantissa()).unwrap_or_default();
+                let text = texts.as_ref().filter(|_| is_breakdown(name)).and_then(|texts| texts.get(index));
+                if let Some(text) = text {
+                    campaigns.put(name, Value::Text(text));
+                }
+            }
             for (column, sum) in sums {
                 campaigns.put(&self.columns[column as usize].name, Value::Number(sum));
             }
@@ -169,7 +184,8 @@ impl Rows {
     }
 
     fn encode_shard(&self, mut rows: Vec<&Row>) -> Result<EncodedShard, FactsError> {
-        rows.sort_by(|a, b| a.path.iter().map(sort_key).cmp(b.path.iter().map(sort_key)));
+        let by_object = |a: &Row, b: &Row| a.path.iter().map(sort_key).cmp(b.path.iter().map(sort_key));
+        rows.sort_by(|a, b| by_object(a, b).then_with(|| a.part.cmp(&b.part)));
         let (objects, object_of_row) = Objects::of(self.level.depth(), rows.iter().map(|row| &row.path));
         let mut columns: Vec<Vec<(u32, Decimal)>> = vec![Vec::new(); self.columns.len()];
         for (number, row) in rows.iter().enumerate() {
@@ -222,7 +238,6 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
-    use domain::metrics::InsightsRow;
     use proptest::prelude::*;
 
     use super::*;
@@ -241,7 +256,7 @@ mod tests {
             let detail = shard.detail.as_ref().map(|detail| &detail.data[..]);
             rows.extend(Block::decode(&shard.core.data, detail).unwrap().to_rows(DAY).unwrap());
         }
-        rows.sort_by(|a, b| a.ad.cmp(&b.ad));
+        rows.sort_by(|a, b| (&a.ad, &a.breakdowns).cmp(&(&b.ad, &b.breakdowns)));
         rows
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use domain::dataset::Breakdown;
 use domain::date::Grain;
 use domain::entity::Level;
 use domain::id::EntityId;
@@ -13,24 +14,27 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::FactsError;
 use crate::block::{Block, Segment};
 use crate::measures::{
-    ATTRIBUTION_SETTING, FREQUENCY, NO_FREQUENCY, REACH, computed_frequency, decimal, is_additive,
-    segment_of, set_measure,
+    ATTRIBUTION_SETTING, FREQUENCY, NO_FREQUENCY, REACH, breakdown_column, computed_frequency, decimal,
+    is_additive, is_breakdown, segment_of, set_measure,
 };
 use crate::objects::{IdKey, Selection};
 
 /// What belongs together in a sum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grouping {
     /// The objects that are told apart; at account level, none are.
     pub level: Level,
     /// Which days belong together.
     pub grain: Grain,
+    /// The breakdowns whose values are told apart.
+    pub breakdowns: Vec<Breakdown>,
 }
 
 impl Grouping {
     /// Returns whether a group is a row as the platform reported it, so that its reach is known.
-    fn is_of_rows(self) -> bool {
-        self.level == Level::Ad && self.grain == Grain::Day
+    fn is_of_rows(&self, block: &Block) -> bool {
+        let of_ads = self.level == Level::Ad && self.grain == Grain::Day;
+        of_ads && !block.columns().any(|(name, ..)| is_breakdown(name))
     }
 }
 
@@ -72,6 +76,8 @@ pub struct Group {
     pub campaign: Option<EntityId>,
     /// Its ad set, below that level.
     pub adset: Option<EntityId>,
+    /// The values of the grouping's breakdowns, in their order; `None` where a row has none.
+    pub breakdowns: Vec<Option<String>>,
 }
 
 /// Sums of the measures that may be summed. A measure that no row knows is unknown, which is not zero.
@@ -80,10 +86,15 @@ pub struct Sums {
     grouping: Grouping,
     wanted: Columns,
     groups: Vec<Group>,
-    numbers: HashMap<(Option<Date>, Option<IdKey>), usize>,
+    numbers: HashMap<GroupKey, usize>,
+    /// The values of breakdowns so far: groups are told apart by their numbers.
+    values: Vec<String>,
     columns: HashMap<Box<str>, Sum>,
     settings: HashMap<usize, Setting>,
 }
+
+/// What no two groups have in common; values of breakdowns by their numbers.
+type GroupKey = (Option<Date>, Option<IdKey>, Vec<Option<u32>>);
 
 /// The attribution setting of a group's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +121,7 @@ impl Sums {
             wanted,
             groups: Vec::new(),
             numbers: HashMap::new(),
+            values: Vec::new(),
             columns: HashMap::new(),
             settings: HashMap::new(),
         }
@@ -118,18 +130,35 @@ impl Sums {
     /// Adds the rows of a block about the selected objects.
     pub fn add(&mut self, day: Date, block: &Block, selection: &Selection) -> Result<(), FactsError> {
         let is_selected = selection.of(&block.objects);
+        let conditions = selection.value_conditions();
+        let filtered = conditions.iter().map(|condition| condition.breakdown);
+        let breakdowns: Vec<_> = self.grouping.breakdowns.iter().copied().chain(filtered).collect();
+        let values = self.values_of_rows(block, &breakdowns)?;
+        let grouped = self.grouping.breakdowns.len();
+        let passes = |row: usize, values: &[Vec<Option<u32>>], names: &[String]| {
+            conditions.iter().zip(&values[grouped..]).all(|(condition, values)| {
+                condition.passes(values[row].and_then(|value| names.get(value as usize)).map(String::as_str))
+            })
+        };
         let mut group_of_row = Vec::with_capacity(block.len());
         let (mut last, mut is_any) = (None, false);
-        for object in &block.rows {
-            if is_selected.as_ref().is_some_and(|selected| !selected[*object as usize]) {
+        for (row, object) in block.rows.iter().enumerate() {
+            if is_selected.as_ref().is_some_and(|selected| !selected[*object as usize])
+                || !passes(row, &values, &self.values)
+            {
                 group_of_row.push(None);
                 continue;
             }
             // Rows are ordered by their objects, so that most belong to the same group as the one before.
             let index = block.objects.place(*object, self.grouping.level).map(|(_, index)| index);
             let group = match last {
-                Some((last_index, group)) if last_index == index => group,
-                _ => self.group(day, block, *object),
+                Some((last_index, group)) if last_index == index && grouped == 0 => group,
+                _ => self.group(
+                    day,
+                    block,
+                    *object,
+                    values[..grouped].iter().map(|values| values[row]).collect(),
+                ),
             };
             is_any = true;
             last = Some((index, group));
@@ -138,7 +167,7 @@ impl Sums {
         if !is_any {
             return Ok(());
         }
-        let of_rows = self.grouping.is_of_rows();
+        let of_rows = self.grouping.is_of_rows(block);
         for (name, column, bytes) in block.columns() {
             let is_summed = is_additive(name) || of_rows;
             if column.is_text() && name == ATTRIBUTION_SETTING && self.wanted.contain(name) {
@@ -177,10 +206,36 @@ impl Sums {
         }
     }
 
-    fn group(&mut self, day: Date, block: &Block, object: u32) -> usize {
-        let Grouping { level, grain } = self.grouping;
+    /// Returns the value of each row for each of these breakdowns, as the number of a value.
+    fn values_of_rows(
+        &mut self,
+        block: &Block,
+        breakdowns: &[Breakdown],
+    ) -> Result<Vec<Vec<Option<u32>>>, FactsError> {
+        let mut of_rows = vec![vec![None; block.len()]; breakdowns.len()];
+        for (breakdown, of_rows) in breakdowns.iter().zip(&mut of_rows) {
+            let wanted = breakdown_column(*breakdown);
+            for (_, column, bytes) in
+                block.columns().filter(|(name, column, _)| *name == wanted && column.is_text())
+            {
+                column.for_each_text(bytes, block.len(), |row, text| {
+                    let known = self.values.iter().position(|value| value == text);
+                    let number = known.unwrap_or_else(|| {
+                        self.values.push(text.to_owned());
+                        self.values.len() - 1
+                    });
+                    of_rows[row] = u32::try_from(number).ok();
+                })?;
+            }
+        }
+        Ok(of_rows)
+    }
+
+    fn group(&mut self, day: Date, block: &Block, object: u32, values: Vec<Option<u32>>) -> usize {
+        let Grouping { level, grain, .. } = self.grouping;
         let bucket = grain.bucket(day);
-        let key = (bucket, block.objects.place(object, level).map(|(ids, index)| ids.key(index)));
+        let id = block.objects.place(object, level).map(|(ids, index)| ids.key(index));
+        let key = (bucket, id, values);
         if let Some(group) = self.numbers.get(&key) {
             return *group;
         }
@@ -190,6 +245,7 @@ impl Sums {
             id: block.objects.id(object, level),
             campaign: parent(Level::Campaign),
             adset: parent(Level::AdSet),
+            breakdowns: key.2.iter().map(|value| self.values.get((*value)? as usize).cloned()).collect(),
         });
         self.numbers.insert(key, self.groups.len() - 1);
         self.groups.len() - 1
@@ -200,9 +256,9 @@ impl Sums {
         &self.groups
     }
 
-    /// Returns the group of an object over all days, or of a bucket.
+    /// Returns the group of an object over all days, or of a bucket, where no breakdown is told apart.
     pub fn find(&self, bucket: Option<Date>, id: Option<&EntityId>) -> Option<usize> {
-        self.numbers.get(&(bucket, id.map(IdKey::from))).copied()
+        self.numbers.get(&(bucket, id.map(IdKey::from), Vec::new())).copied()
     }
 
     /// Returns the sums of a group.
@@ -289,11 +345,13 @@ mod tests {
     }
 
     /// A measure that is zero everywhere is known to be so; the plain sum cannot tell for these two.
-    fn summed(days: &[(Date, Vec<InsightsRow>)], grouping: Grouping) -> BTreeMap<String, Measures> {
+    fn summed(days: &[(Date, Vec<InsightsRow>)], grouping: &Grouping) -> BTreeMap<String, Measures> {
         let mut sums = BTreeMap::<String, Measures>::new();
         for (day, rows) in days {
             for row in rows {
-                let key = format!("{:?} {:?}", grouping.grain.bucket(*day), id_of(row, grouping.level));
+                let values: Vec<_> = grouping.breakdowns.iter().map(|of| row.breakdowns.get(of)).collect();
+                let id = id_of(row, grouping.level);
+                let key = format!("{:?} {values:?} {id:?}", grouping.grain.bucket(*day));
                 *sums.entry(key).or_default() += &row.facts.measures;
             }
         }
@@ -302,12 +360,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sums_over_blocks_equal_sums_over_rows(first in rows(), second in rows(), bits in 0u8..3, grain in prop_oneof![Just(Grain::All), Just(Grain::Day), Just(Grain::Month), Just(Grain::Weekday)]) {
+        fn sums_over_blocks_equal_sums_over_rows(first in rows(), second in rows(), bits in 0u8..3, grain in prop_oneof![Just(Grain::All), Just(Grain::Day), Just(Grain::Month), Just(Grain::Weekday)], by_age in any::<bool>()) {
+            let breakdowns = if by_age { vec![Breakdown::Age] } else { Vec::new() };
             let days = [(DAY, first), (DAY.tomorrow().unwrap(), second)];
             for level in [Level::Account, Level::Campaign, Level::AdSet, Level::Ad] {
-                let grouping = Grouping { level, grain };
-                let mut sums = Sums::new(grouping, Columns::All);
-                let mut of_campaigns = Sums::new(grouping, Columns::All);
+                let grouping = Grouping { level, grain, breakdowns: breakdowns.clone() };
+                let mut sums = Sums::new(grouping.clone(), Columns::All);
+                let mut of_campaigns = Sums::new(grouping.clone(), Columns::All);
                 for (day, rows) in &days {
                     let mut collected = Rows::new(BlockLevel::Ad);
                     rows.iter().for_each(|row| collected.push(row));
@@ -318,14 +377,14 @@ mod tests {
                         of_campaigns.add(*day, &block, &Selection::default()).unwrap();
                     }
                 }
-                let key = |group: &Group| format!("{:?} {:?}", group.bucket, group.id);
+                let key = |group: &Group| format!("{:?} {:?} {:?}", group.bucket, group.breakdowns, group.id);
                 let of = |sums: &Sums| -> BTreeMap<String, Measures> {
                     sums.groups().iter().enumerate().map(|(n, group)| (key(group), sums.measures(n).unwrap())).collect()
                 };
-                let expected = summed(&days, grouping);
+                let expected = summed(&days, &grouping);
                 // One object alone has the same sums.
                 if let Some(id) = sums.groups().first().and_then(|group| group.id.clone()) {
-                    let mut alone = Sums::new(grouping, Columns::All);
+                    let mut alone = Sums::new(grouping.clone(), Columns::All);
                     for (day, rows) in &days {
                         let mut collected = Rows::new(BlockLevel::Ad);
                         rows.iter().for_each(|row| collected.push(row));

@@ -74,6 +74,8 @@ pub struct Row {
     pub bucket: Option<Date>,
     /// The values of the query's dimensions that are attributes, in their order.
     pub attributes: Vec<Option<String>>,
+    /// The values of the query's dimensions that are breakdowns, in their order.
+    pub breakdowns: Vec<Option<String>>,
     /// Its numbers.
     pub numbers: Numbers,
     /// Those of the days that are compared with.
@@ -95,10 +97,11 @@ impl Row {
 
     /// Returns the values of the query's dimensions; what is unknown is left out.
     pub fn dimensions(&self, query: &Query) -> BTreeMap<Dimension, String> {
-        let mut attributes = self.attributes.iter();
+        let (mut attributes, mut breakdowns) = (self.attributes.iter(), self.breakdowns.iter());
         let value = |dimension: &Dimension| {
             let value = match (dimension.attribute(), dimension) {
                 (Some(_), _) => attributes.next()?.clone()?,
+                (None, Dimension::Breakdown(_)) => breakdowns.next()?.clone()?,
                 (None, Dimension::Weekday) => weekday_name(self.bucket?).to_owned(),
                 (None, _) => self.bucket?.to_string(),
             };

@@ -1,8 +1,10 @@
 //! The document: what to measure, of what, over which days, and in which order.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use domain::FieldError;
+use domain::dataset::{Breakdown, Dataset};
 use domain::date::{DateRange, Day, Grain};
 use domain::entity::Level;
 use domain::id::AdAccountId;
@@ -49,7 +51,8 @@ pub struct Query {
     #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(length(max = MAX_MEASURES)))]
     pub measures: Vec<Measure>,
-    /// How rows are told apart beside their level; one of them at most is about days.
+    /// How rows are told apart beside their level; one of them at most is about days. Breakdowns are told apart together
+    /// where one dataset has them: placement, or age and gender.
     #[serde(default)]
     #[cfg_attr(feature = "describe", schemars(length(max = MAX_DIMENSIONS)))]
     pub dimensions: Vec<Dimension>,
@@ -126,6 +129,9 @@ pub enum Dimension {
     Status,
     /// What the platform makes of it.
     EffectiveStatus,
+    /// What splits the rows of ads themselves, as far as a dataset of that kind is measured.
+    #[serde(untagged)]
+    Breakdown(Breakdown),
 }
 
 impl Dimension {
@@ -136,7 +142,7 @@ impl Dimension {
             Self::Week => Some(Grain::Week),
             Self::Month => Some(Grain::Month),
             Self::Weekday => Some(Grain::Weekday),
-            Self::Objective | Self::Status | Self::EffectiveStatus => None,
+            Self::Objective | Self::Status | Self::EffectiveStatus | Self::Breakdown(_) => None,
         }
     }
 
@@ -146,7 +152,7 @@ impl Dimension {
             Self::Objective => Some(Attribute::Objective),
             Self::Status => Some(Attribute::Status),
             Self::EffectiveStatus => Some(Attribute::EffectiveStatus),
-            Self::Day | Self::Week | Self::Month | Self::Weekday => None,
+            Self::Day | Self::Week | Self::Month | Self::Weekday | Self::Breakdown(_) => None,
         }
     }
 }
@@ -250,6 +256,32 @@ impl Query {
         self.limit.unwrap_or(DEFAULT_ROWS).into()
     }
 
+    /// Returns the breakdowns by which rows are told apart.
+    pub(crate) fn breakdowns(&self) -> Vec<Breakdown> {
+        let breakdown = |dimension: &Dimension| match dimension {
+            Dimension::Breakdown(breakdown) => Some(*breakdown),
+            _ => None,
+        };
+        self.dimensions.iter().filter_map(breakdown).collect()
+    }
+
+    /// Returns the dataset that tells apart what the dimensions and filters do.
+    pub fn dataset(&self) -> Result<Dataset, FieldError> {
+        let filtered = self.filters.iter().filter_map(Filter::breakdown);
+        let wanted: BTreeSet<Breakdown> = self.breakdowns().into_iter().chain(filtered).collect();
+        Dataset::with(&wanted).ok_or_else(|| {
+            let known: Vec<_> = Dataset::ALL
+                .iter()
+                .filter(|dataset| !dataset.breakdowns.is_empty())
+                .map(|dataset| {
+                    dataset.breakdowns.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+                })
+                .collect();
+            let message = format!("are not measured together; what is: {}", known.join(", "));
+            FieldError::new("dimensions", message)
+        })
+    }
+
     /// Returns the attributes by which rows are told apart.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = Attribute> + use<'_> {
         self.dimensions.iter().filter_map(|dimension| dimension.attribute())
@@ -329,21 +361,23 @@ impl Query {
         for (number, measure) in
             self.measures.iter().enumerate().filter(|(_, measure)| measure.is_of_entities())
         {
-            if self.grain() != Grain::All {
-                let message = "is not known by days; leave out the days, or the measure";
+            if self.grain() != Grain::All || !self.breakdowns().is_empty() {
+                let message = "is not known by days or breakdowns; leave those out, or the measure";
                 errors.push(FieldError::new(format!("measures[{number}]"), message));
             } else if self.level == Level::Account && *measure != Measure::Count {
                 let message = "is of campaigns and ad sets; choose their level";
                 errors.push(FieldError::new(format!("measures[{number}]"), message));
             }
         }
-        let has_rows_of_days =
-            self.grain() != Grain::All || self.level == Level::Account && !self.dimensions.is_empty();
-        if self.sparklines.as_ref().is_some_and(|measures| !measures.is_empty()) && has_rows_of_days {
+        let has_parts = self.grain() != Grain::All
+            || !self.breakdowns().is_empty()
+            || self.level == Level::Account && !self.dimensions.is_empty();
+        if self.sparklines.as_ref().is_some_and(|measures| !measures.is_empty()) && has_parts {
             let message = "needs rows of entities or accounts over the whole range: leave out `dimensions`";
             errors.push(FieldError::new("sparklines", message));
         }
         errors.extend(self.range().and_then(|_| self.compared()).err());
+        errors.extend(self.dataset().err());
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 }

@@ -13,7 +13,7 @@ use store::Table;
 use store::account::AdAccount;
 
 use crate::answer::{Answer, Row, Totals};
-use crate::document::Query;
+use crate::document::{Dimension, Query};
 use crate::filter::Filter;
 use crate::numbers::Numbers;
 use crate::order::{OrderBy, OrderKey, OrderOf, Position, SortValue};
@@ -165,6 +165,10 @@ fn position(row: &Row, query: &Query, order: &[OrderBy]) -> Position {
             change.map(|change| change.absolute).into()
         }
         (OrderKey::Name, _) => row.entity.as_ref().and_then(|entity| entity.name.clone()).into(),
+        (OrderKey::Dimension(Dimension::Breakdown(breakdown)), _) => {
+            let mut breakdowns = query.breakdowns().into_iter().zip(&row.breakdowns);
+            breakdowns.find(|(known, _)| known == breakdown).and_then(|(_, value)| value.clone()).into()
+        }
         (OrderKey::Dimension(dimension), _) => match dimension.attribute() {
             None => row.bucket.map(|day| day.to_string()).into(),
             Some(wanted) => {
@@ -179,7 +183,8 @@ fn position(row: &Row, query: &Query, order: &[OrderBy]) -> Position {
     };
     let id = row.id.as_ref().map_or("", EntityId::as_str);
     let bucket = row.bucket.map(|day| day.to_string()).unwrap_or_default();
-    let attributes = row.attributes.iter().map(|value| value.as_deref().unwrap_or_default());
+    let attributes =
+        row.attributes.iter().chain(&row.breakdowns).map(|value| value.as_deref().unwrap_or_default());
     let attributes = attributes.collect::<Vec<_>>().join("#");
     Position {
         values: order.iter().map(value).collect::<Vec<SortValue>>(),

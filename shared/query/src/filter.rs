@@ -3,6 +3,7 @@
 use std::fmt;
 
 use domain::FieldError;
+use domain::dataset::Breakdown;
 use domain::entity::{EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
 use jiff::civil::Date;
@@ -55,6 +56,15 @@ pub enum Filter {
     },
     /// Only days of the week, from Monday on.
     Weekdays([bool; 7]),
+    /// Only the parts of rows that have, or have not, one of these values.
+    Breakdown {
+        /// What splits the rows.
+        breakdown: Breakdown,
+        /// The values, as the platform writes them.
+        values: Vec<String>,
+        /// Whether it must be one of them, or none.
+        is_among: bool,
+    },
     /// Only rows whose number compares so. Rows whose number is unknown are left out and counted.
     Number {
         /// The number.
@@ -167,7 +177,15 @@ impl Filter {
                 };
                 id.is_some_and(|id| ids.contains(id)) == *is_among
             }
-            Self::Accounts { .. } | Self::Weekdays(_) | Self::Number { .. } => true,
+            Self::Accounts { .. } | Self::Weekdays(_) | Self::Breakdown { .. } | Self::Number { .. } => true,
+        }
+    }
+
+    /// Returns the breakdown that it is about.
+    pub(crate) fn breakdown(&self) -> Option<Breakdown> {
+        match self {
+            Self::Breakdown { breakdown, .. } => Some(*breakdown),
+            _ => None,
         }
     }
 
@@ -288,6 +306,14 @@ impl TryFrom<Parts> for Filter {
             ("name", ..) => {
                 Err("name takes contains or not_contains with a text, or in or not_in with a list".to_owned())
             }
+            (name, op, value) if breakdown_named(name).is_some() => {
+                match (breakdown_named(name), op, value) {
+                    (Some(breakdown), In | NotIn, Value::List(values)) => {
+                        Ok(Self::Breakdown { breakdown, values, is_among })
+                    }
+                    _ => Err(format!("{field} takes in or not_in with a list of texts")),
+                }
+            }
             (name, In | NotIn | Contains | NotContains, _) | (name, _, Value::List(_)) => {
                 name.parse::<Measure>().map_err(|error| format!("field: {error}; or {FIELDS}"))?;
                 Err(format!("{field} takes gt, gte, lt, lte or eq with a decimal such as \"12.50\""))
@@ -303,7 +329,12 @@ impl TryFrom<Parts> for Filter {
     }
 }
 
-const FIELDS: &str = "account, campaign, adset, ad, weekday, name, objective, status, effective_status";
+fn breakdown_named(name: &str) -> Option<Breakdown> {
+    Breakdown::ALL.into_iter().find(|breakdown| breakdown.as_str() == name)
+}
+
+const FIELDS: &str =
+    "account, campaign, adset, ad, weekday, name, objective, status, effective_status, or a breakdown";
 
 fn parse_all<T: std::str::FromStr<Err = FieldError>>(values: &[String]) -> Result<Vec<T>, String> {
     let parse = |value: &String| {
@@ -345,6 +376,7 @@ impl schemars::JsonSchema for Filter {
         let account = serde_json::to_value(generator.subschema_for::<AdAccountId>()).unwrap_or_default();
         let words = |known: &[&str]| serde_json::json!({"type": "string", "enum": known});
         let measure = serde_json::to_value(generator.subschema_for::<Measure>()).unwrap_or_default();
+        let breakdown = serde_json::to_value(generator.subschema_for::<Breakdown>()).unwrap_or_default();
         schemars::json_schema!({
             "description": "A condition on rows: on ids, attributes or the name of entities, on days of the week, or on a number. Rows whose number is unknown are left out and counted in `unknown_rows`.",
             "anyOf": [
@@ -353,10 +385,20 @@ impl schemars::JsonSchema for Filter {
                 among("adset", id.clone()),
                 among("ad", id),
                 among("objective", text.clone()),
-                among("name", text),
+                among("name", text.clone()),
                 among("status", words(Status::KNOWN)),
                 among("effective_status", words(EffectiveStatus::KNOWN)),
                 among("weekday", words(&WEEKDAYS)),
+                {
+                    "type": "object",
+                    "properties": {
+                        "field": breakdown,
+                        "op": {"enum": ["in", "not_in"]},
+                        "value": list(text.clone()),
+                    },
+                    "required": ["field", "op", "value"],
+                    "additionalProperties": false,
+                },
                 {
                     "type": "object",
                     "properties": {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use domain::FieldError;
+use domain::dataset::Breakdown;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -90,10 +91,11 @@ impl FromStr for OrderKey {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let dimension = DIMENSIONS.iter().find(|(name, _)| *name == text);
-        match (text, dimension) {
+        let dimension = DIMENSIONS.iter().find(|(name, _)| *name == text).map(|(_, dimension)| *dimension);
+        let breakdown = Breakdown::ALL.into_iter().find(|breakdown| breakdown.as_str() == text);
+        match (text, dimension.or(breakdown.map(Dimension::Breakdown))) {
             ("name", _) => Ok(Self::Name),
-            (_, Some((_, dimension))) => Ok(Self::Dimension(*dimension)),
+            (_, Some(dimension)) => Ok(Self::Dimension(dimension)),
             _ => text.parse().map(Self::Measure).map_err(|error| format!("{error}; or name, or a dimension")),
         }
     }
@@ -194,7 +196,9 @@ impl schemars::JsonSchema for OrderKey {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let names: Vec<_> = DIMENSIONS.iter().map(|(name, _)| *name).chain(["name"]).collect();
+        let breakdowns = Breakdown::ALL.into_iter().map(Breakdown::as_str);
+        let names = DIMENSIONS.iter().map(|(name, _)| *name).chain(["name"]).chain(breakdowns);
+        let names: Vec<_> = names.collect();
         schemars::json_schema!({
             "anyOf": [{"type": "string", "enum": names}, generator.subschema_for::<Measure>()],
         })

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use domain::dataset::Dataset;
 use domain::date::{DateRange, Grain};
 use domain::entity::{Entity, Level};
 use domain::id::EntityId;
@@ -59,6 +58,7 @@ type Entities = HashMap<EntityId, Arc<Entity>>;
 struct RowKey {
     id: Option<EntityId>,
     attributes: Vec<Option<String>>,
+    breakdowns: Vec<Option<String>>,
     /// Number of the bucket in its range: the same one of two ranges is compared.
     bucket: Option<usize>,
 }
@@ -84,9 +84,10 @@ impl RowSet {
 struct Buckets(Vec<(Option<Date>, bool)>);
 
 impl Buckets {
-    fn new(grain: Grain, range: DateRange, chunks: &[Chunk]) -> Self {
+    fn new(grain: Grain, range: DateRange, chunks: &[Chunk], is_enabled: bool) -> Self {
         let measured: HashSet<Date> = chunks
             .iter()
+            .filter(|_| is_enabled)
             .flat_map(|chunk| {
                 chunk.week.range().days_within(range).filter(|day| chunk.measured_at(*day).is_some())
             })
@@ -113,15 +114,20 @@ impl<'a> Reader<'a> {
         let Self { table, workspace, account, query, .. } = self;
         let range = query.range()?;
         // The manifests before the numbers, which then are at least as fresh as they say.
-        let chunks = table.chunks_of(workspace, &account.id, Dataset::AD_DAY, range).await?;
-        let scope = ReportScope::new(account, range, &chunks)?;
+        let chunks = table.chunks_of(workspace, &account.id, query.dataset()?, range).await?;
+        let is_enabled = self.is_enabled(&chunks).await?;
+        let scope = |range, chunks: &[Chunk]| -> Result<ReportScope, Error> {
+            let scope = ReportScope::new(account, range, chunks)?;
+            Ok(if is_enabled { scope } else { scope.not_enabled() })
+        };
+        let of_range = scope(range, &chunks)?;
         let (known, campaigns) = self.entities().await?;
         let objects =
             Objects { reader: self, known: &known, campaigns: campaigns.as_ref().unwrap_or(&known) };
         let conditions = objects.conditions();
 
         let mut set = RowSet::default();
-        let buckets = Buckets::new(query.grain(), range, &chunks);
+        let buckets = Buckets::new(query.grain(), range, &chunks, is_enabled);
         self.add_sums(&objects, &conditions, (range, &chunks, &buckets), |key, group, numbers, setting| {
             let row = set.row(key, |key| objects.new_row(number, key, Some(group)));
             row.numbers.absorb(numbers);
@@ -130,14 +136,14 @@ impl<'a> Reader<'a> {
         .await?;
         let mut compared = None;
         if let Some(range) = query.compared()? {
-            let chunks = table.chunks_of(workspace, &account.id, Dataset::AD_DAY, range).await?;
-            let buckets = Buckets::new(query.grain(), range, &chunks);
+            let chunks = table.chunks_of(workspace, &account.id, query.dataset()?, range).await?;
+            let buckets = Buckets::new(query.grain(), range, &chunks, is_enabled);
             self.add_sums(&objects, &conditions, (range, &chunks, &buckets), |key, group, numbers, _| {
                 let row = set.row(key, |key| objects.new_row(number, key, Some(group)));
                 row.previous.get_or_insert_default().absorb(numbers);
             })
             .await?;
-            compared = Some((ReportScope::new(account, range, &chunks)?, buckets));
+            compared = Some((scope(range, &chunks)?, buckets));
         }
         objects.fill(&mut set, number, &conditions, &buckets)?;
         objects.count(&mut set, &conditions);
@@ -157,9 +163,21 @@ impl<'a> Reader<'a> {
             rows.push(row);
         }
         let compared = compared.map(|(scope, _)| scope);
-        let scope = AccountScope { name: account.name.clone(), scope, compared };
+        let scope = AccountScope { name: account.name.clone(), scope: of_range, compared };
         let named = self.named().await?;
         Ok(AccountRows { scope, rows, known, named, chunks })
+    }
+
+    /// Returns whether the platform has ever answered a row of what is measured. Without the advertiser's opt-in, no rows
+    /// are unknown, not zero.
+    async fn is_enabled(self, chunks: &[Chunk]) -> Result<bool, Error> {
+        let dataset = self.query.dataset()?;
+        let has_rows = |chunks: &[Chunk]| chunks.iter().any(|chunk| chunk.manifest.rows() > 0);
+        if !dataset.needs_opt_in || has_rows(chunks) {
+            return Ok(true);
+        }
+        let ever = DateRange { since: Date::MIN, until: Date::MAX };
+        Ok(has_rows(&self.table.chunks_of(self.workspace, &self.account.id, dataset, ever).await?))
     }
 
     /// Returns which of the entities of other levels that filters name the account has.
@@ -223,11 +241,11 @@ impl<'a> Reader<'a> {
         let by_campaign = query.level == Level::Account && query.attributes().next().is_some();
         let level = if by_campaign { Level::Campaign } else { query.level };
         let sums = self.sum(
-            Grouping { level, grain: query.grain() },
+            Grouping { level, grain: query.grain(), breakdowns: query.breakdowns() },
             range,
             chunks,
             columns,
-            conditions.selection(),
+            objects.selection(conditions),
         );
         let sums = sums.await?;
         for (number, group) in sums.groups().iter().enumerate() {
@@ -255,7 +273,8 @@ impl<'a> Reader<'a> {
             _ => None,
         });
         let weekdays = weekdays.reduce(|a, b| std::array::from_fn(|day| a[day] && b[day]));
-        let query = FactQuery { range, weekdays, grouping, objects, columns };
+        let dataset = self.query.dataset()?;
+        let query = FactQuery { dataset, range, weekdays, grouping, objects, columns };
         sum_facts(self.table, self.workspace, &self.account.id, chunks, query).await
     }
 
@@ -264,15 +283,24 @@ impl<'a> Reader<'a> {
         let measures = self.query.sparklines.as_deref().unwrap_or_default();
         let range = self.query.range()?;
         let level = self.query.level;
-        let mut objects =
-            Objects { reader: self, known: &of.known, campaigns: &of.known }.conditions().selection();
+        let of_query = Objects { reader: self, known: &of.known, campaigns: &of.known };
+        // Rows of entities have passed the filters; those of the account are about what the filters leave of it.
+        let conditions = if level > Level::Account { Conditions::default() } else { of_query.conditions() };
+        let mut objects = of_query.selection(&conditions);
         if level > Level::Account {
             objects.push(level, rows.iter().filter_map(|row| row.id.as_ref()), true);
         }
         let columns = Columns::Only(measures.iter().flat_map(|measure| measure.columns()).collect());
-        let sums =
-            self.sum(Grouping { level, grain: Grain::Day }, range, &of.chunks, columns, objects).await?;
-        let buckets = Buckets::new(Grain::Day, range, &of.chunks);
+        let sums = self
+            .sum(
+                Grouping { level, grain: Grain::Day, breakdowns: Vec::new() },
+                range,
+                &of.chunks,
+                columns,
+                objects,
+            )
+            .await?;
+        let buckets = Buckets::new(Grain::Day, range, &of.chunks, true);
         for row in rows {
             row.sparklines = vec![Vec::with_capacity(buckets.0.len()); measures.len()];
             for (day, is_measured) in &buckets.0 {
@@ -356,6 +384,17 @@ struct Objects<'a> {
 }
 
 impl Objects<'_> {
+    /// Returns which facts are read.
+    fn selection(&self, conditions: &Conditions) -> Selection {
+        let mut selection = conditions.selection();
+        for filter in &self.reader.query.filters {
+            if let Filter::Breakdown { breakdown, values, is_among } = filter {
+                selection.push_values(*breakdown, values.clone(), *is_among);
+            }
+        }
+        selection
+    }
+
     /// Returns the filters as sets of ids.
     fn conditions(&self) -> Conditions {
         let query = self.reader.query;
@@ -374,7 +413,10 @@ impl Objects<'_> {
                     let matching = of_level.values().filter(|entity| filter.passes(entity) == *wanted);
                     conditions.0.push((level, matching.map(|entity| entity.id.clone()).collect(), *wanted));
                 }
-                Filter::Accounts { .. } | Filter::Weekdays(_) | Filter::Number { .. } => {}
+                Filter::Accounts { .. }
+                | Filter::Weekdays(_)
+                | Filter::Breakdown { .. }
+                | Filter::Number { .. } => {}
             }
         }
         conditions
@@ -391,6 +433,7 @@ impl Objects<'_> {
         RowKey {
             id: group.id.clone().filter(|_| !is_account),
             attributes: self.attributes(group.id.as_ref(), campaign),
+            breakdowns: group.breakdowns.clone(),
             bucket: buckets.number(group.bucket),
         }
     }
@@ -399,7 +442,7 @@ impl Objects<'_> {
     fn key_of(&self, entity: &Entity, bucket: Option<usize>) -> RowKey {
         let id = Some(entity.id.clone()).filter(|_| self.reader.query.level > Level::Account);
         let attributes = self.attributes(Some(&entity.id), id_at(entity, Level::Campaign));
-        RowKey { id, attributes, bucket }
+        RowKey { id, attributes, breakdowns: Vec::new(), bucket }
     }
 
     fn attributes(&self, id: Option<&EntityId>, campaign: Option<&EntityId>) -> Vec<Option<String>> {
@@ -429,6 +472,7 @@ impl Objects<'_> {
             entity,
             bucket: None,
             attributes: key.attributes.clone(),
+            breakdowns: key.breakdowns.clone(),
             numbers: Numbers::default(),
             previous: None,
             attribution_setting: None,
@@ -452,8 +496,10 @@ impl Objects<'_> {
         let is_account = query.level == Level::Account;
         let mut keys: Vec<RowKey> =
             set.rows.iter().map(|(key, _)| RowKey { bucket: None, ..key.clone() }).collect();
-        if is_account && query.attributes().next().is_none() {
-            keys.push(RowKey { id: None, attributes: Vec::new(), bucket: None });
+        if !query.breakdowns().is_empty() {
+            // Which values are missing is not known.
+        } else if is_account && query.attributes().next().is_none() {
+            keys.push(RowKey { id: None, attributes: Vec::new(), breakdowns: Vec::new(), bucket: None });
         } else if conditions.level() <= query.level.max(Level::Campaign) {
             // A condition on what is below an entity says nothing about one without delivery.
             let admitted = self.known.values().filter(|entity| conditions.admit(entity));

@@ -17,6 +17,8 @@ const MAX_GROUPS: usize = 100_000;
 /// Which facts to sum, and how.
 #[derive(Debug, Clone)]
 pub struct FactQuery {
+    /// What is measured.
+    pub dataset: Dataset,
     /// The days.
     pub range: DateRange,
     /// Only these days of the week, from Monday on.
@@ -51,17 +53,18 @@ pub async fn sum_facts(
     chunks: &[Chunk],
     query: FactQuery,
 ) -> Result<Sums, Error> {
-    let FactQuery { range, weekdays, grouping, ref objects, .. } = query;
+    let level = query.level();
+    let FactQuery { dataset, range, weekdays, grouping, objects, columns } = &query;
     let selection = FactSelection {
-        dataset: Dataset::AD_DAY,
-        range,
-        weekdays,
-        level: query.level(),
-        with_detail: query.columns.need_detail(),
+        dataset: *dataset,
+        range: *range,
+        weekdays: *weekdays,
+        level,
+        with_detail: columns.need_detail(),
         objects,
     };
     let mut reader = table.read_facts(workspace, account, chunks, selection);
-    let mut sums = Sums::new(grouping, query.columns.clone());
+    let mut sums = Sums::new(grouping.clone(), columns.clone());
     while let Some(blocks) = reader.next().await? {
         for block in blocks.decode() {
             sums.add(blocks.day, &block?, objects).map_err(StoreError::from)?;

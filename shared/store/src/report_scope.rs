@@ -47,7 +47,7 @@ pub struct IncompleteDays {
 /// Why the numbers of a day are not complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum IncompleteState {
     /// Measured before the day had ended, as today always is.
     Partial,
@@ -55,6 +55,8 @@ pub enum IncompleteState {
     Pending,
     /// Not measured, and no measurement is planned: it failed, was never requested, or the day has not begun.
     Unavailable,
+    /// Measured, but the platform has never answered a row of this kind: the advertiser has not switched it on.
+    NotEnabled,
 }
 
 impl IncompleteState {
@@ -64,11 +66,20 @@ impl IncompleteState {
             Self::Partial => "partial",
             Self::Pending => "pending",
             Self::Unavailable => "unavailable",
+            Self::NotEnabled => "not_enabled",
         }
     }
 }
 
 impl ReportScope {
+    /// Says that none of the days has numbers, because the advertiser has not switched on what is measured.
+    #[must_use]
+    pub fn not_enabled(self) -> Self {
+        let days =
+            IncompleteDays { since: self.since, until: self.until, state: IncompleteState::NotEnabled };
+        Self { incomplete_days: vec![days], ..self }
+    }
+
     /// Returns what the metrics of an account over a range are about, as far as these chunks of the range have them.
     pub fn new(account: &AdAccount, range: DateRange, chunks: &[Chunk]) -> Result<Self, Error> {
         let (mut as_of, mut incomplete_days) = (None, Vec::<IncompleteDays>::new());

@@ -46,7 +46,9 @@ pub(super) fn choose_conversions(
         let has_value = |key: &&str| measures.action_values.get(*key).is_some_and(|value| !value.is_zero());
         let valued = keys.into_iter().find(|key| is_counted(key) && has_value(key));
         let counted = valued.or_else(|| keys.into_iter().find(is_counted));
-        counted.or_else(|| keys.into_iter().find(under_windows))
+        // A value without a count is known all the same: rows that are split by people may have one.
+        let known = counted.or_else(|| keys.into_iter().find(has_value));
+        known.or_else(|| keys.into_iter().find(under_windows))
     };
     let (purchase, lead) = (chosen(PURCHASE_KEYS), chosen(LEAD_KEYS));
     let total = |sums: &ByActionType, key: Option<&str>| sums.get(key?).copied();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use domain::dataset::Breakdown;
 use domain::date::DateRange;
 use domain::entity::Level;
 use domain::gap::Gap;
@@ -20,6 +21,13 @@ use crate::client::UserClient;
 use crate::error::{Details, GraphError, TIMED_OUT_SUBCODE};
 use crate::error_code::ThrottleScope;
 use crate::page::Pages;
+
+/// What no two rows have in common.
+type RowKey = (EntityId, Date, BTreeMap<Breakdown, String>);
+
+fn row_key(row: &InsightsRow) -> RowKey {
+    (row.ad.clone(), row.facts.day, row.breakdowns.clone())
+}
 
 /// Impressions and spend.
 type Total = (Decimal, Decimal);
@@ -56,9 +64,10 @@ pub struct InsightsReader {
     account: AdAccountId,
     range: DateRange,
     shape: QueryShape,
+    breakdowns: &'static [Breakdown],
     sub_queries: VecDeque<SubQuery>,
     current: Option<ActiveQuery>,
-    returned: HashSet<(EntityId, Date)>,
+    returned: HashSet<RowKey>,
     /// The totals per day that campaigns read one by one must still add up to.
     missing: BTreeMap<Date, Total>,
     runs: Vec<ReportRun>,
@@ -73,6 +82,7 @@ impl InsightsReader {
             account,
             range,
             shape,
+            breakdowns: &[],
             sub_queries: split_by_days(&whole, shape.days).into(),
             current: None,
             returned: HashSet::new(),
@@ -80,6 +90,12 @@ impl InsightsReader {
             runs: Vec::new(),
             gaps: Vec::new(),
         }
+    }
+
+    /// Splits the row of each ad and day.
+    #[must_use]
+    pub fn with_breakdowns(self, breakdowns: &'static [Breakdown]) -> Self {
+        Self { breakdowns, ..self }
     }
 
     /// Returns the rows that could not be read so far: each with its ad and day, where these could be.
@@ -96,7 +112,8 @@ impl InsightsReader {
     #[must_use]
     pub fn resume(mut self, mut runs: Vec<ReportRun>) -> Self {
         let now = self.caller.graph().now();
-        runs.retain(|run| run.is_within(self.range) && run.is_fresh(now));
+        let is_of_this = |run: &ReportRun| run.is_within(self.range) && run.breakdowns == self.breakdowns;
+        runs.retain(|run| is_of_this(run) && run.is_fresh(now));
         self.runs = runs;
         self
     }
@@ -198,7 +215,7 @@ impl InsightsReader {
 
     fn pages(&self, sub_query: &SubQuery, fields: &str) -> Pages<GraphRow> {
         let path = format!("{}/insights", self.account);
-        Pages::new(self.caller.clone(), path, query(sub_query, fields), PAGE_ROWS)
+        Pages::new(self.caller.clone(), path, query(sub_query, fields, self.breakdowns), PAGE_ROWS)
             .rejecting_odd_rows()
             .with_page_size(self.shape.rows)
     }
@@ -209,7 +226,7 @@ impl InsightsReader {
         let mut pages = self.pages(sub_query, &fields);
         if sub_query.as_report {
             let path = format!("{}/insights", self.account);
-            let query = query(sub_query, &fields);
+            let query = query(sub_query, &fields, self.breakdowns);
             let run = loop {
                 let known = self.runs.iter().position(|run| run.range == sub_query.range);
                 let run = match known {
@@ -218,7 +235,12 @@ impl InsightsReader {
                         starts += 1;
                         let id = report::start(&self.caller, &path, &query).await?;
                         let started_at = self.caller.graph().now();
-                        self.runs.push(ReportRun { range: sub_query.range, id: id.clone(), started_at });
+                        self.runs.push(ReportRun {
+                            range: sub_query.range,
+                            id: id.clone(),
+                            breakdowns: self.breakdowns.to_vec(),
+                            started_at,
+                        });
                         id
                     }
                 };
@@ -266,7 +288,7 @@ impl InsightsReader {
                 *spend -= measures.spend;
             }
         }
-        rows.into_iter().filter(|row| self.returned.insert((row.ad.clone(), row.facts.day))).collect()
+        rows.into_iter().filter(|row| self.returned.insert(row_key(row))).collect()
     }
 
     /// Returns one more sub-query for the days on which the campaigns do not add up to the account: a campaign that is
@@ -388,7 +410,7 @@ impl InsightsReader {
 
     /// Reads counts, then actions, and merges them row by row.
     async fn read_in_halves(&mut self, sub_query: &SubQuery) -> Result<Vec<InsightsRow>, GraphError> {
-        let mut rows: BTreeMap<(EntityId, Date), InsightsRow> = BTreeMap::new();
+        let mut rows: BTreeMap<RowKey, InsightsRow> = BTreeMap::new();
         let (counts, odd_counts) =
             self.pages(sub_query, &self.fields(&[COUNT_FIELDS])).all_with_gaps().await?;
         let (actions, odd_actions) =
@@ -397,18 +419,18 @@ impl InsightsReader {
             odd_counts.iter().chain(&odd_actions).map(|gap| (gap.id.clone(), gap.day.clone())).collect();
         self.gaps.extend(odd_counts.into_iter().chain(odd_actions));
         for GraphRow(row) in counts {
-            rows.insert((row.ad.clone(), row.facts.day), row);
+            rows.insert(row_key(&row), row);
         }
         for GraphRow(row) in actions {
             // An action without an impression on that day has a row of its own.
-            let known = rows.entry((row.ad.clone(), row.facts.day)).or_insert_with(|| InsightsRow {
+            let known = rows.entry(row_key(&row)).or_insert_with(|| InsightsRow {
                 facts: DayFacts { measures: Measures::default(), ..row.facts.clone() },
                 ..row.clone()
             });
             known.facts.measures += &row.facts.measures;
         }
         // Half of a row is a wrong row.
-        rows.retain(|(ad, day), _| !odd.contains(&(Some(ad.to_string()), Some(day.to_string()))));
+        rows.retain(|(ad, day, _), _| !odd.contains(&(Some(ad.to_string()), Some(day.to_string()))));
         Ok(self.deduplicate(sub_query, rows.into_values().collect()))
     }
 }

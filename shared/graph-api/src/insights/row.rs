@@ -1,8 +1,10 @@
 //! Decodes rows of insights without copying the parts of the response that are not stored.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
+use domain::dataset::Breakdown;
 use domain::id::EntityId;
 use domain::metrics::{ByActionType, DayFacts, InsightsRow, Measures};
 use jiff::civil::Date;
@@ -49,6 +51,45 @@ struct Row<'a> {
     #[serde(default, borrow)]
     video_thruplay_watched_actions: Vec<ActionValue<'a>>,
     attribution_setting: Option<String>,
+    #[serde(default)]
+    publisher_platform: Option<String>,
+    #[serde(default)]
+    platform_position: Option<String>,
+    #[serde(default)]
+    age: Option<String>,
+    #[serde(default)]
+    gender: Option<String>,
+    #[serde(default)]
+    country: Option<String>,
+    #[serde(default)]
+    comscore_market: Option<String>,
+    #[serde(default)]
+    device_platform: Option<String>,
+    #[serde(default)]
+    impression_device: Option<String>,
+    #[serde(default)]
+    hourly_stats_aggregated_by_advertiser_time_zone: Option<String>,
+}
+
+impl Row<'_> {
+    /// Takes what splits the row.
+    fn take_breakdowns(&mut self) -> BTreeMap<Breakdown, String> {
+        // Meta writes hours as `05:00:00 - 05:59:59`.
+        let hour = self.hourly_stats_aggregated_by_advertiser_time_zone.take();
+        let hour = hour.map(|hour| hour.chars().take_while(char::is_ascii_digit).collect());
+        let all = [
+            (Breakdown::PublisherPlatform, self.publisher_platform.take()),
+            (Breakdown::PlatformPosition, self.platform_position.take()),
+            (Breakdown::Age, self.age.take()),
+            (Breakdown::Gender, self.gender.take()),
+            (Breakdown::Country, self.country.take()),
+            (Breakdown::ComscoreMarket, self.comscore_market.take()),
+            (Breakdown::DevicePlatform, self.device_platform.take()),
+            (Breakdown::ImpressionDevice, self.impression_device.take()),
+            (Breakdown::HourOfDay, hour),
+        ];
+        all.into_iter().filter_map(|(breakdown, value)| Some((breakdown, value?))).collect()
+    }
 }
 
 /// An entry of a list of actions: its total under the ad set's own attribution setting and, if requested, under each
@@ -170,7 +211,8 @@ impl Number {
 impl TryFrom<Row<'_>> for InsightsRow {
     type Error = String;
 
-    fn try_from(row: Row<'_>) -> Result<Self, String> {
+    fn try_from(mut row: Row<'_>) -> Result<Self, String> {
+        let breakdowns = row.take_breakdowns();
         if row.date_start != row.date_stop {
             return Err(format!("a row spans {} to {}, not one day", row.date_start, row.date_stop));
         }
@@ -190,6 +232,7 @@ impl TryFrom<Row<'_>> for InsightsRow {
             ad: row.ad_id,
             adset: row.adset_id,
             campaign: row.campaign_id,
+            breakdowns,
             facts: DayFacts {
                 day: row.date_start,
                 measures,

@@ -1,5 +1,6 @@
 //! Sub-queries: the parts into which an insights query is split.
 
+use domain::dataset::Breakdown;
 use domain::date::DateRange;
 use domain::entity::Level;
 use domain::id::EntityId;
@@ -13,7 +14,7 @@ use crate::entities::listable_statuses;
 /// followed a like, a share or an engaged view, which have not counted as clicks since March 2026.
 const ATTRIBUTION_WINDOWS: &str = r#"["1d_click","7d_click","28d_click","1d_view","1d_ev"]"#;
 
-/// The fields of counts. Breakdowns and `action_breakdowns` are not used: they multiply rows and change totals.
+/// The fields of counts. `action_breakdowns` are not used: they multiply rows and change totals.
 pub(super) const COUNT_FIELDS: &str = "campaign_id,adset_id,ad_id,impressions,clicks,inline_link_clicks,spend,reach,frequency,\
                       attribution_setting";
 pub(super) const ACTION_FIELDS: &str =
@@ -49,8 +50,20 @@ pub(super) fn time_range(range: DateRange) -> String {
     json!({"since": range.since, "until": range.until}).to_string()
 }
 
+/// Returns Meta's name of a breakdown.
+fn breakdown_name(breakdown: Breakdown) -> &'static str {
+    match breakdown {
+        Breakdown::HourOfDay => "hourly_stats_aggregated_by_advertiser_time_zone",
+        other => other.as_str(),
+    }
+}
+
 /// Returns the parameters of a sub-query.
-pub(super) fn query(sub_query: &SubQuery, fields: &str) -> Vec<(&'static str, String)> {
+pub(super) fn query(
+    sub_query: &SubQuery,
+    fields: &str,
+    breakdowns: &[Breakdown],
+) -> Vec<(&'static str, String)> {
     let mut query = vec![
         ("level", "ad".to_owned()),
         ("time_increment", "1".to_owned()),
@@ -58,6 +71,10 @@ pub(super) fn query(sub_query: &SubQuery, fields: &str) -> Vec<(&'static str, St
         ("action_attribution_windows", ATTRIBUTION_WINDOWS.to_owned()),
         ("fields", fields.to_owned()),
     ];
+    if !breakdowns.is_empty() {
+        let names: Vec<_> = breakdowns.iter().map(|breakdown| breakdown_name(*breakdown)).collect();
+        query.push(("breakdowns", names.join(",")));
+    }
     if let Some(campaign) = &sub_query.campaign {
         let mut statuses = listable_statuses(Level::Ad).to_vec();
         statuses.push("DELETED");

@@ -145,6 +145,7 @@ async fn a_sync_that_continues_after_the_deletion_of_its_user_leaves_no_data() {
 #[tokio::test]
 async fn a_chunk_that_is_measured_after_the_deletion_of_its_user_leaves_no_data() {
     let job = |account: &str| Job::SyncChunk {
+        dataset: Dataset::AD_DAY,
         workspace: tenant(WORKSPACE).unwrap(),
         ad_account: account.parse().unwrap(),
         week: IsoWeek::of(TODAY),

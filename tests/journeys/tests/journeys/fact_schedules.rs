@@ -170,6 +170,7 @@ fn rows(number: i64) -> Rows {
         let facts =
             DayFacts { day: TODAY, measures, reach: None, frequency: None, attribution_setting: None };
         rows.push(&InsightsRow {
+            breakdowns: Default::default(),
             ad: id(10 + ad),
             adset: id(100 + ad / 3),
             campaign: id(200 + ad / 6),
@@ -335,6 +336,7 @@ impl Schedule {
                     let grouping = facts::Grouping {
                         level: domain::entity::Level::Campaign,
                         grain: domain::date::Grain::All,
+                        breakdowns: Vec::new(),
                     };
                     let mut sums = facts::Sums::new(grouping, facts::Columns::All);
                     sums.add(blocks.day, &block, &facts::Selection::default()).unwrap();

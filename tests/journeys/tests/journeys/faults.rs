@@ -200,7 +200,7 @@ impl Fixture {
         }
         for week in &self.weeks {
             let (workspace, ad_account) = (workspace.clone(), ad_account.clone());
-            let chunk = Job::SyncChunk { workspace, ad_account, week: *week };
+            let chunk = Job::SyncChunk { workspace, ad_account, dataset: Dataset::AD_DAY, week: *week };
             if let Err(failure) = self.deliver(chunk).await {
                 return stopped_by(&failure);
             }
@@ -299,8 +299,10 @@ impl Fixture {
             let chunks = table.chunks_of(workspace, &self.account, dataset, range).await.unwrap();
             let mut reader = table.read_facts(workspace, &self.account, &chunks, selection);
             while let Some(blocks) = reader.next().await.unwrap() {
-                let mut sums =
-                    Sums::new(Grouping { level: Level::Campaign, grain: Grain::Day }, Columns::All);
+                let mut sums = Sums::new(
+                    Grouping { level: Level::Campaign, grain: Grain::Day, breakdowns: Vec::new() },
+                    Columns::All,
+                );
                 for block in blocks.decode().map(Result::unwrap) {
                     if with_detail {
                         all += &format!("{:?}\n", block.to_rows(blocks.day).unwrap());
@@ -422,7 +424,7 @@ async fn workers_share_the_small_quotas_of_a_new_app_and_never_overrun_them() {
     for workspace in &workspaces {
         for week in &fixture.weeks {
             let (workspace, ad_account) = (workspace.clone(), fixture.account.clone());
-            let chunk = Job::SyncChunk { workspace, ad_account, week: *week };
+            let chunk = Job::SyncChunk { workspace, ad_account, dataset: Dataset::AD_DAY, week: *week };
             jobs.extend([chunk.clone(), chunk]);
         }
     }

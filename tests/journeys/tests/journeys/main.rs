@@ -11,6 +11,7 @@ mod account_selection;
 mod api_middleware;
 mod audit;
 mod backfill;
+mod breakdowns;
 mod concurrent_deletion;
 mod connect;
 mod consent;

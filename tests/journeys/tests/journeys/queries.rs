@@ -17,7 +17,7 @@ const DOCUMENTS: u64 = 150;
 /// Days that the rows here have.
 const DAYS: i32 = 60;
 
-async fn ask(scenario: &Scenario, document: &Value) -> Response {
+pub(super) async fn ask(scenario: &Scenario, document: &Value) -> Response {
     let token = scenario.system.token("demo", Role::Viewer).unwrap();
     let path = "/v1/workspaces/demo/query";
     scenario.send(Method::POST, path, Some(&token), &[], Some(document.to_string())).await.unwrap()

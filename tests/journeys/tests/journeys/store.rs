@@ -44,6 +44,7 @@ fn rows(ads: Range<u64>, impressions: u64) -> Rows {
         let facts =
             DayFacts { day: TODAY, measures, reach: None, frequency: None, attribution_setting: None };
         rows.push(&InsightsRow {
+            breakdowns: BTreeMap::new(),
             ad: id(ad),
             adset: id(50_000 + ad / 3),
             campaign: id(60_000 + ad / 12),
@@ -76,9 +77,10 @@ async fn stored(scenario: &Scenario, objects: &Selection) -> (Vec<InsightsRow>, 
         }
     }
     let query = FactQuery {
+        dataset,
         range,
         weekdays: None,
-        grouping: Grouping { level: Level::Account, grain: Grain::All },
+        grouping: Grouping { level: Level::Account, grain: Grain::All, breakdowns: Vec::new() },
         objects: Selection::default(),
         columns: Columns::Only(["impressions".to_owned()].into()),
     };
@@ -185,7 +187,7 @@ async fn what_a_run_left_of_a_deleted_account_is_deleted_by_its_message() {
 
     // A later job finds no account.
     scenario.system.clock.advance(SignedDuration::from_secs(9));
-    let job = Job::SyncChunk { workspace, ad_account: account, week };
+    let job = Job::SyncChunk { workspace, ad_account: account, dataset: chunk.0, week };
     scenario.system.host.queues.send(&[job]).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
     assert_eq!(facts().await, 0);
