@@ -150,7 +150,7 @@ async fn refetch_unlisted(
             let stored = match read {
                 EntityRead::Found(entity) => StoredEntity { entity: *entity, fetch_number, hidden: false },
                 EntityRead::NotFound => match last_known {
-                    Some(entity) => StoredEntity { entity, fetch_number, hidden: true },
+                    Some(entity) => StoredEntity { entity: as_deleted(entity), fetch_number, hidden: true },
                     None => continue,
                 },
                 // An entity that cannot be read must not stop the account's sync.
@@ -163,6 +163,13 @@ async fn refetch_unlisted(
         }
     }
     changed.write().await
+}
+
+/// Returns an entity that the platform shows no more. One that no sync has ever listed is known from its numbers alone:
+/// it was deleted before the first sync.
+fn as_deleted(entity: Entity) -> Entity {
+    let effective_status = entity.effective_status.clone().or(Some(EffectiveStatus::Deleted));
+    Entity { effective_status, ..entity }
 }
 
 fn is_deleted(entity: &Entity) -> bool {

@@ -6,6 +6,7 @@
 //! invocation is measured by several.
 
 mod measure;
+mod unlisted;
 mod unread;
 
 use std::time::Duration;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use connector::AccountClient;
 use domain::Error;
+use domain::dataset::Dataset;
 use domain::date::DateRange;
 use domain::gap::Gap;
 use facts::{BlockLevel, Rows};
@@ -15,6 +16,7 @@ use store::StoreError;
 use store::chunk::{Chunk, DayGaps, Lease, RunTotals};
 use store::fact::{MeasuredDay, PublishedDay};
 
+use crate::unlisted::UnlistedEntities;
 use crate::{LEASE_TTL, SyncMetricsChunk, lease_end, unread};
 
 /// Rows that are collected at a time, about a kilobyte each. A day of more rows is collected alone.
@@ -42,6 +44,11 @@ impl SyncMetricsChunk {
     pub(crate) async fn run(&self, client: &AccountClient, lease: &mut Lease) -> Result<RunResult, Error> {
         let today = client.account.today(self.host.clock.now())?;
         let mut totals = RunTotals::default();
+        // The rows of the other datasets are parts of its rows.
+        let mut unlisted = match lease.chunk.dataset == Dataset::AD_DAY {
+            true => Some(UnlistedEntities::load(&self.connector.table, client).await?),
+            false => None,
+        };
         let mut days_at_a_time = days_at_a_time(&lease.chunk);
         let mut longest_batch = None;
         while let Some(range) = next_due(&lease.chunk, today, days_at_a_time) {
@@ -51,7 +58,7 @@ impl SyncMetricsChunk {
             {
                 return Ok(RunResult::Unfinished);
             }
-            match self.measure(client, lease, range, &mut totals).await? {
+            match self.measure(client, lease, range, (&mut totals, unlisted.as_mut())).await? {
                 BatchResult::Published => {}
                 BatchResult::TooManyRows => {
                     days_at_a_time = 1;
@@ -71,7 +78,7 @@ impl SyncMetricsChunk {
         client: &AccountClient,
         lease: &mut Lease,
         range: DateRange,
-        totals: &mut RunTotals,
+        (totals, mut unlisted): (&mut RunTotals, Option<&mut UnlistedEntities<'_>>),
     ) -> Result<BatchResult, Error> {
         let table = &self.connector.table;
         let mut report = client.report_rows(lease.chunk.dataset, range).await?;
@@ -84,6 +91,9 @@ impl SyncMetricsChunk {
             for row in &page {
                 if let Some(day) = days.get_mut(&row.facts.day) {
                     day.push(row);
+                }
+                if let Some(unlisted) = &mut unlisted {
+                    unlisted.note(row);
                 }
             }
             totals.pages += 1;
@@ -98,6 +108,10 @@ impl SyncMetricsChunk {
                     Err(error) => return Err(error.into()),
                 }
             }
+        }
+        // Before the numbers, which would otherwise be in no list.
+        if let Some(unlisted) = &mut unlisted {
+            unlisted.store().await?;
         }
         let (unread, missing) = (client.unread_rows(&report), client.missing_fields(&report));
         if !unread.is_empty() {

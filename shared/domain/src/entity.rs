@@ -175,6 +175,27 @@ pub struct Entity {
     pub review_feedback: Vec<ReviewFeedback>,
 }
 
+impl Entity {
+    /// Creates an entity of which nothing else is known.
+    pub fn new(level: Level, id: EntityId) -> Self {
+        Self {
+            level,
+            id,
+            campaign_id: None,
+            adset_id: None,
+            name: None,
+            status: None,
+            effective_status: None,
+            objective: None,
+            daily_budget: None,
+            lifetime_budget: None,
+            created_time: None,
+            issues: Vec::new(),
+            review_feedback: Vec::new(),
+        }
+    }
+}
+
 /// Something that keeps an entity from delivering, in the platform's words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]

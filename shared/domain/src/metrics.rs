@@ -184,10 +184,23 @@ pub struct InsightsRow {
     pub adset: EntityId,
     /// The id of its campaign.
     pub campaign: EntityId,
+    /// Their names, where the platform sends them along.
+    pub names: Names,
     /// What splits the ad's row of the day; nothing in most datasets.
     pub breakdowns: BTreeMap<Breakdown, String>,
     /// The metrics.
     pub facts: DayFacts,
+}
+
+/// The names of what a row is about, when it was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The campaign's.
+    pub campaign: Option<String>,
+    /// The ad set's.
+    pub adset: Option<String>,
+    /// The ad's.
+    pub ad: Option<String>,
 }
 
 /// One entity's metrics for one day.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::dataset::Breakdown;
-use domain::metrics::{DayFacts, InsightsRow, Measures, Metric};
+use domain::metrics::{DayFacts, InsightsRow, Measures, Metric, Names};
 use jiff::civil::Date;
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -233,6 +233,7 @@ impl Block {
                 ad: id(Level::Ad)?,
                 adset: id(Level::AdSet)?,
                 campaign: id(Level::Campaign)?,
+                names: Names::default(),
                 breakdowns: BTreeMap::new(),
                 facts: DayFacts {
                     day,
@@ -297,6 +298,7 @@ pub(crate) mod tests {
             ad: id(ad),
             adset: id(1_000 + ad / 3),
             campaign: id(2_000 + ad / 6),
+            names: Names::default(),
             breakdowns: BTreeMap::new(),
             facts,
         }
@@ -363,6 +365,7 @@ pub(crate) mod tests {
                 ad: id(ad),
                 adset: id(1_000 + ad / 3),
                 campaign: id(2_001 + ad / 9),
+                names: Names::default(),
                 breakdowns: breakdowns(part),
                 facts,
             };

@@ -127,7 +127,14 @@ fn row(ad: u64, day: Date) -> anyhow::Result<InsightsRow> {
     let attribution_setting = Some("7d_click_1d_view".to_owned());
     let facts = DayFacts { day, measures, reach, frequency: None, attribution_setting };
     let (adset, campaign) = (id(1_000_000 + ad / 3)?, id(2_000_000 + ad / 12)?);
-    Ok(InsightsRow { ad: id(ad)?, adset, campaign, breakdowns: BTreeMap::new(), facts })
+    Ok(InsightsRow {
+        ad: id(ad)?,
+        adset,
+        campaign,
+        names: Default::default(),
+        breakdowns: BTreeMap::new(),
+        facts,
+    })
 }
 
 impl<'a> Bench<'a> {

@@ -15,7 +15,9 @@ use serde::Deserialize;
 
 use super::optional_field::OptionalField;
 use super::row::{GraphRow, Number};
-use super::sub_query::{ACTION_FIELDS, COUNT_FIELDS, SubQuery, query, split_by_days, time_range};
+use super::sub_query::{
+    ACTION_FIELDS, COUNT_FIELDS, NAME_FIELDS, SubQuery, query, split_by_days, time_range,
+};
 use super::{PAGE_ROWS, QueryShape, ReportRun, report};
 use crate::client::UserClient;
 use crate::error::{Details, GraphError, TIMED_OUT_SUBCODE};
@@ -199,7 +201,10 @@ impl InsightsReader {
     /// Returns these fields without those that Meta no longer has.
     fn fields(&self, lists: &[&str]) -> String {
         let gone = &self.shape.without;
-        let names = lists.iter().flat_map(|list| list.split(','));
+        // Parts of rows are of ads whose names come with their whole rows.
+        let of_names =
+            Some(NAME_FIELDS).filter(|_| self.breakdowns.is_empty() && lists.contains(&COUNT_FIELDS));
+        let names = lists.iter().copied().chain(of_names).flat_map(|list| list.split(','));
         names.filter(|name| !gone.iter().any(|gone| gone.name() == *name)).collect::<Vec<_>>().join(",")
     }
 

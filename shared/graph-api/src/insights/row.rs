@@ -6,7 +6,7 @@ use std::fmt;
 
 use domain::dataset::Breakdown;
 use domain::id::EntityId;
-use domain::metrics::{ByActionType, DayFacts, InsightsRow, Measures};
+use domain::metrics::{ByActionType, DayFacts, InsightsRow, Measures, Names};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
@@ -30,6 +30,12 @@ struct Row<'a> {
     ad_id: EntityId,
     adset_id: EntityId,
     campaign_id: EntityId,
+    #[serde(default)]
+    ad_name: Option<String>,
+    #[serde(default)]
+    adset_name: Option<String>,
+    #[serde(default)]
+    campaign_name: Option<String>,
     date_start: Date,
     date_stop: Date,
     #[serde(default)]
@@ -232,6 +238,7 @@ impl TryFrom<Row<'_>> for InsightsRow {
             ad: row.ad_id,
             adset: row.adset_id,
             campaign: row.campaign_id,
+            names: Names { campaign: row.campaign_name, adset: row.adset_name, ad: row.ad_name },
             breakdowns,
             facts: DayFacts {
                 day: row.date_start,

@@ -17,6 +17,8 @@ const ATTRIBUTION_WINDOWS: &str = r#"["1d_click","7d_click","28d_click","1d_view
 /// The fields of counts. `action_breakdowns` are not used: they multiply rows and change totals.
 pub(super) const COUNT_FIELDS: &str = "campaign_id,adset_id,ad_id,impressions,clicks,inline_link_clicks,spend,reach,frequency,\
                       attribution_setting";
+/// The fields of names: objects that were deleted before the first sync are known only from their numbers.
+pub(super) const NAME_FIELDS: &str = "campaign_name,adset_name,ad_name";
 pub(super) const ACTION_FIELDS: &str =
     "campaign_id,adset_id,ad_id,actions,action_values,video_thruplay_watched_actions";
 

@@ -342,3 +342,57 @@ async fn a_recorded_account_is_synced_to_the_cent() {
     }
     scenario.finish().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_was_deleted_before_the_first_sync_is_listed_by_the_names_of_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, value: Value| {
+        std::fs::write(folder.path().join(format!("{name}.json")), value.to_string()).unwrap();
+    };
+    let id = "act_900000000000001";
+    write(
+        "account",
+        json!({"id": id, "account_id": id[4..], "name": "Test account", "currency": "EUR", "account_status": 1,
+               "timezone_name": "Europe/Prague"}),
+    );
+    let is_active = |mut object: Value| {
+        object["status"] = json!("ACTIVE");
+        object["effective_status"] = json!("ACTIVE");
+        json!({"data": [object]})
+    };
+    write("campaigns", is_active(json!({"id": "11", "name": "Camp A", "objective": "OUTCOME_SALES"})));
+    write("adsets", is_active(json!({"id": "21", "campaign_id": "11", "name": "Set A"})));
+    write("ads", is_active(json!({"id": "31", "adset_id": "21", "campaign_id": "11", "name": "Ad A"})));
+    let row = |[campaign, adset, ad]: [&str; 3], name: &str, spend: &str| {
+        json!({"campaign_id": campaign, "adset_id": adset, "ad_id": ad, "campaign_name": name, "adset_name": "Set",
+               "ad_name": "Ad", "date_start": "2026-11-27", "date_stop": "2026-11-27", "impressions": "100",
+               "clicks": "5", "spend": spend})
+    };
+    let rows = [row(["11", "21", "31"], "Camp A", "10.00"), row(["97", "98", "99"], "Old campaign", "90.00")];
+    write("insights_ad_day", json!({"data": rows}));
+    let args = AccountArgs { account: Some(folder.path().to_owned()), ..AccountArgs::default() };
+    let account = Account::Simulated(args);
+    let scenario = Scenario::with_options(local::Options { account, ..options(Data::Memory) }).await.unwrap();
+    scenario.connect_and_sync().await.unwrap();
+
+    let list = async |path: &str| {
+        let path = format!("{path}?since=2026-11-27&until=2026-11-27&sort=spend");
+        scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json()
+    };
+    for (path, id) in [("campaigns", "97"), ("adsets", "98"), ("ads", "99")] {
+        let all = list(path).await;
+        let old = &all["data"][0];
+        assert_eq!(
+            (old["id"].as_str(), all["totals"]["measures"]["spend"].as_str()),
+            (Some(id), Some("100")),
+            "{all}"
+        );
+        assert!(old["name"].is_string(), "{old}");
+    }
+    assert_eq!(list("campaigns").await["data"][0]["name"], "Old campaign");
+    // The next sync asks Meta, which shows it no more.
+    scenario.sync().await.unwrap();
+    let old = &list("campaigns").await["data"][0];
+    assert_eq!((&old["name"], &old["effective_status"]), (&json!("Old campaign"), &json!("DELETED")));
+    scenario.finish().await.unwrap();
+}

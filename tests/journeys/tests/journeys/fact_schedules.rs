@@ -170,6 +170,7 @@ fn rows(number: i64) -> Rows {
         let facts =
             DayFacts { day: TODAY, measures, reach: None, frequency: None, attribution_setting: None };
         rows.push(&InsightsRow {
+            names: Default::default(),
             breakdowns: Default::default(),
             ad: id(10 + ad),
             adset: id(100 + ad / 3),

@@ -44,6 +44,7 @@ fn rows(ads: Range<u64>, impressions: u64) -> Rows {
         let facts =
             DayFacts { day: TODAY, measures, reach: None, frequency: None, attribution_setting: None };
         rows.push(&InsightsRow {
+            names: Default::default(),
             breakdowns: BTreeMap::new(),
             ad: id(ad),
             adset: id(50_000 + ad / 3),
@@ -228,21 +229,8 @@ async fn a_day_of_more_rows_than_a_segment_holds_is_stored_in_shards_that_are_re
 }
 
 fn campaign(id: u64, name: &str, fetch_number: u64) -> StoredEntity {
-    let entity = Entity {
-        level: Level::Campaign,
-        id: id.to_string().parse().unwrap(),
-        campaign_id: None,
-        adset_id: None,
-        name: Some(name.to_owned()),
-        status: None,
-        effective_status: None,
-        objective: None,
-        daily_budget: None,
-        lifetime_budget: None,
-        created_time: None,
-        issues: Vec::new(),
-        review_feedback: Vec::new(),
-    };
+    let id = id.to_string().parse().unwrap();
+    let entity = Entity { name: Some(name.to_owned()), ..Entity::new(Level::Campaign, id) };
     StoredEntity { entity, fetch_number, hidden: false }
 }
 
