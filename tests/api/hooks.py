@@ -83,7 +83,11 @@ def before_load_schema(context, raw_schema):
                 day = {"type": "string"}
                 until = {"properties": {"until": day}, "required": ["until"]}
                 since = {"properties": {"since": day}, "required": ["since"]}
-                range_of["anyOf"] = [since, {"not": until}]
+                datasets = {"properties": {"datasets": {"type": "array"}}, "required": ["datasets"]}
+                range_of["anyOf"] = [since, {"not": {"anyOf": [until, datasets]}}]
+            if operation["operationId"] == "request_reach":
+                periods = raw_schema["components"]["schemas"]["ReachRequest"]["properties"]
+                periods["since"], periods["until"] = {"enum": SINCE}, {"enum": [*UNTIL, None]}
             for answer in operation["responses"].values():
                 # A new workspace has no ad account.
                 answer.get("links", {}).pop("run_query", None)

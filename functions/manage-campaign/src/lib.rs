@@ -7,6 +7,7 @@
 mod change;
 mod launch;
 mod list;
+mod list_query;
 mod schedule;
 
 use std::sync::LazyLock;

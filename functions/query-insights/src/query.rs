@@ -9,7 +9,7 @@ use domain::money::Currency;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};
 use jiff::civil::Date;
-use query::{Answer, Changes, Convert, Dimension, Measure, Query, Row, TotalsView, Values};
+use query::{Answer, Changes, Convert, Dimension, Measure, Query, ReachScope, Row, TotalsView, Values};
 use runtime::endpoint::{self, Endpoint};
 use runtime::page::{Cursor, document_cursor};
 use runtime::request::{Json, NoPath, NoQuery, RequestContext};
@@ -65,6 +65,9 @@ struct AccountView {
     scope: ReportScope,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// How fresh its reach is, where that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reach: Option<ReachScope>,
     /// Days of the period that is compared with whose numbers are missing or may still grow.
     #[serde(skip_serializing_if = "Option::is_none")]
     compared_incomplete_days: Option<Vec<IncompleteDays>>,
@@ -156,6 +159,7 @@ fn view(answer: Answer, query: &Query, identity: &str) -> QueryAnswer {
     let account = |account: query::AccountScope| AccountView {
         scope: account.scope,
         name: account.name,
+        reach: account.reach,
         compared_incomplete_days: account.compared.map(|compared| compared.incomplete_days),
     };
     QueryAnswer {

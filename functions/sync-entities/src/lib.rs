@@ -7,6 +7,7 @@
 
 mod entities;
 mod plan;
+mod reach;
 mod status;
 mod watch;
 
@@ -38,7 +39,7 @@ type ChunkId = (IsoWeek, &'static str);
 
 /// All endpoints of this function.
 pub static ENDPOINTS: LazyLock<Vec<Endpoint<SyncEntities>>> =
-    LazyLock::new(|| vec![status::request_sync(), status::get_sync()]);
+    LazyLock::new(|| vec![status::request_sync(), status::get_sync(), reach::request_reach()]);
 
 /// The `sync-entities` function.
 #[derive(Debug, Clone)]

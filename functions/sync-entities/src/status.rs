@@ -3,6 +3,7 @@
 use domain::dataset::Dataset;
 use domain::date::{DateRange, Day, IsoWeek};
 use domain::gap::Gaps;
+use domain::id::AdAccountId;
 use domain::job::{Job, SyncCause};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
@@ -135,11 +136,7 @@ impl SyncEntities {
     ) -> Result<Json<SyncAccepted>, Error> {
         let RequestContext { caller: session, path: AdAccountPath { ad_account }, body, .. } = context;
         let workspace = &session.workspace;
-        let account = self.connector.table.require_account(workspace, &ad_account).await?;
-        if !account.selected {
-            let why = format!("{ad_account} is not selected; PUT ad-accounts/{ad_account}/selection first");
-            return Err(Error::NotSelected(why));
-        }
+        let account = self.selected_account(workspace, &ad_account).await?;
         let body = body.map(|Json(body)| body);
         let SyncRequest { since, until, datasets } =
             body.unwrap_or(SyncRequest { since: None, until: None, datasets: None });
@@ -185,6 +182,20 @@ impl SyncEntities {
         };
         let weeks = event.complete(sent, None, self.host.clock.now()).await?;
         Ok(Json(SyncAccepted { accepted: true, weeks }))
+    }
+
+    /// Returns an ad account that is synced.
+    pub(crate) async fn selected_account(
+        &self,
+        workspace: &Tenant,
+        ad_account: &AdAccountId,
+    ) -> Result<AdAccount, Error> {
+        let account = self.connector.table.require_account(workspace, ad_account).await?;
+        if account.selected {
+            return Ok(account);
+        }
+        let why = format!("{ad_account} is not selected; PUT ad-accounts/{ad_account}/selection first");
+        Err(Error::NotSelected(why))
     }
 
     /// Requests and queues days. What is requested and not queued, because this ends in between, the next sync queues.

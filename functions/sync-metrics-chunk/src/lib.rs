@@ -1,4 +1,4 @@
-//! Measures a dataset of one ad account for one ISO week; the only writer of facts.
+//! Measures a dataset of one ad account for one ISO week, and reach; the only writer of facts.
 //!
 //! It leases the week's chunk, reads the days that are due from insights page by page (level ad, one row per day),
 //! publishes each day as blocks, and completes the chunk. Every write is conditional on the lease, so that running
@@ -6,6 +6,7 @@
 //! invocation is measured by several.
 
 mod measure;
+mod reach;
 mod unlisted;
 mod unread;
 
@@ -53,6 +54,9 @@ impl SyncMetricsChunk {
         match job {
             Job::SyncChunk { workspace, ad_account, dataset, week } => {
                 self.sync(&workspace, &ad_account, (dataset, week)).await
+            }
+            Job::MeasureReach { workspace, ad_account, level, periods } => {
+                self.measure_reach(&workspace, &ad_account, level, &periods).await
             }
             other => Err(other.wrong_queue()),
         }

@@ -7,7 +7,7 @@ use domain::entity::{Changes, Entity, Level};
 use domain::gap::Gap;
 use domain::id::EntityId;
 use domain::launch::{Launch, Step};
-use domain::metrics::InsightsRow;
+use domain::metrics::{InsightsRow, PeriodReach};
 use domain::tenant::Tenant;
 use jiff::Timestamp;
 use store::Table;
@@ -147,6 +147,13 @@ impl AccountClient {
     pub async fn next_rows(&self, rows: &mut ReportRows) -> Result<Option<Vec<InsightsRow>>, Error> {
         match (&self.platform, &mut rows.0) {
             (PlatformClient::Meta(meta), PlatformRows::Meta(rows)) => meta.next_rows(rows).await,
+        }
+    }
+
+    /// Counts the people whom each object of a level has reached in each of these periods.
+    pub async fn reach(&self, level: Level, periods: &[DateRange]) -> Result<Vec<PeriodReach>, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.reach(level, periods).await,
         }
     }
 

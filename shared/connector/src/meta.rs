@@ -11,7 +11,7 @@ use domain::entity::{Changes, Entity, Level};
 use domain::gap::Gap;
 use domain::id::{AdAccountId, EntityId};
 use domain::launch::{Launch, Step};
-use domain::metrics::InsightsRow;
+use domain::metrics::{InsightsRow, PeriodReach};
 use domain::tenant::Tenant;
 use graph_api::entities::GraphEntity;
 use graph_api::insights::InsightsReader;
@@ -216,6 +216,11 @@ impl MetaClient {
         let (shape, reports) = self.quotas.load(self.now()).await?;
         let reader = self.caller.insights(&self.account, range, shape).with_breakdowns(dataset.breakdowns);
         Ok(MetaRows { range, reader: reader.resume(reports) })
+    }
+
+    /// Counts people, period by period.
+    pub(crate) async fn reach(&self, level: Level, periods: &[DateRange]) -> Result<Vec<PeriodReach>, Error> {
+        self.check_response(self.caller.reach(&self.account, level, periods).await).await
     }
 
     /// Saves a reduced query size for the next time, and a pending report for the next invocation.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::dataset::Dataset;
-use crate::date::IsoWeek;
+use crate::date::{DateRange, IsoWeek};
 use crate::entity::Level;
 use crate::id::{AdAccountId, ConnectionId, EntityId, LaunchId, PlatformUserId, WorkspaceId};
 use crate::tenant::{Tenant, trusted};
@@ -153,6 +153,18 @@ pub enum Job {
         /// The week.
         week: IsoWeek,
     },
+    /// Measures the reach of one level over some periods.
+    MeasureReach {
+        /// The workspace.
+        #[serde(with = "trusted")]
+        workspace: Tenant,
+        /// The ad account.
+        ad_account: AdAccountId,
+        /// Whose reach.
+        level: Level,
+        /// The periods; few, so that one call measures them.
+        periods: Vec<DateRange>,
+    },
     /// Evaluates the rules against an account's metrics.
     EvaluateRules {
         /// The workspace.
@@ -233,7 +245,7 @@ impl Job {
             | Self::DeauthorizeUser { .. }
             | Self::DeleteUserData { .. }
             | Self::DeleteWorkspace { .. } => Queue::AuthMeta,
-            Self::SyncChunk { .. } => Queue::SyncMetricsChunk,
+            Self::SyncChunk { .. } | Self::MeasureReach { .. } => Queue::SyncMetricsChunk,
             Self::EvaluateRules { .. } => Queue::EvaluateRules,
             Self::WebhookChanges { .. } => Queue::WebhookIngest,
             Self::ActivateCampaign { .. } | Self::ResumeLaunch { .. } => Queue::ManageCampaign,
@@ -264,6 +276,9 @@ impl Job {
                 of("sync_changed_entities", workspace, Some(ad_account))
             }
             Self::SyncChunk { workspace, ad_account, .. } => of("sync_chunk", workspace, Some(ad_account)),
+            Self::MeasureReach { workspace, ad_account, .. } => {
+                of("measure_reach", workspace, Some(ad_account))
+            }
             Self::EvaluateRules { workspace, ad_account } => {
                 of("evaluate_rules", workspace, Some(ad_account))
             }
@@ -342,10 +357,13 @@ mod tests {
 
     #[test]
     fn a_job_reads_the_same_after_the_queue() {
-        let text = r#"{"job":"sync_chunk","workspace":"demo","ad_account":"act_1","week":"2026-W21"}"#;
+        let text = r#"{"job":"sync_chunk","workspace":"demo","ad_account":"act_1","dataset":"ad_day","week":"2026-W21"}"#;
         let job: Job = serde_json::from_str(text).unwrap();
         assert!(matches!(&job, Job::SyncChunk { workspace, .. } if workspace.as_str() == "demo"));
         assert_eq!(serde_json::to_string(&job).unwrap(), text);
+        // A message under way while this version replaces one that knew a single dataset.
+        let earlier = text.replace(r#""dataset":"ad_day","#, "");
+        assert_eq!(serde_json::from_str::<Job>(&earlier).unwrap(), job);
     }
 
     #[test]
@@ -354,7 +372,8 @@ mod tests {
         for fields in [
             format!(r#""job":"sync_account",{account},"cause":"request""#),
             format!(r#""job":"sync_changed_entities",{account}"#),
-            format!(r#""job":"sync_chunk",{account},"week":"2026-W21""#),
+            format!(r#""job":"sync_chunk",{account},"dataset":"ad_hour","week":"2026-W21""#),
+            format!(r#""job":"measure_reach",{account},"level":"ad","periods":[]"#),
             format!(r#""job":"evaluate_rules",{account}"#),
             r#""job":"webhook_changes","changes":[{"digest":"d","object":"o","field":"f","time":1}]"#
                 .to_owned(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::FieldError;
 use crate::dataset::Breakdown;
+use crate::date::DateRange;
 use crate::id::EntityId;
 
 /// Values by action type. Types overlap: sum one type over days and ads, never several types.
@@ -201,6 +202,19 @@ pub struct Names {
     pub adset: Option<String>,
     /// The ad's.
     pub ad: Option<String>,
+}
+
+/// The people whom an object has reached in a period. They cannot be summed over objects or periods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeriodReach {
+    /// The object; `None` for the whole account.
+    pub id: Option<EntityId>,
+    /// The period.
+    pub period: DateRange,
+    /// People reached.
+    pub reach: u64,
+    /// Impressions per person.
+    pub frequency: Option<Decimal>,
 }
 
 /// One entity's metrics for one day.

@@ -56,6 +56,9 @@ pub(crate) enum Value<'a> {
     Text(&'a str),
 }
 
+/// One of the rows that are summed, which has the values that split them; and the sum of each column.
+type RollUp<'a> = (&'a Row, HashMap<u32, Decimal>);
+
 /// The segments of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedShard {
@@ -143,7 +146,7 @@ impl Rows {
             column.texts.is_none() && is_additive(&column.name) && segment_of(&column.name) == Segment::Core
         };
         let summed: Vec<bool> = self.columns.iter().map(is_summed).collect();
-        let mut sums: HashMap<(&EntityId, &str), (&Row, HashMap<u32, Decimal>)> = HashMap::new();
+        let mut sums: HashMap<(&EntityId, &str), RollUp<'_>> = HashMap::new();
         for row in &self.rows {
             let Some(campaign) = row.path.first() else { continue };
             let (_, sums) = sums.entry((campaign, &row.part)).or_insert_with(|| (row, HashMap::new()));

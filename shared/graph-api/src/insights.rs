@@ -6,6 +6,7 @@
 
 mod conversions;
 mod optional_field;
+mod reach;
 mod reader;
 mod report;
 mod row;

@@ -7,8 +7,10 @@ use domain::date::DateRange;
 use domain::entity::Entity;
 use domain::id::EntityId;
 use domain::money::Currency;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
+use serde::Serialize;
 use store::account::AdAccount;
 use store::report_scope::ReportScope;
 
@@ -55,6 +57,49 @@ pub struct AccountScope {
     pub scope: ReportScope,
     /// The days that are compared with.
     pub compared: Option<ReportScope>,
+    /// How fresh its reach is; `None` where none is asked for.
+    pub reach: Option<ReachScope>,
+}
+
+/// How fresh the reach of an answer is.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct ReachScope {
+    /// When the period that was counted first was; absent while none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
+    /// Periods whose reach is not known.
+    pub missing: Vec<MissingReach>,
+}
+
+/// A period whose reach is not known.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct MissingReach {
+    /// Its first day.
+    pub since: Date,
+    /// Its last day.
+    pub until: Date,
+    /// Why.
+    pub state: MissingReachState,
+    /// What the platform says, where it could not be counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Why the reach of a period is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum MissingReachState {
+    /// It is being counted.
+    Pending,
+    /// It could not be counted.
+    Failed,
+    /// Nobody has asked for it: `POST ad-accounts/{ad_account}/reach`.
+    NotRequested,
+    /// People cannot be counted for rows of this kind, such as days of the week or a choice of campaigns.
+    NotCountable,
 }
 
 /// A row of an answer.
@@ -108,6 +153,21 @@ impl Row {
             Some((*dimension, value))
         };
         query.dimensions.iter().filter_map(value).collect()
+    }
+}
+
+impl Totals {
+    /// Adds a row. The reach of a single one is that of all.
+    pub(crate) fn add(&mut self, row: &Row) {
+        self.rows += 1;
+        if self.rows == 1 {
+            (self.numbers, self.previous) = (row.numbers.clone(), row.previous.clone());
+            return;
+        }
+        self.numbers.add(&row.numbers);
+        if let Some(previous) = &row.previous {
+            self.previous.get_or_insert_default().add(previous);
+        }
     }
 }
 

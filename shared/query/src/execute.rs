@@ -56,11 +56,7 @@ pub async fn execute(
     for row in all {
         match passes(&row, query) {
             Some(true) => {
-                totals.rows += 1;
-                totals.numbers.add(&row.numbers);
-                if let Some(previous) = &row.previous {
-                    totals.previous.get_or_insert_default().add(previous);
-                }
+                totals.add(&row);
                 rows.push((position(&row, query, &order), row));
             }
             Some(false) => {}

@@ -394,7 +394,7 @@ impl schemars::JsonSchema for Filter {
                     "properties": {
                         "field": breakdown,
                         "op": {"enum": ["in", "not_in"]},
-                        "value": list(text.clone()),
+                        "value": list(text),
                     },
                     "required": ["field", "op", "value"],
                     "additionalProperties": false,

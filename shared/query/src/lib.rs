@@ -5,18 +5,21 @@
 //! known stays unknown.
 
 mod answer;
+mod buckets;
 mod currency;
 mod document;
 mod execute;
 mod filter;
 mod measure;
 mod numbers;
+mod objects;
 mod order;
+mod reach;
 mod rows;
 mod sum;
 mod view;
 
-pub use answer::{AccountScope, Answer, Row, Totals};
+pub use answer::{AccountScope, Answer, MissingReach, MissingReachState, ReachScope, Row, Totals};
 pub use currency::Convert;
 pub use document::{Compare, Days, Dimension, Query};
 pub use execute::execute;

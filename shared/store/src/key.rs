@@ -13,7 +13,7 @@
 //!   served by.
 
 use domain::dataset::Dataset;
-use domain::date::IsoWeek;
+use domain::date::{DateRange, IsoWeek};
 use domain::entity::Level;
 use domain::id::{
     AdAccountId, ConnectionId, EntityId, InvitationId, LaunchId, MemberId, RuleId, WorkspaceId,
@@ -220,6 +220,18 @@ pub fn parse_chunk(sk: &str) -> Option<(Dataset, IsoWeek)> {
     let (name, week) = sk.strip_prefix(CHUNK_PREFIX)?.split_once('#')?;
     let dataset = Dataset::ALL.into_iter().find(|dataset| dataset.name == name)?;
     Some((dataset, week.parse().ok()?))
+}
+
+/// Builds the key of the reach of a period; its parts follow it.
+pub fn reach(ws: &Tenant, account: &AdAccountId, level: Level, period: DateRange) -> Key {
+    let DateRange { since, until } = period;
+    key(account_partition(ws, account), format!("REACH#{level}#{since}#{until}#"))
+}
+
+/// Returns the period of such a key's sort key, or of that of a part.
+pub fn parse_reach(sk: &str) -> Option<(Date, Date)> {
+    let mut parts = sk.strip_prefix("REACH#")?.split('#').skip(1);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// Where a segment of a block of facts is stored.

@@ -41,6 +41,7 @@ pub mod manifest;
 pub mod member;
 pub mod rate_limit;
 pub mod rate_limit_key;
+pub mod reach;
 pub mod report_scope;
 pub mod rule;
 pub mod schedule;

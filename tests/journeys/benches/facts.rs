@@ -9,6 +9,7 @@ use anyhow::{Context, ensure};
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
+use domain::entity::{EffectiveStatus, Entity, Level};
 use domain::id::{AdAccountId, EntityId};
 use domain::metrics::{Conversions, DayFacts, InsightsRow, Measures};
 use domain::tenant::Tenant;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 use store::Table;
 use store::account::AdAccount;
 use store::chunk::{DayGaps, LeaseAttempt, RunTotals};
+use store::entity::StoredEntity;
 use store::fact::MeasuredDay;
 
 /// Ads of each account, all of which deliver on every day, and its days.
@@ -181,6 +183,28 @@ impl<'a> Bench<'a> {
         Ok(seconds)
     }
 
+    /// Stores the ads, ad sets and campaigns, as a first sync does.
+    async fn write_entities(&self) -> anyhow::Result<()> {
+        let entity = |level, n: u64, name: &str| -> anyhow::Result<StoredEntity> {
+            let entity = Entity {
+                name: Some(format!("{name} {n}")),
+                effective_status: Some(EffectiveStatus::Active),
+                ..Entity::new(level, id(n)?)
+            };
+            Ok(StoredEntity { entity, fetch_number: 1, hidden: false })
+        };
+        for (level, first, per_ad, name) in [
+            (Level::Ad, 0, 1, "Video"),
+            (Level::AdSet, 1_000_000, 3, "Broad"),
+            (Level::Campaign, 2_000_000, 12, "Sales"),
+        ] {
+            let all = (0..self.ads.div_ceil(per_ad)).map(|n| entity(level, first + n, name));
+            let all = all.collect::<anyhow::Result<Vec<_>>>()?;
+            self.table.upsert_entities(&self.workspace, &self.account, level, all).await?;
+        }
+        Ok(())
+    }
+
     /// Returns the write units of one measurement, and the bytes and segments that are stored of it.
     async fn stored(&self) -> anyhow::Result<(f64, f64, usize)> {
         let (mut units, mut bytes, mut segments) = (0, 0, 0);
@@ -202,6 +226,7 @@ impl<'a> Bench<'a> {
     }
 
     async fn read(&self, out: &mut impl Write) -> anyhow::Result<()> {
+        self.write_entities().await?;
         let ad = id(self.ads / 2)?;
         let all =
             ["spend", "impressions", "clicks", "ctr", "cpm", "purchases", "purchase_value", "roas", "leads"];

@@ -120,13 +120,34 @@ async fn queries_that_run_out_of_time_become_reports() {
 
 #[tokio::test]
 async fn what_is_too_large_for_a_report_is_read_in_two_halves() {
-    let limits = InsightsLimits { fields: Some(10), ..InsightsLimits::default() };
+    let limits = InsightsLimits { fields: Some(13), ..InsightsLimits::default() };
     let reports = ReportSettings {
         outcome_percentages: vec![(100, ReportOutcome::Failed(ReportError::too_large()))],
         ..ReportSettings::default()
     };
     let shape = is_read_whole(limits, reports).await;
     assert!(shape.split_fields, "{shape:?}");
+}
+
+/// People are counted for each object and period, also where Meta wants a report for it.
+#[tokio::test]
+async fn reach_is_counted_for_each_period_and_the_same_by_a_report() {
+    let periods = [RANGE, DateRange { since: date(2026, 11, 16), until: date(2026, 11, 19) }];
+    let mut counts = Vec::new();
+    for limits in
+        [InsightsLimits::default(), InsightsLimits { only_reports: true, ..InsightsLimits::default() }]
+    {
+        let meta = account(limits, ReportSettings::default()).await;
+        let mut rows = meta.caller().reach(&meta.account(), Level::Campaign, &periods).await.unwrap();
+        rows.sort_by_key(|row| (row.period.since, row.id.clone().map(|id| id.to_string())));
+        assert!(rows.iter().all(|row| periods.contains(&row.period) && row.reach > 0 && row.id.is_some()));
+        let of_both = periods.map(|period| rows.iter().filter(|row| row.period == period).count());
+        assert!(of_both.iter().all(|count| *count > 1), "{of_both:?}");
+        let account = meta.caller().reach(&meta.account(), Level::Account, &periods).await.unwrap();
+        assert_eq!(account.iter().filter(|row| row.id.is_none()).count(), 2, "{account:?}");
+        counts.push(rows);
+    }
+    assert_eq!(counts[0], counts[1]);
 }
 
 /// Campaigns that are read one by one include archived ones, and the numbers of a deleted one are not lost.

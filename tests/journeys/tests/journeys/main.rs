@@ -34,6 +34,7 @@ mod pushes;
 mod queries;
 mod queues;
 mod quota_share;
+mod reach;
 mod response_validator;
 mod rotation;
 mod rules;

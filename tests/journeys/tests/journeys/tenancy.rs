@@ -151,6 +151,7 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
             "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
             "when": {"measure": "spend", "window": "today", "operator": "above", "value": "1"},
         }),
+        "request_reach" => json!({"level": "campaign", "since": "2026-11-01"}),
         "select_ad_account" => json!({"selected": false}),
         "update_member" => json!({"role": "viewer"}),
         "rename_workspace" => json!({"name": "Theirs now"}),
@@ -215,6 +216,34 @@ async fn every_route_of_another_workspace_is_not_found() {
         }
     }
     assert!(asked > 80, "{asked}");
+    // A document can name what its path does not.
+    let named = |name: &str, value: Value| {
+        let range = json!({"since": "2026-11-01", "until": "2026-11-02"});
+        let mut document = json!({"level": "campaign", "measures": ["spend"], "range": range});
+        document[name] = value;
+        document
+    };
+    let (account, campaign) = (&ours["ad_account"], &ours["id"]);
+    for (document, field) in [
+        (named("ad_accounts", json!([account])), "ad_accounts"),
+        (named("filters", json!([{"field": "account", "op": "in", "value": [account]}])), "ad_accounts"),
+        (
+            json!({"level": "campaign", "measures": ["spend"], "ad_accounts": ["act_81"],
+                   "range": {"since": "2026-11-01", "until": "2026-11-02"},
+                   "filters": [{"field": "campaign", "op": "in", "value": [campaign]}]}),
+            "filters[0].value",
+        ),
+    ] {
+        let path = "/v1/workspaces/stranger/query";
+        let answer = request(scenario, "stranger", Role::Owner, Method::POST, path, Some(&document)).await;
+        let problem = answer.json();
+        assert_eq!(
+            (answer.status.as_u16(), problem["errors"][0]["field"].as_str()),
+            (400, Some(field)),
+            "{problem}"
+        );
+        assert!(!answer.text.contains("demo"), "{}", answer.text);
+    }
     assert_eq!(scenario.sim().unwrap().calls(), calls, "Meta was not asked for a stranger");
     let after = two.stored_items().await;
     let changed = before.iter().zip(&after).find(|(before, after)| before != after);

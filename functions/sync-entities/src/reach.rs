@@ -1,0 +1,134 @@
+//! The request for reach: it cannot be summed, so the platform counts each period by itself.
+
+use std::collections::BTreeMap;
+
+use domain::date::{DateRange, Day, Grain};
+use domain::entity::Level;
+use domain::job::Job;
+use domain::{Error, FieldError};
+use http::{Method, StatusCode};
+use middleware::user_event;
+use runtime::endpoint::{self, Endpoint};
+use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext};
+use runtime::session::{Role, Session};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::SyncEntities;
+
+/// Periods of a request at most.
+const MAX_PERIODS: usize = 120;
+
+/// Periods of a call at most.
+const PERIODS_PER_JOB: usize = 30;
+
+/// Whose reach, over which periods.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReachRequest {
+    /// Whose.
+    level: Level,
+    /// First day: 37 months ago at most.
+    since: Day,
+    /// Last day, included; today when it is left out.
+    until: Option<Day>,
+    /// The periods into which the days are put.
+    #[serde(default)]
+    by: PeriodsBy,
+}
+
+/// The periods into which days are put.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+enum PeriodsBy {
+    /// All of them together.
+    #[default]
+    All,
+    /// Each day.
+    Day,
+    /// Weeks from Monday to Sunday, as far as the range has their days.
+    Week,
+    /// Calendar months, as far as the range has their days.
+    Month,
+}
+
+impl PeriodsBy {
+    fn periods(self, range: DateRange) -> Vec<DateRange> {
+        let grain = match self {
+            Self::All => Grain::All,
+            Self::Day => Grain::Day,
+            Self::Week => Grain::Week,
+            Self::Month => Grain::Month,
+        };
+        let mut periods = BTreeMap::new();
+        for day in range.days_within(range) {
+            let period = periods.entry(grain.bucket(day)).or_insert(DateRange { since: day, until: day });
+            period.until = day;
+        }
+        periods.into_values().collect()
+    }
+}
+
+/// Reach was asked for.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub(crate) struct ReachAccepted {
+    accepted: bool,
+    /// How many periods are counted.
+    periods: usize,
+}
+
+pub(crate) fn request_reach() -> Endpoint<SyncEntities> {
+    endpoint::member(Method::POST, "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/reach", Role::Editor)
+        .named("request_reach", "Requests the reach of periods")
+        .description(
+            "People cannot be summed over days or entities: Meta counts each period and level. Queries show what was counted.",
+        )
+        .fails_with(Error::NotSelected, "The ad account is not selected.")
+        .responds(StatusCode::ACCEPTED, "The count is queued.", SyncEntities::request_reach)
+}
+
+impl SyncEntities {
+    async fn request_reach(
+        self,
+        context: RequestContext<Session, AdAccountPath, NoQuery, Json<ReachRequest>>,
+    ) -> Result<Json<ReachAccepted>, Error> {
+        let RequestContext { caller: session, path: AdAccountPath { ad_account }, body, .. } = context;
+        let Json(ReachRequest { level, since, until, by }) = body;
+        let workspace = &session.workspace;
+        let account = self.selected_account(workspace, &ad_account).await?;
+        let range = self.requested_range(&account, since.0, until.map(|day| day.0))?;
+        let periods = by.periods(range);
+        if periods.len() > MAX_PERIODS {
+            let message =
+                format!("would be {} periods; {MAX_PERIODS} at most can be asked for at once", periods.len());
+            return Err(FieldError::new("by", message).into());
+        }
+        let (table, now) = (&self.connector.table, self.host.clock.now());
+        let event = user_event(&session, "ad_account.reach_requested", format!("ad_account/{ad_account}"))?;
+        let change =
+            json!({"level": level, "since": range.since, "until": range.until, "periods": periods.len()});
+        let event = table.record_intent(
+            workspace,
+            event.with_change(Value::Null, change).in_account(&ad_account),
+            now,
+        );
+        let event = event.await?;
+        let sent = async {
+            table.request_reach(workspace, &ad_account, level, &periods, now).await?;
+            let job = |periods: &[DateRange]| Job::MeasureReach {
+                workspace: workspace.clone(),
+                ad_account: ad_account.clone(),
+                level,
+                periods: periods.to_vec(),
+            };
+            let jobs: Vec<_> = periods.chunks(PERIODS_PER_JOB).map(job).collect();
+            self.host.queues.send(&jobs).await
+        };
+        let sent = sent.await;
+        event.complete(sent, None, self.host.clock.now()).await?;
+        Ok(Json(ReachAccepted { accepted: true, periods: periods.len() }))
+    }
+}

@@ -1,0 +1,141 @@
+//! Reach cannot be summed: each period is counted by Meta when somebody asks for it, and kept.
+
+use std::sync::{Arc, Mutex};
+
+use http::Method;
+use journeys::{Response, Scenario};
+use serde_json::{Value, json};
+
+use crate::queries::ask;
+
+async fn count(scenario: &Scenario, body: Value) -> Response {
+    let response = scenario.call_as_owner(Method::POST, "reach", Some(body)).await.unwrap();
+    scenario.system.runner.settle().await.unwrap();
+    response
+}
+
+async fn query(scenario: &Scenario, more: Value) -> Value {
+    let mut document = json!({
+        "level": "campaign", "measures": ["reach", "frequency", "impressions"],
+        "range": {"since": "2026-11-02", "until": "2026-11-15"},
+    });
+    document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let answer = ask(scenario, &document).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()
+}
+
+/// Keeps the rows with which Meta answers from now on.
+fn keep_answers(scenario: &Scenario) -> Arc<Mutex<Vec<Value>>> {
+    let rows = Arc::<Mutex<Vec<Value>>>::default();
+    let kept = rows.clone();
+    scenario.sim().unwrap().edit_answers(move |path, _, body| {
+        if path.contains("time_ranges") {
+            let answer: Value = serde_json::from_str(body).unwrap();
+            kept.lock().unwrap().extend(answer["data"].as_array().unwrap().clone());
+        }
+    });
+    rows
+}
+
+#[tokio::test]
+async fn reach_is_counted_by_meta_for_the_period_that_is_asked_for() {
+    let scenario = Scenario::synced().await.unwrap();
+    let before = query(&scenario, json!({})).await;
+    assert!(before["data"].as_array().unwrap().iter().all(|row| row["measures"].get("reach").is_none()));
+    assert_eq!(before["ad_accounts"][0]["reach"]["missing"][0]["state"], "not_requested");
+
+    let of_meta = keep_answers(&scenario);
+    let body = json!({"level": "campaign", "since": "2026-11-02", "until": "2026-11-15"});
+    let accepted = count(&scenario, body.clone()).await;
+    assert_eq!(
+        (accepted.status.as_u16(), &accepted.json()["periods"]),
+        (202, &json!(1)),
+        "{}",
+        accepted.text
+    );
+    let counted = query(&scenario, json!({"order": [{"by": "reach", "direction": "desc"}]})).await;
+    let scope = &counted["ad_accounts"][0]["reach"];
+    assert_eq!((scope["as_of"].is_string(), &scope["missing"]), (true, &json!([])));
+    let rows = of_meta.lock().unwrap().clone();
+    assert!(rows.len() > 5, "{rows:?}");
+    let found = |id: &Value| counted["data"].as_array().unwrap().iter().find(|row| row["id"] == *id).unwrap();
+    for row in &rows {
+        let measures = &found(&row["campaign_id"])["measures"];
+        assert_eq!(measures["reach"].to_string(), row["reach"].as_str().unwrap());
+        let decimal = |value: &Value| value.as_str().unwrap().parse::<rust_decimal::Decimal>().unwrap();
+        assert_eq!(decimal(&measures["frequency"]), decimal(&row["frequency"]));
+    }
+    let people =
+        counted["data"].as_array().unwrap().iter().map(|row| row["measures"]["reach"].as_u64().unwrap());
+    let people: Vec<_> = people.collect();
+    assert!(
+        people.is_sorted_by(|a, b| a >= b) && people.last() == Some(&0),
+        "no delivery reaches nobody: {people:?}"
+    );
+    assert!(counted["totals"]["measures"].get("reach").is_none(), "people are never summed");
+
+    // A list has it too; another range has not.
+    let list = "campaigns?since=2026-11-02&until=2026-11-15&sort=reach&fields=reach&limit=1";
+    let list = scenario.call_as_owner(Method::GET, list, None).await.unwrap().json();
+    assert_eq!(list["data"][0]["measures"]["reach"], json!(people[0]));
+    let other = query(&scenario, json!({"range": {"since": "2026-11-03", "until": "2026-11-15"}})).await;
+    assert!(other["data"][0]["measures"].get("reach").is_none());
+
+    // The whole account by week, and against the weeks before.
+    for since in ["2026-11-02", "2026-10-19"] {
+        let until = if since == "2026-11-02" { "2026-11-15" } else { "2026-11-01" };
+        let body = json!({"level": "account", "since": since, "until": until, "by": "week"});
+        assert_eq!(count(&scenario, body).await.json()["periods"], 2);
+    }
+    let by_week = json!({"level": "account", "dimensions": ["week"], "compare": "previous_period"});
+    let by_week = query(&scenario, by_week).await;
+    for row in by_week["data"].as_array().unwrap() {
+        assert!(
+            row["measures"]["reach"].as_u64() > Some(0) && row["previous"]["reach"].as_u64() > Some(0),
+            "{row}"
+        );
+        assert!(row["change"]["reach"]["absolute"].is_string(), "{row}");
+    }
+
+    // What cannot be counted says so: the people of some campaigns together are not known.
+    let some = json!({"level": "account", "filters": [{"field": "name", "op": "contains", "value": "a"}]});
+    let some = query(&scenario, some).await;
+    assert_eq!(some["ad_accounts"][0]["reach"]["missing"][0]["state"], "not_countable");
+
+    for (body, field) in [
+        (json!({"level": "campaign", "since": "2026-11-02", "until": "2026-12-31"}), "until"),
+        (json!({"level": "campaign", "since": "2026-01-02", "by": "day"}), "by"),
+        (json!({"level": "people", "since": "2026-11-02"}), "level"),
+    ] {
+        let refused = count(&scenario, body).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.json()["errors"][0]["field"].as_str()),
+            (400, Some(field))
+        );
+    }
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_count_that_meta_refuses_says_why_and_keeps_what_was_counted() {
+    let scenario = Scenario::synced().await.unwrap();
+    let body = json!({"level": "campaign", "since": "2026-11-02", "until": "2026-11-15"});
+    count(&scenario, body.clone()).await;
+    let before = query(&scenario, json!({})).await;
+    scenario.sim().unwrap().edit_answers(|path, status, body| {
+        if path.contains("time_ranges") {
+            *status = 400;
+            *body =
+                json!({"error": {"message": "(#100) no", "type": "OAuthException", "code": 100}}).to_string();
+        }
+    });
+    count(&scenario, body).await;
+    assert_eq!(query(&scenario, json!({})).await["data"], before["data"]);
+    count(&scenario, json!({"level": "adset", "since": "2026-11-02", "until": "2026-11-15"})).await;
+    let refused = query(&scenario, json!({"level": "adset"})).await;
+    let missing = &refused["ad_accounts"][0]["reach"]["missing"][0];
+    assert_eq!(missing["state"], "failed");
+    assert!(missing["reason"].as_str().unwrap().contains("no"), "{missing}");
+    scenario.finish().await.unwrap();
+}
