@@ -20,6 +20,9 @@ use crate::order::{OrderBy, OrderKey, OrderOf, Position, SortValue};
 use crate::rows::{AccountRows, Reader};
 use crate::view::Change;
 
+/// Rows of an answer before they are ordered, at most: they are in memory at once.
+const MAX_ROWS: usize = 100_000;
+
 /// Ad accounts that are read at the same time.
 const CONCURRENT_ACCOUNTS: usize = 8;
 
@@ -48,7 +51,18 @@ pub async fn execute(
         readers.push(Reader { table, workspace, account, query, rate });
     }
     let reads: Vec<_> = readers.iter().enumerate().map(|(number, reader)| reader.read(number)).collect();
-    let mut parts: Vec<AccountRows> = stream::iter(reads).buffered(CONCURRENT_ACCOUNTS).try_collect().await?;
+    let mut reads = stream::iter(reads).buffered(CONCURRENT_ACCOUNTS);
+    let (mut parts, mut count) = (Vec::<AccountRows>::new(), 0);
+    while let Some(part) = reads.try_next().await? {
+        count += part.rows.len().max(part.known.len());
+        if count > MAX_ROWS {
+            let message = format!(
+                "would have more than {MAX_ROWS} rows or entities in memory; ask for fewer ad accounts at a time, or a higher level"
+            );
+            return Err(FieldError::new("ad_accounts", message).into());
+        }
+        parts.push(part);
+    }
     check_known(&parts, query)?;
 
     let all = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.rows));

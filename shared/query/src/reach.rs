@@ -14,7 +14,7 @@ use crate::measure::Measure;
 use crate::numbers::Numbers;
 use crate::rows::{Reader, RowKey};
 
-/// The reach of the periods of a range.
+/// The reach of periods.
 pub(crate) struct RangeReach {
     periods: BTreeMap<(Date, Date), ReachPeriod>,
     is_countable: bool,
@@ -28,14 +28,18 @@ pub(crate) fn is_asked_for(query: &Query) -> bool {
 }
 
 impl RangeReach {
-    /// Reads what was counted. `is_whole` says whether each row is about all of its object.
-    pub(crate) async fn read(reader: Reader<'_>, range: DateRange, is_whole: bool) -> Result<Self, Error> {
+    /// Reads what was counted of these periods. `is_whole` says whether each row is about all of its object.
+    pub(crate) async fn read(
+        reader: Reader<'_>,
+        periods: &[DateRange],
+        is_whole: bool,
+    ) -> Result<Self, Error> {
         let Reader { table, workspace, account, query, .. } = reader;
         let has_parts = query.level == Level::Account && query.attributes().next().is_some();
         let is_countable =
             is_whole && !has_parts && query.grain() != Grain::Weekday && query.breakdowns().is_empty();
         let periods = if is_countable {
-            table.reach(workspace, &account.id, query.level, range).await?
+            table.reach(workspace, &account.id, query.level, periods).await?
         } else {
             BTreeMap::new()
         };

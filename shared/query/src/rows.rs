@@ -115,10 +115,10 @@ impl<'a> Reader<'a> {
                 row.previous.get_or_insert_default().absorb(numbers);
             })
             .await?;
-            let reach = self.reach(range, &conditions).await?;
+            let reach = self.reach(&buckets, &conditions).await?;
             compared = Some((scope(range, &chunks)?, buckets, reach));
         }
-        let reach = self.reach(range, &conditions).await?;
+        let reach = self.reach(&buckets, &conditions).await?;
         objects.fill(&mut set, number, &conditions, &buckets)?;
         objects.count(&mut set, &conditions);
 
@@ -151,14 +151,15 @@ impl<'a> Reader<'a> {
         Ok(AccountRows { scope, rows, known, named, chunks })
     }
 
-    /// Reads the reach of a range, if the query asks for it.
-    async fn reach(self, range: DateRange, conditions: &Conditions) -> Result<Option<RangeReach>, Error> {
+    /// Reads the reach of the periods of a range, if the query asks for it.
+    async fn reach(self, buckets: &Buckets, conditions: &Conditions) -> Result<Option<RangeReach>, Error> {
         if !reach::is_asked_for(self.query) {
             return Ok(None);
         }
         // A condition on what is below a row leaves a part of its people.
         let is_whole = conditions.level() <= self.query.level;
-        RangeReach::read(self, range, is_whole).await.map(Some)
+        let periods: Vec<_> = buckets.periods().collect();
+        RangeReach::read(self, &periods, is_whole).await.map(Some)
     }
 
     /// Returns whether the platform has ever answered a row of what is measured. Without the advertiser's opt-in, no rows

@@ -151,7 +151,8 @@ impl Table {
         Ok(written.len())
     }
 
-    /// Writes entities and all changes into the blocks of a level. [`StoreError::Conflict`] when others keep doing so, too.
+    /// Writes entities and all changes into the blocks of a level. [`StoreError::Unavailable`] when others keep doing so,
+    /// too.
     pub async fn fold_entities(
         &self,
         ws: &Tenant,
@@ -170,7 +171,7 @@ impl Table {
                 result => return result,
             }
         }
-        Err(StoreError::Conflict)
+        Err(StoreError::Unavailable("the index of entities changes faster than it can be written".to_owned()))
     }
 
     async fn write_index(

@@ -136,22 +136,26 @@ impl Table {
         Ok(())
     }
 
-    /// Reads the periods of a level that begin within a range.
+    /// Reads what is stored of some periods of a level, which are in order.
     pub async fn reach(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
         level: Level,
-        range: DateRange,
+        wanted: &[DateRange],
     ) -> Result<BTreeMap<(Date, Date), ReachPeriod>, StoreError> {
-        let first = key::reach(ws, account, level, DateRange { since: range.since, until: range.since });
-        let last = key::reach(ws, account, level, DateRange { since: range.until, until: range.until });
+        let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(BTreeMap::new()) };
+        // Of a single period, only that one is read, and no other one of its days.
+        let (first, last) = (key::reach(ws, account, level, *first), key::reach(ws, account, level, *last));
         let items: Vec<ReachItem> =
             self.query_between(&first.pk, &first.sk, &format!("{}\u{7f}", last.sk)).await?;
         let mut periods = BTreeMap::new();
         let mut parts: HashMap<(Date, Date), Vec<ReachItem>> = HashMap::new();
         for item in items {
             let Some(period) = key::parse_reach(&item.sk) else { continue };
+            if !wanted.iter().any(|wanted| (wanted.since, wanted.until) == period) {
+                continue;
+            }
             match item.requested_at {
                 Some(requested_at) => drop(periods.insert(period, (requested_at, item))),
                 None => parts.entry(period).or_default().push(item),
