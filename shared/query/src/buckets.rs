@@ -6,6 +6,8 @@ use domain::date::{DateRange, Grain};
 use jiff::civil::Date;
 use store::chunk::Chunk;
 
+use crate::document::Query;
+
 /// The buckets of a range, oldest first.
 pub(crate) struct Buckets(pub(crate) Vec<Bucket>);
 
@@ -21,13 +23,26 @@ pub(crate) struct Bucket {
 }
 
 impl Buckets {
-    pub(crate) fn new(grain: Grain, range: DateRange, chunks: &[Chunk], is_enabled: bool) -> Self {
+    /// Puts the days of a range together. Days that the query's filters exclude count as not measured, so that none of
+    /// them seems to be zero.
+    pub(crate) fn new(
+        query: &Query,
+        grain: Grain,
+        (range, chunks): (DateRange, &[Chunk]),
+        is_enabled: bool,
+    ) -> Self {
+        let weekdays = query.weekdays();
+        let is_wanted = |day: &Date| {
+            weekdays
+                .is_none_or(|days| days[usize::from(day.weekday().to_monday_zero_offset().unsigned_abs())])
+        };
         let measured: HashSet<Date> = chunks
             .iter()
             .filter(|_| is_enabled)
             .flat_map(|chunk| {
                 chunk.week.range().days_within(range).filter(|day| chunk.measured_at(*day).is_some())
             })
+            .filter(is_wanted)
             .collect();
         let mut buckets = BTreeMap::<Option<Date>, Bucket>::new();
         for day in range.days_within(range) {

@@ -282,6 +282,15 @@ impl Query {
         })
     }
 
+    /// Returns the days of the week that the filters leave, from Monday on; `None` without such a filter.
+    pub(crate) fn weekdays(&self) -> Option<[bool; 7]> {
+        let weekdays = self.filters.iter().filter_map(|filter| match filter {
+            Filter::Weekdays(days) => Some(*days),
+            _ => None,
+        });
+        weekdays.reduce(|a, b| std::array::from_fn(|day| a[day] && b[day]))
+    }
+
     /// Returns the attributes by which rows are told apart.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = Attribute> + use<'_> {
         self.dimensions.iter().filter_map(|dimension| dimension.attribute())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::Error;
+use domain::dataset::Dataset;
 use domain::date::{DateRange, Grain};
 use domain::entity::Level;
 use jiff::civil::Date;
@@ -23,7 +24,8 @@ pub(crate) struct RangeReach {
 /// Returns whether a query asks for reach that facts do not have: those have the reach of an ad on a day.
 pub(crate) fn is_asked_for(query: &Query) -> bool {
     let is_reach = |measure: &Measure| matches!(measure, Measure::Reach | Measure::Frequency);
-    let of_rows = query.level == Level::Ad && query.grain() == Grain::Day && query.breakdowns().is_empty();
+    let is_split = query.dataset() != Ok(Dataset::AD_DAY);
+    let of_rows = query.level == Level::Ad && query.grain() == Grain::Day && !is_split;
     !of_rows && query.needed_measures().iter().any(is_reach)
 }
 
@@ -36,8 +38,8 @@ impl RangeReach {
     ) -> Result<Self, Error> {
         let Reader { table, workspace, account, query, .. } = reader;
         let has_parts = query.level == Level::Account && query.attributes().next().is_some();
-        let is_countable =
-            is_whole && !has_parts && query.grain() != Grain::Weekday && query.breakdowns().is_empty();
+        let is_of_whole_days = query.grain() != Grain::Weekday && query.weekdays().is_none();
+        let is_countable = is_whole && !has_parts && is_of_whole_days && query.dataset()? == Dataset::AD_DAY;
         let periods = if is_countable {
             table.reach(workspace, &account.id, query.level, periods).await?
         } else {

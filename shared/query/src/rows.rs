@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         let conditions = objects.conditions();
 
         let mut set = RowSet::default();
-        let buckets = Buckets::new(query.grain(), range, &chunks, is_enabled);
+        let buckets = Buckets::new(query, query.grain(), (range, &chunks), is_enabled);
         self.add_sums(&objects, &conditions, (range, &chunks, &buckets), |key, group, numbers, setting| {
             let row = set.row(key, |key| objects.new_row(number, key, Some(group)));
             row.numbers.absorb(numbers);
@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
         let mut compared = None;
         if let Some(range) = query.compared()? {
             let chunks = table.chunks_of(workspace, &account.id, query.dataset()?, range).await?;
-            let buckets = Buckets::new(query.grain(), range, &chunks, is_enabled);
+            let buckets = Buckets::new(query, query.grain(), (range, &chunks), is_enabled);
             self.add_sums(&objects, &conditions, (range, &chunks, &buckets), |key, group, numbers, _| {
                 let row = set.row(key, |key| objects.new_row(number, key, Some(group)));
                 row.previous.get_or_insert_default().absorb(numbers);
@@ -262,11 +262,7 @@ impl<'a> Reader<'a> {
         columns: Columns,
         objects: Selection,
     ) -> Result<Sums, Error> {
-        let weekdays = self.query.filters.iter().filter_map(|filter| match filter {
-            Filter::Weekdays(days) => Some(*days),
-            _ => None,
-        });
-        let weekdays = weekdays.reduce(|a, b| std::array::from_fn(|day| a[day] && b[day]));
+        let weekdays = self.query.weekdays();
         let dataset = self.query.dataset()?;
         let query = FactQuery { dataset, range, weekdays, grouping, objects, columns };
         sum_facts(self.table, self.workspace, &self.account.id, chunks, query).await
@@ -294,7 +290,7 @@ impl<'a> Reader<'a> {
                 objects,
             )
             .await?;
-        let buckets = Buckets::new(Grain::Day, range, &of.chunks, true);
+        let buckets = Buckets::new(self.query, Grain::Day, (range, &of.chunks), true);
         for row in rows {
             row.sparklines = vec![Vec::with_capacity(buckets.0.len()); measures.len()];
             for bucket in &buckets.0 {

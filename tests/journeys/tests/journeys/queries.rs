@@ -516,6 +516,17 @@ async fn a_list_is_searched_sorted_compared_and_totalled() {
     let sum: Decimal = sparkline.iter().map(|day| decimal(day).unwrap()).sum();
     assert_eq!((sparkline.len(), Some(sum)), (14, decimal(&row["measures"]["spend"])));
 
+    // A day that a filter leaves out has no zeros.
+    let mondays = json!({
+        "level": "account", "measures": ["spend"], "dimensions": ["day"], "fill_zeros": true,
+        "range": {"since": "2026-11-02", "until": "2026-11-15"},
+        "filters": [{"field": "weekday", "op": "in", "value": ["monday"]}],
+    });
+    let mondays = ask(&scenario, &mondays).await.json();
+    let days =
+        mondays["data"].as_array().unwrap().iter().map(|row| row["dimensions"]["day"].as_str().unwrap());
+    assert_eq!(days.collect::<Vec<_>>(), ["2026-11-02", "2026-11-09"]);
+
     // A day that is not measured is unknown, and not zero.
     let ahead = "campaigns?since=2026-11-20&until=2026-11-22&sparklines=spend&limit=1";
     let ahead = scenario.call_as_owner(Method::GET, ahead, None).await.unwrap().json();

@@ -103,6 +103,12 @@ async fn reach_is_counted_by_meta_for_the_period_that_is_asked_for() {
     let some = query(&scenario, some).await;
     assert_eq!(some["ad_accounts"][0]["reach"]["missing"][0]["state"], "not_countable");
 
+    // Neither are those of its Mondays, although the weeks around them were counted.
+    let mondays = json!({"filters": [{"field": "weekday", "op": "in", "value": ["monday"]}]});
+    let mondays = query(&scenario, mondays).await;
+    assert_eq!(mondays["ad_accounts"][0]["reach"]["missing"][0]["state"], "not_countable");
+    assert!(mondays["data"][0]["measures"].get("reach").is_none(), "{mondays}");
+
     for (body, field) in [
         (json!({"level": "campaign", "since": "2026-11-02", "until": "2026-12-31"}), "until"),
         (json!({"level": "campaign", "since": "2026-01-02", "by": "day"}), "by"),
