@@ -1,6 +1,6 @@
 //! Queries over entities and facts: one document, and one executor for all who ask.
 //!
-//! The query endpoint, insights, lists and rules ask with a [`Query`]. [`execute`] reads the index of entities and the
+//! The query endpoint, insights, lists and rules ask with a [`Query`]. [`execute()`] reads the index of entities and the
 //! blocks of facts that the answer needs, and nothing else. Sums are exact, ratios are ratios of sums, and what is not
 //! known stays unknown.
 
