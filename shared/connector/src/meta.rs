@@ -54,6 +54,7 @@ pub(crate) struct MetaPages {
 
 #[derive(Debug)]
 pub(crate) struct MetaRows {
+    dataset: Dataset,
     range: DateRange,
     reader: InsightsReader,
 }
@@ -213,9 +214,9 @@ impl MetaClient {
 
     /// Reads the days in query sizes that Meta is known to handle.
     pub(crate) async fn report_rows(&self, dataset: Dataset, range: DateRange) -> Result<MetaRows, Error> {
-        let (shape, reports) = self.quotas.load(self.now()).await?;
+        let (shape, reports) = self.quotas.load(dataset, self.now()).await?;
         let reader = self.caller.insights(&self.account, range, shape).with_breakdowns(dataset.breakdowns);
-        Ok(MetaRows { range, reader: reader.resume(reports) })
+        Ok(MetaRows { dataset, range, reader: reader.resume(reports) })
     }
 
     /// Counts people, period by period.
@@ -225,13 +226,14 @@ impl MetaClient {
 
     /// Saves a reduced query size for the next time, and a pending report for the next invocation.
     pub(crate) async fn next_rows(&self, rows: &mut MetaRows) -> Result<Option<Vec<InsightsRow>>, Error> {
-        let MetaRows { range, reader } = rows;
+        let MetaRows { dataset, range, reader } = rows;
         let before = (reader.query_shape(), reader.pending_reports().to_vec());
         let response = self.check_response(reader.next().await).await;
         if (reader.query_shape(), reader.pending_reports()) != (before.0, &before.1) {
             let shape = reader.query_shape();
             let missing = shape.without.difference(before.0.without);
-            self.quotas.save(shape, missing, *range, reader.pending_reports(), self.now()).await?;
+            let days = (*dataset, *range);
+            self.quotas.save(shape, missing, days, reader.pending_reports(), self.now()).await?;
         }
         response
     }

@@ -12,7 +12,6 @@ mod report;
 mod row;
 mod sub_query;
 
-use domain::dataset::Breakdown;
 use domain::date::DateRange;
 use domain::id::AdAccountId;
 use jiff::{SignedDuration, Timestamp};
@@ -66,9 +65,6 @@ pub struct ReportRun {
     pub range: DateRange,
     /// Meta's id of the run.
     pub id: ObjectId,
-    /// What splits its rows.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub breakdowns: Vec<Breakdown>,
     /// When it was started. An old run has outdated numbers.
     pub started_at: Timestamp,
 }

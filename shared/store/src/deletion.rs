@@ -4,6 +4,7 @@
 //! by starting again. The row of the account is deleted last: while it exists, something may be left.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::dataset::Dataset;
 use domain::id::{AdAccountId, ConnectionId, EntityId, PlatformUserId, RuleId};
 use domain::job::{WebhookChange, WebhookSubject};
 use domain::platform::PlatformData;
@@ -311,7 +312,8 @@ impl Table {
         let account_refs = self.account_refs(account.platform(), &account.into()).await?;
         if account_refs.iter().all(|account_ref| account_ref.workspace == *ws) {
             keys.push(key::limit(app, LimitScope::Account(account)));
-            keys.push(key::limit(app, LimitScope::Insights(account)));
+            let insights = |dataset| key::limit(app, LimitScope::Insights(account, dataset));
+            keys.extend(Dataset::ALL.map(insights));
         }
         self.delete_keys(keys).await
     }

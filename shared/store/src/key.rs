@@ -364,7 +364,7 @@ pub fn limit(app: &str, of: LimitScope<'_>) -> Key {
         LimitScope::App => "APP".to_owned(),
         LimitScope::Account(account) => format!("ACCOUNT#{account}"),
         LimitScope::Budget(entity) => format!("BUDGET#{entity}"),
-        LimitScope::Insights(account) => format!("INSIGHTS#{account}"),
+        LimitScope::Insights(account, dataset) => format!("INSIGHTS#{account}#{}", dataset.name),
         LimitScope::RemovedFields(version) => format!("REMOVED_FIELDS#{version}"),
     };
     key(format!("LIMIT#{app}"), sk)

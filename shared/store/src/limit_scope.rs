@@ -1,5 +1,6 @@
 //! Scopes of limits.
 
+use domain::dataset::Dataset;
 use domain::id::{AdAccountId, EntityId};
 
 /// The scope of a limit.
@@ -11,8 +12,8 @@ pub enum LimitScope<'a> {
     Account(&'a AdAccountId),
     /// Changes of the budget of an ad set.
     Budget(&'a EntityId),
-    /// The amount of an account's insights that Meta returns at a time.
-    Insights(&'a AdAccountId),
+    /// The amount of an account's insights of a dataset that Meta returns at a time.
+    Insights(&'a AdAccountId, Dataset),
     /// The fields that a version of the platform's API no longer has.
     RemovedFields(&'a str),
 }

@@ -1,6 +1,7 @@
 //! Meta's quotas, shared by all processes through the table.
 
 use domain::Error;
+use domain::dataset::Dataset;
 use domain::date::DateRange;
 use domain::id::{AdAccountId, EntityId};
 use graph_api::insights::{OptionalFields, QueryShape, ReportRun};
@@ -94,9 +95,14 @@ impl Quotas {
         })
     }
 
-    /// Loads the query shape of the account's insights and the pending reports.
-    pub(super) async fn load(&self, now: Timestamp) -> Result<(QueryShape, Vec<ReportRun>), Error> {
-        let saved = self.table.limit::<SavedQueryShape>(&self.app, LimitScope::Insights(&self.account));
+    /// Loads the query shape of a dataset of the account, and its pending reports.
+    pub(super) async fn load(
+        &self,
+        dataset: Dataset,
+        now: Timestamp,
+    ) -> Result<(QueryShape, Vec<ReportRun>), Error> {
+        let scope = LimitScope::Insights(&self.account, dataset);
+        let saved = self.table.limit::<SavedQueryShape>(&self.app, scope);
         let removed = RemovedFields::load(&self.table, &self.app, &self.version, now);
         let (saved, without) = tokio::try_join!(saved, removed)?;
         let valid = saved.until.is_some_and(|until| until > now);
@@ -110,13 +116,13 @@ impl Quotas {
         &self,
         shape: QueryShape,
         missing: OptionalFields,
-        range: DateRange,
+        (dataset, range): (Dataset, DateRange),
         reports: &[ReportRun],
         now: Timestamp,
     ) -> Result<(), Error> {
         RemovedFields::add(missing, &self.table, &self.app, &self.version, now).await?;
         let shape = QueryShape { without: OptionalFields::default(), ..shape };
-        self.update(LimitScope::Insights(&self.account), now, |saved: &mut SavedQueryShape| {
+        self.update(LimitScope::Insights(&self.account, dataset), now, |saved: &mut SavedQueryShape| {
             saved.reports.retain(|run| !run.is_within(range) && run.is_fresh(now));
             saved.reports.extend_from_slice(reports);
             (saved.shape, saved.until) = (shape, Some(now + SignedDuration::from_hours(24)));

@@ -110,12 +110,11 @@ impl InsightsReader {
         self.shape.without.iter().map(OptionalField::gap)
     }
 
-    /// Resumes report runs over these days that an earlier reader started: a report may take longer than an invocation.
+    /// Resumes report runs over these days that an earlier reader started with the same breakdowns: a report may take longer than an invocation.
     #[must_use]
     pub fn resume(mut self, mut runs: Vec<ReportRun>) -> Self {
         let now = self.caller.graph().now();
-        let is_of_this = |run: &ReportRun| run.is_within(self.range) && run.breakdowns == self.breakdowns;
-        runs.retain(|run| is_of_this(run) && run.is_fresh(now));
+        runs.retain(|run| run.is_within(self.range) && run.is_fresh(now));
         self.runs = runs;
         self
     }
@@ -240,12 +239,7 @@ impl InsightsReader {
                         starts += 1;
                         let id = report::start(&self.caller, &path, &query).await?;
                         let started_at = self.caller.graph().now();
-                        self.runs.push(ReportRun {
-                            range: sub_query.range,
-                            id: id.clone(),
-                            breakdowns: self.breakdowns.to_vec(),
-                            started_at,
-                        });
+                        self.runs.push(ReportRun { range: sub_query.range, id: id.clone(), started_at });
                         id
                     }
                 };
