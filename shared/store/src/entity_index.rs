@@ -141,14 +141,25 @@ impl Table {
             entities.iter().map(|stored| self.write_entity(ws, account, stored, !is_bulk)).collect();
         let results: Vec<UpsertResult> =
             stream::iter(writes).buffered(CONCURRENT_WRITES).try_collect().await?;
-        let written =
-            entities.into_iter().zip(results).filter(|(_, result)| *result == UpsertResult::Written);
-        let written: Vec<_> = written.map(|(stored, _)| stored).collect();
-        if is_bulk {
-            // After the items: what the index does not have yet, the next sync finds to be changed, and writes again.
-            self.fold_entities(ws, account, level, &written).await?;
+        let (mut current, mut stale) = (Vec::new(), Vec::new());
+        for (stored, result) in entities.into_iter().zip(results) {
+            match result {
+                UpsertResult::Written => current.push(stored),
+                UpsertResult::Stale => stale.push(stored.entity.id),
+            }
         }
-        Ok(written.len())
+        let written = current.len();
+        // After the items. Whoever wrote a later one may have stopped before it was in the index: a crash here leaves
+        // entities that the index does not have, and that the next sync finds as new.
+        if is_bulk || !stale.is_empty() {
+            let table = self.consistent();
+            let later: Vec<_> = stale.iter().map(|id| table.entity(ws, account, level, id)).collect();
+            let later: Vec<Option<StoredEntity>> =
+                stream::iter(later).buffered(CONCURRENT_WRITES).try_collect().await?;
+            current.extend(later.into_iter().flatten());
+            self.fold_entities(ws, account, level, &current).await?;
+        }
+        Ok(written)
     }
 
     /// Writes entities and all changes into the blocks of a level. [`StoreError::Unavailable`] when others keep doing so,

@@ -10,6 +10,7 @@ use connector::Connector;
 use domain::Error;
 use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
+use domain::entity::Level;
 use domain::job::{Job, SyncCause};
 use graph_sim::AccountArgs;
 use journeys::{Scenario, TODAY};
@@ -36,7 +37,7 @@ fn start_job(scenario: &Scenario, job: &Job) -> (Work, Arc<AtomicI64>) {
     let access = Connector::new(table, scenario.system.graph.clone(), scenario.system.cloud.keyring.clone());
     let (host, job) = (scenario.system.host.clone(), job.clone());
     let work: Work = match job {
-        Job::SyncChunk { .. } => {
+        Job::SyncChunk { .. } | Job::MeasureReach { .. } => {
             let function = SyncMetricsChunk::new(access, host);
             Box::pin(async move { function.process(job).await })
         }
@@ -124,6 +125,11 @@ fn kind(item: &Item, prefix: &str) -> bool {
     item["sk"].as_s().is_ok_and(|sk| sk.starts_with(prefix))
 }
 
+fn is_of_an_entity(item: &Item) -> bool {
+    let is_of_an_object = item["pk"].as_s().is_ok_and(|pk| pk.starts_with("PLATFORM#"));
+    kind(item, "ENTITY#") || kind(item, "INDEX#") || is_of_an_object
+}
+
 fn is_of_a_chunk(item: &Item) -> bool {
     kind(item, "CHUNK#") || item["pk"].as_s().is_ok_and(|pk| pk.contains("#FACTS#"))
 }
@@ -135,11 +141,7 @@ async fn a_sync_that_continues_after_the_deletion_of_its_user_leaves_no_data() {
         ad_account: account.parse().unwrap(),
         cause: SyncCause::Recurring,
     };
-    let is_new = |item: &Item| {
-        let is_of_an_object = item["pk"].as_s().is_ok_and(|pk| pk.starts_with("PLATFORM#"));
-        kind(item, "ENTITY#") || is_of_a_chunk(item) || is_of_an_object
-    };
-    assert_nothing_remains(is_new, job).await;
+    assert_nothing_remains(|item| is_of_an_entity(item) || is_of_a_chunk(item), job).await;
 }
 
 #[tokio::test]
@@ -150,5 +152,17 @@ async fn a_chunk_that_is_measured_after_the_deletion_of_its_user_leaves_no_data(
         ad_account: account.parse().unwrap(),
         week: IsoWeek::of(TODAY),
     };
-    assert_nothing_remains(is_of_a_chunk, job).await;
+    // It finds the entities in its rows, because no sync has stored them.
+    assert_nothing_remains(|item| is_of_an_entity(item) || is_of_a_chunk(item), job).await;
+}
+
+#[tokio::test]
+async fn reach_that_is_counted_after_the_deletion_of_its_user_leaves_no_data() {
+    let job = |account: &str| Job::MeasureReach {
+        workspace: tenant(WORKSPACE).unwrap(),
+        ad_account: account.parse().unwrap(),
+        level: Level::Ad,
+        periods: vec![DateRange { since: TODAY, until: TODAY }],
+    };
+    assert_nothing_remains(|item| kind(item, "REACH"), job).await;
 }
