@@ -134,6 +134,7 @@ impl SyncEntities {
         // on entities, so they are measured even when those cannot be read.
         let weeks = self.plan(workspace, &account, cause).await?;
         self.request_chunks(workspace, ad_account, weeks).await?;
+        self.resume_reach(workspace, ad_account, cause).await?;
         self.record_sync(&account, workspace, stats).await
     }
 

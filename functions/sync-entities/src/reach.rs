@@ -4,23 +4,36 @@ use std::collections::BTreeMap;
 
 use domain::date::{DateRange, Day, Grain};
 use domain::entity::Level;
-use domain::job::Job;
+use domain::id::AdAccountId;
+use domain::job::{Job, SyncCause};
+use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};
+use jiff::SignedDuration;
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
 use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext};
 use runtime::session::{Role, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use store::reach::ReachPeriod;
 
 use crate::SyncEntities;
 
 /// Periods of a request at most.
 const MAX_PERIODS: usize = 120;
 
-/// Periods of a call at most.
-const PERIODS_PER_JOB: usize = 30;
+/// How long a request waits for its count until a sync queues it again.
+const MAX_WAIT: SignedDuration = SignedDuration::from_hours(1);
+
+/// Returns how many periods a job counts at most: it holds the rows of one call in memory.
+fn periods_per_job(level: Level) -> usize {
+    match level {
+        Level::Account | Level::Campaign => 30,
+        Level::AdSet => 10,
+        Level::Ad => 3,
+    }
+}
 
 /// Whose reach, over which periods.
 #[derive(Deserialize)]
@@ -118,17 +131,41 @@ impl SyncEntities {
         let event = event.await?;
         let sent = async {
             table.request_reach(workspace, &ad_account, level, &periods, now).await?;
-            let job = |periods: &[DateRange]| Job::MeasureReach {
-                workspace: workspace.clone(),
-                ad_account: ad_account.clone(),
-                level,
-                periods: periods.to_vec(),
-            };
-            let jobs: Vec<_> = periods.chunks(PERIODS_PER_JOB).map(job).collect();
-            self.host.queues.send(&jobs).await
+            self.host.queues.send(&jobs(workspace, &ad_account, level, &periods)).await
         };
         let sent = sent.await;
         event.complete(sent, None, self.host.clock.now()).await?;
         Ok(Json(ReachAccepted { accepted: true, periods: periods.len() }))
     }
+    /// Queues again what was asked for and is not counted: a crash may have lost the jobs of the request.
+    pub(crate) async fn resume_reach(
+        &self,
+        workspace: &Tenant,
+        ad_account: &AdAccountId,
+        cause: SyncCause,
+    ) -> Result<(), Error> {
+        let now = self.host.clock.now();
+        let is_lost = |period: &ReachPeriod| {
+            period.is_pending()
+                && (cause == SyncCause::Resume || now.duration_since(period.requested_at) >= MAX_WAIT)
+        };
+        let mut lost = BTreeMap::<Level, Vec<DateRange>>::new();
+        let periods = self.connector.table.reach_periods(workspace, ad_account).await?;
+        for ReachPeriod { level, period, .. } in periods.into_iter().filter(is_lost).take(MAX_PERIODS) {
+            lost.entry(level).or_default().push(period);
+        }
+        let jobs: Vec<_> =
+            lost.iter().flat_map(|(level, periods)| jobs(workspace, ad_account, *level, periods)).collect();
+        self.host.queues.send(&jobs).await
+    }
+}
+
+fn jobs(workspace: &Tenant, ad_account: &AdAccountId, level: Level, periods: &[DateRange]) -> Vec<Job> {
+    let job = |periods: &[DateRange]| Job::MeasureReach {
+        workspace: workspace.clone(),
+        ad_account: ad_account.clone(),
+        level,
+        periods: periods.to_vec(),
+    };
+    periods.chunks(periods_per_job(level)).map(job).collect()
 }

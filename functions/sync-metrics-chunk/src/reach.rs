@@ -17,7 +17,7 @@ use crate::SyncMetricsChunk;
 type Rows = Vec<(Option<EntityId>, Reach)>;
 
 impl SyncMetricsChunk {
-    /// Measures periods and stores each. Measuring one twice is harmless: the later measurement counts.
+    /// Counts periods and stores each. Counting one twice is harmless: the later count stays.
     pub(crate) async fn measure_reach(
         &self,
         workspace: &Tenant,
@@ -29,14 +29,14 @@ impl SyncMetricsChunk {
         if !table.account(workspace, ad_account).await?.is_some_and(|account| account.selected) {
             return Ok(());
         }
-        let measured_at = self.host.clock.now();
+        let counted_at = self.host.clock.now();
         let client = self.connector.open(workspace, ad_account, Purpose::Reporting).await?;
         let counted = client.reach(level, periods).await;
         let counted = match client.close(counted).await {
             Ok(counted) => counted,
             Err(error) if error.is_retryable() => return Err(error),
             Err(error) => {
-                tracing::warn!(%workspace, %ad_account, %level, %error, "Reach cannot be measured.");
+                tracing::warn!(%workspace, %ad_account, %level, %error, "Reach cannot be counted.");
                 let reason = error.public_detail();
                 return Ok(table.fail_reach(workspace, ad_account, level, periods, &reason).await?);
             }
@@ -48,7 +48,7 @@ impl SyncMetricsChunk {
         }
         for period in periods {
             let of_period = rows.remove(&(period.since, period.until)).unwrap_or_default();
-            table.store_reach(workspace, ad_account, (level, *period), measured_at, &of_period).await?;
+            table.store_reach(workspace, ad_account, (level, *period), counted_at, &of_period).await?;
         }
         // Deleted meanwhile: nothing of it may stay.
         if table.account(workspace, ad_account).await?.is_none() {
@@ -56,7 +56,7 @@ impl SyncMetricsChunk {
                 table.delete_reach(workspace, ad_account, level, *period).await?;
             }
         }
-        tracing::info!(%level, periods = periods.len(), "Measured reach.");
+        tracing::info!(%level, periods = periods.len(), "Counted reach.");
         Ok(())
     }
 }

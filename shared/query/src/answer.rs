@@ -68,11 +68,11 @@ pub struct ReachScope {
     /// When the period that was counted first was; absent while none is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Timestamp>,
-    /// Periods whose reach is not known.
+    /// Periods whose reach is not known, or could not be counted again.
     pub missing: Vec<MissingReach>,
 }
 
-/// A period whose reach is not known.
+/// A period whose reach is not known, or could not be counted again.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct MissingReach {
@@ -87,7 +87,7 @@ pub struct MissingReach {
     pub reason: Option<String>,
 }
 
-/// Why the reach of a period is not known.
+/// Why the reach of a period is not known, or not newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

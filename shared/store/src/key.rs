@@ -21,6 +21,7 @@ use domain::id::{
 use domain::platform::Platform;
 use domain::tenant::Tenant;
 use facts::{BlockLevel, Segment};
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::limit_scope::LimitScope;
@@ -222,16 +223,37 @@ pub fn parse_chunk(sk: &str) -> Option<(Dataset, IsoWeek)> {
     Some((dataset, week.parse().ok()?))
 }
 
-/// Builds the key of the reach of a period; its parts follow it.
+/// Builds the key of a period whose reach was asked for.
 pub fn reach(ws: &Tenant, account: &AdAccountId, level: Level, period: DateRange) -> Key {
     let DateRange { since, until } = period;
-    key(account_partition(ws, account), format!("REACH#{level}#{since}#{until}#"))
+    key(account_partition(ws, account), format!("{REACH_PREFIX}{level}#{since}#{until}"))
 }
 
-/// Returns the period of such a key's sort key, or of that of a part.
-pub fn parse_reach(sk: &str) -> Option<(Date, Date)> {
-    let mut parts = sk.strip_prefix("REACH#")?.split('#').skip(1);
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+/// Prefix of the sort keys of such periods.
+pub const REACH_PREFIX: &str = "REACH#";
+
+/// Returns the level and period of such a key's sort key.
+pub fn parse_reach(sk: &str) -> Option<(Level, DateRange)> {
+    let mut parts = sk.strip_prefix(REACH_PREFIX)?.split('#');
+    let level = parts.next()?.parse().ok()?;
+    Some((level, DateRange { since: parts.next()?.parse().ok()?, until: parts.next()?.parse().ok()? }))
+}
+
+/// Returns the prefix of the sort keys of the rows of all counts of a period.
+pub fn reach_rows_prefix(level: Level, DateRange { since, until }: DateRange) -> String {
+    format!("REACH_ROWS#{level}#{since}#{until}#")
+}
+
+/// Builds the key of a part of the rows of a count. Those of an earlier count sort before it.
+pub fn reach_rows(
+    ws: &Tenant,
+    account: &AdAccountId,
+    (level, period): (Level, DateRange),
+    counted_at: Timestamp,
+    part: usize,
+) -> Key {
+    let (prefix, counted_at) = (reach_rows_prefix(level, period), counted_at.as_millisecond());
+    key(account_partition(ws, account), format!("{prefix}{counted_at:013}#{part:03}"))
 }
 
 /// Where a segment of a block of facts is stored.

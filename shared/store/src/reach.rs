@@ -1,7 +1,10 @@
 //! Reach: the people whom an account and its entities have reached in a period. It cannot be summed, so each period that
-//! somebody asks for is measured as such, and kept.
+//! somebody asks for is counted as such, and kept.
+//!
+//! A period has one item that says what is known about it, and items of its rows for each count. A count writes its rows
+//! first and then names itself in the period's item, so that a reader has the rows of one count, whole.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use domain::date::DateRange;
 use domain::entity::Level;
@@ -9,13 +12,13 @@ use domain::id::{AdAccountId, EntityId};
 use domain::tenant::Tenant;
 use facts::{compress, decompress};
 use jiff::Timestamp;
-use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 
 use crate::key::{self, Key};
-use crate::table::{ConditionExpression, StoreError, Table, millis};
+use crate::table::{StoreError, Table, millis, number, text};
 
 /// Rows of an item: some 30 bytes each when compressed, far below DynamoDB's 400 KB.
 const MAX_ROWS_PER_ITEM: usize = 5_000;
@@ -26,46 +29,61 @@ const KEPT_DAYS: i64 = 37 * 31;
 /// People reached, and impressions per person.
 pub type Reach = (u64, Option<Decimal>);
 
-/// A period of a level.
+/// The reach of each object, by its id; `None` is the whole account. An object without delivery has none.
+pub type ReachRows = HashMap<Option<EntityId>, Reach>;
+
+/// A period of a level, and what is known about its count.
 #[derive(Debug, Clone)]
 pub struct ReachPeriod {
+    /// Whose reach.
+    pub level: Level,
+    /// The days.
+    pub period: DateRange,
     /// When it was last asked for.
     pub requested_at: Timestamp,
-    /// When it was measured; `None` while it is not.
-    pub measured_at: Option<Timestamp>,
-    /// Why it could not be measured.
+    /// When it was last counted; `None` when it never was.
+    pub counted_at: Option<Timestamp>,
+    /// Why it could not be counted since it was last asked for.
     pub failure: Option<String>,
-    /// The reach of each object, by its id; `None` is the whole account. An object without delivery has none.
-    pub reach: HashMap<Option<EntityId>, Reach>,
+    parts: usize,
 }
 
-/// The state of a period, or a part of its rows.
-#[derive(Default, Serialize, Deserialize)]
-struct ReachItem {
+impl ReachPeriod {
+    /// Returns whether it is to be counted.
+    pub fn is_pending(&self) -> bool {
+        self.failure.is_none() && self.counted_at.is_none_or(|counted_at| counted_at < self.requested_at)
+    }
+
+    /// Returns how many rows it has at most.
+    pub fn max_rows(&self) -> usize {
+        self.parts * MAX_ROWS_PER_ITEM
+    }
+}
+
+/// The item of a period.
+#[derive(Deserialize)]
+struct PeriodItem {
+    sk: String,
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    requested_at: Timestamp,
+    #[serde(default, with = "jiff::fmt::serde::timestamp::millisecond::optional")]
+    counted_at: Option<Timestamp>,
+    #[serde(default)]
+    failure: Option<String>,
+    #[serde(default)]
+    parts: usize,
+}
+
+/// An item of rows.
+#[derive(Serialize, Deserialize)]
+struct RowsItem {
     #[serde(default, skip_serializing)]
     sk: String,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "jiff::fmt::serde::timestamp::millisecond::optional"
-    )]
-    requested_at: Option<Timestamp>,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "jiff::fmt::serde::timestamp::millisecond::optional"
-    )]
-    measured_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    failure: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    parts: Option<usize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    data: Option<ByteBuf>,
+    data: ByteBuf,
 }
 
 impl Table {
-    /// Records that periods were asked for. What was measured of them before stays until they are measured again.
+    /// Records that periods were asked for. What was counted of them before stays until they are counted again.
     pub async fn request_reach(
         &self,
         ws: &Tenant,
@@ -75,51 +93,56 @@ impl Table {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for period in periods {
-            let head = key::reach(ws, account, level, *period);
-            let values = vec![(":now", millis(now)), (":expires", crate::table::number(expiry(*period)))];
+            let key = key::reach(ws, account, level, *period);
+            let values = vec![(":now", millis(now)), (":expires", number(expiry(*period)))];
             let expression = "SET requested_at = :now, expires = :expires REMOVE failure";
-            self.update::<ReachItem>(&head, expression, None, values).await?;
+            self.update::<PeriodItem>(&key, expression, None, values).await?;
         }
         Ok(())
     }
 
-    /// Stores the measured reach of a period, unless a later measurement is stored.
+    /// Stores the count of a period, unless a later count is stored.
     pub async fn store_reach(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
         (level, period): (Level, DateRange),
-        measured_at: Timestamp,
+        counted_at: Timestamp,
         rows: &[(Option<EntityId>, Reach)],
     ) -> Result<(), StoreError> {
-        let head = key::reach(ws, account, level, period);
-        let mut parts = 0;
-        for some in rows.chunks(MAX_ROWS_PER_ITEM) {
-            let json = serde_json::to_vec(some).map_err(|error| StoreError::Internal(error.to_string()))?;
-            let data = Some(ByteBuf::from(compress(&json)?));
-            let part = ReachItem { measured_at: Some(measured_at), data, ..ReachItem::default() };
-            let place = Key { pk: head.pk.clone(), sk: format!("{}{parts:03}", head.sk) };
-            self.put_with_ttl(&place, &part, expiry(period), None).await?;
-            parts += 1;
+        let rows_key = |part| key::reach_rows(ws, account, (level, period), counted_at, part);
+        let parts = rows.chunks(MAX_ROWS_PER_ITEM);
+        let count = parts.len();
+        for (part, rows) in parts.enumerate() {
+            let json = serde_json::to_vec(rows).map_err(|error| StoreError::Internal(error.to_string()))?;
+            let item = RowsItem { sk: String::new(), data: ByteBuf::from(compress(&json)?) };
+            self.put_with_ttl(&rows_key(part), &item, expiry(period), None).await?;
         }
-        let item = ReachItem {
-            requested_at: Some(measured_at),
-            measured_at: Some(measured_at),
-            parts: Some(parts),
-            ..ReachItem::default()
-        };
-        let condition = ConditionExpression {
-            expression: "attribute_not_exists(measured_at) OR measured_at < :measured_at",
-            values: vec![(":measured_at", millis(measured_at))],
-        };
-        match self.put_with_ttl(&head, &item, expiry(period), Some(condition)).await {
-            // A later measurement is there.
-            Ok(()) | Err(StoreError::Conflict) => Ok(()),
+        let expression = "SET counted_at = :counted_at, parts = :parts, expires = :expires, \
+                          requested_at = if_not_exists(requested_at, :counted_at) REMOVE failure";
+        let condition = "attribute_not_exists(counted_at) OR counted_at <= :counted_at";
+        let values = vec![
+            (":counted_at", millis(counted_at)),
+            (":parts", number(count)),
+            (":expires", number(expiry(period))),
+        ];
+        let head = key::reach(ws, account, level, period);
+        match self.update::<PeriodItem>(&head, expression, Some(condition), values).await {
+            Ok(_) => {
+                // The rows of earlier counts.
+                let (first, own) = (key::reach_rows_prefix(level, period), rows_key(0).sk);
+                let earlier: Vec<RowsItem> = self.query_between(&head.pk, &first, &own).await?;
+                let earlier = earlier.into_iter().filter(|item| item.sk < own);
+                let keys = earlier.map(|item| Key { pk: head.pk.clone(), sk: item.sk }).collect();
+                self.delete_keys(keys).await
+            }
+            // A later count is there.
+            Err(StoreError::Conflict) => self.delete_keys((0..count).map(rows_key).collect()).await,
             Err(error) => Err(error),
         }
     }
 
-    /// Records why periods cannot be measured.
+    /// Records why periods cannot be counted. What was counted of them before stays.
     pub async fn fail_reach(
         &self,
         ws: &Tenant,
@@ -129,54 +152,74 @@ impl Table {
         reason: &str,
     ) -> Result<(), StoreError> {
         for period in periods {
-            let head = key::reach(ws, account, level, *period);
-            let values = vec![(":reason", crate::table::text(reason))];
-            self.update::<ReachItem>(&head, "SET failure = :reason", None, values).await?;
+            let key = key::reach(ws, account, level, *period);
+            let (expression, condition) = ("SET failure = :reason", Some("attribute_exists(pk)"));
+            let values = vec![(":reason", text(reason))];
+            match self.update::<PeriodItem>(&key, expression, condition, values).await {
+                // Deleted meanwhile.
+                Ok(_) | Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
 
-    /// Reads what is stored of some periods of a level, which are in order.
-    pub async fn reach(
+    /// Lists all periods of an account.
+    pub async fn reach_periods(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+    ) -> Result<Vec<ReachPeriod>, StoreError> {
+        let pk = key::account_partition(ws, account);
+        Ok(periods(self.query_prefix(&pk, key::REACH_PREFIX).await?))
+    }
+
+    /// Reads what is known about some periods of a level, which are in order. Those that nobody has asked for are left out.
+    pub async fn reach_periods_of(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
         level: Level,
         wanted: &[DateRange],
-    ) -> Result<BTreeMap<(Date, Date), ReachPeriod>, StoreError> {
-        let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(BTreeMap::new()) };
-        // Of a single period, only that one is read, and no other one of its days.
-        let (first, last) = (key::reach(ws, account, level, *first), key::reach(ws, account, level, *last));
-        let items: Vec<ReachItem> =
-            self.query_between(&first.pk, &first.sk, &format!("{}\u{7f}", last.sk)).await?;
-        let mut periods = BTreeMap::new();
-        let mut parts: HashMap<(Date, Date), Vec<ReachItem>> = HashMap::new();
-        for item in items {
-            let Some(period) = key::parse_reach(&item.sk) else { continue };
-            if !wanted.iter().any(|wanted| (wanted.since, wanted.until) == period) {
-                continue;
-            }
-            match item.requested_at {
-                Some(requested_at) => drop(periods.insert(period, (requested_at, item))),
-                None => parts.entry(period).or_default().push(item),
+    ) -> Result<Vec<ReachPeriod>, StoreError> {
+        let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(Vec::new()) };
+        let key = |period: &DateRange| key::reach(ws, account, level, *period);
+        let items = self.query_between(&key(first).pk, &key(first).sk, &key(last).sk).await?;
+        Ok(periods(items).into_iter().filter(|known| wanted.contains(&known.period)).collect())
+    }
+
+    /// Reads the rows of periods, in the same order. `None` when one of them was counted again meanwhile: read what is known
+    /// about them anew.
+    pub async fn reach_rows(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        periods: &[ReachPeriod],
+    ) -> Result<Option<Vec<ReachRows>>, StoreError> {
+        let mut keys = Vec::new();
+        let mut number_of = HashMap::new();
+        for (number, ReachPeriod { level, period, counted_at, parts, .. }) in periods.iter().enumerate() {
+            let Some(counted_at) = counted_at else { continue };
+            for part in 0..*parts {
+                let key = key::reach_rows(ws, account, (*level, *period), *counted_at, part);
+                keys.push(key.attributes());
+                number_of.insert(key.sk, number);
             }
         }
-        let read = |(period, (requested_at, head)): ((Date, Date), (Timestamp, ReachItem))| {
-            let of_period = parts.get(&period).into_iter().flatten();
-            let current: Vec<_> = of_period.filter(|part| part.measured_at == head.measured_at).collect();
-            // While it is measured again, its parts are of two measurements.
-            let is_whole = head.parts.is_some_and(|count| current.len() >= count);
-            let mut reach = HashMap::new();
-            for data in current.into_iter().filter(|_| is_whole).filter_map(|part| part.data.as_ref()) {
-                let json = decompress(data)?;
-                let rows: Vec<(Option<EntityId>, Reach)> =
-                    serde_json::from_slice(&json).map_err(|error| StoreError::Internal(error.to_string()))?;
-                reach.extend(rows);
+        let items = self.batch_get(keys).await?;
+        if items.len() < number_of.len() {
+            return Ok(None);
+        }
+        let mut rows = vec![ReachRows::new(); periods.len()];
+        for item in items {
+            let RowsItem { sk, data } = from_item(item)?;
+            let read: Vec<(Option<EntityId>, Reach)> = serde_json::from_slice(&decompress(&data)?)
+                .map_err(|error| StoreError::Internal(error.to_string()))?;
+            if let Some(rows) = number_of.get(&sk).and_then(|number| rows.get_mut(*number)) {
+                rows.extend(read);
             }
-            let measured_at = head.measured_at.filter(|_| is_whole);
-            Ok((period, ReachPeriod { requested_at, measured_at, failure: head.failure, reach }))
-        };
-        periods.into_iter().map(read).collect()
+        }
+        Ok(Some(rows))
     }
 
     /// Deletes a period.
@@ -188,11 +231,19 @@ impl Table {
         period: DateRange,
     ) -> Result<(), StoreError> {
         let head = key::reach(ws, account, level, period);
-        let items: Vec<ReachItem> =
-            self.query_between(&head.pk, &head.sk, &format!("{}\u{7f}", head.sk)).await?;
-        self.delete_keys(items.into_iter().map(|item| Key { pk: head.pk.clone(), sk: item.sk }).collect())
-            .await
+        let rows: Vec<RowsItem> = self.query_prefix(&head.pk, &key::reach_rows_prefix(level, period)).await?;
+        let rows = rows.into_iter().map(|item| Key { pk: head.pk.clone(), sk: item.sk });
+        self.delete_keys(rows.chain([head.clone()]).collect()).await
     }
+}
+
+fn periods(items: Vec<PeriodItem>) -> Vec<ReachPeriod> {
+    let period = |item: PeriodItem| {
+        let PeriodItem { sk, requested_at, counted_at, failure, parts } = item;
+        let (level, period) = key::parse_reach(&sk)?;
+        Some(ReachPeriod { level, period, requested_at, counted_at, failure, parts })
+    };
+    items.into_iter().filter_map(period).collect()
 }
 
 /// Returns when a period may be deleted, in Unix seconds.

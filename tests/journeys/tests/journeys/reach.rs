@@ -1,11 +1,20 @@
 //! Reach cannot be summed: each period is counted by Meta when somebody asks for it, and kept.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use domain::date::DateRange;
+use domain::entity::Level;
+use domain::job::{Job, SyncCause};
 use http::Method;
+use jiff::civil::date;
+use jiff::{SignedDuration, Timestamp};
 use journeys::{Response, Scenario};
+use local::demo::WORKSPACE;
+use local::tenant::tenant;
 use serde_json::{Value, json};
 
+use crate::crash::{restore_table, table_items};
 use crate::queries::ask;
 
 async fn count(scenario: &Scenario, body: Value) -> Response {
@@ -137,11 +146,96 @@ async fn a_count_that_meta_refuses_says_why_and_keeps_what_was_counted() {
         }
     });
     count(&scenario, body).await;
-    assert_eq!(query(&scenario, json!({})).await["data"], before["data"]);
+    let again = query(&scenario, json!({})).await;
+    assert_eq!(again["data"], before["data"]);
+    let scope = |answer: &Value| answer["ad_accounts"][0]["reach"].clone();
+    let (now, then) = (scope(&again), scope(&before));
+    assert_eq!((&now["as_of"], &now["missing"][0]["state"]), (&then["as_of"], &json!("failed")), "{now}");
     count(&scenario, json!({"level": "adset", "since": "2026-11-02", "until": "2026-11-15"})).await;
     let refused = query(&scenario, json!({"level": "adset"})).await;
     let missing = &refused["ad_accounts"][0]["reach"]["missing"][0];
     assert_eq!(missing["state"], "failed");
     assert!(missing["reason"].as_str().unwrap().contains("no"), "{missing}");
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_whose_jobs_were_lost_is_counted_by_a_later_sync() {
+    let scenario = Scenario::synced().await.unwrap();
+    let (workspace, account) = (tenant(WORKSPACE).unwrap(), scenario.account().unwrap().parse().unwrap());
+    let period = |since: &str| DateRange { since: since.parse().unwrap(), until: date(2026, 11, 15) };
+    let (first, second) = (period("2026-11-02"), period("2026-11-03"));
+    let request = async |period| {
+        let (table, now) = (&scenario.system.table, scenario.system.clock.now());
+        table.request_reach(&workspace, &account, Level::Campaign, &[period], now).await.unwrap();
+    };
+    let sync = async |cause| {
+        let (workspace, ad_account) = (workspace.clone(), account.clone());
+        let job = Job::SyncAccount { workspace, ad_account, cause };
+        scenario.system.host.queues.send(&[job]).await.unwrap();
+        scenario.system.runner.settle().await.unwrap();
+    };
+    let state = async |period: DateRange| {
+        let range = json!({"since": period.since, "until": period.until});
+        let answer = query(&scenario, json!({"range": range})).await;
+        answer["ad_accounts"][0]["reach"]["missing"][0]["state"].as_str().map(str::to_owned)
+    };
+
+    // The function stopped after it had recorded the request. A sync a minute later leaves it to its job.
+    request(first).await;
+    scenario.system.clock.advance(SignedDuration::from_mins(1));
+    sync(SyncCause::Recurring).await;
+    assert_eq!(state(first).await.as_deref(), Some("pending"));
+    scenario.system.clock.advance(SignedDuration::from_hours(1));
+    sync(SyncCause::Recurring).await;
+    assert_eq!(state(first).await, None);
+
+    // The laptop was switched off.
+    request(second).await;
+    sync(SyncCause::Resume).await;
+    assert_eq!(state(second).await, None);
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_counts_of_a_period_the_later_one_stays_whole_wherever_either_stops() {
+    let scenario = Scenario::start().await.unwrap();
+    let table = &scenario.system.table;
+    let (workspace, account) = (tenant(WORKSPACE).unwrap(), "act_9".parse().unwrap());
+    let period = DateRange { since: date(2026, 11, 2), until: date(2026, 11, 15) };
+    let count = async |at: Timestamp, objects: u64, reach: u64| {
+        let id = |n: u64| Some(n.to_string().parse().unwrap());
+        let rows: Vec<_> = (1..=objects).map(|n| (id(n), (reach, None))).collect();
+        table.store_reach(&workspace, &account, (Level::Ad, period), at, &rows).await.unwrap();
+    };
+    let stored = async || {
+        let periods = table.reach_periods_of(&workspace, &account, Level::Ad, &[period]).await.unwrap();
+        let rows = table.reach_rows(&workspace, &account, &periods).await.unwrap().unwrap().remove(0);
+        let values: BTreeSet<u64> = rows.values().map(|(reach, _)| *reach).collect();
+        (rows.len(), values.into_iter().collect::<Vec<_>>())
+    };
+    let items = async || {
+        let items = table_items(&scenario).await.into_iter();
+        items.filter(|item| item["sk"].as_s().unwrap().starts_with("REACH_ROWS#")).collect::<Vec<_>>()
+    };
+    let at = |minute: i64| scenario.system.clock.now() + SignedDuration::from_mins(minute);
+
+    count(at(1), 12_000, 1).await;
+    assert_eq!((stored().await, items().await.len()), ((12_000, vec![1]), 3));
+    // A later count stopped after some of its rows: the reader has the earlier one.
+    let before = table_items(&scenario).await;
+    count(at(2), 9_000, 2).await;
+    assert_eq!((stored().await, items().await.len()), ((9_000, vec![2]), 2));
+    let mut stopped = before.clone();
+    stopped.push(items().await.remove(0));
+    restore_table(&scenario, &stopped).await;
+    assert_eq!((stored().await, items().await.len()), ((12_000, vec![1]), 4));
+    // A reader that knew the earlier count is told to read anew.
+    let known = table.reach_periods(&workspace, &account).await.unwrap();
+    count(at(3), 7_000, 3).await;
+    assert!(table.reach_rows(&workspace, &account, &known).await.unwrap().is_none());
+    // One that is late leaves nothing behind.
+    count(at(2), 11_000, 2).await;
+    assert_eq!((stored().await, items().await.len()), ((7_000, vec![3]), 2));
     scenario.finish().await.unwrap();
 }
