@@ -13,7 +13,7 @@ use domain::{Error, FieldError};
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use middleware::version::version_header;
-use query::{AccountScope, Answer, Changes, Filter, Measure, Query, Row, TotalsView, Values};
+use query::{AccountScope, Answer, Filter, Measure, MeasuresView, Query, Row, TotalsView};
 use runtime::endpoint::{self, Endpoint};
 use runtime::page::{self, Cursor};
 use runtime::request::{AdAccountPath, Json, RequestContext};
@@ -107,13 +107,8 @@ impl EntityFields {
 pub(crate) struct EntityView {
     #[serde(flatten)]
     fields: EntityFields,
-    measures: Values,
-    /// The measures of the days that are compared with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<Values>,
-    /// How the measures have changed against them. What is unknown in one of the periods is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    change: Option<Changes>,
+    #[serde(flatten)]
+    measures: MeasuresView,
     /// For each sparkline a value for each day; `null` where it is unknown.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     sparklines: BTreeMap<Measure, Vec<Option<Decimal>>>,
@@ -123,9 +118,7 @@ impl EntityView {
     fn new(entity: Entity, row: &Row, currency: Currency, query: &Query) -> Self {
         Self {
             fields: EntityFields::new(entity, currency),
-            measures: row.numbers.values(&query.measures, query.details()),
-            previous: row.previous(query),
-            change: row.change(query),
+            measures: row.measures(query),
             sparklines: row.sparklines(query),
         }
     }

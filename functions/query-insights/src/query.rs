@@ -9,7 +9,7 @@ use domain::money::Currency;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};
 use jiff::civil::Date;
-use query::{Answer, Changes, Convert, Dimension, Measure, Query, ReachScope, Row, TotalsView, Values};
+use query::{Answer, Convert, Dimension, Measure, MeasuresView, Query, ReachScope, Row, TotalsView};
 use runtime::endpoint::{self, Endpoint};
 use runtime::page::{Cursor, document_cursor};
 use runtime::request::{Json, NoPath, NoQuery, RequestContext};
@@ -92,13 +92,8 @@ struct RowView {
     /// left out.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     dimensions: BTreeMap<Dimension, String>,
-    measures: Values,
-    /// The measures of the days that are compared with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<Values>,
-    /// How the measures have changed. What is unknown in one of the periods is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    change: Option<Changes>,
+    #[serde(flatten)]
+    measures: MeasuresView,
     /// For each of the query's sparklines a value for each day of the range; `null` where it is unknown.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     sparklines: BTreeMap<Measure, Vec<Option<Decimal>>>,
@@ -148,9 +143,7 @@ fn view(answer: Answer, query: &Query, identity: &str) -> QueryAnswer {
         level: query.level,
         name: row.entity.as_ref().and_then(|entity| entity.name.clone()),
         dimensions: row.dimensions(query),
-        measures: row.numbers.values(&query.measures, query.details()),
-        change: row.change(query),
-        previous: row.previous(query),
+        measures: row.measures(query),
         sparklines: row.sparklines(query),
         id: row.id,
         campaign_id: row.campaign_id,

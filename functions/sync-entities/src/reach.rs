@@ -75,12 +75,7 @@ impl PeriodsBy {
             Self::Week => Grain::Week,
             Self::Month => Grain::Month,
         };
-        let mut periods = BTreeMap::new();
-        for day in range.days_within(range) {
-            let period = periods.entry(grain.bucket(day)).or_insert(DateRange { since: day, until: day });
-            period.until = day;
-        }
-        periods.into_values().collect()
+        grain.periods(range).into_values().collect()
     }
 }
 

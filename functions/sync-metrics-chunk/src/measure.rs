@@ -22,6 +22,9 @@ use crate::{LEASE_TTL, SyncMetricsChunk, lease_end, unread};
 /// Rows that are collected at a time, about a kilobyte each. A day of more rows is collected alone.
 const MAX_ROWS: u64 = 30_000;
 
+/// Rows of a day at most: they are in memory at once.
+const MAX_DAY_ROWS: u64 = 200_000;
+
 /// Result of one run over a week.
 pub(crate) enum RunResult {
     /// Every day that was due is published.
@@ -99,6 +102,11 @@ impl SyncMetricsChunk {
             totals.pages += 1;
             if rows > MAX_ROWS && range.days() > 1 {
                 return Ok(BatchResult::TooManyRows);
+            }
+            if rows > MAX_DAY_ROWS {
+                let (day, dataset) = (range.since, lease.chunk.dataset.name);
+                let message = format!("{day} has more than {MAX_DAY_ROWS} rows of {dataset}");
+                return Err(Error::Conflict(message));
             }
             let now = self.host.clock.now();
             if now.duration_since(extended_at) > LEASE_TTL / 2 {

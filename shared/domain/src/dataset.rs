@@ -61,6 +61,11 @@ impl Breakdown {
         Self::HourOfDay,
     ];
 
+    /// Returns the breakdown of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|breakdown| breakdown.as_str() == name)
+    }
+
     /// Returns its name in the API.
     pub fn as_str(self) -> &'static str {
         match self {

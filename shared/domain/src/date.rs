@@ -1,5 +1,6 @@
 //! Days, date ranges and ISO weeks. Every day is a local date of the ad account.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -118,6 +119,56 @@ impl Grain {
             Self::Month => Some(day.first_of_month()),
             Self::Weekday => Some(ANY_WEEK.saturating_add(day.weekday().to_monday_zero_offset().days())),
         }
+    }
+
+    /// Returns the first and last day inside a range of the days that belong together, by their bucket.
+    pub fn periods(self, range: DateRange) -> BTreeMap<Option<Date>, DateRange> {
+        let mut periods = BTreeMap::new();
+        for day in range.days_within(range) {
+            let period = periods.entry(self.bucket(day)).or_insert(DateRange { since: day, until: day });
+            period.until = day;
+        }
+        periods
+    }
+}
+
+/// Some days of the week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weekdays([bool; 7]);
+
+impl Weekdays {
+    /// The days' names, from Monday on.
+    pub const NAMES: [&str; 7] =
+        ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+    /// Returns the days with these names, or with all the others; `None` if a name is unknown.
+    pub fn named(names: &[String], is_among: bool) -> Option<Self> {
+        let mut days = [!is_among; 7];
+        for name in names {
+            let number = Self::NAMES.iter().position(|known| known == name)?;
+            *days.get_mut(number)? = is_among;
+        }
+        Some(Self(days))
+    }
+
+    /// Returns the name of a day's weekday.
+    pub fn name(day: Date) -> &'static str {
+        Self::NAMES[Self::number(day)]
+    }
+
+    /// Returns whether a day is one of them.
+    pub fn contains(self, day: Date) -> bool {
+        self.0[Self::number(day)]
+    }
+
+    /// Returns the days that others have, too.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(std::array::from_fn(|day| self.0[day] && other.0[day]))
+    }
+
+    fn number(day: Date) -> usize {
+        usize::from(day.weekday().to_monday_zero_offset().unsigned_abs())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::date::DateRange;
+use domain::date::{DateRange, Weekdays};
 use domain::entity::Entity;
 use domain::id::EntityId;
 use domain::money::Currency;
@@ -15,7 +15,6 @@ use store::account::AdAccount;
 use store::report_scope::ReportScope;
 
 use crate::document::{Dimension, Query};
-use crate::filter::weekday_name;
 use crate::numbers::Numbers;
 
 /// The answer to a query.
@@ -147,7 +146,7 @@ impl Row {
             let value = match (dimension.attribute(), dimension) {
                 (Some(_), _) => attributes.next()?.clone()?,
                 (None, Dimension::Breakdown(_)) => breakdowns.next()?.clone()?,
-                (None, Dimension::Weekday) => weekday_name(self.bucket?).to_owned(),
+                (None, Dimension::Weekday) => Weekdays::name(self.bucket?).to_owned(),
                 (None, _) => self.bucket?.to_string(),
             };
             Some((*dimension, value))

@@ -1,6 +1,6 @@
 //! The days of a range that belong together.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use domain::date::{DateRange, Grain};
 use jiff::civil::Date;
@@ -32,27 +32,17 @@ impl Buckets {
         is_enabled: bool,
     ) -> Self {
         let weekdays = query.weekdays();
-        let is_wanted = |day: &Date| {
-            weekdays
-                .is_none_or(|days| days[usize::from(day.weekday().to_monday_zero_offset().unsigned_abs())])
-        };
-        let measured: HashSet<Date> = chunks
+        let measured: HashSet<Option<Date>> = chunks
             .iter()
             .filter(|_| is_enabled)
             .flat_map(|chunk| {
                 chunk.week.range().days_within(range).filter(|day| chunk.measured_at(*day).is_some())
             })
-            .filter(is_wanted)
+            .filter(|day| weekdays.is_none_or(|weekdays| weekdays.contains(*day)))
+            .map(|day| grain.bucket(day))
             .collect();
-        let mut buckets = BTreeMap::<Option<Date>, Bucket>::new();
-        for day in range.days_within(range) {
-            let period = DateRange { since: day, until: day };
-            let first = Bucket { day: grain.bucket(day), period, is_measured: false };
-            let bucket = buckets.entry(first.day).or_insert(first);
-            bucket.period.until = day;
-            bucket.is_measured |= measured.contains(&day);
-        }
-        Self(buckets.into_values().collect())
+        let bucket = |(day, period)| Bucket { day, period, is_measured: measured.contains(&day) };
+        Self(grain.periods(range).into_iter().map(bucket).collect())
     }
 
     /// Returns the number of a bucket; `None` where all days are one.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use domain::FieldError;
 use domain::dataset::{Breakdown, Dataset};
-use domain::date::{DateRange, Day, Grain};
+use domain::date::{DateRange, Day, Grain, Weekdays};
 use domain::entity::Level;
 use domain::id::AdAccountId;
 use domain::metrics::{Detail, Details};
@@ -36,6 +36,9 @@ const MAX_DIMENSIONS: usize = 3;
 
 /// Filters of a query at most.
 const MAX_FILTERS: usize = 20;
+
+/// Ids of entities that all filters name together at most: each may cost a read in each ad account.
+const MAX_IDS: usize = 1_000;
 
 /// What to measure, of what, over which days, and in which order.
 #[derive(Debug, Clone, Deserialize)]
@@ -282,13 +285,13 @@ impl Query {
         })
     }
 
-    /// Returns the days of the week that the filters leave, from Monday on; `None` without such a filter.
-    pub(crate) fn weekdays(&self) -> Option<[bool; 7]> {
+    /// Returns the days of the week that the filters leave; `None` without such a filter.
+    pub(crate) fn weekdays(&self) -> Option<Weekdays> {
         let weekdays = self.filters.iter().filter_map(|filter| match filter {
             Filter::Weekdays(days) => Some(*days),
             _ => None,
         });
-        weekdays.reduce(|a, b| std::array::from_fn(|day| a[day] && b[day]))
+        weekdays.reduce(Weekdays::and)
     }
 
     /// Returns the attributes by which rows are told apart.
@@ -337,6 +340,12 @@ impl Query {
         at_most("order", self.order.as_ref().map_or(0, Vec::len), MAX_DIMENSIONS);
         at_most("sparklines", self.sparklines.as_ref().map_or(0, Vec::len), MAX_DIMENSIONS);
         at_most("ad_accounts", self.ad_accounts.as_ref().map_or(0, Vec::len), MAX_AD_ACCOUNTS);
+        let ids: usize = self.filters.iter().map(Filter::ids).sum();
+        if ids > MAX_IDS {
+            let message =
+                format!("name {ids} campaigns, ad sets and ads together; {MAX_IDS} at most are possible");
+            errors.push(FieldError::new("filters", message));
+        }
         if self.ad_accounts.as_ref().is_some_and(Vec::is_empty) {
             errors.push(FieldError::new(
                 "ad_accounts",

@@ -4,9 +4,9 @@ use std::fmt;
 
 use domain::FieldError;
 use domain::dataset::Breakdown;
+use domain::date::Weekdays;
 use domain::entity::{EffectiveStatus, Entity, Level, Status};
 use domain::id::{AdAccountId, EntityId};
-use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::de::{self, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -54,8 +54,8 @@ pub enum Filter {
         /// Whether it must be there, or must not.
         is_there: bool,
     },
-    /// Only days of the week, from Monday on.
-    Weekdays([bool; 7]),
+    /// Only these days of the week.
+    Weekdays(Weekdays),
     /// Only the parts of rows that have, or have not, one of these values.
     Breakdown {
         /// What splits the rows.
@@ -168,16 +168,19 @@ impl Filter {
                 let name = entity.name.as_deref().unwrap_or_default().to_lowercase();
                 name.contains(text.as_str()) == *is_there
             }
-            Self::Entities { level, ids, is_among } => {
-                let id = match level {
-                    level if *level == entity.level => Some(&entity.id),
-                    Level::Campaign => entity.campaign_id.as_ref(),
-                    Level::AdSet => entity.adset_id.as_ref(),
-                    Level::Account | Level::Ad => None,
-                };
-                id.is_some_and(|id| ids.contains(id)) == *is_among
-            }
-            Self::Accounts { .. } | Self::Weekdays(_) | Self::Breakdown { .. } | Self::Number { .. } => true,
+            Self::Accounts { .. }
+            | Self::Entities { .. }
+            | Self::Weekdays(_)
+            | Self::Breakdown { .. }
+            | Self::Number { .. } => true,
+        }
+    }
+
+    /// Returns how many entities it names.
+    pub(crate) fn ids(&self) -> usize {
+        match self {
+            Self::Entities { ids, .. } => ids.len(),
+            _ => 0,
         }
     }
 
@@ -243,14 +246,6 @@ impl<'de> Deserialize<'de> for Filter {
     }
 }
 
-const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-
-/// Returns the name of a day's weekday.
-pub(crate) fn weekday_name(day: Date) -> &'static str {
-    let number = usize::from(day.weekday().to_monday_zero_offset().unsigned_abs());
-    WEEKDAYS.get(number).copied().unwrap_or_default()
-}
-
 impl TryFrom<Parts> for Filter {
     type Error = String;
 
@@ -269,14 +264,9 @@ impl TryFrom<Parts> for Filter {
                 Ok(Self::Entities { level, ids: parse_all(&values)?, is_among })
             }
             ("weekday", In | NotIn, Value::List(values)) => {
-                let mut days = [!is_among; 7];
-                for value in &values {
-                    let day = WEEKDAYS.iter().position(|name| name == value);
-                    let day = day.and_then(|day| days.get_mut(day));
-                    *day.ok_or_else(|| format!("value: must hold days such as {}", WEEKDAYS.join(", ")))? =
-                        is_among;
-                }
-                Ok(Self::Weekdays(days))
+                let days = Weekdays::named(&values, is_among);
+                let unknown = || format!("value: must hold days such as {}", Weekdays::NAMES.join(", "));
+                days.map(Self::Weekdays).ok_or_else(unknown)
             }
             ("name", In | NotIn, Value::List(values)) => {
                 Ok(Self::Attribute { attribute: Attribute::Name, values, is_among })
@@ -306,14 +296,10 @@ impl TryFrom<Parts> for Filter {
             ("name", ..) => {
                 Err("name takes contains or not_contains with a text, or in or not_in with a list".to_owned())
             }
-            (name, op, value) if breakdown_named(name).is_some() => {
-                match (breakdown_named(name), op, value) {
-                    (Some(breakdown), In | NotIn, Value::List(values)) => {
-                        Ok(Self::Breakdown { breakdown, values, is_among })
-                    }
-                    _ => Err(format!("{field} takes in or not_in with a list of texts")),
-                }
-            }
+            (name, op, value) if let Some(breakdown) = Breakdown::named(name) => match (op, value) {
+                (In | NotIn, Value::List(values)) => Ok(Self::Breakdown { breakdown, values, is_among }),
+                _ => Err(format!("{field} takes in or not_in with a list of texts")),
+            },
             (name, In | NotIn | Contains | NotContains, _) | (name, _, Value::List(_)) => {
                 name.parse::<Measure>().map_err(|error| format!("field: {error}; or {FIELDS}"))?;
                 Err(format!("{field} takes gt, gte, lt, lte or eq with a decimal such as \"12.50\""))
@@ -327,10 +313,6 @@ impl TryFrom<Parts> for Filter {
             }
         }
     }
-}
-
-fn breakdown_named(name: &str) -> Option<Breakdown> {
-    Breakdown::ALL.into_iter().find(|breakdown| breakdown.as_str() == name)
 }
 
 const FIELDS: &str =
@@ -388,7 +370,7 @@ impl schemars::JsonSchema for Filter {
                 among("name", text.clone()),
                 among("status", words(Status::KNOWN)),
                 among("effective_status", words(EffectiveStatus::KNOWN)),
-                among("weekday", words(&WEEKDAYS)),
+                among("weekday", words(&Weekdays::NAMES)),
                 {
                     "type": "object",
                     "properties": {

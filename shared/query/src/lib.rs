@@ -28,4 +28,4 @@ pub use measure::Measure;
 pub use numbers::{Numbers, Values};
 pub use order::{Direction, OrderBy, OrderKey, OrderOf, day_of_position};
 pub use sum::{FactQuery, sum_facts};
-pub use view::{Change, Changes, TotalsView};
+pub use view::{Change, MeasuresView, TotalsView};

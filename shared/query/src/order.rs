@@ -5,9 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use domain::FieldError;
-use domain::dataset::Breakdown;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
+use serde::de::value::StrDeserializer;
+use serde::de::{self, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::document::Dimension;
@@ -76,26 +77,14 @@ pub enum OrderOf {
     Change,
 }
 
-/// The dimensions by their names.
-const DIMENSIONS: [(&str, Dimension); 7] = [
-    ("day", Dimension::Day),
-    ("week", Dimension::Week),
-    ("month", Dimension::Month),
-    ("weekday", Dimension::Weekday),
-    ("objective", Dimension::Objective),
-    ("status", Dimension::Status),
-    ("effective_status", Dimension::EffectiveStatus),
-];
-
 impl FromStr for OrderKey {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let dimension = DIMENSIONS.iter().find(|(name, _)| *name == text).map(|(_, dimension)| *dimension);
-        let breakdown = Breakdown::ALL.into_iter().find(|breakdown| breakdown.as_str() == text);
-        match (text, dimension.or(breakdown.map(Dimension::Breakdown))) {
+        let name: StrDeserializer<'_, de::value::Error> = text.into_deserializer();
+        match (text, Dimension::deserialize(name)) {
             ("name", _) => Ok(Self::Name),
-            (_, Some(dimension)) => Ok(Self::Dimension(dimension)),
+            (_, Ok(dimension)) => Ok(Self::Dimension(dimension)),
             _ => text.parse().map(Self::Measure).map_err(|error| format!("{error}; or name, or a dimension")),
         }
     }
@@ -196,11 +185,8 @@ impl schemars::JsonSchema for OrderKey {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let breakdowns = Breakdown::ALL.into_iter().map(Breakdown::as_str);
-        let names = DIMENSIONS.iter().map(|(name, _)| *name).chain(["name"]).chain(breakdowns);
-        let names: Vec<_> = names.collect();
-        schemars::json_schema!({
-            "anyOf": [{"type": "string", "enum": names}, generator.subschema_for::<Measure>()],
-        })
+        let (dimension, measure) =
+            (generator.subschema_for::<Dimension>(), generator.subschema_for::<Measure>());
+        schemars::json_schema!({"anyOf": [{"type": "string", "const": "name"}, dimension, measure]})
     }
 }

@@ -48,6 +48,7 @@ pub(crate) struct AccountRows {
     /// Entities of other levels that filters name and the account has.
     pub(crate) named: HashSet<EntityId>,
     chunks: Vec<Chunk>,
+    is_enabled: bool,
 }
 
 /// Entities by their ids.
@@ -148,7 +149,7 @@ impl<'a> Reader<'a> {
         let reach = reach.map(|reach| reach.scope(buckets.periods()));
         let scope = AccountScope { name: account.name.clone(), scope: of_range, compared, reach };
         let named = self.named().await?;
-        Ok(AccountRows { scope, rows, known, named, chunks })
+        Ok(AccountRows { scope, rows, known, named, chunks, is_enabled })
     }
 
     /// Reads the reach of the periods of a range, if the query asks for it.
@@ -290,7 +291,7 @@ impl<'a> Reader<'a> {
                 objects,
             )
             .await?;
-        let buckets = Buckets::new(self.query, Grain::Day, (range, &of.chunks), true);
+        let buckets = Buckets::new(self.query, Grain::Day, (range, &of.chunks), of.is_enabled);
         for row in rows {
             row.sparklines = vec![Vec::with_capacity(buckets.0.len()); measures.len()];
             for bucket in &buckets.0 {

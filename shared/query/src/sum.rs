@@ -1,7 +1,7 @@
 //! Sums over an account's facts.
 
 use domain::dataset::Dataset;
-use domain::date::DateRange;
+use domain::date::{DateRange, Weekdays};
 use domain::entity::Level;
 use domain::id::AdAccountId;
 use domain::tenant::Tenant;
@@ -22,7 +22,7 @@ pub struct FactQuery {
     /// The days.
     pub range: DateRange,
     /// Only these days of the week, from Monday on.
-    pub weekdays: Option<[bool; 7]>,
+    pub weekdays: Option<Weekdays>,
     /// What belongs together.
     pub grouping: Grouping,
     /// Which objects.

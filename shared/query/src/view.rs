@@ -25,7 +25,7 @@ pub struct Change {
 }
 
 /// How measures have changed. What is unknown in one of the periods is left out.
-pub type Changes = BTreeMap<Measure, Change>;
+type Changes = BTreeMap<Measure, Change>;
 
 impl Change {
     /// Returns how a number differs; `None` where one of them is unknown.
@@ -42,15 +42,34 @@ fn changes(numbers: &Numbers, previous: &Numbers, query: &Query) -> Changes {
     query.measures.iter().filter_map(change).collect()
 }
 
-impl Row {
-    /// Returns the measures of the days that are compared with.
-    pub fn previous(&self, query: &Query) -> Option<Values> {
-        self.previous.as_ref().map(|previous| previous.values(&query.measures, query.details()))
-    }
+/// Measures, and how they have changed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+pub struct MeasuresView {
+    measures: Values,
+    /// The measures of the days that are compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<Values>,
+    /// How the measures have changed against them. What is unknown in one of the periods is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<Changes>,
+}
 
-    /// Returns how the measures have changed against them.
-    pub fn change(&self, query: &Query) -> Option<Changes> {
-        self.previous.as_ref().map(|previous| changes(&self.numbers, previous, query))
+impl MeasuresView {
+    fn new(numbers: &Numbers, previous: Option<&Numbers>, query: &Query) -> Self {
+        let values = |numbers: &Numbers| numbers.values(&query.measures, query.details());
+        Self {
+            measures: values(numbers),
+            previous: previous.map(values),
+            change: previous.map(|previous| changes(numbers, previous, query)),
+        }
+    }
+}
+
+impl Row {
+    /// Returns the measures that the query asks for.
+    pub fn measures(&self, query: &Query) -> MeasuresView {
+        MeasuresView::new(&self.numbers, self.previous.as_ref(), query)
     }
 
     /// Returns the sparklines by their measures.
@@ -59,33 +78,22 @@ impl Row {
     }
 }
 
-/// All rows of an answer together, also those of other pages.
+/// All rows of an answer together, also those of other pages. Ratios are ratios of sums; what cannot be summed is left
+/// out.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "describe", schemars(rename = "Totals"))]
 pub struct TotalsView {
     /// How many there are.
     rows: usize,
-    /// Ratios are ratios of sums. What cannot be summed is left out.
-    measures: Values,
-    /// The measures of the days that are compared with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<Values>,
-    /// How the measures have changed against them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    change: Option<Changes>,
+    #[serde(flatten)]
+    measures: MeasuresView,
 }
 
 impl TotalsView {
     /// Returns the totals of a query's answer.
     pub fn new(totals: &Totals, query: &Query) -> Self {
         let Totals { rows, numbers, previous } = totals;
-        let values = |numbers: &Numbers| numbers.values(&query.measures, query.details());
-        Self {
-            rows: *rows,
-            measures: values(numbers),
-            previous: previous.as_ref().map(values),
-            change: previous.as_ref().map(|previous| changes(numbers, previous, query)),
-        }
+        Self { rows: *rows, measures: MeasuresView::new(numbers, previous.as_ref(), query) }
     }
 }

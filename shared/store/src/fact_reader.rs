@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::dataset::Dataset;
-use domain::date::{DateRange, IsoWeek};
+use domain::date::{DateRange, IsoWeek, Weekdays};
 use domain::id::AdAccountId;
 use domain::tenant::Tenant;
 use facts::{Block, BlockLevel, Segment, Selection};
@@ -30,8 +30,8 @@ pub struct FactSelection<'a> {
     pub dataset: Dataset,
     /// The days.
     pub range: DateRange,
-    /// Only these days of the week, from Monday on.
-    pub weekdays: Option<[bool; 7]>,
+    /// Only these days of the week.
+    pub weekdays: Option<Weekdays>,
     /// The stored level.
     pub level: BlockLevel,
     /// Whether values by action type and window are read, too.
@@ -85,9 +85,7 @@ impl Table {
         let mut days = VecDeque::new();
         for chunk in chunks.iter().filter(|chunk| chunk.dataset.name == selection.dataset.name) {
             for day in chunk.week.range().days_within(selection.range) {
-                let is_wanted = selection.weekdays.is_none_or(|days| {
-                    days[usize::from(day.weekday().to_monday_zero_offset().unsigned_abs())]
-                });
+                let is_wanted = selection.weekdays.is_none_or(|weekdays| weekdays.contains(day));
                 let entry = chunk.manifest.day(day).filter(|_| is_wanted);
                 days.extend(entry.map(|entry| (day, entry.clone())));
             }

@@ -32,6 +32,7 @@ mod odd_answers;
 mod oidc_discovery;
 mod pushes;
 mod queries;
+mod query_oracle;
 mod queues;
 mod quota_share;
 mod reach;

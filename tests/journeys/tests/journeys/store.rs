@@ -29,7 +29,7 @@ use store::fact_reader::FactSelection;
 use store::inbox::Claim;
 
 use crate::crash::{restore_table, table_items};
-use crate::queries::mix;
+use crate::query_oracle::mix;
 
 /// A day's rows: these ads, each with so many impressions.
 fn rows(ads: Range<u64>, impressions: u64) -> Rows {
