@@ -1,4 +1,4 @@
-//! Metrics that lack a row which could not be read. No rule acts on them.
+//! Metrics that lack a row: it could not be read, or the account's own total says so. No rule acts on them.
 
 use std::collections::HashMap;
 
@@ -31,6 +31,9 @@ impl IncompleteMetrics {
         let mut incomplete = Self::default();
         for day in window.days_within(window) {
             let chunk = chunks.iter().find(|chunk| chunk.week == IsoWeek::of(day));
+            if chunk.is_some_and(|chunk| chunk.difference(day).is_some()) {
+                incomplete.any = Some(format!("the sum of {day} is not the account's own total"));
+            }
             for ad in chunk.map_or(&[][..], |chunk| chunk.unreadable_rows(day)) {
                 let reason = format!("a row of {day} could not be read");
                 let entity = match ad {

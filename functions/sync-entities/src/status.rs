@@ -9,6 +9,7 @@ use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
 use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::account::{AdAccount, SyncProblem};
 use store::chunk::{Chunk, ChunkState};
+use store::totals::{TotalsCheck, TotalsDifference};
 
 use crate::SyncEntities;
 
@@ -31,6 +33,7 @@ pub(crate) struct SyncStatus {
     entities_synced_at: Option<Timestamp>,
     chunks: ChunkCounts,
     facts: FactCounts,
+    totals: TotalsStatus,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failures: Vec<ChunkFailure>,
     /// What Meta's answers did not say readably. Everything else is stored.
@@ -101,6 +104,44 @@ struct FactCounts {
     segments_unchanged: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_completion: Option<Timestamp>,
+}
+
+/// How the sums of days compare with the account's own totals.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct TotalsStatus {
+    /// Days whose sum was compared since they were last measured.
+    checked_days: usize,
+    /// Those that differ. They are measured again; no rule acts on them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differing_days: Vec<DifferingDay>,
+}
+
+/// A day whose sum is not the account's own total.
+#[derive(Serialize)]
+#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
+struct DifferingDay {
+    day: Date,
+    #[serde(flatten)]
+    difference: TotalsDifference,
+    /// When they were compared.
+    checked_at: Timestamp,
+}
+
+impl TotalsStatus {
+    fn new(chunks: &[Chunk]) -> Self {
+        let days = |chunk: &Chunk| chunk.week.range().days_within(chunk.week.range());
+        let checks =
+            chunks.iter().flat_map(|chunk| days(chunk).filter_map(|day| Some((day, chunk.check(day)?))));
+        let differing = |(day, check): (Date, &TotalsCheck)| {
+            Some(DifferingDay { day, difference: check.difference?, checked_at: check.checked_at })
+        };
+        let checks: Vec<_> = checks.collect();
+        Self {
+            checked_days: checks.len(),
+            differing_days: checks.into_iter().filter_map(differing).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -246,6 +287,7 @@ impl SyncEntities {
                 segments_unchanged: sum(|chunk| chunk.unchanged),
                 oldest_completion: chunks.iter().filter_map(|chunk| chunk.completed_at).min(),
             },
+            totals: TotalsStatus::new(&chunks),
             failures: chunks
                 .into_iter()
                 .filter_map(|chunk| {

@@ -3,10 +3,11 @@
 //! It leases the week's chunk, reads the days that are due from insights page by page (level ad, one row per day),
 //! publishes each day as blocks, and completes the chunk. Every write is conditional on the lease, so that running
 //! twice, late or concurrently changes nothing. A finished day is progress: an account that is too large for one
-//! invocation is measured by several.
+//! invocation is measured by several. Once no week is open, sums are held against the account's own totals.
 
 mod measure;
 mod reach;
+mod totals;
 mod unlisted;
 mod unread;
 
@@ -55,6 +56,7 @@ impl SyncMetricsChunk {
             Job::SyncChunk { workspace, ad_account, dataset, week } => {
                 self.sync(&workspace, &ad_account, (dataset, week)).await
             }
+            Job::CheckTotals { workspace, ad_account } => self.check_totals(&workspace, &ad_account).await,
             Job::MeasureReach { workspace, ad_account, level, periods } => {
                 self.measure_reach(&workspace, &ad_account, level, &periods).await
             }
@@ -176,15 +178,16 @@ impl SyncMetricsChunk {
         self.request_evaluation(workspace, ad_account, chunk).await
     }
 
-    /// Requests a rule evaluation when no week that rules read is open any more. If none of any dataset is open or has
-    /// failed, the account's sync problem is over.
+    /// Requests a rule evaluation when no week that rules read is open any more, and a check of the totals when one is
+    /// due. If no week of any dataset is open or has failed, the account's sync problem is over.
     async fn request_evaluation(
         &self,
         workspace: &Tenant,
         ad_account: &AdAccountId,
         (dataset, _): ChunkId,
     ) -> Result<(), Error> {
-        let chunks = self.connector.table.chunks(workspace, ad_account).await?;
+        let table = &self.connector.table;
+        let chunks = table.chunks(workspace, ad_account).await?;
         if chunks.iter().all(|chunk| chunk.state == ChunkState::Done) {
             self.end_sync_problem(workspace, ad_account).await?;
         }
@@ -195,8 +198,14 @@ impl SyncMetricsChunk {
         if dataset != Dataset::AD_DAY || chunks.iter().any(is_open) {
             return Ok(());
         }
-        let job = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
-        self.host.queues.send(&[job]).await
+        let (ws, id) = (workspace.clone(), ad_account.clone());
+        let mut jobs = vec![Job::EvaluateRules { workspace: ws.clone(), ad_account: id.clone() }];
+        if let Some(account) = table.account(workspace, ad_account).await?
+            && totals::is_check_due(&account, &chunks, self.host.clock.now())?
+        {
+            jobs.push(Job::CheckTotals { workspace: ws, ad_account: id });
+        }
+        self.host.queues.send(&jobs).await
     }
 
     async fn end_sync_problem(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use domain::id::EntityId;
 use domain::launch::{Launch, Step};
 use domain::metrics::{InsightsRow, PeriodReach};
 use domain::tenant::Tenant;
+use domain::totals::AccountDay;
 use jiff::Timestamp;
 use store::Table;
 use store::account::AdAccount;
@@ -154,6 +155,13 @@ impl AccountClient {
     pub async fn reach(&self, level: Level, periods: &[DateRange]) -> Result<Vec<PeriodReach>, Error> {
         match &self.platform {
             PlatformClient::Meta(meta) => meta.reach(level, periods).await,
+        }
+    }
+
+    /// Reads what the whole account had on each day; days without delivery are left out.
+    pub async fn account_days(&self, range: DateRange) -> Result<Vec<AccountDay>, Error> {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.account_days(range).await,
         }
     }
 

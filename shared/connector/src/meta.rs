@@ -13,6 +13,7 @@ use domain::id::{AdAccountId, EntityId};
 use domain::launch::{Launch, Step};
 use domain::metrics::{InsightsRow, PeriodReach};
 use domain::tenant::Tenant;
+use domain::totals::AccountDay;
 use graph_api::entities::GraphEntity;
 use graph_api::insights::InsightsReader;
 use graph_api::launch::{LaunchSpec, error_hint};
@@ -222,6 +223,11 @@ impl MetaClient {
     /// Counts people, period by period.
     pub(crate) async fn reach(&self, level: Level, periods: &[DateRange]) -> Result<Vec<PeriodReach>, Error> {
         self.check_response(self.caller.reach(&self.account, level, periods).await).await
+    }
+
+    /// Reads the account's own totals by day.
+    pub(crate) async fn account_days(&self, range: DateRange) -> Result<Vec<AccountDay>, Error> {
+        self.check_response(self.caller.account_days(&self.account, range).await).await
     }
 
     /// Saves a reduced query size for the next time, and a pending report for the next invocation.

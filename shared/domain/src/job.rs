@@ -153,6 +153,14 @@ pub enum Job {
         /// The week.
         week: IsoWeek,
     },
+    /// Holds the sums of measured days against the account's own totals.
+    CheckTotals {
+        /// The workspace.
+        #[serde(with = "trusted")]
+        workspace: Tenant,
+        /// The ad account.
+        ad_account: AdAccountId,
+    },
     /// Measures the reach of one level over some periods.
     MeasureReach {
         /// The workspace.
@@ -245,7 +253,9 @@ impl Job {
             | Self::DeauthorizeUser { .. }
             | Self::DeleteUserData { .. }
             | Self::DeleteWorkspace { .. } => Queue::AuthMeta,
-            Self::SyncChunk { .. } | Self::MeasureReach { .. } => Queue::SyncMetricsChunk,
+            Self::SyncChunk { .. } | Self::CheckTotals { .. } | Self::MeasureReach { .. } => {
+                Queue::SyncMetricsChunk
+            }
             Self::EvaluateRules { .. } => Queue::EvaluateRules,
             Self::WebhookChanges { .. } => Queue::WebhookIngest,
             Self::ActivateCampaign { .. } | Self::ResumeLaunch { .. } => Queue::ManageCampaign,
@@ -276,6 +286,7 @@ impl Job {
                 of("sync_changed_entities", workspace, Some(ad_account))
             }
             Self::SyncChunk { workspace, ad_account, .. } => of("sync_chunk", workspace, Some(ad_account)),
+            Self::CheckTotals { workspace, ad_account } => of("check_totals", workspace, Some(ad_account)),
             Self::MeasureReach { workspace, ad_account, .. } => {
                 of("measure_reach", workspace, Some(ad_account))
             }
@@ -373,6 +384,7 @@ mod tests {
             format!(r#""job":"sync_account",{account},"cause":"request""#),
             format!(r#""job":"sync_changed_entities",{account}"#),
             format!(r#""job":"sync_chunk",{account},"dataset":"ad_hour","week":"2026-W21""#),
+            format!(r#""job":"check_totals",{account}"#),
             format!(r#""job":"measure_reach",{account},"level":"ad","periods":[]"#),
             format!(r#""job":"evaluate_rules",{account}"#),
             r#""job":"webhook_changes","changes":[{"digest":"d","object":"o","field":"f","time":1}]"#

@@ -19,6 +19,7 @@ pub mod role;
 pub mod rule;
 pub mod tenant;
 pub mod text;
+pub mod totals;
 
 pub use error::Error;
 

@@ -4,6 +4,7 @@
 //! for one response is split in this order: fewer days, fewer rows per page, one campaign at a time, a report run, half
 //! of the fields at a time. A query that times out becomes a report run at once.
 
+mod account_days;
 mod conversions;
 mod optional_field;
 mod reach;

@@ -21,6 +21,7 @@ use crate::audit::EventRecord;
 use crate::key::{self, Key};
 use crate::manifest::{DayEntry, Manifest, weekday};
 use crate::table::{StoreError, Table, millis, number, text};
+use crate::totals::TotalsCheck;
 
 /// The state of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +85,9 @@ pub struct Chunk {
     /// What could not be read of each day.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) day_gaps: BTreeMap<Date, DayGaps>,
+    /// How the sums of days compare with the account's own totals.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) checks: BTreeMap<Date, TotalsCheck>,
 }
 
 /// What could not be read of a day.

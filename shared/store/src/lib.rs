@@ -46,5 +46,6 @@ pub mod report_scope;
 pub mod rule;
 pub mod schedule;
 pub mod served_version;
+pub mod totals;
 
 pub use table::{StoreError, Table};

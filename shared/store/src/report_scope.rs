@@ -55,6 +55,8 @@ pub enum IncompleteState {
     Pending,
     /// Not measured, and no measurement is planned: it failed, was never requested, or the day has not begun.
     Unavailable,
+    /// Measured, but the sum of all rows is not the account's own total: rows may be missing. `GET sync` has both.
+    Differs,
     /// Measured, but the platform has never answered a row of this kind: the advertiser has not switched it on.
     NotEnabled,
 }
@@ -66,6 +68,7 @@ impl IncompleteState {
             Self::Partial => "partial",
             Self::Pending => "pending",
             Self::Unavailable => "unavailable",
+            Self::Differs => "differs",
             Self::NotEnabled => "not_enabled",
         }
     }
@@ -88,7 +91,12 @@ impl ReportScope {
             let measured_at = chunk.and_then(|chunk| chunk.measured_at(day));
             as_of = measured_at.or(as_of);
             let state = match measured_at {
-                Some(measured_at) if measured_at >= account.end_of(day)? => continue,
+                Some(measured_at) if measured_at >= account.end_of(day)? => {
+                    match chunk.and_then(|chunk| chunk.difference(day)) {
+                        Some(_) => IncompleteState::Differs,
+                        None => continue,
+                    }
+                }
                 Some(_) => IncompleteState::Partial,
                 None if chunk.is_some_and(|chunk| chunk.state != ChunkState::Failed && chunk.is_due(day)) => {
                     IncompleteState::Pending

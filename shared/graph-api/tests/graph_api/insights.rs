@@ -7,6 +7,7 @@ use domain::date::DateRange;
 use domain::entity::Changes;
 use domain::entity::{Level, Status};
 use domain::metrics::InsightsRow;
+use domain::totals::DayTotals;
 use graph_api::insights::PURCHASE_KEYS;
 use graph_api::insights::{InsightsReader, QueryShape, ReportRun};
 use graph_api::{GraphError, UserClient};
@@ -148,6 +149,23 @@ async fn reach_is_counted_for_each_period_and_the_same_by_a_report() {
         counts.push(rows);
     }
     assert_eq!(counts[0], counts[1]);
+}
+
+#[tokio::test]
+async fn an_accounts_own_totals_are_the_sums_of_its_ads_by_day() {
+    let meta = account(InsightsLimits::default(), ReportSettings::default()).await;
+    let mut sums = BTreeMap::<_, DayTotals>::new();
+    let mut ads = meta.caller().insights(&meta.account(), RANGE, QueryShape::default());
+    for InsightsRow { facts, .. } in rest(&meta, &mut ads).await {
+        let sum = sums.entry(facts.day).or_default();
+        sum.impressions += facts.measures.impressions;
+        sum.clicks += facts.measures.clicks;
+        sum.spend += facts.measures.spend;
+    }
+    let days = meta.caller().account_days(&meta.account(), RANGE).await.unwrap();
+    let days: BTreeMap<_, _> = days.into_iter().map(|day| (day.day, day.totals)).collect();
+    assert!(days.len() > 5, "{days:?}");
+    assert_eq!(days, sums);
 }
 
 /// Campaigns that are read one by one include archived ones, and the numbers of a deleted one are not lost.

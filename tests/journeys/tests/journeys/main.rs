@@ -8,6 +8,7 @@
 )]
 
 mod account_selection;
+mod account_totals;
 mod api_middleware;
 mod audit;
 mod backfill;

@@ -10,7 +10,7 @@ use local::demo::WORKSPACE;
 use local::tenant::tenant;
 use serde_json::{Value, json};
 
-fn pause_spenders() -> Value {
+pub(super) fn pause_spenders() -> Value {
     json!({
         "name": "Pause whatever spends",
         "level": "campaign",
@@ -20,12 +20,12 @@ fn pause_spenders() -> Value {
     })
 }
 
-async fn add(scenario: &Scenario, rule: &Value) -> String {
+pub(super) async fn add(scenario: &Scenario, rule: &Value) -> String {
     let added = scenario.api().unwrap().call(Method::POST, "rules", Some(rule)).await.unwrap();
     added["id"].as_str().unwrap().to_owned()
 }
 
-async fn decisions(scenario: &Scenario, rule: &str) -> Vec<Value> {
+pub(super) async fn decisions(scenario: &Scenario, rule: &str) -> Vec<Value> {
     scenario.api().unwrap().all(&format!("rules/{rule}/decisions")).await.unwrap()
 }
 

@@ -36,7 +36,7 @@ async fn watch_accounts(scenario: &Scenario) {
 }
 
 /// Advances the clock, and lets every due schedule fire.
-async fn advance(scenario: &Scenario, time: SignedDuration) {
+pub(super) async fn advance(scenario: &Scenario, time: SignedDuration) {
     scenario.system.clock.advance(time);
     while !scenario.system.cloud.timers.due().is_empty() {
         tokio::task::yield_now().await;

@@ -1,0 +1,100 @@
+//! The sum of each day's rows is held against what Meta reports for the whole account.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::Method;
+use jiff::civil::Date;
+use jiff::{SignedDuration, ToSpan};
+use journeys::{Scenario, TODAY};
+use serde_json::{Value, json};
+
+use crate::rules;
+use crate::watch::advance;
+
+fn yesterday() -> Date {
+    TODAY.saturating_sub(1.day())
+}
+
+/// Leaves the first row of a day out of the next answers with rows of ads. Returns how many of them had the day.
+fn lose_a_row(scenario: &Scenario, day: Date, answers: usize) -> Arc<AtomicUsize> {
+    let found = Arc::<AtomicUsize>::default();
+    let count = found.clone();
+    scenario.sim().unwrap().edit_answers(move |path, _, body| {
+        if !path.contains("insights") || !path.contains("level=ad&") {
+            return;
+        }
+        let mut answer: Value = serde_json::from_str(body).unwrap();
+        let Some(rows) = answer["data"].as_array_mut() else { return };
+        let day = day.to_string();
+        let Some(first) = rows.iter().position(|row| row["date_start"] == *day) else { return };
+        if count.fetch_add(1, Ordering::Relaxed) < answers {
+            rows.remove(first);
+            *body = answer.to_string();
+        }
+    });
+    found
+}
+
+async fn totals(scenario: &Scenario) -> Value {
+    scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json()["totals"].clone()
+}
+
+/// What the account's insights say of yesterday: its spend, and how complete it is.
+async fn spend(scenario: &Scenario) -> (Value, Value) {
+    let day = yesterday();
+    let path = format!("insights?level=account&since={day}&until={day}");
+    let insights = scenario.call_as_owner(Method::GET, &path, None).await.unwrap().json();
+    (insights["data"][0]["measures"]["spend"].clone(), insights["incomplete_days"].clone())
+}
+
+#[tokio::test]
+async fn a_day_that_lacks_a_row_is_found_and_measured_again() {
+    let scenario = Scenario::newly_synced().await.unwrap();
+    let before = totals(&scenario).await;
+    assert!(before["checked_days"].as_u64().unwrap() > 85, "{before}");
+    assert_eq!(before["differing_days"], Value::Null);
+    let (whole, _) = spend(&scenario).await;
+
+    let answers = lose_a_row(&scenario, yesterday(), 1);
+    advance(&scenario, SignedDuration::from_hours(7)).await;
+    // The watch may have found the account stale, and have had it synced besides.
+    let answers = answers.load(Ordering::Relaxed);
+    assert!((2..=3).contains(&answers), "it was measured, and once more: {answers}");
+    let after = totals(&scenario).await;
+    assert_eq!((&after["differing_days"], spend(&scenario).await.0), (&Value::Null, whole));
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_day_that_keeps_differing_is_shown_with_both_numbers_until_it_agrees() {
+    let scenario = Scenario::newly_synced().await.unwrap();
+    let (whole, _) = spend(&scenario).await;
+    let answers = lose_a_row(&scenario, yesterday(), usize::MAX);
+    advance(&scenario, SignedDuration::from_hours(7)).await;
+    let answers = answers.load(Ordering::Relaxed);
+    assert!((3..=4).contains(&answers), "it was measured twice more, and then no more: {answers}");
+    let found = totals(&scenario).await;
+    let [day] = found["differing_days"].as_array().unwrap().as_slice() else { panic!("{found}") };
+    let (fewer, incomplete) = spend(&scenario).await;
+    assert_eq!(day["day"], yesterday().to_string());
+    assert_eq!((&day["account"]["spend"], &day["rows"]["spend"]), (&whole, &fewer));
+    assert_ne!(whole, fewer);
+    let day = yesterday().to_string();
+    assert_eq!(incomplete, json!([{"since": day, "until": day, "state": "differs"}]));
+
+    let rule = rules::add(&scenario, &rules::pause_spenders()).await;
+    advance(&scenario, SignedDuration::from_mins(31)).await;
+    let made = rules::decisions(&scenario, &rule).await;
+    assert!(!made.is_empty());
+    for decision in made {
+        assert_eq!(decision["outcome"], "insufficient_data", "{decision}");
+        assert!(decision["reason"].as_str().unwrap().contains("not the account's own total"), "{decision}");
+    }
+
+    scenario.sim().unwrap().edit_answers(|_, _, _| {});
+    advance(&scenario, SignedDuration::from_hours(7)).await;
+    assert_eq!(totals(&scenario).await["differing_days"], Value::Null);
+    assert_eq!(spend(&scenario).await, (whole, json!([])));
+    scenario.finish().await.unwrap();
+}
