@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use domain::Error;
 use domain::id::{AdAccountId, ConnectionId};
-use domain::job::{Job, SyncCause};
+use domain::job::Job;
 use domain::tenant::Tenant;
 use jiff::SignedDuration;
 use runtime::deadline;
@@ -246,11 +246,8 @@ impl AuthMeta {
             Ok(_) | Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
-        let (cause, schedules) = (SyncCause::Recurring, &self.host.schedules);
-        let recurring = Job::SyncAccount { workspace: workspace.clone(), ad_account: account.clone(), cause };
-        schedules.stop_recurring(&recurring).await?;
         for activation in table.activations(workspace, account).await? {
-            schedules.cancel_timer(&activation.timer).await?;
+            self.host.schedules.cancel_timer(&activation.timer).await?;
         }
         Ok(())
     }

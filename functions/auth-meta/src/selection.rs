@@ -59,12 +59,9 @@ impl AuthMeta {
         let now = self.host.clock.now();
         self.connector.table.select_account(workspace, id, selected, now, Some(&event)).await?;
         if selected {
-            let sync =
-                |cause| Job::SyncAccount { workspace: workspace.clone(), ad_account: id.clone(), cause };
-            // The recurring schedule first: the account is synced even if the first job is lost.
-            let recurring = sync(SyncCause::Recurring);
-            self.host.schedules.ensure_recurring(&recurring, SyncCause::SYNC_INTERVAL_MINUTES).await?;
-            self.host.queues.send(&[sync(SyncCause::Selected)]).await?;
+            let cause = SyncCause::Selected;
+            let sync = Job::SyncAccount { workspace: workspace.clone(), ad_account: id.clone(), cause };
+            self.host.queues.send(&[sync]).await?;
         }
         Ok(AdAccount { selected, sync_problem: None, ..account.clone() })
     }

@@ -78,7 +78,10 @@ impl EvaluateRules {
     /// Processes a job.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
-            Job::EvaluateRules { workspace, ad_account } => self.evaluate(&workspace, &ad_account).await,
+            Job::EvaluateRules { workspace, ad_account } => {
+                let Err(error) = self.evaluate(&workspace, &ad_account).await else { return Ok(()) };
+                self.connector.defer_rules(&workspace, &ad_account, error).await
+            }
             other => Err(other.wrong_queue()),
         }
     }
@@ -86,9 +89,7 @@ impl EvaluateRules {
     async fn evaluate(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
         let table = &self.connector.table;
         if !table.account(workspace, ad_account).await?.is_some_and(|account| account.selected) {
-            let recurring =
-                Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
-            return self.host.schedules.stop_recurring(&recurring).await;
+            return Ok(());
         }
         let rules = table.rules(workspace).await?;
         let rules: Vec<_> = rules.into_iter().filter(|rule| rule.spec.applies_to(ad_account)).collect();

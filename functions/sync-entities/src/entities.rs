@@ -20,6 +20,8 @@ pub(crate) struct EntitySyncStats {
     pub(crate) written: usize,
     /// Entities that are no longer listed, written as the platform returned them by id.
     pub(crate) refetched: usize,
+    /// Campaigns that are switched on.
+    pub(crate) running: usize,
     /// What could not be read.
     pub(crate) gaps: Gaps,
 }
@@ -44,6 +46,7 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<Entity
             }
             for entity in page {
                 stats.listed += 1;
+                stats.running += usize::from(entity.level == Level::Campaign && is_running(&entity));
                 let known = unlisted.remove(&entity.id);
                 if !known.is_some_and(|known| known.entity == entity && !known.hidden) {
                     changed.push(StoredEntity { entity, fetch_number, hidden: false }).await?;
@@ -59,6 +62,12 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<Entity
         }
     }
     Ok(stats)
+}
+
+/// Returns whether a campaign may deliver, now or soon.
+fn is_running(campaign: &Entity) -> bool {
+    use EffectiveStatus::{Archived, Deleted, Paused};
+    !matches!(campaign.effective_status, Some(Paused | Archived | Deleted))
 }
 
 /// New and changed entities that are kept in memory at most.

@@ -2,9 +2,10 @@
 //!
 //! A full sync takes its place in the order of fetches, reads every page of the three levels, stores what is new or
 //! changed, refetches by id what is no longer listed, and plans the weeks to measure. It runs when an account is
-//! selected, every hour, and on request, and resumes what an earlier run left undone. An hourly watch job checks that
-//! this happens for every selected account.
+//! selected, when the due index says so, and on request, and resumes what an earlier run left undone. An hourly watch
+//! checks that this happens for every selected account.
 
+mod due;
 mod entities;
 mod plan;
 mod reach;
@@ -24,6 +25,7 @@ use domain::id::AdAccountId;
 use domain::job::{Job, SyncCause};
 use domain::tenant::Tenant;
 use http::Request;
+use jiff::SignedDuration;
 use middleware::Middleware;
 use runtime::endpoint::Endpoint;
 use runtime::{Host, Response};
@@ -31,8 +33,8 @@ use serde_json::{Value, json};
 use store::account::{AdAccount, SyncProblem, SyncProblemKind};
 use store::audit::AuditEvent;
 
-/// Interval of rule evaluations, independent of syncs.
-const RULE_EVALUATION_INTERVAL_MINUTES: u32 = 30;
+/// A recurring sync of an account that was synced a shorter time ago is a second one, and ends at once.
+const MIN_AGE: SignedDuration = SignedDuration::from_mins(10);
 
 /// A week, and the name of a dataset.
 type ChunkId = (IsoWeek, &'static str);
@@ -65,9 +67,12 @@ impl SyncEntities {
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::SyncAccount { workspace, ad_account, cause } => {
-                self.sync_account(&workspace, &ad_account, cause).await
+                let synced = self.sync_account(&workspace, &ad_account, cause).await;
+                let Err(error) = synced else { return Ok(()) };
+                self.connector.defer_sync(&workspace, &ad_account, Some(cause), error).await
             }
-            Job::WatchAccounts { after } => self.watch(after.as_deref()).await,
+            Job::TakeDue => self.take_due().await,
+            Job::WatchAccounts { shard } => self.watch(shard).await,
             Job::SyncChangedEntities { workspace, ad_account } => {
                 self.sync_changed_entities(&workspace, &ad_account).await
             }
@@ -87,6 +92,9 @@ impl SyncEntities {
             let client = self.connector.open(workspace, ad_account, Purpose::Sync).await?;
             let synced = entities::sync_changed(table, &client, &changed).await;
             let written = client.close(synced).await?;
+            if written > 0 {
+                table.wake_account(workspace, ad_account, self.host.clock.now()).await?;
+            }
             tracing::info!(%workspace, %ad_account, changed = changed.len(), written, "Synced changed entities.");
         }
         let now = self.host.clock.now();
@@ -102,20 +110,13 @@ impl SyncEntities {
         ad_account: &AdAccountId,
         cause: SyncCause,
     ) -> Result<(), Error> {
-        let recurring = Job::SyncAccount {
-            workspace: workspace.clone(),
-            ad_account: ad_account.clone(),
-            cause: SyncCause::Recurring,
-        };
-        if !self.connector.table.account(workspace, ad_account).await?.is_some_and(|account| account.selected)
-        {
-            return self.host.schedules.stop_recurring(&recurring).await;
+        let table = &self.connector.table;
+        let account = table.account(workspace, ad_account).await?.filter(|account| account.selected);
+        let Some(account) = account else { return Ok(table.remove_due(workspace, ad_account).await?) };
+        let age = account.entities_synced_at.map(|synced_at| self.host.clock.now().duration_since(synced_at));
+        if cause == SyncCause::Recurring && age.is_some_and(|age| age < MIN_AGE) {
+            return Ok(());
         }
-        // The recurring schedules first: they bring the account back even if this run fails. Rules have their own
-        // schedule, because they must be evaluated even when no week can be measured.
-        let rules = Job::EvaluateRules { workspace: workspace.clone(), ad_account: ad_account.clone() };
-        self.host.schedules.ensure_recurring(&recurring, SyncCause::SYNC_INTERVAL_MINUTES).await?;
-        self.host.schedules.ensure_recurring(&rules, RULE_EVALUATION_INTERVAL_MINUTES).await?;
         let client = self.connector.open(workspace, ad_account, Purpose::Sync).await?;
         let account = client.account.clone();
         // Skipped in recurring syncs, because the subscription persists. A connection that may not subscribe is synced
@@ -135,6 +136,7 @@ impl SyncEntities {
         let weeks = self.plan(workspace, &account, cause).await?;
         self.request_chunks(workspace, ad_account, weeks).await?;
         self.resume_reach(workspace, ad_account, cause).await?;
+        self.plan_next_sync(workspace, &account, stats.as_ref().ok()).await?;
         self.record_sync(&account, workspace, stats).await
     }
 

@@ -31,6 +31,12 @@ pub(crate) struct SyncStatus {
     problem: Option<SyncProblem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     entities_synced_at: Option<Timestamp>,
+    /// When the account is synced next by itself; absent while it is not selected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_sync_at: Option<Timestamp>,
+    /// What that sync waits for, where the platform made it wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
     chunks: ChunkCounts,
     facts: FactCounts,
     totals: TotalsStatus,
@@ -260,6 +266,7 @@ impl SyncEntities {
         let workspace = &context.caller.workspace;
         let account = self.connector.table.require_account(workspace, &context.path.ad_account).await?;
         let chunks = self.connector.table.chunks(workspace, &account.id).await?;
+        let due = self.connector.table.due_account(workspace, &account.id).await?;
         let count = |state| chunks.iter().filter(|chunk| chunk.state == state).count();
         let sum = |of: fn(&Chunk) -> u64| chunks.iter().map(of).sum();
         let of_weeks = chunks.iter().map(|chunk| SyncGaps {
@@ -275,6 +282,8 @@ impl SyncEntities {
             selected: account.selected,
             problem: account.sync_problem,
             entities_synced_at: account.entities_synced_at,
+            next_sync_at: due.as_ref().map(|due| due.sync_at),
+            waits_for: due.and_then(|due| due.waits_for),
             chunks: ChunkCounts {
                 planned: count(ChunkState::Planned),
                 running: count(ChunkState::Running),

@@ -1,44 +1,49 @@
 //! Watches that every selected account is fresh, its connection valid, and the version of the platform's API served. An
-//! account without its recurring schedule would go stale without any error, so this check runs on a separate schedule.
+//! account whose syncs do not come through goes stale without any error, so this check runs on a schedule of its own.
 
 use std::collections::BTreeSet;
 
 use domain::Error;
 use domain::job::{Job, SyncCause};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use runtime::telemetry::{self, TelemetryMetric};
 use serde_json::{Value, json};
-use store::account::{AccountRef, SyncProblem, SyncProblemKind};
+use store::account::{SyncProblem, SyncProblemKind};
 use store::audit::AuditEvent;
 use store::connection::{Connection, ConnectionState};
+use store::due::{DUE_SHARDS, DueAccount, DueJob};
 
 use crate::SyncEntities;
 
 /// An account is stale after three sync intervals: it has missed two syncs.
-const STALE_AFTER: SignedDuration = SignedDuration::from_mins(3 * SyncCause::SYNC_INTERVAL_MINUTES as i64);
-
-/// Accounts that one invocation checks.
-const ACCOUNTS_PER_RUN: usize = 1_000;
+const STALE_AFTER_INTERVALS: i32 = 3;
 
 impl SyncEntities {
-    /// Checks every selected account of every workspace, reports problems, and queues a sync for stale accounts, which
-    /// also restores their recurring schedule. The next invocation goes on where this one ends.
-    pub(crate) async fn watch(&self, after: Option<&str>) -> Result<(), Error> {
-        if after.is_none() {
-            let version = self.connector.graph_version().await?;
-            let problems = version.problems();
-            for (problem, since) in &problems {
-                tracing::warn!(problem, ?since, "The version of the Graph API needs attention.");
-            }
-            telemetry::count(TelemetryMetric::VersionProblems, problems.len() as u64);
+    /// Checks the accounts of a shard; without one, the version of the platform's API, and sends a job for each shard.
+    pub(crate) async fn watch(&self, shard: Option<u8>) -> Result<(), Error> {
+        if let Some(shard) = shard {
+            return self.watch_shard(shard).await;
         }
+        let version = self.connector.graph_version().await?;
+        let problems = version.problems();
+        for (problem, since) in &problems {
+            tracing::warn!(problem, ?since, "The version of the Graph API needs attention.");
+        }
+        telemetry::count(TelemetryMetric::VersionProblems, problems.len() as u64);
+        let shards: Vec<_> = (0..DUE_SHARDS).map(|shard| Job::WatchAccounts { shard: Some(shard) }).collect();
+        self.host.queues.send(&shards).await
+    }
+
+    /// Checks every account of a shard, reports problems, and queues a sync for stale accounts.
+    async fn watch_shard(&self, shard: u8) -> Result<(), Error> {
         let table = &self.connector.table;
         let now = self.host.clock.now();
         let (mut watched, mut stale) = (0_u64, Vec::new());
         // Counted by connection, because one may serve many accounts.
         let (mut expiring, mut lost) = (BTreeSet::new(), BTreeSet::new());
-        let (accounts, next) = table.selected_accounts_after(after, ACCOUNTS_PER_RUN).await?;
-        for AccountRef { workspace, ad_account } in accounts {
+        for entry in table.due_accounts(shard).await? {
+            let stale_after = entry.interval(DueJob::Sync) * STALE_AFTER_INTERVALS;
+            let DueAccount { workspace, ad_account, .. } = entry;
             let account = table.account(&workspace, &ad_account).await?.filter(|account| account.selected);
             // Deselected since the list was read.
             let Some(account) = account else { continue };
@@ -59,7 +64,7 @@ impl SyncEntities {
             }
             let synced_at = account.entities_synced_at.unwrap_or(connection.connected_at);
             let synced_at = account.selected_at.map_or(synced_at, |selected| synced_at.max(selected));
-            if now.duration_since(synced_at) > STALE_AFTER {
+            if now.duration_since(synced_at) > stale_after {
                 tracing::warn!(%workspace, %ad_account, %synced_at, "A selected account is stale.");
                 let reason = format!("no sync has completed since {synced_at}; a sync is queued");
                 let problem = SyncProblem { kind: SyncProblemKind::Stale, since: now, reason };
@@ -71,9 +76,7 @@ impl SyncEntities {
                 stale.push(Job::SyncAccount { workspace, ad_account, cause: SyncCause::Resume });
             }
         }
-        let go_on = next.map(|next| Job::WatchAccounts { after: Some(next) });
-        let more = go_on.is_some();
-        self.host.queues.send(&stale.iter().cloned().chain(go_on).collect::<Vec<_>>()).await?;
+        self.host.queues.send(&stale).await?;
         let (stale, expiring, lost) = (stale.len(), expiring.len(), lost.len());
         for (metric, found) in [
             (TelemetryMetric::StaleAccounts, stale),
@@ -82,7 +85,7 @@ impl SyncEntities {
         ] {
             telemetry::count(metric, found as u64);
         }
-        tracing::info!(watched, stale, expiring, lost, more, "Checked selected accounts.");
+        tracing::info!(shard, watched, stale, expiring, lost, "Checked selected accounts.");
         Ok(())
     }
 }

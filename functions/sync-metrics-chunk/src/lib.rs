@@ -54,14 +54,30 @@ impl SyncMetricsChunk {
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
             Job::SyncChunk { workspace, ad_account, dataset, week } => {
-                self.sync(&workspace, &ad_account, (dataset, week)).await
+                let done = self.sync(&workspace, &ad_account, (dataset, week)).await;
+                self.or_wait(&workspace, &ad_account, done).await
             }
-            Job::CheckTotals { workspace, ad_account } => self.check_totals(&workspace, &ad_account).await,
+            Job::CheckTotals { workspace, ad_account } => {
+                let done = self.check_totals(&workspace, &ad_account).await;
+                self.or_wait(&workspace, &ad_account, done).await
+            }
             Job::MeasureReach { workspace, ad_account, level, periods } => {
-                self.measure_reach(&workspace, &ad_account, level, &periods).await
+                let done = self.measure_reach(&workspace, &ad_account, level, &periods).await;
+                self.or_wait(&workspace, &ad_account, done).await
             }
             other => Err(other.wrong_queue()),
         }
+    }
+
+    /// Leaves what must wait for long to the account's next sync, which requests it again.
+    async fn or_wait(
+        &self,
+        workspace: &Tenant,
+        ad_account: &AdAccountId,
+        done: Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Err(error) = done else { return Ok(()) };
+        self.connector.defer_sync(workspace, ad_account, None, error).await
     }
 
     async fn sync(&self, workspace: &Tenant, ad_account: &AdAccountId, chunk: ChunkId) -> Result<(), Error> {

@@ -14,7 +14,7 @@ use domain::id::AdAccountId;
 use domain::job::{Job, SyncCause};
 use domain::launch::LaunchState;
 use domain::tenant::Tenant;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use store::account::AdAccount;
@@ -64,11 +64,14 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
             functions.manage_campaign().set_timer(&workspace, &account, &activation).await?;
         }
     }
-    cloud.schedules.ensure_recurring(&Job::CheckConnections { after: None }, 24 * 60).await?;
-    cloud
-        .schedules
-        .ensure_recurring(&Job::WatchAccounts { after: None }, SyncCause::SYNC_INTERVAL_MINUTES)
-        .await?;
+    // As the template has them.
+    for (name, job, period) in [
+        ("take-due", Job::TakeDue, SignedDuration::from_mins(1)),
+        ("watch-accounts", Job::WatchAccounts { shard: None }, SignedDuration::from_hours(1)),
+        ("check-connections", Job::CheckConnections { after: None }, SignedDuration::from_hours(24)),
+    ] {
+        cloud.timers.set_recurring(name, period, &cloud.queues.address(job.queue().name())?.arn, &job)?;
+    }
     let requests =
         cloud.table.deletion_requests().await?.into_iter().filter(|request| request.completed_at.is_none());
     jobs.extend(requests.map(|request| Job::DeleteUserData { code: request.code }));

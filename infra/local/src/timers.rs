@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use domain::job::Job;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -58,6 +59,20 @@ impl Timers {
     /// Returns every schedule, by name.
     pub fn all(&self) -> BTreeMap<String, Timer> {
         self.lock().clone()
+    }
+
+    /// Sends a job to a queue again and again, as a schedule of the template does. One of this name is left unchanged.
+    pub(crate) fn set_recurring(
+        &self,
+        name: &str,
+        period: SignedDuration,
+        queue_arn: &str,
+        job: &Job,
+    ) -> serde_json::Result<()> {
+        let (due, input) = (self.clock.now() + period, serde_json::to_string(job)?);
+        let timer = Timer { due, queue_arn: queue_arn.to_owned(), input, period: Some(period) };
+        self.lock().entry(name.to_owned()).or_insert(timer);
+        Ok(())
     }
 
     /// Adds schedules of another system.
@@ -114,30 +129,18 @@ impl Timers {
         let body: ScheduleBody = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         let zone = body.schedule_expression_timezone.as_deref().unwrap_or("UTC");
         let zone = TimeZone::get(zone).map_err(|error| error.to_string())?;
-        let (due, period) = timing(&body.schedule_expression, zone, self.clock.now())
+        let due = time_of(&body.schedule_expression, zone)
             .ok_or_else(|| format!("schedule expression {} is not understood", body.schedule_expression))?;
         let input = body.target.input.unwrap_or_default();
-        self.lock().insert(name.to_owned(), Timer { due, queue_arn: body.target.arn, input, period });
+        self.lock().insert(name.to_owned(), Timer { due, queue_arn: body.target.arn, input, period: None });
         Ok(())
     }
 }
 
-/// Returns when an expression fires next, and its period.
-fn timing(expression: &str, zone: TimeZone, now: Timestamp) -> Option<(Timestamp, Option<SignedDuration>)> {
-    let inner = |kind: &str| expression.strip_prefix(kind)?.strip_prefix('(')?.strip_suffix(')');
-    if let Some(at) = inner("at") {
-        let at: DateTime = at.parse().ok()?;
-        return Some((zone.to_timestamp(at).ok()?, None));
-    }
-    let (count, unit) = inner("rate")?.split_once(' ')?;
-    let count: i64 = count.parse().ok()?;
-    let period = match unit.trim_end_matches('s') {
-        "minute" => SignedDuration::from_mins(count),
-        "hour" => SignedDuration::from_hours(count),
-        "day" => SignedDuration::from_hours(24 * count),
-        _ => return None,
-    };
-    Some((now + period, Some(period)))
+/// Returns when an expression fires. Functions only create schedules that fire once.
+fn time_of(expression: &str, zone: TimeZone) -> Option<Timestamp> {
+    let at: DateTime = expression.strip_prefix("at(")?.strip_suffix(')')?.parse().ok()?;
+    zone.to_timestamp(at).ok()
 }
 
 impl MockService for Timers {
@@ -172,15 +175,12 @@ mod tests {
 
     #[test]
     fn expressions_are_parsed_as_on_aws() {
-        let now: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
         let due = |expression: &str, zone: &str| {
-            timing(expression, TimeZone::get(zone).unwrap(), now).map(|(due, _)| due.to_string())
+            time_of(expression, TimeZone::get(zone).unwrap()).map(|due| due.to_string())
         };
         let at = "at(2026-12-01T09:00:00)";
         assert_eq!(due(at, "Asia/Singapore").as_deref(), Some("2026-12-01T01:00:00Z"));
         assert_eq!(due(at, "America/New_York").as_deref(), Some("2026-12-01T14:00:00Z"));
-        assert_eq!(due("rate(60 minutes)", "UTC").as_deref(), Some("2026-11-20T01:00:00Z"));
-        assert_eq!(due("rate(1 hour)", "UTC").as_deref(), Some("2026-11-20T01:00:00Z"));
         assert_eq!(due("soon", "UTC"), None);
     }
 }

@@ -3,7 +3,7 @@
 use domain::Error;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
-use domain::entity::{Changes, Entity, Level};
+use domain::entity::{Changes, EffectiveStatus, Entity, Level};
 use domain::gap::Gap;
 use domain::id::EntityId;
 use domain::launch::{Launch, Step};
@@ -245,7 +245,17 @@ impl AccountClient {
         let Some(entity) = self.read_entity(level, id).await? else { return Ok(None) };
         let stored = StoredEntity { entity, fetch_number, hidden: false };
         self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
+        // What was just switched on is not to wait for the next sync of a quiet account.
+        if stored.entity.effective_status == Some(EffectiveStatus::Active) {
+            self.table.wake_account(&self.workspace, &self.account.id, self.now()).await?;
+        }
         Ok(Some(stored.entity))
+    }
+
+    fn now(&self) -> Timestamp {
+        match &self.platform {
+            PlatformClient::Meta(meta) => meta.now(),
+        }
     }
 
     /// Reads and stores the descendants of an entity: a change of its status changes theirs.

@@ -10,6 +10,7 @@ pub mod version;
 
 mod account_client;
 mod meta;
+mod wait;
 
 use domain::Error;
 use domain::id::{AdAccountId, ConnectionId};

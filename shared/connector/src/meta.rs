@@ -288,7 +288,7 @@ impl MetaClient {
         self.caller.trace_id()
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.caller.graph().now()
     }
 }

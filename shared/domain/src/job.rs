@@ -84,11 +84,13 @@ pub enum Job {
         /// Reason for the sync.
         cause: SyncCause,
     },
-    /// Checks that all selected accounts are fresh and that their connections do not expire soon.
+    /// Sends the recurring jobs of accounts that are due.
+    TakeDue,
+    /// Checks that selected accounts are fresh and that their connections do not expire soon.
     WatchAccounts {
-        /// Where the invocation before ended; absent for the first one.
+        /// The shard of the due index; absent for the job that sends one for each.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        after: Option<String>,
+        shard: Option<u8>,
     },
     /// Checks every connection of every workspace on its platform.
     CheckConnections {
@@ -243,9 +245,10 @@ impl Job {
     /// Returns the queue that carries the job.
     pub fn queue(&self) -> Queue {
         match self {
-            Self::SyncAccount { .. } | Self::WatchAccounts { .. } | Self::SyncChangedEntities { .. } => {
-                Queue::SyncEntities
-            }
+            Self::SyncAccount { .. }
+            | Self::SyncChangedEntities { .. }
+            | Self::TakeDue
+            | Self::WatchAccounts { .. } => Queue::SyncEntities,
             Self::RotateKeyring | Self::CompleteRotation { .. } | Self::Reseal { .. } => Queue::AuthMeta,
             Self::CheckConnections { .. }
             | Self::CheckConnection { .. }
@@ -294,6 +297,7 @@ impl Job {
                 of("evaluate_rules", workspace, Some(ad_account))
             }
             Self::WebhookChanges { .. } => unattributed("webhook_changes"),
+            Self::TakeDue => unattributed("take_due"),
             Self::WatchAccounts { .. } => unattributed("watch_accounts"),
             Self::RotateKeyring => unattributed("rotate_keyring"),
             Self::CompleteRotation { .. } => unattributed("complete_rotation"),
@@ -390,7 +394,9 @@ mod tests {
             r#""job":"webhook_changes","changes":[{"digest":"d","object":"o","field":"f","time":1}]"#
                 .to_owned(),
             format!(r#""job":"activate_campaign",{account},"campaign":"1","timer":"t""#),
+            r#""job":"take_due""#.to_owned(),
             r#""job":"watch_accounts""#.to_owned(),
+            r#""job":"watch_accounts","shard":3"#.to_owned(),
             r#""job":"check_connections""#.to_owned(),
             r#""job":"check_connections","after":"demo#meta-1""#.to_owned(),
             r#""job":"check_connection","workspace":"demo","connection":"meta-1""#.to_owned(),

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{AuditEvent, EventRecord};
 use crate::connection::{Connection, ConnectionState};
+use crate::due::DueAccount;
 use crate::key;
 use crate::table::{StoreError, Table, text};
 
@@ -207,19 +208,18 @@ impl Table {
         now: Timestamp,
         event: Option<&EventRecord>,
     ) -> Result<(), StoreError> {
-        let (row, listing) = (key::account(ws, id), key::selected(ws, id));
+        let (row, due) = (key::account(ws, id), key::due(ws, id));
         let mut values = vec![(":s", AttributeValue::Bool(selected))];
         // An account that is selected again starts without the problem of an earlier time.
-        let (expression, listing) = if selected {
+        let (expression, due) = if selected {
             values.push((":now", text(now)));
-            let account_ref = AccountRef { workspace: ws.clone(), ad_account: id.clone() };
-            let listing = self.put_action(&listing, &account_ref)?;
-            ("SET selected = :s, selected_at = :now REMOVE sync_problem", listing)
+            let due = self.put_action(&due, &DueAccount::new(ws, id, now))?;
+            ("SET selected = :s, selected_at = :now REMOVE sync_problem", due)
         } else {
-            ("SET selected = :s REMOVE sync_problem", self.delete_action(&listing)?)
+            ("SET selected = :s REMOVE sync_problem", self.delete_action(&due)?)
         };
         let row = self.update_action(&row, expression, Some("attribute_exists(pk)"), values)?;
-        self.transact_recorded(ws, vec![row, listing], event).await
+        self.transact_recorded(ws, vec![row, due], event).await
     }
 
     /// Stores the launch defaults of an account.
@@ -270,22 +270,11 @@ impl Table {
         let expression = "SET accessible = :no, selected = :no REMOVE sync_problem";
         let condition = Some("#connection = :id");
         let row = self.update_action(&key::account(ws, id), expression, condition, values)?;
-        let listing = self.delete_action(&key::selected(ws, id))?;
-        match self.transact_recorded(ws, vec![row, listing], event).await {
+        let due = self.delete_action(&key::due(ws, id))?;
+        match self.transact_recorded(ws, vec![row, due], event).await {
             Ok(()) | Err(StoreError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Lists selected ad accounts of all workspaces that come after a position, `limit` at most; with more, also the
-    /// position at which to go on.
-    pub async fn selected_accounts_after(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<AccountRef>, Option<String>), StoreError> {
-        let position = |one: &AccountRef| format!("{}#{}", one.workspace, one.ad_account);
-        self.query_after(key::SELECTED_PARTITION, after, limit, position).await
     }
 
     /// Records when all entities of an account were last synced, and what could not be read of them.

@@ -306,7 +306,7 @@ impl Table {
     ) -> Result<(), StoreError> {
         let mut keys = vec![
             key::account(ws, account),
-            key::selected(ws, account),
+            key::due(ws, account),
             key::entity_index(&account.into(), ws, account),
         ];
         let account_refs = self.account_refs(account.platform(), &account.into()).await?;

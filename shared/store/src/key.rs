@@ -24,6 +24,7 @@ use facts::{BlockLevel, Segment};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::due;
 use crate::limit_scope::LimitScope;
 use crate::rate_limit_key::RateLimitKey;
 
@@ -302,13 +303,15 @@ pub fn entity_index(id: &EntityId, ws: &Tenant, account: &AdAccountId) -> Key {
     key(entity_index_partition(account.platform(), id), format!("WS#{ws}#{account}"))
 }
 
-/// Builds the key of an entry in the index of synced ad accounts, over all workspaces.
-pub fn selected(ws: &Tenant, account: &AdAccountId) -> Key {
-    key(SELECTED_PARTITION.to_owned(), format!("WS#{ws}#{account}"))
+/// Builds the key of an entry in the due index, over all workspaces.
+pub fn due(ws: &Tenant, account: &AdAccountId) -> Key {
+    key(due_partition(due::shard(ws, account)), format!("WS#{ws}#{account}"))
 }
 
-/// Partition of that index.
-pub const SELECTED_PARTITION: &str = "SELECTED";
+/// Returns the partition of a shard of that index.
+pub fn due_partition(shard: u8) -> String {
+    format!("DUE#{shard:02}")
+}
 
 /// Builds the key of an entry in the listing of all connections, over all workspaces.
 pub fn connection_listing(ws: &Tenant, id: &ConnectionId) -> Key {

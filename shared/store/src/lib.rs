@@ -26,6 +26,7 @@ pub mod chunk;
 pub mod connection;
 pub mod decision;
 pub mod deletion;
+pub mod due;
 pub mod entity;
 pub mod entity_index;
 pub mod fact;

@@ -9,7 +9,7 @@ use domain::totals::DayTotals;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use serde_dynamo::to_attribute_value;
+use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
 use crate::chunk::Chunk;
 use crate::key;

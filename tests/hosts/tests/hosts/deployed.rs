@@ -153,13 +153,14 @@ async fn schedules(stack: &Deployment) -> anyhow::Result<()> {
     ensure!(group["State"] == "ACTIVE", "{group}");
     ensure!(stack.schedules(text(&group, "Name")?).await?.is_empty(), "something is planned already");
     let expected = [
-        ("watch-accounts", "rate(1 hour)", "sync-entities", json!({"job": "watch_accounts"})),
-        ("check-connections", "rate(1 day)", "auth-meta", json!({"job": "check_connections"})),
+        ("take-due", "rate(1 minute)", "OFF", "sync-entities", json!({"job": "take_due"})),
+        ("watch-accounts", "rate(1 hour)", "FLEXIBLE", "sync-entities", json!({"job": "watch_accounts"})),
+        ("check-connections", "rate(1 day)", "FLEXIBLE", "auth-meta", json!({"job": "check_connections"})),
     ];
-    for (name, rate, function, job) in expected {
+    for (name, rate, window, function, job) in expected {
         let schedule = stack.schedule("default", name).await?;
         ensure!(schedule["ScheduleExpression"] == rate && schedule["State"] == "ENABLED", "{schedule}");
-        ensure!(schedule["FlexibleTimeWindow"]["Mode"] == "FLEXIBLE", "{schedule}");
+        ensure!(schedule["FlexibleTimeWindow"]["Mode"] == window, "{schedule}");
         let target = &schedule["Target"];
         ensure!(text(target, "Arn")?.ends_with(&format!(":function:{}", stack.name(function))), "{schedule}");
         ensure!(text(target, "RoleArn")?.ends_with(stack.resource("RecurringJobsRole")?), "{schedule}");

@@ -117,14 +117,10 @@ impl Fixture {
             (Method::PUT, format!("{campaign}/schedule"), schedule.clone()),
             (Method::DELETE, format!("{campaign}/schedule")),
         );
-        // A job of an account that no workspace has deletes its recurring schedule.
-        let of_unknown_account = |job: &str, cause: Value| {
-            let mut job = json!({"job": job, "workspace": WORKSPACE, "ad_account": "act_1"});
-            if !cause.is_null() {
-                job["cause"] = cause;
-            }
-            Probe::Message(job)
-        };
+        // The sync of an account that no workspace has removes it from the due index.
+        let of_unknown_account = json!({
+            "job": "sync_account", "workspace": WORKSPACE, "ad_account": "act_1", "cause": "recurring",
+        });
         let permissions = [
             ("auth-meta", "dynamodb:Query", get("connections")),
             ("auth-meta", "dynamodb:GetItem", get(&connection)),
@@ -134,7 +130,6 @@ impl Fixture {
                 Probe::Call(Method::POST, "connections/meta/authorize".to_owned(), Value::Null),
             ),
             ("auth-meta", "dynamodb:UpdateItem", select()),
-            ("auth-meta", "scheduler:CreateSchedule", select()),
             ("auth-meta", "sqs:SendMessage", select()),
             ("workspaces", "dynamodb:Query", get("members")),
             ("workspaces", "dynamodb:DeleteItem", withdraw()),
@@ -150,11 +145,7 @@ impl Fixture {
             ("sync-entities", "dynamodb:Query", get(&format!("{account}sync"))),
             ("sync-entities", "dynamodb:UpdateItem", Probe::Message(sync.clone())),
             ("sync-entities", "sqs:SendMessage", Probe::Message(sync)),
-            (
-                "sync-entities",
-                "scheduler:DeleteSchedule",
-                of_unknown_account("sync_account", json!("recurring")),
-            ),
+            ("sync-entities", "dynamodb:DeleteItem", Probe::Message(of_unknown_account)),
             ("sync-metrics-chunk", "dynamodb:GetItem", Probe::Message(chunk.clone())),
             ("sync-metrics-chunk", "dynamodb:Query", Probe::Message(chunk.clone())),
             ("sync-metrics-chunk", "dynamodb:UpdateItem", Probe::Message(chunk.clone())),
@@ -162,7 +153,6 @@ impl Fixture {
             ("evaluate-rules", "dynamodb:Query", get("rules")),
             ("evaluate-rules", "dynamodb:PutItem", Probe::Call(Method::POST, "rules".to_owned(), rule)),
             ("evaluate-rules", "dynamodb:GetItem", Probe::Message(evaluate)),
-            ("evaluate-rules", "scheduler:DeleteSchedule", of_unknown_account("evaluate_rules", Value::Null)),
             ("webhook-ingest", "sqs:SendMessage", Probe::Webhook),
             ("webhook-ingest", "dynamodb:PutItem", Probe::Message(change)),
             ("query-insights", "dynamodb:Query", get(&insights)),

@@ -139,7 +139,7 @@ async fn a_sync_that_continues_after_the_deletion_of_its_user_leaves_no_data() {
     let job = |account: &str| Job::SyncAccount {
         workspace: tenant(WORKSPACE).unwrap(),
         ad_account: account.parse().unwrap(),
-        cause: SyncCause::Recurring,
+        cause: SyncCause::Resume,
     };
     assert_nothing_remains(|item| is_of_an_entity(item) || is_of_a_chunk(item), job).await;
 }

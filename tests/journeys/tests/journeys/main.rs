@@ -20,6 +20,7 @@ mod crash;
 mod deauthorization;
 mod defaults;
 mod discovery;
+mod due;
 mod entity_sync;
 mod fact_schedules;
 mod faults;

@@ -18,6 +18,7 @@ use runtime::session::Role;
 use runtime::telemetry::{TelemetryMetric, json_lines};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use store::due::DUE_SHARDS;
 use tracing::subscriber::DefaultGuard;
 
 use crate::connect::{begin_login, complete_login};
@@ -279,14 +280,19 @@ async fn a_message_that_cannot_be_processed_is_dead_lettered_with_its_correlatio
 async fn the_account_watch_emits_its_metrics_also_when_all_is_well() {
     let scenario = Scenario::synced().await.unwrap();
     let logs = LogCapture::start("info");
-    scenario.system.cloud.queues.send(&[Job::WatchAccounts { after: None }]).await.unwrap();
+    scenario.system.cloud.queues.send(&[Job::WatchAccounts { shard: None }]).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
     let lines = logs.drain();
-    let watch = canonical(&lines).into_iter().find(|line| line["operation"] == "watch_accounts").unwrap();
-    for metric in
-        [TelemetryMetric::StaleAccounts, TelemetryMetric::ExpiringTokens, TelemetryMetric::NeedsReconnect]
-    {
-        assert_eq!(watch[metric.name()], 0, "{metric:?}");
+    let mut watch = canonical(&lines);
+    watch.retain(|line| line["operation"] == "watch_accounts");
+    let shards = usize::from(DUE_SHARDS);
+    for (metric, count) in [
+        (TelemetryMetric::VersionProblems, 1),
+        (TelemetryMetric::StaleAccounts, shards),
+        (TelemetryMetric::ExpiringTokens, shards),
+        (TelemetryMetric::NeedsReconnect, shards),
+    ] {
+        assert_eq!(watch.iter().filter(|line| line[metric.name()] == 0).count(), count, "{metric:?}");
     }
     scenario.finish().await.unwrap();
 }

@@ -1,6 +1,6 @@
 //! The hourly check that selected accounts are still synced.
 
-use domain::job::{Job, SyncCause};
+use domain::job::Job;
 use graph_sim::{FaultKind, FaultPlan, RequestMatcher, Trigger};
 use http::Method;
 use jiff::SignedDuration;
@@ -8,6 +8,7 @@ use journeys::Scenario;
 use local::demo::WORKSPACE;
 use local::tenant::tenant;
 use serde_json::Value;
+use store::due::{DUE_SHARDS, DueAccount};
 
 async fn synced_at(scenario: &Scenario) -> Value {
     scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json()["entities_synced_at"].clone()
@@ -29,9 +30,18 @@ async fn sync_problem(scenario: &Scenario) -> Value {
     accounts.iter().find(|entry| entry["id"] == account).unwrap()["sync_problem"].clone()
 }
 
+/// Returns the due index.
+pub(super) async fn due(scenario: &Scenario) -> Vec<DueAccount> {
+    let mut all = Vec::new();
+    for shard in 0..DUE_SHARDS {
+        all.extend(scenario.system.table.due_accounts(shard).await.unwrap());
+    }
+    all
+}
+
 /// Runs the hourly job.
 async fn watch_accounts(scenario: &Scenario) {
-    scenario.system.cloud.queues.send(&[Job::WatchAccounts { after: None }]).await.unwrap();
+    scenario.system.cloud.queues.send(&[Job::WatchAccounts { shard: None }]).await.unwrap();
     scenario.system.runner.settle().await.unwrap();
 }
 
@@ -45,37 +55,37 @@ pub(super) async fn advance(scenario: &Scenario, time: SignedDuration) {
 }
 
 #[tokio::test]
-async fn an_account_that_lost_its_schedule_is_found_and_gets_it_back() {
+async fn an_account_whose_syncs_do_not_come_through_is_found_and_synced() {
     let scenario = Scenario::newly_synced().await.unwrap();
     let first = synced_at(&scenario).await;
     watch_accounts(&scenario).await;
     assert_eq!(synced_at(&scenario).await, first, "a fresh account is left alone");
 
     let (workspace, ad_account) = (tenant(WORKSPACE).unwrap(), scenario.account().unwrap().parse().unwrap());
-    let job = Job::SyncAccount { workspace, ad_account, cause: SyncCause::Recurring };
-    scenario.system.cloud.schedules.stop_recurring(&job).await.unwrap();
+    let tomorrow = scenario.system.clock.now() + SignedDuration::from_hours(24);
+    let table = &scenario.system.table;
+    table.defer_sync(&workspace, &ad_account, None, (tomorrow, "a mistake")).await.unwrap();
     advance(&scenario, SignedDuration::from_mins(61)).await;
-    assert_eq!(synced_at(&scenario).await, first, "nothing is scheduled for it");
+    assert_eq!(synced_at(&scenario).await, first, "it is not due");
 
     advance(&scenario, SignedDuration::from_mins(150)).await;
     let second = synced_at(&scenario).await;
     assert_ne!(second, first, "it was found");
     assert_eq!(sync_events(&scenario).await, ["sync.stale", "sync.recovered"]);
     advance(&scenario, SignedDuration::from_mins(61)).await;
-    assert_ne!(synced_at(&scenario).await, second, "it is scheduled again");
+    assert_ne!(synced_at(&scenario).await, second, "it is due again");
     scenario.finish().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_account_that_is_no_longer_selected_is_not_watched() {
     let scenario = Scenario::synced().await.unwrap();
-    let table = &scenario.system.table;
-    assert_eq!(table.selected_accounts_after(None, 9).await.unwrap().0.len(), 1);
+    assert_eq!(due(&scenario).await.len(), 1);
     scenario.select(false).await.unwrap();
-    assert!(table.selected_accounts_after(None, 9).await.unwrap().0.is_empty());
+    assert!(due(&scenario).await.is_empty());
 
     scenario.select(true).await.unwrap();
-    assert_eq!(table.selected_accounts_after(None, 9).await.unwrap().0.len(), 1);
+    assert_eq!(due(&scenario).await.len(), 1);
     scenario.finish().await.unwrap();
 }
 

@@ -1,0 +1,96 @@
+//! Sends the syncs and evaluations that are due, once a minute.
+
+use domain::Error;
+use domain::dataset::Dataset;
+use domain::date::DateRange;
+use domain::job::{Job, SyncCause};
+use domain::tenant::Tenant;
+use futures_util::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use store::account::AdAccount;
+use store::chunk::Chunk;
+use store::due::{DUE_SHARDS, DueAccount, DueJob};
+
+use crate::SyncEntities;
+use crate::entities::EntitySyncStats;
+
+/// Jobs of a shard that a tick sends at most, the longest due first; the next tick goes on.
+const MAX_JOBS: usize = 2_000;
+
+/// Jobs that are sent before their times are moved: a crash in between sends them once more.
+const BATCH: usize = 50;
+
+/// Minutes between two syncs of an account in which nothing can be delivered.
+const QUIET_SYNC_MINUTES: u32 = 6 * 60;
+
+/// Days without delivery after which an account without a running ad is quiet.
+const QUIET_DAYS: i32 = 3;
+
+impl SyncEntities {
+    /// Sends what is due. Two ticks at the same time send twice, and the receivers end the second.
+    pub(crate) async fn take_due(&self) -> Result<(), Error> {
+        let (table, now) = (&self.connector.table, self.host.clock.now());
+        let (mut sent, mut left, mut latest) = (0, 0, SignedDuration::ZERO);
+        for shard in 0..DUE_SHARDS {
+            let accounts = table.due_accounts(shard).await?;
+            let mut due: Vec<(&DueAccount, DueJob)> = accounts
+                .iter()
+                .flat_map(|account| DueJob::ALL.map(|job| (account, job)))
+                .filter(|(account, job)| account.at(*job) <= now)
+                .collect();
+            due.sort_by_key(|(account, job)| account.at(*job));
+            if let Some((account, job)) = due.first() {
+                latest = latest.max(now.duration_since(account.at(*job)));
+            }
+            left += due.len().saturating_sub(MAX_JOBS);
+            due.truncate(MAX_JOBS);
+            for batch in due.chunks(BATCH) {
+                let jobs: Vec<Job> = batch.iter().map(|(account, job)| account.job(*job)).collect();
+                self.host.queues.send(&jobs).await?;
+                try_join_all(batch.iter().map(|(account, job)| table.advance_due(account, *job, now)))
+                    .await?;
+                sent += batch.len();
+            }
+        }
+        tracing::info!(sent, left, late_secs = latest.as_secs(), "Sent what was due.");
+        Ok(())
+    }
+
+    /// Stores how often an account is to be synced, by what a sync has found.
+    pub(crate) async fn plan_next_sync(
+        &self,
+        workspace: &Tenant,
+        account: &AdAccount,
+        stats: Option<&EntitySyncStats>,
+    ) -> Result<(), Error> {
+        let (table, now) = (&self.connector.table, self.host.clock.now());
+        let is_quiet = match stats {
+            Some(stats) if stats.running == 0 => !self.delivered_lately(workspace, account, now).await?,
+            _ => false,
+        };
+        let minutes = if is_quiet { QUIET_SYNC_MINUTES } else { SyncCause::SYNC_INTERVAL_MINUTES };
+        let entry = table.due_account(workspace, &account.id).await?;
+        let is_set = |entry: &DueAccount| entry.sync_minutes == minutes && entry.waits_for.is_none();
+        if !entry.as_ref().is_some_and(is_set) {
+            table.set_sync_interval(workspace, &account.id, minutes, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn delivered_lately(
+        &self,
+        workspace: &Tenant,
+        account: &AdAccount,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let days = DateRange::ending(account.today(now)?, QUIET_DAYS);
+        let chunks = self.connector.table.chunks_of(workspace, &account.id, Dataset::AD_DAY, days).await?;
+        let rows = |chunk: &Chunk| -> Vec<u64> {
+            let of_chunk = chunk.week.range().days_within(days);
+            of_chunk.filter_map(|day| Some(chunk.manifest.day(day)?.rows())).collect()
+        };
+        let rows: Vec<u64> = chunks.iter().flat_map(rows).collect();
+        // Nothing is known of an account that is not measured yet.
+        Ok(rows.is_empty() || rows.into_iter().any(|rows| rows > 0))
+    }
+}
