@@ -60,6 +60,9 @@ pub(crate) struct EntityFields {
     effective_status: Option<EffectiveStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     objective: Option<String>,
+    /// What an ad set's delivery is optimised for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    optimization_goal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     daily_budget: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +90,7 @@ impl EntityFields {
             status: entity.status,
             effective_status: entity.effective_status,
             objective: entity.objective,
+            optimization_goal: entity.optimization_goal,
             created_time: entity.created_time.and_then(|time| time.parse().ok()),
             issues: entity.issues,
             review_feedback: entity.review_feedback,

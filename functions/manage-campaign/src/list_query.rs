@@ -4,7 +4,9 @@ use domain::date::{DateRange, Day};
 use domain::entity::{EffectiveStatus, Level};
 use domain::id::EntityId;
 use domain::metrics::{Detail, Metric};
-use query::{Attribute, Compare, Dimension, Direction, Filter, Measure, OrderBy, OrderKey, OrderOf, Query};
+use query::{
+    Attribute, Compare, Dimension, Direction, Filter, MAX_ANSWER_BYTES, Measure, OrderBy, OrderKey, OrderOf, Query,
+};
 use runtime::page::{Cursor, Limit};
 use serde::Deserialize;
 
@@ -155,6 +157,7 @@ impl ListQuery {
         });
         Query {
             measures: self.fields.unwrap_or_else(all_measures),
+            max_bytes: Some(MAX_ANSWER_BYTES),
             filters: filters.into_iter().flatten().collect(),
             order: Some(vec![OrderBy { by: self.sort.0, direction: self.order, of: OrderOf::Value }]),
             limit: u16::try_from(self.limit.rows()).ok(),

@@ -31,7 +31,7 @@ impl File<'_> {
         let before = ["level", "id", "name", "campaign_id", "adset_id", "date_start", "date_stop"];
         let before = before.into_iter().map(str::to_owned);
         let measures = self.query.measures.iter().map(ToString::to_string);
-        let after = ["currency", "as_of", "freshness"].into_iter().map(str::to_owned);
+        let after = ["result_type", "currency", "as_of", "freshness"].into_iter().map(str::to_owned);
         writer.write_record(before.chain(measures).chain(after)).map_err(internal)?;
         let as_of = text(self.scope.as_of);
         for row in rows {
@@ -46,6 +46,7 @@ impl File<'_> {
                 days.until.to_string(),
             ];
             record.extend(self.query.measures.iter().map(|measure| text(row.numbers.of(measure))));
+            record.push(text(row.numbers.result_type()));
             record.extend([self.scope.currency.to_string(), as_of.clone(), self.freshness(days)]);
             writer.write_record(record).map_err(internal)?;
         }

@@ -9,7 +9,7 @@ use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};
 use jiff::civil::Date;
-use query::{Dimension, Filter, Measure, OrderBy, OrderKey, Query, Row, Values, day_of_position};
+use query::{Dimension, Filter, MAX_ANSWER_BYTES, Measure, MeasuresView, OrderBy, OrderKey, Query, Row, day_of_position};
 use runtime::endpoint::{self, Endpoint};
 use runtime::page::{self, Cursor, Limit};
 use runtime::request::{AdAccountPath, Json, RequestContext};
@@ -73,7 +73,8 @@ pub(crate) struct RowView {
     adset_id: Option<EntityId>,
     date_start: Date,
     date_stop: Date,
-    measures: Values,
+    #[serde(flatten)]
+    measures: MeasuresView,
     #[serde(skip_serializing_if = "Option::is_none")]
     attribution_setting: Option<String>,
 }
@@ -173,6 +174,7 @@ impl QueryInsights {
         let mut query = rows_query(level, range, increment, ids);
         query.include = include;
         query.measures = fields.unwrap_or(query.measures);
+        query.max_bytes = Some(MAX_ANSWER_BYTES);
         let after = after.as_ref().map(Cursor::position);
         let rows = self.rows(&session.workspace, &account, query.clone(), after, limit.rows()).await;
         let rows = rows.map_err(|error| error.with_field_renamed("filters[0].value", "ids"))?;
@@ -181,7 +183,7 @@ impl QueryInsights {
             name: row.name(&account),
             date_start: row.bucket.unwrap_or(range.since),
             date_stop: row.bucket.unwrap_or(range.until),
-            measures: row.numbers.values(&query.measures, query.details()),
+            measures: row.measures(&query),
             id: row.id.map_or_else(|| account.id.to_string(), |id| id.to_string()),
             campaign_id: row.campaign_id,
             adset_id: row.adset_id,

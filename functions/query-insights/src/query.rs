@@ -9,7 +9,7 @@ use domain::money::Currency;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};
 use jiff::civil::Date;
-use query::{Answer, Convert, Dimension, Measure, MeasuresView, Query, ReachScope, Row, TotalsView};
+use query::{Answer, Convert, Dimension, MAX_ANSWER_BYTES, Measure, MeasuresView, Query, ReachScope, Row, TotalsView};
 use runtime::endpoint::{self, Endpoint};
 use runtime::page::{Cursor, document_cursor};
 use runtime::request::{Json, NoPath, NoQuery, RequestContext};
@@ -104,8 +104,9 @@ impl QueryInsights {
         self,
         context: RequestContext<Session, NoPath, NoQuery, Json<Query>>,
     ) -> Result<Json<QueryAnswer>, Error> {
-        let RequestContext { caller: session, body: Json(query), .. } = context;
+        let RequestContext { caller: session, body: Json(mut query), .. } = context;
         query.check().map_err(Error::Invalid)?;
+        query.max_bytes = Some(MAX_ANSWER_BYTES);
         let identity = query.identity();
         let cursor = query.after.clone().map(Cursor::try_from).transpose().map_err(|_| Cursor::invalid())?;
         let after = cursor.as_ref().map(|cursor| cursor.position_in(&identity)).transpose()?;

@@ -5,10 +5,10 @@
 //! twice, late or concurrently changes nothing. A finished day is progress: an account that is too large for one
 //! invocation is measured by several. Once no week is open, sums are held against the account's own totals.
 
+mod entities;
 mod measure;
 mod reach;
 mod totals;
-mod unlisted;
 mod unread;
 
 use std::time::Duration;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use connector::AccountClient;
 use domain::Error;
-use domain::dataset::Dataset;
 use domain::date::DateRange;
 use domain::gap::Gap;
 use facts::{BlockLevel, Rows};
@@ -16,7 +15,7 @@ use store::StoreError;
 use store::chunk::{Chunk, DayGaps, Lease, RunTotals};
 use store::fact::{MeasuredDay, PublishedDay};
 
-use crate::unlisted::UnlistedEntities;
+use crate::entities::AccountEntities;
 use crate::{LEASE_TTL, SyncMetricsChunk, lease_end, unread};
 
 /// Rows that are collected at a time, about a kilobyte each. A day of more rows is collected alone.
@@ -47,11 +46,8 @@ impl SyncMetricsChunk {
     pub(crate) async fn run(&self, client: &AccountClient, lease: &mut Lease) -> Result<RunResult, Error> {
         let today = client.account.today(self.host.clock.now())?;
         let mut totals = RunTotals::default();
-        // The rows of the other datasets are parts of its rows.
-        let mut unlisted = match lease.chunk.dataset == Dataset::AD_DAY {
-            true => Some(UnlistedEntities::load(&self.connector.table, client).await?),
-            false => None,
-        };
+        let mut entities =
+            AccountEntities::load(&self.connector.table, client, lease.chunk.dataset).await?;
         let mut days_at_a_time = days_at_a_time(&lease.chunk);
         let mut longest_batch = None;
         while let Some(range) = next_due(&lease.chunk, today, days_at_a_time) {
@@ -61,7 +57,7 @@ impl SyncMetricsChunk {
             {
                 return Ok(RunResult::Unfinished);
             }
-            match self.measure(client, lease, range, (&mut totals, unlisted.as_mut())).await? {
+            match self.measure(client, lease, range, (&mut totals, &mut entities)).await? {
                 BatchResult::Published => {}
                 BatchResult::TooManyRows => {
                     days_at_a_time = 1;
@@ -81,7 +77,7 @@ impl SyncMetricsChunk {
         client: &AccountClient,
         lease: &mut Lease,
         range: DateRange,
-        (totals, mut unlisted): (&mut RunTotals, Option<&mut UnlistedEntities<'_>>),
+        (totals, entities): (&mut RunTotals, &mut AccountEntities<'_>),
     ) -> Result<BatchResult, Error> {
         let table = &self.connector.table;
         let mut report = client.report_rows(lease.chunk.dataset, range).await?;
@@ -91,12 +87,10 @@ impl SyncMetricsChunk {
         let (mut rows, mut extended_at) = (0, self.host.clock.now());
         while let Some(page) = client.next_rows(&mut report).await? {
             rows += page.len() as u64;
-            for row in &page {
+            for mut row in page {
+                entities.note(&mut row);
                 if let Some(day) = days.get_mut(&row.facts.day) {
-                    day.push(row);
-                }
-                if let Some(unlisted) = &mut unlisted {
-                    unlisted.note(row);
+                    day.push(&row);
                 }
             }
             totals.pages += 1;
@@ -118,9 +112,7 @@ impl SyncMetricsChunk {
             }
         }
         // Before the numbers, which would otherwise be in no list.
-        if let Some(unlisted) = &mut unlisted {
-            unlisted.store().await?;
-        }
+        entities.store().await?;
         let (unread, missing) = (client.unread_rows(&report), client.missing_fields(&report));
         if !unread.is_empty() {
             tracing::warn!(ad_account = %client.account.id, rows = unread.len(), "Rows could not be read.");

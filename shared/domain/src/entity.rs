@@ -164,6 +164,12 @@ pub struct Entity {
     /// Lifetime budget in minor units, where this entity holds the budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_budget: Option<i64>,
+    /// What an ad set's delivery is optimised for, such as `OFFSITE_CONVERSIONS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimization_goal: Option<String>,
+    /// The measure that counts an ad set's results, as queries name it: `purchases`, or `actions.` and an action type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
     /// When it was created, as Meta writes it: `2026-05-06T15:32:58+0200`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_time: Option<String>,
@@ -189,6 +195,8 @@ impl Entity {
             objective: None,
             daily_budget: None,
             lifetime_budget: None,
+            optimization_goal: None,
+            result: None,
             created_time: None,
             issues: Vec::new(),
             review_feedback: Vec::new(),

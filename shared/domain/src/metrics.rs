@@ -70,6 +70,10 @@ pub struct Measures {
     /// Videos that were watched for 15 seconds, or to their end if they are shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thruplays: Option<Decimal>,
+    /// Results by the measure that counts them, which is empty where it is not known. A row has one of them; only sums
+    /// over ad sets of different goals have several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, Decimal>,
     /// The same conversions under each attribution window that was requested.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by_window: BTreeMap<String, Conversions>,
@@ -79,6 +83,31 @@ pub struct Measures {
     /// Monetary values by action type, in major units.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub action_values: ByActionType,
+}
+
+/// What the names of the counts of action types begin with.
+const ACTION: &str = "actions.";
+
+impl Measures {
+    /// Returns the measure that counts the results, and their count; `None` where it is not known, or not one.
+    pub fn result(&self) -> Option<(&str, Decimal)> {
+        let mut results = self.results.iter();
+        match (results.next(), results.next()) {
+            (Some((measure, count)), None) if !measure.is_empty() => Some((measure, *count)),
+            _ => None,
+        }
+    }
+
+    /// Counts the results of a row of an ad whose ad set's are counted by this measure. What the platform does not list
+    /// has not happened.
+    pub fn set_result(&mut self, measure: Option<&str>) {
+        let count = match measure.map(|name| (name.strip_prefix(ACTION), name.parse::<Metric>())) {
+            Some((Some(action), _)) => self.actions.get(action).copied(),
+            Some((None, Ok(metric))) => metric.of(self),
+            _ => None,
+        };
+        self.results = [(measure.unwrap_or_default().to_owned(), count.unwrap_or_default())].into();
+    }
 }
 
 /// Measures that are shown only when they are asked for: there are many of them.
@@ -165,6 +194,7 @@ impl AddAssign<&Self> for Measures {
         add(&mut self.app_installs, other.app_installs);
         add(&mut self.video_views, other.video_views);
         add(&mut self.thruplays, other.thruplays);
+        add_types(&mut self.results, &other.results);
         for (window, part) in &other.by_window {
             let sum = self.by_window.entry(window.clone()).or_default();
             add(&mut sum.purchases, part.purchases);
@@ -307,6 +337,10 @@ metrics! {
     AppInstalls = "app_installs",
     /// Spend per installation.
     CostPerInstall = "cost_per_install",
+    /// What the ad sets are optimised for; unknown where they have different goals.
+    Results = "results",
+    /// Spend per result.
+    CostPerResult = "cost_per_result",
     /// Videos watched for three seconds, or to their end.
     VideoViews = "video_views",
     /// Videos watched for 15 seconds, or to their end.
@@ -355,6 +389,8 @@ impl Metric {
             Self::CostPerLead => ratio(spend, m.leads),
             Self::AppInstalls => m.app_installs,
             Self::CostPerInstall => ratio(spend, m.app_installs),
+            Self::Results => m.result().map(|(_, count)| count),
+            Self::CostPerResult => ratio(spend, m.result().map(|(_, count)| count)),
             Self::VideoViews => m.video_views,
             Self::Thruplays => m.thruplays,
         }
@@ -373,6 +409,7 @@ impl Metric {
                 | Self::Purchases
                 | Self::Leads
                 | Self::AppInstalls
+                | Self::Results
                 | Self::VideoViews
                 | Self::Thruplays
         )

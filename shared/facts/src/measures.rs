@@ -17,6 +17,9 @@ const ACTIONS: &str = "a/";
 const ACTION_VALUES: &str = "v/";
 const WINDOWS: &str = "w/";
 
+/// What the columns of results begin with; the name of the measure that counts them follows.
+pub(crate) const RESULTS: &str = "results/";
+
 /// What cannot be summed.
 pub(crate) const REACH: &str = "reach";
 pub(crate) const FREQUENCY: &str = "frequency";
@@ -97,6 +100,8 @@ pub fn columns_of(metric: Metric) -> &'static [&'static str] {
         Metric::CostPerLead => &["spend", "leads"],
         Metric::AppInstalls => &["app_installs"],
         Metric::CostPerInstall => &["spend", "app_installs"],
+        Metric::Results => &[RESULTS],
+        Metric::CostPerResult => &["spend", RESULTS],
         Metric::VideoViews => &["video_views"],
         Metric::Thruplays => &["thruplays"],
     }
@@ -128,7 +133,7 @@ impl Rows {
             self.put(breakdown_column(*breakdown), Value::Text(value));
         }
         let DayFacts { measures, reach, frequency, attribution_setting, .. } = &row.facts;
-        let Measures { by_window, actions, action_values, .. } = measures;
+        let Measures { by_window, actions, action_values, results, .. } = measures;
         let numbers = [
             ("impressions", Some(measures.impressions.into())),
             ("clicks", Some(measures.clicks.into())),
@@ -157,7 +162,7 @@ impl Rows {
             self.put(ATTRIBUTION_SETTING, Value::Text(setting));
         }
         let mut name = String::new();
-        for (prefix, values) in [(ACTIONS, actions), (ACTION_VALUES, action_values)] {
+        for (prefix, values) in [(RESULTS, results), (ACTIONS, actions), (ACTION_VALUES, action_values)] {
             for (action, value) in values {
                 name.clear();
                 name.extend([prefix, action]);
@@ -196,7 +201,9 @@ pub(crate) fn set_measure(measures: &mut Measures, name: &str, value: Decimal) {
         "video_views" => measures.video_views = Some(value),
         "thruplays" => measures.thruplays = Some(value),
         _ => {
-            if let Some(action) = name.strip_prefix(ACTIONS) {
+            if let Some(measure) = name.strip_prefix(RESULTS) {
+                measures.results.insert(measure.to_owned(), value);
+            } else if let Some(action) = name.strip_prefix(ACTIONS) {
                 measures.actions.insert(action.to_owned(), value);
             } else if let Some(action) = name.strip_prefix(ACTION_VALUES) {
                 measures.action_values.insert(action.to_owned(), value);
@@ -322,6 +329,7 @@ pub(crate) mod tests {
             by_window in proptest::collection::btree_map("[17]d_(click|view)", conversions(), 0..3),
             actions in proptest::collection::btree_map("lead|purchase|offsite[a-c]|\u{e9}/x", 0i64..999, 0..4),
             values in proptest::collection::btree_map("purchase|omni_purchase", -9i64..99_999, 0..2),
+            results in proptest::collection::btree_map("|purchases|actions.lead", 0i64..999, 0..3),
             reach in proptest::option::of(0u64..5_000), frequency in known(0..9_999_999, 6), computed in any::<bool>(),
             attribution_setting in proptest::option::of("(7d_click|1d_view|)"),
         ) -> DayFacts {
@@ -340,6 +348,7 @@ pub(crate) mod tests {
                 by_window: by_window.collect(),
                 actions: numbers(actions),
                 action_values: numbers(values),
+                results: numbers(results),
             };
             let frequency = if computed { computed_frequency(impressions, reach) } else { frequency };
             DayFacts { day: DAY, measures, reach, frequency, attribution_setting }

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::client::UserClient;
 use crate::error::GraphError;
+use crate::goal::{PromotedObject, result_measure};
 use crate::page::Pages;
 use crate::response::decode_partly;
 
@@ -112,7 +113,7 @@ pub(crate) fn fields(level: Level) -> &'static str {
             "id,name,status,configured_status,effective_status,objective,daily_budget,lifetime_budget,created_time,issues_info"
         }
         Level::AdSet => {
-            "id,campaign_id,name,status,configured_status,effective_status,daily_budget,lifetime_budget,created_time,issues_info"
+            "id,campaign_id,name,status,configured_status,effective_status,daily_budget,lifetime_budget,optimization_goal,promoted_object,created_time,issues_info"
         }
         Level::Ad => {
             "id,campaign_id,adset_id,name,status,configured_status,effective_status,created_time,issues_info,ad_review_feedback"
@@ -135,6 +136,8 @@ pub struct GraphEntity {
     daily_budget: Option<i64>,
     #[serde(default, deserialize_with = "minor_units")]
     lifetime_budget: Option<i64>,
+    optimization_goal: Option<String>,
+    promoted_object: Option<PromotedObject>,
     created_time: Option<String>,
     issues_info: Option<Vec<IssueInfo>>,
     ad_review_feedback: Option<AdReviewFeedback>,
@@ -188,7 +191,9 @@ impl AdReviewFeedback {
 impl GraphEntity {
     /// Converts the object to the domain's form. `status` and `configured_status` are two names of the same value.
     pub fn into_entity(self, level: Level) -> Entity {
+        let goal = self.optimization_goal.as_deref();
         Entity {
+            result: goal.and_then(|goal| result_measure(goal, self.promoted_object.as_ref())),
             level,
             id: self.id,
             campaign_id: self.campaign_id,
@@ -199,6 +204,7 @@ impl GraphEntity {
             objective: self.objective,
             daily_budget: self.daily_budget,
             lifetime_budget: self.lifetime_budget,
+            optimization_goal: self.optimization_goal,
             created_time: self.created_time,
             issues: self.issues_info.into_iter().flatten().map(Issue::from).collect(),
             review_feedback: self.ad_review_feedback.map(AdReviewFeedback::into_list).unwrap_or_default(),

@@ -25,6 +25,7 @@ pub mod budget;
 pub mod copy;
 pub mod creative;
 pub mod entities;
+mod goal;
 pub mod id;
 pub mod insights;
 pub mod launch;

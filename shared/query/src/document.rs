@@ -86,7 +86,13 @@ pub struct Query {
     /// The `after` of the answer before.
     #[cfg_attr(feature = "describe", schemars(extend("format" = "cursor", "pattern" = "^[A-Za-z0-9_-]+$")))]
     pub after: Option<String>,
+    /// Bytes of an answer as JSON, about: a page with fewer rows than `limit` goes on with `after` all the same.
+    #[serde(skip)]
+    pub max_bytes: Option<usize>,
 }
+
+/// Bytes of an answer of the API as JSON at most. Lambda returns 6 MB.
+pub const MAX_ANSWER_BYTES: usize = 4_000_000;
 
 /// Days from `since` to `until`, both included.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -215,6 +221,7 @@ impl Query {
             sparklines: None,
             convert: None,
             after: None,
+            max_bytes: None,
         }
     }
 
@@ -241,7 +248,7 @@ impl Query {
 
     /// Returns a text that is the same for all pages of an answer, and for no other query.
     pub fn identity(&self) -> String {
-        format!("{:?}", Self { limit: None, after: None, ..self.clone() })
+        format!("{:?}", Self { limit: None, after: None, max_bytes: None, ..self.clone() })
     }
 
     /// Returns how days are put together.

@@ -21,7 +21,7 @@ mod view;
 
 pub use answer::{AccountScope, Answer, MissingReach, MissingReachState, ReachScope, Row, Totals};
 pub use currency::Convert;
-pub use document::{Compare, Days, Dimension, Query};
+pub use document::{Compare, Days, Dimension, MAX_ANSWER_BYTES, Query};
 pub use execute::execute;
 pub use filter::{Attribute, Filter, FilterOperator};
 pub use measure::Measure;

@@ -63,6 +63,11 @@ impl Measure {
         matches!(self, Self::DailyBudget | Self::LifetimeBudget | Self::Count)
     }
 
+    /// Returns whether it is about the results of ad sets, which their goals define.
+    pub(crate) fn is_of_results(&self) -> bool {
+        matches!(self, Self::Metric(Metric::Results | Metric::CostPerResult))
+    }
+
     /// Returns whether it is a count, which is shown as a number; the others are decimal strings.
     pub(crate) fn is_count(&self) -> bool {
         match self {

@@ -42,6 +42,11 @@ impl Numbers {
         }
     }
 
+    /// Returns the measure that counts the results, if it is one and known.
+    pub fn result_type(&self) -> Option<&str> {
+        self.measures.as_ref()?.result().map(|(measure, _)| measure)
+    }
+
     /// Takes over the numbers of a group of facts, of which a row may have several. Of a single one, the reach is known.
     pub(crate) fn absorb(&mut self, group: Self) {
         if self.measures.is_none() {

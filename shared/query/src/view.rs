@@ -47,6 +47,10 @@ fn changes(numbers: &Numbers, previous: &Numbers, query: &Query) -> Changes {
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub struct MeasuresView {
     measures: Values,
+    /// The measure that counts the results: `purchases`, `leads`, or `actions.` and an action type. Absent where it is not
+    /// known, or not one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_type: Option<String>,
     /// The measures of the days that are compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous: Option<Values>,
@@ -58,8 +62,10 @@ pub struct MeasuresView {
 impl MeasuresView {
     fn new(numbers: &Numbers, previous: Option<&Numbers>, query: &Query) -> Self {
         let values = |numbers: &Numbers| numbers.values(&query.measures, query.details());
+        let shows_results = query.measures.iter().any(Measure::is_of_results);
         Self {
             measures: values(numbers),
+            result_type: numbers.result_type().filter(|_| shows_results).map(str::to_owned),
             previous: previous.map(values),
             change: previous.map(|previous| changes(numbers, previous, query)),
         }

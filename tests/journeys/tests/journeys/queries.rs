@@ -196,6 +196,91 @@ async fn several_ad_accounts_are_asked_at_once_and_their_currencies_never_added(
 }
 
 #[tokio::test]
+async fn a_large_answer_comes_in_pages_that_fit_into_a_response() {
+    let scenario = Scenario::synced().await.unwrap();
+    let since = TODAY.saturating_sub(80.days());
+    let path = format!(
+        "insights?level=ad&increment=day&since={since}&until={TODAY}&include=actions,action_values,by_window"
+    );
+    let page = async |more: &str| scenario.call_as_owner(Method::GET, &format!("{path}{more}"), None).await.unwrap();
+    let (mut rows, mut pages, mut after) = (Vec::new(), 0, String::new());
+    loop {
+        let answer = page(&format!("&limit=5000{after}")).await;
+        assert!(answer.text.len() < 6_000_000, "{} bytes", answer.text.len());
+        let mut answer = answer.json();
+        let Value::Array(data) = answer["data"].take() else { panic!("no rows") };
+        (rows, pages) = ([rows, data].concat(), pages + 1);
+        let Some(next) = answer["after"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert!(pages > 1, "{pages} pages of {} rows", rows.len());
+    let small = page("&limit=200").await.json();
+    assert_eq!(small["data"].as_array().unwrap()[..], rows[..200]);
+    let whole = format!("ad-accounts/{}/{path}&limit=300", scenario.account().unwrap());
+    assert_eq!(scenario.api().unwrap().all(&whole).await.unwrap(), rows);
+    scenario.finish().await.unwrap();
+}
+
+/// The count of an action type in a row as Meta answers it.
+fn action(row: &Value, name: &str) -> Decimal {
+    let actions = row["actions"].as_array().into_iter().flatten();
+    let counts = actions.filter(|action| action["action_type"] == name);
+    counts.filter_map(|action| decimal(&action["value"])).sum()
+}
+
+#[tokio::test]
+async fn results_are_what_each_ad_sets_goal_asks_for() {
+    let scenario = Scenario::synced().await.unwrap();
+    let sim = scenario.sim().unwrap();
+    let range = DateRange::ending(TODAY.saturating_sub(1.day()), 20);
+    let mut expected = BTreeMap::<String, (&str, Decimal, Decimal)>::new();
+    for row in sim.insights_rows(range.since, range.until) {
+        let id = row["adset_id"].as_str().unwrap();
+        let adset = sim.node(id).unwrap();
+        let event = adset["promoted_object"]["custom_event_type"].as_str().unwrap_or_default();
+        let (kind, count) = match (adset["optimization_goal"].as_str().unwrap(), event) {
+            ("LINK_CLICKS", _) => ("link_clicks", decimal(&row["inline_link_clicks"]).unwrap_or_default()),
+            (_, "LEAD") => ("leads", action(&row, "lead")),
+            (_, "PURCHASE") => ("purchases", action(&row, "omni_purchase")),
+            other => panic!("{other:?}"),
+        };
+        let sum = expected.entry(id.to_owned()).or_insert((kind, Decimal::ZERO, Decimal::ZERO));
+        *sum = (kind, sum.1 + count, sum.2 + decimal(&row["spend"]).unwrap());
+    }
+    let document = |more: Value| {
+        let mut document = json!({
+            "level": "adset", "measures": ["results", "cost_per_result", "spend"], "fill_zeros": false,
+            "range": {"since": range.since, "until": range.until},
+        });
+        document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        document
+    };
+    let (rows, last) = answers(&scenario, &document(json!({}))).await;
+    assert_eq!(rows.len(), expected.len());
+    let mut kinds = BTreeMap::<&str, usize>::new();
+    for row in &rows {
+        let (kind, count, spend) = expected[row["id"].as_str().unwrap()];
+        *kinds.entry(kind).or_default() += 1;
+        assert_eq!((&row["result_type"], decimal(&row["measures"]["results"])), (&kind.into(), Some(count)), "{row}");
+        let cost = spend.checked_div(count).map(|cost| cost.round_dp(6));
+        assert_eq!(decimal(&row["measures"]["cost_per_result"]), cost, "{row}");
+    }
+    assert!(kinds.len() == 3 && rows.len() > 20, "{kinds:?}");
+    // Purchases and clicks are not added.
+    for absent in [&last["totals"]["result_type"], &last["totals"]["measures"]["results"]] {
+        assert_eq!(*absent, Value::Null);
+    }
+    let sales = json!({
+        "level": "account", "filters": [{"field": "objective", "op": "in", "value": ["OUTCOME_SALES"]}],
+    });
+    let (rows, _) = answers(&scenario, &document(sales)).await;
+    let of_sales = expected.values().filter(|(kind, ..)| *kind == "purchases");
+    assert_eq!(rows[0]["result_type"], "purchases");
+    assert_eq!(decimal(&rows[0]["measures"]["results"]), Some(of_sales.map(|(_, count, _)| *count).sum()));
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_list_is_searched_sorted_compared_and_totalled() {
     let scenario = Scenario::synced().await.unwrap();
     let list = async |parameters: &str| {

@@ -1,10 +1,14 @@
-//! Entities that are known only from numbers: they were deleted before the first sync, or created after the last one.
-//! They get the names that come with their rows, so that sums over lists come to the account.
+//! What rows need of entities, and entities need of rows.
+//!
+//! Results are counted by the goal of the ad set. Entities that are known only from numbers were deleted before the first
+//! sync, or created after the last one: they get the names that come with their rows, so that sums over lists come to
+//! the account.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use connector::AccountClient;
 use domain::Error;
+use domain::dataset::Dataset;
 use domain::entity::{Entity, Level};
 use domain::id::EntityId;
 use domain::metrics::InsightsRow;
@@ -14,40 +18,54 @@ use store::entity::StoredEntity;
 /// Number of a fetch before all others: whatever a sync finds replaces what is known from numbers.
 const BEFORE_ALL_FETCHES: u64 = 0;
 
-/// The entities of an account that no sync has listed.
-pub(crate) struct UnlistedEntities<'a> {
+/// The entities of an account, as far as a dataset needs them.
+pub(crate) struct AccountEntities<'a> {
     table: &'a Table,
     client: &'a AccountClient,
-    known: HashSet<EntityId>,
+    /// The measures that count the results of ad sets.
+    results: HashMap<EntityId, String>,
+    /// Those that a sync has listed or a row has named; `None` for datasets whose rows are parts of others.
+    known: Option<HashSet<EntityId>>,
     found: Vec<StoredEntity>,
 }
 
-impl<'a> UnlistedEntities<'a> {
-    /// Reads which entities are known.
-    pub(crate) async fn load(table: &'a Table, client: &'a AccountClient) -> Result<Self, Error> {
-        let mut known = HashSet::new();
+impl<'a> AccountEntities<'a> {
+    /// Reads what is known.
+    pub(crate) async fn load(
+        table: &'a Table,
+        client: &'a AccountClient,
+        dataset: Dataset,
+    ) -> Result<Self, Error> {
+        let (mut results, mut known) = (HashMap::new(), HashSet::new());
+        let names_entities = dataset == Dataset::AD_DAY;
         for level in [Level::Campaign, Level::AdSet, Level::Ad] {
-            let index = table
-                .eventually_consistent()
-                .entity_index(&client.workspace, &client.account.id, level)
-                .await?;
-            known.extend(index.into_entities().map(|stored| stored.entity.id));
+            if level != Level::AdSet && !names_entities {
+                continue;
+            }
+            let table = table.eventually_consistent();
+            let index = table.entity_index(&client.workspace, &client.account.id, level).await?;
+            for Entity { id, result, .. } in index.into_entities().map(|stored| stored.entity) {
+                results.extend(result.map(|result| (id.clone(), result)));
+                known.insert(id);
+            }
         }
-        Ok(Self { table, client, known, found: Vec::new() })
+        let known = names_entities.then_some(known);
+        Ok(Self { table, client, results, known, found: Vec::new() })
     }
 
-    /// Notes what a row is about.
-    pub(crate) fn note(&mut self, row: &InsightsRow) {
+    /// Counts a row's results, and notes what it is about.
+    pub(crate) fn note(&mut self, row: &mut InsightsRow) {
+        row.facts.measures.set_result(self.results.get(&row.adset).map(String::as_str));
+        let Some(known) = &mut self.known else { return };
         let InsightsRow { ad, adset, campaign, names, .. } = row;
         for (level, id, name) in [
             (Level::Campaign, campaign, &names.campaign),
             (Level::AdSet, adset, &names.adset),
             (Level::Ad, ad, &names.ad),
         ] {
-            if self.known.contains(id) {
+            if !known.insert(id.clone()) {
                 continue;
             }
-            self.known.insert(id.clone());
             let entity = Entity {
                 campaign_id: (level > Level::Campaign).then(|| campaign.clone()),
                 adset_id: (level > Level::AdSet).then(|| adset.clone()),
