@@ -5,7 +5,8 @@ use domain::entity::{EffectiveStatus, Level};
 use domain::id::EntityId;
 use domain::metrics::{Detail, Metric};
 use query::{
-    Attribute, Compare, Dimension, Direction, Filter, MAX_ANSWER_BYTES, Measure, OrderBy, OrderKey, OrderOf, Query,
+    Attribute, Compare, Dimension, Direction, Filter, MAX_ANSWER_BYTES, Measure, OrderBy, OrderKey, OrderOf,
+    Query,
 };
 use runtime::page::{Cursor, Limit};
 use serde::Deserialize;

@@ -9,7 +9,10 @@ use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};
 use jiff::civil::Date;
-use query::{Dimension, Filter, MAX_ANSWER_BYTES, Measure, MeasuresView, OrderBy, OrderKey, Query, Row, day_of_position};
+use query::{
+    Dimension, Filter, MAX_ANSWER_BYTES, Measure, MeasuresView, OrderBy, OrderKey, Query, Row,
+    day_of_position,
+};
 use runtime::endpoint::{self, Endpoint};
 use runtime::page::{self, Cursor, Limit};
 use runtime::request::{AdAccountPath, Json, RequestContext};

@@ -9,7 +9,9 @@ use domain::money::Currency;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};
 use jiff::civil::Date;
-use query::{Answer, Convert, Dimension, MAX_ANSWER_BYTES, Measure, MeasuresView, Query, ReachScope, Row, TotalsView};
+use query::{
+    Answer, Convert, Dimension, MAX_ANSWER_BYTES, Measure, MeasuresView, Query, ReachScope, Row, TotalsView,
+};
 use runtime::endpoint::{self, Endpoint};
 use runtime::page::{Cursor, document_cursor};
 use runtime::request::{Json, NoPath, NoQuery, RequestContext};

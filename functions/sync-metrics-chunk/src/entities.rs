@@ -57,7 +57,7 @@ impl<'a> AccountEntities<'a> {
     pub(crate) fn note(&mut self, row: &mut InsightsRow) {
         row.facts.measures.set_result(self.results.get(&row.adset).map(String::as_str));
         let Some(known) = &mut self.known else { return };
-        let InsightsRow { ad, adset, campaign, names, .. } = row;
+        let InsightsRow { ad, adset, campaign, names, .. } = &*row;
         for (level, id, name) in [
             (Level::Campaign, campaign, &names.campaign),
             (Level::AdSet, adset, &names.adset),

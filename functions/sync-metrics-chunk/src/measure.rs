@@ -46,8 +46,7 @@ impl SyncMetricsChunk {
     pub(crate) async fn run(&self, client: &AccountClient, lease: &mut Lease) -> Result<RunResult, Error> {
         let today = client.account.today(self.host.clock.now())?;
         let mut totals = RunTotals::default();
-        let mut entities =
-            AccountEntities::load(&self.connector.table, client, lease.chunk.dataset).await?;
+        let mut entities = AccountEntities::load(&self.connector.table, client, lease.chunk.dataset).await?;
         let mut days_at_a_time = days_at_a_time(&lease.chunk);
         let mut longest_batch = None;
         while let Some(range) = next_due(&lease.chunk, today, days_at_a_time) {

@@ -194,7 +194,16 @@ impl Report {
     fn campaign_grid(&self) -> Grid {
         let mut grid = Grid::new();
         grid.load_style(UTF8_BORDERS_ONLY);
-        grid.set_header(["Campaign", "Spend", "Impressions", "Clicks", "CTR", "Purchases", "ROAS"]);
+        grid.set_header([
+            "Campaign",
+            "Spend",
+            "Impressions",
+            "Clicks",
+            "CTR",
+            "Results",
+            "Cost per result",
+            "ROAS",
+        ]);
         for campaign in &self.campaigns {
             let measures = &campaign["measures"];
             let cell = |field: &str| match &measures[field] {
@@ -206,15 +215,16 @@ impl Report {
             let rounded = |value: Option<Decimal>| {
                 value.map_or_else(|| "-".to_owned(), |value| format!("{:.2}", value.round_dp(2)))
             };
-            let purchases =
-                measures["purchases"].as_f64().map_or_else(|| "-".to_owned(), |count| count.to_string());
+            let kind = campaign["result_type"].as_str().unwrap_or_default().replace('_', " ");
+            let results = format!("{} {kind}", cell("results"));
             grid.add_row([
                 campaign["name"].as_str().unwrap_or("(unnamed)").to_owned(),
                 cell("spend"),
                 cell("impressions"),
                 cell("clicks"),
                 format!("{} %", rounded(number("ctr").map(|rate| rate * Decimal::ONE_HUNDRED))),
-                purchases,
+                results.trim_end().to_owned(),
+                rounded(number("cost_per_result")),
                 rounded(number("roas")),
             ]);
         }

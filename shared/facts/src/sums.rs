@@ -14,8 +14,8 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::FactsError;
 use crate::block::{Block, Segment};
 use crate::measures::{
-    ATTRIBUTION_SETTING, FREQUENCY, NO_FREQUENCY, REACH, RESULTS, breakdown_column, computed_frequency, decimal,
-    is_additive, is_breakdown, segment_of, set_measure,
+    ATTRIBUTION_SETTING, FREQUENCY, NO_FREQUENCY, REACH, RESULTS, breakdown_column, computed_frequency,
+    decimal, is_additive, is_breakdown, segment_of, set_measure,
 };
 use crate::objects::{IdKey, Selection};
 
@@ -52,9 +52,7 @@ impl Columns {
     fn contain(&self, name: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Only(names) => {
-                names.contains(name) || name.starts_with(RESULTS) && names.contains(RESULTS)
-            }
+            Self::Only(names) => names.contains(name) || name.starts_with(RESULTS) && names.contains(RESULTS),
         }
     }
 

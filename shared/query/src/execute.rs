@@ -121,7 +121,8 @@ fn fitting_rows(rows: &[(Position, Row)], query: &Query) -> usize {
         measures.map_or(0, |of| of.actions.len() + of.action_values.len() + 3 * of.by_window.len())
     };
     let fits = |(_, row): &&(Position, Row)| {
-        let compared = row.previous.as_ref().map_or(0, |previous| 3 * query.measures.len() + details(previous));
+        let compared =
+            row.previous.as_ref().map_or(0, |previous| 3 * query.measures.len() + details(previous));
         let bytes = ROW_BYTES + NUMBER_BYTES * (measures + compared + details(&row.numbers));
         let is_first = left == query.max_bytes.unwrap_or_default();
         let has_room = bytes <= left;
