@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use domain::job::Job;
 use http::Method;
 use jiff::civil::Date;
 use jiff::{SignedDuration, ToSpan};
 use journeys::{Scenario, TODAY};
 use serde_json::{Value, json};
+use sync_metrics_chunk::SyncMetricsChunk;
 
+use crate::crash::{crashing_connector, restore_table, table_items};
+use crate::due::small;
 use crate::rules;
-use crate::watch::advance;
+use crate::watch::{advance, due};
 
 fn yesterday() -> Date {
     TODAY.saturating_sub(1.day())
@@ -63,6 +67,47 @@ async fn a_day_that_lacks_a_row_is_found_and_measured_again() {
     assert!((2..=3).contains(&answers), "it was measured, and once more: {answers}");
     let after = totals(&scenario).await;
     assert_eq!((&after["differing_days"], spend(&scenario).await.0), (&Value::Null, whole));
+    scenario.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_check_that_dies_anywhere_is_made_again() {
+    let scenario = small().await;
+    let answers = lose_a_row(&scenario, yesterday(), usize::MAX);
+    scenario.sync().await.unwrap();
+    // Measured with the row missing, and not checked since.
+    let mut before = table_items(&scenario).await;
+    before.iter_mut().for_each(|item| drop(item.remove("checks")));
+    let entry = due(&scenario).await.remove(0);
+    let job = Job::CheckTotals { workspace: entry.workspace, ad_account: entry.ad_account };
+    let function = |crash_at| {
+        let (connector, calls) = crashing_connector(&scenario, crash_at);
+        (SyncMetricsChunk::new(connector, scenario.system.host.clone()), calls)
+    };
+    let (mut at, mut steps) = (0, 1);
+    while at < steps {
+        restore_table(&scenario, &before).await;
+        assert_eq!(totals(&scenario).await["checked_days"], 0);
+        let measured = answers.load(Ordering::Relaxed);
+        let (dying, calls) = function(at..=at);
+        // Some calls may fail: they only save others.
+        let _failed = dying.process(job.clone()).await;
+        if at == 0 {
+            steps = calls.load(Ordering::SeqCst);
+        }
+        scenario.system.cloud.queues.send(std::slice::from_ref(&job)).await.unwrap();
+        scenario.system.runner.settle().await.unwrap();
+        let found = totals(&scenario).await;
+        assert!(found["checked_days"].as_u64() > Some(80), "call {at}: {found}");
+        let [day] = found["differing_days"].as_array().unwrap().as_slice() else {
+            panic!("call {at}: {found}")
+        };
+        assert_eq!(day["day"], yesterday().to_string());
+        let again = answers.load(Ordering::Relaxed) - measured;
+        assert!((1..=4).contains(&again), "call {at}: measured {again} times more");
+        at += 1;
+    }
+    assert!(steps > 8, "{steps} calls");
     scenario.finish().await.unwrap();
 }
 

@@ -1,12 +1,20 @@
 //! The due index: when accounts are synced, and what makes them wait.
 
+use std::sync::atomic::Ordering;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::job::{Job, Queue};
-use graph_sim::{FaultKind, FaultPlan, RequestMatcher, ThrottleKind, Trigger};
+use graph_sim::{AccountArgs, FaultKind, FaultPlan, RequestMatcher, ThrottleKind, Trigger};
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
-use journeys::Scenario;
+use journeys::{Scenario, TODAY, options};
+use local::Options;
+use local::account::Account;
+use local::data::Data;
 use serde_json::{Value, json};
+use sync_entities::SyncEntities;
 
+use crate::crash::{crashing_connector, restore_table, table_items};
 use crate::watch::{advance, due};
 
 async fn status(scenario: &Scenario) -> Value {
@@ -124,6 +132,61 @@ async fn an_account_in_which_nothing_runs_is_synced_seldom_until_something_does(
     advance(&scenario, minutes(2)).await;
     assert_ne!(status(&scenario).await["entities_synced_at"], synced_at, "with the next tick");
     assert_eq!(due(&scenario).await[0].sync_minutes, 60);
+    scenario.finish().await.unwrap();
+}
+
+/// An account that is synced in moments.
+pub(super) async fn small() -> Scenario {
+    let args = AccountArgs {
+        campaigns: 2,
+        adsets: 2,
+        ads: 2,
+        days: 8,
+        today: Some(TODAY),
+        ..AccountArgs::default()
+    };
+    let options = Options { account: Account::Simulated(args), ..options(Data::Memory) };
+    let scenario = Scenario::with_options(options).await.unwrap();
+    scenario.connect_and_sync().await.unwrap();
+    scenario
+}
+
+#[tokio::test]
+async fn a_tick_that_dies_anywhere_loses_nothing() {
+    let scenario = small().await;
+    let now = scenario.system.clock.now();
+    let past = AttributeValue::N((now - minutes(2)).as_millisecond().to_string());
+    let mut before = table_items(&scenario).await;
+    for item in &mut before {
+        if item["pk"].as_s().unwrap().starts_with("DUE#") {
+            item.extend(["sync_at", "rules_at"].map(|name| (name.to_owned(), past.clone())));
+        }
+        if item.contains_key("entities_synced_at") {
+            let long_ago = AttributeValue::S((now - minutes(60)).to_string());
+            item.insert("entities_synced_at".to_owned(), long_ago);
+        }
+    }
+    let function = |crash_at| {
+        let (connector, calls) = crashing_connector(&scenario, crash_at);
+        (SyncEntities::new(connector, scenario.system.host.clone()), calls)
+    };
+    let (mut at, mut steps) = (0, 1);
+    while at < steps {
+        restore_table(&scenario, &before).await;
+        let synced_at = status(&scenario).await["entities_synced_at"].clone();
+        let (dying, calls) = function(at..=at);
+        assert_eq!(dying.process(Job::TakeDue).await.is_err(), at > 0, "call {at}");
+        if at == 0 {
+            steps = calls.load(Ordering::SeqCst);
+        }
+        function(0..=0).0.process(Job::TakeDue).await.unwrap();
+        scenario.system.runner.settle().await.unwrap();
+        let entry = due(&scenario).await.remove(0);
+        assert!(entry.sync_at > now && entry.rules_at > now, "call {at}: {entry:?}");
+        assert_ne!(status(&scenario).await["entities_synced_at"], synced_at, "call {at}");
+        at += 1;
+    }
+    assert!(steps >= 6, "{steps} calls");
     scenario.finish().await.unwrap();
 }
 
