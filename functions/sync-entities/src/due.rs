@@ -68,11 +68,13 @@ impl SyncEntities {
             Some(stats) if stats.running == 0 => !self.delivered_lately(workspace, account, now).await?,
             _ => false,
         };
+        // Without a fetch, the account is not quiet, and nothing is to be awaited.
+        let fetch_number = stats.map_or(u64::MAX, |stats| stats.fetch_number);
         let minutes = if is_quiet { QUIET_SYNC_MINUTES } else { SyncCause::SYNC_INTERVAL_MINUTES };
         let entry = table.due_account(workspace, &account.id).await?;
         let is_set = |entry: &DueAccount| entry.sync_minutes == minutes && entry.waits_for.is_none();
         if !entry.as_ref().is_some_and(is_set) {
-            table.set_sync_interval(workspace, &account.id, minutes, now).await?;
+            table.set_sync_interval(workspace, &account.id, (minutes, fetch_number), now).await?;
         }
         Ok(())
     }

@@ -22,6 +22,8 @@ pub(crate) struct EntitySyncStats {
     pub(crate) refetched: usize,
     /// Campaigns that are switched on.
     pub(crate) running: usize,
+    /// Number of the fetch.
+    pub(crate) fetch_number: u64,
     /// What could not be read.
     pub(crate) gaps: Gaps,
 }
@@ -31,7 +33,7 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<Entity
     let (workspace, account) = (&client.workspace, &client.account.id);
     // Taken before the first page: a fetch that starts later sees newer state and wins.
     let fetch_number = table.begin_fetch(workspace, account).await?;
-    let mut stats = EntitySyncStats::default();
+    let mut stats = EntitySyncStats { fetch_number, ..EntitySyncStats::default() };
     for level in [Level::Campaign, Level::AdSet, Level::Ad] {
         let index = table.entity_index(workspace, account, level).await?;
         let has_many_changes = index.has_many_changes();

@@ -93,7 +93,8 @@ impl SyncEntities {
             let synced = entities::sync_changed(table, &client, &changed).await;
             let written = client.close(synced).await?;
             if written > 0 {
-                table.wake_account(workspace, ad_account, self.host.clock.now()).await?;
+                let fetch_number = table.begin_fetch(workspace, ad_account).await?;
+                table.wake_account(workspace, ad_account, fetch_number, self.host.clock.now()).await?;
             }
             tracing::info!(%workspace, %ad_account, changed = changed.len(), written, "Synced changed entities.");
         }

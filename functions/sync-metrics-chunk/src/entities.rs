@@ -54,8 +54,8 @@ impl<'a> AccountEntities<'a> {
     }
 
     /// Counts a row's results, and notes what it is about.
-    pub(crate) fn note(&mut self, row: &mut InsightsRow) {
-        row.facts.measures.set_result(self.results.get(&row.adset).map(String::as_str));
+    pub(crate) fn note(&mut self, row: &mut InsightsRow, has_all_fields: bool) {
+        row.facts.measures.set_result(self.results.get(&row.adset).map(String::as_str), has_all_fields);
         let Some(known) = &mut self.known else { return };
         let InsightsRow { ad, adset, campaign, names, .. } = &*row;
         for (level, id, name) in [

@@ -86,8 +86,9 @@ impl SyncMetricsChunk {
         let (mut rows, mut extended_at) = (0, self.host.clock.now());
         while let Some(page) = client.next_rows(&mut report).await? {
             rows += page.len() as u64;
+            let has_all_fields = client.missing_fields(&report).is_empty();
             for mut row in page {
-                entities.note(&mut row);
+                entities.note(&mut row, has_all_fields);
                 if let Some(day) = days.get_mut(&row.facts.day) {
                     day.push(&row);
                 }

@@ -87,6 +87,7 @@ impl SyncMetricsChunk {
         let totals: BTreeMap<Date, DayTotals> = totals.into_iter().map(|day| (day.day, day.totals)).collect();
         let sums = self.sums_by_day(workspace, ad_account, &chunks, range).await?;
 
+        let minor_units = ad_account.platform().minor_units(account.currency);
         let mut checks: BTreeMap<_, (&Chunk, BTreeMap<Date, TotalsCheck>)> = BTreeMap::new();
         let mut again = Vec::new();
         for (chunk, day) in days {
@@ -95,8 +96,8 @@ impl SyncMetricsChunk {
             };
             let rows = sums.get(&day).copied().unwrap_or_default();
             let account = totals.get(&day).copied().unwrap_or_default();
-            let difference =
-                (!rows.agrees_with(&account, entry.rows())).then_some(TotalsDifference { rows, account });
+            let difference = (!rows.agrees_with(&account, entry.rows(), minor_units))
+                .then_some(TotalsDifference { rows, account });
             let mut repeats = 0;
             if difference.is_some() {
                 tracing::warn!(%workspace, %ad_account, %day, "The sum of a day is not the account's own total.");

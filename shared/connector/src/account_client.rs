@@ -247,7 +247,7 @@ impl AccountClient {
         self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
         // What was just switched on is not to wait for the next sync of a quiet account.
         if stored.entity.effective_status == Some(EffectiveStatus::Active) {
-            self.table.wake_account(&self.workspace, &self.account.id, self.now()).await?;
+            self.table.wake_account(&self.workspace, &self.account.id, fetch_number, self.now()).await?;
         }
         Ok(Some(stored.entity))
     }

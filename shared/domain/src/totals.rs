@@ -17,14 +17,11 @@ pub struct DayTotals {
     pub spend: Decimal,
 }
 
-/// Half of the smallest amount that the platform reports: by as much a rounded row may be off.
-const HALF_A_CENT: Decimal = Decimal::from_parts(5, 0, 0, false, 3);
-
 impl DayTotals {
     /// Returns whether the sum of this many rows agrees with the account's own total. Counts must be equal. Each row's
-    /// amount is rounded by itself, so amounts may differ by as much as that explains.
-    pub fn agrees_with(&self, account: &Self, rows: u64) -> bool {
-        let rounding = HALF_A_CENT.checked_mul(Decimal::from(rows)).unwrap_or(Decimal::MAX);
+    /// amount is rounded to the currency's minor units, so amounts may differ by half of one for each row.
+    pub fn agrees_with(&self, account: &Self, rows: u64, minor_units: u32) -> bool {
+        let rounding = Decimal::from(rows) / Decimal::from(2 * minor_units.max(1));
         let counts = |totals: &Self| (totals.impressions, totals.clicks);
         counts(self) == counts(account) && (self.spend - account.spend).abs() <= rounding
     }
@@ -51,15 +48,17 @@ mod tests {
     fn only_rounding_may_make_a_difference() {
         let sum = DayTotals { impressions: 100, clicks: 7, spend: decimal("12.34") };
         let account = |impressions, clicks, spend| DayTotals { impressions, clicks, spend };
-        for (account, rows, agrees) in [
-            (account(100, 7, decimal("12.34")), 0, true),
-            (account(100, 7, decimal("12.35")), 1, false),
-            (account(100, 7, decimal("12.35")), 2, true),
-            (account(100, 7, decimal("12.31")), 5, false),
-            (account(101, 7, decimal("12.34")), 9, false),
-            (account(100, 8, decimal("12.34")), 9, false),
+        for (account, rows, minor_units, agrees) in [
+            (account(100, 7, decimal("12.34")), 0, 100, true),
+            (account(100, 7, decimal("12.35")), 1, 100, false),
+            (account(100, 7, decimal("12.35")), 2, 100, true),
+            (account(100, 7, decimal("12.31")), 5, 100, false),
+            (account(100, 7, decimal("13.34")), 2, 1, true),
+            (account(100, 7, decimal("13.34")), 1, 1, false),
+            (account(101, 7, decimal("12.34")), 9, 100, false),
+            (account(100, 8, decimal("12.34")), 9, 100, false),
         ] {
-            assert_eq!(sum.agrees_with(&account, rows), agrees, "{account:?} of {rows} rows");
+            assert_eq!(sum.agrees_with(&account, rows, minor_units), agrees, "{account:?} of {rows} rows");
         }
     }
 }

@@ -37,6 +37,9 @@ pub struct DueAccount {
     /// What its sync waits for, where something other than its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
+    /// Number of the fetch that last found something switched on: a sync that began before it knows less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub woken_by: Option<u64>,
     /// The cause of the sync that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<SyncCause>,
@@ -74,6 +77,7 @@ impl DueAccount {
             sync_at: now,
             rules_at: now,
             waits_for: None,
+            woken_by: None,
             cause: None,
         };
         let part = SignedDuration::from_secs(i64::from(digest(workspace, ad_account)[1]));
@@ -157,12 +161,13 @@ impl Table {
         ignore_conflict(self.update::<DueAccount>(&key, &set, Some(&condition), values).await)
     }
 
-    /// Stores how often a selected account is synced, counted from now, and that its sync waits for nothing.
+    /// Stores how often a selected account is synced, counted from now, and that its sync waits for nothing; unless a fetch
+    /// after that one of the sync has found something switched on.
     pub async fn set_sync_interval(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
-        minutes: u32,
+        (minutes, fetch_number): (u32, u64),
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let entry = DueAccount { sync_minutes: minutes, ..DueAccount::new(ws, account, now) };
@@ -172,10 +177,12 @@ impl Table {
             (":minutes", number(minutes)),
             (":sync_at", millis(now + entry.interval(DueJob::Sync))),
             (":rules_at", millis(now + entry.interval(DueJob::Rules))),
+            (":number", number(fetch_number)),
         ];
         let set = "SET #workspace = :workspace, ad_account = :account, sync_minutes = :minutes, sync_at = :sync_at, \
                    rules_at = if_not_exists(rules_at, :rules_at) REMOVE waits_for, cause";
-        self.update::<DueAccount>(&key::due(ws, account), set, None, values).await.map(drop)
+        let condition = Some("attribute_not_exists(woken_by) OR woken_by < :number");
+        ignore_conflict(self.update::<DueAccount>(&key::due(ws, account), set, condition, values).await)
     }
 
     /// Lets the sync of an account wait until a time, and says what for. A cause stays until a sync has come through.
@@ -208,18 +215,26 @@ impl Table {
         ignore_conflict(self.update::<DueAccount>(&key::due(ws, account), set, condition, values).await)
     }
 
-    /// Has an account that is synced seldom, because nothing was delivered, synced with the next tick.
+    /// Says that a fetch has found something switched on: an account that is synced seldom is synced with the next tick.
     pub async fn wake_account(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
+        fetch_number: u64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let usual = SyncCause::SYNC_INTERVAL_MINUTES;
-        let values = vec![(":now", millis(now)), (":minutes", number(usual))];
-        let set = "SET sync_at = :now, rules_at = :now, sync_minutes = :minutes";
-        let is_seldom = Some("sync_minutes > :minutes");
-        ignore_conflict(self.update::<DueAccount>(&key::due(ws, account), set, is_seldom, values).await)
+        let (key, fetch) = (key::due(ws, account), (":number", number(fetch_number)));
+        let usual = (":minutes", number(SyncCause::SYNC_INTERVAL_MINUTES));
+        let values = vec![(":now", millis(now)), usual, fetch.clone()];
+        let set = "SET sync_at = :now, rules_at = :now, sync_minutes = :minutes, woken_by = :number";
+        match self.update::<DueAccount>(&key, set, Some("sync_minutes > :minutes"), values).await {
+            Err(StoreError::Conflict) => {}
+            woken => return woken.map(drop),
+        }
+        // A sync that began before may be about to find nothing switched on.
+        let is_newer = "attribute_exists(pk) AND (attribute_not_exists(woken_by) OR woken_by < :number)";
+        let set = "SET woken_by = :number";
+        ignore_conflict(self.update::<DueAccount>(&key, set, Some(is_newer), vec![fetch]).await)
     }
 
     /// Removes the entry of an account that is not selected.

@@ -131,6 +131,12 @@ async fn an_account_in_which_nothing_runs_is_synced_seldom_until_something_does(
     let synced_at = status(&scenario).await["entities_synced_at"].clone();
     advance(&scenario, minutes(2)).await;
     assert_ne!(status(&scenario).await["entities_synced_at"], synced_at, "with the next tick");
+    let entry = due(&scenario).await.remove(0);
+    assert_eq!(entry.sync_minutes, 60);
+    // A sync that listed the campaigns before that, and ends after it.
+    let (table, earlier) = (&scenario.system.table, entry.woken_by.unwrap() - 1);
+    let (workspace, account, now) = (&entry.workspace, &entry.ad_account, scenario.system.clock.now());
+    table.set_sync_interval(workspace, account, (360, earlier), now).await.unwrap();
     assert_eq!(due(&scenario).await[0].sync_minutes, 60);
     scenario.finish().await.unwrap();
 }
@@ -197,7 +203,7 @@ async fn a_tick_for_an_account_that_is_not_selected_any_more_ends_it() {
     scenario.select(false).await.unwrap();
     // An entry that should not be there.
     let (workspace, account, now) = (&entry.workspace, &entry.ad_account, scenario.system.clock.now());
-    scenario.system.table.set_sync_interval(workspace, account, 60, now).await.unwrap();
+    scenario.system.table.set_sync_interval(workspace, account, (60, 1), now).await.unwrap();
     assert_eq!(due(&scenario).await.len(), 1);
     advance(&scenario, minutes(62)).await;
     assert_eq!(due(&scenario).await, []);
