@@ -267,6 +267,7 @@ impl SyncEntities {
         let account = self.connector.table.require_account(workspace, &context.path.ad_account).await?;
         let chunks = self.connector.table.chunks(workspace, &account.id).await?;
         let due = self.connector.table.due_account(workspace, &account.id).await?;
+        let due = due.filter(|_| account.selected);
         let count = |state| chunks.iter().filter(|chunk| chunk.state == state).count();
         let sum = |of: fn(&Chunk) -> u64| chunks.iter().map(of).sum();
         let of_weeks = chunks.iter().map(|chunk| SyncGaps {
