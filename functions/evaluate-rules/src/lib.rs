@@ -78,10 +78,7 @@ impl EvaluateRules {
     /// Processes a job.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
         match job {
-            Job::EvaluateRules { workspace, ad_account } => {
-                let Err(error) = self.evaluate(&workspace, &ad_account).await else { return Ok(()) };
-                self.connector.defer_rules(&workspace, &ad_account, error).await
-            }
+            Job::EvaluateRules { workspace, ad_account } => self.evaluate(&workspace, &ad_account).await,
             other => Err(other.wrong_queue()),
         }
     }
@@ -96,7 +93,10 @@ impl EvaluateRules {
         if rules.is_empty() {
             return Ok(());
         }
-        let client = self.connector.open(workspace, ad_account, Purpose::Action).await?;
+        let client = match self.connector.open(workspace, ad_account, Purpose::Action).await {
+            Ok(client) => client,
+            Err(error) => return self.connector.defer_rules(workspace, ad_account, error).await,
+        };
         let result = self.evaluate_all(&client, &rules).await;
         client.close(result).await
     }

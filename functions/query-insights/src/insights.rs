@@ -25,11 +25,14 @@ use store::report_scope::ReportScope;
 
 use crate::{QueryInsights, csv};
 
-/// Rows per page: 5,000 rows with all their actions stay below Lambda's 6 MB response limit.
+/// Rows per page, as far as they fit into an answer.
 type RowLimit = Limit<1000, 5000>;
 
-/// Maximum rows of a CSV, which has no pages: a larger one is rejected. This many lines stay below 6 MB.
+/// Maximum rows of a CSV, which has no pages: a larger one is rejected.
 const MAX_CSV_ROWS: usize = 30_000;
+
+/// Maximum bytes of a CSV. Lambda returns 6 MB.
+const MAX_CSV_BYTES: usize = 5_800_000;
 
 /// Rows by day that are read at once: they are in memory together.
 const MAX_ROWS_AT_ONCE: u64 = 20_000;
@@ -214,7 +217,12 @@ impl QueryInsights {
             return Err(FieldError::new("since", message).into());
         }
         let file = csv::File { account: &account, scope: &rows.scope, query: &query, range, spreadsheet };
-        Ok(response::typed(StatusCode::OK, "text/csv; charset=utf-8", file.write(&rows.rows)?))
+        let content = file.write(&rows.rows)?;
+        if content.len() > MAX_CSV_BYTES {
+            let message = "the file would be larger than 5.8 MB; ask for fewer days";
+            return Err(FieldError::new("since", message).into());
+        }
+        Ok(response::typed(StatusCode::OK, "text/csv; charset=utf-8", content))
     }
 
     /// Returns the rows that follow a position. Rows by day are read a few days at a time, and no more of them than the
@@ -260,8 +268,9 @@ impl QueryInsights {
             let answer =
                 query::execute(&self.table, workspace, accounts, &query, position.as_deref()).await?;
             rows.extend(answer.rows);
+            query.max_bytes = query.max_bytes.map(|left| left.saturating_sub(answer.bytes));
             position = answer.last.or(position);
-            let is_full = answer.more || rows.len() >= limit;
+            let is_full = answer.more || rows.len() >= limit || query.max_bytes == Some(0);
             let Ok(next) = until.tomorrow() else { break };
             left.since = next;
             let is_over = next > range.until || left.days_within(range).all(|day| stored(day) == 0);

@@ -3,6 +3,7 @@
 use domain::Error;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
+use domain::id::AdAccountId;
 use domain::job::{Job, SyncCause};
 use domain::tenant::Tenant;
 use futures_util::future::try_join_all;
@@ -32,7 +33,7 @@ impl SyncEntities {
         let (table, now) = (&self.connector.table, self.host.clock.now());
         let (mut sent, mut left, mut latest) = (0, 0, SignedDuration::ZERO);
         for shard in 0..DUE_SHARDS {
-            let accounts = table.due_accounts(shard).await?;
+            let accounts = table.eventually_consistent().due_accounts(shard).await?;
             let mut due: Vec<(&DueAccount, DueJob)> = accounts
                 .iter()
                 .flat_map(|account| DueJob::ALL.map(|job| (account, job)))
@@ -53,6 +54,21 @@ impl SyncEntities {
             }
         }
         tracing::info!(sent, left, late_secs = latest.as_secs(), "Sent what was due.");
+        Ok(())
+    }
+
+    /// Removes an account that is not selected from the index. It may be selected in this moment, and must then be in it.
+    pub(crate) async fn leave_index(
+        &self,
+        workspace: &Tenant,
+        ad_account: &AdAccountId,
+    ) -> Result<(), Error> {
+        let (table, now) = (&self.connector.table, self.host.clock.now());
+        table.remove_due(workspace, ad_account).await?;
+        if table.account(workspace, ad_account).await?.is_some_and(|account| account.selected) {
+            let usual = (SyncCause::SYNC_INTERVAL_MINUTES, u64::MAX);
+            table.set_sync_interval(workspace, ad_account, usual, now).await?;
+        }
         Ok(())
     }
 

@@ -48,7 +48,7 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<Entity
             }
             for entity in page {
                 stats.listed += 1;
-                stats.running += usize::from(entity.level == Level::Campaign && is_running(&entity));
+                stats.running += usize::from(entity.level == Level::Campaign && entity.is_switched_on());
                 let known = unlisted.remove(&entity.id);
                 if !known.is_some_and(|known| known.entity == entity && !known.hidden) {
                     changed.push(StoredEntity { entity, fetch_number, hidden: false }).await?;
@@ -64,12 +64,6 @@ pub(crate) async fn sync(table: &Table, client: &AccountClient) -> Result<Entity
         }
     }
     Ok(stats)
-}
-
-/// Returns whether a campaign may deliver, now or soon.
-fn is_running(campaign: &Entity) -> bool {
-    use EffectiveStatus::{Archived, Deleted, Paused};
-    !matches!(campaign.effective_status, Some(Paused | Archived | Deleted))
 }
 
 /// New and changed entities that are kept in memory at most.

@@ -69,7 +69,7 @@ impl SyncEntities {
             Job::SyncAccount { workspace, ad_account, cause } => {
                 let synced = self.sync_account(&workspace, &ad_account, cause).await;
                 let Err(error) = synced else { return Ok(()) };
-                self.connector.defer_sync(&workspace, &ad_account, Some(cause), error).await
+                self.connector.defer_sync(&workspace, &ad_account, cause, error).await
             }
             Job::TakeDue => self.take_due().await,
             Job::WatchAccounts { shard } => self.watch(shard).await,
@@ -113,7 +113,7 @@ impl SyncEntities {
     ) -> Result<(), Error> {
         let table = &self.connector.table;
         let account = table.account(workspace, ad_account).await?.filter(|account| account.selected);
-        let Some(account) = account else { return Ok(table.remove_due(workspace, ad_account).await?) };
+        let Some(account) = account else { return self.leave_index(workspace, ad_account).await };
         let age = account.entities_synced_at.map(|synced_at| self.host.clock.now().duration_since(synced_at));
         if cause == SyncCause::Recurring && age.is_some_and(|age| age < MIN_AGE) {
             return Ok(());
@@ -135,9 +135,10 @@ impl SyncEntities {
         // Planned before the sync is recorded: an account recorded as synced has its chunks planned. Numbers do not depend
         // on entities, so they are measured even when those cannot be read.
         let weeks = self.plan(workspace, &account, cause).await?;
+        // Before the chunks are requested, which may say at once what they wait for.
+        self.plan_next_sync(workspace, &account, stats.as_ref().ok()).await?;
         self.request_chunks(workspace, ad_account, weeks).await?;
         self.resume_reach(workspace, ad_account, cause).await?;
-        self.plan_next_sync(workspace, &account, stats.as_ref().ok()).await?;
         self.record_sync(&account, workspace, stats).await
     }
 

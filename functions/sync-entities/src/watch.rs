@@ -1,5 +1,6 @@
 //! Watches that every selected account is fresh, its connection valid, and the version of the platform's API served. An
-//! account whose syncs do not come through goes stale without any error, so this check runs on a schedule of its own.
+//! account whose syncs do not come through goes stale without any error, so this check has a schedule of its own; the alarm
+//! on the age of the queue tells when the checks themselves do not come through.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +39,7 @@ impl SyncEntities {
     async fn watch_shard(&self, shard: u8) -> Result<(), Error> {
         let table = &self.connector.table;
         let now = self.host.clock.now();
-        let (mut watched, mut stale) = (0_u64, Vec::new());
+        let (mut watched, mut stale) = (0_u64, 0_u64);
         // Counted by connection, because one may serve many accounts.
         let (mut expiring, mut lost) = (BTreeSet::new(), BTreeSet::new());
         for entry in table.due_accounts(shard).await? {
@@ -73,17 +74,18 @@ impl SyncEntities {
                     .with_change(Value::Null, json!({"synced_at": synced_at}))
                     .done_at(now);
                 table.begin_sync_problem(&workspace, &ad_account, &problem, &event).await?;
-                stale.push(Job::SyncAccount { workspace, ad_account, cause: SyncCause::Resume });
+                stale += 1;
+                let sync = Job::SyncAccount { workspace, ad_account, cause: SyncCause::Resume };
+                self.host.queues.send(&[sync]).await?;
             }
         }
-        self.host.queues.send(&stale).await?;
-        let (stale, expiring, lost) = (stale.len(), expiring.len(), lost.len());
+        let (expiring, lost) = (expiring.len() as u64, lost.len() as u64);
         for (metric, found) in [
             (TelemetryMetric::StaleAccounts, stale),
             (TelemetryMetric::ExpiringTokens, expiring),
             (TelemetryMetric::NeedsReconnect, lost),
         ] {
-            telemetry::count(metric, found as u64);
+            telemetry::count(metric, found);
         }
         tracing::info!(shard, watched, stale, expiring, lost, "Checked selected accounts.");
         Ok(())

@@ -69,7 +69,7 @@ impl SyncMetricsChunk {
         }
     }
 
-    /// Leaves what must wait for long to the account's next sync, which requests it again.
+    /// Leaves what must wait for long to the account's next syncs, which request it again; reach after an hour.
     async fn or_wait(
         &self,
         workspace: &Tenant,
@@ -77,7 +77,7 @@ impl SyncMetricsChunk {
         done: Result<(), Error>,
     ) -> Result<(), Error> {
         let Err(error) = done else { return Ok(()) };
-        self.connector.defer_sync(workspace, ad_account, None, error).await
+        self.connector.defer_numbers(workspace, ad_account, error).await
     }
 
     async fn sync(&self, workspace: &Tenant, ad_account: &AdAccountId, chunk: ChunkId) -> Result<(), Error> {
@@ -214,14 +214,16 @@ impl SyncMetricsChunk {
         if dataset != Dataset::AD_DAY || chunks.iter().any(is_open) {
             return Ok(());
         }
-        let (ws, id) = (workspace.clone(), ad_account.clone());
-        let mut jobs = vec![Job::EvaluateRules { workspace: ws.clone(), ad_account: id.clone() }];
-        if let Some(account) = table.account(workspace, ad_account).await?
-            && totals::is_check_due(&account, &chunks, self.host.clock.now())?
-        {
-            jobs.push(Job::CheckTotals { workspace: ws, ad_account: id });
-        }
-        self.host.queues.send(&jobs).await
+        let account = table.account(workspace, ad_account).await?;
+        let now = self.host.clock.now();
+        let is_due = account.map_or(Ok(false), |account| totals::is_check_due(&account, &chunks, now))?;
+        let (workspace, ad_account) = (workspace.clone(), ad_account.clone());
+        // The check requests the evaluation at its end: no rule is to act on what it may find missing.
+        let job = match is_due {
+            true => Job::CheckTotals { workspace, ad_account },
+            false => Job::EvaluateRules { workspace, ad_account },
+        };
+        self.host.queues.send(&[job]).await
     }
 
     async fn end_sync_problem(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use connector::AccountClient;
 use domain::Error;
+use domain::dataset::Dataset;
 use domain::date::DateRange;
 use domain::gap::Gap;
 use facts::{BlockLevel, Rows};
@@ -86,7 +87,9 @@ impl SyncMetricsChunk {
         let (mut rows, mut extended_at) = (0, self.host.clock.now());
         while let Some(page) = client.next_rows(&mut report).await? {
             rows += page.len() as u64;
-            let has_all_fields = client.missing_fields(&report).is_empty();
+            // Rows that are split may lack what cannot be split.
+            let has_all_fields =
+                lease.chunk.dataset == Dataset::AD_DAY && client.missing_fields(&report).is_empty();
             for mut row in page {
                 entities.note(&mut row, has_all_fields);
                 if let Some(day) = days.get_mut(&row.facts.day) {

@@ -36,9 +36,7 @@ const MAX_REPEATS: u32 = 2;
 /// Returns whether the totals of an account are to be checked now.
 pub(crate) fn is_check_due(account: &AdAccount, chunks: &[Chunk], now: Timestamp) -> Result<bool, Error> {
     let unchecked = unchecked_days(account, chunks)?;
-    let differed = unchecked.iter().any(|(chunk, day)| {
-        chunk.last_check(*day).is_some_and(|check| check.difference.is_some() && check.repeats <= MAX_REPEATS)
-    });
+    let differed = unchecked.iter().any(|(chunk, day)| chunk.difference(*day).is_some());
     let last = chunks.iter().filter_map(Chunk::last_checked_at).max();
     let is_old = last.is_none_or(|last| now.duration_since(last) >= CHECK_INTERVAL);
     Ok(differed || is_old && !unchecked.is_empty())
@@ -63,20 +61,36 @@ fn unchecked_days<'a>(account: &AdAccount, chunks: &'a [Chunk]) -> Result<Vec<(&
 }
 
 impl SyncMetricsChunk {
-    /// Checks the latest days that were not checked yet. Twice is harmless.
+    /// Checks totals, and then requests the evaluation that has waited for it. Twice is harmless.
     pub(crate) async fn check_totals(
         &self,
         workspace: &Tenant,
         ad_account: &AdAccountId,
     ) -> Result<(), Error> {
+        match self.check_unchecked(workspace, ad_account).await {
+            Err(error) if error.is_retryable() => return Err(error),
+            // The next sync tries it again; the numbers are as good as before.
+            Err(error) => {
+                tracing::warn!(%workspace, %ad_account, %error, "The totals of an ad account cannot be checked.");
+            }
+            Ok(()) => {}
+        }
+        let (workspace, ad_account) = (workspace.clone(), ad_account.clone());
+        self.host.queues.send(&[Job::EvaluateRules { workspace, ad_account }]).await
+    }
+
+    /// Checks days that were not checked since they were measured.
+    async fn check_unchecked(&self, workspace: &Tenant, ad_account: &AdAccountId) -> Result<(), Error> {
         let table = &self.connector.table;
         let account = table.account(workspace, ad_account).await?.filter(|account| account.selected);
         let Some(account) = account else { return Ok(()) };
         let chunks = table.chunks(workspace, ad_account).await?;
         let mut days = unchecked_days(&account, &chunks)?;
-        let Some(&(_, until)) = days.first() else { return Ok(()) };
+        // Yesterday is measured again and again: older days that were never checked come first.
+        let is_new = |(chunk, day): &&(&Chunk, Date)| chunk.last_check(*day).is_none();
+        let Some(&(_, until)) = days.iter().find(is_new).or(days.first()) else { return Ok(()) };
         let earliest = until.saturating_sub((MAX_DAYS - 1).days());
-        days.retain(|(_, day)| *day >= earliest);
+        days.retain(|(_, day)| (earliest..=until).contains(day));
         let since = days.last().map_or(until, |(_, day)| *day);
         let range = DateRange { since, until };
 

@@ -3,7 +3,7 @@
 use domain::Error;
 use domain::dataset::Dataset;
 use domain::date::DateRange;
-use domain::entity::{Changes, EffectiveStatus, Entity, Level};
+use domain::entity::{Changes, Entity, Level};
 use domain::gap::Gap;
 use domain::id::EntityId;
 use domain::launch::{Launch, Step};
@@ -246,7 +246,7 @@ impl AccountClient {
         let stored = StoredEntity { entity, fetch_number, hidden: false };
         self.table.upsert_entity(&self.workspace, &self.account.id, &stored).await?;
         // What was just switched on is not to wait for the next sync of a quiet account.
-        if stored.entity.effective_status == Some(EffectiveStatus::Active) {
+        if level == Level::Campaign && stored.entity.is_switched_on() {
             self.table.wake_account(&self.workspace, &self.account.id, fetch_number, self.now()).await?;
         }
         Ok(Some(stored.entity))

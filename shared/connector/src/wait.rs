@@ -18,18 +18,29 @@ const MAX_QUEUE_WAIT: Duration = Duration::from_secs(15 * 60);
 const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Connector {
-    /// Ends the work of a sync that must wait for long: the account is synced then, which requests again what is left. Any
-    /// other error is returned.
+    /// Ends a sync that must wait for long: the account is synced then. Any other error is returned.
     pub async fn defer_sync(
         &self,
         workspace: &Tenant,
         ad_account: &AdAccountId,
-        cause: Option<SyncCause>,
+        cause: SyncCause,
         error: Error,
     ) -> Result<(), Error> {
         let (until, reason) = self.long_wait(error)?;
         tracing::info!(%workspace, %ad_account, %until, reason, "A sync waits.");
         Ok(self.table.defer_sync(workspace, ad_account, cause, (until, &reason)).await?)
+    }
+
+    /// Ends a measurement that must wait for long: the account's next sync requests it again. Any other error is returned.
+    pub async fn defer_numbers(
+        &self,
+        workspace: &Tenant,
+        ad_account: &AdAccountId,
+        error: Error,
+    ) -> Result<(), Error> {
+        let (until, reason) = self.long_wait(error)?;
+        tracing::info!(%workspace, %ad_account, %until, reason, "Numbers wait.");
+        Ok(self.table.defer_numbers(workspace, ad_account, &reason).await?)
     }
 
     /// Ends an evaluation that must wait for long: the account's rules are evaluated then. Any other error is returned.
@@ -47,7 +58,8 @@ impl Connector {
     fn long_wait(&self, error: Error) -> Result<(Timestamp, String), Error> {
         match error {
             Error::RateLimited { retry_after, reason } if retry_after > MAX_QUEUE_WAIT => {
-                Ok((self.graph.now() + retry_after.min(MAX_WAIT), reason))
+                let until = self.graph.now() + retry_after.min(MAX_WAIT);
+                Ok((until, format!("{reason}, until {}", until.strftime("%Y-%m-%dT%H:%MZ"))))
             }
             error => Err(error),
         }

@@ -182,6 +182,12 @@ pub struct Entity {
 }
 
 impl Entity {
+    /// Returns whether it may deliver, now or soon, as far as it alone decides that.
+    pub fn is_switched_on(&self) -> bool {
+        use EffectiveStatus::{Archived, Deleted, Paused};
+        !matches!(self.effective_status, Some(Paused | Archived | Deleted))
+    }
+
     /// Creates an entity of which nothing else is known.
     pub fn new(level: Level, id: EntityId) -> Self {
         Self {

@@ -417,6 +417,11 @@ impl Metric {
         )
     }
 
+    /// Returns whether it is about results, which the goals of ad sets define.
+    pub fn is_of_results(&self) -> bool {
+        matches!(self, Self::Results | Self::CostPerResult)
+    }
+
     /// Returns whether it is a rate: a fraction that people read in percent.
     pub fn is_rate(&self) -> bool {
         matches!(self, Self::Ctr | Self::LinkCtr | Self::ConversionRate)

@@ -285,6 +285,10 @@ impl Condition {
     pub fn evaluate(&self, measures: &Measures) -> Evaluation {
         let value = match (self.measure.of(measures), self.missing) {
             (Some(value), _) => value,
+            // Results of different goals are there, but they are not one number.
+            (None, _) if self.measure.is_of_results() && !measures.results.is_empty() => {
+                return Evaluation::Unknown;
+            }
             (None, Missing::Zero) => Decimal::ZERO,
             (None, Missing::Unknown) => return Evaluation::Unknown,
         };
@@ -445,6 +449,25 @@ mod tests {
         };
         let spent = Measures { spend: Decimal::from(60), ..Measures::default() };
         assert_eq!(condition.evaluate(&spent), Evaluation::Unknown);
+    }
+
+    #[test]
+    fn results_of_different_goals_are_not_none() {
+        let condition = Condition {
+            measure: Metric::Results,
+            window: Window::Yesterday,
+            operator: ComparisonOperator::Below,
+            value: Decimal::ONE,
+            missing: Missing::Zero,
+        };
+        let with = |results: &[(&str, u32)]| {
+            let results = results.iter().map(|(measure, count)| ((*measure).to_owned(), (*count).into()));
+            condition.evaluate(&Measures { results: results.collect(), ..Measures::default() })
+        };
+        assert_eq!(with(&[("purchases", 300), ("leads", 40)]), Evaluation::Unknown);
+        assert_eq!(with(&[("", 0)]), Evaluation::Unknown);
+        assert_eq!(with(&[("purchases", 0)]), Evaluation::Met(Decimal::ZERO));
+        assert_eq!(with(&[]), Evaluation::Met(Decimal::ZERO));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use serde::Deserialize;
 pub(crate) struct PromotedObject {
     custom_event_type: Option<String>,
     custom_conversion_id: Option<String>,
+    /// Events of an app are counted under types of their own, which depend on how they arrive.
+    application_id: Option<String>,
 }
 
 /// Returns the measure that counts the results of an ad set, by the name that queries have for it; `None` where none does.
@@ -23,7 +25,7 @@ pub(crate) fn result_measure(goal: &str, promoted: Option<&PromotedObject>) -> O
         "THRUPLAY" => "thruplays",
         "VIDEO_VIEWS" => "video_views",
         "APP_INSTALLS" | "APP_INSTALLS_AND_OFFSITE_CONVERSIONS" => "app_installs",
-        "POST_ENGAGEMENT" | "ENGAGED_USERS" => "actions.post_engagement",
+        "POST_ENGAGEMENT" => "actions.post_engagement",
         "PAGE_LIKES" => "actions.like",
         "EVENT_RESPONSES" => "actions.rsvp",
         "CONVERSATIONS" => "actions.onsite_conversion.messaging_conversation_started_7d",
@@ -35,11 +37,12 @@ pub(crate) fn result_measure(goal: &str, promoted: Option<&PromotedObject>) -> O
 
 /// Returns the measure of a conversion: a custom conversion before the event that it is made of.
 fn conversion(promoted: Option<&PromotedObject>) -> Option<String> {
-    let PromotedObject { custom_event_type, custom_conversion_id } = promoted?;
+    let PromotedObject { custom_event_type, custom_conversion_id, application_id } = promoted?;
     if let Some(id) = custom_conversion_id {
         return Some(format!("actions.offsite_conversion.custom.{id}"));
     }
     let measure = match custom_event_type.as_deref()? {
+        _ if application_id.is_some() => return None,
         "PURCHASE" => "purchases",
         "LEAD" => "leads",
         "ADD_TO_CART" => "add_to_cart",
@@ -49,15 +52,7 @@ fn conversion(promoted: Option<&PromotedObject>) -> Option<String> {
         "SEARCH" => "actions.offsite_conversion.fb_pixel_search",
         "ADD_PAYMENT_INFO" => "actions.offsite_conversion.fb_pixel_add_payment_info",
         "ADD_TO_WISHLIST" => "actions.offsite_conversion.fb_pixel_add_to_wishlist",
-        "CONTACT" => "actions.contact_total",
-        "SUBSCRIBE" => "actions.subscribe_total",
-        "START_TRIAL" => "actions.start_trial_total",
-        "SCHEDULE" => "actions.schedule_total",
-        "SUBMIT_APPLICATION" => "actions.submit_application_total",
-        "DONATE" => "actions.donate_total",
-        "FIND_LOCATION" => "actions.find_location_total",
-        "CUSTOMIZE_PRODUCT" => "actions.customize_product_total",
-        "OTHER" => "actions.offsite_conversion.fb_pixel_custom",
+        // Of the others, no type among `actions` counts this event alone.
         _ => return None,
     };
     Some(measure.to_owned())
@@ -80,6 +75,12 @@ mod tests {
             ),
             ("OFFSITE_CONVERSIONS", r#"{"pixel_id":"1"}"#, None),
             ("OFFSITE_CONVERSIONS", r#"{"custom_event_type":"SOMETHING_NEW"}"#, None),
+            ("OFFSITE_CONVERSIONS", r#"{"application_id":"1","custom_event_type":"PURCHASE"}"#, None),
+            (
+                "OFFSITE_CONVERSIONS",
+                r#"{"pixel_id":"1","custom_event_type":"OTHER","custom_event_str":"x"}"#,
+                None,
+            ),
             ("LEAD_GENERATION", r#"{"page_id":"1"}"#, Some("leads")),
             ("LINK_CLICKS", "{}", Some("link_clicks")),
             ("AD_RECALL_LIFT", "{}", None),

@@ -38,6 +38,8 @@ pub struct Answer {
     pub last: Option<String>,
     /// Whether more rows follow.
     pub more: bool,
+    /// Bytes of the rows as JSON, about; 0 for a query without a bound of them.
+    pub bytes: usize,
 }
 
 impl Answer {

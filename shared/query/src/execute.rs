@@ -87,7 +87,7 @@ pub async fn execute(
         rows.truncate(query.rows());
     }
     rows.sort_unstable_by(by_position);
-    let fitting = fitting_rows(&rows, query);
+    let (fitting, bytes) = fitting_rows(&rows, query);
     let more = more || fitting < rows.len();
     rows.truncate(fitting);
     let last = rows.last().map(|(position, _)| position.to_string());
@@ -102,7 +102,7 @@ pub async fn execute(
     }
     let (range, compared): (DateRange, _) = (query.range()?, query.compared()?);
     let accounts = parts.into_iter().map(|part| part.scope).collect();
-    Ok(Answer { currency, accounts, range, compared, rows, totals, unknown_rows, last, more })
+    Ok(Answer { currency, accounts, range, compared, rows, totals, unknown_rows, last, more, bytes })
 }
 
 /// Bytes of a row without its numbers: names, ids, dimensions.
@@ -111,25 +111,30 @@ const ROW_BYTES: usize = 500;
 /// Bytes of a number with its name.
 const NUMBER_BYTES: usize = 45;
 
-/// Returns how many rows an answer of the query's size has room for, at least one. Sizes are estimates, on the safe side.
-fn fitting_rows(rows: &[(Position, Row)], query: &Query) -> usize {
-    let Some(mut left) = query.max_bytes else { return rows.len() };
+/// Returns how many rows an answer of the query's size has room for, at least one, and how much they take. Sizes are
+/// estimates, on the safe side.
+fn fitting_rows(rows: &[(Position, Row)], query: &Query) -> (usize, usize) {
+    let Some(max_bytes) = query.max_bytes else { return (rows.len(), 0) };
     let days = query.range().map_or(0, |range| range.days().unsigned_abs() as usize);
     let measures = query.measures.len() + query.sparklines.as_ref().map_or(0, Vec::len) * days / 2;
     let details = |numbers: &Numbers| {
         let measures = numbers.measures.as_ref().filter(|_| query.include.is_some());
         measures.map_or(0, |of| of.actions.len() + of.action_values.len() + 3 * of.by_window.len())
     };
-    let fits = |(_, row): &&(Position, Row)| {
+    let bytes = |row: &Row| {
         let compared =
             row.previous.as_ref().map_or(0, |previous| 3 * query.measures.len() + details(previous));
-        let bytes = ROW_BYTES + NUMBER_BYTES * (measures + compared + details(&row.numbers));
-        let is_first = left == query.max_bytes.unwrap_or_default();
-        let has_room = bytes <= left;
-        left = left.saturating_sub(bytes);
-        has_room || is_first
+        ROW_BYTES + NUMBER_BYTES * (measures + compared + details(&row.numbers))
     };
-    rows.iter().take_while(fits).count()
+    let (mut count, mut used) = (0, 0);
+    for (_, row) in rows {
+        let with_row = used + bytes(row);
+        if count > 0 && with_row > max_bytes {
+            break;
+        }
+        (count, used) = (count + 1, with_row);
+    }
+    (count, used)
 }
 
 fn is_asked_for(account: &AdAccount, query: &Query) -> bool {

@@ -65,7 +65,7 @@ impl Measure {
 
     /// Returns whether it is about the results of ad sets, which their goals define.
     pub(crate) fn is_of_results(&self) -> bool {
-        matches!(self, Self::Metric(Metric::Results | Metric::CostPerResult))
+        matches!(self, Self::Metric(metric) if metric.is_of_results())
     }
 
     /// Returns whether it is a count, which is shown as a number; the others are decimal strings.

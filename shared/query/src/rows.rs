@@ -300,8 +300,10 @@ impl<'a> Reader<'a> {
                     group.map(|group| numbers_of(&sums, group)).transpose()?.unwrap_or_default();
                 numbers.settle(bucket.is_measured);
                 convert(&mut numbers, self.rate);
+                let same_results = numbers.result_type() == row.numbers.result_type();
                 for (line, measure) in row.sparklines.iter_mut().zip(measures) {
-                    line.push(numbers.of(measure).filter(|_| !measure.is_of_entities()));
+                    let is_shown = !measure.is_of_entities() && (same_results || !measure.is_of_results());
+                    line.push(numbers.of(measure).filter(|_| is_shown));
                 }
             }
         }

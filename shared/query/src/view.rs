@@ -28,8 +28,11 @@ pub struct Change {
 type Changes = BTreeMap<Measure, Change>;
 
 impl Change {
-    /// Returns how a number differs; `None` where one of them is unknown.
+    /// Returns how a number differs; `None` where one of them is unknown, or they count different results.
     pub fn of(measure: &Measure, numbers: &Numbers, previous: &Numbers) -> Option<Self> {
+        if measure.is_of_results() && numbers.result_type() != previous.result_type() {
+            return None;
+        }
         let before = previous.of(measure)?;
         let absolute = numbers.of(measure)? - before;
         let relative = absolute.checked_div(before.abs());

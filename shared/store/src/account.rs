@@ -78,7 +78,7 @@ pub struct SyncProblem {
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SyncProblemKind {
-    /// No sync has completed for three hours. Ends with the next sync of the entities.
+    /// Two syncs have been missed. Ends with the next sync of the entities.
     Stale,
     /// A chunk failed. Ends when every chunk is complete.
     Failed,

@@ -1,7 +1,7 @@
 //! The due index: when each selected ad account is synced next, and its rules evaluated.
 //!
 //! An account is in the index while it is selected: both change in one transaction. A tick each minute reads the index
-//! whole and sends what is due. Reading an entry 1,440 times a day costs a tenth of moving it to another place in an
+//! whole and sends what is due. Reading an entry 1,440 times a day costs a fortieth of moving it to another place in an
 //! order of times whenever it was due, which takes a transaction.
 
 use domain::id::AdAccountId;
@@ -185,22 +185,36 @@ impl Table {
         ignore_conflict(self.update::<DueAccount>(&key::due(ws, account), set, condition, values).await)
     }
 
-    /// Lets the sync of an account wait until a time, and says what for. A cause stays until a sync has come through.
+    /// Lets the sync of an account wait until a time, and says what for. What a person has asked for stays until a sync has
+    /// come through.
     pub async fn defer_sync(
         &self,
         ws: &Tenant,
         account: &AdAccountId,
-        cause: Option<SyncCause>,
+        cause: SyncCause,
         (until, reason): (Timestamp, &str),
     ) -> Result<(), StoreError> {
         let mut set = "SET sync_at = :until, waits_for = :reason".to_owned();
         let mut values = vec![(":until", millis(until)), (":reason", text(reason))];
-        if let Some(cause) = cause {
+        if matches!(cause, SyncCause::Request | SyncCause::Selected) {
             set += ", cause = :cause";
             values.push((":cause", to_attribute_value(cause)?));
         }
         let condition = Some("attribute_exists(pk)");
         ignore_conflict(self.update::<DueAccount>(&key::due(ws, account), &set, condition, values).await)
+    }
+
+    /// Says what numbers of an account wait for. Its next sync requests them again, whenever that comes: entities have a
+    /// quota of their own.
+    pub async fn defer_numbers(
+        &self,
+        ws: &Tenant,
+        account: &AdAccountId,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let (set, condition) = ("SET waits_for = :reason", Some("attribute_exists(pk)"));
+        let values = vec![(":reason", text(reason))];
+        ignore_conflict(self.update::<DueAccount>(&key::due(ws, account), set, condition, values).await)
     }
 
     /// Lets the evaluation of an account's rules wait until a time.

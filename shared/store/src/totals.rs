@@ -50,9 +50,10 @@ impl Chunk {
         self.last_check(day).filter(|check| self.measured_at(day) == Some(check.measured_at))
     }
 
-    /// Returns how a day's sum differs from the account's own total, as far as that is known.
+    /// Returns how a day's sum differed from the account's own total when it was last checked. A day that is measured
+    /// again counts as differing until a check agrees.
     pub fn difference(&self, day: Date) -> Option<&TotalsDifference> {
-        self.check(day)?.difference.as_ref()
+        self.last_check(day)?.difference.as_ref()
     }
 
     /// Returns when a day was last checked.

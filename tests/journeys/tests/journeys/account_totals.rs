@@ -137,6 +137,10 @@ async fn a_day_that_keeps_differing_is_shown_with_both_numbers_until_it_agrees()
         assert!(decision["reason"].as_str().unwrap().contains("not the account's own total"), "{decision}");
     }
 
+    // The next syncs measure the day again: it stays as it is known until a check agrees.
+    advance(&scenario, SignedDuration::from_mins(61)).await;
+    assert_eq!(spend(&scenario).await.1, incomplete);
+
     scenario.sim().unwrap().edit_answers(|_, _, _| {});
     advance(&scenario, SignedDuration::from_hours(7)).await;
     assert_eq!(totals(&scenario).await["differing_days"], Value::Null);

@@ -1,6 +1,6 @@
 //! The hourly check that selected accounts are still synced.
 
-use domain::job::Job;
+use domain::job::{Job, SyncCause};
 use graph_sim::{FaultKind, FaultPlan, RequestMatcher, Trigger};
 use http::Method;
 use jiff::SignedDuration;
@@ -64,7 +64,7 @@ async fn an_account_whose_syncs_do_not_come_through_is_found_and_synced() {
     let (workspace, ad_account) = (tenant(WORKSPACE).unwrap(), scenario.account().unwrap().parse().unwrap());
     let tomorrow = scenario.system.clock.now() + SignedDuration::from_hours(24);
     let table = &scenario.system.table;
-    table.defer_sync(&workspace, &ad_account, None, (tomorrow, "a mistake")).await.unwrap();
+    table.defer_sync(&workspace, &ad_account, SyncCause::Recurring, (tomorrow, "a mistake")).await.unwrap();
     advance(&scenario, SignedDuration::from_mins(61)).await;
     assert_eq!(synced_at(&scenario).await, first, "it is not due");
 
