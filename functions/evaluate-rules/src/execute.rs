@@ -2,8 +2,9 @@
 
 use connector::AccountClient;
 use domain::Error;
+use domain::decision::{Decision, DecisionOutcome};
 use domain::entity::{Changes, Entity, Level, Status};
-use domain::rule::{Action, Decision, DecisionOutcome};
+use domain::rule::Action;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Value, json};

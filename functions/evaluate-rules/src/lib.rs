@@ -17,11 +17,12 @@ use connector::{AccountClient, Connector, Purpose};
 use domain::Error;
 use domain::dataset::Dataset;
 use domain::date::IsoWeek;
+use domain::decision::{Decision, DecisionOutcome};
 use domain::entity::EffectiveStatus;
 use domain::id::AdAccountId;
 use domain::job::Job;
 use domain::metrics::Metric;
-use domain::rule::{Action, Decision, DecisionOutcome, Evaluation, Rule};
+use domain::rule::{Action, Evaluation, Rule};
 use domain::tenant::Tenant;
 use http::Request;
 use jiff::civil::Date;
@@ -95,7 +96,10 @@ impl EvaluateRules {
         }
         let client = match self.connector.open(workspace, ad_account, Purpose::Action).await {
             Ok(client) => client,
-            Err(error) => return self.connector.defer_rules(workspace, ad_account, error).await,
+            Err(error) => {
+                let wait = self.connector.long_wait(error)?;
+                return Ok(table.defer_rules(workspace, ad_account, wait.until).await?);
+            }
         };
         let result = self.evaluate_all(&client, &rules).await;
         client.close(result).await

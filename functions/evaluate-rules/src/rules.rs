@@ -1,7 +1,8 @@
 //! Rules as the front end stores them, and their decisions.
 
+use domain::decision::Decision;
 use domain::id::{EntityId, RuleId};
-use domain::rule::{Action, Decision, Rule, RuleSpec};
+use domain::rule::{Action, Rule, RuleSpec};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
 use http::{Method, StatusCode};

@@ -69,7 +69,12 @@ impl SyncEntities {
             Job::SyncAccount { workspace, ad_account, cause } => {
                 let synced = self.sync_account(&workspace, &ad_account, cause).await;
                 let Err(error) = synced else { return Ok(()) };
-                self.connector.defer_sync(&workspace, &ad_account, cause, error).await
+                let wait = self.connector.long_wait(error)?;
+                Ok(self
+                    .connector
+                    .table
+                    .defer_sync(&workspace, &ad_account, cause, (wait.until, &wait.reason))
+                    .await?)
             }
             Job::TakeDue => self.take_due().await,
             Job::WatchAccounts { shard } => self.watch(shard).await,

@@ -52,32 +52,22 @@ impl SyncMetricsChunk {
 
     /// Processes a job.
     pub async fn process(&self, job: Job) -> Result<(), Error> {
-        match job {
+        let (done, workspace, ad_account) = match &job {
             Job::SyncChunk { workspace, ad_account, dataset, week } => {
-                let done = self.sync(&workspace, &ad_account, (dataset, week)).await;
-                self.or_wait(&workspace, &ad_account, done).await
+                (self.sync(workspace, ad_account, (*dataset, *week)).await, workspace, ad_account)
             }
             Job::CheckTotals { workspace, ad_account } => {
-                let done = self.check_totals(&workspace, &ad_account).await;
-                self.or_wait(&workspace, &ad_account, done).await
+                (self.check_totals(workspace, ad_account).await, workspace, ad_account)
             }
             Job::MeasureReach { workspace, ad_account, level, periods } => {
-                let done = self.measure_reach(&workspace, &ad_account, level, &periods).await;
-                self.or_wait(&workspace, &ad_account, done).await
+                (self.measure_reach(workspace, ad_account, *level, periods).await, workspace, ad_account)
             }
-            other => Err(other.wrong_queue()),
-        }
-    }
-
-    /// Leaves what must wait for long to the account's next syncs, which request it again; reach after an hour.
-    async fn or_wait(
-        &self,
-        workspace: &Tenant,
-        ad_account: &AdAccountId,
-        done: Result<(), Error>,
-    ) -> Result<(), Error> {
+            other => return Err(other.wrong_queue()),
+        };
         let Err(error) = done else { return Ok(()) };
-        self.connector.defer_numbers(workspace, ad_account, error).await
+        // The account's next syncs request again what is left; reach after an hour.
+        let wait = self.connector.long_wait(error)?;
+        Ok(self.connector.table.defer_numbers(workspace, ad_account, &wait.reason).await?)
     }
 
     async fn sync(&self, workspace: &Tenant, ad_account: &AdAccountId, chunk: ChunkId) -> Result<(), Error> {

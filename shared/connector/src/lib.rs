@@ -26,6 +26,7 @@ use store::connection::{Connection, ConnectionState};
 
 use self::account_client::PlatformClient;
 pub use self::account_client::{AccountClient, EntityPages, EntityRead, Purpose, ReportRows};
+pub use self::wait::LongWait;
 use self::meta::MetaClient;
 
 /// Opens ad accounts. Cheap to clone.

@@ -5,6 +5,7 @@
 pub mod canonical;
 pub mod dataset;
 pub mod date;
+pub mod decision;
 pub mod email;
 pub mod entity;
 pub mod error;
@@ -15,6 +16,7 @@ pub mod launch;
 pub mod metrics;
 pub mod money;
 pub mod platform;
+mod results;
 pub mod role;
 pub mod rule;
 pub mod tenant;

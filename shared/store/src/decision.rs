@@ -1,7 +1,7 @@
 //! Decisions: what a rule evaluated and did, at most one per rule, entity and day.
 
+use domain::decision::Decision;
 use domain::id::RuleId;
-use domain::rule::Decision;
 use domain::tenant::Tenant;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};

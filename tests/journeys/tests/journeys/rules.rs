@@ -1,7 +1,8 @@
 //! Rules evaluate metrics and act.
 
+use domain::decision::{Decision, DecisionOutcome};
 use domain::job::{Job, Queue};
-use domain::rule::{Decision, DecisionOutcome, RuleSpec};
+use domain::rule::RuleSpec;
 use graph_sim::{Fault, FaultKind};
 use http::Method;
 use jiff::SignedDuration;
