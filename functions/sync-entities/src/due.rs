@@ -24,11 +24,11 @@ const BATCH: usize = 50;
 /// Minutes between two syncs of an account in which nothing can be delivered.
 const QUIET_SYNC_MINUTES: u32 = 6 * 60;
 
-/// Days without delivery after which an account without a running ad is quiet.
+/// Days without delivery after which an account with no campaign switched on is quiet.
 const QUIET_DAYS: i32 = 3;
 
 impl SyncEntities {
-    /// Sends what is due. Two ticks at the same time send twice, and the receivers end the second.
+    /// Sends what is due. Two ticks at the same time send twice, which is harmless.
     pub(crate) async fn take_due(&self) -> Result<(), Error> {
         let (table, now) = (&self.connector.table, self.host.clock.now());
         let (mut sent, mut left, mut latest) = (0, 0, SignedDuration::ZERO);

@@ -132,6 +132,7 @@ impl SyncEntities {
         event.complete(sent, None, self.host.clock.now()).await?;
         Ok(Json(ReachAccepted { accepted: true, periods: periods.len() }))
     }
+
     /// Queues again what was asked for and is not counted: a crash may have lost the jobs of the request.
     pub(crate) async fn resume_reach(
         &self,

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::account::{AdAccount, SyncProblem};
 use store::chunk::{Chunk, ChunkState};
-use store::totals::{TotalsCheck, TotalsDifference};
+use store::totals::{TotalsDifference, unchecked_days};
 
 use crate::SyncEntities;
 
@@ -118,7 +118,9 @@ struct FactCounts {
 struct TotalsStatus {
     /// Days whose sum was compared since they were last measured.
     checked_days: usize,
-    /// Those that differ. They are measured again; no rule acts on them.
+    /// Days that are over and were measured since they were compared.
+    unchecked_days: usize,
+    /// Days that differed when they were last compared. They are measured again; no rule acts on them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     differing_days: Vec<DifferingDay>,
 }
@@ -135,18 +137,17 @@ struct DifferingDay {
 }
 
 impl TotalsStatus {
-    fn new(chunks: &[Chunk]) -> Self {
-        let days = |chunk: &Chunk| chunk.week.range().days_within(chunk.week.range());
-        let checks =
-            chunks.iter().flat_map(|chunk| days(chunk).filter_map(|day| Some((day, chunk.check(day)?))));
-        let differing = |(day, check): (Date, &TotalsCheck)| {
-            Some(DifferingDay { day, difference: check.difference?, checked_at: check.checked_at })
-        };
-        let checks: Vec<_> = checks.collect();
-        Self {
-            checked_days: checks.len(),
-            differing_days: checks.into_iter().filter_map(differing).collect(),
+    fn new(account: &AdAccount, chunks: &[Chunk]) -> Result<Self, Error> {
+        let (mut checked_days, mut differing_days) = (0, Vec::new());
+        for chunk in chunks {
+            for day in chunk.week.range().days_within(chunk.week.range()) {
+                checked_days += usize::from(chunk.check(day).is_some());
+                let Some(check) = chunk.last_check(day) else { continue };
+                let differing = |difference| DifferingDay { day, difference, checked_at: check.checked_at };
+                differing_days.extend(check.difference.map(differing));
+            }
         }
+        Ok(Self { checked_days, unchecked_days: unchecked_days(account, chunks)?.len(), differing_days })
     }
 }
 
@@ -268,6 +269,7 @@ impl SyncEntities {
         let chunks = self.connector.table.chunks(workspace, &account.id).await?;
         let due = self.connector.table.due_account(workspace, &account.id).await?;
         let due = due.filter(|_| account.selected);
+        let totals = TotalsStatus::new(&account, &chunks)?;
         let count = |state| chunks.iter().filter(|chunk| chunk.state == state).count();
         let sum = |of: fn(&Chunk) -> u64| chunks.iter().map(of).sum();
         let of_weeks = chunks.iter().map(|chunk| SyncGaps {
@@ -297,7 +299,7 @@ impl SyncEntities {
                 segments_unchanged: sum(|chunk| chunk.unchanged),
                 oldest_completion: chunks.iter().filter_map(|chunk| chunk.completed_at).min(),
             },
-            totals: TotalsStatus::new(&chunks),
+            totals,
             failures: chunks
                 .into_iter()
                 .filter_map(|chunk| {

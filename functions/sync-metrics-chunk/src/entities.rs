@@ -63,9 +63,10 @@ impl<'a> AccountEntities<'a> {
             (Level::AdSet, adset, &names.adset),
             (Level::Ad, ad, &names.ad),
         ] {
-            if !known.insert(id.clone()) {
+            if known.contains(id) {
                 continue;
             }
+            known.insert(id.clone());
             let entity = Entity {
                 campaign_id: (level > Level::Campaign).then(|| campaign.clone()),
                 adset_id: (level > Level::AdSet).then(|| adset.clone()),

@@ -26,8 +26,8 @@ use store::connection::{Connection, ConnectionState};
 
 use self::account_client::PlatformClient;
 pub use self::account_client::{AccountClient, EntityPages, EntityRead, Purpose, ReportRows};
-pub use self::wait::LongWait;
 use self::meta::MetaClient;
+pub use self::wait::LongWait;
 
 /// Opens ad accounts. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -285,7 +285,7 @@ impl Condition {
     pub fn evaluate(&self, measures: &Measures) -> Evaluation {
         let value = match (self.measure.of(measures), self.missing) {
             (Some(value), _) => value,
-            // Results of different goals are there, but they are not one number.
+            // Results that are not one number, or that nothing is divided by, are reported all the same.
             (None, _) if self.measure.is_of_results() && !measures.results.is_empty() => {
                 return Evaluation::Unknown;
             }

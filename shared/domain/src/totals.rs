@@ -13,7 +13,6 @@ pub struct DayTotals {
     /// Clicks.
     pub clicks: u64,
     /// Amount spent, in the account's currency.
-    #[cfg_attr(feature = "describe", schemars(with = "String"))]
     pub spend: Decimal,
 }
 

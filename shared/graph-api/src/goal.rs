@@ -38,11 +38,13 @@ pub(crate) fn result_measure(goal: &str, promoted: Option<&PromotedObject>) -> O
 /// Returns the measure of a conversion: a custom conversion before the event that it is made of.
 fn conversion(promoted: Option<&PromotedObject>) -> Option<String> {
     let PromotedObject { custom_event_type, custom_conversion_id, application_id } = promoted?;
+    if application_id.is_some() {
+        return None;
+    }
     if let Some(id) = custom_conversion_id {
         return Some(format!("actions.offsite_conversion.custom.{id}"));
     }
     let measure = match custom_event_type.as_deref()? {
-        _ if application_id.is_some() => return None,
         "PURCHASE" => "purchases",
         "LEAD" => "leads",
         "ADD_TO_CART" => "add_to_cart",

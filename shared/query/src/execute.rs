@@ -116,6 +116,7 @@ const NUMBER_BYTES: usize = 45;
 fn fitting_rows(rows: &[(Position, Row)], query: &Query) -> (usize, usize) {
     let Some(max_bytes) = query.max_bytes else { return (rows.len(), 0) };
     let days = query.range().map_or(0, |range| range.days().unsigned_abs() as usize);
+    // Numbers of sparklines have no names.
     let measures = query.measures.len() + query.sparklines.as_ref().map_or(0, Vec::len) * days / 2;
     let details = |numbers: &Numbers| {
         let measures = numbers.measures.as_ref().filter(|_| query.include.is_some());

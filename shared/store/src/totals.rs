@@ -1,7 +1,9 @@
 //! How the sums of measured days compare with the account's own totals.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use domain::Error;
 use domain::dataset::Dataset;
 use domain::id::AdAccountId;
 use domain::tenant::Tenant;
@@ -11,6 +13,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value;
 
+use crate::account::AdAccount;
 use crate::chunk::Chunk;
 use crate::key;
 use crate::table::{StoreError, Table};
@@ -60,6 +63,24 @@ impl Chunk {
     pub fn last_checked_at(&self) -> Option<Timestamp> {
         self.checks.values().map(|check| check.checked_at).max()
     }
+}
+
+/// Returns the days of `ad_day` that were measured after their end and not checked since, the latest first.
+pub fn unchecked_days<'a>(account: &AdAccount, chunks: &'a [Chunk]) -> Result<Vec<(&'a Chunk, Date)>, Error> {
+    let mut days = Vec::new();
+    for chunk in chunks.iter().filter(|chunk| chunk.dataset == Dataset::AD_DAY) {
+        let week = chunk.week.range();
+        for day in week.days_within(week) {
+            if let Some(measured_at) = chunk.measured_at(day)
+                && chunk.check(day).is_none()
+                && measured_at >= account.end_of(day)?
+            {
+                days.push((chunk, day));
+            }
+        }
+    }
+    days.sort_unstable_by_key(|(_, day)| Reverse(*day));
+    Ok(days)
 }
 
 impl Table {

@@ -110,7 +110,8 @@ impl InsightsReader {
         self.shape.without.iter().map(OptionalField::gap)
     }
 
-    /// Resumes report runs over these days that an earlier reader started with the same breakdowns: a report may take longer than an invocation.
+    /// Resumes report runs over these days that an earlier reader started with the same breakdowns: a report may take
+    /// longer than an invocation.
     #[must_use]
     pub fn resume(mut self, mut runs: Vec<ReportRun>) -> Self {
         let now = self.caller.graph().now();
