@@ -2,8 +2,8 @@
 //!
 //! In the cloud SQS and Scheduler outlive every process. Here they live in memory, so their contents are restored from
 //! the states in the table: selected accounts are synced (which requests every chunk that is not done), open launches
-//! and a started key rotation are resumed, and timers of activations are set. The schedules of the
-//! template are set here too.
+//! and a started key rotation are resumed, and timers of activations are set. The schedules of the template are set here
+//! too.
 
 use std::collections::HashMap;
 
