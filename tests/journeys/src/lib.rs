@@ -227,6 +227,20 @@ impl Scenario {
         Ok(scenario)
     }
 
+    /// [`Self::newly_synced`] with another simulated account.
+    pub async fn of_account(account: AccountArgs) -> anyhow::Result<Self> {
+        let account = Account::Simulated(AccountArgs { today: Some(TODAY), ..account });
+        let scenario = Self::with_options(Options { account, ..options(Data::Memory) }).await?;
+        scenario.connect_and_sync().await?;
+        Ok(scenario)
+    }
+
+    /// [`Self::of_account`] with two ads, which is synced in moments.
+    pub async fn smallest() -> anyhow::Result<Self> {
+        let smallest = AccountArgs { campaigns: 2, adsets: 2, ads: 2, days: 8, ..AccountArgs::default() };
+        Self::of_account(smallest).await
+    }
+
     /// Connects, selects the account, and waits for the resulting jobs.
     pub async fn connect_and_sync(&self) -> anyhow::Result<()> {
         self.api()?.connect().await?;

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use sync_metrics_chunk::SyncMetricsChunk;
 
 use crate::crash::{crashing_connector, restore_table, table_items};
-use crate::due::small;
 use crate::rules;
 use crate::watch::{advance, due};
 
@@ -72,7 +71,7 @@ async fn a_day_that_lacks_a_row_is_found_and_measured_again() {
 
 #[tokio::test]
 async fn a_check_that_dies_anywhere_is_made_again() {
-    let scenario = small().await;
+    let scenario = Scenario::smallest().await.unwrap();
     let answers = lose_a_row(&scenario, yesterday(), usize::MAX);
     scenario.sync().await.unwrap();
     // Measured with the row missing, and not checked since.

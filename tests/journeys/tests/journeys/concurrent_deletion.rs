@@ -12,10 +12,7 @@ use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
 use domain::entity::Level;
 use domain::job::{Job, SyncCause};
-use graph_sim::AccountArgs;
 use journeys::{Scenario, TODAY};
-use local::Options;
-use local::account::Account;
 use local::cloud::TABLE;
 use local::demo::WORKSPACE;
 use local::tenant::tenant;
@@ -67,19 +64,7 @@ async fn poll_until_call(work: &mut Work, calls: &AtomicI64, call: i64) -> Optio
 
 /// Stops a job before each of its calls to the table, deletes the person's data, and lets the job continue.
 async fn assert_nothing_remains(is_new: fn(&Item) -> bool, job: fn(&str) -> Job) {
-    let args = AccountArgs {
-        campaigns: 2,
-        adsets: 2,
-        ads: 2,
-        days: 8,
-        today: Some(TODAY),
-        ..AccountArgs::default()
-    };
-    let scenario =
-        Scenario::with_options(Options { account: Account::Simulated(args), ..Options::in_memory() })
-            .await
-            .unwrap();
-    scenario.connect_and_sync().await.unwrap();
+    let scenario = Scenario::smallest().await.unwrap();
     let all = all_traces(&scenario).await;
     let code = create_deletion_request(&scenario).await;
     let (workspace, account) = (tenant(WORKSPACE).unwrap(), scenario.account().unwrap().parse().unwrap());

@@ -4,13 +4,10 @@ use std::sync::atomic::Ordering;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::job::{Job, Queue};
-use graph_sim::{AccountArgs, FaultKind, FaultPlan, RequestMatcher, ThrottleKind, Trigger};
+use graph_sim::{FaultKind, FaultPlan, RequestMatcher, ThrottleKind, Trigger};
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
-use journeys::{Scenario, TODAY, options};
-use local::Options;
-use local::account::Account;
-use local::data::Data;
+use journeys::Scenario;
 use serde_json::{Value, json};
 use sync_entities::SyncEntities;
 
@@ -143,25 +140,9 @@ async fn an_account_in_which_nothing_runs_is_synced_seldom_until_something_does(
     scenario.finish().await.unwrap();
 }
 
-/// An account that is synced in moments.
-pub(super) async fn small() -> Scenario {
-    let args = AccountArgs {
-        campaigns: 2,
-        adsets: 2,
-        ads: 2,
-        days: 8,
-        today: Some(TODAY),
-        ..AccountArgs::default()
-    };
-    let options = Options { account: Account::Simulated(args), ..options(Data::Memory) };
-    let scenario = Scenario::with_options(options).await.unwrap();
-    scenario.connect_and_sync().await.unwrap();
-    scenario
-}
-
 #[tokio::test]
 async fn a_tick_that_dies_anywhere_loses_nothing() {
-    let scenario = small().await;
+    let scenario = Scenario::smallest().await.unwrap();
     let now = scenario.system.clock.now();
     let past = AttributeValue::N((now - minutes(2)).as_millisecond().to_string());
     let mut before = table_items(&scenario).await;

@@ -6,10 +6,7 @@ use domain::date::DateRange;
 use graph_sim::AccountArgs;
 use http::Method;
 use jiff::ToSpan;
-use journeys::{Response, Scenario, TODAY, options};
-use local::Options;
-use local::account::Account;
-use local::data::Data;
+use journeys::{Response, Scenario, TODAY};
 use runtime::session::Role;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -201,17 +198,8 @@ async fn several_ad_accounts_are_asked_at_once_and_their_currencies_never_added(
 
 #[tokio::test]
 async fn a_large_answer_comes_in_pages_that_fit_into_a_response() {
-    let args = AccountArgs {
-        campaigns: 4,
-        adsets: 20,
-        ads: 120,
-        days: 50,
-        today: Some(TODAY),
-        ..AccountArgs::default()
-    };
-    let options = Options { account: Account::Simulated(args), ..options(Data::Memory) };
-    let scenario = Scenario::with_options(options).await.unwrap();
-    scenario.connect_and_sync().await.unwrap();
+    let args = AccountArgs { campaigns: 4, adsets: 20, ads: 120, days: 50, ..AccountArgs::default() };
+    let scenario = Scenario::of_account(args).await.unwrap();
     let since = TODAY.saturating_sub(49.days());
     let path = format!(
         "insights?level=ad&increment=day&since={since}&until={TODAY}&include=actions,action_values,by_window"
