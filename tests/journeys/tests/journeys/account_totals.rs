@@ -53,7 +53,7 @@ async fn spend(scenario: &Scenario) -> (Value, Value) {
 
 #[tokio::test]
 async fn a_day_that_lacks_a_row_is_found_and_measured_again() {
-    let scenario = Scenario::newly_synced().await.unwrap();
+    let scenario = Scenario::smallest().await.unwrap();
     let before = totals(&scenario).await;
     assert!(before["checked_days"].as_u64().unwrap() > 85 && before["unchecked_days"] == 0, "{before}");
     assert_eq!(before["differing_days"], Value::Null);
@@ -112,7 +112,7 @@ async fn a_check_that_dies_anywhere_is_made_again() {
 
 #[tokio::test]
 async fn a_day_that_keeps_differing_is_shown_with_both_numbers_until_it_agrees() {
-    let scenario = Scenario::newly_synced().await.unwrap();
+    let scenario = Scenario::smallest().await.unwrap();
     let (whole, _) = spend(&scenario).await;
     let answers = lose_a_row(&scenario, yesterday(), usize::MAX);
     advance(&scenario, SignedDuration::from_hours(7)).await;

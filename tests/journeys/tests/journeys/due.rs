@@ -28,7 +28,7 @@ fn minutes(count: i64) -> SignedDuration {
 
 #[tokio::test]
 async fn an_account_is_synced_every_hour_at_its_own_minute() {
-    let scenario = Scenario::newly_synced().await.unwrap();
+    let scenario = Scenario::smallest().await.unwrap();
     let selected_at = scenario.system.clock.now();
     let mut at = due(&scenario).await[0].sync_at;
     assert!(at > selected_at + minutes(29) && at <= selected_at + minutes(60), "{at}");
@@ -50,7 +50,7 @@ async fn an_account_is_synced_every_hour_at_its_own_minute() {
 
 #[tokio::test]
 async fn what_is_sent_twice_reads_the_account_once() {
-    let scenario = Scenario::newly_synced().await.unwrap();
+    let scenario = Scenario::smallest().await.unwrap();
     advance(&scenario, minutes(61)).await;
     let (sim, entry) = (scenario.sim().unwrap(), due(&scenario).await.remove(0));
     let calls = sim.calls();
@@ -62,7 +62,7 @@ async fn what_is_sent_twice_reads_the_account_once() {
 
 #[tokio::test]
 async fn numbers_that_meta_makes_wait_for_long_are_in_no_queue_and_say_until_when() {
-    let scenario = Scenario::newly_synced().await.unwrap();
+    let scenario = Scenario::smallest().await.unwrap();
     let sim = scenario.sim().unwrap();
     let throttle = FaultKind::Throttle { limit: ThrottleKind::Insights, minutes: 90 };
     let request = RequestMatcher { path_contains: "insights".to_owned(), ..RequestMatcher::default() };
@@ -97,7 +97,7 @@ async fn numbers_that_meta_makes_wait_for_long_are_in_no_queue_and_say_until_whe
 
 #[tokio::test]
 async fn an_account_in_which_nothing_runs_is_synced_seldom_until_something_does() {
-    let scenario = Scenario::newly_synced().await.unwrap();
+    let scenario = Scenario::smallest().await.unwrap();
     let sim = scenario.sim().unwrap();
     let campaigns = scenario.api().unwrap();
     let account = scenario.account().unwrap();

@@ -198,9 +198,9 @@ async fn several_ad_accounts_are_asked_at_once_and_their_currencies_never_added(
 
 #[tokio::test]
 async fn a_large_answer_comes_in_pages_that_fit_into_a_response() {
-    let args = AccountArgs { campaigns: 4, adsets: 20, ads: 120, days: 50, ..AccountArgs::default() };
+    let args = AccountArgs { campaigns: 4, adsets: 12, ads: 70, days: 45, ..AccountArgs::default() };
     let scenario = Scenario::of_account(args).await.unwrap();
-    let since = TODAY.saturating_sub(49.days());
+    let since = TODAY.saturating_sub(44.days());
     let path = format!(
         "insights?level=ad&increment=day&since={since}&until={TODAY}&include=actions,action_values,by_window"
     );
