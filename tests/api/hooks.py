@@ -37,6 +37,10 @@ def existing_values(path, method, name):
         # A deleted resource is gone for every other request, so deletions get their own.
         deletes = method == "delete" and not path.endswith("/schedule")
         return SYSTEM[kind][-3:] if deletes else SYSTEM[kind][:-3]
+    if name == "ad_account" and path.endswith("/facts"):
+        return ["import_shop"]
+    if name == "ad_account" and path.endswith("/{ad_account}"):
+        return ["import_gone"] if method == "delete" else ["import_shop", "import_other"]
     if name == "invitation" and path.endswith("/accept"):
         return [SYSTEM["own_invitation"]]
     if name == "member":
@@ -96,6 +100,9 @@ def before_load_schema(context, raw_schema):
                 body["examples"] = {"real": {"value": SYSTEM[example]}}
     schemas = raw_schema["components"]["schemas"]
     restrict_query(schemas)
+    # An imported ad account keeps its currency and time zone.
+    for name, value in IMPORTED.items():
+        restrict(schemas["ImportedAccount"]["properties"][name], [value])
     # A rule for every account may name any currency; one for a single account, only that account's.
     budget = copy.deepcopy(schemas["Budget"])
     for action in schemas["Action"]["oneOf"]:
@@ -152,6 +159,18 @@ def signed_request(user):
     signature = hmac.new(SYSTEM["app_secret"].encode(), payload, hashlib.sha256).digest()
     return (base64.urlsafe_b64encode(signature).rstrip(b"=") + b"." + payload).decode()
 
+
+IMPORTED = {"currency": "EUR", "timezone": "Europe/Berlin"}
+
+
+def import_account(name):
+    """Creates an imported ad account."""
+    path = f"{SYSTEM['url']}/v1/workspaces/{SYSTEM['workspace']}/ad-accounts/{name}"
+    account = {"name": "Shop", "source": "taboola", **IMPORTED}
+    requests.put(path, json=account, headers={"Authorization": f"Bearer {SYSTEM['token']}"}, timeout=20)
+
+
+import_account("import_shop")
 
 # An unknown user, so that nobody's data is deleted.
 STRANGER = signed_request("122100000000000099")
@@ -244,6 +263,8 @@ def before_call(context, case, kwargs):
             selection = f"{SYSTEM['url']}/v1/workspaces/{SYSTEM['workspace']}/ad-accounts/{SYSTEM['ad_account']}/selection"
             requests.put(
                 selection, json={"selected": True}, headers={"Authorization": f"Bearer {SYSTEM['token']}"}, timeout=20)
+        case "delete_ad_account" if uses_real_data(case):
+            import_account("import_gone")
         case "connect_system_user" if uses_real_data(case):
             case.body = {"token": SYSTEM["system_token"]}
         case "start_login" if uses_real_data(case):

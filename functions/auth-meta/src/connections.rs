@@ -160,7 +160,7 @@ impl AuthMeta {
         table.connection(workspace, &id).await?.ok_or_else(none)?;
         let event = user_event(&session, "connection.removed", connection_target(workspace, &id))?;
         for account in table.accounts(workspace).await? {
-            if account.connection == id && account.selected {
+            if account.connection.as_ref() == Some(&id) && account.selected {
                 self.select_account(&session.subject, workspace, &account, false).await?;
             }
         }
@@ -190,7 +190,8 @@ impl AuthMeta {
         let last = accounts.last().filter(|_| more);
         let after = last.map(|last| page::encode_cursor(&context.request, last.id.as_str()));
         let view = |account: AdAccount| {
-            let own = connections.iter().find(|connection| connection.id == account.connection);
+            let own =
+                connections.iter().find(|connection| Some(&connection.id) == account.connection.as_ref());
             let is_usable = own.is_some_and(|own| own.state != ConnectionState::NeedsReconnect);
             let fallback = account.fallback_connection(&connections).filter(|_| !is_usable);
             let fallback = fallback.map(|fallback| fallback.id.clone());

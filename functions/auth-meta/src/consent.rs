@@ -181,7 +181,9 @@ impl AuthMeta {
         found.accounts.retain(|found| is_chosen(&found.id));
         let known: HashMap<AdAccountId, AdAccount> =
             table.accounts(workspace).await?.into_iter().map(|known| (known.id.clone(), known)).collect();
-        let others = |account: &AdAccountId| known.get(account).is_some_and(|known| known.connection != *id);
+        let others = |account: &AdAccountId| {
+            known.get(account).is_some_and(|known| known.connection.as_ref() != Some(id))
+        };
         let AccessibleAccounts { accounts: found, mut gaps } = found;
         let mut reachable: HashSet<AdAccountId> = HashSet::with_capacity(found.len());
         let mut changed = Vec::new();
@@ -200,29 +202,20 @@ impl AuthMeta {
                 }
             };
             reachable.insert(account.id.clone());
+            // What people have chosen of one that is stored already is not changed.
             let account = AdAccount {
-                details: PlatformData::new(&account.details)?,
-                id: account.id,
-                connection: id.clone(),
+                connection: Some(id.clone()),
                 name: account.name,
-                currency: account.currency,
-                timezone,
                 accessible: true,
-                selected: false,
-                selected_at: None,
-                entities_synced_at: None,
-                entity_gaps: Gaps::default(),
-                sync_problem: None,
-                // Those that are already stored are not changed.
-                launch_defaults: PlatformData::default(),
-                connections: Vec::new(),
+                details: PlatformData::new(&account.details)?,
+                ..AdAccount::new(account.id, account.currency, timezone)
             };
             if !known.get(&account.id).is_some_and(|known| is_listed_alike(known, &account)) {
                 changed.push(account);
             }
         }
         for some in changed.chunks(PARALLEL_WRITES) {
-            try_join_all(some.iter().map(|account| table.upsert_account(workspace, account))).await?;
+            try_join_all(some.iter().map(|account| table.upsert_account(workspace, account, None))).await?;
         }
         for Gap { id: account, field, reason, .. } in &gaps {
             tracing::warn!(%workspace, ?account, ?field, reason, "Something of an ad account could not be read.");
@@ -242,7 +235,7 @@ impl AuthMeta {
             .accounts(workspace)
             .await?
             .into_iter()
-            .filter(|account| account.connection == *id)
+            .filter(|account| account.connection.as_ref() == Some(id))
             .partition(|account| reachable.contains(&account.id));
         for account in lost.into_iter().filter(|account| !is_unread(&account.id)) {
             if source == ListingSource::HealthCheck && is_chosen(&account.id) {
@@ -294,7 +287,8 @@ fn is_listed_alike(known: &AdAccount, listed: &AdAccount) -> bool {
         let AdAccount { connection, name, currency, timezone, accessible, details, .. } = account;
         (connection.clone(), name.clone(), *currency, timezone.clone(), *accessible, details.clone())
     };
-    of(known) == of(listed) && known.connections.contains(&listed.connection)
+    of(known) == of(listed)
+        && listed.connection.as_ref().is_some_and(|connection| known.connections.contains(connection))
 }
 
 /// Returns the actor of health checks and renewals in the audit log.

@@ -50,7 +50,7 @@ impl AuthMeta {
         let (workspace, id) = (&session.workspace, path.ad_account);
         let table = &self.connector.table;
         let account = table.require_account(workspace, &id).await?;
-        let connection = table.connection(workspace, &account.connection).await?;
+        let connection = table.connection(workspace, account.require_connection()?).await?;
         let mut field_errors = defaults.check();
         let (dsa, identities) = (defaults.dsa.as_ref(), &defaults.regional_identities);
         let details: AccountDetails = account.details.read()?;

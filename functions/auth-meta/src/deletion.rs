@@ -110,8 +110,9 @@ impl AuthMeta {
         match ad_account {
             Some(id) => {
                 let account = table.account(workspace, id).await?;
-                let held = match &account {
-                    Some(account) => table.connection(workspace, &account.connection).await?.is_some(),
+                let connection = account.and_then(|account| account.connection);
+                let held = match connection {
+                    Some(connection) => table.connection(workspace, &connection).await?.is_some(),
                     None => false,
                 };
                 // A connection that exists now has taken the account over since.
@@ -178,7 +179,7 @@ impl AuthMeta {
     ) -> Result<(), Error> {
         let table = &self.connector.table;
         for account in table.accounts(workspace).await? {
-            if account.connection != *connection {
+            if account.connection.as_ref() != Some(connection) {
                 if account.connections.contains(connection) {
                     table.detach_connection(workspace, &account.id, connection).await?;
                 }

@@ -14,6 +14,7 @@ mod defaults;
 mod deletion;
 mod discovery;
 mod health;
+mod imported;
 mod login;
 mod page;
 mod return_url;
@@ -58,6 +59,8 @@ pub static ENDPOINTS: LazyLock<Vec<Endpoint<AuthMeta>>> = LazyLock::new(|| {
         connections::get_connection(),
         connections::disconnect(),
         connections::list_ad_accounts(),
+        imported::import_ad_account(),
+        imported::delete_ad_account(),
         selection::select_ad_account(),
         defaults::get_defaults(),
         defaults::set_defaults(),

@@ -42,7 +42,7 @@ impl AuthMeta {
         Ok(Json(AdAccountView::try_from(account)?))
     }
 
-    /// Selects or deselects an ad account for a person.
+    /// Selects or deselects an ad account for a person. An imported one has nothing to sync.
     ///
     /// Selecting twice syncs twice, which is harmless; selecting again repairs a selection whose message was lost.
     pub(crate) async fn select_account(
@@ -58,7 +58,7 @@ impl AuthMeta {
         let event = event.in_account(id).with_change(before, after).done_at(self.host.clock.now());
         let now = self.host.clock.now();
         self.connector.table.select_account(workspace, id, selected, now, Some(&event)).await?;
-        if selected {
+        if selected && account.connection.is_some() {
             let cause = SyncCause::Selected;
             let sync = Job::SyncAccount { workspace: workspace.clone(), ad_account: id.clone(), cause };
             self.host.queues.send(&[sync]).await?;

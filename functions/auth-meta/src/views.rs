@@ -138,8 +138,12 @@ fn ask_again(declined: &[String]) -> Option<String> {
 pub(crate) struct AdAccountView {
     /// Its id.
     pub(crate) id: AdAccountId,
-    /// The connection whose token has access to it.
-    connection: ConnectionId,
+    /// The connection whose token has access to it; absent for an imported one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<ConnectionId>,
+    /// The platform that the numbers of an imported ad account are about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     /// Another connection, which is used as long as that one must be renewed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fallback_connection: Option<ConnectionId>,
@@ -184,12 +188,13 @@ impl TryFrom<AdAccount> for AdAccountView {
         Ok(Self {
             fallback_connection: None,
             minor_units: account.id.platform().minor_units(account.currency),
-            can_run: details.can_run(),
+            can_run: account.connection.is_some() && details.can_run(),
             disable_reason_text: details.disable_reason_text(),
             defaults: account.launch_defaults.read()?,
             details,
             id: account.id,
             connection: account.connection,
+            source: account.source,
             name: account.name,
             currency: account.currency,
             timezone: account.timezone,

@@ -293,22 +293,8 @@ mod tests {
 
     /// Returns whether a rule with this window decides at `now` when its days were last measured at `measured`.
     fn decides(window: Window, measured: &str, now: &str) -> bool {
-        let account = AdAccount {
-            id: "act_1".parse().unwrap(),
-            connection: "c".parse().unwrap(),
-            name: None,
-            currency: "SGD".parse().unwrap(),
-            timezone: "Asia/Singapore".to_owned(),
-            selected: true,
-            selected_at: None,
-            entities_synced_at: None,
-            entity_gaps: domain::gap::Gaps::default(),
-            sync_problem: None,
-            accessible: true,
-            details: Default::default(),
-            launch_defaults: Default::default(),
-            connections: Vec::new(),
-        };
+        let (id, currency) = ("act_1".parse().unwrap(), "SGD".parse().unwrap());
+        let account = AdAccount::new(id, currency, "Asia/Singapore".to_owned());
         let now: Timestamp = now.parse().unwrap();
         let days = window.days(account.today(now).unwrap());
         let measured = measured.parse().unwrap();

@@ -207,7 +207,11 @@ impl EvaluateRules {
     async fn check(&self, workspace: &Tenant, spec: &RuleSpec) -> Result<(), Error> {
         spec.check()?;
         if let Some(account) = &spec.ad_account {
-            let currency = self.connector.table.require_account(workspace, account).await?.currency;
+            let account = self.connector.table.require_account(workspace, account).await?;
+            if account.connection.is_none() {
+                return Err(FieldError::new("ad_account", "is imported, where rules cannot act").into());
+            }
+            let currency = account.currency;
             if let Action::SetBudget { daily_budget } = &spec.action
                 && daily_budget.currency != currency
             {

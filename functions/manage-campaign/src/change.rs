@@ -79,6 +79,7 @@ pub(crate) fn change_entity(path: &'static str, level: Level) -> Endpoint<Manage
         .named(format!("update_{level}"), format!("Updates one {level} at Meta"))
         .checks_version()
         .fails_with(Error::NoBudget, "It holds no budget that could be changed.")
+        .fails_with(Error::Conflict, "Its ad account is imported.")
         .changes_platform()
         .responds(StatusCode::OK, description, move |function: ManageCampaign, context| {
             function.change_entity(context, level)
@@ -90,6 +91,7 @@ pub(crate) fn delete_entity(path: &'static str, level: Level) -> Endpoint<Manage
         .named(format!("delete_{level}"), format!("Deletes one {level} at Meta"))
         .description("Meta deletes what is below it as well.")
         .checks_version()
+        .fails_with(Error::Conflict, "Its ad account is imported.")
         .changes_platform()
         .responds(StatusCode::NO_CONTENT, "It is deleted.", move |function: ManageCampaign, context| {
             function.delete_entity(context, level)

@@ -92,7 +92,7 @@ pub(crate) fn launch() -> Endpoint<ManageCampaign> {
         )
         .requires_idempotency_key("Chosen by the client, one per launch. A repeated request with the same key launches once.")
         .handles_own_idempotency()
-        .fails_with(Error::Conflict, "The launch needs review.")
+        .fails_with(Error::Conflict, "The launch needs review, or the ad account is imported.")
         .changes_platform()
         .responds(StatusCode::CREATED, "The launch.", ManageCampaign::launch)
         .with_header(
@@ -126,7 +126,8 @@ impl ManageCampaign {
         let defaults: LaunchDefaults = account.launch_defaults.read()?;
         defaults.fill(&mut spec);
         let mut field_errors = spec.check(account.currency);
-        let connection = self.connector.table.connection(workspace, &account.connection).await?;
+        let connection = account.require_connection()?;
+        let connection = self.connector.table.connection(workspace, connection).await?;
         let (dsa, identities) = (spec.ad_set.dsa.as_ref(), &spec.ad_set.regional_identities);
         let details: AccountDetails = account.details.read()?;
         let is_system_user =

@@ -70,7 +70,10 @@ pub(crate) fn set_schedule() -> Endpoint<ManageCampaign> {
         .named("schedule_campaign", "Sets the time at which a campaign is activated")
         .description("An activation that is set already is replaced.")
         .checks_version()
-        .fails_with(Error::Conflict, "The campaign is over, or is being activated at this moment.")
+        .fails_with(
+            Error::Conflict,
+            "The campaign is over, is being activated at this moment, or is imported.",
+        )
         .responds(StatusCode::OK, "The activation.", ManageCampaign::set_schedule)
 }
 
@@ -92,6 +95,7 @@ impl ManageCampaign {
         let RequestContext { caller: session, path, body: Json(requested), request, .. } = context;
         let (workspace, EntityPath { ad_account, id: campaign }) = (&session.workspace, path);
         let account = self.connector.table.require_account(workspace, &ad_account).await?;
+        account.require_connection()?;
         let entity = self.entity(workspace, &account.id, Level::Campaign, &campaign).await?;
         let ended = [EffectiveStatus::Archived, EffectiveStatus::Deleted];
         if entity.effective_status.is_some_and(|status| ended.contains(&status)) {

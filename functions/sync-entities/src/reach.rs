@@ -94,6 +94,7 @@ pub(crate) fn request_reach() -> Endpoint<SyncEntities> {
         .description(
             "People cannot be summed over days or entities: Meta counts each period and level. Queries show what was counted.",
         )
+        .fails_with(Error::Conflict, "The ad account is imported.")
         .fails_with(Error::NotSelected, "The ad account is not selected.")
         .responds(StatusCode::ACCEPTED, "The count is queued.", SyncEntities::request_reach)
 }

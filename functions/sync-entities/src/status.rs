@@ -167,6 +167,7 @@ pub(crate) fn request_sync() -> Endpoint<SyncEntities> {
         .description(
             "Without days, entities and every day whose numbers may still change are read again. With them, these are measured, of the datasets that are named.",
         )
+        .fails_with(Error::Conflict, "The ad account is imported.")
         .fails_with(Error::NotSelected, "The ad account is not selected.")
         .responds(StatusCode::ACCEPTED, "The sync is queued.", SyncEntities::request_sync)
 }
@@ -232,13 +233,14 @@ impl SyncEntities {
         Ok(Json(SyncAccepted { accepted: true, weeks }))
     }
 
-    /// Returns an ad account that is synced.
+    /// Returns an ad account that is synced. Imported ones are not.
     pub(crate) async fn selected_account(
         &self,
         workspace: &Tenant,
         ad_account: &AdAccountId,
     ) -> Result<AdAccount, Error> {
         let account = self.connector.table.require_account(workspace, ad_account).await?;
+        account.require_connection()?;
         if account.selected {
             return Ok(account);
         }

@@ -85,14 +85,15 @@ impl SyncEntities {
         let account = table.account(workspace, ad_account).await?.filter(|account| account.selected);
         // Deselected since the list was read.
         let Some(account) = account else { return Ok(Found::default()) };
-        let own = table.connection(workspace, &account.connection).await?;
-        let connection = match own.filter(|own| is_usable(own, now)) {
-            Some(own) => Some(own),
+        let own = account.require_connection()?.clone();
+        let connection = table.connection(workspace, &own).await?;
+        let connection = match connection.filter(|connection| is_usable(connection, now)) {
+            Some(connection) => Some(connection),
             None => account.fallback_connection(&table.connections(workspace).await?).cloned(),
         };
         let Some(connection) = connection else {
-            tracing::warn!(%workspace, %ad_account, connection = %account.connection.log_id(), "A selected account has no usable connection.");
-            return Ok(Found { lost: Some(account.connection), ..Found::default() });
+            tracing::warn!(%workspace, %ad_account, connection = %own.log_id(), "A selected account has no usable connection.");
+            return Ok(Found { lost: Some(own), ..Found::default() });
         };
         let mut found = Found::default();
         if connection.expires_soon(now).is_some() {

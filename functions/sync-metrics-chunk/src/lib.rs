@@ -1,4 +1,5 @@
-//! Measures a dataset of one ad account for one ISO week, and reach; the only writer of facts.
+//! Measures a dataset of one ad account for one ISO week, and reach, and takes the numbers of imported ad accounts; the
+//! only writer of facts.
 //!
 //! It leases the week's chunk, reads the days that are due from insights page by page (level ad, one row per day),
 //! publishes each day as blocks, and completes the chunk. Every write is conditional on the lease, so that running
@@ -6,13 +7,18 @@
 //! invocation is measured by several. Once no week is open, sums are held against the account's own totals.
 
 mod entities;
+mod fact_row;
+mod ingest;
 mod measure;
+mod places;
 mod reach;
 mod totals;
 mod unread;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use connector::{Connector, Purpose};
 use domain::Error;
 use domain::dataset::Dataset;
@@ -20,8 +26,11 @@ use domain::date::IsoWeek;
 use domain::id::AdAccountId;
 use domain::job::Job;
 use domain::tenant::Tenant;
+use http::Request;
 use jiff::{SignedDuration, Timestamp};
-use runtime::{Host, deadline};
+use middleware::Middleware;
+use runtime::endpoint::Endpoint;
+use runtime::{Host, Response, deadline};
 use serde_json::{Value, json};
 use store::StoreError;
 use store::account::{SyncProblem, SyncProblemKind};
@@ -37,17 +46,28 @@ const LEASE_TTL: SignedDuration = SignedDuration::from_mins(5);
 /// A dataset's week.
 type ChunkId = (Dataset, IsoWeek);
 
+/// All endpoints of this function.
+pub static ENDPOINTS: LazyLock<Vec<Endpoint<SyncMetricsChunk>>> =
+    LazyLock::new(|| vec![ingest::ingest_facts()]);
+
 /// The `sync-metrics-chunk` function.
 #[derive(Debug, Clone)]
 pub struct SyncMetricsChunk {
     connector: Connector,
     host: Host,
+    middleware: Middleware,
 }
 
 impl SyncMetricsChunk {
     /// Creates the function.
     pub fn new(connector: Connector, host: Host) -> Self {
-        Self { connector, host }
+        let middleware = Middleware::new(&connector.table, &host);
+        Self { connector, host, middleware }
+    }
+
+    /// Handles a request.
+    pub async fn handle(&self, request: Request<Bytes>) -> Response {
+        self.middleware.serve("sync-metrics-chunk", &ENDPOINTS, self, request).await
     }
 
     /// Processes a job.

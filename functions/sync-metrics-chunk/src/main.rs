@@ -3,7 +3,6 @@
 use connector::lambda::start;
 use domain::job::Queue;
 use runtime::lambda::{BoxError, serve};
-use runtime::router;
 use sync_metrics_chunk::SyncMetricsChunk;
 
 #[tokio::main(flavor = "current_thread")]
@@ -14,7 +13,7 @@ async fn main() -> Result<(), BoxError> {
         &host.queues,
         &host.clock,
         Queue::SyncMetricsChunk,
-        |_| async { *router::not_found() },
+        |request| function.handle(request),
         |job| function.process(job),
     )
     .await

@@ -79,6 +79,9 @@ impl Functions {
                 return calls::attributed_to("query-insights", self.query_insights.handle(request)).await;
             } else if router::fit(&sync_entities::ENDPOINTS, &request) == wanted {
                 return calls::attributed_to("sync-entities", self.sync_entities.handle(request)).await;
+            } else if router::fit(&sync_metrics_chunk::ENDPOINTS, &request) == wanted {
+                return calls::attributed_to("sync-metrics-chunk", self.sync_metrics_chunk.handle(request))
+                    .await;
             } else if router::fit(&webhook_ingest::DECLARATIONS, &request) == wanted {
                 return calls::attributed_to("webhook-ingest", self.webhook_receiver.handle(request)).await;
             } else if router::fit(&workspaces::ENDPOINTS, &request) == wanted {

@@ -43,6 +43,7 @@ pub fn routes() -> Vec<Route> {
         .chain(of("manage-campaign", &manage_campaign::ENDPOINTS))
         .chain(of("query-insights", &query_insights::ENDPOINTS))
         .chain(of("sync-entities", &sync_entities::ENDPOINTS))
+        .chain(of("sync-metrics-chunk", &sync_metrics_chunk::ENDPOINTS))
         .chain(of("evaluate-rules", &evaluate_rules::ENDPOINTS))
         .chain(of("webhook-ingest", &webhook_ingest::DECLARATIONS))
         .collect()

@@ -76,6 +76,10 @@ impl Connector {
                 let meta = MetaClient::open(graph, table, workspace, &account, credentials, purpose).await?;
                 PlatformClient::Meta(Box::new(meta))
             }
+            // It has no connection, as was found above.
+            Platform::Imported => {
+                return Err(Error::Internal(format!("{id} is imported and has a connection")));
+            }
         };
         Ok(AccountClient { workspace: workspace.clone(), account, table: self.table.clone(), platform })
     }
@@ -84,7 +88,7 @@ impl Connector {
     /// works.
     async fn living_connection(&self, workspace: &Tenant, account: &AdAccount) -> Result<Connection, Error> {
         let id = &account.id;
-        let own = self.table.connection(workspace, &account.connection).await?;
+        let own = self.table.connection(workspace, account.require_connection()?).await?;
         let why = match own {
             Some(own) if own.state != ConnectionState::NeedsReconnect => return Ok(own),
             Some(own) => {

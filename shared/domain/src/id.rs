@@ -81,9 +81,11 @@ id_type!(
     WorkspaceId, "workspace", is_slug, "^[a-z0-9-]{1,64}$", "must be 1 to 64 of a-z, 0-9 and '-'"
 );
 id_type!(
-    /// An ad account. Opaque but for its beginning, which tells the platform: `act_` is Meta's.
+    /// An ad account. Opaque but for its beginning, which tells the platform: `act_` is Meta's, `import_` is that of accounts
+    /// whose numbers the workspace sends itself.
     AdAccountId, "ad_account", is_ad_account_id,
-    "^act_[A-Za-z0-9_~:-]{1,60}$", "must be an ad account's id with its platform's prefix, such as act_1234567890"
+    "^(act_[A-Za-z0-9_~:-]{1,60}|import_[A-Za-z0-9_~:-]{1,57})$",
+    "must be an ad account's id with its platform's prefix, such as act_1234567890 or import_shop"
 );
 id_type!(
     /// A campaign, ad set or ad, as its platform names it; the platform is that of the ad account. Opaque: ids exceed
@@ -150,6 +152,18 @@ impl AdAccountId {
     }
 }
 
+impl EntityId {
+    /// Returns the id of what its source knows by this text: the text itself where it can be an id, and else one that is
+    /// derived from it, the first 128 bits of its SHA-256 in hex.
+    pub fn of_source(text: &str) -> Self {
+        text.parse().unwrap_or_else(|_| {
+            let mut id = format!("x-{}", hex::encode(Sha256::digest(text)));
+            id.truncate(34);
+            Self(id.into())
+        })
+    }
+}
+
 impl From<&AdAccountId> for EntityId {
     /// Returns the account as the one entity of its level.
     fn from(account: &AdAccountId) -> Self {
@@ -164,6 +178,7 @@ mod tests {
     #[test]
     fn ids_are_checked_when_parsed() {
         assert_eq!("act_12".parse::<AdAccountId>().unwrap().platform(), Platform::Meta);
+        assert_eq!("import_shop".parse::<AdAccountId>().unwrap().platform(), Platform::Imported);
         for bad in ["12", "act_", "act_1/2", "act_1#2", "other_1", ""] {
             assert!(bad.parse::<AdAccountId>().is_err(), "{bad}");
         }
@@ -176,6 +191,11 @@ mod tests {
         }
         for bad in ["", "..", "a/b", "a#b", "a?b", "a b"] {
             assert!(bad.parse::<EntityId>().is_err(), "{bad}");
+        }
+        assert_eq!(EntityId::of_source("gz1k").as_str(), "gz1k");
+        for odd in ["", "Spring sale / video 3", "a#b"] {
+            let id = EntityId::of_source(odd);
+            assert!(id.as_str().starts_with("x-") && id.as_str().parse::<EntityId>().is_ok(), "{odd}");
         }
         let parsed: Result<EntityId, _> = serde_json::from_str("\"1/2\"");
         assert!(parsed.unwrap_err().to_string().contains("campaign"));

@@ -16,16 +16,19 @@ const ZERO_DECIMAL_CURRENCIES_OF_META: [&str; 11] =
 pub enum Platform {
     /// Facebook and Instagram.
     Meta,
+    /// Any other: the workspace sends the numbers itself, and there is nothing to call.
+    Imported,
 }
 
 impl Platform {
     /// Every platform.
-    pub const ALL: [Self; 1] = [Self::Meta];
+    pub const ALL: [Self; 2] = [Self::Meta, Self::Imported];
 
     /// Returns the platform's name in keys and routes.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Meta => "meta",
+            Self::Imported => "imported",
         }
     }
 
@@ -34,14 +37,15 @@ impl Platform {
         match self {
             // Meta's own prefix, under which people know their accounts.
             Self::Meta => "act_",
+            Self::Imported => "import_",
         }
     }
 
-    /// Returns how many minor units make one major unit in its budgets: 1 or 100.
+    /// Returns how many minor units make one major unit in its budgets: 1 or 100. Imported accounts have no budgets.
     pub fn minor_units(self, currency: Currency) -> u32 {
         match self {
             Self::Meta if ZERO_DECIMAL_CURRENCIES_OF_META.contains(&currency.code()) => 1,
-            Self::Meta => 100,
+            Self::Meta | Self::Imported => 100,
         }
     }
 }

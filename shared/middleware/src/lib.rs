@@ -1,6 +1,7 @@
 //! Middleware of the API: the steps that every request passes before its handler, identical in every function.
 
 mod authentication;
+mod encoding;
 mod idempotency;
 pub mod lambda;
 mod rate_limiter;
@@ -87,6 +88,7 @@ impl Middleware {
             Some(caller) => self.limit_rate(caller).await?,
             None => HeaderMap::new(),
         };
+        let request = encoding::decoded(request, endpoint.declaration.max_body_bytes)?;
         let idempotency = self.idempotency(&endpoint.declaration, caller, &request).map_err(reject)?;
         let handler = endpoint.call(function.clone(), principal, path, request);
         let response = match idempotency {

@@ -9,8 +9,35 @@ mod words;
 
 use domain::FieldError;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use self::value::{InputError, Value};
+
+/// An element of a list that is read by itself: its mistakes are its own, and do not refuse the rest of the body. Their
+/// fields are those of the element.
+#[derive(Debug, Clone)]
+pub struct Each<T>(pub Result<T, Vec<FieldError>>);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Each<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(|value| Self(mistakes::deserialize(value, "row")))
+    }
+}
+
+#[cfg(feature = "describe")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Each<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        T::json_schema(generator)
+    }
+}
 
 /// Parses a JSON body. Returns every mistake that can be found.
 pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Vec<FieldError>> {
@@ -117,6 +144,21 @@ mod tests {
             assert!(error.starts_with(said), "{body} → {error}");
             assert!(!error.contains(" | "), "{body} → {error}");
         }
+    }
+
+    #[test]
+    fn the_mistakes_of_each_element_are_its_own() {
+        #[derive(Debug, Deserialize)]
+        struct Orders {
+            orders: Vec<Each<Order>>,
+        }
+        let body = br#"{"orders":[{"name":"x"},{"name":1,"count":-1},null,{"name":"y","name":"z"}]}"#;
+        let orders = json::<Orders>(body).unwrap().orders;
+        let said = |order: Each<Order>| match order.0 {
+            Ok(order) => order.name,
+            Err(mistakes) => mistakes.into_iter().map(|one| one.field).collect::<Vec<_>>().join(" "),
+        };
+        assert_eq!(orders.into_iter().map(said).collect::<Vec<_>>(), ["x", "name count", "row", "name"]);
     }
 
     #[test]

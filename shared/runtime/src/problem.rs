@@ -65,7 +65,7 @@ pub fn classify(error: &Error) -> (StatusCode, &'static str, &'static str) {
             (StatusCode::PRECONDITION_FAILED, "stale-version", "It was changed since it was read")
         }
         Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
-        Error::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "throttled", "Meta asks us to wait"),
+        Error::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "throttled", "Wait, and try again"),
         Error::Reconnect(_) => (StatusCode::CONFLICT, "reconnect", "The connection to Meta must be renewed"),
         Error::NeedPermission(_) => {
             (StatusCode::FORBIDDEN, "meta-permission", "The connection lacks a permission at Meta")

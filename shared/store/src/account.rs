@@ -25,8 +25,12 @@ use crate::table::{StoreError, Table, text};
 pub struct AdAccount {
     /// Its id.
     pub id: AdAccountId,
-    /// The connection whose token has access to it.
-    pub connection: ConnectionId,
+    /// The connection whose token has access to it; `None` for an imported account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<ConnectionId>,
+    /// The platform that the numbers of an imported account are about, as the workspace names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Its name at the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -87,13 +91,43 @@ pub enum SyncProblemKind {
 }
 
 impl AdAccount {
+    /// Creates an account of which nothing else is known: no connection has access to it, and nobody has selected it.
+    pub fn new(id: AdAccountId, currency: Currency, timezone: String) -> Self {
+        Self {
+            id,
+            connection: None,
+            source: None,
+            name: None,
+            currency,
+            timezone,
+            accessible: false,
+            selected: false,
+            selected_at: None,
+            entities_synced_at: None,
+            sync_problem: None,
+            entity_gaps: Gaps::default(),
+            details: PlatformData::default(),
+            launch_defaults: PlatformData::default(),
+            connections: Vec::new(),
+        }
+    }
+
     /// Returns the connection of the workspace that is used while the account's own must be renewed: one that has had
     /// access to it and works.
     pub fn fallback_connection<'a>(&self, connections: &'a [Connection]) -> Option<&'a Connection> {
         connections.iter().find(|other| {
-            other.id != self.connection
+            Some(&other.id) != self.connection.as_ref()
                 && self.connections.contains(&other.id)
                 && other.state == ConnectionState::Connected
+        })
+    }
+
+    /// Returns the connection of an account that has one. [`Error::Conflict`] for an imported account: there is no platform
+    /// to ask, and nothing to change.
+    pub fn require_connection(&self) -> Result<&ConnectionId, Error> {
+        self.connection.as_ref().ok_or_else(|| {
+            let why = format!("{} is imported: it has no platform to read from or to change", self.id);
+            Error::Conflict(why)
         })
     }
 
@@ -167,39 +201,50 @@ impl Table {
         self.query_first(&key::workspace(ws), &first, "ACCOUNT#\u{7f}", limit, is_wanted).await
     }
 
-    /// Stores what the platform says of an account. Preserves whether it is selected, when it was synced and its
-    /// defaults, because other writers may change these at the same time.
-    pub async fn upsert_account(&self, ws: &Tenant, account: &AdAccount) -> Result<(), StoreError> {
+    /// Stores what the platform says of an account, or a person of an imported one. Preserves whether it is selected, when
+    /// it was synced and its defaults, because other writers may change these at the same time.
+    pub async fn upsert_account(
+        &self,
+        ws: &Tenant,
+        account: &AdAccount,
+        event: Option<&EventRecord>,
+    ) -> Result<(), StoreError> {
         // In one transaction with the index, so that a webhook can always find a stored account and the index has no
         // entry of an account that is not stored.
         let account_ref = AccountRef { workspace: ws.clone(), ad_account: account.id.clone() };
         let index =
             self.put_action(&key::entity_index(&(&account.id).into(), ws, &account.id), &account_ref)?;
-        let mut expression =
-            "SET id = :id, #connection = :connection, currency = :currency, #timezone = :timezone, \
+        let mut expression = "SET id = :id, currency = :currency, #timezone = :timezone, \
                               accessible = :accessible, details = :details, \
                               selected = if_not_exists(selected, :selected)"
-                .to_owned();
+            .to_owned();
         let mut values = vec![
             (":id", text(&account.id)),
-            (":connection", text(&account.connection)),
             (":currency", text(account.currency)),
             (":timezone", text(&account.timezone)),
             (":accessible", AttributeValue::Bool(account.accessible)),
             (":selected", AttributeValue::Bool(account.selected)),
             (":details", to_attribute_value(&account.details)?),
-            (":by", AttributeValue::Ss(vec![account.connection.to_string()])),
         ];
         if let Some(name) = &account.name {
             expression.push_str(", #name = :name");
             values.push((":name", text(name)));
         }
-        expression.push_str(" ADD connections :by");
+        if let Some(source) = &account.source {
+            expression.push_str(", #source = :source");
+            values.push((":source", text(source)));
+        }
+        if let Some(connection) = &account.connection {
+            expression.push_str(", #connection = :connection ADD connections :by");
+            values.push((":connection", text(connection)));
+            values.push((":by", AttributeValue::Ss(vec![connection.to_string()])));
+        }
         let row = self.update_action(&key::account(ws, &account.id), &expression, None, values)?;
-        self.transact(vec![index, row]).await
+        self.transact_recorded(ws, vec![index, row], event).await
     }
 
-    /// Records whether a person wants the account synced; [`StoreError::Conflict`] when it does not exist.
+    /// Records whether a person wants the account synced, or, of an imported one, in what they read;
+    /// [`StoreError::Conflict`] when it does not exist.
     pub async fn select_account(
         &self,
         ws: &Tenant,
@@ -219,7 +264,8 @@ impl Table {
             ("SET selected = :s REMOVE sync_problem", self.delete_action(&due)?)
         };
         let row = self.update_action(&row, expression, Some("attribute_exists(pk)"), values)?;
-        self.transact_recorded(ws, vec![row, due], event).await
+        let due = (id.platform() != Platform::Imported).then_some(due);
+        self.transact_recorded(ws, std::iter::once(row).chain(due).collect(), event).await
     }
 
     /// Stores the launch defaults of an account.

@@ -32,6 +32,7 @@ pub mod entity_index;
 pub mod fact;
 pub mod fact_reader;
 pub mod idempotency;
+pub mod import;
 pub mod inbox;
 pub mod invitation;
 pub mod launch;

@@ -65,9 +65,13 @@ impl Chunk {
     }
 }
 
-/// Returns the days of `ad_day` that were measured after their end and not checked since, the latest first.
+/// Returns the days of `ad_day` that were measured after their end and not checked since, the latest first. Imported
+/// accounts have no totals of their own to check against.
 pub fn unchecked_days<'a>(account: &AdAccount, chunks: &'a [Chunk]) -> Result<Vec<(&'a Chunk, Date)>, Error> {
     let mut days = Vec::new();
+    if account.connection.is_none() {
+        return Ok(days);
+    }
     for chunk in chunks.iter().filter(|chunk| chunk.dataset == Dataset::AD_DAY) {
         let week = chunk.week.range();
         for day in week.days_within(week) {

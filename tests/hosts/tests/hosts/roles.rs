@@ -117,6 +117,18 @@ impl Fixture {
             (Method::PUT, format!("{campaign}/schedule"), schedule.clone()),
             (Method::DELETE, format!("{campaign}/schedule")),
         );
+        let shop =
+            json!({"name": "Shop", "source": "taboola", "currency": "EUR", "timezone": "Europe/Berlin"});
+        self.api.call(Method::PUT, "ad-accounts/import_shop", Some(&shop)).await?;
+        let row = json!({
+            "day": today, "ad_id": "1", "adset_id": "1", "campaign_id": "1",
+            "impressions": 1, "clicks": 1, "spend": "1",
+        });
+        let ingest = Probe::Call(
+            Method::POST,
+            "ad-accounts/import_shop/facts".to_owned(),
+            json!({"rows": [row], "create_entities": true}),
+        );
         // The sync of an account that no workspace has removes it from the due index.
         let of_unknown_account = json!({
             "job": "sync_account", "workspace": WORKSPACE, "ad_account": "act_1", "cause": "recurring",
@@ -150,6 +162,7 @@ impl Fixture {
             ("sync-metrics-chunk", "dynamodb:Query", Probe::Message(chunk.clone())),
             ("sync-metrics-chunk", "dynamodb:UpdateItem", Probe::Message(chunk.clone())),
             ("sync-metrics-chunk", "sqs:SendMessage", Probe::Message(chunk.clone())),
+            ("sync-metrics-chunk", "dynamodb:PutItem", ingest),
             ("evaluate-rules", "dynamodb:Query", get("rules")),
             ("evaluate-rules", "dynamodb:PutItem", Probe::Call(Method::POST, "rules".to_owned(), rule)),
             ("evaluate-rules", "dynamodb:GetItem", Probe::Message(evaluate)),

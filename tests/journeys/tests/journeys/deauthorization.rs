@@ -153,8 +153,9 @@ async fn a_deletion_request_deletes_a_users_data_in_every_workspace() {
     );
     assert!(!page.text.contains("<script") && page.text.contains(code));
     assert!(connections(&scenario).await.is_empty());
+    // The tick may be due at any moment; nothing else is.
     let timers = scenario.system.cloud.timers.due();
-    assert!(timers.is_empty(), "{timers:?}");
+    assert!(timers.iter().all(|(_, timer)| timer.period.is_some()), "{timers:?}");
     assert_eq!(scenario.system.runner.dead_letter_count(Queue::AuthMeta).await.unwrap(), 0);
     scenario.finish().await.unwrap();
 }

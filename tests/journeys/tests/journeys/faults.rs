@@ -149,20 +149,10 @@ impl Fixture {
         let sealed_token = self.access.keyring.seal(&token.into(), &place).await.unwrap();
         let info = self.sim.account();
         let account = AdAccount {
-            id: self.account.clone(),
-            connection: connection.clone(),
-            name: None,
-            currency: info.currency.parse().unwrap(),
-            timezone: info.timezone,
-            selected: true,
-            selected_at: None,
-            entities_synced_at: None,
-            entity_gaps: domain::gap::Gaps::default(),
-            sync_problem: None,
+            connection: Some(connection.clone()),
             accessible: true,
-            details: Default::default(),
-            launch_defaults: Default::default(),
-            connections: Vec::new(),
+            selected: true,
+            ..AdAccount::new(self.account.clone(), info.currency.parse().unwrap(), info.timezone)
         };
         let connection = Connection {
             id: connection,
@@ -185,7 +175,7 @@ impl Fixture {
             checked_at: None,
         };
         table.upsert_connection(workspace, &connection, &test_event(now).unwrap()).await.unwrap();
-        table.upsert_account(workspace, &account).await.unwrap();
+        table.upsert_account(workspace, &account, None).await.unwrap();
     }
 
     async fn sync_connected(&self, workspace: &Tenant) -> SyncResult {

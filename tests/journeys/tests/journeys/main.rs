@@ -27,6 +27,7 @@ mod faults;
 mod front_end_login;
 mod health;
 mod http_semantics;
+mod ingestion;
 mod launch;
 mod leak_scanner;
 mod members;

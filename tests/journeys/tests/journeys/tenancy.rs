@@ -151,6 +151,10 @@ fn body_of(scenario: &Scenario, operation: &str) -> Value {
             "name": "Tell me", "level": "campaign", "action": {"type": "notify"},
             "when": {"measure": "spend", "window": "today", "operator": "above", "value": "1"},
         }),
+        "import_ad_account" => {
+            json!({"name": "Shop", "source": "taboola", "currency": "EUR", "timezone": "Europe/Berlin"})
+        }
+        "ingest_facts" => json!({"rows": [{}]}),
         "request_reach" => json!({"level": "campaign", "since": "2026-11-01"}),
         "select_ad_account" => json!({"selected": false}),
         "update_member" => json!({"role": "viewer"}),

@@ -66,22 +66,12 @@ impl AwsBackend {
         let cloud = Cloud::start(&data, &data.secrets()?, &clock, 300, None).await?;
         let (workspace, account) = (tenant("demo")?, format!("act_{ACCOUNT}").parse()?);
         let account = AdAccount {
-            id: account,
-            connection: "c1".parse()?,
-            name: None,
-            currency: "SGD".parse()?,
-            timezone: "Asia/Singapore".to_owned(),
-            selected: true,
-            selected_at: None,
-            entities_synced_at: None,
-            entity_gaps: domain::gap::Gaps::default(),
-            sync_problem: None,
+            connection: Some("c1".parse()?),
             accessible: true,
-            details: Default::default(),
-            launch_defaults: Default::default(),
-            connections: Vec::new(),
+            selected: true,
+            ..AdAccount::new(account, "SGD".parse()?, "Asia/Singapore".to_owned())
         };
-        cloud.table.upsert_account(&workspace, &account).await?;
+        cloud.table.upsert_account(&workspace, &account, None).await?;
         let ingest = WebhookIngest::new(cloud.table.clone(), cloud.queues.clone(), clock);
         let state = BackendState {
             cloud,
