@@ -131,7 +131,8 @@ def before_load_schema(context, raw_schema):
 def restrict_query(schemas):
     """Leaves out of queries what is valid only together with something else, or only in other ad accounts."""
     query = schemas["Query"]["properties"]
-    query["ad_accounts"] = {"type": ["array", "null"], "items": {"enum": [SYSTEM["ad_account"]]}, "minItems": 1, "maxItems": 100}
+    # All of them together may have several currencies.
+    query["ad_accounts"] = {"type": "array", "items": {"enum": [SYSTEM["ad_account"]]}, "minItems": 1, "maxItems": 100}
     query["convert"] = {"enum": [None, {"to": "USD", "rates": {SYSTEM["currency"]: "0.75"}}]}
     for name, days in (("since", SINCE), ("until", UNTIL)):
         schemas["Days"]["properties"][name] = {"enum": days}
@@ -141,12 +142,16 @@ def restrict_query(schemas):
     query["dimensions"] = {"type": "array", "items": {"enum": ["week"]}, "maxItems": 1}
     query["sparklines"] = {"enum": [None, []]}
     query["after"] = {"type": "null"}
+    schemas["Query"].setdefault("required", []).append("ad_accounts")
     schemas["OrderBy"]["properties"]["by"] = {"enum": [*metrics[:-3], "name"]}
     schemas["OrderBy"]["properties"]["of"] = {"const": "value"}
     for filter_of in schemas["Filter"]["anyOf"]:
         field = filter_of["properties"]["field"].get("const")
         existing = {"account": [SYSTEM["ad_account"]], "campaign": SYSTEM["campaigns"][:-3],
                     "adset": SYSTEM["adsets"][:-3], "ad": SYSTEM["ads"][:-3]}.get(field)
+        if filter_of["properties"]["field"].get("$ref", "").endswith("/Breakdown"):
+            # Two of them may not be measured together.
+            filter_of["properties"]["field"] = {"const": "country"}
         if existing:
             filter_of["properties"]["value"]["items"] = {"enum": existing}
             filter_of["properties"]["op"] = {"enum": ["in"]}
@@ -160,7 +165,7 @@ def signed_request(user):
     return (base64.urlsafe_b64encode(signature).rstrip(b"=") + b"." + payload).decode()
 
 
-IMPORTED = {"currency": "EUR", "timezone": "Europe/Berlin"}
+IMPORTED = {"currency": SYSTEM["currency"], "timezone": "Europe/Berlin"}
 
 
 def import_account(name):

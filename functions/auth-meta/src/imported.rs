@@ -1,20 +1,22 @@
 //! Imported ad accounts: a workspace sends their numbers itself, about whichever platform it likes. They have no
 //! connection, and nothing at a platform is read or changed for them.
 
+use domain::Error;
 use domain::id::AdAccountId;
 use domain::money::Currency;
 use domain::platform::Platform;
 use domain::tenant::Tenant;
-use domain::text::is_single_line;
-use domain::{Error, FieldError};
+use domain::text::Line;
 use http::{Method, StatusCode};
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
 use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext};
 use runtime::response::NoContent;
 use runtime::session::{Role, Session};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
+use store::StoreError;
 use store::account::{AdAccount, canonical_time_zone};
 
 use crate::AuthMeta;
@@ -22,24 +24,25 @@ use crate::views::AdAccountView;
 
 const AD_ACCOUNT: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}";
 
-/// Characters of a name or a source at most.
-const MAX_CHARS: usize = 100;
-
 /// What a workspace says of an ad account whose numbers it sends.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImportedAccount {
     /// Its name.
-    #[cfg_attr(feature = "describe", schemars(length(max = MAX_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
-    name: String,
+    name: Line<100>,
     /// The platform that its numbers are about, such as `taboola`.
-    #[cfg_attr(feature = "describe", schemars(length(max = MAX_CHARS), extend("pattern" = domain::text::SINGLE_LINE_PATTERN)))]
-    source: String,
+    source: Line<100>,
     /// The currency of its amounts. It stays as it is once the ad account exists.
     currency: Currency,
     /// The IANA time zone of its days. It stays as it is, too.
+    #[serde(deserialize_with = "time_zone")]
     timezone: String,
+}
+
+fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    canonical_time_zone(&name).map_err(|error| D::Error::custom(error.message))
 }
 
 pub(crate) fn import_ad_account() -> Endpoint<AuthMeta> {
@@ -66,32 +69,12 @@ impl AuthMeta {
         let RequestContext { caller: session, path: AdAccountPath { ad_account: id }, body, .. } = context;
         let Json(ImportedAccount { name, source, currency, timezone }) = body;
         self.require_imported(&session.workspace, &id).await?;
-        let mut errors: Vec<_> = [("name", &name), ("source", &source)]
-            .into_iter()
-            .filter(|(_, text)| !is_single_line(text, MAX_CHARS))
-            .map(|(field, _)| {
-                FieldError::new(field, format!("must be a line of 1 to {MAX_CHARS} characters"))
-            })
-            .collect();
-        let timezone = canonical_time_zone(&timezone).map_err(|error| errors.push(error)).unwrap_or_default();
-        if !errors.is_empty() {
-            return Err(Error::Invalid(errors));
-        }
         let (table, workspace) = (&self.connector.table, &session.workspace);
         let before = table.account(workspace, &id).await?;
-        let is_same = |before: &AdAccount| before.currency == currency && before.timezone == timezone;
-        if let Some(before) = before.as_ref().filter(|before| !is_same(before)) {
-            // Its numbers would be those of other days, or amounts of another currency.
-            let why = format!(
-                "{id} has the currency {} and the time zone {}, which stay",
-                before.currency, before.timezone
-            );
-            return Err(Error::Conflict(why));
-        }
         let said = |account: &AdAccount| json!({"name": account.name, "source": account.source});
         let account = AdAccount {
-            name: Some(name),
-            source: Some(source),
+            name: Some(name.into()),
+            source: Some(source.into()),
             selected: true,
             ..AdAccount::new(id.clone(), currency, timezone)
         };
@@ -99,7 +82,13 @@ impl AuthMeta {
             .in_account(&id)
             .with_change(json!(before.as_ref().map(said)), said(&account))
             .done_at(self.host.clock.now());
-        table.upsert_account(workspace, &account, Some(&event)).await?;
+        match table.upsert_account(workspace, &account, Some(&event)).await {
+            Err(StoreError::Conflict) => {
+                let why = format!("{id} has another currency or time zone, which stay as they were");
+                return Err(Error::Conflict(why));
+            }
+            stored => stored?,
+        }
         Ok(Json(AdAccountView::try_from(table.require_account(workspace, &id).await?)?))
     }
 
@@ -115,6 +104,10 @@ impl AuthMeta {
         let event = user_event(&session, "ad_account.deleted", format!("ad_account/{id}"))?.in_account(&id);
         let event = table.record_intent(workspace, event, self.host.clock.now()).await?;
         let deleted = self.delete_account(workspace, &id).await;
+        if deleted.as_ref().is_err_and(Error::is_retryable) {
+            // A part of it is deleted: the intent stays without an outcome.
+            return deleted.map(|()| NoContent);
+        }
         event.complete(deleted, None, self.host.clock.now()).await?;
         Ok(NoContent)
     }

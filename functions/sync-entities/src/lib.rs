@@ -1,7 +1,8 @@
 //! Syncs campaigns, ad sets and ads, and plans the chunks to measure.
 //!
 //! A full sync takes its place in the order of fetches, reads every page of the three levels, stores what is new or
-//! changed, refetches by id what is no longer listed, and plans the weeks to measure. It runs when an account is
+//! changed, refetches by id what is no longer listed, and plans the weeks to measure. An account that is too large for one
+//! invocation is read by several. It runs when an account is
 //! selected, when the due index says so, and on request, and resumes what an earlier run left undone. An hourly watch
 //! checks that this happens for every selected account.
 
@@ -9,6 +10,7 @@ mod due;
 mod entities;
 mod plan;
 mod reach;
+mod run;
 mod status;
 mod watch;
 
@@ -33,6 +35,8 @@ use serde_json::{Value, json};
 use store::account::{AdAccount, SyncProblem, SyncProblemKind};
 use store::audit::AuditEvent;
 
+use crate::entities::{EntitySync, EntitySyncStats};
+
 /// A recurring sync of an account that was synced a shorter time ago is a second one, and ends at once.
 const MIN_AGE: SignedDuration = SignedDuration::from_mins(10);
 
@@ -40,8 +44,9 @@ const MIN_AGE: SignedDuration = SignedDuration::from_mins(10);
 type ChunkId = (IsoWeek, &'static str);
 
 /// All endpoints of this function.
-pub static ENDPOINTS: LazyLock<Vec<Endpoint<SyncEntities>>> =
-    LazyLock::new(|| vec![status::request_sync(), status::get_sync(), reach::request_reach()]);
+pub static ENDPOINTS: LazyLock<Vec<Endpoint<SyncEntities>>> = LazyLock::new(|| {
+    vec![status::request_sync(), status::get_sync(), run::get_sync_run(), reach::request_reach()]
+});
 
 /// The `sync-entities` function.
 #[derive(Debug, Clone)]
@@ -132,10 +137,19 @@ impl SyncEntities {
         {
             tracing::warn!(%workspace, %ad_account, %error, "An ad account's webhooks could not be subscribed to.");
         }
-        let stats = entities::sync(&self.connector.table, &client).await;
+        let sync = EntitySync::begin(&self.connector.table, &client, &self.host.clock).await;
+        let stats = match sync {
+            Ok(sync) => sync.run().await,
+            Err(error) => Err(error),
+        };
         let stats = match client.close(stats).await {
             Err(error) if error.is_retryable() || matches!(error, Error::Reconnect(_)) => return Err(error),
-            stats => stats,
+            Err(error) => Err(error),
+            Ok(Some(stats)) => Ok(stats),
+            Ok(None) => {
+                let (workspace, ad_account) = (workspace.clone(), ad_account.clone());
+                return self.host.queues.send(&[Job::SyncAccount { workspace, ad_account, cause }]).await;
+            }
         };
         // Planned before the sync is recorded: an account recorded as synced has its chunks planned. Numbers do not depend
         // on entities, so they are measured even when those cannot be read.
@@ -152,7 +166,7 @@ impl SyncEntities {
         &self,
         account: &AdAccount,
         workspace: &Tenant,
-        stats: Result<entities::EntitySyncStats, Error>,
+        stats: Result<EntitySyncStats, Error>,
     ) -> Result<(), Error> {
         let (table, ad_account, now) = (&self.connector.table, &account.id, self.host.clock.now());
         let stats = match stats {
@@ -181,7 +195,7 @@ impl SyncEntities {
         if let Some(problem) = synced.sync_problem.filter(over) {
             table.end_sync_problem(workspace, ad_account, &problem, now).await?;
         }
-        let entities::EntitySyncStats { listed, written, refetched, .. } = stats;
+        let EntitySyncStats { listed, written, refetched, .. } = stats;
         tracing::info!(listed, written, refetched, "Synced the entities.");
         Ok(())
     }

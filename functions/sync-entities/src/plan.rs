@@ -120,6 +120,7 @@ impl SyncEntities {
     pub(crate) fn requested_range(
         &self,
         account: &AdAccount,
+        datasets: &[Dataset],
         since: Date,
         until: Option<Date>,
     ) -> Result<DateRange, Error> {
@@ -132,6 +133,12 @@ impl SyncEntities {
         let first = today.saturating_sub(MAX_HISTORY_DAYS.days());
         if range.since < first {
             let message = format!("{since} is too long ago; the platform keeps 37 months, since {first}");
+            return Err(FieldError::new("since", message).into());
+        }
+        let is_over = |dataset: &&Dataset| range.since < today.saturating_sub(dataset.kept_days.days());
+        if let Some(dataset) = datasets.iter().find(is_over) {
+            let Dataset { name, kept_days, .. } = dataset;
+            let message = format!("{since} is too long ago for {name}, which is kept for {kept_days} days");
             return Err(FieldError::new("since", message).into());
         }
         Ok(range)

@@ -108,7 +108,7 @@ impl SyncEntities {
         let Json(ReachRequest { level, since, until, by }) = body;
         let workspace = &session.workspace;
         let account = self.selected_account(workspace, &ad_account).await?;
-        let range = self.requested_range(&account, since.0, until.map(|day| day.0))?;
+        let range = self.requested_range(&account, &[], since.0, until.map(|day| day.0))?;
         let periods = by.periods(range);
         if periods.len() > MAX_PERIODS {
             let message =

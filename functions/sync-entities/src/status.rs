@@ -3,7 +3,7 @@
 use domain::dataset::Dataset;
 use domain::date::{DateRange, Day, IsoWeek};
 use domain::gap::Gaps;
-use domain::id::AdAccountId;
+use domain::id::{AdAccountId, SyncRunId};
 use domain::job::{Job, SyncCause};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
@@ -12,12 +12,14 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
+use runtime::random;
 use runtime::request::{AdAccountPath, Json, NoQuery, RequestContext};
 use runtime::session::{Role, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::account::{AdAccount, SyncProblem};
 use store::chunk::{Chunk, ChunkState};
+use store::sync_run::SyncRun;
 use store::totals::{TotalsDifference, unchecked_days};
 
 use crate::SyncEntities;
@@ -84,7 +86,10 @@ const MAX_DATASETS: usize = Dataset::ALL.len();
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
 pub(crate) struct SyncAccepted {
     accepted: bool,
-    /// Weeks of datasets that are measured for the requested days; `GET sync` counts them until they are done.
+    /// The request, where it names days: `GET sync/{run}` says how far it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<SyncRunId>,
+    /// Weeks of datasets that are measured for the requested days.
     #[serde(skip_serializing_if = "Option::is_none")]
     weeks: Option<usize>,
 }
@@ -153,10 +158,10 @@ impl TotalsStatus {
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-struct ChunkFailure {
-    dataset: Dataset,
-    week: IsoWeek,
-    reason: String,
+pub(crate) struct ChunkFailure {
+    pub(crate) dataset: Dataset,
+    pub(crate) week: IsoWeek,
+    pub(crate) reason: String,
 }
 
 const SYNC: &str = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync";
@@ -198,10 +203,12 @@ impl SyncEntities {
                 return Err(FieldError::new("datasets", message).into());
             }
         }
-        let datasets = datasets.unwrap_or_else(|| vec![Dataset::AD_DAY]);
+        let mut datasets = datasets.unwrap_or_else(|| vec![Dataset::AD_DAY]);
+        datasets.sort_unstable_by_key(|dataset| dataset.name);
+        datasets.dedup();
         let range = match (since, until) {
             (Some(Day(since)), until) => {
-                Some(self.requested_range(&account, since, until.map(|Day(until)| until))?)
+                Some(self.requested_range(&account, &datasets, since, until.map(|Day(until)| until))?)
             }
             (None, Some(_)) => {
                 return Err(FieldError::new("since", "is missing, although until is there").into());
@@ -219,7 +226,10 @@ impl SyncEntities {
         let (event, now) = (event.in_account(&ad_account), self.host.clock.now());
         let event = self.connector.table.record_intent(workspace, event, now).await?;
         let sent = match range {
-            Some(range) => self.measure_range(workspace, &account, &datasets, range).await.map(Some),
+            Some(range) => {
+                let run = SyncRun { id: random::id()?.parse()?, range, datasets, requested_at: now };
+                self.measure_range(workspace, &account, run).await.map(Some)
+            }
             None => {
                 let (workspace, cause) = (workspace.clone(), SyncCause::Request);
                 self.host
@@ -229,8 +239,8 @@ impl SyncEntities {
                     .map(|()| None)
             }
         };
-        let weeks = event.complete(sent, None, self.host.clock.now()).await?;
-        Ok(Json(SyncAccepted { accepted: true, weeks }))
+        let (run, weeks) = event.complete(sent, None, self.host.clock.now()).await?.unzip();
+        Ok(Json(SyncAccepted { accepted: true, run, weeks }))
     }
 
     /// Returns an ad account that is synced. Imported ones are not.
@@ -249,17 +259,19 @@ impl SyncEntities {
     }
 
     /// Requests and queues days. What is requested and not queued, because this ends in between, the next sync queues.
+    /// Returns the request, and the number of its weeks.
     async fn measure_range(
         &self,
         workspace: &Tenant,
         account: &AdAccount,
-        datasets: &[Dataset],
-        range: DateRange,
-    ) -> Result<usize, Error> {
-        let chunks = self.plan_range(workspace, account, datasets, range).await?;
+        run: SyncRun,
+    ) -> Result<(SyncRunId, usize), Error> {
+        let chunks = self.plan_range(workspace, account, &run.datasets, run.range).await?;
+        // After the days are requested, of which it tells when they are done.
+        self.connector.table.store_sync_run(workspace, &account.id, &run).await?;
         let count = chunks.len();
         self.request_chunks(workspace, &account.id, chunks).await?;
-        Ok(count)
+        Ok((run.id, count))
     }
 
     async fn get_sync(

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use domain::date::Day;
-use domain::id::EntityId;
 use domain::metrics::{DayFacts, InsightsRow, Measures, Names};
-use domain::text::is_single_line;
+use domain::text::{Line, is_single_line};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::de::{self, Visitor};
@@ -118,34 +117,8 @@ impl FactRow {
     }
 }
 
-/// A line of text: an id or a name at the source.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-#[cfg_attr(feature = "describe", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "describe", schemars(!try_from, extend("maxLength" = MAX_CHARS, "pattern" = domain::text::SINGLE_LINE_PATTERN)))]
-pub(crate) struct SourceText(String);
-
-impl SourceText {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Returns the id of what the source calls so.
-    pub(crate) fn id(&self) -> EntityId {
-        EntityId::of_source(&self.0)
-    }
-}
-
-impl TryFrom<String> for SourceText {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match is_single_line(&text, MAX_CHARS) {
-            true => Ok(Self(text)),
-            false => Err(format!("must be a line of 1 to {MAX_CHARS} characters")),
-        }
-    }
-}
+/// An id or a name at the source.
+pub(crate) type SourceText = Line<MAX_CHARS>;
 
 /// A whole number that is not negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

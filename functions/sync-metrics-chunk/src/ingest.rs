@@ -22,14 +22,15 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, ToSpan};
 use middleware::user_event;
 use runtime::endpoint::{self, Endpoint};
-use runtime::request::{AdAccountPath, Each, Json, NoQuery, RequestContext};
+use runtime::request::{AdAccountPath, EachOf, Json, NoQuery, RequestContext};
 use runtime::router::MAX_READ_BYTES;
 use runtime::session::{Role, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::StoreError;
 use store::account::AdAccount;
-use store::chunk::{DayGaps, Lease, LeaseAttempt, RunTotals};
+use store::chunk::{DayGaps, Lease, RunTotals};
+use store::deletion::DeletionProgress;
 use store::fact::MeasuredDay;
 
 use crate::SyncMetricsChunk;
@@ -39,6 +40,9 @@ use crate::unread::for_each_stored_row;
 
 /// Rows of a request at most.
 const MAX_ROWS: usize = 1_000;
+
+/// Mistakes of a row that are said, at most: an answer has room for those of all rows.
+const MAX_ERRORS: usize = 5;
 
 /// Ads of a day at most.
 const MAX_DAY_ROWS: usize = 30_000;
@@ -55,8 +59,7 @@ const LEASE_TTL: SignedDuration = SignedDuration::from_mins(1);
 #[serde(deny_unknown_fields)]
 pub(crate) struct FactRows {
     /// One for each ad and day with delivery. What is wrong with one refuses it alone.
-    #[cfg_attr(feature = "describe", schemars(length(min = 1, max = MAX_ROWS)))]
-    rows: Vec<Each<FactRow>>,
+    rows: EachOf<FactRow, MAX_ROWS>,
     /// Whether campaigns, ad sets and ads that are not known yet are created. Without it, rows about them are refused.
     #[serde(default)]
     create_entities: bool,
@@ -111,7 +114,7 @@ impl RowResult {
 
     fn rejected(errors: Vec<FieldError>) -> Self {
         let error = |FieldError { field, message }| RowError { field, message };
-        Self { state: RowState::Rejected, errors: errors.into_iter().map(error).collect() }
+        Self { state: RowState::Rejected, errors: errors.into_iter().map(error).take(MAX_ERRORS).collect() }
     }
 }
 
@@ -150,31 +153,46 @@ impl SyncMetricsChunk {
             );
             return Err(Error::Conflict(why));
         }
-        if !(1..=MAX_ROWS).contains(&rows.len()) {
-            return Err(FieldError::new("rows", format!("must have 1 to {MAX_ROWS} entries")).into());
+        if !account.selected {
+            return Err(not_selected(&account));
         }
+        let EachOf(rows) = rows;
         let event = user_event(&session, "facts.ingested", format!("ad_account/{ad_account}"))?;
         let event = event.in_account(&ad_account).with_change(Value::Null, json!({"rows": rows.len()}));
         let event = table.record_intent(workspace, event, self.host.clock.now()).await?;
         let ingested = self.ingest(workspace, &account, rows, create_entities).await;
-        event.complete(ingested, None, self.host.clock.now()).await.map(Json)
+        if table.account(workspace, &ad_account).await?.is_none() {
+            // Deleted meanwhile, perhaps before the last of it was written.
+            let app = &self.connector.graph.config().app_id;
+            while table.delete_account_data(workspace, &ad_account, app).await? == DeletionProgress::Partial {
+            }
+        }
+        let after = match &ingested {
+            Ok(Ingestion { ingested, unchanged, rejected, .. }) => {
+                json!({"ingested": ingested, "unchanged": unchanged, "rejected": rejected})
+            }
+            // Some of it may be stored: the intent stays without an outcome.
+            Err(error) if error.is_retryable() => return ingested.map(Json),
+            Err(_) => Value::Null,
+        };
+        event.with_after(after).complete(ingested, None, self.host.clock.now()).await.map(Json)
     }
 
     async fn ingest(
         &self,
         workspace: &Tenant,
         account: &AdAccount,
-        rows: Vec<Each<FactRow>>,
+        rows: Vec<Result<FactRow, Vec<FieldError>>>,
         create_entities: bool,
     ) -> Result<Ingestion, Error> {
         let table = &self.connector.table;
         let today = account.today(self.host.clock.now())?;
         let first = today.saturating_sub(Dataset::AD_DAY.kept_days.days());
-        let valid: Vec<&FactRow> = rows.iter().filter_map(|row| row.0.as_ref().ok()).collect();
+        let valid: Vec<&FactRow> = rows.iter().filter_map(|row| row.as_ref().ok()).collect();
         let mut places = Places::load(table, workspace, &account.id, &valid, create_entities).await?;
         let mut results: Vec<Option<RowResult>> = Vec::with_capacity(rows.len());
         let mut weeks: BTreeMap<IsoWeek, BTreeMap<Date, DayRows>> = BTreeMap::new();
-        for (number, Each(row)) in rows.into_iter().enumerate() {
+        for (number, row) in rows.into_iter().enumerate() {
             let mut errors = Vec::new();
             let row = row.and_then(|row| {
                 if !(first..=today).contains(&row.day()) {
@@ -222,8 +240,6 @@ impl SyncMetricsChunk {
                 results[number] = Some(result);
             }
         }
-        // Deleted meanwhile, perhaps before the last of it was written.
-        table.require_account(workspace, &account.id).await?;
         let rows: Vec<RowResult> = results.into_iter().flatten().collect();
         let count = |state| rows.iter().filter(|row| row.state == state).count();
         let (ingested, unchanged) = (count(RowState::Ingested), count(RowState::Unchanged));
@@ -240,7 +256,7 @@ impl SyncMetricsChunk {
     ) -> Result<Results, Error> {
         let (table, now) = (&self.connector.table, self.host.clock.now());
         let leased = table.lease_import(workspace, &account.id, week, now, now + LEASE_TTL).await?;
-        let LeaseAttempt::Acquired(mut lease) = leased else { return Err(busy(week)) };
+        let Some(mut lease) = leased else { return Err(busy(week)) };
         // After the lease: a deletion deselects before it looks for weeks, and will find this one.
         let is_selected =
             table.account(workspace, &account.id).await?.is_some_and(|account| account.selected);
@@ -252,7 +268,9 @@ impl SyncMetricsChunk {
         match table.complete_chunk(&lease, &totals, self.host.clock.now()).await {
             Ok(_) => {}
             Err(StoreError::Conflict) => {
-                if table.account(workspace, &account.id).await?.is_none() {
+                let chunks = table.chunks_of(workspace, &account.id, Dataset::AD_DAY, week.range()).await?;
+                if chunks.is_empty() {
+                    // The account is being deleted.
                     let chunk = (Dataset::AD_DAY, week);
                     table.delete_orphaned_facts(workspace, &account.id, chunk, lease.fence()).await?;
                 }
@@ -261,10 +279,7 @@ impl SyncMetricsChunk {
             Err(error) => return Err(error.into()),
         }
         if !is_selected {
-            let id = &account.id;
-            return Err(Error::NotSelected(format!(
-                "{id} is not selected; PUT ad-accounts/{id}/selection first"
-            )));
+            return Err(not_selected(account));
         }
         merged.map(|(results, _)| results)
     }
@@ -319,6 +334,11 @@ impl SyncMetricsChunk {
 /// Whether a row says what is stored. Names are no numbers.
 fn is_same(stored: &InsightsRow, fresh: &InsightsRow) -> bool {
     (&stored.campaign, &stored.adset, &stored.facts) == (&fresh.campaign, &fresh.adset, &fresh.facts)
+}
+
+fn not_selected(account: &AdAccount) -> Error {
+    let id = &account.id;
+    Error::NotSelected(format!("{id} is not selected; PUT ad-accounts/{id}/selection first"))
 }
 
 fn busy(week: IsoWeek) -> Error {

@@ -7,10 +7,14 @@ use domain::entity::{Entity, Level};
 use domain::id::{AdAccountId, EntityId};
 use domain::tenant::Tenant;
 use domain::{Error, FieldError};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use store::entity::StoredEntity;
 use store::{StoreError, Table};
 
 use crate::fact_row::{FactRow, SourceText};
+
+/// Entities that are written at the same time.
+const CONCURRENT_WRITES: usize = 16;
 
 /// An ad with its ad set and campaign.
 pub(crate) struct Place {
@@ -30,6 +34,11 @@ pub(crate) struct Places<'a> {
     changed: BTreeMap<Level, BTreeMap<EntityId, Entity>>,
 }
 
+/// Returns the id of what the source calls so.
+fn id_of(text: &SourceText) -> EntityId {
+    EntityId::of_source(text.as_str())
+}
+
 /// The levels of entities with their names in rows.
 const LEVELS: [(Level, &str); 3] =
     [(Level::Campaign, "campaign_id"), (Level::AdSet, "adset_id"), (Level::Ad, "ad_id")];
@@ -46,7 +55,7 @@ impl<'a> Places<'a> {
         let mut places =
             Self { table, workspace, account, creates, known: HashMap::new(), changed: BTreeMap::new() };
         let named = |id: fn(&FactRow) -> Option<&SourceText>| -> Vec<EntityId> {
-            rows.iter().filter_map(|row| id(row)).map(SourceText::id).collect()
+            rows.iter().filter_map(|row| id(row)).map(id_of).collect()
         };
         places.read(Level::Ad, named(|row| Some(&row.ad_id))).await?;
         let adsets = places.known.values().filter_map(|ad| ad.adset_id.clone());
@@ -68,14 +77,14 @@ impl<'a> Places<'a> {
 
     /// Returns where a row's ad is, and notes what is new about it.
     pub(crate) fn place(&mut self, row: &FactRow) -> Result<Place, Vec<FieldError>> {
-        let ad = row.ad_id.id();
+        let ad = id_of(&row.ad_id);
         let (adset, campaign) = match self.known.get(&(Level::Ad, ad.clone())) {
             Some(known) => (known.adset_id.clone(), known.campaign_id.clone()),
             None => {
-                let adset = row.adset_id.as_ref().map(SourceText::id);
+                let adset = row.adset_id.as_ref().map(id_of);
                 let known = adset.clone().and_then(|adset| self.known.get(&(Level::AdSet, adset)));
                 let campaign = known.and_then(|adset| adset.campaign_id.clone());
-                (adset, campaign.or_else(|| row.campaign_id.as_ref().map(SourceText::id)))
+                (adset, campaign.or_else(|| row.campaign_id.as_ref().map(id_of)))
             }
         };
         if !self.creates && !self.known.contains_key(&(Level::Ad, ad.clone())) {
@@ -84,8 +93,8 @@ impl<'a> Places<'a> {
         }
         let mut errors = Vec::new();
         let ids = [campaign, adset, Some(ad)];
-        let said = [&row.campaign_id, &row.adset_id, &Some(row.ad_id.clone())]
-            .map(|id| id.as_ref().map(SourceText::id));
+        let said =
+            [&row.campaign_id, &row.adset_id, &Some(row.ad_id.clone())].map(|id| id.as_ref().map(id_of));
         for (((level, field), id), said) in LEVELS.into_iter().zip(&ids).zip(said) {
             if id.is_none() {
                 errors.push(FieldError::new(field, "is needed, because the ad is not known yet"));
@@ -142,11 +151,17 @@ impl<'a> Places<'a> {
         }
         let fetch_number = table.begin_fetch(workspace, account).await?;
         for (level, entities) in changed {
-            let stored = |entity| StoredEntity { entity, fetch_number, hidden: false };
-            table
-                .upsert_entities(workspace, account, level, entities.into_values().map(stored).collect())
+            // Each with its change in one transaction: no sync comes by that would find what the index does not have.
+            let write = async |entity| {
+                let stored = StoredEntity { entity, fetch_number, hidden: false };
+                table.upsert_entity(workspace, account, &stored).await.map(drop)
+            };
+            stream::iter(entities.into_values())
+                .map(write)
+                .buffer_unordered(CONCURRENT_WRITES)
+                .try_collect::<()>()
                 .await?;
-            // No sync comes by to fold them. The next request folds what others keep this one from folding.
+            // The next request folds what others keep this one from folding.
             match table.fold_entities(workspace, account, level, &[]).await {
                 Ok(()) | Err(StoreError::Unavailable(_)) => {}
                 Err(error) => return Err(error.into()),

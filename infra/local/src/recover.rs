@@ -43,7 +43,7 @@ pub(crate) async fn recover(cloud: &Cloud, functions: &Functions) -> anyhow::Res
     let mut jobs = Vec::new();
     let mut snapshots = AccountSnapshots::new();
     for (workspace, _, account) in scan::<AdAccount>(cloud, "ACCOUNT#").await? {
-        if account.selected {
+        if account.selected && account.connection.is_some() {
             cloud.table.reclaim_chunks(&workspace, &account.id).await?;
             let chunks = cloud.table.chunks(&workspace, &account.id).await?;
             let chunks = chunks.iter().filter(|chunk| chunk.dataset == Dataset::AD_DAY);

@@ -75,11 +75,27 @@ pub enum EntityRead {
     Failed(Error),
 }
 
+impl EntityPages {
+    /// Returns whether the last page has been read.
+    pub fn has_ended(&self) -> bool {
+        match &self.0 {
+            PlatformPages::Meta(pages) => pages.has_ended(),
+        }
+    }
+
+    /// Returns the cursor of the next page; `None` before the first. It holds no token.
+    pub fn cursor(&self) -> Option<&str> {
+        match &self.0 {
+            PlatformPages::Meta(pages) => pages.cursor(),
+        }
+    }
+}
+
 impl AccountClient {
-    /// Lists the entities of a level, archived ones included.
-    pub fn list_entities(&self, level: Level) -> EntityPages {
+    /// Lists the entities of a level, archived ones included, after a [cursor](EntityPages::cursor) if there is one.
+    pub fn list_entities(&self, level: Level, after: Option<String>) -> EntityPages {
         match &self.platform {
-            PlatformClient::Meta(meta) => EntityPages(PlatformPages::Meta(meta.list_entities(level))),
+            PlatformClient::Meta(meta) => EntityPages(PlatformPages::Meta(meta.list_entities(level, after))),
         }
     }
 

@@ -61,6 +61,14 @@ pub(crate) struct MetaRows {
 }
 
 impl MetaPages {
+    pub(crate) fn has_ended(&self) -> bool {
+        self.pages.has_ended()
+    }
+
+    pub(crate) fn cursor(&self) -> Option<&str> {
+        self.pages.cursor()
+    }
+
     pub(crate) fn take_gaps(&mut self) -> Vec<Gap> {
         self.pages.take_gaps()
     }
@@ -160,8 +168,8 @@ impl MetaClient {
         }
     }
 
-    pub(crate) fn list_entities(&self, level: Level) -> MetaPages {
-        MetaPages { level, pages: self.caller.entities(&self.account, level) }
+    pub(crate) fn list_entities(&self, level: Level, after: Option<String>) -> MetaPages {
+        MetaPages { level, pages: self.caller.entities(&self.account, level).after(after) }
     }
 
     pub(crate) fn list_descendants(&self, level: Level, parent: (Level, &EntityId)) -> MetaPages {

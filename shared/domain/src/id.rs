@@ -110,6 +110,10 @@ id_type!(
 );
 
 id_type!(
+    /// A request to measure days.
+    SyncRunId, "run", is_slug, "^[a-z0-9-]{1,64}$", "must be a run id as POST sync answered it"
+);
+id_type!(
     /// A member of a workspace: what stands for the issuer's name of a person where that name would be too long or
     /// too odd.
     MemberId, "member", is_slug, "^[a-z0-9-]{1,64}$", "must be a member id as GET members shows it"

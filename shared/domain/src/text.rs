@@ -45,6 +45,50 @@ pub fn is_single_line(text: &str, max_chars: usize) -> bool {
         && text.chars().count() <= max_chars
 }
 
+/// [A line of text](is_single_line) of at most `MAX` characters, checked when it is parsed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Line<const MAX: usize>(String);
+
+impl<const MAX: usize> Line<MAX> {
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const MAX: usize> TryFrom<String> for Line<MAX> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match is_single_line(&text, MAX) {
+            true => Ok(Self(text)),
+            false => Err(format!("must be a line of 1 to {MAX} characters")),
+        }
+    }
+}
+
+impl<const MAX: usize> From<Line<MAX>> for String {
+    fn from(line: Line<MAX>) -> Self {
+        line.0
+    }
+}
+
+#[cfg(feature = "describe")]
+impl<const MAX: usize> schemars::JsonSchema for Line<MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Line{MAX}").into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "maxLength": MAX, "pattern": SINGLE_LINE_PATTERN})
+    }
+}
+
 /// Returns whether this is text of one or more lines, otherwise as in [`is_single_line`].
 pub fn is_multi_line(text: &str, max_chars: usize) -> bool {
     text.chars().any(|c| !c.is_whitespace())

@@ -7,35 +7,61 @@ mod mistakes;
 mod value;
 mod words;
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use domain::FieldError;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use self::value::{InputError, Value};
 
-/// An element of a list that is read by itself: its mistakes are its own, and do not refuse the rest of the body. Their
-/// fields are those of the element.
+/// A list of 1 to `MAX` elements, each of which is read by itself: its mistakes are its own, with the fields of the element,
+/// and do not refuse the rest of the body.
 #[derive(Debug, Clone)]
-pub struct Each<T>(pub Result<T, Vec<FieldError>>);
+pub struct EachOf<T, const MAX: usize>(pub Vec<Result<T, Vec<FieldError>>>);
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Each<T> {
+impl<'de, T: DeserializeOwned, const MAX: usize> Deserialize<'de> for EachOf<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(|value| Self(mistakes::deserialize(value, "row")))
+        struct Elements<T, const MAX: usize>(PhantomData<T>);
+        impl<'de, T: DeserializeOwned, const MAX: usize> Visitor<'de> for Elements<T, MAX> {
+            type Value = EachOf<T, MAX>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<EachOf<T, MAX>, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(value) = list.next_element::<Value>()? {
+                    if elements.len() == MAX {
+                        return Err(A::Error::custom(format!("must have 1 to {MAX} entries")));
+                    }
+                    elements.push(mistakes::deserialize(value, "row"));
+                }
+                match elements.is_empty() {
+                    true => Err(A::Error::custom(format!("must have 1 to {MAX} entries"))),
+                    false => Ok(EachOf(elements)),
+                }
+            }
+        }
+        deserializer.deserialize_seq(Elements(PhantomData))
     }
 }
 
 #[cfg(feature = "describe")]
-impl<T: schemars::JsonSchema> schemars::JsonSchema for Each<T> {
+impl<T: schemars::JsonSchema, const MAX: usize> schemars::JsonSchema for EachOf<T, MAX> {
     fn inline_schema() -> bool {
-        T::inline_schema()
+        true
     }
 
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        T::schema_name()
+        format!("EachOf{}", T::schema_name()).into()
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        T::json_schema(generator)
+        let items = generator.subschema_for::<T>();
+        schemars::json_schema!({"type": "array", "items": items, "minItems": 1, "maxItems": MAX})
     }
 }
 
@@ -150,15 +176,19 @@ mod tests {
     fn the_mistakes_of_each_element_are_its_own() {
         #[derive(Debug, Deserialize)]
         struct Orders {
-            orders: Vec<Each<Order>>,
+            orders: EachOf<Order, 4>,
         }
-        let body = br#"{"orders":[{"name":"x"},{"name":1,"count":-1},null,{"name":"y","name":"z"}]}"#;
-        let orders = json::<Orders>(body).unwrap().orders;
-        let said = |order: Each<Order>| match order.0 {
+        let body = br#"{"orders":[{"name":"x"},{"name":1,"count":-1},null,{"nmae":"z"}]}"#;
+        let EachOf(orders) = json::<Orders>(body).unwrap().orders;
+        let said = |order: Result<Order, Vec<FieldError>>| match order {
             Ok(order) => order.name,
             Err(mistakes) => mistakes.into_iter().map(|one| one.field).collect::<Vec<_>>().join(" "),
         };
-        assert_eq!(orders.into_iter().map(said).collect::<Vec<_>>(), ["x", "name count", "row", "name"]);
+        assert_eq!(orders.into_iter().map(said).collect::<Vec<_>>(), ["x", "name count", "row", "nmae name"]);
+        for body in [r#"{"orders":[]}"#, r#"{"orders":[1,2,3,4,5]}"#] {
+            let error = json::<Orders>(body.as_bytes()).unwrap_err();
+            assert_eq!(error, [FieldError::new("orders", "must have 1 to 4 entries")], "{body}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::endpoint::{Caller, Principal};
 use crate::input;
-pub use crate::input::Each;
+pub use crate::input::EachOf;
 use crate::operation::Described;
 #[cfg(feature = "describe")]
 use crate::operation::{Body, SchemaFn};

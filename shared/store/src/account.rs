@@ -202,7 +202,8 @@ impl Table {
     }
 
     /// Stores what the platform says of an account, or a person of an imported one. Preserves whether it is selected, when
-    /// it was synced and its defaults, because other writers may change these at the same time.
+    /// it was synced and its defaults, because other writers may change these at the same time. [`StoreError::Conflict`] when
+    /// an imported account has another currency or time zone.
     pub async fn upsert_account(
         &self,
         ws: &Tenant,
@@ -239,7 +240,10 @@ impl Table {
             values.push((":connection", text(connection)));
             values.push((":by", AttributeValue::Ss(vec![connection.to_string()])));
         }
-        let row = self.update_action(&key::account(ws, &account.id), &expression, None, values)?;
+        // Of an imported account, the rows that are stored are in the first one's currency and days.
+        let is_same = "attribute_not_exists(pk) OR (currency = :currency AND #timezone = :timezone)";
+        let condition = account.source.is_some().then_some(is_same);
+        let row = self.update_action(&key::account(ws, &account.id), &expression, condition, values)?;
         self.transact_recorded(ws, vec![index, row], event).await
     }
 

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::dataset::Dataset;
 use domain::id::{AdAccountId, ConnectionId, EntityId, PlatformUserId, RuleId};
 use domain::job::{WebhookChange, WebhookSubject};
-use domain::platform::PlatformData;
+use domain::platform::{Platform, PlatformData};
 use domain::rule::Rule;
 use domain::tenant::Tenant;
 use jiff::{SignedDuration, Timestamp};
@@ -202,6 +202,9 @@ impl Table {
     /// Deletes the webhook changes that concern an account. Must run while the account's objects still exist, because a
     /// change may name only one of them.
     pub async fn delete_inbox_items(&self, ws: &Tenant, account: &AdAccountId) -> Result<(), StoreError> {
+        if account.platform() != Platform::Meta {
+            return Ok(());
+        }
         let inbox: Vec<InboxRow> = self.query_prefix(&key::workspace(ws), "INBOX#").await?;
         for InboxRow { sk, change } in inbox {
             let concerned = match &change.subject {
@@ -285,14 +288,19 @@ impl Table {
         rows: Vec<Key>,
     ) -> Result<(), StoreError> {
         let mut keys = Vec::with_capacity(rows.len() * 3);
+        // Ids of imported entities are chosen freely: quotas of their names are not theirs.
+        let is_at_meta = account.platform() == Platform::Meta;
         for row in rows {
             let entity = row.sk.strip_prefix("ENTITY#").and_then(|rest| rest.split('#').nth(1));
             if let Some(id) = entity.and_then(|id| id.parse::<EntityId>().ok()) {
                 keys.push(key::entity_index(&id, ws, account));
-                keys.push(key::limit(app, LimitScope::Budget(&id)));
+                keys.extend(is_at_meta.then(|| key::limit(app, LimitScope::Budget(&id))));
             }
             keys.push(row);
         }
+        // Entities of several levels may have one id: a transaction names an item once.
+        keys.sort_unstable();
+        keys.dedup();
         self.delete_keys(keys).await
     }
 

@@ -6,12 +6,12 @@ use domain::id::AdAccountId;
 use domain::tenant::Tenant;
 use jiff::Timestamp;
 
-use crate::chunk::{Chunk, ChunkState, Lease, LeaseAttempt, expiry};
+use crate::chunk::{Chunk, Lease, expiry};
 use crate::key;
 use crate::table::{StoreError, Table, millis, number, text};
 
 impl Table {
-    /// Leases a week of `ad_day`, whatever its state, and creates it if need be. No day of it is requested, so that nothing is
+    /// Leases a week of `ad_day`, whatever its state, and creates it if need be; `None` while another one holds it. No day of it is requested, so that nothing is
     /// left to do when its holder dies.
     pub async fn lease_import(
         &self,
@@ -20,7 +20,7 @@ impl Table {
         week: IsoWeek,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<LeaseAttempt, StoreError> {
+    ) -> Result<Option<Lease>, StoreError> {
         let dataset = Dataset::AD_DAY;
         let key = key::chunk(ws, account, dataset, week);
         let values = vec![
@@ -44,14 +44,8 @@ impl Table {
             values,
         );
         match leased.await {
-            Ok(chunk) => Ok(LeaseAttempt::Acquired(Box::new(Lease { key, dataset, chunk }))),
-            Err(StoreError::Conflict) => match self.get::<Chunk>(&key).await? {
-                Some(Chunk { state: ChunkState::Running, lease_until: Some(until), .. }) => {
-                    Ok(LeaseAttempt::Held { until })
-                }
-                // Completed since.
-                _ => Ok(LeaseAttempt::NotNeeded),
-            },
+            Ok(chunk) => Ok(Some(Lease { key, dataset, chunk })),
+            Err(StoreError::Conflict) => Ok(None),
             Err(error) => Err(error),
         }
     }

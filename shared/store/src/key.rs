@@ -16,7 +16,7 @@ use domain::dataset::Dataset;
 use domain::date::{DateRange, IsoWeek};
 use domain::entity::Level;
 use domain::id::{
-    AdAccountId, ConnectionId, EntityId, InvitationId, LaunchId, MemberId, RuleId, WorkspaceId,
+    AdAccountId, ConnectionId, EntityId, InvitationId, LaunchId, MemberId, RuleId, SyncRunId, WorkspaceId,
 };
 use domain::platform::Platform;
 use domain::tenant::Tenant;
@@ -29,7 +29,7 @@ use crate::limit_scope::LimitScope;
 use crate::rate_limit_key::RateLimitKey;
 
 /// The primary key of an item.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// Partition key.
     pub pk: String,
@@ -177,6 +177,21 @@ pub const IDEMPOTENCY_PREFIX: &str = "IDEMPOTENCY#";
 /// Builds the key of the counter that orders the fetches of an account's entities.
 pub fn fetch_counter(ws: &Tenant, account: &AdAccountId) -> Key {
     key(account_partition(ws, account), "FETCHES")
+}
+
+/// Builds the key of the sync of an account's entities that is to be continued.
+pub fn entity_progress(ws: &Tenant, account: &AdAccountId) -> Key {
+    key(account_partition(ws, account), "ENTITY_SYNC")
+}
+
+/// Builds the key of a part of the entities that a sync has not listed yet.
+pub fn entity_progress_part(ws: &Tenant, account: &AdAccountId, fetch_number: u64, part: usize) -> Key {
+    key(account_partition(ws, account), format!("ENTITY_SYNC#{fetch_number}#{part:03}"))
+}
+
+/// Builds the key of a request to measure days.
+pub fn sync_run(ws: &Tenant, account: &AdAccountId, id: &SyncRunId) -> Key {
+    key(account_partition(ws, account), format!("SYNC_RUN#{id}"))
 }
 
 /// Builds the key of the list of an account's entities that have changed at the platform.

@@ -29,6 +29,7 @@ pub mod deletion;
 pub mod due;
 pub mod entity;
 pub mod entity_index;
+pub mod entity_progress;
 pub mod fact;
 pub mod fact_reader;
 pub mod idempotency;
@@ -48,6 +49,7 @@ pub mod report_scope;
 pub mod rule;
 pub mod schedule;
 pub mod served_version;
+pub mod sync_run;
 pub mod totals;
 
 pub use table::{StoreError, Table};

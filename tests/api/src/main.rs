@@ -61,6 +61,8 @@ async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
         "when": {"measure": "purchases", "window": "last_7_days", "operator": "below", "value": "1"},
     });
     let rule = call(Method::POST, "rules", Some(rule_document.clone())).await?;
+    let days = json!({"since": "2026-11-02"});
+    let measured = call(Method::POST, &format!("ad-accounts/{account}/sync"), Some(days)).await?;
     let launched =
         call(Method::POST, &format!("ad-accounts/{account}/campaigns"), Some(scenario.launch_document()?))
             .await?;
@@ -122,6 +124,7 @@ async fn describe_system(scenario: &Scenario) -> anyhow::Result<Value> {
         "ad_account": account,
         "connection": first("connections".to_owned()).await?,
         "rule": rule["id"],
+        "run": measured["run"],
         "invitation": invitations,
         "own_invitation": invite(ME, "owner").await?,
         "member": members,

@@ -41,7 +41,7 @@ const outcome = new URLSearchParams(location.search).get("outcome");
 if (outcome) {
   document.getElementById("outcome").textContent = outcome;
   const { data } = await call("ad-accounts");
-  list("accounts", data.filter((account) => account.selected).map((account) => account.id));
+  list("accounts", data.filter((account) => account.selected && account.connection).map((account) => account.id));
   while (campaigns && outcome === "connected") {
     const { data } = await call("ad-accounts/" + ad_account + "/campaigns?limit=5");
     list("campaigns", data.map((campaign) => campaign.name));

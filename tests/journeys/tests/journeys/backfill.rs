@@ -5,7 +5,7 @@ use std::path::Path;
 
 use domain::date::{DateRange, IsoWeek};
 use domain::job::Queue;
-use graph_sim::{AccountArgs, Fault, FaultKind};
+use graph_sim::{AccountArgs, Fault, FaultKind, FaultPlan, RequestMatcher, ThrottleKind, Trigger};
 use http::Method;
 use jiff::civil::{Date, date};
 use jiff::{SignedDuration, ToSpan};
@@ -15,6 +15,8 @@ use local::data::Data;
 use local::tenant::tenant;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+
+use crate::watch::advance;
 
 async fn assert_equal_to_meta(scenario: &Scenario, since: Date, until: Date) {
     let rows = scenario.sim().unwrap().insights_rows(since, until);
@@ -141,6 +143,32 @@ async fn older_days_are_measured_when_a_person_asks_for_them() {
     assert_eq!(insights().await["incomplete_days"], json!([]));
     let status = scenario.call_as_owner(Method::GET, "sync", None).await.unwrap().json();
     assert_eq!(status["chunks"]["done"], 20, "{status}");
+    let progress = async |accepted: &Value| {
+        let run = format!("sync/{}", accepted["run"].as_str().unwrap());
+        scenario.call_as_owner(Method::GET, &run, None).await.unwrap().json()
+    };
+    let run = progress(&accepted.json()).await;
+    assert_eq!(
+        (&run["state"], &run["days_done"], &run["days_total"]),
+        (&json!("done"), &json!(41), &json!(41))
+    );
+    assert_eq!(scenario.call_as_owner(Method::GET, "sync/nothing", None).await.unwrap().status, 404);
+
+    // Once more, of two datasets, while Meta makes them wait: the request says so, and ends when they come.
+    let throttle = FaultKind::Throttle { limit: ThrottleKind::Insights, minutes: 90 };
+    let request = RequestMatcher { path_contains: "insights".to_owned(), ..RequestMatcher::default() };
+    let once = Trigger { times: Some(1), ..Trigger::default() };
+    scenario.sim().unwrap().set_plan(FaultPlan::single(once, request, throttle));
+    let wanted = json!({"since": since, "until": since, "datasets": ["ad_day", "ad_day_country"]});
+    let accepted = scenario.call_as_owner(Method::POST, "sync", Some(wanted)).await.unwrap().json();
+    scenario.system.runner.settle().await.unwrap();
+    let waiting = progress(&accepted).await;
+    assert!(waiting["state"] == "running" && waiting["days_done"].as_u64() < Some(2), "{waiting}");
+    assert!(waiting["waits_for"].is_string() && waiting["next_sync_at"].is_string(), "{waiting}");
+    advance(&scenario, SignedDuration::from_mins(61)).await;
+    advance(&scenario, SignedDuration::from_mins(61)).await;
+    let run = progress(&accepted).await;
+    assert_eq!((&run["state"], &run["days_done"]), (&json!("done"), &json!(2)), "{run}");
 
     for (wrong, field) in [
         (json!({"since": "2022-01-01", "until": "2022-02-01"}), "since"),

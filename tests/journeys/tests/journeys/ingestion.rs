@@ -225,6 +225,9 @@ async fn a_request_that_dies_anywhere_can_be_sent_again() {
         assert!(answer["rejected"] == 0 && answer["unchanged"].as_u64() >= Some(1), "call {at}: {answer}");
         let ads = spend_by(&scenario, "ad").await;
         assert_eq!(ads.values().collect::<Vec<_>>(), ["1", "3", "4", "5"], "call {at}: {ads:?}");
+        let listed = call(&scenario, Method::GET, &format!("{SHOP}/ads"), None).await.json();
+        let names = listed["data"].as_array().unwrap().iter().filter(|ad| ad["name"].is_string());
+        assert_eq!(names.count(), 4, "call {at}: {listed}");
         let sets = spend_by(&scenario, "adset").await;
         assert_eq!(sets.values().collect::<Vec<_>>(), ["1", "7", "5"], "call {at}: {sets:?}");
         at += 1;
@@ -298,6 +301,13 @@ async fn an_imported_account_has_no_platform_and_can_be_deleted() {
         (&json!(1), &json!(0)),
         "{status}"
     );
+
+    // A source without ad sets and campaigns: one id at all levels.
+    let mut flat = row(7, day(1), "1");
+    flat.as_object_mut()
+        .unwrap()
+        .extend(json!({"ad_id": "7", "adset_id": "7", "campaign_id": "7"}).as_object().unwrap().clone());
+    assert_eq!(counts(&ingest(&scenario, &[flat]).await.json()), [1, 0, 0]);
 
     // Left out of what is read by default, and closed, until it is selected again.
     let select = async |selected| {

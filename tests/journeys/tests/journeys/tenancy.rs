@@ -42,6 +42,10 @@ impl TwoWorkspaces {
         let launched = scenario.launch("one", &scenario.launch_document().unwrap()).await.unwrap().json();
         let campaign = scenario.running_campaign().await.unwrap();
 
+        let days = json!({"since": "2026-11-20"});
+        let run = scenario.call_as_owner(Method::POST, "sync", Some(days)).await.unwrap().json();
+        scenario.system.runner.settle().await.unwrap();
+
         let sim = scenario.sim().unwrap();
         sim.add_business("800", "Elsewhere");
         let (id, business) = ("act_81".to_owned(), Some("800".to_owned()));
@@ -56,9 +60,10 @@ impl TwoWorkspaces {
         let mut ours = Self::populate(&scenario, "demo", "ann").await;
         ours.extend([("ad_account", account), ("id", campaign)]);
         ours.insert("launch", launched["launch_id"].as_str().unwrap().to_owned());
+        ours.insert("run", run["run"].as_str().unwrap().to_owned());
         let mut theirs = Self::populate(&scenario, "stranger", "sam").await;
         theirs.extend([("ad_account", "act_81".to_owned()), ("id", "42".to_owned())]);
-        theirs.insert("launch", "none".to_owned());
+        theirs.extend([("launch", "none".to_owned()), ("run", "none".to_owned())]);
         for (name, id) in &ours {
             assert_ne!(Some(id), theirs.get(name), "{name} is foreign");
         }
