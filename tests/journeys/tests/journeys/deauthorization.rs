@@ -208,7 +208,7 @@ async fn a_deletion_that_is_killed_at_any_step_is_completed_by_the_next() {
         campaigns: 3,
         adsets: 3,
         ads: 3,
-        days: 8,
+        days: 2,
         today: Some(TODAY),
         ..AccountArgs::default()
     };
