@@ -38,9 +38,7 @@ pub(crate) struct EntitySync<'a> {
     clock: &'a Clock,
     progress: EntityProgress,
     is_continued: bool,
-    listed: usize,
-    written: usize,
-    refetched: usize,
+    stats: EntitySyncStats,
     longest_page: SignedDuration,
 }
 
@@ -59,8 +57,8 @@ impl<'a> EntitySync<'a> {
             // Taken before the first page: a fetch that starts later sees newer state and wins.
             None => EntityProgress::begin(table.begin_fetch(workspace, account).await?, now),
         };
-        let (listed, written, refetched, longest_page) = Default::default();
-        Ok(Self { table, client, clock, progress, is_continued, listed, written, refetched, longest_page })
+        let (stats, longest_page) = Default::default();
+        Ok(Self { table, client, clock, progress, is_continued, stats, longest_page })
     }
 
     /// Reads what is left of all three levels. `None` when another invocation must go on: how far this one came is stored
@@ -73,7 +71,7 @@ impl<'a> EntitySync<'a> {
             Ok(true) => table.delete_entity_progress(workspace, account).await?,
             Err(error) if !error.is_retryable() => {
                 table.delete_entity_progress(workspace, account).await?;
-                if self.is_continued && self.listed == 0 {
+                if self.is_continued && self.stats.listed == 0 {
                     // Perhaps the cursor is no longer valid: once more, from the first page.
                     tracing::warn!(%workspace, ad_account = %account, %error, "A sync of entities begins anew.");
                     return Ok(None);
@@ -84,14 +82,8 @@ impl<'a> EntitySync<'a> {
             }
             Ok(false) | Err(_) => {}
         }
-        let Self {
-            progress: EntityProgress { fetch_number, running, gaps, .. },
-            listed,
-            written,
-            refetched,
-            ..
-        } = self;
-        Ok(read?.then_some(EntitySyncStats { listed, written, refetched, running, fetch_number, gaps }))
+        let EntityProgress { fetch_number, running, gaps, .. } = self.progress;
+        Ok(read?.then_some(EntitySyncStats { fetch_number, running, gaps, ..self.stats }))
     }
 
     /// Reads campaigns first, so that a parent exists before its children. Returns whether all of it is read.
@@ -137,7 +129,7 @@ impl<'a> EntitySync<'a> {
         let fetch_number = self.progress.fetch_number;
         let refetched = refetch_unlisted(table, client, level, &mut gone, fetch_number, goes_on).await;
         self.progress.unlisted = gone.into_keys().collect();
-        self.refetched += refetched?;
+        self.stats.refetched += refetched?;
         if !self.progress.unlisted.is_empty() {
             return Ok(false);
         }
@@ -157,7 +149,7 @@ impl<'a> EntitySync<'a> {
         let read = self.read_pages(known, unlisted, &mut changed).await;
         // What was read is progress, whatever came after it.
         let written = changed.flush().await;
-        self.written += changed.written;
+        self.stats.written += changed.written;
         if changed.has_failed {
             // What was not written is read again.
             self.progress.begin_level(level);
@@ -185,7 +177,7 @@ impl<'a> EntitySync<'a> {
                 self.progress.gaps.push(gap);
             }
             for entity in page {
-                self.listed += 1;
+                self.stats.listed += 1;
                 self.progress.running += usize::from(level == Level::Campaign && entity.is_switched_on());
                 unlisted.remove(&entity.id);
                 let is_known = known.get(&entity.id);

@@ -251,11 +251,8 @@ impl SyncEntities {
     ) -> Result<AdAccount, Error> {
         let account = self.connector.table.require_account(workspace, ad_account).await?;
         account.require_connection()?;
-        if account.selected {
-            return Ok(account);
-        }
-        let why = format!("{ad_account} is not selected; PUT ad-accounts/{ad_account}/selection first");
-        Err(Error::NotSelected(why))
+        account.require_selected()?;
+        Ok(account)
     }
 
     /// Requests and queues days. What is requested and not queued, because this ends in between, the next sync queues.

@@ -153,9 +153,7 @@ impl SyncMetricsChunk {
             );
             return Err(Error::Conflict(why));
         }
-        if !account.selected {
-            return Err(not_selected(&account));
-        }
+        account.require_selected()?;
         let EachOf(rows) = rows;
         let event = user_event(&session, "facts.ingested", format!("ad_account/{ad_account}"))?;
         let event = event.in_account(&ad_account).with_change(Value::Null, json!({"rows": rows.len()}));
@@ -193,40 +191,25 @@ impl SyncMetricsChunk {
         let mut results: Vec<Option<RowResult>> = Vec::with_capacity(rows.len());
         let mut weeks: BTreeMap<IsoWeek, BTreeMap<Date, DayRows>> = BTreeMap::new();
         for (number, row) in rows.into_iter().enumerate() {
-            let mut errors = Vec::new();
-            let row = row.and_then(|row| {
+            let placed = row.and_then(|row| {
                 if !(first..=today).contains(&row.day()) {
-                    let (zone, message) = (&account.timezone, "must be a day from");
-                    errors.push(FieldError::new(
-                        "day",
-                        format!("{message} {first} to {today}, which is today in {zone}"),
-                    ));
+                    let zone = &account.timezone;
+                    let message = format!("must be a day from {first} to {today}, which is today in {zone}");
+                    return Err(vec![FieldError::new("day", message)]);
                 }
-                let place =
-                    if errors.is_empty() { places.place(&row) } else { Err(std::mem::take(&mut errors)) };
-                Ok(row.into_facts(place?))
-            });
-            let result = match row {
-                Err(errors) => Some(RowResult::rejected(errors)),
-                Ok(row) => {
-                    let day = weeks
-                        .entry(IsoWeek::of(row.facts.day))
-                        .or_default()
-                        .entry(row.facts.day)
-                        .or_default();
-                    match day.entry(row.ad.clone()) {
-                        Entry::Vacant(free) => {
-                            free.insert((number, row));
-                            None
-                        }
-                        Entry::Occupied(taken) => {
-                            let message = format!("has a row of this day already: rows[{}]", taken.get().0);
-                            Some(RowResult::rejected(vec![FieldError::new("ad_id", message)]))
-                        }
+                let place = places.place(&row)?;
+                let row = row.into_facts(place);
+                let days = weeks.entry(IsoWeek::of(row.facts.day)).or_default();
+                match days.entry(row.facts.day).or_default().entry(row.ad.clone()) {
+                    Entry::Vacant(free) => drop(free.insert((number, row))),
+                    Entry::Occupied(taken) => {
+                        let message = format!("has a row of this day already: rows[{}]", taken.get().0);
+                        return Err(vec![FieldError::new("ad_id", message)]);
                     }
                 }
-            };
-            results.push(result);
+                Ok(())
+            });
+            results.push(placed.err().map(RowResult::rejected));
         }
         // Before their numbers, which would otherwise be in no list.
         places.store().await?;
@@ -257,13 +240,12 @@ impl SyncMetricsChunk {
         let (table, now) = (&self.connector.table, self.host.clock.now());
         let leased = table.lease_import(workspace, &account.id, week, now, now + LEASE_TTL).await?;
         let Some(mut lease) = leased else { return Err(busy(week)) };
-        // After the lease: a deletion deselects before it looks for weeks, and will find this one.
-        let is_selected =
-            table.account(workspace, &account.id).await?.is_some_and(|account| account.selected);
-        let mut merged = Ok((Vec::new(), RunTotals::default()));
-        if is_selected {
-            merged = self.merge_days(workspace, account, &mut lease, days).await;
-        }
+        // Once more after the lease: a deletion deselects before it looks for weeks, and will find this one.
+        let selected = table.require_account(workspace, &account.id).await;
+        let mut merged = match selected.and_then(|account| account.require_selected()) {
+            Ok(()) => self.merge_days(workspace, account, &mut lease, days).await,
+            Err(error) => Err(error),
+        };
         let totals = merged.as_ref().map(|(_, totals)| totals.clone()).unwrap_or_default();
         match table.complete_chunk(&lease, &totals, self.host.clock.now()).await {
             Ok(_) => {}
@@ -277,9 +259,6 @@ impl SyncMetricsChunk {
                 merged = merged.and(Err(busy(week)));
             }
             Err(error) => return Err(error.into()),
-        }
-        if !is_selected {
-            return Err(not_selected(account));
         }
         merged.map(|(results, _)| results)
     }
@@ -334,11 +313,6 @@ impl SyncMetricsChunk {
 /// Whether a row says what is stored. Names are no numbers.
 fn is_same(stored: &InsightsRow, fresh: &InsightsRow) -> bool {
     (&stored.campaign, &stored.adset, &stored.facts) == (&fresh.campaign, &fresh.adset, &fresh.facts)
-}
-
-fn not_selected(account: &AdAccount) -> Error {
-    let id = &account.id;
-    Error::NotSelected(format!("{id} is not selected; PUT ad-accounts/{id}/selection first"))
 }
 
 fn busy(week: IsoWeek) -> Error {

@@ -131,6 +131,13 @@ impl AdAccount {
         })
     }
 
+    /// Fails with [`Error::NotSelected`] unless a person has selected the account.
+    pub fn require_selected(&self) -> Result<(), Error> {
+        let id = &self.id;
+        let why = || format!("{id} is not selected; PUT ad-accounts/{id}/selection first");
+        if self.selected { Ok(()) } else { Err(Error::NotSelected(why())) }
+    }
+
     /// Returns the account's local date at `now`. Fails where its time zone is not known.
     pub fn today(&self, now: Timestamp) -> Result<Date, Error> {
         Ok(now.to_zoned(self.time_zone()?).date())
