@@ -116,11 +116,15 @@ impl Table {
             for stored in &fresh {
                 entries.insert(id_of(stored)?.to_owned(), stored.hash());
             }
+            // Never earlier than before: a process that was frozen has an old time, and whoever looks back from a head for
+            // what is sealed would end at its digest.
+            let sealed_until = last_at.filter(|_| is_full).unwrap_or(now);
+            let sealed_until = head.as_ref().map_or(sealed_until, |head| head.sealed_until.max(sealed_until));
             let digest = AuditDigest {
                 seq: head.as_ref().map_or(0, |head| head.seq) + 1,
                 prev_hash: head.as_ref().map_or_else(|| GENESIS_HASH.to_owned(), |head| head.hash.clone()),
                 workspace: ws.to_string(),
-                sealed_until: last_at.filter(|_| is_full).unwrap_or(now),
+                sealed_until,
                 entries,
             };
             match self.append_digest(ws, head.as_ref(), &digest).await {

@@ -305,6 +305,21 @@ async fn ids(table: &Table) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_sealer_that_was_frozen_for_hours_makes_no_later_one_seal_an_entry_twice() {
+    let local = Data::Memory.secrets().unwrap();
+    let clock = Clock::system();
+    let table = local::cloud::Cloud::start(&Data::Memory, &local, &clock, 30, None).await.unwrap().table;
+    let (workspace, now) = (tenant("a").unwrap(), clock.now());
+    // The second sealer read its clock two hours ago.
+    for (n, minutes) in [0, -120, 1, 2].into_iter().enumerate() {
+        table.record_event(&workspace, &event(&n.to_string()).at(now)).await.unwrap();
+        table.seal_audit_log(&workspace, now + SignedDuration::from_mins(minutes)).await.unwrap();
+    }
+    let report = table.verify_audit_log(&workspace, &[], now).await.unwrap().unwrap();
+    assert_eq!((report.entries, report.unsealed, report.digests), (4, 0, 4));
+}
+
+#[tokio::test]
 async fn concurrent_writers_do_not_wait_for_each_other_and_a_retry_adds_nothing_twice() {
     let local = Data::Memory.secrets().unwrap();
     let clock = Clock::system();
