@@ -45,6 +45,9 @@ pub struct LocalSecrets {
     /// How far the last run's clock was ahead, in seconds: tokens must be valid on its day.
     #[serde(default)]
     pub clock_ahead_seconds: i64,
+    /// The address that the last run served at: its issuer is below it.
+    #[serde(default)]
+    pub url: String,
 }
 
 impl LocalSecrets {
@@ -55,6 +58,7 @@ impl LocalSecrets {
             app_secret: hex_id()?,
             verify_token: hex_id()?,
             clock_ahead_seconds: 0,
+            url: String::new(),
         })
     }
 }
@@ -135,9 +139,10 @@ impl Data {
         })
     }
 
-    /// Saves how far the clock is ahead.
-    pub fn save_clock_offset(&self, secrets: &mut LocalSecrets, ahead_seconds: i64) -> anyhow::Result<()> {
+    /// Saves how far the clock of a run is ahead, and where it serves.
+    pub fn save_run(&self, secrets: &mut LocalSecrets, ahead_seconds: i64, url: &str) -> anyhow::Result<()> {
         secrets.clock_ahead_seconds = ahead_seconds;
+        url.clone_into(&mut secrets.url);
         match self {
             Self::Memory => Ok(()),
             Self::Folder(folder) => {

@@ -7,9 +7,14 @@ use anyhow::Context;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::middleware::map_response;
 use axum::response::Response;
+use console::Console;
+use http::header::DATE;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
+use jiff::fmt::rfc2822::DateTimePrinter;
+use runtime::Clock;
 use runtime::origins::{self, AllowedOrigins};
 use runtime::router;
 use tokio::net::TcpListener;
@@ -19,6 +24,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::data::retry_briefly;
 use crate::functions::Functions;
+use crate::issuer::SignIn;
 use crate::observer::{Observation, Observer};
 
 /// A running server; it stops when dropped.
@@ -38,16 +44,23 @@ pub fn bind(port: u16) -> anyhow::Result<(TcpListener, SocketAddr)> {
     Ok((TcpListener::from_std(listener)?, address))
 }
 
+/// What is served: the API, and the console as everything else.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) functions: Functions,
+    pub(crate) console: Console,
+    pub(crate) observer: Option<Observer>,
+    pub(crate) clock: Clock,
+}
+
 impl HttpServer {
-    /// Serves the functions. Browsers of these origins may call them.
-    pub fn start(
-        listener: TcpListener,
-        functions: Functions,
-        origins: AllowedOrigins,
-        observer: Option<Observer>,
-    ) -> Self {
+    /// Serves the site and the issuer. Browsers of these origins may call them.
+    pub(crate) fn start(listener: TcpListener, site: Site, sign_in: SignIn, origins: AllowedOrigins) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
-        let router = Router::new().fallback(answer).layer(cors(origins)).with_state((functions, observer));
+        let clock = site.clock.clone();
+        let date = map_response(move |response| std::future::ready(dated(&clock, response)));
+        let site = Router::new().fallback(answer).with_state(site);
+        let router = site.merge(sign_in.router()).layer(cors(origins)).layer(date);
         let served = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
@@ -78,11 +91,21 @@ fn cors(origins: AllowedOrigins) -> CorsLayer {
         .max_age(Duration::from_secs(origins::MAX_AGE_SECONDS))
 }
 
-async fn answer(
-    State((functions, observer)): State<(Functions, Option<Observer>)>,
-    request: Request,
-) -> Response {
+/// Says the time of the system, which may have been set to another day.
+fn dated(clock: &Clock, mut response: Response) -> Response {
+    let now = DateTimePrinter::new().timestamp_to_rfc9110_string(&clock.now());
+    if let Some(now) = now.ok().and_then(|now| HeaderValue::from_str(&now).ok()) {
+        response.headers_mut().insert(DATE, now);
+    }
+    response
+}
+
+async fn answer(State(site): State<Site>, request: Request) -> Response {
+    let Site { functions, console, observer, .. } = site;
     let (parts, body) = request.into_parts();
+    if !parts.uri.path().starts_with("/v1/") {
+        return console.handle(&parts.method, parts.uri.path()).map(Body::from);
+    }
     let observed = observer.map(|observer| (observer, parts.clone()));
     if let Some((Observer(observe), request)) = &observed {
         observe(&Observation::Request(request));

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use graph_api::version::DEFAULT_VERSION;
 use graph_sim::{AccountArgs, App, BehaviourArgs, Config, GraphSim};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::SignedDuration;
 use local::account::Account;
 use local::data::Data;
 use local::demo::{self, ApiClient, DemoStage, WORKSPACE};
@@ -106,6 +107,9 @@ struct Up {
     /// may.
     #[arg(long = "allow-origin", value_name = "ORIGIN", value_parser = origin)]
     allowed_origins: Vec<String>,
+    /// Seconds that an access token of the console lasts, to see how it renews and ends sessions.
+    #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(5..=86_400))]
+    access_token: u32,
     /// Which Meta to use.
     #[arg(long, value_enum, default_value_t = MetaKind::Simulated, value_name = "KIND")]
     meta: MetaKind,
@@ -195,6 +199,7 @@ async fn up(args: Up) -> anyhow::Result<ExitCode> {
         account,
         allowed_origins: AllowedOrigins::parse(&args.allowed_origins.join(","))?,
         requests_per_minute: REQUESTS_PER_MINUTE,
+        access_token_ttl: SignedDuration::from_secs(args.access_token.into()),
         ..Options::in_memory()
     };
     let system = System::start(options).await?;
@@ -250,7 +255,8 @@ fn serving(system: &System, api: &ApiClient) -> String {
     };
     let url = system.url();
     format!(
-        "Serving on {url} until Ctrl-C. Try, in another terminal:\n\n\
+        "The console: {url}\n\n\
+         The API is there, too, until Ctrl-C. Try, in another terminal:\n\n\
          curl -s -H 'Authorization: Bearer {}' '{url}/v1/workspaces/{WORKSPACE}/ad-accounts/{account}/campaigns?sort=spend&limit=3'\n\n\
          To launch in this account, take a post of its page, such as {page}_1, as `post_id`.",
         api.token()
@@ -262,9 +268,9 @@ fn live_hint(system: &System, data: &Data) -> anyhow::Result<()> {
     let token = system.token(WORKSPACE, Role::Owner)?;
     let where_ = if *data == Data::Memory { " (nothing is kept: --data is :memory:)" } else { "" };
     print(&format!(
-        "Serving on {url} with the real Graph API{where_}.\n\
+        "Serving on {url} with the real Graph API{where_}. The console is there, too.\n\
          Valid OAuth redirect URI of the app: {url}/v1/auth/meta/callback\n\
-         To connect, POST\n  \
+         To connect, use the console, or POST\n  \
          {url}/v1/workspaces/{WORKSPACE}/connections/meta/authorize\n\
          with this session token, and open the start_url that it answers in a browser.\n\n{token}\n"
     ))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use connector::Connector;
+use console::Console;
 use graph_api::version::DEFAULT_VERSION;
 use graph_api::{Graph, Time};
 use graph_sim::{AccountArgs, GraphSim};
@@ -18,13 +19,18 @@ use store::{StoreError, Table};
 use crate::account::{Account, AppSettings};
 use crate::cloud::Cloud;
 use crate::data::{Data, LocalSecrets};
+use crate::demo::WORKSPACE;
 use crate::functions::Functions;
-use crate::http_server::{self, HttpServer};
-use crate::issuer::Issuer;
+use crate::http_server::{self, HttpServer, Site};
+use crate::issuer::{CONSOLE_CLIENT, Issuer, SignIn};
 use crate::observer::Observer;
 use crate::recover::{self, AccountSnapshots};
 use crate::runner::Runner;
 use crate::snapshot::Snapshot;
+use crate::tenant::tenant;
+
+/// How long an access token lasts unless an option says otherwise.
+pub const ACCESS_TOKEN_TTL: SignedDuration = SignedDuration::from_mins(15);
 
 /// The options of a system.
 #[derive(Debug, Clone)]
@@ -43,6 +49,8 @@ pub struct Options {
     pub allowed_origins: AllowedOrigins,
     /// Requests per minute and workspace; also the size of a burst.
     pub requests_per_minute: u32,
+    /// How long an access token of the local issuer lasts.
+    pub access_token_ttl: SignedDuration,
     /// The trusted issuer of sessions; the local issuer when `None`.
     pub sessions: Option<SessionConfig>,
     /// Receives all calls, requests and responses.
@@ -62,6 +70,7 @@ impl Options {
             visibility_seconds: 30,
             allowed_origins: AllowedOrigins::default(),
             requests_per_minute: 60_000,
+            access_token_ttl: ACCESS_TOKEN_TTL,
             sessions: None,
             observer: None,
             snapshot: None,
@@ -121,7 +130,7 @@ impl System {
             sim.set_data_deletion_url(&format!("{url}/v1/auth/meta/data-deletion"));
         }
         let ahead = clock.now().duration_since(before).as_secs();
-        options.data.save_clock_offset(&mut local, ahead)?;
+        options.data.save_run(&mut local, ahead, &url)?;
 
         let secrets = AppSecrets {
             app_secret: meta.graph.app_secret.clone(),
@@ -137,12 +146,13 @@ impl System {
             copied.restore(&cloud.database)?;
             cloud.timers.restore(copied.timers.clone());
         }
-        let issuer = Issuer::new(&local.issuer_seed)?;
+        let issuer = Issuer::new(&local.issuer_seed, &url)?;
+        let sessions = options.sessions.unwrap_or_else(|| issuer.config());
         let host = Host {
             clock: clock.clone(),
             queues: cloud.queues.clone(),
             schedules: cloud.schedules.clone(),
-            sessions: SessionVerifier::new(options.sessions.unwrap_or_else(|| issuer.config()))?,
+            sessions: SessionVerifier::new(sessions.clone())?,
             requests_per_minute: options.requests_per_minute,
             public_url: Some(url.as_str().into()),
         };
@@ -157,7 +167,22 @@ impl System {
             None => recover::recover(&cloud, &functions).await?,
         };
         let runner = Runner::start(&cloud, &functions);
-        let server = HttpServer::start(listener, functions, origins, options.observer);
+        let sign_in = SignIn::new(
+            issuer.clone(),
+            tenant(WORKSPACE)?,
+            clock.clone(),
+            origins.clone(),
+            options.access_token_ttl,
+        );
+        let settings = console::Settings {
+            issuer: sessions.issuer,
+            client_id: CONSOLE_CLIENT.to_owned(),
+            audience: sessions.audience,
+            scope: "openid profile email offline_access".to_owned(),
+        };
+        let console = Console::new(&settings).context("the issuer of sessions is no URL")?;
+        let site = Site { functions, console, observer: options.observer, clock: clock.clone() };
+        let server = HttpServer::start(listener, site, sign_in, origins);
         Ok(Self {
             clock,
             table,
@@ -227,7 +252,7 @@ impl System {
 /// Returns a session token for the system that runs, or ran last, on this data.
 pub fn token_for(data: &Data, workspace: &str, role: Role) -> anyhow::Result<String> {
     let local = data.existing_secrets()?;
-    let issuer = Issuer::new(&local.issuer_seed)?;
+    let issuer = Issuer::new(&local.issuer_seed, &local.url)?;
     let now = Clock::system().now() + SignedDuration::from_secs(local.clock_ahead_seconds);
     issuer.sign(&issuer.claims(workspace, role, now)?)
 }

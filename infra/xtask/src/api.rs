@@ -124,7 +124,7 @@ pub(crate) fn install() -> anyhow::Result<()> {
     browser::install()
 }
 
-fn install_packages() -> anyhow::Result<()> {
+pub(crate) fn install_packages() -> anyhow::Result<()> {
     // The locked node comes with the packages of the Worker.
     edge::install()?;
     edge::install_from("tests/api/node", PACKAGES)

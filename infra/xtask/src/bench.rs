@@ -42,7 +42,7 @@ fn worker() -> anyhow::Result<()> {
     let oha = tools::installed("oha", "1.16.0")?;
     let path = |part: &str| root().join(part);
     let settings = json!({
-        "packages": path(edge::PACKAGES).join("node_modules"), "bundle": path(edge::BUNDLE),
+        "packages": path(edge::PACKAGES).join("node_modules"), "bundle": path(&edge::bundle("webhook-ingest")),
         "bodies": BODIES.map(|(kb, _)| kb), "starts": STARTS,
     });
     let mut node = edge::script_of_node(&["tests/hosts/node/bench.mjs", &settings.to_string()])?;

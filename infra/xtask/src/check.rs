@@ -1,10 +1,10 @@
 //! `cargo xtask check`: everything that must hold before a change lands.
 
 use crate::steps::{Step, Steps};
-use crate::{api, build, command, examples, hosts, readme, run, template, tools, words};
+use crate::{api, build, command, console, examples, hosts, readme, run, template, tools, words};
 
 /// The crates that run, or will run, on Cloudflare Workers as well.
-const EDGE_CRATES: [&str; 4] = ["domain", "graph-api", "runtime", "webhook-ingest"];
+const EDGE_CRATES: [&str; 5] = ["console", "domain", "graph-api", "runtime", "webhook-ingest"];
 
 /// What a compilation depends on.
 macro_rules! sources {
@@ -53,7 +53,8 @@ pub(crate) fn check(all: bool) -> anyhow::Result<()> {
     })?;
     steps.run(TEMPLATE, template::lint)?;
     steps.run(TESTS, hosts::tests)?;
-    steps.run(INSTALL, || api::install().and_then(|()| hosts::install()))?;
+    steps
+        .run(INSTALL, || api::install().and_then(|()| hosts::install()).and_then(|()| console::install()))?;
     // Stories on hosts wait more than they compute; the conformance clients compute.
     let beside = steps.start(&[PEERS, API])?;
     let hosts = steps.run(HOSTS, || hosts::stories(hosts::Programs::Development));

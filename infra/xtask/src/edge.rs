@@ -1,4 +1,4 @@
-//! The Worker of `webhook-ingest`: what builds it, and `wrangler`, installed into `target/` and run offline.
+//! The Workers: what builds them, and `wrangler`, installed into `target/` and run offline.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,13 +9,11 @@ use anyhow::{Context, ensure};
 
 use crate::{command, root, run, say, tools};
 
-/// The function that runs at the edge, which is also its environment in wrangler.toml.
-const FUNCTION: &str = "webhook-ingest";
-/// What `wrangler deploy` would upload.
-pub(crate) const BUNDLE: &str = "target/worker/webhook-ingest/bundle";
+/// The functions that run at the edge, each with its environment of the same name in wrangler.toml.
+pub(crate) const FUNCTIONS: [&str; 2] = ["webhook-ingest", "console"];
 /// The packages of tests/hosts/node, installed.
 pub(crate) const PACKAGES: &str = "target/hosts/node";
-/// Meant to stay well below this, so that a cold start stays short.
+/// Each is meant to stay well below this, so that a cold start stays short.
 const MAX_GZIPPED_BYTES: u64 = 300_000;
 
 /// The profile of the Worker as it is deployed.
@@ -23,15 +21,21 @@ pub(crate) const OPTIMIZED: &str = "edge";
 /// The profile of the Worker in the check.
 pub(crate) const DEVELOPMENT: &str = "edge-dev";
 
-/// Compiles the Worker into target/worker/webhook-ingest/build. wrangler calls this as its build command.
-pub(crate) fn build(profile: &str) -> anyhow::Result<()> {
+/// Returns what `wrangler deploy` would upload of a function.
+pub(crate) fn bundle(function: &str) -> String {
+    format!("target/worker/{function}/bundle")
+}
+
+/// Compiles the Worker of a function into target/worker/FUNCTION/build. wrangler calls this as its build command.
+pub(crate) fn build(function: &str, profile: &str) -> anyhow::Result<()> {
+    ensure!(FUNCTIONS.contains(&function), "{function} is no Worker; those are {}", FUNCTIONS.join(", "));
     install()?;
     let packages = root().join(PACKAGES).join("node_modules");
     let mut build = command(
         &tools::installed("worker-build", "0.8.7")?,
-        &["--profile", profile, "--out-dir", "../../target/worker/webhook-ingest/build"],
+        &["--profile", profile, "--out-dir", &format!("../../target/worker/{function}/build")],
     );
-    build.current_dir(root().join("functions").join(FUNCTION));
+    build.current_dir(root().join("functions").join(function));
     if profile != OPTIMIZED {
         build.arg("--no-opt");
     }
@@ -48,20 +52,23 @@ pub(crate) fn build(profile: &str) -> anyhow::Result<()> {
 /// What it packs is what the tests run.
 pub(crate) fn pack(profile: &str) -> anyhow::Result<()> {
     install()?;
-    // The code's file is named after its content: that of an earlier build would stay beside it.
-    let bundle = root().join(BUNDLE);
-    if bundle.exists() {
-        fs::remove_dir_all(&bundle).context(BUNDLE)?;
+    for function in FUNCTIONS {
+        // The code's file is named after its content: that of an earlier build would stay beside it.
+        let folder = bundle(function);
+        let path = root().join(&folder);
+        if path.exists() {
+            fs::remove_dir_all(&path).with_context(|| folder.clone())?;
+        }
+        let mut deploy = wrangler(&["deploy", "--dry-run", "--env", function, "--outdir", &folder])?;
+        deploy.env("WORKER_PROFILE", profile);
+        run(deploy)?;
+        if profile != OPTIMIZED {
+            continue;
+        }
+        let gzipped = gzipped(&path)?;
+        say(&format!("   The Worker {function}: {:.0} KB gzipped.", gzipped as f64 / 1000.0));
+        ensure!(gzipped < MAX_GZIPPED_BYTES, "the Worker has outgrown {MAX_GZIPPED_BYTES} bytes gzipped");
     }
-    let mut deploy = wrangler(&["deploy", "--dry-run", "--env", FUNCTION, "--outdir", BUNDLE])?;
-    deploy.env("WORKER_PROFILE", profile);
-    run(deploy)?;
-    if profile != OPTIMIZED {
-        return Ok(());
-    }
-    let gzipped = gzipped(&bundle)?;
-    say(&format!("   The Worker {FUNCTION}: {:.0} KB gzipped.", gzipped as f64 / 1000.0));
-    ensure!(gzipped < MAX_GZIPPED_BYTES, "the Worker has outgrown {MAX_GZIPPED_BYTES} bytes gzipped");
     Ok(())
 }
 

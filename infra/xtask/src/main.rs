@@ -6,6 +6,7 @@ mod browser;
 mod build;
 mod check;
 mod clients;
+mod console;
 mod edge;
 mod examples;
 mod hosts;
@@ -46,10 +47,13 @@ enum Task {
         #[arg(value_enum)]
         suite: Option<nightly::Suite>,
     },
-    /// The Worker, compiled. `wrangler` calls this before it runs or uploads it.
+    /// Compiles a Worker. `wrangler` calls this before it runs or uploads it.
     Worker {
-        /// Pack it, too, as `wrangler` would upload it, and tell its size.
-        #[arg(long)]
+        /// The function, such as console.
+        #[arg(required_unless_present = "pack")]
+        function: Option<String>,
+        /// Packs all of them instead, as `wrangler` would upload them, and tells their sizes.
+        #[arg(long, conflicts_with = "function")]
         pack: bool,
     },
     /// Meta's own SDK and two connectors from PyPI, as judges of the simulator and of our client.
@@ -66,6 +70,15 @@ enum Task {
     Pages,
     /// Runs the programs of the clients that generators make of openapi.yaml.
     Clients,
+    /// Builds the console's page into functions/console/assets.
+    Console {
+        /// Holds the page against its sources instead, and uses it in Chromium, as the check does.
+        #[arg(long)]
+        stories: bool,
+        /// Of the stories, only this one.
+        #[arg(requires = "stories")]
+        story: Option<String>,
+    },
     /// Writes openapi.yaml anew, as the routes say it. A test holds the file to them.
     Openapi {
         /// Runs the stories and chooses the examples of responses anew, from those that they receive.
@@ -109,13 +122,15 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Check { all } => check::check(all),
         Task::Nightly { suite } => nightly::nightly(suite),
-        Task::Worker { pack: false } => edge::build(&worker_profile()),
-        Task::Worker { pack: true } => edge::pack(edge::OPTIMIZED),
+        Task::Worker { function: Some(function), .. } => edge::build(&function, &worker_profile()),
+        Task::Worker { function: None, .. } => edge::pack(edge::OPTIMIZED),
         Task::Peers => peers::test(),
         Task::Build { arch } => build::bundles(arch),
         Task::Api => api::test(),
         Task::Pages => api::test_pages(),
         Task::Clients => api::test_clients(),
+        Task::Console { stories: false, .. } => console::write(),
+        Task::Console { stories: true, story } => console::test(story.as_deref()),
         Task::Openapi { record } => api::write(record),
         Task::Template => template::write(),
         Task::Hosts { bundles: false } => hosts::all(hosts::Programs::Development),

@@ -121,7 +121,7 @@ impl Bench {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?.to_string();
         tokio::spawn(axum::serve(listener, router).into_future());
-        let issuer = Issuer::new("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")?;
+        let issuer = Issuer::new("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", "http://127.0.0.1")?;
         Ok(Self { calls, events, address, issuer })
     }
 

@@ -1,10 +1,10 @@
-// The packed Worker in workerd, controlled line by line: a JSON command on the input, a JSON response on the output. It
+// A packed Worker in workerd, controlled line by line: a JSON command on the input, a JSON response on the output. It
 // ends when its input is closed, and stops workerd.
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
-const { packages, config, bundle, crashable, vars, secrets } = JSON.parse(process.argv[2]);
+const { packages, config, environment, bundle, crashable, vars, secrets } = JSON.parse(process.argv[2]);
 const { createTestHarness } = await import(
   pathToFileURL(`${packages}/wrangler/wrangler-dist/cli.js`).href
 );
@@ -30,12 +30,13 @@ const deadLetters = {
 const folder = crashable ? await crashableBundle() : bundle;
 const worker = {
   configPath: config,
-  env: "webhook-ingest",
+  env: environment,
   prebuiltWorkerDir: folder,
   vars,
   secrets,
 };
-const server = createTestHarness({ workers: [worker, { config: deadLetters }] });
+const others = environment === "webhook-ingest" ? [{ config: deadLetters }] : [];
+const server = createTestHarness({ workers: [worker, ...others] });
 
 const commands = {
   // Fires the cron trigger.

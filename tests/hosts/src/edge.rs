@@ -52,6 +52,10 @@ impl WorkerConfig {
     }
 }
 
+fn path(below_the_workspace: &str) -> Value {
+    root().join(below_the_workspace).to_string_lossy().into()
+}
+
 /// A running Worker. It ends with the test.
 pub struct EdgeWorker {
     /// Its URL, without a trailing slash.
@@ -70,14 +74,23 @@ impl EdgeWorker {
             "AWS_ACCESS_KEY_ID": config.key_id,
             "AWS_SECRET_ACCESS_KEY": config.key,
         });
-        let options = json!({
-            "packages": root().join(NODE_MODULES),
-            "config": root().join("wrangler.toml"),
-            "bundle": root().join("target/worker/webhook-ingest/bundle"),
-            "crashable": config.crashable,
-            "vars": {"AWS_REGION": "us-east-1", "WEBHOOK_QUEUE_URL": config.queue_url},
-            "secrets": secrets,
-        });
+        Self::start_environment(
+            "webhook-ingest",
+            json!({
+                "crashable": config.crashable,
+                "vars": {"AWS_REGION": "us-east-1", "WEBHOOK_QUEUE_URL": config.queue_url},
+                "secrets": secrets,
+            }),
+        )
+        .await
+    }
+
+    /// Starts the Worker of an environment of wrangler.toml, as it is packed.
+    pub async fn start_environment(environment: &str, mut options: Value) -> anyhow::Result<Self> {
+        options["environment"] = environment.into();
+        options["packages"] = path(NODE_MODULES);
+        options["config"] = path("wrangler.toml");
+        options["bundle"] = path(&format!("target/worker/{environment}/bundle"));
         let mut command = Command::new(node_binary());
         command.arg(root().join("tests/hosts/node/worker.mjs")).arg(options.to_string());
         let home = root().join("target/hosts/home");

@@ -71,7 +71,7 @@ impl TestEnvironment {
     pub async fn deploy(mode: IamMode, stack: &str) -> anyhow::Result<Self> {
         let ministack = MiniStack::shared(mode).await?;
         let clock = Clock::system();
-        let issuer = Issuer::new(ISSUER_SEED)?;
+        let issuer = Issuer::new(ISSUER_SEED, "http://127.0.0.1")?;
         let app =
             App { app_id: APP_ID.to_owned(), app_secret: APP_SECRET.to_owned(), redirect_uris: Vec::new() };
         let sim_clock = clock.clone();

@@ -1,7 +1,8 @@
-//! Scenarios on real hosts: the unchanged template on an AWS emulator, the built Worker in workerd, sessions of a
+//! Scenarios on real hosts: the unchanged template on an AWS emulator, the built Workers in workerd, sessions of a
 //! third-party provider. They need what `cargo xtask hosts` installs and builds, so a plain `cargo test` reports them
 //! as ignored.
 
+mod console;
 mod deployed;
 mod function_variables;
 mod grants;

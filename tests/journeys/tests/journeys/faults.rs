@@ -113,7 +113,8 @@ impl Fixture {
             clock: clock.clone(),
             queues: cloud.queues,
             schedules: cloud.schedules,
-            sessions: SessionVerifier::new(Issuer::new(&local.issuer_seed).unwrap().config()).unwrap(),
+            sessions: SessionVerifier::new(Issuer::new(&local.issuer_seed, &local.url).unwrap().config())
+                .unwrap(),
             requests_per_minute: 60_000,
             public_url: None,
         };

@@ -237,7 +237,9 @@ async fn when_both_owners_leave_at_once_one_remains() {
 
 #[tokio::test]
 async fn claims_of_a_workspace_count_only_where_they_are_trusted() {
-    let issuer = local::issuer::Issuer::new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
+    let issuer =
+        local::issuer::Issuer::new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "http://127.0.0.1")
+            .unwrap();
     let sessions = runtime::session::SessionConfig { trust_role_claims: false, ..issuer.config() };
     let data = local::data::Data::Memory;
     let options = local::Options { sessions: Some(sessions), ..journeys::options(data) };

@@ -1,0 +1,54 @@
+//! `console` on Cloudflare Workers: the page, and the API behind the same origin. Cloudflare serves the files by itself.
+
+use http::Method;
+use worker::wasm_bindgen::JsValue;
+use worker::{Context, Env, Fetch, Headers, Request, RequestInit, Response, event};
+
+use crate::{Console, Settings};
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+    if request.path().starts_with("/v1/") {
+        return pass_on(request, &env).await;
+    }
+    let variable = |name: &str| env.var(name).map(|value| value.to_string()).unwrap_or_default();
+    let settings = Settings {
+        issuer: variable("SESSION_ISSUER"),
+        client_id: variable("CLIENT_ID"),
+        audience: variable("SESSION_AUDIENCE"),
+        scope: variable("SCOPE"),
+    };
+    let Some(console) = Console::new(&settings) else {
+        return Response::error(
+            "SESSION_ISSUER of this Worker must be a URL, such as https://id.example.com.",
+            500,
+        );
+    };
+    let method = Method::from_bytes(request.method().as_ref().as_bytes()).unwrap_or(Method::OPTIONS);
+    let answer = console.handle(&method, &request.path());
+    let headers = Headers::new();
+    for (name, value) in answer.headers() {
+        headers.set(name.as_str(), value.to_str().unwrap_or_default())?;
+    }
+    let status = answer.status().as_u16();
+    Ok(Response::from_bytes(answer.into_body().to_vec())?.with_status(status).with_headers(headers))
+}
+
+/// Sends a request on to the API as it is, and its answer back. Bodies stream through.
+async fn pass_on(request: Request, env: &Env) -> worker::Result<Response> {
+    let Ok(api) = env.var("API_URL") else {
+        return Response::error("API_URL of this Worker must be the address of the API.", 500);
+    };
+    let mut url = request.url()?;
+    let api =
+        worker::Url::parse(&api.to_string()).map_err(|error| worker::Error::RustError(error.to_string()))?;
+    url.set_scheme(api.scheme()).and_then(|()| url.set_port(api.port())).map_err(|()| "API_URL")?;
+    url.set_host(api.host_str()).map_err(|_| "API_URL")?;
+    let mut init = RequestInit::new();
+    init.with_method(request.method()).with_headers(request.headers().clone());
+    init.with_redirect(worker::RequestRedirect::Manual);
+    if let Some(body) = request.inner().body() {
+        init.with_body(Some(JsValue::from(body)));
+    }
+    Fetch::Request(Request::new_with_init(url.as_str(), &init)?).send().await
+}

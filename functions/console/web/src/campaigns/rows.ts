@@ -1,0 +1,167 @@
+// The rows of a view: read page by page, with what is expanded below them, filtered and sorted here once all are here.
+
+import { api, answer, type Schemas } from "../api";
+import { isCompared, type Period } from "../period";
+import { useResource, type Resource } from "../resource";
+import { accountPath } from "../store";
+import { LEVELS, measuresOf, STATES, type Entity, type Level, type Row, type View } from "./levels";
+
+/** Rows that are read of a level. Beyond that the API filters and sorts. */
+const MAX_ROWS = 5000;
+const FIRST_PAGE = 100;
+const PAGE = 500;
+
+type List = Schemas["EntityList"];
+
+export interface Loaded extends Omit<List, "data" | "after"> {
+  rows: Entity[];
+  /** Whether these are all rows. */
+  complete: boolean;
+}
+
+interface Filter {
+  campaign_id?: string;
+  adset_id?: string;
+  q?: string;
+  effective_status?: string[];
+}
+
+interface Query extends Filter {
+  sort: string;
+  order: "asc" | "desc";
+}
+
+/** Reads one page of a level. */
+function page(account: string, level: Level, query: Record<string, unknown>, signal: AbortSignal): Promise<List> {
+  // The three lists take the same parameters, and answer the same.
+  const path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns" as const;
+  const at = path.replace("campaigns", LEVELS[level].path) as typeof path;
+  return answer(api.GET(at, { params: { ...accountPath(account), query: query as never }, signal }));
+}
+
+/** Reads the rows of a level, showing the first ones at once. */
+async function loadRows(
+  account: string, level: Level, query: Query, common: Record<string, unknown>, signal: AbortSignal, emit: (part: Loaded) => void,
+): Promise<Loaded> {
+  let found: Loaded | undefined;
+  let after: string | undefined;
+  do {
+    const limit = found ? PAGE : FIRST_PAGE;
+    const { data, after: next, ...rest } = await page(account, level, { ...common, ...query, limit, ...(after && { after }) }, signal);
+    found = { ...rest, rows: [...(found?.rows ?? []), ...data], complete: next === undefined };
+    after = next;
+    if (after) emit(found);
+  } while (after && found.rows.length < MAX_ROWS);
+  return found;
+}
+
+interface Rows {
+  list: Resource<Loaded>;
+  /** The rows of the table, in their order. */
+  rows: Row[];
+  /** The totals of the rows that the view shows. */
+  totals: Schemas["Totals"] | undefined;
+  /** How many there are of each state. */
+  counts: Record<string, number> | undefined;
+  childError: Error | undefined;
+}
+
+const REFRESH_MS = 20_000;
+
+export function useRows(account: string, view: View, period: Period): Rows {
+  const { level, campaign, adset } = view;
+  const common = {
+    since: period.since, until: period.until, fields: measuresOf(view), sparklines: ["spend"],
+    ...(isCompared() && { compare: "previous_period" }),
+  };
+  const parent: Filter = { ...(campaign && { campaign_id: campaign }), ...(adset && { adset_id: adset }) };
+  const base = `rows:${account}:${level}:${campaign}:${adset}:${JSON.stringify(common)}`;
+  const filters: Filter = {
+    ...(view.q && { q: view.q }),
+    ...(view.state && { effective_status: STATES[view.state]!.statuses }),
+  };
+  const first = useResource<Loaded>(base, (signal, emit) =>
+    loadRows(account, level, { ...parent, sort: "spend", order: "desc" }, common, signal, emit), { every: REFRESH_MS, keep: false });
+  // Where there are too many rows to have them all, the API filters and sorts.
+  const isLarge = first.data !== undefined && !first.loading && !first.data.complete;
+  const asked = { ...parent, ...filters, sort: view.sort, order: view.order };
+  const large = useResource<Loaded>(isLarge ? `${base}:${JSON.stringify(asked)}` : undefined, (signal, emit) =>
+    loadRows(account, level, asked, common, signal, emit));
+  const isFiltered = Object.keys(filters).length > 0;
+  const filtered = useResource(isFiltered && !isLarge ? `rows-totals:${base}:${JSON.stringify(filters)}` : undefined, (signal) =>
+    page(account, level, { ...common, ...parent, ...filters, sort: "spend", order: "desc", limit: 1 }, signal), { keep: false });
+
+  const list = isLarge && large.data ? { ...large, data: large.data } : first;
+  const entities = list.data?.rows ?? [];
+  const children = useChildren(account, view, entities, common);
+  const shown = isLarge ? entities : sorted(entities.filter(matcher(view)), view);
+  const rows = shown.flatMap((entity) => withChildren({ entity, level, depth: 0 }, view, children.data));
+  const totals = isFiltered && !isLarge ? filtered.data?.totals : list.data?.totals;
+  const counts = first.data?.complete
+    ? Object.fromEntries(Object.entries(STATES).map(([name, { has }]) => [name, first.data!.rows.filter(has).length]))
+    : undefined;
+  return { list, rows, totals, counts, childError: children.error };
+}
+
+/** Returns whether an entity passes the filters of a view. */
+function matcher({ q, state }: View): (entity: Entity) => boolean {
+  const wanted = q.trim().toLowerCase();
+  const has = state ? STATES[state]!.has : () => true;
+  return (entity) => has(entity) && ((entity.name ?? "").toLowerCase().includes(wanted) || entity.id === wanted);
+}
+
+/** Sorts entities as the API does: unknown values come last either way, and the id decides between equal ones. */
+function sorted(entities: Entity[], { sort, order }: View): Entity[] {
+  const sign = order === "asc" ? 1 : -1;
+  const text = (entity: Entity): string | undefined =>
+    sort === "name" ? entity.name : sort === "effective_status" ? entity.effective_status : undefined;
+  const isText = sort === "name" || sort === "effective_status";
+  const number = (entity: Entity): number | undefined => {
+    const value = sort === "daily_budget" ? entity.daily_budget?.amount : entity.measures[sort];
+    return value === undefined ? undefined : Number(value);
+  };
+  const keyed = entities.map((entity) => ({ entity, key: isText ? text(entity) : number(entity) }));
+  const collator = new Intl.Collator();
+  keyed.sort((a, b) => {
+    if (a.key !== b.key) {
+      if (a.key === undefined) return 1;
+      if (b.key === undefined) return -1;
+      const difference = isText ? collator.compare(a.key as string, b.key as string) : (a.key as number) - (b.key as number);
+      if (difference !== 0) return difference * sign;
+    }
+    return a.entity.id < b.entity.id ? -1 : 1;
+  });
+  return keyed.map(({ entity }) => entity);
+}
+
+type Children = Map<string, Entity[]>;
+
+/** Reads what is below the expanded rows. */
+function useChildren(account: string, { expanded, level }: View, entities: Entity[], common: Record<string, unknown>): Resource<Children> {
+  const roots = entities.map(({ id }) => id).filter((id) => expanded.includes(id)).sort();
+  const key = roots.length > 0 && level !== "ad" ? `children:${account}:${level}:${roots}:${expanded}:${JSON.stringify(common)}` : undefined;
+  return useResource<Children>(key, async (signal, emit) => {
+    const found: Children = new Map();
+    const load = async (id: string, at: Level, filter: Filter) => {
+      const { rows } = await loadRows(account, at, { ...filter, sort: "spend", order: "desc" }, common, signal, () => {});
+      found.set(id, rows);
+      emit(new Map(found));
+      return rows;
+    };
+    await Promise.all(roots.map(async (id) => {
+      if (level === "adset") await load(id, "ad", { adset_id: id });
+      else {
+        const adsets = await load(id, "adset", { campaign_id: id });
+        await Promise.all(adsets.filter((adset) => expanded.includes(adset.id)).map((adset) => load(adset.id, "ad", { adset_id: adset.id })));
+      }
+    }));
+    return found;
+  });
+}
+
+function withChildren(row: Row, view: View, children: Children | undefined): Row[] {
+  const below = LEVELS[row.level].below;
+  if (!below || !view.expanded.includes(row.entity.id)) return [row];
+  const found = sorted(children?.get(row.entity.id) ?? [], view);
+  return [row, ...found.flatMap((entity) => withChildren({ entity, level: below, depth: row.depth + 1 }, view, children))];
+}

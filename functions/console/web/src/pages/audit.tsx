@@ -1,0 +1,66 @@
+// The audit log: what was changed, by whom, from what to what.
+
+import { api, answer } from "../api";
+import { actor, Change, outcomes, text, type Entry } from "../audit";
+import { moment, words } from "../format";
+import { saveRows } from "../parts/download";
+import { Icon } from "../parts/icons";
+import { Head } from "../parts/shell";
+import { Empty, Failure, Skeleton } from "../parts/states";
+import { useResource } from "../resource";
+import { params, path, setParams } from "../route";
+import { may } from "../store";
+
+const PAGE_ROWS = 100;
+
+export default function Audit() {
+  const workspace = path.value[1]!;
+  const day = params.value.get("day") ?? "";
+  const after = params.value.get("after") ?? "";
+  const found = useResource(may("owner") ? `audit:${workspace}:${day}:${after}` : undefined, (signal) =>
+    answer(api.GET("/v1/workspaces/{workspace}/audit", {
+      params: { path: { workspace }, query: { limit: PAGE_ROWS, ...(day && { day }), ...(after && { after }) } }, signal,
+    })), { every: after ? undefined : 15_000 });
+  if (!may("owner")) return <><Head title="Audit log" /><Empty title="The audit log is for owners">An owner of this workspace can give you that role.</Empty></>;
+  const rows = outcomes(found.data?.data ?? []);
+  return (
+    <>
+      <Head title="Audit log">
+        <label class="field">Day (UTC)<input type="date" value={day} onInput={(event) => setParams({ day: event.currentTarget.value || undefined, after: undefined })} /></label>
+        <button type="button" class="icon-button" aria-label="Download as CSV" title="Download as CSV" onClick={() => saveRows("audit log", [["at", "action", "phase", "by", "target", "before", "after"], ...rows.map(cells)])}><Icon name="download" /></button>
+      </Head>
+      {found.error && <Failure what="The log could not be read." error={found.error} retry={found.reload} />}
+      <section class="card table-card" aria-label="Entries">
+        {!found.data && !found.error && <Skeleton lines={8} height={32} />}
+        {found.data && rows.length === 0 && <Empty title="Nothing was changed">{day ? "Choose another day, or none." : ""}</Empty>}
+        {rows.length > 0 && (
+          <div class="table-scroll" tabIndex={0} role="region" aria-label="Entries of the audit log">
+            <table class="plain">
+              <thead><tr><th scope="col">When (UTC)</th><th scope="col">What</th><th scope="col">Outcome</th><th scope="col">By</th><th scope="col">Of</th><th scope="col">Change</th></tr></thead>
+              <tbody>
+                {rows.map((entry) => (
+                  <tr key={entry.id}>
+                    <th scope="row"><time dateTime={entry.at}>{moment(entry.at, "UTC")}</time></th>
+                    <td>{words(entry.action)}</td>
+                    <td class={entry.phase === "failed" ? "bad-text" : ""}>{entry.phase}{entry.reason && <small> {entry.reason}</small>}</td>
+                    <td>{actor(entry.actor)}</td>
+                    <td><code>{entry.target}</code></td>
+                    <td class="wrap"><Change entry={entry} /></td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        )}
+        {(found.data?.after || after) && (
+          <p class="actions">
+            {after && <button type="button" class="button" onClick={() => setParams({ after: undefined }, { push: true })}>Newest</button>}
+            {found.data?.after && <button type="button" class="button" onClick={() => setParams({ after: found.data!.after }, { push: true })}>Older</button>}
+          </p>
+        )}
+      </section>
+    </>
+  );
+}
+
+const cells = (entry: Entry) => [entry.at, entry.action, entry.phase, actor(entry.actor), entry.target, text(entry.before), text(entry.after)];

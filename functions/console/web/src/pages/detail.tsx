@@ -1,0 +1,146 @@
+// One campaign, ad set or ad: its numbers, what it is split into, its problems and its history.
+
+import { useState } from "preact/hooks";
+import { api, answer, Problem } from "../api";
+import { actor, Change, outcomes } from "../audit";
+import { BreakdownCards } from "../breakdowns";
+import { moment, plural, words } from "../format";
+import { TilesAndChart, useDays, type Scope } from "../numbers";
+import { Icon } from "../parts/icons";
+import { CompareToggle, RangePicker } from "../parts/range";
+import { Head } from "../parts/shell";
+import { Empty, Failure, Skeleton } from "../parts/states";
+import { currentPeriod } from "../period";
+import { useResource } from "../resource";
+import { params, path } from "../route";
+import { accountPath, adAccount, digitsOf, inWorkspace, may, nameOf, type AdAccount } from "../store";
+import { BudgetCell, DeliveryCell } from "../campaigns/cells";
+import { LEVELS, type Entity, type Level } from "../campaigns/levels";
+import { change } from "../campaigns/writes";
+
+const REFRESH_MS = 20_000;
+
+export default function DetailPage() {
+  const account = adAccount.value;
+  const id = path.value[4]!;
+  if (!account) return <><Head title="…" /><Skeleton lines={8} height={46} /></>;
+  return <Detail key={`${account.id}/${id}`} account={account} id={id} />;
+}
+
+function Detail({ account, id }: { account: AdAccount; id: string }) {
+  const asked = params.value.get("level");
+  const level: Level = asked === "adset" || asked === "ad" ? asked : "campaign";
+  const { noun, path: segment, below } = LEVELS[level];
+  const period = currentPeriod(account.timezone);
+  const digits = digitsOf(account);
+  const workspace = path.value[1]!;
+  const url = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}" as const;
+  const found = useResource(`entity:${level}:${id}`, (signal) =>
+    answer(api.GET(url.replace("campaigns", segment) as typeof url, {
+      params: { path: { ...accountPath(account.id).path, id }, query: { since: period.since, until: period.until } }, signal,
+    })), { every: REFRESH_MS });
+  const scope: Scope = { workspace, ids: [account.id], level, filters: [{ field: level, op: "in", value: [id] }], period };
+  const daily = useDays(scope);
+  const [editing, setEditing] = useState<string>();
+  const entity = found.data as Entity | undefined;
+  const list = inWorkspace(`${account.id}/campaigns`);
+  if (found.error instanceof Problem && found.error.status === 404) {
+    return <><Head title={words(noun)} account /><Empty title={`There is no such ${noun}`} action={<a class="button" href={list}>All campaigns</a>}>It may have been deleted.</Empty></>;
+  }
+  return (
+    <>
+      <Head title={entity ? nameOf(entity) : "…"} account>
+        <RangePicker period={period} timezone={account.timezone} />
+        <CompareToggle />
+      </Head>
+      <nav class="crumbs" aria-label="Where this is">
+        <a href={list}>Campaigns</a>
+        {entity?.campaign_id && level !== "campaign" && <><Icon name="right" /><a href={inWorkspace(`${account.id}/campaigns/${entity.campaign_id}`)}>Campaign</a></>}
+        {entity?.adset_id && level === "ad" && <><Icon name="right" /><a href={inWorkspace(`${account.id}/campaigns/${entity.adset_id}?level=adset`)}>Ad set</a></>}
+        <Icon name="right" /><span>{words(noun)}</span>
+      </nav>
+      {found.error && <Failure what={`The ${noun} could not be read.`} error={found.error} retry={found.reload} />}
+      {!entity && !found.error && <Skeleton lines={2} height={56} />}
+      {entity && (
+        <section class="card facts" aria-label="State">
+          <dl>
+            <div><dt>Delivery</dt><dd><DeliveryCell row={{ entity, level, depth: 0 }} account={account} /></dd></div>
+            <div><dt>Budget per day</dt><dd><BudgetCell row={{ entity, level, depth: 0 }} account={account} editing={editing === id} onEdit={setEditing} /></dd></div>
+            {entity.objective && <div><dt>Objective</dt><dd>{words(entity.objective)}</dd></div>}
+            {entity.optimization_goal && <div><dt>Optimised for</dt><dd>{words(entity.optimization_goal)}</dd></div>}
+            <div><dt>Id</dt><dd><code>{entity.id}</code></dd></div>
+            {below && <div><dt>{LEVELS[below].label}</dt><dd><a href={`${list}?level=${below}&${level}=${id}`}>Show them</a></dd></div>}
+          </dl>
+          {may("editor") && !account.source && <Rename account={account} level={level} entity={entity} />}
+          <Problems entity={entity} />
+        </section>
+      )}
+      <TilesAndChart name="detail" daily={daily} period={period} digits={digits} timezone={account.timezone} />
+      <div class="cards">
+        <BreakdownCards scope={scope} digits={digits} />
+        {may("owner") && <History account={account} id={id} workspace={workspace} />}
+      </div>
+    </>
+  );
+}
+
+function Rename({ account, level, entity }: { account: AdAccount; level: Level; entity: Entity }) {
+  const [name, setName] = useState<string>();
+  const [refusal, setRefusal] = useState<string>();
+  if (name === undefined) return <button type="button" class="button" onClick={() => setName(entity.name ?? "")}><Icon name="edit" />Rename</button>;
+  const save = async (event: Event) => {
+    event.preventDefault();
+    try {
+      await change({ account, level, entity }, { name });
+      setName(undefined);
+    } catch (error) {
+      setRefusal((error as Error).message);
+    }
+  };
+  return (
+    <form class="rename" onSubmit={save}>
+      <label>Name<input value={name} required autofocus onInput={(event) => (setName(event.currentTarget.value), setRefusal(undefined))} /></label>
+      <button type="submit" class="button primary" disabled={name === entity.name}>Rename</button>
+      <button type="button" class="button" onClick={() => setName(undefined)}>Cancel</button>
+      {refusal && <p class="bad-text" role="alert">{refusal}</p>}
+    </form>
+  );
+}
+
+function Problems({ entity: { issues = [], review_feedback: feedback = [] } }: { entity: Entity }) {
+  if (issues.length + feedback.length === 0) return null;
+  return (
+    <div class="banner bad">
+      <Icon name="warning" />
+      <ul>
+        {issues.map(({ summary, message }, index) => <li key={index}><b>{summary ?? "Meta reports a problem"}</b> {message}</li>)}
+        {feedback.map(({ policy, explanation, placement }) => <li key={policy}><b>Review: {policy}</b> {explanation}{placement && ` (${placement})`}</li>)}
+      </ul>
+    </div>
+  );
+}
+
+/** Entries of the audit log that are read for a history. */
+const HISTORY_ROWS = 500;
+
+function History({ account, id, workspace }: { account: AdAccount; id: string; workspace: string }) {
+  const found = useResource(`audit:${workspace}`, (signal) =>
+    answer(api.GET("/v1/workspaces/{workspace}/audit", { params: { path: { workspace }, query: { limit: HISTORY_ROWS } }, signal })));
+  const entries = outcomes(found.data?.data ?? []).filter(({ target }) => target.endsWith(`/${id}`));
+  return (
+    <section class="card" aria-label="History">
+      <h2>History</h2>
+      {found.error && <Failure what="It could not be read." error={found.error} retry={found.reload} />}
+      {found.data && entries.length === 0 && <p class="fine">Nothing was changed here lately by people, rules or schedules.</p>}
+      <ol class="history">
+        {entries.map((entry) => (
+          <li key={entry.id}>
+            <span class="fine"><time dateTime={entry.at}>{moment(entry.at, account.timezone)}</time> · {actor(entry.actor)}{entry.phase !== "done" && ` · ${entry.phase}`}</span>
+            <Change entry={entry} />
+          </li>
+        ))}
+      </ol>
+      {entries.length > 0 && <p class="fine">{plural(entries.length, "entry", "entries")} of the last {HISTORY_ROWS} of the workspace</p>}
+    </section>
+  );
+}

@@ -1,0 +1,111 @@
+// Settings of the workspace, and what launches take where their document says nothing.
+
+import { useState } from "preact/hooks";
+import { api, answer, Problem, type Schemas } from "../api";
+import { toggleShortcuts, shortcutsOn, dense, toggleDensity } from "../parts/shortcuts";
+import { Head } from "../parts/shell";
+import { Failure, Skeleton } from "../parts/states";
+import { notify } from "../parts/toast";
+import { invalidate, useResource } from "../resource";
+import { path } from "../route";
+import { accountPath, adAccount, may, nameOf, workspace, type AdAccount } from "../store";
+import { theme, toggleTheme } from "../theme";
+
+export default function Settings() {
+  const account = adAccount.value;
+  return (
+    <>
+      <Head title="Settings" account />
+      <div class="cards">
+        <section class="card" aria-label="Yours">
+          <h2>Yours, in this browser</h2>
+          <label class="check"><input type="checkbox" checked={theme.value === "dark"} onChange={toggleTheme} /> Dark theme</label>
+          <label class="check"><input type="checkbox" checked={dense.value} onChange={toggleDensity} /> Rows with one line</label>
+          <label class="check"><input type="checkbox" checked={shortcutsOn.value} onChange={toggleShortcuts} /> Single keys act</label>
+        </section>
+        {may("owner") && <WorkspaceName />}
+        {account && !account.source && <Defaults key={account.id} account={account} />}
+      </div>
+    </>
+  );
+}
+
+function WorkspaceName() {
+  const id = path.value[1]!;
+  const [name, setName] = useState(workspace.value?.name ?? "");
+  const [refusal, setRefusal] = useState<string>();
+  const save = async (event: Event) => {
+    event.preventDefault();
+    try {
+      await answer(api.PATCH("/v1/workspaces/{workspace}", { params: { path: { workspace: id } }, body: { name } }));
+      notify(`The workspace is called “${name}” now`);
+      invalidate("workspaces");
+    } catch (error) {
+      setRefusal((error as Error).message);
+    }
+  };
+  return (
+    <section class="card" aria-label="Workspace">
+      <h2>Workspace</h2>
+      <form class="line" onSubmit={save}>
+        <label>Name<input required value={name} onInput={(event) => (setName(event.currentTarget.value), setRefusal(undefined))} /></label>
+        <button type="submit" class="button" disabled={name === workspace.value?.name}>Rename</button>
+      </form>
+      {refusal && <p class="bad-text" role="alert">{refusal}</p>}
+      <p class="fine">Its id is <code>{id}</code>.</p>
+    </section>
+  );
+}
+
+type Field = "page" | "instagram_user" | "pixel" | "catalog" | "domain";
+
+const FIELDS: [Field, string][] = [
+  ["page", "Facebook Page"], ["instagram_user", "Instagram account"], ["pixel", "Pixel"], ["catalog", "Catalog"], ["domain", "Conversion domain"],
+];
+
+function Defaults({ account }: { account: AdAccount }) {
+  const found = useResource(`defaults:${account.id}`, (signal) =>
+    answer(api.GET("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults", { params: accountPath(account.id), signal })));
+  return (
+    <section class="card" aria-label="Launch defaults">
+      <h2>What launches in {nameOf(account)} take</h2>
+      {found.error && <Failure what="The defaults could not be read." error={found.error} retry={found.reload} />}
+      {!found.data && !found.error && <Skeleton lines={5} />}
+      {found.data && <DefaultsForm account={account} stored={found.data} />}
+    </section>
+  );
+}
+
+function DefaultsForm({ account, stored }: { account: AdAccount; stored: Schemas["LaunchDefaults"] }) {
+  const [draft, setDraft] = useState(stored);
+  const [errors, setErrors] = useState<Record<string, string>>({});
+  const save = async (event: Event) => {
+    event.preventDefault();
+    try {
+      await answer(api.PUT("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults", { params: accountPath(account.id), body: draft as never }));
+      notify(`The launch defaults of ${nameOf(account)} are saved`);
+      invalidate(`defaults:${account.id}`);
+      setErrors({});
+    } catch (error) {
+      const fields = error instanceof Problem ? error.errors : [];
+      setErrors(fields.length > 0 ? Object.fromEntries(fields.map(({ field, message }) => [field, message])) : { "": (error as Error).message });
+    }
+  };
+  const set = (field: Field, value: string) => {
+    const { [field]: _, ...rest } = draft;
+    setDraft(value ? { ...rest, [field]: value } : rest);
+  };
+  return (
+    <form onSubmit={save}>
+      {FIELDS.map(([field, label]) => (
+        <label key={field}>
+          {label}
+          <input value={draft[field] ?? ""} disabled={!may("editor")} aria-invalid={errors[field] !== undefined} onInput={(event) => set(field, event.currentTarget.value.trim())} />
+          {errors[field] && <span class="bad-text">{errors[field]}</span>}
+        </label>
+      ))}
+      {errors[""] && <p class="bad-text" role="alert">{errors[""]}</p>}
+      {may("editor") && <p class="actions"><button type="submit" class="button primary">Save</button></p>}
+    </form>
+  );
+}

@@ -1,0 +1,12 @@
+import { signInAgain } from "../session";
+import { Dialog } from "./dialog";
+
+/** Stands above a page whose session has ended. The page keeps everything; what was being sent is sent afterwards. */
+export function SessionEnded() {
+  return (
+    <Dialog title="Your session has ended">
+      <p>Sign in again in a small window. Nothing on this page is lost, and what was being saved goes on by itself.</p>
+      <p><button type="button" class="button primary" onClick={() => void signInAgain()} autofocus>Sign in again</button></p>
+    </Dialog>
+  );
+}

@@ -1,0 +1,256 @@
+// Sign-in at the deployment's OpenID Connect issuer: authorization code with PKCE, in a public client. Tokens live in the
+// memory of the page alone. What a sign-in needs to come back is in sessionStorage under its state, and is removed at its
+// first use.
+
+import { signal } from "@preact/signals";
+import * as oauth from "oauth4webapi";
+import { offline } from "./network";
+import { navigate } from "./route";
+import { settings } from "./settings";
+
+export interface Person {
+  subject: string;
+  name: string;
+  email: string | undefined;
+}
+
+export type SessionState =
+  | { kind: "starting" }
+  | { kind: "signed-out"; reason?: string }
+  | { kind: "signed-in"; person: Person }
+  /** It ended while somebody works: what is on the page stays until they have signed in again. */
+  | { kind: "ended"; person: Person };
+
+export const session = signal<SessionState>({ kind: "starting" });
+
+/** Milliseconds by which the system's clock is ahead of the browser's, which may be wrong, or of another day on a laptop. */
+let ahead = 0;
+
+/** Returns the system's present time. */
+export const systemNow = (): Date => new Date(Date.now() + ahead);
+
+const CALLBACK = "/login/callback";
+const RENEW_EARLIER_MS = 30_000;
+const CHANNEL = "adflight-sign-in";
+
+interface Pending {
+  verifier: string;
+  nonce: string;
+  /** The address to go back to. */
+  back: string;
+  silent: boolean;
+}
+
+interface Tokens {
+  access: string;
+  refresh: string | undefined;
+  expiresAt: number;
+}
+
+let tokens: Tokens | undefined;
+let renewal: Promise<boolean> | undefined;
+let discovered: Promise<oauth.AuthorizationServer> | undefined;
+
+const issuerUrl = new URL(settings.issuer || location.origin);
+/** Plain http is for the laptop alone, where nothing leaves the machine. */
+const loopback = ["127.0.0.1", "localhost", "[::1]"].includes(issuerUrl.hostname);
+const options = { [oauth.allowInsecureRequests]: loopback };
+const client = (): oauth.Client => ({
+  client_id: settings.client_id,
+  [oauth.clockSkew]: Math.round(ahead / 1000),
+  [oauth.clockTolerance]: 60,
+});
+const redirectUri = location.origin + CALLBACK;
+
+/** Learns the system's time from an answer. Whoever reads it allows for the seconds of an answer on its way. */
+export function learnTime(response: Response): void {
+  const date = Date.parse(response.headers.get("date") ?? "");
+  if (!Number.isNaN(date) && Math.abs(date - Date.now()) > 30_000) ahead = date - Date.now();
+}
+
+function server(): Promise<oauth.AuthorizationServer> {
+  discovered ??= oauth.discoveryRequest(issuerUrl, options).then((response) => {
+    learnTime(response);
+    return oauth.processDiscoveryResponse(issuerUrl, response);
+  });
+  discovered.catch(() => (discovered = undefined));
+  return discovered;
+}
+
+const key = (state: string) => `adflight-sign-in:${state}`;
+
+/** Returns the address of a sign-in, and remembers what its answer needs. */
+async function authorizationUrl(back: string, silent: boolean, store: Storage | Map<string, string>): Promise<URL> {
+  const { authorization_endpoint } = await server();
+  const verifier = oauth.generateRandomCodeVerifier();
+  const state = oauth.generateRandomState();
+  const nonce = oauth.generateRandomNonce();
+  const pending: Pending = { verifier, nonce, back, silent };
+  if (store instanceof Map) store.set(key(state), JSON.stringify(pending));
+  else store.setItem(key(state), JSON.stringify(pending));
+  const url = new URL(authorization_endpoint!);
+  const parameters = {
+    client_id: settings.client_id,
+    redirect_uri: redirectUri,
+    response_type: "code",
+    scope: settings.scope,
+    // Providers differ in the name of what an access token is for.
+    resource: settings.audience,
+    audience: settings.audience,
+    state,
+    nonce,
+    code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: "S256",
+    ...(silent && { prompt: "none" }),
+  };
+  for (const [name, value] of Object.entries(parameters)) if (value) url.searchParams.set(name, value);
+  return url;
+}
+
+/** Leaves the page for the issuer's. The person comes back to the same address. */
+export async function signIn(silent = false): Promise<void> {
+  const back = location.pathname.startsWith("/login") ? (history.state?.back ?? "/") : location.href.slice(location.origin.length);
+  try {
+    location.replace(await authorizationUrl(back, silent, sessionStorage));
+  } catch (error) {
+    session.value = { kind: "signed-out", reason: `The sign-in cannot be reached (${String(error)}). Try again in a moment.` };
+  }
+}
+
+/** Signs in again in a window of its own, so that nothing on this page is lost. */
+export async function signInAgain(): Promise<void> {
+  // It opens at once: later a browser would take it for an advertisement.
+  const popup = window.open("about:blank", "_blank", "popup,width=480,height=640");
+  const pending = new Map<string, string>();
+  const channel = new BroadcastChannel(CHANNEL);
+  const url = await authorizationUrl("/", false, pending);
+  channel.onmessage = async ({ data }: MessageEvent<string>) => {
+    const answer = new URL(data, location.origin);
+    const stored = pending.get(key(answer.searchParams.get("state") ?? ""));
+    if (!stored) return;
+    channel.postMessage("done");
+    channel.close();
+    await exchange(answer, JSON.parse(stored) as Pending);
+  };
+  if (popup) popup.location.replace(url);
+  else location.assign(await authorizationUrl(location.href.slice(location.origin.length), false, sessionStorage));
+}
+
+/** Ends the session here and at the issuer. */
+export async function signOut(): Promise<void> {
+  tokens = undefined;
+  const { end_session_endpoint } = await server();
+  const url = new URL(end_session_endpoint ?? `${location.origin}/login`);
+  url.searchParams.set("client_id", settings.client_id);
+  url.searchParams.set("post_logout_redirect_uri", `${location.origin}/login`);
+  location.assign(url);
+}
+
+/** Begins a session when the page opens: completes a sign-in that comes back, or begins one. */
+export async function startSession(): Promise<void> {
+  if (location.pathname !== CALLBACK) {
+    if (location.pathname === "/login") session.value = { kind: "signed-out" };
+    else await signIn(true);
+    return;
+  }
+  const answer = new URL(location.href);
+  const state = key(answer.searchParams.get("state") ?? "");
+  const stored = sessionStorage.getItem(state);
+  sessionStorage.removeItem(state);
+  if (!stored) return passOn(answer);
+  const pending = JSON.parse(stored) as Pending;
+  history.replaceState({ back: pending.back }, "", "/login");
+  const error = answer.searchParams.get("error");
+  if (error) {
+    session.value = { kind: "signed-out", ...(!pending.silent && { reason: describe(error, answer) }) };
+    return;
+  }
+  try {
+    await exchange(answer, pending);
+    navigate(pending.back, { replace: true });
+  } catch (error) {
+    session.value = { kind: "signed-out", reason: `The sign-in did not succeed: ${String(error)}` };
+  }
+}
+
+const describe = (error: string, answer: URL) =>
+  `The sign-in did not succeed: ${answer.searchParams.get("error_description") ?? error}.`;
+
+/** An answer that this window did not ask for may be another one's, which signs in again; else it is a replayed one. */
+async function passOn(answer: URL): Promise<void> {
+  history.replaceState(null, "", "/login");
+  const channel = new BroadcastChannel(CHANNEL);
+  const taken = new Promise<boolean>((resolve) => {
+    channel.onmessage = () => resolve(true);
+    setTimeout(() => resolve(false), 1500);
+  });
+  channel.postMessage(answer.href);
+  if (await taken) {
+    window.close();
+    session.value = { kind: "signed-out", reason: "You are signed in again in the window that you came from. This one can be closed." };
+  } else {
+    session.value = { kind: "signed-out", reason: "This sign-in was used already. Sign in again." };
+  }
+}
+
+async function exchange(answer: URL, pending: Pending): Promise<void> {
+  const issuer = await server();
+  const parameters = oauth.validateAuthResponse(issuer, client(), answer, answer.searchParams.get("state") ?? "");
+  const response = await oauth.authorizationCodeGrantRequest(
+    issuer, client(), oauth.None(), parameters, redirectUri, pending.verifier, options,
+  );
+  const result = await oauth.processAuthorizationCodeResponse(issuer, client(), response, {
+    expectedNonce: pending.nonce,
+    requireIdToken: true,
+  });
+  const claims = oauth.getValidatedIdTokenClaims(result)!;
+  const text = (name: string) => (typeof claims[name] === "string" ? (claims[name] as string) : undefined);
+  keep(result);
+  const person = { subject: claims.sub, name: text("name") ?? text("email") ?? claims.sub, email: text("email") };
+  session.value = { kind: "signed-in", person };
+}
+
+function keep({ access_token, refresh_token, expires_in }: oauth.TokenEndpointResponse): void {
+  tokens = { access: access_token, refresh: refresh_token, expiresAt: performance.now() + (expires_in ?? 300) * 1000 };
+}
+
+/** Renews the session once for all who ask at the same time. Returns whether there is one. */
+function renew(): Promise<boolean> {
+  renewal ??= (async () => {
+    if (!tokens?.refresh) return false;
+    try {
+      const issuer = await server();
+      const response = await oauth.refreshTokenGrantRequest(issuer, client(), oauth.None(), tokens.refresh, options);
+      const result = await oauth.processRefreshTokenResponse(issuer, client(), response);
+      keep({ refresh_token: tokens.refresh, ...result });
+      return true;
+    } catch (error) {
+      // Only the issuer's word ends a session: out of reach, it may be back in a moment.
+      if (!(error instanceof oauth.ResponseBodyError)) throw error;
+      tokens = undefined;
+      offline.value = false;
+      return false;
+    }
+  })().finally(() => (renewal = undefined));
+  return renewal;
+}
+
+/** Returns a token for the API; waits until the person has signed in again where the session has ended. */
+export async function accessToken(refused?: string): Promise<string> {
+  for (;;) {
+    const isFresh = tokens && tokens.access !== refused && tokens.expiresAt - RENEW_EARLIER_MS > performance.now();
+    if (isFresh) return tokens!.access;
+    if (await renew()) {
+      refused = undefined;
+      continue;
+    }
+    const before = session.value;
+    if (before.kind === "signed-in") session.value = { kind: "ended", person: before.person };
+    await new Promise<void>((resolve) => {
+      const stop = session.subscribe((state) => {
+        if (state.kind === "signed-in") queueMicrotask(() => (stop(), resolve()));
+      });
+    });
+    refused = undefined;
+  }
+}

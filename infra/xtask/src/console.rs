@@ -1,0 +1,84 @@
+//! The console's page: built from functions/console/web with packages from npm, and used in Chromium by tests/console.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+
+use crate::{api, browser, build, edge, root, run};
+
+const SOURCES: &str = "functions/console/web";
+/// The page as it is committed.
+const COMMITTED: &str = "functions/console/dist";
+/// The page as its sources say now.
+const BUILT: &str = "target/console/dist";
+const PACKAGES: &str = "target/console/node";
+/// The types of the API, of which the sources take theirs.
+const SCHEMA: &str = "target/console/schema.d.ts";
+/// Data and screenshots of the stories.
+const OUTPUT: &str = "target/console/stories";
+
+/// Builds the page into the folder that is committed.
+pub(crate) fn write() -> anyhow::Result<()> {
+    compile(COMMITTED)
+}
+
+/// Checks the page's types and that it is what its sources say, then uses it in Chromium; of the stories only this one.
+pub(crate) fn test(story: Option<&str>) -> anyhow::Result<()> {
+    install()?;
+    compile(BUILT)?;
+    ensure!(
+        files(COMMITTED)? == files(BUILT)?,
+        "{COMMITTED} is not what its sources say; run `cargo xtask console`"
+    );
+    build::development()?;
+    let program = build::program("adflight");
+    let program = program.to_str().context("the workspace's path is not text")?;
+    let mut args = vec!["tests/console/stories.mjs", program, browser::PACKAGES, api::PACKAGES, OUTPUT];
+    args.extend(story);
+    let mut stories = edge::script_of_node(&args)?;
+    browser::unpacking(&mut stories);
+    run(stories)
+}
+
+/// Installs the page's packages, Chromium, and the checkers of pages.
+pub(crate) fn install() -> anyhow::Result<()> {
+    edge::install()?;
+    edge::install_from(SOURCES, PACKAGES)?;
+    api::install_packages()?;
+    browser::install()
+}
+
+/// Returns the files of a page, each with its content.
+fn files(page: &str) -> anyhow::Result<BTreeMap<OsString, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    for folder in [page.to_owned(), format!("{page}/assets")] {
+        for entry in fs::read_dir(root().join(&folder)).context(folder)? {
+            let path = entry?.path();
+            if path.is_file() {
+                files.insert(path.file_name().unwrap_or_default().to_owned(), fs::read(path)?);
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn compile(into: &str) -> anyhow::Result<()> {
+    edge::install()?;
+    edge::install_from(SOURCES, PACKAGES)?;
+    let tool = |path: &str| format!("{PACKAGES}/node_modules/{path}");
+    let schema = root().join(SCHEMA);
+    if !is_newer(&schema, &root().join("openapi.yaml")) {
+        let types = [&tool("openapi-typescript/bin/cli.js"), "openapi.yaml", "--output", SCHEMA];
+        run(edge::script_of_node(&types)?)?;
+    }
+    run(edge::script_of_node(&[&tool("typescript/bin/tsc"), "--project", SOURCES])?)?;
+    run(edge::script_of_node(&[&format!("{SOURCES}/build.mjs"), PACKAGES, into])?)
+}
+
+fn is_newer(file: &Path, than: &Path) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    modified(file).is_ok_and(|file| modified(than).is_ok_and(|than| file > than))
+}

@@ -1,0 +1,69 @@
+// The table: rows as the API has them, sorted, filtered, opened, and the same behind a copied link.
+
+import assert from "node:assert/strict";
+
+const english = (digits) => new Intl.NumberFormat("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+export async function every_row_is_the_apis({ open, system }) {
+  const tab = await open();
+  await tab.signIn();
+  await tab.go("Campaigns");
+  await tab.settled();
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  const { days } = await tab.chart("campaigns");
+  const list = await system.api(`ad-accounts/${account.id}/campaigns?since=${days[0]}&until=${days.at(-1)}&limit=500`);
+  const known = list.data.map(({ id, name, measures }) => [id, name, english(2).format(measures.spend)]);
+  const seen = new Map();
+  const scroller = ".grid-scroll";
+  // Only visible rows are on the page: scroll through all of them.
+  for (let top = 0; seen.size < known.length && top < 40_000; top += 300) {
+    await tab.page.$eval(scroller, (element, top) => (element.scrollTop = top), top);
+    await tab.page.waitForTimeout(30);
+    for (const { id, name, cells } of await tab.rows()) seen.set(id, [id, name, cells.spend]);
+  }
+  assert.deepEqual([...seen.values()], known, "each row with its name and spend, by spend");
+
+  await tab.page.click("button:has-text('ROAS')");
+  await tab.page.click("[aria-label=State] >> text=Active");
+  await tab.page.fill("[data-find]", "Sales");
+  await tab.settled();
+  const shown = await tab.rows();
+  const wanted = list.data
+    .filter(({ name, effective_status }) => effective_status === "ACTIVE" && name.toLowerCase().includes("sales"))
+    .sort((a, b) => Number(b.measures.roas ?? -1) - Number(a.measures.roas ?? -1));
+  assert.deepEqual(shown.map(({ id }) => id), wanted.slice(0, shown.length).map(({ id }) => id));
+  const filtered = await system.api(`ad-accounts/${account.id}/campaigns?since=${days[0]}&until=${days.at(-1)}&limit=1&q=Sales&effective_status=ACTIVE`);
+  await tab.page.waitForFunction((text) => document.querySelector("tfoot td[data-column=spend] span")?.textContent === text, english(2).format(filtered.totals.measures.spend));
+
+  // The address is the view.
+  const copied = await open();
+  await copied.signIn("viewer", tab.page.url().slice(system.url.length));
+  await copied.page.waitForSelector("table.grid tbody tr[data-key]");
+  await copied.settled();
+  assert.deepEqual(await copied.rows(), shown);
+}
+
+export async function a_row_opens_into_what_is_below_it({ open, system }) {
+  const tab = await open();
+  await tab.signIn();
+  await tab.go("Campaigns");
+  await tab.page.waitForSelector("table.grid tbody tr[data-key]");
+  const [campaign] = await tab.rows();
+  await tab.page.click(`tr[data-key="${campaign.id}"] .twist`);
+  await tab.page.waitForSelector(".depth-1");
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  const { data } = await system.api(`ad-accounts/${account.id}/adsets?campaign_id=${campaign.id}`);
+  const ids = (await tab.rows()).map(({ id }) => id);
+  assert.deepEqual(ids.slice(1, 1 + data.length), data.map(({ id }) => id));
+  await tab.page.click(`tr[data-key="${data[0].id}"] .twist`);
+  await tab.page.waitForSelector(".depth-2");
+
+  // Its page has its own numbers, and says what is below.
+  await tab.page.click(`tr[data-key="${campaign.id}"] .name a`);
+  await tab.page.waitForSelector(`h1:text-is("${campaign.name}")`);
+  await tab.settled();
+  const spend = await tab.page.textContent("[data-measure=spend] .value");
+  assert.ok(spend.startsWith(campaign.cells.spend), `${spend} is ${campaign.cells.spend}`);
+  await tab.page.goBack();
+  await tab.page.waitForSelector(".depth-2");
+}

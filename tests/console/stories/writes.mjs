@@ -1,0 +1,116 @@
+// Changes at Meta: in place, with undo, by the keyboard, and many at once.
+
+import assert from "node:assert/strict";
+
+async function table(open, system) {
+  const tab = await open();
+  await tab.signIn();
+  await tab.go("Campaigns");
+  await tab.page.waitForSelector("table.grid tbody tr[data-key]");
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  const entity = (id) => system.api(`ad-accounts/${account.id}/campaigns/${id}`);
+  return { tab, entity, account };
+}
+
+/** Waits until an entity is as wanted. */
+async function until(read, test) {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const value = await read();
+    if (test(value)) return value;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`it stayed ${JSON.stringify(await read())}`);
+}
+
+export async function a_budget_is_changed_in_place_and_taken_back({ open, system }) {
+  const { tab, entity } = await table(open, system);
+  const id = await tab.page.locator("table.grid tbody tr[data-key]:has(.in-place)").first().getAttribute("data-key");
+  const row = tab.page.locator(`tr[data-key="${id}"]`);
+  const before = (await entity(id)).daily_budget.amount;
+  await row.locator(".in-place").click();
+  const field = row.locator(".editor input");
+  // No amount at all is refused in place, and nothing typed is lost.
+  await field.fill("12,34.x");
+  await field.press("Enter");
+  await row.locator(".refusal").waitFor();
+  assert.equal(await field.inputValue(), "12,34.x");
+  // Nor what Meta refuses: a budget below its minimum, in Meta's own words.
+  tab.expected.add(422);
+  tab.expected.add(400);
+  await field.fill("0.01");
+  await field.press("Enter");
+  await tab.page.waitForFunction(() => document.querySelector(".refusal")?.textContent.length > 0);
+  assert.equal(await field.inputValue(), "0.01");
+  await field.fill("123.45");
+  await field.press("Enter");
+  await until(() => entity(id), ({ daily_budget }) => daily_budget.amount === 12_345);
+  await tab.page.waitForSelector(".toast:has-text('123.45'):has-text('was')");
+  const focused = await tab.page.evaluate(() => document.activeElement?.closest("tr")?.dataset.key);
+  assert.equal(focused, id, "the focus stays in the row");
+  await tab.page.keyboard.press("z");
+  await until(() => entity(id), ({ daily_budget }) => daily_budget.amount === before);
+  await tab.page.waitForSelector(".toast:has-text('Undone')");
+}
+
+export async function what_was_changed_since_is_not_taken_back({ open, system }) {
+  const { tab, entity, account } = await table(open, system);
+  const row = tab.page.locator("table.grid tbody tr[data-key]:has([aria-checked=true])").first();
+  const id = await row.getAttribute("data-key");
+  await row.locator("[role=switch]").click();
+  await until(() => entity(id), ({ status }) => status === "PAUSED");
+  await tab.page.waitForSelector(".toast button:has-text('Undo')");
+  // Somebody else switches it on in the meantime.
+  await system.api(`ad-accounts/${account.id}/campaigns/${id}`, { method: "PATCH", body: { status: "ACTIVE" } });
+  await tab.page.click(".toast button:has-text('Undo')");
+  await tab.page.waitForSelector(".toast.bad:has-text('changed again since')");
+  assert.equal((await entity(id)).status, "ACTIVE");
+}
+
+export async function a_campaign_is_paused_by_the_keyboard_alone({ open, system }) {
+  const tab = await open();
+  await tab.page.goto(`${system.url}/`);
+  await tab.page.waitForSelector("text=Sign in");
+  await tab.page.keyboard.press("Enter");
+  await tab.page.waitForSelector("button[value=owner]");
+  await tab.page.keyboard.press("Enter");
+  await tab.page.waitForSelector("main#content .tile");
+  await tab.page.keyboard.press("Control+k");
+  await tab.page.keyboard.type("campaigns");
+  await tab.page.keyboard.press("Enter");
+  await tab.page.waitForSelector("table.grid tbody tr[data-key]");
+  await tab.settled();
+  // From the search field on, tab by tab, into the table.
+  await tab.page.keyboard.press("/");
+  assert.equal(await tab.page.evaluate(() => document.activeElement.type), "search");
+  const inTable = () => tab.page.evaluate(() => document.activeElement?.tagName === "TR");
+  for (let tabs = 0; tabs < 30 && !(await inTable()); tabs += 1) await tab.page.keyboard.press("Tab");
+  assert.ok(await inTable(), "the table is reached by Tab");
+  for (const key of ["j", "ArrowDown", "k", "End", "Home"]) await tab.page.keyboard.press(key);
+  const focusedId = () => tab.page.evaluate(() => document.activeElement?.dataset?.key);
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  const read = async () => system.api(`ad-accounts/${account.id}/campaigns/${await focusedId()}`);
+  for (let rows = 0; rows < 20 && (await read()).status !== "ACTIVE"; rows += 1) await tab.page.keyboard.press("j");
+  const id = await focusedId();
+  await tab.page.keyboard.press("p");
+  await until(read, ({ status }) => status === "PAUSED");
+  assert.equal(await focusedId(), id);
+  await tab.page.waitForSelector(".toast:has-text('Paused')");
+  await tab.page.keyboard.press("z");
+  await until(read, ({ status }) => status === "ACTIVE");
+}
+
+export async function budgets_of_several_are_changed_with_a_preview({ open, system }) {
+  const { tab, entity } = await table(open, system);
+  const ids = await tab.page.$$eval("table.grid tbody tr[data-key]:has(.in-place)", (rows) => rows.slice(0, 2).map(({ dataset }) => dataset.key));
+  const before = await Promise.all(ids.map(async (id) => (await entity(id)).daily_budget.amount));
+  for (const id of ids) await tab.page.click(`tr[data-key="${id}"] input[type=checkbox]`);
+  await tab.page.click(".bulk >> text=Budget");
+  await tab.page.fill("dialog[open] input", "10");
+  const then = await tab.page.$$eval("dialog[open] tbody tr", (rows) => rows.map((row) => row.lastElementChild.textContent));
+  const money = new Intl.NumberFormat("en-GB", { minimumFractionDigits: 2 });
+  assert.deepEqual(then.sort(), before.map((amount) => money.format(Math.round(amount * 1.1) / 100)).sort());
+  await tab.page.click("dialog[open] button[type=submit]");
+  for (const [index, id] of ids.entries()) await until(() => entity(id), ({ daily_budget }) => daily_budget.amount === Math.round(before[index] * 1.1));
+  await tab.page.click(".toast button:has-text('Undo')");
+  for (const [index, id] of ids.entries()) await until(() => entity(id), ({ daily_budget }) => daily_budget.amount === before[index]);
+}

@@ -1,0 +1,69 @@
+// The product as `cargo run` starts it, on data of its own. It can be killed and started again at the same address.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { createInterface } from "node:readline";
+
+/** A running `adflight up`. */
+export class System {
+  #program;
+  #data;
+  #process;
+
+  /** Starts the program on an empty folder. */
+  static async start(program, data) {
+    rmSync(data, { recursive: true, force: true });
+    const system = new System();
+    system.#program = program;
+    system.#data = data;
+    await system.up("0");
+    return system;
+  }
+
+  /** Starts it, and waits until it serves. Access tokens are short, so that sessions renew while the stories run. */
+  async up(port = new URL(this.url).port) {
+    const args = ["up", "--data", this.#data, "--port", port, "--access-token", "40"];
+    this.#process = spawn(this.#program, args, { stdio: ["ignore", "pipe", "inherit"] });
+    for await (const line of createInterface({ input: this.#process.stdout })) {
+      const address = line.match(/^The console: (\S+)$/)?.[1];
+      if (!address) continue;
+      this.url = address;
+      this.#process.stdout.resume();
+      return;
+    }
+    throw new Error("adflight ended before it served");
+  }
+
+  /** Kills it as a power cut does. */
+  async kill() {
+    this.#process.kill("SIGKILL");
+    await once(this.#process, "exit");
+  }
+
+  async stop() {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    this.#process.kill("SIGTERM");
+    await once(this.#process, "exit");
+  }
+
+  /** Returns a session token, as a developer gets it. */
+  async token(role = "owner", workspace = "demo") {
+    const printed = spawn(this.#program, ["token", "--data", this.#data, "--role", role, "--workspace", workspace]);
+    let token = "";
+    for await (const part of printed.stdout) token += part;
+    return token.trim();
+  }
+
+  /** Asks the API what a page should show. */
+  async api(path, { workspace = "demo", method = "GET", body, token } = {}) {
+    const response = await fetch(`${this.url}/v1/workspaces/${workspace}/${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token ?? (await this.token())}`, "content-type": "application/json" },
+      ...(body && { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
+    return text ? JSON.parse(text) : undefined;
+  }
+}
