@@ -10,20 +10,22 @@ export class System {
   #program;
   #data;
   #process;
+  #account;
 
-  /** Starts the program on an empty folder. */
-  static async start(program, data) {
+  /** Starts the program on an empty folder, with an ad account as these options say. */
+  static async start(program, data, account = []) {
     rmSync(data, { recursive: true, force: true });
     const system = new System();
     system.#program = program;
     system.#data = data;
+    system.#account = account;
     await system.up("0");
     return system;
   }
 
   /** Starts it, and waits until it serves. Access tokens are short, so that sessions renew while the stories run. */
   async up(port = new URL(this.url).port) {
-    const args = ["up", "--data", this.#data, "--port", port, "--access-token", "40"];
+    const args = ["up", "--data", this.#data, "--port", port, "--access-token", "40", ...this.#account];
     this.#process = spawn(this.#program, args, { stdio: ["ignore", "pipe", "inherit"] });
     for await (const line of createInterface({ input: this.#process.stdout })) {
       const address = line.match(/^The console: (\S+)$/)?.[1];

@@ -24,6 +24,24 @@ export async function a_viewer_sees_no_button_that_would_be_refused({ open }) {
   await tab.page.waitForSelector("text=The audit log is for owners");
 }
 
+export async function a_member_is_removed_only_after_a_question({ open }) {
+  const tab = await open();
+  await tab.signIn();
+  await tab.go("Members");
+  await tab.page.click("text=Remove …");
+  await tab.page.waitForSelector("dialog[open] .danger");
+  await tab.page.keyboard.press("Escape");
+  await tab.page.waitForSelector("dialog[open]", { state: "detached" });
+  assert.ok((await tab.page.textContent("main")).includes("developer-of-demo"));
+}
+
+export async function a_link_to_an_account_that_is_not_here_shows_no_other({ open }) {
+  const tab = await open();
+  await tab.signIn("owner", "/w/demo/act_9/campaigns?since=2026-99-99&until=2026-99-99");
+  await tab.page.waitForSelector("text=This ad account is not synced here");
+  assert.equal(await tab.page.locator("table.grid").count(), 0);
+}
+
 export async function an_editor_changes_campaigns_and_connects_nothing({ open }) {
   const tab = await open();
   await tab.signIn("editor");

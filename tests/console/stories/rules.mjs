@@ -17,10 +17,10 @@ export async function a_rule_is_added_changed_and_says_what_it_decided({ open, s
   await tab.go("Rules");
   await tab.page.click("text=New rule");
   await tab.page.fill("dialog[open] label:has-text('Name') input", "Spend without a click");
-  await tab.page.selectOption("dialog[open] label:has-text('Whose') select", "ctr");
-  await tab.page.selectOption("dialog[open] label:has-text('Compared') select", "below");
+  await tab.page.selectOption("dialog[open] label:has-text('Metric') select", "ctr");
+  await tab.page.selectOption("dialog[open] label:has-text('Condition') select", "below");
   await tab.page.fill("dialog[open] label:has-text('Value') input", "0.5");
-  await tab.page.waitForSelector("dialog[open] >> text=Pause ads whose CTR is below 0.50% in the last 7 days");
+  await tab.page.waitForSelector("dialog[open] >> text=Pause ads whose CTR (all) is below 0.50% in the last 7 days");
   await tab.page.click("dialog[open] >> text=Add the rule");
   await tab.page.waitForSelector("ul.rules >> text=Spend without a click");
   const added = (await system.api("rules")).data.find(({ name }) => name === "Spend without a click");

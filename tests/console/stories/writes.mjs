@@ -114,3 +114,57 @@ export async function budgets_of_several_are_changed_with_a_preview({ open, syst
   await tab.page.click(".toast button:has-text('Undo')");
   for (const [index, id] of ids.entries()) await until(() => entity(id), ({ daily_budget }) => daily_budget.amount === before[index]);
 }
+
+export async function an_amount_is_read_as_the_persons_language_writes_it({ open, system }) {
+  const [account] = (await system.api("ad-accounts?selected=true")).data;
+  const tab = await open({ locale: "de-DE" });
+  await tab.signIn();
+  await tab.go("Campaigns");
+  const row = tab.page.locator("table.grid tbody tr[data-key]:has(.in-place)").nth(2);
+  const id = await row.getAttribute("data-key");
+  let sent = 0;
+  tab.page.on("request", (request) => request.method() === "PATCH" && (sent += 1));
+  const cell = tab.page.locator(`tr[data-key="${id}"]`);
+  await cell.locator(".in-place").click();
+  const field = cell.locator(".editor input");
+  assert.match(await field.inputValue(), /^\d+,\d\d$/);
+  await field.press("Enter");
+  await field.waitFor({ state: "detached" });
+  assert.equal(sent, 0, "what was not changed is not sent");
+  await cell.locator(".in-place").click();
+  // In German this is a thousand times as much, or a mistake: it is not guessed.
+  await field.fill("50.00");
+  await field.press("Enter");
+  await cell.locator(".refusal").waitFor();
+  await field.fill("1.050,50");
+  await field.press("Enter");
+  await tab.page.waitForSelector(".toast:has-text('1.050,50')");
+  assert.equal(sent, 1);
+  assert.equal((await system.api(`ad-accounts/${account.id}/campaigns/${id}`)).daily_budget.amount, 105_050);
+  await tab.page.click(".toast button:has-text('Undo')");
+  await tab.page.waitForSelector(".toast:has-text('Undone')");
+}
+
+export async function a_change_far_down_moves_nothing_else({ open }) {
+  const tab = await open();
+  await tab.signIn();
+  await tab.go("Campaigns");
+  await tab.page.click("[aria-label=Level] >> text=Ads");
+  await tab.page.waitForFunction(() => Number(document.querySelector("table.grid")?.ariaRowCount) > 200);
+  await tab.settled();
+  await tab.page.$eval(".grid-scroll", (scroller) => (scroller.scrollTop = scroller.scrollHeight));
+  const state = () => tab.page.$eval(".grid-scroll", (scroller) => [scroller.scrollTop, scroller.querySelector("table").ariaRowCount]);
+  await tab.page.waitForTimeout(100);
+  const before = await state();
+  const row = tab.page.locator("table.grid tbody tr[data-key]:has([aria-checked=true])").last();
+  await row.scrollIntoViewIfNeeded();
+  const shown = await state();
+  await row.locator("[role=switch]").click();
+  await tab.page.waitForSelector(".toast:has-text('Paused')");
+  for (let looks = 0; looks < 10; looks += 1) {
+    assert.deepEqual(await state(), shown, `while rows are read again (${before})`);
+    await tab.page.waitForTimeout(100);
+  }
+  await tab.page.keyboard.press("z");
+  await tab.page.waitForSelector(".toast:has-text('Undone')");
+}

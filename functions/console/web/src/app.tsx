@@ -14,7 +14,7 @@ import { lazy } from "./lazy";
 import { useResource } from "./resource";
 import { navigate, path } from "./route";
 import { session } from "./session";
-import { inWorkspace, loadAdAccounts, loaded, workspace, workspaces } from "./store";
+import { inWorkspace, isAccountId, loadAdAccounts, loaded, workspace, workspaces } from "./store";
 
 const page = (load: () => Promise<{ default: ComponentType }>) => lazy(load, <Skeleton lines={6} height={48} />);
 
@@ -36,7 +36,7 @@ export function App() {
   return (
     <>
       <SignedIn />
-      {state.kind === "ended" && <SessionEnded />}
+      {state.kind === "ended" && <SessionEnded problem={state.problem} />}
       <Toasts />
     </>
   );
@@ -51,6 +51,7 @@ function SignedIn() {
     if (list && root !== "w" && list[0]) navigate(`/w/${list[0].workspace}/overview`, { replace: true });
   }, [list, root]);
   if (!list) {
+    if (offline.value) return <main class="alone"><Banner tone="warning">Adflight cannot be reached. It is tried again by itself.</Banner></main>;
     return found.error ? <main class="alone"><Failure what="Your workspaces could not be read." error={found.error} retry={found.reload} /></main> : null;
   }
   if (list.length === 0) return <main class="alone"><h1>Welcome</h1><Invitations /><NewWorkspace /></main>;
@@ -78,14 +79,14 @@ function Workspace({ id }: { id: string }) {
       {accounts.error && !offline.value && !accounts.data && <Failure what="The ad accounts could not be read." error={accounts.error} retry={accounts.reload} />}
       {Page
         ? <Page />
-        : <Empty title="There is no such page" action={<a class="button primary" href={inWorkspace("overview")}>Overview</a>}>The address may have been cut.</Empty>}
+        : <Empty title="There is no such page" action={<a class="button primary" href={inWorkspace("overview")}>Overview</a>}>Check the link.</Empty>}
     </Shell>
   );
 }
 
 /** Returns the page that an address names. Pages of an ad account have its id before their name. */
 function pageOf([, , first = "overview", second, third]: string[]): keyof typeof pages | undefined {
-  const ofAccount = first.startsWith("act_") || first.startsWith("import_");
+  const ofAccount = isAccountId(first);
   const name = !ofAccount ? first : second === "campaigns" && third ? "detail" : second;
   return name !== undefined && Object.hasOwn(pages, name) ? (name as keyof typeof pages) : undefined;
 }

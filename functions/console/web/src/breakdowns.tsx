@@ -1,10 +1,12 @@
 // Spend by platform, people, country and device: what Meta reports apart from the rest, once it has been asked for.
 
+import { useState } from "preact/hooks";
 import { api, answer, type Schemas } from "./api";
 import { days as writeDays, words } from "./format";
 import { addDecimals, isPending, useNumbers, type Scope } from "./numbers";
 import { Bars, type Bar } from "./parts/bars";
 import { Failure, Skeleton } from "./parts/states";
+import { notify } from "./parts/toast";
 import { invalidate } from "./resource";
 import { may } from "./store";
 
@@ -30,6 +32,7 @@ export function BreakdownCards({ scope, digits }: { scope: Scope; digits: number
 function Card({ breakdown: { name, label, dimensions }, scope, digits }: { breakdown: Breakdown; scope: Scope; digits: number }) {
   const found = useNumbers(scope, ["spend"], dimensions, { compared: false, order: [{ by: "spend", direction: "desc" }] });
   const { since, until } = scope.period;
+  const [busy, setBusy] = useState(false);
   const incomplete = found.data?.ad_accounts.flatMap(({ incomplete_days }) => incomplete_days) ?? [];
   const rows = found.data?.data ?? [];
   const pending = found.data && isPending(found.data);
@@ -40,17 +43,21 @@ function Card({ breakdown: { name, label, dimensions }, scope, digits }: { break
     }))));
     invalidate("query:");
   };
+  const measureAll = () => {
+    setBusy(true);
+    measureIt().catch((error: Error) => notify(`Meta was not asked: ${error.message}`, { tone: "bad" })).finally(() => setBusy(false));
+  };
   return (
     <section class="card" aria-label={label} aria-busy={found.loading} data-breakdown={name}>
-      <h2>{label}</h2>
+      <h2>Spend by {label.toLowerCase()}</h2>
       {found.error && <Failure what="It could not be read." error={found.error} retry={found.reload} />}
       {!found.data && !found.error && <Skeleton lines={4} />}
       {rows.length > 0 && <Bars name={name} of="spend" digits={digits} bars={barsOf(rows, dimensions)} />}
       {pending && <p class="fine">These days are being measured now.</p>}
       {found.data && isMissing && !pending && (
         <div class="unmeasured">
-          <p class="fine">{rows.length > 0 ? "Some of these days have" : "This has"} not been asked of Meta yet: it counts this apart from the rest.</p>
-          {may("editor") && <button type="button" class="button" onClick={() => void measureIt()} title="By platform, age and gender, country and device">Measure {writeDays(since, until)}</button>}
+          <p class="fine">{rows.length > 0 ? "This is part of these days. Meta reports the others on request." : "Meta reports this on request."}</p>
+          {may("editor") && <button type="button" class="button" disabled={busy} onClick={measureAll} title="By platform, age and gender, country and device">Load breakdowns for {writeDays(since, until)}</button>}
         </div>
       )}
       {found.data && rows.length === 0 && !pending && !isMissing && <p class="fine">Nothing was delivered in these days.</p>}

@@ -51,7 +51,8 @@ export function day(text: string, options: Intl.DateTimeFormatOptions = { day: "
 
 /** Writes a range of days. */
 export function days(since: string, until: string): string {
-  const format = dateFormat({ day: "numeric", month: "short", timeZone: "UTC" });
+  const isThisYear = since.slice(0, 4) === String(new Date().getFullYear());
+  const format = dateFormat({ day: "numeric", month: "short", ...(!isThisYear && { year: "numeric" as const }), timeZone: "UTC" });
   return since === until ? format.format(asUtc(since)) : format.formatRange(asUtc(since), asUtc(until));
 }
 
@@ -91,15 +92,33 @@ export function words(code: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+const SAMPLE = new Intl.NumberFormat(language, { useGrouping: true }).formatToParts(1234567.8);
+const partOf = (type: string, usual: string) => SAMPLE.find((part) => part.type === type)?.value ?? usual;
+const POINT = partOf("decimal", ".");
+const GROUP = partOf("group", ",");
+const spaces = (text: string) => text.replace(/[\u00a0\u202f\u2019]/g, (space) => (space === "\u2019" ? "'" : " "));
+
+/**
+ * Reads a decimal that a person typed in their language, as the API writes it. Groups must have three digits: what might
+ * mean a hundred times as much is no number.
+ */
+export function parseDecimal(typed: string): string | undefined {
+  const [whole = "", rest, ...more] = spaces(typed.trim()).split(POINT);
+  const [first = "", ...groups] = whole.split(spaces(GROUP));
+  const isGrouped = groups.length === 0 || (first.length <= 3 && groups.every((group) => group.length === 3));
+  const digits = first + groups.join("");
+  if (!isGrouped || more.length > 0 || !/^\d{1,12}$/.test(digits) || !/^\d{1,6}$/.test(rest ?? "0")) return undefined;
+  return rest === undefined ? digits : `${digits}.${rest}`;
+}
+
+/** Writes a decimal as a person would type it: in their language, without groups. */
+export const typedText = (decimalText: string): string => decimalText.replace(".", POINT);
+
 /** Reads an amount that a person typed in major units, as minor ones. `undefined` if it is no amount. */
 export function minorUnits(typed: string, digits: number): number | undefined {
-  const group = numberFormat({}).formatToParts(12345.6);
-  const point = group.find(({ type }) => type === "decimal")?.value ?? ".";
-  const grouping = group.find(({ type }) => type === "group")?.value ?? ",";
-  const plain = typed.trim().replaceAll(grouping, "").replaceAll(" ", "").replace(point, ".");
-  const match = /^(\d{1,10})(?:\.(\d*))?$/.exec(plain);
-  if (!match || (match[2] ?? "").length > digits) return undefined;
-  const value = Number(match[1]) * 10 ** digits + Number((match[2] ?? "").padEnd(digits, "0") || 0);
+  const [whole, rest = ""] = parseDecimal(typed)?.split(".") ?? [];
+  if (whole === undefined || rest.length > digits) return undefined;
+  const value = Number(whole + rest.padEnd(digits, "0"));
   return Number.isSafeInteger(value) ? value : undefined;
 }
 

@@ -121,8 +121,9 @@ function incompleteDays(accounts: Answer["ad_accounts"], days: string[]): string
 }
 
 /** The tiles of the totals, and the chart of revenue and spend. */
-export function TilesAndChart({ name, daily, period, digits, timezone }: {
+export function TilesAndChart({ name, title = "Revenue and spend", daily, period, digits, timezone }: {
   name: string;
+  title?: string;
   daily: Resource<Answer>;
   period: Period;
   digits: number;
@@ -143,7 +144,7 @@ export function TilesAndChart({ name, daily, period, digits, timezone }: {
       {data
         ? (
           <Chart
-            title="Revenue and spend" name={name} digits={digits} currency={data.currency} timezone={timezone} busy={daily.loading}
+            title={title} name={name} digits={digits} currency={data.currency} timezone={timezone} busy={daily.loading}
             data={{ days: shown, incomplete: incompleteDays(data.ad_accounts, shown), lines: [line("purchase_value", "revenue"), line("spend", "spend")] }}
             totals={data.totals.measures} comparedLabel={data.compared && writeDays(data.compared.since, data.compared.until)}
             onSelect={(since, until) => setParams(daysParams(since, until), { push: true })}

@@ -52,13 +52,14 @@ export const PRESETS: { name: string; label: string; days: (today: string) => [s
 ];
 
 const DEFAULT_PRESET = "last_30d";
-const DAY = /^\d{4}-\d\d-\d\d$/;
+
+const isDay = (text: string) => /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) && addDays(text, 0) === text;
 
 /** Returns the period of the address, in a time zone. */
 export function currentPeriod(timeZone: string): Period {
   const today = todayIn(timeZone);
   const [since, until] = [params.value.get("since") ?? "", params.value.get("until") ?? ""];
-  if (DAY.test(since) && DAY.test(until) && since <= until) {
+  if (isDay(since) && isDay(until) && since <= until) {
     return { since, until, label: writeDays(since, until), preset: undefined };
   }
   const wanted = params.value.get("range") ?? DEFAULT_PRESET;

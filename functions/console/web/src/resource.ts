@@ -1,8 +1,8 @@
 // What a view reads, with the states that a person sees: loading, here, reloading, failed.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Offline, Problem } from "./api";
 import {  } from "./api";
-import { offline } from "./network";
 
 export interface Resource<T> {
   /** The last that was read; it stays while it is read again. */
@@ -11,8 +11,6 @@ export interface Resource<T> {
   loading: boolean;
   /** Reads it again now. */
   reload: () => void;
-  /** Replaces what was read, such as by what a write answered. */
-  patch: (change: (data: T) => T) => void;
 }
 
 interface Options<T> {
@@ -21,19 +19,21 @@ interface Options<T> {
 }
 
 /** Resources that a change elsewhere makes stale, by the first words of their keys. */
-const mounted = new Set<{ key: string; reload: () => void }>();
+const mounted = new Set<{ key: string; reload: () => Promise<void> }>();
 
-/** Reads everything again whose key begins like this. */
-export function invalidate(prefix: string): void {
-  for (const { key, reload } of mounted) if (key.startsWith(prefix)) reload();
+/** Reads everything again whose key begins like this. Resolves when it is here. */
+export async function invalidate(prefix: string): Promise<void> {
+  await Promise.all([...mounted].filter(({ key }) => key.startsWith(prefix)).map(({ reload }) => reload()));
 }
 
 /** Milliseconds until another try, where the API is out of reach. */
-const RETRY_MS = 2000;
+const OFFLINE_MS = 2000;
+/** Milliseconds until another try of what is read regularly, after any other failure that says no time itself. */
+const RETRY_MS = 20_000;
 
 /**
- * Reads what `key` names by `load`, which may show parts of it as they come. Without a key nothing is read. What another key names is never shown in its place,
- * unless `keep` says that the old one may stay until the new one is here.
+ * Reads what `key` names by `load`, which may show parts of it as they come. Without a key nothing is read. With another
+ * key what was read stays until the new is here, unless `keep` is false; after a failure it goes.
  */
 export function useResource<T>(
   key: string | undefined,
@@ -53,32 +53,37 @@ export function useResource<T>(
     let timer: ReturnType<typeof setTimeout> | undefined;
     const schedule = (ms: number | undefined) => {
       clearTimeout(timer);
-      if (ms !== undefined) timer = setTimeout(() => (document.hidden ? schedule(ms) : read(true)), ms);
+      if (ms !== undefined) timer = setTimeout(() => (document.hidden ? schedule(ms) : void read(true)), ms);
     };
-    const read = (quiet: boolean) => {
+    // What was read whole is not replaced by a part of the next reading.
+    let isWhole = false;
+    const read = (quiet: boolean): Promise<void> => {
+      clearTimeout(timer);
       running.current?.abort();
       const controller = new AbortController();
       running.current = controller;
       if (!quiet) setState((before) => (before.key === key || keep ? { ...before, loading: true } : { loading: true }));
-      const emit = (part: T) => controller.signal.aborted || setState({ key, data: part, loading: true });
-      loader.current(controller.signal, emit).then(
+      const emit = (part: T) => isWhole || controller.signal.aborted || setState({ key, data: part, loading: true });
+      return loader.current(controller.signal, emit).then(
         (data) => {
           if (controller.signal.aborted) return;
+          isWhole = true;
           setState({ key, data, loading: false });
           schedule(typeof period.current === "function" ? period.current(data) : period.current);
         },
         (error: unknown) => {
           if (controller.signal.aborted) return;
           const failure = error instanceof Error ? error : new Error(String(error));
-          setState((before) => ({ ...before, key, error: failure, loading: false }));
-          schedule(offline.value ? RETRY_MS : typeof period.current === "number" ? period.current : undefined);
+          setState((before) => ({ ...(before.key === key && before), key, error: failure, loading: false }));
+          const wait = failure instanceof Problem && failure.retryAfter !== undefined ? failure.retryAfter * 1000 : RETRY_MS;
+          schedule(failure instanceof Offline ? OFFLINE_MS : period.current === undefined ? undefined : wait);
         },
       );
     };
-    run.current = read;
+    run.current = (quiet) => void read(quiet);
     const entry = { key, reload: () => read(true) };
     mounted.add(entry);
-    read(false);
+    void read(false);
     return () => {
       mounted.delete(entry);
       clearTimeout(timer);
@@ -92,6 +97,5 @@ export function useResource<T>(
     error: state.key === key ? state.error : undefined,
     loading: key !== undefined && (state.loading || state.key !== key),
     reload: () => run.current(false),
-    patch: (change) => setState((before) => (before.data === undefined ? before : { ...before, data: change(before.data) })),
   };
 }

@@ -4,8 +4,20 @@ import { computed, signal } from "@preact/signals";
 
 const current = signal(new URL(location.href));
 
+// Other parameters are no other path.
+const pathname = computed(() => current.value.pathname);
+
 /** The path's parts, decoded. */
-export const path = computed(() => current.value.pathname.split("/").filter(Boolean).map(decodeURIComponent));
+export const path = computed(() => pathname.value.split("/").filter(Boolean).map(decoded));
+
+/** Decodes a part of an address; one that is cut stays as it is. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
 
 /** The view's parameters. */
 export const params = computed(() => current.value.searchParams);
@@ -15,10 +27,14 @@ addEventListener("popstate", read);
 
 /** Goes to an address of the console. */
 export function navigate(to: string, { replace = false } = {}): void {
+  const before = current.peek().pathname;
   if (replace) history.replaceState(null, "", to);
   else history.pushState(null, "", to);
   read();
-  if (!replace) document.querySelector("main")?.scrollTo({ top: 0 });
+  // A new page begins at its top, and screen readers with it.
+  if (current.peek().pathname === before) return;
+  scrollTo(0, 0);
+  document.getElementById("content")?.focus({ preventScroll: true });
 }
 
 /** Returns the present address with other parameters. One without a value is left out. */

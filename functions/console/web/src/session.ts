@@ -19,7 +19,7 @@ export type SessionState =
   | { kind: "signed-out"; reason?: string }
   | { kind: "signed-in"; person: Person }
   /** It ended while somebody works: what is on the page stays until they have signed in again. */
-  | { kind: "ended"; person: Person };
+  | { kind: "ended"; person: Person; problem?: string };
 
 export const session = signal<SessionState>({ kind: "starting" });
 
@@ -61,11 +61,13 @@ const client = (): oauth.Client => ({
   [oauth.clockTolerance]: 60,
 });
 const redirectUri = location.origin + CALLBACK;
+const resource: { resource?: string } = URL.canParse(settings.audience) ? { resource: settings.audience } : {};
 
 /** Learns the system's time from an answer. Whoever reads it allows for the seconds of an answer on its way. */
 export function learnTime(response: Response): void {
   const date = Date.parse(response.headers.get("date") ?? "");
-  if (!Number.isNaN(date) && Math.abs(date - Date.now()) > 30_000) ahead = date - Date.now();
+  const difference = date - Date.now();
+  if (!Number.isNaN(date)) ahead = Math.abs(difference) > 30_000 ? difference : 0;
 }
 
 function server(): Promise<oauth.AuthorizationServer> {
@@ -94,8 +96,8 @@ async function authorizationUrl(back: string, silent: boolean, store: Storage | 
     redirect_uri: redirectUri,
     response_type: "code",
     scope: settings.scope,
-    // Providers differ in the name of what an access token is for.
-    resource: settings.audience,
+    // Providers differ in the name of what an access token is for. A resource must be a URI (RFC 8707).
+    ...resource,
     audience: settings.audience,
     state,
     nonce,
@@ -121,25 +123,36 @@ export async function signIn(silent = false): Promise<void> {
 export async function signInAgain(): Promise<void> {
   // It opens at once: later a browser would take it for an advertisement.
   const popup = window.open("about:blank", "_blank", "popup,width=480,height=640");
-  const pending = new Map<string, string>();
-  const channel = new BroadcastChannel(CHANNEL);
-  const url = await authorizationUrl("/", false, pending);
-  channel.onmessage = async ({ data }: MessageEvent<string>) => {
-    const answer = new URL(data, location.origin);
-    const stored = pending.get(key(answer.searchParams.get("state") ?? ""));
-    if (!stored) return;
-    channel.postMessage("done");
-    channel.close();
-    await exchange(answer, JSON.parse(stored) as Pending);
-  };
-  if (popup) popup.location.replace(url);
-  else location.assign(await authorizationUrl(location.href.slice(location.origin.length), false, sessionStorage));
+  try {
+    if (!popup) return location.assign(await authorizationUrl(location.href.slice(location.origin.length), false, sessionStorage));
+    const pending = new Map<string, string>();
+    popup.location.replace(await authorizationUrl("/", false, pending));
+    const channel = new BroadcastChannel(CHANNEL);
+    channel.onmessage = ({ data }: MessageEvent<string>) => {
+      const answer = new URL(data, location.origin);
+      const stored = pending.get(key(answer.searchParams.get("state") ?? ""));
+      if (!stored) return;
+      pending.clear();
+      exchange(answer, JSON.parse(stored) as Pending)
+        .then(() => channel.postMessage("done"), fail)
+        .finally(() => channel.close());
+    };
+  } catch (error) {
+    popup?.close();
+    fail(error);
+  }
+}
+
+/** Says in the dialog of an ended session why signing in again did not succeed. */
+function fail(error: unknown): void {
+  const before = session.value;
+  if (before.kind === "ended") session.value = { ...before, problem: `The sign-in did not succeed: ${String(error)}` };
 }
 
 /** Ends the session here and at the issuer. */
 export async function signOut(): Promise<void> {
-  tokens = undefined;
   const { end_session_endpoint } = await server();
+  tokens = undefined;
   const url = new URL(end_session_endpoint ?? `${location.origin}/login`);
   url.searchParams.set("client_id", settings.client_id);
   url.searchParams.set("post_logout_redirect_uri", `${location.origin}/login`);
@@ -197,7 +210,7 @@ async function exchange(answer: URL, pending: Pending): Promise<void> {
   const issuer = await server();
   const parameters = oauth.validateAuthResponse(issuer, client(), answer, answer.searchParams.get("state") ?? "");
   const response = await oauth.authorizationCodeGrantRequest(
-    issuer, client(), oauth.None(), parameters, redirectUri, pending.verifier, options,
+    issuer, client(), oauth.None(), parameters, redirectUri, pending.verifier, { ...options, additionalParameters: resource },
   );
   const result = await oauth.processAuthorizationCodeResponse(issuer, client(), response, {
     expectedNonce: pending.nonce,
@@ -205,8 +218,11 @@ async function exchange(answer: URL, pending: Pending): Promise<void> {
   });
   const claims = oauth.getValidatedIdTokenClaims(result)!;
   const text = (name: string) => (typeof claims[name] === "string" ? (claims[name] as string) : undefined);
-  keep(result);
   const person = { subject: claims.sub, name: text("name") ?? text("email") ?? claims.sub, email: text("email") };
+  const before = session.value;
+  // What is on the page, and what waits to be sent, is the other person's.
+  if (before.kind === "ended" && before.person.subject !== person.subject) return location.reload();
+  keep(result);
   session.value = { kind: "signed-in", person };
 }
 
@@ -220,7 +236,7 @@ function renew(): Promise<boolean> {
     if (!tokens?.refresh) return false;
     try {
       const issuer = await server();
-      const response = await oauth.refreshTokenGrantRequest(issuer, client(), oauth.None(), tokens.refresh, options);
+      const response = await oauth.refreshTokenGrantRequest(issuer, client(), oauth.None(), tokens.refresh, { ...options, additionalParameters: resource });
       const result = await oauth.processRefreshTokenResponse(issuer, client(), response);
       keep({ refresh_token: tokens.refresh, ...result });
       return true;
@@ -240,10 +256,8 @@ export async function accessToken(refused?: string): Promise<string> {
   for (;;) {
     const isFresh = tokens && tokens.access !== refused && tokens.expiresAt - RENEW_EARLIER_MS > performance.now();
     if (isFresh) return tokens!.access;
-    if (await renew()) {
-      refused = undefined;
-      continue;
-    }
+    // However short its life is, a new one is good for one request.
+    if (await renew()) return tokens!.access;
     const before = session.value;
     if (before.kind === "signed-in") session.value = { kind: "ended", person: before.person };
     await new Promise<void>((resolve) => {

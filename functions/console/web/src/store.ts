@@ -1,8 +1,8 @@
 // What the whole console knows: the person's workspaces, and the ad accounts of the one that is shown.
 
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { api, answer, type Schemas } from "./api";
-import { path } from "./route";
+import { params, path } from "./route";
 import type { Resource } from "./resource";
 
 export type Workspace = Schemas["WorkspaceView"];
@@ -22,7 +22,7 @@ const RANKS: Record<Role, number> = { viewer: 0, editor: 1, owner: 2 };
 /** Returns whether the person's role allows what `needed` allows: what it does not allow is not offered. */
 export const may = (needed: Role): boolean => RANKS[workspace.value?.role ?? "viewer"] >= RANKS[needed];
 
-const UNREAD: Resource<AdAccount[]> = { data: undefined, error: undefined, loading: true, reload: () => {}, patch: () => {} };
+const UNREAD: Resource<AdAccount[]> = { data: undefined, error: undefined, loading: true, reload: () => {} };
 
 /** The ad accounts that were read last, and of which workspace. */
 export const loaded = signal({ of: "", accounts: UNREAD });
@@ -33,13 +33,21 @@ export const adAccounts = computed(() => (loaded.value.of === path.value[1] ? lo
 /** The last ad account of which somebody saw a page: links without one lead to it. */
 const lastAccount = signal<string | undefined>(undefined);
 
+/** Returns whether a part of an address names an ad account. */
+export const isAccountId = (part: string): boolean => part.startsWith("act_") || part.startsWith("import_");
+
 /** The ad account of the address, else the one that links lead to. */
 export const adAccount = computed(() => {
   const accounts = adAccounts.value.data;
   const asked = path.value[2];
-  const named = accounts?.find(({ id }) => id === asked);
-  if (named) lastAccount.value = named.id;
-  return named ?? accounts?.find(({ id }) => id === lastAccount.value) ?? accounts?.[0];
+  // One that is named and not here is not replaced by another: its link would show other numbers.
+  if (asked !== undefined && isAccountId(asked)) return accounts?.find(({ id }) => id === asked);
+  return accounts?.find(({ id }) => id === lastAccount.value) ?? accounts?.[0];
+});
+
+effect(() => {
+  const asked = path.value[2];
+  if (asked !== undefined && isAccountId(asked)) lastAccount.value = asked;
 });
 
 /** Digits after the point of amounts in an ad account's currency, by Meta's table. */
@@ -53,8 +61,20 @@ export const digitsOfCurrency = (currency: string): number => {
 
 export const nameOf = ({ name, id }: { name?: string; id: string }): string => name || id;
 
-/** Returns an address within the workspace. */
-export const inWorkspace = (rest: string): string => `/w/${path.value[1] ?? ""}/${rest}`;
+/** What stays the same from page to page: the period, and whether it is compared. */
+const KEPT = ["range", "since", "until", "compare"];
+
+/** Returns an address within the workspace, with the period of the present one. */
+export function inWorkspace(rest: string): string {
+  const [to, own] = rest.split("?");
+  const query = new URLSearchParams(own);
+  for (const name of KEPT) {
+    const value = params.value.get(name);
+    if (value !== null && !query.has(name)) query.set(name, value);
+  }
+  const text = query.toString().replaceAll("%2C", ",");
+  return `/w/${path.value[1] ?? ""}/${to}${text && `?${text}`}`;
+}
 
 /** Returns the path parameters of an ad account in the workspace. */
 export const accountPath = (id: string) => ({ path: { workspace: path.value[1]!, ad_account: id } });

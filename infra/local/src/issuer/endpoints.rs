@@ -26,7 +26,7 @@ use super::{CONSOLE_CLIENT, Issuer, PATH, Person, page};
 /// The lifetime of a code: a browser exchanges it at once.
 const CODE_TTL: SignedDuration = SignedDuration::from_secs(60);
 
-/// How long a session can be renewed, and how long a browser stays signed in.
+/// How long a session lasts that nobody renews, and how long a browser stays signed in.
 const SESSION_TTL: SignedDuration = SignedDuration::from_hours(12);
 
 /// The cookie of a browser that is signed in.

@@ -298,7 +298,7 @@ async fn unknown_paths_methods_and_accounts_are_distinguished() {
     let token = scenario.system.token("demo", Role::Owner).unwrap();
     for (method, path, status) in [
         (Method::GET, "/v1/workspaces/demo/nothing", 404),
-        (Method::GET, "/", 404),
+        (Method::GET, "/v1/", 404),
         (Method::DELETE, "/v1/workspaces/demo/ad-accounts", 405),
         (Method::GET, "/v1/workspaces/demo/ad-accounts/act_42/campaigns", 404),
         (Method::GET, "/v1/workspaces/demo/ad-accounts/42/campaigns", 404),

@@ -2,24 +2,26 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "../api";
-import { decimal, majorText, minorUnits, plural, words } from "../format";
+import { decimal, majorText, minorUnits, plural, typedText, words } from "../format";
 import { delta, measure, write } from "../measures";
 import { Icon } from "../parts/icons";
 import { narrow } from "../parts/narrow";
-import { dense } from "../parts/shortcuts";
+import { dense } from "../parts/preferences";
 import { setParams, withParams } from "../route";
 import { digitsOf, inWorkspace, may, nameOf, type AdAccount } from "../store";
 import { LEVELS, type Row, type View } from "./levels";
 import { change, pending } from "./writes";
 
+/** Opens a row into what is below it, or closes it. */
+export function toggleRow({ expanded }: View, id: string): void {
+  const next = expanded.includes(id) ? expanded.filter((one) => one !== id) : [...expanded, id];
+  setParams({ expand: next.join(",") || undefined });
+}
+
 export function NameCell({ row: { entity, level, depth }, view, account }: { row: Row; view: View; account: AdAccount }) {
   const { below } = LEVELS[level];
   const isOpen = view.expanded.includes(entity.id);
-  const toggle = () => {
-    const next = isOpen ? view.expanded.filter((id) => id !== entity.id) : [...view.expanded, entity.id];
-    setParams({ expand: next.join(",") || undefined });
-  };
-  const only = below && withParams({ level: below, [level]: entity.id, expand: undefined, q: undefined, status: undefined, open: undefined });
+  const only = below && withParams({ level: below, [level]: entity.id, expand: undefined, q: undefined, status: undefined });
   const issues = (entity.issues?.length ?? 0) + (entity.review_feedback?.length ?? 0);
   return (
     <span class={`name-cell depth-${depth}`}>
@@ -27,7 +29,7 @@ export function NameCell({ row: { entity, level, depth }, view, account }: { row
         ? (
           <button
             type="button" class={`twist${isOpen ? " open" : ""}`} tabIndex={-1} aria-expanded={isOpen}
-            aria-label={`${isOpen ? "Hide" : "Show"} the ${LEVELS[below].noun}s of ${nameOf(entity)}`} onClick={toggle}
+            aria-label={`${isOpen ? "Hide" : "Show"} the ${LEVELS[below].noun}s of ${nameOf(entity)}`} onClick={() => toggleRow(view, entity.id)}
           >
             <Icon name="right" />
           </button>
@@ -55,7 +57,8 @@ const SWITCHED = ["ACTIVE", "PAUSED"];
 export const switched = (status: string | undefined): "ACTIVE" | "PAUSED" | undefined =>
   status !== undefined && SWITCHED.includes(status) ? (status === "ACTIVE" ? "PAUSED" : "ACTIVE") : undefined;
 
-export function DeliveryCell({ row: { entity, level }, account }: { row: Row; account: AdAccount }) {
+/** `tabIndex` is -1 in the table, where keys of the row do the same. */
+export function DeliveryCell({ row: { entity, level }, account, tabIndex = 0 }: { row: Row; account: AdAccount; tabIndex?: number }) {
   const coming = pending.value.get(entity.id)?.status;
   const status = coming ?? entity.status;
   const next = switched(status);
@@ -65,7 +68,7 @@ export function DeliveryCell({ row: { entity, level }, account }: { row: Row; ac
     <span class={`delivery${coming ? " pending" : ""}`}>
       {next && may("editor") && !account.source && (
         <button
-          type="button" role="switch" class="switch" tabIndex={-1} aria-checked={status === "ACTIVE"} disabled={coming !== undefined}
+          type="button" role="switch" class="switch" tabIndex={tabIndex} aria-checked={status === "ACTIVE"} disabled={coming !== undefined}
           aria-label={`${nameOf(entity)} is on`} onClick={toggle}
         >
           <i />
@@ -80,43 +83,45 @@ const tone = (status = "") =>
   status === "ACTIVE" ? "good" : ["DISAPPROVED", "WITH_ISSUES", "PENDING_BILLING_INFO"].includes(status) ? "bad" : "";
 
 /** The row whose budget is being changed, by its id. */
-export function BudgetCell({ row: { entity, level }, account, editing, onEdit }: {
+export function BudgetCell({ row: { entity, level }, account, editing, onEdit, tabIndex = 0 }: {
   row: Row;
+  tabIndex?: number;
   account: AdAccount;
   editing: boolean;
-  onEdit: (id: string | undefined) => void;
+  onEdit: (change: (now: string | undefined) => string | undefined) => void;
 }) {
   const digits = digitsOf(account);
   const budget = pending.value.get(entity.id)?.daily_budget ?? entity.daily_budget;
-  if (editing && entity.daily_budget) return <BudgetEditor {...{ entity, level, account }} close={() => onEdit(undefined)} />;
+  if (editing && entity.daily_budget) return <BudgetEditor {...{ entity, level, account }} close={() => onEdit((now) => (now === entity.id ? undefined : now))} />;
   if (budget) {
     const text = decimal(majorText(budget.amount, digits), digits);
     const isPending = pending.value.has(entity.id) && pending.value.get(entity.id)?.daily_budget !== undefined;
     if (!may("editor") || account.source) return <span>{text}</span>;
     return (
       <button
-        type="button" class={`in-place${isPending ? " pending" : ""}`} tabIndex={-1} disabled={isPending}
-        aria-label={`Daily budget of ${nameOf(entity)}: ${text} ${account.currency}. Change it`} onClick={() => onEdit(entity.id)}
+        type="button" class={`in-place${isPending ? " pending" : ""}`} tabIndex={tabIndex} disabled={isPending}
+        aria-label={`Daily budget of ${nameOf(entity)}: ${text} ${account.currency}. Change it`} onClick={() => onEdit(() => entity.id)}
       >
         {text}
       </button>
     );
   }
   if (entity.lifetime_budget) return <span>{decimal(majorText(entity.lifetime_budget.amount, digits), digits)} <small>lifetime</small></span>;
-  return <span class="muted">{level === "campaign" ? "Ad sets" : level === "adset" ? "Campaign" : ""}</span>;
+  return <span class="muted">{level === "campaign" ? "Ad set budget" : level === "adset" ? "Campaign budget" : ""}</span>;
 }
 
 function BudgetEditor({ entity, level, account, close }: { entity: Row["entity"]; level: Row["level"]; account: AdAccount; close: () => void }) {
   const digits = digitsOf(account);
-  const before = majorText(entity.daily_budget!.amount, digits);
+  const before = typedText(majorText(entity.daily_budget!.amount, digits));
   const [typed, setTyped] = useState(before);
   const [refusal, setRefusal] = useState<string>();
   const [busy, setBusy] = useState(false);
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => input.current!.select(), []);
-  // The focus goes back to the row: it would fall to the page when the field goes away.
+  // The focus goes back to the row: it would fall to the page when the field goes away. Somebody who has gone on is left alone.
+  const hasFocus = () => document.activeElement === input.current || input.current?.parentElement?.contains(document.activeElement) === true;
   const leave = () => {
-    const row = input.current?.closest("tr");
+    const row = hasFocus() ? (input.current?.closest("tr") ?? input.current?.closest<HTMLElement>("[tabindex]")) : undefined;
     close();
     row?.focus({ preventScroll: true });
   };
@@ -131,7 +136,7 @@ function BudgetEditor({ entity, level, account, close }: { entity: Row["entity"]
     } catch (error) {
       setBusy(false);
       setRefusal(error instanceof Problem ? error.message : String(error));
-      input.current?.focus();
+      if (document.activeElement === document.body) input.current?.focus();
     }
   };
   return (
@@ -148,6 +153,12 @@ function BudgetEditor({ entity, level, account, close }: { entity: Row["entity"]
           event.stopPropagation();
         }}
       />
+      {narrow.value && (
+        <span class="actions">
+          <button type="button" class="button primary" disabled={busy} onClick={() => void save()}>Save</button>
+          <button type="button" class="button" onClick={leave}>Cancel</button>
+        </span>
+      )}
       {refusal && <span class="refusal" id={`refusal-${entity.id}`} role="alert">{refusal}</span>}
     </span>
   );

@@ -37,8 +37,8 @@ export const STATES: Record<string, { label: string; has: (entity: Entity) => bo
     statuses: ["PAUSED", "CAMPAIGN_PAUSED", "ADSET_PAUSED"],
   },
   problem: {
-    label: "Not delivering",
-    has: ({ effective_status = "", issues }) => ["WITH_ISSUES", "DISAPPROVED", "PENDING_BILLING_INFO"].includes(effective_status) || (issues?.length ?? 0) > 0,
+    label: "With issues",
+    has: ({ effective_status = "" }) => ["WITH_ISSUES", "DISAPPROVED", "PENDING_BILLING_INFO"].includes(effective_status),
     statuses: ["WITH_ISSUES", "DISAPPROVED", "PENDING_BILLING_INFO"],
   },
 };
@@ -55,7 +55,6 @@ export interface View {
   columns: string;
   expanded: string[];
   chart: boolean;
-  open: string | undefined;
 }
 
 const text = (name: string) => params.value.get(name) ?? undefined;
@@ -76,7 +75,6 @@ export function currentView(): View {
     columns: columns !== undefined && Object.hasOwn(COLUMN_SETS, columns) ? columns : "performance",
     expanded: text("expand")?.split(",").filter(Boolean) ?? [],
     chart: text("chart") !== "none",
-    open: text("open"),
   };
 }
 

@@ -1,10 +1,12 @@
 // The rows of a view: read page by page, with what is expanded below them, filtered and sorted here once all are here.
 
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, answer, type Schemas } from "../api";
 import { isCompared, type Period } from "../period";
 import { useResource, type Resource } from "../resource";
 import { accountPath } from "../store";
 import { LEVELS, measuresOf, STATES, type Entity, type Level, type Row, type View } from "./levels";
+import { answered } from "./writes";
 
 /** Rows that are read of a level. Beyond that the API filters and sorts. */
 const MAX_ROWS = 5000;
@@ -23,6 +25,7 @@ interface Filter {
   campaign_id?: string;
   adset_id?: string;
   q?: string;
+  ids?: string[];
   effective_status?: string[];
 }
 
@@ -71,13 +74,14 @@ const REFRESH_MS = 20_000;
 export function useRows(account: string, view: View, period: Period): Rows {
   const { level, campaign, adset } = view;
   const common = {
-    since: period.since, until: period.until, fields: measuresOf(view), sparklines: ["spend"],
+    since: period.since, until: period.until, fields: fieldsOf(view), sparklines: ["spend"],
     ...(isCompared() && { compare: "previous_period" }),
   };
   const parent: Filter = { ...(campaign && { campaign_id: campaign }), ...(adset && { adset_id: adset }) };
   const base = `rows:${account}:${level}:${campaign}:${adset}:${JSON.stringify(common)}`;
+  const q = useSettled(view.q.trim());
   const filters: Filter = {
-    ...(view.q && { q: view.q }),
+    ...(q && (isId(q) ? { ids: [q] } : { q })),
     ...(view.state && { effective_status: STATES[view.state]!.statuses }),
   };
   const first = useResource<Loaded>(base, (signal, emit) =>
@@ -86,21 +90,60 @@ export function useRows(account: string, view: View, period: Period): Rows {
   const isLarge = first.data !== undefined && !first.loading && !first.data.complete;
   const asked = { ...parent, ...filters, sort: view.sort, order: view.order };
   const large = useResource<Loaded>(isLarge ? `${base}:${JSON.stringify(asked)}` : undefined, (signal, emit) =>
-    loadRows(account, level, asked, common, signal, emit));
+    loadRows(account, level, asked, common, signal, emit), { every: REFRESH_MS, keep: false });
   const isFiltered = Object.keys(filters).length > 0;
-  const filtered = useResource(isFiltered && !isLarge ? `rows-totals:${base}:${JSON.stringify(filters)}` : undefined, (signal) =>
-    page(account, level, { ...common, ...parent, ...filters, sort: "spend", order: "desc", limit: 1 }, signal), { keep: false });
+  const filtered = useResource(isFiltered && !isLarge ? `rows:totals:${base}:${JSON.stringify(filters)}` : undefined, (signal) =>
+    page(account, level, { ...common, ...parent, ...filters, sort: "spend", order: "desc", limit: 1 }, signal), { keep: false, every: REFRESH_MS });
 
-  const list = isLarge && large.data ? { ...large, data: large.data } : first;
-  const entities = list.data?.rows ?? [];
+  const list = isLarge ? large : first;
+  const read = list.data?.rows;
+  const changes = answered.value;
+  const entities = useMemo(() => (read ?? []).map((entity) => withAnswer(entity, changes)), [read, changes]);
   const children = useChildren(account, view, entities, common);
-  const shown = isLarge ? entities : sorted(entities.filter(matcher(view)), view);
-  const rows = shown.flatMap((entity) => withChildren({ entity, level, depth: 0 }, view, children.data));
+  const { q: typed, state, sort, order } = view;
+  const shown = useMemo(
+    () => (isLarge ? entities : sorted(entities.filter(matcher(view)), view)),
+    [entities, isLarge, typed, state, sort, order],
+  );
+  const rows = useMemo(
+    () => shown.flatMap((entity) => withChildren({ entity, level, depth: 0 }, view, children.data, changes)),
+    [shown, children.data, changes, view.expanded.join()],
+  );
   const totals = isFiltered && !isLarge ? filtered.data?.totals : list.data?.totals;
-  const counts = first.data?.complete
-    ? Object.fromEntries(Object.entries(STATES).map(([name, { has }]) => [name, first.data!.rows.filter(has).length]))
-    : undefined;
-  return { list, rows, totals, counts, childError: children.error };
+  const isComplete = first.data?.complete === true;
+  const counts = useMemo(
+    () => (isComplete ? Object.fromEntries(Object.entries(STATES).map(([name, { has }]) => [name, entities.filter(has).length])) : undefined),
+    [isComplete, entities],
+  );
+  return { list, rows, totals, counts, childError: children.error ?? filtered.error };
+}
+
+/** Returns the measures to read: those that are shown, and the one that orders the rows. */
+function fieldsOf(view: View): string[] {
+  const shown = measuresOf(view);
+  const isMeasure = !["name", "effective_status", "daily_budget"].includes(view.sort);
+  return isMeasure && !shown.includes(view.sort) ? [...shown, view.sort] : shown;
+}
+
+/** Returns whether a search is for the id of an object. */
+const isId = (text: string) => /^\d{8,}$/.test(text);
+
+/** Returns an entity as the last change of it was answered. */
+function withAnswer(entity: Entity, changes: ReadonlyMap<string, Partial<Entity>>): Entity {
+  const change = changes.get(entity.id);
+  return change ? { ...entity, ...change } : entity;
+}
+
+const SETTLED_MS = 250;
+
+/** Returns a text once nobody has typed for a moment: each one is a request. */
+function useSettled(text: string): string {
+  const [settled, setSettled] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(text), text === "" ? 0 : SETTLED_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return settled;
 }
 
 /** Returns whether an entity passes the filters of a view. */
@@ -109,6 +152,8 @@ function matcher({ q, state }: View): (entity: Entity) => boolean {
   const has = state ? STATES[state]!.has : () => true;
   return (entity) => has(entity) && ((entity.name ?? "").toLowerCase().includes(wanted) || entity.id === wanted);
 }
+
+const collator = new Intl.Collator();
 
 /** Sorts entities as the API does: unknown values come last either way, and the id decides between equal ones. */
 function sorted(entities: Entity[], { sort, order }: View): Entity[] {
@@ -121,7 +166,6 @@ function sorted(entities: Entity[], { sort, order }: View): Entity[] {
     return value === undefined ? undefined : Number(value);
   };
   const keyed = entities.map((entity) => ({ entity, key: isText ? text(entity) : number(entity) }));
-  const collator = new Intl.Collator();
   keyed.sort((a, b) => {
     if (a.key !== b.key) {
       if (a.key === undefined) return 1;
@@ -139,9 +183,12 @@ type Children = Map<string, Entity[]>;
 /** Reads what is below the expanded rows. */
 function useChildren(account: string, { expanded, level }: View, entities: Entity[], common: Record<string, unknown>): Resource<Children> {
   const roots = entities.map(({ id }) => id).filter((id) => expanded.includes(id)).sort();
-  const key = roots.length > 0 && level !== "ad" ? `children:${account}:${level}:${roots}:${expanded}:${JSON.stringify(common)}` : undefined;
+  const base = `children:${account}:${level}:${JSON.stringify(common)}`;
+  const before = useRef<{ key: string; found: Children }>({ key: "", found: new Map() });
+  const key = roots.length > 0 && level !== "ad" ? `${base}:${roots}:${expanded}` : undefined;
   return useResource<Children>(key, async (signal, emit) => {
-    const found: Children = new Map();
+    // What is open already stays on the page while another row opens.
+    const found: Children = new Map(before.current.key === base ? before.current.found : []);
     const load = async (id: string, at: Level, filter: Filter) => {
       const { rows } = await loadRows(account, at, { ...filter, sort: "spend", order: "desc" }, common, signal, () => {});
       found.set(id, rows);
@@ -155,13 +202,14 @@ function useChildren(account: string, { expanded, level }: View, entities: Entit
         await Promise.all(adsets.filter((adset) => expanded.includes(adset.id)).map((adset) => load(adset.id, "ad", { adset_id: adset.id })));
       }
     }));
+    before.current = { key: base, found };
     return found;
-  });
+  }, { every: REFRESH_MS });
 }
 
-function withChildren(row: Row, view: View, children: Children | undefined): Row[] {
+function withChildren(row: Row, view: View, children: Children | undefined, changes: ReadonlyMap<string, Partial<Entity>>): Row[] {
   const below = LEVELS[row.level].below;
   if (!below || !view.expanded.includes(row.entity.id)) return [row];
-  const found = sorted(children?.get(row.entity.id) ?? [], view);
-  return [row, ...found.flatMap((entity) => withChildren({ entity, level: below, depth: row.depth + 1 }, view, children))];
+  const found = sorted((children?.get(row.entity.id) ?? []).map((entity) => withAnswer(entity, changes)), view);
+  return [row, ...found.flatMap((entity) => withChildren({ entity, level: below, depth: row.depth + 1 }, view, children, changes))];
 }

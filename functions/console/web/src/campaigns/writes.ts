@@ -1,8 +1,8 @@
 // Changes at Meta: each says the object, the old value and the new one, is done once however often it is sent, and can be
 // taken back while the object still has the new value.
 
-import { signal } from "@preact/signals";
-import { api, answer, idempotencyKey, type Schemas } from "../api";
+import { signal, type Signal } from "@preact/signals";
+import { api, answer, idempotencyKey, Offline, Problem, type Schemas } from "../api";
 import { decimal, majorText, words } from "../format";
 import { notify } from "../parts/toast";
 import { invalidate } from "../resource";
@@ -20,11 +20,14 @@ export interface Target {
 /** Entities whose change is under way, by id, with what they will be. */
 export const pending = signal<ReadonlyMap<string, Patch>>(new Map());
 
-function setPending(id: string, patch: Patch | undefined): void {
-  const next = new Map(pending.value);
-  if (patch) next.set(id, patch);
-  else next.delete(id);
-  pending.value = next;
+/** What changes were answered, by id, until the rows are read again. */
+export const answered = signal<ReadonlyMap<string, Partial<Entity>>>(new Map());
+
+function put<T>(into: Signal<ReadonlyMap<string, T>>, id: string, value: T | undefined): void {
+  const next = new Map(into.value);
+  if (value === undefined) next.delete(id);
+  else next.set(id, value);
+  into.value = next;
 }
 
 const path = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}" as const;
@@ -50,80 +53,114 @@ function describe({ account, level, entity }: Target, patch: Patch): string {
   return `${object} is called “${patch.name}” now`;
 }
 
-async function send(target: Target, patch: Patch, key: string, version?: string): Promise<Schemas["EntityReport"]> {
-  setPending(target.entity.id, patch);
+/** Reads an object as it is at this moment, with its version. */
+async function read(target: Target): Promise<{ now: Entity; version: string | undefined }> {
+  const found = await api.GET(at(target.level), { params: parameters(target) });
+  return { now: (await answer(Promise.resolve(found))) as Entity, version: found.response.headers.get("etag") ?? undefined };
+}
+
+/** Sends a change. With a version it is made only on that one. */
+async function send({ account, level, entity }: Target, patch: Patch, version?: string): Promise<void> {
+  const target = { account, level, entity };
+  put(pending, entity.id, patch);
   try {
-    const header = { "Idempotency-Key": key, ...(version && { "If-Match": version }) };
-    return await answer(api.PATCH(at(target.level), { params: { ...parameters(target), header }, body: patch }));
+    const header = { "Idempotency-Key": idempotencyKey(), ...(version && { "If-Match": version }) };
+    const { name, status, effective_status, daily_budget } = await answer(api.PATCH(at(level), { params: { ...parameters(target), header }, body: patch }));
+    put(answered, entity.id, {
+      ...(name && { name }), ...(status && { status }), ...(effective_status && { effective_status }), ...(daily_budget && { daily_budget }),
+    });
   } finally {
-    setPending(target.entity.id, undefined);
+    put(pending, entity.id, undefined);
   }
 }
 
-/** Makes a change. Throws the problem of one that is refused, after saying it unless `quiet`. */
-export async function change(target: Target, patch: Patch, { quiet = false } = {}): Promise<void> {
-  const before = present(target.entity, patch);
+/** Returns whether a change that was not confirmed may have been made. */
+const isUncertain = (error: unknown) => error instanceof Offline || (error instanceof Problem && (error.kind === "unknown-outcome" || error.status >= 500));
+
+/** Makes a change and says so. Throws the problem of one that is refused, after saying it. */
+export async function change(target: Target, patch: Patch): Promise<void> {
+  let now: Entity;
   try {
-    await send(target, patch, idempotencyKey());
+    // What it was is what it is now, and not when the page was read.
+    const found = await read(target);
+    now = found.now;
+    await send(target, patch, found.version);
   } catch (error) {
-    if (!quiet) notify(`${nameOf(target.entity)} was not changed: ${(error as Error).message}`, { tone: "bad" });
+    const what = isUncertain(error) ? "may have been changed, and is being read again" : "was not changed";
+    notify(`${nameOf(target.entity)} ${what}: ${(error as Error).message}`, { tone: "bad" });
+    readAgain();
     throw error;
   }
-  invalidate("rows:");
-  invalidate("children:");
-  invalidate("entity:");
-  if (quiet) return;
+  const before = present(now, patch);
+  readAgain();
   const canUndo = Object.keys(before).length > 0;
-  notify(describe(target, patch), canUndo ? { undo: () => void undo(target, patch, before) } : {});
+  notify(describe({ ...target, entity: now }, patch), canUndo ? { undo: () => void undo(target, patch, before) } : {});
 }
 
-/** Takes a change back, unless the object was changed again since. */
-export async function undo(target: Target, done: Patch, before: Patch): Promise<void> {
-  try {
-    const read = await api.GET(at(target.level), { params: parameters(target) });
-    const now = await answer(Promise.resolve(read));
-    if (JSON.stringify(present(now, done)) !== JSON.stringify(done)) {
-      notify(`${nameOf(now)} was changed again since, so it stays as it is: ${describe({ ...target, entity: target.entity }, present(now, done))}`, { tone: "bad" });
-      return;
-    }
-    await send({ ...target, entity: now }, before, idempotencyKey(), read.response.headers.get("etag") ?? undefined);
-    notify(`Undone. ${describe({ ...target, entity: now }, before)}`);
-  } catch (error) {
-    notify(`It could not be undone: ${(error as Error).message}`, { tone: "bad" });
+/** Takes a change back, unless the object was changed again since. Throws why it could not. */
+async function takeBack(target: Target, done: Patch, before: Patch): Promise<void> {
+  const { now, version } = await read(target);
+  if (JSON.stringify(present(now, done)) !== JSON.stringify(done)) {
+    throw new Error(`${nameOf(now)} was changed again since, so it stays as it is`);
   }
-  invalidate("rows:");
-  invalidate("children:");
-  invalidate("entity:");
+  await send({ ...target, entity: now }, before, version);
+}
+
+async function undo(target: Target, done: Patch, before: Patch): Promise<void> {
+  try {
+    await takeBack(target, done, before);
+    notify(`Undone. ${describe({ ...target, entity: { ...target.entity, ...done } as Entity }, before)}`);
+  } catch (error) {
+    notify(`It was not undone: ${(error as Error).message}`, { tone: "bad" });
+  }
+  readAgain();
+}
+
+/** Reads again what a change may have changed on the page; until it is here, the answers of the changes are shown. */
+function readAgain(): void {
+  const shown = [...answered.value];
+  void Promise.all(["rows:", "children:", "entity:", "audit:"].map(invalidate)).then(() => {
+    for (const [id, value] of shown) if (answered.value.get(id) === value) put(answered, id, undefined);
+  });
 }
 
 /** Parallel requests of a change of many. */
 const PARALLEL = 4;
 
-export interface BulkResult {
+/** One change of many: what was done, and what was there before. */
+export interface Step {
   target: Target;
+  patch: Patch;
   before: Patch;
+}
+
+export interface StepResult {
+  step: Step;
   error: Error | undefined;
 }
 
-/** Makes the same kind of change to many objects. Each has its own result; one that fails stops no other. */
-export async function changeAll(targets: Target[], patchOf: (target: Target) => Patch, progress: (done: number) => void): Promise<BulkResult[]> {
-  const results: BulkResult[] = [];
-  const queue = [...targets];
-  const work = async () => {
-    for (let target = queue.shift(); target; target = queue.shift()) {
-      const patch = patchOf(target);
-      const before = present(target.entity, patch);
-      try {
-        await send(target, patch, idempotencyKey());
-        results.push({ target, before, error: undefined });
-      } catch (error) {
-        results.push({ target, before, error: error as Error });
-      }
+/** Returns the change of an object, with what is there now. */
+export const step = (target: Target, patch: Patch): Step => ({ target, patch, before: present(target.entity, patch) });
+
+/** Makes many changes. Each has its own result; one that fails stops no other. */
+export const changeAll = (steps: Step[], progress: (done: number) => void): Promise<StepResult[]> =>
+  each(steps, ({ target, patch }) => send(target, patch), progress);
+
+/** Takes many changes back. */
+export const undoAll = (steps: Step[]): Promise<StepResult[]> =>
+  each(steps, ({ target, patch, before }) => takeBack(target, patch, before), () => {});
+
+async function each(steps: Step[], work: (step: Step) => Promise<unknown>, progress: (done: number) => void): Promise<StepResult[]> {
+  const results: StepResult[] = [];
+  const queue = [...steps];
+  const worker = async () => {
+    for (let step = queue.shift(); step; step = queue.shift()) {
+      const error = await work(step).then(() => undefined, (error: unknown) => error as Error);
+      results.push({ step, error });
       progress(results.length);
     }
   };
-  await Promise.all(Array.from({ length: PARALLEL }, work));
-  invalidate("rows:");
-  invalidate("children:");
+  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  readAgain();
   return results;
 }

@@ -36,16 +36,16 @@ export default function Audit() {
         {rows.length > 0 && (
           <div class="table-scroll" tabIndex={0} role="region" aria-label="Entries of the audit log">
             <table class="plain">
-              <thead><tr><th scope="col">When (UTC)</th><th scope="col">What</th><th scope="col">Outcome</th><th scope="col">By</th><th scope="col">Of</th><th scope="col">Change</th></tr></thead>
+              <thead><tr><th scope="col">When (UTC)</th><th scope="col">Action</th><th scope="col">By</th><th scope="col">Object</th><th scope="col">Change</th><th scope="col">Outcome</th></tr></thead>
               <tbody>
                 {rows.map((entry) => (
                   <tr key={entry.id}>
                     <th scope="row"><time dateTime={entry.at}>{moment(entry.at, "UTC")}</time></th>
                     <td>{words(entry.action)}</td>
-                    <td class={entry.phase === "failed" ? "bad-text" : ""}>{entry.phase}{entry.reason && <small> {entry.reason}</small>}</td>
                     <td>{actor(entry.actor)}</td>
                     <td><code>{entry.target}</code></td>
                     <td class="wrap"><Change entry={entry} /></td>
+                    <td class={`wrap${entry.phase === "failed" ? " bad-text" : ""}`}>{entry.phase}{entry.reason && <small> {entry.reason}</small>}</td>
                   </tr>
                 ))}
               </tbody>

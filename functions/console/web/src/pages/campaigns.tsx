@@ -2,10 +2,10 @@
 
 import { useState } from "preact/hooks";
 import type { Schemas } from "../api";
-import { BudgetCell, DeliveryCell, MeasureCell, NameCell, switched } from "../campaigns/cells";
+import { BudgetCell, DeliveryCell, MeasureCell, NameCell, switched, toggleRow } from "../campaigns/cells";
 import { currentView, LEVELS, measuresOf, STATES, type Level, type Row, type View } from "../campaigns/levels";
 import { useRows } from "../campaigns/rows";
-import { change } from "../campaigns/writes";
+import { change, pending } from "../campaigns/writes";
 import { plural, words } from "../format";
 import { lazy } from "../lazy";
 import { COLUMN_SETS, measure } from "../measures";
@@ -15,9 +15,9 @@ import { useSync } from "../parts/freshness";
 import { Grid, type Column } from "../parts/grid";
 import { Icon } from "../parts/icons";
 import { narrow } from "../parts/narrow";
+import { dense, toggleDensity } from "../parts/preferences";
 import { CompareToggle, RangePicker } from "../parts/range";
 import { Head } from "../parts/shell";
-import { dense, toggleDensity } from "../parts/shortcuts";
 import { Sparkline } from "../parts/sparkline";
 import { Empty, Failure, Skeleton } from "../parts/states";
 import { currentPeriod, type Period } from "../period";
@@ -33,7 +33,7 @@ export default function Campaigns() {
       <>
         <Head title="Campaigns" />
         {adAccounts.value.data
-          ? <Empty title="No ad account is selected" action={<a class="button primary" href={inWorkspace("connections")}>Connections</a>}>Select one to see its campaigns.</Empty>
+          ? <Empty title="This ad account is not synced here" action={<a class="button primary" href={inWorkspace("connections")}>Connections</a>}>Start syncing it to see its campaigns.</Empty>
           : <Skeleton lines={8} height={46} />}
       </>
     );
@@ -46,10 +46,12 @@ function Table({ account }: { account: AdAccount }) {
   const period = currentPeriod(account.timezone);
   const digits = digitsOf(account);
   const { list, rows, totals, counts, childError } = useRows(account.id, view, period);
-  const [selected, setSelected] = useState<ReadonlyMap<string, Row>>(new Map());
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [editing, setEditing] = useState<string>();
+  // What is not in the table is not acted on.
+  const chosen = selected.size > 0 ? rows.filter(({ entity }) => selected.has(entity.id)) : [];
   const { label, noun } = LEVELS[view.level];
-  const sync = useSync(account.source ? undefined : account.id, path.value[1]).data;
+  const sync = useSync(account.source ? undefined : account.id).data;
   const columns = columnsOf(account, view, totals, rows.filter(({ depth }) => depth === 0).length, digits, editing, setEditing);
   const isFirstSync = sync && sync.entities_synced_at === undefined;
   const sort = (by: string) => {
@@ -57,10 +59,11 @@ function Table({ account }: { account: AdAccount }) {
     setParams({ sort: by === "spend" ? undefined : by, order: order === "desc" ? undefined : order });
   };
   const onKey = (key: string, row: Row): boolean => {
-    if (key === "Enter") navigate(inWorkspace(`${account.id}/campaigns/${row.entity.id}?level=${row.level}`));
-    else if (key === "e" && may("editor") && row.entity.daily_budget) setEditing(row.entity.id);
+    if (key === "o" && LEVELS[row.level].below) toggleRow(view, row.entity.id);
+    else if (key === "Enter") navigate(inWorkspace(`${account.id}/campaigns/${row.entity.id}?level=${row.level}`));
+    else if (key === "e" && may("editor") && row.entity.daily_budget) setEditing(() => row.entity.id);
     else if (key === "p" && may("editor") && !account.source) {
-      const next = switched(row.entity.status);
+      const next = pending.value.has(row.entity.id) ? undefined : switched(row.entity.status);
       if (next) void change({ account, level: row.level, entity: row.entity }, { status: next }).catch(() => {});
     } else return false;
     return true;
@@ -89,15 +92,15 @@ function Table({ account }: { account: AdAccount }) {
           <Grid
             label={`${label} of ${nameOf(account)}`} columns={columns} rows={rows} keyOf={({ entity }) => entity.id} rowHeight={rowHeight()}
             sort={{ by: view.sort, order: view.order }} onSort={sort} busy={list.loading} onKey={onKey}
-            selected={new Set(selected.keys())}
-            onSelect={may("editor") && !account.source && !narrow.value ? (ids) => setSelected(new Map(rows.filter(({ entity }) => ids.has(entity.id)).map((row) => [row.entity.id, row]))) : undefined}
+            selected={new Set(chosen.map(({ entity }) => entity.id))}
+            onSelect={may("editor") && !account.source && !narrow.value ? setSelected : undefined}
           />
         )}
         {list.data && !list.data.complete && !list.loading && (
           <p class="fine note">These are the first {plural(list.data.rows.length, noun)}. The totals are those of all; search or sort to see others.</p>
         )}
       </section>
-      {selected.size > 0 && <BulkBar account={account} rows={[...selected.values()].map((row) => rows.find(({ entity }) => entity.id === row.entity.id) ?? row)} onDone={(left) => setSelected(new Map(left.map((row) => [row.entity.id, row])))} />}
+      {chosen.length > 0 && <BulkBar account={account} rows={chosen} onDone={(left) => setSelected(new Set(left.map(({ entity }) => entity.id)))} />}
     </>
   );
 }
@@ -106,7 +109,7 @@ const rowHeight = () => (dense.value ? 32 : 46);
 
 function columnsOf(
   account: AdAccount, view: View, totals: Schemas["Totals"] | undefined, count: number, digits: number,
-  editing: string | undefined, setEditing: (id: string | undefined) => void,
+  editing: string | undefined, setEditing: (change: (now: string | undefined) => string | undefined) => void,
 ): Column<Row>[] {
   const { noun } = LEVELS[view.level];
   const name: Column<Row> = {
@@ -115,11 +118,11 @@ function columnsOf(
   };
   const widths = { money: 104, count: 88, rate: 84, multiple: 80, decimal: 88 };
   const delivery: Column<Row> = {
-    id: "effective_status", label: "Delivery", width: 136, sortable: true, cell: (row) => <DeliveryCell row={row} account={account} />, total: "Total",
+    id: "effective_status", label: "Delivery", width: 136, sortable: true, cell: (row) => <DeliveryCell row={row} account={account} tabIndex={-1} />, total: "Total",
   };
   const budget: Column<Row> = {
-    id: "daily_budget", label: "Budget / day", width: 112, number: true, sortable: true, total: "",
-    cell: (row) => <BudgetCell row={row} account={account} editing={editing === row.entity.id} onEdit={setEditing} />,
+    id: "daily_budget", label: "Daily budget", width: 112, number: true, sortable: true, total: "",
+    cell: (row) => <BudgetCell row={row} account={account} editing={editing === row.entity.id} onEdit={setEditing} tabIndex={-1} />,
   };
   return [
     name,
@@ -128,7 +131,7 @@ function columnsOf(
     ...measuresOf(view).map((name): Column<Row> => {
       const of = measure(name);
       return {
-        id: name, label: of.label, width: Math.max(widths[of.kind], of.label.length * 7 + 30), number: true, sortable: true,
+        id: name, label: of.label, width: Math.max(widths[of.kind], of.label.length * 6.4 + 28), number: true, sortable: true,
         ...(of.kind === "money" && { title: `${of.label} in ${account.currency}` }),
         cell: ({ entity }) => <MeasureCell name={name} values={entity.measures} change={entity.change} previous={entity.previous} digits={digits} />,
         total: <MeasureCell name={name} values={totals?.measures} change={totals?.change} previous={totals?.previous} digits={digits} />,
@@ -183,7 +186,7 @@ function Toolbar({ account, view, counts, total, period }: { account: AdAccount;
         </label>
         <button type="button" class="icon-button" aria-pressed={dense.value} aria-label="Rows with one line" title="Rows with one line" onClick={toggleDensity}><Icon name="rows" /></button>
         <button
-          type="button" class="icon-button" aria-label="Download as CSV" title="Download as CSV"
+          type="button" class="icon-button" aria-label="Download all as CSV" title="Download all as CSV"
           onClick={() => void download(account, { level: view.level, since: period.since, until: period.until })}
         >
           <Icon name="download" />
@@ -201,5 +204,6 @@ function Numbers({ account, view, period, digits }: { account: AdAccount; view: 
   if (view.level === "campaign" && view.q) filters.push({ field: "name", op: "contains", value: view.q });
   if (view.level === "campaign" && view.state) filters.push({ field: "effective_status", op: "in", value: STATES[view.state]!.statuses as never });
   const daily = useDays({ workspace: path.value[1]!, ids: [account.id], level: view.adset ? "adset" : "account", filters, period });
-  return <TilesAndChart name="campaigns" daily={daily} period={period} digits={digits} timezone={account.timezone} />;
+  const isWhole = view.level !== "campaign" && (view.q !== "" || view.state !== undefined);
+  return <TilesAndChart name="campaigns" title={isWhole ? "Revenue and spend, without search and state" : "Revenue and spend"} daily={daily} period={period} digits={digits} timezone={account.timezone} />;
 }

@@ -27,7 +27,7 @@ export default function Connections() {
   return (
     <>
       <Head title="Connections">
-        {may("owner") && <button type="button" class="button" onClick={() => setSystem(true)}>Use a system user</button>}
+        {may("owner") && <button type="button" class="button" onClick={() => setSystem(true)}>Connect a system user</button>}
         {may("owner") && <button type="button" class="button primary" onClick={() => void connect(workspace)}><Icon name="plus" />Connect Meta</button>}
       </Head>
       {outcome && <Outcome outcome={outcome} error={params.value.get("error")} />}
@@ -71,7 +71,7 @@ function Outcome({ outcome, error }: { outcome: string; error: string | null }) 
     ? "Meta is connected. The ad accounts that you chose are being read now."
     : outcome === "cancelled"
       ? "You left Meta’s dialog, and nothing was connected."
-      : `Meta was not connected${error ? ` (${words(error).toLowerCase()})` : ""}. Try once more; if it stays, look at what your person may do in the business at Meta.`;
+      : `Meta was not connected${error ? ` (${words(error).toLowerCase()})` : ""}. Try once more; if it stays, look at what your Facebook user may do in the business at Meta.`;
   return (
     <div class={`banner ${outcome === "connected" ? "good" : "warning"}`} role="status">
       <Icon name={outcome === "connected" ? "check" : "warning"} /><div>{text}</div>
@@ -87,7 +87,7 @@ const STATES: Record<Connection["state"], { label: string; tone: string }> = {
   lost_permission: { label: "A permission is missing", tone: "bad" },
 };
 
-const KINDS: Record<Connection["kind"], string> = { classic: "A person’s login", business: "Login for Business", system_user: "System user" };
+const KINDS: Record<Connection["kind"], string> = { classic: "Facebook Login", business: "Login for Business", system_user: "System user" };
 
 function ConnectionCard({ connection, workspace }: { connection: Connection; workspace: string }) {
   const [deleting, setDeleting] = useState(false);
@@ -153,7 +153,7 @@ function SystemUser({ workspace, onClose }: { workspace: string; onClose: () => 
     }
   };
   return (
-    <Dialog title="Use a system user" onClose={onClose}>
+    <Dialog title="Connect a system user" onClose={onClose}>
       <form onSubmit={save}>
         <p>A system user of your business at Meta needs no login and no App Review. Make a token for it in the Business settings, with ads_read and ads_management.</p>
         <label>Token<input type="password" value={token} required autofocus autocomplete="off" onInput={(event) => (setToken(event.currentTarget.value), setRefusal(undefined))} /></label>
@@ -168,6 +168,8 @@ function SystemUser({ workspace, onClose }: { workspace: string; onClose: () => 
 }
 
 const PAGE_ROWS = 50;
+/** Rows of a page of the API. */
+const MAX_ROWS = 500;
 
 function AdAccounts({ workspace }: { workspace: string }) {
   const q = params.value.get("q") ?? "";
@@ -188,16 +190,22 @@ function AdAccounts({ workspace }: { workspace: string }) {
       </div>
       {found.error && <Failure what="The ad accounts could not be read." error={found.error} retry={found.reload} />}
       {!found.data && !found.error && <Skeleton lines={4} height={56} />}
-      {found.data && rows.length === 0 && <Empty title={q ? "No ad account matches" : "Meta shows no ad account"}>{q ? "Names and ids are searched." : "Have one assigned to your person at Meta, then connect again."}</Empty>}
+      {found.data && rows.length === 0 && <Empty title={q ? "No ad account matches" : "Meta shows no ad account"}>{q ? "Names and ids are searched." : "Have one assigned to your Facebook user, then connect again."}</Empty>}
       <ul class="accounts-list">
-        {rows.map((account) => <AccountRow key={account.id} account={account} workspace={workspace} />)}
+        {rows.map((account) => <AccountRow key={account.id} account={account} />)}
       </ul>
-      {found.data?.after && <p class="actions"><button type="button" class="button" onClick={() => setLimit(limit + 100)}>Show more</button></p>}
+      {found.data?.after && (
+        <p class="actions">
+          {limit < MAX_ROWS
+            ? <button type="button" class="button" onClick={() => setLimit(Math.min(MAX_ROWS, limit + 150))}>Show more</button>
+            : <span class="fine">These are the first {MAX_ROWS}. Search to find others.</span>}
+        </p>
+      )}
     </section>
   );
 }
 
-function AccountRow({ account, workspace }: { account: AdAccount; workspace: string }) {
+function AccountRow({ account }: { account: AdAccount }) {
   const [busy, setBusy] = useState(false);
   const select = async () => {
     setBusy(true);
@@ -218,18 +226,18 @@ function AccountRow({ account, workspace }: { account: AdAccount; workspace: str
         <small>{account.id} · {account.currency} · {zoneName(account.timezone)}{account.business?.name && ` · ${account.business.name}`}</small>
         {!account.can_run && <small class="bad-text">{account.disable_reason_text ?? "Meta lets nothing run in it."}</small>}
       </div>
-      {account.selected && !account.source && <SyncProgress account={account} workspace={workspace} />}
+      {account.selected && !account.source && <SyncProgress account={account} />}
       {may("editor") && !account.source && (
         <button type="button" class={`button${account.selected ? "" : " primary"}`} disabled={busy} onClick={() => void select()}>
-          {account.selected ? "Stop syncing" : "Sync"}
+          {account.selected ? "Stop syncing" : "Start syncing"}
         </button>
       )}
     </li>
   );
 }
 
-function SyncProgress({ account, workspace }: { account: AdAccount; workspace: string }) {
-  const found = useSync(account.id, workspace);
+function SyncProgress({ account }: { account: AdAccount }) {
+  const found = useSync(account.id);
   const sync = found.data;
   if (found.error) return <small class="bad-text">{found.error.message}</small>;
   if (!sync) return <small>…</small>;
@@ -244,7 +252,7 @@ function SyncProgress({ account, workspace }: { account: AdAccount; workspace: s
     } catch (error) {
       notify(`The sync could not begin: ${(error as Error).message}`, { tone: "bad" });
     }
-    invalidate(`sync:${account.id}`);
+    invalidate("sync:");
   };
   return (
     <div class="sync">

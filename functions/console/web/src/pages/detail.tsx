@@ -13,17 +13,26 @@ import { Empty, Failure, Skeleton } from "../parts/states";
 import { currentPeriod } from "../period";
 import { useResource } from "../resource";
 import { params, path } from "../route";
-import { accountPath, adAccount, digitsOf, inWorkspace, may, nameOf, type AdAccount } from "../store";
+import { accountPath, adAccount, adAccounts, digitsOf, inWorkspace, may, nameOf, type AdAccount } from "../store";
 import { BudgetCell, DeliveryCell } from "../campaigns/cells";
 import { LEVELS, type Entity, type Level } from "../campaigns/levels";
-import { change } from "../campaigns/writes";
+import { answered, change } from "../campaigns/writes";
 
 const REFRESH_MS = 20_000;
 
 export default function DetailPage() {
   const account = adAccount.value;
   const id = path.value[4]!;
-  if (!account) return <><Head title="…" /><Skeleton lines={8} height={46} /></>;
+  if (!account) {
+    return (
+      <>
+        <Head title="…" />
+        {adAccounts.value.data
+          ? <Empty title="This ad account is not synced here" action={<a class="button primary" href={inWorkspace("connections")}>Connections</a>} />
+          : <Skeleton lines={8} height={46} />}
+      </>
+    );
+  }
   return <Detail key={`${account.id}/${id}`} account={account} id={id} />;
 }
 
@@ -35,14 +44,14 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
   const digits = digitsOf(account);
   const workspace = path.value[1]!;
   const url = "/v1/workspaces/{workspace}/ad-accounts/{ad_account}/campaigns/{id}" as const;
-  const found = useResource(`entity:${level}:${id}`, (signal) =>
+  const found = useResource(`entity:${level}:${id}:${period.since}:${period.until}`, (signal) =>
     answer(api.GET(url.replace("campaigns", segment) as typeof url, {
       params: { path: { ...accountPath(account.id).path, id }, query: { since: period.since, until: period.until } }, signal,
     })), { every: REFRESH_MS });
   const scope: Scope = { workspace, ids: [account.id], level, filters: [{ field: level, op: "in", value: [id] }], period };
   const daily = useDays(scope);
   const [editing, setEditing] = useState<string>();
-  const entity = found.data as Entity | undefined;
+  const entity = found.data && ({ ...found.data, ...answered.value.get(id) } as Entity);
   const list = inWorkspace(`${account.id}/campaigns`);
   if (found.error instanceof Problem && found.error.status === 404) {
     return <><Head title={words(noun)} account /><Empty title={`There is no such ${noun}`} action={<a class="button" href={list}>All campaigns</a>}>It may have been deleted.</Empty></>;
@@ -65,11 +74,11 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
         <section class="card facts" aria-label="State">
           <dl>
             <div><dt>Delivery</dt><dd><DeliveryCell row={{ entity, level, depth: 0 }} account={account} /></dd></div>
-            <div><dt>Budget per day</dt><dd><BudgetCell row={{ entity, level, depth: 0 }} account={account} editing={editing === id} onEdit={setEditing} /></dd></div>
+            <div><dt>Daily budget ({account.currency})</dt><dd><BudgetCell row={{ entity, level, depth: 0 }} account={account} editing={editing === id} onEdit={(change) => setEditing(change)} /></dd></div>
             {entity.objective && <div><dt>Objective</dt><dd>{words(entity.objective)}</dd></div>}
             {entity.optimization_goal && <div><dt>Optimised for</dt><dd>{words(entity.optimization_goal)}</dd></div>}
             <div><dt>Id</dt><dd><code>{entity.id}</code></dd></div>
-            {below && <div><dt>{LEVELS[below].label}</dt><dd><a href={`${list}?level=${below}&${level}=${id}`}>Show them</a></dd></div>}
+            {below && <div><dt>{LEVELS[below].label}</dt><dd><a href={inWorkspace(`${account.id}/campaigns?level=${below}&${level}=${id}`)}>View {LEVELS[below].label.toLowerCase()}</a></dd></div>}
           </dl>
           {may("editor") && !account.source && <Rename account={account} level={level} entity={entity} />}
           <Problems entity={entity} />
@@ -137,6 +146,7 @@ function History({ account, id, workspace }: { account: AdAccount; id: string; w
           <li key={entry.id}>
             <span class="fine"><time dateTime={entry.at}>{moment(entry.at, account.timezone)}</time> · {actor(entry.actor)}{entry.phase !== "done" && ` · ${entry.phase}`}</span>
             <Change entry={entry} />
+            {entry.reason && <span class="bad-text">{entry.reason}</span>}
           </li>
         ))}
       </ol>

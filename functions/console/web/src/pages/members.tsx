@@ -21,6 +21,7 @@ export default function Members() {
   const at = { path: { workspace } };
   const members = useResource(`members:${workspace}`, (signal) => answer(api.GET("/v1/workspaces/{workspace}/members", { params: at, signal })));
   const isOwner = may("owner");
+  const [removing, setRemoving] = useState<Member>();
   return (
     <>
       <Head title="Members" />
@@ -29,12 +30,13 @@ export default function Members() {
         {!members.data && !members.error && <Skeleton lines={3} height={40} />}
         <div class="table-scroll" tabIndex={0} role="region" aria-label="People of the workspace">
           <table class="plain">
-            <thead><tr><th scope="col">Person</th><th scope="col">Role</th><th scope="col">Since</th>{isOwner && <th scope="col">Change</th>}</tr></thead>
-            <tbody>{members.data?.data.map((member) => <MemberRow key={member.id} member={member} workspace={workspace} />)}</tbody>
+            <thead><tr><th scope="col">Person</th><th scope="col">Role</th><th scope="col">Since</th>{isOwner && <th scope="col">Actions</th>}</tr></thead>
+            <tbody>{members.data?.data.map((member) => <MemberRow key={member.id} member={member} workspace={workspace} onRemove={() => setRemoving(member)} />)}</tbody>
           </table>
         </div>
       </section>
       {isOwner && <Invitations workspace={workspace} />}
+      {removing && <RemoveDialog member={removing} workspace={workspace} onClose={() => setRemoving(undefined)} />}
     </>
   );
 }
@@ -46,22 +48,18 @@ async function attempt(what: string, work: () => Promise<unknown>, done: string)
   } catch (error) {
     notify(`${what}: ${(error as Error).message}`, { tone: "bad" });
   }
-  invalidate("members:");
-  invalidate("invitations:");
+  // Somebody may have changed their own role.
+  for (const prefix of ["members:", "invitations:", "workspaces"]) invalidate(prefix);
 }
 
-function MemberRow({ member, workspace }: { member: Member; workspace: string }) {
-  const [removing, setRemoving] = useState(false);
-  const name = member.email ?? member.subject;
-  const at = { path: { workspace, member: member.id } };
+const memberName = ({ email, subject }: Member): string => email ?? subject;
+
+function MemberRow({ member, workspace, onRemove }: { member: Member; workspace: string; onRemove: () => void }) {
+  const name = memberName(member);
   const state = session.value;
   const isSelf = state.kind === "signed-in" && state.person.subject === member.subject;
   const setRole = (role: Role) => attempt("The role was not changed", () =>
-    answer(api.PATCH("/v1/workspaces/{workspace}/members/{member}", { params: at, body: { role } })), `${name} is ${role} now, was ${member.role}`);
-  const remove = () => {
-    setRemoving(false);
-    void attempt("Nobody was removed", () => answer(api.DELETE("/v1/workspaces/{workspace}/members/{member}", { params: at })), `${name} is not a member any more`);
-  };
+    answer(api.PATCH("/v1/workspaces/{workspace}/members/{member}", { params: { path: { workspace, member: member.id } }, body: { role } })), `${name} is ${role} now, was ${member.role}`);
   return (
     <tr>
       <th scope="row">{name}{isSelf && <small> (you)</small>}</th>
@@ -71,19 +69,25 @@ function MemberRow({ member, workspace }: { member: Member; workspace: string })
           : member.role}
       </td>
       <td>{ago(member.since, systemNow())}</td>
-      {may("owner") && <td><button type="button" class="button" aria-label={`Remove ${name}`} onClick={() => setRemoving(true)}>Remove …</button></td>}
-      {removing && (
-        <td hidden>
-          <Dialog title={`Remove ${name}?`} onClose={() => setRemoving(false)}>
-            <p>They lose access at once. You can invite them again.</p>
-            <p class="actions">
-              <button type="button" class="button danger" onClick={remove}>Remove</button>
-              <button type="button" class="button" autofocus onClick={() => setRemoving(false)}>Cancel</button>
-            </p>
-          </Dialog>
-        </td>
-      )}
+      {may("owner") && <td><button type="button" class="button" aria-label={`Remove ${name} …`} onClick={onRemove}>Remove …</button></td>}
     </tr>
+  );
+}
+
+function RemoveDialog({ member, workspace, onClose }: { member: Member; workspace: string; onClose: () => void }) {
+  const name = memberName(member);
+  const remove = () => {
+    onClose();
+    void attempt("Nobody was removed", () => answer(api.DELETE("/v1/workspaces/{workspace}/members/{member}", { params: { path: { workspace, member: member.id } } })), `${name} is not a member any more`);
+  };
+  return (
+    <Dialog title={`Remove ${name}?`} onClose={onClose}>
+      <p>They lose access at once. You can invite them again.</p>
+      <p class="actions">
+        <button type="button" class="button danger" onClick={remove}>Remove</button>
+        <button type="button" class="button" autofocus onClick={onClose}>Cancel</button>
+      </p>
+    </Dialog>
   );
 }
 
@@ -106,7 +110,8 @@ function Invitations({ workspace }: { workspace: string }) {
   };
   return (
     <section class="card" aria-label="Invitations">
-      <h2>Invite somebody</h2>
+      <h2>Invite a member</h2>
+      <p class="fine">No email is sent: tell them to sign in at {location.origin}. A viewer reads, an editor changes campaigns and rules, an owner also connects Meta and manages members.</p>
       <form class="line" onSubmit={invite}>
         <label>Email address<input type="email" required value={email} autocomplete="off" onInput={(event) => (setEmail(event.currentTarget.value), setRefusal(undefined))} /></label>
         <label>Role<select value={role} onChange={(event) => setRole(event.currentTarget.value as Role)}>{ROLES.map((one) => <option key={one}>{one}</option>)}</select></label>

@@ -49,7 +49,7 @@ function Numbers({ accounts, all }: { accounts: AdAccount[]; all: AdAccount[] })
   const ids = accounts.slice(0, MAX_ACCOUNTS).map(({ id }) => id);
   const scope: Scope = { workspace: path.value[1]!, ids, level: "account", filters: [], period };
   const daily = useDays(scope);
-  const whole = useNumbers(scope, [...FUNNEL, "spend"], [], { compared: false });
+  const whole = useNumbers(scope, ["spend", ...FUNNEL], [], { compared: false });
   const pending = daily.data && isPending(daily.data);
   return (
     <>
@@ -65,7 +65,7 @@ function Numbers({ accounts, all }: { accounts: AdAccount[]; all: AdAccount[] })
       <TilesAndChart name="overview" daily={daily} period={period} digits={digits} timezone={timezone} />
       <div class="cards">
         <section class="card" aria-label="Funnel">
-          <h2>From impression to purchase</h2>
+          <h2>Funnel</h2>
           {whole.error && <Failure what="It could not be read." error={whole.error} retry={whole.reload} />}
           {whole.data ? <Funnel steps={FUNNEL.map((name) => ({ label: measure(name).label, value: numberOf(whole.data!.totals.measures, name) }))} /> : <Skeleton lines={6} />}
         </section>

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { api, answer } from "../api";
-import { day as writeDay, moment, words } from "../format";
+import { day as writeDay, decimal, moment, words } from "../format";
 import { Dialog } from "../parts/dialog";
 import { saveRows } from "../parts/download";
 import { Icon } from "../parts/icons";
@@ -32,8 +32,8 @@ export default function Rules() {
       {rules && id && !rule && <Empty title="There is no such rule" action={<a class="button" href={inWorkspace("rules")}>All rules</a>}>It may have been deleted. What it decided stays in the audit log.</Empty>}
       {rule && <OneRule key={rule.id} rule={rule} workspace={workspace} />}
       {rules && !id && rules.length === 0 && (
-        <Empty title="No rule keeps watch yet" action={may("editor") && <button type="button" class="button primary" onClick={() => setEditing(true)}>New rule</button>}>
-          A rule looks at complete numbers once a day, and tells you, pauses, or sets a budget. It says why.
+        <Empty title="No rules yet" action={may("editor") && <button type="button" class="button primary" onClick={() => setEditing(true)}>New rule</button>}>
+          A rule looks at complete data once a day, and pauses, sets a budget, or records what it found. It says why.
         </Empty>
       )}
       {rules && !id && rules.length > 0 && (
@@ -61,10 +61,15 @@ function Switch({ rule, workspace }: { rule: Rule; workspace: string }) {
   const on = rule.state === "enabled";
   const set = async (state: Rule["state"]) => {
     setBusy(true);
-    const { id, ...body } = rule;
+    const at = { workspace, rule: rule.id };
     try {
-      await answer(api.PUT("/v1/workspaces/{workspace}/rules/{rule}", { params: { path: { workspace, rule: id } }, body: { ...body, state } as never }));
-      notify(`“${rule.name}” is ${state === "enabled" ? "on" : "off"}`, { undo: () => void set(rule.state) });
+      // Everything else of the rule stays as it is now, and not as it was when the page was read.
+      const read = await api.GET("/v1/workspaces/{workspace}/rules/{rule}", { params: { path: at } });
+      const { id: _, ...now } = await answer(Promise.resolve(read));
+      const version = read.response.headers.get("etag");
+      const header = version ? { "If-Match": version } : {};
+      await answer(api.PUT("/v1/workspaces/{workspace}/rules/{rule}", { params: { path: at, header }, body: { ...now, state } as never }));
+      notify(`“${rule.name}” is ${state === "enabled" ? "on" : "off"}`, { undo: () => void set(now.state) });
     } catch (error) {
       notify(`“${rule.name}” was not changed: ${(error as Error).message}`, { tone: "bad" });
     }
@@ -104,10 +109,10 @@ function OneRule({ rule, workspace }: { rule: Rule; workspace: string }) {
     <>
       <section class="card facts" aria-label="Rule">
         <p class="sentence">{sentence(rule)}{rule.ad_account && ` in ${accountName(rule.ad_account)}`}.</p>
-        <p class="fine">Only with a spend of {rule.guard.min_spend} and {rule.guard.min_impressions} impressions at least. Once a day on each, on complete numbers alone.</p>
+        <p class="fine">Minimum data: {rule.guard.min_spend} spend, {decimal(rule.guard.min_impressions, 0)} impressions. At most once a day on each, once the data is complete.</p>
         <p class="actions">
           <Switch rule={rule} workspace={workspace} />
-          {may("editor") && <button type="button" class="button" onClick={() => setEditing(true)}><Icon name="edit" />Change</button>}
+          {may("editor") && <button type="button" class="button" onClick={() => setEditing(true)}><Icon name="edit" />Edit</button>}
           {may("editor") && <button type="button" class="button" onClick={() => setDeleting(true)}>Delete …</button>}
         </p>
       </section>
@@ -124,7 +129,7 @@ function OneRule({ rule, workspace }: { rule: Rule; workspace: string }) {
         </div>
         {found.error && <Failure what="The decisions could not be read." error={found.error} retry={found.reload} />}
         {!found.data && !found.error && <Skeleton lines={5} height={40} />}
-        {found.data && rows.length === 0 && <Empty title="It has decided nothing yet">It looks after each sync, and decides where its condition holds.</Empty>}
+        {found.data && rows.length === 0 && <Empty title={outcome ? "No such decision" : "No decisions yet"}>{outcome ? "Show all outcomes to see the others." : "It looks after each sync, and decides where its condition holds."}</Empty>}
         {rows.length > 0 && (
           <div class="table-scroll" tabIndex={0} role="region" aria-label="What it decided">
             <table class="plain">
@@ -166,7 +171,7 @@ function OneRule({ rule, workspace }: { rule: Rule; workspace: string }) {
 /** Writes what came of a decision. */
 function did({ outcome, action }: Decision): string {
   if (outcome !== "done") return words(outcome);
-  return action.type === "notify" ? "Told" : action.type === "pause" ? "Paused" : "Budget set";
+  return action.type === "notify" ? "Recorded" : action.type === "pause" ? "Paused" : "Budget set";
 }
 
 const cells = (decision: Decision) => [

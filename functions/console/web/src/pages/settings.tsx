@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { api, answer, Problem, type Schemas } from "../api";
-import { toggleShortcuts, shortcutsOn, dense, toggleDensity } from "../parts/shortcuts";
+import { dense, shortcutsOn, toggleDensity, toggleShortcuts } from "../parts/preferences";
 import { Head } from "../parts/shell";
 import { Failure, Skeleton } from "../parts/states";
 import { notify } from "../parts/toast";
@@ -15,13 +15,13 @@ export default function Settings() {
   const account = adAccount.value;
   return (
     <>
-      <Head title="Settings" account />
+      <Head title="Settings" />
       <div class="cards">
-        <section class="card" aria-label="Yours">
-          <h2>Yours, in this browser</h2>
+        <section class="card" aria-label="This browser">
+          <h2>This browser</h2>
           <label class="check"><input type="checkbox" checked={theme.value === "dark"} onChange={toggleTheme} /> Dark theme</label>
-          <label class="check"><input type="checkbox" checked={dense.value} onChange={toggleDensity} /> Rows with one line</label>
-          <label class="check"><input type="checkbox" checked={shortcutsOn.value} onChange={toggleShortcuts} /> Single keys act</label>
+          <label class="check"><input type="checkbox" checked={dense.value} onChange={toggleDensity} /> Compact rows</label>
+          <label class="check"><input type="checkbox" checked={shortcutsOn.value} onChange={toggleShortcuts} /> Keyboard shortcuts</label>
         </section>
         {may("owner") && <WorkspaceName />}
         {account && !account.source && <Defaults key={account.id} account={account} />}
@@ -52,7 +52,7 @@ function WorkspaceName() {
         <button type="submit" class="button" disabled={name === workspace.value?.name}>Rename</button>
       </form>
       {refusal && <p class="bad-text" role="alert">{refusal}</p>}
-      <p class="fine">Its id is <code>{id}</code>.</p>
+      <p class="fine">Workspace id: <code>{id}</code></p>
     </section>
   );
 }
@@ -68,7 +68,8 @@ function Defaults({ account }: { account: AdAccount }) {
     answer(api.GET("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/defaults", { params: accountPath(account.id), signal })));
   return (
     <section class="card" aria-label="Launch defaults">
-      <h2>What launches in {nameOf(account)} take</h2>
+      <h2>Launch defaults of {nameOf(account)}</h2>
+      <p class="fine">Ids at Meta, used where a launch document leaves them out.</p>
       {found.error && <Failure what="The defaults could not be read." error={found.error} retry={found.reload} />}
       {!found.data && !found.error && <Skeleton lines={5} />}
       {found.data && <DefaultsForm account={account} stored={found.data} />}
@@ -88,7 +89,12 @@ function DefaultsForm({ account, stored }: { account: AdAccount; stored: Schemas
       setErrors({});
     } catch (error) {
       const fields = error instanceof Problem ? error.errors : [];
-      setErrors(fields.length > 0 ? Object.fromEntries(fields.map(({ field, message }) => [field, message])) : { "": (error as Error).message });
+      const known = fields.filter(({ field }) => FIELDS.some(([name]) => name === field));
+      const others = fields.filter((one) => !known.includes(one)).map(({ field, message }) => `${field} ${message}`);
+      setErrors({
+        ...Object.fromEntries(known.map(({ field, message }) => [field, message])),
+        ...(known.length === 0 && { "": others.join("; ") || (error as Error).message }),
+      });
     }
   };
   const set = (field: Field, value: string) => {

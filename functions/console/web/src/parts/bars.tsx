@@ -7,7 +7,6 @@ export interface Bar {
   key: string;
   label: string;
   value: string | number | undefined;
-  detail?: string | undefined;
 }
 
 export function Bars({ name, of, bars, digits }: { name: string; of: string; bars: Bar[]; digits: number }) {
@@ -15,10 +14,10 @@ export function Bars({ name, of, bars, digits }: { name: string; of: string; bar
   return (
     <>
       <ol class="bars">
-        {bars.map(({ key, label, value, detail }) => (
-          <li key={key}>
+        {bars.map(({ key, label, value }) => (
+          <li key={key} class={key === "others" ? "others" : ""}>
             <span class="bar-label">{label}</span>
-            <span class="bar-value">{write(measure(of), value, digits)}{detail && <span class="fine"> {detail}</span>}</span>
+            <span class="bar-value">{write(measure(of), value, digits)}</span>
             <span class="bar"><i style={{ inlineSize: `${(Number(value ?? 0) / max) * 100}%` }} /></span>
           </li>
         ))}
@@ -35,7 +34,7 @@ export function Funnel({ steps }: { steps: { label: string; value: number | unde
     <>
       <ol class="funnel">
         {steps.map(({ label, value }, index) => {
-          const before = steps[index - 1]?.value;
+          const before = steps.slice(0, index).findLast((step) => step.value !== undefined)?.value;
           // Each step is small beside the first; the square root keeps all of them visible.
           const size = Math.sqrt(Number(value ?? 0) / first) * 100;
           return (

@@ -1,17 +1,10 @@
 // A chart of measures by day, with what it draws once more as a table and as JSON.
 
-import { useEffect, useRef, useState } from "preact/hooks";
-import type uPlot from "uplot";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { day as writeDay, days as writeDays, plural } from "../format";
 import { measure, write } from "../measures";
 import { theme } from "../theme";
 import { draw, type Line, type PlotData } from "./plot";
-
-export interface Mark {
-  day: string;
-  kind: string;
-  text: string;
-}
 
 interface Props {
   title: string;
@@ -32,21 +25,21 @@ const HEIGHT = 208;
 
 export default function Chart({ title, name, data, totals, comparedLabel, currency, digits, timezone, busy, onSelect }: Props) {
   const host = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot>(undefined);
   const [hovered, setHovered] = useState<{ index: number; left: number } | undefined>();
   const [asTable, setAsTable] = useState(false);
   const select = useRef(onSelect);
   select.current = onSelect;
-  const mirror = JSON.stringify({ days: data.days, timezone, currency, series: data.lines, incomplete: data.incomplete });
+  const mirror = useMemo(
+    () => JSON.stringify({ days: data.days, timezone, currency, series: data.lines, incomplete: data.incomplete }),
+    [data, timezone, currency],
+  );
 
   useEffect(() => {
     const element = host.current!;
     const drawn = draw(element, data, HEIGHT, {
       cursor: (index, left) => setHovered(index === undefined ? undefined : { index, left }),
       select: (since, until) => select.current(since, until),
-      placed: () => {},
     });
-    plot.current = drawn;
     const resized = new ResizeObserver(() => drawn.setSize({ width: element.clientWidth, height: HEIGHT }));
     resized.observe(element);
     return () => {

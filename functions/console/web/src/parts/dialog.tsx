@@ -9,11 +9,11 @@ interface Props {
   /** Closes it; without, it cannot be left. */
   onClose?: () => void;
   wide?: boolean;
-  drawer?: boolean;
 }
 
-export function Dialog({ title, children, onClose, wide, drawer }: Props) {
+export function Dialog({ title, children, onClose, wide }: Props) {
   const element = useRef<HTMLDialogElement>(null);
+  const isOutside = useRef(false);
   const heading = useId();
   useEffect(() => {
     const dialog = element.current!;
@@ -26,9 +26,13 @@ export function Dialog({ title, children, onClose, wide, drawer }: Props) {
   }, []);
   return (
     <dialog
-      ref={element} class={`dialog${wide ? " wide" : ""}${drawer ? " drawer" : ""}`} aria-labelledby={heading}
+      ref={element} class={`dialog${wide ? " wide" : ""}`} aria-labelledby={heading}
       onCancel={(event) => (event.preventDefault(), onClose?.())}
-      onClick={(event) => event.target === element.current && onClose?.()}
+      // A browser closes it at the second Escape whatever `cancel` says.
+      onClose={() => !onClose && element.current?.isConnected && element.current.showModal()}
+      // Only a press that begins outside: text may be selected to beyond the edge.
+      onPointerDown={(event) => (isOutside.current = event.target === element.current)}
+      onClick={(event) => event.target === element.current && isOutside.current && onClose?.()}
     >
       <div class="dialog-body">
         <h2 id={heading}>{title}</h2>

@@ -5,23 +5,27 @@ import { offline } from "../network";
 import { dayIn, moment, plural, zoneName } from "../format";
 import { useResource } from "../resource";
 import { systemNow } from "../session";
-import { accountPath, adAccount, inWorkspace } from "../store";
+import { accountPath, adAccount, adAccounts, inWorkspace, nameOf } from "../store";
 
 type Sync = Schemas["SyncStatus"];
 
-/** Milliseconds between looks at a sync that runs, and at one that rests. */
-const RUNNING_MS = 1000;
+/** Milliseconds between looks at a sync that runs, for each ad account: many share the workspace's requests. */
+const RUNNING_MS = 500;
+const MIN_RUNNING_MS = 1000;
+/** Milliseconds between looks at one that rests. */
 const RESTING_MS = 20_000;
+/** Milliseconds after which a sync that was due is late. */
+const LATE_MS = 15 * 60_000;
 
 /** Returns how many weeks a sync still has to measure. */
 export const openChunks = ({ chunks }: Sync): number => chunks.planned + chunks.running;
 
 /** Reads how far the sync of an ad account is; often while it runs. */
-export const useSync = (id: string | undefined, workspace: string | undefined) =>
+export const useSync = (id: string | undefined) =>
   useResource(
-    id && workspace && `sync:${id}`,
+    id && `sync:${id}`,
     (signal) => answer(api.GET("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync", { params: accountPath(id!), signal })),
-    { every: (sync) => (isRunning(sync) ? RUNNING_MS : RESTING_MS), keep: false },
+    { every: (sync) => (isRunning(sync) ? Math.max(MIN_RUNNING_MS, RUNNING_MS * (adAccounts.value.data?.length ?? 1)) : RESTING_MS), keep: false },
   );
 
 /** Returns whether there is something to see before the next hour. */
@@ -29,10 +33,12 @@ export const isRunning = (sync: Sync): boolean => sync.selected && (openChunks(s
 
 export function Freshness() {
   const account = adAccount.value;
-  const sync = useSync(account?.source ? undefined : account?.id, account && "w").data;
+  const found = useSync(account?.source ? undefined : account?.id);
+  const sync = found.data;
   if (!account) return null;
-  if (offline.value) return <Card tone="bad" title="Offline" lines={["It goes on by itself."]} />;
+  if (offline.value) return <Card tone="bad" title="Offline" lines={["Reconnecting by itself."]} />;
   if (account.source) return <Card tone="good" title="Imported" lines={[`Numbers are sent by ${account.source}.`]} />;
+  if (found.error) return <Card tone="warning" title="Unknown" lines={["How fresh the numbers are could not be read."]} />;
   if (!sync) return <Card tone="none" title="…" lines={[""]} />;
   const zone = account.timezone;
   const today = dayIn(systemNow(), zone);
@@ -49,11 +55,13 @@ export function Freshness() {
     return <Card tone="busy" title={`Measuring ${done} of ${plural(done + open, "week")}`} lines={waits} progress={done / (done + open)} />;
   }
   const lines = [`Synced ${at(sync.entities_synced_at)} · ${place}`];
+  if ((adAccounts.value.data?.length ?? 0) > 1) lines.unshift(nameOf(account));
   if (sync.next_sync_at) lines.push(`Next ${at(sync.next_sync_at)}`);
   const differing = sync.totals.differing_days?.length ?? 0;
   if (differing > 0) return <Card tone="warning" title={`${plural(differing, "day")} differ from Meta`} lines={lines} />;
   if (sync.chunks.failed > 0) return <Card tone="warning" title={`${plural(sync.chunks.failed, "week")} failed`} lines={lines} />;
-  return <Card tone="good" title="Up to date" lines={lines} />;
+  const isLate = sync.next_sync_at !== undefined && systemNow().getTime() - Date.parse(sync.next_sync_at) > LATE_MS;
+  return <Card tone={isLate ? "warning" : "good"} title={isLate ? "Late" : "Up to date"} lines={lines} />;
 }
 
 function Card({ tone, title, lines, progress }: { tone: string; title: string; lines: string[]; progress?: number }) {

@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "./icons";
+import { shortcutsOn } from "./preferences";
 
 export interface Column<Row> {
   id: string;
@@ -30,8 +31,6 @@ interface Props<Row> {
   busy: boolean;
   /** Keys that act on the focused row. */
   onKey: (key: string, row: Row) => boolean;
-  /** Says which row is shown beside the table. */
-  isOpen?: (row: Row) => boolean;
 }
 
 /** Rows that are on the page beyond the visible ones. */
@@ -39,7 +38,7 @@ const OVERSCAN = 6;
 const HEAD_HEIGHT = 36;
 
 export function Grid<Row>(props: Props<Row>) {
-  const { label, columns, rows, keyOf, rowHeight, sort, onSort, selected, onSelect, busy, onKey, isOpen } = props;
+  const { label, columns, rows, keyOf, rowHeight, sort, onSort, selected, onSelect, busy, onKey } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 800, sideways: false });
   const [focused, setFocused] = useState<string>();
@@ -104,7 +103,11 @@ export function Grid<Row>(props: Props<Row>) {
   const onKeyDown = (event: KeyboardEvent) => {
     const target = event.target as HTMLElement;
     if (target.matches("input:not([type=checkbox]), select, textarea") || event.metaKey || event.ctrlKey || event.altKey) return;
-    const index = focusedIndex;
+    // Keys act on the row that has the focus, and not on one that had it.
+    const key = target.closest<HTMLElement>("tr[data-key]")?.dataset["key"];
+    const index = key === undefined ? -1 : rows.findIndex((row) => keyOf(row) === key);
+    const isLetter = event.key.length === 1;
+    if (isLetter && (event.repeat || !shortcutsOn.value)) return;
     const steps: Record<string, number> = {
       ArrowDown: index + 1, j: index + 1, ArrowUp: index - 1, k: index - 1, Home: 0, End: rows.length - 1,
       PageDown: index + 10, PageUp: index - 10,
@@ -166,7 +169,7 @@ export function Grid<Row>(props: Props<Row>) {
               gap > 0 && <tr key={`gap-${key}`} class="gap" aria-hidden="true" style={{ height: `${gap}px` }} />,
               <tr
                 key={key} data-key={key} aria-rowindex={index + 2} tabIndex={isFocusable ? 0 : -1} style={{ height: `${rowHeight}px` }}
-                class={`${selected.has(key) ? "selected" : ""}${isOpen?.(row) ? " open" : ""}`}
+                class={selected.has(key) ? "selected" : ""}
                 aria-selected={onSelect ? selected.has(key) : undefined} onFocusIn={() => setFocused(key)}
               >
                 {onSelect && (

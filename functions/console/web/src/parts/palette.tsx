@@ -1,7 +1,6 @@
 // The palette: pages, ad accounts, campaigns and commands by a few letters. It is always on the page, so that it opens
 // before the next letter is typed.
 
-import { signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, answer } from "../api";
 import { useResource } from "../resource";
@@ -10,8 +9,9 @@ import { signOut } from "../session";
 import { accountPath, adAccount, adAccounts, inWorkspace, nameOf, workspaces } from "../store";
 import { toggleTheme } from "../theme";
 import { Dialog } from "./dialog";
-import { entries } from "./shell";
-import { helpOpen, KEYS, shortcutsOn, toggleDensity, toggleShortcuts } from "./shortcuts";
+import { entries } from "./entries";
+import { helpOpen, shortcutsOn, toggleDensity, toggleShortcuts } from "./preferences";
+import { KEYS } from "./keys";
 
 interface Item {
   label: string;
@@ -19,9 +19,10 @@ interface Item {
   run: () => void;
 }
 
-const opened = signal(0);
+let open = () => {};
 
-export const openPalette = (): void => void (opened.value += 1);
+/** Opens it before the next letter is typed. */
+export const openPalette = (): void => open();
 
 const MAX_ITEMS = 12;
 
@@ -31,12 +32,15 @@ export function Palette() {
   const [text, setText] = useState("");
   const [active, setActive] = useState(0);
   useEffect(() => {
-    if (opened.value === 0 || dialog.current!.open) return;
-    setText("");
-    setActive(0);
-    dialog.current!.showModal();
-    input.current!.focus();
-  }, [opened.value]);
+    open = () => {
+      if (dialog.current!.open) return;
+      setText("");
+      setActive(0);
+      dialog.current!.showModal();
+      input.current!.focus();
+    };
+    return () => void (open = () => {});
+  }, []);
 
   const account = adAccount.value;
   const q = text.trim();
@@ -96,14 +100,14 @@ export function Palette() {
             </li>
           ))}
         </ul>
-        {shown.length === 0 && <p class="fine">Nothing is called that.</p>}
+        {shown.length === 0 && <p class="fine">{found.loading ? "Searching …" : "No results"}</p>}
       </dialog>
       {helpOpen.value && (
         <Dialog title="Keys" onClose={() => (helpOpen.value = false)}>
           <dl class="keys">
             {KEYS.map(([key, what]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{what}</dd></div>)}
           </dl>
-          <label class="check"><input type="checkbox" checked={shortcutsOn.value} onChange={toggleShortcuts} /> Single keys act</label>
+          <label class="check"><input type="checkbox" checked={shortcutsOn.value} onChange={toggleShortcuts} /> Keyboard shortcuts</label>
           <p><button type="button" class="button" onClick={() => (helpOpen.value = false)} autofocus>Close</button></p>
         </Dialog>
       )}

@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import { day as writeDay } from "../format";
 import { measure, writeShort } from "../measures";
 
-export type Tone = "revenue" | "spend" | "third" | "fourth" | "fifth" | "sixth";
+export type Tone = "revenue" | "spend";
 
 export interface Line {
   measure: string;
@@ -24,16 +24,15 @@ export interface PlotData {
 }
 
 interface Handlers {
-  cursor: (index: number | undefined, left: number, top: number) => void;
+  cursor: (index: number | undefined, left: number) => void;
   select: (since: string, until: string) => void;
-  placed: (x: (index: number) => number) => void;
 }
 
 const seconds = (day: string) => Date.parse(`${day}T00:00:00Z`) / 1000;
 const numbers = (values: (string | null)[]) => values.map((value) => (value === null ? null : Number(value)));
 
 /** The numbers that are drawn: the days, then each line with its line of the period before. */
-export function plotted({ days, lines }: PlotData): uPlot.AlignedData {
+function plotted({ days, lines }: PlotData): uPlot.AlignedData {
   const drawn = lines.flatMap(({ values, previous }) => (previous ? [numbers(values), numbers(previous)] : [numbers(values)]));
   return [days.map(seconds), ...drawn] as uPlot.AlignedData;
 }
@@ -47,7 +46,7 @@ function colorOf(probe: HTMLElement, name: string): string {
 const AXIS_FONT = '11px "Geist", system-ui, sans-serif';
 const HATCH = 6;
 
-export function draw(host: HTMLElement, data: PlotData, height: number, { cursor, select, placed }: Handlers): uPlot {
+export function draw(host: HTMLElement, data: PlotData, height: number, { cursor, select }: Handlers): uPlot {
   const probe = host.appendChild(document.createElement("i"));
   const color = (name: string) => colorOf(probe, name);
   const [text, line, weekend, hatch] = [color("text-3"), color("line"), color("weekend"), color("hatch")];
@@ -90,8 +89,7 @@ export function draw(host: HTMLElement, data: PlotData, height: number, { cursor
     ],
     hooks: {
       drawClear: [(plot) => shade(plot, data, weekend, hatch)],
-      draw: [(plot) => placed((index) => plot.valToPos(seconds(data.days[index]!), "x"))],
-      setCursor: [(plot) => cursor(plot.cursor.idx ?? undefined, plot.cursor.left ?? 0, plot.cursor.top ?? 0)],
+      setCursor: [(plot) => cursor(plot.cursor.idx ?? undefined, plot.cursor.left ?? 0)],
       setSelect: [(plot) => {
         const [from, to] = [plot.posToIdx(plot.select.left), plot.posToIdx(plot.select.left + plot.select.width)];
         const [since, until] = [data.days[from], data.days[to]];

@@ -13,11 +13,9 @@ interface Props {
   class?: string;
   title?: string;
   children: (close: () => void) => ComponentChildren;
-  /** Whether it opens at the right edge of its button. */
-  end?: boolean;
 }
 
-export function Popover({ label, name, buttonName, class: kind = "button", title, children, end = false }: Props) {
+export function Popover({ label, name, buttonName, class: kind = "button", title, children }: Props) {
   const id = useId();
   const [open, setOpen] = useState(false);
   const panel = useRef<HTMLDivElement>(null);
@@ -26,8 +24,7 @@ export function Popover({ label, name, buttonName, class: kind = "button", title
     const from = button.current!.getBoundingClientRect();
     const style = panel.current!.style;
     const width = panel.current!.offsetWidth;
-    const left = end ? from.right - width : from.left;
-    style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
+    style.left = `${Math.max(8, Math.min(from.left, innerWidth - width - 8))}px`;
     const below = from.bottom + 4;
     style.top = `${Math.max(8, Math.min(below, innerHeight - panel.current!.offsetHeight - 8))}px`;
   };

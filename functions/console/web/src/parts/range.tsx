@@ -7,12 +7,16 @@ import { setParams } from "../route";
 import { Icon } from "./icons";
 import { Popover } from "./popover";
 
-/** Moves the period by its own length. */
+/** Moves the period by its own length, up to yesterday: a day that is not over is compared with whole ones. */
 export function movePeriod(period: Period, timezone: string, direction: -1 | 1): void {
-  const by = length(period) * direction;
-  const [since, until] = [addDays(period.since, by), addDays(period.until, by)];
-  if (since <= todayIn(timezone)) setParams(daysParams(since, until), { push: true });
+  const yesterday = addDays(todayIn(timezone), -1);
+  const days = length(period);
+  const until = direction === 1 ? minDay(addDays(period.until, days), yesterday) : addDays(period.until, -days);
+  if (until === period.until || (direction === 1 && until < period.until)) return;
+  setParams(daysParams(addDays(until, 1 - days), until), { push: true });
 }
+
+const minDay = (a: string, b: string) => (a < b ? a : b);
 
 /** Asks for the comparison, or ends it. */
 export const toggleCompare = (): void => setParams({ compare: isCompared() ? "none" : undefined });
@@ -29,7 +33,7 @@ export function RangePicker({ period, timezone }: { period: Period; timezone: st
         {(close) => <Choices period={period} today={today} close={close} />}
       </Popover>
       <button
-        type="button" class="icon-button" aria-label="Period after" disabled={addDays(period.until, 1) > today}
+        type="button" class="icon-button" aria-label="Period after" disabled={period.until >= addDays(today, -1)}
         onClick={() => movePeriod(period, timezone, 1)}
       >
         <Icon name="right" />

@@ -5,39 +5,16 @@ import { useEffect, useState } from "preact/hooks";
 import icon from "../icon.svg";
 import { navigate, params, path } from "../route";
 import { session, signOut } from "../session";
-import { adAccount, adAccounts, inWorkspace, may, nameOf, workspace, workspaces } from "../store";
+import { adAccount, adAccounts, inWorkspace, nameOf, workspace, workspaces } from "../store";
 import { theme, toggleTheme } from "../theme";
 import { Dialog } from "./dialog";
 import { Freshness } from "./freshness";
-import { Icon, type IconName } from "./icons";
+import { entries } from "./entries";
+import { Icon } from "./icons";
 import { Palette, openPalette } from "./palette";
 import { Popover } from "./popover";
 import { startShortcuts } from "./shortcuts";
 import { Invitations, NewWorkspace } from "./workspaces";
-
-interface Entry {
-  page: string;
-  label: string;
-  icon: IconName;
-  href: string;
-  /** The key after `g` that leads there. */
-  key: string;
-}
-
-/** Returns the pages that the person's role can use. */
-export function entries(): Entry[] {
-  const account = adAccount.value?.id;
-  const all: (Entry | false | undefined)[] = [
-    { page: "overview", label: "Overview", icon: "overview", href: inWorkspace("overview"), key: "o" },
-    account !== undefined && { page: "campaigns", label: "Campaigns", icon: "campaigns", href: inWorkspace(`${account}/campaigns`), key: "c" },
-    { page: "rules", label: "Rules", icon: "rules", href: inWorkspace("rules"), key: "r" },
-    { page: "connections", label: "Connections", icon: "connections", href: inWorkspace("connections"), key: "n" },
-    { page: "members", label: "Members", icon: "members", href: inWorkspace("members"), key: "m" },
-    may("owner") && { page: "audit", label: "Audit log", icon: "audit", href: inWorkspace("audit"), key: "a" },
-    { page: "settings", label: "Settings", icon: "settings", href: inWorkspace("settings"), key: "s" },
-  ];
-  return all.filter((entry) => typeof entry === "object");
-}
 
 /** Entries of the bar at the bottom of a phone; the others are in the person's menu. */
 const BAR_ENTRIES = 4;
@@ -49,7 +26,8 @@ export function Shell({ page, children }: { page: string | undefined; children: 
   const person = state.kind === "signed-in" || state.kind === "ended" ? state.person : undefined;
   const list = entries();
   const title = list.find((entry) => entry.page === page)?.label ?? "Adflight";
-  useEffect(() => void (document.title = `${title} · ${workspace.value?.name ?? path.value[1]} · Adflight`), [title]);
+  const where = workspace.value?.name ?? path.value[1];
+  useEffect(() => void (document.title = `${title} · ${where} · Adflight`), [title, where]);
   return (
     <div class="shell">
       <a class="skip" href="#content" onClick={(event) => (event.preventDefault(), document.getElementById("content")?.focus())}>Skip to content</a>
@@ -104,7 +82,7 @@ export function Head({ title, children, account = false }: { title: string; chil
       <h1>{title}</h1>
       {account && <AccountSwitcher />}
       <div class="head-actions">
-        <button type="button" class="search" onClick={openPalette}><Icon name="search" /><span>Search or run</span><kbd>Ctrl K</kbd></button>
+        <button type="button" class="search" onClick={openPalette}><Icon name="search" /><span>Search or jump to</span><kbd>Ctrl K</kbd></button>
         {children}
         <button type="button" class="icon-button" aria-label={`${theme.value === "dark" ? "Light" : "Dark"} theme`} onClick={toggleTheme}>
           <Icon name={theme.value === "dark" ? "sun" : "moon"} />
@@ -114,6 +92,7 @@ export function Head({ title, children, account = false }: { title: string; chil
   );
 }
 
+/** Says which ad account a page is about, and leads to the campaigns of another. */
 function AccountSwitcher() {
   const current = adAccount.value;
   const all = adAccounts.value.data ?? [];
@@ -122,9 +101,8 @@ function AccountSwitcher() {
   if (all.length < 2) return <p class="account">{label}</p>;
   const to = (id: string) => {
     // Another account has other campaigns: what names one of them does not carry over.
-    const kept = new URLSearchParams([...params.value].filter(([name]) => ["range", "since", "until", "compare", "level", "sort", "order", "cols"].includes(name)));
-    const [, , , page = "campaigns"] = path.value;
-    return `${inWorkspace(`${id}/${page}`)}${kept.size > 0 ? `?${kept}` : ""}`;
+    const kept = new URLSearchParams([...params.value].filter(([name]) => ["level", "sort", "order", "cols"].includes(name)));
+    return inWorkspace(`${id}/campaigns?${kept}`);
   };
   return (
     <Popover class="account" name="Ad account" label={<>{label}<Icon name="down" /></>}>

@@ -1,50 +1,13 @@
 // Keys of the whole console. None acts while somebody types, and all can be switched off.
 
-import { signal } from "@preact/signals";
 import { currentPeriod } from "../period";
 import { navigate } from "../route";
 import { adAccount } from "../store";
 import { openPalette } from "./palette";
+import { helpOpen, shortcutsOn, toggleDensity } from "./preferences";
 import { movePeriod, toggleCompare } from "./range";
-import { entries } from "./shell";
+import { entries } from "./entries";
 import { undoLast } from "./toast";
-
-const KEY = "adflight-shortcuts";
-
-/** Whether keys act at all. */
-export const shortcutsOn = signal(localStorage.getItem(KEY) !== "off");
-
-/** Whether the list of keys is shown. */
-export const helpOpen = signal(false);
-
-/** Rows of two lines, with the change below each number, or of one. */
-export const dense = signal(localStorage.getItem("adflight-density") === "compact");
-
-export const toggleDensity = (): void => {
-  dense.value = !dense.value;
-  localStorage.setItem("adflight-density", dense.value ? "compact" : "comfortable");
-};
-
-export function toggleShortcuts(): void {
-  shortcutsOn.value = !shortcutsOn.value;
-  localStorage.setItem(KEY, shortcutsOn.value ? "on" : "off");
-}
-
-export const KEYS: [string, string][] = [
-  ["Ctrl K", "Search or run a command"],
-  ["/", "Find in the table"],
-  ["g then o c r n m a s", "Go to Overview, Campaigns, Rules, Connections, Members, Audit log, Settings"],
-  ["j k ↑ ↓ Home End", "Move in the table"],
-  ["x, Shift x", "Select a row, or all rows up to it"],
-  ["Enter", "Open the row"],
-  ["e", "Change the budget"],
-  ["p", "Pause or activate"],
-  ["z", "Undo the last change"],
-  ["← →", "The period before or after"],
-  ["c", "Compare with the period before"],
-  ["d", "Rows with one line or two"],
-  ["?", "This list"],
-];
 
 const SEQUENCE_MS = 1200;
 
@@ -60,7 +23,10 @@ export function startShortcuts(): () => void {
       openPalette();
       return;
     }
-    const inDialog = document.querySelector("dialog[open]") !== null;
+    const inDialog = document.querySelector("dialog[open], :popover-open") !== null;
+    // Arrows scroll what scrolls, and mean nothing where no period is shown.
+    const isArrow = event.key === "ArrowLeft" || event.key === "ArrowRight";
+    if (isArrow && ((event.target as Element).closest?.("[role=region]") || !document.querySelector(".range"))) return;
     if (!shortcutsOn.value || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || isTyping(event.target) || inDialog) return;
     if (goUntil > event.timeStamp) {
       goUntil = 0;

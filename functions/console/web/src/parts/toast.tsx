@@ -15,22 +15,20 @@ const toasts = signal<Toast[]>([]);
 const announced = signal("");
 let last = 0;
 
-const SECONDS = 10;
+const UNDO_MS = 10_000;
+/** Toasts that are shown at most; the oldest make room. */
+const MAX_TOASTS = 4;
 
 const remove = (id: number) => (toasts.value = toasts.value.filter((toast) => toast.id !== id));
 
 /** Says that something was done, or was not. With `undo` it can be taken back for ten seconds. */
 export function notify(text: string, { tone = "done", undo }: { tone?: "done" | "bad"; undo?: () => void } = {}): void {
   const id = (last += 1);
-  // One undo at a time: `z` takes back the last.
-  const others = toasts.value.filter((toast) => !(undo && toast.undo)).slice(-2);
-  toasts.value = [...others, { id, text, tone, undo }];
+  toasts.value = [...toasts.value.slice(1 - MAX_TOASTS), { id, text, tone, undo }];
   announced.value = text;
-  setTimeout(() => remove(id), SECONDS * 1000);
+  // A failure stays until somebody has read it.
+  if (tone === "done") setTimeout(() => remove(id), UNDO_MS);
 }
-
-/** Says something to screen readers alone. */
-export const announce = (text: string): void => void (announced.value = text);
 
 /** Takes back the last change, where that is still possible. */
 export function undoLast(): void {

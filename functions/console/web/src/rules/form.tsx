@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { api, answer, idempotencyKey, Problem, type Schemas } from "../api";
-import { majorText, minorUnits } from "../format";
+import { majorText, minorUnits, parseDecimal, typedText } from "../format";
 import { Dialog } from "../parts/dialog";
 import { notify } from "../parts/toast";
 import { measure } from "../measures";
@@ -44,9 +44,9 @@ function draftOf(rule: Rule): Draft {
   const { when, guard, action } = rule;
   return {
     name: rule.name, level: rule.level, measure: when.measure, operator: when.operator, window: when.window, account: rule.ad_account ?? "",
-    value: isRate(when.measure) ? String(Number((Number(when.value) * 100).toPrecision(12))) : when.value,
-    action: action.type, budget: action.type === "set_budget" ? majorText(action.daily_budget.amount, digitsOfCurrency(action.daily_budget.currency)) : "",
-    spend: guard.min_spend, impressions: String(guard.min_impressions), zero: when.missing === "zero",
+    value: typedText(isRate(when.measure) ? String(Number((Number(when.value) * 100).toPrecision(12))) : when.value),
+    action: action.type, budget: action.type === "set_budget" ? typedText(majorText(action.daily_budget.amount, digitsOfCurrency(action.daily_budget.currency))) : "",
+    spend: typedText(guard.min_spend), impressions: String(guard.min_impressions), zero: when.missing === "zero",
   };
 }
 
@@ -61,6 +61,10 @@ export function RuleForm({ workspace, rule, onClose }: { workspace: string; rule
   const save = async (event: Event) => {
     event.preventDefault();
     if (!input) return setErrors(["Fill in every number. A budget needs an ad account, which says its currency."]);
+    // 40 yen are not 40 dollars.
+    const isMoney = measure(draft.measure).kind === "money" || Number(input.guard?.min_spend ?? 0) > 0;
+    const currencies = new Set(accounts.map(({ currency }) => currency));
+    if (!account && isMoney && currencies.size > 1) return setErrors([`Choose an ad account: the amounts would mean ${[...currencies].join(", ")} alike.`]);
     try {
       const header = { "Idempotency-Key": key };
       if (rule) await answer(api.PUT("/v1/workspaces/{workspace}/rules/{rule}", { params: { path: { workspace, rule: rule.id } }, body: input }));
@@ -77,24 +81,25 @@ export function RuleForm({ workspace, rule, onClose }: { workspace: string; rule
       <form class="rule-form" onSubmit={save}>
         <label>Name<input required maxLength={200} value={draft.name} autofocus onInput={(event) => set("name", event.currentTarget.value)} /></label>
         <div class="line">
-          <Choice label="Do" value={draft.action} options={{ notify: "Tell us about", pause: "Pause", ...(draft.level !== "ad" && { set_budget: "Set the daily budget of" }) }} onChange={(value) => set("action", value)} />
-          <Choice label="What" value={draft.level} options={RULE_LEVELS} onChange={(value) => setDraft({ ...draft, level: value, action: value === "ad" && draft.action === "set_budget" ? "pause" : draft.action })} />
-          <label>In<select value={draft.account} onChange={(event) => set("account", event.currentTarget.value)}><option value="">every ad account</option>{accounts.map((one) => <option key={one.id} value={one.id}>{nameOf(one)}</option>)}</select></label>
+          <Choice label="Action" value={draft.action} options={{ pause: "Pause", notify: "Record (no message is sent)", ...(draft.level !== "ad" && { set_budget: "Set the daily budget of" }) }} onChange={(value) => set("action", value)} />
+          <Choice label="Apply to" value={draft.level} options={RULE_LEVELS} onChange={(value) => setDraft({ ...draft, level: value, action: value === "ad" && draft.action === "set_budget" ? "pause" : draft.action })} />
+          <label>Ad account<select value={draft.account} onChange={(event) => set("account", event.currentTarget.value)}><option value="">every ad account</option>{accounts.map((one) => <option key={one.id} value={one.id}>{nameOf(one)}</option>)}</select></label>
           {draft.action === "set_budget" && <label>To{account && ` (${account.currency})`}<input class="number" inputMode="decimal" required value={draft.budget} onInput={(event) => set("budget", event.currentTarget.value)} /></label>}
         </div>
         <div class="line">
-          <Choice label="Whose" value={draft.measure} options={Object.fromEntries(MEASURES.map((name) => [name, measure(name).label]))} onChange={(value) => set("measure", value)} />
-          <Choice label="Compared" value={draft.operator} options={OPERATORS} onChange={(value) => set("operator", value)} />
-          <label>Value{isRate(draft.measure) && " (%)"}<input class="number" inputMode="decimal" required value={draft.value} onInput={(event) => set("value", event.currentTarget.value)} /></label>
-          <Choice label="When" value={draft.window} options={WINDOWS} onChange={(value) => set("window", value)} />
+          <Choice label="Metric" value={draft.measure} options={Object.fromEntries(MEASURES.map((name) => [name, measure(name).label]))} onChange={(value) => set("measure", value)} />
+          <Choice label="Condition" value={draft.operator} options={OPERATORS} onChange={(value) => set("operator", value)} />
+          <label>Value{isRate(draft.measure) ? " (%)" : measure(draft.measure).kind === "money" && account ? ` (${account.currency})` : ""}<input class="number" inputMode="decimal" required value={draft.value} onInput={(event) => set("value", event.currentTarget.value)} /></label>
+          <Choice label="Time range" value={draft.window} options={WINDOWS} onChange={(value) => set("window", value)} />
         </div>
         <fieldset class="line">
-          <legend>Only where there is enough to judge by</legend>
-          <label>At least this spend<input class="number" inputMode="decimal" value={draft.spend} onInput={(event) => set("spend", event.currentTarget.value)} /></label>
-          <label>At least these impressions<input class="number" inputMode="numeric" value={draft.impressions} onInput={(event) => set("impressions", event.currentTarget.value)} /></label>
-          <label class="check"><input type="checkbox" checked={draft.zero} onChange={(event) => set("zero", event.currentTarget.checked)} /> A number that Meta does not report counts as 0</label>
+          <legend>Minimum data</legend>
+          <label>Minimum spend{account && ` (${account.currency})`}<input class="number" inputMode="decimal" value={draft.spend} onInput={(event) => set("spend", event.currentTarget.value)} /></label>
+          <label>Minimum impressions<input class="number" inputMode="numeric" value={draft.impressions} onInput={(event) => set("impressions", event.currentTarget.value)} /></label>
+          <label class="check"><input type="checkbox" checked={draft.zero} onChange={(event) => set("zero", event.currentTarget.checked)} /> Treat missing results as 0</label>
         </fieldset>
-        {input && <p class="note">{sentence(input as Rule)}. It decides once a day on each, on complete numbers alone.</p>}
+        <p class="fine">To pause what spends without a purchase, choose Purchases is below 1, and treat missing results as 0.</p>
+        {input && <p class="note">{sentence(input as Rule)}. It decides at most once a day on each, once the data of the time range is complete.</p>}
         {errors.length > 0 && <ul class="bad-text" role="alert">{errors.map((error) => <li key={error}>{error}</li>)}</ul>}
         <p class="actions">
           <button type="submit" class="button primary">{rule ? "Save" : "Add the rule"}</button>
@@ -116,13 +121,10 @@ function Choice<T extends string>({ label, value, options, onChange }: { label: 
   );
 }
 
-const DECIMAL = /^\d{1,12}(\.\d{1,6})?$/;
-
 /** Returns the rule document of a draft, once every number in it is one. */
 function toInput(draft: Draft, currency: string | undefined, state: Rule["state"] | undefined): Input | undefined {
-  const numbers = [draft.value, draft.spend, draft.impressions].map((text) => text.trim().replace(",", "."));
-  const [value, spend, impressions] = numbers as [string, string, string];
-  if (numbers.some((text) => !DECIMAL.test(text))) return undefined;
+  const [value, spend, impressions] = [draft.value, draft.spend, draft.impressions].map(parseDecimal);
+  if (value === undefined || spend === undefined || impressions === undefined) return undefined;
   const amount = draft.action === "set_budget" && currency ? minorUnits(draft.budget, digitsOfCurrency(currency)) : undefined;
   if (draft.action === "set_budget" && !amount) return undefined;
   return {

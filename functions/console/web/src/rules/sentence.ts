@@ -32,7 +32,7 @@ export function valueText(name: string, value: string): string {
 }
 
 function actionText(action: Schemas["Action"]): string {
-  if (action.type === "notify") return "Tell us about";
+  if (action.type === "notify") return "Record";
   if (action.type === "pause") return "Pause";
   const { amount, currency } = action.daily_budget;
   const digits = digitsOfCurrency(currency);
@@ -42,7 +42,8 @@ function actionText(action: Schemas["Action"]): string {
 /** Writes what a rule does: "Pause ads whose cost per purchase is above 40 in the last 7 days". */
 export function sentence({ action, level, when }: Pick<Rule, "action" | "level" | "when">): string {
   const of = measure(when.measure).label;
-  const name = of === of.toUpperCase() ? of : of.toLowerCase();
+  // Abbreviations stay as they are.
+  const name = /^[A-Z]{2}/.test(of) ? of : of.toLowerCase();
   return `${actionText(action)} ${RULE_LEVELS[level]} whose ${name} ${OPERATORS[when.operator]} ${valueText(when.measure, when.value)} ${WINDOWS[when.window]}`;
 }
 
