@@ -29,6 +29,7 @@ const TESTS: Step = Step {
 const INSTALL: Step = Step { name: "installations", budget: 2, inputs: &[] };
 const PEERS: Step = Step { name: "peers", budget: 90, inputs: sources!() };
 const API: Step = Step { name: "api", budget: 110, inputs: sources!("openapi.yaml") };
+const CONSOLE: Step = Step { name: "console --stories", budget: 130, inputs: sources!("openapi.yaml") };
 const HOSTS: Step = Step { name: "hosts", budget: 120, inputs: sources!("template.yaml", "wrangler.toml") };
 const DEPENDENCIES: Step = Step { name: "dependencies", budget: 5, inputs: sources!("deny.toml") };
 const DOCS: Step = Step { name: "rustdoc", budget: 25, inputs: sources!() };
@@ -56,7 +57,7 @@ pub(crate) fn check(all: bool) -> anyhow::Result<()> {
     steps
         .run(INSTALL, || api::install().and_then(|()| hosts::install()).and_then(|()| console::install()))?;
     // Stories on hosts wait more than they compute; the conformance clients compute.
-    let beside = steps.start(&[PEERS, API])?;
+    let beside = steps.start(&[PEERS, API, CONSOLE])?;
     let hosts = steps.run(HOSTS, || hosts::stories(hosts::Programs::Development));
     steps.join(beside).and(hosts)?;
     steps.run(DEPENDENCIES, || {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 
-use crate::{api, browser, build, edge, root, run};
+use crate::{api, browser, build, command, edge, root, run};
 
 const SOURCES: &str = "functions/console/web";
 /// The page as it is committed.
@@ -41,6 +41,17 @@ pub(crate) fn test(story: Option<&str>) -> anyhow::Result<()> {
     let mut stories = edge::script_of_node(&args)?;
     browser::unpacking(&mut stories);
     run(stories)
+}
+
+/// Measures how long a person waits in the console, on the program as it is released.
+pub(crate) fn bench() -> anyhow::Result<()> {
+    install()?;
+    run(command("cargo", &["build", "--release", "--quiet", "--package", "local", "--bin", "adflight"]))?;
+    let args =
+        ["tests/console/bench.mjs", "target/release/adflight", browser::PACKAGES, api::PACKAGES, OUTPUT];
+    let mut bench = edge::script_of_node(&args)?;
+    browser::unpacking(&mut bench);
+    run(bench)
 }
 
 /// Installs the page's packages, Chromium, and the checkers of pages.

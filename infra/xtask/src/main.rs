@@ -110,6 +110,8 @@ enum Task {
 enum Bench {
     /// Measures parallel changes of one workspace, which one audit log records.
     Changes,
+    /// What a person waits for in the console, on an ad account with 5,000 ads.
+    Console,
     /// Facts, written, stored and read, on the embedded table, beside one item per ad and week.
     Facts,
     /// Reading an ad account's structure and thirty days of numbers: our client, and those of others.
@@ -137,6 +139,7 @@ fn main() -> ExitCode {
         Task::Hosts { bundles: true } => hosts::all(hosts::Programs::Bundles),
         Task::Faults { seeds } => nightly::faults(seeds),
         Task::Bench { what: Bench::Changes } => bench::changes(),
+        Task::Bench { what: Bench::Console } => console::bench(),
         Task::Bench { what: Bench::Facts } => bench::facts(),
         Task::Bench { what: Bench::Sync } => peers::bench_sync(),
         Task::Bench { what: Bench::Hosts } => bench::hosts(),

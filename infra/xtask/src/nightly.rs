@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use crate::steps::{Step, Steps};
-use crate::{bench, build, command, edge, examples, hosts, peers, run};
+use crate::{bench, build, command, console, edge, examples, hosts, peers, run};
 
 /// A suite of the nightly run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -49,7 +49,7 @@ impl Suite {
             Self::Faults => ("faults", 900),
             Self::Fuzz => ("fuzz", 300),
             Self::Examples => ("examples", 900),
-            Self::Bench => ("bench", 1500),
+            Self::Bench => ("bench", 2400),
         }
     }
 
@@ -75,6 +75,7 @@ impl Suite {
                 peers::bench_sync()?;
                 bench::changes()?;
                 bench::facts()?;
+                console::bench()?;
                 bench::hosts()
             }
         }

@@ -48,7 +48,7 @@ export async function tiles_chart_and_totals_are_the_apis({ open, system }) {
 
 export async function breakdowns_are_measured_when_somebody_asks({ open, system }) {
   const tab = await open();
-  await tab.signIn();
+  await tab.signIn("owner", "/w/demo/overview?range=last_7d");
   await tab.page.click("[data-breakdown=platform] button:has-text('Load breakdowns')");
   await tab.page.waitForSelector("[data-breakdown=platform] .bars li", { timeout: 60_000 });
   await tab.page.waitForFunction(() => document.querySelectorAll("[data-breakdown] .bars").length === 4 && !document.body.innerText.includes("being measured now"), undefined, { timeout: 60_000 });

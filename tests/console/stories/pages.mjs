@@ -20,7 +20,7 @@ async function walk(tab, suffix, screenshots) {
     }, href);
     await tab.page.waitForSelector(`main#content h1:text-is("${label}")`);
     await tab.check(`${label}, ${suffix}`);
-    await tab.page.screenshot({ path: join(screenshots, `${label.toLowerCase().replace(" ", "-")}-${suffix}.png`), fullPage: true });
+    await tab.page.screenshot({ path: join(screenshots, `${label.toLowerCase().replace(" ", "-")}-${suffix}.png`), fullPage: !["phone", "narrow"].includes(suffix) });
   }
 }
 
