@@ -19,6 +19,8 @@ const { metafile, outputFiles } = await build({
   entryPoints: { app: "src/main.tsx", style: "src/style/main.css" },
   outdir: join(output, "assets"),
   nodePaths: [modules],
+  // Names and order must not depend on where the packages really are.
+  preserveSymlinks: true,
   bundle: true,
   splitting: true,
   format: "esm",
