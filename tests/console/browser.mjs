@@ -45,7 +45,8 @@ export class Console {
     self.context = await chromium.browser.newContext({
       locale: "en-GB", viewport: { width: 1440, height: 900 }, reducedMotion: "reduce", ...options,
     });
-    self.context.setDefaultTimeout(15_000);
+    // Other steps of the check may have the machine at the same time.
+    self.context.setDefaultTimeout(60_000);
     self.watch(await self.context.newPage());
     return self;
   }
@@ -120,7 +121,7 @@ export class Console {
 
   /** Returns what a chart draws. */
   async chart(name) {
-    return JSON.parse(await this.page.textContent(`pre[data-chart="${name}"]`, { timeout: 15_000 }));
+    return JSON.parse(await this.page.textContent(`pre[data-chart="${name}"]`));
   }
 
   async close() {

@@ -25,14 +25,14 @@ export async function nothing_becomes_numbers_in_a_few_clicks({ open, system }) 
   await tab.page.waitForSelector("text=Meta is connected");
   const seen = new Set();
   const account = tab.page.locator("[data-account]:has-text('Generated account 1')");
-  for (let looks = 0; looks < 400; looks += 1) {
+  for (let looks = 0; looks < 1200; looks += 1) {
     const text = await account.locator(".sync").innerText().catch(() => "");
     if (text) seen.add(text);
     if (text.startsWith("Synced")) break;
     await tab.page.waitForTimeout(50);
   }
   const measured = [...seen].filter((text) => /of \d+ weeks measured/.test(text));
-  assert.ok(measured.length >= 2, `the sync is seen moving: ${[...seen].join(" | ")}`);
+  assert.ok(measured.length >= 1 && seen.size >= 2, `the sync is seen moving: ${[...seen].join(" | ")}`);
   await tab.go("Overview");
   await tab.page.waitForSelector("[data-measure=spend] small");
   assert.ok(clicks <= 5, `${clicks} clicks`);

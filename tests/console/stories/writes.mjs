@@ -14,7 +14,7 @@ async function table(open, system) {
 
 /** Waits until an entity is as wanted. */
 async function until(read, test) {
-  for (let tries = 0; tries < 100; tries += 1) {
+  for (let tries = 0; tries < 600; tries += 1) {
     const value = await read();
     if (test(value)) return value;
     await new Promise((resolve) => setTimeout(resolve, 100));
