@@ -5,6 +5,11 @@ import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { createInterface } from "node:readline";
 
+/** What was started: it ends with this process, also when that is told to end. */
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1));
+
 /** A running `adflight up`. */
 export class System {
   #program;
@@ -27,6 +32,7 @@ export class System {
   async up(port = new URL(this.url).port) {
     const args = ["up", "--data", this.#data, "--port", port, "--access-token", "40", ...this.#account];
     this.#process = spawn(this.#program, args, { stdio: ["ignore", "pipe", "inherit"] });
+    running.add(this.#process);
     for await (const line of createInterface({ input: this.#process.stdout })) {
       const address = line.match(/^The console: (\S+)$/)?.[1];
       if (!address) continue;

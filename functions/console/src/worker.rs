@@ -8,21 +8,19 @@ use crate::{Console, Settings};
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
-    if request.path().starts_with("/v1/") {
-        return pass_on(request, &env).await;
+    let variables = ["API_URL", "SESSION_ISSUER", "CLIENT_ID", "SESSION_AUDIENCE", "SCOPE"];
+    let found = variables.map(|name| env.var(name).map(|value| value.to_string()).unwrap_or_default());
+    let missing: Vec<_> =
+        variables.iter().zip(&found).filter_map(|(name, value)| value.is_empty().then_some(*name)).collect();
+    if !missing.is_empty() {
+        return Response::error(format!("Set the variables of this Worker: {}.", missing.join(", ")), 500);
     }
-    let variable = |name: &str| env.var(name).map(|value| value.to_string()).unwrap_or_default();
-    let settings = Settings {
-        issuer: variable("SESSION_ISSUER"),
-        client_id: variable("CLIENT_ID"),
-        audience: variable("SESSION_AUDIENCE"),
-        scope: variable("SCOPE"),
-    };
-    let Some(console) = Console::new(&settings) else {
-        return Response::error(
-            "SESSION_ISSUER of this Worker must be a URL, such as https://id.example.com.",
-            500,
-        );
+    let [api_url, issuer, client_id, audience, scope] = found;
+    if request.path().starts_with("/v1/") {
+        return forward(request, &api_url).await;
+    }
+    let Some(console) = Console::new(&Settings { issuer, client_id, audience, scope }) else {
+        return Response::error("SESSION_ISSUER must be a URL, such as https://id.example.com.", 500);
     };
     let method = Method::from_bytes(request.method().as_ref().as_bytes()).unwrap_or(Method::OPTIONS);
     let answer = console.handle(&method, &request.path());
@@ -34,14 +32,12 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
     Ok(Response::from_bytes(answer.into_body().to_vec())?.with_status(status).with_headers(headers))
 }
 
-/// Sends a request on to the API as it is, and its answer back. Bodies stream through.
-async fn pass_on(request: Request, env: &Env) -> worker::Result<Response> {
-    let Ok(api) = env.var("API_URL") else {
-        return Response::error("API_URL of this Worker must be the address of the API.", 500);
+/// Forwards a request to the API as it is, and its answer back. Bodies stream through.
+async fn forward(request: Request, api_url: &str) -> worker::Result<Response> {
+    let Ok(api) = worker::Url::parse(api_url) else {
+        return Response::error("API_URL must be a URL, such as https://api.example.com.", 500);
     };
     let mut url = request.url()?;
-    let api =
-        worker::Url::parse(&api.to_string()).map_err(|error| worker::Error::RustError(error.to_string()))?;
     url.set_scheme(api.scheme()).and_then(|()| url.set_port(api.port())).map_err(|()| "API_URL")?;
     url.set_host(api.host_str()).map_err(|_| "API_URL")?;
     let mut init = RequestInit::new();

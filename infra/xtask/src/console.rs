@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, ensure};
 
@@ -80,16 +79,8 @@ fn compile(into: &str) -> anyhow::Result<()> {
     edge::install()?;
     edge::install_from(SOURCES, PACKAGES)?;
     let tool = |path: &str| format!("{PACKAGES}/node_modules/{path}");
-    let schema = root().join(SCHEMA);
-    if !is_newer(&schema, &root().join("openapi.yaml")) {
-        let types = [&tool("openapi-typescript/bin/cli.js"), "openapi.yaml", "--output", SCHEMA];
-        run(edge::script_of_node(&types)?)?;
-    }
+    let types = [&tool("openapi-typescript/bin/cli.js"), "openapi.yaml", "--output", SCHEMA];
+    run(edge::script_of_node(&types)?)?;
     run(edge::script_of_node(&[&tool("typescript/bin/tsc"), "--project", SOURCES])?)?;
     run(edge::script_of_node(&[&format!("{SOURCES}/build.mjs"), PACKAGES, into])?)
-}
-
-fn is_newer(file: &Path, than: &Path) -> bool {
-    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-    modified(file).is_ok_and(|file| modified(than).is_ok_and(|than| file > than))
 }

@@ -3,7 +3,7 @@
 import createClient from "openapi-fetch";
 import type { components, paths } from "@schema";
 import { offline } from "./network";
-import { accessToken, learnTime } from "./session";
+import { accessToken, setClock } from "./session";
 
 export type Schemas = components["schemas"];
 
@@ -42,7 +42,7 @@ export class Problem extends Error {
 /** The API cannot be reached at all. */
 export class Offline extends Error {
   constructor() {
-    super("Adflight cannot be reached. What you see is the last that was read; it goes on by itself.");
+    super("Adflight cannot be reached.");
   }
 }
 
@@ -57,7 +57,8 @@ async function send(request: Request): Promise<Response> {
       offline.value = false;
       return [response, token];
     } catch (error) {
-      if (request.signal.aborted) throw error;
+      // `fetch` throws a TypeError where nothing answers. Anything else is a fault that is shown as what it is.
+      if (request.signal.aborted || !(error instanceof TypeError)) throw error;
       offline.value = true;
       throw new Offline();
     }
@@ -67,7 +68,7 @@ async function send(request: Request): Promise<Response> {
   for (let tries = 0; response.status === 401 && tries < 3; tries += 1) {
     [response, token] = await attempt(token);
   }
-  learnTime(response);
+  setClock(response);
   return response;
 }
 

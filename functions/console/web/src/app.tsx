@@ -2,7 +2,7 @@
 
 import type { ComponentType } from "preact";
 import { useEffect } from "preact/hooks";
-import { api, answer,  } from "./api";
+import { api, answer } from "./api";
 import { offline } from "./network";
 import { Login } from "./pages/login";
 import { Banner, Empty, Failure, Skeleton } from "./parts/states";

@@ -8,7 +8,7 @@ import { Bars, type Bar } from "./parts/bars";
 import { Failure, Skeleton } from "./parts/states";
 import { notify } from "./parts/toast";
 import { invalidate } from "./resource";
-import { may } from "./store";
+import { can } from "./store";
 
 interface Breakdown {
   name: string;
@@ -37,15 +37,15 @@ function Card({ breakdown: { name, label, dimensions }, scope, digits }: { break
   const rows = found.data?.data ?? [];
   const pending = found.data && isPending(found.data);
   const isMissing = incomplete.some(({ state }) => state === "unavailable");
-  const measureIt = async () => {
+  const request = async () => {
     await Promise.all(scope.ids.map((id) => answer(api.POST("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync", {
       params: { path: { workspace: scope.workspace, ad_account: id } }, body: { since, until, datasets: BREAKDOWNS.map(({ dataset }) => dataset) },
     }))));
     invalidate("query:");
   };
-  const measureAll = () => {
+  const load = () => {
     setBusy(true);
-    measureIt().catch((error: Error) => notify(`Meta was not asked: ${error.message}`, { tone: "bad" })).finally(() => setBusy(false));
+    request().catch((error: Error) => notify(`Meta was not asked: ${error.message}`, { tone: "bad" })).finally(() => setBusy(false));
   };
   return (
     <section class="card" aria-label={label} aria-busy={found.loading} data-breakdown={name}>
@@ -57,7 +57,7 @@ function Card({ breakdown: { name, label, dimensions }, scope, digits }: { break
       {found.data && isMissing && !pending && (
         <div class="unmeasured">
           <p class="fine">{rows.length > 0 ? "This is part of these days. Meta reports the others on request." : "Meta reports this on request."}</p>
-          {may("editor") && <button type="button" class="button" disabled={busy} onClick={measureAll} title="By platform, age and gender, country and device">Load breakdowns for {writeDays(since, until)}</button>}
+          {can("editor") && <button type="button" class="button" disabled={busy} onClick={load} title="By platform, age and gender, country and device">Load breakdowns for {writeDays(since, until)}</button>}
         </div>
       )}
       {found.data && rows.length === 0 && !pending && !isMissing && <p class="fine">Nothing was delivered in these days.</p>}

@@ -1,5 +1,6 @@
 // Numbers over a period: the totals in tiles, and their course by day in a chart.
 
+import { useRef } from "preact/hooks";
 import { api, answer, type Schemas } from "./api";
 import { days as writeDays } from "./format";
 import { lazy } from "./lazy";
@@ -14,7 +15,7 @@ import { setParams } from "./route";
 /** The canvas comes after the numbers: it is the largest part of the page. */
 const Chart = lazy(() => import("./parts/chart"), <Skeleton lines={1} height={290} />);
 
-export type Answer = Schemas["QueryAnswer"];
+type Answer = Schemas["QueryAnswer"];
 type Query = Schemas["Query"];
 
 /** What numbers are about: a query without its measures and dimensions. */
@@ -26,16 +27,17 @@ export interface Scope {
   period: Period;
 }
 
-export const TILES = ["purchase_value", "spend", "roas", "purchases", "cost_per_purchase", "ctr"];
+const TILES = ["purchase_value", "spend", "roas", "purchases", "cost_per_purchase", "ctr"];
 
 /** Milliseconds after which the numbers of a view are read again. */
 const REFRESH_MS = 30_000;
-/** Milliseconds alike while some of them are being measured. */
+/** Milliseconds alike while some of them are being measured: at first often, then less, because Meta may make it wait. */
 const PENDING_MS = 3000;
+const PENDING_GROWTH = 1.3;
 const PAGE_ROWS = 500;
 
 /** Reads the answer to a query, with all its pages. */
-export async function query(workspace: string, body: Query, signal: AbortSignal): Promise<Answer> {
+async function query(workspace: string, body: Query, signal: AbortSignal): Promise<Answer> {
   const ask = (after?: string) =>
     answer(api.POST("/v1/workspaces/{workspace}/query", { params: { path: { workspace } }, body: { ...body, ...(after && { after }) }, signal }));
   const found = await ask();
@@ -57,8 +59,13 @@ export function useNumbers(
     filters: scope?.filters ?? [], range: { since: scope?.period.since ?? "", until: scope?.period.until ?? "" }, limit: PAGE_ROWS,
     ...(compared && isCompared() && { compare: "previous_period" as const }), ...rest,
   };
+  const looks = useRef(0);
+  const every = (data: Answer) => {
+    looks.current = isPending(data) ? looks.current + 1 : 0;
+    return looks.current > 0 ? Math.min(REFRESH_MS, PENDING_MS * PENDING_GROWTH ** (looks.current - 1)) : REFRESH_MS;
+  };
   const key = scope && `query:${scope.workspace}:${JSON.stringify(body)}`;
-  return useResource(key, (signal) => query(scope!.workspace, body, signal), { every: (data) => (isPending(data) ? PENDING_MS : REFRESH_MS) });
+  return useResource(key, (signal) => query(scope!.workspace, body, signal), { every });
 }
 
 /** Returns whether some of the days are being measured. */
@@ -76,7 +83,7 @@ interface Series {
 }
 
 /** Puts rows of days into a series per measure. Several rows of a day are added where that is possible. */
-export function seriesOf({ data }: Answer, days: string[], measures: string[]): Series {
+function seriesOf({ data }: Answer, days: string[], measures: string[]): Series {
   const index = new Map(days.map((day, at) => [day, at]));
   const empty = () => Object.fromEntries(measures.map((name) => [name, days.map((): string | null => null)]));
   const series: Series = { now: empty(), before: empty() };

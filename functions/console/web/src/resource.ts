@@ -2,7 +2,6 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Offline, Problem } from "./api";
-import {  } from "./api";
 
 export interface Resource<T> {
   /** The last that was read; it stays while it is read again. */

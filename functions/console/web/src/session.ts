@@ -63,8 +63,8 @@ const client = (): oauth.Client => ({
 const redirectUri = location.origin + CALLBACK;
 const resource: { resource?: string } = URL.canParse(settings.audience) ? { resource: settings.audience } : {};
 
-/** Learns the system's time from an answer. Whoever reads it allows for the seconds of an answer on its way. */
-export function learnTime(response: Response): void {
+/** Sets the clock by an answer. Whoever reads it allows for the seconds of an answer on its way. */
+export function setClock(response: Response): void {
   const date = Date.parse(response.headers.get("date") ?? "");
   const difference = date - Date.now();
   if (!Number.isNaN(date)) ahead = Math.abs(difference) > 30_000 ? difference : 0;
@@ -72,7 +72,7 @@ export function learnTime(response: Response): void {
 
 function server(): Promise<oauth.AuthorizationServer> {
   discovered ??= oauth.discoveryRequest(issuerUrl, options).then((response) => {
-    learnTime(response);
+    setClock(response);
     return oauth.processDiscoveryResponse(issuerUrl, response);
   });
   discovered.catch(() => (discovered = undefined));
@@ -151,9 +151,15 @@ function fail(error: unknown): void {
 
 /** Ends the session here and at the issuer. */
 export async function signOut(): Promise<void> {
-  const { end_session_endpoint } = await server();
   tokens = undefined;
-  const url = new URL(end_session_endpoint ?? `${location.origin}/login`);
+  let endpoint: string | undefined;
+  try {
+    endpoint = (await server()).end_session_endpoint;
+  } catch {
+    session.value = { kind: "signed-out", reason: "You are signed out of this page. The sign-in could not be reached, and may still know this browser." };
+    return;
+  }
+  const url = new URL(endpoint ?? `${location.origin}/login`);
   url.searchParams.set("client_id", settings.client_id);
   url.searchParams.set("post_logout_redirect_uri", `${location.origin}/login`);
   location.assign(url);
@@ -170,7 +176,7 @@ export async function startSession(): Promise<void> {
   const state = key(answer.searchParams.get("state") ?? "");
   const stored = sessionStorage.getItem(state);
   sessionStorage.removeItem(state);
-  if (!stored) return passOn(answer);
+  if (!stored) return forwardAnswer(answer);
   const pending = JSON.parse(stored) as Pending;
   history.replaceState({ back: pending.back }, "", "/login");
   const error = answer.searchParams.get("error");
@@ -190,7 +196,7 @@ const describe = (error: string, answer: URL) =>
   `The sign-in did not succeed: ${answer.searchParams.get("error_description") ?? error}.`;
 
 /** An answer that this window did not ask for may be another one's, which signs in again; else it is a replayed one. */
-async function passOn(answer: URL): Promise<void> {
+async function forwardAnswer(answer: URL): Promise<void> {
   history.replaceState(null, "", "/login");
   const channel = new BroadcastChannel(CHANNEL);
   const taken = new Promise<boolean>((resolve) => {
@@ -222,11 +228,11 @@ async function exchange(answer: URL, pending: Pending): Promise<void> {
   const before = session.value;
   // What is on the page, and what waits to be sent, is the other person's.
   if (before.kind === "ended" && before.person.subject !== person.subject) return location.reload();
-  keep(result);
+  storeTokens(result);
   session.value = { kind: "signed-in", person };
 }
 
-function keep({ access_token, refresh_token, expires_in }: oauth.TokenEndpointResponse): void {
+function storeTokens({ access_token, refresh_token, expires_in }: oauth.TokenEndpointResponse): void {
   tokens = { access: access_token, refresh: refresh_token, expiresAt: performance.now() + (expires_in ?? 300) * 1000 };
 }
 
@@ -238,7 +244,7 @@ function renew(): Promise<boolean> {
       const issuer = await server();
       const response = await oauth.refreshTokenGrantRequest(issuer, client(), oauth.None(), tokens.refresh, { ...options, additionalParameters: resource });
       const result = await oauth.processRefreshTokenResponse(issuer, client(), response);
-      keep({ refresh_token: tokens.refresh, ...result });
+      storeTokens({ refresh_token: tokens.refresh, ...result });
       return true;
     } catch (error) {
       // Only the issuer's word ends a session: out of reach, it may be back in a moment.

@@ -20,7 +20,7 @@ export const workspace = computed(() => {
 const RANKS: Record<Role, number> = { viewer: 0, editor: 1, owner: 2 };
 
 /** Returns whether the person's role allows what `needed` allows: what it does not allow is not offered. */
-export const may = (needed: Role): boolean => RANKS[workspace.value?.role ?? "viewer"] >= RANKS[needed];
+export const can = (needed: Role): boolean => RANKS[workspace.value?.role ?? "viewer"] >= RANKS[needed];
 
 const UNREAD: Resource<AdAccount[]> = { data: undefined, error: undefined, loading: true, reload: () => {} };
 

@@ -134,6 +134,15 @@ impl SignIn {
         (is_callback && self.origins.contains(&url.origin().ascii_serialization())).then_some(url)
     }
 
+    /// Returns where to send a request's answer, or why nowhere.
+    fn trusted(&self, request: &AuthorizationRequest) -> Result<Url, &'static str> {
+        if request.client_id.as_deref() != Some(CONSOLE_CLIENT) {
+            return Err("its client_id is unknown");
+        }
+        let redirect_uri = self.redirect_uri(request.redirect_uri.as_deref());
+        redirect_uri.ok_or("its redirect_uri is not /login/callback at an allowed origin")
+    }
+
     /// Returns who is signed in in the browser of a request.
     fn signed_in(&self, headers: &HeaderMap) -> Option<Person> {
         self.browsers.get(session_cookie(headers)?, self.clock.now())
@@ -329,17 +338,6 @@ async fn sign_out(
     let back = back.filter(|url| sign_in.origins.contains(&url.origin().ascii_serialization()));
     let Some(back) = back else { return page::refused("it does not say where to go after signing out") };
     ([(SET_COOKIE, cookie("", 0))], Redirect::to(back.as_str())).into_response()
-}
-
-impl SignIn {
-    /// Returns where to send a request's answer, or why nowhere.
-    fn trusted(&self, request: &AuthorizationRequest) -> Result<Url, &'static str> {
-        if request.client_id.as_deref() != Some(CONSOLE_CLIENT) {
-            return Err("its client_id is unknown");
-        }
-        let redirect_uri = self.redirect_uri(request.redirect_uri.as_deref());
-        redirect_uri.ok_or("its redirect_uri is not /login/callback at an allowed origin")
-    }
 }
 
 fn session_cookie(headers: &HeaderMap) -> Option<&str> {

@@ -39,9 +39,11 @@ export default function BulkBar({ account, rows, onDone }: Props) {
     setFailed(wrong);
     const left = new Set(wrong.map(({ step }) => step.target.entity.id));
     onDone(rows.filter(({ entity }) => left.has(entity.id)));
-    if (right.length > 0) notify(`${what}: ${objects(right)}`, { undo: () => void takeBack(right) });
+    // The bar may be closed by now.
+    if (wrong[0]) notify(`${wrong.length} of ${steps.length} were not changed. ${nameOf(wrong[0].step.target.entity)}: ${wrong[0].error!.message}`, { tone: "bad" });
+    if (right.length > 0) notify(`${what}: ${objects(right)}`, { undo: () => void revertAll(right) });
   };
-  const takeBack = async (steps: Step[]) => {
+  const revertAll = async (steps: Step[]) => {
     const wrong = (await undoAll(steps)).filter(({ error }) => error);
     const rest = steps.length - wrong.length;
     if (rest > 0) notify(`Undone: ${plural(rest, "change")}`);

@@ -8,7 +8,7 @@ import { Icon } from "../parts/icons";
 import { narrow } from "../parts/narrow";
 import { dense } from "../parts/preferences";
 import { setParams, withParams } from "../route";
-import { digitsOf, inWorkspace, may, nameOf, type AdAccount } from "../store";
+import { can, digitsOf, inWorkspace, nameOf, type AdAccount } from "../store";
 import { LEVELS, type Row, type View } from "./levels";
 import { change, pending } from "./writes";
 
@@ -66,7 +66,7 @@ export function DeliveryCell({ row: { entity, level }, account, tabIndex = 0 }: 
   const toggle = () => next && void change({ account, level, entity }, { status: next }).catch(() => {});
   return (
     <span class={`delivery${coming ? " pending" : ""}`}>
-      {next && may("editor") && !account.source && (
+      {next && can("editor") && !account.source && (
         <button
           type="button" role="switch" class="switch" tabIndex={tabIndex} aria-checked={status === "ACTIVE"} disabled={coming !== undefined}
           aria-label={`${nameOf(entity)} is on`} onClick={toggle}
@@ -96,7 +96,7 @@ export function BudgetCell({ row: { entity, level }, account, editing, onEdit, t
   if (budget) {
     const text = decimal(majorText(budget.amount, digits), digits);
     const isPending = pending.value.has(entity.id) && pending.value.get(entity.id)?.daily_budget !== undefined;
-    if (!may("editor") || account.source) return <span>{text}</span>;
+    if (!can("editor") || account.source) return <span>{text}</span>;
     return (
       <button
         type="button" class={`in-place${isPending ? " pending" : ""}`} tabIndex={tabIndex} disabled={isPending}

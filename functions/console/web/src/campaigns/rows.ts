@@ -6,7 +6,7 @@ import { isCompared, type Period } from "../period";
 import { useResource, type Resource } from "../resource";
 import { accountPath } from "../store";
 import { LEVELS, measuresOf, STATES, type Entity, type Level, type Row, type View } from "./levels";
-import { answered } from "./writes";
+import { confirmed } from "./writes";
 
 /** Rows that are read of a level. Beyond that the API filters and sorts. */
 const MAX_ROWS = 5000;
@@ -70,6 +70,9 @@ interface Rows {
 }
 
 const REFRESH_MS = 20_000;
+/** Milliseconds more for each row: 5,000 are eleven requests, and the workspace's requests are shared. */
+const REFRESH_MS_PER_ROW = 20;
+const refreshMs = (rows: number) => Math.max(REFRESH_MS, rows * REFRESH_MS_PER_ROW);
 
 export function useRows(account: string, view: View, period: Period): Rows {
   const { level, campaign, adset } = view;
@@ -85,20 +88,21 @@ export function useRows(account: string, view: View, period: Period): Rows {
     ...(view.state && { effective_status: STATES[view.state]!.statuses }),
   };
   const first = useResource<Loaded>(base, (signal, emit) =>
-    loadRows(account, level, { ...parent, sort: "spend", order: "desc" }, common, signal, emit), { every: REFRESH_MS, keep: false });
+    loadRows(account, level, { ...parent, sort: "spend", order: "desc" }, common, signal, emit),
+    { every: ({ rows, complete }) => (complete ? refreshMs(rows.length) : undefined), keep: false });
   // Where there are too many rows to have them all, the API filters and sorts.
   const isLarge = first.data !== undefined && !first.loading && !first.data.complete;
   const asked = { ...parent, ...filters, sort: view.sort, order: view.order };
   const large = useResource<Loaded>(isLarge ? `${base}:${JSON.stringify(asked)}` : undefined, (signal, emit) =>
-    loadRows(account, level, asked, common, signal, emit), { every: REFRESH_MS, keep: false });
+    loadRows(account, level, asked, common, signal, emit), { every: ({ rows }) => refreshMs(rows.length), keep: false });
   const isFiltered = Object.keys(filters).length > 0;
   const filtered = useResource(isFiltered && !isLarge ? `rows:totals:${base}:${JSON.stringify(filters)}` : undefined, (signal) =>
     page(account, level, { ...common, ...parent, ...filters, sort: "spend", order: "desc", limit: 1 }, signal), { keep: false, every: REFRESH_MS });
 
   const list = isLarge ? large : first;
   const read = list.data?.rows;
-  const changes = answered.value;
-  const entities = useMemo(() => (read ?? []).map((entity) => withAnswer(entity, changes)), [read, changes]);
+  const changes = confirmed.value;
+  const entities = useMemo(() => (read ?? []).map((entity) => withConfirmed(entity, changes)), [read, changes]);
   const children = useChildren(account, view, entities, common);
   const { q: typed, state, sort, order } = view;
   const shown = useMemo(
@@ -128,8 +132,8 @@ function fieldsOf(view: View): string[] {
 /** Returns whether a search is for the id of an object. */
 const isId = (text: string) => /^\d{8,}$/.test(text);
 
-/** Returns an entity as the last change of it was answered. */
-function withAnswer(entity: Entity, changes: ReadonlyMap<string, Partial<Entity>>): Entity {
+/** Returns an entity as its last change was confirmed. */
+function withConfirmed(entity: Entity, changes: ReadonlyMap<string, Partial<Entity>>): Entity {
   const change = changes.get(entity.id);
   return change ? { ...entity, ...change } : entity;
 }
@@ -210,6 +214,6 @@ function useChildren(account: string, { expanded, level }: View, entities: Entit
 function withChildren(row: Row, view: View, children: Children | undefined, changes: ReadonlyMap<string, Partial<Entity>>): Row[] {
   const below = LEVELS[row.level].below;
   if (!below || !view.expanded.includes(row.entity.id)) return [row];
-  const found = sorted((children?.get(row.entity.id) ?? []).map((entity) => withAnswer(entity, changes)), view);
+  const found = sorted((children?.get(row.entity.id) ?? []).map((entity) => withConfirmed(entity, changes)), view);
   return [row, ...found.flatMap((entity) => withChildren({ entity, level: below, depth: row.depth + 1 }, view, children, changes))];
 }

@@ -20,10 +20,10 @@ export interface Target {
 /** Entities whose change is under way, by id, with what they will be. */
 export const pending = signal<ReadonlyMap<string, Patch>>(new Map());
 
-/** What changes were answered, by id, until the rows are read again. */
-export const answered = signal<ReadonlyMap<string, Partial<Entity>>>(new Map());
+/** Entities as the API confirmed their last change, by id, until the rows are read again. */
+export const confirmed = signal<ReadonlyMap<string, Partial<Entity>>>(new Map());
 
-function put<T>(into: Signal<ReadonlyMap<string, T>>, id: string, value: T | undefined): void {
+function setEntry<T>(into: Signal<ReadonlyMap<string, T>>, id: string, value: T | undefined): void {
   const next = new Map(into.value);
   if (value === undefined) next.delete(id);
   else next.set(id, value);
@@ -50,7 +50,7 @@ function describe({ account, level, entity }: Target, patch: Patch): string {
   const money = ({ amount }: { amount: number }) => `${decimal(majorText(amount, digitsOf(account)), digitsOf(account))} ${account.currency}`;
   if (patch.status) return `${words(patch.status)}: ${object}, was ${words(entity.status ?? "unknown").toLowerCase()}`;
   if (patch.daily_budget) return `Daily budget of ${object}: ${money(patch.daily_budget)}${entity.daily_budget ? `, was ${money(entity.daily_budget)}` : ""}`;
-  return `${object} is called “${patch.name}” now`;
+  return `${LEVELS[level].noun} “${patch.name}”, was called “${nameOf(entity)}”`;
 }
 
 /** Reads an object as it is at this moment, with its version. */
@@ -62,15 +62,15 @@ async function read(target: Target): Promise<{ now: Entity; version: string | un
 /** Sends a change. With a version it is made only on that one. */
 async function send({ account, level, entity }: Target, patch: Patch, version?: string): Promise<void> {
   const target = { account, level, entity };
-  put(pending, entity.id, patch);
+  setEntry(pending, entity.id, patch);
   try {
     const header = { "Idempotency-Key": idempotencyKey(), ...(version && { "If-Match": version }) };
     const { name, status, effective_status, daily_budget } = await answer(api.PATCH(at(level), { params: { ...parameters(target), header }, body: patch }));
-    put(answered, entity.id, {
+    setEntry(confirmed, entity.id, {
       ...(name && { name }), ...(status && { status }), ...(effective_status && { effective_status }), ...(daily_budget && { daily_budget }),
     });
   } finally {
-    put(pending, entity.id, undefined);
+    setEntry(pending, entity.id, undefined);
   }
 }
 
@@ -80,13 +80,15 @@ const isUncertain = (error: unknown) => error instanceof Offline || (error insta
 /** Makes a change and says so. Throws the problem of one that is refused, after saying it. */
 export async function change(target: Target, patch: Patch): Promise<void> {
   let now: Entity;
+  let isSent = false;
   try {
     // What it was is what it is now, and not when the page was read.
     const found = await read(target);
     now = found.now;
+    isSent = true;
     await send(target, patch, found.version);
   } catch (error) {
-    const what = isUncertain(error) ? "may have been changed, and is being read again" : "was not changed";
+    const what = isSent && isUncertain(error) ? "may have been changed, and is being read again" : "was not changed";
     notify(`${nameOf(target.entity)} ${what}: ${(error as Error).message}`, { tone: "bad" });
     readAgain();
     throw error;
@@ -98,7 +100,7 @@ export async function change(target: Target, patch: Patch): Promise<void> {
 }
 
 /** Takes a change back, unless the object was changed again since. Throws why it could not. */
-async function takeBack(target: Target, done: Patch, before: Patch): Promise<void> {
+async function revert(target: Target, done: Patch, before: Patch): Promise<void> {
   const { now, version } = await read(target);
   if (JSON.stringify(present(now, done)) !== JSON.stringify(done)) {
     throw new Error(`${nameOf(now)} was changed again since, so it stays as it is`);
@@ -108,7 +110,7 @@ async function takeBack(target: Target, done: Patch, before: Patch): Promise<voi
 
 async function undo(target: Target, done: Patch, before: Patch): Promise<void> {
   try {
-    await takeBack(target, done, before);
+    await revert(target, done, before);
     notify(`Undone. ${describe({ ...target, entity: { ...target.entity, ...done } as Entity }, before)}`);
   } catch (error) {
     notify(`It was not undone: ${(error as Error).message}`, { tone: "bad" });
@@ -116,11 +118,11 @@ async function undo(target: Target, done: Patch, before: Patch): Promise<void> {
   readAgain();
 }
 
-/** Reads again what a change may have changed on the page; until it is here, the answers of the changes are shown. */
+/** Reads again what a change may have changed on the page; until it is here, what was confirmed is shown. */
 function readAgain(): void {
-  const shown = [...answered.value];
+  const shown = [...confirmed.value];
   void Promise.all(["rows:", "children:", "entity:", "audit:"].map(invalidate)).then(() => {
-    for (const [id, value] of shown) if (answered.value.get(id) === value) put(answered, id, undefined);
+    for (const [id, value] of shown) if (confirmed.value.get(id) === value) setEntry(confirmed, id, undefined);
   });
 }
 
@@ -144,13 +146,13 @@ export const step = (target: Target, patch: Patch): Step => ({ target, patch, be
 
 /** Makes many changes. Each has its own result; one that fails stops no other. */
 export const changeAll = (steps: Step[], progress: (done: number) => void): Promise<StepResult[]> =>
-  each(steps, ({ target, patch }) => send(target, patch), progress);
+  runAll(steps, ({ target, patch }) => send(target, patch), progress);
 
 /** Takes many changes back. */
 export const undoAll = (steps: Step[]): Promise<StepResult[]> =>
-  each(steps, ({ target, patch, before }) => takeBack(target, patch, before), () => {});
+  runAll(steps, ({ target, patch, before }) => revert(target, patch, before), () => {});
 
-async function each(steps: Step[], work: (step: Step) => Promise<unknown>, progress: (done: number) => void): Promise<StepResult[]> {
+async function runAll(steps: Step[], work: (step: Step) => Promise<unknown>, progress: (done: number) => void): Promise<StepResult[]> {
   const results: StepResult[] = [];
   const queue = [...steps];
   const worker = async () => {

@@ -3,13 +3,14 @@
 import { api, answer } from "../api";
 import { actor, Change, outcomes, text, type Entry } from "../audit";
 import { moment, words } from "../format";
+import { CsvButton } from "../parts/csv-button";
 import { saveRows } from "../parts/download";
-import { Icon } from "../parts/icons";
+import { Pager } from "../parts/pager";
 import { Head } from "../parts/shell";
 import { Empty, Failure, Skeleton } from "../parts/states";
 import { useResource } from "../resource";
 import { params, path, setParams } from "../route";
-import { may } from "../store";
+import { can } from "../store";
 
 const PAGE_ROWS = 100;
 
@@ -17,17 +18,17 @@ export default function Audit() {
   const workspace = path.value[1]!;
   const day = params.value.get("day") ?? "";
   const after = params.value.get("after") ?? "";
-  const found = useResource(may("owner") ? `audit:${workspace}:${day}:${after}` : undefined, (signal) =>
+  const found = useResource(can("owner") ? `audit:${workspace}:${day}:${after}` : undefined, (signal) =>
     answer(api.GET("/v1/workspaces/{workspace}/audit", {
       params: { path: { workspace }, query: { limit: PAGE_ROWS, ...(day && { day }), ...(after && { after }) } }, signal,
     })), { every: after ? undefined : 15_000 });
-  if (!may("owner")) return <><Head title="Audit log" /><Empty title="The audit log is for owners">An owner of this workspace can give you that role.</Empty></>;
+  if (!can("owner")) return <><Head title="Audit log" /><Empty title="The audit log is for owners">An owner of this workspace can give you that role.</Empty></>;
   const rows = outcomes(found.data?.data ?? []);
   return (
     <>
       <Head title="Audit log">
         <label class="field">Day (UTC)<input type="date" value={day} onInput={(event) => setParams({ day: event.currentTarget.value || undefined, after: undefined })} /></label>
-        <button type="button" class="icon-button" aria-label="Download as CSV" title="Download as CSV" onClick={() => saveRows("audit log", [["at", "action", "phase", "by", "target", "before", "after"], ...rows.map(cells)])}><Icon name="download" /></button>
+        <CsvButton onClick={() => saveRows("audit log", [["at", "action", "phase", "by", "target", "before", "after"], ...rows.map(cells)])} />
       </Head>
       {found.error && <Failure what="The log could not be read." error={found.error} retry={found.reload} />}
       <section class="card table-card" aria-label="Entries">
@@ -52,12 +53,7 @@ export default function Audit() {
             </table>
           </div>
         )}
-        {(found.data?.after || after) && (
-          <p class="actions">
-            {after && <button type="button" class="button" onClick={() => setParams({ after: undefined }, { push: true })}>Newest</button>}
-            {found.data?.after && <button type="button" class="button" onClick={() => setParams({ after: found.data!.after }, { push: true })}>Older</button>}
-          </p>
-        )}
+        <Pager next={found.data?.after} />
       </section>
     </>
   );

@@ -10,6 +10,7 @@ import { plural, words } from "../format";
 import { lazy } from "../lazy";
 import { COLUMN_SETS, measure } from "../measures";
 import { TilesAndChart, useDays } from "../numbers";
+import { CsvButton } from "../parts/csv-button";
 import { download } from "../parts/download";
 import { useSync } from "../parts/freshness";
 import { Grid, type Column } from "../parts/grid";
@@ -22,7 +23,7 @@ import { Sparkline } from "../parts/sparkline";
 import { Empty, Failure, Skeleton } from "../parts/states";
 import { currentPeriod, type Period } from "../period";
 import { navigate, path, setParams } from "../route";
-import { adAccount, adAccounts, digitsOf, inWorkspace, may, nameOf, type AdAccount } from "../store";
+import { adAccount, adAccounts, can, digitsOf, inWorkspace, nameOf, type AdAccount } from "../store";
 
 const BulkBar = lazy(() => import("../campaigns/bulk"));
 
@@ -61,8 +62,8 @@ function Table({ account }: { account: AdAccount }) {
   const onKey = (key: string, row: Row): boolean => {
     if (key === "o" && LEVELS[row.level].below) toggleRow(view, row.entity.id);
     else if (key === "Enter") navigate(inWorkspace(`${account.id}/campaigns/${row.entity.id}?level=${row.level}`));
-    else if (key === "e" && may("editor") && row.entity.daily_budget) setEditing(() => row.entity.id);
-    else if (key === "p" && may("editor") && !account.source) {
+    else if (key === "e" && can("editor") && row.entity.daily_budget) setEditing(() => row.entity.id);
+    else if (key === "p" && can("editor") && !account.source) {
       const next = pending.value.has(row.entity.id) ? undefined : switched(row.entity.status);
       if (next) void change({ account, level: row.level, entity: row.entity }, { status: next }).catch(() => {});
     } else return false;
@@ -93,7 +94,7 @@ function Table({ account }: { account: AdAccount }) {
             label={`${label} of ${nameOf(account)}`} columns={columns} rows={rows} keyOf={({ entity }) => entity.id} rowHeight={rowHeight()}
             sort={{ by: view.sort, order: view.order }} onSort={sort} busy={list.loading} onKey={onKey}
             selected={new Set(chosen.map(({ entity }) => entity.id))}
-            onSelect={may("editor") && !account.source && !narrow.value ? setSelected : undefined}
+            onSelect={can("editor") && !account.source && !narrow.value ? setSelected : undefined}
           />
         )}
         {list.data && !list.data.complete && !list.loading && (
@@ -185,12 +186,7 @@ function Toolbar({ account, view, counts, total, period }: { account: AdAccount;
           </select>
         </label>
         <button type="button" class="icon-button" aria-pressed={dense.value} aria-label="Rows with one line" title="Rows with one line" onClick={toggleDensity}><Icon name="rows" /></button>
-        <button
-          type="button" class="icon-button" aria-label="Download all as CSV" title="Download all as CSV"
-          onClick={() => void download(account, { level: view.level, since: period.since, until: period.until })}
-        >
-          <Icon name="download" />
-        </button>
+        <CsvButton label="Download all as CSV" onClick={() => void download(account, { level: view.level, since: period.since, until: period.until })} />
       </div>
     </div>
   );

@@ -12,7 +12,7 @@ import { notify } from "../parts/toast";
 import { invalidate, useResource } from "../resource";
 import { params, path, setParams } from "../route";
 import { systemNow } from "../session";
-import { accountPath, inWorkspace, may, nameOf, type AdAccount } from "../store";
+import { accountPath, can, inWorkspace, nameOf, type AdAccount } from "../store";
 
 type Connection = Schemas["ConnectionView"];
 
@@ -27,8 +27,8 @@ export default function Connections() {
   return (
     <>
       <Head title="Connections">
-        {may("owner") && <button type="button" class="button" onClick={() => setSystem(true)}>Connect a system user</button>}
-        {may("owner") && <button type="button" class="button primary" onClick={() => void connect(workspace)}><Icon name="plus" />Connect Meta</button>}
+        {can("owner") && <button type="button" class="button" onClick={() => setSystem(true)}>Connect a system user</button>}
+        {can("owner") && <button type="button" class="button primary" onClick={() => void connect(workspace)}><Icon name="plus" />Connect Meta</button>}
       </Head>
       {outcome && <Outcome outcome={outcome} error={params.value.get("error")} />}
       {health.data?.problems.map(({ subject, id, message, next_step }) => (
@@ -38,7 +38,7 @@ export default function Connections() {
       {!connections.data && !connections.error && <Skeleton lines={2} height={96} />}
       {connections.data?.data.length === 0 && (
         <Empty title="Nothing is connected yet">
-          {may("owner")
+          {can("owner")
             ? "Connect Meta, choose ad accounts in its dialog, and say which of them to keep up to date."
             : "An owner of this workspace can connect Meta."}
         </Empty>
@@ -116,10 +116,10 @@ function ConnectionCard({ connection, workspace }: { connection: Connection; wor
       {connection.discovery?.state === "running" && <p role="status">Ad accounts are being read: {connection.discovery.found ?? 0} so far.</p>}
       {connection.declined.length > 0 && (
         <p>
-          Not granted: {connection.declined.join(", ")}. {may("owner") && <button type="button" class="button" onClick={() => void connect(workspace, connection.declined)}>Ask again</button>}
+          Not granted: {connection.declined.join(", ")}. {can("owner") && <button type="button" class="button" onClick={() => void connect(workspace, connection.declined)}>Ask again</button>}
         </p>
       )}
-      {may("owner") && (
+      {can("owner") && (
         <p class="actions">
           {tone !== "good" && <button type="button" class="button primary" onClick={() => void connect(workspace)}>Connect again</button>}
           <button type="button" class="button" onClick={() => setDeleting(true)}>Disconnect …</button>
@@ -227,7 +227,7 @@ function AccountRow({ account }: { account: AdAccount }) {
         {!account.can_run && <small class="bad-text">{account.disable_reason_text ?? "Meta lets nothing run in it."}</small>}
       </div>
       {account.selected && !account.source && <SyncProgress account={account} />}
-      {may("editor") && !account.source && (
+      {can("editor") && !account.source && (
         <button type="button" class={`button${account.selected ? "" : " primary"}`} disabled={busy} onClick={() => void select()}>
           {account.selected ? "Stop syncing" : "Start syncing"}
         </button>
@@ -266,7 +266,7 @@ function SyncProgress({ account }: { account: AdAccount }) {
       {!isRunning(sync) && sync.entities_synced_at && (
         <small>
           <i class={`dot ${sync.problem ? "bad" : "good"}`} />Synced {at(sync.entities_synced_at)}{sync.next_sync_at && ` · next ${at(sync.next_sync_at)}`}
-          {may("editor") && <> · <button type="button" class="link" onClick={() => void again()}>Sync now</button></>}
+          {can("editor") && <> · <button type="button" class="link" onClick={() => void again()}>Sync now</button></>}
         </small>
       )}
       {sync.problem && <small class="bad-text">{sync.problem.reason}</small>}

@@ -13,10 +13,10 @@ import { Empty, Failure, Skeleton } from "../parts/states";
 import { currentPeriod } from "../period";
 import { useResource } from "../resource";
 import { params, path } from "../route";
-import { accountPath, adAccount, adAccounts, digitsOf, inWorkspace, may, nameOf, type AdAccount } from "../store";
+import { accountPath, adAccount, adAccounts, can, digitsOf, inWorkspace, nameOf, type AdAccount } from "../store";
 import { BudgetCell, DeliveryCell } from "../campaigns/cells";
 import { LEVELS, type Entity, type Level } from "../campaigns/levels";
-import { answered, change } from "../campaigns/writes";
+import { confirmed, change } from "../campaigns/writes";
 
 const REFRESH_MS = 20_000;
 
@@ -51,7 +51,7 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
   const scope: Scope = { workspace, ids: [account.id], level, filters: [{ field: level, op: "in", value: [id] }], period };
   const daily = useDays(scope);
   const [editing, setEditing] = useState<string>();
-  const entity = found.data && ({ ...found.data, ...answered.value.get(id) } as Entity);
+  const entity = found.data && ({ ...found.data, ...confirmed.value.get(id) } as Entity);
   const list = inWorkspace(`${account.id}/campaigns`);
   if (found.error instanceof Problem && found.error.status === 404) {
     return <><Head title={words(noun)} account /><Empty title={`There is no such ${noun}`} action={<a class="button" href={list}>All campaigns</a>}>It may have been deleted.</Empty></>;
@@ -80,14 +80,14 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
             <div><dt>Id</dt><dd><code>{entity.id}</code></dd></div>
             {below && <div><dt>{LEVELS[below].label}</dt><dd><a href={inWorkspace(`${account.id}/campaigns?level=${below}&${level}=${id}`)}>View {LEVELS[below].label.toLowerCase()}</a></dd></div>}
           </dl>
-          {may("editor") && !account.source && <Rename account={account} level={level} entity={entity} />}
+          {can("editor") && !account.source && <Rename account={account} level={level} entity={entity} />}
           <Problems entity={entity} />
         </section>
       )}
       <TilesAndChart name="detail" daily={daily} period={period} digits={digits} timezone={account.timezone} />
       <div class="cards">
         <BreakdownCards scope={scope} digits={digits} />
-        {may("owner") && <History account={account} id={id} workspace={workspace} />}
+        {can("owner") && <History account={account} id={id} workspace={workspace} />}
       </div>
     </>
   );

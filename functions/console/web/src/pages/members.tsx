@@ -10,7 +10,7 @@ import { notify } from "../parts/toast";
 import { invalidate, useResource } from "../resource";
 import { path } from "../route";
 import { session, systemNow } from "../session";
-import { may, type Role } from "../store";
+import { can, type Role } from "../store";
 
 type Member = Schemas["MemberView"];
 
@@ -20,7 +20,7 @@ export default function Members() {
   const workspace = path.value[1]!;
   const at = { path: { workspace } };
   const members = useResource(`members:${workspace}`, (signal) => answer(api.GET("/v1/workspaces/{workspace}/members", { params: at, signal })));
-  const isOwner = may("owner");
+  const isOwner = can("owner");
   const [removing, setRemoving] = useState<Member>();
   return (
     <>
@@ -64,12 +64,12 @@ function MemberRow({ member, workspace, onRemove }: { member: Member; workspace:
     <tr>
       <th scope="row">{name}{isSelf && <small> (you)</small>}</th>
       <td>
-        {may("owner")
+        {can("owner")
           ? <select aria-label={`Role of ${name}`} value={member.role} onChange={(event) => void setRole(event.currentTarget.value as Role)}>{ROLES.map((role) => <option key={role}>{role}</option>)}</select>
           : member.role}
       </td>
       <td>{ago(member.since, systemNow())}</td>
-      {may("owner") && <td><button type="button" class="button" aria-label={`Remove ${name} …`} onClick={onRemove}>Remove …</button></td>}
+      {can("owner") && <td><button type="button" class="button" aria-label={`Remove ${name} …`} onClick={onRemove}>Remove …</button></td>}
     </tr>
   );
 }

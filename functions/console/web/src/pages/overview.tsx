@@ -12,7 +12,7 @@ import { Head } from "../parts/shell";
 import { Banner, Empty, Failure, Skeleton } from "../parts/states";
 import { currentPeriod } from "../period";
 import { params, path, setParams } from "../route";
-import { adAccounts, digitsOfCurrency, inWorkspace, may, nameOf, type AdAccount } from "../store";
+import { adAccounts, can, digitsOfCurrency, inWorkspace, nameOf, type AdAccount } from "../store";
 
 const FUNNEL = ["impressions", "link_clicks", "landing_page_views", "add_to_cart", "initiate_checkout", "purchases"];
 
@@ -30,7 +30,7 @@ export default function Overview() {
 }
 
 function FirstSteps() {
-  return may("owner")
+  return can("owner")
     ? (
       <Empty title="Connect your first ad account" action={<a class="button primary" href={inWorkspace("connections")}>Connect Meta</a>}>
         Choose ad accounts at Meta, and their campaigns and numbers of the last 13 weeks are here within minutes.

@@ -4,8 +4,10 @@ import { useState } from "preact/hooks";
 import { api, answer } from "../api";
 import { day as writeDay, decimal, moment, words } from "../format";
 import { Dialog } from "../parts/dialog";
+import { CsvButton } from "../parts/csv-button";
 import { saveRows } from "../parts/download";
 import { Icon } from "../parts/icons";
+import { Pager } from "../parts/pager";
 import { Head } from "../parts/shell";
 import { Empty, Failure, Skeleton } from "../parts/states";
 import { notify } from "../parts/toast";
@@ -13,7 +15,7 @@ import { invalidate, useResource } from "../resource";
 import { navigate, params, path, setParams } from "../route";
 import { RuleForm } from "../rules/form";
 import { because, sentence, type Decision, type Rule } from "../rules/sentence";
-import { adAccounts, inWorkspace, may, nameOf } from "../store";
+import { adAccounts, can, inWorkspace, nameOf } from "../store";
 
 export default function Rules() {
   const workspace = path.value[1]!;
@@ -25,14 +27,14 @@ export default function Rules() {
   return (
     <>
       <Head title={id ? (rule?.name ?? "…") : "Rules"}>
-        {may("editor") && !id && <button type="button" class="button primary" onClick={() => setEditing(true)}><Icon name="plus" />New rule</button>}
+        {can("editor") && !id && <button type="button" class="button primary" onClick={() => setEditing(true)}><Icon name="plus" />New rule</button>}
       </Head>
       {found.error && <Failure what="The rules could not be read." error={found.error} retry={found.reload} />}
       {!rules && !found.error && <Skeleton lines={4} height={64} />}
       {rules && id && !rule && <Empty title="There is no such rule" action={<a class="button" href={inWorkspace("rules")}>All rules</a>}>It may have been deleted. What it decided stays in the audit log.</Empty>}
       {rule && <OneRule key={rule.id} rule={rule} workspace={workspace} />}
       {rules && !id && rules.length === 0 && (
-        <Empty title="No rules yet" action={may("editor") && <button type="button" class="button primary" onClick={() => setEditing(true)}>New rule</button>}>
+        <Empty title="No rules yet" action={can("editor") && <button type="button" class="button primary" onClick={() => setEditing(true)}>New rule</button>}>
           A rule looks at complete data once a day, and pauses, sets a budget, or records what it found. It says why.
         </Empty>
       )}
@@ -76,7 +78,7 @@ function Switch({ rule, workspace }: { rule: Rule; workspace: string }) {
     setBusy(false);
     invalidate("rules:");
   };
-  if (!may("editor")) return <span class={`state ${on ? "good" : ""}`}>{on ? "On" : "Off"}</span>;
+  if (!can("editor")) return <span class={`state ${on ? "good" : ""}`}>{on ? "On" : "Off"}</span>;
   return (
     <button type="button" role="switch" class="switch" aria-checked={on} disabled={busy} aria-label={`${rule.name} is on`} onClick={() => void set(on ? "disabled" : "enabled")}><i /></button>
   );
@@ -112,8 +114,8 @@ function OneRule({ rule, workspace }: { rule: Rule; workspace: string }) {
         <p class="fine">Minimum data: {rule.guard.min_spend} spend, {decimal(rule.guard.min_impressions, 0)} impressions. At most once a day on each, once the data is complete.</p>
         <p class="actions">
           <Switch rule={rule} workspace={workspace} />
-          {may("editor") && <button type="button" class="button" onClick={() => setEditing(true)}><Icon name="edit" />Edit</button>}
-          {may("editor") && <button type="button" class="button" onClick={() => setDeleting(true)}>Delete …</button>}
+          {can("editor") && <button type="button" class="button" onClick={() => setEditing(true)}><Icon name="edit" />Edit</button>}
+          {can("editor") && <button type="button" class="button" onClick={() => setDeleting(true)}>Delete …</button>}
         </p>
       </section>
       <section class="card table-card" aria-label="Decisions">
@@ -124,7 +126,7 @@ function OneRule({ rule, workspace }: { rule: Rule; workspace: string }) {
             {outcomes.map((one) => <button key={one} type="button" aria-pressed={outcome === one} onClick={() => setParams({ outcome: outcome === one ? undefined : one })}>{words(one)}</button>)}
           </div>
           <div class="toolbar-end">
-            <button type="button" class="icon-button" aria-label="Download as CSV" title="Download as CSV" onClick={() => saveRows(`decisions of ${rule.name}`, [["day", "entity", "name", "outcome", "value", "spend", "impressions", "reason"], ...rows.map(cells)])}><Icon name="download" /></button>
+            <CsvButton onClick={() => saveRows(`decisions of ${rule.name}`, [["day", "entity", "name", "outcome", "value", "spend", "impressions", "reason"], ...rows.map(cells)])} />
           </div>
         </div>
         {found.error && <Failure what="The decisions could not be read." error={found.error} retry={found.reload} />}
@@ -138,7 +140,7 @@ function OneRule({ rule, workspace }: { rule: Rule; workspace: string }) {
                 {rows.map((decision) => (
                   <tr key={`${decision.day}-${decision.entity}`} data-decision={decision.entity}>
                     <th scope="row"><a href={inWorkspace(`${decision.ad_account}/campaigns/${decision.entity}?level=${decision.level}`)}>{decision.entity_name ?? decision.entity}</a></th>
-                    <td>{did(decision)}</td>
+                    <td>{outcomeText(decision)}</td>
                     <td class="wrap">{because(decision)}{decision.reason && <small> {decision.reason}</small>}</td>
                     <td><time dateTime={decision.at} title={moment(decision.at, "UTC")}>{writeDay(decision.day)}</time></td>
                   </tr>
@@ -147,12 +149,7 @@ function OneRule({ rule, workspace }: { rule: Rule; workspace: string }) {
             </table>
           </div>
         )}
-        {(found.data?.after || after) && (
-          <p class="actions">
-            {after && <button type="button" class="button" onClick={() => setParams({ after: undefined }, { push: true })}>Newest</button>}
-            {found.data?.after && <button type="button" class="button" onClick={() => setParams({ after: found.data!.after }, { push: true })}>Older</button>}
-          </p>
-        )}
+        <Pager next={found.data?.after} />
       </section>
       {editing && <RuleForm workspace={workspace} rule={rule} onClose={() => setEditing(false)} />}
       {deleting && (
@@ -169,7 +166,7 @@ function OneRule({ rule, workspace }: { rule: Rule; workspace: string }) {
 }
 
 /** Writes what came of a decision. */
-function did({ outcome, action }: Decision): string {
+function outcomeText({ outcome, action }: Decision): string {
   if (outcome !== "done") return words(outcome);
   return action.type === "notify" ? "Recorded" : action.type === "pause" ? "Paused" : "Budget set";
 }

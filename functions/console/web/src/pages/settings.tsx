@@ -8,7 +8,7 @@ import { Failure, Skeleton } from "../parts/states";
 import { notify } from "../parts/toast";
 import { invalidate, useResource } from "../resource";
 import { path } from "../route";
-import { accountPath, adAccount, may, nameOf, workspace, type AdAccount } from "../store";
+import { accountPath, adAccount, can, nameOf, workspace, type AdAccount } from "../store";
 import { theme, toggleTheme } from "../theme";
 
 export default function Settings() {
@@ -23,7 +23,7 @@ export default function Settings() {
           <label class="check"><input type="checkbox" checked={dense.value} onChange={toggleDensity} /> Compact rows</label>
           <label class="check"><input type="checkbox" checked={shortcutsOn.value} onChange={toggleShortcuts} /> Keyboard shortcuts</label>
         </section>
-        {may("owner") && <WorkspaceName />}
+        {can("owner") && <WorkspaceName />}
         {account && !account.source && <Defaults key={account.id} account={account} />}
       </div>
     </>
@@ -106,12 +106,12 @@ function DefaultsForm({ account, stored }: { account: AdAccount; stored: Schemas
       {FIELDS.map(([field, label]) => (
         <label key={field}>
           {label}
-          <input value={draft[field] ?? ""} disabled={!may("editor")} aria-invalid={errors[field] !== undefined} onInput={(event) => set(field, event.currentTarget.value.trim())} />
+          <input value={draft[field] ?? ""} disabled={!can("editor")} aria-invalid={errors[field] !== undefined} onInput={(event) => set(field, event.currentTarget.value.trim())} />
           {errors[field] && <span class="bad-text">{errors[field]}</span>}
         </label>
       ))}
       {errors[""] && <p class="bad-text" role="alert">{errors[""]}</p>}
-      {may("editor") && <p class="actions"><button type="submit" class="button primary">Save</button></p>}
+      {can("editor") && <p class="actions"><button type="submit" class="button primary">Save</button></p>}
     </form>
   );
 }

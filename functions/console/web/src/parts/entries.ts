@@ -1,6 +1,6 @@
 // The pages of the navigation, by what the person's role can use.
 
-import { adAccount, inWorkspace, may } from "../store";
+import { adAccount, can, inWorkspace } from "../store";
 import type { IconName } from "./icons";
 
 interface Entry {
@@ -21,7 +21,7 @@ export function entries(): Entry[] {
     { page: "rules", label: "Rules", icon: "rules", href: inWorkspace("rules"), key: "r" },
     { page: "connections", label: "Connections", icon: "connections", href: inWorkspace("connections"), key: "n" },
     { page: "members", label: "Members", icon: "members", href: inWorkspace("members"), key: "m" },
-    may("owner") && { page: "audit", label: "Audit log", icon: "audit", href: inWorkspace("audit"), key: "a" },
+    can("owner") && { page: "audit", label: "Audit log", icon: "audit", href: inWorkspace("audit"), key: "a" },
     { page: "settings", label: "Settings", icon: "settings", href: inWorkspace("settings"), key: "s" },
   ];
   return all.filter((entry) => typeof entry === "object");

@@ -15,7 +15,7 @@ export function NewWorkspace({ onDone }: { onDone?: () => void }) {
     event.preventDefault();
     try {
       const { workspace } = await answer(api.POST("/v1/workspaces", { params: { header: { "Idempotency-Key": key } }, body: { name } }));
-      invalidate("workspaces");
+      await invalidate("workspaces");
       navigate(`/w/${workspace}/overview`);
       onDone?.();
     } catch (error) {
@@ -38,7 +38,7 @@ export function Invitations() {
   const accept = async (workspace: string, invitation: string) => {
     try {
       await answer(api.POST("/v1/workspaces/{workspace}/invitations/{invitation}/accept", { params: { path: { workspace, invitation } } }));
-      invalidate("workspaces");
+      await invalidate("workspaces");
       invalidate("my-invitations");
       navigate(`/w/${workspace}/overview`);
     } catch (error) {
