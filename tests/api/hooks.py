@@ -74,6 +74,8 @@ def before_load_schema(context, raw_schema):
                     restrict(schema, SINCE)
                 elif name == "until":
                     restrict(schema, UNTIL)
+                elif name == "wait":
+                    restrict(schema, [0, 1])
                 elif name in ("campaign_id", "adset_id"):
                     restrict(schema, SYSTEM[f"{name[:-3]}s"][:-3])
                 elif name == "hub.verify_token":

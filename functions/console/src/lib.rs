@@ -33,6 +33,9 @@ pub struct Settings {
     /// The audience of the API, which its access tokens must have. It is asked for as `resource` and as `audience`, because
     /// providers differ in the name.
     pub audience: String,
+    /// The address of the hub of live events, where it is another origin than the page's.
+    #[serde(skip)]
+    pub hub: Option<String>,
     /// Scopes, separated by spaces. `offline_access` is what many providers need to renew sessions.
     pub scope: String,
 }
@@ -45,16 +48,19 @@ pub struct Console {
 }
 
 impl Console {
-    /// Writes the settings into the page. `None` if the issuer is no URL, or the settings cannot be written.
+    /// Writes the settings into the page. `None` if the issuer or the hub is no URL, or the settings cannot be written.
     pub fn new(settings: &Settings) -> Option<Self> {
-        let issuer: Uri = settings.issuer.parse().ok()?;
-        let issuer_origin = format!("{}://{}", issuer.scheme_str()?, issuer.authority()?);
+        let issuer_origin = origin(&settings.issuer)?;
+        let hub_origin = match &settings.hub {
+            Some(hub) => format!(" {}", origin(hub)?.replacen("http", "ws", 1)),
+            None => String::new(),
+        };
         let settings = serde_json::to_string(settings).ok()?;
         let escaped = settings.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
-        // Nothing but our own files runs or is shown; only the API and the issuer are called.
+        // Nothing but our own files runs or is shown; only the API, the issuer and the hub are called.
         let policy = format!(
             "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; \
-             connect-src 'self' {issuer_origin}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
+             connect-src 'self' {issuer_origin}{hub_origin}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
              require-trusted-types-for 'script'; trusted-types 'none'"
         );
         let page = PAGE.replace(SETTINGS_PLACE, &escaped).into();
@@ -90,6 +96,11 @@ impl Console {
     }
 }
 
+fn origin(url: &str) -> Option<String> {
+    let url: Uri = url.parse().ok()?;
+    Some(format!("{}://{}", url.scheme_str()?, url.authority()?))
+}
+
 #[cfg(not(target_arch = "wasm32"))]
 fn file(name: &str) -> Response<Bytes> {
     assets::find(name).unwrap_or_else(|| text(StatusCode::NOT_FOUND, "There is no such file.\n"))
@@ -114,18 +125,22 @@ mod tests {
 
     fn console(issuer: &str) -> Option<Console> {
         let [client_id, audience, scope] = ["console\"><script>", "adflight", "openid"].map(str::to_owned);
-        Console::new(&Settings { issuer: issuer.to_owned(), client_id, audience, scope })
+        let hub = Some("https://live.example.com".to_owned());
+        Console::new(&Settings { issuer: issuer.to_owned(), client_id, audience, hub, scope })
     }
 
     #[test]
-    fn the_page_has_its_settings_and_a_policy_that_names_the_issuer_alone() {
+    fn the_page_has_its_settings_and_a_policy_that_names_the_issuer_and_the_hub_alone() {
         let console = console("https://id.example.com/tenant").unwrap();
         let page = console.handle(&Method::GET, "/w/demo/overview");
         assert_eq!(page.status(), StatusCode::OK);
         let html = std::str::from_utf8(page.body()).unwrap();
         assert!(html.contains("console\\&quot;>&lt;script>") && !html.contains(SETTINGS_PLACE), "{html}");
         let policy = page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
-        assert!(policy.contains("connect-src 'self' https://id.example.com;"), "{policy}");
+        assert!(
+            policy.contains("connect-src 'self' https://id.example.com wss://live.example.com;"),
+            "{policy}"
+        );
         assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
         assert!(super::tests::console("not a url").is_none());
     }

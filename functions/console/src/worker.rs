@@ -19,8 +19,12 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
     if request.path().starts_with("/v1/") {
         return forward(request, &api_url).await;
     }
-    let Some(console) = Console::new(&Settings { issuer, client_id, audience, scope }) else {
-        return Response::error("SESSION_ISSUER must be a URL, such as https://id.example.com.", 500);
+    let hub = env.var("LIVE_HUB_URL").map(|value| value.to_string()).ok().filter(|hub| !hub.is_empty());
+    let Some(console) = Console::new(&Settings { issuer, client_id, audience, hub, scope }) else {
+        return Response::error(
+            "SESSION_ISSUER and LIVE_HUB_URL must be URLs, such as https://id.example.com.",
+            500,
+        );
     };
     let method = Method::from_bytes(request.method().as_ref().as_bytes()).unwrap_or(Method::OPTIONS);
     let answer = console.handle(&method, &request.path());

@@ -14,7 +14,7 @@ use domain::Error;
 use http::Request;
 use middleware::Middleware;
 use runtime::endpoint::Endpoint;
-use runtime::stream::CreatedItem;
+use runtime::stream::WrittenItem;
 use runtime::{Clock, Response};
 use store::Table;
 use store::audit::EntryKey;
@@ -52,10 +52,11 @@ impl Workspaces {
         Self { table, clock, middleware }
     }
 
-    /// Publishes created items to the subscribers of events: seals entries of audit logs. Publishing an item again
+    /// Publishes written items to the subscribers of events: seals new entries of audit logs. Publishing an item again
     /// changes nothing.
-    pub async fn publish(&self, items: Vec<CreatedItem>) -> Result<(), Error> {
-        let entries = items.iter().filter_map(|item| EntryKey::from_keys(&item.pk, &item.sk));
+    pub async fn publish(&self, items: Vec<WrittenItem>) -> Result<(), Error> {
+        let new = items.iter().filter(|item| item.is_new);
+        let entries = new.filter_map(|item| EntryKey::from_keys(&item.pk, &item.sk));
         let workspaces: BTreeSet<_> = entries.map(|entry| entry.workspace).collect();
         for workspace in workspaces {
             if let Some(head) = self.table.seal_audit_log(&workspace, self.clock.now()).await? {

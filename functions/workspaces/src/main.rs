@@ -6,7 +6,7 @@ use workspaces::Workspaces;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    let (table, middleware, clock) = start().await?;
+    let (table, middleware, clock, ()) = start(|_| ()).await?;
     let function = Workspaces::new(table, clock.clone(), middleware);
     serve_with_stream(
         &clock,

@@ -1,5 +1,7 @@
 //! The functions on this host, and the routing of requests and jobs to them.
 
+use std::time::Duration;
+
 use auth_meta::{AuthMeta, LoginConfiguration, Settings};
 use bytes::Bytes;
 use connector::Connector;
@@ -7,12 +9,13 @@ use domain::Error;
 use domain::job::{Job, Queue};
 use evaluate_rules::EvaluateRules;
 use http::Request;
+use live_updates::{HubClient, LiveUpdates};
 use manage_campaign::ManageCampaign;
 use middleware::Middleware;
 use query_insights::QueryInsights;
 use runtime::origins::AllowedOrigins;
 use runtime::router::{self, Fit};
-use runtime::stream::{self, CreatedItem};
+use runtime::stream::{self, WrittenItem};
 use runtime::{AppSecrets, Clock, Host, Response};
 use sync_entities::SyncEntities;
 use sync_metrics_chunk::SyncMetricsChunk;
@@ -21,11 +24,24 @@ use workspaces::Workspaces;
 
 use crate::calls;
 
+/// How long a request may wait for events.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+
+/// A function that the table's stream invokes. Each gets every item, whatever becomes of it elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum StreamConsumer {
+    /// Seals audit logs.
+    Workspaces,
+    /// Appends live events.
+    LiveUpdates,
+}
+
 /// Every function of the product.
 #[derive(Debug, Clone)]
 pub struct Functions {
     auth_meta: AuthMeta,
     evaluate_rules: EvaluateRules,
+    live_updates: LiveUpdates,
     manage_campaign: ManageCampaign,
     query_insights: QueryInsights,
     sync_entities: SyncEntities,
@@ -42,21 +58,24 @@ impl Functions {
         host: &Host,
         secrets: AppSecrets,
         allowed_origins: AllowedOrigins,
+        hub: HubClient,
     ) -> Self {
         let table = || connector.table.clone();
+        let middleware = || Middleware::new(&connector.table, host);
         // The simulated Meta accepts every configuration, and issues a system user's token for it.
         let login = LoginConfiguration { id: "1000".to_owned(), system_user: true };
         let settings = Settings { secrets: secrets.clone(), login: Some(login), allowed_origins };
         Self {
             auth_meta: AuthMeta::new(connector.clone(), host.clone(), settings),
             evaluate_rules: EvaluateRules::new(connector.clone(), host.clone()),
+            live_updates: LiveUpdates::new(table(), host.clock.clone(), middleware(), Some(hub), MAX_WAIT),
             manage_campaign: ManageCampaign::new(connector.clone(), host.clone()),
-            query_insights: QueryInsights::new(table(), Middleware::new(&connector.table, host)),
+            query_insights: QueryInsights::new(table(), middleware()),
             sync_entities: SyncEntities::new(connector.clone(), host.clone()),
             sync_metrics_chunk: SyncMetricsChunk::new(connector.clone(), host.clone()),
             webhook_receiver: WebhookReceiver::new(host.clock.clone(), host.queues.clone(), secrets),
             webhook_ingest: WebhookIngest::new(table(), host.queues.clone(), host.clock.clone()),
-            workspaces: Workspaces::new(table(), host.clock.clone(), Middleware::new(&connector.table, host)),
+            workspaces: Workspaces::new(table(), host.clock.clone(), middleware()),
         }
     }
 
@@ -73,6 +92,8 @@ impl Functions {
                 return calls::attributed_to("auth-meta", self.auth_meta.handle(request)).await;
             } else if router::fit(&evaluate_rules::ENDPOINTS, &request) == wanted {
                 return calls::attributed_to("evaluate-rules", self.evaluate_rules.handle(request)).await;
+            } else if router::fit(&live_updates::ENDPOINTS, &request) == wanted {
+                return calls::attributed_to("live-updates", self.live_updates.handle(request)).await;
             } else if router::fit(&manage_campaign::ENDPOINTS, &request) == wanted {
                 return calls::attributed_to("manage-campaign", self.manage_campaign.handle(request)).await;
             } else if router::fit(&query_insights::ENDPOINTS, &request) == wanted {
@@ -91,10 +112,24 @@ impl Functions {
         *router::not_found()
     }
 
-    /// Passes items that were created in the table to the outbox, and returns whether they are published.
-    pub(crate) async fn publish(&self, clock: &Clock, items: Vec<CreatedItem>) -> bool {
-        let publish = |items| async { self.workspaces.publish(items).await };
-        calls::attributed_to("workspaces", stream::publish("workspaces", clock, items, publish)).await
+    /// Passes items that were written into the table to a consumer of its stream, and returns whether they are published.
+    pub(crate) async fn publish(
+        &self,
+        consumer: StreamConsumer,
+        clock: &Clock,
+        items: Vec<WrittenItem>,
+    ) -> bool {
+        match consumer {
+            StreamConsumer::Workspaces => {
+                let publish = |items| async { self.workspaces.publish(items).await };
+                calls::attributed_to("workspaces", stream::publish("workspaces", clock, items, publish)).await
+            }
+            StreamConsumer::LiveUpdates => {
+                let publish = |items| async { self.live_updates.publish(items).await };
+                calls::attributed_to("live-updates", stream::publish("live-updates", clock, items, publish))
+                    .await
+            }
+        }
     }
 
     /// Passes a job to the function of the queue that it came from.

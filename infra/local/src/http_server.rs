@@ -24,7 +24,6 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::data::retry_briefly;
 use crate::functions::Functions;
-use crate::issuer::SignIn;
 use crate::observer::{Observation, Observer};
 
 /// A running server; it stops when dropped.
@@ -54,13 +53,13 @@ pub(crate) struct Site {
 }
 
 impl HttpServer {
-    /// Serves the site and the issuer. Browsers of these origins may call them.
-    pub(crate) fn start(listener: TcpListener, site: Site, sign_in: SignIn, origins: AllowedOrigins) -> Self {
+    /// Serves the site and what else this host has. Browsers of these origins may call them.
+    pub(crate) fn start(listener: TcpListener, site: Site, rest: Router, origins: AllowedOrigins) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let clock = site.clock.clone();
         let date = map_response(move |response| std::future::ready(dated(&clock, response)));
         let site = Router::new().fallback(answer).with_state(site);
-        let router = site.merge(sign_in.router()).layer(cors(origins)).layer(date);
+        let router = site.merge(rest).layer(cors(origins)).layer(date);
         let served = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod dynamo;
 pub mod functions;
 pub mod http_server;
+mod hub;
 pub mod issuer;
 pub mod observer;
 mod outbox;

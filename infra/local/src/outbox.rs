@@ -8,11 +8,11 @@ use dynoxide::actions::describe_stream::DescribeStreamRequest;
 use dynoxide::actions::get_records::GetRecordsRequest;
 use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
 use dynoxide::actions::list_streams::ListStreamsRequest;
-use runtime::stream::{CreatedItem, StreamBatch};
+use runtime::stream::{StreamBatch, WrittenItem};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cloud::{Cloud, TABLE};
-use crate::functions::Functions;
+use crate::functions::{Functions, StreamConsumer};
 
 /// How often the stream is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -49,18 +49,18 @@ impl Reader {
     }
 
     /// The next created items, and where to go on after them.
-    fn next(&self) -> anyhow::Result<(Vec<CreatedItem>, Option<String>)> {
+    fn next(&self) -> anyhow::Result<(Vec<WrittenItem>, Option<String>)> {
         let read = GetRecordsRequest { shard_iterator: self.iterator.clone(), limit: Some(BATCH_RECORDS) };
         let read = self.database.get_records(read);
         let read = read.map_err(|error| anyhow!("the table's stream cannot be read: {error}"))?;
         let batch = serde_json::json!({"Records": read.records});
         let batch: StreamBatch = serde_json::from_value(batch).context("a record of the stream")?;
-        Ok((batch.created(), read.next_shard_iterator))
+        Ok((batch.written(), read.next_shard_iterator))
     }
 }
 
-/// Delivers the stream to the outbox until dropped. What could not be published is delivered again.
-pub(crate) async fn deliver(cloud: Cloud, functions: Functions) {
+/// Delivers the stream to a consumer until dropped. What could not be published is delivered again.
+pub(crate) async fn deliver(cloud: Cloud, functions: Functions, consumer: StreamConsumer) {
     let mut reader = match Reader::new(&cloud.database) {
         Ok(reader) => reader,
         Err(error) => {
@@ -74,7 +74,7 @@ pub(crate) async fn deliver(cloud: Cloud, functions: Functions) {
         ticks.tick().await;
         match reader.next() {
             Ok((items, next)) => {
-                let is_published = items.is_empty() || functions.publish(&cloud.clock, items).await;
+                let is_published = items.is_empty() || functions.publish(consumer, &cloud.clock, items).await;
                 if let Some(next) = next.filter(|_| is_published) {
                     reader.iterator = next;
                 }

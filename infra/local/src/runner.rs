@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::calls;
 use crate::cloud::Cloud;
-use crate::functions::Functions;
+use crate::functions::{Functions, StreamConsumer};
 use crate::outbox;
 
 /// The interval at which a queue is polled although nothing was sent, for messages whose delay or timeout is over.
@@ -47,7 +47,9 @@ impl Runner {
             tasks.spawn(source.poll());
         }
         tasks.spawn(fire(cloud.clone()));
-        tasks.spawn(outbox::deliver(cloud.clone(), functions.clone()));
+        for consumer in [StreamConsumer::Workspaces, StreamConsumer::LiveUpdates] {
+            tasks.spawn(outbox::deliver(cloud.clone(), functions.clone(), consumer));
+        }
         Self { tasks, cloud: cloud.clone(), busy }
     }
 

@@ -9,8 +9,8 @@ use console::Console;
 use graph_api::version::DEFAULT_VERSION;
 use graph_api::{Graph, Time};
 use graph_sim::{AccountArgs, GraphSim};
-use jiff::SignedDuration;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use live_updates::HubClient;
 use runtime::origins::AllowedOrigins;
 use runtime::session::{Role, SessionConfig};
 use runtime::{AppSecrets, Clock, Host, SessionVerifier};
@@ -22,6 +22,7 @@ use crate::data::{Data, LocalSecrets};
 use crate::demo::WORKSPACE;
 use crate::functions::Functions;
 use crate::http_server::{self, HttpServer, Site};
+use crate::hub::Hubs;
 use crate::issuer::{CONSOLE_CLIENT, Issuer, SignIn};
 use crate::observer::Observer;
 use crate::recover::{self, AccountSnapshots};
@@ -159,7 +160,9 @@ impl System {
         let table = cloud.table.clone();
         let connector = Connector::new(table.clone(), graph.clone(), cloud.keyring.clone());
         let origins = options.allowed_origins.with_loopback();
-        let functions = Functions::new(&connector, &host, secrets.clone(), origins.clone());
+        let hubs = Hubs::new(clock.clone())?;
+        let hub = HubClient::new(&url, hubs.key())?;
+        let functions = Functions::new(&connector, &host, secrets.clone(), origins.clone(), hub);
         let started_at = clock.now();
         // A copied system had nothing to resume.
         let snapshots = match copied {
@@ -178,11 +181,12 @@ impl System {
             issuer: sessions.issuer,
             client_id: CONSOLE_CLIENT.to_owned(),
             audience: sessions.audience,
+            hub: Some(url.clone()),
             scope: "openid profile email offline_access".to_owned(),
         };
         let console = Console::new(&settings).context("the issuer of sessions is no URL")?;
         let site = Site { functions, console, observer: options.observer, clock: clock.clone() };
-        let server = HttpServer::start(listener, site, sign_in, origins);
+        let server = HttpServer::start(listener, site, sign_in.router().merge(hubs.router()), origins);
         Ok(Self {
             clock,
             table,

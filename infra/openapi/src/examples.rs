@@ -137,10 +137,13 @@ fn shorten(value: &mut Value) {
         }
         Value::Object(fields) => fields.values_mut().for_each(shorten),
         // Each story's own system stands in for the one of a laptop.
-        Value::String(text) if text.starts_with("http://127.0.0.1:") => {
-            let rest = text.get("http://127.0.0.1:".len()..).unwrap_or_default();
-            let path = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            *text = format!("http://127.0.0.1:8787{path}");
+        Value::String(text) => {
+            for scheme in ["http", "ws"] {
+                let host = format!("{scheme}://127.0.0.1:");
+                let Some(rest) = text.strip_prefix(&host) else { continue };
+                let path = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+                *text = format!("{host}8787{path}");
+            }
         }
         _ => {}
     }

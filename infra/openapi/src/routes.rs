@@ -45,6 +45,7 @@ pub fn routes() -> Vec<Route> {
         .chain(of("sync-entities", &sync_entities::ENDPOINTS))
         .chain(of("sync-metrics-chunk", &sync_metrics_chunk::ENDPOINTS))
         .chain(of("evaluate-rules", &evaluate_rules::ENDPOINTS))
+        .chain(of("live-updates", &live_updates::ENDPOINTS))
         .chain(of("webhook-ingest", &webhook_ingest::DECLARATIONS))
         .collect()
 }

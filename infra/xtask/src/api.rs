@@ -38,10 +38,8 @@ fn record_examples() -> anyhow::Result<()> {
     let failed = || format!("{RECORDING} cannot be written");
     fs::create_dir_all(root().join("target/api")).with_context(failed)?;
     fs::write(&recording, "").with_context(failed)?;
-    let mut stories = command(
-        "cargo",
-        &["test", "--quiet", "--package", "journeys", "--test", "journeys", "--no-fail-fast", "--"],
-    );
+    let mut stories =
+        command("cargo", &["test", "--quiet", "--workspace", "--test", "journeys", "--no-fail-fast", "--"]);
     // It compares the former examples with what they are now.
     stories.args(["--skip", "the_examples_of_openapi_yaml"]);
     stories.env("RECORD_RESPONSES", &recording);

@@ -4,7 +4,8 @@ use crate::steps::{Step, Steps};
 use crate::{api, build, command, console, examples, hosts, readme, run, template, tools, words};
 
 /// The crates that run, or will run, on Cloudflare Workers as well.
-const EDGE_CRATES: [&str; 5] = ["console", "domain", "graph-api", "runtime", "webhook-ingest"];
+const EDGE_CRATES: [&str; 6] =
+    ["console", "domain", "graph-api", "live-updates", "runtime", "webhook-ingest"];
 
 /// What a compilation depends on.
 macro_rules! sources {

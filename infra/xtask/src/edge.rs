@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use crate::{command, root, run, say, tools};
 
 /// The functions that run at the edge, each with its environment of the same name in wrangler.toml.
-pub(crate) const FUNCTIONS: [&str; 2] = ["webhook-ingest", "console"];
+pub(crate) const FUNCTIONS: [&str; 3] = ["webhook-ingest", "live-updates", "console"];
 /// The packages of tests/hosts/node, installed.
 pub(crate) const PACKAGES: &str = "target/hosts/node";
 /// Each is meant to stay well below this, so that a cold start stays short.

@@ -13,6 +13,7 @@ pub mod gap;
 pub mod id;
 pub mod job;
 pub mod launch;
+pub mod live;
 pub mod metrics;
 pub mod money;
 pub mod platform;

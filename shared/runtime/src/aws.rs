@@ -123,6 +123,12 @@ impl Aws {
         self.secret("KEYRING_SECRET_ID")
     }
 
+    /// Returns the address of the hub of live events and the secret with its key, where there is a hub.
+    pub fn live_hub(&mut self) -> Option<(String, StoredSecret)> {
+        let url = Env::optional("LIVE_HUB_URL")?;
+        Some((url, self.secret("LIVE_HUB_KEY_ID")))
+    }
+
     fn secret(&mut self, variable: &'static str) -> StoredSecret {
         StoredSecret::new(aws_sdk_secretsmanager::Client::new(&self.sdk), &self.env.required(variable))
     }

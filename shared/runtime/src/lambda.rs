@@ -25,7 +25,7 @@ use crate::problem;
 use crate::queue::{Delivery, Queues, consume};
 use crate::request::Origin;
 use crate::response::Response;
-use crate::stream::{self, CreatedItem, StreamBatch};
+use crate::stream::{self, StreamBatch, WrittenItem};
 use crate::telemetry::{self, MessageMetadata, Outcome, UnitOfWork};
 
 /// Serves a function that handles requests and has no queue.
@@ -43,7 +43,7 @@ where
     Box::pin(lambda_runtime::run(service_fn(event))).await
 }
 
-/// Serves a function that handles requests and publishes items created in the table.
+/// Serves a function that handles requests and publishes items written into the table.
 pub async fn serve_with_stream<H, HF, P, PF>(
     clock: &Clock,
     function: &'static str,
@@ -53,7 +53,7 @@ pub async fn serve_with_stream<H, HF, P, PF>(
 where
     H: Fn(Request<Bytes>) -> HF,
     HF: Future<Output = Response>,
-    P: Fn(Vec<CreatedItem>) -> PF,
+    P: Fn(Vec<WrittenItem>) -> PF,
     PF: Future<Output = Result<(), Error>>,
 {
     let (handle, publish) = (&handle, &publish);
@@ -82,10 +82,10 @@ async fn publish_batch<P, PF>(
     event: &str,
 ) -> Result<Box<RawValue>, BoxError>
 where
-    P: Fn(Vec<CreatedItem>) -> PF,
+    P: Fn(Vec<WrittenItem>) -> PF,
     PF: Future<Output = Result<(), Error>>,
 {
-    let items = serde_json::from_str::<StreamBatch>(event)?.created();
+    let items = serde_json::from_str::<StreamBatch>(event)?.written();
     let first = items.first().map(|item| item.sequence_number.clone());
     let mut response = SqsBatchResponse::default();
     if let Some(first) = first

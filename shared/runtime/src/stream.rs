@@ -1,5 +1,5 @@
-//! The table's stream: items written into the table are published by the function that serves as the outbox, at least
-//! once and in order per partition. The stream carries keys only; a consumer reads the item itself.
+//! The table's stream: items written into the table are published by its consumers, each of them at least once and in
+//! order per partition. The stream carries keys only; a consumer reads the item itself.
 
 use std::future::Future;
 
@@ -10,15 +10,17 @@ use crate::clock::Clock;
 use crate::problem;
 use crate::telemetry::{self, Outcome, UnitOfWork};
 
-/// A created item.
+/// An item that was created or changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreatedItem {
+pub struct WrittenItem {
     /// Sequence number in the stream.
     pub sequence_number: String,
     /// Partition key.
     pub pk: String,
     /// Sort key.
     pub sk: String,
+    /// Whether it was created.
+    pub is_new: bool,
 }
 
 /// A batch of a DynamoDB stream, as Lambda delivers it.
@@ -55,28 +57,27 @@ struct Text {
 }
 
 impl StreamBatch {
-    /// Returns the created items, in order.
-    pub fn created(self) -> Vec<CreatedItem> {
-        let created = self.records.into_iter().filter(|record| record.event_name == "INSERT");
-        let item = |Record { dynamodb: Change { sequence_number, keys }, .. }| CreatedItem {
-            sequence_number,
-            pk: keys.pk.text,
-            sk: keys.sk.text,
+    /// Returns the items that were written, in order.
+    pub fn written(self) -> Vec<WrittenItem> {
+        let item = |Record { event_name, dynamodb: Change { sequence_number, keys } }: Record| {
+            let is_new = event_name == "INSERT";
+            let item = WrittenItem { sequence_number, pk: keys.pk.text, sk: keys.sk.text, is_new };
+            (is_new || event_name == "MODIFY").then_some(item)
         };
-        created.map(item).collect()
+        self.records.into_iter().filter_map(item).collect()
     }
 }
 
-/// Publishes created items as one unit of work of a function. Returns whether they are published; if not, they must be
+/// Publishes written items as one unit of work of a function. Returns whether they are published; if not, they must be
 /// delivered again.
 pub async fn publish<P, PF>(
     function: &'static str,
     clock: &Clock,
-    items: Vec<CreatedItem>,
+    items: Vec<WrittenItem>,
     publish: P,
 ) -> bool
 where
-    P: FnOnce(Vec<CreatedItem>) -> PF,
+    P: FnOnce(Vec<WrittenItem>) -> PF,
     PF: Future<Output = Result<(), Error>>,
 {
     let work = async {
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn created_items_of_a_batch_are_read_and_other_changes_are_left_out() {
+    fn written_items_of_a_batch_are_read_and_deleted_ones_are_left_out() {
         let record = |name: &str, sk: &str| {
             serde_json::json!({
                 "eventID": "1", "eventName": name, "eventSource": "aws:dynamodb",
@@ -106,13 +107,14 @@ mod tests {
                              "StreamViewType": "KEYS_ONLY"},
             })
         };
-        let batch = serde_json::json!({"Records": [record("INSERT", "ENTRY#1"), record("MODIFY", "HEAD")]});
-        let batch: StreamBatch = serde_json::from_value(batch).unwrap();
-        let expected = CreatedItem {
-            sequence_number: "1-ENTRY#1".to_owned(),
+        let records = [record("INSERT", "ENTRY#1"), record("MODIFY", "HEAD"), record("REMOVE", "EVENT#1")];
+        let batch: StreamBatch = serde_json::from_value(serde_json::json!({"Records": records})).unwrap();
+        let item = |sk: &str, is_new| WrittenItem {
+            sequence_number: format!("1-{sk}"),
             pk: "WS#a#AUDIT".to_owned(),
-            sk: "ENTRY#1".to_owned(),
+            sk: sk.to_owned(),
+            is_new,
         };
-        assert_eq!(batch.created(), [expected]);
+        assert_eq!(batch.written(), [item("ENTRY#1", true), item("HEAD", false)]);
     }
 }

@@ -276,6 +276,8 @@ impl Table {
         let own = rules.into_iter().filter(|rule: &Rule| rule.spec.ad_account.as_ref() == Some(account));
         self.delete_keys(own.map(|rule| key::rule(ws, &rule.id)).collect()).await?;
         self.delete_account_row(ws, account, app).await?;
+        // Without the row, nothing new names the account.
+        self.forget_in_live_events(ws, account).await?;
         Ok(DeletionProgress::Complete)
     }
 

@@ -148,6 +148,14 @@ pub fn launch(ws: &Tenant, id: &LaunchId) -> Key {
     key(workspace(ws), format!("LAUNCH#{id}"))
 }
 
+/// Builds the key of a live event, padded so that events sort by id.
+pub fn live_event(ws: &Tenant, id: u64) -> Key {
+    key(workspace(ws), format!("{LIVE_EVENT_PREFIX}{id:020}"))
+}
+
+/// Prefix of the sort keys of live events.
+pub const LIVE_EVENT_PREFIX: &str = "LIVE#";
+
 /// Builds the key of an accepted webhook change.
 pub fn inbox(ws: &Tenant, digest: &str) -> Key {
     key(workspace(ws), format!("INBOX#{digest}"))

@@ -39,6 +39,7 @@ pub mod invitation;
 pub mod launch;
 pub mod limit;
 pub mod limit_scope;
+pub mod live;
 pub mod login;
 pub mod manifest;
 pub mod member;

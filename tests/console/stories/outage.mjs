@@ -18,8 +18,9 @@ export async function a_page_outlives_the_api_and_its_own_session({ open, system
   // Somebody goes on typing.
   await row.locator(".in-place").click();
   await row.locator(".editor input").fill("222.22");
+  // By then the access token is to be renewed; and the issuer will have forgotten everybody.
+  await tab.page.waitForFunction(() => performance.now() > 12_000);
   await system.up();
-  // The issuer has forgotten everybody, so the session cannot be renewed.
   await tab.page.waitForSelector("dialog >> text=Your session has ended", { timeout: 90_000 });
   await tab.page.waitForSelector("text=Adflight cannot be reached", { state: "detached" });
   const popup = tab.context.waitForEvent("page");

@@ -217,6 +217,7 @@ impl Bench {
             }
             "manage-campaign" => self.request(&format!("{account}campaigns"), tail)?,
             "workspaces" => self.request("/v1/workspaces/demo/members", "")?,
+            "live-updates" => self.request("/v1/workspaces/demo/events", "")?,
             "sync-entities" => self.request(&format!("{account}sync"), "")?,
             "webhook-ingest" => {
                 message(json!({"job": "webhook_changes", "changes": [{"digest": "d", "object": "ad_account",
@@ -247,7 +248,7 @@ impl Bench {
 fn check(name: &str, response: &[u8]) -> anyhow::Result<()> {
     let response: Value = serde_json::from_slice(response)?;
     let is_expected = match response.get("statusCode") {
-        Some(status) => *status == if name == "workspaces" { 200 } else { 404 },
+        Some(status) => *status == if ["workspaces", "live-updates"].contains(&name) { 200 } else { 404 },
         None => name == EMPTY || response["batchItemFailures"] == json!([]),
     };
     ensure!(is_expected, "{name} answers {response}");

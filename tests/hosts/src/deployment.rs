@@ -9,7 +9,7 @@ use crate::aws::Account;
 use crate::process::root;
 
 /// Every deployable, by its folder in `functions/`.
-pub const FUNCTIONS: [&str; 8] = [
+pub const FUNCTIONS: [&str; 9] = [
     "auth-meta",
     "manage-campaign",
     "sync-entities",
@@ -18,6 +18,7 @@ pub const FUNCTIONS: [&str; 8] = [
     "webhook-ingest",
     "query-insights",
     "workspaces",
+    "live-updates",
 ];
 
 /// Returns the bucket for CloudFormation's bundles. Bucket names are global, so each scenario has its own.
@@ -109,7 +110,9 @@ impl Deployment {
 
     /// Returns the queues of functions by name; each has a dead-letter queue.
     pub fn queues(&self) -> impl Iterator<Item = &'static str> {
-        FUNCTIONS.into_iter().filter(|function| !["query-insights", "workspaces"].contains(function))
+        FUNCTIONS
+            .into_iter()
+            .filter(|function| !["query-insights", "workspaces", "live-updates"].contains(function))
     }
 
     /// Returns the complete schedules of a group.

@@ -43,7 +43,7 @@ export function App() {
 }
 
 function SignedIn() {
-  const found = useResource("workspaces", (signal) => answer(api.GET("/v1/workspaces", { signal })));
+  const found = useResource("workspaces", (signal) => answer(api.GET("/v1/workspaces", { signal })), { shows: ["members", "audit"] });
   useEffect(() => void (workspaces.value = found.data?.data), [found.data]);
   const list = workspaces.value;
   const [root, wanted] = path.value;
@@ -69,7 +69,13 @@ function SignedIn() {
 }
 
 function Workspace({ id }: { id: string }) {
-  const accounts = useResource(`ad-accounts:${id}`, (signal) => loadAdAccounts(id, signal), { every: 60_000, keep: false });
+  const accounts = useResource(`ad-accounts:${id}`, (signal) => loadAdAccounts(id, signal), { every: 60_000, keep: false, shows: ["ad_account", "connections"] });
+  useEffect(() => {
+    const leave = new AbortController();
+    // After the page: what it shows first does not wait for what changes later.
+    void import("./live").then(({ follow }) => follow(id, leave.signal));
+    return () => leave.abort();
+  }, [id]);
   useEffect(() => void (loaded.value = { of: id, accounts }), [accounts.data, accounts.error, accounts.loading]);
   const page = pageOf(path.value);
   const Page = page && pages[page];

@@ -65,7 +65,7 @@ export function useNumbers(
     return looks.current > 0 ? Math.min(REFRESH_MS, PENDING_MS * PENDING_GROWTH ** (looks.current - 1)) : REFRESH_MS;
   };
   const key = scope && `query:${scope.workspace}:${JSON.stringify(body)}`;
-  return useResource(key, (signal) => query(scope!.workspace, body, signal), { every });
+  return useResource(key, (signal) => query(scope!.workspace, body, signal), { every, shows: scope?.ids.map((id) => `metrics:${id}`) ?? [] });
 }
 
 /** Returns whether some of the days are being measured. */

@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Offline, Problem } from "./api";
+import { live } from "./network";
 
 export interface Resource<T> {
   /** The last that was read; it stays while it is read again. */
@@ -15,16 +16,42 @@ export interface Resource<T> {
 interface Options<T> {
   /** Milliseconds after which it is read again; by what was read, if it depends on it. */
   every?: number | ((data: T) => number | undefined) | undefined;
+  /** What it shows: changes of it are read soon after live events say so, such as `metrics:act_1`. */
+  shows?: string[];
 }
 
-/** Resources that a change elsewhere makes stale, by the first words of their keys. */
-const mounted = new Set<{ key: string; reload: () => Promise<void> }>();
+interface Mounted {
+  key: string;
+  shows: string[];
+  reload: () => Promise<void>;
+  /** Reads it again soon. */
+  touch: () => void;
+}
+
+/** Resources that are on the page. */
+const mounted = new Set<Mounted>();
+
+/** Says that something has changed: what shows it is read again soon. */
+export function stale(changed: ReadonlySet<string>): void {
+  for (const { shows, touch } of mounted) if (shows.some((one) => changed.has(one))) touch();
+}
+
+/** Says that anything may have changed. */
+export function staleAll(): void {
+  for (const { shows, touch } of mounted) if (shows.length > 0) touch();
+}
 
 /** Reads everything again whose key begins like this. Resolves when it is here. */
 export async function invalidate(prefix: string): Promise<void> {
   await Promise.all([...mounted].filter(({ key }) => key.startsWith(prefix)).map(({ reload }) => reload()));
 }
 
+/** Milliseconds between readings that live events cause, at least. */
+const LIVE_MS = 2000;
+/** And how many times as long as the last reading took, so that long ones leave time for others. */
+const LIVE_SHARE = 4;
+/** Milliseconds after which it is read again to be sure, where live events say what changed. */
+const SURE_MS = 60_000;
 /** Milliseconds until another try, where the API is out of reach. */
 const OFFLINE_MS = 2000;
 /** Milliseconds until another try of what is read regularly, after any other failure that says no time itself. */
@@ -37,7 +64,7 @@ const RETRY_MS = 20_000;
 export function useResource<T>(
   key: string | undefined,
   load: (signal: AbortSignal, emit: (part: T) => void) => Promise<T>,
-  { every, keep = true }: Options<T> & { keep?: boolean } = {},
+  { every, shows = [], keep = true }: Options<T> & { keep?: boolean } = {},
 ): Resource<T> {
   const [state, setState] = useState<{ key?: string; data?: T; error?: Error; loading: boolean }>({ loading: true });
   const running = useRef<AbortController>(undefined);
@@ -45,6 +72,8 @@ export function useResource<T>(
   loader.current = load;
   const period = useRef(every);
   period.current = every;
+  const showing = useRef(shows);
+  showing.current = shows;
 
   const run = useRef<(quiet: boolean) => void>(() => {});
   useEffect(() => {
@@ -56,8 +85,21 @@ export function useResource<T>(
     };
     // What was read whole is not replaced by a part of the next reading.
     let isWhole = false;
+    let [isReading, isTouched, readyAt] = [false, false, 0];
+    const touch = () => {
+      isTouched = true;
+      if (!isReading) schedule(Math.max(0, readyAt - performance.now()));
+    };
+    /** Goes on after a reading: the next is in `ms`, or in `rest` if something changes. */
+    const settle = (ms: number | undefined, rest: number) => {
+      [isReading, readyAt] = [false, performance.now() + rest];
+      if (isTouched) touch();
+      else schedule(ms);
+    };
     const read = (quiet: boolean): Promise<void> => {
       clearTimeout(timer);
+      [isReading, isTouched] = [true, false];
+      const began = performance.now();
       running.current?.abort();
       const controller = new AbortController();
       running.current = controller;
@@ -68,19 +110,21 @@ export function useResource<T>(
           if (controller.signal.aborted) return;
           isWhole = true;
           setState({ key, data, loading: false });
-          schedule(typeof period.current === "function" ? period.current(data) : period.current);
+          const ms = typeof period.current === "function" ? period.current(data) : period.current;
+          const isTold = showing.current.length > 0 && live.value !== "offline";
+          settle(isTold && ms !== undefined ? Math.max(ms, SURE_MS) : ms, Math.max(LIVE_MS, LIVE_SHARE * (performance.now() - began)));
         },
         (error: unknown) => {
           if (controller.signal.aborted) return;
           const failure = error instanceof Error ? error : new Error(String(error));
           setState((before) => ({ ...(before.key === key && before), key, error: failure, loading: false }));
           const wait = failure instanceof Problem && failure.retryAfter !== undefined ? failure.retryAfter * 1000 : RETRY_MS;
-          schedule(failure instanceof Offline ? OFFLINE_MS : period.current === undefined ? undefined : wait);
+          settle(failure instanceof Offline ? OFFLINE_MS : period.current === undefined ? undefined : wait, wait);
         },
       );
     };
     run.current = (quiet) => void read(quiet);
-    const entry = { key, reload: () => read(true) };
+    const entry = { key, get shows() { return showing.current; }, reload: () => read(true), touch };
     mounted.add(entry);
     void read(false);
     return () => {

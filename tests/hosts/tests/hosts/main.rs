@@ -8,6 +8,7 @@ mod function_variables;
 mod grants;
 mod journey;
 mod kills;
+mod live;
 mod oidc;
 mod operator;
 mod permissions;

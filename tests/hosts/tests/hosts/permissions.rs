@@ -77,7 +77,11 @@ fn required_permissions(function: &Function<'_>, recorded: &str) -> BTreeSet<Str
     }
     // The embedded functions get their secrets directly; those on Lambda fetch them.
     let variables = &function.properties["Environment"]["Variables"];
-    for (variable, secret) in [("KEYRING_SECRET_ID", "KeyringSecret"), ("META_APP_SECRET_ID", "AppSecret")] {
+    for (variable, secret) in [
+        ("KEYRING_SECRET_ID", "KeyringSecret"),
+        ("META_APP_SECRET_ID", "AppSecret"),
+        ("LIVE_HUB_KEY_ID", "LiveHubKey"),
+    ] {
         if !variables[variable].is_null() {
             required.insert(format!("secretsmanager:GetSecretValue on {secret}.Id"));
         }

@@ -145,6 +145,7 @@ impl Fixture {
             ("auth-meta", "sqs:SendMessage", select()),
             ("workspaces", "dynamodb:Query", get("members")),
             ("workspaces", "dynamodb:DeleteItem", withdraw()),
+            ("live-updates", "dynamodb:Query", get("events")),
             ("manage-campaign", "dynamodb:Query", get(&campaigns)),
             ("manage-campaign", "dynamodb:GetItem", get(&campaign)),
             (

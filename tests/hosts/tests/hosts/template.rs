@@ -20,6 +20,7 @@ use runtime::queue::dead_letter_queue_name;
 use runtime::telemetry::{METRIC_DIMENSION, METRIC_NAMESPACE, TelemetryMetric};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use store::live::SORT_KEY_PREFIXES;
 
 /// The violations of a rule, in words.
 pub(crate) type Violations = Vec<String>;
@@ -302,7 +303,9 @@ fn every_failure_has_an_alarm() {
                 need("AWS/SQS ApproximateNumberOfMessagesVisible", dead);
                 need("AWS/SQS ApproximateAgeOfOldestMessage", get_att(&format!("{id}Queue"), "QueueName"));
             }
-            need("AWS/Lambda IteratorAge", json!({"Ref": "Workspaces"}));
+            for consumer in ["Workspaces", "LiveUpdates"] {
+                need("AWS/Lambda IteratorAge", json!({"Ref": consumer}));
+            }
             need("AWS/ApiGateway 5xx", json!({"Ref": "Api"}));
             for metric in ["StaleAccounts", "ExpiringTokens", "NeedsReconnect", "VersionProblems"] {
                 need(&format!("Adflight {metric}"), json!({"Ref": "SyncEntities"}));
@@ -319,6 +322,41 @@ fn every_failure_has_an_alarm() {
                 "Value: !GetAtt SyncMetricsChunkQueue.QueueName",
             ),
         ],
+    );
+}
+
+/// The two consumers of the table's stream get what they act on: the outbox new audit entries, live updates what somebody
+/// looks at.
+#[test]
+fn consumers_of_the_stream_get_the_items_that_they_act_on() {
+    assert_rule(
+        |template| {
+            let mut expected = BTreeSet::from([
+                "Workspaces INSERT ENTRY#".to_owned(),
+                "LiveUpdates INSERT MODIFY".to_owned(),
+            ]);
+            expected.extend(SORT_KEY_PREFIXES.map(|prefix| format!("LiveUpdates {prefix}")));
+            let mut found = BTreeSet::new();
+            for function in template.functions() {
+                for source in function.events("DynamoDB") {
+                    let pattern = source["FilterCriteria"]["Filters"][0]["Pattern"].as_str().unwrap();
+                    let pattern: Value = serde_json::from_str(pattern).unwrap();
+                    let names: Vec<_> = list(&pattern["eventName"]).iter().flat_map(Value::as_str).collect();
+                    let prefixes = list(&pattern["dynamodb"]["Keys"]["sk"]["S"]).iter();
+                    let prefixes: Vec<_> = prefixes.flat_map(|one| one["prefix"].as_str()).collect();
+                    let (id, names) = (function.id, names.join(" "));
+                    match &prefixes[..] {
+                        [prefix] => found.extend([format!("{id} {names} {prefix}")]),
+                        many => {
+                            found.insert(format!("{id} {names}"));
+                            found.extend(many.iter().map(|prefix| format!("{id} {prefix}")));
+                        }
+                    }
+                }
+            }
+            compare(&expected, &found)
+        },
+        &[(r#"["INSERT"],"#, r#"["MODIFY"],"#), (r#"{"prefix":"CHUNK#"},"#, "")],
     );
 }
 

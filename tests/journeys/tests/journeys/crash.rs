@@ -32,11 +32,11 @@ pub(super) async fn table_items(scenario: &Scenario) -> Vec<Item> {
     }
 }
 
-/// Returns whether an item is a digest of an audit log, or its head: the outbox writes them beside every scenario, whenever it
-/// comes to it.
-pub(super) fn is_seal(item: &Item) -> bool {
+/// Returns whether an item is a digest of an audit log, its head, or a live event: consumers of the table's stream write them
+/// beside every scenario, whenever they come to it.
+pub(super) fn is_published(item: &Item) -> bool {
     let sk = item["sk"].as_s().unwrap();
-    sk.starts_with("DIGEST#") || sk == "HEAD"
+    sk.starts_with("DIGEST#") || sk == "HEAD" || sk.starts_with("LIVE#")
 }
 
 /// Restores the table: writes what has changed, and deletes what is new.

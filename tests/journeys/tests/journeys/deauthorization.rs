@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{audit_entries, summarize};
 use crate::consent::{connections, log_in};
-use crate::crash::{Item, crashing_auth_meta, is_seal, restore_table, table_items};
+use crate::crash::{Item, crashing_auth_meta, is_published, restore_table, table_items};
 
 /// Slightly longer than the longest lease of a job.
 const SECOND_PASS_DELAY: SignedDuration = SignedDuration::from_mins(16);
@@ -338,7 +338,7 @@ async fn a_redelivered_request_does_not_delete_a_user_who_has_connected_again() 
 async fn only_requests_signed_by_meta_are_accepted() {
     let scenario = Scenario::start().await.unwrap();
     scenario.api().unwrap().connect().await.unwrap();
-    let items = async || table_items(&scenario).await.iter().filter(|item| !is_seal(item)).count();
+    let items = async || table_items(&scenario).await.iter().filter(|item| !is_published(item)).count();
     let before = items().await;
     let good = scenario.sim().unwrap().signed_request(LOGIN_USER_ID);
     let (signature, payload) = good.split_once('.').unwrap();

@@ -30,6 +30,7 @@ mod http_semantics;
 mod ingestion;
 mod launch;
 mod leak_scanner;
+mod live;
 mod members;
 mod odd_answers;
 mod oidc_discovery;

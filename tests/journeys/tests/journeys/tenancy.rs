@@ -18,7 +18,7 @@ use store::invitation::Invitation;
 
 use crate::audit::recorded;
 use crate::consent::log_in;
-use crate::crash::{Item, is_seal};
+use crate::crash::{Item, is_published};
 
 /// The id for each parameter of a path.
 type Ids = BTreeMap<&'static str, String>;
@@ -117,7 +117,7 @@ impl TwoWorkspaces {
     async fn stored_items(&self) -> Vec<String> {
         let pages = self.scenario.system.cloud.dynamodb.scan().table_name("adflight").into_paginator();
         let items: Vec<_> = pages.items().send().collect::<Result<_, _>>().await.unwrap();
-        let items = items.iter().filter(|item| !is_seal(item));
+        let items = items.iter().filter(|item| !is_published(item));
         let ours = items.filter(|item| item["pk"].as_s().unwrap().starts_with("WS#demo"));
         // JSON has no bytes.
         let text = |(name, value): (&String, &AttributeValue)| match value {

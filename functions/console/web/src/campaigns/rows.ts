@@ -81,6 +81,7 @@ export function useRows(account: string, view: View, period: Period): Rows {
     ...(isCompared() && { compare: "previous_period" }),
   };
   const parent: Filter = { ...(campaign && { campaign_id: campaign }), ...(adset && { adset_id: adset }) };
+  const shows = [`metrics:${account}`, `entities:${account}`];
   const base = `rows:${account}:${level}:${campaign}:${adset}:${JSON.stringify(common)}`;
   const q = useSettled(view.q.trim());
   const filters: Filter = {
@@ -89,15 +90,15 @@ export function useRows(account: string, view: View, period: Period): Rows {
   };
   const first = useResource<Loaded>(base, (signal, emit) =>
     loadRows(account, level, { ...parent, sort: "spend", order: "desc" }, common, signal, emit),
-    { every: ({ rows, complete }) => (complete ? refreshMs(rows.length) : undefined), keep: false });
+    { every: ({ rows, complete }) => (complete ? refreshMs(rows.length) : undefined), keep: false, shows });
   // Where there are too many rows to have them all, the API filters and sorts.
   const isLarge = first.data !== undefined && !first.loading && !first.data.complete;
   const asked = { ...parent, ...filters, sort: view.sort, order: view.order };
   const large = useResource<Loaded>(isLarge ? `${base}:${JSON.stringify(asked)}` : undefined, (signal, emit) =>
-    loadRows(account, level, asked, common, signal, emit), { every: ({ rows }) => refreshMs(rows.length), keep: false });
+    loadRows(account, level, asked, common, signal, emit), { every: ({ rows }) => refreshMs(rows.length), keep: false, shows });
   const isFiltered = Object.keys(filters).length > 0;
   const filtered = useResource(isFiltered && !isLarge ? `rows:totals:${base}:${JSON.stringify(filters)}` : undefined, (signal) =>
-    page(account, level, { ...common, ...parent, ...filters, sort: "spend", order: "desc", limit: 1 }, signal), { keep: false, every: REFRESH_MS });
+    page(account, level, { ...common, ...parent, ...filters, sort: "spend", order: "desc", limit: 1 }, signal), { keep: false, every: REFRESH_MS, shows });
 
   const list = isLarge ? large : first;
   const read = list.data?.rows;
@@ -208,7 +209,7 @@ function useChildren(account: string, { expanded, level }: View, entities: Entit
     }));
     before.current = { key: base, found };
     return found;
-  }, { every: REFRESH_MS });
+  }, { every: REFRESH_MS, shows: [`metrics:${account}`, `entities:${account}`] });
 }
 
 function withChildren(row: Row, view: View, children: Children | undefined, changes: ReadonlyMap<string, Partial<Entity>>): Row[] {

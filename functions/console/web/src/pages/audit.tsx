@@ -21,7 +21,7 @@ export default function Audit() {
   const found = useResource(can("owner") ? `audit:${workspace}:${day}:${after}` : undefined, (signal) =>
     answer(api.GET("/v1/workspaces/{workspace}/audit", {
       params: { path: { workspace }, query: { limit: PAGE_ROWS, ...(day && { day }), ...(after && { after }) } }, signal,
-    })), { every: after ? undefined : 15_000 });
+    })), { every: after ? undefined : 15_000, shows: after ? [] : ["audit"] });
   if (!can("owner")) return <><Head title="Audit log" /><Empty title="The audit log is for owners">An owner of this workspace can give you that role.</Empty></>;
   const rows = outcomes(found.data?.data ?? []);
   return (

@@ -19,8 +19,8 @@ type Connection = Schemas["ConnectionView"];
 export default function Connections() {
   const workspace = path.value[1]!;
   const at = { path: { workspace } };
-  const connections = useResource(`connections:${workspace}`, (signal) => answer(api.GET("/v1/workspaces/{workspace}/connections", { params: at, signal })), { every: 15_000 });
-  const health = useResource(`health:${workspace}`, (signal) => answer(api.GET("/v1/workspaces/{workspace}/health", { params: at, signal })), { every: 30_000 });
+  const connections = useResource(`connections:${workspace}`, (signal) => answer(api.GET("/v1/workspaces/{workspace}/connections", { params: at, signal })), { every: 15_000, shows: ["connections"] });
+  const health = useResource(`health:${workspace}`, (signal) => answer(api.GET("/v1/workspaces/{workspace}/health", { params: at, signal })), { every: 30_000, shows: ["connections", "ad_account"] });
   const outcome = params.value.get("outcome");
   const [system, setSystem] = useState(false);
   useEffect(() => void (outcome === "connected" && invalidate("ad-accounts:")), [outcome]);
@@ -175,7 +175,7 @@ function AdAccounts({ workspace }: { workspace: string }) {
   const q = params.value.get("q") ?? "";
   const [limit, setLimit] = useState(PAGE_ROWS);
   const found = useResource(`accounts:${workspace}:${q}:${limit}`, (signal) =>
-    answer(api.GET("/v1/workspaces/{workspace}/ad-accounts", { params: { path: { workspace }, query: { limit, ...(q && { q }) } }, signal })), { every: 30_000 });
+    answer(api.GET("/v1/workspaces/{workspace}/ad-accounts", { params: { path: { workspace }, query: { limit, ...(q && { q }) } }, signal })), { every: 30_000, shows: ["ad_account"] });
   const rows = found.data?.data ?? [];
   return (
     <section class="card table-card" aria-label="Ad accounts">

@@ -47,7 +47,7 @@ function Detail({ account, id }: { account: AdAccount; id: string }) {
   const found = useResource(`entity:${level}:${id}:${period.since}:${period.until}`, (signal) =>
     answer(api.GET(url.replace("campaigns", segment) as typeof url, {
       params: { path: { ...accountPath(account.id).path, id }, query: { since: period.since, until: period.until } }, signal,
-    })), { every: REFRESH_MS });
+    })), { every: REFRESH_MS, shows: [`metrics:${account.id}`, `entities:${account.id}`, `schedules:${account.id}`] });
   const scope: Scope = { workspace, ids: [account.id], level, filters: [{ field: level, op: "in", value: [id] }], period };
   const daily = useDays(scope);
   const [editing, setEditing] = useState<string>();
@@ -134,7 +134,7 @@ const HISTORY_ROWS = 500;
 
 function History({ account, id, workspace }: { account: AdAccount; id: string; workspace: string }) {
   const found = useResource(`audit:${workspace}`, (signal) =>
-    answer(api.GET("/v1/workspaces/{workspace}/audit", { params: { path: { workspace }, query: { limit: HISTORY_ROWS } }, signal })));
+    answer(api.GET("/v1/workspaces/{workspace}/audit", { params: { path: { workspace }, query: { limit: HISTORY_ROWS } }, signal })), { shows: ["audit"] });
   const entries = outcomes(found.data?.data ?? []).filter(({ target }) => target.endsWith(`/${id}`));
   return (
     <section class="card" aria-label="History">

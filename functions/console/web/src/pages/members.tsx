@@ -19,7 +19,7 @@ const ROLES: Role[] = ["owner", "editor", "viewer"];
 export default function Members() {
   const workspace = path.value[1]!;
   const at = { path: { workspace } };
-  const members = useResource(`members:${workspace}`, (signal) => answer(api.GET("/v1/workspaces/{workspace}/members", { params: at, signal })));
+  const members = useResource(`members:${workspace}`, (signal) => answer(api.GET("/v1/workspaces/{workspace}/members", { params: at, signal })), { shows: ["members", "audit"] });
   const isOwner = can("owner");
   const [removing, setRemoving] = useState<Member>();
   return (
@@ -93,7 +93,7 @@ function RemoveDialog({ member, workspace, onClose }: { member: Member; workspac
 
 function Invitations({ workspace }: { workspace: string }) {
   const at = { path: { workspace } };
-  const found = useResource(`invitations:${workspace}`, (signal) => answer(api.GET("/v1/workspaces/{workspace}/invitations", { params: at, signal })));
+  const found = useResource(`invitations:${workspace}`, (signal) => answer(api.GET("/v1/workspaces/{workspace}/invitations", { params: at, signal })), { shows: ["members", "audit"] });
   const [email, setEmail] = useState("");
   const [role, setRole] = useState<Role>("editor");
   const [refusal, setRefusal] = useState<string>();

@@ -20,7 +20,7 @@ import { adAccounts, can, inWorkspace, nameOf } from "../store";
 export default function Rules() {
   const workspace = path.value[1]!;
   const id = path.value[3];
-  const found = useResource(`rules:${workspace}`, (signal) => answer(api.GET("/v1/workspaces/{workspace}/rules", { params: { path: { workspace } }, signal })), { every: 30_000 });
+  const found = useResource(`rules:${workspace}`, (signal) => answer(api.GET("/v1/workspaces/{workspace}/rules", { params: { path: { workspace } }, signal })), { every: 30_000, shows: ["rules"] });
   const rules = found.data?.data;
   const rule = rules?.find((one) => one.id === id);
   const [editing, setEditing] = useState(false);
@@ -93,7 +93,7 @@ function OneRule({ rule, workspace }: { rule: Rule; workspace: string }) {
   const outcome = params.value.get("outcome") ?? "";
   const at = { workspace, rule: rule.id };
   const found = useResource(`decisions:${rule.id}:${after}`, (signal) =>
-    answer(api.GET("/v1/workspaces/{workspace}/rules/{rule}/decisions", { params: { path: at, query: { limit: PAGE_ROWS, ...(after && { after }) } }, signal })), { every: 10_000 });
+    answer(api.GET("/v1/workspaces/{workspace}/rules/{rule}/decisions", { params: { path: at, query: { limit: PAGE_ROWS, ...(after && { after }) } }, signal })), { every: 10_000, shows: [`decisions:${rule.id}`] });
   const rows = (found.data?.data ?? []).filter((decision) => !outcome || decision.outcome === outcome);
   const outcomes = [...new Set((found.data?.data ?? []).map((decision) => decision.outcome))];
   const remove = async () => {

@@ -1,7 +1,7 @@
 // How fresh the numbers of the ad account are, in the side bar of every page.
 
 import { api, answer, type Schemas } from "../api";
-import { offline } from "../network";
+import { live, offline } from "../network";
 import { dayIn, moment, plural, zoneName } from "../format";
 import { useResource } from "../resource";
 import { systemNow } from "../session";
@@ -25,11 +25,24 @@ export const useSync = (id: string | undefined) =>
   useResource(
     id && `sync:${id}`,
     (signal) => answer(api.GET("/v1/workspaces/{workspace}/ad-accounts/{ad_account}/sync", { params: accountPath(id!), signal })),
-    { every: (sync) => (isRunning(sync) ? Math.max(MIN_RUNNING_MS, RUNNING_MS * (adAccounts.value.data?.length ?? 1)) : RESTING_MS), keep: false },
+    { every: (sync) => (isRunning(sync) ? Math.max(MIN_RUNNING_MS, RUNNING_MS * (adAccounts.value.data?.length ?? 1)) : RESTING_MS), keep: false, shows: [`ad_account:${id}`, `metrics:${id}`] },
   );
 
 /** Returns whether there is something to see before the next hour. */
 export const isRunning = (sync: Sync): boolean => sync.selected && (openChunks(sync) > 0 || sync.entities_synced_at === undefined);
+
+const ARRIVAL = {
+  starting: ["busy", "Connecting", "Changes show with the next reading."],
+  live: ["good", "Live", "Changes show at once."],
+  delayed: ["warning", "Delayed", "Changes show within seconds."],
+  offline: ["bad", "Offline", "Reconnecting by itself."],
+} as const;
+
+/** How changes arrive. */
+export function Arrival() {
+  const [tone, label, title] = ARRIVAL[live.value];
+  return <p class="arrival" data-live={live.value} title={title}><i class={`dot ${tone}`} />{label}</p>;
+}
 
 export function Freshness() {
   const account = adAccount.value;

@@ -8,7 +8,7 @@ import { session, signOut } from "../session";
 import { adAccount, adAccounts, inWorkspace, nameOf, workspace, workspaces } from "../store";
 import { theme, toggleTheme } from "../theme";
 import { Dialog } from "./dialog";
-import { Freshness } from "./freshness";
+import { Arrival, Freshness } from "./freshness";
 import { entries } from "./entries";
 import { Icon } from "./icons";
 import { Palette, openPalette } from "./palette";
@@ -41,6 +41,7 @@ export function Shell({ page, children }: { page: string | undefined; children: 
           ))}
         </ul>
         <div class="side-end">
+          <Arrival />
           <Freshness />
           {person && (
             <Popover
